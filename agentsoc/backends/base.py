@@ -1,0 +1,160 @@
+"""What answers a prompt: `Model` (the part in a scenario), `Backend` (the running thing), `Request` -> `Completion`.
+
+A backend makes exactly one attempt per `complete` and never retries by itself: retries are the engine's, where each
+attempt is journaled and charged. Failures are values of one exception type, `CallError`, whose kind says what is known
+about the attempt; whatever else escapes is a bug.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar, Literal
+
+import msgspec
+
+from agentsoc.scenario.part import Part, Slot
+
+FailureKind = Literal[
+    "timeout",  # no reply within the time limit: it may have been billed
+    "rate_limited",  # refused before work: not billed
+    "rejected",  # the request itself is not acceptable (400, 401, 403, 404, 422): not billed, retrying is useless
+    "too_long",  # the prompt does not fit the context window: not billed, retrying is useless
+    "connection",  # never reached the server: not billed
+    "server",  # 5xx, connection lost half-way, body that is no completion: may have been billed
+    "empty",  # a completion without content: billed as far as usage is known
+]
+
+
+class Hint(msgspec.Struct, frozen=True):
+    """What a simulated or scripted voter may know and a real model never sees."""
+
+    task: int
+    round: int
+    agent: int
+    k: int
+    purpose: str
+    truth: str
+    options: tuple[str, ...]
+    shown: tuple[str | None, ...] = ()
+    """Answers of the claims that the prompt shows, in order."""
+    own: str | None = None
+    """The agent's own standing answer."""
+    level: int = 0
+    difficulty: float | None = None
+
+
+class Request(msgspec.Struct, frozen=True):
+    """One prompt. Its hash identifies it in the journal, so it holds everything that may change a reply."""
+
+    system: str
+    user: str
+    max_tokens: int
+    temperature: float
+    seed: int
+    choices: tuple[str, ...] = ()
+    """When not empty, the reply is one of these strings; a backend that can constrain its output does."""
+    schema: str | None = None
+    """JSON Schema (as JSON text) that the reply must satisfy; a backend that can constrain its output does."""
+    hint: Hint | None = None
+
+
+class Usage(msgspec.Struct, frozen=True):
+    """Tokens of one attempt. `tokens_in` includes cached ones; `tokens_out` includes reasoning tokens."""
+
+    tokens_in: int = 0
+    tokens_cached: int = 0
+    tokens_out: int = 0
+    known: bool = True
+    """False when the server did not say: the ledger then charges the whole reservation."""
+
+
+class Completion(msgspec.Struct, frozen=True):
+    """A reply as it came: `finish` is ``length`` when the output cap cut it."""
+
+    text: str
+    usage: Usage
+    finish: Literal["stop", "length"] = "stop"
+
+
+class CallError(Exception):
+    """An attempt that gave no usable completion."""
+
+    def __init__(
+        self, kind: FailureKind, message: str, retry_after_s: float | None = None, usage: Usage | None = None
+    ) -> None:
+        super().__init__(kind, message, retry_after_s, usage)
+        self.kind, self.message, self.retry_after_s, self.usage = kind, message, retry_after_s, usage
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.message}"
+
+    @property
+    def billed(self) -> bool:
+        """Whether the provider may have charged for the attempt."""
+        return self.kind in ("timeout", "server", "empty")
+
+    @property
+    def retryable(self) -> bool:
+        """Whether the same request may succeed later."""
+        return self.kind not in ("rejected", "too_long")
+
+
+class Backend(ABC):
+    """A running model on one host. Created by `Model.open`, used by many agents at once, closed once."""
+
+    window: int | None = None
+    """Context window (tokens), prompt and output together; None when unknown."""
+    parallel: int | None = None
+    """Calls that may run at once on this host without queueing inside the backend; None for no limit."""
+    journaled: bool = True
+    """False for models that are pure functions of the run's seed: they are computed again, not looked up."""
+
+    async def start(self) -> None:
+        """Load what is needed. Raises `BackendSetupError` when it cannot."""
+
+    @abstractmethod
+    async def complete(self, request: Request) -> Completion:
+        """Make one attempt. Raises `CallError`, and only that, when it gives no usable completion."""
+
+    @abstractmethod
+    def count(self, request: Request) -> int:
+        """Return an upper bound of the prompt's tokens (exact where the tokenizer is at hand)."""
+
+    async def close(self) -> None:
+        """Release everything; called once, also after a failed start."""
+
+    @abstractmethod
+    def identity(self) -> dict[str, Any]:
+        """Return what the manifest records of the model: name, build, settings, hashes. No secrets, no paths."""
+
+
+class Model(Part):
+    """The ``model`` of a group of agents in a scenario: settings from which every host opens its own backend."""
+
+    slot: ClassVar[str] = "agentsoc.models"
+
+    kind: str
+
+    @abstractmethod
+    def open(self, *, seed: int, share: int = 1) -> Backend:
+        """Return a backend that is not started yet.
+
+        Args:
+            seed: the run's seed, for models that are functions of it.
+            share: hosts that share this machine, for models that divide its cores among themselves.
+        """
+
+    def not_reproducible(self) -> str:
+        """Return why running again may give other replies, or an empty string when it may not."""
+        return ""
+
+
+MODELS: Slot[Model] = Slot("agentsoc.models", "model")
+
+
+def bytes_bound(request: Request) -> int:
+    """Return a bound on prompt tokens that holds for every byte-level tokenizer: one per UTF-8 byte, plus framing.
+
+    A token covers at least one byte, and chat templates add a few marker tokens per message.
+    """
+    return len(request.system.encode()) + len(request.user.encode()) + 32

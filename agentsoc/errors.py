@@ -1,0 +1,146 @@
+"""The error tree: every failure that a user can meet, each with the exit code of the command that meets it.
+
+Errors cross process boundaries, so each hands its values as positional arguments to ``super().__init__`` and builds
+its text in ``__str__``. A message says what happened, where, and how to go on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+class AgentsocError(Exception):
+    """Base of all errors that agentsoc raises on purpose."""
+
+    exit_code: ClassVar[int] = 1
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One fault in a user's input: where it is, what is wrong, what to write instead."""
+
+    where: str
+    """Place as ``file:line:column`` or a dotted key, as precise as is known."""
+    what: str
+    hint: str = ""
+
+    def __str__(self) -> str:
+        text = f"{self.where}: {self.what}" if self.where else self.what
+        return f"{text}\n    {self.hint}" if self.hint else text
+
+
+class InputError(AgentsocError):
+    """Input that cannot be used; nothing was started and nothing was changed."""
+
+    exit_code = 2
+
+    def __init__(self, what: str, where: str = "", hint: str = "") -> None:
+        super().__init__(what, where, hint)
+        self.problem = Problem(where, what, hint)
+
+    def __str__(self) -> str:
+        return str(self.problem)
+
+
+class ScenarioError(AgentsocError):
+    """A scenario that does not hold; carries every problem that was found, not only the first."""
+
+    exit_code = 2
+    shown: ClassVar[int] = 4
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        super().__init__(tuple(problems))
+        self.problems = tuple(problems)
+
+    def __str__(self) -> str:
+        lines = [str(problem) for problem in self.problems[: self.shown]]
+        hidden = len(self.problems) - self.shown
+        if hidden > 0:
+            lines.append(f"... and {hidden} more problem{'s' if hidden > 1 else ''}")
+        return "\n".join(lines)
+
+
+class TopologyError(InputError):
+    """A topology that cannot be built for this number of agents or this context window."""
+
+
+class TaskError(InputError):
+    """A task family that cannot produce what was asked of it."""
+
+
+class MissingExtraError(InputError):
+    """A part needs a package that is not installed."""
+
+    def __init__(self, part: str, package: str, extra: str) -> None:
+        super().__init__(
+            f"{part} needs the package {package}, which is not installed",
+            "",
+            f'install it: pip install "agentsoc[{extra}]"',
+        )
+        self.args = (part, package, extra)
+
+
+class BackendSetupError(InputError):
+    """A model backend that cannot start: file missing, hash wrong, key missing, address refused."""
+
+
+class RunLockedError(InputError):
+    """Another process is writing this run directory."""
+
+
+class RunFailedError(AgentsocError):
+    """A run stopped because of a fault; what is on disk is valid and can be resumed."""
+
+    exit_code = 1
+
+    def __init__(self, what: str, run_dir: str = "", hint: str = "") -> None:
+        super().__init__(what, run_dir, hint)
+        self.what, self.run_dir, self.hint = what, run_dir, hint
+
+    def __str__(self) -> str:
+        hint = self.hint or (f"what is on disk is safe; go on with: agentsoc resume {self.run_dir}" if self.run_dir else "")
+        return f"{self.what}\n    {hint}" if hint else self.what
+
+
+class LogDamagedError(AgentsocError):
+    """A log that is not what was written: cut, altered, missing or from another run."""
+
+    exit_code = 4
+
+    def __init__(self, what: str, where: str, hint: str = "") -> None:
+        super().__init__(what, where, hint)
+        self.problem = Problem(where, what, hint)
+
+    def __str__(self) -> str:
+        return str(self.problem)
+
+
+class ReplayMismatchError(AgentsocError):
+    """A replay that does not reproduce the stored log; names the first divergence."""
+
+    exit_code = 5
+
+    def __init__(self, what: str, where: str, expected: str = "", found: str = "") -> None:
+        super().__init__(what, where, expected, found)
+        self.what, self.where, self.expected, self.found = what, where, expected, found
+
+    def __str__(self) -> str:
+        text = f"replay differs from the log at {self.where}: {self.what}"
+        if self.expected or self.found:
+            text += f"\n    stored:   {self.expected}\n    replayed: {self.found}"
+        return text
+
+
+class InterruptedRunError(AgentsocError):
+    """A run that was asked to stop; it can be resumed."""
+
+    exit_code = 130
+
+    def __init__(self, run_dir: str) -> None:
+        super().__init__(run_dir)
+        self.run_dir = run_dir
+
+    def __str__(self) -> str:
+        return f"interrupted; everything received is safe\n    go on with: agentsoc resume {self.run_dir}"

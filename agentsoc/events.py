@@ -1,0 +1,106 @@
+"""The vocabulary of the log: one row per atomic act, one literal tag each, ids that are computed and never drawn.
+
+An event carries no clock and no uuid, so equal runs give equal logs. Its place in the log is (task, round, agent, k).
+Ids of claims and subtasks are that place packed into 63 bits: unique within an episode and larger than the ids of
+everything the agent could have seen, because agents only see earlier rounds.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Literal, NamedTuple, get_args
+
+import msgspec
+
+Kind = Literal[
+    "propose_claim",
+    "revise_claim",
+    "contradict_claim",
+    "endorse_claim",
+    "merge_claims",
+    "delegate_subtask",
+    "answer",
+    "vote",
+    "flag",
+    "fault",
+    "budget_exhausted",
+    "call_failed",
+    "stop",
+]
+"""What an event is. The first six are acts of coordination; the rest say how an episode went and ended."""
+
+KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
+"""All tags, in an order that never changes: the index of a tag is its code in columns."""
+
+COORDINATION: Final[frozenset[str]] = frozenset(KINDS[:6])
+CLAIMING: Final[frozenset[str]] = frozenset({"propose_claim", "revise_claim", "contradict_claim", "merge_claims"})
+"""Kinds that mint a claim. An endorsement supports an existing claim and mints none."""
+
+LabelSource = Literal["rule", "logged", "judge"]
+LABEL_SOURCES: Final[tuple[LabelSource, ...]] = get_args(LabelSource)
+
+SOCIETY: Final = -1
+"""The ``agent`` of events that no single agent caused: the answer of the society, the stop of an episode."""
+
+_K_BITS: Final = 15
+_AGENT_BITS: Final = 32
+_ROUND_BITS: Final = 16
+MAX_ROUNDS: Final = 1 << _ROUND_BITS
+MAX_AGENTS: Final = 1 << _AGENT_BITS
+MAX_K: Final = 1 << _K_BITS
+
+
+class Place(NamedTuple):
+    """Where an id was minted."""
+
+    round: int
+    agent: int
+    k: int
+
+
+def pack_id(round_: int, agent: int, k: int) -> int:
+    """Return the id minted at (round, agent, k): 16 + 32 + 15 bits, positive, increasing in that order."""
+    return (round_ << (_AGENT_BITS + _K_BITS)) | (agent << _K_BITS) | k
+
+
+def unpack_id(packed: int) -> Place:
+    """Return the place where `packed` was minted; the inverse of `pack_id`."""
+    return Place(
+        packed >> (_AGENT_BITS + _K_BITS), (packed >> _K_BITS) & (MAX_AGENTS - 1), packed & (MAX_K - 1)
+    )
+
+
+class Event(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """One row of the event log.
+
+    Meaning of ``target``: the agent addressed (``delegate_subtask``), the claim supported (``endorse_claim``), the
+    claim disputed first (``contradict_claim``); otherwise null. ``parents`` are claim ids that the act builds on;
+    for an endorsement it holds the supported claim. ``subtask`` is the subtask that the act belongs to (null for the
+    episode's own question) and, on ``delegate_subtask``, the new subtask; ``subtask_parent`` is the one above it.
+    Tokens and ``calls`` are those of all model attempts behind the act, failed ones included.
+    """
+
+    task: int
+    round: int
+    agent: int
+    k: int
+    kind: Kind
+    claim: int | None = None
+    parents: tuple[int, ...] = ()
+    target: int | None = None
+    subtask: int | None = None
+    subtask_parent: int | None = None
+    answer: str | None = None
+    correct: float | None = None
+    """Verifier's score of `answer` in [0, 1]; null where there is no answer to score."""
+    confidence: float | None = None
+    text: str | None = None
+    calls: int = 0
+    tokens_in: int = 0
+    tokens_cached: int = 0
+    tokens_out: int = 0
+    label_source: LabelSource = "rule"
+
+    @property
+    def place(self) -> tuple[int, int, int, int]:
+        """Its position in the canonical order of the log."""
+        return (self.task, self.round, self.agent, self.k)

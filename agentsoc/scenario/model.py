@@ -1,0 +1,146 @@
+"""The scenario: everything that changes a result, and the engine block, which never does. No input or output here."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import Field, NonNegativeInt, PositiveInt, field_validator, model_validator
+
+from agentsoc.scenario.part import Part, Slot
+
+if TYPE_CHECKING:
+    from agentsoc.backends.base import Model
+    from agentsoc.protocols.base import Protocol
+    from agentsoc.society.topology import Topology
+    from agentsoc.tasks.base import TaskFamily
+else:  # at run time a slot is filled by whatever class is registered for the kind
+    Model = Annotated[Part, Slot("agentsoc.models", "model")]
+    Protocol = Annotated[Part, Slot("agentsoc.protocols", "protocol")]
+    Topology = Annotated[Part, Slot("agentsoc.topologies", "topology")]
+    TaskFamily = Annotated[Part, Slot("agentsoc.tasks", "task family")]
+
+MAX_AGENTS = 10_000_000
+NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$"
+
+
+class AgentGroup(Part):
+    """Agents that share a model and settings. A list of groups makes a heterogeneous society."""
+
+    count: Annotated[int, Field(ge=1, le=MAX_AGENTS)] | None = None
+    """Agents in the group (agents); may be left out where the topology fixes it (a tree by fan-in and depth)."""
+    model: Model
+    """What answers their prompts."""
+    temperature: float = Field(default=0.7, ge=0, le=2)
+    """Sampling temperature of their calls."""
+    max_tokens: int = Field(default=128, ge=1, le=65_536)
+    """Output cap of one call (tokens)."""
+    personas: tuple[Annotated[str, Field(max_length=2_000)], ...] = ()
+    """Dealt to the agents of the group in turn."""
+    iterations: int = Field(default=1, ge=1, le=64)
+    """Model calls that an agent makes in a turn, each continuing the last (calls)."""
+    memory: int = Field(default=0, ge=0, le=64)
+    """Own earlier replies that an agent sees again (replies)."""
+    reply: Literal["auto", "json", "short", "text"] = "auto"
+    """Form of replies: a JSON object, one line "answer [uses #i] [against #j]", or free text; auto asks the model."""
+    prompt: Annotated[str, Field(max_length=8_000)] | None = None
+    """System prompt; {name}, {persona}, {role}, {n_agents} and {topology} are replaced. None for the default."""
+
+
+class Attention(Part):
+    """Which of the visible claims an agent is shown."""
+
+    kind: Literal["all", "random", "reinforced"] = "all"
+    """All of them, `k` at random, or `k` drawn with probability proportional to (engagement + 1)^beta."""
+    k: PositiveInt = 3
+    """Claims shown (claims); used by random and reinforced."""
+    beta: float = Field(default=1.0, ge=0, le=10)
+    """Exponent of reinforcement."""
+
+
+class Budget(Part):
+    """The wall. Tokens are input plus output; both limits may be given, then the stricter one holds."""
+
+    tokens: PositiveInt | None = None
+    """For the whole run (tokens); split evenly over its tasks before the start."""
+    tokens_per_task: PositiveInt | None = None
+    """For each task (tokens)."""
+    conclude: NonNegativeInt | None = None
+    """Kept aside in each task for one concluding call (tokens); None for what that call needs at most."""
+
+    @model_validator(mode="after")
+    def _some_limit(self) -> Budget:
+        if self.tokens is None and self.tokens_per_task is None:
+            raise ValueError("a budget needs tokens or tokens_per_task")
+        return self
+
+    def per_task(self, n_tasks: int) -> int:
+        """Return the ceiling of one task (tokens)."""
+        limits = [self.tokens // n_tasks] if self.tokens is not None else []
+        if self.tokens_per_task is not None:
+            limits.append(self.tokens_per_task)
+        return min(limits)
+
+
+class Calls(Part):
+    """How model calls are made and repeated. Every attempt is journaled and charged."""
+
+    timeout_s: float = Field(default=60.0, gt=0, le=3_600)
+    """Time limit of one attempt (seconds)."""
+    attempts: int = Field(default=3, ge=1, le=10)
+    """Attempts of one call before it counts as failed (attempts)."""
+    repair: bool = True
+    """Whether a reply that breaks its format is sent back once with the fault named."""
+    backoff_s: float = Field(default=0.5, ge=0, le=60)
+    """First pause before a new attempt (seconds); doubles each time; a server's own Retry-After wins."""
+
+
+class Engine(Part):
+    """How a run is carried out. Nothing here changes a result."""
+
+    hosts: int = Field(default=1, ge=1, le=1_024)
+    """Hosts that the agents are spread over; more than one needs Ray."""
+    address: Annotated[str, Field(max_length=300)] | None = None
+    """Ray cluster: none for in-process, "local" to start one, or the address of a running one."""
+    concurrency: int = Field(default=8, ge=1, le=4_096)
+    """Model calls in flight at once, over all hosts."""
+    vectorise: bool = True
+    """Whether simulated agents are computed as columns where the protocol allows it."""
+
+
+class Scenario(Part):
+    """One society on a task set with one seed."""
+
+    name: Annotated[str, Field(pattern=NAME)]
+    """Names the run directory: letters, digits, dot, dash and underscore, at most 80 characters."""
+    description: Annotated[str, Field(max_length=4_000)] = ""
+    seed: Annotated[int, Field(ge=0, le=2**63 - 1)] = 0
+    """Decides every random draw of the run."""
+    tasks: TaskFamily
+    agents: tuple[AgentGroup, ...] = Field(min_length=1, max_length=256)
+    """One group, or a list of groups."""
+    topology: Topology
+    protocol: Protocol
+    attention: Attention = Attention()
+    budget: Budget | None = None
+    """None for no limit."""
+    calls: Calls = Calls()
+    parents: Literal["cited", "visible"] = "cited"
+    """What counts as a claim's parents: what the agent said it used, or everything it was shown."""
+    episodes: Literal["concurrent", "sequential"] = "concurrent"
+    """Tasks are independent, or taken one after the other with the agents' memory carried over."""
+    message_tokens: int = Field(default=64, ge=1, le=4_096)
+    """Length to which a claim's text is kept when others read it (tokens, estimated at 4 characters each)."""
+    engine: Engine = Engine()
+
+    @field_validator("agents", mode="before")
+    @classmethod
+    def _one_group(cls, value: Any) -> Any:
+        """A single mapping is one group."""
+        return [value] if isinstance(value, dict | AgentGroup) else value
+
+    def result_part(self) -> dict[str, Any]:
+        """Return the scenario without what cannot change a result: what the manifest hashes and resume compares."""
+        data = self.model_dump(mode="json")
+        for key in ("engine", "description", "name"):
+            data.pop(key)
+        return data

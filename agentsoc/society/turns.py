@@ -1,0 +1,81 @@
+"""What passes between a protocol and an agent: `Turn` (whose move, what it may see), `View`, `Reply`.
+
+Agents are never told event labels. They reply with content and with the claims that they used or dispute; which act
+that was is decided by the protocol's `interpret`.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from agentsoc.society.board import Claim
+
+Purpose = Literal["answer", "merge", "plan", "guide", "work", "judge", "vote"]
+"""Why an agent is asked: its own answer; one answer out of several claims; a plan of subtasks; guidance for the next
+round; a subtask; whether to stop; a ballot over claims."""
+
+
+class Turn(msgspec.Struct, frozen=True, gc=False):
+    """One agent's move in a round, as the protocol plans it. At most one per agent and round."""
+
+    agent: int
+    purpose: Purpose = "answer"
+    sees: tuple[int, ...] = ()
+    """Ids of the claims that are shown, in the order in which they are shown."""
+    instruction: str = ""
+    """What is asked besides the question, in words."""
+    subtask: int | None = None
+    """The subtask that the turn works on; its text replaces the question."""
+    targets: tuple[int, ...] = ()
+    """Agents to whom the turn may delegate."""
+    iterations: int = 1
+    """Model calls that the turn makes one after the other, each continuing the last."""
+    by_rule: bool = False
+    """The turn tallies what it sees; no model is asked (a simulated agent still reads through its noisy channel)."""
+    concluding: bool = False
+    """The turn is the one that the budget keeps tokens aside for."""
+
+
+class Delegation(msgspec.Struct, frozen=True, gc=False):
+    """Work handed to another agent."""
+
+    to: int
+    text: str
+
+
+class View(msgspec.Struct, frozen=True, gc=False):
+    """What one agent sees in one turn: nothing else of the run reaches it."""
+
+    task: int
+    round: int
+    agent: int
+    question: str
+    options: tuple[str, ...]
+    turn: Turn
+    claims: tuple[Claim, ...] = ()
+    """The claims of `turn.sees`; in prompts they carry the handles #1, #2, ... in this order."""
+    own: Claim | None = None
+    """The claim that the agent stands by."""
+    tokens_left: int | None = None
+    """What the agent is told of the budget, when the scenario shows it."""
+
+
+class Reply(msgspec.Struct, frozen=True, gc=False):
+    """What an agent says: content, and the claims (by id) that it used or disputes."""
+
+    answer: str | None = None
+    text: str | None = None
+    uses: tuple[int, ...] = ()
+    disputes: tuple[int, ...] = ()
+    confidence: float | None = None
+    delegations: tuple[Delegation, ...] = ()
+    stop: bool | None = None
+    """A lead's decision: True to stop, False to go on, None when it was not asked."""
+    failed: str | None = None
+    """Why there is no reply: the last failure of its calls. Then everything else is empty."""
+    calls: int = 0
+    tokens_in: int = 0
+    tokens_cached: int = 0
+    tokens_out: int = 0

@@ -1,0 +1,121 @@
+"""Randomness: the only module that makes generators, all of them counter-based.
+
+A draw is a function of the run's seed, a purpose and logical coordinates (task, round, agent, ...), never of what was
+drawn before. So any host can make any draw, in any order, and a restarted run needs no generator state.
+
+`stream` gives a NumPy generator for one place. `uniforms` gives one draw each for many places at once and is what
+simulated populations use; `uniform` is the same function for one place.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from hashlib import blake2b
+from typing import Final
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+_M0: Final = 0xD2511F53
+_M1: Final = 0xCD9E8D57
+_W0: Final = 0x9E3779B9
+_W1: Final = 0xBB67AE85
+_LOW: Final = 0xFFFFFFFF
+_ROUNDS: Final = 10
+_CHUNK: Final = 1 << 14  # elements worked on at a time, so that the temporaries stay in the L2 cache
+
+
+def _digest(size: int, path: tuple[int | str, ...]) -> bytes:
+    text = "\x1f".join(f"{type(part).__name__}:{part}" for part in path)
+    return blake2b(text.encode(), digest_size=size, person=b"agentsoc-stream").digest()
+
+
+def stream(seed: int, *path: int | str) -> np.random.Generator:
+    """Return the generator that belongs to `path` in the run with `seed`.
+
+    Equal arguments give equal generators in every process; different paths give independent ones (128-bit Philox
+    keys from BLAKE2b).
+    """
+    key = np.frombuffer(_digest(16, (seed, *path)), dtype="<u8")
+    return np.random.Generator(np.random.Philox(key=key))
+
+
+def seed_for(seed: int, *path: int | str) -> int:
+    """Return a 31-bit seed for a model call at `path`: model servers take signed 32-bit seeds."""
+    return int.from_bytes(_digest(4, (seed, *path)), "little") & 0x7FFFFFFF
+
+
+@lru_cache(maxsize=4096)
+def _key(seed: int, purpose: str) -> tuple[int, int]:
+    raw = _digest(8, (seed, purpose))
+    return int.from_bytes(raw[:4], "little"), int.from_bytes(raw[4:], "little")
+
+
+def philox(counter: tuple[int, int, int, int], key: tuple[int, int]) -> tuple[int, int, int, int]:
+    """Return one Philox-4x32-10 block (Salmon, Moraes, Dror & Shaw, SC 2011) as four 32-bit words."""
+    c0, c1, c2, c3 = counter
+    k0, k1 = key
+    for _ in range(_ROUNDS):
+        p0, p1 = _M0 * c0, _M1 * c2
+        c0, c1, c2, c3 = (p1 >> 32) ^ c1 ^ k0, p1 & _LOW, (p0 >> 32) ^ c3 ^ k1, p0 & _LOW
+        k0, k1 = (k0 + _W0) & _LOW, (k1 + _W1) & _LOW
+    return c0, c1, c2, c3
+
+
+def uniform(seed: int, purpose: str, task: int, round_: int, agent: int, draw: int = 0) -> float:
+    """Return the draw in [0, 1) that belongs to this place; equal to `uniforms` there."""
+    block, half = divmod(draw, 2)
+    words = philox((agent & _LOW, round_ & _LOW, task & _LOW, block & _LOW), _key(seed, purpose))
+    high, low = words[2 * half], words[2 * half + 1]
+    return ((high >> 5) * 67108864.0 + (low >> 6)) * (1.0 / 9007199254740992.0)
+
+
+def uniforms(
+    seed: int, purpose: str, task: ArrayLike, round_: ArrayLike, agent: ArrayLike, draws: int = 1
+) -> NDArray[np.float64]:
+    """Return `draws` uniforms in [0, 1) for each place, shape (n_places, draws).
+
+    Args:
+        seed: the run's seed.
+        purpose: what the draw decides; different purposes are independent.
+        task: task index per place, broadcast with `round_` and `agent`.
+        round_: round per place.
+        agent: agent per place.
+        draws: uniforms per place.
+    """
+    task_, round_array, agent_ = np.broadcast_arrays(
+        np.asarray(task, dtype=np.uint64), np.asarray(round_, dtype=np.uint64), np.asarray(agent, dtype=np.uint64)
+    )
+    n = agent_.size
+    out = np.empty((n, draws))
+    k0, k1 = _key(seed, purpose)
+    flat = [x.reshape(-1) for x in (agent_, round_array, task_)]
+    for start in range(0, n, _CHUNK):
+        part = slice(start, min(start + _CHUNK, n))
+        c = [x[part] & np.uint64(_LOW) for x in flat]
+        for block in range((draws + 1) // 2):
+            words = _philox_vector(c[0], c[1], c[2], np.full_like(c[0], block), k0, k1)
+            out[part, 2 * block] = _to_unit(words[0], words[1])
+            if 2 * block + 1 < draws:
+                out[part, 2 * block + 1] = _to_unit(words[2], words[3])
+    return out
+
+
+def _to_unit(high: NDArray[np.uint64], low: NDArray[np.uint64]) -> NDArray[np.float64]:
+    """Return 53-bit uniforms from pairs of 32-bit words."""
+    return ((high >> np.uint64(5)) * 67108864.0 + (low >> np.uint64(6))) * (1.0 / 9007199254740992.0)
+
+
+def _philox_vector(
+    c0: NDArray[np.uint64], c1: NDArray[np.uint64], c2: NDArray[np.uint64], c3: NDArray[np.uint64], k0: int, k1: int
+) -> tuple[NDArray[np.uint64], NDArray[np.uint64], NDArray[np.uint64], NDArray[np.uint64]]:
+    """Return the four words of `philox` for arrays of counters (32-bit values held in 64-bit words)."""
+    shift, mask = np.uint64(32), np.uint64(_LOW)
+    m0, m1 = np.uint64(_M0), np.uint64(_M1)
+    for _ in range(_ROUNDS):
+        p0, p1 = c0 * m0, c2 * m1
+        c0 = (p1 >> shift) ^ c1 ^ np.uint64(k0)
+        c2 = (p0 >> shift) ^ c3 ^ np.uint64(k1)
+        c1, c3 = p1 & mask, p0 & mask
+        k0, k1 = (k0 + _W0) & _LOW, (k1 + _W1) & _LOW
+    return c0, c1, c2, c3
