@@ -36,10 +36,19 @@ class Hint(msgspec.Struct, frozen=True):
     truth: str
     options: tuple[str, ...]
     shown: tuple[str | None, ...] = ()
-    """Answers of the claims that the prompt shows, in order."""
+    """Answers that the agent is shown, one for each neighbour who stands by them."""
+    shown_unique: tuple[str | None, ...] = ()
+    """Answers of the claims that the prompt shows, each claim once, in the order of their handles."""
+    targets: tuple[int, ...] = ()
+    """Agents to whom the turn may delegate."""
     own: str | None = None
     """The agent's own standing answer."""
-    level: int = 0
+    by_rule: bool = False
+    """The turn tallies what it is shown and adds no evidence of its own."""
+    speaks: bool = True
+    """Whether anybody reads what the agent writes; the end of an organisation writes no message."""
+    attempt: int = 0
+    """Attempts of this call that had an outcome before this one."""
     difficulty: float | None = None
 
 
@@ -109,7 +118,7 @@ class Backend(ABC):
     journaled: bool = True
     """False for models that are pure functions of the run's seed: they are computed again, not looked up."""
 
-    async def start(self) -> None:
+    async def start(self) -> None:  # noqa: B027
         """Load what is needed. Raises `BackendSetupError` when it cannot."""
 
     @abstractmethod
@@ -120,12 +129,36 @@ class Backend(ABC):
     def count(self, request: Request) -> int:
         """Return an upper bound of the prompt's tokens (exact where the tokenizer is at hand)."""
 
-    async def close(self) -> None:
+    async def close(self) -> None:  # noqa: B027
         """Release everything; called once, also after a failed start."""
 
     @abstractmethod
     def identity(self) -> dict[str, Any]:
         """Return what the manifest records of the model: name, build, settings, hashes. No secrets, no paths."""
+
+
+class Said(msgspec.Struct, frozen=True, gc=False):
+    """What a pure voter answers, with the tokens that it stands for."""
+
+    answer: str | None
+    tokens_in: int = 0
+    tokens_out: int = 0
+    latency_s: float = 0.0
+    """Simulated time of the turn (seconds); it shapes the virtual clock, never the events."""
+
+
+class PureBackend(Backend):
+    """A voter that is a function of the run's seed: no prompt, no journal, computed again on replay."""
+
+    journaled = False
+
+    @abstractmethod
+    def respond(self, hint: Hint) -> Said:
+        """Return what the agent of `hint` answers in that turn."""
+
+    @abstractmethod
+    def cost(self, n_shown: int, by_rule: bool, speaks: bool) -> tuple[int, int]:
+        """Return the tokens (in, out) of a turn that is shown `n_shown` claims."""
 
 
 class Model(Part):
@@ -157,4 +190,5 @@ def bytes_bound(request: Request) -> int:
 
     A token covers at least one byte, and chat templates add a few marker tokens per message.
     """
-    return len(request.system.encode()) + len(request.user.encode()) + 32
+    # a lone surrogate cannot be encoded; backends send U+FFFD in its place, which is three bytes as well
+    return sum(len(text.encode(errors="surrogatepass")) for text in (request.system, request.user)) + 32

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+import re
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
-from pydantic import Field, NonNegativeInt, PositiveInt, field_validator, model_validator
+from pydantic import Field, StringConstraints, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
-from agentsoc.scenario.part import Part, Slot
+from agentsoc.scenario.part import Part, Slot, nearest
 
 if TYPE_CHECKING:
     from agentsoc.backends.base import Model
@@ -21,6 +23,11 @@ else:  # at run time a slot is filled by whatever class is registered for the ki
 
 MAX_AGENTS = 10_000_000
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$"
+PROMPT_VARIABLES: Final = ("name", "persona", "role", "n_agents", "topology")
+"""What a prompt may name in braces."""
+
+Tokens = Annotated[int, Field(ge=1, le=10**15)]
+_BRACES = re.compile(r"\{([^{}]*)\}")
 
 
 class AgentGroup(Part):
@@ -34,7 +41,7 @@ class AgentGroup(Part):
     """Sampling temperature of their calls."""
     max_tokens: int = Field(default=128, ge=1, le=65_536)
     """Output cap of one call (tokens)."""
-    personas: tuple[Annotated[str, Field(max_length=2_000)], ...] = ()
+    personas: Annotated[tuple[Annotated[str, StringConstraints(max_length=2_000)], ...], Field(max_length=10_000)] = ()
     """Dealt to the agents of the group in turn."""
     iterations: int = Field(default=1, ge=1, le=64)
     """Model calls that an agent makes in a turn, each continuing the last (calls)."""
@@ -42,8 +49,21 @@ class AgentGroup(Part):
     """Own earlier replies that an agent sees again (replies)."""
     reply: Literal["auto", "json", "short", "text"] = "auto"
     """Form of replies: a JSON object, one line "answer [uses #i] [against #j]", or free text; auto asks the model."""
-    prompt: Annotated[str, Field(max_length=8_000)] | None = None
+    prompt: Annotated[str, StringConstraints(max_length=8_000)] | None = None
     """System prompt; {name}, {persona}, {role}, {n_agents} and {topology} are replaced. None for the default."""
+
+    @field_validator("prompt")
+    @classmethod
+    def _known_variables(cls, prompt: str | None) -> str | None:
+        """Names only: a prompt that reaches for attributes or formats is refused like any other unknown word."""
+        for match in _BRACES.finditer(prompt or ""):
+            if match.group(1) not in PROMPT_VARIABLES:
+                raise PydanticCustomError(
+                    "prompt_variable",
+                    "{variable} is nothing that a prompt can name",
+                    {"variable": "{" + match.group(1)[:60] + "}", "hint": nearest(match.group(1), PROMPT_VARIABLES)},
+                )
+        return prompt
 
 
 class Attention(Part):
@@ -51,7 +71,7 @@ class Attention(Part):
 
     kind: Literal["all", "random", "reinforced"] = "all"
     """All of them, `k` at random, or `k` drawn with probability proportional to (engagement + 1)^beta."""
-    k: PositiveInt = 3
+    k: Annotated[int, Field(ge=1, le=10_000)] = 3
     """Claims shown (claims); used by random and reinforced."""
     beta: float = Field(default=1.0, ge=0, le=10)
     """Exponent of reinforcement."""
@@ -60,17 +80,28 @@ class Attention(Part):
 class Budget(Part):
     """The wall. Tokens are input plus output; both limits may be given, then the stricter one holds."""
 
-    tokens: PositiveInt | None = None
+    tokens: Tokens | None = None
     """For the whole run (tokens); split evenly over its tasks before the start."""
-    tokens_per_task: PositiveInt | None = None
+    tokens_per_task: Tokens | None = None
     """For each task (tokens)."""
-    conclude: NonNegativeInt | None = None
+    conclude: Annotated[int, Field(ge=0, le=10**15)] | None = None
     """Kept aside in each task for one concluding call (tokens); None for what that call needs at most."""
 
     @model_validator(mode="after")
     def _some_limit(self) -> Budget:
         if self.tokens is None and self.tokens_per_task is None:
-            raise ValueError("a budget needs tokens or tokens_per_task")
+            raise PydanticCustomError(
+                "no_limit",
+                "a budget needs tokens or tokens_per_task",
+                {"hint": "for example: budget: {tokens_per_task: 3000}; delete budget for no limit"},
+            )
+        limits = [limit for limit in (self.tokens, self.tokens_per_task) if limit is not None]
+        if self.conclude is not None and self.conclude >= min(limits):
+            raise PydanticCustomError(
+                "nothing_left",
+                "conclude keeps {conclude} tokens aside, and the budget is {limit}",
+                {"conclude": self.conclude, "limit": min(limits), "hint": "lower conclude, or raise the budget"},
+            )
         return self
 
     def per_task(self, n_tasks: int) -> int:
@@ -99,7 +130,7 @@ class Engine(Part):
 
     hosts: int = Field(default=1, ge=1, le=1_024)
     """Hosts that the agents are spread over; more than one needs Ray."""
-    address: Annotated[str, Field(max_length=300)] | None = None
+    address: Annotated[str, StringConstraints(pattern=r"^[!-~]{1,300}$")] | None = None
     """Ray cluster: none for in-process, "local" to start one, or the address of a running one."""
     concurrency: int = Field(default=8, ge=1, le=4_096)
     """Model calls in flight at once, over all hosts."""
@@ -113,17 +144,23 @@ class Scenario(Part):
     name: Annotated[str, Field(pattern=NAME)]
     """Names the run directory: letters, digits, dot, dash and underscore, at most 80 characters."""
     description: Annotated[str, Field(max_length=4_000)] = ""
+    """What the scenario is for, in words; changes nothing."""
     seed: Annotated[int, Field(ge=0, le=2**63 - 1)] = 0
     """Decides every random draw of the run."""
     tasks: TaskFamily
+    """What the society works on: the name of a family, or its kind and settings."""
     agents: tuple[AgentGroup, ...] = Field(min_length=1, max_length=256)
     """One group, or a list of groups."""
     topology: Topology
+    """Who may address whom."""
     protocol: Protocol
+    """The rules of a round: who acts, what they see, when it is over."""
     attention: Attention = Attention()
+    """Which of the visible claims an agent is shown."""
     budget: Budget | None = None
     """None for no limit."""
     calls: Calls = Calls()
+    """How model calls are made and repeated."""
     parents: Literal["cited", "visible"] = "cited"
     """What counts as a claim's parents: what the agent said it used, or everything it was shown."""
     episodes: Literal["concurrent", "sequential"] = "concurrent"
@@ -131,12 +168,25 @@ class Scenario(Part):
     message_tokens: int = Field(default=64, ge=1, le=4_096)
     """Length to which a claim's text is kept when others read it (tokens, estimated at 4 characters each)."""
     engine: Engine = Engine()
+    """How the run is carried out; changes no result."""
 
     @field_validator("agents", mode="before")
     @classmethod
     def _one_group(cls, value: Any) -> Any:
         """A single mapping is one group."""
         return [value] if isinstance(value, dict | AgentGroup) else value
+
+    @field_validator("agents")
+    @classmethod
+    def _not_too_many(cls, groups: tuple[AgentGroup, ...]) -> tuple[AgentGroup, ...]:
+        total = sum(group.count or 0 for group in groups)
+        if total > MAX_AGENTS:
+            raise PydanticCustomError(
+                "too_many_agents",
+                "the groups count {total} agents together, the limit is {limit}",
+                {"total": total, "limit": MAX_AGENTS, "hint": "lower the counts"},
+            )
+        return groups
 
     def result_part(self) -> dict[str, Any]:
         """Return the scenario without what cannot change a result: what the manifest hashes and resume compares."""

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import msgspec
 
 from agentsoc.events import Event, Kind
+from agentsoc.tasks.base import Task
 
 
 class Claim(msgspec.Struct, frozen=True, gc=False):
@@ -50,6 +51,7 @@ class Board:
         "events",
         "flags",
         "own",
+        "problem",
         "round",
         "standing",
         "stopped",
@@ -58,8 +60,10 @@ class Board:
         "tokens",
     )
 
-    def __init__(self, task: int) -> None:
+    def __init__(self, task: int, problem: Task | None = None) -> None:
         self.task = task
+        self.problem = problem
+        """The task itself, for protocols that plan from its parts. Its reference answer is not theirs to use."""
         self.round = 0
         self.events = 0
         self.claims: dict[int, Claim] = {}

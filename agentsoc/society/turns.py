@@ -6,7 +6,7 @@ that was is decided by the protocol's `interpret`.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
@@ -17,13 +17,19 @@ Purpose = Literal["answer", "merge", "plan", "guide", "work", "judge", "vote"]
 round; a subtask; whether to stop; a ballot over claims."""
 
 
+SLOT_WIDTH: Final = 64
+"""Calls and acts that one turn may have; ``k`` of a call or event is ``slot * SLOT_WIDTH`` plus its number."""
+
+
 class Turn(msgspec.Struct, frozen=True, gc=False):
-    """One agent's move in a round, as the protocol plans it. At most one per agent and round."""
+    """One agent's move in a round, as the protocol plans it. (agent, slot) is unique in a round."""
 
     agent: int
     purpose: Purpose = "answer"
+    slot: int = 0
+    """Number of the turn among the agent's turns of this round: a lead may write to many workers in one round."""
     sees: tuple[int, ...] = ()
-    """Ids of the claims that are shown, in the order in which they are shown."""
+    """Ids of the claims that are shown, in that order; one that several neighbours stand by occurs once for each."""
     instruction: str = ""
     """What is asked besides the question, in words."""
     subtask: int | None = None
@@ -55,7 +61,7 @@ class View(msgspec.Struct, frozen=True, gc=False):
     options: tuple[str, ...]
     turn: Turn
     claims: tuple[Claim, ...] = ()
-    """The claims of `turn.sees`; in prompts they carry the handles #1, #2, ... in this order."""
+    """The claims of `turn.sees`, each once; in prompts they carry the handles #1, #2, ... in this order."""
     own: Claim | None = None
     """The claim that the agent stands by."""
     tokens_left: int | None = None
@@ -75,6 +81,8 @@ class Reply(msgspec.Struct, frozen=True, gc=False):
     """A lead's decision: True to stop, False to go on, None when it was not asked."""
     failed: str | None = None
     """Why there is no reply: the last failure of its calls. Then everything else is empty."""
+    latency_s: float = 0.0
+    """Simulated time of the turn (seconds); never in an event."""
     calls: int = 0
     tokens_in: int = 0
     tokens_cached: int = 0

@@ -1,0 +1,186 @@
+"""What a remote model sent, turned into a `Completion` or a `CallError`; no input or output here.
+
+Providers disagree in everything that matters: a missing usage is 0 in some clients, quota exhaustion is a 429, a full
+context window is a 400 with a text. The decisions are made here once, for every client.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Mapping, Sequence
+from email.utils import parsedate_to_datetime
+from typing import Any, Final
+
+import msgspec
+
+from agentsoc.backends.base import CallError, Completion, FailureKind, Request, Usage
+from agentsoc.backends.secrets import mask, redact
+from agentsoc.backends.text import plain
+
+REPLY_BYTES: Final = 256 * 1024
+"""Longest reply that is accepted (bytes of UTF-8); a longer one is a failed call, not a cut reply."""
+BODY_BYTES: Final = 4 * REPLY_BYTES
+"""Longest HTTP body that is read: JSON may spend several bytes on one of the text's."""
+TOKENS_MAX: Final = 10_000_000
+"""Token counts above this are taken for nonsense: no model reads or writes as much in one call."""
+RETRY_AFTER_MAX: Final = 3600.0
+MESSAGE_CHARS: Final = 300
+
+_TOO_LONG: Final = re.compile(
+    r"context[_ ](?:length|window|size)|maximum context|prompt is too long|too many (?:input )?tokens"
+    r"|exceed_context_size|input is too long|reduce the length",
+    re.IGNORECASE,
+)
+_QUOTA: Final = re.compile(r"insufficient_quota|exceeded your current quota|billing|payment required", re.IGNORECASE)
+
+
+def completion(
+    content: object, finish: object, usage: object, refusal: object = None, choices: Sequence[str] = ()
+) -> Completion:
+    """Return the completion made of these parts of a reply.
+
+    Args:
+        content: the message's text.
+        finish: the provider's finish reason.
+        usage: a mapping in the OpenAI form, or anything else when there was none.
+        refusal: the provider's text when the model declined to answer.
+        choices: when not empty, the reply is expected as ``{"choice": ...}`` with one of them, and is unwrapped.
+
+    Raises:
+        CallError: ``empty`` without content, ``server`` when the content is no text or over the size limit.
+    """
+    used = usage_of(usage)
+    if content is None or content == "":
+        why = f"the model declined: {refusal}" if isinstance(refusal, str) and refusal else "a reply without content"
+        raise CallError("empty", shorten(f"{why} (finish reason {finish})"), None, used)
+    if not isinstance(content, str):
+        raise CallError("server", f"the reply's content is of type {type(content).__name__}, not text", None, used)
+    text = mask(plain(content))
+    size = len(text.encode())
+    if size > REPLY_BYTES:
+        raise CallError("server", f"a reply of {size} bytes is over the limit of {REPLY_BYTES}", None, used)
+    if used.known and used.tokens_out == 0:
+        used = Usage(known=False)  # text without a single token: the count was made up on the way
+    return Completion(unwrap(text, choices), used, "length" if finish == "length" else "stop")
+
+
+def usage_of(raw: object) -> Usage:
+    """Return the usage that a provider reported; unknown when it is missing, zero, negative or absurd.
+
+    Output tokens are at least total minus prompt: some providers leave reasoning tokens out of the completion's.
+    """
+    if not isinstance(raw, Mapping):
+        return Usage(known=False)
+    tokens_in, tokens_out, total = (
+        _tokens(raw.get(key)) for key in ("prompt_tokens", "completion_tokens", "total_tokens")
+    )
+    if not tokens_in or tokens_out is None or (total is None and raw.get("total_tokens") is not None):
+        return Usage(known=False)
+    details = raw.get("prompt_tokens_details")
+    cached = _tokens(details.get("cached_tokens")) if isinstance(details, Mapping) else 0
+    return Usage(tokens_in, min(cached or 0, tokens_in), max(tokens_out, (total or 0) - tokens_in))
+
+
+def _tokens(value: object) -> int | None:
+    """Return a believable token count, or None."""
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= TOKENS_MAX else None
+
+
+def failure(
+    status: int | None, message: str, retry_after: str | None = None, quota_code: str = "", now: float | None = None
+) -> CallError:
+    """Return the failure that an HTTP status with this error text stands for.
+
+    Args:
+        status: HTTP status, None when there was none.
+        message: the provider's error text; kept short and without secrets.
+        retry_after: value of the Retry-After header, seconds or a date.
+        quota_code: the provider's error code, if any.
+        now: time of arrival (seconds since the epoch), for a date in `retry_after`; None for the clock.
+    """
+    kind: FailureKind
+    if status == 429:
+        # an empty account answers like a full server, but waiting does not fill it
+        kind = "rejected" if _QUOTA.search(f"{quota_code} {message}") else "rate_limited"
+    elif status == 408:
+        kind = "timeout"
+    elif status == 413 or (status in (400, 422) and _TOO_LONG.search(f"{quota_code} {message}")):
+        kind = "too_long"
+    elif status is not None and 300 <= status < 500 and status not in (409, 425):
+        kind = "rejected"  # redirects are not followed: they would take the key along
+    else:
+        kind = "server"
+    label = f"HTTP {status}: " if status is not None else ""
+    return CallError(kind, shorten(label + message), seconds(retry_after, now) if kind != "rejected" else None)
+
+
+def seconds(retry_after: str | None, now: float | None = None) -> float | None:
+    """Return a Retry-After header's pause (seconds, at most an hour), or None when it says nothing usable."""
+    if not retry_after:
+        return None
+    try:
+        pause = float(retry_after)
+    except ValueError:
+        try:
+            pause = parsedate_to_datetime(retry_after).timestamp() - (time.time() if now is None else now)
+        except (ValueError, OverflowError):
+            return None
+    if pause != pause:
+        return None
+    return min(max(pause, 0.0), RETRY_AFTER_MAX)
+
+
+def shorten(message: str) -> str:
+    """Return an error text fit for a log: one line, no secrets, no stack trace, at most 300 characters."""
+    first = message[: 20 * MESSAGE_CHARS].split("Traceback (most recent call last)")[0]
+    line = " ".join(plain(redact(first)).split())
+    return line if len(line) <= MESSAGE_CHARS else line[: MESSAGE_CHARS - 3] + "..."
+
+
+def response_format(request: Request) -> dict[str, Any] | None:
+    """Return the ``response_format`` that makes a provider keep to the request's schema or choices.
+
+    Choices are asked for as ``{"choice": ...}`` because structured output must be an object; `unwrap` undoes it.
+
+    Raises:
+        CallError: ``rejected`` when the schema is no JSON object.
+    """
+    if request.schema is not None:
+        try:
+            schema = msgspec.json.decode(request.schema, type=dict[str, Any])
+        except (msgspec.DecodeError, RecursionError) as error:
+            raise CallError("rejected", f"the request's schema is no JSON object: {error}") from None
+    elif request.choices:
+        schema = {
+            "type": "object",
+            "properties": {"choice": {"type": "string", "enum": list(request.choices)}},
+            "required": ["choice"],
+            "additionalProperties": False,
+        }
+    else:
+        return None
+    return {"type": "json_schema", "json_schema": {"name": "reply", "schema": schema, "strict": is_closed(schema)}}
+
+
+def is_closed(schema: object) -> bool:
+    """Whether every object in `schema` requires all its properties and allows no other: what strict mode demands."""
+    if isinstance(schema, Mapping):
+        if "properties" in schema or schema.get("type") == "object":
+            properties, required = schema.get("properties") or {}, schema.get("required") or ()
+            if schema.get("additionalProperties") is not False or set(properties) != set(required):
+                return False
+        return all(is_closed(value) for value in schema.values())
+    return not isinstance(schema, list) or all(is_closed(value) for value in schema)
+
+
+def unwrap(text: str, choices: Sequence[str]) -> str:
+    """Return the choice inside ``{"choice": ...}``; the text itself when it is something else (cut, or plain)."""
+    if choices:
+        try:
+            inner = msgspec.json.decode(text)
+        except (msgspec.DecodeError, RecursionError):
+            return text
+        if isinstance(inner, dict) and inner.get("choice") in choices:
+            return str(inner["choice"])
+    return text

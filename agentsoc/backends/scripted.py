@@ -1,0 +1,127 @@
+"""`scripted`: a model that answers by rule, for tests and for seeing how a protocol works without a model.
+
+It stands in for a real one in every respect that matters to the engine: it gets prompts, replies with text in the
+form asked for, counts tokens, takes time, can fail, and is journaled.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field
+
+from agentsoc.backends.base import Backend, CallError, Completion, FailureKind, Hint, Model, Request, Usage
+from agentsoc.streams import uniform
+
+
+class Scripted(Model):
+    """Answers by a rule that knows the truth, with seeded mistakes."""
+
+    reply_form: ClassVar[str] = "json"
+
+    kind: Literal["scripted"] = "scripted"
+    says: Literal["truth", "wrong", "random", "majority"] = "truth"
+    """The reference answer, another option, a random option, or the majority of what is shown (else the truth)."""
+    accuracy: float = Field(default=1.0, ge=0, le=1)
+    """Probability that the rule is followed; otherwise another option is given."""
+    cites: Literal["agreeing", "all", "none"] = "agreeing"
+    """Which shown claims a reply names as used; with `agreeing`, those that differ are disputed."""
+    latency_s: float = Field(default=0.0, ge=0, le=60)
+    """Time of a call, drawn uniformly between 0 and twice this (seconds)."""
+    fail_rate: float = Field(default=0.0, ge=0, lt=1)
+    """Probability that a call's first attempt fails."""
+    fail_kind: FailureKind = "server"
+    """How it fails."""
+    malformed_rate: float = Field(default=0.0, ge=0, lt=1)
+    """Probability that a call's first reply is not in the form asked for."""
+    window: int | None = Field(default=None, ge=64)
+    """Context window (tokens)."""
+
+    def open(self, *, seed: int, share: int = 1) -> ScriptedBackend:
+        """Return the script of the run with `seed`."""
+        return ScriptedBackend(self, seed)
+
+
+class ScriptedBackend(Backend):
+    """Follows a `Scripted` model's rule."""
+
+    def __init__(self, model: Scripted, seed: int) -> None:
+        self.model = model
+        self.seed = seed
+        self.window = model.window
+        self.calls = 0
+
+    def identity(self) -> dict[str, Any]:
+        """Return the settings."""
+        return {"kind": "scripted", **self.model.model_dump(mode="json", exclude={"kind"})}
+
+    def count(self, request: Request) -> int:
+        """Return the number of words: this model's tokens are words."""
+        return len(request.system.split()) + len(request.user.split())
+
+    async def complete(self, request: Request) -> Completion:
+        """Answer one prompt."""
+        hint = request.hint
+        if hint is None:
+            raise CallError("rejected", "the scripted model answers turns of a society, not bare prompts")
+        tokens_in = self.count(request)
+        if self.window is not None and tokens_in + request.max_tokens > self.window:
+            raise CallError("too_long", f"{tokens_in} + {request.max_tokens} tokens do not fit {self.window}")
+        self.calls += 1
+        if self.model.latency_s:
+            await asyncio.sleep(2 * self.model.latency_s * self._draw("latency", hint))
+        first = hint.attempt == 0
+        if first and self._draw("fail", hint) < self.model.fail_rate:
+            raise CallError(self.model.fail_kind, "scripted failure")
+        text = self._text(request, hint)
+        if first and self._draw("malformed", hint) < self.model.malformed_rate:
+            text = "??? " + text[:3]
+        words = text.split()
+        cut = len(words) > request.max_tokens
+        if cut:
+            text = " ".join(words[: request.max_tokens])
+        usage = Usage(tokens_in, 0, min(len(words), request.max_tokens))
+        return Completion(text, usage, "length" if cut else "stop")
+
+    def _draw(self, purpose: str, hint: Hint) -> float:
+        return uniform(self.seed, f"scripted-{purpose}", hint.task, hint.round, hint.agent, hint.k)
+
+    def _answer(self, hint: Hint) -> str:
+        others = [option for option in hint.options if option != hint.truth] or ["0"]
+        wrong = others[int(self._draw("wrong", hint) * len(others))]
+        right = {"truth": hint.truth, "wrong": wrong, "random": hint.truth, "majority": hint.truth}[self.model.says]
+        if self.model.says == "random" and hint.options:
+            right = hint.options[int(self._draw("random", hint) * len(hint.options))]
+        if self.model.says == "majority" and hint.shown:
+            stated = [answer for answer in hint.shown if answer is not None]
+            right = max(sorted(set(stated)), key=stated.count) if stated else right
+        return right if self._draw("accuracy", hint) < self.model.accuracy else wrong
+
+    def _text(self, request: Request, hint: Hint) -> str:
+        if request.choices:
+            answer = self._answer(hint)
+            lines = [line for line in request.choices if line.split(" ")[0] == answer or line == answer]
+            return lines[0] if lines else request.choices[0]
+        if request.schema is None:
+            return self._answer(hint)
+        properties = json.loads(request.schema)["properties"]
+        reply: dict[str, Any] = {}
+        if "stop" in properties:
+            reply["stop"] = False
+        if "subtasks" in properties:
+            n = properties["subtasks"]["maxItems"]
+            reply["subtasks"] = [{"to": agent, "task": f"look at side {agent}"} for agent in hint.targets[:n]]
+        answer = self._answer(hint)
+        if "answer" in properties:
+            reply["answer"] = answer
+        if "uses" in properties and self.model.cites != "none":
+            distinct = list(hint.shown_unique)
+            uses = [i for i, said in enumerate(distinct, 1) if self.model.cites == "all" or said == answer]
+            reply["uses"] = [f"#{i}" for i in uses]
+            reply["disputes"] = [f"#{i}" for i in range(1, len(distinct) + 1) if i not in uses]
+        reply["why"] = f"call {hint.k}"
+        if "confidence" in properties:
+            reply["confidence"] = round(0.5 + 0.5 * self._draw("confidence", hint), 3)
+        return json.dumps(reply)

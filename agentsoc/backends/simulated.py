@@ -1,0 +1,293 @@
+"""`simulated`: calibrated voters. No text and no model; the laws of the budgeted-synergy theory, drawn exactly.
+
+Votes have a **signal** mu = (p - 1/K)/(1 - 1/K): 0 is chance, 1 is always right. A leaf's signal is given, or follows
+mu(x) = min(a x^beta, mu_max) for x tokens of compute. A message is read as sent with probability gamma, otherwise as
+a uniformly random answer. At a node, with probability rho (the lock) all messages equal the first child's. Source:
+arXiv 2601.17311 for the laws; the generative lock model and its place after the channel are derived in
+spec/phase.md sections 1 to 3.
+
+Every draw belongs to (task, round, agent) and a purpose, so one voter alone and a million at once draw the same.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Annotated, Any, ClassVar, Literal, assert_never
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, model_validator
+
+from agentsoc.backends.base import CallError, Completion, Hint, Model, PureBackend, Request, Said, Usage
+from agentsoc.scenario.part import Part
+from agentsoc.streams import uniform, uniforms
+
+Codes = NDArray[np.int64]
+"""Answers as indices into the options; -1 for none."""
+
+
+class Fidelity(Part):
+    """Fidelity gamma as a function of message length m (spec/phase.md section 8)."""
+
+    kind: Literal["exp", "hyperbolic", "hill", "capacity"] = "exp"
+    """1 - exp(-m/m0), m/(m + m0), m^h/(m^h + m0^h), or sqrt(1 - exp(-m/m0))."""
+    m0: float = Field(default=100.0, gt=0)
+    """Scale (tokens)."""
+    h: float = Field(default=1.0, gt=0)
+    """Exponent of hill."""
+    ceiling: float = Field(default=1.0, gt=0, le=1)
+    """Fidelity of an arbitrarily long message."""
+
+    def at(self, m: float) -> float:
+        """Return gamma(m)."""
+        if self.kind == "exp":
+            value = -math.expm1(-m / self.m0)
+        elif self.kind == "hyperbolic":
+            value = m / (m + self.m0)
+        elif self.kind == "hill":
+            value = m**self.h / (m**self.h + self.m0**self.h)
+        elif self.kind == "capacity":
+            value = math.sqrt(-math.expm1(-m / self.m0))
+        else:
+            assert_never(self.kind)
+        return self.ceiling * value
+
+
+class Level(Part):
+    """One component of a mixture over task difficulty."""
+
+    weight: float = Field(gt=0)
+    signal: float = Field(ge=-1, le=1)
+
+
+class Simulated(Model):
+    """Voters with a leaf law, noisy reading, shared errors and a difficulty mixture."""
+
+    reply_form: ClassVar[str] = "short"
+
+    kind: Literal["simulated"] = "simulated"
+    signal: Annotated[float, Field(ge=-1, le=1)] | Literal["task"] | None = None
+    """Leaf signal mu; "task" takes each task's own; None for the leaf law below."""
+    a: float = Field(default=0.02, gt=0)
+    """Leaf law: factor of mu(x) = a x^beta."""
+    beta: float = Field(default=0.3, gt=0)
+    """Leaf law: exponent."""
+    signal_max: float = Field(default=0.95, gt=0, le=1)
+    """Leaf law: mu never exceeds this."""
+    compute: int = Field(default=200, ge=0)
+    """Compute x of one answer (tokens)."""
+    message: int = Field(default=50, ge=0)
+    """Length m of one message (tokens): written once by its author, read once by each reader."""
+    overhead: int = Field(default=0, ge=0)
+    """What a merging agent spends besides reading (tokens)."""
+    fidelity: Annotated[float, Field(gt=0, le=1)] | Fidelity = 1.0
+    """Gamma, or the law that gives it for the message length."""
+    lock: float = Field(default=0.0, ge=0, lt=1)
+    """Rho: probability that all messages at a node equal the first one's."""
+    lock_order: Literal["after_channel", "before_channel"] = "after_channel"
+    """Whether the shared draw includes the channel's flip (the paper's composition) or precedes it."""
+    keep_own: Annotated[float, Field(ge=0, le=1)] | None = None
+    """Probability that an agent that has heard others keeps its own answer; None: its own is one vote among theirs."""
+    mixture: tuple[Level, ...] = ()
+    """Signals that tasks draw from, instead of `signal`."""
+    latency_s: float = Field(default=0.0, ge=0, le=3_600)
+    """Mean simulated time of a turn, exponentially distributed (seconds, on the virtual clock)."""
+
+    @model_validator(mode="after")
+    def _one_signal(self) -> Simulated:
+        if self.mixture and self.signal is not None:
+            raise ValueError("give signal or mixture, not both")
+        return self
+
+    def open(self, *, seed: int, share: int = 1) -> SimulatedBackend:
+        """Return the voters of the run with `seed`."""
+        return SimulatedBackend(self, seed)
+
+    @property
+    def gamma(self) -> float:
+        """Fidelity of one message."""
+        return self.fidelity.at(self.message) if isinstance(self.fidelity, Fidelity) else self.fidelity
+
+    def leaf_signal(self) -> float:
+        """Return mu of the leaf law at `compute` tokens, clipped."""
+        return min(self.a * self.compute**self.beta, self.signal_max)
+
+
+class SimulatedBackend(PureBackend):
+    """Draws votes for one agent (`respond`) or for many (`leaves`, `received`, `plurality`, ...), the same ones."""
+
+    def __init__(self, model: Simulated, seed: int) -> None:
+        self.model = model
+        self.seed = seed
+        self.gamma = model.gamma
+        weights = np.array([level.weight for level in model.mixture])
+        self._edges = np.cumsum(weights / weights.sum()) if len(weights) else weights
+        self._signals = np.array([level.signal for level in model.mixture])
+
+    def identity(self) -> dict[str, Any]:
+        """Return the settings."""
+        return {"kind": "simulated", **self.model.model_dump(mode="json", exclude={"kind"})}
+
+    def count(self, request: Request) -> int:
+        """Return the tokens that the shown messages stand for."""
+        shown = len(request.hint.shown) if request.hint else 0
+        return self.cost(shown, False, True)[0]
+
+    def cost(self, n_shown: int, by_rule: bool, speaks: bool) -> tuple[int, int]:
+        """Return the tokens (in, out): every shown message is read, an answer costs its compute, a speaker writes."""
+        out = (self.model.overhead if by_rule else self.model.compute) + (self.model.message if speaks else 0)
+        return n_shown * self.model.message, out
+
+    async def complete(self, request: Request) -> Completion:
+        """Answer a prompt by its hint, for protocols that only know prompts."""
+        if request.hint is None:
+            raise CallError("rejected", "simulated voters answer turns of a society, not bare prompts")
+        said = self.respond(request.hint)
+        text = said.answer or ""
+        return Completion(text, Usage(said.tokens_in, 0, said.tokens_out))
+
+    # One voter. The arithmetic is that of the columns below, draw by draw.
+
+    def respond(self, hint: Hint) -> Said:
+        """Return what one agent answers in one turn."""
+        tokens_in, tokens_out = self.cost(len(hint.shown), hint.by_rule, hint.speaks)
+        latency = 0.0
+        if self.model.latency_s:
+            latency = -self.model.latency_s * math.log1p(-self._draw("latency", hint))
+        options = hint.options
+        if not options:
+            return Said(None, tokens_in, tokens_out, latency)
+        code = {option: index for index, option in enumerate(options)}
+        own: int | None = None
+        if not hint.by_rule and hint.purpose not in ("merge", "judge"):
+            own = code.get(hint.own) if hint.own is not None else self._leaf(hint, code.get(hint.truth, -1))
+        if hint.shown:
+            heard = self._received(hint, [code.get(answer, -1) if answer is not None else -1 for answer in hint.shown])
+            own = self._combine(hint, heard, own)
+        return Said(options[own] if own is not None and own >= 0 else None, tokens_in, tokens_out, latency)
+
+    def _draw(self, purpose: str, hint: Hint, draw: int = 0) -> float:
+        return uniform(self.seed, purpose, hint.task, hint.round, hint.agent, draw)
+
+    def _leaf(self, hint: Hint, truth: int) -> int:
+        k = len(hint.options)
+        mu = self.signal_of(hint.task, hint.difficulty)
+        if self._draw("leaf", hint) < mu + (1 - mu) / k:
+            return truth
+        wrong = int(self._draw("leaf", hint, 1) * (k - 1))
+        return wrong + (wrong >= truth)
+
+    def _received(self, hint: Hint, sent: Sequence[int]) -> list[int]:
+        k = len(hint.options)
+        locked = self.model.lock > 0 and self._draw("lock", hint) < self.model.lock
+        if locked and self.model.lock_order == "before_channel":
+            sent = [sent[0]] * len(sent)
+        heard = []
+        for index, code in enumerate(sent):
+            lost = self.gamma < 1 and self._draw("channel", hint, 2 * index) >= self.gamma
+            heard.append(int(self._draw("channel", hint, 2 * index + 1) * k) if lost or code < 0 else code)
+        if locked and self.model.lock_order == "after_channel":
+            heard = [heard[0]] * len(heard)
+        return heard
+
+    def _combine(self, hint: Hint, heard: Sequence[int], own: int | None) -> int:
+        keep = self.model.keep_own
+        if own is not None and keep is not None:
+            if self._draw("keep", hint) < keep:
+                return own
+            own = None
+        votes = [0] * len(hint.options)
+        for code in heard:
+            votes[code] += 1
+        if own is not None and own >= 0:
+            votes[own] += 1
+        best = max(votes)
+        leading = [index for index, count in enumerate(votes) if count == best]
+        return leading[int(self._draw("break", hint) * len(leading))] if len(leading) > 1 else leading[0]
+
+    def signal_of(self, task: int, difficulty: float | None) -> float:
+        """Return the leaf signal for one task."""
+        if self.model.mixture:
+            return float(self._signals[int(np.searchsorted(self._edges, self._task_draw(task), side="right"))])
+        if self.model.signal == "task":
+            return difficulty if difficulty is not None else 0.0
+        return self.model.signal if self.model.signal is not None else self.model.leaf_signal()
+
+    def _task_draw(self, task: int) -> float:
+        return min(uniform(self.seed, "difficulty", task, 0, 0), float(np.nextafter(self._edges[-1], 0)))
+
+    # Columns: the same draws for many voters at once. Shapes: (n,) one vote each, (n, b) b readings each.
+
+    def signals(self, task: NDArray[np.int64], difficulty: NDArray[np.float64] | None) -> NDArray[np.float64]:
+        """Return the leaf signal per task, shape (n,)."""
+        if self.model.mixture:
+            draws = uniforms(self.seed, "difficulty", task, 0, 0)[:, 0]
+            draws = np.minimum(draws, np.nextafter(self._edges[-1], 0))
+            return np.asarray(self._signals[np.searchsorted(self._edges, draws, side="right")])
+        if self.model.signal == "task":
+            return difficulty if difficulty is not None else np.zeros(len(task))
+        value = self.model.signal if self.model.signal is not None else self.model.leaf_signal()
+        return np.full(len(task), value)
+
+    def leaves(
+        self,
+        task: NDArray[np.int64],
+        round_: int,
+        agent: NDArray[np.int64],
+        truth: Codes,
+        mu: NDArray[np.float64],
+        k: int,
+    ) -> Codes:
+        """Return each voter's own answer, shape (n,)."""
+        draws = uniforms(self.seed, "leaf", task, round_, agent, draws=2)
+        wrong = (draws[:, 1] * (k - 1)).astype(np.int64)
+        wrong += wrong >= truth
+        return np.where(draws[:, 0] < mu + (1 - mu) / k, truth, wrong)
+
+    def received(self, task: NDArray[np.int64], round_: int, agent: NDArray[np.int64], sent: Codes, k: int) -> Codes:
+        """Return what each reader reads of the messages `sent` to it, shape (n, b)."""
+        n, b = sent.shape
+        locked = None
+        if self.model.lock > 0:
+            locked = uniforms(self.seed, "lock", task, round_, agent)[:, 0] < self.model.lock
+            if self.model.lock_order == "before_channel":
+                sent = np.where(locked[:, None], sent[:, :1], sent)
+        if self.gamma < 1 or (sent < 0).any():
+            draws = uniforms(self.seed, "channel", task, round_, agent, draws=2 * b).reshape(n, b, 2)
+            lost = (draws[:, :, 0] >= self.gamma) if self.gamma < 1 else np.zeros(sent.shape, bool)
+            sent = np.where(lost | (sent < 0), (draws[:, :, 1] * k).astype(np.int64), sent)
+        if locked is not None and self.model.lock_order == "after_channel":
+            sent = np.where(locked[:, None], sent[:, :1], sent)
+        return sent
+
+    def combine(
+        self,
+        task: NDArray[np.int64],
+        round_: int,
+        agent: NDArray[np.int64],
+        heard: Codes,
+        own: Codes | None,
+        k: int,
+    ) -> Codes:
+        """Return the plurality of what each agent heard, with its `own` answer as the model's rule has it."""
+        n = len(heard)
+        keeps = None
+        votes = np.zeros((n, k), np.int64)
+        for column in range(heard.shape[1]):
+            votes[np.arange(n), heard[:, column]] += 1
+        if own is not None and self.model.keep_own is not None:
+            keeps = uniforms(self.seed, "keep", task, round_, agent)[:, 0] < self.model.keep_own
+        elif own is not None:
+            votes[np.arange(n)[own >= 0], own[own >= 0]] += 1
+        leading = votes == votes.max(axis=1, keepdims=True)
+        n_leading = leading.sum(axis=1)
+        result = leading.argmax(axis=1)
+        tied = np.flatnonzero(n_leading > 1)
+        if len(tied):
+            at = np.broadcast_to(np.asarray(task), (n,))[tied], np.broadcast_to(np.asarray(agent), (n,))[tied]
+            draws = uniforms(self.seed, "break", at[0], round_, at[1])[:, 0]
+            pick = (draws * n_leading[tied]).astype(np.int64)
+            order = np.cumsum(leading[tied], axis=1) - 1
+            result[tied] = ((order == pick[:, None]) & leading[tied]).argmax(axis=1)
+        return result if keeps is None or own is None else np.where(keeps, own, result)

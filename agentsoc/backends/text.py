@@ -1,0 +1,33 @@
+"""Text that goes into a model and comes out of it, made safe to carry: well-formed Unicode, no forged chat turns.
+
+A reply becomes part of other agents' prompts. Chat markers in it would let one agent open a turn in another's name
+where the server parses them (llama.cpp and vLLM do), so they are taken out of what is sent. A lone surrogate, which
+decoding JSON can produce, breaks every encoder downstream, so it becomes U+FFFD on both ways.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
+_MARKER: Final = re.compile(
+    r"<\|[A-Za-z0-9_]{1,40}\|>"  # ChatML, SmolLM, Llama 3, Phi, Qwen: <|im_start|>, <|endoftext|>, <|eot_id|>
+    r"|</?(?:start_of_turn|end_of_turn|bos|eos|s)>"  # Gemma, Llama 2, Mistral
+    r"|\[/?INST\]|<</?SYS>>"
+    r"|<(?:repo_name|reponame|file_sep|filename|gh_stars|empty_output"  # further control tokens of SmolLM2
+    r"|issue_(?:start|comment|closed)|jupyter_(?:start|text|code|output|script))>"
+)
+
+
+def plain(text: str) -> str:
+    """Return `text` as well-formed Unicode: each lone surrogate becomes U+FFFD."""
+    return _SURROGATE.sub("\ufffd", text)
+
+
+def without_markers(text: str) -> str:
+    """Return well-formed `text` with a space in place of each chat marker.
+
+    A space, so that what stood around a marker cannot close up into another one.
+    """
+    return _MARKER.sub(" ", plain(text))

@@ -1,0 +1,478 @@
+"""Simulated societies as columns: all tasks go through a fixed schedule together, one array operation a stage.
+
+What comes out is, event for event and byte for byte, what the turn-by-turn engine gives for the same scenario; only
+the time differs. `can_vectorise` says when it applies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from agentsoc.backends.base import Backend
+from agentsoc.backends.simulated import Simulated, SimulatedBackend
+from agentsoc.events import KINDS, SOCIETY, pack_id
+from agentsoc.log.schema import SCHEMA
+from agentsoc.protocols.base import Act, Stage
+from agentsoc.society.board import Board
+from agentsoc.society.build import Society
+from agentsoc.society.turns import Turn
+from agentsoc.streams import uniforms
+from agentsoc.tasks.base import Task
+
+ROWS_AT_ONCE = 1 << 19
+"""Events computed before they are handed on (events)."""
+_PROPOSE, _REVISE, _ENDORSE, _MERGE = (
+    KINDS.index(k) for k in ("propose_claim", "revise_claim", "endorse_claim", "merge_claims")
+)
+_ANSWER, _STOP = KINDS.index("answer"), KINDS.index("stop")
+
+
+class Draw(msgspec.Struct, frozen=True):
+    """Turns of simulated agents to compute: rows are (task, agent), heard codes are columns."""
+
+    round: int
+    k: int
+    """Size of the answer space."""
+    task: Any
+    agent: Any
+    truth: Any = None
+    """Codes of the reference answers; None when nobody answers on its own."""
+    signal: Any = None
+    own: Any = None
+    """Codes of standing answers; None when nobody has one yet."""
+    sent: Any = None
+    """Codes of the messages to each row, shape (n, b); None when nobody hears anything."""
+    tally: bool = False
+    """Nobody adds an answer of its own."""
+
+
+def draw_codes(backend: Backend, draw: Draw) -> NDArray[np.int64]:
+    """Return the answer code of each row of `draw`."""
+    assert isinstance(backend, SimulatedBackend)
+    own: NDArray[np.int64] | None = None
+    if not draw.tally:
+        if draw.own is not None:
+            own = np.asarray(draw.own)
+        else:
+            own = backend.leaves(draw.task, draw.round, draw.agent, draw.truth, draw.signal, draw.k)
+    if draw.sent is None:
+        assert own is not None
+        return own
+    heard = backend.received(draw.task, draw.round, draw.agent, np.asarray(draw.sent), draw.k)
+    return backend.combine(draw.task, draw.round, draw.agent, heard, own, draw.k)
+
+
+@dataclass(frozen=True)
+class Lane:
+    """The agents of one stage that hear equally many others: one rectangular array operation."""
+
+    stage: int
+    agents: NDArray[np.int64]
+    hears: NDArray[np.int64]
+    """Shape (n_agents, b), the heard agents in the order of the claims that they stand by."""
+    tally: bool
+    has_own: bool
+    """Whether these agents already stand by a claim."""
+    position: NDArray[np.int64]
+    """Index of each agent's event among the events of an episode."""
+    tokens: tuple[int, int]
+    root_tokens: tuple[int, int]
+    """Tokens of an agent whom nobody reads."""
+
+
+@dataclass(frozen=True)
+class Programme:
+    """A schedule laid out for column execution."""
+
+    lanes: tuple[Lane, ...]
+    n_rounds: int
+    n_events: int
+    """Events of one episode, the answer and the stop included."""
+    deliveries: int
+    broadcasts: int
+    tokens: int
+    """Tokens of one episode."""
+    calls: int
+    turns: int
+    round_of: NDArray[np.int32]
+    agent_of: NDArray[np.int64]
+    tokens_in: NDArray[np.int64]
+    tokens_out: NDArray[np.int64]
+    calls_of: NDArray[np.int32]
+
+
+def can_vectorise(society: Society, tasks: Sequence[Task] | None, options: tuple[str, ...]) -> Programme | None:
+    """Return the programme of a society whose rounds can be computed as columns, or None.
+
+    They can when all agents are one kind of simulated voter, the answer space is the same finite one for all tasks,
+    the protocol's rounds do not depend on what is said, and the budget pays for all of them.
+    """
+    scenario = society.scenario
+    models = {group.model for group in scenario.agents}
+    if len(models) != 1 or not isinstance(next(iter(models)), Simulated) or len(options) < 2:
+        return None
+    if scenario.parents != "cited" or any(group.iterations != 1 for group in scenario.agents):
+        return None
+    stages = scenario.protocol.schedule(society)
+    if not stages:
+        return None
+    programme = _lay_out(society, stages)
+    if programme is None:
+        return None
+    if scenario.budget is not None and programme.tokens > scenario.budget.per_task(scenario.tasks.count):
+        return None
+    return programme
+
+
+def _lay_out(society: Society, stages: Sequence[Stage]) -> Programme | None:
+    model = society.scenario.agents[0].model
+    assert isinstance(model, Simulated)
+    backend = SimulatedBackend(model, society.seed)
+    stands_since = np.full(society.n, -1, dtype=np.int64)  # round of the claim that each agent stands by
+    may_share = False  # whether somebody may stand by another agent's claim
+    lanes: list[Lane] = []
+    start = 0
+    for number, stage in enumerate(stages):
+        agents = np.asarray(stage.agents, dtype=np.int64)
+        if (np.diff(agents) <= 0).any():
+            return None
+        fan_in = np.array([len(h) for h in stage.hears], dtype=np.int64) if stage.hears else np.zeros(len(agents), int)
+        if stage.purpose == "merge" and not stage.by_rule:
+            return None
+        for b in np.unique(fan_in).tolist():
+            rows = np.flatnonzero(fan_in == b)
+            mine = agents[rows]
+            hears = np.zeros((len(rows), 0), dtype=np.int64)
+            if b:
+                hears = np.array([stage.hears[i] for i in rows.tolist()], dtype=np.int64)
+                since = stands_since[hears]
+                if (since < 0).any() or (may_share and b > 1):
+                    return None
+                order = np.lexsort((hears, since), axis=-1)
+                hears = np.take_along_axis(hears, order, axis=-1)
+            has_own = stands_since[mine] >= 0
+            if has_own.any() != has_own.all():
+                return None
+            speaks = [society.speaks(agent) for agent in (int(mine[0]), int(mine[-1]))]
+            lanes.append(
+                Lane(
+                    number,
+                    mine,
+                    hears,
+                    stage.by_rule,
+                    bool(has_own.all()),
+                    start + rows,
+                    backend.cost(b, stage.by_rule, True),
+                    backend.cost(b, stage.by_rule, False),
+                )
+            )
+            del speaks
+            may_share |= b == 1
+        stands_since[agents] = number
+        start += len(agents)
+    return _totals(society, stages, lanes, start + 2)
+
+
+def _totals(society: Society, stages: Sequence[Stage], lanes: list[Lane], n_events: int) -> Programme:
+    round_of = np.full(n_events, len(stages), dtype=np.int32)
+    agent_of = np.full(n_events, SOCIETY, dtype=np.int64)
+    tokens_in, tokens_out = np.zeros(n_events, np.int64), np.zeros(n_events, np.int64)
+    calls = np.zeros(n_events, np.int32)
+    silent = [agent for agent in {society.wiring.root, 0} if agent is not None and not society.speaks(agent)]
+    deliveries = broadcasts = 0
+    protocol, empty = society.scenario.protocol, Board(0)
+    act = (Act("propose_claim"),)
+    for lane in lanes:
+        round_of[lane.position], agent_of[lane.position] = lane.stage, lane.agents
+        mute = np.isin(lane.agents, silent)
+        tokens_in[lane.position] = np.where(mute, lane.root_tokens[0], lane.tokens[0])
+        tokens_out[lane.position] = np.where(mute, lane.root_tokens[1], lane.tokens[1])
+        calls[lane.position] = 0 if lane.tally else 1
+        sees = tuple(range(lane.hears.shape[1]))
+        purpose = "merge" if lane.tally else "answer"
+        for agent in lane.agents.tolist():
+            sent = protocol.deliveries(society, empty, Turn(agent, purpose, sees=sees, by_rule=lane.tally), act)
+            deliveries += sent
+            broadcasts += sent > 0
+    return Programme(
+        tuple(lanes),
+        len(stages),
+        n_events,
+        deliveries,
+        broadcasts,
+        int(tokens_in.sum() + tokens_out.sum()),
+        int(calls.sum()),
+        n_events - 2,
+        round_of,
+        agent_of,
+        tokens_in,
+        tokens_out,
+        calls,
+    )
+
+
+@dataclass(frozen=True)
+class Block:
+    """The events of consecutive episodes."""
+
+    table: pa.Table
+    first: int
+    n: int
+    kinds: dict[str, int]
+    score: NDArray[np.float64]
+    virtual_s: float
+
+
+class ColumnRun:
+    """Computes the events of a programme, block by block of consecutive tasks."""
+
+    def __init__(
+        self,
+        society: Society,
+        programme: Programme,
+        options: tuple[str, ...],
+        truth: NDArray[np.int64],
+        difficulty: NDArray[np.float64] | None,
+        score: NDArray[np.float64] | None,
+    ) -> None:
+        """Prepare.
+
+        Args:
+            society: the society.
+            programme: its schedule.
+            options: the answer space of all tasks.
+            truth: code of the reference answer per task, shape (n_tasks,).
+            difficulty: what the task family says of each task, shape (n_tasks,).
+            score: verifier's score per task and option, shape (n_tasks, k); None for exact match.
+        """
+        self.society, self.programme, self.options = society, programme, options
+        self.truth, self.difficulty, self.score = truth, difficulty, score
+        model = society.scenario.agents[0].model
+        assert isinstance(model, Simulated)
+        self.backend = SimulatedBackend(model, society.seed)
+        self._by_name = np.argsort(np.argsort(np.array(options, dtype=object)))  # rank of each option as text
+        # the events of all episodes in canonical order: the stages are in order already, agents within them too
+        self._order = np.arange(programme.n_events)
+
+    def blocks(self) -> Iterator[tuple[int, int]]:
+        """Yield (first task, number of tasks) so that a block has about `ROWS_AT_ONCE` events."""
+        step = max(1, ROWS_AT_ONCE // self.programme.n_events)
+        n = len(self.truth)
+        for first in range(0, n, step):
+            yield first, min(step, n - first)
+
+    async def block(self, first: int, n: int, draw: Any) -> Block:
+        """Return the events of tasks first..first+n-1; `draw` computes a `Draw`, here or on other hosts."""
+        p, k = self.programme, len(self.options)
+        tasks = np.arange(first, first + n)
+        truth = self.truth[tasks]
+        difficulty = None if self.difficulty is None else self.difficulty[tasks]
+        mu = self.backend.signals(tasks, difficulty)
+        n_agents = self.society.n
+        stands = np.full((n, n_agents), -1, dtype=np.int64)  # code of each agent's standing answer
+        claim = np.full((n, n_agents), -1, dtype=np.int64)  # id of the claim it stands by
+        shape = (n, p.n_events)
+        answer = np.full(shape, -1, dtype=np.int64)
+        kind = np.zeros(shape, dtype=np.int8)
+        minted = np.full(shape, -1, dtype=np.int64)
+        target = np.full(shape, -1, dtype=np.int64)
+        parents: list[NDArray[np.int64] | None] = [None] * len(p.lanes)
+        latency = np.zeros(n)
+        slowest = np.zeros(n)
+        for index, lane in enumerate(p.lanes):
+            m, b = lane.hears.shape
+            row_task = np.repeat(tasks, m)
+            row_agent = np.tile(lane.agents, n)
+            own = stands[:, lane.agents].reshape(-1) if lane.has_own else None
+            said = await draw(
+                Draw(
+                    lane.stage,
+                    k,
+                    row_task,
+                    row_agent,
+                    None if lane.tally or own is not None else np.repeat(truth, m),
+                    None if lane.tally or own is not None else np.repeat(mu, m),
+                    own,
+                    stands[:, lane.hears].reshape(n * m, b) if b else None,
+                    lane.tally,
+                )
+            )
+            said = np.asarray(said).reshape(n, m)
+            new = pack_id(lane.stage, 0, 0) + (lane.agents << 15)
+            kinds, ids, aims, cites = self._acts(lane, said, stands, claim, new)
+            answer[:, lane.position], kind[:, lane.position] = said, kinds
+            minted[:, lane.position], target[:, lane.position] = ids, aims
+            parents[index] = cites
+            if self.backend.model.latency_s:
+                draws = uniforms(self.society.seed, "latency", row_task, lane.stage, row_agent)[:, 0]
+                times = (-self.backend.model.latency_s * np.log1p(-draws)).reshape(n, m).max(axis=1)
+                if index and p.lanes[index - 1].stage != lane.stage:
+                    latency += slowest
+                    slowest = np.zeros(n)
+                slowest = np.maximum(slowest, times)
+            stands[:, lane.agents] = said
+            claim[:, lane.agents] = np.where(ids >= 0, ids, aims)
+        final, tied, from_claim = self._decide(stands, claim, tasks)
+        answer[:, -2] = final
+        kind[:, -2], kind[:, -1] = _ANSWER, _STOP
+        score = self._score(tasks, answer)
+        table = self._table(tasks, answer, kind, minted, target, parents, score, tied, from_claim)
+        counts = np.bincount(kind.reshape(-1), minlength=len(KINDS))
+        return Block(
+            table,
+            first,
+            n,
+            {KINDS[i]: int(c) for i, c in enumerate(counts.tolist()) if c},
+            score[:, -2],
+            float((latency + slowest).sum()),
+        )
+
+    def _acts(
+        self,
+        lane: Lane,
+        said: NDArray[np.int64],
+        stands: NDArray[np.int64],
+        claim: NDArray[np.int64],
+        new: NDArray[np.int64],
+    ) -> tuple[Any, NDArray[np.int64], NDArray[np.int64], NDArray[np.int64] | None]:
+        """Return kind, minted id, target and parents of a lane's events: `interpret_reply` for simulated replies."""
+        n, m = said.shape
+        none = np.full((n, m), -1, dtype=np.int64)
+        ids = np.broadcast_to(new, (n, m))
+        b = lane.hears.shape[1]
+        if b >= 2:
+            return _MERGE, ids, none, claim[:, lane.hears]
+        if b == 1:
+            heard = lane.hears[:, 0]
+            same = said == stands[:, heard]
+            cited = claim[:, heard]
+            return (
+                np.where(same, _ENDORSE, _REVISE),
+                np.where(same, -1, ids),
+                np.where(same, cited, -1),
+                cited[:, :, None],
+            )
+        if lane.has_own:
+            same = said == stands[:, lane.agents]
+            own = claim[:, lane.agents]
+            return np.where(same, _ENDORSE, _REVISE), np.where(same, -1, ids), np.where(same, own, -1), own[:, :, None]
+        return _PROPOSE, ids, none, None
+
+    def _decide(
+        self, stands: NDArray[np.int64], claim: NDArray[np.int64], tasks: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int64], list[str | None], NDArray[np.int64]]:
+        """Return the society's answer, the text that states a tie, and the claim it is (or -1), per task."""
+        n, k = len(tasks), len(self.options)
+        protocol = self.society.scenario.protocol
+        root = self.society.wiring.root
+        if protocol.kind == "aggregate" and root is not None:
+            return stands[:, root], [None] * n, claim[:, root]
+        votes = np.zeros((n, k), dtype=np.int64)
+        for code in range(k):
+            votes[:, code] = (stands == code).sum(axis=1)
+        leading = votes == votes.max(axis=1, keepdims=True)
+        n_leading = leading.sum(axis=1)
+        final = leading.argmax(axis=1)
+        texts: list[str | None] = [None] * n
+        by_name = np.argsort(self._by_name)  # codes in the order of their names
+        tied = np.flatnonzero(n_leading > 1)
+        if len(tied):
+            draws = uniforms(
+                self.society.seed, "tie", tasks[tied], self.programme.n_rounds, np.uint64(SOCIETY & 0xFFFFFFFF)
+            )[:, 0]
+            pick = (draws * n_leading[tied]).astype(np.int64)
+            for row, chosen in zip(tied.tolist(), pick.tolist(), strict=True):
+                codes = [code for code in by_name.tolist() if leading[row, code]]
+                final[row] = codes[chosen]
+                texts[row] = "tie: " + ", ".join(self.options[code] for code in codes)
+        return final, texts, np.full(n, -1, dtype=np.int64)
+
+    def _score(self, tasks: NDArray[np.int64], answer: NDArray[np.int64]) -> NDArray[np.float64]:
+        if self.score is None:
+            return (answer == self.truth[tasks][:, None]).astype(np.float64)
+        return np.asarray(np.take_along_axis(self.score[tasks], np.maximum(answer, 0), axis=1))
+
+    def _table(
+        self,
+        tasks: NDArray[np.int64],
+        answer: NDArray[np.int64],
+        kind: NDArray[np.int8],
+        minted: NDArray[np.int64],
+        target: NDArray[np.int64],
+        parents: list[NDArray[np.int64] | None],
+        score: NDArray[np.float64],
+        tied: list[str | None],
+        from_claim: NDArray[np.int64],
+    ) -> pa.Table:
+        p = self.programme
+        n, e = answer.shape
+        rows = n * e
+        lengths = np.zeros((n, e), dtype=np.int32)
+        for lane, cites in zip(p.lanes, parents, strict=True):
+            if cites is not None:
+                lengths[:, lane.position] = cites.shape[2]
+        lengths[:, -2] = from_claim >= 0
+        offsets = np.zeros(rows + 1, dtype=np.int32)
+        np.cumsum(lengths.reshape(-1), out=offsets[1:])
+        flat = np.empty(int(offsets[-1]), dtype=np.int64)
+        begin = offsets[:-1].reshape(n, e)
+        for lane, cites in zip(p.lanes, parents, strict=True):
+            if cites is not None:
+                for j in range(cites.shape[2]):
+                    flat[begin[:, lane.position] + j] = cites[:, :, j]
+        held = from_claim >= 0
+        flat[begin[held, -2]] = from_claim[held]
+
+        k_of = np.zeros(e, dtype=np.int32)
+        k_of[-1] = 1
+        stop_code = len(self.options)
+        codes = answer.copy()
+        codes[:, -1] = stop_code
+        words = pa.array([*self.options, "finished"], pa.string())
+        zero_tasks = pa.nulls(rows, pa.int64())
+        is_stop = np.zeros(e, dtype=bool)
+        is_stop[-1] = True
+        texts: pa.Array = pa.nulls(rows, pa.string())
+        if any(text is not None for text in tied):
+            column: list[str | None] = [None] * rows
+            for row, text in enumerate(tied):
+                column[row * e + e - 2] = text
+            texts = pa.array(column, pa.string())
+        columns = {
+            "task": np.repeat(tasks, e),
+            "round": np.tile(p.round_of, n),
+            "agent": np.tile(p.agent_of, n),
+            "k": np.tile(k_of, n),
+            "kind": pa.DictionaryArray.from_arrays(pa.array(kind.reshape(-1).astype(np.int32)), pa.array(KINDS)),
+            "claim": _nullable(minted.reshape(-1)),
+            "parents": pa.ListArray.from_arrays(pa.array(offsets), pa.array(flat)),
+            "target": _nullable(target.reshape(-1)),
+            "subtask": zero_tasks,
+            "subtask_parent": zero_tasks,
+            "answer": pa.DictionaryArray.from_arrays(pa.array(codes.reshape(-1).astype(np.int32)), words),
+            "correct": pa.array(score.reshape(-1), mask=np.tile(is_stop, n)),
+            "confidence": pa.nulls(rows, pa.float64()),
+            "text": texts,
+            "calls": np.tile(p.calls_of, n),
+            "tokens_in": np.tile(p.tokens_in, n),
+            "tokens_cached": np.zeros(rows, dtype=np.int64),
+            "tokens_out": np.tile(p.tokens_out, n),
+            "label_source": pa.DictionaryArray.from_arrays(
+                pa.array(np.zeros(rows, dtype=np.int32)), pa.array(["rule"])
+            ),
+        }
+        return pa.Table.from_arrays(
+            [c if isinstance(c, pa.Array) else pa.array(c) for c in columns.values()], schema=SCHEMA
+        )
+
+
+def _nullable(values: NDArray[np.int64]) -> pa.Array:
+    """Return an Arrow column in which -1 is null."""
+    return pa.array(values, mask=values < 0)

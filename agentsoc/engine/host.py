@@ -1,0 +1,406 @@
+"""A host: the agents' side of a run. It owns their settings, memory and backends, and the boards that they see.
+
+One class serves in the process and inside a Ray actor. A host keeps nothing that is not in the log: a new one that
+folds the same events is the same host.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+from collections.abc import Coroutine, Sequence
+from typing import Any
+
+import msgspec
+
+from agentsoc.backends.base import Backend, CallError, Hint, PureBackend, Request, Usage
+from agentsoc.budget.ledger import Need
+from agentsoc.errors import RunFailedError
+from agentsoc.events import Event
+from agentsoc.log.journal import Attempt
+from agentsoc.protocols.base import majority
+from agentsoc.scenario.model import Scenario
+from agentsoc.society.agent import REPAIR_TOKENS, Fault, build_request, read_reply
+from agentsoc.society.board import Board, Claim
+from agentsoc.society.build import Society, build_society
+from agentsoc.society.coded import CodedAgent
+from agentsoc.society.turns import Delegation, Reply, Turn, View
+from agentsoc.tasks.base import Task
+
+REPLY_BYTES_MAX = 256 * 1024
+"""A longer reply is a fault of the provider (bytes)."""
+
+
+class Item(msgspec.Struct, frozen=True, gc=False):
+    """A planned turn on its way to the host of its agent."""
+
+    task: int
+    round: int
+    turn: Turn
+
+
+class Order(msgspec.Struct, frozen=True):
+    """One attempt to make: which call of which turn, and what it may spend."""
+
+    item: Item
+    call: int
+    attempt: int
+    """Attempts of this call that had an outcome before."""
+    tokens_in: int | None
+    """Room for the prompt (tokens); None for no limit but the window."""
+    tokens_out: int
+    fault: str | None = None
+    """What was wrong with the last reply, when this attempt is its repair."""
+    draft: str | None = None
+    """What the call before said, when a turn makes several."""
+    known: Attempt | None = None
+    """The journal's row for this attempt: it is read instead of calling the model."""
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """What came of an attempt."""
+
+    request: bytes
+    model: str
+    text: str | None = None
+    finish: str | None = None
+    failure: str | None = None
+    retryable: bool = False
+    billed: bool = True
+    retry_after_s: float | None = None
+    usage: Usage | None = None
+    latency_ms: int = 0
+    reply: Reply | None = None
+    fault: str | None = None
+    mismatch: bool = False
+    """The journal's row belongs to another request than the one that this turn makes now."""
+
+
+class Host:
+    """Agents of a society, for any of its episodes."""
+
+    def __init__(self, scenario: Scenario, boards: dict[int, Board] | None = None, *, share: int = 1) -> None:
+        """Build the society anew from the scenario.
+
+        Args:
+            scenario: the run's scenario.
+            boards: the driver's boards when the host lives in its process; None to keep own ones and fold them.
+            share: hosts that share this machine.
+        """
+        self.scenario = scenario
+        self.society: Society = build_society(scenario)
+        self.family = scenario.tasks
+        self._boards: dict[int, Board] = {} if boards is None else boards
+        self._folds = boards is None
+        self._tasks: dict[int, Task] = {}
+        self._memory: dict[int, list[str]] = {}
+        opened: dict[Any, Backend] = {}
+        self.backends: list[Backend] = []
+        for group in scenario.agents:
+            if group.model not in opened:
+                opened[group.model] = group.model.open(seed=scenario.seed, share=share)
+            self.backends.append(opened[group.model])
+        self._names = [f"{group.model.kind}" for group in scenario.agents]
+
+    async def start(self) -> None:
+        """Start the backends."""
+        for backend in dict.fromkeys(self.backends):
+            await backend.start()
+
+    async def close(self) -> None:
+        """Close the backends."""
+        for backend in dict.fromkeys(self.backends):
+            await backend.close()
+
+    def identities(self) -> list[dict[str, Any]]:
+        """Return what the manifest records of each group's model."""
+        return [backend.identity() for backend in self.backends]
+
+    def parallel(self) -> list[int | None]:
+        """Return, per group, the calls that may run at once on this host."""
+        return [backend.parallel for backend in self.backends]
+
+    # The board
+
+    def task(self, index: int) -> Task:
+        """Return a task, made once and kept until its episode ends."""
+        task = self._tasks.get(index)
+        if task is None:
+            task = self._tasks[index] = self.family.make(self.scenario.seed, index)
+        return task
+
+    def board(self, index: int) -> Board:
+        """Return the board of an episode."""
+        board = self._boards.get(index)
+        if board is None:
+            board = self._boards[index] = Board(index, self.task(index))
+        return board
+
+    def fold(self, task: int, events: Sequence[Event]) -> None:
+        """Take in the committed events of one round of an episode."""
+        board = self.board(task)
+        if self._folds:
+            board.fold(events)
+        if any(event.kind == "stop" for event in events):
+            self._remember(board)
+            self._tasks.pop(task, None)
+            if self._folds:
+                self._boards.pop(task, None)
+
+    def _remember(self, board: Board) -> None:
+        """Keep what the agents said for later tasks, when these are taken one after the other."""
+        if self.scenario.episodes != "sequential" or not any(group.memory for group in self.scenario.agents):
+            return
+        question = self.task(board.task).question
+        for agent in board.standing:
+            claim = board.position(agent)
+            if claim is not None and self.society.group(agent).memory:
+                notes = self._memory.setdefault(agent, [])
+                notes.append(f"Earlier question: {question[:200]}\nYou answered: {claim.answer}")
+                del notes[: -self.society.group(agent).memory]
+
+    # Views and prompts
+
+    def view(self, item: Item, tokens_left: int | None = None) -> View:
+        """Return what the agent of a turn sees."""
+        task, board, turn = self.task(item.task), self.board(item.task), item.turn
+        claims = board.claims
+        question, options = task.question, task.options
+        if turn.subtask is not None:
+            subtask = board.subtasks[turn.subtask]
+            if subtask.text != question:
+                options = ()
+                question = subtask.text if subtask.text in task.parts else f"{question}\nYour part: {subtask.text}"
+                options = () if subtask.text in task.parts else task.options
+        sees = turn.sees
+        shown: tuple[Claim, ...] = tuple(claims[claim] for claim in dict.fromkeys(sees)) if sees else ()
+        return View(
+            item.task, item.round, turn.agent, question, options, turn, shown, board.position(turn.agent), tokens_left
+        )
+
+    def _instruction(self, item: Item) -> Item:
+        """Add what the agent remembers to the turn's instruction."""
+        group = self.society.group(item.turn.agent)
+        if not group.memory:
+            return item
+        notes = list(self._memory.get(item.turn.agent, ()))
+        board = self.board(item.task)
+        own = [c for c in board.claims.values() if c.agent == item.turn.agent][-group.memory :]
+        notes += [f"You said in round {c.round}: {c.answer or c.text}" for c in own[:-1]]
+        if not notes:
+            return item
+        text = "\n".join(notes[-group.memory :])
+        instruction = f"{text}\n{item.turn.instruction}".strip()
+        return msgspec.structs.replace(item, turn=msgspec.structs.replace(item.turn, instruction=instruction))
+
+    def _request(self, order: Order) -> tuple[Request, View, Task, Backend]:
+        item = self._instruction(order.item)
+        turn = item.turn
+        task = self.task(item.task)
+        view = self.view(item)
+        backend = self.backends[self.society.group_index(turn.agent)]
+        limit = order.tokens_in
+        if backend.window is not None:
+            room = backend.window - order.tokens_out
+            limit = room if limit is None else min(limit, room)
+        request = build_request(
+            self.society,
+            self.family,
+            task,
+            view,
+            k=order.call,
+            slot=turn.slot,
+            attempt=order.attempt,
+            max_tokens=order.tokens_out,
+            draft=order.draft,
+            fault=order.fault,
+            fits=None if limit is None else lambda candidate: backend.count(candidate) <= limit,
+        )
+        return request, view, task, backend
+
+    def prepare(self, items: Sequence[Item], limit: int | None = None) -> list[Need]:
+        """Return what each turn may cost: prompts are rendered and counted, nothing is called.
+
+        Args:
+            items: the turns.
+            limit: room for prompt and reply of one call, for a concluding turn (tokens).
+        """
+        return [self._need(item, limit) for item in items]
+
+    def _need(self, item: Item, limit: int | None) -> Need:
+        turn = item.turn
+        index = self.society.group_index(turn.agent)
+        group, backend = self.scenario.agents[index], self.backends[index]
+        if isinstance(group.model, CodedAgent):
+            return Need()
+        if isinstance(backend, PureBackend):
+            tokens_in, tokens_out = backend.cost(len(turn.sees), turn.by_rule, self.society.speaks(turn.agent))
+            return Need((tokens_in,), tokens_out) if tokens_in or tokens_out else Need()
+        if turn.by_rule:
+            return Need()
+        cap = group.max_tokens if limit is None else max(1, min(group.max_tokens, limit // 2))
+        room = None if limit is None else limit - cap
+        request, *_ = self._request(Order(item, 0, 0, room, cap))
+        first = backend.count(request)
+        later = first + cap + REPAIR_TOKENS
+        if backend.window is not None:
+            later = min(later, max(first, backend.window - cap))
+        return Need((first,) + (later,) * (turn.iterations - 1), cap, REPAIR_TOKENS)
+
+    # Acting
+
+    async def act(self, items: Sequence[Item]) -> list[Reply]:
+        """Return the replies of agents that ask no model, in the order of `items`."""
+        replies: list[Reply | None] = [None] * len(items)
+        waiting: list[tuple[int, Coroutine[Any, Any, Reply]]] = []
+        for position, item in enumerate(items):
+            turn = item.turn
+            index = self.society.group_index(turn.agent)
+            model, backend = self.scenario.agents[index].model, self.backends[index]
+            if isinstance(model, CodedAgent):
+                step = model.act(self.view(item))
+                try:
+                    step.send(None)  # most coded agents never wait: no task is made for them
+                except StopIteration as done:
+                    replies[position] = done.value
+                else:
+                    step.close()
+                    waiting.append((position, model.act(self.view(item))))
+            elif isinstance(backend, PureBackend):
+                replies[position] = self._voter(item, backend)
+            else:
+                replies[position] = self._tally(item)
+        for position, reply in zip(
+            (position for position, _ in waiting), await asyncio.gather(*(c for _, c in waiting)), strict=True
+        ):
+            replies[position] = reply
+        for item, reply in zip(items, replies, strict=True):
+            if not isinstance(reply, Reply):
+                raise RunFailedError(
+                    f"agent {item.turn.agent} returned {type(reply).__name__} in task {item.task}, round {item.round}; "
+                    "act has to return a Reply"
+                )
+        return replies  # type: ignore[return-value]
+
+    def _tally(self, item: Item) -> Reply:
+        """A merge by rule of agents whose reading is exact: count what is shown, no tokens."""
+        board, turn = self.board(item.task), item.turn
+        claims = [board.claims[claim] for claim in turn.sees]
+        weights = None
+        if getattr(self.scenario.protocol, "by", "") == "weighted":
+            weights = [claim.confidence if claim.confidence is not None else 0.5 for claim in claims]
+        decision = majority(
+            claims,
+            seed=self.scenario.seed,
+            task=item.task,
+            round_=item.round,
+            agent=turn.agent,
+            weights=weights,
+        )
+        return Reply(answer=decision.answer, uses=tuple(dict.fromkeys(turn.sees)))
+
+    def _voter(self, item: Item, backend: PureBackend) -> Reply:
+        task, board, turn = self.task(item.task), self.board(item.task), item.turn
+        own = board.position(turn.agent)
+        said = backend.respond(
+            Hint(
+                task=item.task,
+                round=item.round,
+                agent=turn.agent,
+                k=turn.slot,
+                purpose=turn.purpose,
+                truth=task.truth,
+                options=task.options,
+                shown=tuple([board.claims[claim].answer for claim in turn.sees]),
+                own=None if own is None else own.answer,
+                by_rule=turn.by_rule,
+                speaks=self.society.speaks(turn.agent),
+                difficulty=task.difficulty,
+            )
+        )
+        planning = turn.purpose in ("plan", "guide")  # a voter has no words: it hands on the question itself
+        return Reply(
+            answer=None if planning else said.answer,
+            uses=tuple(dict.fromkeys(turn.sees)),
+            delegations=tuple(Delegation(to, task.question) for to in turn.targets) if planning else (),
+            stop=False if turn.purpose == "judge" else None,
+            latency_s=said.latency_s,
+            calls=0 if turn.by_rule else 1,
+            tokens_in=said.tokens_in,
+            tokens_out=said.tokens_out,
+        )
+
+    async def attempt(self, order: Order) -> Outcome:
+        """Make one attempt, or read the journal's row in its place; never raises for what a model does."""
+        request, view, task, backend = self._request(order)
+        name = self._names[self.society.group_index(order.item.turn.agent)]
+        digest = hashlib.sha256(msgspec.msgpack.encode(request)).digest()
+        known = order.known
+        if known is not None:
+            if known.request != digest:
+                return Outcome(digest, name, mismatch=True)
+            usage = Usage(
+                known.tokens_in or 0, known.tokens_cached or 0, known.tokens_out or 0, bool(known.usage_known)
+            )
+            if known.state == "failed":
+                kind, _, message = (known.failure or "server: ").partition(": ")
+                error = CallError(kind, message, usage=usage)  # type: ignore[arg-type]
+                return self._failed(digest, name, error, known.latency_ms or 0)
+            return self._read(order, digest, name, view, task, known.reply or "", known.finish or "stop", usage, 0)
+        began = time.monotonic()
+        try:
+            async with asyncio.timeout(self.scenario.calls.timeout_s):
+                completion = await backend.complete(request)
+        except TimeoutError:
+            late = CallError("timeout", f"no reply within {self.scenario.calls.timeout_s:g} s")
+            return self._failed(digest, name, late, _ms(began))
+        except CallError as error:
+            return self._failed(digest, name, error, _ms(began))
+        text = completion.text
+        if len(text) > REPLY_BYTES_MAX:
+            error = CallError("server", f"a reply of {len(text)} characters is over the limit", usage=completion.usage)
+            return self._failed(digest, name, error, _ms(began))
+        text = text.encode("utf-8", "replace").decode().replace("\x00", "\ufffd")
+        return self._read(order, digest, name, view, task, text, completion.finish, completion.usage, _ms(began))
+
+    def _failed(self, digest: bytes, name: str, error: CallError, latency_ms: int) -> Outcome:
+        return Outcome(
+            digest,
+            name,
+            failure=f"{error.kind}: {error.message[:300]}",
+            retryable=error.retryable,
+            billed=error.billed,
+            retry_after_s=error.retry_after_s,
+            usage=error.usage,
+            latency_ms=latency_ms,
+        )
+
+    def _read(
+        self,
+        order: Order,
+        digest: bytes,
+        name: str,
+        view: View,
+        task: Task,
+        text: str,
+        finish: str,
+        usage: Usage,
+        latency_ms: int,
+    ) -> Outcome:
+        said = read_reply(self.society, self.family, task, view, text, finish)
+        reply, fault = (None, said.what) if isinstance(said, Fault) else (said, None)
+        return Outcome(
+            digest,
+            name,
+            text=text,
+            finish=finish,
+            usage=usage,
+            latency_ms=latency_ms,
+            reply=reply,
+            fault=fault,
+        )
+
+
+def _ms(began: float) -> int:
+    return round(1000 * (time.monotonic() - began))

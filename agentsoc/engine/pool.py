@@ -1,0 +1,98 @@
+"""`Pool`: where hosts live. `LocalPool` is one host in the process; `agentsoc.engine.ray_host` has the other one."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any
+
+from agentsoc.budget.ledger import Need
+from agentsoc.engine.columns import Draw, draw_codes
+from agentsoc.engine.host import Host, Item, Order, Outcome
+from agentsoc.events import Event
+from agentsoc.scenario.model import Scenario
+from agentsoc.society.board import Board
+from agentsoc.society.turns import Reply
+
+
+class Pool(ABC):
+    """All hosts of a run, as the driver sees them. Nothing that it answers depends on where agents are."""
+
+    @abstractmethod
+    async def start(self) -> None:
+        """Start the hosts and their backends."""
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Stop the hosts; called once, also after a failed start."""
+
+    @abstractmethod
+    def identities(self) -> list[dict[str, Any]]:
+        """Return what the manifest records of each group's model."""
+
+    @abstractmethod
+    def parallel(self) -> list[int | None]:
+        """Return, per group, the calls that may run at once over all hosts."""
+
+    @abstractmethod
+    async def prepare(self, items: Sequence[Item], limit: int | None = None) -> list[Need]:
+        """Return what each turn may cost."""
+
+    @abstractmethod
+    async def act(self, items: Sequence[Item]) -> list[Reply]:
+        """Return the replies of agents that ask no model."""
+
+    @abstractmethod
+    async def attempt(self, order: Order) -> Outcome:
+        """Make one attempt at a model call."""
+
+    @abstractmethod
+    async def fold(self, task: int, events: Sequence[Event]) -> None:
+        """Tell the hosts concerned what was committed."""
+
+    @abstractmethod
+    async def draw(self, draw: Draw) -> Any:
+        """Return the answer codes of many simulated turns."""
+
+
+class LocalPool(Pool):
+    """One host in this process, on the driver's own boards."""
+
+    def __init__(self, scenario: Scenario, boards: dict[int, Board]) -> None:
+        self.host = Host(scenario, boards)
+
+    async def start(self) -> None:
+        """Start the backends."""
+        await self.host.start()
+
+    async def close(self) -> None:
+        """Close the backends."""
+        await self.host.close()
+
+    def identities(self) -> list[dict[str, Any]]:
+        """Return what the manifest records of each group's model."""
+        return self.host.identities()
+
+    def parallel(self) -> list[int | None]:
+        """Return, per group, the calls that may run at once."""
+        return self.host.parallel()
+
+    async def prepare(self, items: Sequence[Item], limit: int | None = None) -> list[Need]:
+        """Return what each turn may cost."""
+        return self.host.prepare(items, limit)
+
+    async def act(self, items: Sequence[Item]) -> list[Reply]:
+        """Return the replies of agents that ask no model."""
+        return await self.host.act(items)
+
+    async def attempt(self, order: Order) -> Outcome:
+        """Make one attempt at a model call."""
+        return await self.host.attempt(order)
+
+    async def fold(self, task: int, events: Sequence[Event]) -> None:
+        """Let the host note the end of an episode; the board is the driver's own."""
+        self.host.fold(task, events)
+
+    async def draw(self, draw: Draw) -> Any:
+        """Return the answer codes of many simulated turns."""
+        return draw_codes(self.host.backends[0], draw)

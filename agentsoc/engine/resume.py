@@ -1,0 +1,244 @@
+"""One mechanism, three verbs. `resume`: the journal answers first, the model on a miss. `replay`: a miss is an error.
+
+`fork`: as resume up to a round, then the changed scenario, live, into a new run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from agentsoc.engine.run import Plan, Progress, Result, Run, execute, load_known, new_directory, task_table
+from agentsoc.errors import InputError, LogDamagedError, ReplayMismatchError, ScenarioError
+from agentsoc.events import Event
+from agentsoc.log.journal import Attempt, Key
+from agentsoc.log.manifest import Fork, hash_json
+from agentsoc.log.read import RunLog
+from agentsoc.log.schema import COLUMNS, from_table
+from agentsoc.log.segments import read_segment
+from agentsoc.scenario.code import load_code
+from agentsoc.scenario.model import Engine as EngineSettings
+from agentsoc.scenario.model import Scenario
+from agentsoc.society.build import build_society
+
+
+@dataclass(frozen=True)
+class Replay:
+    """What a replay found: the stored log and the computed one are the same."""
+
+    digest: str
+    n_events: int
+    model_calls: int = 0
+
+
+def stored_scenario(log: RunLog, allow_code: Sequence[Path] = ()) -> tuple[Scenario, dict[str, str]]:
+    """Return the scenario of a run from its manifest, and the hashes of the loose code it uses.
+
+    Raises:
+        InputError: the run needs loose code that was not given, or another version of it.
+        LogDamagedError: the manifest's scenario is not what its hash says.
+    """
+    manifest = log.manifest
+    given: dict[str, str] = {}
+    for path in allow_code:
+        given.update(load_code(path))
+    for name, digest in manifest.code.items():
+        if given.get(name) != digest:
+            what = "another version of" if name in given else "the loose code file"
+            raise InputError(
+                f"this run was made with {what} {name}", str(log.directory), f"add: --allow-code PATH/TO/{name}"
+            )
+    try:
+        scenario = Scenario.model_validate(manifest.scenario)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise LogDamagedError(f"the manifest's scenario does not hold: {where}: {first['msg']}", str(log.directory)) from None
+    if hash_json(scenario.result_part()) != manifest.scenario_hash:
+        raise LogDamagedError("the manifest's scenario is not the one of its hash", str(log.directory))
+    return scenario, given
+
+
+def replay(directory: Path | str, *, allow_code: Sequence[Path] = ()) -> Replay:
+    """Compute a run again from its journal alone and compare it with the stored log.
+
+    No model is called and no network is used. Returns when both are the same.
+
+    Raises:
+        ReplayMismatchError: they differ; names the first event that does.
+        LogDamagedError: the stored log is not what was written.
+    """
+    log = RunLog(directory)
+    if log.manifest.status == "running" or log.manifest.digest is None:
+        raise InputError(
+            f"this run is {log.manifest.status}, so there is no whole log to compare with",
+            str(directory),
+            f"finish it first: agentsoc resume {directory}",
+        )
+    log.check()
+    scenario, code = stored_scenario(log, allow_code)
+    scenario = scenario.model_copy(update={"engine": EngineSettings(concurrency=64)})
+    if task_table(scenario)[0] != log.manifest.tasks_hash:
+        raise ReplayMismatchError(
+            "the task family gives other questions than it did", "the tasks", log.manifest.tasks_hash[:12], "other"
+        )
+    known = load_known(log.directory)
+    plan = Plan(scenario, None, known=known, live=False, code=code, code_paths=allow_code)
+    result = asyncio.run(execute(plan))
+    if result.digest != log.manifest.digest:
+        _name_divergence(log, plan)
+    return Replay(result.digest, result.n_events, result.calls_live)
+
+
+def _name_divergence(log: RunLog, plan: Plan) -> None:
+    """Run the plan again, this time keeping the events, and raise at the first one that differs."""
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as scratch:
+        plan.directory = Path(scratch)
+        plan.live = False
+        asyncio.run(execute(plan))
+        again = RunLog(scratch)
+        for stored, computed in itertools.zip_longest(log.events(), again.events()):
+            if stored != computed:
+                first = stored or computed
+                assert first is not None
+                raise ReplayMismatchError(
+                    "this event differs",
+                    f"task {first.task}, round {first.round}, agent {first.agent}, k {first.k}",
+                    _short(stored),
+                    _short(computed),
+                )
+    raise ReplayMismatchError("the digests differ although all events agree", "the end", str(log.manifest.digest), "")
+
+
+def _short(event: Event | None) -> str:
+    if event is None:
+        return "(no such event)"
+    shown = {name: getattr(event, name) for name in COLUMNS[4:]}
+    return ", ".join(f"{name}={value!r}" for name, value in shown.items() if value not in (None, (), 0))[:300]
+
+
+def resume(
+    directory: Path | str,
+    *,
+    engine: dict[str, Any] | None = None,
+    allow_code: Sequence[Path] = (),
+    progress: Progress | None = None,
+) -> Run:
+    """Finish an interrupted or failed run; a finished one is left as it is.
+
+    Args:
+        directory: the run directory.
+        engine: settings of the engine block to use now (hosts, address, concurrency); none of them changes a result.
+        allow_code: loose code files of the run.
+        progress: filled while the run goes on.
+
+    Raises:
+        RunLockedError: another process is writing the run.
+        LogDamagedError: what is on disk is not what was written.
+    """
+    log = RunLog(directory)
+    scenario, code = stored_scenario(log, allow_code)
+    if log.manifest.status == "finished":
+        log.check()
+        return Run(directory)
+    if engine:
+        changed = {**scenario.engine.model_dump(), **engine}
+        scenario = scenario.model_copy(update={"engine": EngineSettings.model_validate(changed)})
+    if task_table(scenario)[0] != log.manifest.tasks_hash:
+        raise InputError(
+            "the task family gives other questions than when the run began",
+            str(directory),
+            "use the version of agentsoc (and of the task file) that began it: see manifest.json",
+        )
+    plan = Plan(
+        scenario,
+        log.directory,
+        known=load_known(log.directory),
+        code=code,
+        code_paths=allow_code,
+        progress=progress or Progress(),
+        fork=log.manifest.fork,
+    )
+    before = [table for segment in log.segments if (table := read_segment(log.directory / "events", segment)) is not None]
+    asyncio.run(execute(plan))
+    run = Run(directory)
+    _same_beginning(run, before)
+    return run
+
+
+def _same_beginning(run: Run, before: Sequence[Any]) -> None:
+    """Check that the events which were on disk before are the beginning of what is there now."""
+    now = run.events()
+    for stored in itertools.chain.from_iterable(from_table(table) for table in before):
+        computed = next(now, None)
+        if stored != computed:
+            raise ReplayMismatchError(
+                "the resumed run does not begin with the events that were on disk",
+                f"task {stored.task}, round {stored.round}, agent {stored.agent}, k {stored.k}",
+                _short(stored),
+                _short(computed),
+            )
+
+
+def fork(
+    directory: Path | str,
+    task: int,
+    round_: int,
+    scenario: Scenario,
+    out: Path | str | None = None,
+    *,
+    code: dict[str, str] | None = None,
+    code_paths: Sequence[Path] = (),
+    progress: Progress | None = None,
+) -> Run:
+    """Start a new run that shares everything before (task, round) with an old one and goes on live from there.
+
+    Rounds before the fork of that task, and all earlier tasks, are read from the old journal as far as the changed
+    scenario asks the same; later tasks are new.
+
+    Raises:
+        InputError: the place of the fork does not exist, or the changed scenario already differs before it.
+    """
+    log = RunLog(directory)
+    if not 0 <= task < scenario.tasks.count:
+        raise InputError(f"there is no task {task}; the run has {scenario.tasks.count}", "--at")
+    old = {attempt.key: attempt for attempt in log.journal()}
+    known: dict[Key, Attempt] = {
+        key: attempt for key, attempt in old.items() if (key.task, key.round) < (task, round_)
+    }
+    build_society(scenario)
+    target = new_directory(scenario, out)
+    origin = Fork(run=log.directory.name, digest=log.manifest.digest, task=task, round=round_)
+    plan = Plan(
+        scenario,
+        target,
+        known=known,
+        code=code or {},
+        code_paths=code_paths,
+        progress=progress or Progress(),
+        fork=origin,
+    )
+    asyncio.run(_with_journal(plan, list(known.values())))
+    return Run(target)
+
+
+async def _with_journal(plan: Plan, attempts: Sequence[Attempt]) -> Result:
+    """Carry the shared attempts over into the new run's journal, then run it: the new run replays on its own."""
+    from agentsoc.log.journal import Journal
+    from agentsoc.log.read import JOURNAL
+
+    assert plan.directory is not None
+    journal = Journal(plan.directory / JOURNAL)
+    try:
+        await asyncio.gather(*(journal.write(attempt) for attempt in attempts))
+    finally:
+        journal.close()
+    return await execute(plan)

@@ -1,0 +1,452 @@
+"""`run`: from a scenario to a run directory. The same function resumes and forks; only the known attempts differ."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from agentsoc.engine.calls import Caller, Flight
+from agentsoc.engine.columns import ColumnRun, can_vectorise
+from agentsoc.engine.loop import Engine
+from agentsoc.engine.pool import LocalPool, Pool
+from agentsoc.errors import AgentsocError, InputError, InterruptedRunError, RunFailedError
+from agentsoc.log.files import RunLock, write_whole
+from agentsoc.log.journal import Attempt, Journal, Key, journal_digest, read_journal
+from agentsoc.log.manifest import (
+    Fork,
+    Manifest,
+    SegmentEntry,
+    Status,
+    Totals,
+    hash_json,
+    machine,
+    versions,
+)
+from agentsoc.log.read import EVENTS, JOURNAL, TASKS, RunLog
+from agentsoc.log.segments import SegmentWriter
+from agentsoc.scenario.model import Scenario
+from agentsoc.society.board import Board
+from agentsoc.society.build import Society, build_society
+from agentsoc.tasks.base import Task
+
+FLUSH_S = 5.0
+"""How often events and manifest reach the disk while a run goes on (seconds)."""
+
+
+class Run(RunLog):
+    """A finished, interrupted or running run on disk."""
+
+    def summary(self) -> dict[str, Any]:
+        """Return what `agentsoc run --json` prints."""
+        manifest, totals = self.manifest, self.manifest.totals
+        return {
+            "run_dir": str(self.directory),
+            "name": manifest.name,
+            "seed": manifest.seed,
+            "status": manifest.status,
+            "digest": manifest.digest,
+            "n_events": totals.events,
+            "n_episodes": totals.episodes,
+            "score": totals.score,
+            "tokens": totals.tokens_in + totals.tokens_out,
+            "budget": totals.budget,
+            "stop": max(totals.stops, key=lambda stop: totals.stops[stop]) if totals.stops else manifest.status,
+            "totals": totals.model_dump(mode="json"),
+            "not_reproducible": manifest.not_reproducible,
+        }
+
+
+@dataclass
+class Progress:
+    """A view of a run under way; the engine writes it, whoever shows it reads it."""
+
+    n_tasks: int = 0
+    totals: Totals = field(default_factory=Totals)
+    flight: Flight = field(default_factory=Flight)
+    reserved: int = 0
+    hosts: int = 1
+    notices: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Plan:
+    """What to run, on what, and what is known of it already."""
+
+    scenario: Scenario
+    directory: Path | None
+    """None to compute without writing anything (replay)."""
+    known: Mapping[Key, Attempt] = field(default_factory=dict)
+    live: bool = True
+    """Whether attempts that are not known may ask a model."""
+    code: Mapping[str, str] = field(default_factory=dict)
+    code_paths: Sequence[Path] = ()
+    fork: Fork | None = None
+    progress: Progress = field(default_factory=Progress)
+    on_engine: Callable[[Engine], None] | None = None
+
+
+@dataclass(frozen=True)
+class Result:
+    """What an execution gave."""
+
+    digest: str
+    totals: Totals
+    n_events: int
+    calls_live: int
+    segments: list[Any]
+
+
+def run(
+    scenario: Scenario,
+    out: Path | str | None = None,
+    *,
+    code: Mapping[str, str] | None = None,
+    code_paths: Sequence[Path] = (),
+    progress: Progress | None = None,
+) -> Run:
+    """Run a scenario once and return its log.
+
+    Args:
+        scenario: what to run.
+        out: the run directory, which must not exist or be empty; None for a new one under ``runs/``.
+        code: hashes of the loose code files that the scenario needs, for the manifest.
+        code_paths: those files, for hosts in other processes.
+        progress: filled while the run goes on.
+
+    Raises:
+        InputError: the scenario cannot be run, or `out` is taken.
+        RunFailedError: it stopped because of a fault; it can be resumed.
+        InterruptedRunError: it was asked to stop; it can be resumed.
+    """
+    return asyncio.run(
+        run_async(scenario, out, code=code, code_paths=code_paths, progress=progress)
+    )
+
+
+async def run_async(
+    scenario: Scenario,
+    out: Path | str | None = None,
+    *,
+    code: Mapping[str, str] | None = None,
+    code_paths: Sequence[Path] = (),
+    progress: Progress | None = None,
+    fork: Fork | None = None,
+    known: Mapping[Key, Attempt] | None = None,
+) -> Run:
+    """Run a scenario from inside an event loop; see `run`."""
+    build_society(scenario)  # whatever cannot be built is found before a directory is made
+    directory = new_directory(scenario, out)
+    plan = Plan(
+        scenario,
+        directory,
+        known=known or {},
+        code=code or {},
+        code_paths=code_paths,
+        progress=progress or Progress(),
+        fork=fork,
+    )
+    await execute(plan)
+    return Run(directory)
+
+
+def new_directory(scenario: Scenario, out: Path | str | None) -> Path:
+    """Make and return the run directory."""
+    if out is not None:
+        directory = Path(out)
+        if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
+            raise InputError(
+                "this directory is not empty", str(directory), "name another one with --out, or resume what is there"
+            )
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(f"the run directory cannot be made: {error.strerror}", str(directory)) from None
+        return directory
+    base = Path("runs")
+    for number in range(1, 100_000):
+        directory = base / (f"{scenario.name}-s{scenario.seed}" + (f"-{number}" if number > 1 else ""))
+        try:
+            directory.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise InputError(f"the run directory cannot be made: {error.strerror}", str(directory)) from None
+        return directory
+    raise InputError("there are too many runs of this name", str(base), "name another directory with --out")
+
+
+async def execute(plan: Plan) -> Result:
+    """Carry out a plan under the lock of its directory."""
+    if plan.directory is None:
+        return await _execute(plan, None)
+    with RunLock(plan.directory):
+        journal = Journal(plan.directory / JOURNAL)
+        try:
+            return await _execute(plan, journal)
+        finally:
+            journal.close()
+
+
+async def _execute(plan: Plan, journal: Journal | None) -> Result:
+    scenario = plan.scenario
+    society = build_society(scenario)
+    tasks_hash, table = task_table(scenario)
+    boards: dict[int, Board] = {}
+    pool = make_pool(scenario, boards, plan)
+    writer = SegmentWriter((plan.directory or Path()) / EVENTS, keep=plan.directory is not None)
+    manifest = _manifest(plan, tasks_hash)
+    if plan.directory is not None:
+        pq.write_table(table, plan.directory / TASKS, compression="zstd")
+        manifest.save(plan.directory)
+    plan.progress.n_tasks = scenario.tasks.count
+    plan.progress.hosts = scenario.engine.hosts
+    calls_live = 0
+    try:
+        await pool.start()
+        manifest.models = pool.identities()
+        caller = Caller(pool, journal if plan.live else None, plan.known, scenario.calls, scenario.engine.concurrency)
+        engine = Engine(society, pool, caller, writer, boards)
+        plan.progress.totals, plan.progress.flight = engine.totals, caller.flight
+        if plan.on_engine is not None:
+            plan.on_engine(engine)
+        with _interruptible(engine):
+            flusher = asyncio.create_task(_flush_now_and_then(plan, engine, writer, manifest))
+            try:
+                totals = await _episodes(engine, society, pool, writer)
+            finally:
+                flusher.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await flusher
+        calls_live = caller.flight.live
+        if engine.stopping:
+            _save(plan, manifest, writer, "interrupted", totals)
+            raise InterruptedRunError(str(plan.directory))
+    except BaseException as error:
+        error = _plain(error)
+        writer.abandon()
+        if plan.directory is not None and not isinstance(error, InterruptedRunError):
+            manifest.error = f"{type(error).__name__}: {error}"[:2000]
+            with contextlib.suppress(OSError):
+                _save(plan, manifest, writer, "failed", plan.progress.totals, flush=False)
+        if isinstance(error, AgentsocError) or not isinstance(error, Exception):
+            raise error from None
+        if isinstance(error, OSError):
+            raise RunFailedError(f"the disk refused: {error}", str(plan.directory or "")) from error
+        raise
+    finally:
+        await pool.close()
+    digest = writer.finish()
+    totals.events = writer.digest.rows
+    manifest.digest = digest
+    if journal is not None:
+        manifest.journal_rows, manifest.journal_digest = journal_digest(journal.rows())
+    if plan.directory is not None:
+        _save(plan, manifest, writer, "finished", totals, flush=False)
+    return Result(digest, totals, writer.digest.rows, calls_live, writer.segments)
+
+
+def _plain(error: BaseException) -> BaseException:
+    """Return the one error that a task group wrapped; the first one that is ours when there are several."""
+    while isinstance(error, BaseExceptionGroup):
+        ours = [e for e in error.exceptions if isinstance(e, AgentsocError)]
+        error = (ours or list(error.exceptions))[0]
+    return error
+
+
+async def _episodes(engine: Engine, society: Society, pool: Pool, writer: SegmentWriter) -> Totals:
+    scenario = society.scenario
+    if scenario.engine.vectorise:
+        columns = column_run(society)
+        if columns is not None:
+            return await _columns(columns, engine, pool, writer)
+    return await engine.run()
+
+
+def column_run(society: Society) -> ColumnRun | None:
+    """Return the column execution of a simulated society, or None when it has to go turn by turn."""
+    scenario = society.scenario
+    family = scenario.tasks
+    first = family.make(scenario.seed, 0)
+    programme = can_vectorise(society, None, first.options)
+    if programme is None:
+        return None
+    if hasattr(family, "columns"):
+        truth, difficulty = family.columns(scenario.seed)
+        return ColumnRun(society, programme, first.options, np.asarray(truth), difficulty, None)
+    tasks = list(family.tasks(scenario.seed))
+    if any(task.options != first.options for task in tasks):
+        return None
+    code = {option: index for index, option in enumerate(first.options)}
+    truth = np.array([code[task.truth] for task in tasks])
+    known = all(task.difficulty is not None for task in tasks)
+    difficulty = np.array([task.difficulty for task in tasks], dtype=float) if known else None
+    score = np.array([[family.score(task, option) for option in first.options] for task in tasks])
+    return ColumnRun(society, programme, first.options, truth, difficulty, score)
+
+
+async def _columns(columns: ColumnRun, engine: Engine, pool: Pool, writer: SegmentWriter) -> Totals:
+    programme, totals = columns.programme, engine.totals
+    kinds: dict[str, int] = {}
+    scores: list[np.ndarray[Any, Any]] = []
+    for first, n in columns.blocks():
+        if engine.stopping:
+            break
+        block = await columns.block(first, n, pool.draw)
+        writer.add_table(block.table)
+        for kind, count in block.kinds.items():
+            kinds[kind] = kinds.get(kind, 0) + count
+        scores.append(block.score)
+        totals.episodes += n
+        totals.answered += n
+        totals.rounds += programme.n_rounds * n
+        totals.turns += programme.turns * n
+        totals.calls += programme.calls * n
+        totals.deliveries += programme.deliveries * n
+        totals.broadcasts += programme.broadcasts * n
+        totals.tokens_in += int(programme.tokens_in.sum()) * n
+        totals.tokens_out += int(programme.tokens_out.sum()) * n
+        totals.virtual_s += block.virtual_s
+        totals.events += n * programme.n_events
+        await asyncio.sleep(0)
+    totals.events_by_kind = dict(sorted(kinds.items()))
+    totals.stops = {"finished": totals.episodes} if totals.episodes else {}
+    if scores:
+        totals.score = float(np.concatenate(scores).sum() / totals.episodes)
+    return totals
+
+
+def make_pool(scenario: Scenario, boards: dict[int, Board], plan: Plan) -> Pool:
+    """Return the hosts that the scenario's engine block asks for."""
+    engine = scenario.engine
+    if engine.address is None:
+        if engine.hosts > 1:
+            raise InputError(
+                f"{engine.hosts} hosts need Ray",
+                "engine.hosts",
+                "add --address local to start one here, or --address HOST:PORT to join a cluster",
+            )
+        return LocalPool(scenario, boards)
+    from agentsoc.engine.ray_host import RayPool
+
+    return RayPool(scenario, boards, code_paths=plan.code_paths, notices=plan.progress.notices)
+
+
+def task_table(scenario: Scenario) -> tuple[str, pa.Table]:
+    """Return the hash of the tasks and the table that is kept with the log."""
+    family = scenario.tasks
+    if hasattr(family, "columns"):  # a million synthetic questions say nothing that their seed does not
+        truth, difficulty = family.columns(scenario.seed)
+        options = family.make(scenario.seed, 0).options
+        table = pa.table(
+            {
+                "task": pa.array(np.arange(len(truth))),
+                "truth": pa.DictionaryArray.from_arrays(pa.array(np.asarray(truth, dtype=np.int32)), list(options)),
+                "difficulty": pa.nulls(len(truth), pa.float64()) if difficulty is None else pa.array(difficulty),
+            }
+        )
+        return hash_json([family.model_dump(mode="json"), scenario.seed]), table
+    tasks: Sequence[Task] = family.tasks(scenario.seed)
+    if len(tasks) != family.count:
+        raise InputError(
+            f"the tasks are {len(tasks)}, not the {family.count} asked for", "tasks.count", "set count to that number"
+        )
+    rows = {
+        "task": [task.index for task in tasks],
+        "id": [task.id for task in tasks],
+        "question": [task.question for task in tasks],
+        "truth": [task.truth for task in tasks],
+        "options": [list(task.options) for task in tasks],
+        "chance": [task.chance for task in tasks],
+        "difficulty": [task.difficulty for task in tasks],
+    }
+    types = [pa.int64(), pa.string(), pa.string(), pa.string(), pa.list_(pa.string()), pa.float64(), pa.float64()]
+    table = pa.table({name: pa.array(rows[name], kind) for name, kind in zip(rows, types, strict=True)})
+    return hash_json(rows), table
+
+
+def _manifest(plan: Plan, tasks_hash: str) -> Manifest:
+    scenario = plan.scenario
+    reasons = dict.fromkeys(reason for group in scenario.agents if (reason := group.model.not_reproducible()))
+    budget = scenario.budget
+    totals = Totals(budget=None if budget is None else budget.per_task(scenario.tasks.count) * scenario.tasks.count)
+    plan.progress.totals = totals
+    return Manifest(
+        name=scenario.name,
+        seed=scenario.seed,
+        scenario=scenario.model_dump(mode="json"),
+        scenario_hash=hash_json(scenario.result_part()),
+        tasks_hash=tasks_hash,
+        code=dict(plan.code),
+        versions=versions(),
+        machine=machine(),
+        not_reproducible=list(reasons),
+        totals=totals,
+        fork=plan.fork,
+    )
+
+
+def _save(
+    plan: Plan, manifest: Manifest, writer: SegmentWriter, status: Status, totals: Totals, *, flush: bool = True
+) -> None:
+    if plan.directory is None:
+        return
+    if flush:
+        writer.flush()
+    budget = manifest.totals.budget
+    manifest.status = status
+    manifest.totals = totals.model_copy(update={"budget": budget})
+    manifest.segments = [SegmentEntry(file=s.file, rows=s.rows, digest=s.digest, chain=s.chain) for s in writer.segments]
+    manifest.save(plan.directory)
+
+
+async def _flush_now_and_then(plan: Plan, engine: Engine, writer: SegmentWriter, manifest: Manifest) -> None:
+    while plan.directory is not None:
+        await asyncio.sleep(FLUSH_S)
+        writer.flush()
+        budget = manifest.totals.budget
+        manifest.totals = engine.summary().model_copy(update={"budget": budget})
+        manifest.segments = [
+            SegmentEntry(file=s.file, rows=s.rows, digest=s.digest, chain=s.chain) for s in writer.durable()
+        ]
+        manifest.save(plan.directory)
+
+
+@contextlib.contextmanager
+def _interruptible(engine: Engine) -> Iterator[None]:
+    """Let the first SIGINT or SIGTERM end the run in order; a second one is not caught."""
+    loop = asyncio.get_running_loop()
+
+    def stop() -> None:
+        engine.stopping = True
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)
+            signal.signal(number, signal.SIG_DFL)
+
+    try:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, stop)
+    except (ValueError, RuntimeError, NotImplementedError):  # not the main thread: the caller has its own way
+        yield
+        return
+    try:
+        yield
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)
+
+
+def load_known(directory: Path) -> dict[Key, Attempt]:
+    """Return all attempts of a run by key."""
+    return {attempt.key: attempt for attempt in read_journal(directory / JOURNAL)}
+
+
+__all__ = ["Progress", "Run", "run", "run_async", "write_whole"]

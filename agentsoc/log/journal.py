@@ -1,0 +1,207 @@
+"""The journal: one row for every attempt to call a model, durable before anybody acts on the reply.
+
+It is the only input of a run that a seed does not determine. The driver alone writes it, in groups: whatever arrived
+while the last group was being synced forms the next one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import sqlite3
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Final, Literal, NamedTuple
+
+import msgspec
+
+from agentsoc.errors import LogDamagedError, RunFailedError
+
+State = Literal["started", "done", "failed"]
+
+_TABLE: Final = """
+CREATE TABLE IF NOT EXISTS attempts (
+    task INTEGER NOT NULL, round INTEGER NOT NULL, agent INTEGER NOT NULL, k INTEGER NOT NULL, attempt INTEGER NOT NULL,
+    state TEXT NOT NULL, request BLOB NOT NULL, model TEXT NOT NULL, reserved INTEGER NOT NULL,
+    reply TEXT, finish TEXT, failure TEXT, tokens_in INTEGER, tokens_cached INTEGER, tokens_out INTEGER,
+    usage_known INTEGER, latency_ms INTEGER, crc BLOB NOT NULL,
+    PRIMARY KEY (task, round, agent, k, attempt)
+) WITHOUT ROWID
+"""
+
+
+class Key(NamedTuple):
+    """Which attempt: call `k` of the agent's turn in that round, `attempt` counted from 0."""
+
+    task: int
+    round: int
+    agent: int
+    k: int
+    attempt: int
+
+
+class Attempt(msgspec.Struct, frozen=True):
+    """One row. `state` is ``started`` while the outcome is unknown, and stays so when the process dies."""
+
+    task: int
+    round: int
+    agent: int
+    k: int
+    attempt: int
+    state: State
+    request: bytes
+    """SHA-256 of the request."""
+    model: str
+    reserved: int
+    """Tokens that the ledger held for the attempt (tokens)."""
+    reply: str | None = None
+    finish: str | None = None
+    failure: str | None = None
+    """``kind: message`` of a failed attempt."""
+    tokens_in: int | None = None
+    tokens_cached: int | None = None
+    tokens_out: int | None = None
+    usage_known: bool | None = None
+    latency_ms: int | None = None
+
+    @property
+    def key(self) -> Key:
+        """Return which attempt this is."""
+        return Key(self.task, self.round, self.agent, self.k, self.attempt)
+
+
+_FIELDS: Final = Attempt.__struct_fields__
+_INSERT: Final = f"INSERT OR REPLACE INTO attempts VALUES ({', '.join('?' * (len(_FIELDS) + 1))})"
+_SELECT: Final = f"SELECT {', '.join(_FIELDS)}, crc FROM attempts ORDER BY task, round, agent, k, attempt"
+
+
+def _crc(row: tuple[Any, ...]) -> bytes:
+    return hashlib.blake2b(msgspec.msgpack.encode(row), digest_size=8).digest()
+
+
+class Journal:
+    """The open journal of a run directory. `load` first, then `write` from one event loop."""
+
+    def __init__(self, path: Path, *, durability: Literal["sync", "os"] = "sync") -> None:
+        """Open or make the journal.
+
+        Args:
+            path: the database file.
+            durability: ``sync`` survives a power loss, ``os`` only the death of the process.
+        """
+        self.path = path
+        try:
+            self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+            self._db.execute("PRAGMA journal_mode = WAL")
+            self._db.execute(f"PRAGMA synchronous = {'FULL' if durability == 'sync' else 'NORMAL'}")
+            self._db.execute(_TABLE)
+        except sqlite3.DatabaseError as error:
+            raise _damaged(path, error) from None
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="journal")
+        self._waiting: list[tuple[Attempt, asyncio.Future[None]]] = []
+        self._writer: asyncio.Task[None] | None = None
+
+    async def write(self, attempt: Attempt) -> None:
+        """Return when the row is durable."""
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[None] = loop.create_future()
+        self._waiting.append((attempt, done))
+        if self._writer is None or self._writer.done():
+            self._writer = loop.create_task(self._write_groups())
+        await done
+
+    async def _write_groups(self) -> None:
+        loop = asyncio.get_running_loop()
+        while self._waiting:
+            group, self._waiting = self._waiting, []
+            rows = [attempt for attempt, _ in group]
+            try:
+                await loop.run_in_executor(self._pool, self._commit, rows)
+            except sqlite3.Error as error:
+                failure = RunFailedError(f"the journal cannot be written: {error}", str(self.path.parent))
+                for _, done in group:
+                    if not done.done():
+                        done.set_exception(failure)
+            else:
+                for _, done in group:
+                    if not done.done():
+                        done.set_result(None)
+
+    def _commit(self, attempts: list[Attempt]) -> None:
+        rows = []
+        for attempt in attempts:
+            row = msgspec.structs.astuple(attempt)
+            rows.append((*row, _crc(row)))
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            self._db.executemany(_INSERT, rows)
+            self._db.execute("COMMIT")
+        except BaseException:
+            self._db.execute("ROLLBACK")
+            raise
+
+    def close(self) -> None:
+        """Close the database; everything that `write` returned for is on disk."""
+        self._pool.shutdown(wait=True)
+        self._db.close()
+
+    def rows(self) -> Iterator[Attempt]:
+        """Yield all rows in key order, each checked."""
+        yield from _rows(self._db, self.path)
+
+
+def read_journal(path: Path) -> Iterator[Attempt]:
+    """Yield the rows of a journal without writing to it; nothing when there is none.
+
+    Raises:
+        LogDamagedError: the file is no journal, or a row is not what was written.
+    """
+    if not path.exists():
+        return
+    try:
+        db = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
+    except sqlite3.DatabaseError as error:
+        raise _damaged(path, error) from None
+    try:
+        yield from _rows(db, path)
+    finally:
+        db.close()
+
+
+def _rows(db: sqlite3.Connection, path: Path) -> Iterator[Attempt]:
+    try:
+        verdict = db.execute("PRAGMA quick_check(1)").fetchone()
+        if verdict is None or verdict[0] != "ok":
+            raise _damaged(path, verdict[0] if verdict else "no answer")
+        for *values, crc in db.execute(_SELECT):
+            if values[15] is not None:
+                values[15] = bool(values[15])
+            row = tuple(values)
+            if _crc(row) != crc:
+                raise LogDamagedError(
+                    f"the row of task {row[0]}, round {row[1]}, agent {row[2]}, call {row[3]}, attempt {row[4]} "
+                    "is not what was written",
+                    str(path),
+                    "a copy of the run directory, if there is one, is the way back",
+                )
+            yield Attempt(*row)
+    except (sqlite3.DatabaseError, UnicodeDecodeError, TypeError, ValueError) as error:
+        raise _damaged(path, error) from None
+
+
+def _damaged(path: Path, error: object) -> LogDamagedError:
+    return LogDamagedError(
+        f"the journal cannot be read: {error}",
+        str(path),
+        "a copy of the run directory, if there is one, is the way back",
+    )
+
+
+def journal_digest(attempts: Iterator[Attempt]) -> tuple[int, str]:
+    """Return the number of rows and the SHA-256 over them, latencies left out."""
+    whole = hashlib.sha256(b"agentsoc-journal-1")
+    n = 0
+    for n, attempt in enumerate(attempts, 1):  # noqa: B007 - the count is the result
+        whole.update(msgspec.msgpack.encode(msgspec.structs.astuple(attempt)[:-1]))
+    return n, whole.hexdigest()

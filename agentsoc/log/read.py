@@ -1,0 +1,99 @@
+"""Reading a run directory: lazily as events, as a polars frame, or only its manifest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from agentsoc.errors import LogDamagedError
+from agentsoc.events import Event
+from agentsoc.log.journal import Attempt, journal_digest, read_journal
+from agentsoc.log.manifest import Manifest, load_manifest
+from agentsoc.log.schema import from_table
+from agentsoc.log.segments import Segment, read_all
+
+if TYPE_CHECKING:
+    import polars as pl
+
+EVENTS: Final = "events"
+JOURNAL: Final = "journal.sqlite"
+TASKS: Final = "tasks.parquet"
+
+
+class RunLog:
+    """A run directory opened for reading. Nothing is read before it is asked for, and nothing is written."""
+
+    def __init__(self, directory: Path | str) -> None:
+        """Open `directory`.
+
+        Raises:
+            LogDamagedError: it holds no valid manifest.
+        """
+        self.directory = Path(directory)
+        self.manifest: Manifest = load_manifest(self.directory)
+
+    @cached_property
+    def segments(self) -> list[Segment]:
+        """The files of the event log, in order."""
+        return [Segment(s.file, s.rows, s.digest, s.chain) for s in self.manifest.segments]
+
+    def events(self) -> Iterator[Event]:
+        """Yield the events in canonical order; each segment is checked against the manifest first."""
+        for table in read_all(self.directory / EVENTS, self.segments):
+            yield from from_table(table)
+
+    def frame(self) -> pl.DataFrame:
+        """Return the event log as a polars frame with one row per event, segments checked."""
+        import polars as pl
+        import pyarrow as pa
+
+        from agentsoc.log.schema import SCHEMA
+
+        tables = list(read_all(self.directory / EVENTS, self.segments))
+        table = pa.concat_tables(tables).unify_dictionaries() if tables else SCHEMA.empty_table()
+        frame = pl.from_arrow(table)
+        assert isinstance(frame, pl.DataFrame)
+        return frame.with_columns(pl.col(pl.Categorical).cast(pl.String))
+
+    def scan(self) -> pl.LazyFrame:
+        """Return the event log as a lazy frame, unchecked; also while the run goes on."""
+        import polars as pl
+
+        return pl.scan_parquet(self.directory / EVENTS / "*.parquet")
+
+    def tasks(self) -> pl.DataFrame:
+        """Return the tasks of the run: task, id, question, truth, options, chance, difficulty."""
+        import polars as pl
+
+        path = self.directory / TASKS
+        try:
+            return pl.read_parquet(path)
+        except (OSError, pl.exceptions.PolarsError) as error:
+            raise LogDamagedError(f"the task table cannot be read ({type(error).__name__})", str(path)) from None
+
+    def journal(self) -> Iterator[Attempt]:
+        """Yield the model attempts in key order, each row checked."""
+        return read_journal(self.directory / JOURNAL)
+
+    def check(self) -> None:
+        """Check every byte that counts: manifest, chain, segments, journal.
+
+        Raises:
+            LogDamagedError: names the first thing that is not what was written.
+        """
+        rows = sum(table.num_rows for table in read_all(self.directory / EVENTS, self.segments))
+        if self.manifest.status == "finished" and rows != self.manifest.totals.events:
+            raise LogDamagedError(
+                f"the log has {rows} events, the manifest says {self.manifest.totals.events}", str(self.directory)
+            )
+        n, digest = journal_digest(self.journal())
+        if self.manifest.journal_rows is not None and (n, digest) != (
+            self.manifest.journal_rows,
+            self.manifest.journal_digest,
+        ):
+            raise LogDamagedError(
+                f"the journal has {n} rows that are not the {self.manifest.journal_rows} of the finished run",
+                str(self.directory / JOURNAL),
+            )

@@ -1,0 +1,145 @@
+"""`aggregate`: answers flow towards the root, the hub or the end of the chain, and are merged on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar, Literal
+
+from agentsoc.errors import InputError
+from agentsoc.events import SOCIETY
+from agentsoc.protocols.base import Act, Decision, Protocol, Stage, majority
+from agentsoc.protocols.vote import MERGE
+from agentsoc.society.attention import attend, standing_of
+from agentsoc.society.board import Board
+from agentsoc.society.build import Society
+from agentsoc.society.turns import Turn
+
+
+class Aggregate(Protocol):
+    """Level by level towards the one in whom the organisation ends.
+
+    Agents without anybody below them answer first. An agent with two or more below it merges their claims: by rule
+    (majority or confidence-weighted vote, no tokens) or by a model call. In a chain everybody answers knowing the
+    answer of the one before. Where peers of one level hear each other (hybrid), they see each other's answers once
+    and answer again before the next level merges.
+    """
+
+    concludes: ClassVar[bool] = True
+
+    kind: Literal["aggregate"] = "aggregate"
+    by: Literal["majority", "weighted", "model"] = "majority"
+    """How an agent merges the claims from below."""
+
+    def check(self, society: Society) -> None:
+        """An organisation that ends in nobody cannot be aggregated."""
+        if society.wiring.root is None:
+            raise InputError(
+                f"aggregate needs an organisation that ends in somebody; {society.wiring.kind} does not",
+                "protocol",
+                "use vote or debate, or a star, chain, tree or hybrid topology",
+            )
+
+    def stages(self, society: Society) -> tuple[Stage, ...]:
+        """Return the rounds: who acts, and whose claims each of them sees."""
+        return _stages(society, self.by != "model")
+
+    def plan(self, society: Society, board: Board) -> Sequence[Turn]:
+        """Return the turns of the stage that is due."""
+        stages = _cached_stages(society, self.by != "model")
+        if board.round >= len(stages):
+            return ()
+        stage = stages[board.round]
+        turns = []
+        for agent, hears in zip(stage.agents, stage.hears, strict=True):
+            merging = stage.purpose == "merge"
+            turns.append(
+                Turn(
+                    agent,
+                    purpose="merge" if merging else "answer",
+                    sees=attend(society, board, agent, standing_of(board, hears)),
+                    instruction=MERGE if merging else "",
+                    by_rule=stage.by_rule,
+                    iterations=1 if merging else society.group(agent).iterations,
+                )
+            )
+        return turns
+
+    def decide(self, society: Society, board: Board) -> Decision:
+        """Return the root's claim; before it has one, the majority of the claims highest up."""
+        root = society.wiring.root
+        own = board.position(root) if root is not None else None
+        if own is not None:
+            return Decision(own.answer, own.id)
+        level = society.wiring.level
+        reached = min((int(level[agent]) for agent in board.standing), default=0)
+        claims = [board.claims[board.standing[a]] for a in sorted(board.standing) if level[a] == reached]
+        return majority(claims, seed=society.seed, task=board.task, round_=board.round, agent=SOCIETY)
+
+    def conclude(self, society: Society, board: Board) -> Turn | None:
+        """The root merges the claims highest up, if merging is a model's work."""
+        root = society.wiring.root
+        if self.by != "model" or root is None or root in board.standing or not board.standing:
+            return None
+        level = society.wiring.level
+        reached = min(int(level[agent]) for agent in board.standing)
+        sees = standing_of(board, [a for a in sorted(board.standing) if level[a] == reached])
+        return Turn(root, purpose="merge", sees=tuple(sees), instruction=MERGE)
+
+    def schedule(self, society: Society) -> Sequence[Stage] | None:
+        """All stages, when merging is by rule and everything is shown."""
+        if self.by != "majority" or society.scenario.attention.kind != "all":
+            return None
+        return self.stages(society)
+
+    def deliveries(self, society: Society, board: Board, turn: Turn, acts: Sequence[Act]) -> int:
+        """A claim goes up; among peers of one level it goes to them first."""
+        if turn.agent == society.wiring.root:
+            return 0
+        _, above, peers = _directions(society, turn.agent)
+        first = not turn.sees and turn.purpose == "answer"
+        return len(acts) * (len(peers) if peers and first else len(above))
+
+
+def _directions(society: Society, agent: int) -> tuple[list[int], list[int], list[int]]:
+    """Return whom `agent` hears from below, whom it reports to, and which peers of its level it hears."""
+    level = society.wiring.level
+    mine = int(level[agent])
+    heard = society.neighbours[agent]
+    below = [v for v in heard if level[v] == mine + 1]
+    peers = [v for v in heard if level[v] == mine]
+    above = [v for v in society.addresses(agent) if level[v] == mine - 1]
+    return below, above, peers
+
+
+def _cached_stages(society: Society, by_rule: bool) -> tuple[Stage, ...]:
+    return society.remember(("aggregate", by_rule), lambda: _stages(society, by_rule))
+
+
+def _stages(society: Society, by_rule: bool) -> tuple[Stage, ...]:
+    level = society.wiring.level
+    depth = society.wiring.depth
+    below: dict[int, list[int]] = {}
+    peers: dict[int, list[int]] = {}
+    for agent in range(society.n):
+        mine = int(level[agent])
+        for heard in society.neighbours[agent]:
+            if level[heard] == mine + 1:
+                below.setdefault(agent, []).append(heard)
+            elif level[heard] == mine:
+                peers.setdefault(agent, []).append(heard)
+    answering = [agent for agent in range(society.n) if agent not in below]
+    stages = [Stage(tuple(answering), ((),) * len(answering))]
+    exchanging = [agent for agent in answering if agent in peers]
+    if exchanging:
+        stages.append(Stage(tuple(exchanging), tuple(tuple(peers[agent]) for agent in exchanging)))
+    for at in range(depth - 1, -1, -1):
+        acting = [agent for agent in below if level[agent] == at]
+        alone = [agent for agent in acting if len(below[agent]) == 1]
+        merging = [agent for agent in acting if len(below[agent]) > 1]
+        if alone:  # a link of a chain answers knowing the answer before it
+            stages.append(Stage(tuple(sorted(alone)), tuple(tuple(below[a]) for a in sorted(alone))))
+        if merging:
+            stages.append(
+                Stage(tuple(sorted(merging)), tuple(tuple(below[a]) for a in sorted(merging)), "merge", by_rule)
+            )
+    return tuple(stages)

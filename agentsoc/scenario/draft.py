@@ -1,0 +1,160 @@
+"""`Draft`: the data of a scenario before it is checked, with what was set from outside, each value with its place."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from agentsoc.errors import Problem, ScenarioError
+from agentsoc.scenario.source import printable
+from agentsoc.scenario.strict import Document, Path, Spot, dotted, parse
+
+ARGUMENT_LIMIT: Final = 100_000
+"""Longest ``--set`` argument (characters)."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One value for one dotted path: the words of the path, the value, and where in which document it stands."""
+
+    words: tuple[str, ...]
+    value: Any
+    document: Document
+    inside: Path = ()
+
+
+@dataclass(frozen=True)
+class Draft:
+    """Plain data; `placed` says for each path that was set where its value comes from."""
+
+    data: Any
+    document: Document
+    placed: tuple[tuple[Path, Setting], ...] = ()
+
+    def having(self, setting: Setting) -> Draft:
+        """Return the draft with one value set; mappings on the way are made, a kind's bare name becomes a mapping.
+
+        Raises:
+            ScenarioError: the path leads through a number or past the end of a list.
+        """
+        data, path = _put(self.data, setting, 0, ())
+        kept = tuple((there, by) for there, by in self.placed if there[: len(path)] != path)
+        return replace(self, data=data, placed=(*kept, (path, setting)))
+
+    def path(self, loc: Path) -> Path:
+        """Return the part of a validation error's location that exists in the data.
+
+        A single mapping stands for a list of one, a bare word for a mapping, and members of a union add their names.
+        """
+        data, path = self.data, []
+        for step in loc:
+            inside = (isinstance(data, Mapping) and step in data) or (
+                isinstance(data, list) and isinstance(step, int) and step < len(data)
+            )
+            if inside:
+                data = data[step]
+                path.append(step)
+        return tuple(path)
+
+    def place(self, path: Path, *, of_key: bool = False) -> str:
+        """Return where the value at `path` stands in the file or on the command line."""
+        for there, by in sorted(self.placed, key=lambda pair: len(pair[0]), reverse=True):
+            if path[: len(there)] == there:
+                return by.document.place(by.inside + path[len(there) :], of_key=of_key)
+        for there, by in self.placed:  # a mapping that was made on the way to a value
+            if there[: len(path)] == path and len(self.path(path)) == len(path) and not _exists(self.document, path):
+                return by.document.place(by.inside)
+        return self.document.place(path, of_key=of_key)
+
+    def written(self, path: Path) -> str:
+        """Return the unquoted word at `path` as it stands in the file; empty when it was set from outside."""
+        if any(path[: len(there)] == there for there, _ in self.placed):
+            return ""
+        return self.document.written(path)
+
+
+def _exists(document: Document, path: Path) -> bool:
+    data = document.data
+    for step in path:
+        try:
+            data = data[step]
+        except (KeyError, IndexError, TypeError):
+            return False
+    return True
+
+
+def _put(data: Any, setting: Setting, at: int, path: Path) -> tuple[Any, Path]:
+    """Return `data` with the value at ``setting.words[at:]``, sharing all that is unchanged, and the path taken."""
+    if at == len(setting.words):
+        return setting.value, path
+    word = setting.words[at]
+    if isinstance(data, list):
+        if not word.isascii() or not word.isdigit() or len(word) > 9 or int(word) >= len(data):
+            here = dotted(path)
+            raise _unset(
+                setting,
+                f"{here} is a list of {len(data)}; there is no {here}.{printable(word, 40)}",
+                f"write {here}.0" + (f" to {here}.{len(data) - 1}" if len(data) > 1 else ""),
+            )
+        index = int(word)
+        value, whole = _put(data[index], setting, at + 1, (*path, index))
+        return [*data[:index], value, *data[index + 1 :]], whole
+    if data is None:
+        data = {}
+    elif isinstance(data, str):  # topology: star, and topology.degree is set
+        data = {"kind": data}
+    elif not isinstance(data, dict):
+        raise _unset(
+            setting, f"{dotted(path)} is a single value and has no part {printable(word, 40)}", "shorten the path"
+        )
+    if word == "0" and "0" not in data and at + 1 < len(setting.words):  # one group of agents stands for a list of one
+        return _put(data, setting, at + 1, path)
+    value, whole = _put(data.get(word), setting, at + 1, (*path, word))
+    return {**data, word: value}, whole
+
+
+def _unset(setting: Setting, what: str, hint: str) -> ScenarioError:
+    return ScenarioError([Problem(setting.document.place(setting.inside), what, hint)])
+
+
+def split_path(path: str, where: str) -> tuple[str, ...]:
+    """Return the words of a dotted path.
+
+    Raises:
+        ScenarioError: a word is empty.
+    """
+    words = tuple(path.strip().split("."))
+    if not all(words) or len(words) > 32:
+        problem = Problem(where, f'"{printable(path, 60)}" is not a path', "write keys with dots between: agents.count")
+        raise ScenarioError([problem])
+    return words
+
+
+def read_argument(argument: str, option: str = "--set") -> list[Setting]:
+    """Return the settings of one ``path=value`` argument: several when the value is a comma list.
+
+    The value is YAML on one line. ``a.b=1,2,3`` is three settings of one path; ``a.b=[1,2,3]`` and ``a.b="1,2,3"`` are
+    one. Nothing after the equals sign is null.
+
+    Raises:
+        ScenarioError: there is no equals sign, the path is empty, the value is not YAML or it is refused by `parse`.
+    """
+    where = printable(f"{option} {argument}", 80)
+    path, equals, text = argument.partition("=")
+    if not equals:
+        hint = f"write {option} path=value, for example: {option} agents.count=8"
+        raise ScenarioError([Problem(where, "an equals sign is missing", hint)])
+    words = split_path(path, where)
+    if words[0] == "sweep":
+        raise ScenarioError([Problem(where, "sweep is not set from outside", "write --set agents.count=4,8,16")])
+    if len(argument) > ARGUMENT_LIMIT:
+        raise ScenarioError([Problem(where, f"longer than {ARGUMENT_LIMIT:,} characters", "write it in the file")])
+    if not text.strip():
+        return [Setting(words, None, Document(where, None, Spot(1, 1), lines=False))]
+    document = parse(f"[{text}]", where, lines=False)
+    if document.problems:
+        raise ScenarioError(document.problems)
+    if not isinstance(document.data, list) or not document.data:
+        raise ScenarioError([Problem(where, "the value has a bracket too many or is empty", "quote it")])
+    return [Setting(words, value, document, (index,)) for index, value in enumerate(document.data)]

@@ -1,0 +1,223 @@
+"""A scenario file in, checked scenarios out; or one `ScenarioError` that names the place and cure of every fault.
+
+Nothing that a scenario holds is executed, and nothing but the file itself (and the files that its parts name, beside
+it) is read. Neither Ray nor any model library is imported here, and of the parts only those that the scenario names.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from agentsoc.errors import InputError, Problem, ScenarioError
+from agentsoc.scenario.code import load_code
+from agentsoc.scenario.draft import Draft, Setting, read_argument
+from agentsoc.scenario.explain import problems_of, show
+from agentsoc.scenario.files import BASE_DIR
+from agentsoc.scenario.model import Scenario
+from agentsoc.scenario.part import MAX_PROBLEMS
+from agentsoc.scenario.source import LIMIT_BYTES, decode, printable, read_bytes
+from agentsoc.scenario.strict import Document, Spot, parse
+from agentsoc.scenario.sweep import Sweep, read_sweep
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One run of a sweep, and what distinguishes it from the others: per axis the label of its value."""
+
+    scenario: Scenario
+    labels: dict[str, str] = field(default_factory=dict)
+
+
+def load_scenario(
+    path: str | Path,
+    overrides: Sequence[str] = (),
+    *,
+    seed: int | None = None,
+    allow_code: Sequence[str | Path] = (),
+) -> Scenario:
+    """Return the scenario in a file.
+
+    Args:
+        path: the YAML file. Its directory becomes the one that files named in the scenario are looked up in.
+        overrides: ``path=value`` each, as ``--set`` takes them; they win over the file.
+        seed: takes the place of the scenario's seed.
+        allow_code: Python files whose parts the scenario may name (see `agentsoc.scenario.code`).
+
+    Raises:
+        ScenarioError: the file cannot be read, is not a valid scenario, or stands for several runs.
+        InputError: a file of `allow_code` cannot be used.
+    """
+    return _one(_read(Path(path), overrides, None, seed, allow_code))
+
+
+def load_scenarios(
+    path: str | Path,
+    overrides: Sequence[str] = (),
+    seeds: int | None = None,
+    *,
+    seed: int | None = None,
+    allow_code: Sequence[str | Path] = (),
+) -> list[Scenario]:
+    """Return every run that a file stands for, in a fixed order; see `agentsoc.scenario.sweep`.
+
+    Args:
+        path: the YAML file.
+        overrides: ``path=value`` each; a comma list of values is an axis of the sweep.
+        seeds: number of seeds, counted up from the scenario's; takes the place of ``sweep.seeds``.
+        seed: takes the place of the scenario's seed.
+        allow_code: as in `load_scenario`.
+
+    Raises:
+        ScenarioError: as `load_scenario`; or the sweep is not one, or has more than 10,000 runs.
+        InputError: a file of `allow_code` cannot be used.
+    """
+    return [variant.scenario for variant in load_variants(path, overrides, seeds, seed=seed, allow_code=allow_code)]
+
+
+def load_variants(
+    path: str | Path,
+    overrides: Sequence[str] = (),
+    seeds: int | None = None,
+    *,
+    seed: int | None = None,
+    allow_code: Sequence[str | Path] = (),
+) -> list[Variant]:
+    """Return what `load_scenarios` returns, each with the labels of its place in the grid."""
+    return _checked(*_read(Path(path), overrides, seeds, seed, allow_code))
+
+
+def parse_scenario(text: str, where: str = "scenario", overrides: Sequence[str] = ()) -> Scenario:
+    """Return the scenario that a text holds.
+
+    Raises:
+        ScenarioError: the text is not a valid scenario, or stands for several runs.
+    """
+    try:
+        raw = text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        problem = Problem(where, f"character {error.start + 1} is half of a surrogate pair", "replace the character")
+        raise ScenarioError([problem]) from None
+    if len(raw) > LIMIT_BYTES:
+        raise ScenarioError([Problem(where, f"longer than {LIMIT_BYTES:,} bytes", "move large tables to a file")])
+    return _one(_drafted(decode(raw, where), where, overrides, None, None))
+
+
+def _read(
+    path: Path,
+    overrides: Sequence[str],
+    seeds: int | None,
+    seed: int | None,
+    allow_code: Sequence[str | Path],
+) -> tuple[Draft, Sweep]:
+    for code in allow_code:
+        load_code(code)
+    where = printable(str(path), 200)
+    text = decode(read_bytes(path), where)
+    # It stays set: a part may read its files when the society is built.
+    BASE_DIR.set(path.parent)
+    return _drafted(text, where, overrides, seeds, seed)
+
+
+def _drafted(
+    text: str, where: str, overrides: Sequence[str], seeds: int | None, seed: int | None
+) -> tuple[Draft, Sweep]:
+    """Return the unchecked data of a scenario and the grid that it stands for."""
+    document = parse(text, where)
+    if document.data is None:
+        hint = "a scenario has the keys name, tasks, agents, topology and protocol"
+        raise ScenarioError([*document.problems, Problem(document.at(1, 1), "the scenario is empty", hint)])
+    if not isinstance(document.data, dict):
+        what = f"a scenario is a mapping of keys to values, found {show(document.data)}"
+        raise ScenarioError([*document.problems, Problem(document.at(1, 1), what, "write key: value, one a line")])
+    data = dict(document.data)
+    block = data.pop("sweep", None)
+    given: list[list[Setting]] = []
+    problems: list[Problem] = []
+    for argument in overrides:
+        try:
+            given.append(read_argument(argument))
+        except ScenarioError as error:
+            problems += error.problems
+    if problems:
+        raise ScenarioError([*document.problems, *problems])
+    if seed is not None:
+        place = Document(printable(f"--seed {seed}", 60), None, Spot(1, 1), lines=False)
+        given.append([Setting(("seed",), seed, place)])
+    try:
+        return Draft(data, document), read_sweep(block, document, given, seeds)
+    except ScenarioError as error:
+        raise ScenarioError([*document.problems, *error.problems]) from None
+
+
+def _one(read: tuple[Draft, Sweep]) -> Scenario:
+    draft, sweep = read
+    if sweep.runs > 1:
+        names = [axis.name for axis in sweep.axes if len(axis.options) > 1] + ["seeds"] * ((sweep.seeds or 1) > 1)
+        what = f"this stands for {sweep.runs:,} runs ({', '.join(names)}), and one is wanted"
+        hint = "choose one value each with --set path=value, or run all of them as a sweep"
+        raise ScenarioError([Problem(draft.document.place(("sweep",), of_key=True), what, hint)])
+    return _checked(draft, sweep)[0].scenario
+
+
+def _checked(base: Draft, sweep: Sweep) -> list[Variant]:
+    """Return all runs, or raise with the distinct faults of all of them."""
+    problems = {(problem.where, problem.what): problem for problem in base.document.problems}
+    places = {problem.where for problem in base.document.problems}
+    variants: list[Variant] = []
+    checker = _Checker()
+    for draft, labels in _iterated(base, sweep, problems):
+        try:
+            variants.append(Variant(checker.check(draft), labels))
+        except ValidationError as error:
+            for problem in problems_of(error, draft):
+                if problem.where not in places:  # a word that was refused already says no more
+                    problems.setdefault((problem.where, problem.what), problem)
+        if len(problems) >= MAX_PROBLEMS:
+            break
+    if problems:
+        raise ScenarioError(sorted(problems.values(), key=_order))
+    return variants
+
+
+def _order(problem: Problem) -> tuple[int, int]:
+    """Return line and column, so that faults are told in the order of the file, after those of the command line."""
+    place = re.search(r":(\d+):(\d+)$", problem.where)
+    return (int(place[1]), int(place[2])) if place else (0, 0)
+
+
+def _iterated(
+    base: Draft, sweep: Sweep, problems: dict[tuple[str, str], Problem]
+) -> Iterator[tuple[Draft, dict[str, str]]]:
+    """Yield the runs' drafts; a path that leads nowhere is a fault of the first run that has it, and ends the sweep."""
+    try:
+        yield from sweep.drafts(base)
+    except ScenarioError as error:
+        problems.update({(problem.where, problem.what): problem for problem in error.problems})
+
+
+class _Checker:
+    """Checks the runs of a sweep one after the other; blocks that two runs share are checked and kept once."""
+
+    def __init__(self) -> None:
+        self.known: dict[str, tuple[Any, Any]] = {}
+
+    def check(self, draft: Draft) -> Scenario:
+        data = {
+            key: self.known[key][1] if key in self.known and self.known[key][0] is value else value
+            for key, value in draft.data.items()
+        }
+        try:
+            scenario = Scenario.model_validate(data)
+        except InputError as error:
+            problem = error.problem
+            raise ScenarioError([Problem(problem.where or draft.document.where, problem.what, problem.hint)]) from error
+        for key, value in draft.data.items():
+            if isinstance(value, dict | list):
+                self.known[key] = (value, getattr(scenario, key))
+        return scenario

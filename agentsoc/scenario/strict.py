@@ -1,0 +1,295 @@
+"""Strict YAML: text in; plain data with the place of every key and value, and a list of faults, out.
+
+PyYAML scans and parses; what it would build is decided here, from its events. That way nothing is built that a scenario
+does not need: no anchors and aliases (a few lines can stand for gigabytes), no tags (they name Python objects), no
+merge keys, no second document, no duplicate keys, no nesting beyond `MAX_DEPTH`, no words that readers disagree on.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import yaml
+from yaml.events import (
+    AliasEvent,
+    CollectionEndEvent,
+    CollectionStartEvent,
+    DocumentStartEvent,
+    Event,
+    MappingStartEvent,
+    NodeEvent,
+    ScalarEvent,
+)
+
+from agentsoc.errors import Problem, ScenarioError
+from agentsoc.scenario.part import MAX_PROBLEMS
+from agentsoc.scenario.plain import read_plain
+from agentsoc.scenario.source import printable
+
+MAX_DEPTH: Final = 64
+"""Largest nesting of mappings and lists."""
+
+_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml reads 1 MB in 0.2 s, Python in 3 s
+_UNSET: Any = object()
+_SAFE: Final = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_./+-]*( [A-Za-z0-9_./+-]+)*")
+
+_NO_KEYS: Final[dict[str, Any]] = {}  # shared by all scalars, never written to: there may be half a million of them
+_NO_ITEMS: Final[list[Any]] = []
+
+Path = tuple[str | int, ...]
+"""Where a value is in the data: keys of mappings and indices of lists."""
+
+
+class Spot:
+    """Where a value begins, and where what it holds begins. Lines and columns count from 1."""
+
+    __slots__ = ("column", "items", "keys", "line")
+
+    def __init__(self, line: int, column: int, *, holds: bool = False) -> None:
+        self.line, self.column = line, column
+        self.keys: dict[str, tuple[Spot, Spot]] = {} if holds else _NO_KEYS
+        """Per key of a mapping: where the key begins, where its value does."""
+        self.items: list[Spot] = [] if holds else _NO_ITEMS
+
+
+def dotted(path: Path) -> str:
+    """Return a path in the form of messages and of ``--set``: agents.0.count."""
+    return printable(".".join(str(step) for step in path), 100)
+
+
+@dataclass(frozen=True)
+class Document:
+    """What was read: `data` of mappings, lists and scalars, and the places of all of it."""
+
+    where: str
+    data: Any
+    spot: Spot
+    text: str = ""
+    problems: tuple[Problem, ...] = ()
+    lines: bool = True
+    """False for a text from the command line, where a line and a column mean nothing."""
+
+    def at(self, line: int, column: int) -> str:
+        """Return a place in the form of messages."""
+        return f"{self.where}:{line}:{column}" if self.lines else self.where
+
+    def place(self, path: Path, *, of_key: bool = False) -> str:
+        """Return where the value at `path` is, or as much of it as exists; a mapping or list is where its key is."""
+        spot, key = self.spot, None
+        for step in path:
+            if step in spot.keys:
+                key, spot = spot.keys[step]
+            elif isinstance(step, int) and step < len(spot.items):
+                key, spot = None, spot.items[step]
+            else:
+                break
+        if key is not None and (of_key or spot.keys or spot.items):
+            spot = key
+        return self.at(spot.line, spot.column)
+
+    def written(self, path: Path) -> str:
+        """Return the unquoted word at `path` as it stands in the text: 1e3 where the value is 1000.0."""
+        spot = self.spot
+        for step in path:
+            if step in spot.keys:
+                spot = spot.keys[step][1]
+            elif isinstance(step, int) and step < len(spot.items):
+                spot = spot.items[step]
+            else:
+                return ""
+        line = self.text.split("\n")[spot.line - 1][spot.column - 1 :]
+        return line.split("#")[0].split(",")[0].strip().rstrip("]}")[:40]
+
+
+@dataclass
+class _Frame:
+    """A mapping or list that is being read."""
+
+    data: Any
+    spot: Spot
+    key: Any = _UNSET
+    """The key that waits for its value; None for one that was refused."""
+    key_spot: Spot | None = None
+
+    @property
+    def wants_key(self) -> bool:
+        """Whether the next thing read is the key of a mapping."""
+        return self.key is _UNSET and isinstance(self.data, dict)
+
+    @property
+    def next_step(self) -> str | int:
+        """Return the key or index of the next value."""
+        return len(self.data) if isinstance(self.data, list) else str(self.key)
+
+
+@dataclass
+class _Builder:
+    where: str
+    lines: bool
+    stack: list[_Frame] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    root: Any = _UNSET
+    root_spot: Spot = field(default_factory=lambda: Spot(1, 1))
+
+    def fault(self, spot: Spot, what: str, hint: str, *, end: bool = False) -> None:
+        """Note a fault; stop when it is one after which the rest means nothing, or when there are too many."""
+        place = f"{self.where}:{spot.line}:{spot.column}" if self.lines else self.where
+        self.problems.append(Problem(place, what, hint))
+        if end or len(self.problems) >= MAX_PROBLEMS:
+            raise ScenarioError(self.problems)
+
+    def take(self, events: Iterable[Event]) -> None:
+        """Build the data from the events of one stream."""
+        documents = 0
+        for event in events:
+            mark: Any = event.start_mark
+            spot = Spot(mark.line + 1, mark.column + 1, holds=isinstance(event, CollectionStartEvent))
+            if isinstance(event, DocumentStartEvent):
+                documents += 1
+                if documents > 1:
+                    self.fault(spot, "a second document begins here", "keep one document in a file", end=True)
+                if event.tags:
+                    self.fault(spot, "tags are not allowed", "delete the %TAG line")
+            elif isinstance(event, AliasEvent):
+                self.fault(spot, "anchors and aliases (& and *) are not allowed", "write the value out, or quote it")
+                self.add(None, spot)
+            elif isinstance(event, NodeEvent):
+                self.open(event, spot)
+            elif isinstance(event, CollectionEndEvent):
+                frame = self.stack.pop()
+                self.add(frame.data, frame.spot)
+
+    def open(self, event: Any, spot: Spot) -> None:
+        """Take a scalar, or the beginning of a mapping or list."""
+        if event.anchor is not None:
+            self.fault(spot, "anchors and aliases (& and *) are not allowed", "write the value out, or quote it")
+        if event.tag is not None:
+            self.fault(
+                spot,
+                f"the tag {printable(event.tag, 60)} is not allowed",
+                "delete it, or quote a text that begins with !",
+            )
+        if isinstance(event, CollectionStartEvent):
+            if len(self.stack) >= MAX_DEPTH:
+                self.fault(spot, f"nested deeper than {MAX_DEPTH} levels", "make the scenario flatter", end=True)
+            self.stack.append(_Frame({} if isinstance(event, MappingStartEvent) else [], spot))
+        elif isinstance(event, ScalarEvent):
+            value: Any = event.value
+            if not event.style:
+                value, what, hint = read_plain(event.value)
+                if what and self.stack and self.stack[-1].wants_key:
+                    hint = f'put "{printable(event.value, 60)}" in quotes, or take another key'
+                    self.fault(spot, f"the key {what}", hint)
+                    value = event.value
+                elif what:
+                    here = dotted(tuple(frame.next_step for frame in self.stack))
+                    self.fault(spot, f"{here}: {what}" if here else what, hint)
+            self.add(value, spot)
+
+    def add(self, value: Any, spot: Spot) -> None:
+        """Put a whole value where it belongs."""
+        if not self.stack:
+            self.root, self.root_spot = value, spot
+            return
+        top = self.stack[-1]
+        if isinstance(top.data, list):
+            top.data.append(value)
+            top.spot.items.append(spot)
+        elif top.wants_key:
+            top.key, top.key_spot = self.checked_key(value, spot, top), spot
+        else:
+            if top.key is not None and top.key_spot is not None:
+                top.data[top.key] = value
+                top.spot.keys[top.key] = (top.key_spot, spot)
+            top.key = _UNSET
+
+    def checked_key(self, value: Any, spot: Spot, top: _Frame) -> str | None:
+        """Return a key that may be used, else None after noting why not."""
+        if not isinstance(value, str):
+            self.fault(spot, "a key is a word; this is not", "write a word, or put it in quotes")
+            return None
+        if value == "<<":
+            self.fault(spot, "merge keys (<<) are not allowed", "write the values out")
+            return None
+        if value in top.spot.keys:
+            first = top.spot.keys[value][0]
+            name = printable(value, 60)
+            self.fault(spot, f'the key "{name}" stands twice, first in line {first.line}', "keep one of the two")
+            return None
+        return value
+
+
+def parse(text: str, where: str, *, lines: bool = True, loader: Any = None) -> Document:
+    """Return the data of a YAML text, with the place of everything and the faults that still let it be read.
+
+    Args:
+        text: the document, already checked for size.
+        where: name of the text in messages.
+        lines: whether messages give line and column.
+        loader: the PyYAML loader class that scans (tests).
+
+    Raises:
+        ScenarioError: the text is not YAML, is nested too deeply, holds a second document or has too many faults.
+    """
+    builder = _Builder(where, lines)
+    try:
+        builder.take(yaml.parse(text, Loader=loader or _LOADER))
+    except yaml.MarkedYAMLError as error:
+        raise ScenarioError([*builder.problems, _syntax(error, text, where, lines)]) from None
+    except (yaml.YAMLError, ValueError, OverflowError) as error:  # characters or escapes beyond Unicode
+        problem = Problem(where, f"this is not YAML: {printable(str(error))}", "check the escapes in double quotes")
+        raise ScenarioError([*builder.problems, problem]) from None
+    data = None if builder.root is _UNSET else builder.root
+    return Document(where, data, builder.root_spot, text, tuple(builder.problems), lines)
+
+
+def _syntax(error: yaml.MarkedYAMLError, text: str, where: str, lines: bool) -> Problem:
+    """Return what a YAML error means, with a suggestion from the line where it is."""
+    mark = error.problem_mark or error.context_mark
+    said = " ".join(part for part in (error.context, error.problem) if part)
+    line = text.split("\n")[mark.line] if mark is not None and mark.line < text.count("\n") + 1 else ""
+    place = f"{where}:{mark.line + 1}:{mark.column + 1}" if mark is not None and lines else where
+    indent = line[: len(line) - len(line.lstrip())]
+    if "\t" in indent or "'\\t'" in said:
+        hint = "indent with spaces; a tab is not allowed there"
+    elif "escape" in said or "hexadecimal" in said or "hexdecimal" in said:
+        hint = "check the backslash: \\xNN and \\uNNNN take hexadecimal digits; in single quotes it stands for itself"
+    elif "quoted scalar" in said:
+        begin = f" that opens in line {error.context_mark.line + 1}" if error.context_mark is not None and lines else ""
+        hint = f"close the quotation mark{begin}"
+    elif "flow" in said:
+        begin = f" that opens in line {error.context_mark.line + 1}" if error.context_mark is not None and lines else ""
+        hint = f"close the bracket{begin}, and put commas between the items"
+    elif "mapping values are not allowed" in said:
+        hint = 'put a text that contains ": " in quotes, or check the indentation'
+    elif "expected ':'" in said:
+        hint = "write key: value, with a space after the colon"
+    elif "cannot start any token" in said:
+        hint = "put a text that begins with a special character in quotes"
+    else:
+        hint = "check the indentation and the quotation marks here and in the line above"
+    return Problem(place, f"this is not YAML: {printable(said)}", hint)
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes plain words only where `read_plain` reads them back as the same text."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        """Write values out wherever they stand."""
+        return True
+
+
+def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    is_plain = _SAFE.fullmatch(text) is not None and read_plain(text) == (text, "", "")
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=None if is_plain else '"')
+
+
+_Dumper.add_representer(str, _represent_text)
+
+
+def dump(data: Any) -> str:
+    """Return plain data as YAML that `parse` reads back as the same data."""
+    return yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=2**31)

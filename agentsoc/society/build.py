@@ -1,0 +1,137 @@
+"""From a scenario to a society: agents with their settings, wired by the topology. Pure: equal scenarios, equal societies."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agentsoc.errors import InputError, TopologyError
+from agentsoc.scenario.model import AgentGroup, Scenario
+from agentsoc.society.topologies import check_window
+from agentsoc.society.wiring import Wiring
+from agentsoc.streams import stream
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Society:
+    """The built agents of a run. What hosts, protocols and the engine read; nobody changes it."""
+
+    scenario: Scenario
+    wiring: Wiring
+    group_start: tuple[int, ...]
+    """First agent of each group, and the number of agents at the end."""
+
+    @property
+    def n(self) -> int:
+        """Number of agents."""
+        return self.wiring.n
+
+    @property
+    def seed(self) -> int:
+        """The run's seed."""
+        return self.scenario.seed
+
+    @property
+    def parents_visible(self) -> bool:
+        """Whether everything shown counts as a parent."""
+        return self.scenario.parents == "visible"
+
+    @cached_property
+    def _group_of(self) -> NDArray[np.int32]:
+        sizes = np.diff(self.group_start)
+        return np.repeat(np.arange(len(sizes), dtype=np.int32), sizes)
+
+    def group_index(self, agent: int) -> int:
+        """Return which group `agent` belongs to."""
+        return 0 if len(self.group_start) == 2 else int(self._group_of[agent])
+
+    def group(self, agent: int) -> AgentGroup:
+        """Return the settings of `agent`."""
+        return self.scenario.agents[self.group_index(agent)]
+
+    def persona(self, agent: int) -> str:
+        """Return the persona dealt to `agent`: personas go round within a group."""
+        index = self.group_index(agent)
+        personas = self.scenario.agents[index].personas
+        return personas[(agent - self.group_start[index]) % len(personas)] if personas else ""
+
+    @cached_property
+    def neighbours(self) -> tuple[tuple[int, ...], ...]:
+        """Per agent, the agents whom it hears."""
+        return tuple(tuple(self.wiring.heard_by(agent)) for agent in range(self.n))
+
+    @cached_property
+    def _addresses(self) -> dict[int, list[int]]:
+        addresses: dict[int, list[int]] = {}
+        for agent, heard in enumerate(self.neighbours):
+            for source in heard:
+                addresses.setdefault(source, []).append(agent)
+        return addresses
+
+    def addresses(self, agent: int) -> Sequence[int]:
+        """Return the agents who hear `agent`, in increasing order."""
+        return self._addresses.get(agent, ())
+
+    @cached_property
+    def _remembered(self) -> dict[Hashable, Any]:
+        return {}
+
+    def remember(self, key: Hashable, compute: Callable[[], T]) -> T:
+        """Return `compute()`, kept for the next call with the same key: protocols hold no state of their own."""
+        if key not in self._remembered:
+            self._remembered[key] = compute()
+        return self._remembered[key]  # type: ignore[no-any-return]
+
+    def speaks(self, agent: int) -> bool:
+        """Return whether anybody reads what `agent` writes: not the end of an organisation, nor somebody alone."""
+        return self.n > 1 and agent != self.wiring.root
+
+    def summary(self) -> dict[str, Any]:
+        """Return what is said of the society in reports."""
+        wiring = self.wiring
+        return {
+            "agents": wiring.n,
+            "topology": wiring.kind,
+            "edges": wiring.n_edges,
+            "levels": wiring.depth + 1,
+            "root": wiring.root,
+        }
+
+
+def build_society(scenario: Scenario) -> Society:
+    """Return the society of a scenario.
+
+    Raises:
+        TopologyError: the topology does not exist for this number of agents, or a node's reading does not fit its
+            model's context window.
+        InputError: the protocol cannot run on this society.
+    """
+    counts = [group.count for group in scenario.agents]
+    if None in counts and len(counts) > 1:
+        raise InputError(
+            "a list of agent groups needs a count in each group", "agents", "only a single group may leave it out"
+        )
+    given = None if counts[0] is None else sum(count for count in counts if count is not None)
+    n = scenario.topology.size(given)
+    if given is None:
+        counts = [n]
+    elif given != n:
+        raise TopologyError(f"{scenario.topology.kind} is an organisation of {n} agents here, but agents counts {given}")
+    wiring = scenario.topology.wiring(n, stream(scenario.seed, "topology"))
+    start = [0]
+    for count in counts:
+        start.append(start[-1] + (count or 0))
+    society = Society(scenario, wiring, tuple(start))
+    for group in scenario.agents:
+        window = getattr(group.model, "window", None)
+        if window is not None:
+            check_window(wiring, scenario.message_tokens, window)
+    scenario.protocol.check(society)
+    return society

@@ -1,0 +1,1 @@
+"""Importers: logs of other systems become an `analysis.tables.EventTable`, nothing dropped, every guess labelled."""

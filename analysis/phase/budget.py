@@ -1,0 +1,328 @@
+"""Tokens: the leaf law, what an organisation costs, and the budgets between which a tree beats a single agent.
+
+B + c0 = N (x + c0) for a tree of N = b^L leaves with x tokens each, c0 the communication overhead per leaf [P2 for c0;
+exact identity D]. A single agent is N = 1: it spends all of B on itself. Thresholds are [D] unless marked; the statement
+"synergy exactly when s > beta" is about weak signals: with leaves clipped at mu_max a tree may beat a *clipped* single
+agent even for s <= beta, and with gamma < 1 a large budget always gives the advantage back to the single agent.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import optimize
+
+from agentsoc.errors import InputError
+
+from .arrays import FloatArray, between, counts, fraction, positive, real
+from .recursion import Lock, fixed_point, organization_exponent, trajectory
+
+_STEPS: Final = 2000  # of at most 5 % of the budget each
+
+
+@dataclass(frozen=True)
+class LeafLaw:
+    """What one agent makes of its tokens: mu_0(x) = min(a x^beta, mu_max), 0 for x <= 0 [P2]."""
+
+    a: float
+    """Signal of one token, above 0."""
+    beta: float
+    """Compute exponent of the signal (not of the accuracy), at least 0."""
+    mu_max: float = 1.0
+    """Ceiling of the signal, in (0, 1]."""
+
+    def __post_init__(self) -> None:
+        if not (self.a > 0 and self.beta >= 0 and 0 < self.mu_max <= 1):
+            raise InputError(
+                "a leaf law needs a > 0, beta >= 0 and mu_max in (0, 1], "
+                f"got a={self.a!r}, beta={self.beta!r}, mu_max={self.mu_max!r}"
+            )
+
+    def __call__(self, x: ArrayLike) -> FloatArray:
+        """Return the signal of a leaf with `x` tokens."""
+        return leaf_signal(x, self.a, self.beta, self.mu_max)
+
+
+def leaf_signal(x: ArrayLike, a: ArrayLike, beta: ArrayLike, mu_max: ArrayLike = 1.0) -> FloatArray:
+    """Return min(a x^beta, mu_max); 0 where x <= 0, so that a budget too small for its tree needs no special case."""
+    x_ = real("x", x)
+    grown = positive("a", a) * np.where(x_ > 0, x_, 1.0) ** between("beta", beta, 0.0)
+    return np.where(x_ > 0, np.minimum(grown, fraction("mu_max", mu_max)), 0.0)
+
+
+def overhead(b: ArrayLike, m: ArrayLike, c_agg: ArrayLike = 0.0) -> FloatArray:
+    """Return c0 = (2 m b + c_agg) / (b - 1), communication tokens per leaf [P2; with c_agg X].
+
+    Args:
+        b: fan-in, at least 2.
+        m: tokens of a message, written once and read once.
+        c_agg: tokens that an inner node spends besides reading and writing.
+    """
+    b_ = counts("b", b, 2)
+    return np.asarray((2 * between("m", m, 0.0) * b_ + between("c_agg", c_agg, 0.0)) / (b_ - 1), dtype=np.float64)
+
+
+def tree_cost(b: ArrayLike, depth: ArrayLike, x: ArrayLike, m: ArrayLike, c_agg: ArrayLike = 0.0) -> FloatArray:
+    """Return B = N x + c0 (N - 1), the tokens of a tree of `depth` levels whose leaves spend x each [P2/D]."""
+    n = counts("b", b, 2) ** counts("depth", depth, 0)
+    return np.asarray(n * between("x", x, 0.0) + overhead(b, m, c_agg) * (n - 1), dtype=np.float64)
+
+
+def leaf_tokens(
+    budget: ArrayLike, b: ArrayLike, depth: ArrayLike, m: ArrayLike, c_agg: ArrayLike = 0.0
+) -> FloatArray:
+    """Return x = (B + c0) / N - c0, what is left for a leaf; not positive where the messages alone cost the budget."""
+    c0 = overhead(b, m, c_agg)
+    n = counts("b", b, 2) ** counts("depth", depth, 0)
+    return np.asarray((between("budget", budget, 0.0) + c0) / n - c0, dtype=np.float64)
+
+
+def star_cost(n: ArrayLike, x: ArrayLike, m: ArrayLike) -> FloatArray:
+    """Return N (x + 2 m), the tokens of a star (a tree of one level)."""
+    return np.asarray(counts("n", n) * (between("x", x, 0.0) + 2 * between("m", m, 0.0)), dtype=np.float64)
+
+
+def full_cost(n: ArrayLike, x: ArrayLike, m: ArrayLike) -> FloatArray:
+    """Return N x + N m + N (N - 1) m: everybody writes once and reads everybody else, one round."""
+    n_ = counts("n", n)
+    return np.asarray(n_ * between("x", x, 0.0) + n_ * n_ * between("m", m, 0.0), dtype=np.float64)
+
+
+def ring_cost(n: ArrayLike, x: ArrayLike, m: ArrayLike, rounds: ArrayLike) -> FloatArray:
+    """Return N x + T N (m + 2 m): T rounds in which everybody writes once and reads two neighbours."""
+    n_ = counts("n", n)
+    return np.asarray(n_ * between("x", x, 0.0) + 3 * counts("rounds", rounds, 0) * n_ * between("m", m, 0.0))
+
+
+def chain_cost(n: ArrayLike, x: ArrayLike, m: ArrayLike) -> FloatArray:
+    """Return N x + 2 m (N - 1): one message per link."""
+    n_ = counts("n", n)
+    return np.asarray(n_ * between("x", x, 0.0) + 2 * between("m", m, 0.0) * (n_ - 1), dtype=np.float64)
+
+
+def demand_window(fan_in: int, m: float, window: float) -> None:
+    """Raise InputError unless `fan_in` messages of `m` tokens fit the context `window`: b m <= W [P2]."""
+    if fan_in * m > window:
+        raise InputError(
+            f"a node cannot read {fan_in} messages of {m:g} tokens: {fan_in * m:g} exceed the window of {window:g}",
+            "",
+            f"use a fan-in of at most {int(window // m)} or messages of at most {int(window // fan_in)} tokens",
+        )
+
+
+def optimal_leaf_tokens(c0: ArrayLike, beta: ArrayLike, t: ArrayLike) -> FloatArray:
+    """Return x* = c0 beta / (t - beta), the best tokens per leaf for growth exponent t; NaN where t <= beta [P2].
+
+    Independent of the budget: more budget buys more leaves, not stronger ones. Valid for budgets above x*. Where
+    t <= beta the signal grows in x up to B: spend everything on one agent.
+    """
+    c0_, beta_, t_ = np.broadcast_arrays(between("c0", c0, 0.0), between("beta", beta, 0.0), real("t", t))
+    gap = np.where(t_ > beta_, t_ - beta_, 1.0)
+    return np.where(t_ > beta_, c0_ * beta_ / gap, np.nan)
+
+
+def optimal_leaves(budget: ArrayLike, c0: ArrayLike, beta: ArrayLike, t: ArrayLike) -> FloatArray:
+    """Return N* = (B + c0) / (x* + c0), real-valued; 1 where t <= beta or the budget is below x* [D]."""
+    x = optimal_leaf_tokens(c0, beta, t)
+    n = (between("budget", budget, 0.0) + real("c0", c0)) / (np.nan_to_num(x, nan=1.0) + positive("c0", c0))
+    return np.where(np.isnan(x), 1.0, np.maximum(n, 1.0))
+
+
+def growth_threshold(c0: ArrayLike, beta: ArrayLike, t: ArrayLike) -> FloatArray:
+    """Return B*_g = c0 exp(h(beta/t) / (1 - beta/t)), break-even with a real number of leaves; inf where t <= beta [D].
+
+    h is the binary entropy in nats. It takes N = B / (x + c0); quote `depth_threshold` at depth 1, which is exact in
+    depth, and this one as a reference.
+    """
+    c0_, beta_, t_ = np.broadcast_arrays(between("c0", c0, 0.0), between("beta", beta, 0.0), real("t", t))
+    pays = t_ > beta_
+    share = np.where(pays, beta_ / np.where(pays, t_, 1.0), 0.5)
+    inner = np.where(share > 0, share, 0.5)
+    entropy = np.where(share > 0, -inner * np.log(inner) - (1 - inner) * np.log1p(-inner), 0.0)
+    return np.where(pays, c0_ * np.exp(np.minimum(entropy / (1 - share), 700.0)), np.inf)
+
+
+def depth_threshold(b: ArrayLike, depth: ArrayLike, c0: ArrayLike, beta: ArrayLike, s: ArrayLike) -> FloatArray:
+    """Return B*_L = c0 (b^L - 1) / (1 - b^(-L (s/beta - 1))), above which depth L beats one agent; inf for s <= beta [D].
+
+    At leading order in a weak signal. Increasing in L, so B*_1 is the threshold of synergy. beta = 0 gives c0 (N - 1).
+    """
+    b_, depth_, c0_, beta_, s_ = np.broadcast_arrays(
+        counts("b", b, 2), counts("depth", depth), between("c0", c0, 0.0), between("beta", beta, 0.0), real("s", s)
+    )
+    pays = s_ > beta_
+    levels = depth_ * np.log(b_)
+    with np.errstate(divide="ignore", over="ignore"):
+        surplus = np.where(pays, np.where(pays, s_, 1.0) / np.where(pays, beta_, 1.0) - 1, 1.0)
+        return np.where(pays, c0_ * np.expm1(levels) / -np.expm1(-levels * surplus), np.inf)
+
+
+def saturation_budget(
+    mu_star: ArrayLike, a: ArrayLike, beta: ArrayLike, s: ArrayLike, c0: ArrayLike
+) -> FloatArray:
+    """Return B_sat = (x* + c0) (mu* / (a x*^beta))^(1/s), the least budget that reaches mu* under clipped growth [D].
+
+    inf where s <= beta.
+    """
+    x = optimal_leaf_tokens(c0, beta, s)
+    pays = ~np.isnan(x)
+    x_, s_ = np.where(pays, x, 1.0), np.where(pays, s, 1.0)
+    with np.errstate(over="ignore"):
+        leaves = (fraction("mu_star", mu_star) / leaf_signal_unclipped(x_, a, beta)) ** (1 / s_)
+        return np.where(pays, (x_ + real("c0", c0)) * leaves, np.inf)
+
+
+def leaf_signal_unclipped(x: ArrayLike, a: ArrayLike, beta: ArrayLike) -> FloatArray:
+    """Return a x^beta, the weak-signal leaf law, for x >= 0."""
+    return np.asarray(positive("a", a) * between("x", x, 0.0) ** between("beta", beta, 0.0), dtype=np.float64)
+
+
+def catch_up_budget(mu_star: ArrayLike, a: ArrayLike, beta: ArrayLike, mu_max: ArrayLike = 1.0) -> FloatArray:
+    """Return B_catch = (mu* / a)^(1/beta): from there on no tree beats the single agent [X].
+
+    inf where one agent never reaches mu* (mu_max < mu*, or beta = 0): then the tree's advantage has no end.
+    """
+    top, a_, beta_ = fraction("mu_star", mu_star), positive("a", a), between("beta", beta, 0.0)
+    with np.errstate(over="ignore", divide="ignore"):
+        budget = np.exp(np.minimum(np.log(top / a_) / np.where(beta_ > 0, beta_, 1.0), 709.0))
+    reachable = (fraction("mu_max", mu_max) >= top) & (beta_ > 0)
+    return np.where(reachable, budget, np.where((beta_ == 0) & (a_ >= top), 0.0, np.inf))
+
+
+def synergy_boundary_exponent(budget: ArrayLike, x: ArrayLike, n: ArrayLike, beta: ArrayLike) -> FloatArray:
+    """Return beta ln(B / x) / ln N, which the finite-depth exponent s_L must exceed for synergy at this budget [X].
+
+    It lies above beta, because messages make B larger than N x. N must be at least 2.
+    """
+    ratio = positive("budget", budget) / positive("x", x)
+    return np.asarray(between("beta", beta, 0.0) * np.log(ratio) / np.log(counts("n", n, 2)), dtype=np.float64)
+
+
+def exact_threshold(
+    b: int,
+    gamma: float,
+    rho: float,
+    m: float,
+    leaf: LeafLaw,
+    depth: int = 1,
+    *,
+    c_agg: float = 0.0,
+    lock: Lock = "after_channel",
+) -> float:
+    """Return the least budget at which the tree of `depth` levels equals the single agent, by the exact recursion [X].
+
+    Slightly above `depth_threshold`, since growth only bounds the recursion from above. With leaves clipped at mu_max < 1
+    a tree may pass the clipped single agent even for s <= beta. inf when the tree never gets ahead.
+    """
+    c0 = float(overhead(b, m, c_agg))
+    exponent = float(organization_exponent(b, gamma, rho, lock=lock))
+    start = float(depth_threshold(b, depth, c0, leaf.beta, exponent))
+    clip = float(catch_up_budget(leaf.mu_max, leaf.a, leaf.beta))  # the single agent is clipped from here on
+
+    def lead(log_budget: float) -> float:
+        budget = float(np.exp(log_budget))
+        tree = trajectory(leaf(leaf_tokens(budget, b, depth, m, c_agg)), b, gamma, rho, depth, lock=lock)[-1]
+        return float(tree - leaf(budget))
+
+    # Until the clip the growth bound forbids a lead below `start`; there the lead is negative, then it may change sign.
+    end = float(catch_up_budget(np.nan_to_num(fixed_point(b, gamma, rho, lock=lock)), leaf.a, leaf.beta))
+    low, step, last = np.log(start), 1e-4, np.log(min(end, clip))
+    for _ in range(_STEPS if start < min(end, clip) else 0):
+        high = min(low + step, last)
+        if lead(high) > 0:
+            return float(np.exp(optimize.brentq(lead, low, high, xtol=1e-14, rtol=1e-14)))
+        if high == last:
+            break
+        low, step = high, min(step * 1.5, 0.05)
+    # Beyond the clip only the tree still gains, until its leaves are clipped too.
+    if np.isfinite(clip) and leaf.mu_max < 1:
+        low, high = np.log(clip), np.log(float(tree_cost(b, depth, clip, m, c_agg)) * (1 + 1e-9))
+        if lead(low) < 0 < lead(high):
+            return float(np.exp(optimize.brentq(lead, low, high, xtol=1e-14, rtol=1e-14)))
+    return float("inf")
+
+
+@dataclass(frozen=True)
+class Allocation:
+    """How to spend a budget on a tree of given fan-in and message length, and from where to where it pays.
+
+    The fields from `x_star` on are None when s <= beta: then there is nothing to allocate, one agent takes all.
+    """
+
+    c0: float
+    """Communication tokens per leaf."""
+    s: float
+    """Organization exponent."""
+    beta: float
+    mu_star: float
+    synergy: bool
+    """s > beta: some budget makes a tree of weak leaves beat one agent."""
+    x_star: float | None = None
+    """Best tokens per leaf."""
+    growth_threshold: float | None = None
+    depth_thresholds: tuple[float, ...] = ()
+    """B*_1, B*_2, ...; B*_1 is the headline."""
+    saturation: float | None = None
+    catch_up: float | None = None
+
+    def leaves(self, budget: float) -> float:
+        """Return the real-valued best number of leaves N* for `budget` tokens; 1 without synergy."""
+        return float(optimal_leaves(budget, self.c0, self.beta, self.s))
+
+    def leaves_approximate(self, budget: float) -> float:
+        """Return B / (x* + c0), which forgets that N leaves need only N - 1 shares of overhead; 1 without synergy."""
+        return 1.0 if self.x_star is None else budget / (self.x_star + self.c0)
+
+    def depth(self, budget: float, b: int) -> float:
+        """Return the real-valued best depth L* = log_b N*."""
+        return float(np.log(self.leaves(budget)) / np.log(b))
+
+    def window(self) -> tuple[float, float] | None:
+        """Return (B*_1, B_catch), the budgets between which synergy can live [X]; None if there are none."""
+        if self.catch_up is None or self.depth_thresholds[0] >= self.catch_up:
+            return None
+        return self.depth_thresholds[0], self.catch_up
+
+    def summary(self) -> str:
+        """Return one line for a person."""
+        window = self.window()
+        if window is None:
+            return f"no synergy: s={self.s:.3g}, beta={self.beta:.3g}; spend everything on one agent"
+        return (
+            f"synergy between {window[0]:.4g} and {window[1]:.4g} tokens (s={self.s:.3g} > beta={self.beta:.3g}); "
+            f"give each leaf {self.x_star:.4g} tokens"
+        )
+
+
+def allocation(
+    b: int,
+    gamma: float,
+    rho: float,
+    m: float,
+    leaf: LeafLaw,
+    *,
+    depths: int = 3,
+    c_agg: float = 0.0,
+    lock: Lock = "after_channel",
+) -> Allocation:
+    """Return the best allocation and the thresholds for a tree of fan-in b with messages of m tokens [P2 x*, D rest]."""
+    c0 = float(overhead(b, m, c_agg))
+    s = float(organization_exponent(b, gamma, rho, lock=lock))
+    top = float(np.nan_to_num(fixed_point(b, gamma, rho, lock=lock)))
+    if s <= leaf.beta:
+        return Allocation(c0, s, leaf.beta, top, synergy=False)
+    return Allocation(
+        c0,
+        s,
+        leaf.beta,
+        top,
+        synergy=True,
+        x_star=float(optimal_leaf_tokens(c0, leaf.beta, s)),
+        growth_threshold=float(growth_threshold(c0, leaf.beta, s)),
+        depth_thresholds=tuple(float(depth_threshold(b, level, c0, leaf.beta, s)) for level in range(1, depths + 1)),
+        saturation=float(saturation_budget(top, leaf.a, leaf.beta, s, c0)),
+        catch_up=float(catch_up_budget(top, leaf.a, leaf.beta, leaf.mu_max)),
+    )
