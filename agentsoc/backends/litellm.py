@@ -16,7 +16,6 @@ import json
 import logging
 import os
 import re
-from collections.abc import Iterator
 from typing import Annotated, Any, ClassVar, Final, Literal
 from urllib.parse import urlsplit
 
@@ -24,21 +23,23 @@ from pydantic import ConfigDict, Field, JsonValue, PositiveInt, field_validator,
 
 from agentsoc.backends import reply
 from agentsoc.backends.base import Backend, CallError, Completion, Model, Request, bytes_bound
+from agentsoc.backends.litellm_errors import failure_of
 from agentsoc.backends.openai_http import OpenAIClient
 from agentsoc.backends.secrets import redact, register, register_environment
-from agentsoc.backends.text import plain, without_markers
+from agentsoc.backends.text import without_markers
 from agentsoc.errors import BackendSetupError, MissingExtraError
 
 OPENAI_FORMAT: Final = ("openai", "hosted_vllm")
 """Provider prefixes whose servers take the body that the lean client sends."""
 TUNING: Final = frozenset(
-    "top_p top_k min_p frequency_penalty presence_penalty repetition_penalty stop logit_bias"
-    " reasoning_effort thinking verbosity service_tier".split()
+    {"top_p", "top_k", "min_p", "frequency_penalty", "presence_penalty", "repetition_penalty", "stop"}
+    | {"logit_bias", "reasoning_effort", "thinking", "verbosity", "service_tier"}
 )
 """Parameters that litellm translates for each provider; any other key of `extra` goes into the body as it is."""
 RESERVED: Final = frozenset(
-    "model messages stream stream_options n max_tokens max_completion_tokens temperature seed response_format"
-    " tools tool_choice functions function_call logprobs top_logprobs user metadata".split()
+    {"model", "messages", "stream", "stream_options", "n", "max_tokens", "max_completion_tokens", "temperature"}
+    | {"seed", "response_format", "tools", "tool_choice", "functions", "function_call", "logprobs"}
+    | {"top_logprobs", "user", "metadata"}
 )
 """Keys that agentsoc sets itself, or that would change the shape of a reply."""
 
@@ -65,7 +66,7 @@ class LiteLLM(Model):
     """Context window (tokens), prompt and output together; None when it is not known."""
     timeout_s: Annotated[float, Field(gt=0, le=3_600)] = 3_600.0
     """The client's own limit for one request (seconds); the run's `calls.timeout_s` is normally the shorter one."""
-    extra: dict[str, JsonValue] = {}
+    extra: dict[str, JsonValue] = Field(default_factory=dict)
     """Further parameters of the request, e.g. {top_p: 0.9}."""
 
     @field_validator("base_url")
@@ -191,7 +192,7 @@ class LiteLLMBackend(Backend):
         choices = request.choices if constraint is not None and request.schema is None else ()
         body: dict[str, Any] = {
             "messages": [
-                *([{"role": "system", "content": plain(request.system)}] if request.system else []),
+                *([{"role": "system", "content": without_markers(request.system)}] if request.system else []),
                 {"role": "user", "content": without_markers(request.user)},
             ],
             "max_tokens": request.max_tokens,
@@ -229,7 +230,7 @@ class LiteLLMBackend(Backend):
         except CallError:
             raise
         except Exception as error:  # whatever litellm raises is a failed attempt, never the end of a run
-            raise _failure(error) from None
+            raise failure_of(error) from None
         try:
             usage = answer.usage.model_dump() if getattr(answer, "usage", None) is not None else None
             first = answer.choices[0] if answer.choices else None
@@ -292,7 +293,7 @@ def _import_litellm() -> Any:
     # must be set before the import: otherwise a thread fetches a price table and swaps it in while the run goes on
     os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
     try:
-        litellm = importlib.import_module("litellm")
+        litellm: Any = importlib.import_module("litellm")
     except ModuleNotFoundError as error:
         if error.name != "litellm":
             raise
@@ -302,45 +303,3 @@ def _import_litellm() -> Any:
     for name in ("LiteLLM", "LiteLLM Router", "LiteLLM Proxy"):
         logging.getLogger(name).setLevel(logging.CRITICAL)  # it logs requests and answers, keys included
     return litellm
-
-
-def _chain(error: BaseException) -> Iterator[BaseException]:
-    """Yield an exception and those that caused it."""
-    seen: set[int] = set()
-    link: BaseException | None = error
-    while link is not None and id(link) not in seen:
-        seen.add(id(link))
-        yield link
-        link = link.__cause__ or link.__context__
-
-
-def _failure(error: Exception) -> CallError:
-    """Return the failure behind an exception of litellm.
-
-    Its classes are not to be trusted: for a server at a base_url, 401, 500 and 503 all come as BadRequestError, and a
-    refused connection as InternalServerError. Status, headers and the causes are.
-    """
-    chain = list(_chain(error))
-    names = {cls.__name__ for link in chain for cls in type(link).__mro__}
-    message = str(getattr(error, "message", None) or error)
-    if names & {"ConnectError", "ConnectTimeout", "ClientConnectorError", "ConnectionRefusedError"}:
-        return CallError("connection", reply.shorten(f"cannot connect: {message}"))
-    if names & {"Timeout", "TimeoutException", "TimeoutError", "APITimeoutError"}:
-        return CallError("timeout", "the server did not answer in time")
-    if "ContextWindowExceededError" in names:
-        return CallError("too_long", reply.shorten(message))
-    code = " ".join(str(getattr(link, "code", "") or "") for link in chain)
-    status = getattr(error, "status_code", None)
-    if names & {"JSONDecodeError", "RecursionError", "ReadError", "RemoteProtocolError", "APIConnectionError"}:
-        return CallError("server", reply.shorten(f"a broken answer: {message}"))
-    return reply.failure(status if isinstance(status, int) else None, message, _retry_after(chain), code)
-
-
-def _retry_after(chain: list[BaseException]) -> str | None:
-    """Return the Retry-After header of the first response in the chain that has one."""
-    for link in chain:
-        for holder in (getattr(link, "response", None), link):
-            value = getattr(holder, "headers", None)
-            if value is not None and hasattr(value, "get") and (found := value.get("retry-after")):
-                return str(found)
-    return None

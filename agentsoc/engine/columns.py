@@ -160,7 +160,6 @@ def _lay_out(society: Society, stages: Sequence[Stage]) -> Programme | None:
             has_own = stands_since[mine] >= 0
             if has_own.any() != has_own.all():
                 return None
-            speaks = [society.speaks(agent) for agent in (int(mine[0]), int(mine[-1]))]
             lanes.append(
                 Lane(
                     number,
@@ -173,7 +172,6 @@ def _lay_out(society: Society, stages: Sequence[Stage]) -> Programme | None:
                     backend.cost(b, stage.by_rule, False),
                 )
             )
-            del speaks
             may_share |= b == 1
         stands_since[agents] = number
         start += len(agents)

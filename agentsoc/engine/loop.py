@@ -7,18 +7,21 @@ their events reach the log in the order of the tasks: the log never shows who wa
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 import msgspec
 
-from agentsoc.backends.base import PureBackend
 from agentsoc.budget.ledger import Grant, Ledger, Need
 from agentsoc.engine.calls import Caller, Spent
 from agentsoc.engine.host import Item
 from agentsoc.engine.pool import Pool
 from agentsoc.errors import RunFailedError
-from agentsoc.events import COORDINATION, MAX_ROUNDS, SOCIETY, Event, pack_id
+from agentsoc.events import CLAIMING, COORDINATION, MAX_ROUNDS, SOCIETY, Event, pack_id
 from agentsoc.log.manifest import Totals
 from agentsoc.log.segments import SegmentWriter
 from agentsoc.protocols.base import Act
@@ -58,142 +61,171 @@ class InOrder:
                 self._writer.add(self._waiting.pop(self._head))
 
 
-class Engine:
-    """Runs the episodes of one scenario on a pool of hosts."""
+@dataclass(frozen=True)
+class Side:
+    """A society with its hosts, and the place in the run from which it acts. A fork has two of them."""
 
-    def __init__(
-        self,
-        society: Society,
-        pool: Pool,
-        caller: Caller,
-        writer: SegmentWriter,
-        boards: dict[int, Board],
-        *,
-        on_round: Callable[[], None] | None = None,
-    ) -> None:
-        self.society = society
-        self.scenario = society.scenario
-        self.protocol = society.scenario.protocol
-        self.family = society.scenario.tasks
-        self.pool = pool
-        self.caller = caller
-        self.boards = boards
-        self.totals = Totals()
-        self.ledgers: dict[int, Ledger] = {}
-        self.stopping = False
-        self._order = InOrder(writer)
-        self._on_round = on_round
-        self._kinds: Counter[str] = Counter()
-        self._stops: Counter[str] = Counter()
-        self._scores: list[tuple[int, float]] = []
-        self._tokens_of_task: dict[int, int] = {}
-        # which groups are asked through the journal, and which are functions of the seed
-        self._asks_model = [
-            not isinstance(group.model, CodedAgent) and backend.journaled
-            for group, backend in zip(self.scenario.agents, self._backends(), strict=True)
+    start: tuple[int, int]
+    """(task, round) from which this side acts."""
+    society: Society
+    pool: Pool
+    caller: Caller
+
+    @cached_property
+    def asks_model(self) -> list[bool]:
+        """Per group, whether its agents are asked through the journal or are functions of the seed."""
+        return [
+            not isinstance(group.model, CodedAgent) and group.model.open(seed=self.society.seed).journaled
+            for group in self.society.scenario.agents
         ]
 
-    def _backends(self) -> list[PureBackend]:
-        opened = [group.model.open(seed=self.scenario.seed) for group in self.scenario.agents]
-        return opened  # type: ignore[return-value]
+    def needs_model(self, turn: Turn) -> bool:
+        """Return whether a turn is a model call."""
+        return not turn.by_rule and self.asks_model[self.society.group_index(turn.agent)]
 
     @property
     def budget_per_task(self) -> int | None:
         """Ceiling of one episode (tokens)."""
-        budget = self.scenario.budget
-        return None if budget is None else budget.per_task(self.scenario.tasks.count)
+        budget = self.society.scenario.budget
+        return None if budget is None else budget.per_task(self.society.scenario.tasks.count)
 
-    async def run(self, first: int = 0) -> Totals:
-        """Run all episodes from task `first` on; return the totals."""
-        n = self.scenario.tasks.count
-        if self.scenario.episodes == "sequential":
-            for index in range(first, n):
+
+class Engine:
+    """Runs the episodes of a scenario; after a fork, the first ones on the old side."""
+
+    def __init__(self, sides: Sequence[Side], writer: SegmentWriter, boards: dict[int, Board]) -> None:
+        """Prepare a run.
+
+        Args:
+            sides: by their start; the first starts at (0, 0), the last one is the run's own scenario.
+            writer: takes the events in canonical order.
+            boards: the boards of the episodes under way, shared with hosts in this process.
+        """
+        self.sides = sorted(sides, key=lambda side: side.start)
+        self.society = self.sides[-1].society
+        self.family = self.society.scenario.tasks
+        self.boards = boards
+        self.totals = Totals()
+        self.ledgers: dict[int, Ledger] = {}
+        self.order = InOrder(writer)
+        self.stopping = False
+        """Set to end the run in order: rounds under way are finished, no new one is begun."""
+        self.kinds: Counter[str] = Counter()
+        self.stops: Counter[str] = Counter()
+        self.scores: dict[int, float] = {}
+        self._task: asyncio.Task[Any] | None = None
+
+    def side_at(self, task: int, round_: int) -> Side:
+        """Return the side that acts in a round."""
+        return next(side for side in reversed(self.sides) if side.start <= (task, round_))
+
+    async def run(self) -> Totals:
+        """Run all episodes; return the totals."""
+        self._task = asyncio.current_task()
+        scenario = self.society.scenario
+        n = scenario.tasks.count
+        if scenario.episodes == "sequential":
+            for index in range(n):
                 if self.stopping:
                     break
-                await self._episode(index)
-        else:
-            # enough episodes at once to keep every call slot busy, not so many that their boards fill the memory
-            slots = asyncio.Semaphore(max(2 * self.scenario.engine.concurrency, 32))
+                await Episode(self, index).run()
+            return self.summary()
+        # enough episodes at once to keep every call slot busy, not so many that their boards fill the memory
+        slots = asyncio.Semaphore(max(2 * scenario.engine.concurrency, 32))
 
-            async def one(index: int) -> None:
-                try:
-                    if not self.stopping:
-                        await self._episode(index)
-                finally:
-                    slots.release()
+        async def one(index: int) -> None:
+            try:
+                await Episode(self, index).run()
+            finally:
+                slots.release()
 
-            async with asyncio.TaskGroup() as group:
-                for index in range(first, n):
-                    await slots.acquire()
-                    if self.stopping:
-                        slots.release()
-                        break
-                    group.create_task(one(index))
+        async with asyncio.TaskGroup() as group:
+            for index in range(n):
+                await slots.acquire()
+                if self.stopping:
+                    break
+                group.create_task(one(index))
         return self.summary()
+
+    def cut(self) -> None:
+        """Give up on the calls in flight: they stay `started` in the journal and are made again on resume."""
+        if self._task is not None:
+            self._task.cancel()
 
     def summary(self) -> Totals:
         """Return the totals so far."""
-        self.totals.events_by_kind = dict(sorted(self._kinds.items()))
-        self.totals.stops = dict(sorted(self._stops.items()))
-        self.totals.events = sum(self._kinds.values())
-        self.totals.tokens_overrun = sum(ledger.overrun for ledger in self.ledgers.values())
-        if self._scores:
-            self.totals.score = sum(score for _, score in sorted(self._scores)) / len(self._scores)
-        return self.totals
+        totals = self.totals
+        totals.events_by_kind = dict(sorted(self.kinds.items()))
+        totals.stops = dict(sorted(self.stops.items()))
+        totals.events = sum(self.kinds.values())
+        totals.episodes = len(self.scores)
+        if self.scores:
+            totals.score = math.fsum(self.scores.values()) / len(self.scores)
+        return totals
 
-    # One episode
 
-    async def _episode(self, index: int) -> None:
-        task = self.family.make(self.scenario.seed, index)
-        board = self.boards[index] = Board(index, task)
-        ledger = self.ledgers[index] = Ledger(self.budget_per_task)
-        await self._keep_for_conclusion(index, ledger)
+class Episode:
+    """One task on its own board, from the first plan to the stop."""
+
+    def __init__(self, engine: Engine, index: int) -> None:
+        self.engine = engine
+        self.index = index
+        self.family = engine.family
+        self.task: Task = engine.family.make(engine.society.seed, index)
+        self.board = engine.boards[index] = Board(index, self.task)
+        self.side = engine.side_at(index, 0)
+        self.ledger = engine.ledgers[index] = Ledger(self.side.budget_per_task)
+
+    async def run(self) -> None:
+        """Take rounds until the protocol has nobody left to ask or the budget refuses a turn."""
+        await self._keep_for_conclusion()
         stop: Stop = "finished"
         while True:
-            if self.stopping:
+            if self.engine.stopping:
                 return  # the journal has everything; resume takes the episode up again
-            turns = self.protocol.plan(self.society, board)
+            await self._change_sides()
+            turns = self.side.society.scenario.protocol.plan(self.side.society, self.board)
             if not turns:
                 break
-            if board.round + 2 >= MAX_ROUNDS:
+            if self.board.round + 2 >= MAX_ROUNDS:
                 stop = "max_rounds"
                 break
-            refused = await self._round(board, task, ledger, turns)
-            if refused:
+            if await self._round(turns):
                 stop = "budget_exhausted"
-                await self._conclude(board, task, ledger)
+                await self._conclude()
                 break
-        await self._close(board, task, stop)
+        await self._close(stop)
 
-    async def _round(self, board: Board, task: Task, ledger: Ledger, turns: Sequence[Turn]) -> bool:
+    async def _change_sides(self) -> None:
+        side = self.engine.side_at(self.index, self.board.round)
+        if side is not self.side:
+            self.side = side
+            self.ledger.budget = side.budget_per_task
+            await self._keep_for_conclusion()
+
+    async def _round(self, turns: Sequence[Turn]) -> bool:
         """Take one round; return whether the budget refused a turn."""
-        items = [Item(board.task, board.round, turn) for turn in turns]
-        free = ledger.budget is None
-        modelled = [self._needs_model(turn) for turn in turns]
-        if free and not any(modelled):
-            replies = await self.pool.act(items)
-            self._account(replies)
-            await self._commit(board, task, turns, replies)
+        items = [Item(self.index, self.board.round, turn) for turn in turns]
+        modelled = [self.side.needs_model(turn) for turn in turns]
+        if self.ledger.budget is None and not any(modelled):
+            replies = await self.side.pool.act(items)
+            for reply in replies:
+                self.ledger.charged += reply.tokens_in + reply.tokens_out
+            await self._commit(turns, replies)
             return False
-        needs = await self.pool.prepare(items)
-        return await self._take(board, task, ledger, items, needs, modelled)
+        needs = await self.side.pool.prepare(items)
+        return await self._take(items, needs, modelled)
 
-    async def _take(
-        self,
-        board: Board,
-        task: Task,
-        ledger: Ledger,
-        items: Sequence[Item],
-        needs: Sequence[Need],
-        modelled: Sequence[bool],
-    ) -> bool:
-        grants = ledger.reserve(needs, self.scenario.calls.attempts)
+    async def _take(self, items: Sequence[Item], needs: Sequence[Need], modelled: Sequence[bool]) -> bool:
+        """Reserve, act, settle and commit; return whether a turn was refused."""
+        side, ledger, totals = self.side, self.ledger, self.engine.totals
+        grants = ledger.reserve(needs, side.society.scenario.calls.attempts)
         results: list[tuple[Reply, Spent] | None] = [None] * len(items)
 
         async def ask(position: int, grant: Grant) -> None:
             item = items[position]
-            group = self.society.group_index(item.turn.agent)
-            results[position] = await self.caller.turn(item, group, needs[position], grant)
+            group = side.society.group_index(item.turn.agent)
+            results[position] = await side.caller.turn(item, group, needs[position], grant)
 
         pure = [i for i, grant in enumerate(grants) if grant is not None and not modelled[i]]
         async with asyncio.TaskGroup() as group:
@@ -201,165 +233,170 @@ class Engine:
                 if grant is not None and modelled[i]:
                     group.create_task(ask(i, grant))
             if pure:
-                for i, reply in zip(pure, await self.pool.act([items[i] for i in pure]), strict=True):
+                for i, reply in zip(pure, await side.pool.act([items[i] for i in pure]), strict=True):
                     results[i] = (reply, Spent(reply.tokens_in + reply.tokens_out))
         replies: list[Reply | None] = []
+        overrun = ledger.overrun
         for grant, result in zip(grants, results, strict=True):
             if grant is None or result is None:
                 replies.append(None)
                 continue
             reply, spent = result
             ledger.settle(grant, spent.tokens)
-            self.totals.tokens_lost += spent.lost_tokens
-            self.totals.calls_lost += spent.lost_calls
+            totals.tokens_lost += spent.lost_tokens
+            totals.calls_lost += spent.lost_calls
             replies.append(reply)
-        self._account([reply for reply in replies if reply is not None])
-        await self._commit(board, task, [item.turn for item in items], replies)
+        totals.tokens_overrun += ledger.overrun - overrun
+        await self._commit([item.turn for item in items], replies)
         return any(grant is None for grant in grants)
 
-    def _needs_model(self, turn: Turn) -> bool:
-        return self._asks_model[self.society.group_index(turn.agent)] and not turn.by_rule
-
-    def _account(self, replies: Sequence[Reply]) -> None:
-        self.totals.turns += len(replies)
-        self.totals.rounds += 1
-        self.totals.virtual_s += max((reply.latency_s for reply in replies), default=0.0)
-
-    async def _keep_for_conclusion(self, index: int, ledger: Ledger) -> None:
+    async def _keep_for_conclusion(self) -> None:
         """Hold back what the concluding turn needs, so that a spent budget still gives an answer."""
-        budget = self.scenario.budget
-        if budget is None or not self.protocol.concludes or self.protocol.conclude(self.society, _Asked(index)) is None:
+        society, protocol = self.side.society, self.side.society.scenario.protocol
+        budget = society.scenario.budget
+        if budget is None or not protocol.concludes or protocol.conclude(society, _Asked(self.index)) is None:
             return
         if budget.conclude is not None:
-            ledger.keep(budget.conclude)
+            self.ledger.keep(budget.conclude)
             return
-        agent = self.society.wiring.root or 0
-        bare = (await self.pool.prepare([Item(index, 0, Turn(agent, purpose="merge"))]))[0]
-        fan_in = int(self.society.wiring.fan_in[agent]) or self.society.n
-        ledger.keep(sum(bare.tokens_in[:1]) + bare.tokens_out + min(fan_in, 32) * self.scenario.message_tokens)
+        agent = society.wiring.root or 0
+        bare = (await self.side.pool.prepare([Item(self.index, 0, Turn(agent, purpose="merge"))]))[0]
+        fan_in = int(society.wiring.fan_in[agent]) or society.n
+        shown = min(fan_in, 32) * society.scenario.message_tokens
+        self.ledger.keep(sum(bare.tokens_in[:1]) + bare.tokens_out + shown)
 
-    async def _conclude(self, board: Board, task: Task, ledger: Ledger) -> None:
+    async def _conclude(self) -> None:
         """Take the protocol's concluding turn from what was held back."""
-        ledger.release_kept()
-        turn = self.protocol.conclude(self.society, board)
-        if turn is None or ledger.budget is None:
+        self.ledger.release_kept()
+        turn = self.side.society.scenario.protocol.conclude(self.side.society, self.board)
+        if turn is None:
             return
         turn = msgspec.structs.replace(turn, concluding=True)
-        item = Item(board.task, board.round, turn)
-        if not self._needs_model(turn):
-            needs = await self.pool.prepare([item])
-        else:
-            needs = await self.pool.prepare([item], ledger.free)
-        await self._take(board, task, ledger, [item], needs, [self._needs_model(turn)])
+        item = Item(self.index, self.board.round, turn)
+        modelled = self.side.needs_model(turn)
+        needs = await self.side.pool.prepare([item], self.ledger.free if modelled else None)
+        await self._take([item], needs, [modelled])
 
-    # Commit
-
-    async def _commit(self, board: Board, task: Task, turns: Sequence[Turn], replies: Sequence[Reply | None]) -> None:
+    async def _commit(self, turns: Sequence[Turn], replies: Sequence[Reply | None]) -> None:
         """Turn the replies of a round into events, in canonical order, and let everybody fold them."""
         events: list[Event] = []
-        society, protocol = self.society, self.protocol
+        board, society, totals = self.board, self.side.society, self.engine.totals
+        protocol = society.scenario.protocol
+        taken = 0
+        slowest = 0.0
         for turn, reply in zip(turns, replies, strict=True):
             if reply is None:
-                events.append(
-                    Event(board.task, board.round, turn.agent, turn.slot * SLOT_WIDTH, "budget_exhausted")
-                )
+                events.append(Event(self.index, board.round, turn.agent, turn.slot * SLOT_WIDTH, "budget_exhausted"))
                 continue
+            taken += 1
+            slowest = max(slowest, reply.latency_s)
             if reply.failed is not None:
                 acts: Sequence[Act] = (Act("call_failed", text=reply.failed),)
             else:
                 acts = protocol.interpret(society, board, turn, reply) or (Act("flag", answer="silent"),)
                 sent = protocol.deliveries(society, board, turn, acts)
-                self.totals.deliveries += sent
                 if sent:
-                    self.totals.broadcasts += sum(1 for act in acts if act.kind in COORDINATION)
+                    totals.deliveries += sent
+                    totals.broadcasts += len([act for act in acts if act.kind in COORDINATION])
             if len(acts) > SLOT_WIDTH:
                 raise RunFailedError(f"agent {turn.agent} made {len(acts)} acts in one turn; at most {SLOT_WIDTH}")
-            events.extend(self._events(board, task, turn, reply, acts))
-        given = [reply if reply is not None else Reply() for reply in replies]
+            self._events(events, turn, reply, acts)
+        given = [reply if reply is not None else _SILENCE for reply in replies]
         for k, (name, text) in enumerate(protocol.flags(society, board, turns, given).items()):
-            events.append(Event(board.task, board.round, SOCIETY, k, "flag", answer=name, text=text))
+            events.append(Event(self.index, board.round, SOCIETY, k, "flag", answer=name, text=text))
         events.sort(key=_order)
-        await self._log(board, events)
+        totals.turns += taken
+        totals.rounds += 1
+        totals.virtual_s += slowest
+        await self._log(events)
 
-    def _events(self, board: Board, task: Task, turn: Turn, reply: Reply, acts: Sequence[Act]) -> list[Event]:
-        events = []
-        for j, act in enumerate(acts):
-            k = turn.slot * SLOT_WIDTH + j
+    def _events(self, events: list[Event], turn: Turn, reply: Reply, acts: Sequence[Act]) -> None:
+        """Append the events of one turn; its tokens stand on the first of them."""
+        board = self.board
+        calls, tokens_in, cached, tokens_out = reply.calls, reply.tokens_in, reply.tokens_cached, reply.tokens_out
+        k = turn.slot * SLOT_WIDTH
+        for act in acts:
             here = pack_id(board.round, turn.agent, k)
             kind = act.kind
-            mints = kind in _MINTING
-            first = j == 0
+            answer = act.answer
             events.append(
                 Event(
-                    board.task,
+                    self.index,
                     board.round,
                     turn.agent,
                     k,
                     kind,
-                    here if mints else None,
+                    here if kind in CLAIMING else None,
                     act.parents,
                     act.target,
                     here if act.mints_subtask else act.subtask,
                     act.subtask_parent,
-                    act.answer,
-                    self._score(board, task, act) if act.answer is not None and kind in _SCORED else None,
+                    answer,
+                    self._score(act) if answer is not None and kind in _SCORED else None,
                     act.confidence,
                     act.text,
-                    reply.calls if first else 0,
-                    reply.tokens_in if first else 0,
-                    reply.tokens_cached if first else 0,
-                    reply.tokens_out if first else 0,
+                    calls,
+                    tokens_in,
+                    cached,
+                    tokens_out,
                 )
             )
-        return events
+            calls = tokens_in = cached = tokens_out = 0
+            k += 1
 
-    def _score(self, board: Board, task: Task, act: Act) -> float | None:
+    def _score(self, act: Act) -> float | None:
         """Return the verifier's score of an answer: to the question, or to a part of it; None for other subtasks."""
-        if act.subtask is None or act.subtask not in board.subtasks:
+        task = self.task
+        if act.subtask is None or act.subtask not in self.board.subtasks:
             return self.family.score(task, act.answer)
-        text = board.subtasks[act.subtask].text
+        text = self.board.subtasks[act.subtask].text
         if text in task.parts and task.part_truths:
             truth = task.part_truths[task.parts.index(text)]
             return 1.0 if act.answer is not None and normalise(act.answer) == normalise(truth) else 0.0
         return self.family.score(task, act.answer) if text == task.question else None
 
-    async def _log(self, board: Board, events: Sequence[Event]) -> None:
+    async def _log(self, events: Sequence[Event]) -> None:
+        kinds, totals = self.engine.kinds, self.engine.totals
         for event in events:
-            self._kinds[event.kind] += 1
-            self.totals.calls += event.calls
-            self.totals.tokens_in += event.tokens_in
-            self.totals.tokens_cached += event.tokens_cached
-            self.totals.tokens_out += event.tokens_out
+            kinds[event.kind] += 1
+            if event.calls or event.tokens_in or event.tokens_out:
+                totals.calls += event.calls
+                totals.tokens_in += event.tokens_in
+                totals.tokens_cached += event.tokens_cached
+                totals.tokens_out += event.tokens_out
             if event.kind == "call_failed":
-                self.totals.calls_failed += 1
-        self._order.add(board.task, events)
-        board.fold(events)
-        await self.pool.fold(board.task, events)
-        if self._on_round is not None:
-            self._on_round()
+                totals.calls_failed += 1
+        self.engine.order.add(self.index, events)
+        self.board.fold(events)
+        for side in self.engine.sides:
+            await side.pool.fold(self.index, events)
 
-    async def _close(self, board: Board, task: Task, stop: Stop) -> None:
+    async def _close(self, stop: Stop) -> None:
         """Log the society's answer and why the episode ended."""
-        decision = self.protocol.decide(self.society, board)
+        board = self.board
+        decision = self.side.society.scenario.protocol.decide(self.side.society, board)
         answer = decision.answer
-        score = self.family.score(task, answer) if answer is not None else 0.0
+        score = self.family.score(self.task, answer) if answer is not None else 0.0
         parents = () if decision.claim is None else (decision.claim,)
         tie = "tie: " + ", ".join(decision.tied) if decision.tied else None
-        closing = [
-            Event(board.task, board.round, SOCIETY, 0, "answer", None, parents, answer=answer, correct=score, text=tie),
-            Event(board.task, board.round, SOCIETY, 1, "stop", answer=stop),
-        ]
-        await self._log(board, closing)
-        self._order.end(board.task)
-        self._scores.append((board.task, score))
-        self._stops[stop] += 1
-        self.totals.episodes += 1
-        self.totals.answered += answer is not None
-        self.boards.pop(board.task, None)
+        here = (self.index, board.round, SOCIETY)
+        await self._log(
+            [
+                Event(*here, 0, "answer", None, parents, answer=answer, correct=score, text=tie),
+                Event(*here, 1, "stop", answer=stop),
+            ]
+        )
+        engine = self.engine
+        engine.order.end(self.index)
+        engine.scores[self.index] = score
+        engine.stops[stop] += 1
+        engine.totals.episodes += 1
+        engine.totals.answered += answer is not None
+        engine.boards.pop(self.index, None)
 
 
-_MINTING = frozenset({"propose_claim", "revise_claim", "contradict_claim", "merge_claims"})
-_SCORED = _MINTING | {"endorse_claim"}
+_SCORED = CLAIMING | {"endorse_claim"}
+_SILENCE = Reply()
 
 
 def _order(event: Event) -> tuple[int, int]:

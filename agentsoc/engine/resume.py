@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,9 +18,9 @@ from pydantic import ValidationError
 from agentsoc.engine.run import Plan, Progress, Result, Run, execute, load_known, new_directory, task_table
 from agentsoc.errors import InputError, LogDamagedError, ReplayMismatchError, ScenarioError
 from agentsoc.events import Event
-from agentsoc.log.journal import Attempt, Key
-from agentsoc.log.manifest import Fork, hash_json
-from agentsoc.log.read import RunLog
+from agentsoc.log.journal import Attempt, Journal, Key
+from agentsoc.log.manifest import Before, Fork, hash_json
+from agentsoc.log.read import EVENTS, JOURNAL, RunLog
 from agentsoc.log.schema import COLUMNS, from_table
 from agentsoc.log.segments import read_segment
 from agentsoc.scenario.code import load_code
@@ -89,7 +90,7 @@ def replay(directory: Path | str, *, allow_code: Sequence[Path] = ()) -> Replay:
             "the task family gives other questions than it did", "the tasks", log.manifest.tasks_hash[:12], "other"
         )
     known = load_known(log.directory)
-    plan = Plan(scenario, None, known=known, live=False, code=code, code_paths=allow_code)
+    plan = Plan(scenario, None, known=known, live=False, code=code, code_paths=allow_code, fork=log.manifest.fork)
     result = asyncio.run(execute(plan))
     if result.digest != log.manifest.digest:
         _name_divergence(log, plan)
@@ -98,8 +99,6 @@ def replay(directory: Path | str, *, allow_code: Sequence[Path] = ()) -> Replay:
 
 def _name_divergence(log: RunLog, plan: Plan) -> None:
     """Run the plan again, this time keeping the events, and raise at the first one that differs."""
-    import tempfile
-
     with tempfile.TemporaryDirectory() as scratch:
         plan.directory = Path(scratch)
         plan.live = False
@@ -167,7 +166,7 @@ def resume(
         progress=progress or Progress(),
         fork=log.manifest.fork,
     )
-    before = [table for segment in log.segments if (table := read_segment(log.directory / "events", segment)) is not None]
+    before = [table for segment in log.segments if (table := read_segment(log.directory / EVENTS, segment)) is not None]
     asyncio.run(execute(plan))
     run = Run(directory)
     _same_beginning(run, before)
@@ -201,22 +200,31 @@ def fork(
 ) -> Run:
     """Start a new run that shares everything before (task, round) with an old one and goes on live from there.
 
-    Rounds before the fork of that task, and all earlier tasks, are read from the old journal as far as the changed
-    scenario asks the same; later tasks are new.
+    Earlier tasks, and the rounds of `task` before `round_`, are computed with the old scenario from the old journal;
+    from there on the changed scenario acts, later tasks included. The new run has its own journal and replays alone.
 
     Raises:
-        InputError: the place of the fork does not exist, or the changed scenario already differs before it.
+        InputError: the place of the fork does not exist, or the changed scenario has other tasks or agents.
     """
     log = RunLog(directory)
-    if not 0 <= task < scenario.tasks.count:
-        raise InputError(f"there is no task {task}; the run has {scenario.tasks.count}", "--at")
-    old = {attempt.key: attempt for attempt in log.journal()}
+    old, _ = stored_scenario(log, code_paths)
+    if not 0 <= task < scenario.tasks.count or round_ < 0:
+        raise InputError(f"there is no task {task}, round {round_}; the run has {scenario.tasks.count} tasks", "--at")
+    society = build_society(scenario)
+    if society.n != (n := build_society(old).n):
+        raise InputError(f"a fork keeps its agents: the run has {n}, the changed scenario {society.n}", "agents")
+    if task_table(scenario)[0] != log.manifest.tasks_hash or scenario.seed != old.seed:
+        raise InputError("a fork keeps the tasks and the seed of its run", "tasks", "start a new run to change them")
+    start = (task, round_)
     known: dict[Key, Attempt] = {
-        key: attempt for key, attempt in old.items() if (key.task, key.round) < (task, round_)
+        attempt.key: attempt for attempt in log.journal() if (attempt.task, attempt.round) < start
     }
-    build_society(scenario)
+    earlier = log.manifest.fork
+    before = [] if earlier is None else [b for b in earlier.before if b.start < start]
+    own_start = (0, 0) if earlier is None else (earlier.task, earlier.round)
+    if own_start < start:
+        before.append(Before(start=own_start, scenario=log.manifest.scenario))
     target = new_directory(scenario, out)
-    origin = Fork(run=log.directory.name, digest=log.manifest.digest, task=task, round=round_)
     plan = Plan(
         scenario,
         target,
@@ -224,7 +232,7 @@ def fork(
         code=code or {},
         code_paths=code_paths,
         progress=progress or Progress(),
-        fork=origin,
+        fork=Fork(run=log.directory.name, digest=log.manifest.digest, task=task, round=round_, before=before),
     )
     asyncio.run(_with_journal(plan, list(known.values())))
     return Run(target)
@@ -232,9 +240,6 @@ def fork(
 
 async def _with_journal(plan: Plan, attempts: Sequence[Attempt]) -> Result:
     """Carry the shared attempts over into the new run's journal, then run it: the new run replays on its own."""
-    from agentsoc.log.journal import Journal
-    from agentsoc.log.read import JOURNAL
-
     assert plan.directory is not None
     journal = Journal(plan.directory / JOURNAL)
     try:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import io
 import signal
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,9 +16,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from agentsoc.budget.ledger import Ledger
 from agentsoc.engine.calls import Caller, Flight
 from agentsoc.engine.columns import ColumnRun, can_vectorise
-from agentsoc.engine.loop import Engine
+from agentsoc.engine.loop import Engine, Side
 from agentsoc.engine.pool import LocalPool, Pool
 from agentsoc.errors import AgentsocError, InputError, InterruptedRunError, RunFailedError
 from agentsoc.log.files import RunLock, write_whole
@@ -40,6 +43,9 @@ from agentsoc.tasks.base import Task
 
 FLUSH_S = 5.0
 """How often events and manifest reach the disk while a run goes on (seconds)."""
+
+GRACE_S = 4.0
+"""How long calls in flight may go on after an interrupt (seconds)."""
 
 
 class Run(RunLog):
@@ -72,7 +78,7 @@ class Progress:
     n_tasks: int = 0
     totals: Totals = field(default_factory=Totals)
     flight: Flight = field(default_factory=Flight)
-    reserved: int = 0
+    ledgers: Mapping[int, Ledger] = field(default_factory=dict)
     hosts: int = 1
     notices: list[str] = field(default_factory=list)
 
@@ -91,7 +97,6 @@ class Plan:
     code_paths: Sequence[Path] = ()
     fork: Fork | None = None
     progress: Progress = field(default_factory=Progress)
-    on_engine: Callable[[Engine], None] | None = None
 
 
 @dataclass(frozen=True)
@@ -201,32 +206,33 @@ async def _execute(plan: Plan, journal: Journal | None) -> Result:
     society = build_society(scenario)
     tasks_hash, table = task_table(scenario)
     boards: dict[int, Board] = {}
-    pool = make_pool(scenario, boards, plan)
     writer = SegmentWriter((plan.directory or Path()) / EVENTS, keep=plan.directory is not None)
     manifest = _manifest(plan, tasks_hash)
     if plan.directory is not None:
-        pq.write_table(table, plan.directory / TASKS, compression="zstd")
+        write_whole(plan.directory / TASKS, _parquet(table))
         manifest.save(plan.directory)
     plan.progress.n_tasks = scenario.tasks.count
     plan.progress.hosts = scenario.engine.hosts
-    calls_live = 0
+    pools: list[Pool] = []
     try:
-        await pool.start()
-        manifest.models = pool.identities()
-        caller = Caller(pool, journal if plan.live else None, plan.known, scenario.calls, scenario.engine.concurrency)
-        engine = Engine(society, pool, caller, writer, boards)
-        plan.progress.totals, plan.progress.flight = engine.totals, caller.flight
-        if plan.on_engine is not None:
-            plan.on_engine(engine)
+        sides = await _sides(plan, society, journal, boards, pools)
+        manifest.models = sides[-1].pool.identities()
+        engine = Engine(sides, writer, boards)
+        plan.progress.totals, plan.progress.flight = engine.totals, sides[-1].caller.flight
+        plan.progress.ledgers = engine.ledgers
         with _interruptible(engine):
             flusher = asyncio.create_task(_flush_now_and_then(plan, engine, writer, manifest))
             try:
-                totals = await _episodes(engine, society, pool, writer)
+                totals = await asyncio.create_task(_episodes(engine, writer))
+            except asyncio.CancelledError:
+                if not engine.stopping:
+                    raise
+                totals = engine.summary()
             finally:
                 flusher.cancel()
                 with contextlib.suppress(asyncio.CancelledError):
                     await flusher
-        calls_live = caller.flight.live
+        calls_live = sum(side.caller.flight.live for side in sides)
         if engine.stopping:
             _save(plan, manifest, writer, "interrupted", totals)
             raise InterruptedRunError(str(plan.directory))
@@ -237,13 +243,14 @@ async def _execute(plan: Plan, journal: Journal | None) -> Result:
             manifest.error = f"{type(error).__name__}: {error}"[:2000]
             with contextlib.suppress(OSError):
                 _save(plan, manifest, writer, "failed", plan.progress.totals, flush=False)
-        if isinstance(error, AgentsocError) or not isinstance(error, Exception):
-            raise error from None
         if isinstance(error, OSError):
             raise RunFailedError(f"the disk refused: {error}", str(plan.directory or "")) from error
-        raise
+        if isinstance(error, sqlite3.Error):
+            raise RunFailedError(f"the journal refused: {error}", str(plan.directory or "")) from error
+        raise error from None
     finally:
-        await pool.close()
+        for pool in pools:
+            await pool.close()
     digest = writer.finish()
     totals.events = writer.digest.rows
     manifest.digest = digest
@@ -262,12 +269,32 @@ def _plain(error: BaseException) -> BaseException:
     return error
 
 
-async def _episodes(engine: Engine, society: Society, pool: Pool, writer: SegmentWriter) -> Totals:
-    scenario = society.scenario
-    if scenario.engine.vectorise:
-        columns = column_run(society)
+async def _sides(
+    plan: Plan, society: Society, journal: Journal | None, boards: dict[int, Board], pools: list[Pool]
+) -> list[Side]:
+    """Start the hosts of the run's own side and, for a fork, those that replay what it shares with its origin."""
+    scenario = plan.scenario
+    sides = []
+    for before in plan.fork.before if plan.fork is not None else ():
+        old = build_society(Scenario.model_validate(before.scenario))
+        pool: Pool = LocalPool(old.scenario, boards)
+        pools.append(pool)
+        await pool.start()
+        sides.append(Side(before.start, old, pool, Caller(pool, None, plan.known, old.scenario.calls, 64)))
+    pool = make_pool(scenario, boards, plan)
+    pools.append(pool)
+    await pool.start()
+    caller = Caller(pool, journal if plan.live else None, plan.known, scenario.calls, scenario.engine.concurrency)
+    start = (0, 0) if plan.fork is None else (plan.fork.task, plan.fork.round)
+    return [*sides, Side(start, society, pool, caller)]
+
+
+async def _episodes(engine: Engine, writer: SegmentWriter) -> Totals:
+    side = engine.sides[-1]
+    if side.society.scenario.engine.vectorise and len(engine.sides) == 1:
+        columns = column_run(side.society)
         if columns is not None:
-            return await _columns(columns, engine, pool, writer)
+            return await _columns(columns, engine, side.pool, writer)
     return await engine.run()
 
 
@@ -373,6 +400,12 @@ def task_table(scenario: Scenario) -> tuple[str, pa.Table]:
     return hash_json(rows), table
 
 
+def _parquet(table: pa.Table) -> bytes:
+    sink = io.BytesIO()
+    pq.write_table(table, sink, compression="zstd")
+    return sink.getvalue()
+
+
 def _manifest(plan: Plan, tasks_hash: str) -> Manifest:
     scenario = plan.scenario
     reasons = dict.fromkeys(reason for group in scenario.agents if (reason := group.model.not_reproducible()))
@@ -427,6 +460,7 @@ def _interruptible(engine: Engine) -> Iterator[None]:
 
     def stop() -> None:
         engine.stopping = True
+        loop.call_later(GRACE_S, engine.cut)
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.remove_signal_handler(number)
             signal.signal(number, signal.SIG_DFL)
@@ -449,4 +483,4 @@ def load_known(directory: Path) -> dict[Key, Attempt]:
     return {attempt.key: attempt for attempt in read_journal(directory / JOURNAL)}
 
 
-__all__ = ["Progress", "Run", "run", "run_async", "write_whole"]
+__all__ = ["Progress", "Run", "run", "run_async"]

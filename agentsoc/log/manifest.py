@@ -72,8 +72,18 @@ class Totals(BaseModel):
     """Critical path of simulated latencies, summed over episodes (seconds)."""
 
 
+class Before(BaseModel):
+    """A scenario that was in force before a fork."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    start: tuple[int, int]
+    """(task, round) from which it was in force."""
+    scenario: dict[str, Any]
+
+
 class Fork(BaseModel):
-    """Where a forked run came from."""
+    """Where a forked run came from, and what was in force up to there."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -81,6 +91,7 @@ class Fork(BaseModel):
     digest: str | None
     task: int
     round: int
+    before: list[Before] = []
 
 
 class Manifest(BaseModel):

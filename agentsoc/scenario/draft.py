@@ -63,7 +63,7 @@ class Draft:
             if path[: len(there)] == there:
                 return by.document.place(by.inside + path[len(there) :], of_key=of_key)
         for there, by in self.placed:  # a mapping that was made on the way to a value
-            if there[: len(path)] == path and len(self.path(path)) == len(path) and not _exists(self.document, path):
+            if there[: len(path)] == path and len(self.path(path)) == len(path) and not exists(self.document, path):
                 return by.document.place(by.inside)
         return self.document.place(path, of_key=of_key)
 
@@ -74,7 +74,8 @@ class Draft:
         return self.document.written(path)
 
 
-def _exists(document: Document, path: Path) -> bool:
+def exists(document: Document, path: Path) -> bool:
+    """Tell whether a document has a value at `path`."""
     data = document.data
     for step in path:
         try:

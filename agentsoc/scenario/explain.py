@@ -88,7 +88,8 @@ def problems_of(error: ValidationError, draft: Draft) -> list[Problem]:
 def _is_alternative(fault: Any, path: Path) -> bool:
     """Tell whether a fault is what one member of a union says: its location ends with the member's name."""
     kind, loc = fault["type"], fault["loc"]
-    return (kind in _WANTED or kind in _BOUND or kind == "literal_error") and loc != () and loc[-1:] != path[-1:]
+    demands = kind in _WANTED or kind in _BOUND or kind == "literal_error"
+    return bool(demands and loc != () and loc[-1:] != path[-1:])
 
 
 def _demand(fault: Any) -> str:
@@ -159,7 +160,7 @@ def _problem(fault: Any, path: Path, draft: Draft) -> Problem:
     if kind == "string_pattern_mismatch":
         about = _about(fault) or f"it must match {context.get('pattern', '')}"
         return Problem(place, f"{name} cannot be {found}", about)
-    hint = str(context.get("hint") or "") or _about(fault) or f"change {name}"
+    hint = str(context.get("hint") or "") or _with_about(f"correct {name}", fault)
     return Problem(place, f"{name}: {printable(message, 300)}", printable(hint, 300))
 
 

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from agentsoc.errors import InputError, Problem, ScenarioError
 from agentsoc.scenario.code import load_code
-from agentsoc.scenario.draft import Draft, Setting, read_argument
+from agentsoc.scenario.draft import Draft, Setting, exists, read_argument
 from agentsoc.scenario.explain import problems_of, show
 from agentsoc.scenario.files import BASE_DIR
 from agentsoc.scenario.model import Scenario
@@ -106,6 +106,29 @@ def parse_scenario(text: str, where: str = "scenario", overrides: Sequence[str] 
     if len(raw) > LIMIT_BYTES:
         raise ScenarioError([Problem(where, f"longer than {LIMIT_BYTES:,} bytes", "move large tables to a file")])
     return _one(_drafted(decode(raw, where), where, overrides, None, None))
+
+
+def place_of(path: str | Path, key: str) -> str:
+    """Return where a key stands in a scenario file, for faults that show only when the society is built.
+
+    Args:
+        path: the scenario file.
+        key: as errors name it: ``topology.edges[3]``, or ``edges[3]`` within whatever block has such a key.
+
+    Returns:
+        ``file:line:column``, or just the file when it has no such key (it may have been set on the command line).
+    """
+    where = printable(str(path), 200)
+    try:
+        document = parse(decode(read_bytes(Path(path)), where), where)
+    except ScenarioError:
+        return where
+    words = tuple(int(word) if word.isdecimal() else word for word in re.findall(r"[^.\[\]]+", key))
+    blocks = document.data if isinstance(document.data, dict) else ()
+    for start in ((), *((block,) for block in blocks)):
+        if words and exists(document, (*start, *words)):
+            return document.place((*start, *words))
+    return where
 
 
 def _read(

@@ -20,7 +20,6 @@ from yaml.events import (
     DocumentStartEvent,
     Event,
     MappingStartEvent,
-    NodeEvent,
     ScalarEvent,
 )
 
@@ -131,6 +130,7 @@ class _Builder:
     lines: bool
     stack: list[_Frame] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
+    anchored: bool = False
     root: Any = _UNSET
     root_spot: Spot = field(default_factory=lambda: Spot(1, 1))
 
@@ -141,53 +141,66 @@ class _Builder:
         if end or len(self.problems) >= MAX_PROBLEMS:
             raise ScenarioError(self.problems)
 
+    def named(self, what: str) -> str:
+        """Return `what` with the path of the value that is read next before it."""
+        steps = [] if self.stack and self.stack[-1].wants_key else self.stack[-1:]
+        here = dotted(tuple(frame.next_step for frame in [*self.stack[:-1], *steps]))
+        return f"{here}: {what}" if here else what
+
     def take(self, events: Iterable[Event]) -> None:
         """Build the data from the events of one stream."""
         documents = 0
         for event in events:
             mark: Any = event.start_mark
-            spot = Spot(mark.line + 1, mark.column + 1, holds=isinstance(event, CollectionStartEvent))
-            if isinstance(event, DocumentStartEvent):
-                documents += 1
-                if documents > 1:
-                    self.fault(spot, "a second document begins here", "keep one document in a file", end=True)
-                if event.tags:
-                    self.fault(spot, "tags are not allowed", "delete the %TAG line")
-            elif isinstance(event, AliasEvent):
-                self.fault(spot, "anchors and aliases (& and *) are not allowed", "write the value out, or quote it")
-                self.add(None, spot)
-            elif isinstance(event, NodeEvent):
-                self.open(event, spot)
+            line, column = mark.line + 1, mark.column + 1
+            if isinstance(event, ScalarEvent):
+                self.scalar(event, Spot(line, column))
+            elif isinstance(event, CollectionStartEvent):
+                spot = Spot(line, column, holds=True)
+                self.mark_refused(event, spot)
+                if len(self.stack) >= MAX_DEPTH:
+                    what = self.named(f"nested deeper than {MAX_DEPTH} levels")
+                    self.fault(spot, what, "make the scenario flatter", end=True)
+                self.stack.append(_Frame({} if isinstance(event, MappingStartEvent) else [], spot))
             elif isinstance(event, CollectionEndEvent):
                 frame = self.stack.pop()
                 self.add(frame.data, frame.spot)
+            elif isinstance(event, AliasEvent):
+                self.mark_refused(event, Spot(line, column))
+                self.add(None, Spot(line, column))
+            elif isinstance(event, DocumentStartEvent):
+                documents += 1
+                if documents > 1:
+                    self.fault(
+                        Spot(line, column), "a second document begins here", "keep one document in a file", end=True
+                    )
+                if event.tags:
+                    self.fault(Spot(line, column), "tags are not allowed", "delete the %TAG line")
 
-    def open(self, event: Any, spot: Spot) -> None:
-        """Take a scalar, or the beginning of a mapping or list."""
-        if event.anchor is not None:
-            self.fault(spot, "anchors and aliases (& and *) are not allowed", "write the value out, or quote it")
-        if event.tag is not None:
-            self.fault(
-                spot,
-                f"the tag {printable(event.tag, 60)} is not allowed",
-                "delete it, or quote a text that begins with !",
-            )
-        if isinstance(event, CollectionStartEvent):
-            if len(self.stack) >= MAX_DEPTH:
-                self.fault(spot, f"nested deeper than {MAX_DEPTH} levels", "make the scenario flatter", end=True)
-            self.stack.append(_Frame({} if isinstance(event, MappingStartEvent) else [], spot))
-        elif isinstance(event, ScalarEvent):
-            value: Any = event.value
-            if not event.style:
-                value, what, hint = read_plain(event.value)
-                if what and self.stack and self.stack[-1].wants_key:
-                    hint = f'put "{printable(event.value, 60)}" in quotes, or take another key'
-                    self.fault(spot, f"the key {what}", hint)
-                    value = event.value
-                elif what:
-                    here = dotted(tuple(frame.next_step for frame in self.stack))
-                    self.fault(spot, f"{here}: {what}" if here else what, hint)
-            self.add(value, spot)
+    def mark_refused(self, event: Any, spot: Spot) -> None:
+        """Note an anchor, an alias or a tag."""
+        if event.anchor is not None and not self.anchored:  # told once: a bomb is made of hundreds
+            self.anchored = True
+            what = self.named("anchors and aliases (& and *) are not allowed")
+            self.fault(spot, what, "write the value out, or quote it")
+        if getattr(event, "tag", None) is not None:
+            what = self.named(f"the tag {printable(event.tag, 60)} is not allowed")
+            self.fault(spot, what, "delete it, or quote a text that begins with !")
+
+    def scalar(self, event: ScalarEvent, spot: Spot) -> None:
+        """Take a text, or what an unquoted word means."""
+        if event.anchor is not None or event.tag is not None:
+            self.mark_refused(event, spot)
+        value: Any = event.value
+        if not event.style:
+            value, what, hint = read_plain(event.value)
+            if what and self.stack and self.stack[-1].wants_key:
+                hint = f'put "{printable(event.value, 60)}" in quotes, or take another key'
+                self.fault(spot, f"the key {what}", hint)
+                value = event.value
+            elif what:
+                self.fault(spot, self.named(what), hint)
+        self.add(value, spot)
 
     def add(self, value: Any, spot: Spot) -> None:
         """Put a whole value where it belongs."""
@@ -209,7 +222,8 @@ class _Builder:
     def checked_key(self, value: Any, spot: Spot, top: _Frame) -> str | None:
         """Return a key that may be used, else None after noting why not."""
         if not isinstance(value, str):
-            self.fault(spot, "a key is a word; this is not", "write a word, or put it in quotes")
+            found = "a mapping or list" if isinstance(value, dict | list) else str(value).lower()
+            self.fault(spot, f"a key is a word, and this is {found}", "write a word, or put it in quotes")
             return None
         if value == "<<":
             self.fault(spot, "merge keys (<<) are not allowed", "write the values out")
@@ -250,6 +264,8 @@ def _syntax(error: yaml.MarkedYAMLError, text: str, where: str, lines: bool) -> 
     """Return what a YAML error means, with a suggestion from the line where it is."""
     mark = error.problem_mark or error.context_mark
     said = " ".join(part for part in (error.context, error.problem) if part)
+    if "expected ':'" in said and error.context_mark is not None:
+        mark = error.context_mark  # the word without its colon; what came after it is innocent
     line = text.split("\n")[mark.line] if mark is not None and mark.line < text.count("\n") + 1 else ""
     place = f"{where}:{mark.line + 1}:{mark.column + 1}" if mark is not None and lines else where
     indent = line[: len(line) - len(line.lstrip())]

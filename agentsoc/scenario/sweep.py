@@ -82,14 +82,10 @@ class Sweep:
         if self.runs > MAX_RUNS:
             sizes = [f"{axis.name} {len(axis.options)}" for axis in self.axes if len(axis.options) > 1]
             sizes += [f"seeds {self.seeds}"] if (self.seeds or 1) > 1 else []
+            grid = " x ".join(sizes[:6] + ["..."] * (len(sizes) > 6))
+            what = f"the sweep has {_count(self.runs)} runs ({grid}), the limit is {MAX_RUNS:,}"
             raise ScenarioError(
-                [
-                    Problem(
-                        where,
-                        f"the sweep has {_count(self.runs)} runs ({' x '.join(sizes[:6])}{' x ...' if len(sizes) > 6 else ''}), the limit is {MAX_RUNS:,}",
-                        "take fewer values or seeds, or split it into several scenarios",
-                    )
-                ]
+                [Problem(where, what, "take fewer values or seeds, or split it into several scenarios")]
             )
 
     def drafts(self, base: Draft) -> Iterator[tuple[Draft, dict[str, str]]]:
@@ -132,14 +128,15 @@ def read_sweep(block: Any, document: Document, given: Sequence[Sequence[Setting]
     """
     if block is not None and not isinstance(block, Mapping):
         raise _fault(document, ("sweep",), f"sweep must be a mapping, found {show(block)}", "write path: [values]")
-    if len(block or ()) > MAX_AXES:
+    block = block or {}
+    if len(block) > MAX_AXES:
         what = f"sweep has {len(block):,} axes, the limit is {MAX_AXES}"
         raise _fault(document, ("sweep",), what, "set values that go together as named sets on one axis")
     axes: list[Axis] = []
     problems: list[Problem] = []
     taken = {settings[0].words for settings in given}
     count = None
-    for key, value in (block or {}).items():
+    for key, value in block.items():
         try:
             if key == "seeds":
                 count = _seed_count(value, document.place(("sweep", "seeds")))

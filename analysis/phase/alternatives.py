@@ -1,4 +1,4 @@
-"""Other ways to combine binary answers: everybody votes, polls of random peers, chains, and picking by a verifier [X]."""
+"""Other ways to combine binary answers: everybody votes, polls of random peers, chains, picking by a verifier [X]."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def chain_trajectory(mu0: ArrayLike, gamma: ArrayLike, own: ArrayLike, hops: int
 
 
 def chain_limit(mu0: ArrayLike, gamma: ArrayLike, own: ArrayLike) -> FloatArray:
-    """Return own mu_0 / (1 - (1 - own) gamma), where a long chain ends: never above mu_0, so a chain never amplifies."""
+    """Return own mu_0 / (1 - (1 - own) gamma), where a long chain ends: never above mu_0, so it never amplifies."""
     start, gamma_, own_ = np.broadcast_arrays(signal("mu0", mu0), fraction("gamma", gamma), fraction("own", own))
     lost = 1 - (1 - own_) * gamma_
     return np.where(lost > 0, own_ * start / np.where(lost > 0, lost, 1.0), start)

@@ -1,4 +1,4 @@
-"""Numbers from a caller in, checked float arrays out: every function of the theory takes scalars or arrays that broadcast.
+"""Numbers from a caller in, checked float arrays out: the theory takes scalars or arrays that broadcast.
 
 Results are float64 arrays; a scalar call gives a 0-dimensional array, which formats, compares and computes as a number.
 """
@@ -13,6 +13,8 @@ from numpy.typing import ArrayLike, NDArray
 from agentsoc.errors import InputError
 
 FloatArray: TypeAlias = NDArray[np.float64]
+BoolArray: TypeAlias = NDArray[np.bool_]
+IntArray: TypeAlias = NDArray[np.int64]
 
 
 def real(name: str, value: ArrayLike) -> FloatArray:
@@ -57,7 +59,7 @@ def signal(name: str, value: ArrayLike) -> FloatArray:
     return between(name, value, -1.0, 1.0)
 
 
-def _demand(holds: NDArray[np.bool_], name: str, array: FloatArray, rule: str) -> None:
+def _demand(holds: BoolArray, name: str, array: FloatArray, rule: str) -> None:
     if not np.all(holds):
         worst = array[~holds].flat[0] if array.ndim else array
         raise InputError(f"{name} {rule}, got {float(worst)!r}")

@@ -51,25 +51,25 @@ def asymmetric_trajectory(
 
 
 def asymmetric_fixed_points(b: int, rho: float, e1: float, e2: float) -> FloatArray:
-    """Return all fixed points in [-1, 1], ascending: one beyond the crossover, else three of which the middle repels."""
+    """Return all fixed points in [-1, 1], ascending: one beyond the crossover, else three; the middle one repels."""
     grid = np.linspace(-1, 1, _SCAN)
 
-    def excess(mu: ArrayLike) -> FloatArray:
-        return asymmetric_node_map(mu, b, rho, e1, e2) - mu
+    def excess(mu: float | FloatArray) -> FloatArray:
+        return np.asarray(asymmetric_node_map(mu, b, rho, e1, e2) - mu, dtype=np.float64)
 
     values = excess(grid)
     roots = list(grid[values == 0])
-    for i in np.flatnonzero(values[:-1] * values[1:] < 0):
-        roots.append(optimize.brentq(lambda mu: float(excess(mu)), grid[i], grid[i + 1], xtol=1e-15))
+    changes = np.flatnonzero(values[:-1] * values[1:] < 0)
+    roots += [optimize.brentq(lambda mu: float(excess(mu)), grid[i], grid[i + 1], xtol=1e-15) for i in changes]
     return np.sort(np.asarray(roots, dtype=np.float64))
 
 
 def asymmetry_warning(e1: float, e2: float, se: float) -> str | None:
-    """Return a warning when |e1 - e2| exceeds its standard error `se`: the symmetric theory is then in doubt; else None."""
+    """Return a warning when |e1 - e2| exceeds its standard error `se`, which casts doubt on the theory; else None."""
     between("se", se, 0.0)
     if abs(e1 - e2) <= se:
         return None
     return (
-        f"the channel errs more one way: e1={e1:.3g} (right to wrong), e2={e2:.3g} (wrong to right), se of the difference "
-        f"{se:.2g}; expect a smooth crossover instead of a sharp transition"
+        f"the channel errs more one way: e1={e1:.3g} (right to wrong), e2={e2:.3g} (wrong to right), se of the "
+        f"difference {se:.2g}; expect a smooth crossover instead of a sharp transition"
     )

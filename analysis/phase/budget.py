@@ -1,9 +1,8 @@
-"""Tokens: the leaf law, what an organisation costs, and the budgets between which a tree beats a single agent.
+"""The budgets between which a tree beats a single agent, and how to spend one.
 
-B + c0 = N (x + c0) for a tree of N = b^L leaves with x tokens each, c0 the communication overhead per leaf [P2 for c0;
-exact identity D]. A single agent is N = 1: it spends all of B on itself. Thresholds are [D] unless marked; the statement
-"synergy exactly when s > beta" is about weak signals: with leaves clipped at mu_max a tree may beat a *clipped* single
-agent even for s <= beta, and with gamma < 1 a large budget always gives the advantage back to the single agent.
+Thresholds are [D] unless marked. The statement "synergy exactly when s > beta" is about weak signals: with leaves
+clipped at mu_max a tree may beat a *clipped* single agent even for s <= beta, and with gamma < 1 a large budget gives
+the advantage back to the single agent.
 """
 
 from __future__ import annotations
@@ -15,102 +14,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import optimize
 
-from agentsoc.errors import InputError
-
 from .arrays import FloatArray, between, counts, fraction, positive, real
-from .recursion import Lock, fixed_point, organization_exponent, trajectory
+from .costs import LeafLaw, leaf_tokens, overhead, tree_cost
+from .fixed_points import fixed_point
+from .recursion import Lock, organization_exponent
+from .trajectories import trajectory
 
 _STEPS: Final = 2000  # of at most 5 % of the budget each
-
-
-@dataclass(frozen=True)
-class LeafLaw:
-    """What one agent makes of its tokens: mu_0(x) = min(a x^beta, mu_max), 0 for x <= 0 [P2]."""
-
-    a: float
-    """Signal of one token, above 0."""
-    beta: float
-    """Compute exponent of the signal (not of the accuracy), at least 0."""
-    mu_max: float = 1.0
-    """Ceiling of the signal, in (0, 1]."""
-
-    def __post_init__(self) -> None:
-        if not (self.a > 0 and self.beta >= 0 and 0 < self.mu_max <= 1):
-            raise InputError(
-                "a leaf law needs a > 0, beta >= 0 and mu_max in (0, 1], "
-                f"got a={self.a!r}, beta={self.beta!r}, mu_max={self.mu_max!r}"
-            )
-
-    def __call__(self, x: ArrayLike) -> FloatArray:
-        """Return the signal of a leaf with `x` tokens."""
-        return leaf_signal(x, self.a, self.beta, self.mu_max)
-
-
-def leaf_signal(x: ArrayLike, a: ArrayLike, beta: ArrayLike, mu_max: ArrayLike = 1.0) -> FloatArray:
-    """Return min(a x^beta, mu_max); 0 where x <= 0, so that a budget too small for its tree needs no special case."""
-    x_ = real("x", x)
-    grown = positive("a", a) * np.where(x_ > 0, x_, 1.0) ** between("beta", beta, 0.0)
-    return np.where(x_ > 0, np.minimum(grown, fraction("mu_max", mu_max)), 0.0)
-
-
-def overhead(b: ArrayLike, m: ArrayLike, c_agg: ArrayLike = 0.0) -> FloatArray:
-    """Return c0 = (2 m b + c_agg) / (b - 1), communication tokens per leaf [P2; with c_agg X].
-
-    Args:
-        b: fan-in, at least 2.
-        m: tokens of a message, written once and read once.
-        c_agg: tokens that an inner node spends besides reading and writing.
-    """
-    b_ = counts("b", b, 2)
-    return np.asarray((2 * between("m", m, 0.0) * b_ + between("c_agg", c_agg, 0.0)) / (b_ - 1), dtype=np.float64)
-
-
-def tree_cost(b: ArrayLike, depth: ArrayLike, x: ArrayLike, m: ArrayLike, c_agg: ArrayLike = 0.0) -> FloatArray:
-    """Return B = N x + c0 (N - 1), the tokens of a tree of `depth` levels whose leaves spend x each [P2/D]."""
-    n = counts("b", b, 2) ** counts("depth", depth, 0)
-    return np.asarray(n * between("x", x, 0.0) + overhead(b, m, c_agg) * (n - 1), dtype=np.float64)
-
-
-def leaf_tokens(
-    budget: ArrayLike, b: ArrayLike, depth: ArrayLike, m: ArrayLike, c_agg: ArrayLike = 0.0
-) -> FloatArray:
-    """Return x = (B + c0) / N - c0, what is left for a leaf; not positive where the messages alone cost the budget."""
-    c0 = overhead(b, m, c_agg)
-    n = counts("b", b, 2) ** counts("depth", depth, 0)
-    return np.asarray((between("budget", budget, 0.0) + c0) / n - c0, dtype=np.float64)
-
-
-def star_cost(n: ArrayLike, x: ArrayLike, m: ArrayLike) -> FloatArray:
-    """Return N (x + 2 m), the tokens of a star (a tree of one level)."""
-    return np.asarray(counts("n", n) * (between("x", x, 0.0) + 2 * between("m", m, 0.0)), dtype=np.float64)
-
-
-def full_cost(n: ArrayLike, x: ArrayLike, m: ArrayLike) -> FloatArray:
-    """Return N x + N m + N (N - 1) m: everybody writes once and reads everybody else, one round."""
-    n_ = counts("n", n)
-    return np.asarray(n_ * between("x", x, 0.0) + n_ * n_ * between("m", m, 0.0), dtype=np.float64)
-
-
-def ring_cost(n: ArrayLike, x: ArrayLike, m: ArrayLike, rounds: ArrayLike) -> FloatArray:
-    """Return N x + T N (m + 2 m): T rounds in which everybody writes once and reads two neighbours."""
-    n_ = counts("n", n)
-    return np.asarray(n_ * between("x", x, 0.0) + 3 * counts("rounds", rounds, 0) * n_ * between("m", m, 0.0))
-
-
-def chain_cost(n: ArrayLike, x: ArrayLike, m: ArrayLike) -> FloatArray:
-    """Return N x + 2 m (N - 1): one message per link."""
-    n_ = counts("n", n)
-    return np.asarray(n_ * between("x", x, 0.0) + 2 * between("m", m, 0.0) * (n_ - 1), dtype=np.float64)
-
-
-def demand_window(fan_in: int, m: float, window: float) -> None:
-    """Raise InputError unless `fan_in` messages of `m` tokens fit the context `window`: b m <= W [P2]."""
-    if fan_in * m > window:
-        raise InputError(
-            f"a node cannot read {fan_in} messages of {m:g} tokens: {fan_in * m:g} exceed the window of {window:g}",
-            "",
-            f"use a fan-in of at most {int(window // m)} or messages of at most {int(window // fan_in)} tokens",
-        )
 
 
 def optimal_leaf_tokens(c0: ArrayLike, beta: ArrayLike, t: ArrayLike) -> FloatArray:
@@ -146,9 +56,10 @@ def growth_threshold(c0: ArrayLike, beta: ArrayLike, t: ArrayLike) -> FloatArray
 
 
 def depth_threshold(b: ArrayLike, depth: ArrayLike, c0: ArrayLike, beta: ArrayLike, s: ArrayLike) -> FloatArray:
-    """Return B*_L = c0 (b^L - 1) / (1 - b^(-L (s/beta - 1))), above which depth L beats one agent; inf for s <= beta [D].
+    """Return B*_L = c0 (b^L - 1) / (1 - b^(-L (s/beta - 1))), above which depth L beats one agent [D].
 
-    At leading order in a weak signal. Increasing in L, so B*_1 is the threshold of synergy. beta = 0 gives c0 (N - 1).
+    At leading order in a weak signal; inf for s <= beta. Increasing in L, so B*_1 is the threshold of synergy. beta = 0
+    gives c0 (N - 1).
     """
     b_, depth_, c0_, beta_, s_ = np.broadcast_arrays(
         counts("b", b, 2), counts("depth", depth), between("c0", c0, 0.0), between("beta", beta, 0.0), real("s", s)
@@ -160,9 +71,7 @@ def depth_threshold(b: ArrayLike, depth: ArrayLike, c0: ArrayLike, beta: ArrayLi
         return np.where(pays, c0_ * np.expm1(levels) / -np.expm1(-levels * surplus), np.inf)
 
 
-def saturation_budget(
-    mu_star: ArrayLike, a: ArrayLike, beta: ArrayLike, s: ArrayLike, c0: ArrayLike
-) -> FloatArray:
+def saturation_budget(mu_star: ArrayLike, a: ArrayLike, beta: ArrayLike, s: ArrayLike, c0: ArrayLike) -> FloatArray:
     """Return B_sat = (x* + c0) (mu* / (a x*^beta))^(1/s), the least budget that reaches mu* under clipped growth [D].
 
     inf where s <= beta.
@@ -171,13 +80,8 @@ def saturation_budget(
     pays = ~np.isnan(x)
     x_, s_ = np.where(pays, x, 1.0), np.where(pays, s, 1.0)
     with np.errstate(over="ignore"):
-        leaves = (fraction("mu_star", mu_star) / leaf_signal_unclipped(x_, a, beta)) ** (1 / s_)
+        leaves = (fraction("mu_star", mu_star) / (positive("a", a) * x_ ** between("beta", beta, 0.0))) ** (1 / s_)
         return np.where(pays, (x_ + real("c0", c0)) * leaves, np.inf)
-
-
-def leaf_signal_unclipped(x: ArrayLike, a: ArrayLike, beta: ArrayLike) -> FloatArray:
-    """Return a x^beta, the weak-signal leaf law, for x >= 0."""
-    return np.asarray(positive("a", a) * between("x", x, 0.0) ** between("beta", beta, 0.0), dtype=np.float64)
 
 
 def catch_up_budget(mu_star: ArrayLike, a: ArrayLike, beta: ArrayLike, mu_max: ArrayLike = 1.0) -> FloatArray:
@@ -214,8 +118,8 @@ def exact_threshold(
 ) -> float:
     """Return the least budget at which the tree of `depth` levels equals the single agent, by the exact recursion [X].
 
-    Slightly above `depth_threshold`, since growth only bounds the recursion from above. With leaves clipped at mu_max < 1
-    a tree may pass the clipped single agent even for s <= beta. inf when the tree never gets ahead.
+    Slightly above `depth_threshold`, since growth only bounds the recursion from above. With leaves clipped at mu_max
+    below 1 a tree may pass the clipped single agent even for s <= beta. inf when the tree never gets ahead.
     """
     c0 = float(overhead(b, m, c_agg))
     exponent = float(organization_exponent(b, gamma, rho, lock=lock))
@@ -308,7 +212,7 @@ def allocation(
     c_agg: float = 0.0,
     lock: Lock = "after_channel",
 ) -> Allocation:
-    """Return the best allocation and the thresholds for a tree of fan-in b with messages of m tokens [P2 x*, D rest]."""
+    """Return the best allocation and the thresholds of a tree of fan-in b with messages of m tokens [x* P2, rest D]."""
     c0 = float(overhead(b, m, c_agg))
     s = float(organization_exponent(b, gamma, rho, lock=lock))
     top = float(np.nan_to_num(fixed_point(b, gamma, rho, lock=lock)))

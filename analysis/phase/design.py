@@ -1,13 +1,13 @@
 """The exact designer: the best organisation under a token budget B and a context window W, by the exact recursion [X].
 
 Whole-numbered fan-in b, message length m and depth L are enumerated; the tokens of a leaf follow from the budget
-identity, since the signal never falls with more of them. Every candidate has a proven upper bound (clipped growth), and
-the exact recursion runs on candidates in the order of their bounds until no bound is left above the best: the result
-is that of the full enumeration.
+identity, since the signal never falls with more of them. Candidates have proven upper bounds (clipped growth, and the
+cap of the last channel); the exact recursion runs on those whose bounds reach the best found so far. So the result is
+that of the full enumeration.
 
-Organisations: ``single`` (one agent takes all), ``star`` (one level), ``tree`` (two levels or more), ``full`` (everybody
-reads everybody once). Even fan-ins are not searched, because their last child is wasted; nor are chains, because a
-chain without tallies never amplifies.
+Organisations: ``single`` (one agent takes all), ``star`` (one level), ``tree`` (two levels or more), ``full``
+(everybody reads everybody once). Even fan-ins are not searched, because their last child is wasted; nor are chains,
+because a chain without tallies never amplifies.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from numpy.typing import NDArray
 from agentsoc.errors import InputError
 
 from .alternatives import full_vote
-from .arrays import FloatArray, fraction
-from .budget import LeafLaw, demand_window, leaf_tokens, overhead
+from .arrays import FloatArray, IntArray, fraction
+from .costs import LeafLaw, demand_window, leaf_tokens, overhead
 from .recursion import Lock, alpha, node_map
 
 Organisation = Literal["single", "star", "tree", "full"]
 """Who reads whom; see the module."""
 
 _ORGANISATIONS: Final[tuple[Organisation, ...]] = ("single", "star", "tree", "full")
-_BLOCK: Final = 2048  # candidates whose recursion runs together
-_MOST_CANDIDATES: Final = 20_000_000
+_CHUNK: Final = 1 << 17  # pairs of fan-in and message length worked on at a time: the columns stay in the cache
+_MOST_PAIRS: Final = 10_000_000
 _SLACK: Final = 1e-12  # relative rounding of bound and recursion
 
 
@@ -139,8 +139,9 @@ def best_depth(
         raise InputError(f"the designer takes odd fan-ins of at least 3, got b={b}")
     if window is not None:
         demand_window(b, m, window)
-    candidates = _trees(budget, np.array([b]), np.array([m]), np.array([gamma]), x_min, c_agg)
-    return _report(budget, candidates, leaf, rho, lock, x_min, ("single", "star", "tree"))
+    contest = _Contest(budget, leaf, rho, lock, x_min, ("single", "star", "tree"))
+    contest.enter_trees(np.array([b]), np.array([m]), np.asarray(fraction("gamma", [gamma])), c_agg)
+    return contest.report()
 
 
 def search(
@@ -173,61 +174,72 @@ def search(
         lock: place of the shared draw.
 
     Raises:
-        InputError: nothing fits, or more than 20 million candidates: then name fewer `messages`.
+        InputError: nothing fits, or more than 10 million pairs of fan-in and length: then name fewer `messages`.
     """
     wanted = tuple(dict.fromkeys(("single", *organisations)))
     if unknown := set(wanted) - set(_ORGANISATIONS):
         raise InputError(f"unknown organisations {sorted(unknown)}", "", f"choose from {', '.join(_ORGANISATIONS)}")
     longest = int(min(window / 2, budget))
-    lengths = np.arange(m_min, longest + 1) if messages is None else np.unique(np.asarray(list(messages), dtype=np.int64))
+    lengths = (
+        np.arange(m_min, longest + 1) if messages is None else np.unique(np.asarray(list(messages), dtype=np.int64))
+    )
     lengths = lengths[(lengths >= 1) & (lengths <= longest)]
     gammas = fidelity(lengths.astype(np.float64)) if callable(fidelity) else np.full(lengths.shape, float(fidelity))
     gammas = fraction("fidelity", gammas)
-    # One level of b leaves must leave x_min each: b (x_min + 2 m) <= B.
+    # One level of b leaves must leave x_min each: b (x_min + 2 m) <= B. Everybody reading everybody costs n^2 m.
     widest = np.minimum(window // lengths, budget / (x_min + 2 * lengths)).astype(np.int64)
-    readers = np.minimum(window // lengths + 1, np.sqrt(budget / lengths)).astype(np.int64)
-    if (size := int(np.maximum(widest, 0).sum() + np.maximum(readers, 0).sum()) // 2) > _MOST_CANDIDATES:
+    crowd = np.minimum(window // lengths + 1, np.sqrt(budget / lengths)).astype(np.int64)
+    size = int(np.maximum(widest, 0).sum() + np.maximum(crowd, 0).sum()) // 2
+    if size > _MOST_PAIRS:
         raise InputError(
             f"{size:,} pairs of fan-in and message length are too many to enumerate",
             "",
             "pass messages=..., for instance a geometric grid of lengths",
         )
-    found = [_Candidates.none()]
-    if {"star", "tree"} & set(wanted):
-        b, at = _odd_up_to(widest)
-        found.append(_trees(budget, b, lengths[at], gammas[at], x_min, c_agg, star="star" in wanted, tree="tree" in wanted))
-    if "full" in wanted:
-        n, at = _odd_up_to(readers)
-        found.append(_full(budget, n, lengths[at], gammas[at], x_min))
-    return _report(budget, _Candidates.join(found), leaf, rho, lock, x_min, wanted)
+    contest = _Contest(budget, leaf, rho, lock, x_min, wanted)
+    for block in _blocks(lengths.size, widest + crowd):
+        m, gamma = lengths[block], gammas[block]
+        if {"star", "tree"} & set(wanted):
+            b, at = _odd_up_to(widest[block])
+            contest.enter_trees(b, m[at], gamma[at], c_agg)
+        if "full" in wanted:
+            n, at = _odd_up_to(crowd[block])
+            contest.enter_full(n, m[at], gamma[at])
+    return contest.report()
+
+
+def _blocks(n: int, sizes: IntArray) -> Iterable[NDArray[np.intp]]:
+    """Yield index blocks of moderate total size that cover 0..n-1: a coarse sample first, for a good bound early."""
+    first = np.arange(0, n, max(n // 64, 1))
+    rest = np.setdiff1d(np.arange(n), first)
+    for part in (first, rest):
+        edges = np.searchsorted(np.cumsum(sizes[part]), np.arange(_CHUNK, int(sizes[part].sum()), _CHUNK))
+        yield from (block for block in np.split(part, np.unique(edges)) if block.size)
 
 
 @dataclass(frozen=True)
 class _Candidates:
-    """Designs that fit, as columns; `full` marks those in which everybody reads everybody."""
+    """Designs of one organisation that fit, as columns."""
 
-    b: NDArray[np.int64]
-    m: NDArray[np.int64]
-    depth: NDArray[np.int64]
+    organisation: Organisation
+    b: IntArray
+    m: IntArray
+    depth: IntArray
     x: FloatArray
     gamma: FloatArray
-    full: NDArray[np.bool_]
-
-    @staticmethod
-    def none() -> _Candidates:
-        whole, number = np.empty(0, dtype=np.int64), np.empty(0)
-        return _Candidates(whole, whole, whole, number, number, np.empty(0, dtype=np.bool_))
-
-    @staticmethod
-    def join(parts: Iterable[_Candidates]) -> _Candidates:
-        columns = zip(*((p.b, p.m, p.depth, p.x, p.gamma, p.full) for p in parts), strict=True)
-        return _Candidates(*(np.concatenate(column) for column in columns))
 
     def take(self, rows: NDArray[np.intp]) -> _Candidates:
-        return _Candidates(*(column[rows] for column in (self.b, self.m, self.depth, self.x, self.gamma, self.full)))
+        """Return the given rows."""
+        b, m, depth = self.b[rows], self.m[rows], self.depth[rows]
+        return _Candidates(self.organisation, b, m, depth, self.x[rows], self.gamma[rows])
+
+    def design(self, row: int, mu: float) -> Design:
+        """Return one row, of signal `mu`, as a design."""
+        b, m, depth = int(self.b[row]), int(self.m[row]), int(self.depth[row])
+        return Design(self.organisation, b, m, depth, b**depth, float(self.x[row]), float(self.gamma[row]), mu)
 
 
-def _odd_up_to(limits: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.intp]]:
+def _odd_up_to(limits: IntArray) -> tuple[IntArray, NDArray[np.intp]]:
     """Return every odd number from 3 to limits[i] next to i, for all i."""
     sizes = np.maximum((limits - 1) // 2, 0)
     owner = np.repeat(np.arange(limits.size), sizes)
@@ -235,112 +247,87 @@ def _odd_up_to(limits: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np
     return (3 + 2 * place).astype(np.int64), owner
 
 
-def _trees(
-    budget: float,
-    b: NDArray[np.int64],
-    m: NDArray[np.int64],
-    gamma: FloatArray,
-    x_min: float,
-    c_agg: float,
-    *,
-    star: bool = True,
-    tree: bool = True,
-) -> _Candidates:
-    """Return every depth >= 1 whose leaves have more than x_min tokens."""
-    parts, depth = [_Candidates.none()], 1
-    while b.size:
-        # b^L (x_min + c0) < B + c0, compared in logarithms so that deep powers do not overflow.
-        c0 = overhead(b, m, c_agg)
-        fits = depth * np.log(b) < np.log((budget + c0) / (x_min + c0)) + 1e-9
-        b, m, gamma = b[fits], m[fits], gamma[fits]
-        x = leaf_tokens(budget, b, depth, m, c_agg)
-        keep = (x > x_min) & (star if depth == 1 else tree)
-        levels = np.full(int(keep.sum()), depth, dtype=np.int64)
-        parts.append(_Candidates(b[keep], m[keep], levels, x[keep], gamma[keep], np.zeros(levels.size, dtype=np.bool_)))
-        depth += 1
-    return _Candidates.join(parts)
+class _Contest:
+    """Keeps the best design of each organisation while candidates come in."""
 
+    def __init__(
+        self, budget: float, leaf: LeafLaw, rho: float, lock: Lock, x_min: float, wanted: tuple[Organisation, ...]
+    ) -> None:
+        if budget <= x_min:
+            raise InputError(f"a budget of {budget:g} tokens does not pay for one agent of more than {x_min:g}")
+        self.budget, self.leaf, self.rho, self.lock, self.x_min = budget, leaf, rho, lock, x_min
+        self.wanted = wanted
+        self.single = Design("single", 1, 0, 0, 1, float(budget), 1.0, float(leaf(budget)))
+        self.best: dict[Organisation, Design] = {"single": self.single}
+        self.seen = self.evaluated = 1
 
-def _full(
-    budget: float, n: NDArray[np.int64], m: NDArray[np.int64], gamma: FloatArray, x_min: float
-) -> _Candidates:
-    """Return every electorate of n whose members have more than x_min tokens: B = n x + n^2 m."""
-    x = budget / n - n * m.astype(np.float64)
-    keep = x > x_min
-    ones = np.ones(int(keep.sum()), dtype=np.int64)
-    return _Candidates(n[keep], m[keep], ones, x[keep], gamma[keep], np.ones(ones.size, dtype=np.bool_))
+    def enter_trees(self, b: IntArray, m: IntArray, gamma: FloatArray, c_agg: float) -> None:
+        """Let every tree of these fan-ins and messages compete whose leaves have more than x_min tokens."""
+        depth = 1
+        while b.size:
+            # b^L (x_min + c0) < B + c0, compared in logarithms so that deep powers do not overflow.
+            c0 = overhead(b, m, c_agg)
+            fits = depth * np.log(b) < np.log((self.budget + c0) / (self.x_min + c0)) + 1e-9
+            b, m, gamma = b[fits], m[fits], gamma[fits]
+            x = leaf_tokens(self.budget, b, depth, m, c_agg)
+            keep = x > self.x_min
+            levels = np.full(int(keep.sum()), depth, dtype=np.int64)
+            self._enter(_Candidates("star" if depth == 1 else "tree", b[keep], m[keep], levels, x[keep], gamma[keep]))
+            depth += 1
 
+    def enter_full(self, n: IntArray, m: IntArray, gamma: FloatArray) -> None:
+        """Let every electorate of n compete whose members have more than x_min tokens: B = n x + n^2 m."""
+        x = self.budget / n - n * m.astype(np.float64)
+        keep = x > self.x_min
+        ones = np.ones(int(keep.sum()), dtype=np.int64)
+        self._enter(_Candidates("full", n[keep], m[keep], ones, x[keep], gamma[keep]))
 
-def _report(
-    budget: float,
-    candidates: _Candidates,
-    leaf: LeafLaw,
-    rho: float,
-    lock: Lock,
-    x_min: float,
-    wanted: tuple[Organisation, ...],
-) -> DesignReport:
-    if budget <= x_min:
-        raise InputError(f"a budget of {budget:g} tokens does not pay for one agent of more than {x_min:g}")
-    single = Design("single", 1, 0, 0, 1, float(budget), 1.0, float(leaf(budget)))
-    best: dict[Organisation, Design] = {"single": single}
-    evaluated = 0
-    masks: dict[Organisation, NDArray[np.bool_]] = {
-        "star": ~candidates.full & (candidates.depth == 1),
-        "tree": ~candidates.full & (candidates.depth > 1),
-        "full": candidates.full,
-    }
-    for organisation, mask in masks.items():
-        if organisation in wanted and np.any(mask):
-            best[organisation], n = _best_of(organisation, candidates.take(np.flatnonzero(mask)), leaf, rho, lock)
-            evaluated += n
-    # Of equal signals the smallest society wins.
-    winner = max(best.values(), key=lambda d: (d.mu, -d.n_leaves))
-    return DesignReport(winner, single, best, candidates.b.size + 1, evaluated + 1)
-
-
-def _best_of(
-    organisation: Organisation, rows: _Candidates, leaf: LeafLaw, rho: float, lock: Lock
-) -> tuple[Design, int]:
-    """Return the best of the rows, all of one organisation, and how many of them were evaluated."""
-    mu0 = leaf(rows.x)
-    with np.errstate(divide="ignore"):
-        growth = np.log(alpha(rows.b, np.ones(rows.b.size) if rows.full.any() else rows.gamma, rho, lock=lock))
-    bound = np.minimum(1.0, np.exp(np.minimum(rows.depth * growth + np.log(mu0), 0.0)))
-    order = np.argsort(-bound, kind="stable")
-    top, top_row, done = -np.inf, int(order[0]), 0
-    while done < order.size and bound[order[done]] * (1 + _SLACK) >= top:
-        block = order[done : done + _BLOCK]
-        mu = _signals(rows.take(block), mu0[block], rho, lock)
-        done += block.size
+    def _enter(self, rows: _Candidates) -> None:
+        if rows.organisation not in self.wanted or rows.b.size == 0:
+            return
+        self.seen += rows.b.size
+        rival = self.best.get(rows.organisation)
+        floor = -1.0 if rival is None else rival.mu
+        mu0 = self.leaf(rows.x)
+        for bound in (_growth_bound, _last_level_bound):
+            may_win = np.flatnonzero(bound(rows, mu0, self.rho, self.lock) * (1 + _SLACK) >= floor)
+            rows, mu0 = rows.take(may_win), mu0[may_win]
+        if rows.b.size == 0:
+            return
+        self.evaluated += rows.b.size
+        mu = _signals(rows, mu0, self.rho, self.lock)
         # Of equal signals (clipped leaves, say) the one with fewer leaves.
-        leaves = rows.b[block].astype(np.float64) ** rows.depth[block]
-        first = block[np.lexsort((leaves, -mu))[0]]
-        value = float(mu.max())
-        if value > top or (value == top and _leaves(rows, int(first)) < _leaves(rows, top_row)):
-            top, top_row = value, int(first)
-    return (
-        Design(
-            organisation,
-            int(rows.b[top_row]),
-            int(rows.m[top_row]),
-            int(rows.depth[top_row]),
-            _leaves(rows, top_row),
-            float(rows.x[top_row]),
-            float(rows.gamma[top_row]),
-            top,
-        ),
-        done,
-    )
+        row = int(np.lexsort((rows.depth * np.log(rows.b), -mu))[0])
+        design = rows.design(row, float(mu[row]))
+        if rival is None or (design.mu, -design.n_leaves) > (rival.mu, -rival.n_leaves):
+            self.best[rows.organisation] = design
+
+    def report(self) -> DesignReport:
+        """Return the winner and the best of each organisation; of equal signals the smallest society wins."""
+        winner = max(self.best.values(), key=lambda d: (d.mu, -d.n_leaves))
+        return DesignReport(winner, self.single, self.best, self.seen, self.evaluated)
 
 
-def _leaves(rows: _Candidates, row: int) -> int:
-    return int(rows.b[row]) ** int(rows.depth[row])
+def _growth_bound(rows: _Candidates, mu0: FloatArray, rho: float, lock: Lock, levels_less: int = 0) -> FloatArray:
+    """Return min(1, alpha^L mu0), an upper bound on the signal after `levels_less` levels fewer than the row has."""
+    gamma = (
+        np.ones(rows.b.size) if rows.organisation == "full" else rows.gamma
+    )  # the own vote of `full` crosses no channel
+    with np.errstate(divide="ignore"):
+        growth = np.log(alpha(rows.b, gamma, rho, lock=lock))
+        return np.exp(np.minimum((rows.depth - levels_less) * growth + np.log(mu0), 0.0))
+
+
+def _last_level_bound(rows: _Candidates, mu0: FloatArray, rho: float, lock: Lock) -> FloatArray:
+    """Return F(min(1, alpha^(L-1) mu0)): the last channel caps the signal, which plain growth does not see."""
+    if rows.organisation == "full":
+        return _growth_bound(rows, mu0, rho, lock)
+    return node_map(_growth_bound(rows, mu0, rho, lock, 1), rows.b, rows.gamma, rho, lock=lock)
 
 
 def _signals(rows: _Candidates, mu0: FloatArray, rho: float, lock: Lock) -> FloatArray:
     """Return the exact signal of every row."""
-    if rows.full.any():
+    if rows.organisation == "full":
         return full_vote(rows.b, rows.gamma, mu0, rho)
     mu = mu0.copy()
     for level in range(int(rows.depth.max(initial=0))):

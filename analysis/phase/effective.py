@@ -41,7 +41,7 @@ def effective_votes(mu0: ArrayLike, mu_out: ArrayLike) -> FloatArray:
 
 
 def voting_ceiling(n: ArrayLike, mu0: ArrayLike) -> FloatArray:
-    """Return f_n(mu_0), the most that any protocol gets out of n independent leaf votes (n continued to real values)."""
+    """Return f_n(mu_0), the most that any protocol gets out of n independent leaf votes (n may be real)."""
     return majority_map_real(mu0, n)
 
 

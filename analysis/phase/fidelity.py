@@ -1,4 +1,4 @@
-"""Fidelity curves gamma(m), how faithfully a message of m tokens is read, and the fan-in and length to choose by them."""
+"""Fidelity curves gamma(m), how faithfully a message of m tokens is read, and the fan-in and length that suit them."""
 
 from __future__ import annotations
 
@@ -106,8 +106,8 @@ def best_fan_in(
 ) -> FanIn:
     """Return the odd b with the largest exponent under b m <= W at a given message length [X].
 
-    The lock always wants the largest b (checked, not proven); the slope of the other shapes saturates, so a small b wins (3
-    or 5 at gamma = 1, somewhat more for lossy messages). Report both.
+    The lock always wants the largest b (checked, not proven); the slope of the other shapes saturates, so a small b
+    wins (3 or 5 at gamma = 1, somewhat more for lossy messages). Report both.
     """
     fan_ins = np.arange(3, window // m + 1, 2)
     if fan_ins.size == 0:

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 
 from agentsoc.errors import InputError
 
-from .arrays import FloatArray, real, signal
+from .arrays import FloatArray, IntArray, real, signal
 from .maps import majority_slope
 
 _EXACT_LEAVES: Final = 20
@@ -44,7 +44,7 @@ def right_vote_law(mus: ArrayLike) -> FloatArray:
 
 def log_odds_weights(mus: ArrayLike) -> FloatArray:
     """Return ln((1 + mu) / (1 - mu)), the weights of the best vote of independent leaves (Neyman-Pearson)."""
-    return 2 * np.arctanh(np.clip(signal("mus", mus), -_SURE, _SURE))
+    return np.asarray(2 * np.arctanh(np.clip(signal("mus", mus), -_SURE, _SURE)), dtype=np.float64)
 
 
 def weighted_majority(mus: ArrayLike, weights: ArrayLike | None = None, *, cells: int = 8192) -> float:
@@ -73,7 +73,7 @@ def weighted_majority(mus: ArrayLike, weights: ArrayLike | None = None, *, cells
     return float(np.sum(np.where(tie, 0.0, np.sign(score)) * chance))
 
 
-def _by_grid(mu: FloatArray, steps: np.ndarray[tuple[int, ...], np.dtype[np.int64]]) -> float:
+def _by_grid(mu: FloatArray, steps: IntArray) -> float:
     """Return the signal of the majority with whole-numbered weights, by the law of the score."""
     reach = int(np.abs(steps).sum())
     law = np.zeros(2 * reach + 1)
@@ -84,7 +84,7 @@ def _by_grid(mu: FloatArray, steps: np.ndarray[tuple[int, ...], np.dtype[np.int6
 
 
 def weak_majority_slope(mus: ArrayLike) -> FloatArray:
-    """Return (A_b / b) sum mu_i, the signal of a plain majority of weak leaves at first order, leaves on the last axis."""
+    """Return (A_b / b) sum mu_i, the first-order signal of a plain majority of weak leaves (on the last axis)."""
     mu = _leaves(mus)
     return np.asarray(majority_slope(mu.shape[-1]) * mu.mean(axis=-1), dtype=np.float64)
 

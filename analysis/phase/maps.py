@@ -18,7 +18,9 @@ from .arrays import FloatArray, between, counts, signal
 Ties = Literal["fair_coin", "first_child", "failure"]
 """What a tie of an even number of votes means: a coin, the vote of one fixed child, or a wrong answer."""
 
-_EXACT_UP_TO: Final = 1023  # slopes of odd b up to here come from integers, correctly rounded; A_3 is 1.5 to the last bit
+_EXACT_UP_TO: Final = (
+    1023  # slopes of odd b up to here come from integers, correctly rounded; A_3 is 1.5 to the last bit
+)
 _SLOPES: Final[FloatArray] = np.array([b * comb(b - 1, b // 2) / (1 << (b - 1)) for b in range(1, _EXACT_UP_TO + 1, 2)])
 _LINEAR_BELOW: Final = 1e-16  # b x^2 below which f_b(x) = A_b x to the last bit (and x^2 may underflow)
 _SERIES_BELOW: Final = 0.1  # (b-1)/2 x^2 below which the deficit is summed instead of subtracted
@@ -31,11 +33,8 @@ def majority_slope_real(b: ArrayLike) -> FloatArray:
     Above b = 1023 by the expansion of Gamma(w + 3/4) / Gamma(w + 1/4), w = (2b+1)/4, whose next term is below 1e-17.
     """
     b_ = between("b", b, 1.0)
-    half = (b_ + 1) / 2
-    w = half - 0.25
-    large = np.sqrt(w) * (1 + 1 / (64 * w**2) - 19 / (8192 * w**4))
-    small = special.poch(np.minimum(half, _EXACT_UP_TO), 0.5)
-    return np.asarray(np.where(b_ > _EXACT_UP_TO, large, small) * (2 / np.sqrt(pi)), dtype=np.float64)
+    small = special.poch(np.minimum(b_ + 1, _EXACT_UP_TO) / 2, 0.5) * (2 / np.sqrt(pi))
+    return np.where(b_ > _EXACT_UP_TO, _slope_of_many(b_), small)
 
 
 def majority_slope(b: ArrayLike) -> FloatArray:
@@ -45,13 +44,20 @@ def majority_slope(b: ArrayLike) -> FloatArray:
         b: fan-in, whole numbers >= 1. Integer arithmetic up to 1023, an asymptotic series above: no overflow.
     """
     odd = odd_fan_in(b)
-    index = np.minimum(odd, _EXACT_UP_TO).astype(np.intp) // 2
-    return np.where(odd <= _EXACT_UP_TO, _SLOPES[index], majority_slope_real(odd))
+    exact = np.asarray(_SLOPES[np.minimum(odd, _EXACT_UP_TO).astype(np.intp) // 2])
+    large = odd > _EXACT_UP_TO
+    return np.where(large, _slope_of_many(odd), exact) if np.any(large) else exact
+
+
+def _slope_of_many(b: FloatArray) -> FloatArray:
+    """Return A_b by the expansion of Gamma(w + 3/4) / Gamma(w + 1/4), w = (2b + 1) / 4."""
+    w = (2 * b + 1) / 4
+    return np.asarray(2 / np.sqrt(pi) * np.sqrt(w) * (1 + 1 / (64 * w**2) - 19 / (8192 * w**4)), dtype=np.float64)
 
 
 def majority_slope_asymptotic(b: ArrayLike) -> FloatArray:
     """Return sqrt(2 b / pi), the leading term of A_b for large b (relative error about 1 / (4 b)) [D]."""
-    return np.sqrt(2 * counts("b", b) / pi)
+    return np.asarray(np.sqrt(2 * counts("b", b) / pi))
 
 
 def majority_map(x: ArrayLike, b: ArrayLike, *, ties: Ties = "fair_coin") -> FloatArray:
@@ -77,8 +83,9 @@ def majority_map(x: ArrayLike, b: ArrayLike, *, ties: Ties = "fair_coin") -> Flo
 def majority_map_real(x: ArrayLike, b: ArrayLike) -> FloatArray:
     """Return f_b(x) continued to real b >= 1, as effective numbers of votes need it [X]."""
     x_, b_ = np.broadcast_arrays(signal("x", x), between("b", b, 1.0))
-    curve = np.copysign(special.betainc(0.5, (b_ + 1) / 2, x_ * x_), x_)
-    return np.where(b_ * x_ * x_ < _LINEAR_BELOW, majority_slope_real(b_) * x_, curve)
+    curve = np.asarray(np.copysign(special.betainc(0.5, (b_ + 1) / 2, x_ * x_), x_), dtype=np.float64)
+    faint = b_ * x_ * x_ < _LINEAR_BELOW
+    return np.where(faint, majority_slope_real(b_) * x_, curve) if np.any(faint) else curve
 
 
 def majority_map_derivative(x: ArrayLike, b: ArrayLike) -> FloatArray:
@@ -108,4 +115,4 @@ def majority_deficit(x: ArrayLike, b: ArrayLike) -> FloatArray:
 def odd_fan_in(b: ArrayLike) -> FloatArray:
     """Return the odd fan-in with the same majority map: b itself, or b - 1 for an even b [X]."""
     b_ = counts("b", b)
-    return b_ - (b_ % 2 == 0)
+    return np.asarray(b_ - (b_ % 2 == 0), dtype=np.float64)

@@ -20,7 +20,7 @@ from scipy import optimize, special
 
 from agentsoc.errors import InputError
 
-from .arrays import FloatArray, between, fraction
+from .arrays import FloatArray, IntArray, between, fraction
 
 _SCAN: Final = 2001
 
@@ -63,9 +63,7 @@ def plurality_node_map(mu: ArrayLike, b: int, k: int, gamma: ArrayLike, rho: Arr
     return np.asarray(rho_ * received + (1 - rho_) * plurality_map(received, b, k), dtype=np.float64)
 
 
-def plurality_trajectory(
-    mu0: ArrayLike, b: int, k: int, gamma: ArrayLike, rho: ArrayLike, depth: int
-) -> FloatArray:
+def plurality_trajectory(mu0: ArrayLike, b: int, k: int, gamma: ArrayLike, rho: ArrayLike, depth: int) -> FloatArray:
     """Return mu_0, ..., mu_depth of a K-ary tree, shape (depth + 1, ...)."""
     mu, *_ = np.broadcast_arrays(np.asarray(mu0, dtype=np.float64), gamma, rho)
     levels = [np.asarray(mu, dtype=np.float64)]
@@ -130,11 +128,11 @@ def plurality_fixed_points(b: int, k: int, gamma: float, rho: float) -> Pluralit
     if received == 0:
         return PluralityFixedPoints(0.0, np.inf)
 
-    def excess(mu: ArrayLike) -> FloatArray:
-        return plurality_node_map(mu, b, k, received, share) - mu
+    def excess(mu: float) -> float:
+        return float(plurality_node_map(mu, b, k, received, share)) - mu
 
     def root(low: float, high: float) -> float:
-        return float(optimize.brentq(lambda mu: float(excess(mu)), low, high, xtol=1e-15, rtol=1e-14))
+        return float(optimize.brentq(excess, low, high, xtol=1e-15, rtol=1e-14))
 
     saddle = plurality_window(b, k, share)
     grows = float(plurality_alpha(b, k, received, share)) > 1
@@ -143,10 +141,10 @@ def plurality_fixed_points(b: int, k: int, gamma: float, rho: float) -> Pluralit
     # Between the saddle's signal and 1 the gain F(mu)/mu falls, below it the gain rises: one root on either side.
     top = saddle.mu_saddle * saddle.gamma_saddle / received if saddle.first_order else 1e-9
     top = min(top, 1.0)
-    mu_star = 1.0 if received == 1 else root(top, 1.0) if float(excess(1.0)) < 0 < float(excess(top)) else top
+    mu_star = 1.0 if received == 1 else root(top, 1.0) if excess(1.0) < 0 < excess(top) else top
     if grows:
         return PluralityFixedPoints(mu_star, 0.0)
-    return PluralityFixedPoints(mu_star, root(1e-12, top) if float(excess(1e-12)) < 0 < float(excess(top)) else top)
+    return PluralityFixedPoints(mu_star, root(1e-12, top) if excess(1e-12) < 0 < excess(top) else top)
 
 
 def _accuracy(mu: ArrayLike, k: int) -> FloatArray:
@@ -156,7 +154,7 @@ def _accuracy(mu: ArrayLike, k: int) -> FloatArray:
     return np.clip(1 / k + (1 - 1 / k) * signal, 0.0, 1.0)
 
 
-def _binomial(p: FloatArray, j: np.ndarray[tuple[int, ...], np.dtype[np.intp]], n: int) -> FloatArray:
+def _binomial(p: FloatArray, j: IntArray, n: int) -> FloatArray:
     """Return the probabilities of j successes out of n."""
     log_choose = special.gammaln(n + 1) - special.gammaln(j + 1) - special.gammaln(n - j + 1)
     return np.asarray(np.exp(log_choose + special.xlogy(j, p) + special.xlog1py(n - j, -p)), dtype=np.float64)

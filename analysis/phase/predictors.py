@@ -16,7 +16,9 @@ from numpy.typing import ArrayLike
 from agentsoc.errors import InputError
 
 from .arrays import FloatArray, counts, fraction, signal
-from .recursion import Lock, alpha, cubic_coefficient, fixed_point, fixed_point_multiplier, node_map, trajectory
+from .fixed_points import fixed_point, fixed_point_multiplier
+from .recursion import Lock, alpha, cubic_coefficient, node_map
+from .trajectories import trajectory
 
 _BISECTIONS: Final = 70
 _GRID: Final = 256
@@ -38,7 +40,7 @@ class _Case:
     lock: Lock
 
     def gain(self, mu: FloatArray) -> FloatArray:
-        """Return R(mu) = F(mu) / mu for mu in (0, 1], decreasing from alpha to F(1); mu may have a leading grid axis."""
+        """Return R(mu) = F(mu) / mu for mu in (0, 1], falling from alpha to F(1); mu may have a leading grid axis."""
         return np.asarray(node_map(mu, self.b, self.gamma, self.rho, lock=self.lock) / mu, dtype=np.float64)
 
 
@@ -183,7 +185,9 @@ def finite_depth_exponent(mu0: ArrayLike, mu_depth: ArrayLike, b: ArrayLike, dep
     """
     ratio = signal("mu_depth", mu_depth) / signal("mu0", mu0)
     if np.any(ratio <= 0):
-        raise InputError("mu0 and mu_depth must be non-zero and of one sign: the exponent is a ratio of their logarithms")
+        raise InputError(
+            "mu0 and mu_depth must be non-zero and of one sign: the exponent is a ratio of their logarithms"
+        )
     return np.asarray(np.log(ratio) / (counts("depth", depth) * np.log(counts("b", b, 2))), dtype=np.float64)
 
 

@@ -37,7 +37,9 @@ def risk_linear(
     if not np.allclose(w.sum(axis=-1), 1, rtol=0, atol=1e-9):
         raise InputError(f"weights must sum to 1 for an unbiased answer, got {w.sum(axis=-1)!s}")
     leaves, noise, rho_ = np.sum(w * w, axis=-1), np.sum(g * g, axis=-1), fraction("rho", rho)
-    return np.asarray(_variance("sigma2", sigma2) * (rho_ + (1 - rho_) * leaves) + _variance("sigma_c2", sigma_c2) * noise)
+    return np.asarray(
+        _variance("sigma2", sigma2) * (rho_ + (1 - rho_) * leaves) + _variance("sigma_c2", sigma_c2) * noise
+    )
 
 
 def risk_star(n: ArrayLike, sigma2: ArrayLike, rho: ArrayLike, sigma_c2: ArrayLike) -> FloatArray:
@@ -74,9 +76,11 @@ def risk_tree_floor(b: ArrayLike, rho: ArrayLike, sigma_c2: ArrayLike) -> FloatA
 def risk_tree_shared_noise(
     b: ArrayLike, depth: ArrayLike, sigma2: ArrayLike, rho: ArrayLike, sigma_c2: ArrayLike
 ) -> FloatArray:
-    """Return the risk of a tree whose lock shares the link noise too (lock after noise): v' = lam (v + sigma_c2) [X]."""
+    """Return the risk of a tree whose lock comes after the link noise: v' = lam (v + sigma_c2) [X]."""
     lam = tree_contraction(b, rho)
-    return _geometric(lam, counts("depth", depth, 0), _variance("sigma2", sigma2), lam * _variance("sigma_c2", sigma_c2))
+    return _geometric(
+        lam, counts("depth", depth, 0), _variance("sigma2", sigma2), lam * _variance("sigma_c2", sigma_c2)
+    )
 
 
 def risk_tree_shared_noise_floor(b: ArrayLike, rho: ArrayLike, sigma_c2: ArrayLike) -> FloatArray:

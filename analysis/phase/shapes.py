@@ -20,8 +20,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import special
 
-from .arrays import FloatArray, between, fraction, signal
-from .maps import majority_map, majority_map_derivative, majority_map_real, majority_slope, majority_slope_real, odd_fan_in
+from .arrays import FloatArray, IntArray, between, fraction, signal
+from .maps import majority_map, majority_map_derivative, majority_map_real, majority_slope_real, odd_fan_in
 
 Shape = Literal["lock", "beta_binomial", "gauss_factor"]
 """How the votes that a node receives are correlated."""
@@ -49,8 +49,7 @@ def correlated_majority_derivative(y: ArrayLike, b: ArrayLike, rho: ArrayLike, *
     """Return the derivative of `correlated_majority_map` with respect to y; at y = 0 it is the slope of the node."""
     if shape == "lock":
         rho_ = fraction("rho", rho)
-        slope = np.where(np.asarray(y) == 0, majority_slope(b), majority_map_derivative(y, b))
-        return np.asarray(rho_ + (1 - rho_) * slope, dtype=np.float64)
+        return np.asarray(rho_ + (1 - rho_) * majority_map_derivative(y, b), dtype=np.float64)
     if shape == "beta_binomial":
         return majority_derivative_beta_binomial(y, b, rho)
     return majority_derivative_gauss_factor(y, b, latent_correlation(rho))
@@ -58,7 +57,7 @@ def correlated_majority_derivative(y: ArrayLike, b: ArrayLike, rho: ArrayLike, *
 
 def latent_correlation(rho: ArrayLike) -> FloatArray:
     """Return sin(pi rho / 2), the latent Gaussian correlation whose votes correlate by rho at chance [X]."""
-    return np.sin(np.pi / 2 * fraction("rho", rho))
+    return np.asarray(np.sin(np.pi / 2 * fraction("rho", rho)), dtype=np.float64)
 
 
 def majority_map_beta_binomial(y: ArrayLike, b: ArrayLike, rho: ArrayLike) -> FloatArray:
@@ -96,7 +95,7 @@ def _beta_binomial_one(y: FloatArray, b: int, rho: FloatArray) -> tuple[FloatArr
     k = np.arange((b + 1) // 2, b + 1)
     log_choose = special.gammaln(b + 1) - special.gammaln(k + 1) - special.gammaln(b - k + 1)
 
-    def before(factors: FloatArray, n: np.ndarray[tuple[int, ...], np.dtype[np.intp]]) -> FloatArray:
+    def before(factors: FloatArray, n: IntArray) -> FloatArray:
         running = np.concatenate([np.zeros((len(y), 1)), np.cumsum(factors, axis=1)], axis=1)
         return running[:, n]
 
@@ -148,7 +147,9 @@ def _gauss_factor(y: ArrayLike, b: ArrayLike, rho_latent: ArrayLike) -> tuple[Fl
     given_z = 2 * special.ndtr(argument) - 1
     value_z = np.sum(weight * majority_map_real(given_z, np.broadcast_to(votes, given_z.shape)), axis=-1)
     spread = majority_slope_real(votes) * (4 * special.ndtr(argument) * special.ndtr(-argument)) ** ((votes - 1) / 2)
-    slope_z = np.sum(weight * spread * _normal_ratio(argument, theta), axis=-1) / np.where(over_median, 1.0, own)[..., 0]
+    slope_z = (
+        np.sum(weight * spread * _normal_ratio(argument, theta), axis=-1) / np.where(over_median, 1.0, own)[..., 0]
+    )
 
     first = over_median[..., 0]
     value = np.where(first, value_m, value_z)

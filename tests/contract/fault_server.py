@@ -24,7 +24,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def answer(
-    content: str | None = CONTENT, usage: dict[str, Any] | None | str = "default", finish: str = "stop", **message: Any
+    content: str | None = CONTENT, usage: dict[str, Any] | str | None = "default", finish: str = "stop", **message: Any
 ) -> dict[str, Any]:
     """Return the body of a chat completion; `usage` None leaves it out."""
     body: dict[str, Any] = {

@@ -6,7 +6,7 @@ import json
 import os
 import time
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,7 @@ from agentsoc.society.topologies import (
 )
 from agentsoc.society.topologies.circles import circle_wiring
 from agentsoc.society.topologies.edges import given_edges, parse_edges
+from agentsoc.society.topologies.limits import MAX_GRAPH_EDGES, require_edges
 from agentsoc.society.topology import TOPOLOGIES, Topology
 from agentsoc.society.wiring import Wiring
 from agentsoc.streams import stream
@@ -201,6 +202,12 @@ def test_a_graph_of_more_than_a_million_edges_is_refused_with_a_way_out() -> Non
     ):
         with pytest.raises(TopologyError, match="the limit is 1,000,000"):
             wire(topology, n)
+
+
+def test_the_limit_of_edges_itself_is_allowed() -> None:
+    require_edges("mine", 2, MAX_GRAPH_EDGES)
+    with pytest.raises(TopologyError, match="mine of 2 agents has 1,000,001 directed edges"):
+        require_edges("mine", 2, MAX_GRAPH_EDGES + 1)
 
 
 def test_the_largest_complete_graph_has_its_million_edges() -> None:
@@ -388,6 +395,14 @@ def test_a_diameter_that_would_take_too_long_is_left_open_and_said_so() -> None:
     assert (told.diameter, told.diameter_note) == (50_000, "follows from the shape")
 
 
+def test_the_closed_form_of_a_trees_diameter_holds_at_every_size() -> None:
+    """Every n, because the forms change exactly where a subtree of the root is full."""
+    for fan_in in (2, 3, 4):
+        for n in range(1, 90):
+            wiring = wire(Tree(fan_in=fan_in), n)
+            assert describe(wiring).diameter == wiring.diameter(), (fan_in, n)
+
+
 # ---- wirings made by hand ----
 
 
@@ -432,6 +447,9 @@ def test_wirings_differ_in_any_array() -> None:
     assert base != wire(Modular(), 6)
     assert wire(Star(), 4) != wire(Tree(fan_in=3), 4)  # the same edges, other roles
     assert base != "modular"
+    assert base.community is not None
+    assert base != replace(base, community=base.community[::-1])
+    assert base != replace(base, community=None)
 
 
 # ---- edges of one's own ----
@@ -503,7 +521,7 @@ def test_more_than_a_million_edges_are_refused_where_they_begin() -> None:
     ("fields", "n", "says"),
     [
         ({"edges": [(0, 1), (1, 1)]}, 2, "edges[1]: agent 1 is joined to itself"),
-        ({"edges": [(0, 1), (1, 2), (0, 1)]}, 3, "edges[2]: the edge 0 -> 1 was given before, at edges[0]"),
+        ({"edges": [(0, 1), (1, 2), (0, 1), (1, 2)]}, 3, "edges[2]: the edge 0 -> 1 was given before, at edges[0]"),
         ({"edges": [(0, 1), (1, 0)], "both_ways": True}, 2, "edges[1]: the edge 1 -> 0, which holds both ways, was"),
         (
             {"edges": [(0, 1), (1, 5)]},

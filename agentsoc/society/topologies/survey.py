@@ -9,7 +9,7 @@ import numpy as np
 
 from agentsoc.society.wiring import Wiring
 
-MAX_WORK: Final = 2_000_000
+MAX_WORK: Final = 10_000_000
 """Effort that an exact diameter may take (steps of `Wiring.reach`; about 0.2 s)."""
 
 LEVELS_SHOWN: Final = 16

@@ -1,0 +1,138 @@
+"""What agentsoc asks of llama.cpp: a server with all pinned that could change a text, grammars, a call that stops."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import threading
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from agentsoc.backends import reply
+from agentsoc.backends.base import CallError, Usage
+from agentsoc.backends.secrets import mask
+from agentsoc.backends.text import plain
+
+BATCH: Final = 512
+"""Prompt tokens evaluated at once; part of what makes the text (tokens)."""
+SAMPLING: Final = {"top_k": 40, "top_p": 0.95, "min_p": 0.05, "repeat_penalty": 1.0}
+"""Sent with every request, so that a new default of the library changes nothing."""
+ALIAS: Final = "local"
+
+
+def start_server(library: Any, path: Path, *, context: int, slots: int, fast: bool) -> Any:
+    """Start a server that reads the model in `path`.
+
+    Args:
+        library: the module xllamacpp.
+        path: the GGUF file.
+        context: window of one request (tokens).
+        slots: requests that are decoded together.
+        fast: whether prompts are cached; with one slot and no cache, equal requests get equal texts.
+
+    Raises:
+        RuntimeError: the file does not load.
+    """
+    params = library.CommonParams()
+    params.model.path = str(path)
+    params.model_alias = [ALIAS]  # otherwise replies carry the file's path
+    params.n_parallel = slots
+    params.n_ctx = context * slots
+    params.kv_unified = False
+    params.n_batch = params.n_ubatch = BATCH
+    params.flash_attn_type = library.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_ENABLED
+    # more threads than free cores spin at ggml's barriers: 1 to 3 tokens a second were measured
+    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = 1
+    params.cache_prompt = fast
+    params.cache_ram_mib = 0
+    params.n_gpu_layers = 0
+    params.fit_params = False
+    params.reasoning_format = library.common_reasoning_format.COMMON_REASONING_FORMAT_NONE
+    params.verbosity = -1
+    params.api_keys = [secrets.token_urlsafe(32)]  # nobody needs to know it: calls do not go through the port
+    params.n_threads_http = 1
+    params.ui = params.endpoint_slots = params.endpoint_props = params.endpoint_metrics = False
+    return library.Server(params)
+
+
+def schema_grammar(library: Any, text: str) -> str:
+    """Return the grammar of a JSON schema, without free white space: small models fill their output with it.
+
+    Raises:
+        CallError: ``rejected`` when the text is no JSON schema.
+    """
+    try:
+        schema = msgspec.json.decode(text, type=dict[str, Any])
+        compact = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
+        return str(library.json_schema_to_grammar({**schema, "x-guidance": compact}))
+    except (msgspec.DecodeError, ValueError, RuntimeError, RecursionError) as error:
+        raise CallError("rejected", reply.shorten(f"the request's schema is not usable: {error}")) from None
+
+
+def choice_grammar(choices: tuple[str, ...]) -> str:
+    """Return a GBNF grammar whose only texts are `choices`.
+
+    Raises:
+        CallError: ``rejected`` when one of them is empty: the model cannot say nothing.
+    """
+    if not all(choices):
+        raise CallError("rejected", "an empty string is among the choices")
+    return "root ::= " + " | ".join(f'"{"".join(map(_escaped, plain(choice)))}"' for choice in choices)
+
+
+def _escaped(character: str) -> str:
+    point = ord(character)
+    if character in '"\\':
+        return "\\" + character
+    if 0x20 <= point < 0x7F:
+        return character
+    return f"\\x{point:02X}" if point < 0x80 else f"\\U{point:08X}"
+
+
+def stream(server: Any, body: dict[str, Any], stop: threading.Event) -> tuple[str, str, Usage]:
+    """Return text, finish reason and usage of one request; stop it when `stop` is set."""
+    parts: list[str] = []
+    state: dict[str, Any] = {}
+    size = 0
+
+    def take(event: dict[str, Any]) -> bool:
+        nonlocal size
+        if "error" in event:
+            state["error"] = event["error"]
+        for choice in event.get("choices") or ():
+            part = choice.get("delta", {}).get("content") or ""
+            parts.append(part)
+            size += len(part)
+            state["finish"] = choice.get("finish_reason") or state.get("finish")
+        state["usage"] = event.get("usage") or state.get("usage")
+        return stop.is_set() or size > reply.REPLY_BYTES  # True ends the request
+
+    if stop.is_set():
+        raise CallError("server", "the call was cancelled before it began")
+    server.handle_chat_completions(body, take)
+    fault = state.get("error")
+    if fault is not None:
+        kind = fault.get("type") if isinstance(fault, dict) else None
+        message = reply.shorten(str(fault.get("message") if isinstance(fault, dict) else fault))
+        if kind == "exceed_context_size_error":
+            raise CallError("too_long", message)
+        raise CallError("rejected" if kind == "invalid_request_error" else "server", message)
+    usage = reply.usage_of(state.get("usage"))
+    if "finish" not in state or state["finish"] is None:
+        raise CallError("server", "the call was stopped before its end", None, usage)
+    return mask(plain("".join(parts))), state["finish"], usage
+
+
+def check_grammar(server: Any, body: dict[str, Any]) -> None:
+    """Make sure that a schema is obeyed: llama.cpp drops a grammar that it cannot compile without a word.
+
+    One token of an answer to a greeting shows it: under any schema it begins a JSON value.
+    """
+    probe = {**body, "messages": [{"role": "user", "content": "Hi"}], "max_tokens": 1, "temperature": 0}
+    text, _, _ = stream(server, probe, threading.Event())
+    if not text.startswith(tuple('{["-0123456789tfn')):
+        raise CallError(
+            "rejected", f"the request's schema is not usable: {json.dumps(text)} does not begin a JSON value"
+        )
