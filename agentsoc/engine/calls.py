@@ -24,6 +24,10 @@ BACKOFF_MAX_S = 60.0
 """A server may ask for a longer pause than this; it is not granted (seconds)."""
 
 
+class HostLostError(Exception):
+    """The host died with an attempt; whether the model was asked is unknown."""
+
+
 class Spent(msgspec.Struct):
     """What a turn cost."""
 
@@ -117,15 +121,26 @@ class Caller:
             known = self._known.get(key)
             room = need.tokens_in[call] + (need.again if number else 0)
             reserved = room + grant.tokens_out
-            if known is not None and known.state == "started":
-                spent.tokens += known.reserved
-                spent.lost_tokens += known.reserved
+            lost = known is not None and known.state == "started"
+            if not lost:
+                order = Order(item, call, had_outcome, room, grant.tokens_out, fault, draft, known)
+                try:
+                    outcome = await (
+                        self._live(key, group, order, reserved) if known is None else self._pool.attempt(order)
+                    )
+                except HostLostError:
+                    if known is not None:  # the reply is in the journal: the new host only has to read it again
+                        number -= 1
+                        continue
+                    lost = True
+            if lost:
+                tokens = reserved if known is None else known.reserved
+                spent.tokens += tokens
+                spent.lost_tokens += tokens
                 spent.lost_calls += 1
                 if grant.reserved:
                     allowed -= 1  # the wall holds across crashes: the lost attempt's tokens may have been spent
                 continue
-            order = Order(item, call, had_outcome, room, grant.tokens_out, fault, draft, known)
-            outcome = await (self._live(key, group, order, reserved) if known is None else self._pool.attempt(order))
             if outcome.mismatch:
                 raise ReplayMismatchError(
                     "this call makes another request than the journal's",

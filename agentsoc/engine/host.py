@@ -148,6 +148,11 @@ class Host:
             if self._folds:
                 self._boards.pop(task, None)
 
+    def drop(self, task: int) -> None:
+        """Forget an episode that has ended."""
+        self._tasks.pop(task, None)
+        self._boards.pop(task, None)
+
     def _remember(self, board: Board) -> None:
         """Keep what the agents said for later tasks, when these are taken one after the other."""
         if self.scenario.episodes != "sequential" or not any(group.memory for group in self.scenario.agents):

@@ -1,0 +1,453 @@
+"""`RayPool`: hosts as async Ray actors. The same `Host` class as in the process, behind batches of bytes.
+
+Ray places and calls processes; it holds nothing that is not in the log. A host that dies is replaced by a new one that
+folds the log of its open episodes; attempts that died with it count as lost and are made again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+import tempfile
+import threading
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+import numpy as np
+
+from agentsoc.budget.ledger import Need
+from agentsoc.engine.calls import HostLostError
+from agentsoc.engine.columns import Draw, draw_codes
+from agentsoc.engine.host import Host, Item, Order, Outcome
+from agentsoc.engine.pool import Pool
+from agentsoc.engine.ray_cluster import connect
+from agentsoc.errors import BackendSetupError, RunFailedError
+from agentsoc.events import Event
+from agentsoc.scenario.model import Scenario
+from agentsoc.society.board import Board
+from agentsoc.society.turns import Reply
+
+DEATHS_MAX = 20
+"""Hosts that may die in a run before it stops: beyond that something is wrong with the machine or the code."""
+BATCH_S = 0.01
+"""How long a host gathers outcomes before it sends them (seconds)."""
+ROWS_WORTH_SENDING = 4096
+"""Simulated turns below which one host computes them all."""
+
+T = TypeVar("T")
+
+
+class Folded(msgspec.Struct, array_like=True):
+    """Committed rounds of an episode that a host has not seen yet."""
+
+    task: int
+    rounds: list[list[Event]]
+
+
+class Message(msgspec.Struct, array_like=True):
+    """What a host is told with every call: what it has to know first, then what is asked."""
+
+    folds: list[Folded]
+    dropped: list[int]
+    items: list[Item] = []
+    limit: int | None = None
+    orders: list[tuple[int, Order]] = []
+
+
+class Arrival(msgspec.Struct, array_like=True):
+    """An outcome on its way back."""
+
+    number: int
+    outcome: Outcome | None = None
+    error: str | None = None
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_read_message = msgspec.msgpack.Decoder(Message).decode
+_read_needs = msgspec.msgpack.Decoder(list[Need]).decode
+_read_replies = msgspec.msgpack.Decoder(list[Reply]).decode
+_read_arrivals = msgspec.msgpack.Decoder(list[Arrival]).decode
+
+
+class HostActor:
+    """A host behind Ray. Made an actor class by `RayPool`; this module alone imports ray, when it is needed."""
+
+    def __init__(self, scenario: bytes, code: list[tuple[str, str]], share: int, driver: tuple[str, int]) -> None:
+        _die_with(driver)
+        if code:
+            from agentsoc.scenario.code import load_code
+
+            directory = Path(tempfile.mkdtemp(prefix="asoc-code-"))
+            for name, source in code:
+                (directory / name).write_text(source)
+                load_code(directory / name)
+        self._host = Host(Scenario.model_validate_json(scenario), share=share)
+        self._arrived: list[Arrival] = []
+        self._any = asyncio.Event()
+        self._running: set[asyncio.Task[None]] = set()
+
+    async def start(self) -> tuple[list[dict[str, Any]], list[int | None], int]:
+        """Start the backends; return identities, limits and the process id."""
+        await self._host.start()
+        return self._host.identities(), self._host.parallel(), os.getpid()
+
+    def _take(self, raw: bytes) -> Message:
+        message = _read_message(raw)
+        for task in message.dropped:
+            self._host.drop(task)
+        for fold in message.folds:
+            for events in fold.rounds:
+                self._host.fold(fold.task, events)
+        return message
+
+    async def prepare(self, raw: bytes) -> bytes:
+        """Return what turns may cost."""
+        message = self._take(raw)
+        return _encode(self._host.prepare(message.items, message.limit))
+
+    async def act(self, raw: bytes) -> bytes:
+        """Return replies of agents that ask no model."""
+        message = self._take(raw)
+        return _encode(await self._host.act(message.items))
+
+    async def submit(self, raw: bytes) -> None:
+        """Begin attempts; their outcomes come through `collect`."""
+        for number, order in self._take(raw).orders:
+            task = asyncio.get_running_loop().create_task(self._attempt(number, order))
+            self._running.add(task)
+            task.add_done_callback(self._running.discard)
+
+    async def _attempt(self, number: int, order: Order) -> None:
+        try:
+            arrival = Arrival(number, await self._host.attempt(order))
+        except Exception as error:  # whatever a model or a plug-in does, the driver has to hear of it
+            arrival = Arrival(number, error=f"{type(error).__name__}: {error}")
+        self._arrived.append(arrival)
+        self._any.set()
+
+    async def collect(self) -> bytes:
+        """Return the outcomes that have arrived, as soon as there are any."""
+        await self._any.wait()
+        await asyncio.sleep(BATCH_S)
+        arrived, self._arrived = self._arrived, []
+        self._any.clear()
+        return _encode(arrived)
+
+    async def draw(self, draw: dict[str, Any]) -> Any:
+        """Return the answer codes of simulated turns."""
+        return draw_codes(self._host.backends[0], Draw(**draw)).astype(np.int16)
+
+    async def close(self) -> None:
+        """Close the backends."""
+        await self._host.close()
+
+
+def _die_with(driver: tuple[str, int]) -> None:
+    """End this process when the driver's is gone: on its own machine, within a second instead of Ray's four."""
+    name, pid = driver
+    if name != socket.gethostname():
+        return
+
+    def watch() -> None:
+        while True:
+            time.sleep(0.5)
+            try:
+                os.kill(pid, 0)
+            except ProcessLookupError:
+                os._exit(1)
+            except OSError:
+                return
+
+    threading.Thread(target=watch, daemon=True, name="driver-watch").start()
+
+
+class _Seat:
+    """One host's place: the actor that sits there now, and what it has not been told yet."""
+
+    def __init__(self, index: int) -> None:
+        self.index = index
+        self.actor: Any = None
+        self.pid = 0
+        self.epoch = 0
+        self.pending: dict[int, list[list[Event]]] = {}
+        self.dropped: list[int] = []
+        self.outbox: list[tuple[int, Order]] = []
+        self.flushing: asyncio.Task[None] | None = None
+        self.waiting: dict[int, asyncio.Future[Outcome]] = {}
+        self.collector: asyncio.Task[None] | None = None
+        self.reviving: asyncio.Lock = asyncio.Lock()
+
+
+class RayPool(Pool):
+    """Hosts on a Ray cluster: whole episodes each when there are many, shards of the agents when there are few."""
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        boards: dict[int, Board],
+        *,
+        code_paths: Sequence[Path] = (),
+        notices: list[str] | None = None,
+    ) -> None:
+        self._scenario = scenario
+        self._code = [(path.name, path.read_text()) for path in code_paths]
+        self._hosts = scenario.engine.hosts
+        self._by_agent = scenario.tasks.count < self._hosts or scenario.episodes == "sequential"
+        self._local = Host(scenario, boards)  # plans and counts agents; never started, never asked
+        self._n = self._local.society.n
+        self._seats = [_Seat(index) for index in range(self._hosts)]
+        self._history: dict[int, list[list[Event]]] = {}
+        self._ended: list[int] = []
+        self._number = 0
+        self._deaths = 0
+        self._identities: list[dict[str, Any]] = []
+        self._parallel: list[int | None] = []
+        self._notices = notices if notices is not None else []
+        self._ray: Any = None
+        self._remote: Any = None
+        self._closing = False
+
+    # Life and death
+
+    async def start(self) -> None:
+        """Connect, place the hosts and start their backends."""
+        address = self._scenario.engine.address or "local"
+        self._ray = connect(address, self._hosts)
+        self._remote = self._ray.remote(
+            num_cpus=0, max_restarts=0, max_task_retries=0, max_concurrency=1000, scheduling_strategy="SPREAD"
+        )(HostActor)
+        started = await asyncio.gather(*(self._sit(seat) for seat in self._seats))
+        self._identities = started[0][0]
+        self._parallel = [
+            None if any(limits[group] is None for _, limits, _ in started) else sum(limits[group] for _, limits, _ in started)
+            for group in range(len(self._scenario.agents))
+        ]
+
+    async def _sit(self, seat: _Seat) -> tuple[list[dict[str, Any]], list[Any], int]:
+        seat.epoch += 1
+        seat.actor = self._remote.remote(
+            self._scenario.model_dump_json().encode(),
+            self._code,
+            self._hosts,
+            (socket.gethostname(), os.getpid()),
+        )
+        try:
+            async with asyncio.timeout(120):
+                identities, limits, pid = await seat.actor.start.remote()
+        except TimeoutError:
+            raise RunFailedError(f"host {seat.index} did not start within 120 s") from None
+        except BackendSetupError:
+            raise
+        seat.pid = pid
+        seat.collector = asyncio.create_task(self._collect(seat, seat.epoch))
+        return identities, limits, pid
+
+    async def _collect(self, seat: _Seat, epoch: int) -> None:
+        while not self._closing and seat.epoch == epoch:
+            try:
+                raw = await seat.actor.collect.remote()
+            except asyncio.CancelledError:
+                raise
+            except Exception as error:
+                if not self._died(error):
+                    self._fail_all(seat, RunFailedError(f"host {seat.index} failed: {error}"))
+                    return
+                await self._revive(seat, epoch)
+                return
+            for arrival in _read_arrivals(raw):
+                future = seat.waiting.pop(arrival.number, None)
+                if future is None or future.done():
+                    continue
+                if arrival.outcome is None:
+                    future.set_exception(RunFailedError(f"host {seat.index}: {arrival.error}"))
+                else:
+                    future.set_result(arrival.outcome)
+
+    def _died(self, error: BaseException) -> bool:
+        return isinstance(error, self._ray.exceptions.RayActorError | self._ray.exceptions.NodeDiedError)
+
+    async def _revive(self, seat: _Seat, epoch: int) -> None:
+        """Put a new host in the seat of a dead one; the attempts that were with it are lost."""
+        async with seat.reviving:
+            if seat.epoch != epoch or self._closing:
+                return
+            self._deaths += 1
+            if self._deaths > DEATHS_MAX:
+                self._fail_all(seat, RunFailedError(f"hosts died {self._deaths} times"))
+                return
+            self._notices.append(f"host {seat.index} died and was replaced")
+            seat.pending = {
+                task: list(rounds) for task, rounds in self._history.items() if seat.index in self._seats_of_task(task)
+            }
+            seat.dropped = []
+            try:
+                await self._sit(seat)
+            except Exception as error:
+                self._fail_all(seat, RunFailedError(f"host {seat.index} could not be replaced: {error}"))
+                return
+            self._fail_all(seat, HostLostError(seat.index))
+
+    def _fail_all(self, seat: _Seat, error: Exception) -> None:
+        waiting, seat.waiting = seat.waiting, {}
+        for future in waiting.values():
+            if not future.done():
+                future.set_exception(error)
+
+    async def close(self) -> None:
+        """Stop the hosts; the connection to Ray stays for the next run of this process."""
+        self._closing = True
+        for seat in self._seats:
+            if seat.collector is not None:
+                seat.collector.cancel()
+                with contextlib.suppress(asyncio.CancelledError, Exception):
+                    await seat.collector
+            if seat.actor is not None:
+                with contextlib.suppress(Exception):
+                    async with asyncio.timeout(5):
+                        await seat.actor.close.remote()
+                with contextlib.suppress(Exception):
+                    self._ray.kill(seat.actor, no_restart=True)
+
+    def identities(self) -> list[dict[str, Any]]:
+        """Return what the manifest records of each group's model."""
+        return self._identities
+
+    def parallel(self) -> list[int | None]:
+        """Return, per group, the calls that may run at once over all hosts."""
+        return self._parallel
+
+    def pids(self) -> list[int]:
+        """Return the process ids of the hosts (tests end them)."""
+        return [seat.pid for seat in self._seats]
+
+    # Placement
+
+    def _seat(self, task: int, agent: int) -> _Seat:
+        index = agent * self._hosts // self._n if self._by_agent else task % self._hosts
+        return self._seats[index]
+
+    def _seats_of_task(self, task: int) -> range:
+        return range(self._hosts) if self._by_agent else range(task % self._hosts, task % self._hosts + 1)
+
+    # Calls
+
+    def _message(self, seat: _Seat, tasks: Sequence[int], **rest: Any) -> bytes:
+        """Return a message that first brings the host up to date on the episodes it is about."""
+        keys = list(seat.pending) if self._scenario.episodes == "sequential" else [t for t in tasks if t in seat.pending]
+        folds = [Folded(task, seat.pending.pop(task)) for task in dict.fromkeys(keys) if task in seat.pending]
+        dropped, seat.dropped = seat.dropped, []
+        return _encode(Message(folds, dropped, **rest))
+
+    async def _ask(self, seat: _Seat, tasks: Sequence[int], call: Callable[[bytes], Awaitable[T]], **rest: Any) -> T:
+        """Call a host with something that may be repeated, on its successor if it dies."""
+        while True:
+            epoch = seat.epoch
+            async with seat.reviving:
+                pass
+            raw = self._message(seat, tasks, **rest)
+            try:
+                return await call(raw)
+            except Exception as error:
+                if not self._died(error):
+                    raise
+                await self._revive(seat, epoch)
+
+    async def _spread(
+        self, items: Sequence[Item], method: str, read: Callable[[bytes], list[T]], limit: int | None = None
+    ) -> list[T]:
+        by_seat: dict[int, list[int]] = {}
+        for position, item in enumerate(items):
+            by_seat.setdefault(self._seat(item.task, item.turn.agent).index, []).append(position)
+        results: list[Any] = [None] * len(items)
+
+        async def one(index: int, positions: list[int]) -> None:
+            seat = self._seats[index]
+            mine = [items[position] for position in positions]
+            raw = await self._ask(
+                seat,
+                list(dict.fromkeys(item.task for item in mine)),
+                lambda message: getattr(seat.actor, method).remote(message),
+                items=mine,
+                limit=limit,
+            )
+            for position, result in zip(positions, read(raw), strict=True):
+                results[position] = result
+
+        await asyncio.gather(*(one(index, positions) for index, positions in by_seat.items()))
+        return results
+
+    async def prepare(self, items: Sequence[Item], limit: int | None = None) -> list[Need]:
+        """Return what each turn may cost."""
+        return await self._spread(items, "prepare", _read_needs, limit)
+
+    async def act(self, items: Sequence[Item]) -> list[Reply]:
+        """Return the replies of agents that ask no model."""
+        return await self._spread(items, "act", _read_replies)
+
+    async def attempt(self, order: Order) -> Outcome:
+        """Make one attempt; raises `HostLostError` when its host dies before the outcome is here."""
+        seat = self._seat(order.item.task, order.item.turn.agent)
+        self._number += 1
+        number = self._number
+        future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        seat.waiting[number] = future
+        seat.outbox.append((number, order))
+        if seat.flushing is None or seat.flushing.done():
+            seat.flushing = asyncio.create_task(self._flush(seat))
+        return await future
+
+    async def _flush(self, seat: _Seat) -> None:
+        while seat.outbox:
+            await asyncio.sleep(0)  # let whoever is ready in this turn of the loop join the batch
+            async with seat.reviving:
+                pass
+            orders, seat.outbox = seat.outbox, []
+            epoch = seat.epoch
+            raw = self._message(seat, list(dict.fromkeys(order.item.task for _, order in orders)), orders=orders)
+            try:
+                await seat.actor.submit.remote(raw)
+            except Exception as error:
+                if self._died(error):
+                    await self._revive(seat, epoch)
+                else:
+                    self._fail_all(seat, RunFailedError(f"host {seat.index} failed: {error}"))
+
+    async def fold(self, task: int, events: Sequence[Event]) -> None:
+        """Note what was committed; hosts hear of it with the next call about the episode."""
+        rounds = list(events)
+        ended = any(event.kind == "stop" for event in events)
+        sequential = self._scenario.episodes == "sequential"
+        self._history.setdefault(task, []).append(rounds)
+        if ended and not sequential:
+            del self._history[task]
+        for index in self._seats_of_task(task):
+            seat = self._seats[index]
+            if ended and not sequential:
+                seat.pending.pop(task, None)
+                seat.dropped.append(task)
+            else:
+                seat.pending.setdefault(task, []).append(rounds)
+
+    async def draw(self, draw: Draw) -> Any:
+        """Return the answer codes of many simulated turns, shared out over the hosts by rows."""
+        n = len(draw.agent)
+        if n < ROWS_WORTH_SENDING:
+            return draw_codes(self._local.backends[0], draw)
+        cuts = [n * i // self._hosts for i in range(self._hosts + 1)]
+
+        async def one(seat: _Seat, rows: slice) -> Any:
+            fields = {
+                name: value[rows] if isinstance(value, np.ndarray) else value
+                for name, value in msgspec.structs.asdict(draw).items()
+            }
+            return await self._ask(seat, (), lambda _: seat.actor.draw.remote(fields))
+
+        parts = await asyncio.gather(
+            *(one(seat, slice(cuts[i], cuts[i + 1])) for i, seat in enumerate(self._seats))
+        )
+        return np.concatenate(parts).astype(np.int64)
