@@ -100,7 +100,9 @@ class RunFailedError(AgentsocError):
         self.what, self.run_dir, self.hint = what, run_dir, hint
 
     def __str__(self) -> str:
-        hint = self.hint or (f"what is on disk is safe; go on with: agentsoc resume {self.run_dir}" if self.run_dir else "")
+        hint = self.hint or (
+            f"what is on disk is safe; go on with: agentsoc resume {self.run_dir}" if self.run_dir else ""
+        )
         return f"{self.what}\n    {hint}" if hint else self.what
 
 

@@ -64,9 +64,7 @@ def pack_id(round_: int, agent: int, k: int) -> int:
 
 def unpack_id(packed: int) -> Place:
     """Return the place where `packed` was minted; the inverse of `pack_id`."""
-    return Place(
-        packed >> (_AGENT_BITS + _K_BITS), (packed >> _K_BITS) & (MAX_AGENTS - 1), packed & (MAX_K - 1)
-    )
+    return Place(packed >> (_AGENT_BITS + _K_BITS), (packed >> _K_BITS) & (MAX_AGENTS - 1), packed & (MAX_K - 1))
 
 
 class Event(msgspec.Struct, frozen=True, array_like=True, gc=False):

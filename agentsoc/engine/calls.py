@@ -20,6 +20,8 @@ from agentsoc.log.journal import Attempt, Journal, Key
 from agentsoc.scenario.model import Calls
 from agentsoc.society.turns import SLOT_WIDTH, Reply
 
+UNKNOWN_ROOM = 1 << 50
+"""Prompt room of a turn that was not taken when the run was made: more than any budget pays for (tokens)."""
 BACKOFF_MAX_S = 60.0
 """A server may ask for a longer pause than this; it is not granted (seconds)."""
 
@@ -77,6 +79,13 @@ class Caller:
         self._gates = [asyncio.Semaphore(min(concurrency, limit or concurrency)) for limit in limits]
         self._gate = asyncio.Semaphore(concurrency)
         self.flight = Flight()
+
+    def room(self, item: Item) -> int | None:
+        """Return the prompt room of a turn that the journal knows, else None; what a replay cannot know it refuses."""
+        known = self._known.get(Key(item.task, item.round, item.turn.agent, item.turn.slot * SLOT_WIDTH, 0))
+        if known is not None:
+            return known.room
+        return UNKNOWN_ROOM if self._journal is None else None
 
     async def turn(self, item: Item, group: int, need: Need, grant: Grant) -> tuple[Reply, Spent]:
         """Take one turn of an agent that asks a model; return its reply and what it cost."""
@@ -189,7 +198,9 @@ class Caller:
                 f"task {key.task}, round {key.round}, agent {key.agent}, call {key.k}, attempt {key.attempt}",
             )
         async with self._gate, self._gates[group]:
-            started = Attempt(*key, state="started", request=b"", model="", reserved=reserved)
+            started = Attempt(
+                *key, state="started", request=b"", model="", room=order.tokens_in or 0, reserved=reserved
+            )
             await journal.write(started)
             self.flight.running += 1
             self.flight.live += 1

@@ -38,6 +38,8 @@ class Item(msgspec.Struct, frozen=True, gc=False):
     task: int
     round: int
     turn: Turn
+    room: int | None = None
+    """Tokens that the prompt was allowed when the turn was first taken, from the journal."""
 
 
 class Order(msgspec.Struct, frozen=True):
@@ -80,15 +82,19 @@ class Outcome(msgspec.Struct, frozen=True):
 class Host:
     """Agents of a society, for any of its episodes."""
 
-    def __init__(self, scenario: Scenario, boards: dict[int, Board] | None = None, *, share: int = 1) -> None:
+    def __init__(
+        self, scenario: Scenario, boards: dict[int, Board] | None = None, *, share: int = 1, live: bool = True
+    ) -> None:
         """Build the society anew from the scenario.
 
         Args:
             scenario: the run's scenario.
             boards: the driver's boards when the host lives in its process; None to keep own ones and fold them.
             share: hosts that share this machine.
+            live: whether models may be asked; otherwise they are not even started, and everything is in the journal.
         """
         self.scenario = scenario
+        self.live = live
         self.society: Society = build_society(scenario)
         self.family = scenario.tasks
         self._boards: dict[int, Board] = {} if boards is None else boards
@@ -104,7 +110,9 @@ class Host:
         self._names = [f"{group.model.kind}" for group in scenario.agents]
 
     async def start(self) -> None:
-        """Start the backends."""
+        """Start the backends, unless nobody will be asked."""
+        if not self.live:
+            return
         for backend in dict.fromkeys(self.backends):
             await backend.start()
 
@@ -245,9 +253,12 @@ class Host:
         if turn.by_rule:
             return Need()
         cap = group.max_tokens if limit is None else max(1, min(group.max_tokens, limit // 2))
-        room = None if limit is None else limit - cap
-        request, *_ = self._request(Order(item, 0, 0, room, cap))
-        first = backend.count(request)
+        if item.room is not None:
+            first = item.room
+        else:
+            room = None if limit is None else limit - cap
+            request, *_ = self._request(Order(item, 0, 0, room, cap))
+            first = backend.count(request)
         later = first + cap + REPAIR_TOKENS
         if backend.window is not None:
             later = min(later, max(first, backend.window - cap))
@@ -338,21 +349,16 @@ class Host:
 
     async def attempt(self, order: Order) -> Outcome:
         """Make one attempt, or read the journal's row in its place; never raises for what a model does."""
-        request, view, task, backend = self._request(order)
         name = self._names[self.society.group_index(order.item.turn.agent)]
+        if order.known is not None and not self.live:
+            return self._recall(order, name)
+        request, view, task, backend = self._request(order)
         digest = hashlib.sha256(msgspec.msgpack.encode(request)).digest()
         known = order.known
         if known is not None:
             if known.request != digest:
                 return Outcome(digest, name, mismatch=True)
-            usage = Usage(
-                known.tokens_in or 0, known.tokens_cached or 0, known.tokens_out or 0, bool(known.usage_known)
-            )
-            if known.state == "failed":
-                kind, _, message = (known.failure or "server: ").partition(": ")
-                error = CallError(kind, message, usage=usage)  # type: ignore[arg-type]
-                return self._failed(digest, name, error, known.latency_ms or 0)
-            return self._read(order, digest, name, view, task, known.reply or "", known.finish or "stop", usage, 0)
+            return self._recall(order, name)
         began = time.monotonic()
         try:
             async with asyncio.timeout(self.scenario.calls.timeout_s):
@@ -368,6 +374,18 @@ class Host:
             return self._failed(digest, name, error, _ms(began))
         text = text.encode("utf-8", "replace").decode().replace("\x00", "\ufffd")
         return self._read(order, digest, name, view, task, text, completion.finish, completion.usage, _ms(began))
+
+    def _recall(self, order: Order, name: str) -> Outcome:
+        """Return the outcome that the journal has for an attempt."""
+        known = order.known
+        assert known is not None
+        usage = Usage(known.tokens_in or 0, known.tokens_cached or 0, known.tokens_out or 0, bool(known.usage_known))
+        if known.state == "failed":
+            kind, _, message = (known.failure or "server: ").partition(": ")
+            return self._failed(known.request, name, CallError(kind, message, usage=usage), 0)  # type: ignore[arg-type]
+        task, view = self.task(order.item.task), self.view(order.item)
+        reply, finish = known.reply or "", known.finish or "stop"
+        return self._read(order, known.request, name, view, task, reply, finish, usage, 0)
 
     def _failed(self, digest: bytes, name: str, error: CallError, latency_ms: int) -> Outcome:
         return Outcome(

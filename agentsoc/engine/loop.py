@@ -25,6 +25,7 @@ from agentsoc.events import CLAIMING, COORDINATION, MAX_ROUNDS, SOCIETY, Event, 
 from agentsoc.log.manifest import Totals
 from agentsoc.log.segments import SegmentWriter
 from agentsoc.protocols.base import Act
+from agentsoc.society.agent import CHARS_PER_TOKEN
 from agentsoc.society.board import Board
 from agentsoc.society.build import Society
 from agentsoc.society.coded import CodedAgent
@@ -178,12 +179,12 @@ class Episode:
 
     async def run(self) -> None:
         """Take rounds until the protocol has nobody left to ask or the budget refuses a turn."""
-        await self._keep_for_conclusion()
+        self._keep_for_conclusion()
         stop: Stop = "finished"
         while True:
             if self.engine.stopping:
                 return  # the journal has everything; resume takes the episode up again
-            await self._change_sides()
+            self._change_sides()
             turns = self.side.society.scenario.protocol.plan(self.side.society, self.board)
             if not turns:
                 break
@@ -196,12 +197,12 @@ class Episode:
                 break
         await self._close(stop)
 
-    async def _change_sides(self) -> None:
+    def _change_sides(self) -> None:
         side = self.engine.side_at(self.index, self.board.round)
         if side is not self.side:
             self.side = side
             self.ledger.budget = side.budget_per_task
-            await self._keep_for_conclusion()
+            self._keep_for_conclusion()
 
     async def _round(self, turns: Sequence[Turn]) -> bool:
         """Take one round; return whether the budget refused a turn."""
@@ -213,8 +214,14 @@ class Episode:
                 self.ledger.charged += reply.tokens_in + reply.tokens_out
             await self._commit(turns, replies)
             return False
+        items = [self._known(item) if model else item for item, model in zip(items, modelled, strict=True)]
         needs = await self.side.pool.prepare(items)
         return await self._take(items, needs, modelled)
+
+    def _known(self, item: Item) -> Item:
+        """Add what the journal knows of a turn, so that it is granted what it was granted before."""
+        room = self.side.caller.room(item)
+        return item if room is None else msgspec.structs.replace(item, room=room)
 
     async def _take(self, items: Sequence[Item], needs: Sequence[Need], modelled: Sequence[bool]) -> bool:
         """Reserve, act, settle and commit; return whether a turn was refused."""
@@ -250,7 +257,7 @@ class Episode:
         await self._commit([item.turn for item in items], replies)
         return any(grant is None for grant in grants)
 
-    async def _keep_for_conclusion(self) -> None:
+    def _keep_for_conclusion(self) -> None:
         """Hold back what the concluding turn needs, so that a spent budget still gives an answer."""
         society, protocol = self.side.society, self.side.society.scenario.protocol
         budget = society.scenario.budget
@@ -259,11 +266,12 @@ class Episode:
         if budget.conclude is not None:
             self.ledger.keep(budget.conclude)
             return
+        # An estimate is enough: the concluding prompt is cut to what was kept. Counting would need the model's tokenizer.
         agent = society.wiring.root or 0
-        bare = (await self.side.pool.prepare([Item(self.index, 0, Turn(agent, purpose="merge"))]))[0]
         fan_in = int(society.wiring.fan_in[agent]) or society.n
+        question = (len(self.task.question) + _FRAME_CHARS) // CHARS_PER_TOKEN
         shown = min(fan_in, 32) * society.scenario.message_tokens
-        self.ledger.keep(sum(bare.tokens_in[:1]) + bare.tokens_out + shown)
+        self.ledger.keep(question + shown + society.group(agent).max_tokens)
 
     async def _conclude(self) -> None:
         """Take the protocol's concluding turn from what was held back."""
@@ -274,6 +282,8 @@ class Episode:
         turn = msgspec.structs.replace(turn, concluding=True)
         item = Item(self.index, self.board.round, turn)
         modelled = self.side.needs_model(turn)
+        if modelled:
+            item = self._known(item)
         needs = await self.side.pool.prepare([item], self.ledger.free if modelled else None)
         await self._take([item], needs, [modelled])
 
@@ -397,6 +407,8 @@ class Episode:
 
 _SCORED = CLAIMING | {"endorse_claim"}
 _SILENCE = Reply()
+_FRAME_CHARS = 600
+"""What a prompt holds besides the question: system prompt, instruction, form of the reply (characters, roughly)."""
 
 
 def _order(event: Event) -> tuple[int, int]:

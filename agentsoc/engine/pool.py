@@ -58,8 +58,8 @@ class Pool(ABC):
 class LocalPool(Pool):
     """One host in this process, on the driver's own boards."""
 
-    def __init__(self, scenario: Scenario, boards: dict[int, Board]) -> None:
-        self.host = Host(scenario, boards)
+    def __init__(self, scenario: Scenario, boards: dict[int, Board], *, live: bool = True) -> None:
+        self.host = Host(scenario, boards, live=live)
 
     async def start(self) -> None:
         """Start the backends."""

@@ -224,7 +224,9 @@ class RayPool(Pool):
         started = await asyncio.gather(*(self._sit(seat) for seat in self._seats))
         self._identities = started[0][0]
         self._parallel = [
-            None if any(limits[group] is None for _, limits, _ in started) else sum(limits[group] for _, limits, _ in started)
+            None
+            if any(limits[group] is None for _, limits, _ in started)
+            else sum(limits[group] for _, limits, _ in started)
             for group in range(len(self._scenario.agents))
         ]
 
@@ -338,7 +340,9 @@ class RayPool(Pool):
 
     def _message(self, seat: _Seat, tasks: Sequence[int], **rest: Any) -> bytes:
         """Return a message that first brings the host up to date on the episodes it is about."""
-        keys = list(seat.pending) if self._scenario.episodes == "sequential" else [t for t in tasks if t in seat.pending]
+        keys = (
+            list(seat.pending) if self._scenario.episodes == "sequential" else [t for t in tasks if t in seat.pending]
+        )
         folds = [Folded(task, seat.pending.pop(task)) for task in dict.fromkeys(keys) if task in seat.pending]
         dropped, seat.dropped = seat.dropped, []
         return _encode(Message(folds, dropped, **rest))
@@ -447,7 +451,5 @@ class RayPool(Pool):
             }
             return await self._ask(seat, (), lambda _: seat.actor.draw.remote(fields))
 
-        parts = await asyncio.gather(
-            *(one(seat, slice(cuts[i], cuts[i + 1])) for i, seat in enumerate(self._seats))
-        )
+        parts = await asyncio.gather(*(one(seat, slice(cuts[i], cuts[i + 1])) for i, seat in enumerate(self._seats)))
         return np.concatenate(parts).astype(np.int64)

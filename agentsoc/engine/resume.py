@@ -16,7 +16,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from agentsoc.engine.run import Plan, Progress, Result, Run, execute, load_known, new_directory, task_table
-from agentsoc.errors import InputError, LogDamagedError, ReplayMismatchError, ScenarioError
+from agentsoc.errors import InputError, LogDamagedError, ReplayMismatchError
 from agentsoc.events import Event
 from agentsoc.log.journal import Attempt, Journal, Key
 from agentsoc.log.manifest import Before, Fork, hash_json
@@ -60,7 +60,9 @@ def stored_scenario(log: RunLog, allow_code: Sequence[Path] = ()) -> tuple[Scena
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise LogDamagedError(f"the manifest's scenario does not hold: {where}: {first['msg']}", str(log.directory)) from None
+        raise LogDamagedError(
+            f"the manifest's scenario does not hold: {where}: {first['msg']}", str(log.directory)
+        ) from None
     if hash_json(scenario.result_part()) != manifest.scenario_hash:
         raise LogDamagedError("the manifest's scenario is not the one of its hash", str(log.directory))
     return scenario, given

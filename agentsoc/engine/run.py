@@ -132,9 +132,7 @@ def run(
         RunFailedError: it stopped because of a fault; it can be resumed.
         InterruptedRunError: it was asked to stop; it can be resumed.
     """
-    return asyncio.run(
-        run_async(scenario, out, code=code, code_paths=code_paths, progress=progress)
-    )
+    return asyncio.run(run_async(scenario, out, code=code, code_paths=code_paths, progress=progress))
 
 
 async def run_async(
@@ -277,7 +275,7 @@ async def _sides(
     sides = []
     for before in plan.fork.before if plan.fork is not None else ():
         old = build_society(Scenario.model_validate(before.scenario))
-        pool: Pool = LocalPool(old.scenario, boards)
+        pool: Pool = LocalPool(old.scenario, boards, live=False)
         pools.append(pool)
         await pool.start()
         sides.append(Side(before.start, old, pool, Caller(pool, None, plan.known, old.scenario.calls, 64)))
@@ -361,7 +359,7 @@ def make_pool(scenario: Scenario, boards: dict[int, Board], plan: Plan) -> Pool:
                 "engine.hosts",
                 "add --address local to start one here, or --address HOST:PORT to join a cluster",
             )
-        return LocalPool(scenario, boards)
+        return LocalPool(scenario, boards, live=plan.live)
     from agentsoc.engine.ray_host import RayPool
 
     return RayPool(scenario, boards, code_paths=plan.code_paths, notices=plan.progress.notices)
@@ -437,7 +435,9 @@ def _save(
     budget = manifest.totals.budget
     manifest.status = status
     manifest.totals = totals.model_copy(update={"budget": budget})
-    manifest.segments = [SegmentEntry(file=s.file, rows=s.rows, digest=s.digest, chain=s.chain) for s in writer.segments]
+    manifest.segments = [
+        SegmentEntry(file=s.file, rows=s.rows, digest=s.digest, chain=s.chain) for s in writer.segments
+    ]
     manifest.save(plan.directory)
 
 

@@ -47,7 +47,9 @@ class Digest:
     def _column(self, field: pa.Field, chunk: pa.Array) -> None:
         if field.nullable:
             valid = chunk.is_valid() if chunk.null_count else None
-            flags = np.ones(len(chunk), np.uint8) if valid is None else valid.to_numpy(zero_copy_only=False).astype("u1")
+            flags = (
+                np.ones(len(chunk), np.uint8) if valid is None else valid.to_numpy(zero_copy_only=False).astype("u1")
+            )
             self._feed(field.name, "valid", flags)
         if pa.types.is_dictionary(chunk.type):
             chunk = chunk.cast(pa.string())

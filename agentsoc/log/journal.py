@@ -23,7 +23,8 @@ State = Literal["started", "done", "failed"]
 _TABLE: Final = """
 CREATE TABLE IF NOT EXISTS attempts (
     task INTEGER NOT NULL, round INTEGER NOT NULL, agent INTEGER NOT NULL, k INTEGER NOT NULL, attempt INTEGER NOT NULL,
-    state TEXT NOT NULL, request BLOB NOT NULL, model TEXT NOT NULL, reserved INTEGER NOT NULL,
+    state TEXT NOT NULL, request BLOB NOT NULL, model TEXT NOT NULL,
+    room INTEGER NOT NULL, reserved INTEGER NOT NULL,
     reply TEXT, finish TEXT, failure TEXT, tokens_in INTEGER, tokens_cached INTEGER, tokens_out INTEGER,
     usage_known INTEGER, latency_ms INTEGER, crc BLOB NOT NULL,
     PRIMARY KEY (task, round, agent, k, attempt)
@@ -53,6 +54,8 @@ class Attempt(msgspec.Struct, frozen=True):
     request: bytes
     """SHA-256 of the request."""
     model: str
+    room: int
+    """Tokens that the prompt was allowed; replay needs no tokenizer because of it."""
     reserved: int
     """Tokens that the ledger held for the attempt (tokens)."""
     reply: str | None = None
@@ -72,6 +75,7 @@ class Attempt(msgspec.Struct, frozen=True):
 
 
 _FIELDS: Final = Attempt.__struct_fields__
+_USAGE_KNOWN: Final = _FIELDS.index("usage_known")
 _INSERT: Final = f"INSERT OR REPLACE INTO attempts VALUES ({', '.join('?' * (len(_FIELDS) + 1))})"
 _SELECT: Final = f"SELECT {', '.join(_FIELDS)}, crc FROM attempts ORDER BY task, round, agent, k, attempt"
 
@@ -175,8 +179,8 @@ def _rows(db: sqlite3.Connection, path: Path) -> Iterator[Attempt]:
         if verdict is None or verdict[0] != "ok":
             raise _damaged(path, verdict[0] if verdict else "no answer")
         for *values, crc in db.execute(_SELECT):
-            if values[15] is not None:
-                values[15] = bool(values[15])
+            if values[_USAGE_KNOWN] is not None:
+                values[_USAGE_KNOWN] = bool(values[_USAGE_KNOWN])
             row = tuple(values)
             if _crc(row) != crc:
                 raise LogDamagedError(

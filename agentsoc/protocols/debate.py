@@ -53,9 +53,7 @@ class Debate(Protocol):
         if self.until != "rounds" or society.scenario.attention.kind != "all":
             return None
         everybody = tuple(range(society.n))
-        return [
-            Stage(everybody, () if round_ == 0 else society.neighbours) for round_ in range(self.rounds)
-        ]
+        return [Stage(everybody, () if round_ == 0 else society.neighbours) for round_ in range(self.rounds)]
 
     def _agreed(self, board: Board) -> bool:
         answers = Counter(board.claims[claim].answer for claim in board.standing.values())

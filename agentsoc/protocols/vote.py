@@ -36,9 +36,7 @@ class Vote(Protocol):
             return Decision(own.answer, own.id)
         claims = [board.claims[c] for c in (board.standing[a] for a in sorted(board.standing))]
         weights = [c.confidence if c.confidence is not None else 0.5 for c in claims] if self.by == "weighted" else None
-        return majority(
-            claims, seed=society.seed, task=board.task, round_=board.round, agent=SOCIETY, weights=weights
-        )
+        return majority(claims, seed=society.seed, task=board.task, round_=board.round, agent=SOCIETY, weights=weights)
 
     def conclude(self, society: Society, board: Board) -> Turn | None:
         """Merge what there is, if merging is a model's work."""

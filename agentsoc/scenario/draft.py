@@ -153,7 +153,7 @@ def read_argument(argument: str, option: str = "--set") -> list[Setting]:
         raise ScenarioError([Problem(where, f"longer than {ARGUMENT_LIMIT:,} characters", "write it in the file")])
     if not text.strip():
         return [Setting(words, None, Document(where, None, Spot(1, 1), lines=False))]
-    document = parse(f"[{text}]", where, lines=False)
+    document = parse(f"[{text}]", where, lines=False, under=words)
     if document.problems:
         raise ScenarioError(document.problems)
     if not isinstance(document.data, list) or not document.data:

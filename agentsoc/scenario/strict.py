@@ -128,6 +128,7 @@ class _Frame:
 class _Builder:
     where: str
     lines: bool
+    under: Path = ()
     stack: list[_Frame] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     anchored: bool = False
@@ -144,7 +145,8 @@ class _Builder:
     def named(self, what: str) -> str:
         """Return `what` with the path of the value that is read next before it."""
         steps = [] if self.stack and self.stack[-1].wants_key else self.stack[-1:]
-        here = dotted(tuple(frame.next_step for frame in [*self.stack[:-1], *steps]))
+        path = tuple(frame.next_step for frame in [*self.stack[:-1], *steps])
+        here = dotted(path if self.lines else (*self.under, *path[1:]))
         return f"{here}: {what}" if here else what
 
     def take(self, events: Iterable[Event]) -> None:
@@ -236,19 +238,20 @@ class _Builder:
         return value
 
 
-def parse(text: str, where: str, *, lines: bool = True, loader: Any = None) -> Document:
+def parse(text: str, where: str, *, lines: bool = True, under: Path = (), loader: Any = None) -> Document:
     """Return the data of a YAML text, with the place of everything and the faults that still let it be read.
 
     Args:
         text: the document, already checked for size.
         where: name of the text in messages.
-        lines: whether messages give line and column.
+        lines: whether messages give line and column; an argument has none.
+        under: for an argument, the path that its value is for.
         loader: the PyYAML loader class that scans (tests).
 
     Raises:
         ScenarioError: the text is not YAML, is nested too deeply, holds a second document or has too many faults.
     """
-    builder = _Builder(where, lines)
+    builder = _Builder(where, lines, under)
     try:
         builder.take(yaml.parse(text, Loader=loader or _LOADER))
     except yaml.MarkedYAMLError as error:

@@ -34,7 +34,9 @@ _SHORT_CITING_MAX: Final = 12
 
 _VARIABLE: Final = re.compile(r"\{([^{}]*)\}")
 _HANDLE: Final = re.compile(r"#(\d{1,6})")
-_AGAINST: Final = re.compile(r"\b(?:not|against|unlike|disagree with|contradicts?|wrong[:,]?)\s+#(\d{1,6})", re.IGNORECASE)
+_AGAINST: Final = re.compile(
+    r"\b(?:not|against|unlike|disagree with|contradicts?|wrong[:,]?)\s+#(\d{1,6})", re.IGNORECASE
+)
 _LINE_FOR: Final = re.compile(r"^\W*(?:agent|worker)?\s*(\d{1,7})\s*[:.)-]\s*(.+)$", re.IGNORECASE | re.MULTILINE)
 
 DEFAULT_SYSTEM: Final = "You are agent {name} of {n_agents}. {persona}"

@@ -123,7 +123,9 @@ def build_society(scenario: Scenario) -> Society:
     if given is None:
         counts = [n]
     elif given != n:
-        raise TopologyError(f"{scenario.topology.kind} is an organisation of {n} agents here, but agents counts {given}")
+        raise TopologyError(
+            f"{scenario.topology.kind} is an organisation of {n} agents here, but agents counts {given}"
+        )
     wiring = scenario.topology.wiring(n, stream(scenario.seed, "topology"))
     start = [0]
     for count in counts:

@@ -192,7 +192,7 @@ def _wins_given(j: int, n: int, cells: int) -> float:
     total = 0.0
     for tied in range(min(cells, n // j) + 1):
         rest = _power(below, cells - tied)[n - tied * j]
-        at_j = float(poisson[j]) ** tied
+        at_j = float(poisson[j]) ** tied if tied else 1.0
         total += special.comb(cells, tied) * at_j * rest / (tied + 1)
     return float(total / sum_is_n)
 

@@ -395,6 +395,11 @@ def test_a_diameter_that_would_take_too_long_is_left_open_and_said_so() -> None:
     assert (told.diameter, told.diameter_note) == (50_000, "follows from the shape")
 
 
+def test_sets_that_would_fill_the_memory_are_not_made() -> None:
+    spokes = tuple((0, v) for v in range(1, 25_000))  # two hops, few edges, but 25,000 sets of 25,000 agents
+    assert wire(Custom(edges=spokes, both_ways=True), 25_000).reach(10_000_000) == (None, "too large")
+
+
 def test_the_closed_form_of_a_trees_diameter_holds_at_every_size() -> None:
     """Every n, because the forms change exactly where a subtree of the root is full."""
     for fan_in in (2, 3, 4):

@@ -10,7 +10,7 @@ import numpy as np
 from agentsoc.society.wiring import Wiring
 
 MAX_WORK: Final = 10_000_000
-"""Effort that an exact diameter may take (steps of `Wiring.reach`; about 0.2 s)."""
+"""Effort that an exact diameter may take (steps of `Wiring.reach`; about 0.4 s)."""
 
 LEVELS_SHOWN: Final = 16
 
@@ -67,7 +67,7 @@ class Description:
 
 
 def describe(wiring: Wiring) -> Description:
-    """Return the facts about `wiring`; takes about a second for a million agents."""
+    """Return the facts about `wiring`; takes about a second for ten million edges."""
     diameter, note = diameter_of(wiring)
     counts = np.bincount(wiring.role, minlength=len(wiring.roles)).tolist()
     return Description(

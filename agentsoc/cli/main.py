@@ -1,0 +1,99 @@
+"""`main`: what the command ``agentsoc`` runs. It finds the verb, and turns whatever happens into an exit code.
+
+Exit codes: 0 done; 1 run failed; 2 bad input; 3 done, but the budget ended at least one episode; 4 log damaged;
+5 replay mismatch; 130 interrupted and resumable.
+
+An error is one message on stderr, never a traceback unless ``--debug`` asks for it. With ``--json`` stdout then holds
+one object all the same: ``{"error": ..., "kind": ..., "exit_code": ...}``.
+"""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated
+
+import typer
+
+from agentsoc.cli.terminal import note, print_json, tolerate_any_encoding
+from agentsoc.cli.verbs import Verbs
+from agentsoc.errors import AgentsocError
+
+
+@dataclass
+class State:
+    """What the options before the verb said."""
+
+    debug: bool = False
+
+
+state = State()
+app = typer.Typer(
+    cls=Verbs,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"agentsoc {version('agentsoc')}")
+        raise typer.Exit
+
+
+@app.callback(
+    epilog="Exit codes: 0 done, 1 run failed, 2 bad input, 3 budget exhausted in at least one episode, "
+    "4 log damaged, 5 replay mismatch, 130 interrupted and resumable."
+)
+def agentsoc(
+    debug: Annotated[
+        bool, typer.Option("--debug", envvar="AGENTSOC_DEBUG", help="Show the traceback of an error.")
+    ] = False,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and end.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Societies of LLM agents under one token budget: run them, replay them, compare them."""
+    state.debug = debug
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code; `args` default to those of the process."""
+    words = list(sys.argv[1:] if args is None else args)
+    state.debug = False
+    tolerate_any_encoding()
+    try:
+        code = app(args=words or ["--help"], prog_name="agentsoc", standalone_mode=False)
+    except Exception as error:
+        return _fail(error, "--json" in words)
+    return code if isinstance(code, int) else 0
+
+
+def _fail(error: Exception, as_json: bool) -> int:
+    """Say what went wrong and return the exit code."""
+    if isinstance(error, AgentsocError):
+        code, text = error.exit_code, str(error)
+    elif hasattr(error, "format_message"):  # the option parser's own errors
+        code = int(getattr(error, "exit_code", 2))
+        where = getattr(getattr(error, "ctx", None), "command_path", "agentsoc")
+        text = f"{error.format_message()}\n    {where} --help shows what there is"
+    elif isinstance(error, typer.Abort):
+        code, text = 130, "interrupted"
+    else:
+        what = " ".join(str(error).split())[:500]
+        code, text = 1, f"{type(error).__name__}: {what}\n    this is a fault of agentsoc; see where: agentsoc --debug ..."
+    if state.debug:
+        note("".join(traceback.format_exception(error)).rstrip())
+    note(f"error: {text}")
+    if as_json:
+        print_json({"error": text, "kind": type(error).__name__, "exit_code": code})
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,84 @@
+"""What verbs print: text made safe for any terminal, JSON, tables, and commands to go on with.
+
+Results go to stdout, everything else (progress, questions, errors) to stderr. Questions, answers, names and messages can
+hold what a model or a stranger wrote, so every line passes through `safe`: nothing in a log can move the cursor, set a
+title or hide text.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+import unicodedata
+from collections.abc import Iterable, Sequence
+from typing import Any, TextIO
+
+
+def safe(text: str) -> str:
+    """Return `text` with every control, escape, direction and surrogate character shown as an escape sequence.
+
+    Line feeds stay; use `line` where one line is wanted. Spaces of other scripts stay too.
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(c if c == "\n" or c.isprintable() or unicodedata.category(c) == "Zs" else _shown(c) for c in text)
+
+
+def _shown(character: str) -> str:
+    return character.encode("unicode_escape").decode("ascii")
+
+
+def line(text: str, limit: int = 0) -> str:
+    """Return `text` as one safe line, cut to `limit` characters (0 for no limit)."""
+    flat = " ".join(text.split())
+    if limit and len(flat) > limit:
+        flat = flat[: max(limit - 3, 0)] + "..."
+    return safe(flat)
+
+
+def say(text: str = "") -> None:
+    """Print a part of the result on stdout."""
+    print(safe(text), flush=True)
+
+
+def note(text: str) -> None:
+    """Print something that is no result on stderr."""
+    print(safe(text), file=sys.stderr, flush=True)
+
+
+def print_json(data: Any) -> None:
+    """Print one JSON document on stdout: ASCII only, so that no locale or terminal can garble it."""
+    print(json.dumps(data, indent=1, allow_nan=False), flush=True)
+
+
+def tolerate_any_encoding() -> None:
+    """Let characters that the terminal's encoding lacks be printed as escapes instead of failing."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIO) or hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+
+
+def table(rows: Iterable[Sequence[str]], *, right: frozenset[int] = frozenset(), indent: str = "") -> str:
+    """Return rows of cells as aligned lines.
+
+    Args:
+        rows: the cells, the head first.
+        right: indices of the columns that are aligned to the right (numbers).
+        indent: put before each line.
+    """
+    cells = [[safe(cell) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)] if cells else []
+    lines = []
+    for row in cells:
+        aligned = [
+            cell.rjust(width) if at in right else cell.ljust(width)
+            for at, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        lines.append((indent + "  ".join(aligned)).rstrip())
+    return "\n".join(lines)
+
+
+def command(*words: object) -> str:
+    """Return a command line that a person can paste into a shell."""
+    return shlex.join(["agentsoc", *map(str, words)])
