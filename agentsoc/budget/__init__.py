@@ -1,0 +1,1 @@
+"""The ledger that holds a budget."""

@@ -1,0 +1,1 @@
+"""The engine: hosts, the loop, and running, resuming, replaying and forking."""

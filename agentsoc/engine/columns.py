@@ -22,7 +22,7 @@ from agentsoc.log.schema import SCHEMA
 from agentsoc.protocols.base import Act, Stage
 from agentsoc.society.board import Board
 from agentsoc.society.build import Society
-from agentsoc.society.turns import Turn
+from agentsoc.society.turns import Purpose, Turn
 from agentsoc.streams import uniforms
 from agentsoc.tasks.base import Task
 
@@ -194,7 +194,7 @@ def _totals(society: Society, stages: Sequence[Stage], lanes: list[Lane], n_even
         tokens_out[lane.position] = np.where(mute, lane.root_tokens[1], lane.tokens[1])
         calls[lane.position] = 0 if lane.tally else 1
         sees = tuple(range(lane.hears.shape[1]))
-        purpose = "merge" if lane.tally else "answer"
+        purpose: Purpose = "merge" if lane.tally else "answer"
         for agent in lane.agents.tolist():
             sent = protocol.deliveries(society, empty, Turn(agent, purpose, sees=sees, by_rule=lane.tally), act)
             deliveries += sent
@@ -395,7 +395,8 @@ class ColumnRun:
     def _score(self, tasks: NDArray[np.int64], answer: NDArray[np.int64]) -> NDArray[np.float64]:
         if self.score is None:
             return (answer == self.truth[tasks][:, None]).astype(np.float64)
-        return np.asarray(np.take_along_axis(self.score[tasks], np.maximum(answer, 0), axis=1))
+        score: NDArray[np.float64] = np.take_along_axis(self.score[tasks], np.maximum(answer, 0), axis=1)
+        return score
 
     def _table(
         self,

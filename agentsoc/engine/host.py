@@ -9,13 +9,15 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from agentsoc.backends.base import Backend, CallError, Hint, PureBackend, Request, Usage
 from agentsoc.budget.ledger import Need
+from agentsoc.engine.watchdog import WAITING_S, Watchdog
 from agentsoc.errors import RunFailedError
 from agentsoc.events import Event
 from agentsoc.log.journal import Attempt
@@ -107,10 +109,17 @@ class Host:
             if group.model not in opened:
                 opened[group.model] = group.model.open(seed=scenario.seed, share=share)
             self.backends.append(opened[group.model])
-        self._names = [f"{group.model.kind}" for group in scenario.agents]
+        self._names = [group.model.kind for group in scenario.agents]
+        self.notices: list[str] = []
+        """What a person should hear of: agents that block or do not come back. Emptied by whoever passes it on."""
+        self._busy: Item | None = None
+        self._waits: set[CodedAgent] = set()
+        """Coded agents that were seen to await something."""
+        self._watchdog = Watchdog(lambda text: self.notices.append(text), self._whose)
 
     async def start(self) -> None:
         """Start the backends, unless nobody will be asked."""
+        self._watchdog.start()
         if not self.live:
             return
         for backend in dict.fromkeys(self.backends):
@@ -118,6 +127,7 @@ class Host:
 
     async def close(self) -> None:
         """Close the backends."""
+        self._watchdog.stop()
         for backend in dict.fromkeys(self.backends):
             await backend.close()
 
@@ -128,6 +138,10 @@ class Host:
     def parallel(self) -> list[int | None]:
         """Return, per group, the calls that may run at once on this host."""
         return [backend.parallel for backend in self.backends]
+
+    def _whose(self) -> str:
+        busy = self._busy
+        return "a host" if busy is None else f"agent {busy.turn.agent} (task {busy.task}, round {busy.round})"
 
     # The board
 
@@ -269,28 +283,31 @@ class Host:
     async def act(self, items: Sequence[Item]) -> list[Reply]:
         """Return the replies of agents that ask no model, in the order of `items`."""
         replies: list[Reply | None] = [None] * len(items)
-        waiting: list[tuple[int, Coroutine[Any, Any, Reply]]] = []
+        waiting: list[tuple[int, asyncio.Task[Reply]]] = []
         for position, item in enumerate(items):
-            turn = item.turn
-            index = self.society.group_index(turn.agent)
+            index = self.society.group_index(item.turn.agent)
             model, backend = self.scenario.agents[index].model, self.backends[index]
             if isinstance(model, CodedAgent):
+                self._busy = item
+                if model in self._waits:
+                    waiting.append((position, asyncio.ensure_future(self._in_time(item, model))))
+                    continue
                 step = model.act(self.view(item))
                 try:
                     step.send(None)  # most coded agents never wait: no task is made for them
                 except StopIteration as done:
                     replies[position] = done.value
-                else:
+                else:  # this one does: it is asked again in a task of its own, and from now on at once
                     step.close()
-                    waiting.append((position, model.act(self.view(item))))
+                    self._waits.add(model)
+                    waiting.append((position, asyncio.ensure_future(self._in_time(item, model))))
+                self._busy = None
             elif isinstance(backend, PureBackend):
                 replies[position] = self._voter(item, backend)
             else:
                 replies[position] = self._tally(item)
-        for position, reply in zip(
-            (position for position, _ in waiting), await asyncio.gather(*(c for _, c in waiting)), strict=True
-        ):
-            replies[position] = reply
+        for position, task in waiting:
+            replies[position] = await task
         for item, reply in zip(items, replies, strict=True):
             if not isinstance(reply, Reply):
                 raise RunFailedError(
@@ -298,6 +315,22 @@ class Host:
                     "act has to return a Reply"
                 )
         return replies  # type: ignore[return-value]
+
+    async def _in_time(self, item: Item, model: CodedAgent) -> Reply:
+        """Ask a coded agent that waits for something, within the time limit of a call."""
+        limit = self.scenario.calls.timeout_s
+        work = asyncio.ensure_future(model.act(self.view(item)))
+        done, _ = await asyncio.wait({work}, timeout=min(WAITING_S, limit))
+        if not done:
+            stack = work.get_stack(limit=1)
+            where = f" in line {stack[-1].f_lineno} of {Path(stack[-1].f_code.co_filename).name}" if stack else ""
+            agent = f"agent {item.turn.agent} (task {item.task}, round {item.round})"
+            self.notices.append(f"{agent} has been waiting for {min(WAITING_S, limit):g} s{where}")
+            done, _ = await asyncio.wait({work}, timeout=max(limit - WAITING_S, 0.0))
+        if not done:
+            work.cancel()
+            return Reply(failed=f"timeout: no reply within {limit:g} s")
+        return work.result()
 
     def _tally(self, item: Item) -> Reply:
         """A merge by rule of agents whose reading is exact: count what is shown, no tokens."""
@@ -370,8 +403,8 @@ class Host:
             return self._failed(digest, name, error, _ms(began))
         text = completion.text
         if len(text) > REPLY_BYTES_MAX:
-            error = CallError("server", f"a reply of {len(text)} characters is over the limit", usage=completion.usage)
-            return self._failed(digest, name, error, _ms(began))
+            long = CallError("server", f"a reply of {len(text)} characters is over the limit", usage=completion.usage)
+            return self._failed(digest, name, long, _ms(began))
         text = text.encode("utf-8", "replace").decode().replace("\x00", "\ufffd")
         return self._read(order, digest, name, view, task, text, completion.finish, completion.usage, _ms(began))
 

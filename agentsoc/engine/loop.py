@@ -266,7 +266,7 @@ class Episode:
         if budget.conclude is not None:
             self.ledger.keep(budget.conclude)
             return
-        # An estimate is enough: the concluding prompt is cut to what was kept. Counting would need the model's tokenizer.
+        # An estimate will do, as the concluding prompt is cut to what was kept; counting would need the tokenizer.
         agent = society.wiring.root or 0
         fan_in = int(society.wiring.fan_in[agent]) or society.n
         question = (len(self.task.question) + _FRAME_CHARS) // CHARS_PER_TOKEN

@@ -28,6 +28,7 @@ from agentsoc.engine.pool import Pool
 from agentsoc.engine.ray_cluster import connect
 from agentsoc.errors import BackendSetupError, RunFailedError
 from agentsoc.events import Event
+from agentsoc.scenario.code import load_code
 from agentsoc.scenario.model import Scenario
 from agentsoc.society.board import Board
 from agentsoc.society.turns import Reply
@@ -65,6 +66,7 @@ class Arrival(msgspec.Struct, array_like=True):
     number: int
     outcome: Outcome | None = None
     error: str | None = None
+    notices: list[str] = []
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -77,15 +79,24 @@ _read_arrivals = msgspec.msgpack.Decoder(list[Arrival]).decode
 class HostActor:
     """A host behind Ray. Made an actor class by `RayPool`; this module alone imports ray, when it is needed."""
 
-    def __init__(self, scenario: bytes, code: list[tuple[str, str]], share: int, driver: tuple[str, int]) -> None:
+    def __init__(
+        self,
+        scenario: bytes,
+        code: list[tuple[str, str]],
+        inputs: list[tuple[str, bytes]],
+        share: int,
+        driver: tuple[str, int],
+    ) -> None:
         _die_with(driver)
-        if code:
-            from agentsoc.scenario.code import load_code
-
-            directory = Path(tempfile.mkdtemp(prefix="asoc-code-"))
+        if code or inputs:
+            directory = Path(tempfile.mkdtemp(prefix="asoc-host-"))
+            os.chdir(directory)  # files that the scenario names are found in the working directory
             for name, source in code:
                 (directory / name).write_text(source)
                 load_code(directory / name)
+            for name, content in inputs:
+                (directory / name).parent.mkdir(parents=True, exist_ok=True)
+                (directory / name).write_bytes(content)
         self._host = Host(Scenario.model_validate_json(scenario), share=share)
         self._arrived: list[Arrival] = []
         self._any = asyncio.Event()
@@ -136,6 +147,8 @@ class HostActor:
         await asyncio.sleep(BATCH_S)
         arrived, self._arrived = self._arrived, []
         self._any.clear()
+        if arrived and self._host.notices:
+            arrived[0].notices, self._host.notices[:] = list(self._host.notices), []
         return _encode(arrived)
 
     async def draw(self, draw: dict[str, Any]) -> Any:
@@ -192,9 +205,11 @@ class RayPool(Pool):
         boards: dict[int, Board],
         *,
         code_paths: Sequence[Path] = (),
+        inputs: Sequence[tuple[str, bytes]] = (),
         notices: list[str] | None = None,
     ) -> None:
         self._scenario = scenario
+        self._inputs = list(inputs)
         self._code = [(path.name, path.read_text()) for path in code_paths]
         self._hosts = scenario.engine.hosts
         self._by_agent = scenario.tasks.count < self._hosts or scenario.episodes == "sequential"
@@ -235,6 +250,7 @@ class RayPool(Pool):
         seat.actor = self._remote.remote(
             self._scenario.model_dump_json().encode(),
             self._code,
+            self._inputs,
             self._hosts,
             (socket.gethostname(), os.getpid()),
         )
@@ -262,6 +278,7 @@ class RayPool(Pool):
                 await self._revive(seat, epoch)
                 return
             for arrival in _read_arrivals(raw):
+                self._notices.extend(arrival.notices)
                 future = seat.waiting.pop(arrival.number, None)
                 if future is None or future.done():
                     continue

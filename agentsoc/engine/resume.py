@@ -15,7 +15,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from agentsoc.engine.run import Plan, Progress, Result, Run, execute, load_known, new_directory, task_table
+from agentsoc.engine.run import Plan, Progress, Result, Run, execute, load_known, new_directory, task_table, use_inputs
 from agentsoc.errors import InputError, LogDamagedError, ReplayMismatchError
 from agentsoc.events import Event
 from agentsoc.log.journal import Attempt, Journal, Key
@@ -55,6 +55,7 @@ def stored_scenario(log: RunLog, allow_code: Sequence[Path] = ()) -> tuple[Scena
             raise InputError(
                 f"this run was made with {what} {name}", str(log.directory), f"add: --allow-code PATH/TO/{name}"
             )
+    use_inputs(log.directory, manifest)
     try:
         scenario = Scenario.model_validate(manifest.scenario)
     except ValidationError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import io
 import signal
 import sqlite3
@@ -21,7 +22,7 @@ from agentsoc.engine.calls import Caller, Flight
 from agentsoc.engine.columns import ColumnRun, can_vectorise
 from agentsoc.engine.loop import Engine, Side
 from agentsoc.engine.pool import LocalPool, Pool
-from agentsoc.errors import AgentsocError, InputError, InterruptedRunError, RunFailedError
+from agentsoc.errors import AgentsocError, InputError, InterruptedRunError, LogDamagedError, RunFailedError
 from agentsoc.log.files import RunLock, write_whole
 from agentsoc.log.journal import Attempt, Journal, Key, journal_digest, read_journal
 from agentsoc.log.manifest import (
@@ -34,8 +35,9 @@ from agentsoc.log.manifest import (
     machine,
     versions,
 )
-from agentsoc.log.read import EVENTS, JOURNAL, TASKS, RunLog
+from agentsoc.log.read import EVENTS, INPUTS, JOURNAL, TASKS, RunLog
 from agentsoc.log.segments import SegmentWriter
+from agentsoc.scenario.files import BASE_DIR, resolve
 from agentsoc.scenario.model import Scenario
 from agentsoc.society.board import Board
 from agentsoc.society.build import Society, build_society
@@ -206,7 +208,12 @@ async def _execute(plan: Plan, journal: Journal | None) -> Result:
     boards: dict[int, Board] = {}
     writer = SegmentWriter((plan.directory or Path()) / EVENTS, keep=plan.directory is not None)
     manifest = _manifest(plan, tasks_hash)
+    inputs = input_files(scenario)
+    manifest.inputs = {name: hashlib.sha256(content).hexdigest() for name, content in inputs}
     if plan.directory is not None:
+        for name, content in inputs:
+            (plan.directory / INPUTS / name).parent.mkdir(parents=True, exist_ok=True)
+            write_whole(plan.directory / INPUTS / name, content)
         write_whole(plan.directory / TASKS, _parquet(table))
         manifest.save(plan.directory)
     plan.progress.n_tasks = scenario.tasks.count
@@ -349,6 +356,31 @@ async def _columns(columns: ColumnRun, engine: Engine, pool: Pool, writer: Segme
     return totals
 
 
+def input_files(scenario: Scenario) -> list[tuple[str, bytes]]:
+    """Return the files that the scenario names, with their content: a run keeps copies of what it was made from."""
+    parts = (scenario.tasks, scenario.topology, scenario.protocol)
+    names = dict.fromkeys(name for part in parts for name in part.files())
+    return [(name, resolve(name).read_bytes()) for name in names]
+
+
+def use_inputs(directory: Path, manifest: Manifest) -> None:
+    """Let the scenario of a stored run find its own copies of the files that it names.
+
+    Raises:
+        LogDamagedError: a copy is missing or not what it was.
+    """
+    for name, digest in manifest.inputs.items():
+        path = directory / INPUTS / name
+        try:
+            found = hashlib.sha256(path.read_bytes()).hexdigest()
+        except OSError as error:
+            raise LogDamagedError(f"a file of the scenario cannot be read: {error.strerror}", str(path)) from None
+        if found != digest:
+            raise LogDamagedError("a file of the scenario is not what it was", str(path))
+    if manifest.inputs:
+        BASE_DIR.set(directory / INPUTS)
+
+
 def make_pool(scenario: Scenario, boards: dict[int, Board], plan: Plan) -> Pool:
     """Return the hosts that the scenario's engine block asks for."""
     engine = scenario.engine
@@ -359,10 +391,18 @@ def make_pool(scenario: Scenario, boards: dict[int, Board], plan: Plan) -> Pool:
                 "engine.hosts",
                 "add --address local to start one here, or --address HOST:PORT to join a cluster",
             )
-        return LocalPool(scenario, boards, live=plan.live)
+        local = LocalPool(scenario, boards, live=plan.live)
+        local.host.notices = plan.progress.notices
+        return local
     from agentsoc.engine.ray_host import RayPool
 
-    return RayPool(scenario, boards, code_paths=plan.code_paths, notices=plan.progress.notices)
+    return RayPool(
+        scenario,
+        boards,
+        code_paths=plan.code_paths,
+        inputs=input_files(scenario),
+        notices=plan.progress.notices,
+    )
 
 
 def task_table(scenario: Scenario) -> tuple[str, pa.Table]:

@@ -111,6 +111,8 @@ class Manifest(BaseModel):
     """SHA-256 of the questions and reference answers."""
     code: dict[str, str] = {}
     """Loose code files that the run was allowed to use: name -> SHA-256."""
+    inputs: dict[str, str] = {}
+    """Files that the scenario names, copied into the run: name -> SHA-256."""
     models: list[dict[str, Any]] = []
     """Identity of each group's model."""
     versions: dict[str, str] = {}

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 EVENTS: Final = "events"
 JOURNAL: Final = "journal.sqlite"
 TASKS: Final = "tasks.parquet"
+INPUTS: Final = "inputs"
 
 
 class RunLog:

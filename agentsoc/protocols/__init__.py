@@ -1,0 +1,1 @@
+"""Protocols: the rules of a round, one file each."""

@@ -156,7 +156,7 @@ class Scenario(Part):
     protocol: Protocol
     """The rules of a round: who acts, what they see, when it is over."""
     attention: Attention = Attention()
-    """Which of the visible claims an agent is shown."""
+    """Whether agents are shown everything that they may see, or a selection."""
     budget: Budget | None = None
     """None for no limit."""
     calls: Calls = Calls()

@@ -42,6 +42,11 @@ class Part(BaseModel):
     slot: ClassVar[str] = ""
     """Entry-point group of the slot that this part fills; set by the base class of each category."""
 
+    def files(self) -> tuple[str, ...]:
+        """Return the files that the part reads, by their names in the scenario; the run keeps copies of them."""
+        name = getattr(self, "file", None)
+        return (name,) if isinstance(name, str) and name else ()
+
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         schema = handler(source)
@@ -174,8 +179,10 @@ class Slot(Generic[P]):
         shapes: list[JsonSchemaValue] = []
         bare: list[str] = []
         for kind, cls in sorted(self.kinds().items()):
+            shape = handler(cls.__pydantic_core_schema__)
             # A mapping must say its kind although the class has a default for it.
-            shapes.append({"allOf": [handler(cls.__pydantic_core_schema__)], "required": ["kind"]})
+            required = {"required": ["kind", *shape.get("required", ())]}
+            shapes.append({"allOf": [shape], **required} if "$ref" in shape else {**shape, **required})
             if not any(field.is_required() for field in cls.model_fields.values()):
                 bare.append(kind)
         return {"anyOf": [{"type": "string", "enum": bare}, *shapes], "title": self.noun}

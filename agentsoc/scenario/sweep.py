@@ -280,11 +280,11 @@ def _short_names(names: Sequence[str]) -> dict[str, str]:
 
 
 def _named(draft: Draft, suffix: str, number: int) -> Draft:
-    """Return a run's draft with a name of its own: the scenario's, and the suffix or, when that is long, a number."""
+    """Return a run's draft with a name of its own: the scenario's, and the suffix or, where that is long, a number."""
     name = draft.data.get("name")
     if not suffix or not isinstance(name, str):
         return draft
-    if len(suffix) > NAME_LENGTH - 16:
+    if len(name) + len(suffix) > NAME_LENGTH:
         suffix = f"--{number:05d}"
     place = Document(draft.place(("name",)), None, Spot(1, 1), lines=False)
     return draft.having(Setting(("name",), name[: NAME_LENGTH - len(suffix)] + suffix, place))

@@ -1,0 +1,1 @@
+"""Societies: topologies, agents, turns and the board."""

@@ -1,4 +1,4 @@
-"""The board of one episode: the fold of its committed events. Everything that agents and protocols see comes from it."""
+"""The board of one episode: the fold of its committed events, and all that agents and protocols get to see."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From a scenario to a society: agents with their settings, wired by the topology. Pure: equal scenarios, equal societies."""
+"""From a scenario to a society: agents with their settings, wired by the topology. A pure function."""
 
 from __future__ import annotations
 

@@ -15,17 +15,23 @@ seeds each with 256 bits from the project's own streams.
 
 from __future__ import annotations
 
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Any, Final, TypeVar, cast
 
 import numba
 import numpy as np
 from numpy.typing import NDArray
 
-LANES: Final = 64
+LANES: Final = 32
 """Words worked on at once; a block is 64 x LANES replicas."""
 
 Words = NDArray[np.uint64]
-_compile: Any = numba.njit(nogil=True)
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def _compile(function: Function) -> Function:
+    """Return the function compiled by numba on its first call, under the type it was written with."""
+    return cast(Function, numba.njit(nogil=True)(function))
 
 
 @_compile
@@ -156,5 +162,5 @@ def right_roots(
                         vote[v] = (shut[v] & head[v]) | (~shut[v] & mine[planes, v])
                 level += 1
         for v in range(lanes):
-            right += np.int64(_ones(vote[v]))
+            right += int(_ones(vote[v]))
     return right

@@ -6,8 +6,8 @@ to that paper by second-hand notes and re-derived; [D] derived here to fill a ga
 equivalent; [X] an extension of ours that the paper does not claim. Only [P] and [P2] may be cited as the paper's.
 
 In short: a majority of b votes multiplies a weak signal by A_b, a lossy channel by gamma, and shared errors take the
-share rho out of the majority's gain, so a level multiplies by alpha = gamma (rho + (1 - rho) A_b). Above alpha = 1 a tree
-of N leaves grows the signal like N^s, s = log_b alpha, up to a limit mu*. It pays against one agent of signal ~
+share rho out of the majority's gain, so a level multiplies by alpha = gamma (rho + (1 - rho) A_b). Above alpha = 1 a
+tree of N leaves grows the signal like N^s, s = log_b alpha, up to a limit mu*. It pays against one agent of signal ~
 tokens^beta when s > beta, for budgets between a threshold and a catch-up budget.
 """
 

@@ -1,0 +1,25 @@
+"""Tails of distributions: power laws, their competitors, and tests that hold for dependent values.
+
+`fit_tail` runs the whole examination; the modules below it can be used alone.
+"""
+
+from analysis.tails.bootstrap import cluster_interval, goodness_of_fit
+from analysis.tails.fit import TailFit, fit_tail
+from analysis.tails.histogram import Histogram, histogram
+from analysis.tails.powerlaw import PowerLaw, fit_at, select_xmin, xmin_curve
+from analysis.tails.verdict import Design, Verdict
+
+__all__ = [
+    "Design",
+    "Histogram",
+    "PowerLaw",
+    "TailFit",
+    "Verdict",
+    "cluster_interval",
+    "fit_at",
+    "fit_tail",
+    "goodness_of_fit",
+    "histogram",
+    "select_xmin",
+    "xmin_curve",
+]

@@ -146,7 +146,24 @@ def test_quotes_make_a_text_of_any_word(word):
 
 def test_what_pyyaml_would_read_differently_is_refused_or_a_text():
     """Every plain word that YAML 1.1 does not take for a text, and a 1.2 reader does, is refused."""
-    words = ["yes", "no", "on", "off", "012", "0b1", "1_0", "1:20", "2024-01-01", "=", "<<", "0o7", "1e3", "y", "N", "~"]
+    words = [
+        "yes",
+        "no",
+        "on",
+        "off",
+        "012",
+        "0b1",
+        "1_0",
+        "1:20",
+        "2024-01-01",
+        "=",
+        "<<",
+        "0o7",
+        "1e3",
+        "y",
+        "N",
+        "~",
+    ]
     for word in words:
         theirs = yaml.safe_load(f"[{word}]")[0] if word not in ("=", "<<") else word
         ours = read_plain(word)
@@ -208,7 +225,7 @@ def test_all_faults_are_told_at_once_in_the_order_of_the_file():
         'f:2:7: seed must be a whole number, found the text "seven"',
         "f:5:10: agents.count must be at least 1, found 0",
         'f:6:3: there is no key "cuont" in agents',
-        "f:12:32: engine.concurrency: 010 is octal to some YAML readers and not to others",
+        "f:12:33: engine.concurrency: 010 is octal to some YAML readers and not to others",
         'f:13:1: the key "seed" stands twice, first in line 2',
         'f:14:1: there is no key "sed"',
     ]
@@ -281,7 +298,9 @@ def test_a_value_can_be_set_from_outside(override, read):
 
 
 def test_later_settings_win_and_are_applied_in_their_order():
-    scenario = parse_scenario(GOOD, overrides=["topology.kind=ring", "topology={kind: tree, fan_in: 3}", "seed=1", "seed=2"])
+    scenario = parse_scenario(
+        GOOD, overrides=["topology.kind=ring", "topology={kind: tree, fan_in: 3}", "seed=1", "seed=2"]
+    )
     assert (scenario.topology.kind, scenario.seed) == ("tree", 2)
     assert parse_scenario(GOOD, overrides=["topology=ring", "topology.neighbours=2"]).topology.neighbours == 2
 
@@ -354,7 +373,9 @@ def test_both_scanners_of_pyyaml_give_the_same_data_and_places(loader):
 
 
 @pytest.mark.parametrize("loader", LOADERS)
-@pytest.mark.parametrize("name", ["deep-nesting", "alias-bomb", "python-tag", "two-documents", "tab-indent", "bad-escape"])
+@pytest.mark.parametrize(
+    "name", ["deep-nesting", "alias-bomb", "python-tag", "two-documents", "tab-indent", "bad-escape"]
+)
 def test_both_scanners_refuse_the_same_files(name, loader):
     text = (CORPUS / f"{name}.yaml").read_text()
     try:

@@ -1,0 +1,95 @@
+"""What is said of a run when it has ended: result with its interval, tokens, events, digest, and how to go on."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from agentsoc.cli.terminal import command, line
+
+if TYPE_CHECKING:
+    from agentsoc.log.manifest import Manifest, Totals
+
+Z95 = 1.959963984540054
+"""Quantile of the normal distribution for two-sided 95 %."""
+
+
+def wilson(mean: float, n: int) -> tuple[float, float]:
+    """Return Wilson's 95 % interval of a mean over `n` independent tasks.
+
+    For scores that are 0 or 1 it is the usual interval of a proportion. For other scores in [0, 1] it errs on the wide
+    side, because their variance is at most mean (1 - mean). Wilson, J. Am. Stat. Assoc. 22 (1927).
+    """
+    if n < 1:
+        return 0.0, 1.0
+    z2 = Z95 * Z95
+    middle = (mean + z2 / (2 * n)) / (1 + z2 / n)
+    half = Z95 / (1 + z2 / n) * math.sqrt(max(mean * (1 - mean), 0.0) / n + z2 / (4 * n * n))
+    return max(middle - half, 0.0), min(middle + half, 1.0)
+
+
+def ran_out(totals: Totals) -> bool:
+    """Return whether the budget ended at least one episode: exit code 3."""
+    return totals.stops.get("budget_exhausted", 0) > 0
+
+
+def score_text(totals: Totals) -> str:
+    """Return the score with its interval and number of tasks."""
+    if totals.score is None or not totals.episodes:
+        return "none: no episode has ended"
+    low, high = wilson(totals.score, totals.episodes)
+    tasks = "1 task" if totals.episodes == 1 else f"{totals.episodes:,} tasks"
+    text = f"{totals.score:.3f}, 95 % between {low:.3f} and {high:.3f} (Wilson, {tasks})"
+    silent = totals.episodes - totals.answered
+    return text + (f"; {silent:,} without an answer" if silent else "")
+
+
+def tokens_text(totals: Totals) -> str:
+    """Return the tokens by kind, beside the budget."""
+    used = totals.tokens_in + totals.tokens_out + totals.tokens_lost
+    text = f"{used:,}: {totals.tokens_in:,} input ({totals.tokens_cached:,} cached), {totals.tokens_out:,} output"
+    text += f", {totals.tokens_lost:,} lost"
+    if totals.budget is not None:
+        text += f"; budget {totals.budget:,}, {max(totals.budget - used, 0):,} unspent"
+    if totals.tokens_overrun:
+        text += f"; the provider overran its limits by {totals.tokens_overrun:,}"
+    return text
+
+
+def manifest_lines(manifest: Manifest) -> list[str]:
+    """Return the facts about a run, one line each; reads nothing but the manifest."""
+    totals = manifest.totals
+    kinds = ", ".join(f"{count:,} {kind}" for kind, count in sorted(totals.events_by_kind.items(), key=lambda k: -k[1]))
+    stops = ", ".join(f"{count:,} {stop}" for stop, count in sorted(totals.stops.items(), key=lambda k: -k[1]))
+    calls = f"{totals.calls:,} calls, {totals.calls_failed:,} failed, {totals.calls_lost:,} lost"
+    facts = [
+        ("run", f"{manifest.name}, seed {manifest.seed}, {manifest.status}"),
+        ("score", score_text(totals)),
+        ("tokens", tokens_text(totals)),
+        ("calls", f"{calls}; {totals.rounds:,} rounds, {totals.turns:,} turns"),
+        ("events", f"{totals.events:,}" + (f": {kinds}" if kinds else "")),
+        ("stops", stops or "no episode has ended"),
+        ("digest", manifest.digest or "none: the run is not finished"),
+    ]
+    if manifest.fork is not None:
+        fork = manifest.fork
+        facts.append(("fork", f"of {fork.run} at task {fork.task}, round {fork.round}"))
+    if manifest.error:
+        facts.append(("error", line(manifest.error, 400)))
+    reasons = manifest.not_reproducible
+    facts.append(("", "running again gives the same" if not reasons else "running again may give otherwise:"))
+    lines = [f"{name:<8}{line(text)}".rstrip() for name, text in facts]
+    return lines + [f"{'':<8}- {line(reason)}" for reason in reasons]
+
+
+def next_lines(manifest: Manifest, directory: Path, code: Sequence[Path] = ()) -> list[str]:
+    """Return the commands to go on with."""
+    allowed = [word for path in code for word in ("--allow-code", path)]
+    goes_on = [command("show", directory, "--task", 0)]
+    if manifest.status == "finished":
+        goes_on.append(command("replay", directory, *allowed))
+    else:
+        goes_on.append(command("resume", directory, *allowed))
+    return [f"{'next:' if not at else '':<8}{words}" for at, words in enumerate(goes_on)]

@@ -1,0 +1,225 @@
+"""Resampling: how far a true power law would stray (goodness of fit), and how far the exponent does (cluster bootstrap).
+
+The goodness-of-fit test is the semiparametric bootstrap of Clauset, Shalizi & Newman (SIAM Rev. 51, 2009, sect. 4):
+values below xmin are drawn from the sample, those above from the fitted law, and xmin is chosen anew in every replicate.
+The interval of the exponent resamples whole clusters (executions), because values of one execution depend on each other.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from agentsoc.errors import InputError
+from agentsoc.streams import stream
+from analysis.jit import compiled
+from analysis.tails.histogram import Histogram, histogram
+from analysis.tails.kernels import zeta_sums
+from analysis.tails.powerlaw import MIN_DISTINCT, MIN_TAIL, PowerLaw, fit_at, select_xmin, survival
+
+I64 = NDArray[np.int64]
+F64 = NDArray[np.float64]
+
+SCREENING, CLAIM = 100, 1000
+"""Replicates for a first look and for a statement."""
+_TABLE: Final = 2048
+
+
+@dataclass(frozen=True)
+class GoodnessOfFit:
+    """Share of samples from the fitted law that fit it worse than the data do."""
+
+    p: float
+    """(1 + replicates at least as far as the data) / (1 + replicates): small p speaks against the power law."""
+    replicates: int
+    distance: float
+    """KS distance of the data."""
+
+    @property
+    def error(self) -> float:
+        """Standard error of p from the finite number of replicates."""
+        return math.sqrt(self.p * (1.0 - self.p) / self.replicates)
+
+    def summary(self) -> str:
+        """Return one line: p with its error."""
+        return f"goodness of fit p = {self.p:.3f} +- {self.error:.3f} ({self.replicates} replicates)"
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A bootstrap interval of the exponent."""
+
+    low: float
+    high: float
+    se: float
+    level: float
+    clusters: int
+    replicates: int
+    failed: int
+    """Replicates in which no threshold left enough values."""
+    refit_xmin: bool
+
+    def summary(self) -> str:
+        """Return one line: interval and what was resampled."""
+        return f"{self.level:.0%} interval [{self.low:.4g}, {self.high:.4g}] over {self.clusters} clusters"
+
+
+def goodness_of_fit(
+    sample: Histogram,
+    fit: PowerLaw,
+    *,
+    replicates: int = SCREENING,
+    seed: int = 0,
+    refit_xmin: bool = True,
+    min_tail: int = MIN_TAIL,
+    min_distinct: int = MIN_DISTINCT,
+) -> GoodnessOfFit:
+    """Return the semiparametric bootstrap p value of `fit` on `sample`.
+
+    Args:
+        sample: the whole sample, values below xmin included.
+        fit: the power law fitted to it.
+        replicates: synthetic samples; `SCREENING` for a first look, `CLAIM` for a statement.
+        seed: seed of the draws.
+        refit_xmin: choose xmin anew in each replicate, as was done for the data; False if xmin was given.
+        min_tail: see `select_xmin`; must be what the fit used.
+        min_distinct: see `select_xmin`.
+    """
+    if replicates < 1:
+        raise InputError(f"{replicates} replicates", "", f"take at least {SCREENING}")
+    draw = _Replica(sample, fit)
+    farther = 0
+    for k in range(replicates):
+        copy = draw(stream(seed, "goodness-of-fit", k))
+        found = select_xmin(copy, min_tail=min_tail, min_distinct=min_distinct) if refit_xmin else None
+        if found is None:
+            if copy.values[-1] < fit.xmin:
+                continue
+            found = fit_at(copy, fit.xmin)
+        farther += found.ks >= fit.ks
+    return GoodnessOfFit((1 + farther) / (1 + replicates), replicates, fit.ks)
+
+
+class _Replica:
+    """Draws synthetic samples as histograms: as counts where values are common, one by one far out."""
+
+    def __init__(self, sample: Histogram, fit: PowerLaw) -> None:
+        start = int(np.searchsorted(sample.values, fit.xmin))
+        self.fit, self.n = fit, sample.n
+        self.body, self.body_counts = sample.values[:start], sample.counts[:start]
+        self.share = fit.n_tail / sample.n
+        self.discrete = sample.discrete
+        if self.discrete:
+            self.near = fit.xmin + np.arange(_TABLE, dtype=np.float64)
+            over = np.log(self.near / fit.xmin)
+            self.masses = np.exp(-fit.alpha * over) / zeta_sums(fit.alpha, fit.xmin)[0]
+            self.beyond = float(survival(fit, np.array([fit.xmin + _TABLE]), discrete=True)[0])
+            whole = self.masses.sum() + self.beyond
+            self.masses, self.beyond = self.masses / whole, self.beyond / whole
+
+    def __call__(self, rng: np.random.Generator) -> Histogram:
+        """Return one synthetic sample of the size of the data."""
+        n_tail = int(rng.binomial(self.n, self.share))
+        body = np.zeros(0, np.int64)
+        if len(self.body):
+            body = rng.multinomial(self.n - n_tail, self.body_counts / self.body_counts.sum())
+        else:
+            n_tail = self.n
+        values, counts = self._tail(rng, n_tail)
+        kept = body > 0
+        return Histogram(
+            np.concatenate([self.body[kept], values]), np.concatenate([body[kept], counts]).astype(np.int64), self.discrete
+        )
+
+    def _tail(self, rng: np.random.Generator, n: int) -> tuple[F64, I64]:
+        """Return distinct values and counts of `n` draws from the law."""
+        fit = self.fit
+        if not self.discrete:
+            return np.unique(fit.xmin * (1.0 - rng.random(n)) ** (-1.0 / (fit.alpha - 1.0)), return_counts=True)
+        drawn = rng.multinomial(n, np.append(self.masses, self.beyond))
+        level = (1.0 - rng.random(int(drawn[-1]))) * self.beyond
+        far, far_counts = np.unique(_invert(level, fit.alpha, fit.xmin, fit.xmin + _TABLE), return_counts=True)
+        kept = drawn[:-1] > 0
+        return np.concatenate([self.near[kept], far]), np.concatenate([drawn[:-1][kept], far_counts])
+
+
+@compiled
+def _invert(level: F64, a: float, q: float, least: float) -> F64:
+    """Return for each level v the largest whole x >= least with P(X >= x) >= v; exact up to 2^50, then relative to it."""
+    out = np.empty(len(level))
+    whole = zeta_sums(a, q)[0]
+    for i in range(len(level)):
+        v = level[i]
+        low, high = least, 2.0 * least
+        while math.exp(-a * math.log(high / q)) * zeta_sums(a, high)[0] / whole >= v and high < 1e300:
+            low, high = high, 2.0 * high
+        while high - low > max(1.0, low * 2.0**-50):
+            middle = math.floor(0.5 * (low + high))
+            if math.exp(-a * math.log(middle / q)) * zeta_sums(a, middle)[0] / whole >= v:
+                low = middle
+            else:
+                high = middle
+        out[i] = low
+    return out
+
+
+def cluster_interval(
+    values: ArrayLike,
+    clusters: ArrayLike,
+    fit: PowerLaw,
+    *,
+    discrete: bool = True,
+    replicates: int = 200,
+    level: float = 0.95,
+    seed: int = 0,
+    refit_xmin: bool = True,
+    min_tail: int = MIN_TAIL,
+    min_distinct: int = MIN_DISTINCT,
+) -> Interval:
+    """Return the percentile interval of the exponent when whole clusters are resampled with replacement.
+
+    Args:
+        values: the sample, shape (n,).
+        clusters: a label for each value, shape (n,): its execution, or its design cell.
+        fit: the fit of the whole sample.
+        discrete: whether the sample is.
+        replicates: bootstrap samples.
+        level: coverage aimed at.
+        seed: seed of the draws.
+        refit_xmin: choose xmin anew in each replicate; False keeps fit.xmin, so that its choice adds no spread.
+        min_tail: see `select_xmin`.
+        min_distinct: see `select_xmin`.
+    """
+    array = np.asarray(values, dtype=np.float64)
+    _, cluster = np.unique(np.asarray(clusters), return_inverse=True)
+    if array.shape != cluster.shape:
+        raise InputError(f"{len(array)} values but {len(cluster)} cluster labels", "", "give every value its cluster")
+    n_clusters = int(cluster.max()) + 1
+    sample = histogram(array, discrete=discrete)
+    pair = cluster * len(sample.values) + np.searchsorted(sample.values, array)
+    pairs, counts = np.unique(pair, return_counts=True)
+    owner, position = pairs // len(sample.values), pairs % len(sample.values)
+    alphas, failed = [], 0
+    for k in range(replicates):
+        rng = stream(seed, "cluster-bootstrap", k)
+        weight = np.bincount(rng.integers(n_clusters, size=n_clusters), minlength=n_clusters)
+        drawn = np.bincount(position, weights=weight[owner] * counts, minlength=len(sample.values)).astype(np.int64)
+        kept = drawn > 0
+        copy = Histogram(sample.values[kept], drawn[kept], discrete)
+        found = None
+        if refit_xmin:
+            found = select_xmin(copy, min_tail=min_tail, min_distinct=min_distinct)
+        elif copy.values[-1] > fit.xmin:
+            found = fit_at(copy, fit.xmin)
+        if found is None:
+            failed += 1
+        else:
+            alphas.append(found.alpha)
+    if not alphas:
+        return Interval(math.nan, math.nan, math.nan, level, n_clusters, replicates, failed, refit_xmin)
+    low, high = np.quantile(alphas, [0.5 - level / 2, 0.5 + level / 2])
+    return Interval(float(low), float(high), float(np.std(alphas)), level, n_clusters, replicates, failed, refit_xmin)

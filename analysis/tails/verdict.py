@@ -1,0 +1,139 @@
+"""From tests to one careful word, with its reasons. The word is never stronger than the weakest test behind it.
+
+Words, in the order in which they are tried: ``no fit`` (too few values), ``deterministic`` (repeated executions of a
+design give the same values, so the sample holds no chance to speak of), ``design bounded`` (the largest value is the
+largest that the design allows, so the end of the tail is the design's), ``degenerate`` (the tail is too short or the
+exponent at its bound), ``truncated`` (a cut-off wins and lies inside the data), ``power law`` (goodness of fit > 0.1 and
+no competitor wins), ``heavy tailed`` (the power law beats the exponential), ``light tailed`` (it loses to it) and
+``undecided``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from analysis.tails.alternatives import TailModel
+from analysis.tails.bootstrap import GoodnessOfFit
+from analysis.tails.compare import Comparison
+from analysis.tails.histogram import Histogram
+from analysis.tails.powerlaw import PowerLaw
+
+Word = Literal[
+    "no fit",
+    "deterministic",
+    "design bounded",
+    "degenerate",
+    "truncated",
+    "power law",
+    "heavy tailed",
+    "light tailed",
+    "undecided",
+]
+
+GOOD_FIT: Final = 0.1
+LEVEL: Final = 0.05
+REPLICATED: Final = 0.9
+FEW_DISTINCT: Final = 10
+SHORT_TAIL: Final = 10.0**0.5
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One word and why."""
+
+    word: Word
+    reasons: tuple[str, ...]
+
+    def summary(self) -> str:
+        """Return word and reasons in one line."""
+        return f"{self.word}: {'; '.join(self.reasons)}"
+
+
+@dataclass(frozen=True)
+class Design:
+    """What is known about how the sample came to be, beyond its values."""
+
+    max_is_cap: bool = False
+    """Whether the largest value is the largest that the design allows."""
+    capped: float = 0.0
+    """Share of executions whose largest value is their cap."""
+    replication: float | None = None
+    """Share of repeated executions that only repeat an earlier one of the same design; None without repeats."""
+
+
+def degeneracies(power: PowerLaw, tail: Histogram) -> tuple[str, ...]:
+    """Return why the fitted tail is no tail to speak of; empty if it is one."""
+    found = []
+    if power.at_bound:
+        found.append(f"the exponent is at its bound ({power.alpha:.4g})")
+    if power.n_distinct < FEW_DISTINCT:
+        found.append(f"the tail has {power.n_distinct} distinct values, fewer than {FEW_DISTINCT}")
+    if tail.values[-1] / power.xmin < SHORT_TAIL:
+        found.append(f"the tail spans a factor of {tail.values[-1] / power.xmin:.2f}, less than half a decade")
+    return tuple(found)
+
+
+def judge(
+    power: PowerLaw | None,
+    tail: Histogram | None,
+    models: Mapping[str, TailModel],
+    tests: Mapping[str, Comparison],
+    gof: GoodnessOfFit | None,
+    design: Design,
+) -> Verdict:
+    """Return the verdict on one sample.
+
+    Args:
+        power: the power law, None if there were too few values.
+        tail: the values at or above its xmin.
+        models: fitted competitors by name.
+        tests: by name of the competitor, the power law against it; ``tpl_vs_lognormal`` and ``tpl_vs_stretched`` for the
+            truncated law. Pass the cluster-robust ones where there are clusters.
+        gof: goodness of fit, None if it was not computed.
+        design: caps and repeats.
+    """
+    if power is None or tail is None:
+        return Verdict("no fit", ("too few values or too few distinct values for any threshold",))
+    if design.replication is not None and design.replication >= REPLICATED:
+        return Verdict("deterministic", (f"{design.replication:.0%} of the repeated executions repeat the same values",))
+    if design.max_is_cap:
+        share = f"{design.capped:.0%} of the executions reach their cap"
+        return Verdict("design bounded", ("the largest value is the largest that the design allows", share))
+    short = degeneracies(power, tail)
+    if short:
+        return Verdict("degenerate", short)
+    cut = _cut_off(tail, power, models, tests)
+    if cut:
+        return Verdict("truncated", cut)
+    winners = [name for name in models if name in tests and tests[name].prefers(name, LEVEL)]
+    reasons = [tests[name].summary() for name in winners]
+    if gof is not None:
+        reasons.append(gof.summary())
+        if gof.p > GOOD_FIT and not winners:
+            return Verdict("power law", (gof.summary(), "no competitor fits better"))
+    else:
+        reasons.append("goodness of fit not computed, so a power law is not claimed")
+    against = tests["exponential"]
+    if against.prefers("power_law", LEVEL):
+        return Verdict("heavy tailed", (against.summary(), *reasons))
+    if against.prefers("exponential", LEVEL):
+        return Verdict("light tailed", tuple(reasons))
+    return Verdict("undecided", (against.summary(), *reasons))
+
+
+def _cut_off(
+    tail: Histogram, power: PowerLaw, models: Mapping[str, TailModel], tests: Mapping[str, Comparison]
+) -> tuple[str, ...]:
+    """Return the reasons to call the tail truncated, or nothing."""
+    name = "truncated_power_law"
+    if name not in models or not tests[name].prefers(name, LEVEL):
+        return ()
+    rate = models[name].params["rate"]
+    if rate <= 0 or not power.xmin <= 1.0 / rate <= tail.values[-1]:
+        return ()
+    rivals = (("tpl_vs_lognormal", "lognormal"), ("tpl_vs_stretched", "stretched_exponential"))
+    if any(test in tests and tests[test].prefers(rival, LEVEL) for test, rival in rivals):
+        return ()
+    return (tests[name].summary(), f"the cut-off 1/rate = {1.0 / rate:.4g} lies inside the data")
