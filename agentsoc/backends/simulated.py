@@ -46,7 +46,7 @@ class Fidelity(Part):
         elif self.kind == "hyperbolic":
             value = m / (m + self.m0)
         elif self.kind == "hill":
-            value = m**self.h / (m**self.h + self.m0**self.h)
+            value = math.pow(m, self.h) / (math.pow(m, self.h) + math.pow(self.m0, self.h))
         elif self.kind == "capacity":
             value = math.sqrt(-math.expm1(-m / self.m0))
         else:
@@ -111,7 +111,7 @@ class Simulated(Model):
 
     def leaf_signal(self) -> float:
         """Return mu of the leaf law at `compute` tokens, clipped."""
-        return min(self.a * self.compute**self.beta, self.signal_max)
+        return min(self.a * math.pow(self.compute, self.beta), self.signal_max)
 
 
 class SimulatedBackend(PureBackend):

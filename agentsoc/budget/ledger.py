@@ -22,6 +22,8 @@ class Need(msgspec.Struct, frozen=True, gc=False):
     """Bound on the prompt of each call of the turn (tokens)."""
     tokens_out: int = 0
     """Output cap of each call (tokens)."""
+    whole: bool = False
+    """Whether the reply cannot be cut: such a turn gets its full output cap or is not taken."""
     again: int = 0
     """Bound on what a repeated attempt adds to a prompt (tokens)."""
 
@@ -93,7 +95,7 @@ class Ledger:
         if n_calls == 0:
             return 0, 0
         room = (self.free - sum(need.tokens_in)) // n_calls
-        if room < min(OUT_MIN, need.tokens_out):
+        if room < (need.tokens_out if need.whole else min(OUT_MIN, need.tokens_out)):
             return None
         cap = min(need.tokens_out, room)
         amount = sum(need.tokens_in) + n_calls * cap

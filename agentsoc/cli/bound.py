@@ -1,15 +1,15 @@
 """How much a run can cost at most, worked out before the first call; and the question that a paid provider deserves.
 
 One episode is rehearsed without any model: the protocol plans, everybody disagrees with everybody at full length,
-nobody stops early, and the prompts that this makes are counted at one token a byte, which no tokenizer exceeds.
+nobody stops early, and the prompts that this makes are counted.
 """
 
 from __future__ import annotations
 
 import ipaddress
 import sys
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
@@ -30,77 +30,91 @@ SHOWN_MAX: Final = 20_000
 """Claims shown in one episode up to which it is rehearsed (claims)."""
 TASKS_READ: Final = 200
 """Tasks among which the longest is looked for (tasks)."""
-FORM_BYTES: Final = 600
-"""Bound on the line that asks for the form of a reply (bytes)."""
 ANSWER_CHARS: Final = 400
 """Length to which a free answer is kept (characters)."""
-BYTES_PER_TOKEN: Final = 16
-"""Bytes of text that one token of a reply may stand for when it is read again."""
+CLAIM_BYTES: Final = 32
+"""What stands around a shown claim: its handle and its author (bytes)."""
+CITING_BYTES: Final = 200
+"""What a prompt says about shown claims besides (bytes)."""
+DRAFT_BYTES: Final = 16
+"""Bytes of text that one token of a draft may stand for when the next call reads it."""
 
 
 @dataclass(frozen=True)
 class Bound:
-    """The most that a run can take."""
+    """What a run can take."""
 
     calls: int
     """Model calls when each succeeds at once."""
     attempts: int
     """Model calls when each is repeated as often as the scenario allows."""
     tokens: int
-    """Input and output of all attempts, or the budget where that is less (tokens)."""
+    """Input and output of `calls` at four bytes a token, full message length and full output cap (tokens)."""
+    tokens_max: int
+    """Input and output of all attempts at one byte a token, or the budget where that is less (tokens)."""
 
     def text(self) -> str:
         """Return the bound in words."""
         if not self.calls:
             return "no model calls"
         repeats = f" ({self.attempts:,} with all repeats)" if self.attempts > self.calls else ""
-        return f"at most {self.calls:,} model calls{repeats} and {self.tokens:,} tokens"
+        return (
+            f"at most {self.calls:,} model calls{repeats}; about {self.tokens:,} tokens, "
+            f"in no case more than {self.tokens_max:,}"
+        )
 
 
 def bound(society: Society) -> Bound | None:
-    """Return the most that a run of `society` can take, or None when that takes too long to work out."""
+    """Return what a run of `society` can take, or None when that takes too long to work out."""
     scenario = society.scenario
     try:
-        calls, tokens = _most(society, _longest_task(scenario))
+        calls, tokens, tokens_max = _most(society, _longest_task(scenario))
     except _TooLongError:
         return None
     except Exception:  # a protocol of somebody else's that such replies upset: it must not stop a run from starting
         return None
-    n_tasks = scenario.tasks.count
-    tokens *= n_tasks
+    n = scenario.tasks.count
+    most = tokens_max * n
     if scenario.budget is not None:
-        tokens = min(tokens, scenario.budget.per_task(n_tasks) * n_tasks)
-    return Bound(calls * n_tasks, calls * n_tasks * scenario.calls.attempts, tokens)
+        most = min(most, scenario.budget.per_task(n) * n)
+    return Bound(calls * n, calls * n * scenario.calls.attempts, min(tokens * n, most), most)
 
 
 class _TooLongError(Exception):
     """The rehearsal has more turns or shows more claims than is worth waiting for."""
 
 
-def _most(society: Society, task: Task) -> tuple[int, int]:
-    """Return the calls and tokens of one episode of `task` in which nobody agrees."""
+def _most(society: Society, task: Task) -> tuple[int, int, int]:
+    """Return calls, tokens and the most tokens of one episode of `task` in which nobody agrees."""
+    from agentsoc.society.agent import CHARS_PER_TOKEN, REPAIR_TOKENS
     from agentsoc.society.board import Board
 
     scenario = society.scenario
-    repeats = scenario.calls.attempts - 1
+    message, repeats = scenario.message_tokens, scenario.calls.attempts - 1
+    answer = max(map(_bytes, task.options), default=4 * ANSWER_CHARS)
     board = Board(0, task)
-    n_turns = calls = tokens = shown = 0
+    n_turns = n_shown = calls = tokens = most = 0
     while turns := scenario.protocol.plan(society, board):
         n_turns += len(turns)
-        shown += sum(len(turn.sees) for turn in turns)
-        if n_turns > TURNS_MAX or shown > SHOWN_MAX:
+        n_shown += sum(len(turn.sees) for turn in turns)
+        if n_turns > TURNS_MAX or n_shown > SHOWN_MAX:
             raise _TooLongError
         for turn in turns:
             if not _asks_model(society, turn):
                 continue
-            prompt = _prompt_bytes(society, board, task, turn)
+            bare = _bare_prompt_bytes(society, board, task, turn)
+            claims = len(set(turn.sees)) + society.group(turn.agent).memory
+            # a character is at most four bytes, and a byte at most a token
+            prompt = bare + answer + claims * (4 * CHARS_PER_TOKEN * message + answer + CLAIM_BYTES)
+            prompt += CITING_BYTES if claims else 0
             cap = scenario.agents[society.group_index(turn.agent)].max_tokens
-            draft = cap * BYTES_PER_TOKEN
+            drafts = (turn.iterations - 1) * cap * DRAFT_BYTES
             calls += turn.iterations
-            tokens += turn.iterations * (prompt + cap) + (turn.iterations - 1) * draft
-            tokens += repeats * turn.iterations * (prompt + cap + draft + FORM_BYTES)
+            tokens += turn.iterations * (bare // 4 + claims * (message + 8) + cap)
+            most += turn.iterations * (prompt + cap) + drafts
+            most += repeats * (turn.iterations * (prompt + cap + REPAIR_TOKENS) + drafts)
         board.fold(_disagreement(society, board, turns))
-    return calls, tokens
+    return calls, tokens, most
 
 
 def _longest_task(scenario: Scenario) -> Task:
@@ -124,17 +138,18 @@ def _asks_model(society: Society, turn: Turn) -> bool:
     return not isinstance(backend, PureBackend)
 
 
-def _prompt_bytes(society: Society, board: Board, task: Task, turn: Turn) -> int:
-    """Return a bound on the prompt of a turn: every text at full length, every character at four bytes."""
-    from agentsoc.society.agent import CHARS_PER_TOKEN, system_prompt
+def _bare_prompt_bytes(society: Society, board: Board, task: Task, turn: Turn) -> int:
+    """Return the size of the prompt of a turn before any claim is shown in it."""
+    from agentsoc.backends.base import bytes_bound
+    from agentsoc.society.agent import build_request
+    from agentsoc.society.turns import View
 
-    answer = max(map(_bytes, task.options), default=4 * ANSWER_CHARS)
-    claim = 4 * CHARS_PER_TOKEN * society.scenario.message_tokens + answer + 32
-    texts = [system_prompt(society, turn.agent), task.question, turn.instruction, *task.options]
+    question = task.question
     if turn.subtask is not None:
-        texts.append(board.subtasks[turn.subtask].text)
-    fixed = sum(_bytes(text) + 8 for text in texts) + FORM_BYTES
-    return fixed + claim * (len(set(turn.sees)) + 1 + society.group(turn.agent).memory)
+        question += f"\nYour part: {board.subtasks[turn.subtask].text}"
+    own = board.position(turn.agent)
+    view = View(board.task, board.round, turn.agent, question, task.options, turn, own=own)
+    return bytes_bound(build_request(society, society.scenario.tasks, task, view, k=0, max_tokens=1))
 
 
 def _disagreement(society: Society, board: Board, turns: Sequence[Turn]) -> list[Event]:
@@ -212,8 +227,7 @@ def ask_before_paying(societies: Sequence[Society], yes: bool) -> None:
     walled = all(society.scenario.budget is not None for society in societies)
     runs = f"{len(societies)} runs" if len(societies) > 1 else "this run"
     if len(known) == len(bounds):
-        calls, attempts, tokens = (sum(getattr(b, name) for b in known) for name in ("calls", "attempts", "tokens"))
-        what = Bound(calls, attempts, tokens).text()
+        what = Bound(*(sum(getattr(b, field.name) for b in known) for field in fields(Bound))).text()
     else:
         what = "too large to work out how many model calls at most"
     note(f"{', '.join(models)} may charge for {runs}: {what}" + ("" if walled else "; there is no budget"))

@@ -86,7 +86,10 @@ def _fail(error: Exception, as_json: bool) -> int:
         code, text = 130, "interrupted"
     else:
         what = " ".join(str(error).split())[:500]
-        code, text = 1, f"{type(error).__name__}: {what}\n    this is a fault of agentsoc; see where: agentsoc --debug ..."
+        code, text = (
+            1,
+            f"{type(error).__name__}: {what}\n    this is a fault of agentsoc; see where: agentsoc --debug ...",
+        )
     if state.debug:
         note("".join(traceback.format_exception(error)).rstrip())
     note(f"error: {text}")

@@ -1,8 +1,8 @@
 """What verbs print: text made safe for any terminal, JSON, tables, and commands to go on with.
 
-Results go to stdout, everything else (progress, questions, errors) to stderr. Questions, answers, names and messages can
-hold what a model or a stranger wrote, so every line passes through `safe`: nothing in a log can move the cursor, set a
-title or hide text.
+Results go to stdout, everything else (progress, questions, errors) to stderr. Questions, answers, names and messages
+can hold what a model or a stranger wrote, so every line passes through `safe`: nothing in a log can move the cursor,
+set a title or hide text.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ import shlex
 import sys
 import unicodedata
 from collections.abc import Iterable, Sequence
-from typing import Any, TextIO
+from io import TextIOWrapper
+from typing import Any
 
 
 def safe(text: str) -> str:
@@ -55,8 +56,8 @@ def print_json(data: Any) -> None:
 def tolerate_any_encoding() -> None:
     """Let characters that the terminal's encoding lacks be printed as escapes instead of failing."""
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIO) or hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def table(rows: Iterable[Sequence[str]], *, right: frozenset[int] = frozenset(), indent: str = "") -> str:

@@ -122,9 +122,10 @@ def blurb(entry: importlib.metadata.EntryPoint) -> str:
 def _source(module: str) -> Path | None:
     """Return the source file of a module without importing it or its packages."""
     search: list[str] | None = None
+    origin: str | None = None
     for name in module.split("."):
         spec = importlib.machinery.PathFinder.find_spec(name, search)
         if spec is None:
             return None
-        search = list(spec.submodule_search_locations or ())
-    return Path(spec.origin) if spec.origin is not None and spec.origin.endswith(".py") else None
+        search, origin = list(spec.submodule_search_locations or ()), spec.origin
+    return Path(origin) if origin is not None and origin.endswith(".py") else None

@@ -395,8 +395,7 @@ class ColumnRun:
     def _score(self, tasks: NDArray[np.int64], answer: NDArray[np.int64]) -> NDArray[np.float64]:
         if self.score is None:
             return (answer == self.truth[tasks][:, None]).astype(np.float64)
-        score: NDArray[np.float64] = np.take_along_axis(self.score[tasks], np.maximum(answer, 0), axis=1)
-        return score
+        return np.asarray(np.take_along_axis(self.score[tasks], np.maximum(answer, 0), axis=1), dtype=np.float64)
 
     def _table(
         self,

@@ -263,7 +263,7 @@ class Host:
             return Need()
         if isinstance(backend, PureBackend):
             tokens_in, tokens_out = backend.cost(len(turn.sees), turn.by_rule, self.society.speaks(turn.agent))
-            return Need((tokens_in,), tokens_out) if tokens_in or tokens_out else Need()
+            return Need((tokens_in,), tokens_out, whole=True) if tokens_in or tokens_out else Need()
         if turn.by_rule:
             return Need()
         cap = group.max_tokens if limit is None else max(1, min(group.max_tokens, limit // 2))
@@ -276,7 +276,7 @@ class Host:
         later = first + cap + REPAIR_TOKENS
         if backend.window is not None:
             later = min(later, max(first, backend.window - cap))
-        return Need((first,) + (later,) * (turn.iterations - 1), cap, REPAIR_TOKENS)
+        return Need((first,) + (later,) * (turn.iterations - 1), cap, again=REPAIR_TOKENS)
 
     # Acting
 

@@ -269,8 +269,7 @@ async def _execute(plan: Plan, journal: Journal | None) -> Result:
 def _plain(error: BaseException) -> BaseException:
     """Return the one error that a task group wrapped; the first one that is ours when there are several."""
     while isinstance(error, BaseExceptionGroup):
-        ours = [e for e in error.exceptions if isinstance(e, AgentsocError)]
-        error = (ours or list(error.exceptions))[0]
+        error = next((e for e in error.exceptions if isinstance(e, AgentsocError)), error.exceptions[0])
     return error
 
 

@@ -265,7 +265,7 @@ def _label(value: Any) -> str:
     if isinstance(value, list):
         return _sanitised("-".join(_label(item) for item in value[:8])) or "v"
     if value is None or isinstance(value, bool):
-        return str(value).lower()
+        return "null" if value is None else str(value).lower()
     if isinstance(value, int | float) and value < 0:
         return "minus" + (_sanitised(str(-value)) or "v")
     return _sanitised(str(value)) or "v"

@@ -95,12 +95,21 @@ def organization_exponent(
         return np.asarray(np.log(alpha(b, gamma, rho, lock=lock, shape=shape)) / np.log(counts("b", b, 2)))
 
 
-def critical_gamma(b: ArrayLike, rho: ArrayLike, *, shape: Shape = "lock") -> FloatArray:
-    """Return gamma_c = 1 / (rho + (1 - rho) A_b), the fidelity at which alpha = 1; after-channel order [D].
+def critical_gamma(b: ArrayLike, rho: ArrayLike, *, lock: Lock = "after_channel", shape: Shape = "lock") -> FloatArray:
+    """Return gamma_c, the fidelity at which alpha = 1; at most 1.
 
-    gamma_c(3, 0) = 2/3, the classical threshold of noisy three-vote majorities. Other shapes: 1 / slope [X].
+    1 / (rho + (1 - rho) A_b) after the channel [D], so gamma_c(3, 0) = 2/3, the classical threshold of noisy three-vote
+    majorities; 1 / slope for the other shapes [X]; by bisection before the channel [X].
     """
-    return np.asarray(1 / correlated_majority_derivative(0.0, b, rho, shape=shape), dtype=np.float64)
+    if not is_before_channel(lock, shape):
+        return np.asarray(1 / correlated_majority_derivative(0.0, b, rho, shape=shape), dtype=np.float64)
+    b_, rho_ = np.broadcast_arrays(counts("b", b), fraction("rho", rho))
+    low, high = np.zeros(b_.shape), np.ones(b_.shape)
+    for _ in range(_BISECTIONS):
+        middle = (low + high) / 2
+        above = alpha(b_, middle, rho_, lock=lock) > 1
+        low, high = np.where(above, low, middle), np.where(above, middle, high)
+    return np.asarray((low + high) / 2, dtype=np.float64)
 
 
 def critical_rho(b: ArrayLike, gamma: ArrayLike, *, lock: Lock = "after_channel", shape: Shape = "lock") -> FloatArray:

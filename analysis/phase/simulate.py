@@ -135,7 +135,8 @@ def _compiled_tree(
     state = stream(seed, "phase", "kernel").integers(0, 1 << 64, (4, LANES), dtype=np.uint64)
     chances = ((1 + mu0) / 2, (1 - gamma) / 2, rho)
     always = sum(1 << i for i, p in enumerate(chances) if p >= 1)
-    right = right_roots(state, b, depth, blocks, *(binary_digits(p) for p in chances), always, before)
+    leaf, flip, locked = (binary_digits(p) for p in chances)
+    right = right_roots(state, b, depth, blocks, leaf, flip, locked, always, before)
     return VoteEstimate(2 * int(right) / (blocks * block) - 1, blocks * block)
 
 

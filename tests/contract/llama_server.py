@@ -11,6 +11,7 @@ from unittest.mock import patch
 import pytest
 
 from agentsoc.backends import modelfile
+from agentsoc.backends.llamacpp import settle
 
 KEY_VARIABLE = "AGENTSOC_TEST_SERVER_KEY"
 
@@ -31,6 +32,7 @@ def llama_server(context: int = 512) -> Iterator[tuple[str, str]]:
     params.verbosity = -1
     params.api_keys = [key]
     server = library.Server(params)
+    settle(server)
     with patch.dict(os.environ, {KEY_VARIABLE: key}):
         yield f"{server.listening_address}/v1", KEY_VARIABLE
     del server

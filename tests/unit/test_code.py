@@ -54,7 +54,7 @@ def _forget():
     code.forget_code()
 
 
-@pytest.fixture()
+@pytest.fixture
 def write(tmp_path):
     def _write(text: str | bytes, name: str = "mine.py"):
         path = tmp_path / name

@@ -49,7 +49,7 @@ class Toy(Part):
     share: float = 0.5
     on: bool = True
     words: tuple[str, ...] = ()
-    table: dict[str, int] = {}
+    table: dict[str, int] = Field(default={})
     either: int | Literal["task"] = 1
 
 

@@ -21,7 +21,7 @@ protocol: vote
 """
 
 
-@pytest.fixture()
+@pytest.fixture
 def load(tmp_path):
     """Return a function from a sweep block and command-line arguments to the runs."""
 

@@ -1,0 +1,120 @@
+"""`agentsoc check`: what a scenario would run, or whether a run directory is sound; nothing is started."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from agentsoc.cli import options
+from agentsoc.cli.terminal import line, print_json, say
+
+if TYPE_CHECKING:
+    from agentsoc.scenario.model import Scenario
+
+RUNS_BUILT: Final = 1_000
+"""Runs of a sweep that are built; the rest is checked as data only (runs)."""
+RUNS_SHOWN: Final = 20
+
+
+def check(
+    path: Annotated[Path, typer.Argument(help="A scenario file or a run directory.", show_default=False)],
+    set_: options.Overrides = None,
+    seed: Annotated[int | None, typer.Option(help="Takes the place of the scenario's seed.")] = None,
+    seeds: Annotated[int | None, typer.Option(min=1, help="Repeat with this many seeds, counted up.")] = None,
+    allow_code: options.AllowCode = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Check a scenario file, or every byte that counts in a run directory.
+
+    A scenario is loaded and its society built, not run: exit code 2 and the place of each fault, or a summary of what
+    would run. A run directory is compared with its digests: exit code 4 and the first thing that was altered.
+    """
+    if path.is_dir():
+        _check_log(path, as_json)
+    else:
+        _check_scenario(path, set_ or [], seed, seeds, allow_code or [], as_json)
+
+
+def _check_log(directory: Path, as_json: bool) -> None:
+    from agentsoc.log.read import RunLog
+
+    log = RunLog(directory)
+    log.check()
+    rows = sum(segment.rows for segment in log.segments)
+    attempts = sum(1 for _ in log.journal())
+    if as_json:
+        found = {"run_dir": str(directory), "sound": True, "status": log.manifest.status, "n_events": rows}
+        print_json({**found, "n_segments": len(log.segments), "n_attempts": attempts, "digest": log.manifest.digest})
+        return
+    say(
+        f"sound: {rows:,} events in {len(log.segments)} segments, {attempts:,} journaled attempts, "
+        f"{log.manifest.status}, digest {log.manifest.digest or 'not set yet'}"
+    )
+
+
+def _check_scenario(
+    path: Path, overrides: list[str], seed: int | None, seeds: int | None, allow_code: list[Path], as_json: bool
+) -> None:
+    from agentsoc.scenario.load import load_variants
+
+    variants = load_variants(path, overrides, seeds, seed=seed, allow_code=allow_code)
+    found = [_facts(variant.scenario, variant.labels) for variant in variants[:RUNS_BUILT]]
+    if as_json:
+        print_json({"n_runs": len(variants), "runs": found})
+        return
+    if len(variants) > 1:
+        say(f"{line(str(path))}: {len(variants):,} runs")
+        for facts in found[:RUNS_SHOWN]:
+            where = ", ".join(f"{axis} {label}" for axis, label in facts["labels"].items())
+            say(f"  {line(facts['name'])}: {line(where, 200)}; {facts['bound']}")
+        if len(variants) > RUNS_SHOWN:
+            say(f"  ... and {len(variants) - RUNS_SHOWN:,} more")
+        return
+    _print_facts(found[0])
+
+
+def _facts(scenario: Scenario, labels: dict[str, str]) -> dict[str, Any]:
+    """Build one run and return what is known of it beforehand."""
+    from agentsoc.cli.bound import bound
+    from agentsoc.cli.run import whole_budget
+    from agentsoc.society.build import build_society
+    from agentsoc.society.topologies import describe
+
+    society = build_society(scenario)
+    task = scenario.tasks.make(scenario.seed, 0)
+    most = bound(society)
+    description = describe(society.wiring)
+    return {
+        "name": scenario.name,
+        "seed": scenario.seed,
+        "labels": labels,
+        "tasks": {"kind": scenario.tasks.kind, "count": scenario.tasks.count, "first": task.question},
+        "agents": society.n,
+        "models": [f"{group.model.kind}" for group in scenario.agents],
+        "topology": asdict(description),
+        "topology_text": description.summary(),
+        "protocol": scenario.protocol.kind,
+        "budget": whole_budget(scenario),
+        "bound": "too large to work out how many model calls at most" if most is None else most.text(),
+        "calls": None if most is None else most.calls,
+        "calls_max": None if most is None else most.attempts,
+        "tokens": None if most is None else most.tokens,
+        "tokens_max": None if most is None else most.tokens_max,
+    }
+
+
+def _print_facts(facts: dict[str, Any]) -> None:
+    tasks, budget = facts["tasks"], facts["budget"]
+    rows = [
+        ("run", f"{facts['name']}, seed {facts['seed']}"),
+        ("tasks", f"{tasks['count']:,} of {tasks['kind']}"),
+        ("first", line(tasks["first"], 200)),
+        ("agents", f"{facts['agents']:,}, {', '.join(facts['models'])}; protocol {facts['protocol']}"),
+        *(("wired" if not at else "", text) for at, text in enumerate(facts["topology_text"].splitlines())),
+        ("budget", "none" if budget is None else f"{budget:,} tokens"),
+        ("cost", facts["bound"]),
+    ]
+    say("\n".join(f"{name:<8}{line(text)}" for name, text in rows))

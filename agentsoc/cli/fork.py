@@ -1,0 +1,91 @@
+"""`agentsoc fork`: a new run that shares the beginning of an old one and goes on with a changed scenario."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from agentsoc.cli import options
+from agentsoc.cli.live import Watch, style_for
+from agentsoc.cli.run import report, title, whole_budget
+from agentsoc.cli.summary import ran_out
+from agentsoc.errors import InputError, ScenarioError
+
+if TYPE_CHECKING:
+    from agentsoc.scenario.model import Scenario
+
+
+def fork(
+    directory: options.RunDirectory,
+    at: Annotated[str, typer.Option(metavar="TASK:ROUND", help="Where the new run parts from the old one.")],
+    set_: options.Overrides = None,
+    out: Annotated[Path | None, typer.Option(help="The new run directory; default runs/.")] = None,
+    hosts: options.Hosts = None,
+    address: options.Address = None,
+    concurrency: options.Concurrency = None,
+    allow_code: options.AllowCode = None,
+    as_json: options.AsJson = False,
+    quiet: options.Quiet = False,
+    yes: options.Yes = False,
+) -> None:
+    """Start a new run from round ROUND of task TASK of the run in DIR, with changes.
+
+    Everything before that place is taken from the old run, without model calls; from there on the changed scenario
+    acts. The old run is not touched, and the new one can be replayed and resumed on its own.
+    """
+    from agentsoc.cli.bound import ask_before_paying
+    from agentsoc.engine.resume import fork as fork_run
+    from agentsoc.engine.resume import stored_scenario
+    from agentsoc.engine.run import Progress, new_directory
+    from agentsoc.log.read import RunLog
+    from agentsoc.society.build import build_society
+
+    task, round_ = _place(at)
+    code = options.loaded(allow_code)
+    stored, _ = stored_scenario(RunLog(directory), allow_code or ())
+    changes = options.engine_changes(hosts, address, concurrency)
+    scenario = options.with_engine(_changed(stored, set_ or ()), changes)
+    society = build_society(scenario)
+    ask_before_paying([society], yes)
+    target = new_directory(scenario, out)
+    progress = Progress()
+    with Watch(progress, title(society, target), style=style_for(quiet), budget=whole_budget(scenario)):
+        finished = fork_run(
+            directory, task, round_, scenario, target, code=code, code_paths=allow_code or (), progress=progress
+        )
+    report(finished, allow_code or (), as_json)
+    raise typer.Exit(3 if ran_out(finished.manifest.totals) else 0)
+
+
+def _place(at: str) -> tuple[int, int]:
+    match = re.fullmatch(r"(\d{1,9}):(\d{1,9})", at)
+    if match is None:
+        raise InputError(f'"{at[:40]}" is no place in a run', "--at", "write TASK:ROUND, for example --at 3:1")
+    return int(match[1]), int(match[2])
+
+
+def _changed(stored: Scenario, overrides: Sequence[str]) -> Scenario:
+    """Return the stored scenario with values set from the command line."""
+    from pydantic import ValidationError
+
+    from agentsoc.errors import Problem
+    from agentsoc.scenario.draft import Draft, read_argument
+    from agentsoc.scenario.explain import problems_of
+    from agentsoc.scenario.model import Scenario
+    from agentsoc.scenario.strict import Document, Spot
+
+    data = stored.model_dump(mode="json")
+    draft = Draft(data, Document("manifest.json", data, Spot(1, 1), lines=False))
+    for argument in overrides:
+        settings = read_argument(argument)
+        if len(settings) > 1:
+            raise ScenarioError([Problem(f"--set {argument[:80]}", "a fork is one run", "give one value")])
+        draft = draft.having(settings[0])
+    try:
+        return Scenario.model_validate(draft.data)
+    except ValidationError as error:
+        raise ScenarioError(problems_of(error, draft)) from None

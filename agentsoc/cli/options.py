@@ -1,0 +1,74 @@
+"""Options that several verbs share, and what they mean to the library."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from agentsoc.errors import InputError, Problem, ScenarioError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from agentsoc.scenario.model import Scenario
+
+RunDirectory = Annotated[Path, typer.Argument(metavar="DIR", help="The run directory.", show_default=False)]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="PATH=VALUE", help="Set a value of the scenario, e.g. agents.count=8."),
+]
+AllowCode = Annotated[
+    list[Path] | None,
+    typer.Option("--allow-code", metavar="FILE", help="Import this Python file, whose parts the scenario may name."),
+]
+Hosts = Annotated[int | None, typer.Option(min=1, help="Hosts that the agents are spread over; more than 1 needs Ray.")]
+Address = Annotated[
+    str | None,
+    typer.Option(metavar="ADDR", help="Run on Ray: local starts it here, HOST:PORT joins a cluster."),
+]
+Concurrency = Annotated[int | None, typer.Option(min=1, help="Model calls in flight at once.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout, also for an error.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before a paid model is called.")]
+
+
+def engine_changes(hosts: int | None, address: str | None, concurrency: int | None) -> dict[str, Any]:
+    """Return the settings of the engine block that the command line gives."""
+    given = {"hosts": hosts, "address": address, "concurrency": concurrency}
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def with_engine(scenario: Scenario, changes: dict[str, Any]) -> Scenario:
+    """Return the scenario, carried out as the command line says.
+
+    Raises:
+        ScenarioError: a setting is out of its range.
+        InputError: several hosts without Ray.
+    """
+    from pydantic import ValidationError
+
+    from agentsoc.scenario.model import Engine
+
+    try:
+        engine = Engine.model_validate({**scenario.engine.model_dump(), **changes})
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        name = str(first["loc"][0])
+        raise ScenarioError([Problem(f"--{name} {changes.get(name)}", str(first["msg"]), "see --help")]) from None
+    if engine.hosts > 1 and engine.address is None:
+        raise InputError(
+            f"{engine.hosts} hosts need Ray",
+            "--hosts",
+            "add --address local to start it here, or --address HOST:PORT to join a cluster",
+        )
+    return scenario.model_copy(update={"engine": engine})
+
+
+def loaded(files: Sequence[Path] | None) -> dict[str, str]:
+    """Import the files of ``--allow-code`` and return their hashes by name, as the manifest records them."""
+    from agentsoc.scenario.code import load_code
+
+    found = [load_code(path) for path in files or ()]
+    return {code["file"]: code["sha256"] for code in found}

@@ -1,0 +1,46 @@
+"""`agentsoc resume`: finish a run that was interrupted, killed or failed."""
+
+from __future__ import annotations
+
+import typer
+
+from agentsoc.cli import options
+from agentsoc.cli.live import Watch, style_for
+from agentsoc.cli.run import report
+from agentsoc.cli.summary import ran_out
+from agentsoc.cli.terminal import note
+
+
+def resume(
+    directory: options.RunDirectory,
+    hosts: options.Hosts = None,
+    address: options.Address = None,
+    concurrency: options.Concurrency = None,
+    allow_code: options.AllowCode = None,
+    as_json: options.AsJson = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Finish the run in DIR; replies that it has are read from its journal, not bought again.
+
+    The result is what the undisturbed run would have given. A finished run is left as it is. Where it is carried out
+    (--hosts, --address, --concurrency) may change; no result depends on it.
+    """
+    from agentsoc.engine.resume import resume as resume_run
+    from agentsoc.engine.run import Progress
+    from agentsoc.log.manifest import load_manifest
+
+    manifest = load_manifest(directory)
+    if manifest.status == "finished":
+        note("this run is finished; nothing is left to do")
+    progress = Progress()
+    title = f"{directory}: {manifest.name}, seed {manifest.seed}, {manifest.status} before"
+    style = style_for(quiet or manifest.status == "finished")
+    with Watch(progress, title, style=style, budget=manifest.totals.budget):
+        finished = resume_run(
+            directory,
+            engine=options.engine_changes(hosts, address, concurrency),
+            allow_code=allow_code or (),
+            progress=progress,
+        )
+    report(finished, allow_code or (), as_json)
+    raise typer.Exit(3 if ran_out(finished.manifest.totals) else 0)

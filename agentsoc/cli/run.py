@@ -1,0 +1,154 @@
+"""`agentsoc run`: a scenario file becomes one run directory, or one for each run of its sweep."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from agentsoc.cli import options
+from agentsoc.cli.live import Style, Watch, style_for
+from agentsoc.cli.summary import manifest_lines, next_lines, ran_out
+from agentsoc.cli.terminal import line, note, print_json, say
+from agentsoc.errors import AgentsocError, InputError, InterruptedRunError
+
+if TYPE_CHECKING:
+    from agentsoc.engine.run import Run
+    from agentsoc.scenario.model import Scenario
+    from agentsoc.society.build import Society
+
+
+def run(
+    scenario: Annotated[Path, typer.Argument(help="The scenario file (YAML).", show_default=False)],
+    out: Annotated[
+        Path | None, typer.Option(help="The run directory, or for a sweep the directory of its runs; default runs/.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Takes the place of the scenario's seed.")] = None,
+    seeds: Annotated[int | None, typer.Option(min=1, help="Repeat with this many seeds, counted up.")] = None,
+    set_: options.Overrides = None,
+    hosts: options.Hosts = None,
+    address: options.Address = None,
+    concurrency: options.Concurrency = None,
+    allow_code: options.AllowCode = None,
+    as_json: options.AsJson = False,
+    quiet: options.Quiet = False,
+    yes: options.Yes = False,
+) -> None:
+    """Run SCENARIO and write its log; print the result and how to go on.
+
+    A sweep block, --set a.b=1,2,3 and --seeds N stand for several runs, which are made one after the other.
+
+    Ctrl-C ends the run in order (calls in flight may finish for a few seconds) and prints how to resume it; a second
+    Ctrl-C ends it at once. Nothing that was received is lost either way.
+
+    Before a paid model is called, the most that the run can cost is said and a confirmation asked for. Without a
+    terminal, a budget in the scenario is taken as consent; without a budget --yes is needed.
+
+    With --json, stdout holds one object: run_dir, digest, n_events, n_episodes, score, tokens, budget, stop and more;
+    for several runs {"runs": [...]}; after an error {"error", "kind", "exit_code"}.
+
+    Exit code 3 means: done, but the budget ended at least one episode.
+    """
+    from agentsoc.cli.bound import ask_before_paying
+    from agentsoc.scenario.load import load_scenarios
+    from agentsoc.society.build import build_society
+
+    code = options.loaded(allow_code)
+    changes = options.engine_changes(hosts, address, concurrency)
+    loaded = load_scenarios(scenario, set_ or (), seeds, seed=seed, allow_code=allow_code or ())
+    scenarios = [options.with_engine(one, changes) for one in loaded]
+    societies = [build_society(one) for one in scenarios]  # what cannot be built is found before anything is started
+    ask_before_paying(societies, yes)
+    many = len(scenarios) > 1
+    directories = _directories(scenarios, out) if many else [out]
+    runner = _Runner(code, allow_code or (), style_for(quiet))
+    if not many:
+        finished = runner.one(societies[0], directories[0])
+        report(finished, allow_code or (), as_json)
+        raise typer.Exit(3 if ran_out(finished.manifest.totals) else 0)
+    raise typer.Exit(_sweep(runner, societies, directories, as_json))
+
+
+def _directories(scenarios: Sequence[Scenario], out: Path | None) -> list[Path | None]:
+    """Return where the runs of a sweep go; checked together before the first one starts."""
+    if out is None:
+        return [None] * len(scenarios)
+    directories = [out / one.name for one in scenarios]
+    for directory in directories:
+        if directory.exists():
+            raise InputError(
+                "a run of this sweep is there already", str(directory), "name another directory with --out"
+            )
+    return list(directories)
+
+
+class _Runner:
+    """What the runs of one command have in common."""
+
+    def __init__(self, code: dict[str, str], code_paths: Sequence[Path], style: Style) -> None:
+        self.code, self.code_paths, self.style = code, code_paths, style
+
+    def one(self, society: Society, out: Path | None, prefix: str = "") -> Run:
+        """Make one run and return its log."""
+        from agentsoc.engine.run import Progress, new_directory
+        from agentsoc.engine.run import run as run_scenario
+
+        scenario = society.scenario
+        directory = new_directory(scenario, out)
+        progress = Progress()
+        with Watch(progress, prefix + title(society, directory), style=self.style, budget=whole_budget(scenario)):
+            return run_scenario(scenario, directory, code=self.code, code_paths=self.code_paths, progress=progress)
+
+
+def _sweep(runner: _Runner, societies: Sequence[Society], outs: Sequence[Path | None], as_json: bool) -> int:
+    """Make the runs one after the other; return the exit code of the whole."""
+    done: list[dict[str, Any]] = []
+    codes = []
+    for number, (society, out) in enumerate(zip(societies, outs, strict=True), 1):
+        name = society.scenario.name
+        try:
+            finished = runner.one(society, out, f"{number}/{len(societies)} ")
+        except AgentsocError as error:
+            note(f"error: {error}")
+            codes.append(error.exit_code)
+            done.append({"name": name, "error": str(error), "kind": type(error).__name__, "exit_code": codes[-1]})
+            if isinstance(error, InterruptedRunError):
+                break
+            continue
+        codes.append(3 if ran_out(finished.manifest.totals) else 0)
+        summary = finished.summary()
+        done.append(summary)
+        if not as_json:
+            score = "none" if summary["score"] is None else f"{summary['score']:.3f}"
+            say(f"{line(name)}  score {score}  {summary['tokens']:,} tokens  {line(summary['run_dir'])}")
+    if as_json:
+        print_json({"runs": done})
+    elif outs[0] is not None:
+        say(f"{len(codes)} of {len(societies)} runs; agentsoc ls {outs[0].parent} shows them")
+    # what says most about the whole comes first: an interrupt, a fault, a spent budget
+    return next((code for code in (130, 1, 4, 2, 3) if code in codes), 0)
+
+
+def title(society: Society, directory: Path) -> str:
+    """Return a run in one line."""
+    scenario = society.scenario
+    return (
+        f"{directory}: {scenario.tasks.count:,} tasks of {scenario.tasks.kind}, {society.n:,} agents, "
+        f"{scenario.topology.kind}, {scenario.protocol.kind}, seed {scenario.seed}"
+    )
+
+
+def whole_budget(scenario: Scenario) -> int | None:
+    """Return the ceiling of a run (tokens)."""
+    n = scenario.tasks.count
+    return None if scenario.budget is None else scenario.budget.per_task(n) * n
+
+
+def report(finished: Run, code: Sequence[Path], as_json: bool) -> None:
+    """Print what a run amounts to and how to go on."""
+    if as_json:
+        print_json(finished.summary())
+        return
+    say("\n".join([*manifest_lines(finished.manifest), *next_lines(finished.manifest, finished.directory, code)]))

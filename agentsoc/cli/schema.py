@@ -1,0 +1,33 @@
+"""`agentsoc schema`: the JSON Schema of scenario files, for editors."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from agentsoc.cli.terminal import note, print_json
+from agentsoc.errors import InputError
+
+
+def schema(
+    out: Annotated[Path | None, typer.Option(help="Write it to this file instead of stdout.")] = None,
+) -> None:
+    """Print the JSON Schema of scenario files, with every installed kind of part.
+
+    With "# yaml-language-server: $schema=scenario.schema.json" as first line of a scenario, an editor completes keys,
+    says what they mean and marks faults.
+    """
+    from agentsoc.scenario.schema import scenario_schema
+
+    found = scenario_schema()
+    if out is None:
+        print_json(found)
+        return
+    try:
+        out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"the file cannot be written: {error.strerror}", str(out)) from None
+    note(f"written: {out}")

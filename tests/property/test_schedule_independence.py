@@ -1,0 +1,109 @@
+"""The second promise: the log does not depend on when replies arrive, on concurrency, or on how it was computed."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from agentsoc.engine import run as run_module
+from agentsoc.engine.host import Host, Order, Outcome
+from agentsoc.engine.resume import replay
+from agentsoc.engine.run import Plan, Result, execute, run
+from agentsoc.scenario.model import Scenario
+from tests.strategies import scenario, societies
+
+SLOW = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+
+def computed(built: Scenario, **engine: Any) -> Result:
+    """Run without a directory is a replay, so this one gets a scratch directory."""
+    with tempfile.TemporaryDirectory() as scratch:
+        changed = built.model_copy(update={"engine": built.engine.model_copy(update=engine)})
+        return asyncio.run(execute(Plan(changed, Path(scratch))))
+
+
+@given(parts=societies(), concurrency=st.sampled_from([1, 8, 64]))
+@settings(SLOW, max_examples=60)
+def test_the_digest_is_one_whatever_the_concurrency_and_the_way_of_computing(
+    parts: dict[str, Any], concurrency: int
+) -> None:
+    built = scenario(**parts)
+    first = computed(built, concurrency=1, vectorise=True)
+    again = computed(built, concurrency=concurrency, vectorise=False)
+    assert (again.digest, again.n_events) == (first.digest, first.n_events)
+    assert again.totals.model_dump(exclude={"virtual_s"}) == first.totals.model_dump(exclude={"virtual_s"})
+    assert abs(again.totals.virtual_s - first.totals.virtual_s) <= 1e-9 * first.totals.virtual_s
+
+
+def test_500_random_completion_orders_give_one_digest(monkeypatch: Any) -> None:
+    built = scenario(
+        tasks={"kind": "coin", "count": 3},
+        topology="hybrid",
+        protocol={"kind": "orchestrate", "rounds": 2},
+        agents={"count": 4, "model": {"kind": "scripted", "accuracy": 0.6, "fail_rate": 0.1}, "iterations": 2},
+        budget={"tokens_per_task": 3000},
+        calls={"backoff_s": 0.0},
+    )
+    expected = computed(built, concurrency=1).digest
+    asked = Host.attempt
+    order = random.Random(0)
+
+    async def shuffled(self: Host, what: Order) -> Outcome:
+        for _ in range(order.randrange(8)):
+            await asyncio.sleep(0)
+        outcome = await asked(self, what)
+        for _ in range(order.randrange(8)):
+            await asyncio.sleep(0)
+        return outcome
+
+    monkeypatch.setattr(Host, "attempt", shuffled)
+    # the journal's thread and disk are not what is shuffled here
+    monkeypatch.setattr(run_module, "Journal", MemoryJournal)
+    digests = {computed(built, concurrency=order.choice([2, 5, 64])).digest for _ in range(500)}
+    assert digests == {expected}
+
+
+class MemoryJournal:
+    """Takes rows and forgets them."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    async def write(self, attempt: object) -> None:
+        await asyncio.sleep(0)
+
+    def close(self) -> None:
+        pass
+
+    def rows(self) -> Any:
+        return iter(())
+
+
+@given(parts=societies())
+@settings(SLOW, max_examples=40)
+def test_a_replay_asks_nobody_and_gives_the_digest(parts: dict[str, Any]) -> None:
+    with tempfile.TemporaryDirectory() as scratch:
+        done = run(scenario(**parts), Path(scratch) / "run")
+        seen = replay(done.directory)
+        assert (seen.digest, seen.model_calls) == (done.manifest.digest, 0)
+
+
+@given(parts=societies())
+@settings(SLOW, max_examples=40)
+def test_no_episode_spends_more_than_its_budget(parts: dict[str, Any]) -> None:
+    built = scenario(**parts)
+    with tempfile.TemporaryDirectory() as scratch:
+        done = run(built, Path(scratch) / "run")
+        totals = done.manifest.totals
+        assert totals.tokens_overrun == 0
+        if built.budget is not None:
+            per_task = built.budget.per_task(built.tasks.count)
+            spent = done.frame().group_by("task").agg(pl.col("tokens_in", "tokens_out").sum())
+            assert (spent["tokens_in"] + spent["tokens_out"]).max() <= per_task

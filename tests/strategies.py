@@ -1,0 +1,114 @@
+"""Scenarios for tests: one builder with small defaults, and hypothesis strategies over all protocols and topologies."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import strategies as st
+
+import tests.loose  # noqa: F401 - registers the families
+from agentsoc.scenario.model import Scenario
+
+SCRIPTED = {"kind": "scripted", "accuracy": 0.7}
+SIMULATED = {"kind": "simulated", "signal": 0.4, "fidelity": 0.9, "lock": 0.1}
+
+
+def scenario(**changes: Any) -> Scenario:
+    """Return a small scenario: 4 coin questions, 5 scripted agents in a star, independent votes."""
+    base: dict[str, Any] = {
+        "name": "test",
+        "seed": 11,
+        "tasks": {"kind": "coin", "count": 4},
+        "agents": {"count": 5, "model": SCRIPTED},
+        "topology": "star",
+        "protocol": "vote",
+    }
+    return Scenario.model_validate({**base, **changes})
+
+
+@st.composite
+def societies(draw: st.DrawFn, models: tuple[str, ...] = ("scripted", "simulated")) -> dict[str, Any]:
+    """Draw the parts of a scenario whose protocol can run on its topology."""
+    n = draw(st.integers(2, 7))
+    peers = draw(
+        st.sampled_from(
+            [
+                {"kind": "independent"},
+                {"kind": "decentralized"},
+                {"kind": "decentralized", "degree": 1},
+                {"kind": "chain"},
+                {"kind": "star"},
+                {"kind": "tree", "fan_in": 2},
+                {"kind": "hybrid"},
+            ]
+        )
+    )
+    rooted = draw(
+        st.sampled_from([{"kind": "star"}, {"kind": "chain"}, {"kind": "tree", "fan_in": 2}, {"kind": "hybrid"}])
+    )
+    led = draw(st.sampled_from([{"kind": "star"}, {"kind": "tree", "fan_in": 3}, {"kind": "hybrid"}]))
+    by = draw(st.sampled_from(["majority", "weighted", "model"]))
+    topology, protocol = draw(
+        st.sampled_from(
+            [
+                (peers, {"kind": "vote", "by": by}),
+                (rooted, {"kind": "aggregate", "by": by}),
+                (
+                    peers,
+                    {
+                        "kind": "debate",
+                        "rounds": draw(st.integers(1, 3)),
+                        "until": draw(st.sampled_from(["rounds", "consensus"])),
+                    },
+                ),
+                (
+                    led,
+                    {
+                        "kind": "orchestrate",
+                        "rounds": draw(st.integers(1, 3)),
+                        "guidance": draw(st.sampled_from(["joint", "each", "none"])),
+                        "decision": draw(st.sampled_from(["lead", "agreement", "rounds"])),
+                        "plan_by": draw(st.sampled_from(["model", "same"])),
+                        "synthesis": draw(st.sampled_from(["model", "majority"])),
+                    },
+                ),
+            ]
+        )
+    )
+    if draw(st.sampled_from(models)) == "scripted":
+        model = {
+            "kind": "scripted",
+            "accuracy": 0.7,
+            "cites": draw(st.sampled_from(["agreeing", "all", "none"])),
+            "fail_rate": draw(st.sampled_from([0.0, 0.2])),
+            "malformed_rate": draw(st.sampled_from([0.0, 0.2])),
+        }
+    else:
+        model = {
+            "kind": "simulated",
+            "signal": 0.3,
+            "fidelity": draw(st.sampled_from([1.0, 0.8])),
+            "lock": draw(st.sampled_from([0.0, 0.3])),
+            "latency_s": draw(st.sampled_from([0.0, 1.0])),
+        }
+    budget = draw(st.sampled_from([None, None, {"tokens_per_task": 700}, {"tokens_per_task": 2500}]))
+    attention = draw(
+        st.sampled_from([{"kind": "all"}, {"kind": "random", "k": 2}, {"kind": "reinforced", "k": 2, "beta": 1.5}])
+    )
+    return {
+        "seed": draw(st.integers(0, 2**32)),
+        "agents": {
+            "count": n,
+            "model": model,
+            "max_tokens": 40,
+            "iterations": draw(st.integers(1, 2)),
+            "memory": draw(st.sampled_from([0, 2])),
+        },
+        "topology": topology,
+        "protocol": protocol,
+        "budget": budget,
+        "attention": attention,
+        "parents": draw(st.sampled_from(["cited", "visible"])),
+        "episodes": draw(st.sampled_from(["concurrent", "concurrent", "sequential"])),
+        "calls": {"backoff_s": 0.0},
+    }
