@@ -6,8 +6,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-import tests.loose  # noqa: F401 - registers the families
 from agentsoc.scenario.model import Scenario
+from tests.loose import register
 
 SCRIPTED = {"kind": "scripted", "accuracy": 0.7}
 SIMULATED = {"kind": "simulated", "signal": 0.4, "fidelity": 0.9, "lock": 0.1}
@@ -15,6 +15,7 @@ SIMULATED = {"kind": "simulated", "signal": 0.4, "fidelity": 0.9, "lock": 0.1}
 
 def scenario(**changes: Any) -> Scenario:
     """Return a small scenario: 4 coin questions, 5 scripted agents in a star, independent votes."""
+    register()
     base: dict[str, Any] = {
         "name": "test",
         "seed": 11,

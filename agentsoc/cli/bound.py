@@ -13,6 +13,8 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
+import msgspec
+
 from agentsoc.cli.terminal import note
 from agentsoc.errors import InputError
 
@@ -148,7 +150,8 @@ def _bare_prompt_bytes(society: Society, board: Board, task: Task, turn: Turn) -
     if turn.subtask is not None:
         question += f"\nYour part: {board.subtasks[turn.subtask].text}"
     own = board.position(turn.agent)
-    view = View(board.task, board.round, turn.agent, question, task.options, turn, own=own)
+    alone = msgspec.structs.replace(turn, sees=())
+    view = View(board.task, board.round, turn.agent, question, task.options, alone, own=own)
     return bytes_bound(build_request(society, society.scenario.tasks, task, view, k=0, max_tokens=1))
 
 

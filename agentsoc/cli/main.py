@@ -13,6 +13,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -75,7 +76,10 @@ def main(args: Sequence[str] | None = None) -> int:
 
 
 def _fail(error: Exception, as_json: bool) -> int:
-    """Say what went wrong and return the exit code."""
+    """Say what went wrong and return the exit code; what looks like a key is masked."""
+    from agentsoc.backends.secrets import redact, register_environment
+
+    register_environment()
     if isinstance(error, AgentsocError):
         code, text = error.exit_code, str(error)
     elif hasattr(error, "format_message"):  # the option parser's own errors
@@ -85,17 +89,22 @@ def _fail(error: Exception, as_json: bool) -> int:
     elif isinstance(error, typer.Abort):
         code, text = 130, "interrupted"
     else:
-        what = " ".join(str(error).split())[:500]
-        code, text = (
-            1,
-            f"{type(error).__name__}: {what}\n    this is a fault of agentsoc; see where: agentsoc --debug ...",
-        )
+        code, text = 1, _unexpected(error)
     if state.debug:
-        note("".join(traceback.format_exception(error)).rstrip())
+        note(redact("".join(traceback.format_exception(error)).rstrip()))
+    text = redact(text)
     note(f"error: {text}")
     if as_json:
         print_json({"error": text, "kind": type(error).__name__, "exit_code": code})
     return code
+
+
+def _unexpected(error: Exception) -> str:
+    """Return what is said of an error that nobody foresaw: a fault here, or in code that a person brought."""
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
+    what = " ".join(str(error).split())[:500]
+    return f"{type(error).__name__}{place}: {what}\n    nobody foresaw this; to see the traceback: agentsoc --debug ..."
 
 
 if __name__ == "__main__":

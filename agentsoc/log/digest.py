@@ -45,14 +45,14 @@ class Digest:
         return whole.hexdigest()
 
     def _column(self, field: pa.Field, chunk: pa.Array) -> None:
+        if pa.types.is_dictionary(chunk.type):
+            chunk = chunk.cast(pa.string())  # first of all: a null may be an index or what an index points to
         if field.nullable:
             valid = chunk.is_valid() if chunk.null_count else None
             flags = (
                 np.ones(len(chunk), np.uint8) if valid is None else valid.to_numpy(zero_copy_only=False).astype("u1")
             )
             self._feed(field.name, "valid", flags)
-        if pa.types.is_dictionary(chunk.type):
-            chunk = chunk.cast(pa.string())
         if pa.types.is_string(chunk.type):
             self._text(field.name, chunk)
         elif pa.types.is_list(chunk.type):

@@ -31,9 +31,9 @@ _SWITCHES = {
 }
 _INT = re.compile(r"[-+]?(0|[1-9][0-9]*)")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
-_BASED = re.compile(r"[-+]?0(o[0-7][0-7_]*|x[0-9a-fA-F][0-9a-fA-F_]*|b[01][01_]*)")
+_BASED = re.compile(r"[-+]?0(o[0-7_]+|x[0-9a-fA-F_]+|b[01_]+)")
 _LEADING_ZERO = re.compile(r"[-+]?0[0-9]+")
-_UNDERSCORED = re.compile(r"[-+]?[0-9][0-9_]*_[0-9_]*(\.[0-9_]*)?")
+_UNDERSCORED = re.compile(r"[-+]?(?=.*_)\.?[0-9][0-9_]*(\.[0-9_]*)?([eE][-+]?[0-9]+)?")
 _SEXAGESIMAL = re.compile(r"[-+]?[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}([Tt \t].*)?")
 _NOT_FINITE = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
@@ -79,9 +79,9 @@ def _read_number(text: str) -> Plain:
         return Plain(0.0, f"{text} is not a finite number", f"write a finite number, or {quoted}")
     if _BASED.fullmatch(text):
         digits = text.replace("_", "")
-        return Plain(
-            0, f"{text} is a number to some YAML readers and a text to others", f"write {int(digits, 0)}, or {quoted}"
-        )
+        decimal = int(digits, 0) if digits[-1] not in "box" else 0  # 0b_ is zero to some readers
+        what = f"{text} is a number to some YAML readers and a text to others"
+        return Plain(decimal, what, f"write {decimal}, or {quoted}")
     if _UNDERSCORED.fullmatch(text):
         return Plain(
             0,

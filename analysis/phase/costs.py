@@ -40,7 +40,7 @@ class LeafLaw:
 
 
 def leaf_signal(x: ArrayLike, a: ArrayLike, beta: ArrayLike, mu_max: ArrayLike = 1.0) -> FloatArray:
-    """Return min(a x^beta, mu_max); 0 where x <= 0, so that a budget too small for its tree needs no special case."""
+    """Return min(a x^beta, mu_max); 0 where x <= 0, so that too small a budget needs no special case [P2]."""
     x_ = real("x", x)
     grown = positive("a", a) * np.where(x_ > 0, x_, 1.0) ** between("beta", beta, 0.0)
     return np.where(x_ > 0, np.minimum(grown, fraction("mu_max", mu_max)), 0.0)
@@ -65,31 +65,31 @@ def tree_cost(b: ArrayLike, depth: ArrayLike, x: ArrayLike, m: ArrayLike, c_agg:
 
 
 def leaf_tokens(budget: ArrayLike, b: ArrayLike, depth: ArrayLike, m: ArrayLike, c_agg: ArrayLike = 0.0) -> FloatArray:
-    """Return x = (B + c0) / N - c0, what is left for a leaf; not positive where the messages alone cost the budget."""
+    """Return x = (B + c0) / N - c0, what is left for a leaf; not positive where the messages cost it all [D]."""
     c0 = overhead(b, m, c_agg)
     n = counts("b", b, 2) ** counts("depth", depth, 0)
     return np.asarray((between("budget", budget, 0.0) + c0) / n - c0, dtype=np.float64)
 
 
 def star_cost(n: ArrayLike, x: ArrayLike, m: ArrayLike) -> FloatArray:
-    """Return N (x + 2 m), the tokens of a star (a tree of one level)."""
+    """Return N (x + 2 m), the tokens of a star (a tree of one level) [D]."""
     return np.asarray(counts("n", n) * (between("x", x, 0.0) + 2 * between("m", m, 0.0)), dtype=np.float64)
 
 
 def full_cost(n: ArrayLike, x: ArrayLike, m: ArrayLike) -> FloatArray:
-    """Return N x + N m + N (N - 1) m: everybody writes once and reads everybody else, one round."""
+    """Return N x + N m + N (N - 1) m: everybody writes once and reads everybody else, one round [X]."""
     n_ = counts("n", n)
     return np.asarray(n_ * between("x", x, 0.0) + n_ * n_ * between("m", m, 0.0), dtype=np.float64)
 
 
 def ring_cost(n: ArrayLike, x: ArrayLike, m: ArrayLike, rounds: ArrayLike) -> FloatArray:
-    """Return N x + T N (m + 2 m): T rounds in which everybody writes once and reads two neighbours."""
+    """Return N x + T N (m + 2 m): T rounds in which everybody writes once and reads two neighbours [X]."""
     n_ = counts("n", n)
     return np.asarray(n_ * between("x", x, 0.0) + 3 * counts("rounds", rounds, 0) * n_ * between("m", m, 0.0))
 
 
 def chain_cost(n: ArrayLike, x: ArrayLike, m: ArrayLike) -> FloatArray:
-    """Return N x + 2 m (N - 1): one message per link."""
+    """Return N x + 2 m (N - 1): one message per link [D]."""
     n_ = counts("n", n)
     return np.asarray(n_ * between("x", x, 0.0) + 2 * between("m", m, 0.0) * (n_ - 1), dtype=np.float64)
 

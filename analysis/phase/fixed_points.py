@@ -145,7 +145,7 @@ class PhasePoint:
 
 
 def phase_point(b: int, gamma: float, rho: float, *, lock: Lock = "after_channel", shape: Shape = "lock") -> PhasePoint:
-    """Return growth, exponent, fixed point, its multiplier and the regime of one (b, gamma, rho)."""
+    """Return growth, exponent [P2], fixed point, multiplier [D] and regime [P] of one (b, gamma, rho)."""
     limit = float(fixed_point(b, gamma, rho, lock=lock, shape=shape))
     regime: Regime = "neutral" if np.isnan(limit) else "amplify" if limit > 0 else "collapse"
     return PhasePoint(

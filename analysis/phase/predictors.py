@@ -167,7 +167,7 @@ class Predictions:
 def predictors(
     mu0: ArrayLike, b: ArrayLike, gamma: ArrayLike, rho: ArrayLike, depth: int, *, lock: Lock = "after_channel"
 ) -> Predictions:
-    """Return the exact signal after `depth` levels next to every bound and approximation of it."""
+    """Return the exact signal [P2] after `depth` levels next to every bound [D, X] and approximation [X] of it."""
     return Predictions(
         exact=trajectory(mu0, b, gamma, rho, depth, lock=lock)[-1],
         lower_growth=growth_sandwich_lower(mu0, b, gamma, rho, depth, lock=lock),

@@ -17,7 +17,7 @@ from .arrays import FloatArray, between, counts, fraction, real
 
 
 def leaf_variance(x: ArrayLike, sigma1_2: ArrayLike, eta: ArrayLike) -> FloatArray:
-    """Return sigma_1^2 x^-eta, the error variance of a leaf with x > 0 tokens; eta = 2 beta matches a weak vote."""
+    """Return sigma_1^2 x^-eta, the error variance of a leaf with x > 0 tokens; eta = 2 beta matches a weak vote [D]."""
     return np.asarray(between("sigma1_2", sigma1_2, 0.0) * between("x", x, 0.0) ** -real("eta", eta), dtype=np.float64)
 
 

@@ -46,7 +46,7 @@ def correlated_majority_map(y: ArrayLike, b: ArrayLike, rho: ArrayLike, *, shape
 
 
 def correlated_majority_derivative(y: ArrayLike, b: ArrayLike, rho: ArrayLike, *, shape: Shape = "lock") -> FloatArray:
-    """Return the derivative of `correlated_majority_map` with respect to y; at y = 0 it is the slope of the node."""
+    """Return the derivative of `correlated_majority_map` with respect to y; at y = 0 the slope of the node [D, X]."""
     if shape == "lock":
         rho_ = fraction("rho", rho)
         return np.asarray(rho_ + (1 - rho_) * majority_map_derivative(y, b), dtype=np.float64)

@@ -42,26 +42,44 @@ def _no_secrets_left() -> Iterator[None]:
     secrets.forget()
 
 
+class Running:
+    """A backend that is open for all tests of its case, and the event loop that it lives in."""
+
+    def __init__(self, case: Case) -> None:
+        self.case = case
+        self._runner = asyncio.Runner()
+        self._open = case.running()
+        self._backend = self._runner.run(self._open.__aenter__())
+
+    def run(self, act: Callable[[Backend], Awaitable[Any]]) -> Any:
+        """Return what `act` returns for the backend; at most a minute."""
+        return self._runner.run(asyncio.wait_for(act(self._backend), 60))
+
+    def close(self) -> None:
+        try:
+            self._runner.run(self._open.__aexit__(None, None, None))
+        finally:
+            self._runner.close()
+
+
+@pytest.fixture(scope="module")
+def running(request: pytest.FixtureRequest) -> Iterator[Running]:
+    opened = Running(request.param)
+    yield opened
+    opened.close()
+
+
 def keeps(*promised: str) -> pytest.MarkDecorator:
     """Run a test for the backends that promise all of `promised`."""
     cases = [case for case in CASES if all(getattr(case, name) for name in promised)]
-    return pytest.mark.parametrize("case", [pytest.param(case, id=case.name, marks=case.marks) for case in cases])
-
-
-def run(case: Case, act: Callable[[Backend], Awaitable[Any]]) -> Any:
-    """Open the backend, let `act` use it, close it; at most a minute."""
-
-    async def go() -> Any:
-        async with case.running() as backend:
-            return await act(backend)
-
-    return asyncio.run(asyncio.wait_for(go(), 60))
+    params = [pytest.param(case, id=case.name, marks=case.marks) for case in cases]
+    return pytest.mark.parametrize("running", params, indirect=True, scope="module")
 
 
 @keeps()
-def test_a_call_gives_text_and_a_usage_that_its_count_bounds(case: Case) -> None:
+def test_a_call_gives_text_and_a_usage_that_its_count_bounds(running: Running) -> None:
     async def act(backend: Backend) -> None:
-        for user in ("Name a colour.", "Nenne eine Farbe: größer, 日本語, 😀", "1 2 3 \n\t x" * 10, "a\ud800b"):
+        for user in ("Nenne eine Farbe: größer, 日本語, 😀", "1 2 3 \n\t x\ud800b" * 3):
             request = ask(user)
             done = await backend.complete(request)
             assert done.text
@@ -69,37 +87,37 @@ def test_a_call_gives_text_and_a_usage_that_its_count_bounds(case: Case) -> None
             assert 0 < done.usage.tokens_in <= backend.count(request)
             assert 0 <= done.usage.tokens_cached <= done.usage.tokens_in
             done.text.encode()
-            if case.exact:
+            if running.case.exact:
                 assert done.usage.tokens_in == backend.count(request)
-            if case.cuts:
+            if running.case.cuts:
                 assert 0 < done.usage.tokens_out <= request.max_tokens
 
-    run(case, act)
+    running.run(act)
 
 
 @keeps("reproducible")
-def test_the_same_request_gets_the_same_completion(case: Case) -> None:
+def test_the_same_request_gets_the_same_completion(running: Running) -> None:
     async def act(backend: Backend) -> None:
         first = await backend.complete(ask())
         await backend.complete(ask("Something else."))
         assert await backend.complete(ask()) == first
 
-    run(case, act)
+    running.run(act)
 
 
 @keeps("constrains")
-def test_a_reply_is_one_of_the_choices(case: Case) -> None:
+def test_a_reply_is_one_of_the_choices(running: Running) -> None:
     async def act(backend: Backend) -> None:
         for choices in (("positive", "negative"), ("A", "B"), ('say "hi"', "back\\slash", "two\nlines", "日本 😀")):
             done = await backend.complete(ask(choices=choices, max_tokens=40, temperature=1.0))
             assert done.text in choices
             assert done.finish == "stop"
 
-    run(case, act)
+    running.run(act)
 
 
 @keeps("constrains")
-def test_a_reply_keeps_to_the_schema(case: Case) -> None:
+def test_a_reply_keeps_to_the_schema(running: Running) -> None:
     async def act(backend: Backend) -> None:
         done = await backend.complete(ask("Answer as JSON: red or blue?", schema=SCHEMA, max_tokens=200))
         assert done.finish == "stop"
@@ -108,21 +126,21 @@ def test_a_reply_keeps_to_the_schema(case: Case) -> None:
         assert set(value) == {"answer", "uses"}
         assert all(1 <= use <= 9 for use in value["uses"])
 
-    run(case, act)
+    running.run(act)
 
 
 @keeps("cuts")
-def test_a_reply_is_cut_at_max_tokens_and_says_so(case: Case) -> None:
+def test_a_reply_is_cut_at_max_tokens_and_says_so(running: Running) -> None:
     async def act(backend: Backend) -> None:
         done = await backend.complete(ask("Tell a long story.", max_tokens=5))
         assert done.finish == "length"
         assert done.usage.tokens_out == 5
 
-    run(case, act)
+    running.run(act)
 
 
 @keeps("too_long")
-def test_a_prompt_over_the_window_is_too_long_and_not_billed(case: Case) -> None:
+def test_a_prompt_over_the_window_is_too_long_and_not_billed(running: Running) -> None:
     async def act(backend: Backend) -> None:
         with pytest.raises(CallError) as caught:
             await backend.complete(ask("word " * 2_000))
@@ -131,31 +149,31 @@ def test_a_prompt_over_the_window_is_too_long_and_not_billed(case: Case) -> None
         assert not caught.value.retryable
         assert (await backend.complete(ask())).text  # and the next call is fine
 
-    run(case, act)
+    running.run(act)
 
 
 @keeps("cuts")
-def test_less_than_one_output_token_is_rejected(case: Case) -> None:
+def test_less_than_one_output_token_is_rejected(running: Running) -> None:
     async def act(backend: Backend) -> None:
         with pytest.raises(CallError, match="max_tokens") as caught:
             await backend.complete(ask(max_tokens=0))
         assert caught.value.kind == "rejected"
 
-    run(case, act)
+    running.run(act)
 
 
 @keeps()
-def test_twenty_calls_at_once_all_come_back(case: Case) -> None:
+def test_twenty_calls_at_once_all_come_back(running: Running) -> None:
     async def act(backend: Backend) -> list[Completion]:
-        return list(await asyncio.gather(*(backend.complete(ask(f"Number {i}.", max_tokens=4)) for i in range(20))))
+        return list(await asyncio.gather(*(backend.complete(ask(f"Number {i}.", max_tokens=3)) for i in range(20))))
 
-    done = run(case, act)
+    done = running.run(act)
     assert len(done) == 20
     assert all(one.text and one.usage.known for one in done)
 
 
 @keeps()
-def test_cancelled_calls_leave_a_backend_that_answers(case: Case) -> None:
+def test_cancelled_calls_leave_a_backend_that_answers(running: Running) -> None:
     async def act(backend: Backend) -> None:
         calls = [asyncio.ensure_future(backend.complete(ask("Tell a story.", max_tokens=200))) for _ in range(6)]
         await asyncio.sleep(0.05)
@@ -165,30 +183,31 @@ def test_cancelled_calls_leave_a_backend_that_answers(case: Case) -> None:
         assert all(isinstance(one, Completion | asyncio.CancelledError) for one in ended)
         assert (await backend.complete(ask())).text
 
-    run(case, act)
+    running.run(act)
 
 
-@keeps()
+@pytest.mark.parametrize("case", [pytest.param(case, id=case.name, marks=case.marks) for case in CASES])
 def test_closing_twice_is_harmless_and_a_call_afterwards_fails_as_a_call(case: Case) -> None:
-    async def act(backend: Backend) -> None:
-        await backend.close()
-        await backend.close()
-        if case.name != "scripted":  # has nothing to close
-            with pytest.raises(CallError):
-                await backend.complete(ask())
+    async def act() -> None:
+        async with case.running() as backend:
+            await backend.close()
+            await backend.close()
+            if case.name != "scripted":  # has nothing to close
+                with pytest.raises(CallError):
+                    await backend.complete(ask())
 
-    run(case, act)
+    asyncio.run(asyncio.wait_for(act(), 60))
 
 
 @keeps()
-def test_the_identity_is_plain_data_without_secrets_and_paths(case: Case) -> None:
+def test_the_identity_is_plain_data_without_secrets_and_paths(running: Running) -> None:
     async def act(backend: Backend) -> None:
         before = json.dumps(backend.identity(), allow_nan=False)
         assert json.dumps(backend.identity(), allow_nan=False) == before
         assert not re.search(r'"/(home|root|usr|tmp|work|opt)', before)
         assert os.environ.get("AGENTSOC_TEST_SERVER_KEY", "no key here") not in before
 
-    run(case, act)
+    running.run(act)
 
 
 # What remote backends make of what broken servers send

@@ -17,7 +17,7 @@ class Parity(TaskFamily):
 
     def make(self, seed: int, index: int) -> Task:
         """Return question `index`."""
-        number = int(uniform(seed, "parity", index) * self.size)
+        number = int(uniform(seed, "parity", index, 0, 0) * self.size)
         return Task(
             index, f"parity-{number}", f"Is {number} even?", "no" if number % 2 else "yes", ("yes", "no"), chance=0.5
         )
