@@ -13,8 +13,9 @@ identified and no number is given. With a risk set larger than what was visible,
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final, Literal
 
 import numpy as np
@@ -57,28 +58,60 @@ class Choices:
         """Number of decisions."""
         return len(self.ptr) - 1
 
-    def informative(self) -> Choices:
-        """Return the decisions that left something unchosen."""
-        return self.select(np.diff(self.ptr) > np.diff(self.chosen_ptr))
+    def informative(self, *, all_taken: bool = False) -> Choices:
+        """Return the decisions whose alternatives differ in engagement and that left something unchosen.
+
+        With `all_taken` those that took everything stay in.
+        """
+        if not self.n_decisions:
+            return self
+        varied = np.maximum.reduceat(self.engagement, self.ptr[:-1]) > np.minimum.reduceat(self.engagement, self.ptr[:-1])
+        left = np.diff(self.ptr) > np.diff(self.chosen_ptr)
+        return self.select(varied & (left | all_taken))
 
     def select(self, kept: NDArray[np.bool_]) -> Choices:
         """Return the decisions for which `kept` holds, shape (n_decisions,)."""
-        ptr, engagement, chosen_ptr, chosen, cluster = [0], [], [0], [], []
+        made = _Maker()
         for d in np.flatnonzero(kept):
-            shift = ptr[-1] - self.ptr[d]
-            engagement.append(self.engagement[self.ptr[d] : self.ptr[d + 1]])
-            chosen.append(self.chosen[self.chosen_ptr[d] : self.chosen_ptr[d + 1]] + shift)
-            ptr.append(ptr[-1] + len(engagement[-1]))
-            chosen_ptr.append(chosen_ptr[-1] + len(chosen[-1]))
-            cluster.append(self.cluster[d])
+            chosen = self.chosen[self.chosen_ptr[d] : self.chosen_ptr[d + 1]] - self.ptr[d]
+            made.add(self.engagement[self.ptr[d] : self.ptr[d + 1]], chosen, int(self.cluster[d]))
+        return made.choices()
+
+
+class _Maker:
+    """Collects decisions one by one."""
+
+    def __init__(self) -> None:
+        self.engagement: list[F64] = []
+        self.chosen: list[I64] = []
+        self.cluster: list[int] = []
+
+    def add(self, engagement: F64, chosen: I64, cluster: int) -> None:
+        """Add a decision: x of the alternatives, the positions chosen among them, its execution."""
+        self.engagement.append(engagement)
+        self.chosen.append(chosen)
+        self.cluster.append(cluster)
+
+    def choices(self) -> Choices:
+        """Return all decisions."""
+        ptr = np.concatenate([[0], np.cumsum([len(x) for x in self.engagement], dtype=np.int64)])
+        chosen_ptr = np.concatenate([[0], np.cumsum([len(x) for x in self.chosen], dtype=np.int64)])
+        shifted = [chosen + start for chosen, start in zip(self.chosen, ptr, strict=False)]
         return Choices(
-            np.array(ptr), _joined(engagement, np.float64), np.array(chosen_ptr), _joined(chosen, np.int64), np.array(cluster, np.int64)
+            ptr.astype(np.int64),
+            np.concatenate(self.engagement) if self.engagement else np.empty(0),
+            chosen_ptr.astype(np.int64),
+            np.concatenate(shifted).astype(np.int64) if shifted else np.empty(0, np.int64),
+            np.array(self.cluster, np.int64),
         )
 
 
-def _joined(parts: list[NDArray[np.generic]], dtype: type) -> NDArray[np.generic]:
-    """Return the concatenation of `parts`, empty if there are none."""
-    return np.concatenate(parts).astype(dtype) if parts else np.empty(0, dtype)
+def make_choices(decisions: Iterable[tuple[Sequence[float], Sequence[int], int]]) -> Choices:
+    """Return the choices given as (engagement of the alternatives, positions chosen in order, execution)."""
+    made = _Maker()
+    for engagement, chosen, execution in decisions:
+        made.add(np.asarray(engagement, dtype=np.float64), np.asarray(chosen, dtype=np.int64), execution)
+    return made.choices()
 
 
 @dataclass(frozen=True)
@@ -98,7 +131,7 @@ class Attachment:
     n_decisions: int
     n_choices: int
     n_uninformative: int
-    """Decisions left out because they took their whole risk set."""
+    """Decisions left out: they took their whole risk set, or its alternatives were equally engaged."""
     clusters: int
     at_bound: bool
     reason: str
@@ -137,38 +170,156 @@ def claim_choices(
     if logged_visibility and not table.has("visible"):
         raise InputError("the log does not say who was visible", "", "pass `readable` from the topology instead")
     rounds = table.events["round"].to_numpy()[graph.row]
-    visible = table.events["visible"].gather(graph.row).to_list() if logged_visibility else None
-    ptr, engagement, chosen_ptr, chosen, cluster = [0], [], [0], [], []
+    logged = table.events["visible"].gather(graph.row).to_list() if logged_visibility else [None] * graph.n_claims
+    made = _Maker()
     first = np.searchsorted(graph.execution, np.arange(graph.n_executions + 1))
     for e in range(graph.n_executions):
-        cited = np.zeros(first[e + 1] - first[e])
-        pending: list[int] = []
+        start, stop = int(first[e]), int(first[e + 1])
+        cited = np.zeros(stop - start)
         latest: dict[int, int] = {}
-        done = first[e]
-        for v in range(first[e], first[e + 1]):
-            while rounds[done] < rounds[v]:
-                latest[int(graph.agent[done])] = done
-                done += 1
-            if done == v or rounds[done] == rounds[v]:
-                for p in pending:
-                    cited[p] += 1
-                pending = [] if done == v else pending
-            parents = graph.parent[graph.ptr[v] : graph.ptr[v + 1]]
-            parents = parents[rounds[parents] < rounds[v]]
-            me = int(graph.agent[v])
-            if len(parents):
-                allowed = visible[v] if visible is not None and visible[v] else None
-                if allowed is None and readable is not None:
-                    allowed = readable.get(me, ())
-                offer = _offer(graph, risk, first[e], done, me, latest, allowed, parents)
+        opens = [start, *(start + 1 + np.flatnonzero(np.diff(rounds[start:stop]))), stop] if stop > start else []
+        for low, high in pairwise(opens):
+            for v in range(low, high):
+                parents = graph.parent[graph.ptr[v] : graph.ptr[v + 1]]
+                parents = parents[parents < low]
+                if not len(parents):
+                    continue
+                me = int(graph.agent[v])
+                allowed = logged[v] or (None if readable is None else readable.get(me, ()))
+                offer = _offer(graph, risk, start, low, me, latest, allowed, parents)
                 if len(offer) > 1:
-                    place = {int(c): i for i, c in enumerate(offer)}
-                    chosen.append(np.array([ptr[-1] + place[int(p)] for p in parents]))
-                    engagement.append(cited[offer - first[e]])
-                    ptr.append(ptr[-1] + len(offer))
-                    chosen_ptr.append(chosen_ptr[-1] + len(parents))
-                    cluster.append(e)
-            pending.extend(int(p) - first[e] for p in parents)
-    return Choices(
-        np.array(ptr), _joined(engagement, np.float64), np.array(chosen_ptr), _joined(chosen, np.int64), np.array(cluster, np.int64)
+                    made.add(cited[offer - start], np.searchsorted(offer, parents), e)
+            for v in range(low, high):
+                latest[int(graph.agent[v])] = v
+                cited[graph.parent[graph.ptr[v] : graph.ptr[v + 1]] - start] += 1
+    return made.choices()
+
+
+def _offer(
+    graph: ClaimGraph,
+    risk: RiskSet,
+    start: int,
+    low: int,
+    me: int,
+    latest: Mapping[int, int],
+    allowed: Collection[int] | None,
+    parents: I64,
+) -> I64:
+    """Return the claims on offer to agent `me`, increasing: those of the rule that it may read, and its own parents."""
+    if risk == "all":
+        offer = np.arange(start, low)
+        if allowed is not None:
+            offer = offer[np.isin(graph.agent[offer], list(allowed))]
+    else:
+        readable = latest.keys() if allowed is None else latest.keys() & set(allowed)
+        offer = np.array([latest[a] for a in readable if a != me], dtype=np.int64)
+    return np.union1d(offer, parents)
+
+
+def fit_attachment(
+    choices: Choices,
+    *,
+    constant: float = 1.0,
+    first_only: bool = False,
+    replacement: bool = False,
+    replicates: int = 0,
+    seed: int = 0,
+) -> Attachment:
+    """Return the attachment exponent of `choices`.
+
+    Args:
+        choices: decisions with their risk sets.
+        constant: c in log(x + c), so that what nobody built on yet can be chosen.
+        first_only: use only the first choice of each decision.
+        replacement: the naive likelihood in which a chosen alternative stays on offer, and acts that took everything
+            count too. It is biased; it is here to reproduce numbers that were computed so.
+        replicates: bootstrap replicates over executions for the interval; 0 leaves it out.
+        seed: seed of the bootstrap.
+
+    Raises:
+        InputError: x + c is not positive somewhere.
+    """
+    kept = choices.informative(all_taken=replacement)
+    lost = choices.n_decisions - kept.n_decisions
+    if len(kept.engagement) and kept.engagement.min() + constant <= 0:
+        raise InputError(f"x + c is {kept.engagement.min() + constant:g} for some alternative", "", "take a larger constant")
+    if first_only:
+        kept = Choices(
+            kept.ptr, kept.engagement, np.arange(kept.n_decisions + 1), kept.chosen[kept.chosen_ptr[:-1]], kept.cluster
+        )
+    n_clusters = len(np.unique(kept.cluster))
+
+    def refuse(reason: str) -> Attachment:
+        return Attachment(
+            None, None, None, constant, {}, kept.n_decisions, len(kept.chosen), lost, n_clusters, at_bound=False, reason=reason
+        )
+
+    if not kept.n_decisions:
+        return refuse("every act took all that it could see, or chose among equals" if lost else "no act had a choice")
+    even = np.ones(kept.n_decisions)
+    beta, information = _solve(kept, constant, even, replacement)
+    at_bound = abs(beta) >= BOUND - 1e-6
+    others = {c: _solve(kept, c, even, replacement)[0] for c in SENSITIVITY if kept.engagement.min() + c > 0}
+    interval = _interval(kept, constant, replacement, replicates, seed) if replicates else None
+    reason = f"only a bound: the likelihood still rises at beta = {beta:.0f}" if at_bound else ""
+    return Attachment(
+        beta, information**-0.5, interval, constant, others, kept.n_decisions, len(kept.chosen), lost, n_clusters, at_bound, reason
     )
+
+
+def _solve(choices: Choices, constant: float, weight: F64, replacement: bool) -> tuple[float, float]:
+    """Return (beta, observed information) of the weighted log-likelihood, beta clipped to [-BOUND, BOUND]."""
+    logs = np.log(choices.engagement + constant)
+    low, high, beta = -BOUND, BOUND, 0.0
+    for _ in range(100):
+        slope, information = _derivatives(choices.ptr, logs, choices.chosen_ptr, choices.chosen, weight, beta, replacement)
+        if slope > 0:
+            low = beta
+        else:
+            high = beta
+        new = beta + slope / information if information > 0 else math.nan
+        if not low < new < high:
+            new = 0.5 * (low + high)
+        if abs(new - beta) < 1e-10 or information <= 0:
+            break
+        beta = new
+    return float(beta), float(information)
+
+
+@compiled
+def _derivatives(ptr: I64, logs: F64, chosen_ptr: I64, chosen: I64, weight: F64, beta: float, replacement: bool) -> tuple[float, float]:
+    """Return the first and the negative second derivative of the log-likelihood at `beta`."""
+    slope, information = 0.0, 0.0
+    for d in range(len(ptr) - 1):
+        if weight[d] == 0.0:
+            continue
+        begin, end = ptr[d], ptr[d + 1]
+        top = logs[begin:end].max() if beta >= 0 else logs[begin:end].min()
+        w = np.exp(beta * (logs[begin:end] - top))
+        for m in range(chosen_ptr[d], chosen_ptr[d + 1]):
+            s0 = s1 = s2 = 0.0
+            for j in range(end - begin):
+                l = logs[begin + j]
+                s0 += w[j]
+                s1 += w[j] * l
+                s2 += w[j] * l * l
+            mean = s1 / s0
+            slope += weight[d] * (logs[chosen[m]] - mean)
+            information += weight[d] * max(s2 / s0 - mean * mean, 0.0)
+            if not replacement:
+                w[chosen[m] - begin] = 0.0
+    return slope, information
+
+
+def _interval(choices: Choices, constant: float, replacement: bool, replicates: int, seed: int) -> tuple[float, float] | None:
+    """Return the 95 % percentile interval when executions are resampled; None with a single one."""
+    _, cluster = np.unique(choices.cluster, return_inverse=True)
+    n = int(cluster.max()) + 1
+    if n < 2:
+        return None
+    betas = []
+    for r in range(replicates):
+        drawn = np.bincount(stream(seed, "attachment-bootstrap", r).integers(n, size=n), minlength=n)
+        betas.append(_solve(choices, constant, drawn[cluster].astype(np.float64), replacement)[0])
+    low, high = np.quantile(betas, [0.025, 0.975])
+    return float(low), float(high)

@@ -11,7 +11,7 @@ import typer
 
 from agentsoc.cli import options
 from agentsoc.cli.live import Watch, style_for
-from agentsoc.cli.run import report, title, whole_budget
+from agentsoc.cli.run import removed_if_empty, report, title, whole_budget
 from agentsoc.cli.summary import ran_out
 from agentsoc.errors import InputError, ScenarioError
 
@@ -53,7 +53,8 @@ def fork(
     ask_before_paying([society], yes)
     target = new_directory(scenario, out)
     progress = Progress()
-    with Watch(progress, title(society, target), style=style_for(quiet), budget=whole_budget(scenario)):
+    watch = Watch(progress, title(society, target), style=style_for(quiet), budget=whole_budget(scenario))
+    with removed_if_empty(target), watch:
         finished = fork_run(
             directory, task, round_, scenario, target, code=code, code_paths=allow_code or (), progress=progress
         )
@@ -79,6 +80,8 @@ def _changed(stored: Scenario, overrides: Sequence[str]) -> Scenario:
     from agentsoc.scenario.strict import Document, Spot
 
     data = stored.model_dump(mode="json")
+    if len(data["agents"]) == 1:  # as people write it, so that agents.count is a path
+        data["agents"] = data["agents"][0]
     draft = Draft(data, Document("manifest.json", data, Spot(1, 1), lines=False))
     for argument in overrides:
         settings = read_argument(argument)

@@ -59,6 +59,8 @@ class Reading:
 
     def parts(self) -> list[str]:
         """Return what is shown, one part a line of the live view."""
+        if not self.n_tasks:
+            return [f"starting, {duration(self.elapsed_s)}"]
         episodes = f"{self.episodes:,}/{self.n_tasks:,} episodes, {duration(self.elapsed_s)}"
         if self.left_s is not None:
             episodes += f", about {duration(self.left_s)} left"
@@ -149,4 +151,4 @@ class Watch:
         width = 30
         filled = int(width * share)
         bar = Text("[" + "=" * filled + " " * (width - filled) + f"] {share:4.0%}", style="bold")
-        return Text("\n", overflow="ellipsis", no_wrap=True).join([bar, *map(Text, reading.parts())])
+        return Text("\n", overflow="crop", no_wrap=True).join([bar, *map(Text, reading.parts())])

@@ -16,12 +16,13 @@ from agentsoc.errors import InputError, LogDamagedError
 
 COLUMNS: Final = ("run", "status", "name", "seed", "tasks", "score", "tokens", "budget", "events", "changed")
 _RIGHT: Final = frozenset(range(3, 9))
+DEFAULT: Final = Path("runs")
 DEPTH: Final = 2
 """Directories below DIR in which runs are looked for: a sweep puts its runs one below its own."""
 
 
 def ls(
-    directory: Annotated[Path, typer.Argument(metavar="[DIR]", help="Where the runs are.")] = Path("runs"),
+    directory: Annotated[Path, typer.Argument(metavar="[DIR]", help="Where the runs are.")] = DEFAULT,
     sort: Annotated[str, typer.Option(help=f"Column to sort by ({', '.join(COLUMNS)}); -column: downwards.")] = "run",
     as_json: options.AsJson = False,
 ) -> None:
@@ -32,7 +33,7 @@ def ls(
     column, down = sort.removeprefix("-"), sort.startswith("-")
     if column not in COLUMNS:
         raise InputError(f'there is no column "{line(column, 40)}"', "--sort", "columns: " + ", ".join(COLUMNS))
-    if not directory.is_dir():
+    if not directory.is_dir() and (directory.exists() or directory != DEFAULT):
         raise InputError("there is no such directory", str(directory), "name the directory that holds the runs")
     rows = [_row(path, directory) for path in _runs(directory, DEPTH)]
     rows.sort(key=lambda row: row["run"])
@@ -56,7 +57,8 @@ def _runs(directory: Path, depth: int) -> Iterator[Path]:
     if depth < 1:
         return
     try:
-        below = sorted(entry.path for entry in os.scandir(directory) if entry.is_dir(follow_symlinks=False))
+        with os.scandir(directory) as entries:
+            below = sorted(entry.path for entry in entries if entry.is_dir(follow_symlinks=False))
     except OSError:
         return
     for path in below:

@@ -33,7 +33,7 @@ def resume(
     if manifest.status == "finished":
         note("this run is finished; nothing is left to do")
     progress = Progress()
-    title = f"{directory}: {manifest.name}, seed {manifest.seed}, {manifest.status} before"
+    title = f"{directory}: {manifest.name}, seed {manifest.seed}; it was {manifest.status}"
     style = style_for(quiet or manifest.status == "finished")
     with Watch(progress, title, style=style, budget=manifest.totals.budget):
         finished = resume_run(

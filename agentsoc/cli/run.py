@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -98,7 +99,9 @@ class _Runner:
         scenario = society.scenario
         directory = new_directory(scenario, out)
         progress = Progress()
-        with Watch(progress, prefix + title(society, directory), style=self.style, budget=whole_budget(scenario)):
+        about = prefix + title(society, directory)
+        watch = Watch(progress, about, style=self.style, budget=whole_budget(scenario))
+        with removed_if_empty(directory), watch:
             return run_scenario(scenario, directory, code=self.code, code_paths=self.code_paths, progress=progress)
 
 
@@ -129,6 +132,17 @@ def _sweep(runner: _Runner, societies: Sequence[Society], outs: Sequence[Path | 
         say(f"{len(codes)} of {len(societies)} runs; agentsoc ls {outs[0].parent} shows them")
     # what says most about the whole comes first: an interrupt, a fault, a spent budget
     return next((code for code in (130, 1, 4, 2, 3) if code in codes), 0)
+
+
+@contextlib.contextmanager
+def removed_if_empty(directory: Path) -> Iterator[None]:
+    """Take back a new run directory when an error left nothing in it."""
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(OSError):
+            directory.rmdir()
+        raise
 
 
 def title(society: Society, directory: Path) -> str:

@@ -6,6 +6,7 @@ import hashlib
 import json
 import platform
 import sys
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -185,6 +186,7 @@ def hash_json(data: Any) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
+@cache
 def versions() -> dict[str, str]:
     """Return the versions of the packages that shape a run, without importing them."""
     found = {"python": platform.python_version()}

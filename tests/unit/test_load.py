@@ -138,6 +138,14 @@ def test_a_word_that_readers_disagree_on_is_refused_with_what_to_write(word):
     assert "quotes" in plain.hint
 
 
+@pytest.mark.parametrize(
+    ("word", "instead"),
+    [("012", "12"), ("-012", "-12"), ("0x1b", "27"), ("0b11", "3"), ("0o17", "15"), ("1_000", "1000"), ("ON", "true")],
+)
+def test_what_to_write_instead_is_what_was_most_likely_meant(word, instead):
+    assert read_plain(word).hint.startswith(f"write {instead},")
+
+
 @pytest.mark.parametrize("word", ["yes", "012", "12:30:00", ".nan", "0x1f"])
 def test_quotes_make_a_text_of_any_word(word):
     assert parse_scenario(GOOD + f'description: "{word}"\n').description == word

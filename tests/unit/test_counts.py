@@ -1,0 +1,112 @@
+"""Calls, deliveries and rounds of scripted societies equal the closed forms of arXiv 2512.08296.
+
+n agents (workers where there is a lead), k calls a turn, r rounds of work, d rounds of debate, p pairs of peers. Calls
+and rounds as that paper counts them; deliveries as an organisation pays for them (every reader counts).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agentsoc.engine.run import Plan, execute
+from agentsoc.log.manifest import Totals
+from agentsoc.society.build import build_society
+from tests.strategies import scenario
+
+NS = range(1, 17)
+FEW = range(1, 6)
+
+
+def totals(n_agents: int, k: int, topology: Any, protocol: Any, accuracy: float = 1.0) -> Totals:
+    built = scenario(
+        tasks={"kind": "coin", "count": 1},
+        agents={"count": n_agents, "model": {"kind": "scripted", "accuracy": accuracy}, "iterations": k, "max_tokens": 1024},
+        topology=topology,
+        protocol=protocol,
+    )
+    with tempfile.TemporaryDirectory() as scratch:
+        return asyncio.run(execute(Plan(built, Path(scratch)))).totals
+
+
+@pytest.mark.parametrize("k", FEW)
+def test_single_makes_k_calls_and_delivers_nothing(k: int) -> None:
+    got = totals(1, k, "single", "vote")
+    assert (got.calls, got.deliveries, got.rounds) == (k, 0, 1)
+
+
+@pytest.mark.parametrize("n", NS)
+def test_independent_makes_nk_calls_one_synthesis_and_n_deliveries(n: int) -> None:
+    for k in FEW:
+        got = totals(n, k, "independent", {"kind": "vote", "by": "model"})
+        assert (got.calls, got.deliveries, got.rounds) == (n * k + 1, n if n > 1 else 0, 2)
+        got = totals(n, k, "independent", "vote")
+        assert (got.calls, got.deliveries, got.rounds) == (n * k, n if n > 1 else 0, 1)
+
+
+@pytest.mark.parametrize("n", NS)
+def test_decentralized_makes_dnk_calls_and_d_n_times_n_minus_1_deliveries(n: int) -> None:
+    for d, k in product(FEW, (1, 2, 5)):
+        got = totals(n, k, "decentralized", {"kind": "debate", "rounds": d})
+        assert (got.calls, got.deliveries, got.rounds) == (d * n * k, d * n * (n - 1), d)
+        assert got.broadcasts == (d * n if n > 1 else 0)
+
+
+@pytest.mark.parametrize("n", NS)
+def test_centralized_makes_rnk_plus_r_calls_and_r_2n_deliveries(n: int) -> None:
+    for r, k in product(FEW, (1, 3)):
+        joint = {"kind": "orchestrate", "rounds": r, "guidance": "joint"}
+        got = totals(n + 1, k, "star", joint)
+        assert (got.calls, got.deliveries) == (r * n * k + r + 1, r * 2 * n)
+        assert got.rounds == 2 * r + 1
+
+
+@pytest.mark.parametrize("n", (1, 2, 3, 8, 16))
+def test_centralized_with_guidance_for_each_worker_has_the_coded_turn_structure(n: int) -> None:
+    for r, k in product(FEW, (1, 3)):
+        each = {"kind": "orchestrate", "rounds": r, "guidance": "each", "decision": "lead"}
+        got = totals(n + 1, k, "star", each)
+        assert got.calls == 1 + r * (n + n * k) + (r - 1) + 1
+        none = {"kind": "orchestrate", "rounds": r, "guidance": "none", "decision": "rounds"}
+        assert totals(n + 1, k, "star", none).calls == 1 + r * n * k + 1
+
+
+@pytest.mark.parametrize("n", (2, 3, 4, 9, 16))
+def test_hybrid_adds_an_exchange_among_peers_to_the_centralized_counts(n: int) -> None:
+    for r, k in product(FEW, (1, 2)):
+        for pairs in {1, n // 2}:
+            built = scenario(
+                tasks={"kind": "coin", "count": 1},
+                agents={"count": n + 1, "model": {"kind": "scripted"}, "iterations": k, "max_tokens": 1024},
+                topology={"kind": "hybrid", "peers": pairs},
+                protocol={"kind": "orchestrate", "rounds": r, "guidance": "joint", "peer_rounds": 1},
+            )
+            with tempfile.TemporaryDirectory() as scratch:
+                got = asyncio.run(execute(Plan(built, Path(scratch)))).totals
+            society = build_society(built)
+            with_peers = sum(
+                any(society.wiring.level[v] == 1 for v in society.neighbours[worker]) for worker in range(1, n + 1)
+            )
+            assert got.calls == r * n * k + r + 1 + with_peers
+            assert got.deliveries == r * 2 * n + 2 * pairs
+
+
+@pytest.mark.parametrize("depth", (1, 2, 3))
+def test_a_tree_of_votes_calls_its_leaves_and_delivers_along_its_edges(depth: int) -> None:
+    for b in (2, 3):
+        nodes = (b ** (depth + 1) - 1) // (b - 1)
+        got = totals(nodes, 1, {"kind": "tree", "fan_in": b}, "aggregate")
+        assert (got.calls, got.deliveries, got.rounds) == (b**depth, nodes - 1, depth + 1)
+        got = totals(nodes, 1, {"kind": "tree", "fan_in": b}, {"kind": "aggregate", "by": "model"})
+        assert got.calls == nodes
+
+
+@pytest.mark.parametrize("n", (2, 3, 7))
+def test_a_chain_takes_one_round_and_one_delivery_a_link(n: int) -> None:
+    got = totals(n, 2, "chain", "aggregate")
+    assert (got.calls, got.deliveries, got.rounds) == (2 * n, n - 1, n)
