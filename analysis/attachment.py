@@ -65,7 +65,9 @@ class Choices:
         """
         if not self.n_decisions:
             return self
-        varied = np.maximum.reduceat(self.engagement, self.ptr[:-1]) > np.minimum.reduceat(self.engagement, self.ptr[:-1])
+        varied = np.maximum.reduceat(self.engagement, self.ptr[:-1]) > np.minimum.reduceat(
+            self.engagement, self.ptr[:-1]
+        )
         left = np.diff(self.ptr) > np.diff(self.chosen_ptr)
         return self.select(varied & (left | all_taken))
 
@@ -242,7 +244,9 @@ def fit_attachment(
     kept = choices.informative(all_taken=replacement)
     lost = choices.n_decisions - kept.n_decisions
     if len(kept.engagement) and kept.engagement.min() + constant <= 0:
-        raise InputError(f"x + c is {kept.engagement.min() + constant:g} for some alternative", "", "take a larger constant")
+        raise InputError(
+            f"x + c is {kept.engagement.min() + constant:g} for some alternative", "", "take a larger constant"
+        )
     if first_only:
         kept = Choices(
             kept.ptr, kept.engagement, np.arange(kept.n_decisions + 1), kept.chosen[kept.chosen_ptr[:-1]], kept.cluster
@@ -251,7 +255,17 @@ def fit_attachment(
 
     def refuse(reason: str) -> Attachment:
         return Attachment(
-            None, None, None, constant, {}, kept.n_decisions, len(kept.chosen), lost, n_clusters, at_bound=False, reason=reason
+            None,
+            None,
+            None,
+            constant,
+            {},
+            kept.n_decisions,
+            len(kept.chosen),
+            lost,
+            n_clusters,
+            at_bound=False,
+            reason=reason,
         )
 
     if not kept.n_decisions:
@@ -263,7 +277,17 @@ def fit_attachment(
     interval = _interval(kept, constant, replacement, replicates, seed) if replicates else None
     reason = f"only a bound: the likelihood still rises at beta = {beta:.0f}" if at_bound else ""
     return Attachment(
-        beta, information**-0.5, interval, constant, others, kept.n_decisions, len(kept.chosen), lost, n_clusters, at_bound, reason
+        beta,
+        information**-0.5,
+        interval,
+        constant,
+        others,
+        kept.n_decisions,
+        len(kept.chosen),
+        lost,
+        n_clusters,
+        at_bound,
+        reason,
     )
 
 
@@ -272,7 +296,9 @@ def _solve(choices: Choices, constant: float, weight: F64, replacement: bool) ->
     logs = np.log(choices.engagement + constant)
     low, high, beta = -BOUND, BOUND, 0.0
     for _ in range(100):
-        slope, information = _derivatives(choices.ptr, logs, choices.chosen_ptr, choices.chosen, weight, beta, replacement)
+        slope, information = _derivatives(
+            choices.ptr, logs, choices.chosen_ptr, choices.chosen, weight, beta, replacement
+        )
         if slope > 0:
             low = beta
         else:
@@ -287,7 +313,9 @@ def _solve(choices: Choices, constant: float, weight: F64, replacement: bool) ->
 
 
 @compiled
-def _derivatives(ptr: I64, logs: F64, chosen_ptr: I64, chosen: I64, weight: F64, beta: float, replacement: bool) -> tuple[float, float]:
+def _derivatives(
+    ptr: I64, logs: F64, chosen_ptr: I64, chosen: I64, weight: F64, beta: float, replacement: bool
+) -> tuple[float, float]:
     """Return the first and the negative second derivative of the log-likelihood at `beta`."""
     slope, information = 0.0, 0.0
     for d in range(len(ptr) - 1):
@@ -299,10 +327,10 @@ def _derivatives(ptr: I64, logs: F64, chosen_ptr: I64, chosen: I64, weight: F64,
         for m in range(chosen_ptr[d], chosen_ptr[d + 1]):
             s0 = s1 = s2 = 0.0
             for j in range(end - begin):
-                l = logs[begin + j]
+                log = logs[begin + j]
                 s0 += w[j]
-                s1 += w[j] * l
-                s2 += w[j] * l * l
+                s1 += w[j] * log
+                s2 += w[j] * log * log
             mean = s1 / s0
             slope += weight[d] * (logs[chosen[m]] - mean)
             information += weight[d] * max(s2 / s0 - mean * mean, 0.0)
@@ -311,7 +339,9 @@ def _derivatives(ptr: I64, logs: F64, chosen_ptr: I64, chosen: I64, weight: F64,
     return slope, information
 
 
-def _interval(choices: Choices, constant: float, replacement: bool, replicates: int, seed: int) -> tuple[float, float] | None:
+def _interval(
+    choices: Choices, constant: float, replacement: bool, replicates: int, seed: int
+) -> tuple[float, float] | None:
     """Return the 95 % percentile interval when executions are resampled; None with a single one."""
     _, cluster = np.unique(choices.cluster, return_inverse=True)
     n = int(cluster.max()) + 1

@@ -123,7 +123,7 @@ def is_ordered(ptr: I64, parent: I64) -> bool:
 
 @compiled
 def topological_order(ptr: I64, parent: I64) -> I64:
-    """Return the topological order that always takes the smallest node available; shorter than n if there is a cycle."""
+    """Return the topological order that always takes the smallest node; shorter than n if there is a cycle."""
     n = len(ptr) - 1
     child_ptr, child = transpose(ptr, parent)
     left = np.empty(n, np.int64)
@@ -135,10 +135,10 @@ def topological_order(ptr: I64, parent: I64) -> I64:
     order = np.empty(n, np.int64)
     done = 0
     while len(ready) > 0:
-        v = heapq.heappop(ready)
-        order[done] = v
+        taken = heapq.heappop(ready)
+        order[done] = taken
         done += 1
-        for j in range(child_ptr[v], child_ptr[v + 1]):
+        for j in range(child_ptr[taken], child_ptr[taken + 1]):
             c = child[j]
             left[c] -= 1
             if left[c] == 0:

@@ -1,4 +1,4 @@
-"""Cascades: which claims grew out of which, their roots, depths and sizes, under every rule for claims of mixed descent.
+"""Cascades: which claims grew out of which, their roots, depths and sizes, under every rule for mixed descent.
 
 The claim graph has an edge from every parent to the claim that builds on it (spec cascades.md sections 4.3 and 4.4).
 Parents that the log never shows are stubs: they count in a claim's in-degree but are no nodes, never roots and never
@@ -165,7 +165,9 @@ def claim_graph(table: EventTable, *, endorse_as_node: bool = False) -> ClaimGra
         if len(order) < len(claim):
             _refuse_cycle(table, np.setdiff1d(np.arange(len(claim)), order), execution, claim)
     agent = events["agent"].to_numpy()[rows]
-    return ClaimGraph(table.n_executions, execution, rows.astype(np.int64), claim, agent, ptr, parent, stubs, logged, order)
+    return ClaimGraph(
+        table.n_executions, execution, rows.astype(np.int64), claim, agent, ptr, parent, stubs, logged, order
+    )
 
 
 def cascades(graph: ClaimGraph, policy: RootPolicy = "earliest_parent") -> Cascades:

@@ -6,8 +6,8 @@ For the efforts x of the agents of one execution, ascending x_(1) <= ... <= x_(n
     top share   sum of the k = max(1, ceil(q n)) largest over the total; its egalitarian value is k/n, not q
     effective N (sum x)^2 / sum x^2
 
-Each is given over the agents that acted and over all N agents (zeros appended). The null model hands the same acts, with
-the same costs, to agents drawn uniformly: with few acts per agent a sizeable top share arises by chance alone.
+Each is given over the agents that acted and over all N agents (zeros appended). The null model hands the same acts,
+with the same costs, to agents drawn uniformly: with few acts per agent a sizeable top share arises by chance alone.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ class Concentration:
     """Concentration of effort per execution, in events and tokens, with the null model."""
 
     table: pl.DataFrame
-    """One row per execution: n_active, n_all, k_active, k_all and, for events and tokens, the measures of the module."""
+    """One row per execution: n_active, n_all, k_active, k_all and the measures, those of tokens with prefix tok_."""
     null_events: Null | None
     null_tokens: Null | None
 
@@ -95,20 +95,24 @@ class Concentration:
         """Return the means over the executions that share `keys` (columns of `executions`)."""
         joined = self.table.join(executions.select("execution", *keys), on="execution", maintain_order="left")
         numbers = [name for name in self.table.columns if name != "execution"]
-        return joined.group_by(*keys, maintain_order=True).agg(pl.len().alias("n_executions"), pl.col(numbers).mean()).sort(*keys)
+        return (
+            joined.group_by(*keys, maintain_order=True)
+            .agg(pl.len().alias("n_executions"), pl.col(numbers).mean())
+            .sort(*keys)
+        )
 
     def summary(self) -> str:
         """Return one line: mean concentration and what chance gives."""
         t = self.table
         if not t.height:
             return "no effort recorded"
-        text = (
-            f"mean Gini {t['gini_all'].mean():.3f}, top-{TOP:.0%} share {t['top10_all'].mean():.3f} "
-            f"(k from {t['k_all'].min()} to {t['k_all'].max()}, {t.height} executions)"
-        )
+        g, share, k = (t[name].to_numpy() for name in ("gini_all", "top10_all", "k_all"))
+        text = f"mean Gini {np.mean(g):.3f}, top-{TOP:.0%} share {np.mean(share):.3f} "
+        text += f"(k from {k.min():.0f} to {k.max():.0f}, {t.height} executions)"
         if self.null_events is None:
             return text
-        return f"{text}; chance alone gives {np.mean(self.null_events.gini):.3f} and {np.mean(self.null_events.top_share):.3f}"
+        null = self.null_events
+        return f"{text}; chance alone gives {np.mean(null.gini):.3f} and {np.mean(null.top_share):.3f}"
 
 
 def concentration(table: EventTable, *, null_replicates: int = 200, seed: int = 0) -> Concentration:
@@ -128,7 +132,9 @@ def concentration(table: EventTable, *, null_replicates: int = 200, seed: int = 
     frame = pl.DataFrame(rows)
     if not null_replicates or not rows:
         return Concentration(frame, None, None)
-    costs = table.events.filter(pl.col("agent") >= 0).select("execution", cost=pl.col("tokens_in") + pl.col("tokens_out"))
+    costs = table.events.filter(pl.col("agent") >= 0).select(
+        "execution", cost=pl.col("tokens_in") + pl.col("tokens_out")
+    )
     acts = dict(zip(frame["execution"], frame["events"], strict=True))
     token_costs = {int(e): part["cost"].to_numpy() for (e,), part in costs.group_by("execution", maintain_order=True)}
     event_costs = {int(e): np.ones(int(n)) for e, n in acts.items()}
@@ -207,4 +213,4 @@ def tce_weighted_influence(graph: ClaimGraph, found: Cascades, reach: Reach) -> 
     weight = (found.size[found.root] - 1).astype(np.float64)
     if len(weight) != graph.n_claims:
         raise ValueError("cascades and graph are of different tables")
-    return np.bincount(reach.actor, weights=weight, minlength=len(reach.actor_agent))
+    return np.bincount(reach.actor, weights=weight, minlength=len(reach.actor_agent)).astype(np.float64)

@@ -67,7 +67,8 @@ class Extremes:
         """Return one line: gamma, its interval, the null and the cap."""
         s = self.by_mean
         return (
-            f"{self.name}: gamma = {s.value:.3f} [{s.low:.3f}, {s.high:.3f}] by means, {self.by_median.value:.3f} by medians; "
+            f"{self.name}: gamma = {s.value:.3f} [{s.low:.3f}, {s.high:.3f}] by means, "
+            f"{self.by_median.value:.3f} by medians; "
             f"one distribution for all N gives [{s.null_low:.3f}, {s.null_high:.3f}]; zeta = {self.zeta:.3f}; "
             f"{self.at_cap:.0%} of the executions are at their cap"
         )
@@ -99,7 +100,9 @@ def largest_growth(
     n = np.asarray(n_agents, dtype=np.int64)[groups]
     grid = np.unique(n)
     if len(grid) < 2:
-        raise InputError(f"{sample.name} has values at {len(grid)} numbers of agents", "", "gamma needs two or more, better five")
+        raise InputError(
+            f"{sample.name} has values at {len(grid)} numbers of agents", "", "gamma needs two or more, better five"
+        )
     top, cap = np.zeros(len(groups)), np.full(len(groups), -np.inf)
     np.maximum.at(top, index, sample.values)
     np.maximum.at(cap, index, sample.cap)

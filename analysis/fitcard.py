@@ -1,7 +1,8 @@
-"""The fit card: what a reader must know to trust, repeat or doubt a fitted law. No curve leaves the analysis without one.
+"""The fit card: what a reader must know to trust, repeat or doubt a fitted law; every curve carries one.
 
-Four groups after (Mis)Fitting (arXiv 2502.18969): the form that was fitted, the data it was fitted to, how each point was
-extracted, how the optimum and its uncertainty were found. Equal fits of equal logs give equal cards and equal digests.
+Four groups after (Mis)Fitting (arXiv 2502.18969): the form that was fitted, the data it was fitted to, how each point
+was extracted, how the optimum and its uncertainty were found. Equal fits of equal logs give equal cards and equal
+digests.
 """
 
 from __future__ import annotations
@@ -62,7 +63,9 @@ def range_warnings(x: ArrayLike, what: str = "x") -> tuple[str, ...]:
     if len(distinct) < MIN_POINTS:
         found.append(f"only {len(distinct)} distinct {what}; an exponent needs at least {MIN_POINTS}")
     if len(distinct) and distinct[0] > 0 and distinct[-1] / distinct[0] < MIN_RATIO:
-        found.append(f"{what} spans a factor of {distinct[-1] / distinct[0]:.3g}; an exponent needs at least {MIN_RATIO:g}")
+        found.append(
+            f"{what} spans a factor of {distinct[-1] / distinct[0]:.3g}; an exponent needs at least {MIN_RATIO:g}"
+        )
     return tuple(found)
 
 

@@ -1,8 +1,9 @@
 """Integration: how much of what is expanded is merged again, per run, per cascade and in the largest cascades.
 
-Per execution (spec cascades.md section 5.2): `participation` = claims that are a parent or the output of a merge over all
-claims; `integration` = terminal claims that are merges over terminal claims; merges per non-merge event. Per cascade, by
-the log's own roots where it has them: merge rows over total cognitive effort (rows of the cascade minus one).
+Per execution (spec cascades.md section 5.2): `participation` = claims that are a parent or the output of a merge over
+all claims; `integration` = terminal claims that are merges over terminal claims; merges per non-merge event. Per
+cascade, by the log's own roots where it has them: merge rows over total cognitive effort (rows of the cascade minus
+one).
 """
 
 from __future__ import annotations
@@ -44,8 +45,8 @@ class Integration:
             return "no coordination events"
         row = conversion.row(0, named=True)
         return (
-            f"{row['merges']} merges for {row['expansion']} other events ({row['merge_per_expansion']:.3f}); per cascade "
-            f"{row['mean_merge_per_tce']:.3f} on average, {row['top1pct_merge_per_tce']:.3f} in the top 1 %"
+            f"{row['merges']} merges for {row['expansion']} other events ({row['merge_per_expansion']:.3f}); "
+            f"per cascade {row['mean_merge_per_tce']:.3f} on average, {row['top1pct_merge_per_tce']:.3f} in the top 1 %"
         )
 
     def conversion(self, executions: pl.DataFrame | None = None, *keys: str) -> pl.DataFrame:
@@ -59,7 +60,7 @@ class Integration:
             labels = executions.select("execution", *keys)
             per_run = per_run.join(labels, on="execution", maintain_order="left")
             per_cascade = per_cascade.join(labels, on="execution", maintain_order="left")
-        group = list(keys) or [pl.lit(0).alias("_all")]
+        group: list[pl.Expr] = [pl.col(key) for key in keys] or [pl.lit(0).alias("_all")]
         totals = per_run.group_by(group, maintain_order=True).agg(
             pl.len().alias("n_executions"), pl.col([*COUNTED, "merges", "expansion"]).sum()
         )
@@ -140,7 +141,9 @@ def _per_cascade(table: EventTable, graph: ClaimGraph, found: Cascades) -> tuple
     """Return TCE and merges of every cascade with TCE > 0, by logged roots if the log has them."""
     merge = pl.col("kind") == "merge_claims"
     if table.has("root_logged"):
-        rows = table.events.drop_nulls("root_logged").select("execution", root="root_logged", merge=merge.fill_null(value=False))
+        rows = table.events.drop_nulls("root_logged").select(
+            "execution", root="root_logged", merge=merge.fill_null(value=False)
+        )
         roots = "logged"
     else:
         kinds = table.events["kind"].gather(graph.row)

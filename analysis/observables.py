@@ -1,8 +1,9 @@
 """The observables of coordination, each as a pooled sample that remembers which execution every value came from.
 
 Names and definitions are those of spec cascades.md section 5. The unit is one execution; samples pool over executions
-and drop zeros. Two are added for logs that carry no roots or chains of their own: `tce` (from the claim graph, whichever
-root policy) next to `tce_logged`, and revision chains rebuilt from the claim graph where the log names none.
+and drop zeros. Two are added for logs that carry no roots or chains of their own: `tce` (from the claim graph,
+whichever root policy) next to `tce_logged`, and revision chains rebuilt from the claim graph where the log names
+none.
 """
 
 from __future__ import annotations
@@ -147,7 +148,9 @@ def _cascade_size(found: Structures) -> Sample:
 
 def _claim_descendant_count(found: Structures) -> Sample:
     graph = found.graph
-    return _sample("claim_descendant_count", found.reach.descendants, graph.execution, _claims_less_one(found), "claims")
+    return _sample(
+        "claim_descendant_count", found.reach.descendants, graph.execution, _claims_less_one(found), "claims"
+    )
 
 
 def _claim_out_degree(found: Structures) -> Sample:
@@ -191,7 +194,9 @@ def _agent_descendant_influence(found: Structures) -> Sample:
 
 def _agent_unique_descendant_reach(found: Structures) -> Sample:
     down = found.reach
-    return _sample("agent_unique_descendant_reach", down.actor_reach, down.actor_execution, _claims_less_one(found), "claims")
+    return _sample(
+        "agent_unique_descendant_reach", down.actor_reach, down.actor_execution, _claims_less_one(found), "claims"
+    )
 
 
 def _tce(found: Structures) -> Sample:
@@ -301,7 +306,9 @@ def effort(table: EventTable) -> pl.DataFrame:
     return (
         table.events.filter(pl.col("agent") >= 0)
         .group_by("execution", "agent", maintain_order=True)
-        .agg(own.sum().cast(pl.Int64).alias("events"), (pl.col("tokens_in") + pl.col("tokens_out")).sum().alias("tokens"))
+        .agg(
+            own.sum().cast(pl.Int64).alias("events"), (pl.col("tokens_in") + pl.col("tokens_out")).sum().alias("tokens")
+        )
     )
 
 

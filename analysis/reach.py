@@ -189,9 +189,7 @@ def _work(ptr: I64, first: I64, members: I64) -> float:
 
 
 @compiled
-def _count(
-    ptr: I64, parent: I64, first: I64, members: I64, actor: I64, n_actors: int
-) -> tuple[I64, I64]:
+def _count(ptr: I64, parent: I64, first: I64, members: I64, actor: I64, n_actors: int) -> tuple[I64, I64]:
     """Return exact descendants of each claim and reach of each actor."""
     n = len(ptr) - 1
     down, up = np.zeros(n, np.int64), np.zeros(n_actors, np.int64)
@@ -250,9 +248,7 @@ def _ones(word: np.uint64) -> int:
 
 
 @compiled
-def _count_bits(
-    ptr: I64, parent: I64, inside: I64, actor: I64, place: I64, local: I64, down: I64, up: I64
-) -> None:
+def _count_bits(ptr: I64, parent: I64, inside: I64, actor: I64, place: I64, local: I64, down: I64, up: I64) -> None:
     """Count with bitsets over blocks of target claims; members before a block's end are all that can reach it."""
     size = len(inside)
     who = 0

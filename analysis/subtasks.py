@@ -65,14 +65,20 @@ def subtask_forest(table: EventTable) -> SubtaskForest:
     execution, subtask = (joined[name].to_numpy().astype(np.int64) for name in ("execution", "subtask"))
     if closed >= 0:
         run = table.executions["run"][int(execution[closed])]
-        raise InputError(f"subtask {subtask[closed]} is an ancestor of itself", f"run {run}", "correct the parents in the log")
+        raise InputError(
+            f"subtask {subtask[closed]} is an ancestor of itself", f"run {run}", "correct the parents in the log"
+        )
     return SubtaskForest(execution, subtask, parent, depth, size)
 
 
 def node_of_rows(table: EventTable, forest: SubtaskForest) -> I64:
     """Return the node of each event's subtask, -1 where it has none, shape (n_events,)."""
     nodes = pl.DataFrame(
-        {"execution": forest.execution, "subtask": forest.subtask, "node": np.arange(len(forest.subtask), dtype=np.int64)}
+        {
+            "execution": forest.execution,
+            "subtask": forest.subtask,
+            "node": np.arange(len(forest.subtask), dtype=np.int64),
+        }
     )
     rows = table.events.select("execution", "subtask")
     joined = rows.join(nodes, on=["execution", "subtask"], how="left", maintain_order="left")

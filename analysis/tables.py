@@ -56,7 +56,7 @@ LOGGED_COLUMNS: Final[dict[str, pl.DataType]] = {
     "contradiction_group": pl.String(),
     "visible": pl.List(pl.Int64()),
 }
-"""Optional columns: what the writer of an imported log derived itself. `visible` holds agents; the others are per claim."""
+"""Optional columns: what the writer of an imported log derived itself; `visible` holds agents."""
 
 EXECUTION_COLUMNS: Final[dict[str, pl.DataType]] = {
     "execution": pl.Int64(),
@@ -71,7 +71,7 @@ EXECUTION_COLUMNS: Final[dict[str, pl.DataType]] = {
     "n_events": pl.Int64(),
     "complete": pl.Boolean(),
 }
-"""Columns of every executions frame. `complete` is false for an execution that was cut, null where that is not known."""
+"""Columns of every executions frame. `complete` is false for an execution that was cut, null where not known."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,9 @@ class EventTable:
     def summary(self) -> str:
         """Return one line: how many events, executions and runs."""
         cut = self.executions.filter(pl.col("complete").eq(other=False)).height
-        text = f"{self.events.height} events in {self.n_executions} executions of {self.executions['run'].n_unique()} runs"
+        text = (
+            f"{self.events.height} events in {self.n_executions} executions of {self.executions['run'].n_unique()} runs"
+        )
         return f"{text}; {cut} executions are cut short" if cut else text
 
 
@@ -144,7 +146,9 @@ def from_log(
     """
     missing = [name for name in EVENT_COLUMNS if name not in events.columns and name != "execution"]
     if missing:
-        raise InputError(f"events lack the columns {', '.join(missing)}", f"run {run}", "pass the frame the log reader gives")
+        raise InputError(
+            f"events lack the columns {', '.join(missing)}", f"run {run}", "pass the frame the log reader gives"
+        )
     tasks = events["task"].unique().sort()
     frame = events.with_columns(execution=tasks.search_sorted(events["task"]).cast(pl.Int64))
     extra = [name for name in frame.columns if name not in EVENT_COLUMNS]

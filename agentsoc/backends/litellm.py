@@ -10,12 +10,14 @@ Where a server speaks OpenAI's own format at a `base_url`, no translation is nee
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 import importlib.metadata
 import json
 import logging
 import os
 import re
+import warnings
 from typing import Annotated, Any, ClassVar, Final, Literal
 from urllib.parse import urlsplit
 
@@ -159,9 +161,10 @@ class LiteLLMBackend(Backend):
             assert model.base_url is not None
             self._http = OpenAIClient(model.base_url, self._key, model.timeout_s)
             return
-        self._litellm = _import_litellm()
+        self._litellm = await asyncio.to_thread(_import_litellm)
         LiteLLMBackend._started += 1
         self._check_provider()
+        await _warm_up(self._litellm)
 
     def _check_provider(self) -> None:
         """Fail now, and not at the first call, when litellm cannot serve this model."""
@@ -298,8 +301,19 @@ def _import_litellm() -> Any:
         if error.name != "litellm":
             raise
         raise MissingExtraError("model litellm", "litellm", "litellm") from None
+    # of replies whose parts have other types than it declares; the text of the warning quotes them
+    warnings.filterwarnings("ignore", "Pydantic serializer warnings", UserWarning)
     litellm.suppress_debug_info = True
     litellm.telemetry = False
-    for name in ("LiteLLM", "LiteLLM Router", "LiteLLM Proxy"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)  # it logs requests and answers, keys included
+    for name in ("LiteLLM", "LiteLLM Router", "LiteLLM Proxy", "openai", "httpx", "httpcore"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # they log requests and answers
     return litellm
+
+
+async def _warm_up(litellm: Any) -> None:
+    """Make one call that is answered inside litellm: it loads half a second's worth of modules, warnings included."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        await litellm.acompletion(
+            model="openai/warm-up", messages=[{"role": "user", "content": "x"}], api_key="none", mock_response="ok"
+        )

@@ -59,7 +59,8 @@ def find(file: Path | None = None) -> Path:
             with file.open("rb") as opened:
                 magic = opened.read(4)
         except OSError as error:
-            raise BackendSetupError(f"the model file {file} cannot be read: {error.strerror}", "agents.model.file") from None
+            why = error.strerror
+            raise BackendSetupError(f"the model file {file} cannot be read: {why}", "agents.model.file") from None
         if magic != b"GGUF":  # also keeps the hashes of other files out of messages
             raise BackendSetupError(f"the file {file} is no GGUF model", "agents.model.file")
         return file

@@ -52,9 +52,10 @@ class Ledger:
         """Used by a provider beyond what it was allowed; not part of `charged` (tokens)."""
 
     def keep(self, tokens: int) -> None:
-        """Hold back tokens for the concluding turn; never more than half of the budget."""
+        """Hold back tokens for the concluding turn; never more than half of the budget, nor more than is left of it."""
         if self.budget is not None:
-            self.kept = min(tokens, self.budget // 2)
+            self.kept = 0
+            self.kept = max(min(tokens, self.budget // 2, self.free), 0)
 
     def release_kept(self) -> None:
         """Give back what was held: the concluding turn is due, or not needed."""
@@ -108,10 +109,11 @@ class Ledger:
         What a provider used beyond the reservation is taken from what is free; what is not even there is recorded as
         overrun, because it was spent against the cap that the provider was given.
         """
+        used = max(used, 0)  # a server may report anything, but it gives nothing back
         if self.budget is None:
             self.charged += used
             return
         self.reserved -= grant.reserved
-        charge = min(used, self.free)
+        charge = max(min(used, self.free), 0)  # after a fork the budget may be smaller than what was charged
         self.charged += charge
         self.overrun += used - charge

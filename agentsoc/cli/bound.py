@@ -1,4 +1,4 @@
-"""How much a run can cost at most, worked out before the first call; and the question that a paid provider deserves.
+"""What a run can cost, worked out before the first call.
 
 One episode is rehearsed without any model: the protocol plans, everybody disagrees with everybody at full length,
 nobody stops early, and the prompts that this makes are counted.
@@ -6,19 +6,16 @@ nobody stops early, and the prompts that this makes are counted.
 
 from __future__ import annotations
 
-import ipaddress
-import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
 
 import msgspec
 
-from agentsoc.cli.terminal import note
 from agentsoc.errors import InputError
 
 if TYPE_CHECKING:
+    from agentsoc.backends.base import Backend, Request
     from agentsoc.events import Event
     from agentsoc.scenario.model import Scenario
     from agentsoc.society.board import Board
@@ -32,6 +29,8 @@ SHOWN_MAX: Final = 20_000
 """Claims shown in one episode up to which it is rehearsed (claims)."""
 TASKS_READ: Final = 200
 """Tasks among which the longest is looked for (tasks)."""
+TURNS_READ: Final = 64
+"""Turns of the first round among which one that the budget pays for is looked for (turns)."""
 ANSWER_CHARS: Final = 400
 """Length to which a free answer is kept (characters)."""
 CLAIM_BYTES: Final = 32
@@ -128,21 +127,34 @@ def _bytes(text: str) -> int:
     return len(text.encode(errors="surrogatepass"))
 
 
-def _asks_model(society: Society, turn: Turn) -> bool:
+def _backend(society: Society, turn: Turn) -> Backend | None:
+    """Return the backend that a turn spends tokens on, not started; None for code and for counting by rule."""
     from agentsoc.backends.base import PureBackend
     from agentsoc.society.coded import CodedAgent
 
     index = society.group_index(turn.agent)
     model = society.scenario.agents[index].model
-    if turn.by_rule or isinstance(model, CodedAgent):
-        return False
-    backend = society.remember(("bound", index), lambda: model.open(seed=society.scenario.seed))
-    return not isinstance(backend, PureBackend)
+    if isinstance(model, CodedAgent):
+        return None
+    backend: Backend = society.remember(("bound", index), lambda: model.open(seed=society.scenario.seed))
+    return None if turn.by_rule and not isinstance(backend, PureBackend) else backend
+
+
+def _asks_model(society: Society, turn: Turn) -> bool:
+    from agentsoc.backends.base import PureBackend
+
+    backend = _backend(society, turn)
+    return backend is not None and not isinstance(backend, PureBackend)
 
 
 def _bare_prompt_bytes(society: Society, board: Board, task: Task, turn: Turn) -> int:
     """Return the size of the prompt of a turn before any claim is shown in it."""
     from agentsoc.backends.base import bytes_bound
+
+    return bytes_bound(_bare_request(society, board, task, turn))
+
+
+def _bare_request(society: Society, board: Board, task: Task, turn: Turn) -> Request:
     from agentsoc.society.agent import build_request
     from agentsoc.society.turns import View
 
@@ -152,7 +164,7 @@ def _bare_prompt_bytes(society: Society, board: Board, task: Task, turn: Turn) -
     own = board.position(turn.agent)
     alone = msgspec.structs.replace(turn, sees=())
     view = View(board.task, board.round, turn.agent, question, task.options, alone, own=own)
-    return bytes_bound(build_request(society, society.scenario.tasks, task, view, k=0, max_tokens=1))
+    return build_request(society, society.scenario.tasks, task, view, k=0, max_tokens=1)
 
 
 def _disagreement(society: Society, board: Board, turns: Sequence[Turn]) -> list[Event]:
@@ -195,53 +207,46 @@ def _disagreement(society: Society, board: Board, turns: Sequence[Turn]) -> list
     return sorted(events, key=lambda event: (event.agent, event.k))
 
 
-def paid_models(scenario: Scenario) -> list[str]:
-    """Return the models of a scenario that somebody may charge for: those behind an API that is not on this machine."""
-    found = {}
-    for group in scenario.agents:
-        if group.model.kind == "litellm" and not _is_loopback(getattr(group.model, "base_url", None)):
-            found[str(getattr(group.model, "name", group.model.kind))] = True
-    return list(found)
-
-
-def _is_loopback(url: str | None) -> bool:
-    host = urlsplit(url).hostname if url else None
-    if host is None:
-        return False
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
-
-
-def ask_before_paying(societies: Sequence[Society], yes: bool) -> None:
-    """Say what the runs can cost and have it confirmed, unless no model is a paid one or `yes` says so already.
-
-    Without a terminal nobody can answer: then a budget is taken as consent, and runs without one need ``--yes``.
+def require_a_call(society: Society) -> None:
+    """Check that the budget of a task pays for at least one call of the first round.
 
     Raises:
-        InputError: the answer was no, or nobody could be asked.
+        InputError: it does not, so nobody would ever be asked.
     """
-    models = list(dict.fromkeys(name for society in societies for name in paid_models(society.scenario)))
-    if not models:
+    from agentsoc.society.board import Board
+
+    scenario = society.scenario
+    if scenario.budget is None:
         return
-    bounds = [bound(society) for society in societies]
-    known = [found for found in bounds if found is not None]
-    walled = all(society.scenario.budget is not None for society in societies)
-    runs = f"{len(societies)} runs" if len(societies) > 1 else "this run"
-    if len(known) == len(bounds):
-        what = Bound(*(sum(getattr(b, field.name) for b in known) for field in fields(Bound))).text()
-    else:
-        what = "too large to work out how many model calls at most"
-    note(f"{', '.join(models)} may charge for {runs}: {what}" + ("" if walled else "; there is no budget"))
-    if yes:
-        return
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        if walled:
+    ceiling = scenario.budget.per_task(scenario.tasks.count)
+    task = scenario.tasks.make(scenario.seed, 0)
+    board = Board(0, task)
+    least: int | None = None
+    for turn in scenario.protocol.plan(society, board)[:TURNS_READ]:
+        cost = _least_cost(society, board, task, turn, ceiling)
+        if cost <= ceiling:
             return
+        least = cost if least is None else min(least, cost)
+    if least is not None:
         raise InputError(
-            "a paid model without a budget, and nobody to ask", "", "set budget.tokens_per_task, or add --yes"
+            f"the budget pays for no call: a task has {ceiling:,} tokens, and the cheapest first call needs {least:,}",
+            "budget",
+            "raise the budget, or let it be split over fewer tasks",
         )
-    print("go on? [y/N] ", end="", file=sys.stderr, flush=True)
-    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
-        raise InputError("not started: the answer was no", "", "--yes answers in advance")
+
+
+def _least_cost(society: Society, board: Board, task: Task, turn: Turn, ceiling: int) -> int:
+    """Return the least that the ledger has to hold for one call of a turn; a bound when that is within `ceiling`."""
+    from agentsoc.backends.base import PureBackend, bytes_bound
+    from agentsoc.budget.ledger import OUT_MIN
+
+    backend = _backend(society, turn)
+    if backend is None:
+        return 0
+    if isinstance(backend, PureBackend):
+        return sum(backend.cost(len(turn.sees), turn.by_rule, society.speaks(turn.agent)))
+    request = _bare_request(society, board, task, turn)
+    reply = min(OUT_MIN, society.group(turn.agent).max_tokens)
+    bounded = bytes_bound(request) + reply
+    # the exact count may need the model's file, so it is only asked for when it decides
+    return bounded if bounded <= ceiling else backend.count(request) + reply

@@ -12,7 +12,7 @@ from agentsoc.cli import options
 from agentsoc.cli.terminal import line, print_json, say
 
 if TYPE_CHECKING:
-    from agentsoc.scenario.model import Scenario
+    from agentsoc.society.build import Society
 
 RUNS_BUILT: Final = 1_000
 """Runs of a sweep that are built; the rest is checked as data only (runs)."""
@@ -61,11 +61,15 @@ def _check_scenario(
     from agentsoc.scenario.load import load_variants
 
     variants = load_variants(path, overrides, seeds, seed=seed, allow_code=allow_code)
-    found = [_facts(variant.scenario, variant.labels) for variant in variants[:RUNS_BUILT]]
+    many = len(variants) > 1
+    found = [
+        _facts(options.built(variant.scenario, path, variant.scenario.name if many else ""), variant.labels)
+        for variant in variants[:RUNS_BUILT]
+    ]
     if as_json:
         print_json({"n_runs": len(variants), "runs": found})
         return
-    if len(variants) > 1:
+    if many:
         say(f"{line(str(path))}: {len(variants):,} runs")
         for facts in found[:RUNS_SHOWN]:
             where = ", ".join(f"{axis} {label}" for axis, label in facts["labels"].items())
@@ -76,14 +80,13 @@ def _check_scenario(
     _print_facts(found[0])
 
 
-def _facts(scenario: Scenario, labels: dict[str, str]) -> dict[str, Any]:
-    """Build one run and return what is known of it beforehand."""
+def _facts(society: Society, labels: dict[str, str]) -> dict[str, Any]:
+    """Return what is known of a run beforehand."""
     from agentsoc.cli.bound import bound
     from agentsoc.cli.run import whole_budget
-    from agentsoc.society.build import build_society
     from agentsoc.society.topologies import describe
 
-    society = build_society(scenario)
+    scenario = society.scenario
     task = scenario.tasks.make(scenario.seed, 0)
     most = bound(society)
     description = describe(society.wiring)
@@ -117,4 +120,4 @@ def _print_facts(facts: dict[str, Any]) -> None:
         ("budget", "none" if budget is None else f"{budget:,} tokens"),
         ("cost", facts["bound"]),
     ]
-    say("\n".join(f"{name:<8}{line(text)}" for name, text in rows))
+    say("\n".join(f"{name:<10}{line(text)}" for name, text in rows))

@@ -37,7 +37,7 @@ def fork(
     Everything before that place is taken from the old run, without model calls; from there on the changed scenario
     acts. The old run is not touched, and the new one can be replayed and resumed on its own.
     """
-    from agentsoc.cli.bound import ask_before_paying
+    from agentsoc.cli.consent import ask_before_paying
     from agentsoc.engine.resume import fork as fork_run
     from agentsoc.engine.resume import stored_scenario
     from agentsoc.engine.run import Progress, new_directory

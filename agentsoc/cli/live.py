@@ -150,5 +150,5 @@ class Watch:
         share = reading.episodes / reading.n_tasks if reading.n_tasks else 0.0
         width = 30
         filled = int(width * share)
-        bar = Text("[" + "=" * filled + " " * (width - filled) + f"] {share:4.0%}", style="bold")
+        bar = Text("[" + "=" * filled + " " * (width - filled) + f"] {share:4.0%}")
         return Text("\n", overflow="crop", no_wrap=True).join([bar, *map(Text, reading.parts())])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from agentsoc.scenario.model import Scenario
+    from agentsoc.society.build import Society
 
 RunDirectory = Annotated[Path, typer.Argument(metavar="DIR", help="The run directory.", show_default=False)]
 Overrides = Annotated[
@@ -64,6 +66,35 @@ def with_engine(scenario: Scenario, changes: dict[str, Any]) -> Scenario:
             "add --address local to start it here, or --address HOST:PORT to join a cluster",
         )
     return scenario.model_copy(update={"engine": engine})
+
+
+def built(scenario: Scenario, file: Path, run: str = "") -> Society:
+    """Return the society of a scenario from `file`, which can also pay for a call.
+
+    Args:
+        scenario: what the file says, with what the command line changed.
+        file: where to point at for what does not fit together.
+        run: which run of a sweep it is, in words.
+
+    Raises:
+        InputError: no such society can be built, or its budget pays for no call; names the place in the file.
+    """
+    from agentsoc.cli.bound import require_a_call
+    from agentsoc.scenario.load import place_of
+    from agentsoc.scenario.source import printable
+    from agentsoc.society.build import build_society
+
+    try:
+        society = build_society(scenario)
+        require_a_call(society)
+    except InputError as error:
+        problem = error.problem
+        place = place_of(file, problem.where) if problem.where else printable(str(file), 200)
+        if problem.where and not re.search(r":\d+:\d+$", place):  # a file, or a key set on the command line
+            place += f": {problem.where}"
+        what = f"{problem.what} (run {run})" if run else problem.what
+        raise InputError(what, place, problem.hint) from error
+    return society
 
 
 def loaded(files: Sequence[Path] | None) -> dict[str, str]:

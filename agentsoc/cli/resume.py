@@ -30,8 +30,6 @@ def resume(
     from agentsoc.log.manifest import load_manifest
 
     manifest = load_manifest(directory)
-    if manifest.status == "finished":
-        note("this run is finished; nothing is left to do")
     progress = Progress()
     title = f"{directory}: {manifest.name}, seed {manifest.seed}; it was {manifest.status}"
     style = style_for(quiet or manifest.status == "finished")
@@ -42,5 +40,7 @@ def resume(
             allow_code=allow_code or (),
             progress=progress,
         )
+    if manifest.status == "finished":
+        note("this run was finished already; nothing was left to do")
     report(finished, allow_code or (), as_json)
     raise typer.Exit(3 if ran_out(finished.manifest.totals) else 0)

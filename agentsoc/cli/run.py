@@ -11,7 +11,7 @@ import typer
 
 from agentsoc.cli import options
 from agentsoc.cli.live import Style, Watch, style_for
-from agentsoc.cli.summary import manifest_lines, next_lines, ran_out
+from agentsoc.cli.summary import all_right_or_wrong, manifest_lines, next_lines, ran_out
 from agentsoc.cli.terminal import line, note, print_json, say
 from agentsoc.errors import AgentsocError, InputError, InterruptedRunError
 
@@ -52,17 +52,17 @@ def run(
 
     Exit code 3 means: done, but the budget ended at least one episode.
     """
-    from agentsoc.cli.bound import ask_before_paying
+    from agentsoc.cli.consent import ask_before_paying
     from agentsoc.scenario.load import load_scenarios
-    from agentsoc.society.build import build_society
 
     code = options.loaded(allow_code)
     changes = options.engine_changes(hosts, address, concurrency)
     loaded = load_scenarios(scenario, set_ or (), seeds, seed=seed, allow_code=allow_code or ())
     scenarios = [options.with_engine(one, changes) for one in loaded]
-    societies = [build_society(one) for one in scenarios]  # what cannot be built is found before anything is started
-    ask_before_paying(societies, yes)
     many = len(scenarios) > 1
+    # what cannot be built is found before anything is started
+    societies = [options.built(one, scenario, one.name if many else "") for one in scenarios]
+    ask_before_paying(societies, yes)
     directories = _directories(scenarios, out) if many else [out]
     runner = _Runner(code, allow_code or (), style_for(quiet))
     if not many:
@@ -165,4 +165,6 @@ def report(finished: Run, code: Sequence[Path], as_json: bool) -> None:
     if as_json:
         print_json(finished.summary())
         return
-    say("\n".join([*manifest_lines(finished.manifest), *next_lines(finished.manifest, finished.directory, code)]))
+    manifest, directory = finished.manifest, finished.directory
+    label = "accuracy" if all_right_or_wrong(directory, manifest) else "score"
+    say("\n".join([*manifest_lines(manifest, label), *next_lines(manifest, directory, code)]))

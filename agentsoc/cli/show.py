@@ -77,7 +77,7 @@ def _about(manifest: Manifest) -> list[str]:
     ]
     if manifest.code:
         facts.append(("code", ", ".join(f"{name} {digest[:12]}" for name, digest in manifest.code.items())))
-    return [f"{name:<8}{line(text, 300)}" for name, text in facts]
+    return [f"{name:<10}{line(text, 300)}" for name, text in facts]
 
 
 def _kind(part: Any) -> str:

@@ -58,7 +58,27 @@ def tokens_text(totals: Totals) -> str:
     return text
 
 
-def manifest_lines(manifest: Manifest) -> list[str]:
+def all_right_or_wrong(directory: Path, manifest: Manifest) -> bool:
+    """Return whether every answer of the society was scored 0 or 1, so that the mean score is an accuracy."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    from agentsoc.events import SOCIETY
+    from agentsoc.log.read import EVENTS
+
+    try:
+        for segment in manifest.segments:
+            table = pq.ParquetFile(directory / EVENTS / segment.file).read(columns=["agent", "correct"])
+            scores = table["correct"].filter(pc.equal(table["agent"], SOCIETY)).drop_null()
+            if not pc.all(pc.is_in(scores, value_set=pa.array([0.0, 1.0])), min_count=0).as_py():
+                return False
+    except (OSError, pa.ArrowException, KeyError):  # only a word depends on it; `check` is for damaged logs
+        return False
+    return True
+
+
+def manifest_lines(manifest: Manifest, score: str = "score") -> list[str]:
     """Return the facts about a run, one line each; reads nothing but the manifest."""
     totals = manifest.totals
     kinds = ", ".join(f"{count:,} {kind}" for kind, count in sorted(totals.events_by_kind.items(), key=lambda k: -k[1]))
@@ -66,7 +86,7 @@ def manifest_lines(manifest: Manifest) -> list[str]:
     calls = f"{totals.calls:,} calls, {totals.calls_failed:,} failed, {totals.calls_lost:,} lost"
     facts = [
         ("run", f"{manifest.name}, seed {manifest.seed}, {manifest.status}"),
-        ("score", score_text(totals)),
+        (score, score_text(totals)),
         ("tokens", tokens_text(totals)),
         ("calls", f"{calls}; {totals.rounds:,} rounds, {totals.turns:,} turns"),
         ("events", f"{totals.events:,}" + (f": {kinds}" if kinds else "")),
@@ -80,8 +100,8 @@ def manifest_lines(manifest: Manifest) -> list[str]:
         facts.append(("error", line(manifest.error, 400)))
     reasons = manifest.not_reproducible
     facts.append(("", "running again gives the same" if not reasons else "running again may give otherwise:"))
-    lines = [f"{name:<8}{line(text)}".rstrip() for name, text in facts]
-    return lines + [f"{'':<8}- {line(reason)}" for reason in reasons]
+    lines = [f"{name:<10}{line(text)}".rstrip() for name, text in facts]
+    return lines + [f"{'':<10}- {line(reason)}" for reason in reasons]
 
 
 def next_lines(manifest: Manifest, directory: Path, code: Sequence[Path] = ()) -> list[str]:
@@ -92,4 +112,4 @@ def next_lines(manifest: Manifest, directory: Path, code: Sequence[Path] = ()) -
         goes_on.append(command("replay", directory, *allowed))
     else:
         goes_on.append(command("resume", directory, *allowed))
-    return [f"{'next:' if not at else '':<8}{words}" for at, words in enumerate(goes_on)]
+    return [f"{'next:' if not at else '':<10}{words}" for at, words in enumerate(goes_on)]

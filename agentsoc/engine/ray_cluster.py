@@ -9,10 +9,12 @@ import logging
 import os
 import secrets
 import shutil
+import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from agentsoc.errors import InputError, MissingExtraError, RunFailedError
 
@@ -22,6 +24,7 @@ OBJECT_STORE_BYTES = 256 << 20
 
 _connected: str | None = None
 _temporary: Path | None = None
+_guardian: subprocess.Popen[bytes] | None = None
 _log = logging.getLogger(__name__)
 
 
@@ -43,6 +46,8 @@ def connect(address: str, hosts: int) -> Any:
     os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     if address == "local":
+        # Ray's own way to say "one machine": every port is then bound to loopback instead of the network interface
+        os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
         _own_token()
     else:
         _demand_token(address)
@@ -50,6 +55,8 @@ def connect(address: str, hosts: int) -> Any:
         import ray
     except ModuleNotFoundError:
         raise MissingExtraError("running on several hosts", "ray", "ray") from None
+    if not ray.is_initialized():
+        _read_token_again()
     if ray.is_initialized():
         if _connected is not None and _connected != address:
             raise InputError(f"this process is already connected to Ray at {_connected}", "engine.address")
@@ -72,6 +79,7 @@ def disconnect() -> None:
         with contextlib.suppress(Exception):  # whatever state Ray is in, the process is ending
             ray.shutdown()
     _connected = None
+    _dismiss_guard()
     if _temporary is not None:
         shutil.rmtree(_temporary, ignore_errors=True)
         _temporary = None
@@ -88,6 +96,7 @@ def _start(ray: Any, hosts: int) -> None:
         "_temp_dir": str(_directory()),
         "_node_ip_address": "127.0.0.1",
     }
+    _guard()
     for number in range(1, TRIES + 1):
         try:
             ray.init(**settings)
@@ -105,6 +114,55 @@ def _start(ray: Any, hosts: int) -> None:
         else:
             atexit.register(disconnect)
             return
+
+
+_GUARD: Final = """
+import os, signal, sys, time
+from pathlib import Path
+mark = sys.argv[1].encode()
+sys.stdin.buffer.read()  # returns when the driver is gone, however it went
+time.sleep(1.0)
+for _ in range(20):
+    found = False
+    for entry in Path("/proc").iterdir():
+        try:
+            if entry.name.isdigit() and int(entry.name) != os.getpid() and mark in (entry / "environ").read_bytes():
+                os.kill(int(entry.name), signal.SIGKILL)
+                found = True
+        except OSError:
+            pass
+    if not found:
+        break
+    time.sleep(0.1)
+"""
+
+
+def _guard() -> None:
+    """Start a small process that ends what a killed driver leaves behind: some of Ray's helpers live on for a minute.
+
+    It knows the processes of this cluster by a mark in their environment, which they inherit from here.
+    """
+    global _guardian
+    if _guardian is not None or not Path("/proc/self/environ").exists():
+        return
+    mark = f"AGENTSOC_CLUSTER={secrets.token_hex(16)}"
+    name, _, value = mark.partition("=")
+    command = [sys.executable, "-I", "-c", _GUARD, mark]
+    _guardian = subprocess.Popen(  # its own session: a Ctrl-C for the driver is not for it
+        command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    )
+    os.environ[name] = value
+
+
+def _dismiss_guard() -> None:
+    """Let the guard end; what is left of the cluster goes with it."""
+    global _guardian
+    if _guardian is not None and _guardian.stdin is not None:
+        os.environ.pop("AGENTSOC_CLUSTER", None)
+        _guardian.stdin.close()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            _guardian.wait(timeout=10)
+        _guardian = None
 
 
 def _join(ray: Any, address: str) -> None:
@@ -138,6 +196,14 @@ def _own_token() -> None:
         handle.write(secrets.token_hex(32))
     os.environ["RAY_AUTH_MODE"] = "token"
     os.environ["RAY_AUTH_TOKEN_PATH"] = str(path)
+
+
+def _read_token_again() -> None:
+    """Let Ray see the token although it was imported, and looked for one, before we set it."""
+    from ray._raylet import AuthenticationTokenLoader, Config
+
+    Config.initialize("")  # reads the environment anew; has to come before the token's cache is dropped
+    AuthenticationTokenLoader.instance().reset_cache()
 
 
 def _demand_token(address: str) -> None:

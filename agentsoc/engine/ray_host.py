@@ -26,7 +26,7 @@ from agentsoc.engine.columns import Draw, draw_codes
 from agentsoc.engine.host import Host, Item, Order, Outcome
 from agentsoc.engine.pool import Pool
 from agentsoc.engine.ray_cluster import connect
-from agentsoc.errors import BackendSetupError, RunFailedError
+from agentsoc.errors import RunFailedError
 from agentsoc.events import Event
 from agentsoc.scenario.code import load_code
 from agentsoc.scenario.model import Scenario
@@ -179,6 +179,15 @@ def _die_with(driver: tuple[str, int]) -> None:
     threading.Thread(target=watch, daemon=True, name="driver-watch").start()
 
 
+def _cause(error: Exception) -> str:
+    """Return what went wrong behind Ray's account of it."""
+    cause = getattr(error, "cause", None) or error.__cause__
+    if cause is not None:
+        return str(cause)
+    lines = [line for line in str(error).strip().splitlines() if line.strip()]
+    return lines[-1].strip() if lines else type(error).__name__
+
+
 class _Seat:
     """One host's place: the actor that sits there now, and what it has not been told yet."""
 
@@ -259,8 +268,8 @@ class RayPool(Pool):
                 identities, limits, pid = await seat.actor.start.remote()
         except TimeoutError:
             raise RunFailedError(f"host {seat.index} did not start within 120 s") from None
-        except BackendSetupError:
-            raise
+        except self._ray.exceptions.RayError as error:
+            raise RunFailedError(f"host {seat.index} could not start: {_cause(error)}") from None
         seat.pid = pid
         seat.collector = asyncio.create_task(self._collect(seat, seat.epoch))
         return identities, limits, pid

@@ -59,8 +59,9 @@ class Digest:
             self._feed(field.name, "lengths", pc.list_value_length(chunk).to_numpy().astype("<i8"))
             self._feed(field.name, "values", chunk.flatten().to_numpy().astype("<i8"))
         elif pa.types.is_floating(chunk.type):
-            # adding zero turns -0.0 into 0.0, which compares equal and must digest equal
-            self._feed(field.name, "values", chunk.fill_null(0.0).to_numpy().astype("<f8") + 0.0)
+            # adding zero turns -0.0 into 0.0, which compares equal and must digest equal; damage may be any NaN
+            with np.errstate(invalid="ignore"):
+                self._feed(field.name, "values", chunk.fill_null(0.0).to_numpy().astype("<f8") + 0.0)
         else:
             if chunk.null_count:
                 chunk = chunk.fill_null(0)

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
+import time
 from pathlib import Path
 from types import TracebackType
+from typing import Final
 
 from filelock import FileLock, Timeout
 
-from agentsoc.errors import RunLockedError
+from agentsoc.errors import RunFailedError, RunLockedError
+
+_NAMED_S: Final = 0.3
+"""How long a refused process waits for the holder to say who it is (seconds)."""
 
 
 def sync_directory(path: Path) -> None:
@@ -33,7 +39,8 @@ def write_whole(path: Path, data: bytes) -> None:
         temporary.replace(path)
         sync_directory(path.parent)
     except OSError:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
         raise
 
 
@@ -54,18 +61,38 @@ class RunLock:
                 str(self._directory),
                 "wait for it to end, or interrupt it; then call resume again",
             ) from None
-        self._holder.write_text(json.dumps({"pid": os.getpid(), "host": socket.gethostname()}))
+        except OSError as error:
+            raise RunFailedError(f"the run directory cannot be locked: {error}", str(self._directory)) from None
+        with contextlib.suppress(OSError):  # only a courtesy to whoever is refused
+            self._holder.write_text(json.dumps({"pid": os.getpid(), "host": socket.gethostname()}))
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._holder.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            self._holder.unlink(missing_ok=True)
         self._lock.release()
 
     def _holder_text(self) -> str:
-        try:
-            holder = json.loads(self._holder.read_text())
-            return f"process {int(holder['pid'])} on {holder['host']!s}"
-        except (OSError, ValueError, KeyError, TypeError):
-            return "another process"
+        """Return who holds the lock: not one that was killed and left its name before the next could write its own."""
+        give_up = time.monotonic() + _NAMED_S
+        while True:
+            with contextlib.suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
+                holder = json.loads(self._holder.read_text())
+                pid, host = int(holder["pid"]), str(holder["host"])[:100]
+                if pid > 0 and (host != socket.gethostname() or _alive(pid)):
+                    return f"process {pid} on {host}"
+            if time.monotonic() > give_up:
+                return "another process"
+            time.sleep(0.01)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except PermissionError:  # somebody else's process
+        return True
+    except (OSError, OverflowError):
+        return False
+    return True

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import os
 import sqlite3
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -30,6 +31,21 @@ CREATE TABLE IF NOT EXISTS attempts (
     PRIMARY KEY (task, round, agent, k, attempt)
 ) WITHOUT ROWID
 """
+
+_COPY: Final = "a copy of the run directory, if there is one, is the way back"
+_REFUSALS: Final = frozenset(
+    {
+        sqlite3.SQLITE_PERM,
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_LOCKED,
+        sqlite3.SQLITE_NOMEM,
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_CANTOPEN,
+    }
+)
+"""What SQLite says when the system refuses, not when the file is wrong."""
 
 
 class Key(NamedTuple):
@@ -100,7 +116,9 @@ class Journal:
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute(f"PRAGMA synchronous = {'FULL' if durability == 'sync' else 'NORMAL'}")
             self._db.execute(_TABLE)
-        except sqlite3.DatabaseError as error:
+        except sqlite3.Error as error:
+            if getattr(error, "sqlite_errorcode", 0) & 0xFF in _REFUSALS:
+                raise RunFailedError(f"the journal cannot be opened: {error}", str(path.parent)) from None
             raise _damaged(path, error) from None
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="journal")
         self._waiting: list[tuple[Attempt, asyncio.Future[None]]] = []
@@ -122,11 +140,13 @@ class Journal:
             rows = [attempt for attempt, _ in group]
             try:
                 await loop.run_in_executor(self._pool, self._commit, rows)
-            except sqlite3.Error as error:
-                failure = RunFailedError(f"the journal cannot be written: {error}", str(self.path.parent))
+            except Exception as error:  # whatever it is: somebody waits for every row of the group
+                what = str(error) if isinstance(error, sqlite3.Error) else f"{type(error).__name__}: {error}"
                 for _, done in group:
                     if not done.done():
-                        done.set_exception(failure)
+                        done.set_exception(
+                            RunFailedError(f"the journal cannot be written: {what}", str(self.path.parent))
+                        )
             else:
                 for _, done in group:
                     if not done.done():
@@ -142,7 +162,8 @@ class Journal:
             self._db.executemany(_INSERT, rows)
             self._db.execute("COMMIT")
         except BaseException:
-            self._db.execute("ROLLBACK")
+            if self._db.in_transaction:  # a full disk has rolled it back already
+                self._db.execute("ROLLBACK")
             raise
 
     def close(self) -> None:
@@ -156,15 +177,17 @@ class Journal:
 
 
 def read_journal(path: Path) -> Iterator[Attempt]:
-    """Yield the rows of a journal without writing to it; nothing when there is none.
+    """Yield the rows of a journal without changing it; also from a medium that cannot be written.
 
     Raises:
-        LogDamagedError: the file is no journal, or a row is not what was written.
+        LogDamagedError: there is none, the file is no journal, or a row is not what was written.
     """
-    if not path.exists():
-        return
+    if not path.is_file():
+        raise LogDamagedError("the journal is missing", str(path), _COPY)
+    # without a write-ahead log nobody is writing, and SQLite need not make the files by which writers are noticed
+    alone = not os.path.exists(f"{path}-wal")  # noqa: PTH110 - the name is SQLite's
     try:
-        db = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
+        db = sqlite3.connect(f"{path.resolve().as_uri()}?{'immutable=1' if alone else 'mode=ro'}", uri=True)
     except sqlite3.DatabaseError as error:
         raise _damaged(path, error) from None
     try:
@@ -177,7 +200,7 @@ def _rows(db: sqlite3.Connection, path: Path) -> Iterator[Attempt]:
     try:
         verdict = db.execute("PRAGMA quick_check(1)").fetchone()
         if verdict is None or verdict[0] != "ok":
-            raise _damaged(path, verdict[0] if verdict else "no answer")
+            raise _damaged(path, " ".join(str(verdict[0] if verdict else "no answer").split()))
         for *values, crc in db.execute(_SELECT):
             if values[_USAGE_KNOWN] is not None:
                 values[_USAGE_KNOWN] = bool(values[_USAGE_KNOWN])
@@ -187,19 +210,16 @@ def _rows(db: sqlite3.Connection, path: Path) -> Iterator[Attempt]:
                     f"the row of task {row[0]}, round {row[1]}, agent {row[2]}, call {row[3]}, attempt {row[4]} "
                     "is not what was written",
                     str(path),
-                    "a copy of the run directory, if there is one, is the way back",
+                    _COPY,
                 )
-            yield Attempt(*row)
-    except (sqlite3.DatabaseError, UnicodeDecodeError, TypeError, ValueError) as error:
+            # a stranger's checksums may be right and the types wrong
+            yield msgspec.convert(dict(zip(_FIELDS, row, strict=True)), Attempt, builtin_types=(bytes,))
+    except (sqlite3.Error, msgspec.MsgspecError, TypeError, ValueError) as error:
         raise _damaged(path, error) from None
 
 
 def _damaged(path: Path, error: object) -> LogDamagedError:
-    return LogDamagedError(
-        f"the journal cannot be read: {error}",
-        str(path),
-        "a copy of the run directory, if there is one, is the way back",
-    )
+    return LogDamagedError(f"the journal cannot be read: {error}", str(path), _COPY)
 
 
 def journal_digest(attempts: Iterator[Attempt]) -> tuple[int, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
+import stat
 import sys
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -133,7 +134,11 @@ class Manifest(BaseModel):
         """Write the manifest whole, with a checksum over its content."""
         data = self.model_dump(mode="json")
         data["checksum"] = _checksum(data)
-        write_whole(directory / NAME, json.dumps(data, indent=1, ensure_ascii=False).encode() + b"\n")
+        try:
+            text = json.dumps(data, indent=1, ensure_ascii=False).encode()
+        except UnicodeEncodeError:  # half a character in an error message: JSON can escape it
+            text = json.dumps(data, indent=1).encode()
+        write_whole(directory / NAME, text + b"\n")
 
 
 def load_manifest(directory: Path) -> Manifest:
@@ -144,8 +149,9 @@ def load_manifest(directory: Path) -> Manifest:
     """
     path = directory / NAME
     try:
-        if path.stat().st_size > SIZE_MAX:
-            raise LogDamagedError("the manifest is too large to be one of ours", str(path))
+        status = path.stat()
+        if status.st_size > SIZE_MAX or not stat.S_ISREG(status.st_mode):
+            raise LogDamagedError("the manifest is too large, or no file at all", str(path))
         raw = path.read_bytes()
     except FileNotFoundError:
         raise LogDamagedError(
@@ -166,7 +172,11 @@ def load_manifest(directory: Path) -> Manifest:
             "update agentsoc to read it",
         )
     stated = data.pop("checksum", None)
-    if stated != _checksum(data):
+    try:
+        altered = stated != _checksum(data)
+    except RecursionError:  # read with the last bit of stack
+        altered = True
+    if altered:
         raise LogDamagedError("the manifest was altered: its checksum differs", str(path))
     try:
         return Manifest.model_validate(data)

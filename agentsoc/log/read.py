@@ -89,6 +89,8 @@ class RunLog:
             raise LogDamagedError(
                 f"the log has {rows} events, the manifest says {self.manifest.totals.events}", str(self.directory)
             )
+        if self.manifest.status == "finished":
+            self._no_strangers()
         n, digest = journal_digest(self.journal())
         if self.manifest.journal_rows is not None and (n, digest) != (
             self.manifest.journal_rows,
@@ -98,3 +100,11 @@ class RunLog:
                 f"the journal has {n} rows that are not the {self.manifest.journal_rows} of the finished run",
                 str(self.directory / JOURNAL),
             )
+
+    def _no_strangers(self) -> None:
+        """Raise when there is a part that the manifest does not list: `scan` would read it."""
+        directory = self.directory / EVENTS
+        known = {segment.file for segment in self.segments}
+        strangers = sorted(part.name for part in directory.glob("*.parquet") if part.name not in known)
+        if strangers:
+            raise LogDamagedError("this segment is not one of the run's", str(directory / strangers[0]))

@@ -6,6 +6,7 @@ synced and renamed, so `pl.scan_parquet("events/*.parquet")` works while the run
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 from collections.abc import Iterator, Sequence
@@ -61,7 +62,9 @@ class SegmentWriter:
         self.digest = Digest()
         self.segments: list[Segment] = []
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="segments")
-        self._writing: list[Future[None]] = []
+        self._writes: list[Future[None]] = []
+        """One for each segment, in their order."""
+        self._checked = 0
         if keep:
             directory.mkdir(exist_ok=True)
 
@@ -109,18 +112,23 @@ class SegmentWriter:
         previous = self.segments[-1].chain if self.segments else ""
         name = f"part-{len(self.segments):05d}.parquet"
         self.segments.append(Segment(name, table.num_rows, digest, chain(previous, digest)))
+        if len(self.segments) == 1:  # parts of an earlier attempt may be cut elsewhere: nobody must see both
+            self._writes.append(self._pool.submit(_write_first, table, self._directory / name))
+        else:
+            self._writes.append(self._pool.submit(_write, table, self._directory / name))
         self._raise_failed()
-        self._writing.append(self._pool.submit(_write, table, self._directory / name))
 
     def _raise_failed(self) -> None:
-        for done in [f for f in self._writing if f.done()]:
-            self._writing.remove(done)
-            done.result()
+        while self._checked < len(self._writes) and self._writes[self._checked].done():
+            self._writes[self._checked].result()  # a failed one is not passed: every later call fails as well
+            self._checked += 1
 
     def finish(self) -> str:
         """Write what is left, remove parts that a longer earlier attempt left behind, return the digest."""
-        self.flush()
-        self._pool.shutdown(wait=True)
+        try:
+            self.flush()
+        finally:
+            self._pool.shutdown(wait=True)
         self._raise_failed()
         if self._keep:
             names = {segment.file for segment in self.segments}
@@ -135,9 +143,16 @@ class SegmentWriter:
         self._pool.shutdown(wait=True, cancel_futures=False)
 
     def durable(self) -> list[Segment]:
-        """Return the segments that are certainly on disk."""
-        self._raise_failed()
-        return self.segments[: len(self.segments) - len(self._writing)]
+        """Return the segments that are certainly on disk, up to the first that is not; never raises."""
+        with contextlib.suppress(OSError, pa.ArrowException):
+            self._raise_failed()
+        return self.segments[: self._checked]
+
+
+def _write_first(table: pa.Table, path: Path) -> None:
+    for stale in path.parent.iterdir():
+        stale.unlink()
+    _write(table, path)
 
 
 def _write(table: pa.Table, path: Path) -> None:
@@ -148,8 +163,10 @@ def _write(table: pa.Table, path: Path) -> None:
             handle.flush()
             os.fsync(handle.fileno())
         temporary.replace(path)
+        sync_directory(path.parent)  # before the manifest says that it is there
     except OSError:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
         raise
 
 
@@ -163,7 +180,11 @@ def read_segment(directory: Path, segment: Segment) -> pa.Table:
     hint = "the rows can be rebuilt from the journal: agentsoc resume on the run directory"
     try:
         # ParquetFile, not read_table: a directory of parts must not be merged by a guess of the library
-        table = pq.ParquetFile(path).read().cast(SCHEMA)
+        with pq.ParquetFile(path) as file:
+            rows = file.metadata.num_rows
+            if rows != segment.rows:  # before anything is unpacked
+                raise LogDamagedError(f"this segment has {rows} rows, not {segment.rows}", str(path), hint)
+            table = file.read().cast(SCHEMA)
     except FileNotFoundError:
         raise LogDamagedError("this segment is missing", str(path), hint) from None
     except (OSError, pa.ArrowException, ValueError, KeyError) as error:

@@ -7,7 +7,6 @@ merge keys, no second document, no duplicate keys, no nesting beyond `MAX_DEPTH`
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -33,7 +32,6 @@ MAX_DEPTH: Final = 64
 
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml reads 1 MB in 0.2 s, Python in 3 s
 _UNSET: Any = object()
-_SAFE: Final = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_./+-]*( [A-Za-z0-9_./+-]+)*")
 
 _NO_KEYS: Final[dict[str, Any]] = {}  # shared by all scalars, never written to: there may be half a million of them
 _NO_ITEMS: Final[list[Any]] = []
@@ -291,24 +289,3 @@ def _syntax(error: yaml.MarkedYAMLError, text: str, where: str, lines: bool) -> 
     else:
         hint = "check the indentation and the quotation marks here and in the line above"
     return Problem(place, f"this is not YAML: {printable(said)}", hint)
-
-
-class _Dumper(yaml.SafeDumper):
-    """Writes plain words only where `read_plain` reads them back as the same text."""
-
-    def ignore_aliases(self, data: Any) -> bool:
-        """Write values out wherever they stand."""
-        return True
-
-
-def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    is_plain = _SAFE.fullmatch(text) is not None and read_plain(text) == (text, "", "")
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=None if is_plain else '"')
-
-
-_Dumper.add_representer(str, _represent_text)
-
-
-def dump(data: Any) -> str:
-    """Return plain data as YAML that `parse` reads back as the same data."""
-    return yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=2**31)

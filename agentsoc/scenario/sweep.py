@@ -59,9 +59,11 @@ class Axis:
     options: tuple[Option, ...]
 
     def labels(self) -> list[str]:
-        """Return the options' labels, with their position where two would be the same."""
-        often = Counter(option.label for option in self.options)
-        return [o.label if often[o.label] == 1 else f"{o.label}.{i}" for i, o in enumerate(self.options, start=1)]
+        """Return the options' labels, all different (in any case: they become directories), else their positions."""
+        often = Counter(option.label.lower() for option in self.options)
+        labels = [o.label if often[o.label.lower()] == 1 else f"{o.label}.{i}" for i, o in enumerate(self.options, 1)]
+        distinct = len({label.lower() for label in labels}) == len(labels)
+        return labels if distinct else [f"v{i}" for i in range(1, len(labels) + 1)]
 
 
 @dataclass(frozen=True)
@@ -148,7 +150,7 @@ def read_sweep(block: Any, document: Document, given: Sequence[Sequence[Setting]
             problems += error.problems
     if problems:
         raise ScenarioError(problems)
-    axes += [_given_axis(settings) for settings in given]
+    axes += [_listed(".".join(settings[0].words), settings) for settings in given]
     place = document.place(("sweep", "seeds"))
     if seeds is not None:
         place = f"--seeds {printable(str(seeds), 40)}"
@@ -160,34 +162,28 @@ def read_sweep(block: Any, document: Document, given: Sequence[Sequence[Setting]
 
 def _axis(key: str, value: Any, document: Document) -> Axis:
     inside: Path = ("sweep", key)
+    shown = f"sweep.{printable(key, 60)}"
+    if not isinstance(value, list | Mapping):
+        what = f"{shown} must be a list of values or a mapping of names, found {show(value)}"
+        raise _fault(document, inside, what, "write brackets around the value, or take it out of the sweep")
+    if not value:
+        raise _fault(document, inside, f"{shown} has no values", "give at least one, or delete the key")
     if isinstance(value, Mapping):
-        options = [_variant(key, name, settings, document) for name, settings in value.items()]
-    elif isinstance(value, list):
-        words = _words(key, document, inside)
-        options = [Option(_label(v), (Setting(words, v, document, (*inside, i)),)) for i, v in enumerate(value)]
-    else:
-        raise _fault(
-            document,
-            inside,
-            f"sweep.{printable(key, 60)} must be a list of values or a mapping of names, found {show(value)}",
-            "write brackets around the value, or take it out of the sweep",
-        )
-    if not options:
-        raise _fault(
-            document, inside, f"sweep.{printable(key, 60)} has no values", "give at least one, or delete the key"
-        )
-    seen: dict[str, int] = {}
-    for index, option in enumerate(options):
-        content = repr([(setting.words, setting.value) for setting in option.settings])
-        if content in seen and isinstance(value, list):
-            raise _fault(
-                document,
-                (*inside, index),
-                f"sweep.{printable(key, 60)} has the value {show(value[index])} twice",
-                "keep one of the two; to repeat a run, give seeds: 10",
-            )
-        seen[content] = index
-    return Axis(key, tuple(options))
+        return Axis(key, tuple(_variant(key, name, settings, document) for name, settings in value.items()))
+    words = _words(key, document, inside)
+    return _listed(key, [Setting(words, item, document, (*inside, i)) for i, item in enumerate(value)])
+
+
+def _listed(name: str, settings: Sequence[Setting]) -> Axis:
+    """Return the axis of one path's values; none may occur twice, or the same run would be paid for twice."""
+    seen: set[str] = set()
+    for setting in settings:
+        if repr(setting.value) in seen:
+            place = setting.document.place(setting.inside)
+            what = f"{printable(name, 60)} is to take the value {show(setting.value)} twice"
+            raise ScenarioError([Problem(place, what, "keep one of the two; to repeat a run, use seeds")])
+        seen.add(repr(setting.value))
+    return Axis(name, tuple(Option(_label(setting.value), (setting,)) for setting in settings))
 
 
 def _variant(key: str, name: str, settings: Any, document: Document) -> Option:
@@ -216,11 +212,6 @@ def _words(path: str, document: Document, inside: Path) -> tuple[str, ...]:
     if words[0] == "sweep":
         raise _fault(document, inside, "a sweep cannot vary itself", "name a key of the scenario")
     return words
-
-
-def _given_axis(settings: Sequence[Setting]) -> Axis:
-    name = ".".join(settings[0].words)
-    return Axis(name, tuple(Option(_label(setting.value), (setting,)) for setting in settings))
 
 
 def _is_replaced(axis: Axis, taken: set[tuple[str, ...]]) -> bool:

@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 import unicodedata
 from abc import abstractmethod
-from collections.abc import Sequence
-from typing import Any, ClassVar
+from collections.abc import Iterator, Sequence
+from typing import Any, ClassVar, Final, overload
 
 import msgspec
 from pydantic import Field
@@ -63,11 +63,13 @@ class TaskFamily(Part):
 
     def parse(self, task: Task, text: str) -> str | None:
         """Return the canonical answer that a model's free `text` states, or None when it states none."""
-        return parse_option(text, task.options) if task.options else normalise(text) or None
+        return parse_option(text, task.options) if task.options else parse_free(text)
 
     def score(self, task: Task, answer: str | None) -> float:
         """Return the score of a canonical `answer` in [0, 1]; 0 for no answer."""
-        return 1.0 if answer is not None and normalise(answer) == normalise(task.truth) else 0.0
+        if answer is None:
+            return 0.0
+        return 1.0 if answer == task.truth or normalise(answer) == normalise(task.truth) else 0.0
 
     def combine(self, task: Task, answers: Sequence[str | None]) -> str | None:
         """Return the answer that follows from the answers to `task.parts`; None when it cannot be told."""
@@ -76,12 +78,67 @@ class TaskFamily(Part):
 
 TASKS: Slot[TaskFamily] = Slot("agentsoc.tasks", "task family")
 
-_SPACE = re.compile(r"\s+")
+
+class MadeOnDemand(Sequence[Task]):
+    """The first `n` tasks of a family and a seed, made anew at every look: length without memory."""
+
+    def __init__(self, family: TaskFamily, seed: int, n: int) -> None:
+        self._family, self._seed, self._range = family, seed, range(n)
+
+    def __len__(self) -> int:
+        return len(self._range)
+
+    @overload
+    def __getitem__(self, index: int) -> Task: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Task]: ...
+    def __getitem__(self, index: int | slice) -> Task | Sequence[Task]:
+        place = self._range[index]
+        if isinstance(place, range):
+            return [self._family.make(self._seed, i) for i in place]
+        return self._family.make(self._seed, place)
+
+    def __iter__(self) -> Iterator[Task]:
+        return (self._family.make(self._seed, i) for i in self._range)
+
+
+READ_MAX: Final = 16_000
+"""Characters of a reply that are read, counted from its end, where answers stand. Unicode normalisation takes quadratic
+time on long runs of combining marks, so what a model may send has to be bounded before it."""
+
+_SPACE = re.compile(r"[\s\x00-\x1f\x7f]+")
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_OUTER = " .,;:!?\"'`*()[]"
+_LEAD = re.compile(r"(?:the )?(?:final )?answer(?: is\b:?|:)\s*(?=\S)")
+_MARKER = re.compile(r"<\|[^<>|\n]{0,60}\|>")
 
 
 def normalise(text: str) -> str:
-    """Return `text` in the form in which answers are compared: NFKC, case folded, spaces and outer marks trimmed."""
-    return _SPACE.sub(" ", unicodedata.normalize("NFKC", text)).strip(" \t\n.,;:!?\"'`*()[]").casefold()
+    """Return `text` in the form in which answers are compared: NFKC, case folded, spaces and outer marks trimmed.
+
+    Total and idempotent. Of a text longer than `READ_MAX` only the end is read; lone surrogates, which no file and no
+    database takes, become replacement characters.
+    """
+    folded = unicodedata.normalize("NFKC", plain(text)).casefold()
+    return _SPACE.sub(" ", unicodedata.normalize("NFKC", folded))[-READ_MAX:].strip(_OUTER)
+
+
+def plain(text: str) -> str:
+    """Return the end of `text`, at most `READ_MAX` characters, without lone surrogates."""
+    return _SURROGATE.sub("\ufffd", text[-READ_MAX:])
+
+
+def has_chat_marker(text: str) -> bool:
+    """Return whether `text` holds a marker such as ``<|im_start|>``, which a chat template would take for its own."""
+    return _MARKER.search(text) is not None
+
+
+def parse_free(text: str) -> str | None:
+    """Return the answer that a free `text` states: its last line that is not empty, normalised, without "answer:"."""
+    for line in reversed(plain(text).splitlines()):
+        if stated := normalise(line):
+            return normalise(_LEAD.sub("", stated, count=1)) if _LEAD.match(stated) else stated
+    return None
 
 
 def parse_option(text: str, options: Sequence[str]) -> str | None:
@@ -89,11 +146,26 @@ def parse_option(text: str, options: Sequence[str]) -> str | None:
 
     Two different options in one text are no answer: a guess would be ours, not the model's.
     """
+    if text in options:
+        return text
     folded = normalise(text)
     by_folded = {normalise(option): option for option in options}
     if folded in by_folded:
         return by_folded[folded]
-    found = [
-        option for key, option in by_folded.items() if re.search(rf"(?<![\w-]){re.escape(key)}(?![\w-])", folded)
-    ]
+    found = [option for key, option in by_folded.items() if re.search(rf"(?<![\w-]){re.escape(key)}(?![\w-])", folded)]
     return found[0] if len(found) == 1 else None
+
+
+def parse_letter(text: str, options: Sequence[str]) -> str | None:
+    """Return the option, one of the capital letters `options`, that `text` names.
+
+    The whole text if it is one in either case, else the single capital letter that stands alone in it: as a word,
+    "a" is mostly an article.
+    """
+    if text in options:
+        return text
+    if (whole := normalise(text).upper()) in options:
+        return whole
+    alone = re.findall(r"(?<![\w'’-])[A-Z](?![\w'’-])", unicodedata.normalize("NFKC", plain(text)))
+    found = {letter for letter in alone if letter in options}
+    return found.pop() if len(found) == 1 else None

@@ -23,8 +23,8 @@ _ADVERSARIAL: Final = re.compile(
     re.IGNORECASE,
 )
 _CORRECTIVE: Final = re.compile(
-    r"\b(incorrect\w*|wrong\w*|errors?|erroneous|mistake\w*|fix(es|ed|ing)?|correct(s|ed|ing|ion|ions)?|should be|actually"
-    r"|disagree\w*|conflicting|recalculat\w*|not right)\b",
+    r"\b(incorrect\w*|wrong\w*|errors?|erroneous|mistake\w*|fix(es|ed|ing)?|correct(s|ed|ing|ion|ions)?|should be"
+    r"|actually|disagree\w*|conflicting|recalculat\w*|not right)\b",
     re.IGNORECASE,
 )
 

@@ -65,7 +65,8 @@ def import_traces(path: Path | str, *, parents: str = "visible") -> EventTable:
     parquet = [path] if path.is_file() else sorted(path.glob("events*.parquet"))
     if parquet:
         rows = pl.concat([read_parquet(file) for file in parquet])
-        runs, cut = _runs_parquet(parquet[0].parent / "runs.parquet"), []
+        runs = _runs_parquet(parquet[0].parent / "runs.parquet")
+        cut: list[str] = []
     else:
         rows, runs, cut = _native(path)
     return assemble(rows, runs, cut, parents=parents)
@@ -73,7 +74,9 @@ def import_traces(path: Path | str, *, parents: str = "visible") -> EventTable:
 
 def _native(path: Path) -> tuple[pl.DataFrame, pl.DataFrame, list[str]]:
     """Return all rows under `path`, one row of settings per run, and the runs whose file ends in a broken line."""
-    directories = sorted({file.parent for pattern in ("events.jsonl", "events.jsonl.gz") for file in path.rglob(pattern)})
+    directories = sorted(
+        {file.parent for pattern in ("events.jsonl", "events.jsonl.gz") for file in path.rglob(pattern)}
+    )
     if not directories:
         raise InputError("no events.jsonl, events.jsonl.gz or events*.parquet below it", str(path))
     frames, runs, cut = [], [], []
@@ -114,11 +117,16 @@ def _runs_parquet(path: Path) -> pl.DataFrame:
     if not path.exists():
         return pl.DataFrame(schema=types)
     frame = pl.read_parquet(path)
-    columns = [(pl.col(name) if name in frame.columns else pl.lit(None)).cast(dtype).alias(name) for name, dtype in types.items()]
+    columns = [
+        (pl.col(name) if name in frame.columns else pl.lit(None)).cast(dtype).alias(name)
+        for name, dtype in types.items()
+    ]
     return frame.select(columns)
 
 
-def assemble(rows: pl.DataFrame, runs: pl.DataFrame, cut: Sequence[str] = (), *, parents: str = "visible") -> EventTable:
+def assemble(
+    rows: pl.DataFrame, runs: pl.DataFrame, cut: Sequence[str] = (), *, parents: str = "visible"
+) -> EventTable:
     """Return the event table of trace rows in the columns of `TRACE_COLUMNS` plus ``extra``.
 
     Args:
@@ -164,7 +172,9 @@ def _with_k(rows: pl.DataFrame) -> pl.DataFrame:
 
 def _label(rows: pl.DataFrame, parents: str) -> pl.DataFrame:
     """Return `rows` with `event_type` filled by the rules where it is null, and `label_source`."""
-    rows = rows.with_columns(label_source=pl.when(pl.col("event_type").is_null()).then(pl.lit("rule")).otherwise(pl.lit("logged")))
+    rows = rows.with_columns(
+        label_source=pl.when(pl.col("event_type").is_null()).then(pl.lit("rule")).otherwise(pl.lit("logged"))
+    )
     if rows["event_type"].null_count() == 0:
         return rows
     if parents == "cited":
@@ -222,7 +232,11 @@ def _core_columns() -> dict[str, pl.Expr]:
         "kind": known,
         "claim": pl.col("claim"),
         "parents": pl.col("parents"),
-        "target": pl.when(delegates).then(pl.col("target_agent")).when(endorses).then(pl.col("supported")).otherwise(None),
+        "target": pl.when(delegates)
+        .then(pl.col("target_agent"))
+        .when(endorses)
+        .then(pl.col("supported"))
+        .otherwise(None),
         "subtask": pl.col("subtask"),
         "subtask_parent": pl.col("subtask_parent"),
         "answer": pl.col("final_answer_text"),

@@ -1,9 +1,9 @@
 """Replay of the traces' reputation router, whose attachment exponent is 1 by construction: a check of the estimator.
 
-In the topology ``dynamic_reputation`` an agent consults others with weight reputation + 0.1. Reputations are frozen within
-a step and then grow by one for every consultation received and by 0.1 for having been active. The traces log the
-reputation of the acting agent only, and not the steps; both follow from the order of the acts: a step ends where the
-logged reputations demand it.
+In the topology ``dynamic_reputation`` an agent consults others with weight reputation + 0.1. Reputations are frozen
+within a step and then grow by one for every consultation received and by 0.1 for having been active. The traces log
+the reputation of the acting agent only, and not the steps; both follow from the order of the acts: a step ends where
+the logged reputations demand it.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from analysis.tables import EventTable
 
 WEIGHT: Final = 0.1
 """What the router adds to every reputation, and what an active step earns."""
+MOST_STEPS: Final = 8
 _CLOSE: Final = 1e-6
 
 
@@ -66,21 +67,28 @@ Step = tuple[dict[int, float], list[Act]]
 def divide(acts: list[Act]) -> list[Step] | None:
     """Return (reputations during the step, its acts) for each step, or None if no division fits the logged values.
 
-    Steps are made as long as possible and shortened when a later act contradicts them.
+    Of the divisions that fit, the one with the fewest steps is taken, and of those the one whose first steps are the
+    longest. In large societies several fit, because the log shows the reputation of the acting agents only.
     """
-    return _divide(acts, 0, {})
+    for limit in range(1, MOST_STEPS + 1):
+        found = _divide(acts, 0, {}, limit)
+        if found is not None:
+            return found
+    return None
 
 
-def _divide(acts: list[Act], start: int, frozen: dict[int, float]) -> list[Step] | None:
-    """Return the division of the acts from `start` on, which begin a step with reputations `frozen`."""
+def _divide(acts: list[Act], start: int, frozen: dict[int, float], left: int) -> list[Step] | None:
+    """Return a division into at most `left` steps of the acts from `start` on, which begin a step with `frozen`."""
     if start == len(acts):
         return []
+    if left == 0:
+        return None
     end, seen = start, set[int]()
     while end < len(acts) and acts[end].agent not in seen and _fits(frozen, acts[end]):
         seen.add(acts[end].agent)
         end += 1
     for stop in range(end, start, -1):
-        rest = _divide(acts, stop, _after(frozen, acts[start:stop]))
+        rest = _divide(acts, stop, _after(frozen, acts[start:stop]), left - 1)
         if rest is not None:
             return [(frozen, acts[start:stop]), *rest]
     return None

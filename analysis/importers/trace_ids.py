@@ -31,7 +31,11 @@ def number_agents(rows: pl.DataFrame) -> pl.DataFrame:
     rows = _look_up(rows, names, "agent_id", "agent")
     rows = rows.with_columns(_assignee=pl.coalesce("target_agent_id", "subtask_assigned_to", "proposed_assignee"))
     rows = _look_up(rows, names, "_assignee", "target_agent").drop("_assignee")
-    seen = rows.select("run_number", "_order", pl.col("visible_neighbors").alias("name")).explode("name").drop_nulls("name")
+    seen = (
+        rows.select("run_number", "_order", pl.col("visible_neighbors").alias("name"))
+        .explode("name")
+        .drop_nulls("name")
+    )
     return rows.with_columns(visible=_gather(rows, seen, names, on="run_number"))
 
 
@@ -43,7 +47,9 @@ def number_subtasks(rows: pl.DataFrame) -> pl.DataFrame:
             rows.select("execution", "_order", pl.lit(1).alias("rank"), pl.col("subtask_id").alias("name")),
         ]
     ).drop_nulls()
-    first = mentioned.sort("execution", "_order", "rank").unique(["execution", "name"], keep="first", maintain_order=True)
+    first = mentioned.sort("execution", "_order", "rank").unique(
+        ["execution", "name"], keep="first", maintain_order=True
+    )
     names = first.select("execution", "name", number=pl.int_range(pl.len(), dtype=pl.Int64).over("execution"))
     rows = _look_up(rows, names, "subtask_id", "subtask", on="execution")
     return _look_up(rows, names, "parent_subtask_id", "subtask_parent", on="execution")
@@ -96,7 +102,7 @@ def _look_up(rows: pl.DataFrame, names: pl.DataFrame, column: str, into: str, on
 
 
 def _gather(rows: pl.DataFrame, long: pl.DataFrame, names: pl.DataFrame, on: str) -> pl.Series:
-    """Return for each row the numbers of the names that `long` (columns `_order`, `on`, `name`) has for it, in order."""
+    """Return for each row, in order, the numbers of its names in `long` (columns `_order`, `on`, `name`)."""
     found = long.join(names, on=[on, "name"], how="left", maintain_order="left").drop_nulls("number")
     lists = found.group_by("_order", maintain_order=True).agg("number")
     joined = rows.select("_order").join(lists, on="_order", how="left", maintain_order="left")

@@ -25,8 +25,8 @@ _TEXT, _INT, _FLOAT, _FLAG, _LIST = pl.String(), pl.Int64(), pl.Float64(), pl.Bo
 TRACE_COLUMNS: Final[dict[str, pl.DataType]] = {
     "run_id": _TEXT, "benchmark": _TEXT, "task_id": _TEXT, "task_family": _TEXT, "difficulty": _TEXT, "topology": _TEXT,
     "num_agents": _INT, "seed": _INT, "line_no": _INT, "step_id": _INT, "timestamp": _FLOAT, "agent_id": _TEXT,
-    "agent_role": _TEXT, "event_type": _TEXT, "target_agent_id": _TEXT, "message_id": _TEXT, "message_length_tokens": _INT,
-    "message_length_chars": _INT, "tokens_input": _INT, "tokens_output": _INT, "tokens_total_event": _INT,
+    "agent_role": _TEXT, "event_type": _TEXT, "target_agent_id": _TEXT, "message_id": _TEXT,
+    "message_length_tokens": _INT, "message_length_chars": _INT, "tokens_input": _INT, "tokens_output": _INT, "tokens_total_event": _INT,
     "latency_ms": pl.Float32(), "confidence_score": pl.Float32(), "action_success": _FLAG, "claim_id": _TEXT,
     "claim_type": _TEXT, "claim_status": _TEXT, "claim_text_hash": _TEXT, "parent_claim_ids": _LIST,
     "root_claim_id": _TEXT, "claim_depth": _INT, "subtask_id": _TEXT, "parent_subtask_id": _TEXT,
@@ -89,12 +89,16 @@ def read_native(directory: Path) -> tuple[pl.DataFrame, bool]:
             row = json.loads(line)
         except ValueError as error:
             if not last:
-                raise InputError(f"not a JSON object: {error}", f"{path}:{number + 1}", "repair or remove the line") from error
+                raise InputError(
+                    f"not a JSON object: {error}", f"{path}:{number + 1}", "repair or remove the line"
+                ) from error
             cut = True
             continue
         if not isinstance(row, dict):
             raise InputError("not a JSON object", f"{path}:{number + 1}", "repair or remove the line")
-        rows.append({_NEWER_NAMES.get(key, key): value for key, value in row.items()} | {"line_no": number})
+        named: dict[str, Json] = {_NEWER_NAMES.get(key, key): value for key, value in row.items()}
+        named["line_no"] = number
+        rows.append(named)
     return _frame(rows, str(path)), cut
 
 
@@ -156,7 +160,9 @@ def read_parquet(path: Path) -> pl.DataFrame:
         if frame.schema.get(name) in (pl.Float32, pl.Float64):
             column = column.fill_nan(None)
         column = column.cast(dtype)
-        columns.append((column.fill_null(pl.lit([], dtype=dtype)) if isinstance(dtype, pl.List) else column).alias(name))
+        columns.append(
+            (column.fill_null(pl.lit([], dtype=dtype)) if isinstance(dtype, pl.List) else column).alias(name)
+        )
     known = TRACE_COLUMNS.keys() | _RUN_LEVEL | _DERIVED
     others = [name for name in frame.columns if name not in known]
     extras = [_extra(row) for row in frame.select(others).iter_rows(named=True)] if others else [None] * frame.height

@@ -54,6 +54,13 @@ def fraction(name: str, value: ArrayLike) -> FloatArray:
     return between(name, value, 0.0, 1.0)
 
 
+def exponent(name: str, value: ArrayLike) -> FloatArray:
+    """Return `value` as float64, each element a growth exponent: any number or -inf (nothing gets through), not NaN."""
+    array = np.asarray(value, dtype=np.float64)
+    _demand(~np.isnan(array), name, array, "must be a number")
+    return array
+
+
 def signal(name: str, value: ArrayLike) -> FloatArray:
     """Return `value` as float64, each element in [-1, 1]: the mean of a vote coded +1 (correct) or -1 (wrong)."""
     return between(name, value, -1.0, 1.0)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import optimize
 
-from .arrays import FloatArray, between, counts, fraction, positive, real
+from .arrays import FloatArray, between, counts, exponent, fraction, positive
 from .costs import LeafLaw, leaf_tokens, overhead, tree_cost
 from .fixed_points import fixed_point
 from .recursion import Lock, organization_exponent
@@ -29,15 +29,21 @@ def optimal_leaf_tokens(c0: ArrayLike, beta: ArrayLike, t: ArrayLike) -> FloatAr
     Independent of the budget: more budget buys more leaves, not stronger ones. Valid for budgets above x*. Where
     t <= beta the signal grows in x up to B: spend everything on one agent.
     """
-    c0_, beta_, t_ = np.broadcast_arrays(between("c0", c0, 0.0), between("beta", beta, 0.0), real("t", t))
+    c0_, beta_, t_ = np.broadcast_arrays(between("c0", c0, 0.0), between("beta", beta, 0.0), exponent("t", t))
     gap = np.where(t_ > beta_, t_ - beta_, 1.0)
     return np.where(t_ > beta_, c0_ * beta_ / gap, np.nan)
 
 
 def optimal_leaves(budget: ArrayLike, c0: ArrayLike, beta: ArrayLike, t: ArrayLike) -> FloatArray:
-    """Return N* = (B + c0) / (x* + c0), real-valued; 1 where t <= beta or the budget is below x* [D]."""
-    x = optimal_leaf_tokens(c0, beta, t)
-    n = (between("budget", budget, 0.0) + real("c0", c0)) / (np.nan_to_num(x, nan=1.0) + positive("c0", c0))
+    """Return N* = (B + c0) / (x* + c0), real-valued; 1 where t <= beta or the budget is below x* [D].
+
+    inf where messages are free (c0 = 0) and t > beta.
+    """
+    x, c0_, budget_ = np.broadcast_arrays(
+        optimal_leaf_tokens(c0, beta, t), between("c0", c0, 0.0), between("budget", budget, 0.0)
+    )
+    share = np.nan_to_num(x, nan=1.0) + c0_
+    n = np.where(share > 0, (budget_ + c0_) / np.where(share > 0, share, 1.0), np.inf)
     return np.where(np.isnan(x), 1.0, np.maximum(n, 1.0))
 
 
@@ -47,7 +53,7 @@ def growth_threshold(c0: ArrayLike, beta: ArrayLike, t: ArrayLike) -> FloatArray
     h is the binary entropy in nats. It takes N = B / (x + c0); quote `depth_threshold` at depth 1, which is exact in
     depth, and this one as a reference.
     """
-    c0_, beta_, t_ = np.broadcast_arrays(between("c0", c0, 0.0), between("beta", beta, 0.0), real("t", t))
+    c0_, beta_, t_ = np.broadcast_arrays(between("c0", c0, 0.0), between("beta", beta, 0.0), exponent("t", t))
     pays = t_ > beta_
     share = np.where(pays, beta_ / np.where(pays, t_, 1.0), 0.5)
     inner = np.where(share > 0, share, 0.5)
@@ -62,7 +68,7 @@ def depth_threshold(b: ArrayLike, depth: ArrayLike, c0: ArrayLike, beta: ArrayLi
     gives c0 (N - 1).
     """
     b_, depth_, c0_, beta_, s_ = np.broadcast_arrays(
-        counts("b", b, 2), counts("depth", depth), between("c0", c0, 0.0), between("beta", beta, 0.0), real("s", s)
+        counts("b", b, 2), counts("depth", depth), between("c0", c0, 0.0), between("beta", beta, 0.0), exponent("s", s)
     )
     pays = s_ > beta_
     levels = depth_ * np.log(b_)
@@ -79,9 +85,11 @@ def saturation_budget(mu_star: ArrayLike, a: ArrayLike, beta: ArrayLike, s: Arra
     x = optimal_leaf_tokens(c0, beta, s)
     pays = ~np.isnan(x)
     x_, s_ = np.where(pays, x, 1.0), np.where(pays, s, 1.0)
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
         leaves = (fraction("mu_star", mu_star) / (positive("a", a) * x_ ** between("beta", beta, 0.0))) ** (1 / s_)
-        return np.where(pays, (x_ + real("c0", c0)) * leaves, np.inf)
+        total = (x_ + between("c0", c0, 0.0)) * leaves
+    # Free messages: endless leaves of no tokens, 0 times inf, reach mu* at no cost.
+    return np.where(pays, np.where(np.isnan(total), 0.0, total), np.inf)
 
 
 def catch_up_budget(mu_star: ArrayLike, a: ArrayLike, beta: ArrayLike, mu_max: ArrayLike = 1.0) -> FloatArray:
@@ -122,8 +130,10 @@ def exact_threshold(
     below 1 a tree may pass the clipped single agent even for s <= beta. inf when the tree never gets ahead.
     """
     c0 = float(overhead(b, m, c_agg))
-    exponent = float(organization_exponent(b, gamma, rho, lock=lock))
-    start = float(depth_threshold(b, depth, c0, leaf.beta, exponent))
+    s = float(organization_exponent(b, gamma, rho, lock=lock))
+    start = float(depth_threshold(b, depth, c0, leaf.beta, s))
+    if start == 0:  # messages are free: the growth regime itself is enough
+        return 0.0
     clip = float(catch_up_budget(leaf.mu_max, leaf.a, leaf.beta))  # the single agent is clipped from here on
 
     def lead(log_budget: float) -> float:
@@ -133,8 +143,11 @@ def exact_threshold(
 
     # Until the clip the growth bound forbids a lead below `start`; there the lead is negative, then it may change sign.
     end = float(catch_up_budget(np.nan_to_num(fixed_point(b, gamma, rho, lock=lock)), leaf.a, leaf.beta))
-    low, step, last = np.log(start), 1e-4, np.log(min(end, clip))
-    for _ in range(_STEPS if start < min(end, clip) else 0):
+    last = np.log(max(min(end, clip), start))
+    low, step = np.log(start), 1e-4
+    if low < last and lead(low) >= 0:  # beta = 0, or equal up to rounding
+        return start
+    for _ in range(_STEPS if low < last else 0):
         high = min(low + step, last)
         if lead(high) > 0:
             return float(np.exp(optimize.brentq(lead, low, high, xtol=1e-14, rtol=1e-14)))

@@ -22,19 +22,17 @@ _EXACT_UP_TO: Final = (
     1023  # slopes of odd b up to here come from integers, correctly rounded; A_3 is 1.5 to the last bit
 )
 _SLOPES: Final[FloatArray] = np.array([b * comb(b - 1, b // 2) / (1 << (b - 1)) for b in range(1, _EXACT_UP_TO + 1, 2)])
+_SERIES_FROM: Final = 101  # real b above which the expansion is used; below it the gamma functions keep their digits
 _LINEAR_BELOW: Final = 1e-16  # b x^2 below which f_b(x) = A_b x to the last bit (and x^2 may underflow)
 _SERIES_BELOW: Final = 0.1  # (b-1)/2 x^2 below which the deficit is summed instead of subtracted
 _SERIES_TERMS: Final = 14
 
 
 def majority_slope_real(b: ArrayLike) -> FloatArray:
-    """Return A_b = f_b'(0) = 2 / Beta(1/2, (b+1)/2) for any real b >= 1 [D].
-
-    Above b = 1023 by the expansion of Gamma(w + 3/4) / Gamma(w + 1/4), w = (2b+1)/4, whose next term is below 1e-17.
-    """
+    """Return A_b = f_b'(0) = 2 / Beta(1/2, (b+1)/2) for any real b >= 1 [D]."""
     b_ = between("b", b, 1.0)
-    small = special.poch(np.minimum(b_ + 1, _EXACT_UP_TO) / 2, 0.5) * (2 / np.sqrt(pi))
-    return np.where(b_ > _EXACT_UP_TO, _slope_of_many(b_), small)
+    few = special.poch((np.minimum(b_, _SERIES_FROM) + 1) / 2, 0.5) * (2 / np.sqrt(pi))
+    return np.where(b_ > _SERIES_FROM, _slope_of_many(b_), few)
 
 
 def majority_slope(b: ArrayLike) -> FloatArray:
@@ -50,9 +48,11 @@ def majority_slope(b: ArrayLike) -> FloatArray:
 
 
 def _slope_of_many(b: FloatArray) -> FloatArray:
-    """Return A_b by the expansion of Gamma(w + 3/4) / Gamma(w + 1/4), w = (2b + 1) / 4."""
+    """Return A_b for b > 101 by the expansion of Gamma(w + 3/4) / Gamma(w + 1/4), w = (2b + 1) / 4, to the last bit."""
     w = (2 * b + 1) / 4
-    return np.asarray(2 / np.sqrt(pi) * np.sqrt(w) * (1 + 1 / (64 * w**2) - 19 / (8192 * w**4)), dtype=np.float64)
+    u = 1 / (w * w)
+    series = 1 + u * (1 / 64 + u * (-19 / 8192 + u * (631 / 524288)))
+    return np.asarray(2 / np.sqrt(pi) * np.sqrt(w) * series, dtype=np.float64)
 
 
 def majority_slope_asymptotic(b: ArrayLike) -> FloatArray:

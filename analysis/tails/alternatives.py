@@ -80,7 +80,13 @@ def fit_truncated(tail: Histogram, power: PowerLaw) -> TailModel:
     scale = -float(np.log(excess))
     box = Box((TRUNCATED_ALPHA[0], scale - 25.0), (TRUNCATED_ALPHA[1], scale + 8.0))
     reach = -float(np.log(tail.values[-1]))
-    starts = [(power.alpha, reach - 3), (power.alpha, reach), (power.alpha - 0.5, reach + 1), (0.5, scale), (-0.5, scale)]
+    starts = [
+        (power.alpha, reach - 3),
+        (power.alpha, reach),
+        (power.alpha - 0.5, reach + 1),
+        (0.5, scale),
+        (-0.5, scale),
+    ]
     found = maximise(gain, gain, starts, box)
     alpha, rate = found.at[0], float(np.exp(found.at[1]))
     bound = tuple(name for name, hit in zip(("alpha", "rate"), found.bound, strict=True) if hit)
@@ -92,7 +98,7 @@ def fit_truncated(tail: Histogram, power: PowerLaw) -> TailModel:
 
 
 def fit_lognormal(tail: Histogram, power: PowerLaw) -> TailModel:
-    """Return the lognormal tail; `mu` and `sigma` are those of the logarithm, `bend` (1/sigma^2) -> 0 is a power law."""
+    """Return the lognormal tail; `mu` and `sigma` are those of the logarithm; sigma at its bound is a power law."""
     _need_spread(tail)
     mean = float(np.average(tail.logs, weights=tail.counts))
     variance = float(np.average((tail.logs - mean) ** 2, weights=tail.counts))

@@ -1,8 +1,9 @@
-"""Resampling: how far a true power law would stray (goodness of fit), and how far the exponent does (cluster bootstrap).
+"""Resampling: how far samples of a true power law stray from it, and how far the exponent does.
 
 The goodness-of-fit test is the semiparametric bootstrap of Clauset, Shalizi & Newman (SIAM Rev. 51, 2009, sect. 4):
-values below xmin are drawn from the sample, those above from the fitted law, and xmin is chosen anew in every replicate.
-The interval of the exponent resamples whole clusters (executions), because values of one execution depend on each other.
+values below xmin are drawn from the sample, those above from the fitted law, and xmin is chosen anew in every
+replicate. The interval of the exponent resamples whole clusters (executions), because values of one execution depend
+on each other.
 """
 
 from __future__ import annotations
@@ -132,7 +133,9 @@ class _Replica:
         values, counts = self._tail(rng, n_tail)
         kept = body > 0
         return Histogram(
-            np.concatenate([self.body[kept], values]), np.concatenate([body[kept], counts]).astype(np.int64), self.discrete
+            np.concatenate([self.body[kept], values]),
+            np.concatenate([body[kept], counts]).astype(np.int64),
+            self.discrete,
         )
 
     def _tail(self, rng: np.random.Generator, n: int) -> tuple[F64, I64]:
@@ -149,7 +152,7 @@ class _Replica:
 
 @compiled
 def _invert(level: F64, a: float, q: float, least: float) -> F64:
-    """Return for each level v the largest whole x >= least with P(X >= x) >= v; exact up to 2^50, then relative to it."""
+    """Return for each level v the largest whole x >= least with P(X >= x) >= v, exact up to 2^50."""
     out = np.empty(len(level))
     whole = zeta_sums(a, q)[0]
     for i in range(len(level)):

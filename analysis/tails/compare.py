@@ -51,7 +51,8 @@ class Comparison:
         winner = self.first if self.ratio > 0 else self.second
         test = "nested" if self.z is None else f"z = {self.z:.2f}"
         basis = f" over {self.clusters} clusters" if self.clusters is not None else ""
-        return f"{self.first} against {self.second}: {winner} by {abs(self.ratio):.6g} ({test}, log10 p = {self.log10_p:.1f}{basis})"
+        sure = f"{test}, log10 p = {self.log10_p:.1f}{basis}"
+        return f"{self.first} against {self.second}: {winner} by {abs(self.ratio):.6g} ({sure})"
 
 
 @dataclass(frozen=True)

@@ -109,10 +109,14 @@ def fit_tail(
     array = np.asarray(values, dtype=np.float64)
     sample = histogram(array, discrete=discrete)
     design = design or Design()
-    power = fit_at(sample, xmin) if xmin is not None else select_xmin(sample, min_tail=min_tail, min_distinct=min_distinct)
+    power = (
+        fit_at(sample, xmin) if xmin is not None else select_xmin(sample, min_tail=min_tail, min_distinct=min_distinct)
+    )
     if power is None or power.n_distinct < 2:
         verdict = judge(None, None, {}, {}, None, design)
-        return TailFit(name, sample, None, {}, {}, (), None, (), verdict, _card(sample, None, {}, unit, xmin, clusters, None, seed))
+        return TailFit(
+            name, sample, None, {}, {}, (), None, (), verdict, _card(sample, None, {}, unit, xmin, clusters, None, seed)
+        )
     tail = sample.tail(power.xmin)
     models = {
         "exponential": fit_exponential(tail, power.xmin),
@@ -133,8 +137,9 @@ def fit_tail(
         interval = None
         if interval_replicates:
             interval = cluster_interval(
-                array[array > 0], np.asarray(labels)[array > 0], power, discrete=discrete, replicates=interval_replicates,
-                seed=seed, refit_xmin=xmin is None, min_tail=min_tail, min_distinct=min_distinct,
+                array[array > 0], np.asarray(labels)[array > 0], power, discrete=discrete,
+                replicates=interval_replicates, seed=seed, refit_xmin=xmin is None, min_tail=min_tail,
+                min_distinct=min_distinct,
             )  # fmt: skip
         levels.append(ClusterLevel(level, who.n_clusters, _tests(power, models, tail, who), interval))
     deciding = levels[-1].tests if levels else tests

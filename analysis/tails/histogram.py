@@ -67,10 +67,14 @@ def histogram(values: ArrayLike, *, discrete: bool = True) -> Histogram:
     if not np.all(np.isfinite(array)):
         raise InputError("the sample holds values that are not finite", "", "drop or censor them before fitting")
     if len(array) and array.min() < 0:
-        raise InputError(f"the sample holds negative values, the least is {array.min():g}", "", "tails are fitted to sizes")
+        raise InputError(
+            f"the sample holds negative values, the least is {array.min():g}", "", "tails are fitted to sizes"
+        )
     if discrete and np.any(array != np.floor(array)):
         odd = array[array != np.floor(array)][0]
-        raise InputError(f"the discrete sample holds {odd:g}, which is not a whole number", "", "fit it with discrete=False")
+        raise InputError(
+            f"the discrete sample holds {odd:g}, which is not a whole number", "", "fit it with discrete=False"
+        )
     array = array[array > 0]
     if discrete and len(array) and array.max() < _LARGEST_COUNTED:
         counts = np.bincount(array.astype(np.int64))

@@ -1,8 +1,9 @@
 """Compiled parts of the power-law fit: Hurwitz zeta, maximum likelihood, KS distance and the scan over xmin.
 
-All zeta sums are scaled by their first term: Z(a, q) = sum_{k >= q} (k/q)^(-a), so nothing under- or overflows. They are
-summed directly up to a point and by the Euler-Maclaurin formula beyond it (Johansson, Numer. Algor. 69, 2015, sect. 2).
-A sample comes as its distinct values u (increasing) and their counts; sums over the sample never touch single values.
+All zeta sums are scaled by their first term: Z(a, q) = sum_{k >= q} (k/q)^(-a), so nothing under- or overflows. They
+are summed directly up to a point and by the Euler-Maclaurin formula beyond it (Johansson, Numer. Algor. 69, 2015,
+sect. 2). A sample comes as its distinct values u (increasing) and their counts; sums over the sample never touch
+single values.
 """
 
 from __future__ import annotations
@@ -107,7 +108,9 @@ def alpha_discrete(mean_log: float, q: float) -> float:
 
 
 @compiled
-def distance_discrete(u: F64, log_u: F64, log_u1: F64, below: F64, start: int, a: float, limit: float, hint: int) -> tuple[float, int]:
+def distance_discrete(
+    u: F64, log_u: F64, log_u1: F64, below: F64, start: int, a: float, limit: float, hint: int
+) -> tuple[float, int]:
     """Return the KS distance of the tail u[start:] from the power law, and the position of the maximum.
 
     The distance is the supremum over all integers: at every distinct value and just below it. As soon as it exceeds
@@ -167,7 +170,16 @@ def distance_discrete(u: F64, log_u: F64, log_u1: F64, below: F64, start: int, a
 
 @compiled
 def _gap(
-    x: float, log_x: float, log_x1: float, log_q: float, a: float, scale: float, below: F64, start: int, i: int, n: float
+    x: float,
+    log_x: float,
+    log_x1: float,
+    log_q: float,
+    a: float,
+    scale: float,
+    below: F64,
+    start: int,
+    i: int,
+    n: float,
 ) -> float:
     """Return the distance at and just below the value x, which lies beyond the switch."""
     survive = scale * math.exp(-a * (log_x - log_q)) * _ratio_tail(a, x)

@@ -84,8 +84,10 @@ def lognormal_density(l: F64, slope: float, log_bend: float, out: F64) -> None:
     c = math.exp(log_bend)
     r = math.sqrt(c)
     z0 = slope / r
-    hazard = -0.5 * z0 * z0 - _LOG_ROOT_2_PI - _log_upper(z0) if z0 < 0.0 else math.log(
-        math.sqrt(2.0 / math.pi) / _erfcx(z0 / _ROOT2)
+    hazard = (
+        -0.5 * z0 * z0 - _LOG_ROOT_2_PI - _log_upper(z0)
+        if z0 < 0.0
+        else math.log(math.sqrt(2.0 / math.pi) / _erfcx(z0 / _ROOT2))
     )
     for i in range(len(l)):
         out[i] = -(slope * l[i] + 0.5 * c * l[i] * l[i]) + hazard + math.log(r)

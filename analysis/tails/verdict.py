@@ -3,8 +3,8 @@
 Words, in the order in which they are tried: ``no fit`` (too few values), ``deterministic`` (repeated executions of a
 design give the same values, so the sample holds no chance to speak of), ``design bounded`` (the largest value is the
 largest that the design allows, so the end of the tail is the design's), ``degenerate`` (the tail is too short or the
-exponent at its bound), ``truncated`` (a cut-off wins and lies inside the data), ``power law`` (goodness of fit > 0.1 and
-no competitor wins), ``heavy tailed`` (the power law beats the exponential), ``light tailed`` (it loses to it) and
+exponent at its bound), ``truncated`` (a cut-off wins and lies inside the data), ``power law`` (goodness of fit > 0.1
+and no competitor wins), ``heavy tailed`` (the power law beats the exponential), ``light tailed`` (it loses to it) and
 ``undecided``.
 """
 
@@ -86,10 +86,9 @@ def judge(
     """Return the verdict on one sample.
 
     Args:
-        power: the power law, None if there were too few values.
-        tail: the values at or above its xmin.
-        models: fitted competitors by name.
-        tests: by name of the competitor, the power law against it; ``tpl_vs_lognormal`` and ``tpl_vs_stretched`` for the
+        power: the power law, None if there were too few values. tail: the values at or above its xmin. models: fitted
+        competitors by name. tests: by name of the competitor, the power law against it; ``tpl_vs_lognormal`` and
+        ``tpl_vs_stretched`` for the
             truncated law. Pass the cluster-robust ones where there are clusters.
         gof: goodness of fit, None if it was not computed.
         design: caps and repeats.
@@ -97,7 +96,9 @@ def judge(
     if power is None or tail is None:
         return Verdict("no fit", ("too few values or too few distinct values for any threshold",))
     if design.replication is not None and design.replication >= REPLICATED:
-        return Verdict("deterministic", (f"{design.replication:.0%} of the repeated executions repeat the same values",))
+        return Verdict(
+            "deterministic", (f"{design.replication:.0%} of the repeated executions repeat the same values",)
+        )
     if design.max_is_cap:
         share = f"{design.capped:.0%} of the executions reach their cap"
         return Verdict("design bounded", ("the largest value is the largest that the design allows", share))

@@ -13,11 +13,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from agentsoc.errors import ScenarioError
+from agentsoc.scenario.dump import dump
 from agentsoc.scenario.load import load_scenario, load_variants, parse_scenario
 from agentsoc.scenario.model import Scenario
 from agentsoc.scenario.plain import read_plain
 from agentsoc.scenario.schema import scenario_schema
-from agentsoc.scenario.strict import dump, parse
+from agentsoc.scenario.strict import parse
 
 CORPUS = Path(__file__).parents[1] / "corpus" / "scenarios"
 LOADERS = [yaml.SafeLoader, *([yaml.CSafeLoader] if hasattr(yaml, "CSafeLoader") else [])]

@@ -41,7 +41,9 @@ def server_count() -> Iterator[Server]:
         connection.close()
 
 
-ODD = "the| hotel|don't|'S|  |\n\n|\t|12| 3.5|é|日本語|😀|²|Ⅷ|१|a\u0301|_|--|(x)|\x00|\x04|\x1c|\x85|\xa0|\u2003|\u3000|ﬁ|ǅ|½"
+ODD = (
+    "the| pool|don't|'S|  |\n\n|\t|12| 3.5|é|日本語|😀|²|Ⅷ|१|a\u0301|_|--|(x)|\x00|\x04|\x1c|\x85|\xa0|\u2003|\u3000|½"
+)
 WORDS = st.sampled_from([*ODD.split("|"), "مرحبا", "aaaaaaaaaaaa", "<|im_end|>", "</s>", "<file_sep>", "[INST]"])
 TEXT = st.one_of(
     st.text(), st.lists(WORDS, max_size=12).map("".join), st.text(alphabet=st.characters(max_codepoint=127))

@@ -26,7 +26,12 @@ FEW = range(1, 6)
 def totals(n_agents: int, k: int, topology: Any, protocol: Any, accuracy: float = 1.0) -> Totals:
     built = scenario(
         tasks={"kind": "coin", "count": 1},
-        agents={"count": n_agents, "model": {"kind": "scripted", "accuracy": accuracy}, "iterations": k, "max_tokens": 1024},
+        agents={
+            "count": n_agents,
+            "model": {"kind": "scripted", "accuracy": accuracy},
+            "iterations": k,
+            "max_tokens": 1024,
+        },
         topology=topology,
         protocol=protocol,
     )

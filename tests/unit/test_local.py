@@ -6,7 +6,6 @@ import asyncio
 import builtins
 import importlib
 import json
-import random
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -211,9 +210,18 @@ def test_an_unknown_tokenizer_gets_a_bound(tmp_path: Path) -> None:
 
 @pytest.mark.model
 def test_which_server_answers_and_what_else_runs_makes_no_difference() -> None:
-    """Two busy servers give every request the text that one idle server gives it, at temperature 0 and 0.8."""
-    requests = [ask(text, max_tokens=10, temperature=t, seed=7) for text in REVIEWS[:3] for t in (0.0, 0.8)]
-    order = random.Random(5).sample(range(len(requests)), len(requests))
+    """Two busy servers give every request the text that one idle server gives it, at temperature 0 and 0.8.
+
+    Prompts of 100 tokens with a common beginning are where it shows: of 12 such, 10 came out otherwise with the prompt
+    cache on, and 5 to 8 when decoded together.
+    """
+    others = "\n".join(f"#{i} agent {i}: {'positive' if i % 3 else 'negative'} - I think it is warm." for i in range(4))
+    requests = [
+        ask(f"Others said:\n{others}\n\n{text} Explain your view.", max_tokens=20, temperature=t, seed=7)
+        for text in REVIEWS[:2]
+        for t in (0.0, 0.8)
+    ]
+    order = [3, 0, 2, 1]
 
     async def act() -> None:
         async with opened(servers=1) as backend:
@@ -222,6 +230,7 @@ def test_which_server_answers_and_what_else_runs_makes_no_difference() -> None:
             assert backend.parallel == 2
             together = await asyncio.gather(*(backend.complete(requests[i]) for i in order))
         assert [together[order.index(i)] for i in range(len(requests))] == alone
+        assert len({done.text for done in alone}) == len(requests)
 
     asyncio.run(act())
 

@@ -8,8 +8,10 @@ import time
 import pytest
 
 from agentsoc.errors import ScenarioError
+from agentsoc.scenario.draft import read_argument
 from agentsoc.scenario.load import Variant, load_variants
 from agentsoc.scenario.model import NAME
+from agentsoc.scenario.sweep import _listed
 
 GOOD = """\
 name: star-on-sentiment
@@ -130,6 +132,21 @@ def test_names_are_different_valid_and_readable(load):
     assert all(re.fullmatch(NAME, name) for name in names)
     assert names[6] == "star-on-sentiment--topology-tree-fan_in-3--temperature-0.5--prompt-name.1"
     assert names[8] == "star-on-sentiment--topology-tree-fan_in-3--temperature-0.5--prompt-null"
+
+
+@pytest.mark.parametrize(
+    "values", ["x?,x!,x.1", "A,a", "'é','è'", "null,'null'", "[],{},''", "-1,1,minus1", "1,'1',1.0"]
+)
+def test_values_that_look_alike_get_different_labels_in_any_case(values):
+    labels = _listed("x", read_argument(f"x={values}")).labels()
+    assert len({label.lower() for label in labels}) == len(labels) == values.count(",") + 1
+    assert all(re.fullmatch(r"[A-Za-z0-9._-]+", label) for label in labels)
+
+
+def test_a_value_that_is_given_twice_is_refused(load):
+    for block, override in (("sweep: {agents.count: [4, 8, 4]}\n", "seed=1"), ("", "agents.count=4,8,4")):
+        with pytest.raises(ScenarioError, match=r"agents\.count is to take the value 4 twice"):
+            load(block, override)
 
 
 def test_two_axes_that_end_in_the_same_word_are_told_apart(load):

@@ -1,0 +1,433 @@
+"""The budget is a wall: under concurrency, failures, replies without usage, crashes and resumes.
+
+The first half drives the real `Caller` with a provider that keeps its own books: what it really used, whatever it
+reported. The second half runs whole societies.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import agentsoc.engine.loop as loop_module
+from agentsoc.backends.base import CallError, Usage
+from agentsoc.backends.scripted import ScriptedBackend
+from agentsoc.budget.ledger import OUT_MIN, Grant, Ledger, Need
+from agentsoc.engine.calls import Caller, HostLostError
+from agentsoc.engine.host import Item, Order, Outcome
+from agentsoc.engine.run import Plan, Progress, execute
+from agentsoc.events import Event
+from agentsoc.log.journal import Attempt, Key
+from agentsoc.log.manifest import Totals
+from agentsoc.log.read import RunLog
+from agentsoc.scenario.model import Calls, Scenario
+from agentsoc.society.turns import Reply, Turn
+from tests.strategies import SCRIPTED, scenario, societies
+
+steady = settings(deadline=None, derandomize=True)
+
+NEEDS = st.builds(
+    Need,
+    tokens_in=st.lists(st.integers(0, 300), max_size=3).map(tuple),
+    tokens_out=st.integers(0, 200),
+    whole=st.booleans(),
+    again=st.integers(0, 50),
+)
+
+
+# The ledger alone
+
+
+@steady
+@given(st.integers(0, 3000), st.integers(0, 3000), st.lists(NEEDS, max_size=20), st.integers(1, 4))
+def test_grants_fit_the_budget_and_what_each_turn_may_do_fits_its_grant(
+    budget: int, kept: int, needs: list[Need], attempts: int
+) -> None:
+    ledger = Ledger(budget)
+    ledger.keep(kept)
+    assert 0 <= ledger.kept <= budget // 2
+    grants = ledger.reserve(needs, attempts)
+    assert ledger.reserved + ledger.kept <= budget
+    assert ledger.reserved == sum(grant.reserved for grant in grants if grant is not None)
+    for need, grant in zip(needs, grants, strict=True):
+        if grant is None:
+            continue
+        assert 1 <= grant.attempts <= attempts
+        assert grant.tokens_out <= need.tokens_out
+        if need.tokens_in:
+            assert grant.tokens_out >= (need.tokens_out if need.whole else min(need.tokens_out, OUT_MIN))
+        first = sum(need.tokens_in) + len(need.tokens_in) * grant.tokens_out
+        again = sum(need.tokens_in) + len(need.tokens_in) * (need.again + grant.tokens_out)
+        assert grant.reserved == (first + (grant.attempts - 1) * again if need.tokens_in else 0)
+
+
+@steady
+@given(st.integers(0, 3000), st.lists(NEEDS, max_size=20), st.integers(1, 4), st.data())
+def test_turns_are_served_in_their_order_and_never_for_want_of_an_earlier_refusal(
+    budget: int, needs: list[Need], attempts: int, data: st.DataObject
+) -> None:
+    """A turn is refused only for what was granted before it; repeats are granted after all first attempts."""
+    whole = Ledger(budget).reserve(needs, attempts)
+    cut = data.draw(st.integers(0, len(needs)))
+    part = Ledger(budget).reserve(needs[:cut], 1)
+    assert [g and g.tokens_out for g in whole[:cut]] == [g and g.tokens_out for g in part]
+
+
+@steady
+@given(st.integers(1, 2000), st.lists(st.tuples(NEEDS, st.floats(0, 2)), min_size=1, max_size=12), st.randoms())
+def test_the_account_holds_whatever_is_used_and_whoever_comes_first(
+    budget: int, turns: list[tuple[Need, float]], shuffle: random.Random
+) -> None:
+    """Overrun counts exactly what providers used beyond what was reserved for them and free."""
+    ledger = Ledger(budget)
+    grants = ledger.reserve([need for need, _ in turns], 2)
+    done = [(g, round(share * g.reserved)) for g, (_, share) in zip(grants, turns, strict=True) if g is not None]
+    shuffle.shuffle(done)
+    used = 0
+    for grant, spent in done:
+        ledger.settle(grant, spent)
+        used += spent
+        assert ledger.charged + ledger.reserved <= budget
+        assert ledger.charged + ledger.overrun == used
+    assert ledger.reserved == 0
+    if all(spent <= grant.reserved for grant, spent in done):
+        assert ledger.overrun == 0
+
+
+def test_without_a_budget_everything_is_granted_and_counted() -> None:
+    ledger = Ledger(None)
+    need = Need((10, 20), 5)
+    [grant] = ledger.reserve([need], 3)
+    assert grant == Grant(5, 3, 0)
+    ledger.settle(grant, 70)
+    assert (ledger.charged, ledger.overrun) == (70, 0)
+
+
+@pytest.mark.parametrize("budget", [0, 50, 100])
+def test_a_smaller_budget_after_a_fork_takes_nothing_back(budget: int) -> None:
+    ledger = Ledger(200)
+    [grant] = ledger.reserve([Need((80,), 20)], 1)
+    assert grant is not None
+    ledger.settle(grant, 100)
+    ledger.budget = budget
+    ledger.keep(40)
+    assert ledger.kept == 0
+    assert ledger.reserve([Need((10,), 5)], 1) == [None]
+    ledger.settle(Grant(0, 1, 0), 7)
+    assert (ledger.charged, ledger.overrun) == (100, 7)
+
+
+def test_a_negative_usage_gives_nothing_back() -> None:
+    ledger = Ledger(100)
+    ledger.settle(Grant(0, 1, 0), 30)
+    ledger.settle(Grant(0, 1, 0), -20)
+    assert (ledger.charged, ledger.overrun, ledger.free) == (30, 0, 70)
+
+
+# The ledger and the real caller, against a provider with books of its own
+
+
+class CrashError(Exception):
+    """The driver dies here."""
+
+
+class Books:
+    """A provider and a disk that outlive the driver: what was really used, and what was written."""
+
+    def __init__(self, rng: random.Random, budget: int, *, obeys: bool) -> None:
+        self.rng = rng
+        self.budget = budget
+        self.obeys = obeys
+        self.used = 0
+        self.may_still_use = 0
+        self.worst = 0
+        self.rows: dict[Key, Attempt] = {}
+        self.writes_left: int | None = None
+        self.replies = 0
+
+    def parallel(self) -> list[int | None]:
+        return [None]
+
+    async def write(self, row: Attempt) -> None:
+        """The journal; the driver may die before or after a row is on disk."""
+        if self.writes_left is not None:
+            self.writes_left -= 1
+            if self.writes_left <= 0:
+                if self.rng.random() < 0.5:
+                    self.rows[row.key] = row
+                raise CrashError
+        self.rows[row.key] = row
+        await self._while()
+
+    async def _while(self) -> None:
+        for _ in range(self.rng.randrange(3)):
+            await asyncio.sleep(0)
+
+    async def attempt(self, order: Order) -> Outcome:
+        """The provider: answers, fails, forgets to count, or is lost with its host."""
+        if order.known is not None:
+            return self._again(order.known)
+        rng = self.rng
+        assert order.tokens_in is not None
+        most = order.tokens_in + order.tokens_out
+        self.may_still_use += most
+        self.worst = max(self.worst, self.used + self.may_still_use)
+        try:
+            await self._while()
+        except asyncio.CancelledError:  # the driver is dead, the provider is not
+            self.used += rng.randint(0, most)
+            raise
+        finally:
+            self.may_still_use -= most
+        usage = Usage(rng.randint(0, order.tokens_in), 0, rng.randint(0, order.tokens_out))
+        if not self.obeys and rng.random() < 0.3:
+            usage = Usage(usage.tokens_in, 0, 3 * order.tokens_out + 5)
+        kind = rng.choice(["done"] * 6 + ["malformed", "silent", "lost", *FAILURES])
+        if kind in ("rate_limited", "rejected", "too_long", "connection"):
+            return _failed(kind, None)
+        self.used += usage.tokens_in + usage.tokens_out
+        if kind == "lost":
+            raise HostLostError
+        if kind in FAILURES:
+            return _failed(kind, usage if rng.random() < 0.5 else None)
+        if kind == "silent":
+            usage = Usage(0, 0, 0, known=False)
+        if kind == "malformed":
+            return Outcome(b"r", "m", text="???", usage=usage, fault="it was malformed")
+        self.replies += 1
+        return Outcome(b"r", "m", text="heads", usage=usage, reply=Reply(answer="heads"))
+
+    def _again(self, row: Attempt) -> Outcome:
+        usage = Usage(row.tokens_in or 0, 0, row.tokens_out or 0, bool(row.usage_known))
+        if row.state == "failed":
+            return _failed(str(row.failure).partition(":")[0], usage)
+        fine = row.reply == "heads"
+        reply = Reply(answer="heads") if fine else None
+        return Outcome(b"r", "m", text=row.reply, usage=usage, reply=reply, fault=None if fine else "it was malformed")
+
+
+FAILURES = ("timeout", "rate_limited", "rejected", "too_long", "connection", "server", "empty")
+
+
+def _failed(kind: str, usage: Usage | None) -> Outcome:
+    error = CallError(kind, "x", usage=usage)  # type: ignore[arg-type]
+    return Outcome(b"r", "m", failure=str(error), retryable=error.retryable, billed=error.billed, usage=error.usage)
+
+
+async def drive(books: Books, rounds: Sequence[Sequence[Need]], calls: Calls, concurrency: int) -> Ledger:
+    """Take all rounds of one episode, as the engine does; what the disk knows is not asked again."""
+    ledger = Ledger(books.budget)
+    caller = Caller(books, books, dict(books.rows), calls, concurrency)  # type: ignore[arg-type]
+    for number, needs in enumerate(rounds):
+        grants = ledger.reserve(needs, calls.attempts)
+        assert ledger.charged + ledger.reserved <= books.budget
+        tasks: list[tuple[Grant, asyncio.Task[Any]]] = []
+        async with asyncio.TaskGroup() as group:
+            for agent, (need, grant) in enumerate(zip(needs, grants, strict=True)):
+                if grant is not None and need.tokens_in:
+                    item = Item(0, number, Turn(agent))
+                    tasks.append((grant, group.create_task(caller.turn(item, 0, need, grant))))
+        for grant, task in tasks:
+            _, spent = task.result()
+            assert spent.tokens <= grant.reserved or not books.obeys
+            ledger.settle(grant, spent.tokens)
+            assert ledger.charged + ledger.reserved <= books.budget
+    return ledger
+
+
+def one_schedule(seed: int, *, obeys: bool = True) -> tuple[Books, Ledger, int]:
+    rng = random.Random(seed)
+    n = round(2 ** rng.uniform(0, 6))
+    rounds = [
+        [
+            Need(tuple(rng.randint(1, 100) for _ in range(rng.choice([1, 1, 2]))), rng.randint(1, 80), again=20)
+            for _ in range(n)
+        ]
+        for _ in range(rng.randint(1, 3))
+    ]
+    wish = sum(sum(need.tokens_in) + need.tokens_out for needs in rounds for need in needs)
+    books = Books(rng, rng.randint(1, 2 * wish), obeys=obeys)
+    calls = Calls(attempts=rng.randint(1, 4), backoff_s=0.0, repair=rng.random() < 0.7)
+    concurrency = rng.randint(1, 64)
+    crashes = 0
+    for _ in range(rng.choice([0, 0, 1, 2])):
+        books.writes_left = rng.randint(1, 4 * n)
+        try:
+            asyncio_run(drive(books, rounds, calls, concurrency))
+            break
+        except* CrashError:
+            crashes += 1
+    books.writes_left = None
+    return books, asyncio_run(drive(books, rounds, calls, concurrency)), crashes
+
+
+_RUNNERS: list[asyncio.Runner] = []
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _runner() -> Iterator[None]:
+    """One event loop for all schedules: making one costs more than a schedule."""
+    with asyncio.Runner() as runner:
+        _RUNNERS.append(runner)
+        yield
+        _RUNNERS.clear()
+
+
+def asyncio_run(work: Any) -> Any:
+    return _RUNNERS[0].run(work)
+
+
+@pytest.mark.parametrize("block", range(10))
+def test_5000_schedules_with_failures_and_crashes_never_pass_the_wall(block: int) -> None:
+    """1 to 64 calls at once, in 1 to 3 rounds, with up to two crashes; what was really used counts, not the reports."""
+    crashes = replies = 0
+    for seed in range(block * 500, (block + 1) * 500):
+        books, ledger, crashed = one_schedule(seed)
+        assert ledger.reserved == 0
+        assert ledger.overrun == 0
+        assert books.used <= ledger.charged <= books.budget
+        assert books.worst <= books.budget  # what was under way could not have passed it either
+        crashes += crashed
+        replies += books.replies
+    assert crashes > 50
+    assert replies > 1_000
+
+
+def test_a_provider_that_passes_its_cap_is_charged_up_to_the_wall_and_the_rest_stands_apart() -> None:
+    overrun = 0
+    for seed in range(300):
+        _, ledger, _ = one_schedule(seed, obeys=False)
+        assert ledger.charged <= (ledger.budget or 0)
+        overrun += ledger.overrun
+    assert overrun > 0
+
+
+# Whole societies
+
+
+class WatchedLedger(Ledger):
+    """Looks at the account after every entry."""
+
+    def reserve(self, needs: Sequence[Need], attempts: int) -> list[Grant | None]:
+        grants = super().reserve(needs, attempts)
+        self.look()
+        return grants
+
+    def settle(self, grant: Grant, used: int) -> None:
+        assert used <= grant.reserved or self.budget is None
+        super().settle(grant, used)
+        self.look()
+
+    def look(self) -> None:
+        if self.budget is not None:
+            assert self.reserved >= 0
+            assert self.charged + self.reserved + self.kept <= self.budget
+            assert self.overrun == 0
+
+
+def played(built: Scenario) -> tuple[list[Event], Totals, dict[int, Ledger]]:
+    """Run a scenario in a scratch directory; return its events, totals and accounts."""
+    progress = Progress()
+    with tempfile.TemporaryDirectory() as scratch:
+        asyncio_run(execute(Plan(built, Path(scratch), progress=progress)))
+        log = RunLog(scratch)
+        return list(log.events()), log.manifest.totals, dict(progress.ledgers)
+
+
+@settings(deadline=None, derandomize=True, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+@given(parts=societies(), budget=st.integers(1, 3_000), whole_run=st.booleans())
+def test_no_society_passes_the_wall(parts: dict[str, Any], budget: int, whole_run: bool) -> None:
+    """Any protocol, topology and kind of voter, with failing and malformed replies."""
+    n_tasks = 3
+    given_as = {"tokens": n_tasks * budget} if whole_run else {"tokens_per_task": budget}
+    built = scenario(**{**parts, "tasks": {"kind": "coin", "count": n_tasks}, "budget": given_as})
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(loop_module, "Ledger", WatchedLedger)
+        events, totals, ledgers = played(built)
+    for task in range(n_tasks):
+        mine = [event for event in events if event.task == task]
+        tokens = sum(event.tokens_in + event.tokens_out for event in mine)
+        assert tokens <= budget
+        if task in ledgers:
+            assert tokens <= ledgers[task].charged <= budget
+            assert ledgers[task].reserved == 0
+        refused = any(event.kind == "budget_exhausted" for event in mine)
+        assert [event.kind for event in mine[-2:]] == ["answer", "stop"]
+        assert mine[-1].answer == ("budget_exhausted" if refused else "finished")
+    assert totals.tokens_overrun == 0
+    assert totals.tokens_in + totals.tokens_out + totals.tokens_lost <= n_tasks * budget
+    assert totals.budget == n_tasks * budget
+
+
+@pytest.mark.parametrize("budget", range(60, 1_000, 60))
+def test_a_spent_budget_still_gives_the_concluding_call(budget: int) -> None:
+    """Once somebody has answered, the merge that ends the episode is paid for out of what was kept aside."""
+    built = scenario(
+        tasks={"kind": "coin", "count": 1},
+        agents={"count": 6, "model": {"kind": "scripted"}, "max_tokens": 60},
+        topology="independent",
+        protocol={"kind": "vote", "by": "model"},
+        budget={"tokens_per_task": budget},
+    )
+    events, totals, _ = played(built)
+    answered = [event for event in events if event.round == 0 and event.calls]
+    refused = [event for event in events if event.kind == "budget_exhausted"]
+    assert len(answered) + len(refused) == 6
+    assert [event.agent for event in answered] == list(range(len(answered)))  # turn order, not luck
+    last = [event for event in events if event.round == 1 and event.agent >= 0]
+    if answered:
+        assert [(event.agent, event.calls) for event in last] == [(0, 1)]
+        assert events[-2].answer is not None
+    else:
+        assert last == []
+        assert events[-2].answer is None
+    assert totals.stops == {"budget_exhausted" if refused else "finished": 1}
+
+
+def test_every_protocol_keeps_its_conclusion_also_where_it_is_small() -> None:
+    """A lone agent, and a pair whose second is the end."""
+    for topology, n in (("single", 1), ("chain", 2), ("star", 2), ("chain", 3)):
+        for budget in (50, 100, 150, 200, 400):
+            built = scenario(
+                tasks={"kind": "coin", "count": 1},
+                agents={"count": n, "model": {"kind": "scripted"}, "max_tokens": 40},
+                topology=topology,
+                protocol={"kind": "aggregate", "by": "model"},
+                budget={"tokens_per_task": budget},
+            )
+            events, _, _ = played(built)
+            assert events[-1].kind == "stop"
+
+
+def test_what_is_granted_does_not_depend_on_who_answers_first() -> None:
+    """The same society with other latencies: the same rows in the journal, reservations included."""
+
+    def rows(latency_s: float, concurrency: int) -> list[tuple[Any, ...]]:
+        built = scenario(
+            tasks={"kind": "coin", "count": 2},
+            agents={"count": 6, "model": {**SCRIPTED, "fail_rate": 0.3, "malformed_rate": 0.2}, "max_tokens": 60},
+            topology="hybrid",
+            protocol={"kind": "debate", "rounds": 3},
+            budget={"tokens_per_task": 2_600},
+            calls={"backoff_s": 0.0},
+            engine={"concurrency": concurrency},
+        )
+        latency = built.agents[0].model.model_copy(update={"latency_s": latency_s})
+        with pytest.MonkeyPatch.context() as patched:  # not in the scenario: another scenario would be another run
+            patched.setattr(type(latency), "open", lambda self, *, seed, share=1: ScriptedBackend(latency, seed))
+            with tempfile.TemporaryDirectory() as scratch:
+                asyncio_run(execute(Plan(built, Path(scratch))))
+                return [(row.key, row.state, row.request, row.room, row.reserved) for row in RunLog(scratch).journal()]
+
+    first = rows(0.0, 64)
+    assert rows(0.002, 64) == first
+    assert rows(0.001, 3) == first
+    assert len(first) > 20

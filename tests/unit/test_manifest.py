@@ -1,0 +1,180 @@
+"""The manifest: read as it was written, or refused by name; never half of it, never something else."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import agentsoc.log.files as files_module
+import agentsoc.log.manifest as manifest_module
+from agentsoc.errors import LogDamagedError
+from agentsoc.log.manifest import NAME, Before, Fork, Manifest, SegmentEntry, Totals, hash_json, load_manifest
+from agentsoc.log.schema import FORMAT_VERSION
+
+
+def manifest(**changes: Any) -> Manifest:
+    full = Manifest(
+        status="finished",
+        name="star-on-sentiment",
+        seed=2**63 - 1,
+        scenario={"name": "star-on-sentiment", "tasks": {"kind": "coin", "count": 3}, "pi": 3.25, "über": "grüß 🎲"},
+        scenario_hash="a" * 64,
+        tasks_hash="b" * 64,
+        segments=[SegmentEntry(file="part-00000.parquet", rows=3, digest="c" * 64, chain="d" * 64)],
+        digest="e" * 64,
+        journal_rows=7,
+        journal_digest="f" * 64,
+        totals=Totals(episodes=3, events=3, score=2 / 3, stops={"finished": 3}),
+        fork=Fork(run="earlier", digest=None, task=1, round=2, before=[Before(start=(0, 0), scenario={})]),
+    )
+    return full.model_copy(update=changes)
+
+
+def outcome(directory: Path) -> Any:
+    """Return the manifest, or the place that the complaint names; anything else that loading raises is a bug."""
+    try:
+        return load_manifest(directory)
+    except LogDamagedError as error:
+        return error.problem.where
+
+
+def store(directory: Path, data: dict[str, Any]) -> None:
+    """Write a manifest with a right checksum, whatever it says."""
+    data = {key: value for key, value in data.items() if key != "checksum"}
+    (directory / NAME).write_text(json.dumps({**data, "checksum": hash_json(data)}), encoding="utf-8")
+
+
+def test_a_manifest_comes_back_as_it_was_saved(tmp_path: Path) -> None:
+    manifest().save(tmp_path)
+    assert load_manifest(tmp_path) == manifest()
+    assert [path.name for path in tmp_path.iterdir()] == [NAME]
+    assert "grüß 🎲" in (tmp_path / NAME).read_text(encoding="utf-8")
+
+
+def test_half_a_character_in_an_error_does_not_stop_a_manifest(tmp_path: Path) -> None:
+    broken = manifest(error="CallError: \ud800 from a server")
+    broken.save(tmp_path)
+    assert load_manifest(tmp_path) == broken
+
+
+def test_a_manifest_cut_at_any_byte_is_named(tmp_path: Path) -> None:
+    manifest().save(tmp_path)
+    whole = (tmp_path / NAME).read_bytes()
+    for length in range(len(whole) - 1):  # the last byte is the end of the line
+        (tmp_path / NAME).write_bytes(whole[:length])
+        assert outcome(tmp_path) == str(tmp_path / NAME)
+
+
+def test_a_flipped_bit_is_named_or_harmless(tmp_path: Path) -> None:
+    """One random bit of every byte; a space may become another space."""
+    manifest().save(tmp_path)
+    whole = (tmp_path / NAME).read_bytes()
+    rng = random.Random(1)
+    named = 0
+    for position in range(len(whole)):
+        damaged = bytearray(whole)
+        damaged[position] ^= 1 << rng.randrange(8)
+        (tmp_path / NAME).write_bytes(damaged)
+        found = outcome(tmp_path)
+        assert found in (manifest(), str(tmp_path / NAME))
+        named += found != manifest()
+    assert named > 0.8 * len(whole)
+
+
+def test_a_newer_format_is_refused_with_the_way_out(tmp_path: Path) -> None:
+    store(tmp_path, {**manifest().model_dump(mode="json"), "format": FORMAT_VERSION + 1, "unheard": "of"})
+    with pytest.raises(LogDamagedError, match=rf"log format {FORMAT_VERSION + 1}.*\n.*update agentsoc"):
+        load_manifest(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"status": "perfect"},
+        {"seed": "seven"},
+        {"unheard": "of"},
+        {"segments": [{"file": "../../elsewhere/part-00000.parquet", "rows": 1, "digest": "", "chain": ""}]},
+        {"segments": [{"file": "part-00000.parquet", "rows": -1, "digest": "", "chain": ""}]},
+        {"segments": "none"},
+        {"totals": {"events": None}},
+        {"format": None},
+        {"scenario": []},
+    ],
+    ids=lambda change: min(change),
+)
+def test_a_manifest_that_does_not_hold_is_named_even_with_a_right_checksum(
+    tmp_path: Path, change: dict[str, Any]
+) -> None:
+    store(tmp_path, {**manifest().model_dump(mode="json"), **change})
+    assert outcome(tmp_path) == str(tmp_path / NAME)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"[]",
+        b"null",
+        b"7",
+        b"\xff\xfe",
+        b"\x00" * 100,
+        b'{"format": ' + b"9" * 10_000 + b"}",
+        b'{"checksum": null}',
+        b'{"a": NaN, "checksum": "x"}',
+        *(b'{"scenario": ' + b"[" * depth + b"]" * depth + b"}" for depth in (100, 985, 990, 994, 995, 5_000)),
+    ],
+    ids=lambda content: repr(content[:20]) + str(len(content)),
+)
+def test_a_file_of_something_else_is_named(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / NAME).write_bytes(content)
+    assert outcome(tmp_path) == str(tmp_path / NAME)
+
+
+def test_a_directory_without_a_manifest_is_no_run(tmp_path: Path) -> None:
+    assert outcome(tmp_path) == str(tmp_path)
+    assert outcome(tmp_path / "nowhere") == str(tmp_path / "nowhere")
+    (tmp_path / "file").write_text("x")
+    assert outcome(tmp_path / "file") == str(tmp_path / "file" / NAME)
+
+
+def test_what_is_no_plain_file_is_not_even_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pipe would be waited for, and a file that is too large would fill the memory."""
+    os.mkfifo(tmp_path / NAME)
+    assert outcome(tmp_path) == str(tmp_path / NAME)
+    (tmp_path / NAME).unlink()
+    (tmp_path / NAME).mkdir()
+    assert outcome(tmp_path) == str(tmp_path / NAME)
+    (tmp_path / NAME).rmdir()
+    manifest().save(tmp_path)
+    monkeypatch.setattr(manifest_module, "SIZE_MAX", 100)
+    assert outcome(tmp_path) == str(tmp_path / NAME)
+
+
+@pytest.mark.parametrize("call", ["fsync", "replace"])
+def test_a_manifest_that_cannot_be_written_leaves_the_old_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    manifest().save(tmp_path)
+
+    def refuse(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(*((files_module.os, "fsync", refuse) if call == "fsync" else (Path, "replace", refuse)))
+        with pytest.raises(OSError, match="No space"):
+            manifest(status="failed").save(tmp_path)
+    assert load_manifest(tmp_path) == manifest()
+    assert [path.name for path in tmp_path.iterdir()] == [NAME]
+
+
+def test_the_hash_of_plain_data_does_not_see_the_order_of_keys() -> None:
+    assert hash_json({"a": 1, "b": [1.5, "grüß"]}) == hash_json({"b": [1.5, "grüß"], "a": 1})
+    assert hash_json({"a": 1}) != hash_json({"a": "1"})
+    text = '{"n":[1,2.5,null,true],"name":"grüß"}'
+    assert hash_json({"name": "grüß", "n": [1, 2.5, None, True]}) == hashlib.sha256(text.encode()).hexdigest()
