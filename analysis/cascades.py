@@ -1,6 +1,6 @@
 """Cascades: which claims grew out of which, their roots, depths and sizes, under every rule for mixed descent.
 
-The claim graph has an edge from every parent to the claim that builds on it (spec cascades.md sections 4.3 and 4.4).
+The claim graph has an edge from every parent to the claim that builds on it.
 Parents that the log never shows are stubs: they count in a claim's in-degree but are no nodes, never roots and never
 counted in sizes. A claim without a known parent is a root of depth 0; any other has the depth of its deepest parent
 plus one and belongs to one cascade, chosen by the root policy; the roots of its other parents are its secondary roots.

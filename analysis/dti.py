@@ -6,7 +6,7 @@ the segment starts anew with t = 0 and M = 1. Parameters belong to a class of co
 
 Two deficits are in use. The published estimator of delta scales the merges too, a (t^beta - M), although the published
 monitor does not; ``corrected`` uses a t^beta - M in both places. The published monitor has no brakes; `Brakes` holds
-those a live one needs (spec cascades.md section 7).
+those a live one needs.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Integration: how much of what is expanded is merged again, per run, per cascade and in the largest cascades.
 
-Per execution (spec cascades.md section 5.2): `participation` = claims that are a parent or the output of a merge over
+Per execution: `participation` = claims that are a parent or the output of a merge over
 all claims; `integration` = terminal claims that are merges over terminal claims; merges per non-merge event. Per
 cascade, by the log's own roots where it has them: merge rows over total cognitive effort (rows of the cascade minus
 one).

@@ -1,4 +1,4 @@
-"""Subtask trees: who handed what down, how deep, how much below each subtask (spec cascades.md section 4.2).
+"""Subtask trees: who handed what down, how deep, how much below each subtask.
 
 A node is a subtask of an execution, an edge leads from `subtask_parent` to `subtask`. Self-loops are ignored, the first
 parent that the log gives wins, and a parent that no row works on is a node all the same.

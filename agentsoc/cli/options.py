@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -80,21 +82,47 @@ def built(scenario: Scenario, file: Path, run: str = "") -> Society:
         InputError: no such society can be built, or its budget pays for no call; names the place in the file.
     """
     from agentsoc.cli.bound import require_a_call
-    from agentsoc.scenario.load import place_of
-    from agentsoc.scenario.source import printable
     from agentsoc.society.build import build_society
 
-    try:
+    with placed(file, run):
         society = build_society(scenario)
+        _require_tasks(scenario)
         require_a_call(society)
+    return society
+
+
+@contextlib.contextmanager
+def placed(file: Path, run: str = "") -> Iterator[None]:
+    """Let an `InputError` that names a key of the scenario name its place in `file` instead.
+
+    Args:
+        file: the scenario file.
+        run: which run of a sweep it is, in words.
+    """
+    from agentsoc.scenario.load import place_of
+    from agentsoc.scenario.source import printable
+
+    try:
+        yield
     except InputError as error:
         problem = error.problem
-        place = place_of(file, problem.where) if problem.where else printable(str(file), 200)
-        if problem.where and not re.search(r":\d+:\d+$", place):  # a file, or a key set on the command line
-            place += f": {problem.where}"
+        where = place_of(file, problem.where) if problem.where else printable(str(file), 200)
+        if problem.where and not re.search(r":\d+:\d+$", where):  # a file, or a key that the command line set
+            where += f": {problem.where}"
         what = f"{problem.what} (run {run})" if run else problem.what
-        raise InputError(what, place, problem.hint) from error
-    return society
+        raise InputError(what, where, problem.hint) from error
+
+
+def _require_tasks(scenario: Scenario) -> None:
+    """Check that the first and the last task exist: a family may read them from a file."""
+    family = scenario.tasks
+    try:
+        family.make(scenario.seed, 0)
+        family.make(scenario.seed, family.count - 1)
+    except InputError as error:
+        problem = error.problem
+        what = f"{problem.where}: {problem.what}" if problem.where else problem.what
+        raise InputError(f"the tasks cannot be made: {what}", "tasks", problem.hint) from error
 
 
 def loaded(files: Sequence[Path] | None) -> dict[str, str]:

@@ -64,7 +64,7 @@ def run(
     societies = [options.built(one, scenario, one.name if many else "") for one in scenarios]
     ask_before_paying(societies, yes)
     directories = _directories(scenarios, out) if many else [out]
-    runner = _Runner(code, allow_code or (), style_for(quiet))
+    runner = _Runner(scenario, code, allow_code or (), style_for(quiet))
     if not many:
         finished = runner.one(societies[0], directories[0])
         report(finished, allow_code or (), as_json)
@@ -88,8 +88,8 @@ def _directories(scenarios: Sequence[Scenario], out: Path | None) -> list[Path |
 class _Runner:
     """What the runs of one command have in common."""
 
-    def __init__(self, code: dict[str, str], code_paths: Sequence[Path], style: Style) -> None:
-        self.code, self.code_paths, self.style = code, code_paths, style
+    def __init__(self, file: Path, code: dict[str, str], code_paths: Sequence[Path], style: Style) -> None:
+        self.file, self.code, self.code_paths, self.style = file, code, code_paths, style
 
     def one(self, society: Society, out: Path | None, prefix: str = "") -> Run:
         """Make one run and return its log."""
@@ -101,7 +101,7 @@ class _Runner:
         progress = Progress()
         about = prefix + title(society, directory)
         watch = Watch(progress, about, style=self.style, budget=whole_budget(scenario))
-        with removed_if_empty(directory), watch:
+        with options.placed(self.file), removed_if_empty(directory), watch:
             return run_scenario(scenario, directory, code=self.code, code_paths=self.code_paths, progress=progress)
 
 

@@ -261,7 +261,7 @@ class Episode:
         """Hold back what the concluding turn needs, so that a spent budget still gives an answer."""
         society, protocol = self.side.society, self.side.society.scenario.protocol
         budget = society.scenario.budget
-        if budget is None or not protocol.concludes or protocol.conclude(society, _Asked(self.index)) is None:
+        if budget is None or not protocol.concludes or protocol.conclude(society, _Asked(society, self.index)) is None:
             return
         if budget.conclude is not None:
             self.ledger.keep(budget.conclude)
@@ -416,8 +416,9 @@ def _order(event: Event) -> tuple[int, int]:
 
 
 class _Asked(Board):
-    """A board on which everybody has spoken: protocols are asked with it whether concluding takes a model."""
+    """A board on which all but the end have spoken: protocols are asked with it whether concluding takes a model."""
 
-    def __init__(self, task: int) -> None:
+    def __init__(self, society: Society, task: int) -> None:
         super().__init__(task)
-        self.standing = {1: 0}
+        others = [agent for agent in range(min(society.n, 2)) if agent != society.wiring.root]
+        self.standing = dict.fromkeys(others[:1], 0)

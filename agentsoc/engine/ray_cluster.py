@@ -151,7 +151,8 @@ def _guard() -> None:
     _guardian = subprocess.Popen(  # its own session: a Ctrl-C for the driver is not for it
         command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
     )
-    os.environ[name] = value
+    os.environ.pop(name, None)
+    os.environ[name] = value  # last of all: a process that changes its title may overwrite the first ones
 
 
 def _dismiss_guard() -> None:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import tempfile
 from collections.abc import Sequence
@@ -18,11 +19,12 @@ from pydantic import ValidationError
 from agentsoc.engine.run import Plan, Progress, Result, Run, execute, load_known, new_directory, task_table, use_inputs
 from agentsoc.errors import InputError, LogDamagedError, ReplayMismatchError
 from agentsoc.events import Event
-from agentsoc.log.journal import Attempt, Journal, Key
+from agentsoc.log.files import RunLock
+from agentsoc.log.journal import Attempt, Journal, Key, journal_digest
 from agentsoc.log.manifest import Before, Fork, hash_json
 from agentsoc.log.read import EVENTS, JOURNAL, RunLog
 from agentsoc.log.schema import COLUMNS, from_table
-from agentsoc.log.segments import read_segment
+from agentsoc.log.segments import read_all
 from agentsoc.scenario.code import load_code
 from agentsoc.scenario.model import Engine as EngineSettings
 from agentsoc.scenario.model import Scenario
@@ -48,7 +50,8 @@ def stored_scenario(log: RunLog, allow_code: Sequence[Path] = ()) -> tuple[Scena
     manifest = log.manifest
     given: dict[str, str] = {}
     for path in allow_code:
-        given.update(load_code(path))
+        found = load_code(path)
+        given[found["file"]] = found["sha256"]
     for name, digest in manifest.code.items():
         if given.get(name) != digest:
             what = "another version of" if name in given else "the loose code file"
@@ -134,7 +137,7 @@ def resume(
     allow_code: Sequence[Path] = (),
     progress: Progress | None = None,
 ) -> Run:
-    """Finish an interrupted or failed run; a finished one is left as it is.
+    """Finish an interrupted or failed run; a finished one is left as it is, or its events computed again if damaged.
 
     Args:
         directory: the run directory.
@@ -146,10 +149,20 @@ def resume(
         RunLockedError: another process is writing the run.
         LogDamagedError: what is on disk is not what was written.
     """
-    log = RunLog(directory)
+    RunLog(directory)  # a lock is put into a run directory only
+    # Everything is read under the lock: what another process has bought until now must not be bought again.
+    with RunLock(Path(directory)):
+        return _resume(RunLog(directory), engine, allow_code, progress)
+
+
+def _resume(log: RunLog, engine: dict[str, Any] | None, allow_code: Sequence[Path], progress: Progress | None) -> Run:
+    directory = log.directory
     scenario, code = stored_scenario(log, allow_code)
     if log.manifest.status == "finished":
-        log.check()
+        try:
+            log.check()
+        except LogDamagedError as damage:
+            _rebuild(log, scenario, damage)
         return Run(directory)
     if engine:
         changed = {**scenario.engine.model_dump(), **engine}
@@ -162,18 +175,43 @@ def resume(
         )
     plan = Plan(
         scenario,
-        log.directory,
-        known=load_known(log.directory),
+        directory,
+        known=load_known(directory),
+        locked=True,
         code=code,
         code_paths=allow_code,
         progress=progress or Progress(),
         fork=log.manifest.fork,
     )
-    before = [table for segment in log.segments if (table := read_segment(log.directory / EVENTS, segment)) is not None]
+    before: list[Any] = []
+    with contextlib.suppress(LogDamagedError):  # events that cannot be read are computed again, like all others
+        before.extend(read_all(directory / EVENTS, log.segments))
     asyncio.run(execute(plan))
     run = Run(directory)
     _same_beginning(run, before)
     return run
+
+
+def _rebuild(log: RunLog, scenario: Scenario, damage: LogDamagedError) -> None:
+    """Compute the damaged events of a finished run again from its whole journal; the damaged ones are put aside.
+
+    Raises:
+        LogDamagedError: `damage`, because the journal is not that of the run either, or gives other events.
+    """
+    directory, manifest = log.directory, log.manifest
+    if journal_digest(log.journal()) != (manifest.journal_rows, manifest.journal_digest):
+        raise damage
+    scenario = scenario.model_copy(update={"engine": EngineSettings(concurrency=64)})
+    with tempfile.TemporaryDirectory(dir=directory, prefix=".rebuilt-") as scratch:
+        plan = Plan(scenario, Path(scratch), known=load_known(directory), live=False, fork=manifest.fork)
+        if asyncio.run(execute(plan)).digest != manifest.digest:
+            raise damage
+        names = (directory / f"{EVENTS}.damaged-{number}" for number in itertools.count(1))
+        with contextlib.suppress(FileNotFoundError):  # an earlier attempt came as far as this
+            (directory / EVENTS).rename(next(name for name in names if not name.exists()))
+        (Path(scratch) / EVENTS).rename(directory / EVENTS)
+        manifest.segments = RunLog(scratch).manifest.segments
+    manifest.save(directory)
 
 
 def _same_beginning(run: Run, before: Sequence[Any]) -> None:

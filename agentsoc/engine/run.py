@@ -95,6 +95,8 @@ class Plan:
     known: Mapping[Key, Attempt] = field(default_factory=dict)
     live: bool = True
     """Whether attempts that are not known may ask a model."""
+    locked: bool = False
+    """Whether the caller holds the lock of the directory."""
     code: Mapping[str, str] = field(default_factory=dict)
     code_paths: Sequence[Path] = ()
     fork: Fork | None = None
@@ -193,12 +195,17 @@ async def execute(plan: Plan) -> Result:
     """Carry out a plan under the lock of its directory."""
     if plan.directory is None:
         return await _execute(plan, None)
-    with RunLock(plan.directory):
-        journal = Journal(plan.directory / JOURNAL)
-        try:
-            return await _execute(plan, journal)
-        finally:
-            journal.close()
+    try:
+        with contextlib.nullcontext() if plan.locked else RunLock(plan.directory):
+            journal = Journal(plan.directory / JOURNAL)
+            try:
+                return await _execute(plan, journal)
+            finally:
+                journal.close()
+    except OSError as error:
+        raise RunFailedError(f"the disk refused: {error}", str(plan.directory)) from error
+    except sqlite3.Error as error:
+        raise RunFailedError(f"the journal refused: {error}", str(plan.directory)) from error
 
 
 async def _execute(plan: Plan, journal: Journal | None) -> Result:
@@ -226,9 +233,11 @@ async def _execute(plan: Plan, journal: Journal | None) -> Result:
         plan.progress.totals, plan.progress.flight = engine.totals, sides[-1].caller.flight
         plan.progress.ledgers = engine.ledgers
         with _interruptible(engine):
+            work = asyncio.create_task(_episodes(engine, writer))
             flusher = asyncio.create_task(_flush_now_and_then(plan, engine, writer, manifest))
+            flusher.add_done_callback(lambda _: work.cancel())  # it ends by itself only when the disk refuses
             try:
-                totals = await asyncio.create_task(_episodes(engine, writer))
+                totals = await work
             except asyncio.CancelledError:
                 if not engine.stopping:
                     raise
@@ -239,6 +248,8 @@ async def _execute(plan: Plan, journal: Journal | None) -> Result:
                     await flusher
         calls_live = sum(side.caller.flight.live for side in sides)
         if engine.stopping:
+            writer.flush()
+            writer.abandon()
             _save(plan, manifest, writer, "interrupted", totals)
             raise InterruptedRunError(str(plan.directory))
     except BaseException as error:
@@ -247,11 +258,7 @@ async def _execute(plan: Plan, journal: Journal | None) -> Result:
         if plan.directory is not None and not isinstance(error, InterruptedRunError):
             manifest.error = f"{type(error).__name__}: {error}"[:2000]
             with contextlib.suppress(OSError):
-                _save(plan, manifest, writer, "failed", plan.progress.totals, flush=False)
-        if isinstance(error, OSError):
-            raise RunFailedError(f"the disk refused: {error}", str(plan.directory or "")) from error
-        if isinstance(error, sqlite3.Error):
-            raise RunFailedError(f"the journal refused: {error}", str(plan.directory or "")) from error
+                _save(plan, manifest, writer, "failed", plan.progress.totals)
         raise error from None
     finally:
         for pool in pools:
@@ -262,7 +269,7 @@ async def _execute(plan: Plan, journal: Journal | None) -> Result:
     if journal is not None:
         manifest.journal_rows, manifest.journal_digest = journal_digest(journal.rows())
     if plan.directory is not None:
-        _save(plan, manifest, writer, "finished", totals, flush=False)
+        _save(plan, manifest, writer, "finished", totals)
     return Result(digest, totals, writer.digest.rows, calls_live, writer.segments)
 
 
@@ -464,20 +471,18 @@ def _manifest(plan: Plan, tasks_hash: str) -> Manifest:
     )
 
 
-def _save(
-    plan: Plan, manifest: Manifest, writer: SegmentWriter, status: Status, totals: Totals, *, flush: bool = True
-) -> None:
+def _save(plan: Plan, manifest: Manifest, writer: SegmentWriter, status: Status, totals: Totals) -> None:
     if plan.directory is None:
         return
-    if flush:
-        writer.flush()
     budget = manifest.totals.budget
     manifest.status = status
     manifest.totals = totals.model_copy(update={"budget": budget})
-    manifest.segments = [
-        SegmentEntry(file=s.file, rows=s.rows, digest=s.digest, chain=s.chain) for s in writer.segments
-    ]
+    manifest.segments = _entries(writer)
     manifest.save(plan.directory)
+
+
+def _entries(writer: SegmentWriter) -> list[SegmentEntry]:
+    return [SegmentEntry(file=s.file, rows=s.rows, digest=s.digest, chain=s.chain) for s in writer.durable()]
 
 
 async def _flush_now_and_then(plan: Plan, engine: Engine, writer: SegmentWriter, manifest: Manifest) -> None:
@@ -486,9 +491,7 @@ async def _flush_now_and_then(plan: Plan, engine: Engine, writer: SegmentWriter,
         writer.flush()
         budget = manifest.totals.budget
         manifest.totals = engine.summary().model_copy(update={"budget": budget})
-        manifest.segments = [
-            SegmentEntry(file=s.file, rows=s.rows, digest=s.digest, chain=s.chain) for s in writer.durable()
-        ]
+        manifest.segments = _entries(writer)
         manifest.save(plan.directory)
 
 
@@ -496,6 +499,7 @@ async def _flush_now_and_then(plan: Plan, engine: Engine, writer: SegmentWriter,
 def _interruptible(engine: Engine) -> Iterator[None]:
     """Let the first SIGINT or SIGTERM end the run in order; a second one is not caught."""
     loop = asyncio.get_running_loop()
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
     def stop() -> None:
         engine.stopping = True
@@ -513,8 +517,10 @@ def _interruptible(engine: Engine) -> Iterator[None]:
     try:
         yield
     finally:
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number, handler in handlers.items():
             loop.remove_signal_handler(number)
+            if handler is not None:
+                signal.signal(number, handler)
 
 
 def load_known(directory: Path) -> dict[Key, Attempt]:

@@ -53,6 +53,10 @@ class Part(BaseModel):
         make_exact(schema)
         return schema
 
+    def __hash__(self) -> int:
+        """Hash by content, also of a part that holds a mapping: parts are keys, e.g. one backend for equal models."""
+        return hash((type(self), *(_hashable(getattr(self, name)) for name in type(self).model_fields)))
+
     @model_validator(mode="wrap")
     @classmethod
     def _say_what_is_known(cls, value: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
@@ -64,6 +68,12 @@ class Part(BaseModel):
             raise ValidationError.from_exception_data(error.title, details) from None
         except InputError as error:  # a field that reads a file
             raise _merged(error) from error
+
+
+def _hashable(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return frozenset((key, _hashable(item)) for key, item in value.items())
+    return tuple(map(_hashable, value)) if isinstance(value, list | tuple) else value
 
 
 P = TypeVar("P", bound=Part)

@@ -71,7 +71,7 @@ class Jsonl(TaskFamily):
 
     @cached_property
     def _rows(self) -> tuple[Task, ...]:
-        """The tasks of the file in its order; read once, and not before somebody asks: a stored run has its own copy."""
+        """The tasks of the file, in its order. Read when they are wanted first: a stored run has a copy of its own."""
         found = "" if self.sha256 is None else sha256_of(self.file, limit_bytes=FILE_BYTES_MAX)
         if self.sha256 is not None and found != self.sha256:
             raise InputError(

@@ -1,7 +1,7 @@
 """Import the public coordination traces of the "intellectual elites" study (arXiv 2604.02674), native or as Parquet.
 
 Native layout: ``.../{benchmark}/{topology}/n{N}/s{seed}/{task}/`` with events.jsonl or events.jsonl.gz, run_config.json
-and run_metadata.json. Traps that this module deals with (spec cascades.md section 9): re-runs appended to one file are
+and run_metadata.json. Traps that this module deals with: re-runs appended to one file are
 split into executions; executions that were cut are flagged by the event counts that the topologies fix; endorsements
 that repeat their parent's claim id mint nothing; unknown keys are kept. Metadata totals (columns ``meta_*``) cover the
 whole file, so they must not be divided by one execution.
@@ -291,7 +291,7 @@ def activation_budget(n_agents: int) -> int:
 
 
 def expected_events(topology: str | None, n_agents: int | None) -> int | None:
-    """Return E, the events of a complete execution (spec cascades.md section 8), or None where the seed decides."""
+    """Return E, the events of a complete execution, or None where the seed decides."""
     if n_agents is None:
         return None
     rounds = n_agents + 2 * activation_budget(n_agents) + 1

@@ -26,8 +26,9 @@ TRACE_COLUMNS: Final[dict[str, pl.DataType]] = {
     "run_id": _TEXT, "benchmark": _TEXT, "task_id": _TEXT, "task_family": _TEXT, "difficulty": _TEXT, "topology": _TEXT,
     "num_agents": _INT, "seed": _INT, "line_no": _INT, "step_id": _INT, "timestamp": _FLOAT, "agent_id": _TEXT,
     "agent_role": _TEXT, "event_type": _TEXT, "target_agent_id": _TEXT, "message_id": _TEXT,
-    "message_length_tokens": _INT, "message_length_chars": _INT, "tokens_input": _INT, "tokens_output": _INT, "tokens_total_event": _INT,
-    "latency_ms": pl.Float32(), "confidence_score": pl.Float32(), "action_success": _FLAG, "claim_id": _TEXT,
+    "message_length_tokens": _INT, "message_length_chars": _INT,
+    "tokens_input": _INT, "tokens_output": _INT, "tokens_total_event": _INT, "latency_ms": pl.Float32(),
+    "confidence_score": pl.Float32(), "action_success": _FLAG, "claim_id": _TEXT,
     "claim_type": _TEXT, "claim_status": _TEXT, "claim_text_hash": _TEXT, "parent_claim_ids": _LIST,
     "root_claim_id": _TEXT, "claim_depth": _INT, "subtask_id": _TEXT, "parent_subtask_id": _TEXT,
     "root_subtask_id": _TEXT, "subtask_depth": _INT, "subtask_type": _TEXT, "subtask_status": _TEXT,
@@ -96,10 +97,13 @@ def read_native(directory: Path) -> tuple[pl.DataFrame, bool]:
             continue
         if not isinstance(row, dict):
             raise InputError("not a JSON object", f"{path}:{number + 1}", "repair or remove the line")
-        named: dict[str, Json] = {_NEWER_NAMES.get(key, key): value for key, value in row.items()}
-        named["line_no"] = number
-        rows.append(named)
+        rows.append(_renamed(row) | {"line_no": number})
     return _frame(rows, str(path)), cut
+
+
+def _renamed(row: dict[str, Json]) -> dict[str, Json]:
+    """Return `row` with the names of the older schema."""
+    return {_NEWER_NAMES.get(key, key): value for key, value in row.items()}
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str, bool]]:

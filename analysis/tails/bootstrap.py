@@ -17,9 +17,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from agentsoc.errors import InputError
 from agentsoc.streams import stream
-from analysis.jit import compiled
 from analysis.tails.histogram import Histogram, histogram
-from analysis.tails.kernels import zeta_sums
+from analysis.tails.kernels import invert, zeta_sums
 from analysis.tails.powerlaw import MIN_DISTINCT, MIN_TAIL, PowerLaw, fit_at, select_xmin, survival
 
 I64 = NDArray[np.int64]
@@ -145,29 +144,9 @@ class _Replica:
             return np.unique(fit.xmin * (1.0 - rng.random(n)) ** (-1.0 / (fit.alpha - 1.0)), return_counts=True)
         drawn = rng.multinomial(n, np.append(self.masses, self.beyond))
         level = (1.0 - rng.random(int(drawn[-1]))) * self.beyond
-        far, far_counts = np.unique(_invert(level, fit.alpha, fit.xmin, fit.xmin + _TABLE), return_counts=True)
+        far, far_counts = np.unique(invert(level, fit.alpha, fit.xmin, fit.xmin + _TABLE), return_counts=True)
         kept = drawn[:-1] > 0
         return np.concatenate([self.near[kept], far]), np.concatenate([drawn[:-1][kept], far_counts])
-
-
-@compiled
-def _invert(level: F64, a: float, q: float, least: float) -> F64:
-    """Return for each level v the largest whole x >= least with P(X >= x) >= v, exact up to 2^50."""
-    out = np.empty(len(level))
-    whole = zeta_sums(a, q)[0]
-    for i in range(len(level)):
-        v = level[i]
-        low, high = least, 2.0 * least
-        while math.exp(-a * math.log(high / q)) * zeta_sums(a, high)[0] / whole >= v and high < 1e300:
-            low, high = high, 2.0 * high
-        while high - low > max(1.0, low * 2.0**-50):
-            middle = math.floor(0.5 * (low + high))
-            if math.exp(-a * math.log(middle / q)) * zeta_sums(a, middle)[0] / whole >= v:
-                low = middle
-            else:
-                high = middle
-        out[i] = low
-    return out
 
 
 def cluster_interval(

@@ -9,7 +9,6 @@ from typing import Final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from agentsoc.errors import InputError
 from analysis.fitcard import Entry, FitCard
 from analysis.tails.alternatives import TailModel, fit_exponential, fit_lognormal, fit_stretched, fit_truncated
 from analysis.tails.bootstrap import GoodnessOfFit, Interval, cluster_interval, goodness_of_fit

@@ -186,12 +186,12 @@ def _gap(
     survive1 = scale * math.exp(-a * (log_x1 - log_q)) * _ratio_tail(a, x + 1.0)
     before = abs((1.0 - survive) - (below[i] - below[start]) / n)
     after = abs((1.0 - survive1) - (below[i + 1] - below[start]) / n)
-    return max(before, after)
+    return float(max(before, after))
 
 
 @compiled
 def distance_continuous(log_u: F64, below: F64, start: int, a: float, limit: float, hint: int) -> tuple[float, int]:
-    """Return the KS distance of the tail from the continuous power law, both sides of each step; see the discrete one."""
+    """Return the KS distance of the tail from the continuous power law, like `distance_discrete`."""
     n = below[-1] - below[start]
     log_q = log_u[start]
     if hint > start:
@@ -214,7 +214,7 @@ def distance_continuous(log_u: F64, below: F64, start: int, a: float, limit: flo
 def exponent(u: F64, log_u: F64, below: F64, above_log: F64, start: int, discrete: bool) -> float:
     """Return the exponent of the tail u[start:]; `above_log` is the sum of log values at and above each position."""
     n = below[-1] - below[start]
-    mean_log = max(above_log[start] / n - log_u[start], 0.0)
+    mean_log = float(max(above_log[start] / n - log_u[start], 0.0))
     if discrete:
         return alpha_discrete(mean_log, u[start])
     if mean_log * (ALPHA_MAX - 1.0) <= 1.0:
@@ -252,3 +252,23 @@ def scan(
             if d < least or (d == least and c < best):
                 best, least = c, d
     return best, alphas, distances
+
+
+@compiled
+def invert(level: F64, a: float, q: float, least: float) -> F64:
+    """Return for each level v the largest whole x >= least with P(X >= x) >= v, exact up to 2^50."""
+    out = np.empty(len(level))
+    whole = zeta_sums(a, q)[0]
+    for i in range(len(level)):
+        v = level[i]
+        low, high = least, 2.0 * least
+        while math.exp(-a * math.log(high / q)) * zeta_sums(a, high)[0] / whole >= v and high < 1e300:
+            low, high = high, 2.0 * high
+        while high - low > max(1.0, low * 2.0**-50):
+            middle = math.floor(0.5 * (low + high))
+            if math.exp(-a * math.log(middle / q)) * zeta_sums(a, middle)[0] / whole >= v:
+                low = middle
+            else:
+                high = middle
+        out[i] = low
+    return out

@@ -79,7 +79,7 @@ def lognormal_bins(low: F64, high: F64, slope: float, log_bend: float, out: F64)
 
 
 @compiled
-def lognormal_density(l: F64, slope: float, log_bend: float, out: F64) -> None:
+def lognormal_density(logs: F64, slope: float, log_bend: float, out: F64) -> None:
     """Write the log density in l of the lognormal tail at each l = log(x/xmin) into `out`."""
     c = math.exp(log_bend)
     r = math.sqrt(c)
@@ -89,14 +89,14 @@ def lognormal_density(l: F64, slope: float, log_bend: float, out: F64) -> None:
         if z0 < 0.0
         else math.log(math.sqrt(2.0 / math.pi) / _erfcx(z0 / _ROOT2))
     )
-    for i in range(len(l)):
-        out[i] = -(slope * l[i] + 0.5 * c * l[i] * l[i]) + hazard + math.log(r)
+    for i in range(len(logs)):
+        out[i] = -(slope * logs[i] + 0.5 * c * logs[i] * logs[i]) + hazard + math.log(r)
 
 
 @compiled
-def _growth(l: float, b: float) -> float:
-    """Return (e^(b l) - 1)/b, which is l for b = 0."""
-    return math.expm1(b * l) / b if abs(b) > 1e-12 else l
+def _growth(x: float, b: float) -> float:
+    """Return (e^(b x) - 1)/b, which is x for b = 0."""
+    return math.expm1(b * x) / b if abs(b) > 1e-12 else x
 
 
 @compiled
@@ -111,8 +111,8 @@ def stretched_bins(low: F64, high: F64, log_slope: float, b: float, out: F64) ->
 
 
 @compiled
-def stretched_density(l: F64, log_slope: float, b: float, out: F64) -> None:
+def stretched_density(logs: F64, log_slope: float, b: float, out: F64) -> None:
     """Write the log density in l of the stretched exponential tail at each l into `out`."""
     s = math.exp(log_slope)
-    for i in range(len(l)):
-        out[i] = log_slope + b * l[i] - s * _growth(l[i], b)
+    for i in range(len(logs)):
+        out[i] = log_slope + b * logs[i] - s * _growth(logs[i], b)

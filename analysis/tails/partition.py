@@ -75,7 +75,7 @@ def _integral(alpha: float, rate: float, q: float) -> float:
         reach = math.log1p((_EXPONENT + max(b, 0.0) * reach) / c)
     if b < 0.0:
         reach = min(reach, _EXPONENT / -b)
-    panels = max(5, int(math.ceil(reach / 1.5)))
+    panels = max(5, math.ceil(reach / 1.5))
     width = reach / panels
     total = 0.0
     for p in range(panels):

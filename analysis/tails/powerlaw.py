@@ -137,7 +137,8 @@ def thin(sample: Histogram, positions: I64, most: int) -> I64:
         return positions
     n_tail = (sample.below[-1] - sample.below[:-1])[positions]
     sizes = np.geomspace(n_tail[0], n_tail[-1], most)
-    return positions[np.unique(np.searchsorted(-n_tail, -sizes).clip(0, len(positions) - 1))]
+    kept: I64 = positions[np.unique(np.searchsorted(-n_tail, -sizes).clip(0, len(positions) - 1))]
+    return kept
 
 
 def select_xmin(

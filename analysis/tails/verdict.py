@@ -86,10 +86,11 @@ def judge(
     """Return the verdict on one sample.
 
     Args:
-        power: the power law, None if there were too few values. tail: the values at or above its xmin. models: fitted
-        competitors by name. tests: by name of the competitor, the power law against it; ``tpl_vs_lognormal`` and
-        ``tpl_vs_stretched`` for the
-            truncated law. Pass the cluster-robust ones where there are clusters.
+        power: the power law, None if there were too few values.
+        tail: the values at or above its xmin.
+        models: fitted competitors by name.
+        tests: by name of the competitor, the power law against it; ``tpl_vs_lognormal`` and ``tpl_vs_stretched`` for
+            the truncated law. Pass the cluster-robust ones where there are clusters.
         gof: goodness of fit, None if it was not computed.
         design: caps and repeats.
     """

@@ -101,13 +101,14 @@ def test_the_loader_refuses(name, tmp_path):
 
 
 @pytest.mark.parametrize("name", of_stage("build"))
-def test_the_building_of_the_society_refuses(name, tmp_path):
+def test_the_building_of_society_and_tasks_refuses(name, tmp_path):
     from agentsoc.society.build import build_society
 
     path = prepared(name, tmp_path / "in")
     scenario = load_scenario(path)
     with pytest.raises(InputError) as caught:
         build_society(scenario)
+        scenario.tasks.tasks(scenario.seed)
     assert caught.value.exit_code == 2
     assert_said(name, path, (caught.value.problem,))
 

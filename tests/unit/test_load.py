@@ -221,6 +221,13 @@ def test_parts_are_as_exact_in_python_and_name_the_nearest_key():
     assert Toy(words=["a"]).words == ("a",)
 
 
+def test_equal_parts_are_one_key_also_when_they_hold_mappings():
+    one, other = Toy(table={"a": 1, "b": 2}, words=("x",)), Toy(table={"b": 2, "a": 1}, words=["x"])
+    assert one == other
+    assert len({one, other, Toy(table={"a": 1}), Toy()}) == 3
+    assert len({parse_scenario(GOOD), parse_scenario(GOOD), parse_scenario(GOOD, overrides=["seed=8"])}) == 2
+
+
 # Faults
 
 
