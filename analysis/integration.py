@@ -1,9 +1,8 @@
 """Integration: how much of what is expanded is merged again, per run, per cascade and in the largest cascades.
 
-Per execution: `participation` = claims that are a parent or the output of a merge over
-all claims; `integration` = terminal claims that are merges over terminal claims; merges per non-merge event. Per
-cascade, by the log's own roots where it has them: merge rows over total cognitive effort (rows of the cascade minus
-one).
+Per execution: `participation` = claims that are a parent or the output of a merge over all claims; `integration` =
+terminal claims that are merges over terminal claims; merges per non-merge event. Per cascade, by the log's own roots
+where it has them: merge rows over total cognitive effort (rows of the cascade minus one).
 """
 
 from __future__ import annotations

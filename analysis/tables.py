@@ -11,7 +11,7 @@ parents that the log names but never shows (stubs).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
@@ -21,7 +21,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from agentsoc.errors import InputError
-from agentsoc.events import KINDS, LABEL_SOURCES
+from agentsoc.events import KINDS, LABEL_SOURCES, Event
 
 KIND: Final = pl.Enum(KINDS)
 
@@ -175,6 +175,24 @@ def from_log(
         .select(*EXECUTION_COLUMNS)
     )
     return EventTable(frame, executions)
+
+
+def from_events(
+    events: Iterable[Event], *, run: str, topology: str | None = None, n_agents: int | None = None
+) -> EventTable:
+    """Return the table of events in memory; see `from_log`."""
+    listed = list(events)
+    types = {name: dtype for name, dtype in EVENT_COLUMNS.items() if name != "execution"}
+    columns = {
+        name: pl.Series([_plain(getattr(event, name)) for event in listed], dtype=dtype)
+        for name, dtype in types.items()
+    }
+    return from_log(pl.DataFrame(columns), run=run, topology=topology, n_agents=n_agents)
+
+
+def _plain(value: object) -> object:
+    """Return a field of an event as polars takes it."""
+    return list(value) if isinstance(value, tuple) else value
 
 
 def conform(events: pl.DataFrame, where: str) -> pl.DataFrame:

@@ -22,8 +22,9 @@ def resume(
 ) -> None:
     """Finish the run in DIR; replies that it has are read from its journal, not bought again.
 
-    The result is what the undisturbed run would have given. A finished run is left as it is. Where it is carried out
-    (--hosts, --address, --concurrency) may change; no result depends on it.
+    The result is what the undisturbed run would have given. A finished run is left as it is, or its events are
+    computed again from the journal when they are damaged. Where it is carried out (--hosts, --address,
+    --concurrency) may change; no result depends on it.
     """
     from agentsoc.engine.resume import resume as resume_run
     from agentsoc.engine.run import Progress
@@ -41,6 +42,6 @@ def resume(
             progress=progress,
         )
     if manifest.status == "finished":
-        note("this run was finished already; nothing was left to do")
+        note("this run was finished already; its log is whole")
     report(finished, allow_code or (), as_json)
     raise typer.Exit(3 if ran_out(finished.manifest.totals) else 0)

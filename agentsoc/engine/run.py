@@ -235,7 +235,7 @@ async def _execute(plan: Plan, journal: Journal | None) -> Result:
         with _interruptible(engine):
             work = asyncio.create_task(_episodes(engine, writer))
             flusher = asyncio.create_task(_flush_now_and_then(plan, engine, writer, manifest))
-            flusher.add_done_callback(lambda _: work.cancel())  # it ends by itself only when the disk refuses
+            flusher.add_done_callback(lambda done: done.cancelled() or done.exception() is None or work.cancel())
             try:
                 totals = await work
             except asyncio.CancelledError:

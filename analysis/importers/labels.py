@@ -1,8 +1,8 @@
 """Post hoc labels: which act a row was, when its writer did not say. Pure functions of (act, subtasks seen so far).
 
-The rules follow the post hoc labelling of the traces of arXiv 2604.02674: structure and the signals that the agent gave decide first, a short
-list of words second; soft words ("but", "however", "instead") decide nothing. They are applied only to rows without a
-logged label, and their result carries ``label_source = "rule"``.
+The rules follow the post hoc labelling of the traces of arXiv 2604.02674: structure and the signals that the agent gave
+decide first, a short list of words second; soft words ("but", "however", "instead") decide nothing. They are applied
+only to rows without a logged label, and their result carries ``label_source = "rule"``.
 """
 
 from __future__ import annotations

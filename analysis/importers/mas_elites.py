@@ -1,10 +1,10 @@
 """Import the public coordination traces of the "intellectual elites" study (arXiv 2604.02674), native or as Parquet.
 
 Native layout: ``.../{benchmark}/{topology}/n{N}/s{seed}/{task}/`` with events.jsonl or events.jsonl.gz, run_config.json
-and run_metadata.json. Traps that this module deals with: re-runs appended to one file are
-split into executions; executions that were cut are flagged by the event counts that the topologies fix; endorsements
-that repeat their parent's claim id mint nothing; unknown keys are kept. Metadata totals (columns ``meta_*``) cover the
-whole file, so they must not be divided by one execution.
+and run_metadata.json. Traps that this module deals with: re-runs appended to one file are split into executions;
+executions that were cut are flagged by the event counts that the topologies fix; endorsements that repeat their parent's
+claim id mint nothing; unknown keys are kept. Metadata totals (columns ``meta_*``) cover the whole file, so they must not
+be divided by one execution.
 """
 
 from __future__ import annotations

@@ -124,11 +124,12 @@ def two_phase_chord_lower(
     weak = (case.mu0 > 0) & (case.mu0 < case.limit)
     low, top = np.where(weak, case.mu0, 0.5), np.where(weak, case.limit, 1.0)
     place = np.arange(_GRID).reshape(-1, *([1] * case.mu0.ndim)) / _GRID
-    d = np.minimum(low * (top / low) ** place, 1.0)
+    start, span = np.log(low), np.log(top) - np.log(low)
+    d = np.where(place == 0, low, np.minimum(np.exp(start + place * span), 1.0))
     image = node_map(d, case.b, case.gamma, case.rho, lock=lock)
     rate = np.where(weak, image / d, 2.0)
     grows = rate > 1
-    levels = np.log(d / low) / np.where(grows, np.log(np.where(grows, rate, 2.0)), 1.0)
+    levels = place * span / np.where(grows, np.log(np.where(grows, rate, 2.0)), 1.0)
     until = np.where(grows | (d == low), np.ceil(levels * (1 + 1e-12)), np.inf)
     contraction = np.clip(np.where(top > d, (top - image) / np.where(top > d, top - d, 1.0), 1.0), 0.0, 1.0)
     # The difference loses digits for faint signals, so the rounding is taken off; plain growth holds in any case.

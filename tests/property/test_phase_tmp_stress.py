@@ -22,7 +22,7 @@ POSITIVE = st.floats(1e-6, 1.0)
 LOCK = st.sampled_from(["after_channel", "before_channel"])
 SHAPE = st.sampled_from(["lock", "beta_binomial", "gauss_factor"])
 
-laws = settings(max_examples=150, deadline=None)
+laws = settings(max_examples=200, deadline=None)
 
 
 def random_sets(n: int, seed: int) -> dict[str, FloatArray]:

@@ -106,9 +106,13 @@ def test_the_building_of_society_and_tasks_refuses(name, tmp_path):
 
     path = prepared(name, tmp_path / "in")
     scenario = load_scenario(path)
-    with pytest.raises(InputError) as caught:
+
+    def build() -> None:
         build_society(scenario)
         scenario.tasks.tasks(scenario.seed)
+
+    with pytest.raises(InputError) as caught:
+        build()
     assert caught.value.exit_code == 2
     assert_said(name, path, (caught.value.problem,))
 
