@@ -38,6 +38,8 @@ class Scripted(Model):
     """Probability that a call's first reply is not in the form asked for."""
     window: int | None = Field(default=None, ge=64)
     """Context window (tokens)."""
+    replies: tuple[tuple[str, str], ...] = ()
+    """Pairs (text, reply): a prompt that contains the text is answered with the reply, word for word."""
 
     def open(self, *, seed: int, share: int = 1) -> ScriptedBackend:
         """Return the script of the run with `seed`."""
@@ -100,6 +102,9 @@ class ScriptedBackend(Backend):
         return right if self._draw("accuracy", hint) < self.model.accuracy else wrong
 
     def _text(self, request: Request, hint: Hint) -> str:
+        for found, reply in self.model.replies:
+            if found in request.user:
+                return reply
         if request.choices:
             answer = self._answer(hint)
             lines = [line for line in request.choices if line.split(" ")[0] == answer or line == answer]

@@ -128,7 +128,7 @@ class Caller:
             number += 1
             key = Key(item.task, item.round, item.turn.agent, item.turn.slot * SLOT_WIDTH + call, number)
             known = self._known.get(key)
-            room = need.tokens_in[call] + (need.again if number else 0)
+            room = need.tokens_in[call] + (need.again if had_outcome else 0)  # a lost one is made again as it was
             reserved = room + grant.tokens_out
             lost = known is not None and known.state == "started"
             if not lost:
@@ -197,7 +197,7 @@ class Caller:
                 "the journal has no reply for this call",
                 f"task {key.task}, round {key.round}, agent {key.agent}, call {key.k}, attempt {key.attempt}",
             )
-        async with self._gate, self._gates[group]:
+        async with self._gates[group], self._gate:  # whoever waits for a slow model keeps no other one waiting
             started = Attempt(
                 *key, state="started", request=b"", model="", room=order.tokens_in or 0, reserved=reserved
             )

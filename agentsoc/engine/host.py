@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 
 from agentsoc.backends.base import Backend, CallError, Hint, PureBackend, Request, Usage
+from agentsoc.backends.secrets import mask, redact, register_environment
 from agentsoc.budget.ledger import Need
 from agentsoc.engine.watchdog import WAITING_S, Watchdog
 from agentsoc.errors import RunFailedError
@@ -122,6 +123,7 @@ class Host:
         self._watchdog.start()
         if not self.live:
             return
+        register_environment()
         for backend in dict.fromkeys(self.backends):
             await backend.start()
 
@@ -405,7 +407,7 @@ class Host:
         if len(text) > REPLY_BYTES_MAX:
             long = CallError("server", f"a reply of {len(text)} characters is over the limit", usage=completion.usage)
             return self._failed(digest, name, long, _ms(began))
-        text = text.encode("utf-8", "replace").decode().replace("\x00", "\ufffd")
+        text = mask(text.encode("utf-8", "replace").decode().replace("\x00", "\ufffd"))
         return self._read(order, digest, name, view, task, text, completion.finish, completion.usage, _ms(began))
 
     def _recall(self, order: Order, name: str) -> Outcome:
@@ -424,7 +426,7 @@ class Host:
         return Outcome(
             digest,
             name,
-            failure=f"{error.kind}: {error.message[:300]}",
+            failure=f"{error.kind}: {redact(error.message)[:300]}",
             retryable=error.retryable,
             billed=error.billed,
             retry_after_s=error.retry_after_s,

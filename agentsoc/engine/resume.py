@@ -16,7 +16,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from agentsoc.engine.run import Plan, Progress, Result, Run, execute, load_known, new_directory, task_table, use_inputs
+from agentsoc.engine.run import Plan, Progress, Result, Run, execute, load_known, new_directory, refuse_secrets, task_table, use_inputs
 from agentsoc.errors import InputError, LogDamagedError, ReplayMismatchError
 from agentsoc.events import Event
 from agentsoc.log.files import RunLock
@@ -265,6 +265,7 @@ def fork(
     own_start = (0, 0) if earlier is None else (earlier.task, earlier.round)
     if own_start < start:
         before.append(Before(start=own_start, scenario=log.manifest.scenario))
+    refuse_secrets(scenario)
     target = new_directory(scenario, out)
     plan = Plan(
         scenario,

@@ -17,6 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from agentsoc.backends.secrets import mask, redact, register_environment
 from agentsoc.budget.ledger import Ledger
 from agentsoc.engine.calls import Caller, Flight
 from agentsoc.engine.columns import ColumnRun, can_vectorise
@@ -151,6 +152,7 @@ async def run_async(
 ) -> Run:
     """Run a scenario from inside an event loop; see `run`."""
     build_society(scenario)  # whatever cannot be built is found before a directory is made
+    refuse_secrets(scenario)
     directory = new_directory(scenario, out)
     plan = Plan(
         scenario,
@@ -163,6 +165,18 @@ async def run_async(
     )
     await execute(plan)
     return Run(directory)
+
+
+def refuse_secrets(scenario: Scenario) -> None:
+    """Raise `InputError` when the scenario holds a secret of the environment: the manifest would keep it for ever."""
+    register_environment()
+    text = scenario.model_dump_json()
+    if mask(text) != text:
+        raise InputError(
+            "the scenario contains the value of a secret environment variable, which the run would write down",
+            scenario.name,
+            "name the variable instead of its value: api_key_env",
+        )
 
 
 def new_directory(scenario: Scenario, out: Path | str | None) -> Path:
@@ -256,7 +270,7 @@ async def _execute(plan: Plan, journal: Journal | None) -> Result:
         error = _plain(error)
         writer.abandon()
         if plan.directory is not None and not isinstance(error, InterruptedRunError):
-            manifest.error = f"{type(error).__name__}: {error}"[:2000]
+            manifest.error = redact(f"{type(error).__name__}: {error}")[:2000]
             with contextlib.suppress(OSError):
                 _save(plan, manifest, writer, "failed", plan.progress.totals)
         raise error from None

@@ -2,9 +2,9 @@
 
 Native layout: ``.../{benchmark}/{topology}/n{N}/s{seed}/{task}/`` with events.jsonl or events.jsonl.gz, run_config.json
 and run_metadata.json. Traps that this module deals with: re-runs appended to one file are split into executions;
-executions that were cut are flagged by the event counts that the topologies fix; endorsements that repeat their parent's
-claim id mint nothing; unknown keys are kept. Metadata totals (columns ``meta_*``) cover the whole file, so they must not
-be divided by one execution.
+executions that were cut are flagged by the event counts that the topologies fix; endorsements that repeat the id of
+their parent mint nothing; unknown keys are kept. Metadata totals (columns ``meta_*``) cover the whole file, so they
+must not be divided by one execution.
 """
 
 from __future__ import annotations

@@ -1,0 +1,183 @@
+"""A killed run goes on where it was: same digest, nothing paid for twice but what was in flight, nothing left behind.
+
+20 kill points in the ordinary suite, 200 with AGENTSOC_NIGHTLY=1. The seeds are fixed; where a wall-clock kill hits is
+up to the machine, and the claims hold wherever it does.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import random
+import signal
+import time
+from collections import Counter
+from collections.abc import Iterator
+from multiprocessing.context import ForkServerContext
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agentsoc.engine.resume import replay
+from agentsoc.engine.run import run
+from agentsoc.log.journal import Attempt, read_journal
+from agentsoc.log.read import JOURNAL, RunLog
+from tests.e2e.victim import BILL, live, society
+
+KILLS = 100 if os.environ.get("AGENTSOC_NIGHTLY") else 10
+CONCURRENCY = 6
+
+
+@pytest.fixture(scope="module")
+def processes() -> ForkServerContext:
+    """Children of a server that has imported everything: a kill point costs milliseconds, not a start of Python."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["tests.e2e.victim"])
+    return context
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunLog]:
+    """The run that nobody kills."""
+    home = tmp_path_factory.mktemp("undisturbed")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv(BILL, str(home / "bill"))
+        yield run(society(), home / "run")
+
+
+class Life:
+    """A run directory and the processes that work on it, one after the other."""
+
+    def __init__(self, processes: ForkServerContext, home: Path) -> None:
+        self.processes = processes
+        self.directory = home / "run"
+        self.bill = home / "bill"
+        self.sessions: list[int] = []
+
+    def start(self, verb: str, **options: Any) -> BaseProcess:
+        child = self.processes.Process(target=live, args=(verb, str(self.directory), str(self.bill)), kwargs=options)
+        child.start()
+        assert child.pid is not None
+        self.sessions.append(child.pid)
+        return child
+
+    def to_the_end(self, verb: str, **options: Any) -> int:
+        child = self.start(verb, **options)
+        child.join(60)
+        assert child.exitcode is not None, "the process did not end"
+        return child.exitcode
+
+    def said(self, child: BaseProcess) -> list[str]:
+        """Return the seconds the child took, and its error's name and text if it had one."""
+        return Path(f"{self.bill}.{child.pid}").read_text(encoding="utf-8").split("\n", 2)
+
+    def calls(self) -> list[tuple[int, ...]]:
+        """Return the calls that the model took, as (task, round, agent, k, outcomes before)."""
+        lines = self.bill.read_text().splitlines() if self.bill.exists() else []
+        return [tuple(map(int, line.split())) for line in lines]
+
+    def rows(self) -> list[Attempt]:
+        journal = self.directory / JOURNAL
+        return list(read_journal(journal)) if (self.directory / "manifest.json").exists() else []
+
+    def leftovers(self) -> list[int]:
+        """Return the processes of the victims' sessions that are alive."""
+        found = []
+        for status in Path("/proc").glob("[0-9]*/stat"):
+            try:
+                fields = status.read_text().rpartition(")")[2].split()
+            except OSError:
+                continue
+            if int(fields[3]) in self.sessions and fields[0] != "Z":
+                found.append(int(status.parent.name))
+        return found
+
+
+@pytest.fixture
+def life(processes: ForkServerContext, tmp_path: Path) -> Life:
+    return Life(processes, tmp_path)
+
+
+def outcomes(rows: list[Attempt]) -> dict[tuple[int, ...], Attempt]:
+    """Return the rows with an outcome as (task, round, agent, k, outcomes before): what may never be bought again."""
+    found: dict[tuple[int, ...], Attempt] = {}
+    before: Counter[tuple[int, ...]] = Counter()
+    for row in rows:
+        if row.state != "started":
+            call = (row.task, row.round, row.agent, row.k)
+            found[(*call, before[call])] = row
+            before[call] += 1
+    return found
+
+
+def kill_and_resume(life: Life, undisturbed: RunLog, kills: list[dict[str, Any]]) -> None:
+    """Kill as told, one process after the other, then let one finish; check everything that is promised."""
+    verb, in_flight = "run", 0
+    for kill in kills:
+        child = life.start(verb, die=kill.get("die"))
+        if "after_s" in kill:
+            time.sleep(kill["after_s"])
+            if child.is_alive():
+                os.kill(child.pid or 0, signal.SIGKILL)
+        child.join(60)
+        assert child.exitcode in (-signal.SIGKILL, 0)
+        bought = outcomes(life.rows())
+        before = life.calls()
+        assert set(bought) <= set(before)
+        in_flight += len(before) - len(set(before))
+        verb = "resume" if (life.directory / "manifest.json").exists() else "run"
+        if verb == "run":  # nothing was begun, so nothing was bought
+            assert before == []
+            for path in life.directory.glob("*"):
+                path.unlink() if path.is_file() else path.rmdir()
+    bought, before = outcomes(life.rows()), life.calls()
+    assert life.to_the_end(verb) == 0
+    after = life.calls()[len(before) :]
+    assert not set(after) & set(bought), "a reply that was on disk has been bought again"
+    assert len(after) == len(set(after))
+
+    log = RunLog(life.directory)
+    log.check()
+    assert (log.manifest.status, log.manifest.digest) == ("finished", undisturbed.manifest.digest)
+    rows = outcomes(log_rows(log))
+    expected = outcomes(log_rows(undisturbed))
+    assert {key: row.reply for key, row in rows.items()} == {key: row.reply for key, row in expected.items()}
+    lost = [row for row in log_rows(log) if row.state == "started"]
+    assert len(lost) <= CONCURRENCY * len(kills)
+    twice = {key: n for key, n in Counter(life.calls()).items() if n > 1}
+    assert sum(twice.values()) - len(twice) <= len(lost)
+    assert log.manifest.totals.calls_lost == len(lost)
+    assert life.leftovers() == []
+    found = replay(life.directory)
+    assert (found.digest, found.model_calls) == (undisturbed.manifest.digest, 0)
+    assert len(life.calls()) == len(before) + len(after)
+
+
+def log_rows(log: RunLog) -> list[Attempt]:
+    return list(log.journal())
+
+
+def test_the_undisturbed_run_is_worth_disturbing(undisturbed: RunLog) -> None:
+    assert 80 <= undisturbed.manifest.totals.calls <= 200
+    assert {row.state for row in undisturbed.journal()} == {"done", "failed"}
+    kinds = {event.kind for event in undisturbed.events()}
+    assert {"propose_claim", "contradict_claim", "endorse_claim", "merge_claims"} <= kinds
+
+
+@pytest.mark.parametrize("seed", range(KILLS))
+def test_killed_at_a_commit_a_run_ends_as_if_it_had_not_been(life: Life, undisturbed: RunLog, seed: int) -> None:
+    rng = random.Random(seed)
+    last = 2 * undisturbed.manifest.totals.calls // CONCURRENCY  # about as many groups as there are
+    kill_and_resume(life, undisturbed, [{"die": (rng.randint(1, last), rng.choice(["before", "after"]))}])
+
+
+@pytest.mark.parametrize("seed", range(KILLS))
+def test_killed_at_any_time_and_again_a_run_ends_as_if_it_had_not_been(
+    life: Life, undisturbed: RunLog, seed: int
+) -> None:
+    """One to three kills at random wall times; a resumed process is as mortal as the first one."""
+    rng = random.Random(1_000 + seed)
+    kills = [{"after_s": rng.uniform(0.0, 0.25)} for _ in range(rng.choice([1, 1, 2, 3]))]
+    kill_and_resume(life, undisturbed, kills)

@@ -1,0 +1,118 @@
+"""A process to be killed: runs or resumes a society, and dies at the commit it is told to.
+
+Its model is the scripted one, which also writes every call it takes to a file of its own, as a provider would bill it.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Any, Literal
+
+from agentsoc.backends.base import Completion, Request
+from agentsoc.backends.scripted import Scripted, ScriptedBackend
+from agentsoc.engine import run as run_module
+from agentsoc.engine.resume import resume
+from agentsoc.engine.run import run
+from agentsoc.errors import AgentsocError
+from agentsoc.log.journal import Attempt, Journal
+from agentsoc.scenario.model import Scenario
+from agentsoc.scenario.part import Slot
+from tests.loose import register, scenario
+
+BILL = "AGENTSOC_TEST_BILL"
+"""Environment variable that names the file of calls."""
+
+
+class BilledBackend(ScriptedBackend):
+    async def complete(self, request: Request) -> Completion:
+        hint = request.hint
+        assert hint is not None
+        line = f"{hint.task} {hint.round} {hint.agent} {hint.k} {hint.attempt}\n"
+        with Path(os.environ[BILL]).open("ab", buffering=0) as bill:
+            bill.write(line.encode())
+        return await super().complete(request)
+
+
+class Billed(Scripted):
+    kind: Literal["billed"] = "billed"  # type: ignore[assignment]
+
+    def open(self, *, seed: int, share: int = 1) -> ScriptedBackend:
+        return BilledBackend(self, seed)
+
+
+def society(**changes: Any) -> Scenario:
+    """Return a scenario of about 80 calls of 3 ms each, some of which fail or are malformed at first."""
+    register()
+    Slot.register(Billed)
+    latency_s = changes.pop("latency_s", 0.003)
+    blocks: dict[str, Any] = {
+        "tasks": {"kind": "coin", "count": 4},
+        "agents": {"count": 5},
+        "model": {
+            "kind": "billed",
+            "accuracy": 0.7,
+            "latency_s": latency_s,
+            "fail_rate": 0.1,
+            "fail_kind": "timeout",
+            "malformed_rate": 0.1,
+        },
+        "topology": {"kind": "hybrid"},
+        "protocol": {"kind": "debate", "rounds": 4},
+        "calls": {"backoff_s": 0.0, "attempts": 8},
+        "engine": {"concurrency": 6},
+    }
+    return scenario(**{**blocks, **changes})
+
+
+def die_at(commit: int, when: str) -> None:
+    """Let this process be killed before or after its `commit`-th commit (from 1) to the journal."""
+    made = 0
+    write = Journal._commit
+
+    def commit_or_die(self: Journal, rows: list[Attempt]) -> None:
+        nonlocal made
+        made += 1
+        if made == commit and when == "before":
+            os.kill(os.getpid(), signal.SIGKILL)
+        write(self, rows)
+        if made == commit:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    Journal._commit = commit_or_die  # type: ignore[method-assign]
+
+
+def live(
+    verb: str,
+    directory: str,
+    bill: str,
+    *,
+    die: tuple[int, str] | None = None,
+    changes: dict[str, Any] | None = None,
+    settings: dict[str, float] | None = None,
+    begin: Any = None,
+) -> None:
+    """Run or resume in this process; exit with the code of the error, after writing it to ``error`` files."""
+    os.setsid()  # whatever this process leaves behind can be found by its session
+    os.environ[BILL] = bill
+    for name, value in (settings or {}).items():
+        setattr(run_module, name, value)
+    if die is not None:
+        die_at(*die)
+    built = society(**(changes or {}))
+    said = Path(f"{bill}.{os.getpid()}")
+    if begin is not None:
+        begin.wait(30)
+    began = time.monotonic()
+    try:
+        if verb == "run":
+            run(built, directory)
+        else:
+            resume(directory)
+    except AgentsocError as error:
+        said.write_text(f"{time.monotonic() - began}\n{type(error).__name__}\n{error}", encoding="utf-8")
+        sys.exit(error.exit_code)
+    said.write_text(f"{time.monotonic() - began}\n", encoding="utf-8")

@@ -1,0 +1,290 @@
+"""Attempts one after the other: in the journal before they are made and before their outcome is used, none twice."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+import pytest
+
+from agentsoc.backends.base import CallError, Usage
+from agentsoc.budget.ledger import Grant, Need
+from agentsoc.engine import calls as calls_module
+from agentsoc.engine.calls import BACKOFF_MAX_S, Caller, HostLostError, Spent
+from agentsoc.engine.host import Item, Order, Outcome
+from agentsoc.errors import ReplayMismatchError
+from agentsoc.log.journal import Attempt, Key
+from agentsoc.scenario.model import Calls
+from agentsoc.society.turns import Reply, Turn
+
+USAGE = Usage(20, 5, 7)
+GOOD = Outcome(b"request", "model", text="heads", usage=USAGE, reply=Reply(answer="heads"))
+MALFORMED = Outcome(b"request", "model", text="???", usage=USAGE, fault="it is not valid JSON")
+UNCOUNTED = msgspec.structs.replace(GOOD, usage=Usage(0, 0, 0, known=False))
+NEED = Need((30,), 10, again=8)
+GRANT = Grant(10, 3, 200)
+
+
+def failed(kind: str, **more: Any) -> Outcome:
+    error = CallError(kind, "why", **more)  # type: ignore[arg-type]
+    return Outcome(
+        b"request",
+        "model",
+        failure=str(error),
+        retryable=error.retryable,
+        billed=error.billed,
+        retry_after_s=error.retry_after_s,
+        usage=error.usage,
+    )
+
+
+class Script:
+    """A pool that gives prepared outcomes, and a journal that keeps rows; both write down what happened when."""
+
+    def __init__(self, *outcomes: Outcome | Exception) -> None:
+        self.outcomes = list(outcomes)
+        self.story: list[str] = []
+        self.orders: list[Order] = []
+        self.rows: dict[Key, Attempt] = {}
+
+    def parallel(self) -> list[int | None]:
+        return [None]
+
+    async def write(self, row: Attempt) -> None:
+        self.rows[row.key] = row
+        self.story.append(f"{row.state} {row.attempt}")
+
+    async def attempt(self, order: Order) -> Outcome:
+        self.orders.append(order)
+        if order.known is not None:
+            return GOOD if order.known.state == "done" else failed(str(order.known.failure).partition(":")[0])
+        self.story.append("asked")
+        outcome = self.outcomes.pop(0)
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+
+def take(
+    script: Script,
+    *,
+    known: Mapping[Key, Attempt] | None = None,
+    need: Need = NEED,
+    grant: Grant = GRANT,
+    live: bool = True,
+    **settings: Any,
+) -> tuple[Reply, Spent]:
+    caller = Caller(script, script if live else None, known or {}, Calls(**{"backoff_s": 0.0, **settings}), 8)  # type: ignore[arg-type]
+    return asyncio.run(caller.turn(Item(1, 2, Turn(3)), 0, need, grant))
+
+
+def row(attempt: int, state: Any, **changes: Any) -> Attempt:
+    return Attempt(
+        **{
+            **Key(1, 2, 3, 0, attempt)._asdict(),
+            "state": state,
+            "request": b"request",
+            "model": "model",
+            "room": 30,
+            "reserved": 40,
+            **changes,
+        }
+    )
+
+
+def known(*rows: Attempt) -> dict[Key, Attempt]:
+    return {row.key: row for row in rows}
+
+
+def test_an_attempt_is_written_before_it_is_made_and_before_its_outcome_is_used() -> None:
+    script = Script(failed("server"), GOOD)
+    reply, spent = take(script)
+    assert script.story == ["started 0", "asked", "failed 0", "started 1", "asked", "done 1"]
+    assert (reply.answer, reply.calls, reply.failed) == ("heads", 2, None)
+    done = script.rows[Key(1, 2, 3, 0, 1)]
+    assert (done.reply, done.tokens_in, done.tokens_out, done.usage_known, done.request) == (
+        "heads", 20, 7, True, b"request",
+    )  # fmt: skip
+    assert spent == Spent(tokens=40 + 27, lost_tokens=40)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "charged", "lost"),
+    [
+        (GOOD, 27, 0),
+        (UNCOUNTED, 40, 40),
+        (failed("timeout"), 40, 40),
+        (failed("server"), 40, 40),
+        (failed("empty", usage=USAGE), 27, 0),
+        (failed("rate_limited"), 0, 0),
+        (failed("connection"), 0, 0),
+        (failed("rejected"), 0, 0),
+        (failed("too_long"), 0, 0),
+    ],
+    ids=["good", "uncounted", "timeout", "server", "empty", "rate_limited", "connection", "rejected", "too_long"],
+)
+def test_what_an_attempt_is_charged(outcome: Outcome, charged: int, lost: int) -> None:
+    """Its usage; all that was reserved where the provider may have billed and did not say; else nothing."""
+    reply, spent = take(Script(outcome), grant=Grant(10, 1, 40))
+    assert (spent.tokens, spent.lost_tokens, spent.lost_calls) == (charged, lost, 0)
+    assert (reply.failed is None) == (outcome.failure is None)
+
+
+@pytest.mark.parametrize("kind", ["rejected", "too_long"])
+def test_what_cannot_succeed_is_not_tried_again(kind: str) -> None:
+    script = Script(failed(kind))
+    reply, _ = take(script)
+    assert reply.failed == f"{kind}: why"
+    assert len(script.orders) == 1
+
+
+def test_attempts_end_when_the_grant_does() -> None:
+    script = Script(*[failed("server")] * 5)
+    reply, _ = take(script, grant=Grant(10, 2, 88))
+    assert (reply.failed, reply.calls, len(script.orders)) == ("server: why", 2, 2)
+
+
+@pytest.mark.parametrize(("repair", "asked"), [(True, 2), (False, 1)])
+def test_a_malformed_reply_is_sent_back_once(repair: bool, asked: int) -> None:
+    script = Script(*[MALFORMED] * 3)
+    reply, spent = take(script, repair=repair)
+    assert reply.failed == "malformed: it is not valid JSON"
+    assert [order.fault for order in script.orders] == [None, "it is not valid JSON"][:asked]
+    assert spent.tokens == asked * 27
+
+
+def test_a_repeated_attempt_has_room_for_the_fault_it_names() -> None:
+    script = Script(MALFORMED, GOOD)
+    take(script)
+    assert [(order.tokens_in, order.attempt) for order in script.orders] == [(30, 0), (38, 1)]
+    assert [row.reserved for row in script.rows.values()] == [40, 48]
+
+
+def test_what_the_journal_knows_is_not_asked() -> None:
+    script = Script()
+    reply, spent = take(script, known=known(row(0, "failed", failure="rate_limited: x"), row(1, "done")))
+    assert script.story == []
+    assert (reply.answer, reply.calls, spent.tokens) == ("heads", 2, 27)
+
+
+def test_a_lost_attempt_is_charged_in_full_and_made_again_as_it_was() -> None:
+    """The same request: the same room, the same number of outcomes before; so the same reply, if the model is pure."""
+    script = Script(GOOD)
+    reply, spent = take(script, known=known(row(0, "started")))
+    assert [(order.tokens_in, order.tokens_out, order.attempt) for order in script.orders] == [(30, 10, 0)]
+    assert script.story == ["started 1", "asked", "done 1"]
+    assert (reply.answer, reply.calls) == ("heads", 1)
+    assert spent == Spent(tokens=40 + 27, lost_tokens=40, lost_calls=1)
+
+
+def test_lost_attempts_use_up_the_grant_where_there_is_a_wall() -> None:
+    lost = known(row(0, "started"), row(1, "started"))
+    reply, spent = take(Script(GOOD), known=lost, grant=Grant(10, 2, 88))
+    assert reply.failed == "no attempt was left after a crash"
+    assert spent.tokens == 80
+    reply, _ = take(Script(GOOD), known=lost, grant=Grant(10, 2, 0))  # no budget, no wall
+    assert reply.answer == "heads"
+
+
+def test_a_host_that_dies_loses_its_attempt() -> None:
+    script = Script(HostLostError(), GOOD)
+    reply, spent = take(script)
+    assert script.story == ["started 0", "asked", "started 1", "asked", "done 1"]
+    assert (reply.answer, spent.lost_calls, spent.lost_tokens) == ("heads", 1, 40)
+    assert script.rows[Key(1, 2, 3, 0, 0)].state == "started"
+
+
+def test_a_replay_asks_nobody() -> None:
+    with pytest.raises(ReplayMismatchError, match="task 1, round 2, agent 3, call 0, attempt 0"):
+        take(Script(GOOD), live=False)
+
+
+def test_a_request_that_differs_from_the_journals_is_named() -> None:
+    class Other(Script):
+        async def attempt(self, order: Order) -> Outcome:
+            return Outcome(b"other", "model", mismatch=True)
+
+    with pytest.raises(ReplayMismatchError, match="task 1, round 2, agent 3"):
+        take(Other(), known=known(row(0, "done")))
+
+
+def test_iterations_go_on_from_the_draft_and_a_failure_leaves_it() -> None:
+    need = Need((30, 60, 60), 10, again=8)
+    script = Script(
+        GOOD, msgspec.structs.replace(GOOD, text="tails \n now", reply=Reply(answer="tails")), failed("rejected")
+    )
+    reply, _ = take(script, need=need)
+    assert [order.draft for order in script.orders] == [None, "heads", "tails now"]
+    assert [key.k for key in script.rows] == [0, 1, 2]
+    assert (reply.answer, reply.calls, reply.failed) == ("tails", 3, None)
+    reply, _ = take(Script(failed("rejected")), need=need)
+    assert (reply.failed, reply.calls) == ("rejected: why", 1)
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "expected"),
+    [
+        ([failed("server")] * 3, [0.5, 1.0, 2.0]),
+        ([failed("rate_limited", retry_after_s=7.0)], [7.0]),
+        ([failed("rate_limited", retry_after_s=1e9)], [BACKOFF_MAX_S]),
+        ([failed("rate_limited", retry_after_s=-3.0)], [0.0]),
+        ([MALFORMED], []),
+    ],
+    ids=["doubling", "as the server says", "not for ever", "not backwards", "a repair does not wait"],
+)
+def test_pauses_between_attempts(
+    monkeypatch: pytest.MonkeyPatch, outcomes: Sequence[Outcome], expected: list[float]
+) -> None:
+    pauses: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+
+    monkeypatch.setattr(calls_module.asyncio, "sleep", sleep)
+    take(Script(*outcomes, GOOD), grant=Grant(10, 9, 999), backoff_s=0.5)
+    assert pauses == expected
+
+
+def test_a_slow_model_keeps_no_other_model_waiting() -> None:
+    """Two groups, one of which may make one call at a time: the other uses the slots that are left."""
+
+    class TwoModels(Script):
+        def __init__(self) -> None:
+            super().__init__()
+            self.running = [0, 0]
+            self.most = [0, 0]
+
+        def parallel(self) -> list[int | None]:
+            return [1, None]
+
+        async def attempt(self, order: Order) -> Outcome:
+            group = int(order.item.turn.agent >= 10)
+            self.running[group] += 1
+            self.most = [max(most, now) for most, now in zip(self.most, self.running, strict=True)]
+            await asyncio.sleep(0.002)
+            self.running[group] -= 1
+            return GOOD
+
+    async def main() -> list[int]:
+        script = TwoModels()
+        caller = Caller(script, script, {}, Calls(), 4)  # type: ignore[arg-type]
+        turns = [caller.turn(Item(0, 0, Turn(agent)), int(agent >= 10), NEED, Grant(10, 1, 40)) for agent in range(20)]
+        await asyncio.gather(*turns)
+        return script.most
+
+    assert asyncio.run(main()) == [1, 3]
+
+
+def test_the_room_of_a_turn_comes_from_the_journal() -> None:
+    def room(rows: dict[Key, Attempt], live: bool) -> int | None:
+        script = Script()
+        caller = Caller(script, script if live else None, rows, Calls(), 1)  # type: ignore[arg-type]
+        return caller.room(Item(1, 2, Turn(3)))
+
+    assert room(known(row(0, "done", room=77)), True) == 77
+    assert room({}, True) is None
+    found = room({}, False)
+    assert found is not None
+    assert found > 10**15  # what was not taken then cannot be paid for now
