@@ -99,7 +99,8 @@ def manifest_lines(manifest: Manifest, score: str = "score") -> list[str]:
     if manifest.error:
         facts.append(("error", line(manifest.error, 400)))
     reasons = manifest.not_reproducible
-    facts.append(("", "running again gives the same" if not reasons else "running again may give otherwise:"))
+    same = "running again gives the same, with these versions on this kind of processor"
+    facts.append(("", "running again may give otherwise:" if reasons else same))
     lines = [f"{name:<10}{line(text)}".rstrip() for name, text in facts]
     return lines + [f"{'':<10}- {line(reason)}" for reason in reasons]
 

@@ -111,6 +111,8 @@ class Host:
                 opened[group.model] = group.model.open(seed=scenario.seed, share=share)
             self.backends.append(opened[group.model])
         self._names = [group.model.kind for group in scenario.agents]
+        self._coded = [group.model if isinstance(group.model, CodedAgent) else None for group in scenario.agents]
+        self._pure = [backend if isinstance(backend, PureBackend) else None for backend in self.backends]
         self.notices: list[str] = []
         """What a person should hear of: agents that block or do not come back. Emptied by whoever passes it on."""
         self._busy: Item | None = None
@@ -166,7 +168,7 @@ class Host:
         board = self.board(task)
         if self._folds:
             board.fold(events)
-        if any(event.kind == "stop" for event in events):
+        if events and events[-1].kind == "stop":  # the last word of an episode
             self._remember(board)
             self._tasks.pop(task, None)
             if self._folds:
@@ -194,7 +196,7 @@ class Host:
     def view(self, item: Item, tokens_left: int | None = None) -> View:
         """Return what the agent of a turn sees."""
         task, board, turn = self.task(item.task), self.board(item.task), item.turn
-        claims = board.claims
+        claims, standing = board.claims, board.standing.get(turn.agent)
         question, options = task.question, task.options
         if turn.subtask is not None:
             subtask = board.subtasks[turn.subtask]
@@ -203,10 +205,9 @@ class Host:
                 question = subtask.text if subtask.text in task.parts else f"{question}\nYour part: {subtask.text}"
                 options = () if subtask.text in task.parts else task.options
         sees = turn.sees
-        shown: tuple[Claim, ...] = tuple(claims[claim] for claim in dict.fromkeys(sees)) if sees else ()
-        return View(
-            item.task, item.round, turn.agent, question, options, turn, shown, board.position(turn.agent), tokens_left
-        )
+        shown: tuple[Claim, ...] = tuple([claims[claim] for claim in dict.fromkeys(sees)]) if sees else ()
+        own = None if standing is None else claims.get(standing)
+        return View(item.task, item.round, turn.agent, question, options, turn, shown, own, tokens_left)
 
     def _instruction(self, item: Item) -> Item:
         """Add what the agent remembers to the turn's instruction."""
@@ -261,8 +262,8 @@ class Host:
         turn = item.turn
         index = self.society.group_index(turn.agent)
         group, backend = self.scenario.agents[index], self.backends[index]
-        if isinstance(group.model, CodedAgent):
-            return Need()
+        if self._coded[index] is not None:
+            return _NOTHING
         if isinstance(backend, PureBackend):
             tokens_in, tokens_out = backend.cost(len(turn.sees), turn.by_rule, self.society.speaks(turn.agent))
             return Need((tokens_in,), tokens_out, whole=True) if tokens_in or tokens_out else Need()
@@ -286,15 +287,17 @@ class Host:
         """Return the replies of agents that ask no model, in the order of `items`."""
         replies: list[Reply | None] = [None] * len(items)
         waiting: list[tuple[int, asyncio.Task[Reply]]] = []
+        group_index, view = self.society.group_index, self.view
+        waits = {index for index, model in enumerate(self._coded) if model is not None and model in self._waits}
         for position, item in enumerate(items):
-            index = self.society.group_index(item.turn.agent)
-            model, backend = self.scenario.agents[index].model, self.backends[index]
-            if isinstance(model, CodedAgent):
+            index = group_index(item.turn.agent)
+            model = self._coded[index]
+            if model is not None:
                 self._busy = item
-                if model in self._waits:
+                if index in waits:
                     waiting.append((position, asyncio.ensure_future(self._in_time(item, model))))
                     continue
-                step = model.act(self.view(item))
+                step = model.act(view(item))
                 try:
                     step.send(None)  # most coded agents never wait: no task is made for them
                 except StopIteration as done:
@@ -302,9 +305,10 @@ class Host:
                 else:  # this one does: it is asked again in a task of its own, and from now on at once
                     step.close()
                     self._waits.add(model)
+                    waits.add(index)
                     waiting.append((position, asyncio.ensure_future(self._in_time(item, model))))
                 self._busy = None
-            elif isinstance(backend, PureBackend):
+            elif (backend := self._pure[index]) is not None:
                 replies[position] = self._voter(item, backend)
             else:
                 replies[position] = self._tally(item)
@@ -458,6 +462,9 @@ class Host:
             reply=reply,
             fault=fault,
         )
+
+
+_NOTHING = Need()
 
 
 def _ms(began: float) -> int:

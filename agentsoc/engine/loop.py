@@ -174,6 +174,8 @@ class Episode:
         self.family = engine.family
         self.task: Task = engine.family.make(engine.society.seed, index)
         self.board = engine.boards[index] = Board(index, self.task)
+        self._scores: dict[str | None, float] = {}
+        """What the verifier said of answers to the question, which many agents give alike."""
         self.side = engine.side_at(index, 0)
         self.ledger = engine.ledgers[index] = Ledger(self.side.budget_per_task)
 
@@ -206,12 +208,13 @@ class Episode:
 
     async def _round(self, turns: Sequence[Turn]) -> bool:
         """Take one round; return whether the budget refused a turn."""
-        items = [Item(self.index, self.board.round, turn) for turn in turns]
-        modelled = [self.side.needs_model(turn) for turn in turns]
+        index, round_ = self.index, self.board.round
+        items = [Item(index, round_, turn) for turn in turns]
+        needs_model = self.side.needs_model
+        modelled = [needs_model(turn) for turn in turns] if any(self.side.asks_model) else [False] * len(turns)
         if self.ledger.budget is None and not any(modelled):
             replies = await self.side.pool.act(items)
-            for reply in replies:
-                self.ledger.charged += reply.tokens_in + reply.tokens_out
+            self.ledger.charged += sum([reply.tokens_in + reply.tokens_out for reply in replies])
             await self._commit(turns, replies)
             return False
         items = [self._known(item) if model else item for item, model in zip(items, modelled, strict=True)]
@@ -229,16 +232,20 @@ class Episode:
         grants = ledger.reserve(needs, side.society.scenario.calls.attempts)
         results: list[tuple[Reply, Spent] | None] = [None] * len(items)
 
-        async def ask(position: int, grant: Grant) -> None:
-            item = items[position]
-            group = side.society.group_index(item.turn.agent)
-            results[position] = await side.caller.turn(item, group, needs[position], grant)
+        due = iter([(i, grant) for i, grant in enumerate(grants) if grant is not None and modelled[i]])
+
+        async def ask() -> None:
+            for position, grant in due:  # shared by all tasks of the round: each takes the next turn that is due
+                item = items[position]
+                group = side.society.group_index(item.turn.agent)
+                results[position] = await side.caller.turn(item, group, needs[position], grant)
 
         pure = [i for i, grant in enumerate(grants) if grant is not None and not modelled[i]]
         async with asyncio.TaskGroup() as group:
-            for i, grant in enumerate(grants):
-                if grant is not None and modelled[i]:
-                    group.create_task(ask(i, grant))
+            # more tasks than calls in flight, as a turn may pause before its next attempt; not one for each of a
+            # million turns
+            for _ in range(min(sum(modelled), _TASKS_PER_SLOT * side.society.scenario.engine.concurrency)):
+                group.create_task(ask())
             if pure:
                 for i, reply in zip(pure, await side.pool.act([items[i] for i in pure]), strict=True):
                     results[i] = (reply, Spent(reply.tokens_in + reply.tokens_out))
@@ -290,50 +297,61 @@ class Episode:
     async def _commit(self, turns: Sequence[Turn], replies: Sequence[Reply | None]) -> None:
         """Turn the replies of a round into events, in canonical order, and let everybody fold them."""
         events: list[Event] = []
-        board, society, totals = self.board, self.side.society, self.engine.totals
+        board, society = self.board, self.side.society
         protocol = society.scenario.protocol
-        taken = 0
+        interpret, deliveries = protocol.interpret, protocol.deliveries
+        taken = delivered = broadcasts = 0
         slowest = 0.0
+        last = (-2, 0)
+        in_order = True
         for turn, reply in zip(turns, replies, strict=True):
+            here = (turn.agent, turn.slot)
+            in_order = in_order and last < here
+            last = here
             if reply is None:
                 events.append(Event(self.index, board.round, turn.agent, turn.slot * SLOT_WIDTH, "budget_exhausted"))
                 continue
             taken += 1
-            slowest = max(slowest, reply.latency_s)
+            if reply.latency_s > slowest:
+                slowest = reply.latency_s
             if reply.failed is not None:
                 acts: Sequence[Act] = (Act("call_failed", text=reply.failed),)
             else:
-                acts = protocol.interpret(society, board, turn, reply) or (Act("flag", answer="silent"),)
-                sent = protocol.deliveries(society, board, turn, acts)
+                acts = interpret(society, board, turn, reply) or (Act("flag", answer="silent"),)
+                sent = deliveries(society, board, turn, acts)
                 if sent:
-                    totals.deliveries += sent
-                    totals.broadcasts += len([act for act in acts if act.kind in COORDINATION])
+                    delivered += sent
+                    broadcasts += len([act for act in acts if act.kind in COORDINATION])
             if len(acts) > SLOT_WIDTH:
                 raise RunFailedError(f"agent {turn.agent} made {len(acts)} acts in one turn; at most {SLOT_WIDTH}")
             self._events(events, turn, reply, acts)
         given = [reply if reply is not None else _SILENCE for reply in replies]
-        for k, (name, text) in enumerate(protocol.flags(society, board, turns, given).items()):
+        flags = protocol.flags(society, board, turns, given)
+        for k, (name, text) in enumerate(flags.items()):
             events.append(Event(self.index, board.round, SOCIETY, k, "flag", answer=name, text=text))
-        events.sort(key=_order)
+        if flags or not in_order:
+            events.sort(key=_order)
+        totals = self.engine.totals
         totals.turns += taken
         totals.rounds += 1
+        totals.deliveries += delivered
+        totals.broadcasts += broadcasts
         totals.virtual_s += slowest
         await self._log(events)
 
     def _events(self, events: list[Event], turn: Turn, reply: Reply, acts: Sequence[Act]) -> None:
         """Append the events of one turn; its tokens stand on the first of them."""
-        board = self.board
+        index, round_, agent = self.index, self.board.round, turn.agent
         calls, tokens_in, cached, tokens_out = reply.calls, reply.tokens_in, reply.tokens_cached, reply.tokens_out
         k = turn.slot * SLOT_WIDTH
+        here = pack_id(round_, agent, k)
         for act in acts:
-            here = pack_id(board.round, turn.agent, k)
-            kind = act.kind
-            answer = act.answer
+            kind, answer = act.kind, act.answer
             events.append(
                 Event(
-                    self.index,
-                    board.round,
-                    turn.agent,
+                    index,
+                    round_,
+                    agent,
                     k,
                     kind,
                     here if kind in CLAIMING else None,
@@ -353,12 +371,18 @@ class Episode:
             )
             calls = tokens_in = cached = tokens_out = 0
             k += 1
+            here += 1
 
     def _score(self, act: Act) -> float | None:
         """Return the verifier's score of an answer: to the question, or to a part of it; None for other subtasks."""
-        task = self.task
+        task, answer = self.task, act.answer
         if act.subtask is None or act.subtask not in self.board.subtasks:
-            return self.family.score(task, act.answer)
+            score = self._scores.get(answer)
+            if score is None:
+                score = self.family.score(task, answer)
+                if len(self._scores) < _SCORES_MAX:
+                    self._scores[answer] = score
+            return score
         text = self.board.subtasks[act.subtask].text
         if text in task.parts and task.part_truths:
             truth = task.part_truths[task.parts.index(text)]
@@ -366,16 +390,20 @@ class Episode:
         return self.family.score(task, act.answer) if text == task.question else None
 
     async def _log(self, events: Sequence[Event]) -> None:
-        kinds, totals = self.engine.kinds, self.engine.totals
+        calls = tokens_in = tokens_cached = tokens_out = 0
         for event in events:
-            kinds[event.kind] += 1
             if event.calls or event.tokens_in or event.tokens_out:
-                totals.calls += event.calls
-                totals.tokens_in += event.tokens_in
-                totals.tokens_cached += event.tokens_cached
-                totals.tokens_out += event.tokens_out
-            if event.kind == "call_failed":
-                totals.calls_failed += 1
+                calls += event.calls
+                tokens_in += event.tokens_in
+                tokens_cached += event.tokens_cached
+                tokens_out += event.tokens_out
+        kinds, totals = Counter([event.kind for event in events]), self.engine.totals
+        self.engine.kinds.update(kinds)
+        totals.calls += calls
+        totals.tokens_in += tokens_in
+        totals.tokens_cached += tokens_cached
+        totals.tokens_out += tokens_out
+        totals.calls_failed += kinds["call_failed"]
         self.engine.order.add(self.index, events)
         self.board.fold(events)
         for side in self.engine.sides:
@@ -407,6 +435,10 @@ class Episode:
 
 _SCORED = CLAIMING | {"endorse_claim"}
 _SILENCE = Reply()
+_SCORES_MAX = 4096
+"""Verdicts kept of an episode; answers that are free text may all differ (answers)."""
+_TASKS_PER_SLOT = 4
+"""Turns under way for each call slot: some pause before another attempt, and the slot is not to wait for them."""
 _FRAME_CHARS = 600
 """What a prompt holds besides the question: system prompt, instruction, form of the reply (characters, roughly)."""
 

@@ -27,6 +27,7 @@ from agentsoc.errors import AgentsocError, InputError, InterruptedRunError, LogD
 from agentsoc.log.files import RunLock, write_whole
 from agentsoc.log.journal import Attempt, Journal, Key, journal_digest, read_journal
 from agentsoc.log.manifest import (
+    NAME,
     Fork,
     Manifest,
     SegmentEntry,
@@ -216,10 +217,16 @@ async def execute(plan: Plan) -> Result:
                 return await _execute(plan, journal)
             finally:
                 journal.close()
-    except OSError as error:
-        raise RunFailedError(f"the disk refused: {error}", str(plan.directory)) from error
-    except sqlite3.Error as error:
-        raise RunFailedError(f"the journal refused: {error}", str(plan.directory)) from error
+    except (OSError, sqlite3.Error, RunFailedError) as error:
+        raise _stopped(error, plan.directory) from error
+
+
+def _stopped(error: OSError | sqlite3.Error | RunFailedError, directory: Path) -> RunFailedError:
+    """Return what to tell of a run that a fault stopped: what happened, and whether there is anything to resume."""
+    what = error.what if isinstance(error, RunFailedError) else f"the disk refused: {error}"
+    if (directory / NAME).exists():
+        return RunFailedError(what, str(directory))
+    return RunFailedError(what, str(directory), "no model has been asked yet: delete the directory and start again")
 
 
 async def _execute(plan: Plan, journal: Journal | None) -> Result:

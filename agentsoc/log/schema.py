@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
+import msgspec
 import pyarrow as pa
 
 from agentsoc.events import Event
@@ -42,7 +43,10 @@ COLUMNS: Final = tuple(SCHEMA.names)
 
 def to_table(events: Sequence[Event]) -> pa.Table:
     """Return the events as a table with `SCHEMA`, one row each, in the order given."""
-    columns = [pa.array([getattr(event, name) for event in events], type=field_type) for name, field_type in _PLAIN]
+    if not events:
+        return SCHEMA.empty_table()
+    rows = map(msgspec.structs.astuple, events)
+    columns = [pa.array(column, type=kind) for column, (_, kind) in zip(zip(*rows, strict=True), _PLAIN, strict=True)]
     return pa.Table.from_arrays(columns, schema=_PLAIN_SCHEMA).cast(SCHEMA)
 
 

@@ -96,8 +96,8 @@ class Protocol(Part):
 
         By default a claim or endorsement reaches everybody who hears its author, and a delegation its taker.
         """
-        claims = sum(1 for act in acts if act.kind != "delegate_subtask")
-        return claims * int(society.wiring.fan_out[turn.agent]) + (len(acts) - claims)
+        claims = len([act for act in acts if act.kind != "delegate_subtask"])
+        return claims * society.reach[turn.agent] + (len(acts) - claims)
 
     def flags(self, society: Society, board: Board, turns: Sequence[Turn], replies: Sequence[Reply]) -> dict[str, str]:
         """Return notes of this round that later plans need and that no claim carries (a lead's decision to stop)."""

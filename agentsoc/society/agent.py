@@ -143,6 +143,8 @@ def _form_line(task: Task, view: View, form: Form, shown: bool) -> str:
     if view.turn.targets and purpose in ("plan", "guide"):
         return "Write one line for each agent: agent number: what to do."
     if view.options:
+        if form == "short" and not shown and all(option in view.question for option in view.options):
+            return ""  # the question says it already; said twice, a weak model gives one answer to everything
         line = "Answer " + " or ".join(view.options) + "."
         if shown and form == "short" and purpose != "merge":
             line += " Then name one line: #1 if it convinced you, not #1 if it is wrong."

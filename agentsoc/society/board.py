@@ -84,11 +84,12 @@ class Board:
 
     def fold(self, events: Iterable[Event]) -> None:
         """Take in the events of one round, in canonical order, and step to the next round."""
-        claims, engagement = self.claims, self.engagement
+        claims, engagement, standing, own = self.claims, self.engagement, self.standing, self.own
+        n = calls = tokens = 0
         for event in events:
-            self.events += 1
-            self.calls += event.calls
-            self.tokens += event.tokens_in + event.tokens_out
+            n += 1
+            calls += event.calls
+            tokens += event.tokens_in + event.tokens_out
             kind = event.kind
             claim = event.claim
             if claim is not None:
@@ -96,12 +97,12 @@ class Board:
                 claims[claim] = Claim(
                     claim, agent, event.round, kind, event.answer, event.text, event.confidence, event.subtask
                 )
-                self.standing[agent] = self.own[agent] = claim
+                standing[agent] = own[agent] = claim
                 for parent in event.parents:
                     engagement[parent] = engagement.get(parent, 0) + 1
             elif kind == "endorse_claim":
                 if event.target is not None:
-                    self.standing[event.agent] = event.target
+                    standing[event.agent] = event.target
                     engagement[event.target] = engagement.get(event.target, 0) + 1
             elif kind == "delegate_subtask":
                 if event.subtask is not None and event.target is not None:
@@ -116,6 +117,9 @@ class Board:
                 self.stopped = event.answer
             elif kind == "flag":
                 self.flags[event.answer or ""] = event.text or ""
+        self.events += n
+        self.calls += calls
+        self.tokens += tokens
         self.round += 1
 
     def position(self, agent: int) -> Claim | None:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeVar
-
-import numpy as np
-from numpy.typing import NDArray
 
 from agentsoc.errors import InputError, TopologyError
 from agentsoc.scenario.model import AgentGroup, Scenario
@@ -43,14 +41,9 @@ class Society:
         """Whether everything shown counts as a parent."""
         return self.scenario.parents == "visible"
 
-    @cached_property
-    def _group_of(self) -> NDArray[np.int32]:
-        sizes = np.diff(self.group_start)
-        return np.repeat(np.arange(len(sizes), dtype=np.int32), sizes)
-
     def group_index(self, agent: int) -> int:
         """Return which group `agent` belongs to."""
-        return 0 if len(self.group_start) == 2 else int(self._group_of[agent])
+        return 0 if len(self.group_start) == 2 else bisect_right(self.group_start, agent) - 1
 
     def group(self, agent: int) -> AgentGroup:
         """Return the settings of `agent`."""
@@ -65,7 +58,13 @@ class Society:
     @cached_property
     def neighbours(self) -> tuple[tuple[int, ...], ...]:
         """Per agent, the agents whom it hears."""
-        return tuple(tuple(self.wiring.heard_by(agent)) for agent in range(self.n))
+        hears, start = self.wiring.hears.tolist(), self.wiring.hears_start.tolist()
+        return tuple([tuple(hears[start[agent] : start[agent + 1]]) for agent in range(self.n)])
+
+    @cached_property
+    def reach(self) -> list[int]:
+        """Number of agents who hear each agent."""
+        return self.wiring.fan_out.tolist()  # type: ignore[no-any-return]
 
     @cached_property
     def _addresses(self) -> dict[int, list[int]]:

@@ -110,7 +110,7 @@ _SPACE = re.compile(r"[\s\x00-\x1f\x7f]+")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _OUTER = " .,;:!?\"'`*()[]"
 _LEAD = re.compile(r"(?:the )?(?:final )?answer(?: is\b:?|:)\s*(?=\S)")
-_MARKER = re.compile(r"<\|[^<>|\n]{0,60}\|>")
+_MARKER = re.compile(r"<\|[^\s<>|]{1,60}\|>")
 
 
 def normalise(text: str) -> str:

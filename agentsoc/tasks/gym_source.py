@@ -13,6 +13,9 @@ import os
 import pickle
 import subprocess
 import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
@@ -109,7 +112,8 @@ def entry(family: str, config_text: str, seed: int, index: int, count: int) -> d
         return _from_child(family, config_text, seed, block, max(place + 1, min(BLOCK, count - block * BLOCK)))[place]
     data = dataset(family, config_text, seed, block)
     try:
-        return data[place]  # type: ignore[no-any-return]
+        with _quiet():
+            return data[place]  # type: ignore[no-any-return]
     except Exception as error:
         raise _failed(family, f"{type(error).__name__}: {error}") from error
 
@@ -122,7 +126,8 @@ def dataset(family: str, config_text: str, seed: int, block: int) -> Any:
     from reasoning_gym import create_dataset
 
     try:
-        data = create_dataset(family, seed=_seed(family, seed, block), size=BLOCK, **_converted(family, config))
+        with _quiet():
+            data = create_dataset(family, seed=_seed(family, seed, block), size=BLOCK, **_converted(family, config))
     except Exception as error:
         raise _failed(family, f"{type(error).__name__}: {error}") from error
     members = data.datasets.values() if family == "composite" else ()
@@ -130,6 +135,14 @@ def dataset(family: str, config_text: str, seed: int, block: int) -> Any:
         # Some verifiers print what they think of an answer; standard output belongs to the commands.
         sys.modules[type(part).__module__].__dict__["print"] = _silent
     return data
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep warnings of the package (files left open, for one) from being shown, or from becoming errors."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 def _silent(*_: object, **__: object) -> None:

@@ -428,6 +428,34 @@ def test_a_sweep_makes_its_runs_one_after_the_other(agentsoc, scenario, tmp_path
     assert "there already" in again.err
 
 
+def test_a_sweep_goes_on_after_a_spent_budget_and_after_a_fault_but_not_after_an_interrupt(
+    agentsoc, scenario, tmp_path, monkeypatch
+):
+    from agentsoc.engine import run as engine
+    from agentsoc.errors import InterruptedRunError, RunFailedError
+
+    words = ("run", scenario, "--set", "tasks.count=2", "--json", "--quiet")
+    spent = agentsoc(*words, "--set", "budget.tokens_per_task=120,9000", "--out", tmp_path / "spent")
+    assert (spent.code, [run["n_episodes"] for run in spent.json["runs"]]) == (3, [2, 2])
+
+    real, faults = engine.run, {1: RunFailedError("the disk refused"), 3: InterruptedRunError("third")}
+    calls = iter(range(1, 10))
+
+    def failing(*arguments: Any, **more: Any) -> Any:
+        error = faults.get(next(calls))
+        if error is not None:
+            raise error
+        return real(*arguments, **more)
+
+    monkeypatch.setattr(engine, "run", failing)
+    said = agentsoc(*words, "--seeds", 5, "--out", tmp_path / "faulty")
+    assert said.code == 130
+    runs = said.json["runs"]
+    assert [run.get("kind", "done") for run in runs] == ["RunFailedError", "done", "InterruptedRunError"]
+    assert runs[0]["exit_code"] == 1
+    assert "agentsoc resume third" in runs[2]["error"]
+
+
 def test_without_out_runs_go_into_runs_under_names_of_their_own(agentsoc, scenario, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert agentsoc("ls").out == "no runs in runs\n"
@@ -637,7 +665,7 @@ def test_a_paid_run_on_a_terminal_is_asked_about_and_no_means_no(answer, tmp_pat
 
 def slow(directory: Path) -> Path:
     path = directory / "slow.yaml"
-    text = SCENARIO.replace("accuracy: 0.7", "accuracy: 0.7, latency_s: 0.1").replace("count: 6", "count: 30")
+    text = SCENARIO.replace("accuracy: 0.7", "accuracy: 0.7, latency_s: 0.1").replace("count: 6", "count: 16")
     path.write_text(text + "budget: {tokens_per_task: 4000}\n")
     return path
 
@@ -649,12 +677,12 @@ def test_the_live_view_works_on_any_terminal(columns, tmp_path):
     code, written = on_terminal(words, columns, {"LC_ALL": "C", "NO_COLOR": "1"})
     assert code == 0
     assert "Traceback" not in written
-    assert "/30 episodes" in written
+    assert "/16 episodes" in written
     assert written.isascii()
     assert not re.search(r"\x1b\[[0-9;]*m", written), "no colours"
     assert written.rfind("\x1b[?25h") > written.rfind("\x1b[?25l"), "the cursor is shown again"
     if columns == 80:
-        assert re.search(r"[\d,]+ tokens used, [1-9][\d,]* reserved, budget 120,000", written)
+        assert re.search(r"[\d,]+ tokens used, [1-9][\d,]* reserved, budget 64,000", written)
         assert re.search(r"[1-8] calls in flight, \d+ done, 0 failed, 0 lost; 1 host", written)
 
 
@@ -678,7 +706,7 @@ def test_how_progress_is_shown_depends_on_the_terminal(quiet, tty, environment, 
 def test_plain_lines_come_while_the_run_goes_on_and_none_with_quiet(agentsoc, tmp_path, monkeypatch):
     monkeypatch.setattr(live, "LINE_S", 0.1)
     said = agentsoc("run", slow(tmp_path), "--out", tmp_path / "out")
-    lines = [line for line in said.err.splitlines() if "/30 episodes" in line]
+    lines = [line for line in said.err.splitlines() if "/16 episodes" in line]
     assert len(lines) >= 3
     done = [int(line.split("/")[0]) for line in lines]
     assert done == sorted(done)

@@ -122,7 +122,7 @@ def kill_and_resume(life: Life, undisturbed: RunLog, kills: list[dict[str, Any]]
             if child.is_alive():
                 os.kill(child.pid or 0, signal.SIGKILL)
         child.join(60)
-        assert child.exitcode in (-signal.SIGKILL, 0)
+        assert child.exitcode == -signal.SIGKILL or (child.exitcode == 0 and "after_s" in kill)
         bought = outcomes(life.rows())
         before = life.calls()
         assert set(bought) <= set(before)
@@ -169,8 +169,8 @@ def test_the_undisturbed_run_is_worth_disturbing(undisturbed: RunLog) -> None:
 @pytest.mark.parametrize("seed", range(KILLS))
 def test_killed_at_a_commit_a_run_ends_as_if_it_had_not_been(life: Life, undisturbed: RunLog, seed: int) -> None:
     rng = random.Random(seed)
-    last = 2 * undisturbed.manifest.totals.calls // CONCURRENCY  # about as many groups as there are
-    kill_and_resume(life, undisturbed, [{"die": (rng.randint(1, last), rng.choice(["before", "after"]))}])
+    row = rng.randint(1, 2 * undisturbed.manifest.totals.calls)  # a row before each call and one after it
+    kill_and_resume(life, undisturbed, [{"die": (row, rng.choice(["before", "after"]))}])
 
 
 @pytest.mark.parametrize("seed", range(KILLS))
@@ -181,3 +181,113 @@ def test_killed_at_any_time_and_again_a_run_ends_as_if_it_had_not_been(
     rng = random.Random(1_000 + seed)
     kills = [{"after_s": rng.uniform(0.0, 0.25)} for _ in range(rng.choice([1, 1, 2, 3]))]
     kill_and_resume(life, undisturbed, kills)
+
+
+def test_a_killed_run_with_a_budget_keeps_it_and_goes_on(life: Life) -> None:
+    """What was in flight counts as spent, so the end may differ from the undisturbed one; the wall may not."""
+    changes = {"budget": {"tokens_per_task": 1_500}, "agents": {"count": 5, "max_tokens": 30}}
+    child = life.start("run", die=(60, "after"), changes=changes)
+    child.join(60)
+    assert child.exitcode == -signal.SIGKILL
+    bought = outcomes(life.rows())
+    before = len(life.calls())
+    assert life.to_the_end("resume") == 0
+    assert not set(life.calls()[before:]) & set(bought)
+    log = RunLog(life.directory)
+    lost = [row for row in log.journal() if row.state == "started"]
+    assert log.manifest.totals.calls_lost == len(lost) > 0
+    for task in range(4):
+        used = sum(event.tokens_in + event.tokens_out for event in log.events() if event.task == task)
+        assert used + sum(row.reserved for row in lost if row.task == task) <= 1_500
+    assert replay(life.directory).digest == log.manifest.digest
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_stops_in_order_and_goes_on(life: Life, undisturbed: RunLog, number: int) -> None:
+    child = life.start("run")
+    wait_for_calls(life, 20)
+    began = time.monotonic()
+    os.kill(child.pid or 0, number)
+    child.join(10)
+    assert time.monotonic() - began < 10
+    assert child.exitcode == 130
+    _, name, text = life.said(child)
+    assert name == "InterruptedRunError"
+    assert f"agentsoc resume {life.directory}" in text
+    log = RunLog(life.directory)
+    log.check()
+    assert log.manifest.status == "interrupted"
+    stored = list(log.events())
+    assert stored == list(undisturbed.events())[: len(stored)]
+    assert not [row for row in life.rows() if row.state == "started"]  # nothing was in flight that had to be cut
+    before = len(life.calls())
+    assert life.to_the_end("resume") == 0
+    assert RunLog(life.directory).manifest.digest == undisturbed.manifest.digest
+    assert sorted(life.calls()) == sorted(set(life.calls()))
+    assert len(life.calls()) > before
+    assert life.leftovers() == []
+
+
+def test_calls_that_do_not_come_back_are_given_up_after_the_grace(life: Life) -> None:
+    child = life.start("run", changes={"latency_s": 30.0}, settings={"GRACE_S": 0.3})
+    wait_for_calls(life, 6)
+    began = time.monotonic()
+    os.kill(child.pid or 0, signal.SIGINT)
+    child.join(10)
+    assert 0.25 < time.monotonic() - began < 5
+    assert child.exitcode == 130
+    assert len([row for row in life.rows() if row.state == "started"]) == CONCURRENCY
+    assert life.leftovers() == []
+
+
+def test_a_second_interrupt_is_obeyed_at_once(life: Life) -> None:
+    child = life.start("run", changes={"latency_s": 30.0}, settings={"GRACE_S": 8.0})
+    wait_for_calls(life, 6)
+    os.kill(child.pid or 0, signal.SIGINT)
+    time.sleep(0.3)
+    assert child.is_alive()
+    began = time.monotonic()
+    os.kill(child.pid or 0, signal.SIGINT)
+    child.join(10)
+    assert time.monotonic() - began < 1
+    assert child.exitcode == -signal.SIGINT
+    assert len([row for row in life.rows() if row.state == "started"]) == CONCURRENCY
+
+
+def test_of_two_resumes_exactly_one_goes_on(life: Life, undisturbed: RunLog) -> None:
+    child = life.start("run", die=(40, "after"))
+    child.join(60)
+    begin = life.processes.Barrier(2)
+    # the loser has to meet the winner: it is given no time to finish
+    children = [life.start("resume", begin=begin, slow_s=1.5) for _ in range(2)]
+    for child in children:
+        child.join(60)
+    winner, loser = sorted(children, key=lambda child: child.exitcode or 0)
+    assert winner.exitcode == 0
+    seconds, name, text = life.said(loser)
+    assert float(seconds) < 1
+    assert name == "RunLockedError"
+    assert f"process {winner.pid} on " in text
+    assert RunLog(life.directory).manifest.digest == undisturbed.manifest.digest
+
+
+def test_a_slow_resume_does_not_buy_what_a_quick_one_bought_meanwhile(life: Life, undisturbed: RunLog) -> None:
+    """What is known of a run is read under its lock, so nobody can go on from what was true a while ago."""
+    child = life.start("run", die=(40, "after"))
+    child.join(60)
+    slow = life.start("resume", read_s=1.0)
+    time.sleep(0.5)
+    quick = life.start("resume")
+    for child in (slow, quick):
+        child.join(60)
+    assert sorted([slow.exitcode or 0, quick.exitcode or 0]) == [0, 2]
+    lost = [row for row in life.rows() if row.state == "started"]
+    assert len(life.calls()) - len(set(life.calls())) <= len(lost)
+    assert RunLog(life.directory).manifest.digest == undisturbed.manifest.digest
+
+
+def wait_for_calls(life: Life, n: int) -> None:
+    give_up = time.monotonic() + 30
+    while len(life.calls()) < n:
+        assert time.monotonic() < give_up
+        time.sleep(0.005)

@@ -1,4 +1,4 @@
-"""A process to be killed: runs or resumes a society, and dies at the commit it is told to.
+"""A process to be killed: runs or resumes a society, and dies at the commit that it is told to.
 
 Its model is the scripted one, which also writes every call it takes to a file of its own, as a provider would bill it.
 """
@@ -6,6 +6,7 @@ Its model is the scripted one, which also writes every call it takes to a file o
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import sys
 import time
@@ -14,11 +15,12 @@ from typing import Any, Literal
 
 from agentsoc.backends.base import Completion, Request
 from agentsoc.backends.scripted import Scripted, ScriptedBackend
+from agentsoc.engine import resume as resume_module
 from agentsoc.engine import run as run_module
 from agentsoc.engine.resume import resume
 from agentsoc.engine.run import run
 from agentsoc.errors import AgentsocError
-from agentsoc.log.journal import Attempt, Journal
+from agentsoc.log.journal import Attempt, Journal, Key
 from agentsoc.scenario.model import Scenario
 from agentsoc.scenario.part import Slot
 from tests.loose import register, scenario
@@ -32,8 +34,9 @@ class BilledBackend(ScriptedBackend):
         hint = request.hint
         assert hint is not None
         line = f"{hint.task} {hint.round} {hint.agent} {hint.k} {hint.attempt}\n"
-        with Path(os.environ[BILL]).open("ab", buffering=0) as bill:
-            bill.write(line.encode())
+        bill = os.open(os.environ[BILL], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        os.write(bill, line.encode())
+        os.close(bill)
         return await super().complete(request)
 
 
@@ -68,21 +71,47 @@ def society(**changes: Any) -> Scenario:
     return scenario(**{**blocks, **changes})
 
 
-def die_at(commit: int, when: str) -> None:
-    """Let this process be killed before or after its `commit`-th commit (from 1) to the journal."""
-    made = 0
+def die_at(row: int, when: str) -> None:
+    """Let this process be killed before or after the commit that brings the `row`-th row (from 1) to the journal."""
+    written = 0
     write = Journal._commit
 
     def commit_or_die(self: Journal, rows: list[Attempt]) -> None:
-        nonlocal made
-        made += 1
-        if made == commit and when == "before":
+        nonlocal written
+        due = written < row <= written + len(rows)
+        written += len(rows)
+        if due and when == "before":
             os.kill(os.getpid(), signal.SIGKILL)
         write(self, rows)
-        if made == commit:
+        if due:
             os.kill(os.getpid(), signal.SIGKILL)
 
     Journal._commit = commit_or_die  # type: ignore[method-assign]
+
+
+def delay_commits(seconds: float) -> None:
+    """Let the first commit of this process take that long."""
+    write = Journal._commit
+
+    def commit_slowly(self: Journal, rows: list[Attempt]) -> None:
+        nonlocal seconds
+        time.sleep(seconds)
+        seconds = 0.0
+        write(self, rows)
+
+    Journal._commit = commit_slowly  # type: ignore[method-assign]
+
+
+def delay_reading(seconds: float) -> None:
+    """Let a resume think for that long about what it has read of the journal."""
+    load = resume_module.load_known
+
+    def load_and_wait(directory: Path) -> dict[Key, Attempt]:
+        known = load(directory)
+        time.sleep(seconds)
+        return known
+
+    resume_module.load_known = load_and_wait  # type: ignore[attr-defined]
 
 
 def live(
@@ -94,6 +123,9 @@ def live(
     changes: dict[str, Any] | None = None,
     settings: dict[str, float] | None = None,
     begin: Any = None,
+    slow_s: float = 0.0,
+    read_s: float = 0.0,
+    file_limit: int | None = None,
 ) -> None:
     """Run or resume in this process; exit with the code of the error, after writing it to ``error`` files."""
     os.setsid()  # whatever this process leaves behind can be found by its session
@@ -102,8 +134,14 @@ def live(
         setattr(run_module, name, value)
     if die is not None:
         die_at(*die)
+    if slow_s:
+        delay_commits(slow_s)
+    if read_s:
+        delay_reading(read_s)
     built = society(**(changes or {}))
     said = Path(f"{bill}.{os.getpid()}")
+    if file_limit is not None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (file_limit, resource.RLIM_INFINITY))
     if begin is not None:
         begin.wait(30)
     began = time.monotonic()

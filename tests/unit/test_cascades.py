@@ -118,17 +118,11 @@ def test_a_parent_logged_after_its_child_still_comes_first() -> None:
 
 
 def test_claims_in_a_circle_are_refused_by_name() -> None:
-    with pytest.raises(InputError, match=r"4, 5.*run r"):
-        try:
-            claim_graph(
-                table(
-                    act(0, 0, "propose_claim", 3),
-                    act(1, 0, "revise_claim", 4, (5,)),
-                    act(1, 1, "revise_claim", 5, (4,)),
-                )
-            )
-        except InputError as error:
-            raise InputError(str(error).replace("\n", " ") + f" run {error.problem.where[4:]}") from error
+    events = table(
+        act(0, 0, "propose_claim", 3), act(1, 0, "revise_claim", 4, (5,)), act(1, 1, "revise_claim", 5, (4,))
+    )  # fmt: skip
+    with pytest.raises(InputError, match="2 claims build on each other in a circle, among them 4, 5"):
+        claim_graph(events)
 
 
 def test_ids_need_not_follow_the_rounds() -> None:

@@ -40,8 +40,8 @@ def row(
     step: int, agent: str, kind: str | None, claim: str | None, parents: list[str] | None = None, **more: object
 ) -> dict[str, object]:
     return {
-        "run_id": "B__chain__n2__s0__t", "benchmark": "B", "task_id": "t", "topology": "chain", "num_agents": 2, "seed": 0,
-        "step_id": step, "timestamp": 100.0 + step, "agent_id": agent, "event_type": kind, "claim_id": claim,
+        "run_id": "B__chain__n2__s0__t", "benchmark": "B", "task_id": "t", "topology": "chain", "num_agents": 2,
+        "seed": 0, "step_id": step, "timestamp": 100.0 + step, "agent_id": agent, "event_type": kind, "claim_id": claim,
         "parent_claim_ids": parents or [], "tokens_input": 3, "tokens_output": 2, **more,
     }  # fmt: skip
 

@@ -22,7 +22,7 @@ from agentsoc.tasks.numerals import DIGITS_MAX, canonical, integers, last_intege
         ("(-3)", [-3]),
         ("a) 4", [4]),
         ("x2 is 5", [5]),
-        ("５", [5]),  # noqa: RUF001  full width
+        ("５", [5]),
         ("and so…5", [5]),
         ("12.0", [12]),
         ("1e5", [100_000]),
@@ -44,7 +44,9 @@ def test_an_unreadable_last_number_is_not_replaced_by_the_one_before() -> None:
     assert last_number("7 then 1e999999999") is None
 
 
-@pytest.mark.parametrize(("text", "form"), [("007", "7"), ("-0.0", "0"), ("1.50", "1.5"), ("1e3", "1000"), ("-2", "-2")])
+@pytest.mark.parametrize(
+    ("text", "form"), [("007", "7"), ("-0.0", "0"), ("1.50", "1.5"), ("1e3", "1000"), ("-2", "-2")]
+)
 def test_a_number_has_one_canonical_form(text: str, form: str) -> None:
     number = last_number(text)
     assert number is not None

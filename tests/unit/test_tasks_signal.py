@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from agentsoc.scenario.part import Part
 from agentsoc.tasks.signal import LETTERS, Difficulty, Signal
 
-MIXTURE = (Difficulty(weight=0.8, signal=0.4), Difficulty(weight=0.2, signal=-0.1))
+MIXTURE = (Difficulty(weight=0.8, signal=0.4), Difficulty(weight=0.2, signal=-0.03))
 
 
 @given(
