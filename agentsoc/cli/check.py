@@ -20,7 +20,7 @@ RUNS_SHOWN: Final = 20
 
 
 def check(
-    path: Annotated[Path, typer.Argument(help="A scenario file or a run directory.", show_default=False)],
+    path: Annotated[Path, typer.Argument(metavar="PATH", help="A scenario file or a run directory.")],
     set_: options.Overrides = None,
     seed: Annotated[int | None, typer.Option(help="Takes the place of the scenario's seed.")] = None,
     seeds: Annotated[int | None, typer.Option(min=1, help="Repeat with this many seeds, counted up.")] = None,

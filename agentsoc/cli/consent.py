@@ -15,7 +15,6 @@ from agentsoc.errors import InputError
 
 if TYPE_CHECKING:
     from agentsoc.scenario.model import Scenario
-    from agentsoc.society.build import Society
 
 
 def paid_models(scenario: Scenario) -> list[str]:
@@ -37,7 +36,7 @@ def _is_loopback(url: str | None) -> bool:
         return host == "localhost" or host.endswith(".localhost")
 
 
-def ask_before_paying(societies: Sequence[Society], yes: bool) -> None:
+def ask_before_paying(scenarios: Sequence[Scenario], yes: bool) -> None:
     """Say what the runs can cost and have it confirmed, unless no model is a paid one or `yes` says so already.
 
     Without a terminal nobody can answer: then a budget is taken as consent, and runs without one need ``--yes``.
@@ -45,13 +44,15 @@ def ask_before_paying(societies: Sequence[Society], yes: bool) -> None:
     Raises:
         InputError: the answer was no, or nobody could be asked.
     """
-    models = list(dict.fromkeys(name for society in societies for name in paid_models(society.scenario)))
+    from agentsoc.society.build import build_society
+
+    models = list(dict.fromkeys(name for scenario in scenarios for name in paid_models(scenario)))
     if not models:
         return
-    bounds = [bound(society) for society in societies]
+    bounds = [bound(build_society(scenario)) for scenario in scenarios]
     known = [found for found in bounds if found is not None]
-    walled = all(society.scenario.budget is not None for society in societies)
-    runs = f"{len(societies)} runs" if len(societies) > 1 else "this run"
+    walled = all(scenario.budget is not None for scenario in scenarios)
+    runs = f"{len(scenarios)} runs" if len(scenarios) > 1 else "this run"
     if len(known) == len(bounds):
         what = Bound(*(sum(getattr(b, field.name) for b in known) for field in fields(Bound))).text()
     else:

@@ -49,11 +49,11 @@ def fork(
     stored, _ = stored_scenario(RunLog(directory), allow_code or ())
     changes = options.engine_changes(hosts, address, concurrency)
     scenario = options.with_engine(_changed(stored, set_ or ()), changes)
-    society = build_society(scenario)
-    ask_before_paying([society], yes)
+    n_agents = build_society(scenario).n
+    ask_before_paying([scenario], yes)
     target = new_directory(scenario, out)
     progress = Progress()
-    watch = Watch(progress, title(society, target), style=style_for(quiet), budget=whole_budget(scenario))
+    watch = Watch(progress, title(scenario, n_agents, target), style=style_for(quiet), budget=whole_budget(scenario))
     with removed_if_empty(target), watch:
         finished = fork_run(
             directory, task, round_, scenario, target, code=code, code_paths=allow_code or (), progress=progress

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from agentsoc.scenario.model import Scenario
     from agentsoc.society.build import Society
 
-RunDirectory = Annotated[Path, typer.Argument(metavar="DIR", help="The run directory.", show_default=False)]
+RunDirectory = Annotated[Path, typer.Argument(metavar="DIR", help="The run directory.")]
 Overrides = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="PATH=VALUE", help="Set a value of the scenario, e.g. agents.count=8."),

@@ -12,17 +12,16 @@ import typer
 from agentsoc.cli import options
 from agentsoc.cli.live import Style, Watch, style_for
 from agentsoc.cli.summary import all_right_or_wrong, manifest_lines, next_lines, ran_out
-from agentsoc.cli.terminal import line, note, print_json, say
+from agentsoc.cli.terminal import command, line, note, print_json, say
 from agentsoc.errors import AgentsocError, InputError, InterruptedRunError
 
 if TYPE_CHECKING:
     from agentsoc.engine.run import Run
     from agentsoc.scenario.model import Scenario
-    from agentsoc.society.build import Society
 
 
 def run(
-    scenario: Annotated[Path, typer.Argument(help="The scenario file (YAML).", show_default=False)],
+    scenario: Annotated[Path, typer.Argument(metavar="SCENARIO", help="The scenario file (YAML).")],
     out: Annotated[
         Path | None, typer.Option(help="The run directory, or for a sweep the directory of its runs; default runs/.")
     ] = None,
@@ -60,16 +59,16 @@ def run(
     loaded = load_scenarios(scenario, set_ or (), seeds, seed=seed, allow_code=allow_code or ())
     scenarios = [options.with_engine(one, changes) for one in loaded]
     many = len(scenarios) > 1
-    # what cannot be built is found before anything is started
-    societies = [options.built(one, scenario, one.name if many else "") for one in scenarios]
-    ask_before_paying(societies, yes)
+    # what cannot be built is found before anything is started; a thousand built societies are not kept
+    sizes = [options.built(one, scenario, one.name if many else "").n for one in scenarios]
+    ask_before_paying(scenarios, yes)
     directories = _directories(scenarios, out) if many else [out]
     runner = _Runner(scenario, code, allow_code or (), style_for(quiet))
     if not many:
-        finished = runner.one(societies[0], directories[0])
+        finished = runner.one(scenarios[0], sizes[0], directories[0])
         report(finished, allow_code or (), as_json)
         raise typer.Exit(3 if ran_out(finished.manifest.totals) else 0)
-    raise typer.Exit(_sweep(runner, societies, directories, as_json))
+    raise typer.Exit(_sweep(runner, list(zip(scenarios, sizes, directories, strict=True)), as_json))
 
 
 def _directories(scenarios: Sequence[Scenario], out: Path | None) -> list[Path | None]:
@@ -91,33 +90,36 @@ class _Runner:
     def __init__(self, file: Path, code: dict[str, str], code_paths: Sequence[Path], style: Style) -> None:
         self.file, self.code, self.code_paths, self.style = file, code, code_paths, style
 
-    def one(self, society: Society, out: Path | None, prefix: str = "") -> Run:
+    def one(self, scenario: Scenario, n_agents: int, out: Path | None, prefix: str = "") -> Run:
         """Make one run and return its log."""
         from agentsoc.engine.run import Progress, new_directory
         from agentsoc.engine.run import run as run_scenario
 
-        scenario = society.scenario
         directory = new_directory(scenario, out)
         progress = Progress()
-        about = prefix + title(society, directory)
+        about = prefix + title(scenario, n_agents, directory)
         watch = Watch(progress, about, style=self.style, budget=whole_budget(scenario))
         with options.placed(self.file), removed_if_empty(directory), watch:
             return run_scenario(scenario, directory, code=self.code, code_paths=self.code_paths, progress=progress)
 
 
-def _sweep(runner: _Runner, societies: Sequence[Society], outs: Sequence[Path | None], as_json: bool) -> int:
-    """Make the runs one after the other; return the exit code of the whole."""
+def _sweep(runner: _Runner, runs: Sequence[tuple[Scenario, int, Path | None]], as_json: bool) -> int:
+    """Make the runs one after the other; return the exit code of the whole.
+
+    A run that fails does not keep the others from being made. What would be wrong with all of them does (a key that is
+    missing, say), and so does an interrupt.
+    """
     done: list[dict[str, Any]] = []
     codes = []
-    for number, (society, out) in enumerate(zip(societies, outs, strict=True), 1):
-        name = society.scenario.name
+    for number, (scenario, n_agents, out) in enumerate(runs, 1):
+        name = scenario.name
         try:
-            finished = runner.one(society, out, f"{number}/{len(societies)} ")
+            finished = runner.one(scenario, n_agents, out, f"{number}/{len(runs)} ")
         except AgentsocError as error:
             note(f"error: {error}")
             codes.append(error.exit_code)
             done.append({"name": name, "error": str(error), "kind": type(error).__name__, "exit_code": codes[-1]})
-            if isinstance(error, InterruptedRunError):
+            if isinstance(error, InterruptedRunError | InputError):
                 break
             continue
         codes.append(3 if ran_out(finished.manifest.totals) else 0)
@@ -128,8 +130,9 @@ def _sweep(runner: _Runner, societies: Sequence[Society], outs: Sequence[Path | 
             say(f"{line(name)}  score {score}  {summary['tokens']:,} tokens  {line(summary['run_dir'])}")
     if as_json:
         print_json({"runs": done})
-    elif outs[0] is not None:
-        say(f"{len(codes)} of {len(societies)} runs; agentsoc ls {outs[0].parent} shows them")
+    else:
+        where = runs[0][2]
+        say(f"{len(codes)} of {len(runs)} runs; next: {command('ls', *([] if where is None else [where.parent]))}")
     # what says most about the whole comes first: an interrupt, a fault, a spent budget
     return next((code for code in (130, 1, 4, 2, 3) if code in codes), 0)
 
@@ -145,11 +148,10 @@ def removed_if_empty(directory: Path) -> Iterator[None]:
         raise
 
 
-def title(society: Society, directory: Path) -> str:
+def title(scenario: Scenario, n_agents: int, directory: Path) -> str:
     """Return a run in one line."""
-    scenario = society.scenario
     return (
-        f"{directory}: {scenario.tasks.count:,} tasks of {scenario.tasks.kind}, {society.n:,} agents, "
+        f"{directory}: {scenario.tasks.count:,} tasks of {scenario.tasks.kind}, {n_agents:,} agents, "
         f"{scenario.topology.kind}, {scenario.protocol.kind}, seed {scenario.seed}"
     )
 

@@ -15,8 +15,9 @@ import subprocess
 import sys
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from functools import lru_cache
+from io import StringIO
 from pathlib import Path
 from typing import Any, Final
 
@@ -112,7 +113,7 @@ def entry(family: str, config_text: str, seed: int, index: int, count: int) -> d
         return _from_child(family, config_text, seed, block, max(place + 1, min(BLOCK, count - block * BLOCK)))[place]
     data = dataset(family, config_text, seed, block)
     try:
-        with _quiet():
+        with quiet():
             return data[place]  # type: ignore[no-any-return]
     except Exception as error:
         raise _failed(family, f"{type(error).__name__}: {error}") from error
@@ -126,27 +127,19 @@ def dataset(family: str, config_text: str, seed: int, block: int) -> Any:
     from reasoning_gym import create_dataset
 
     try:
-        with _quiet():
+        with quiet():
             data = create_dataset(family, seed=_seed(family, seed, block), size=BLOCK, **_converted(family, config))
     except Exception as error:
         raise _failed(family, f"{type(error).__name__}: {error}") from error
-    members = data.datasets.values() if family == "composite" else ()
-    for part in (data, *members):
-        # Some verifiers print what they think of an answer; standard output belongs to the commands.
-        sys.modules[type(part).__module__].__dict__["print"] = _silent
     return data
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep warnings of the package (files left open, for one) from being shown, or from becoming errors."""
-    with warnings.catch_warnings():
+def quiet() -> Iterator[None]:
+    """Keep the package's prints and warnings (files left open, for one) away from the commands' own output."""
+    with warnings.catch_warnings(), redirect_stdout(StringIO()):
         warnings.simplefilter("ignore")
         yield
-
-
-def _silent(*_: object, **__: object) -> None:
-    pass
 
 
 @lru_cache(maxsize=64)

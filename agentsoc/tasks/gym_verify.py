@@ -11,10 +11,10 @@ from __future__ import annotations
 import ast
 import math
 import re
-import warnings
 from typing import Any, Final
 
 from agentsoc.tasks.base import normalise
+from agentsoc.tasks.gym_source import quiet
 
 CHARS_MAX: Final = 2_000
 """Longest answer that is scored, unless four times the reference is longer (characters)."""
@@ -63,8 +63,7 @@ def score(data: Any, item: dict[str, Any], answer: str) -> float:
         accepted = {known, *item["metadata"].get("valid_answers", ())}
         return 1.0 if answer.strip() in {text.strip() for text in accepted} else 0.0
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # or a strict filter would decide the score
+        with quiet():
             value = float(data.score_answer(answer, entry=item))
     except Exception:  # a verifier may fail in any way on what a model writes
         return 0.0

@@ -1,11 +1,12 @@
 """Sentiment: is a one-line review positive or negative?
 
-The one family that the embedded model can really do, and only by half: nearly always right at temperature 0, a weak
-signal with nearly independent errors at 0.3 to 0.8, so that temperature is a dial on the signal of one agent. Reviews
-with two clauses that disagree, or with a negation, are hard for it: real examples of errors that all agents share.
+The one family that the embedded model can really do, and only by half: temperature is a dial on the signal of one
+agent, with nearly independent errors. Measured with SmolLM2-135M (Q4_1) under the system prompt "You are agent i of 8.
+..." on 100 reviews, answers limited to the two words: right in .92, .76, .70, .61 at temperature 0, .3, .5, .8. With two
+clauses .78 at temperature 0 and with a negation .59, where nearly all errors are one and the same wrong word.
 
-The question comes before the review on purpose. Asked the other way round, or followed by another "answer positive or
-negative", the embedded model gives one and the same answer to nearly everything.
+The question comes before the review on purpose, and nothing should follow it: with the question last the same model is
+right in .69 at temperature 0, and with another "Answer positive or negative." behind it says "positive" to everything.
 """
 
 from __future__ import annotations

@@ -83,8 +83,10 @@ def fit_at(sample: Histogram, xmin: float) -> PowerLaw:
     """Return the power law fitted to the values at or above `xmin`.
 
     Raises:
-        InputError: no value is that large.
+        InputError: no value is that large, or xmin is not positive, or not whole for a discrete sample.
     """
+    if xmin <= 0 or (sample.discrete and xmin != int(xmin)):
+        raise InputError(f"xmin = {xmin:g} is no value that the sample could hold", "", "give a positive whole number")
     start = int(np.searchsorted(sample.values, xmin))
     if start == len(sample.values):
         raise InputError(f"no value is at or above xmin = {xmin:g}", "", "choose a smaller xmin")

@@ -639,13 +639,19 @@ def test_a_paid_run_without_a_terminal_needs_a_budget_or_yes(agentsoc, tmp_path)
     assert "at most 24 model calls (72 with all repeats)" in refused.err
     assert "--yes" in refused.err
     assert not (tmp_path / "out").exists()
-    consented = consent_of(path, ["budget.tokens_per_task=5000"])
-    consent.ask_before_paying([consented], yes=False)
-    consent.ask_before_paying([consent_of(path, [])], yes=True)
+    walled = load_scenario(path, ["budget.tokens_per_task=5000"], allow_code=[FAMILY])
+    consent.ask_before_paying([walled], yes=False)
+    consent.ask_before_paying([load_scenario(path, allow_code=[FAMILY])], yes=True)
 
 
-def consent_of(path: Path, settings: list[str]) -> Any:
-    return build_society(load_scenario(path, settings, allow_code=[FAMILY]))
+def test_a_sweep_that_no_run_of_can_start_stops_at_the_first(agentsoc, tmp_path):
+    path = tmp_path / "s.yaml"
+    path.write_text(PAID)
+    said = agentsoc("run", path, "--seeds", 3, "--yes", "--out", tmp_path / "out", "--json")
+    assert said.code == 2
+    assert [run["exit_code"] for run in said.json["runs"]] == [2]
+    assert "NO_KEY is not set" in said.json["runs"][0]["error"]
+    assert f"{path}:5:" in said.json["runs"][0]["error"]
 
 
 @pytest.mark.parametrize("answer", ["n\n", "\n"])
@@ -802,5 +808,5 @@ def test_a_second_interrupt_ends_the_run_within_a_second_and_it_can_still_be_res
     code, took, _, err = interrupted(words, [0.5, 0.3], out / "journal.sqlite-wal")
     assert code == -signal.SIGINT, err  # a shell calls that 130
     assert took < 1
-    assert agentsoc("resume", out).code == 0
+    assert agentsoc("resume", out, "--concurrency", 64).code == 0
     assert agentsoc("replay", out).code == 0

@@ -140,7 +140,7 @@ def limited(life: Life, limit: int) -> int:
     return child.exitcode or 0
 
 
-@pytest.mark.parametrize("limit", [30_000, 60_000, 120_000, 250_000])
+@pytest.mark.parametrize("limit", [40_000, 80_000, 160_000, 300_000])
 def test_files_that_may_not_grow_stop_a_run_that_resumes(life: Life, limit: int, whole: str | None) -> None:
     """A real refusal of the system in the middle of a write: a file size limit."""
     assert limited(life, limit) == 1

@@ -17,12 +17,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from agentsoc.engine import ray_cluster, ray_host
 from agentsoc.engine.resume import replay
 from agentsoc.engine.run import Progress, Run, run
 from agentsoc.errors import InputError
-from tests.strategies import SIMULATED, scenario
+from tests.strategies import SIMULATED, scenario, societies
 
 
 pytestmark = [
@@ -89,6 +91,17 @@ def test_one_digest_in_the_process_and_on_1_2_and_7_hosts(name: str, scratch: Pa
         assert got.digest == expected.digest
         ours, theirs = got.totals.model_dump(), expected.totals.model_dump()
         assert {**ours, "virtual_s": 0} == {**theirs, "virtual_s": 0}
+
+
+@given(parts=societies(), concurrency=st.sampled_from([1, 8, 64]))
+@settings(deadline=None, max_examples=10, derandomize=True, suppress_health_check=list(HealthCheck))
+def test_random_societies_give_one_digest_in_the_process_and_on_two_hosts(
+    parts: dict[str, Any], concurrency: int
+) -> None:
+    with tempfile.TemporaryDirectory() as directory:
+        expected = on(0, parts, Path(directory) / "local")[0].manifest
+        got = on(2, parts, Path(directory) / "ray", concurrency=concurrency, vectorise=False)[0].manifest
+    assert (got.digest, got.totals.events) == (expected.digest, expected.totals.events)
 
 
 @pytest.mark.parametrize("kill", range(3))

@@ -1,8 +1,8 @@
 """Tail fits against the reference program, igraph and powerlaw.
 
 The reference compares only some thresholds when a sample has many distinct values, this package all of them; there the
-thresholds may differ, and then the reference must have the larger KS distance. At equal threshold: exponent and KS 1e-5 relative,
-likelihood ratios 1e-3 relative (or 1e-6 absolute, below which the reference is noise of its optimiser).
+thresholds may differ, and then the reference must have the larger KS distance. At equal threshold: exponent and KS 1e-5
+relative, likelihood ratios 1e-3 relative (or 1e-6 absolute, below which the reference is noise of its optimiser).
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def test_fits_and_likelihood_ratios_are_those_of_the_reference(
     samples: dict[str, dict[str, Sample]], scope: str, threshold: str
 ) -> None:
     for name, wanted in CASES[scope].items():
-        case = wanted[threshold]
+        case = wanted.get(threshold)
         if case is None:
             continue
         found = fit_tail(samples[scope][name].values, xmin=case["xmin"])
@@ -97,7 +97,8 @@ def draws(kind: str) -> np.ndarray:
 
 @pytest.mark.parametrize("kind", ["zeta 2.5", "zeta 1.7", "lognormal"])
 @pytest.mark.parametrize("xmin", [1.0, 5.0, 30.0])
-def test_exponents_equal_igraph_to_a_millionth_and_powerlaw_to_a_ten_thousandth(kind: str, xmin: float) -> None:
+def test_exponents_equal_igraph_to_a_millionth_and_powerlaw_as_far_as_it_converges(kind: str, xmin: float) -> None:
+    """Where powerlaw differs by more than a ten-thousandth, its own likelihood says that it stopped short."""
     igraph, powerlaw = pytest.importorskip("igraph"), pytest.importorskip("powerlaw")
     x = draws(kind)
     found = fit_tail(x, xmin=xmin)
@@ -107,7 +108,11 @@ def test_exponents_equal_igraph_to_a_millionth_and_powerlaw_to_a_ten_thousandth(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         other = powerlaw.Fit(x, xmin=xmin, discrete=True, verbose=False)
-        assert found.power.alpha == pytest.approx(other.power_law.alpha, rel=1e-4)
+        if abs(other.power_law.alpha / found.power.alpha - 1) > 1e-4:
+            assert np.sum(other.power_law.loglikelihoods(x[x >= xmin])) < found.power.loglik, (
+                "its optimum is the better one"
+            )
+            assert other.power_law.alpha == pytest.approx(found.power.alpha, rel=5e-4)
 
 
 def test_likelihood_ratios_equal_powerlaw_to_five_digits() -> None:
