@@ -102,9 +102,9 @@ class ScriptedBackend(Backend):
         return right if self._draw("accuracy", hint) < self.model.accuracy else wrong
 
     def _text(self, request: Request, hint: Hint) -> str:
-        for found, reply in self.model.replies:
+        for found, said in self.model.replies:
             if found in request.user:
-                return reply
+                return said
         if request.choices:
             answer = self._answer(hint)
             lines = [line for line in request.choices if line.split(" ")[0] == answer or line == answer]

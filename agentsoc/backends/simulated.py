@@ -273,9 +273,8 @@ class SimulatedBackend(PureBackend):
         """Return the plurality of what each agent heard, with its `own` answer as the model's rule has it."""
         n = len(heard)
         keeps = None
-        votes = np.zeros((n, k), np.int64)
-        for column in range(heard.shape[1]):
-            votes[np.arange(n), heard[:, column]] += 1
+        rows = np.arange(n)[:, None] * k
+        votes = np.bincount((rows + heard).reshape(-1), minlength=n * k).reshape(n, k)
         if own is not None and self.model.keep_own is not None:
             keeps = uniforms(self.seed, "keep", task, round_, agent)[:, 0] < self.model.keep_own
         elif own is not None:

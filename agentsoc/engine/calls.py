@@ -79,6 +79,8 @@ class Caller:
         self._gates = [asyncio.Semaphore(min(concurrency, limit or concurrency)) for limit in limits]
         self._gate = asyncio.Semaphore(concurrency)
         self.flight = Flight()
+        self.holding = False
+        """Set when the run is ending: no new call is begun."""
 
     def room(self, item: Item) -> int | None:
         """Return the prompt room of a turn that the journal knows, else None; what a replay cannot know it refuses."""
@@ -198,6 +200,8 @@ class Caller:
                 f"task {key.task}, round {key.round}, agent {key.agent}, call {key.k}, attempt {key.attempt}",
             )
         async with self._gates[group], self._gate:  # whoever waits for a slow model keeps no other one waiting
+            if self.holding:
+                await asyncio.Event().wait()  # the run is ending: whoever waits here is cancelled soon
             started = Attempt(
                 *key, state="started", request=b"", model="", room=order.tokens_in or 0, reserved=reserved
             )
@@ -217,6 +221,7 @@ class Caller:
                 model=outcome.model,
                 reply=outcome.text,
                 finish=outcome.finish,
+                shown=outcome.shown,
                 failure=outcome.failure,
                 tokens_in=None if usage is None else usage.tokens_in,
                 tokens_cached=None if usage is None else usage.tokens_cached,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import msgspec
@@ -17,9 +18,9 @@ from numpy.typing import NDArray
 
 from agentsoc.backends.base import Backend
 from agentsoc.backends.simulated import Simulated, SimulatedBackend
-from agentsoc.events import KINDS, SOCIETY, pack_id
+from agentsoc.events import KINDS, MAX_AGENTS, SOCIETY, pack_id
 from agentsoc.log.schema import SCHEMA
-from agentsoc.protocols.base import Act, Stage
+from agentsoc.protocols.base import Act, Protocol, Stage
 from agentsoc.society.board import Board
 from agentsoc.society.build import Society
 from agentsoc.society.turns import Purpose, Turn
@@ -76,7 +77,9 @@ class Lane:
     stage: int
     agents: NDArray[np.int64]
     hears: NDArray[np.int64]
-    """Shape (n_agents, b), the heard agents in the order of the claims that they stand by."""
+    """Shape (n_agents, b), the heard agents in the order of the claims that they stand by, where that is fixed."""
+    shared: bool
+    """Whether several of the heard may stand by one claim: then the order is found, and each claim cited once."""
     tally: bool
     has_own: bool
     """Whether these agents already stand by a claim."""
@@ -85,6 +88,18 @@ class Lane:
     tokens: tuple[int, int]
     root_tokens: tuple[int, int]
     """Tokens of an agent whom nobody reads."""
+
+
+@dataclass(frozen=True)
+class Cites:
+    """The claims that the events of a lane build on."""
+
+    ids: NDArray[np.int64]
+    """Shape (n_tasks, n_agents, b), increasing along the last axis."""
+    counts: int | NDArray[np.int64]
+    """How many each event cites."""
+    first: NDArray[np.bool_] | None = None
+    """Which of `ids` are cited, the same shape: one that occurs several times is cited once. None for all."""
 
 
 @dataclass(frozen=True)
@@ -118,6 +133,11 @@ def can_vectorise(society: Society, tasks: Sequence[Task] | None, options: tuple
     models = {group.model for group in scenario.agents}
     if len(models) != 1 or not isinstance(next(iter(models)), Simulated) or len(options) < 2:
         return None
+    kind = type(scenario.protocol)
+    if kind.interpret is not Protocol.interpret or kind.flags is not Protocol.flags:
+        return None
+    if scenario.protocol.verdict(society) is None:
+        return None
     if scenario.parents != "cited" or any(group.iterations != 1 for group in scenario.agents):
         return None
     stages = scenario.protocol.schedule(society)
@@ -132,50 +152,77 @@ def can_vectorise(society: Society, tasks: Sequence[Task] | None, options: tuple
 
 
 def _lay_out(society: Society, stages: Sequence[Stage]) -> Programme | None:
-    model = society.scenario.agents[0].model
-    assert isinstance(model, Simulated)
-    backend = SimulatedBackend(model, society.seed)
+    backend = _backend(society)
     stands_since = np.full(society.n, -1, dtype=np.int64)  # round of the claim that each agent stands by
     may_share = False  # whether somebody may stand by another agent's claim
     lanes: list[Lane] = []
+    arrays: dict[int, tuple[NDArray[np.int64], list[NDArray[np.int64]]]] = {}
     start = 0
     for number, stage in enumerate(stages):
         agents = np.asarray(stage.agents, dtype=np.int64)
         if (np.diff(agents) <= 0).any():
             return None
-        fan_in = np.array([len(h) for h in stage.hears], dtype=np.int64) if stage.hears else np.zeros(len(agents), int)
         if stage.purpose == "merge" and not stage.by_rule:
             return None
-        for b in np.unique(fan_in).tolist():
-            rows = np.flatnonzero(fan_in == b)
-            mine = agents[rows]
-            hears = np.zeros((len(rows), 0), dtype=np.int64)
-            if b:
-                hears = np.array([stage.hears[i] for i in rows.tolist()], dtype=np.int64)
-                since = stands_since[hears]
-                if (since < 0).any() or (may_share and b > 1):
-                    return None
-                order = np.lexsort((hears, since), axis=-1)
-                hears = np.take_along_axis(hears, order, axis=-1)
-            has_own = stands_since[mine] >= 0
-            if has_own.any() != has_own.all():
-                return None
-            lanes.append(
-                Lane(
-                    number,
-                    mine,
-                    hears,
-                    stage.by_rule,
-                    bool(has_own.all()),
-                    start + rows,
-                    backend.cost(b, stage.by_rule, True),
-                    backend.cost(b, stage.by_rule, False),
+        if id(stage.hears) not in arrays:  # rounds of a debate share one object
+            arrays[id(stage.hears)] = _by_fan_in(stage.hears, len(agents))
+        fan_in, by_fan_in = arrays[id(stage.hears)]
+        has_own = stands_since[agents] >= 0
+        shares = False
+        for heard in by_fan_in:
+            b = heard.shape[1]
+            of_fan_in = np.flatnonzero(fan_in == b)
+            for standing in (False, True):
+                mine = has_own[of_fan_in] == standing
+                if not mine.any():
+                    continue
+                rows = of_fan_in[mine]
+                hears = heard if mine.all() else heard[mine]
+                shared = may_share and b > 1
+                if b:
+                    since = stands_since[hears]
+                    if (since < 0).any():
+                        return None
+                    if b > 1 and not shared:
+                        hears = np.take_along_axis(hears, np.lexsort((hears, since), axis=-1), axis=-1)
+                lanes.append(
+                    Lane(
+                        number,
+                        agents[rows],
+                        hears,
+                        shared,
+                        stage.by_rule,
+                        standing,
+                        start + rows,
+                        backend.cost(b, stage.by_rule, True),
+                        backend.cost(b, stage.by_rule, False),
+                    )
                 )
-            )
-            may_share |= b == 1
+                shares |= b == 1 or shared
+        may_share |= shares
         stands_since[agents] = number
         start += len(agents)
     return _totals(society, stages, lanes, start + 2)
+
+
+def _backend(society: Society) -> SimulatedBackend:
+    backend = society.scenario.agents[0].model.open(seed=society.seed)
+    assert isinstance(backend, SimulatedBackend)
+    return backend
+
+
+def _by_fan_in(
+    hears: Sequence[Sequence[int]], n_agents: int
+) -> tuple[NDArray[np.int64], list[NDArray[np.int64]]]:
+    """Return the fan-in of each acting agent, shape (n_agents,), and for each fan-in b whom they hear, shape (n, b)."""
+    if not hears:
+        return np.zeros(n_agents, dtype=np.int64), [np.zeros((n_agents, 0), dtype=np.int64)]
+    fan_in = np.fromiter(map(len, hears), np.int64, len(hears))
+    flat = np.fromiter(chain.from_iterable(hears), np.int64, int(fan_in.sum()))
+    begin = np.cumsum(fan_in) - fan_in
+    return fan_in, [
+        flat[begin[fan_in == b][:, None] + np.arange(b)] for b in np.unique(fan_in).tolist()
+    ]
 
 
 def _totals(society: Society, stages: Sequence[Stage], lanes: list[Lane], n_events: int) -> Programme:
@@ -195,10 +242,10 @@ def _totals(society: Society, stages: Sequence[Stage], lanes: list[Lane], n_even
         calls[lane.position] = 0 if lane.tally else 1
         sees = tuple(range(lane.hears.shape[1]))
         purpose: Purpose = "merge" if lane.tally else "answer"
-        for agent in lane.agents.tolist():
-            sent = protocol.deliveries(society, empty, Turn(agent, purpose, sees=sees, by_rule=lane.tally), act)
-            deliveries += sent
-            broadcasts += sent > 0
+        turn = Turn(int(lane.agents[0]), purpose, sees=sees, by_rule=lane.tally)
+        each = protocol.deliveries_each(society, empty, lane.agents, turn, act)
+        deliveries += int(each.sum())
+        broadcasts += int((each > 0).sum())
     return Programme(
         tuple(lanes),
         len(stages),
@@ -252,12 +299,8 @@ class ColumnRun:
         """
         self.society, self.programme, self.options = society, programme, options
         self.truth, self.difficulty, self.score = truth, difficulty, score
-        model = society.scenario.agents[0].model
-        assert isinstance(model, Simulated)
-        self.backend = SimulatedBackend(model, society.seed)
+        self.backend = _backend(society)
         self._by_name = np.argsort(np.argsort(np.array(options, dtype=object)))  # rank of each option as text
-        # the events of all episodes in canonical order: the stages are in order already, agents within them too
-        self._order = np.arange(programme.n_events)
 
     def blocks(self) -> Iterator[tuple[int, int]]:
         """Yield (first task, number of tasks) so that a block has about `ROWS_AT_ONCE` events."""
@@ -281,14 +324,18 @@ class ColumnRun:
         kind = np.zeros(shape, dtype=np.int8)
         minted = np.full(shape, -1, dtype=np.int64)
         target = np.full(shape, -1, dtype=np.int64)
-        parents: list[NDArray[np.int64] | None] = [None] * len(p.lanes)
+        parents: list[Cites | None] = [None] * len(p.lanes)
         latency = np.zeros(n)
         slowest = np.zeros(n)
+        said_now: list[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]] = []
         for index, lane in enumerate(p.lanes):
+            if index and p.lanes[index - 1].stage != lane.stage:
+                _take_stands(said_now, stands, claim)
             m, b = lane.hears.shape
             row_task = np.repeat(tasks, m)
             row_agent = np.tile(lane.agents, n)
             own = stands[:, lane.agents].reshape(-1) if lane.has_own else None
+            heard, cited = _heard(lane, stands, claim)
             said = await draw(
                 Draw(
                     lane.stage,
@@ -298,13 +345,13 @@ class ColumnRun:
                     None if lane.tally or own is not None else np.repeat(truth, m),
                     None if lane.tally or own is not None else np.repeat(mu, m),
                     own,
-                    stands[:, lane.hears].reshape(n * m, b) if b else None,
+                    None if heard is None else heard.reshape(n * m, b),
                     lane.tally,
                 )
             )
             said = np.asarray(said).reshape(n, m)
             new = pack_id(lane.stage, 0, 0) + (lane.agents << 15)
-            kinds, ids, aims, cites = self._acts(lane, said, stands, claim, new)
+            kinds, ids, aims, cites = _acts(lane, said, stands, claim, heard, cited, new)
             answer[:, lane.position], kind[:, lane.position] = said, kinds
             minted[:, lane.position], target[:, lane.position] = ids, aims
             parents[index] = cites
@@ -315,8 +362,8 @@ class ColumnRun:
                     latency += slowest
                     slowest = np.zeros(n)
                 slowest = np.maximum(slowest, times)
-            stands[:, lane.agents] = said
-            claim[:, lane.agents] = np.where(ids >= 0, ids, aims)
+            said_now.append((lane.agents, said, np.where(ids >= 0, ids, aims)))
+        _take_stands(said_now, stands, claim)
         final, tied, from_claim = self._decide(stands, claim, tasks)
         answer[:, -2] = final
         kind[:, -2], kind[:, -1] = _ANSWER, _STOP
@@ -332,49 +379,16 @@ class ColumnRun:
             float((latency + slowest).sum()),
         )
 
-    def _acts(
-        self,
-        lane: Lane,
-        said: NDArray[np.int64],
-        stands: NDArray[np.int64],
-        claim: NDArray[np.int64],
-        new: NDArray[np.int64],
-    ) -> tuple[Any, NDArray[np.int64], NDArray[np.int64], NDArray[np.int64] | None]:
-        """Return kind, minted id, target and parents of a lane's events: `interpret_reply` for simulated replies."""
-        n, m = said.shape
-        none = np.full((n, m), -1, dtype=np.int64)
-        ids = np.broadcast_to(new, (n, m))
-        b = lane.hears.shape[1]
-        if b >= 2:
-            return _MERGE, ids, none, claim[:, lane.hears]
-        if b == 1:
-            heard = lane.hears[:, 0]
-            same = said == stands[:, heard]
-            cited = claim[:, heard]
-            return (
-                np.where(same, _ENDORSE, _REVISE),
-                np.where(same, -1, ids),
-                np.where(same, cited, -1),
-                cited[:, :, None],
-            )
-        if lane.has_own:
-            same = said == stands[:, lane.agents]
-            own = claim[:, lane.agents]
-            return np.where(same, _ENDORSE, _REVISE), np.where(same, -1, ids), np.where(same, own, -1), own[:, :, None]
-        return _PROPOSE, ids, none, None
-
     def _decide(
         self, stands: NDArray[np.int64], claim: NDArray[np.int64], tasks: NDArray[np.int64]
     ) -> tuple[NDArray[np.int64], list[str | None], NDArray[np.int64]]:
         """Return the society's answer, the text that states a tie, and the claim it is (or -1), per task."""
         n, k = len(tasks), len(self.options)
-        protocol = self.society.scenario.protocol
-        root = self.society.wiring.root
-        if protocol.kind == "aggregate" and root is not None:
-            return stands[:, root], [None] * n, claim[:, root]
-        votes = np.zeros((n, k), dtype=np.int64)
-        for code in range(k):
-            votes[:, code] = (stands == code).sum(axis=1)
+        verdict = self.society.scenario.protocol.verdict(self.society)
+        if isinstance(verdict, int):
+            return stands[:, verdict], [None] * n, claim[:, verdict]
+        ballots = (stands + k * np.arange(n)[:, None])[stands >= 0]
+        votes = np.bincount(ballots, minlength=n * k).reshape(n, k)
         leading = votes == votes.max(axis=1, keepdims=True)
         n_leading = leading.sum(axis=1)
         final = leading.argmax(axis=1)
@@ -394,7 +408,7 @@ class ColumnRun:
 
     def _score(self, tasks: NDArray[np.int64], answer: NDArray[np.int64]) -> NDArray[np.float64]:
         if self.score is None:
-            return (answer == self.truth[tasks][:, None]).astype(np.float64)
+            return np.equal(answer, self.truth[tasks][:, None]).astype(np.float64)
         return np.asarray(np.take_along_axis(self.score[tasks], np.maximum(answer, 0), axis=1), dtype=np.float64)
 
     def _table(
@@ -404,7 +418,7 @@ class ColumnRun:
         kind: NDArray[np.int8],
         minted: NDArray[np.int64],
         target: NDArray[np.int64],
-        parents: list[NDArray[np.int64] | None],
+        parents: list[Cites | None],
         score: NDArray[np.float64],
         tied: list[str | None],
         from_claim: NDArray[np.int64],
@@ -415,7 +429,7 @@ class ColumnRun:
         lengths = np.zeros((n, e), dtype=np.int32)
         for lane, cites in zip(p.lanes, parents, strict=True):
             if cites is not None:
-                lengths[:, lane.position] = cites.shape[2]
+                lengths[:, lane.position] = cites.counts
         lengths[:, -2] = from_claim >= 0
         offsets = np.zeros(rows + 1, dtype=np.int32)
         np.cumsum(lengths.reshape(-1), out=offsets[1:])
@@ -423,8 +437,12 @@ class ColumnRun:
         begin = offsets[:-1].reshape(n, e)
         for lane, cites in zip(p.lanes, parents, strict=True):
             if cites is not None:
-                for j in range(cites.shape[2]):
-                    flat[begin[:, lane.position] + j] = cites[:, :, j]
+                at = begin[:, lane.position][:, :, None] + np.arange(cites.ids.shape[2])
+                if cites.first is None:
+                    flat[at] = cites.ids
+                else:
+                    at = begin[:, lane.position][:, :, None] + np.cumsum(cites.first, axis=2) - 1
+                    flat[at[cites.first]] = cites.ids[cites.first]
         held = from_claim >= 0
         flat[begin[held, -2]] = from_claim[held]
 
@@ -469,6 +487,63 @@ class ColumnRun:
         return pa.Table.from_arrays(
             [c if isinstance(c, pa.Array) else pa.array(c) for c in columns.values()], schema=SCHEMA
         )
+
+
+def _heard(
+    lane: Lane, stands: NDArray[np.int64], claim: NDArray[np.int64]
+) -> tuple[NDArray[np.int64] | None, NDArray[np.int64] | None]:
+    """Return the answers and the claims that the agents of a lane are shown, shape (n, m, b) each, by claim id."""
+    if not lane.hears.shape[1]:
+        return None, None
+    heard, cited = stands[:, lane.hears], claim[:, lane.hears]
+    if lane.shared:
+        order = np.argsort(cited, axis=2, kind="stable")
+        heard, cited = np.take_along_axis(heard, order, axis=2), np.take_along_axis(cited, order, axis=2)
+    return heard, cited
+
+
+def _take_stands(
+    said: list[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]],
+    stands: NDArray[np.int64],
+    claim: NDArray[np.int64],
+) -> None:
+    """Let everybody stand by what was said in a stage, which nobody has heard before its end."""
+    for agents, codes, ids in said:
+        stands[:, agents] = codes
+        claim[:, agents] = ids
+    said.clear()
+
+
+def _acts(
+    lane: Lane,
+    said: NDArray[np.int64],
+    stands: NDArray[np.int64],
+    claim: NDArray[np.int64],
+    heard: NDArray[np.int64] | None,
+    cited: NDArray[np.int64] | None,
+    new: NDArray[np.int64],
+) -> tuple[Any, NDArray[np.int64], NDArray[np.int64], Cites | None]:
+    """Return kind, minted id, target and parents of a lane's events: `interpret_reply` for simulated replies."""
+    n, m = said.shape
+    ids = np.broadcast_to(new, (n, m))
+    if heard is None or cited is None:
+        if not lane.has_own:
+            return _PROPOSE, ids, np.full((n, m), -1, dtype=np.int64), None
+        own = claim[:, lane.agents]
+        same = said == stands[:, lane.agents]
+        cites = Cites(own[:, :, None], 1)
+        return np.where(same, _ENDORSE, _REVISE), np.where(same, -1, ids), np.where(same, own, -1), cites
+    b = cited.shape[2]
+    if b > 1 and not lane.shared:
+        return _MERGE, ids, np.full((n, m), -1, dtype=np.int64), Cites(cited, b)
+    first = np.ones(cited.shape, dtype=bool)
+    first[:, :, 1:] = cited[:, :, 1:] != cited[:, :, :-1]
+    counts = first.sum(axis=2)
+    # the one claim that is used; nobody endorses a claim of their own that others stand by
+    used = cited[:, :, 0]
+    same = (counts == 1) & (said == heard[:, :, 0]) & ((used >> 15) & (MAX_AGENTS - 1) != lane.agents)
+    kinds = np.where(same, _ENDORSE, np.where(counts == 1, _REVISE, _MERGE))
+    return kinds, np.where(same, -1, ids), np.where(same, used, -1), Cites(cited, counts, None if b == 1 else first)
 
 
 def _nullable(values: NDArray[np.int64]) -> pa.Array:

@@ -78,6 +78,8 @@ class Outcome(msgspec.Struct, frozen=True):
     latency_ms: int = 0
     reply: Reply | None = None
     fault: str | None = None
+    shown: int = 0
+    """Claims that the prompt showed, the first ones of the turn's view; a reply can name no others."""
     mismatch: bool = False
     """The journal's row belongs to another request than the one that this turn makes now."""
 
@@ -247,7 +249,8 @@ class Host:
             fault=order.fault,
             fits=None if limit is None else lambda candidate: backend.count(candidate) <= limit,
         )
-        return request, view, task, backend
+        n_shown = len(request.hint.shown_unique) if request.hint is not None else 0
+        return request, _first_claims(view, n_shown), task, backend
 
     def prepare(self, items: Sequence[Item], limit: int | None = None) -> list[Need]:
         """Return what each turn may cost: prompts are rendered and counted, nothing is called.
@@ -422,7 +425,7 @@ class Host:
         if known.state == "failed":
             kind, _, message = (known.failure or "server: ").partition(": ")
             return self._failed(known.request, name, CallError(kind, message, usage=usage), 0)  # type: ignore[arg-type]
-        task, view = self.task(order.item.task), self.view(order.item)
+        task, view = self.task(order.item.task), _first_claims(self.view(order.item), known.shown or 0)
         reply, finish = known.reply or "", known.finish or "stop"
         return self._read(order, known.request, name, view, task, reply, finish, usage, 0)
 
@@ -461,7 +464,13 @@ class Host:
             latency_ms=latency_ms,
             reply=reply,
             fault=fault,
+            shown=len(view.claims),
         )
+
+
+def _first_claims(view: View, n: int) -> View:
+    """Return a view without the claims that did not fit into its prompt."""
+    return view if n >= len(view.claims) else msgspec.structs.replace(view, claims=view.claims[:n])
 
 
 _NOTHING = Need()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -148,8 +149,19 @@ class Engine:
                 group.create_task(one(index))
         return self.summary()
 
-    def cut(self) -> None:
-        """Give up on the calls in flight: they stay `started` in the journal and are made again on resume."""
+    async def wind_down(self, grace_s: float) -> None:
+        """End the run in order: no new call, those in flight may finish for a while, then everything is let go.
+
+        What is cut off stays `started` in the journal and is made again on resume.
+        """
+        self.stopping = True
+        callers = [side.caller for side in self.sides]
+        for caller in callers:
+            caller.holding = True
+        deadline = time.monotonic() + grace_s
+        while any(caller.flight.running for caller in callers) and time.monotonic() < deadline:
+            await asyncio.sleep(0.05)
+        await asyncio.sleep(0.05)  # replies that have just come are on their way to the journal
         if self._task is not None:
             self._task.cancel()
 

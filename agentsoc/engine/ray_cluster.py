@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import importlib
 import ipaddress
 import logging
 import os
@@ -201,10 +202,9 @@ def _own_token() -> None:
 
 def _read_token_again() -> None:
     """Let Ray see the token although it was imported, and looked for one, before we set it."""
-    from ray._raylet import AuthenticationTokenLoader, Config
-
-    Config.initialize("")  # reads the environment anew; has to come before the token's cache is dropped
-    AuthenticationTokenLoader.instance().reset_cache()
+    raylet: Any = importlib.import_module("ray._raylet")
+    raylet.Config.initialize("")  # reads the environment anew; has to come before the token's cache is dropped
+    raylet.AuthenticationTokenLoader.instance().reset_cache()
 
 
 def _demand_token(address: str) -> None:

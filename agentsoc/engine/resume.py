@@ -210,7 +210,8 @@ def _rebuild(log: RunLog, scenario: Scenario, damage: LogDamagedError) -> None:
         with contextlib.suppress(FileNotFoundError):  # an earlier attempt came as far as this
             (directory / EVENTS).rename(next(name for name in names if not name.exists()))
         (Path(scratch) / EVENTS).rename(directory / EVENTS)
-        manifest.segments = RunLog(scratch).manifest.segments
+        again = RunLog(scratch).manifest
+        manifest.segments, manifest.totals = again.segments, again.totals
     manifest.save(directory)
 
 

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import hashlib
 import io
+import shutil
 import signal
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
@@ -164,7 +165,12 @@ async def run_async(
         progress=progress or Progress(),
         fork=fork,
     )
-    await execute(plan)
+    try:
+        await execute(plan)
+    except InputError:  # a model that cannot start: nothing was asked, so nothing is left behind
+        if not load_known(directory):
+            shutil.rmtree(directory)
+        raise
     return Run(directory)
 
 
@@ -253,7 +259,7 @@ async def _execute(plan: Plan, journal: Journal | None) -> Result:
         engine = Engine(sides, writer, boards)
         plan.progress.totals, plan.progress.flight = engine.totals, sides[-1].caller.flight
         plan.progress.ledgers = engine.ledgers
-        with _interruptible(engine):
+        with _interruptible(engine, plan.progress):
             work = asyncio.create_task(_episodes(engine, writer))
             flusher = asyncio.create_task(_flush_now_and_then(plan, engine, writer, manifest))
             flusher.add_done_callback(lambda done: done.cancelled() or done.exception() is None or work.cancel())
@@ -517,14 +523,16 @@ async def _flush_now_and_then(plan: Plan, engine: Engine, writer: SegmentWriter,
 
 
 @contextlib.contextmanager
-def _interruptible(engine: Engine) -> Iterator[None]:
+def _interruptible(engine: Engine, progress: Progress) -> Iterator[None]:
     """Let the first SIGINT or SIGTERM end the run in order; a second one is not caught."""
     loop = asyncio.get_running_loop()
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    ending: asyncio.Task[None] | None = None
 
     def stop() -> None:
-        engine.stopping = True
-        loop.call_later(GRACE_S, engine.cut)
+        nonlocal ending
+        progress.notices.append("stopping: calls in flight may finish; interrupt again to end at once")
+        ending = loop.create_task(engine.wind_down(GRACE_S))
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.remove_signal_handler(number)
             signal.signal(number, signal.SIG_DFL)
@@ -538,6 +546,8 @@ def _interruptible(engine: Engine) -> Iterator[None]:
     try:
         yield
     finally:
+        if ending is not None:
+            ending.cancel()
         for number, handler in handlers.items():
             loop.remove_signal_handler(number)
             if handler is not None:

@@ -26,7 +26,7 @@ CREATE TABLE IF NOT EXISTS attempts (
     task INTEGER NOT NULL, round INTEGER NOT NULL, agent INTEGER NOT NULL, k INTEGER NOT NULL, attempt INTEGER NOT NULL,
     state TEXT NOT NULL, request BLOB NOT NULL, model TEXT NOT NULL,
     room INTEGER NOT NULL, reserved INTEGER NOT NULL,
-    reply TEXT, finish TEXT, failure TEXT, tokens_in INTEGER, tokens_cached INTEGER, tokens_out INTEGER,
+    reply TEXT, finish TEXT, shown INTEGER, failure TEXT, tokens_in INTEGER, tokens_cached INTEGER, tokens_out INTEGER,
     usage_known INTEGER, latency_ms INTEGER, crc BLOB NOT NULL,
     PRIMARY KEY (task, round, agent, k, attempt)
 ) WITHOUT ROWID
@@ -76,6 +76,8 @@ class Attempt(msgspec.Struct, frozen=True):
     """Tokens that the ledger held for the attempt (tokens)."""
     reply: str | None = None
     finish: str | None = None
+    shown: int | None = None
+    """Claims that the prompt showed, the first ones of those that the turn might have seen."""
     failure: str | None = None
     """``kind: message`` of a failed attempt."""
     tokens_in: int | None = None

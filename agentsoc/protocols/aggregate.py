@@ -91,6 +91,10 @@ class Aggregate(Protocol):
             return None
         return self.stages(society)
 
+    def verdict(self, society: Society) -> int | None:
+        """The root's claim decides."""
+        return society.wiring.root
+
     def deliveries(self, society: Society, board: Board, turn: Turn, acts: Sequence[Act]) -> int:
         """A claim goes up; among peers of one level it goes to them first."""
         if turn.agent == society.wiring.root:

@@ -10,9 +10,11 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections import Counter
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
 from agentsoc.events import Kind
 from agentsoc.scenario.part import Part, Slot
@@ -98,6 +100,22 @@ class Protocol(Part):
         """
         claims = len([act for act in acts if act.kind != "delegate_subtask"])
         return claims * society.reach[turn.agent] + (len(acts) - claims)
+
+    def deliveries_each(
+        self, society: Society, board: Board, agents: NDArray[np.int64], turn: Turn, acts: Sequence[Act]
+    ) -> NDArray[np.int64]:
+        """Return `deliveries` of a turn like `turn` for each of `agents`, shape (n,), for simulated societies."""
+        if type(self).deliveries is Protocol.deliveries and all(act.kind != "delegate_subtask" for act in acts):
+            return len(acts) * society.wiring.fan_out[agents]
+        like = [msgspec.structs.replace(turn, agent=agent) for agent in agents.tolist()]
+        return np.array([self.deliveries(society, board, one, acts) for one in like], dtype=np.int64)
+
+    def verdict(self, society: Society) -> int | Literal["majority"] | None:
+        """Return how `decide` ends a schedule: by one agent's standing claim (that agent), by majority of all claims.
+
+        None, the default, for any other way: such a society is not computed as columns.
+        """
+        return None
 
     def flags(self, society: Society, board: Board, turns: Sequence[Turn], replies: Sequence[Reply]) -> dict[str, str]:
         """Return notes of this round that later plans need and that no claim carries (a lead's decision to stop)."""

@@ -55,6 +55,10 @@ class Debate(Protocol):
         everybody = tuple(range(society.n))
         return [Stage(everybody, () if round_ == 0 else society.neighbours) for round_ in range(self.rounds)]
 
+    def verdict(self, society: Society) -> Literal["majority"]:
+        """The vote at the end decides."""
+        return "majority"
+
     def _agreed(self, board: Board) -> bool:
         answers = Counter(board.claims[claim].answer for claim in board.standing.values())
         answers.pop(None, None)

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar, Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 from agentsoc.events import SOCIETY
 from agentsoc.protocols.base import Act, Decision, Protocol, Stage, majority
 from agentsoc.society.attention import standing_of
@@ -49,6 +52,16 @@ class Vote(Protocol):
     def deliveries(self, society: Society, board: Board, turn: Turn, acts: Sequence[Act]) -> int:
         """Every answer goes to whoever counts; somebody alone sends nothing."""
         return 0 if society.n == 1 or turn.purpose == "merge" else len(acts)
+
+    def deliveries_each(
+        self, society: Society, board: Board, agents: NDArray[np.int64], turn: Turn, acts: Sequence[Act]
+    ) -> NDArray[np.int64]:
+        """The same for all."""
+        return np.full(len(agents), self.deliveries(society, board, turn, acts), dtype=np.int64)
+
+    def verdict(self, society: Society) -> Literal["majority"]:
+        """The count decides."""
+        return "majority"
 
 
 def _merge(society: Society, board: Board) -> Turn:

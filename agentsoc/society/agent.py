@@ -168,25 +168,22 @@ def build_request(
 ) -> Request:
     """Return the request of call `k` of a turn.
 
-    When `fits` refuses it, shown claims are left out from the end, then the draft, until it fits or only the question
-    is left.
+    When `fits` refuses it, the draft is left out and then shown claims from the end, until it fits or only the
+    question is left. The claims that are shown are as many as ``hint.shown_unique`` has answers.
     """
     agent = view.agent
     group = society.group(agent)
     answers = {claim.id: claim.answer for claim in view.claims}
     form = form_of(society, agent, task, view)
-    choices: tuple[str, ...] = ()
-    schema = None
-    if form == "short":
-        choices = _short_lines(task, view)
-    elif form == "json":
-        schema = json.dumps(reply_schema(view), sort_keys=True)
 
     def request(n_shown: int, with_draft: bool) -> Request:
-        shown = view.claims[:n_shown]
-        user = user_prompt(society, task, view, form, shown, draft if with_draft else None)
+        cut = view if n_shown == len(view.claims) else msgspec.structs.replace(view, claims=view.claims[:n_shown])
+        choices = _short_lines(task, cut) if form == "short" else ()
+        schema = json.dumps(reply_schema(cut), sort_keys=True) if form == "json" else None
+        user = user_prompt(society, task, cut, form, cut.claims, draft if with_draft else None)
         if fault is not None:
-            user += f"\n\nYour last reply could not be used: {fault[:150]}\nReply again in the form asked for."
+            what = fault.encode("utf-8", "replace")[:150].decode("utf-8", "ignore")  # REPAIR_TOKENS is a bound on bytes
+            user += f"\n\nYour last reply could not be used: {what}\nReply again in the form asked for."
         return Request(
             system=system_prompt(society, agent),
             user=user,
@@ -204,7 +201,7 @@ def build_request(
                 truth=task.truth,
                 options=view.options,
                 shown=tuple(answers[claim] for claim in view.turn.sees),
-                shown_unique=tuple(claim.answer for claim in view.claims),
+                shown_unique=tuple(claim.answer for claim in cut.claims),
                 targets=view.turn.targets,
                 attempt=attempt,
                 own=None if view.own is None else view.own.answer,
@@ -284,7 +281,8 @@ def read_reply(society: Society, family: TaskFamily, task: Task, view: View, tex
 
 def _answer(family: TaskFamily, task: Task, view: View, text: str) -> str | None:
     if view.turn.subtask is not None and view.question != task.question:
-        return parse_option(text, view.options) if view.options else _clip(text.strip().splitlines()[-1].strip(), 400)
+        last = (text.strip().splitlines() or [""])[-1]
+        return parse_option(text, view.options) if view.options else _clip(last, 400) or None
     return family.parse(task, text)
 
 
@@ -318,7 +316,8 @@ def _read_json(family: TaskFamily, task: Task, view: View, text: str, finish: st
         if not isinstance(items, list):
             return Fault('"subtasks" has to be a list')
         pairs = [(i.get("to"), i.get("task")) for i in items if isinstance(i, dict)]
-        delegations = _delegations(((t, w) for t, w in pairs if isinstance(t, int) and isinstance(w, str)), view, limit)
+        # a truth value is a whole number in Python, but True names no agent
+        delegations = _delegations(((t, w) for t, w in pairs if type(t) is int and isinstance(w, str)), view, limit)
         if not delegations:
             return Fault("no subtask names one of the agents " + ", ".join(map(str, view.turn.targets[:20])))
         return Reply(delegations=delegations, text=_clip_any(data.get("why"), limit))

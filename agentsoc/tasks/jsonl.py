@@ -90,7 +90,8 @@ class Jsonl(TaskFamily):
         """
         rows = self._rows
         if not 0 <= index < len(rows):
-            raise InputError(f"the file has {len(rows):,} tasks, there is no task {index:,}", self.file)
+            what = f"the file has {len(rows):,} tasks, there is no task {index:,}"
+            raise InputError(what, self.file, f"set tasks.count to at most {len(rows)}")
         row = rows[_order(seed, self.file, len(rows))[index]] if self.shuffle else rows[index]
         return _at(row, index)
 

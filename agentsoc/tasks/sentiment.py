@@ -1,9 +1,9 @@
 """Sentiment: is a one-line review positive or negative?
 
 The one family that the embedded model can really do, and only by half: temperature is a dial on the signal of one
-agent, with nearly independent errors. Measured with SmolLM2-135M (Q4_1) under the system prompt "You are agent i of 8.
-..." on 100 reviews, answers limited to the two words: right in .92, .76, .70, .61 at temperature 0, .3, .5, .8. With two
-clauses .78 at temperature 0 and with a negation .59, where nearly all errors are one and the same wrong word.
+agent, with nearly independent errors. Measured with SmolLM2-135M (Q4_1) as one of eight agents, on 100 reviews, with
+answers limited to the two words: right in .92, .76, .70, .61 at temperature 0, .3, .5, .8; with two clauses in .78 and
+with a negation in .59 at temperature 0, nearly all errors there being one and the same wrong word.
 
 The question comes before the review on purpose, and nothing should follow it: with the question last the same model is
 right in .69 at temperature 0, and with another "Answer positive or negative." behind it says "positive" to everything.

@@ -26,7 +26,7 @@ _BERNOULLI = np.array([1 / 12, -1 / 720, 1 / 30240, -1 / 1209600, 1 / 47900160, 
 @compiled
 def _switch(a: float, q: float) -> float:
     """Return the first k >= q from which the Euler-Maclaurin formula is exact to double precision."""
-    return q + max(0.0, math.ceil(12.0 + 0.5 * a - q))
+    return q + max(0.0, math.ceil(12.0 + a - q))
 
 
 @compiled
@@ -133,7 +133,7 @@ def distance_discrete(
     q, log_q = u[start], log_u[start]
     n = below[-1] - below[start]
     scale = 1.0 / zeta_sums(a, q)[0]
-    switch = 12.0 + 0.5 * a
+    switch = 12.0 + a
     if hint > start and u[hint] >= switch:
         worst = _gap(u[hint], log_u[hint], log_u1[hint], log_q, a, scale, below, start, hint, n)
         if worst > limit:

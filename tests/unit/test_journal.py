@@ -222,7 +222,7 @@ def test_a_missing_journal_is_named(tmp_path: Path) -> None:
         "UPDATE attempts SET task = 77 WHERE agent = 1 AND task = 0",
         "DELETE FROM attempts WHERE agent = 1 AND task = 0",
         "INSERT INTO attempts SELECT 99, round, agent, k, attempt, state, request, model, room, reserved, reply,"
-        " finish, failure, tokens_in, tokens_cached, tokens_out, usage_known, latency_ms, crc FROM attempts LIMIT 1",
+        " finish, shown, failure, tokens_in, tokens_cached, tokens_out, usage_known, latency_ms, crc FROM attempts LIMIT 1",
     ],
 )
 def test_every_change_of_a_row_is_seen(tmp_path: Path, change: str) -> None:

@@ -69,7 +69,7 @@ for name in sys.argv[1:]:
 
 @pytest.mark.slow
 def test_every_family_makes_the_same_tasks_in_every_process(capsys: pytest.CaptureFixture[str]) -> None:
-    # Of those made in a child process three are enough: one for hashes, one for the global generator, one that runs code.
+    # Of those made in a child process: one for hashes, one for the global generator, one that runs code.
     names = sorted({*QUICK, "futoshiki", "ransom_note", "list_functions", "codeio"} - {"composite"})
     other = subprocess.Popen(
         [sys.executable, "-W", "ignore", "-c", SHOW, *names],
