@@ -90,14 +90,21 @@ def uniforms(
     out = np.empty((n, draws))
     k0, k1 = _key(seed, purpose)
     flat = [x.reshape(-1) for x in (agent_, round_array, task_)]
-    for start in range(0, n, _CHUNK):
-        part = slice(start, min(start + _CHUNK, n))
-        c = [x[part] & np.uint64(_LOW) for x in flat]
-        for block in range((draws + 1) // 2):
-            words = _philox_vector(c[0], c[1], c[2], np.full_like(c[0], block), k0, k1)
-            out[part, 2 * block] = _to_unit(words[0], words[1])
-            if 2 * block + 1 < draws:
-                out[part, 2 * block + 1] = _to_unit(words[2], words[3])
+    n_blocks = (draws + 1) // 2
+    rows, columns = max(1, _CHUNK // max(n_blocks, 1)), min(n_blocks, _CHUNK)  # few places may have many draws each
+    for start in range(0, n, rows):
+        part = slice(start, min(start + rows, n))
+        places = [x[part] & np.uint64(_LOW) for x in flat]
+        size = places[0].size
+        for first in range(0, n_blocks, max(columns, 1)):
+            blocks = np.arange(first, min(first + columns, n_blocks), dtype=np.uint64)
+            c = [np.repeat(x, blocks.size) for x in places]
+            words = _philox_vector(c[0], c[1], c[2], np.tile(blocks, size), k0, k1)
+            stop = min(2 * (first + blocks.size), draws)
+            out[part, 2 * first : stop : 2] = _to_unit(words[0], words[1]).reshape(size, -1)
+            out[part, 2 * first + 1 : stop : 2] = _to_unit(words[2], words[3]).reshape(size, -1)[
+                :, : draws // 2 - first
+            ]
     return out
 
 

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from agentsoc.errors import InputError
 from agentsoc.streams import stream
 from analysis.attachment_choices import Choices
+from analysis.fitcard import FitCard
 from analysis.jit import compiled
 
 I64 = NDArray[np.int64]
@@ -54,6 +55,7 @@ class Attachment:
     at_bound: bool
     reason: str
     """Why beta is not identified or only a bound; empty if it is an estimate."""
+    card: FitCard
 
     def summary(self) -> str:
         """Return one line."""
@@ -100,6 +102,7 @@ def fit_attachment(
     n_clusters = len(np.unique(kept.cluster))
 
     def refuse(reason: str) -> Attachment:
+        card = _card(kept, lost, constant, first_only, replacement, replicates, seed, None, reason)
         return Attachment(
             None,
             None,

@@ -40,9 +40,11 @@ class Integration:
     def summary(self) -> str:
         """Return one line: merge conversion overall and in the largest cascades."""
         conversion = self.conversion()
-        if not conversion.height:
+        row = conversion.row(0, named=True) if conversion.height else {"merges": 0, "expansion": 0}
+        if row["merges"] + row["expansion"] == 0:
             return "no coordination events"
-        row = conversion.row(0, named=True)
+        if not self.cascades.height or not row["expansion"]:
+            return f"{row['merges']} merges, {row['expansion']} other events, {self.cascades.height} cascades"
         return (
             f"{row['merges']} merges for {row['expansion']} other events ({row['merge_per_expansion']:.3f}); "
             f"per cascade {row['mean_merge_per_tce']:.3f} on average, {row['top1pct_merge_per_tce']:.3f} in the top 1 %"

@@ -133,10 +133,7 @@ def can_vectorise(society: Society, tasks: Sequence[Task] | None, options: tuple
     models = {group.model for group in scenario.agents}
     if len(models) != 1 or not isinstance(next(iter(models)), Simulated) or len(options) < 2:
         return None
-    kind = type(scenario.protocol)
-    if kind.interpret is not Protocol.interpret or kind.flags is not Protocol.flags:
-        return None
-    if scenario.protocol.verdict(society) is None:
+    if not _follows_schedule(type(scenario.protocol)) or scenario.protocol.verdict(society) is None:
         return None
     if scenario.parents != "cited" or any(group.iterations != 1 for group in scenario.agents):
         return None
@@ -149,6 +146,20 @@ def can_vectorise(society: Society, tasks: Sequence[Task] | None, options: tuple
     if scenario.budget is not None and programme.tokens > scenario.budget.per_task(scenario.tasks.count):
         return None
     return programme
+
+
+def _follows_schedule(kind: type[Protocol]) -> bool:
+    """Return whether what the columns compute is what a protocol of this class does turn by turn.
+
+    A class that changes `plan` or `decide` has to say anew what its schedule and its verdict are.
+    """
+
+    def owner(name: str) -> type:
+        return next(cls for cls in kind.__mro__ if name in vars(cls))
+
+    if kind.interpret is not Protocol.interpret or kind.flags is not Protocol.flags:
+        return False
+    return issubclass(owner("schedule"), owner("plan")) and issubclass(owner("verdict"), owner("decide"))
 
 
 def _lay_out(society: Society, stages: Sequence[Stage]) -> Programme | None:
@@ -211,18 +222,14 @@ def _backend(society: Society) -> SimulatedBackend:
     return backend
 
 
-def _by_fan_in(
-    hears: Sequence[Sequence[int]], n_agents: int
-) -> tuple[NDArray[np.int64], list[NDArray[np.int64]]]:
+def _by_fan_in(hears: Sequence[Sequence[int]], n_agents: int) -> tuple[NDArray[np.int64], list[NDArray[np.int64]]]:
     """Return the fan-in of each acting agent, shape (n_agents,), and for each fan-in b whom they hear, shape (n, b)."""
     if not hears:
         return np.zeros(n_agents, dtype=np.int64), [np.zeros((n_agents, 0), dtype=np.int64)]
     fan_in = np.fromiter(map(len, hears), np.int64, len(hears))
     flat = np.fromiter(chain.from_iterable(hears), np.int64, int(fan_in.sum()))
     begin = np.cumsum(fan_in) - fan_in
-    return fan_in, [
-        flat[begin[fan_in == b][:, None] + np.arange(b)] for b in np.unique(fan_in).tolist()
-    ]
+    return fan_in, [flat[begin[fan_in == b][:, None] + np.arange(b)] for b in np.unique(fan_in).tolist()]
 
 
 def _totals(society: Society, stages: Sequence[Stage], lanes: list[Lane], n_events: int) -> Programme:

@@ -16,7 +16,18 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from agentsoc.engine.run import Plan, Progress, Result, Run, execute, load_known, new_directory, refuse_secrets, task_table, use_inputs
+from agentsoc.engine.run import (
+    Plan,
+    Progress,
+    Result,
+    Run,
+    execute,
+    load_known,
+    new_directory,
+    refuse_secrets,
+    task_table,
+    use_inputs,
+)
 from agentsoc.errors import InputError, LogDamagedError, ReplayMismatchError
 from agentsoc.events import Event
 from agentsoc.log.files import RunLock

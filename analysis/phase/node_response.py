@@ -176,7 +176,7 @@ def response_draws(
 
 def _majority_right(b: int, right: int, gamma: FloatArray) -> FloatArray:
     """Return P(majority of b readings is right | `right` of the sent votes are right), a tie being a fair coin."""
-    kept = (1 + gamma[:, None]) / 2
+    kept = np.clip((1 + gamma[:, None]) / 2, 0, 1)
     from_right = stats.binom.pmf(np.arange(right + 1), right, kept)
     from_wrong = stats.binom.pmf(np.arange(b - right + 1), b - right, 1 - kept)
     total = np.zeros(gamma.size)

@@ -17,6 +17,7 @@ from agentsoc.backends.base import Backend, Hint, Request
 from agentsoc.backends.litellm import LiteLLM
 from agentsoc.backends.local import Local
 from agentsoc.backends.scripted import Scripted
+from agentsoc.backends.simulated import Simulated
 from tests.contract.fault_server import FaultServer
 from tests.contract.llama_server import llama_server
 
@@ -38,6 +39,10 @@ class Case:
     """`count` is the number of prompt tokens that the usage reports, not only a bound."""
     too_long: bool = False
     """A prompt over the window fails as ``too_long``."""
+    closes: bool = True
+    """There is something to close, after which calls fail."""
+    reads: bool = True
+    """A prompt costs tokens; a simulated voter pays only for the messages that it is shown."""
     marks: tuple[pytest.MarkDecorator, ...] = ()
 
 
@@ -121,5 +126,13 @@ CASES = [
     ),
     Case("litellm-on-fake", lambda: _fake("litellm"), reproducible=True),
     Case("lean-on-fake", lambda: _fake("lean"), reproducible=True),
-    Case("scripted", lambda: _opened(Scripted()), reproducible=True, exact=True),
+    Case("scripted", lambda: _opened(Scripted()), reproducible=True, exact=True, closes=False),
+    Case(
+        "simulated",
+        lambda: _opened(Simulated(signal=0.5)),
+        reproducible=True,
+        exact=True,
+        closes=False,
+        reads=False,
+    ),
 ]

@@ -13,7 +13,7 @@ from analysis.reach import reach
 from analysis.subtasks import subtask_forest
 from analysis.tables import from_events
 
-SETTINGS = settings(max_examples=60, deadline=None)
+SETTINGS = settings(max_examples=60, deadline=None, derandomize=True)
 
 
 @st.composite
@@ -98,7 +98,7 @@ def test_executions_do_not_touch_each_other(parts: list[list[Event]]) -> None:
     assert reach(graph).descendants.tolist() == np.concatenate(alone).tolist()
 
 
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=5, deadline=None, derandomize=True)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_estimated_reach_errs_as_much_as_it_says(seed: int) -> None:
     """400 claims that share most of what is below them; an error beyond four stated ones comes once in 10,000 seeds."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import pickle
 from collections.abc import Callable
@@ -16,7 +17,8 @@ from agentsoc.tasks.arithmetic import Arithmetic
 from agentsoc.tasks.base import READ_MAX, TASKS, TaskFamily, has_chat_marker, normalise, parse_letter, parse_option
 from agentsoc.tasks.comparison import Comparison
 from agentsoc.tasks.hanoi import Hanoi
-from agentsoc.tasks.jsonl import Jsonl, read_tasks
+from agentsoc.tasks.jsonl import Jsonl
+from agentsoc.tasks.jsonl_lines import read_tasks
 from agentsoc.tasks.multiple_choice import SUBJECTS, MultipleChoice
 from agentsoc.tasks.numerals import canonical, integers, last_integer, last_number, numbers
 from agentsoc.tasks.parts import Parts
@@ -192,8 +194,6 @@ JSON_ANSWERS = st.one_of(
 @settings(max_examples=60)
 @given(answer=JSON_ANSWERS, match=st.sampled_from(["exact", "contains"]))
 def test_the_answer_of_a_json_line_scores_one(answer: object, match: Any) -> None:
-    import json
-
     line = json.dumps({"id": "a", "question": "q?", "answer": answer})
     if has_chat_marker(str(answer)):
         return

@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 import pytest
+from polars.testing import assert_frame_equal
 
 from agentsoc.errors import InputError
 from agentsoc.events import Event, Kind
+from agentsoc.log.schema import to_table
 from analysis.cascades import Cascades, ClaimGraph, cascades, claim_graph, secondary_roots
 from analysis.reach import reach
 from analysis.subtasks import subtask_forest
@@ -203,6 +205,13 @@ def test_each_task_of_a_run_is_an_execution_and_a_stop_completes_it() -> None:
     ]
     assert found.where(pl.col("task") == 5).events["execution"].to_list() == [0]
     assert "1 executions are cut short" in found.summary()
+
+
+def test_the_frame_of_our_own_log_reads_as_it_is() -> None:
+    events = [Event(0, r, 0, 0, "revise_claim" if r else "propose_claim", r, (r - 1,) if r else ()) for r in range(4)]
+    frame = pl.from_arrow(to_table(events))
+    assert isinstance(frame, pl.DataFrame)
+    assert_frame_equal(from_log(frame, run="r").events, from_events(events, run="r").events)
 
 
 def test_a_log_without_a_needed_column_is_refused_by_name(mixed: EventTable) -> None:

@@ -182,6 +182,12 @@ def test_integration_counts_merges_against_everything_else(log: EventTable) -> N
     assert result.roots == "earliest_parent"
 
 
+def test_a_log_of_votes_alone_has_no_integration_and_says_so() -> None:
+    table = from_events([act(0, 0, "vote", None), act(1, -1, "stop", None)], run="r")
+    found = structures(table)
+    assert integration(table, found.graph, found.cascades).summary() == "no coordination events"
+
+
 def sample(draws: list[tuple[int, float]], caps: float = np.inf) -> Sample:
     pairs = np.array(draws)
     return Sample("x", pairs[:, 1], pairs[:, 0].astype(int), np.full(len(pairs), caps), "events")

@@ -14,7 +14,8 @@ from pydantic import ValidationError
 from agentsoc.errors import InputError
 from agentsoc.scenario.files import BASE_DIR
 from agentsoc.tasks.base import TASKS
-from agentsoc.tasks.jsonl import LINE_CHARS_MAX, Jsonl, read_tasks
+from agentsoc.tasks.jsonl import Jsonl
+from agentsoc.tasks.jsonl_lines import LINE_CHARS_MAX, read_tasks
 
 
 @pytest.fixture

@@ -1,0 +1,210 @@
+"""The lines of a task file: strict decoding, every fault named with file and line.
+
+A line is an object: ``id``, ``question`` and ``answer``, and if wanted ``options`` (a list of two or more texts, one of
+them the answer), ``chance`` (expected score of a guess, for free answers), ``difficulty`` (a number) and ``parts`` (a
+list of objects with ``question`` and ``answer``). ``answer`` may be a text or a number. Nothing else is accepted:
+otherwise one bad line makes wrong figures silently.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any, Final, Literal
+
+from agentsoc.errors import InputError
+from agentsoc.scenario.part import nearest
+from agentsoc.tasks.base import Task, has_chat_marker, normalise
+from agentsoc.tasks.numerals import canonical, last_number, numbers
+
+LINE_CHARS_MAX: Final = 200_000
+TEXT_CHARS_MAX: Final = 100_000
+ANSWER_CHARS_MAX: Final = 8_000
+OPTIONS_MAX: Final = 64
+PARTS_MAX: Final = 256
+
+KEYS: Final = ("id", "question", "answer", "options", "parts", "chance", "difficulty")
+_PART_KEYS: Final = ("question", "answer")
+
+Match = Literal["exact", "number", "contains"]
+
+
+def read_tasks(text: str, name: str, match: Match) -> list[Task]:
+    """Return the tasks of a file's `text`; `name` is what messages call the file.
+
+    Raises:
+        InputError: at the first line that is no task, with file and line.
+    """
+    tasks: list[Task] = []
+    lines: dict[str, int] = {}
+    for number, line in enumerate(text.split("\n"), 1):  # not splitlines: JSON may hold other line separators as text
+        if not line.strip(" \t\r"):
+            continue
+        where = f"{name}:{number}"
+        if len(line) > LINE_CHARS_MAX:
+            raise InputError(f"the line has {len(line):,} characters, the limit is {LINE_CHARS_MAX:,}", where)
+        task = _task(_decode(line, where), len(tasks), where, match)
+        if task.id in lines:
+            raise InputError(
+                f"the id {_shown(task.id)} is already that of line {lines[task.id]}", where, "ids have to be unique"
+            )
+        lines[task.id] = number
+        tasks.append(task)
+    if not tasks:
+        raise InputError("the file holds no task", name, 'a line: {"id": "1", "question": "...", "answer": "..."}')
+    return tasks
+
+
+def _decode(line: str, where: str) -> dict[str, Any]:
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for key, value in pairs:
+            if key in found:
+                raise InputError(f"the key {_shown(key)} occurs twice", where)
+            found[key] = value
+        return found
+
+    def constant(word: str) -> Any:
+        raise InputError(f"{word} is no number in JSON", where)
+
+    try:
+        data = json.loads(line, object_pairs_hook=unique, parse_constant=constant, parse_float=Decimal)
+    except json.JSONDecodeError as error:
+        raise InputError(f"not JSON: {error.msg}", f"{where}:{error.colno}", "one JSON object a line") from error
+    except (ValueError, ArithmeticError, RecursionError) as error:  # numbers of thousands of digits, deep nesting
+        raise InputError(f"not usable as JSON: {type(error).__name__}", where) from error
+    if not isinstance(data, dict):
+        raise InputError(f"a line has to be an object, this is {_sort(data)}", where)
+    return data
+
+
+def _task(data: dict[str, Any], index: int, where: str, match: Match) -> Task:
+    _known(data, KEYS, where)
+    options = tuple(
+        _text(option, "an option", where, ANSWER_CHARS_MAX)
+        for option in _items(data.get("options"), "options", where, OPTIONS_MAX)
+    )
+    truth = _answer(_needed(data, "answer", where), "answer", where)
+    if options:
+        truth = _option_for(truth, options, where)
+    elif match == "exact" and "\n" in truth:
+        raise InputError(
+            "with match: exact the answer has to be one line", where, "the last line of a reply is compared"
+        )
+    elif match == "number" and (len(numbers(truth)) != 1 or last_number(truth) is None):
+        raise InputError(f"with match: number the answer has to be one number, got {_shown(truth)}", where)
+    parts = [_part(part, where) for part in _items(data.get("parts"), "parts", where, PARTS_MAX)]
+    chance = 1 / len(options) if options else 0.0
+    if (stated := data.get("chance")) is not None:
+        stated = _number(stated, "chance", where)
+        if not 0 <= stated <= 1:
+            raise InputError(f"chance has to lie in [0, 1], got {stated:g}", where)
+        if options and abs(stated - chance) > 1e-3:
+            raise InputError(f"with {len(options)} options chance is {chance:g}, not {stated:g}", where, "leave it out")
+        chance = chance if options else stated
+    difficulty = data.get("difficulty")
+    return Task(
+        index=index,
+        id=_text(_needed(data, "id", where), "id", where, 200),
+        question=_text(_needed(data, "question", where), "question", where, TEXT_CHARS_MAX),
+        truth=truth,
+        options=options,
+        chance=chance,
+        parts=tuple(question for question, _ in parts),
+        part_truths=tuple(answer for _, answer in parts),
+        difficulty=None if difficulty is None else _number(difficulty, "difficulty", where),
+    )
+
+
+def _part(data: Any, where: str) -> tuple[str, str]:
+    if not isinstance(data, dict):
+        raise InputError(f"a part has to be an object with question and answer, this is {_sort(data)}", where)
+    _known(data, _PART_KEYS, where)
+    question = _text(_needed(data, "question", where), "question of a part", where, TEXT_CHARS_MAX)
+    return question, _answer(_needed(data, "answer", where), "answer of a part", where)
+
+
+def _option_for(truth: str, options: tuple[str, ...], where: str) -> str:
+    """Return the option that is the answer; options must differ in the form in which answers are compared."""
+    by_form: dict[str, str] = {}
+    for option in options:
+        form = normalise(option)
+        if not form:
+            raise InputError(f"the option {_shown(option)} has neither letters nor digits", where)
+        if form in by_form:
+            raise InputError(f"the options {_shown(by_form[form])} and {_shown(option)} read the same", where)
+        by_form[form] = option
+    if len(options) < 2:
+        raise InputError("one option is no choice", where, "give two or more, or none for a free answer")
+    if (form := normalise(truth)) not in by_form:
+        raise InputError(f"the answer {_shown(truth)} is none of the options", where)
+    return by_form[form]
+
+
+def _known(data: dict[str, Any], keys: Sequence[str], where: str) -> None:
+    for key in data:
+        if key not in keys:
+            raise InputError(f"there is no key {_shown(key)}", where, nearest(key, list(keys)))
+
+
+def _needed(data: dict[str, Any], key: str, where: str) -> Any:
+    if data.get(key) is None:
+        raise InputError(f'"{key}" is missing', where)
+    return data[key]
+
+
+def _items(value: Any, key: str, where: str, limit: int) -> list[Any]:
+    if value is None:
+        return []
+    if not isinstance(value, list):
+        raise InputError(f'"{key}" has to be a list, this is {_sort(value)}', where)
+    if not 1 <= len(value) <= limit:
+        raise InputError(f'"{key}" has {len(value):,} entries, allowed are 1 to {limit}', where)
+    return value
+
+
+def _answer(value: Any, what: str, where: str) -> str:
+    """Return an answer as text; one of nothing but marks and spaces could never be matched."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    if isinstance(value, Decimal):
+        _number(value, what, where)
+        return canonical(value)
+    text = _text(value, what, where, ANSWER_CHARS_MAX)
+    if not normalise(text):
+        raise InputError(f'"{what}" has neither letters nor digits', where)
+    return text
+
+
+def _text(value: Any, what: str, where: str, limit: int) -> str:
+    if not isinstance(value, str):
+        raise InputError(f'"{what}" has to be a text, this is {_sort(value)}', where)
+    if not value.strip():
+        raise InputError(f'"{what}" is empty', where)
+    if len(value) > limit:
+        raise InputError(f'"{what}" has {len(value):,} characters, the limit is {limit:,}', where)
+    if not value.isprintable() and any("\ud800" <= letter <= "\udfff" for letter in value):
+        raise InputError(f'"{what}" holds half of a surrogate pair, which is no character', where)
+    if "\0" in value:
+        raise InputError(f'"{what}" holds a NUL character', where)
+    if has_chat_marker(value):
+        raise InputError(f'"{what}" holds a chat marker like <|im_start|>', where, "models would take it for their own")
+    return value
+
+
+def _number(value: Any, what: str, where: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | Decimal):
+        raise InputError(f'"{what}" has to be a number, this is {_sort(value)}', where)
+    if abs(Decimal(value).adjusted()) > 300:
+        raise InputError(f'"{what}" is out of range', where)
+    return float(value)
+
+
+def _sort(value: Any) -> str:
+    names = {dict: "an object", list: "a list", str: "a text", bool: "a truth value", type(None): "null"}
+    return names.get(type(value), "a number")
+
+
+def _shown(text: str) -> str:
+    return ascii(text if len(text) <= 60 else text[:57] + "...")
