@@ -99,44 +99,64 @@ def fit_attachment(
         kept = Choices(
             kept.ptr, kept.engagement, np.arange(kept.n_decisions + 1), kept.chosen[kept.chosen_ptr[:-1]], kept.cluster
         )
-    n_clusters = len(np.unique(kept.cluster))
-
-    def refuse(reason: str) -> Attachment:
-        card = _card(kept, lost, constant, first_only, replacement, replicates, seed, None, reason)
-        return Attachment(
-            None,
-            None,
-            None,
-            constant,
-            {},
-            kept.n_decisions,
-            len(kept.chosen),
-            lost,
-            n_clusters,
-            at_bound=False,
-            reason=reason,
-        )
-
+    likelihood = "with replacement (naive)" if replacement else "without replacement"
+    if first_only:
+        likelihood = "first choice only"
     if not kept.n_decisions:
-        return refuse("every act took all that it could see, or chose among equals" if lost else "no act had a choice")
+        reason = "every act took all that it could see, or chose among equals" if lost else "no act had a choice"
+        card = _card(kept, lost, constant, likelihood, f"not identified: {reason}", seed)
+        return Attachment(
+            None, None, None, constant, {}, 0, 0, lost, clusters=0, at_bound=False, reason=reason, card=card
+        )  # fmt: skip
     even = np.ones(kept.n_decisions)
     beta, information = _solve(kept, constant, even, replacement)
     at_bound = abs(beta) >= BOUND - 1e-6
-    others = {c: _solve(kept, c, even, replacement)[0] for c in SENSITIVITY if kept.engagement.min() + c > 0}
-    interval = _interval(kept, constant, replacement, replicates, seed) if replicates else None
     reason = f"only a bound: the likelihood still rises at beta = {beta:.0f}" if at_bound else ""
     return Attachment(
-        beta,
-        information**-0.5,
-        interval,
-        constant,
-        others,
-        kept.n_decisions,
-        len(kept.chosen),
-        lost,
-        n_clusters,
-        at_bound,
-        reason,
+        beta=beta,
+        se=information**-0.5,
+        interval=_interval(kept, constant, replacement, replicates, seed) if replicates else None,
+        constant=constant,
+        sensitivity={
+            c: _solve(kept, c, even, replacement)[0] for c in SENSITIVITY if kept.engagement.min() + c > 0
+        },
+        n_decisions=kept.n_decisions,
+        n_choices=len(kept.chosen),
+        n_uninformative=lost,
+        clusters=len(np.unique(kept.cluster)),
+        at_bound=at_bound,
+        reason=reason,
+        card=_card(kept, lost, constant, likelihood, f"{beta:.12g}", seed),
+    )  # fmt: skip
+
+
+def _card(choices: Choices, lost: int, constant: float, likelihood: str, found: str, seed: int) -> FitCard:
+    """Return the fit card of the exponent."""
+    sizes = np.diff(choices.ptr)
+    return FitCard(
+        form={
+            "equation": "P(i) ~ (x_i + c)^beta over the risk set",
+            "free": ("beta",),
+            "c": constant,
+            "x": "claims that built on i in earlier rounds",
+            "competing": tuple(f"c = {c:g}" for c in SENSITIVITY),
+        },
+        data={
+            "decisions": choices.n_decisions,
+            "choices": len(choices.chosen),
+            "executions": len(np.unique(choices.cluster)),
+            "largest risk set": int(sizes.max(initial=0)),
+            "largest x": float(choices.engagement.max(initial=0.0)),
+            "excluded": f"{lost} decisions without information",
+        },
+        extraction={"order of choices": "as the parents are listed"},
+        optimisation={
+            "loss": f"negative conditional log-likelihood, {likelihood}",
+            "bounds": (-BOUND, BOUND),
+            "uncertainty": "observed information; interval by bootstrap over executions",
+            "beta": found,
+            "seed": seed,
+        },
     )
 
 

@@ -49,15 +49,16 @@ class Sample:
         top = np.zeros(len(groups))
         np.maximum.at(top, index, self.values)
         hit = np.zeros(len(groups), bool)
-        hit[index[self.values >= self.cap]] = True
-        largest = np.zeros(len(groups), bool)
-        largest[index[(self.values == top[index]) & (self.values >= self.cap)]] = True
-        return float(np.mean(hit & largest))
+        hit[index[(self.values == top[index]) & (self.values >= self.cap)]] = True
+        return float(np.mean(hit))
 
     @property
     def max_is_cap(self) -> bool:
-        """Whether the largest value of all is a structural cap."""
-        return bool(self.n and self.values[np.argmax(self.values)] >= self.cap[np.argmax(self.values)])
+        """Whether the largest value of all, wherever it was reached, is a structural cap."""
+        if not self.n:
+            return False
+        largest = self.values == self.values.max()
+        return bool(np.any(self.values[largest] >= self.cap[largest]))
 
     def summary(self) -> str:
         """Return one line: size, mean and range."""

@@ -1,13 +1,30 @@
 """Where tests keep scratch files: in memory where the system has that, since most of them test nothing about the disk."""
 
+import contextlib
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from agentsoc.scenario.files import BASE_DIR
+from agentsoc.scenario.part import Slot
+
 if Path("/dev/shm").is_dir() and os.access("/dev/shm", os.W_OK):
     tempfile.tempdir = "/dev/shm"
+
+
+@pytest.fixture(autouse=True)
+def _nothing_stays_behind() -> Iterator[None]:
+    """Loose parts that a test registers and the directory of the scenario that it loads are its own."""
+    loose = {group: dict(parts) for group, parts in Slot._loose.items()}
+    token = BASE_DIR.set(None)
+    yield
+    Slot._loose.clear()
+    Slot._loose.update(loose)
+    with contextlib.suppress(ValueError):  # set in another context
+        BASE_DIR.reset(token)
 
 
 @pytest.fixture(autouse=True)

@@ -88,19 +88,26 @@ class Host:
     """Agents of a society, for any of its episodes."""
 
     def __init__(
-        self, scenario: Scenario, boards: dict[int, Board] | None = None, *, share: int = 1, live: bool = True
+        self,
+        scenario: Scenario,
+        boards: dict[int, Board] | None = None,
+        *,
+        share: int = 1,
+        live: bool = True,
+        society: Society | None = None,
     ) -> None:
-        """Build the society anew from the scenario.
+        """Prepare a host.
 
         Args:
             scenario: the run's scenario.
             boards: the driver's boards when the host lives in its process; None to keep own ones and fold them.
             share: hosts that share this machine.
             live: whether models may be asked; otherwise they are not even started, and everything is in the journal.
+            society: the scenario's society, where it is built already.
         """
         self.scenario = scenario
         self.live = live
-        self.society: Society = build_society(scenario)
+        self.society: Society = build_society(scenario) if society is None else society
         self.family = scenario.tasks
         self._boards: dict[int, Board] = {} if boards is None else boards
         self._folds = boards is None

@@ -10,8 +10,8 @@ from agentsoc.budget.ledger import Need
 from agentsoc.engine.columns import Draw, draw_codes
 from agentsoc.engine.host import Host, Item, Order, Outcome
 from agentsoc.events import Event
-from agentsoc.scenario.model import Scenario
 from agentsoc.society.board import Board
+from agentsoc.society.build import Society
 from agentsoc.society.turns import Reply
 
 
@@ -58,8 +58,8 @@ class Pool(ABC):
 class LocalPool(Pool):
     """One host in this process, on the driver's own boards."""
 
-    def __init__(self, scenario: Scenario, boards: dict[int, Board], *, live: bool = True) -> None:
-        self.host = Host(scenario, boards, live=live)
+    def __init__(self, society: Society, boards: dict[int, Board], *, live: bool = True) -> None:
+        self.host = Host(society.scenario, boards, live=live, society=society)
 
     async def start(self) -> None:
         """Start the backends."""

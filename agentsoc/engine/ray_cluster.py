@@ -98,6 +98,13 @@ def _start(ray: Any, hosts: int) -> None:
         "_node_ip_address": "127.0.0.1",
     }
     _guard()
+    try:
+        _try_to_start(ray, settings)
+    finally:
+        os.environ.pop("AGENTSOC_CLUSTER", None)  # other children of this process do not belong to the cluster
+
+
+def _try_to_start(ray: Any, settings: dict[str, Any]) -> None:
     for number in range(1, TRIES + 1):
         try:
             ray.init(**settings)
@@ -118,21 +125,59 @@ def _start(ray: Any, hosts: int) -> None:
 
 
 _GUARD: Final = """
-import os, signal, sys, time
+import os, select, signal, sys, time
 from pathlib import Path
+
 mark = sys.argv[1].encode()
-sys.stdin.buffer.read()  # returns when the driver is gone, however it went
+
+
+def parents():
+    # pid -> (parent, start time); the name in the second field may hold spaces and brackets
+    found = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                fields = (entry / "stat").read_text(errors="replace").rpartition(")")[2].split()
+                found[int(entry.name)] = (int(fields[1]), fields[19])
+            except (OSError, IndexError):
+                pass
+    return found
+
+
+def marked(pid):
+    try:
+        return mark in Path(f"/proc/{pid}/environ").read_bytes()
+    except OSError:
+        return False
+
+
+# every process of the cluster so far: pid -> start time. A process that gives itself a title may overwrite its
+# environment, but its ancestors in the cluster do not
+seen = {}
+while True:
+    now = parents()
+    grown = True
+    while grown:
+        grown = False
+        for pid, (parent, start) in now.items():
+            if seen.get(pid) != start and (seen.get(parent, "") == now.get(parent, (0, None))[1] or marked(pid)):
+                seen[pid] = start
+                grown = True
+    ready, _, _ = select.select([sys.stdin], [], [], 1.0)
+    if ready:  # end of file: the driver is gone, however it went
+        break
+
 time.sleep(1.0)
 for _ in range(20):
-    found = False
-    for entry in Path("/proc").iterdir():
-        try:
-            if entry.name.isdigit() and int(entry.name) != os.getpid() and mark in (entry / "environ").read_bytes():
-                os.kill(int(entry.name), signal.SIGKILL)
-                found = True
-        except OSError:
-            pass
-    if not found:
+    now, left = parents(), False
+    for pid, (_, start) in now.items():
+        if seen.get(pid) == start or marked(pid):
+            try:
+                os.kill(pid, signal.SIGKILL)
+                left = True
+            except OSError:
+                pass
+    if not left:
         break
     time.sleep(0.1)
 """
@@ -141,7 +186,7 @@ for _ in range(20):
 def _guard() -> None:
     """Start a small process that ends what a killed driver leaves behind: some of Ray's helpers live on for a minute.
 
-    It knows the processes of this cluster by a mark in their environment, which they inherit from here.
+    It knows them by a mark in their environment, which they inherit from here, or from others that have it.
     """
     global _guardian
     if _guardian is not None or not Path("/proc/self/environ").exists():
@@ -160,7 +205,6 @@ def _dismiss_guard() -> None:
     """Let the guard end; what is left of the cluster goes with it."""
     global _guardian
     if _guardian is not None and _guardian.stdin is not None:
-        os.environ.pop("AGENTSOC_CLUSTER", None)
         _guardian.stdin.close()
         with contextlib.suppress(subprocess.TimeoutExpired):
             _guardian.wait(timeout=10)

@@ -31,13 +31,14 @@ from agentsoc.events import Event
 from agentsoc.scenario.code import load_code
 from agentsoc.scenario.model import Scenario
 from agentsoc.society.board import Board
+from agentsoc.society.build import Society
 from agentsoc.society.turns import Reply
 
 DEATHS_MAX = 20
 """Hosts that may die in a run before it stops: beyond that something is wrong with the machine or the code."""
 BATCH_S = 0.01
 """How long a host gathers outcomes before it sends them (seconds)."""
-ROWS_WORTH_SENDING = 4096
+ROWS_WORTH_SENDING = 1 << 15
 """Simulated turns below which one host computes them all."""
 
 T = TypeVar("T")
@@ -153,7 +154,11 @@ class HostActor:
 
     async def draw(self, draw: dict[str, Any]) -> Any:
         """Return the answer codes of simulated turns."""
-        return draw_codes(self._host.backends[0], Draw(**draw)).astype(np.int16)
+        wide: dict[str, Any] = {
+            name: value.astype(np.int64) if isinstance(value, np.ndarray) and value.dtype.kind == "i" else value
+            for name, value in draw.items()
+        }
+        return _small(draw_codes(self._host.backends[0], Draw(**wide)))
 
     async def close(self) -> None:
         """Close the backends."""
@@ -177,6 +182,13 @@ def _die_with(driver: tuple[str, int]) -> None:
                 return
 
     threading.Thread(target=watch, daemon=True, name="driver-watch").start()
+
+
+def _small(values: Any) -> Any:
+    """Return an array of whole numbers in the smallest type that holds them: most are codes, and they are copied."""
+    if values.dtype.kind != "i" or not values.size:
+        return values
+    return values.astype(np.promote_types(np.min_scalar_type(values.min()), np.min_scalar_type(-abs(values.max()) - 1)))
 
 
 def _cause(error: Exception) -> str:
@@ -210,19 +222,19 @@ class RayPool(Pool):
 
     def __init__(
         self,
-        scenario: Scenario,
+        society: Society,
         boards: dict[int, Board],
         *,
         code_paths: Sequence[Path] = (),
         inputs: Sequence[tuple[str, bytes]] = (),
         notices: list[str] | None = None,
     ) -> None:
-        self._scenario = scenario
+        self._scenario = scenario = society.scenario
         self._inputs = list(inputs)
         self._code = [(path.name, path.read_text()) for path in code_paths]
         self._hosts = scenario.engine.hosts
         self._by_agent = scenario.tasks.count < self._hosts or scenario.episodes == "sequential"
-        self._local = Host(scenario, boards)  # plans and counts agents; never started, never asked
+        self._local = Host(scenario, boards, society=society)  # plans and counts agents; never started, never asked
         self._n = self._local.society.n
         self._seats = [_Seat(index) for index in range(self._hosts)]
         self._history: dict[int, list[list[Event]]] = {}
@@ -472,7 +484,7 @@ class RayPool(Pool):
 
         async def one(seat: _Seat, rows: slice) -> Any:
             fields = {
-                name: value[rows] if isinstance(value, np.ndarray) else value
+                name: _small(value[rows]) if isinstance(value, np.ndarray) else value
                 for name, value in msgspec.structs.asdict(draw).items()
             }
             return await self._ask(seat, (), lambda _: seat.actor.draw.remote(fields))

@@ -33,7 +33,7 @@ from agentsoc.events import Event
 from agentsoc.log.files import RunLock
 from agentsoc.log.journal import Attempt, Journal, Key, journal_digest
 from agentsoc.log.manifest import Before, Fork, hash_json
-from agentsoc.log.read import EVENTS, JOURNAL, RunLog
+from agentsoc.log.read import EVENTS, JOURNAL, TASKS, RunLog
 from agentsoc.log.schema import COLUMNS, from_table
 from agentsoc.log.segments import read_all
 from agentsoc.scenario.code import load_code
@@ -204,7 +204,7 @@ def _resume(log: RunLog, engine: dict[str, Any] | None, allow_code: Sequence[Pat
 
 
 def _rebuild(log: RunLog, scenario: Scenario, damage: LogDamagedError) -> None:
-    """Compute the damaged events of a finished run again from its whole journal; the damaged ones are put aside.
+    """Compute events and tasks of a finished run again from its whole journal; the damaged events are put aside.
 
     Raises:
         LogDamagedError: `damage`, because the journal is not that of the run either, or gives other events.
@@ -221,8 +221,9 @@ def _rebuild(log: RunLog, scenario: Scenario, damage: LogDamagedError) -> None:
         with contextlib.suppress(FileNotFoundError):  # an earlier attempt came as far as this
             (directory / EVENTS).rename(next(name for name in names if not name.exists()))
         (Path(scratch) / EVENTS).rename(directory / EVENTS)
+        (Path(scratch) / TASKS).replace(directory / TASKS)
         again = RunLog(scratch).manifest
-        manifest.segments, manifest.totals = again.segments, again.totals
+        manifest.segments, manifest.totals, manifest.tasks_file = again.segments, again.totals, again.tasks_file
     manifest.save(directory)
 
 

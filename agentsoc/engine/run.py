@@ -104,6 +104,8 @@ class Plan:
     code_paths: Sequence[Path] = ()
     fork: Fork | None = None
     progress: Progress = field(default_factory=Progress)
+    society: Society | None = None
+    """The scenario's society, where it is built already."""
 
 
 @dataclass(frozen=True)
@@ -153,7 +155,7 @@ async def run_async(
     known: Mapping[Key, Attempt] | None = None,
 ) -> Run:
     """Run a scenario from inside an event loop; see `run`."""
-    build_society(scenario)  # whatever cannot be built is found before a directory is made
+    society = build_society(scenario)  # whatever cannot be built is found before a directory is made
     refuse_secrets(scenario)
     directory = new_directory(scenario, out)
     plan = Plan(
@@ -164,6 +166,7 @@ async def run_async(
         code_paths=code_paths,
         progress=progress or Progress(),
         fork=fork,
+        society=society,
     )
     try:
         await execute(plan)
@@ -222,6 +225,7 @@ async def execute(plan: Plan) -> Result:
             try:
                 return await _execute(plan, journal)
             finally:
+                await journal.drain()  # a reply that came as the run was cut off is paid for
                 journal.close()
     except (OSError, sqlite3.Error, RunFailedError) as error:
         raise _stopped(error, plan.directory) from error
@@ -237,7 +241,7 @@ def _stopped(error: OSError | sqlite3.Error | RunFailedError, directory: Path) -
 
 async def _execute(plan: Plan, journal: Journal | None) -> Result:
     scenario = plan.scenario
-    society = build_society(scenario)
+    society = build_society(scenario) if plan.society is None else plan.society
     tasks_hash, table = task_table(scenario)
     boards: dict[int, Board] = {}
     writer = SegmentWriter((plan.directory or Path()) / EVENTS, keep=plan.directory is not None)
@@ -248,7 +252,9 @@ async def _execute(plan: Plan, journal: Journal | None) -> Result:
         for name, content in inputs:
             (plan.directory / INPUTS / name).parent.mkdir(parents=True, exist_ok=True)
             write_whole(plan.directory / INPUTS / name, content)
-        write_whole(plan.directory / TASKS, _parquet(table))
+        parquet = _parquet(table)
+        manifest.tasks_file = hashlib.sha256(parquet).hexdigest()
+        write_whole(plan.directory / TASKS, parquet)
         manifest.save(plan.directory)
     plan.progress.n_tasks = scenario.tasks.count
     plan.progress.hosts = scenario.engine.hosts
@@ -315,11 +321,11 @@ async def _sides(
     sides = []
     for before in plan.fork.before if plan.fork is not None else ():
         old = build_society(Scenario.model_validate(before.scenario))
-        pool: Pool = LocalPool(old.scenario, boards, live=False)
+        pool: Pool = LocalPool(old, boards, live=False)
         pools.append(pool)
         await pool.start()
         sides.append(Side(before.start, old, pool, Caller(pool, None, plan.known, old.scenario.calls, 64)))
-    pool = make_pool(scenario, boards, plan)
+    pool = make_pool(society, boards, plan)
     pools.append(pool)
     await pool.start()
     caller = Caller(pool, journal if plan.live else None, plan.known, scenario.calls, scenario.engine.concurrency)
@@ -414,8 +420,9 @@ def use_inputs(directory: Path, manifest: Manifest) -> None:
         BASE_DIR.set(directory / INPUTS)
 
 
-def make_pool(scenario: Scenario, boards: dict[int, Board], plan: Plan) -> Pool:
+def make_pool(society: Society, boards: dict[int, Board], plan: Plan) -> Pool:
     """Return the hosts that the scenario's engine block asks for."""
+    scenario = society.scenario
     engine = scenario.engine
     if engine.address is None:
         if engine.hosts > 1:
@@ -424,13 +431,13 @@ def make_pool(scenario: Scenario, boards: dict[int, Board], plan: Plan) -> Pool:
                 "engine.hosts",
                 "add --address local to start one here, or --address HOST:PORT to join a cluster",
             )
-        local = LocalPool(scenario, boards, live=plan.live)
+        local = LocalPool(society, boards, live=plan.live)
         local.host.notices = plan.progress.notices
         return local
     from agentsoc.engine.ray_host import RayPool
 
     return RayPool(
-        scenario,
+        society,
         boards,
         code_paths=plan.code_paths,
         inputs=input_files(scenario),

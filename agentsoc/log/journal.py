@@ -168,8 +168,13 @@ class Journal:
                 self._db.execute("ROLLBACK")
             raise
 
+    async def drain(self) -> None:
+        """Return when all that `write` was called with is on disk, also for callers who no longer wait for it."""
+        while self._writer is not None and not self._writer.done():
+            await asyncio.wait({self._writer})
+
     def close(self) -> None:
-        """Close the database; everything that `write` returned for is on disk."""
+        """Close the database; everything that `write` returned for is on disk. `drain` first."""
         self._pool.shutdown(wait=True)
         self._db.close()
 

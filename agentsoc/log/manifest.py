@@ -111,6 +111,8 @@ class Manifest(BaseModel):
     """SHA-256 of what in the scenario can change a result."""
     tasks_hash: str
     """SHA-256 of the questions and reference answers."""
+    tasks_file: str | None = None
+    """SHA-256 of the file that holds them."""
     code: dict[str, str] = {}
     """Loose code files that the run was allowed to use: name -> SHA-256."""
     inputs: dict[str, str] = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
@@ -12,7 +13,7 @@ from agentsoc.events import Event
 from agentsoc.log.journal import Attempt, journal_digest, read_journal
 from agentsoc.log.manifest import Manifest, load_manifest
 from agentsoc.log.schema import from_table
-from agentsoc.log.segments import Segment, read_all
+from agentsoc.log.segments import REBUILD, Segment, read_all
 
 if TYPE_CHECKING:
     import polars as pl
@@ -91,6 +92,7 @@ class RunLog:
             )
         if self.manifest.status == "finished":
             self._no_strangers()
+            self._same_tasks()
         n, digest = journal_digest(self.journal())
         if self.manifest.journal_rows is not None and (n, digest) != (
             self.manifest.journal_rows,
@@ -101,10 +103,21 @@ class RunLog:
                 str(self.directory / JOURNAL),
             )
 
+    def _same_tasks(self) -> None:
+        path = self.directory / TASKS
+        if self.manifest.tasks_file is None:
+            return
+        try:
+            found = hashlib.sha256(path.read_bytes()).hexdigest()
+        except OSError as error:
+            raise LogDamagedError(f"the task table cannot be read: {error.strerror}", str(path), REBUILD) from None
+        if found != self.manifest.tasks_file:
+            raise LogDamagedError("the task table is not what was written", str(path), REBUILD)
+
     def _no_strangers(self) -> None:
         """Raise when there is a part that the manifest does not list: `scan` would read it."""
         directory = self.directory / EVENTS
         known = {segment.file for segment in self.segments}
         strangers = sorted(part.name for part in directory.glob("*.parquet") if part.name not in known)
         if strangers:
-            raise LogDamagedError("this segment is not one of the run's", str(directory / strangers[0]))
+            raise LogDamagedError("this segment is not one of the run's", str(directory / strangers[0]), REBUILD)

@@ -24,6 +24,8 @@ from agentsoc.log.digest import Digest, digest_of
 from agentsoc.log.files import sync_directory
 from agentsoc.log.schema import SCHEMA, to_table
 
+REBUILD: Final = "it can be computed again from the journal: agentsoc resume on the run directory"
+"""The way on where anything but the journal and the manifest is damaged."""
 ROWS_MAX: Final = 1 << 18
 """Rows after which a segment is closed (events)."""
 
@@ -177,26 +179,27 @@ def read_segment(directory: Path, segment: Segment) -> pa.Table:
         LogDamagedError: the file is missing, cut, altered or another run's.
     """
     path = directory / segment.file
-    hint = "the rows can be rebuilt from the journal: agentsoc resume on the run directory"
     try:
         # ParquetFile, not read_table: a directory of parts must not be merged by a guess of the library
         with pq.ParquetFile(path) as file:
             rows = file.metadata.num_rows
             if rows != segment.rows:  # before anything is unpacked
-                raise LogDamagedError(f"this segment has {rows} rows, not {segment.rows}", str(path), hint)
+                raise LogDamagedError(f"this segment has {rows} rows, not {segment.rows}", str(path), REBUILD)
             table = file.read().cast(SCHEMA)
     except FileNotFoundError:
-        raise LogDamagedError("this segment is missing", str(path), hint) from None
+        raise LogDamagedError("this segment is missing", str(path), REBUILD) from None
     except (OSError, pa.ArrowException, ValueError, KeyError) as error:
-        raise LogDamagedError(f"this segment cannot be read ({type(error).__name__})", str(path), hint) from None
+        raise LogDamagedError(f"this segment cannot be read ({type(error).__name__})", str(path), REBUILD) from None
     if table.num_rows != segment.rows:
-        raise LogDamagedError(f"this segment has {table.num_rows} rows, not {segment.rows}", str(path), hint)
+        raise LogDamagedError(f"this segment has {table.num_rows} rows, not {segment.rows}", str(path), REBUILD)
     try:
         found = digest_of(table)
     except (pa.ArrowException, ValueError, IndexError) as error:
-        raise LogDamagedError(f"this segment holds invalid values ({type(error).__name__})", str(path), hint) from None
+        raise LogDamagedError(
+            f"this segment holds invalid values ({type(error).__name__})", str(path), REBUILD
+        ) from None
     if found != segment.digest:
-        raise LogDamagedError("this segment is not what was written: its digest differs", str(path), hint)
+        raise LogDamagedError("this segment is not what was written: its digest differs", str(path), REBUILD)
     return table
 
 

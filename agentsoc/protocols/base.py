@@ -157,12 +157,14 @@ def interpret_reply(society: Society, board: Board, turn: Turn, reply: Reply) ->
 
     answer, text, confidence = reply.answer, reply.text, reply.confidence
     sees = turn.sees
-    disputes = tuple(c for c in dict.fromkeys(reply.disputes) if c in sees) if reply.disputes else ()
+    seen = sees if len(sees) < _MANY else frozenset(sees)
+    disputes = tuple(c for c in dict.fromkeys(reply.disputes) if c in seen) if reply.disputes else ()
+    refused = disputes if len(disputes) < _MANY else frozenset(disputes)
     uses: tuple[int, ...]
     if society.parents_visible or (turn.purpose == "merge" and not reply.uses and not disputes):
-        uses = tuple(c for c in dict.fromkeys(sees) if c not in disputes)
+        uses = tuple(c for c in dict.fromkeys(sees) if c not in refused)
     elif reply.uses:
-        uses = tuple(c for c in dict.fromkeys(reply.uses) if c in sees and c not in disputes)
+        uses = tuple(c for c in dict.fromkeys(reply.uses) if c in seen and c not in refused)
     else:
         uses = ()
 
@@ -188,6 +190,10 @@ def interpret_reply(society: Society, board: Board, turn: Turn, reply: Reply) ->
         else:
             acts.append(Act("revise_claim", answer, text, (own.id,), None, confidence, subtask))
     return acts
+
+
+_MANY = 16
+"""Claims from which on a set is worth making: a hub may be shown a hundred thousand."""
 
 
 def majority(

@@ -1,4 +1,4 @@
-"""Maximum likelihood for binomial counts whose probabilities follow a law with a few parameters, many data sets at once.
+"""Maximum likelihood for binomial counts whose probabilities follow a law with a few parameters; many rows at once.
 
 Every law of the phase that is fitted to counts (leaf law, fidelity curve, response of a node) is of this form. A data
 set is a row of counts; the rows of a bootstrap or of a coverage study are fitted together, by Fisher scoring with

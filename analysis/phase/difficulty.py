@@ -139,7 +139,9 @@ def fit_difficulty(
         n_grid: signals considered, evenly spaced on [-1, 1].
     """
     if not 0 <= rho < 1:
-        raise InputError(f"a correlation within groups lies in [0, 1), got {rho!r}", "", "clip a negative estimate to 0")
+        raise InputError(
+            f"a correlation within groups lies in [0, 1), got {rho!r}", "", "clip a negative estimate to 0"
+        )
     if votes.is_empty():
         raise InputError("there are no votes to read difficulty from")
     counts = count_votes(votes)

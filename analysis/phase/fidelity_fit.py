@@ -64,7 +64,8 @@ class FidelityAt:
         """Return one line."""
         name = "reading fidelity" if self.quantity == "reading" else "counted-vote fidelity"
         unread = f", {self.n_unreadable} unreadable counted as guesses" if self.n_unreadable else ""
-        text = f"{name} at {self.m:g} tokens: gamma = {self.gamma} ({self.n_trials} trials on {self.n_tasks} tasks{unread})"
+        size = f"{self.n_trials} trials on {self.n_tasks} tasks{unread}"
+        text = f"{name} at {self.m:g} tokens: gamma = {self.gamma} ({size})"
         return text if self.refusal is None else f"{text}; refused: {self.refusal}"
 
 
@@ -278,12 +279,14 @@ class ChannelErrors:
 
 
 def channel_errors(trips: pl.DataFrame, *, n_draws: int = 400, seed: int = 0) -> ChannelErrors:
-    """Return the error rates from a table with columns task, sent_correct and read_correct (0 or 1) [X].
+    """Return the error rates from a table with columns task, m (one length), sent_correct, read_correct (0 or 1) [X].
 
     Causal where the sent answer was planted at random; where it was an agent's own, tasks that are easy for both make
     the reader seem to listen.
     """
     table = trips.drop_nulls(["sent_correct", "read_correct"])
+    if table["m"].n_unique() > 1:
+        raise InputError("error rates belong to one message length", "", "filter the table to one m")
     names = table["task"].to_list()
     index = TaskIndex([names])
     sent = table["sent_correct"].to_numpy().astype(np.float64)

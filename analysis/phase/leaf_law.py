@@ -100,9 +100,7 @@ def count_leaves(trials: pl.DataFrame, index: TaskIndex | None = None) -> LeafCo
     return LeafCounts(x, n, sums_by_task(len(index), task, level, x.size, right), 1 / answers[0])
 
 
-def fit_leaf_law(
-    trials: pl.DataFrame, *, mu_max: float = 1.0, n_draws: int = 400, seed: int = 0
-) -> LeafFit:
+def fit_leaf_law(trials: pl.DataFrame, *, mu_max: float = 1.0, n_draws: int = 400, seed: int = 0) -> LeafFit:
     """Return a and beta with 95 % intervals: by profile likelihood, by task bootstrap when a task occurs twice.
 
     Refused (None, with reasons) for fewer than 4 levels, a spread below 16, or an interval of beta wider than 0.3.

@@ -19,6 +19,7 @@ from typing import Final, Literal
 
 import numpy as np
 import polars as pl
+from numpy.polynomial import chebyshev
 from scipy import stats
 
 from agentsoc.errors import InputError
@@ -73,7 +74,9 @@ class ResponseFit:
     def summary(self) -> str:
         """Return the fit as text."""
         lines = [f"node response: {self.n_merges} merges on {self.n_tasks} tasks, lock {self.lock.replace('_', ' ')}"]
-        lines += [f"{name} = {value}" for name, value in (("gamma", self.gamma), ("rho", self.rho)) if value is not None]
+        lines += [
+            f"{name} = {value}" for name, value in (("gamma", self.gamma), ("rho", self.rho)) if value is not None
+        ]
         return "\n".join([*lines, *(f"refused: {reason}" for reason in self.refusals)])
 
 
@@ -98,7 +101,7 @@ def fit_response(
     merges: pl.DataFrame,
     *,
     lock: Lock = "after_channel",
-    copied: Copied = "any",
+    copied: Copied = "first",
     n_draws: int = 300,
     seed: int = 0,
 ) -> ResponseFit:
@@ -110,7 +113,8 @@ def fit_response(
     Args:
         merges: columns task, b, right, first, out, k; see `votes.merge_table`.
         lock: place of the shared draw.
-        copied: whose vote a locked node repeats.
+        copied: whose vote a locked node repeats. With ``any``, merges of three tell gamma and rho apart only weakly:
+            add relays, which fix gamma.
         n_draws: bootstrap samples.
         seed: root of the bootstrap's randomness.
     """
@@ -148,19 +152,22 @@ def fit_response(
 def response_law(counts: ResponseCounts, lock: Lock, copied: Copied) -> Law:
     """Return the probability of a right outcome of each cell as a law in (gamma, rho)."""
     vote = 2.0 * counts.first - 1 if copied == "first" else 2.0 * counts.right / counts.b - 1
+    alone = counts.b == 1
+    # P(majority right) is a polynomial in gamma of degree b: interpolated once, then cheap for any number of rows.
+    free = np.zeros((int(counts.b.max()) + 1, counts.b.size))
+    for cell, (b, right) in enumerate(zip(counts.b.tolist(), counts.right.tolist(), strict=True)):
+        nodes = chebyshev.chebpts1(b + 1)
+        free[: b + 1, cell] = chebyshev.chebfit(nodes, _majority_right(nodes, b, right), b)
 
     def law(theta: FloatArray) -> FloatArray:
         gamma, rho = theta[:, :1], theta[:, 1:]
-        free = np.stack(
-            [_majority_right(int(b), int(r), gamma[:, 0]) for b, r in zip(counts.b, counts.right, strict=True)], axis=1
-        )
         if lock == "before_channel":
             heard = majority_map(np.clip(gamma, -1, 1), counts.b[None, :])
         else:
             heard = gamma * np.ones(counts.b.size)
-        alone = counts.b == 1
         shared = np.where(alone, 0.0, rho)
-        return np.asarray(shared * (1 + heard * vote) / 2 + (1 - shared) * free, dtype=np.float64)
+        apart = chebyshev.chebval(theta[:, 0], free).T
+        return np.asarray(shared * (1 + heard * vote) / 2 + (1 - shared) * apart, dtype=np.float64)
 
     return law
 
@@ -174,18 +181,14 @@ def response_draws(
     return fit_binomial(law, weights @ counts.n, weights @ counts.k, starts, _BOX).theta
 
 
-def _majority_right(b: int, right: int, gamma: FloatArray) -> FloatArray:
+def _majority_right(gamma: FloatArray, b: int, right: int) -> FloatArray:
     """Return P(majority of b readings is right | `right` of the sent votes are right), a tie being a fair coin."""
-    kept = np.clip((1 + gamma[:, None]) / 2, 0, 1)
-    from_right = stats.binom.pmf(np.arange(right + 1), right, kept)
-    from_wrong = stats.binom.pmf(np.arange(b - right + 1), b - right, 1 - kept)
-    total = np.zeros(gamma.size)
-    for i in range(right + 1):
-        for j in range(b - right + 1):
-            share = 1.0 if 2 * (i + j) > b else 0.5 if 2 * (i + j) == b else 0.0
-            if share:
-                total += share * from_right[:, i] * from_wrong[:, j]
-    return total
+    kept = (1 + gamma[:, None]) / 2
+    from_right = np.asarray(stats.binom.pmf(np.arange(right + 1), right, kept))
+    from_wrong = np.asarray(stats.binom.pmf(np.arange(b - right + 1), b - right, 1 - kept))
+    read = np.arange(right + 1)[:, None] + np.arange(b - right + 1)
+    share = np.where(2 * read > b, 1.0, np.where(2 * read == b, 0.5, 0.0))
+    return np.asarray(np.einsum("gi,ij,gj->g", from_right, share, from_wrong), dtype=np.float64)
 
 
 def _profile(law: Law, n: FloatArray, k: FloatArray, fits: BinomialFits, which: int) -> Estimate:

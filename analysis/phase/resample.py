@@ -31,7 +31,9 @@ def task_weights(n_draws: int, strata: IntArray, *, seed: int) -> FloatArray:
     weights = np.zeros((n_draws, strata.size))
     for stratum in np.unique(strata):
         members = np.flatnonzero(strata == stratum)
-        weights[:, members] = rng.multinomial(members.size, np.full(members.size, 1 / members.size), size=n_draws)
+        n = members.size
+        drawn = rng.integers(n, size=(n_draws, n)) + n * np.arange(n_draws)[:, None]
+        weights[:, members] = np.bincount(drawn.reshape(-1), minlength=n * n_draws).reshape(n_draws, n)
     return weights
 
 
@@ -56,7 +58,9 @@ class TaskIndex:
         return len(self.names)
 
 
-def sums_by_task(n_tasks: int, task: NDArray[np.intp], cell: NDArray[np.intp], n_cells: int, value: FloatArray) -> FloatArray:
+def sums_by_task(
+    n_tasks: int, task: NDArray[np.intp], cell: NDArray[np.intp], n_cells: int, value: FloatArray
+) -> FloatArray:
     """Return the sum of `value` per task and cell, shape (n_tasks, n_cells)."""
     flat = np.bincount(task * n_cells + cell, weights=value, minlength=n_tasks * n_cells)
     return np.asarray(flat.reshape(n_tasks, n_cells), dtype=np.float64)

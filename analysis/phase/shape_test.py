@@ -1,4 +1,4 @@
-"""Which form the shared errors have: the lock or the beta-binomial law, and the slope of a node without any form [X, 9.4].
+"""Which form shared errors have: the lock or the beta-binomial law, and the slope of a node without any form [X, 9.4].
 
 Pairwise rho does not fix what a majority makes of correlated votes: the lock, the model of the theory, is the
 optimistic end. Two checks: the likelihood of the vote counts under both laws (they differ at counts 0 and n), and the
@@ -51,7 +51,7 @@ class ShapeTest:
     lock: ShapeFit
     beta_binomial: ShapeFit
     aic_difference: float
-    """AIC of the beta-binomial law minus that of the lock; positive speaks for the lock. Equal numbers of parameters."""
+    """AIC of the beta-binomial law minus that of the lock; positive speaks for the lock."""
     preferred: CountShape | None
     """The better law where the difference is at least 4; None where the data cannot tell."""
     conditioned: bool

@@ -162,7 +162,8 @@ def pooled_draws(moments: PairMoments, weights: FloatArray) -> FloatArray:
 
 def _ratio(together: FloatArray | float, apart: FloatArray | float) -> FloatArray:
     top, bottom = np.asarray(together) - np.asarray(apart), 1 - np.asarray(apart)
-    return np.divide(top, bottom, out=np.full(top.shape, np.nan), where=bottom > 0)
+    quotient = np.divide(top, bottom, out=np.full(top.shape, np.nan), where=bottom > 0)
+    return np.asarray(quotient, dtype=np.float64)
 
 
 def _pooled(moments: PairMoments) -> Estimate | None:

@@ -35,6 +35,7 @@ Word = Literal[
 GOOD_FIT: Final = 0.1
 LEVEL: Final = 0.05
 REPLICATED: Final = 0.9
+NOTEWORTHY: Final = 0.5
 FEW_DISTINCT: Final = 10
 SHORT_TAIL: Final = 10.0**0.5
 
@@ -106,15 +107,18 @@ def judge(
     short = degeneracies(power, tail)
     if short:
         return Verdict("degenerate", short)
+    repeats: tuple[str, ...] = ()
+    if design.replication is not None and design.replication >= NOTEWORTHY:
+        repeats = (f"{design.replication:.0%} of the repeated executions repeat the same values: few are independent",)
     cut = _cut_off(tail, power, models, tests)
     if cut:
-        return Verdict("truncated", cut)
+        return Verdict("truncated", (*cut, *repeats))
     winners = [name for name in models if name in tests and tests[name].prefers(name, LEVEL)]
-    reasons = [tests[name].summary() for name in winners]
+    reasons = [tests[name].summary() for name in winners] + list(repeats)
     if gof is not None:
         reasons.append(gof.summary())
         if gof.p > GOOD_FIT and not winners:
-            return Verdict("power law", (gof.summary(), "no competitor fits better"))
+            return Verdict("power law", (gof.summary(), "no competitor fits better", *repeats))
     else:
         reasons.append("goodness of fit not computed, so a power law is not claimed")
     against = tests["exponential"]

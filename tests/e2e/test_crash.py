@@ -228,6 +228,19 @@ def test_an_interrupted_run_stops_in_order_and_goes_on(life: Life, undisturbed: 
     assert life.leftovers() == []
 
 
+def test_an_interrupt_waits_for_a_slow_disk_to_take_what_was_paid_for(life: Life, undisturbed: RunLog) -> None:
+    child = life.start("run", slow=(0.2, 1_000))
+    wait_for_calls(life, 12)
+    time.sleep(0.05)
+    os.kill(child.pid or 0, signal.SIGINT)
+    child.join(10)
+    assert child.exitcode == 130
+    assert set(outcomes(life.rows())) == set(life.calls())
+    assert life.to_the_end("resume") == 0
+    assert len(life.calls()) == len(set(life.calls()))
+    assert RunLog(life.directory).manifest.digest == undisturbed.manifest.digest
+
+
 def test_calls_that_do_not_come_back_are_given_up_after_the_grace(life: Life) -> None:
     child = life.start("run", changes={"latency_s": 30.0}, settings={"GRACE_S": 0.3})
     wait_for_calls(life, 6)
@@ -259,7 +272,7 @@ def test_of_two_resumes_exactly_one_goes_on(life: Life, undisturbed: RunLog) -> 
     child.join(60)
     begin = life.processes.Barrier(2)
     # the loser has to meet the winner: it is given no time to finish
-    children = [life.start("resume", begin=begin, slow_s=1.5) for _ in range(2)]
+    children = [life.start("resume", begin=begin, slow=(1.5, 1)) for _ in range(2)]
     for child in children:
         child.join(60)
     winner, loser = sorted(children, key=lambda child: child.exitcode or 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import random
@@ -11,6 +12,7 @@ import sys
 import tempfile
 import threading
 import time
+import warnings
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -66,7 +68,10 @@ CASES: dict[str, dict[str, Any]] = {
 @pytest.fixture(scope="module", autouse=True)
 def _ray() -> Iterator[None]:
     yield
-    ray_cluster.disconnect()
+    with warnings.catch_warnings():  # Ray leaves the log files of its processes open
+        warnings.simplefilter("ignore", ResourceWarning)
+        ray_cluster.disconnect()
+        gc.collect()
 
 
 @pytest.fixture
@@ -196,7 +201,10 @@ def test_a_killed_driver_leaves_no_process_and_resumes_to_the_same_log(scratch: 
     finally:
         child.kill()
         child.wait()
-    time.sleep(5)
+    # 2 to 3 s on an idle machine; the limit leaves room for a loaded one
+    deadline = time.monotonic() + 10
+    while host_processes(out) and time.monotonic() < deadline:
+        time.sleep(0.1)
     assert host_processes(out) == []
     again = drive(parts, out, RESUME)
     printed, _ = again.communicate(timeout=120)

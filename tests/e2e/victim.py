@@ -89,14 +89,15 @@ def die_at(row: int, when: str) -> None:
     Journal._commit = commit_or_die  # type: ignore[method-assign]
 
 
-def delay_commits(seconds: float) -> None:
-    """Let the first commit of this process take that long."""
+def delay_commits(seconds: float, commits: int) -> None:
+    """Let the first `commits` commits of this process take that long each."""
     write = Journal._commit
 
     def commit_slowly(self: Journal, rows: list[Attempt]) -> None:
-        nonlocal seconds
-        time.sleep(seconds)
-        seconds = 0.0
+        nonlocal commits
+        if commits > 0:
+            time.sleep(seconds)
+            commits -= 1
         write(self, rows)
 
     Journal._commit = commit_slowly  # type: ignore[method-assign]
@@ -123,7 +124,7 @@ def live(
     changes: dict[str, Any] | None = None,
     settings: dict[str, float] | None = None,
     begin: Any = None,
-    slow_s: float = 0.0,
+    slow: tuple[float, int] | None = None,
     read_s: float = 0.0,
     file_limit: int | None = None,
 ) -> None:
@@ -134,8 +135,8 @@ def live(
         setattr(run_module, name, value)
     if die is not None:
         die_at(*die)
-    if slow_s:
-        delay_commits(slow_s)
+    if slow is not None:
+        delay_commits(*slow)
     if read_s:
         delay_reading(read_s)
     built = society(**(changes or {}))

@@ -286,6 +286,7 @@ def test_a_plan_hands_work_to_those_who_may_be_addressed_once_each() -> None:
     built = society("json")
     view = view_of(built, purpose="plan", targets=(1, 2))
     items = [
+        (True, "truth"),
         (2, "right"),
         (1, "left"),
         (1, "again"),

@@ -274,7 +274,9 @@ def test_a_slow_model_keeps_no_other_model_waiting() -> None:
         await asyncio.gather(*turns)
         return script.most
 
-    assert asyncio.run(main()) == [1, 3]
+    slow, quick = asyncio.run(main())
+    assert slow == 1
+    assert quick >= 3
 
 
 def test_the_room_of_a_turn_comes_from_the_journal() -> None:

@@ -24,6 +24,7 @@ from analysis.importers.reputation import consultations
 from analysis.integration import integration
 from analysis.observables import Sample, observables, structures
 from analysis.observables_audit import structure_audit
+from analysis.observables_tails import fit_observable
 from analysis.tables import EventTable
 
 DATA = Path(__file__).parents[1] / "data"
@@ -233,3 +234,27 @@ def test_the_structure_of_the_traces_is_fixed_by_topology_size_and_seed(traces: 
     assert audit.cells.height == 105
     assert audit.deterministic_cells == 101
     assert (audit.cells["complete_structures"] == 1).all()
+
+
+@needs_shared
+def test_no_observable_of_the_traces_is_called_a_power_law(
+    traces: dict[str, EventTable], samples: dict[str, dict[str, Sample]]
+) -> None:
+    """Structure is fixed by design there: what counts it is deterministic or bounded by design; tokens are not."""
+    table = traces["REALM"]
+    words = {name: fit_observable(sample, table).verdict.word for name, sample in samples["REALM"].items()}
+    assert "power law" not in words.values()
+    fixed = ("merge_fan_in", "tce_logged", "cascade_size", "subtask_tree", "agent_effort_events", "claim_in_degree")
+    assert {words[name] for name in fixed} <= {"deterministic", "design bounded"}
+    assert words["agent_effort_tokens"] not in ("deterministic", "design bounded")
+
+
+@needs_shared
+def test_cells_are_the_clusters_that_decide(
+    traces: dict[str, EventTable], samples: dict[str, dict[str, Sample]]
+) -> None:
+    found = fit_observable(samples["shared3"]["tce_tokens_execution"], traces["shared3"], interval_replicates=20)
+    executions, cells = (level.clusters for level in found.levels)
+    assert executions > cells
+    assert cells <= 105
+    assert all(level.interval is not None and level.interval.low < level.interval.high for level in found.levels)

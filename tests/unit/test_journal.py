@@ -10,6 +10,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -222,7 +223,8 @@ def test_a_missing_journal_is_named(tmp_path: Path) -> None:
         "UPDATE attempts SET task = 77 WHERE agent = 1 AND task = 0",
         "DELETE FROM attempts WHERE agent = 1 AND task = 0",
         "INSERT INTO attempts SELECT 99, round, agent, k, attempt, state, request, model, room, reserved, reply,"
-        " finish, shown, failure, tokens_in, tokens_cached, tokens_out, usage_known, latency_ms, crc FROM attempts LIMIT 1",
+        " finish, shown, failure, tokens_in, tokens_cached, tokens_out, usage_known, latency_ms, crc"
+        " FROM attempts LIMIT 1",
     ],
 )
 def test_every_change_of_a_row_is_seen(tmp_path: Path, change: str) -> None:
@@ -270,6 +272,28 @@ def test_a_row_that_cannot_be_written_fails_and_does_not_hang(tmp_path: Path, ba
 
     asyncio.run(main())
     assert list(read_journal(tmp_path / MAIN)) == [attempt(1)]
+
+
+def test_a_row_whose_writer_was_cut_off_is_written_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be a reply that was paid for: an interrupt does not wait for a slow disk, `drain` does."""
+    commit = Journal._commit
+    monkeypatch.setattr(Journal, "_commit", lambda self, rows: (time.sleep(0.05), commit(self, rows))[1])
+
+    async def main() -> None:
+        journal = Journal(tmp_path / MAIN)
+        writers = [asyncio.create_task(journal.write(row)) for row in ROWS[:3]]
+        await asyncio.sleep(0.01)
+        writers += [asyncio.create_task(journal.write(row)) for row in ROWS[3:6]]
+        await asyncio.sleep(0.01)
+        for writer in writers:
+            writer.cancel()
+        await journal.drain()
+        journal.close()
+
+    asyncio.run(main())
+    assert list(read_journal(tmp_path / MAIN)) == ROWS[:6]
 
 
 def test_a_full_disk_fails_the_group_and_keeps_what_was_there(tmp_path: Path) -> None:

@@ -228,3 +228,10 @@ def test_thinned_thresholds_are_told() -> None:
     assert found.power is not None
     assert found.power.candidates < found.power.possible
     assert any("thresholds were compared" in text for text in found.card.warnings)
+
+
+def test_partial_repetition_is_told_with_the_verdict() -> None:
+    x = zeta_draws(2.5, 3000, 11)
+    found = fit_tail(x, gof_replicates=50, design=Design(replication=0.7))
+    assert found.verdict.word == "power law"
+    assert "70% of the repeated executions" in found.verdict.summary()

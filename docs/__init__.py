@@ -1,0 +1,1 @@
+"""The documentation: Markdown pages, and `docs.generate`, which writes those of them that follow from the code."""

@@ -1,0 +1,324 @@
+"""Write the pages that follow from the code: `python -m docs.generate` (or ``make docs``).
+
+- ``scenario-reference.md`` from the models that scenarios are checked by: every key, its values, default and meaning.
+- ``scenarios.md`` from the header and the content of each file in ``scenarios/``.
+
+With ``--check`` nothing is written; exit code 1 says that a page is not what the code gives. A test does the same.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+from agentsoc.backends.base import MODELS
+from agentsoc.protocols.base import PROTOCOLS
+from agentsoc.scenario.load import load_scenarios
+from agentsoc.scenario.model import AgentGroup, Attention, Budget, Calls, Engine, Scenario
+from agentsoc.scenario.part import Part, Slot
+from agentsoc.scenario.sweep import MAX_RUNS
+from agentsoc.society.topology import TOPOLOGIES
+from agentsoc.tasks.base import TASKS
+
+DOCS: Final = Path(__file__).parent
+SCENARIOS: Final = DOCS.parent / "scenarios"
+BANNER: Final = "<!-- Written by docs/generate.py (make docs). Do not edit. -->"
+
+BLOCKS: Final[dict[str, type[Part]]] = {
+    "agents": AgentGroup,
+    "attention": Attention,
+    "budget": Budget,
+    "calls": Calls,
+    "engine": Engine,
+}
+"""Top-level keys that are a part of one kind."""
+
+SLOTS: Final[dict[str, Slot[Any]]] = {
+    "topology": TOPOLOGIES,
+    "protocol": PROTOCOLS,
+    "tasks": TASKS,
+    "model": MODELS,
+}
+"""Keys that any registered part may fill."""
+
+NAMES: Final = {
+    "integer": "whole number",
+    "number": "number",
+    "string": "text",
+    "boolean": "`true`, `false`",
+    "null": "none",
+}
+"""Types of JSON Schema in words."""
+
+INTRODUCTION: Final = f"""\
+# Scenario reference
+
+{BANNER}
+
+A scenario is one YAML file. It says everything that changes a result, and only that; the block `engine` never does.
+`agentsoc check FILE` says what is wrong with one, with line, column and a suggestion, or what it would run.
+`agentsoc schema --out scenario.schema.json` writes a JSON Schema for editors: with the first line
+`# yaml-language-server: $schema=scenario.schema.json` they complete keys and mark faults.
+
+**Parts.** `topology`, `protocol`, `tasks` and an agent's `model` are parts: a mapping with `kind` and the keys of that
+kind, or just the name of the kind where all other keys have defaults (`topology: star`). Packages add kinds by entry
+point, loose files with `--allow-code` (see [writing a protocol](writing-a-protocol.md)).
+
+**Values.** The YAML is strict: no duplicate or unknown keys, no anchors, aliases or tags, no words that YAML readers
+disagree on (`yes`, `no`, `on`, `off`, `012`, `12:30:00`), at most 1 MB and 64 levels. A whole number is not taken from
+a text or from `8.0`.
+
+**Overrides.** `--set a.b=value` sets a value from the command line, after the file was read; it may be given several
+times. The value is YAML. `--set agents.model=local` replaces a whole part, `--set agents.0.count=4` reaches into the
+first group of a list.
+"""
+
+SCENARIOS_INTRODUCTION: Final = f"""\
+# Shipped scenarios
+
+{BANNER}
+
+Each file is a page of documentation: its header says what it shows and what to look at. Start one with
+`agentsoc run scenarios/NAME.yaml`. Models: `local` is the embedded SmolLM2-135M, `simulated` are voters drawn from a
+law, `scripted` answers by rule, `litellm` reaches a server or a provider. The tests run every file: those with `local`
+with fewer tasks, `provider-local-server` against a server on loopback, `provider-hosted` up to the missing key. How
+the times were measured: [first ten minutes](first-ten-minutes.md#about-times)."""
+
+SWEEP: Final = f"""\
+## sweep
+
+A block beside the others that makes one file stand for all combinations of what it lists, at most {MAX_RUNS:,} runs.
+A key is a dotted path with a list of values, or a name of your own with named sets of values that go together:
+
+```yaml
+sweep:
+  topology: [star, chain, {{kind: tree, fan_in: 3}}]
+  agents.count: [4, 8]
+  size:
+    small: {{budget.tokens_per_task: 1000}}
+    large: {{budget.tokens_per_task: 9000}}
+  seeds: 10
+```
+
+`seeds: n` repeats each combination with the seeds seed, seed + 1, ... The last axis varies fastest, seeds fastest of
+all. On the command line `--set agents.count=4,8` is an axis too, and `--seeds 10` takes the place of `seeds`; either
+takes the place of an axis of the same path in the file. The runs are made one after the other, each into a directory
+of its own that is named after its place in the grid.
+"""
+
+
+def scenario_reference() -> str:
+    """Return the page of all keys of a scenario."""
+    parts = [INTRODUCTION, "## The file\n", *_table(Scenario)]
+    for key, cls in BLOCKS.items():
+        parts += [f"## {key}\n", *_part(cls)]
+    for key, slot in SLOTS.items():
+        kinds = own_kinds(slot)
+        links = ", ".join(f"[{kind}](#{_anchor(_title(key, kind))})" for kind in kinds)
+        parts += [f"## {key}\n\nOne of: {links}.\n"]
+        nested: dict[str, type[Part]] = {}
+        for kind, cls in kinds.items():
+            parts += [f"### {_title(key, kind)}\n", *_part(cls)]
+            nested |= _nested(cls)
+        for name, cls in nested.items():
+            parts += [f"### {name} (part of a {slot.noun})\n", *_part(cls)]
+    return "\n".join([*parts, SWEEP])
+
+
+def own_kinds(slot: Slot[Any]) -> dict[str, type[Part]]:
+    """Return the kinds that agentsoc itself brings, in the order of their entry points."""
+    own = [kind for kind, entry in Slot.entries(slot.group).items() if entry.value.startswith("agentsoc.")]
+    return {kind: slot.find(kind) for kind in own}
+
+
+def _title(key: str, kind: str) -> str:
+    return f"{key}: {kind}"
+
+
+def _anchor(title: str) -> str:
+    return re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-")
+
+
+def _part(cls: type[Part]) -> Iterator[str]:
+    yield _prose(cls.__doc__ or "") + "\n"
+    yield from _table(cls)
+
+
+def _prose(text: str) -> str:
+    """Return a docstring as Markdown: one line a paragraph, single backticks."""
+    paragraphs = re.split(r"\n\s*\n", text.strip())
+    return "\n\n".join(" ".join(paragraph.split()).replace("``", "`") for paragraph in paragraphs)
+
+
+def _nested(cls: type[Part]) -> dict[str, type[Part]]:
+    """Return the parts that the fields of a part hold, by name."""
+    found: dict[str, type[Part]] = {}
+
+    def look(annotation: Any) -> None:
+        if isinstance(annotation, type) and issubclass(annotation, Part):
+            found[annotation.__name__] = annotation
+        for inner in getattr(annotation, "__args__", ()):
+            look(inner)
+
+    for field in cls.model_fields.values():
+        if not _slot_of(field):
+            look(field.annotation)
+    return found
+
+
+def _slot_of(field: Any) -> Slot[Any] | None:
+    return next((item for item in field.metadata if isinstance(item, Slot)), None)
+
+
+def _table(cls: type[Part]) -> Iterator[str]:
+    rows = [(name, field) for name, field in cls.model_fields.items() if name != "kind" or cls is Attention]
+    if not rows:
+        yield "No further keys.\n"
+        return
+    schema = cls.model_json_schema(mode="validation")["properties"]
+    lines = ["| key | value | default | meaning |", "| --- | --- | --- | --- |"]
+    for name, field in rows:
+        default = "required" if field.is_required() else _default(field.get_default(call_default_factory=True))
+        cells = (f"`{name}`", _value(name, cls, schema[name]), default, _prose(field.description or ""))
+        lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+    yield "\n".join(lines) + "\n"
+
+
+def _default(value: Any) -> str:
+    if value is None:
+        return "none"
+    if isinstance(value, Part):
+        return "its own defaults"
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
+    if isinstance(value, tuple):
+        return f"`[{', '.join(map(str, value))}]`"
+    return f'`"{value}"`' if value == "" else f"`{value}`"
+
+
+def _value(name: str, cls: type[Part], schema: dict[str, Any]) -> str:
+    """Return what a key takes, from its JSON Schema."""
+    slot = _slot_of(cls.model_fields[name])
+    if slot is not None:
+        key = next(key for key, known in SLOTS.items() if known.group == slot.group)
+        return f"a {slot.noun} ([{key}](#{key}))"
+    if cls is Scenario and name in BLOCKS:
+        return f"[{name}](#{name})"
+    return _kind(schema)
+
+
+def _kind(schema: dict[str, Any]) -> str:
+    if "$ref" in schema:
+        return schema["$ref"].rsplit("/", 1)[-1]  # type: ignore[no-any-return]
+    if "allOf" in schema:
+        return _kind(schema["allOf"][0])
+    if "anyOf" in schema:
+        return " or ".join(dict.fromkeys(_kind(one) for one in schema["anyOf"]))
+    if "enum" in schema:
+        return ", ".join(f"`{value}`" for value in schema["enum"])
+    if "const" in schema:
+        return f"`{schema['const']}`"
+    kind = schema.get("type")
+    if kind == "array":
+        if "prefixItems" in schema:
+            return "pair of " + _kind(schema["prefixItems"][0])
+        return f"list of {_kind(schema.get('items', {}))}"
+    if kind == "object":
+        inner = schema.get("additionalProperties")
+        return "mapping of " + _kind(inner) if isinstance(inner, dict) and inner else "mapping"
+    return NAMES.get(str(kind), "any value") + _range(schema)
+
+
+def _range(schema: dict[str, Any]) -> str:
+    low, high = schema.get("minimum"), schema.get("maximum")
+    above, below = schema.get("exclusiveMinimum"), schema.get("exclusiveMaximum")
+    bounds = [
+        "" if low is None else f"from {_number(low)}",
+        "" if above is None else f"above {_number(above)}",
+        "" if high is None else f"to {_number(high)}",
+        "" if below is None else f"below {_number(below)}",
+    ]
+    words = " ".join(bound for bound in bounds if bound)
+    return f" {words}" if words else ""
+
+
+def _number(value: float) -> str:
+    if value == 2**63 - 1:
+        return "2^63 - 1"
+    return f"{value:,}" if isinstance(value, int) and abs(value) < 10**9 else f"{value:g}".replace("1e+", "10^")
+
+
+# The list of shipped scenarios
+
+
+def header(path: Path) -> dict[str, str]:
+    """Return the parts of a scenario's header: ``about``, and what follows Shows, Look at, Real model and Time.
+
+    Raises:
+        ValueError: the file does not begin with such a header.
+    """
+    found: dict[str, str] = {}
+    key = "about"
+    for line in path.read_text(encoding="utf-8").splitlines():
+        if not line.startswith("#"):
+            break
+        text = line.removeprefix("#").strip()
+        start = re.match(r"(Shows|Look at|Real model instead|Time): ", text)
+        if start:
+            key, text = start[1], text[start.end() :]
+        found[key] = f"{found.get(key, '')} {text}".strip()
+    if not {"about", "Shows", "Look at", "Time"} <= set(found):
+        raise ValueError(f"{path.name}: the header needs a first sentence and Shows, Look at and Time")
+    return found
+
+
+def scenario_files() -> list[Path]:
+    """Return the shipped scenarios, the quick start first."""
+    return sorted(SCENARIOS.glob("*.yaml"), key=lambda path: (path.stem != "quickstart", path.stem))
+
+
+def scenarios_page() -> str:
+    """Return the page that lists the shipped scenarios."""
+    lines = [SCENARIOS_INTRODUCTION]
+    for path in scenario_files():
+        head = header(path)
+        runs = load_scenarios(path)
+        first = runs[0]
+        models = ", ".join(dict.fromkeys(group.model.kind for group in first.agents))
+        kinds = [_same(run.topology.kind for run in runs), _same(run.protocol.kind for run in runs)]
+        facts = [f"topology {kinds[0]}", f"protocol {kinds[1]}", f"tasks {first.tasks.kind}", f"model {models}"]
+        if len(runs) > 1:
+            facts.append(f"{len(runs)} runs")
+        lines += ["", f"## {path.stem}", "", head["about"], "", "; ".join(facts) + "."]
+        lines += ["", f"- Shows: {head['Shows']}", f"- Look at: {head['Look at']}", f"- Time: {head['Time']}"]
+    return "\n".join(lines) + "\n"
+
+
+def _same(kinds: Iterator[str]) -> str:
+    return ", ".join(dict.fromkeys(kinds))
+
+
+def pages() -> dict[Path, str]:
+    """Return the generated pages by path."""
+    return {DOCS / "scenario-reference.md": scenario_reference(), DOCS / "scenarios.md": scenarios_page()}
+
+
+def main(arguments: list[str]) -> int:
+    """Write the pages, or with ``--check`` only compare them; return the exit code."""
+    stale = []
+    for path, text in pages().items():
+        if path.exists() and path.read_text(encoding="utf-8") == text:
+            continue
+        stale.append(path.name)
+        if "--check" not in arguments:
+            path.write_text(text, encoding="utf-8")
+    if stale:
+        print(("not current: " if "--check" in arguments else "written: ") + ", ".join(stale))
+    return 1 if stale and "--check" in arguments else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
