@@ -1,4 +1,4 @@
-"""For tests of users' own protocols, tasks and agents: a model that says what it is told, and a check of stored logs."""
+"""For tests of users' own protocols, tasks and agents: a model that says what it is told, a check of stored logs."""
 
 from __future__ import annotations
 

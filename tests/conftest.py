@@ -1,4 +1,4 @@
-"""Where tests keep scratch files: in memory where the system has that, since most of them test nothing about the disk."""
+"""Scratch files of tests are kept in memory where the system has that: most tests say nothing about the disk."""
 
 import contextlib
 import os

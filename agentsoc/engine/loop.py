@@ -17,7 +17,7 @@ from typing import Any
 
 import msgspec
 
-from agentsoc.budget.ledger import Grant, Ledger, Need
+from agentsoc.budget.ledger import Ledger, Need
 from agentsoc.engine.calls import Caller, Spent
 from agentsoc.engine.host import Item
 from agentsoc.engine.pool import Pool

@@ -139,17 +139,16 @@ def interpret_reply(society: Society, board: Board, turn: Turn, reply: Reply) ->
     Used and disputed claims count only among those that the turn showed. With ``parents: visible`` in the scenario,
     and for a merge turn whose reply format cannot name its sources, everything shown counts as used.
     """
-    acts: list[Act] = []
-    for delegation in reply.delegations:
-        acts.append(
-            Act(
-                "delegate_subtask",
-                text=delegation.text,
-                target=delegation.to,
-                subtask_parent=turn.subtask,
-                mints_subtask=True,
-            )
+    acts = [
+        Act(
+            "delegate_subtask",
+            text=delegation.text,
+            target=delegation.to,
+            subtask_parent=turn.subtask,
+            mints_subtask=True,
         )
+        for delegation in reply.delegations
+    ]
     if reply.answer is None and reply.text is None:
         return acts
     if acts and reply.answer is None:

@@ -98,7 +98,7 @@ class Orchestrate(Protocol):
         due = self._due(society, board)
         if due is None or (due[0] == "synthesise" and _STOP + ":answered" in board.flags):
             return ()
-        name, r = due
+        name, _ = due
         lead = society.wiring.root
         assert lead is not None
         workers = self._workers(society)

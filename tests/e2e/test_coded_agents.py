@@ -50,7 +50,7 @@ class Blocker(Follower):
 
     async def act(self, view: View) -> Reply:
         if view.agent == 2 and view.task == 0 and view.round == 0:
-            time.sleep(3)
+            time.sleep(3)  # noqa: ASYNC251 - the fault that is tested
         return await super().act(view)
 
 
@@ -115,7 +115,8 @@ def test_an_agent_that_blocks_its_host_is_named_within_five_seconds(scratch: Pat
 
 def test_an_agent_that_never_answers_is_named_and_its_turn_fails_in_time(scratch: Path) -> None:
     progress = Progress()
-    done = run(of("absent", tasks={"kind": "coin", "count": 1}, calls={"timeout_s": 0.5}), scratch / "run", progress=progress)
+    built = of("absent", tasks={"kind": "coin", "count": 1}, calls={"timeout_s": 0.5})
+    done = run(built, scratch / "run", progress=progress)
     assert any(n.startswith("agent 1 (task 0, round 0) has been waiting") for n in progress.notices)
     failed = [event for event in done.events() if event.kind == "call_failed"]
     assert {event.agent for event in failed} == {1}

@@ -28,7 +28,6 @@ from agentsoc.engine.run import Progress, Run, run
 from agentsoc.errors import InputError
 from tests.strategies import SIMULATED, scenario, societies
 
-
 pytestmark = [
     pytest.mark.ray,
     pytest.mark.skipif(find_spec("ray") is None, reason="needs the extra ray"),

@@ -23,7 +23,7 @@ class Leaky(Scripted):
 
     kind: Literal["leaky"] = "leaky"  # type: ignore[assignment]
 
-    def open(self, *, seed: int, share: int = 1) -> "LeakyBackend":
+    def open(self, *, seed: int, share: int = 1) -> LeakyBackend:
         return LeakyBackend(self, seed)
 
 

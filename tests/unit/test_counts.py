@@ -71,7 +71,7 @@ def test_centralized_makes_rnk_plus_r_calls_and_r_2n_deliveries(n: int) -> None:
         assert got.rounds == 2 * r + 1
 
 
-@pytest.mark.parametrize("n", (1, 2, 3, 8, 16))
+@pytest.mark.parametrize("n", [1, 2, 3, 8, 16])
 def test_centralized_with_guidance_for_each_worker_has_the_coded_turn_structure(n: int) -> None:
     for r, k in product(FEW, (1, 3)):
         each = {"kind": "orchestrate", "rounds": r, "guidance": "each", "decision": "lead"}
@@ -81,7 +81,7 @@ def test_centralized_with_guidance_for_each_worker_has_the_coded_turn_structure(
         assert totals(n + 1, k, "star", none).calls == 1 + r * n * k + 1
 
 
-@pytest.mark.parametrize("n", (2, 3, 4, 9, 16))
+@pytest.mark.parametrize("n", [2, 3, 4, 9, 16])
 def test_hybrid_adds_an_exchange_among_peers_to_the_centralized_counts(n: int) -> None:
     for r, k in product(FEW, (1, 2)):
         for pairs in {1, n // 2}:
@@ -101,7 +101,7 @@ def test_hybrid_adds_an_exchange_among_peers_to_the_centralized_counts(n: int) -
             assert got.deliveries == r * 2 * n + 2 * pairs
 
 
-@pytest.mark.parametrize("depth", (1, 2, 3))
+@pytest.mark.parametrize("depth", [1, 2, 3])
 def test_a_tree_of_votes_calls_its_leaves_and_delivers_along_its_edges(depth: int) -> None:
     for b in (2, 3):
         nodes = (b ** (depth + 1) - 1) // (b - 1)
@@ -111,7 +111,7 @@ def test_a_tree_of_votes_calls_its_leaves_and_delivers_along_its_edges(depth: in
         assert got.calls == nodes
 
 
-@pytest.mark.parametrize("n", (2, 3, 7))
+@pytest.mark.parametrize("n", [2, 3, 7])
 def test_a_chain_takes_one_round_and_one_delivery_a_link(n: int) -> None:
     got = totals(n, 2, "chain", "aggregate")
     assert (got.calls, got.deliveries, got.rounds) == (2 * n, n - 1, n)

@@ -36,6 +36,6 @@ def test_a_log_that_the_code_no_longer_gives_fails_with_the_event(monkeypatch: p
 
 def test_every_public_name_can_be_imported_and_importing_the_package_imports_nothing_heavy() -> None:
     assert all(getattr(agentsoc, name) is not None for name in agentsoc.__all__)
-    heavy = "ray litellm polars pyarrow numpy pydantic networkx".split()
+    heavy = ["ray", "litellm", "polars", "pyarrow", "numpy", "pydantic", "networkx"]
     program = f"import sys, agentsoc; print([m for m in {heavy} if m in sys.modules])"
     assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True).stdout.strip() == "[]"
