@@ -1,4 +1,4 @@
-"""The two workloads as parts of a scenario, registered by `register`; nothing of this is in the product.
+"""The two workloads as parts of a scenario: a loose code file, as a user would bring one with `--allow-code`.
 
 W1 is "guess two thirds of the average": in each round everybody is told the moderator's last announcement and answers
 a number, and the moderator aggregates. W2 is gossip: in each round everybody sends 100 bytes to each neighbour.
@@ -16,7 +16,6 @@ from pydantic import Field
 from agentsoc.backends.base import Hint
 from agentsoc.backends.simulated import Simulated, SimulatedBackend
 from agentsoc.protocols.base import Decision, Protocol, Stage
-from agentsoc.scenario.part import Slot
 from agentsoc.society.attention import standing_of
 from agentsoc.society.board import Board
 from agentsoc.society.build import Society
@@ -139,9 +138,3 @@ class Gossip(CodedAgent):
     async def act(self, view: View) -> Reply:
         before = int(view.own.text[:12]) if view.own is not None and view.own.text else 0
         return Reply(text=str(before + len(view.claims)).zfill(12).ljust(MESSAGE_BYTES, "x"), uses=view.turn.sees)
-
-
-def register() -> None:
-    """Make the parts known to scenarios in this process."""
-    for part in (TwoThirds, Chatter, Announce, Crowd, Player, Gossip):
-        Slot.register(part)

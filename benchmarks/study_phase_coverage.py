@@ -29,11 +29,12 @@ from agentsoc.streams import stream
 from analysis.phase import theory
 from analysis.phase.estimate import Measurements, estimate_phase
 from analysis.phase.fidelity_fit import fit_fidelity
+from analysis.phase.holdout import hold_out_depth
 from analysis.phase.interval import Estimate
 from analysis.phase.leaf_law import fit_leaf_law, profile_beta
 from analysis.phase.node_response import fit_response
 from analysis.phase.sibling_correlation import estimate_rho
-from analysis.phase.votes import leaf_table, merge_table, trip_table, vote_table
+from analysis.phase.votes import leaf_table, level_table, merge_table, trip_table, vote_table
 
 TASKS_AT_ONCE = 100_000
 LEVELS = tuple(256 * 2**i for i in range(6))
@@ -210,6 +211,31 @@ def study_s(replicates: int) -> list[Row]:
     ]
 
 
+def study_holdout(replicates: int) -> list[Row]:
+    """z of the deepest tree, predicted from leaves and first level; covered when |z| < 1.96. A quarter of the runs."""
+    mixture = [{"weight": 0.8, "signal": 0.4}, {"weight": 0.2, "signal": -0.1}]
+    tree = {"kind": "tree", "fan_in": 5, "depth": 3}
+    rows = []
+    for name, tasks, signal in (("equal tasks", {}, 0.2), ("mixture", {"mixture": mixture}, "task")):
+        zs = []
+        for number in range(replicates // 4):
+            agents = voters(signal=signal, fidelity=GAMMA, lock=RHO)
+            [z] = [
+                hold_out_depth(
+                    vote_table([log]).filter(pl.col("node").str.starts_with("1.")),
+                    merge_table([log], level=1),
+                    level_table([log]),
+                    5,
+                    n_draws=100,
+                ).z
+                for log in runs(200, 9000 + number, tasks=tasks, agents=agents, topology=tree)
+            ]
+            zs.append(z)
+        z = np.array(zs)
+        rows.append(Row(f"hold-out depth 3, {name}, z, engine", 0.0, z, z - 1.96, z + 1.96))
+    return rows
+
+
 PARTS: dict[str, Callable[[int], list[Row]]] = {
     "gamma": study_gamma,
     "rho": study_rho,
@@ -218,6 +244,7 @@ PARTS: dict[str, Callable[[int], list[Row]]] = {
     "beta400": lambda replicates: study_beta(replicates, 400),
     "beta2000": lambda replicates: study_beta(replicates, 2000),
     "beta-reused": study_beta_reused,
+    "holdout": study_holdout,
 }
 
 

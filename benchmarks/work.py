@@ -26,15 +26,16 @@ from agentsoc.engine.resume import replay
 from agentsoc.engine.run import Run, run
 from agentsoc.log.schema import SCHEMA
 from agentsoc.log.segments import SegmentWriter
+from agentsoc.scenario.code import load_code
 from agentsoc.scenario.model import Scenario
-from benchmarks.parts import Gossip, Player, register
 
+PARTS = Path(__file__).with_name("parts.py")
 ROUNDS_W1, ROUNDS_W2 = 3, 10
 
 
 def scenario(**blocks: Any) -> Scenario:
     """Return a scenario named "bench"."""
-    register()
+    load_code(PARTS)
     return Scenario.model_validate({"name": "bench", "seed": 7, **blocks})
 
 
@@ -42,7 +43,7 @@ def timed(built: Scenario, units: Callable[[Run], int], check: Callable[[Run], b
     """Run a scenario; return rates, size of the log and whether the check passed."""
     with tempfile.TemporaryDirectory() as scratch:
         wall, cpu = time.perf_counter(), time.process_time()
-        done = run(built, Path(scratch) / "run")
+        done = run(built, Path(scratch) / "run", code_paths=[PARTS])
         wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
         size = sum(part.stat().st_size for part in (done.directory / "events").glob("*.parquet"))
         events = done.manifest.totals.events
@@ -257,16 +258,16 @@ RAY = {"hosts": 2, "address": "local"}
 WORK: dict[str, tuple[int, Callable[[int], dict[str, Any]]]] = {
     "vote": (100_000, lambda n: ballots(n, 10)),
     "vote-once": (100_000, lambda n: ballots(n, 1)),
-    "vote-ray": (100_000, lambda n: on_ray(lambda: ballots(n, 10, **RAY))),
+    "vote-ray": (100_000, lambda n: on_ray(lambda: ballots(n, 40, **RAY))),
     "w1": (100_000, lambda n: games(n, "crowd", 4)),
     "w1-once": (100_000, lambda n: games(n, "crowd", 1)),
-    "w1-ray": (100_000, lambda n: on_ray(lambda: games(n, "crowd", 4, **RAY))),
-    "w1-coded": (100_000, lambda n: games(n, Player().kind, 1)),
+    "w1-ray": (100_000, lambda n: on_ray(lambda: games(n, "crowd", 16, **RAY))),
+    "w1-coded": (100_000, lambda n: games(n, "player", 1)),
     "w2": (50_000, lambda n: talk(n, "simulated")),
-    "w2-coded": (10_000, lambda n: talk(n, Gossip().kind)),
+    "w2-coded": (10_000, lambda n: talk(n, "gossip")),
     "llm": (1_000, prompts),
     "replay-population": (100_000, lambda n: again(game(n, "crowd", 2))),
-    "replay-coded": (50_000, lambda n: again(game(n, Player().kind))),
+    "replay-coded": (50_000, lambda n: again(game(n, "player"))),
     "replay-llm": (1_000, lambda n: again(asked(n))),
     "log-write": (1 << 20, log_write),
     "log-query": (5_000_000, log_query),

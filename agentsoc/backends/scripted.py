@@ -75,10 +75,10 @@ class ScriptedBackend(Backend):
         if self.model.latency_s:
             await asyncio.sleep(2 * self.model.latency_s * self._draw("latency", hint))
         first = hint.attempt == 0
-        if first and self._draw("fail", hint) < self.model.fail_rate:
+        if first and self.model.fail_rate and self._draw("fail", hint) < self.model.fail_rate:
             raise CallError(self.model.fail_kind, "scripted failure")
         text = self._text(request, hint)
-        if first and self._draw("malformed", hint) < self.model.malformed_rate:
+        if first and self.model.malformed_rate and self._draw("malformed", hint) < self.model.malformed_rate:
             text = "??? " + text[:3]
         words = text.split()
         cut = len(words) > request.max_tokens

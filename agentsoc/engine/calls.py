@@ -13,6 +13,7 @@ from collections.abc import Mapping
 import msgspec
 
 from agentsoc.budget.ledger import Grant, Need
+from agentsoc.engine.gate import Gate
 from agentsoc.engine.host import Item, Order, Outcome
 from agentsoc.engine.pool import Pool
 from agentsoc.errors import ReplayMismatchError
@@ -76,8 +77,8 @@ class Caller:
         self._known = known
         self._calls = calls
         limits = pool.parallel()
-        self._gates = [asyncio.Semaphore(min(concurrency, limit or concurrency)) for limit in limits]
-        self._gate = asyncio.Semaphore(concurrency)
+        self._gates = [Gate(min(concurrency, limit or concurrency)) for limit in limits]
+        self._gate = Gate(concurrency)
         self.flight = Flight()
         self.holding = False
         """Set when the run is ending: no new call is begun."""

@@ -31,6 +31,8 @@ from agentsoc.society.coded import CodedAgent
 from agentsoc.society.turns import Delegation, Reply, Turn, View
 from agentsoc.tasks.base import Task
 
+RENDERED_MAX = 4096
+"""Prompts kept between counting and sending; more of a round are rendered twice (prompts)."""
 REPLY_BYTES_MAX = 256 * 1024
 """A longer reply is a fault of the provider (bytes)."""
 
@@ -119,6 +121,8 @@ class Host:
             if group.model not in opened:
                 opened[group.model] = group.model.open(seed=scenario.seed, share=share)
             self.backends.append(opened[group.model])
+        self._rendered: dict[tuple[int, int, int, int], tuple[int, int, tuple[Request, View, Task, Backend]]] = {}
+        """Prompts that were counted and not sent yet, with their tokens and output cap."""
         self._names = [group.model.kind for group in scenario.agents]
         self._coded = [group.model if isinstance(group.model, CodedAgent) else None for group in scenario.agents]
         self._pure = [backend if isinstance(backend, PureBackend) else None for backend in self.backends]
@@ -204,7 +208,9 @@ class Host:
 
     def view(self, item: Item, tokens_left: int | None = None) -> View:
         """Return what the agent of a turn sees."""
-        task, board, turn = self.task(item.task), self.board(item.task), item.turn
+        task = self._tasks.get(item.task) or self.task(item.task)
+        board = self._boards.get(item.task) or self.board(item.task)
+        turn = item.turn
         claims, standing = board.claims, board.standing.get(turn.agent)
         question, options = task.question, task.options
         if turn.subtask is not None:
@@ -234,6 +240,14 @@ class Host:
         return msgspec.structs.replace(item, turn=msgspec.structs.replace(item.turn, instruction=instruction))
 
     def _request(self, order: Order) -> tuple[Request, View, Task, Backend]:
+        """Return an attempt's request; that of a turn's first attempt was rendered when its tokens were counted."""
+        if not (order.call or order.attempt):
+            rendered = self._rendered.pop(_place(order.item), None)
+            if rendered is not None and rendered[:2] == (order.tokens_in, order.tokens_out):
+                return rendered[2]
+        return self._render(order)
+
+    def _render(self, order: Order) -> tuple[Request, View, Task, Backend]:
         item = self._instruction(order.item)
         turn = item.turn
         task = self.task(item.task)
@@ -284,8 +298,11 @@ class Host:
             first = item.room
         else:
             room = None if limit is None else limit - cap
-            request, *_ = self._request(Order(item, 0, 0, room, cap))
-            first = backend.count(request)
+            rendered = self._render(Order(item, 0, 0, room, cap))
+            first = backend.count(rendered[0])
+            if len(self._rendered) >= RENDERED_MAX:
+                self._rendered.clear()
+            self._rendered[_place(item)] = (first, cap, rendered)
         later = first + cap + REPAIR_TOKENS
         if backend.window is not None:
             later = min(later, max(first, backend.window - cap))
@@ -481,6 +498,10 @@ def _first_claims(view: View, n: int) -> View:
 
 
 _NOTHING = Need()
+
+
+def _place(item: Item) -> tuple[int, int, int, int]:
+    return item.task, item.round, item.turn.agent, item.turn.slot
 
 
 def _ms(began: float) -> int:

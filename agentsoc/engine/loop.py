@@ -7,10 +7,12 @@ their events reach the log in the order of the tasks: the log never shows who wa
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import gc
 import math
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -22,7 +24,7 @@ from agentsoc.engine.calls import Caller, Spent
 from agentsoc.engine.host import Item
 from agentsoc.engine.pool import Pool
 from agentsoc.errors import RunFailedError
-from agentsoc.events import CLAIMING, COORDINATION, MAX_ROUNDS, SOCIETY, Event, pack_id
+from agentsoc.events import CLAIMING, COORDINATION, MAX_K, MAX_ROUNDS, SOCIETY, Event, pack_id
 from agentsoc.log.manifest import Totals
 from agentsoc.log.segments import SegmentWriter
 from agentsoc.protocols.base import Act
@@ -124,6 +126,10 @@ class Engine:
     async def run(self) -> Totals:
         """Run all episodes; return the totals."""
         self._task = asyncio.current_task()
+        with _fewer_collections():
+            return await self._run()
+
+    async def _run(self) -> Totals:
         scenario = self.society.scenario
         n = scenario.tasks.count
         if scenario.episodes == "sequential":
@@ -334,7 +340,8 @@ class Episode:
                 if sent:
                     delivered += sent
                     broadcasts += len([act for act in acts if act.kind in COORDINATION])
-            if len(acts) > SLOT_WIDTH:
+            # an agent with one turn in the round may number its acts as far as ids reach: a plan for many workers
+            if len(acts) > SLOT_WIDTH and (len(acts) >= MAX_K or _has_other_turns(turns, turn)):
                 raise RunFailedError(f"agent {turn.agent} made {len(acts)} acts in one turn; at most {SLOT_WIDTH}")
             self._events(events, turn, reply, acts)
         given = [reply if reply is not None else _SILENCE for reply in replies]
@@ -449,10 +456,28 @@ _SCORED = CLAIMING | {"endorse_claim"}
 _SILENCE = Reply()
 _SCORES_MAX = 4096
 """Verdicts kept of an episode; answers that are free text may all differ (answers)."""
+_YOUNG_MAX = 50_000
+"""New objects between two looks of the garbage collector while a run goes on."""
 _TASKS_PER_SLOT = 4
 """Turns under way for each call slot: some pause before another attempt, and the slot is not to wait for them."""
 _FRAME_CHARS = 600
 """What a prompt holds besides the question: system prompt, instruction, form of the reply (characters, roughly)."""
+
+
+@contextlib.contextmanager
+def _fewer_collections() -> Iterator[None]:
+    """Let the garbage collector look less often: what a run makes is kept by boards and logs, and has no cycles."""
+    before = gc.get_threshold()
+    if before[0]:
+        gc.set_threshold(max(before[0], _YOUNG_MAX), *before[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+
+
+def _has_other_turns(turns: Sequence[Turn], turn: Turn) -> bool:
+    return sum(other.agent == turn.agent for other in turns) > 1
 
 
 def _order(event: Event) -> tuple[int, int]:

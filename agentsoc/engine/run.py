@@ -225,7 +225,6 @@ async def execute(plan: Plan) -> Result:
             try:
                 return await _execute(plan, journal)
             finally:
-                await journal.drain()  # a reply that came as the run was cut off is paid for
                 journal.close()
     except (OSError, sqlite3.Error, RunFailedError) as error:
         raise _stopped(error, plan.directory) from error

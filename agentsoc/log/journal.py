@@ -168,15 +168,21 @@ class Journal:
                 self._db.execute("ROLLBACK")
             raise
 
-    async def drain(self) -> None:
-        """Return when all that `write` was called with is on disk, also for callers who no longer wait for it."""
-        while self._writer is not None and not self._writer.done():
-            await asyncio.wait({self._writer})
-
     def close(self) -> None:
-        """Close the database; everything that `write` returned for is on disk. `drain` first."""
+        """Close the database when all that `write` was called with is on disk.
+
+        Also what nobody waits for any more: it may be a reply that came as the run was cut off, and it is paid for.
+        """
         self._pool.shutdown(wait=True)
-        self._db.close()
+        group, self._waiting = self._waiting, []
+        try:
+            if group:
+                self._commit([attempt for attempt, _ in group])
+        finally:
+            self._db.close()
+        for _, done in group:
+            if not done.done():
+                done.set_result(None)
 
     def rows(self) -> Iterator[Attempt]:
         """Yield all rows in key order, each checked."""

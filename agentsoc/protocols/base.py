@@ -162,6 +162,8 @@ def interpret_reply(society: Society, board: Board, turn: Turn, reply: Reply) ->
     uses: tuple[int, ...]
     if society.parents_visible or (turn.purpose == "merge" and not reply.uses and not disputes):
         uses = tuple(c for c in dict.fromkeys(sees) if c not in refused)
+    elif len(reply.uses) == 1:
+        uses = reply.uses if reply.uses[0] in seen and reply.uses[0] not in refused else ()
     elif reply.uses:
         uses = tuple(c for c in dict.fromkeys(reply.uses) if c in seen and c not in refused)
     else:

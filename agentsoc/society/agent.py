@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any, Final, Literal
 
 import msgspec
@@ -19,7 +20,7 @@ from agentsoc.errors import InputError
 from agentsoc.scenario.part import nearest
 from agentsoc.society.board import Claim
 from agentsoc.society.build import Society
-from agentsoc.society.turns import SLOT_WIDTH, Delegation, Reply, View
+from agentsoc.society.turns import SLOT_WIDTH, Delegation, Purpose, Reply, View
 from agentsoc.streams import seed_for
 from agentsoc.tasks.base import Task, TaskFamily, parse_option
 
@@ -107,7 +108,7 @@ def user_prompt(society: Society, task: Task, view: View, form: Form, shown: Seq
         lines = []
         for index, claim in enumerate(shown, 1):
             note = f" - {_clip(claim.text, limit)}" if claim.text and claim.text != claim.answer else ""
-            lines.append(f"#{index} agent {claim.agent}: {claim.answer or '(no answer)'}{note}")
+            lines.append(f"#{index} agent {claim.agent}: {_clip(claim.answer, limit) or '(no answer)'}{note}")
         parts.append("Others said:\n" + "\n".join(lines))
     if view.own is not None and view.turn.purpose in ("answer", "work"):
         parts.append(f"You said before: {view.own.answer or _clip(view.own.text or '', limit)}")
@@ -179,7 +180,7 @@ def build_request(
     def request(n_shown: int, with_draft: bool) -> Request:
         cut = view if n_shown == len(view.claims) else msgspec.structs.replace(view, claims=view.claims[:n_shown])
         choices = _short_lines(task, cut) if form == "short" else ()
-        schema = json.dumps(reply_schema(cut), sort_keys=True) if form == "json" else None
+        schema = _schema_text(*_schema_key(cut)) if form == "json" else None
         user = user_prompt(society, task, cut, form, cut.claims, draft if with_draft else None)
         if fault is not None:
             what = fault.encode("utf-8", "replace")[:150].decode("utf-8", "ignore")  # REPAIR_TOKENS is a bound on bytes
@@ -226,26 +227,38 @@ def build_request(
 
 def reply_schema(view: View) -> dict[str, Any]:
     """Return the JSON Schema of a reply to this view; small, because weak models pay for every key."""
-    purpose = view.turn.purpose
+    return _schema(*_schema_key(view))
+
+
+def _schema_key(view: View) -> tuple[Purpose, tuple[str, ...], int, int]:
+    return view.turn.purpose, view.options, len(view.turn.targets), len(view.claims)
+
+
+@lru_cache(maxsize=256)
+def _schema_text(purpose: Purpose, options: tuple[str, ...], n_targets: int, n_claims: int) -> str:
+    return json.dumps(_schema(purpose, options, n_targets, n_claims), sort_keys=True)
+
+
+def _schema(purpose: Purpose, options: tuple[str, ...], n_targets: int, n_claims: int) -> dict[str, Any]:
     properties: dict[str, Any] = {}
     required: list[str] = []
     if purpose == "judge":
         properties["stop"] = {"type": "boolean"}
         required.append("stop")
-    if view.turn.targets and purpose in ("plan", "guide"):
+    if n_targets and purpose in ("plan", "guide"):
         item = {
             "type": "object",
             "properties": {"to": {"type": "integer"}, "task": {"type": "string", "maxLength": 300}},
             "required": ["to", "task"],
             "additionalProperties": False,
         }
-        properties["subtasks"] = {"type": "array", "items": item, "maxItems": len(view.turn.targets)}
+        properties["subtasks"] = {"type": "array", "items": item, "maxItems": n_targets}
         required.append("subtasks")
     if purpose in ("answer", "merge", "work", "vote"):
-        properties["answer"] = {"enum": list(view.options)} if view.options else {"type": "string", "maxLength": 400}
+        properties["answer"] = {"enum": list(options)} if options else {"type": "string", "maxLength": 400}
         required.append("answer")
-    if view.claims:
-        handles = {"type": "array", "items": {"type": "string", "maxLength": 8}, "maxItems": len(view.claims)}
+    if n_claims:
+        handles = {"type": "array", "items": {"type": "string", "maxLength": 8}, "maxItems": n_claims}
         properties["uses"] = handles
         properties["disputes"] = handles
     properties["why"] = {"type": "string", "maxLength": 600}

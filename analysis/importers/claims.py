@@ -7,7 +7,7 @@ One row is one act. Columns:
     agent       who acted, by name or number; empty only on rows that make no claim
     execution   one society on one task, once; optional, all rows are one execution without it. Ids are unique within it
     round       optional whole number; without it the order of the rows counts, each row a round of its own
-    kind        optional tag of `agentsoc.events.KINDS`; where it is empty the rules of `analysis.importers.labels` decide
+    kind        optional tag of `agentsoc.events.KINDS`; where empty, the rules of `analysis.importers.labels` decide
 
 Optional for each row: target (a claim for contradictions and endorsements, an agent for delegations), subtask,
 subtask_parent, root (the root claim that the log names), visible (agents that the author could read), answer, correct,
@@ -93,7 +93,7 @@ def _read(path: Path) -> pl.DataFrame:
 
 
 def _typed(frame: pl.DataFrame, where: str) -> pl.DataFrame:
-    """Return `frame` with all known columns, typed, `_row` and `_unknown` ones as they are."""
+    """Return `frame` with `_row` and all known columns, typed; the other columns stay as they are."""
     frame = frame.with_columns(_row=pl.int_range(1, pl.len() + 1, dtype=pl.Int64))
     for name in _IDS:
         frame = frame.with_columns(_as_id(frame, name, where).alias(name))
@@ -109,8 +109,14 @@ def _typed(frame: pl.DataFrame, where: str) -> pl.DataFrame:
     _refuse(frame, makes & pl.col("agent").is_null(), "a claim without an agent", where)
     claiming = pl.col("kind").is_in(list(CLAIMING)) | pl.col("kind").is_null()
     _refuse(frame, claiming & ~makes, "a claim without an id", where, "fill the column claim, or name another kind")
-    _refuse(frame, pl.col("parents").list.contains(pl.col("claim")), "a claim builds on itself", where, "", "claim")
-    return frame.with_columns(execution=pl.col("execution").fill_null("0"))
+    itself = pl.col("parents").list.contains(pl.col("claim")).fill_null(value=False)
+    endorses = pl.col("kind").eq_missing("endorse_claim")
+    _refuse(frame, itself & ~endorses, "a claim builds on itself", where, "", "claim")
+    return frame.with_columns(
+        # an endorsement that only repeats the id of the claim it supports makes none
+        claim=pl.when(itself & endorses).then(None).otherwise(pl.col("claim")),
+        execution=pl.col("execution").fill_null("0"),
+    )
 
 
 def _as_id(frame: pl.DataFrame, name: str, where: str) -> pl.Series:
@@ -120,7 +126,9 @@ def _as_id(frame: pl.DataFrame, name: str, where: str) -> pl.Series:
     column = frame[name]
     if column.dtype.is_float():
         raise InputError(
-            f"column {name} holds numbers with a fraction", where, "write ids as whole numbers or text, and blanks as null"
+            f"column {name} holds numbers with a fraction",
+            where,
+            "write ids as whole numbers or text, and blanks as null",
         )
     if not (column.dtype == pl.String or column.dtype.is_integer() or column.dtype == pl.Null):
         raise InputError(f"column {name} holds {column.dtype}, not ids", where, "write ids as whole numbers or text")
@@ -136,7 +144,9 @@ def _as_list(frame: pl.DataFrame, name: str, where: str) -> pl.Series:
     if isinstance(column.dtype, pl.List):
         inner = column.dtype.inner
         if isinstance(inner, pl.DataType) and inner.is_float():
-            raise InputError(f"column {name} holds numbers with a fraction", where, "write ids as whole numbers or text")
+            raise InputError(
+                f"column {name} holds numbers with a fraction", where, "write ids as whole numbers or text"
+            )
         lists = column.cast(pl.List(pl.String))
     elif column.dtype in (pl.String, pl.Null) or column.dtype.is_integer():
         text = column.cast(pl.String).fill_null("")
@@ -179,9 +189,7 @@ def _as(frame: pl.DataFrame, name: str, dtype: pl.DataType, where: str) -> pl.Se
     return found
 
 
-def _refuse(
-    frame: pl.DataFrame, bad: pl.Expr, what: str, where: str, hint: str = "", shown: str | None = None
-) -> None:
+def _refuse(frame: pl.DataFrame, bad: pl.Expr, what: str, where: str, hint: str = "", shown: str | None = None) -> None:
     """Raise `InputError` with the first row for which `bad` holds."""
     found = frame.filter(bad.fill_null(value=False))
     if found.height:
@@ -202,9 +210,7 @@ def _placed(rows: pl.DataFrame, where: str) -> pl.DataFrame:
     rows = rows.sort("_e", pl.coalesce("round", "_row"), "_row").with_columns(
         _position=pl.int_range(pl.len(), dtype=pl.Int64).over("_e"), _order=pl.int_range(pl.len(), dtype=pl.Int64)
     )
-    return rows.with_columns(round=pl.coalesce("round", "_position")).rename(
-        {"execution": "_label", "_e": "execution"}
-    )
+    return rows.with_columns(round=pl.coalesce("round", "_position")).rename({"execution": "_label", "_e": "execution"})
 
 
 def _numbered(rows: pl.DataFrame, where: str) -> pl.DataFrame:
@@ -229,7 +235,9 @@ def _numbered(rows: pl.DataFrame, where: str) -> pl.DataFrame:
         .unique(maintain_order=True)
         .join(made, on=["execution", "name"], how="anti", maintain_order="left")
     )
-    claims = pl.concat([made, unseen.with_columns(number=-1 - pl.int_range(pl.len(), dtype=pl.Int64).over("execution"))])
+    claims = pl.concat(
+        [made, unseen.with_columns(number=-1 - pl.int_range(pl.len(), dtype=pl.Int64).over("execution"))]
+    )
     rows = rows.with_columns(_parent_names=pl.col("parents"), _claim_name=pl.col("claim"))
     rows = _by_name(rows, claims, "claim", ["execution"])
     rows = _by_name(rows, claims, "root", ["execution"])
@@ -298,7 +306,10 @@ def _events(rows: pl.DataFrame, where: str) -> pl.DataFrame:
     ).with_columns(k=pl.int_range(pl.len(), dtype=pl.Int64).over("execution", "round", "agent"))
     extra = [name for name in rows.columns if name not in KNOWN | _OURS and not name.startswith("_")]
     extra = [name for name in extra if name not in ("subtask_id", "parent_subtask_id")]
-    logged = [name for name in ("root_logged", "visible")]
+    # a column without a single value must not pass for "nobody was visible"
+    logged = [name for name, given in (("root_logged", pl.col("root").is_not_null()),
+                                       ("visible", pl.col("visible").list.len() > 0))
+              if rows.select(given.any()).item()]  # fmt: skip
     return conform(rows.select(*EVENT_COLUMNS, *logged, *extra), where)
 
 
@@ -314,16 +325,16 @@ def _executions(rows: pl.DataFrame, path: Path) -> pl.DataFrame:
             )
     seen = pl.col("agent").drop_nulls().n_unique().cast(pl.Int64)
     frame = rows.group_by("execution", maintain_order=True).agg(
-        pl.lit(path.stem).first().alias("run"),
+        pl.lit(path.stem).alias("run"),
         pl.col("execution").first().alias("task"),
-        pl.lit(0, pl.Int64).first().alias("attempt"),
+        pl.lit(0, pl.Int64).alias("attempt"),
         pl.col("benchmark").first(),
         pl.col("_label").first().alias("task_name"),
         pl.col("topology").first(),
         pl.coalesce(pl.col("n_agents").first(), seen).alias("n_agents"),
         pl.col("seed").first(),
         pl.len().cast(pl.Int64).alias("n_events"),
-        pl.lit(None, pl.Boolean).first().alias("complete"),
+        pl.lit(None, pl.Boolean).alias("complete"),
         seen.alias("_seen"),
     )
     few = frame.filter(pl.col("n_agents") < pl.col("_seen"))

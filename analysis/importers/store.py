@@ -18,7 +18,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import polars as pl
 
@@ -49,9 +49,7 @@ class Imported:
     """What a reader must know: what was cut, dropped, unknown or assumed."""
 
 
-def describe(
-    importer: str, source: Path, rules: Mapping[str, str], notes: Sequence[str] = ()
-) -> Imported:
+def describe(importer: str, source: Path, rules: Mapping[str, str], notes: Sequence[str] = ()) -> Imported:
     """Return the description of an import of `source`, a file or a directory."""
     return Imported(importer, source.name or str(source), source_digest(source), dict(rules), tuple(notes))
 
@@ -144,7 +142,7 @@ def load(directory: Path) -> tuple[EventTable, Imported]:
     return EventTable(conform(events, str(directory)), executions), about
 
 
-def _manifest(directory: Path) -> dict[str, dict[str, dict[str, str]]]:
+def _manifest(directory: Path) -> dict[str, Any]:
     """Return the manifest of an imported log after checking its checksum and version."""
     path = directory / NAME
     try:
@@ -157,7 +155,9 @@ def _manifest(directory: Path) -> dict[str, dict[str, dict[str, str]]]:
         raise LogDamagedError("this is no manifest of an imported log", str(path), _AGAIN)
     if not isinstance(data.get("format"), int) or data["format"] > FORMAT:
         raise LogDamagedError(
-            f"this import has format {data.get('format')}; this version reads up to {FORMAT}", str(path), "update agentsoc"
+            f"this import has format {data.get('format')}; this version reads up to {FORMAT}",
+            str(path),
+            "update agentsoc",
         )
     stated = data.pop("checksum", None)
     if stated != _checksum(data):

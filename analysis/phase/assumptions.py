@@ -140,7 +140,7 @@ def check_sent(sent: RhoFit | None) -> Check:
     if sent.within is None:
         why = sent.refusals[0] if sent.refusals else "no replicates"
         return Check("A2, siblings", "not checked", f"votes independent given the task before they are sent; {why}")
-    if sent.within.low > 0:
+    if sent.within.value > float(stats.norm.isf(_LEVEL)) * sent.within.se:
         return Check(
             "A2, siblings",
             "violated",
@@ -157,8 +157,8 @@ def check_answers(tables: tuple[pl.DataFrame | None, ...], b: int, gamma: float 
     if found == [2]:
         return Check("K", "not contradicted", "two answers")
     text = (
-        f"{found} answers instead of two: alpha holds where wrong answers concentrate on one; where they spread, growth "
-        "at chance differs, and strong signals may grow although weak ones die"
+        f"{found} answers instead of two: alpha holds where wrong answers concentrate on one; where they spread, "
+        "growth at chance differs, and strong signals may grow although weak ones die"
     )
     if gamma is not None and len(found) == 1:
         spread = float(plurality_alpha(b, found[0], float(np.clip(gamma, 0, 1)), 0.0))

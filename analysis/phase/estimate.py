@@ -227,6 +227,12 @@ def estimate_phase(
     """
     if b < 3 or b % 2 == 0:
         raise InputError(f"the phase of majority trees is told for odd fan-ins of at least 3, got b={b}")
+    if data.trips is not None and (lengths := data.trips["m"].unique().sort().to_list())[1:]:
+        raise InputError(
+            f"the round trips have messages of {lengths} tokens; the phase is told for one length",
+            "",
+            "filter the table to the length in question; `fit_fidelity` fits the curve over lengths",
+        )
     from_merges = data.merges is not None and rho is None and rho_by != "replicates"
     if lock is None:
         sent = data.votes is not None and data.votes_are == "sent" and not from_merges
@@ -336,12 +342,6 @@ class _Joint:
         if self.trips is None:
             refusals.append("gamma: no round trips and no merges")
             return None, "none"
-        if self.trips.m.size > 1:
-            raise InputError(
-                f"the round trips have messages of {self.trips.m.tolist()} tokens; the phase is told for one length",
-                "",
-                "filter the table to the length in question; `fit_fidelity` fits the curve over lengths",
-            )
         n, agree, chance = self.trips.n[:, 0], self.trips.agree[:, 0], self.trips.chance
         drawn_n = self.weights @ n
         share = np.divide(self.weights @ agree, drawn_n, out=np.full(drawn_n.shape, np.nan), where=drawn_n > 0)
@@ -443,15 +443,14 @@ def _with_relays(data: Measurements) -> pl.DataFrame:
     """Return the merges with the round trips as relays among them, so that both speak for gamma."""
     assert data.merges is not None
     assert data.trips is not None
-    readable = data.trips.filter(pl.col("sent_correct").is_not_null() & pl.col("read_correct").is_not_null())
-    relays = readable.select(
+    relays = data.trips.drop_nulls("sent_correct").select(
         "task",
         pl.lit("relay").alias("run"),
         pl.lit("relay").alias("node"),
         pl.lit(1, pl.Int64).alias("b"),
         pl.col("sent_correct").cast(pl.Int64).alias("right"),
         pl.col("sent_correct").cast(pl.Int64).alias("first"),
-        pl.col("read_correct").cast(pl.Int64).alias("out"),
+        pl.col("read_correct").fill_null(0.5).alias("out"),  # an unreadable reading is a guess
         pl.col("k").cast(data.merges.schema["k"]),
     )
     return pl.concat([data.merges.select(relays.columns), relays], how="vertical_relaxed")

@@ -25,6 +25,7 @@ from .interval import Estimate, from_draws
 from .recursion import alpha, organization_exponent
 from .resample import TaskIndex, sums_by_task, task_weights
 from .shapes import correlated_majority_map
+from .sibling_correlation import estimate_rho
 
 DECISIVE: Final = 4.0
 """Difference of AIC from which one law is preferred."""
@@ -150,31 +151,41 @@ class NodeSlope:
     """Mean signal of one vote."""
     majority: Estimate
     """Signal of the majority of b votes of one group: the node map at the operating point, as it is."""
+    rho: float
+    """Correlation within runs, from which the models' figures are made."""
     lock: float
-    """The same by the fitted lock."""
+    """The same by the lock."""
     beta_binomial: float
-    """The same by the fitted beta-binomial law."""
+    """The same by the beta-binomial law."""
     independent: float
     """The same if votes were independent given the task."""
 
     def summary(self) -> str:
         """Return one line."""
         return (
-            f"majority of {self.b}: {self.majority} from votes of {self.signal}; lock {self.lock:.4g}, "
-            f"beta-binomial {self.beta_binomial:.4g}, independent {self.independent:.4g}"
+            f"majority of {self.b}: {self.majority} from votes of {self.signal}; at rho = {self.rho:.3g} the lock says "
+            f"{self.lock:.4g}, the beta-binomial law {self.beta_binomial:.4g}, independence {self.independent:.4g}"
         )
 
 
-def node_slope(votes: pl.DataFrame, b: int, shape: ShapeTest, *, n_draws: int = 400, seed: int = 0) -> NodeSlope:
+def node_slope(votes: pl.DataFrame, b: int, *, n_draws: int = 400, seed: int = 0) -> NodeSlope:
     """Return the b-subset majority of all groups with at least b votes, and the models' figures for it [X].
 
     A group with k right of n votes contributes sum_j C(k,j) C(n-k,b-j) sgn(2j-b) / C(n,b), unbiased for the signal of
-    the majority of b of its votes. Tasks weigh alike; intervals by task bootstrap.
+    the majority of b of its votes. Tasks weigh alike; intervals by task bootstrap. The models get rho, mean and
+    variance of the tasks' signals from pairs of votes, which assume no shape, and take two equally frequent signals
+    with these moments.
+
+    Raises:
+        InputError: no group has b votes, or rho is refused (`estimate_rho`).
     """
     size = pl.len().over("task", "run", "node")
     large = votes.filter(size >= b)
     if large.is_empty():
         raise InputError(f"no group has {b} votes", "", "ask for a smaller b, or use more siblings")
+    pairs = estimate_rho(large)
+    if pairs.within is None or pairs.between_variance is None:
+        raise InputError("the models need rho: " + "; ".join(pairs.refusals))
     names = large["task"].to_list()
     index = TaskIndex([names])
     counts = count_votes(large, index)
@@ -184,17 +195,21 @@ def node_slope(votes: pl.DataFrame, b: int, shape: ShapeTest, *, n_draws: int = 
     majority = sums_by_task(len(index), counts.task, cell, 1, value)[:, 0] / groups
     single = sums_by_task(len(index), counts.task, cell, 1, 2 * counts.right / counts.n - 1)[:, 0] / groups
     weights = task_weights(n_draws, np.zeros(len(index), dtype=np.int64), seed=seed) / len(index)
+    spread = np.sqrt(max(pairs.between_variance.value, 0.0))
+    mus = np.clip(single.mean() + spread * np.array([-1.0, 1.0]), -1, 1)
+    rho = float(np.clip(pairs.within.value, 0, 1))
 
-    def expected(fit: ShapeFit, rho: float) -> float:
-        return float(correlated_majority_map(fit.mus, b, rho, shape=fit.shape) @ fit.weights)
+    def expected(shape: CountShape, correlation: float) -> float:
+        return float(correlated_majority_map(mus, b, correlation, shape=shape).mean())
 
     return NodeSlope(
         b,
         from_draws(float(single.mean()), weights @ single),
         from_draws(float(majority.mean()), weights @ majority),
-        expected(shape.lock, shape.lock.rho),
-        expected(shape.beta_binomial, shape.beta_binomial.rho),
-        expected(shape.lock, 0.0),
+        rho,
+        expected("lock", rho),
+        expected("beta_binomial", rho),
+        expected("lock", 0.0),
     )
 
 

@@ -24,6 +24,7 @@ from .resample import TaskIndex
 
 MIN_TASKS: Final = 10
 """Fewest tasks with replicates that rho is read from."""
+_SURE: Final = 2.326  # standard errors; one side, 1 %
 WIDEST: Final = 0.5
 """Widest interval of rho that still says something."""
 
@@ -59,8 +60,8 @@ class RhoFit:
 
     @property
     def tasks_differ(self) -> bool:
-        """Whether tasks differ in difficulty beyond doubt."""
-        return self.between_variance is not None and self.between_variance.low > 0
+        """Whether tasks differ in difficulty; said of equal tasks once in a hundred times."""
+        return self.between_variance is not None and self.between_variance.value > _SURE * self.between_variance.se
 
     def summary(self) -> str:
         """Return the fit as text; the pooled figure always says what it is."""
@@ -158,6 +159,30 @@ def pooled_draws(moments: PairMoments, weights: FloatArray) -> FloatArray:
     total = w.sum(axis=1)
     squared = ((w @ m) ** 2 - (w * w) @ (m * m)) / (total**2 - (w * w).sum(axis=1))
     return _ratio(w @ moments.same[usable] / total, squared)
+
+
+def agent_correlations(votes: pl.DataFrame) -> tuple[tuple[int, ...], FloatArray]:
+    """Return the agents and the matrix of phi coefficients of their votes, for `effective.optimal_votes` and the like.
+
+    Over all groups in which every agent voted; like all pooled figures it holds difficulty. Shape (n_agents, n_agents).
+
+    Args:
+        votes: columns task, run, node, agent, correct.
+
+    Raises:
+        InputError: fewer than 3 groups are complete, or an agent is always right or always wrong.
+    """
+    agents = tuple(sorted(votes["agent"].unique().to_list()))
+    table = votes.pivot(on="agent", index=["task", "run", "node"], values="correct").drop_nulls()
+    if table.height < 3 or len(agents) < 2:
+        raise InputError(
+            f"{table.height} groups have votes of all {len(agents)} agents; correlations need 3 groups and 2 agents"
+        )
+    ballots = table.select([str(agent) for agent in agents]).to_numpy().astype(np.float64)
+    constant = [agent for agent, spread in zip(agents, np.ptp(ballots, axis=0), strict=True) if spread == 0]
+    if constant:
+        raise InputError(f"the votes of agents {constant} never change: their correlation is not defined")
+    return agents, np.asarray(np.corrcoef(ballots, rowvar=False), dtype=np.float64)
 
 
 def _ratio(together: FloatArray | float, apart: FloatArray | float) -> FloatArray:

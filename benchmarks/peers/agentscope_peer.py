@@ -33,7 +33,9 @@ class Moderator(AgentBase):
 
 
 def participants(n):
-    agentscope.init(save_dir="/dev/null", save_code=False, save_api_invoke=False, use_monitor=False, disable_saving=True)
+    agentscope.init(
+        save_dir="/dev/null", save_code=False, save_api_invoke=False, use_monitor=False, disable_saving=True
+    )
     return [Participant(f"p{i}") for i in range(n)]
 
 

@@ -20,11 +20,13 @@ from typing import Any
 
 import pytest
 
+from agentsoc.backends.base import Completion, Request
 from agentsoc.engine.resume import replay
 from agentsoc.engine.run import run
+from agentsoc.errors import InterruptedRunError
 from agentsoc.log.journal import Attempt, read_journal
 from agentsoc.log.read import JOURNAL, RunLog
-from tests.e2e.victim import BILL, live, society
+from tests.e2e.victim import BILL, BilledBackend, live, society
 
 KILLS = 100 if os.environ.get("AGENTSOC_NIGHTLY") else 10
 CONCURRENCY = 6
@@ -226,6 +228,26 @@ def test_an_interrupted_run_stops_in_order_and_goes_on(life: Life, undisturbed: 
     assert sorted(life.calls()) == sorted(set(life.calls()))
     assert len(life.calls()) > before
     assert life.leftovers() == []
+
+
+def test_after_an_interrupted_run_signals_do_what_they_did(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A notebook or a test suite goes on after the run that it started."""
+    monkeypatch.setenv(BILL, str(tmp_path / "bill"))
+    complete = BilledBackend.complete
+    calls = 0
+
+    async def interrupting(self: BilledBackend, request: Request) -> Completion:
+        nonlocal calls
+        calls += 1
+        if calls == 5:
+            os.kill(os.getpid(), signal.SIGINT)
+        return await complete(self, request)
+
+    monkeypatch.setattr(BilledBackend, "complete", interrupting)
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    with pytest.raises(InterruptedRunError):
+        run(society(), tmp_path / "run")
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
 
 
 def test_an_interrupt_waits_for_a_slow_disk_to_take_what_was_paid_for(life: Life, undisturbed: RunLog) -> None:

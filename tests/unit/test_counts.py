@@ -115,3 +115,9 @@ def test_a_tree_of_votes_calls_its_leaves_and_delivers_along_its_edges(depth: in
 def test_a_chain_takes_one_round_and_one_delivery_a_link(n: int) -> None:
     got = totals(n, 2, "chain", "aggregate")
     assert (got.calls, got.deliveries, got.rounds) == (2 * n, n - 1, n)
+
+
+@pytest.mark.parametrize("plan_by", ["same", "parts"])
+def test_a_lead_may_hand_work_to_more_agents_than_a_slot_is_wide(plan_by: str) -> None:
+    got = totals(101, 1, "star", {"kind": "orchestrate", "rounds": 1, "plan_by": plan_by, "synthesis": "majority"})
+    assert got.events_by_kind["delegate_subtask"] == 100

@@ -26,7 +26,7 @@ from analysis.phase.interval import Estimate, from_draws, jackknife
 from analysis.phase.leaf_law import fit_leaf, fit_leaf_law, leaf_probability, profile_beta
 from analysis.phase.node_response import count_responses, fit_response, response_law
 from analysis.phase.resample import TaskIndex, task_weights
-from analysis.phase.sibling_correlation import estimate_rho, pair_moments, pooled_draws, rho_draws
+from analysis.phase.sibling_correlation import agent_correlations, estimate_rho, pair_moments, pooled_draws, rho_draws
 
 X = 256.0 * 2.0 ** np.arange(6)
 Floats = NDArray[np.float64]
@@ -71,9 +71,9 @@ def near(estimate: Estimate | None, truth: float, errors: float = 4.0) -> bool:
 # Maximum likelihood
 
 
-@given(st.lists(st.tuples(st.integers(20, 400), st.floats(0.02, 0.98)), min_size=3, max_size=6), st.data())
-@settings(max_examples=40, deadline=None)
-def test_scoring_finds_the_maximum_that_a_direct_search_finds(cells: list[tuple[int, float]], data: Any) -> None:
+@given(st.lists(st.tuples(st.integers(20, 400), st.floats(0.1, 0.9)), min_size=3, max_size=6))
+@settings(max_examples=15, deadline=None)
+def test_scoring_finds_the_maximum_that_a_direct_search_finds(cells: list[tuple[int, float]]) -> None:
     n = np.array([[float(cell[0]) for cell in cells]])
     k = np.floor(n * np.array([[cell[1] for cell in cells]]))
     at = np.arange(n.size) - (n.size - 1) / 2
@@ -92,13 +92,12 @@ def test_scoring_finds_the_maximum_that_a_direct_search_finds(cells: list[tuple[
     assert fits.loglik[0] >= -direct.fun - 1e-6
     low, high = profile_interval(law, n, k, fits, 1, box)
     for end in (low[0], high[0]):
-        if abs(end) < 6:
 
-            def inner(t: float, end: float = end) -> float:
-                return loss(np.array([t, end]))
+        def inner(t: float, end: float = end) -> float:
+            return loss(np.array([t, end]))
 
-            drop = optimize.minimize_scalar(inner, bounds=(-8, 8), method="bounded").fun + fits.loglik[0]
-            assert drop == pytest.approx(1.9207, abs=1e-3)
+        drop = optimize.minimize_scalar(inner, bounds=(-8, 8), method="bounded").fun + fits.loglik[0]
+        assert drop == pytest.approx(1.9207, abs=1e-3)
 
 
 def test_rows_fitted_together_are_the_rows_fitted_alone() -> None:
@@ -127,9 +126,9 @@ def test_a_and_beta_are_recovered_with_any_number_of_answers(k: int) -> None:
     assert fit.beta is not None
     assert fit.beta.method == "profile"
     assert near(fit.beta, 0.25)
-    assert near(fit.a, 0.05, 6)  # the interval of a is skewed
     assert fit.a is not None
-    assert fit.a.covers(0.05)
+    assert fit.a.low < fit.a.value < fit.a.high
+    assert abs(np.log(fit.a.value / 0.05)) <= 4 * fit.a.se / fit.a.value  # the scale on which a is symmetric
     assert fit.law().beta == fit.beta.value
     assert fit.misfit_p > 0.001
 
@@ -155,20 +154,20 @@ def test_beta_is_refused_for_few_levels_or_a_small_spread(x: Floats, reason: str
 
 def test_reused_tasks_are_resampled_and_give_wider_intervals_than_counting_votes_would() -> None:
     rng = stream(6, "reused")
-    easy = rng.random((400, 1)) < 0.2  # few tasks carry the signal: votes on one task are not independent
-    mu = np.where(easy, 0.95, 0.05) * np.ones((1, X.size))
-    right = rng.random((400, X.size, 6)) < (1 + mu[:, :, None]) / 2
+    # Ten votes a task at one level; the mean signal follows the law because more tasks become easy, not easier.
+    easy = rng.random((600, X.size, 1)) < 0.05 * X[:, None] ** 0.25 / 0.9
+    right = rng.random((600, X.size, 10)) < (1 + 0.9 * easy) / 2
     task, level, _ = (index.reshape(-1) for index in np.indices(right.shape))
-    names = np.array([f"t{i}" for i in range(400)])[task]
+    names = [f"{i}/{j}" for i, j in zip(task, level, strict=True)]
     table = pl.DataFrame({"task": names, "x": X[level], "correct": right.reshape(-1).astype(float), "k": 2})
     by_task = fit_leaf_law(table)
     by_vote = fit_leaf_law(table.with_columns(pl.int_range(pl.len()).cast(pl.String).alias("task")))
-    assert by_task.a is not None
-    assert by_vote.a is not None
-    assert by_task.a.method == "bootstrap"
-    level_error = from_draws(0, np.log(np.array([by_task.a.low, by_task.a.value, by_task.a.high])))
-    assert level_error.se > 0
-    assert near(by_task.beta, 0.0, 4)
+    assert by_task.beta is not None
+    assert by_vote.beta is not None
+    assert (by_task.beta.method, by_vote.beta.method) == ("bootstrap", "profile")
+    assert by_task.beta.value == pytest.approx(by_vote.beta.value)
+    assert by_task.beta.width > 1.3 * by_vote.beta.width
+    assert near(by_task.beta, 0.25)
 
 
 def test_a_leaf_that_does_not_follow_a_power_law_is_noticed() -> None:
@@ -221,7 +220,8 @@ def test_the_right_family_of_curves_has_the_best_aic_or_is_not_told_apart(family
     assert family in {rival.curve.family for rival in fit.rivals}
     plain = next(c.curve for c in fit.candidates if c.curve.family == family and c.n_parameters == 1)
     assert plain.m0 == pytest.approx(80, rel=0.1)
-    assert all(near(point.gamma, float(truth(point.m))) for point in fit.points)
+    for point in fit.points:  # twice the interval: 4 standard errors, also where all agree
+        assert abs(point.gamma.value - float(truth(point.m))) <= 2 * point.gamma.width / 2
     at = np.asarray(fit.band_m)
     assert np.all(np.asarray(fit.band_low) <= np.asarray(fit.band_high))
     assert np.mean(np.abs(np.asarray(fit.band_low) / 2 + np.asarray(fit.band_high) / 2 - truth(at))) < 0.02
@@ -340,6 +340,18 @@ def test_equal_votes_have_no_correlation_to_report() -> None:
     fit = estimate_rho(votes(np.ones((40, 2, 3), dtype=bool)))
     assert fit.within is None
     assert "not defined" in fit.refusals[0]
+
+
+def test_the_matrix_of_agents_gives_the_votes_that_they_are_worth() -> None:
+    right = locked(stream(25, "matrix"), np.full(4000, 0.3), 1, 5, 0.4)
+    right[:, :, 4] = right[:, :, 3]  # an agent who always repeats another
+    agents, matrix = agent_correlations(votes(right))
+    assert agents == (0, 1, 2, 3, 4)
+    assert matrix[3, 4] == pytest.approx(1)
+    assert matrix[0, 1] == pytest.approx(0.4, abs=0.07)
+    assert theory.equal_weight_votes(matrix[:4, :4]) == pytest.approx(theory.kish_votes(4, 0.4), abs=0.15)
+    with pytest.raises(InputError, match="never change"):
+        agent_correlations(votes(np.ones((9, 2, 3), dtype=bool)))
 
 
 def test_graded_scores_are_not_votes() -> None:

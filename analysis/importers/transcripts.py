@@ -1,0 +1,293 @@
+"""Import chat transcripts (JSON): every message is a claim; what it builds on follows from a stated rule.
+
+A transcript is a list of messages, or an object that holds one under ``history`` or ``messages``. A message is an
+object with ``content`` and a speaker under ``name``, ``source``, ``speaker``, ``role`` or ``type`` (the first that is
+set). ``Speaker (-> Other)`` and the keys ``to``, ``recipient`` and ``target`` name an addressee, ``Speaker (thought)``
+is a message to oneself. Messages whose role is ``system`` are instructions and no claims.
+
+A transcript does not say what a message builds on, so the parents are an assumption, the same for all messages:
+
+    previous    the message right before it
+    addressee   the latest earlier message that was addressed to its speaker and not answered yet, and the latest
+                earlier message of the one that it addresses
+    both        the union, listed in the order in which they were said (the default)
+
+Under ``previous`` and ``both`` every message is downstream of all before it, by the rule and not by what was said:
+depths are positions, and every fault reaches the end. Only ``addressee`` leaves something to find out.
+
+Labels come from `analysis.importers.labels` (``label_source = "rule"``), where only messages of others count as parents
+and one for each speaker, so that going on with one's own thought is no merge. ``round`` is the index of the message.
+
+An annotation ``mistake_step`` (index of a message) becomes a ``fault`` event on that message's claim; `trace_faults` in
+`analysis.faults` follows it downstream.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, Literal, get_args
+
+import polars as pl
+
+from agentsoc.errors import InputError
+from agentsoc.events import MAX_ROUNDS
+from analysis.importers.labels import Act, label
+from analysis.tables import EVENT_COLUMNS, EXECUTION_COLUMNS, EventTable, conform
+
+ParentRule = Literal["both", "addressee", "previous"]
+PARENT_RULES: Final[tuple[ParentRule, ...]] = get_args(ParentRule)
+
+_HISTORY: Final = ("history", "messages")
+_SPEAKER: Final = ("name", "source", "speaker", "role", "type")
+_ADDRESSEE: Final = ("to", "recipient", "target")
+_TO: Final = re.compile(r"^(?P<who>.*?)\s*\(\s*->\s*(?P<to>[^)]+?)\s*\)\s*$")
+_ASIDE: Final = re.compile(r"^(?P<who>.*?)\s*\(\s*(?:thought|thinking|internal)\s*\)\s*$", re.IGNORECASE)
+_FAULT_K: Final = 1
+"""`k` of a fault event: the message itself is act 0 of its round."""
+
+
+@dataclass(frozen=True)
+class Message:
+    """One message of a transcript."""
+
+    index: int
+    speaker: str
+    addressee: str | None
+    text: str
+
+
+@dataclass(frozen=True)
+class Transcript:
+    """One conversation with what was annotated about it."""
+
+    messages: tuple[Message, ...]
+    n_messages: int
+    """Messages in the file, system ones included."""
+    mistake_step: int | None = None
+    mistake_agent: str | None = None
+    mistake_reason: str | None = None
+    extra: Mapping[str, object] = field(default_factory=dict)
+    """Other keys of the file with a plain value."""
+
+
+def import_transcripts(path: Path | str, *, parents: ParentRule = "both") -> EventTable:
+    """Return the event table of the transcripts at or below `path`, one execution each.
+
+    `executions` also says who the agents are (`agents`), which step was annotated (`mistake_step`, `mistake_agent`,
+    `mistake_reason`) and, in `extra`, the other plain values of the file as JSON.
+
+    Args:
+        path: a JSON file, or a directory that holds such files at any depth.
+        parents: the rule for what a message builds on.
+
+    Raises:
+        InputError: a file is no transcript, or an annotation does not fit it.
+    """
+    path = Path(path)
+    if parents not in PARENT_RULES:
+        raise InputError(f"parents is {parents!r}", "", f"use one of {', '.join(PARENT_RULES)}")
+    if not path.exists():
+        raise InputError("no such file or directory", str(path))
+    files = [path] if path.is_file() else sorted(path.rglob("*.json"))
+    if not files:
+        raise InputError("no .json files below it", str(path), "name a transcript or a directory of transcripts")
+    events: list[dict[str, object]] = []
+    executions: list[dict[str, object]] = []
+    for number, file in enumerate(files):
+        found = read_transcript(file)
+        name = file.stem if path.is_file() else file.relative_to(path).with_suffix("").as_posix()
+        agents = _agents(found)
+        rows = list(_rows(found, agents, parents, str(file)))
+        events += [{"execution": number, "task": number, **row} for row in rows]
+        executions.append(_execution(found, agents, number, name, path, len(rows)))
+    types: dict[str, pl.DataType] = {**EXECUTION_COLUMNS, "agents": pl.List(pl.String()), **_ANNOTATION}
+    table = conform(pl.DataFrame(events, schema=EVENT_COLUMNS), str(path))
+    return EventTable(table, pl.DataFrame(executions, schema=types))
+
+
+_ANNOTATION: Final[dict[str, pl.DataType]] = {
+    "mistake_step": pl.Int64(), "mistake_agent": pl.String(), "mistake_reason": pl.String(), "extra": pl.String(),
+}  # fmt: skip
+
+
+def read_transcript(file: Path) -> Transcript:
+    """Return the transcript in `file`.
+
+    Raises:
+        InputError: it is no transcript; the message names the file and the message in it.
+    """
+    try:
+        data = json.loads(file.read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(f"not JSON: {error}", str(file)) from error
+    found: Mapping[str, object] = {}
+    history = data
+    if isinstance(data, dict):
+        found = data
+        key = next((name for name in _HISTORY if name in data), None)
+        if key is None:
+            raise InputError(
+                "an object without messages", str(file), f"put the list of messages under {' or '.join(_HISTORY)}"
+            )
+        history = data[key]
+    if not isinstance(history, list) or not history:
+        raise InputError("no list of messages, or an empty one", str(file))
+    if len(history) > MAX_ROUNDS:
+        raise InputError(f"{len(history)} messages; the limit is {MAX_ROUNDS}", str(file))
+    messages = [_message(raw, at, file) for at, raw in enumerate(history)]
+    kept = tuple(message for message in messages if message is not None)
+    if not kept:
+        raise InputError("only system messages", str(file))
+    step = _step(found.get("mistake_step"), len(history), file)
+    if step is not None and messages[step] is None:
+        raise InputError(f"mistake_step {step} is a system message, which is no claim", str(file))
+    known = {*_HISTORY, "mistake_step", "mistake_agent", "mistake_reason"}
+    plain = {k: v for k, v in found.items() if k not in known and isinstance(v, str | int | float | bool)}
+    agent, reason = found.get("mistake_agent"), found.get("mistake_reason")
+    return Transcript(
+        kept, len(history), step, None if agent is None else str(agent), None if reason is None else str(reason), plain
+    )
+
+
+def _step(raw: object, n: int, file: Path) -> int | None:
+    """Return the annotated step as an index below `n`; it may be a number or its text."""
+    if raw is None or raw == "":
+        return None
+    try:
+        step = int(raw) if isinstance(raw, str | int) and not isinstance(raw, bool) else -1
+    except ValueError:
+        step = -1
+    if not 0 <= step < n:
+        raise InputError(f"mistake_step is {raw!r}", str(file), f"it is the index of a message, 0 to {n - 1}")
+    return step
+
+
+def _message(raw: object, index: int, file: Path) -> Message | None:
+    """Return the message, or None for a system message."""
+    where = f"{file}: message {index}"
+    if not isinstance(raw, dict):
+        raise InputError("not an object with role or name and content", where)
+    if "kwargs" in raw and isinstance(raw["kwargs"], dict):  # a serialised LangChain message
+        raw = {**raw["kwargs"], "type": raw["kwargs"].get("type") or (raw.get("id") or ["?"])[-1]}
+    if "content" not in raw:
+        raise InputError("a message without content", where)
+    who = next((raw[key] for key in _SPEAKER if raw.get(key)), None)
+    if not isinstance(who, str) or not who.strip():
+        raise InputError("nobody is named as the speaker", where, f"give it one of {', '.join(_SPEAKER)} as text")
+    if "system" in (raw.get("role"), raw.get("type"), who.strip().lower()):
+        return None
+    who, addressee = who.strip(), next((raw[key] for key in _ADDRESSEE if raw.get(key)), None)
+    if addressee is not None and not isinstance(addressee, str):
+        raise InputError(f"the addressee is {str(addressee)[:40]!r}, not a name", where)
+    named = _TO.match(who)
+    if named:
+        who, addressee = named["who"], addressee or named["to"]
+    else:
+        aside = _ASIDE.match(who)
+        who = aside["who"] if aside else who
+    if not who:
+        raise InputError("the speaker's name is empty", where)
+    return Message(index, who, addressee.strip() if addressee else None, _text(raw["content"]))
+
+
+def _text(content: object) -> str:
+    """Return the content of a message as text: parts of kind text joined, anything else as JSON."""
+    if content is None:
+        return ""
+    if isinstance(content, str):
+        return content
+    if isinstance(content, list):
+        return "\n".join(_text(part) for part in content)
+    if isinstance(content, dict) and isinstance(content.get("text"), str):
+        return str(content["text"])
+    return json.dumps(content, sort_keys=True)
+
+
+def _agents(transcript: Transcript) -> dict[str, int]:
+    """Return a number for each name, letter case aside: speakers in order of their first message, then addressees."""
+    numbers: dict[str, int] = {}
+    for name in [m.speaker for m in transcript.messages] + [m.addressee for m in transcript.messages if m.addressee]:
+        numbers.setdefault(str(name).casefold(), len(numbers))
+    return numbers
+
+
+def _rows(
+    transcript: Transcript, agents: Mapping[str, int], rule: ParentRule, where: str
+) -> Iterator[dict[str, object]]:
+    """Yield the events of one transcript; the claim of a message is its index."""
+    said: dict[int, int] = {}
+    asked: dict[int, int] = {}
+    before: int | None = None
+    speaker_of: dict[int, int] = {}
+    for message in transcript.messages:
+        me, index = agents[message.speaker.casefold()], message.index
+        to = agents[message.addressee.casefold()] if message.addressee else None
+        found: set[int] = set()
+        if rule != "addressee" and before is not None:
+            found.add(before)
+        if rule != "previous":
+            if me in asked:
+                found.add(asked.pop(me))
+            if to is not None and to in said:
+                found.add(said[to])
+        parents = sorted(found)
+        others = {speaker_of[p]: p for p in parents if speaker_of[p] != me}
+        act = Act(str(index), tuple(str(p) for p in others.values()), text=message.text)
+        kind = label(act, frozenset())
+        target = min(others.values()) if kind == "contradict_claim" and others else None
+        row = _row(index, me, 0, kind, index, parents, message.text)
+        yield row | {"target": target}
+        said[me] = before = index
+        speaker_of[index] = me
+        if to is not None and to != me:
+            asked[to] = index
+        if index == transcript.mistake_step:
+            yield _row(index, me, _FAULT_K, "fault", None, [index], transcript.mistake_reason) | {
+                "label_source": "logged"
+            }
+
+
+def _row(
+    index: int, agent: int, k: int, kind: str | None, claim: int | None, parents: list[int], text: str | None
+) -> dict[str, object]:
+    """Return an event with the columns that a transcript can fill."""
+    return {
+        "round": index, "agent": agent, "k": k, "kind": kind, "claim": claim, "parents": parents, "text": text,
+        "calls": 0, "tokens_in": 0, "tokens_cached": 0, "tokens_out": 0, "label_source": "rule",
+    }  # fmt: skip
+
+
+def _execution(
+    transcript: Transcript, agents: Mapping[str, int], number: int, name: str, path: Path, n_events: int
+) -> dict[str, object]:
+    """Return the row of `executions` for one transcript."""
+    names = {message.speaker.casefold(): message.speaker for message in reversed(transcript.messages)}
+    named = {str(m.addressee).casefold(): str(m.addressee) for m in transcript.messages if m.addressee}
+    return {
+        "execution": number, "run": path.stem, "task": number, "attempt": 0,
+        "benchmark": name.rpartition("/")[0] or None, "task_name": name, "topology": None, "n_agents": len(agents), "seed": None, "n_events": n_events,
+        "complete": None, "agents": [names.get(key, named.get(key, key)) for key in agents],
+        "mistake_step": transcript.mistake_step, "mistake_agent": transcript.mistake_agent,
+        "mistake_reason": transcript.mistake_reason,
+        "extra": json.dumps(transcript.extra, sort_keys=True) if transcript.extra else None,
+    }  # fmt: skip
+
+
+def notes(table: EventTable, parents: ParentRule) -> list[str]:
+    """Return what a reader of imported transcripts must know: what the rule forces, and annotations that do not fit."""
+    faults = table.events.filter(pl.col("kind") == "fault").select("execution", "agent")
+    joined = faults.join(table.executions, on="execution", how="left", maintain_order="left")
+    odd = [
+        f"{row['task_name']}: step {row['mistake_step']} was said by {row['agents'][row['agent']]}, the annotation "
+        f"names {row['mistake_agent']}; the step counts"
+        for row in joined.iter_rows(named=True)
+        if row["mistake_agent"] and row["agents"][row["agent"]].casefold() != row["mistake_agent"].casefold()
+    ]
+    found = [f"{faults.height} annotated mistakes in {table.n_executions} transcripts", *odd]
+    if parents == "addressee":
+        return found
+    return [f"parents by the rule {parents}: every message is downstream of all before it, by the rule alone", *found]
