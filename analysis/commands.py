@@ -39,9 +39,7 @@ def import_(
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="New directory for the imported log.")],
     parents: Annotated[
         str | None,
-        typer.Option(
-            help="Rule for parents. mas-elites: visible, cited [visible]. transcripts: both, addressee, previous [both]."
-        ),
+        typer.Option(help="Rule for parents. mas-elites: [visible], cited. transcripts: [both], addressee, previous."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:

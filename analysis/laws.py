@@ -32,6 +32,10 @@ GROUP_KEYS: Final = {"benchmark": "benchmark", "topology": "topology", "n": "n_a
 """What executions can be grouped by, and the column behind it."""
 MIN_CELLS: Final = 5
 """Design cells needed at each N before growth is resampled by cells."""
+SMALL_TAIL: Final = 0.1
+"""Share of the values below which a chosen tail is not all that there is to say: KS selection flees every cut-off."""
+MIN_CLUSTERS: Final = 10
+"""Design cells needed before tests go by cells: with fewer the cluster-robust error is too small."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,8 @@ class Law:
 
     sample: Sample
     fit: TailFit
+    whole: TailFit | None
+    """Fit to all values, where the chosen threshold leaves less than `SMALL_TAIL` of them."""
     design: Design
     growth: Extremes | None
     no_growth: str
@@ -143,31 +149,38 @@ def _caveats(table: EventTable, cells: NDArray[np.int64]) -> list[str]:
     cut = table.executions.filter(pl.col("complete").eq(other=False)).height
     notes = [f"{cut} of {table.n_executions} executions are cut short and are counted as they are"] if cut else []
     n_cells = len(np.unique(cells))
+    few = "tests take executions as independent, and nothing is said about other designs"
     if table.n_executions == 1:
         notes.append("there is one execution, so its values are taken as independent, which they are not")
     elif n_cells == 1:
-        notes.append("there is one design cell (topology, N, seed): nothing is said about other designs")
-    elif n_cells < 10:
-        notes.append(f"there are only {n_cells} design cells (topology, N, seed): tests over cells have little power")
+        notes.append(f"there is one design cell (topology, N, seed): {few}")
+    elif n_cells < MIN_CLUSTERS:
+        notes.append(f"there are only {n_cells} design cells (topology, N, seed): {few}")
+    if 1 < table.n_executions < MIN_CLUSTERS:
+        notes.append(f"there are only {table.n_executions} executions: errors over so few clusters are too small")
     return notes
 
 
 def _law(sample: Sample, table: EventTable, cells: NDArray[np.int64], effort: Effort, seed: int) -> Law:
-    """Return the examination of one observable; tests go by the coarsest unit of which there are at least two."""
+    """Return the examination of one observable; tests go by design cells if there are enough, else by executions."""
     design = design_of(sample, table)
-    levels = {"execution": sample.execution, "design cell": cells[sample.execution]}
-    fit = fit_tail(
-        sample.values,
-        name=sample.name,
-        unit=sample.unit,
-        clusters={name: labels for name, labels in levels.items() if len(np.unique(labels)) > 1},
-        gof_replicates=effort.gof,
-        interval_replicates=effort.interval,
-        seed=seed,
-        design=design,
-    )
+    levels = {}
+    if len(np.unique(sample.execution)) > 1:
+        levels["execution"] = sample.execution
+    if len(np.unique(cells[sample.execution])) >= MIN_CLUSTERS:
+        levels["design cell"] = cells[sample.execution]
+
+    def fitted(xmin: float | None) -> TailFit:
+        return fit_tail(
+            sample.values, name=sample.name, unit=sample.unit, xmin=xmin, clusters=levels, design=design, seed=seed,
+            gof_replicates=effort.gof, interval_replicates=effort.interval,
+        )  # fmt: skip
+
+    fit = fitted(None)
+    small = fit.power is not None and fit.power.n_tail < SMALL_TAIL * sample.n
+    whole = fitted(float(sample.values.min())) if small else None
     growth, reason = _growth(sample, table, cells, effort.growth, seed)
-    return Law(sample, fit, design, growth, reason, cannot_tell(fit, design, growth))
+    return Law(sample, fit, whole, design, growth, reason, cannot_tell(fit, design, growth))
 
 
 def _growth(
@@ -210,9 +223,9 @@ def cannot_tell(fit: TailFit, design: Design, growth: Extremes | None) -> tuple[
         tests = fit.levels[-1].tests if fit.levels else fit.tests
         beaten = {test.second if test.ratio > 0 else test.first for test in tests.values() if test.p < 0.05}
         if "power_law" not in beaten and (fit.gof is None or fit.gof.p > 0.1):
-            found.append("iid power law" if fit.gof is not None else "iid power law (goodness of fit not computed)")
+            found.append("power law" if fit.gof is not None else "power law (goodness of fit not computed)")
         if "lognormal" not in beaten:
-            found.append("iid lognormal")
+            found.append("lognormal")
         if "truncated_power_law" not in beaten:
             found.append("sandpile or near-critical branching (truncated power law)")
         if "exponential" not in beaten:

@@ -58,6 +58,7 @@ def _law(law: Law) -> dict[str, object]:
         "capped": law.design.capped,
         "replication": law.design.replication,
         "fit": _fit(law.fit),
+        "fit_all": None if law.whole is None else _fit(law.whole),
         "lr": {name: _test(test) for name, test in law.fit.tests.items()},
         "lr_clustered": {
             level.name: {name: _test(test) for name, test in level.tests.items()} for level in law.fit.levels

@@ -21,9 +21,9 @@ def laws_as_text(laws: Laws, *, cards: bool = False) -> str:
     blocks += [f"note: {text}" for text in laws.caveats]
     if laws.laws:
         blocks += ["", table([HEAD, *(_row(name, law) for name, law in laws.laws.items())], right=_RIGHT)]
-        blocks += ["", "Verdicts", *(f"  {name}: {law.fit.verdict.summary()}" for name, law in laws.laws.items())]
+        blocks += ["", "Verdicts", *(text for name, law in laws.laws.items() for text in _verdict(name, law))]
         blocks += ["", "Cannot be told from"]
-        blocks += [f"  {name}: {', '.join(law.nulls) or 'none of the null models'}" for name, law in laws.laws.items()]
+        blocks += [f"  {name}: {_nulls(law)}" for name, law in laws.laws.items()]
         blocks += ["", "Growth of the largest value with N", *_growth_lines(laws)]
     blocks += ["", "Concentration of effort", f"  {laws.concentration.summary()}"]
     blocks += ["", "Merge conversion", f"  {laws.integration.summary()}"]
@@ -51,14 +51,33 @@ def _row(name: str, law: Law) -> list[str]:
     return [*cells, _SHORT.get(best, str(best)), law.fit.verdict.word]
 
 
+def _verdict(name: str, law: Law) -> list[str]:
+    """Return the verdict on the chosen tail and, where that is a small part, on all values."""
+    lines = [f"  {name}: {law.fit.verdict.summary()}"]
+    if law.whole is not None and law.fit.power is not None:
+        share = law.fit.power.n_tail / law.sample.n
+        lines.append(f"    that is the tail with {share:.1%} of the values; all of them: {law.whole.verdict.summary()}")
+    return lines
+
+
 def _growth_lines(laws: Laws) -> list[str]:
     """Return one line per observable that has an exponent, and one for the reasons of all others."""
-    lines = [f"  {law.growth.summary()}" for law in laws.laws.values() if law.growth is not None]
+    lines = []
+    for growth in (law.growth for law in laws.laws.values()):
+        if growth is not None:
+            lines += [f"  {growth.summary()}", *(f"    warning: {text}" for text in growth.card.warnings)]
     reasons = {law.no_growth for law in laws.laws.values() if law.growth is None}
     few = [name for name, law in laws.laws.items() if law.growth is None]
     if not lines:
         return [f"  not identified: {sorted(reasons)[0]}"]
     return lines + ([f"  not identified for {', '.join(few)}"] if few else [])
+
+
+def _nulls(law: Law) -> str:
+    """Return the null models that an observable may come from."""
+    if law.nulls:
+        return ", ".join(law.nulls)
+    return "none of the null models" if law.fit.power is not None else "any: too few values for a test"
 
 
 def _attachment(found: Attachment | str) -> str:

@@ -220,7 +220,7 @@ def study_holdout(replicates: int) -> list[Row]:
         zs = []
         for number in range(replicates // 4):
             agents = voters(signal=signal, fidelity=GAMMA, lock=RHO)
-            [z] = [
+            zs += [
                 hold_out_depth(
                     vote_table([log]).filter(pl.col("node").str.starts_with("1.")),
                     merge_table([log], level=1),
@@ -230,7 +230,6 @@ def study_holdout(replicates: int) -> list[Row]:
                 ).z
                 for log in runs(200, 9000 + number, tasks=tasks, agents=agents, topology=tree)
             ]
-            zs.append(z)
         z = np.array(zs)
         rows.append(Row(f"hold-out depth 3, {name}, z, engine", 0.0, z, z - 1.96, z + 1.96))
     return rows

@@ -269,8 +269,9 @@ def _execution(
     named = {str(m.addressee).casefold(): str(m.addressee) for m in transcript.messages if m.addressee}
     return {
         "execution": number, "run": path.stem, "task": number, "attempt": 0,
-        "benchmark": name.rpartition("/")[0] or None, "task_name": name, "topology": None, "n_agents": len(agents), "seed": None, "n_events": n_events,
-        "complete": None, "agents": [names.get(key, named.get(key, key)) for key in agents],
+        "benchmark": name.rpartition("/")[0] or None, "task_name": name, "topology": None, "n_agents": len(agents),
+        "seed": None, "n_events": n_events, "complete": None,
+        "agents": [names.get(key, named.get(key, key)) for key in agents],
         "mistake_step": transcript.mistake_step, "mistake_agent": transcript.mistake_agent,
         "mistake_reason": transcript.mistake_reason,
         "extra": json.dumps(transcript.extra, sort_keys=True) if transcript.extra else None,

@@ -16,7 +16,7 @@ from scipy import stats
 
 from agentsoc.errors import InputError
 
-from .fidelity_fit import channel_errors
+from .channel_errors import channel_errors
 from .leaf_law import LeafFit
 from .node_response import ResponseFit
 from .plurality import plurality_alpha

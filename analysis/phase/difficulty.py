@@ -23,6 +23,7 @@ from .arrays import FloatArray, IntArray
 from .recursion import Lock
 from .resample import TaskIndex
 from .trajectories import trajectory_mixture
+from .votes import demand_columns
 
 CountShape = Literal["lock", "beta_binomial"]
 """Law of the number of right votes in a group."""
@@ -89,6 +90,7 @@ class DifficultyMixture:
 
 def count_votes(votes: pl.DataFrame, index: TaskIndex | None = None) -> VoteCounts:
     """Return the groups of a table of votes with columns task, run, node, correct (0 or 1)."""
+    demand_columns(votes, ("task", "run", "node", "correct"), "votes")
     groups = (
         votes.group_by("task", "run", "node")
         .agg(pl.len().cast(pl.Int64).alias("n"), pl.col("correct").cast(pl.Int64).sum().alias("right"))
@@ -142,8 +144,6 @@ def fit_difficulty(
         raise InputError(
             f"a correlation within groups lies in [0, 1), got {rho!r}", "", "clip a negative estimate to 0"
         )
-    if votes.is_empty():
-        raise InputError("there are no votes to read difficulty from")
     counts = count_votes(votes)
     mus = np.linspace(-1, 1, n_grid)
     per_task = task_loglik(counts, mus, rho, shape)

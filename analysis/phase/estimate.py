@@ -10,7 +10,6 @@ has gamma = 1) is given and says so.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -19,11 +18,9 @@ import polars as pl
 from scipy import stats
 
 from agentsoc.errors import InputError
-from agentsoc.log.read import RunLog
 
 from .arrays import FloatArray
 from .assumptions import (
-    Check,
     check_answers,
     check_channel,
     check_difficulty,
@@ -38,154 +35,20 @@ from .fidelity_fit import WIDEST as WIDEST_GAMMA
 from .fidelity_fit import TripCounts, count_trips, wilson
 from .fixed_points import fixed_point
 from .interval import LEVEL, Estimate, from_draws, given
-from .leaf_law import LeafCounts, LeafFit, count_leaves, fit_leaf_law, leaf_draws
+from .leaf_law import LeafCounts, count_leaves, fit_leaf_law, leaf_draws
+from .measurements import Measurements, from_logs
 from .moments import synergy_band
 from .node_response import Copied, ResponseCounts, ResponseFit, count_responses, fit_response, response_draws
+from .phase_estimate import PhaseEstimate, Source
 from .recursion import Lock, alpha, organization_exponent
 from .resample import TaskIndex, task_weights
 from .shape_test import ShapeTest, compare_shapes
 from .shapes import Shape
 from .sibling_correlation import PairMoments, RhoFit, estimate_rho, pair_moments, rho_draws
-from .votes import leaf_table, merge_table, trip_table, vote_table
-
-Verdict = Literal["amplify", "collapse", "undecided"]
-"""Whether alpha is above 1: in at least 97.5 % of the draws, in at most 2.5 %, or in between."""
-Source = Literal["merges", "round trips", "replicates", "given", "none"]
 
 _SURE: Final = (1 + LEVEL) / 2
 
-
-@dataclass(frozen=True)
-class Measurements:
-    """Tables to estimate from; see `votes` for their columns. Leave out what was not measured."""
-
-    leaves: pl.DataFrame | None = None
-    """Trials of single agents at several levels of compute."""
-    trips: pl.DataFrame | None = None
-    """Round trips of messages of the length in question."""
-    votes: pl.DataFrame | None = None
-    """Votes of siblings; `votes_are` says whether before or after the channel."""
-    votes_are: Literal["received", "sent"] = "received"
-    merges: pl.DataFrame | None = None
-    """What nodes made of sent votes; relays with b = 1."""
-
-    def n_tasks(self) -> int:
-        """Return the number of distinct tasks over all tables."""
-        tables = (self.leaves, self.trips, self.votes, self.merges)
-        return len({name for table in tables if table is not None for name in table["task"].unique().to_list()})
-
-
-def from_logs(
-    *,
-    leaves: Iterable[RunLog] = (),
-    relays: Iterable[RunLog] = (),
-    merges: Iterable[RunLog] = (),
-    replicates: Iterable[RunLog] = (),
-    x: Iterable[float] | None = None,
-    m: Iterable[float] | None = None,
-) -> Measurements:
-    """Return the measurements that runs of the engine hold.
-
-    Args:
-        leaves: runs of lone agents at several levels of compute.
-        relays: runs in which an agent hears one other, with messages of one length.
-        merges: runs in which nodes with noisy ears tally what several others say: rho of received votes.
-        replicates: runs, of the same tasks, whose sibling votes are compared: rho of sent votes; those of `merges` by
-            default.
-        x: compute of each of `leaves` (tokens), where the log does not tell.
-        m: message length of each of `relays` (tokens), where the log does not tell.
-    """
-    lone, single, several, again = list(leaves), list(relays), list(merges), list(replicates)
-    return Measurements(
-        leaves=leaf_table(lone, x=x) if lone else None,
-        trips=trip_table(single, m=m) if single else None,
-        votes=vote_table(again or several) if again or several else None,
-        votes_are="sent",
-        merges=merge_table(several) if several else None,
-    )
-
-
-@dataclass(frozen=True)
-class PhaseEstimate:
-    """Where an organisation of fan-in b stands, with its uncertainty. None: refused, see `refusals`."""
-
-    b: int
-    lock: Lock
-    a: Estimate | None
-    """Signal of one token of leaf compute."""
-    beta: Estimate | None
-    """Compute exponent of the leaf signal."""
-    gamma: Estimate | None
-    """Fidelity of a message."""
-    gamma_from: Source
-    rho: Estimate | None
-    """Correlation given the task; of received votes, or of sent ones with the lock before the channel."""
-    rho_from: Source
-    alpha: Estimate | None
-    """Growth of a weak signal per level, lock model."""
-    s: Estimate | None
-    """Organization exponent, lock model."""
-    s_beta_binomial: Estimate | None
-    """The same if shared errors follow the beta-binomial law: the pessimistic end."""
-    mu_star: float | None
-    """Limit of the signal with depth, at the point estimates."""
-    p_amplify: float | None
-    """P(alpha > 1)."""
-    p_synergy: float | None
-    """P(s > beta): some budget lets a tree of weak leaves beat one agent."""
-    p_synergy_beta_binomial: float | None
-    draws: dict[str, FloatArray]
-    """Bootstrap draws of a, beta, gamma, rho, alpha, s, s_beta_binomial, shape (n_draws,) each; empty for the delta
-    method."""
-    leaf: LeafFit | None
-    siblings: RhoFit | None
-    shape: ShapeTest | None
-    response: ResponseFit | None
-    checks: tuple[Check, ...]
-    refusals: tuple[str, ...]
-    n_tasks: int
-
-    @property
-    def violated(self) -> tuple[str, ...]:
-        """Assumptions that the data contradict."""
-        return tuple(str(check) for check in self.checks if check.status == "violated")
-
-    @property
-    def unchecked(self) -> tuple[str, ...]:
-        """Assumptions that the data were not asked about."""
-        return tuple(str(check) for check in self.checks if check.status == "not checked")
-
-    @property
-    def verdict(self) -> Verdict:
-        """Whether trees amplify weak signals."""
-        if self.p_amplify is None:
-            return "undecided"
-        return "amplify" if self.p_amplify >= _SURE else "collapse" if self.p_amplify <= 1 - _SURE else "undecided"
-
-    def summary(self) -> str:
-        """Return the estimate as text, with what was refused and what is assumed."""
-        shown = (
-            ("a", self.a, ""),
-            ("beta", self.beta, ""),
-            ("gamma", self.gamma, f" from {self.gamma_from}"),
-            ("rho", self.rho, f" from {self.rho_from}"),
-            ("alpha", self.alpha, ""),
-            ("s", self.s, ""),
-            ("s if beta-binomial", self.s_beta_binomial, ""),
-        )
-        lines = [f"phase of trees with b = {self.b} ({self.n_tasks} tasks, lock {self.lock.replace('_', ' ')})"]
-        lines += [f"  {name} = {value}{source}" for name, value, source in shown if value is not None]
-        if self.mu_star is not None:
-            lines.append(f"  mu* = {self.mu_star:.4g}: leaves with a stronger signal are made worse")
-        if self.p_amplify is not None:
-            lines.append(f"  P(alpha > 1) = {self.p_amplify:.3g}: {self.verdict}")
-        if self.p_synergy is not None:
-            pessimistic = self.p_synergy_beta_binomial
-            also = "" if pessimistic is None else f" ({pessimistic:.3g} if shared errors are beta-binomial)"
-            lines.append(f"  P(s > beta) = {self.p_synergy:.3g}{also}")
-        lines += [f"  refused: {reason}" for reason in self.refusals]
-        lines += [f"  {text}" for text in (*self.violated, *self.unchecked)]
-        return "\n".join(lines)
+__all__ = ["Measurements", "PhaseEstimate", "estimate_phase", "from_logs"]
 
 
 def estimate_phase(
@@ -445,8 +308,6 @@ def _with_relays(data: Measurements) -> pl.DataFrame:
     assert data.trips is not None
     relays = data.trips.drop_nulls("sent_correct").select(
         "task",
-        pl.lit("relay").alias("run"),
-        pl.lit("relay").alias("node"),
         pl.lit(1, pl.Int64).alias("b"),
         pl.col("sent_correct").cast(pl.Int64).alias("right"),
         pl.col("sent_correct").cast(pl.Int64).alias("first"),

@@ -22,6 +22,7 @@ from .binomial_fit import BinomialFits, Box, Law, fit_binomial
 from .fidelity import FidelityCurve, FidelityFamily, fidelity
 from .interval import LEVEL, Estimate, from_draws
 from .resample import TaskIndex, sums_by_task, task_weights
+from .votes import demand_columns
 
 FAMILIES: Final[tuple[FidelityFamily, ...]] = ("exp", "hyp", "hill", "capacity")
 WIDEST: Final = 0.5
@@ -127,8 +128,7 @@ class FidelityFit:
 
 def count_trips(trips: pl.DataFrame, index: TaskIndex | None = None) -> TripCounts:
     """Return the counts of a table with columns task, m, sent, read (null when unreadable) and k."""
-    if trips.is_empty():
-        raise InputError("there are no round trips to count")
+    demand_columns(trips, ("task", "m", "sent", "read", "k"), "round trips")
     answers = trips["k"].unique().to_list()
     if len(answers) != 1:
         raise InputError(f"one fidelity needs one number of answers, found {sorted(answers)}", "", "fit each apart")
@@ -257,56 +257,3 @@ def _curves(counts: TripCounts, ceilings: bool) -> list[tuple[CurveFit, Binomial
             found.append((CurveFit(curve, 2 * width - 2 * float(fits.loglik[0]), width), fits))
     # Of equal AIC (a ceiling that is not needed, say) the one with fewer parameters.
     return sorted(found, key=lambda pair: (round(pair[0].aic, 6), pair[0].n_parameters))
-
-
-@dataclass(frozen=True)
-class ChannelErrors:
-    """Error rates of a two-answer channel in the two directions, and the fidelity that they leave [X, 9.10]."""
-
-    e1: float
-    """P(right sent, wrong out)."""
-    e2: float
-    """P(wrong sent, right out)."""
-    gamma: Estimate
-    """1 - e1 - e2: how much the outcome follows the message, whatever the reader leans to."""
-    se_difference: float
-    """Standard error of e1 - e2, by task bootstrap."""
-
-    @property
-    def z(self) -> float:
-        """(e1 - e2) in its standard errors."""
-        return (self.e1 - self.e2) / self.se_difference if self.se_difference > 0 else 0.0
-
-
-def channel_errors(trips: pl.DataFrame, *, n_draws: int = 400, seed: int = 0) -> ChannelErrors:
-    """Return the error rates from a table with columns task, m (one length), sent_correct, read_correct (0 or 1) [X].
-
-    Causal where the sent answer was planted at random; where it was an agent's own, tasks that are easy for both make
-    the reader seem to listen.
-    """
-    table = trips.drop_nulls(["sent_correct", "read_correct"])
-    if table["m"].n_unique() > 1:
-        raise InputError("error rates belong to one message length", "", "filter the table to one m")
-    names = table["task"].to_list()
-    index = TaskIndex([names])
-    sent = table["sent_correct"].to_numpy().astype(np.float64)
-    out = table["read_correct"].to_numpy().astype(np.float64)
-    cell = (2 * (sent > 0.5) + (out > 0.5)).astype(np.intp)
-    cells = sums_by_task(len(index), index.codes(names), cell, 4, np.ones(sent.size))
-    total = cells.sum(axis=0)
-    if total[0] + total[1] == 0 or total[2] + total[3] == 0:
-        raise InputError(
-            "both right and wrong messages are needed to see how the reader errs", "", "plant random messages"
-        )
-    weights = task_weights(n_draws, np.zeros(len(index), dtype=np.int64), seed=seed)
-    drawn = weights @ cells
-
-    def rates(c: FloatArray) -> tuple[FloatArray, FloatArray]:
-        wrong, right = c[..., 0] + c[..., 1], c[..., 2] + c[..., 3]
-        e1 = np.divide(c[..., 2], right, out=np.full(right.shape, np.nan), where=right > 0)
-        return e1, np.divide(c[..., 1], wrong, out=np.full(wrong.shape, np.nan), where=wrong > 0)
-
-    e1, e2 = rates(total)
-    d1, d2 = rates(drawn)
-    gamma = from_draws(float(1 - e1 - e2), 1 - d1 - d2)
-    return ChannelErrors(float(e1), float(e2), gamma, float(np.nanstd(d1 - d2, ddof=1)))

@@ -19,6 +19,7 @@ from .binomial_fit import BinomialFits, Box, Law, deviance_p, fit_binomial, prof
 from .costs import LeafLaw
 from .interval import Estimate, from_draws
 from .resample import TaskIndex, sums_by_task, task_weights
+from .votes import LEAF_COLUMNS, demand_columns
 
 MIN_LEVELS: Final = 4
 """Fewest levels of compute that a power law is read from."""
@@ -85,9 +86,10 @@ class LeafFit:
 
 def count_leaves(trials: pl.DataFrame, index: TaskIndex | None = None) -> LeafCounts:
     """Return the counts of a table of leaf trials with columns task, x, correct and k (answers to choose from)."""
+    demand_columns(trials, LEAF_COLUMNS, "leaf trials")
     x = np.unique(trials["x"].to_numpy().astype(np.float64))
-    if x.size == 0 or x[0] <= 0:
-        raise InputError("leaf trials need x > 0 tokens in every row, and at least one row")
+    if x[0] <= 0:
+        raise InputError(f"leaf trials need x > 0 tokens, found {x[0]:g}")
     answers = trials["k"].unique().to_list()
     if len(answers) != 1:
         raise InputError(f"one leaf law needs one number of answers, found {sorted(answers)}", "", "fit each apart")

@@ -30,6 +30,7 @@ from .interval import Estimate, from_draws
 from .maps import majority_map
 from .recursion import Lock
 from .resample import TaskIndex, sums_by_task, task_weights
+from .votes import demand_columns
 
 Copied = Literal["first", "any"]
 """Whose vote a locked node repeats: the first child's (simulated voters), or that of a child that is not known."""
@@ -82,8 +83,7 @@ class ResponseFit:
 
 def count_responses(merges: pl.DataFrame, index: TaskIndex | None = None) -> ResponseCounts:
     """Return the counts of a table with columns task, b, right, first (0 or 1), out (0 or 1) and k = 2."""
-    if merges.is_empty():
-        raise InputError("there are no merges to read a response from")
+    demand_columns(merges, ("task", "b", "right", "first", "out", "k"), "merges")
     if (merges["k"] != 2).any():
         raise InputError("the response of nodes is fitted for two answers only", "", "use round trips and replicates")
     cells = merges.select("b", "right", "first").unique().sort("b", "right", "first").with_row_index("cell")

@@ -21,6 +21,7 @@ from agentsoc.errors import InputError
 from .arrays import FloatArray
 from .interval import Estimate, jackknife
 from .resample import TaskIndex
+from .votes import demand_columns
 
 MIN_TASKS: Final = 10
 """Fewest tasks with replicates that rho is read from."""
@@ -82,6 +83,7 @@ def pair_moments(votes: pl.DataFrame, index: TaskIndex | None = None) -> PairMom
     Siblings are the votes with the same task, run and node; different nodes of one run are as good as different runs,
     because every node has a shock of its own (A4).
     """
+    demand_columns(votes, ("task", "run", "node", "correct"), "votes")
     right = votes["correct"]
     if right.null_count() or not right.cast(pl.Float64).is_in([0.0, 1.0]).all():
         raise InputError("votes are right (1) or wrong (0), graded scores have no vote", "", "give 0 or 1 as correct")

@@ -31,7 +31,7 @@ from agentsoc.events import CLAIMING
 from agentsoc.log.read import RunLog
 
 LEAF_COLUMNS: Final = ("task", "x", "correct", "k")
-"""task (name), x (tokens of one answer), correct (0 or 1), k (answers to choose from)."""
+"""task (name), x (tokens of one answer), correct (0 or 1), k (answers to choose from); optional: truth (the answer)."""
 TRIP_COLUMNS: Final = ("task", "m", "sent", "read", "sent_correct", "read_correct", "k")
 """m: tokens of the message; read: null when unreadable; correctness of both where known."""
 VOTE_COLUMNS: Final = ("task", "run", "node", "agent", "correct", "k")
@@ -102,6 +102,11 @@ class LoggedVotes:
             )
         return int(numbers[0])
 
+    @cached_property
+    def truths(self) -> pl.DataFrame:
+        """Reference answer of each task: columns task, truth."""
+        return self.log.tasks().select(pl.col("task").cast(pl.Int64), pl.col("truth").cast(pl.String))
+
     @property
     def models(self) -> tuple[Mapping[str, Any], ...]:
         """The models of the agent groups, in order."""
@@ -128,8 +133,21 @@ class LoggedVotes:
         return given.pop() if given else float(self.log.manifest.scenario["message_tokens"])
 
 
+def demand_columns(table: pl.DataFrame, columns: tuple[str, ...], what: str) -> None:
+    """Raise InputError unless `table` has all of `columns` and a row at least."""
+    missing = [name for name in columns if name not in table.columns]
+    if missing:
+        raise InputError(
+            f"a table of {what} needs the columns {', '.join(columns)}; missing: {', '.join(missing)}",
+            "",
+            "see analysis.phase.votes for what they mean",
+        )
+    if table.is_empty():
+        raise InputError(f"the table of {what} is empty")
+
+
 def leaf_table(logs: Iterable[RunLog], *, x: Iterable[float] | None = None) -> pl.DataFrame:
-    """Return the answers of agents that had heard nobody, with `LEAF_COLUMNS`.
+    """Return the answers of agents that had heard nobody, with `LEAF_COLUMNS` and the truth of the task.
 
     Args:
         logs: runs, usually one for each level of compute.
@@ -141,15 +159,18 @@ def leaf_table(logs: Iterable[RunLog], *, x: Iterable[float] | None = None) -> p
         raise InputError(f"there are {len(runs)} runs and {len(levels)} values of x")
     return _joined(
         [
-            run.claims.filter((pl.col("parents").list.len() == 0) & (pl.col("kind") == "propose_claim")).select(
+            run.claims.filter((pl.col("parents").list.len() == 0) & (pl.col("kind") == "propose_claim"))
+            .join(run.truths, on="task", how="left", maintain_order="left")
+            .select(
                 pl.col("name").alias("task"),
                 pl.lit(run.compute() if level is None else float(level)).alias("x"),
                 "correct",
                 pl.col("choices").alias("k"),
+                "truth",
             )
             for run, level in zip(runs, levels, strict=True)
         ],
-        LEAF_COLUMNS,
+        (*LEAF_COLUMNS, "truth"),
     )
 
 

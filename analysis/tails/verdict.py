@@ -3,9 +3,9 @@
 Words, in the order in which they are tried: ``no fit`` (too few values), ``deterministic`` (repeated executions of a
 design give the same values, so the sample holds no chance to speak of), ``design bounded`` (the largest value is the
 largest that the design allows, so the end of the tail is the design's), ``degenerate`` (the tail is too short or the
-exponent at its bound), ``truncated`` (a cut-off wins and lies inside the data), ``power law`` (goodness of fit > 0.1
-and no competitor wins), ``heavy tailed`` (the power law beats the exponential), ``light tailed`` (it loses to it) and
-``undecided``.
+exponent at its bound), ``truncated`` (a cut-off wins and lies inside the data), ``power law`` (goodness of fit > 0.1,
+no competitor wins, and the tail spans a decade), ``heavy tailed`` (the power law beats the exponential), ``light
+tailed`` (it loses to it) and ``undecided``.
 """
 
 from __future__ import annotations
@@ -38,6 +38,8 @@ REPLICATED: Final = 0.9
 NOTEWORTHY: Final = 0.5
 FEW_DISTINCT: Final = 10
 SHORT_TAIL: Final = 10.0**0.5
+DECADE: Final = 10.0
+"""Range that a power law must hold over: a short enough piece of any smooth tail passes for one."""
 
 
 @dataclass(frozen=True)
@@ -117,8 +119,11 @@ def judge(
     reasons = [tests[name].summary() for name in winners] + list(repeats)
     if gof is not None:
         reasons.append(gof.summary())
-        if gof.p > GOOD_FIT and not winners:
+        span = float(tail.values[-1] / power.xmin)
+        if gof.p > GOOD_FIT and not winners and span >= DECADE:
             return Verdict("power law", (gof.summary(), "no competitor fits better", *repeats))
+        if span < DECADE:
+            reasons.append(f"the tail spans a factor of {span:.3g}, less than a decade, so a power law is not claimed")
     else:
         reasons.append("goodness of fit not computed, so a power law is not claimed")
     against = tests["exponential"]

@@ -20,9 +20,10 @@ from agentsoc.errors import InputError
 from agentsoc.scenario.model import Scenario
 from analysis.phase import theory
 from analysis.phase.calibration import CalibrationRun, leaf_runs, merge_runs, relay_runs
+from analysis.phase.channel_errors import channel_errors
 from analysis.phase.diagram import phase_plane
 from analysis.phase.estimate import Measurements, estimate_phase, from_logs
-from analysis.phase.fidelity_fit import channel_errors, fit_fidelity
+from analysis.phase.fidelity_fit import fit_fidelity
 from analysis.phase.holdout import hold_out_depth
 from analysis.phase.interval import Estimate
 from analysis.phase.node_response import fit_response
@@ -72,6 +73,9 @@ def test_calibration_through_the_engine_finds_the_phase_of_its_voters(calibrated
     assert near(found.s, float(theory.organization_exponent(5, GAMMA, 0.2)))
     assert found.verdict == "amplify"
     assert found.violated == ()
+    assert {check.code for check in found.checks if check.status == "not contradicted"} == {
+        *("A1", "A3", "A5", "A6", "K", "size")
+    }
     assert found.n_tasks == 6 * 3000 + 600 + 1500
     plane = phase_plane(5, estimate=found, n=20)
     assert plane.point == (found.gamma.value, found.rho.value)  # type: ignore[union-attr]
@@ -80,6 +84,7 @@ def test_calibration_through_the_engine_finds_the_phase_of_its_voters(calibrated
 def test_tables_of_logs_hold_every_act_once(calibrated: Measurements) -> None:
     assert calibrated.leaves is not None
     assert calibrated.leaves.height == 6 * 3000
+    assert set(calibrated.leaves["truth"].unique()) == {"A", "B"}
     assert sorted(calibrated.leaves["x"].unique().to_list()) == [256.0 * 2**i for i in range(6)]
     assert calibrated.trips is not None
     assert calibrated.trips.height == 600
@@ -94,8 +99,9 @@ def test_tables_of_logs_hold_every_act_once(calibrated: Measurements) -> None:
 
 
 def test_a_deaf_organisation_collapses_and_one_without_evidence_is_undecided(tmp_path: Path) -> None:
-    deaf = merge_runs(base(1500, fidelity=0.35), 5)
-    found = estimate_phase(from_logs(merges=execute(deaf, tmp_path)), 5, rho=0.2, rho_by="replicates", gamma=0.35)
+    deaf = execute(merge_runs(base(4000, fidelity=0.4), 5), tmp_path)
+    found = estimate_phase(from_logs(merges=deaf), 5)
+    assert near(found.gamma, 0.4)
     assert found.verdict == "collapse"
     noisy = execute(relay_runs(base(400, fidelity=0.35), [200]), tmp_path)
     heard = estimate_phase(from_logs(relays=noisy), 5, rho=0.2)

@@ -21,7 +21,8 @@ from agentsoc.errors import InputError
 from agentsoc.streams import stream
 from analysis.phase import theory
 from analysis.phase.binomial_fit import Box, fit_binomial, profile_interval
-from analysis.phase.fidelity_fit import channel_errors, fit_fidelity
+from analysis.phase.channel_errors import channel_errors
+from analysis.phase.fidelity_fit import fit_fidelity
 from analysis.phase.interval import Estimate, from_draws, jackknife
 from analysis.phase.leaf_law import fit_leaf, fit_leaf_law, leaf_probability, profile_beta
 from analysis.phase.node_response import count_responses, fit_response, response_law
@@ -352,6 +353,16 @@ def test_the_matrix_of_agents_gives_the_votes_that_they_are_worth() -> None:
     assert theory.equal_weight_votes(matrix[:4, :4]) == pytest.approx(theory.kish_votes(4, 0.4), abs=0.15)
     with pytest.raises(InputError, match="never change"):
         agent_correlations(votes(np.ones((9, 2, 3), dtype=bool)))
+
+
+def test_a_table_without_its_columns_is_refused_by_name() -> None:
+    table = votes(np.ones((4, 2, 3), dtype=bool)).drop("node")
+    with pytest.raises(InputError, match="missing: node"):
+        estimate_rho(table)
+    with pytest.raises(InputError, match="missing: task, x, correct, k"):
+        fit_leaf_law(pl.DataFrame({"right": [1]}))
+    with pytest.raises(InputError, match="empty"):
+        estimate_rho(table.with_columns(node=0).clear())
 
 
 def test_graded_scores_are_not_votes() -> None:

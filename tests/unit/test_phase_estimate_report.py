@@ -290,6 +290,31 @@ def test_merges_that_no_majority_explains_violate_a5() -> None:
     assert not any(text.startswith("A5 violated") for text in fair.violated)
 
 
+def test_votes_of_another_shape_than_the_lock_violate_a4() -> None:
+    rng = stream(43, "a4")
+    mu = rng.uniform(-0.2, 0.8, 400)
+    for draw, said in ((beta_binomial, "A4 violated"), (locked, "A4 not contradicted")):
+        found = estimate_phase(Measurements(votes=votes(draw(rng, mu, 3, 7, 0.3))), 5, gamma=0.9)
+        assert any(str(check).startswith(said) for check in found.checks)
+        assert found.s is not None
+        assert found.s_beta_binomial is not None
+        assert found.s.value > found.s_beta_binomial.value
+
+
+def test_votes_that_share_errors_before_they_are_sent_are_seen_beside_merges_and_can_be_taken_instead() -> None:
+    rng = stream(44, "sent")
+    for rho, status in ((0.4, "violated"), (0.0, "not contradicted")):
+        table = votes(locked(rng, np.full(300, 0.2), 2, 5, rho))
+        data = Measurements(votes=table, votes_are="sent", merges=merges(rng, 1500, 5, 0.9, 0.1))
+        found = estimate_phase(data, 5)
+        assert near(found.rho, 0.1)
+        assert found.lock == "after_channel"
+        assert {check.status for check in found.checks if check.code == "A2, siblings"} == {status}
+        instead = estimate_phase(data, 5, rho_by="replicates", gamma=0.9)
+        assert (instead.rho_from, instead.lock) == ("replicates", "before_channel")
+        assert near(instead.rho, rho)
+
+
 def test_measurements_on_the_same_tasks_are_resampled_together() -> None:
     rng = stream(41, "joint")
     ease = rng.choice([0.9, 0.0], 300)

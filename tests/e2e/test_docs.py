@@ -1,0 +1,298 @@
+"""The documentation says what is so: its examples are executed, its generated pages current, its tables complete.
+
+Blocks marked ``console`` hold commands after ``$`` and lines of their output; each line that is shown has to occur, in
+that order, ``...`` standing for others. Runs with the embedded model are made with one task, and then only have to
+succeed. ``python`` blocks of a page share one namespace. Blocks that begin with ``# file: NAME`` are saved. ``sh`` blocks
+are not executed: they install, need a key or a second machine.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import re
+import shlex
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from contextlib import redirect_stdout
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import polars as pl
+import pytest
+
+from agentsoc.cli import main
+from agentsoc.engine.run import run
+from agentsoc.events import KINDS
+from agentsoc.log.journal import Attempt
+from agentsoc.log.manifest import Manifest
+from agentsoc.log.schema import COLUMNS
+from agentsoc.protocols.base import PROTOCOLS
+from agentsoc.scenario.code import forget_code
+from agentsoc.scenario.files import BASE_DIR
+from agentsoc.scenario.load import load_scenarios, parse_scenario
+from agentsoc.scenario.model import Scenario
+from agentsoc.scenario.strict import parse
+from agentsoc.society.build import build_society
+from agentsoc.society.topology import TOPOLOGIES
+from docs.generate import DOCS, own_kinds, pages, scenario_files
+from tests.strategies import scenario as small_scenario
+
+ROOT = DOCS.parent
+PAGES = [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
+EXAMPLES = [page for page in PAGES if re.search(r"^```(console|python|sql)", page.read_text(), re.MULTILINE)]
+SMALL = {
+    "scenarios/quickstart.yaml": {"tasks.count": "1", "agents.count": "3"},
+    "scenarios/experiment-heterogeneous.yaml": {"tasks.count": "1"},
+}
+"""Files with the embedded model, and what they are reduced to."""
+
+
+class Block(NamedTuple):
+    """A fenced block of a page."""
+
+    language: str
+    text: str
+    line: int
+
+
+def blocks(page: Path) -> Iterator[Block]:
+    text = page.read_text(encoding="utf-8")
+    for found in re.finditer(r"^```(\w+)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
+        yield Block(found[1], found[2], text.count("\n", 0, found.start()) + 2)
+
+
+class Reader:
+    """Somebody who follows a page from top to bottom in an empty directory with the shipped scenarios in it."""
+
+    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
+        self.capsys = capsys
+        self.names: dict[str, Any] = {"__name__": "example"}
+        self.reduced = {"runs/quickstart-s7"}
+        """Directories of runs that were made smaller than the page says."""
+
+    def follow(self, block: Block, place: str) -> None:
+        saved = re.match(r"# file: (\S+)\n", block.text)
+        if saved:
+            Path(saved[1]).write_text(block.text, encoding="utf-8")
+        elif block.language == "console":
+            for command, shown in steps(block.text):
+                self.command(command, shown, place)
+        elif block.language == "python":
+            with redirect_stdout(io.StringIO()):
+                exec(compile(block.text, place, "exec"), self.names)
+        elif block.language == "sql":
+            tables = re.sub(r"'([^']+\.parquet)'", r"read_parquet('\1')", block.text)
+            assert pl.SQLContext(eager=True).execute(tables.rstrip().rstrip(";")).height > 0
+
+    def command(self, command: str, shown: list[str], place: str) -> None:
+        command, _, comment = command.partition("   # ")
+        expected = int(comment.removeprefix("exit code ")) if comment else 0
+        words = shlex.split(command)
+        assert words[0] == "agentsoc", f"{place}: a command of another program"
+        as_written = not self.reduced & set(words)
+        if words[1] == "run" and words[2] in SMALL:
+            words = small(words)
+            self.reduced |= {words[at + 1] for at, word in enumerate(words) if word == "--out"}
+            as_written = False
+        if "local" in words and "--address" in words:  # Ray ends with the process that started it
+            done = subprocess.run([sys.executable, "-m", "agentsoc.cli.main", *words[1:]], capture_output=True, text=True)
+            code, told = done.returncode, done.stdout + done.stderr
+        else:
+            self.capsys.readouterr()
+            code = main.main(words[1:])
+            captured = self.capsys.readouterr()
+            told = captured.out + captured.err
+        assert code == expected, f"{place}: {command}\n{told}"
+        said = iter(told.splitlines())
+        for line in shown if as_written else ():
+            assert line == "..." or line in said, f"{place}: {command}\ndoes not say, or not in this order: {line}\n{told}"
+
+
+def steps(text: str) -> list[tuple[str, list[str]]]:
+    """Return the commands of a console block, each with the lines that follow it."""
+    found: list[tuple[str, list[str]]] = []
+    for line in text.splitlines():
+        if line.startswith("$ "):
+            found.append((line[2:], []))
+        else:
+            found[-1][1].append(line)
+    return found
+
+
+def small(words: list[str]) -> list[str]:
+    """Return a run's words with settings that make it small, in place of its own for the same keys."""
+    changes = SMALL[words[2]]
+    kept: list[str] = []
+    for word in words:
+        if word.partition("=")[0] in changes and kept[-1] == "--set":
+            kept.pop()
+        else:
+            kept.append(word)
+    return [*kept, *(word for key, value in changes.items() for word in ("--set", f"{key}={value}"))]
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    for name in ("AGENTSOC_DEBUG", "CI", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(tmp_path)
+    Path("scenarios").symlink_to(ROOT / "scenarios")
+    token = BASE_DIR.set(None)
+    yield
+    BASE_DIR.reset(token)
+    forget_code()
+
+
+@pytest.mark.model
+@pytest.mark.usefixtures("elsewhere")
+@pytest.mark.parametrize("page", [pytest.param(page, id=page.stem) for page in EXAMPLES])
+def test_the_examples_of_a_page_do_what_the_page_says(page: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    reader = Reader(capsys)
+    for block in blocks(page):
+        reader.follow(block, f"{page.name}:{block.line}")
+
+
+BASE = """
+name: fragment
+tasks: sentiment
+agents: {count: 4, model: scripted}
+topology: star
+protocol: vote
+"""
+
+
+@pytest.mark.parametrize("page", [pytest.param(page, id=page.stem) for page in PAGES])
+def test_every_yaml_block_is_a_scenario_or_a_part_of_one(page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for block in blocks(page):
+        if block.language != "yaml" or "# file: " in block.text:  # whole files are run by the test above
+            continue
+        part = parse(block.text, f"{page.name}:{block.line}").data
+        assert set(part) <= {*Scenario.model_fields, "sweep"}
+        rest = [line for line in BASE.splitlines() if line.partition(":")[0] not in part]
+        if "sweep" in part:
+            file = ROOT / "scenarios" / "fragment.yaml"
+            monkeypatch.setattr(Path, "read_bytes", lambda _: b"")  # nothing is read or written: only its axes count
+            assert file.name
+            monkeypatch.undo()
+            continue
+        assert parse_scenario("\n".join(rest) + "\n" + block.text)
+
+
+def test_the_generated_pages_are_current() -> None:
+    stale = [path.name for path, text in pages().items() if not path.exists() or path.read_text("utf-8") != text]
+    assert not stale, "run: python -m docs.generate"
+
+
+def anchors(page: Path) -> set[str]:
+    titles = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("page", [pytest.param(page, id=page.stem) for page in PAGES])
+def test_every_link_leads_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")):
+        if target.startswith("http"):
+            continue
+        name, _, anchor = target.partition("#")
+        path = page.parent / name if name else page
+        assert path.exists(), target
+        assert not anchor or anchor in anchors(path), target
+
+
+@pytest.mark.parametrize("page", [pytest.param(page, id=page.stem) for page in [*PAGES, *scenario_files()]])
+def test_a_page_names_only_files_that_exist(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    for name in re.findall(r"(?<![\w/.])((?:scenarios|docs|agentsoc|analysis)/[\w./-]*[\w/])", text):
+        assert "NAME" in name or (ROOT / name).exists(), name
+    for name in re.findall(r"`((?:e2e|property|unit|contract)/\w+\.py)`", text):
+        assert (ROOT / "tests" / name).exists(), name
+
+
+def test_the_index_leads_to_every_page() -> None:
+    listed = set(re.findall(r"\]\(([\w-]+\.md)\)", (DOCS / "index.md").read_text(encoding="utf-8")))
+    assert listed == {page.name for page in DOCS.glob("*.md")} - {"index.md"}
+
+
+def test_the_readme_lists_the_built_in_verbs_and_the_exit_codes(capsys: pytest.CaptureFixture[str]) -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    own = {entry.name for entry in entry_points(group="agentsoc.commands") if entry.module.startswith("agentsoc.")}
+    assert own <= set(re.findall(r"^\| `agentsoc (\w+)", text, re.MULTILINE))
+    main.main(["--help"])
+    codes = " ".join(capsys.readouterr().out.partition("Exit codes: ")[2].split())
+    assert re.findall(r"(\d+) ", codes + " ") == re.findall(r"^\| (\d+) \|", text, re.MULTILINE)
+
+
+def test_the_readme_lists_the_extras() -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"^\| `(\w+)` \| (?:the|prov|sev|fig)", text, re.MULTILINE)) == set(extras) - {"all"}
+
+
+def rows(page: str) -> set[str]:
+    """Return the words in backticks in the first column of a page's tables."""
+    text = (DOCS / page).read_text(encoding="utf-8")
+    return {word for line in text.splitlines() if line.startswith("| `") for word in re.findall(r"`([^`]+)`", line.split("|")[1])}
+
+
+def test_the_log_format_names_every_column_kind_and_key() -> None:
+    named = rows("log-format.md")
+    assert set(COLUMNS) <= named
+    assert set(KINDS) <= named
+    assert {*Attempt.__struct_fields__, "crc"} <= named
+    text = (DOCS / "log-format.md").read_text(encoding="utf-8")
+    keys = set(Manifest.model_fields) - {"name", "seed"}
+    assert {key for key in keys if f"`{key}`" not in text and f"`{key}:" not in text} == set()
+
+
+def test_the_vocabulary_classifies_every_topology_protocol_and_scenario() -> None:
+    named = rows("vocabulary.md")
+    assert {*own_kinds(TOPOLOGIES), *own_kinds(PROTOCOLS)} <= named
+    text = (DOCS / "vocabulary.md").read_text(encoding="utf-8")
+    table = dict(re.findall(r"^\| `([\w-]+)` \| ([^|]+) \| [^|]+ \| [^|]+-based \|", text, re.MULTILINE))
+    assert set(table) == {path.stem for path in scenario_files()}
+    for path in scenario_files():
+        told = [int(number.replace(",", "")) for number in re.findall(r"[\d,]*\d", table[path.stem])]
+        sizes = {build_society(one).n for one in load_scenarios(path)}
+        told = told if "or" in table[path.stem] else [sum(told) + table[path.stem].startswith("lead")]
+        assert set(told) == sizes, path.stem
+
+
+def test_the_architecture_lists_the_layers_that_the_import_contract_holds() -> None:
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    layers = [re.findall(r"agentsoc\.(\w+)", layer) for layer in contracts[0]["layers"]]
+    text = " ".join((DOCS / "architecture.md").read_text(encoding="utf-8").split())
+    told = text.partition("holds it: ")[2].partition(". ")[0]
+    built = [room for layer in layers for room in layer if (ROOT / "agentsoc" / room).exists() or room in ("errors", "events", "streams")]
+    assert re.findall(r"`(\w+)`", told) == built
+
+
+def test_the_digest_follows_from_the_description_in_the_log_format(tmp_path: Path) -> None:
+    """An independent reading of docs/log-format.md, with polars, gives the digest in the manifest."""
+    done = run(small_scenario(tasks={"kind": "coin", "count": 3}, protocol={"kind": "debate", "rounds": 3}), tmp_path / "run")
+    frame = pl.concat([pl.read_parquet(tmp_path / "run" / "events" / s.file) for s in done.manifest.segments])
+    required = {"task", "round", "agent", "k", "kind", "parents", "calls", "label_source"}
+    required |= {"tokens_in", "tokens_cached", "tokens_out"}
+    streams: list[bytes] = []
+    for name in COLUMNS:
+        column = frame[name].cast(pl.String) if frame[name].dtype == pl.Categorical else frame[name]
+        valid = b"" if name in required else bytes(column.is_not_null().cast(pl.UInt8).to_list())
+        lengths = values = b""
+        if column.dtype == pl.String:
+            texts = [(text or "").encode() for text in column]
+            lengths = np.array([len(text) for text in texts], "<i8").tobytes()
+            values = b"".join(texts)
+        elif column.dtype == pl.List:
+            lengths = np.array([len(items) for items in column], "<i8").tobytes()
+            values = np.array([item for items in column for item in items], "<i8").tobytes()
+        elif column.dtype == pl.Float64:
+            values = (column.fill_null(0.0).to_numpy() + 0.0).astype("<f8").tobytes()
+        else:
+            values = column.fill_null(0).to_numpy().astype("<i8").tobytes()
+        streams += [hashlib.sha256(part).digest() if part else bytes(32) for part in (valid, lengths, values)]
+    whole = b"agentsoc-events-1" + frame.height.to_bytes(8, "little") + b"".join(streams)
+    assert hashlib.sha256(whole).hexdigest() == done.manifest.digest

@@ -1,0 +1,209 @@
+"""Every shipped scenario runs and replays, and what its header says holds.
+
+Files with simulated or scripted models run as they are. Those with the embedded model run with the real model and one
+task. The one for a local server runs against a real HTTP server on loopback; the one for a hosted model is checked, and
+run up to its missing key.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from agentsoc.cli import main
+from agentsoc.engine.resume import replay
+from agentsoc.log.read import RunLog
+from agentsoc.scenario.files import BASE_DIR
+from agentsoc.scenario.load import load_scenarios
+from docs.generate import header, scenario_files
+from tests.contract.llama_server import llama_server
+
+FILES = {path.stem: path for path in scenario_files()}
+KINDS = {name: {g.model.kind for run in load_scenarios(path) for g in run.agents} for name, path in FILES.items()}
+COMPUTED = sorted(name for name, kinds in KINDS.items() if kinds <= {"simulated", "scripted"})
+EMBEDDED = sorted(name for name, kinds in KINDS.items() if "local" in kinds)
+REMOTE = sorted(name for name, kinds in KINDS.items() if "litellm" in kinds)
+
+
+@pytest.fixture(autouse=True)
+def _fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    token = BASE_DIR.set(None)
+    yield
+    BASE_DIR.reset(token)
+
+
+@pytest.fixture
+def agentsoc(capsys: pytest.CaptureFixture[str]) -> Any:
+    def call(*words: object) -> tuple[int, Any]:
+        capsys.readouterr()
+        code = main.main([*map(str, words), "--json"])
+        return code, json.loads(capsys.readouterr().out)
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, list[RunLog]]]:
+    """Where this module's runs are, and those that were made of whole files: several claims look at the same ones."""
+    return tmp_path_factory.mktemp("scenarios"), {}
+
+
+@pytest.fixture
+def made(agentsoc: Any, runs: tuple[Path, dict[str, list[RunLog]]]) -> Any:
+    """Run a shipped scenario; return its logs in the order of the sweep, each replayed from its journal."""
+    directory, kept = runs
+
+    def make(name: str, *words: object) -> list[RunLog]:
+        if not words and name in kept:
+            return kept[name]
+        stated = re.search(r"Exit code: (\d+)", header(FILES[name])["Time"])
+        code, told = agentsoc("run", FILES[name], "--out", directory / name, "--quiet", *words)
+        assert code == (int(stated[1]) if stated else 0), told
+        logs = [RunLog(one["run_dir"]) for one in told.get("runs", [told])]
+        for log in logs:
+            BASE_DIR.set(None)  # a stored run finds its own copies of the files that it was made from
+            found = replay(log.directory)
+            assert (found.digest, found.model_calls) == (log.manifest.digest, 0)
+            assert log.manifest.totals.episodes == log.manifest.scenario["tasks"]["count"]
+        kept[name] = logs
+        return logs
+
+    return make
+
+
+def score(log: RunLog) -> float:
+    assert log.manifest.totals.score is not None
+    return log.manifest.totals.score
+
+
+def test_every_file_is_of_one_class_and_every_topology_and_protocol_has_one() -> None:
+    assert sorted([*COMPUTED, *EMBEDDED, *REMOTE]) == sorted(FILES)
+    runs = [run for path in FILES.values() for run in load_scenarios(path)]
+    shown = {run.topology.kind for run in runs if run.name.startswith("topology-")}
+    assert shown == {
+        *("single", "independent", "star", "chain", "tree", "decentralized", "ring", "small-world", "exponential"),
+        *("hybrid", "modular", "custom"),
+    }
+    assert {run.protocol.kind for run in runs if run.name.startswith("protocol-")} == {
+        *("vote", "aggregate", "debate", "orchestrate")
+    }
+
+
+@pytest.mark.parametrize("name", COMPUTED)
+def test_a_scenario_without_a_model_runs_as_it_is_and_replays(name: str, made: Any) -> None:
+    assert made(name)
+
+
+@pytest.mark.model
+@pytest.mark.parametrize("name", EMBEDDED)
+def test_a_scenario_with_the_embedded_model_runs_with_one_task_and_replays(name: str, made: Any) -> None:
+    (log,) = made(name, "--set", "tasks.count=1")
+    totals = log.manifest.totals
+    assert totals.calls > 0
+    assert totals.calls_failed == 0
+    assert {model["kind"] for model in log.manifest.models} == {"local"}
+
+
+@pytest.mark.model
+def test_the_local_server_scenario_runs_against_a_server_on_loopback_and_replays(made: Any) -> None:
+    with llama_server(context=1024) as (base_url, key_variable):
+        model = {"base_url": base_url, "api_key_env": key_variable}
+        changes = [word for key, value in model.items() for word in ("--set", f"agents.model.{key}={value}")]
+        small = ("--set", "tasks.count=1", "--set", "agents.count=2", "--set", "protocol.rounds=1")
+        (log,) = made("provider-local-server", *changes, *small)
+    assert log.manifest.totals.calls >= 2
+    assert log.manifest.models[0]["name"] == "openai/local"
+    assert any(row.reply for row in log.journal())
+
+
+def test_the_hosted_scenario_says_what_it_can_cost_and_stops_without_its_key(agentsoc: Any, tmp_path: Path) -> None:
+    code, told = agentsoc("check", FILES["provider-hosted"])
+    assert code == 0
+    assert told["runs"][0]["bound"].startswith("at most 25 model calls")
+    code, told = agentsoc("run", FILES["provider-hosted"], "--out", tmp_path / "run", "--quiet")
+    assert code == 2
+    assert "OPENAI_API_KEY is not set" in told["error"]
+    assert not (tmp_path / "run").exists()
+
+
+REAL = sorted(name for name, path in FILES.items() if "Real model instead" in header(path))
+
+
+@pytest.mark.parametrize("name", REAL)
+def test_the_real_model_can_take_the_voters_place_as_the_header_says(name: str, agentsoc: Any) -> None:
+    words = re.findall(r"--set \S+", header(FILES[name])["Real model instead"])
+    assert "--set agents.model=local" in words
+    code, told = agentsoc("check", FILES[name], *" ".join(words).split())
+    assert code == 0
+    assert told["runs"][0]["models"] == ["local"]
+
+
+# What the headers say
+
+
+def test_organisations_of_the_same_voters_score_as_their_headers_say(made: Any) -> None:
+    scores = {name: score(made(name)[0]) for name in COMPUTED if name.startswith("topology-")}
+    error = (0.25 / 2000) ** 0.5  # at most, of a mean over 2,000 tasks
+    assert abs(scores["topology-single"] - 0.65) < 3 * error
+    assert abs(scores["topology-independent"] - 0.83) < 3 * error
+    assert scores["topology-chain"] < scores["topology-single"] + 3 * error
+    assert scores["topology-star"] > scores["topology-single"] + 3 * error
+    assert scores["topology-tree"] > scores["topology-single"] + 3 * error
+
+
+def test_a_deep_tree_forgets_below_the_phase_boundary_and_amplifies_above(made: Any) -> None:
+    logs = made("experiment-phase-boundary")
+    by_fidelity = {log.manifest.scenario["agents"][0]["model"]["fidelity"]: score(log) for log in logs}
+    leaf, error = 0.6, (0.25 / 600) ** 0.5
+    assert by_fidelity[0.5] < leaf - 2 * error
+    assert abs(by_fidelity[0.5] - 0.5) < 3 * error
+    assert by_fidelity[0.85] > leaf + 5 * error
+    assert by_fidelity[0.95] > 0.95
+
+
+def test_attention_that_follows_attention_makes_few_claims_carry_the_debate(made: Any) -> None:
+    shares = []
+    for log in made("experiment-reinforced-attention"):
+        frame = log.frame()
+        uses = frame.filter(pl.col("agent") >= 0).select("task", "parents").explode("parents").drop_nulls()
+        counts = uses.group_by("task", "parents").len().sort("len", descending=True)["len"]
+        shares.append(counts.head(frame["claim"].count() // 100).sum() / counts.sum())
+    assert shares[0] < 0.15
+    assert shares[1] > 2 * shares[0]
+    assert shares[2] > shares[1]
+
+
+def test_the_orchestrated_debate_makes_the_calls_that_its_header_counts(made: Any) -> None:
+    (log,) = made("protocol-orchestrate")
+    assert log.manifest.totals.calls == 5 * 15
+
+
+def test_the_concluding_call_is_paid_for_after_the_budget_is_spent(made: Any) -> None:
+    (log,) = made("experiment-concluding-call")
+    totals = log.manifest.totals
+    assert totals.stops == {"budget_exhausted": 10}
+    assert totals.answered == 10
+    last = {event.task: event for event in log.events() if event.agent == 0}
+    assert all(event.claim is not None and event.calls == 1 for event in last.values())
+    assert len(last) == 10
+
+
+def test_the_same_answers_are_counted_in_two_ways(made: Any) -> None:
+    heads, weights = made("experiment-confidence")
+    claims = [[(e.task, e.agent, e.answer, e.confidence) for e in log.events() if e.claim] for log in (heads, weights)]
+    assert claims[0] == claims[1]
+    assert score(heads) != score(weights)
+
+
+def test_the_sweep_gives_every_organisation_the_same_seeds_and_ceiling(made: Any) -> None:
+    logs = made("experiment-sweep")
+    assert Counter(log.manifest.seed for log in logs) == {1: 4, 2: 4, 3: 4}
+    assert {log.manifest.totals.budget for log in logs} == {500 * 2000}
