@@ -80,8 +80,14 @@ class Caller:
         self._gates = [Gate(min(concurrency, limit or concurrency)) for limit in limits]
         self._gate = Gate(concurrency)
         self.flight = Flight()
+        self._quiet = asyncio.Event()
+        self._quiet.set()
         self.holding = False
         """Set when the run is ending: no new call is begun."""
+
+    async def idle(self) -> None:
+        """Return when no call is in flight."""
+        await self._quiet.wait()
 
     def room(self, item: Item) -> int | None:
         """Return the prompt room of a turn that the journal knows, else None; what a replay cannot know it refuses."""
@@ -209,10 +215,13 @@ class Caller:
             await journal.write(started)
             self.flight.running += 1
             self.flight.live += 1
+            self._quiet.clear()
             try:
                 outcome = await self._pool.attempt(order)
             finally:
                 self.flight.running -= 1
+                if not self.flight.running:
+                    self._quiet.set()
         usage = outcome.usage
         await journal.write(
             msgspec.structs.replace(

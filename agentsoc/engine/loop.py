@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import gc
 import math
-import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -164,9 +163,9 @@ class Engine:
         callers = [side.caller for side in self.sides]
         for caller in callers:
             caller.holding = True
-        deadline = time.monotonic() + grace_s
-        while any(caller.flight.running for caller in callers) and time.monotonic() < deadline:
-            await asyncio.sleep(0.05)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(grace_s):
+                await asyncio.gather(*(caller.idle() for caller in callers))
         await asyncio.sleep(0.05)  # replies that have just come are on their way to the journal
         if self._task is not None:
             self._task.cancel()

@@ -2,8 +2,8 @@
 
 Blocks marked ``console`` hold commands after ``$`` and lines of their output; each line that is shown has to occur, in
 that order, ``...`` standing for others. Runs with the embedded model are made with one task, and then only have to
-succeed. ``python`` blocks of a page share one namespace. Blocks that begin with ``# file: NAME`` are saved. ``sh`` blocks
-are not executed: they install, need a key or a second machine.
+succeed. ``python`` blocks of a page share one namespace. Blocks that begin with ``# file: NAME`` are saved. Blocks
+marked ``sh`` are not executed: they install, need a key or a second machine.
 """
 
 from __future__ import annotations
