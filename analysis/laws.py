@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from agentsoc.errors import InputError
 from analysis.attachment import Attachment, fit_attachment
 from analysis.attachment_choices import RiskSet, claim_choices
+from analysis.attachment_offers import OFFERED, offered_choices
 from analysis.cascades import claim_graph
 from analysis.elites import Concentration, concentration
 from analysis.extremes import Extremes, largest_growth
@@ -36,6 +37,9 @@ SMALL_TAIL: Final = 0.1
 """Share of the values below which a chosen tail is not all that there is to say: KS selection flees every cut-off."""
 MIN_CLUSTERS: Final = 10
 """Design cells needed before tests go by cells: with fewer the cluster-robust error is too small."""
+
+
+_RISK: Final[dict[RiskSet, str]] = {"all": "every earlier claim", "latest": "everybody's latest earlier claim"}
 
 
 @dataclass(frozen=True)
@@ -113,6 +117,8 @@ def examine(
     found = structures(table)
     cells = cells_of(table)
     notes = [*caveats, *_caveats(table, cells)]
+    if risk is not None:
+        notes.append(f"attachment takes it that everybody could read {_RISK[risk]}, unless the log says otherwise")
     laws = {name: _law(sample, table, cells, effort, seed) for name, sample in observables(found).items()}
     return Laws(
         table=table,
@@ -202,6 +208,9 @@ def _attachment(found: Structures, effort: Effort, risk: RiskSet | None, seed: i
     result: dict[str, Attachment | str] = {}
     for where, part in groups(found.table, ("topology",)):
         name = str(where["topology"] or "unknown")
+        if part.has(OFFERED):
+            result[name] = fit_attachment(offered_choices(part), replicates=effort.attachment, seed=seed)
+            continue
         logged = part.has("visible")
         if not logged and risk is None:
             result[name] = "the log does not say which claims an agent could read; if all could be read, pass --risk"

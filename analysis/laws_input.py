@@ -11,6 +11,8 @@ import polars as pl
 from agentsoc.errors import InputError
 from agentsoc.log.manifest import NAME as MANIFEST
 from agentsoc.log.read import RunLog
+from agentsoc.scenario.model import Scenario
+from analysis.attachment_offers import offers_of_debate
 from analysis.importers import store
 from analysis.tables import EventTable, concat, from_log
 
@@ -66,17 +68,27 @@ def _own(directory: Path) -> tuple[EventTable, list[str]]:
     frame = log.frame()
     if not frame.height:
         raise InputError("this run has no events yet", str(directory), f"go on with: agentsoc resume {directory}")
-    names = log.tasks()
-    labels = dict(zip(names["task"].to_list(), names["id"].cast(pl.String).to_list(), strict=True))
+    try:
+        offers = offers_of_debate(frame, Scenario.model_validate(scenario))
+    except (InputError, ValueError):  # made with parts that are not installed here, or with files of its own
+        offers = None
+        notes.append(f"{directory.name}: its society cannot be built again here, so attention is not estimated")
     return from_log(
-        frame,
+        frame if offers is None else frame.with_columns(offers),
         run=str(directory),
         topology=_kind(scenario.get("topology")),
         n_agents=_agents(scenario.get("agents")),
         seed=log.manifest.seed,
         benchmark=_kind(scenario.get("tasks")),
-        task_names=labels,
+        task_names=_names(log.tasks()),
     ), notes
+
+
+def _names(tasks: pl.DataFrame) -> dict[int, str]:
+    """Return the name of each task; tasks that a family makes from the seed alone have none."""
+    if not {"task", "id"} <= set(tasks.columns):
+        return {}
+    return dict(zip(tasks["task"].to_list(), tasks["id"].cast(pl.String).to_list(), strict=True))
 
 
 def _kind(part: Any) -> str | None:

@@ -153,7 +153,7 @@ def verdict(wall: bool, cpu: bool) -> str:
 def peer_table(runs: dict[str, list[dict[str, Any]]]) -> list[str]:
     """Return the rows that compare with peers: medians per CPU second and the ratios to ours in the same run."""
     lines = [
-        "| peer | workload | agents | median per s (min to max) | per CPU s | population / peer | coroutine agents / peer |",
+        "| peer | workload | agents | median per s (min to max) | per CPU s | population / peer | coroutines / peer |",
         "|---|---|---|---|---|---|---|",
     ]
 
@@ -255,8 +255,8 @@ def written(
     share = "not run"
     if "share_of_bare" in embedded:
         share = (
-            f"{embedded['share_of_bare']:.1%} of the bare servers' throughput with the same requests (median of 3 pairs; "
-            f"target 95 %), with the same texts; load {embedded['load']:.1f}"
+            f"{embedded['share_of_bare']:.1%} of the bare servers' throughput with the same requests and texts "
+            f"(median of 3 pairs; target 95 %); load {embedded['load']:.1f}"
         )
     elif embedded:
         share = embedded["error"]
@@ -265,7 +265,7 @@ def written(
         [
             "# Benchmarks",
             "",
-            "`make bench` wrote this page; `benchmarks/` holds everything that it ran, `benchmarks/results/` every run.",
+            "`make bench` wrote this page; `benchmarks/` holds what it ran, `benchmarks/results/` each figure.",
             "",
             f"Machine: {machine()}. Load average {start:.2f} before and {end:.2f} after: other work shared the cores "
             "wherever a load is well above 2, and then the rate per CPU second is the better figure. Each run is a "

@@ -58,7 +58,9 @@ class Level(Part):
     """One component of a mixture over task difficulty."""
 
     weight: float = Field(gt=0)
+    """Share of the tasks, relative to the other components."""
     signal: float = Field(ge=-1, le=1)
+    """Leaf signal mu of these tasks."""
 
 
 class Simulated(Model):

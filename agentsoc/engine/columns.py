@@ -6,7 +6,8 @@ the time differs. `can_vectorise` says when it applies.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import asyncio
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
@@ -315,6 +316,27 @@ class ColumnRun:
         n = len(self.truth)
         for first in range(0, n, step):
             yield first, min(step, n - first)
+
+    async def run(self, draw: Any, *, ahead: bool) -> AsyncGenerator[Block, None]:
+        """Yield all blocks in order; with `ahead` the next one is begun before one is handed on.
+
+        That is for draws which other processes make: they go on while this one writes the log.
+        """
+        following: asyncio.Task[Block] | None = None
+        try:
+            for first, n in self.blocks():
+                if not ahead:
+                    yield await self.block(first, n, draw)
+                    continue
+                due, following = following, asyncio.create_task(self.block(first, n, draw))
+                if due is not None:
+                    yield await due
+            if following is not None:
+                yield await following
+        finally:
+            if following is not None:
+                following.cancel()
+                await asyncio.gather(following, return_exceptions=True)
 
     async def block(self, first: int, n: int, draw: Any) -> Block:
         """Return the events of tasks first..first+n-1; `draw` computes a `Draw`, here or on other hosts."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from agentsoc.budget.ledger import Need
 from agentsoc.engine.columns import Draw, draw_codes
@@ -17,6 +17,9 @@ from agentsoc.society.turns import Reply
 
 class Pool(ABC):
     """All hosts of a run, as the driver sees them. Nothing that it answers depends on where agents are."""
+
+    elsewhere: ClassVar[bool] = False
+    """Whether the hosts are other processes, which work while the driver does something else."""
 
     @abstractmethod
     async def start(self) -> None:

@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import msgspec
 import numpy as np
@@ -219,6 +219,8 @@ class _Seat:
 
 class RayPool(Pool):
     """Hosts on a Ray cluster: whole episodes each when there are many, shards of the agents when there are few."""
+
+    elsewhere: ClassVar[bool] = True
 
     def __init__(
         self,

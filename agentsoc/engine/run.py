@@ -367,26 +367,27 @@ async def _columns(columns: ColumnRun, engine: Engine, pool: Pool, writer: Segme
     programme, totals = columns.programme, engine.totals
     kinds: dict[str, int] = {}
     scores: list[np.ndarray[Any, Any]] = []
-    for first, n in columns.blocks():
-        if engine.stopping:
-            break
-        block = await columns.block(first, n, pool.draw)
-        writer.add_table(block.table)
-        for kind, count in block.kinds.items():
-            kinds[kind] = kinds.get(kind, 0) + count
-        scores.append(block.score)
-        totals.episodes += n
-        totals.answered += n
-        totals.rounds += programme.n_rounds * n
-        totals.turns += programme.turns * n
-        totals.calls += programme.calls * n
-        totals.deliveries += programme.deliveries * n
-        totals.broadcasts += programme.broadcasts * n
-        totals.tokens_in += int(programme.tokens_in.sum()) * n
-        totals.tokens_out += int(programme.tokens_out.sum()) * n
-        totals.virtual_s += block.virtual_s
-        totals.events += n * programme.n_events
-        await asyncio.sleep(0)
+    async with contextlib.aclosing(columns.run(pool.draw, ahead=pool.elsewhere)) as blocks:
+        async for block in blocks:
+            writer.add_table(block.table)
+            for kind, count in block.kinds.items():
+                kinds[kind] = kinds.get(kind, 0) + count
+            scores.append(block.score)
+            n = block.n
+            totals.episodes += n
+            totals.answered += n
+            totals.rounds += programme.n_rounds * n
+            totals.turns += programme.turns * n
+            totals.calls += programme.calls * n
+            totals.deliveries += programme.deliveries * n
+            totals.broadcasts += programme.broadcasts * n
+            totals.tokens_in += int(programme.tokens_in.sum()) * n
+            totals.tokens_out += int(programme.tokens_out.sum()) * n
+            totals.virtual_s += block.virtual_s
+            totals.events += n * programme.n_events
+            await asyncio.sleep(0)
+            if engine.stopping:
+                break
     totals.events_by_kind = dict(sorted(kinds.items()))
     totals.stops = {"finished": totals.episodes} if totals.episodes else {}
     if scores:

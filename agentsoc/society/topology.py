@@ -9,11 +9,11 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import ClassVar, Final
 
-import networkx as nx
 import numpy as np
 
 from agentsoc.errors import TopologyError
 from agentsoc.scenario.part import Part, Slot
+from agentsoc.society.graphs import nx
 from agentsoc.society.wiring import Wiring
 
 

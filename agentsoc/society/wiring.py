@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Final, Literal
 
-import networkx as nx
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from agentsoc.errors import TopologyError
+from agentsoc.society.graphs import nx
 
 MAX_ROLES: Final = 127
 """Different roles that one wiring can hold: they are stored in a byte."""

@@ -2,8 +2,9 @@
 
 A transcript is a list of messages, or an object that holds one under ``history`` or ``messages``. A message is an
 object with ``content`` and a speaker under ``name``, ``source``, ``speaker``, ``role`` or ``type`` (the first that is
-set). ``Speaker (-> Other)`` and the keys ``to``, ``recipient`` and ``target`` name an addressee, ``Speaker (thought)``
-is a message to oneself. Messages whose role is ``system`` are instructions and no claims.
+set). ``Speaker (-> Other)`` and the keys ``to``, ``recipient`` and ``target`` name an addressee; any other remark in
+brackets, as in ``Speaker (thought)``, is no part of the name. Messages whose role is ``system`` are instructions and no
+claims.
 
 A transcript does not say what a message builds on, so the parents are an assumption, the same for all messages:
 
@@ -45,7 +46,7 @@ _HISTORY: Final = ("history", "messages")
 _SPEAKER: Final = ("name", "source", "speaker", "role", "type")
 _ADDRESSEE: Final = ("to", "recipient", "target")
 _TO: Final = re.compile(r"^(?P<who>.*?)\s*\(\s*->\s*(?P<to>[^)]+?)\s*\)\s*$")
-_ASIDE: Final = re.compile(r"^(?P<who>.*?)\s*\(\s*(?:thought|thinking|internal)\s*\)\s*$", re.IGNORECASE)
+_ASIDE: Final = re.compile(r"^(?P<who>.*?)\s*\([^()]*\)\s*$")
 _FAULT_K: Final = 1
 """`k` of a fault event: the message itself is act 0 of its round."""
 

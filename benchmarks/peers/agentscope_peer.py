@@ -16,7 +16,7 @@ class Participant(AgentBase):
         self.received = 0
 
     def reply(self, x=None):
-        return Msg(self.name, answer(RNG, float(x.content)), "assistant")
+        return Msg(self.name, str(answer(RNG, float(x.content))), "assistant")
 
     def observe(self, x):
         self.received += 1
@@ -43,7 +43,7 @@ def w1(n):
     agents, moderator = participants(n), Moderator(name="moderator")
     clock, told, got = Clock(), 100.0, 0
     for _ in range(ROUNDS_W1):
-        announcement = Msg("moderator", told, "assistant")
+        announcement = Msg("moderator", str(told), "assistant")
         replies = [agent(announcement) for agent in agents]
         got += len(replies)
         told = moderator.aggregate(replies)

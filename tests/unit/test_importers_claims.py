@@ -50,10 +50,10 @@ def test_kinds_that_the_table_leaves_out_come_from_the_rules_and_say_so() -> Non
     assert events["kind"].to_list()[4:6] == ["propose_claim", "propose_claim"]
 
 
-def test_a_parent_that_nobody_makes_is_a_stub_and_no_root() -> None:
+def test_a_parent_that_nobody_makes_is_a_stub_and_counts_nowhere() -> None:
     graph = claim_graph(import_claims(SAMPLE))
     assert graph.stubs.tolist() == [0, 0, 0, 0, 1, 0]
-    assert sorted(cascades(graph).tce.tolist()) == [0, 1, 2]
+    assert sorted(cascades(graph).tce.tolist()) == [1, 1, 1]
 
 
 def test_without_rounds_the_order_of_the_rows_counts_and_a_parent_may_come_later(tmp_path: Path) -> None:

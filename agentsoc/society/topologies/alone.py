@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
-import networkx as nx
 import numpy as np
 
 from agentsoc.errors import TopologyError
+from agentsoc.society.graphs import nx
 from agentsoc.society.topologies.limits import require_agents
 from agentsoc.society.topology import Topology
 from agentsoc.society.wiring import Wiring

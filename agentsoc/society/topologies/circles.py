@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-import networkx as nx
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, PositiveInt
 
 from agentsoc.errors import TopologyError
+from agentsoc.society.graphs import nx
 from agentsoc.society.topologies.limits import MAX_WIRING_EDGES, require_agents, require_edges
 from agentsoc.society.topology import Topology
 from agentsoc.society.wiring import Wiring

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal
 
-import networkx as nx
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, StringConstraints, model_validator
@@ -13,6 +12,7 @@ from pydantic import Field, StringConstraints, model_validator
 from agentsoc.errors import InputError, TopologyError
 from agentsoc.scenario.files import sha256_of
 from agentsoc.scenario.model import MAX_AGENTS
+from agentsoc.society.graphs import nx
 from agentsoc.society.topologies.edges import EdgeList, given_edges, read_edges
 from agentsoc.society.topologies.limits import MAX_GRAPH_EDGES, require_agents
 from agentsoc.society.topology import Topology

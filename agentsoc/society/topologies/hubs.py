@@ -6,12 +6,12 @@ import math
 from dataclasses import replace
 from typing import Literal
 
-import networkx as nx
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import NonNegativeInt
 
 from agentsoc.errors import TopologyError
+from agentsoc.society.graphs import nx
 from agentsoc.society.topologies.limits import require_agents, require_edges
 from agentsoc.society.topology import Topology
 from agentsoc.society.wiring import Wiring, starts

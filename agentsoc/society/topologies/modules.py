@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Final, Literal
 
-import networkx as nx
 import numpy as np
 from pydantic import Field, PositiveInt
 
 from agentsoc.errors import TopologyError
+from agentsoc.society.graphs import nx
 from agentsoc.society.topologies.limits import require_edges
 from agentsoc.society.topology import Topology
 

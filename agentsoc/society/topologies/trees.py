@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Final, Literal
 
-import networkx as nx
 import numpy as np
 from pydantic import Field
 
 from agentsoc.errors import TopologyError
 from agentsoc.scenario.model import MAX_AGENTS
+from agentsoc.society.graphs import nx
 from agentsoc.society.topologies.limits import require_agents
 from agentsoc.society.topology import Topology
 from agentsoc.society.wiring import Wiring, starts
