@@ -15,14 +15,27 @@ if Path("/dev/shm").is_dir() and os.access("/dev/shm", os.W_OK):
     tempfile.tempdir = "/dev/shm"
 
 
-@pytest.fixture(autouse=True)
-def _nothing_stays_behind() -> Iterator[None]:
-    """Loose parts that a test registers and the directory of the scenario that it loads are its own."""
+@contextlib.contextmanager
+def _loose_parts_kept() -> Iterator[None]:
     loose = {group: dict(parts) for group, parts in Slot._loose.items()}
-    token = BASE_DIR.set(None)
     yield
     Slot._loose.clear()
     Slot._loose.update(loose)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _nothing_stays_behind_a_module() -> Iterator[None]:
+    """Loose parts that fixtures of a module register are the module's own."""
+    with _loose_parts_kept():
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _nothing_stays_behind() -> Iterator[None]:
+    """Loose parts that a test registers and the directory of the scenario that it loads are its own."""
+    token = BASE_DIR.set(None)
+    with _loose_parts_kept():
+        yield
     with contextlib.suppress(ValueError):  # set in another context
         BASE_DIR.reset(token)
 

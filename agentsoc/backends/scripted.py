@@ -103,7 +103,7 @@ class ScriptedBackend(Backend):
 
     def _text(self, request: Request, hint: Hint) -> str:
         for found, said in self.model.replies:
-            if found in request.user:
+            if found in request.user or found in request.system:
                 return said
         if request.choices:
             answer = self._answer(hint)

@@ -12,7 +12,7 @@ import typer
 from agentsoc.cli import options
 from agentsoc.cli.live import Watch, style_for
 from agentsoc.cli.run import removed_if_empty, report, title, whole_budget
-from agentsoc.cli.summary import ran_out
+from agentsoc.cli.summary import exit_code
 from agentsoc.errors import InputError, ScenarioError
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def fork(
             directory, task, round_, scenario, target, code=code, code_paths=allow_code or (), progress=progress
         )
     report(finished, allow_code or (), as_json)
-    raise typer.Exit(3 if ran_out(finished.manifest.totals) else 0)
+    raise typer.Exit(exit_code(finished.manifest.totals))
 
 
 def _place(at: str) -> tuple[int, int]:

@@ -7,7 +7,7 @@ import typer
 from agentsoc.cli import options
 from agentsoc.cli.live import Watch, style_for
 from agentsoc.cli.run import report
-from agentsoc.cli.summary import ran_out
+from agentsoc.cli.summary import exit_code
 from agentsoc.cli.terminal import note
 
 
@@ -44,4 +44,4 @@ def resume(
     if manifest.status == "finished":
         note("this run was finished already; its log is whole")
     report(finished, allow_code or (), as_json)
-    raise typer.Exit(3 if ran_out(finished.manifest.totals) else 0)
+    raise typer.Exit(exit_code(finished.manifest.totals))

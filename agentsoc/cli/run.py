@@ -11,7 +11,7 @@ import typer
 
 from agentsoc.cli import options
 from agentsoc.cli.live import Style, Watch, style_for
-from agentsoc.cli.summary import all_right_or_wrong, manifest_lines, next_lines, ran_out
+from agentsoc.cli.summary import all_right_or_wrong, exit_code, manifest_lines, next_lines
 from agentsoc.cli.terminal import command, line, note, print_json, say
 from agentsoc.errors import AgentsocError, InputError, InterruptedRunError
 
@@ -67,7 +67,7 @@ def run(
     if not many:
         finished = runner.one(scenarios[0], sizes[0], directories[0])
         report(finished, allow_code or (), as_json)
-        raise typer.Exit(3 if ran_out(finished.manifest.totals) else 0)
+        raise typer.Exit(exit_code(finished.manifest.totals))
     raise typer.Exit(_sweep(runner, list(zip(scenarios, sizes, directories, strict=True)), as_json))
 
 
@@ -122,7 +122,7 @@ def _sweep(runner: _Runner, runs: Sequence[tuple[Scenario, int, Path | None]], a
             if isinstance(error, InterruptedRunError | InputError):
                 break
             continue
-        codes.append(3 if ran_out(finished.manifest.totals) else 0)
+        codes.append(exit_code(finished.manifest.totals))
         summary = finished.summary()
         done.append(summary)
         if not as_json:

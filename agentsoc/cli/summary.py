@@ -35,6 +35,13 @@ def ran_out(totals: Totals) -> bool:
     return totals.stops.get("budget_exhausted", 0) > 0
 
 
+def exit_code(totals: Totals) -> int:
+    """Return how a finished run ends: 1 when calls failed and no episode got an answer, 3 by its budget, else 0."""
+    if totals.episodes and not totals.answered and totals.calls_failed:
+        return 1
+    return 3 if ran_out(totals) else 0
+
+
 def score_text(totals: Totals) -> str:
     """Return the score with its interval and number of tasks."""
     if totals.score is None or not totals.episodes:

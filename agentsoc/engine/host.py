@@ -222,7 +222,9 @@ class Host:
         sees = turn.sees
         shown: tuple[Claim, ...] = tuple([claims[claim] for claim in dict.fromkeys(sees)]) if sees else ()
         own = None if standing is None else claims.get(standing)
-        return View(item.task, item.round, turn.agent, question, options, turn, shown, own, tokens_left)
+        return View(
+            item.task, item.round, turn.agent, question, options, turn, shown, own, tokens_left, self.scenario.seed
+        )
 
     def _instruction(self, item: Item) -> Item:
         """Add what the agent remembers to the turn's instruction."""

@@ -32,7 +32,7 @@ from agentsoc.society.board import Board
 from agentsoc.society.build import Society
 from agentsoc.society.coded import CodedAgent
 from agentsoc.society.turns import SLOT_WIDTH, Reply, Turn
-from agentsoc.tasks.base import Task, normalise
+from agentsoc.tasks.base import Task
 
 Stop = str
 """Why an episode ended: ``finished``, ``budget_exhausted`` or ``max_rounds``."""
@@ -403,8 +403,7 @@ class Episode:
             return score
         text = self.board.subtasks[act.subtask].text
         if text in task.parts and task.part_truths:
-            truth = task.part_truths[task.parts.index(text)]
-            return 1.0 if act.answer is not None and normalise(act.answer) == normalise(truth) else 0.0
+            return self.family.score_part(task, task.parts.index(text), act.answer) if act.answer is not None else 0.0
         return self.family.score(task, act.answer) if text == task.question else None
 
     async def _log(self, events: Sequence[Event]) -> None:

@@ -2,7 +2,7 @@
 
 A protocol is a part of the scenario and holds no state: everything it needs is in the society and the board, so the
 same board always gives the same plan, on replay as in the first run. To write one, derive from `Protocol`, give it a
-``kind`` and the methods `plan` and `decide`; the tutorial in docs/protocols.md does it in 30 lines.
+``kind`` and the methods `plan` and `decide`; the tutorial in docs/writing-a-protocol.md does it in 30 lines.
 """
 
 from __future__ import annotations

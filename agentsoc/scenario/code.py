@@ -24,7 +24,7 @@ KIND: Final = re.compile(r"[a-z][a-z0-9-]{0,39}")
 
 _HOW: Final = (
     "derive a class from Topology, Protocol, TaskFamily or Model and give it kind: "
-    'Literal["my-kind"] = "my-kind"; see docs/protocols.md'
+    'Literal["my-kind"] = "my-kind"; see docs/writing-a-protocol.md'
 )
 _loaded: dict[str, dict[str, str]] = {}
 

@@ -66,6 +66,8 @@ class View(msgspec.Struct, frozen=True, gc=False):
     """The claim that the agent stands by."""
     tokens_left: int | None = None
     """What the agent is told of the budget, when the scenario shows it."""
+    seed: int = 0
+    """The run's seed, for agents that draw: `agentsoc.streams.uniform` with it, the task, the round and the agent."""
 
 
 class Reply(msgspec.Struct, frozen=True, gc=False):

@@ -71,6 +71,12 @@ class TaskFamily(Part):
             return 0.0
         return 1.0 if answer == task.truth or normalise(answer) == normalise(task.truth) else 0.0
 
+    def score_part(self, task: Task, part: int, answer: str) -> float:
+        """Return the score of an answer to ``task.parts[part]`` in [0, 1]; 0 when the family has no answer to it."""
+        if part >= len(task.part_truths):
+            return 0.0
+        return 1.0 if normalise(answer) == normalise(task.part_truths[part]) else 0.0
+
     def combine(self, task: Task, answers: Sequence[str | None]) -> str | None:
         """Return the answer that follows from the answers to `task.parts`; None when it cannot be told."""
         return None

@@ -68,6 +68,10 @@ class Parts(TaskFamily):
         """Return 1 for the exact total, else 0."""
         return 1.0 if answer is not None and last_integer(answer) == int(task.truth) else 0.0
 
+    def score_part(self, task: Task, part: int, answer: str) -> float:
+        """Return 1 when the last number of `answer` is that of the part, else 0."""
+        return 1.0 if last_integer(answer) == int(task.part_truths[part]) else 0.0
+
     def combine(self, task: Task, answers: Sequence[str | None]) -> str | None:
         """Return the sum of the answers to all parts; None when one is missing or is not an integer."""
         stated = [None if answer is None else last_integer(answer) for answer in answers]
