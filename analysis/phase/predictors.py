@@ -107,7 +107,8 @@ def chord_clipped_lower(
     for _ in range(_BISECTIONS if np.any(weak) else 0):
         middle = (low + high) / 2
         gain = np.where(weak, case.gain(np.minimum(np.exp(middle), 1.0)), 1.0)
-        reached = case.depth * np.log(gain) + start
+        # the gain underflows to zero at subnormal signals; a smaller bound is still a lower bound
+        reached = case.depth * np.log(np.maximum(gain, np.finfo(np.float64).tiny)) + start
         low, high = np.where(middle <= reached, middle, low), np.where(middle <= reached, high, middle)
     return case.sign * np.where(weak, np.exp(low), _strong_lower(case))
 

@@ -7,7 +7,7 @@ from math import comb, log
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from analysis.phase import theory as th
@@ -242,6 +242,7 @@ def test_clipped_growth_is_mostly_tight_and_the_two_phase_bound_beats_the_chord(
 
 @laws
 @given(mu0=SIGNAL, b=ODD, gamma=FIDELITY, rho=SHARE, depth=st.integers(0, 6))
+@example(mu0=5e-324, b=7, gamma=0.5, rho=0.0, depth=0)
 def test_predictors_are_odd_in_the_leaf_signal(mu0: float, b: int, gamma: float, rho: float, depth: int) -> None:
     there, back = th.predictors(mu0, b, gamma, rho, depth), th.predictors(-mu0, b, gamma, rho, depth)
     for name in ("exact", "lower_chord", "lower_two_phase", "lower_growth", "upper_clipped_growth"):
