@@ -216,7 +216,6 @@ class Host:
         if turn.subtask is not None:
             subtask = board.subtasks[turn.subtask]
             if subtask.text != question:
-                options = ()
                 question = subtask.text if subtask.text in task.parts else f"{question}\nYour part: {subtask.text}"
                 options = () if subtask.text in task.parts else task.options
         sees = turn.sees

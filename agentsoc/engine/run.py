@@ -511,22 +511,17 @@ def _save(plan: Plan, manifest: Manifest, writer: SegmentWriter, status: Status,
     budget = manifest.totals.budget
     manifest.status = status
     manifest.totals = totals.model_copy(update={"budget": budget})
-    manifest.segments = _entries(writer)
+    manifest.segments = [
+        SegmentEntry(file=s.file, rows=s.rows, digest=s.digest, chain=s.chain) for s in writer.durable()
+    ]
     manifest.save(plan.directory)
-
-
-def _entries(writer: SegmentWriter) -> list[SegmentEntry]:
-    return [SegmentEntry(file=s.file, rows=s.rows, digest=s.digest, chain=s.chain) for s in writer.durable()]
 
 
 async def _flush_now_and_then(plan: Plan, engine: Engine, writer: SegmentWriter, manifest: Manifest) -> None:
     while plan.directory is not None:
         await asyncio.sleep(FLUSH_S)
         writer.flush()
-        budget = manifest.totals.budget
-        manifest.totals = engine.summary().model_copy(update={"budget": budget})
-        manifest.segments = _entries(writer)
-        manifest.save(plan.directory)
+        _save(plan, manifest, writer, "running", engine.summary())
 
 
 @contextlib.contextmanager
