@@ -30,6 +30,7 @@ from agentsoc.scenario.code import forget_code
 from agentsoc.scenario.files import BASE_DIR
 from agentsoc.scenario.load import load_scenario, place_of
 from tests.data import hostile_model
+from tests.unit.test_bad_scenarios import prepared
 
 ROOT = Path(__file__).parents[1]
 DATA = ROOT / "data"
@@ -63,31 +64,6 @@ def said(capsys: pytest.CaptureFixture[str], code: int, *words: str) -> str:
 
 
 # Scenarios
-
-
-def prepared(name: str, directory: Path) -> Path:
-    """Copy a case of the corpus to `directory` and make what it needs beside it."""
-    directory.mkdir()
-    path = directory / name
-    if (CORPUS / name).exists():
-        shutil.copy(CORPUS / name, path)
-    setup = EXPECTED[name].get("setup", {"make": "nothing"})
-    made = directory / setup.get("name", name)
-    match setup["make"]:
-        case "big":
-            with made.open("wb") as file:
-                file.truncate(setup["bytes"])
-        case "fifo":
-            os.mkfifo(made)
-        case "directory":
-            made.mkdir()
-        case "link":
-            made.symlink_to(setup["to"])
-        case "file":
-            made.write_text(setup["text"])
-    if "beside" in setup:
-        (directory / setup["beside"]).touch()
-    return path
 
 
 @pytest.mark.parametrize(
