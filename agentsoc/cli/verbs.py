@@ -3,7 +3,7 @@
 A package adds one with a line in its own pyproject.toml::
 
     [project.entry-points."agentsoc.commands"]
-    compare = "analysis.commands:compare"     # a function for Typer, or a Typer app
+    compare = "analysis.commands.compare:compare"     # a function for Typer, or a Typer app
 
 The list that ``agentsoc --help`` prints is made without importing anything: names come from the entry points, the
 sentence beside each from the docstring in the source file.

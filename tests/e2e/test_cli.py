@@ -758,12 +758,14 @@ def test_text_is_shown_without_control_characters(text, shown):
 # Interrupts
 
 
-def interrupted(words: Sequence[object], times: Sequence[float], ready: Path) -> tuple[int, float, str, str]:
-    """Start a command; when `ready` shows that it runs, interrupt it at these times; return code, seconds, output."""
+def interrupted(
+    words: Sequence[object], times: Sequence[float], ready: Path, size: int = 50_000
+) -> tuple[int, float, str, str]:
+    """Start a command; when `ready` has this size, interrupt it after these pauses; return code, seconds, output."""
     running = process(*words)
     try:
         until = time.monotonic() + 30
-        while not (ready.exists() and ready.stat().st_size > 50_000) and time.monotonic() < until:
+        while not (ready.exists() and ready.stat().st_size > size) and time.monotonic() < until:
             time.sleep(0.05)
         for pause in times:
             time.sleep(pause)
@@ -777,11 +779,10 @@ def interrupted(words: Sequence[object], times: Sequence[float], ready: Path) ->
             running.wait()
 
 
-def long_run(directory: Path) -> Path:
+def long_run(directory: Path, latency_s: float = 0.05, count: int = 150) -> Path:
     path = directory / "long.yaml"
-    path.write_text(
-        SCENARIO.replace("accuracy: 0.7", "accuracy: 0.7, latency_s: 0.05").replace("count: 6", "count: 150")
-    )
+    slow = SCENARIO.replace("accuracy: 0.7", f"accuracy: 0.7, latency_s: {latency_s}")
+    path.write_text(slow.replace("count: 6", f"count: {count}"))
     return path
 
 
@@ -803,10 +804,12 @@ def test_an_interrupted_run_exits_130_in_time_and_resumes_to_the_same_digest(age
 
 
 def test_a_second_interrupt_ends_the_run_within_a_second_and_it_can_still_be_resumed(agentsoc, tmp_path):
-    path, out = long_run(tmp_path), tmp_path / "out"
+    # calls that outlast the pause between the interrupts by far: the first one cannot have ended the run
+    path, out = long_run(tmp_path, latency_s=3.0, count=12), tmp_path / "out"
     words = ["run", path, "--allow-code", FAMILY, "--out", out]
-    code, took, _, err = interrupted(words, [0.5, 0.3], out / "journal.sqlite-wal")
+    code, took, _, err = interrupted(words, [0.5, 0.3], out / "journal.sqlite-wal", size=12_000)
     assert code == -signal.SIGINT, err  # a shell calls that 130
-    assert took < 1
+    assert took < 2  # the calls in flight would have taken longer, and one interrupt gives them 4 seconds
+    assert agentsoc("show", out, "--json").json["manifest"]["status"] == "running"
     assert agentsoc("resume", out, "--concurrency", 64).code == 0
     assert agentsoc("replay", out).code == 0

@@ -242,7 +242,7 @@ def test_an_error_with_json_is_one_object(tmp_path: Path, agentsoc: Any) -> None
 
 def test_the_verbs_load_nothing_heavy_before_they_work() -> None:
     code = (
-        "import sys, analysis.commands\n"
+        "import sys, analysis.commands.imports, analysis.commands.laws\n"
         "print(sorted(m for m in sys.modules if m in ('numba', 'scipy', 'polars', 'pyarrow', 'matplotlib', 'numpy')))"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)

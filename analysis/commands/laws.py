@@ -1,0 +1,81 @@
+"""`agentsoc laws`: what laws of coordination some logs support, and what they do not."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from agentsoc.cli.options import AsJson
+from agentsoc.cli.terminal import note, print_json, say
+from analysis.commands.extras import require
+
+if TYPE_CHECKING:
+    from analysis.attachment_choices import RiskSet
+
+
+class Risk(StrEnum):
+    """Which earlier claims everybody could read."""
+
+    latest = "latest"
+    all = "all"
+
+
+def laws(
+    directories: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Runs, or imported logs.")],
+    by: Annotated[
+        str, typer.Option(metavar="KEYS", help="Also for each group: any of benchmark,topology,n,seed,run.")
+    ] = "",
+    fast: Annotated[bool, typer.Option("--fast", help="No bootstrap; then no power law is claimed.")] = False,
+    gof: Annotated[
+        int | None, typer.Option(min=0, help="Replicates of the goodness-of-fit test [100; 1000 for a claim].")
+    ] = None,
+    risk: Annotated[
+        Risk | None,
+        typer.Option(
+            help="For logs that do not say it: everybody could read all earlier claims, or each one's latest."
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of all resampling.")] = 0,
+    cards: Annotated[bool, typer.Option("--cards", help="Print every fit card whole.")] = False,
+    figures: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Write figures (PNG) into this directory.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say what laws the logs in DIR... support: tails, growth, elites, integration, with every reason for doubt.
+
+    DIR is a run directory, an imported log, or a directory that holds some. All executions are pooled; --by adds the
+    same for each group. Values of one execution, and executions of one design, are not taken as independent.
+    """
+    require("numba", "scipy")
+    if figures is not None:
+        require("matplotlib", extra="plot")
+    from dataclasses import replace
+
+    from analysis.laws import FAST, Effort, examine, groups
+    from analysis.laws_input import read_logs
+    from analysis.laws_json import laws_as_dict
+    from analysis.laws_text import laws_as_text
+
+    keys = tuple(key.strip() for key in by.split(",") if key.strip())
+    table, caveats = read_logs(directories)
+    parts = groups(table, keys) if keys else []
+    effort = FAST if fast else Effort()
+    if gof is not None:
+        effort = replace(effort, gof=gof)
+    rule: RiskSet | None = None if risk is None else ("all" if risk is Risk.all else "latest")
+    whole = examine(table, effort=effort, risk=rule, seed=seed, caveats=tuple(caveats))
+    found = [examine(part, effort=effort, risk=rule, seed=seed, where=where) for where, part in parts]
+    if as_json:
+        data = laws_as_dict(whole)
+        print_json(data | {"groups": [laws_as_dict(part) for part in found]} if keys else data)
+    else:
+        say("\n\n".join(laws_as_text(part, cards=cards) for part in [whole, *found]))
+    if figures is not None:
+        from analysis.figures import draw
+
+        for path in draw(whole, figures):
+            note(f"written: {path}")
