@@ -187,12 +187,19 @@ def _derivatives(
 ) -> tuple[float, float]:
     """Return the first and the negative second derivative of the log-likelihood at `beta`."""
     slope, information = 0.0, 0.0
+    widest = 0
+    for d in range(len(ptr) - 1):
+        widest = max(widest, ptr[d + 1] - ptr[d])
+    w = np.empty(widest)
     for d in range(len(ptr) - 1):
         if weight[d] == 0.0:
             continue
         begin, end = ptr[d], ptr[d + 1]
-        top = logs[begin:end].max() if beta >= 0 else logs[begin:end].min()
-        w = np.exp(beta * (logs[begin:end] - top))
+        top = logs[begin]
+        for j in range(begin, end):
+            top = max(top, logs[j]) if beta >= 0 else min(top, logs[j])
+        for j in range(end - begin):
+            w[j] = math.exp(beta * (logs[begin + j] - top))
         for m in range(chosen_ptr[d], chosen_ptr[d + 1]):
             s0 = s1 = s2 = 0.0
             for j in range(end - begin):

@@ -93,7 +93,15 @@ def resolve_parents(
                 continue
             at = find_claim(claims, coarse, lo, hi, near, values[j])
             if at < 0:
-                unseen[missing] = values[j]
+                # Kept sorted and distinct by insertion: lists are short, and a sort would double the compile time.
+                place = missing
+                while place > 0 and unseen[place - 1] > values[j]:
+                    place -= 1
+                if place > 0 and unseen[place - 1] == values[j]:
+                    continue
+                for i in range(missing, place, -1):
+                    unseen[i] = unseen[i - 1]
+                unseen[place] = values[j]
                 missing += 1
                 continue
             p = at if direct else by_claim[at]
@@ -101,12 +109,7 @@ def resolve_parents(
                 last[p] = v
                 parent[m] = p
                 m += 1
-        if missing:
-            names = np.sort(unseen[:missing])
-            stubs[v] = 1
-            for j in range(1, missing):
-                if names[j] != names[j - 1]:
-                    stubs[v] += 1
+        stubs[v] = missing
         ptr[v + 1] = m
     return ptr, parent[:m].copy(), stubs
 

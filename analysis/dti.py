@@ -12,8 +12,8 @@ those a live one needs.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Final, Literal
 
 import numpy as np
@@ -21,123 +21,16 @@ import polars as pl
 from numpy.typing import NDArray
 
 from agentsoc.events import COORDINATION
+from agentsoc.society.deficit import BETA, NO_BRAKES, Brakes, Monitor, Parameters
 from analysis.cascades import Cascades, ClaimGraph
 from analysis.tables import EventTable
 
 I64 = NDArray[np.int64]
 
-BETA: Final = 0.6
-"""Exponent of the pressure; it has no estimator, so it is an assumption."""
 MIN_POINTS: Final = 5
 MIN_TCE: Final = 3
 
 DeficitRule = Literal["corrected", "published"]
-
-
-@dataclass(frozen=True)
-class Parameters:
-    """Pressure a t^beta and threshold delta of one class of conditions."""
-
-    scale: float = 1.0
-    threshold: float = 2.0
-    beta: float = BETA
-
-    def deficit(self, events: int, merges: int) -> float:
-        """Return a t^beta - M for t events and M merges."""
-        return self.scale * math.pow(events, self.beta) - merges
-
-
-@dataclass(frozen=True)
-class Brakes:
-    """What keeps a monitor from firing for nothing; the defaults are those of a live one."""
-
-    min_branches: int = 2
-    """Branch heads that a merge needs."""
-    min_tce: int = 3
-    """Events that the cascade must have had beyond its root."""
-    cooldown_events: int = 1
-    """Events of the cascade that must pass after a trigger."""
-    max_triggers: int | None = None
-    """Triggers per cascade; None for any number."""
-    affordable: Callable[[int], bool] | None = field(default=None, compare=False)
-    """Called with the number of branch heads; a trigger that it refuses does not happen."""
-
-
-NO_BRAKES: Final = Brakes(min_branches=1, min_tce=0, cooldown_events=0)
-"""The published monitor."""
-
-
-@dataclass(frozen=True)
-class Trigger:
-    """One call for a merge."""
-
-    root: int
-    heads: tuple[int, ...]
-    """Rows to be merged: each agent's latest in the cascade, in the order in which the agents joined."""
-    deficit: float
-    events: int
-    """t before the restart."""
-    merges: int
-    """M before the restart."""
-    number: int
-    """How many triggers this cascade has had, this one included."""
-
-
-@dataclass
-class _Segment:
-    events: int = 0
-    merges: int = 0
-    total: int = 0
-    triggers: int = 0
-    since_trigger: int = 0
-    heads: dict[int, int] = field(default_factory=dict)
-
-
-class Monitor:
-    """Watches one execution event by event, in constant time each; memory grows with the number of cascades."""
-
-    def __init__(self, parameters: Parameters, brakes: Brakes = NO_BRAKES) -> None:
-        self.parameters, self.brakes = parameters, brakes
-        self._segments: dict[int, _Segment] = {}
-
-    def observe(self, root: int, agent: int, row: int, *, merge: bool) -> Trigger | None:
-        """Take in one act of coordination and return the trigger that it sets off, if any.
-
-        Args:
-            root: root claim of its cascade, or its own claim.
-            agent: who acted.
-            row: name of the act, for the branch heads.
-            merge: whether it is a merge.
-        """
-        segment = self._segments.setdefault(root, _Segment())
-        segment.heads.pop(agent, None)
-        segment.heads[agent] = row
-        segment.events += 1
-        segment.total += 1
-        segment.since_trigger += 1
-        segment.merges += merge
-        deficit = self.parameters.deficit(segment.events, segment.merges)
-        if deficit <= self.parameters.threshold or not self._allowed(segment):
-            return None
-        segment.triggers += 1
-        found = Trigger(root, tuple(segment.heads.values()), deficit, segment.events, segment.merges, segment.triggers)
-        segment.events, segment.merges, segment.since_trigger = 0, 1, 0
-        segment.heads = {_SYNTHESIZER: -1}
-        return found
-
-    def _allowed(self, segment: _Segment) -> bool:
-        """Return whether the brakes let the cascade trigger now."""
-        b = self.brakes
-        if len(segment.heads) < b.min_branches or segment.total - 1 < b.min_tce:
-            return False
-        if segment.triggers and segment.since_trigger <= b.cooldown_events:
-            return False
-        if b.max_triggers is not None and segment.triggers >= b.max_triggers:
-            return False
-        return b.affordable is None or b.affordable(len(segment.heads))
-
-
-_SYNTHESIZER: Final = -1
 
 
 @dataclass(frozen=True)

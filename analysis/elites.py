@@ -22,7 +22,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from agentsoc.streams import stream
 from analysis.cascades import Cascades, ClaimGraph
-from analysis.jit import compiled
 from analysis.observables import effort
 from analysis.reach import Reach
 from analysis.tables import EventTable
@@ -185,24 +184,16 @@ def _null(frame: pl.DataFrame, costs: dict[int, F64], observed: str, replicates:
     return Null(np.array(ginis), np.array(shares), np.array(ps), replicates)
 
 
-@compiled
 def _assign(owner: I64, cost: F64, n: int, k: int) -> F64:
     """Return (Gini, share of the k largest) over n agents for each row of owners, shape (replicates, 2)."""
-    out = np.zeros((owner.shape[0], 2))
-    total = cost.sum()
-    for r in range(owner.shape[0]):
-        x = np.zeros(n)
-        for j in range(len(cost)):
-            x[owner[r, j]] += cost[j]
-        x.sort()
-        weighted, top = 0.0, 0.0
-        for i in range(n):
-            weighted += (2.0 * (i + 1) - n - 1.0) * x[i]
-            if i >= n - k:
-                top += x[i]
-        out[r, 0] = weighted / (n * total) if total > 0 else np.nan
-        out[r, 1] = top / total if total > 0 else np.nan
-    return out
+    rows, total = len(owner), float(cost.sum())
+    if total <= 0:
+        return np.full((rows, 2), np.nan)
+    place = owner + n * np.arange(rows)[:, None]
+    held = np.bincount(place.ravel(), weights=np.tile(cost, rows), minlength=rows * n).reshape(rows, n)
+    held.sort(axis=1)
+    weighted = held @ (2.0 * np.arange(1, n + 1) - n - 1.0)
+    return np.column_stack([weighted / (n * total), held[:, n - k :].sum(axis=1) / total])
 
 
 def tce_weighted_influence(graph: ClaimGraph, found: Cascades, reach: Reach) -> F64:

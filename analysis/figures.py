@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from scipy.stats import norm
+from scipy.special import log_ndtr
 
 from agentsoc.errors import InputError, MissingExtraError
 from analysis.elites import lorenz
@@ -114,7 +114,7 @@ def model_survival(model: TailModel, x: F64, *, discrete: bool) -> F64:
         return np.asarray(np.exp(-p["alpha"] * np.log(x / xmin) - p["rate"] * (x - xmin) + norms - first))
     if model.name == "lognormal":
         tail, whole = ((np.log(v) - p["mu"]) / p["sigma"] for v in (at, np.array([start])))
-        return np.asarray(np.exp(norm.logsf(tail) - norm.logsf(whole)))
+        return np.asarray(np.exp(log_ndtr(-tail) - log_ndtr(-whole)))
     length, beta = np.log(at / start), p["beta"]
     growth = np.expm1(beta * length) / beta if beta > 1e-12 else length
     return np.asarray(np.exp(-p["slope"] * growth))

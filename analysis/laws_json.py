@@ -16,6 +16,7 @@ from analysis.integration import Integration
 from analysis.laws import Law, Laws
 from analysis.observables_audit import StructureAudit
 from analysis.tails import TailFit
+from analysis.tails.bootstrap import Interval
 from analysis.tails.compare import Comparison
 
 BY: Final = ("topology", "n_agents")
@@ -83,18 +84,24 @@ def _fit(fit: TailFit) -> dict[str, object]:
         "reasons": list(fit.verdict.reasons),
         "degenerate": list(fit.degenerate),
         "gof": None if gof is None else {"p": gof.p, "error": gof.error, "replicates": gof.replicates},
-        "intervals": {
-            level.name: None
-            if level.interval is None
-            else {"low": level.interval.low, "high": level.interval.high, "clusters": level.clusters}
-            for level in fit.levels
-        },
+        "intervals": {"value": _interval(fit.interval)}
+        | {level.name: _interval(level.interval) for level in fit.levels},
         "models": {
-            name: {"params": dict(model.params), "loglik": model.loglik, "aic": model.aic, "converged": model.converged}
+            name: {
+                "params": dict(model.params),
+                "ci95": {key: [found.low, found.high] for key, found in fit.ranges.get(name, {}).items()},
+                "loglik": model.loglik,
+                "aic": model.aic,
+                "converged": model.converged,
+            }
             for name, model in fit.models.items()
         },
         "card": fit.card.as_dict(),
     }
+
+
+def _interval(found: Interval | None) -> dict[str, object] | None:
+    return None if found is None else {"low": found.low, "high": found.high, "clusters": found.clusters}
 
 
 def _test(test: Comparison) -> dict[str, object]:

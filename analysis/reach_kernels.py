@@ -176,33 +176,35 @@ def _count_bits(ptr: I64, parent: I64, inside: I64, actor: I64, place: I64, loca
             local[actor[inside[i]]] = who
             who += 1
     words = max(1, min((size + 63) // 64, _BLOCK_BYTES // (8 * size)))
-    below = np.zeros((size, words), np.uint64)
-    of_actor = np.zeros((who, words), np.uint64)
+    below = np.zeros(size * words, np.uint64)
+    of_actor = np.zeros(who * words, np.uint64)
     for start in range(0, size, 64 * words):
         stop = min(size, start + 64 * words)
-        below[:stop] = 0
-        of_actor[:] = 0
+        for w in range(stop * words):
+            below[w] = 0
+        for w in range(who * words):
+            of_actor[w] = 0
         for i in range(stop - 1, -1, -1):
             v = inside[i]
             found = 0
-            mine = local[actor[v]]
+            here, mine = i * words, local[actor[v]] * words
             for w in range(words):
-                found += _ones(below[i, w])
-                of_actor[mine, w] |= below[i, w]
+                found += _ones(below[here + w])
+                of_actor[mine + w] |= below[here + w]
             down[v] += found
             for j in range(ptr[v], ptr[v + 1]):
-                p = place[parent[j]]
+                above = place[parent[j]] * words
                 if found:
                     for w in range(words):
-                        below[p, w] |= below[i, w]
+                        below[above + w] |= below[here + w]
                 if i >= start:
-                    below[p, (i - start) >> 6] |= np.uint64(1) << np.uint64((i - start) & 63)
+                    below[above + ((i - start) >> 6)] |= np.uint64(1) << np.uint64((i - start) & 63)
         for i in range(size):
             mine = local[actor[inside[i]]]
             if mine >= 0:
-                for w in range(words):
-                    up[actor[inside[i]]] += _ones(of_actor[mine, w])
-                    of_actor[mine, w] = 0
+                for w in range(mine * words, (mine + 1) * words):
+                    up[actor[inside[i]]] += _ones(of_actor[w])
+                    of_actor[w] = 0
     for i in range(size):
         local[actor[inside[i]]] = -1
 

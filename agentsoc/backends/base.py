@@ -51,6 +51,21 @@ class Hint(msgspec.Struct, frozen=True):
     """Attempts of this call that had an outcome before this one."""
     difficulty: float | None = None
 
+    sample: ClassVar[int] = 0
+    """Number of this one among several independent answers of the agent in the round; see `SampleHint`."""
+    question: ClassVar[int] = 0
+    """What tells this question from others of the same task; see `SampleHint`."""
+
+
+class SampleHint(Hint, frozen=True):
+    """The hint of one of several samples, or of one of several questions of a task, for voters without prompts.
+
+    A kind of its own, because a hint is part of the hash by which the journal knows a request.
+    """
+
+    sample: int = 0  # type: ignore[misc]
+    question: int = 0  # type: ignore[misc]
+
 
 class Request(msgspec.Struct, frozen=True):
     """One prompt. Its hash identifies it in the journal, so it holds everything that may change a reply."""
@@ -145,6 +160,14 @@ class Said(msgspec.Struct, frozen=True, gc=False):
     tokens_out: int = 0
     latency_s: float = 0.0
     """Simulated time of the turn (seconds); it shapes the virtual clock, never the events."""
+    chosen: int | None = None
+    """Place among the shown answers of the one that is best, in a turn that chooses."""
+    accepts: bool | None = None
+    """Whether the shown answer is right, in a turn that checks."""
+    rejected: tuple[int, ...] = ()
+    """Places among the shown answers of those that were disputed, not used."""
+    invalid: bool = False
+    """The answer broke its format."""
 
 
 class PureBackend(Backend):
@@ -161,10 +184,32 @@ class PureBackend(Backend):
         """Return the tokens (in, out) of a turn that is shown `n_shown` claims."""
 
 
+class ElasticBackend(PureBackend):
+    """A voter that decides itself how much to spend on an answer, and whose success depends on it."""
+
+    @abstractmethod
+    def wants(self, left: int | None, team_left: int | None, n_agents: int) -> int:
+        """Return what the agent means to spend on a turn (tokens); it gets that, or less when less is left.
+
+        Args:
+            left: what it is told of its own share (tokens); None when it is told nothing.
+            team_left: what it is told of the team's budget (tokens); None when it is told nothing.
+            n_agents: agents of the team.
+        """
+
+    @abstractmethod
+    def spend(self, hint: Hint, tokens: int) -> Said:
+        """Return what the agent of `hint` answers when it spends `tokens`; `hint.difficulty` is that of its work."""
+
+
 class Model(Part):
     """The ``model`` of a group of agents in a scenario: settings from which every host opens its own backend."""
 
     slot: ClassVar[str] = "agentsoc.models"
+    free: ClassVar[bool] = False
+    """Whether it never spends anything, so that it needs no price."""
+    per_seed: ClassVar[bool] = True
+    """Whether the backend depends on the run's seed; one that does not can serve several runs at once."""
 
     kind: str
 

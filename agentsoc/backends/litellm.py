@@ -50,6 +50,7 @@ class LiteLLM(Model):
     """A model behind an API."""
 
     model_config = ConfigDict(hide_input_in_errors=True)  # what stands in the wrong place may be a key
+    per_seed: ClassVar[bool] = False
 
     kind: Literal["litellm"] = "litellm"
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+/[^\s]+$", max_length=200)]

@@ -48,6 +48,7 @@ SERVERS_MAX: Final = 16
 class Local(Model):
     """A model that runs on this machine, without key and network."""
 
+    per_seed: ClassVar[bool] = False
     reply_form: ClassVar[str] = "short"  # one word out of a list is within its powers and costs a fifth of JSON
 
     kind: Literal["local"] = "local"

@@ -118,6 +118,13 @@ class ScriptedBackend(Backend):
         if "subtasks" in properties:
             n = properties["subtasks"]["maxItems"]
             reply["subtasks"] = [{"to": agent, "task": f"look at side {agent}"} for agent in hint.targets[:n]]
+        right = [i for i, said in enumerate(hint.shown_unique, 1) if said == hint.truth]
+        follows = self._draw("accuracy", hint) < self.model.accuracy
+        if "accept" in properties:
+            reply["accept"] = bool(right) == follows
+        if "best" in properties:
+            wrong = [i for i in range(1, len(hint.shown_unique) + 1) if i not in right]
+            reply["best"] = f"#{((right or wrong) if follows else (wrong or right))[0]}"
         answer = self._answer(hint)
         if "answer" in properties:
             reply["answer"] = answer

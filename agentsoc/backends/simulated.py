@@ -21,10 +21,13 @@ from pydantic import Field, model_validator
 
 from agentsoc.backends.base import CallError, Completion, Hint, Model, PureBackend, Request, Said, Usage
 from agentsoc.scenario.part import Part
-from agentsoc.streams import uniform, uniforms
+from agentsoc.streams import uniform, uniform_pair, uniforms
 
 Codes = NDArray[np.int64]
 """Answers as indices into the options; -1 for none."""
+
+_SAMPLE_DRAWS = 1 << 20
+"""Draws that one of several independent samples of an agent in a round may take; even."""
 
 
 class Fidelity(Part):
@@ -95,6 +98,23 @@ class Simulated(Model):
     """Signals that tasks draw from, instead of `signal`."""
     latency_s: float = Field(default=0.0, ge=0, le=3_600)
     """Mean simulated time of a turn, exponentially distributed (seconds, on the virtual clock)."""
+    shared: float = Field(default=0.0, ge=0, le=1)
+    """Probability that a question has one answer for all: every own answer to it is the same draw (shared mistakes)."""
+    invalid: float = Field(default=0.0, ge=0, le=1)
+    """Probability that an answer breaks its format; strict turns discard it, others count it as a failed call."""
+    rejects: Annotated[float, Field(ge=0, le=1)] | None = None
+    """Probability that a wrong claim is recognised and disputed instead of used; None for readers who never look."""
+    accepts_right: float = Field(default=1.0, ge=0, le=1)
+    """As a verifier: probability of accepting a right answer (completeness)."""
+    accepts_wrong: float = Field(default=0.0, ge=0, le=1)
+    """As a verifier: probability of accepting a wrong answer (false positives)."""
+    judge_odds: float = Field(default=1.0, ge=0, le=1e12)
+    """As a judge of several answers: odds with which a right one is preferred to a wrong one; 1 chooses blindly."""
+    judge_bias: float = Field(default=0.0, ge=0, le=1)
+    """As a judge: probability of taking whatever is shown first."""
+    later: ClassVar[frozenset[str]] = frozenset(
+        {"shared", "invalid", "rejects", "accepts_right", "accepts_wrong", "judge_odds", "judge_bias"}
+    )
 
     @model_validator(mode="after")
     def _one_signal(self) -> Simulated:
@@ -158,27 +178,80 @@ class SimulatedBackend(PureBackend):
         if self.model.latency_s:
             latency = -self.model.latency_s * math.log1p(-self._draw("latency", hint))
         options = hint.options
+        if hint.purpose == "choose":
+            chosen = self._chosen(hint)
+            return Said(hint.shown[chosen], tokens_in, tokens_out, latency, chosen=chosen)
+        if hint.purpose == "check":
+            right = bool(hint.shown) and hint.shown[0] == hint.truth
+            accepts = self._draw("check", hint) < (self.model.accepts_right if right else self.model.accepts_wrong)
+            return Said(None, tokens_in, tokens_out, latency, accepts=accepts)
         if not options:
             return Said(None, tokens_in, tokens_out, latency)
+        if self.model.invalid and not hint.by_rule and self._draw("invalid", hint) < self.model.invalid:
+            return Said(None, tokens_in, tokens_out, latency, invalid=True)
         code = {option: index for index, option in enumerate(options)}
         own: int | None = None
         if not hint.by_rule and hint.purpose not in ("merge", "judge"):
             own = code.get(hint.own) if hint.own is not None else self._leaf(hint, code.get(hint.truth, -1))
+        rejected: tuple[int, ...] = ()
         if hint.shown:
-            heard = self._received(hint, [code.get(answer, -1) if answer is not None else -1 for answer in hint.shown])
-            own = self._combine(hint, heard, own)
-        return Said(options[own] if own is not None and own >= 0 else None, tokens_in, tokens_out, latency)
+            sent = [code.get(answer, -1) if answer is not None else -1 for answer in hint.shown]
+            if self.model.rejects is not None and not hint.by_rule:
+                rejected = self._rejected(hint)
+                sent = [answer for index, answer in enumerate(sent) if index not in rejected]
+            if sent:
+                own = self._combine(hint, self._received(hint, sent), own)
+        answer = options[own] if own is not None and own >= 0 else None
+        return Said(answer, tokens_in, tokens_out, latency, rejected=rejected)
 
     def _draw(self, purpose: str, hint: Hint, draw: int = 0) -> float:
-        return uniform(self.seed, purpose, hint.task, hint.round, hint.agent, draw)
+        return uniform(self.seed, purpose, hint.task, hint.round, hint.agent, draw + hint.sample * _SAMPLE_DRAWS)
+
+    def _chosen(self, hint: Hint) -> int:
+        """Return the place of the answer that a judge prefers: right ones weigh `judge_odds`, wrong ones 1."""
+        if self.model.judge_bias and self._draw("judge", hint, 1) < self.model.judge_bias:
+            return 0
+        weights = [self.model.judge_odds if answer == hint.truth else 1.0 for answer in hint.shown]
+        total = sum(weights)
+        if not total:  # all are right, and the judge has no use for right ones
+            weights, total = [1.0] * len(weights), float(len(weights))
+        left = self._draw("judge", hint) * total
+        for index, weight in enumerate(weights):
+            left -= weight
+            if left < 0:
+                return index
+        return len(weights) - 1
+
+    def _rejected(self, hint: Hint) -> tuple[int, ...]:
+        """Return the places of the shown answers that are wrong and recognised as such."""
+        rejects = self.model.rejects or 0.0
+        return tuple(
+            [
+                index
+                for index, answer in enumerate(hint.shown)
+                if answer != hint.truth and self._draw("reject", hint, index) < rejects
+            ]
+        )
 
     def _leaf(self, hint: Hint, truth: int) -> int:
         k = len(hint.options)
         mu = self.signal_of(hint.task, hint.difficulty)
-        if self._draw("leaf", hint) < mu + (1 - mu) / k:
+        right, other = self._leaf_draws(hint)
+        if right < mu + (1 - mu) / k:
             return truth
-        wrong = int(self._draw("leaf", hint, 1) * (k - 1))
+        wrong = int(other * (k - 1))
         return wrong + (wrong >= truth)
+
+    def _leaf_draws(self, hint: Hint) -> tuple[float, float]:
+        """Return the two draws of an own answer: those of the question, where it has one answer for all."""
+        if self.model.shared:
+            common = [uniform(self.seed, "shared", hint.task, hint.question, 0, draw) for draw in range(3)]
+            if common[0] < self.model.shared:
+                return common[1], common[2]
+        first, second = uniform_pair(
+            self.seed, "leaf", hint.task, hint.round, hint.agent, hint.sample * (_SAMPLE_DRAWS // 2)
+        )
+        return first, second
 
     def _received(self, hint: Hint, sent: Sequence[int]) -> list[int]:
         k = len(hint.options)
@@ -243,6 +316,9 @@ class SimulatedBackend(PureBackend):
     ) -> Codes:
         """Return each voter's own answer, shape (n,)."""
         draws = uniforms(self.seed, "leaf", task, round_, agent, draws=2)
+        if self.model.shared:
+            common = uniforms(self.seed, "shared", np.broadcast_to(task, len(draws)), 0, 0, draws=3)
+            draws = np.where(common[:, :1] < self.model.shared, common[:, 1:], draws)
         wrong = (draws[:, 1] * (k - 1)).astype(np.int64)
         wrong += wrong >= truth
         return np.where(draws[:, 0] < mu + (1 - mu) / k, truth, wrong)

@@ -1,4 +1,8 @@
-"""The ledger of one episode: reserve before a call, charge what it used, refund the rest. reserved + charged <= budget.
+"""The ledger of one episode: reserve before a call, charge what it used, refund the rest.
+
+Three resources (tokens, calls, money) in two scopes: the team, and the share that pays for a turn where a policy splits
+the budget. reserved + charged <= limit for each resource in each scope, at every moment. The run is the scope above:
+its limits are split over its episodes before the start, so that nothing one does can change what another one may do.
 
 Reservations of a round are made in turn order before any call of it, and so are those for repeated attempts: whatever
 is granted then may be used at any time during the round, in any order, and what is granted never depends on timing.
@@ -11,8 +15,15 @@ from typing import Final
 
 import msgspec
 
+from agentsoc.budget.allocation import split
+from agentsoc.scenario.budget import Limits
+from agentsoc.scenario.prices import FREE, Rate
+
 OUT_MIN: Final = 16
 """A turn is not taken with less room for its reply than this, or than its own cap if that is smaller (tokens)."""
+_ENDLESS: Final = 1 << 62
+TOKENS, CALLS, MONEY = range(3)
+"""Resources, as indices."""
 
 
 class Need(msgspec.Struct, frozen=True, gc=False):
@@ -26,6 +37,8 @@ class Need(msgspec.Struct, frozen=True, gc=False):
     """Whether the reply cannot be cut: such a turn gets its full output cap or is not taken."""
     again: int = 0
     """Bound on what a repeated attempt adds to a prompt (tokens)."""
+    asks: bool = True
+    """Whether it counts as calls; a simulated agent that merges by rule reads for tokens, and calls nothing."""
 
 
 class Grant(msgspec.Struct, frozen=True, gc=False):
@@ -36,84 +49,322 @@ class Grant(msgspec.Struct, frozen=True, gc=False):
     attempts: int
     """Attempts that each call may make."""
     reserved: int
-    """Tokens held for the turn."""
+    """Tokens held for the turn, where tokens are limited."""
+    calls: int = 0
+    """Attempts held for the turn, where calls are limited."""
+    money: int = 0
+    """Money held for the turn, where it is limited (units)."""
+    share: int | None = None
+    """The share that pays."""
+
+    @property
+    def walled(self) -> bool:
+        """Whether anything is held: then an attempt that a crash swallowed uses up one that was granted."""
+        return bool(self.reserved or self.calls or self.money)
 
 
-class Ledger:
-    """The account of one episode. `budget` None means no wall; usage is counted all the same."""
+class Purse:
+    """One resource in one scope: charged + reserved + kept <= limit."""
 
-    def __init__(self, budget: int | None) -> None:
-        self.budget = budget
+    __slots__ = ("charged", "kept", "limit", "overrun", "reserved")
+
+    def __init__(self, limit: int | None) -> None:
+        self.limit = limit
         self.charged = 0
         self.reserved = 0
         self.kept = 0
-        """Held back for the concluding turn (tokens)."""
+        """Held back for the concluding turn."""
         self.overrun = 0
-        """Used by a provider beyond what it was allowed; not part of `charged` (tokens)."""
-
-    def keep(self, tokens: int) -> None:
-        """Hold back tokens for the concluding turn; never more than half of the budget, nor more than is left of it."""
-        if self.budget is not None:
-            self.kept = 0
-            self.kept = max(min(tokens, self.budget // 2, self.free), 0)
-
-    def release_kept(self) -> None:
-        """Give back what was held: the concluding turn is due, or not needed."""
-        self.kept = 0
+        """Used by a provider beyond what it was allowed; not part of `charged`."""
 
     @property
     def free(self) -> int:
-        """Tokens that can still be reserved; meaningless without a budget."""
-        return 0 if self.budget is None else self.budget - self.charged - self.reserved - self.kept
+        """What can still be reserved; endless without a limit, below 0 where a fork lowered it."""
+        return _ENDLESS if self.limit is None else self.limit - self.charged - self.reserved - self.kept
 
-    def reserve(self, needs: Sequence[Need], attempts: int) -> list[Grant | None]:
+    def settle(self, reserved: int, used: int) -> None:
+        """Charge what was used and refund the rest of what was reserved.
+
+        What was used beyond that is taken from what is free; what is not even there is recorded as overrun, because it
+        was spent against the cap that the provider was given.
+        """
+        if self.limit is None:
+            self.charged += used
+            return
+        self.reserved -= reserved
+        charge = max(min(used, self.free), 0)  # after a fork the limit may be smaller than what was charged
+        self.charged += charge
+        self.overrun += used - charge
+
+
+class Ledger:
+    """The account of one episode. A limit of None is no wall; usage is counted all the same."""
+
+    def __init__(
+        self, budget: int | None, *, calls: int | None = None, money: int | None = None, carry: bool = False
+    ) -> None:
+        """Open the account.
+
+        Args:
+            budget: limit of the team (tokens).
+            calls: limit of the team (attempts).
+            money: limit of the team (units).
+            carry: whether shares help each other; see `agentsoc.budget.policy.Policy.carry`.
+        """
+        self.team = [Purse(budget), Purse(calls), Purse(money)]
+        self.carry = carry
+        self.shares: list[list[Purse]] = []
+        """Purses of each share, in the policy's order; the last one is what no share was given. Empty for one purse."""
+        self._acted: set[int] = set()
+
+    # Tokens of the team, by the names that most readers want
+
+    @property
+    def budget(self) -> int | None:
+        """Ceiling of the team (tokens)."""
+        return self.team[TOKENS].limit
+
+    @budget.setter
+    def budget(self, limit: int | None) -> None:
+        self.team[TOKENS].limit = limit
+
+    @property
+    def charged(self) -> int:
+        """Charged to the team (tokens)."""
+        return self.team[TOKENS].charged
+
+    @charged.setter
+    def charged(self, tokens: int) -> None:
+        self.team[TOKENS].charged = tokens
+
+    @property
+    def reserved(self) -> int:
+        """Held for turns under way (tokens)."""
+        return self.team[TOKENS].reserved
+
+    @property
+    def kept(self) -> int:
+        """Held back for the concluding turn (tokens)."""
+        return self.team[TOKENS].kept
+
+    @property
+    def overrun(self) -> int:
+        """Used by a provider beyond what it was allowed; not part of `charged` (tokens)."""
+        return self.team[TOKENS].overrun
+
+    @property
+    def free(self) -> int:
+        """Tokens that can still be reserved; meaningless without a limit."""
+        return 0 if self.budget is None else self.team[TOKENS].free
+
+    @property
+    def walled(self) -> bool:
+        """Whether anything is limited."""
+        return any(purse.limit is not None for purse in self.team)
+
+    def limit(self, limits: Limits) -> None:
+        """Set the ceilings of the team anew; what was charged stays charged."""
+        for purse, ceiling in zip(self.team, limits, strict=True):
+            purse.limit = ceiling
+
+    # Shares
+
+    def divide(self, amounts: Sequence[int] | None) -> None:
+        """Split what is free into shares; None for one purse.
+
+        Args:
+            amounts: of tokens, or of what is limited where tokens are not. Other limited resources are split in the
+                same proportions; what the amounts leave is the last share, which pays for turns that no share pays for.
+        """
+        self._acted.clear()
+        if amounts is None:
+            self.shares = []
+            return
+        base = self.unit
+        columns: list[list[int | None]] = []
+        for resource, purse in enumerate(self.team):
+            if purse.limit is None:
+                columns.append([None] * (len(amounts) + 1))
+                continue
+            free = max(purse.free, 0)
+            rest = max(self.team[base].free, 0) - sum(amounts)
+            if rest < 0:
+                raise ValueError(f"shares of {sum(amounts)} do not fit into {free}")
+            parts = [*amounts, rest] if resource == base else split(free, [*amounts, rest])
+            columns.append(list(parts))
+        self.shares = [[Purse(limit) for limit in row] for row in zip(*columns, strict=True)]
+
+    @property
+    def unit(self) -> int:
+        """The resource that shares are reckoned in: tokens where they are limited, else calls, else money."""
+        return next((resource for resource in (TOKENS, CALLS, MONEY) if self.team[resource].limit is not None), TOKENS)
+
+    def _scopes(self, share: int | None) -> list[list[Purse]]:
+        return [self.team] if not self.shares else [self.team, self._share(share)]
+
+    def _share(self, share: int | None) -> list[Purse]:
+        return self.shares[-1 if share is None else share]
+
+    # The concluding turn
+
+    def keep(self, tokens: int, rate: Rate = FREE) -> None:
+        """Hold back tokens for the concluding turn, one call, and what these may cost at `rate`.
+
+        Of no resource more than half of its limit, nor more than is left of it.
+        """
+        wanted = (tokens, 1, tokens * max(rate.input, rate.cached, rate.output) + rate.call)
+        for purse, amount in zip(self.team, wanted, strict=True):
+            if purse.limit is not None:
+                purse.kept = 0
+                purse.kept = max(min(amount, purse.limit // 2, purse.free), 0)
+
+    def release_kept(self, share: int | None = None) -> None:
+        """Give back what was held: the concluding turn is due, or not needed. It goes to the share that pays for it."""
+        for resource, purse in enumerate(self.team):
+            if self.shares and purse.kept:
+                to = self._share(share)[resource]
+                to.limit = (to.limit or 0) + purse.kept
+            purse.kept = 0
+
+    def room(self, share: int | None = None, rate: Rate = FREE) -> int:
+        """Return how many tokens one call may take, whatever part of them is output; endless without a limit."""
+        room = _ENDLESS
+        dearest = max(rate.input, rate.cached, rate.output)
+        for scope in self._scopes(share):
+            room = min(room, scope[TOKENS].free)
+            if scope[MONEY].limit is not None and dearest:
+                room = min(room, (scope[MONEY].free - rate.call) // dearest)
+        return room
+
+    def pays(self, cost: Sequence[int], share: int | None = None) -> bool:
+        """Return whether tokens, calls and money of this cost are free in every scope."""
+        return all(_times(scope, cost) > 0 for scope in self._scopes(share))
+
+    # Reserve and settle
+
+    def reserve(
+        self,
+        needs: Sequence[Need],
+        attempts: int,
+        shares: Sequence[int | None] | None = None,
+        rates: Sequence[Rate] | None = None,
+    ) -> list[Grant | None]:
         """Return a grant per need, in order; None for a turn that cannot be paid for.
 
         First every turn gets one attempt per call with its full output cap while that lasts, the next one a smaller
         cap; then repeated attempts are granted from what remains, in the same order.
+
+        Args:
+            needs: what the turns of a round ask for, in turn order.
+            attempts: most attempts of one call.
+            shares: which share pays for each turn; left out, what no share was given.
+            rates: what the model of each turn costs; left out, nothing.
         """
-        if self.budget is None:
+        if not self.walled:
             return [Grant(need.tokens_out, attempts, 0) for need in needs]
-        first: list[tuple[int, int] | None] = [self._first(need) for need in needs]
+        of = [None] * len(needs) if shares is None else shares
+        at = [FREE] * len(needs) if rates is None else rates
+        lenders = self._lenders(of)
+        first = [self._first(need, self._scopes(s), rate, lenders) for need, s, rate in zip(needs, of, at, strict=True)]
         grants: list[Grant | None] = []
-        for need, given in zip(needs, first, strict=True):
+        for need, given, share, rate in zip(needs, first, of, at, strict=True):
             if given is None:
                 grants.append(None)
                 continue
-            cap, reserved = given
+            cap, held = given
             n_calls = len(need.tokens_in)
             more = 0
             if n_calls and attempts > 1:
-                again = sum(need.tokens_in) + n_calls * (need.again + cap)
-                more = min(attempts - 1, max(self.free, 0) // again) if again > 0 else attempts - 1
-                self.reserved += more * again
-                reserved += more * again
-            grants.append(Grant(cap, 1 + more, reserved))
+                scopes = self._scopes(share)
+                tokens_in = sum(need.tokens_in) + n_calls * need.again
+                again = _cost(tokens_in, n_calls * cap, n_calls if need.asks else 0, rate)
+                more = min([attempts - 1, *(_times(scope, again) for scope in scopes)])
+                held = [a + more * b for a, b in zip(held, _hold(scopes, again, more), strict=True)]
+            tokens, calls, money = held
+            grants.append(Grant(cap, 1 + more, tokens, calls, money, share))
+        if self.carry:
+            self._acted.update(len(self.shares) - 1 if share is None else share for share in of)
         return grants
 
-    def _first(self, need: Need) -> tuple[int, int] | None:
+    def _lenders(self, shares: Sequence[int | None]) -> list[list[Purse]]:
+        """Return the shares that acted before and have no turn now, in their order."""
+        if not (self.carry and self.shares):
+            return []
+        due = {len(self.shares) - 1 if share is None else share for share in shares}
+        return [self.shares[share] for share in sorted(self._acted - due)]
+
+    def _first(
+        self, need: Need, scopes: Sequence[list[Purse]], rate: Rate, lenders: Sequence[list[Purse]]
+    ) -> tuple[int, list[int]] | None:
+        """Reserve one attempt per call; return the output cap and what is held of each resource."""
         n_calls = len(need.tokens_in)
         if n_calls == 0:
-            return 0, 0
-        room = (self.free - sum(need.tokens_in)) // n_calls
+            return 0, [0, 0, 0]
+        tokens_in, asked = sum(need.tokens_in), n_calls if need.asks else 0
+        lent = [sum(max(lender[r].free, 0) for lender in lenders) for r in range(3)] if lenders else (0, 0, 0)
+        room = _ENDLESS
+        for scope, more in zip(scopes, ((0, 0, 0), lent), strict=False):
+            tokens, calls, money = (purse.free + extra for purse, extra in zip(scope, more, strict=True))
+            if calls < asked:
+                return None
+            room = min(room, (tokens - tokens_in) // n_calls)
+            if scope[MONEY].limit is not None:
+                left = money - rate.most(tokens_in, 0, asked)
+                room = min(room, left // (n_calls * rate.output) if rate.output else (_ENDLESS if left >= 0 else -1))
         if room < (need.tokens_out if need.whole else min(OUT_MIN, need.tokens_out)):
             return None
         cap = min(need.tokens_out, room)
-        amount = sum(need.tokens_in) + n_calls * cap
-        self.reserved += amount
-        return cap, amount
+        cost = _cost(tokens_in, n_calls * cap, asked, rate)
+        if len(scopes) > 1:
+            _borrow(scopes[1], cost, lenders)
+        return cap, _hold(scopes, cost, 1)
 
-    def settle(self, grant: Grant, used: int) -> None:
-        """Charge `used` tokens for a turn and refund the rest of its reservation.
+    def settle(self, grant: Grant, used: int, calls: int = 0, money: int = 0) -> None:
+        """Charge what a turn used, in each scope, and refund the rest of its reservation.
 
-        What a provider used beyond the reservation is taken from what is free; what is not even there is recorded as
-        overrun, because it was spent against the cap that the provider was given.
+        Args:
+            grant: the turn's grant.
+            used: input and output (tokens).
+            calls: attempts that had an outcome or were lost.
+            money: what they cost (units).
         """
-        used = max(used, 0)  # a server may report anything, but it gives nothing back
-        if self.budget is None:
-            self.charged += used
-            return
-        self.reserved -= grant.reserved
-        charge = max(min(used, self.free), 0)  # after a fork the budget may be smaller than what was charged
-        self.charged += charge
-        self.overrun += used - charge
+        amounts = (max(used, 0), max(calls, 0), max(money, 0))  # a server may report anything, but gives nothing back
+        held = (grant.reserved, grant.calls, grant.money)
+        for scope in self._scopes(grant.share):
+            for purse, reserved, amount in zip(scope, held, amounts, strict=True):
+                purse.settle(reserved, amount)
+
+
+def _cost(tokens_in: int, tokens_out: int, calls: int, rate: Rate) -> tuple[int, int, int]:
+    return tokens_in + tokens_out, calls, rate.most(tokens_in, tokens_out, calls)
+
+
+def _hold(scopes: Sequence[list[Purse]], cost: Sequence[int], times: int) -> list[int]:
+    """Reserve `times` the cost in each scope, where there is a limit; return how much of each resource once."""
+    held = [0, 0, 0]
+    for scope in scopes:
+        for resource, purse in enumerate(scope):
+            if purse.limit is not None:
+                purse.reserved += times * cost[resource]
+                held[resource] = cost[resource]
+    return held
+
+
+def _times(scope: Sequence[Purse], cost: Sequence[int]) -> int:
+    """Return how often a scope pays for a cost."""
+    return min(
+        max(purse.free, 0) // amount if amount > 0 else _ENDLESS for purse, amount in zip(scope, cost, strict=True)
+    )
+
+
+def _borrow(share: Sequence[Purse], cost: Sequence[int], lenders: Sequence[Sequence[Purse]]) -> None:
+    """Move to a share what it lacks for a cost, from the lenders in their order."""
+    for resource, (purse, amount) in enumerate(zip(share, cost, strict=True)):
+        if purse.limit is None:
+            continue
+        for lender in lenders:
+            other = lender[resource]
+            assert other.limit is not None
+            moved = min(max(amount - purse.free, 0), max(other.free, 0))
+            purse.limit += moved
+            other.limit -= moved

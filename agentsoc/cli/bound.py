@@ -53,48 +53,88 @@ class Bound:
     """Input and output of `calls` at four bytes a token, full message length and full output cap (tokens)."""
     tokens_max: int
     """Input and output of all attempts at one byte a token, or the budget where that is less (tokens)."""
+    cost: int = 0
+    """What `tokens` and `calls` cost by the scenario's prices, nothing of it cached (units of money)."""
+    cost_max: int = 0
+    """What all attempts may cost at most, or the budget where that is less (units of money)."""
 
     def text(self) -> str:
         """Return the bound in words."""
+        from agentsoc.scenario.prices import money_text
+
         if not self.calls:
             return "no model calls"
         repeats = f" ({self.attempts:,} with all repeats)" if self.attempts > self.calls else ""
-        return (
+        text = (
             f"at most {self.calls:,} model calls{repeats}; about {self.tokens:,} tokens, "
             f"in no case more than {self.tokens_max:,}"
         )
+        if not self.cost_max:
+            return text
+        return f"{text}; about {money_text(self.cost)} in money, in no case more than {money_text(self.cost_max)}"
 
 
 def bound(society: Society) -> Bound | None:
     """Return what a run of `society` can take, or None when that takes too long to work out."""
     scenario = society.scenario
     try:
-        calls, tokens, tokens_max = _most(society, _longest_task(scenario))
+        most = _most(society, _longest_task(scenario))
     except _TooLongError:
         return None
     except Exception:  # a protocol of somebody else's that such replies upset: it must not stop a run from starting
         return None
     n = scenario.tasks.count
-    most = tokens_max * n
+    calls, attempts = most.calls, most.calls * scenario.calls.attempts
+    tokens_max, cost_max = most.tokens_max, most.cost_max
     if scenario.budget is not None:
-        most = min(most, scenario.budget.per_task(n) * n)
-    return Bound(calls * n, calls * n * scenario.calls.attempts, min(tokens * n, most), most)
+        limits = scenario.budget.limits(n)
+        if limits.calls is not None:
+            calls, attempts = min(calls, limits.calls), min(attempts, limits.calls)
+        if limits.tokens is not None:
+            tokens_max = min(tokens_max, limits.tokens)
+            cost_max = min(cost_max, tokens_max * most.dearest + most.calls_cost_max)
+        if limits.money is not None:
+            cost_max = min(cost_max, limits.money)
+    tokens, cost = min(most.tokens, tokens_max), min(most.cost, cost_max)
+    return Bound(*(n * x for x in (calls, attempts, tokens, tokens_max, cost, cost_max)))
+
+
+@dataclass
+class _Most:
+    """What one episode takes: counts, tokens, and units of money."""
+
+    calls: int = 0
+    tokens: int = 0
+    tokens_max: int = 0
+    cost: int = 0
+    cost_max: int = 0
+    calls_cost_max: int = 0
+    """Part of `cost_max` that is paid by the call."""
+    dearest: int = 0
+    """What a token costs at most."""
 
 
 class _TooLongError(Exception):
     """The rehearsal has more turns or shows more claims than is worth waiting for."""
 
 
-def _most(society: Society, task: Task) -> tuple[int, int, int]:
-    """Return calls, tokens and the most tokens of one episode of `task` in which nobody agrees."""
+def _most(society: Society, task: Task) -> _Most:
+    """Return what one episode of `task` takes in which nobody agrees."""
+    from agentsoc.budget.account import rates_of
+    from agentsoc.protocols.base import open_board
+    from agentsoc.scenario.prices import FREE
     from agentsoc.society.agent import CHARS_PER_TOKEN, REPAIR_TOKENS
-    from agentsoc.society.board import Board
 
     scenario = society.scenario
+    if not scenario.protocol.rehearsable:
+        raise _TooLongError
     message, repeats = scenario.message_tokens, scenario.calls.attempts - 1
     answer = max(map(_bytes, task.options), default=4 * ANSWER_CHARS)
-    board = Board(0, task)
-    n_turns = n_shown = calls = tokens = most = 0
+    board = open_board([society], 0, task)
+    rates = rates_of(society) or [FREE] * len(scenario.agents)
+    note = 0 if scenario.budget is None else scenario.budget.shown.bytes_max()
+    most = _Most(dearest=max(max(rate[:3]) for rate in rates))
+    n_turns = n_shown = 0
     while turns := scenario.protocol.plan(society, board):
         n_turns += len(turns)
         n_shown += sum(len(turn.sees) for turn in turns)
@@ -103,23 +143,30 @@ def _most(society: Society, task: Task) -> tuple[int, int, int]:
         for turn in turns:
             if not _asks_model(society, turn):
                 continue
-            bare = _bare_prompt_bytes(society, board, task, turn)
+            bare = _bare_prompt_bytes(society, board, task, turn) + note
             claims = len(set(turn.sees)) + society.group(turn.agent).memory
             # a character is at most four bytes, and a byte at most a token
             prompt = bare + answer + claims * (4 * CHARS_PER_TOKEN * message + answer + CLAIM_BYTES)
             prompt += CITING_BYTES if claims else 0
-            cap = scenario.agents[society.group_index(turn.agent)].max_tokens
-            drafts = (turn.iterations - 1) * cap * DRAFT_BYTES
-            calls += turn.iterations
-            tokens += turn.iterations * (bare // 4 + claims * (message + 8) + cap)
-            most += turn.iterations * (prompt + cap) + drafts
-            most += repeats * (turn.iterations * (prompt + cap + REPAIR_TOKENS) + drafts)
+            group = society.group_index(turn.agent)
+            cap, rate = scenario.agents[group].max_tokens, rates[group]
+            n = turn.iterations
+            attempts = n * (1 + repeats)
+            likely = n * (bare // 4 + claims * (message + 8))
+            drafts = (n - 1) * cap * DRAFT_BYTES
+            prompts = n * prompt + drafts + repeats * (n * (prompt + REPAIR_TOKENS) + drafts)
+            most.calls += n
+            most.tokens += likely + n * cap
+            most.tokens_max += prompts + attempts * cap
+            most.cost += rate.cost(likely, 0, n * cap, n)
+            most.cost_max += rate.most(prompts, attempts * cap, attempts)
+            most.calls_cost_max += attempts * rate.call
         board.fold(_disagreement(society, board, turns))
-    return calls, tokens, most
+    return most
 
 
 def _longest_task(scenario: Scenario) -> Task:
-    tasks = (scenario.tasks.make(scenario.seed, index) for index in range(min(scenario.tasks.count, TASKS_READ)))
+    tasks = (scenario.tasks.make(scenario.tasks_seed, index) for index in range(min(scenario.tasks.count, TASKS_READ)))
     return max(tasks, key=lambda task: _bytes(task.question) + sum(map(_bytes, task.parts)))
 
 
@@ -213,40 +260,55 @@ def require_a_call(society: Society) -> None:
     Raises:
         InputError: it does not, so nobody would ever be asked.
     """
-    from agentsoc.society.board import Board
+    from agentsoc.budget.account import Account
+    from agentsoc.protocols.base import open_board
+    from agentsoc.scenario.prices import money_text
 
     scenario = society.scenario
     if scenario.budget is None:
         return
-    ceiling = scenario.budget.per_task(scenario.tasks.count)
-    task = scenario.tasks.make(scenario.seed, 0)
-    board = Board(0, task)
-    least: int | None = None
+    task = scenario.tasks.make(scenario.tasks_seed, 0)
+    board = open_board([society], 0, task)
+    account = Account(society, task)
+    account.divide(None, 0)
+    limits = scenario.budget.limits(scenario.tasks.count)
+    least: tuple[int, int] | None = None
     for turn in scenario.protocol.plan(society, board)[:TURNS_READ]:
-        cost = _least_cost(society, board, task, turn, ceiling)
-        if cost <= ceiling:
+        share, rate = account.share(board, turn), account.rate(turn.agent)
+        cost = _least_cost(society, board, task, turn, account.ledger.room(share, rate))
+        if cost == (0, 0) or account.ledger.pays((sum(cost), 1, rate.most(*cost, 1)), share):
             return
-        least = cost if least is None else min(least, cost)
+        least = cost if least is None else min(least, cost, key=sum)
     if least is not None:
+        has = ", ".join(
+            [f"{limits.tokens:,} tokens"] * (limits.tokens is not None)
+            + [f"{limits.calls:,} calls"] * (limits.calls is not None)
+            + [f"{money_text(limits.money or 0)} in money"] * (limits.money is not None)
+        )
+        split = " split into shares" if scenario.budget.policy is not None else ""
         raise InputError(
-            f"the budget pays for no call: a task has {ceiling:,} tokens, and the cheapest first call needs {least:,}",
+            f"the budget pays for no call: a task has {has}{split}, and the cheapest first call needs {sum(least):,}"
+            + ("" if limits.tokens is not None else " tokens"),
             "budget",
             "raise the budget, or let it be split over fewer tasks",
         )
 
 
-def _least_cost(society: Society, board: Board, task: Task, turn: Turn, ceiling: int) -> int:
-    """Return the least that the ledger has to hold for one call of a turn; a bound when that is within `ceiling`."""
+def _least_cost(society: Society, board: Board, task: Task, turn: Turn, ceiling: int) -> tuple[int, int]:
+    """Return the least that the ledger has to hold for one call of a turn (tokens in, out).
+
+    It is a bound when that is within `ceiling`.
+    """
     from agentsoc.backends.base import PureBackend, bytes_bound
     from agentsoc.budget.ledger import OUT_MIN
 
     backend = _backend(society, turn)
     if backend is None:
-        return 0
+        return 0, 0
     if isinstance(backend, PureBackend):
-        return sum(backend.cost(len(turn.sees), turn.by_rule, society.speaks(turn.agent)))
+        return backend.cost(len(turn.sees), turn.by_rule, society.speaks(turn.agent))
     request = _bare_request(society, board, task, turn)
     reply = min(OUT_MIN, society.group(turn.agent).max_tokens)
-    bounded = bytes_bound(request) + reply
+    bounded = bytes_bound(request)
     # the exact count may need the model's file, so it is only asked for when it decides
-    return bounded if bounded <= ceiling else backend.count(request) + reply
+    return bounded if bounded + reply <= ceiling else backend.count(request), reply

@@ -12,6 +12,7 @@ from agentsoc.cli import options
 from agentsoc.cli.terminal import line, print_json, say
 
 if TYPE_CHECKING:
+    from agentsoc.scenario.model import Scenario
     from agentsoc.society.build import Society
 
 RUNS_BUILT: Final = 1_000
@@ -84,10 +85,11 @@ def _facts(society: Society, labels: dict[str, str]) -> dict[str, Any]:
     """Return what is known of a run beforehand."""
     from agentsoc.cli.bound import bound
     from agentsoc.cli.run import whole_budget
+    from agentsoc.scenario.prices import money
     from agentsoc.society.topologies import describe
 
     scenario = society.scenario
-    task = scenario.tasks.make(scenario.seed, 0)
+    task = scenario.tasks.make(scenario.tasks_seed, 0)
     most = bound(society)
     description = describe(society.wiring)
     return {
@@ -101,23 +103,45 @@ def _facts(society: Society, labels: dict[str, str]) -> dict[str, Any]:
         "topology_text": description.summary(),
         "protocol": scenario.protocol.kind,
         "budget": whole_budget(scenario),
+        "budget_text": _budget_text(scenario),
         "bound": "too large to work out how many model calls at most" if most is None else most.text(),
         "calls": None if most is None else most.calls,
         "calls_max": None if most is None else most.attempts,
         "tokens": None if most is None else most.tokens,
         "tokens_max": None if most is None else most.tokens_max,
+        "cost": None if most is None or not most.cost_max else money(most.cost),
+        "cost_max": None if most is None or not most.cost_max else money(most.cost_max),
     }
 
 
+def _budget_text(scenario: Scenario) -> str:
+    """Return the ceilings of a run, and how a task's part of them is split and shown."""
+    from agentsoc.scenario.prices import money_text
+
+    budget, n = scenario.budget, scenario.tasks.count
+    if budget is None:
+        return "none"
+    tokens, calls, cost = (None if limit is None else limit * n for limit in budget.limits(n))
+    parts = [] if tokens is None else [f"{tokens:,} tokens"]
+    parts += [] if calls is None else [f"{calls:,} calls"]
+    parts += [] if cost is None else [f"{money_text(cost)} in money"]
+    text = ", ".join(parts)
+    if budget.policy is not None:
+        text += f"; shares: {budget.policy.kind}" + (", carried over" if budget.policy.carry else "")
+    if budget.shown.scope != "hidden":
+        text += f"; shown: {budget.shown.scope}" + (" (placebo)" if budget.shown.placebo else "")
+    return text
+
+
 def _print_facts(facts: dict[str, Any]) -> None:
-    tasks, budget = facts["tasks"], facts["budget"]
+    tasks = facts["tasks"]
     rows = [
         ("run", f"{facts['name']}, seed {facts['seed']}"),
         ("tasks", f"{tasks['count']:,} of {tasks['kind']}"),
         ("first", line(tasks["first"], 200)),
         ("agents", f"{facts['agents']:,}, {', '.join(facts['models'])}; protocol {facts['protocol']}"),
         *(("wired" if not at else "", text) for at, text in enumerate(facts["topology_text"].splitlines())),
-        ("budget", "none" if budget is None else f"{budget:,} tokens"),
+        ("budget", facts["budget_text"]),
         ("cost", facts["bound"]),
     ]
     say("\n".join(f"{name:<10}{line(text)}" for name, text in rows))

@@ -117,8 +117,8 @@ def _require_tasks(scenario: Scenario) -> None:
     """Check that the first and the last task exist: a family may read them from a file."""
     family = scenario.tasks
     try:
-        family.make(scenario.seed, 0)
-        family.make(scenario.seed, family.count - 1)
+        family.make(scenario.tasks_seed, 0)
+        family.make(scenario.tasks_seed, family.count - 1)
     except InputError as error:
         problem = error.problem
         what = f"{problem.where}: {problem.what}" if problem.where else problem.what

@@ -159,7 +159,8 @@ def title(scenario: Scenario, n_agents: int, directory: Path) -> str:
 def whole_budget(scenario: Scenario) -> int | None:
     """Return the ceiling of a run (tokens)."""
     n = scenario.tasks.count
-    return None if scenario.budget is None else scenario.budget.per_task(n) * n
+    limit = None if scenario.budget is None else scenario.budget.per_task(n)
+    return None if limit is None else limit * n
 
 
 def report(finished: Run, code: Sequence[Path], as_json: bool) -> None:

@@ -65,6 +65,20 @@ def tokens_text(totals: Totals) -> str:
     return text
 
 
+def cost_text(manifest: Manifest) -> str | None:
+    """Return what a run cost, beside its limit; None for one without prices."""
+    totals, prices = manifest.totals, manifest.scenario.get("prices")
+    if not prices:
+        return None
+    if totals.cost is None:
+        return "unknown: a model has no price" if totals.episodes else "none yet"
+    lost = totals.cost_lost or 0.0
+    text = f"{totals.cost + lost:,.4f}: {totals.cost:,.4f} for calls of known usage, {lost:,.4f} lost"
+    if totals.budget_cost is not None:
+        text += f"; budget {totals.budget_cost:,.4f}, {max(totals.budget_cost - totals.cost - lost, 0.0):,.4f} unspent"
+    return text
+
+
 def all_right_or_wrong(directory: Path, manifest: Manifest) -> bool:
     """Return whether every answer of the society was scored 0 or 1, so that the mean score is an accuracy."""
     import pyarrow as pa
@@ -91,10 +105,13 @@ def manifest_lines(manifest: Manifest, score: str = "score") -> list[str]:
     kinds = ", ".join(f"{count:,} {kind}" for kind, count in sorted(totals.events_by_kind.items(), key=lambda k: -k[1]))
     stops = ", ".join(f"{count:,} {stop}" for stop, count in sorted(totals.stops.items(), key=lambda k: -k[1]))
     calls = f"{totals.calls:,} calls, {totals.calls_failed:,} failed, {totals.calls_lost:,} lost"
+    if totals.budget_calls is not None:
+        calls += f", budget {totals.budget_calls:,}"
     facts = [
         ("run", f"{manifest.name}, seed {manifest.seed}, {manifest.status}"),
         (score, score_text(totals)),
         ("tokens", tokens_text(totals)),
+        *([] if (cost := cost_text(manifest)) is None else [("cost", cost)]),
         ("calls", f"{calls}; {totals.rounds:,} rounds, {totals.turns:,} turns"),
         ("events", f"{totals.events:,}" + (f": {kinds}" if kinds else "")),
         ("stops", stops or "no episode has ended"),

@@ -8,7 +8,7 @@ or is a mismatch when the run is a replay.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -19,7 +19,8 @@ from agentsoc.engine.pool import Pool
 from agentsoc.errors import ReplayMismatchError
 from agentsoc.log.journal import Attempt, Journal, Key
 from agentsoc.scenario.model import Calls
-from agentsoc.society.turns import SLOT_WIDTH, Reply
+from agentsoc.society.agent import MALFORMED
+from agentsoc.society.turns import SLOT_WIDTH, Reply, Turn
 
 UNKNOWN_ROOM = 1 << 50
 """Prompt room of a turn that was not taken when the run was made: more than any budget pays for (tokens)."""
@@ -38,8 +39,16 @@ class Spent(msgspec.Struct):
     """Charged to the ledger (tokens)."""
     lost_tokens: int = 0
     """Part of it charged for attempts of unknown usage (tokens)."""
+    lost_in: int = 0
+    """Part of that held for their prompts (tokens)."""
     lost_calls: int = 0
     """Attempts whose outcome a crash swallowed."""
+    calls: int = 0
+    """Attempts that had an outcome."""
+    tokens_in: int = 0
+    """As far as providers reported them, like the other two."""
+    tokens_cached: int = 0
+    tokens_out: int = 0
 
 
 class Flight(msgspec.Struct):
@@ -62,6 +71,7 @@ class Caller:
         known: Mapping[Key, Attempt],
         calls: Calls,
         concurrency: int,
+        gates: Sequence[Gate] | None = None,
     ) -> None:
         """Prepare to call.
 
@@ -71,14 +81,21 @@ class Caller:
             known: attempts of earlier runs by key.
             calls: the scenario's settings.
             concurrency: calls in flight at once.
+            gates: per group, the gate of its model where other runs use it too.
         """
         self._pool = pool
         self._journal = journal
         self._known = known
         self._calls = calls
-        limits = pool.parallel()
-        self._gates = [Gate(min(concurrency, limit or concurrency)) for limit in limits]
+        if gates is None:
+            gates = [Gate(min(concurrency, limit or concurrency)) for limit in pool.parallel()]
+        self._gates = gates
         self._gate = Gate(concurrency)
+        self._last_round: dict[int, int] = {}
+        """Task -> last round of which the journal knows anything; a round is begun when the one before has ended."""
+        if journal is not None:
+            for task, round_, *_ in known:
+                self._last_round[task] = max(round_, self._last_round.get(task, 0))
         self.flight = Flight()
         self._quiet = asyncio.Event()
         self._quiet.set()
@@ -89,53 +106,64 @@ class Caller:
         """Return when no call is in flight."""
         await self._quiet.wait()
 
-    def room(self, item: Item) -> int | None:
+    def room(self, task: int, round_: int, turn: Turn) -> int | None:
         """Return the prompt room of a turn that the journal knows, else None; what a replay cannot know it refuses."""
-        known = self._known.get(Key(item.task, item.round, item.turn.agent, item.turn.slot * SLOT_WIDTH, 0))
+        known = self._known.get(_key(task, round_, turn.agent, turn.slot * SLOT_WIDTH, 0))
         if known is not None:
             return known.room
         return UNKNOWN_ROOM if self._journal is None else None
+
+    def answered(self, task: int, round_: int) -> bool:
+        """Return whether the journal answers every call of a round here and now, so that no turn waits for another."""
+        if self._pool.elsewhere:
+            return False
+        return self._journal is None or round_ < self._last_round.get(task, 0)
 
     async def turn(self, item: Item, group: int, need: Need, grant: Grant) -> tuple[Reply, Spent]:
         """Take one turn of an agent that asks a model; return its reply and what it cost."""
         spent = Spent()
         reply: Reply | None = None
         draft: str | None = None
-        calls = tokens_in = tokens_cached = tokens_out = 0
-        for call in range(len(need.tokens_in)):
-            said, usage, failure = await self._call(item, group, call, need, grant, draft, spent)
-            calls += usage[0]
-            tokens_in += usage[1]
-            tokens_cached += usage[2]
-            tokens_out += usage[3]
-            if said is None or said.reply is None:
+        last = len(need.tokens_in) - 1
+        for call in range(last + 1):
+            said = await self._call(item, group, call, need, grant, draft, spent)
+            if isinstance(said, str) or said.reply is None:
                 if reply is None:
-                    reply = Reply(failed=failure)
+                    failed = said if isinstance(said, str) else ""
+                    broken = item.turn.strict and failed.startswith(MALFORMED)
+                    reply = Reply(discarded=failed) if broken else Reply(failed=failed)
                 break  # an earlier draft stands
+            if (flag := _red_flag(item.turn, said)) is not None:
+                reply = Reply(discarded=flag)
+                break
             reply = said.reply
-            draft = " ".join((said.text or "").split())
+            if call < last:
+                draft = " ".join((said.text or "").split())
         assert reply is not None
         return (
             msgspec.structs.replace(
-                reply, calls=calls, tokens_in=tokens_in, tokens_cached=tokens_cached, tokens_out=tokens_out
+                reply,
+                calls=spent.calls,
+                tokens_in=spent.tokens_in,
+                tokens_cached=spent.tokens_cached,
+                tokens_out=spent.tokens_out,
             ),
             spent,
         )
 
     async def _call(
         self, item: Item, group: int, call: int, need: Need, grant: Grant, draft: str | None, spent: Spent
-    ) -> tuple[Outcome | None, tuple[int, int, int, int], str]:
-        """Make attempts until one gives a reply in the form asked for, or none is left."""
+    ) -> Outcome | str:
+        """Make attempts until one gives a reply in the form asked for; return the last failure when none does."""
         allowed = grant.attempts
         fault: str | None = None
         repaired = False
         had_outcome = 0
         number = -1
-        totals = [0, 0, 0, 0]
         failure = "no attempt was left after a crash"
         while had_outcome < allowed:
             number += 1
-            key = Key(item.task, item.round, item.turn.agent, item.turn.slot * SLOT_WIDTH + call, number)
+            key = _key(item.task, item.round, item.turn.agent, item.turn.slot * SLOT_WIDTH + call, number)
             known = self._known.get(key)
             room = need.tokens_in[call] + (need.again if had_outcome else 0)  # a lost one is made again as it was
             reserved = room + grant.tokens_out
@@ -143,9 +171,10 @@ class Caller:
             if not lost:
                 order = Order(item, call, had_outcome, room, grant.tokens_out, fault, draft, known)
                 try:
-                    outcome = await (
-                        self._live(key, group, order, reserved) if known is None else self._pool.attempt(order)
-                    )
+                    if known is None:
+                        outcome = await self._live(Key(*key), group, order, reserved)
+                    else:
+                        outcome = self._pool.recall(order) or await self._pool.attempt(order)
                 except HostLostError:
                     if known is not None:  # the reply is in the journal: the new host only has to read it again
                         number -= 1
@@ -155,29 +184,28 @@ class Caller:
                 tokens = reserved if known is None else known.reserved
                 spent.tokens += tokens
                 spent.lost_tokens += tokens
+                spent.lost_in += room if known is None else known.room
                 spent.lost_calls += 1
-                if grant.reserved:
+                if grant.walled:
                     allowed -= 1  # the wall holds across crashes: the lost attempt's tokens may have been spent
                 continue
             if outcome.mismatch:
-                raise ReplayMismatchError(
-                    "this call makes another request than the journal's",
-                    f"task {key.task}, round {key.round}, agent {key.agent}, call {key.k}",
-                )
+                raise ReplayMismatchError("this call makes another request than the journal's", _name(key))
             had_outcome += 1
-            totals[0] += 1
+            spent.calls += 1
             usage = outcome.usage
             if usage is not None and usage.known:
-                totals[1] += usage.tokens_in
-                totals[2] += usage.tokens_cached
-                totals[3] += usage.tokens_out
+                spent.tokens_in += usage.tokens_in
+                spent.tokens_cached += usage.tokens_cached
+                spent.tokens_out += usage.tokens_out
                 spent.tokens += usage.tokens_in + usage.tokens_out
             elif outcome.failure is None or outcome.billed:
                 spent.tokens += reserved
                 spent.lost_tokens += reserved
+                spent.lost_in += room
             if outcome.failure is None and outcome.fault is None:
                 self.flight.done += 1
-                return outcome, (totals[0], totals[1], totals[2], totals[3]), ""
+                return outcome
             if outcome.failure is not None:
                 failure = outcome.failure
                 if not outcome.retryable:
@@ -185,12 +213,12 @@ class Caller:
                 if known is None and had_outcome < allowed:
                     await asyncio.sleep(self._pause(outcome, had_outcome))
                 continue
-            failure = f"malformed: {outcome.fault}"
-            if repaired or not self._calls.repair:
+            failure = f"{MALFORMED}{outcome.fault}"
+            if repaired or not self._calls.repair or item.turn.strict:
                 break
             repaired, fault = True, outcome.fault
         self.flight.failed += 1
-        return None, (totals[0], totals[1], totals[2], totals[3]), failure
+        return failure
 
     def _pause(self, outcome: Outcome, had_outcome: int) -> float:
         """Return the pause before the next attempt (seconds)."""
@@ -202,10 +230,7 @@ class Caller:
         """Ask the model, with the attempt in the journal before and its outcome in it before anybody acts on it."""
         journal = self._journal
         if journal is None:
-            raise ReplayMismatchError(
-                "the journal has no reply for this call",
-                f"task {key.task}, round {key.round}, agent {key.agent}, call {key.k}, attempt {key.attempt}",
-            )
+            raise ReplayMismatchError("the journal has no reply for this call", f"{_name(key)}, attempt {key.attempt}")
         async with self._gates[group], self._gate:  # whoever waits for a slow model keeps no other one waiting
             if self.holding:
                 await asyncio.Event().wait()  # the run is ending: whoever waits here is cancelled soon
@@ -241,3 +266,20 @@ class Caller:
             )
         )
         return outcome
+
+
+def _red_flag(turn: Turn, said: Outcome) -> str | None:
+    """Return why a reply in the form asked for is discarded all the same: it is too long, or was cut off."""
+    if turn.tokens_max is not None and said.usage is not None and said.usage.tokens_out > turn.tokens_max:
+        return f"too long: {said.usage.tokens_out} tokens, at most {turn.tokens_max}"
+    return "cut off at its output cap" if turn.strict and said.finish == "length" else None
+
+
+def _name(key: Key) -> str:
+    task, round_, agent, k, _ = key
+    return f"task {task}, round {round_}, agent {agent}, call {k}"
+
+
+def _key(*place: int) -> Key:
+    """Return a key to look up with: a plain tuple equals the named one, and a replay makes one for every call."""
+    return place  # type: ignore[return-value]

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from agentsoc.backends.base import Backend
 from agentsoc.backends.simulated import Simulated, SimulatedBackend
+from agentsoc.budget.account import affords
 from agentsoc.events import KINDS, MAX_AGENTS, SOCIETY, pack_id
 from agentsoc.log.schema import SCHEMA
 from agentsoc.protocols.base import Act, Protocol, Stage
@@ -144,7 +145,8 @@ def can_vectorise(society: Society, tasks: Sequence[Task] | None, options: tuple
     programme = _lay_out(society, stages)
     if programme is None:
         return None
-    if scenario.budget is not None and programme.tokens > scenario.budget.per_task(scenario.tasks.count):
+    tokens_in, tokens_out = int(programme.tokens_in.sum()), int(programme.tokens_out.sum())
+    if not affords(society, tokens_in, tokens_out, programme.calls):
         return None
     return programme
 
@@ -280,7 +282,10 @@ class Block:
     n: int
     kinds: dict[str, int]
     score: NDArray[np.float64]
-    virtual_s: float
+    answer: NDArray[np.int64]
+    """Codes of the societies' answers, shape (n,)."""
+    virtual_s: NDArray[np.float64]
+    """Critical path of each episode (seconds), shape (n,)."""
 
 
 class ColumnRun:
@@ -405,7 +410,8 @@ class ColumnRun:
             n,
             {KINDS[i]: int(c) for i, c in enumerate(counts.tolist()) if c},
             score[:, -2],
-            float((latency + slowest).sum()),
+            final,
+            latency + slowest,
         )
 
     def _decide(

@@ -9,27 +9,40 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from agentsoc.backends.base import Backend, CallError, Hint, PureBackend, Request, Usage
+from agentsoc.backends.base import (
+    Backend,
+    CallError,
+    ElasticBackend,
+    Hint,
+    PureBackend,
+    Request,
+    Said,
+    SampleHint,
+    Usage,
+)
 from agentsoc.backends.secrets import mask, redact, register_environment
 from agentsoc.budget.ledger import Need
+from agentsoc.engine.shared import Shared
 from agentsoc.engine.watchdog import WAITING_S, Watchdog
 from agentsoc.errors import RunFailedError
 from agentsoc.events import Event
 from agentsoc.log.journal import Attempt
 from agentsoc.protocols.base import majority
 from agentsoc.scenario.model import Scenario
-from agentsoc.society.agent import REPAIR_TOKENS, Fault, build_request, read_reply
+from agentsoc.society.agent import MALFORMED, REPAIR_TOKENS, Fault, build_request, read_reply
 from agentsoc.society.board import Board, Claim
 from agentsoc.society.build import Society, build_society
 from agentsoc.society.coded import CodedAgent
 from agentsoc.society.turns import Delegation, Reply, Turn, View
 from agentsoc.tasks.base import Task
+from agentsoc.tasks.world import asked
 
 RENDERED_MAX = 4096
 """Prompts kept between counting and sending; more of a round are rendered twice (prompts)."""
@@ -45,9 +58,17 @@ class Item(msgspec.Struct, frozen=True, gc=False):
     turn: Turn
     room: int | None = None
     """Tokens that the prompt was allowed when the turn was first taken, from the journal."""
+    left: int | None = None
+    """What the agent is told of its own share (tokens)."""
+    team_left: int | None = None
+    """What the agent is told of the team's budget (tokens)."""
+    note: str = ""
+    """What its prompt says of the budget."""
+    cap: int | None = None
+    """Granted output of a voter that decides itself what it spends (tokens); None for what it wants."""
 
 
-class Order(msgspec.Struct, frozen=True):
+class Order(msgspec.Struct, frozen=True, gc=False):
     """One attempt to make: which call of which turn, and what it may spend."""
 
     item: Item
@@ -65,7 +86,7 @@ class Order(msgspec.Struct, frozen=True):
     """The journal's row for this attempt: it is read instead of calling the model."""
 
 
-class Outcome(msgspec.Struct, frozen=True):
+class Outcome(msgspec.Struct, frozen=True, gc=False):
     """What came of an attempt."""
 
     request: bytes
@@ -97,6 +118,7 @@ class Host:
         share: int = 1,
         live: bool = True,
         society: Society | None = None,
+        shared: Shared | None = None,
     ) -> None:
         """Prepare a host.
 
@@ -106,6 +128,7 @@ class Host:
             share: hosts that share this machine.
             live: whether models may be asked; otherwise they are not even started, and everything is in the journal.
             society: the scenario's society, where it is built already.
+            shared: models that this run uses together with others; None to open its own.
         """
         self.scenario = scenario
         self.live = live
@@ -119,7 +142,10 @@ class Host:
         self.backends: list[Backend] = []
         for group in scenario.agents:
             if group.model not in opened:
-                opened[group.model] = group.model.open(seed=scenario.seed, share=share)
+                if shared is None:
+                    opened[group.model] = group.model.open(seed=scenario.seed, share=share)
+                else:
+                    opened[group.model] = shared.open(group.model, seed=scenario.seed, share=share)
             self.backends.append(opened[group.model])
         self._rendered: dict[tuple[int, int, int, int], tuple[int, int, tuple[Request, View, Task, Backend]]] = {}
         """Prompts that were counted and not sent yet, with their tokens and output cap."""
@@ -166,8 +192,13 @@ class Host:
         """Return a task, made once and kept until its episode ends."""
         task = self._tasks.get(index)
         if task is None:
-            task = self._tasks[index] = self.family.make(self.scenario.seed, index)
+            task = self._tasks[index] = self.family.make(self.scenario.tasks_seed, index)
         return task
+
+    def _asked(self, item: Item) -> Task:
+        """Return what a turn is asked: the task, or the question of the state in which the turn is taken."""
+        task, state = self._tasks.get(item.task) or self.task(item.task), item.turn.state
+        return task if state is None else asked(self.family, task, state)
 
     def board(self, index: int) -> Board:
         """Return the board of an episode."""
@@ -206,9 +237,9 @@ class Host:
 
     # Views and prompts
 
-    def view(self, item: Item, tokens_left: int | None = None) -> View:
+    def view(self, item: Item) -> View:
         """Return what the agent of a turn sees."""
-        task = self._tasks.get(item.task) or self.task(item.task)
+        task = self._asked(item)
         board = self._boards.get(item.task) or self.board(item.task)
         turn = item.turn
         claims, standing = board.claims, board.standing.get(turn.agent)
@@ -219,16 +250,16 @@ class Host:
                 question = subtask.text if subtask.text in task.parts else f"{question}\nYour part: {subtask.text}"
                 options = () if subtask.text in task.parts else task.options
         sees = turn.sees
-        shown: tuple[Claim, ...] = tuple([claims[claim] for claim in dict.fromkeys(sees)]) if sees else ()
-        own = None if standing is None else claims.get(standing)
-        return View(
-            item.task, item.round, turn.agent, question, options, turn, shown, own, tokens_left, self.scenario.seed
-        )
+        shown: tuple[Claim, ...] = tuple(map(claims.__getitem__, dict.fromkeys(sees))) if sees else ()
+        own = None if standing is None or turn.fresh else claims.get(standing)
+        seed, told = self.scenario.seed, item.team_left if item.left is None else item.left
+        place = item.task, item.round, turn.agent
+        return View(*place, question, options, turn, shown, own, told, seed, item.team_left, item.note)
 
     def _instruction(self, item: Item) -> Item:
         """Add what the agent remembers to the turn's instruction."""
         group = self.society.group(item.turn.agent)
-        if not group.memory:
+        if not group.memory or item.turn.fresh:
             return item
         notes = list(self._memory.get(item.turn.agent, ()))
         board = self.board(item.task)
@@ -251,7 +282,7 @@ class Host:
     def _render(self, order: Order) -> tuple[Request, View, Task, Backend]:
         item = self._instruction(order.item)
         turn = item.turn
-        task = self.task(item.task)
+        task = self._asked(item)
         view = self.view(item)
         backend = self.backends[self.society.group_index(turn.agent)]
         limit = order.tokens_in
@@ -289,9 +320,13 @@ class Host:
         group, backend = self.scenario.agents[index], self.backends[index]
         if self._coded[index] is not None:
             return _NOTHING
+        if isinstance(backend, ElasticBackend):
+            wanted = min(backend.wants(item.left, item.team_left, self.society.n), group.max_tokens)
+            return Need() if turn.by_rule else Need((0,), max(wanted, 1))
         if isinstance(backend, PureBackend):
             tokens_in, tokens_out = backend.cost(len(turn.sees), turn.by_rule, self.society.speaks(turn.agent))
-            return Need((tokens_in,), tokens_out, whole=True) if tokens_in or tokens_out else Need()
+            asks = not turn.by_rule
+            return Need((tokens_in,), tokens_out, whole=True, asks=asks) if tokens_in or tokens_out else Need()
         if turn.by_rule:
             return Need()
         cap = group.max_tokens if limit is None else max(1, min(group.max_tokens, limit // 2))
@@ -384,28 +419,41 @@ class Host:
         return Reply(answer=decision.answer, uses=tuple(dict.fromkeys(turn.sees)))
 
     def _voter(self, item: Item, backend: PureBackend) -> Reply:
-        task, board, turn = self.task(item.task), self.board(item.task), item.turn
-        own = board.position(turn.agent)
-        said = backend.respond(
-            Hint(
-                task=item.task,
-                round=item.round,
-                agent=turn.agent,
-                k=turn.slot,
-                purpose=turn.purpose,
-                truth=task.truth,
-                options=task.options,
-                shown=tuple([board.claims[claim].answer for claim in turn.sees]),
-                own=None if own is None else own.answer,
-                by_rule=turn.by_rule,
-                speaks=self.society.speaks(turn.agent),
-                difficulty=task.difficulty,
-            )
+        task, board, turn = self._asked(item), self.board(item.task), item.turn
+        own = None if turn.fresh else board.position(turn.agent)
+        hint = Hint(
+            task=item.task,
+            round=item.round,
+            agent=turn.agent,
+            k=turn.slot,
+            purpose=turn.purpose,
+            truth=task.truth,
+            options=task.options,
+            shown=tuple([board.claims[claim].answer for claim in turn.sees]) if turn.sees else (),
+            own=None if own is None else own.answer,
+            by_rule=turn.by_rule,
+            speaks=self.society.speaks(turn.agent),
+            difficulty=task.difficulty,
         )
+        if turn.fresh:
+            place = zlib.crc32(turn.state.encode()) if turn.state is not None else 0
+            hint = SampleHint(*msgspec.structs.astuple(hint), turn.slot, place)
+        if isinstance(backend, ElasticBackend):
+            said = self._spender(item, backend, hint)
+        else:
+            said = backend.respond(hint)
+        if said.invalid:
+            what = f"{MALFORMED}simulated"
+            spent = Reply(latency_s=said.latency_s, calls=1, tokens_in=said.tokens_in, tokens_out=said.tokens_out)
+            return msgspec.structs.replace(spent, **{"discarded" if turn.strict else "failed": what})
         planning = turn.purpose in ("plan", "guide")  # a voter has no words: it hands on the question itself
+        disputes = tuple(dict.fromkeys([turn.sees[i] for i in said.rejected])) if said.rejected else ()
         return Reply(
             answer=None if planning else said.answer,
-            uses=tuple(dict.fromkeys(turn.sees)),
+            uses=tuple([c for c in dict.fromkeys(turn.sees) if c not in disputes]),
+            disputes=disputes,
+            chosen=None if said.chosen is None else turn.sees[said.chosen],
+            accepts=said.accepts,
             delegations=tuple(Delegation(to, task.question) for to in turn.targets) if planning else (),
             stop=False if turn.purpose == "judge" else None,
             latency_s=said.latency_s,
@@ -414,18 +462,47 @@ class Host:
             tokens_out=said.tokens_out,
         )
 
-    async def attempt(self, order: Order) -> Outcome:
-        """Make one attempt, or read the journal's row in its place; never raises for what a model does."""
+    def recall(self, order: Order) -> Outcome:
+        """Return the outcome that the journal has for an attempt; a run that may ask compares the requests first."""
         name = self._names[self.society.group_index(order.item.turn.agent)]
-        if order.known is not None and not self.live:
-            return self._recall(order, name)
-        request, view, task, backend = self._request(order)
-        digest = hashlib.sha256(msgspec.msgpack.encode(request)).digest()
         known = order.known
-        if known is not None:
+        assert known is not None
+        if self.live:
+            digest = _digest(self._request(order)[0])
             if known.request != digest:
                 return Outcome(digest, name, mismatch=True)
-            return self._recall(order, name)
+        usage = Usage(known.tokens_in or 0, known.tokens_cached or 0, known.tokens_out or 0, bool(known.usage_known))
+        if known.state == "failed":
+            kind, _, message = (known.failure or "server: ").partition(": ")
+            return self._failed(known.request, name, CallError(kind, message, usage=usage), 0)  # type: ignore[arg-type]
+        item = order.item
+        task, view = self._asked(item), _first_claims(self.view(item), known.shown or 0)
+        reply, finish = known.reply or "", known.finish or "stop"
+        return self._read(known.request, name, view, task, reply, finish, usage, 0)
+
+    def _spender(self, item: Item, backend: ElasticBackend, hint: Hint) -> Said:
+        """Return what a voter says that decides itself what it spends, on a part of the task as a model would."""
+        task, turn = self._asked(item), item.turn
+        if turn.by_rule or turn.purpose in ("plan", "guide", "judge", "choose", "check"):
+            return backend.respond(msgspec.structs.replace(hint, by_rule=True))
+        if turn.subtask is not None and task.part_truths:
+            text = self.board(item.task).subtasks[turn.subtask].text
+            if text in task.parts:
+                part = task.parts.index(text)
+                difficulty = task.part_difficulty[part] if task.part_difficulty else None
+                hint = msgspec.structs.replace(hint, truth=task.part_truths[part], options=(), difficulty=difficulty)
+        wanted = min(
+            backend.wants(item.left, item.team_left, self.society.n), self.society.group(turn.agent).max_tokens
+        )
+        return backend.spend(hint, max(wanted, 1) if item.cap is None else item.cap)
+
+    async def attempt(self, order: Order) -> Outcome:
+        """Make one attempt, or read the journal's row in its place; never raises for what a model does."""
+        if order.known is not None:
+            return self.recall(order)
+        name = self._names[self.society.group_index(order.item.turn.agent)]
+        request, view, task, backend = self._request(order)
+        digest = _digest(request)
         began = time.monotonic()
         try:
             async with asyncio.timeout(self.scenario.calls.timeout_s):
@@ -440,19 +517,7 @@ class Host:
             long = CallError("server", f"a reply of {len(text)} characters is over the limit", usage=completion.usage)
             return self._failed(digest, name, long, _ms(began))
         text = mask(text.encode("utf-8", "replace").decode().replace("\x00", "\ufffd"))
-        return self._read(order, digest, name, view, task, text, completion.finish, completion.usage, _ms(began))
-
-    def _recall(self, order: Order, name: str) -> Outcome:
-        """Return the outcome that the journal has for an attempt."""
-        known = order.known
-        assert known is not None
-        usage = Usage(known.tokens_in or 0, known.tokens_cached or 0, known.tokens_out or 0, bool(known.usage_known))
-        if known.state == "failed":
-            kind, _, message = (known.failure or "server: ").partition(": ")
-            return self._failed(known.request, name, CallError(kind, message, usage=usage), 0)  # type: ignore[arg-type]
-        task, view = self.task(order.item.task), _first_claims(self.view(order.item), known.shown or 0)
-        reply, finish = known.reply or "", known.finish or "stop"
-        return self._read(order, known.request, name, view, task, reply, finish, usage, 0)
+        return self._read(digest, name, view, task, text, completion.finish, completion.usage, _ms(began))
 
     def _failed(self, digest: bytes, name: str, error: CallError, latency_ms: int) -> Outcome:
         return Outcome(
@@ -468,7 +533,6 @@ class Host:
 
     def _read(
         self,
-        order: Order,
         digest: bytes,
         name: str,
         view: View,
@@ -480,17 +544,8 @@ class Host:
     ) -> Outcome:
         said = read_reply(self.society, self.family, task, view, text, finish)
         reply, fault = (None, said.what) if isinstance(said, Fault) else (said, None)
-        return Outcome(
-            digest,
-            name,
-            text=text,
-            finish=finish,
-            usage=usage,
-            latency_ms=latency_ms,
-            reply=reply,
-            fault=fault,
-            shown=len(view.claims),
-        )
+        shown = len(view.claims)
+        return Outcome(digest, name, text, finish, None, False, True, None, usage, latency_ms, reply, fault, shown)
 
 
 def _first_claims(view: View, n: int) -> View:
@@ -499,6 +554,10 @@ def _first_claims(view: View, n: int) -> View:
 
 
 _NOTHING = Need()
+
+
+def _digest(request: Request) -> bytes:
+    return hashlib.sha256(msgspec.msgpack.encode(request)).digest()
 
 
 def _place(item: Item) -> tuple[int, int, int, int]:

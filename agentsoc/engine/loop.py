@@ -18,15 +18,19 @@ from typing import Any
 
 import msgspec
 
+from agentsoc.backends.base import ElasticBackend
+from agentsoc.budget.account import Account, rates_of
 from agentsoc.budget.ledger import Ledger, Need
 from agentsoc.engine.calls import Caller, Spent
 from agentsoc.engine.host import Item
 from agentsoc.engine.pool import Pool
 from agentsoc.errors import RunFailedError
 from agentsoc.events import CLAIMING, COORDINATION, MAX_K, MAX_ROUNDS, SOCIETY, Event, pack_id
+from agentsoc.log.episodes import EpisodeRow, EpisodeTable
 from agentsoc.log.manifest import Totals
 from agentsoc.log.segments import SegmentWriter
-from agentsoc.protocols.base import Act
+from agentsoc.protocols.base import Act, open_board
+from agentsoc.scenario.prices import money
 from agentsoc.society.agent import CHARS_PER_TOKEN
 from agentsoc.society.board import Board
 from agentsoc.society.build import Society
@@ -84,13 +88,21 @@ class Side:
 
     def needs_model(self, turn: Turn) -> bool:
         """Return whether a turn is a model call."""
-        return not turn.by_rule and self.asks_model[self.society.group_index(turn.agent)]
+        return self.asks_model[self.society.group_index(turn.agent)] and not turn.by_rule
 
     @property
     def budget_per_task(self) -> int | None:
         """Ceiling of one episode (tokens)."""
         budget = self.society.scenario.budget
         return None if budget is None else budget.per_task(self.society.scenario.tasks.count)
+
+    @cached_property
+    def elastic(self) -> list[bool]:
+        """Per group, whether its agents decide themselves what they spend."""
+        return [
+            isinstance(group.model.open(seed=self.society.seed), ElasticBackend)
+            for group in self.society.scenario.agents
+        ]
 
 
 class Engine:
@@ -116,6 +128,9 @@ class Engine:
         self.kinds: Counter[str] = Counter()
         self.stops: Counter[str] = Counter()
         self.scores: dict[int, float] = {}
+        self.cost = self.cost_lost = 0
+        """Of calls of known and unknown usage, by the prices (units)."""
+        self.episodes = EpisodeTable()
         self._task: asyncio.Task[Any] | None = None
 
     def side_at(self, task: int, round_: int) -> Side:
@@ -177,6 +192,8 @@ class Engine:
         totals.stops = dict(sorted(self.stops.items()))
         totals.events = sum(self.kinds.values())
         totals.episodes = len(self.scores)
+        if rates_of(self.society) is not None:
+            totals.cost, totals.cost_lost = money(self.cost), money(self.cost_lost)
         if self.scores:
             totals.score = math.fsum(self.scores.values()) / len(self.scores)
         return totals
@@ -189,12 +206,14 @@ class Episode:
         self.engine = engine
         self.index = index
         self.family = engine.family
-        self.task: Task = engine.family.make(engine.society.seed, index)
-        self.board = engine.boards[index] = Board(index, self.task)
+        self.task: Task = engine.family.make(engine.society.scenario.tasks_seed, index)
+        self.board = engine.boards[index] = open_board([side.society for side in engine.sides], index, self.task)
+        self.row = EpisodeRow(index)
         self._scores: dict[str | None, float] = {}
         """What the verifier said of answers to the question, which many agents give alike."""
         self.side = engine.side_at(index, 0)
-        self.ledger = engine.ledgers[index] = Ledger(self.side.budget_per_task)
+        self.account = Account(self.side.society, self.task)
+        self.ledger = engine.ledgers[index] = self.account.ledger
 
     async def run(self) -> None:
         """Take rounds until the protocol has nobody left to ask or the budget refuses a turn."""
@@ -220,33 +239,43 @@ class Episode:
         side = self.engine.side_at(self.index, self.board.round)
         if side is not self.side:
             self.side = side
-            self.ledger.budget = side.budget_per_task
+            self.account.enter(side.society)
             self._keep_for_conclusion()
 
     async def _round(self, turns: Sequence[Turn]) -> bool:
         """Take one round; return whether the budget refused a turn."""
         index, round_ = self.index, self.board.round
-        items = [Item(index, round_, turn) for turn in turns]
-        needs_model = self.side.needs_model
-        modelled = [needs_model(turn) for turn in turns] if any(self.side.asks_model) else [False] * len(turns)
-        if self.ledger.budget is None and not any(modelled):
+        needs_model, room = self.side.needs_model, self.side.caller.room
+        if any(self.side.asks_model):
+            modelled = [needs_model(turn) for turn in turns]
+            items = [  # with what the journal knows of a turn, so that it is granted what it was granted before
+                Item(index, round_, turn, room(index, round_, turn) if model else None)
+                for turn, model in zip(turns, modelled, strict=True)
+            ]
+        else:
+            modelled = [False] * len(turns)
+            items = [Item(index, round_, turn) for turn in turns]
+        if self.account.shown is not None:
+            items = [self._told(item) for item in items]
+        if not self.ledger.walled and not any(modelled):
             replies = await self.side.pool.act(items)
             self.ledger.charged += sum([reply.tokens_in + reply.tokens_out for reply in replies])
             await self._commit(turns, replies)
             return False
-        items = [self._known(item) if model else item for item, model in zip(items, modelled, strict=True)]
         needs = await self.side.pool.prepare(items)
         return await self._take(items, needs, modelled)
-
-    def _known(self, item: Item) -> Item:
-        """Add what the journal knows of a turn, so that it is granted what it was granted before."""
-        room = self.side.caller.room(item)
-        return item if room is None else msgspec.structs.replace(item, room=room)
 
     async def _take(self, items: Sequence[Item], needs: Sequence[Need], modelled: Sequence[bool]) -> bool:
         """Reserve, act, settle and commit; return whether a turn was refused."""
         side, ledger, totals = self.side, self.ledger, self.engine.totals
-        grants = ledger.reserve(needs, side.society.scenario.calls.attempts)
+        taken = [item.turn for item in items]
+        shares, rates = self.account.shares(self.board, taken), self.account.turn_rates(taken)
+        grants = ledger.reserve(needs, side.society.scenario.calls.attempts, shares, rates)
+        if any(side.elastic):
+            items = [
+                item if grant is None else msgspec.structs.replace(item, cap=grant.tokens_out)
+                for item, grant in zip(items, grants, strict=True)
+            ]
         results: list[tuple[Reply, Spent] | None] = [None] * len(items)
 
         due = iter([(i, grant) for i, grant in enumerate(grants) if grant is not None and modelled[i]])
@@ -257,58 +286,78 @@ class Episode:
                 group = side.society.group_index(item.turn.agent)
                 results[position] = await side.caller.turn(item, group, needs[position], grant)
 
+        # more tasks than calls in flight, as a turn may pause before its next attempt; not one for each of a million
+        # turns; none at all where nothing has to be waited for
+        n_tasks = min(sum(modelled), _TASKS_PER_SLOT * side.society.scenario.engine.concurrency)
+        if n_tasks and side.caller.answered(self.index, self.board.round):
+            await ask()
+            n_tasks = 0
         pure = [i for i, grant in enumerate(grants) if grant is not None and not modelled[i]]
         async with asyncio.TaskGroup() as group:
-            # more tasks than calls in flight, as a turn may pause before its next attempt; not one for each of a
-            # million turns
-            for _ in range(min(sum(modelled), _TASKS_PER_SLOT * side.society.scenario.engine.concurrency)):
+            for _ in range(n_tasks):
                 group.create_task(ask())
             if pure:
                 for i, reply in zip(pure, await side.pool.act([items[i] for i in pure]), strict=True):
                     results[i] = (reply, Spent(reply.tokens_in + reply.tokens_out))
         replies: list[Reply | None] = []
         overrun = ledger.overrun
-        for grant, result in zip(grants, results, strict=True):
+        for turn, grant, result in zip(taken, grants, results, strict=True):
             if grant is None or result is None:
                 replies.append(None)
                 continue
             reply, spent = result
-            ledger.settle(grant, spent.tokens)
+            lost = spent.lost_in, spent.lost_tokens - spent.lost_in, spent.lost_calls
+            self.account.settle(grant, turn.agent, reply, spent.tokens, *lost)
             totals.tokens_lost += spent.lost_tokens
             totals.calls_lost += spent.lost_calls
             replies.append(reply)
         totals.tokens_overrun += ledger.overrun - overrun
-        await self._commit([item.turn for item in items], replies)
+        await self._commit(taken, replies)
+        if shares is not None:  # whose share is spent is not asked; the others go on as long as there are any
+            return all(grant is None for grant in grants)
         return any(grant is None for grant in grants)
+
+    def _told(self, item: Item) -> Item:
+        """Add what the agent is told of the budget."""
+        told = self.account.tell(self.board, item.turn)
+        return msgspec.structs.replace(item, left=told.left, team_left=told.team_left, note=told.note)
 
     def _keep_for_conclusion(self) -> None:
         """Hold back what the concluding turn needs, so that a spent budget still gives an answer."""
-        society, protocol = self.side.society, self.side.society.scenario.protocol
-        budget = society.scenario.budget
+        society = self.side.society
+        if society.scenario.budget is not None:
+            self.account.divide(self._conclusion(society), society.wiring.root or 0)
+
+    def _conclusion(self, society: Society) -> int | None:
+        """Return what the concluding turn needs (tokens); None when there is none."""
+        budget, protocol = society.scenario.budget, society.scenario.protocol
         if budget is None or not protocol.concludes or protocol.conclude(society, _Asked(society, self.index)) is None:
-            return
+            return None
         if budget.conclude is not None:
-            self.ledger.keep(budget.conclude)
-            return
+            return budget.conclude
         # An estimate will do, as the concluding prompt is cut to what was kept; counting would need the tokenizer.
         agent = society.wiring.root or 0
         fan_in = int(society.wiring.fan_in[agent]) or society.n
         question = (len(self.task.question) + _FRAME_CHARS) // CHARS_PER_TOKEN
         shown = min(fan_in, 32) * society.scenario.message_tokens
-        self.ledger.keep(question + shown + society.group(agent).max_tokens)
+        return question + shown + society.group(agent).max_tokens
 
     async def _conclude(self) -> None:
         """Take the protocol's concluding turn from what was held back."""
-        self.ledger.release_kept()
         turn = self.side.society.scenario.protocol.conclude(self.side.society, self.board)
         if turn is None:
+            self.ledger.release_kept()
             return
         turn = msgspec.structs.replace(turn, concluding=True)
-        item = Item(self.index, self.board.round, turn)
+        share = self.account.share(self.board, turn)
+        self.ledger.release_kept(share)
         modelled = self.side.needs_model(turn)
-        if modelled:
-            item = self._known(item)
-        needs = await self.side.pool.prepare([item], self.ledger.free if modelled else None)
+        room = self.side.caller.room(self.index, self.board.round, turn) if modelled else None
+        item = Item(self.index, self.board.round, turn, room)
+        if self.account.shown is not None:
+            item = self._told(item)
+        room_left = self.ledger.room(share, self.account.rate(turn.agent)) if modelled else None
+        needs = await self.side.pool.prepare([item], room_left)
         await self._take([item], needs, [modelled])
 
     async def _commit(self, turns: Sequence[Turn], replies: Sequence[Reply | None]) -> None:
@@ -319,6 +368,7 @@ class Episode:
         interpret, deliveries = protocol.interpret, protocol.deliveries
         taken = delivered = broadcasts = 0
         slowest = 0.0
+        noted = self.account.rates is not None or self.account.shown is not None
         last = (-2, 0)
         in_order = True
         for turn, reply in zip(turns, replies, strict=True):
@@ -329,21 +379,24 @@ class Episode:
                 events.append(Event(self.index, board.round, turn.agent, turn.slot * SLOT_WIDTH, "budget_exhausted"))
                 continue
             taken += 1
+            if noted:
+                self.account.commit(board, turn, reply)
             if reply.latency_s > slowest:
                 slowest = reply.latency_s
             if reply.failed is not None:
                 acts: Sequence[Act] = (Act("call_failed", text=reply.failed),)
             else:
-                acts = interpret(society, board, turn, reply) or (Act("flag", answer="silent"),)
+                acts = interpret(society, board, turn, reply) or _SAID_NOTHING
                 sent = deliveries(society, board, turn, acts)
                 if sent:
                     delivered += sent
-                    broadcasts += len([act for act in acts if act.kind in COORDINATION])
+                    for act in acts:
+                        broadcasts += act.kind in COORDINATION
             # an agent with one turn in the round may number its acts as far as ids reach: a plan for many workers
             if len(acts) > SLOT_WIDTH and (len(acts) >= MAX_K or _has_other_turns(turns, turn)):
                 raise RunFailedError(f"agent {turn.agent} made {len(acts)} acts in one turn; at most {SLOT_WIDTH}")
             self._events(events, turn, reply, acts)
-        given = [reply if reply is not None else _SILENCE for reply in replies]
+        given = [reply or _SILENCE for reply in replies]
         flags = protocol.flags(society, board, turns, given)
         for k, (name, text) in enumerate(flags.items()):
             events.append(Event(self.index, board.round, SOCIETY, k, "flag", answer=name, text=text))
@@ -355,6 +408,12 @@ class Episode:
         totals.deliveries += delivered
         totals.broadcasts += broadcasts
         totals.virtual_s += slowest
+        row = self.row
+        row.turns += taken
+        row.rounds += 1
+        row.deliveries += delivered
+        row.broadcasts += broadcasts
+        row.virtual_s += slowest
         await self._log(events)
 
     def _events(self, events: list[Event], turn: Turn, reply: Reply, acts: Sequence[Act]) -> None:
@@ -421,6 +480,13 @@ class Episode:
         totals.tokens_cached += tokens_cached
         totals.tokens_out += tokens_out
         totals.calls_failed += kinds["call_failed"]
+        row = self.row
+        row.events += len(events)
+        row.calls += calls
+        row.calls_failed += kinds["call_failed"]
+        row.tokens_in += tokens_in
+        row.tokens_cached += tokens_cached
+        row.tokens_out += tokens_out
         self.engine.order.add(self.index, events)
         self.board.fold(events)
         for side in self.engine.sides:
@@ -447,11 +513,18 @@ class Episode:
         engine.stops[stop] += 1
         engine.totals.episodes += 1
         engine.totals.answered += answer is not None
+        row = self.row
+        row.score, row.answer, row.answered, row.stop = score, answer, answer is not None, stop
+        row.budget, row.charged = self.ledger.budget, self.ledger.charged
+        engine.cost += self.account.cost
+        engine.cost_lost += self.account.cost_lost
+        engine.episodes.add(row)
         engine.boards.pop(self.index, None)
 
 
 _SCORED = CLAIMING | {"endorse_claim"}
 _SILENCE = Reply()
+_SAID_NOTHING = (Act("flag", answer="silent"),)
 _SCORES_MAX = 4096
 """Verdicts kept of an episode; answers that are free text may all differ (answers)."""
 _YOUNG_MAX = 50_000

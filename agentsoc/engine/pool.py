@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from agentsoc.budget.ledger import Need
 from agentsoc.engine.columns import Draw, draw_codes
 from agentsoc.engine.host import Host, Item, Order, Outcome
+from agentsoc.engine.shared import Shared
 from agentsoc.events import Event
 from agentsoc.society.board import Board
 from agentsoc.society.build import Society
@@ -49,6 +50,10 @@ class Pool(ABC):
     async def attempt(self, order: Order) -> Outcome:
         """Make one attempt at a model call."""
 
+    def recall(self, order: Order) -> Outcome | None:
+        """Return the outcome of an attempt that the journal knows where it can be had at once, else None: `attempt`."""
+        return None
+
     @abstractmethod
     async def fold(self, task: int, events: Sequence[Event]) -> None:
         """Tell the hosts concerned what was committed."""
@@ -61,8 +66,10 @@ class Pool(ABC):
 class LocalPool(Pool):
     """One host in this process, on the driver's own boards."""
 
-    def __init__(self, society: Society, boards: dict[int, Board], *, live: bool = True) -> None:
-        self.host = Host(society.scenario, boards, live=live, society=society)
+    def __init__(
+        self, society: Society, boards: dict[int, Board], *, live: bool = True, shared: Shared | None = None
+    ) -> None:
+        self.host = Host(society.scenario, boards, live=live, society=society, shared=shared)
 
     async def start(self) -> None:
         """Start the backends."""
@@ -91,6 +98,10 @@ class LocalPool(Pool):
     async def attempt(self, order: Order) -> Outcome:
         """Make one attempt at a model call."""
         return await self.host.attempt(order)
+
+    def recall(self, order: Order) -> Outcome | None:
+        """Return the outcome of an attempt that the journal knows."""
+        return self.host.recall(order)
 
     async def fold(self, task: int, events: Sequence[Event]) -> None:
         """Let the host note the end of an episode; the board is the driver's own."""

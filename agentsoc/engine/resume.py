@@ -28,12 +28,13 @@ from agentsoc.engine.run import (
     task_table,
     use_inputs,
 )
+from agentsoc.engine.shared import Shared
 from agentsoc.errors import InputError, LogDamagedError, ReplayMismatchError
 from agentsoc.events import Event
 from agentsoc.log.files import RunLock
-from agentsoc.log.journal import Attempt, Journal, Key, journal_digest
+from agentsoc.log.journal import Attempt, Journal, Key, load_journal
 from agentsoc.log.manifest import Before, Fork, hash_json
-from agentsoc.log.read import EVENTS, JOURNAL, TASKS, RunLog
+from agentsoc.log.read import EPISODES, EVENTS, JOURNAL, TASKS, RunLog
 from agentsoc.log.schema import COLUMNS, from_table
 from agentsoc.log.segments import read_all
 from agentsoc.scenario.code import load_code
@@ -99,14 +100,13 @@ def replay(directory: Path | str, *, allow_code: Sequence[Path] = ()) -> Replay:
             str(directory),
             f"finish it first: agentsoc resume {directory}",
         )
-    log.check()
+    known = log.checked()
     scenario, code = stored_scenario(log, allow_code)
     scenario = scenario.model_copy(update={"engine": EngineSettings(concurrency=64)})
     if task_table(scenario)[0] != log.manifest.tasks_hash:
         raise ReplayMismatchError(
             "the task family gives other questions than it did", "the tasks", log.manifest.tasks_hash[:12], "other"
         )
-    known = load_known(log.directory)
     plan = Plan(scenario, None, known=known, live=False, code=code, code_paths=allow_code, fork=log.manifest.fork)
     result = asyncio.run(execute(plan))
     if result.digest != log.manifest.digest:
@@ -160,20 +160,40 @@ def resume(
         RunLockedError: another process is writing the run.
         LogDamagedError: what is on disk is not what was written.
     """
+    return asyncio.run(resume_async(directory, engine=engine, allow_code=allow_code, progress=progress))
+
+
+async def resume_async(
+    directory: Path | str,
+    *,
+    engine: dict[str, Any] | None = None,
+    allow_code: Sequence[Path] = (),
+    progress: Progress | None = None,
+    shared: Shared | None = None,
+    stop: asyncio.Event | None = None,
+) -> Run:
+    """Finish a run from inside an event loop; see `resume` and, for `shared` and `stop`, `Plan`."""
     RunLog(directory)  # a lock is put into a run directory only
     # Everything is read under the lock: what another process has bought until now must not be bought again.
     with RunLock(Path(directory)):
-        return _resume(RunLog(directory), engine, allow_code, progress)
+        return await _resume(RunLog(directory), engine, allow_code, progress, shared, stop)
 
 
-def _resume(log: RunLog, engine: dict[str, Any] | None, allow_code: Sequence[Path], progress: Progress | None) -> Run:
+async def _resume(
+    log: RunLog,
+    engine: dict[str, Any] | None,
+    allow_code: Sequence[Path],
+    progress: Progress | None,
+    shared: Shared | None,
+    stop: asyncio.Event | None,
+) -> Run:
     directory = log.directory
     scenario, code = stored_scenario(log, allow_code)
     if log.manifest.status == "finished":
         try:
             log.check()
         except LogDamagedError as damage:
-            _rebuild(log, scenario, damage)
+            await _rebuild(log, scenario, damage)
         return Run(directory)
     if engine:
         changed = {**scenario.engine.model_dump(), **engine}
@@ -193,37 +213,42 @@ def _resume(log: RunLog, engine: dict[str, Any] | None, allow_code: Sequence[Pat
         code_paths=allow_code,
         progress=progress or Progress(),
         fork=log.manifest.fork,
+        shared=shared,
+        stop=stop,
     )
     before: list[Any] = []
     with contextlib.suppress(LogDamagedError):  # events that cannot be read are computed again, like all others
         before.extend(read_all(directory / EVENTS, log.segments))
-    asyncio.run(execute(plan))
+    await execute(plan)
     run = Run(directory)
     _same_beginning(run, before)
     return run
 
 
-def _rebuild(log: RunLog, scenario: Scenario, damage: LogDamagedError) -> None:
+async def _rebuild(log: RunLog, scenario: Scenario, damage: LogDamagedError) -> None:
     """Compute events and tasks of a finished run again from its whole journal; the damaged events are put aside.
 
     Raises:
         LogDamagedError: `damage`, because the journal is not that of the run either, or gives other events.
     """
     directory, manifest = log.directory, log.manifest
-    if journal_digest(log.journal()) != (manifest.journal_rows, manifest.journal_digest):
+    known, found = load_journal(directory / JOURNAL)
+    if found != (manifest.journal_rows, manifest.journal_digest):
         raise damage
     scenario = scenario.model_copy(update={"engine": EngineSettings(concurrency=64)})
     with tempfile.TemporaryDirectory(dir=directory, prefix=".rebuilt-") as scratch:
-        plan = Plan(scenario, Path(scratch), known=load_known(directory), live=False, fork=manifest.fork)
-        if asyncio.run(execute(plan)).digest != manifest.digest:
+        plan = Plan(scenario, Path(scratch), known=known, live=False, fork=manifest.fork)
+        if (await execute(plan)).digest != manifest.digest:
             raise damage
         names = (directory / f"{EVENTS}.damaged-{number}" for number in itertools.count(1))
         with contextlib.suppress(FileNotFoundError):  # an earlier attempt came as far as this
             (directory / EVENTS).rename(next(name for name in names if not name.exists()))
         (Path(scratch) / EVENTS).rename(directory / EVENTS)
         (Path(scratch) / TASKS).replace(directory / TASKS)
+        (Path(scratch) / EPISODES).replace(directory / EPISODES)
         again = RunLog(scratch).manifest
         manifest.segments, manifest.totals, manifest.tasks_file = again.segments, again.totals, again.tasks_file
+        manifest.episodes_file = again.episodes_file
     manifest.save(directory)
 
 

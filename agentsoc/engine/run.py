@@ -19,14 +19,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from agentsoc.backends.secrets import mask, redact, register_environment
+from agentsoc.budget.account import rates_of
 from agentsoc.budget.ledger import Ledger
 from agentsoc.engine.calls import Caller, Flight
-from agentsoc.engine.columns import ColumnRun, can_vectorise
+from agentsoc.engine.columns import ColumnRun, Programme, can_vectorise
 from agentsoc.engine.loop import Engine, Side
 from agentsoc.engine.pool import LocalPool, Pool
+from agentsoc.engine.shared import Shared
 from agentsoc.errors import AgentsocError, InputError, InterruptedRunError, LogDamagedError, RunFailedError
+from agentsoc.log.episodes import EpisodeRow
 from agentsoc.log.files import RunLock, write_whole
-from agentsoc.log.journal import Attempt, Journal, Key, journal_digest, read_journal
+from agentsoc.log.journal import Attempt, Journal, Key, journal_digest, load_journal
 from agentsoc.log.manifest import (
     NAME,
     Fork,
@@ -38,10 +41,11 @@ from agentsoc.log.manifest import (
     machine,
     versions,
 )
-from agentsoc.log.read import EVENTS, INPUTS, JOURNAL, TASKS, RunLog
+from agentsoc.log.read import EPISODES, EVENTS, INPUTS, JOURNAL, TASKS, RunLog
 from agentsoc.log.segments import SegmentWriter
 from agentsoc.scenario.files import BASE_DIR, resolve
-from agentsoc.scenario.model import Scenario
+from agentsoc.scenario.model import Budget, Scenario
+from agentsoc.scenario.prices import money
 from agentsoc.society.board import Board
 from agentsoc.society.build import Society, build_society
 from agentsoc.tasks.base import Task
@@ -70,6 +74,7 @@ class Run(RunLog):
             "score": totals.score,
             "tokens": totals.tokens_in + totals.tokens_out,
             "budget": totals.budget,
+            "cost": totals.cost,
             "stop": max(totals.stops, key=lambda stop: totals.stops[stop]) if totals.stops else manifest.status,
             "totals": totals.model_dump(mode="json"),
             "not_reproducible": manifest.not_reproducible,
@@ -106,6 +111,10 @@ class Plan:
     progress: Progress = field(default_factory=Progress)
     society: Society | None = None
     """The scenario's society, where it is built already."""
+    shared: Shared | None = None
+    """Models that this run uses together with others of the process."""
+    stop: asyncio.Event | None = None
+    """Set by whoever wants the run to end in order; None for a run that listens to signals itself."""
 
 
 @dataclass(frozen=True)
@@ -117,6 +126,8 @@ class Result:
     n_events: int
     calls_live: int
     segments: list[Any]
+    episodes: pa.Table
+    """One row per episode; see `agentsoc.log.episodes`."""
 
 
 def run(
@@ -153,8 +164,10 @@ async def run_async(
     progress: Progress | None = None,
     fork: Fork | None = None,
     known: Mapping[Key, Attempt] | None = None,
+    shared: Shared | None = None,
+    stop: asyncio.Event | None = None,
 ) -> Run:
-    """Run a scenario from inside an event loop; see `run`."""
+    """Run a scenario from inside an event loop; see `run` and, for `shared` and `stop`, `Plan`."""
     society = build_society(scenario)  # whatever cannot be built is found before a directory is made
     refuse_secrets(scenario)
     directory = new_directory(scenario, out)
@@ -167,6 +180,8 @@ async def run_async(
         progress=progress or Progress(),
         fork=fork,
         society=society,
+        shared=shared,
+        stop=stop,
     )
     try:
         await execute(plan)
@@ -264,7 +279,7 @@ async def _execute(plan: Plan, journal: Journal | None) -> Result:
         engine = Engine(sides, writer, boards)
         plan.progress.totals, plan.progress.flight = engine.totals, sides[-1].caller.flight
         plan.progress.ledgers = engine.ledgers
-        with _interruptible(engine, plan.progress):
+        with _interruptible(engine, plan.progress) if plan.stop is None else _stoppable(engine, plan.stop):
             work = asyncio.create_task(_episodes(engine, writer))
             flusher = asyncio.create_task(_flush_now_and_then(plan, engine, writer, manifest))
             flusher.add_done_callback(lambda done: done.cancelled() or done.exception() is None or work.cancel())
@@ -300,9 +315,13 @@ async def _execute(plan: Plan, journal: Journal | None) -> Result:
     manifest.digest = digest
     if journal is not None:
         manifest.journal_rows, manifest.journal_digest = journal_digest(journal.rows())
+    episodes = engine.episodes.table()
     if plan.directory is not None:
+        parquet = _parquet(episodes)
+        manifest.episodes_file = hashlib.sha256(parquet).hexdigest()
+        write_whole(plan.directory / EPISODES, parquet)
         _save(plan, manifest, writer, "finished", totals)
-    return Result(digest, totals, writer.digest.rows, calls_live, writer.segments)
+    return Result(digest, totals, writer.digest.rows, calls_live, writer.segments, episodes)
 
 
 def _plain(error: BaseException) -> BaseException:
@@ -327,7 +346,11 @@ async def _sides(
     pool = make_pool(society, boards, plan)
     pools.append(pool)
     await pool.start()
-    caller = Caller(pool, journal if plan.live else None, plan.known, scenario.calls, scenario.engine.concurrency)
+    limit, gates = scenario.engine.concurrency, None
+    if plan.shared is not None:
+        groups = zip(scenario.agents, pool.parallel(), strict=True)
+        gates = [plan.shared.gate(group.model, limit, parallel) for group, parallel in groups]
+    caller = Caller(pool, journal if plan.live else None, plan.known, scenario.calls, limit, gates)
     start = (0, 0) if plan.fork is None else (plan.fork.task, plan.fork.round)
     return [*sides, Side(start, society, pool, caller)]
 
@@ -345,14 +368,14 @@ def column_run(society: Society) -> ColumnRun | None:
     """Return the column execution of a simulated society, or None when it has to go turn by turn."""
     scenario = society.scenario
     family = scenario.tasks
-    first = family.make(scenario.seed, 0)
+    first = family.make(scenario.tasks_seed, 0)
     programme = can_vectorise(society, None, first.options)
     if programme is None:
         return None
     if hasattr(family, "columns"):
-        truth, difficulty = family.columns(scenario.seed)
+        truth, difficulty = family.columns(scenario.tasks_seed)
         return ColumnRun(society, programme, first.options, np.asarray(truth), difficulty, None)
-    tasks = list(family.tasks(scenario.seed))
+    tasks = list(family.tasks(scenario.tasks_seed))
     if any(task.options != first.options for task in tasks):
         return None
     code = {option: index for index, option in enumerate(first.options)}
@@ -365,6 +388,9 @@ def column_run(society: Society) -> ColumnRun | None:
 
 async def _columns(columns: ColumnRun, engine: Engine, pool: Pool, writer: SegmentWriter) -> Totals:
     programme, totals = columns.programme, engine.totals
+    budget = columns.society.scenario.budget
+    ceiling = None if budget is None else budget.per_task(columns.society.scenario.tasks.count)
+    each = _each_episode(programme, ceiling)
     kinds: dict[str, int] = {}
     scores: list[np.ndarray[Any, Any]] = []
     async with contextlib.aclosing(columns.run(pool.draw, ahead=pool.elsewhere)) as blocks:
@@ -373,6 +399,14 @@ async def _columns(columns: ColumnRun, engine: Engine, pool: Pool, writer: Segme
             for kind, count in block.kinds.items():
                 kinds[kind] = kinds.get(kind, 0) + count
             scores.append(block.score)
+            engine.episodes.add_block(
+                block.first,
+                score=block.score,
+                answer=block.answer,
+                options=columns.options,
+                virtual_s=block.virtual_s,
+                each=each,
+            )
             n = block.n
             totals.episodes += n
             totals.answered += n
@@ -383,16 +417,39 @@ async def _columns(columns: ColumnRun, engine: Engine, pool: Pool, writer: Segme
             totals.broadcasts += programme.broadcasts * n
             totals.tokens_in += int(programme.tokens_in.sum()) * n
             totals.tokens_out += int(programme.tokens_out.sum()) * n
-            totals.virtual_s += block.virtual_s
+            totals.virtual_s += float(block.virtual_s.sum())
             totals.events += n * programme.n_events
             await asyncio.sleep(0)
             if engine.stopping:
                 break
+    rates = rates_of(engine.society)
+    if rates is not None:
+        totals.cost = money(rates[0].cost(totals.tokens_in, 0, totals.tokens_out, totals.calls))
+        totals.cost_lost = 0.0
     totals.events_by_kind = dict(sorted(kinds.items()))
     totals.stops = {"finished": totals.episodes} if totals.episodes else {}
     if scores:
         totals.score = float(np.concatenate(scores).sum() / totals.episodes)
     return totals
+
+
+def _each_episode(programme: Programme, budget: int | None) -> EpisodeRow:
+    """Return what all episodes of a programme have in common."""
+    return EpisodeRow(
+        task=-1,
+        answered=True,
+        stop="finished",
+        events=programme.n_events,
+        turns=programme.turns,
+        rounds=programme.n_rounds,
+        calls=programme.calls,
+        tokens_in=int(programme.tokens_in.sum()),
+        tokens_out=int(programme.tokens_out.sum()),
+        broadcasts=programme.broadcasts,
+        deliveries=programme.deliveries,
+        budget=budget,
+        charged=programme.tokens,
+    )
 
 
 def input_files(scenario: Scenario) -> list[tuple[str, bytes]]:
@@ -431,7 +488,7 @@ def make_pool(society: Society, boards: dict[int, Board], plan: Plan) -> Pool:
                 "engine.hosts",
                 "add --address local to start one here, or --address HOST:PORT to join a cluster",
             )
-        local = LocalPool(society, boards, live=plan.live)
+        local = LocalPool(society, boards, live=plan.live, shared=plan.shared)
         local.host.notices = plan.progress.notices
         return local
     from agentsoc.engine.ray_host import RayPool
@@ -449,8 +506,8 @@ def task_table(scenario: Scenario) -> tuple[str, pa.Table]:
     """Return the hash of the tasks and the table that is kept with the log."""
     family = scenario.tasks
     if hasattr(family, "columns"):  # a million synthetic questions say nothing that their seed does not
-        truth, difficulty = family.columns(scenario.seed)
-        options = family.make(scenario.seed, 0).options
+        truth, difficulty = family.columns(scenario.tasks_seed)
+        options = family.make(scenario.tasks_seed, 0).options
         table = pa.table(
             {
                 "task": pa.array(np.arange(len(truth))),
@@ -458,8 +515,8 @@ def task_table(scenario: Scenario) -> tuple[str, pa.Table]:
                 "difficulty": pa.nulls(len(truth), pa.float64()) if difficulty is None else pa.array(difficulty),
             }
         )
-        return hash_json([family.model_dump(mode="json"), scenario.seed]), table
-    tasks: Sequence[Task] = family.tasks(scenario.seed)
+        return hash_json([family.model_dump(mode="json", exclude={"seed"}), scenario.tasks_seed]), table
+    tasks: Sequence[Task] = family.tasks(scenario.tasks_seed)
     if len(tasks) != family.count:
         raise InputError(
             f"the tasks are {len(tasks)}, not the {family.count} asked for", "tasks.count", "set count to that number"
@@ -488,7 +545,7 @@ def _manifest(plan: Plan, tasks_hash: str) -> Manifest:
     scenario = plan.scenario
     reasons = dict.fromkeys(reason for group in scenario.agents if (reason := group.model.not_reproducible()))
     budget = scenario.budget
-    totals = Totals(budget=None if budget is None else budget.per_task(scenario.tasks.count) * scenario.tasks.count)
+    totals = Totals() if budget is None else _ceilings(budget, scenario.tasks.count)
     plan.progress.totals = totals
     return Manifest(
         name=scenario.name,
@@ -505,12 +562,19 @@ def _manifest(plan: Plan, tasks_hash: str) -> Manifest:
     )
 
 
+def _ceilings(budget: Budget, n: int) -> Totals:
+    """Return totals that hold nothing but the ceilings of a run."""
+    tokens, calls, cost = (None if limit is None else limit * n for limit in budget.limits(n))
+    return Totals(budget=tokens, budget_calls=calls, budget_cost=None if cost is None else money(cost))
+
+
 def _save(plan: Plan, manifest: Manifest, writer: SegmentWriter, status: Status, totals: Totals) -> None:
     if plan.directory is None:
         return
-    budget = manifest.totals.budget
+    before = manifest.totals
     manifest.status = status
-    manifest.totals = totals.model_copy(update={"budget": budget})
+    ceilings = {name: getattr(before, name) for name in ("budget", "budget_calls", "budget_cost")}
+    manifest.totals = totals.model_copy(update=ceilings)
     manifest.segments = [
         SegmentEntry(file=s.file, rows=s.rows, digest=s.digest, chain=s.chain) for s in writer.durable()
     ]
@@ -556,9 +620,24 @@ def _interruptible(engine: Engine, progress: Progress) -> Iterator[None]:
                 signal.signal(number, handler)
 
 
+@contextlib.contextmanager
+def _stoppable(engine: Engine, stop: asyncio.Event) -> Iterator[None]:
+    """Let `stop` end the run in order; signals are its owner's business."""
+
+    async def wind_down() -> None:
+        await stop.wait()
+        await engine.wind_down(GRACE_S)
+
+    waiting = asyncio.get_running_loop().create_task(wind_down())
+    try:
+        yield
+    finally:
+        waiting.cancel()
+
+
 def load_known(directory: Path) -> dict[Key, Attempt]:
     """Return all attempts of a run by key."""
-    return {attempt.key: attempt for attempt in read_journal(directory / JOURNAL)}
+    return load_journal(directory / JOURNAL)[0]
 
 
 __all__ = ["Progress", "Run", "run", "run_async"]

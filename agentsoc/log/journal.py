@@ -7,13 +7,15 @@ while the last group was being synced forms the next one.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
+import itertools
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple, cast
 
 import msgspec
 
@@ -58,7 +60,7 @@ class Key(NamedTuple):
     attempt: int
 
 
-class Attempt(msgspec.Struct, frozen=True):
+class Attempt(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One row. `state` is ``started`` while the outcome is unknown, and stays so when the process dies."""
 
     task: int
@@ -94,12 +96,21 @@ class Attempt(msgspec.Struct, frozen=True):
 
 _FIELDS: Final = Attempt.__struct_fields__
 _USAGE_KNOWN: Final = _FIELDS.index("usage_known")
+_LATENCY: Final = _FIELDS.index("latency_ms")
+_KEY: Final = len(Key._fields)
+_CRC: Final = len(_FIELDS)
+assert (_USAGE_KNOWN, _LATENCY) == (_CRC - 2, _CRC - 1)
+_FLAG: Final = {None: None, 0: False, 1: True}
+"""Truth values as SQLite gives them back."""
+_ROWS_AT_ONCE: Final = 4096
+"""Rows in memory when a journal is read through without being kept (rows)."""
+_encode: Final = msgspec.msgpack.Encoder().encode
 _INSERT: Final = f"INSERT OR REPLACE INTO attempts VALUES ({', '.join('?' * (len(_FIELDS) + 1))})"
 _SELECT: Final = f"SELECT {', '.join(_FIELDS)}, crc FROM attempts ORDER BY task, round, agent, k, attempt"
 
 
 def _crc(row: tuple[Any, ...]) -> bytes:
-    return hashlib.blake2b(msgspec.msgpack.encode(row), digest_size=8).digest()
+    return hashlib.blake2b(_encode(row), digest_size=8).digest()
 
 
 class Journal:
@@ -195,6 +206,29 @@ def read_journal(path: Path) -> Iterator[Attempt]:
     Raises:
         LogDamagedError: there is none, the file is no journal, or a row is not what was written.
     """
+    with _reading(path) as db:
+        yield from _rows(db, path)
+
+
+def load_journal(path: Path) -> tuple[dict[Key, Attempt], tuple[int, str]]:
+    """Return all attempts of a journal by key, and what `journal_digest` says of them, in one pass.
+
+    The keys are plain tuples, which equal the `Key` with the same numbers.
+
+    Raises:
+        LogDamagedError: see `read_journal`.
+    """
+    known: dict[Key, Attempt] = {}
+    digest = JournalDigest()
+    with _reading(path) as db:
+        for rows, attempts in _chunks(db, path):
+            digest.update(rows)
+            known.update(zip(cast(list[Key], [row[:_KEY] for row in rows]), attempts, strict=True))
+    return known, digest.result()
+
+
+@contextlib.contextmanager
+def _reading(path: Path) -> Iterator[sqlite3.Connection]:
     if not path.is_file():
         raise LogDamagedError("the journal is missing", str(path), _COPY)
     # without a write-ahead log nobody is writing, and SQLite need not make the files by which writers are noticed
@@ -204,30 +238,36 @@ def read_journal(path: Path) -> Iterator[Attempt]:
     except sqlite3.DatabaseError as error:
         raise _damaged(path, error) from None
     try:
-        yield from _rows(db, path)
+        yield db
     finally:
         db.close()
 
 
 def _rows(db: sqlite3.Connection, path: Path) -> Iterator[Attempt]:
+    for _, attempts in _chunks(db, path):
+        yield from attempts
+
+
+def _chunks(db: sqlite3.Connection, path: Path) -> Iterator[tuple[list[tuple[Any, ...]], list[Attempt]]]:
+    """Yield the rows in key order, many at a time: as they were written, each checked, and as attempts."""
     try:
         verdict = db.execute("PRAGMA quick_check(1)").fetchone()
         if verdict is None or verdict[0] != "ok":
             raise _damaged(path, " ".join(str(verdict[0] if verdict else "no answer").split()))
-        for *values, crc in db.execute(_SELECT):
-            if values[_USAGE_KNOWN] is not None:
-                values[_USAGE_KNOWN] = bool(values[_USAGE_KNOWN])
-            row = tuple(values)
-            if _crc(row) != crc:
-                raise LogDamagedError(
-                    f"the row of task {row[0]}, round {row[1]}, agent {row[2]}, call {row[3]}, attempt {row[4]} "
-                    "is not what was written",
-                    str(path),
-                    _COPY,
-                )
+        cursor = db.execute(_SELECT)
+        while found := cursor.fetchmany(_ROWS_AT_ONCE):
+            rows = [(*row[:_USAGE_KNOWN], _FLAG[row[_USAGE_KNOWN]], row[_LATENCY]) for row in found]
+            for row, read in zip(rows, found, strict=True):
+                if _crc(row) != read[_CRC]:
+                    raise LogDamagedError(
+                        f"the row of task {row[0]}, round {row[1]}, agent {row[2]}, call {row[3]}, attempt {row[4]} "
+                        "is not what was written",
+                        str(path),
+                        _COPY,
+                    )
             # a stranger's checksums may be right and the types wrong
-            yield msgspec.convert(dict(zip(_FIELDS, row, strict=True)), Attempt, builtin_types=(bytes,))
-    except (sqlite3.Error, msgspec.MsgspecError, TypeError, ValueError) as error:
+            yield rows, msgspec.convert(rows, list[Attempt], builtin_types=(bytes,))
+    except (sqlite3.Error, msgspec.MsgspecError, KeyError, TypeError, ValueError) as error:
         raise _damaged(path, error) from None
 
 
@@ -235,10 +275,26 @@ def _damaged(path: Path, error: object) -> LogDamagedError:
     return LogDamagedError(f"the journal cannot be read: {error}", str(path), _COPY)
 
 
+class JournalDigest:
+    """Number of rows and the SHA-256 over them, latencies left out."""
+
+    def __init__(self) -> None:
+        self.rows = 0
+        self._whole = hashlib.sha256(b"agentsoc-journal-1")
+
+    def update(self, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Take in rows that follow those before in key order."""
+        self.rows += len(rows)
+        self._whole.update(b"".join([_encode(row[:_LATENCY]) for row in rows]))
+
+    def result(self) -> tuple[int, str]:
+        """Return the number of rows so far and their digest."""
+        return self.rows, self._whole.hexdigest()
+
+
 def journal_digest(attempts: Iterator[Attempt]) -> tuple[int, str]:
     """Return the number of rows and the SHA-256 over them, latencies left out."""
-    whole = hashlib.sha256(b"agentsoc-journal-1")
-    n = 0
-    for n, attempt in enumerate(attempts, 1):  # noqa: B007 - the count is the result
-        whole.update(msgspec.msgpack.encode(msgspec.structs.astuple(attempt)[:-1]))
-    return n, whole.hexdigest()
+    digest = JournalDigest()
+    while rows := [msgspec.structs.astuple(attempt) for attempt in itertools.islice(attempts, _ROWS_AT_ONCE)]:
+        digest.update(rows)
+    return digest.result()

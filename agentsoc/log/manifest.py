@@ -65,6 +65,14 @@ class Totals(BaseModel):
     """Tokens a provider used beyond the cap it was given; 0 unless the provider breaks its own limit."""
     budget: int | None = None
     """Ceiling of the whole run (tokens)."""
+    budget_calls: int | None = None
+    """Ceiling of the whole run (attempts)."""
+    budget_cost: float | None = None
+    """Ceiling of the whole run (money)."""
+    cost: float | None = None
+    """What calls of known usage cost by the scenario's prices (money); None where a price is missing."""
+    cost_lost: float | None = None
+    """What was charged beside it for calls of unknown usage (money)."""
     score: float | None = None
     """Mean verifier score of the societies' answers."""
     answered: int = 0
@@ -113,6 +121,8 @@ class Manifest(BaseModel):
     """SHA-256 of the questions and reference answers."""
     tasks_file: str | None = None
     """SHA-256 of the file that holds them."""
+    episodes_file: str | None = None
+    """SHA-256 of the table of episodes; set when the run is finished, never set by earlier versions."""
     code: dict[str, str] = {}
     """Loose code files that the run was allowed to use: name -> SHA-256."""
     inputs: dict[str, str] = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from agentsoc.errors import LogDamagedError
 from agentsoc.events import Event
-from agentsoc.log.journal import Attempt, journal_digest, read_journal
+from agentsoc.log.journal import Attempt, Key, journal_digest, load_journal, read_journal
 from agentsoc.log.manifest import Manifest, load_manifest
 from agentsoc.log.schema import from_table
 from agentsoc.log.segments import REBUILD, Segment, read_all
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 EVENTS: Final = "events"
 JOURNAL: Final = "journal.sqlite"
 TASKS: Final = "tasks.parquet"
+EPISODES: Final = "episodes.parquet"
 INPUTS: Final = "inputs"
 
 
@@ -75,12 +77,45 @@ class RunLog:
         except (OSError, pl.exceptions.PolarsError) as error:
             raise LogDamagedError(f"the task table cannot be read ({type(error).__name__})", str(path)) from None
 
+    def episodes(self) -> pl.DataFrame | None:
+        """Return the table of episodes, one row per task, checked against the manifest.
+
+        None for a run that is not finished, or that an earlier version made.
+
+        Raises:
+            LogDamagedError: the table is missing or not what was written.
+        """
+        import polars as pl
+
+        content = self._same_file(EPISODES, self.manifest.episodes_file, "table of episodes")
+        return None if content is None else pl.read_parquet(io.BytesIO(content))
+
     def journal(self) -> Iterator[Attempt]:
         """Yield the model attempts in key order, each row checked."""
         return read_journal(self.directory / JOURNAL)
 
     def check(self) -> None:
-        """Check every byte that counts: manifest, chain, segments, journal.
+        """Check every byte that counts: manifest, chain, segments, tables, journal.
+
+        Raises:
+            LogDamagedError: names the first thing that is not what was written.
+        """
+        self.check_events()
+        self._same_journal(journal_digest(self.journal()))
+
+    def checked(self) -> dict[Key, Attempt]:
+        """Return all model attempts by key after the same check, in one pass over the journal.
+
+        Raises:
+            LogDamagedError: names the first thing that is not what was written.
+        """
+        self.check_events()
+        known, found = load_journal(self.directory / JOURNAL)
+        self._same_journal(found)
+        return known
+
+    def check_events(self) -> None:
+        """Check events and tables, not the journal.
 
         Raises:
             LogDamagedError: names the first thing that is not what was written.
@@ -92,8 +127,11 @@ class RunLog:
             )
         if self.manifest.status == "finished":
             self._no_strangers()
-            self._same_tasks()
-        n, digest = journal_digest(self.journal())
+            self._same_file(TASKS, self.manifest.tasks_file, "task table")
+            self._same_file(EPISODES, self.manifest.episodes_file, "table of episodes")
+
+    def _same_journal(self, found: tuple[int, str]) -> None:
+        n, digest = found
         if self.manifest.journal_rows is not None and (n, digest) != (
             self.manifest.journal_rows,
             self.manifest.journal_digest,
@@ -103,16 +141,18 @@ class RunLog:
                 str(self.directory / JOURNAL),
             )
 
-    def _same_tasks(self) -> None:
-        path = self.directory / TASKS
-        if self.manifest.tasks_file is None:
-            return
+    def _same_file(self, name: str, digest: str | None, what: str) -> bytes | None:
+        """Return the bytes of a file whose SHA-256 the manifest states; None where it states none."""
+        path = self.directory / name
+        if digest is None:
+            return None
         try:
-            found = hashlib.sha256(path.read_bytes()).hexdigest()
+            content = path.read_bytes()
         except OSError as error:
-            raise LogDamagedError(f"the task table cannot be read: {error.strerror}", str(path), REBUILD) from None
-        if found != self.manifest.tasks_file:
-            raise LogDamagedError("the task table is not what was written", str(path), REBUILD)
+            raise LogDamagedError(f"the {what} cannot be read: {error.strerror}", str(path), REBUILD) from None
+        if hashlib.sha256(content).hexdigest() != digest:
+            raise LogDamagedError(f"the {what} is not what was written", str(path), REBUILD)
+        return content
 
     def _no_strangers(self) -> None:
         """Raise when there is a part that the manifest does not list: `scan` would read it."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import ClassVar, Literal
 
 import msgspec
@@ -18,10 +18,11 @@ from numpy.typing import NDArray
 
 from agentsoc.events import Kind
 from agentsoc.scenario.part import Part, Slot
-from agentsoc.society.board import Board, Claim
+from agentsoc.society.board import Board, Claim, Watcher
 from agentsoc.society.build import Society
 from agentsoc.society.turns import Reply, Turn
 from agentsoc.streams import uniform
+from agentsoc.tasks.base import Task
 
 
 class Act(msgspec.Struct, frozen=True, gc=False):
@@ -46,6 +47,15 @@ class Decision(msgspec.Struct, frozen=True):
     """The one claim that is the answer, where it is one agent's; None for a count of votes."""
     tied: tuple[str, ...] = ()
     """Answers that had equal support, when a tie was broken by a seeded draw."""
+    union: tuple[str, ...] = ()
+    """Answers that stand side by side in `answer`: it is as good as the worst of them."""
+    note: str | None = None
+    """How the answer came about, where that is not plain: samples ran out, nothing was accepted."""
+
+
+Verdict = int | Literal["majority", "union"] | tuple[float, ...]
+"""How a schedule ends: by one agent's standing claim (that agent); by a count of all standing claims, each agent with
+one vote or with its weight; by the union of all answers."""
 
 
 class Stage(msgspec.Struct, frozen=True):
@@ -64,6 +74,8 @@ class Protocol(Part):
     slot: ClassVar[str] = "agentsoc.protocols"
     concludes: ClassVar[bool] = False
     """Whether an episode may end with a model call of its own, for which the budget keeps tokens aside."""
+    rehearsable: ClassVar[bool] = True
+    """Whether most calls are made when everybody says something else and uses all that is shown, as bounds assume."""
 
     kind: str
 
@@ -98,6 +110,8 @@ class Protocol(Part):
 
         By default a claim or endorsement reaches everybody who hears its author, and a delegation its taker.
         """
+        if len(acts) == 1:
+            return 1 if acts[0].kind == "delegate_subtask" else society.reach[turn.agent]
         claims = len([act for act in acts if act.kind != "delegate_subtask"])
         return claims * society.reach[turn.agent] + (len(acts) - claims)
 
@@ -110,10 +124,18 @@ class Protocol(Part):
         like = [msgspec.structs.replace(turn, agent=agent) for agent in agents.tolist()]
         return np.array([self.deliveries(society, board, one, acts) for one in like], dtype=np.int64)
 
-    def verdict(self, society: Society) -> int | Literal["majority"] | None:
-        """Return how `decide` ends a schedule: by one agent's standing claim (that agent), by majority of all claims.
+    def verdict(self, society: Society) -> Verdict | None:
+        """Return how `decide` ends a schedule: one agent's claim, majority, weighted majority or union of all claims.
 
         None, the default, for any other way: such a society is not computed as columns.
+        """
+        return None
+
+    def watcher(self, society: Society) -> Watcher | None:
+        """Return a new fold to be kept with the board of an episode; None when the board says all that is needed.
+
+        The protocol finds it again in ``board.watchers``. It sees every round of the episode, also those that another
+        protocol ruled before a fork.
         """
         return None
 
@@ -123,6 +145,14 @@ class Protocol(Part):
 
 
 PROTOCOLS: Slot[Protocol] = Slot("agentsoc.protocols", "protocol")
+
+
+def open_board(societies: Sequence[Society], index: int, task: Task) -> Board:
+    """Return the empty board of an episode, with the folds that the protocols of these societies keep beside it."""
+    board = Board(index, task)
+    watchers = [society.scenario.protocol.watcher(society) for society in societies]
+    board.watchers = tuple(watcher for watcher in watchers if watcher is not None)
+    return board
 
 
 def interpret_reply(society: Society, board: Board, turn: Turn, reply: Reply) -> Sequence[Act]:
@@ -136,51 +166,59 @@ def interpret_reply(society: Society, board: Board, turn: Turn, reply: Reply) ->
     6. The agent stands by a claim already: the same answer endorses it again, another answer revises it.
     7. Otherwise: ``propose_claim``.
 
+    A turn that chooses endorses the claim that it chose, and its text says in which order they were shown. A turn that
+    checks endorses the claim, or disputes it without another answer.
+
     Used and disputed claims count only among those that the turn showed. With ``parents: visible`` in the scenario,
     and for a merge turn whose reply format cannot name its sources, everything shown counts as used.
     """
-    acts = [
-        Act(
-            "delegate_subtask",
-            text=delegation.text,
-            target=delegation.to,
-            subtask_parent=turn.subtask,
-            mints_subtask=True,
+    if turn.purpose in ("choose", "check"):
+        return _verdicts(board, turn, reply)
+    acts: list[Act] = []
+    for delegation in reply.delegations:
+        acts.append(
+            Act(
+                "delegate_subtask",
+                text=delegation.text,
+                target=delegation.to,
+                subtask_parent=turn.subtask,
+                mints_subtask=True,
+            )
         )
-        for delegation in reply.delegations
-    ]
     if reply.answer is None and reply.text is None:
         return acts
     if acts and reply.answer is None:
         return acts
 
     answer, text, confidence = reply.answer, reply.text, reply.confidence
-    sees = turn.sees
-    seen = sees if len(sees) < _MANY else frozenset(sees)
-    disputes = tuple(c for c in dict.fromkeys(reply.disputes) if c in seen) if reply.disputes else ()
-    refused = disputes if len(disputes) < _MANY else frozenset(disputes)
-    uses: tuple[int, ...]
-    if society.parents_visible or (turn.purpose == "merge" and not reply.uses and not disputes):
-        uses = tuple(c for c in dict.fromkeys(sees) if c not in refused)
-    elif len(reply.uses) == 1:
-        uses = reply.uses if reply.uses[0] in seen and reply.uses[0] not in refused else ()
-    elif reply.uses:
-        uses = tuple(c for c in dict.fromkeys(reply.uses) if c in seen and c not in refused)
+    sees, named = turn.sees, reply.uses
+    seen: Collection[int] = sees if len(sees) < _MANY else frozenset(sees)
+    disputes = [c for c in dict.fromkeys(reply.disputes) if c in seen] if reply.disputes else _NONE
+    if society.parents_visible or (turn.purpose == "merge" and not named and not disputes):
+        named = sees
+    uses: Sequence[int]
+    if not named:
+        uses = _NONE
+    elif named == sees:
+        uses = list(dict.fromkeys(named))
     else:
-        uses = ()
+        uses = [c for c in dict.fromkeys(named) if c in seen]
+    if disputes:
+        refused = disputes if len(disputes) < _MANY else frozenset(disputes)
+        uses = [c for c in uses if c not in refused]
 
     subtask = turn.subtask
     if disputes:
-        parents = tuple(sorted({*disputes, *uses}))
+        parents = tuple(sorted([*disputes, *uses]))
         acts.append(Act("contradict_claim", answer, text, parents, disputes[0], confidence, subtask))
     elif len(uses) >= 2:
         acts.append(Act("merge_claims", answer, text, tuple(sorted(uses)), None, confidence, subtask))
     elif len(uses) == 1:
         used = board.claims[uses[0]]
         if used.answer == answer and answer is not None and used.agent != turn.agent:
-            acts.append(Act("endorse_claim", answer, text, uses, uses[0], confidence, subtask))
+            acts.append(Act("endorse_claim", answer, text, (used.id,), used.id, confidence, subtask))
         else:
-            acts.append(Act("revise_claim", answer, text, uses, None, confidence, subtask))
+            acts.append(Act("revise_claim", answer, text, (used.id,), None, confidence, subtask))
     else:
         standing = board.standing.get(turn.agent)
         own = board.claims.get(standing) if standing is not None else None
@@ -193,6 +231,26 @@ def interpret_reply(society: Society, board: Board, turn: Turn, reply: Reply) ->
     return acts
 
 
+def _verdicts(board: Board, turn: Turn, reply: Reply) -> Sequence[Act]:
+    """Return the act of a turn that chooses among claims or checks one; none when the reply does neither."""
+    if turn.purpose == "choose":
+        shown = tuple(dict.fromkeys(turn.sees))
+        if reply.chosen is None or reply.chosen not in shown:
+            return ()
+        chosen = board.claims[reply.chosen]
+        order = " ".join(str(board.claims[claim].agent) for claim in shown)
+        why = f": {reply.text}" if reply.text else ""
+        text = f"#{shown.index(chosen.id) + 1} of agents {order}{why}"
+        return (Act("endorse_claim", chosen.answer, text, (chosen.id,), chosen.id, reply.confidence, turn.subtask),)
+    if reply.accepts is None or not turn.sees:
+        return ()
+    checked = board.claims[turn.sees[0]]
+    if reply.accepts:
+        return (Act("endorse_claim", checked.answer, reply.text, (checked.id,), checked.id, reply.confidence),)
+    return (Act("contradict_claim", None, reply.text, (checked.id,), checked.id, reply.confidence),)
+
+
+_NONE: Sequence[int] = ()
 _MANY = 16
 """Claims from which on a set is worth making: a hub may be shown a hundred thousand."""
 

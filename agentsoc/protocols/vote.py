@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
-from agentsoc.events import SOCIETY
-from agentsoc.protocols.base import Act, Decision, Protocol, Stage, majority
+from agentsoc.protocols.aggregators import Count, comparison, count, require_weights, verdict_of
+from agentsoc.protocols.base import Act, Decision, Protocol, Stage, Verdict
 from agentsoc.society.attention import standing_of
 from agentsoc.society.board import Board
 from agentsoc.society.build import Society
@@ -20,38 +21,61 @@ class Vote(Protocol):
     """Independent answers, then one count. Edges of the topology are not used: nobody hears anybody."""
 
     concludes: ClassVar[bool] = True
+    later: ClassVar[frozenset[str]] = frozenset({"weights"})
 
     kind: Literal["vote"] = "vote"
-    by: Literal["majority", "weighted", "model"] = "majority"
-    """Count heads, count confidence, or let agent 0 read all answers and merge them in one model call."""
+    by: Literal["majority", "weighted", "union", "judge", "model"] = "majority"
+    """Count heads; count weights; put all different answers side by side (right only if all are); let agent 0 compare
+    all answers in one model call and choose one; or let agent 0 merge them in one model call."""
+    weights: tuple[Annotated[float, Field(ge=0, le=1e9)], ...] = ()
+    """For weighted: the weight of each agent's vote; empty for the confidence that it states."""
+
+    def check(self, society: Society) -> None:
+        """Weights are given for all agents or for none."""
+        require_weights(self.by, self.weights, society)
 
     def plan(self, society: Society, board: Board) -> Sequence[Turn]:
-        """Round 0: all answer. Round 1, with ``by: model``: agent 0 merges."""
+        """Round 0: all answer. Round 1, with ``by: model`` or ``judge``: agent 0 merges or chooses."""
         if board.round == 0:
             return [Turn(agent, iterations=society.group(agent).iterations) for agent in range(society.n)]
-        if board.round == 1 and self.by == "model":
-            return [_merge(society, board)]
+        if board.round == 1 and (last := self._last(society, board)) is not None:
+            return [last]
         return ()
 
+    def _last(self, society: Society, board: Board) -> Turn | None:
+        """Return the call that decides, where one does."""
+        if self.by == "model":
+            return Turn(0, purpose="merge", sees=tuple(standing_of(board, range(society.n))), instruction=MERGE)
+        if self.by == "judge" and board.standing:
+            return comparison(society, board, 0, standing_of(board, range(society.n)))
+        return None
+
     def decide(self, society: Society, board: Board) -> Decision:
-        """Return the merged claim if there is one, else the count over all standing claims."""
-        if self.by == "model" and board.round > 1 and (own := board.position(0)) is not None:
-            return Decision(own.answer, own.id)
-        claims = [board.claims[c] for c in (board.standing[a] for a in sorted(board.standing))]
-        weights = [c.confidence if c.confidence is not None else 0.5 for c in claims] if self.by == "weighted" else None
-        return majority(claims, seed=society.seed, task=board.task, round_=board.round, agent=SOCIETY, weights=weights)
+        """Return the merged or chosen claim if there is one, else the count over all standing claims."""
+        by: Count = "majority"
+        if self.by == "judge":
+            if board.round > 1 and board.engagement:  # nobody but the judge has seen a claim
+                chosen = board.claims[next(iter(board.engagement))]
+                return Decision(chosen.answer, chosen.id)
+        elif self.by == "model":
+            if board.round > 1 and (own := board.position(0)) is not None:
+                return Decision(own.answer, own.id)
+        else:
+            by = self.by
+        claims = [board.claims[board.standing[agent]] for agent in sorted(board.standing)]
+        return count(by, claims, society, board, self.weights)
 
     def conclude(self, society: Society, board: Board) -> Turn | None:
-        """Merge what there is, if merging is a model's work."""
-        return _merge(society, board) if self.by == "model" and board.standing else None
+        """Merge what there is or choose from it, if that is a model's work."""
+        return self._last(society, board) if board.standing else None
 
     def schedule(self, society: Society) -> Sequence[Stage] | None:
-        """One round of independent answers, unless a model merges."""
-        return None if self.by == "model" else [Stage(tuple(range(society.n)))]
+        """One round of independent answers, unless a model merges or chooses."""
+        return None if self.by in ("model", "judge") else [Stage(tuple(range(society.n)))]
 
     def deliveries(self, society: Society, board: Board, turn: Turn, acts: Sequence[Act]) -> int:
         """Every answer goes to whoever counts; somebody alone sends nothing."""
-        return 0 if society.n == 1 or turn.purpose == "merge" else len(acts)
+        return 0 if society.n == 1 or turn.purpose in ("merge", "choose") else len(acts)
 
     def deliveries_each(
         self, society: Society, board: Board, agents: NDArray[np.int64], turn: Turn, acts: Sequence[Act]
@@ -59,13 +83,9 @@ class Vote(Protocol):
         """The same for all."""
         return np.full(len(agents), self.deliveries(society, board, turn, acts), dtype=np.int64)
 
-    def verdict(self, society: Society) -> Literal["majority"]:
-        """The count decides."""
-        return "majority"
-
-
-def _merge(society: Society, board: Board) -> Turn:
-    return Turn(0, purpose="merge", sees=tuple(standing_of(board, range(society.n))), instruction=MERGE)
+    def verdict(self, society: Society) -> Verdict | None:
+        """The count decides, unless a model does."""
+        return None if self.by == "model" or self.by == "judge" else verdict_of(self.by, self.weights)
 
 
 MERGE = "Weigh the answers above and give the one that the team should give."

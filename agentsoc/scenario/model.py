@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
+from agentsoc.scenario.budget import Budget as Budget
 from agentsoc.scenario.part import Part, Slot, nearest
+from agentsoc.scenario.prices import Prices, label, price_of
 
 if TYPE_CHECKING:
     from agentsoc.backends.base import Model
@@ -26,7 +28,6 @@ NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$"
 PROMPT_VARIABLES: Final = ("name", "persona", "role", "n_agents", "topology")
 """What a prompt may name in braces."""
 
-Tokens = Annotated[int, Field(ge=1, le=10**15)]
 _BRACES = re.compile(r"\{([^{}]*)\}")
 
 
@@ -77,41 +78,6 @@ class Attention(Part):
     """Exponent of reinforcement."""
 
 
-class Budget(Part):
-    """The wall. Tokens are input plus output; both limits may be given, then the stricter one holds."""
-
-    tokens: Tokens | None = None
-    """For the whole run (tokens); split evenly over its tasks before the start."""
-    tokens_per_task: Tokens | None = None
-    """For each task (tokens)."""
-    conclude: Annotated[int, Field(ge=0, le=10**15)] | None = None
-    """Kept aside in each task for one concluding call (tokens); None for what that call needs at most."""
-
-    @model_validator(mode="after")
-    def _some_limit(self) -> Budget:
-        if self.tokens is None and self.tokens_per_task is None:
-            raise PydanticCustomError(
-                "no_limit",
-                "a budget needs tokens or tokens_per_task",
-                {"hint": "for example: budget: {tokens_per_task: 3000}; delete budget for no limit"},
-            )
-        limits = [limit for limit in (self.tokens, self.tokens_per_task) if limit is not None]
-        if self.conclude is not None and self.conclude >= min(limits):
-            raise PydanticCustomError(
-                "nothing_left",
-                "conclude keeps {conclude} tokens aside, and the budget is {limit}",
-                {"conclude": self.conclude, "limit": min(limits), "hint": "lower conclude, or raise the budget"},
-            )
-        return self
-
-    def per_task(self, n_tasks: int) -> int:
-        """Return the ceiling of one task (tokens)."""
-        limits = [self.tokens // n_tasks] if self.tokens is not None else []
-        if self.tokens_per_task is not None:
-            limits.append(self.tokens_per_task)
-        return min(limits)
-
-
 class Calls(Part):
     """How model calls are made and repeated. Every attempt is journaled and charged."""
 
@@ -146,7 +112,7 @@ class Scenario(Part):
     description: Annotated[str, Field(max_length=4_000)] = ""
     """What the scenario is for, in words; changes nothing."""
     seed: Annotated[int, Field(ge=0, le=2**63 - 1)] = 0
-    """Decides every random draw of the run."""
+    """Decides every random draw of the run, and its tasks unless these have a seed of their own."""
     tasks: TaskFamily
     """What the society works on: the name of a family, or its kind and settings."""
     agents: tuple[AgentGroup, ...] = Field(min_length=1, max_length=256)
@@ -159,6 +125,8 @@ class Scenario(Part):
     """Whether agents are shown everything that they may see, or a selection."""
     budget: Budget | None = None
     """None for no limit."""
+    prices: Prices = Field(default_factory=dict)
+    """What models cost, by their name or kind; without them a run reports tokens and no money."""
     calls: Calls = Calls()
     """How model calls are made and repeated."""
     parents: Literal["cited", "visible"] = "cited"
@@ -169,6 +137,8 @@ class Scenario(Part):
     """Length to which a claim's text is kept when others read it (tokens, estimated at 4 characters each)."""
     engine: Engine = Engine()
     """How the run is carried out; changes no result."""
+
+    later: ClassVar[frozenset[str]] = frozenset({"prices"})
 
     @field_validator("agents", mode="before")
     @classmethod
@@ -187,6 +157,26 @@ class Scenario(Part):
                 {"total": total, "limit": MAX_AGENTS, "hint": "lower the counts"},
             )
         return groups
+
+    @model_validator(mode="after")
+    def _money_has_prices(self) -> Scenario:
+        """A limit in money is kept only where every model has a price."""
+        if self.budget is None or (self.budget.money is None and self.budget.money_per_task is None):
+            return self
+        for group in self.agents:
+            model = group.model.model_dump(mode="json")
+            if not group.model.free and price_of(model, self.prices) is None:
+                raise PydanticCustomError(
+                    "no_price",
+                    "the budget limits money, and {model} has no price",
+                    {"model": label(model), "hint": f"add prices: {{{label(model)}: {{input: ..., output: ...}}}}"},
+                )
+        return self
+
+    @property
+    def tasks_seed(self) -> int:
+        """The seed that decides the tasks: their own, else that of the run."""
+        return self.seed if self.tasks.seed is None else self.tasks.seed
 
     def result_part(self) -> dict[str, Any]:
         """Return the scenario without what cannot change a result: what the manifest hashes and resume compares."""

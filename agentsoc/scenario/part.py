@@ -17,7 +17,9 @@ from pydantic import (
     GetCoreSchemaHandler,
     GetJsonSchemaHandler,
     ModelWrapValidatorHandler,
+    SerializerFunctionWrapHandler,
     ValidationError,
+    model_serializer,
     model_validator,
 )
 from pydantic.json_schema import JsonSchemaValue
@@ -41,6 +43,18 @@ class Part(BaseModel):
 
     slot: ClassVar[str] = ""
     """Entry-point group of the slot that this part fills; set by the base class of each category."""
+    later: ClassVar[frozenset[str]] = frozenset()
+    """Fields that earlier versions did not have. They are dumped only where they differ from their default, so that
+    the hashes of scenarios from before they existed stay what they are."""
+
+    @model_serializer(mode="wrap")
+    def _without_unset_later(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        data: dict[str, Any] = handler(self)
+        fields = type(self).model_fields
+        for name in self.later:
+            if getattr(self, name) == fields[name].get_default(call_default_factory=True):
+                data.pop(name, None)
+        return data
 
     def files(self) -> tuple[str, ...]:
         """Return the files that the part reads, by their names in the scenario; the run keeps copies of them."""
@@ -98,12 +112,18 @@ def kind_of(cls: type[Part]) -> str:
     return tags[0]
 
 
+SAME_SLOT: Final = "x-same-slot"
+"""Stands in a JSON Schema where a part holds another one of its own category; see `agentsoc.scenario.schema`."""
+
+
 class Slot(Generic[P]):
     """A place in a scenario: ``Annotated[Base, Slot(group, noun)]``. A bare word stands for ``{kind: word}``."""
 
     _entries: ClassVar[dict[str, dict[str, importlib.metadata.EntryPoint]]] = {}
     _found: ClassVar[dict[str, dict[str, type[Part]]]] = {}
     _loose: ClassVar[dict[str, dict[str, type[Part]]]] = {}
+    _describing: ClassVar[list[str]] = []
+    """Groups whose JSON Schema is being made, outermost first."""
 
     def __init__(self, group: str, noun: str) -> None:
         self.group, self.noun = group, noun
@@ -186,6 +206,15 @@ class Slot(Generic[P]):
         )
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        if self.group in Slot._describing:  # a part that holds another one of its own category
+            return {SAME_SLOT: self.noun}
+        Slot._describing.append(self.group)
+        try:
+            return self._describe(handler)
+        finally:
+            Slot._describing.remove(self.group)
+
+    def _describe(self, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         shapes: list[JsonSchemaValue] = []
         bare: list[str] = []
         for kind, cls in sorted(self.kinds().items()):

@@ -6,9 +6,11 @@ shows what each means and marks faults. It covers every registered part, so a pa
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from agentsoc.scenario.model import Scenario
+from agentsoc.scenario.part import SAME_SLOT
 from agentsoc.scenario.sweep import MAX_RUNS
 
 _VARIANT: dict[str, Any] = {
@@ -53,4 +55,25 @@ def scenario_schema() -> dict[str, Any]:
     shared = {key: groups.pop(key) for key in ("title", "description") if key in groups}
     properties["agents"] = {**shared, "anyOf": [groups["items"], groups]}  # one group stands for a list of one
     properties["sweep"] = _SWEEP
+    close_slots(schema)
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "agentsoc scenario"}
+
+
+def close_slots(schema: dict[str, Any]) -> None:
+    """Let every part that holds another one of its own category refer to the whole category, in place."""
+    nouns: set[str] = set()
+    for node in _nodes(schema):
+        if SAME_SLOT in node:
+            noun = node.pop(SAME_SLOT)
+            node["$ref"] = f"#/$defs/{noun}"
+            nouns.add(noun)
+    for noun in nouns:
+        whole = next(node for node in _nodes(schema) if node.get("title") == noun and "anyOf" in node)
+        schema.setdefault("$defs", {})[noun] = dict(whole)
+
+
+def _nodes(value: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(value, dict):
+        yield value
+    for item in list(value.values()) if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from _nodes(item)

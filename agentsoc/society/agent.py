@@ -28,8 +28,12 @@ Form = Literal["json", "short", "text"]
 
 CHARS_PER_TOKEN: Final = 4
 """Estimate that turns `message_tokens` into a length of text."""
+MALFORMED: Final = "malformed: "
+"""How the failure of a reply begins that was not in the form asked for."""
 REPAIR_TOKENS: Final = 256
 """Bound on what naming a fault adds to a prompt (bytes, hence tokens)."""
+_VERDICTS: Final = ("choose", "check")
+"""Purposes of turns that say something of shown claims and nothing of their own."""
 _SHORT_CITING_MAX: Final = 12
 """Claims beyond which a short reply cannot name its sources: the list of allowed lines would grow too long."""
 
@@ -76,12 +80,10 @@ def system_prompt(society: Society, agent: int) -> str:
 
 def form_of(society: Society, agent: int, task: Task, view: View) -> Form:
     """Return the form in which this turn is to be answered."""
-    wanted = society.group(agent).reply
-    if wanted == "auto":
-        wanted = getattr(society.group(agent).model, "reply_form", "json")
-        if wanted == "short" and not _short_lines(task, view):
-            wanted = "text"
-    return wanted  # type: ignore[return-value]
+    form, free = society.reply_forms[society.group_index(agent)]
+    if free and form == "short" and not _short_lines(task, view):
+        form = "text"
+    return form  # type: ignore[return-value]
 
 
 def _short_lines(task: Task, view: View) -> tuple[str, ...]:
@@ -89,6 +91,10 @@ def _short_lines(task: Task, view: View) -> tuple[str, ...]:
     purpose = view.turn.purpose
     if purpose == "judge":
         return ("stop", "go on")
+    if purpose == "check":
+        return ("accept", "reject")
+    if purpose == "choose":
+        return tuple([f"#{index}" for index in range(1, len(view.claims) + 1)])
     if purpose in ("plan", "guide") or not view.options:
         return ()
     lines = list(view.options)
@@ -115,8 +121,8 @@ def user_prompt(society: Society, task: Task, view: View, form: Form, shown: Seq
     parts.append(view.question)
     if view.turn.instruction:
         parts.append(view.turn.instruction)
-    if view.tokens_left is not None:
-        parts.append(f"Tokens left: {view.tokens_left}")
+    if view.note:
+        parts.append(view.note)
     if draft is not None:
         parts.append(f"Your draft: {draft}\nImprove it or confirm it.")
     parts.append(_form_line(task, view, form, bool(shown)))
@@ -131,9 +137,13 @@ def _form_line(task: Task, view: View, form: Form, shown: bool) -> str:
             keys.append('"stop": true or false')
         elif view.turn.targets:
             keys.append('"subtasks": [{"to": agent number, "task": "what to do"}]')
+        if purpose == "check":
+            keys.append('"accept": true or false')
+        if purpose == "choose":
+            keys.append('"best": "#1"')
         if purpose in ("answer", "merge", "work", "vote"):
             keys.append('"answer": ' + (" or ".join(f'"{o}"' for o in view.options) if view.options else '"..."'))
-        if shown:
+        if shown and purpose not in _VERDICTS:
             keys.append('"uses": ["#1"], "disputes": ["#2"]')
         keys.append('"why": "one sentence"')
         if purpose in ("answer", "merge", "work"):
@@ -141,6 +151,10 @@ def _form_line(task: Task, view: View, form: Form, shown: bool) -> str:
         return "Reply with one JSON object: {" + ", ".join(keys) + "}"
     if purpose == "judge":
         return 'Reply "stop" or "go on".'
+    if purpose == "check":
+        return 'Reply "accept" if the answer above is right, "reject" if it is wrong.'
+    if purpose == "choose":
+        return f"Reply with the line of the best answer: #1 to #{len(view.claims)}."
     if view.turn.targets and purpose in ("plan", "guide"):
         return "Write one line for each agent: agent number: what to do."
     if view.options:
@@ -189,7 +203,7 @@ def build_request(
             system=system_prompt(society, agent),
             user=user,
             max_tokens=max_tokens,
-            temperature=group.temperature,
+            temperature=group.temperature if view.turn.temperature is None else view.turn.temperature,
             seed=seed_for(society.seed, "call", view.task, view.round, agent, slot, k, attempt),
             choices=choices,
             schema=schema,
@@ -257,7 +271,13 @@ def _schema(purpose: Purpose, options: tuple[str, ...], n_targets: int, n_claims
     if purpose in ("answer", "merge", "work", "vote"):
         properties["answer"] = {"enum": list(options)} if options else {"type": "string", "maxLength": 400}
         required.append("answer")
-    if n_claims:
+    if purpose == "check":
+        properties["accept"] = {"type": "boolean"}
+        required.append("accept")
+    if purpose == "choose":
+        properties["best"] = {"enum": [f"#{index}" for index in range(1, n_claims + 1)]}
+        required.append("best")
+    if n_claims and purpose not in _VERDICTS:
         handles = {"type": "array", "items": {"type": "string", "maxLength": 8}, "maxItems": n_claims}
         properties["uses"] = handles
         properties["disputes"] = handles
@@ -279,7 +299,14 @@ def read_reply(society: Society, family: TaskFamily, task: Task, view: View, tex
     if view.turn.purpose == "judge":
         stop = parse_option(clean, ("stop", "go on", "continue"))
         return Fault('it was neither "stop" nor "go on"') if stop is None else Reply(stop=stop == "stop")
+    if view.turn.purpose == "check":
+        verdict = parse_option(clean, ("accept", "reject"))
+        if verdict is None:
+            return Fault('it was neither "accept" nor "reject"')
+        return Reply(accepts=verdict == "accept")
     uses, disputes = _handles(clean, view)
+    if view.turn.purpose == "choose":
+        return Reply(chosen=uses[0]) if len(uses) == 1 else Fault("it does not name one line, such as #1")
     if view.turn.targets and view.turn.purpose in ("plan", "guide"):
         delegations = _delegations(
             ((int(match.group(1)), match.group(2)) for match in _LINE_FOR.finditer(clean)), view, limit
@@ -307,10 +334,45 @@ def _handles(text: str, view: View) -> tuple[tuple[int, ...], tuple[int, ...]]:
 
 
 def _claims(numbers: Sequence[int], view: View) -> tuple[int, ...]:
-    return tuple(view.claims[n - 1].id for n in numbers if 1 <= n <= len(view.claims))
+    claims = view.claims
+    last = len(claims)
+    return tuple([claims[n - 1].id for n in numbers if 1 <= n <= last])
+
+
+class _Said(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
+    """The answer that most models give: everything as it was asked for, nothing else."""
+
+    answer: str
+    uses: tuple[str, ...] = ()
+    disputes: tuple[str, ...] = ()
+    why: str | None = None
+    confidence: float | None = None
+
+
+_said: Final = msgspec.json.Decoder(_Said).decode
 
 
 def _read_json(family: TaskFamily, task: Task, view: View, text: str, finish: str, limit: int) -> Reply | Fault:
+    """Return the reply that a JSON object states; the usual form is read in one step, any other by `_read_any_json`."""
+    if view.turn.purpose in ("answer", "merge", "work", "vote"):
+        try:
+            said = _said(text)
+        except (msgspec.MsgspecError, ValueError, RecursionError):  # another form, prose around it, half a character
+            return _read_any_json(family, task, view, text, finish, limit)
+        answer = _answer(family, task, view, said.answer)
+        if answer is not None:
+            sure = said.confidence
+            return Reply(
+                answer,
+                _clip(said.why, limit) or None,
+                _cited(said.uses, view) if said.uses else (),
+                _cited(said.disputes, view) if said.disputes else (),
+                sure if sure is not None and 0 <= sure <= 1 else None,
+            )
+    return _read_any_json(family, task, view, text, finish, limit)
+
+
+def _read_any_json(family: TaskFamily, task: Task, view: View, text: str, finish: str, limit: int) -> Reply | Fault:
     try:
         data = msgspec.json.decode(_json_part(text).encode("utf-8", "replace"))
     except (msgspec.DecodeError, RecursionError):
@@ -323,6 +385,8 @@ def _read_json(family: TaskFamily, task: Task, view: View, text: str, finish: st
         if not isinstance(stop, bool):
             return Fault('"stop" has to be true or false')
         return Reply(stop=stop, text=_clip_any(data.get("why"), limit))
+    if purpose in _VERDICTS:
+        return _read_verdict(view, data, limit)
     delegations: tuple[Delegation, ...] = ()
     if view.turn.targets and purpose in ("plan", "guide"):
         items = data.get("subtasks")
@@ -351,22 +415,52 @@ def _read_json(family: TaskFamily, task: Task, view: View, text: str, finish: st
     )
 
 
+def _read_verdict(view: View, data: dict[str, Any], limit: int) -> Reply | Fault:
+    """Return which claim a reply chooses, or whether it accepts the one that it checks."""
+    why = _clip_any(data.get("why"), limit)
+    if view.turn.purpose == "check":
+        accepts = data.get("accept")
+        return Reply(accepts=accepts, text=why) if isinstance(accepts, bool) else Fault('"accept" has to be a truth value')
+    named = _claims(_numbers([data.get("best")]), view)
+    return Reply(chosen=named[0], text=why) if len(named) == 1 else Fault('"best" names none of the lines')
+
+
 def _json_part(text: str) -> str:
     """Return the outermost braces of a reply: models like to wrap JSON in prose or fences."""
     start, end = text.find("{"), text.rfind("}")
     return text[start : end + 1] if 0 <= start < end else text
 
 
+def _cited(handles: tuple[str, ...], view: View) -> tuple[int, ...]:
+    """Return the claims that handles name: mostly "#1", "#2", whose numbers need not be searched."""
+    if len(handles) > _PLACES:
+        return _claims(_numbers(handles), view)
+    try:
+        places = [_PLACE[handle] for handle in handles]
+    except KeyError:
+        return _claims(_numbers(handles), view)
+    claims = view.claims
+    last = len(claims)
+    return tuple([claims[place].id for place in dict.fromkeys(places) if place < last])
+
+
 def _numbers(value: object) -> list[int]:
-    if not isinstance(value, list):
+    """Return the numbers of the handles in a list, each once; what is none is passed over."""
+    if not isinstance(value, list | tuple):
         return []
     found: list[int] = []
-    for item in value[:1000]:
+    for item in value[:_PLACES]:
         if isinstance(item, int) and not isinstance(item, bool):
             found.append(item)
-        elif isinstance(item, str):
-            found.extend(int(number) for number in re.findall(r"\d{1,6}", item)[:1])
+        elif isinstance(item, str) and (number := _DIGITS.search(item)):
+            found.append(int(number[0]))
     return list(dict.fromkeys(found))
+
+
+_DIGITS: Final = re.compile(r"\d{1,6}")
+_PLACES: Final = 1000
+"""Handles of a reply that are read."""
+_PLACE: Final = {f"#{place + 1}": place for place in range(_PLACES)}
 
 
 def _delegations(pairs: Any, view: View, limit: int) -> tuple[Delegation, ...]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Protocol
 
 import msgspec
 
@@ -34,6 +35,13 @@ class Subtask(msgspec.Struct, frozen=True, gc=False):
     text: str
 
 
+class Watcher(Protocol):
+    """A fold of an episode's events that a protocol needs and the board does not hold."""
+
+    def fold(self, events: Sequence[Event]) -> None:
+        """Take in the events of one round, in canonical order."""
+
+
 class Board:
     """Claims, standing positions, engagement and subtasks of one episode after `round` rounds.
 
@@ -58,6 +66,7 @@ class Board:
         "subtasks",
         "task",
         "tokens",
+        "watchers",
     )
 
     def __init__(self, task: int, problem: Task | None = None) -> None:
@@ -81,9 +90,15 @@ class Board:
         self.calls_failed = 0
         self.budget_refused = 0
         self.stopped: str | None = None
+        self.watchers: tuple[Watcher, ...] = ()
+        """What protocols keep of the events beyond the board: further folds of the same log."""
 
     def fold(self, events: Iterable[Event]) -> None:
         """Take in the events of one round, in canonical order, and step to the next round."""
+        if self.watchers:
+            events = list(events)
+            for watcher in self.watchers:
+                watcher.fold(events)
         claims, engagement, standing, own = self.claims, self.engagement, self.standing, self.own
         n = calls = tokens = 0
         for event in events:

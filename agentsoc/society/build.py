@@ -36,7 +36,7 @@ class Society:
         """The run's seed."""
         return self.scenario.seed
 
-    @property
+    @cached_property
     def parents_visible(self) -> bool:
         """Whether everything shown counts as a parent."""
         return self.scenario.parents == "visible"
@@ -47,7 +47,7 @@ class Society:
 
     def group(self, agent: int) -> AgentGroup:
         """Return the settings of `agent`."""
-        return self.scenario.agents[self.group_index(agent)]
+        return self.scenario.agents[0 if len(self.group_start) == 2 else self.group_index(agent)]
 
     def persona(self, agent: int) -> str:
         """Return the persona dealt to `agent`: personas go round within a group."""
@@ -60,6 +60,14 @@ class Society:
         """Per agent, the agents whom it hears."""
         hears, start = self.wiring.hears.tolist(), self.wiring.hears_start.tolist()
         return tuple([tuple(hears[start[agent] : start[agent + 1]]) for agent in range(self.n)])
+
+    @cached_property
+    def reply_forms(self) -> list[tuple[str, bool]]:
+        """Per group, the form in which its agents reply, and whether the model rather than the scenario chose it."""
+        return [
+            (getattr(group.model, "reply_form", "json"), True) if group.reply == "auto" else (group.reply, False)
+            for group in self.scenario.agents
+        ]
 
     @cached_property
     def reach(self) -> list[int]:
@@ -135,4 +143,6 @@ def build_society(scenario: Scenario) -> Society:
         if window is not None:
             check_window(wiring, scenario.message_tokens, window)
     scenario.protocol.check(society)
+    if scenario.budget is not None and scenario.budget.policy is not None:
+        scenario.budget.policy.check(society)
     return society

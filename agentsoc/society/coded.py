@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Any
+from typing import Any, ClassVar
 
 from agentsoc.backends.base import Backend, Completion, Model, Request
 from agentsoc.errors import InputError
@@ -16,6 +16,8 @@ class CodedAgent(Model):
     One object serves all agents of a group on a host, so `act` must be a pure function of its view (and of
     `agentsoc.streams.uniform` with the view's coordinates): replay calls it again.
     """
+
+    free: ClassVar[bool] = True
 
     @abstractmethod
     async def act(self, view: View) -> Reply:

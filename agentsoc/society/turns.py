@@ -12,9 +12,10 @@ import msgspec
 
 from agentsoc.society.board import Claim
 
-Purpose = Literal["answer", "merge", "plan", "guide", "work", "judge", "vote"]
+Purpose = Literal["answer", "merge", "plan", "guide", "work", "judge", "vote", "choose", "check"]
 """Why an agent is asked: its own answer; one answer out of several claims; a plan of subtasks; guidance for the next
-round; a subtask; whether to stop; a ballot over claims."""
+round; a subtask; whether to stop; a ballot over claims; which of the shown claims is best; whether the one that is
+shown is right."""
 
 
 SLOT_WIDTH: Final = 64
@@ -42,6 +43,16 @@ class Turn(msgspec.Struct, frozen=True, gc=False):
     """The turn tallies what it sees; no model is asked (a simulated agent still reads through its noisy channel)."""
     concluding: bool = False
     """The turn is the one that the budget keeps tokens aside for."""
+    fresh: bool = False
+    """The agent answers as if it had said nothing before: one of several independent samples."""
+    strict: bool = False
+    """A reply that breaks its format or is cut off is discarded, not sent back for repair."""
+    tokens_max: int | None = None
+    """A longer reply is discarded (tokens)."""
+    temperature: float | None = None
+    """Sampling temperature of the turn; None for that of the agent."""
+    state: str | None = None
+    """State in which the turn is taken, of a task that goes through states (`agentsoc.tasks.world`)."""
 
 
 class Delegation(msgspec.Struct, frozen=True, gc=False):
@@ -65,9 +76,13 @@ class View(msgspec.Struct, frozen=True, gc=False):
     own: Claim | None = None
     """The claim that the agent stands by."""
     tokens_left: int | None = None
-    """What the agent is told of the budget, when the scenario shows it."""
+    """What the agent is told of the budget, when the scenario shows it: its own share, else the team's."""
     seed: int = 0
     """The run's seed, for agents that draw: `agentsoc.streams.uniform` with it, the task, the round and the agent."""
+    team_tokens_left: int | None = None
+    """What the agent is told of the whole team's budget, when the scenario shows that."""
+    note: str = ""
+    """What the agent's prompt says of the budget, in the scenario's words."""
 
 
 class Reply(msgspec.Struct, frozen=True, gc=False):
@@ -83,6 +98,12 @@ class Reply(msgspec.Struct, frozen=True, gc=False):
     """A lead's decision: True to stop, False to go on, None when it was not asked."""
     failed: str | None = None
     """Why there is no reply: the last failure of its calls. Then everything else is empty."""
+    chosen: int | None = None
+    """The shown claim (by id) that is best, in a turn that chooses."""
+    accepts: bool | None = None
+    """Whether the shown claim is right, in a turn that checks."""
+    discarded: str | None = None
+    """Why the reply is not used: it broke the format or was too long, and the turn was strict."""
     latency_s: float = 0.0
     """Simulated time of the turn (seconds); never in an event."""
     calls: int = 0

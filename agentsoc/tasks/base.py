@@ -10,7 +10,7 @@ import re
 import unicodedata
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
-from typing import Any, ClassVar, Final, overload
+from typing import Annotated, Any, ClassVar, Final, overload
 
 import msgspec
 from pydantic import Field
@@ -39,6 +39,8 @@ class Task(msgspec.Struct, frozen=True):
     """The family's own measure of difficulty, if it has one."""
     data: dict[str, Any] = {}
     """What the family's verifier needs besides."""
+    part_difficulty: tuple[float, ...] = ()
+    """The family's own measure of how much each part takes (tokens), if it has one: the h of 1 - exp(-b/h)."""
 
 
 class TaskFamily(Part):
@@ -52,13 +54,17 @@ class TaskFamily(Part):
     kind: str
     count: int = Field(default=20, ge=1, le=1_000_000)
     """Tasks in a run (tasks)."""
+    seed: Annotated[int, Field(ge=0, le=2**63 - 1)] | None = None
+    """Decides the tasks; None for the scenario's seed. With one of its own, runs of other seeds meet the same tasks."""
+
+    later: ClassVar[frozenset[str]] = frozenset({"seed"})
 
     @abstractmethod
     def make(self, seed: int, index: int) -> Task:
-        """Return task `index` of the run with `seed`; a pure function of both."""
+        """Return task `index` of the set that `seed` decides (`Scenario.tasks_seed`); a pure function of both."""
 
     def tasks(self, seed: int) -> Sequence[Task]:
-        """Return all tasks of the run with `seed`, in order."""
+        """Return all tasks of the set that `seed` decides, in order."""
         return [self.make(seed, index) for index in range(self.count)]
 
     def parse(self, task: Task, text: str) -> str | None:

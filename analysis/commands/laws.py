@@ -45,7 +45,9 @@ def laws(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Say what laws the logs in DIR... support: tails, growth, elites, integration, with every reason for doubt.
+    """Say which laws of coordination the logs in DIR support, and every reason to doubt them.
+
+    Tails, growth with N, elites, integration, attachment; nothing is printed without its uncertainty.
 
     DIR is a run directory, an imported log, or a directory that holds some. All executions are pooled; --by adds the
     same for each group. Values of one execution, and executions of one design, are not taken as independent.
@@ -55,6 +57,7 @@ def laws(
         require("matplotlib", extra="plot")
     from dataclasses import replace
 
+    from analysis.jit import when_compiling
     from analysis.laws import FAST, Effort, examine, groups
     from analysis.laws_input import read_logs
     from analysis.laws_json import laws_as_dict
@@ -63,12 +66,14 @@ def laws(
     keys = tuple(key.strip() for key in by.split(",") if key.strip())
     table, caveats = read_logs(directories)
     parts = groups(table, keys) if keys else []
+    said = "compiling the analysis for this machine; only the first use takes these ten seconds"
     effort = FAST if fast else Effort()
     if gof is not None:
         effort = replace(effort, gof=gof)
     rule: RiskSet | None = None if risk is None else ("all" if risk is Risk.all else "latest")
-    whole = examine(table, effort=effort, risk=rule, seed=seed, caveats=tuple(caveats))
-    found = [examine(part, effort=effort, risk=rule, seed=seed, where=where) for where, part in parts]
+    with when_compiling(lambda: note(said)):
+        whole = examine(table, effort=effort, risk=rule, seed=seed, caveats=tuple(caveats))
+        found = [examine(part, effort=effort, risk=rule, seed=seed, where=where) for where, part in parts]
     if as_json:
         data = laws_as_dict(whole)
         print_json(data | {"groups": [laws_as_dict(part) for part in found]} if keys else data)

@@ -17,10 +17,10 @@ from scipy import stats
 from agentsoc.errors import InputError
 
 from .channel_errors import channel_errors
+from .count_shapes import ShapeTest
 from .leaf_law import LeafFit
 from .node_response import ResponseFit
 from .plurality import plurality_alpha
-from .shape_test import ShapeTest
 from .sibling_correlation import RhoFit
 
 Status = Literal["violated", "not contradicted", "not checked"]

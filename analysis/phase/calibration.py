@@ -7,7 +7,7 @@ Four kinds, each of which tells what the others cannot:
   find the same tasks easy agree without having heard each other.
 * ``merge``: b leaves and one node that tallies -> gamma and rho of received votes, and the spread of difficulty.
 * ``replicate``: the merge run again, on the same tasks with fresh draws -> rho of sent votes apart from difficulty. The
-  tasks must not depend on the seed: `jsonl` without shuffling; a generated family is a new set of tasks at every seed.
+  tasks get a seed of their own for it.
 
 Nothing is run here: give each scenario to `agentsoc.parse_scenario` and `agentsoc.run`, then the logs to
 `estimate.from_logs`.
@@ -22,7 +22,7 @@ from typing import Any, Literal
 
 from agentsoc.errors import InputError
 
-Purpose = Literal["leaf", "relay", "merge", "replicate"]
+Purpose = Literal["leaf", "relay", "merge", "replicate", "operating"]
 
 
 @dataclass(frozen=True)
@@ -89,43 +89,42 @@ def relay_runs(base: Mapping[str, Any], lengths: Sequence[int], *, answers: int 
     return runs
 
 
-def merge_runs(base: Mapping[str, Any], b: int, *, replicates: int = 1) -> list[CalibrationRun]:
-    """Return runs of b leaves under one node that tallies; with `replicates`, the same tasks again with fresh draws.
+def merge_runs(
+    base: Mapping[str, Any], b: int, *, replicates: int = 1, by: Literal["majority", "model"] = "majority"
+) -> list[CalibrationRun]:
+    """Return runs of b leaves under one node; with `replicates`, the same tasks again with fresh draws.
 
     Args:
         base: a scenario with one group of agents.
         b: fan-in, odd.
         replicates: runs of the same tasks.
-
-    Raises:
-        InputError: replicates of a family whose tasks change with the seed.
+        by: whether a rule counts the votes (simulated voters read them through their channel first), or a model does.
     """
-    tasks = base["tasks"]
-    fixed = isinstance(tasks, Mapping) and tasks.get("kind") == "jsonl" and not tasks.get("shuffle", False)
-    if replicates > 1 and not fixed:
-        raise InputError(
-            "these tasks change with the seed, so runs with other seeds are no replicates",
-            "tasks",
-            "write the tasks to a file and use kind: jsonl without shuffle",
-        )
     runs = []
     for number in range(replicates):
         scenario, group = _copy(base)
         group["count"] = None
         scenario.update(
             name=_name(base, f"merge-{number}"),
+            tasks={**scenario["tasks"], "seed": _seed(base, 3, 0)},
             agents=[group],
             topology={"kind": "tree", "fan_in": b, "depth": 1},
-            protocol={"kind": "aggregate", "by": "majority"},
+            protocol={"kind": "aggregate", "by": by},
             seed=_seed(base, 3, number),
         )
+        if by == "model":
+            scenario["parents"] = "visible"
         runs.append(CalibrationRun("merge" if number == 0 else "replicate", float(number or b), scenario))
     return runs
 
 
 def _copy(base: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return a deep copy of the scenario and of its one group of agents."""
+    """Return a deep copy of the scenario, its tasks without a seed of their own, and of its one group of agents."""
     scenario = copy.deepcopy(dict(base))
+    tasks = scenario["tasks"]
+    tasks = {"kind": tasks} if isinstance(tasks, str) else dict(tasks)
+    tasks.pop("seed", None)  # each run meets fresh tasks
+    scenario["tasks"] = tasks
     groups = scenario["agents"] if isinstance(scenario["agents"], list | tuple) else [scenario["agents"]]
     if len(groups) != 1:
         raise InputError(

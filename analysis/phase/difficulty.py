@@ -32,6 +32,8 @@ _GRID: Final = 41
 _ROUNDS: Final = 400
 _STILL: Final = 1e-7  # relative gain in log-likelihood at which EM stops
 _TINY: Final = 1e-300
+_DRAWN_GRID: Final = 21  # coarser: a tree's answer is an average over the signals, which does not need the finer one
+_DRAWN_ROUNDS: Final = 60
 
 
 @dataclass(frozen=True)
@@ -149,6 +151,29 @@ def fit_difficulty(
     per_task = task_loglik(counts, mus, rho, shape)
     weights, loglik = mixture_weights(per_task, np.ones((1, counts.n_tasks)))
     return _mixture(mus, weights[0], rho, shape, float(loglik[0]), counts.n_tasks)
+
+
+def difficulty_draws(
+    votes: pl.DataFrame, index: TaskIndex, weights: FloatArray, rho: float, *, n_grid: int = _DRAWN_GRID
+) -> tuple[DifficultyMixture, FloatArray]:
+    """Return the mixture of signals of the tasks, and its weights in each resample of them, shape (n_draws, n_kinds).
+
+    Args:
+        votes: columns task, run, node, correct.
+        index: all tasks, those without votes included.
+        weights: how often each task of the index occurs in each resample, shape (n_draws, n_tasks).
+        rho: correlation of siblings given the task.
+        n_grid: signals considered, evenly spaced on [-1, 1].
+    """
+    counts = count_votes(votes, index)
+    mus = np.linspace(-1, 1, n_grid)
+    voted = np.bincount(counts.task, minlength=counts.n_tasks) > 0
+    per_task = task_loglik(counts, mus, rho, "lock")[voted]
+    shares, loglik = mixture_weights(per_task, np.ones((1, int(voted.sum()))))
+    drawn, _ = mixture_weights(per_task, weights[:, voted], 0.9 * shares[0] + 0.1 / mus.size, rounds=_DRAWN_ROUNDS)
+    kept = (shares[0] > 1e-6) | (drawn.max(axis=0) > 1e-3)
+    point, drawn = shares[0][kept] / shares[0][kept].sum(), drawn[:, kept] / drawn[:, kept].sum(axis=1, keepdims=True)
+    return DifficultyMixture(mus[kept], point, rho, "lock", float(loglik[0]), int(voted.sum())), drawn
 
 
 def task_loglik(counts: VoteCounts, mus: FloatArray, rho: float, shape: CountShape) -> FloatArray:

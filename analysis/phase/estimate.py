@@ -31,6 +31,8 @@ from .assumptions import (
     check_size,
     check_truths,
 )
+from .count_shapes import ShapeTest, compare_shapes
+from .difficulty import DifficultyMixture, difficulty_draws
 from .fidelity_fit import WIDEST as WIDEST_GAMMA
 from .fidelity_fit import TripCounts, count_trips, wilson
 from .fixed_points import fixed_point
@@ -42,7 +44,6 @@ from .node_response import Copied, ResponseCounts, ResponseFit, count_responses,
 from .phase_estimate import PhaseEstimate, Source
 from .recursion import Lock, alpha, organization_exponent
 from .resample import TaskIndex, task_weights
-from .shape_test import ShapeTest, compare_shapes
 from .shapes import Shape
 from .sibling_correlation import PairMoments, RhoFit, estimate_rho, pair_moments, rho_draws
 
@@ -109,8 +110,9 @@ def estimate_phase(
         leaf = fit_leaf_law(data.leaves, mu_max=mu_max, n_draws=n_draws, seed=seed)
         a, beta = leaf.a, leaf.beta
         refusals += [f"a, beta: {reason}" for reason in leaf.refusals]
-        if a is not None and beta is not None and method == "bootstrap":
-            joint.add_leaf(a, beta, mu_max)
+        known = leaf.unsure if a is None or beta is None else (a, beta)
+        if known is not None and method == "bootstrap":
+            joint.add_leaf(*known, mu_max)
     response = None
     if from_merges and data.merges is not None:
         merges = data.merges if data.trips is None or (data.trips["k"] != 2).any() else _with_relays(data)
@@ -121,6 +123,7 @@ def estimate_phase(
     siblings = estimate_rho(data.votes) if data.votes is not None else None
     rho_fit, rho_from = joint.rho(response, siblings, rho, refusals)
     shape = _shape(data)
+    difficulty, difficulty_draws = joint.difficulty(data, siblings)
     result = _growth(joint, b, lock, gamma_fit, rho_fit, beta, method)
     return PhaseEstimate(
         b=b,
@@ -141,6 +144,8 @@ def estimate_phase(
         draws=joint.draws if method == "bootstrap" else {},
         leaf=leaf,
         siblings=siblings,
+        difficulty=difficulty,
+        difficulty_draws=difficulty_draws if method == "bootstrap" else np.empty((0, 0)),
         shape=shape,
         response=response,
         checks=(
@@ -236,6 +241,12 @@ class _Joint:
             return None, "none"
         self.draws["rho"] = rho_draws(self.pairs, self.weights)
         return siblings.within, "replicates"
+
+    def difficulty(self, data: Measurements, siblings: RhoFit | None) -> tuple[DifficultyMixture | None, FloatArray]:
+        """Return the mixture of task signals and its weights in each draw, where tasks differ; None where not."""
+        if data.votes is None or siblings is None or siblings.within is None or not siblings.tasks_differ:
+            return None, np.empty((0, 0))
+        return difficulty_draws(data.votes, self.index, self.weights, float(np.clip(siblings.within.value, 0, 0.95)))
 
 
 @dataclass(frozen=True)

@@ -62,6 +62,8 @@ class LeafFit:
     misfit_p: float
     """Probability of a worse misfit if the power law holds; NaN when tasks are reused or levels are too few."""
     refusals: tuple[str, ...]
+    unsure: tuple[Estimate, Estimate] | None = None
+    """a and beta that were refused for their width: never a result, but what a plan carries as its doubt."""
 
     def law(self) -> LeafLaw:
         """Return the law for the designer.
@@ -118,7 +120,7 @@ def fit_leaf_law(trials: pl.DataFrame, *, mu_max: float = 1.0, n_draws: int = 40
     n_tasks = counts.n.shape[0]
     reused = bool(np.any(counts.n.sum(axis=1) > 1))
     refusals = spread_refusals(counts.x)
-    a = beta = None
+    a = beta = unsure = None
     misfit = float("nan")
     if not refusals:
         law = leaf_probability(counts.x, counts.chance, mu_max)
@@ -140,6 +142,7 @@ def fit_leaf_law(trials: pl.DataFrame, *, mu_max: float = 1.0, n_draws: int = 40
                 f"the interval of beta, [{beta.low:.2g}, {beta.high:.2g}], is wider than {WIDEST}; "
                 "measure more tasks or a wider range of tokens",
             )
+            unsure = (a, beta)
             a = beta = None
     share = np.divide(total_k, total_n)
     return LeafFit(
@@ -152,6 +155,7 @@ def fit_leaf_law(trials: pl.DataFrame, *, mu_max: float = 1.0, n_draws: int = 40
         mu_max=mu_max,
         misfit_p=misfit,
         refusals=refusals,
+        unsure=unsure,
     )
 
 

@@ -7,11 +7,12 @@ from typing import Final, Literal
 
 from .arrays import FloatArray
 from .assumptions import Check
+from .count_shapes import ShapeTest
+from .difficulty import DifficultyMixture
 from .interval import LEVEL, Estimate
 from .leaf_law import LeafFit
 from .node_response import ResponseFit
 from .recursion import Lock
-from .shape_test import ShapeTest
 from .sibling_correlation import RhoFit
 
 Verdict = Literal["amplify", "collapse", "undecided"]
@@ -56,6 +57,10 @@ class PhaseEstimate:
     method."""
     leaf: LeafFit | None
     siblings: RhoFit | None
+    difficulty: DifficultyMixture | None
+    """Signals of the tasks where they differ (A2 violated): what answers are predicted from then."""
+    difficulty_draws: FloatArray
+    """Weights of these signals in each bootstrap draw, shape (n_draws, n_kinds); empty without."""
     shape: ShapeTest | None
     response: ResponseFit | None
     checks: tuple[Check, ...]
@@ -100,6 +105,8 @@ class PhaseEstimate:
             pessimistic = self.p_synergy_beta_binomial
             also = "" if pessimistic is None else f" ({pessimistic:.3g} if shared errors are beta-binomial)"
             lines.append(f"  P(s > beta) = {self.p_synergy:.3g}{also}")
+        if self.difficulty is not None:
+            lines.append(f"  {self.difficulty.summary()}")
         lines += [f"  refused: {reason}" for reason in self.refusals]
         lines += [f"  {text}" for text in (*self.violated, *self.unchecked)]
         return "\n".join(lines)

@@ -12,9 +12,9 @@ frames are read, with what a log can and cannot say:
   node's response this identifies gamma and rho of the received ones.
 * `level_table`: answers by round, to hold predictions of deeper trees against.
 
-Tasks carry the name ``<tasks hash>/<index>``, so that runs of the same tasks share names whatever their seed, and
-different task sets never do. Ready-made families draw their tasks from the run's seed: for replicates, the same tasks
-with fresh draws, take tasks from a file.
+A task's name is made from its question and truth (where questions are not kept, from the hash of the whole set), so
+that runs of the same tasks share names whatever their seed, and different tasks never do. For replicates, the same
+tasks with fresh draws, give the tasks a seed of their own: ``tasks: {kind: ..., seed: 5}``.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ import polars as pl
 
 from agentsoc.errors import InputError
 from agentsoc.events import CLAIMING
+from agentsoc.log.manifest import hash_json
 from agentsoc.log.read import RunLog
 
 LEAF_COLUMNS: Final = ("task", "x", "correct", "k")
@@ -54,18 +55,28 @@ class LoggedVotes:
     def claims(self) -> pl.DataFrame:
         """Every act with an answer, at its place, as read from the log; `name` is the task's."""
         kinds = [*CLAIMING, "endorse_claim"]
-        prefix = self.log.manifest.tasks_hash[:12]
         return (
             self.log.frame()
             .filter(pl.col("kind").is_in(kinds) & (pl.col("agent") >= 0) & pl.col("subtask").is_null())
+            .join(self.names, on="task", how="left", maintain_order="left")
             .with_columns(
-                pl.format("{}/{}", pl.lit(prefix), pl.col("task")).alias("name"),
                 pl.lit(self.run).alias("run"),
                 pl.col("correct").fill_null(0.0),  # no answer is a wrong vote
                 pl.lit(self.answers).alias("choices"),
             )
             .with_row_index("act")
         )
+
+    @cached_property
+    def names(self) -> pl.DataFrame:
+        """Name of each task, the same in all runs that have it: columns task, name."""
+        tasks = self.log.tasks()
+        if "question" in tasks.columns:
+            names = [hash_json(row)[:16] for row in tasks.select("id", "question", "truth").iter_rows()]
+        else:
+            prefix = self.log.manifest.tasks_hash[:12]
+            names = [f"{prefix}/{task}" for task in tasks["task"].to_list()]
+        return pl.DataFrame({"task": tasks["task"].cast(pl.Int64), "name": names})
 
     @cached_property
     def cited(self) -> pl.DataFrame:

@@ -3,7 +3,7 @@
 `fit_tail` runs the whole examination; the modules below it can be used alone.
 """
 
-from analysis.tails.bootstrap import cluster_interval, goodness_of_fit
+from analysis.tails.bootstrap import cluster_interval, goodness_of_fit, value_interval
 from analysis.tails.fit import TailFit, fit_tail
 from analysis.tails.histogram import Histogram, histogram
 from analysis.tails.powerlaw import PowerLaw, fit_at, select_xmin, xmin_curve
@@ -21,5 +21,6 @@ __all__ = [
     "goodness_of_fit",
     "histogram",
     "select_xmin",
+    "value_interval",
     "xmin_curve",
 ]

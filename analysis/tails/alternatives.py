@@ -102,7 +102,7 @@ def fit_lognormal(tail: Histogram, power: PowerLaw) -> TailModel:
     _need_spread(tail)
     mean = float(np.average(tail.logs, weights=tail.counts))
     variance = float(np.average((tail.logs - mean) ** 2, weights=tail.counts))
-    log_t0 = float(np.log(_start(tail, power.xmin)))
+    log_t0 = float(np.log(tail_start(tail, power.xmin)))
     rough = -float(np.log(variance))
     starts = [((log_t0 - mean) / variance, rough), (power.alpha - 1.0, -4.0), (power.alpha - 1.0, -9.0), (0.0, rough)]
     box = Box((-1e4, float(np.log(1e-6))), (1e4, float(np.log(1e6))))
@@ -118,7 +118,7 @@ def fit_stretched(tail: Histogram, power: PowerLaw) -> TailModel:
     _need_spread(tail)
     excess = float(np.average(tail.values - power.xmin, weights=tail.counts))
     log_slope = float(np.log(power.alpha - 1.0))
-    rate = float(np.log(_start(tail, power.xmin) / max(excess, 1e-300)))
+    rate = float(np.log(tail_start(tail, power.xmin) / max(excess, 1e-300)))
     starts = [(log_slope, 0.05), (log_slope - 0.7, 0.3), (rate, 1.0), (rate + 0.7, 0.6)]
     box = Box((-40.0, 0.0), (40.0, 10.0))
     slope, beta, mass, bound, converged = _binned(tail, power.xmin, stretched_bins, stretched_density, starts, box)
@@ -127,35 +127,26 @@ def fit_stretched(tail: Histogram, power: PowerLaw) -> TailModel:
     return TailModel("stretched_exponential", power.xmin, params, _total(mass, tail), mass, names, converged)
 
 
-_Bins = Callable[[F64, F64, float, float, F64], None]
-_Density = Callable[[F64, float, float, F64], None]
+Bins = Callable[[F64, F64, float, float, F64], None]
+Density = Callable[[F64, float, float, F64], None]
 
 
 def _binned(
-    tail: Histogram, xmin: float, bins: _Bins, density: _Density, starts: list[tuple[float, float]], box: Box
+    tail: Histogram, xmin: float, bins: Bins, density: Density, starts: list[tuple[float, float]], box: Box
 ) -> tuple[float, float, F64, tuple[bool, bool], bool]:
     """Return (first parameter, second parameter, log masses, bounds hit, converged) of a two-parameter tail."""
-    exact = _masses(tail, xmin, bins, density)
-    small = _grouped(tail)
-    coarse = _masses(small, xmin, bins, density)
-
-    def per_value(masses: Callable[[float, float], F64], part: Histogram) -> Callable[[float, float], float]:
-        weights = part.counts / part.n
-
-        def value(a: float, b: float) -> float:
-            total = float(weights @ masses(a, b))
-            return total if np.isfinite(total) else -np.inf
-
-        return value
+    exact = masses(tail, xmin, bins, density)
+    small = grouped(tail)
+    coarse = masses(small, xmin, bins, density)
 
     found = maximise(per_value(exact, tail), per_value(coarse, small), starts, box)
     return *found.at, exact(*found.at).copy(), found.bound, found.converged
 
 
-def _masses(tail: Histogram, xmin: float, bins: _Bins, density: _Density) -> Callable[[float, float], F64]:
+def masses(tail: Histogram, xmin: float, bins: Bins, density: Density) -> Callable[[float, float], F64]:
     """Return the function from the two parameters to the log masses of the tail's values."""
     out = np.empty(len(tail.values))
-    log_start = np.log(_start(tail, xmin))
+    log_start = np.log(tail_start(tail, xmin))
     if tail.discrete:
         low, high = np.log(tail.values - 0.5) - log_start, np.log(tail.values + 0.5) - log_start
 
@@ -173,12 +164,23 @@ def _masses(tail: Histogram, xmin: float, bins: _Bins, density: _Density) -> Cal
     return continuous
 
 
-def _start(tail: Histogram, xmin: float) -> float:
+def per_value(log_masses: Callable[[float, float], F64], part: Histogram) -> Callable[[float, float], float]:
+    """Return the log-likelihood per value of `part` as a function of the two parameters, -inf where it is no number."""
+    weights = part.counts / part.n
+
+    def value(a: float, b: float) -> float:
+        total = float(weights @ log_masses(a, b))
+        return total if np.isfinite(total) else -np.inf
+
+    return value
+
+
+def tail_start(tail: Histogram, xmin: float) -> float:
     """Return where the tail begins on the continuous scale."""
     return xmin - 0.5 if tail.discrete else xmin
 
 
-def _grouped(tail: Histogram) -> Histogram:
+def grouped(tail: Histogram) -> Histogram:
     """Return a tail of at most `_GROUPS` values in which neighbours far out are merged at their mean logarithm."""
     if len(tail.values) <= _GROUPS:
         return tail

@@ -2,8 +2,9 @@
 
 The goodness-of-fit test is the semiparametric bootstrap of Clauset, Shalizi & Newman (SIAM Rev. 51, 2009, sect. 4):
 values below xmin are drawn from the sample, those above from the fitted law, and xmin is chosen anew in every
-replicate. The interval of the exponent resamples whole clusters (executions), because values of one execution depend
-on each other.
+replicate. Intervals of the exponent are percentiles over samples drawn from the data with replacement, xmin chosen
+anew in each as well: the error at a fixed xmin misses what the choice adds (benchmarks/study_tail_coverage.py). Values
+of one execution depend on each other, so `cluster_interval` draws whole clusters; `value_interval` draws values.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from agentsoc.errors import InputError
 from agentsoc.streams import stream
+from analysis.tails.alternatives import fit_truncated
 from analysis.tails.histogram import Histogram, histogram
 from analysis.tails.kernels import invert, zeta_sums
 from analysis.tails.powerlaw import MIN_DISTINCT, MIN_TAIL, PowerLaw, fit_at, select_xmin, survival
@@ -58,6 +60,7 @@ class Interval:
     se: float
     level: float
     clusters: int
+    """Units that were drawn: clusters, or values."""
     replicates: int
     failed: int
     """Replicates in which no threshold left enough values."""
@@ -65,7 +68,7 @@ class Interval:
 
     def summary(self) -> str:
         """Return one line: interval and what was resampled."""
-        return f"{self.level:.0%} interval [{self.low:.4g}, {self.high:.4g}] over {self.clusters} clusters"
+        return f"{self.level:.0%} interval of alpha [{self.low:.4g}, {self.high:.4g}] over {self.clusters} clusters"
 
 
 def goodness_of_fit(
@@ -149,6 +152,76 @@ class _Replica:
         return np.concatenate([self.near[kept], far]), np.concatenate([drawn[:-1][kept], far_counts])
 
 
+@dataclass(frozen=True)
+class ValueIntervals:
+    """Bootstrap intervals with values taken as independent."""
+
+    alpha: Interval
+    """Of the exponent of the power law."""
+    truncated: dict[str, tuple[float, float]]
+    """Of alpha and rate of the truncated power law; empty if they were not asked for."""
+
+
+def value_interval(
+    sample: Histogram,
+    fit: PowerLaw,
+    *,
+    replicates: int = 200,
+    level: float = 0.95,
+    seed: int = 0,
+    refit_xmin: bool = True,
+    min_tail: int = MIN_TAIL,
+    min_distinct: int = MIN_DISTINCT,
+    truncated: bool = False,
+) -> ValueIntervals:
+    """Return the percentile intervals when values are drawn from the sample with replacement.
+
+    Args:
+        sample: the whole sample, values below xmin included.
+        fit: the power law fitted to it.
+        replicates: bootstrap samples.
+        level: coverage aimed at.
+        seed: seed of the draws.
+        refit_xmin: choose xmin anew in each replicate, as was done for the data; False if xmin was given.
+        min_tail: see `select_xmin`.
+        min_distinct: see `select_xmin`.
+        truncated: fit the truncated power law to every replicate as well.
+    """
+    shares = sample.counts / sample.n
+    alphas: list[float] = []
+    pairs: list[tuple[float, float]] = []
+    for k in range(replicates):
+        drawn = stream(seed, "value-bootstrap", k).multinomial(sample.n, shares)
+        kept = drawn > 0
+        copy = Histogram(sample.values[kept], drawn[kept], sample.discrete)
+        found = None
+        if refit_xmin:
+            found = select_xmin(copy, min_tail=min_tail, min_distinct=min_distinct)
+        elif copy.values[-1] > fit.xmin:
+            found = fit_at(copy, fit.xmin)
+        if found is None:
+            continue
+        alphas.append(found.alpha)
+        tail = copy.tail(found.xmin)
+        if truncated and len(tail.values) > 1:
+            params = fit_truncated(tail, found).params
+            pairs.append((params["alpha"], params["rate"]))
+    ends = {}
+    if pairs:
+        low, high = np.quantile(pairs, [0.5 - level / 2, 0.5 + level / 2], axis=0)
+        ends = {name: (float(low[i]), float(high[i])) for i, name in enumerate(("alpha", "rate"))}
+    return ValueIntervals(_percentiles(alphas, level, sample.n, replicates, refit_xmin), ends)
+
+
+def _percentiles(alphas: list[float], level: float, units: int, replicates: int, refit_xmin: bool) -> Interval:
+    """Return the interval that the exponents of the replicates span; `units` is what was drawn from."""
+    failed = replicates - len(alphas)
+    if not alphas:
+        return Interval(math.nan, math.nan, math.nan, level, units, replicates, failed, refit_xmin)
+    low, high = np.quantile(alphas, [0.5 - level / 2, 0.5 + level / 2])
+    return Interval(float(low), float(high), float(np.std(alphas)), level, units, replicates, failed, refit_xmin)
+
+
 def cluster_interval(
     values: ArrayLike,
     clusters: ArrayLike,
@@ -185,7 +258,7 @@ def cluster_interval(
     pair = cluster * len(sample.values) + np.searchsorted(sample.values, array)
     pairs, counts = np.unique(pair, return_counts=True)
     owner, position = pairs // len(sample.values), pairs % len(sample.values)
-    alphas, failed = [], 0
+    alphas: list[float] = []
     for k in range(replicates):
         rng = stream(seed, "cluster-bootstrap", k)
         weight = np.bincount(rng.integers(n_clusters, size=n_clusters), minlength=n_clusters)
@@ -197,11 +270,6 @@ def cluster_interval(
             found = select_xmin(copy, min_tail=min_tail, min_distinct=min_distinct)
         elif copy.values[-1] > fit.xmin:
             found = fit_at(copy, fit.xmin)
-        if found is None:
-            failed += 1
-        else:
+        if found is not None:
             alphas.append(found.alpha)
-    if not alphas:
-        return Interval(math.nan, math.nan, math.nan, level, n_clusters, replicates, failed, refit_xmin)
-    low, high = np.quantile(alphas, [0.5 - level / 2, 0.5 + level / 2])
-    return Interval(float(low), float(high), float(np.std(alphas)), level, n_clusters, replicates, failed, refit_xmin)
+    return _percentiles(alphas, level, n_clusters, replicates, refit_xmin)

@@ -11,10 +11,19 @@ from numpy.typing import ArrayLike, NDArray
 
 from analysis.fitcard import Entry, FitCard
 from analysis.tails.alternatives import TailModel, fit_exponential, fit_lognormal, fit_stretched, fit_truncated
-from analysis.tails.bootstrap import GoodnessOfFit, Interval, cluster_interval, goodness_of_fit
+from analysis.tails.bootstrap import (
+    GoodnessOfFit,
+    Interval,
+    ValueIntervals,
+    cluster_interval,
+    goodness_of_fit,
+    value_interval,
+)
 from analysis.tails.compare import Comparison, Members, members, nested, vuong, vuong_clustered
 from analysis.tails.histogram import Histogram, histogram
+from analysis.tails.intervals import parameter_intervals
 from analysis.tails.powerlaw import MIN_DISTINCT, MIN_TAIL, PowerLaw, fit_at, log_mass, select_xmin
+from analysis.tails.profile import Range
 from analysis.tails.verdict import Design, Verdict, degeneracies, judge
 
 F64 = NDArray[np.float64]
@@ -45,6 +54,10 @@ class TailFit:
     tests: dict[str, Comparison]
     """Likelihood ratios with values taken as independent; keys as in `judge`."""
     levels: tuple[ClusterLevel, ...]
+    interval: Interval | None
+    """Of alpha with values taken as independent; None if no replicates were asked for."""
+    ranges: dict[str, dict[str, Range]]
+    """Intervals of the competitors' parameters by model, values taken as independent; empty without replicates."""
     gof: GoodnessOfFit | None
     degenerate: tuple[str, ...]
     verdict: Verdict
@@ -66,6 +79,7 @@ class TailFit:
             return f"{title}: {self.verdict.summary()}"
         lines = [f"{title}: {self.power.summary()}"]
         lines += [f"  {test.summary()}" for test in self.tests.values()]
+        lines += [f"  value: {self.interval.summary()}"] if self.interval is not None else []
         lines += [f"  {level.name}: {level.interval.summary()}" for level in self.levels if level.interval is not None]
         lines += [f"  {self.gof.summary()}"] if self.gof is not None else []
         return "\n".join([*lines, f"  {self.verdict.summary()}"])
@@ -96,7 +110,8 @@ def fit_tail(
         xmin: the threshold; chosen by the smallest KS distance if not given.
         clusters: for each level of dependence a label per value, shape (n,), the coarsest last: its tests decide.
         gof_replicates: replicates of the goodness-of-fit test; 0 leaves it out, and then no power law is claimed.
-        interval_replicates: replicates of the cluster bootstrap at each level; 0 leaves the intervals out.
+        interval_replicates: replicates of the bootstraps, over values and over the clusters of each level; 0 leaves
+            all intervals out.
         seed: seed of all resampling.
         design: caps and repeats, see `Design`.
         min_tail: values that the threshold must leave.
@@ -114,8 +129,9 @@ def fit_tail(
     if power is None or power.n_distinct < 2:
         verdict = judge(None, None, {}, {}, None, design)
         return TailFit(
-            name, sample, None, {}, {}, (), None, (), verdict, _card(sample, None, {}, unit, xmin, clusters, None, seed)
-        )
+            name, sample, None, {}, {}, (), None, {}, None, (), verdict,
+            _card(sample, None, {}, unit, xmin, clusters, None, None, seed),
+        )  # fmt: skip
     tail = sample.tail(power.xmin)
     models = {
         "exponential": fit_exponential(tail, power.xmin),
@@ -130,6 +146,12 @@ def fit_tail(
             sample, power, replicates=gof_replicates, seed=seed, refit_xmin=xmin is None,
             min_tail=min_tail, min_distinct=min_distinct,
         )  # fmt: skip
+    own = None
+    if interval_replicates:
+        own = value_interval(
+            sample, power, replicates=interval_replicates, seed=seed, refit_xmin=xmin is None, min_tail=min_tail,
+            min_distinct=min_distinct, truncated=xmin is None,
+        )  # fmt: skip
     levels = []
     for level, labels in (clusters or {}).items():
         who = members(tail, array, labels)
@@ -143,8 +165,30 @@ def fit_tail(
         levels.append(ClusterLevel(level, who.n_clusters, _tests(power, models, tail, who), interval))
     deciding = levels[-1].tests if levels else tests
     verdict = judge(power, tail, models, deciding, gof, design)
-    card = _card(sample, power, models, unit, xmin, clusters, gof, seed)
-    return TailFit(name, sample, power, models, tests, tuple(levels), gof, degeneracies(power, tail), verdict, card)
+    interval = None if own is None else own.alpha
+    ranges = {} if own is None else {key: _ranges(model, tail, own) for key, model in models.items()}
+    card = _card(sample, power, models, unit, xmin, clusters, gof, interval, seed)
+    short = degeneracies(power, tail)
+    return TailFit(name, sample, power, models, tests, tuple(levels), interval, ranges, gof, short, verdict, card)
+
+
+def _ranges(model: TailModel, tail: Histogram, own: ValueIntervals) -> dict[str, Range]:
+    """Return the profile intervals of a competitor, widened to the bootstrap's where the threshold was chosen.
+
+    The threshold is chosen for the power law, and that tilts the truncated law, so its profile at the chosen threshold
+    covers too little (benchmarks/study_tail_coverage.py); the other competitors hardly notice.
+    """
+    found = parameter_intervals(model, tail)
+    for name, (low, high) in own.truncated.items() if model.name == "truncated_power_law" else ():
+        old = found[name]
+        found[name] = Range(
+            min(low, old.low),
+            max(high, old.high),
+            old.level,
+            old.open_low or (name == "rate" and low == 0),
+            old.open_high,
+        )
+    return found
 
 
 def _tests(
@@ -175,6 +219,7 @@ def _card(
     xmin: float | None,
     clusters: Mapping[str, ArrayLike] | None,
     gof: GoodnessOfFit | None,
+    interval: Interval | None,
     seed: int,
 ) -> FitCard:
     """Return the fit card of the examination."""
@@ -206,6 +251,7 @@ def _card(
             "alpha": power.alpha,
             "KS": power.ks,
             "goodness of fit": gof.summary() if gof is not None else "not computed",
+            "uncertainty": interval.summary() if interval is not None else "not computed",
             "converged": tuple(name for name, model in models.items() if model.converged),
         }
         stuck = [name for name, model in models.items() if not model.converged]

@@ -239,7 +239,7 @@ def scan(
     m = len(candidates)
     alphas, distances = np.empty(m), np.empty(m)
     best, least = -1, np.inf
-    hint = -1
+    hint = int(np.int64(-1))  # as a literal it would have a type of its own, and all below it be compiled twice
     stride = 1 if every else 16
     for turn in range(1 if every else 2):
         for c in range(0, m, stride if turn == 0 else 1):

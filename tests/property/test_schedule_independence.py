@@ -8,14 +8,17 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
+import pyarrow.parquet as pq
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from agentsoc.engine import run as run_module
 from agentsoc.engine.host import Host, Order, Outcome
-from agentsoc.engine.resume import replay
-from agentsoc.engine.run import Plan, Result, execute, run
+from agentsoc.engine.resume import replay, stored_scenario
+from agentsoc.engine.run import Plan, Result, execute, load_known, run
+from agentsoc.log.read import EPISODES
 from agentsoc.scenario.model import Scenario
 from tests.strategies import scenario, societies
 
@@ -40,6 +43,11 @@ def test_the_digest_is_one_whatever_the_concurrency_and_the_way_of_computing(
     assert (again.digest, again.n_events) == (first.digest, first.n_events)
     assert again.totals.model_dump(exclude={"virtual_s"}) == first.totals.model_dump(exclude={"virtual_s"})
     assert abs(again.totals.virtual_s - first.totals.virtual_s) <= 1e-9 * first.totals.virtual_s
+    assert again.episodes.drop(["virtual_s"]).equals(first.episodes.drop(["virtual_s"]))
+    times = [result.episodes["virtual_s"].to_numpy() for result in (first, again)]
+    np.testing.assert_allclose(*times, rtol=1e-9)
+    of_one_way = computed(built, concurrency=concurrency, vectorise=True)
+    assert of_one_way.episodes.equals(first.episodes)
 
 
 def test_500_random_completion_orders_give_one_digest(monkeypatch: Any) -> None:
@@ -51,7 +59,7 @@ def test_500_random_completion_orders_give_one_digest(monkeypatch: Any) -> None:
         budget={"tokens_per_task": 3000},
         calls={"backoff_s": 0.0},
     )
-    expected = computed(built, concurrency=1).digest
+    expected = computed(built, concurrency=1)
     asked = Host.attempt
     order = random.Random(0)
 
@@ -66,8 +74,10 @@ def test_500_random_completion_orders_give_one_digest(monkeypatch: Any) -> None:
     monkeypatch.setattr(Host, "attempt", shuffled)
     # the journal's thread and disk are not what is shuffled here
     monkeypatch.setattr(run_module, "Journal", MemoryJournal)
-    digests = {computed(built, concurrency=order.choice([2, 5, 64])).digest for _ in range(500)}
-    assert digests == {expected}
+    for _ in range(500):
+        again = computed(built, concurrency=order.choice([2, 5, 64]))
+        assert again.digest == expected.digest
+        assert again.episodes.equals(expected.episodes)
 
 
 class MemoryJournal:
@@ -93,6 +103,11 @@ def test_a_replay_asks_nobody_and_gives_the_digest(parts: dict[str, Any]) -> Non
         done = run(scenario(**parts), Path(scratch) / "run")
         seen = replay(done.directory)
         assert (seen.digest, seen.model_calls) == (done.manifest.digest, 0)
+        plan = Plan(stored_scenario(done)[0], None, known=load_known(done.directory), live=False)
+        again = asyncio.run(execute(plan))
+        stored = pq.read_table(done.directory / EPISODES)
+        assert again.episodes.drop(["virtual_s"]).equals(stored.drop(["virtual_s"]))
+        np.testing.assert_allclose(again.episodes["virtual_s"].to_numpy(), stored["virtual_s"].to_numpy(), rtol=1e-9)
 
 
 @given(parts=societies())

@@ -50,11 +50,11 @@ def task_of(built: Society) -> Task:
 
 
 def view_of(
-    built: Society, *claims: Claim, own: Claim | None = None, tokens_left: int | None = None, **turn: Any
+    built: Society, *claims: Claim, own: Claim | None = None, note: str = "", **turn: Any
 ) -> View:
     task = task_of(built)
     what = Turn(0, sees=tuple(claim.id for claim in claims), **turn)
-    return View(0, 1, 0, task.question, task.options, what, claims, own, tokens_left)
+    return View(0, 1, 0, task.question, task.options, what, claims, own, note=note)
 
 
 def prompt(built: Society, view: View, draft: str | None = None) -> str:
@@ -119,8 +119,8 @@ def test_a_long_text_is_cut_where_others_read_it() -> None:
 def test_a_turn_tells_what_it_has_to_tell() -> None:
     built = society()
     own = claim(0, "tails")
-    text = prompt(built, view_of(built, own=own, instruction="Think.", tokens_left=77), draft="maybe heads")
-    for part in ("You said before: tails", "Think.", "Tokens left: 77", "Your draft: maybe heads"):
+    text = prompt(built, view_of(built, own=own, instruction="Think.", note="77 tokens left."), draft="maybe heads")
+    for part in ("You said before: tails", "Think.", "77 tokens left.", "Your draft: maybe heads"):
         assert part in text
     assert "Others said" not in text
     assert "You said before" not in prompt(built, view_of(built, own=own, purpose="merge"))

@@ -21,11 +21,11 @@ from agentsoc.streams import stream
 from analysis.phase import theory
 from analysis.phase.assumptions import check_channel, check_difficulty, check_size, check_truths
 from analysis.phase.calibration import leaf_runs, merge_runs, relay_runs
+from analysis.phase.count_shapes import compare_shapes, node_slope, subset_majority
 from analysis.phase.diagram import budget_panel, phase_plane, trajectory_panel
 from analysis.phase.difficulty import fit_difficulty, log_count_law
 from analysis.phase.estimate import Measurements, PhaseEstimate, estimate_phase
 from analysis.phase.holdout import hold_out_depth
-from analysis.phase.shape_test import compare_shapes, node_slope, subset_majority
 from analysis.phase.sibling_correlation import estimate_rho
 from tests.unit.test_phase_estimate import leaf_trials, locked, merges, near, trips, votes
 
@@ -356,8 +356,9 @@ def test_calibration_runs_have_seeds_of_their_own_and_keep_the_base() -> None:
     assert len({run.scenario["seed"] for run in runs}) == len({run.scenario["name"] for run in runs}) == 5
     assert [run.scenario["agents"][0]["model"].get("compute") for run in runs[:2]] == [100, 400]
     assert runs[2].scenario["agents"][1]["model"]["keep_own"] == 0
-    with pytest.raises(InputError, match="no replicates"):
-        merge_runs(base, 5, replicates=2)
+    again = merge_runs(base, 5, replicates=2)
+    assert len({run.scenario["seed"] for run in again}) == 2
+    assert len({run.scenario["tasks"]["seed"] for run in again}) == 1
     with pytest.raises(InputError, match="groups"):
         leaf_runs({**base, "agents": [{"model": "simulated"}] * 2}, [1])
 

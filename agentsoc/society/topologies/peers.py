@@ -62,6 +62,11 @@ def regular(n: int, *, degree: int, rng: np.random.Generator) -> nx.DiGraph[int]
     Raises:
         TopologyError: `degree` is not in [1, n - 1], or n * `degree` is odd.
     """
+    return both_ways(n, _regular_pairs(n, degree, rng))
+
+
+def _regular_pairs(n: int, degree: int, rng: np.random.Generator) -> nx.Graph[int]:
+    """Return who is joined with whom in `regular`."""
     _require_degree(n, degree)
     if n * degree % 2:
         raise TopologyError(
@@ -72,9 +77,9 @@ def regular(n: int, *, degree: int, rng: np.random.Generator) -> nx.DiGraph[int]
     require_edges("decentralized", n, n * degree, hint=_FEWER)
     seed = int(rng.integers(2**31))
     if 2 * degree < n:
-        return both_ways(n, nx.random_regular_graph(degree, n, seed=seed))
+        return nx.random_regular_graph(degree, n, seed=seed)
     # The pairing often fails when nearly all pairs are taken, so draw who does not hear whom.
-    return both_ways(n, nx.complement(nx.random_regular_graph(n - 1 - degree, n, seed=seed)))
+    return nx.complement(nx.random_regular_graph(n - 1 - degree, n, seed=seed))
 
 
 def random_peers(n: int, degree: int, rng: np.random.Generator) -> NDArray[np.int64]:
@@ -143,7 +148,7 @@ class Decentralized(Topology):
         return decentralized(n, degree=self.degree, rng=rng)
 
     def wiring(self, n: int, rng: np.random.Generator) -> Wiring:
-        """Return the arrays directly, except for the shapes that networkx draws."""
+        """Return the arrays directly, except for the shape small-world."""
         if self.degree is None:
             require_agents(self.kind, n)
             require_edges(self.kind, n, n * (n - 1), hint=_FEWER)
@@ -152,6 +157,9 @@ class Decentralized(Topology):
         if self.shape == "random":
             chosen = random_peers(n, self.degree, rng)
             return Wiring.from_edges(self.kind, n, np.repeat(np.arange(n), self.degree), chosen.reshape(-1))
+        if self.shape == "regular":
+            pairs = np.array(_regular_pairs(n, self.degree, rng).edges(), dtype=np.int64).reshape(-1, 2)
+            return Wiring.from_edges(self.kind, n, pairs.reshape(-1), pairs[:, ::-1].reshape(-1))
         if self.shape == "ring":
             return circle_wiring(self.kind, n, ring_offsets(n, self.degree // 2, self.kind))
         return super().wiring(n, rng)

@@ -1,0 +1,96 @@
+"""How to divide a budget: whole numbers in proportion to weights, by the marginal rule, and the leaves of a tree.
+
+Pure functions. What they return adds up to the amount exactly, and none of it depends on the order in which anybody
+asks: equal weights get shares that differ by one at most.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import Final
+
+_HALVINGS: Final = 200
+
+
+def split(amount: int, weights: Sequence[float]) -> list[int]:
+    """Return shares of `amount` in proportion to `weights`: largest remainders, the first of equal ones first.
+
+    The shares add up to `amount`, unless no weight is positive: then they are all 0.
+
+    Args:
+        amount: what is divided, >= 0.
+        weights: finite and >= 0, shape (n,).
+    """
+    if not weights:
+        return []
+    if min(weights) == max(weights):
+        share, rest = divmod(amount, len(weights)) if weights[0] > 0 else (0, 0)
+        return [share + (i < rest) for i in range(len(weights))]
+    exact = [Fraction(weight) for weight in weights]
+    total = sum(exact)
+    wanted = [amount * weight / total for weight in exact]
+    shares = [math.floor(share) for share in wanted]
+    order = sorted(range(len(shares)), key=lambda i: (shares[i] - wanted[i], i))
+    for i in order[: amount - sum(shares)]:
+        shares[i] += 1
+    return shares
+
+
+def success(tokens: float, h: float) -> float:
+    """Return 1 - exp(-b/h), the success of a part on which b tokens are spent and that takes about h."""
+    return -math.expm1(-tokens / h)
+
+
+def marginal(amount: float, difficulties: Sequence[float]) -> list[float]:
+    """Return the shares that maximise the product of 1 - exp(-b_i/h_i) under sum b_i = amount.
+
+    At the optimum d ln(success)/db is the same number for all parts, 1/(h (exp(b/h) - 1)) = 1/y, hence
+    b = h ln(1 + y/h), which grows with y: y is found by bisection.
+
+    Args:
+        amount: what is divided, >= 0.
+        difficulties: h of each part, > 0, in the units of `amount`, shape (n,).
+    """
+    if not difficulties or amount <= 0:
+        return [0.0] * len(difficulties)
+
+    def shares(y: float) -> list[float]:
+        return [h * math.log1p(y / h) for h in difficulties]
+
+    low, high = 0.0, max(difficulties)
+    while sum(shares(high)) < amount:
+        low, high = high, 2 * high
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        if not low < middle < high:
+            break
+        if sum(shares(middle)) < amount:
+            low = middle
+        else:
+            high = middle
+    found = shares(high)
+    scale = amount / sum(found)
+    return [share * scale for share in found]
+
+
+def leaf_tokens(c0: float, beta: float, t: float) -> float | None:
+    """Return x* = c0 beta / (t - beta), the tokens that a leaf of a tree is worth; None where t <= beta.
+
+    For leaves of signal a x^beta under a merging that gains N^t with N leaves, at c0 tokens of communication a leaf.
+    It does not depend on the budget, which buys leaves, not stronger ones. Where t <= beta one agent takes all.
+    Source: stationarity of a x^beta N^t under B + c0 = N (x + c0), arXiv 2601.17311.
+    """
+    return c0 * beta / (t - beta) if t > beta else None
+
+
+def leaves(amount: float, c0: float, beta: float, t: float) -> float:
+    """Return N* = (B + c0) / (x* + c0), the number of leaves (real) that a budget is worth; at least 1.
+
+    inf where messages are free (c0 = 0) and t > beta.
+    """
+    x = leaf_tokens(c0, beta, t)
+    if x is None:
+        return 1.0
+    return max((amount + c0) / (x + c0), 1.0) if x + c0 > 0 else math.inf

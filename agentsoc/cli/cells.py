@@ -1,0 +1,216 @@
+"""What a comparison would run and can cost at most, told before anything is started."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from agentsoc.cli import options
+from agentsoc.cli.bound import Bound, bound
+from agentsoc.cli.terminal import line, say, table
+from agentsoc.errors import InputError
+
+if TYPE_CHECKING:
+    from agentsoc.experiment.grid import Cell, Grid
+    from agentsoc.society.build import Society
+
+BOUNDED_MAX: Final = 400
+"""Runs whose bound is worked out one by one; of more, one for each organisation and task block (runs)."""
+_RIGHT: Final = frozenset({1, 3, 4, 5, 6, 7, 8})
+
+
+@dataclass(frozen=True)
+class Kind:
+    """The cells that differ in nothing but their seed."""
+
+    cells: tuple[Cell, ...]
+    pure: bool
+    most: Bound | None
+    """Of all its runs together; None when that takes too long to work out."""
+    about: bool
+    """Whether one seed stands for all: other seeds may have longer tasks."""
+    ceiling: int | None
+    """Budget of all its runs (tokens)."""
+    answered: int
+    """Runs that are finished already."""
+
+
+def build_all(grid: Grid, file: Path) -> list[tuple[Cell, Society]]:
+    """Build one society for each organisation, number of agents and task block; what cannot be built is an error.
+
+    Raises:
+        InputError: no such society can be built, or the budget pays for no call; names the organisation.
+    """
+    from agentsoc.experiment.comparison import MARK
+
+    built = []
+    for cell in _first(grid):
+        try:
+            built.append((cell, options.built(cell.scenario, file, cell.id)))
+        except InputError as error:
+            problem = error.problem
+            key = problem.where.rpartition(": ")[2] if ": " in problem.where else ""
+            where = grid.asked.draft.place((MARK, cell.organisation))
+            raise InputError(problem.what, f"{where}: {key}" if key else where, problem.hint) from error
+    return built
+
+
+def kinds(grid: Grid, built: Sequence[tuple[Cell, Society]], finished: Mapping[str, bool]) -> list[Kind]:
+    """Return the rows of the plan."""
+    from agentsoc.experiment.cell import is_pure
+    from agentsoc.society.build import build_society
+
+    found = []
+    each = len(grid.cells) <= BOUNDED_MAX
+    for first, society in built:
+        cells = tuple(cell for cell in grid.cells if _same_kind(cell, first))
+        due = [cell for cell in cells if not finished.get(cell.id)]
+        pure = is_pure(first.scenario)
+        most: Bound | None = Bound(*(0 for _ in fields(Bound)))
+        if not pure and due:
+            if each:
+                most = total([bound(build_society(cell.scenario)) for cell in due])
+            else:
+                one = bound(society)
+                most = None if one is None else total([one] * len(due))
+        budget = first.scenario.budget
+        per_task = None if budget is None else budget.per_task(first.scenario.tasks.count)
+        ceiling = None if per_task is None else per_task * first.scenario.tasks.count * len(due)
+        found.append(Kind(cells, pure, most, not each, ceiling, len(cells) - len(due)))
+    return found
+
+
+def total(bounds: Sequence[Bound | None]) -> Bound | None:
+    """Return the sum of bounds; None when one of them is not known."""
+    known = [one for one in bounds if one is not None]
+    if len(known) < len(bounds):
+        return None
+    sums: dict[str, Any] = {}
+    for field in fields(Bound):
+        values = [getattr(one, field.name) for one in known]
+        sums[field.name] = None if None in values else sum(values)
+    return Bound(**sums)
+
+
+def plan_as_dict(grid: Grid, rows: Sequence[Kind]) -> dict[str, Any]:
+    """Return the plan as plain values."""
+    whole = total([row.most for row in rows])
+    return {
+        "name": grid.name,
+        "hash": grid.hash,
+        "baseline": grid.asked.baseline,
+        "matched": grid.matched,
+        "n_runs": len(grid.cells),
+        "n_finished": sum(row.answered for row in rows),
+        "kinds": [_row_as_dict(row) for row in rows],
+        "total": _bound_as_dict(whole),
+        "time_s": None,
+        "cells": [cell.id for cell in grid.cells],
+    }
+
+
+def print_plan(grid: Grid, rows: Sequence[Kind]) -> None:
+    """Print the plan: what runs, and how much it can take at most."""
+    tasks = dict.fromkeys(cell.tasks for cell in grid.cells)
+    seeds = dict.fromkeys(cell.seed for cell in grid.cells)
+    say(
+        f"{grid.name}: {len(grid.cells):,} runs of {len(grid.asked.organisations)} organisations on "
+        f"{_many(len(tasks), 'task block')} with {_many(len(seeds), 'seed')}, baseline {grid.asked.baseline}"
+    )
+    priced = any(_money(row) is not None for row in rows)
+    head = ["organisation", "agents", "tasks", "runs", "done", "calls at most", "tokens about", "tokens at most"]
+    cells = [head + ["cost at most"] * priced]
+    for row in rows:
+        first = row.cells[0]
+        name = f"{first.tasks} x {first.scenario.tasks.count:,}"
+        cells.append(
+            [first.organisation, f"{first.n_agents:,}", name, f"{len(row.cells):,}", f"{row.answered:,}", *_cost(row)]
+            + [_money_text(_money(row))] * priced
+        )
+    say(table(cells, right=_RIGHT, indent="  "))
+    whole = total([row.most for row in rows])
+    live = [row for row in rows if not row.pure]
+    due = sum(len(row.cells) - row.answered for row in rows)
+    if not live:
+        what = "no model is called"
+    elif whole is None:
+        what = "too large to work out how many model calls at most"
+    else:
+        what = whole.text()
+    say(f"to do       {_many(due, 'run')}: {what}")
+    if any(row.about for row in live):
+        say("            one seed stands for all: others may have longer tasks")
+    same = "the same for all organisations" if grid.matched else "not matched: a difference may be one of spending"
+    say(f"budget      {_ceilings(rows)}; {same}")
+    say(f"time        {_time(live)}")
+
+
+def _ceilings(rows: Sequence[Kind]) -> str:
+    if any(row.ceiling is None for row in rows):
+        return "no limit of tokens" if all(row.ceiling is None for row in rows) else "not every run has one"
+    return f"{sum(row.ceiling or 0 for row in rows):,} tokens together at most"
+
+
+def _time(live: Sequence[Kind]) -> str:
+    if not live:
+        return "no model is waited for; simulated runs take milliseconds a task"
+    return "unknown: it depends on the model; the view tells what is left once tasks have ended"
+
+
+def _cost(row: Kind) -> list[str]:
+    if row.pure:
+        return ["none", "none", "none"] if row.ceiling is None else ["none", "none", f"{row.ceiling:,} simulated"]
+    if row.most is None:
+        return ["unknown", "unknown", "unknown" if row.ceiling is None else f"{row.ceiling:,}"]
+    return [f"{row.most.attempts:,}", f"{row.most.tokens:,}", f"{row.most.tokens_max:,}"]
+
+
+def _money(row: Kind) -> float | None:
+    found = getattr(row.most, "money", None)
+    return float(found) if isinstance(found, int | float) else None
+
+
+def _money_text(found: float | None) -> str:
+    return "unknown" if found is None else f"{found:,.4f}"
+
+
+def _first(grid: Grid) -> list[Cell]:
+    seen: dict[tuple[str, int, str], Cell] = {}
+    for cell in grid.cells:
+        seen.setdefault((cell.organisation, cell.n_agents, cell.tasks), cell)
+    return list(seen.values())
+
+
+def _same_kind(one: Cell, other: Cell) -> bool:
+    return (one.organisation, one.n_agents, one.tasks) == (other.organisation, other.n_agents, other.tasks)
+
+
+def _row_as_dict(row: Kind) -> dict[str, Any]:
+    first = row.cells[0]
+    return {
+        "organisation": first.organisation,
+        "n_agents": first.n_agents,
+        "tasks": first.tasks,
+        "n_tasks": first.scenario.tasks.count,
+        "runs": len(row.cells),
+        "finished": row.answered,
+        "simulated": row.pure,
+        "budget": row.ceiling,
+        **_bound_as_dict(row.most),
+    }
+
+
+def _bound_as_dict(most: Bound | None) -> dict[str, Any]:
+    return {
+        "calls": None if most is None else most.calls,
+        "calls_max": None if most is None else most.attempts,
+        "tokens": None if most is None else most.tokens,
+        "tokens_max": None if most is None else most.tokens_max,
+        "cost_max": None if most is None else getattr(most, "money", None),
+    }
+
+
+def _many(n: int, what: str) -> str:
+    return f"{n:,} {line(what)}" + ("s" if n != 1 else "")

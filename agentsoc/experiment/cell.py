@@ -1,0 +1,121 @@
+"""One cell of a comparison carried out: started, taken up again, or kept, as its directory says."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from agentsoc.backends.base import Model
+from agentsoc.engine.resume import resume_async
+from agentsoc.engine.run import Progress, Run, run_async
+from agentsoc.engine.shared import Shared
+from agentsoc.errors import InputError, RunLockedError
+from agentsoc.log.files import RunLock
+from agentsoc.log.manifest import NAME, hash_json, load_manifest
+from agentsoc.scenario.model import Scenario
+from agentsoc.scenario.part import Part, Slot
+
+LOCK_WAIT_S: Final = 10.0
+"""How long a cell waits for a process that was killed to let go of it (seconds)."""
+
+
+@dataclass(frozen=True)
+class Means:
+    """What all cells of one command have in common."""
+
+    concurrency: int | None = None
+    """Calls in flight for each model; None for what the comparison says."""
+    code: Mapping[str, str] = field(default_factory=dict)
+    """Hashes of the loose code files that the runs may use."""
+    code_paths: Sequence[Path] = ()
+    shared: Shared | None = None
+    stop: asyncio.Event | None = None
+
+
+async def carry_out(directory: Path, scenario: Scenario, means: Means, progress: Progress | None = None) -> Run:
+    """Return the finished run of a cell: the one that is there, the rest of one that was begun, or a new one.
+
+    Raises:
+        InputError: another run is there, or the scenario cannot be run.
+        RunFailedError: it stopped because of a fault.
+        InterruptedRunError: it was asked to stop.
+        LogDamagedError: what is there is not what was written.
+    """
+    give_up = time.monotonic() + LOCK_WAIT_S
+    while True:
+        try:
+            return await _carry_out(directory, scenario, means, progress)
+        except RunLockedError:  # a worker of a process that was killed ends a moment later
+            if time.monotonic() > give_up:
+                raise
+            await asyncio.sleep(0.1)
+
+
+async def _carry_out(directory: Path, scenario: Scenario, means: Means, progress: Progress | None) -> Run:
+    if (directory / NAME).exists():
+        require_same(directory, scenario)
+        return await resume_async(
+            directory,
+            engine=None if means.concurrency is None else {"concurrency": means.concurrency},
+            allow_code=means.code_paths,
+            progress=progress,
+            shared=means.shared,
+            stop=means.stop,
+        )
+    _clear(directory)
+    if means.concurrency is not None:
+        engine = scenario.engine.model_copy(update={"concurrency": means.concurrency})
+        scenario = scenario.model_copy(update={"engine": engine})
+    return await run_async(
+        scenario,
+        directory,
+        code=means.code,
+        code_paths=means.code_paths,
+        progress=progress,
+        shared=means.shared,
+        stop=means.stop,
+    )
+
+
+def _clear(directory: Path) -> None:
+    """Remove what a run left that was killed before it had begun: nothing was asked."""
+    if directory.exists():
+        with RunLock(directory):
+            pass
+        shutil.rmtree(directory)
+
+
+def require_same(directory: Path, scenario: Scenario) -> None:
+    """Raise `InputError` when the run in `directory` was not made from `scenario`."""
+    if load_manifest(directory).scenario_hash != hash_json(scenario.result_part()):
+        raise InputError(
+            "the run that is here was made from another scenario",
+            str(directory),
+            "name another directory with --out, or remove this one to make it again",
+        )
+
+
+def is_pure(scenario: Scenario) -> bool:
+    """Return whether a run asks no model: all its agents are functions of the seed."""
+    return all(_computed(group.model, scenario.seed) for group in scenario.agents)
+
+
+def _computed(model: Model, seed: int) -> bool:
+    from agentsoc.society.coded import CodedAgent
+
+    return not isinstance(model, CodedAgent) and not model.open(seed=seed).journaled
+
+
+def is_portable(scenario: Scenario) -> bool:
+    """Return whether another process knows all parts of a scenario: installed ones, and those of loose code files."""
+    parts: list[Part] = [scenario.tasks, scenario.topology, scenario.protocol, *(g.model for g in scenario.agents)]
+    for part in parts:
+        cls = type(part)
+        if getattr(part, "kind", None) in Slot.loose(part.slot) and not cls.__module__.startswith("agentsoc_code_"):
+            return False
+    return True

@@ -1,0 +1,297 @@
+"""The grid of a comparison: organisation x number of agents x task block x seed, each cell an ordinary scenario.
+
+All organisations get the same tasks, the same seeds and the same budget: that is what makes their results pairs. What
+would break it is an error here, before anything is started.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from pydantic import ValidationError
+
+from agentsoc.errors import InputError, Problem, ScenarioError, TopologyError
+from agentsoc.experiment.comparison import MARK, Asked
+from agentsoc.experiment.overlay import block, lay
+from agentsoc.log.manifest import hash_json
+from agentsoc.scenario.draft import Draft, Setting
+from agentsoc.scenario.explain import problems_of, show
+from agentsoc.scenario.model import Budget, Scenario
+from agentsoc.scenario.part import MAX_PROBLEMS
+from agentsoc.scenario.strict import Document, Path, Spot
+
+MAX_CELLS: Final = 10_000
+"""Largest number of runs that one comparison may stand for."""
+LIMITS: Final = ("tokens", "tokens_per_task", "calls", "calls_per_task", "money", "money_per_task")
+"""Keys of a budget that are ceilings; how a budget is split and shown is a matter of the organisation."""
+NAME_LENGTH: Final = 80
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One run of a comparison, and its place in the grid."""
+
+    id: str
+    """Names the run directory: ``<organisation>-n<agents>-<tasks>-s<seed>``."""
+    organisation: str
+    n_agents: int
+    """Agents in the society, whatever they do in it."""
+    tasks: str
+    seed: int
+    scenario: Scenario
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 of what in the scenario can change a result, as in the manifest of its run."""
+        return hash_json(self.scenario.result_part())
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A comparison and all its cells, in a fixed order: task block, agents, seed, organisation."""
+
+    asked: Asked
+    cells: tuple[Cell, ...]
+
+    @property
+    def name(self) -> str:
+        """The comparison's name."""
+        return self.asked.comparison.name
+
+    @property
+    def matched(self) -> bool:
+        """Whether all cells of a task block have the same ceiling, and there is one."""
+        limits: dict[str, set[Any]] = {}
+        for cell in self.cells:
+            limits.setdefault(cell.tasks, set()).add(_ceiling(cell.scenario.budget))
+        return all(len(found) == 1 and None not in found for found in limits.values())
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 of the cells and the baseline: equal for files that ask for the same."""
+        return hash_json([self.asked.baseline, sorted((cell.id, cell.hash) for cell in self.cells)])
+
+
+def make_grid(asked: Asked) -> Grid:
+    """Return the cells that a comparison stands for.
+
+    Raises:
+        ScenarioError: a cell is no valid scenario, budgets differ, two cells have one name, or there are too many.
+    """
+    comparison = asked.comparison
+    base = block(asked.draft, ("base",))
+    first = _first_seed(base.data)
+    seeds = (
+        comparison.seeds if isinstance(comparison.seeds, tuple) else tuple(first + i for i in range(comparison.seeds))
+    )
+    labels = list(comparison.tasks) or [_tasks_label(base.data)]
+    _require_bounded(asked, len(labels), len(seeds))
+    problems: dict[tuple[str, str], Problem] = {}
+    kinds: list[Cell] = []
+    for label in labels:
+        for organisation in comparison.organisations:
+            sizes: set[int] = set()
+            for count in comparison.agents or (None,):
+                if len(problems) >= MAX_PROBLEMS:
+                    break
+                try:
+                    draft, n, place = _draft(asked, organisation, count, label, seeds[0])
+                    scenario = Scenario.model_validate(draft.data)
+                    if n is None:
+                        n = _size(scenario, place)
+                except ValidationError as error:
+                    found = problems_of(error, draft)
+                except ScenarioError as error:
+                    found = list(error.problems)
+                except InputError as error:
+                    found = [_placed(error, asked, organisation)]
+                else:
+                    if n not in sizes:  # an organisation that fixes its number of agents is there once
+                        sizes.add(n)
+                        kinds.append(Cell("", organisation, n, label, seeds[0], scenario))
+                    continue
+                problems.update({(problem.where, problem.what): problem for problem in found})
+    if problems:
+        raise ScenarioError(list(problems.values()))
+    _require_equal_budgets(asked, kinds)
+    grid = Grid(asked, tuple(_ordered(kinds, seeds, labels, list(comparison.organisations))))
+    _require_distinct(grid)
+    return grid
+
+
+def _draft(
+    asked: Asked, organisation: str, count: int | None, tasks: str, seed: int
+) -> tuple[Draft, int | None, Document]:
+    """Return the draft of a scenario, its number of agents where the topology fixes it, and where that is said."""
+    base = block(asked.draft, ("base",))
+    over = block(asked.draft, (MARK, organisation))
+    below = dict(base.data)
+    if "preset" in over.data:  # a preset says how to organise: what the base says of that is not laid over it
+        for key in ("topology", "protocol"):
+            below.pop(key, None)
+    draft = Draft(below, base)
+    if isinstance(groups := below.get("agents"), list) and len(groups) == 1:
+        draft = draft.having(Setting(("agents",), groups[0], base, ("agents", 0)))
+    draft = lay(draft, over)
+    if tasks in asked.comparison.tasks:
+        draft = lay(draft, block(asked.draft, ("tasks",)), ("tasks",), (tasks,))
+    here = Document(asked.draft.place(("name",)), None, Spot(1, 1), lines=False)
+    name = f"{organisation}-{tasks}-s{seed}"
+    draft = draft.having(Setting(("name",), name[:NAME_LENGTH].rstrip("-."), here))
+    draft = draft.having(
+        Setting(("seed",), seed, Document(asked.draft.place(("seeds",)), None, Spot(1, 1), lines=False))
+    )
+    if count is not None:
+        where = Document(asked.draft.place(("agents",)), None, Spot(1, 1), lines=False)
+        draft = _counted(draft, count, where)
+    return _fixed(draft, over.data, count is not None)
+
+
+def _counted(draft: Draft, count: int, where: Document) -> Draft:
+    """Return the draft with the number of agents of the axis."""
+    groups = draft.data.get("agents")
+    if isinstance(groups, list):
+        what = f"a number of agents cannot be set: there are {len(groups)} groups of them"
+        raise ScenarioError([Problem(draft.place(("agents",)), what, "use one group, or delete the agents axis")])
+    return draft.having(Setting(("agents", "count"), count, where))
+
+
+def _fixed(draft: Draft, own: Mapping[str, Any], from_axis: bool) -> tuple[Draft, int | None, Document]:
+    """Drop a number of agents that was meant for all from an organisation whose topology fixes its own."""
+    groups, said = draft.data.get("agents"), own.get("agents")
+    count = groups.get("count") if isinstance(groups, Mapping) else None
+    own_count = isinstance(said, Mapping) and "count" in said and not from_axis
+    if count is None or own_count:
+        return draft, None, draft.document
+    topology = _topology(draft.data)
+    if topology is None:
+        return draft, None, draft.document
+    try:
+        topology.size(count)
+    except TopologyError:
+        try:
+            n = topology.size(None)
+        except TopologyError:
+            return draft, None, draft.document
+        assert isinstance(groups, Mapping)
+        kept = {key: value for key, value in groups.items() if key != "count"}
+        # value by value, so that each keeps its place
+        placed = [(path, by) for path, by in draft.placed if path[:2] != ("agents", "count")]
+        draft = Draft({**draft.data, "agents": kept}, draft.document, tuple(placed))
+        return draft, n, draft.document
+    return draft, None, draft.document
+
+
+def _topology(data: Mapping[str, Any]) -> Any:
+    """Return the topology of a draft, or None when it is none: that is told when the whole is checked."""
+    from agentsoc.scenario.part import Slot
+
+    try:
+        return Slot[Any]("agentsoc.topologies", "topology").parse(data.get("topology"))
+    except (ValueError, InputError):
+        return None
+
+
+def _size(scenario: Scenario, place: Document) -> int:
+    """Return the number of agents of a scenario."""
+    counts = [group.count for group in scenario.agents]
+    given = None if None in counts else sum(count for count in counts if count is not None)
+    return scenario.topology.size(given)
+
+
+def _placed(error: InputError, asked: Asked, organisation: str) -> Problem:
+    problem = error.problem
+    where = asked.draft.place((MARK, organisation))
+    return Problem(where, f"the organisation {organisation}: {problem.what}", problem.hint)
+
+
+def _ordered(kinds: list[Cell], seeds: tuple[int, ...], labels: list[str], organisations: list[str]) -> Iterator[Cell]:
+    """Yield the cells; those that are compared with each other follow each other."""
+    order = {label: at for at, label in enumerate(labels)}
+    place = {organisation: at for at, organisation in enumerate(organisations)}
+    for kind in sorted(kinds, key=lambda cell: (order[cell.tasks], cell.n_agents, place[cell.organisation])):
+        for seed in seeds:
+            name = f"{kind.organisation}-n{kind.n_agents}-{kind.tasks}-s{seed}"
+            scenario = kind.scenario.model_copy(
+                update={"seed": seed, "name": name if len(name) <= NAME_LENGTH else _shortened(name)}
+            )
+            yield Cell(name, kind.organisation, kind.n_agents, kind.tasks, seed, scenario)
+
+
+def _shortened(name: str) -> str:
+    """Return a name of allowed length that is still one of its own."""
+    mark = hashlib.sha256(name.encode()).hexdigest()[:8]
+    return f"{name[: NAME_LENGTH - 9]}-{mark}"
+
+
+def _first_seed(base: Mapping[str, Any]) -> int:
+    seed = base.get("seed", 0)
+    return seed if isinstance(seed, int) and not isinstance(seed, bool) and 0 <= seed < 2**62 else 0
+
+
+def _tasks_label(base: Mapping[str, Any]) -> str:
+    tasks = base.get("tasks")
+    kind = tasks.get("kind") if isinstance(tasks, Mapping) else tasks
+    return kind if isinstance(kind, str) and kind.isascii() and kind else "tasks"
+
+
+def _require_bounded(asked: Asked, n_tasks: int, n_seeds: int) -> None:
+    sizes = {
+        "organisations": len(asked.organisations),
+        "agents": len(asked.comparison.agents) or 1,
+        "tasks": n_tasks,
+        "seeds": n_seeds,
+    }
+    if math.prod(sizes.values()) > MAX_CELLS:
+        grid = " x ".join(f"{name} {n}" for name, n in sizes.items() if n > 1)
+        what = f"the comparison has {math.prod(sizes.values()):,} runs ({grid}), the limit is {MAX_CELLS:,}"
+        place = asked.draft.place((MARK,), of_key=True)
+        raise ScenarioError([Problem(place, what, "take fewer, or split it into several comparisons")])
+
+
+def _ceiling(budget: Budget | None) -> Any:
+    """Return what a budget allows: its ceilings by name."""
+    if budget is None:
+        return None
+    data = budget.model_dump(mode="json", include={*LIMITS})
+    return tuple(sorted((key, value) for key, value in data.items() if value is not None))
+
+
+def _require_equal_budgets(asked: Asked, cells: list[Cell]) -> None:
+    """Raise unless every organisation may spend the same on the same tasks."""
+    if asked.comparison.unequal_budgets:
+        return
+    problems: dict[str, Problem] = {}
+    for cell in cells:
+        of_all = next(one for one in cells if one.tasks == cell.tasks and one.organisation == asked.baseline)
+        own, other = _ceiling(cell.scenario.budget), _ceiling(of_all.scenario.budget)
+        if own != other and cell.organisation not in problems:
+            where: Path = (MARK, cell.organisation, "budget")
+            if asked.comparison.organisations[cell.organisation].get("budget") is None:
+                where = (MARK, asked.baseline, "budget")
+            problems[cell.organisation] = Problem(
+                asked.draft.place(where),
+                f"{cell.organisation} and {asked.baseline} have different budgets ({_said(own)}, {_said(other)})",
+                "write one budget in base.budget; unequal_budgets: true allows it, and the result says so",
+            )
+    if problems:
+        raise ScenarioError(list(problems.values()))
+
+
+def _said(ceiling: Any) -> str:
+    return "none" if ceiling is None else ", ".join(f"{key} {show(value)}" for key, value in ceiling)
+
+
+def _require_distinct(grid: Grid) -> None:
+    """Raise when two cells would share a directory; some file systems take a and A for the same."""
+    seen: dict[str, Cell] = {}
+    for cell in grid.cells:
+        other = seen.setdefault(cell.id.lower(), cell)
+        if other is not cell:
+            place = grid.asked.draft.place((MARK,), of_key=True)
+            what = f"two runs would be called {cell.id}: of {other.organisation} and of {cell.organisation}"
+            raise ScenarioError([Problem(place, what, "rename an organisation or a task block")])

@@ -1,0 +1,290 @@
+"""`run_comparison`: all cells of a grid, side by side, each once.
+
+Simulated cells go to worker processes, one for each core; cells that ask a model stay in this process, which holds the
+models and one limit on their calls over all runs. What is finished is kept, what was interrupted is taken up again.
+A cell that fails is named and keeps no other from being made. No result depends on who carried out what, or when.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import os
+import signal
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from agentsoc.backends.secrets import redact
+from agentsoc.engine.run import GRACE_S, Progress
+from agentsoc.engine.shared import Shared
+from agentsoc.errors import AgentsocError, InputError, InterruptedRunError, RunLockedError
+from agentsoc.experiment.cell import Means, carry_out, is_portable, is_pure
+from agentsoc.experiment.grid import Cell, Grid
+from agentsoc.experiment.store import begin, default_directory, require_room
+from agentsoc.experiment.tally import Tally
+from agentsoc.experiment.worker import Worker, WorkerEndedError
+from agentsoc.log.comparison import RUNS, CellRecord, ComparisonRecord
+from agentsoc.log.files import RunLock
+from agentsoc.log.manifest import Totals
+from agentsoc.log.read import INPUTS
+
+LIVE_RUNS: Final = 8
+"""Runs that ask a model and go on at once: enough to keep its gate busy, few enough for the memory (runs)."""
+CELLS_PER_WORKER: Final = 4
+"""Simulated cells for which a worker is worth its start (cells)."""
+SAVE_S: Final = 1.0
+"""How often the record of a comparison under way is written (seconds)."""
+
+
+class InterruptedComparisonError(InterruptedRunError):
+    """A comparison that was asked to stop; it can be taken up again."""
+
+    def __str__(self) -> str:
+        return (
+            "interrupted; finished runs are kept, and everything received is safe\n"
+            f"    go on with: agentsoc compare {self.run_dir}"
+        )
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a comparison's runs."""
+
+    directory: Path
+    record: ComparisonRecord
+
+    @property
+    def failed(self) -> list[CellRecord]:
+        """Cells that could not be finished."""
+        return [cell for cell in self.record.cells if cell.status != "finished"]
+
+
+def run_comparison(
+    grid: Grid,
+    out: Path | str | None = None,
+    *,
+    workers: int | None = None,
+    concurrency: int | None = None,
+    code: Mapping[str, str] | None = None,
+    code_paths: Sequence[Path] = (),
+    progress: Progress | None = None,
+) -> Outcome:
+    """Carry out what is missing of a comparison.
+
+    Args:
+        grid: its cells.
+        out: the result directory: new, empty, or of this comparison (or a smaller one, whose runs are kept); None for
+            ``comparisons/<name>``.
+        workers: processes for simulated cells; None for one a core, 1 for this process alone.
+        concurrency: calls in flight for each model over all runs; None for what the comparison says.
+        code: hashes of the loose code files that the runs may use.
+        code_paths: those files.
+        progress: filled while the runs go on.
+
+    Raises:
+        InputError: the directory holds something else.
+        RunLockedError: another process is at it.
+        InterruptedComparisonError: it was asked to stop; it can be taken up again.
+    """
+    directory = default_directory(grid) if out is None else Path(out)
+    require_room(directory)
+    try:
+        lock = RunLock(directory).__enter__()
+    except RunLockedError as error:
+        what = error.problem.what.replace("this run", "this comparison")
+        raise RunLockedError(what, str(directory), "wait for it to end, or interrupt it") from None
+    with contextlib.ExitStack() as stack:
+        stack.push(lock)
+        record = begin(grid, directory, code or {})
+        runner = _Runner(grid, directory, record, progress or Progress(), dict(code or {}), code_paths)
+        asyncio.run(runner.run(workers, concurrency))
+    return Outcome(directory, record)
+
+
+def default_workers(n_pure: int) -> int:
+    """Return how many processes simulated cells get: one a core that this process may use, 1 where it does not pay."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    cores = len(affinity(0)) if affinity is not None else os.cpu_count() or 1
+    return max(1, min(cores, n_pure // CELLS_PER_WORKER))
+
+
+async def _all(tasks: Sequence[asyncio.Task[None]]) -> None:
+    await asyncio.gather(*tasks)
+
+
+class _Runner:
+    """One pass over the cells of a comparison."""
+
+    def __init__(
+        self,
+        grid: Grid,
+        directory: Path,
+        record: ComparisonRecord,
+        progress: Progress,
+        code: Mapping[str, str],
+        code_paths: Sequence[Path],
+    ) -> None:
+        self.grid, self.directory, self.record = grid, directory, record
+        self.code, self.code_paths = code, code_paths
+        self.records = {cell.id: cell for cell in record.cells}
+        self.tally = Tally(progress, sum(cell.scenario.tasks.count for cell in grid.cells))
+        self.stop = asyncio.Event()
+
+    async def run(self, workers: int | None, concurrency: int | None) -> None:
+        """Carry out every cell; raise when it was asked to stop before the end."""
+        live: list[Cell] = []
+        pure: list[Cell] = []
+        for cell in self.grid.cells:
+            (pure if is_pure(cell.scenario) else live).append(cell)
+        n_workers = default_workers(len(pure)) if workers is None else workers
+        away: deque[Cell] = deque()
+        here: deque[Cell] = deque()
+        for cell in pure:
+            (away if n_workers > 1 and is_portable(cell.scenario) else here).append(cell)
+        shared = Shared(concurrency or max((cell.scenario.engine.concurrency for cell in live), default=None))
+        means = Means(concurrency, self.code, self.code_paths, shared, self.stop)
+        processes = [self._worker() for _ in range(min(n_workers, len(away)))]
+        threshold = gc.get_threshold()
+        with self._signals():
+            telling = asyncio.create_task(self._tell())
+            try:
+                waiting = deque(live)
+                tasks = [asyncio.create_task(self._one_by_one(waiting, means)) for _ in live[:LIVE_RUNS]]
+                tasks += [asyncio.create_task(self._one_by_one(here, means))] if here else []
+                tasks += [asyncio.create_task(self._by_worker(away, process)) for process in processes]
+                await self._finish(tasks, processes)
+            finally:
+                telling.cancel()
+                for process in processes:
+                    await process.close()
+                await shared.close()
+                gc.set_threshold(*threshold)  # runs that overlap cannot put it back themselves
+                self._settle()
+        if self.stop.is_set() and any(cell.status in ("waiting", "interrupted") for cell in self.record.cells):
+            raise InterruptedComparisonError(str(self.directory))
+
+    async def _finish(self, tasks: Sequence[asyncio.Task[None]], processes: Sequence[Worker]) -> None:
+        """Wait for all; after a request to stop, as long as calls in flight may take, then let workers go."""
+        stopping: asyncio.Future[object] = asyncio.ensure_future(self.stop.wait())
+        everything: asyncio.Future[object] = asyncio.ensure_future(_all(tasks))
+        await asyncio.wait({stopping, everything}, return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        if not everything.done():
+            await asyncio.wait({everything}, timeout=GRACE_S)
+            for process in processes:
+                await process.close()
+        await everything
+
+    def _worker(self) -> Worker:
+        inputs = self.directory / INPUTS
+        return Worker(inputs if inputs.is_dir() else None, self.code_paths)
+
+    async def _one_by_one(self, cells: deque[Cell], means: Means) -> None:
+        """Carry out cells in this process until none is left; several of these share the cells."""
+        while cells and not self.stop.is_set():
+            cell = cells.popleft()
+            # a task of its own: what a run looks files up in must not reach the next one
+            await asyncio.create_task(self._here(cell, means))
+
+    async def _here(self, cell: Cell, means: Means) -> None:
+        progress = self.tally.begin(cell.id)
+        try:
+            run = await carry_out(self.directory / RUNS / cell.id, cell.scenario, means, progress)
+        except InterruptedRunError:
+            self._ended(cell, "interrupted")
+        except Exception as error:
+            self._failed(cell, str(error) if isinstance(error, AgentsocError) else f"{type(error).__name__}: {error}")
+        else:
+            self._finished(cell, run.manifest.digest, run.manifest.totals)
+
+    async def _by_worker(self, cells: deque[Cell], worker: Worker) -> None:
+        """Have cells carried out by a process until none is left."""
+        while cells and not self.stop.is_set():
+            cell = cells.popleft()
+            self.tally.begin(cell.id)
+            try:
+                answer = await worker.carry_out(self.directory / RUNS / cell.id, cell.scenario.model_dump_json())
+            except WorkerEndedError as error:
+                if self.stop.is_set():
+                    self._ended(cell, "interrupted")
+                else:
+                    self._failed(cell, str(error))
+                continue
+            if "error" in answer:
+                self._failed(cell, str(answer["error"]))
+            else:
+                self._finished(cell, answer["digest"], Totals.model_validate(answer["totals"]))
+
+    def _finished(self, cell: Cell, digest: str | None, totals: Totals) -> None:
+        record = self.records[cell.id]
+        record.status, record.digest, record.error = "finished", digest, None
+        self.tally.end(cell.id, totals)
+
+    def _ended(self, cell: Cell, status: str) -> None:
+        self.records[cell.id].status = "failed" if status == "failed" else "interrupted"
+        self.tally.end(cell.id, None)
+
+    def _failed(self, cell: Cell, error: str) -> None:
+        self._ended(cell, "failed")
+        text = redact(error)[:2000]
+        self.records[cell.id].error = text
+        self.tally.say(f"{cell.id} failed: {text.splitlines()[0] if text else 'no reason given'}")
+
+    def _settle(self) -> None:
+        """Write down how it ended."""
+        states = {cell.status for cell in self.record.cells}
+        if states == {"finished"}:
+            self.record.status = "finished"
+        elif self.stop.is_set() and states & {"waiting", "interrupted"}:
+            self.record.status = "interrupted"
+        else:
+            self.record.status = "failed"
+        with contextlib.suppress(OSError):  # it is an index: what counts is in the runs
+            self.record.save(self.directory)
+
+    async def _tell(self) -> None:
+        """Keep the view and the record near what is going on."""
+        saved = 0
+        while True:
+            for _ in range(int(SAVE_S / Tally.EVERY_S)):
+                await asyncio.sleep(Tally.EVERY_S)
+                self.tally.refresh()
+            if self.tally.ended != saved:
+                saved = self.tally.ended
+                with contextlib.suppress(OSError):
+                    self.record.save(self.directory)
+
+    @contextlib.contextmanager
+    def _signals(self) -> Iterator[None]:
+        """Let the first SIGINT or SIGTERM end everything in order; a second one is not caught."""
+        loop = asyncio.get_running_loop()
+        numbers = (signal.SIGINT, signal.SIGTERM)
+        handlers = {number: signal.getsignal(number) for number in numbers}
+
+        def stop() -> None:
+            self.tally.say("stopping: runs under way may take a few seconds; interrupt again to end at once")
+            self.stop.set()
+            for number in numbers:
+                loop.remove_signal_handler(number)
+                signal.signal(number, signal.SIG_DFL)
+
+        try:
+            for number in numbers:
+                loop.add_signal_handler(number, stop)
+        except (ValueError, RuntimeError, NotImplementedError):  # not the main thread
+            yield
+            return
+        try:
+            yield
+        finally:
+            for number, handler in handlers.items():
+                loop.remove_signal_handler(number)
+                if handler is not None:
+                    signal.signal(number, handler)
+
+
+__all__ = ["InputError", "InterruptedComparisonError", "Outcome", "run_comparison"]

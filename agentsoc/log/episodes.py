@@ -1,0 +1,138 @@
+"""The episode table of a run, ``episodes.parquet``: one row per task, what its episode came to and what it cost.
+
+It says nothing that scenario and journal do not: a replay computes it again. It is there so that experiments of
+hundreds of runs are read without their events, and because some counts (turns, deliveries, what was charged) are in
+no event. Only a finished run has one; runs of earlier versions have none, which is no fault.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+SCHEMA: Final = pa.schema(
+    [
+        pa.field("task", pa.int64(), nullable=False),
+        pa.field("score", pa.float64(), nullable=False),
+        pa.field("answer", pa.string()),
+        pa.field("answered", pa.bool_(), nullable=False),
+        pa.field("stop", pa.string(), nullable=False),
+        pa.field("events", pa.int64(), nullable=False),
+        pa.field("turns", pa.int64(), nullable=False),
+        pa.field("rounds", pa.int64(), nullable=False),
+        pa.field("calls", pa.int64(), nullable=False),
+        pa.field("calls_failed", pa.int64(), nullable=False),
+        pa.field("tokens_in", pa.int64(), nullable=False),
+        pa.field("tokens_cached", pa.int64(), nullable=False),
+        pa.field("tokens_out", pa.int64(), nullable=False),
+        pa.field("broadcasts", pa.int64(), nullable=False),
+        pa.field("deliveries", pa.int64(), nullable=False),
+        pa.field("budget", pa.int64()),
+        pa.field("charged", pa.int64(), nullable=False),
+        pa.field("virtual_s", pa.float64(), nullable=False),
+    ]
+)
+COLUMNS: Final = tuple(SCHEMA.names)
+
+_ROWS: Final = 8192
+"""Rows kept as objects before they become columns: a run may have a million episodes (rows)."""
+
+
+class EpisodeRow(msgspec.Struct, gc=False):
+    """What one episode came to; filled while it goes on. Fields are the columns of the table, in their order."""
+
+    task: int
+    score: float = 0.0
+    answer: str | None = None
+    answered: bool = False
+    stop: str = ""
+    events: int = 0
+    turns: int = 0
+    rounds: int = 0
+    calls: int = 0
+    calls_failed: int = 0
+    tokens_in: int = 0
+    tokens_cached: int = 0
+    tokens_out: int = 0
+    broadcasts: int = 0
+    deliveries: int = 0
+    budget: int | None = None
+    charged: int = 0
+    virtual_s: float = 0.0
+
+
+assert EpisodeRow.__struct_fields__ == COLUMNS
+
+
+class EpisodeTable:
+    """Collects rows of ended episodes, in whatever order they end."""
+
+    def __init__(self) -> None:
+        self._rows: list[EpisodeRow] = []
+        self._parts: list[pa.Table] = []
+
+    def add(self, row: EpisodeRow) -> None:
+        """Take the row of an episode that has ended."""
+        self._rows.append(row)
+        if len(self._rows) >= _ROWS:
+            self._to_table()
+
+    def add_block(
+        self,
+        first: int,
+        *,
+        score: NDArray[np.float64],
+        answer: NDArray[np.int64],
+        options: tuple[str, ...],
+        virtual_s: NDArray[np.float64],
+        each: EpisodeRow,
+    ) -> None:
+        """Take the rows of consecutive episodes that differ in their answers and latencies only.
+
+        Args:
+            first: task of the first one.
+            score: shape (n,).
+            answer: index of each answer in `options`, shape (n,).
+            options: the answers.
+            virtual_s: shape (n,), in seconds.
+            each: everything that is the same for all of them.
+        """
+        n = len(score)
+        differ = {
+            "task": pa.array(np.arange(first, first + n, dtype=np.int64)),
+            "score": pa.array(np.asarray(score, dtype=np.float64)),
+            "answer": pa.array(list(options), pa.string()).take(pa.array(answer)),
+            "virtual_s": pa.array(virtual_s),
+        }
+        columns = [
+            differ[field.name]
+            if field.name in differ
+            else pa.repeat(pa.scalar(getattr(each, field.name), field.type), n)
+            for field in SCHEMA
+        ]
+        self._parts.append(pa.Table.from_arrays(columns, schema=SCHEMA))
+
+    def table(self) -> pa.Table:
+        """Return all rows, by task."""
+        self._to_table()
+        if not self._parts:
+            return SCHEMA.empty_table()
+        whole = pa.concat_tables(self._parts).combine_chunks()
+        self._parts = [whole]
+        task = whole.column("task").to_numpy()
+        return whole if (np.diff(task) > 0).all() else whole.take(pa.array(np.argsort(task)))
+
+    def _to_table(self) -> None:
+        if self._rows:
+            rows, self._rows = self._rows, []
+            columns = zip(*map(msgspec.structs.astuple, rows), strict=True)
+            self._parts.append(
+                pa.Table.from_arrays(
+                    [pa.array(column, field.type) for column, field in zip(columns, SCHEMA, strict=True)],
+                    schema=SCHEMA,
+                )
+            )

@@ -1,0 +1,119 @@
+"""What tokens and calls cost: the ``prices`` of a scenario, and exact arithmetic with them.
+
+Money is counted in whole numbers of 10^-12 of whatever currency the prices are in, so that sums are exact, never
+depend on an order, and a limit can be kept to the last digit. Prices per million tokens with up to six decimals are
+whole numbers of that unit per token.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Annotated, Any, Final, NamedTuple
+
+from pydantic import AfterValidator, Field, StringConstraints
+from pydantic_core import PydanticCustomError
+
+from agentsoc.scenario.part import Part
+
+UNIT: Final = 10**12
+"""Units of money in one of the currency."""
+DECIMALS: Final = 6
+
+
+def _decimals(value: float) -> float:
+    if (Decimal(repr(value)) * 10**DECIMALS) % 1:
+        raise PydanticCustomError(
+            "too_fine",
+            "a sum of money has at most {n} decimals",
+            {"n": DECIMALS, "hint": f"round it: {value:.{DECIMALS}f}"},
+        )
+    return value
+
+
+Money = Annotated[float, Field(ge=0, le=1e9), AfterValidator(_decimals)]
+"""A sum of money, in the currency of the prices."""
+
+
+class Price(Part):
+    """What one model costs."""
+
+    input: Money
+    """A million prompt tokens that are not cached (money)."""
+    output: Money
+    """A million output tokens, reasoning included (money)."""
+    cached: Money | None = None
+    """A million prompt tokens that the provider served from its cache (money); None for the price of input."""
+    call: Money = 0.0
+    """Every attempt that had an outcome, and every one lost in a crash (money)."""
+
+    @property
+    def rate(self) -> Rate:
+        """The same in units."""
+        cached = self.input if self.cached is None else self.cached
+        per_token = UNIT // 10**6
+        return Rate(
+            units(self.input, per_token), units(cached, per_token), units(self.output, per_token), units(self.call)
+        )
+
+
+Prices = Annotated[
+    dict[Annotated[str, StringConstraints(min_length=1, max_length=200)], Price], Field(max_length=1_000)
+]
+"""Prices by model: its own name (openai/gpt-4o-mini) or else its kind (local)."""
+
+
+class Rate(NamedTuple):
+    """A price in units of 10^-12, per token and per call."""
+
+    input: int
+    cached: int
+    output: int
+    call: int
+
+    def cost(self, tokens_in: int, tokens_cached: int, tokens_out: int, calls: int) -> int:
+        """Return the cost of what was used (units). `tokens_in` includes the cached ones."""
+        cached = min(tokens_cached, tokens_in)
+        return (tokens_in - cached) * self.input + cached * self.cached + tokens_out * self.output + calls * self.call
+
+    def most(self, tokens_in: int, tokens_out: int, calls: int) -> int:
+        """Return the most that this may cost, however much of it is cached (units)."""
+        return tokens_in * max(self.input, self.cached) + tokens_out * self.output + calls * self.call
+
+
+FREE: Final = Rate(0, 0, 0, 0)
+
+
+def units(value: float, per: int = UNIT) -> int:
+    """Return a sum of money in units."""
+    return int(Decimal(repr(value)) * per)
+
+
+def money(amount: int) -> float:
+    """Return units as a sum of money, as near as a float comes."""
+    return float(Decimal(amount) / UNIT)
+
+
+def money_text(amount: int) -> str:
+    """Return units as text with four decimals, rounded half up, six where four would show nothing."""
+    places = 4 if amount == 0 or amount >= UNIT // 10**4 else 6
+    scale = UNIT // 10**places
+    whole, part = divmod((amount + scale // 2) // scale, 10**places)
+    return f"{whole:,}.{part:0{places}d}"
+
+
+def label(model: Mapping[str, Any]) -> str:
+    """Return under which label the price of a model is looked for first: its name, else its kind."""
+    name = model.get("name")
+    return name if isinstance(name, str) and name else str(model.get("kind"))
+
+
+def price_of(model: Mapping[str, Any], prices: Mapping[str, Price]) -> Price | None:
+    """Return the price of a model, given as the mapping that a scenario dumps; None when there is none."""
+    return prices.get(label(model)) or prices.get(str(model.get("kind")))
+
+
+def rates(agents: Sequence[Mapping[str, Any]], prices: Mapping[str, Price]) -> list[Rate | None]:
+    """Return the rate of each group of agents; None where the model has no price."""
+    found = (price_of(group["model"], prices) for group in agents)
+    return [None if price is None else price.rate for price in found]

@@ -1,0 +1,214 @@
+"""Carrying out a calibration: its runs one after the other in one directory, under one wall, resumable at any point.
+
+`OUT/calibration.json` says what is being done; each run is a directory of its own below `OUT/runs`. A run that is
+finished is read, one that was interrupted is resumed, one that left nothing behind is started again. How many tasks a
+run has depends on what the runs before it were charged, which their manifests hold: so a calibration that was
+interrupted goes on as if it had not been.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from agentsoc.cli.bound import bound
+from agentsoc.engine.resume import resume
+from agentsoc.engine.run import Plan, Progress, execute, run
+from agentsoc.errors import InputError
+from agentsoc.log.files import RunLock, write_whole
+from agentsoc.log.manifest import NAME, hash_json
+from agentsoc.log.read import RunLog
+from agentsoc.scenario.files import BASE_DIR
+from agentsoc.scenario.model import Scenario
+from agentsoc.society.build import build_society
+from analysis.phase.calibration_plan import FEWEST_TASKS, Settings, Step, completed, sized, steps, with_budget
+from analysis.phase.run_roles import Roles, spent
+
+STATE: Final = "calibration.json"
+RUNS: Final = "runs"
+_WORST: Final = 1.6  # a prompt may have more tokens than four bytes each, and a refused reply is asked for once more
+
+Watcher = Callable[[Progress, str, int], AbstractContextManager[Any]]
+"""Shows the progress of a run: its progress, its title, its wall (tokens)."""
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A run as it is expected to be."""
+
+    step: Step
+    n_tasks: int
+    tokens: int
+    """Expected tokens of the run."""
+
+
+@dataclass(frozen=True)
+class Done:
+    """All runs of a calibration."""
+
+    runs: tuple[tuple[Step, RunLog], ...]
+
+    def of(self, *purposes: str) -> tuple[RunLog, ...]:
+        """Return the logs of some purposes, in order."""
+        return tuple(log for step, log in self.runs if step.run.purpose in purposes)
+
+    def roles(self) -> Roles:
+        """Return the runs by what they tell; told by the plan, not guessed from the logs."""
+        relays, together = self.of("relay"), self.of("merge", "replicate")
+        counted = self.runs[0][1].manifest.scenario["agents"][0]["model"]["kind"] != "simulated" and not relays
+        return Roles(
+            leaves=self.of("leaf"),
+            relays=relays,
+            merges=() if counted else together,
+            votes=together if counted else (),
+        )
+
+    @property
+    def tokens(self) -> int:
+        """Everything that was charged."""
+        return sum(spent(log) for _, log in self.runs)
+
+    def cut_short(self) -> list[str]:
+        """Return what the wall cut off: tasks without an answer count as wrong."""
+        found = []
+        for step, log in self.runs:
+            stops = log.manifest.totals.stops
+            n = sum(count for stop, count in stops.items() if "budget" in stop)
+            if n:
+                found.append(f"{step.name}: the budget ended {n} of {log.manifest.totals.episodes} tasks early")
+        return found
+
+
+class Calibration:
+    """A calibration of one scenario in one directory."""
+
+    def __init__(self, scenario: Scenario, settings: Settings, code: Mapping[str, str], code_paths: list[Path]) -> None:
+        self.base: dict[str, Any] = scenario.model_dump(mode="json")
+        self.base["budget"] = None
+        self.settings = completed(settings, self.base)
+        self.steps = steps(self.base, self.settings)
+        self.code, self.code_paths = dict(code), code_paths
+        self.engine = scenario.engine
+        self.directory_of_files = BASE_DIR.get()
+        self.file_tasks = scenario.tasks.count if scenario.tasks.files() else None
+        self._costs: dict[str, tuple[float, float]] = {}
+
+    def planned(self) -> list[Planned]:
+        """Return what would be run if every task cost what is expected; nothing is started.
+
+        Raises:
+            InputError: the budget does not pay for it.
+        """
+        found: list[Planned] = []
+        left, ratio = self.settings.budget, 1.0
+        for place, step in enumerate(self.steps):
+            n = self._size(place, left, ratio, {one.step.name: one.n_tasks for one in found})
+            tokens = min(round(n * self._cost(step)[0]), left)
+            found.append(Planned(step, n, tokens))
+            left -= tokens
+        return found
+
+    def run(self, out: Path, watch: Watcher) -> Done:
+        """Carry out what is not done yet and return all runs.
+
+        Raises:
+            InputError: the directory holds another calibration, or something else.
+            InterruptedRunError: it was asked to stop; called again it goes on.
+        """
+        self._take(out)
+        with RunLock(out):
+            done: list[tuple[Step, RunLog]] = []
+            for place, step in enumerate(self.steps):
+                left = self.settings.budget - sum(spent(log) for _, log in done)
+                BASE_DIR.set(self.directory_of_files)
+                done.append((step, self._one(place, out / RUNS / step.name, left, done, watch)))
+            return Done(tuple(done))
+
+    def _one(self, place: int, directory: Path, left: int, done: list[tuple[Step, RunLog]], watch: Watcher) -> RunLog:
+        """Return the log of one step, run, resumed or read."""
+        step = self.steps[place]
+        progress = Progress()
+        title = f"{place + 1}/{len(self.steps)} {step.name}, {left:,} tokens left"
+        if (directory / NAME).exists():
+            log = RunLog(directory)
+            if log.manifest.status == "finished":
+                return log
+            with watch(progress, title, left):
+                return resume(
+                    directory,
+                    engine=self.engine.model_dump(exclude={"vectorise"}),
+                    allow_code=self.code_paths,
+                    progress=progress,
+                )
+        if directory.exists():  # stopped before any model was asked
+            shutil.rmtree(directory)
+        counts = {one.name: log.manifest.totals.episodes for one, log in done}
+        n = self._size(place, left, self._ratio(done), counts)
+        scenario = Scenario.model_validate(with_budget(step, n, left, self.file_tasks))
+        with watch(progress, f"{title}: {scenario.tasks.count:,} tasks", left):
+            return run(scenario, directory, code=self.code, code_paths=self.code_paths, progress=progress)
+
+    def _size(self, place: int, left: int, ratio: float, counts: Mapping[str, int]) -> int:
+        step = self.steps[place]
+        expected, worst = self._cost(step)
+        shares = sum(one.share for one in self.steps[place:])
+        return sized(step, expected * ratio, worst, left, shares, counts.get(step.same_tasks_as))
+
+    def _ratio(self, done: list[tuple[Step, RunLog]]) -> float:
+        """Return what tasks took over what was expected of them, so far."""
+        expected = sum(self._cost(step)[0] * log.manifest.totals.episodes for step, log in done)
+        return sum(spent(log) for _, log in done) / expected if expected > 0 else 1.0
+
+    def _cost(self, step: Step) -> tuple[float, float]:
+        """Return the expected tokens of a task and the most that one may take."""
+        if step.name not in self._costs:
+            self._costs[step.name] = _cost_of(step, self.file_tasks)
+        return self._costs[step.name]
+
+    def _take(self, out: Path) -> None:
+        """Make the directory this calibration's, or see that it is."""
+        what = {
+            "kind": "agentsoc-calibration",
+            "settings": self.settings.as_dict(),
+            "scenario": hash_json({name: value for name, value in self.base.items() if name != "engine"}),
+        }
+        state = out / STATE
+        if state.exists():
+            if json.loads(state.read_text(encoding="utf-8")) != what:
+                raise InputError(
+                    "this directory holds another calibration", str(out), "name a new directory with --out"
+                )
+            return
+        if out.exists() and (not out.is_dir() or any(out.iterdir())):
+            raise InputError("this directory is not empty", str(out), "name a new directory with --out")
+        try:
+            (out / RUNS).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(f"the directory cannot be made: {error.strerror}", str(out)) from None
+        write_whole(state, json.dumps(what, indent=1).encode())
+
+
+def _cost_of(step: Step, file_tasks: int | None) -> tuple[float, float]:
+    """Return expected and most tokens of a task: exact for simulated voters, from a rehearsal for others."""
+    scenario = dict(with_budget(step, 1, 1, file_tasks))
+    scenario["budget"] = None
+    small = Scenario.model_validate(scenario)
+    if all(group.model.kind == "simulated" for group in small.agents):
+        totals = asyncio.run(execute(Plan(small, None))).totals
+        return float(totals.tokens_in + totals.tokens_out), float(totals.tokens_in + totals.tokens_out)
+    few = Scenario.model_validate(
+        {**scenario, "tasks": {**scenario["tasks"], "count": min(FEWEST_TASKS, file_tasks or FEWEST_TASKS)}}
+    )
+    found = bound(build_society(few))
+    if found is None:
+        raise InputError(
+            f"{step.name}: what a task may cost cannot be worked out", "", "calibrate a protocol that rehearses"
+        )
+    per_task = found.tokens / few.tasks.count
+    return per_task, _WORST * per_task

@@ -1,0 +1,171 @@
+"""`agentsoc compare`: organisations on the same tasks, seeds and budget, and what can be said of the difference."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from agentsoc.cli import options
+from agentsoc.cli.terminal import command, note, print_json, say
+from agentsoc.errors import InputError, InterruptedRunError
+from analysis.commands.extras import require
+
+if TYPE_CHECKING:
+    from agentsoc.experiment.grid import Grid
+    from agentsoc.experiment.runner import Outcome
+    from analysis.comparison_report import Report
+
+
+def compare(
+    path: Annotated[
+        Path, typer.Argument(metavar="PATH", help="A comparison file (YAML), or the directory of one that was begun.")
+    ],
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="The result directory; default comparisons/NAME.")
+    ] = None,
+    seeds: Annotated[
+        int | None, typer.Option(min=1, help="Number of seeds, counted up; instead of the file's.")
+    ] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="PATH=VALUE", help="Set a value of the file, e.g. base.tasks.count=5."),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would run and what it can cost at most; start nothing.")
+    ] = False,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes for simulated runs; default one a core.")
+    ] = None,
+    concurrency: Annotated[
+        int | None, typer.Option(min=1, help="Calls in flight for each model, over all runs.")
+    ] = None,
+    effect: Annotated[
+        float | None, typer.Option(min=0.0001, help="Difference for which the tasks needed are told [0.05].")
+    ] = None,
+    figures: Annotated[bool, typer.Option("--figures", help="Also draw figures (PNG) into DIR/figures.")] = False,
+    allow_code: options.AllowCode = None,
+    as_json: options.AsJson = False,
+    quiet: options.Quiet = False,
+    yes: options.Yes = False,
+) -> None:
+    """Run every organisation in PATH on the same tasks and budget, and report the differences with their intervals.
+
+    Finished runs are kept: after an interrupt, a crash or a failed run the same command, or `agentsoc compare DIR`,
+    makes what is missing and reports again. A run that fails keeps no other from being made; the report names it.
+
+    DIR holds results.parquet (one row per task), report.txt, report.json and one run directory per cell.
+
+    Exit code 0: all runs are finished, whatever ended their episodes; 1: some failed; 130: interrupted, resumable.
+    """
+    require("scipy")
+    if figures:
+        require("matplotlib", extra="plot")
+    code = options.loaded(allow_code)
+    grid, out = _grid(path, out, seeds, set_ or [], allow_code or [], code)
+    outcome = _carried_out(grid, path, out, dry_run, workers, concurrency, code, allow_code or [], as_json, quiet, yes)
+    if outcome is None:
+        return
+    report = _reported(outcome, figures, effect)
+    if as_json:
+        print_json(_as_dict(report))
+    else:
+        from analysis.comparison_text import report_as_text
+
+        say(report_as_text(report))
+        say(f"\nwritten to {outcome.directory}: results.parquet, report.txt, report.json")
+        if outcome.failed:
+            say(f"to make the missing runs: {command('compare', outcome.directory)}")
+    raise typer.Exit(1 if report.results.missing else 0)
+
+
+def _grid(
+    path: Path, out: Path | None, seeds: int | None, overrides: list[str], code_paths: list[Path], code: dict[str, str]
+) -> tuple[Grid, Path]:
+    """Return what to run, and where."""
+    from agentsoc.experiment.comparison import load_comparison
+    from agentsoc.experiment.grid import make_grid
+    from agentsoc.experiment.store import default_directory, reopen
+
+    if path.is_dir():
+        if out is not None or seeds is not None or overrides:
+            raise InputError(
+                "--out, --set and --seeds go with a comparison file", str(path), "call compare with the file instead"
+            )
+        return reopen(path, code), path
+    grid = make_grid(load_comparison(path, overrides, seeds=seeds, allow_code=code_paths))
+    return grid, default_directory(grid) if out is None else out
+
+
+def _carried_out(
+    grid: Grid,
+    path: Path,
+    out: Path,
+    dry_run: bool,
+    workers: int | None,
+    concurrency: int | None,
+    code: dict[str, str],
+    code_paths: list[Path],
+    as_json: bool,
+    quiet: bool,
+    yes: bool,
+) -> Outcome | None:
+    """Make what is missing, after the question that it may need; None for a dry run."""
+    from agentsoc.cli.cells import build_all, kinds, plan_as_dict, print_plan
+    from agentsoc.cli.consent import ask_before_paying
+    from agentsoc.cli.live import Watch, style_for
+    from agentsoc.engine.run import Progress
+    from agentsoc.experiment.runner import run_comparison
+    from agentsoc.experiment.store import finished_cells
+
+    built = build_all(grid, path)  # what cannot be built is found before anything is started
+    done = finished_cells(grid, out)
+    if dry_run:
+        rows = kinds(grid, built, done)
+        if as_json:
+            print_json(plan_as_dict(grid, rows))
+        else:
+            print_plan(grid, rows)
+        return None
+    due = [cell.scenario for cell in grid.cells if not done.get(cell.id)]
+    ask_before_paying(due, yes)
+    progress = Progress()
+    title = f"{out}: {len(grid.cells):,} runs, {len(grid.cells) - len(due):,} of them finished already"
+    with Watch(progress, title, style=style_for(quiet)):
+        try:
+            return run_comparison(
+                grid, out, workers=workers, concurrency=concurrency, code=code, code_paths=code_paths,
+                progress=progress,
+            )  # fmt: skip
+        except InterruptedRunError:
+            finished = sum(finished_cells(grid, out).values())
+            note(f"{finished:,} of {len(grid.cells):,} runs are finished")
+            raise
+
+
+def _reported(outcome: Outcome, figures: bool, effect: float | None) -> Report:
+    """Compute the report from what is on disk and write it beside the runs."""
+    from agentsoc.log.files import write_whole
+    from analysis.comparison import read_results, save_table
+    from analysis.comparison_report import make_report
+    from analysis.comparison_text import report_as_text
+
+    results = read_results(outcome.directory)
+    save_table(results)
+    report = make_report(results, effect=effect)
+    write_whole(outcome.directory / "report.txt", (report_as_text(report) + "\n").encode())
+    write_whole(outcome.directory / "report.json", json.dumps(_as_dict(report), indent=1, allow_nan=False).encode())
+    if figures:
+        from analysis.comparison_figures import draw
+
+        for path in draw(report, outcome.directory / "figures"):
+            note(f"written: {path}")
+    return report
+
+
+def _as_dict(report: Report) -> dict[str, Any]:
+    from analysis.comparison_text import report_as_dict
+
+    return report_as_dict(report)

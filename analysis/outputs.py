@@ -1,0 +1,91 @@
+"""What agents said in a run: the last answer of every agent in every round, and where everybody stood at the end.
+
+Comes in: events. Goes out: `Outputs`, the rows that the measures of diversity and of coordination are computed from.
+Answers to parts of a question are left out: they are no votes on it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Final
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from agentsoc.events import CLAIMING
+
+I64 = NDArray[np.int64]
+F64 = NDArray[np.float64]
+
+SAYING: Final = (*sorted(CLAIMING), "endorse_claim", "vote")
+"""Kinds by which an agent says what it holds."""
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """One row per (task, round, agent), in this order: what the agent said last there, on the whole question."""
+
+    table: pl.DataFrame
+    """task, round, agent (int64), answer (text, null), text (null), correct (the verifier's score, null)."""
+
+    @cached_property
+    def votes(self) -> pl.DataFrame:
+        """The rows with an answer."""
+        return self.table.filter(pl.col("answer").is_not_null())
+
+    @cached_property
+    def standing(self) -> pl.DataFrame:
+        """One row per (task, agent) that ever voted: its last vote."""
+        return self.votes.group_by("task", "agent", maintain_order=True).last().sort("task", "agent")
+
+    @cached_property
+    def rounds(self) -> list[int]:
+        """Rounds in which somebody said something, increasing."""
+        return sorted(self.table["round"].unique().to_list())
+
+    def words(self) -> pl.Series:
+        """Return what there is to embed of each row of `table`: answer and text, whatever there is."""
+        joined = pl.concat_str(
+            pl.col("answer").fill_null(""), pl.lit("\n"), pl.col("text").fill_null("")
+        ).str.strip_chars()
+        return self.table.select(joined.alias("words"))["words"]
+
+
+def outputs_of(events: pl.DataFrame, questions: pl.DataFrame | None = None) -> Outputs:
+    """Return what the agents of a run said.
+
+    A delegated subtask counts as the whole question where its text is the question; where the questions are not
+    known, where all subtasks of the episode are the same text.
+
+    Args:
+        events: rows of one run in canonical order, with the columns of `agentsoc.events.Event`.
+        questions: columns task and question, where they are known.
+    """
+    said = events.filter((pl.col("agent") >= 0) & pl.col("kind").cast(pl.String).is_in(SAYING))
+    if said["subtask"].null_count() < said.height:
+        whole = _whole(events, questions)
+        said = said.join(whole, on=["task", "subtask"], how="left", maintain_order="left").filter(
+            pl.col("subtask").is_null() | pl.col("whole").fill_null(value=False)
+        )
+    rows = said.select(
+        pl.col("task", "round", "agent").cast(pl.Int64),
+        pl.col("answer", "text").cast(pl.String),
+        pl.col("correct").cast(pl.Float64),
+    )
+    task, round_, agent = (rows[name].to_numpy() for name in ("task", "round", "agent"))
+    last = np.ones(rows.height, dtype=bool)
+    last[:-1] = (task[1:] != task[:-1]) | (round_[1:] != round_[:-1]) | (agent[1:] != agent[:-1])
+    return Outputs(rows.filter(pl.Series(last)))
+
+
+def _whole(events: pl.DataFrame, questions: pl.DataFrame | None) -> pl.DataFrame:
+    """Return which subtasks are the whole question: columns task, subtask, whole."""
+    given = events.filter(pl.col("kind").cast(pl.String) == "delegate_subtask").select("task", "subtask", "text")
+    if questions is not None:
+        known = questions.select(pl.col("task").cast(pl.Int64), pl.col("question").cast(pl.String))
+        given = given.join(known, on="task", how="left").with_columns(whole=pl.col("text") == pl.col("question"))
+    else:
+        given = given.with_columns(whole=pl.col("text").n_unique().over("task") == 1)
+    return given.select("task", "subtask", "whole").unique(["task", "subtask"])

@@ -1,0 +1,223 @@
+"""How a calibration spends its tokens: which runs, in which order, how many tasks each, under one wall.
+
+The budget is a wall over all runs together: each run gets what the runs before it have left as its own budget, which
+the engine keeps. How many tasks a run has follows from its share and from what a task is expected to cost; what a run
+leaves unspent goes to those after it.
+
+Shares: half to the leaves, whose levels get equal tokens (the error of beta hardly depends on more subtle splits), the
+rest to relays, merges and their replicates. Where a rule counts the votes there is nothing to be misread, so no relays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from agentsoc.errors import InputError
+
+from .calibration import CalibrationRun, Purpose, leaf_runs, merge_runs, relay_runs
+from .leaf_law import MIN_LEVELS, MIN_SPREAD
+
+FEWEST_TASKS: Final = 30
+"""Tasks below which a run of a calibration says too little to be paid for."""
+MOST_TASKS: Final = 200_000
+_SHARES: Final[dict[Purpose, float]] = {"leaf": 0.5, "relay": 0.15, "merge": 0.175, "replicate": 0.175}
+_SPANS: Final = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0)
+"""Levels of compute around the scenario's own, by default."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a calibration is asked to do."""
+
+    budget: int
+    """Tokens of all runs together."""
+    b: int = 5
+    """Fan-in of the merges."""
+    replicates: int = 2
+    """Runs of the same tasks, at least 2 to part correlation from difficulty."""
+    dial: str = ""
+    """What gives a leaf more tokens; by default the compute of simulated voters, the iterations of others."""
+    levels: tuple[float, ...] = ()
+    """Values of the dial; by default six that span a factor of 32, for iterations 1, 2, 4, 8 and 16."""
+    messages: tuple[int, ...] = ()
+    """Lengths of messages whose reading is measured (tokens); by default that of the scenario."""
+    operating: tuple[tuple[str, float], ...] = ()
+    """Other settings of an agent (key, value) at which the signal of a leaf is measured besides."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain data."""
+        return {
+            "budget": self.budget,
+            "b": self.b,
+            "replicates": self.replicates,
+            "dial": self.dial,
+            "levels": list(self.levels),
+            "messages": list(self.messages),
+            "operating": [list(pair) for pair in self.operating],
+        }
+
+
+@dataclass(frozen=True)
+class Step:
+    """One run, before its number of tasks is known."""
+
+    name: str
+    """Name of its directory, which also says the order."""
+    run: CalibrationRun
+    share: float
+    """Share of the budget."""
+    same_tasks_as: str = ""
+    """Step whose number of tasks it takes."""
+
+
+def completed(settings: Settings, base: Mapping[str, Any]) -> Settings:
+    """Return the settings with their defaults for this scenario filled in.
+
+    Raises:
+        InputError: an exponent cannot come from these levels, or the fan-in is even.
+    """
+    group = one_group(base)
+    simulated = model_of(group)["kind"] == "simulated"
+    dial = settings.dial or ("model.compute" if simulated else "iterations")
+    levels = settings.levels
+    if not levels:
+        if dial == "model.compute" and simulated:
+            compute = float(model_of(group).get("compute", 200))
+            levels = tuple(float(max(round(compute * span), 1)) for span in _SPANS)
+        elif dial == "iterations":
+            levels = (1.0, 2.0, 4.0, 8.0, 16.0)
+        else:
+            raise InputError(f"which values should {dial} take?", "--levels", "for example: --levels 64,128,256,512")
+    levels = tuple(sorted(set(levels)))
+    if len(levels) < MIN_LEVELS or levels[0] <= 0 or levels[-1] / levels[0] < MIN_SPREAD:
+        raise InputError(
+            f"levels {', '.join(f'{x:g}' for x in levels)} tell no exponent",
+            "--levels",
+            f"at least {MIN_LEVELS} above 0 that span a factor of {MIN_SPREAD:g}",
+        )
+    if settings.b < 3 or settings.b % 2 == 0:
+        raise InputError(f"a majority of {settings.b} is not one", "--fan-in", "an odd number from 3 on")
+    messages = settings.messages
+    if not messages and not tallies(base):
+        messages = (int(model_of(group).get("message", 50) if simulated else base.get("message_tokens", 64)),)
+    return replace(settings, dial=dial, levels=levels, messages=tuple(sorted(set(messages))))
+
+
+def steps(base: Mapping[str, Any], settings: Settings) -> list[Step]:
+    """Return the runs of a calibration in their order; `settings` are complete.
+
+    Args:
+        base: the scenario as plain data, with one group of agents.
+        settings: what to do.
+    """
+    shares = dict(_SHARES)
+    if tallies(base):
+        settings = replace(settings, messages=())
+        freed = shares.pop("relay") / 2
+        shares["merge"], shares["replicate"] = shares["merge"] + freed, shares["replicate"] + freed
+    again = settings.replicates - 1
+    if again < 1:
+        shares["merge"] += shares.pop("replicate")
+    found: list[Step] = []
+
+    def add(run: CalibrationRun, share: float, same: str = "") -> str:
+        name = f"{len(found):02d}-{run.purpose}-{run.level:g}"
+        found.append(Step(name, run, share, same))
+        return name
+
+    by_model = protocol_of(base).get("by") == "model"
+    merges = merge_runs(base, settings.b, replicates=settings.replicates, by="model" if by_model else "majority")
+    first = add(merges[0], shares["merge"])
+    for run in merges[1:]:
+        add(run, shares["replicate"] / again, first)
+    for run in relay_runs(base, settings.messages):
+        add(run, shares["relay"] / len(settings.messages))
+    operating = [turned(base, key, value, number) for number, (key, value) in enumerate(settings.operating)]
+    parts = len(settings.levels) + len(operating)
+    for run in [*operating, *leaf_runs(base, settings.levels, dial=settings.dial)]:
+        add(run, shares["leaf"] / parts)
+    return found
+
+
+def turned(base: Mapping[str, Any], key: str, value: float, number: int) -> CalibrationRun:
+    """Return a run of lone agents with one more setting of theirs changed: the signal of a leaf at that point."""
+    [run] = leaf_runs(base, [value], dial=key)
+    run.scenario["name"] = f"{str(base['name'])[:40]}-{key.replace('.', '-')}-{value:g}"[:80]
+    run.scenario["seed"] = (int(base.get("seed", 0)) + 4_000_012 + number) % 2**63
+    return CalibrationRun("operating", value, run.scenario)
+
+
+def sized(step: Step, expected: float, worst: float, left: int, left_shares: float, fixed: int | None = None) -> int:
+    """Return the number of tasks of a run.
+
+    Args:
+        step: the run.
+        expected: tokens that a task is expected to take.
+        worst: tokens that a task may take at most.
+        left: tokens that are left of the whole budget.
+        left_shares: sum of the shares of this run and those after it.
+        fixed: number of tasks that it must have, those of the run that it repeats.
+
+    Raises:
+        InputError: what is left does not pay for enough tasks.
+    """
+    share = left * step.share / left_shares
+    n = int(min(share / max(expected, 1e-9), left / max(worst, 1e-9), MOST_TASKS))
+    if fixed is not None:
+        n = fixed if fixed * worst <= left else n
+    if n < FEWEST_TASKS:
+        needs = int(expected * FEWEST_TASKS * left_shares / step.share) + 1
+        raise InputError(
+            f"{step.name}: {left:,} tokens are left, its share pays for {n} tasks of about {expected:,.0f} tokens",
+            "--budget",
+            f"{needs:,} tokens would pay for {FEWEST_TASKS}; or take fewer or smaller --levels",
+        )
+    return n
+
+
+def with_budget(step: Step, n: int, left: int, file_tasks: int | None = None) -> dict[str, Any]:
+    """Return the scenario of a run with its number of tasks and all that is left as its wall."""
+    scenario = dict(step.run.scenario)
+    tasks = scenario["tasks"]
+    tasks = {"kind": tasks} if isinstance(tasks, str) else dict(tasks)
+    scenario["tasks"] = {**tasks, "count": n if file_tasks is None else min(n, file_tasks)}
+    scenario["budget"] = {"tokens": left}
+    return scenario
+
+
+def one_group(base: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the one group of agents of a scenario.
+
+    Raises:
+        InputError: there are several.
+    """
+    agents = base["agents"]
+    groups = agents if isinstance(agents, list | tuple) else [agents]
+    if len(groups) != 1:
+        raise InputError(
+            f"calibration measures one kind of agent, the scenario has {len(groups)} groups",
+            "agents",
+            "calibrate each group apart",
+        )
+    group: Mapping[str, Any] = groups[0]
+    return group
+
+
+def model_of(group: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the model of a group as a mapping."""
+    model = group["model"]
+    return {"kind": model} if isinstance(model, str) else model
+
+
+def protocol_of(base: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the protocol of a scenario as a mapping."""
+    protocol = base["protocol"]
+    return {"kind": protocol} if isinstance(protocol, str) else protocol
+
+
+def tallies(base: Mapping[str, Any]) -> bool:
+    """Return whether nodes of this scenario count votes by a rule that misreads nothing."""
+    simulated = model_of(one_group(base))["kind"] == "simulated"
+    return not simulated and bool(protocol_of(base).get("by", "majority") != "model")

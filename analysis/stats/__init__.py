@@ -1,0 +1,27 @@
+"""Statistics of comparisons: intervals, paired differences, power, the predictive regression and the selector."""
+
+from .clusters import TaskSums, sums_by_task
+from .interval import Interval
+from .paired import MeanRow, PairedComparison, PairedRow, compare_paired
+from .permutation import holm, sign_flip_p
+from .power import Components, components, detectable, tasks_needed
+from .proportions import clopper_pearson, mean_interval, wilson
+
+__all__ = [
+    "Components",
+    "Interval",
+    "MeanRow",
+    "PairedComparison",
+    "PairedRow",
+    "TaskSums",
+    "clopper_pearson",
+    "compare_paired",
+    "components",
+    "detectable",
+    "holm",
+    "mean_interval",
+    "sign_flip_p",
+    "sums_by_task",
+    "tasks_needed",
+    "wilson",
+]

@@ -1,0 +1,57 @@
+"""A measured number with its interval and the method that made it: no figure of a comparison travels without one."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A number and the interval that holds the true one with probability `level`, over repeated experiments."""
+
+    value: float
+    low: float
+    high: float
+    level: float
+    method: str
+    """How the interval was made, in a few words."""
+
+    @property
+    def width(self) -> float:
+        """Width of the interval."""
+        return self.high - self.low
+
+    def covers(self, truth: float) -> bool:
+        """Return whether the interval holds `truth`; rounding of the machine does not count."""
+        slack = 1e-9 * max(1.0, abs(truth))
+        return self.low - slack <= truth <= self.high + slack
+
+    def as_dict(self) -> dict[str, float | str | None]:
+        """Return plain values for JSON; what is not finite becomes null."""
+        numbers = {"value": self.value, "low": self.low, "high": self.high}
+        shown: dict[str, float | str | None] = {k: v if math.isfinite(v) else None for k, v in numbers.items()}
+        return {**shown, "level": self.level, "method": self.method}
+
+    def text(self, *, sign: bool = False) -> str:
+        """Return value and bounds in three digits after the point, or three in all for large numbers."""
+        return f"{shown(self.value, sign=sign)} [{shown(self.low, sign=sign)}, {shown(self.high, sign=sign)}]"
+
+    def __str__(self) -> str:
+        return self.text()
+
+
+def shown(value: float, *, sign: bool = False) -> str:
+    """Return a number as people read it: 0.125, 12.3, 1,235."""
+    plus = "+" if sign else ""
+    if not math.isfinite(value):
+        return "-" if math.isnan(value) else f"{value:{plus}}"
+    if abs(value) >= 100:
+        return f"{value:{plus},.0f}"
+    return f"{value:{plus}.1f}" if abs(value) >= 10 else f"{value:{plus}.3f}"

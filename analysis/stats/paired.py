@@ -1,0 +1,284 @@
+"""`compare_paired`: organisations against a baseline on the same tasks, by how much, and how sure.
+
+Rows are paired by task and seed; tasks are the units. Every difference comes with an interval, a size, what the
+comparison could have seen at all, and last a p value corrected for the number of comparisons.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Final
+
+import numpy as np
+import polars as pl
+
+from agentsoc.errors import InputError
+
+from . import power
+from .bootstrap import DIFFERENCE, Bounds, check, columns_for, interval_from, kind_for, resample
+from .clusters import TaskSums, sums_by_task
+from .effects import effect_columns, odds_ratio, paired_d
+from .interval import FloatArray, IntArray, Interval, shown
+from .permutation import Test, holm, sign_flip_p
+from .proportions import is_proportion, mean_of, score_bounds
+
+FEW_TASKS: Final = 20
+"""With fewer tasks the intervals were measured to be too wide or too narrow; see docs/statistics.md."""
+WANTED_POWER: Final = 0.8
+EFFECT: Final = 0.05
+
+
+@dataclass(frozen=True)
+class MeanRow:
+    """One organisation alone."""
+
+    organisation: str
+    mean: Interval
+    n_tasks: int
+    n_rows: int
+
+
+@dataclass(frozen=True)
+class PairedRow(MeanRow):
+    """One organisation against the baseline."""
+
+    n_pairs: int
+    """Rows for which the baseline has the same task and seed, both with a value."""
+    n_paired_tasks: int
+    difference: Interval
+    """Mean of value - value of the baseline, over pairs. For answers right or wrong, the risk difference."""
+    d: Interval | None
+    """Difference in standard deviations between tasks (paired d); None when all tasks differ alike."""
+    odds_ratio: Interval | None
+    """Pairs won for each pair lost; only for answers right or wrong."""
+    p: float
+    """Sign-flip test with tasks as units, not corrected."""
+    p_holm: float
+    """The same after Holm's correction for all comparisons of the table."""
+    test: Test
+    wins: int
+    """Pairs in which the organisation is better."""
+    ties: int
+    losses: int
+    detectable: float | None
+    """Smallest true difference that as many tasks and seeds find with probability 0.8, after Bonferroni's correction
+    (Holm's is a little better); None with a single task."""
+    tasks_needed: int | None
+    """Tasks, each with as many seeds, with which a true difference of `PairedComparison.effect` would be found as
+    often; None when more than ten million, or unknown."""
+
+
+@dataclass(frozen=True)
+class PairedComparison:
+    """Every organisation against one baseline."""
+
+    value: str
+    baseline: MeanRow
+    rows: tuple[PairedRow, ...]
+    """One for each other organisation, in the order of the table."""
+    level: float
+    effect: float | None
+    """The difference that `tasks_needed` is for."""
+    replicates: int
+    seed: int
+    warnings: tuple[str, ...]
+
+    def row(self, organisation: str) -> PairedRow:
+        """Return the row of one organisation.
+
+        Raises:
+            InputError: it was not compared.
+        """
+        for row in self.rows:
+            if row.organisation == organisation:
+                return row
+        raise InputError(f"{organisation!r} was not compared", "", f"choose from {[r.organisation for r in self.rows]}")
+
+    def as_dict(self) -> dict[str, object]:
+        """Return plain values for JSON."""
+        own = {name: getattr(self, name) for name in ("value", "level", "effect", "replicates", "seed")}
+        rows = [_plain(row) for row in self.rows]
+        return {**own, "baseline": _plain(self.baseline), "rows": rows, "warnings": list(self.warnings)}
+
+    def summary(self) -> str:
+        """Return the comparison as a table, a line for each organisation."""
+        head = ["organisation", f"mean {self.value}", f"against {self.baseline.organisation}", "d", "won/tied/lost"]
+        head += ["p (Holm)", "detectable", "tasks needed" + (f" for {self.effect:g}" if self.effect else "")]
+        lines = [head, [self.baseline.organisation, self.baseline.mean.text(), "baseline", "", "", "", "", ""]]
+        for row in self.rows:
+            d = shown(row.d.value, sign=True) if row.d else "-"
+            games = f"{row.wins}/{row.ties}/{row.losses}"
+            least = "-" if row.detectable is None else shown(row.detectable)
+            needed = "-" if row.tasks_needed is None else f"{row.tasks_needed:,}"
+            difference = row.difference.text(sign=True)
+            lines.append([row.organisation, row.mean.text(), difference, d, games, _p(row.p_holm), least, needed])
+        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+        shown_lines = ["  ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)).rstrip() for line in lines]
+        return "\n".join([*shown_lines, *(f"warning: {text}" for text in self.warnings)])
+
+
+def compare_paired(
+    table: pl.DataFrame,
+    *,
+    baseline: str,
+    value: str = "score",
+    cluster: Sequence[str] = ("tasks", "task"),
+    seed: int = 0,
+    replicates: int = 10_000,
+    level: float = 0.95,
+    effect: float | None = None,
+) -> PairedComparison:
+    """Compare every organisation of `table` with `baseline` on the same tasks and seeds.
+
+    Args:
+        table: one row per (organisation, task, seed); columns ``organisation``, ``seed``, those of `cluster`, and
+            `value`. Further columns do not matter.
+        baseline: organisation that the others are compared with.
+        value: what is compared; rows where it is null are left out and counted in a warning.
+        cluster: columns that together name a task; rows are paired by these and ``seed``.
+        seed: root of the bootstrap's and the test's randomness.
+        replicates: bootstrap samples, and random swaps where the test is not exact.
+        level: coverage of the intervals; each holds alone, not all together.
+        effect: difference for which `tasks_needed` is computed; 0.05 for scores, for other values none.
+
+    Raises:
+        InputError: a column or the baseline is missing, a pair occurs twice, or an organisation shares no row with
+            the baseline.
+    """
+    check(level, replicates)
+    names, matrix, task, warnings = _paired_up(table, baseline, value, tuple(cluster))
+    bounds = score_bounds(matrix)
+    change: Bounds | None = DIFFERENCE if bounds is not None else None
+    right_or_wrong = is_proportion(matrix)
+    n_tasks = int(task.max()) + 1
+    own = [sums_by_task(matrix[:, at], task, n_tasks) for at in range(len(names))]
+    away = matrix - matrix[:, [names.index(baseline)]]
+    others = [at for at, name in enumerate(names) if name != baseline]
+    versus = [sums_by_task(away[:, at], task, n_tasks) for at in others]
+    means = _mean_intervals(own, bounds, right_or_wrong, versus, change, away[:, others], task, replicates, seed, level)
+    own_means, differences, sizes = means
+    tests = [sign_flip_p(one.total, replicates=replicates, seed=seed) for one in versus]
+    adjusted = holm(np.array([p for p, _ in tests]))
+    alpha = (1 - level) / max(len(others), 1)
+    wanted = (EFFECT if bounds is not None else None) if effect is None else effect
+    rows = []
+    for place, at in enumerate(others):
+        one, step = versus[place], away[:, at]
+        d, odds = sizes[place]
+        least, needed = _plan(one, change, alpha, wanted)
+        rows.append(
+            PairedRow(
+                organisation=names[at], mean=own_means[at], n_tasks=own[at].n_tasks, n_rows=own[at].n_rows,
+                n_pairs=one.n_rows, n_paired_tasks=one.n_tasks, difference=differences[place], d=d, odds_ratio=odds,
+                p=tests[place][0], p_holm=float(adjusted[place]), test=tests[place][1],
+                wins=int(np.sum(step > 0)), ties=int(np.sum(step == 0)), losses=int(np.sum(step < 0)),
+                detectable=least, tasks_needed=needed,
+            )
+        )  # fmt: skip
+    at = names.index(baseline)
+    base = MeanRow(baseline, own_means[at], own[at].n_tasks, own[at].n_rows)
+    few = min((one.n_tasks for one in versus), default=own[at].n_tasks)
+    if few < FEW_TASKS:
+        warnings.append(f"only {few} tasks: intervals are rough below {FEW_TASKS}")
+    return PairedComparison(value, base, tuple(rows), level, wanted, replicates, seed, tuple(warnings))
+
+
+def _paired_up(
+    table: pl.DataFrame, baseline: str, value: str, cluster: tuple[str, ...]
+) -> tuple[list[str], FloatArray, IntArray, list[str]]:
+    """Return organisations, values by pair and organisation (NaN where missing), task of each pair, warnings."""
+    keys = [*dict.fromkeys((*cluster, "seed"))]
+    missing = [name for name in ("organisation", *keys, value) if name not in table.columns]
+    if missing:
+        raise InputError(f"the table has no column {', '.join(missing)}", "", f"it has {', '.join(table.columns)}")
+    names = table["organisation"].unique(maintain_order=True).to_list()
+    if baseline not in names:
+        raise InputError(f"the baseline {baseline!r} is not in the table", "", f"choose from {', '.join(names)}")
+    rows = table.select("organisation", *keys, pl.col(value).cast(pl.Float64).fill_nan(None))
+    twice = rows.select("organisation", *keys).is_duplicated()
+    if twice.any():
+        first = rows.filter(twice).row(0, named=True)
+        where = ", ".join(f"{name} {first[name]}" for name in ("organisation", *keys))
+        raise InputError(
+            f"{int(twice.sum()):,} rows are not the only ones of their organisation, task and seed, first: {where}",
+            "",
+            "compare one number of agents at a time, or make it part of the organisation's name",
+        )
+    wide = rows.pivot("organisation", index=keys, values=value, maintain_order=True)
+    matrix = wide.select(names).to_numpy().astype(np.float64)
+    task = wide.select(pl.struct(*cluster).rank("dense") - 1).to_series().to_numpy().astype(np.int64)
+    warnings = []
+    with_base = np.isfinite(matrix[:, names.index(baseline)])
+    for at, name in enumerate(names):
+        known = np.isfinite(matrix[:, at])
+        if not (known & with_base).any():
+            raise InputError(
+                f"{name} and {baseline} share no task and seed with a {value}", "", "give both the same tasks and seeds"
+            )
+        lost = int(np.sum(known != with_base))
+        if lost:
+            warnings.append(
+                f"{lost} rows of {name} or {baseline} have no {value} on the other side and are left out of their "
+                "difference; if the failures are no accident, neither is the difference"
+            )
+    return names, matrix, task, warnings
+
+
+def _mean_intervals(
+    own: list[TaskSums],
+    bounds: Bounds | None,
+    right_or_wrong: bool,
+    versus: list[TaskSums],
+    change: Bounds | None,
+    steps: FloatArray,
+    task: IntArray,
+    replicates: int,
+    seed: int,
+    level: float,
+) -> tuple[list[Interval], list[Interval], list[tuple[Interval | None, Interval | None]]]:
+    """Return intervals of means and of differences, and the sizes (d, odds ratio), from one set of samples."""
+    both, within = [*own, *versus], [bounds] * len(own) + [change] * len(versus)
+    kinds = [kind_for(one, b) for one, b in zip(both, within, strict=True)]
+    blocks = [columns_for(one, kind) for one, kind in zip(both, kinds, strict=True)]
+    n = int(task.max()) + 1
+    games = []
+    for place, one in enumerate(versus):
+        step = steps[:, place]
+        known = np.bincount(task[np.isfinite(step)], minlength=n) > 0
+        won, lost = (_count(task[side], n)[known] for side in (step > 0, step < 0))
+        games.append((float(won.sum()), float(lost.sum())))
+        blocks.append(effect_columns(one, won, lost))
+    drawn = resample(blocks, replicates=replicates, seed=seed)
+    found = [interval_from(*each, level=level) for each in zip(both, within, kinds, drawn[: len(both)], strict=True)]
+    means = [
+        mean_of(one, proportion=right_or_wrong, level=level, found=interval)
+        for one, interval in zip(own, found, strict=False)
+    ]
+    sizes = []
+    for one, draws, (wins, losses) in zip(versus, drawn[len(both) :], games, strict=True):
+        odds = odds_ratio(one, wins, losses, draws, level) if right_or_wrong else None
+        sizes.append((paired_d(one, draws, level), odds))
+    return means, found[len(own) :], sizes
+
+
+def _count(task: IntArray, n_tasks: int) -> FloatArray:
+    return np.bincount(task, minlength=n_tasks).astype(np.float64)
+
+
+def _plan(one: TaskSums, change: Bounds | None, alpha: float, effect: float | None) -> tuple[float | None, int | None]:
+    """Return the smallest detectable difference and the tasks that `effect` needs."""
+    if one.n_tasks < 2:
+        return None, None
+    sd = power.components(one, change).sd(float(one.rows.mean()))
+    least = power.detectable(sd, one.n_tasks, alpha=alpha, wanted=WANTED_POWER)
+    return least, power.tasks_needed(effect, sd, alpha=alpha, wanted=WANTED_POWER) if effect else None
+
+
+def _p(p: float) -> str:
+    return f"{p:.3f}" if p >= 0.001 else f"{p:.1e}"
+
+
+def _plain(row: MeanRow) -> dict[str, object]:
+    shallow = {name: getattr(row, name) for name in asdict(row)}
+    return {name: item.as_dict() if isinstance(item, Interval) else item for name, item in shallow.items()}

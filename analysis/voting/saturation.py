@@ -1,0 +1,153 @@
+"""When further attempts, or rounds, stop paying: the saturation point of F (1 - (1-p)^N).
+
+The form is that of "Scaling over Scaling" (TTSPM): unit N adds F p (1-p)^N; F is what is reached in the end. It suits
+attempts (each finds the answer with probability p) and rounds (each repairs a fraction p of what is left). Fitted to
+successes at several N by maximum likelihood; the interval of N* comes from resampling tasks when the table has them.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from scipy import optimize
+
+from agentsoc.errors import InputError
+from agentsoc.streams import stream
+from analysis.fitcard import FitCard, range_warnings
+from analysis.stats.interval import FloatArray, Interval, shown
+
+STARTS: Final = tuple((f, p) for f in (0.2, 0.4, 0.6, 0.8, 0.99) for p in (0.01, 0.05, 0.15, 0.4, 0.8))
+
+
+def saturation_point(p: float, epsilon: float, *, top: float = 1.0) -> float:
+    """Return N* with F p (1-p)^N* = epsilon: beyond it a unit adds less than epsilon; 0 when none ever adds as much.
+
+    N* = ln(epsilon / (F p)) / ln(1 - p).
+
+    Args:
+        p: success of one unit, in (0, 1).
+        epsilon: gain that no longer pays, above 0.
+        top: F, what is reached in the end, in (0, 1].
+
+    Raises:
+        InputError: a number is out of range.
+    """
+    if not (0 < p < 1 and epsilon > 0 and 0 < top <= 1):
+        raise InputError(f"need 0 < p < 1, epsilon > 0 and 0 < F <= 1, got {p:g}, {epsilon:g}, {top:g}")
+    return max(0.0, math.log(epsilon / (top * p)) / math.log1p(-p))
+
+
+@dataclass(frozen=True)
+class Saturation:
+    """F and p fitted to accuracies, and where they saturate."""
+
+    top: Interval
+    """F, accuracy reached in the end."""
+    p: Interval
+    """Share of what is left that one unit adds."""
+    point: Interval
+    """N*, units beyond which one adds less than `epsilon`."""
+    epsilon: float
+    card: FitCard
+
+    def summary(self) -> str:
+        """Return one line."""
+        units = f"{shown(self.point.value)} [{shown(self.point.low)}, {shown(self.point.high)}]"
+        return (
+            f"saturates at {self.top}, a unit adds {self.p} of the rest; below {self.epsilon:g} a unit from N = {units}"
+        )
+
+
+def fit_saturation(
+    units: FloatArray,
+    right: FloatArray,
+    *,
+    epsilon: float = 0.01,
+    replicates: int = 200,
+    level: float = 0.95,
+    seed: int = 0,
+) -> Saturation:
+    """Fit F and p to whether each task was right at each number of units; the same tasks at all.
+
+    Args:
+        units: N of each column, shape (n_levels,), each at least 1.
+        right: 0 or 1, shape (n_tasks, n_levels).
+        epsilon: gain that no longer pays.
+        replicates: resamples of tasks.
+        level: coverage of the intervals.
+        seed: root of the resampling.
+
+    Raises:
+        InputError: fewer than three levels or two tasks, or no task was ever right.
+    """
+    n_tasks, n_levels = right.shape
+    if n_levels != units.size or n_levels < 3 or n_tasks < 2 or units.min() < 1:
+        raise InputError(f"need 3 or more levels of N >= 1 and 2 or more tasks, got {n_levels} and {n_tasks}")
+    if not right.any():
+        raise InputError("no task was ever right: nothing to fit", "", "take easier tasks or more units")
+    best, lost, tries = _fit(units, right.sum(axis=0), n_tasks)
+    rng = stream(seed, "voting", "saturation")
+    fits = []
+    for _ in range(replicates):
+        picked = right[rng.integers(n_tasks, size=n_tasks)].sum(axis=0)
+        if picked.any():
+            fits.append(_fit(units, picked, n_tasks, starts=(best,))[0])
+    drawn = np.array([(*fit, saturation_point(fit[1], epsilon, top=fit[0])) for fit in fits])
+    ends = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2], axis=0)
+    values = (*best, saturation_point(best[1], epsilon, top=best[0]))
+    top, p, point = (
+        Interval(v, float(ends[0, i]), float(ends[1, i]), level, "bootstrap over tasks") for i, v in enumerate(values)
+    )
+    warnings = list(range_warnings(units, "N"))
+    if point.value > units.max():
+        warnings.append(f"N* lies beyond the largest N of {units.max():g}: it is extrapolated")
+    card = FitCard(
+        form={"equation": "accuracy = F (1 - (1-p)^N)", "free": ("F", "p"), "x": "units N (attempts or rounds)"},
+        data={"tasks": n_tasks, "levels": tuple(float(u) for u in units), "dependence": "same tasks at all levels"},
+        extraction={"accuracy": "share of tasks right"},
+        optimisation={
+            "loss": "binomial likelihood", "bounds": "0 < F <= 1, 0 < p < 1", "optimiser": "L-BFGS-B in logits",
+            "starts": tries, "loss_at_optimum": lost, "uncertainty": f"{replicates} resamples of tasks",
+            "hold_out_error": _hold_out(units, right.sum(axis=0), n_tasks),
+        },
+        warnings=tuple(warnings),
+    )  # fmt: skip
+    return Saturation(top, p, point, epsilon, card)
+
+
+def _curve(units: FloatArray, top: float, p: float) -> FloatArray:
+    return np.asarray(-top * np.expm1(units * math.log1p(-p)))
+
+
+def _fit(
+    units: FloatArray, right: FloatArray, n: int, *, starts: tuple[tuple[float, float], ...] = STARTS
+) -> tuple[tuple[float, float], float, int]:
+    """Return (F, p), the loss per task, and the starts tried."""
+
+    def loss(at: FloatArray) -> tuple[float, FloatArray]:
+        top, p = (float(x) for x in 1 / (1 + np.exp(-at)))
+        reached = _curve(units, 1.0, p)
+        share = np.clip(top * reached, 1e-12, 1 - 1e-12)
+        pull = (right / share - (n - right) / (1 - share)) / n
+        slope = (pull @ reached * top * (1 - top), pull @ (units * (1 - reached)) * top * p)
+        return float(-(right @ np.log(share) + (n - right) @ np.log1p(-share)) / n), -np.array(slope)
+
+    box = [(-12.0, 12.0)] * 2
+    inside = [np.clip(start, 1e-5, 1 - 1e-5) for start in starts]
+    found = [optimize.minimize(loss, np.log(s / (1 - s)), method="L-BFGS-B", jac=True, bounds=box) for s in inside]
+    best = min(found, key=lambda fit: float(fit.fun))
+    top, p = (float(1 / (1 + np.exp(-x))) for x in best.x)
+    return (top, p), float(best.fun), len(starts)
+
+
+def _hold_out(units: FloatArray, right: FloatArray, n: int) -> float:
+    """Return |predicted - seen| accuracy at the largest N, fitted without it."""
+    last = int(np.argmax(units))
+    rest = np.arange(units.size) != last
+    if not right[rest].any():
+        return float("nan")
+    (top, p), _, _ = _fit(units[rest], right[rest], n)
+    return abs(float(_curve(units[[last]], top, p)[0]) - float(right[last]) / n)

@@ -1,0 +1,313 @@
+"""K*: closed forms, invariances, both routes, and what it says of teams whose errors go together."""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from agentsoc.engine.run import run
+from agentsoc.errors import InputError
+from agentsoc.scenario.part import Slot
+from agentsoc.society.coded import CodedAgent
+from agentsoc.society.turns import Reply, View
+from agentsoc.streams import uniform
+from analysis.diversity import (
+    answer_weights,
+    by_answer,
+    correlation,
+    equicorrelated,
+    k_star,
+    leave_one_out,
+    redundancy,
+)
+from analysis.diversity_logs import diversity, label_k_star
+from analysis.embeddings import CachedEmbedder
+from analysis.information import information
+from analysis.metrics import episode_metrics, run_metrics
+from analysis.outputs import Outputs, outputs_of
+from tests.loose import Coin
+from tests.strategies import scenario
+from tests.synthetic_logs import ended, said, write_log
+
+MATRICES = st.tuples(st.integers(1, 8), st.integers(1, 8), st.integers(0, 2**32 - 1)).map(
+    lambda shape: np.random.default_rng(shape[2]).normal(size=shape[:2])
+)
+
+
+def team(n: int, rho: float) -> NDArray[np.float64]:
+    """Return n unit rows with pairwise cosine rho."""
+    values, vectors = np.linalg.eigh(np.full((n, n), rho) + (1 - rho) * np.eye(n))
+    return np.asarray(vectors * np.sqrt(np.maximum(values, 0)))
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 16, 40])
+def test_orthogonal_agents_are_n_channels_and_copies_are_one(n: int) -> None:
+    assert k_star(np.eye(n)) == pytest.approx(n, abs=1e-9)
+    assert k_star(np.ones((n, 5))) == pytest.approx(1, abs=1e-9)
+    assert k_star(np.zeros((n, 5))) == 1
+    assert redundancy(np.ones((n, 5))) == pytest.approx(1, nan_ok=True) or n == 1
+    assert k_star(np.eye(n), centred=True) == pytest.approx(max(n - 1, 1), abs=1e-9)
+    assert k_star(np.full((n, 5), 0.1), centred=True) == 1
+
+
+@pytest.mark.parametrize(("n", "rho", "published"), [(2, 0.0, 2.0), (4, 0.5, 2.93), (16, 0.9, 1.76), (16, 0.95, 1.37)])
+def test_two_orthogonal_agents_are_worth_more_than_sixteen_near_copies(n: int, rho: float, published: float) -> None:
+    assert k_star(team(n, rho)) == pytest.approx(equicorrelated(n, rho), abs=1e-9)
+    assert round(equicorrelated(n, rho), 2) == published
+
+
+@given(n=st.integers(2, 20), rhos=st.tuples(st.floats(0, 1), st.floats(0, 1)))
+def test_k_star_follows_the_closed_form_and_falls_with_the_cosine(n: int, rhos: tuple[float, float]) -> None:
+    low, high = sorted(rhos)
+    assert k_star(team(n, low)) == pytest.approx(equicorrelated(n, low), abs=1e-9)
+    assert equicorrelated(n, high) <= equicorrelated(n, low) + 1e-12
+    assert redundancy(team(n, low)) == pytest.approx(low, abs=1e-9)
+
+
+@given(matrix=MATRICES, scale=st.sampled_from([1e-200, 1e-3, 1.0, 1e200]), seed=st.integers(0, 99))
+def test_k_star_sees_neither_order_nor_rotation_nor_scale(matrix: Any, scale: float, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    rotation = np.linalg.qr(rng.normal(size=(matrix.shape[1],) * 2))[0]
+    expected, centred = k_star(matrix), k_star(matrix, centred=True)
+    lengths = rng.uniform(0.5, 2, size=(len(matrix), 1))
+    for other in (rng.permutation(matrix), matrix @ rotation, matrix * scale, matrix * lengths):
+        assert k_star(other) == pytest.approx(expected, abs=1e-9)
+        assert k_star(other, centred=True) == pytest.approx(centred, abs=1e-9)
+    assert 1 - 1e-9 <= expected <= min(matrix.shape) + 1e-9
+
+
+@given(matrix=MATRICES, centred=st.booleans())
+def test_the_gram_and_the_covariance_route_agree(matrix: Any, centred: bool) -> None:
+    gram, covariance = (k_star(matrix, centred=centred, route=route) for route in ("gram", "covariance"))  # type: ignore[arg-type]
+    assert gram == pytest.approx(covariance, abs=1e-9)
+
+
+def test_random_rows_in_few_dimensions_are_not_as_many_channels() -> None:
+    """Means over 200 and 50 draws; their standard errors are 0.02 and 0.003."""
+    rng = np.random.default_rng(0)
+    few = np.mean([k_star(rng.normal(size=(16, 16))) for _ in range(200)])
+    many = np.mean([k_star(rng.normal(size=(16, 384))) for _ in range(50)])
+    assert few == pytest.approx(10.0, abs=0.15)
+    assert round(float(many), 1) == 15.7
+
+
+def test_the_right_and_the_wrong_are_counted_apart_and_weighed() -> None:
+    rows = np.eye(4)
+    found = by_answer(rows, [1.0, 1.0, 1.0, 0.0])
+    assert (found.correct, found.wrong, found.effective) == (pytest.approx(3), 1.0, pytest.approx(2.5))
+    assert by_answer(rows, [np.nan] * 4).effective == 0.5
+    weights = answer_weights([1.0, 0.0, np.nan])
+    assert weights == pytest.approx(np.array([1.0, 0.3, 0.5]) / 0.6)
+    assert k_star(np.eye(3), weights=weights) < 3
+    assert k_star(np.eye(3), weights=np.ones(3)) == pytest.approx(3)
+    with pytest.raises(InputError, match="weighted or centred"):
+        k_star(np.eye(3), weights=np.ones(3), centred=True)
+
+
+def test_leaving_out_one_of_two_copies_costs_less_than_leaving_out_the_odd_one() -> None:
+    rows = np.array([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
+    delta = leave_one_out(rows)
+    assert delta[0] == delta[1] < 0 < delta[2]
+    assert delta[2] == pytest.approx(k_star(rows) - 1)
+
+
+def test_a_correlation_needs_four_teams_that_differ() -> None:
+    assert math.isnan(correlation([1, 2, 3], [1, 2, 3])[0])
+    assert math.isnan(correlation([1, 1, 1, 1], [1, 2, 3, 4])[0])
+    assert correlation([1, 2, 3, 4], [1, 2, 3, 4])[0] == 1
+    r, low, high = correlation([1, 2, 3, 4, 5], [1, 3, 2, 5, 4])
+    assert -1 < low < r < high < 1
+
+
+class Herd(CodedAgent):
+    """Says the truth with probability 0.6; with probability sqrt(rho) it says what its source says."""
+
+    kind: Literal["herd"] = "herd"
+    rho: float = 0.0
+    """Correlation of the errors of two agents of one source."""
+    sources: int = 1
+    """Agent i listens to source i mod sources."""
+
+    async def act(self, view: View) -> Reply:
+        follows = uniform(view.seed, "follows", view.task, 0, view.agent) < math.sqrt(self.rho)
+        who = 1_000_000 + view.agent % self.sources if follows else view.agent
+        right = uniform(view.seed, "right", view.task, 0, who) < 0.6
+        truth = Coin(count=1).make(view.seed, view.task).truth
+        return Reply(answer=truth if right else {"heads": "tails", "tails": "heads"}[truth])
+
+
+Slot.register(Herd)
+
+
+def herd(directory: Path, n: int, *, tasks: int = 2000, **settings: Any) -> tuple[float, float, float]:
+    """Run a vote of a herd; return K* of the team, majority accuracy and individual accuracy."""
+    done = run(
+        scenario(
+            tasks={"kind": "coin", "count": tasks},
+            agents={"count": n, "model": {"kind": "herd", **settings}},
+            topology="independent",
+        ),
+        directory,
+    )
+    table = episode_metrics(done)
+    whole = diversity(outputs_of(done.frame())).team
+    assert whole is not None
+    alone = run_metrics(table, draws=2)["voter_accuracy"]
+    assert alone is not None
+    return whole, float(table["score"].mean()), alone.value  # type: ignore[arg-type]
+
+
+def test_majority_accuracy_goes_with_k_star_among_teams_of_equal_size_and_skill(tmp_path: Path) -> None:
+    """2,000 tasks a team: the standard error of an accuracy is 0.011, the range of the accuracies 0.13."""
+    teams = [herd(tmp_path / f"{rho}", 9, rho=rho) for rho in (0.0, 0.2, 0.4, 0.6, 0.8, 0.95)]
+    channels, majority, alone = (np.array(column) for column in zip(*teams, strict=True))
+    assert np.ptp(alone) < 0.06
+    assert (np.diff(channels) < 0).all()
+    r, low, _ = correlation(channels, majority)
+    assert r > 0.9
+    assert low > 0.5
+
+
+def test_more_agents_of_the_same_sources_add_neither_channels_nor_accuracy(tmp_path: Path) -> None:
+    copies = [herd(tmp_path / f"c{n}", n, rho=1.0, sources=3) for n in (3, 9, 15)]
+    fresh = [herd(tmp_path / f"f{n}", n) for n in (3, 9, 15)]
+    assert [k for k, _, _ in copies] == pytest.approx([copies[0][0]] * 3, abs=1e-9)
+    assert [score for _, score, _ in copies] == [copies[0][1]] * 3
+    for (k, score, _), (k_next, score_next, _) in zip(fresh, fresh[1:], strict=False):
+        assert k_next > k + 0.5
+        assert score_next > score + 0.02
+
+
+class Letters:
+    """An embedder for tests: counts letters."""
+
+    name = "letters v1"
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def embed(self, texts: Sequence[str]) -> NDArray[np.float64]:
+        self.asked += texts
+        return np.array([[text.count(letter) for letter in "ABC"] for text in texts], dtype=float)
+
+
+def one_run(directory: Path) -> Outputs:
+    """Two tasks, three agents, two rounds: agents 0 and 1 always agree."""
+    events = []
+    for task, rows in enumerate([["AAB", "AAC"], ["BBC", "CCC"]]):
+        events += [said(task, r, agent, answer) for r, row in enumerate(rows) for agent, answer in enumerate(row)]
+        events += ended(task, 2, "A")
+    return outputs_of(write_log(directory, events).frame())
+
+
+@pytest.mark.parametrize("embedded", [False, True])
+def test_the_three_estimators_of_a_small_run(embedded: bool, tmp_path: Path) -> None:
+    found = diversity(one_run(tmp_path / "run"), embedder=Letters() if embedded else None)
+    # per question: one-hot rows of two rounds. Task 0: agents 0 and 1 equal, agent 2 apart; task 1: apart in round 0
+    apart, half = np.array([[1.0, 1, 0], [1, 1, 0], [0, 0, 1]]), np.array([[1.0, 1, 0.5], [1, 1, 0.5], [0.5, 0.5, 1]])
+
+    def of_gram(gram: NDArray[np.float64]) -> float:
+        share = np.linalg.eigvalsh(gram) / len(gram)
+        return float(np.exp2(-sum(p * np.log2(p) for p in share if p > 1e-12)))
+
+    if embedded:  # letters of both rounds: AA AA BC, then BC BC CC
+        mixed = np.array([[1, 1, math.sqrt(0.5)], [1, 1, math.sqrt(0.5)], [math.sqrt(0.5), math.sqrt(0.5), 1]])
+        assert found.questions["k_star"].to_list() == pytest.approx([of_gram(apart), of_gram(mixed)])
+        assert found.embedding == "letters v1"
+    else:
+        assert found.questions["k_star"].to_list() == pytest.approx([of_gram(apart), of_gram(half)])
+        assert found.questions["redundancy"].to_list() == pytest.approx([1 / 3, 2 / 3])
+        # per round: agreement over both tasks. Round 0: agent 2 apart in both; round 1 and at the end: in one of two
+        assert found.rounds["k_star"].to_list() == pytest.approx([of_gram(apart), of_gram(half), of_gram(half)])
+        assert found.team == pytest.approx(of_gram(half))
+    assert found.rounds["round"].to_list() == [0, 1, None]
+    assert found.rounds["n_tasks"].to_list() == [2, 2, 2]
+    assert found.cumulative["texts"].to_list() == [3.0, 6.0]
+    delta = dict(found.agents.iter_rows())
+    assert delta[0] == pytest.approx(delta[1])
+    assert delta[2] > delta[0]
+    assert found.embedding in found.summary()
+
+
+@given(
+    votes=st.lists(st.lists(st.tuples(*[st.sampled_from("ABC-")] * 4), min_size=1, max_size=3), min_size=1, max_size=4)
+)
+@settings(deadline=None, max_examples=40)
+def test_all_questions_at_once_give_what_one_at_a_time_gives(votes: list[list[tuple[str, ...]]]) -> None:
+    events = []
+    for task, rows in enumerate(votes):
+        for r, row in enumerate(rows):
+            events += [said(task, r, agent, answer) for agent, answer in enumerate(row) if answer != "-"]
+        events += ended(task, len(rows), "A")
+    with tempfile.TemporaryDirectory() as scratch:
+        outputs = outputs_of(write_log(Path(scratch) / "run", events).frame())
+    tasks = np.arange(len(votes))
+    slow = {row["task"]: row["k_star"] for row in diversity(outputs).questions.iter_rows(named=True)}
+    expected = [slow.get(task, math.nan) for task in range(len(votes))]
+    assert label_k_star(outputs, tasks) == pytest.approx(expected, abs=1e-9, nan_ok=True)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("analysis.diversity_logs.SEATS_MAX", 1)
+        assert label_k_star(outputs, tasks) == pytest.approx(expected, abs=1e-9, nan_ok=True)
+    centred = diversity(outputs, centred=True)
+    assert centred.cumulative.height == diversity(outputs).cumulative.height
+
+
+def test_texts_are_embedded_once_for_a_run(tmp_path: Path) -> None:
+    first, second = Letters(), Letters()
+    outputs = one_run(tmp_path / "run")
+    whole = diversity(outputs, embedder=CachedEmbedder(first, tmp_path / "run"))
+    again = diversity(outputs, embedder=CachedEmbedder(second, tmp_path / "run"))
+    assert len(first.asked) == len(set(first.asked)) > 0
+    assert second.asked == []
+    assert whole.questions.equals(again.questions)
+    files = list((tmp_path / "run" / "embeddings").iterdir())
+    assert [file.name.startswith("letters-v1-") for file in files] == [True]
+    files[0].write_bytes(b"broken")
+    diversity(outputs, embedder=CachedEmbedder(second, tmp_path / "run"))
+    assert sorted(second.asked) == sorted(first.asked)
+
+
+def test_an_embedder_that_gives_nonsense_is_refused(tmp_path: Path) -> None:
+    class Broken(Letters):
+        def embed(self, texts: Sequence[str]) -> NDArray[np.float64]:
+            return np.full((len(texts), 2), np.nan)
+
+    with pytest.raises(InputError, match="not finite"):
+        CachedEmbedder(Broken(), None).embed(["a"])
+
+
+def test_information_is_bounded_and_a_copy_adds_none() -> None:
+    rng = np.random.default_rng(0)
+    n = 4000
+    truth = rng.integers(2, size=n)
+    first = np.where(rng.random(n) < 0.8, truth, 1 - truth)
+    other = np.where(rng.random(n) < 0.8, truth, 1 - truth)
+    columns = [first, first, other]
+    rows = pl.DataFrame(
+        {
+            "task": np.repeat(np.arange(n), 3),
+            "round": np.zeros(3 * n, np.int64),
+            "agent": np.tile(np.arange(3), n),
+            "answer": np.array(["A", "B"])[np.stack(columns, axis=1).reshape(-1)],
+            "text": [None] * (3 * n),
+            "correct": np.zeros(3 * n),
+        }
+    )
+    found = information(Outputs(rows), pl.DataFrame({"task": np.arange(n), "truth": np.array(["A", "B"])[truth]}))
+    exact = 1 + 0.8 * math.log2(0.8) + 0.2 * math.log2(0.2)
+    assert found["information"][0] == pytest.approx(exact, abs=0.03)
+    assert abs(found["gain"][1]) < 0.01
+    assert found["gain"][2] > 0.05
+    assert (found["information"] <= found["bound"]).all()
+    few = Outputs(rows.filter(pl.col("task") < 15))
+    assert not information(few, pl.DataFrame({"task": np.arange(n), "truth": ["A"] * n})).height
