@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -17,6 +18,9 @@ from analysis.stats.interval import shown
 
 FORMAT: Final = 1
 _FAILED_SHOWN: Final = 8
+_WIDTH: Final = 120
+_IDLE: Final = 0.5
+"""Share of the budget left unspent from which on a reader is told what that means."""
 _RIGHT: Final = frozenset(range(1, 12))
 
 
@@ -28,7 +32,7 @@ def report_as_text(report: Report) -> str:
     parts += [*_costs(report), ""]
     for block in report.blocks:
         parts += _by_tasks(block)
-    return "\n".join([*parts, "Notes", *(f"- {text}" for text in notes(report))])
+    return "\n".join([*parts, "Notes", *(row for text in notes(report) for row in _wrapped("- ", text))])
 
 
 def report_as_dict(report: Report) -> dict[str, Any]:
@@ -65,7 +69,9 @@ def report_as_dict(report: Report) -> dict[str, Any]:
 
 def verdict(report: Report) -> str:
     """Return the result in a sentence or two."""
-    better, worse, open_ = [], [], []
+    better: list[str] = []
+    worse: list[str] = []
+    open_: list[str] = []
     for block in report.blocks:
         for row in block.found.rows:
             name = row.organisation if block.n_agents is None else f"{row.organisation} (at n={block.n_agents})"
@@ -96,12 +102,20 @@ def _head(report: Report) -> list[str]:
     drawn = "the same tasks for all seeds" if results.same_tasks else "new tasks for every seed"
     facts = [
         ("comparison", f"{record.name}: {len(report.metrics)} organisations, baseline {record.baseline}"),
-        ("tasks", ", ".join(f"{n:,} of {name}" for name, n in design["tasks"].items()) + f" a seed; {drawn}"),
+        ("tasks", ", ".join(f"{n:,} of {name}" for name, n in design["tasks"].items()) + f"; {drawn}"),
         ("seeds", f"{len(seeds)}: {_listed(seeds)}"),
         ("budget", _budget(results)),
         ("result", verdict(report)),
     ]
-    return [f"{name:<12}{line(text)}" for name, text in facts]
+    return [row for name, text in facts for row in _wrapped(f"{name:<12}", line(text))]
+
+
+def _wrapped(begin: str, text: str) -> list[str]:
+    """Return a text in lines of bounded length, the later ones indented as far as the first."""
+    return textwrap.wrap(
+        text, _WIDTH, initial_indent=begin, subsequent_indent=" " * len(begin), break_long_words=False,
+        break_on_hyphens=False,
+    ) or [begin.rstrip()]  # fmt: skip
 
 
 def _budget(results: Results) -> str:
@@ -127,19 +141,19 @@ def _scores(report: Report, block: Block) -> list[str]:
     head = ["organisation", f"score [{level}]", f"minus {base.organisation} [{level}]", "d", "won/tied/lost"]
     head += ["p (Holm)", "could find", "tasks for " + (f"{found.effect:g}" if found.effect else "it")]
     rows = [head, [base.organisation, base.mean.text(), "(baseline)", "", "", "", "", ""]]
-    for row in found.rows:
-        rows.append(
-            [
-                row.organisation,
-                row.mean.text(),
-                row.difference.text(sign=True),
-                "-" if row.d is None else shown(row.d.value, sign=True),
-                f"{row.wins:,}/{row.ties:,}/{row.losses:,}",
-                p_text(row.p_holm),
-                "-" if row.detectable is None else shown(row.detectable),
-                "-" if row.tasks_needed is None else f"{row.tasks_needed:,}",
-            ]
-        )
+    rows += [
+        [
+            row.organisation,
+            row.mean.text(),
+            row.difference.text(sign=True),
+            "-" if row.d is None else shown(row.d.value, sign=True),
+            f"{row.wins:,}/{row.ties:,}/{row.losses:,}",
+            p_text(row.p_holm),
+            "-" if row.detectable is None else shown(row.detectable),
+            "-" if row.tasks_needed is None else f"{row.tasks_needed:,}",
+        ]
+        for row in found.rows
+    ]
     title = "Scores" if block.n_agents is None else f"Scores at n={block.n_agents}"
     return [title, table(rows, right=_RIGHT, indent="  ")]
 
@@ -163,8 +177,10 @@ def _costs(report: Report) -> list[str]:
         column for column in columns if any(measured(report, label, column[1]) is not None for label in report.metrics)
     ]
     rows = [["organisation", *(title for title, _, _ in known)]]
-    for label in report.metrics:
-        rows.append([label, *(_cell(measured(report, label, name), bounds) for _, name, bounds in known)])
+    rows += [
+        [label, *(_cell(measured(report, label, name), bounds) for _, name, bounds in known)]
+        for label in report.metrics
+    ]
     return ["Per task: what was spent, and how it was coordinated", table(rows, right=_RIGHT, indent="  ")]
 
 
@@ -231,8 +247,7 @@ def _notes(report: Report) -> Iterator[str]:
             "this comparison was made larger after runs had been there; if it was because of what they showed, "
             "the p values are too small"
         )
-    for warning in dict.fromkeys(text for block in report.blocks for text in block.found.warnings):
-        yield warning
+    yield from dict.fromkeys(text for block in report.blocks for text in block.found.warnings)
     for cell in results.missing[:_FAILED_SHOWN]:
         why = f": {line(cell.error.splitlines()[0], 200)}" if cell.error else ""
         yield f"missing: {cell.id} ({cell.status}){why}"
@@ -244,9 +259,14 @@ def _notes(report: Report) -> Iterator[str]:
 def _money_notes(report: Report) -> Iterator[str]:
     """Yield what was left of the budget."""
     spent = [(label, measured(report, label, "budget_use")) for label in report.metrics]
-    shares = [f"{label} {100 * (1 - found.value):.0f} %" for label, found in spent if found is not None]
-    if shares:
-        yield f"left unspent of the budget: {', '.join(shares)}"
+    known = [(label, found) for label, found in spent if found is not None]
+    if known:
+        yield f"left unspent of the budget: {', '.join(f'{at} {100 * (1 - x.value):.1f} %' for at, x in known)}"
+    if any(found.value < 1 - _IDLE for _, found in known):
+        yield (
+            "who leaves most of the budget unspent was not stopped by it: the same ceiling is not the same spending; "
+            "see score/1k tokens, or give it more calls (iterations, rounds, agents)"
+        )
 
 
 def _stops(report: Report, label: str) -> dict[str, int]:

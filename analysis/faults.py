@@ -1,8 +1,9 @@
 """Error amplification: what was built on a claim that is known to be wrong.
 
-A ``fault`` event names the faulty claim as its parent. Its downstream are all claims reachable from it over the claim
-graph; what share of the later claims that is, and how many agents they belong to, says how far one error got. Being
-downstream is exposure, not proof of damage: nothing is said about whether the later claims are wrong.
+A ``fault`` event names the faulty claim as its target, or, in imported traces, as its parent. Its downstream are all
+claims reachable from it over the claim graph; what share of the later claims that is, and how many agents they belong
+to, says how far one error got. Being downstream is exposure, not proof of damage: nothing is said about whether the
+later claims are wrong. `analysis.amplification` counts those that are.
 """
 
 from __future__ import annotations
@@ -45,6 +46,13 @@ class FaultTrace:
         )
 
 
+def faulty_claims(table: EventTable) -> pl.DataFrame:
+    """Return the claims that ``fault`` events name: columns execution, claim, each once."""
+    faults = table.events.filter(pl.col("kind") == "fault")
+    named = pl.when(pl.col("parents").list.len() > 0).then("parents").otherwise(pl.concat_list("target"))
+    return faults.select("execution", claim=named).explode("claim").drop_nulls("claim").unique(maintain_order=True)
+
+
 def trace_faults(table: EventTable, graph: ClaimGraph) -> FaultTrace:
     """Return the downstream of every claim that a ``fault`` event of `table` names.
 
@@ -52,13 +60,7 @@ def trace_faults(table: EventTable, graph: ClaimGraph) -> FaultTrace:
         table: the events; faults on claims that no row makes are left out.
         graph: claim graph of `table`.
     """
-    faults = (
-        table.events.filter(pl.col("kind") == "fault")
-        .select("execution", claim="parents")
-        .explode("claim")
-        .drop_nulls("claim")
-        .unique(maintain_order=True)
-    )
+    faults = faulty_claims(table)
     nodes = pl.DataFrame({"execution": graph.execution, "claim": graph.claim, "node": np.arange(graph.n_claims)})
     starts = faults.join(nodes, on=["execution", "claim"], how="inner", maintain_order="left")["node"].to_list()
     ptr, child = graph.children()

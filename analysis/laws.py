@@ -1,9 +1,9 @@
 """The laws of coordination in a set of logs: every observable with its tail, and all that speaks against reading it.
 
 `examine` runs the whole analysis on one event table: tails with cluster-robust tests and verdicts, growth of the
-largest values with N, concentration of effort against chance, merge conversion, attachment exponent, structure audit,
-traced faults, and which null models the data cannot be told from. `analysis.laws_text` and `analysis.laws_json` print
-the result.
+largest values with N, concentration of effort against chance, merge conversion, attachment exponent, replay of
+deficit-triggered integration, structure audit, traced faults, and which null models the data cannot be told from.
+`analysis.laws_text` and `analysis.laws_json` print the result.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from analysis.attachment import Attachment, fit_attachment
 from analysis.attachment_choices import RiskSet, claim_choices
 from analysis.attachment_offers import OFFERED, offered_choices
 from analysis.cascades import claim_graph
+from analysis.deficits import Deficits, deficits
 from analysis.elites import Concentration, concentration
 from analysis.extremes import Extremes, largest_growth
 from analysis.faults import FaultTrace, trace_faults
@@ -44,13 +45,13 @@ _RISK: Final[dict[RiskSet, str]] = {"all": "every earlier claim", "latest": "eve
 
 @dataclass(frozen=True)
 class Effort:
-    """How much resampling is done (replicates)."""
+    """How much resampling is done: replicates, and for attachment the groups that its jackknife leaves out."""
 
     gof: int = 100
     interval: int = 100
     growth: int = 400
     chance: int = 200
-    attachment: int = 200
+    attachment: int = 40
 
 
 FAST: Final = Effort(gof=0, interval=0, growth=50, chance=20, attachment=0)
@@ -83,6 +84,8 @@ class Laws:
     audit: StructureAudit
     attachment: dict[str, Attachment | str]
     """By topology: the exponent, or why it was not looked for."""
+    deficits: dict[str, Deficits]
+    """By topology: what deficit-triggered integration would have done."""
     faults: FaultTrace
     where: dict[str, str | int | None] = field(default_factory=dict)
     """Keys of the group that the executions are; empty for all."""
@@ -126,7 +129,8 @@ def examine(
         concentration=concentration(table, null_replicates=effort.chance, seed=seed),
         integration=integration(table, found.graph, found.cascades),
         audit=structure_audit(table),
-        attachment=_attachment(found, effort, risk, seed),
+        attachment=_attachment(found, effort, risk),
+        deficits=deficits(table, found.graph, found.cascades),
         faults=trace_faults(table, found.graph),
         where=where or {},
         caveats=tuple(notes),
@@ -203,20 +207,20 @@ def _growth(
         return None, error.problem.what
 
 
-def _attachment(found: Structures, effort: Effort, risk: RiskSet | None, seed: int) -> dict[str, Attachment | str]:
+def _attachment(found: Structures, effort: Effort, risk: RiskSet | None) -> dict[str, Attachment | str]:
     """Return the attachment exponent of each topology: pooled over topologies it would measure their differences."""
     result: dict[str, Attachment | str] = {}
     for where, part in groups(found.table, ("topology",)):
         name = str(where["topology"] or "unknown")
         if part.has(OFFERED):
-            result[name] = fit_attachment(offered_choices(part), replicates=effort.attachment, seed=seed)
+            result[name] = fit_attachment(offered_choices(part), groups=effort.attachment)
             continue
         logged = part.has("visible")
         if not logged and risk is None:
             result[name] = "the log does not say which claims an agent could read; if all could be read, pass --risk"
             continue
         choices = claim_choices(part, claim_graph(part), risk=risk or "latest", logged_visibility=logged)
-        result[name] = fit_attachment(choices, replicates=effort.attachment, seed=seed)
+        result[name] = fit_attachment(choices, groups=effort.attachment)
     return result
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 
 from analysis.attachment import Attachment
+from analysis.deficits import Deficits
 from analysis.elites import Concentration, effective_n, gini, top_share
 from analysis.extremes import Extremes, Slope
 from analysis.integration import Integration
@@ -31,6 +32,7 @@ def laws_as_dict(laws: Laws) -> dict[str, object]:
         "merge_conversion": _conversion(laws.integration, laws.table.executions),
         "audit": _audit(laws.audit),
         "attachment": {name: _attachment(value) for name, value in laws.attachment.items()},
+        "dti": {name: _deficits(value) for name, value in laws.deficits.items()},
         "faults": laws.faults.table.to_dicts(),
         "where": laws.where,
         "executions": laws.table.n_executions,
@@ -195,6 +197,23 @@ def _attachment(found: Attachment | str) -> dict[str, object]:
         "at_bound": found.at_bound,
         "reason": found.reason,
         "card": found.card.as_dict(),
+    }
+
+
+def _deficits(found: Deficits) -> dict[str, object]:
+    return {
+        name: {
+            "a": estimate.parameters.scale,
+            "beta": estimate.parameters.beta,
+            "delta": estimate.parameters.threshold,
+            "cascades": estimate.cascades,
+            "large_cascades": estimate.large_cascades,
+            "merge_points": estimate.merge_points,
+            "events": found.replays[name].events,
+            "triggers": found.replays[name].triggers.height,
+            "cascades_hit": found.replays[name].cascades_hit,
+        }
+        for name, estimate in found.estimates.items()
     }
 
 

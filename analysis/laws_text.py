@@ -29,6 +29,9 @@ def laws_as_text(laws: Laws, *, cards: bool = False) -> str:
     blocks += ["", "Merge conversion", f"  {laws.integration.summary()}"]
     blocks += ["", "Attachment exponent, by topology"]
     blocks += [f"  {name}: {_attachment(found)}" for name, found in laws.attachment.items()]
+    if laws.deficits:
+        blocks += ["", "Deficit-triggered integration, replayed offline, by topology"]
+        blocks += [f"  {name}: {found.summary()}" for name, found in laws.deficits.items()]
     blocks += ["", "Structure audit", f"  {laws.audit.summary()}"]
     if laws.faults.table.height:
         blocks += ["", "Faults", f"  {laws.faults.summary()}"]

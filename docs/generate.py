@@ -17,6 +17,7 @@ from typing import Any, Final
 from agentsoc.backends.base import MODELS
 from agentsoc.protocols.base import PROTOCOLS
 from agentsoc.scenario.load import load_scenarios
+from agentsoc.scenario.meanings import described
 from agentsoc.scenario.model import AgentGroup, Attention, Budget, Calls, Engine, Scenario
 from agentsoc.scenario.part import Part, Slot
 from agentsoc.scenario.sweep import MAX_RUNS
@@ -174,7 +175,7 @@ def _slot_of(field: Any) -> Slot[Any] | None:
 
 
 def _table(cls: type[Part]) -> Iterator[str]:
-    rows = [(name, field) for name, field in cls.model_fields.items() if name != "kind" or cls is Attention]
+    rows = [(name, field) for name, field in described(cls).items() if name != "kind" or cls is Attention]
     if not rows:
         yield "No further keys.\n"
         return

@@ -52,14 +52,30 @@ def societies(draw: st.DrawFn, models: tuple[str, ...] = ("scripted", "simulated
     topology, protocol = draw(
         st.sampled_from(
             [
-                (peers, {"kind": "vote", "by": by}),
-                (rooted, {"kind": "aggregate", "by": by}),
+                (peers, {"kind": "vote", "by": draw(st.sampled_from([by, "union", "judge"]))}),
+                (peers, {"kind": "vote", "by": "weighted", "weights": [1 + a % 3 for a in range(n)]}),
+                (rooted, {"kind": "aggregate", "by": draw(st.sampled_from([by, "judge"]))}),
+                ({"kind": "chain"}, {"kind": "relay"}),
+                (
+                    draw(st.sampled_from([peers, rooted])),
+                    {
+                        "kind": "resample",
+                        "until": draw(st.sampled_from(["ahead-by-k", "first-to-k", "verifier"])),
+                        "k": draw(st.integers(1, 3)),
+                        "max_samples": draw(st.integers(1, 12)),
+                        "exhausted": draw(st.sampled_from([None, "plurality", "abstain"])),
+                        "red_flags": draw(st.sampled_from([None, {}, {"max_tokens": 12}])),
+                        "first_temperature": draw(st.sampled_from([None, 0.0])),
+                    },
+                ),
                 (
                     peers,
                     {
                         "kind": "debate",
                         "rounds": draw(st.integers(1, 3)),
                         "until": draw(st.sampled_from(["rounds", "consensus"])),
+                        "order": draw(st.sampled_from(["together", "together", "in-turn"])),
+                        "by": draw(st.sampled_from(["majority", "weighted", "union"])),
                     },
                 ),
                 (
@@ -95,6 +111,12 @@ def societies(draw: st.DrawFn, models: tuple[str, ...] = ("scripted", "simulated
             "fidelity": draw(st.sampled_from([1.0, 0.8])),
             "lock": draw(st.sampled_from([0.0, 0.3])),
             "latency_s": draw(st.sampled_from([0.0, 1.0])),
+            "shared": draw(st.sampled_from([0.0, 0.4])),
+            "invalid": draw(st.sampled_from([0.0, 0.0, 0.3])),
+            "rejects": draw(st.sampled_from([None, None, 0.5])),
+            "accepts_wrong": draw(st.sampled_from([0.0, 0.5])),
+            "judge_odds": draw(st.sampled_from([1.0, 4.0])),
+            "judge_bias": draw(st.sampled_from([0.0, 0.5])),
         }
     budget = draw(st.sampled_from([None, None, {"tokens_per_task": 700}, {"tokens_per_task": 2500}]))
     attention = draw(
@@ -113,6 +135,7 @@ def societies(draw: st.DrawFn, models: tuple[str, ...] = ("scripted", "simulated
         "protocol": protocol,
         "budget": budget,
         "attention": attention,
+        "faults": draw(st.sampled_from([[], [], [{"round": 0, "probability": 0.4}, {"agent": 1, "answer": "edge"}]])),
         "parents": draw(st.sampled_from(["cited", "visible"])),
         "episodes": draw(st.sampled_from(["concurrent", "concurrent", "sequential"])),
         "calls": {"backoff_s": 0.0},

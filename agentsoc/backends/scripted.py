@@ -101,6 +101,16 @@ class ScriptedBackend(Backend):
             right = max(sorted(set(stated)), key=stated.count) if stated else right
         return right if self._draw("accuracy", hint) < self.model.accuracy else wrong
 
+    def _verdict(self, choosing: bool, hint: Hint) -> dict[str, Any]:
+        """Return a choice among the shown answers, or whether the one that is shown is right."""
+        places = range(1, len(hint.shown_unique) + 1)
+        right = [i for i in places if hint.shown_unique[i - 1] == hint.truth]
+        wrong = [i for i in places if i not in right]
+        follows = self._draw("accuracy", hint) < self.model.accuracy
+        if not choosing:
+            return {"accept": bool(right) == follows}
+        return {"best": f"#{((right or wrong) if follows else (wrong or right))[0]}"}
+
     def _text(self, request: Request, hint: Hint) -> str:
         for found, said in self.model.replies:
             if found in request.user or found in request.system:
@@ -118,13 +128,8 @@ class ScriptedBackend(Backend):
         if "subtasks" in properties:
             n = properties["subtasks"]["maxItems"]
             reply["subtasks"] = [{"to": agent, "task": f"look at side {agent}"} for agent in hint.targets[:n]]
-        right = [i for i, said in enumerate(hint.shown_unique, 1) if said == hint.truth]
-        follows = self._draw("accuracy", hint) < self.model.accuracy
-        if "accept" in properties:
-            reply["accept"] = bool(right) == follows
-        if "best" in properties:
-            wrong = [i for i in range(1, len(hint.shown_unique) + 1) if i not in right]
-            reply["best"] = f"#{((right or wrong) if follows else (wrong or right))[0]}"
+        if "accept" in properties or "best" in properties:
+            reply |= self._verdict("best" in properties, hint)
         answer = self._answer(hint)
         if "answer" in properties:
             reply["answer"] = answer

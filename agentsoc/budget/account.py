@@ -49,6 +49,11 @@ def affords(society: Society, tokens_in: int, tokens_out: int, calls: int) -> bo
     return all(limit is None or amount <= limit for limit, amount in zip(limits, amounts, strict=True))
 
 
+def reply_cost(rate: Rate, reply: Reply) -> int:
+    """Return what the attempts behind a reply cost, as far as their usage is known (units)."""
+    return rate.cost(reply.tokens_in, reply.tokens_cached, reply.tokens_out, reply.calls)
+
+
 class Account:
     """What one episode may spend, and what it has spent."""
 
@@ -139,12 +144,11 @@ class Account:
         rate = self.rate(agent)
         lost = rate.most(lost_in, lost_out, lost_calls)
         self.cost_lost += lost
-        cost = rate.cost(reply.tokens_in, reply.tokens_cached, reply.tokens_out, reply.calls) + lost
-        self.ledger.settle(grant, tokens, reply.calls + lost_calls, cost)
+        self.ledger.settle(grant, tokens, reply.calls + lost_calls, reply_cost(rate, reply) + lost)
 
     def commit(self, board: Board, turn: Turn, reply: Reply) -> None:
         """Note what the events of a turn say that it used."""
-        cost = self.rate(turn.agent).cost(reply.tokens_in, reply.tokens_cached, reply.tokens_out, reply.calls)
+        cost = reply_cost(self.rate(turn.agent), reply)
         self.cost += cost
         if self.shown is not None and self.policy is not None:
             share = self.share(board, turn)

@@ -46,8 +46,8 @@ def success(tokens: float, h: float) -> float:
 def marginal(amount: float, difficulties: Sequence[float]) -> list[float]:
     """Return the shares that maximise the product of 1 - exp(-b_i/h_i) under sum b_i = amount.
 
-    At the optimum d ln(success)/db is the same number for all parts, 1/(h (exp(b/h) - 1)) = 1/y, hence
-    b = h ln(1 + y/h), which grows with y: y is found by bisection.
+    At the optimum d ln(success)/db = 1/(h (exp(b/h) - 1)) is the same number exp(-u) for all parts, hence
+    b = h ln(1 + exp(u)/h), which grows with u: u is found by bisection.
 
     Args:
         amount: what is divided, >= 0.
@@ -56,12 +56,13 @@ def marginal(amount: float, difficulties: Sequence[float]) -> list[float]:
     if not difficulties or amount <= 0:
         return [0.0] * len(difficulties)
 
-    def shares(y: float) -> list[float]:
-        return [h * math.log1p(y / h) for h in difficulties]
+    def shares(u: float) -> list[float]:
+        return [h * _softplus(u - math.log(h)) for h in difficulties]
 
-    low, high = 0.0, max(difficulties)
-    while sum(shares(high)) < amount:
-        low, high = high, 2 * high
+    middle, width = math.log(max(difficulties)), 1.0
+    while sum(shares(middle + width)) < amount or sum(shares(middle - width)) > amount:
+        width *= 2
+    low, high = middle - width, middle + width
     for _ in range(_HALVINGS):
         middle = (low + high) / 2
         if not low < middle < high:
@@ -73,6 +74,11 @@ def marginal(amount: float, difficulties: Sequence[float]) -> list[float]:
     found = shares(high)
     scale = amount / sum(found)
     return [share * scale for share in found]
+
+
+def _softplus(x: float) -> float:
+    """Return ln(1 + exp(x))."""
+    return max(x, 0.0) + math.log1p(math.exp(-abs(x)))
 
 
 def leaf_tokens(c0: float, beta: float, t: float) -> float | None:

@@ -264,7 +264,7 @@ class Ledger:
             return [Grant(need.tokens_out, attempts, 0) for need in needs]
         of = [None] * len(needs) if shares is None else shares
         at = [FREE] * len(needs) if rates is None else rates
-        lenders = self._lenders(of)
+        lenders = _Lenders(self._lenders(of))
         first = [self._first(need, self._scopes(s), rate, lenders) for need, s, rate in zip(needs, of, at, strict=True)]
         grants: list[Grant | None] = []
         for need, given, share, rate in zip(needs, first, of, at, strict=True):
@@ -294,16 +294,15 @@ class Ledger:
         return [self.shares[share] for share in sorted(self._acted - due)]
 
     def _first(
-        self, need: Need, scopes: Sequence[list[Purse]], rate: Rate, lenders: Sequence[list[Purse]]
+        self, need: Need, scopes: Sequence[list[Purse]], rate: Rate, lenders: _Lenders
     ) -> tuple[int, list[int]] | None:
         """Reserve one attempt per call; return the output cap and what is held of each resource."""
         n_calls = len(need.tokens_in)
         if n_calls == 0:
             return 0, [0, 0, 0]
         tokens_in, asked = sum(need.tokens_in), n_calls if need.asks else 0
-        lent = [sum(max(lender[r].free, 0) for lender in lenders) for r in range(3)] if lenders else (0, 0, 0)
         room = _ENDLESS
-        for scope, more in zip(scopes, ((0, 0, 0), lent), strict=False):
+        for scope, more in zip(scopes, ((0, 0, 0), lenders.free), strict=False):
             tokens, calls, money = (purse.free + extra for purse, extra in zip(scope, more, strict=True))
             if calls < asked:
                 return None
@@ -316,7 +315,7 @@ class Ledger:
         cap = min(need.tokens_out, room)
         cost = _cost(tokens_in, n_calls * cap, asked, rate)
         if len(scopes) > 1:
-            _borrow(scopes[1], cost, lenders)
+            lenders.help(scopes[1], cost)
         return cap, _hold(scopes, cost, 1)
 
     def settle(self, grant: Grant, used: int, calls: int = 0, money: int = 0) -> None:
@@ -357,14 +356,24 @@ def _times(scope: Sequence[Purse], cost: Sequence[int]) -> int:
     )
 
 
-def _borrow(share: Sequence[Purse], cost: Sequence[int], lenders: Sequence[Sequence[Purse]]) -> None:
-    """Move to a share what it lacks for a cost, from the lenders in their order."""
-    for resource, (purse, amount) in enumerate(zip(share, cost, strict=True)):
-        if purse.limit is None:
-            continue
-        for lender in lenders:
-            other = lender[resource]
-            assert other.limit is not None
-            moved = min(max(amount - purse.free, 0), max(other.free, 0))
-            purse.limit += moved
-            other.limit -= moved
+class _Lenders:
+    """Shares that others may draw on in this round, in their order."""
+
+    def __init__(self, shares: Sequence[Sequence[Purse]]) -> None:
+        self._purses = [[share[resource] for share in shares] for resource in range(3)]
+        self.free = [sum(max(purse.free, 0) for purse in purses) for purses in self._purses]
+        """What they can give together, of each resource."""
+
+    def help(self, share: Sequence[Purse], cost: Sequence[int]) -> None:
+        """Move to a share what it lacks for a cost."""
+        for resource, (purse, amount) in enumerate(zip(share, cost, strict=True)):
+            if purse.limit is None or amount <= purse.free:
+                continue
+            for lender in self._purses[resource]:
+                assert lender.limit is not None
+                moved = min(amount - purse.free, max(lender.free, 0))
+                purse.limit += moved
+                lender.limit -= moved
+                self.free[resource] -= moved
+                if amount <= purse.free:
+                    break

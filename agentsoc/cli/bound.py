@@ -124,9 +124,10 @@ def _most(society: Society, task: Task) -> _Most:
     from agentsoc.protocols.base import open_board
     from agentsoc.scenario.prices import FREE
     from agentsoc.society.agent import CHARS_PER_TOKEN, REPAIR_TOKENS
+    from agentsoc.tasks.world import World
 
     scenario = society.scenario
-    if not scenario.protocol.rehearsable:
+    if not scenario.protocol.rehearsable or isinstance(scenario.tasks, World):
         raise _TooLongError
     message, repeats = scenario.message_tokens, scenario.calls.attempts - 1
     answer = max(map(_bytes, task.options), default=4 * ANSWER_CHARS)
@@ -223,11 +224,14 @@ def _disagreement(society: Society, board: Board, turns: Sequence[Turn]) -> list
     events, replies = [], []
     for turn in turns:
         planning = turn.purpose in ("plan", "guide")
+        said = f"answer of {turn.agent}" + (f", {board.round}.{turn.slot}" if turn.fresh else "")
         reply = Reply(
-            answer=None if planning or turn.purpose == "judge" else f"answer of {turn.agent}",
+            answer=None if planning or turn.purpose == "judge" else said,
             uses=tuple(dict.fromkeys(turn.sees)),
             delegations=tuple(Delegation(to, "a piece of work") for to in turn.targets) if planning else (),
             stop=False if turn.purpose in ("judge", "plan") else None,
+            chosen=turn.sees[-1] if turn.purpose == "choose" and turn.sees else None,
+            accepts=False if turn.purpose == "check" else None,
         )
         replies.append(reply)
         for j, act in enumerate(protocol.interpret(society, board, turn, reply)):

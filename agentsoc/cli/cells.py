@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Final
 from agentsoc.cli import options
 from agentsoc.cli.bound import Bound, bound
 from agentsoc.cli.terminal import line, say, table
-from agentsoc.errors import InputError
 
 if TYPE_CHECKING:
     from agentsoc.experiment.grid import Cell, Grid
@@ -41,20 +40,9 @@ def build_all(grid: Grid, file: Path) -> list[tuple[Cell, Society]]:
     """Build one society for each organisation, number of agents and task block; what cannot be built is an error.
 
     Raises:
-        InputError: no such society can be built, or the budget pays for no call; names the organisation.
+        InputError: no such society can be built, or the budget pays for no call; names the run.
     """
-    from agentsoc.experiment.comparison import MARK
-
-    built = []
-    for cell in _first(grid):
-        try:
-            built.append((cell, options.built(cell.scenario, file, cell.id)))
-        except InputError as error:
-            problem = error.problem
-            key = problem.where.rpartition(": ")[2] if ": " in problem.where else ""
-            where = grid.asked.draft.place((MARK, cell.organisation))
-            raise InputError(problem.what, f"{where}: {key}" if key else where, problem.hint) from error
-    return built
+    return [(cell, options.built(cell.scenario, file, cell.id)) for cell in _first(grid)]
 
 
 def kinds(grid: Grid, built: Sequence[tuple[Cell, Society]], finished: Mapping[str, bool]) -> list[Kind]:
@@ -87,11 +75,7 @@ def total(bounds: Sequence[Bound | None]) -> Bound | None:
     known = [one for one in bounds if one is not None]
     if len(known) < len(bounds):
         return None
-    sums: dict[str, Any] = {}
-    for field in fields(Bound):
-        values = [getattr(one, field.name) for one in known]
-        sums[field.name] = None if None in values else sum(values)
-    return Bound(**sums)
+    return Bound(*(sum(getattr(one, field.name) for one in known) for field in fields(Bound)))
 
 
 def plan_as_dict(grid: Grid, rows: Sequence[Kind]) -> dict[str, Any]:
@@ -113,13 +97,15 @@ def plan_as_dict(grid: Grid, rows: Sequence[Kind]) -> dict[str, Any]:
 
 def print_plan(grid: Grid, rows: Sequence[Kind]) -> None:
     """Print the plan: what runs, and how much it can take at most."""
+    from agentsoc.scenario.prices import money_text
+
     tasks = dict.fromkeys(cell.tasks for cell in grid.cells)
     seeds = dict.fromkeys(cell.seed for cell in grid.cells)
     say(
         f"{grid.name}: {len(grid.cells):,} runs of {len(grid.asked.organisations)} organisations on "
         f"{_many(len(tasks), 'task block')} with {_many(len(seeds), 'seed')}, baseline {grid.asked.baseline}"
     )
-    priced = any(_money(row) is not None for row in rows)
+    priced = any(row.most is not None and row.most.cost_max for row in rows)
     head = ["organisation", "agents", "tasks", "runs", "done", "calls at most", "tokens about", "tokens at most"]
     cells = [head + ["cost at most"] * priced]
     for row in rows:
@@ -127,7 +113,7 @@ def print_plan(grid: Grid, rows: Sequence[Kind]) -> None:
         name = f"{first.tasks} x {first.scenario.tasks.count:,}"
         cells.append(
             [first.organisation, f"{first.n_agents:,}", name, f"{len(row.cells):,}", f"{row.answered:,}", *_cost(row)]
-            + [_money_text(_money(row))] * priced
+            + ["unknown" if row.most is None else money_text(row.most.cost_max)] * priced
         )
     say(table(cells, right=_RIGHT, indent="  "))
     whole = total([row.most for row in rows])
@@ -167,15 +153,6 @@ def _cost(row: Kind) -> list[str]:
     return [f"{row.most.attempts:,}", f"{row.most.tokens:,}", f"{row.most.tokens_max:,}"]
 
 
-def _money(row: Kind) -> float | None:
-    found = getattr(row.most, "money", None)
-    return float(found) if isinstance(found, int | float) else None
-
-
-def _money_text(found: float | None) -> str:
-    return "unknown" if found is None else f"{found:,.4f}"
-
-
 def _first(grid: Grid) -> list[Cell]:
     seen: dict[tuple[str, int, str], Cell] = {}
     for cell in grid.cells:
@@ -203,12 +180,15 @@ def _row_as_dict(row: Kind) -> dict[str, Any]:
 
 
 def _bound_as_dict(most: Bound | None) -> dict[str, Any]:
+    from agentsoc.scenario.prices import money
+
     return {
         "calls": None if most is None else most.calls,
         "calls_max": None if most is None else most.attempts,
         "tokens": None if most is None else most.tokens,
         "tokens_max": None if most is None else most.tokens_max,
-        "cost_max": None if most is None else getattr(most, "money", None),
+        "cost": None if most is None else money(most.cost),
+        "cost_max": None if most is None else money(most.cost_max),
     }
 
 

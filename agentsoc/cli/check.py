@@ -13,6 +13,8 @@ from agentsoc.cli.terminal import line, print_json, say
 
 if TYPE_CHECKING:
     from agentsoc.scenario.model import Scenario
+    from agentsoc.scenario.load import Variant
+    from agentsoc.scenario.model import Scenario
     from agentsoc.society.build import Society
 
 RUNS_BUILT: Final = 1_000
@@ -21,20 +23,30 @@ RUNS_SHOWN: Final = 20
 
 
 def check(
-    path: Annotated[Path, typer.Argument(metavar="PATH", help="A scenario file or a run directory.")],
+    path: Annotated[
+        Path, typer.Argument(metavar="PATH", help="A file (scenario or comparison) or a directory (run or comparison).")
+    ],
     set_: options.Overrides = None,
     seed: Annotated[int | None, typer.Option(help="Takes the place of the scenario's seed.")] = None,
     seeds: Annotated[int | None, typer.Option(min=1, help="Repeat with this many seeds, counted up.")] = None,
     allow_code: options.AllowCode = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """Check a scenario file, or every byte that counts in a run directory.
+    """Check a scenario or comparison file, or every byte that counts in a run or comparison directory.
 
     A scenario is loaded and its society built, not run: exit code 2 and the place of each fault, or a summary of what
-    would run. A run directory is compared with its digests: exit code 4 and the first thing that was altered.
+    would run; so are all that a comparison stands for. A run directory is compared with its digests, of a comparison
+    every finished run: exit code 4 and the first thing that was altered.
     """
+    from agentsoc.experiment.comparison import is_comparison
+
     if path.is_dir():
-        _check_log(path, as_json)
+        from agentsoc.log.comparison import FILE
+
+        check_directory = _check_results if (path / FILE).is_file() else _check_log
+        check_directory(path, as_json)
+    elif is_comparison(path):
+        _check_comparison(path, set_ or [], seed, seeds, allow_code or [], as_json)
     else:
         _check_scenario(path, set_ or [], seed, seeds, allow_code or [], as_json)
 
@@ -56,6 +68,48 @@ def _check_log(directory: Path, as_json: bool) -> None:
     )
 
 
+def _check_results(directory: Path, as_json: bool) -> None:
+    """Check every finished run of a comparison."""
+    from agentsoc.errors import LogDamagedError
+    from agentsoc.log.comparison import load_comparison_record
+    from agentsoc.log.read import RunLog
+
+    record = load_comparison_record(directory)
+    sound = 0
+    for cell in record.cells:
+        if cell.status != "finished":
+            continue
+        log = RunLog(directory / cell.run)
+        log.check()
+        if log.manifest.digest != cell.digest or log.manifest.scenario_hash != cell.scenario_hash:
+            raise LogDamagedError("this run is not the one that the comparison has", str(directory / cell.run))
+        sound += 1
+    if as_json:
+        found = {"comparison": str(directory), "sound": True, "status": record.status, "hash": record.hash}
+        print_json({**found, "n_runs": len(record.cells), "n_finished": sound})
+        return
+    say(f"sound: {sound:,} finished runs of {len(record.cells):,}, {record.status}, comparison {record.hash[:16]}")
+
+
+def _check_comparison(
+    path: Path, overrides: list[str], seed: int | None, seeds: int | None, allow_code: list[Path], as_json: bool
+) -> None:
+    """Load a comparison, build a society for each organisation, number of agents and task block; say what would run."""
+    from agentsoc.cli.cells import build_all, kinds, plan_as_dict, print_plan
+    from agentsoc.errors import InputError
+    from agentsoc.experiment.comparison import load_comparison
+    from agentsoc.experiment.grid import make_grid
+
+    if seed is not None:
+        raise InputError("a comparison has several seeds", "--seed", "write --set base.seed=N for the first of them")
+    grid = make_grid(load_comparison(path, overrides, seeds=seeds, allow_code=allow_code))
+    rows = kinds(grid, build_all(grid, path), {})
+    if as_json:
+        print_json(plan_as_dict(grid, rows))
+    else:
+        print_plan(grid, rows)
+
+
 def _check_scenario(
     path: Path, overrides: list[str], seed: int | None, seeds: int | None, allow_code: list[Path], as_json: bool
 ) -> None:
@@ -64,7 +118,7 @@ def _check_scenario(
     variants = load_variants(path, overrides, seeds, seed=seed, allow_code=allow_code)
     many = len(variants) > 1
     found = [
-        _facts(options.built(variant.scenario, path, variant.scenario.name if many else ""), variant.labels)
+        _facts(options.built(variant.scenario, path, variant.scenario.name if many else ""), variant)
         for variant in variants[:RUNS_BUILT]
     ]
     if as_json:
@@ -81,12 +135,12 @@ def _check_scenario(
     _print_facts(found[0])
 
 
-def _facts(society: Society, labels: dict[str, str]) -> dict[str, Any]:
+def _facts(society: Society, variant: Variant) -> dict[str, Any]:
     """Return what is known of a run beforehand."""
     from agentsoc.cli.bound import bound
     from agentsoc.cli.run import whole_budget
     from agentsoc.scenario.prices import money
-    from agentsoc.society.topologies import describe
+    from agentsoc.society.topologies.survey import describe
 
     scenario = society.scenario
     task = scenario.tasks.make(scenario.tasks_seed, 0)
@@ -95,7 +149,9 @@ def _facts(society: Society, labels: dict[str, str]) -> dict[str, Any]:
     return {
         "name": scenario.name,
         "seed": scenario.seed,
-        "labels": labels,
+        "labels": variant.labels,
+        "preset": variant.preset,
+        "expansion": None if variant.preset is None else expansion(scenario),
         "tasks": {"kind": scenario.tasks.kind, "count": scenario.tasks.count, "first": task.question},
         "agents": society.n,
         "models": [f"{group.model.kind}" for group in scenario.agents],
@@ -133,10 +189,28 @@ def _budget_text(scenario: Scenario) -> str:
     return text
 
 
+def expansion(scenario: Scenario) -> str:
+    """Return what a preset was expanded to, in the words of a scenario: what is at its default is left out."""
+    topology, protocol = (
+        ", ".join(f"{key}: {value}" for key, value in part.model_dump(mode="json", exclude_defaults=True).items())
+        for part in (scenario.topology, scenario.protocol)
+    )
+    kinds = f"topology {{kind: {scenario.topology.kind}{', ' if topology else ''}{topology}}}"
+    kinds += f", protocol {{kind: {scenario.protocol.kind}{', ' if protocol else ''}{protocol}}}"
+    groups = ", ".join(
+        f"{{count: {group.count}, iterations: {group.iterations}}}"
+        if group.count
+        else f"{{iterations: {group.iterations}}}"
+        for group in scenario.agents
+    )
+    return f"{kinds}, agents {groups}"
+
+
 def _print_facts(facts: dict[str, Any]) -> None:
     tasks = facts["tasks"]
     rows = [
         ("run", f"{facts['name']}, seed {facts['seed']}"),
+        *(() if facts["preset"] is None else [("preset", f"{facts['preset']}: {facts['expansion']}")]),
         ("tasks", f"{tasks['count']:,} of {tasks['kind']}"),
         ("first", line(tasks["first"], 200)),
         ("agents", f"{facts['agents']:,}, {', '.join(facts['models'])}; protocol {facts['protocol']}"),

@@ -14,15 +14,21 @@ from agentsoc.errors import InputError
 
 def schema(
     out: Annotated[Path | None, typer.Option(help="Write it to this file instead of stdout.")] = None,
+    comparison: Annotated[bool, typer.Option("--comparison", help="Of comparison files instead.")] = False,
 ) -> None:
     """Print the JSON Schema of scenario files, with every installed kind of part.
 
     With "# yaml-language-server: $schema=scenario.schema.json" as first line of a scenario, an editor completes keys,
     says what they mean and marks faults.
     """
-    from agentsoc.scenario.schema import scenario_schema
+    if comparison:
+        from agentsoc.experiment.schema import comparison_schema
 
-    found = scenario_schema()
+        found = comparison_schema()
+    else:
+        from agentsoc.scenario.schema import scenario_schema
+
+        found = scenario_schema()
     if out is None:
         print_json(found)
         return

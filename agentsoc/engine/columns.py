@@ -22,6 +22,7 @@ from agentsoc.backends.simulated import Simulated, SimulatedBackend
 from agentsoc.budget.account import affords
 from agentsoc.events import KINDS, MAX_AGENTS, SOCIETY, pack_id
 from agentsoc.log.schema import SCHEMA
+from agentsoc.protocols.aggregators import BETWEEN
 from agentsoc.protocols.base import Act, Protocol, Stage
 from agentsoc.society.board import Board
 from agentsoc.society.build import Society
@@ -136,6 +137,10 @@ def can_vectorise(society: Society, tasks: Sequence[Task] | None, options: tuple
     if len(models) != 1 or not isinstance(next(iter(models)), Simulated) or len(options) < 2:
         return None
     if not _follows_schedule(type(scenario.protocol)) or scenario.protocol.verdict(society) is None:
+        return None
+    model = next(iter(models))
+    assert isinstance(model, Simulated)
+    if scenario.faults or model.invalid or model.rejects is not None:
         return None
     if scenario.parents != "cited" or any(group.iterations != 1 for group in scenario.agents):
         return None
@@ -284,6 +289,8 @@ class Block:
     score: NDArray[np.float64]
     answer: NDArray[np.int64]
     """Codes of the societies' answers, shape (n,)."""
+    words: tuple[str, ...]
+    """What the codes stand for: the options, the stop, unions of options."""
     virtual_s: NDArray[np.float64]
     """Critical path of each episode (seconds), shape (n,)."""
 
@@ -398,11 +405,13 @@ class ColumnRun:
                 slowest = np.maximum(slowest, times)
             said_now.append((lane.agents, said, np.where(ids >= 0, ids, aims)))
         _take_stands(said_now, stands, claim)
-        final, tied, from_claim = self._decide(stands, claim, tasks)
+        final, tied, from_claim, unions = self._decide(stands, claim, tasks)
         answer[:, -2] = final
         kind[:, -2], kind[:, -1] = _ANSWER, _STOP
         score = self._score(tasks, answer)
-        table = self._table(tasks, answer, kind, minted, target, parents, score, tied, from_claim)
+        self._score_unions(tasks, final, unions, score)
+        words = (*self.options, "finished", *(BETWEEN.join(self.options[code] for code in codes) for codes in unions))
+        table = self._table(tasks, answer, kind, minted, target, parents, score, tied, from_claim, words)
         counts = np.bincount(kind.reshape(-1), minlength=len(KINDS))
         return Block(
             table,
@@ -411,20 +420,33 @@ class ColumnRun:
             {KINDS[i]: int(c) for i, c in enumerate(counts.tolist()) if c},
             score[:, -2],
             final,
+            words,
             latency + slowest,
         )
 
     def _decide(
         self, stands: NDArray[np.int64], claim: NDArray[np.int64], tasks: NDArray[np.int64]
-    ) -> tuple[NDArray[np.int64], list[str | None], NDArray[np.int64]]:
-        """Return the society's answer, the text that states a tie, and the claim it is (or -1), per task."""
+    ) -> tuple[NDArray[np.int64], list[str | None], NDArray[np.int64], list[tuple[int, ...]]]:
+        """Return the society's answer, the text that states a tie, the claim it is (or -1), per task; and the unions.
+
+        The codes after the options stand for the stop of an episode and for the unions, in this order.
+        """
         n, k = len(tasks), len(self.options)
         verdict = self.society.scenario.protocol.verdict(self.society)
         if isinstance(verdict, int):
-            return stands[:, verdict], [None] * n, claim[:, verdict]
-        ballots = (stands + k * np.arange(n)[:, None])[stands >= 0]
-        votes = np.bincount(ballots, minlength=n * k).reshape(n, k)
-        leading = votes == votes.max(axis=1, keepdims=True)
+            return stands[:, verdict], [None] * n, claim[:, verdict], []
+        voted = stands >= 0
+        ballots = (stands + k * np.arange(n)[:, None])[voted]
+        if isinstance(verdict, tuple):
+            weights = np.broadcast_to(np.array(verdict), stands.shape)[voted]
+            votes = np.bincount(ballots, weights=weights, minlength=n * k).reshape(n, k)
+            leading = votes >= votes.max(axis=1, keepdims=True) - 1e-12
+        else:
+            votes = np.bincount(ballots, minlength=n * k).reshape(n, k)
+            leading = votes == votes.max(axis=1, keepdims=True)
+        if verdict == "union":
+            final, unions = self._unite(votes > 0)
+            return final, [None] * n, np.full(n, -1, dtype=np.int64), unions
         n_leading = leading.sum(axis=1)
         final = leading.argmax(axis=1)
         texts: list[str | None] = [None] * n
@@ -439,12 +461,40 @@ class ColumnRun:
                 codes = [code for code in by_name.tolist() if leading[row, code]]
                 final[row] = codes[chosen]
                 texts[row] = "tie: " + ", ".join(self.options[code] for code in codes)
-        return final, texts, np.full(n, -1, dtype=np.int64)
+        return final, texts, np.full(n, -1, dtype=np.int64), []
+
+    def _unite(self, said: NDArray[np.bool_]) -> tuple[NDArray[np.int64], list[tuple[int, ...]]]:
+        """Return, per task, the code of the options that were said (one option's own code), and the unions of several.
+
+        Args:
+            said: which options were said, shape (n, k).
+        """
+        k = len(self.options)
+        final = said.argmax(axis=1)
+        several = np.flatnonzero(said.sum(axis=1) > 1)
+        sets, which = np.unique(said[several], axis=0, return_inverse=True)
+        final[several] = k + 1 + which.reshape(-1)
+        by_name = np.argsort(self._by_name).tolist()
+        return final, [tuple([code for code in by_name if row[code]]) for row in sets.tolist()]
+
+    def _score_unions(
+        self,
+        tasks: NDArray[np.int64],
+        final: NDArray[np.int64],
+        unions: list[tuple[int, ...]],
+        score: NDArray[np.float64],
+    ) -> None:
+        """Give unions the score of the worst answer in them, in place; matching a reference exactly, they have 0."""
+        for number, codes in enumerate(unions):
+            rows = np.flatnonzero(final == len(self.options) + 1 + number)
+            if self.score is not None:
+                score[rows, -2] = self.score[tasks[rows]][:, list(codes)].min(axis=1)
 
     def _score(self, tasks: NDArray[np.int64], answer: NDArray[np.int64]) -> NDArray[np.float64]:
         if self.score is None:
             return np.equal(answer, self.truth[tasks][:, None]).astype(np.float64)
-        return np.asarray(np.take_along_axis(self.score[tasks], np.maximum(answer, 0), axis=1), dtype=np.float64)
+        known = np.clip(answer, 0, len(self.options) - 1)
+        return np.asarray(np.take_along_axis(self.score[tasks], known, axis=1), dtype=np.float64)
 
     def _table(
         self,
@@ -457,6 +507,7 @@ class ColumnRun:
         score: NDArray[np.float64],
         tied: list[str | None],
         from_claim: NDArray[np.int64],
+        names: tuple[str, ...],
     ) -> pa.Table:
         p = self.programme
         n, e = answer.shape
@@ -486,7 +537,7 @@ class ColumnRun:
         stop_code = len(self.options)
         codes = answer.copy()
         codes[:, -1] = stop_code
-        words = pa.array([*self.options, "finished"], pa.string())
+        words = pa.array(names, pa.string())
         zero_tasks = pa.nulls(rows, pa.int64())
         is_stop = np.zeros(e, dtype=bool)
         is_stop[-1] = True

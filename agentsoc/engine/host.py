@@ -134,6 +134,7 @@ class Host:
         self.live = live
         self.society: Society = build_society(scenario) if society is None else society
         self.family = scenario.tasks
+        self._seed = scenario.seed
         self._boards: dict[int, Board] = {} if boards is None else boards
         self._folds = boards is None
         self._tasks: dict[int, Task] = {}
@@ -252,9 +253,10 @@ class Host:
         sees = turn.sees
         shown: tuple[Claim, ...] = tuple(map(claims.__getitem__, dict.fromkeys(sees))) if sees else ()
         own = None if standing is None or turn.fresh else claims.get(standing)
-        seed, told = self.scenario.seed, item.team_left if item.left is None else item.left
-        place = item.task, item.round, turn.agent
-        return View(*place, question, options, turn, shown, own, told, seed, item.team_left, item.note)
+        left, team_left = item.left, item.team_left
+        told = team_left if left is None else left
+        round_, agent, seed = item.round, turn.agent, self._seed
+        return View(item.task, round_, agent, question, options, turn, shown, own, told, seed, team_left, item.note)
 
     def _instruction(self, item: Item) -> Item:
         """Add what the agent remembers to the turn's instruction."""
@@ -351,13 +353,14 @@ class Host:
         replies: list[Reply | None] = [None] * len(items)
         waiting: list[tuple[int, asyncio.Task[Reply]]] = []
         group_index, view = self.society.group_index, self.view
-        waits = {index for index, model in enumerate(self._coded) if model is not None and model in self._waits}
+        coded = self._coded
+        waits = {index for index, model in enumerate(coded) if model is not None and model in self._waits}
         for position, item in enumerate(items):
             index = group_index(item.turn.agent)
-            model = self._coded[index]
+            model = coded[index]
             if model is not None:
                 self._busy = item
-                if index in waits:
+                if waits and index in waits:
                     waiting.append((position, asyncio.ensure_future(self._in_time(item, model))))
                     continue
                 step = model.act(view(item))
@@ -437,11 +440,8 @@ class Host:
         )
         if turn.fresh:
             place = zlib.crc32(turn.state.encode()) if turn.state is not None else 0
-            hint = SampleHint(*msgspec.structs.astuple(hint), turn.slot, place)
-        if isinstance(backend, ElasticBackend):
-            said = self._spender(item, backend, hint)
-        else:
-            said = backend.respond(hint)
+            hint = SampleHint(*msgspec.structs.astuple(hint), turn.slot, place)  # type: ignore[call-arg]
+        said = self._spender(item, backend, hint) if isinstance(backend, ElasticBackend) else backend.respond(hint)
         if said.invalid:
             what = f"{MALFORMED}simulated"
             spent = Reply(latency_s=said.latency_s, calls=1, tokens_in=said.tokens_in, tokens_out=said.tokens_out)

@@ -29,7 +29,8 @@ from agentsoc.events import CLAIMING, COORDINATION, MAX_K, MAX_ROUNDS, SOCIETY, 
 from agentsoc.log.episodes import EpisodeRow, EpisodeTable
 from agentsoc.log.manifest import Totals
 from agentsoc.log.segments import SegmentWriter
-from agentsoc.protocols.base import Act, open_board
+from agentsoc.protocols.base import DISCARDED, Act, open_board
+from agentsoc.protocols.faults import planted
 from agentsoc.scenario.prices import money
 from agentsoc.society.agent import CHARS_PER_TOKEN
 from agentsoc.society.board import Board
@@ -37,6 +38,7 @@ from agentsoc.society.build import Society
 from agentsoc.society.coded import CodedAgent
 from agentsoc.society.turns import SLOT_WIDTH, Reply, Turn
 from agentsoc.tasks.base import Task
+from agentsoc.tasks.world import asked
 
 Stop = str
 """Why an episode ended: ``finished``, ``budget_exhausted`` or ``max_rounds``."""
@@ -385,8 +387,12 @@ class Episode:
                 slowest = reply.latency_s
             if reply.failed is not None:
                 acts: Sequence[Act] = (Act("call_failed", text=reply.failed),)
+            elif reply.discarded is not None:
+                acts = (Act("flag", answer=DISCARDED, text=reply.discarded),)
             else:
                 acts = interpret(society, board, turn, reply) or _SAID_NOTHING
+                if society.scenario.faults:
+                    acts = planted(society, board, turn, acts, asked(self.family, self.task, turn.state))
                 sent = deliveries(society, board, turn, acts)
                 if sent:
                     delivered += sent
@@ -437,7 +443,7 @@ class Episode:
                     here if act.mints_subtask else act.subtask,
                     act.subtask_parent,
                     answer,
-                    self._score(act) if answer is not None and kind in _SCORED else None,
+                    self._score(act, turn.state) if answer is not None and kind in _SCORED else None,
                     act.confidence,
                     act.text,
                     calls,
@@ -450,9 +456,11 @@ class Episode:
             k += 1
             here += 1
 
-    def _score(self, act: Act) -> float | None:
+    def _score(self, act: Act, state: str | None) -> float | None:
         """Return the verifier's score of an answer: to the question, or to a part of it; None for other subtasks."""
         task, answer = self.task, act.answer
+        if state is not None:
+            return self.family.score(asked(self.family, task, state), answer)
         if act.subtask is None or act.subtask not in self.board.subtasks:
             score = self._scores.get(answer)
             if score is None:
@@ -498,8 +506,11 @@ class Episode:
         decision = self.side.society.scenario.protocol.decide(self.side.society, board)
         answer = decision.answer
         score = self.family.score(self.task, answer) if answer is not None else 0.0
+        if decision.union:  # right only if nothing in it is wrong
+            score = min(self.family.score(self.task, part) for part in decision.union)
         parents = () if decision.claim is None else (decision.claim,)
-        tie = "tie: " + ", ".join(decision.tied) if decision.tied else None
+        notes = [decision.note] if decision.note else []
+        tie = "; ".join([*notes, *(["tie: " + ", ".join(decision.tied)] if decision.tied else [])]) or None
         here = (self.index, board.round, SOCIETY)
         await self._log(
             [

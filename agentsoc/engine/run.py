@@ -403,7 +403,7 @@ async def _columns(columns: ColumnRun, engine: Engine, pool: Pool, writer: Segme
                 block.first,
                 score=block.score,
                 answer=block.answer,
-                options=columns.options,
+                options=block.words,
                 virtual_s=block.virtual_s,
                 each=each,
             )

@@ -42,6 +42,7 @@ class Cell:
     """Agents in the society, whatever they do in it."""
     tasks: str
     seed: int
+    """Seed of the design: cells of one seed and task block are pairs. That of the run is `run_seed`."""
     scenario: Scenario
 
     @property
@@ -216,10 +217,22 @@ def _ordered(kinds: list[Cell], seeds: tuple[int, ...], labels: list[str], organ
     for kind in sorted(kinds, key=lambda cell: (order[cell.tasks], cell.n_agents, place[cell.organisation])):
         for seed in seeds:
             name = f"{kind.organisation}-n{kind.n_agents}-{kind.tasks}-s{seed}"
+            own = run_seed(seed, kind.tasks if len(labels) > 1 else "")
             scenario = kind.scenario.model_copy(
-                update={"seed": seed, "name": name if len(name) <= NAME_LENGTH else _shortened(name)}
+                update={"seed": own, "name": name if len(name) <= NAME_LENGTH else _shortened(name)}
             )
             yield Cell(name, kind.organisation, kind.n_agents, kind.tasks, seed, scenario)
+
+
+def run_seed(seed: int, tasks: str = "") -> int:
+    """Return the seed of a run: that of the design, moved by the label of the task block where there are several.
+
+    Simulated voters draw by seed and number of the task. Were the seed the same, task 3 of every block would meet the
+    same luck, and blocks would repeat each other instead of adding to what is known.
+    """
+    if not tasks:
+        return seed
+    return (seed + int.from_bytes(hashlib.sha256(tasks.encode()).digest()[:6], "big")) % 2**63
 
 
 def _shortened(name: str) -> str:

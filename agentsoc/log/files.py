@@ -11,8 +11,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final
 
-from filelock import FileLock, Timeout
-
 from agentsoc.errors import RunFailedError, RunLockedError
 
 _NAMED_S: Final = 0.3
@@ -48,11 +46,15 @@ class RunLock:
     """The right to write a run directory: one holder at a time, let go by the system when the holder dies."""
 
     def __init__(self, directory: Path) -> None:
+        from filelock import FileLock  # brings asyncio with it, and most commands only read
+
         self._directory = directory
         self._lock = FileLock(directory / "run.lock")
         self._holder = directory / ".holder.json"
 
     def __enter__(self) -> RunLock:
+        from filelock import Timeout
+
         try:
             self._lock.acquire(timeout=0)
         except Timeout:

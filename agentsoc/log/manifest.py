@@ -16,8 +16,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from agentsoc.errors import LogDamagedError
 from agentsoc.log.files import write_whole
-from agentsoc.log.schema import FORMAT_VERSION
 
+FORMAT_VERSION: Final = 1
+"""Version of the run directory. Readers exist for every version that was ever released."""
 NAME: Final = "manifest.json"
 SIZE_MAX: Final = 64 << 20
 _PACKAGES: Final = ("agentsoc", "ray", "litellm", "xllamacpp", "polars", "pyarrow", "numpy", "networkx", "pydantic")

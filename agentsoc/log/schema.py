@@ -10,9 +10,6 @@ import pyarrow as pa
 
 from agentsoc.events import Event
 
-FORMAT_VERSION: Final = 1
-"""Version of the run directory. Readers exist for every version that was ever released."""
-
 _WORD = pa.dictionary(pa.int32(), pa.string())
 
 SCHEMA: Final = pa.schema(

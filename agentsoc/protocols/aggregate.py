@@ -7,6 +7,7 @@ from typing import ClassVar, Literal
 
 from agentsoc.errors import InputError
 from agentsoc.events import SOCIETY
+from agentsoc.protocols.aggregators import comparison
 from agentsoc.protocols.base import Act, Decision, Protocol, Stage, majority
 from agentsoc.protocols.vote import MERGE
 from agentsoc.society.attention import attend, standing_of
@@ -27,8 +28,9 @@ class Aggregate(Protocol):
     concludes: ClassVar[bool] = True
 
     kind: Literal["aggregate"] = "aggregate"
-    by: Literal["majority", "weighted", "model"] = "majority"
-    """How an agent merges the claims from below."""
+    by: Literal["majority", "weighted", "judge", "model"] = "majority"
+    """How an agent merges the claims from below: it counts heads, or stated confidence; it compares them in one model
+    call and passes the best one on; or it writes an answer of its own in one model call."""
 
     def check(self, society: Society) -> None:
         """An organisation that ends in nobody cannot be aggregated."""
@@ -41,17 +43,22 @@ class Aggregate(Protocol):
 
     def stages(self, society: Society) -> tuple[Stage, ...]:
         """Return the rounds: who acts, and whose claims each of them sees."""
-        return _stages(society, self.by != "model")
+        return _stages(society, self.by not in _ASKED)
 
     def plan(self, society: Society, board: Board) -> Sequence[Turn]:
         """Return the turns of the stage that is due."""
-        stages = _cached_stages(society, self.by != "model")
+        stages = _cached_stages(society, self.by not in _ASKED)
         if board.round >= len(stages):
             return ()
         stage = stages[board.round]
         turns = []
         for agent, hears in zip(stage.agents, stage.hears, strict=True):
             merging = stage.purpose == "merge"
+            if merging and self.by == "judge":
+                turns.append(
+                    comparison(society, board, agent, attend(society, board, agent, standing_of(board, hears)))
+                )
+                continue
             turns.append(
                 Turn(
                     agent,
@@ -76,13 +83,15 @@ class Aggregate(Protocol):
         return majority(claims, seed=society.seed, task=board.task, round_=board.round, agent=SOCIETY)
 
     def conclude(self, society: Society, board: Board) -> Turn | None:
-        """The root merges the claims highest up, if merging is a model's work."""
+        """The root merges the claims highest up or chooses among them, if that is a model's work."""
         root = society.wiring.root
-        if self.by != "model" or root is None or root in board.standing or not board.standing:
+        if self.by not in _ASKED or root is None or root in board.standing or not board.standing:
             return None
         level = society.wiring.level
         reached = min(int(level[agent]) for agent in board.standing)
         sees = standing_of(board, [a for a in sorted(board.standing) if level[a] == reached])
+        if self.by == "judge":
+            return comparison(society, board, root, sees)
         return Turn(root, purpose="merge", sees=tuple(sees), instruction=MERGE)
 
     def schedule(self, society: Society) -> Sequence[Stage] | None:
@@ -102,6 +111,10 @@ class Aggregate(Protocol):
         _, above, peers = _directions(society, turn.agent)
         first = not turn.sees and turn.purpose == "answer"
         return len(acts) * (len(peers) if peers and first else len(above))
+
+
+_ASKED = ("judge", "model")
+"""Ways of merging that are a model's work."""
 
 
 def _directions(society: Society, agent: int) -> tuple[list[int], list[int], list[int]]:

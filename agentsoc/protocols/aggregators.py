@@ -20,6 +20,8 @@ from agentsoc.streams import uniforms
 CHOOSE: Final = "Compare the answers above with each other and name the best one."
 UNSURE: Final = 0.5
 """Weight of a claim whose author stated no confidence."""
+WEIGHT_MIN: Final = 1e-6
+"""Smallest weight of a vote that counts: smaller ones would look like ties."""
 BETWEEN: Final = " | "
 """Stands between the answers of a union."""
 
@@ -79,6 +81,8 @@ def require_weights(by: str, weights: Sequence[float], society: Society) -> None
         return
     if by != "weighted":
         raise InputError(f"weights are for by: weighted, not {by}", "protocol.weights", "set by: weighted")
+    if any(0 < weight < WEIGHT_MIN for weight in weights) or not any(weights):
+        raise InputError(f"a weight is 0 or at least {WEIGHT_MIN:g}, and one of them is not 0", "protocol.weights", "")
     if len(weights) != society.n:
         raise InputError(
             f"{len(weights)} weights for {society.n} agents", "protocol.weights", "give one weight for each agent"

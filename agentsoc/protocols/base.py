@@ -10,7 +10,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections import Counter
 from collections.abc import Collection, Sequence
-from typing import ClassVar, Literal
+from typing import ClassVar, Final, Literal
 
 import msgspec
 import numpy as np
@@ -23,6 +23,9 @@ from agentsoc.society.build import Society
 from agentsoc.society.turns import Reply, Turn
 from agentsoc.streams import uniform
 from agentsoc.tasks.base import Task
+
+DISCARDED: Final = "discarded"
+"""Name of the ``flag`` event of a reply that is not used, because its turn was strict (a red flag)."""
 
 
 class Act(msgspec.Struct, frozen=True, gc=False):
@@ -76,6 +79,9 @@ class Protocol(Part):
     """Whether an episode may end with a model call of its own, for which the budget keeps tokens aside."""
     rehearsable: ClassVar[bool] = True
     """Whether most calls are made when everybody says something else and uses all that is shown, as bounds assume."""
+
+    worlds: ClassVar[bool] = False
+    """Whether it can lead a society through tasks that go through states (`agentsoc.tasks.world`)."""
 
     kind: str
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from agentsoc.events import SOCIETY
-from agentsoc.protocols.base import Decision, Protocol, Stage, majority
+from agentsoc.protocols.aggregators import count, verdict_of
+from agentsoc.protocols.base import Decision, Protocol, Stage, Verdict
 from agentsoc.society.attention import attend, standing_of
 from agentsoc.society.board import Board
 from agentsoc.society.build import Society
@@ -26,38 +26,55 @@ class Debate(Protocol):
     """Go through all rounds, or stop as soon as enough agents agree."""
     threshold: float = Field(default=1.0, gt=0.5, le=1)
     """Share of the agents that makes a consensus."""
+    order: Literal["together", "in-turn"] = "together"
+    """In a round all speak at once; or one after the other, each hearing those before it, in a round of the engine
+    each: `rounds` times the agents in all, none of which can be taken at the same time."""
+    by: Literal["majority", "weighted", "union"] = "majority"
+    """How the last answers become one: count heads, count stated confidence, or put all different ones side by side."""
+    later: ClassVar[frozenset[str]] = frozenset({"order", "by"})
 
     def plan(self, society: Society, board: Board) -> Sequence[Turn]:
-        """Everybody acts in every round."""
+        """Everybody acts in every round, all at once or one in each round of the engine."""
+        if self.order == "in-turn":
+            return self._next(society, board)
         if board.round >= self.rounds or (board.round > 0 and self.until == "consensus" and self._agreed(board)):
             return ()
         if board.round == 0:
             return [Turn(agent, iterations=society.group(agent).iterations) for agent in range(society.n)]
         neighbours = society.neighbours
+        iterations, group_index = [group.iterations for group in society.scenario.agents], society.group_index
         return [
             Turn(
                 agent,
                 sees=attend(society, board, agent, standing_of(board, neighbours[agent])),
-                iterations=society.group(agent).iterations,
+                iterations=iterations[group_index(agent)],
             )
             for agent in range(society.n)
         ]
 
+    def _next(self, society: Society, board: Board) -> Sequence[Turn]:
+        """Return the turn of whoever speaks next."""
+        done, agent = divmod(board.round, society.n)
+        if done >= self.rounds or (agent == 0 and done > 0 and self.until == "consensus" and self._agreed(board)):
+            return ()
+        sees = attend(society, board, agent, standing_of(board, society.neighbours[agent]))
+        return [Turn(agent, sees=sees, iterations=society.group(agent).iterations)]
+
     def decide(self, society: Society, board: Board) -> Decision:
-        """Return the majority of the standing claims, one vote an agent."""
+        """Return what the standing claims amount to, one for each agent."""
         claims = [board.claims[board.standing[agent]] for agent in sorted(board.standing)]
-        return majority(claims, seed=society.seed, task=board.task, round_=board.round, agent=SOCIETY)
+        return count(self.by, claims, society, board)
 
     def schedule(self, society: Society) -> Sequence[Stage] | None:
         """All rounds, when none depends on what is said."""
-        if self.until != "rounds" or society.scenario.attention.kind != "all":
+        if self.until != "rounds" or self.order != "together" or society.scenario.attention.kind != "all":
             return None
         everybody = tuple(range(society.n))
         return [Stage(everybody, () if round_ == 0 else society.neighbours) for round_ in range(self.rounds)]
 
-    def verdict(self, society: Society) -> Literal["majority"]:
-        """The vote at the end decides."""
-        return "majority"
+    def verdict(self, society: Society) -> Verdict:
+        """The count at the end decides."""
+        return verdict_of(self.by)
 
     def _agreed(self, board: Board) -> bool:
         answers = Counter(board.claims[claim].answer for claim in board.standing.values())

@@ -32,6 +32,8 @@ class Variant:
 
     scenario: Scenario
     labels: dict[str, str] = field(default_factory=dict)
+    preset: str | None = None
+    """The preset that the scenario was expanded from."""
 
 
 def load_scenario(
@@ -159,6 +161,10 @@ def _drafted(
         what = f"a scenario is a mapping of keys to values, found {show(document.data)}"
         raise ScenarioError([*document.problems, Problem(document.at(1, 1), what, "write key: value, one a line")])
     data = dict(document.data)
+    if "organisations" in data:
+        place = document.place(("organisations",), of_key=True)
+        what = "this file compares several organisations, and one scenario is wanted"
+        raise ScenarioError([Problem(place, what, "run it with: agentsoc compare FILE")])
     block = data.pop("sweep", None)
     given: list[list[Setting]] = []
     problems: list[Problem] = []
@@ -196,7 +202,7 @@ def _checked(base: Draft, sweep: Sweep) -> list[Variant]:
     checker = _Checker()
     for draft, labels in _iterated(base, sweep, problems):
         try:
-            variants.append(Variant(checker.check(draft), labels))
+            variants.append(Variant(checker.check(draft), labels, draft.data.get("preset")))
         except ValidationError as error:
             for problem in problems_of(error, draft):
                 if problem.where not in places:  # a word that was refused already says no more
@@ -231,8 +237,9 @@ class _Checker:
         self.known: dict[str, tuple[Any, Any]] = {}
 
     def check(self, draft: Draft) -> Scenario:
+        keep = "preset" not in draft.data  # what it is laid over may differ from run to run
         data = {
-            key: self.known[key][1] if key in self.known and self.known[key][0] is value else value
+            key: self.known[key][1] if keep and key in self.known and self.known[key][0] is value else value
             for key, value in draft.data.items()
         }
         try:
@@ -241,6 +248,6 @@ class _Checker:
             problem = error.problem
             raise ScenarioError([Problem(problem.where or draft.document.where, problem.what, problem.hint)]) from error
         for key, value in draft.data.items():
-            if isinstance(value, dict | list):
+            if keep and isinstance(value, dict | list):
                 self.known[key] = (value, getattr(scenario, key))
         return scenario

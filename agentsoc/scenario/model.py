@@ -9,7 +9,9 @@ from pydantic import Field, StringConstraints, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from agentsoc.scenario.budget import Budget as Budget
+from agentsoc.scenario.faults import PlantedFault
 from agentsoc.scenario.part import Part, Slot, nearest
+from agentsoc.scenario.preset import expand
 from agentsoc.scenario.prices import Prices, label, price_of
 
 if TYPE_CHECKING:
@@ -138,7 +140,15 @@ class Scenario(Part):
     engine: Engine = Engine()
     """How the run is carried out; changes no result."""
 
-    later: ClassVar[frozenset[str]] = frozenset({"prices"})
+    faults: Annotated[tuple[PlantedFault, ...], Field(max_length=1_000)] = ()
+    """Errors to plant, so that what becomes of them can be counted."""
+    later: ClassVar[frozenset[str]] = frozenset({"prices", "faults"})
+
+    @model_validator(mode="before")
+    @classmethod
+    def _preset_expanded(cls, data: Any) -> Any:
+        """A preset is written out before anything is checked."""
+        return expand(data) if isinstance(data, dict) and "preset" in data else data
 
     @field_validator("agents", mode="before")
     @classmethod

@@ -27,6 +27,7 @@ from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError, cor
 
 from agentsoc.errors import InputError
 from agentsoc.scenario.exact import make_exact
+from agentsoc.scenario.meanings import described
 
 MAX_PROBLEMS: Final = 50
 """Faults that are reported of one part; a file can hold a hundred thousand, and nobody reads them."""
@@ -39,7 +40,7 @@ class Part(BaseModel):
     what is known of the field, so that the loader can suggest what to write.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     slot: ClassVar[str] = ""
     """Entry-point group of the slot that this part fills; set by the base class of each category."""
@@ -66,6 +67,15 @@ class Part(BaseModel):
         schema = handler(source)
         make_exact(schema)
         return schema
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        shape = handler(schema)
+        properties = handler.resolve_ref_schema(shape).get("properties", {})
+        for name, field in described(cls).items():
+            if field.description is not None and name in properties:
+                properties[name].setdefault("description", field.description)
+        return shape
 
     def __hash__(self) -> int:
         """Hash by content, also of a part that holds a mapping: parts are keys, e.g. one backend for equal models."""
@@ -218,7 +228,7 @@ class Slot(Generic[P]):
         shapes: list[JsonSchemaValue] = []
         bare: list[str] = []
         for kind, cls in sorted(self.kinds().items()):
-            shape = handler(cls.__pydantic_core_schema__)
+            shape = cls.__get_pydantic_json_schema__(cls.__pydantic_core_schema__, handler)
             # A mapping must say its kind although the class has a default for it.
             required = {"required": ["kind", *shape.get("required", ())]}
             shapes.append({"allOf": [shape], **required} if "$ref" in shape else {**shape, **required})
@@ -256,7 +266,7 @@ def _informed(cls: type[Part], fault: Any) -> InitErrorDetails:
     context["message"] = str(error) if error is not None else fault["msg"]
     if len(loc) <= 1 and "known" not in context:
         context["known"] = list(cls.model_fields)
-        field = cls.model_fields.get(str(loc[0])) if loc else None
+        field = described(cls).get(str(loc[0])) if loc else None
         if field is not None:
             context["about"] = field.description or ""
             context["slots"] = [known for slot in field.metadata if isinstance(slot, Slot) for known in slot.names()]

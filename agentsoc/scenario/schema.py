@@ -11,6 +11,7 @@ from typing import Any
 
 from agentsoc.scenario.model import Scenario
 from agentsoc.scenario.part import SAME_SLOT
+from agentsoc.scenario.preset import PRESETS
 from agentsoc.scenario.sweep import MAX_RUNS
 
 _VARIANT: dict[str, Any] = {
@@ -55,8 +56,33 @@ def scenario_schema() -> dict[str, Any]:
     shared = {key: groups.pop(key) for key in ("title", "description") if key in groups}
     properties["agents"] = {**shared, "anyOf": [groups["items"], groups]}  # one group stands for a list of one
     properties["sweep"] = _SWEEP
+    _with_presets(schema)
     close_slots(schema)
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "agentsoc scenario"}
+
+
+def _with_presets(schema: dict[str, Any]) -> None:
+    """Add the key ``preset``, in place: with it the blocks that it stands for may be left out, or say what differs."""
+    properties = schema["properties"]
+    about = " ".join(f"{name}: {preset.about}" for name, preset in PRESETS.items())
+    properties["preset"] = {
+        "enum": list(PRESETS),
+        "title": "Preset",
+        "description": f"Topology, protocol and settings of agents in a word; what the file says wins. {about}",
+    }
+    whole = {}
+    for block in ("topology", "protocol"):
+        schema["required"].remove(block)
+        whole[block] = dict(properties[block])
+        differs = {
+            "type": "object",
+            "not": {"required": ["kind"]},
+            "description": "Next to a preset: what differs from it.",
+        }
+        properties[block] = {**whole[block], "anyOf": [*whole[block]["anyOf"], differs]}
+    strict = {block: {"anyOf": [{"type": "string"}, {"required": ["kind"]}]} for block in whole}
+    schema["if"] = {"not": {"required": ["preset"]}}
+    schema["then"] = {"properties": strict, "required": list(whole)}
 
 
 def close_slots(schema: dict[str, Any]) -> None:

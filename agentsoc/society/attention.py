@@ -36,4 +36,7 @@ def standing_of(board: Board, agents: Sequence[int]) -> list[int]:
     A claim that several of them stand by occurs once for each: a count of votes needs that, a prompt shows it once.
     """
     standing = board.standing
-    return sorted([standing[agent] for agent in agents if agent in standing])
+    try:
+        return sorted(map(standing.__getitem__, agents))
+    except KeyError:  # somebody has not spoken yet
+        return sorted([standing[agent] for agent in agents if agent in standing])

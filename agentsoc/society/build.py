@@ -10,9 +10,10 @@ from typing import Any, TypeVar
 
 from agentsoc.errors import InputError, TopologyError
 from agentsoc.scenario.model import AgentGroup, Scenario
-from agentsoc.society.topologies import check_window
+from agentsoc.society.topology import check_window
 from agentsoc.society.wiring import Wiring
 from agentsoc.streams import stream
+from agentsoc.tasks.world import World
 
 T = TypeVar("T")
 
@@ -142,6 +143,12 @@ def build_society(scenario: Scenario) -> Society:
         window = getattr(group.model, "window", None)
         if window is not None:
             check_window(wiring, scenario.message_tokens, window)
+    if isinstance(scenario.tasks, World) and not scenario.protocol.worlds:
+        raise InputError(
+            f"{scenario.tasks.kind} is a task of many steps, and {scenario.protocol.kind} asks one question",
+            "protocol",
+            "use protocol resample, which decides step by step",
+        )
     scenario.protocol.check(society)
     if scenario.budget is not None and scenario.budget.policy is not None:
         scenario.budget.policy.check(society)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final, Literal
+from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import Field
 
@@ -34,6 +34,11 @@ class Parts(TaskFamily):
     """Sub-questions of each task."""
     size: int = Field(default=5, ge=1, le=100)
     """Words or numbers in each part."""
+    difficulty: tuple[Annotated[float, Field(gt=0, le=1e12)], ...] = Field(default=(), max_length=64)
+    """What parts are said to take, dealt to them in turn: the h of success 1 - exp(-b/h) (tokens). Changes no question;
+    budgets may be split by it, and agents of kind effort go by it."""
+
+    later: ClassVar[frozenset[str]] = TaskFamily.later | {"difficulty"}
 
     def make(self, seed: int, index: int) -> Task:
         """Return task `index`; words start with a vowel with probability 1/2, numbers are uniform on 1..99."""
@@ -57,6 +62,9 @@ class Parts(TaskFamily):
             truth=str(sum(truths)),
             parts=tuple(ask.format(items=items) for items in lists),
             part_truths=tuple(map(str, truths)),
+            part_difficulty=tuple(self.difficulty[i % len(self.difficulty)] for i in range(self.parts))
+            if self.difficulty
+            else (),
         )
 
     def parse(self, task: Task, text: str) -> str | None:

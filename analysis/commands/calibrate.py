@@ -119,10 +119,10 @@ def _ask(calibration: Calibration, yes: bool) -> None:
     """Have the cost confirmed where somebody may charge for it; the wall is the budget of each run."""
     from agentsoc.cli.consent import ask_before_paying
     from agentsoc.scenario.model import Scenario
-    from analysis.phase.calibration_plan import with_budget
+    from analysis.phase.calibration_plan import batch
 
     planned = calibration.planned()
-    ask_before_paying([Scenario.model_validate(with_budget(p.step, p.n_tasks, p.tokens)) for p in planned], yes)
+    ask_before_paying([Scenario.model_validate(batch(p.step, 0, p.n_tasks, p.tokens)) for p in planned], yes)
 
 
 def _say_plan(calibration: Calibration, as_json: bool) -> None:

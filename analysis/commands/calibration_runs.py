@@ -26,13 +26,15 @@ from agentsoc.log.manifest import NAME, hash_json
 from agentsoc.log.read import RunLog
 from agentsoc.scenario.files import BASE_DIR
 from agentsoc.scenario.model import Scenario
+from agentsoc.society.agent import REPAIR_TOKENS
 from agentsoc.society.build import build_society
-from analysis.phase.calibration_plan import FEWEST_TASKS, Settings, Step, completed, sized, steps, with_budget
+from analysis.phase.calibration_plan import FEWEST_TASKS, Settings, Step, batch, completed, steps, wanted_tasks
 from analysis.phase.run_roles import Roles, spent
 
 STATE: Final = "calibration.json"
 RUNS: Final = "runs"
-_WORST: Final = 1.6  # a prompt may have more tokens than four bytes each, and a refused reply is asked for once more
+_BATCHES: Final = 40
+_BATCH_MIN: Final = 3  # tasks that a batch is worth starting for
 
 Watcher = Callable[[Progress, str, int], AbstractContextManager[Any]]
 """Shows the progress of a run: its progress, its title, its wall (tokens)."""
@@ -106,9 +108,9 @@ class Calibration:
             InputError: the budget does not pay for it.
         """
         found: list[Planned] = []
-        left, ratio = self.settings.budget, 1.0
+        left = self.settings.budget
         for place, step in enumerate(self.steps):
-            n = self._size(place, left, ratio, {one.step.name: one.n_tasks for one in found})
+            n = self._wanted(place, left, 1.0, {one.step.name: one.n_tasks for one in found})
             tokens = min(round(n * self._cost(step)[0]), left)
             found.append(Planned(step, n, tokens))
             left -= tokens
@@ -121,20 +123,43 @@ class Calibration:
             InputError: the directory holds another calibration, or something else.
             InterruptedRunError: it was asked to stop; called again it goes on.
         """
+        self.planned()  # a budget that is too small is refused before anything is paid for
         self._take(out)
         with RunLock(out):
             done: list[tuple[Step, RunLog]] = []
-            for place, step in enumerate(self.steps):
-                left = self.settings.budget - sum(spent(log) for _, log in done)
-                BASE_DIR.set(self.directory_of_files)
-                done.append((step, self._one(place, out / RUNS / step.name, left, done, watch)))
+            for place in range(len(self.steps)):
+                self._step(place, out / RUNS, done, watch)
             return Done(tuple(done))
 
-    def _one(self, place: int, directory: Path, left: int, done: list[tuple[Step, RunLog]], watch: Watcher) -> RunLog:
-        """Return the log of one step, run, resumed or read."""
+    def _step(self, place: int, runs: Path, done: list[tuple[Step, RunLog]], watch: Watcher) -> None:
+        """Carry out a step in as many batches as the wall makes necessary.
+
+        A task is started only when all that it may cost is left, which is far more than it will cost: so a step takes
+        as many tasks as are sure to be paid for, and with what these leave over the next ones.
+        """
         step = self.steps[place]
+        counts: dict[str, int] = {}
+        for one, log in done:
+            counts[one.name] = counts.get(one.name, 0) + log.manifest.totals.episodes
+        wanted = self._wanted(place, self._left(done), self._ratio(done), counts)
+        most = 1 if step.same_tasks_as else _BATCHES
+        for number in range(most):
+            left = self._left(done)
+            n = min(wanted, int(left // max(self._cost(step)[1], 1e-9)))
+            directory = runs / (step.name if number == 0 else f"{step.name}.{number}")
+            if n < min(_BATCH_MIN, wanted) and not directory.exists():
+                return
+            BASE_DIR.set(self.directory_of_files)
+            title = f"{place + 1}/{len(self.steps)} {directory.name}, {n:,} tasks, {left:,} tokens left"
+            log = self._one(step, number, directory, n, left, watch, title)
+            done.append((step, log))
+            wanted -= log.manifest.totals.episodes
+            if wanted <= 0:
+                return
+
+    def _one(self, step: Step, number: int, directory: Path, n: int, left: int, watch: Watcher, title: str) -> RunLog:
+        """Return the log of one batch, run, resumed or read."""
         progress = Progress()
-        title = f"{place + 1}/{len(self.steps)} {step.name}, {left:,} tokens left"
         if (directory / NAME).exists():
             log = RunLog(directory)
             if log.manifest.status == "finished":
@@ -148,17 +173,20 @@ class Calibration:
                 )
         if directory.exists():  # stopped before any model was asked
             shutil.rmtree(directory)
-        counts = {one.name: log.manifest.totals.episodes for one, log in done}
-        n = self._size(place, left, self._ratio(done), counts)
-        scenario = Scenario.model_validate(with_budget(step, n, left, self.file_tasks))
-        with watch(progress, f"{title}: {scenario.tasks.count:,} tasks", left):
+        scenario = Scenario.model_validate(batch(step, number, n, left, self.file_tasks))
+        with watch(progress, title, left):
             return run(scenario, directory, code=self.code, code_paths=self.code_paths, progress=progress)
 
-    def _size(self, place: int, left: int, ratio: float, counts: Mapping[str, int]) -> int:
+    def _left(self, done: list[tuple[Step, RunLog]]) -> int:
+        return self.settings.budget - sum(spent(log) for _, log in done)
+
+    def _wanted(self, place: int, left: int, ratio: float, counts: Mapping[str, int]) -> int:
+        """Return the tasks of a step; a replicate has those of the run that it repeats."""
         step = self.steps[place]
-        expected, worst = self._cost(step)
+        if step.same_tasks_as:
+            return counts[step.same_tasks_as]
         shares = sum(one.share for one in self.steps[place:])
-        return sized(step, expected * ratio, worst, left, shares, counts.get(step.same_tasks_as))
+        return wanted_tasks(step, self._cost(step)[0] * ratio, left, shares)
 
     def _ratio(self, done: list[tuple[Step, RunLog]]) -> float:
         """Return what tasks took over what was expected of them, so far."""
@@ -166,7 +194,7 @@ class Calibration:
         return sum(spent(log) for _, log in done) / expected if expected > 0 else 1.0
 
     def _cost(self, step: Step) -> tuple[float, float]:
-        """Return the expected tokens of a task and the most that one may take."""
+        """Return the expected tokens of a task and the most that is reserved for one."""
         if step.name not in self._costs:
             self._costs[step.name] = _cost_of(step, self.file_tasks)
         return self._costs[step.name]
@@ -196,19 +224,16 @@ class Calibration:
 
 def _cost_of(step: Step, file_tasks: int | None) -> tuple[float, float]:
     """Return expected and most tokens of a task: exact for simulated voters, from a rehearsal for others."""
-    scenario = dict(with_budget(step, 1, 1, file_tasks))
-    scenario["budget"] = None
-    small = Scenario.model_validate(scenario)
-    if all(group.model.kind == "simulated" for group in small.agents):
-        totals = asyncio.run(execute(Plan(small, None))).totals
-        return float(totals.tokens_in + totals.tokens_out), float(totals.tokens_in + totals.tokens_out)
-    few = Scenario.model_validate(
-        {**scenario, "tasks": {**scenario["tasks"], "count": min(FEWEST_TASKS, file_tasks or FEWEST_TASKS)}}
-    )
-    found = bound(build_society(few))
+    n = FEWEST_TASKS if file_tasks is None else min(FEWEST_TASKS, file_tasks)
+    scenario = {**batch(step, 0, n, 1), "budget": None}
+    if all(group["model"]["kind"] == "simulated" for group in scenario["agents"]):
+        scenario["tasks"]["count"] = 1
+        totals = asyncio.run(execute(Plan(Scenario.model_validate(scenario), None))).totals
+        tokens = float(totals.tokens_in + totals.tokens_out)
+        return tokens, tokens
+    once = {**scenario, "calls": {**scenario["calls"], "attempts": 1}}  # repeats are granted only from what is over
+    found = bound(build_society(Scenario.model_validate(once)))
     if found is None:
-        raise InputError(
-            f"{step.name}: what a task may cost cannot be worked out", "", "calibrate a protocol that rehearses"
-        )
-    per_task = found.tokens / few.tasks.count
-    return per_task, _WORST * per_task
+        raise InputError(f"{step.name}: what a task may cost cannot be worked out", "", "take a smaller --fan-in")
+    iterations = max(int(group.get("iterations", 1)) for group in scenario["agents"])
+    return found.tokens / n, found.tokens_max / n + (iterations - 1) * REPAIR_TOKENS

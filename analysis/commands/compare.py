@@ -116,6 +116,7 @@ def _carried_out(
     from agentsoc.cli.cells import build_all, kinds, plan_as_dict, print_plan
     from agentsoc.cli.consent import ask_before_paying
     from agentsoc.cli.live import Watch, style_for
+    from agentsoc.cli.run import whole_budget
     from agentsoc.engine.run import Progress
     from agentsoc.experiment.runner import run_comparison
     from agentsoc.experiment.store import finished_cells
@@ -133,7 +134,10 @@ def _carried_out(
     ask_before_paying(due, yes)
     progress = Progress()
     title = f"{out}: {len(grid.cells):,} runs, {len(grid.cells) - len(due):,} of them finished already"
-    with Watch(progress, title, style=style_for(quiet)):
+    ceilings = [whole_budget(cell.scenario) for cell in grid.cells]
+    known = [ceiling for ceiling in ceilings if ceiling is not None]
+    ceiling = sum(known) if len(known) == len(ceilings) else None
+    with Watch(progress, title, style=style_for(quiet), budget=ceiling):
         try:
             return run_comparison(
                 grid, out, workers=workers, concurrency=concurrency, code=code, code_paths=code_paths,

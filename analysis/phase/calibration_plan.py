@@ -4,8 +4,9 @@ The budget is a wall over all runs together: each run gets what the runs before 
 the engine keeps. How many tasks a run has follows from its share and from what a task is expected to cost; what a run
 leaves unspent goes to those after it.
 
-Shares: half to the leaves, whose levels get equal tokens (the error of beta hardly depends on more subtle splits), the
-rest to relays, merges and their replicates. Where a rule counts the votes there is nothing to be misread, so no relays.
+Shares: most to the leaves, since beta is what is hardest to know, and among them a little more to the higher levels.
+The rest goes to relays, merges and their replicates. Where a rule counts the votes there is nothing to be misread, so
+no relays.
 """
 
 from __future__ import annotations
@@ -19,12 +20,14 @@ from agentsoc.errors import InputError
 from .calibration import CalibrationRun, Purpose, leaf_runs, merge_runs, relay_runs
 from .leaf_law import MIN_LEVELS, MIN_SPREAD
 
-FEWEST_TASKS: Final = 30
-"""Tasks below which a run of a calibration says too little to be paid for."""
+FEWEST_TASKS: Final = 20
+"""Tasks below which a step of a calibration says too little to be paid for."""
 MOST_TASKS: Final = 200_000
-_SHARES: Final[dict[Purpose, float]] = {"leaf": 0.5, "relay": 0.15, "merge": 0.175, "replicate": 0.175}
+_SHARES: Final[dict[Purpose, float]] = {"leaf": 0.6, "relay": 0.1, "merge": 0.15, "replicate": 0.15}
 _SPANS: Final = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0)
 """Levels of compute around the scenario's own, by default."""
+_LEVEL_POWER: Final = 0.3  # tokens of a level: the best split for an exponent is x^(1/2 - beta)
+_OPERATING: Final = 0.25
 
 
 @dataclass(frozen=True)
@@ -132,12 +135,15 @@ def steps(base: Mapping[str, Any], settings: Settings) -> list[Step]:
     first = add(merges[0], shares["merge"])
     for run in merges[1:]:
         add(run, shares["replicate"] / again, first)
+    # Dear tasks first: towards the end of the budget only cheap ones fit beside what is reserved for them.
+    parts = [(run, run.level**_LEVEL_POWER) for run in reversed(leaf_runs(base, settings.levels, dial=settings.dial))]
+    points = [turned(base, key, value, number) for number, (key, value) in enumerate(settings.operating)]
+    parts += [(run, _OPERATING * parts[-1][1]) for run in points]
+    total = sum(weight for _, weight in parts)
+    for run, weight in parts:
+        add(run, shares["leaf"] * weight / total)
     for run in relay_runs(base, settings.messages):
         add(run, shares["relay"] / len(settings.messages))
-    operating = [turned(base, key, value, number) for number, (key, value) in enumerate(settings.operating)]
-    parts = len(settings.levels) + len(operating)
-    for run in [*operating, *leaf_runs(base, settings.levels, dial=settings.dial)]:
-        add(run, shares["leaf"] / parts)
     return found
 
 
@@ -149,41 +155,44 @@ def turned(base: Mapping[str, Any], key: str, value: float, number: int) -> Cali
     return CalibrationRun("operating", value, run.scenario)
 
 
-def sized(step: Step, expected: float, worst: float, left: int, left_shares: float, fixed: int | None = None) -> int:
-    """Return the number of tasks of a run.
+def wanted_tasks(step: Step, expected: float, left: int, left_shares: float) -> int:
+    """Return the number of tasks that a step's share pays for.
 
     Args:
-        step: the run.
+        step: the step.
         expected: tokens that a task is expected to take.
-        worst: tokens that a task may take at most.
         left: tokens that are left of the whole budget.
-        left_shares: sum of the shares of this run and those after it.
-        fixed: number of tasks that it must have, those of the run that it repeats.
+        left_shares: sum of the shares of this step and those after it.
 
     Raises:
-        InputError: what is left does not pay for enough tasks.
+        InputError: they are too few to say anything.
     """
-    share = left * step.share / left_shares
-    n = int(min(share / max(expected, 1e-9), left / max(worst, 1e-9), MOST_TASKS))
-    if fixed is not None:
-        n = fixed if fixed * worst <= left else n
+    n = int(min(left * step.share / left_shares / max(expected, 1e-9), MOST_TASKS))
     if n < FEWEST_TASKS:
         needs = int(expected * FEWEST_TASKS * left_shares / step.share) + 1
         raise InputError(
             f"{step.name}: {left:,} tokens are left, its share pays for {n} tasks of about {expected:,.0f} tokens",
             "--budget",
-            f"{needs:,} tokens would pay for {FEWEST_TASKS}; or take fewer or smaller --levels",
+            f"with {needs:,} left it would be {FEWEST_TASKS}; or take fewer or smaller --levels",
         )
     return n
 
 
-def with_budget(step: Step, n: int, left: int, file_tasks: int | None = None) -> dict[str, Any]:
-    """Return the scenario of a run with its number of tasks and all that is left as its wall."""
+def batch(step: Step, number: int, n: int, left: int, file_tasks: int | None = None) -> dict[str, Any]:
+    """Return the scenario of a batch of a step: fresh tasks, and all that is left of the budget as its wall.
+
+    Args:
+        step: the step.
+        number: which batch of it, from 0.
+        n: tasks.
+        left: tokens.
+        file_tasks: tasks that there are, where they come from a file: then the same ones again.
+    """
     scenario = dict(step.run.scenario)
     tasks = scenario["tasks"]
-    tasks = {"kind": tasks} if isinstance(tasks, str) else dict(tasks)
     scenario["tasks"] = {**tasks, "count": n if file_tasks is None else min(n, file_tasks)}
     scenario["budget"] = {"tokens": left}
+    scenario["seed"] = (int(scenario["seed"]) + 10_000_019 * number) % 2**63
     return scenario
 
 

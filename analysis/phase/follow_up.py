@@ -9,6 +9,9 @@ from typing import Any, Final
 
 from agentsoc.errors import InputError
 from agentsoc.scenario.dump import dump
+from agentsoc.scenario.model import Scenario
+from agentsoc.scenario.part import Part, kind_of
+from agentsoc.society.agent import REPAIR_TOKENS
 
 from .calibration_plan import model_of, one_group, protocol_of
 from .measured import Measured
@@ -56,7 +59,7 @@ def follow_up(measured: Measured, chosen: Ranked, found: Recommendation) -> dict
         agents={**group, "count": None},
         topology={"kind": "tree", "fan_in": design.b, "depth": design.depth},
         protocol={"kind": "aggregate", "by": "model" if by_model else "majority"},
-        budget={"tokens_per_task": budget},
+        budget={"tokens_per_task": budget if simulated else _wall(budget, measured)},
     )
     dial = measured.dial
     base["sweep"] = {
@@ -71,6 +74,7 @@ def follow_up(measured: Measured, chosen: Ranked, found: Recommendation) -> dict
 def follow_up_text(measured: Measured, chosen: Ranked, found: Recommendation) -> str:
     """Return the scenario as YAML, with what is predicted in its head."""
     scenario = follow_up(measured, chosen, found)
+    scenario = _without_defaults(scenario)
     head = [
         f"# {scenario['description']}.",
         f"# Predicted: signal {chosen.design.mu:.3f} [{chosen.low:.3f}, {chosen.high:.3f}] against "
@@ -79,6 +83,37 @@ def follow_up_text(measured: Measured, chosen: Ranked, found: Recommendation) ->
         "size four times in five.",
     ]
     return "\n".join([*head, dump(scenario)])
+
+
+def _wall(budget: int, measured: Measured) -> int:
+    """Return a wall that stops nobody early: what the engine reserves is more than what calls then take.
+
+    Both sides are sized to spend the budget; the run says what they did spend.
+    """
+    once = measured.x_range[0] if measured.x_range is not None else budget
+    return round(4 * budget + budget / max(once, 1.0) * REPAIR_TOKENS)
+
+
+def _without_defaults(scenario: dict[str, Any]) -> dict[str, Any]:
+    """Return the scenario without what need not be said; kinds stay."""
+    plain = {key: value for key, value in scenario.items() if key != "sweep"}
+    built = Scenario.model_validate(plain)
+    said_only = built.model_dump(mode="json", exclude_defaults=True)
+    for slot in ("tasks", "topology", "protocol"):
+        said_only[slot] = _part(getattr(built, slot))
+    [group] = built.agents
+    said_only["agents"] = {
+        **group.model_dump(mode="json", exclude_defaults=True, exclude={"model"}),
+        "model": _part(group.model),
+    }
+    order = [key for key in scenario if key in said_only]
+    return {**{key: said_only[key] for key in order}, "sweep": scenario["sweep"]}
+
+
+def _part(part: Part) -> dict[str, Any]:
+    """Return the kind of a part and what differs from its defaults."""
+    kept = part.model_dump(mode="json", exclude_defaults=True)
+    return {"kind": kind_of(type(part)), **kept}
 
 
 def _turned(measured: Measured, dial: str, x: float) -> dict[str, Any]:

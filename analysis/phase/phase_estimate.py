@@ -21,6 +21,7 @@ Source = Literal["merges", "round trips", "replicates", "given", "none"]
 """Which measurements a parameter comes from."""
 
 _SURE: Final = (1 + LEVEL) / 2
+_PERFECT: Final = 0.9999  # a limit from here on says nothing of stronger leaves
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,7 @@ class PhaseEstimate:
         )
         lines = [f"phase of trees with b = {self.b} ({self.n_tasks} tasks, lock {self.lock.replace('_', ' ')})"]
         lines += [f"  {name} = {value}{source}" for name, value, source in shown if value is not None]
-        if self.mu_star is not None:
+        if self.mu_star is not None and self.mu_star < _PERFECT:
             lines.append(f"  mu* = {self.mu_star:.4g}: leaves with a stronger signal are made worse")
         if self.p_amplify is not None:
             lines.append(f"  P(alpha > 1) = {self.p_amplify:.3g}: {self.verdict}")

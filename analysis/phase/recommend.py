@@ -361,8 +361,8 @@ def _cautions(measured: Measured, best: Design, single: Design) -> Iterator[str]
                 yield f"the law of {name} at {x:,.0f} tokens goes {x / high:.3g} times beyond what was tried"
             elif x < low * 0.95:
                 yield f"the law of {name} at {x:,.0f} tokens goes below the {low:,.0f} that were tried"
-    if best.organisation == "tree" and measured.b != best.b:
-        yield f"rho and gamma were measured at b = {measured.b}, the design has b = {best.b}"
+    if best.organisation != "single" and measured.b != best.b:
+        yield f"gamma and rho were measured at b = {measured.b}, the design has b = {best.b}"
     yield from measured.violated
 
 

@@ -12,9 +12,9 @@ frames are read, with what a log can and cannot say:
   node's response this identifies gamma and rho of the received ones.
 * `level_table`: answers by round, to hold predictions of deeper trees against.
 
-A task's name is made from its question and truth (where questions are not kept, from the hash of the whole set), so
-that runs of the same tasks share names whatever their seed, and different tasks never do. For replicates, the same
-tasks with fresh draws, give the tasks a seed of their own: ``tasks: {kind: ..., seed: 5}``.
+A task's name is made from its family, the seed that decides the tasks and its place, or for tasks from a file from its
+question: so runs of the same tasks share names whatever their seed and number, and different tasks never do. For
+replicates, the same tasks with fresh draws, give the tasks a seed of their own: ``tasks: {kind: ..., seed: 5}``.
 """
 
 from __future__ import annotations
@@ -70,11 +70,13 @@ class LoggedVotes:
     @cached_property
     def names(self) -> pl.DataFrame:
         """Name of each task, the same in all runs that have it: columns task, name."""
-        tasks = self.log.tasks()
-        if "question" in tasks.columns:
+        tasks, manifest = self.log.tasks(), self.log.manifest
+        if manifest.inputs:
             names = [hash_json(row)[:16] for row in tasks.select("id", "question", "truth").iter_rows()]
-        else:
-            prefix = self.log.manifest.tasks_hash[:12]
+        else:  # task i of a family and a seed is the same whatever the count
+            family = {key: value for key, value in manifest.scenario["tasks"].items() if key not in ("count", "seed")}
+            seed = manifest.scenario["tasks"].get("seed")
+            prefix = hash_json([family, manifest.seed if seed is None else seed])[:12]
             names = [f"{prefix}/{task}" for task in tasks["task"].to_list()]
         return pl.DataFrame({"task": tasks["task"].cast(pl.Int64), "name": names})
 

@@ -100,8 +100,9 @@ def shared(p: ArrayLike, k: ArrayLike, rho: ArrayLike) -> FloatArray:
 
 
 def shared_ceiling(p: ArrayLike, rho: ArrayLike) -> FloatArray:
-    """Return what no k exceeds when a fraction rho of subtasks shares its error, for p > 1/2: 1 - rho (1-p) [D]."""
-    return np.asarray(1 - _fraction("rho", rho) * (1 - _fraction("p", p)))
+    """Return the limit of `shared` for large k, which no k exceeds: 1 - rho (1-p) where p > 1/2, rho p below [D]."""
+    chance, share = _fraction("p", p), _fraction("rho", rho)
+    return np.asarray((1 - share) * np.heaviside(chance - 0.5, 0.5) + share * chance)
 
 
 def first_to(p: ArrayLike, k: ArrayLike) -> FloatArray:

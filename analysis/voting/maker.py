@@ -235,7 +235,8 @@ def _votes(steps: int, k: int | None, m: int, p: Interval, valid: Interval) -> I
 
 
 def _times(votes: Interval, price: float) -> Interval:
-    return Interval(price * votes.value, price * votes.low, price * votes.high, votes.level, "votes times price")
+    value, low, high = (price * x if price else 0.0 for x in (votes.value, votes.low, votes.high))
+    return Interval(value, low, high, votes.level, "votes times price")
 
 
 def _interval(values: np.ndarray[tuple[int, ...], np.dtype[np.float64]], level: float) -> Interval:

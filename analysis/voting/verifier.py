@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike
 from agentsoc.errors import InputError
 from analysis.stats.interval import FloatArray
 
-MOST_ATTEMPTS: Final = 10_000
+MOST_ATTEMPTS: Final = 2_000
 
 
 def accept_rate(p: ArrayLike, c: ArrayLike, f: ArrayLike) -> FloatArray:

@@ -126,7 +126,8 @@ def plan_verifier(
     reach = []
     for k in SHOWN:
         low, high = np.quantile(_mixed(types, *draws, k), [(1 - level) / 2, (1 + level) / 2])
-        value = float(_mixed(types, *(np.asarray(x) for x in known), k))
+        right_now, complete, false = (np.asarray(x) for x in known)
+        value = float(_mixed(types, right_now, complete, false, k))
         reach.append((k, Interval(value, float(low), float(high), level, "Jeffreys draws")))
     mixed = tuple(types) or (TaskType(1.0, p.value),)
     best = best_attempts(mixed, f=known[2], c=known[1], loss=loss, price=price)

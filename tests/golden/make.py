@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from agentsoc.engine.run import run
-from agentsoc.log.schema import FORMAT_VERSION
+from agentsoc.log.manifest import FORMAT_VERSION
 from agentsoc.scenario.model import Scenario
 
 HERE = Path(__file__).parent

@@ -248,7 +248,7 @@ def planted_choices(beta: float, *, decisions: int = 1500, seed: int = 0) -> Cho
 @pytest.mark.parametrize("beta", [0.0, 0.5, 1.0, 1.5])
 def test_a_planted_attachment_exponent_is_recovered(beta: float) -> None:
     """The estimate lies within 3.5 standard errors of the truth: once in two thousand seeds it would not."""
-    found = fit_attachment(planted_choices(beta), replicates=50)
+    found = fit_attachment(planted_choices(beta), groups=50)
     assert found.beta is not None
     assert found.se is not None
     assert found.interval is not None

@@ -10,6 +10,7 @@ from agentsoc.errors import AgentsocError, InputError, ScenarioError
 from agentsoc.scenario import code
 from agentsoc.scenario.code import load_code, loaded_code
 from agentsoc.scenario.load import load_scenario
+from agentsoc.scenario.meanings import described
 from agentsoc.scenario.part import Slot
 
 PART = '''\
@@ -67,7 +68,7 @@ def write(tmp_path):
 def test_a_scenario_may_name_a_part_of_a_file_that_was_allowed(write):
     scenario = load_scenario(write(SCENARIO, "s.yaml"), allow_code=[write(PART)])
     assert (scenario.topology.kind, scenario.topology.weights.hub) == ("pair", 2.0)
-    assert type(scenario.topology).model_fields["both"].description == "Whether both speak."
+    assert described(type(scenario.topology))["both"].description == "Whether both speak."
 
 
 def test_the_record_is_the_name_and_hash_of_what_was_executed(write):

@@ -14,8 +14,17 @@ import pytest
 import agentsoc.log.files as files_module
 import agentsoc.log.manifest as manifest_module
 from agentsoc.errors import LogDamagedError
-from agentsoc.log.manifest import NAME, Before, Fork, Manifest, SegmentEntry, Totals, hash_json, load_manifest
-from agentsoc.log.schema import FORMAT_VERSION
+from agentsoc.log.manifest import (
+    FORMAT_VERSION,
+    NAME,
+    Before,
+    Fork,
+    Manifest,
+    SegmentEntry,
+    Totals,
+    hash_json,
+    load_manifest,
+)
 
 
 def manifest(**changes: Any) -> Manifest:

@@ -17,6 +17,7 @@ from pydantic import ValidationError
 
 from agentsoc.errors import TopologyError
 from agentsoc.scenario.files import BASE_DIR
+from agentsoc.scenario.meanings import described
 from agentsoc.society import topologies
 from agentsoc.society.topologies import (
     Chain,
@@ -83,7 +84,7 @@ def test_every_kind_is_found_by_its_name() -> None:
 
 def test_every_field_of_every_kind_is_documented() -> None:
     for cls in KINDS.values():
-        assert [name for name, field in cls.model_fields.items() if name != "kind" and not field.description] == []
+        assert [name for name, field in described(cls).items() if name != "kind" and not field.description] == []
 
 
 def test_a_bare_word_gives_the_kind_with_its_defaults() -> None:

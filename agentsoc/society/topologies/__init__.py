@@ -13,15 +13,21 @@
 Each kind is a pure builder function and a part of the scenario that calls it.
 """
 
-from agentsoc.society.topologies.alone import Independent, Single
-from agentsoc.society.topologies.circles import Exponential, Ring, SmallWorld
-from agentsoc.society.topologies.custom import Custom
-from agentsoc.society.topologies.hubs import Hybrid, Star
-from agentsoc.society.topologies.modules import Modular
-from agentsoc.society.topologies.peers import Decentralized
-from agentsoc.society.topologies.survey import Description, describe
-from agentsoc.society.topologies.trees import Chain, Tree
-from agentsoc.society.topology import check_window
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from agentsoc.society.topologies.alone import Independent, Single
+    from agentsoc.society.topologies.circles import Exponential, Ring, SmallWorld
+    from agentsoc.society.topologies.custom import Custom
+    from agentsoc.society.topologies.hubs import Hybrid, Star
+    from agentsoc.society.topologies.modules import Modular
+    from agentsoc.society.topologies.peers import Decentralized
+    from agentsoc.society.topologies.survey import Description, describe
+    from agentsoc.society.topologies.trees import Chain, Tree
+    from agentsoc.society.topology import check_window
 
 __all__ = [
     "Chain",
@@ -40,3 +46,29 @@ __all__ = [
     "check_window",
     "describe",
 ]
+
+_HOME = {
+    "Chain": "trees",
+    "Custom": "custom",
+    "Decentralized": "peers",
+    "Description": "survey",
+    "Exponential": "circles",
+    "Hybrid": "hubs",
+    "Independent": "alone",
+    "Modular": "modules",
+    "Ring": "circles",
+    "Single": "alone",
+    "SmallWorld": "circles",
+    "Star": "hubs",
+    "Tree": "trees",
+    "describe": "survey",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a kind when it is first used: a scenario names one, and each takes some milliseconds."""
+    if name == "check_window":
+        return importlib.import_module("agentsoc.society.topology").check_window
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)

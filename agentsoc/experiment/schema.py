@@ -1,0 +1,52 @@
+"""The JSON Schema of comparison files, for editors: the keys of a comparison, and those of scenarios inside it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from agentsoc.experiment.comparison import Comparison
+from agentsoc.scenario.schema import scenario_schema
+
+
+def comparison_schema() -> dict[str, Any]:
+    """Return the JSON Schema (draft 2020-12) of comparison files; imports every registered part.
+
+    What is laid over something else need not be whole, so no key of a scenario is required.
+
+    Raises:
+        InputError: a registered part cannot be loaded.
+    """
+    scenario = scenario_schema()
+    schema = Comparison.model_json_schema(mode="validation")
+    properties = schema["properties"]
+    whole = scenario["properties"]
+    keys = {name: shape for name, shape in whole.items() if name not in ("name", "sweep")}
+    own = {name: shape for name, shape in keys.items() if name not in ("tasks", "seed", "engine")}
+    loose = {name: {"anyOf": [shape, {"type": "object"}]} for name, shape in own.items()}
+    properties["base"] = {
+        **_about(properties["base"]),
+        "type": "object",
+        "properties": {name: {"anyOf": [shape, {"type": "object"}]} for name, shape in keys.items()},
+        "additionalProperties": False,
+    }
+    properties["organisations"] = {
+        **_about(properties["organisations"]),
+        "type": "object",
+        "minProperties": 2,
+        "additionalProperties": {"type": "object", "properties": loose, "additionalProperties": False},
+    }
+    properties["tasks"] = {
+        **_about(properties["tasks"]),
+        "type": "object",
+        "additionalProperties": {"anyOf": [keys["tasks"], {"type": "object"}]},
+    }
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **schema,
+        "$defs": {**scenario.get("$defs", {}), **schema.get("$defs", {})},
+        "title": "agentsoc comparison",
+    }
+
+
+def _about(shape: dict[str, Any]) -> dict[str, Any]:
+    return {key: shape[key] for key in ("title", "description") if key in shape}

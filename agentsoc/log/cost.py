@@ -1,0 +1,86 @@
+"""Money as a derived column: what the events of a run cost by a table of prices, its own or another one.
+
+Costs follow from tokens and calls in the events alone, so any run can be priced afterwards. Attempts whose usage is
+unknown are in no event: `Totals.cost_lost` has what was charged for them.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import accumulate
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from agentsoc.events import SOCIETY, Event
+from agentsoc.log.read import RunLog
+from agentsoc.scenario.prices import FREE, UNIT, Price, Rate, rates
+
+
+def cost(events: Iterable[Event], groups: Sequence[Rate], group_start: Sequence[int] = (0,)) -> int:
+    """Return what events cost (units of 10^-12).
+
+    Args:
+        events: of any tasks, in any order.
+        groups: rate of each group of agents.
+        group_start: first agent of each group, increasing from 0.
+    """
+    total = 0
+    for event in events:
+        if event.agent != SOCIETY:
+            rate = groups[bisect_right(group_start, event.agent) - 1]
+            total += rate.cost(event.tokens_in, event.tokens_cached, event.tokens_out, event.calls)
+    return total
+
+
+def run_rates(
+    scenario: Mapping[str, Any], prices: Mapping[str, Price] | None = None
+) -> tuple[list[Rate | None], list[int]] | None:
+    """Return the rates of the groups of a dumped scenario, and the first agent of each; None without any prices.
+
+    A group whose model has no price has no rate.
+
+    Args:
+        scenario: as the manifest holds it.
+        prices: in place of the scenario's own.
+    """
+    if prices is None:
+        prices = {name: Price.model_validate(price) for name, price in scenario.get("prices", {}).items()}
+    if not prices:
+        return None
+    agents = scenario["agents"]
+    starts = [0, *accumulate(group.get("count") or 0 for group in agents)][: len(agents)]
+    return rates(agents, prices), starts
+
+
+def cost_by_task(log: RunLog, prices: Mapping[str, Price] | None = None) -> pl.DataFrame | None:
+    """Return the columns task and cost (money) of a run, one row per task; None where a model that was called has no price.
+
+    Args:
+        log: the run.
+        prices: in place of its scenario's own.
+    """
+    priced = run_rates(log.manifest.scenario, prices)
+    if priced is None:
+        return None
+    groups, starts = priced
+    columns = ("task", "agent", "calls", "tokens_in", "tokens_cached", "tokens_out")
+    events = log.scan().select(columns).collect()
+    group = np.maximum(np.searchsorted(np.asarray(starts), events["agent"].to_numpy(), side="right") - 1, 0)
+    sums = (
+        events.with_columns(pl.Series("group", group))
+        .group_by("task", "group")
+        .agg(pl.col("calls", "tokens_in", "tokens_cached", "tokens_out").sum())
+    )
+    totals: dict[int, int] = dict.fromkeys(events["task"].unique().to_list(), 0)
+    for task, which, calls, tokens_in, cached, tokens_out in sums.iter_rows():
+        rate = groups[which]
+        if rate is None and (calls or tokens_in or tokens_out):
+            return None
+        totals[task] += (rate or FREE).cost(tokens_in, cached, tokens_out, calls)
+    tasks = sorted(totals)
+    return pl.DataFrame(
+        {"task": tasks, "cost": [totals[task] / UNIT for task in tasks]}, {"task": pl.Int64, "cost": pl.Float64}
+    )

@@ -1,0 +1,303 @@
+"""Error amplification, as two quantities that are not the same, and the independent votes that an outcome is worth.
+
+    A_task  = (1 - S_MAS) / (1 - S_single)          how much more often the society fails than one agent does
+    A_trace = tainted acts per fault, society / the same, single agent
+
+The first is bounded by 1 / (1 - S_single); numbers such as 17.2 that were published for it can only be of the second
+kind. An act is *tainted* when it is the faulty claim itself, or is wrong and builds on (or endorses) a tainted claim;
+the society's answer counts as one more when it is wrong and comes from a tainted claim. A consumer that rejects the
+error ends the taint there. Needs `fault` events, each naming the planted claim, and a verifier's scores.
+
+If every tainted claim is read by f agents and each rejects it with probability q, the expected number over depth h is
+sum_{i=0..h} (f (1 - q))^i (`expected_taint`).
+
+`n_eff` is the real number n of independent votes of the leaves' signal that give the outcome's signal, spec/phase.md
+section 9.8; n_eff / N compares organisations. Resampling is always over tasks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from agentsoc.errors import InputError
+from agentsoc.streams import stream
+from analysis.cascades import ClaimGraph, claim_graph
+from analysis.faults import faulty_claims
+from analysis.outputs import F64, I64
+from analysis.phase.effective import effective_votes
+from analysis.tables import EventTable
+
+Mask = NDArray[np.bool_]
+
+DRAWS: Final = 2000
+"""Resamples behind an interval."""
+WRONG_BELOW: Final = 0.5
+"""Score below which an answer is wrong."""
+
+
+@dataclass(frozen=True)
+class Amplification:
+    """A ratio with its 95 % interval."""
+
+    value: float
+    """NaN where it is not defined."""
+    low: float
+    high: float
+    n: int
+    """Tasks, or executions with a fault, of the society."""
+    n_single: int
+    paired: bool
+    """Whether both were resampled together."""
+
+    def __str__(self) -> str:
+        return f"{self.value:.4g} [{self.low:.4g}, {self.high:.4g}]"
+
+
+def a_task(society: pl.DataFrame, single: pl.DataFrame, *, draws: int = DRAWS, seed: int = 0) -> Amplification:
+    """Return (1 - S_MAS) / (1 - S_single) from two tables with the columns task and score.
+
+    The same tasks are resampled together. Resamples in which the single agent never fails count as infinite.
+
+    Raises:
+        InputError: a table has no row.
+    """
+    if not society.height or not single.height:
+        raise InputError("A_task needs tasks of the society and of the single agent")
+    mine, other = (table.group_by("task").agg(pl.col("score").mean()).sort("task") for table in (society, single))
+    paired = mine["task"].to_list() == other["task"].to_list()
+    failures = 1 - mine["score"].to_numpy().astype(np.float64), 1 - other["score"].to_numpy().astype(np.float64)
+    return _ratio(*failures, paired, draws, stream(seed, "amplification", "task"))
+
+
+@dataclass(frozen=True)
+class Taint:
+    """What became of planted errors, one row per execution that has one."""
+
+    table: pl.DataFrame
+    """execution, run, task, faults, tainted (acts, the faulty claims included), downstream (acts that could have been
+    tainted: all that build on a faulty claim, over any path), reached (whether the society's answer is tainted),
+    per_fault = (tainted + reached) / faults."""
+
+    def summary(self) -> str:
+        """Return one line: how many faults, what share of what they could reach was tainted."""
+        t = self.table
+        if not t.height:
+            return "no faults"
+        faults, tainted, down = (int(t[name].sum()) for name in ("faults", "tainted", "downstream"))
+        per_fault = float(t["per_fault"].to_numpy().mean())
+        return (
+            f"{faults} faults in {t.height} executions: {tainted} tainted acts of {down + faults} within their reach, "
+            f"{int(t['reached'].sum())} tainted answers; {per_fault:.3f} per fault"
+        )
+
+
+def taint(table: EventTable, graph: ClaimGraph | None = None) -> Taint:
+    """Return the taint of all faults of `table`.
+
+    Args:
+        table: events with `fault` events and scores; wrong is a score below one half.
+        graph: claim graph of `table`, where it is known already.
+    """
+    graph = claim_graph(table) if graph is None else graph
+    events = table.events
+    faults = faulty_claims(table)
+    nodes = pl.DataFrame({"execution": graph.execution, "claim": graph.claim, "node": np.arange(graph.n_claims)})
+    planted = faults.join(nodes, on=["execution", "claim"])["node"].to_numpy()
+    wrong = events["correct"].to_numpy()[graph.row] < WRONG_BELOW  # a missing score is NaN: not known to be wrong
+    tainted, reached = _spread(graph, planted, wrong), _spread(graph, planted, np.ones(graph.n_claims, bool))
+    counts = pl.DataFrame(
+        {
+            "execution": graph.execution,
+            "faults": np.isin(np.arange(graph.n_claims), planted).astype(np.int64),
+            "tainted": tainted.astype(np.int64),
+            "downstream": reached.astype(np.int64),
+        }
+    )
+    endorsed = _endorsements(events, nodes, tainted, reached)
+    sums = pl.concat([counts, endorsed]).group_by("execution").agg(pl.all().sum()).filter(pl.col("faults") > 0)
+    sums = sums.with_columns(downstream=pl.col("downstream") - pl.col("faults"))
+    ends = _tainted_ends(events, nodes, tainted)
+    found = (
+        sums.join(ends, on="execution", how="left")
+        .with_columns(reached=pl.col("reached").fill_null(value=False))
+        .with_columns(per_fault=(pl.col("tainted") + pl.col("reached").cast(pl.Int64)) / pl.col("faults"))
+        .join(table.executions.select("execution", "run", "task"), on="execution", how="left")
+        .sort("execution")
+        .select("execution", "run", "task", "faults", "tainted", "downstream", "reached", "per_fault")
+    )
+    return Taint(found)
+
+
+def a_trace(society: Taint, single: Taint, *, draws: int = DRAWS, seed: int = 0) -> Amplification:
+    """Return tainted acts per fault of the society over the same of the single agent; executions are resampled.
+
+    Raises:
+        InputError: one of them has no fault.
+    """
+    for name, found in (("society", society), ("single agent", single)):
+        if not found.table.height:
+            raise InputError(
+                f"the {name} has no planted error to trace",
+                "",
+                "A_trace needs `fault` events: plant some with `faults:` in the scenario",
+            )
+    counts = society.table["per_fault"].to_numpy(), single.table["per_fault"].to_numpy()
+    return _ratio(*counts, False, draws, stream(seed, "amplification", "trace"))
+
+
+def expected_taint(fan: float, reject: float, depth: int) -> float:
+    """Return sum_{i=0..depth} (fan (1 - reject))^i: the faulty claim and what follows from it."""
+    return float(np.sum((fan * (1 - reject)) ** np.arange(depth + 1)))
+
+
+def union_error(n: int, error: float) -> float:
+    """Return 1 - (1 - error)^n: some of n agents errs, and all that they said is handed on."""
+    return float(-np.expm1(n * np.log1p(-error)))
+
+
+def _spread(graph: ClaimGraph, planted: I64, open_: Mask) -> Mask:
+    """Return which claims the planted ones reach over claims that are open, themselves included, shape (n_claims,)."""
+    ptr, child = graph.children()
+    seen = np.zeros(graph.n_claims, dtype=bool)
+    front = np.unique(planted)
+    seen[front] = True
+    while len(front):
+        lengths = ptr[front + 1] - ptr[front]
+        at = np.repeat(ptr[front] - np.cumsum(lengths) + lengths, lengths) + np.arange(lengths.sum())
+        following = np.unique(child[at])
+        front = following[open_[following] & ~seen[following]]
+        seen[front] = True
+    return seen
+
+
+def _endorsements(events: pl.DataFrame, nodes: pl.DataFrame, tainted: Mask, reached: Mask) -> pl.DataFrame:
+    """Return one row per endorsement of a claim that a fault reaches; a wrong one of a tainted claim is tainted."""
+    marked = nodes.with_columns(
+        tainted=pl.Series(tainted)[nodes["node"].to_numpy()], reached=pl.Series(reached)[nodes["node"].to_numpy()]
+    ).filter("reached")
+    acts = events.filter((pl.col("kind") == "endorse_claim") & pl.col("claim").is_null())
+    return acts.join(marked, left_on=["execution", "target"], right_on=["execution", "claim"]).select(
+        "execution",
+        faults=pl.lit(0, pl.Int64),
+        tainted=(pl.col("tainted") & (pl.col("correct") < WRONG_BELOW).fill_null(value=False)).cast(pl.Int64),
+        downstream=pl.lit(1, pl.Int64),
+    )
+
+
+def _tainted_ends(events: pl.DataFrame, nodes: pl.DataFrame, tainted: Mask) -> pl.DataFrame:
+    """Return whether each wrong answer of a society comes from a tainted claim: columns execution, reached.
+
+    An answer that is one agent's claim names it; one by majority names none and is tainted when a tainted claim says
+    the same.
+    """
+    wrong = events.filter((pl.col("kind") == "answer") & (pl.col("correct") < WRONG_BELOW))
+    bad = nodes.filter(pl.Series(tainted)[nodes["node"].to_numpy()])
+    said = bad.join(
+        events.select("execution", "claim", "answer").drop_nulls("claim").unique(["execution", "claim"]),
+        on=["execution", "claim"],
+    )
+    named = wrong.explode("parents").join(bad, left_on=["execution", "parents"], right_on=["execution", "claim"])
+    counted = wrong.filter(pl.col("parents").list.len() == 0).join(said, on=["execution", "answer"], how="semi")
+    return (
+        pl.concat([named.select("execution"), counted.select("execution")]).unique().with_columns(reached=pl.lit(True))
+    )
+
+
+@dataclass(frozen=True)
+class EffectiveVotes:
+    """How many independent leaf votes the outcome of a run is worth."""
+
+    value: float
+    """0 where the outcome is below one leaf, inf where it cannot be told from perfect, NaN where leaves are at chance.
+    """
+    low: float
+    high: float
+    leaf_signal: float
+    """mu_0 of agents that had heard nobody."""
+    out_signal: float
+    """mu of the society's answers."""
+    leaves: float
+    """Mean number of such agents per task, N."""
+    n_tasks: int
+
+    @property
+    def efficiency(self) -> float:
+        """n_eff / N."""
+        return self.value / self.leaves
+
+    def __str__(self) -> str:
+        return f"{self.value:.4g} [{self.low:.4g}, {self.high:.4g}] of {self.leaves:.4g}"
+
+
+def votes_worth(events: pl.DataFrame, choices: int, *, draws: int = DRAWS, seed: int = 0) -> EffectiveVotes:
+    """Return n_eff of a run: leaves are agents' claims without parents, the outcome is the society's answer.
+
+    Exact for two choices and tasks of one difficulty; where these differ a lot, n_eff is too small, because a
+    majority gains least where the signal is far from the mean one.
+
+    Args:
+        events: rows of one run, or of several on the same kind of tasks under different task numbers.
+        choices: answers that a task offers, K.
+        draws: resamples of the tasks.
+        seed: root of the resampling.
+
+    Raises:
+        InputError: tasks have no closed answer space, or no task has both a leaf and an answer.
+    """
+    if choices < 2:
+        raise InputError(f"effective votes need tasks with two or more answers to choose from, got {choices}")
+    kind = pl.col("kind").cast(pl.String)
+    whole = pl.col("subtask").is_null()
+    leaf = events.filter((kind == "propose_claim") & (pl.col("parents").list.len() == 0) & whole)
+    leaves = leaf.group_by("task").agg(right=pl.col("correct").fill_null(0.0).sum(), n=pl.len())
+    ends = events.filter((kind == "answer") & (pl.col("agent") < 0)).select(
+        "task", out=pl.col("correct").fill_null(0.0)
+    )
+    both = leaves.join(ends, on="task").sort("task")
+    if not both.height:
+        raise InputError("no task has both a lone answer and the society's, so effective votes cannot be told")
+    n_tasks = both.height
+    right, n, out = (both[name].to_numpy().astype(np.float64) for name in ("right", "n", "out"))
+    rng = stream(seed, "amplification", "votes")
+    weights = rng.multinomial(n_tasks, np.full(n_tasks, 1 / n_tasks), size=draws).astype(np.float64)
+    weights = np.concatenate([np.ones((1, n_tasks)), weights])
+    leaf_signal = _signal(weights @ right / (weights @ n), choices)
+    out_signal = _signal(weights @ out / weights.sum(axis=1), choices)
+    votes = _votes(leaf_signal, out_signal)
+    low, high = _interval(votes[1:])
+    return EffectiveVotes(
+        float(votes[0]), low, high, float(leaf_signal[0]), float(out_signal[0]), float(n.mean()), n_tasks
+    )
+
+
+def _signal(accuracy: F64, choices: int) -> F64:
+    return np.asarray(np.clip((accuracy - 1 / choices) / (1 - 1 / choices), -1.0, 1.0))
+
+
+def _votes(leaf: F64, out: F64) -> F64:
+    found = effective_votes(leaf, np.maximum(out, -1.0))
+    return np.where(leaf <= 0, np.nan, np.where(out < leaf, 0.0, found))
+
+
+def _interval(values: F64) -> tuple[float, float]:
+    """Return the 2.5 and 97.5 % points, by order alone as values may be infinite; NaN where most are."""
+    known = np.sort(values[~np.isnan(values)])
+    if 2 * len(known) < len(values) or not len(known):
+        return float("nan"), float("nan")
+    last = len(known) - 1
+    return float(known[int(np.floor(0.025 * last))]), float(known[int(np.ceil(0.975 * last))])
+
+
+def _ratio(above: F64, below: F64, paired: bool, draws: int, rng: np.random.Generator) -> Amplification:
+    n, m = len(above), len(below)
+    mine = rng.multinomial(n, np.full(n, 1 / n), size=draws) / n
+    other = mine if paired else rng.multinomial(m, np.full(m, 1 / m), size=draws) / m
+    with np.errstate(divide="ignore", invalid="ignore"):
+        value = float(np.divide(above.mean(), below.mean()))
+        low, high = _interval(np.divide(mine @ above, other @ below))
+    return Amplification(value, low, high, n, m, paired)
