@@ -10,6 +10,7 @@
 - ``budget``     the ledger: reserve, charge, refund
 - ``log``        journal of model attempts, event segments, manifest, digest
 - ``engine``     the loop, hosts in the process and on Ray, resume, replay, fork
+- ``experiment`` comparisons: a grid of runs under one budget, carried out side by side
 - ``cli``        one thin file a verb
 
 The package ``analysis`` beside this one reads logs and is never imported from here.
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from agentsoc.engine.run import Progress, Run, run, run_async
     from agentsoc.errors import AgentsocError
     from agentsoc.events import Event
+    from agentsoc.experiment.grid import Grid, load_grid
+    from agentsoc.experiment.runner import run_comparison
     from agentsoc.log.read import RunLog
     from agentsoc.scenario.load import load_scenario, load_scenarios, parse_scenario
     from agentsoc.scenario.model import Scenario
@@ -32,12 +35,14 @@ if TYPE_CHECKING:
 __all__ = [
     "AgentsocError",
     "Event",
+    "Grid",
     "Progress",
     "Replay",
     "Run",
     "RunLog",
     "Scenario",
     "fork",
+    "load_grid",
     "load_scenario",
     "load_scenarios",
     "parse_scenario",
@@ -45,17 +50,20 @@ __all__ = [
     "resume",
     "run",
     "run_async",
+    "run_comparison",
 ]
 
 _HOME = {
     "AgentsocError": "errors",
     "Event": "events",
+    "Grid": "experiment.grid",
     "Progress": "engine.run",
     "Replay": "engine.resume",
     "Run": "engine.run",
     "RunLog": "log.read",
     "Scenario": "scenario.model",
     "fork": "engine.resume",
+    "load_grid": "experiment.grid",
     "load_scenario": "scenario.load",
     "load_scenarios": "scenario.load",
     "parse_scenario": "scenario.load",
@@ -63,6 +71,7 @@ _HOME = {
     "resume": "engine.resume",
     "run": "engine.run",
     "run_async": "engine.run",
+    "run_comparison": "experiment.runner",
 }
 
 

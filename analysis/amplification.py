@@ -1,4 +1,4 @@
-"""Error amplification, as two quantities that are not the same, and the independent votes that an outcome is worth.
+"""Error amplification, as two quantities that are not the same (arXiv 2512.08296 gives one name to both).
 
     A_task  = (1 - S_MAS) / (1 - S_single)          how much more often the society fails than one agent does
     A_trace = tainted acts per fault, society / the same, single agent
@@ -6,13 +6,11 @@
 The first is bounded by 1 / (1 - S_single); numbers such as 17.2 that were published for it can only be of the second
 kind. An act is *tainted* when it is the faulty claim itself, or is wrong and builds on (or endorses) a tainted claim;
 the society's answer counts as one more when it is wrong and comes from a tainted claim. A consumer that rejects the
-error ends the taint there. Needs `fault` events, each naming the planted claim, and a verifier's scores.
+error ends the taint there, and so does one that disputes it, whatever it says instead. Needs `fault` events, each
+naming the planted claim, and a verifier's scores.
 
 If every tainted claim is read by f agents and each rejects it with probability q, the expected number over depth h is
 sum_{i=0..h} (f (1 - q))^i (`expected_taint`).
-
-`n_eff` is the real number n of independent votes of the leaves' signal that give the outcome's signal, spec/phase.md
-section 9.8; n_eff / N compares organisations. Resampling is always over tasks.
 """
 
 from __future__ import annotations
@@ -27,15 +25,13 @@ from numpy.typing import NDArray
 from agentsoc.errors import InputError
 from agentsoc.streams import stream
 from analysis.cascades import ClaimGraph, claim_graph
+from analysis.effective_votes import DRAWS, percentile_interval
 from analysis.faults import faulty_claims
 from analysis.outputs import F64, I64
-from analysis.phase.effective import effective_votes
 from analysis.tables import EventTable
 
 Mask = NDArray[np.bool_]
 
-DRAWS: Final = 2000
-"""Resamples behind an interval."""
 WRONG_BELOW: Final = 0.5
 """Score below which an answer is wrong."""
 
@@ -58,10 +54,19 @@ class Amplification:
         return f"{self.value:.4g} [{self.low:.4g}, {self.high:.4g}]"
 
 
-def a_task(society: pl.DataFrame, single: pl.DataFrame, *, draws: int = DRAWS, seed: int = 0) -> Amplification:
+def a_task(
+    society: pl.DataFrame, single: pl.DataFrame, *, same_tasks: bool = True, draws: int = DRAWS, seed: int = 0
+) -> Amplification:
     """Return (1 - S_MAS) / (1 - S_single) from two tables with the columns task and score.
 
     The same tasks are resampled together. Resamples in which the single agent never fails count as infinite.
+
+    Args:
+        society: several rows of a task are its repetitions.
+        single: the single agent's rows.
+        same_tasks: whether equal numbers in the column task are the same task.
+        draws: resamples of the tasks.
+        seed: root of the resampling.
 
     Raises:
         InputError: a table has no row.
@@ -69,7 +74,7 @@ def a_task(society: pl.DataFrame, single: pl.DataFrame, *, draws: int = DRAWS, s
     if not society.height or not single.height:
         raise InputError("A_task needs tasks of the society and of the single agent")
     mine, other = (table.group_by("task").agg(pl.col("score").mean()).sort("task") for table in (society, single))
-    paired = mine["task"].to_list() == other["task"].to_list()
+    paired = same_tasks and mine["task"].to_list() == other["task"].to_list()
     failures = 1 - mine["score"].to_numpy().astype(np.float64), 1 - other["score"].to_numpy().astype(np.float64)
     return _ratio(*failures, paired, draws, stream(seed, "amplification", "task"))
 
@@ -109,7 +114,8 @@ def taint(table: EventTable, graph: ClaimGraph | None = None) -> Taint:
     nodes = pl.DataFrame({"execution": graph.execution, "claim": graph.claim, "node": np.arange(graph.n_claims)})
     planted = faults.join(nodes, on=["execution", "claim"])["node"].to_numpy()
     wrong = events["correct"].to_numpy()[graph.row] < WRONG_BELOW  # a missing score is NaN: not known to be wrong
-    tainted, reached = _spread(graph, planted, wrong), _spread(graph, planted, np.ones(graph.n_claims, bool))
+    tainted = _spread(_without_disputes(events, graph), planted, wrong)
+    reached = _spread(graph.edges(), planted, np.ones(graph.n_claims, bool))
     counts = pl.DataFrame(
         {
             "execution": graph.execution,
@@ -160,10 +166,18 @@ def union_error(n: int, error: float) -> float:
     return float(-np.expm1(n * np.log1p(-error)))
 
 
-def _spread(graph: ClaimGraph, planted: I64, open_: Mask) -> Mask:
-    """Return which claims the planted ones reach over claims that are open, themselves included, shape (n_claims,)."""
-    ptr, child = graph.children()
-    seen = np.zeros(graph.n_claims, dtype=bool)
+def _spread(edges: tuple[I64, I64], planted: I64, open_: Mask) -> Mask:
+    """Return which claims the planted ones reach over claims that are open, themselves included, shape (n_claims,).
+
+    Args:
+        edges: (parent, child) of each edge.
+        planted: where it starts, whether open or not.
+        open_: which claims it enters.
+    """
+    parent, child = edges
+    order = np.argsort(parent, kind="stable")
+    child, ptr = child[order], np.searchsorted(parent[order], np.arange(len(open_) + 1))
+    seen = np.zeros(len(open_), dtype=bool)
     front = np.unique(planted)
     seen[front] = True
     while len(front):
@@ -173,6 +187,15 @@ def _spread(graph: ClaimGraph, planted: I64, open_: Mask) -> Mask:
         front = following[open_[following] & ~seen[following]]
         seen[front] = True
     return seen
+
+
+def _without_disputes(events: pl.DataFrame, graph: ClaimGraph) -> tuple[I64, I64]:
+    """Return the edges but for those from a claim to one that disputes it: who disputes an error does not carry it."""
+    parent, child = graph.edges()
+    disputes = (events["kind"] == "contradict_claim").fill_null(value=False).to_numpy()[graph.row]
+    target = events["target"].fill_null(-1).to_numpy()[graph.row]
+    kept = ~(disputes[child] & (target[child] == graph.claim[parent]))
+    return parent[kept], child[kept]
 
 
 def _endorsements(events: pl.DataFrame, nodes: pl.DataFrame, tainted: Mask, reached: Mask) -> pl.DataFrame:
@@ -208,96 +231,11 @@ def _tainted_ends(events: pl.DataFrame, nodes: pl.DataFrame, tainted: Mask) -> p
     )
 
 
-@dataclass(frozen=True)
-class EffectiveVotes:
-    """How many independent leaf votes the outcome of a run is worth."""
-
-    value: float
-    """0 where the outcome is below one leaf, inf where it cannot be told from perfect, NaN where leaves are at chance.
-    """
-    low: float
-    high: float
-    leaf_signal: float
-    """mu_0 of agents that had heard nobody."""
-    out_signal: float
-    """mu of the society's answers."""
-    leaves: float
-    """Mean number of such agents per task, N."""
-    n_tasks: int
-
-    @property
-    def efficiency(self) -> float:
-        """n_eff / N."""
-        return self.value / self.leaves
-
-    def __str__(self) -> str:
-        return f"{self.value:.4g} [{self.low:.4g}, {self.high:.4g}] of {self.leaves:.4g}"
-
-
-def votes_worth(events: pl.DataFrame, choices: int, *, draws: int = DRAWS, seed: int = 0) -> EffectiveVotes:
-    """Return n_eff of a run: leaves are agents' claims without parents, the outcome is the society's answer.
-
-    Exact for two choices and tasks of one difficulty; where these differ a lot, n_eff is too small, because a
-    majority gains least where the signal is far from the mean one.
-
-    Args:
-        events: rows of one run, or of several on the same kind of tasks under different task numbers.
-        choices: answers that a task offers, K.
-        draws: resamples of the tasks.
-        seed: root of the resampling.
-
-    Raises:
-        InputError: tasks have no closed answer space, or no task has both a leaf and an answer.
-    """
-    if choices < 2:
-        raise InputError(f"effective votes need tasks with two or more answers to choose from, got {choices}")
-    kind = pl.col("kind").cast(pl.String)
-    whole = pl.col("subtask").is_null()
-    leaf = events.filter((kind == "propose_claim") & (pl.col("parents").list.len() == 0) & whole)
-    leaves = leaf.group_by("task").agg(right=pl.col("correct").fill_null(0.0).sum(), n=pl.len())
-    ends = events.filter((kind == "answer") & (pl.col("agent") < 0)).select(
-        "task", out=pl.col("correct").fill_null(0.0)
-    )
-    both = leaves.join(ends, on="task").sort("task")
-    if not both.height:
-        raise InputError("no task has both a lone answer and the society's, so effective votes cannot be told")
-    n_tasks = both.height
-    right, n, out = (both[name].to_numpy().astype(np.float64) for name in ("right", "n", "out"))
-    rng = stream(seed, "amplification", "votes")
-    weights = rng.multinomial(n_tasks, np.full(n_tasks, 1 / n_tasks), size=draws).astype(np.float64)
-    weights = np.concatenate([np.ones((1, n_tasks)), weights])
-    leaf_signal = _signal(weights @ right / (weights @ n), choices)
-    out_signal = _signal(weights @ out / weights.sum(axis=1), choices)
-    votes = _votes(leaf_signal, out_signal)
-    low, high = _interval(votes[1:])
-    return EffectiveVotes(
-        float(votes[0]), low, high, float(leaf_signal[0]), float(out_signal[0]), float(n.mean()), n_tasks
-    )
-
-
-def _signal(accuracy: F64, choices: int) -> F64:
-    return np.asarray(np.clip((accuracy - 1 / choices) / (1 - 1 / choices), -1.0, 1.0))
-
-
-def _votes(leaf: F64, out: F64) -> F64:
-    found = effective_votes(leaf, np.maximum(out, -1.0))
-    return np.where(leaf <= 0, np.nan, np.where(out < leaf, 0.0, found))
-
-
-def _interval(values: F64) -> tuple[float, float]:
-    """Return the 2.5 and 97.5 % points, by order alone as values may be infinite; NaN where most are."""
-    known = np.sort(values[~np.isnan(values)])
-    if 2 * len(known) < len(values) or not len(known):
-        return float("nan"), float("nan")
-    last = len(known) - 1
-    return float(known[int(np.floor(0.025 * last))]), float(known[int(np.ceil(0.975 * last))])
-
-
 def _ratio(above: F64, below: F64, paired: bool, draws: int, rng: np.random.Generator) -> Amplification:
     n, m = len(above), len(below)
     mine = rng.multinomial(n, np.full(n, 1 / n), size=draws) / n
     other = mine if paired else rng.multinomial(m, np.full(m, 1 / m), size=draws) / m
     with np.errstate(divide="ignore", invalid="ignore"):
         value = float(np.divide(above.mean(), below.mean()))
-        low, high = _interval(np.divide(mine @ above, other @ below))
+        low, high = percentile_interval(np.divide(mine @ above, other @ below))
     return Amplification(value, low, high, n, m, paired)

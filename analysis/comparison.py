@@ -19,9 +19,9 @@ import polars as pl
 
 from agentsoc.errors import LogDamagedError
 from agentsoc.log.comparison import CellRecord, ComparisonRecord, load_comparison_record
+from agentsoc.log.cost import cost_by_task
 from agentsoc.log.files import write_whole
 from agentsoc.log.read import RunLog
-from analysis.comparison_cost import with_cost
 from analysis.metrics import episode_metrics
 
 TABLE: Final = "results.parquet"
@@ -56,6 +56,11 @@ class Results:
             if cell.n_agents not in sizes:
                 sizes.append(cell.n_agents)
         return {name: sorted(found[name]) for name in self.record.organisations}
+
+    @cached_property
+    def counts(self) -> dict[str, int | None]:
+        """For each label the number on the agents axis that it belongs to; None for one that fixes its own."""
+        return {self.label(cell.organisation, cell.n_agents): cell.count for cell in self.record.cells}
 
     def label(self, organisation: str, n_agents: int) -> str:
         """Return what a report calls an organisation: with its number of agents where it comes in several."""
@@ -131,11 +136,19 @@ def _read_run(place: tuple[Path, CellRecord]) -> _Run:
         manifest = log.manifest
         if manifest.status != "finished" or manifest.scenario_hash != cell.scenario_hash:
             return _Run(pl.DataFrame(), fault="the run is not the one that was finished here")
-        episodes = with_cost(episode_metrics(log), log)
+        episodes = _with_cost(episode_metrics(log), log)
     except LogDamagedError as error:
         return _Run(pl.DataFrame(), fault=str(error))
     budget = episodes["budget"].max()
     return _Run(_columns(episodes, cell), manifest.tasks_hash, budget if isinstance(budget, int) else None)
+
+
+def _with_cost(episodes: pl.DataFrame, log: RunLog) -> pl.DataFrame:
+    """Return the rows with what each task cost by the scenario's prices; null where a model has no price."""
+    costs = cost_by_task(log)
+    if costs is None:
+        return episodes.with_columns(cost=pl.lit(None, pl.Float64))
+    return episodes.join(costs, on="task", how="left", maintain_order="left")
 
 
 def _columns(episodes: pl.DataFrame, cell: CellRecord) -> pl.DataFrame:

@@ -95,7 +95,7 @@ def draw_differences(report: Report) -> Figure:
 
 
 def _name(block: Block, organisation: str) -> str:
-    return organisation if block.n_agents is None else f"{organisation} (at n={block.n_agents})"
+    return organisation if block.count is None else f"{organisation} (at n={block.count})"
 
 
 def _baselines(report: Report) -> set[str]:

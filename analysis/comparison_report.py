@@ -16,7 +16,7 @@ import polars as pl
 from agentsoc.errors import InputError
 from analysis.comparison import Results
 from analysis.metrics import Measured, RunMetrics, run_metrics
-from analysis.stats import MeanRow, PairedComparison, PairedRow, compare_paired, holm
+from analysis.stats import Interval, MeanRow, PairedComparison, PairedRow, compare_paired, holm, mean_interval
 
 REPLICATES: Final = 10_000
 SHOWN_METRICS: Final = (
@@ -31,8 +31,8 @@ SHOWN_METRICS: Final = (
 class Block:
     """Organisations that are compared with one baseline."""
 
-    n_agents: int | None
-    """Number of agents that the block is about; None where all numbers stand in one block."""
+    count: int | None
+    """The number on the agents axis that the block is about; None where all stand in one block."""
     found: PairedComparison
     by_tasks: Mapping[str, PairedComparison]
     """The same for each task block alone, where there are several; p values are not corrected over blocks."""
@@ -51,6 +51,8 @@ class Report:
     blocks: tuple[Block, ...]
     metrics: Mapping[str, RunMetrics]
     """By label of the organisation."""
+    costs: Mapping[str, Interval]
+    """Mean cost of a task by label (money); without those that have no price."""
     reference: str
     """Label of the organisation that overhead and efficiency are relative to."""
     n_tests: int
@@ -94,14 +96,11 @@ def make_report(
             str(results.directory),
             "see status and error of its runs in comparison.json",
         )
-    fixed = [label for label, (name, _) in results.members.items() if len(results.sizes[name]) == 1]
     blocks = []
     for baseline in [label for label in baselines if label in present]:
-        n = results.members[baseline][1] if len(baselines) > 1 else None
+        n = results.counts[baseline] if len(baselines) > 1 else None
         labels = [
-            label
-            for label in results.members
-            if label in present and (n is None or results.members[label][1] == n or label in fixed)
+            label for label in results.members if label in present and (n is None or results.counts[label] in (n, None))
         ]
         if len(labels) < 2:
             continue
@@ -119,7 +118,14 @@ def make_report(
         )
     blocks, n_tests = _corrected_together(blocks)
     reference = _reference(results, present)
-    return Report(results, tuple(blocks), _metrics(table, results, reference, seed), reference, n_tests)
+    metrics = _metrics(table, results, reference, seed)
+    costs = {
+        label: mean_interval(part, value="cost", cluster=results.cluster, level=level, replicates=replicates, seed=seed)
+        for label in metrics
+        for part in [table.filter(pl.col("organisation") == label)]
+        if part["cost"].null_count() == 0
+    }
+    return Report(results, tuple(blocks), metrics, costs, reference, n_tests)
 
 
 def _labelled(results: Results) -> pl.DataFrame:
@@ -198,5 +204,8 @@ def _by_task(rows: pl.DataFrame, cluster: Sequence[str]) -> pl.DataFrame:
 
 def measured(report: Report, label: str, name: str) -> Measured | None:
     """Return one metric of an organisation, None where it is not defined or not known."""
+    if name == "cost" and label in report.costs:
+        cost = report.costs[label]
+        return Measured(cost.value, cost.low, cost.high)
     found = report.metrics.get(label)
     return None if found is None else found.values.get(name)

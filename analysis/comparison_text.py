@@ -19,6 +19,8 @@ from analysis.stats.interval import shown
 FORMAT: Final = 1
 _FAILED_SHOWN: Final = 8
 _WIDTH: Final = 120
+_TIMES: Final = {"cost": 1000.0}
+"""Factors of columns that say something else than a mean per task."""
 _IDLE: Final = 0.5
 """Share of the budget left unspent from which on a reader is told what that means."""
 _RIGHT: Final = frozenset(range(1, 12))
@@ -51,7 +53,7 @@ def report_as_dict(report: Report) -> dict[str, Any]:
         "verdict": verdict(report),
         "blocks": [
             {
-                "n_agents": block.n_agents,
+                "count": block.count,
                 "comparison": block.found.as_dict(),
                 "by_tasks": {name: found.as_dict() for name, found in block.by_tasks.items()},
             }
@@ -74,7 +76,7 @@ def verdict(report: Report) -> str:
     open_: list[str] = []
     for block in report.blocks:
         for row in block.found.rows:
-            name = row.organisation if block.n_agents is None else f"{row.organisation} (at n={block.n_agents})"
+            name = row.organisation if block.count is None else f"{row.organisation} (at n={block.count})"
             if row.p_holm > 1 - block.found.level:
                 open_.append(name)
             else:
@@ -154,7 +156,7 @@ def _scores(report: Report, block: Block) -> list[str]:
         ]
         for row in found.rows
     ]
-    title = "Scores" if block.n_agents is None else f"Scores at n={block.n_agents}"
+    title = "Scores" if block.count is None else f"Scores at n={block.count}"
     return [title, table(rows, right=_RIGHT, indent="  ")]
 
 
@@ -164,7 +166,7 @@ def _costs(report: Report) -> list[str]:
         ("tokens/task", "tokens", False),
         ("left", "budget_left", False),
         ("score/1k tokens", "success_per_1k_tokens", True),
-        ("cost/task", "cost", False),
+        ("cost/1k tasks", "cost", False),
         ("turns", "turns", False),
         ("messages", "broadcasts", False),
         ("delivered", "deliveries", False),
@@ -178,16 +180,17 @@ def _costs(report: Report) -> list[str]:
     ]
     rows = [["organisation", *(title for title, _, _ in known)]]
     rows += [
-        [label, *(_cell(measured(report, label, name), bounds) for _, name, bounds in known)]
+        [label, *(_cell(measured(report, label, name), bounds, _TIMES.get(name, 1.0)) for _, name, bounds in known)]
         for label in report.metrics
     ]
     return ["Per task: what was spent, and how it was coordinated", table(rows, right=_RIGHT, indent="  ")]
 
 
-def _cell(found: Measured | None, bounds: bool) -> str:
+def _cell(found: Measured | None, bounds: bool, times: float) -> str:
     if found is None:
         return "-"
-    return f"{shown(found.value)} [{shown(found.low)}, {shown(found.high)}]" if bounds else shown(found.value)
+    value, low, high = (shown(times * number) for number in (found.value, found.low, found.high))
+    return f"{value} [{low}, {high}]" if bounds else value
 
 
 def _by_tasks(block: Block) -> list[str]:
@@ -206,7 +209,7 @@ def _by_tasks(block: Block) -> list[str]:
             differences = [row.difference.text(sign=True) for row in found.rows if row.organisation == organisation]
             cells.append(differences[0] if differences else "-")
         rows.append([organisation, *cells])
-    where = "" if block.n_agents is None else f" at n={block.n_agents}"
+    where = "" if block.count is None else f" at n={block.count}"
     return [f"Differences to {first.baseline.organisation} by tasks{where}", table(rows, right=_RIGHT, indent="  "), ""]
 
 

@@ -223,13 +223,19 @@ RUN_METRICS: Final = (*_MEANS, *_RATIOS, *(f"overhead_{name}" for name in _OVERH
 
 
 def run_metrics(
-    episodes: pl.DataFrame, baseline: pl.DataFrame | None = None, *, draws: int = DRAWS, seed: int = 0
+    episodes: pl.DataFrame,
+    baseline: pl.DataFrame | None = None,
+    *,
+    same_tasks: bool = True,
+    draws: int = DRAWS,
+    seed: int = 0,
 ) -> RunMetrics:
     """Return the numbers of a run from its rows of `episode_metrics`.
 
     Args:
         episodes: one row per task; further columns do no harm.
         baseline: the rows of a single agent's run. With the same tasks it is resampled together with the run.
+        same_tasks: whether equal numbers in the column task are the same task.
         draws: resamples of the tasks behind each interval.
         seed: root of the resampling.
 
@@ -239,7 +245,7 @@ def run_metrics(
     if not episodes.height or (baseline is not None and not baseline.height):
         raise InputError("no task has ended, so there is nothing to measure")
     n = episodes.height
-    paired = None if baseline is None else episodes["task"].to_list() == baseline["task"].to_list()
+    paired = None if baseline is None else _same(episodes, baseline, same_tasks)
     weights = _weights(n, draws, seed, "run")
     own = _means(episodes, weights)
     found: dict[str, Measured | None] = {name: _measured(own[name]) for name in _MEANS}
@@ -256,12 +262,16 @@ def run_metrics(
     return RunMetrics(n, paired, found)
 
 
+def _same(episodes: pl.DataFrame, baseline: pl.DataFrame, same_tasks: bool) -> bool:
+    return same_tasks and episodes["task"].to_list() == baseline["task"].to_list()
+
+
 @lru_cache(maxsize=4)
 def _weights(n: int, draws: int, seed: int, what: str) -> F64:
-    """Return the weight of each task in the sample itself (row 0) and in its resamples, shape (draws + 1, n)."""
+    """Return how often each task is in the sample itself (row 0) and in its resamples, shape (draws + 1, n)."""
     drawn = stream(seed, "metrics", what).integers(n, size=(draws, n)) + n * np.arange(draws)[:, None]
     counts = np.bincount(drawn.reshape(-1), minlength=n * draws).reshape(draws, n)
-    return np.concatenate([np.full((1, n), 1.0 / n), counts / n])
+    return np.concatenate([np.ones((1, n)), counts])
 
 
 def _means(table: pl.DataFrame, weights: F64) -> dict[str, F64 | None]:
@@ -271,7 +281,7 @@ def _means(table: pl.DataFrame, weights: F64) -> dict[str, F64 | None]:
     known = values.select(pl.all().is_not_null().cast(pl.Float64)).to_numpy()
     sums = weights @ values.fill_null(0.0).to_numpy()
     with np.errstate(invalid="ignore"):
-        means = sums if known.all() else sums / (weights @ known)
+        means = sums / (len(values) if known.all() else weights @ known)
     found: dict[str, F64 | None] = dict.fromkeys(_USED)
     return found | {name: means[:, column] for column, name in enumerate(names)}
 

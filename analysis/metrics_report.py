@@ -16,9 +16,10 @@ import polars as pl
 from agentsoc.errors import InputError
 from agentsoc.log.manifest import NAME as MANIFEST
 from agentsoc.log.read import RunLog
-from analysis.amplification import Amplification, EffectiveVotes, Taint, a_task, a_trace, taint, votes_worth
+from analysis.amplification import Amplification, Taint, a_task, a_trace, taint
 from analysis.diversity import correlation
 from analysis.diversity_logs import Diversity, diversity
+from analysis.effective_votes import EffectiveVotes, votes_worth
 from analysis.embeddings import Embedder
 from analysis.information import information
 from analysis.metrics import Measured, RunMetrics, episode_metrics, run_metrics
@@ -142,6 +143,8 @@ def _single(directories: Sequence[Path], notes: list[str]) -> Path | None:
 
 def _counted(log: RunLog) -> int | None:
     """Return the number of agents that the scenario says, or None where the topology decides it."""
+    if log.manifest.scenario.get("topology", {}).get("kind") == "single":
+        return 1
     counts = [group.get("count") for group in log.manifest.scenario.get("agents", [])]
     return sum(counts) if counts and all(isinstance(count, int) for count in counts) else None
 
@@ -182,7 +185,8 @@ def _report(read: _Read, single: _Read | None, embedder: Embedder | None, centre
     if embedder is not None:
         words = found.questions.select("task", redundancy_embedded="redundancy", k_star_embedded="k_star")
         episodes = episodes.join(words, on="task", how="left", maintain_order="left")
-    metrics = run_metrics(episodes, None if single is None else single.episodes, seed=seed)
+    same = single is not None and single.log.manifest.tasks_hash == manifest.tasks_hash
+    metrics = run_metrics(episodes, None if single is None else single.episodes, same_tasks=same, seed=seed)
     if single is not None and not metrics.paired:
         notes.append("the baseline has other tasks: compared as two samples, not task by task")
     worth: EffectiveVotes | str
@@ -190,7 +194,7 @@ def _report(read: _Read, single: _Read | None, embedder: Embedder | None, centre
         worth = votes_worth(read.events, read.choices, seed=seed)
     except InputError as error:
         worth = str(error.args[0])
-    failure = None if single is None else a_task(read.episodes, single.episodes, seed=seed)
+    failure = None if single is None else a_task(read.episodes, single.episodes, same_tasks=same, seed=seed)
     traced = single is not None and read.taint.table.height and single.taint.table.height
     counted = _counted(read.log)
     seen = read.events.filter(pl.col("agent") >= 0)["agent"].n_unique()

@@ -22,11 +22,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks import bench_laws, bench_phase
 from benchmarks.peers_env import PEERS, python_of
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks" / "results" / "latest.json"
 PAGE = ROOT / "docs" / "benchmarks.md"
+TRACES = ROOT.parent / "shared" / "data" / "mas_elites"
+"""Where the public traces are looked for; what needs them is left out where they are absent."""
 RUN_S = 300
 
 ROWS: tuple[tuple[str, str, str, float], ...] = (
@@ -45,6 +48,7 @@ ROWS: tuple[tuple[str, str, str, float], ...] = (
     ("replay-llm", "replay of LLM agents from the journal", "events/s", 1e5),
     ("cli-help", "`agentsoc --help`", "s", 0.3),
     ("cli-check", "`agentsoc check scenarios/quickstart.yaml`", "s", 0.5),
+    *bench_phase.ROWS,
 )
 SCALING = (
     ("vote-once", (1_000, 10_000, 100_000, 1_000_000)),
@@ -233,8 +237,10 @@ def main() -> None:
         embedded = work("embedded")
         path = [sys.executable, "-m", "benchmarks.bench_llm_path", "--no-model"]
         clients = subprocess.run(path, capture_output=True, text=True, cwd=ROOT, timeout=RUN_S).stdout.strip()
+    laws = bench_laws.section(TRACES)
     end = load()
     page = written(runs, skipped, grown, embedded, clients, start, end)
+    page = f"{page}\n{laws}"
     PAGE.write_text(page)
     RESULTS.parent.mkdir(exist_ok=True)
     facts = {"machine": machine(), "load": [start, end], "runs": runs, "skipped": skipped, "scaling": sizes}

@@ -4,8 +4,8 @@ Run: ``python -m benchmarks.study_phase_coverage [--replicates 1000] [--part NAM
 table in Markdown). A nominal 95 % interval of 1,000 replicates lands in 93.6 to 96.4 % with probability 95 %.
 
 A part is one estimator in one regime. Parts marked *engine* take their votes from simulated societies run by the
-engine: one long run, cut into replicates by task. What the engine does not log, votes as they were received, is drawn
-here from the generative lock model, vote by vote.
+engine: one long run, cut into replicates by task. What the engine does not log, votes as they were received, is asked
+again of the simulated readers of the run, and compared with what they concluded there.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 import agentsoc
+from agentsoc.backends.simulated import Simulated
 from agentsoc.log.read import RunLog
 from agentsoc.scenario.model import Scenario
 from agentsoc.streams import stream
@@ -88,15 +89,41 @@ def voters(**settings: Any) -> dict[str, Any]:
     return {"model": {"kind": "simulated", "message": 10, "compute": 30, **settings}}
 
 
-def lock_votes(rng: np.random.Generator, mu: NDArray[np.float64], n_runs: int, agents: int, rho: float) -> pl.DataFrame:
-    """Draw received votes vote by vote: a locked run repeats its first one."""
-    right = rng.random((mu.size, n_runs, agents)) < (1 + mu[:, None, None]) / 2
-    locked = rng.random((mu.size, n_runs, 1)) < rho
-    right = np.where(locked, right[..., :1], right)
-    task, run, agent = (index.reshape(-1) for index in np.indices(right.shape))
-    names = np.array([f"t{number}" for number in range(mu.size)])[task]
-    columns = {"task": names, "run": run, "node": 0 * run, "agent": agent, "correct": right.reshape(-1).astype(float)}
-    return pl.DataFrame(columns).with_columns(pl.lit(2).alias("k"))
+def received_votes(n_tasks: int, seed: int, n_runs: int, agents: int, **settings: Any) -> Iterator[pl.DataFrame]:
+    """Yield the votes that the roots of engine runs read, tasks in order; difficulty about U(-.2, .8).
+
+    Runs of one table have the same tasks and fresh draws. A log holds what was sent; what a simulated reader made of
+    it is asked of that reader again, whose draws belong to (task, round, agent). It is checked that this is what the
+    run saw: the majority of the votes has to be the root's logged answer, on every task.
+    """
+    mixture = [{"weight": 1, "signal": float(signal)} for signal in np.linspace(-0.175, 0.775, 20)]
+    model = {"kind": "simulated", "message": 10, "compute": 30, "signal": "task", **settings}
+    tree = {"kind": "tree", "fan_in": agents, "depth": 1}
+    for number, first in enumerate(range(0, n_tasks, TASKS_AT_ONCE)):
+        n, tables = min(TASKS_AT_ONCE, n_tasks - first), []
+        tasks = {"mixture": mixture, "seed": 7919 * seed + number}
+        for again in range(n_runs):
+            own = 1000 * seed + 10 * number + again
+            for log in runs(n, own, tasks=tasks, agents={"model": model}, topology=tree):
+                tables.append(_received(log, Simulated.model_validate(model), agents, again))  # noqa: PERF401  one log at a time
+        yield pl.concat(tables).sort("place", "run", "agent", maintain_order=True).drop("place")
+
+
+def _received(log: RunLog, model: Simulated, b: int, run: int) -> pl.DataFrame:
+    frame, truth = log.frame(), log.tasks()["truth"].to_numpy()
+    sent = frame.filter(kind="propose_claim").sort("task", "agent")["answer"].to_numpy().reshape(-1, b)
+    task = np.arange(len(truth))
+    heard = model.open(seed=log.manifest.seed).received(task, 1, np.zeros_like(task), (sent == "B").astype(np.int64), 2)
+    right = heard == (truth == "B")[:, None]
+    answers = frame.filter(kind="answer").sort("task")["correct"].to_numpy()
+    if not np.array_equal(right.sum(axis=1) > b / 2, answers == 1.0):
+        raise SystemExit("the votes that were read again are not those of the run")
+    place, agent = (index.reshape(-1) for index in np.indices(right.shape))
+    names, correct = [f"t{i}" for i in place], right.reshape(-1).astype(float)
+    columns = {"place": place, "task": names, "agent": agent, "correct": correct}
+    return pl.DataFrame(columns).with_columns(
+        pl.lit(run).alias("run"), pl.lit("1.0").alias("node"), pl.lit(2).alias("k")
+    )
 
 
 def study_beta(replicates: int, n: int) -> list[Row]:
@@ -113,19 +140,28 @@ def study_beta(replicates: int, n: int) -> list[Row]:
 
 
 def study_beta_reused(replicates: int) -> list[Row]:
-    """Every task at every level, tasks of unequal difficulty: task bootstrap."""
-    rng = stream(1, "study", "beta-reused")
-    found: list[Estimate | None] = []
-    for _ in range(replicates):
-        ease = rng.uniform(0, 2, 3000)
-        mu = ease[:, None] * 0.02 * np.array(LEVELS, float) ** 0.3
-        right = rng.random(mu.shape) < (1 + mu) / 2
-        task, level = np.indices(right.shape)
-        names = np.array([f"t{i}" for i in range(ease.size)])[task.reshape(-1)]
-        columns = {"task": names, "x": np.array(LEVELS, float)[level.reshape(-1)], "correct": right.reshape(-1)}
-        trials = pl.DataFrame(columns).with_columns(pl.col("correct").cast(pl.Float64), pl.lit(2).alias("k"))
-        found.append(fit_leaf_law(trials, n_draws=300).beta)
-    return [row("beta, 3000 tasks at all levels, task bootstrap", 0.3, found)]
+    """Every task at every level, tasks of unequal difficulty: task bootstrap on engine runs of the same tasks."""
+    right = []
+    for level, x in enumerate(LEVELS):
+        signals = np.linspace(0.1, 1.9, 10) * 0.02 * x**0.3
+        mixture = [{"weight": 1, "signal": float(signal)} for signal in signals]
+        found = []
+        for number, first in enumerate(range(0, replicates * 3000, TASKS_AT_ONCE)):
+            n, own = min(TASKS_AT_ONCE, replicates * 3000 - first), 1000 * (77 + number) + level
+            tasks, alone = {"mixture": mixture, "seed": 77 + number}, voters(signal="task") | {"count": 1}
+            logs = runs(n, own, tasks=tasks, agents=alone, topology="single", protocol="vote")
+            found += [log.frame().filter(kind="answer").sort("task")["correct"].to_numpy() for log in logs]
+        right.append(np.concatenate(found))
+    table = np.stack(right, axis=1).reshape(replicates, 3000, len(LEVELS))
+    task, level_of = np.indices(table.shape[1:])
+    names = np.array([f"t{i}" for i in range(3000)])[task.reshape(-1)]
+    x_of = np.array(LEVELS, float)[level_of.reshape(-1)]
+    fits: list[Estimate | None] = []
+    for some in table:
+        columns = {"task": names, "x": x_of, "correct": some.reshape(-1)}
+        trials = pl.DataFrame(columns).with_columns(pl.lit(2).alias("k"))
+        fits.append(fit_leaf_law(trials, n_draws=300).beta)
+    return [row("beta, 3000 tasks at all levels, task bootstrap, engine", 0.3, fits)]
 
 
 def study_gamma(replicates: int) -> list[Row]:
@@ -150,13 +186,13 @@ def study_gamma(replicates: int) -> list[Row]:
 
 
 def study_rho(replicates: int) -> list[Row]:
-    """Two runs of 200 tasks with 5 siblings: received votes by the lock, and sent votes of engine trees (truth 0)."""
+    """Two runs of 200 tasks with 5 siblings: votes as the roots of engine runs read them; sent votes (truth 0)."""
     rows = []
     for rho in (0.0, 0.25, 0.5):
-        rng = stream(1, "study", "rho", int(100 * rho))
-        fits = [estimate_rho(lock_votes(rng, rng.uniform(-0.2, 0.8, 200), 2, 5, rho)) for _ in range(replicates)]
-        rows.append(row(f"rho = {rho}, within runs, jackknife", rho, [fit.within for fit in fits]))
-        rows.append(row(f"rho = {rho}, POOLED (biased by difficulty)", rho, [fit.pooled for fit in fits]))
+        tables = received_votes(replicates * 200, 20 + int(100 * rho), 2, 5, lock=rho)
+        fits = [estimate_rho(part) for table in tables for part in blocks(table, 2000)]
+        rows.append(row(f"rho = {rho}, within runs, jackknife, engine", rho, [fit.within for fit in fits]))
+        rows.append(row(f"rho = {rho}, POOLED (biased by difficulty), engine", rho, [fit.pooled for fit in fits]))
     mixture = [{"weight": 1, "signal": signal} for signal in np.linspace(-0.15, 0.75, 10)]
     tree = {"kind": "tree", "fan_in": 5, "depth": 2}
     found: list[Estimate | None] = []
@@ -198,16 +234,17 @@ def study_s(replicates: int) -> list[Row]:
     """s from replicated received votes (200 tasks, 2 runs, 5 agents) and 400 engine round trips."""
     relay = voters(signal=0.0, keep_own=0.0, fidelity=0.8) | {"count": 2}
     trips = pl.concat([trip_table([log]) for log in runs(replicates * 400, 6, agents=relay, topology="chain")])
-    rng = stream(1, "study", "s")
+    tables = received_votes(replicates * 200, 90, 2, 5, lock=0.25, fidelity=0.8)
+    votes = (part for table in tables for part in blocks(table, 2000))
     joint, delta = [], []
-    for some in blocks(trips, 400):
-        data = Measurements(trips=some, votes=lock_votes(rng, rng.uniform(-0.2, 0.8, 200), 2, 5, 0.25))
+    for some, heard in zip(blocks(trips, 400), votes, strict=True):
+        data = Measurements(trips=some, votes=heard)
         joint.append(estimate_phase(data, 5, n_draws=300).s)
         delta.append(estimate_phase(data, 5, n_draws=2, method="delta").s)
     s = float(theory.organization_exponent(5, 0.8, 0.25))
     return [
-        row("s, 200 tasks x 2 runs x 5 votes and 400 round trips, joint bootstrap", s, joint),
-        row("s, the same, delta method", s, delta),
+        row("s, 200 tasks x 2 runs x 5 votes and 400 round trips, joint bootstrap, engine", s, joint),
+        row("s, the same, delta method, engine", s, delta),
     ]
 
 

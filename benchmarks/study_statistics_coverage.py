@@ -190,7 +190,7 @@ def rng_pairs(rng: np.random.Generator, r: int, t: int, k: int, effect: float) -
 def power_row(effect: float, seeds: int, experiments: int) -> tuple[int, float]:
     """Return the tasks that the formula asks for, from a large pilot's components, and the power that they give."""
     pilot = rng_pairs(stream(4, "study", "pilot", seeds), 1, 20_000, 4, effect)[0]
-    needed = power.tasks_needed(effect, power.components(summed(pilot)).sd(seeds))
+    needed = power.tasks_needed(effect, power.components(summed(pilot)).sd(seeds), grain=1 / seeds)
     assert needed is not None
     return needed, found_share(effect, needed, seeds, experiments)
 
@@ -258,11 +258,11 @@ def planted_runs(
     return table.with_columns(pl.Series("score", score)), beta / score.std()
 
 
-def regression_row(experiments: int, method: str = "ols") -> tuple[F64, F64]:
+def regression_row(experiments: int, method: str = "ols", *, n_tasks: int = 60, n_models: int = 6) -> tuple[F64, F64]:
     """Return how often each coefficient's interval holds the planted one, and the break-even points found."""
     held, points = [], []
     for seed in range(experiments):
-        table, beta = planted_runs(seed)
+        table, beta = planted_runs(seed, n_tasks=n_tasks, n_models=n_models)
         fit = fit_predictors(table, method=method)  # type: ignore[arg-type]
         held.append([c.estimate.covers(beta[NAMES.index(c.name)]) for c in fit.coefficients])
         assert fit.break_even is not None

@@ -37,7 +37,8 @@ F64 = NDArray[np.float64]
 SIZES = (1_000, 10_000, 100_000)
 START = 20.0
 """Where the power law begins in samples that have a body."""
-BOOTSTRAP = 200
+BOOTSTRAP = 100
+"""Replicates of every bootstrap, as in `agentsoc laws`."""
 
 
 @dataclass(frozen=True)
@@ -155,7 +156,7 @@ def study_chosen(replicates: int) -> list[Row]:
         ("smooth", False, 2.5, SIZES[:2]),
     ):
         for n in sizes:
-            draws = BOOTSTRAP if discrete or n < 10_000 else BOOTSTRAP // 2
+            draws = BOOTSTRAP
             plain, found = [], []
             for seed in range(replicates):
                 sample = with_body(kind, alpha, n, seed, discrete=discrete)
@@ -220,7 +221,7 @@ def competitor(
     """Return a row for each parameter of one competitor."""
     found: dict[str, list[tuple[float, float, float]]] = {key: [] for key in truth}
     for seed in range(replicates):
-        draws = BOOTSTRAP // 2 if xmin is None and model == "truncated_power_law" else 1
+        draws = BOOTSTRAP if xmin is None and model == "truncated_power_law" else 1
         fit = fit_tail(make(n, seed), xmin=xmin, interval_replicates=draws, seed=seed)
         for key, values in found.items():
             interval = fit.ranges[model][key]

@@ -15,11 +15,14 @@ from pathlib import Path
 from typing import Any, Final
 
 from agentsoc.backends.base import MODELS
+from agentsoc.budget.policy import POLICIES
 from agentsoc.protocols.base import PROTOCOLS
+from agentsoc.scenario.budget import Shown, Tier
 from agentsoc.scenario.load import load_scenarios
 from agentsoc.scenario.meanings import described
 from agentsoc.scenario.model import AgentGroup, Attention, Budget, Calls, Engine, Scenario
 from agentsoc.scenario.part import Part, Slot
+from agentsoc.scenario.prices import Price
 from agentsoc.scenario.sweep import MAX_RUNS
 from agentsoc.society.topology import TOPOLOGIES
 from agentsoc.tasks.base import TASKS
@@ -32,6 +35,9 @@ BLOCKS: Final[dict[str, type[Part]]] = {
     "agents": AgentGroup,
     "attention": Attention,
     "budget": Budget,
+    "budget.shown": Shown,
+    "budget.shown.tiers": Tier,
+    "prices": Price,
     "calls": Calls,
     "engine": Engine,
 }
@@ -42,6 +48,7 @@ SLOTS: Final[dict[str, Slot[Any]]] = {
     "protocol": PROTOCOLS,
     "tasks": TASKS,
     "model": MODELS,
+    "budget.policy": POLICIES,
 }
 """Keys that any registered part may fill."""
 
@@ -64,9 +71,9 @@ A scenario is one YAML file. It says everything that changes a result, and only 
 `agentsoc schema --out scenario.schema.json` writes a JSON Schema for editors: with the first line
 `# yaml-language-server: $schema=scenario.schema.json` they complete keys and mark faults.
 
-**Parts.** `topology`, `protocol`, `tasks` and an agent's `model` are parts: a mapping with `kind` and the keys of that
-kind, or just the name of the kind where all other keys have defaults (`topology: star`). Packages add kinds by entry
-point, loose files with `--allow-code` (see [writing a protocol](writing-a-protocol.md)).
+**Parts.** `topology`, `protocol`, `tasks`, `budget.policy` and an agent's `model` are parts: a mapping with `kind` and
+the keys of that kind, or just the name of the kind where all other keys have defaults (`topology: star`). Packages add
+kinds by entry point, loose files with `--allow-code` (see [writing a protocol](writing-a-protocol.md)).
 
 **Values.** The YAML is strict: no duplicate or unknown keys, no anchors, aliases or tags, no words that YAML readers
 disagree on (`yes`, `no`, `on`, `off`, `012`, `12:30:00`), at most 1 MB and 64 levels. A whole number is not taken from
@@ -84,8 +91,8 @@ SCENARIOS_INTRODUCTION: Final = f"""\
 
 Each file is a page of documentation: its header says what it shows and what to look at. Start one with
 `agentsoc run scenarios/NAME.yaml`. Models: `local` is the embedded SmolLM2-135M, `simulated` are voters drawn from a
-law, `scripted` answers by rule, `litellm` reaches a server or a provider. The tests run every file: those with `local`
-with fewer tasks, `provider-local-server` against a server on loopback, `provider-hosted` up to the missing key. How
+law, `effort` voters succeed by what they spend, `scripted` answers by rule, `litellm` reaches a server or a provider.
+The tests run every file: those with `local` with fewer tasks, `provider-local-server` against a server on loopback, `provider-hosted` up to the missing key. How
 the times were measured: [first ten minutes](first-ten-minutes.md#about-times)."""
 
 SWEEP: Final = f"""\
@@ -195,6 +202,8 @@ def _default(value: Any) -> str:
         return "its own defaults"
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"
+    if isinstance(value, tuple) and value and isinstance(value[0], Tier):
+        return ", ".join(f"{tier.name} from {tier.at_least}" for tier in value)
     if isinstance(value, tuple):
         return f"`[{', '.join(map(str, value))}]`"
     return f'`"{value}"`' if value == "" else f"`{value}`"
@@ -249,7 +258,9 @@ def _range(schema: dict[str, Any]) -> str:
 def _number(value: float) -> str:
     if value == 2**63 - 1:
         return "2^63 - 1"
-    return f"{value:,}" if isinstance(value, int) and abs(value) < 10**9 else f"{value:g}".replace("1e+", "10^")
+    if abs(value) < 10**6 or (isinstance(value, int) and abs(value) < 10**9):
+        return f"{value:,}" if isinstance(value, int) else f"{value:g}"
+    return f"{value:g}".replace("1e+0", "10^").replace("1e+", "10^")
 
 
 # The list of shipped scenarios

@@ -92,7 +92,7 @@ def societies(draw: st.DrawFn, models: tuple[str, ...] = ("scripted", "simulated
             ]
         )
     )
-    if draw(st.integers(0, 5)) == 0:
+    if protocol["kind"] != "resample" and draw(st.integers(0, 5)) == 0:
         threshold = draw(st.sampled_from([0.0, 1.0, 2.0]))
         broadcast = draw(st.sampled_from(["next", "always", "no"]))
         protocol = {"kind": "dti", "protocol": protocol, "threshold": threshold, "broadcast": broadcast}

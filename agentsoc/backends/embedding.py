@@ -28,7 +28,7 @@ from agentsoc.errors import BackendSetupError, MissingExtraError
 
 F32 = NDArray[np.float32]
 
-WINDOW: Final = 1024
+WINDOW: Final = 1_024
 """Tokens of a text that the embedded model reads; longer texts are cut at their end."""
 TIMEOUT_S: Final = 120.0
 """Time limit of one request (seconds)."""
@@ -44,23 +44,27 @@ class LocalEmbedder:
     """
 
     def __init__(self) -> None:
-        """Start the model.
+        """Find the model; it is started when a text is there to be embedded.
 
         Raises:
             MissingExtraError: xllamacpp is not installed.
             BackendSetupError: the model file is missing or another one.
         """
         try:
-            library = importlib.import_module("xllamacpp")
+            self._library = importlib.import_module("xllamacpp")
         except ModuleNotFoundError as error:
             if error.name != "xllamacpp":
                 raise
             raise MissingExtraError("--embed local", "xllamacpp", "local") from None
-        path = modelfile.find()
-        digest = modelfile.verify(path)
+        self._path = modelfile.find()
+        digest = modelfile.verify(self._path)
         self.name = f"{modelfile.NAME.removesuffix('.gguf')} {digest[:12]} mean {WINDOW}"
+        self._server: Any = None
+
+    def _start(self) -> None:
+        library = self._library
         params = library.CommonParams()
-        params.model.path = str(path)
+        params.model.path = str(self._path)
         params.model_alias = [ALIAS]
         params.embedding = True
         params.pooling_type = library.llama_pooling_type.LLAMA_POOLING_TYPE_MEAN
@@ -74,7 +78,7 @@ class LocalEmbedder:
         params.api_keys = [secrets.token_urlsafe(32)]
         params.n_threads_http = 1
         params.ui = params.endpoint_slots = params.endpoint_props = params.endpoint_metrics = False
-        self._server: Any = library.Server(params)
+        self._server = library.Server(params)
         self._one("ready")  # see `agentsoc.backends.llamacpp.settle`: both of its threads must run before it is let go
         address = urlsplit(self._server.listening_address)
         connection = http.client.HTTPConnection(str(address.hostname), address.port, timeout=START_S)
@@ -86,6 +90,8 @@ class LocalEmbedder:
 
     def embed(self, texts: Sequence[str]) -> F32:
         """Return one vector per text, shape (n, 576)."""
+        if self._server is None:
+            self._start()
         return np.array([self._one(text) for text in texts], dtype=np.float32)
 
     def _one(self, text: str) -> list[float]:

@@ -141,6 +141,9 @@ class Account:
             lost_out: part of it held for replies of such attempts (tokens).
             lost_calls: attempts whose outcome a crash swallowed.
         """
+        if self.rates is None:
+            self.ledger.settle(grant, tokens, reply.calls + lost_calls)
+            return
         rate = self.rate(agent)
         lost = rate.most(lost_in, lost_out, lost_calls)
         self.cost_lost += lost

@@ -262,6 +262,10 @@ class Ledger:
         """
         if not self.walled:
             return [Grant(need.tokens_out, attempts, 0) for need in needs]
+        if not self.shares and self.team[CALLS].limit is None and self.team[MONEY].limit is None:
+            whole = self._whole(needs, attempts)
+            if whole is not None:
+                return whole
         of = [None] * len(needs) if shares is None else shares
         at = [FREE] * len(needs) if rates is None else rates
         lenders = _Lenders(self._lenders(of))
@@ -284,6 +288,29 @@ class Ledger:
             grants.append(Grant(cap, 1 + more, tokens, calls, money, share))
         if self.carry:
             self._acted.update(len(self.shares) - 1 if share is None else share for share in of)
+        return grants
+
+    def _whole(self, needs: Sequence[Need], attempts: int) -> list[Grant | None] | None:
+        """Reserve all that a round may take where the tokens of the team pay for it, the usual case; else None."""
+        purse = self.team[TOKENS]
+        free = purse.free
+        grants: list[Grant | None] = []
+        for need in needs:
+            tokens_in, cap = need.tokens_in, need.tokens_out
+            if len(tokens_in) == 1:
+                reserved = attempts * (tokens_in[0] + cap) + (attempts - 1) * need.again
+                grants.append(Grant(cap, attempts, reserved))
+            elif tokens_in:
+                n_calls = len(tokens_in)
+                reserved = attempts * (sum(tokens_in) + n_calls * cap) + (attempts - 1) * n_calls * need.again
+                grants.append(Grant(cap, attempts, reserved))
+            else:
+                reserved = 0
+                grants.append(Grant(0, 1, 0))
+            free -= reserved
+            if free < 0:
+                return None
+        purse.reserved += purse.free - free
         return grants
 
     def _lenders(self, shares: Sequence[int | None]) -> list[list[Purse]]:
@@ -328,6 +355,12 @@ class Ledger:
             money: what they cost (units).
         """
         amounts = (max(used, 0), max(calls, 0), max(money, 0))  # a server may report anything, but gives nothing back
+        if not self.shares:
+            tokens, asked, spent = self.team
+            tokens.settle(grant.reserved, amounts[TOKENS])
+            asked.settle(grant.calls, amounts[CALLS])
+            spent.settle(grant.money, amounts[MONEY])
+            return
         held = (grant.reserved, grant.calls, grant.money)
         for scope in self._scopes(grant.share):
             for purse, reserved, amount in zip(scope, held, amounts, strict=True):

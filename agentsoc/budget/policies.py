@@ -13,6 +13,7 @@ from agentsoc.budget.policy import Policy
 from agentsoc.errors import InputError
 from agentsoc.society.board import Board
 from agentsoc.society.build import Society
+from agentsoc.society.parts import part_of
 from agentsoc.society.turns import Turn
 from agentsoc.streams import uniform
 from agentsoc.tasks.base import Task
@@ -66,7 +67,7 @@ class Proportional(Policy):
         n = len(society.scenario.agents)
         if self.weights is not None and len(self.weights) != n:
             raise InputError(
-                f"proportional has {len(self.weights)} weights, and the agents are {n} groups",
+                f"proportional has {len(self.weights)} weights, and there are {n} groups of agents",
                 "budget.policy.weights",
                 "give one weight for each group",
             )
@@ -150,8 +151,7 @@ class Difficulty(Policy):
 
     def share_of(self, society: Society, task: Task, board: Board, turn: Turn) -> int | None:
         """Return the part that the turn works on."""
-        subtask = None if turn.subtask is None else board.subtasks.get(turn.subtask)
-        return task.parts.index(subtask.text) if subtask is not None and subtask.text in task.parts else None
+        return part_of(task, board, turn.subtask)
 
 
 class Theory(Policy):

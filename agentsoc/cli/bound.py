@@ -284,14 +284,12 @@ def require_a_call(society: Society) -> None:
             return
         least = cost if least is None else min(least, cost, key=sum)
     if least is not None:
-        has = ", ".join(
-            [f"{limits.tokens:,} tokens"] * (limits.tokens is not None)
-            + [f"{limits.calls:,} calls"] * (limits.calls is not None)
-            + [f"{money_text(limits.money or 0)} in money"] * (limits.money is not None)
-        )
+        has = [] if limits.tokens is None else [f"{limits.tokens:,} tokens"]
+        has += [] if limits.calls is None else [f"{limits.calls:,} calls"]
+        has += [] if limits.money is None else [f"{money_text(limits.money)} in money"]
         split = " split into shares" if scenario.budget.policy is not None else ""
         raise InputError(
-            f"the budget pays for no call: a task has {has}{split}, and the cheapest first call needs {sum(least):,}"
+            f"the budget pays for no call: a task has {', '.join(has)}{split}, and the cheapest first call needs {sum(least):,}"
             + ("" if limits.tokens is not None else " tokens"),
             "budget",
             "raise the budget, or let it be split over fewer tasks",

@@ -237,11 +237,11 @@ class Caller:
             started = Attempt(
                 *key, state="started", request=b"", model="", room=order.tokens_in or 0, reserved=reserved
             )
-            await journal.write(started)
-            self.flight.running += 1
-            self.flight.live += 1
+            self.flight.running += 1  # before the row is written: the end of a run waits for what is announced
             self._quiet.clear()
             try:
+                await journal.write(started)
+                self.flight.live += 1
                 outcome = await self._pool.attempt(order)
             finally:
                 self.flight.running -= 1

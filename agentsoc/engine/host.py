@@ -40,6 +40,7 @@ from agentsoc.society.agent import MALFORMED, REPAIR_TOKENS, Fault, build_reques
 from agentsoc.society.board import Board, Claim
 from agentsoc.society.build import Society, build_society
 from agentsoc.society.coded import CodedAgent
+from agentsoc.society.parts import part_of
 from agentsoc.society.turns import Delegation, Reply, Turn, View
 from agentsoc.tasks.base import Task
 from agentsoc.tasks.world import asked
@@ -485,12 +486,10 @@ class Host:
         task, turn = self._asked(item), item.turn
         if turn.by_rule or turn.purpose in ("plan", "guide", "judge", "choose", "check"):
             return backend.respond(msgspec.structs.replace(hint, by_rule=True))
-        if turn.subtask is not None and task.part_truths:
-            text = self.board(item.task).subtasks[turn.subtask].text
-            if text in task.parts:
-                part = task.parts.index(text)
-                difficulty = task.part_difficulty[part] if task.part_difficulty else None
-                hint = msgspec.structs.replace(hint, truth=task.part_truths[part], options=(), difficulty=difficulty)
+        part = part_of(task, self.board(item.task), turn.subtask)
+        if part is not None and task.part_truths:
+            difficulty = task.part_difficulty[part] if task.part_difficulty else None
+            hint = msgspec.structs.replace(hint, truth=task.part_truths[part], options=(), difficulty=difficulty)
         wanted = min(
             backend.wants(item.left, item.team_left, self.society.n), self.society.group(turn.agent).max_tokens
         )

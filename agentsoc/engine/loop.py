@@ -302,7 +302,7 @@ class Episode:
                 for i, reply in zip(pure, await side.pool.act([items[i] for i in pure]), strict=True):
                     results[i] = (reply, Spent(reply.tokens_in + reply.tokens_out))
         replies: list[Reply | None] = []
-        overrun = ledger.overrun
+        overrun, tokens_lost, calls_lost = ledger.overrun, 0, 0
         for turn, grant, result in zip(taken, grants, results, strict=True):
             if grant is None or result is None:
                 replies.append(None)
@@ -310,9 +310,11 @@ class Episode:
             reply, spent = result
             lost = spent.lost_in, spent.lost_tokens - spent.lost_in, spent.lost_calls
             self.account.settle(grant, turn.agent, reply, spent.tokens, *lost)
-            totals.tokens_lost += spent.lost_tokens
-            totals.calls_lost += spent.lost_calls
+            tokens_lost += spent.lost_tokens
+            calls_lost += spent.lost_calls
             replies.append(reply)
+        totals.tokens_lost += tokens_lost
+        totals.calls_lost += calls_lost
         totals.tokens_overrun += ledger.overrun - overrun
         await self._commit(taken, replies)
         if shares is not None:  # whose share is spent is not asked; the others go on as long as there are any

@@ -16,6 +16,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from agentsoc.engine.inputs import RunTasks, use_inputs
 from agentsoc.engine.run import (
     Plan,
     Progress,
@@ -25,8 +26,6 @@ from agentsoc.engine.run import (
     load_known,
     new_directory,
     refuse_secrets,
-    task_table,
-    use_inputs,
 )
 from agentsoc.engine.shared import Shared
 from agentsoc.errors import InputError, LogDamagedError, ReplayMismatchError
@@ -103,11 +102,14 @@ def replay(directory: Path | str, *, allow_code: Sequence[Path] = ()) -> Replay:
     known = log.checked()
     scenario, code = stored_scenario(log, allow_code)
     scenario = scenario.model_copy(update={"engine": EngineSettings(concurrency=64)})
-    if task_table(scenario)[0] != log.manifest.tasks_hash:
+    tasks = RunTasks(scenario)
+    if tasks.hash != log.manifest.tasks_hash:
         raise ReplayMismatchError(
             "the task family gives other questions than it did", "the tasks", log.manifest.tasks_hash[:12], "other"
         )
-    plan = Plan(scenario, None, known=known, live=False, code=code, code_paths=allow_code, fork=log.manifest.fork)
+    fork = log.manifest.fork
+    plan = Plan(scenario, None, known, live=False, code=code, code_paths=allow_code, fork=fork, tasks=tasks)
+    del tasks
     result = asyncio.run(execute(plan))
     if result.digest != log.manifest.digest:
         _name_divergence(log, plan)
@@ -198,7 +200,8 @@ async def _resume(
     if engine:
         changed = {**scenario.engine.model_dump(), **engine}
         scenario = scenario.model_copy(update={"engine": EngineSettings.model_validate(changed)})
-    if task_table(scenario)[0] != log.manifest.tasks_hash:
+    tasks = RunTasks(scenario)
+    if tasks.hash != log.manifest.tasks_hash:
         raise InputError(
             "the task family gives other questions than when the run began",
             str(directory),
@@ -215,7 +218,9 @@ async def _resume(
         fork=log.manifest.fork,
         shared=shared,
         stop=stop,
+        tasks=tasks,
     )
+    del tasks
     before: list[Any] = []
     with contextlib.suppress(LogDamagedError):  # events that cannot be read are computed again, like all others
         before.extend(read_all(directory / EVENTS, log.segments))
@@ -292,7 +297,7 @@ def fork(
     society = build_society(scenario)
     if society.n != (n := build_society(old).n):
         raise InputError(f"a fork keeps its agents: the run has {n}, the changed scenario {society.n}", "agents")
-    if task_table(scenario)[0] != log.manifest.tasks_hash or scenario.seed != old.seed:
+    if RunTasks(scenario).hash != log.manifest.tasks_hash or scenario.seed != old.seed:
         raise InputError("a fork keeps the tasks and the seed of its run", "tasks", "start a new run to change them")
     start = (task, round_)
     known: dict[Key, Attempt] = {

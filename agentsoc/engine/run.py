@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
-import io
 import shutil
 import signal
 import sqlite3
@@ -14,20 +13,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from agentsoc.backends.secrets import mask, redact, register_environment
-from agentsoc.budget.account import rates_of
 from agentsoc.budget.ledger import Ledger
 from agentsoc.engine.calls import Caller, Flight
-from agentsoc.engine.columns import ColumnRun, Programme, can_vectorise
+from agentsoc.engine.column_episodes import column_run, run_columns
+from agentsoc.engine.inputs import RunTasks, input_files, parquet_bytes
 from agentsoc.engine.loop import Engine, Side
 from agentsoc.engine.pool import LocalPool, Pool
 from agentsoc.engine.shared import Shared
-from agentsoc.errors import AgentsocError, InputError, InterruptedRunError, LogDamagedError, RunFailedError
-from agentsoc.log.episodes import EpisodeRow
+from agentsoc.errors import AgentsocError, InputError, InterruptedRunError, RunFailedError
 from agentsoc.log.files import RunLock, write_whole
 from agentsoc.log.journal import Attempt, Journal, Key, journal_digest, load_journal
 from agentsoc.log.manifest import (
@@ -43,12 +39,10 @@ from agentsoc.log.manifest import (
 )
 from agentsoc.log.read import EPISODES, EVENTS, INPUTS, JOURNAL, TASKS, RunLog
 from agentsoc.log.segments import SegmentWriter
-from agentsoc.scenario.files import BASE_DIR, resolve
 from agentsoc.scenario.model import Budget, Scenario
 from agentsoc.scenario.prices import money
 from agentsoc.society.board import Board
 from agentsoc.society.build import Society, build_society
-from agentsoc.tasks.base import Task
 
 FLUSH_S = 5.0
 """How often events and manifest reach the disk while a run goes on (seconds)."""
@@ -111,6 +105,8 @@ class Plan:
     progress: Progress = field(default_factory=Progress)
     society: Society | None = None
     """The scenario's society, where it is built already."""
+    tasks: RunTasks | None = None
+    """Its tasks, where they are made already."""
     shared: Shared | None = None
     """Models that this run uses together with others of the process."""
     stop: asyncio.Event | None = None
@@ -256,17 +252,17 @@ def _stopped(error: OSError | sqlite3.Error | RunFailedError, directory: Path) -
 async def _execute(plan: Plan, journal: Journal | None) -> Result:
     scenario = plan.scenario
     society = build_society(scenario) if plan.society is None else plan.society
-    tasks_hash, table = task_table(scenario)
+    tasks, plan.tasks = plan.tasks or RunTasks(scenario), None  # not kept while the run goes on: they may be many
     boards: dict[int, Board] = {}
     writer = SegmentWriter((plan.directory or Path()) / EVENTS, keep=plan.directory is not None)
-    manifest = _manifest(plan, tasks_hash)
+    manifest = _manifest(plan, tasks.hash)
     inputs = input_files(scenario)
     manifest.inputs = {name: hashlib.sha256(content).hexdigest() for name, content in inputs}
     if plan.directory is not None:
         for name, content in inputs:
             (plan.directory / INPUTS / name).parent.mkdir(parents=True, exist_ok=True)
             write_whole(plan.directory / INPUTS / name, content)
-        parquet = _parquet(table)
+        parquet = parquet_bytes(tasks.table())
         manifest.tasks_file = hashlib.sha256(parquet).hexdigest()
         write_whole(plan.directory / TASKS, parquet)
         manifest.save(plan.directory)
@@ -274,13 +270,16 @@ async def _execute(plan: Plan, journal: Journal | None) -> Result:
     plan.progress.hosts = scenario.engine.hosts
     pools: list[Pool] = []
     try:
+        one_side = plan.fork is None or not plan.fork.before
+        columns = column_run(society, tasks) if scenario.engine.vectorise and one_side else None
+        del tasks
         sides = await _sides(plan, society, journal, boards, pools)
         manifest.models = sides[-1].pool.identities()
         engine = Engine(sides, writer, boards)
         plan.progress.totals, plan.progress.flight = engine.totals, sides[-1].caller.flight
         plan.progress.ledgers = engine.ledgers
         with _interruptible(engine, plan.progress) if plan.stop is None else _stoppable(engine, plan.stop):
-            work = asyncio.create_task(_episodes(engine, writer))
+            work = asyncio.create_task(engine.run() if columns is None else run_columns(columns, engine, writer))
             flusher = asyncio.create_task(_flush_now_and_then(plan, engine, writer, manifest))
             flusher.add_done_callback(lambda done: done.cancelled() or done.exception() is None or work.cancel())
             try:
@@ -294,7 +293,7 @@ async def _execute(plan: Plan, journal: Journal | None) -> Result:
                 with contextlib.suppress(asyncio.CancelledError):
                     await flusher
         calls_live = sum(side.caller.flight.live for side in sides)
-        if engine.stopping:
+        if engine.stopping and totals.episodes < scenario.tasks.count:  # not when the last one ended all the same
             writer.flush()
             writer.abandon()
             _save(plan, manifest, writer, "interrupted", totals)
@@ -317,7 +316,7 @@ async def _execute(plan: Plan, journal: Journal | None) -> Result:
         manifest.journal_rows, manifest.journal_digest = journal_digest(journal.rows())
     episodes = engine.episodes.table()
     if plan.directory is not None:
-        parquet = _parquet(episodes)
+        parquet = parquet_bytes(episodes)
         manifest.episodes_file = hashlib.sha256(parquet).hexdigest()
         write_whole(plan.directory / EPISODES, parquet)
         _save(plan, manifest, writer, "finished", totals)
@@ -355,128 +354,6 @@ async def _sides(
     return [*sides, Side(start, society, pool, caller)]
 
 
-async def _episodes(engine: Engine, writer: SegmentWriter) -> Totals:
-    side = engine.sides[-1]
-    if side.society.scenario.engine.vectorise and len(engine.sides) == 1:
-        columns = column_run(side.society)
-        if columns is not None:
-            return await _columns(columns, engine, side.pool, writer)
-    return await engine.run()
-
-
-def column_run(society: Society) -> ColumnRun | None:
-    """Return the column execution of a simulated society, or None when it has to go turn by turn."""
-    scenario = society.scenario
-    family = scenario.tasks
-    first = family.make(scenario.tasks_seed, 0)
-    programme = can_vectorise(society, None, first.options)
-    if programme is None:
-        return None
-    if hasattr(family, "columns"):
-        truth, difficulty = family.columns(scenario.tasks_seed)
-        return ColumnRun(society, programme, first.options, np.asarray(truth), difficulty, None)
-    tasks = list(family.tasks(scenario.tasks_seed))
-    if any(task.options != first.options for task in tasks):
-        return None
-    code = {option: index for index, option in enumerate(first.options)}
-    truth = np.array([code[task.truth] for task in tasks])
-    known = all(task.difficulty is not None for task in tasks)
-    difficulty = np.array([task.difficulty for task in tasks], dtype=float) if known else None
-    score = np.array([[family.score(task, option) for option in first.options] for task in tasks])
-    return ColumnRun(society, programme, first.options, truth, difficulty, score)
-
-
-async def _columns(columns: ColumnRun, engine: Engine, pool: Pool, writer: SegmentWriter) -> Totals:
-    programme, totals = columns.programme, engine.totals
-    budget = columns.society.scenario.budget
-    ceiling = None if budget is None else budget.per_task(columns.society.scenario.tasks.count)
-    each = _each_episode(programme, ceiling)
-    kinds: dict[str, int] = {}
-    scores: list[np.ndarray[Any, Any]] = []
-    async with contextlib.aclosing(columns.run(pool.draw, ahead=pool.elsewhere)) as blocks:
-        async for block in blocks:
-            writer.add_table(block.table)
-            for kind, count in block.kinds.items():
-                kinds[kind] = kinds.get(kind, 0) + count
-            scores.append(block.score)
-            engine.episodes.add_block(
-                block.first,
-                score=block.score,
-                answer=block.answer,
-                options=block.words,
-                virtual_s=block.virtual_s,
-                each=each,
-            )
-            n = block.n
-            totals.episodes += n
-            totals.answered += n
-            totals.rounds += programme.n_rounds * n
-            totals.turns += programme.turns * n
-            totals.calls += programme.calls * n
-            totals.deliveries += programme.deliveries * n
-            totals.broadcasts += programme.broadcasts * n
-            totals.tokens_in += int(programme.tokens_in.sum()) * n
-            totals.tokens_out += int(programme.tokens_out.sum()) * n
-            totals.virtual_s += float(block.virtual_s.sum())
-            totals.events += n * programme.n_events
-            await asyncio.sleep(0)
-            if engine.stopping:
-                break
-    rates = rates_of(engine.society)
-    if rates is not None:
-        totals.cost = money(rates[0].cost(totals.tokens_in, 0, totals.tokens_out, totals.calls))
-        totals.cost_lost = 0.0
-    totals.events_by_kind = dict(sorted(kinds.items()))
-    totals.stops = {"finished": totals.episodes} if totals.episodes else {}
-    if scores:
-        totals.score = float(np.concatenate(scores).sum() / totals.episodes)
-    return totals
-
-
-def _each_episode(programme: Programme, budget: int | None) -> EpisodeRow:
-    """Return what all episodes of a programme have in common."""
-    return EpisodeRow(
-        task=-1,
-        answered=True,
-        stop="finished",
-        events=programme.n_events,
-        turns=programme.turns,
-        rounds=programme.n_rounds,
-        calls=programme.calls,
-        tokens_in=int(programme.tokens_in.sum()),
-        tokens_out=int(programme.tokens_out.sum()),
-        broadcasts=programme.broadcasts,
-        deliveries=programme.deliveries,
-        budget=budget,
-        charged=programme.tokens,
-    )
-
-
-def input_files(scenario: Scenario) -> list[tuple[str, bytes]]:
-    """Return the files that the scenario names, with their content: a run keeps copies of what it was made from."""
-    parts = (scenario.tasks, scenario.topology, scenario.protocol)
-    names = dict.fromkeys(name for part in parts for name in part.files())
-    return [(name, resolve(name).read_bytes()) for name in names]
-
-
-def use_inputs(directory: Path, manifest: Manifest) -> None:
-    """Let the scenario of a stored run find its own copies of the files that it names.
-
-    Raises:
-        LogDamagedError: a copy is missing or not what it was.
-    """
-    for name, digest in manifest.inputs.items():
-        path = directory / INPUTS / name
-        try:
-            found = hashlib.sha256(path.read_bytes()).hexdigest()
-        except OSError as error:
-            raise LogDamagedError(f"a file of the scenario cannot be read: {error.strerror}", str(path)) from None
-        if found != digest:
-            raise LogDamagedError("a file of the scenario is not what it was", str(path))
-    if manifest.inputs:
-        BASE_DIR.set(directory / INPUTS)
-
-
 def make_pool(society: Society, boards: dict[int, Board], plan: Plan) -> Pool:
     """Return the hosts that the scenario's engine block asks for."""
     scenario = society.scenario
@@ -500,45 +377,6 @@ def make_pool(society: Society, boards: dict[int, Board], plan: Plan) -> Pool:
         inputs=input_files(scenario),
         notices=plan.progress.notices,
     )
-
-
-def task_table(scenario: Scenario) -> tuple[str, pa.Table]:
-    """Return the hash of the tasks and the table that is kept with the log."""
-    family = scenario.tasks
-    if hasattr(family, "columns"):  # a million synthetic questions say nothing that their seed does not
-        truth, difficulty = family.columns(scenario.tasks_seed)
-        options = family.make(scenario.tasks_seed, 0).options
-        table = pa.table(
-            {
-                "task": pa.array(np.arange(len(truth))),
-                "truth": pa.DictionaryArray.from_arrays(pa.array(np.asarray(truth, dtype=np.int32)), list(options)),
-                "difficulty": pa.nulls(len(truth), pa.float64()) if difficulty is None else pa.array(difficulty),
-            }
-        )
-        return hash_json([family.model_dump(mode="json", exclude={"seed"}), scenario.tasks_seed]), table
-    tasks: Sequence[Task] = family.tasks(scenario.tasks_seed)
-    if len(tasks) != family.count:
-        raise InputError(
-            f"the tasks are {len(tasks)}, not the {family.count} asked for", "tasks.count", "set count to that number"
-        )
-    rows = {
-        "task": [task.index for task in tasks],
-        "id": [task.id for task in tasks],
-        "question": [task.question for task in tasks],
-        "truth": [task.truth for task in tasks],
-        "options": [list(task.options) for task in tasks],
-        "chance": [task.chance for task in tasks],
-        "difficulty": [task.difficulty for task in tasks],
-    }
-    types = [pa.int64(), pa.string(), pa.string(), pa.string(), pa.list_(pa.string()), pa.float64(), pa.float64()]
-    table = pa.table({name: pa.array(rows[name], kind) for name, kind in zip(rows, types, strict=True)})
-    return hash_json(rows), table
-
-
-def _parquet(table: pa.Table) -> bytes:
-    sink = io.BytesIO()
-    pq.write_table(table, sink, compression="zstd")
-    return sink.getvalue()
 
 
 def _manifest(plan: Plan, tasks_hash: str) -> Manifest:

@@ -8,21 +8,24 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path as FilePath
 from typing import Any, Final
 
 from pydantic import ValidationError
 
 from agentsoc.errors import InputError, Problem, ScenarioError, TopologyError
-from agentsoc.experiment.comparison import MARK, Asked
+from agentsoc.experiment.comparison import MARK, Asked, load_comparison
 from agentsoc.experiment.overlay import block, lay
 from agentsoc.log.manifest import hash_json
 from agentsoc.scenario.draft import Draft, Setting
 from agentsoc.scenario.explain import problems_of, show
 from agentsoc.scenario.model import Budget, Scenario
 from agentsoc.scenario.part import MAX_PROBLEMS
+from agentsoc.scenario.preset import PRESETS, expand, takes_count
 from agentsoc.scenario.strict import Document, Path, Spot
+from agentsoc.society.topology import TOPOLOGIES
 
 MAX_CELLS: Final = 10_000
 """Largest number of runs that one comparison may stand for."""
@@ -40,6 +43,8 @@ class Cell:
     organisation: str
     n_agents: int
     """Agents in the society, whatever they do in it."""
+    count: int | None
+    """The number on the ``agents`` axis; None without one, and where an organisation fixes its own."""
     tasks: str
     seed: int
     """Seed of the design: cells of one seed and task block are pairs. That of the run is `run_seed`."""
@@ -77,6 +82,21 @@ class Grid:
         return hash_json([self.asked.baseline, sorted((cell.id, cell.hash) for cell in self.cells)])
 
 
+def load_grid(
+    path: str | FilePath,
+    overrides: Sequence[str] = (),
+    *,
+    seeds: int | None = None,
+    allow_code: Sequence[str | FilePath] = (),
+) -> Grid:
+    """Return the cells that a comparison file stands for; see `load_comparison` for the arguments.
+
+    Raises:
+        ScenarioError: the file is no comparison, or one of its cells is no scenario.
+    """
+    return make_grid(load_comparison(path, overrides, seeds=seeds, allow_code=allow_code))
+
+
 def make_grid(asked: Asked) -> Grid:
     """Return the cells that a comparison stands for.
 
@@ -100,10 +120,9 @@ def make_grid(asked: Asked) -> Grid:
                 if len(problems) >= MAX_PROBLEMS:
                     break
                 try:
-                    draft, n, place = _draft(asked, organisation, count, label, seeds[0])
-                    scenario = Scenario.model_validate(draft.data)
-                    if n is None:
-                        n = _size(scenario, place)
+                    draft, fixed = _draft(asked, organisation, count, label, seeds[0])
+                    scenario = Scenario.model_validate(expand(draft.data))
+                    n = _size(scenario)
                 except ValidationError as error:
                     found = problems_of(error, draft)
                 except ScenarioError as error:
@@ -113,7 +132,7 @@ def make_grid(asked: Asked) -> Grid:
                 else:
                     if n not in sizes:  # an organisation that fixes its number of agents is there once
                         sizes.add(n)
-                        kinds.append(Cell("", organisation, n, label, seeds[0], scenario))
+                        kinds.append(Cell("", organisation, n, None if fixed else count, label, seeds[0], scenario))
                     continue
                 problems.update({(problem.where, problem.what): problem for problem in found})
     if problems:
@@ -124,11 +143,9 @@ def make_grid(asked: Asked) -> Grid:
     return grid
 
 
-def _draft(
-    asked: Asked, organisation: str, count: int | None, tasks: str, seed: int
-) -> tuple[Draft, int | None, Document]:
-    """Return the draft of a scenario, its number of agents where the topology fixes it, and where that is said."""
-    base = block(asked.draft, ("base",))
+def _draft(asked: Asked, organisation: str, count: int | None, tasks: str, seed: int) -> tuple[Draft, bool]:
+    """Return the draft of a scenario, and whether the organisation fixes its own number of agents."""
+    base = block(asked.draft, ("base",), (MARK, organisation))
     over = block(asked.draft, (MARK, organisation))
     below = dict(base.data)
     if "preset" in over.data:  # a preset says how to organise: what the base says of that is not laid over it
@@ -161,43 +178,43 @@ def _counted(draft: Draft, count: int, where: Document) -> Draft:
     return draft.having(Setting(("agents", "count"), count, where))
 
 
-def _fixed(draft: Draft, own: Mapping[str, Any], from_axis: bool) -> tuple[Draft, int | None, Document]:
-    """Drop a number of agents that was meant for all from an organisation whose topology fixes its own."""
+def _fixed(draft: Draft, own: Mapping[str, Any], from_axis: bool) -> tuple[Draft, bool]:
+    """Drop a number of agents that was meant for all from an organisation that fixes its own; say whether it does."""
     groups, said = draft.data.get("agents"), own.get("agents")
     count = groups.get("count") if isinstance(groups, Mapping) else None
-    own_count = isinstance(said, Mapping) and "count" in said and not from_axis
-    if count is None or own_count:
-        return draft, None, draft.document
-    topology = _topology(draft.data)
-    if topology is None:
-        return draft, None, draft.document
+    if count is None or not isinstance(groups, Mapping):
+        return draft, False
+    if isinstance(said, Mapping) and "count" in said and not from_axis:
+        return draft, False
+    if not _fixes_its_own(draft.data):
+        return draft, False
+    kept = {key: value for key, value in groups.items() if key != "count"}
+    placed = tuple((path, by) for path, by in draft.placed if path[:2] != ("agents", "count"))
+    return Draft({**draft.data, "agents": kept}, draft.document, placed), True
+
+
+def _fixes_its_own(data: Mapping[str, Any]) -> bool:
+    """Return whether an organisation has a number of agents of its own, and the one that it is given is another."""
+    preset = data.get("preset")
+    if isinstance(preset, str) and preset in PRESETS and not takes_count(preset):
+        return True
     try:
-        topology.size(count)
+        whole = expand(data)
+        topology = TOPOLOGIES.parse(whole.get("topology"))
+    except (ValueError, InputError):  # what is wrong with it is told when the whole is checked
+        return False
+    try:
+        topology.size(whole["agents"].get("count"))
     except TopologyError:
         try:
-            n = topology.size(None)
+            topology.size(None)
         except TopologyError:
-            return draft, None, draft.document
-        assert isinstance(groups, Mapping)
-        kept = {key: value for key, value in groups.items() if key != "count"}
-        # value by value, so that each keeps its place
-        placed = [(path, by) for path, by in draft.placed if path[:2] != ("agents", "count")]
-        draft = Draft({**draft.data, "agents": kept}, draft.document, tuple(placed))
-        return draft, n, draft.document
-    return draft, None, draft.document
+            return False
+        return True
+    return False
 
 
-def _topology(data: Mapping[str, Any]) -> Any:
-    """Return the topology of a draft, or None when it is none: that is told when the whole is checked."""
-    from agentsoc.scenario.part import Slot
-
-    try:
-        return Slot[Any]("agentsoc.topologies", "topology").parse(data.get("topology"))
-    except (ValueError, InputError):
-        return None
-
-
-def _size(scenario: Scenario, place: Document) -> int:
+def _size(scenario: Scenario) -> int:
     """Return the number of agents of a scenario."""
     counts = [group.count for group in scenario.agents]
     given = None if None in counts else sum(count for count in counts if count is not None)
@@ -221,7 +238,7 @@ def _ordered(kinds: list[Cell], seeds: tuple[int, ...], labels: list[str], organ
             scenario = kind.scenario.model_copy(
                 update={"seed": own, "name": name if len(name) <= NAME_LENGTH else _shortened(name)}
             )
-            yield Cell(name, kind.organisation, kind.n_agents, kind.tasks, seed, scenario)
+            yield replace(kind, id=name, seed=seed, scenario=scenario)
 
 
 def run_seed(seed: int, tasks: str = "") -> int:

@@ -21,10 +21,14 @@ class Within(Document):
 
     draft: Draft | None = None
     under: Path = ()
+    whole: Path | None = None
+    """Where a fault of the block as a whole is told, such as a key that is missing; None for the block itself."""
 
     def place(self, path: Path, *, of_key: bool = False) -> str:
         """Return where the value at `path` of the block stands."""
         assert self.draft is not None
+        if not path and self.whole is not None:
+            return self.draft.place(self.whole, of_key=True)
         return self.draft.place((*self.under, *path), of_key=of_key)
 
     def written(self, path: Path) -> str:
@@ -33,12 +37,12 @@ class Within(Document):
         return self.draft.written((*self.under, *path))
 
 
-def block(draft: Draft, under: Path) -> Within:
-    """Return the block at a path of a draft."""
+def block(draft: Draft, under: Path, whole: Path | None = None) -> Within:
+    """Return the block at a path of a draft; see `Within`."""
     data = draft.data
     for step in under:
         data = data[step]
-    return Within(draft.document.where, data, Spot(1, 1), draft=draft, under=under)
+    return Within(draft.document.where, data, Spot(1, 1), draft=draft, under=under, whole=whole)
 
 
 def lay(draft: Draft, over: Document, at: tuple[str, ...] = (), inside: Path = ()) -> Draft:

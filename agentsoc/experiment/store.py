@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from agentsoc.engine.run import input_files, refuse_secrets
+from agentsoc.engine.inputs import input_files
+from agentsoc.engine.run import refuse_secrets
 from agentsoc.errors import InputError, LogDamagedError
 from agentsoc.experiment.cell import require_same
 from agentsoc.experiment.comparison import stored_comparison
@@ -109,6 +110,7 @@ def begin(grid: Grid, directory: Path, code: Mapping[str, str]) -> ComparisonRec
                 id=cell.id,
                 organisation=cell.organisation,
                 n_agents=cell.n_agents,
+                count=cell.count,
                 tasks=cell.tasks,
                 seed=cell.seed,
                 run=f"{RUNS}/{cell.id}",

@@ -31,6 +31,8 @@ class CellRecord(BaseModel):
     id: str
     organisation: str
     n_agents: int
+    count: int | None = None
+    """The number on the agents axis; None without one, and where an organisation fixes its own."""
     tasks: str
     seed: int
     run: str

@@ -64,9 +64,13 @@ class Resample(Protocol):
     """What makes a reply be discarded; None to repair and count as usual."""
 
     def check(self, society: Society) -> None:
-        """A verifier needs somebody to verify."""
-        if not self._samplers(society):
-            raise InputError("resample needs somebody who answers", "protocol", "raise the count of agents")
+        """It counts on its own, so no other protocol can go around it."""
+        if society.scenario.protocol is not self:
+            raise InputError(
+                f"resample cannot be led by {society.scenario.protocol.kind}: its samples hear nobody",
+                "protocol.protocol",
+                "use resample alone",
+            )
 
     def watcher(self, society: Society) -> Watcher:
         """Return the count of the question under way."""

@@ -18,6 +18,7 @@ else:
 
 Tokens = Annotated[int, Field(ge=1, le=10**15)]
 Calls = Annotated[int, Field(ge=1, le=10**12)]
+Scope = Literal["hidden", "self", "team", "both"]
 Sum = Annotated[Money, Field(gt=0)]
 
 PLACEHOLDERS: Final = ("whose", "resource", "used", "limit", "left", "percent", "tier")
@@ -61,9 +62,12 @@ TIERS: Final = (
 
 
 class Shown(Part):
-    """What agents are told of the budget: the state at the start of the round, as the committed events have it."""
+    """What agents are told of the budget: the state at the start of the round, as the committed events have it.
 
-    scope: Literal["hidden", "self", "team", "both"] = "team"
+    In place of the mapping the scope alone may stand: `shown: team`.
+    """
+
+    scope: Scope = "team"
     """Nothing; the agent's own share, which needs a policy; the whole team's; both."""
     style: Annotated[str, StringConstraints(min_length=1, max_length=400)] = (
         "{whose} {resource}: {left} of {limit} left ({percent} %)."
@@ -139,7 +143,7 @@ class Budget(Part):
         {"calls", "calls_per_task", "money", "money_per_task", "policy", "shown"}
     )
 
-    @field_validator("shown", mode="before")
+    @field_validator("shown", mode="before", json_schema_input_type=Shown | Scope)
     @classmethod
     def _scope_alone(cls, value: Any) -> Any:
         """A bare word is a scope."""

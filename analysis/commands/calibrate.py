@@ -143,7 +143,7 @@ def _say_plan(calibration: Calibration, as_json: bool) -> None:
 def _report(calibration: Calibration, done: Done, directory: Path, mu_max: float, as_json: bool) -> None:
     """Estimate, write the measurements, and print both."""
     from agentsoc.log.files import write_whole
-    from analysis.phase.operating import operating_points
+    from analysis.phase.operating import operating_points, reader_in_place
     from analysis.phase.phase_of_runs import phase_of_runs
 
     roles = done.roles()
@@ -162,6 +162,9 @@ def _report(calibration: Calibration, done: Done, directory: Path, mu_max: float
     say(f"{estimate.summary()}")
     for point in points:
         say(f"  {point.said()}")
+    reading = reader_in_place(roles.relays, measured) if measured.nodes == "tally" else None
+    if reading is not None:
+        say(f"  {reading}")
     for text in done.cut_short():
         say(f"  caution: {text}")
     say(f"tokens  {done.tokens:,} of {calibration.settings.budget:,}, in {len(done.runs)} runs")

@@ -28,7 +28,7 @@ from agentsoc.scenario.files import BASE_DIR
 from agentsoc.scenario.model import Scenario
 from agentsoc.society.agent import REPAIR_TOKENS
 from agentsoc.society.build import build_society
-from analysis.phase.calibration_plan import FEWEST_TASKS, Settings, Step, batch, completed, steps, wanted_tasks
+from analysis.phase.calibration_plan import FEWEST_TASKS, Settings, Step, batch, completed, steps, tallies, wanted_tasks
 from analysis.phase.run_roles import Roles, spent
 
 STATE: Final = "calibration.json"
@@ -63,7 +63,7 @@ class Done:
     def roles(self) -> Roles:
         """Return the runs by what they tell; told by the plan, not guessed from the logs."""
         relays, together = self.of("relay"), self.of("merge", "replicate")
-        counted = self.runs[0][1].manifest.scenario["agents"][0]["model"]["kind"] != "simulated" and not relays
+        counted = tallies(self.runs[0][1].manifest.scenario)
         return Roles(
             leaves=self.of("leaf"),
             relays=relays,

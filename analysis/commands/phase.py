@@ -93,13 +93,19 @@ def find_runs(places: list[Path]) -> list[Any]:
         inside = [place] if (place / NAME).exists() else sorted(path.parent for path in place.glob(f"**/{NAME}"))
         if not inside:
             raise InputError("there is no run here", str(place), "name run directories, or a directory that holds some")
-        found += [RunLog(directory) for directory in inside]
+        found += [RunLog(directory) for directory in inside if not _at_other_settings(directory)]
     unfinished = [log.directory for log in found if log.manifest.status != "finished"]
     if unfinished:
         raise InputError(
             f"{len(unfinished)} of {len(found)} runs are not finished", str(unfinished[0]), "agentsoc resume DIR"
         )
     return found
+
+
+def _at_other_settings(directory: Path) -> bool:
+    """Return whether a run of a calibration measured agents at other settings than the rest (`calibrate --at`)."""
+    calibration = directory.absolute().parent.parent / "calibration.json"
+    return "-operating-" in directory.name and calibration.exists()
 
 
 def read_table(path: Path) -> pl.DataFrame:

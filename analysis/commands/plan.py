@@ -47,7 +47,7 @@ def plan(
     fan_ins: Annotated[str, typer.Option("--fan-ins", metavar="B,B,...", help="Odd fan-ins to consider.")] = "",
     x_min: Annotated[float | None, typer.Option(min=0, help="Fewest tokens of a leaf.")] = None,
     out: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write a scenario that sets the design beside one agent.")
+        Path | None, typer.Option(metavar="FILE", help="Write a comparison of the design with one agent.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:

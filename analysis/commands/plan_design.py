@@ -39,7 +39,7 @@ def design(
     out: Path | None,
     as_json: bool,
 ) -> None:
-    """Print the best design; write a scenario that compares it with one agent where `out` says so."""
+    """Print the best design; write a comparison with one agent where `out` says so."""
     require("numba", "scipy")
     width = DEFAULT_WINDOW if window is None else window
     wanted = [int(part) for part in fan_ins.split(",") if part.strip()] or None
@@ -68,7 +68,7 @@ def design(
         return
     say(found.summary())
     if written is not None:
-        say(f"written to {written}; go on with: {command('run', written, '--out', 'DIR')}")
+        say(f"written to {written}; go on with: {command('compare', written)}")
 
 
 def _from_parameters(

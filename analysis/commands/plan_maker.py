@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from agentsoc.cli.options import AsJson
-from agentsoc.cli.terminal import print_json, say
+from agentsoc.cli.terminal import command, print_json, say
 from agentsoc.errors import InputError
 from analysis.commands.extras import require
 
@@ -64,4 +64,5 @@ def maker(
     if card:
         say(plan.card.summary())
     if plan.k is not None:
-        say(f"go on with k = {plan.k}: sample a protocol that stops ahead by it, on a short chain first")
+        changes = ("protocol.kind=resample", "protocol.until=ahead-by-k", f"protocol.k={plan.k}")
+        say(f"go on with: {command('run', 'SCENARIO', *(word for c in changes for word in ('--set', c)))}")

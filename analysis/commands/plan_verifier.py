@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from agentsoc.cli.options import AsJson
-from agentsoc.cli.terminal import print_json, say
+from agentsoc.cli.terminal import command, print_json, say
 from agentsoc.errors import InputError
 from analysis.commands.extras import require
 
@@ -50,10 +50,10 @@ def verifier(
     say(plan.summary())
     if card:
         say(plan.card.summary())
-    if plan.attempts.best is None:
-        say(f"go on with {plan.attempts.enough} attempts: more gain less than 1 %")
-    elif plan.attempts.best:
-        say(f"go on with {plan.attempts.best} attempts")
+    attempts = plan.attempts.enough if plan.attempts.best is None else plan.attempts.best
+    if attempts:
+        changes = ("protocol.kind=resample", "protocol.until=verifier", f"protocol.max_samples={attempts}")
+        say(f"go on with: {command('run', 'SCENARIO', *(word for c in changes for word in ('--set', c)))}")
 
 
 def _share(text: str, option: str) -> tuple[int, int]:

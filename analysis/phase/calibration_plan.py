@@ -5,8 +5,8 @@ the engine keeps. How many tasks a run has follows from its share and from what 
 leaves unspent goes to those after it.
 
 Shares: most to the leaves, since beta is what is hardest to know, and among them a little more to the higher levels.
-The rest goes to relays, merges and their replicates. Where a rule counts the votes there is nothing to be misread, so
-no relays.
+The rest goes to relays, merges and their replicates. Where a rule counts the votes there is nothing to be misread; then
+relays are run only when asked for, and tell what a reader in the place of the rule would make of the votes.
 """
 
 from __future__ import annotations
@@ -116,8 +116,7 @@ def steps(base: Mapping[str, Any], settings: Settings) -> list[Step]:
         settings: what to do.
     """
     shares = dict(_SHARES)
-    if tallies(base):
-        settings = replace(settings, messages=())
+    if not settings.messages:
         freed = shares.pop("relay") / 2
         shares["merge"], shares["replicate"] = shares["merge"] + freed, shares["replicate"] + freed
     again = settings.replicates - 1

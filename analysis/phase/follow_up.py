@@ -1,4 +1,4 @@
-"""The test of a recommendation: a scenario whose sweep sets the design beside one agent with the same budget."""
+"""The test of a recommendation: a comparison file that sets the design beside one agent with the same budget."""
 
 from __future__ import annotations
 
@@ -17,13 +17,15 @@ from .calibration_plan import model_of, one_group, protocol_of
 from .measured import Measured
 from .recommend import Ranked, Recommendation, said, sure
 
+SEEDS: Final = 5
+"""Seeds over which the tasks are spread."""
 _MOST_TASKS: Final = 20_000
 _FEWEST_TASKS: Final = 50
 _ITERATIONS: Final = 64
 
 
 def follow_up(measured: Measured, chosen: Ranked, found: Recommendation) -> dict[str, Any]:
-    """Return the scenario as plain data, with a sweep of two: `designed` and `single`.
+    """Return the comparison as plain data: organisations `single` and `designed` over a common base.
 
     It has as many tasks as show the predicted difference with a power of about 80 %, on tasks that were not measured.
 
@@ -51,38 +53,42 @@ def follow_up(measured: Measured, chosen: Ranked, found: Recommendation) -> dict
     tasks.pop("seed", None)
     fixed = tasks.get("file") is not None
     n = int(tasks.get("count", 20)) if fixed else _tasks_for(chosen, found.single)
+    n_seeds = 1 if fixed else SEEDS
     base.update(
-        name=f"{str(base['name'])[:60]}-follow-up",
-        description=f"{said(design)} against one agent, both with {budget:,} tokens a task",
-        seed=(int(base.get("seed", 0)) + 7_000_003) % 2**63,
-        tasks={**tasks, "count": n},
-        agents={**group, "count": None},
+        tasks={**tasks, "count": math.ceil(n / n_seeds)},
+        agents=group,
         topology={"kind": "tree", "fan_in": design.b, "depth": design.depth},
         protocol={"kind": "aggregate", "by": "model" if by_model else "majority"},
         budget={"tokens_per_task": budget if simulated else _wall(budget, measured)},
     )
-    dial = measured.dial
-    base["sweep"] = {
-        "organisation": {
-            "designed": _turned(measured, dial, design.x),
-            "single": {"agents.count": 1, "topology": "single", "protocol": "vote", **_turned(measured, dial, budget)},
-        }
+    spoken = _without_defaults(base)
+    for own in ("name", "description", "seed"):
+        spoken.pop(own, None)
+    organised = {key: spoken.pop(key) for key in ("topology", "protocol")}
+    first = (int(base.get("seed", 0)) + 7_000_003) % 2**62
+    return {
+        "name": f"{str(base['name'])[:60]}-follow-up",
+        "base": spoken,
+        "organisations": {
+            "single": {"agents": {"count": 1, **_turned(measured, budget)}, "topology": "single", "protocol": "vote"},
+            "designed": {"agents": _turned(measured, design.x), **organised},
+        },
+        "seeds": [first + number for number in range(n_seeds)],
+        "baseline": "single",
     }
-    return base
 
 
 def follow_up_text(measured: Measured, chosen: Ranked, found: Recommendation) -> str:
-    """Return the scenario as YAML, with what is predicted in its head."""
-    scenario = follow_up(measured, chosen, found)
-    scenario = _without_defaults(scenario)
+    """Return the comparison as YAML, with what is predicted in its head."""
+    data = follow_up(measured, chosen, found)
+    n = data["base"]["tasks"]["count"] * len(data["seeds"])
     head = [
-        f"# {scenario['description']}.",
+        f"# {said(chosen.design).capitalize()}, against one agent, both with {math.floor(found.budget):,} tokens a task.",
         f"# Predicted: signal {chosen.design.mu:.3f} [{chosen.low:.3f}, {chosen.high:.3f}] against "
         f"{found.single.design.mu:.3f} [{found.single.low:.3f}, {found.single.high:.3f}];",
-        f"# P(the design is better) = {sure(chosen.p)}. {scenario['tasks']['count']:,} tasks show a difference of that "
-        "size four times in five.",
+        f"# P(the design is better) = {sure(chosen.p)}. {n:,} tasks show a difference of that size four times in five.",
     ]
-    return "\n".join([*head, dump(scenario)])
+    return "\n".join([*head, dump(data)])
 
 
 def _wall(budget: int, measured: Measured) -> int:
@@ -96,8 +102,7 @@ def _wall(budget: int, measured: Measured) -> int:
 
 def _without_defaults(scenario: dict[str, Any]) -> dict[str, Any]:
     """Return the scenario without what need not be said; kinds stay."""
-    plain = {key: value for key, value in scenario.items() if key != "sweep"}
-    built = Scenario.model_validate(plain)
+    built = Scenario.model_validate(scenario)
     said_only = built.model_dump(mode="json", exclude_defaults=True)
     for slot in ("tasks", "topology", "protocol"):
         said_only[slot] = _part(getattr(built, slot))
@@ -106,8 +111,7 @@ def _without_defaults(scenario: dict[str, Any]) -> dict[str, Any]:
         **group.model_dump(mode="json", exclude_defaults=True, exclude={"model"}),
         "model": _part(group.model),
     }
-    order = [key for key in scenario if key in said_only]
-    return {**{key: said_only[key] for key in order}, "sweep": scenario["sweep"]}
+    return {key: said_only[key] for key in scenario if key in said_only}
 
 
 def _part(part: Part) -> dict[str, Any]:
@@ -116,14 +120,19 @@ def _part(part: Part) -> dict[str, Any]:
     return {"kind": kind_of(type(part)), **kept}
 
 
-def _turned(measured: Measured, dial: str, x: float) -> dict[str, Any]:
-    """Return the setting of the dial that spends x tokens at most."""
+def _turned(measured: Measured, x: float) -> dict[str, Any]:
+    """Return the settings of the agents with which the dial spends x tokens at most."""
+    dial = measured.dial
+    value: Any
     if dial == "model.compute":
-        return {"agents.model.compute": max(math.floor(x + 1e-9), 1)}
-    if dial == "iterations" and measured.x_range is not None:
-        once = measured.x_range[0]
-        return {"agents.iterations": int(min(max(x // once, 1), _ITERATIONS))}
-    return {f"agents.{dial}": _level(measured.leaf, x)}
+        value = max(math.floor(x + 1e-9), 1)
+    elif dial == "iterations" and measured.x_range is not None:
+        value = int(min(max(x // measured.x_range[0], 1), _ITERATIONS))
+    else:
+        value = _level(measured.leaf, x)
+    for key in reversed(dial.split(".")):
+        value = {key: value}
+    return dict(value)
 
 
 def _level(leaf: Mapping[str, Any], x: float) -> float:

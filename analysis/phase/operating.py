@@ -14,12 +14,12 @@ import numpy as np
 
 from agentsoc.log.read import RunLog
 
-from .fidelity_fit import wilson
+from .fidelity_fit import fit_fidelity, wilson
 from .fixed_points import fixed_point
 from .interval import Estimate
 from .measured import Measured
-from .recursion import node_map
-from .votes import leaf_table
+from .recursion import alpha, node_map
+from .votes import leaf_table, trip_table
 
 
 @dataclass(frozen=True)
@@ -79,3 +79,22 @@ def operating_points(logs: Sequence[RunLog], labels: Sequence[str], measured: Me
         tokens = (totals.tokens_in + totals.tokens_out) / max(totals.episodes, 1)
         found.append(OperatingPoint(label, signal, n, tokens, above, limit))
     return found
+
+
+def reader_in_place(relays: Sequence[RunLog], measured: Measured) -> str | None:
+    """Return in words what nodes would do that ask a reader instead of counting by a rule; None without relays.
+
+    From planted messages: gamma is counted-vote fidelity, since a reader also has a view of its own.
+    """
+    if not relays or "rho" not in measured.points:
+        return None
+    fit = fit_fidelity(trip_table(relays), quantity="counted_vote", ceilings=False, n_draws=50)
+    lines = []
+    for point in fit.points:
+        ends = [np.clip(value, 0, 1) for value in (point.gamma.value, point.gamma.low, point.gamma.high)]
+        growth = alpha(measured.b, np.array(ends), measured.points["rho"])
+        lines.append(
+            f"{point.summary()}; a node of {measured.b} that asks a reader instead of counting: "
+            f"alpha = {growth[0]:.3g} [{growth[1]:.3g}, {growth[2]:.3g}]"
+        )
+    return "\n  ".join(lines)

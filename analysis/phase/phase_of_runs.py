@@ -68,6 +68,8 @@ def phase_of_runs(
         kept = min(lengths, key=lambda m: abs(m - message)) if message else lengths[-1]
         data = replace(data, trips=data.trips.filter(pl.col("m") == kept))
     tallied = roles.nodes == "tally"
+    if tallied:  # what readers make of messages is another matter than what a rule counts
+        data = replace(data, trips=None)
     estimate = estimate_phase(
         data,
         b or roles.fan_in() or DEFAULT_FAN_IN,

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Final
 
 import polars as pl
 
+from agentsoc.log.manifest import hash_json
 from agentsoc.log.read import RunLog
 
 from .estimate import Measurements, from_logs
 from .measured import Nodes
 from .votes import LoggedVotes, leaf_table, merge_table, trip_table, vote_table
+
+_OWN: Final = ("name", "description", "seed", "budget", "engine")
 
 
 @dataclass(frozen=True)
@@ -32,13 +36,26 @@ class Roles:
     @property
     def nodes(self) -> Nodes:
         """Whether the nodes of these runs read messages or a rule counts votes."""
-        return "read" if self.relays or self.merges else "tally"
+        return "read" if self.merges or not self.votes else "tally"
 
     def measurements(self) -> Measurements:
         """Return the tables to estimate from."""
         return from_logs(
-            leaves=self.leaves, relays=self.relays, merges=self.merges, replicates=(*self.merges, *self.votes)
+            leaves=self.leaves,
+            relays=self.relays,
+            merges=self.merges,
+            replicates=(*self.merges, *self.votes),
+            x=self.compute() if self.leaves else None,
         )
+
+    def compute(self) -> list[float]:
+        """Return the tokens of a lone answer for each of `leaves`: one number for all runs of the same settings."""
+        groups: dict[str, list[tuple[float, int]]] = {}
+        for log in self.leaves:
+            pair = LoggedVotes(log, "").compute(), log.manifest.totals.episodes
+            groups.setdefault(_settings(log), []).append(pair)
+        mean = {key: sum(x * n for x, n in pairs) / sum(n for _, n in pairs) for key, pairs in groups.items()}
+        return [mean[_settings(log)] for log in self.leaves]
 
     def fan_in(self) -> int | None:
         """Return the odd number of votes that stood together most often; None when none did."""
@@ -120,6 +137,13 @@ def sort_runs(logs: Iterable[RunLog]) -> Roles:
             ignored.append(f"{log.directory}: {reason}")
     parts = {name: tuple(logs) for name, logs in found.items()}
     return Roles(parts["leaves"], parts["relays"], parts["merges"], parts["votes"], tuple(ignored))
+
+
+def _settings(log: RunLog) -> str:
+    """Return what runs of one level of compute have in common: all but seed, size and budget."""
+    scenario = {key: value for key, value in log.manifest.scenario.items() if key not in _OWN}
+    scenario["tasks"] = {key: value for key, value in scenario["tasks"].items() if key not in ("seed", "count")}
+    return hash_json(scenario)
 
 
 def _role(log: RunLog) -> tuple[str, str]:

@@ -152,7 +152,7 @@ def _studentised(one: TaskSums, shift: FloatArray, error: FloatArray, level: flo
     moved = error > 1e-12 * max(one.se, 1e-300)
     if one.se == 0.0:
         return Interval(one.mean, one.mean, one.mean, level, "no spread between tasks")
-    ratio = np.divide(shift, error, out=np.sign(shift) * np.inf, where=moved)
+    ratio = np.divide(shift, error, out=np.where(shift > 0, np.inf, -np.inf), where=moved)
     ratio[~moved & (shift == 0)] = 0.0
     low, high = np.quantile(ratio, [(1 - level) / 2, (1 + level) / 2], method="inverted_cdf")
     return Interval(one.mean, one.mean - float(high) * one.se, one.mean - float(low) * one.se, level, method)

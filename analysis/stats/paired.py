@@ -166,7 +166,7 @@ def compare_paired(
     for place, at in enumerate(others):
         one, step = versus[place], away[:, at]
         d, odds = sizes[place]
-        least, needed = _plan(one, change, alpha, wanted)
+        least, needed = _plan(one, change, right_or_wrong, alpha, wanted)
         rows.append(
             PairedRow(
                 organisation=names[at], mean=own_means[at], n_tasks=own[at].n_tasks, n_rows=own[at].n_rows,
@@ -266,13 +266,17 @@ def _count(task: IntArray, n_tasks: int) -> FloatArray:
     return np.bincount(task, minlength=n_tasks).astype(np.float64)
 
 
-def _plan(one: TaskSums, change: Bounds | None, alpha: float, effect: float | None) -> tuple[float | None, int | None]:
+def _plan(
+    one: TaskSums, change: Bounds | None, right_or_wrong: bool, alpha: float, effect: float | None
+) -> tuple[float | None, int | None]:
     """Return the smallest detectable difference and the tasks that `effect` needs."""
     if one.n_tasks < 2:
         return None, None
-    sd = power.components(one, change).sd(float(one.rows.mean()))
-    least = power.detectable(sd, one.n_tasks, alpha=alpha, wanted=WANTED_POWER)
-    return least, power.tasks_needed(effect, sd, alpha=alpha, wanted=WANTED_POWER) if effect else None
+    rows = float(one.rows.mean())
+    sd, grain = power.components(one, change).sd(rows), 1 / rows if right_or_wrong else 0.0
+    least = power.detectable(sd, one.n_tasks, alpha=alpha, wanted=WANTED_POWER, grain=grain)
+    needed = power.tasks_needed(effect, sd, alpha=alpha, wanted=WANTED_POWER, grain=grain) if effect else None
+    return least, needed
 
 
 def _p(p: float) -> str:

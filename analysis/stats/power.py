@@ -2,7 +2,8 @@
 
 The unit is the task. The mean difference of a task over its seeds spreads by sqrt(between + within / seeds): seeds only
 lower the second part, so past a few of them more tasks are worth more than more seeds. Power is that of the two-sided
-t test on task means, sum over both tails left out (the wrong-sign tail is below 1e-4 wherever power exceeds 0.5).
+t test on task means (its wrong-sign tail, below 1e-4 wherever power exceeds 0.5, is left out). The exact sign-flip test
+of answers right or wrong moves in steps, which costs it half a step on average: `grain` says how large they are.
 """
 
 from __future__ import annotations
@@ -61,26 +62,27 @@ def components(sums: TaskSums, bounds: Bounds | None = None) -> Components:
     return Components(total - share, share * float(sums.rows.mean()))
 
 
-def power(difference: float, sd: float, n_tasks: float, *, alpha: float = 0.05) -> float:
-    """Return the probability that a true `difference` is found at level `alpha` (two-sided t test on tasks).
+def power(difference: float, sd: float, n_tasks: float, *, alpha: float = 0.05, grain: float = 0.0) -> float:
+    """Return the probability that a true `difference` is found at level `alpha` (two-sided).
 
     Args:
         difference: true mean difference.
         sd: standard deviation of the tasks' mean differences.
         n_tasks: tasks, more than 1.
         alpha: false-alarm rate; divide by the number of comparisons to plan for Holm's correction.
+        grain: smallest change of a task's mean: 1 / seeds for answers right or wrong, 0 for values without steps.
     """
     df = n_tasks - 1
     if sd == 0:
         return 1.0 if difference else alpha
-    shift = abs(difference) / sd * math.sqrt(n_tasks)
+    shift = max(abs(difference) - grain / n_tasks, 0.0) / sd * math.sqrt(n_tasks)
     critical = float(stats.t.ppf(1 - alpha / 2, df))
     if df > 300 or shift > 30:  # Student's t and the normal agree to 3 digits; the noncentral t loses digits far out
         return float(stats.norm.sf(critical - shift))
     return float(stats.nct.sf(critical, df, shift))
 
 
-def detectable(sd: float, n_tasks: int, *, alpha: float = 0.05, wanted: float = 0.8) -> float:
+def detectable(sd: float, n_tasks: int, *, alpha: float = 0.05, wanted: float = 0.8, grain: float = 0.0) -> float:
     """Return the smallest true difference that is found with probability `wanted`, in units of the value.
 
     Raises:
@@ -93,11 +95,13 @@ def detectable(sd: float, n_tasks: int, *, alpha: float = 0.05, wanted: float = 
         return 0.0
     ends = (float(stats.t.ppf(1 - tail, n_tasks - 1)) for tail in (alpha / 2, 1 - wanted))
     start = sum(ends) * sd / math.sqrt(n_tasks)
-    lower, upper = start / 4, start * 4
-    return float(optimize.brentq(lambda d: power(d, sd, n_tasks, alpha=alpha) - wanted, lower, upper, rtol=1e-6))
+    found = optimize.brentq(lambda d: power(d, sd, n_tasks, alpha=alpha) - wanted, start / 4, start * 4, rtol=1e-6)
+    return float(found) + grain / n_tasks
 
 
-def tasks_needed(difference: float, sd: float, *, alpha: float = 0.05, wanted: float = 0.8) -> int | None:
+def tasks_needed(
+    difference: float, sd: float, *, alpha: float = 0.05, wanted: float = 0.8, grain: float = 0.0
+) -> int | None:
     """Return the fewest tasks with which a true `difference` is found with probability `wanted`; None above 10^7.
 
     Raises:
@@ -106,14 +110,18 @@ def tasks_needed(difference: float, sd: float, *, alpha: float = 0.05, wanted: f
     _check(alpha, wanted)
     if difference == 0:
         raise InputError("no number of tasks finds a difference of 0", "", "state the smallest one that matters to you")
+
+    def enough(n: int) -> bool:
+        return power(difference, sd, n, alpha=alpha, grain=grain) >= wanted
+
     low, high = 1, 2
-    while power(difference, sd, high, alpha=alpha) < wanted:
+    while not enough(high):
         low, high = high, 2 * high
         if low > _MOST_TASKS:
             return None
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (low, middle) if power(difference, sd, middle, alpha=alpha) >= wanted else (middle, high)
+        low, high = (low, middle) if enough(middle) else (middle, high)
     return high
 
 

@@ -182,7 +182,7 @@ def _usable(table: pl.DataFrame, response: str, keys: list[str]) -> tuple[pl.Dat
 
 def _least_squares(x: FloatArray, z: FloatArray, code: IntArray, notes: list[str]) -> tuple[FloatArray, FloatArray]:
     """Return coefficients and their covariance by leaving out each group once."""
-    n_groups = int(code.max()) + 1
+    n_rows, n_groups = z.size, int(code.max()) + 1
     order = np.argsort(code, kind="stable")
     edges = np.searchsorted(code[order], np.arange(n_groups))
     outer = np.add.reduceat(x[order, :, None] * x[order, None, :], edges, axis=0)
@@ -190,9 +190,11 @@ def _least_squares(x: FloatArray, z: FloatArray, code: IntArray, notes: list[str
     gram, right = outer.sum(axis=0), cross.sum(axis=0)
     beta = linalg.solve(gram, right, assume_a="pos")
     rest = gram - outer
-    if np.linalg.cond(rest).max() > 1e12:
+    if np.linalg.eigvalsh(rest)[:, 0].min() < 1e-9 * n_rows:
         notes.append("leaving out one task leaves some coefficients undetermined; their errors are too small")
-    without = np.einsum("gij,gj->gi", np.linalg.pinv(rest, hermitian=True), right - cross)
+        without = np.einsum("gij,gj->gi", np.linalg.pinv(rest, hermitian=True), right - cross)
+    else:
+        without = np.linalg.solve(rest, (right - cross)[:, :, None])[:, :, 0]
     off = without - without.mean(axis=0)
     return np.asarray(beta), (n_groups - 1) / n_groups * off.T @ off
 

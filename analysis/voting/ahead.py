@@ -59,7 +59,7 @@ def chain_right(p_sub: ArrayLike, steps: ArrayLike, m: int = 1) -> FloatArray:
     return np.asarray(_fraction("p_sub", p_sub) ** (np.asarray(steps, dtype=np.float64) / m))
 
 
-def needed_right(target: float, steps: ArrayLike, m: int = 1) -> FloatArray:
+def allowed_wrong(target: float, steps: ArrayLike, m: int = 1) -> FloatArray:
     """Return how often a subtask may be *wrong* at most so that the chain is right with probability `target`.
 
     1 - t^(m/s), computed without cancellation.
@@ -78,10 +78,9 @@ def smallest_lead(p: ArrayLike, steps: ArrayLike, *, target: float = 0.95, m: in
     k_min = ceil( ln(t^(-m/s) - 1) / ln((1-p)/p) ), at least 1.
     """
     chance = _fraction("p", p)
-    wrong = needed_right(target, steps, m)
+    wrong = allowed_wrong(target, steps, m)
     with np.errstate(divide="ignore", invalid="ignore"):
-        k = np.ceil(special.logit(1 - wrong) / special.logit(chance) - 1e-12)
-    k = np.where(wrong < 1e-9, np.ceil(-np.log(wrong) / special.logit(chance) - 1e-12), k)  # 1 - wrong loses digits
+        k = np.ceil((np.log1p(-wrong) - np.log(wrong)) / special.logit(chance) - 1e-12)
     return np.asarray(np.where(chance > 0.5, np.maximum(k, 1.0), np.inf))
 
 

@@ -18,7 +18,7 @@ from analysis.fitcard import Entry, FitCard
 from analysis.stats.interval import Interval, shown
 from analysis.stats.proportions import clopper_pearson
 
-from .ahead import ahead_right, chain_right, chain_votes, needed_right, shared, shared_ceiling, smallest_lead
+from .ahead import ahead_right, allowed_wrong, chain_right, chain_votes, shared, shared_ceiling, smallest_lead
 
 ASSUMPTIONS: Final = (
     "every subtask is as hard as the sampled ones (a few that are usually answered wrongly stop any vote)",
@@ -168,7 +168,7 @@ def _plan(
     _check(steps, target, m, rho)
     lead = smallest_lead(np.array([p.high, p.value, p.low]), steps, target=target, m=m)
     k = None if np.isinf(lead[2]) else int(lead[2])
-    wrong = float(needed_right(target, steps, m))
+    wrong = float(allowed_wrong(target, steps, m))
     ceiling = float(chain_right(shared_ceiling(p.value, rho), steps, m))
     warnings = []
     if not data["samples"]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from scipy import optimize
+from scipy import optimize, special
 
 from agentsoc.errors import InputError
 from agentsoc.streams import stream
@@ -20,6 +20,8 @@ from analysis.fitcard import FitCard, range_warnings
 from analysis.stats.interval import FloatArray, Interval, shown
 
 STARTS: Final = tuple((f, p) for f in (0.2, 0.4, 0.6, 0.8, 0.99) for p in (0.01, 0.05, 0.15, 0.4, 0.8))
+
+SCORING_STEPS: Final = 200
 
 
 def saturation_point(p: float, epsilon: float, *, top: float = 1.0) -> float:
@@ -90,12 +92,10 @@ def fit_saturation(
         raise InputError("no task was ever right: nothing to fit", "", "take easier tasks or more units")
     best, lost, tries = _fit(units, right.sum(axis=0), n_tasks)
     rng = stream(seed, "voting", "saturation")
-    fits = []
-    for _ in range(replicates):
-        picked = right[rng.integers(n_tasks, size=n_tasks)].sum(axis=0)
-        if picked.any():
-            fits.append(_fit(units, picked, n_tasks, starts=(best,))[0])
-    drawn = np.array([(*fit, saturation_point(fit[1], epsilon, top=fit[0])) for fit in fits])
+    weights = rng.multinomial(n_tasks, np.full(n_tasks, 1 / n_tasks), size=replicates).astype(np.float64)
+    tops, ps = _refit(units, (weights @ right), n_tasks, best)
+    points = [saturation_point(p, epsilon, top=top) for top, p in zip(tops.tolist(), ps.tolist(), strict=True)]
+    drawn = np.column_stack([tops, ps, points])
     ends = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2], axis=0)
     values = (*best, saturation_point(best[1], epsilon, top=best[0]))
     top, p, point = (
@@ -122,9 +122,7 @@ def _curve(units: FloatArray, top: float, p: float) -> FloatArray:
     return np.asarray(-top * np.expm1(units * math.log1p(-p)))
 
 
-def _fit(
-    units: FloatArray, right: FloatArray, n: int, *, starts: tuple[tuple[float, float], ...] = STARTS
-) -> tuple[tuple[float, float], float, int]:
+def _fit(units: FloatArray, right: FloatArray, n: int) -> tuple[tuple[float, float], float, int]:
     """Return (F, p), the loss per task, and the starts tried."""
 
     def loss(at: FloatArray) -> tuple[float, FloatArray]:
@@ -136,11 +134,35 @@ def _fit(
         return float(-(right @ np.log(share) + (n - right) @ np.log1p(-share)) / n), -np.array(slope)
 
     box = [(-12.0, 12.0)] * 2
-    inside = [np.clip(start, 1e-5, 1 - 1e-5) for start in starts]
+    inside = [np.clip(start, 1e-5, 1 - 1e-5) for start in STARTS]
     found = [optimize.minimize(loss, np.log(s / (1 - s)), method="L-BFGS-B", jac=True, bounds=box) for s in inside]
     best = min(found, key=lambda fit: float(fit.fun))
     top, p = (float(1 / (1 + np.exp(-x))) for x in best.x)
-    return (top, p), float(best.fun), len(starts)
+    return (top, p), float(best.fun), len(STARTS)
+
+
+def _refit(units: FloatArray, right: FloatArray, n: int, start: tuple[float, float]) -> tuple[FloatArray, FloatArray]:
+    """Return F and p of many resamples, shape (replicates,) each, by Fisher scoring in logits from the fit of all data.
+
+    Steps are cut to 1 and logits to +-12, as F tends to 1 where no plateau is seen.
+    """
+    at = np.log(np.array(start) / (1 - np.clip(start, 1e-5, 1 - 1e-5)))
+    top, p = (np.full(right.shape[0], np.clip(x, -12.0, 12.0)) for x in at)
+    for _ in range(SCORING_STEPS):
+        f, q = special.expit(top)[:, None], special.expit(p)[:, None]
+        reached = -np.expm1(units * np.log1p(-q))
+        share = np.clip(f * reached, 1e-12, 1 - 1e-12)
+        weight = n / (share * (1 - share))
+        down, along = reached * f * (1 - f), units * (1 - reached) * f * q
+        off = right / n - share
+        g1, g2 = (weight * off * down).sum(axis=1), (weight * off * along).sum(axis=1)
+        a, b, c = ((weight * x).sum(axis=1) + y for x, y in ((down**2, 1e-9), (down * along, 0.0), (along**2, 1e-9)))
+        det = np.maximum(a * c - b * b, 1e-300)
+        step = np.clip(np.array([(c * g1 - b * g2) / det, (a * g2 - b * g1) / det]), -1, 1)
+        top, p = np.clip(top + step[0], -12, 12), np.clip(p + step[1], -12, 12)
+        if np.abs(step).max() < 1e-8:
+            break
+    return special.expit(top), special.expit(p)
 
 
 def _hold_out(units: FloatArray, right: FloatArray, n: int) -> float:

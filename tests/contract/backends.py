@@ -14,6 +14,7 @@ import msgspec
 import pytest
 
 from agentsoc.backends.base import Backend, Hint, Request
+from agentsoc.backends.effort import Effort
 from agentsoc.backends.litellm import LiteLLM
 from agentsoc.backends.local import Local
 from agentsoc.backends.scripted import Scripted
@@ -127,6 +128,14 @@ CASES = [
     Case("litellm-on-fake", lambda: _fake("litellm"), reproducible=True),
     Case("lean-on-fake", lambda: _fake("lean"), reproducible=True),
     Case("scripted", lambda: _opened(Scripted()), reproducible=True, exact=True, closes=False),
+    Case(
+        "effort",
+        lambda: _opened(Effort(habit=20)),
+        reproducible=True,
+        exact=True,
+        closes=False,
+        reads=False,
+    ),
     Case(
         "simulated",
         lambda: _opened(Simulated(signal=0.5)),

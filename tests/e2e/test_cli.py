@@ -145,6 +145,16 @@ def test_help_names_every_verb_with_a_sentence_and_imports_nothing_heavy():
     assert "4 log damaged" in done.stdout
 
 
+def test_checking_a_scenario_imports_neither_the_log_nor_a_graph_library():
+    """It builds the society, so it needs NumPy; it does not read logs, open locks or draw graphs."""
+    done, modules = modules_after(["check", "scenarios/quickstart.yaml"])
+    assert done.returncode == 0
+    assert "numpy" in modules
+    assert not modules & {"ray", "litellm", "polars", "pyarrow", "networkx", "scipy", "filelock", "xllamacpp"}
+    kinds = {name.rpartition(".")[2] for name in modules if name.startswith("agentsoc.society.topologies.")}
+    assert kinds <= {"hubs", "survey", "limits"}
+
+
 def test_help_takes_less_than_300_ms():
     """Processor time, the best of five: the machine may be busy with something else. It was 0.1 s when written."""
     took = []

@@ -143,6 +143,12 @@ def kill_and_resume(life: Life, undisturbed: RunLog, kills: list[dict[str, Any]]
     log = RunLog(life.directory)
     log.check()
     assert (log.manifest.status, log.manifest.digest) == ("finished", undisturbed.manifest.digest)
+    episodes, whole = log.episodes(), undisturbed.episodes()
+    assert episodes is not None
+    assert whole is not None
+    assert episodes.drop("charged").equals(whole.drop("charged"), null_equal=True)
+    charged_more = int((episodes["charged"] - whole["charged"]).sum())
+    assert charged_more == log.manifest.totals.tokens_lost - undisturbed.manifest.totals.tokens_lost
     rows = outcomes(log_rows(log))
     expected = outcomes(log_rows(undisturbed))
     assert {key: row.reply for key, row in rows.items()} == {key: row.reply for key, row in expected.items()}

@@ -89,10 +89,15 @@ def on(hosts: int, parts: dict[str, Any], out: Path, **engine: Any) -> tuple[Run
 
 @pytest.mark.parametrize("name", CASES)
 def test_one_digest_in_the_process_and_on_1_2_and_7_hosts(name: str, scratch: Path) -> None:
-    expected = on(0, CASES[name], scratch / "local")[0].manifest
+    alone = on(0, CASES[name], scratch / "local")[0]
+    expected, episodes = alone.manifest, alone.episodes()
+    assert episodes is not None
     for hosts, concurrency in ((1, 1), (2, 64), (7, 8)):
-        got = on(hosts, CASES[name], scratch / f"ray{hosts}", concurrency=concurrency)[0].manifest
+        spread = on(hosts, CASES[name], scratch / f"ray{hosts}", concurrency=concurrency)[0]
+        got, again = spread.manifest, spread.episodes()
         assert got.digest == expected.digest
+        assert again is not None
+        assert again.drop("virtual_s").equals(episodes.drop("virtual_s"), null_equal=True)
         ours, theirs = got.totals.model_dump(), expected.totals.model_dump()
         assert {**ours, "virtual_s": 0} == {**theirs, "virtual_s": 0}
 

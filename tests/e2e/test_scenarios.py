@@ -27,7 +27,7 @@ from tests.contract.llama_server import llama_server
 
 FILES = {path.stem: path for path in scenario_files()}
 KINDS = {name: {g.model.kind for run in load_scenarios(path) for g in run.agents} for name, path in FILES.items()}
-COMPUTED = sorted(name for name, kinds in KINDS.items() if kinds <= {"simulated", "scripted"})
+COMPUTED = sorted(name for name, kinds in KINDS.items() if kinds <= {"simulated", "scripted", "effort"})
 EMBEDDED = sorted(name for name, kinds in KINDS.items() if "local" in kinds)
 REMOTE = sorted(name for name, kinds in KINDS.items() if "litellm" in kinds)
 

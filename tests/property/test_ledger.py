@@ -624,3 +624,22 @@ def test_what_is_granted_does_not_depend_on_who_answers_first() -> None:
     assert rows(0.002, 64) == first
     assert rows(0.001, 3) == first
     assert len(first) > 20
+
+
+class Slow(Ledger):
+    """Never takes the short way for rounds that the budget pays for whole."""
+
+    def _whole(self, needs: Sequence[Need], attempts: int) -> None:
+        return None
+
+
+@steady
+@given(st.integers(0, 20_000), st.integers(0, 3000), st.lists(NEEDS, max_size=12), st.integers(1, 4))
+def test_a_round_that_the_budget_pays_for_whole_is_granted_as_any_other(
+    budget: int, kept: int, needs: list[Need], attempts: int
+) -> None:
+    short, slow = Ledger(budget), Slow(budget)
+    for ledger in (short, slow):
+        ledger.keep(kept)
+    assert short.reserve(needs, attempts) == slow.reserve(needs, attempts)
+    assert (short.reserved, short.free) == (slow.reserved, slow.free)

@@ -15,6 +15,8 @@ from agentsoc.events import pack_id
 from agentsoc.society.agent import (
     REPAIR_TOKENS,
     Fault,
+    _read_any_json,
+    _read_json,
     build_request,
     check_template,
     form_of,
@@ -401,3 +403,49 @@ def test_no_text_makes_reading_fail_and_what_is_read_is_sound(
     for words in (found.text or "", *(work.text for work in found.delegations)):
         assert len(words) <= limit
     assert found.failed is None
+
+
+# The short way to read JSON
+
+HANDLES = st.lists(st.sampled_from(["#1", "#2", "#3", "#4", "#0", "#01", "#1000", "#1001", "2", "# 3", "no", "#²", ""]))
+VALUES = st.one_of(
+    HANDLES,
+    st.none(),
+    st.booleans(),
+    st.integers(-3, 10**20),
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.sampled_from(["heads", "TAILS", "edge", " heads ", "\ud800", "a\x00b", "x" * 400]),
+    st.lists(st.integers(-2, 5)),
+)
+REPLIES = st.dictionaries(st.sampled_from(["answer", "uses", "disputes", "why", "confidence", "stop", "more"]), VALUES)
+USUAL = st.fixed_dictionaries(
+    {"answer": st.sampled_from(["heads", "tails", "edge"])},
+    optional={
+        "uses": HANDLES,
+        "disputes": HANDLES,
+        "why": st.text(max_size=300),
+        "confidence": st.one_of(st.integers(-1, 2), st.floats(-0.5, 1.5), st.booleans()),
+    },
+)
+
+
+@settings(deadline=None, derandomize=True, max_examples=400)
+@given(st.one_of(REPLIES, USUAL), st.sampled_from(["answer", "merge", "vote"]), st.sampled_from(["", "Here: ", " "]))
+def test_the_short_way_to_read_json_says_what_the_long_way_says(
+    reply: dict[str, Any], purpose: Any, before: str
+) -> None:
+    built = society()
+    view = view_of(built, *CLAIMS, purpose=purpose)
+    text = (before + json.dumps(reply)).strip()
+    read_both = [
+        way(built.scenario.tasks, task_of(built), view, text, "stop", 256) for way in (_read_json, _read_any_json)
+    ]
+    assert read_both[0] == read_both[1]
+
+
+def test_more_handles_than_are_read_are_passed_over() -> None:
+    built = society()
+    text = json.dumps({"answer": "heads", "uses": ["#9"] * 1000 + ["#1"], "disputes": ["#9"] * 999 + ["#2"]})
+    said = read(built, view_of(built, *CLAIMS), text)
+    assert isinstance(said, Reply)
+    assert (said.uses, said.disputes) == ((), (CLAIMS[1].id,))

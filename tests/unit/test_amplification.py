@@ -5,7 +5,9 @@ from __future__ import annotations
 import itertools
 import math
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import numpy as np
 import polars as pl
 import pytest
@@ -13,9 +15,10 @@ import pytest
 from agentsoc.engine.run import run
 from agentsoc.errors import InputError
 from agentsoc.events import SOCIETY, Event, pack_id
-from analysis.amplification import a_task, a_trace, expected_taint, taint, union_error, votes_worth
+from analysis.amplification import Taint, a_task, a_trace, expected_taint, taint, union_error
+from analysis.effective_votes import votes_worth
 from analysis.phase.maps import majority_map_real
-from analysis.tables import EventTable, from_events
+from analysis.tables import EventTable, from_events, from_log
 from tests.strategies import scenario
 
 
@@ -95,16 +98,19 @@ def test_a_wrong_claim_behind_a_rejection_is_no_taint_and_an_endorsement_is() ->
         return Event(0, round_, agent, 0, kind, here, (parent,), answer=answer, correct=score)  # type: ignore[arg-type]
 
     planted = Event(0, 0, 0, 0, "propose_claim", pack_id(0, 0, 0), answer="B", correct=0.0)
+    disputing = claim(2, 4, "C", planted.claim, "contradict_claim")
+    disputing = msgspec.structs.replace(disputing, target=planted.claim)
     events = [
         planted,
         Event(0, 0, 0, 1, "fault", target=planted.claim),
         claim(1, 1, "A", planted.claim),  # rejected
         Event(0, 1, 2, 0, "endorse_claim", None, (pack_id(0, 0, 0),), pack_id(0, 0, 0), answer="B", correct=0.0),
         claim(2, 3, "B", pack_id(1, 1, 0)),  # wrong on its own
+        disputing,  # wrong as well, but not because of the planted error
         Event(0, 3, SOCIETY, 0, "answer", answer="B", correct=0.0),  # by majority: what the tainted claim says
     ]
     row = taint(from_events(events, run="r")).table.row(0, named=True)
-    assert (row["faults"], row["tainted"], row["downstream"], row["reached"]) == (1, 2, 3, True)
+    assert (row["faults"], row["tainted"], row["downstream"], row["reached"]) == (1, 2, 4, True)
     assert row["per_fault"] == 3
 
 
@@ -114,6 +120,22 @@ def test_without_planted_errors_there_is_no_trace() -> None:
     assert none.summary() == "no faults"
     with pytest.raises(InputError, match="no planted error"):
         a_trace(some, none)
+
+
+def test_errors_planted_in_scenarios_are_traced_and_readers_that_reject_hold_them_up(tmp_path: Path) -> None:
+    def planted(name: str, **parts: Any) -> Taint:
+        built = scenario(tasks={"kind": "signal", "count": 400}, faults=[{"agent": 0, "round": 0}], **parts)
+        return taint(from_log(run(built, tmp_path / name).frame(), run=name))
+
+    voter = {"kind": "simulated", "signal": 0.8}
+    alone = planted("alone", agents={"count": 1, "model": voter}, topology="single")
+    assert alone.table["per_fault"].to_list() == [2.0] * 400  # the claim and the answer
+    debate: dict[str, Any] = {"topology": "decentralized", "protocol": {"kind": "debate", "rounds": 3}}
+    trusting = planted("trusting", agents={"count": 5, "model": voter}, **debate)
+    wary = planted("wary", agents={"count": 5, "model": {**voter, "rejects": 0.5}}, **debate)
+    assert (trusting.table["downstream"] == wary.table["downstream"]).all()
+    first, second = a_trace(trusting, alone, draws=500), a_trace(wary, alone, draws=500)
+    assert second.high < first.low < first.high < 1  # five who count votes drown one error; a single agent cannot
 
 
 def scores(right: int, n: int = 100) -> pl.DataFrame:

@@ -211,7 +211,7 @@ RULES = ("equal", "threshold", "proportional", "marginal")
         ({"tokens_per_task": 9, "policy": "difficulty"}, {"tasks": "parts"}, "without a difficulty"),
         ({"calls_per_task": 9, "policy": {"kind": "theory", "beta": 0.2, "exponent": 0.4}}, {}, "limits none"),
         ({"tokens_per_task": 9, "policy": {"kind": "per-level", "weights": [0, 0]}}, {}, "above 0"),
-        ({"tokens_per_task": 9, "policy": {"kind": "proportional", "weights": [1, 2]}}, {}, "1 groups"),
+        ({"tokens_per_task": 9, "policy": {"kind": "proportional", "weights": [1, 2]}}, {}, "1 groups of agents"),
         ({"tokens_per_task": 9, "shown": "self"}, {}, "no share of their own"),
         ({"money_per_task": 9}, {}, "no price"),
         ({"conclude": 5, "calls": 9}, {}, "conclude"),

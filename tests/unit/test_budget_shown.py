@@ -171,7 +171,7 @@ def played(one: Scenario, where: Path) -> RunLog:
 
 
 def test_agents_read_the_committed_state_at_the_start_of_the_round(tmp_path: Path) -> None:
-    """Every prompt of a round says limit minus what earlier rounds' events add up to, whatever the round itself uses."""
+    """Every prompt of a round says the limit minus what the events of earlier rounds add up to."""
     events = list(played(debated("both"), tmp_path / "run").events())
     assert len(Overheard.prompts) == 18
     for request in Overheard.prompts:

@@ -49,8 +49,13 @@ class Script:
         self.orders: list[Order] = []
         self.rows: dict[Key, Attempt] = {}
 
+    elsewhere = False
+
     def parallel(self) -> list[int | None]:
         return [None]
+
+    def recall(self, order: Order) -> Outcome | None:
+        return None
 
     async def write(self, row: Attempt) -> None:
         self.rows[row.key] = row
@@ -107,7 +112,8 @@ def test_an_attempt_is_written_before_it_is_made_and_before_its_outcome_is_used(
     assert (done.reply, done.tokens_in, done.tokens_out, done.usage_known, done.request) == (
         "heads", 20, 7, True, b"request",
     )  # fmt: skip
-    assert spent == Spent(tokens=40 + 27, lost_tokens=40)
+    assert (spent.tokens, spent.lost_tokens, spent.lost_calls) == (40 + 27, 40, 0)
+    assert (spent.calls, spent.tokens_in + spent.tokens_out) == (2, 27)
 
 
 @pytest.mark.parametrize(
@@ -176,7 +182,7 @@ def test_a_lost_attempt_is_charged_in_full_and_made_again_as_it_was() -> None:
     assert [(order.tokens_in, order.tokens_out, order.attempt) for order in script.orders] == [(30, 10, 0)]
     assert script.story == ["started 1", "asked", "done 1"]
     assert (reply.answer, reply.calls) == ("heads", 1)
-    assert spent == Spent(tokens=40 + 27, lost_tokens=40, lost_calls=1)
+    assert (spent.tokens, spent.lost_tokens, spent.lost_calls) == (40 + 27, 40, 1)
 
 
 def test_lost_attempts_use_up_the_grant_where_there_is_a_wall() -> None:
@@ -283,10 +289,32 @@ def test_the_room_of_a_turn_comes_from_the_journal() -> None:
     def room(rows: dict[Key, Attempt], live: bool) -> int | None:
         script = Script()
         caller = Caller(script, script if live else None, rows, Calls(), 1)  # type: ignore[arg-type]
-        return caller.room(Item(1, 2, Turn(3)))
+        return caller.room(1, 2, Turn(3))
 
     assert room(known(row(0, "done", room=77)), True) == 77
     assert room({}, True) is None
     found = room({}, False)
     assert found is not None
     assert found > 10**15  # what was not taken then cannot be paid for now
+
+
+def test_an_answer_of_the_journal_is_had_at_once_where_the_pool_can() -> None:
+    script = Script()
+    script.recall = lambda order: GOOD if order.known is not None else None  # type: ignore[method-assign]
+    reply, _ = take(script, known=known(row(0, "done")))
+    assert (reply.answer, script.orders, script.story) == ("heads", [], [])
+
+
+@pytest.mark.parametrize(
+    ("live", "elsewhere", "rounds"),
+    [(False, False, [True] * 4), (True, False, [True, True, False, False]), (False, True, [False] * 4)],
+    ids=["a replay", "a resumed run", "hosts elsewhere"],
+)
+def test_a_round_that_a_later_one_follows_in_the_journal_waits_for_nobody(
+    live: bool, elsewhere: bool, rounds: list[bool]
+) -> None:
+    script = Script()
+    script.elsewhere = elsewhere
+    caller = Caller(script, script if live else None, known(row(0, "done")), Calls(), 8)  # type: ignore[arg-type]
+    assert [caller.answered(1, round_) for round_ in range(4)] == rounds
+    assert caller.answered(0, 0) == (not live and not elsewhere)

@@ -10,8 +10,9 @@ from typing import Any, Literal
 
 import pytest
 
+from agentsoc.engine.column_episodes import column_run
 from agentsoc.engine.columns import can_vectorise
-from agentsoc.engine.run import Plan, column_run, execute
+from agentsoc.engine.run import Plan, execute
 from agentsoc.protocols.base import Decision
 from agentsoc.protocols.debate import Debate
 from agentsoc.scenario.part import Slot

@@ -14,7 +14,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from agentsoc.engine import run as run_module
 from agentsoc.engine.loop import Engine
 from agentsoc.engine.resume import replay, resume
 from agentsoc.engine.run import run
@@ -102,8 +101,11 @@ def test_runs_of_earlier_versions_have_no_table_and_are_sound(name: str, tmp_pat
     assert replay(tmp_path / "run").digest == old.manifest.digest
 
 
-async def _until_the_first_ends(engine: Engine, writer: object) -> Any:
-    work = asyncio.ensure_future(engine.run())
+_RUN = Engine.run
+
+
+async def _until_the_first_ends(engine: Engine) -> Any:
+    work = asyncio.ensure_future(_RUN(engine))
     ended = asyncio.Event()
     take = engine.episodes.add
 
@@ -121,7 +123,7 @@ def test_an_interrupted_run_has_no_table_until_it_is_resumed(tmp_path: Path, mon
     built = scenario(**SCRIPTED)
     whole = run(built, tmp_path / "whole").episodes()
 
-    monkeypatch.setattr(run_module, "_episodes", _until_the_first_ends)
+    monkeypatch.setattr(Engine, "run", _until_the_first_ends)
     with pytest.raises(InterruptedRunError):
         run(scenario(**SCRIPTED, engine={"concurrency": 1}), tmp_path / "cut")
     monkeypatch.undo()
@@ -133,6 +135,12 @@ def test_an_interrupted_run_has_no_table_until_it_is_resumed(tmp_path: Path, mon
     assert again is not None
     assert whole is not None
     assert again.equals(whole, null_equal=True)
+
+
+def test_the_page_on_the_log_names_every_column() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "log-format.md").read_text(encoding="utf-8")
+    table = page.partition("\n## Episodes\n")[2].partition("\n## ")[0]
+    assert [name for name in SCHEMA.names if f"`{name}`" not in table] == []
 
 
 def test_a_hundred_thousand_vectorised_rows_cost_little() -> None:

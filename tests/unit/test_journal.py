@@ -18,8 +18,9 @@ from typing import Any
 import msgspec
 import pytest
 
+import agentsoc.log.journal as journal_module
 from agentsoc.errors import LogDamagedError, RunFailedError
-from agentsoc.log.journal import Attempt, Journal, journal_digest, read_journal
+from agentsoc.log.journal import Attempt, Journal, journal_digest, load_journal, read_journal
 
 MAIN = "journal.sqlite"
 ROOT = Path(__file__).parents[2]
@@ -335,3 +336,36 @@ def test_a_journal_that_cannot_be_opened_says_whose_fault_it_is(
     prepare(path)
     with pytest.raises(expected, match="the journal cannot be"):
         Journal(path)
+
+
+@pytest.mark.parametrize("at_once", [1, 7, 4096])
+def test_a_journal_that_is_loaded_gives_every_row_by_its_key_and_the_digest_in_one_pass(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_once: int
+) -> None:
+    write(tmp_path / MAIN, ROWS)
+    monkeypatch.setattr(journal_module, "_ROWS_AT_ONCE", at_once)
+    known, found = load_journal(tmp_path / MAIN)
+    assert list(known.values()) == ROWS
+    assert [known[row.key] for row in ROWS] == ROWS
+    assert found == journal_digest(iter(ROWS)) == journal_digest(read_journal(tmp_path / MAIN))
+
+
+def test_latencies_are_no_part_of_the_digest_and_still_checked(tmp_path: Path) -> None:
+    write(tmp_path / MAIN, ROWS)
+    slower = [msgspec.structs.replace(row, latency_ms=77) for row in ROWS]
+    assert journal_digest(iter(slower)) == journal_digest(iter(ROWS))
+    with sqlite3.connect(tmp_path / MAIN) as db:
+        db.execute("UPDATE attempts SET latency_ms = 77 WHERE task = 1 AND agent = 2")
+    db.close()
+    with pytest.raises(LogDamagedError, match="task 1, round 0, agent 2"):
+        load_journal(tmp_path / MAIN)
+
+
+@pytest.mark.parametrize("value", ["2", "'yes'", "1.5", "x'01'"])
+def test_a_truth_value_that_is_none_is_named(tmp_path: Path, value: str) -> None:
+    write(tmp_path / MAIN, ROWS)
+    with sqlite3.connect(tmp_path / MAIN) as db:
+        db.execute(f"UPDATE attempts SET usage_known = {value} WHERE task = 1")
+    db.close()
+    with pytest.raises(LogDamagedError, match="cannot be read"):
+        load_journal(tmp_path / MAIN)

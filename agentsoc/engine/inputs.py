@@ -1,0 +1,127 @@
+"""What a run is made from besides its scenario: the tasks, made once, and the files that the scenario names."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from agentsoc.errors import InputError, LogDamagedError
+from agentsoc.log.manifest import Manifest, hash_json
+from agentsoc.log.read import INPUTS
+from agentsoc.scenario.files import BASE_DIR, resolve
+from agentsoc.scenario.model import Scenario
+from agentsoc.tasks.base import Task
+
+
+class RunTasks:
+    """The tasks of a scenario with their hash and the table that is kept with the log.
+
+    Families of a million synthetic questions give columns instead: the questions say nothing that their seed does not.
+    """
+
+    def __init__(self, scenario: Scenario) -> None:
+        self._scenario = scenario
+
+    @cached_property
+    def columns(self) -> tuple[NDArray[Any], NDArray[np.float64] | None] | None:
+        """Index of the true option and difficulty per task, each of shape (n,), where the family gives columns."""
+        family = self._scenario.tasks
+        if not hasattr(family, "columns"):
+            return None
+        truth, difficulty = family.columns(self._scenario.tasks_seed)
+        return np.asarray(truth), difficulty
+
+    @cached_property
+    def tasks(self) -> Sequence[Task]:
+        """All tasks, in order.
+
+        Raises:
+            InputError: they are not as many as the scenario asks for.
+        """
+        family = self._scenario.tasks
+        tasks = list(family.tasks(self._scenario.tasks_seed))
+        if len(tasks) != family.count:
+            raise InputError(
+                f"the tasks are {len(tasks)}, not the {family.count} asked for",
+                "tasks.count",
+                "set count to that number",
+            )
+        return tasks
+
+    @cached_property
+    def _rows(self) -> dict[str, list[Any]]:
+        tasks = self.tasks
+        return {
+            "task": [task.index for task in tasks],
+            "id": [task.id for task in tasks],
+            "question": [task.question for task in tasks],
+            "truth": [task.truth for task in tasks],
+            "options": [list(task.options) for task in tasks],
+            "chance": [task.chance for task in tasks],
+            "difficulty": [task.difficulty for task in tasks],
+        }
+
+    @cached_property
+    def hash(self) -> str:
+        """SHA-256 of the questions and reference answers, or of what they are made from."""
+        if self.columns is not None:
+            family = self._scenario.tasks
+            return hash_json([family.model_dump(mode="json", exclude={"seed"}), self._scenario.tasks_seed])
+        return hash_json(self._rows)
+
+    def table(self) -> pa.Table:
+        """Return the table that is kept with the log."""
+        if self.columns is not None:
+            truth, difficulty = self.columns
+            options = self._scenario.tasks.make(self._scenario.tasks_seed, 0).options
+            return pa.table(
+                {
+                    "task": pa.array(np.arange(len(truth))),
+                    "truth": pa.DictionaryArray.from_arrays(pa.array(truth.astype(np.int32)), list(options)),
+                    "difficulty": pa.nulls(len(truth), pa.float64()) if difficulty is None else pa.array(difficulty),
+                }
+            )
+        types = [pa.int64(), pa.string(), pa.string(), pa.string(), pa.list_(pa.string()), pa.float64(), pa.float64()]
+        rows = self._rows
+        return pa.table({name: pa.array(rows[name], kind) for name, kind in zip(rows, types, strict=True)})
+
+
+def parquet_bytes(table: pa.Table) -> bytes:
+    """Return a small table as a Parquet file."""
+    sink = io.BytesIO()
+    pq.write_table(table, sink, compression="zstd")
+    return sink.getvalue()
+
+
+def input_files(scenario: Scenario) -> list[tuple[str, bytes]]:
+    """Return the files that the scenario names, with their content: a run keeps copies of what it was made from."""
+    parts = (scenario.tasks, scenario.topology, scenario.protocol)
+    names = dict.fromkeys(name for part in parts for name in part.files())
+    return [(name, resolve(name).read_bytes()) for name in names]
+
+
+def use_inputs(directory: Path, manifest: Manifest) -> None:
+    """Let the scenario of a stored run find its own copies of the files that it names.
+
+    Raises:
+        LogDamagedError: a copy is missing or not what it was.
+    """
+    for name, digest in manifest.inputs.items():
+        path = directory / INPUTS / name
+        try:
+            found = hashlib.sha256(path.read_bytes()).hexdigest()
+        except OSError as error:
+            raise LogDamagedError(f"a file of the scenario cannot be read: {error.strerror}", str(path)) from None
+        if found != digest:
+            raise LogDamagedError("a file of the scenario is not what it was", str(path))
+    if manifest.inputs:
+        BASE_DIR.set(directory / INPUTS)
