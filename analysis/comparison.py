@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import io
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from concurrent.futures import Executor
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -72,12 +71,8 @@ class Results:
         return {self.label(name, n): (name, n) for name, sizes in self.sizes.items() for n in sizes}
 
 
-def read_results(directory: Path, pool: Executor | None = None) -> Results:
-    """Return the results of a comparison.
-
-    Args:
-        directory: of the comparison.
-        pool: reads the runs side by side; None for one after the other. The table does not depend on it.
+def read_results(directory: Path) -> Results:
+    """Return the results of the comparison in a directory.
 
     Raises:
         LogDamagedError: the record is not what was written, or runs that are to be pairs are on different tasks.
@@ -89,9 +84,8 @@ def read_results(directory: Path, pool: Executor | None = None) -> Results:
     budgets: dict[str, int | None] = {}
     finished = [cell for cell in record.cells if cell.status == "finished"]
     missing += [cell for cell in record.cells if cell.status != "finished"]
-    runs = [(directory / cell.run, cell) for cell in finished]
-    read: Iterator[_Run] = map(_read_run, runs) if pool is None else pool.map(_read_run, runs, chunksize=4)
-    for cell, run in zip(finished, read, strict=True):
+    for cell in finished:
+        run = _read_run(directory / cell.run, cell)
         if run.fault:
             missing.append(cell.model_copy(update={"status": "failed", "error": run.fault}))
             continue
@@ -128,9 +122,8 @@ class _Run:
     fault: str = ""
 
 
-def _read_run(place: tuple[Path, CellRecord]) -> _Run:
+def _read_run(directory: Path, cell: CellRecord) -> _Run:
     """Return the rows of one run; a log that cannot be used is a fault of that run, not of the comparison."""
-    directory, cell = place
     try:
         log = RunLog(directory)
         manifest = log.manifest

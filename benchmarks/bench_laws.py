@@ -41,7 +41,7 @@ RUN_S = 900
 COMPETITORS = ("exponential", "truncated_power_law", "lognormal", "stretched_exponential")
 SAMPLES: dict[str, Callable[[], NDArray[np.float64]]] = {
     "power law, alpha 1.5": lambda: np.minimum(pareto(1.5, 100_000, seed=1), 1e6),
-    "lognormal, mu 6.5, sigma 1": lambda: lognormal(6.5, 1.0, 100_000, seed=1),
+    "lognormal, mu 5.5, sigma 1": lambda: lognormal(5.5, 1.0, 100_000, seed=1),
 }
 """Discrete samples of 100,000 values with thousands of distinct ones; larger values than 1e6 are set to it."""
 

@@ -21,6 +21,7 @@ from agentsoc.streams import stream
 from analysis.stats import power
 from analysis.stats.bootstrap import DIFFERENCE, SCORE, Bounds, Kind, mean_intervals
 from analysis.stats.clusters import TaskSums
+from analysis.stats.paired import compare_paired
 from analysis.stats.permutation import holm, sign_flip_p
 from analysis.stats.predictors import NAMES, design, learn_scale
 from analysis.stats.regression import fit_predictors
@@ -128,6 +129,33 @@ def study_differences(experiments: int) -> None:
                 f"| {regime.name} | {n_tasks} x {seeds} | {held:.1%} | {width:.2f} | " + " | ".join(alone) + " |",
                 flush=True,
             )
+
+
+def sizes_row(n_tasks: int, seeds: int, experiments: int) -> tuple[float, float]:
+    """Return how often the intervals of d and of the odds ratio hold the truth: +.2, 60 % ties, d = 1/3 of one row."""
+    rng = stream(8, "study", "sizes", n_tasks, seeds)
+    drawn = three_way(0.3, 0.1)(rng, experiments, n_tasks, seeds)
+    true_d, held = 0.2 / np.sqrt(0.36 / seeds), []
+    index = np.indices((n_tasks, seeds)).reshape(2, -1)
+    for step in drawn:
+        base = np.where(step > 0, 0.0, np.where(step < 0, 1.0, 0.0))
+        parts = (("base", base), ("other", base + step))
+        table = pl.concat(
+            pl.DataFrame({"organisation": o, "tasks": "", "task": index[0], "seed": index[1], "score": s.reshape(-1)})
+            for o, s in parts
+        )
+        (row,) = compare_paired(table, baseline="base", replicates=1000).rows
+        held.append((row.d is not None and row.d.covers(true_d), row.odds_ratio is None or row.odds_ratio.covers(3.0)))
+    d, odds = np.mean(held, axis=0)
+    return float(d), float(odds)
+
+
+def study_sizes(experiments: int) -> None:
+    """Intervals of d and of the odds ratio."""
+    print("| tasks x seeds | d | odds ratio |\n|---|---|---|")
+    for n_tasks, seeds in ((20, 1), (50, 1), (50, 3), (200, 1)):
+        d, odds = sizes_row(n_tasks, seeds, experiments // 2)
+        print(f"| {n_tasks} x {seeds} | {d:.1%} | {odds:.1%} |", flush=True)
 
 
 def study_means(experiments: int) -> None:
@@ -407,10 +435,17 @@ def study_saturation(experiments: int) -> None:
 
 
 PARTS: dict[str, Callable[[int], None]] = {
-    "differences": study_differences, "means": study_means, "alarms": study_alarms, "power": study_power,
-    "regression": study_regression, "selector": study_selector, "maker": study_maker, "verifier": study_verifier,
+    "differences": study_differences,
+    "means": study_means,
+    "sizes": study_sizes,
+    "alarms": study_alarms,
+    "power": study_power,
+    "regression": study_regression,
+    "selector": study_selector,
+    "maker": study_maker,
+    "verifier": study_verifier,
     "saturation": study_saturation,
-}  # fmt: skip
+}
 
 
 def main() -> None:

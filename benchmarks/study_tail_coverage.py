@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 
@@ -133,20 +133,17 @@ def exponential(rate: float) -> Callable[[int, int], F64]:
     return lambda n, seed: 1.0 + np.floor(stream(seed, "study", "exponential").exponential(1.0 / rate, n))
 
 
-def study_given(replicates: int) -> list[Row]:
+def study_given(replicates: int) -> Iterator[Row]:
     """alpha +- 1.96 standard errors at a threshold that was given."""
-    rows = []
     for discrete, alpha in ((True, 1.8), (True, 2.5), (True, 3.5), (False, 2.5)):
         for n in SIZES:
             fits = [fit_at(with_body("pure", alpha, n, seed, discrete=discrete), 1.0) for seed in range(replicates)]
             found = np.array([(f.alpha, f.alpha - 1.96 * f.se, f.alpha + 1.96 * f.se) for f in fits])
-            rows.append(Row(f"power law, {kind_of(discrete)}, xmin given: alpha +- 1.96 se", n, alpha, found))
-    return rows
+            yield Row(f"power law, {kind_of(discrete)}, xmin given: alpha +- 1.96 se", n, alpha, found)
 
 
-def study_chosen(replicates: int) -> list[Row]:
+def study_chosen(replicates: int) -> Iterator[Row]:
     """Alpha above a chosen threshold: the bootstrap with a new choice in each replicate, and the error without."""
-    rows = []
     for kind, discrete, alpha, sizes in (
         ("pure", True, 1.8, SIZES[:2]),
         ("pure", True, 2.5, SIZES),
@@ -166,14 +163,12 @@ def study_chosen(replicates: int) -> list[Row]:
                 interval = value_interval(sample, fit, replicates=draws, seed=seed).alpha
                 found.append((fit.alpha, interval.low, interval.high))
             name = f"power law, {kind_of(discrete)}, {kind} body, xmin chosen".replace("pure", "no")
-            rows.append(Row(f"{name}: bootstrap", n, alpha, np.array(found)))
-            rows.append(Row(f"{name}: *alpha +- 1.96 se*", n, alpha, np.array(plain)))
-    return rows
+            yield Row(f"{name}: bootstrap", n, alpha, np.array(found))
+            yield Row(f"{name}: *alpha +- 1.96 se*", n, alpha, np.array(plain))
 
 
-def study_clusters(replicates: int) -> list[Row]:
+def study_clusters(replicates: int) -> Iterator[Row]:
     """Clusters of ten equal values: whole clusters resampled, and the interval that takes values as independent."""
-    rows = []
     for clusters in (100, 1_000):
         labels = np.repeat(np.arange(clusters), 10)
         found, plain = [], []
@@ -184,9 +179,8 @@ def study_clusters(replicates: int) -> list[Row]:
             found.append((fit.alpha, interval.low, interval.high))
             plain.append((fit.alpha, fit.alpha - 1.96 * fit.se, fit.alpha + 1.96 * fit.se))
         name = f"power law, {clusters} clusters of 10 equal values, xmin given"
-        rows.append(Row(f"{name}: cluster bootstrap", 10 * clusters, 2.5, np.array(found)))
-        rows.append(Row(f"{name}: *values as independent*", 10 * clusters, 2.5, np.array(plain)))
-    return rows
+        yield Row(f"{name}: cluster bootstrap", 10 * clusters, 2.5, np.array(found))
+        yield Row(f"{name}: *values as independent*", 10 * clusters, 2.5, np.array(plain))
 
 
 COMPETITORS: tuple[tuple[str, str, Callable[[int, int], F64], dict[str, float]], ...] = (
@@ -198,15 +192,19 @@ COMPETITORS: tuple[tuple[str, str, Callable[[int, int], F64], dict[str, float]],
 )
 
 
-def study_competitors(replicates: int) -> list[Row]:
+def study_competitors(replicates: int) -> Iterator[Row]:
     """Profile intervals of all competitors at a given threshold."""
-    return [row for case in COMPETITORS for n in SIZES for row in competitor(*case, n, replicates, 1.0)]
+    for case in COMPETITORS:
+        for n in SIZES:
+            yield from competitor(*case, n, replicates, 1.0)
 
 
-def study_competitors_chosen(replicates: int) -> list[Row]:
+def study_competitors_chosen(replicates: int) -> Iterator[Row]:
     """The intervals that are reported where the threshold was chosen for the power law."""
     cases = (COMPETITORS[0], COMPETITORS[2])
-    return [row for case in cases for n in SIZES[:2] for row in competitor(*case, n, replicates, None)]
+    for case in cases:
+        for n in SIZES[:2]:
+            yield from competitor(*case, n, replicates, None)
 
 
 def competitor(
@@ -230,9 +228,8 @@ def competitor(
     return [Row(f"{name}, xmin {how}: {key}", n, truth[key], np.array(found[key])) for key in truth]
 
 
-def study_growth(replicates: int) -> list[Row]:
+def study_growth(replicates: int) -> Iterator[Row]:
     """Gamma: the largest values of 20 executions at each of five N, lognormal around N^gamma."""
-    rows = []
     grid = np.repeat([8, 16, 32, 64, 128], 20)
     for truth, sigma in ((0.5, 0.5), (1.0, 1.0)):
         by_mean, by_median = [], []
@@ -243,14 +240,12 @@ def study_growth(replicates: int) -> list[Row]:
             found = largest_growth(sample, grid, replicates=BOOTSTRAP, seed=seed)
             by_mean.append((found.by_mean.value, found.by_mean.low, found.by_mean.high))
             by_median.append((found.by_median.value, found.by_median.low, found.by_median.high))
-        rows.append(Row(f"gamma by means, sd of logs {sigma}", 100, truth, np.array(by_mean)))
-        rows.append(Row(f"gamma by medians, sd of logs {sigma}", 100, truth, np.array(by_median)))
-    return rows
+        yield Row(f"gamma by means, sd of logs {sigma}", 100, truth, np.array(by_mean))
+        yield Row(f"gamma by medians, sd of logs {sigma}", 100, truth, np.array(by_median))
 
 
-def study_attachment(replicates: int) -> list[Row]:
+def study_attachment(replicates: int) -> Iterator[Row]:
     """Beta of reinforced routing: standard error and jackknife over 20 executions."""
-    rows = []
     for beta in (0.0, 0.5, 1.0, 1.5):
         plain, found, decisions = [], [], 0
         for seed in range(replicates):
@@ -262,14 +257,13 @@ def study_attachment(replicates: int) -> list[Row]:
             decisions = fit.n_decisions
             plain.append((fit.beta, fit.beta - 1.96 * fit.se, fit.beta + 1.96 * fit.se))
             found.append((fit.beta, *fit.interval))
-        rows.append(Row("beta +- 1.96 se, 20 executions", decisions, beta, np.array(plain)))
-        rows.append(Row("beta, jackknife over 20 executions", decisions, beta, np.array(found)))
-    return rows
+        yield Row("beta +- 1.96 se, 20 executions", decisions, beta, np.array(plain))
+        yield Row("beta, jackknife over 20 executions", decisions, beta, np.array(found))
 
 
-def study_rejection(replicates: int) -> list[str]:
+def study_rejection(replicates: int) -> None:
     """Share of true power laws that the goodness-of-fit test rejects at p <= 0.1."""
-    lines = ["", "| goodness of fit of a true power law | n | replicates | rejected at p <= 0.1 |", "|---|---|---|---|"]
+    print("\n| goodness of fit of a true power law | n | replicates | rejected at p <= 0.1 |\n|---|---|---|---|")
     for kind, discrete, alpha, n in (
         ("pure", True, 1.8, 1_000),
         ("pure", True, 2.5, 1_000),
@@ -287,16 +281,14 @@ def study_rejection(replicates: int) -> list[str]:
             assert fit is not None
             rejected += goodness_of_fit(sample, fit, replicates=99, seed=seed).p <= 0.1
         name = f"alpha {alpha}, {kind_of(discrete)}, {kind} body".replace("pure", "no")
-        lines.append(f"| {name} | {n:,} | {replicates} | {rejected / replicates:.1%} |")
-        print(lines[-1], flush=True)
-    return []
+        print(f"| {name} | {n:,} | {replicates} | {rejected / replicates:.1%} |", flush=True)
 
 
 def kind_of(discrete: bool) -> str:
     return "discrete" if discrete else "continuous"
 
 
-PARTS: dict[str, Callable[[int], Sequence[Row]]] = {
+PARTS: dict[str, Callable[[int], Iterator[Row]]] = {
     "given": study_given,
     "chosen": study_chosen,
     "clusters": study_clusters,

@@ -18,10 +18,12 @@ from agentsoc.backends.base import MODELS
 from agentsoc.budget.policy import POLICIES
 from agentsoc.protocols.base import PROTOCOLS
 from agentsoc.scenario.budget import Shown, Tier
+from agentsoc.scenario.faults import PlantedFault
 from agentsoc.scenario.load import load_scenarios
 from agentsoc.scenario.meanings import described
 from agentsoc.scenario.model import AgentGroup, Attention, Budget, Calls, Engine, Scenario
 from agentsoc.scenario.part import Part, Slot
+from agentsoc.scenario.preset import PRESETS
 from agentsoc.scenario.prices import Price
 from agentsoc.scenario.sweep import MAX_RUNS
 from agentsoc.society.topology import TOPOLOGIES
@@ -38,6 +40,7 @@ BLOCKS: Final[dict[str, type[Part]]] = {
     "budget.shown": Shown,
     "budget.shown.tiers": Tier,
     "prices": Price,
+    "faults": PlantedFault,
     "calls": Calls,
     "engine": Engine,
 }
@@ -92,8 +95,9 @@ SCENARIOS_INTRODUCTION: Final = f"""\
 Each file is a page of documentation: its header says what it shows and what to look at. Start one with
 `agentsoc run scenarios/NAME.yaml`. Models: `local` is the embedded SmolLM2-135M, `simulated` are voters drawn from a
 law, `effort` voters succeed by what they spend, `scripted` answers by rule, `litellm` reaches a server or a provider.
-The tests run every file: those with `local` with fewer tasks, `provider-local-server` against a server on loopback, `provider-hosted` up to the missing key. How
-the times were measured: [first ten minutes](first-ten-minutes.md#about-times)."""
+The tests run every file: those with `local` with fewer tasks, `provider-local-server` against a server on loopback,
+`provider-hosted` up to the missing key. How the times were measured:
+[first ten minutes](first-ten-minutes.md#about-times)."""
 
 SWEEP: Final = f"""\
 ## sweep
@@ -118,6 +122,25 @@ of its own that is named after its place in the grid.
 """
 
 
+def _presets() -> Iterator[str]:
+    """Yield the section on presets: what each stands for."""
+    yield _prose("## presets\n")
+    yield (
+        "`preset: NAME` stands for the blocks below. What the file says wins: a mapping without `kind`, or with the "
+        "preset's kind, is laid over the block key by key; anything else takes its place. `agents.count` next to a "
+        "preset counts those who work; a lead, a hub or managers come on top. A list of groups is taken as it stands, "
+        "the lead first. [Aggregators](aggregators.md#presets) has calls, depth and deliveries.\n"
+    )
+    yield "| preset | topology | protocol | count | iterations | |"
+    yield "| --- | --- | --- | --- | --- | --- |"
+    for name, preset in PRESETS.items():
+        topology, protocol = (
+            ", ".join(f"{key}: {value}" for key, value in block.items()) for block in (preset.topology, preset.protocol)
+        )
+        yield f"| `{name}` | `{topology}` | `{protocol}` | {preset.count} | {preset.iterations} | {preset.about} |"
+    yield ""
+
+
 def scenario_reference() -> str:
     """Return the page of all keys of a scenario."""
     parts = [INTRODUCTION, "## The file\n", *_table(Scenario)]
@@ -133,7 +156,7 @@ def scenario_reference() -> str:
             nested |= _nested(cls)
         for name, cls in nested.items():
             parts += [f"### {name} (part of a {slot.noun})\n", *_part(cls)]
-    return "\n".join([*parts, SWEEP])
+    return "\n".join([*parts, *_presets(), SWEEP])
 
 
 def own_kinds(slot: Slot[Any]) -> dict[str, type[Part]]:

@@ -118,7 +118,12 @@ def societies(draw: st.DrawFn, models: tuple[str, ...] = ("scripted", "simulated
             "judge_odds": draw(st.sampled_from([1.0, 4.0])),
             "judge_bias": draw(st.sampled_from([0.0, 0.5])),
         }
-    budget = draw(st.sampled_from([None, None, {"tokens_per_task": 700}, {"tokens_per_task": 2500}]))
+    split = {"policy": {"kind": "uniform", "carry": draw(st.booleans())}, "shown": "both"}
+    budget = draw(
+        st.sampled_from(
+            [None, None, {"tokens_per_task": 700}, {"tokens_per_task": 2500}, {"tokens_per_task": 2500, **split}]
+        )
+    )
     attention = draw(
         st.sampled_from([{"kind": "all"}, {"kind": "random", "k": 2}, {"kind": "reinforced", "k": 2, "beta": 1.5}])
     )

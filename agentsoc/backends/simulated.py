@@ -100,6 +100,8 @@ class Simulated(Model):
     """Mean simulated time of a turn, exponentially distributed (seconds, on the virtual clock)."""
     shared: float = Field(default=0.0, ge=0, le=1)
     """Probability that a question has one answer for all: every own answer to it is the same draw (shared mistakes)."""
+    source: int = Field(default=0, ge=0, le=65_535)
+    """Whom mistakes are shared with: voters of the same number; those of different numbers share none."""
     invalid: float = Field(default=0.0, ge=0, le=1)
     """Probability that an answer breaks its format; strict turns discard it, others count it as a failed call."""
     rejects: Annotated[float, Field(ge=0, le=1)] | None = None
@@ -113,7 +115,7 @@ class Simulated(Model):
     judge_bias: float = Field(default=0.0, ge=0, le=1)
     """As a judge: probability of taking whatever is shown first."""
     later: ClassVar[frozenset[str]] = frozenset(
-        {"shared", "invalid", "rejects", "accepts_right", "accepts_wrong", "judge_odds", "judge_bias"}
+        {"shared", "source", "invalid", "rejects", "accepts_right", "accepts_wrong", "judge_odds", "judge_bias"}
     )
 
     @model_validator(mode="after")
@@ -245,7 +247,9 @@ class SimulatedBackend(PureBackend):
     def _leaf_draws(self, hint: Hint) -> tuple[float, float]:
         """Return the two draws of an own answer: those of the question, where it has one answer for all."""
         if self.model.shared:
-            common = [uniform(self.seed, "shared", hint.task, hint.question, 0, draw) for draw in range(3)]
+            common = [
+                uniform(self.seed, "shared", hint.task, hint.question, self.model.source, draw) for draw in range(3)
+            ]
             if common[0] < self.model.shared:
                 return common[1], common[2]
         first, second = uniform_pair(
@@ -317,7 +321,8 @@ class SimulatedBackend(PureBackend):
         """Return each voter's own answer, shape (n,)."""
         draws = uniforms(self.seed, "leaf", task, round_, agent, draws=2)
         if self.model.shared:
-            common = uniforms(self.seed, "shared", np.broadcast_to(task, len(draws)), 0, 0, draws=3)
+            where = np.broadcast_to(task, len(draws))
+            common = uniforms(self.seed, "shared", where, 0, self.model.source, draws=3)
             draws = np.where(common[:, :1] < self.model.shared, common[:, 1:], draws)
         wrong = (draws[:, 1] * (k - 1)).astype(np.int64)
         wrong += wrong >= truth

@@ -289,8 +289,8 @@ def require_a_call(society: Society) -> None:
         has += [] if limits.money is None else [f"{money_text(limits.money)} in money"]
         split = " split into shares" if scenario.budget.policy is not None else ""
         raise InputError(
-            f"the budget pays for no call: a task has {', '.join(has)}{split}, and the cheapest first call needs {sum(least):,}"
-            + ("" if limits.tokens is not None else " tokens"),
+            f"the budget pays for no call: a task has {', '.join(has)}{split}, "
+            f"and the cheapest first call needs {sum(least):,}" + ("" if limits.tokens is not None else " tokens"),
             "budget",
             "raise the budget, or let it be split over fewer tasks",
         )

@@ -12,7 +12,6 @@ from agentsoc.cli import options
 from agentsoc.cli.terminal import line, print_json, say
 
 if TYPE_CHECKING:
-    from agentsoc.scenario.model import Scenario
     from agentsoc.scenario.load import Variant
     from agentsoc.scenario.model import Scenario
     from agentsoc.society.build import Society

@@ -46,6 +46,7 @@ class Reading:
         self.used = totals.tokens_in + totals.tokens_out + totals.tokens_lost
         self.reserved = sum(ledger.reserved for ledger in ledgers)
         self.budget = budget
+        self.walled = any(ledger.walled for ledger in ledgers[:1])
         self.running, self.done, self.failed, self.lost = flight.running, flight.done, flight.failed, totals.calls_lost
         self.hosts = progress.hosts
         self.elapsed_s = elapsed_s
@@ -65,7 +66,10 @@ class Reading:
         if self.left_s is not None:
             episodes += f", about {duration(self.left_s)} left"
         tokens = f"{self.used:,} tokens used, {self.reserved:,} reserved"
-        tokens += f", budget {self.budget:,}" if self.budget is not None else ", no budget"
+        if self.budget is not None:
+            tokens += f", budget {self.budget:,}"
+        elif not self.walled:
+            tokens += ", no budget"
         calls = f"{self.running:,} calls in flight, {self.done:,} done, {self.failed:,} failed, {self.lost:,} lost"
         return [episodes, tokens, f"{calls}; {self.hosts} host{'s' if self.hosts != 1 else ''}"]
 

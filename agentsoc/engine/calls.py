@@ -8,7 +8,7 @@ or is a mismatch when the run is a replay.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
@@ -85,7 +85,8 @@ class Caller:
         """
         self._pool = pool
         self._journal = journal
-        self._known = known
+        # plain tuples find what named ones are the keys of, and a replay makes two of them for every call
+        self._find: Callable[[tuple[int, int, int, int, int]], Attempt | None] = known.get  # type: ignore[assignment]
         self._calls = calls
         if gates is None:
             gates = [Gate(min(concurrency, limit or concurrency)) for limit in pool.parallel()]
@@ -108,7 +109,7 @@ class Caller:
 
     def room(self, task: int, round_: int, turn: Turn) -> int | None:
         """Return the prompt room of a turn that the journal knows, else None; what a replay cannot know it refuses."""
-        known = self._known.get(_key(task, round_, turn.agent, turn.slot * SLOT_WIDTH, 0))
+        known = self._find((task, round_, turn.agent, turn.slot * SLOT_WIDTH, 0))
         if known is not None:
             return known.room
         return UNKNOWN_ROOM if self._journal is None else None
@@ -163,8 +164,8 @@ class Caller:
         failure = "no attempt was left after a crash"
         while had_outcome < allowed:
             number += 1
-            key = _key(item.task, item.round, item.turn.agent, item.turn.slot * SLOT_WIDTH + call, number)
-            known = self._known.get(key)
+            key = (item.task, item.round, item.turn.agent, item.turn.slot * SLOT_WIDTH + call, number)
+            known = self._find(key)
             room = need.tokens_in[call] + (need.again if had_outcome else 0)  # a lost one is made again as it was
             reserved = room + grant.tokens_out
             lost = known is not None and known.state == "started"
@@ -275,11 +276,6 @@ def _red_flag(turn: Turn, said: Outcome) -> str | None:
     return "cut off at its output cap" if turn.strict and said.finish == "length" else None
 
 
-def _name(key: Key) -> str:
+def _name(key: tuple[int, int, int, int, int]) -> str:
     task, round_, agent, k, _ = key
     return f"task {task}, round {round_}, agent {agent}, call {k}"
-
-
-def _key(*place: int) -> Key:
-    """Return a key to look up with: a plain tuple equals the named one, and a replay makes one for every call."""
-    return place  # type: ignore[return-value]

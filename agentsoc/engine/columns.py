@@ -142,7 +142,7 @@ def can_vectorise(society: Society, tasks: Sequence[Task] | None, options: tuple
     assert isinstance(model, Simulated)
     if scenario.faults or model.invalid or model.rejects is not None:
         return None
-    if scenario.parents != "cited" or any(group.iterations != 1 for group in scenario.agents):
+    if scenario.parents != "cited":  # a voter's turn is one draw, whatever its iterations
         return None
     stages = scenario.protocol.schedule(society)
     if not stages:

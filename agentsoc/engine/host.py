@@ -323,15 +323,16 @@ class Host:
         group, backend = self.scenario.agents[index], self.backends[index]
         if self._coded[index] is not None:
             return _NOTHING
-        if isinstance(backend, ElasticBackend):
-            wanted = min(backend.wants(item.left, item.team_left, self.society.n), group.max_tokens)
-            return Need() if turn.by_rule else Need((0,), max(wanted, 1))
-        if isinstance(backend, PureBackend):
-            tokens_in, tokens_out = backend.cost(len(turn.sees), turn.by_rule, self.society.speaks(turn.agent))
+        pure = self._pure[index]
+        if pure is not None and isinstance(pure, ElasticBackend):
+            wanted = min(pure.wants(item.left, item.team_left, self.society.n), group.max_tokens)
+            return _NOTHING if turn.by_rule else Need((0,), max(wanted, 1))
+        if pure is not None:
+            tokens_in, tokens_out = pure.cost(len(turn.sees), turn.by_rule, self.society.speaks(turn.agent))
             asks = not turn.by_rule
-            return Need((tokens_in,), tokens_out, whole=True, asks=asks) if tokens_in or tokens_out else Need()
+            return Need((tokens_in,), tokens_out, whole=True, asks=asks) if tokens_in or tokens_out else _NOTHING
         if turn.by_rule:
-            return Need()
+            return _NOTHING
         cap = group.max_tokens if limit is None else max(1, min(group.max_tokens, limit // 2))
         if item.room is not None:
             first = item.room
@@ -345,7 +346,8 @@ class Host:
         later = first + cap + REPAIR_TOKENS
         if backend.window is not None:
             later = min(later, max(first, backend.window - cap))
-        return Need((first,) + (later,) * (turn.iterations - 1), cap, again=REPAIR_TOKENS)
+        calls = (first,) if turn.iterations == 1 else (first,) + (later,) * (turn.iterations - 1)
+        return Need(calls, cap, again=REPAIR_TOKENS)
 
     # Acting
 

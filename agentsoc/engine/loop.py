@@ -142,7 +142,7 @@ class Engine:
     async def run(self) -> Totals:
         """Run all episodes; return the totals."""
         self._task = asyncio.current_task()
-        with _fewer_collections():
+        with fewer_collections():
             return await self._run()
 
     async def _run(self) -> Totals:
@@ -549,7 +549,7 @@ _FRAME_CHARS = 600
 
 
 @contextlib.contextmanager
-def _fewer_collections() -> Iterator[None]:
+def fewer_collections() -> Iterator[None]:
     """Let the garbage collector look less often: what a run makes is kept by boards and logs, and has no cycles."""
     before = gc.get_threshold()
     if before[0]:

@@ -17,6 +17,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from agentsoc.engine.inputs import RunTasks, use_inputs
+from agentsoc.engine.loop import fewer_collections
 from agentsoc.engine.run import (
     Plan,
     Progress,
@@ -92,7 +93,12 @@ def replay(directory: Path | str, *, allow_code: Sequence[Path] = ()) -> Replay:
         ReplayMismatchError: they differ; names the first event that does.
         LogDamagedError: the stored log is not what was written.
     """
-    log = RunLog(directory)
+    with fewer_collections():
+        return _replay(RunLog(directory), allow_code)
+
+
+def _replay(log: RunLog, allow_code: Sequence[Path]) -> Replay:
+    directory = log.directory
     if log.manifest.status == "running" or log.manifest.digest is None:
         raise InputError(
             f"this run is {log.manifest.status}, so there is no whole log to compare with",

@@ -129,6 +129,9 @@ def parse_comparison(
         found = "empty" if document.data is None else f"no mapping but {show(document.data)}"
         hint = "a comparison has the keys name, base and organisations"
         raise ScenarioError([*document.problems, Problem(document.at(1, 1), f"the comparison is {found}", hint)])
+    if MARK not in document.data and "topology" in document.data:
+        hint = "run it with: agentsoc run FILE; a comparison has the keys name, base and organisations"
+        raise ScenarioError([Problem(document.at(1, 1), "this is a scenario, and a comparison is wanted", hint)])
     draft = Draft(dict(document.data), document)
     settings: list[Setting] = []
     problems = list(document.problems)

@@ -138,14 +138,16 @@ class _Runner:
         """Carry out every cell; raise when it was asked to stop before the end."""
         live: list[Cell] = []
         pure: list[Cell] = []
+        ray: deque[Cell] = deque()
         for cell in self.grid.cells:
-            (pure if is_pure(cell.scenario) else live).append(cell)
-        n_workers = default_workers(len(pure)) if workers is None else workers
+            away_from_here = cell.scenario.engine.address is not None
+            (ray if away_from_here else pure if is_pure(cell.scenario) else live).append(cell)
+        n_workers = workers or max(default_workers(len(pure)), 2 if live else 1)  # calls are not to wait for computing
         away: deque[Cell] = deque()
         here: deque[Cell] = deque()
         for cell in pure:
             (away if n_workers > 1 and is_portable(cell.scenario) else here).append(cell)
-        shared = Shared(concurrency or max((cell.scenario.engine.concurrency for cell in live), default=None))
+        shared = Shared(concurrency or max((cell.scenario.engine.concurrency for cell in (*live, *ray)), default=None))
         means = Means(concurrency, self.code, self.code_paths, shared, self.stop)
         processes = [self._worker() for _ in range(min(n_workers, len(away)))]
         threshold = gc.get_threshold()
@@ -154,7 +156,8 @@ class _Runner:
             try:
                 waiting = deque(live)
                 tasks = [asyncio.create_task(self._one_by_one(waiting, means)) for _ in live[:LIVE_RUNS]]
-                tasks += [asyncio.create_task(self._one_by_one(here, means))] if here else []
+                for cells in (here, ray):  # one cluster at a time
+                    tasks += [asyncio.create_task(self._one_by_one(cells, means))] if cells else []
                 tasks += [asyncio.create_task(self._by_worker(away, process)) for process in processes]
                 await self._finish(tasks, processes)
             finally:

@@ -18,6 +18,8 @@ from typing import Any, Final, TextIO
 
 from agentsoc.errors import AgentsocError
 
+END_S: Final = 2.0
+"""How long a worker may take to end (seconds)."""
 LINE_BYTES: Final = 64 << 20
 """Longest line (bytes): a scenario can hold a table of edges."""
 _BEGIN: Final = (
@@ -93,7 +95,12 @@ class Worker:
             return
         assert process.stdin is not None
         process.stdin.close()
-        await process.wait()
+        try:
+            async with asyncio.timeout(END_S):
+                await process.wait()
+        except TimeoutError:
+            process.kill()
+            await process.wait()
 
 
 def _job(directory: Path, scenario: str) -> bytes:

@@ -19,19 +19,21 @@ from agentsoc.log.read import RunLog
 from agentsoc.scenario.prices import FREE, UNIT, Price, Rate, rates
 
 
-def cost(events: Iterable[Event], groups: Sequence[Rate], group_start: Sequence[int] = (0,)) -> int:
-    """Return what events cost (units of 10^-12).
+def cost(events: Iterable[Event], groups: Sequence[Rate | None], group_start: Sequence[int] = (0,)) -> int | None:
+    """Return what events cost (units of 10^-12); None where a model that was called has no price.
 
     Args:
         events: of any tasks, in any order.
-        groups: rate of each group of agents.
+        groups: rate of each group of agents; None for one without a price.
         group_start: first agent of each group, increasing from 0.
     """
     total = 0
     for event in events:
         if event.agent != SOCIETY:
             rate = groups[bisect_right(group_start, event.agent) - 1]
-            total += rate.cost(event.tokens_in, event.tokens_cached, event.tokens_out, event.calls)
+            if rate is None and (event.calls or event.tokens_in or event.tokens_out):
+                return None
+            total += (rate or FREE).cost(event.tokens_in, event.tokens_cached, event.tokens_out, event.calls)
     return total
 
 
@@ -56,7 +58,7 @@ def run_rates(
 
 
 def cost_by_task(log: RunLog, prices: Mapping[str, Price] | None = None) -> pl.DataFrame | None:
-    """Return the columns task and cost (money) of a run, one row per task; None where a model that was called has no price.
+    """Return the columns task and cost (money) of a run, one row per task; None where a called model has no price.
 
     Args:
         log: the run.

@@ -133,21 +133,24 @@ class Resample(Protocol):
             elif tally.unchecked is not None:
                 return tally.taken, state, 0
             else:
-                return tally.taken, state, self._needed(society, tally)
+                return tally.taken, state, self._needed(society, *tally.leading(), tally.taken)
             if family.at(task, state) is None:
                 return None
-            return 0, state, self._needed(society, Tally(self, society))
+            return 0, state, self._needed(society, 0, 0, 0)
         if tally.over:
             return None
-        return tally.taken, None, 0 if tally.unchecked is not None else self._needed(society, tally)
+        return (
+            tally.taken,
+            None,
+            0 if tally.unchecked is not None else self._needed(society, *tally.leading(), tally.taken),
+        )
 
-    def _needed(self, society: Society, tally: Tally) -> int:
+    def _needed(self, society: Society, first: int, second: int, taken: int) -> int:
         """Return how many further votes a decision takes at least: fewer cannot decide, so they are asked together."""
         if self.until == "verifier":
             return 1
-        first, second = tally.leading()
         needed = self.k - first + (second if self.until == "ahead-by-k" else 0)
-        return max(1, min(needed, self.max_samples - tally.taken, _SLOTS * len(self._samplers(society))))
+        return max(1, min(needed, self.max_samples - taken, _SLOTS * len(self._samplers(society))))
 
     def interpret(self, society: Society, board: Board, turn: Turn, reply: Reply) -> Sequence[Act]:
         """A sample is a proposal, whatever its author said before; a check is read as usual."""

@@ -15,7 +15,8 @@ it states them; the iterations of `independent` and the three comparisons at the
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final, NamedTuple
+from dataclasses import dataclass
+from typing import Any, Final
 
 from pydantic import ValidationError
 from pydantic_core import InitErrorDetails, PydanticCustomError
@@ -23,7 +24,8 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 from agentsoc.scenario.part import nearest
 
 
-class Preset(NamedTuple):
+@dataclass(frozen=True)
+class Preset:
     """What a preset stands for."""
 
     topology: dict[str, Any]

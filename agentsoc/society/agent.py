@@ -420,7 +420,9 @@ def _read_verdict(view: View, data: dict[str, Any], limit: int) -> Reply | Fault
     why = _clip_any(data.get("why"), limit)
     if view.turn.purpose == "check":
         accepts = data.get("accept")
-        return Reply(accepts=accepts, text=why) if isinstance(accepts, bool) else Fault('"accept" has to be a truth value')
+        if not isinstance(accepts, bool):
+            return Fault('"accept" has to be true or false')
+        return Reply(accepts=accepts, text=why)
     named = _claims(_numbers([data.get("best")]), view)
     return Reply(chosen=named[0], text=why) if len(named) == 1 else Fault('"best" names none of the lines')
 

@@ -89,16 +89,15 @@ def relay_runs(base: Mapping[str, Any], lengths: Sequence[int], *, answers: int 
     return runs
 
 
-def merge_runs(
-    base: Mapping[str, Any], b: int, *, replicates: int = 1, by: Literal["majority", "model"] = "majority"
-) -> list[CalibrationRun]:
+def merge_runs(base: Mapping[str, Any], b: int, *, replicates: int = 1, by: str = "majority") -> list[CalibrationRun]:
     """Return runs of b leaves under one node; with `replicates`, the same tasks again with fresh draws.
 
     Args:
         base: a scenario with one group of agents.
         b: fan-in, odd.
         replicates: runs of the same tasks.
-        by: whether a rule counts the votes (simulated voters read them through their channel first), or a model does.
+        by: how the node merges: ``majority`` is a rule that counts (simulated voters read the votes through their
+            channel first); ``model`` asks a model.
     """
     runs = []
     for number in range(replicates):
@@ -112,7 +111,7 @@ def merge_runs(
             protocol={"kind": "aggregate", "by": by},
             seed=_seed(base, 3, number),
         )
-        if by == "model":
+        if by != "majority":
             scenario["parents"] = "visible"
         runs.append(CalibrationRun("merge" if number == 0 else "replicate", float(number or b), scenario))
     return runs

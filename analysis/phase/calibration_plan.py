@@ -20,7 +20,7 @@ from agentsoc.errors import InputError
 from .calibration import CalibrationRun, Purpose, leaf_runs, merge_runs, relay_runs
 from .leaf_law import MIN_LEVELS, MIN_SPREAD
 
-FEWEST_TASKS: Final = 20
+FEWEST_TASKS: Final = 15
 """Tasks below which a step of a calibration says too little to be paid for."""
 MOST_TASKS: Final = 200_000
 _SHARES: Final[dict[Purpose, float]] = {"leaf": 0.6, "relay": 0.1, "merge": 0.15, "replicate": 0.15}
@@ -129,8 +129,7 @@ def steps(base: Mapping[str, Any], settings: Settings) -> list[Step]:
         found.append(Step(name, run, share, same))
         return name
 
-    by_model = protocol_of(base).get("by") == "model"
-    merges = merge_runs(base, settings.b, replicates=settings.replicates, by="model" if by_model else "majority")
+    merges = merge_runs(base, settings.b, replicates=settings.replicates, by=merging(base))
     first = add(merges[0], shares["merge"])
     for run in merges[1:]:
         add(run, shares["replicate"] / again, first)
@@ -225,7 +224,12 @@ def protocol_of(base: Mapping[str, Any]) -> Mapping[str, Any]:
     return {"kind": protocol} if isinstance(protocol, str) else protocol
 
 
+def merging(base: Mapping[str, Any]) -> str:
+    """Return how nodes of this scenario merge: what `aggregate` says, else a majority."""
+    protocol = protocol_of(base)
+    return str(protocol.get("by", "majority")) if protocol["kind"] == "aggregate" else "majority"
+
+
 def tallies(base: Mapping[str, Any]) -> bool:
     """Return whether nodes of this scenario count votes by a rule that misreads nothing."""
-    simulated = model_of(one_group(base))["kind"] == "simulated"
-    return not simulated and bool(protocol_of(base).get("by", "majority") != "model")
+    return model_of(one_group(base))["kind"] != "simulated" and merging(base) == "majority"

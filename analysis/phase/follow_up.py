@@ -13,7 +13,7 @@ from agentsoc.scenario.model import Scenario
 from agentsoc.scenario.part import Part, kind_of
 from agentsoc.society.agent import REPAIR_TOKENS
 
-from .calibration_plan import model_of, one_group, protocol_of
+from .calibration_plan import merging, model_of, one_group
 from .measured import Measured
 from .recommend import Ranked, Recommendation, said, sure
 
@@ -47,7 +47,6 @@ def follow_up(measured: Measured, chosen: Ranked, found: Recommendation) -> dict
     if simulated and design.m:
         model["message"] = design.m
     group["model"] = model
-    by_model = protocol_of(base).get("by") == "model"
     tasks = base["tasks"]
     tasks = {"kind": tasks} if isinstance(tasks, str) else dict(tasks)
     tasks.pop("seed", None)
@@ -58,7 +57,7 @@ def follow_up(measured: Measured, chosen: Ranked, found: Recommendation) -> dict
         tasks={**tasks, "count": math.ceil(n / n_seeds)},
         agents=group,
         topology={"kind": "tree", "fan_in": design.b, "depth": design.depth},
-        protocol={"kind": "aggregate", "by": "model" if by_model else "majority"},
+        protocol={"kind": "aggregate", "by": merging(base)},
         budget={"tokens_per_task": budget if simulated else _wall(budget, measured)},
     )
     spoken = _without_defaults(base)
@@ -83,7 +82,8 @@ def follow_up_text(measured: Measured, chosen: Ranked, found: Recommendation) ->
     data = follow_up(measured, chosen, found)
     n = data["base"]["tasks"]["count"] * len(data["seeds"])
     head = [
-        f"# {said(chosen.design).capitalize()}, against one agent, both with {math.floor(found.budget):,} tokens a task.",
+        f"# {said(chosen.design).capitalize()},",
+        f"# against one agent, both with {math.floor(found.budget):,} tokens a task.",
         f"# Predicted: signal {chosen.design.mu:.3f} [{chosen.low:.3f}, {chosen.high:.3f}] against "
         f"{found.single.design.mu:.3f} [{found.single.low:.3f}, {found.single.high:.3f}];",
         f"# P(the design is better) = {sure(chosen.p)}. {n:,} tasks show a difference of that size four times in five.",

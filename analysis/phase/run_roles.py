@@ -167,7 +167,7 @@ def _noisy(votes: LoggedVotes) -> bool:
 
 def _by_rule(log: RunLog) -> bool:
     protocol = log.manifest.scenario["protocol"]
-    return bool(protocol.get("kind") == "aggregate" and protocol.get("by", "majority") != "model")
+    return bool(protocol.get("kind") == "aggregate" and protocol.get("by", "majority") == "majority")
 
 
 def _planted(votes: LoggedVotes) -> bool:

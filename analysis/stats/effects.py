@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy import stats
 
 from .bootstrap import FEW_UNUSUAL
 from .clusters import TaskSums
@@ -12,36 +13,26 @@ from .proportions import clopper_pearson
 _LEAST_DRAWS = 0.5
 
 
-def effect_columns(sums: TaskSums, wins: FloatArray, losses: FloatArray) -> FloatArray:
-    """Return what has to be resampled for the sizes of an effect, shape (n_tasks, 6), or (1, 0) for one task.
-
-    Args:
-        sums: differences by task.
-        wins: pairs won, by task, shape (n_tasks,).
-        losses: pairs lost.
-    """
-    if sums.n_tasks < 2:
-        return np.zeros((sums.n_tasks, 0))
-    mean = sums.by_task
-    return np.column_stack([sums.total, sums.rows, mean, mean * mean, wins, losses])
-
-
-def paired_d(sums: TaskSums, draws: FloatArray, level: float) -> Interval | None:
+def paired_d(sums: TaskSums, level: float) -> Interval | None:
     """Return the mean difference in standard deviations of the tasks' differences; None when all tasks are alike.
 
+    se^2 = (1 - d g + d^2 (k - 1) / 4) / T with skewness g and kurtosis k of the tasks' differences (delta method); for
+    normal ones this is the usual (1 + d^2 / 2) / T. Measured to hold better than resampling it.
+
     Args:
         sums: differences by task.
-        draws: `effect_columns`, resampled.
         level: coverage aimed at.
     """
     n = sums.n_tasks
     sd = float(np.std(sums.by_task, ddof=1)) if n > 1 else 0.0
     if sd < 1e-12:
         return None
-    spread = np.sqrt(np.maximum(draws[:, 3] / n - (draws[:, 2] / n) ** 2, 0.0) * n / (n - 1))
-    mean = draws[:, 0] / draws[:, 1]
-    d = np.divide(mean, spread, out=np.full(mean.size, np.nan), where=spread > 1e-6 * sd)
-    return _percentiles(sums.mean / sd, d, level)
+    d = sums.mean / sd
+    standard = (sums.by_task - sums.by_task.mean()) / sd
+    skewness, kurtosis = (float(np.mean(standard**power)) for power in (3, 4))
+    se = float(np.sqrt(max(1 - d * skewness + d * d * (kurtosis - 1) / 4, 0.0) / n))
+    reach = float(stats.t.ppf((1 + level) / 2, n - 1)) * se
+    return Interval(d, d - reach, d + reach, level, "delta method over tasks")
 
 
 def odds_ratio(sums: TaskSums, wins: float, losses: float, draws: FloatArray, level: float) -> Interval | None:
@@ -54,7 +45,7 @@ def odds_ratio(sums: TaskSums, wins: float, losses: float, draws: FloatArray, le
         sums: differences by task.
         wins: pairs in which only the organisation was right.
         losses: pairs in which only the baseline was.
-        draws: `effect_columns`, resampled.
+        draws: won and lost pairs by task, resampled, shape (replicates, 2); not used with one row a task.
         level: coverage aimed at.
     """
     value = (wins + 0.5) / (losses + 0.5)
@@ -64,7 +55,7 @@ def odds_ratio(sums: TaskSums, wins: float, losses: float, draws: FloatArray, le
         return Interval(value, low, high, level, "Clopper-Pearson among pairs that differ")
     if sums.n_unusual < FEW_UNUSUAL:
         return None
-    return _percentiles(value, (draws[:, 4] + 0.5) / (draws[:, 5] + 0.5), level)
+    return _percentiles(value, (draws[:, 0] + 0.5) / (draws[:, 1] + 0.5), level)
 
 
 def _percentiles(value: float, draws: FloatArray, level: float) -> Interval | None:

@@ -18,7 +18,7 @@ from agentsoc.errors import InputError
 from . import power
 from .bootstrap import DIFFERENCE, Bounds, check, columns_for, interval_from, kind_for, resample
 from .clusters import TaskSums, sums_by_task
-from .effects import effect_columns, odds_ratio, paired_d
+from .effects import odds_ratio, paired_d
 from .interval import FloatArray, IntArray, Interval, shown
 from .permutation import Test, holm, sign_flip_p
 from .proportions import is_proportion, mean_of, score_bounds
@@ -248,7 +248,8 @@ def _mean_intervals(
         known = np.bincount(task[np.isfinite(step)], minlength=n) > 0
         won, lost = (_count(task[side], n)[known] for side in (step > 0, step < 0))
         games.append((float(won.sum()), float(lost.sum())))
-        blocks.append(effect_columns(one, won, lost))
+        again = right_or_wrong and one.n_rows > one.n_tasks > 1
+        blocks.append(np.column_stack([won, lost]) if again else np.zeros((one.n_tasks, 0)))
     drawn = resample(blocks, replicates=replicates, seed=seed)
     found = [interval_from(*each, level=level) for each in zip(both, within, kinds, drawn[: len(both)], strict=True)]
     means = [
@@ -258,7 +259,7 @@ def _mean_intervals(
     sizes = []
     for one, draws, (wins, losses) in zip(versus, drawn[len(both) :], games, strict=True):
         odds = odds_ratio(one, wins, losses, draws, level) if right_or_wrong else None
-        sizes.append((paired_d(one, draws, level), odds))
+        sizes.append((paired_d(one, level), odds))
     return means, found[len(own) :], sizes
 
 

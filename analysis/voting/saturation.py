@@ -12,16 +12,19 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from scipy import optimize, special
+from scipy import special
 
 from agentsoc.errors import InputError
 from agentsoc.streams import stream
 from analysis.fitcard import FitCard, range_warnings
 from analysis.stats.interval import FloatArray, Interval, shown
 
-STARTS: Final = tuple((f, p) for f in (0.2, 0.4, 0.6, 0.8, 0.99) for p in (0.01, 0.05, 0.15, 0.4, 0.8))
+STARTS: Final = tuple(
+    (f, p) for f in (0.05, 0.2, 0.4, 0.6, 0.8, 0.95, 0.99) for p in (0.003, 0.01, 0.03, 0.1, 0.2, 0.4, 0.6, 0.8)
+)
 
 SCORING_STEPS: Final = 200
+LIMIT: Final = 12.0
 
 
 def saturation_point(p: float, epsilon: float, *, top: float = 1.0) -> float:
@@ -68,7 +71,7 @@ def fit_saturation(
     right: FloatArray,
     *,
     epsilon: float = 0.01,
-    replicates: int = 200,
+    replicates: int = 1000,
     level: float = 0.95,
     seed: int = 0,
 ) -> Saturation:
@@ -90,10 +93,11 @@ def fit_saturation(
         raise InputError(f"need 3 or more levels of N >= 1 and 2 or more tasks, got {n_levels} and {n_tasks}")
     if not right.any():
         raise InputError("no task was ever right: nothing to fit", "", "take easier tasks or more units")
-    best, lost, tries = _fit(units, right.sum(axis=0), n_tasks)
+    best, lost = _fit(units, right.sum(axis=0), n_tasks)
     rng = stream(seed, "voting", "saturation")
     weights = rng.multinomial(n_tasks, np.full(n_tasks, 1 / n_tasks), size=replicates).astype(np.float64)
-    tops, ps = _refit(units, (weights @ right), n_tasks, best)
+    start = np.tile(special.logit(np.clip(best, 1e-5, 1 - 1e-5)), (replicates, 1))
+    tops, ps = _score(units, weights @ right, n_tasks, start)
     points = [saturation_point(p, epsilon, top=top) for top, p in zip(tops.tolist(), ps.tolist(), strict=True)]
     drawn = np.column_stack([tops, ps, points])
     ends = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2], axis=0)
@@ -109,8 +113,8 @@ def fit_saturation(
         data={"tasks": n_tasks, "levels": tuple(float(u) for u in units), "dependence": "same tasks at all levels"},
         extraction={"accuracy": "share of tasks right"},
         optimisation={
-            "loss": "binomial likelihood", "bounds": "0 < F <= 1, 0 < p < 1", "optimiser": "L-BFGS-B in logits",
-            "starts": tries, "loss_at_optimum": lost, "uncertainty": f"{replicates} resamples of tasks",
+            "loss": "binomial likelihood", "bounds": "0 < F <= 1, 0 < p < 1", "optimiser": "Fisher scoring in logits",
+            "starts": len(STARTS), "loss_at_optimum": lost, "uncertainty": f"{replicates} resamples of tasks",
             "hold_out_error": _hold_out(units, right.sum(axis=0), n_tasks),
         },
         warnings=tuple(warnings),
@@ -122,47 +126,45 @@ def _curve(units: FloatArray, top: float, p: float) -> FloatArray:
     return np.asarray(-top * np.expm1(units * math.log1p(-p)))
 
 
-def _fit(units: FloatArray, right: FloatArray, n: int) -> tuple[tuple[float, float], float, int]:
-    """Return (F, p), the loss per task, and the starts tried."""
-
-    def loss(at: FloatArray) -> tuple[float, FloatArray]:
-        top, p = (float(x) for x in 1 / (1 + np.exp(-at)))
-        reached = _curve(units, 1.0, p)
-        share = np.clip(top * reached, 1e-12, 1 - 1e-12)
-        pull = (right / share - (n - right) / (1 - share)) / n
-        slope = (pull @ reached * top * (1 - top), pull @ (units * (1 - reached)) * top * p)
-        return float(-(right @ np.log(share) + (n - right) @ np.log1p(-share)) / n), -np.array(slope)
-
-    box = [(-12.0, 12.0)] * 2
-    inside = [np.clip(start, 1e-5, 1 - 1e-5) for start in STARTS]
-    found = [optimize.minimize(loss, np.log(s / (1 - s)), method="L-BFGS-B", jac=True, bounds=box) for s in inside]
-    best = min(found, key=lambda fit: float(fit.fun))
-    top, p = (float(1 / (1 + np.exp(-x))) for x in best.x)
-    return (top, p), float(best.fun), len(STARTS)
+def _fit(units: FloatArray, right: FloatArray, n: int) -> tuple[tuple[float, float], float]:
+    """Return (F, p) of the highest likelihood over all starts, and the loss per task."""
+    starts = special.logit(np.array(STARTS))
+    tops, ps = _score(units, np.tile(right, (len(STARTS), 1)), n, starts)
+    share = np.clip(tops[:, None] * -np.expm1(units * np.log1p(-ps[:, None])), 1e-12, 1 - 1e-12)
+    loss = -(np.log(share) @ right + np.log1p(-share) @ (n - right)) / n
+    best = int(np.argmin(loss))
+    return (float(tops[best]), float(ps[best])), float(loss[best])
 
 
-def _refit(units: FloatArray, right: FloatArray, n: int, start: tuple[float, float]) -> tuple[FloatArray, FloatArray]:
-    """Return F and p of many resamples, shape (replicates,) each, by Fisher scoring in logits from the fit of all data.
+def _score(units: FloatArray, right: FloatArray, n: int, start: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return F and p of many tables of counts, shape (n_tables,) each, by Fisher scoring in logits.
 
     Steps are cut to 1 and logits to +-12, as F tends to 1 where no plateau is seen.
+
+    Args:
+        units: N of each level, shape (n_levels,).
+        right: tasks right, shape (n_tables, n_levels).
+        n: tasks.
+        start: logits of F and p, shape (n_tables, 2).
     """
-    at = np.log(np.array(start) / (1 - np.clip(start, 1e-5, 1 - 1e-5)))
-    top, p = (np.full(right.shape[0], np.clip(x, -12.0, 12.0)) for x in at)
+    at = np.clip(start, -LIMIT, LIMIT)
     for _ in range(SCORING_STEPS):
-        f, q = special.expit(top)[:, None], special.expit(p)[:, None]
+        f, q = special.expit(at[:, :1]), special.expit(at[:, 1:])
         reached = -np.expm1(units * np.log1p(-q))
         share = np.clip(f * reached, 1e-12, 1 - 1e-12)
         weight = n / (share * (1 - share))
         down, along = reached * f * (1 - f), units * (1 - reached) * f * q
         off = right / n - share
         g1, g2 = (weight * off * down).sum(axis=1), (weight * off * along).sum(axis=1)
-        a, b, c = ((weight * x).sum(axis=1) + y for x, y in ((down**2, 1e-9), (down * along, 0.0), (along**2, 1e-9)))
+        a, b, c = ((weight * x).sum(axis=1) for x in (down**2, down * along, along**2))
+        a, c = a + 1e-9, c + 1e-9
         det = np.maximum(a * c - b * b, 1e-300)
-        step = np.clip(np.array([(c * g1 - b * g2) / det, (a * g2 - b * g1) / det]), -1, 1)
-        top, p = np.clip(top + step[0], -12, 12), np.clip(p + step[1], -12, 12)
-        if np.abs(step).max() < 1e-8:
+        step = np.clip(np.column_stack([(c * g1 - b * g2) / det, (a * g2 - b * g1) / det]), -1, 1)
+        moved = np.clip(at + step, -LIMIT, LIMIT)
+        if np.abs(moved - at).max() < 1e-9:
             break
-    return special.expit(top), special.expit(p)
+        at = moved
+    return special.expit(at[:, 0]), special.expit(at[:, 1])
 
 
 def _hold_out(units: FloatArray, right: FloatArray, n: int) -> float:
@@ -171,5 +173,5 @@ def _hold_out(units: FloatArray, right: FloatArray, n: int) -> float:
     rest = np.arange(units.size) != last
     if not right[rest].any():
         return float("nan")
-    (top, p), _, _ = _fit(units[rest], right[rest], n)
+    (top, p), _ = _fit(units[rest], right[rest], n)
     return abs(float(_curve(units[[last]], top, p)[0]) - float(right[last]) / n)

@@ -489,8 +489,8 @@ def test_figures_are_drawn_from_the_report(capsys: pytest.CaptureFixture[str]) -
     "path", [path for path in SHIPPED if "local" not in path.read_text()], ids=lambda path: path.stem
 )
 def test_a_shipped_comparison_runs(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    code, out, _ = call(capsys, "compare", path, "--out", "out", "--seeds", 2)
-    assert code == 0
+    code, out, err = call(capsys, "compare", path, "--out", "out", "--seeds", 2)
+    assert code == 0, out + err
     assert "missing" not in out
     assert set(statuses(Path("out"))) == {"finished"}
 
@@ -508,8 +508,8 @@ def test_the_shipped_comparison_of_real_readers_runs(capsys: pytest.CaptureFixtu
         "--set",
         "organisations.debate.topology.degree=1",
     )
-    code, out, _ = call(capsys, "compare", path, "--out", "out", *small)
-    assert code == 0
+    code, out, err = call(capsys, "compare", path, "--out", "out", *small)
+    assert code == 0, out + err
     assert "only 2 tasks" in out
     table = results(Path("out"))
     assert table.filter(pl.col("organisation") == "independent")["calls"].to_list() == [2, 2]

@@ -28,6 +28,8 @@ import pytest
 from agentsoc.cli import main
 from agentsoc.engine.run import run
 from agentsoc.events import KINDS
+from agentsoc.experiment.comparison import parse_comparison
+from agentsoc.experiment.grid import make_grid
 from agentsoc.log.journal import Attempt
 from agentsoc.log.manifest import Manifest
 from agentsoc.log.schema import COLUMNS
@@ -179,6 +181,9 @@ def test_every_yaml_block_is_a_scenario_or_a_part_of_one(page: Path, tmp_path: P
         if block.language != "yaml" or "# file: " in block.text:  # whole files are run by the test above
             continue
         part = parse(block.text, f"{page.name}:{block.line}").data
+        if "organisations" in part:
+            assert make_grid(parse_comparison(block.text, f"{page.name}:{block.line}")).cells
+            continue
         assert set(part) <= {*Scenario.model_fields, "sweep"}
         rest = [line for line in BASE.splitlines() if line.partition(":")[0] not in part]
         if "sweep" in part:

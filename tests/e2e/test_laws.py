@@ -67,7 +67,9 @@ def check_contract(data: dict[str, Any]) -> list[str]:
         for test in law["lr"].values():
             assert {"R", "z", "p"} <= test.keys()
         assert "gamma" in data["gamma"][name]
-    assert {"gamma", "concentration", "merge_conversion", "audit"} <= data.keys()
+        for model in law["fit"]["models"].values():
+            assert set(model["ci95"]) in (set(), set(model["params"]))
+    assert {"gamma", "concentration", "merge_conversion", "audit", "dti"} <= data.keys()
     return names
 
 
@@ -81,6 +83,7 @@ def test_laws_of_an_own_run_keep_the_contract(run: Path, agentsoc: Any) -> None:
     assert data["executions"] == 12
     assert data["audit"]["by"][0]["n_agents"] == 6
     assert data["attachment"]["star"]["beta"] is None
+    assert data["dti"]["star"]["corrected"]["cascades"] == 12 * 5
     assert any("one design cell" in text for text in data["caveats"])
 
 
@@ -125,6 +128,50 @@ def test_the_exponent_of_attention_that_a_scenario_plants_is_recovered_from_its_
     assert [one["n_choices"] > 800 and one["se"] < 0.12 for one in found] == [True, True]
     assert abs(found[0]["beta"]) < 4 * found[0]["se"]
     assert abs(found[1]["beta"] - 1.0) < 4 * found[1]["se"]
+
+
+def test_bootstraps_give_every_parameter_its_interval_and_fast_gives_none(traces: Path, agentsoc: Any) -> None:
+    whole = json.loads(agentsoc("laws", traces, "--json", "--gof", "5")[1])["merge_fan_in"]["fit"]
+    assert whole["intervals"]["value"]["low"] < whole["alpha"] < whole["intervals"]["value"]["high"]
+    for model in whole["models"].values():
+        for name, (low, high) in model["ci95"].items():
+            assert low <= model["params"][name] <= high, name
+    fast = json.loads(agentsoc("laws", traces, "--json", "--fast")[1])["merge_fan_in"]["fit"]
+    assert fast["intervals"]["value"] is None
+    assert fast["models"]["lognormal"]["ci95"] == {}
+
+
+def test_a_monitor_without_merges_or_cascades_to_learn_from_keeps_its_defaults(traces: Path, agentsoc: Any) -> None:
+    """With a = 1 and delta = 2 a chain of eight acts fires once, at its fourth."""
+    chain = json.loads(agentsoc("laws", traces, "--fast", "--json")[1])["dti"]["chain"]
+    assert chain["corrected"] == {
+        "a": 1.0, "beta": 0.6, "delta": 2.0, "cascades": 3, "large_cascades": 3, "merge_points": 0, "events": 24,
+        "triggers": 3, "cascades_hit": 3,
+    }  # fmt: skip
+
+
+def test_the_first_use_says_that_it_compiles_and_later_ones_do_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A kernel that is compiled with an empty cache is told of once, and not when it comes from the cache."""
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "cache"))
+    code = (
+        "from analysis.jit import when_compiling\n"
+        "from analysis.tails.kernels import zeta_sums\n"
+        "with when_compiling(lambda: print('compiling')):\n"
+        "    zeta_sums(2.0, 1.0)\n"
+        "    zeta_sums(2, 1)\n"
+    )
+    said = [
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120).stdout
+        for _ in range(2)
+    ]
+    assert said == ["compiling\n", ""]
+
+
+def test_the_list_of_commands_says_what_laws_does(agentsoc: Any) -> None:
+    said = " ".join(agentsoc("--help")[1].split())
+    assert "laws Say which laws of coordination the logs in DIR support, and every reason to doubt them" in said
 
 
 def test_equal_logs_give_equal_laws_to_the_last_digit(traces: Path, agentsoc: Any) -> None:

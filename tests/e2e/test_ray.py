@@ -61,6 +61,21 @@ CASES: dict[str, dict[str, Any]] = {
         "protocol": {"kind": "aggregate", "by": "model"},
         "budget": {"tokens_per_task": 700},
     },
+    "split and shown": {
+        "tasks": {"kind": "parts", "parts": 4, "count": 4, "difficulty": [50, 300]},
+        "agents": [
+            {"count": 1, "model": {"kind": "scripted"}},
+            {"count": 4, "model": "effort", "max_tokens": 2_000},
+        ],
+        "protocol": {"kind": "orchestrate", "rounds": 1, "plan_by": "parts", "decision": "rounds"},
+        "budget": {
+            "tokens_per_task": 2_500,
+            "calls_per_task": 30,
+            "policy": {"kind": "difficulty", "lead": 0.3},
+            "shown": "both",
+        },
+        "prices": {"scripted": {"input": 1, "output": 1}, "effort": {"input": 0, "output": 2}},
+    },
 }
 
 

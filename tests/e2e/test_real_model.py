@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from agentsoc.engine.resume import replay
@@ -53,4 +54,27 @@ def test_a_model_behind_an_http_server_runs_a_society(scratch: Path) -> None:
         done = run(load_scenario(QUICKSTART, changes), scratch / "run")
     assert done.manifest.totals.calls == 6
     assert done.manifest.totals.episodes == 2
+    assert replay(done.directory).model_calls == 0
+
+
+def test_the_embedded_model_never_passes_a_share_and_reads_what_is_left_of_it(scratch: Path) -> None:
+    """Its tokenizer is here, so reservations are exact: nothing overruns the team's budget or any agent's share."""
+    budget = "{tokens_per_task: 960, calls_per_task: 9, policy: {kind: uniform}, shown: both}"
+    changes = [
+        "tasks.count=2",
+        "agents.count=3",
+        "topology=decentralized",
+        "protocol={kind: debate, rounds: 3}",
+        f"budget={budget}",
+    ]
+    done = run(load_scenario(QUICKSTART, changes), scratch / "run")
+    totals = done.manifest.totals
+    assert (totals.tokens_overrun, totals.tokens_lost, totals.calls_failed) == (0, 0, 0)
+    events = done.frame().filter(pl.col("agent") >= 0)
+    spent = events.group_by("task", "agent").agg(pl.col("tokens_in") + pl.col("tokens_out"), pl.col("calls").sum())
+    for tokens, calls in zip(spent["tokens_in"], spent["calls"], strict=True):
+        assert 0 < sum(tokens) <= 320
+        assert 1 <= calls <= 3
+    assert not events.filter(kind="budget_exhausted").is_empty()
+    assert set(done.frame().filter(kind="answer")["answer"]) <= {"positive", "negative"}
     assert replay(done.directory).model_calls == 0

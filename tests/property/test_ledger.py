@@ -510,7 +510,7 @@ def test_no_society_passes_the_wall(
     per_task = {"tokens": budget, "calls": 1 + budget // 150, "money": budget * 2e-6}
     given_as = {name: round(n_tasks * per_task[name], 6) for name in limited}
     if not whole_run:
-        given_as = {f"{name}_per_task": per_task[name] for name in limited}
+        given_as = {f"{name}_per_task": round(per_task[name], 6) for name in limited}
     price = {"input": 1, "output": 3, "cached": 0.5, "call": per_call}
     built = scenario(
         **{

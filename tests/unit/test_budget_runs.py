@@ -11,6 +11,7 @@ import pytest
 
 from agentsoc.budget.allocation import success
 from agentsoc.budget.policy import Policy
+from agentsoc.cli.bound import bound
 from agentsoc.engine.columns import can_vectorise
 from agentsoc.engine.resume import fork, replay
 from agentsoc.engine.run import run
@@ -18,7 +19,7 @@ from agentsoc.log.cost import cost, cost_by_task, run_rates
 from agentsoc.log.read import RunLog
 from agentsoc.scenario.model import Scenario
 from agentsoc.scenario.part import Slot
-from agentsoc.scenario.prices import Price, Rate, money_text, units
+from agentsoc.scenario.prices import UNIT, Price, Rate, money_text, units
 from agentsoc.society.board import Board
 from agentsoc.society.build import Society, build_society
 from agentsoc.society.turns import Turn
@@ -313,13 +314,42 @@ def test_what_a_run_costs_to_the_cent(tmp_path: Path) -> None:
     assert table["cost"].to_list() == pytest.approx([by_hand / 2] * 2, abs=1e-12)
     priced = run_rates(log.manifest.scenario)
     assert priced is not None
-    assert money_text(cost(events, priced[0], priced[1])) == f"{by_hand:.4f}"  # type: ignore[arg-type]
+    in_units = cost(events, *priced)
+    assert in_units is not None
+    assert money_text(in_units) == f"{by_hand:.4f}"
     # priced afterwards by another table, and not at all
     half = {"scripted": Price(input=0, output=0), "effort": Price(input=0, output=1)}
     other = cost_by_task(log, half)
     assert other is not None
     assert other["cost"].to_list() == [200e-6] * 2
     assert cost_by_task(log, {"scripted": Price(input=1, output=1)}) is None
+
+
+@pytest.mark.parametrize("budget", [None, {"tokens_per_task": 2_000}, {"money_per_task": 0.003}, {"calls_per_task": 7}])
+def test_no_run_costs_more_than_was_said_before_it(budget: Any, tmp_path: Path) -> None:
+    """The bound counts bytes, full caps, all repeats and every call's own price; limits lower it."""
+    one = scenario(
+        agents={"count": 4, "model": {"kind": "scripted", "fail_rate": 0.3, "malformed_rate": 0.3}, "max_tokens": 50},
+        topology="decentralized",
+        protocol={"kind": "debate", "rounds": 2},
+        prices={"scripted": {"input": 1.5, "cached": 2, "output": 6, "call": 0.0001}},
+        budget=budget,
+        calls={"backoff_s": 0.0},
+    )
+    most = bound(build_society(one))
+    assert most is not None
+    totals = played(one, tmp_path / "run").manifest.totals
+    assert totals.cost is not None
+    assert totals.cost_lost is not None
+    assert 0 < totals.cost + totals.cost_lost <= most.cost_max / UNIT
+    assert most.cost <= most.cost_max
+    assert totals.calls <= most.attempts
+    if budget is not None and "money_per_task" in budget:
+        assert most.cost_max == 4 * units(0.003)
+        assert totals.budget_cost == 0.012
+    if budget is not None and "calls_per_task" in budget:
+        assert (most.calls, most.attempts, totals.budget_calls) == (28, 28, 28)
+    assert "in money, in no case more than" in most.text()
 
 
 def test_the_worked_example_of_the_documentation() -> None:

@@ -168,6 +168,7 @@ def test_how_a_budget_is_split_and_shown_may_differ_between_organisations() -> N
         (text(base=base(sweep={"seeds": 2})), ["the base cannot set sweep"]),
         (text(base=base(tasks={"kind": "signl"})), ["there is no task family of kind", "c.yaml:4:11"]),
         ("name: x\norganisations: {a: {}, b: {}}\n", ["the key base is missing"]),
+        ("name: x\ntopology: star\n", ["c.yaml:1:1: this is a scenario", "agentsoc run FILE"]),
         ("- 1\n", ["the comparison is no mapping but a list"]),
         ("", ["the comparison is empty"]),
         (text(agents=[3]).replace("count: 5", "count: 5, count: 6"), ["not YAML"]),

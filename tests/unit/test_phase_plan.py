@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from agentsoc import load_grid
 from agentsoc.errors import InputError
-from agentsoc.scenario.load import parse_scenario
 from agentsoc.streams import stream
 from analysis.phase import design, theory
 from analysis.phase.calibration_plan import Settings, Step, completed, steps, wanted_tasks
@@ -152,18 +152,20 @@ def test_other_files_are_no_measurements(tmp_path: Path, content: str, named: st
         load_measurements(tmp_path / "none.json")
 
 
-def test_a_follow_up_gives_both_sides_the_same_budget_and_tasks_enough() -> None:
+def test_a_follow_up_gives_both_sides_the_same_budget_and_tasks_enough(tmp_path: Path) -> None:
     found = recommend(measured(100, 0.02), 5_000, 1_000)
     assert found.organised is not None
-    scenario = follow_up(measured(), found.organised, found)
-    two = scenario["sweep"]["organisation"]
-    assert two["single"]["agents.model.compute"] == 5_000
-    assert two["designed"]["agents.model.compute"] <= found.organised.design.x
-    assert scenario["budget"] == {"tokens_per_task": 5_000}
-    assert scenario["seed"] != BASE["seed"]
-    assert scenario["tasks"]["count"] >= 50
-    text = follow_up_text(measured(), found.organised, found)
-    assert parse_scenario(text.split("sweep:")[0]).budget is not None
+    data = follow_up(measured(), found.organised, found)
+    single, designed = data["organisations"]["single"], data["organisations"]["designed"]
+    assert single["agents"] == {"count": 1, "model": {"compute": 5_000}}
+    assert designed["agents"]["model"]["compute"] <= found.organised.design.x
+    assert designed["topology"]["fan_in"] == found.organised.design.b
+    assert data["base"]["budget"] == {"tokens_per_task": 5_000}
+    assert BASE["seed"] not in data["seeds"]
+    assert data["base"]["tasks"]["count"] * len(data["seeds"]) >= 50
+    file = tmp_path / "f.yaml"
+    file.write_text(follow_up_text(measured(), found.organised, found))
+    assert len(load_grid(file).cells) == 2 * len(data["seeds"])
 
 
 def test_a_calibration_spends_most_on_leaves_and_puts_dear_tasks_first() -> None:
@@ -199,5 +201,5 @@ def test_a_share_that_pays_for_too_few_tasks_says_what_would_do() -> None:
     step = Step("02-leaf-16", steps(BASE, completed(Settings(1), BASE))[0].run, 0.5)
     with pytest.raises(InputError, match="pays for 5 tasks") as told:
         wanted_tasks(step, 100.0, 1_000, 1.0)
-    assert "4,001" in told.value.problem.hint
-    assert wanted_tasks(step, 100.0, 4_001, 1.0) == 20
+    assert "3,001" in told.value.problem.hint
+    assert wanted_tasks(step, 100.0, 3_001, 1.0) == 15

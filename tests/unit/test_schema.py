@@ -156,4 +156,21 @@ def test_a_loose_part_appears_in_the_schema():
 
 
 def test_the_schema_names_every_key_that_a_scenario_has():
-    assert set(scenario_schema()["properties"]) == {*Scenario.model_fields, "sweep"}
+    assert set(scenario_schema()["properties"]) == {*Scenario.model_fields, "preset", "sweep"}
+
+
+@pytest.mark.parametrize(
+    ("blocks", "good"),
+    [
+        ({"preset": "centralized"}, True),
+        ({"preset": "centralized", "protocol": {"rounds": 2}, "topology": "hybrid"}, True),
+        ({"preset": "centralised"}, False),
+        ({"preset": "star", "protocol": {"kind": "votes"}}, False),
+        ({"protocol": {"rounds": 2}, "topology": "star"}, False),  # without a preset a block says its kind
+        ({"topology": "star"}, False),
+        ({}, False),
+    ],
+)
+def test_with_a_preset_topology_and_protocol_may_be_left_out_or_say_what_differs(validator, blocks, good):
+    rest = {key: value for key, value in GOOD.items() if key not in ("topology", "protocol")}
+    assert (not list(validator.iter_errors({**rest, **blocks}))) == good

@@ -14,6 +14,7 @@ import pytest
 from statsmodels.regression.linear_model import OLS
 
 from agentsoc.errors import InputError
+from analysis.stats import configurations
 from analysis.stats.predictors import COLUMNS, NAMES, TERMS, design, learn_scale
 from analysis.stats.regression import fieller, fit_predictors, independent_columns
 from analysis.stats.selector import RULES, evaluate_selector
@@ -197,6 +198,56 @@ def test_a_selector_without_a_choice_is_refused():
         evaluate_selector(table.drop("capability"))
     with pytest.raises(InputError, match="no rule"):
         evaluate_selector(table).rule("oracle")
+
+
+def results(seeds: int = 3) -> pl.DataFrame:
+    """Return the table of a comparison: two blocks of four tasks, three organisations of known turns and scores."""
+    kinds = pl.DataFrame({"organisation": ["single", "star", "chain"], "n_agents": [1, 4, 4], "turns": [2, 8, 5]})
+    places = pl.DataFrame({"tasks": ["easy", "hard"]}).join(pl.DataFrame({"task": range(4)}), how="cross")
+    table = kinds.join(places, how="cross").join(pl.DataFrame({"seed": range(seeds)}), how="cross")
+    right = (pl.col("task") + pl.col("seed") + pl.col("n_agents")) % 4 < pl.when(pl.col("tasks") == "easy").then(
+        3
+    ).otherwise(1)
+    return table.with_columns(
+        right.cast(pl.Float64).alias("score"), (pl.col("turns") / 10).alias("message_density_broadcasts")
+    )
+
+
+def test_the_table_of_a_comparison_becomes_that_of_the_regression():
+    table = configurations(
+        results(), tools={"easy": 0.0, "hard": 5.0}, amplification={"single": 1, "star": 2, "chain": 3}
+    )
+    assert table.height == 3 * 2 * 3
+    star = table.row(
+        by_predicate=(pl.col("organisation") == "star") & (pl.col("tasks") == "easy") & (pl.col("seed") == 0),
+        named=True,
+    )
+    assert (star["overhead"], star["density"], star["redundancy"], star["tools"]) == (300.0, 0.8, 0.0, 0.0)
+    assert star["efficiency"] == pytest.approx(star["score"] / 4)
+    assert star["single"] == 0.75
+    assert star["amplification"] == 2.0
+    assert set(COLUMNS) <= set(table.columns)
+
+
+def test_the_single_agents_own_luck_does_not_predict_it():
+    table = results().with_columns(
+        pl.when((pl.col("organisation") == "single") & (pl.col("seed") == 0))
+        .then(0.0)
+        .otherwise(pl.col("score"))
+        .alias("score")
+    )
+    found = configurations(table).filter((pl.col("organisation") == "single") & (pl.col("tasks") == "easy"))
+    assert found["score"].to_list() == [0.0, 0.75, 0.75]
+    assert found["single"].to_list() == [0.75, 0.375, 0.375]
+
+
+def test_a_comparison_without_what_is_needed_is_refused():
+    with pytest.raises(InputError, match="two seeds or more"):
+        configurations(results(seeds=1))
+    with pytest.raises(InputError, match="no organisation 'lone'"):
+        configurations(results(), single="lone")
+    with pytest.raises(InputError, match="no column turns"):
+        configurations(results().drop("turns"))
 
 
 def test_columns_are_named_once():
