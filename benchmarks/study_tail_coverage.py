@@ -144,27 +144,23 @@ def study_given(replicates: int) -> Iterator[Row]:
 
 def study_chosen(replicates: int) -> Iterator[Row]:
     """Alpha above a chosen threshold: the bootstrap with a new choice in each replicate, and the error without."""
-    for kind, discrete, alpha, sizes in (
-        ("pure", True, 1.8, SIZES[:2]),
-        ("pure", True, 2.5, SIZES),
-        ("flat", True, 2.5, SIZES[:2]),
-        ("smooth", True, 2.5, SIZES),
-        ("pure", False, 2.5, SIZES[:1]),
-        ("smooth", False, 2.5, SIZES[:2]),
+    cases = (("pure", True, 1.8), ("pure", True, 2.5), ("flat", True, 2.5), ("smooth", True, 2.5), ("pure", False, 2.5))
+    for kind, discrete, alpha, n in (
+        *((*case, 1_000) for case in cases),
+        *((*case, 10_000) for case in cases[:4]),
+        *((*case, 100_000) for case in (cases[1], cases[3])),
     ):
-        for n in sizes:
-            draws = BOOTSTRAP
-            plain, found = [], []
-            for seed in range(replicates):
-                sample = with_body(kind, alpha, n, seed, discrete=discrete)
-                fit = select_xmin(sample)
-                assert fit is not None
-                plain.append((fit.alpha, fit.alpha - 1.96 * fit.se, fit.alpha + 1.96 * fit.se))
-                interval = value_interval(sample, fit, replicates=draws, seed=seed).alpha
-                found.append((fit.alpha, interval.low, interval.high))
-            name = f"power law, {kind_of(discrete)}, {kind} body, xmin chosen".replace("pure", "no")
-            yield Row(f"{name}: bootstrap", n, alpha, np.array(found))
-            yield Row(f"{name}: *alpha +- 1.96 se*", n, alpha, np.array(plain))
+        plain, found = [], []
+        for seed in range(replicates):
+            sample = with_body(kind, alpha, n, seed, discrete=discrete)
+            fit = select_xmin(sample)
+            assert fit is not None
+            plain.append((fit.alpha, fit.alpha - 1.96 * fit.se, fit.alpha + 1.96 * fit.se))
+            interval = value_interval(sample, fit, replicates=BOOTSTRAP, seed=seed).alpha
+            found.append((fit.alpha, interval.low, interval.high))
+        name = f"power law, {kind_of(discrete)}, {kind} body, xmin chosen".replace("pure", "no")
+        yield Row(f"{name}: bootstrap", n, alpha, np.array(found))
+        yield Row(f"{name}: *alpha +- 1.96 se*", n, alpha, np.array(plain))
 
 
 def study_clusters(replicates: int) -> Iterator[Row]:

@@ -181,8 +181,8 @@ def interpret_reply(society: Society, board: Board, turn: Turn, reply: Reply) ->
     if turn.purpose in ("choose", "check"):
         return _verdicts(board, turn, reply)
     acts: list[Act] = []
-    for delegation in reply.delegations:
-        acts.append(
+    if reply.delegations:
+        acts = [
             Act(
                 "delegate_subtask",
                 text=delegation.text,
@@ -190,7 +190,8 @@ def interpret_reply(society: Society, board: Board, turn: Turn, reply: Reply) ->
                 subtask_parent=turn.subtask,
                 mints_subtask=True,
             )
-        )
+            for delegation in reply.delegations
+        ]
     if reply.answer is None and reply.text is None:
         return acts
     if acts and reply.answer is None:

@@ -162,9 +162,9 @@ def _drafted(
         raise ScenarioError([*document.problems, Problem(document.at(1, 1), what, "write key: value, one a line")])
     data = dict(document.data)
     if "organisations" in data:
-        place = document.place(("organisations",), of_key=True)
         what = "this file compares several organisations, and one scenario is wanted"
-        raise ScenarioError([Problem(place, what, "run it with: agentsoc compare FILE")])
+        hint = "run it with: agentsoc compare FILE"
+        raise ScenarioError([Problem(document.place(("organisations",), of_key=True), what, hint)])
     block = data.pop("sweep", None)
     given: list[list[Setting]] = []
     problems: list[Problem] = []

@@ -10,6 +10,7 @@ import ast
 import inspect
 import textwrap
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any
 
 from pydantic import BaseModel
@@ -28,7 +29,7 @@ def described(cls: type[BaseModel]) -> Mapping[str, FieldInfo]:
     if cls not in _described:
         _described.add(cls)
         for name, field in fields.items():
-            home = next((base for base in cls.__mro__ if name in base.__dict__.get("__annotations__", ())), None)
+            home = next((base for base in cls.__mro__ if name in inspect.get_annotations(base)), None)
             if field.description is None and home is not None:
                 field.description = _docstrings(home).get(name)
     return fields
@@ -46,7 +47,7 @@ def _docstrings(cls: type[Any]) -> dict[str, str]:
         except (OSError, TypeError, SyntaxError, IndexError):  # made in a console, or its file has changed
             return _read[cls]
         lines = body.body if isinstance(body, ast.ClassDef) else []
-        for line, below in zip(lines, lines[1:], strict=False):
+        for line, below in pairwise(lines):
             if not (isinstance(line, ast.AnnAssign) and isinstance(line.target, ast.Name)):
                 continue
             if isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant):

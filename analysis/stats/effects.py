@@ -10,8 +10,6 @@ from .clusters import TaskSums
 from .interval import FloatArray, Interval
 from .proportions import clopper_pearson
 
-_LEAST_DRAWS = 0.5
-
 
 def paired_d(sums: TaskSums, level: float) -> Interval | None:
     """Return the mean difference in standard deviations of the tasks' differences; None when all tasks are alike.
@@ -55,12 +53,6 @@ def odds_ratio(sums: TaskSums, wins: float, losses: float, draws: FloatArray, le
         return Interval(value, low, high, level, "Clopper-Pearson among pairs that differ")
     if sums.n_unusual < FEW_UNUSUAL:
         return None
-    return _percentiles(value, (draws[:, 0] + 0.5) / (draws[:, 1] + 0.5), level)
-
-
-def _percentiles(value: float, draws: FloatArray, level: float) -> Interval | None:
-    usable = draws[np.isfinite(draws)]
-    if usable.size < _LEAST_DRAWS * draws.size:
-        return None
-    low, high = np.quantile(usable, [(1 - level) / 2, (1 + level) / 2])
+    ratio = (draws[:, 0] + 0.5) / (draws[:, 1] + 0.5)
+    low, high = np.quantile(ratio, [(1 - level) / 2, (1 + level) / 2])
     return Interval(value, float(low), float(high), level, "bootstrap over tasks, percentiles")

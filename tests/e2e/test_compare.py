@@ -495,6 +495,14 @@ def test_a_shipped_comparison_runs(path: Path, capsys: pytest.CaptureFixture[str
     assert set(statuses(Path("out"))) == {"finished"}
 
 
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_a_shipped_comparison_holds_and_is_matched(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, err = call(capsys, "check", path, "--json")
+    assert code == 0, err
+    assert json.loads(out)["matched"]
+    assert json.loads(out)["name"] == path.stem
+
+
 @pytest.mark.model
 def test_the_shipped_comparison_of_real_readers_runs(capsys: pytest.CaptureFixture[str]) -> None:
     path = ROOT / "scenarios" / "comparisons" / "real-readers.yaml"

@@ -76,10 +76,10 @@ def _regular_pairs(n: int, degree: int, rng: np.random.Generator) -> nx.Graph[in
         )
     require_edges("decentralized", n, n * degree, hint=_FEWER)
     seed = int(rng.integers(2**31))
-    if 2 * degree < n:
-        return nx.random_regular_graph(degree, n, seed=seed)
+    few = 2 * degree < n
     # The pairing often fails when nearly all pairs are taken, so draw who does not hear whom.
-    return nx.complement(nx.random_regular_graph(n - 1 - degree, n, seed=seed))
+    pairs: nx.Graph[int] = nx.random_regular_graph(degree if few else n - 1 - degree, n, seed=seed)
+    return pairs if few else nx.complement(pairs)
 
 
 def random_peers(n: int, degree: int, rng: np.random.Generator) -> NDArray[np.int64]:
