@@ -20,6 +20,7 @@ from agentsoc.errors import InputError
 from agentsoc.streams import stream
 from analysis.fitcard import FitCard, range_warnings
 from analysis.observables import Sample
+from analysis.percentiles import percentile_levels
 
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
@@ -27,7 +28,7 @@ I64 = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Slope:
-    """A log-log slope with its cluster-bootstrap interval."""
+    """A log-log slope with its cluster-bootstrap interval: percentiles, put right for the fewest clusters at any N."""
 
     value: float
     low: float
@@ -113,11 +114,11 @@ def largest_growth(
     boot = _bootstrap(top, strata, labels, replicates, seed)
     null = _null(sample.values, draws, strata, replicates, seed)
     log_n = np.log(grid)
-    tails = (0.5 - level / 2, 0.5 + level / 2)
+    fewest = min(len(np.unique(labels[part])) for part in strata)
 
     def slope(values: F64, which: int) -> Slope:
-        spread = np.quantile(_slopes(log_n, boot[which]), tails)
-        chance = np.quantile(_slopes(log_n, null[which]), tails)
+        spread = np.quantile(_slopes(log_n, boot[which]), percentile_levels(level, fewest))
+        chance = np.quantile(_slopes(log_n, null[which]), (0.5 - level / 2, 0.5 + level / 2))
         value = float(_slopes(log_n, values[None])[0])
         return Slope(value, float(spread[0]), float(spread[1]), float(chance[0]), float(chance[1]))
 

@@ -11,7 +11,6 @@ opens an HTTP port on loopback, which cannot be switched off: it is locked with 
 
 from __future__ import annotations
 
-import asyncio
 import importlib
 import importlib.metadata
 import os
@@ -19,10 +18,9 @@ import platform
 import queue
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal
 
 from pydantic import Field, model_validator
 
@@ -40,6 +38,10 @@ from agentsoc.backends.llamacpp import (
 )
 from agentsoc.backends.text import without_markers
 from agentsoc.errors import BackendSetupError, MissingExtraError
+
+if TYPE_CHECKING:
+    # asyncio and all that it brings is imported by whoever starts servers: `agentsoc check` only counts with the model
+    from concurrent.futures import ThreadPoolExecutor
 
 SERVERS_MAX: Final = 16
 """Servers that are started without being asked for; each takes about 150 MB."""
@@ -112,6 +114,9 @@ class LocalBackend(Backend):
             MissingExtraError: xllamacpp is not installed.
             BackendSetupError: the model file is missing, another one, or does not load.
         """
+        import asyncio
+        from concurrent.futures import ThreadPoolExecutor
+
         try:
             self._library = importlib.import_module("xllamacpp")
         except ModuleNotFoundError as error:
@@ -168,6 +173,8 @@ class LocalBackend(Backend):
 
         A cancelled call stops its server at the next token; until then the server is not given to another call.
         """
+        import asyncio
+
         if self._pool is None:
             raise CallError("rejected", "the backend is not started, or closed")
         if request.max_tokens < 1:
@@ -230,6 +237,8 @@ class LocalBackend(Backend):
 
     async def close(self) -> None:
         """Stop what runs at its next token and release the servers."""
+        import asyncio
+
         pool, self._pool = self._pool, None
         for stop in list(self._running):
             stop.set()

@@ -15,10 +15,10 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import ndtr, stdtrit
 
 from agentsoc.errors import InputError
 from agentsoc.streams import stream
+from analysis.percentiles import percentile_levels
 from analysis.tails.alternatives import fit_truncated
 from analysis.tails.histogram import Histogram, histogram
 from analysis.tails.kernels import invert, zeta_sums
@@ -209,21 +209,9 @@ def value_interval(
             pairs.append((params["alpha"], params["rate"]))
     ends = {}
     if pairs:
-        low, high = np.quantile(pairs, _levels(level, sample.n), axis=0)
+        low, high = np.quantile(pairs, percentile_levels(level, sample.n), axis=0)
         ends = {name: (float(low[i]), float(high[i])) for i, name in enumerate(("alpha", "rate"))}
     return ValueIntervals(_percentiles(alphas, level, sample.n, replicates, refit_xmin), ends)
-
-
-def _levels(level: float, units: int) -> tuple[float, float]:
-    """Return the shares at which percentiles are taken.
-
-    Samples drawn from few units spread too little; the shares of Student's t, scaled by sqrt(units/(units - 1)), put
-    that right (Hesterberg, Am. Stat. 69, 2015, sect. 5.3).
-    """
-    if units < 2:
-        return 0.0, 1.0
-    tail = float(ndtr(stdtrit(units - 1, 0.5 - level / 2) * math.sqrt(units / (units - 1.0))))
-    return tail, 1.0 - tail
 
 
 def _percentiles(alphas: list[float], level: float, units: int, replicates: int, refit_xmin: bool) -> Interval:
@@ -231,7 +219,7 @@ def _percentiles(alphas: list[float], level: float, units: int, replicates: int,
     failed = replicates - len(alphas)
     if not alphas:
         return Interval(math.nan, math.nan, math.nan, level, units, replicates, failed, refit_xmin)
-    low, high = np.quantile(alphas, _levels(level, units))
+    low, high = np.quantile(alphas, percentile_levels(level, units))
     return Interval(float(low), float(high), float(np.std(alphas)), level, units, replicates, failed, refit_xmin)
 
 
