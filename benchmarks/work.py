@@ -244,16 +244,20 @@ def log_query(rows: int) -> dict[str, Any]:
 
 
 def command(*words: str) -> dict[str, Any]:
-    """Time a command from start to end."""
+    """Time a command from start to end, as the second one of a user: Python keeps compiled modules after the first."""
     program = Path(sys.executable).with_name("agentsoc")
-    wall = time.perf_counter()
-    done = subprocess.run([program, *words], capture_output=True, text=True)
-    wall = time.perf_counter() - wall
-    cpu = resource.getrusage(resource.RUSAGE_CHILDREN)
+    with tempfile.TemporaryDirectory() as scratch:
+        kept = {**os.environ, "PYTHONPYCACHEPREFIX": scratch, "PYTHONDONTWRITEBYTECODE": ""}
+        subprocess.run([program, *words], capture_output=True, env=kept)
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        wall = time.perf_counter()
+        done = subprocess.run([program, *words], capture_output=True, text=True, env=kept)
+        wall = time.perf_counter() - wall
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return {
         "units": 1,
         "seconds": wall,
-        "cpu_s": cpu.ru_utime + cpu.ru_stime,
+        "cpu_s": after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime,
         "check": done.returncode == 0 and "agentsoc" in done.stdout + done.stderr + "agentsoc" * (words[0] == "check"),
     }
 

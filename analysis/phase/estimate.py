@@ -243,8 +243,15 @@ class _Joint:
         return siblings.within, "replicates"
 
     def difficulty(self, data: Measurements, siblings: RhoFit | None) -> tuple[DifficultyMixture | None, FloatArray]:
-        """Return the mixture of task signals and its weights in each draw, where tasks differ; None where not."""
-        if data.votes is None or siblings is None or siblings.within is None or not siblings.tasks_differ:
+        """Return the mixture of task signals and its weights in each draw; None where tasks seem equally hard.
+
+        The mixture is taken from one standard error on, long before a difference is certain: with few tasks, to take
+        them for equal promises far too much.
+        """
+        spread = None if siblings is None else siblings.between_variance
+        if data.votes is None or siblings is None or siblings.within is None or spread is None:
+            return None, np.empty((0, 0))
+        if spread.value <= spread.se:
             return None, np.empty((0, 0))
         return difficulty_draws(data.votes, self.index, self.weights, float(np.clip(siblings.within.value, 0, 0.95)))
 

@@ -47,6 +47,7 @@ def follow_up(measured: Measured, chosen: Ranked, found: Recommendation) -> dict
     if simulated and design.m:
         model["message"] = design.m
     group["model"] = model
+    group.pop("count", None)  # the topologies say it
     tasks = base["tasks"]
     tasks = {"kind": tasks} if isinstance(tasks, str) else dict(tasks)
     tasks.pop("seed", None)
@@ -69,7 +70,11 @@ def follow_up(measured: Measured, chosen: Ranked, found: Recommendation) -> dict
         "name": f"{str(base['name'])[:60]}-follow-up",
         "base": spoken,
         "organisations": {
-            "single": {"agents": {"count": 1, **_turned(measured, budget)}, "topology": "single", "protocol": "vote"},
+            "single": {
+                "agents": {"count": 1, **_turned(measured, found.single.design.x)},
+                "topology": "single",
+                "protocol": "vote",
+            },
             "designed": {"agents": _turned(measured, design.x), **organised},
         },
         "seeds": [first + number for number in range(n_seeds)],

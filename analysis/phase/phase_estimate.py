@@ -59,7 +59,7 @@ class PhaseEstimate:
     leaf: LeafFit | None
     siblings: RhoFit | None
     difficulty: DifficultyMixture | None
-    """Signals of the tasks where they differ (A2 violated): what answers are predicted from then."""
+    """Signals of the tasks where they seem to differ: what answers are predicted from then."""
     difficulty_draws: FloatArray
     """Weights of these signals in each bootstrap draw, shape (n_draws, n_kinds); empty without."""
     shape: ShapeTest | None

@@ -5,7 +5,7 @@ tokens of a leaf follow from the budget identity. Its signal is worked out by th
 of a, beta, gamma, rho and of the mixture of task difficulties, and so is that of one agent with the same budget. The
 recommendation is the candidate of the highest mean signal; P is the share of the draws in which it beats one agent.
 
-The mixture counts wherever tasks were found to differ: each kind of task keeps its signal relative to the mean, and
+The mixture counts wherever tasks seem to differ: each kind of task keeps its signal relative to the mean, and
 the mean answer is the mean of the kinds' trajectories [X, 9.5].
 
 P carries the doubt of the sample, not that of the model: what the theory assumes, and by how much the form of shared
@@ -129,7 +129,9 @@ def recommend(
         raise InputError(f"{budget:g} tokens do not pay for one agent of {least:g}", "", "raise the budget")
     world = _World(measured)
     few = world.thinned(_FIRST_DRAWS)
-    alone = Design("single", 1, 0, 0, 1, float(budget), 1.0, 0.0)
+    # Where more tokens make an agent worse, one agent does best to leave them unspent.
+    alone_x = float(budget) if measured.points["beta"] >= 0 else least
+    alone = Design("single", 1, 0, 0, 1, alone_x, 1.0, 0.0)
     fitting = list(_candidates(measured, budget, window, fan_ins, least))
     firsts = [(float(few.signals(design).mean()), design) for design in fitting]
     firsts.sort(key=lambda pair: (-pair[0], pair[1].n_leaves))
@@ -354,6 +356,8 @@ def _cautions(measured: Measured, best: Design, single: Design) -> Iterator[str]
     """Yield what the figures hang on besides the sample."""
     if measured.parameters.get("beta") is None and "beta" in measured.draws:
         yield "beta was refused as a result: its doubt is carried in full, and P moves with it"
+    if measured.points["beta"] < 0:
+        yield f"more tokens made a lone agent worse: one agent is taken at its best, {single.x:,.0f} tokens"
     if measured.x_range is not None:
         low, high = measured.x_range
         for name, x in (("one agent", single.x), ("a leaf", best.x)):

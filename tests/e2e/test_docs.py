@@ -45,7 +45,14 @@ from docs.generate import DOCS, own_kinds, pages, scenario_files
 from tests.strategies import scenario as small_scenario
 
 ROOT = DOCS.parent
-PAGES = [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
+
+
+def named(page: Path) -> str:
+    """Return the name of a page, with its directory where it is not that of all."""
+    return page.stem if page.parent in (ROOT, DOCS) else f"{page.parent.name}/{page.stem}"
+
+
+PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
 EXAMPLES = [page for page in PAGES if re.search(r"^```(console|python|sql)", page.read_text(), re.MULTILINE)]
 SMALL = {
     "scenarios/quickstart.yaml": {"tasks.count": "1", "agents.count": "3"},
@@ -158,7 +165,7 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
 @pytest.mark.model
 @pytest.mark.usefixtures("elsewhere")
 @pytest.mark.parametrize(
-    "page", [pytest.param(page, id=page.stem, marks=MARKS.get(page.stem, ())) for page in EXAMPLES]
+    "page", [pytest.param(page, id=named(page), marks=MARKS.get(page.stem, ())) for page in EXAMPLES]
 )
 def test_the_examples_of_a_page_do_what_the_page_says(page: Path, capsys: pytest.CaptureFixture[str]) -> None:
     reader = Reader(capsys)
@@ -175,7 +182,7 @@ protocol: vote
 """
 
 
-@pytest.mark.parametrize("page", [pytest.param(page, id=page.stem) for page in PAGES])
+@pytest.mark.parametrize("page", [pytest.param(page, id=named(page)) for page in PAGES])
 def test_every_yaml_block_is_a_scenario_or_a_part_of_one(page: Path, tmp_path: Path) -> None:
     for block in blocks(page):
         if block.language != "yaml" or "# file: " in block.text:  # whole files are run by the test above
@@ -204,7 +211,7 @@ def anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
 
 
-@pytest.mark.parametrize("page", [pytest.param(page, id=page.stem) for page in PAGES])
+@pytest.mark.parametrize("page", [pytest.param(page, id=named(page)) for page in PAGES])
 def test_every_link_leads_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")):
         if target.startswith("http"):
@@ -215,7 +222,7 @@ def test_every_link_leads_somewhere(page: Path) -> None:
         assert not anchor or anchor in anchors(path), target
 
 
-@pytest.mark.parametrize("page", [pytest.param(page, id=page.stem) for page in [*PAGES, *scenario_files()]])
+@pytest.mark.parametrize("page", [pytest.param(page, id=named(page)) for page in [*PAGES, *scenario_files()]])
 def test_a_page_names_only_files_that_exist(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     for name in re.findall(r"(?<![\w/.])((?:scenarios|docs|agentsoc|analysis)/[\w./-]*[\w/])", text):
@@ -225,8 +232,10 @@ def test_a_page_names_only_files_that_exist(page: Path) -> None:
 
 
 def test_the_index_leads_to_every_page() -> None:
-    listed = set(re.findall(r"\]\(([\w-]+\.md)\)", (DOCS / "index.md").read_text(encoding="utf-8")))
-    assert listed == {page.name for page in DOCS.glob("*.md")} - {"index.md"}
+    for directory in {page.parent for page in DOCS.rglob("*.md")}:
+        listed = set(re.findall(r"\]\(([\w-]+(?:/index)?\.md)\)", (directory / "index.md").read_text(encoding="utf-8")))
+        below = {f"{index.parent.name}/index.md" for index in directory.glob("*/index.md")}
+        assert listed == {page.name for page in directory.glob("*.md")} - {"index.md"} | below
 
 
 def test_the_readme_lists_the_built_in_verbs_and_the_exit_codes(capsys: pytest.CaptureFixture[str]) -> None:
