@@ -40,10 +40,9 @@ class OperatingPoint:
         text = f"{self.label}: signal {self.signal} ({self.n_trials} trials, {self.tokens:.0f} tokens each)"
         if self.above is None or self.mu_star is None:
             return text
-        better = "raises" if self.above > self.signal.value else "lowers"
-        return (
-            f"{text}; a node {better} it to {self.above:.3g} if all tasks are equally hard (mu* = {self.mu_star:.3g})"
-        )
+        gain = self.above - self.signal.value
+        better = "keeps" if abs(gain) < 1e-9 else "raises" if gain > 0 else "lowers"
+        return f"{text}; a node {better} it: {self.above:.3g} if tasks are equally hard (mu* = {self.mu_star:.3g})"
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain data."""

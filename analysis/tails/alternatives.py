@@ -66,8 +66,11 @@ def fit_exponential(tail: Histogram, xmin: float) -> TailModel:
     return TailModel("exponential", xmin, {"rate": rate}, _total(mass, tail), mass, ())
 
 
-def fit_truncated(tail: Histogram, power: PowerLaw) -> TailModel:
-    """Return the power law with exponential cut-off; rate = 0, the power law itself, if no cut-off fits better."""
+def fit_truncated(tail: Histogram, power: PowerLaw, near: TailModel | None = None) -> TailModel:
+    """Return the power law with exponential cut-off; rate = 0, the power law itself, if no cut-off fits better.
+
+    `near` is the fit to a similar tail, to start from: the likelihood has one maximum, so one start will do.
+    """
     _need_spread(tail)
     xmin = power.xmin
     logs = tail.logs - np.log(xmin)
@@ -87,6 +90,8 @@ def fit_truncated(tail: Histogram, power: PowerLaw) -> TailModel:
         (0.5, scale),
         (-0.5, scale),
     ]
+    if near is not None and near.params["rate"] > 0:
+        starts = [(near.params["alpha"], float(np.log(near.params["rate"])))]
     found = maximise(gain, gain, starts, box)
     alpha, rate = found.at[0], float(np.exp(found.at[1]))
     bound = tuple(name for name, hit in zip(("alpha", "rate"), found.bound, strict=True) if hit)
