@@ -17,6 +17,7 @@ from agentsoc.tasks.arithmetic import Arithmetic
 from agentsoc.tasks.base import READ_MAX, TASKS, TaskFamily, has_chat_marker, normalise, parse_letter, parse_option
 from agentsoc.tasks.comparison import Comparison
 from agentsoc.tasks.hanoi import Hanoi
+from agentsoc.tasks.hanoi_tower import HanoiTower
 from agentsoc.tasks.jsonl import Jsonl
 from agentsoc.tasks.jsonl_lines import read_tasks
 from agentsoc.tasks.multiple_choice import SUBJECTS, MultipleChoice
@@ -44,6 +45,9 @@ WELL_FORMED: dict[str, st.SearchStrategy[TaskFamily]] = {
     ),
     "hanoi": st.builds(
         Hanoi, disks=st.integers(5, 20), ask=st.sampled_from(["step", "move"]), order=st.sampled_from(["run", "sample"])
+    ),
+    "hanoi-tower": st.builds(
+        HanoiTower, disks=st.integers(1, 14), ask=st.sampled_from(["step", "move"]), strict=st.booleans()
     ),
     "parts": st.builds(
         Parts, work=st.sampled_from(["count", "sum"]), parts=st.integers(2, 64), size=st.integers(1, 100)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -147,7 +147,11 @@ class Herd(CodedAgent):
         return Reply(answer=truth if right else {"heads": "tails", "tails": "heads"}[truth])
 
 
-Slot.register(Herd)
+@pytest.fixture(autouse=True, scope="module")
+def _herd() -> Iterator[None]:
+    Slot.register(Herd)
+    yield
+    Slot._loose[Herd.slot].pop("herd")
 
 
 def herd(directory: Path, n: int, *, tasks: int = 1000, **settings: Any) -> tuple[float, float, float]:

@@ -16,7 +16,7 @@ from agentsoc.scenario.schema import scenario_schema
 
 jsonschema = pytest.importorskip("jsonschema")
 ROOT = Path(__file__).parents[2]
-SHIPPED = sorted((ROOT / "scenarios").rglob("*.yaml"))
+SHIPPED = sorted((ROOT / "scenarios").glob("*.yaml"))
 CORPUS = ROOT / "tests" / "corpus" / "scenarios"
 
 GOOD: dict[str, Any] = {
