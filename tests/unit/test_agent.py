@@ -51,9 +51,7 @@ def task_of(built: Society) -> Task:
     return built.scenario.tasks.make(built.seed, 0)
 
 
-def view_of(
-    built: Society, *claims: Claim, own: Claim | None = None, note: str = "", **turn: Any
-) -> View:
+def view_of(built: Society, *claims: Claim, own: Claim | None = None, note: str = "", **turn: Any) -> View:
     task = task_of(built)
     what = Turn(0, sees=tuple(claim.id for claim in claims), **turn)
     return View(0, 1, 0, task.question, task.options, what, claims, own, note=note)
