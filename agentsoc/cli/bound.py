@@ -259,7 +259,9 @@ def _disagreement(society: Society, board: Board, turns: Sequence[Turn]) -> list
 
 
 def require_a_call(society: Society) -> None:
-    """Check that the budget of a task pays for at least one call of the first round.
+    """Check that the budget of a task pays for at least one turn of the first round.
+
+    A turn is granted whole or not at all: with iterations, all its calls have to be paid for.
 
     Raises:
         InputError: it does not, so nobody would ever be asked.
@@ -276,33 +278,37 @@ def require_a_call(society: Society) -> None:
     account = Account(society, task)
     account.divide(None, 0)
     limits = scenario.budget.limits(scenario.tasks.count)
-    least: tuple[int, int] | None = None
+    least: tuple[int, int, int] | None = None
     for turn in scenario.protocol.plan(society, board)[:TURNS_READ]:
         share, rate = account.share(board, turn), account.rate(turn.agent)
         cost = _least_cost(society, board, task, turn, account.ledger.room(share, rate))
-        if cost == (0, 0) or account.ledger.pays((sum(cost), 1, rate.most(*cost, 1)), share):
+        calls = turn.iterations
+        if cost == (0, 0) or account.ledger.pays((sum(cost), calls, rate.most(*cost, calls)), share):
             return
-        least = cost if least is None else min(least, cost, key=sum)
+        least = (sum(cost), calls, turn.agent) if least is None else min(least, (sum(cost), calls, turn.agent))
     if least is not None:
         has = [] if limits.tokens is None else [f"{limits.tokens:,} tokens"]
         has += [] if limits.calls is None else [f"{limits.calls:,} calls"]
         has += [] if limits.money is None else [f"{money_text(limits.money)} in money"]
         split = " split into shares" if scenario.budget.policy is not None else ""
+        tokens, calls, _ = least
+        first = "call needs" if calls == 1 else f"turn, which has {calls} calls (iterations), has to be sure of"
         raise InputError(
-            f"the budget pays for no call: a task has {', '.join(has)}{split}, "
-            f"and the cheapest first call needs {sum(least):,}" + ("" if limits.tokens is not None else " tokens"),
+            f"the budget pays for no {'call' if calls == 1 else 'turn'}: a task has {', '.join(has)}{split}, "
+            f"and the cheapest first {first} {tokens:,}" + ("" if limits.tokens is not None else " tokens"),
             "budget",
-            "raise the budget, or let it be split over fewer tasks",
+            "raise the budget, or let it be split over fewer tasks" + "; or take fewer iterations" * (calls > 1),
         )
 
 
 def _least_cost(society: Society, board: Board, task: Task, turn: Turn, ceiling: int) -> tuple[int, int]:
-    """Return the least that the ledger has to hold for one call of a turn (tokens in, out).
+    """Return the least that the ledger has to hold for all calls of a turn, each made once (tokens in, out).
 
     It is a bound when that is within `ceiling`.
     """
     from agentsoc.backends.base import PureBackend, bytes_bound
     from agentsoc.budget.ledger import OUT_MIN
+    from agentsoc.society.agent import REPAIR_TOKENS
 
     backend = _backend(society, turn)
     if backend is None:
@@ -310,7 +316,15 @@ def _least_cost(society: Society, board: Board, task: Task, turn: Turn, ceiling:
     if isinstance(backend, PureBackend):
         return backend.cost(len(turn.sees), turn.by_rule, society.speaks(turn.agent))
     request = _bare_request(society, board, task, turn)
-    reply = min(OUT_MIN, society.group(turn.agent).max_tokens)
-    bounded = bytes_bound(request)
+    cap, n = society.group(turn.agent).max_tokens, turn.iterations
+    reply = min(OUT_MIN, cap)
+
+    def prompts(first: int) -> int:
+        """Return the size of all prompts: later ones hold a draft and what a repair adds, as the engine reserves."""
+        later = first + cap + REPAIR_TOKENS
+        window = backend.window
+        return first + (n - 1) * (later if window is None else min(later, max(first, window - cap)))
+
+    bounded = prompts(bytes_bound(request))
     # the exact count may need the model's file, so it is only asked for when it decides
-    return bounded if bounded + reply <= ceiling else backend.count(request), reply
+    return bounded if bounded + n * reply <= ceiling else prompts(backend.count(request)), n * reply
