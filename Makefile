@@ -4,7 +4,7 @@ PY := .venv/bin/python
 .PHONY: setup demo test check bench lock docs clean
 setup: ; @bash scripts/setup
 demo: setup ; @bash scripts/demo
-test: setup ; $(PY) -m pytest -q
+test: setup ; $(PY) -m pytest -q -n 2 --dist loadfile
 check: setup ; $(PY) -m ruff format --check . && $(PY) -m ruff check . && $(PY) -m mypy && .venv/bin/lint-imports
 bench: setup ; $(PY) -m benchmarks
 lock: ; bash scripts/lock

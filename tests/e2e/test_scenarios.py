@@ -20,9 +20,10 @@ import pytest
 from agentsoc.cli import main
 from agentsoc.engine.resume import replay
 from agentsoc.log.read import RunLog
+from agentsoc.protocols.base import PROTOCOLS
 from agentsoc.scenario.files import BASE_DIR
 from agentsoc.scenario.load import load_scenarios
-from docs.generate import header, scenario_files
+from docs.generate import header, own_kinds, scenario_files
 from tests.contract.llama_server import llama_server
 
 FILES = {path.stem: path for path in scenario_files()}
@@ -93,8 +94,9 @@ def test_every_file_is_of_one_class_and_every_topology_and_protocol_has_one() ->
         *("hybrid", "modular", "custom"),
     }
     assert {run.protocol.kind for run in runs if run.name.startswith("protocol-")} == {
-        *("vote", "aggregate", "debate", "orchestrate")
+        *("vote", "aggregate", "debate", "orchestrate", "relay", "resample")
     }
+    assert {run.protocol.kind for run in runs} == set(own_kinds(PROTOCOLS))  # dti goes around another one
 
 
 @pytest.mark.parametrize("name", COMPUTED)
