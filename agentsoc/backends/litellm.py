@@ -205,12 +205,18 @@ class LiteLLMBackend(Backend):
         }
         if constraint is not None:
             body["response_format"] = constraint
-        if self._http is not None:
+        if self._http is None and self._litellm is None:
+            raise CallError("rejected", "the backend is not started, or closed")
+        try:
+            if self._http is None:
+                return await self._through_litellm(body, choices)
             model = self.model.name.split("/", 1)[1]
             return await self._http.complete({"model": model, **body, **self.model.extra}, choices)
-        if self._litellm is None:
-            raise CallError("rejected", "the backend is not started, or closed")
-        return await self._through_litellm(body, choices)
+        except CallError:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():  # what a client makes of being cut off is no failed attempt
+                raise asyncio.CancelledError from None
+            raise
 
     async def _through_litellm(self, body: dict[str, Any], choices: tuple[str, ...]) -> Completion:
         model = self.model

@@ -261,3 +261,32 @@ def test_an_exception_of_any_kind_becomes_a_call_error() -> None:
         assert failure_of(error).kind == "server"
     assert failure_of(TimeoutError()).kind == "timeout"
     assert failure_of(ConnectionRefusedError("no")).kind == "connection"
+
+
+@pytest.mark.parametrize("client", ["lean", "litellm"])
+def test_a_call_that_is_cancelled_ends_as_cancelled_whatever_the_client_makes_of_it(client: Any) -> None:
+    class Cut:
+        """A client that turns being cut off into an error of its own."""
+
+        async def complete(self, *_: Any, **__: Any) -> Any:
+            try:
+                await asyncio.sleep(60)
+            except asyncio.CancelledError:
+                raise CallError("server", "connection lost") from None
+
+        acompletion = complete
+
+        async def close(self) -> None:
+            """Nothing to close."""
+
+    async def act() -> None:
+        backend = LiteLLM(name="openai/m", base_url=LOCAL, client=client).open(seed=0)
+        assert isinstance(backend, LiteLLMBackend)
+        setattr(backend, "_http" if client == "lean" else "_litellm", Cut())
+        task = asyncio.create_task(backend.complete(ask()))
+        await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait([task])
+        assert task.cancelled()
+
+    asyncio.run(asyncio.wait_for(act(), 10))
