@@ -54,9 +54,8 @@ def _check_log(directory: Path, as_json: bool) -> None:
     from agentsoc.log.read import RunLog
 
     log = RunLog(directory)
-    log.check()
+    attempts = log.check()
     rows = sum(segment.rows for segment in log.segments)
-    attempts = sum(1 for _ in log.journal())
     if as_json:
         found = {"run_dir": str(directory), "sound": True, "status": log.manifest.status, "n_events": rows}
         print_json({**found, "n_segments": len(log.segments), "n_attempts": attempts, "digest": log.manifest.digest})

@@ -29,7 +29,7 @@ from agentsoc.events import CLAIMING, COORDINATION, MAX_K, MAX_ROUNDS, SOCIETY, 
 from agentsoc.log.episodes import EpisodeRow, EpisodeTable
 from agentsoc.log.manifest import Totals
 from agentsoc.log.segments import SegmentWriter
-from agentsoc.protocols.base import DISCARDED, Act, open_board
+from agentsoc.protocols.base import DISCARDED, Act, new_watchers, open_board
 from agentsoc.protocols.faults import planted
 from agentsoc.scenario.prices import money
 from agentsoc.society.agent import CHARS_PER_TOKEN
@@ -573,5 +573,6 @@ class _Asked(Board):
 
     def __init__(self, society: Society, task: int) -> None:
         super().__init__(task)
+        self.watchers = new_watchers([society])
         others = [agent for agent in range(min(society.n, 2)) if agent != society.wiring.root]
         self.standing = dict.fromkeys(others[:1], 0)

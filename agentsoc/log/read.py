@@ -94,14 +94,16 @@ class RunLog:
         """Yield the model attempts in key order, each row checked."""
         return read_journal(self.directory / JOURNAL)
 
-    def check(self) -> None:
-        """Check every byte that counts: manifest, chain, segments, tables, journal.
+    def check(self) -> int:
+        """Check every byte that counts: manifest, chain, segments, tables, journal; return the number of attempts.
 
         Raises:
             LogDamagedError: names the first thing that is not what was written.
         """
         self.check_events()
-        self._same_journal(journal_digest(self.journal()))
+        found = journal_digest(self.journal())
+        self._same_journal(found)
+        return found[0]
 
     def checked(self) -> dict[Key, Attempt]:
         """Return all model attempts by key after the same check, in one pass over the journal.

@@ -156,9 +156,14 @@ PROTOCOLS: Slot[Protocol] = Slot("agentsoc.protocols", "protocol")
 def open_board(societies: Sequence[Society], index: int, task: Task) -> Board:
     """Return the empty board of an episode, with the folds that the protocols of these societies keep beside it."""
     board = Board(index, task)
-    watchers = [society.scenario.protocol.watcher(society) for society in societies]
-    board.watchers = tuple(watcher for watcher in watchers if watcher is not None)
+    board.watchers = new_watchers(societies)
     return board
+
+
+def new_watchers(societies: Sequence[Society]) -> tuple[Watcher, ...]:
+    """Return new folds for a board, one for each society whose protocol keeps one."""
+    watchers = [society.scenario.protocol.watcher(society) for society in societies]
+    return tuple(watcher for watcher in watchers if watcher is not None)
 
 
 def interpret_reply(society: Society, board: Board, turn: Turn, reply: Reply) -> Sequence[Act]:

@@ -132,8 +132,7 @@ class DeficitIntegration(Protocol):
 
     def conclude(self, society: Society, board: Board) -> Turn | None:
         """Return the concluding turn of the protocol inside."""
-        watch = next((w for w in board.watchers if isinstance(w, Watch) and w.rules == self), None)
-        return self.protocol.conclude(society, board if watch is None else watch.seen_by_inner(board))
+        return self.protocol.conclude(society, self._watch(board).seen_by_inner(board))
 
     def interpret(self, society: Society, board: Board, turn: Turn, reply: Reply) -> Sequence[Act]:
         """An inserted turn is read as any merge, all others by the protocol inside."""
