@@ -25,8 +25,13 @@ Kind = Literal[
     "budget_exhausted",
     "call_failed",
     "stop",
+    "tool_call",
+    "action",
 ]
-"""What an event is. The first six are acts of coordination; the rest say how an episode went and ended."""
+"""What an event is. The first six are acts of coordination; the rest say how an episode went and ended.
+
+`tool_call` and `action` belong to log format 2 and are kept for agents that act; nothing writes them yet.
+"""
 
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 """All tags, in an order that never changes: the index of a tag is its code in columns."""

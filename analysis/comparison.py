@@ -19,7 +19,7 @@ import polars as pl
 from agentsoc.errors import LogDamagedError
 from agentsoc.log.comparison import CellRecord, ComparisonRecord, load_comparison_record
 from agentsoc.log.cost import cost_by_task
-from agentsoc.log.files import write_whole
+from agentsoc.log.inside import Inside
 from agentsoc.log.read import RunLog
 from analysis.metrics import episode_metrics
 
@@ -82,9 +82,11 @@ def read_results(directory: Path) -> Results:
     missing: list[CellRecord] = []
     hashes: dict[tuple[str, int], str] = {}
     budgets: dict[str, int | None] = {}
+    inside = Inside(directory)
     finished = [cell for cell in record.cells if cell.status == "finished"]
     missing += [cell for cell in record.cells if cell.status != "finished"]
     for cell in finished:
+        inside.has_directory(cell.run)  # refused where it leads elsewhere
         run = _read_run(directory / cell.run, cell)
         if run.fault:
             missing.append(cell.model_copy(update={"status": "failed", "error": run.fault}))
@@ -107,9 +109,8 @@ def save_table(results: Results) -> Path:
     """Write the table beside the runs, whole or not at all, and return its path."""
     sink = io.BytesIO()
     results.table.write_parquet(sink, compression="zstd", statistics=True)
-    path = results.directory / TABLE
-    write_whole(path, sink.getvalue())
-    return path
+    Inside(results.directory).write(TABLE, sink.getvalue())
+    return results.directory / TABLE
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,14 @@ alternative of every figure.
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from agentsoc.errors import InputError, MissingExtraError
+from agentsoc.log.inside import Inside
 from analysis.comparison_report import Block, Report, measured
 
 if TYPE_CHECKING:
@@ -34,11 +36,12 @@ def draw(report: Report, directory: Path) -> list[Path]:
     figures = {"scores": draw_scores(report), "cost": draw_cost(report), "differences": draw_differences(report)}
     written = []
     try:
-        directory.mkdir(parents=True, exist_ok=True)
+        directory.parent.mkdir(parents=True, exist_ok=True)
         for name, figure in figures.items():
-            path = directory / f"{name}.png"
-            figure.savefig(path, dpi=_DOTS_PER_INCH)
-            written.append(path)
+            drawn = io.BytesIO()
+            figure.savefig(drawn, format="png", dpi=_DOTS_PER_INCH)
+            Inside(directory.parent).write(f"{directory.name}/{name}.png", drawn.getvalue())
+            written.append(directory / f"{name}.png")
     except OSError as error:
         raise InputError(f"figures cannot be written: {error.strerror or error}", str(directory)) from error
     return written

@@ -5,6 +5,7 @@ Needs matplotlib (the `plot` extra). `draw` writes one PNG each; nothing is draw
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from scipy.special import log_ndtr
 
 from agentsoc.errors import InputError, MissingExtraError
+from agentsoc.log.files import write_whole
 from analysis.elites import lorenz
 from analysis.laws import Law, Laws
 from analysis.observables import effort
@@ -60,7 +62,9 @@ def draw(laws: Laws, directory: Path) -> list[Path]:
         for name, figure in figures.items():
             if figure is not None:
                 path = directory / f"{name}.png"
-                figure.savefig(path, dpi=_DOTS_PER_INCH)
+                drawn = io.BytesIO()
+                figure.savefig(drawn, format="png", dpi=_DOTS_PER_INCH)
+                write_whole(path, drawn.getvalue())
                 written.append(path)
     except OSError as error:
         raise InputError(f"figures cannot be written: {error.strerror or error}", str(directory)) from error

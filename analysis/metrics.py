@@ -24,7 +24,7 @@ import numpy as np
 import polars as pl
 
 from agentsoc.errors import InputError
-from agentsoc.log.episodes import COLUMNS
+from agentsoc.log.episodes import MEASURES
 from agentsoc.log.read import RunLog
 from agentsoc.streams import stream
 from analysis.ballots import ballot_metrics
@@ -38,7 +38,7 @@ DRAWS: Final = 1000
 """Resamples of the tasks behind an interval."""
 
 EPISODE_COLUMNS: Final = (
-    *COLUMNS,
+    *MEASURES,
     *("tokens", "budget_left", "wall_s", "message_density_broadcasts", "message_density_deliveries"),
     *("n_voters", "n_answers", "consensus", "disagreement", "vote_entropy", "voter_accuracy", "majority_correct"),
     *("information_gain", "redundancy", "k_star"),
@@ -138,7 +138,7 @@ def episodes_from_events(events: pl.DataFrame, budget: int | None = None) -> pl.
         budget=pl.lit(budget, pl.Int64),
         charged=pl.col("tokens_in") + pl.col("tokens_out"),
         virtual_s=pl.lit(None, pl.Float64),
-    ).select(COLUMNS)
+    ).select(MEASURES)
 
 
 def _budget(log: RunLog) -> int | None:

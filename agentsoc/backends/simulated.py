@@ -178,7 +178,8 @@ class SimulatedBackend(PureBackend):
         tokens_in, tokens_out = self.cost(len(hint.shown), hint.by_rule, hint.speaks)
         latency = 0.0
         if self.model.latency_s:
-            latency = -self.model.latency_s * math.log1p(-self._draw("latency", hint))
+            # numpy's logarithm, as in columns: another one differs in the last digit
+            latency = float(-self.model.latency_s * np.log1p(-self._draw("latency", hint)))
         options = hint.options
         if hint.purpose == "choose":
             chosen = self._chosen(hint)

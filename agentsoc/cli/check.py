@@ -54,28 +54,33 @@ def _check_log(directory: Path, as_json: bool) -> None:
     from agentsoc.log.read import RunLog
 
     log = RunLog(directory)
-    attempts = log.check()
-    rows = sum(segment.rows for segment in log.segments)
+    checked, manifest = log.check(), log.manifest
     if as_json:
-        found = {"run_dir": str(directory), "sound": True, "status": log.manifest.status, "n_events": rows}
-        print_json({**found, "n_segments": len(log.segments), "n_attempts": attempts, "digest": log.manifest.digest})
+        found = {"run_dir": str(directory), "sound": True, "status": manifest.status, "n_events": checked.events}
+        found |= {"n_segments": checked.segments, "n_attempts": checked.attempts, "digest": manifest.digest}
+        print_json({**found, "format": manifest.format, "not_checked": list(checked.notes)})
         return
     say(
-        f"sound: {rows:,} events in {len(log.segments)} segments, {attempts:,} journaled attempts, "
-        f"{log.manifest.status}, digest {log.manifest.digest or 'not set yet'}"
+        f"sound: {checked.events:,} events in {checked.segments} segments, {checked.attempts:,} journaled attempts, "
+        f"{manifest.status}, digest {manifest.digest or 'not set yet'}"
     )
+    for text in checked.notes:
+        say(f"  but {line(text)}")
 
 
 def _check_results(directory: Path, as_json: bool) -> None:
     """Check every finished run of a comparison."""
+    from agentsoc.engine.inputs import use_inputs
     from agentsoc.errors import LogDamagedError
     from agentsoc.log.comparison import load_comparison_record
+    from agentsoc.log.inside import Inside
     from agentsoc.log.read import RunLog
 
     record = load_comparison_record(directory)
+    use_inputs(directory, record.inputs, "comparison")
     sound = 0
     for cell in record.cells:
-        if cell.status != "finished":
+        if not Inside(directory).has_directory(cell.run) or cell.status != "finished":
             continue
         log = RunLog(directory / cell.run)
         log.check()

@@ -38,9 +38,10 @@ def fork(
     acts. The old run is not touched, and the new one can be replayed and resumed on its own.
     """
     from agentsoc.cli.consent import ask_before_paying
+    from agentsoc.engine.directory import new_directory
     from agentsoc.engine.resume import fork as fork_run
     from agentsoc.engine.resume import stored_scenario
-    from agentsoc.engine.run import Progress, new_directory
+    from agentsoc.engine.run import Progress
     from agentsoc.log.read import RunLog
     from agentsoc.society.build import build_society
 

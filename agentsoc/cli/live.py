@@ -40,14 +40,14 @@ class Reading:
     """One look at the progress of a run, in numbers that can be shown."""
 
     def __init__(self, progress: Progress, budget: int | None, elapsed_s: float) -> None:
-        totals, flight = progress.totals, progress.flight
+        pace, flight = progress.pace, progress.flight
         ledgers = list(progress.ledgers.values())  # one step of the interpreter: the engine may add one meanwhile
-        self.episodes, self.n_tasks = totals.episodes, progress.n_tasks
-        self.used = totals.tokens_in + totals.tokens_out + totals.tokens_lost
+        self.episodes, self.n_tasks = pace.episodes, progress.n_tasks
+        self.used = pace.tokens
         self.reserved = sum(ledger.reserved for ledger in ledgers)
         self.budget = budget
         self.walled = any(ledger.walled for ledger in ledgers[:1])
-        self.running, self.done, self.failed, self.lost = flight.running, flight.done, flight.failed, totals.calls_lost
+        self.running, self.done, self.failed, self.lost = flight.running, flight.done, flight.failed, pace.calls_lost
         self.hosts = progress.hosts
         self.elapsed_s = elapsed_s
 

@@ -92,7 +92,8 @@ class _Runner:
 
     def one(self, scenario: Scenario, n_agents: int, out: Path | None, prefix: str = "") -> Run:
         """Make one run and return its log."""
-        from agentsoc.engine.run import Progress, new_directory
+        from agentsoc.engine.directory import new_directory
+        from agentsoc.engine.run import Progress
         from agentsoc.engine.run import run as run_scenario
 
         directory = new_directory(scenario, out)

@@ -83,18 +83,17 @@ def all_right_or_wrong(directory: Path, manifest: Manifest) -> bool:
     """Return whether every answer of the society was scored 0 or 1, so that the mean score is an accuracy."""
     import pyarrow as pa
     import pyarrow.compute as pc
-    import pyarrow.parquet as pq
 
+    from agentsoc.errors import LogDamagedError
     from agentsoc.events import SOCIETY
-    from agentsoc.log.read import EVENTS
+    from agentsoc.log.read import RunLog
 
     try:
-        for segment in manifest.segments:
-            table = pq.ParquetFile(directory / EVENTS / segment.file).read(columns=["agent", "correct"])
+        for table in RunLog(directory).tables(("agent", "correct")):
             scores = table["correct"].filter(pc.equal(table["agent"], SOCIETY)).drop_null()
             if not pc.all(pc.is_in(scores, value_set=pa.array([0.0, 1.0])), min_count=0).as_py():
                 return False
-    except (OSError, pa.ArrowException, KeyError):  # only a word depends on it; `check` is for damaged logs
+    except (OSError, pa.ArrowException, LogDamagedError):  # only a word depends on it; `check` is for damaged logs
         return False
     return True
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import Any
 
 import numpy as np
 
@@ -12,10 +11,10 @@ from agentsoc.budget.account import rates_of
 from agentsoc.engine.columns import ColumnRun, Programme, can_vectorise
 from agentsoc.engine.inputs import RunTasks
 from agentsoc.engine.loop import Engine
+from agentsoc.errors import RunFailedError
 from agentsoc.log.episodes import EpisodeRow
-from agentsoc.log.manifest import Totals
 from agentsoc.log.segments import SegmentWriter
-from agentsoc.scenario.prices import money
+from agentsoc.scenario.prices import Rate
 from agentsoc.society.build import Society
 
 
@@ -44,24 +43,24 @@ def column_run(society: Society, made: RunTasks | None = None) -> ColumnRun | No
     known = all(task.difficulty is not None for task in tasks)
     difficulty = np.array([task.difficulty for task in tasks], dtype=float) if known else None
     score = np.array([[family.score(task, option) for option in first.options] for task in tasks])
+    wrong = np.argwhere(~((score >= 0.0) & (score <= 1.0)))  # no number is in no range: it must not reach a mean
+    if len(wrong):
+        at = int(wrong[0][0])
+        raise RunFailedError(f"the verifier gave task {at} the score {score[at].max()}; a score is between 0 and 1")
     return ColumnRun(society, programme, first.options, truth, difficulty, score)
 
 
-async def run_columns(columns: ColumnRun, engine: Engine, writer: SegmentWriter) -> Totals:
-    """Compute all episodes, block by block; return the totals."""
-    programme, totals = columns.programme, engine.totals
+async def run_columns(columns: ColumnRun, engine: Engine, writer: SegmentWriter) -> None:
+    """Compute all episodes, block by block, unless the run is asked to stop."""
+    programme = columns.programme
     pool = engine.sides[-1].pool
     budget = columns.society.scenario.budget
     ceiling = None if budget is None else budget.per_task(columns.society.scenario.tasks.count)
-    each = _each_episode(programme, ceiling)
-    kinds: dict[str, int] = {}
-    scores: list[np.ndarray[Any, Any]] = []
+    rates = rates_of(engine.society)
+    each = _each_episode(programme, ceiling, None if rates is None else rates[0])
     async with contextlib.aclosing(columns.run(pool.draw, ahead=pool.elsewhere)) as blocks:
         async for block in blocks:
             writer.add_table(block.table)
-            for kind, count in block.kinds.items():
-                kinds[kind] = kinds.get(kind, 0) + count
-            scores.append(block.score)
             engine.episodes.add_block(
                 block.first,
                 score=block.score,
@@ -70,34 +69,16 @@ async def run_columns(columns: ColumnRun, engine: Engine, writer: SegmentWriter)
                 virtual_s=block.virtual_s,
                 each=each,
             )
-            n = block.n
-            totals.episodes += n
-            totals.answered += n
-            totals.rounds += programme.n_rounds * n
-            totals.turns += programme.turns * n
-            totals.calls += programme.calls * n
-            totals.deliveries += programme.deliveries * n
-            totals.broadcasts += programme.broadcasts * n
-            totals.tokens_in += int(programme.tokens_in.sum()) * n
-            totals.tokens_out += int(programme.tokens_out.sum()) * n
-            totals.virtual_s += float(block.virtual_s.sum())
-            totals.events += n * programme.n_events
+            engine.pace.episodes += block.n
+            engine.pace.tokens += programme.tokens * block.n
             await asyncio.sleep(0)
             if engine.stopping:
                 break
-    rates = rates_of(engine.society)
-    if rates is not None:
-        totals.cost = money(rates[0].cost(totals.tokens_in, 0, totals.tokens_out, totals.calls))
-        totals.cost_lost = 0.0
-    totals.events_by_kind = dict(sorted(kinds.items()))
-    totals.stops = {"finished": totals.episodes} if totals.episodes else {}
-    if scores:
-        totals.score = float(np.concatenate(scores).sum() / totals.episodes)
-    return totals
 
 
-def _each_episode(programme: Programme, budget: int | None) -> EpisodeRow:
+def _each_episode(programme: Programme, budget: int | None, rate: Rate | None) -> EpisodeRow:
     """Return what all episodes of a programme have in common."""
+    tokens_in, tokens_out = int(programme.tokens_in.sum()), int(programme.tokens_out.sum())
     return EpisodeRow(
         task=-1,
         answered=True,
@@ -106,10 +87,12 @@ def _each_episode(programme: Programme, budget: int | None) -> EpisodeRow:
         turns=programme.turns,
         rounds=programme.n_rounds,
         calls=programme.calls,
-        tokens_in=int(programme.tokens_in.sum()),
-        tokens_out=int(programme.tokens_out.sum()),
+        tokens_in=tokens_in,
+        tokens_out=tokens_out,
         broadcasts=programme.broadcasts,
         deliveries=programme.deliveries,
         budget=budget,
         charged=programme.tokens,
+        cost=None if rate is None else rate.cost(tokens_in, 0, tokens_out, programme.calls),
+        cost_lost=None if rate is None else 0,
     )

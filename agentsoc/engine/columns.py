@@ -285,7 +285,6 @@ class Block:
     table: pa.Table
     first: int
     n: int
-    kinds: dict[str, int]
     score: NDArray[np.float64]
     answer: NDArray[np.int64]
     """Codes of the societies' answers, shape (n,)."""
@@ -412,12 +411,10 @@ class ColumnRun:
         self._score_unions(tasks, final, unions, score)
         words = (*self.options, "finished", *(BETWEEN.join(self.options[code] for code in codes) for codes in unions))
         table = self._table(tasks, answer, kind, minted, target, parents, score, tied, from_claim, words)
-        counts = np.bincount(kind.reshape(-1), minlength=len(KINDS))
         return Block(
             table,
             first,
             n,
-            {KINDS[i]: int(c) for i, c in enumerate(counts.tolist()) if c},
             score[:, -2],
             final,
             words,

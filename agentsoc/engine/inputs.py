@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
-from collections.abc import Sequence
+import posixpath
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,10 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from agentsoc.errors import InputError, LogDamagedError
-from agentsoc.log.manifest import Manifest, hash_json
+from agentsoc.log.inside import Inside
 from agentsoc.log.read import INPUTS
-from agentsoc.scenario.files import BASE_DIR, resolve
+from agentsoc.log.record import hash_json
+from agentsoc.scenario.files import BASE_DIR, read_whole
 from agentsoc.scenario.model import Scenario
 from agentsoc.tasks.base import Task
 
@@ -103,25 +104,42 @@ def parquet_bytes(table: pa.Table) -> bytes:
 
 
 def input_files(scenario: Scenario) -> list[tuple[str, bytes]]:
-    """Return the files that the scenario names, with their content: a run keeps copies of what it was made from."""
+    """Return the files that the scenario names, with their content: a run keeps copies of what it was made from.
+
+    Names are those of the copies: ``./a//b.txt`` is kept as ``a/b.txt``.
+    """
+    return [(kept, read_whole(name)) for kept, name in _files(scenario).items()]
+
+
+def named_files(scenario: Scenario) -> list[str]:
+    """Return the names of the copies that a run keeps of the files that its scenario names."""
+    return list(_files(scenario))
+
+
+def _files(scenario: Scenario) -> dict[str, str]:
     parts = (scenario.tasks, scenario.topology, scenario.protocol)
-    names = dict.fromkeys(name for part in parts for name in part.files())
-    return [(name, resolve(name).read_bytes()) for name in names]
+    return {posixpath.normpath(name): name for part in parts for name in part.files()}
 
 
-def use_inputs(directory: Path, manifest: Manifest) -> None:
-    """Let the scenario of a stored run find its own copies of the files that it names.
+def use_inputs(directory: Path, inputs: Mapping[str, str], what: str = "run") -> None:
+    """Let the scenario of a stored run or comparison find its own copies of the files that it names, and no others.
+
+    Args:
+        directory: where it is stored.
+        inputs: the copies by name, with the SHA-256 of each.
+        what: what is stored, for messages.
 
     Raises:
         LogDamagedError: a copy is missing or not what it was.
     """
-    for name, digest in manifest.inputs.items():
-        path = directory / INPUTS / name
+    inside = Inside(directory)
+    inside.has_directory(INPUTS)  # refused where it leads elsewhere
+    for name, digest in inputs.items():
+        where = str(directory / INPUTS / name)
         try:
-            found = hashlib.sha256(path.read_bytes()).hexdigest()
+            found = inside.sha256(f"{INPUTS}/{name}")
         except OSError as error:
-            raise LogDamagedError(f"a file of the scenario cannot be read: {error.strerror}", str(path)) from None
+            raise LogDamagedError(f"a file of the {what} cannot be read: {error.strerror}", where) from None
         if found != digest:
-            raise LogDamagedError("a file of the scenario is not what it was", str(path))
-    if manifest.inputs:
-        BASE_DIR.set(directory / INPUTS)
+            raise LogDamagedError(f"a file of the {what} is not what it was", where)
+    BASE_DIR.set(directory / INPUTS)  # also without any: no name in it may mean a file beside whoever reads it

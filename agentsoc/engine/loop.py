@@ -9,8 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
-import math
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -26,12 +24,10 @@ from agentsoc.engine.host import Item
 from agentsoc.engine.pool import Pool
 from agentsoc.errors import RunFailedError
 from agentsoc.events import CLAIMING, COORDINATION, MAX_K, MAX_ROUNDS, SOCIETY, Event, pack_id
-from agentsoc.log.episodes import EpisodeRow, EpisodeTable
-from agentsoc.log.manifest import Totals
+from agentsoc.log.episodes import UNDER_WAY, EpisodeRow, EpisodeTable
 from agentsoc.log.segments import SegmentWriter
 from agentsoc.protocols.base import DISCARDED, Act, new_watchers, open_board
 from agentsoc.protocols.faults import planted
-from agentsoc.scenario.prices import money
 from agentsoc.society.agent import CHARS_PER_TOKEN
 from agentsoc.society.board import Board
 from agentsoc.society.build import Society
@@ -45,12 +41,13 @@ Stop = str
 
 
 class InOrder:
-    """Brings the events of concurrent episodes into the order of the log."""
+    """Brings the events of concurrent episodes, and their rows, into the order of the log."""
 
-    def __init__(self, writer: SegmentWriter) -> None:
+    def __init__(self, writer: SegmentWriter, episodes: EpisodeTable) -> None:
         self._writer = writer
+        self._episodes = episodes
         self._waiting: dict[int, list[Event]] = {}
-        self._ended: set[int] = set()
+        self._ended: dict[int, EpisodeRow] = {}
         self._head = 0
 
     def add(self, task: int, events: Sequence[Event]) -> None:
@@ -60,14 +57,22 @@ class InOrder:
         else:
             self._waiting.setdefault(task, []).extend(events)
 
-    def end(self, task: int) -> None:
-        """Note that an episode has ended; pass on what waited for it."""
-        self._ended.add(task)
+    def end(self, row: EpisodeRow) -> None:
+        """Take the row of an episode that has ended; pass on what waited for it."""
+        self._ended[row.task] = row
         while self._head in self._ended:
-            self._ended.discard(self._head)
+            self._episodes.add(self._ended.pop(self._head))
             self._head += 1
             if self._head in self._waiting:
                 self._writer.add(self._waiting.pop(self._head))
+
+    def close(self, under_way: Sequence[EpisodeRow]) -> None:
+        """Pass on everything that was committed, of episodes under way as well: the run ends here."""
+        rows = {row.task: row for row in under_way} | self._ended
+        for task in sorted(rows):
+            self._writer.add(self._waiting.pop(task, ()))
+            self._episodes.add(rows[task])
+        self._ended.clear()
 
 
 @dataclass(frozen=True)
@@ -107,6 +112,14 @@ class Side:
         ]
 
 
+class Pace(msgspec.Struct):
+    """How far a run is, for whoever shows it; what it amounts to is a fold of its log."""
+
+    episodes: int = 0
+    tokens: int = 0
+    calls_lost: int = 0
+
+
 class Engine:
     """Runs the episodes of a scenario; after a fork, the first ones on the old side."""
 
@@ -122,30 +135,27 @@ class Engine:
         self.society = self.sides[-1].society
         self.family = self.society.scenario.tasks
         self.boards = boards
-        self.totals = Totals()
         self.ledgers: dict[int, Ledger] = {}
-        self.order = InOrder(writer)
+        self.episodes = EpisodeTable()
+        self.order = InOrder(writer, self.episodes)
         self.stopping = False
         """Set to end the run in order: rounds under way are finished, no new one is begun."""
-        self.kinds: Counter[str] = Counter()
-        self.stops: Counter[str] = Counter()
-        self.scores: dict[int, float] = {}
-        self.cost = self.cost_lost = 0
-        """Of calls of known and unknown usage, by the prices (units)."""
-        self.episodes = EpisodeTable()
+        self.pace = Pace()
+        self.open: dict[int, Episode] = {}
+        """Episodes under way."""
         self._task: asyncio.Task[Any] | None = None
 
     def side_at(self, task: int, round_: int) -> Side:
         """Return the side that acts in a round."""
         return next(side for side in reversed(self.sides) if side.start <= (task, round_))
 
-    async def run(self) -> Totals:
-        """Run all episodes; return the totals."""
+    async def run(self) -> None:
+        """Run all episodes, unless the run is asked to stop."""
         self._task = asyncio.current_task()
         with fewer_collections():
-            return await self._run()
+            await self._run()
 
-    async def _run(self) -> Totals:
+    async def _run(self) -> None:
         scenario = self.society.scenario
         n = scenario.tasks.count
         if scenario.episodes == "sequential":
@@ -153,7 +163,7 @@ class Engine:
                 if self.stopping:
                     break
                 await Episode(self, index).run()
-            return self.summary()
+            return
         # enough episodes at once to keep every call slot busy, not so many that their boards fill the memory
         slots = asyncio.Semaphore(max(2 * scenario.engine.concurrency, 32))
 
@@ -169,7 +179,6 @@ class Engine:
                 if self.stopping:
                     break
                 group.create_task(one(index))
-        return self.summary()
 
     async def wind_down(self, grace_s: float) -> None:
         """End the run in order: no new call, those in flight may finish for a while, then everything is let go.
@@ -187,18 +196,11 @@ class Engine:
         if self._task is not None:
             self._task.cancel()
 
-    def summary(self) -> Totals:
-        """Return the totals so far."""
-        totals = self.totals
-        totals.events_by_kind = dict(sorted(self.kinds.items()))
-        totals.stops = dict(sorted(self.stops.items()))
-        totals.events = sum(self.kinds.values())
-        totals.episodes = len(self.scores)
-        if rates_of(self.society) is not None:
-            totals.cost, totals.cost_lost = money(self.cost), money(self.cost_lost)
-        if self.scores:
-            totals.score = math.fsum(self.scores.values()) / len(self.scores)
-        return totals
+    def close(self) -> None:
+        """Hand everything that was committed to the log: the run ends here, whatever was under way."""
+        rows = [episode.row_so_far() for episode in self.open.values()]
+        self.order.close([row for row in rows if row.events])
+        self.open.clear()
 
 
 class Episode:
@@ -216,6 +218,7 @@ class Episode:
         self.side = engine.side_at(index, 0)
         self.account = Account(self.side.society, self.task)
         self.ledger = engine.ledgers[index] = self.account.ledger
+        engine.open[index] = self
 
     async def run(self) -> None:
         """Take rounds until the protocol has nobody left to ask or the budget refuses a turn."""
@@ -269,7 +272,7 @@ class Episode:
 
     async def _take(self, items: Sequence[Item], needs: Sequence[Need], modelled: Sequence[bool]) -> bool:
         """Reserve, act, settle and commit; return whether a turn was refused."""
-        side, ledger, totals = self.side, self.ledger, self.engine.totals
+        side, ledger = self.side, self.ledger
         taken = [item.turn for item in items]
         shares, rates = self.account.shares(self.board, taken), self.account.turn_rates(taken)
         grants = ledger.reserve(needs, side.society.scenario.calls.attempts, shares, rates)
@@ -302,7 +305,7 @@ class Episode:
                 for i, reply in zip(pure, await side.pool.act([items[i] for i in pure]), strict=True):
                     results[i] = (reply, Spent(reply.tokens_in + reply.tokens_out))
         replies: list[Reply | None] = []
-        overrun, tokens_lost, calls_lost = ledger.overrun, 0, 0
+        tokens_lost = calls_lost = 0
         for turn, grant, result in zip(taken, grants, results, strict=True):
             if grant is None or result is None:
                 replies.append(None)
@@ -313,9 +316,11 @@ class Episode:
             tokens_lost += spent.lost_tokens
             calls_lost += spent.lost_calls
             replies.append(reply)
-        totals.tokens_lost += tokens_lost
-        totals.calls_lost += calls_lost
-        totals.tokens_overrun += ledger.overrun - overrun
+        self.row.tokens_lost += tokens_lost
+        self.row.calls_lost += calls_lost
+        pace = self.engine.pace
+        pace.tokens += tokens_lost
+        pace.calls_lost += calls_lost
         await self._commit(taken, replies)
         if shares is not None:  # whose share is spent is not asked; the others go on as long as there are any
             return all(grant is None for grant in grants)
@@ -410,12 +415,6 @@ class Episode:
             events.append(Event(self.index, board.round, SOCIETY, k, "flag", answer=name, text=text))
         if flags or not in_order:
             events.sort(key=_order)
-        totals = self.engine.totals
-        totals.turns += taken
-        totals.rounds += 1
-        totals.deliveries += delivered
-        totals.broadcasts += broadcasts
-        totals.virtual_s += slowest
         row = self.row
         row.turns += taken
         row.rounds += 1
@@ -462,18 +461,29 @@ class Episode:
         """Return the verifier's score of an answer: to the question, or to a part of it; None for other subtasks."""
         task, answer = self.task, act.answer
         if state is not None:
-            return self.family.score(asked(self.family, task, state), answer)
+            return self._verified(asked(self.family, task, state), answer)
         if act.subtask is None or act.subtask not in self.board.subtasks:
             score = self._scores.get(answer)
             if score is None:
-                score = self.family.score(task, answer)
+                score = self._verified(task, answer)
                 if len(self._scores) < _SCORES_MAX:
                     self._scores[answer] = score
             return score
         text = self.board.subtasks[act.subtask].text
         if text in task.parts and task.part_truths:
-            return self.family.score_part(task, task.parts.index(text), act.answer) if act.answer is not None else 0.0
-        return self.family.score(task, act.answer) if text == task.question else None
+            if act.answer is None:
+                return 0.0
+            return self._in_range(self.family.score_part(task, task.parts.index(text), act.answer))
+        return self._verified(task, act.answer) if text == task.question else None
+
+    def _verified(self, task: Task, answer: str | None) -> float:
+        """Return the verifier's score of an answer to the question of a task."""
+        return self._in_range(self.family.score(task, answer))
+
+    def _in_range(self, score: float) -> float:
+        if not 0.0 <= score <= 1.0:  # no number is in no range: it must not reach a mean
+            raise RunFailedError(f"the verifier gave task {self.index} the score {score}; a score is between 0 and 1")
+        return score
 
     async def _log(self, events: Sequence[Event]) -> None:
         calls = tokens_in = tokens_cached = tokens_out = 0
@@ -483,17 +493,11 @@ class Episode:
                 tokens_in += event.tokens_in
                 tokens_cached += event.tokens_cached
                 tokens_out += event.tokens_out
-        kinds, totals = Counter([event.kind for event in events]), self.engine.totals
-        self.engine.kinds.update(kinds)
-        totals.calls += calls
-        totals.tokens_in += tokens_in
-        totals.tokens_cached += tokens_cached
-        totals.tokens_out += tokens_out
-        totals.calls_failed += kinds["call_failed"]
+        self.engine.pace.tokens += tokens_in + tokens_out
         row = self.row
         row.events += len(events)
         row.calls += calls
-        row.calls_failed += kinds["call_failed"]
+        row.calls_failed += sum([event.kind == "call_failed" for event in events])
         row.tokens_in += tokens_in
         row.tokens_cached += tokens_cached
         row.tokens_out += tokens_out
@@ -507,9 +511,9 @@ class Episode:
         board = self.board
         decision = self.side.society.scenario.protocol.decide(self.side.society, board)
         answer = decision.answer
-        score = self.family.score(self.task, answer) if answer is not None else 0.0
+        score = self._verified(self.task, answer) if answer is not None else 0.0
         if decision.union:  # right only if nothing in it is wrong
-            score = min(self.family.score(self.task, part) for part in decision.union)
+            score = min(self._verified(self.task, part) for part in decision.union)
         parents = () if decision.claim is None else (decision.claim,)
         notes = [decision.note] if decision.note else []
         tie = "; ".join([*notes, *(["tie: " + ", ".join(decision.tied)] if decision.tied else [])]) or None
@@ -521,18 +525,22 @@ class Episode:
             ]
         )
         engine = self.engine
-        engine.order.end(self.index)
-        engine.scores[self.index] = score
-        engine.stops[stop] += 1
-        engine.totals.episodes += 1
-        engine.totals.answered += answer is not None
-        row = self.row
+        row = self.row_so_far()
         row.score, row.answer, row.answered, row.stop = score, answer, answer is not None, stop
-        row.budget, row.charged = self.ledger.budget, self.ledger.charged
-        engine.cost += self.account.cost
-        engine.cost_lost += self.account.cost_lost
-        engine.episodes.add(row)
+        engine.order.end(row)
+        engine.pace.episodes += 1
+        del engine.open[self.index]
+        engine.ledgers.pop(self.index, None)
         engine.boards.pop(self.index, None)
+
+    def row_so_far(self) -> EpisodeRow:
+        """Return the row of this episode as it is after the last committed round."""
+        row = self.row
+        row.stop = UNDER_WAY
+        row.budget, row.charged, row.tokens_overrun = self.ledger.budget, self.ledger.charged, self.ledger.overrun
+        if rates_of(self.engine.society) is not None:
+            row.cost, row.cost_lost = self.account.cost, self.account.cost_lost
+        return row
 
 
 _SCORED = CLAIMING | {"endorse_claim"}

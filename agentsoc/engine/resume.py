@@ -7,16 +7,20 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
 import itertools
+import math
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 from pydantic import ValidationError
 
-from agentsoc.engine.inputs import RunTasks, use_inputs
+from agentsoc.engine.directory import clear_temporaries, new_directory
+from agentsoc.engine.inputs import RunTasks, named_files, use_inputs
 from agentsoc.engine.loop import fewer_collections
 from agentsoc.engine.run import (
     Plan,
@@ -25,18 +29,19 @@ from agentsoc.engine.run import (
     Run,
     execute,
     load_known,
-    new_directory,
     refuse_secrets,
 )
 from agentsoc.engine.shared import Shared
 from agentsoc.errors import InputError, LogDamagedError, ReplayMismatchError
 from agentsoc.events import Event
+from agentsoc.log.episodes import COLUMNS as COLUMNS_OF_EPISODES
+from agentsoc.log.episodes import MEASURES
 from agentsoc.log.files import RunLock
 from agentsoc.log.journal import Attempt, Journal, Key, load_journal
-from agentsoc.log.manifest import Before, Fork, hash_json
+from agentsoc.log.manifest import Before, Fork, Totals
 from agentsoc.log.read import EPISODES, EVENTS, JOURNAL, TASKS, RunLog
+from agentsoc.log.record import hash_json
 from agentsoc.log.schema import COLUMNS, from_table
-from agentsoc.log.segments import read_all
 from agentsoc.scenario.code import load_code
 from agentsoc.scenario.model import Engine as EngineSettings
 from agentsoc.scenario.model import Scenario
@@ -70,7 +75,7 @@ def stored_scenario(log: RunLog, allow_code: Sequence[Path] = ()) -> tuple[Scena
             raise InputError(
                 f"this run was made with {what} {name}", str(log.directory), f"add: --allow-code PATH/TO/{name}"
             )
-    use_inputs(log.directory, manifest)
+    use_inputs(log.directory, manifest.inputs)
     try:
         scenario = Scenario.model_validate(manifest.scenario)
     except ValidationError as error:
@@ -81,6 +86,11 @@ def stored_scenario(log: RunLog, allow_code: Sequence[Path] = ()) -> tuple[Scena
         ) from None
     if hash_json(scenario.result_part()) != manifest.scenario_hash:
         raise LogDamagedError("the manifest's scenario is not the one of its hash", str(log.directory))
+    for name in named_files(scenario):
+        if name not in manifest.inputs:
+            raise LogDamagedError(
+                f"the scenario names the file {name[:200]!r}, of which the run keeps no copy", str(log.directory)
+            )
     return scenario, given
 
 
@@ -93,8 +103,8 @@ def replay(directory: Path | str, *, allow_code: Sequence[Path] = ()) -> Replay:
         ReplayMismatchError: they differ; names the first event that does.
         LogDamagedError: the stored log is not what was written.
     """
-    with fewer_collections():
-        return _replay(RunLog(directory), allow_code)
+    with fewer_collections():  # in a context of its own: where it looks up files is no business of whoever calls
+        return contextvars.copy_context().run(_replay, RunLog(directory), allow_code)
 
 
 def _replay(log: RunLog, allow_code: Sequence[Path]) -> Replay:
@@ -119,7 +129,35 @@ def _replay(log: RunLog, allow_code: Sequence[Path]) -> Replay:
     result = asyncio.run(execute(plan))
     if result.digest != log.manifest.digest:
         _name_divergence(log, plan)
+    _same_totals(log, result)
     return Replay(result.digest, result.n_events, result.calls_live)
+
+
+def _same_totals(log: RunLog, result: Result) -> None:
+    """Compare what the run says that it amounts to, in all and task by task, with what was computed again.
+
+    Raises:
+        ReplayMismatchError: names the first total, or the first row of episodes, that differs.
+    """
+    manifest = log.manifest
+    for name in Totals.model_fields:
+        stored, computed = getattr(manifest.totals, name), getattr(result.totals, name)
+        # format 1 added up floats in whatever order episodes ended
+        rounded = manifest.format == 1 and isinstance(stored, float) and isinstance(computed, float)
+        if stored != computed and not (rounded and math.isclose(stored, computed, rel_tol=1e-9)):
+            raise ReplayMismatchError("a total of the manifest differs", f"totals.{name}", str(stored), str(computed))
+    rows = log.episode_rows()
+    if rows is None:
+        return
+    for name in COLUMNS_OF_EPISODES if manifest.format > 1 else MEASURES:
+        if name == "virtual_s" and manifest.format == 1:
+            continue
+        stored, computed = rows[name].to_pylist(), result.episodes[name].to_pylist()
+        for task, (one, other) in enumerate(itertools.zip_longest(stored, computed)):
+            if one != other:
+                raise ReplayMismatchError(
+                    "the table of episodes differs", f"task {task}, column {name}", str(one), str(other)
+                )
 
 
 def _name_divergence(log: RunLog, plan: Plan) -> None:
@@ -184,6 +222,7 @@ async def resume_async(
     RunLog(directory)  # a lock is put into a run directory only
     # Everything is read under the lock: what another process has bought until now must not be bought again.
     with RunLock(Path(directory)):
+        clear_temporaries(Path(directory))
         return await _resume(RunLog(directory), engine, allow_code, progress, shared, stop)
 
 
@@ -227,9 +266,10 @@ async def _resume(
         tasks=tasks,
     )
     del tasks
-    before: list[Any] = []
+    log.inside.has_directory(EVENTS)  # what leads elsewhere is refused, not computed again
+    before: list[pa.Table] = []
     with contextlib.suppress(LogDamagedError):  # events that cannot be read are computed again, like all others
-        before.extend(read_all(directory / EVENTS, log.segments))
+        before.extend(log.tables())
     await execute(plan)
     run = Run(directory)
     _same_beginning(run, before)
@@ -246,35 +286,64 @@ async def _rebuild(log: RunLog, scenario: Scenario, damage: LogDamagedError) -> 
     known, found = load_journal(directory / JOURNAL)
     if found != (manifest.journal_rows, manifest.journal_digest):
         raise damage
-    scenario = scenario.model_copy(update={"engine": EngineSettings(concurrency=64)})
+    _require_own(log)
+    scenario = scenario.model_copy(update={"engine": EngineSettings(concurrency=64, umask=scenario.engine.umask)})
     with tempfile.TemporaryDirectory(dir=directory, prefix=".rebuilt-") as scratch:
         plan = Plan(scenario, Path(scratch), known=known, live=False, fork=manifest.fork)
-        if (await execute(plan)).digest != manifest.digest:
+        result = await execute(plan)
+        if result.digest != manifest.digest:
             raise damage
-        names = (directory / f"{EVENTS}.damaged-{number}" for number in itertools.count(1))
-        with contextlib.suppress(FileNotFoundError):  # an earlier attempt came as far as this
-            (directory / EVENTS).rename(next(name for name in names if not name.exists()))
-        (Path(scratch) / EVENTS).rename(directory / EVENTS)
-        (Path(scratch) / TASKS).replace(directory / TASKS)
-        (Path(scratch) / EPISODES).replace(directory / EPISODES)
+        inside, made = log.inside, Path(scratch).name
+        names = (f"{EVENTS}.damaged-{number}" for number in itertools.count(1))
+        there = set(inside.names())
+        if EVENTS in there:  # unless an earlier attempt came as far as this
+            inside.rename(EVENTS, next(name for name in names if name not in there))
+        for name in (EVENTS, TASKS, EPISODES):
+            inside.rename(f"{made}/{name}", name)
         again = RunLog(scratch).manifest
         manifest.segments, manifest.totals, manifest.tasks_file = again.segments, again.totals, again.tasks_file
-        manifest.episodes_file = again.episodes_file
+        manifest.episodes_file, manifest.format = again.episodes_file, again.format
+        manifest.rules = manifest.rules or again.rules
+        # rows of the journal that were the finished run's are written to its file, whole
+        manifest.journal_file = Journal(directory / JOURNAL).seal()
     manifest.save(directory)
 
 
-def _same_beginning(run: Run, before: Sequence[Any]) -> None:
-    """Check that the events which were on disk before are the beginning of what is there now."""
-    now = run.events()
-    for stored in itertools.chain.from_iterable(from_table(table) for table in before):
-        computed = next(now, None)
-        if stored != computed:
-            raise ReplayMismatchError(
-                "the resumed run does not begin with the events that were on disk",
-                f"task {stored.task}, round {stored.round}, agent {stored.agent}, k {stored.k}",
-                _short(stored),
-                _short(computed),
-            )
+def _require_own(log: RunLog) -> None:
+    """Refuse to put anything in the place of what is no file or directory of the run's own.
+
+    Raises:
+        LogDamagedError: names it.
+    """
+    log.inside.has_directory(EVENTS)
+    for name in log.inside.names(EVENTS):
+        log.inside.look(f"{EVENTS}/{name}")
+    for name in (TASKS, EPISODES):
+        log.inside.look(name)
+
+
+def _same_beginning(run: Run, before: Sequence[pa.Table]) -> None:
+    """Check that what was on disk of each task before is the beginning of what is there of it now.
+
+    Raises:
+        ReplayMismatchError: names the first event that differs.
+    """
+    now = itertools.groupby(run.events(), key=_task)
+    for task, stored in itertools.groupby(itertools.chain.from_iterable(map(from_table, before)), key=_task):
+        computed: Iterator[Event] = next((events for number, events in now if number == task), iter(()))
+        for event in stored:
+            again = next(computed, None)
+            if event != again:
+                raise ReplayMismatchError(
+                    "the resumed run does not begin with the events that were on disk",
+                    f"task {event.task}, round {event.round}, agent {event.agent}, k {event.k}",
+                    _short(event),
+                    _short(again),
+                )
+
+
+def _task(event: Event) -> int:
+    return event.task
 
 
 def fork(

@@ -8,44 +8,55 @@ import hashlib
 import shutil
 import signal
 import sqlite3
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pyarrow as pa
 
 from agentsoc.backends.secrets import mask, redact, register_environment
 from agentsoc.budget.ledger import Ledger
 from agentsoc.engine.calls import Caller, Flight
 from agentsoc.engine.column_episodes import column_run, run_columns
+from agentsoc.engine.columns import ColumnRun
+from agentsoc.engine.directory import clear_temporaries, new_directory
 from agentsoc.engine.inputs import RunTasks, input_files, parquet_bytes
-from agentsoc.engine.loop import Engine, Side
+from agentsoc.engine.loop import Engine, Pace, Side
 from agentsoc.engine.pool import LocalPool, Pool
 from agentsoc.engine.shared import Shared
 from agentsoc.errors import AgentsocError, InputError, InterruptedRunError, RunFailedError
-from agentsoc.log.files import RunLock, write_whole
+from agentsoc.log.files import RunLock
+from agentsoc.log.inside import BY_UMASK, Inside
 from agentsoc.log.journal import Attempt, Journal, Key, journal_digest, load_journal
 from agentsoc.log.manifest import (
     NAME,
+    RULES,
     Fork,
     Manifest,
     SegmentEntry,
     Status,
     Totals,
-    hash_json,
     machine,
     versions,
 )
 from agentsoc.log.read import EPISODES, EVENTS, INPUTS, JOURNAL, TASKS, RunLog
-from agentsoc.log.segments import SegmentWriter
-from agentsoc.scenario.model import Budget, Scenario
+from agentsoc.log.record import hash_json
+from agentsoc.log.segments import Segment, SegmentWriter
+from agentsoc.log.totals import EpisodeTotals, totals
+from agentsoc.scenario.budget import Limits
+from agentsoc.scenario.model import Scenario
 from agentsoc.scenario.prices import money
 from agentsoc.society.board import Board
 from agentsoc.society.build import Society, build_society
 
 FLUSH_S = 5.0
 """How often events and manifest reach the disk while a run goes on (seconds)."""
+
+FLUSHES = 200
+"""A long run flushes less often, by this part of the time that it has gone on: each flush makes a file."""
 
 GRACE_S = 4.0
 """How long calls in flight may go on after an interrupt (seconds)."""
@@ -80,7 +91,7 @@ class Progress:
     """A view of a run under way; the engine writes it, whoever shows it reads it."""
 
     n_tasks: int = 0
-    totals: Totals = field(default_factory=Totals)
+    pace: Pace = field(default_factory=Pace)
     flight: Flight = field(default_factory=Flight)
     ledgers: Mapping[int, Ledger] = field(default_factory=dict)
     hosts: int = 1
@@ -183,7 +194,7 @@ async def run_async(
         await execute(plan)
     except InputError:  # a model that cannot start: nothing was asked, so nothing is left behind
         if not load_known(directory):
-            shutil.rmtree(directory)
+            shutil.rmtree(directory)  # ours: it was made above, and links in it are not followed
         raise
     return Run(directory)
 
@@ -200,38 +211,14 @@ def refuse_secrets(scenario: Scenario) -> None:
         )
 
 
-def new_directory(scenario: Scenario, out: Path | str | None) -> Path:
-    """Make and return the run directory."""
-    if out is not None:
-        directory = Path(out)
-        if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
-            raise InputError(
-                "this directory is not empty", str(directory), "name another one with --out, or resume what is there"
-            )
-        try:
-            directory.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise InputError(f"the run directory cannot be made: {error.strerror}", str(directory)) from None
-        return directory
-    base = Path("runs")
-    for number in range(1, 100_000):
-        directory = base / (f"{scenario.name}-s{scenario.seed}" + (f"-{number}" if number > 1 else ""))
-        try:
-            directory.mkdir(parents=True)
-        except FileExistsError:
-            continue
-        except OSError as error:
-            raise InputError(f"the run directory cannot be made: {error.strerror}", str(directory)) from None
-        return directory
-    raise InputError("there are too many runs of this name", str(base), "name another directory with --out")
-
-
 async def execute(plan: Plan) -> Result:
     """Carry out a plan under the lock of its directory."""
     if plan.directory is None:
         return await _execute(plan, None)
+    by_umask = BY_UMASK.set(plan.scenario.engine.umask)
     try:
         with contextlib.nullcontext() if plan.locked else RunLock(plan.directory):
+            clear_temporaries(plan.directory)
             journal = Journal(plan.directory / JOURNAL)
             try:
                 return await _execute(plan, journal)
@@ -239,6 +226,8 @@ async def execute(plan: Plan) -> Result:
                 journal.close()
     except (OSError, sqlite3.Error, RunFailedError) as error:
         raise _stopped(error, plan.directory) from error
+    finally:
+        BY_UMASK.reset(by_umask)
 
 
 def _stopped(error: OSError | sqlite3.Error | RunFailedError, directory: Path) -> RunFailedError:
@@ -256,19 +245,11 @@ async def _execute(plan: Plan, journal: Journal | None) -> Result:
     boards: dict[int, Board] = {}
     writer = SegmentWriter((plan.directory or Path()) / EVENTS, keep=plan.directory is not None)
     manifest = _manifest(plan, tasks.hash)
-    inputs = input_files(scenario)
-    manifest.inputs = {name: hashlib.sha256(content).hexdigest() for name, content in inputs}
-    if plan.directory is not None:
-        for name, content in inputs:
-            (plan.directory / INPUTS / name).parent.mkdir(parents=True, exist_ok=True)
-            write_whole(plan.directory / INPUTS / name, content)
-        parquet = parquet_bytes(tasks.table())
-        manifest.tasks_file = hashlib.sha256(parquet).hexdigest()
-        write_whole(plan.directory / TASKS, parquet)
-        manifest.save(plan.directory)
+    _write_inputs(plan, manifest, tasks)
     plan.progress.n_tasks = scenario.tasks.count
     plan.progress.hosts = scenario.engine.hosts
     pools: list[Pool] = []
+    engine: Engine | None = None
     try:
         one_side = plan.fork is None or not plan.fork.before
         columns = column_run(society, tasks) if scenario.engine.vectorise and one_side else None
@@ -276,51 +257,73 @@ async def _execute(plan: Plan, journal: Journal | None) -> Result:
         sides = await _sides(plan, society, journal, boards, pools)
         manifest.models = sides[-1].pool.identities()
         engine = Engine(sides, writer, boards)
-        plan.progress.totals, plan.progress.flight = engine.totals, sides[-1].caller.flight
+        plan.progress.pace, plan.progress.flight = engine.pace, sides[-1].caller.flight
         plan.progress.ledgers = engine.ledgers
-        with _interruptible(engine, plan.progress) if plan.stop is None else _stoppable(engine, plan.stop):
-            work = asyncio.create_task(engine.run() if columns is None else run_columns(columns, engine, writer))
-            flusher = asyncio.create_task(_flush_now_and_then(plan, engine, writer, manifest))
-            flusher.add_done_callback(lambda done: done.cancelled() or done.exception() is None or work.cancel())
-            try:
-                totals = await work
-            except asyncio.CancelledError:
-                if not engine.stopping:
-                    raise
-                totals = engine.summary()
-            finally:
-                flusher.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await flusher
-        calls_live = sum(side.caller.flight.live for side in sides)
-        if engine.stopping and totals.episodes < scenario.tasks.count:  # not when the last one ended all the same
-            writer.flush()
-            writer.abandon()
-            _save(plan, manifest, writer, "interrupted", totals)
+        await _drive(plan, engine, columns, writer, manifest)
+        if engine.stopping and engine.pace.episodes < scenario.tasks.count:  # not when the last one ended all the same
+            _end(plan, engine, writer, manifest, "interrupted")
             raise InterruptedRunError(str(plan.directory))
     except BaseException as error:
         error = _plain(error)
-        writer.abandon()
         if plan.directory is not None and not isinstance(error, InterruptedRunError):
             manifest.error = redact(f"{type(error).__name__}: {error}")[:2000]
-            with contextlib.suppress(OSError):
-                _save(plan, manifest, writer, "failed", plan.progress.totals)
+            _fail(plan, engine, writer, manifest)
+        writer.abandon()
         raise error from None
     finally:
         for pool in pools:
             await pool.close()
     digest = writer.finish()
-    totals.events = writer.digest.rows
-    manifest.digest = digest
-    if journal is not None:
-        manifest.journal_rows, manifest.journal_digest = journal_digest(journal.rows())
-    episodes = engine.episodes.table()
+    result = Result(
+        digest,
+        totals(writer.totals, engine.episodes.totals, _ceilings(scenario)),
+        writer.digest.rows,
+        sum(side.caller.flight.live for side in sides),
+        writer.segments,
+        engine.episodes.table(),
+    )
     if plan.directory is not None:
-        parquet = parquet_bytes(episodes)
-        manifest.episodes_file = hashlib.sha256(parquet).hexdigest()
-        write_whole(plan.directory / EPISODES, parquet)
-        _save(plan, manifest, writer, "finished", totals)
-    return Result(digest, totals, writer.digest.rows, calls_live, writer.segments, episodes)
+        manifest.digest = digest
+        if journal is not None:
+            manifest.journal_rows, manifest.journal_digest = journal_digest(journal.rows())
+            manifest.journal_file = journal.seal()
+        _write_episodes(plan.directory, manifest, result.episodes)
+        _save(plan.directory, manifest, writer.segments, "finished", result.totals)
+    return result
+
+
+def _write_inputs(plan: Plan, manifest: Manifest, tasks: RunTasks) -> None:
+    """Write down what the run is made from, and the manifest that says so."""
+    inputs = input_files(plan.scenario)
+    manifest.inputs = {name: hashlib.sha256(content).hexdigest() for name, content in inputs}
+    if plan.directory is None:
+        return
+    inside = Inside(plan.directory)
+    for name, content in inputs:
+        inside.write(f"{INPUTS}/{name}", content)
+    parquet = parquet_bytes(tasks.table())
+    manifest.tasks_file = hashlib.sha256(parquet).hexdigest()
+    inside.write(TASKS, parquet)
+    manifest.save(plan.directory)
+
+
+async def _drive(
+    plan: Plan, engine: Engine, columns: ColumnRun | None, writer: SegmentWriter, manifest: Manifest
+) -> None:
+    """Run all episodes, with the log near behind, until they have ended or the run is asked to stop."""
+    with _interruptible(engine, plan.progress) if plan.stop is None else _stoppable(engine, plan.stop):
+        work = asyncio.create_task(engine.run() if columns is None else run_columns(columns, engine, writer))
+        flusher = asyncio.create_task(_flush_now_and_then(plan, engine, writer, manifest))
+        flusher.add_done_callback(lambda done: done.cancelled() or done.exception() is None or work.cancel())
+        try:
+            await work
+        except asyncio.CancelledError:
+            if not engine.stopping:
+                raise
+        finally:
+            flusher.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await flusher
 
 
 def _plain(error: BaseException) -> BaseException:
@@ -382,9 +385,6 @@ def make_pool(society: Society, boards: dict[int, Board], plan: Plan) -> Pool:
 def _manifest(plan: Plan, tasks_hash: str) -> Manifest:
     scenario = plan.scenario
     reasons = dict.fromkeys(reason for group in scenario.agents if (reason := group.model.not_reproducible()))
-    budget = scenario.budget
-    totals = Totals() if budget is None else _ceilings(budget, scenario.tasks.count)
-    plan.progress.totals = totals
     return Manifest(
         name=scenario.name,
         seed=scenario.seed,
@@ -392,38 +392,70 @@ def _manifest(plan: Plan, tasks_hash: str) -> Manifest:
         scenario_hash=hash_json(scenario.result_part()),
         tasks_hash=tasks_hash,
         code=dict(plan.code),
+        rules=dict(RULES),
         versions=versions(),
         machine=machine(),
         not_reproducible=list(reasons),
-        totals=totals,
+        totals=Totals(**_ceilings(scenario)),
         fork=plan.fork,
     )
 
 
-def _ceilings(budget: Budget, n: int) -> Totals:
-    """Return totals that hold nothing but the ceilings of a run."""
-    tokens, calls, cost = (None if limit is None else limit * n for limit in budget.limits(n))
-    return Totals(budget=tokens, budget_calls=calls, budget_cost=None if cost is None else money(cost))
+def _ceilings(scenario: Scenario) -> dict[str, Any]:
+    """Return the ceilings of a run, as its totals name them."""
+    n, budget = scenario.tasks.count, scenario.budget
+    limits = Limits() if budget is None else budget.limits(n)
+    tokens, calls, cost = (None if limit is None else limit * n for limit in limits)
+    return {"budget": tokens, "budget_calls": calls, "budget_cost": None if cost is None else money(cost)}
 
 
-def _save(plan: Plan, manifest: Manifest, writer: SegmentWriter, status: Status, totals: Totals) -> None:
-    if plan.directory is None:
-        return
-    before = manifest.totals
+def _save(directory: Path, manifest: Manifest, segments: Sequence[Segment], status: Status, sums: Totals) -> None:
     manifest.status = status
-    ceilings = {name: getattr(before, name) for name in ("budget", "budget_calls", "budget_cost")}
-    manifest.totals = totals.model_copy(update=ceilings)
-    manifest.segments = [
-        SegmentEntry(file=s.file, rows=s.rows, digest=s.digest, chain=s.chain) for s in writer.durable()
-    ]
-    manifest.save(plan.directory)
+    manifest.totals = sums
+    manifest.segments = [SegmentEntry(**msgspec.structs.asdict(segment)) for segment in segments]
+    manifest.save(directory)
+
+
+def _write_episodes(directory: Path, manifest: Manifest, rows: pa.Table) -> None:
+    parquet = parquet_bytes(rows)
+    manifest.episodes_file = hashlib.sha256(parquet).hexdigest()
+    Inside(directory).write(EPISODES, parquet)
+
+
+def _end(plan: Plan, engine: Engine, writer: SegmentWriter, manifest: Manifest, status: Status) -> None:
+    """Write down all that was committed of a run that ends before its episodes have."""
+    assert plan.directory is not None
+    engine.close()
+    writer.finish()
+    _write_episodes(plan.directory, manifest, engine.episodes.table())
+    sums = totals(writer.totals, engine.episodes.totals, _ceilings(plan.scenario))
+    _save(plan.directory, manifest, writer.segments, status, sums)
+
+
+def _fail(plan: Plan, engine: Engine | None, writer: SegmentWriter, manifest: Manifest) -> None:
+    """Write down that the run failed: with all that was committed, or where the disk refuses with what is on it."""
+    assert plan.directory is not None
+    try:
+        if engine is not None:
+            _end(plan, engine, writer, manifest, "failed")
+            return
+    except (OSError, pa.ArrowException, AgentsocError):
+        manifest.episodes_file = None
+    with contextlib.suppress(OSError, AgentsocError):
+        segments, so_far = writer.durable()
+        rows = EpisodeTotals() if engine is None else engine.episodes.totals
+        _save(plan.directory, manifest, segments, "failed", totals(so_far, rows, _ceilings(plan.scenario)))
 
 
 async def _flush_now_and_then(plan: Plan, engine: Engine, writer: SegmentWriter, manifest: Manifest) -> None:
+    """Let log and manifest follow the run, a few hundred times at most in the life of a long one."""
+    began = time.monotonic()
     while plan.directory is not None:
-        await asyncio.sleep(FLUSH_S)
+        await asyncio.sleep(max(FLUSH_S, (time.monotonic() - began) / FLUSHES))
         writer.flush()
-        _save(plan, manifest, writer, "running", engine.summary())
+        segments, so_far = writer.durable()
+        sums = totals(so_far, engine.episodes.totals, _ceilings(plan.scenario))
+        _save(plan.directory, manifest, segments, "running", sums)
 
 
 @contextlib.contextmanager

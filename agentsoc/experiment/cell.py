@@ -16,7 +16,9 @@ from agentsoc.engine.run import Progress, Run, run_async
 from agentsoc.engine.shared import Shared
 from agentsoc.errors import InputError, RunLockedError
 from agentsoc.log.files import RunLock
-from agentsoc.log.manifest import NAME, hash_json, load_manifest
+from agentsoc.log.inside import Inside
+from agentsoc.log.manifest import NAME, load_manifest
+from agentsoc.log.record import hash_json
 from agentsoc.scenario.model import Scenario
 from agentsoc.scenario.part import Part, Slot
 
@@ -57,6 +59,7 @@ async def carry_out(directory: Path, scenario: Scenario, means: Means, progress:
 
 
 async def _carry_out(directory: Path, scenario: Scenario, means: Means, progress: Progress | None) -> Run:
+    Inside(directory.parents[1]).has_directory(f"{directory.parent.name}/{directory.name}")  # never through a link
     if (directory / NAME).exists():
         require_same(directory, scenario)
         return await resume_async(

@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from agentsoc.errors import InputError, Problem, ScenarioError, TopologyError
 from agentsoc.experiment.comparison import MARK, Asked, load_comparison
 from agentsoc.experiment.overlay import block, lay
-from agentsoc.log.manifest import hash_json
+from agentsoc.log.record import hash_json
 from agentsoc.scenario.draft import Draft, Setting
 from agentsoc.scenario.explain import problems_of, show
 from agentsoc.scenario.model import Budget, Scenario

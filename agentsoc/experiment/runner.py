@@ -183,8 +183,7 @@ class _Runner:
         await everything
 
     def _worker(self) -> Worker:
-        inputs = self.directory / INPUTS
-        return Worker(inputs if inputs.is_dir() else None, self.code_paths)
+        return Worker(self.directory / INPUTS, self.code_paths)
 
     async def _one_by_one(self, cells: deque[Cell], means: Means) -> None:
         """Carry out cells in this process until none is left; several of these share the cells."""

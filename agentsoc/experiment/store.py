@@ -12,17 +12,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from agentsoc.engine.inputs import input_files
+from agentsoc.engine.directory import make_private
+from agentsoc.engine.inputs import input_files, use_inputs
 from agentsoc.engine.run import refuse_secrets
 from agentsoc.errors import InputError, LogDamagedError
 from agentsoc.experiment.cell import require_same
 from agentsoc.experiment.comparison import stored_comparison
 from agentsoc.experiment.grid import Grid, make_grid
 from agentsoc.log.comparison import FILE, RUNS, CellRecord, ComparisonRecord, load_comparison_record
-from agentsoc.log.files import write_whole
+from agentsoc.log.files import HOLDER, LOCK
+from agentsoc.log.inside import Inside
 from agentsoc.log.manifest import NAME, load_manifest
 from agentsoc.log.read import INPUTS
-from agentsoc.scenario.files import BASE_DIR
 
 DEFAULT: Final = Path("comparisons")
 
@@ -38,21 +39,31 @@ def require_room(directory: Path) -> None:
     Raises:
         InputError: it is no directory, cannot be made, or holds something that is no comparison.
     """
-    if directory.exists() and not (directory / FILE).exists() and (not directory.is_dir() or any(directory.iterdir())):
+    if directory.exists() and (not directory.is_dir() or _holds_something_else(Inside(directory))):
         raise InputError(
             "this directory is not empty and holds no comparison", str(directory), "name another one with --out"
         )
     try:
-        (directory / RUNS).mkdir(parents=True, exist_ok=True)
+        make_private(directory)
+        Inside(directory).make(RUNS)
     except OSError as error:
         raise InputError(f"the directory cannot be made: {error.strerror}", str(directory)) from None
+
+
+def _holds_something_else(inside: Inside) -> bool:
+    """Return whether a directory has neither a comparison nor just what the start of one leaves that was killed."""
+    names = set(inside.names())
+    begun = names <= {LOCK, HOLDER, RUNS, INPUTS} and not inside.names(RUNS)
+    return FILE not in names and not begun
 
 
 def finished_cells(grid: Grid, directory: Path) -> dict[str, bool]:
     """Return for each cell whether its run is finished already; only manifests are read."""
     found = {}
+    inside = Inside(directory)
     for cell in grid.cells:
         try:
+            inside.has_directory(f"{RUNS}/{cell.id}")
             found[cell.id] = load_manifest(directory / RUNS / cell.id).status == "finished"
         except LogDamagedError:
             found[cell.id] = False
@@ -84,15 +95,15 @@ def begin(grid: Grid, directory: Path, code: Mapping[str, str]) -> ComparisonRec
                 str(directory),
                 "name another directory with --out: its runs would not be on the same tasks",
             )
+    inside = Inside(directory)
     for cell in grid.cells:
-        if (directory / RUNS / cell.id / NAME).exists():
+        if inside.has_directory(f"{RUNS}/{cell.id}") and (directory / RUNS / cell.id / NAME).exists():
             try:
                 require_same(directory / RUNS / cell.id, cell.scenario)
             except LogDamagedError:  # told when its turn comes; it does not keep the others from being made
                 continue
     for name, content in inputs.items():
-        (directory / INPUTS / name).parent.mkdir(parents=True, exist_ok=True)
-        write_whole(directory / INPUTS / name, content)
+        inside.write(f"{INPUTS}/{name}", content)
     record = ComparisonRecord(
         name=grid.name,
         description=grid.asked.comparison.description,
@@ -137,16 +148,7 @@ def reopen(directory: Path, code: Mapping[str, str]) -> Grid:
             raise InputError(
                 f"this comparison was made with {what} {name}", str(directory), f"add: --allow-code PATH/TO/{name}"
             )
-    for name, digest in record.inputs.items():
-        path = directory / INPUTS / name
-        try:
-            found = _sha256(path.read_bytes())
-        except OSError as error:
-            raise LogDamagedError(f"a file of the comparison cannot be read: {error.strerror}", str(path)) from None
-        if found != digest:
-            raise LogDamagedError("a file of the comparison is not what it was", str(path))
-    if record.inputs:
-        BASE_DIR.set(directory / INPUTS)
+    use_inputs(directory, record.inputs, "comparison")
     grid = make_grid(stored_comparison(record.asked, str(directory / FILE), record.text_hash))
     if grid.hash != record.hash:
         raise InputError(

@@ -3,24 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar, Final
+from typing import ClassVar
 
 from agentsoc.engine.calls import Flight
+from agentsoc.engine.loop import Pace
 from agentsoc.engine.run import Progress
 from agentsoc.log.manifest import Totals
-
-_COUNTS: Final = (
-    "episodes",
-    "events",
-    "calls",
-    "calls_failed",
-    "calls_lost",
-    "tokens_in",
-    "tokens_cached",
-    "tokens_out",
-    "tokens_lost",
-    "tokens_overrun",
-)
 
 
 class Tally:
@@ -41,7 +29,7 @@ class Tally:
         self.ended = 0
         self._running: dict[str, Progress] = {}
         self._told: dict[str, int] = {}
-        self._done = Totals()
+        self._done = Pace()
         self._flown = Flight()
 
     def begin(self, name: str) -> Progress:
@@ -54,7 +42,7 @@ class Tally:
         progress = self._running.pop(name)
         self._pass_on(name, progress)
         self._flown = _together([self._flown, progress.flight])
-        self._done = _sum([self._done, progress.totals if totals is None else totals])
+        self._done = _sum([self._done, progress.pace if totals is None else _pace(totals)])
         self.ended += 1
         self.refresh()
 
@@ -67,7 +55,7 @@ class Tally:
         running = list(self._running.items())
         for name, progress in running:
             self._pass_on(name, progress)
-        self.whole.totals = _sum([self._done, *(progress.totals for _, progress in running)])
+        self.whole.pace = _sum([self._done, *(progress.pace for _, progress in running)])
         self.whole.flight = _together([self._flown, *(progress.flight for _, progress in running)])
         ledgers = [ledger for _, progress in running for ledger in list(progress.ledgers.values())]
         self.whole.ledgers = dict(enumerate(ledgers))
@@ -79,8 +67,17 @@ class Tally:
         self._told[name] = len(progress.notices)
 
 
-def _sum(parts: Sequence[Totals]) -> Totals:
-    return Totals.model_construct(**{name: sum(getattr(part, name) for part in parts) for name in _COUNTS})
+def _sum(parts: Sequence[Pace]) -> Pace:
+    return Pace(
+        episodes=sum(part.episodes for part in parts),
+        tokens=sum(part.tokens for part in parts),
+        calls_lost=sum(part.calls_lost for part in parts),
+    )
+
+
+def _pace(totals: Totals) -> Pace:
+    used = totals.tokens_in + totals.tokens_out + totals.tokens_lost
+    return Pace(episodes=totals.episodes, tokens=used, calls_lost=totals.calls_lost)
 
 
 def _together(parts: Sequence[Flight]) -> Flight:

@@ -35,9 +35,9 @@ class WorkerEndedError(Exception):
 class Worker:
     """A worker as its driver sees it."""
 
-    def __init__(self, base_dir: Path | None, code_paths: Sequence[Path]) -> None:
+    def __init__(self, base_dir: Path, code_paths: Sequence[Path]) -> None:
         self._setup = {
-            "base_dir": None if base_dir is None else str(base_dir.resolve()),
+            "base_dir": str(base_dir.absolute()),
             "code": [str(path.resolve()) for path in code_paths],
         }
         self._process: asyncio.subprocess.Process | None = None
@@ -131,8 +131,7 @@ def _prepare(setup: dict[str, Any]) -> None:
     from agentsoc.scenario.code import load_code
     from agentsoc.scenario.files import BASE_DIR
 
-    if setup["base_dir"] is not None:
-        BASE_DIR.set(Path(setup["base_dir"]))
+    BASE_DIR.set(Path(setup["base_dir"]))
     for path in setup["code"]:
         load_code(path)
 

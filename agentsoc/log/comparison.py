@@ -5,20 +5,19 @@ It is an index. What a run gave stands in the run's own manifest, and that is wh
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from agentsoc.errors import LogDamagedError
-from agentsoc.log.files import write_whole
-from agentsoc.log.manifest import hash_json
+from agentsoc.log.inside import Inside
+from agentsoc.log.manifest import FileName
+from agentsoc.log.record import read_record, record_bytes
 
 FILE: Final = "comparison.json"
 FORMAT: Final = 1
 RUNS: Final = "runs"
-SIZE_MAX: Final = 64 << 20
 
 CellStatus = Literal["waiting", "finished", "interrupted", "failed"]
 
@@ -35,7 +34,7 @@ class CellRecord(BaseModel):
     """The number on the agents axis; None without one, and where an organisation fixes its own."""
     tasks: str
     seed: int
-    run: str
+    run: FileName
     """Its directory, relative to that of the comparison."""
     scenario_hash: str
     """SHA-256 of what in its scenario can change a result."""
@@ -64,7 +63,7 @@ class ComparisonRecord(BaseModel):
     baseline: str
     matched: bool
     """Whether all organisations had the same ceiling, and there was one."""
-    inputs: dict[str, str] = {}
+    inputs: dict[FileName, str] = {}
     """Files that the comparison names, kept in ``inputs``: name -> SHA-256."""
     code: dict[str, str] = {}
     """Loose code files that its runs were allowed to use: name -> SHA-256."""
@@ -74,9 +73,7 @@ class ComparisonRecord(BaseModel):
 
     def save(self, directory: Path) -> None:
         """Write the record whole, with a checksum over its content."""
-        data = self.model_dump(mode="json")
-        data["checksum"] = hash_json(data)
-        write_whole(directory / FILE, json.dumps(data, indent=1).encode() + b"\n")
+        Inside(directory).write(FILE, record_bytes(self.model_dump(mode="json")))
 
 
 def load_comparison_record(directory: Path) -> ComparisonRecord:
@@ -85,30 +82,15 @@ def load_comparison_record(directory: Path) -> ComparisonRecord:
     Raises:
         LogDamagedError: there is none, or it is cut, altered or from a newer version.
     """
-    path = directory / FILE
     try:
-        if path.stat().st_size > SIZE_MAX:
-            raise LogDamagedError("the record of the comparison is too large", str(path))
-        data = json.loads(path.read_bytes())
+        data = read_record(directory, FILE, "the record of the comparison", FORMAT)
     except FileNotFoundError:
         raise LogDamagedError(
             "there is no comparison here", str(directory), "agentsoc compare FILE begins one"
         ) from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise LogDamagedError(f"the record of the comparison cannot be read: {error}", str(path)) from None
-    if not isinstance(data, dict):
-        raise LogDamagedError("the record of the comparison is not a JSON object", str(path))
-    if isinstance(data.get("format"), int) and data["format"] > FORMAT:
-        raise LogDamagedError(
-            f"this comparison has format {data['format']}; this version reads up to {FORMAT}",
-            str(path),
-            "update agentsoc to read it",
-        )
-    if data.pop("checksum", None) != hash_json(data):
-        raise LogDamagedError("the record of the comparison was altered: its checksum differs", str(path))
     try:
         return ComparisonRecord.model_validate(data)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise LogDamagedError(f"the record does not hold: {where}: {first['msg']}", str(path)) from None
+        raise LogDamagedError(f"the record does not hold: {where}: {first['msg']}", str(directory / FILE)) from None

@@ -2,17 +2,22 @@
 
 It says nothing that scenario and journal do not: a replay computes it again. It is there so that experiments of
 hundreds of runs are read without their events, and because some counts (turns, deliveries, what was charged) are in
-no event. Only a finished run has one; runs of earlier versions have none, which is no fault.
+no event. An interrupted or failed run has one as well, with a row for every episode that was under way. A run that goes
+on or was killed has none, nor have runs of earlier versions, which is no fault.
 """
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any, Final
 
 import msgspec
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
+
+from agentsoc.log.totals import EpisodeTotals
 
 SCHEMA: Final = pa.schema(
     [
@@ -34,9 +39,18 @@ SCHEMA: Final = pa.schema(
         pa.field("budget", pa.int64()),
         pa.field("charged", pa.int64(), nullable=False),
         pa.field("virtual_s", pa.float64(), nullable=False),
+        pa.field("tokens_lost", pa.int64(), nullable=False),
+        pa.field("calls_lost", pa.int64(), nullable=False),
+        pa.field("tokens_overrun", pa.int64(), nullable=False),
+        pa.field("cost", pa.decimal128(38, 0)),
+        pa.field("cost_lost", pa.decimal128(38, 0)),
     ]
 )
 COLUMNS: Final = tuple(SCHEMA.names)
+MEASURES: Final = COLUMNS[: COLUMNS.index("tokens_lost")]
+"""Columns that every format has."""
+UNDER_WAY: Final = "under_way"
+"""The ``stop`` of an episode that has not ended."""
 
 _ROWS: Final = 8192
 """Rows kept as objects before they become columns: a run may have a million episodes (rows)."""
@@ -63,20 +77,33 @@ class EpisodeRow(msgspec.Struct, gc=False):
     budget: int | None = None
     charged: int = 0
     virtual_s: float = 0.0
+    tokens_lost: int = 0
+    calls_lost: int = 0
+    tokens_overrun: int = 0
+    cost: int | None = None
+    """By the prices (units of money); None without prices."""
+    cost_lost: int | None = None
 
 
 assert EpisodeRow.__struct_fields__ == COLUMNS
 
 
 class EpisodeTable:
-    """Collects rows of ended episodes, in whatever order they end."""
+    """Collects rows of episodes; `totals` runs along."""
 
     def __init__(self) -> None:
         self._rows: list[EpisodeRow] = []
         self._parts: list[pa.Table] = []
+        self._totals = EpisodeTotals()
+
+    @property
+    def totals(self) -> EpisodeTotals:
+        """What the rows add up to."""
+        self._to_table()
+        return self._totals
 
     def add(self, row: EpisodeRow) -> None:
-        """Take the row of an episode that has ended."""
+        """Take the row of an episode that has ended, or of one under way when its run ends."""
         self._rows.append(row)
         if len(self._rows) >= _ROWS:
             self._to_table()
@@ -111,10 +138,10 @@ class EpisodeTable:
         columns = [
             differ[field.name]
             if field.name in differ
-            else pa.repeat(pa.scalar(getattr(each, field.name), field.type), n)
+            else pa.repeat(pa.scalar(_plain([getattr(each, field.name)], field.type)[0], field.type), n)
             for field in SCHEMA
         ]
-        self._parts.append(pa.Table.from_arrays(columns, schema=SCHEMA))
+        self._take(pa.Table.from_arrays(columns, schema=SCHEMA))
 
     def table(self) -> pa.Table:
         """Return all rows, by task."""
@@ -130,9 +157,35 @@ class EpisodeTable:
         if self._rows:
             rows, self._rows = self._rows, []
             columns = zip(*map(msgspec.structs.astuple, rows), strict=True)
-            self._parts.append(
+            self._take(
                 pa.Table.from_arrays(
-                    [pa.array(column, field.type) for column, field in zip(columns, SCHEMA, strict=True)],
+                    [
+                        pa.array(_plain(column, field.type), field.type)
+                        for column, field in zip(columns, SCHEMA, strict=True)
+                    ],
                     schema=SCHEMA,
                 )
             )
+
+    def _take(self, table: pa.Table) -> None:
+        self._totals.add(table)
+        self._parts.append(table)
+
+
+def _plain(values: Sequence[Any], kind: pa.DataType) -> Sequence[Any]:
+    """Return values as Arrow takes them."""
+    return [None if value is None else Decimal(value) for value in values] if pa.types.is_decimal(kind) else values
+
+
+def conform(table: pa.Table) -> pa.Table:
+    """Return a table of episodes of any format with all columns; what an earlier one did not write is null or 0."""
+    rows = table.num_rows
+    columns = []
+    for field in SCHEMA:
+        if field.name in table.column_names:
+            columns.append(table[field.name].cast(field.type))
+        elif field.nullable:
+            columns.append(pa.nulls(rows, field.type))
+        else:
+            columns.append(pa.repeat(pa.scalar(0, field.type), rows))
+    return pa.Table.from_arrays(columns, schema=SCHEMA)

@@ -1,17 +1,25 @@
-"""Files that appear whole or not at all, and the lock that makes one process the writer of a run directory."""
+"""Files that appear whole or not at all, and the lock that makes one process the writer of a run directory.
+
+What is inside a run directory is written through `agentsoc.log.inside`; `write_whole` is for files that a person names.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import os
+import secrets
 import socket
 import time
 from pathlib import Path
 from types import TracebackType
 from typing import Final
 
-from agentsoc.errors import RunFailedError, RunLockedError
+from agentsoc.errors import LogDamagedError, RunFailedError, RunLockedError
+from agentsoc.log.inside import Inside, file_mode
+
+LOCK: Final = "run.lock"
+HOLDER: Final = ".holder.json"
 
 _NAMED_S: Final = 0.3
 """How long a refused process waits for the holder to say who it is (seconds)."""
@@ -27,16 +35,21 @@ def sync_directory(path: Path) -> None:
 
 
 def write_whole(path: Path, data: bytes) -> None:
-    """Write `data` to `path` so that a reader, a crash or a full disk sees the old content or the new, never a mix."""
-    temporary = path.with_name(f".{path.name}.tmp")
+    """Write `data` to `path` so that a reader, a crash or a full disk sees the old content or the new, never a mix.
+
+    A link at `path` is replaced, not followed; the file has the rights that the umask leaves.
+    """
+    temporary = path.with_name(f".{path.name[:100]}.{secrets.token_hex(4)}.tmp")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
+    descriptor = os.open(temporary, flags, 0o666)
     try:
-        with temporary.open("wb") as handle:
+        with os.fdopen(descriptor, "wb") as handle:
             handle.write(data)
             handle.flush()
             os.fsync(handle.fileno())
         temporary.replace(path)
         sync_directory(path.parent)
-    except OSError:
+    except BaseException:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
         raise
@@ -49,13 +62,15 @@ class RunLock:
         from filelock import FileLock  # brings asyncio with it, and most commands only read
 
         self._directory = directory
-        self._lock = FileLock(directory / "run.lock")
-        self._holder = directory / ".holder.json"
+        self._inside = Inside(directory)
+        self._lock = FileLock(directory / LOCK, mode=file_mode())
 
     def __enter__(self) -> RunLock:
         from filelock import Timeout
 
         try:
+            self._inside.create(LOCK)  # the library opens what is there, wherever that leads
+            self._inside.look(HOLDER)
             self._lock.acquire(timeout=0)
         except Timeout:
             raise RunLockedError(
@@ -66,22 +81,22 @@ class RunLock:
         except OSError as error:
             raise RunFailedError(f"the run directory cannot be locked: {error}", str(self._directory)) from None
         with contextlib.suppress(OSError):  # only a courtesy to whoever is refused
-            self._holder.write_text(json.dumps({"pid": os.getpid(), "host": socket.gethostname()}))
+            self._inside.write(HOLDER, json.dumps({"pid": os.getpid(), "host": socket.gethostname()}).encode())
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         with contextlib.suppress(OSError):
-            self._holder.unlink(missing_ok=True)
+            self._inside.remove(HOLDER)
         self._lock.release()
 
     def _holder_text(self) -> str:
         """Return who holds the lock: not one that was killed and left its name before the next could write its own."""
         give_up = time.monotonic() + _NAMED_S
         while True:
-            with contextlib.suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
-                holder = json.loads(self._holder.read_text())
+            with contextlib.suppress(OSError, ValueError, KeyError, TypeError, AttributeError, LogDamagedError):
+                holder = json.loads(self._inside.read(HOLDER, limit=10_000))
                 pid, host = int(holder["pid"]), str(holder["host"])[:100]
                 if pid > 0 and (host != socket.gethostname() or _alive(pid)):
                     return f"process {pid} on {host}"

@@ -20,6 +20,7 @@ from typing import Any, Final, Literal, NamedTuple, cast
 import msgspec
 
 from agentsoc.errors import LogDamagedError, RunFailedError
+from agentsoc.log.inside import Inside
 
 State = Literal["started", "done", "failed"]
 
@@ -124,6 +125,15 @@ class Journal:
             durability: ``sync`` survives a power loss, ``os`` only the death of the process.
         """
         self.path = path
+        self._inside = Inside(path.parent)
+        _require_own(self._inside, path.name)
+        try:
+            made = self._inside.create(path.name)  # SQLite gives the files beside it the same rights
+        except OSError as error:
+            raise RunFailedError(f"the journal cannot be opened: {error}", str(path.parent)) from None
+        if not made:
+            with _reading(path) as db:
+                _require_plain(db, path, empty=True)
         try:
             self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
             self._db.execute("PRAGMA journal_mode = WAL")
@@ -136,6 +146,7 @@ class Journal:
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="journal")
         self._waiting: list[tuple[Attempt, asyncio.Future[None]]] = []
         self._writer: asyncio.Task[None] | None = None
+        self._closed = False
 
     async def write(self, attempt: Attempt) -> None:
         """Return when the row is durable."""
@@ -184,6 +195,9 @@ class Journal:
 
         Also what nobody waits for any more: it may be a reply that came as the run was cut off, and it is paid for.
         """
+        if self._closed:
+            return
+        self._closed = True
         self._pool.shutdown(wait=True)
         group, self._waiting = self._waiting, []
         try:
@@ -199,6 +213,19 @@ class Journal:
         """Yield all rows in key order, each checked."""
         yield from _rows(self._db, self.path)
 
+    def seal(self) -> str | None:
+        """Close the journal for good and return the SHA-256 of its file; None where a reader keeps it from being whole.
+
+        Rows that are still in SQLite's log beside the file are moved into it first.
+        """
+        self.close()
+        with contextlib.closing(sqlite3.connect(self.path, isolation_level=None)) as db:
+            db.execute("PRAGMA synchronous = FULL")
+            busy, *_ = db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        if busy:
+            return None
+        return self._inside.sha256(self.path.name)
+
 
 def read_journal(path: Path) -> Iterator[Attempt]:
     """Yield the rows of a journal without changing it; also from a medium that cannot be written.
@@ -208,6 +235,31 @@ def read_journal(path: Path) -> Iterator[Attempt]:
     """
     with _reading(path) as db:
         yield from _rows(db, path)
+
+
+class JournalTotals(msgspec.Struct):
+    """What the rows of a journal amount to."""
+
+    lost: int = 0
+    """Attempts whose outcome is not known: a crash swallowed them, or they are under way."""
+
+    def add(self, attempts: Sequence[Attempt]) -> None:
+        """Take in rows."""
+        self.lost += sum([attempt.state == "started" for attempt in attempts])
+
+
+def read_digest(path: Path) -> tuple[tuple[int, str], JournalTotals]:
+    """Return number and digest of the rows of a journal, and what they amount to, in one pass that keeps nothing.
+
+    Raises:
+        LogDamagedError: see `read_journal`.
+    """
+    digest, totals = JournalDigest(), JournalTotals()
+    with _reading(path) as db:
+        for rows, attempts in _chunks(db, path):
+            digest.update(rows)
+            totals.add(attempts)
+    return digest.result(), totals
 
 
 def load_journal(path: Path) -> tuple[dict[Key, Attempt], tuple[int, str]]:
@@ -229,7 +281,7 @@ def load_journal(path: Path) -> tuple[dict[Key, Attempt], tuple[int, str]]:
 
 @contextlib.contextmanager
 def _reading(path: Path) -> Iterator[sqlite3.Connection]:
-    if not path.is_file():
+    if not _require_own(Inside(path.parent), path.name):
         raise LogDamagedError("the journal is missing", str(path), _COPY)
     # without a write-ahead log nobody is writing, and SQLite need not make the files by which writers are noticed
     alone = not os.path.exists(f"{path}-wal")  # noqa: PTH110 - the name is SQLite's
@@ -238,9 +290,40 @@ def _reading(path: Path) -> Iterator[sqlite3.Connection]:
     except sqlite3.DatabaseError as error:
         raise _damaged(path, error) from None
     try:
+        db.execute("PRAGMA trusted_schema = OFF")
         yield db
+    except sqlite3.Error as error:
+        raise _damaged(path, error) from None
     finally:
         db.close()
+
+
+def _require_own(inside: Inside, name: str) -> bool:
+    """Refuse a journal, or a file of SQLite's beside it, that is no ordinary file; return whether there is one."""
+    for beside in ("-wal", "-shm", "-journal"):
+        inside.look(name + beside)
+    return inside.look(name) is not None
+
+
+def _require_plain(db: sqlite3.Connection, path: Path, *, empty: bool = False) -> None:
+    """Refuse a database with anything but our table in it: a view or a trigger would run what a stranger wrote.
+
+    Raises:
+        LogDamagedError: there is something else, or, unless `empty` is allowed, nothing.
+    """
+    try:
+        # one row more than there may be, and the names only: the texts may be long
+        found = db.execute("SELECT type, name, substr(sql, 1, 2000) FROM sqlite_master LIMIT 2").fetchall()
+    except sqlite3.Error as error:
+        raise _damaged(path, error) from None
+    if not found and empty:
+        return
+    if [(kind, name) for kind, name, _ in found] != [("table", "attempts")] or _words(found[0][2]) != _words(_TABLE):
+        raise LogDamagedError("this is no journal: its tables are not those of a journal", str(path), _COPY)
+
+
+def _words(sql: object) -> list[str]:
+    return str(sql).upper().replace("IF NOT EXISTS", "").split()
 
 
 def _rows(db: sqlite3.Connection, path: Path) -> Iterator[Attempt]:
@@ -250,6 +333,7 @@ def _rows(db: sqlite3.Connection, path: Path) -> Iterator[Attempt]:
 
 def _chunks(db: sqlite3.Connection, path: Path) -> Iterator[tuple[list[tuple[Any, ...]], list[Attempt]]]:
     """Yield the rows in key order, many at a time: as they were written, each checked, and as attempts."""
+    _require_plain(db, path)
     try:
         verdict = db.execute("PRAGMA quick_check(1)").fetchone()
         if verdict is None or verdict[0] != "ok":

@@ -3,27 +3,38 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import platform
-import stat
 import sys
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from agentsoc.errors import LogDamagedError
-from agentsoc.log.files import write_whole
+from agentsoc.log.inside import Inside, is_inside
+from agentsoc.log.record import read_record, record_bytes
 
-FORMAT_VERSION: Final = 1
+FORMAT_VERSION: Final = 2
 """Version of the run directory. Readers exist for every version that was ever released."""
 NAME: Final = "manifest.json"
-SIZE_MAX: Final = 64 << 20
+SEAL: Final = "manifest.sha256"
+"""SHA-256 of the manifest's bytes, as ``sha256sum`` writes and checks it; of a finished run, from format 2 on."""
+RULES: Final = {"prompts": 1, "reader": 1, "reserve": 1}
+"""The rules that this version makes runs by: how prompts are written, replies read, turns paid for."""
 _PACKAGES: Final = ("agentsoc", "ray", "litellm", "xllamacpp", "polars", "pyarrow", "numpy", "networkx", "pydantic")
 
 Status = Literal["running", "finished", "interrupted", "failed"]
+
+
+def _inside(name: str) -> str:
+    if not is_inside(name) or len(name) > 1_000:
+        raise ValueError("a file's name is relative and stays in its directory")
+    return name
+
+
+FileName = Annotated[str, AfterValidator(_inside)]
 
 
 class SegmentEntry(BaseModel):
@@ -35,12 +46,14 @@ class SegmentEntry(BaseModel):
     rows: int = Field(ge=0)
     digest: str
     chain: str
+    sha256: str | None = None
+    """SHA-256 of its bytes; None in runs of format 1."""
 
 
 class Totals(BaseModel):
-    """What a run amounts to. Counts, except where the name says otherwise."""
+    """What a run amounts to: see `agentsoc.log.totals`. Counts, except where the name says otherwise."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
     episodes: int = 0
     """Episodes that ended."""
@@ -123,11 +136,13 @@ class Manifest(BaseModel):
     tasks_file: str | None = None
     """SHA-256 of the file that holds them."""
     episodes_file: str | None = None
-    """SHA-256 of the table of episodes; set when the run is finished, never set by earlier versions."""
+    """SHA-256 of the table of episodes; set when the run has ended, never set by earlier versions."""
     code: dict[str, str] = {}
     """Loose code files that the run was allowed to use: name -> SHA-256."""
-    inputs: dict[str, str] = {}
+    inputs: dict[FileName, str] = {}
     """Files that the scenario names, copied into the run: name -> SHA-256."""
+    rules: dict[str, int] = {}
+    """The rules that it was made by; empty, as in format 1, stands for 1 everywhere."""
     models: list[dict[str, Any]] = []
     """Identity of each group's model."""
     versions: dict[str, str] = {}
@@ -139,19 +154,40 @@ class Manifest(BaseModel):
     """Digest of the whole event log; set when the run is finished."""
     journal_rows: int | None = None
     journal_digest: str | None = None
+    journal_file: str | None = None
+    """SHA-256 of the journal's bytes; set when the run is finished, never set by format 1."""
     totals: Totals = Totals()
     error: str | None = None
     fork: Fork | None = None
 
     def save(self, directory: Path) -> None:
-        """Write the manifest whole, with a checksum over its content."""
-        data = self.model_dump(mode="json")
-        data["checksum"] = _checksum(data)
-        try:
-            text = json.dumps(data, indent=1, ensure_ascii=False).encode()
-        except UnicodeEncodeError:  # half a character in an error message: JSON can escape it
-            text = json.dumps(data, indent=1).encode()
-        write_whole(directory / NAME, text + b"\n")
+        """Write the manifest whole, with a checksum over its content; that of a finished run with its seal."""
+        content = record_bytes(self.model_dump(mode="json"))
+        inside = Inside(directory)
+        if self.status == "finished" and self.format > 1:
+            inside.write(SEAL, seal(content))  # before the manifest: a finished run always has its seal
+        inside.write(NAME, content)
+
+
+def seal(content: bytes) -> bytes:
+    """Return the seal of a manifest with this content."""
+    return f"{hashlib.sha256(content).hexdigest()}  {NAME}\n".encode()
+
+
+def check_seal(directory: Path) -> None:
+    """Compare the manifest's bytes with their seal.
+
+    Raises:
+        LogDamagedError: the seal is missing, or another manifest's.
+    """
+    inside = Inside(directory)
+    try:
+        found, content = inside.read(SEAL, limit=1_000), inside.read(NAME)
+    except OSError as error:
+        what = f"the seal of the manifest cannot be read: {error.strerror}"
+        raise LogDamagedError(what, str(directory / SEAL)) from None
+    if found != seal(content):
+        raise LogDamagedError("the manifest is not the one that was sealed when the run ended", str(directory / NAME))
 
 
 def load_manifest(directory: Path) -> Manifest:
@@ -160,53 +196,18 @@ def load_manifest(directory: Path) -> Manifest:
     Raises:
         LogDamagedError: there is none, or it is cut, altered or from a newer version.
     """
-    path = directory / NAME
     try:
-        status = path.stat()
-        if status.st_size > SIZE_MAX or not stat.S_ISREG(status.st_mode):
-            raise LogDamagedError("the manifest is too large, or no file at all", str(path))
-        raw = path.read_bytes()
+        data = read_record(directory, NAME, "the manifest", FORMAT_VERSION)
     except FileNotFoundError:
         raise LogDamagedError(
             "there is no manifest here, so this is no run directory", str(directory), "agentsoc ls shows the runs"
         ) from None
-    except OSError as error:
-        raise LogDamagedError(f"the manifest cannot be read: {error.strerror}", str(path)) from None
-    try:
-        data = json.loads(raw)
-    except (ValueError, RecursionError):
-        raise LogDamagedError("the manifest is cut or not JSON", str(path)) from None
-    if not isinstance(data, dict):
-        raise LogDamagedError("the manifest is not a JSON object", str(path))
-    if isinstance(data.get("format"), int) and data["format"] > FORMAT_VERSION:
-        raise LogDamagedError(
-            f"this run has log format {data['format']}; this version reads up to {FORMAT_VERSION}",
-            str(path),
-            "update agentsoc to read it",
-        )
-    stated = data.pop("checksum", None)
-    try:
-        altered = stated != _checksum(data)
-    except RecursionError:  # read with the last bit of stack
-        altered = True
-    if altered:
-        raise LogDamagedError("the manifest was altered: its checksum differs", str(path))
     try:
         return Manifest.model_validate(data)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise LogDamagedError(f"the manifest does not hold: {where}: {first['msg']}", str(path)) from None
-
-
-def _checksum(data: dict[str, Any]) -> str:
-    return hash_json(data)
-
-
-def hash_json(data: Any) -> str:
-    """Return the SHA-256 of plain data in canonical JSON: sorted keys, no spaces, UTF-8."""
-    text = json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+        raise LogDamagedError(f"the manifest does not hold: {where}: {first['msg']}", str(directory / NAME)) from None
 
 
 @cache

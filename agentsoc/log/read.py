@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import hashlib
-import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from agentsoc.errors import LogDamagedError
 from agentsoc.events import Event
-from agentsoc.log.journal import Attempt, Key, journal_digest, load_journal, read_journal
+from agentsoc.log.inside import Inside
+from agentsoc.log.journal import Attempt, Key, read_journal
 from agentsoc.log.manifest import Manifest, load_manifest
-from agentsoc.log.schema import from_table
-from agentsoc.log.segments import REBUILD, Segment, read_all
+from agentsoc.log.schema import COLUMNS, SCHEMA, from_table
+from agentsoc.log.segments import REBUILD, Segment, chained, read_all, segment_bytes
 
 if TYPE_CHECKING:
     import polars as pl
+    import pyarrow as pa
+
+    from agentsoc.log.check import Checked
 
 EVENTS: Final = "events"
 JOURNAL: Final = "journal.sqlite"
@@ -41,69 +44,127 @@ class RunLog:
     @cached_property
     def segments(self) -> list[Segment]:
         """The files of the event log, in order."""
-        return [Segment(s.file, s.rows, s.digest, s.chain) for s in self.manifest.segments]
+        return [Segment(s.file, s.rows, s.digest, s.chain, s.sha256) for s in self.manifest.segments]
+
+    @property
+    def inside(self) -> Inside:
+        """The files of the directory."""
+        return Inside(self.directory)
+
+    def tables(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
+        """Yield the event log as tables in canonical order, each checked against the manifest.
+
+        Tasks may go on from one table to the next.
+
+        Args:
+            columns: what to read, in whatever order; None for everything.
+
+        Raises:
+            LogDamagedError: a segment is not what was written.
+        """
+        yield from read_all(self.directory / EVENTS, self.segments, columns)
 
     def events(self) -> Iterator[Event]:
         """Yield the events in canonical order; each segment is checked against the manifest first."""
-        for table in read_all(self.directory / EVENTS, self.segments):
+        for table in self.tables():
             yield from from_table(table)
 
-    def frame(self) -> pl.DataFrame:
-        """Return the event log as a polars frame with one row per event, segments checked."""
+    def frame(self, columns: Sequence[str] | None = None) -> pl.DataFrame:
+        """Return the event log as a polars frame with one row per event, segments checked.
+
+        Args:
+            columns: what to read; None for everything.
+        """
         import polars as pl
         import pyarrow as pa
 
-        from agentsoc.log.schema import SCHEMA
-
-        tables = list(read_all(self.directory / EVENTS, self.segments))
-        table = pa.concat_tables(tables).unify_dictionaries() if tables else SCHEMA.empty_table()
+        schema = SCHEMA if columns is None else pa.schema([f for f in SCHEMA if f.name in set(columns)])
+        tables = list(self.tables(columns))
+        table = pa.concat_tables(tables).unify_dictionaries() if tables else schema.empty_table()
         frame = pl.from_arrow(table)
         assert isinstance(frame, pl.DataFrame)
-        return frame.with_columns(pl.col(pl.Categorical).cast(pl.String))
+        frame = frame.with_columns(pl.col(pl.Categorical).cast(pl.String))
+        return frame if columns is None else frame.select(columns)
 
     def scan(self) -> pl.LazyFrame:
-        """Return the event log as a lazy frame, unchecked; also while the run goes on."""
+        """Return the event log as a lazy frame over the segments that the manifest lists.
+
+        The bytes of the segments are compared with their hashes now; what is read later is not looked at again. With
+        `pl.scan_parquet("RUN/events/*.parquet")` nothing is checked.
+
+        Raises:
+            LogDamagedError: a segment is not what was written.
+        """
         import polars as pl
 
-        return pl.scan_parquet(self.directory / EVENTS / "*.parquet")
+        files = []
+        for segment in chained(self.segments):
+            segment_bytes(self.directory / EVENTS, segment)
+            files.append(self.directory / EVENTS / segment.file)
+        if not files:
+            frame = pl.from_arrow(SCHEMA.empty_table())
+            assert isinstance(frame, pl.DataFrame)
+            return frame.lazy()
+        return pl.scan_parquet(files, glob=False).select(COLUMNS)
 
     def tasks(self) -> pl.DataFrame:
-        """Return the tasks of the run: task, id, question, truth, options, chance, difficulty."""
-        import polars as pl
-
-        path = self.directory / TASKS
-        try:
-            return pl.read_parquet(path)
-        except (OSError, pl.exceptions.PolarsError) as error:
-            raise LogDamagedError(f"the task table cannot be read ({type(error).__name__})", str(path)) from None
-
-    def episodes(self) -> pl.DataFrame | None:
-        """Return the table of episodes, one row per task, checked against the manifest.
-
-        None for a run that is not finished, or that an earlier version made.
+        """Return the tasks of the run: task, id, question, truth, options, chance, difficulty.
 
         Raises:
             LogDamagedError: the table is missing or not what was written.
         """
         import polars as pl
 
-        content = self._same_file(EPISODES, self.manifest.episodes_file, "table of episodes")
-        return None if content is None else pl.read_parquet(io.BytesIO(content))
+        frame = pl.from_arrow(self.table(TASKS, self.manifest.tasks_file, "task table"))
+        assert isinstance(frame, pl.DataFrame)
+        return frame.with_columns(pl.col(pl.Categorical).cast(pl.String))
+
+    def episodes(self) -> pl.DataFrame | None:
+        """Return the table of episodes, one row per task, checked against the manifest; ended episodes only.
+
+        None for a run that goes on or was killed, or that an earlier version made.
+
+        Raises:
+            LogDamagedError: the table is missing or not what was written.
+        """
+        import polars as pl
+
+        from agentsoc.log.episodes import UNDER_WAY
+
+        table = self.episode_rows()
+        if table is None:
+            return None
+        frame = pl.from_arrow(table)
+        assert isinstance(frame, pl.DataFrame)
+        return frame.filter(pl.col("stop") != UNDER_WAY)
+
+    def episode_rows(self) -> pa.Table | None:
+        """Return all rows of episodes, those under way included, with the schema of this version; see `episodes`."""
+        from agentsoc.log.episodes import conform
+
+        digest = self.manifest.episodes_file
+        if digest is None:
+            return None
+        try:
+            return conform(self.table(EPISODES, digest, "table of episodes"))
+        except (ValueError, KeyError) as error:
+            raise LogDamagedError(
+                f"the table of episodes holds something else ({error})", str(self.directory / EPISODES), REBUILD
+            ) from None
 
     def journal(self) -> Iterator[Attempt]:
         """Yield the model attempts in key order, each row checked."""
         return read_journal(self.directory / JOURNAL)
 
-    def check(self) -> int:
-        """Check every byte that counts: manifest, chain, segments, tables, journal; return the number of attempts.
+    def check(self) -> Checked:
+        """Compare everything with the manifest, and the manifest's totals with what they are a fold of.
 
         Raises:
             LogDamagedError: names the first thing that is not what was written.
         """
-        self.check_events()
-        found = journal_digest(self.journal())
-        self._same_journal(found)
-        return found[0]
+        from agentsoc.log.check import check
+
+        return check(self)[0]
 
     def checked(self) -> dict[Key, Attempt]:
         """Return all model attempts by key after the same check, in one pass over the journal.
@@ -111,55 +172,33 @@ class RunLog:
         Raises:
             LogDamagedError: names the first thing that is not what was written.
         """
-        self.check_events()
-        known, found = load_journal(self.directory / JOURNAL)
-        self._same_journal(found)
-        return known
+        from agentsoc.log.check import check
 
-    def check_events(self) -> None:
-        """Check events and tables, not the journal.
+        return check(self, keep=True)[1]
+
+    def table(self, name: str, digest: str | None, what: str) -> pa.Table:
+        """Return a small table of the run, compared with the hash of its bytes.
+
+        Args:
+            name: its file.
+            digest: SHA-256 of its bytes; None where the manifest states none.
+            what: what it is, for messages.
 
         Raises:
-            LogDamagedError: names the first thing that is not what was written.
+            LogDamagedError: it is missing, not what was written, or unfolds to more than it may.
         """
-        rows = sum(table.num_rows for table in read_all(self.directory / EVENTS, self.segments))
-        if self.manifest.status == "finished" and rows != self.manifest.totals.events:
-            raise LogDamagedError(
-                f"the log has {rows} events, the manifest says {self.manifest.totals.events}", str(self.directory)
-            )
-        if self.manifest.status == "finished":
-            self._no_strangers()
-            self._same_file(TASKS, self.manifest.tasks_file, "task table")
-            self._same_file(EPISODES, self.manifest.episodes_file, "table of episodes")
+        from agentsoc.log.bounded import read_parquet
 
-    def _same_journal(self, found: tuple[int, str]) -> None:
-        n, digest = found
-        if self.manifest.journal_rows is not None and (n, digest) != (
-            self.manifest.journal_rows,
-            self.manifest.journal_digest,
-        ):
-            raise LogDamagedError(
-                f"the journal has {n} rows that are not the {self.manifest.journal_rows} of the finished run",
-                str(self.directory / JOURNAL),
-            )
+        where = str(self.directory / name)
+        return read_parquet(self.file(name, digest, what), where, hint=REBUILD)
 
-    def _same_file(self, name: str, digest: str | None, what: str) -> bytes | None:
-        """Return the bytes of a file whose SHA-256 the manifest states; None where it states none."""
-        path = self.directory / name
-        if digest is None:
-            return None
+    def file(self, name: str, digest: str | None, what: str) -> bytes:
+        """Return the bytes of a file of the run, compared with their hash; see `table`."""
+        where = str(self.directory / name)
         try:
-            content = path.read_bytes()
+            content = self.inside.read(name)
         except OSError as error:
-            raise LogDamagedError(f"the {what} cannot be read: {error.strerror}", str(path), REBUILD) from None
-        if hashlib.sha256(content).hexdigest() != digest:
-            raise LogDamagedError(f"the {what} is not what was written", str(path), REBUILD)
+            raise LogDamagedError(f"the {what} cannot be read: {error.strerror}", where, REBUILD) from None
+        if digest is not None and hashlib.sha256(content).hexdigest() != digest:
+            raise LogDamagedError(f"the {what} is not what was written", where, REBUILD)
         return content
-
-    def _no_strangers(self) -> None:
-        """Raise when there is a part that the manifest does not list: `scan` would read it."""
-        directory = self.directory / EVENTS
-        known = {segment.file for segment in self.segments}
-        strangers = sorted(part.name for part in directory.glob("*.parquet") if part.name not in known)
-        if strangers:
-            raise LogDamagedError("this segment is not one of the run's", str(directory / strangers[0]), REBUILD)

@@ -36,6 +36,8 @@ SCHEMA: Final = pa.schema(
     ]
 )
 COLUMNS: Final = tuple(SCHEMA.names)
+RESERVED: Final = ("rewards",)
+"""Columns that log format 2 keeps for what agents will do in environments; no event of this version has them."""
 
 
 def to_table(events: Sequence[Event]) -> pa.Table:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
+import io
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -20,14 +20,18 @@ import pyarrow.parquet as pq
 
 from agentsoc.errors import LogDamagedError
 from agentsoc.events import Event
+from agentsoc.log.bounded import read_parquet
 from agentsoc.log.digest import Digest, digest_of
-from agentsoc.log.files import sync_directory
-from agentsoc.log.schema import SCHEMA, to_table
+from agentsoc.log.inside import Inside
+from agentsoc.log.schema import COLUMNS, RESERVED, SCHEMA, to_table
+from agentsoc.log.totals import EventTotals
 
 REBUILD: Final = "it can be computed again from the journal: agentsoc resume on the run directory"
 """The way on where anything but the journal and the manifest is damaged."""
 ROWS_MAX: Final = 1 << 18
 """Rows after which a segment is closed (events)."""
+BYTES_MAX: Final = 64 << 20
+"""Size in memory after which a segment is closed (bytes)."""
 
 
 class Segment(msgspec.Struct, frozen=True):
@@ -39,6 +43,8 @@ class Segment(msgspec.Struct, frozen=True):
     """Digest of the segment's rows."""
     chain: str
     """Hash of the chain before and this digest: no segment can be dropped, doubled or moved unseen."""
+    sha256: str | None = None
+    """SHA-256 of the file's bytes; None in logs of format 1."""
 
 
 def chain(previous: str, digest: str) -> str:
@@ -47,28 +53,38 @@ def chain(previous: str, digest: str) -> str:
 
 
 class SegmentWriter:
-    """Writes the event log; `digest` runs along over everything that was added."""
+    """Writes the event log; `digest` and `totals` run along over everything that was added."""
 
     def __init__(self, directory: Path, *, keep: bool = True) -> None:
         """Open a writer.
 
         Args:
             directory: where the parts go; made when missing. Parts that are there are replaced one by one.
-            keep: False to compute the digest only and write nothing (replay).
+            keep: False to compute digest and totals only and write nothing (replay).
+
+        Raises:
+            LogDamagedError: something that is no directory of the run's own stands there.
         """
-        self._directory = directory
+        self._inside = Inside(directory.parent)
+        self._name = directory.name
         self._keep = keep
         self._events: list[Event] = []
         self._tables: list[pa.Table] = []
-        self._rows_waiting = 0
+        self._rows_waiting = self._bytes_waiting = 0
         self.digest = Digest()
+        self.totals = EventTotals()
+        """Of everything in `digest`."""
         self.segments: list[Segment] = []
+        """Closed ones; they have the hash of their bytes once they are on disk."""
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="segments")
-        self._writes: list[Future[None]] = []
-        """One for each segment, in their order."""
+        self._writes: list[Future[str]] = []
+        """One for each segment, in their order; gives the SHA-256 of the file."""
+        self._closed: list[EventTotals] = []
+        """What all segments up to this one amount to, for each from the last one that is on disk."""
+        self._durable = EventTotals()
         self._checked = 0
         if keep:
-            directory.mkdir(exist_ok=True)
+            self._inside.make(self._name)
 
     @property
     def rows(self) -> int:
@@ -94,11 +110,18 @@ class SegmentWriter:
     def _take(self, table: pa.Table) -> None:
         self.digest.update(table)
         if not self._keep:
+            self.totals.add(table)
             return
-        self._tables.append(table)
-        self._rows_waiting += table.num_rows
-        if self._rows_waiting >= ROWS_MAX:
-            self._close_segment()
+        # a reader refuses what unfolds to far more than this, so no segment may grow to it
+        rows = max(1, table.num_rows * BYTES_MAX // max(table.nbytes, 1))
+        for first in range(0, table.num_rows, rows):
+            part = table.slice(first, rows)
+            self.totals.add(part)
+            self._tables.append(part)
+            self._rows_waiting += part.num_rows
+            self._bytes_waiting += part.nbytes
+            if self._rows_waiting >= ROWS_MAX or self._bytes_waiting >= BYTES_MAX:
+                self._close_segment()
 
     def flush(self) -> None:
         """Make everything added so far a segment on disk (written in the background)."""
@@ -109,20 +132,34 @@ class SegmentWriter:
 
     def _close_segment(self) -> None:
         table = pa.concat_tables(self._tables).unify_dictionaries()
-        self._tables, self._rows_waiting = [], 0
+        self._tables, self._rows_waiting, self._bytes_waiting = [], 0, 0
         digest = digest_of(table)
         previous = self.segments[-1].chain if self.segments else ""
         name = f"part-{len(self.segments):05d}.parquet"
+        # parts of an earlier attempt may be cut elsewhere: nobody must see both
+        write = self._write if self.segments else self._write_first
         self.segments.append(Segment(name, table.num_rows, digest, chain(previous, digest)))
-        if len(self.segments) == 1:  # parts of an earlier attempt may be cut elsewhere: nobody must see both
-            self._writes.append(self._pool.submit(_write_first, table, self._directory / name))
-        else:
-            self._writes.append(self._pool.submit(_write, table, self._directory / name))
+        self._closed.append(self.totals.copy())
+        self._writes.append(self._pool.submit(write, table, name))
         self._raise_failed()
+
+    def _write_first(self, table: pa.Table, name: str) -> str:
+        for stale in self._inside.names(self._name):
+            self._inside.remove(f"{self._name}/{stale}")
+        return self._write(table, name)
+
+    def _write(self, table: pa.Table, name: str) -> str:
+        sink = io.BytesIO()
+        pq.write_table(table, sink, compression="zstd", compression_level=1, write_statistics=True)
+        content = sink.getbuffer()
+        self._inside.write(f"{self._name}/{name}", content)
+        return hashlib.sha256(content).hexdigest()
 
     def _raise_failed(self) -> None:
         while self._checked < len(self._writes) and self._writes[self._checked].done():
-            self._writes[self._checked].result()  # a failed one is not passed: every later call fails as well
+            found = self._writes[self._checked].result()  # a failed one is not passed: every later call fails as well
+            self.segments[self._checked] = msgspec.structs.replace(self.segments[self._checked], sha256=found)
+            self._durable = self._closed.pop(0)
             self._checked += 1
 
     def finish(self) -> str:
@@ -134,80 +171,109 @@ class SegmentWriter:
         self._raise_failed()
         if self._keep:
             names = {segment.file for segment in self.segments}
-            for stale in self._directory.iterdir():
-                if stale.name not in names:
-                    stale.unlink()
-            sync_directory(self._directory)
+            for stale in self._inside.names(self._name):
+                if stale not in names:
+                    self._inside.remove(f"{self._name}/{stale}")
+            self._inside.sync(self._name)
         return self.digest.hexdigest()
 
     def abandon(self) -> None:
         """Stop writing without flushing; what is on disk stays valid."""
         self._pool.shutdown(wait=True, cancel_futures=False)
 
-    def durable(self) -> list[Segment]:
-        """Return the segments that are certainly on disk, up to the first that is not; never raises."""
-        with contextlib.suppress(OSError, pa.ArrowException):
+    def durable(self) -> tuple[list[Segment], EventTotals]:
+        """Return the segments that are certainly on disk, up to the first that is not, and what they amount to.
+
+        Never raises.
+        """
+        with contextlib.suppress(OSError, pa.ArrowException, LogDamagedError):
             self._raise_failed()
-        return self.segments[: self._checked]
+        return self.segments[: self._checked], self._durable.copy()
 
 
-def _write_first(table: pa.Table, path: Path) -> None:
-    for stale in path.parent.iterdir():
-        stale.unlink()
-    _write(table, path)
-
-
-def _write(table: pa.Table, path: Path) -> None:
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        with temporary.open("wb") as handle:
-            pq.write_table(table, handle, compression="zstd", compression_level=1, write_statistics=True)
-            handle.flush()
-            os.fsync(handle.fileno())
-        temporary.replace(path)
-        sync_directory(path.parent)  # before the manifest says that it is there
-    except OSError:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        raise
-
-
-def read_segment(directory: Path, segment: Segment) -> pa.Table:
+def read_segment(directory: Path, segment: Segment, columns: Sequence[str] | None = None) -> pa.Table:
     """Return a segment's rows, checked against what the manifest says of them.
+
+    The bytes are compared with their hash, which the manifest of a run of format 1 lacks; then what they hold is
+    compared with its digest, for which all columns are read.
+
+    Args:
+        directory: where the segments are.
+        segment: which one.
+        columns: what to return; None for everything.
 
     Raises:
         LogDamagedError: the file is missing, cut, altered or another run's.
     """
-    path = directory / segment.file
+    content, where = segment_bytes(directory, segment), str(directory / segment.file)
+    if segment.sha256 is not None:
+        return _conform(read_parquet(content, where, columns=columns, rows=segment.rows, hint=REBUILD), where, columns)
+    table = checked_segment(content, directory, segment)
+    return table if columns is None else table.select([name for name in COLUMNS if name in set(columns)])
+
+
+def segment_bytes(directory: Path, segment: Segment) -> bytes:
+    """Return the bytes of a segment, compared with their hash where there is one.
+
+    Raises:
+        LogDamagedError: the file is missing, no ordinary file, or not what was written.
+    """
+    where = str(directory / segment.file)
     try:
-        # ParquetFile, not read_table: a directory of parts must not be merged by a guess of the library
-        with pq.ParquetFile(path) as file:
-            rows = file.metadata.num_rows
-            if rows != segment.rows:  # before anything is unpacked
-                raise LogDamagedError(f"this segment has {rows} rows, not {segment.rows}", str(path), REBUILD)
-            table = file.read().cast(SCHEMA)
+        content = Inside(directory.parent).read(f"{directory.name}/{segment.file}")
     except FileNotFoundError:
-        raise LogDamagedError("this segment is missing", str(path), REBUILD) from None
-    except (OSError, pa.ArrowException, ValueError, KeyError) as error:
-        raise LogDamagedError(f"this segment cannot be read ({type(error).__name__})", str(path), REBUILD) from None
-    if table.num_rows != segment.rows:
-        raise LogDamagedError(f"this segment has {table.num_rows} rows, not {segment.rows}", str(path), REBUILD)
+        raise LogDamagedError("this segment is missing", where, REBUILD) from None
+    except OSError as error:
+        raise LogDamagedError(f"this segment cannot be read: {error.strerror}", where, REBUILD) from None
+    if segment.sha256 is not None and hashlib.sha256(content).hexdigest() != segment.sha256:
+        raise LogDamagedError("this segment is not what was written: its bytes differ", where, REBUILD)
+    return content
+
+
+def checked_segment(content: bytes, directory: Path, segment: Segment) -> pa.Table:
+    """Return the rows of a segment with this content, compared with their digest.
+
+    Raises:
+        LogDamagedError: the rows are not those that were written.
+    """
+    where = str(directory / segment.file)
+    table = _conform(read_parquet(content, where, rows=segment.rows, hint=REBUILD), where, None)
     try:
         found = digest_of(table)
     except (pa.ArrowException, ValueError, IndexError) as error:
-        raise LogDamagedError(
-            f"this segment holds invalid values ({type(error).__name__})", str(path), REBUILD
-        ) from None
+        raise LogDamagedError(f"this segment holds invalid values ({type(error).__name__})", where, REBUILD) from None
     if found != segment.digest:
-        raise LogDamagedError("this segment is not what was written: its digest differs", str(path), REBUILD)
+        raise LogDamagedError("this segment is not what was written: its digest differs", where, REBUILD)
     return table
 
 
-def read_all(directory: Path, segments: Sequence[Segment]) -> Iterator[pa.Table]:
+def _conform(table: pa.Table, where: str, columns: Sequence[str] | None) -> pa.Table:
+    """Return a table with the event schema, or those columns of it."""
+    fields = [field for field in SCHEMA if columns is None or field.name in set(columns)]
+    strangers = set(table.column_names) - set(COLUMNS) - set(RESERVED)
+    if strangers:
+        raise LogDamagedError(f"this segment has a column {min(strangers)[:60]!r} too many", where, REBUILD)
+    try:
+        return table.select([field.name for field in fields]).cast(pa.schema(fields))
+    except (pa.ArrowException, ValueError, KeyError) as error:
+        raise LogDamagedError(f"this segment cannot be read ({type(error).__name__})", where, REBUILD) from None
+
+
+def read_all(directory: Path, segments: Sequence[Segment], columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
     """Yield all segments' tables in order, each checked, and the chain with them."""
+    for segment in chained(segments):
+        yield read_segment(directory, segment, columns)
+
+
+def chained(segments: Sequence[Segment]) -> Iterator[Segment]:
+    """Yield segments in order as long as their chain of digests holds.
+
+    Raises:
+        LogDamagedError: it is broken.
+    """
     previous = ""
     for segment in segments:
         previous = chain(previous, segment.digest)
         if previous != segment.chain:
             raise LogDamagedError("the chain of digests is broken here", segment.file, "the manifest was altered")
-        yield read_segment(directory, segment)
+        yield segment

@@ -37,6 +37,8 @@ def resolve(name: str) -> Path:
     """
     if not name:
         raise InputError("a file name is empty", "", _BESIDE)
+    if name.startswith("/") or ".." in name.split("/"):  # a run keeps a copy under this name, in its own directory
+        raise InputError("this name leads out of the directory of the scenario", name[:200], _BESIDE)
     try:
         base = (BASE_DIR.get() or Path()).resolve(strict=True)
         path = (base / name).resolve(strict=True)
@@ -71,6 +73,12 @@ def open_text(name: str, *, limit_bytes: int = LIMIT_BYTES) -> str:
         line = raw.count(b"\n", 0, error.start) + 1
         what = f"not UTF-8: byte 0x{raw[error.start]:02x} at offset {error.start}"
         raise InputError(what, f"{name}:{line}", "save the file as UTF-8") from error
+
+
+def read_whole(name: str, *, limit_bytes: int = LIMIT_BYTES) -> bytes:
+    """Return the bytes of the file that a scenario calls `name`; as `open_text`, except that any bytes will do."""
+    with _opened(name, limit_bytes) as file:
+        return b"".join(_chunks(name, file, limit_bytes))
 
 
 def sha256_of(name: str, *, limit_bytes: int = LIMIT_BYTES) -> str:

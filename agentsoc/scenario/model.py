@@ -104,6 +104,8 @@ class Engine(Part):
     """Model calls in flight at once, over all hosts."""
     vectorise: bool = True
     """Whether simulated agents are computed as columns where the protocol allows it."""
+    umask: bool = False
+    """Whether files of the run get the rights that the umask leaves, instead of none for anybody but their owner."""
 
 
 class Scenario(Part):

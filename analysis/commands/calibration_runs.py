@@ -18,12 +18,15 @@ from pathlib import Path
 from typing import Any, Final
 
 from agentsoc.cli.bound import bound
+from agentsoc.engine.directory import make_private
 from agentsoc.engine.resume import resume
 from agentsoc.engine.run import Plan, Progress, execute, run
 from agentsoc.errors import InputError
-from agentsoc.log.files import RunLock, write_whole
-from agentsoc.log.manifest import NAME, hash_json
+from agentsoc.log.files import RunLock
+from agentsoc.log.inside import Inside
+from agentsoc.log.manifest import NAME
 from agentsoc.log.read import RunLog
+from agentsoc.log.record import hash_json
 from agentsoc.scenario.files import BASE_DIR
 from agentsoc.scenario.model import Scenario
 from agentsoc.society.agent import REPAIR_TOKENS
@@ -33,6 +36,7 @@ from analysis.phase.run_roles import Roles, spent
 
 STATE: Final = "calibration.json"
 RUNS: Final = "runs"
+_STATE_BYTES: Final = 4 << 20
 _BATCHES: Final = 40
 _BATCH_MIN: Final = 3  # tasks that a batch is worth starting for
 
@@ -160,6 +164,7 @@ class Calibration:
     def _one(self, step: Step, number: int, directory: Path, n: int, left: int, watch: Watcher, title: str) -> RunLog:
         """Return the log of one batch, run, resumed or read."""
         progress = Progress()
+        Inside(directory.parents[1]).has_directory(f"{RUNS}/{directory.name}")  # never through a link
         if (directory / NAME).exists():
             log = RunLog(directory)
             if log.manifest.status == "finished":
@@ -206,9 +211,8 @@ class Calibration:
             "settings": self.settings.as_dict(),
             "scenario": hash_json({name: value for name, value in self.base.items() if name != "engine"}),
         }
-        state = out / STATE
-        if state.exists():
-            if json.loads(state.read_text(encoding="utf-8")) != what:
+        if out.is_dir() and STATE in Inside(out).names():
+            if _state(out) != what:
                 raise InputError(
                     "this directory holds another calibration", str(out), "name a new directory with --out"
                 )
@@ -216,10 +220,19 @@ class Calibration:
         if out.exists() and (not out.is_dir() or any(out.iterdir())):
             raise InputError("this directory is not empty", str(out), "name a new directory with --out")
         try:
-            (out / RUNS).mkdir(parents=True, exist_ok=True)
+            make_private(out)
+            Inside(out).make(RUNS)
         except OSError as error:
             raise InputError(f"the directory cannot be made: {error.strerror}", str(out)) from None
-        write_whole(state, json.dumps(what, indent=1).encode())
+        Inside(out).write(STATE, json.dumps(what, indent=1).encode())
+
+
+def _state(out: Path) -> Any:
+    """Return what a calibration's directory says of itself."""
+    try:
+        return json.loads(Inside(out).read(STATE, limit=_STATE_BYTES))
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(f"the state of the calibration cannot be read: {error}", str(out / STATE)) from None
 
 
 def _cost_of(step: Step, file_tasks: int | None) -> tuple[float, float]:

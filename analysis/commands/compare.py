@@ -151,7 +151,7 @@ def _carried_out(
 
 def _reported(outcome: Outcome, figures: bool, effect: float | None) -> Report:
     """Compute the report from what is on disk and write it beside the runs."""
-    from agentsoc.log.files import write_whole
+    from agentsoc.log.inside import Inside
     from analysis.comparison import read_results, save_table
     from analysis.comparison_report import make_report
     from analysis.comparison_text import report_as_text
@@ -159,8 +159,9 @@ def _reported(outcome: Outcome, figures: bool, effect: float | None) -> Report:
     results = read_results(outcome.directory)
     save_table(results)
     report = make_report(results, effect=effect)
-    write_whole(outcome.directory / "report.txt", (report_as_text(report) + "\n").encode())
-    write_whole(outcome.directory / "report.json", json.dumps(_as_dict(report), indent=1, allow_nan=False).encode())
+    inside = Inside(outcome.directory)
+    inside.write("report.txt", (report_as_text(report) + "\n").encode())
+    inside.write("report.json", json.dumps(_as_dict(report), indent=1, allow_nan=False).encode())
     if figures:
         from analysis.comparison_figures import draw
 

@@ -23,12 +23,15 @@ from typing import Any, Final
 import polars as pl
 
 from agentsoc.errors import InputError, LogDamagedError
+from agentsoc.log.bounded import read_parquet
 from agentsoc.log.files import sync_directory, write_whole
+from agentsoc.log.inside import Inside
 from analysis.tables import EVENT_COLUMNS, EXECUTION_COLUMNS, EventTable, conform
 
 NAME: Final = "imported.json"
 FORMAT: Final = 1
 KIND: Final = "agentsoc imported log"
+_MANIFEST_BYTES: Final = 4 << 20
 _AGAIN: Final = "import it again: agentsoc import"
 _READ: Final = frozenset({".csv", ".gz", ".json", ".jsonl", ".parquet"})
 
@@ -122,10 +125,11 @@ def load(directory: Path) -> tuple[EventTable, Imported]:
     for name in ("events.parquet", "executions.parquet"):
         path = directory / name
         try:
-            raw = path.read_bytes()
+            raw = Inside(directory).read(name)
             stated = data["files"][name]
             if hashlib.sha256(raw).hexdigest() != stated["sha256"]:
                 raise LogDamagedError("this table is not what was written", str(path), _AGAIN)
+            read_parquet(raw, str(path), rows=stated["rows"], hint=_AGAIN)  # refused where it unfolds to too much
             frames[name] = pl.read_parquet(raw)
         except FileNotFoundError:
             raise LogDamagedError("this table is missing", str(path), _AGAIN) from None
@@ -146,7 +150,7 @@ def _manifest(directory: Path) -> dict[str, Any]:
     """Return the manifest of an imported log after checking its checksum and version."""
     path = directory / NAME
     try:
-        data = json.loads(path.read_bytes())
+        data = json.loads(Inside(directory).read(NAME, limit=_MANIFEST_BYTES))
     except FileNotFoundError:
         raise LogDamagedError("there is no imported log here", str(directory), _AGAIN) from None
     except (OSError, ValueError, RecursionError):

@@ -8,8 +8,8 @@ from typing import Final
 
 import polars as pl
 
-from agentsoc.log.manifest import hash_json
 from agentsoc.log.read import RunLog
+from agentsoc.log.record import hash_json
 
 from .estimate import Measurements, from_logs
 from .measured import Nodes

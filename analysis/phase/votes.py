@@ -28,8 +28,8 @@ import polars as pl
 
 from agentsoc.errors import InputError
 from agentsoc.events import CLAIMING
-from agentsoc.log.manifest import hash_json
 from agentsoc.log.read import RunLog
+from agentsoc.log.record import hash_json
 
 LEAF_COLUMNS: Final = ("task", "x", "correct", "k")
 """task (name), x (tokens of one answer), correct (0 or 1), k (answers to choose from); optional: truth (the answer)."""

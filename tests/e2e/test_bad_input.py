@@ -24,8 +24,8 @@ from agentsoc.cli.main import main
 from agentsoc.engine.resume import replay
 from agentsoc.engine.run import run
 from agentsoc.events import KINDS
-from agentsoc.log.manifest import hash_json
 from agentsoc.log.read import RunLog
+from agentsoc.log.record import hash_json
 from agentsoc.scenario.code import forget_code
 from agentsoc.scenario.files import BASE_DIR
 from agentsoc.scenario.load import load_scenario, place_of

@@ -17,8 +17,8 @@ from agentsoc.budget.shown import NOTHING, Told, Used, placebo, tell, tier_of
 from agentsoc.cli.bound import bound
 from agentsoc.engine.resume import replay
 from agentsoc.engine.run import run
-from agentsoc.log.manifest import hash_json
 from agentsoc.log.read import RunLog
+from agentsoc.log.record import hash_json
 from agentsoc.scenario.budget import TIERS, Limits, Shown
 from agentsoc.scenario.model import Scenario
 from agentsoc.scenario.part import Slot

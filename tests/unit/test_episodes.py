@@ -119,7 +119,9 @@ async def _until_the_first_ends(engine: Engine) -> Any:
     return await work
 
 
-def test_an_interrupted_run_has_no_table_until_it_is_resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_run_has_a_row_for_all_that_was_committed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     built = scenario(**SCRIPTED)
     whole = run(built, tmp_path / "whole").episodes()
 
@@ -129,11 +131,22 @@ def test_an_interrupted_run_has_no_table_until_it_is_resumed(tmp_path: Path, mon
     monkeypatch.undo()
     cut = RunLog(tmp_path / "cut")
     assert cut.manifest.status == "interrupted"
-    assert cut.episodes() is None
-    assert not (cut.directory / EPISODES).exists()
+    cut.check()
+    rows, ended, events = cut.episode_rows(), cut.episodes(), cut.frame()
+    assert rows is not None
+    assert ended is not None
+    assert whole is not None
+    assert ended.equals(whole.filter(pl.col("task").is_in(ended["task"].implode())), null_equal=True)
+    assert 0 < ended.height < whole.height
+    assert rows["task"].to_pylist() == events["task"].unique(maintain_order=True).to_list()
+    assert (
+        cut.manifest.totals.rounds
+        == sum(rows["rounds"].to_pylist())
+        == events.n_unique(["task", "round"]) - ended.height
+    )
+    assert cut.manifest.totals.episodes == ended.height
     again = resume(cut.directory).episodes()
     assert again is not None
-    assert whole is not None
     assert again.equals(whole, null_equal=True)
 
 

@@ -105,7 +105,7 @@ def test_a_full_disk_does_not_keep_the_lock_from_its_holder(tmp_path: Path, monk
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patched:
-        patched.setattr(files_module.Path, "write_text", refuse)
+        patched.setattr(files_module.Inside, "write", refuse)
         with RunLock(tmp_path):
             pass
     with RunLock(tmp_path):

@@ -12,19 +12,20 @@ from typing import Any
 import pytest
 
 import agentsoc.log.files as files_module
-import agentsoc.log.manifest as manifest_module
+import agentsoc.log.record as record_module
 from agentsoc.errors import LogDamagedError
 from agentsoc.log.manifest import (
     FORMAT_VERSION,
     NAME,
+    SEAL,
     Before,
     Fork,
     Manifest,
     SegmentEntry,
     Totals,
-    hash_json,
     load_manifest,
 )
+from agentsoc.log.record import hash_json
 
 
 def manifest(**changes: Any) -> Manifest:
@@ -62,7 +63,7 @@ def store(directory: Path, data: dict[str, Any]) -> None:
 def test_a_manifest_comes_back_as_it_was_saved(tmp_path: Path) -> None:
     manifest().save(tmp_path)
     assert load_manifest(tmp_path) == manifest()
-    assert [path.name for path in tmp_path.iterdir()] == [NAME]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [NAME, SEAL]
     assert "grüß 🎲" in (tmp_path / NAME).read_text(encoding="utf-8")
 
 
@@ -149,7 +150,7 @@ def test_a_directory_without_a_manifest_is_no_run(tmp_path: Path) -> None:
     assert outcome(tmp_path) == str(tmp_path)
     assert outcome(tmp_path / "nowhere") == str(tmp_path / "nowhere")
     (tmp_path / "file").write_text("x")
-    assert outcome(tmp_path / "file") == str(tmp_path / "file" / NAME)
+    assert outcome(tmp_path / "file") == str(tmp_path / "file")
 
 
 def test_what_is_no_plain_file_is_not_even_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -161,25 +162,25 @@ def test_what_is_no_plain_file_is_not_even_opened(tmp_path: Path, monkeypatch: p
     assert outcome(tmp_path) == str(tmp_path / NAME)
     (tmp_path / NAME).rmdir()
     manifest().save(tmp_path)
-    monkeypatch.setattr(manifest_module, "SIZE_MAX", 100)
+    monkeypatch.setattr(record_module, "SIZE_MAX", 100)
     assert outcome(tmp_path) == str(tmp_path / NAME)
 
 
-@pytest.mark.parametrize("call", ["fsync", "replace"])
+@pytest.mark.parametrize("call", ["fsync", "rename"])
 def test_a_manifest_that_cannot_be_written_leaves_the_old_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
 ) -> None:
     manifest().save(tmp_path)
 
-    def refuse(*_: object) -> None:
+    def refuse(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patched:
-        patched.setattr(*((files_module.os, "fsync", refuse) if call == "fsync" else (Path, "replace", refuse)))
+        patched.setattr(files_module.os, call, refuse)
         with pytest.raises(OSError, match="No space"):
             manifest(status="failed").save(tmp_path)
     assert load_manifest(tmp_path) == manifest()
-    assert [path.name for path in tmp_path.iterdir()] == [NAME]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [NAME, SEAL]
 
 
 def test_the_hash_of_plain_data_does_not_see_the_order_of_keys() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import shutil
 from collections.abc import Callable
@@ -19,16 +20,18 @@ from agentsoc.errors import LogDamagedError
 from agentsoc.events import KINDS, Event
 from agentsoc.log.digest import digest_of
 from agentsoc.log.journal import Journal, journal_digest
-from agentsoc.log.manifest import Manifest, SegmentEntry, Totals
+from agentsoc.log.manifest import Manifest, SegmentEntry
 from agentsoc.log.read import EVENTS, JOURNAL, RunLog
+from agentsoc.log.record import hash_json
 from agentsoc.log.schema import to_table
 from agentsoc.log.segments import Segment, SegmentWriter, chain, read_all, read_segment
+from agentsoc.log.totals import EpisodeTotals, EventTotals, totals
 
 
-def events(n: int, salt: int = 0) -> list[Event]:
+def events(n: int, salt: int = 0, first: int = 0) -> list[Event]:
     return [
         Event(
-            i // 10,
+            first + i // 10,
             i % 10,
             i % 7,
             salt,
@@ -70,19 +73,23 @@ def log(tmp_path: Path) -> RunLog:
 
 
 def make_run(directory: Path, salt: int = 0) -> RunLog:
-    parts = written(directory / EVENTS, events(20, salt), events(5, salt), events(8, salt))
+    parts = written(directory / EVENTS, events(20, salt), events(5, salt, 2), events(8, salt, 3))
     journal = Journal(directory / JOURNAL)
     n, digest = journal_digest(journal.rows())
     journal.close()
+    sums = EventTotals()
+    for table in read_all(directory / EVENTS, parts):
+        sums.add(table)
     Manifest(
+        format=1,
         status="finished",
         name="by-hand",
         seed=0,
-        scenario={},
-        scenario_hash="",
+        scenario={"name": "by-hand", "seed": 0},
+        scenario_hash=hash_json({"seed": 0}),
         tasks_hash="",
         segments=[SegmentEntry(**msgspec.structs.asdict(part)) for part in parts],
-        totals=Totals(events=33),
+        totals=totals(sums, EpisodeTotals(), {}),
         journal_rows=n,
         journal_digest=digest,
     ).save(directory)
@@ -123,7 +130,7 @@ def test_the_log_can_be_scanned_while_it_is_written(tmp_path: Path) -> None:
     writer = SegmentWriter(directory)
     writer.add(events(10))
     writer.flush()
-    while not writer.durable():
+    while not writer.durable()[0]:
         pass
     (directory / ".part-00001.parquet.tmp").write_bytes(b"half a file")
     assert pl.scan_parquet(directory / "*.parquet").select(pl.len()).collect().item() == 10
@@ -137,7 +144,7 @@ def test_parts_of_an_earlier_attempt_are_never_mixed_with_new_ones(tmp_path: Pat
     assert len(list(directory.iterdir())) == 3
     writer.add(events(3))
     writer.flush()
-    while not writer.durable():
+    while not writer.durable()[0]:
         pass
     assert [part.name for part in directory.iterdir()] == ["part-00000.parquet"]
     writer.finish()
@@ -279,19 +286,19 @@ def test_a_part_that_cannot_be_written_is_not_claimed(tmp_path: Path, monkeypatc
     writer = SegmentWriter(directory)
     writer.add(events(5))
     writer.flush()
-    while not writer.durable():
+    while not writer.durable()[0]:
         pass
 
     def refuse(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patched:
-        patched.setattr(segments_module.os, "fsync", refuse)
+        patched.setattr(os, "fsync", refuse)
         writer.add(events(4))
         with pytest.raises(OSError, match="No space"):
             writer.finish()
-    assert [segment.rows for segment in writer.durable()] == [5]
+    assert [segment.rows for segment in writer.durable()[0]] == [5]
     with pytest.raises(OSError, match="No space"):  # space that comes later does not fill the gap
         writer.finish()
     assert [part.name for part in directory.iterdir()] == ["part-00000.parquet"]
-    read_segment(directory, writer.durable()[0])
+    read_segment(directory, writer.durable()[0][0])

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from agentsoc.engine.run import run
-from agentsoc.log.manifest import hash_json
+from agentsoc.log.record import hash_json
 from agentsoc.scenario.load import load_scenarios, parse_scenario
 from agentsoc.scenario.model import Scenario
 from agentsoc.tasks.base import TASKS

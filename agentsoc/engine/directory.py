@@ -1,0 +1,100 @@
+"""The directory of a new run: made, or taken over from a start that was killed before it had asked anything."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from pathlib import Path
+from typing import Final
+
+from agentsoc.errors import AgentsocError, InputError
+from agentsoc.log.files import HOLDER, LOCK, RunLock
+from agentsoc.log.inside import Inside, directory_mode
+from agentsoc.log.journal import read_journal
+from agentsoc.log.manifest import NAME
+from agentsoc.log.read import EVENTS, INPUTS, JOURNAL, TASKS
+from agentsoc.scenario.model import Scenario
+
+_OTHER: Final = "name another one with --out, or resume what is there"
+_BEGUN: Final = frozenset(
+    {LOCK, HOLDER, INPUTS, TASKS, EVENTS, JOURNAL, *(JOURNAL + beside for beside in ("-wal", "-shm", "-journal"))}
+)
+"""What a start leaves that was killed before it wrote its manifest."""
+_TEMPORARY: Final = re.compile(r"\..{1,100}\.[0-9a-f]{8}\.tmp")
+
+
+def new_directory(scenario: Scenario, out: Path | str | None) -> Path:
+    """Make and return the run directory; one that holds nothing but a start without a manifest is taken over.
+
+    Raises:
+        InputError: there is something else in it, or it cannot be made.
+    """
+    if out is not None:
+        directory = Path(out)
+        if directory.exists() and (not directory.is_dir() or not _take_over(directory)):
+            raise InputError("this directory is not empty", str(directory), _OTHER)
+        try:
+            make_private(directory)
+        except OSError as error:
+            raise InputError(f"the run directory cannot be made: {error.strerror}", str(directory)) from None
+        return directory
+    base = Path("runs")
+    for number in range(1, 100_000):
+        directory = base / (f"{scenario.name}-s{scenario.seed}" + (f"-{number}" if number > 1 else ""))
+        try:
+            make_private(directory, exist_ok=False)
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise InputError(f"the run directory cannot be made: {error.strerror}", str(directory)) from None
+        return directory
+    raise InputError("there are too many runs of this name", str(base), "name another directory with --out")
+
+
+def make_private(directory: Path, *, exist_ok: bool = True) -> None:
+    """Make a directory that only its owner may enter, unless the umask is to decide; those above it as they come."""
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        directory.mkdir(mode=directory_mode())
+    except FileExistsError:
+        if not exist_ok or not directory.is_dir():
+            raise
+
+
+def _take_over(directory: Path) -> bool:
+    """Empty a directory that a start left which had asked nothing yet; return whether it is empty now.
+
+    Raises:
+        RunLockedError: that start is still under way.
+    """
+    inside = Inside(directory)
+    names = inside.names()
+    if not names:
+        return True
+    if NAME in names or LOCK not in names or not all(name in _BEGUN or _TEMPORARY.fullmatch(name) for name in names):
+        return False
+    with RunLock(directory):
+        try:
+            journal = inside.look(JOURNAL)
+            if journal is not None and journal.st_size and next(read_journal(directory / JOURNAL), None):
+                return False
+        except AgentsocError:  # whatever that is, it is not what a start leaves
+            return False
+        for name in names:
+            if name in (LOCK, HOLDER):
+                continue
+            if name in (INPUTS, EVENTS) and inside.has_directory(name):
+                inside.remove_tree(name)
+            else:
+                inside.remove(name)
+    return True
+
+
+def clear_temporaries(directory: Path) -> None:
+    """Remove what writers left that were killed before a file had its name; to be called under the lock."""
+    inside = Inside(directory)
+    for place in ("", EVENTS, INPUTS):
+        with contextlib.suppress(OSError):
+            for name in inside.names(place):
+                if _TEMPORARY.fullmatch(name):
+                    inside.remove(f"{place}/{name}" if place else name)

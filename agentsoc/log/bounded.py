@@ -1,0 +1,110 @@
+"""Parquet files read within bounds: a small file of a stranger's may unfold to more than this machine holds.
+
+Texts are read as dictionaries, as they are stored, so that a million copies of one text take the memory of one; how
+large they would be in full is added up before anything is unfolded. A file is refused by name when that is more than
+`UNFOLDED_MAX`, or `UNFOLDED_TIMES` its own size where that is more.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from typing import Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from agentsoc.errors import LogDamagedError
+
+UNFOLDED_MAX: Final = 256 << 20
+"""What a file may hold in memory, however small it is (bytes)."""
+UNFOLDED_TIMES: Final = 16
+"""What a larger file may hold, as a multiple of its own size."""
+ROWS_AT_ONCE: Final = 1 << 16
+_VALUE_BYTES: Final = {"BOOLEAN": 1, "INT32": 4, "FLOAT": 4, "BYTE_ARRAY": 4}
+"""What a value of a column takes at least, by its stored type; texts as indices of a dictionary (bytes)."""
+_STRUCTURE_MAX: Final = 64 << 20
+"""Largest footer, and most entries of one (bytes, entries)."""
+
+
+def read_parquet(
+    content: bytes, where: str, *, columns: Sequence[str] | None = None, rows: int | None = None, hint: str = ""
+) -> pa.Table:
+    """Return a table, or those of `columns` that it has; columns of text are dictionaries.
+
+    Args:
+        content: the file.
+        where: its name, for messages.
+        columns: what to read; None for everything.
+        rows: how many rows there have to be; None for any number.
+        hint: how to go on when it is refused.
+
+    Raises:
+        LogDamagedError: it is no Parquet file, has other rows, or unfolds to more than it may.
+    """
+    most = max(UNFOLDED_MAX, UNFOLDED_TIMES * len(content))
+    try:
+        with _opened(content) as file:
+            _require_size(file.metadata, where, rows, most, hint)
+            wanted = None if columns is None else [name for name in file.schema_arrow.names if name in set(columns)]
+            batches, total = [], 0
+            for batch in file.iter_batches(ROWS_AT_ONCE, columns=wanted):
+                total += sum(map(unfolded_bytes, batch.columns))
+                if total > most:
+                    raise _too_large(where, most, hint)
+                batches.append(batch)
+            table = pa.Table.from_batches(batches, None if batches else _schema(file, wanted))
+    except (OSError, pa.ArrowException, ValueError, KeyError, IndexError, OverflowError, MemoryError) as error:
+        raise LogDamagedError(f"this file cannot be read ({type(error).__name__})", where, hint) from None
+    if rows is not None and table.num_rows != rows:
+        raise LogDamagedError(f"this file has {table.num_rows:,} rows, not {rows:,}", where, hint)
+    return table
+
+
+def _opened(content: bytes) -> pq.ParquetFile:
+    """Open a file with every column of text as a dictionary."""
+    limits = {"thrift_string_size_limit": _STRUCTURE_MAX, "thrift_container_size_limit": _STRUCTURE_MAX}
+    first = pq.ParquetFile(io.BytesIO(content), **limits)
+    texts = [
+        field.name
+        for field in first.schema_arrow
+        if pa.types.is_string(field.type) or pa.types.is_large_string(field.type) or pa.types.is_binary(field.type)
+    ]
+    if not texts:
+        return first
+    return pq.ParquetFile(io.BytesIO(content), read_dictionary=texts, metadata=first.metadata, **limits)
+
+
+def _require_size(metadata: pq.FileMetaData, where: str, rows: int | None, most: int, hint: str) -> None:
+    """Refuse a file by what it says of itself, before any of it is read."""
+    if rows is not None and metadata.num_rows != rows:
+        raise LogDamagedError(f"this file has {metadata.num_rows:,} rows, not {rows:,}", where, hint)
+    unfolded = stored = 0
+    for group in range(metadata.num_row_groups):
+        row_group = metadata.row_group(group)
+        for column in range(row_group.num_columns):
+            chunk = row_group.column(column)
+            unfolded += max(chunk.num_values, 0) * _VALUE_BYTES.get(chunk.physical_type, 8)
+            stored += max(chunk.total_uncompressed_size, 0)
+    if max(unfolded, stored, metadata.num_rows) > most:
+        raise _too_large(where, most, hint)
+
+
+def unfolded_bytes(column: pa.Array) -> int:
+    """Return what a column takes in memory once no value is shared (bytes)."""
+    if not pa.types.is_dictionary(column.type):
+        return int(column.nbytes)
+    if not len(column.dictionary) or not len(column):
+        return int(column.indices.nbytes)
+    lengths = pc.fill_null(pc.binary_length(column.dictionary), 0)
+    return int(column.indices.nbytes) + (pc.sum(lengths.take(column.indices)).as_py() or 0)
+
+
+def _schema(file: pq.ParquetFile, wanted: Sequence[str] | None) -> pa.Schema:
+    schema = file.schema_arrow
+    return schema if wanted is None else pa.schema([schema.field(name) for name in wanted])
+
+
+def _too_large(where: str, most: int, hint: str) -> LogDamagedError:
+    return LogDamagedError(f"this file unfolds to more than {most >> 20:,} MB, so it is not read", where, hint)

@@ -1,0 +1,308 @@
+"""`check`: whether a run is what was written, and whether what it says of itself is true.
+
+Three things are compared. Bytes: every file against the hash that the manifest pins. Rows: the event log against its
+digests, the journal against its own. Words: each total of the manifest against the fold of events and episodes that it
+claims to be, every row of episodes against the events of its task, and the manifest against its seal. A run of format 1
+pins no bytes of events and journal, and is checked as well as it can be; `Checked.notes` says what could not be.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from agentsoc.errors import LogDamagedError
+from agentsoc.events import SOCIETY
+from agentsoc.log.digest import Digest
+from agentsoc.log.episodes import UNDER_WAY
+from agentsoc.log.journal import Attempt, JournalTotals, Key, load_journal, read_digest
+from agentsoc.log.manifest import NAME, Totals, check_seal
+from agentsoc.log.money import EventCost
+from agentsoc.log.record import hash_json
+from agentsoc.log.segments import REBUILD, chained, checked_segment, segment_bytes
+from agentsoc.log.totals import EpisodeTotals, EventTotals, totals
+
+if TYPE_CHECKING:
+    from agentsoc.log.read import RunLog
+
+_PER_TASK: Final = ("calls", "tokens_in", "tokens_cached", "tokens_out")
+_OLD_ROUNDING: Final = frozenset({"score", "virtual_s", "cost", "cost_lost"})
+"""Totals that format 1 added up as floats, so that their last digits depend on the order."""
+_IN_NO_EVENT: Final = (
+    *("rounds", "turns", "broadcasts", "deliveries", "virtual_s"),
+    *("tokens_lost", "calls_lost", "tokens_overrun", "cost", "cost_lost"),
+)
+"""Totals that only a table of episodes tells."""
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What was found to be sound."""
+
+    events: int
+    segments: int
+    attempts: int
+    """Rows of the journal."""
+    notes: tuple[str, ...]
+    """What could not be checked, in sentences; empty for a finished run of the current format."""
+
+
+def check(log: RunLog, *, keep: bool = False) -> tuple[Checked, dict[Key, Attempt]]:
+    """Check a run; see the module.
+
+    Args:
+        log: the run.
+        keep: whether to return the journal's attempts, which are read anyway.
+
+    Raises:
+        LogDamagedError: names the first thing that is not what was written.
+    """
+    from agentsoc.log.read import JOURNAL
+
+    manifest = log.manifest
+    found = _Events(log)
+    for segment in chained(log.segments):
+        directory = log.directory / "events"
+        found.add(checked_segment(segment_bytes(directory, segment), directory, segment))
+    if manifest.digest is not None and found.digest.hexdigest() != manifest.digest:
+        raise LogDamagedError(
+            "the digest of the log is not the one that the manifest states", str(log.directory / NAME), REBUILD
+        )
+    notes = list(_files(log))
+    known: dict[Key, Attempt] = {}
+    if keep:
+        known, of_rows = load_journal(log.directory / JOURNAL)
+        attempts = JournalTotals()
+        attempts.add(list(known.values()))
+    else:
+        of_rows, attempts = read_digest(log.directory / JOURNAL)
+    _same_journal(log, of_rows)
+    _same_scenario(log)
+    notes += found.compare(attempts)
+    if manifest.status == "finished" and manifest.format > 1:
+        check_seal(log.directory)
+    return Checked(found.totals.events, len(log.segments), of_rows[0], tuple(notes)), known
+
+
+def _files(log: RunLog) -> Iterator[str]:
+    """Compare the files beside the events with their hashes; yield what the manifest pins no hash of."""
+    from agentsoc.log.read import EPISODES, EVENTS, INPUTS, JOURNAL, TASKS
+
+    manifest = log.manifest
+    ended = manifest.status != "running"
+    if manifest.status == "finished":
+        _no_strangers(log, EVENTS, {segment.file for segment in log.segments})
+    if manifest.tasks_file is not None:
+        log.table(TASKS, manifest.tasks_file, "task table")
+    if manifest.episodes_file is not None:
+        log.table(EPISODES, manifest.episodes_file, "table of episodes")
+    for name, digest in manifest.inputs.items():
+        log.file(f"{INPUTS}/{name}", digest, "copy of a file of the scenario")
+    if ended:
+        _no_strangers(log, INPUTS, {name.split("/")[0] for name in manifest.inputs})
+    if manifest.status != "finished":
+        yield f"the run is {manifest.status}: its journal may still grow, so its bytes are not pinned"
+        return
+    if manifest.format == 1:
+        yield "log format 1 pins no bytes of events and journal: rows were compared with their digests"
+        return
+    for value, what, file in (
+        (manifest.tasks_file, "task table", TASKS),
+        (manifest.episodes_file, "table of episodes", EPISODES),
+        (manifest.digest, "event log", EVENTS),
+        (manifest.journal_digest, "journal", JOURNAL),
+    ):
+        if value is None:
+            raise LogDamagedError(f"the manifest pins no hash of the {what}", str(log.directory / file))
+    if any(segment.sha256 is None for segment in log.segments):
+        raise LogDamagedError("the manifest pins no hash of a segment", str(log.directory / EVENTS))
+    if manifest.journal_file is None:
+        yield "a reader kept the journal open when the run ended: its rows are pinned, its bytes are not"
+
+
+def _no_strangers(log: RunLog, directory: str, known: set[str]) -> None:
+    """Raise when a directory holds something that the manifest does not list: a reader might take it for ours."""
+    strangers = [name for name in log.inside.names(directory) if name not in known and not name.startswith(".")]
+    if strangers:
+        raise LogDamagedError(
+            "this file is not one of the run's", str(log.directory / directory / strangers[0]), REBUILD
+        )
+
+
+def _same_journal(log: RunLog, found: tuple[int, str]) -> None:
+    from agentsoc.log.read import JOURNAL
+
+    manifest, path = log.manifest, log.directory / JOURNAL
+    if manifest.journal_rows is not None and found != (manifest.journal_rows, manifest.journal_digest):
+        raise LogDamagedError(
+            f"the journal has {found[0]} rows that are not the {manifest.journal_rows} of the finished run", str(path)
+        )
+    if manifest.journal_file is not None:
+        try:
+            same = log.inside.sha256(JOURNAL) == manifest.journal_file
+        except OSError as error:
+            raise LogDamagedError(f"the journal cannot be read: {error.strerror}", str(path)) from None
+        if not same:
+            raise LogDamagedError("the journal is not what was written: its bytes differ", str(path))
+
+
+def _same_scenario(log: RunLog) -> None:
+    """Compare what the manifest says of the scenario with the scenario."""
+    manifest = log.manifest
+    part = {key: value for key, value in manifest.scenario.items() if key not in ("engine", "description", "name")}
+    if hash_json(part) != manifest.scenario_hash:
+        raise LogDamagedError("the manifest's scenario is not the one of its hash", str(log.directory / NAME))
+    for key in ("name", "seed"):
+        if manifest.scenario.get(key) != getattr(manifest, key):
+            raise LogDamagedError(f"the manifest's {key} is not the scenario's", str(log.directory / NAME))
+
+
+class _Events:
+    """What the events of a run amount to, in all and task by task."""
+
+    def __init__(self, log: RunLog) -> None:
+        self.log = log
+        self.digest = Digest()
+        self.totals = EventTotals()
+        self.cost = EventCost(log.manifest.scenario)
+        self._tasks: list[Any] = []
+        self._sums: list[Any] = []
+        self._ends: list[pa.Table] = []
+        self._last: tuple[int, int, int, int] | None = None
+
+    def add(self, table: pa.Table) -> None:
+        """Take in the next table."""
+        if not table.num_rows:
+            return
+        self.digest.update(table)
+        try:
+            self.totals.add(table)
+        except (ValueError, OverflowError) as error:
+            raise LogDamagedError(f"the events hold a number that is none: {error}", str(self.log.directory)) from None
+        self.cost.add(table)
+        self._in_order(table)
+        task = table["task"].to_numpy()
+        first = np.flatnonzero(np.diff(task, prepend=task[0] - 1))
+        failed = pc.equal(table["kind"].cast(pa.string()), "call_failed").to_numpy(zero_copy_only=False)
+        columns = [np.ones(len(task), np.int64), failed.astype(np.int64)]
+        columns += [table[name].to_numpy().astype(np.int64) for name in _PER_TASK]
+        self._tasks.append(task[first])
+        self._sums.append(np.stack([np.add.reduceat(column, first) for column in columns]))
+        said = table.select(["task", "kind", "answer", "correct"]).filter(pc.equal(table["agent"], SOCIETY))
+        kind = said["kind"].cast(pa.string())
+        self._ends.append(
+            said.filter(pc.is_in(kind, pa.array(["answer", "stop"]))).cast(
+                pa.schema(
+                    [("task", pa.int64()), ("kind", pa.string()), ("answer", pa.string()), ("correct", pa.float64())]
+                )
+            )
+        )
+
+    def _in_order(self, table: pa.Table) -> None:
+        """Require that the places of events increase: readers rely on it."""
+        places = [table[name].to_numpy() for name in ("task", "round", "agent", "k")]
+        first = tuple(int(column[0]) for column in places)
+        increases = np.zeros(table.num_rows - 1, bool)
+        same = np.ones(table.num_rows - 1, bool)
+        for column in places:
+            step = column[1:] > column[:-1]
+            increases |= same & step
+            same &= column[1:] == column[:-1]
+        if not increases.all() or (self._last is not None and first <= self._last):
+            raise LogDamagedError("the events are not in their order", str(self.log.directory / "events"), REBUILD)
+        self._last = tuple(int(column[-1]) for column in places)  # type: ignore[assignment]
+
+    def compare(self, journal: JournalTotals) -> Iterator[str]:
+        """Compare totals and rows of episodes with the events; yield what could not be compared.
+
+        Raises:
+            LogDamagedError: names the first that differs.
+        """
+        manifest = self.log.manifest
+        rows = self.log.episode_rows()
+        stated = manifest.totals
+        ceilings = {name: getattr(stated, name) for name in ("budget", "budget_calls", "budget_cost")}
+        of_rows = EpisodeTotals()
+        if rows is not None:
+            self._compare_rows(rows)
+            of_rows.add(rows)
+        computed = totals(self.totals, of_rows, ceilings)
+        skipped: set[str] = set()
+        if rows is None:
+            skipped.update(_IN_NO_EVENT)
+            yield f"without a table of episodes these totals are as stated: {', '.join(_IN_NO_EVENT)}"
+        elif manifest.format == 1:
+            skipped.update(("tokens_lost", "calls_lost", "tokens_overrun", "cost", "cost_lost"))
+            yield "log format 1 does not say what each episode lost: lost tokens and calls, and costs, are as stated"
+        self._compare_totals(stated, computed, skipped)
+        if stated.cost is not None and manifest.fork is None and self.cost.known:
+            cost = self.cost.total
+            if cost != stated.cost and not (manifest.format == 1 and _near(cost, stated.cost)):
+                raise self._differs("cost", stated.cost, cost)
+        if stated.calls_lost > journal.lost:
+            raise self._differs("calls_lost", stated.calls_lost, f"at most {journal.lost}", "the journal")
+
+    def _compare_totals(self, stated: Totals, computed: Totals, skipped: set[str]) -> None:
+        old = self.log.manifest.format == 1
+        for name in Totals.model_fields:
+            if name in skipped:
+                continue
+            says, is_ = getattr(stated, name), getattr(computed, name)
+            if says == is_ or (old and name in _OLD_ROUNDING and _near(says, is_)):
+                continue
+            raise self._differs(name, says, is_)
+
+    def _differs(self, name: str, says: Any, is_: Any, source: str = "the log") -> LogDamagedError:
+        return LogDamagedError(
+            f"totals.{name} is {says}, but {source} gives {is_}", str(self.log.directory / NAME), REBUILD
+        )
+
+    def _compare_rows(self, rows: pa.Table) -> None:
+        """Compare every row of episodes with the events of its task."""
+        from agentsoc.log.read import EPISODES
+
+        where = str(self.log.directory / EPISODES)
+        tasks, sums = self._per_task()
+        stated = (
+            np.stack([rows[name].to_numpy().astype(np.int64) for name in ("events", "calls_failed", *_PER_TASK)])
+            if rows.num_rows
+            else np.zeros((2 + len(_PER_TASK), 0), np.int64)
+        )
+        if not np.array_equal(rows["task"].to_numpy(), tasks):
+            raise LogDamagedError("the rows of episodes are not those of the tasks in the log", where, REBUILD)
+        if not np.array_equal(stated, sums):
+            at = int(np.flatnonzero((stated != sums).any(axis=0))[0])
+            raise LogDamagedError(f"the row of task {tasks[at]} does not say what its events say", where, REBUILD)
+        ends = pa.concat_tables(self._ends) if self._ends else None
+        ended = rows.filter(pc.not_equal(rows["stop"], UNDER_WAY))
+        for kind, columns in (("answer", ("answer", "score")), ("stop", ("stop",))):
+            said = None if ends is None else ends.filter(pc.equal(ends["kind"], kind))
+            pairs = [("task", "task"), *zip(columns, ("answer", "correct"), strict=False)]
+            for name, source in pairs:
+                has = [] if said is None else said[source].to_pylist()
+                if ended[name].to_pylist() != has:
+                    raise LogDamagedError(
+                        f"the column {name} of the table of episodes does not say what the events say", where, REBUILD
+                    )
+        answered = [answer is not None for answer in ended["answer"].to_pylist()]
+        if ended["answered"].to_pylist() != answered:
+            raise LogDamagedError("the column answered of the table of episodes is not right", where, REBUILD)
+
+    def _per_task(self) -> tuple[Any, Any]:
+        """Return the tasks that have events, and for each the sums of its events, shape (6, n_tasks)."""
+        if not self._tasks:
+            return np.zeros(0, np.int64), np.zeros((2 + len(_PER_TASK), 0), np.int64)
+        task, sums = np.concatenate(self._tasks), np.concatenate(self._sums, axis=1)
+        first = np.flatnonzero(np.diff(task, prepend=task[0] - 1))
+        return task[first], np.add.reduceat(sums, first, axis=1)
+
+
+def _near(says: Any, is_: Any) -> bool:
+    if says is None or is_ is None:
+        return says is is_
+    return bool(abs(says - is_) <= 1e-9 * max(1.0, abs(is_)))

@@ -1,0 +1,61 @@
+"""What the events of a run cost by its scenario's prices, added up exactly from tables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+from pydantic import ValidationError
+
+from agentsoc.scenario.prices import FREE, Rate, money
+
+_USED: Final = ("calls", "tokens_in", "tokens_cached", "tokens_out")
+
+
+class EventCost:
+    """The cost of events; `known` is False where a model that was called has no price, or there are no prices."""
+
+    def __init__(self, scenario: Mapping[str, Any]) -> None:
+        self._rates, starts = _rates(scenario) if scenario.get("prices") else ([], [0])
+        self._starts = np.asarray(starts)
+        self._sums = np.zeros((max(len(self._rates), 1), len(_USED)), dtype=object)
+
+    def add(self, table: pa.Table) -> None:
+        """Take in a table with the event schema."""
+        if not self._rates:
+            return
+        agent = table["agent"].to_numpy()
+        group = np.maximum(np.searchsorted(self._starts, agent, side="right") - 1, 0)
+        used = [table[name].to_numpy().astype(np.int64) for name in _USED]
+        used[2] = np.minimum(used[2], used[1])  # as a rate counts them
+        for which in np.unique(group).tolist():
+            mine = (group == which) & (agent >= 0)
+            self._sums[which] += [int(column[mine].sum()) for column in used]
+
+    @property
+    def known(self) -> bool:
+        """Whether the events say what the run cost."""
+        return bool(self._rates) and all(
+            rate is not None or not any(sums) for rate, sums in zip(self._rates, self._sums, strict=True)
+        )
+
+    @property
+    def total(self) -> float:
+        """What they cost together (money)."""
+        return money(
+            sum(
+                (rate or FREE).cost(tokens_in, cached, tokens_out, calls)
+                for rate, (calls, tokens_in, cached, tokens_out) in zip(self._rates, self._sums.tolist(), strict=True)
+            )
+        )
+
+
+def _rates(scenario: Mapping[str, Any]) -> tuple[list[Rate | None], list[int]]:
+    from agentsoc.log.cost import run_rates  # brings polars with it, and most runs have no prices
+
+    try:
+        return run_rates(scenario) or ([], [0])
+    except (KeyError, TypeError, AttributeError, ValidationError):  # a scenario that does not hold is told elsewhere
+        return [], [0]
