@@ -45,7 +45,7 @@ from agentsoc.log.manifest import (
 from agentsoc.log.read import EPISODES, EVENTS, INPUTS, JOURNAL, TASKS, RunLog
 from agentsoc.log.record import hash_json
 from agentsoc.log.segments import Segment, SegmentWriter
-from agentsoc.log.totals import EpisodeTotals, totals
+from agentsoc.log.totals import EpisodeTotals, fold
 from agentsoc.scenario.budget import Limits
 from agentsoc.scenario.model import Scenario
 from agentsoc.scenario.prices import money
@@ -276,7 +276,7 @@ async def _execute(plan: Plan, journal: Journal | None) -> Result:
     digest = writer.finish()
     result = Result(
         digest,
-        totals(writer.totals, engine.episodes.totals, _ceilings(scenario)),
+        fold(writer.totals, engine.episodes.totals, _ceilings(scenario)),
         writer.digest.rows,
         sum(side.caller.flight.live for side in sides),
         writer.segments,
@@ -428,7 +428,7 @@ def _end(plan: Plan, engine: Engine, writer: SegmentWriter, manifest: Manifest, 
     engine.close()
     writer.finish()
     _write_episodes(plan.directory, manifest, engine.episodes.table())
-    sums = totals(writer.totals, engine.episodes.totals, _ceilings(plan.scenario))
+    sums = fold(writer.totals, engine.episodes.totals, _ceilings(plan.scenario))
     _save(plan.directory, manifest, writer.segments, status, sums)
 
 
@@ -444,7 +444,7 @@ def _fail(plan: Plan, engine: Engine | None, writer: SegmentWriter, manifest: Ma
     with contextlib.suppress(OSError, AgentsocError):
         segments, so_far = writer.durable()
         rows = EpisodeTotals() if engine is None else engine.episodes.totals
-        _save(plan.directory, manifest, segments, "failed", totals(so_far, rows, _ceilings(plan.scenario)))
+        _save(plan.directory, manifest, segments, "failed", fold(so_far, rows, _ceilings(plan.scenario)))
 
 
 async def _flush_now_and_then(plan: Plan, engine: Engine, writer: SegmentWriter, manifest: Manifest) -> None:
@@ -454,7 +454,7 @@ async def _flush_now_and_then(plan: Plan, engine: Engine, writer: SegmentWriter,
         await asyncio.sleep(max(FLUSH_S, (time.monotonic() - began) / FLUSHES))
         writer.flush()
         segments, so_far = writer.durable()
-        sums = totals(so_far, engine.episodes.totals, _ceilings(plan.scenario))
+        sums = fold(so_far, engine.episodes.totals, _ceilings(plan.scenario))
         _save(plan.directory, manifest, segments, "running", sums)
 
 

@@ -24,8 +24,8 @@ from agentsoc.log.journal import Attempt, JournalTotals, Key, load_journal, read
 from agentsoc.log.manifest import NAME, Totals, check_seal
 from agentsoc.log.money import EventCost
 from agentsoc.log.record import hash_json
-from agentsoc.log.segments import REBUILD, chained, checked_segment, segment_bytes
-from agentsoc.log.totals import EpisodeTotals, EventTotals, totals
+from agentsoc.log.segments import REBUILD, chained, read_segment
+from agentsoc.log.totals import EpisodeTotals, EventTotals, fold
 
 if TYPE_CHECKING:
     from agentsoc.log.read import RunLog
@@ -62,13 +62,13 @@ def check(log: RunLog, *, keep: bool = False) -> tuple[Checked, dict[Key, Attemp
     Raises:
         LogDamagedError: names the first thing that is not what was written.
     """
-    from agentsoc.log.read import JOURNAL
+    from agentsoc.log.read import EVENTS, JOURNAL
 
     manifest = log.manifest
-    found = _Events(log)
+    found, events = _Events(log), log.directory / EVENTS
     for segment in chained(log.segments):
-        directory = log.directory / "events"
-        found.add(checked_segment(segment_bytes(directory, segment), directory, segment))
+        # bytes that are pinned need no digest of their own beside that of the whole log
+        found.add(read_segment(events, segment, digest=segment.sha256 is None or manifest.digest is None))
     if manifest.digest is not None and found.digest.hexdigest() != manifest.digest:
         raise LogDamagedError(
             "the digest of the log is not the one that the manifest states", str(log.directory / NAME), REBUILD
@@ -231,7 +231,7 @@ class _Events:
         if rows is not None:
             self._compare_rows(rows)
             of_rows.add(rows)
-        computed = totals(self.totals, of_rows, ceilings)
+        computed = fold(self.totals, of_rows, ceilings)
         skipped: set[str] = set()
         if rows is None:
             skipped.update(_IN_NO_EVENT)

@@ -191,24 +191,37 @@ class SegmentWriter:
         return self.segments[: self._checked], self._durable.copy()
 
 
-def read_segment(directory: Path, segment: Segment, columns: Sequence[str] | None = None) -> pa.Table:
+def read_segment(
+    directory: Path, segment: Segment, columns: Sequence[str] | None = None, *, digest: bool | None = None
+) -> pa.Table:
     """Return a segment's rows, checked against what the manifest says of them.
-
-    The bytes are compared with their hash, which the manifest of a run of format 1 lacks; then what they hold is
-    compared with its digest, for which all columns are read.
 
     Args:
         directory: where the segments are.
         segment: which one.
         columns: what to return; None for everything.
+        digest: whether to compare what the rows hold with its digest as well as the bytes with their hash; None where
+            there is no hash, as in runs of format 1.
 
     Raises:
         LogDamagedError: the file is missing, cut, altered or another run's.
     """
-    content, where = segment_bytes(directory, segment), str(directory / segment.file)
-    if segment.sha256 is not None:
-        return _conform(read_parquet(content, where, columns=columns, rows=segment.rows, hint=REBUILD), where, columns)
-    table = checked_segment(content, directory, segment)
+    where = str(directory / segment.file)
+    content = segment_bytes(directory, segment)
+    by_rows = segment.sha256 is None if digest is None else digest
+    table = _conform(
+        read_parquet(content, where, columns=None if by_rows else columns, rows=segment.rows, hint=REBUILD),
+        where,
+        None if by_rows else columns,
+    )
+    if not by_rows:
+        return table
+    try:
+        found = digest_of(table)
+    except (pa.ArrowException, ValueError, IndexError) as error:
+        raise LogDamagedError(f"this segment holds invalid values ({type(error).__name__})", where, REBUILD) from None
+    if found != segment.digest:
+        raise LogDamagedError("this segment is not what was written: its digest differs", where, REBUILD)
     return table if columns is None else table.select([name for name in COLUMNS if name in set(columns)])
 
 
@@ -228,23 +241,6 @@ def segment_bytes(directory: Path, segment: Segment) -> bytes:
     if segment.sha256 is not None and hashlib.sha256(content).hexdigest() != segment.sha256:
         raise LogDamagedError("this segment is not what was written: its bytes differ", where, REBUILD)
     return content
-
-
-def checked_segment(content: bytes, directory: Path, segment: Segment) -> pa.Table:
-    """Return the rows of a segment with this content, compared with their digest.
-
-    Raises:
-        LogDamagedError: the rows are not those that were written.
-    """
-    where = str(directory / segment.file)
-    table = _conform(read_parquet(content, where, rows=segment.rows, hint=REBUILD), where, None)
-    try:
-        found = digest_of(table)
-    except (pa.ArrowException, ValueError, IndexError) as error:
-        raise LogDamagedError(f"this segment holds invalid values ({type(error).__name__})", where, REBUILD) from None
-    if found != segment.digest:
-        raise LogDamagedError("this segment is not what was written: its digest differs", where, REBUILD)
-    return table
 
 
 def _conform(table: pa.Table, where: str, columns: Sequence[str] | None) -> pa.Table:

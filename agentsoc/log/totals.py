@@ -154,7 +154,7 @@ class EpisodeTotals:
         return EpisodeTotals(self.rows, dict(self.sums), self.cost, self.cost_lost, self.virtual_s.copy())
 
 
-def totals(events: EventTotals, episodes: EpisodeTotals, ceilings: Mapping[str, Any]) -> Totals:
+def fold(events: EventTotals, episodes: EpisodeTotals, ceilings: Mapping[str, Any]) -> Totals:
     """Return the totals of a run.
 
     Args:

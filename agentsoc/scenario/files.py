@@ -38,7 +38,7 @@ def resolve(name: str) -> Path:
     if not name:
         raise InputError("a file name is empty", "", _BESIDE)
     if name.startswith("/") or ".." in name.split("/"):  # a run keeps a copy under this name, in its own directory
-        raise InputError("this name leads out of the directory of the scenario", name[:200], _BESIDE)
+        raise InputError("this file lies outside the directory of the scenario", name[:200], _BESIDE)
     try:
         base = (BASE_DIR.get() or Path()).resolve(strict=True)
         path = (base / name).resolve(strict=True)

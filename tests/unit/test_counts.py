@@ -21,6 +21,7 @@ from agentsoc.engine.run import Plan, execute
 from agentsoc.log.journal import Attempt
 from agentsoc.log.manifest import Totals
 from agentsoc.log.segments import SegmentWriter
+from agentsoc.log.totals import fold
 from agentsoc.scenario.model import Scenario
 from agentsoc.society.board import Board
 from agentsoc.society.build import build_society
@@ -60,7 +61,10 @@ async def counted(built: Scenario) -> Totals:
     writer = SegmentWriter(Path(), keep=False)
     try:
         caller = Caller(pool, Forgetful(), {}, built.calls, built.engine.concurrency)  # type: ignore[arg-type]
-        return await Engine([Side((0, 0), society, pool, caller)], writer, boards).run()
+        engine = Engine([Side((0, 0), society, pool, caller)], writer, boards)
+        await engine.run()
+        writer.finish()
+        return fold(writer.totals, engine.episodes.totals, {})
     finally:
         writer.abandon()
         await pool.close()

@@ -25,7 +25,7 @@ from agentsoc.log.read import EVENTS, JOURNAL, RunLog
 from agentsoc.log.record import hash_json
 from agentsoc.log.schema import to_table
 from agentsoc.log.segments import Segment, SegmentWriter, chain, read_all, read_segment
-from agentsoc.log.totals import EpisodeTotals, EventTotals, totals
+from agentsoc.log.totals import EpisodeTotals, EventTotals, fold
 
 
 def events(n: int, salt: int = 0, first: int = 0) -> list[Event]:
@@ -89,7 +89,7 @@ def make_run(directory: Path, salt: int = 0) -> RunLog:
         scenario_hash=hash_json({"seed": 0}),
         tasks_hash="",
         segments=[SegmentEntry(**msgspec.structs.asdict(part)) for part in parts],
-        totals=totals(sums, EpisodeTotals(), {}),
+        totals=fold(sums, EpisodeTotals(), {}),
         journal_rows=n,
         journal_digest=digest,
     ).save(directory)
