@@ -137,6 +137,7 @@ class Engine:
         self.boards = boards
         self.ledgers: dict[int, Ledger] = {}
         self.episodes = EpisodeTable()
+        writer.episodes = lambda: self.episodes.totals
         self.order = InOrder(writer, self.episodes)
         self.stopping = False
         """Set to end the run in order: rounds under way are finished, no new one is begun."""

@@ -45,10 +45,8 @@ from agentsoc.log.manifest import (
 from agentsoc.log.read import EPISODES, EVENTS, INPUTS, JOURNAL, TASKS, RunLog
 from agentsoc.log.record import hash_json
 from agentsoc.log.segments import Segment, SegmentWriter
-from agentsoc.log.totals import EpisodeTotals, fold
-from agentsoc.scenario.budget import Limits
+from agentsoc.log.totals import ceilings, fold
 from agentsoc.scenario.model import Scenario
-from agentsoc.scenario.prices import money
 from agentsoc.society.board import Board
 from agentsoc.society.build import Society, build_society
 
@@ -276,7 +274,7 @@ async def _execute(plan: Plan, journal: Journal | None) -> Result:
     digest = writer.finish()
     result = Result(
         digest,
-        fold(writer.totals, engine.episodes.totals, _ceilings(scenario)),
+        fold(writer.totals, engine.episodes.totals, ceilings(manifest.scenario)),
         writer.digest.rows,
         sum(side.caller.flight.live for side in sides),
         writer.segments,
@@ -385,10 +383,11 @@ def make_pool(society: Society, boards: dict[int, Board], plan: Plan) -> Pool:
 def _manifest(plan: Plan, tasks_hash: str) -> Manifest:
     scenario = plan.scenario
     reasons = dict.fromkeys(reason for group in scenario.agents if (reason := group.model.not_reproducible()))
+    dumped = scenario.model_dump(mode="json")
     return Manifest(
         name=scenario.name,
         seed=scenario.seed,
-        scenario=scenario.model_dump(mode="json"),
+        scenario=dumped,
         scenario_hash=hash_json(scenario.result_part()),
         tasks_hash=tasks_hash,
         code=dict(plan.code),
@@ -396,17 +395,9 @@ def _manifest(plan: Plan, tasks_hash: str) -> Manifest:
         versions=versions(),
         machine=machine(),
         not_reproducible=list(reasons),
-        totals=Totals(**_ceilings(scenario)),
+        totals=Totals(**ceilings(dumped)),
         fork=plan.fork,
     )
-
-
-def _ceilings(scenario: Scenario) -> dict[str, Any]:
-    """Return the ceilings of a run, as its totals name them."""
-    n, budget = scenario.tasks.count, scenario.budget
-    limits = Limits() if budget is None else budget.limits(n)
-    tokens, calls, cost = (None if limit is None else limit * n for limit in limits)
-    return {"budget": tokens, "budget_calls": calls, "budget_cost": None if cost is None else money(cost)}
 
 
 def _save(directory: Path, manifest: Manifest, segments: Sequence[Segment], status: Status, sums: Totals) -> None:
@@ -428,7 +419,7 @@ def _end(plan: Plan, engine: Engine, writer: SegmentWriter, manifest: Manifest, 
     engine.close()
     writer.finish()
     _write_episodes(plan.directory, manifest, engine.episodes.table())
-    sums = fold(writer.totals, engine.episodes.totals, _ceilings(plan.scenario))
+    sums = fold(writer.totals, engine.episodes.totals, ceilings(manifest.scenario))
     _save(plan.directory, manifest, writer.segments, status, sums)
 
 
@@ -442,9 +433,8 @@ def _fail(plan: Plan, engine: Engine | None, writer: SegmentWriter, manifest: Ma
     except (OSError, pa.ArrowException, AgentsocError):
         manifest.episodes_file = None
     with contextlib.suppress(OSError, AgentsocError):
-        segments, so_far = writer.durable()
-        rows = EpisodeTotals() if engine is None else engine.episodes.totals
-        _save(plan.directory, manifest, segments, "failed", fold(so_far, rows, _ceilings(plan.scenario)))
+        segments, so_far, rows = writer.durable()
+        _save(plan.directory, manifest, segments, "failed", fold(so_far, rows, ceilings(manifest.scenario)))
 
 
 async def _flush_now_and_then(plan: Plan, engine: Engine, writer: SegmentWriter, manifest: Manifest) -> None:
@@ -453,8 +443,8 @@ async def _flush_now_and_then(plan: Plan, engine: Engine, writer: SegmentWriter,
     while plan.directory is not None:
         await asyncio.sleep(max(FLUSH_S, (time.monotonic() - began) / FLUSHES))
         writer.flush()
-        segments, so_far = writer.durable()
-        sums = fold(so_far, engine.episodes.totals, _ceilings(plan.scenario))
+        segments, so_far, rows = writer.durable()
+        sums = fold(so_far, rows, ceilings(manifest.scenario))
         _save(plan.directory, manifest, segments, "running", sums)
 
 

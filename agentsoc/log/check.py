@@ -25,7 +25,7 @@ from agentsoc.log.manifest import NAME, Totals, check_seal
 from agentsoc.log.money import EventCost
 from agentsoc.log.record import hash_json
 from agentsoc.log.segments import REBUILD, chained, read_segment
-from agentsoc.log.totals import EpisodeTotals, EventTotals, fold
+from agentsoc.log.totals import EpisodeTotals, EventTotals, ceilings, fold
 
 if TYPE_CHECKING:
     from agentsoc.log.read import RunLog
@@ -226,12 +226,16 @@ class _Events:
         manifest = self.log.manifest
         rows = self.log.episode_rows()
         stated = manifest.totals
-        ceilings = {name: getattr(stated, name) for name in ("budget", "budget_calls", "budget_cost")}
+        try:
+            limits = ceilings(manifest.scenario)
+        except ValueError as error:
+            what = f"the budget of the manifest's scenario does not hold: {error}"
+            raise LogDamagedError(what, str(self.log.directory / NAME)) from None
         of_rows = EpisodeTotals()
         if rows is not None:
             self._compare_rows(rows)
             of_rows.add(rows)
-        computed = fold(self.totals, of_rows, ceilings)
+        computed = fold(self.totals, of_rows, limits)
         skipped: set[str] = set()
         if rows is None:
             skipped.update(_IN_NO_EVENT)

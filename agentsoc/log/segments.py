@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
@@ -24,7 +24,7 @@ from agentsoc.log.bounded import read_parquet
 from agentsoc.log.digest import Digest, digest_of
 from agentsoc.log.inside import Inside
 from agentsoc.log.schema import COLUMNS, RESERVED, SCHEMA, to_table
-from agentsoc.log.totals import EventTotals
+from agentsoc.log.totals import EpisodeTotals, EventTotals
 
 REBUILD: Final = "it can be computed again from the journal: agentsoc resume on the run directory"
 """The way on where anything but the journal and the manifest is damaged."""
@@ -79,9 +79,11 @@ class SegmentWriter:
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="segments")
         self._writes: list[Future[str]] = []
         """One for each segment, in their order; gives the SHA-256 of the file."""
-        self._closed: list[EventTotals] = []
-        """What all segments up to this one amount to, for each from the last one that is on disk."""
-        self._durable = EventTotals()
+        self.episodes: Callable[[], EpisodeTotals] = EpisodeTotals
+        """What the rows of ended episodes add up to now: asked when a segment is closed, for `durable`."""
+        self._closed: list[tuple[EventTotals, EpisodeTotals]] = []
+        """What all segments up to this one amount to, for each one that is not known to be on disk."""
+        self._durable = EventTotals(), EpisodeTotals()
         self._checked = 0
         if keep:
             self._inside.make(self._name)
@@ -139,7 +141,7 @@ class SegmentWriter:
         # parts of an earlier attempt may be cut elsewhere: nobody must see both
         write = self._write if self.segments else self._write_first
         self.segments.append(Segment(name, table.num_rows, digest, chain(previous, digest)))
-        self._closed.append(self.totals.copy())
+        self._closed.append((self.totals.copy(), self.episodes().copy()))
         self._writes.append(self._pool.submit(write, table, name))
         self._raise_failed()
 
@@ -181,14 +183,14 @@ class SegmentWriter:
         """Stop writing without flushing; what is on disk stays valid."""
         self._pool.shutdown(wait=True, cancel_futures=False)
 
-    def durable(self) -> tuple[list[Segment], EventTotals]:
+    def durable(self) -> tuple[list[Segment], EventTotals, EpisodeTotals]:
         """Return the segments that are certainly on disk, up to the first that is not, and what they amount to.
 
-        Never raises.
+        The rows are those of the episodes that had ended when the last of them was closed. Never raises.
         """
         with contextlib.suppress(OSError, pa.ArrowException, LogDamagedError):
             self._raise_failed()
-        return self.segments[: self._checked], self._durable.copy()
+        return self.segments[: self._checked], *self._durable
 
 
 def read_segment(

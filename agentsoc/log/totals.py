@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 
 from agentsoc.events import SOCIETY
 from agentsoc.log.manifest import Totals
+from agentsoc.scenario.budget import Budget
 from agentsoc.scenario.prices import money
 
 _COUNTS: Final = ("calls", "tokens_in", "tokens_cached", "tokens_out")
@@ -27,6 +28,7 @@ _OF_ROWS: Final = (
     *("tokens_lost", "calls_lost", "tokens_overrun"),
 )
 """Columns of episodes that are added up: they are in no event."""
+_LIMITS: Final = ("tokens", "tokens_per_task", "calls", "calls_per_task", "money", "money_per_task")
 _LIMB: Final = 26
 """Bits of a mantissa that are added up apart, so that 2**36 of them fit into 64 bits."""
 
@@ -178,3 +180,21 @@ def fold(events: EventTotals, episodes: EpisodeTotals, ceilings: Mapping[str, An
         stops=dict(sorted(events.stops.items())),
         virtual_s=episodes.virtual_s.over(),
     )
+
+
+def ceilings(scenario: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the limits of a run of a dumped scenario, under the names that its totals give them.
+
+    Raises:
+        ValueError: the scenario does not hold.
+    """
+    names, stated = ("budget", "budget_calls", "budget_cost"), scenario.get("budget")
+    if stated is None:
+        return dict.fromkeys(names)
+    try:
+        n = int(scenario["tasks"]["count"])
+        limits = Budget.model_validate({name: stated.get(name) for name in _LIMITS}).limits(n)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(str(error)) from None
+    tokens, calls, cost = (None if limit is None else limit * n for limit in limits)
+    return dict(zip(names, (tokens, calls, None if cost is None else money(cost)), strict=True))
