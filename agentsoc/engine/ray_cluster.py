@@ -5,27 +5,34 @@ from __future__ import annotations
 import atexit
 import contextlib
 import importlib
-import ipaddress
 import logging
 import os
 import secrets
-import shutil
 import subprocess
 import sys
-import tempfile
+import threading
 import time
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
+from agentsoc.engine import ray_files
+from agentsoc.engine.ray_output import OutputFile
+from agentsoc.engine.ray_probe import TOKEN_WAY_ON, WAY_ON, Endpoint, endpoint, probe
 from agentsoc.errors import InputError, MissingExtraError, RunFailedError
 
 TRIES = 4
 """Starts of a local cluster: Ray gives up after a fixed 30 s, which a loaded machine can need."""
+JOIN_S = 60.0
+"""Time to join a cluster whose head answers (seconds); it takes about two."""
 OBJECT_STORE_BYTES = 256 << 20
 
 _connected: str | None = None
-_temporary: Path | None = None
+_temporary: ray_files.Held | None = None
+_output: OutputFile | None = None
 _guardian: subprocess.Popen[bytes] | None = None
+_joining: threading.Thread | None = None
+_made_token = False
 _log = logging.getLogger(__name__)
 
 
@@ -38,7 +45,7 @@ def connect(address: str, hosts: int) -> Any:
 
     Raises:
         MissingExtraError: ray is not installed.
-        InputError: the process is connected elsewhere, or the cluster is remote and no token is set.
+        InputError: the address is none, the process is connected elsewhere, or the token is missing or refused.
         RunFailedError: the cluster does not start or does not answer.
     """
     global _connected
@@ -46,34 +53,40 @@ def connect(address: str, hosts: int) -> Any:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    if find_spec("ray") is None:
+        raise MissingExtraError("running on several hosts", "ray", "ray")
+    if _connected is not None and _connected != address:
+        raise InputError(f"this process is already connected to Ray at {_connected}", "engine.address")
+    if _joining is not None and _joining.is_alive():
+        raise RunFailedError("an earlier try to join a cluster still hangs in this process", "", "start a new process")
+    where: Endpoint | None = None
     if address == "local":
         # Ray's own way to say "one machine": every port is then bound to loopback instead of the network interface
         os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
         _own_token()
     else:
-        _demand_token(address)
-    try:
-        import ray
-    except ModuleNotFoundError:
-        raise MissingExtraError("running on several hosts", "ray", "ray") from None
+        where = endpoint(address)
+        _demand_token(where)
+        if _connected is None:
+            probe(where, _token, encrypted=os.environ.get("RAY_USE_TLS", "0") not in ("", "0"))
+    import ray
+
     if not ray.is_initialized():
-        _read_token_again()
-    if ray.is_initialized():
-        if _connected is not None and _connected != address:
-            raise InputError(f"this process is already connected to Ray at {_connected}", "engine.address")
-        _connected = address
-        return ray
-    if address == "local":
-        _start(ray, hosts)
-    else:
-        _join(ray, address)
+        _token()  # Ray, too, has to see what we set
+        _keep_output(ray)
+        if where is None:
+            _start(ray, hosts)
+        else:
+            _join(ray, where)
+        atexit.unregister(disconnect)
+        atexit.register(disconnect)  # after Ray registered its own: the last one is called first
     _connected = address
     return ray
 
 
 def disconnect() -> None:
     """End the connection, and the cluster if it is our own."""
-    global _connected, _temporary
+    global _connected, _temporary, _output, _made_token
     if _connected is not None:
         import ray
 
@@ -81,9 +94,32 @@ def disconnect() -> None:
             ray.shutdown()
     _connected = None
     _dismiss_guard()
+    if _output is not None:
+        _output.close()
+        _output = None
     if _temporary is not None:
-        shutil.rmtree(_temporary, ignore_errors=True)
+        _temporary.remove()
         _temporary = None
+    if _made_token:  # it went with the directory
+        os.environ.pop("RAY_AUTH_TOKEN_PATH", None)
+        os.environ.pop("RAY_AUTH_MODE", None)
+        _made_token = False
+
+
+def directory() -> Path:
+    """Return this process's directory for Ray's files and those of hosts on this machine; nobody else can enter it."""
+    global _temporary
+    if _temporary is None:
+        _temporary = ray_files.hold()
+        atexit.register(disconnect)
+    return _temporary.path
+
+
+def _keep_output(ray: Any) -> None:
+    """Let what Ray says of its processes go to a file: it can be hundreds of lines, and standard output is ours."""
+    global _output
+    if _output is None:
+        _output = OutputFile(ray, directory() / "ray.log")
 
 
 def _start(ray: Any, hosts: int) -> None:
@@ -94,7 +130,7 @@ def _start(ray: Any, hosts: int) -> None:
         "log_to_driver": False,
         "logging_level": logging.ERROR,
         "object_store_memory": OBJECT_STORE_BYTES,
-        "_temp_dir": str(_directory()),
+        "_temp_dir": str(directory() / "r"),
         "_node_ip_address": "127.0.0.1",
     }
     _guard()
@@ -120,7 +156,6 @@ def _try_to_start(ray: Any, settings: dict[str, Any]) -> None:
             _log.warning("Ray did not start (try %d of %d); trying again", number, TRIES)
             time.sleep(1.0 * number)
         else:
-            atexit.register(disconnect)
             return
 
 
@@ -194,8 +229,15 @@ def _guard() -> None:
     mark = f"AGENTSOC_CLUSTER={secrets.token_hex(16)}"
     name, _, value = mark.partition("=")
     command = [sys.executable, "-I", "-c", _GUARD, mark]
-    _guardian = subprocess.Popen(  # its own session: a Ctrl-C for the driver is not for it
-        command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    directory()
+    assert _temporary is not None
+    _guardian = subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,  # a Ctrl-C for the driver is not for it
+        pass_fds=[_temporary.lock],  # the directory is not abandoned before the processes that use it are gone
     )
     os.environ.pop(name, None)
     os.environ[name] = value  # last of all: a process that changes its title may overwrite the first ones
@@ -211,24 +253,32 @@ def _dismiss_guard() -> None:
         _guardian = None
 
 
-def _join(ray: Any, address: str) -> None:
-    try:
-        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
-    except (RuntimeError, OSError, ConnectionError, ValueError) as error:
+def _join(ray: Any, where: Endpoint) -> None:
+    """Join a cluster in a thread: Ray has no limit for all the waits that this can take."""
+    global _joining
+    errors: list[BaseException] = []
+
+    def init() -> None:
+        try:
+            ray.init(address=str(where), log_to_driver=False, logging_level=logging.ERROR)
+        except BaseException as error:  # Ray also exits
+            errors.append(error)
+
+    _joining = threading.Thread(target=init, daemon=True, name="ray-join")
+    _joining.start()
+    _joining.join(JOIN_S)
+    if _joining.is_alive():
+        atexit.unregister(ray.shutdown)  # it would wait for the thread
         raise RunFailedError(
-            f"there is no Ray cluster that answers at {address}: {str(error)[:300]}",
+            f"the head of the Ray cluster at {where} answers, but joining it did not end within {JOIN_S:.0f} s",
             "",
-            "check the address, and that RAY_AUTH_MODE and RAY_AUTH_TOKEN_PATH are those of the cluster",
+            "see with `ray status` on the head whether the node of this machine is alive; every driver needs one",
+        )
+    _joining = None
+    if errors:
+        raise RunFailedError(
+            f"the Ray cluster at {where} answers but cannot be joined: {str(errors[0])[:300]}", "", WAY_ON
         ) from None
-    atexit.register(disconnect)
-
-
-def _directory() -> Path:
-    """Return a short temporary directory: names of Ray's sockets are limited to about 107 bytes."""
-    global _temporary
-    if _temporary is None:
-        _temporary = Path(tempfile.mkdtemp(prefix="asoc-"))
-    return _temporary
 
 
 def _own_token() -> None:
@@ -236,35 +286,42 @@ def _own_token() -> None:
     if os.environ.get("RAY_AUTH_TOKEN") or os.environ.get("RAY_AUTH_TOKEN_PATH"):
         os.environ.setdefault("RAY_AUTH_MODE", "token")
         return
-    path = _directory() / "token"
+    global _made_token
+    path = directory() / "token"
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w") as handle:
         handle.write(secrets.token_hex(32))
     os.environ["RAY_AUTH_MODE"] = "token"
     os.environ["RAY_AUTH_TOKEN_PATH"] = str(path)
+    _made_token = True
 
 
-def _read_token_again() -> None:
-    """Let Ray see the token although it was imported, and looked for one, before we set it."""
+def _token() -> str:
+    """Return the token that Ray will use, and let it see the token although it was imported before we set it.
+
+    Raises:
+        InputError: a token is asked for and there is none.
+    """
+    mode = os.environ.get("RAY_AUTH_MODE")
     raylet: Any = importlib.import_module("ray._raylet")
     raylet.Config.initialize("")  # reads the environment anew; has to come before the token's cache is dropped
-    raylet.AuthenticationTokenLoader.instance().reset_cache()
+    loader = raylet.AuthenticationTokenLoader.instance()
+    loader.reset_cache()
+    if mode is not None and mode.lower() != "token":
+        return ""
+    try:
+        return str(loader.get_raw_token(ignore_auth_mode=True))
+    except importlib.import_module("ray.exceptions").AuthenticationError as error:
+        raise InputError(str(error)[:300], "RAY_AUTH_TOKEN_PATH", TOKEN_WAY_ON) from None
 
 
-def _demand_token(address: str) -> None:
+def _demand_token(where: Endpoint) -> None:
     """Refuse a cluster beyond this machine without a token: whoever reaches it could run code."""
-    host = address.removeprefix("ray://").rsplit(":", 1)[0].strip("[]")
-    if host in ("auto", ""):
-        raise InputError(f"{address!r} is no address", "engine.address", "give HOST:PORT, or local to start Ray here")
-    loopback = host == "localhost"
-    with contextlib.suppress(ValueError):
-        loopback = ipaddress.ip_address(host).is_loopback
-    has_token = os.environ.get("RAY_AUTH_TOKEN") or os.environ.get("RAY_AUTH_TOKEN_PATH")
-    if has_token:
+    if os.environ.get("RAY_AUTH_TOKEN") or os.environ.get("RAY_AUTH_TOKEN_PATH"):
         os.environ.setdefault("RAY_AUTH_MODE", "token")
-    elif not loopback:
+    elif not where.on_this_machine:
         raise InputError(
-            f"the cluster at {address} is not on this machine and no token is set",
+            f"the cluster at {where} is not on this machine and no token is set",
             "engine.address",
             "start it with RAY_AUTH_MODE=token and set RAY_AUTH_TOKEN_PATH here to the same token file",
         )

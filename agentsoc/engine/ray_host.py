@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import os
 import socket
-import tempfile
 import threading
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -25,7 +24,8 @@ from agentsoc.engine.calls import HostLostError
 from agentsoc.engine.columns import Draw, draw_codes
 from agentsoc.engine.host import Host, Item, Order, Outcome
 from agentsoc.engine.pool import Pool
-from agentsoc.engine.ray_cluster import connect
+from agentsoc.engine.ray_cluster import connect, directory
+from agentsoc.engine.ray_files import HostFiles, check_inside, write_inside
 from agentsoc.errors import RunFailedError
 from agentsoc.events import Event
 from agentsoc.scenario.code import load_code
@@ -86,18 +86,17 @@ class HostActor:
         code: list[tuple[str, str]],
         inputs: list[tuple[str, bytes]],
         share: int,
-        driver: tuple[str, int],
+        driver: tuple[str, int, str],
     ) -> None:
         _die_with(driver)
+        self._files: HostFiles | None = None
         if code or inputs:
-            directory = Path(tempfile.mkdtemp(prefix="asoc-host-"))
-            os.chdir(directory)  # files that the scenario names are found in the working directory
+            self._files = files = HostFiles(Path(driver[2]) if driver[0] == socket.gethostname() else None)
+            os.chdir(files.path)  # files that the scenario names are found in the working directory
             for name, source in code:
-                (directory / name).write_text(source)
-                load_code(directory / name)
+                load_code(write_inside(files.path, name, source.encode()))
             for name, content in inputs:
-                (directory / name).parent.mkdir(parents=True, exist_ok=True)
-                (directory / name).write_bytes(content)
+                write_inside(files.path, name, content)
         self._host = Host(Scenario.model_validate_json(scenario), share=share)
         self._arrived: list[Arrival] = []
         self._any = asyncio.Event()
@@ -161,13 +160,16 @@ class HostActor:
         return _small(draw_codes(self._host.backends[0], Draw(**wide)))
 
     async def close(self) -> None:
-        """Close the backends."""
+        """Close the backends and remove the files."""
         await self._host.close()
+        if self._files is not None:
+            self._files.remove()
+            self._files = None
 
 
-def _die_with(driver: tuple[str, int]) -> None:
+def _die_with(driver: tuple[str, int, str]) -> None:
     """End this process when the driver's is gone: on its own machine, within a second instead of Ray's four."""
-    name, pid = driver
+    name, pid, _ = driver
     if name != socket.gethostname():
         return
 
@@ -233,6 +235,8 @@ class RayPool(Pool):
     ) -> None:
         self._scenario = scenario = society.scenario
         self._inputs = list(inputs)
+        for name, _ in inputs:
+            check_inside(name)
         self._code = [(path.name, path.read_text()) for path in code_paths]
         self._hosts = scenario.engine.hosts
         self._by_agent = scenario.tasks.count < self._hosts or scenario.episodes == "sequential"
@@ -275,7 +279,7 @@ class RayPool(Pool):
             self._code,
             self._inputs,
             self._hosts,
-            (socket.gethostname(), os.getpid()),
+            (socket.gethostname(), os.getpid(), str(directory())),
         )
         try:
             async with asyncio.timeout(120):
