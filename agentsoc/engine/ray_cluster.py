@@ -25,6 +25,8 @@ TRIES = 4
 """Starts of a local cluster: Ray gives up after a fixed 30 s, which a loaded machine can need."""
 JOIN_S = 60.0
 """Time to join a cluster whose head answers (seconds); it takes about two."""
+SILENCE_S = 30.0
+"""Time without an answer after which a head that was joined counts as gone (seconds); Ray exits after 60."""
 OBJECT_STORE_BYTES = 256 << 20
 
 _connected: str | None = None
@@ -33,6 +35,7 @@ _output: OutputFile | None = None
 _guardian: subprocess.Popen[bytes] | None = None
 _joining: threading.Thread | None = None
 _made_token = False
+_heard = 0.0
 _log = logging.getLogger(__name__)
 
 
@@ -45,10 +48,11 @@ def connect(address: str, hosts: int) -> Any:
 
     Raises:
         MissingExtraError: ray is not installed.
-        InputError: the address is none, the process is connected elsewhere, or the token is missing or refused.
-        RunFailedError: the cluster does not start or does not answer.
+        InputError: nobody answers at the address, the token is missing or refused, or the process is connected
+            elsewhere.
+        RunFailedError: the cluster does not start or cannot be joined.
     """
-    global _connected
+    global _connected, _heard
     # none of these can be set once Ray is imported or workers run
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
@@ -68,7 +72,7 @@ def connect(address: str, hosts: int) -> Any:
         where = endpoint(address)
         _demand_token(where)
         if _connected is None:
-            probe(where, _token, encrypted=os.environ.get("RAY_USE_TLS", "0") not in ("", "0"))
+            probe(where, _token, encrypted=_uses_tls())
     import ray
 
     if not ray.is_initialized():
@@ -80,7 +84,7 @@ def connect(address: str, hosts: int) -> Any:
             _join(ray, where)
         atexit.unregister(disconnect)
         atexit.register(disconnect)  # after Ray registered its own: the last one is called first
-    _connected = address
+    _connected, _heard = address, time.monotonic()
     return ray
 
 
@@ -104,6 +108,27 @@ def disconnect() -> None:
         os.environ.pop("RAY_AUTH_TOKEN_PATH", None)
         os.environ.pop("RAY_AUTH_MODE", None)
         _made_token = False
+
+
+def lost() -> str:
+    """Return what of the cluster is gone, in words, or nothing: Ray would let calls hang, or end this process."""
+    global _heard
+    if _connected is None:
+        return ""
+    if _connected == "local":
+        node = importlib.import_module("ray._private.worker")._global_node
+        for name in ("gcs_server", "raylet"):
+            for started in node.all_processes.get(name, ()) if node is not None else ():
+                if started.process.poll() is not None:
+                    return f"Ray's process {name} on this machine ended"
+        return ""
+    try:
+        probe(endpoint(_connected), _token_in_use, encrypted=_uses_tls())
+    except InputError as error:
+        silent_s = time.monotonic() - _heard
+        return f"{error.problem.what}, for {silent_s:.0f} s" if silent_s > SILENCE_S else ""
+    _heard = time.monotonic()
+    return ""
 
 
 def directory() -> Path:
@@ -144,6 +169,8 @@ def _try_to_start(ray: Any, settings: dict[str, Any]) -> None:
     for number in range(1, TRIES + 1):
         try:
             ray.init(**settings)
+        except SystemExit:  # what Ray makes of SIGTERM
+            raise KeyboardInterrupt from None
         except (RuntimeError, OSError, ConnectionError, ValueError) as error:
             with contextlib.suppress(Exception):
                 ray.shutdown()
@@ -296,23 +323,31 @@ def _own_token() -> None:
     _made_token = True
 
 
+def _uses_tls() -> bool:
+    return os.environ.get("RAY_USE_TLS", "0") not in ("", "0")
+
+
 def _token() -> str:
     """Return the token that Ray will use, and let it see the token although it was imported before we set it.
 
     Raises:
         InputError: a token is asked for and there is none.
     """
-    mode = os.environ.get("RAY_AUTH_MODE")
     raylet: Any = importlib.import_module("ray._raylet")
     raylet.Config.initialize("")  # reads the environment anew; has to come before the token's cache is dropped
-    loader = raylet.AuthenticationTokenLoader.instance()
-    loader.reset_cache()
+    raylet.AuthenticationTokenLoader.instance().reset_cache()
+    return _token_in_use()
+
+
+def _token_in_use() -> str:
+    mode = os.environ.get("RAY_AUTH_MODE")
+    loader = importlib.import_module("ray._raylet").AuthenticationTokenLoader.instance()
     if mode is not None and mode.lower() != "token":
         return ""
     try:
         return str(loader.get_raw_token(ignore_auth_mode=True))
     except importlib.import_module("ray.exceptions").AuthenticationError as error:
-        raise InputError(str(error)[:300], "RAY_AUTH_TOKEN_PATH", TOKEN_WAY_ON) from None
+        raise InputError(str(error).partition(". ")[0], "engine.address", TOKEN_WAY_ON) from None
 
 
 def _demand_token(where: Endpoint) -> None:

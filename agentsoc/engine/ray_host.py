@@ -20,11 +20,11 @@ import msgspec
 import numpy as np
 
 from agentsoc.budget.ledger import Need
+from agentsoc.engine import ray_cluster
 from agentsoc.engine.calls import HostLostError
 from agentsoc.engine.columns import Draw, draw_codes
 from agentsoc.engine.host import Host, Item, Order, Outcome
 from agentsoc.engine.pool import Pool
-from agentsoc.engine.ray_cluster import connect, directory
 from agentsoc.engine.ray_files import HostFiles, check_inside, write_inside
 from agentsoc.errors import RunFailedError
 from agentsoc.events import Event
@@ -40,6 +40,9 @@ BATCH_S = 0.01
 """How long a host gathers outcomes before it sends them (seconds)."""
 ROWS_WORTH_SENDING = 1 << 15
 """Simulated turns below which one host computes them all."""
+
+WATCH_S = 2.0
+"""How often the driver looks whether the cluster is still there (seconds)."""
 
 T = TypeVar("T")
 
@@ -202,6 +205,10 @@ def _cause(error: Exception) -> str:
     return lines[-1].strip() if lines else type(error).__name__
 
 
+def _failed(seat: _Seat, error: Exception) -> RunFailedError:
+    return error if isinstance(error, RunFailedError) else RunFailedError(f"host {seat.index} failed: {error}")
+
+
 class _Seat:
     """One host's place: the actor that sits there now, and what it has not been told yet."""
 
@@ -253,13 +260,17 @@ class RayPool(Pool):
         self._ray: Any = None
         self._remote: Any = None
         self._closing = False
+        self._lost: asyncio.Future[str] | None = None
+        self._watching: asyncio.Task[None] | None = None
 
     # Life and death
 
     async def start(self) -> None:
         """Connect, place the hosts and start their backends."""
         address = self._scenario.engine.address or "local"
-        self._ray = connect(address, self._hosts)
+        self._ray = ray_cluster.connect(address, self._hosts)
+        self._lost = asyncio.get_running_loop().create_future()
+        self._watching = asyncio.create_task(self._watch(self._lost))
         self._remote = self._ray.remote(
             num_cpus=0, max_restarts=0, max_task_retries=0, max_concurrency=1000, scheduling_strategy="SPREAD"
         )(HostActor)
@@ -279,11 +290,11 @@ class RayPool(Pool):
             self._code,
             self._inputs,
             self._hosts,
-            (socket.gethostname(), os.getpid(), str(directory())),
+            (socket.gethostname(), os.getpid(), str(ray_cluster.directory())),
         )
         try:
             async with asyncio.timeout(120):
-                identities, limits, pid = await seat.actor.start.remote()
+                identities, limits, pid = await self._answer(seat.actor.start.remote())
         except TimeoutError:
             raise RunFailedError(f"host {seat.index} did not start within 120 s") from None
         except self._ray.exceptions.RayError as error:
@@ -295,12 +306,12 @@ class RayPool(Pool):
     async def _collect(self, seat: _Seat, epoch: int) -> None:
         while not self._closing and seat.epoch == epoch:
             try:
-                raw = await seat.actor.collect.remote()
+                raw = await self._answer(seat.actor.collect.remote())
             except asyncio.CancelledError:
                 raise
             except Exception as error:
                 if not self._died(error):
-                    self._fail_all(seat, RunFailedError(f"host {seat.index} failed: {error}"))
+                    self._fail_all(seat, _failed(seat, error))
                     return
                 await self._revive(seat, epoch)
                 return
@@ -313,6 +324,31 @@ class RayPool(Pool):
                     future.set_exception(RunFailedError(f"host {seat.index}: {arrival.error}"))
                 else:
                     future.set_result(arrival.outcome)
+
+    async def _watch(self, lost: asyncio.Future[str]) -> None:
+        while not lost.done():
+            if what := await asyncio.to_thread(ray_cluster.lost):
+                lost.set_result(what)
+            await asyncio.sleep(WATCH_S)
+
+    async def _answer(self, reference: Awaitable[T]) -> T:
+        """Await something of Ray for as long as the cluster is there.
+
+        Raises:
+            RunFailedError: it is gone.
+        """
+        assert self._lost is not None
+        answer = asyncio.ensure_future(reference)
+        try:
+            await asyncio.wait((answer, self._lost), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            if not answer.done():
+                answer.cancel()
+        if self._lost.done():
+            if not answer.cancelled() and answer.done():
+                answer.exception()  # heard; asyncio would print it
+            raise RunFailedError(f"the Ray cluster is gone: {self._lost.result()}")
+        return answer.result()
 
     def _died(self, error: BaseException) -> bool:
         return isinstance(error, self._ray.exceptions.RayActorError | self._ray.exceptions.NodeDiedError)
@@ -334,7 +370,9 @@ class RayPool(Pool):
             try:
                 await self._sit(seat)
             except Exception as error:
-                self._fail_all(seat, RunFailedError(f"host {seat.index} could not be replaced: {error}"))
+                gone = self._lost is not None and self._lost.done()
+                what = f"host {seat.index} could not be replaced: {error}"
+                self._fail_all(seat, error if gone else RunFailedError(what))
                 return
             self._fail_all(seat, HostLostError(seat.index))
 
@@ -347,12 +385,15 @@ class RayPool(Pool):
     async def close(self) -> None:
         """Stop the hosts; the connection to Ray stays for the next run of this process."""
         self._closing = True
+        if self._watching is not None:
+            self._watching.cancel()
+        gone = self._lost is not None and self._lost.done()
         for seat in self._seats:
             if seat.collector is not None:
                 seat.collector.cancel()
                 with contextlib.suppress(asyncio.CancelledError, Exception):
                     await seat.collector
-            if seat.actor is not None:
+            if seat.actor is not None and not gone:
                 with contextlib.suppress(Exception):
                     async with asyncio.timeout(5):
                         await seat.actor.close.remote()
@@ -399,7 +440,7 @@ class RayPool(Pool):
                 pass
             raw = self._message(seat, tasks, **rest)
             try:
-                return await call(raw)
+                return await self._answer(call(raw))
             except Exception as error:
                 if not self._died(error):
                     raise
@@ -458,12 +499,12 @@ class RayPool(Pool):
             epoch = seat.epoch
             raw = self._message(seat, list(dict.fromkeys(order.item.task for _, order in orders)), orders=orders)
             try:
-                await seat.actor.submit.remote(raw)
+                await self._answer(seat.actor.submit.remote(raw))
             except Exception as error:
                 if self._died(error):
                     await self._revive(seat, epoch)
                 else:
-                    self._fail_all(seat, RunFailedError(f"host {seat.index} failed: {error}"))
+                    self._fail_all(seat, _failed(seat, error))
 
     async def fold(self, task: int, events: Sequence[Event]) -> None:
         """Note what was committed; hosts hear of it with the next call about the episode."""

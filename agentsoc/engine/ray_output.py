@@ -17,6 +17,7 @@ class OutputFile:
     """A file that takes what Ray says, from its making until `close`."""
 
     def __init__(self, ray: Any, path: Path) -> None:
+        path.touch(mode=0o600)
         self._file = path.open("a", encoding="utf-8")
         self._handler = logging.StreamHandler(self._file)
         self._handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))

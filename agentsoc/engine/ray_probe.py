@@ -19,9 +19,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
-from agentsoc.errors import InputError, RunFailedError
+from agentsoc.errors import InputError
 
-PROBE_S: Final = 4.0
+PROBE_S: Final = 2.5
 """Time in which whoever is at the address has to answer in HTTP/2, the look-up of its name included (seconds)."""
 WAY_ON: Final = (
     "check that HOST:PORT is what `ray start --head` printed and that it runs; "
@@ -94,17 +94,17 @@ def probe(where: Endpoint, token: Callable[[], str], *, encrypted: bool = False,
         limit_s: time until HTTP/2 is spoken, and again from then to the answer (seconds).
 
     Raises:
-        InputError: the host has no address, or the cluster is there and refuses the token.
-        RunFailedError: nobody is there, or it is not the head of a Ray cluster.
+        InputError: the host has no address, nobody is there, it is not the head of a Ray cluster, or the head refuses
+            the token.
     """
     deadline = time.monotonic() + limit_s
-    kind, target = _look_up(where, limit_s / 2)
+    kind, target = _look_up(where, limit_s)
     with socket.socket(kind, socket.SOCK_STREAM) as connection:
         try:
             connection.settimeout(_left(deadline))
             connection.connect(target)
         except TimeoutError:
-            raise _nobody(f"no answer to a connection to {where} within {limit_s:.0f} s") from None
+            raise _nobody(f"no answer to a connection to {where} within {limit_s:g} s") from None
         except OSError as error:
             raise _nobody(f"{where} cannot be connected to: {error.strerror or error}") from None
         if encrypted:
@@ -114,7 +114,7 @@ def probe(where: Endpoint, token: Callable[[], str], *, encrypted: bool = False,
             text = token()
             status = _ask(connection, where, text, time.monotonic() + limit_s)
         except TimeoutError:
-            raise _nobody(f"{where} accepts connections but did not answer as a Ray head in {limit_s:.0f} s") from None
+            raise _nobody(f"{where} accepts connections but did not answer as a Ray head in {limit_s:g} s") from None
         except (OSError, EOFError):
             raise _nobody(f"{where} closed the connection that asked whether it is a Ray head") from None
         except ValueError:
@@ -128,8 +128,8 @@ def probe(where: Endpoint, token: Callable[[], str], *, encrypted: bool = False,
         raise _nobody(f"the Ray head at {where} answered the question whether it is alive with gRPC status {status}")
 
 
-def _nobody(what: str) -> RunFailedError:
-    return RunFailedError(f"there is no Ray cluster to join: {what}", "", WAY_ON)
+def _nobody(what: str) -> InputError:
+    return InputError(f"there is no Ray cluster to join: {what}", "engine.address", WAY_ON)
 
 
 def _left(deadline: float) -> float:
@@ -160,7 +160,7 @@ def _look_up(where: Endpoint, limit_s: float) -> tuple[socket.AddressFamily, tup
     try:
         answer = found.get(timeout=limit_s)
     except queue.Empty:
-        answer = OSError(f"no answer within {limit_s:.0f} s")
+        answer = OSError(f"no answer within {limit_s:g} s")
     if isinstance(answer, OSError):
         raise InputError(
             f"the host {where.host!r} has no address: {answer.strerror or answer}", "engine.address", WAY_ON
