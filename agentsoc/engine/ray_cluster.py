@@ -7,10 +7,10 @@ import contextlib
 import importlib
 import logging
 import os
+import re
 import secrets
 import subprocess
 import sys
-import threading
 import time
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,13 +18,13 @@ from typing import Any, Final
 
 from agentsoc.engine import ray_files
 from agentsoc.engine.ray_output import OutputFile
-from agentsoc.engine.ray_probe import TOKEN_WAY_ON, WAY_ON, Endpoint, endpoint, probe
+from agentsoc.engine.ray_probe import TOKEN_WAY_ON, Endpoint, endpoint, probe
 from agentsoc.errors import InputError, MissingExtraError, RunFailedError
 
 TRIES = 4
 """Starts of a local cluster: Ray gives up after a fixed 30 s, which a loaded machine can need."""
 JOIN_S = 60.0
-"""Time to join a cluster whose head answers (seconds); it takes about two."""
+"""Time to join a cluster whose head answers (seconds); it takes a few."""
 SILENCE_S = 30.0
 """Time without an answer after which a head that was joined counts as gone (seconds); Ray exits after 60."""
 OBJECT_STORE_BYTES = 256 << 20
@@ -33,7 +33,6 @@ _connected: str | None = None
 _temporary: ray_files.Held | None = None
 _output: OutputFile | None = None
 _guardian: subprocess.Popen[bytes] | None = None
-_joining: threading.Thread | None = None
 _made_token = False
 _heard = 0.0
 _log = logging.getLogger(__name__)
@@ -61,8 +60,6 @@ def connect(address: str, hosts: int) -> Any:
         raise MissingExtraError("running on several hosts", "ray", "ray")
     if _connected is not None and _connected != address:
         raise InputError(f"this process is already connected to Ray at {_connected}", "engine.address")
-    if _joining is not None and _joining.is_alive():
-        raise RunFailedError("an earlier try to join a cluster still hangs in this process", "", "start a new process")
     where: Endpoint | None = None
     if address == "local":
         # Ray's own way to say "one machine": every port is then bound to loopback instead of the network interface
@@ -280,32 +277,50 @@ def _dismiss_guard() -> None:
         _guardian = None
 
 
+_TRIAL: Final = """
+import logging, sys, ray
+
+ray.init(address=sys.argv[1], log_to_driver=False, logging_level=logging.ERROR)
+ray.shutdown()
+"""
+
+
 def _join(ray: Any, where: Endpoint) -> None:
-    """Join a cluster in a thread: Ray has no limit for all the waits that this can take."""
-    global _joining
-    errors: list[BaseException] = []
+    """Join a cluster, after another process could do it.
 
-    def init() -> None:
-        try:
-            ray.init(address=str(where), log_to_driver=False, logging_level=logging.ERROR)
-        except BaseException as error:  # Ray also exits
-            errors.append(error)
-
-    _joining = threading.Thread(target=init, daemon=True, name="ray-join")
-    _joining.start()
-    _joining.join(JOIN_S)
-    if _joining.is_alive():
-        atexit.unregister(ray.shutdown)  # it would wait for the thread
-        raise RunFailedError(
-            f"the head of the Ray cluster at {where} answers, but joining it did not end within {JOIN_S:.0f} s",
-            "",
-            "see with `ray status` on the head whether the node of this machine is alive; every driver needs one",
+    When a part of the cluster hangs, Ray has no limit for some waits, holds all threads of the process during others,
+    or ends the process; that process is then not ours.
+    """
+    try:
+        # -P: what lies in the working directory is not to be imported
+        command = [sys.executable, "-P", "-c", _TRIAL, str(where)]
+        trial = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="replace",
+            timeout=JOIN_S,
+            check=False,
         )
-    _joining = None
-    if errors:
-        raise RunFailedError(
-            f"the Ray cluster at {where} answers but cannot be joined: {str(errors[0])[:300]}", "", WAY_ON
-        ) from None
+    except subprocess.TimeoutExpired:
+        raise _not_joined(where, f"that did not end within {JOIN_S:g} s") from None
+    if trial.returncode:
+        lines = [line for line in trial.stderr.splitlines() if line.strip()]
+        said = re.sub(r"^\[[^]]*\] \S+: ", "", lines[-1])[:300] if lines else f"exit code {trial.returncode}"
+        raise _not_joined(where, said)
+    try:
+        ray.init(address=str(where), log_to_driver=False, logging_level=logging.ERROR)
+    except (RuntimeError, OSError, ConnectionError, ValueError) as error:
+        raise _not_joined(where, str(error)[:300]) from None
+
+
+def _not_joined(where: Endpoint, why: str) -> RunFailedError:
+    return RunFailedError(
+        f"the head of the Ray cluster at {where} answers, but the cluster cannot be joined from here: {why}\n"
+        "    this machine needs a node of it that is alive (see `ray status`) and the same versions of Python and Ray"
+    )
 
 
 def _own_token() -> None:
