@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from agentsoc.engine import ray_files
 from agentsoc.engine.ray_output import OutputFile
-from agentsoc.engine.ray_probe import TOKEN_WAY_ON, Endpoint, endpoint, probe
+from agentsoc.engine.ray_probe import NOBODY, TOKEN_WAY_ON, Endpoint, endpoint, probe
 from agentsoc.errors import InputError, MissingExtraError, RunFailedError
 
 TRIES = 4
@@ -58,18 +58,17 @@ def connect(address: str, hosts: int) -> Any:
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     if find_spec("ray") is None:
         raise MissingExtraError("running on several hosts", "ray", "ray")
+    where = None if address == "local" else endpoint(address)
+    if where is not None:
+        _demand_token(where)
     if _connected is not None and _connected != address:
         raise InputError(f"this process is already connected to Ray at {_connected}", "engine.address")
-    where: Endpoint | None = None
-    if address == "local":
+    if where is None:
         # Ray's own way to say "one machine": every port is then bound to loopback instead of the network interface
         os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
         _own_token()
-    else:
-        where = endpoint(address)
-        _demand_token(where)
-        if _connected is None:
-            probe(where, _token, encrypted=_uses_tls())
+    elif _connected is None:
+        probe(where, _token, encrypted=_uses_tls())
     import ray
 
     if not ray.is_initialized():
@@ -123,7 +122,8 @@ def lost() -> str:
         probe(endpoint(_connected), _token_in_use, encrypted=_uses_tls())
     except InputError as error:
         silent_s = time.monotonic() - _heard
-        return f"{error.problem.what}, for {silent_s:.0f} s" if silent_s > SILENCE_S else ""
+        why = error.problem.what.removeprefix(f"{NOBODY}: ")
+        return f"its head has not answered for {silent_s:.0f} s: {why}" if silent_s > SILENCE_S else ""
     _heard = time.monotonic()
     return ""
 

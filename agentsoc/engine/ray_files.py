@@ -49,7 +49,7 @@ class HostFiles:
         """Make the directory.
 
         Args:
-            driver: the directory of the driver, if it runs on a machine of the same name.
+            driver: the driver's directory for hosts, if it runs on a machine of the same name.
         """
         self._held: Held | None = None
         try:

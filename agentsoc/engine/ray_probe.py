@@ -23,6 +23,7 @@ from agentsoc.errors import InputError
 
 PROBE_S: Final = 2.5
 """Time in which whoever is at the address has to answer in HTTP/2, the look-up of its name included (seconds)."""
+NOBODY: Final = "there is no Ray cluster to join"
 WAY_ON: Final = (
     "check that HOST:PORT is what `ray start --head` printed and that it runs; "
     "--address local starts Ray here, --hosts 1 without --address needs no Ray"
@@ -129,7 +130,7 @@ def probe(where: Endpoint, token: Callable[[], str], *, encrypted: bool = False,
 
 
 def _nobody(what: str) -> InputError:
-    return InputError(f"there is no Ray cluster to join: {what}", "engine.address", WAY_ON)
+    return InputError(f"{NOBODY}: {what}", "engine.address", WAY_ON)
 
 
 def _left(deadline: float) -> float:
