@@ -5,27 +5,36 @@ from __future__ import annotations
 import atexit
 import contextlib
 import importlib
-import ipaddress
 import logging
 import os
+import re
 import secrets
-import shutil
 import subprocess
 import sys
-import tempfile
 import time
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
+from agentsoc.engine import ray_files
+from agentsoc.engine.ray_output import OutputFile
+from agentsoc.engine.ray_probe import NOBODY, TOKEN_WAY_ON, Endpoint, endpoint, probe
 from agentsoc.errors import InputError, MissingExtraError, RunFailedError
 
 TRIES = 4
 """Starts of a local cluster: Ray gives up after a fixed 30 s, which a loaded machine can need."""
+JOIN_S = 60.0
+"""Time to join a cluster whose head answers (seconds); it takes a few."""
+SILENCE_S = 30.0
+"""Time without an answer after which a head that was joined counts as gone (seconds); Ray exits after 60."""
 OBJECT_STORE_BYTES = 256 << 20
 
 _connected: str | None = None
-_temporary: Path | None = None
+_temporary: ray_files.Held | None = None
+_output: OutputFile | None = None
 _guardian: subprocess.Popen[bytes] | None = None
+_made_token = False
+_heard = 0.0
 _log = logging.getLogger(__name__)
 
 
@@ -38,42 +47,46 @@ def connect(address: str, hosts: int) -> Any:
 
     Raises:
         MissingExtraError: ray is not installed.
-        InputError: the process is connected elsewhere, or the cluster is remote and no token is set.
-        RunFailedError: the cluster does not start or does not answer.
+        InputError: nobody answers at the address, the token is missing or refused, or the process is connected
+            elsewhere.
+        RunFailedError: the cluster does not start or cannot be joined.
     """
-    global _connected
+    global _connected, _heard
     # none of these can be set once Ray is imported or workers run
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    if address == "local":
+    if find_spec("ray") is None:
+        raise MissingExtraError("running on several hosts", "ray", "ray")
+    where = None if address == "local" else endpoint(address)
+    if where is not None:
+        _demand_token(where)
+    if _connected is not None and _connected != address:
+        raise InputError(f"this process is already connected to Ray at {_connected}", "engine.address")
+    if where is None:
         # Ray's own way to say "one machine": every port is then bound to loopback instead of the network interface
         os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
         _own_token()
-    else:
-        _demand_token(address)
-    try:
-        import ray
-    except ModuleNotFoundError:
-        raise MissingExtraError("running on several hosts", "ray", "ray") from None
+    elif _connected is None:
+        probe(where, _token, encrypted=_uses_tls())
+    import ray
+
     if not ray.is_initialized():
-        _read_token_again()
-    if ray.is_initialized():
-        if _connected is not None and _connected != address:
-            raise InputError(f"this process is already connected to Ray at {_connected}", "engine.address")
-        _connected = address
-        return ray
-    if address == "local":
-        _start(ray, hosts)
-    else:
-        _join(ray, address)
-    _connected = address
+        _token()  # Ray, too, has to see what we set
+        _keep_output(ray)
+        if where is None:
+            _start(ray, hosts)
+        else:
+            _join(ray, where)
+        atexit.unregister(disconnect)
+        atexit.register(disconnect)  # after Ray registered its own: the last one is called first
+    _connected, _heard = address, time.monotonic()
     return ray
 
 
 def disconnect() -> None:
     """End the connection, and the cluster if it is our own."""
-    global _connected, _temporary
+    global _connected, _temporary, _output, _made_token
     if _connected is not None:
         import ray
 
@@ -81,9 +94,54 @@ def disconnect() -> None:
             ray.shutdown()
     _connected = None
     _dismiss_guard()
+    if _output is not None:
+        _output.close()
+        _output = None
     if _temporary is not None:
-        shutil.rmtree(_temporary, ignore_errors=True)
+        _temporary.remove()
         _temporary = None
+    if _made_token:  # it went with the directory
+        os.environ.pop("RAY_AUTH_TOKEN_PATH", None)
+        os.environ.pop("RAY_AUTH_MODE", None)
+        _made_token = False
+
+
+def lost() -> str:
+    """Return what of the cluster is gone, in words, or nothing: Ray would let calls hang, or end this process."""
+    global _heard
+    if _connected is None:
+        return ""
+    if _connected == "local":
+        node = importlib.import_module("ray._private.worker")._global_node
+        for name in ("gcs_server", "raylet"):
+            for started in node.all_processes.get(name, ()) if node is not None else ():
+                if started.process.poll() is not None:
+                    return f"Ray's process {name} on this machine ended"
+        return ""
+    try:
+        probe(endpoint(_connected), _token_in_use, encrypted=_uses_tls())
+    except InputError as error:
+        silent_s = time.monotonic() - _heard
+        why = error.problem.what.removeprefix(f"{NOBODY}: ")
+        return f"its head has not answered for {silent_s:.0f} s: {why}" if silent_s > SILENCE_S else ""
+    _heard = time.monotonic()
+    return ""
+
+
+def directory() -> Path:
+    """Return this process's directory for Ray's files and those of hosts on this machine; nobody else can enter it."""
+    global _temporary
+    if _temporary is None:
+        _temporary = ray_files.hold()
+        atexit.register(disconnect)
+    return _temporary.path
+
+
+def _keep_output(ray: Any) -> None:
+    """Let what Ray says of its processes go to a file: it can be hundreds of lines, and standard output is ours."""
+    global _output
+    if _output is None:
+        _output = OutputFile(ray, directory() / "ray.log")
 
 
 def _start(ray: Any, hosts: int) -> None:
@@ -94,7 +152,7 @@ def _start(ray: Any, hosts: int) -> None:
         "log_to_driver": False,
         "logging_level": logging.ERROR,
         "object_store_memory": OBJECT_STORE_BYTES,
-        "_temp_dir": str(_directory()),
+        "_temp_dir": str(directory() / "r"),
         "_node_ip_address": "127.0.0.1",
     }
     _guard()
@@ -108,6 +166,8 @@ def _try_to_start(ray: Any, settings: dict[str, Any]) -> None:
     for number in range(1, TRIES + 1):
         try:
             ray.init(**settings)
+        except SystemExit:  # what Ray makes of SIGTERM
+            raise KeyboardInterrupt from None
         except (RuntimeError, OSError, ConnectionError, ValueError) as error:
             with contextlib.suppress(Exception):
                 ray.shutdown()
@@ -120,7 +180,6 @@ def _try_to_start(ray: Any, settings: dict[str, Any]) -> None:
             _log.warning("Ray did not start (try %d of %d); trying again", number, TRIES)
             time.sleep(1.0 * number)
         else:
-            atexit.register(disconnect)
             return
 
 
@@ -194,8 +253,15 @@ def _guard() -> None:
     mark = f"AGENTSOC_CLUSTER={secrets.token_hex(16)}"
     name, _, value = mark.partition("=")
     command = [sys.executable, "-I", "-c", _GUARD, mark]
-    _guardian = subprocess.Popen(  # its own session: a Ctrl-C for the driver is not for it
-        command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    directory()
+    assert _temporary is not None
+    _guardian = subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,  # a Ctrl-C for the driver is not for it
+        pass_fds=[_temporary.lock],  # the directory is not abandoned before the processes that use it are gone
     )
     os.environ.pop(name, None)
     os.environ[name] = value  # last of all: a process that changes its title may overwrite the first ones
@@ -211,24 +277,50 @@ def _dismiss_guard() -> None:
         _guardian = None
 
 
-def _join(ray: Any, address: str) -> None:
+_TRIAL: Final = """
+import logging, sys, ray
+
+ray.init(address=sys.argv[1], log_to_driver=False, logging_level=logging.ERROR)
+ray.shutdown()
+"""
+
+
+def _join(ray: Any, where: Endpoint) -> None:
+    """Join a cluster, after another process could do it.
+
+    When a part of the cluster hangs, Ray has no limit for some waits, holds all threads of the process during others,
+    or ends the process; that process is then not ours.
+    """
     try:
-        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+        # -P: what lies in the working directory is not to be imported
+        command = [sys.executable, "-P", "-c", _TRIAL, str(where)]
+        trial = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="replace",
+            timeout=JOIN_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise _not_joined(where, f"that did not end within {JOIN_S:g} s") from None
+    if trial.returncode:
+        lines = [line for line in trial.stderr.splitlines() if line.strip()]
+        said = re.sub(r"^\[[^]]*\] \S+: ", "", lines[-1])[:300] if lines else f"exit code {trial.returncode}"
+        raise _not_joined(where, said)
+    try:
+        ray.init(address=str(where), log_to_driver=False, logging_level=logging.ERROR)
     except (RuntimeError, OSError, ConnectionError, ValueError) as error:
-        raise RunFailedError(
-            f"there is no Ray cluster that answers at {address}: {str(error)[:300]}",
-            "",
-            "check the address, and that RAY_AUTH_MODE and RAY_AUTH_TOKEN_PATH are those of the cluster",
-        ) from None
-    atexit.register(disconnect)
+        raise _not_joined(where, str(error)[:300]) from None
 
 
-def _directory() -> Path:
-    """Return a short temporary directory: names of Ray's sockets are limited to about 107 bytes."""
-    global _temporary
-    if _temporary is None:
-        _temporary = Path(tempfile.mkdtemp(prefix="asoc-"))
-    return _temporary
+def _not_joined(where: Endpoint, why: str) -> RunFailedError:
+    return RunFailedError(
+        f"the head of the Ray cluster at {where} answers, but the cluster cannot be joined from here: {why}\n"
+        "    this machine needs a node of it that is alive (see `ray status`) and the same versions of Python and Ray"
+    )
 
 
 def _own_token() -> None:
@@ -236,35 +328,50 @@ def _own_token() -> None:
     if os.environ.get("RAY_AUTH_TOKEN") or os.environ.get("RAY_AUTH_TOKEN_PATH"):
         os.environ.setdefault("RAY_AUTH_MODE", "token")
         return
-    path = _directory() / "token"
+    global _made_token
+    path = directory() / "token"
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w") as handle:
         handle.write(secrets.token_hex(32))
     os.environ["RAY_AUTH_MODE"] = "token"
     os.environ["RAY_AUTH_TOKEN_PATH"] = str(path)
+    _made_token = True
 
 
-def _read_token_again() -> None:
-    """Let Ray see the token although it was imported, and looked for one, before we set it."""
+def _uses_tls() -> bool:
+    return os.environ.get("RAY_USE_TLS", "0") not in ("", "0")
+
+
+def _token() -> str:
+    """Return the token that Ray will use, and let it see the token although it was imported before we set it.
+
+    Raises:
+        InputError: a token is asked for and there is none.
+    """
     raylet: Any = importlib.import_module("ray._raylet")
     raylet.Config.initialize("")  # reads the environment anew; has to come before the token's cache is dropped
     raylet.AuthenticationTokenLoader.instance().reset_cache()
+    return _token_in_use()
 
 
-def _demand_token(address: str) -> None:
+def _token_in_use() -> str:
+    mode = os.environ.get("RAY_AUTH_MODE")
+    loader = importlib.import_module("ray._raylet").AuthenticationTokenLoader.instance()
+    if mode is not None and mode.lower() != "token":
+        return ""
+    try:
+        return str(loader.get_raw_token(ignore_auth_mode=True))
+    except importlib.import_module("ray.exceptions").AuthenticationError as error:
+        raise InputError(str(error).partition(". ")[0], "engine.address", TOKEN_WAY_ON) from None
+
+
+def _demand_token(where: Endpoint) -> None:
     """Refuse a cluster beyond this machine without a token: whoever reaches it could run code."""
-    host = address.removeprefix("ray://").rsplit(":", 1)[0].strip("[]")
-    if host in ("auto", ""):
-        raise InputError(f"{address!r} is no address", "engine.address", "give HOST:PORT, or local to start Ray here")
-    loopback = host == "localhost"
-    with contextlib.suppress(ValueError):
-        loopback = ipaddress.ip_address(host).is_loopback
-    has_token = os.environ.get("RAY_AUTH_TOKEN") or os.environ.get("RAY_AUTH_TOKEN_PATH")
-    if has_token:
+    if os.environ.get("RAY_AUTH_TOKEN") or os.environ.get("RAY_AUTH_TOKEN_PATH"):
         os.environ.setdefault("RAY_AUTH_MODE", "token")
-    elif not loopback:
+    elif not where.on_this_machine:
         raise InputError(
-            f"the cluster at {address} is not on this machine and no token is set",
+            f"the cluster at {where} is not on this machine and no token is set",
             "engine.address",
             "start it with RAY_AUTH_MODE=token and set RAY_AUTH_TOKEN_PATH here to the same token file",
         )

@@ -9,10 +9,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import shutil
 import socket
 import tempfile
-import threading
-import time
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
@@ -21,174 +20,32 @@ import msgspec
 import numpy as np
 
 from agentsoc.budget.ledger import Need
+from agentsoc.engine import ray_cluster
 from agentsoc.engine.calls import HostLostError
 from agentsoc.engine.columns import Draw, draw_codes
 from agentsoc.engine.host import Host, Item, Order, Outcome
 from agentsoc.engine.pool import Pool
-from agentsoc.engine.ray_cluster import connect
+from agentsoc.engine.ray_actor import Arrival, Folded, HostActor, Message, small
+from agentsoc.engine.ray_files import check_inside
 from agentsoc.errors import RunFailedError
 from agentsoc.events import Event
-from agentsoc.scenario.code import load_code
-from agentsoc.scenario.model import Scenario
 from agentsoc.society.board import Board
 from agentsoc.society.build import Society
 from agentsoc.society.turns import Reply
 
 DEATHS_MAX = 20
 """Hosts that may die in a run before it stops: beyond that something is wrong with the machine or the code."""
-BATCH_S = 0.01
-"""How long a host gathers outcomes before it sends them (seconds)."""
 ROWS_WORTH_SENDING = 1 << 15
 """Simulated turns below which one host computes them all."""
+WATCH_S = 2.0
+"""How often the driver looks whether the cluster is still there (seconds)."""
 
 T = TypeVar("T")
 
-
-class Folded(msgspec.Struct, array_like=True):
-    """Committed rounds of an episode that a host has not seen yet."""
-
-    task: int
-    rounds: list[list[Event]]
-
-
-class Message(msgspec.Struct, array_like=True):
-    """What a host is told with every call: what it has to know first, then what is asked."""
-
-    folds: list[Folded]
-    dropped: list[int]
-    items: list[Item] = []
-    limit: int | None = None
-    orders: list[tuple[int, Order]] = []
-
-
-class Arrival(msgspec.Struct, array_like=True):
-    """An outcome on its way back."""
-
-    number: int
-    outcome: Outcome | None = None
-    error: str | None = None
-    notices: list[str] = []
-
-
 _encode = msgspec.msgpack.Encoder().encode
-_read_message = msgspec.msgpack.Decoder(Message).decode
 _read_needs = msgspec.msgpack.Decoder(list[Need]).decode
 _read_replies = msgspec.msgpack.Decoder(list[Reply]).decode
 _read_arrivals = msgspec.msgpack.Decoder(list[Arrival]).decode
-
-
-class HostActor:
-    """A host behind Ray. Made an actor class by `RayPool`; this module alone imports ray, when it is needed."""
-
-    def __init__(
-        self,
-        scenario: bytes,
-        code: list[tuple[str, str]],
-        inputs: list[tuple[str, bytes]],
-        share: int,
-        driver: tuple[str, int],
-    ) -> None:
-        _die_with(driver)
-        if code or inputs:
-            directory = Path(tempfile.mkdtemp(prefix="asoc-host-"))
-            os.chdir(directory)  # files that the scenario names are found in the working directory
-            for name, source in code:
-                (directory / name).write_text(source)
-                load_code(directory / name)
-            for name, content in inputs:
-                (directory / name).parent.mkdir(parents=True, exist_ok=True)
-                (directory / name).write_bytes(content)
-        self._host = Host(Scenario.model_validate_json(scenario), share=share)
-        self._arrived: list[Arrival] = []
-        self._any = asyncio.Event()
-        self._running: set[asyncio.Task[None]] = set()
-
-    async def start(self) -> tuple[list[dict[str, Any]], list[int | None], int]:
-        """Start the backends; return identities, limits and the process id."""
-        await self._host.start()
-        return self._host.identities(), self._host.parallel(), os.getpid()
-
-    def _take(self, raw: bytes) -> Message:
-        message = _read_message(raw)
-        for task in message.dropped:
-            self._host.drop(task)
-        for fold in message.folds:
-            for events in fold.rounds:
-                self._host.fold(fold.task, events)
-        return message
-
-    async def prepare(self, raw: bytes) -> bytes:
-        """Return what turns may cost."""
-        message = self._take(raw)
-        return _encode(self._host.prepare(message.items, message.limit))
-
-    async def act(self, raw: bytes) -> bytes:
-        """Return replies of agents that ask no model."""
-        message = self._take(raw)
-        return _encode(await self._host.act(message.items))
-
-    async def submit(self, raw: bytes) -> None:
-        """Begin attempts; their outcomes come through `collect`."""
-        for number, order in self._take(raw).orders:
-            task = asyncio.get_running_loop().create_task(self._attempt(number, order))
-            self._running.add(task)
-            task.add_done_callback(self._running.discard)
-
-    async def _attempt(self, number: int, order: Order) -> None:
-        try:
-            arrival = Arrival(number, await self._host.attempt(order))
-        except Exception as error:  # whatever a model or a plug-in does, the driver has to hear of it
-            arrival = Arrival(number, error=f"{type(error).__name__}: {error}")
-        self._arrived.append(arrival)
-        self._any.set()
-
-    async def collect(self) -> bytes:
-        """Return the outcomes that have arrived, as soon as there are any."""
-        await self._any.wait()
-        await asyncio.sleep(BATCH_S)
-        arrived, self._arrived = self._arrived, []
-        self._any.clear()
-        if arrived and self._host.notices:
-            arrived[0].notices, self._host.notices[:] = list(self._host.notices), []
-        return _encode(arrived)
-
-    async def draw(self, draw: dict[str, Any]) -> Any:
-        """Return the answer codes of simulated turns."""
-        wide: dict[str, Any] = {
-            name: value.astype(np.int64) if isinstance(value, np.ndarray) and value.dtype.kind == "i" else value
-            for name, value in draw.items()
-        }
-        return _small(draw_codes(self._host.backends[0], Draw(**wide)))
-
-    async def close(self) -> None:
-        """Close the backends."""
-        await self._host.close()
-
-
-def _die_with(driver: tuple[str, int]) -> None:
-    """End this process when the driver's is gone: on its own machine, within a second instead of Ray's four."""
-    name, pid = driver
-    if name != socket.gethostname():
-        return
-
-    def watch() -> None:
-        while True:
-            time.sleep(0.5)
-            try:
-                os.kill(pid, 0)
-            except ProcessLookupError:
-                os._exit(1)
-            except OSError:
-                return
-
-    threading.Thread(target=watch, daemon=True, name="driver-watch").start()
-
-
-def _small(values: Any) -> Any:
-    """Return an array of whole numbers in the smallest type that holds them: most are codes, and they are copied."""
-    if values.dtype.kind != "i" or not values.size:
-        return values
-    return values.astype(np.promote_types(np.min_scalar_type(values.min()), np.min_scalar_type(-abs(values.max()) - 1)))
 
 
 def _cause(error: Exception) -> str:
@@ -198,6 +55,10 @@ def _cause(error: Exception) -> str:
         return str(cause)
     lines = [line for line in str(error).strip().splitlines() if line.strip()]
     return lines[-1].strip() if lines else type(error).__name__
+
+
+def _failed(seat: _Seat, error: Exception) -> RunFailedError:
+    return error if isinstance(error, RunFailedError) else RunFailedError(f"host {seat.index} failed: {error}")
 
 
 class _Seat:
@@ -233,6 +94,8 @@ class RayPool(Pool):
     ) -> None:
         self._scenario = scenario = society.scenario
         self._inputs = list(inputs)
+        for name, _ in inputs:
+            check_inside(name)
         self._code = [(path.name, path.read_text()) for path in code_paths]
         self._hosts = scenario.engine.hosts
         self._by_agent = scenario.tasks.count < self._hosts or scenario.episodes == "sequential"
@@ -249,13 +112,20 @@ class RayPool(Pool):
         self._ray: Any = None
         self._remote: Any = None
         self._closing = False
+        self._files = ""
+        self._lost: asyncio.Future[str] | None = None
+        self._watching: asyncio.Task[None] | None = None
 
     # Life and death
 
     async def start(self) -> None:
         """Connect, place the hosts and start their backends."""
         address = self._scenario.engine.address or "local"
-        self._ray = connect(address, self._hosts)
+        self._ray = ray_cluster.connect(address, self._hosts)
+        # hosts on this machine work below it; what killed ones leave goes with it
+        self._files = tempfile.mkdtemp(prefix="hosts-", dir=ray_cluster.directory())
+        self._lost = asyncio.get_running_loop().create_future()
+        self._watching = asyncio.create_task(self._watch(self._lost))
         self._remote = self._ray.remote(
             num_cpus=0, max_restarts=0, max_task_retries=0, max_concurrency=1000, scheduling_strategy="SPREAD"
         )(HostActor)
@@ -275,11 +145,11 @@ class RayPool(Pool):
             self._code,
             self._inputs,
             self._hosts,
-            (socket.gethostname(), os.getpid()),
+            (socket.gethostname(), os.getpid(), self._files),
         )
         try:
             async with asyncio.timeout(120):
-                identities, limits, pid = await seat.actor.start.remote()
+                identities, limits, pid = await self._answer(seat.actor.start.remote())
         except TimeoutError:
             raise RunFailedError(f"host {seat.index} did not start within 120 s") from None
         except self._ray.exceptions.RayError as error:
@@ -291,12 +161,12 @@ class RayPool(Pool):
     async def _collect(self, seat: _Seat, epoch: int) -> None:
         while not self._closing and seat.epoch == epoch:
             try:
-                raw = await seat.actor.collect.remote()
+                raw = await self._answer(seat.actor.collect.remote())
             except asyncio.CancelledError:
                 raise
             except Exception as error:
                 if not self._died(error):
-                    self._fail_all(seat, RunFailedError(f"host {seat.index} failed: {error}"))
+                    self._fail_all(seat, _failed(seat, error))
                     return
                 await self._revive(seat, epoch)
                 return
@@ -309,6 +179,31 @@ class RayPool(Pool):
                     future.set_exception(RunFailedError(f"host {seat.index}: {arrival.error}"))
                 else:
                     future.set_result(arrival.outcome)
+
+    async def _watch(self, lost: asyncio.Future[str]) -> None:
+        while not lost.done():
+            if what := await asyncio.to_thread(ray_cluster.lost):
+                lost.set_result(what)
+            await asyncio.sleep(WATCH_S)
+
+    async def _answer(self, reference: Awaitable[T]) -> T:
+        """Await something of Ray for as long as the cluster is there.
+
+        Raises:
+            RunFailedError: it is gone.
+        """
+        assert self._lost is not None
+        answer = asyncio.ensure_future(reference)
+        try:
+            await asyncio.wait((answer, self._lost), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            if not answer.done():
+                answer.cancel()
+        if self._lost.done():
+            if not answer.cancelled() and answer.done():
+                answer.exception()  # heard; asyncio would print it
+            raise RunFailedError(f"the Ray cluster is gone: {self._lost.result()}")
+        return answer.result()
 
     def _died(self, error: BaseException) -> bool:
         return isinstance(error, self._ray.exceptions.RayActorError | self._ray.exceptions.NodeDiedError)
@@ -330,7 +225,9 @@ class RayPool(Pool):
             try:
                 await self._sit(seat)
             except Exception as error:
-                self._fail_all(seat, RunFailedError(f"host {seat.index} could not be replaced: {error}"))
+                gone = self._lost is not None and self._lost.done()
+                what = f"host {seat.index} could not be replaced: {error}"
+                self._fail_all(seat, error if gone else RunFailedError(what))
                 return
             self._fail_all(seat, HostLostError(seat.index))
 
@@ -343,17 +240,22 @@ class RayPool(Pool):
     async def close(self) -> None:
         """Stop the hosts; the connection to Ray stays for the next run of this process."""
         self._closing = True
+        if self._watching is not None:
+            self._watching.cancel()
+        gone = self._lost is not None and self._lost.done()
         for seat in self._seats:
             if seat.collector is not None:
                 seat.collector.cancel()
                 with contextlib.suppress(asyncio.CancelledError, Exception):
                     await seat.collector
-            if seat.actor is not None:
+            if seat.actor is not None and not gone:
                 with contextlib.suppress(Exception):
                     async with asyncio.timeout(5):
                         await seat.actor.close.remote()
                 with contextlib.suppress(Exception):
                     self._ray.kill(seat.actor, no_restart=True)
+        if self._files:
+            shutil.rmtree(self._files, ignore_errors=True)
 
     def identities(self) -> list[dict[str, Any]]:
         """Return what the manifest records of each group's model."""
@@ -395,7 +297,7 @@ class RayPool(Pool):
                 pass
             raw = self._message(seat, tasks, **rest)
             try:
-                return await call(raw)
+                return await self._answer(call(raw))
             except Exception as error:
                 if not self._died(error):
                     raise
@@ -454,12 +356,12 @@ class RayPool(Pool):
             epoch = seat.epoch
             raw = self._message(seat, list(dict.fromkeys(order.item.task for _, order in orders)), orders=orders)
             try:
-                await seat.actor.submit.remote(raw)
+                await self._answer(seat.actor.submit.remote(raw))
             except Exception as error:
                 if self._died(error):
                     await self._revive(seat, epoch)
                 else:
-                    self._fail_all(seat, RunFailedError(f"host {seat.index} failed: {error}"))
+                    self._fail_all(seat, _failed(seat, error))
 
     async def fold(self, task: int, events: Sequence[Event]) -> None:
         """Note what was committed; hosts hear of it with the next call about the episode."""
@@ -486,7 +388,7 @@ class RayPool(Pool):
 
         async def one(seat: _Seat, rows: slice) -> Any:
             fields = {
-                name: _small(value[rows]) if isinstance(value, np.ndarray) else value
+                name: small(value[rows]) if isinstance(value, np.ndarray) else value
                 for name, value in msgspec.structs.asdict(draw).items()
             }
             return await self._ask(seat, (), lambda _: seat.actor.draw.remote(fields))

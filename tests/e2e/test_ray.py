@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import json
 import os
 import random
 import signal
+import stat
 import subprocess
 import sys
 import tempfile
@@ -129,8 +131,8 @@ def test_random_societies_give_one_digest_in_the_process_and_on_two_hosts(
 
 
 @pytest.mark.parametrize("kill", range(3))
-def test_a_host_that_is_killed_is_replaced_and_the_log_is_the_same(
-    kill: int, scratch: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_host_that_is_killed_is_replaced_and_the_log_is_the_same_and_ray_prints_nothing(
+    kill: int, scratch: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     slow = {"tasks": {"kind": "coin", "count": 300}, "engine": {"vectorise": False}}
     parts = CASES["orchestrated"] if kill < 2 else CASES["voters"] | slow
@@ -155,6 +157,9 @@ def test_a_host_that_is_killed_is_replaced_and_the_log_is_the_same(
     got, progress = on(2, parts, scratch / "ray", concurrency=4)
     killer.join()
     assert got.manifest.digest == expected
+    assert capfd.readouterr() == ("", "")
+    noted = (ray_cluster.directory() / "ray.log").read_text()
+    assert kill == 2 or "died or was killed" in noted
     assert replay(got.directory).model_calls == 0
     if kill < 2:
         assert any("died and was replaced" in notice for notice in progress.notices)
@@ -206,11 +211,16 @@ def host_processes(out: Path) -> list[str]:
     return found
 
 
+def left_in(scratch: Path) -> list[Path]:
+    return sorted(scratch.glob("asoc-*"))
+
+
 def test_a_killed_driver_leaves_no_process_and_resumes_to_the_same_log(scratch: Path) -> None:
+    ours = {"TMPDIR": str(scratch)}
     parts = {"tasks": {"kind": "coin", "count": 60}, **CASES["orchestrated"]}
     expected = on(0, parts, scratch / "local")[0].manifest.digest
     out = scratch / "ray"
-    child = drive({**parts, "engine": {"hosts": 2, "address": "local"}}, out, AGENTSOC_TEST_RUN=str(out))
+    child = drive({**parts, "engine": {"hosts": 2, "address": "local"}}, out, AGENTSOC_TEST_RUN=str(out), **ours)
     try:
         deadline = time.monotonic() + 120
         journal = out / "journal.sqlite-wal"
@@ -225,9 +235,84 @@ def test_a_killed_driver_leaves_no_process_and_resumes_to_the_same_log(scratch: 
     while host_processes(out) and time.monotonic() < deadline:
         time.sleep(0.1)
     assert host_processes(out) == []
-    again = drive(parts, out, RESUME)
+    (left,) = left_in(scratch)
+    assert stat.S_IMODE(left.stat().st_mode) == 0o700
+    again = drive(parts, out, RESUME, **ours)
     printed, _ = again.communicate(timeout=120)
     assert printed.split() == [expected, "0"]
+    assert left_in(scratch) == []  # neither of the killed driver nor of this one
+
+
+def test_others_cannot_enter_what_ray_and_the_hosts_write_and_hosts_leave_nothing(
+    scratch: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[Path, list[Path]]] = []
+    close = ray_host.RayPool.close
+
+    def note(pid: int) -> None:
+        directory = Path(f"/proc/{pid}/cwd").readlink()
+        files = [path for path in directory.rglob("*") if path.is_file()]
+        seen.append((directory, files))
+        assert {stat.S_IMODE(path.stat().st_mode) for path in files} == {0o600}
+        assert stat.S_IMODE(directory.stat().st_mode) == 0o700
+
+    async def look(self: ray_host.RayPool) -> None:
+        for pid in self.pids():
+            note(pid)
+        await close(self)
+
+    monkeypatch.setattr(ray_host.RayPool, "close", look)
+    on(2, CASES["orchestrated"], scratch / "run")
+    ours = ray_cluster.directory()
+    assert [[path.name for path in files] for _, files in seen] == [[LOOSE.name]] * 2
+    assert {found.parent.parent for found, _ in seen} == {ours}
+    assert not any(found.parent.exists() for found, _ in seen)
+    assert stat.S_IMODE(ours.stat().st_mode) == 0o700
+    session = Path(ray_cluster.connect("local", 1)._private.worker._global_node.get_session_dir_path())
+    assert session.is_relative_to(ours)
+    assert not list(ours.glob("host*"))
+
+
+SLOW = """
+name: slow
+tasks: {kind: sentiment, count: 400}
+agents: {count: 5, model: {kind: scripted, accuracy: 0.7, latency_s: 0.3}}
+topology: star
+protocol: {kind: aggregate, by: majority}
+engine: {concurrency: 8, hosts: 2, address: local}
+"""
+
+
+def command(*words: str | Path, **environment: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "agentsoc.cli.main", *map(str, words)],
+        cwd=Path(__file__).parent.parent.parent,
+        env={**os.environ, **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+@pytest.mark.parametrize("name", ["raylet", "gcs_server"])
+def test_a_part_of_ray_that_is_killed_ends_the_run_in_order_and_prints_nothing(name: str, scratch: Path) -> None:
+    (scratch / "slow.yaml").write_text(SLOW)
+    out = scratch / "run"
+    mark = {"AGENTSOC_TEST_RUN": str(out), "TMPDIR": str(scratch)}
+    child = command("run", scratch / "slow.yaml", "--out", out, "--quiet", **mark)
+    journal = out / "journal.sqlite-wal"
+    deadline = time.monotonic() + 150
+    while time.monotonic() < deadline and not (journal.exists() and journal.stat().st_size > 60_000):
+        time.sleep(0.05)
+    found = [line for line in host_processes(out) if f"/{name} " in line]
+    os.kill(int(found[0].partition(":")[0]), signal.SIGKILL)
+    printed, said = child.communicate(timeout=40)  # Ray alone: 60 s and its own last words, or 120 s
+    assert (child.returncode, printed) == (1, "")
+    assert said.splitlines() == [
+        f"error: the Ray cluster is gone: Ray's process {name} on this machine ended",
+        f"    what is on disk is safe; go on with: agentsoc resume {out}",
+    ]
+    assert left_in(scratch) == []
 
 
 CLUSTER = """
@@ -264,11 +349,112 @@ def test_two_nodes_of_a_cluster_with_a_token_give_the_same_log(scratch: Path) ->
     assert expected in printed.split()
 
 
+STANDING = """
+import json, sys
+from ray.cluster_utils import Cluster
+cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+pids = {name: found[0].process.pid for name, found in cluster.head_node.all_processes.items()}
+print(json.dumps([cluster.address, pids]), flush=True)
+try:
+    sys.stdin.read()
+finally:
+    cluster.shutdown()
+"""
+
+
+@contextlib.contextmanager
+def stopped(pid: int) -> Iterator[None]:
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+def test_a_cluster_is_joined_with_its_token_and_refused_in_time_with_another_or_when_a_part_of_it_hangs(
+    scratch: Path,
+) -> None:
+    for name in ("right", "wrong"):
+        (scratch / name).write_text(f"{name}-token-of-this-test" + "x" * 16)
+        (scratch / name).chmod(0o600)
+    quiet = {"RAY_AUTH_MODE": "token", "RAY_USAGE_STATS_ENABLED": "0", "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0"}
+    cluster = subprocess.Popen(
+        [sys.executable, "-c", STANDING],
+        env={**os.environ, **quiet, "RAY_AUTH_TOKEN_PATH": str(scratch / "right"), "RAY_TMPDIR": str(scratch)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    assert cluster.stdin is not None
+    assert cluster.stdout is not None
+
+    def join(token: str, join_s: float = 120.0) -> tuple[int, str, float]:
+        program = (
+            "import sys; from agentsoc.engine import ray_cluster; from agentsoc.cli.main import main; "
+            f"ray_cluster.JOIN_S = {join_s}; sys.exit(main())"
+        )
+        words = ["run", "scenarios/topology-star.yaml", "--address", address, "--hosts", "2", "--quiet"]
+        begun = time.monotonic()
+        done = subprocess.run(
+            [sys.executable, "-c", program, *words, "--out", str(scratch / f"run-{begun}")],
+            cwd=Path(__file__).parent.parent.parent,
+            env={**os.environ, **quiet, "RAY_AUTH_TOKEN_PATH": str(scratch / token), "TMPDIR": str(scratch)},
+            capture_output=True,
+            text=True,
+            timeout=150,
+            check=False,
+        )
+        return done.returncode, done.stdout + done.stderr, time.monotonic() - begun
+
+    try:
+        address, pids = json.loads(cluster.stdout.readline())
+        code, said, _ = join("right")
+        assert (code, "finished" in said) == (0, True), said
+        code, said, lasted_s = join("wrong")
+        assert (code, f"the Ray cluster at {address} wants another token" in said) == (2, True), said
+        assert lasted_s < 20  # 3 s on an idle machine
+        with stopped(pids["gcs_server"]):
+            code, said, lasted_s = join("right")
+        assert (code, "accepts connections but did not answer" in said) == (2, True), said
+        assert lasted_s < 20  # 4 s
+        with stopped(pids["raylet"]):
+            code, said, lasted_s = join("right", join_s=8.0)
+        assert (code, "did not end within 8 s" in said) == (1, True), said
+        assert lasted_s < 40  # 11 s
+        assert left_in(scratch) == []
+    finally:
+        cluster.stdin.close()
+        cluster.wait(60)
+        cluster.stdout.close()
+
+
 def test_a_cluster_beyond_this_machine_is_refused_without_a_token(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"):
         monkeypatch.delenv(name, raising=False)
     with pytest.raises(InputError, match="no token"):
         ray_cluster.connect("203.0.113.7:6379", 1)
+
+
+def test_a_file_whose_name_leads_out_of_a_hosts_directory_is_refused_before_ray_starts(scratch: Path) -> None:
+    (scratch / "below").mkdir()
+    rows = [{"id": str(n), "question": "1 or 2?", "options": ["1", "2"], "answer": "1"} for n in range(2)]
+    (scratch / "tasks.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    text = """
+name: names
+tasks: {kind: jsonl, file: "FILE", count: 2}
+agents: {count: 3, model: scripted}
+topology: independent
+protocol: vote
+engine: {address: local}
+"""
+    for name in ("below/../tasks.jsonl", str(scratch.resolve() / "tasks.jsonl")):
+        (scratch / "scenario.yaml").write_text(text.replace("FILE", name))
+        child = command("run", scratch / "scenario.yaml", "--out", scratch / "run", "--quiet", TMPDIR=str(scratch))
+        _, said = child.communicate(timeout=60)
+        assert (child.returncode, "may not be absolute or hold '..'" in said) == (2, True), said
+        assert not (scratch / "run").exists()
+        assert not left_in(scratch)
 
 
 def test_several_hosts_without_an_address_are_refused(scratch: Path) -> None:

@@ -1,0 +1,170 @@
+"""`HostActor`: the same `Host` class as in the process, in one of Ray's; batches of bytes come in and go out."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from agentsoc.engine.columns import Draw, draw_codes
+from agentsoc.engine.host import Host, Item, Order, Outcome
+from agentsoc.engine.ray_files import HostFiles, write_inside
+from agentsoc.events import Event
+from agentsoc.scenario.code import load_code
+from agentsoc.scenario.model import Scenario
+
+BATCH_S = 0.01
+"""How long a host gathers outcomes before it sends them (seconds)."""
+
+
+class Folded(msgspec.Struct, array_like=True):
+    """Committed rounds of an episode that a host has not seen yet."""
+
+    task: int
+    rounds: list[list[Event]]
+
+
+class Message(msgspec.Struct, array_like=True):
+    """What a host is told with every call: what it has to know first, then what is asked."""
+
+    folds: list[Folded]
+    dropped: list[int]
+    items: list[Item] = []
+    limit: int | None = None
+    orders: list[tuple[int, Order]] = []
+
+
+class Arrival(msgspec.Struct, array_like=True):
+    """An outcome on its way back."""
+
+    number: int
+    outcome: Outcome | None = None
+    error: str | None = None
+    notices: list[str] = []
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_read_message = msgspec.msgpack.Decoder(Message).decode
+
+
+class HostActor:
+    """A host behind Ray. Made an actor class by `RayPool`."""
+
+    def __init__(
+        self,
+        scenario: bytes,
+        code: list[tuple[str, str]],
+        inputs: list[tuple[str, bytes]],
+        share: int,
+        driver: tuple[str, int, str],
+    ) -> None:
+        _die_with(driver)
+        self._files: HostFiles | None = None
+        if code or inputs:
+            self._files = files = HostFiles(Path(driver[2]) if driver[0] == socket.gethostname() else None)
+            os.chdir(files.path)  # files that the scenario names are found in the working directory
+            for name, source in code:
+                load_code(write_inside(files.path, name, source.encode()))
+            for name, content in inputs:
+                write_inside(files.path, name, content)
+        self._host = Host(Scenario.model_validate_json(scenario), share=share)
+        self._arrived: list[Arrival] = []
+        self._any = asyncio.Event()
+        self._running: set[asyncio.Task[None]] = set()
+
+    async def start(self) -> tuple[list[dict[str, Any]], list[int | None], int]:
+        """Start the backends; return identities, limits and the process id."""
+        await self._host.start()
+        return self._host.identities(), self._host.parallel(), os.getpid()
+
+    def _take(self, raw: bytes) -> Message:
+        message = _read_message(raw)
+        for task in message.dropped:
+            self._host.drop(task)
+        for fold in message.folds:
+            for events in fold.rounds:
+                self._host.fold(fold.task, events)
+        return message
+
+    async def prepare(self, raw: bytes) -> bytes:
+        """Return what turns may cost."""
+        message = self._take(raw)
+        return _encode(self._host.prepare(message.items, message.limit))
+
+    async def act(self, raw: bytes) -> bytes:
+        """Return replies of agents that ask no model."""
+        message = self._take(raw)
+        return _encode(await self._host.act(message.items))
+
+    async def submit(self, raw: bytes) -> None:
+        """Begin attempts; their outcomes come through `collect`."""
+        for number, order in self._take(raw).orders:
+            task = asyncio.get_running_loop().create_task(self._attempt(number, order))
+            self._running.add(task)
+            task.add_done_callback(self._running.discard)
+
+    async def _attempt(self, number: int, order: Order) -> None:
+        try:
+            arrival = Arrival(number, await self._host.attempt(order))
+        except Exception as error:  # whatever a model or a plug-in does, the driver has to hear of it
+            arrival = Arrival(number, error=f"{type(error).__name__}: {error}")
+        self._arrived.append(arrival)
+        self._any.set()
+
+    async def collect(self) -> bytes:
+        """Return the outcomes that have arrived, as soon as there are any."""
+        await self._any.wait()
+        await asyncio.sleep(BATCH_S)
+        arrived, self._arrived = self._arrived, []
+        self._any.clear()
+        if arrived and self._host.notices:
+            arrived[0].notices, self._host.notices[:] = list(self._host.notices), []
+        return _encode(arrived)
+
+    async def draw(self, draw: dict[str, Any]) -> Any:
+        """Return the answer codes of simulated turns."""
+        wide: dict[str, Any] = {
+            name: value.astype(np.int64) if isinstance(value, np.ndarray) and value.dtype.kind == "i" else value
+            for name, value in draw.items()
+        }
+        return small(draw_codes(self._host.backends[0], Draw(**wide)))
+
+    async def close(self) -> None:
+        """Close the backends and remove the files."""
+        await self._host.close()
+        if self._files is not None:
+            self._files.remove()
+            self._files = None
+
+
+def _die_with(driver: tuple[str, int, str]) -> None:
+    """End this process when the driver's is gone: on its own machine, within a second instead of Ray's four."""
+    name, pid, _ = driver
+    if name != socket.gethostname():
+        return
+
+    def watch() -> None:
+        while True:
+            time.sleep(0.5)
+            try:
+                os.kill(pid, 0)
+            except ProcessLookupError:
+                os._exit(1)
+            except OSError:
+                return
+
+    threading.Thread(target=watch, daemon=True, name="driver-watch").start()
+
+
+def small(values: Any) -> Any:
+    """Return an array of whole numbers in the smallest type that holds them: most are codes, and they are copied."""
+    if values.dtype.kind != "i" or not values.size:
+        return values
+    return values.astype(np.promote_types(np.min_scalar_type(values.min()), np.min_scalar_type(-abs(values.max()) - 1)))
