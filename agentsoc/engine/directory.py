@@ -9,7 +9,7 @@ from typing import Final
 
 from agentsoc.errors import AgentsocError, InputError
 from agentsoc.log.files import HOLDER, LOCK, RunLock
-from agentsoc.log.inside import Inside, directory_mode
+from agentsoc.log.inside import Inside, by_umask, directory_mode
 from agentsoc.log.journal import read_journal
 from agentsoc.log.manifest import NAME
 from agentsoc.log.read import EVENTS, INPUTS, JOURNAL, TASKS
@@ -29,6 +29,11 @@ def new_directory(scenario: Scenario, out: Path | str | None) -> Path:
     Raises:
         InputError: there is something else in it, or it cannot be made.
     """
+    with by_umask(scenario.engine.umask):
+        return _new_directory(scenario, out)
+
+
+def _new_directory(scenario: Scenario, out: Path | str | None) -> Path:
     if out is not None:
         directory = Path(out)
         if directory.exists() and (not directory.is_dir() or not _take_over(directory)):

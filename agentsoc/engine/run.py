@@ -29,7 +29,7 @@ from agentsoc.engine.pool import LocalPool, Pool
 from agentsoc.engine.shared import Shared
 from agentsoc.errors import AgentsocError, InputError, InterruptedRunError, RunFailedError
 from agentsoc.log.files import RunLock
-from agentsoc.log.inside import BY_UMASK, Inside
+from agentsoc.log.inside import Inside, by_umask
 from agentsoc.log.journal import Attempt, Journal, Key, journal_digest, load_journal
 from agentsoc.log.manifest import (
     NAME,
@@ -213,9 +213,11 @@ async def execute(plan: Plan) -> Result:
     """Carry out a plan under the lock of its directory."""
     if plan.directory is None:
         return await _execute(plan, None)
-    by_umask = BY_UMASK.set(plan.scenario.engine.umask)
     try:
-        with contextlib.nullcontext() if plan.locked else RunLock(plan.directory):
+        with (
+            by_umask(plan.scenario.engine.umask),
+            contextlib.nullcontext() if plan.locked else RunLock(plan.directory),
+        ):
             clear_temporaries(plan.directory)
             journal = Journal(plan.directory / JOURNAL)
             try:
@@ -224,8 +226,6 @@ async def execute(plan: Plan) -> Result:
                 journal.close()
     except (OSError, sqlite3.Error, RunFailedError) as error:
         raise _stopped(error, plan.directory) from error
-    finally:
-        BY_UMASK.reset(by_umask)
 
 
 def _stopped(error: OSError | sqlite3.Error | RunFailedError, directory: Path) -> RunFailedError:

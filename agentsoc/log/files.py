@@ -10,13 +10,17 @@ import json
 import os
 import secrets
 import socket
+import stat
 import time
 from pathlib import Path
 from types import TracebackType
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from agentsoc.errors import LogDamagedError, RunFailedError, RunLockedError
-from agentsoc.log.inside import Inside, file_mode
+from agentsoc.log.inside import Inside
+
+if TYPE_CHECKING:
+    from filelock import BaseFileLock
 
 LOCK: Final = "run.lock"
 HOLDER: Final = ".holder.json"
@@ -59,19 +63,19 @@ class RunLock:
     """The right to write a run directory: one holder at a time, let go by the system when the holder dies."""
 
     def __init__(self, directory: Path) -> None:
-        from filelock import FileLock  # brings asyncio with it, and most commands only read
-
         self._directory = directory
         self._inside = Inside(directory)
-        self._lock = FileLock(directory / LOCK, mode=file_mode())
+        self._lock: BaseFileLock | None = None
 
     def __enter__(self) -> RunLock:
-        from filelock import Timeout
+        from filelock import FileLock, Timeout  # brings asyncio with it, and most commands only read
 
         try:
             self._inside.create(LOCK)  # the library opens what is there, wherever that leads
             self._inside.look(HOLDER)
-            self._lock.acquire(timeout=0)
+            made = self._inside.look(LOCK)
+            lock = FileLock(self._directory / LOCK, mode=0o600 if made is None else stat.S_IMODE(made.st_mode))
+            lock.acquire(timeout=0)
         except Timeout:
             raise RunLockedError(
                 f"this run is being written by {self._holder_text()}",
@@ -80,6 +84,7 @@ class RunLock:
             ) from None
         except OSError as error:
             raise RunFailedError(f"the run directory cannot be locked: {error}", str(self._directory)) from None
+        self._lock = lock
         with contextlib.suppress(OSError):  # only a courtesy to whoever is refused
             self._inside.write(HOLDER, json.dumps({"pid": os.getpid(), "host": socket.gethostname()}).encode())
         return self
@@ -89,7 +94,8 @@ class RunLock:
     ) -> None:
         with contextlib.suppress(OSError):
             self._inside.remove(HOLDER)
-        self._lock.release()
+        if self._lock is not None:
+            self._lock.release()
 
     def _holder_text(self) -> str:
         """Return who holds the lock: not one that was killed and left its name before the next could write its own."""

@@ -42,6 +42,16 @@ _KINDS: Final = {
 _DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 
+@contextlib.contextmanager
+def by_umask(wanted: bool) -> Iterator[None]:
+    """Let the umask decide the rights of what is made meanwhile, if `wanted`."""
+    token = BY_UMASK.set(wanted or BY_UMASK.get())
+    try:
+        yield
+    finally:
+        BY_UMASK.reset(token)
+
+
 def file_mode() -> int:
     """Return the rights of a new file."""
     return 0o666 if BY_UMASK.get() else 0o600

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from agentsoc.errors import LogDamagedError
+from agentsoc.log.files import LOCK
 from agentsoc.log.inside import Inside, is_inside
 from agentsoc.log.record import read_record, record_bytes
 
@@ -199,8 +200,12 @@ def load_manifest(directory: Path) -> Manifest:
     try:
         data = read_record(directory, NAME, "the manifest", FORMAT_VERSION)
     except FileNotFoundError:
+        begun = directory.is_dir() and LOCK in Inside(directory).names()
+        hint = f"if a start of a run was killed here: agentsoc run SCENARIO --out {directory} takes it over"
         raise LogDamagedError(
-            "there is no manifest here, so this is no run directory", str(directory), "agentsoc ls shows the runs"
+            "there is no manifest here, so this is no run directory",
+            str(directory),
+            hint if begun else "agentsoc ls shows the runs",
         ) from None
     try:
         return Manifest.model_validate(data)

@@ -7,6 +7,7 @@ synced and renamed, so `pl.scan_parquet("events/*.parquet")` works while the run
 from __future__ import annotations
 
 import contextlib
+import contextvars
 import hashlib
 import io
 from collections.abc import Callable, Iterator, Sequence
@@ -142,7 +143,7 @@ class SegmentWriter:
         write = self._write if self.segments else self._write_first
         self.segments.append(Segment(name, table.num_rows, digest, chain(previous, digest)))
         self._closed.append((self.totals.copy(), self.episodes().copy()))
-        self._writes.append(self._pool.submit(write, table, name))
+        self._writes.append(self._pool.submit(contextvars.copy_context().run, write, table, name))
         self._raise_failed()
 
     def _write_first(self, table: pa.Table, name: str) -> str:
