@@ -1,4 +1,4 @@
-"""Every number that a scenario may hold, at its extremes: `check` names the key, or the run works; nothing else happens.
+"""Every number of a scenario at its extremes: `check` names the key, or the run works; nothing else happens.
 
 The fields are those of the JSON Schema, so a part that is added is tried as well. Each is put into a scenario in which
 everything else is plain.
