@@ -38,7 +38,7 @@ class Fidelity(Part):
 
     kind: Literal["exp", "hyperbolic", "hill", "capacity"] = "exp"
     """1 - exp(-m/m0), m/(m + m0), m^h/(m^h + m0^h), or sqrt(1 - exp(-m/m0))."""
-    m0: float = Field(default=100.0, ge=1e-9, le=1e9)
+    m0: float = Field(default=100.0, gt=0, le=1e9)
     """Scale (tokens)."""
     h: float = Field(default=1.0, gt=0, le=30)  # so that neither power leaves the range of a float
     """Exponent of hill."""
@@ -47,7 +47,9 @@ class Fidelity(Part):
 
     def at(self, m: float) -> float:
         """Return gamma(m)."""
-        if self.kind == "exp":
+        if not m:  # the power below may be 0 as well
+            value = 0.0
+        elif self.kind == "exp":
             value = -math.expm1(-m / self.m0)
         elif self.kind == "hyperbolic":
             value = m / (m + self.m0)

@@ -316,7 +316,7 @@ def test_a_run_without_a_limit_in_money_pays_whatever_its_calls_cost(model, tmp_
 
 
 @pytest.mark.parametrize("kind", ["exp", "hyperbolic", "hill", "capacity"])
-@pytest.mark.parametrize("m0", [1e-9, 1e9])
+@pytest.mark.parametrize("m0", [5e-324, 1e-9, 1e9])
 @pytest.mark.parametrize("h", [1e-320, 30.0])
 @pytest.mark.parametrize("message", [0, 1, TOKENS_MAX])
 def test_fidelity_is_a_probability_at_every_corner_of_its_settings(kind, m0, h, message):
