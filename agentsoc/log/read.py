@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
@@ -69,12 +68,12 @@ class RunLog:
 
     def tasks(self) -> pl.DataFrame:
         """Return the tasks of the run: task, id, question, truth, options, chance, difficulty."""
-        import polars as pl
+        from agentsoc.log.parquet import read_frame
 
         path = self.directory / TASKS
         try:
-            return pl.read_parquet(path)
-        except (OSError, pl.exceptions.PolarsError) as error:
+            return read_frame(path)
+        except (OSError, ValueError) as error:
             raise LogDamagedError(f"the task table cannot be read ({type(error).__name__})", str(path)) from None
 
     def episodes(self) -> pl.DataFrame | None:
@@ -85,10 +84,14 @@ class RunLog:
         Raises:
             LogDamagedError: the table is missing or not what was written.
         """
-        import polars as pl
+        from agentsoc.log.parquet import read_frame
 
         content = self._same_file(EPISODES, self.manifest.episodes_file, "table of episodes")
-        return None if content is None else pl.read_parquet(io.BytesIO(content))
+        try:
+            return None if content is None else read_frame(content)
+        except ValueError as error:  # whoever can write checksums can forge a manifest
+            path = str(self.directory / EPISODES)
+            raise LogDamagedError(f"the table of episodes cannot be read ({type(error).__name__})", path) from None
 
     def journal(self) -> Iterator[Attempt]:
         """Yield the model attempts in key order, each row checked."""

@@ -116,9 +116,11 @@ def read_table(path: Path) -> pl.DataFrame:
     """
     import polars as pl
 
+    from agentsoc.log.parquet import read_frame
+
     try:
-        return pl.read_csv(path) if path.suffix == ".csv" else pl.read_parquet(path)
-    except (OSError, pl.exceptions.PolarsError) as error:
+        return pl.read_csv(path) if path.suffix == ".csv" else read_frame(path)
+    except (OSError, ValueError, pl.exceptions.PolarsError) as error:
         raise InputError(f"the table cannot be read ({type(error).__name__})", str(path)) from None
 
 

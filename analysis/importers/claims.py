@@ -24,6 +24,7 @@ import polars as pl
 
 from agentsoc.errors import InputError
 from agentsoc.events import CLAIMING, KINDS, MAX_AGENTS
+from agentsoc.log.parquet import read_frame
 from analysis.cascades import claim_graph
 from analysis.importers.labels import Act, label_execution
 from analysis.importers.trace_ids import number_subtasks
@@ -73,8 +74,8 @@ def _read(path: Path) -> pl.DataFrame:
     if path.suffix not in (".csv", ".parquet"):
         raise InputError(f"a claims table ends in .csv or .parquet, not {path.suffix or 'in nothing'}", str(path))
     try:
-        frame = pl.read_csv(path, infer_schema=False) if path.suffix == ".csv" else pl.read_parquet(path)
-    except (OSError, pl.exceptions.PolarsError) as error:
+        frame = pl.read_csv(path, infer_schema=False) if path.suffix == ".csv" else read_frame(path)
+    except (OSError, ValueError, pl.exceptions.PolarsError) as error:
         text = str(error).splitlines()[0]
         raise InputError(f"it cannot be read as {path.suffix[1:]}: {text}", str(path)) from error
     missing = [name for name in REQUIRED if name not in frame.columns]

@@ -18,6 +18,7 @@ import polars as pl
 
 from agentsoc.errors import InputError
 from agentsoc.events import KINDS, MAX_ROUNDS
+from agentsoc.log.parquet import read_frame
 from analysis.importers.labels import Act, label_execution
 from analysis.importers.trace_ids import number_agents, number_claims, number_subtasks
 from analysis.importers.trace_rows import TRACE_COLUMNS, read_native, read_parquet
@@ -116,12 +117,18 @@ def _runs_parquet(path: Path) -> pl.DataFrame:
     types = {"run_id": pl.String(), **RUN_COLUMNS, "run_extra": pl.String()}
     if not path.exists():
         return pl.DataFrame(schema=types)
-    frame = pl.read_parquet(path)
+    try:
+        frame = read_frame(path)
+    except (OSError, ValueError) as error:
+        raise InputError(f"it cannot be read as Parquet: {error}", str(path)) from error
     columns = [
         (pl.col(name) if name in frame.columns else pl.lit(None)).cast(dtype).alias(name)
         for name, dtype in types.items()
     ]
-    return frame.select(columns)
+    try:
+        return frame.select(columns)
+    except pl.exceptions.PolarsError as error:
+        raise InputError(f"a column has a type that settings of runs do not have: {error}", str(path)) from error
 
 
 def assemble(

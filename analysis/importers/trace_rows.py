@@ -17,6 +17,7 @@ from typing import Final
 import polars as pl
 
 from agentsoc.errors import InputError
+from agentsoc.log.parquet import read_frame
 
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 
@@ -153,7 +154,10 @@ def read_parquet(path: Path) -> pl.DataFrame:
     Raises:
         InputError: the file has no rows of such traces, or a column has another type.
     """
-    frame = pl.read_parquet(path).rename(_NEWER_NAMES, strict=False)
+    try:
+        frame = read_frame(path).rename(_NEWER_NAMES, strict=False)
+    except (OSError, ValueError, pl.exceptions.PolarsError) as error:
+        raise InputError(f"it cannot be read as Parquet: {error}", str(path)) from error
     if "run_id" not in frame.columns or "step_id" not in frame.columns:
         raise InputError("not a table of trace events: it has no run_id or no step_id", str(path))
     if "line_no" not in frame.columns:
