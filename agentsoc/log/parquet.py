@@ -11,6 +11,8 @@ import io
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from agentsoc.scenario.source import printable
+
 if TYPE_CHECKING:
     import polars as pl
 
@@ -60,4 +62,4 @@ def is_panic(error: BaseException) -> bool:
 
 
 def _said(error: BaseException) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+    return printable(f"{type(error).__name__}: {' '.join(str(error).split())}", 220)

@@ -19,6 +19,7 @@ import polars as pl
 from agentsoc.errors import InputError
 from agentsoc.events import KINDS, MAX_ROUNDS
 from agentsoc.log.parquet import read_frame
+from analysis.files import read_json
 from analysis.importers.labels import Act, label_execution
 from analysis.importers.trace_ids import number_agents, number_claims, number_subtasks
 from analysis.importers.trace_rows import TRACE_COLUMNS, read_native, read_parquet
@@ -102,10 +103,9 @@ def _run_settings(directory: Path, run: str) -> pl.DataFrame:
         file = directory / name
         if not file.exists():
             continue
-        try:
-            values = json.loads(file.read_text())
-        except ValueError as error:
-            raise InputError(f"not JSON: {error}", str(file)) from error
+        values = read_json(file)
+        if not isinstance(values, dict):
+            raise InputError("not a JSON object", str(file), "repair or remove the file")
         found.update({f"{prefix}{key}": value for key, value in values.items() if key not in _IDENTITY})
     rest = {key: value for key, value in found.items() if key not in RUN_COLUMNS and value is not None}
     columns = {name: pl.Series([found.get(name)], dtype=dtype, strict=False) for name, dtype in RUN_COLUMNS.items()}

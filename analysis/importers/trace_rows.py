@@ -7,7 +7,6 @@ declare some thirty such keys, the Parquet copy leaves them out, and the two mus
 
 from __future__ import annotations
 
-import gzip
 import json
 import math
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ import polars as pl
 
 from agentsoc.errors import InputError
 from agentsoc.log.parquet import read_frame
+from analysis.files import unpacked
 
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 
@@ -89,7 +89,7 @@ def read_native(directory: Path) -> tuple[pl.DataFrame, bool]:
     for number, line, last in _lines(path):
         try:
             row = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             if not last:
                 raise InputError(
                     f"not a JSON object: {error}", f"{path}:{number + 1}", "repair or remove the line"
@@ -109,8 +109,7 @@ def _renamed(row: dict[str, Json]) -> dict[str, Json]:
 
 def _lines(path: Path) -> Iterator[tuple[int, str, bool]]:
     """Yield (0-based number, text, whether nothing follows) of the lines that are not blank."""
-    raw = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    lines = raw.decode(errors="replace").split("\n")
+    lines = unpacked(path).decode(errors="replace").split("\n")
     filled = [(number, line) for number, line in enumerate(lines) if line.strip()]
     for position, (number, line) in enumerate(filled):
         yield number, line, position == len(filled) - 1

@@ -1,4 +1,4 @@
-"""What is no Exception is one message with an exit code all the same: panics of libraries, code that ends the program."""
+"""What is no Exception is one message with an exit code all the same: panics, and code that ends the program."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def test_no_altered_byte_makes_the_reader_do_anything_but_refuse(tmp_path):
     table = pa.table({"task": [0, 1], "id": ["a", None], "options": [["x", "y"], []], "chance": [0.5, None]})
     buffer = io.BytesIO()
     pq.write_table(table, buffer, compression="none")
-    whole, refused = buffer.getvalue(), 0
+    whole, said = buffer.getvalue(), []
     for seed in range(400):
         draw = random.Random(seed)
         raw = bytearray(whole)
@@ -104,9 +104,9 @@ def test_no_altered_byte_makes_the_reader_do_anything_but_refuse(tmp_path):
         try:
             assert read_frame(bytes(raw)).height < 1_000
         except UnreadableTableError as error:
-            refused += 1
-            assert "\n" not in str(error)
-    assert refused > 50
+            said.append(str(error))
+    assert len(said) > 50
+    assert all(text.isprintable() for text in said)
 
 
 def test_a_table_that_is_whole_is_read_as_polars_reads_it(directory):
@@ -167,7 +167,7 @@ def test_a_plug_in_that_raises_no_exception_is_named_with_its_place(how, word, v
     assert said.count("error: ") == 1
 
 
-class PanicException(BaseException):  # noqa: N818
+class PanicException(BaseException):
     """As pyo3 raises it: no Exception."""
 
 
