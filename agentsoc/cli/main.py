@@ -9,6 +9,7 @@ one object all the same: ``{"error": ..., "kind": ..., "exit_code": ...}``.
 
 from __future__ import annotations
 
+import errno
 import sys
 import traceback
 from collections.abc import Sequence
@@ -92,6 +93,8 @@ def _fail(error: BaseException, as_json: bool) -> int:
         text = f"{error.format_message()}\n    {where} --help shows what there is"
     elif isinstance(error, typer.Abort):
         code, text = 130, "interrupted"
+    elif isinstance(error, OSError) and error.errno in (errno.ENAMETOOLONG, errno.ELOOP):
+        code, text = 2, f"{str(error.filename)[:60]}...: {error.strerror}\n    name a file or a directory that is there"
     else:
         code, text = 1, _unexpected(error)
     if state.debug:
