@@ -36,6 +36,9 @@ Kind = Literal[
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 """All tags, in an order that never changes: the index of a tag is its code in columns."""
 
+RESERVED: Final[frozenset[str]] = frozenset({"tool_call", "action"})
+"""Kinds that nothing writes yet; an act of an imported log that is called so is outside the vocabulary."""
+
 COORDINATION: Final[frozenset[str]] = frozenset(KINDS[:6])
 CLAIMING: Final[frozenset[str]] = frozenset({"propose_claim", "revise_claim", "contradict_claim", "merge_claims"})
 """Kinds that mint a claim. An endorsement supports an existing claim and mints none."""

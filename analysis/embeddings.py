@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from agentsoc.errors import InputError
 from agentsoc.log.files import write_whole
+from agentsoc.log.parquet import read_frame
 
 F64 = NDArray[np.float64]
 
@@ -62,10 +63,10 @@ class CachedEmbedder:
         if self.path is None or not self.path.exists():
             return {}
         try:
-            frame = pl.read_parquet(self.path)
+            frame = read_frame(self.path)
             vectors = np.stack([np.asarray(row, dtype=np.float32) for row in frame["vector"].to_list()])
             return dict(zip(frame["text"].to_list(), vectors, strict=True))
-        except (OSError, ValueError, pl.exceptions.PolarsError):  # a cache that cannot be read is made again
+        except (OSError, ValueError, TypeError, pl.exceptions.PolarsError):  # a cache that cannot be read is made again
             return {}
 
     def embed(self, texts: Sequence[str]) -> F64:

@@ -210,6 +210,8 @@ class Model(Part):
     """Whether it never spends anything, so that it needs no price."""
     per_seed: ClassVar[bool] = True
     """Whether the backend depends on the run's seed; one that does not can serve several runs at once."""
+    reply_form: ClassVar[str] = "json"
+    """Form in which agents reply that do not say one: json, short or text."""
 
     kind: str
 
@@ -221,6 +223,13 @@ class Model(Part):
             seed: the run's seed, for models that are functions of it.
             share: hosts that share this machine, for models that divide its cores among themselves.
         """
+
+    def context_window(self) -> int | None:
+        """Return what a request may hold, prompt and output together (tokens); None when that is not known.
+
+        A society in which an agent has to read more than that at once is refused before it starts.
+        """
+        return None
 
     def not_reproducible(self) -> str:
         """Return why running again may give other replies, or an empty string when it may not."""

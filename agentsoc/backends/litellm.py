@@ -121,6 +121,10 @@ class LiteLLM(Model):
         """Return a backend that makes one HTTP request per call; `seed` and `share` make no difference."""
         return LiteLLMBackend(self)
 
+    def context_window(self) -> int | None:
+        """Return `window`."""
+        return self.window
+
     def not_reproducible(self) -> str:
         """A remote model may change, and servers decode requests in batches, which changes the rounding."""
         return "a model behind an API may answer differently each time; replay of the log is exact"

@@ -77,6 +77,10 @@ class Local(Model):
         """Return the backend of one of `share` hosts on this machine; `seed` makes no difference."""
         return LocalBackend(self, self.servers or default_servers(share))
 
+    def context_window(self) -> int:
+        """Return `context`."""
+        return self.context
+
     def not_reproducible(self) -> str:
         """Fast mode is not; strict mode is, on the same kind of processor and with the same library build."""
         if self.mode == "fast":

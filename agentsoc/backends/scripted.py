@@ -45,6 +45,10 @@ class Scripted(Model):
         """Return the script of the run with `seed`."""
         return ScriptedBackend(self, seed)
 
+    def context_window(self) -> int | None:
+        """Return `window`."""
+        return self.window
+
 
 class ScriptedBackend(Backend):
     """Follows a `Scripted` model's rule."""

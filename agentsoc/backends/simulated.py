@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Annotated, Any, ClassVar, Literal, assert_never
+from typing import Annotated, Any, ClassVar, Final, Literal, assert_never
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,9 @@ from agentsoc.streams import uniform, uniform_pair, uniforms
 Codes = NDArray[np.int64]
 """Answers as indices into the options; -1 for none."""
 
+TOKENS_MAX: Final = 10**9
+"""No voter spends more on one thing (tokens): what ten million of them spend is still counted in 64 bits."""
+
 _SAMPLE_DRAWS = 1 << 20
 """Draws that one of several independent samples of an agent in a round may take; even."""
 
@@ -35,16 +38,18 @@ class Fidelity(Part):
 
     kind: Literal["exp", "hyperbolic", "hill", "capacity"] = "exp"
     """1 - exp(-m/m0), m/(m + m0), m^h/(m^h + m0^h), or sqrt(1 - exp(-m/m0))."""
-    m0: float = Field(default=100.0, gt=0)
+    m0: float = Field(default=100.0, gt=0, le=1e9)
     """Scale (tokens)."""
-    h: float = Field(default=1.0, gt=0)
+    h: float = Field(default=1.0, gt=0, le=30)  # so that neither power leaves the range of a float
     """Exponent of hill."""
     ceiling: float = Field(default=1.0, gt=0, le=1)
     """Fidelity of an arbitrarily long message."""
 
     def at(self, m: float) -> float:
         """Return gamma(m)."""
-        if self.kind == "exp":
+        if not m:  # the power below may be 0 as well
+            value = 0.0
+        elif self.kind == "exp":
             value = -math.expm1(-m / self.m0)
         elif self.kind == "hyperbolic":
             value = m / (m + self.m0)
@@ -60,7 +65,7 @@ class Fidelity(Part):
 class Level(Part):
     """One component of a mixture over task difficulty."""
 
-    weight: float = Field(gt=0)
+    weight: float = Field(gt=0, le=1e9)
     """Share of the tasks, relative to the other components."""
     signal: float = Field(ge=-1, le=1)
     """Leaf signal mu of these tasks."""
@@ -74,17 +79,17 @@ class Simulated(Model):
     kind: Literal["simulated"] = "simulated"
     signal: Annotated[float, Field(ge=-1, le=1)] | Literal["task"] | None = None
     """Leaf signal mu; "task" takes each task's own; None for the leaf law below."""
-    a: float = Field(default=0.02, gt=0)
+    a: float = Field(default=0.02, gt=0, le=1e9)
     """Leaf law: factor of mu(x) = a x^beta."""
-    beta: float = Field(default=0.3, gt=0)
+    beta: float = Field(default=0.3, gt=0, le=10)
     """Leaf law: exponent."""
     signal_max: float = Field(default=0.95, gt=0, le=1)
     """Leaf law: mu never exceeds this."""
-    compute: int = Field(default=200, ge=0)
+    compute: int = Field(default=200, ge=0, le=TOKENS_MAX)
     """Compute x of one answer (tokens)."""
-    message: int = Field(default=50, ge=0)
+    message: int = Field(default=50, ge=0, le=TOKENS_MAX)
     """Length m of one message (tokens): written once by its author, read once by each reader."""
-    overhead: int = Field(default=0, ge=0)
+    overhead: int = Field(default=0, ge=0, le=TOKENS_MAX)
     """What a merging agent spends besides reading (tokens)."""
     fidelity: Annotated[float, Field(gt=0, le=1)] | Fidelity = 1.0
     """Gamma, or the law that gives it for the message length."""

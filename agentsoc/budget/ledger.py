@@ -21,7 +21,8 @@ from agentsoc.scenario.prices import FREE, Rate
 
 OUT_MIN: Final = 16
 """A turn is not taken with less room for its reply than this, or than its own cap if that is smaller (tokens)."""
-_ENDLESS: Final = 1 << 62
+_ENDLESS: Final = 1 << 200
+"""More than any price times any usage: 2^62 units of money are less than a dear call can cost."""
 TOKENS, CALLS, MONEY = range(3)
 """Resources, as indices."""
 

@@ -9,6 +9,7 @@ one object all the same: ``{"error": ..., "kind": ..., "exit_code": ...}``.
 
 from __future__ import annotations
 
+import errno
 import sys
 import traceback
 from collections.abc import Sequence
@@ -70,12 +71,16 @@ def main(args: Sequence[str] | None = None) -> int:
     tolerate_any_encoding()
     try:
         code = app(args=words or ["--help"], prog_name="agentsoc", standalone_mode=False)
-    except Exception as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # a library in Rust panics, a plug-in calls sys.exit: neither is an Exception
+        if isinstance(error, SystemExit) and isinstance(error.__context__, BrokenPipeError):
+            return 1  # whoever read the output went away; the option parser says so in this way
         return _fail(error, "--json" in words)
     return code if isinstance(code, int) else 0
 
 
-def _fail(error: Exception, as_json: bool) -> int:
+def _fail(error: BaseException, as_json: bool) -> int:
     """Say what went wrong and return the exit code; what looks like a key is masked."""
     from agentsoc.backends.secrets import redact, register_environment
 
@@ -88,6 +93,8 @@ def _fail(error: Exception, as_json: bool) -> int:
         text = f"{error.format_message()}\n    {where} --help shows what there is"
     elif isinstance(error, typer.Abort):
         code, text = 130, "interrupted"
+    elif isinstance(error, OSError) and error.errno in (errno.ENAMETOOLONG, errno.ELOOP):
+        code, text = 2, f"{str(error.filename)[:60]}...: {error.strerror}\n    name a file or a directory that is there"
     else:
         code, text = 1, _unexpected(error)
     if state.debug:
@@ -99,11 +106,13 @@ def _fail(error: Exception, as_json: bool) -> int:
     return code
 
 
-def _unexpected(error: Exception) -> str:
+def _unexpected(error: BaseException) -> str:
     """Return what is said of an error that nobody foresaw: a fault here, or in code that a person brought."""
     frames = traceback.extract_tb(error.__traceback__)
     place = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
     what = " ".join(str(error).split())[:500]
+    if isinstance(error, SystemExit):
+        return f"SystemExit{place}: {what}\n    code that it uses ended the program; it must raise an error"
     return f"{type(error).__name__}{place}: {what}\n    nobody foresaw this; to see the traceback: agentsoc --debug ..."
 
 

@@ -22,9 +22,12 @@ def resume(
 ) -> None:
     """Finish the run in DIR; replies that it has are read from its journal, not bought again.
 
-    The result is what the undisturbed run would have given. A finished run is left as it is, or its events are
-    computed again from the journal when they are damaged. Where it is carried out (--hosts, --address,
-    --concurrency) may change; no result depends on it.
+    Without a budget, and with a model that answers the same prompt alike, the result is what the undisturbed run
+    would have given. With a budget of any size it may differ after a crash: lost attempts are charged in full and
+    use up attempts that turns were granted. The budget holds, and the log replays.
+
+    A finished run is left as it is, or its events are computed again from the journal when they are damaged. Where
+    it is carried out (--hosts, --address, --concurrency) may change; no result depends on it.
     """
     from agentsoc.engine.resume import resume as resume_run
     from agentsoc.engine.run import Progress

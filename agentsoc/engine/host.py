@@ -412,7 +412,7 @@ class Host:
         board, turn = self.board(item.task), item.turn
         claims = [board.claims[claim] for claim in turn.sees]
         weights = None
-        if getattr(self.scenario.protocol, "by", "") == "weighted":
+        if self.scenario.protocol.weighs_claims():
             weights = [claim.confidence if claim.confidence is not None else 0.5 for claim in claims]
         decision = majority(
             claims,

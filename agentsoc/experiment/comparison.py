@@ -33,7 +33,7 @@ from agentsoc.scenario.code import load_code
 from agentsoc.scenario.draft import Draft, Setting, read_argument
 from agentsoc.scenario.explain import problems_of, show
 from agentsoc.scenario.files import BASE_DIR
-from agentsoc.scenario.model import MAX_AGENTS, NAME
+from agentsoc.scenario.model import MAX_AGENTS, MAX_SEED, NAME
 from agentsoc.scenario.part import Part, nearest
 from agentsoc.scenario.source import decode, printable, read_bytes
 from agentsoc.scenario.strict import Document, Spot, parse
@@ -44,7 +44,7 @@ MARK: Final = "organisations"
 
 Label = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$")]
 Count = Annotated[int, Field(ge=1, le=MAX_AGENTS)]
-Seed = Annotated[int, Field(ge=0, le=2**63 - 1)]
+Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
 Keys = dict[str, Any]
 
 

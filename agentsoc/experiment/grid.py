@@ -21,7 +21,7 @@ from agentsoc.experiment.overlay import block, lay
 from agentsoc.log.record import hash_json
 from agentsoc.scenario.draft import Draft, Setting
 from agentsoc.scenario.explain import problems_of, show
-from agentsoc.scenario.model import Budget, Scenario
+from agentsoc.scenario.model import MAX_SEED, Budget, Scenario
 from agentsoc.scenario.part import MAX_PROBLEMS
 from agentsoc.scenario.preset import PRESETS, expand, takes_count
 from agentsoc.scenario.strict import Document, Path, Spot
@@ -105,10 +105,7 @@ def make_grid(asked: Asked) -> Grid:
     """
     comparison = asked.comparison
     base = block(asked.draft, ("base",))
-    first = _first_seed(base.data)
-    seeds = (
-        comparison.seeds if isinstance(comparison.seeds, tuple) else tuple(first + i for i in range(comparison.seeds))
-    )
+    seeds = _seeds(asked, base.data.get("seed", 0))
     labels = list(comparison.tasks) or [_tasks_label(base.data)]
     _require_bounded(asked, len(labels), len(seeds))
     problems: dict[tuple[str, str], Problem] = {}
@@ -258,9 +255,21 @@ def _shortened(name: str) -> str:
     return f"{name[: NAME_LENGTH - 9]}-{mark}"
 
 
-def _first_seed(base: Mapping[str, Any]) -> int:
-    seed = base.get("seed", 0)
-    return seed if isinstance(seed, int) and not isinstance(seed, bool) and 0 <= seed < 2**62 else 0
+def _seeds(asked: Asked, first: Any) -> tuple[int, ...]:
+    """Return the seeds that are listed, or as many as are wanted from the base's on.
+
+    The base's seed is checked here: no scenario is made with it that would show its fault.
+    """
+    seeds, at, hint = asked.comparison.seeds, ("base", "seed"), f"write a whole number from 0 to {MAX_SEED}"
+    if isinstance(first, bool) or not isinstance(first, int) or not 0 <= first <= MAX_SEED:
+        what = f"base.seed must be a whole number from 0 to {MAX_SEED}, found {show(first)}"
+        raise ScenarioError([Problem(asked.draft.place(at), what, hint)])
+    if isinstance(seeds, tuple):
+        return seeds
+    if first + seeds - 1 > MAX_SEED:
+        what = f"{seeds:,} seeds from base.seed = {first} on go beyond the largest one, {MAX_SEED}"
+        raise ScenarioError([Problem(asked.draft.place(at), what, "take a smaller seed, or list the seeds")])
+    return tuple(range(first, first + seeds))
 
 
 def _tasks_label(base: Mapping[str, Any]) -> str:

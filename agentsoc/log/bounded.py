@@ -16,14 +16,13 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from agentsoc.errors import LogDamagedError
+from agentsoc.log.footer import read_footer
 
 UNFOLDED_MAX: Final = 256 << 20
 """What a file may hold in memory, however small it is (bytes)."""
 UNFOLDED_TIMES: Final = 16
 """What a larger file may hold, as a multiple of its own size."""
 ROWS_AT_ONCE: Final = 1 << 16
-_VALUE_BYTES: Final = {"BOOLEAN": 1, "INT32": 4, "FLOAT": 4, "BYTE_ARRAY": 4}
-"""What a value of a column takes at least, by its stored type; texts as indices of a dictionary (bytes)."""
 _STRUCTURE_MAX: Final = 64 << 20
 """Largest footer, and most entries of one (bytes, entries)."""
 
@@ -31,7 +30,7 @@ _STRUCTURE_MAX: Final = 64 << 20
 def read_parquet(
     content: bytes, where: str, *, columns: Sequence[str] | None = None, rows: int | None = None, hint: str = ""
 ) -> pa.Table:
-    """Return a table, or those of `columns` that it has; columns of text are dictionaries.
+    """Return a table, or those of `columns` that it has, with the types that the file states.
 
     Args:
         content: the file.
@@ -45,16 +44,19 @@ def read_parquet(
     """
     most = max(UNFOLDED_MAX, UNFOLDED_TIMES * len(content))
     try:
-        with _opened(content) as file:
-            _require_size(file.metadata, where, rows, most, hint)
-            wanted = None if columns is None else [name for name in file.schema_arrow.names if name in set(columns)]
+        _require_size(content, where, rows, most, hint)
+        stated, file = _opened(content)
+        with file:
+            wanted = None if columns is None else [name for name in stated.names if name in set(columns)]
             batches, total = [], 0
             for batch in file.iter_batches(ROWS_AT_ONCE, columns=wanted):
                 total += sum(map(unfolded_bytes, batch.columns))
                 if total > most:
                     raise _too_large(where, most, hint)
                 batches.append(batch)
-            table = pa.Table.from_batches(batches, None if batches else _schema(file, wanted))
+            table = pa.Table.from_batches(batches, None if batches else _schema(file.schema_arrow, wanted))
+        table.validate(full=True)  # what others take over from here they trust
+        table = table.cast(_schema(stated, wanted))
     except (OSError, pa.ArrowException, ValueError, KeyError, IndexError, OverflowError, MemoryError) as error:
         raise LogDamagedError(f"this file cannot be read ({type(error).__name__})", where, hint) from None
     if rows is not None and table.num_rows != rows:
@@ -62,8 +64,8 @@ def read_parquet(
     return table
 
 
-def _opened(content: bytes) -> pq.ParquetFile:
-    """Open a file with every column of text as a dictionary."""
+def _opened(content: bytes) -> tuple[pa.Schema, pq.ParquetFile]:
+    """Return the schema that a file states, and the file opened with every column of text as a dictionary."""
     limits = {"thrift_string_size_limit": _STRUCTURE_MAX, "thrift_container_size_limit": _STRUCTURE_MAX}
     first = pq.ParquetFile(io.BytesIO(content), **limits)
     texts = [
@@ -72,22 +74,18 @@ def _opened(content: bytes) -> pq.ParquetFile:
         if pa.types.is_string(field.type) or pa.types.is_large_string(field.type) or pa.types.is_binary(field.type)
     ]
     if not texts:
-        return first
-    return pq.ParquetFile(io.BytesIO(content), read_dictionary=texts, metadata=first.metadata, **limits)
+        return first.schema_arrow, first
+    return first.schema_arrow, pq.ParquetFile(
+        io.BytesIO(content), read_dictionary=texts, metadata=first.metadata, **limits
+    )
 
 
-def _require_size(metadata: pq.FileMetaData, where: str, rows: int | None, most: int, hint: str) -> None:
+def _require_size(content: bytes, where: str, rows: int | None, most: int, hint: str) -> None:
     """Refuse a file by what it says of itself, before any of it is read."""
-    if rows is not None and metadata.num_rows != rows:
-        raise LogDamagedError(f"this file has {metadata.num_rows:,} rows, not {rows:,}", where, hint)
-    unfolded = stored = 0
-    for group in range(metadata.num_row_groups):
-        row_group = metadata.row_group(group)
-        for column in range(row_group.num_columns):
-            chunk = row_group.column(column)
-            unfolded += max(chunk.num_values, 0) * _VALUE_BYTES.get(chunk.physical_type, 8)
-            stored += max(chunk.total_uncompressed_size, 0)
-    if max(unfolded, stored, metadata.num_rows) > most:
+    footer = read_footer(content)
+    if rows is not None and footer.rows != rows:
+        raise LogDamagedError(f"this file has {footer.rows:,} rows, not {rows:,}", where, hint)
+    if max(footer.unfolded, footer.stored, footer.rows) > most:
         raise _too_large(where, most, hint)
 
 
@@ -101,8 +99,7 @@ def unfolded_bytes(column: pa.Array) -> int:
     return int(column.indices.nbytes) + (pc.sum(lengths.take(column.indices)).as_py() or 0)
 
 
-def _schema(file: pq.ParquetFile, wanted: Sequence[str] | None) -> pa.Schema:
-    schema = file.schema_arrow
+def _schema(schema: pa.Schema, wanted: Sequence[str] | None) -> pa.Schema:
     return schema if wanted is None else pa.schema([schema.field(name) for name in wanted])
 
 

@@ -117,7 +117,7 @@ class RunLog:
 
         frame = pl.from_arrow(self.table(TASKS, self.manifest.tasks_file, "task table"))
         assert isinstance(frame, pl.DataFrame)
-        return frame.with_columns(pl.col(pl.Categorical).cast(pl.String))
+        return frame
 
     def episodes(self) -> pl.DataFrame | None:
         """Return the table of episodes, one row per task, checked against the manifest; ended episodes only.

@@ -41,6 +41,10 @@ class Aggregate(Protocol):
                 "use vote or debate, or a star, chain, tree or hybrid topology",
             )
 
+    def weighs_claims(self) -> bool:
+        """Return whether the rule is `weighted`."""
+        return self.by == "weighted"
+
     def stages(self, society: Society) -> tuple[Stage, ...]:
         """Return the rounds: who acts, and whose claims each of them sees."""
         return _stages(society, self.by not in _ASKED)

@@ -111,6 +111,10 @@ class Protocol(Part):
         """
         return None
 
+    def weighs_claims(self) -> bool:
+        """Return whether agents that merge by rule weigh claims by the confidence that they state."""
+        return False
+
     def deliveries(self, society: Society, board: Board, turn: Turn, acts: Sequence[Act]) -> int:
         """Return how many agents the acts of a turn are sent to, summed over the acts.
 

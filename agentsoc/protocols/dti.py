@@ -87,6 +87,10 @@ class DeficitIntegration(Protocol):
             )
         self.protocol.check(society)
 
+    def weighs_claims(self) -> bool:
+        """As the protocol inside."""
+        return self.protocol.weighs_claims()
+
     def watcher(self, society: Society) -> Watcher:
         """Return the monitor of an episode."""
         return Watch(self)

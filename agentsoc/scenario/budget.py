@@ -169,7 +169,7 @@ class Budget(Part):
                     "hint": "lower conclude, or raise the budget",
                 },
             )
-        if self.policy is not None and not tokens and getattr(self.policy, "needs_tokens", False):
+        if self.policy is not None and not tokens and self.policy.needs_tokens:
             raise PydanticCustomError(
                 "policy_tokens",
                 "the policy {kind} splits tokens, and the budget limits none",

@@ -87,7 +87,9 @@ def _imported(source: str, path: Path, where: str, name: str) -> types.ModuleTyp
     sys.modules[name] = module  # before it runs: pydantic looks up annotations there
     try:
         exec(code, module.__dict__)
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # a file of somebody's may raise anything
         del sys.modules[name]
         frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == module.__file__]
         place = f"{where}:{frames[-1].lineno}" if frames else where

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal
 
-from pydantic import Field, StringConstraints, field_validator, model_validator
+from pydantic import Field, StringConstraints, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from agentsoc.scenario.budget import Budget as Budget
@@ -26,6 +26,9 @@ else:  # at run time a slot is filled by whatever class is registered for the ki
     TaskFamily = Annotated[Part, Slot("agentsoc.tasks", "task family")]
 
 MAX_AGENTS = 10_000_000
+MAX_SEED: Final = 2**63 - 1
+MAX_TOTAL: Final = 2**63 - 1
+"""Most that the budgets of all tasks of a run may come to (tokens, or calls)."""
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$"
 PROMPT_VARIABLES: Final = ("name", "persona", "role", "n_agents", "topology")
 """What a prompt may name in braces."""
@@ -115,7 +118,7 @@ class Scenario(Part):
     """Names the run directory: letters, digits, dot, dash and underscore, at most 80 characters."""
     description: Annotated[str, Field(max_length=4_000)] = ""
     """What the scenario is for, in words; changes nothing."""
-    seed: Annotated[int, Field(ge=0, le=2**63 - 1)] = 0
+    seed: Annotated[int, Field(ge=0, le=MAX_SEED)] = 0
     """Decides every random draw of the run, and its tasks unless these have a seed of their own."""
     tasks: TaskFamily
     """What the society works on: the name of a family, or its kind and settings."""
@@ -169,6 +172,29 @@ class Scenario(Part):
                 {"total": total, "limit": MAX_AGENTS, "hint": "lower the counts"},
             )
         return groups
+
+    @field_validator("budget")
+    @classmethod
+    def _total_counts_in_64_bits(cls, budget: Budget | None, info: ValidationInfo) -> Budget | None:
+        """Tables of runs hold whole numbers of 64 bits, and their readers add them up."""
+        tasks = info.data.get("tasks")  # not there when it has a fault of its own
+        if budget is None or tasks is None:
+            return budget
+        for key, each in (("tokens_per_task", budget.tokens_per_task), ("calls_per_task", budget.calls_per_task)):
+            if each is not None and each * tasks.count > MAX_TOTAL:
+                raise PydanticCustomError(
+                    "budget_total",
+                    "{key} is {each} and there are {count} tasks: {total} together, the limit is 2^63 - 1 = {limit}",
+                    {
+                        "key": key,
+                        "each": f"{each:,}",
+                        "count": f"{tasks.count:,}",
+                        "total": f"{each * tasks.count:,}",
+                        "limit": f"{MAX_TOTAL:,}",
+                        "hint": f"lower {key} to at most {MAX_TOTAL // tasks.count:,}, or take fewer tasks",
+                    },
+                )
+        return budget
 
     @model_validator(mode="after")
     def _money_has_prices(self) -> Scenario:

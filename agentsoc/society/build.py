@@ -66,7 +66,7 @@ class Society:
     def reply_forms(self) -> list[tuple[str, bool]]:
         """Per group, the form in which its agents reply, and whether the model rather than the scenario chose it."""
         return [
-            (getattr(group.model, "reply_form", "json"), True) if group.reply == "auto" else (group.reply, False)
+            (group.model.reply_form, True) if group.reply == "auto" else (group.reply, False)
             for group in self.scenario.agents
         ]
 
@@ -139,10 +139,10 @@ def build_society(scenario: Scenario) -> Society:
     for count in counts:
         start.append(start[-1] + (count or 0))
     society = Society(scenario, wiring, tuple(start))
-    for group in scenario.agents:
-        window = getattr(group.model, "window", None)
+    for index, group in enumerate(scenario.agents):
+        window = group.model.context_window()
         if window is not None:
-            check_window(wiring, scenario.message_tokens, window)
+            check_window(wiring, scenario.message_tokens, window, agents=slice(start[index], start[index + 1]))
     if isinstance(scenario.tasks, World) and not scenario.protocol.worlds:
         raise InputError(
             f"{scenario.tasks.kind} is a task of many steps, and {scenario.protocol.kind} asks one question",

@@ -69,7 +69,14 @@ _SYMBOLS: Final = {
 """What the theory calls the fan-in of a kind."""
 
 
-def check_window(what: Wiring | Topology, message_tokens: int, window_tokens: int, *, n: int | None = None) -> None:
+def check_window(
+    what: Wiring | Topology,
+    message_tokens: int,
+    window_tokens: int,
+    *,
+    n: int | None = None,
+    agents: slice | None = None,
+) -> None:
     """Check that what any agent has to read at once fits the context window: max fan-in * m <= W.
 
     For a star that is N m <= W with N workers, for a tree b m <= W with b children a node. The fan-in is that of
@@ -81,15 +88,16 @@ def check_window(what: Wiring | Topology, message_tokens: int, window_tokens: in
         message_tokens: length of one message, m (tokens).
         window_tokens: context window, W (tokens).
         n: number of agents, for a topology.
+        agents: those whose window it is, of a wiring; None for everybody.
 
     Raises:
         TopologyError: it does not fit; says what would.
     """
     if isinstance(what, Wiring):
-        agents, fan_in = what.n, int(what.reads.max(initial=0))
+        size, fan_in = what.n, int(what.reads[agents or slice(None)].max(initial=0))
     else:
-        agents = what.size(n)
-        fan_in = what.fan_in_limit(agents)
+        size = what.size(n)
+        fan_in = what.fan_in_limit(size)
     if fan_in * message_tokens <= window_tokens:
         return
     symbol, meaning = _SYMBOLS.get(what.kind, ("k", "agents that one agent reads"))
@@ -102,7 +110,7 @@ def check_window(what: Wiring | Topology, message_tokens: int, window_tokens: in
     if length >= 1:
         fits.append(f"m <= {length}")
     raise TopologyError(
-        f"this {what.kind} of {agents} agents does not fit the context window: {symbol} * m <= W is needed, found "
+        f"this {what.kind} of {size} agents does not fit the context window: {symbol} * m <= W is needed, found "
         f"{symbol} * m = {fan_in} * {message_tokens} = {fan_in * message_tokens} > W = {window_tokens} "
         f"({symbol} = {meaning}, m = tokens a message, W = tokens of the window)",
         "",

@@ -11,10 +11,9 @@ from agentsoc.cli.options import AsJson
 from agentsoc.cli.terminal import note, print_json, say
 from agentsoc.errors import InputError
 from analysis.commands.extras import require
+from analysis.files import read_rows
 
 if TYPE_CHECKING:
-    import polars as pl
-
     from analysis.phase.measured import Measured
     from analysis.phase.phase_estimate import PhaseEstimate
 
@@ -56,7 +55,7 @@ def phase(
         from analysis.phase.phase_of_runs import phase_of_votes
 
         estimate, measured = phase_of_votes(
-            read_table(votes), b=fan_in, gamma=gamma, sent=sent, n_draws=draws, seed=seed
+            read_rows(votes), b=fan_in, gamma=gamma, sent=sent, n_draws=draws, seed=seed
         )
     else:
         from analysis.phase.phase_of_runs import phase_of_runs
@@ -106,20 +105,6 @@ def _at_other_settings(directory: Path) -> bool:
     """Return whether a run of a calibration measured agents at other settings than the rest (`calibrate --at`)."""
     calibration = directory.absolute().parent.parent / "calibration.json"
     return "-operating-" in directory.name and calibration.exists()
-
-
-def read_table(path: Path) -> pl.DataFrame:
-    """Return a table from Parquet or CSV.
-
-    Raises:
-        InputError: it cannot be read.
-    """
-    import polars as pl
-
-    try:
-        return pl.read_csv(path) if path.suffix == ".csv" else pl.read_parquet(path)
-    except (OSError, pl.exceptions.PolarsError) as error:
-        raise InputError(f"the table cannot be read ({type(error).__name__})", str(path)) from None
 
 
 def draw(estimate: PhaseEstimate, measured: Measured, directory: Path) -> list[Path]:

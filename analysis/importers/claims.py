@@ -24,7 +24,9 @@ import polars as pl
 
 from agentsoc.errors import InputError
 from agentsoc.events import CLAIMING, KINDS, MAX_AGENTS
+from agentsoc.scenario.source import printable
 from analysis.cascades import claim_graph
+from analysis.files import read_rows
 from analysis.importers.labels import Act, label_execution
 from analysis.importers.trace_ids import number_subtasks
 from analysis.tables import EVENT_COLUMNS, KIND, LOGGED_COLUMNS, EventTable, conform
@@ -72,17 +74,13 @@ def _read(path: Path) -> pl.DataFrame:
         raise InputError("no such file", str(path), "name one CSV or Parquet file with a row for each claim")
     if path.suffix not in (".csv", ".parquet"):
         raise InputError(f"a claims table ends in .csv or .parquet, not {path.suffix or 'in nothing'}", str(path))
-    try:
-        frame = pl.read_csv(path, infer_schema=False) if path.suffix == ".csv" else pl.read_parquet(path)
-    except (OSError, pl.exceptions.PolarsError) as error:
-        text = str(error).splitlines()[0]
-        raise InputError(f"it cannot be read as {path.suffix[1:]}: {text}", str(path)) from error
+    frame = read_rows(path, text=True)
     missing = [name for name in REQUIRED if name not in frame.columns]
     if missing:
         raise InputError(
             f"the table lacks the column{'s' if len(missing) > 1 else ''} {', '.join(missing)}",
             str(path),
-            f"it has {', '.join(frame.columns) or 'none'}; needed are {', '.join(REQUIRED)}",
+            f"it has {_names(frame.columns) or 'none'}; needed are {', '.join(REQUIRED)}",
         )
     taken = sorted(_OURS & set(frame.columns))
     if taken:
@@ -161,6 +159,10 @@ def _as_list(frame: pl.DataFrame, name: str, where: str) -> pl.Series:
     element = pl.element().str.strip_chars()
     cleaned = lists.fill_null([]).list.eval(element.filter(element != ""))
     return cleaned.list.unique(maintain_order=True)
+
+
+def _names(columns: list[str]) -> str:
+    return printable(", ".join(columns[:24]) + (", ..." if len(columns) > 24 else ""), 400)
 
 
 def _as(frame: pl.DataFrame, name: str, dtype: pl.DataType, where: str) -> pl.Series:

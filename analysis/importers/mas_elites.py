@@ -17,7 +17,9 @@ from typing import Final
 import polars as pl
 
 from agentsoc.errors import InputError
-from agentsoc.events import KINDS, MAX_ROUNDS
+from agentsoc.events import KINDS, MAX_ROUNDS, RESERVED
+from agentsoc.log.parquet import read_frame
+from analysis.files import read_json
 from analysis.importers.labels import Act, label_execution
 from analysis.importers.trace_ids import number_agents, number_claims, number_subtasks
 from analysis.importers.trace_rows import TRACE_COLUMNS, read_native, read_parquet
@@ -101,10 +103,9 @@ def _run_settings(directory: Path, run: str) -> pl.DataFrame:
         file = directory / name
         if not file.exists():
             continue
-        try:
-            values = json.loads(file.read_text())
-        except ValueError as error:
-            raise InputError(f"not JSON: {error}", str(file)) from error
+        values = read_json(file)
+        if not isinstance(values, dict):
+            raise InputError("not a JSON object", str(file), "repair or remove the file")
         found.update({f"{prefix}{key}": value for key, value in values.items() if key not in _IDENTITY})
     rest = {key: value for key, value in found.items() if key not in RUN_COLUMNS and value is not None}
     columns = {name: pl.Series([found.get(name)], dtype=dtype, strict=False) for name, dtype in RUN_COLUMNS.items()}
@@ -116,12 +117,18 @@ def _runs_parquet(path: Path) -> pl.DataFrame:
     types = {"run_id": pl.String(), **RUN_COLUMNS, "run_extra": pl.String()}
     if not path.exists():
         return pl.DataFrame(schema=types)
-    frame = pl.read_parquet(path)
+    try:
+        frame = read_frame(path)
+    except (OSError, ValueError) as error:
+        raise InputError(f"it cannot be read as Parquet: {error}", str(path)) from error
     columns = [
         (pl.col(name) if name in frame.columns else pl.lit(None)).cast(dtype).alias(name)
         for name, dtype in types.items()
     ]
-    return frame.select(columns)
+    try:
+        return frame.select(columns)
+    except pl.exceptions.PolarsError as error:
+        raise InputError(f"a column has a type that settings of runs do not have: {error}", str(path)) from error
 
 
 def assemble(
@@ -220,7 +227,7 @@ def _act(row: dict[str, object]) -> Act:
 def _core_columns() -> dict[str, pl.Expr]:
     """Return the columns of the event table as expressions over the numbered rows."""
     kind = pl.col("event_type").replace({"finalize_answer": "answer"})
-    known = pl.when(kind.is_in(list(KINDS))).then(kind).otherwise(None).cast(KIND)
+    known = pl.when(kind.is_in([tag for tag in KINDS if tag not in RESERVED])).then(kind).otherwise(None).cast(KIND)
     delegates, endorses = (pl.col("event_type") == name for name in ("delegate_subtask", "endorse_claim"))
     tokens_in, tokens_out = pl.col("tokens_input").fill_null(0), pl.col("tokens_output").fill_null(0)
     return {

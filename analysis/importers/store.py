@@ -20,12 +20,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import polars as pl
-
 from agentsoc.errors import InputError, LogDamagedError
-from agentsoc.log.bounded import read_parquet
 from agentsoc.log.files import sync_directory, write_whole
 from agentsoc.log.inside import Inside
+from agentsoc.log.parquet import read_frame
 from analysis.tables import EVENT_COLUMNS, EXECUTION_COLUMNS, EventTable, conform
 
 NAME: Final = "imported.json"
@@ -129,11 +127,10 @@ def load(directory: Path) -> tuple[EventTable, Imported]:
             stated = data["files"][name]
             if hashlib.sha256(raw).hexdigest() != stated["sha256"]:
                 raise LogDamagedError("this table is not what was written", str(path), _AGAIN)
-            read_parquet(raw, str(path), rows=stated["rows"], hint=_AGAIN)  # refused where it unfolds to too much
-            frames[name] = pl.read_parquet(raw)
+            frames[name] = read_frame(raw)
         except FileNotFoundError:
             raise LogDamagedError("this table is missing", str(path), _AGAIN) from None
-        except (OSError, KeyError, TypeError, pl.exceptions.PolarsError) as error:
+        except (OSError, KeyError, TypeError, ValueError) as error:
             raise LogDamagedError(f"this table cannot be read ({type(error).__name__})", str(path), _AGAIN) from None
     events, executions = frames["events.parquet"], frames["executions.parquet"]
     for frame, columns, name in ((events, EVENT_COLUMNS, "events"), (executions, EXECUTION_COLUMNS, "executions")):

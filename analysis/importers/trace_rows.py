@@ -7,7 +7,6 @@ declare some thirty such keys, the Parquet copy leaves them out, and the two mus
 
 from __future__ import annotations
 
-import gzip
 import json
 import math
 from collections.abc import Iterator
@@ -17,6 +16,8 @@ from typing import Final
 import polars as pl
 
 from agentsoc.errors import InputError
+from agentsoc.log.parquet import read_frame
+from analysis.files import unpacked
 
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 
@@ -88,7 +89,7 @@ def read_native(directory: Path) -> tuple[pl.DataFrame, bool]:
     for number, line, last in _lines(path):
         try:
             row = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             if not last:
                 raise InputError(
                     f"not a JSON object: {error}", f"{path}:{number + 1}", "repair or remove the line"
@@ -108,8 +109,7 @@ def _renamed(row: dict[str, Json]) -> dict[str, Json]:
 
 def _lines(path: Path) -> Iterator[tuple[int, str, bool]]:
     """Yield (0-based number, text, whether nothing follows) of the lines that are not blank."""
-    raw = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    lines = raw.decode(errors="replace").split("\n")
+    lines = unpacked(path).decode(errors="replace").split("\n")
     filled = [(number, line) for number, line in enumerate(lines) if line.strip()]
     for position, (number, line) in enumerate(filled):
         yield number, line, position == len(filled) - 1
@@ -153,7 +153,10 @@ def read_parquet(path: Path) -> pl.DataFrame:
     Raises:
         InputError: the file has no rows of such traces, or a column has another type.
     """
-    frame = pl.read_parquet(path).rename(_NEWER_NAMES, strict=False)
+    try:
+        frame = read_frame(path).rename(_NEWER_NAMES, strict=False)
+    except (OSError, ValueError, pl.exceptions.PolarsError) as error:
+        raise InputError(f"it cannot be read as Parquet: {error}", str(path)) from error
     if "run_id" not in frame.columns or "step_id" not in frame.columns:
         raise InputError("not a table of trace events: it has no run_id or no step_id", str(path))
     if "line_no" not in frame.columns:

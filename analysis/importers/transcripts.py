@@ -36,6 +36,7 @@ import polars as pl
 
 from agentsoc.errors import InputError
 from agentsoc.events import MAX_ROUNDS
+from analysis.files import read_json
 from analysis.importers.labels import Act, label
 from analysis.tables import EVENT_COLUMNS, EXECUTION_COLUMNS, EventTable, conform
 
@@ -121,10 +122,7 @@ def read_transcript(file: Path) -> Transcript:
     Raises:
         InputError: it is no transcript; the message names the file and the message in it.
     """
-    try:
-        data = json.loads(file.read_bytes())
-    except (OSError, ValueError, RecursionError) as error:
-        raise InputError(f"not JSON: {error}", str(file)) from error
+    data = read_json(file)
     found: Mapping[str, object] = {}
     history = data
     if isinstance(data, dict):

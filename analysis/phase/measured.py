@@ -7,7 +7,6 @@ tokens leaves were tried. `agentsoc phase --json` and `agentsoc calibrate` write
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -18,6 +17,7 @@ import numpy as np
 
 from agentsoc.errors import InputError
 from agentsoc.streams import stream
+from analysis.files import read_json
 
 from .arrays import FloatArray
 from .fidelity_fit import FidelityAt
@@ -303,12 +303,7 @@ def load_measurements(path: Path) -> Measured:
     Raises:
         InputError: the file cannot be read, or holds something else.
     """
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"the measurements cannot be read: {error.strerror}", str(path)) from None
-    except ValueError:
-        raise InputError("this is no JSON", str(path), "give a file that `agentsoc calibrate` wrote") from None
+    data = read_json(path, "give a file that `agentsoc calibrate` wrote")
     return Measured.from_dict(data, str(path))
 
 

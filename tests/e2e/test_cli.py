@@ -155,6 +155,12 @@ def test_checking_a_scenario_imports_neither_the_log_nor_a_graph_library():
     assert kinds <= {"hubs", "survey", "limits"}
 
 
+def test_help_of_resume_promises_an_undisturbed_end_only_without_a_budget(agentsoc):
+    said = " ".join(agentsoc("resume", "--help").out.split())
+    assert "Without a budget, and with a model that answers the same prompt alike, the result is what" in said
+    assert "With a budget of any size it may differ after a crash" in said
+
+
 def test_help_takes_less_than_300_ms():
     """Processor time, the best of five: the machine may be busy with something else. It was 0.1 s when written."""
     took = []

@@ -95,6 +95,8 @@ def test_seeds_are_counted_up_from_the_base_or_listed() -> None:
     assert [cell.seed for cell in grid(seeds=[7, 2]).cells if cell.organisation == "star"] == [7, 2]
     found = make_grid(parse_comparison(text(seeds=3), seeds=2))
     assert len(found.cells) == 4
+    last = 2**63 - 1
+    assert {cell.scenario.seed for cell in grid(seeds=2, base=base(seed=last - 1)).cells} == {last - 1, last}
 
 
 def test_what_an_organisation_says_is_merged_into_the_base_and_another_kind_replaces_a_part() -> None:
@@ -161,6 +163,10 @@ def test_how_a_budget_is_split_and_shown_may_differ_between_organisations() -> N
         (text(agents=[0]), ["agents.0 must be at least 1"]),
         (text(agents=[3, 3]), ["agents has 3 twice"]),
         (text(seeds=0), ["seeds must be at least 1"]),
+        (text(base=base(seed=2**63 - 1), seeds=2), ["2 seeds from base.seed", f"the largest one, {2**63 - 1}"]),
+        (text(base=base(seed=2**64)), ["base.seed must be a whole number", f"found {2**64}"]),
+        (text(base=base(seed=-1), seeds=[1]), ["base.seed must be a whole number from 0", "found -1"]),
+        (text(base=base(seed="x")), ['found the text "x"']),
         (text(seeds=[1, 2, 1]), ["c.yaml:", "seeds has 1 twice"]),
         (text(baseline="sinlge"), ['the text "sinlge" is none of the organisations', 'did you mean "single"?']),
         (text(sedes=3), ['there is no key "sedes"', 'did you mean "seeds"?']),

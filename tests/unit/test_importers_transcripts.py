@@ -157,7 +157,7 @@ def test_an_annotation_that_names_another_speaker_is_told(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("{", "not JSON"),
+        ("{", "no JSON"),
         ("[]", "empty"),
         ('{"chat": []}', "without messages"),
         ('["hello"]', "message 0: not an object"),
