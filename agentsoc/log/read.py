@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -18,6 +18,7 @@ from agentsoc.log.segments import REBUILD, Segment, read_all
 
 if TYPE_CHECKING:
     import polars as pl
+    import pyarrow as pa
 
 EVENTS: Final = "events"
 JOURNAL: Final = "journal.sqlite"
@@ -42,6 +43,15 @@ class RunLog:
     def segments(self) -> list[Segment]:
         """The files of the event log, in order."""
         return [Segment(s.file, s.rows, s.digest, s.chain) for s in self.manifest.segments]
+
+    def tables(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
+        """Yield the segments in order, each checked against the manifest first.
+
+        Args:
+            columns: which to yield; None for all. The check reads all of them.
+        """
+        for table in read_all(self.directory / EVENTS, self.segments):
+            yield table if columns is None else table.select(list(columns))
 
     def events(self) -> Iterator[Event]:
         """Yield the events in canonical order; each segment is checked against the manifest first."""
