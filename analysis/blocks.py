@@ -18,19 +18,20 @@ from agentsoc.log.read import RunLog
 from agentsoc.log.schema import SCHEMA
 
 BLOCK_ROWS: Final = 1 << 18
-"""Events that a block has at least, unless it is the last one (events)."""
+"""Events after which a block is closed: it has these, less its last task, and what their segment has (events)."""
 
 
-def blocks(log: RunLog, *, rows: int = BLOCK_ROWS) -> Iterator[pa.Table]:
+def blocks(log: RunLog, *, rows: int | None = None) -> Iterator[pa.Table]:
     """Yield the events of a run, segments checked, as tables of whole tasks; tasks that follow each other stay whole.
 
     Args:
         log: the run.
-        rows: events of a block: it has as few whole tasks as make so many, and may have one segment more.
+        rows: events that are read before a block is given out; None for `BLOCK_ROWS`.
 
     Raises:
         LogDamagedError: a segment is not what was written, or the tasks are not in order.
     """
+    rows = BLOCK_ROWS if rows is None else rows
     waiting: list[pa.Table] = []
     n = 0
     for table in log.tables():

@@ -9,7 +9,7 @@ all resamples, and adds up at once.
 from __future__ import annotations
 
 import math
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +26,7 @@ def multinomial_sums(rng: np.random.Generator, draws: int, columns: F64) -> F64:
     """Return the sums of columns over resamples of their rows, as `rng.multinomial(n, [1/n] * n, draws) @ columns`.
 
     Args:
-        rng: makes the resamples.
+        rng: makes the resamples; it is left where that call leaves it.
         draws: number of resamples.
         columns: shape (n, n_columns).
 
@@ -37,15 +37,20 @@ def multinomial_sums(rng: np.random.Generator, draws: int, columns: F64) -> F64:
     found = np.zeros((draws, columns.shape[1]))
     share, log_rest = _shares(n)
     columns = np.ascontiguousarray(columns, dtype=np.float64)
-    uniform = rng.random(4 * (n + SPARE))
-    at = 0
+    uniform, at, used = np.zeros(0), 0, 0
+    states: list[tuple[int, Any]] = []  # how many had been used and what state it was, before numbers were made
     for row in range(draws):
         if len(uniform) - at < n + SPARE:
-            uniform = np.concatenate([uniform[at:], rng.random(at)])
-            at = 0
-        at = _resample(n, share, log_rest, uniform, at, columns, found[row])
-        if at < 0:
+            left = uniform[at:]
+            states = [*states[-2:], (used + len(left), rng.bit_generator.state)]
+            uniform, at = np.concatenate([left, rng.random(4 * (n + SPARE) - len(left))]), 0
+        end = _resample(n, share, log_rest, uniform, at, columns, found[row])
+        if end < 0:
             raise OverflowError(f"a resample of {n} tasks took more than {n + SPARE} uniform numbers")
+        at, used = end, used + end - at
+    begin, state = next(known for known in reversed(states) if known[0] <= used)
+    rng.bit_generator.state = state
+    rng.random(used - begin)
     return found
 
 

@@ -24,7 +24,7 @@ def multinomial(rng: np.random.Generator, draws: int, columns: F64) -> F64:
     """Return the sums of columns over resamples of their rows, each with as many as there are.
 
     Args:
-        rng: makes the resamples; it is left somewhere behind them.
+        rng: makes the resamples.
         draws: number of resamples.
         columns: shape (n, n_columns).
 

@@ -533,6 +533,8 @@ class Episode:
         engine.cost_lost += self.account.cost_lost
         engine.episodes.add(row)
         engine.boards.pop(self.index, None)
+        if len(engine.ledgers) > 1:  # nothing is reserved any more; one stays, to say whether there are walls
+            engine.ledgers.pop(self.index, None)
 
 
 _SCORED = CLAIMING | {"endorse_claim"}
