@@ -86,7 +86,7 @@ def _of_one_vote(votes: Votes, axis: I64, once: _Mask, score: F64, weight: F64, 
     task_of_axis[axis] = votes.task
 
     def of(size: F64) -> F64:
-        return np.bincount(axis, size[seat], len(task_of_axis))
+        return np.asarray(np.bincount(axis, size[seat], len(task_of_axis)), dtype=np.float64)
 
     def k_star(values: F64) -> F64:
         total = np.bincount(task_of_axis, values, n_tasks)
