@@ -28,6 +28,7 @@ from analysis.cascades import ClaimGraph, claim_graph
 from analysis.effective_votes import DRAWS, percentile_interval
 from analysis.faults import faulty_claims
 from analysis.outputs import F64, I64
+from analysis.resampling import multinomial
 from analysis.tables import EventTable
 
 Mask = NDArray[np.bool_]
@@ -233,9 +234,12 @@ def _tainted_ends(events: pl.DataFrame, nodes: pl.DataFrame, tainted: Mask) -> p
 
 def _ratio(above: F64, below: F64, paired: bool, draws: int, rng: np.random.Generator) -> Amplification:
     n, m = len(above), len(below)
-    mine = rng.multinomial(n, np.full(n, 1 / n), size=draws) / n
-    other = mine if paired else rng.multinomial(m, np.full(m, 1 / m), size=draws) / m
+    if paired:
+        mine, other = multinomial(rng, draws, np.stack([above, below], axis=1)).T / n
+    else:
+        mine = multinomial(rng, draws, above[:, None])[:, 0] / n
+        other = multinomial(rng, draws, below[:, None])[:, 0] / m
     with np.errstate(divide="ignore", invalid="ignore"):
         value = float(np.divide(above.mean(), below.mean()))
-        low, high = percentile_interval(np.divide(mine @ above, other @ below))
+        low, high = percentile_interval(np.divide(mine, other))
     return Amplification(value, low, high, n, m, paired)

@@ -67,19 +67,15 @@ def ballot_metrics(outputs: Outputs, tasks: I64) -> pl.DataFrame:
 
 
 def _cells(outputs: Outputs, tasks: I64) -> Cells:
-    votes = outputs.votes
-    task = np.searchsorted(tasks, votes["task"].to_numpy())
-    answer = votes["answer"].cast(pl.Categorical).to_physical().to_numpy().astype(np.int64)
-    agent = votes["agent"].to_numpy()
-    keys, cell = np.unique(task * (int(answer.max(initial=0)) + 1) + answer, return_inverse=True)
-    pairs, pair = np.unique(task * (int(agent.max(initial=0)) + 1) + agent, return_inverse=True)
+    votes = outputs.coded
+    task = np.searchsorted(tasks, votes.tasks)[votes.task]
+    keys, cell = np.unique(task * len(votes.words) + votes.answer, return_inverse=True)
     score = np.full(len(keys), np.nan)
-    correct = votes["correct"].to_numpy()
-    known = ~np.isnan(correct)
-    score[cell[known]] = correct[known]
+    known = ~np.isnan(votes.score)
+    score[cell[known]] = votes.score[known]
     cell_task = np.zeros(len(keys), np.int64)
     cell_task[cell] = task
-    return Cells(len(tasks), task, votes["round"].to_numpy(), cell, pair, cell_task, score, len(pairs))
+    return Cells(len(tasks), task, votes.round, cell, votes.seats.of, cell_task, score, len(votes.seats.task))
 
 
 def _nlogn(counts: F64) -> F64:

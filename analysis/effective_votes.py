@@ -16,6 +16,7 @@ from agentsoc.errors import InputError
 from agentsoc.streams import stream
 from analysis.outputs import F64
 from analysis.phase.effective import effective_votes
+from analysis.resampling import multinomial
 
 DRAWS: Final = 2000
 """Resamples behind an interval."""
@@ -62,8 +63,15 @@ def votes_worth(events: pl.DataFrame, choices: int, *, draws: int = DRAWS, seed:
     Raises:
         InputError: tasks have no closed answer space, or no task has both a leaf and an answer.
     """
-    if choices < 2:
-        raise InputError(f"effective votes need tasks with two or more answers to choose from, got {choices}")
+    return worth_of(lone_votes(events), choices, draws=draws, seed=seed)
+
+
+def lone_votes(events: pl.DataFrame) -> pl.DataFrame:
+    """Return, for each task with a leaf and an answer, columns task, right (sum of the leaves' scores), n, out.
+
+    Args:
+        events: rows of whole tasks with the columns task, agent, kind, parents, subtask and correct.
+    """
     kind = pl.col("kind").cast(pl.String)
     whole = pl.col("subtask").is_null()
     leaf = events.filter((kind == "propose_claim") & (pl.col("parents").list.len() == 0) & whole)
@@ -71,16 +79,22 @@ def votes_worth(events: pl.DataFrame, choices: int, *, draws: int = DRAWS, seed:
     ends = events.filter((kind == "answer") & (pl.col("agent") < 0)).select(
         "task", out=pl.col("correct").fill_null(0.0)
     )
-    both = leaves.join(ends, on="task").sort("task")
+    return leaves.join(ends, on="task").sort("task")
+
+
+def worth_of(both: pl.DataFrame, choices: int, *, draws: int = DRAWS, seed: int = 0) -> EffectiveVotes:
+    """Return n_eff from the rows of `lone_votes`; see `votes_worth`."""
+    if choices < 2:
+        raise InputError(f"effective votes need tasks with two or more answers to choose from, got {choices}")
     if not both.height:
         raise InputError("no task has both a lone answer and the society's, so effective votes cannot be told")
     n_tasks = both.height
-    right, n, out = (both[name].to_numpy().astype(np.float64) for name in ("right", "n", "out"))
-    rng = stream(seed, "amplification", "votes")
-    weights = rng.multinomial(n_tasks, np.full(n_tasks, 1 / n_tasks), size=draws).astype(np.float64)
-    weights = np.concatenate([np.ones((1, n_tasks)), weights])
-    leaf_signal = _signal(weights @ right / (weights @ n), choices)
-    out_signal = _signal(weights @ out / weights.sum(axis=1), choices)
+    columns = both.select(pl.col("right", "n", "out").cast(pl.Float64)).to_numpy()
+    n = columns[:, 1]
+    sums = multinomial(stream(seed, "amplification", "votes"), draws, columns)
+    right, leaves, out = np.concatenate([columns.sum(axis=0, keepdims=True), sums]).T
+    leaf_signal = _signal(right / leaves, choices)
+    out_signal = _signal(out / n_tasks, choices)
     votes = _votes(leaf_signal, out_signal)
     low, high = percentile_interval(votes[1:])
     return EffectiveVotes(

@@ -14,9 +14,8 @@ were published, are in docs/metrics.md.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
@@ -25,17 +24,28 @@ import polars as pl
 
 from agentsoc.errors import InputError
 from agentsoc.log.episodes import MEASURES
+from agentsoc.log.episodes import SCHEMA as EPISODE_SCHEMA
 from agentsoc.log.read import RunLog
+from agentsoc.log.schema import SCHEMA as EVENT_SCHEMA
 from agentsoc.streams import stream
 from analysis.ballots import ballot_metrics
-from analysis.diversity_logs import diversity, label_k_star
+from analysis.blocks import blocks, frame_of
+from analysis.diversity_logs import diversity, label_questions
 from analysis.embeddings import Embedder
 from analysis.outputs import F64, Outputs, outputs_of
+from analysis.outputs import together as outputs_together
+from analysis.resampling import drawn
 
 SLOT_WIDTH: Final = 64
 """Acts that one turn may number (see docs/log-format.md)."""
 DRAWS: Final = 1000
 """Resamples of the tasks behind an interval."""
+
+EVENTS_USED: Final = (
+    *("task", "round", "agent", "k", "kind", "parents", "subtask", "answer", "correct", "text"),
+    *("calls", "tokens_in", "tokens_cached", "tokens_out"),
+)
+"""Columns of the events that the metrics look at."""
 
 EPISODE_COLUMNS: Final = (
     *MEASURES,
@@ -60,30 +70,78 @@ def episode_metrics(run: RunLog | Path | str, *, embedder: Embedder | None = Non
         LogDamagedError: the log is not what was written.
     """
     log = run if isinstance(run, RunLog) else RunLog(run)
-    events, stored = log.frame(), log.episodes()
-    episodes = episodes_from_events(events, _budget(log)) if stored is None else stored
-    said = outputs_of(events, _questions(log))
-    found = with_votes(episodes, said)
-    wall = _wall(log)
-    found = found.join(wall, on="task", how="left", maintain_order="left")
+    reading, said = EpisodeReading(log), []
+    for block in blocks(log):
+        events = frame_of(block, EVENTS_USED)
+        outputs = outputs_of(events, reading.questions)
+        reading.add(events, outputs, label_questions(outputs.coded))
+        if embedder is not None:
+            said.append(outputs.table)
+    found = reading.result()
     if embedder is None:
-        return found.select(EPISODE_COLUMNS)
-    words = diversity(said, embedder=embedder).questions
+        return found
+    words = diversity(outputs_together(said), embedder=embedder).questions
     embedded = words.select("task", redundancy_embedded="redundancy", k_star_embedded="k_star")
-    found = found.join(embedded, on="task", how="left", maintain_order="left")
-    return found.select(*EPISODE_COLUMNS, "redundancy_embedded", "k_star_embedded")
+    return found.join(embedded, on="task", how="left", maintain_order="left")
 
 
-def with_votes(episodes: pl.DataFrame, said: Outputs) -> pl.DataFrame:
+class EpisodeReading:
+    """`episode_metrics` of a log that is read in blocks of whole tasks."""
+
+    def __init__(self, log: RunLog) -> None:
+        """Begin."""
+        self._log, self._stored = log, log.episodes()
+        self.from_events = self._stored is None
+        """Whether there is no table of episodes, so that they are read from the events."""
+        tasks = log.tasks()
+        self.questions = tasks.select("task", "question") if "question" in tasks.columns else None
+        """The questions; tasks that a family makes from the seed alone have none on disk."""
+        self._budget = _budget(log)
+        self._parts: list[pl.DataFrame] = []
+
+    def add(self, events: pl.DataFrame, said: Outputs, questions: pl.DataFrame) -> None:
+        """Take in a block.
+
+        Args:
+            events: its rows, with the columns `EVENTS_USED`.
+            said: what agents said in it.
+            questions: rows of `analysis.diversity_logs.label_questions` for it.
+        """
+        if self._stored is None:
+            episodes = episodes_from_events(events, self._budget)
+        else:
+            first, last = events["task"][0], events["task"][-1]
+            start, end = np.searchsorted(self._stored["task"].to_numpy(), [first, last + 1]).tolist()
+            episodes = self._stored[start:end]
+        self._parts.append(with_votes(episodes, said, questions["task", "k_star"]))
+
+    def result(self) -> pl.DataFrame:
+        """Return the columns `EPISODE_COLUMNS` of all blocks."""
+        if not self._parts:
+            nothing = outputs_of(frame_of(EVENT_SCHEMA.empty_table()))
+            empty = pl.from_arrow(EPISODE_SCHEMA.empty_table())
+            assert isinstance(empty, pl.DataFrame)
+            self._parts.append(with_votes(empty if self._stored is None else self._stored, nothing))
+        found = pl.concat(self._parts).rechunk()
+        found = found.join(_wall(self._log), on="task", how="left", maintain_order="left")
+        return found.select(EPISODE_COLUMNS)
+
+
+def with_votes(episodes: pl.DataFrame, said: Outputs, k_star: pl.DataFrame | None = None) -> pl.DataFrame:
     """Return `episodes` with all columns of `EPISODE_COLUMNS` that follow from them and from what agents said.
 
     Args:
         episodes: rows as in the table of episodes, increasing by task.
         said: outputs of the same tasks; those of other tasks are left out.
+        k_star: columns task and k_star of `said` by one-hot answers, where they are known already.
     """
     tasks = episodes["task"].to_numpy()
-    kept = Outputs(said.table.join(episodes.select("task"), on="task", how="semi", maintain_order="left"))
-    votes = ballot_metrics(kept, tasks).with_columns(k_star=pl.Series(label_k_star(kept, tasks)).fill_nan(None))
+    kept = said
+    if not np.isin(said.coded.tasks, tasks).all():
+        kept = Outputs(said.table.join(episodes.select("task"), on="task", how="semi", maintain_order="left"))
+    if k_star is None:
+        k_star = label_questions(kept.coded)["task", "k_star"]
+    votes = ballot_metrics(kept, tasks).join(k_star, on="task", how="left", maintain_order="left")
     return episodes.with_columns(
         tokens=pl.col("tokens_in") + pl.col("tokens_out"),
         budget_left=pl.col("budget") - pl.col("charged"),
@@ -145,12 +203,6 @@ def _budget(log: RunLog) -> int | None:
     whole = log.manifest.totals.budget
     count = log.manifest.scenario.get("tasks", {}).get("count")
     return whole // count if whole is not None and isinstance(count, int) and count and not whole % count else None
-
-
-def _questions(log: RunLog) -> pl.DataFrame | None:
-    """Return the questions; tasks that a family makes from the seed alone have none on disk."""
-    tasks = log.tasks()
-    return tasks.select("task", "question") if "question" in tasks.columns else None
 
 
 def _wall(log: RunLog) -> pl.DataFrame:
@@ -246,14 +298,14 @@ def run_metrics(
         raise InputError("no task has ended, so there is nothing to measure")
     n = episodes.height
     paired = None if baseline is None else _same(episodes, baseline, same_tasks)
-    weights = _weights(n, draws, seed, "run")
-    own = _means(episodes, weights)
+    together = [episodes] if baseline is None or not paired else [episodes, baseline]
+    own, *others = _means(together, draws, seed, "run")
     found: dict[str, Measured | None] = {name: _measured(own[name]) for name in _MEANS}
     for name, (above, below, factor) in _RATIOS.items():
         found[name] = _measured(_quotient(own[above], own[below], factor))
     found |= dict.fromkeys(RUN_METRICS[len(found) :])
     if baseline is not None:
-        other = _means(baseline, weights if paired else _weights(baseline.height, draws, seed, "baseline"))
+        other = others[0] if others else _means([baseline], draws, seed, "baseline")[0]
         for name, column in _OVERHEADS.items():
             relative = _quotient(own[column], other[column])
             found[f"overhead_{name}"] = _measured(None if relative is None else 100 * (relative - 1))
@@ -266,24 +318,31 @@ def _same(episodes: pl.DataFrame, baseline: pl.DataFrame, same_tasks: bool) -> b
     return same_tasks and episodes["task"].to_list() == baseline["task"].to_list()
 
 
-@lru_cache(maxsize=4)
-def _weights(n: int, draws: int, seed: int, what: str) -> F64:
-    """Return how often each task is in the sample itself (row 0) and in its resamples, shape (draws + 1, n)."""
-    drawn = stream(seed, "metrics", what).integers(n, size=(draws, n)) + n * np.arange(draws)[:, None]
-    counts = np.bincount(drawn.reshape(-1), minlength=n * draws).reshape(draws, n)
-    return np.concatenate([np.ones((1, n)), counts])
+def _means(tables: Sequence[pl.DataFrame], draws: int, seed: int, what: str) -> list[dict[str, F64 | None]]:
+    """Return, for each table, the mean of every column over the tasks that have it, shape (draws + 1,).
 
-
-def _means(table: pl.DataFrame, weights: F64) -> dict[str, F64 | None]:
-    """Return the mean of every column in each resample, over the tasks that have it, shape (draws + 1,)."""
-    names = [name for name in _USED if name in table.columns and table[name].null_count() < table.height]
-    values = table.select(pl.col(names).cast(pl.Float64))
-    known = values.select(pl.all().is_not_null().cast(pl.Float64)).to_numpy()
-    sums = weights @ values.fill_null(0.0).to_numpy()
-    with np.errstate(invalid="ignore"):
-        means = sums / (len(values) if known.all() else weights @ known)
-    found: dict[str, F64 | None] = dict.fromkeys(_USED)
-    return found | {name: means[:, column] for column, name in enumerate(names)}
+    The first entry is the mean of the tasks themselves, the others are of resamples, the same ones for all tables.
+    """
+    names, sizes, stacks = [], [], []
+    for table in tables:
+        kept = [name for name in _USED if name in table.columns and table[name].null_count() < table.height]
+        values = table.select(pl.col(kept).cast(pl.Float64))
+        gaps = [name for name in kept if values[name].null_count()]
+        names.append((kept, gaps))
+        sizes.append(len(kept) + len(gaps))
+        stacks += [values[name].fill_null(0.0).to_numpy() for name in kept]
+        stacks += [values[name].is_not_null().cast(pl.Float64).to_numpy() for name in gaps]
+    columns = np.stack(stacks, axis=1)
+    n = len(columns)
+    sums = [np.ones((1, n)) @ columns]
+    sums += [weights @ columns for weights in drawn(stream(seed, "metrics", what), draws, n)]
+    found = []
+    for (kept, gaps), part in zip(names, np.split(np.concatenate(sums), np.cumsum(sizes)[:-1], axis=1), strict=True):
+        have = {name: part[:, len(kept) + at] for at, name in enumerate(gaps)}
+        with np.errstate(invalid="ignore"):
+            means = {name: part[:, at] / have.get(name, n) for at, name in enumerate(kept)}
+        found.append(dict.fromkeys(_USED) | means)
+    return found
 
 
 def _quotient(above: F64 | None, below: F64 | None, factor: float = 1.0) -> F64 | None:

@@ -12,18 +12,20 @@ from typing import Final
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
 
 from agentsoc.errors import InputError
 from agentsoc.log.manifest import NAME as MANIFEST
 from agentsoc.log.read import RunLog
 from analysis.amplification import Amplification, Taint, a_task, a_trace, taint
+from analysis.blocks import blocks, frame_of
 from analysis.diversity import correlation
-from analysis.diversity_logs import Diversity, diversity
-from analysis.effective_votes import EffectiveVotes, votes_worth
+from analysis.diversity_logs import Diversity, LabelDiversity, diversity, label_questions
+from analysis.effective_votes import EffectiveVotes, lone_votes, worth_of
 from analysis.embeddings import Embedder
-from analysis.information import information
-from analysis.metrics import Measured, RunMetrics, episode_metrics, run_metrics
-from analysis.outputs import outputs_of
+from analysis.information import Information
+from analysis.metrics import EVENTS_USED, EpisodeReading, Measured, RunMetrics, run_metrics
+from analysis.outputs import outputs_of, together
 from analysis.tables import from_log
 
 DEPTH: Final = 2
@@ -105,11 +107,12 @@ def examine(
     directories = [directory for path in paths for directory in _runs_below(path)]
     notes: list[str] = []
     single = baseline if baseline is not None else _single(directories, notes)
-    reference = None if single is None else _Read(single)
+    texts = embedder is not None
+    reference = None if single is None else _Read(single, texts=texts, centred=centred)
     runs = []
     for directory in directories:
-        read = reference if reference is not None and directory == single else _Read(directory)
-        assert read is not None
+        read = reference if reference is not None and directory == single else None
+        read = read or _Read(directory, texts=texts, centred=centred)
         runs.append(_report(read, reference, None if embedder is None else embedder(directory), centred, seed))
     return Reports(runs, None if single is None else str(single), tuple(notes))
 
@@ -150,27 +153,65 @@ def _counted(log: RunLog) -> int | None:
 
 
 class _Read:
-    """One run, read once."""
+    """One run, read once, block by block of whole tasks."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *, texts: bool, centred: bool) -> None:
+        """Read it.
+
+        Args:
+            directory: the run.
+            texts: keep what agents said: it is going to be embedded.
+            centred: use the centred K*.
+        """
         self.log = RunLog(directory)
-        self.events = self.log.frame()
         self.tasks = self.log.tasks()
-        questions = self.tasks.select("task", "question") if "question" in self.tasks.columns else None
-        self.outputs = outputs_of(self.events, questions)
-        self.episodes = episode_metrics(self.log)
+        episodes = EpisodeReading(self.log)
+        labels = LabelDiversity(centred=centred)
+        self.information = Information(self.tasks) if {"task", "truth"} <= set(self.tasks.columns) else None
+        lone, faults, said = [], [], []
+        agents = np.zeros(0, np.int64)
+        n_tasks = 0
+        for block in blocks(self.log):
+            events = frame_of(block, EVENTS_USED)
+            outputs = outputs_of(events, episodes.questions)
+            votes = outputs.coded
+            questions = labels.add(votes)
+            episodes.add(events, outputs, label_questions(votes) if centred else questions)
+            if self.information is not None:
+                self.information.add(votes)
+            lone.append(lone_votes(events))
+            faults.append(self._taint(block, events, n_tasks))
+            if texts:
+                said.append(outputs.table)
+            agents = np.union1d(agents, events["agent"].unique().to_numpy())
+            n_tasks += events["task"].n_unique()
+        self.from_events = episodes.from_events
+        self.episodes = episodes.result()
         if not self.episodes.height:
             raise InputError(
                 "no task has ended in this run", str(directory), f"go on with: agentsoc resume {directory}"
             )
-        self.taint = taint(from_log(self.events, run=str(directory)))
+        self.labels = labels.result()
+        self.said = together(said)
+        self.lone = pl.concat(lone).rechunk()
+        self.taint = Taint(pl.concat(faults).rechunk())
+        self.n_agents = int((agents >= 0).sum())
+
+    def _taint(self, block: pa.Table, events: pl.DataFrame, before: int) -> pl.DataFrame:
+        """Return the rows of `Taint.table` for a block; most runs have no fault, and then nothing is looked at."""
+        faulty = events.filter(pl.col("kind") == "fault")["task"].unique()
+        whole = frame_of(block if faulty.len() else block.slice(0, 0))
+        kept = whole.filter(pl.col("task").is_in(faulty.implode()))
+        found = taint(from_log(kept, run=str(self.log.directory))).table
+        places = events["task"].unique().sort()
+        return found.with_columns(execution=places.search_sorted(found["task"]).cast(pl.Int64) + before)
 
     @property
     def choices(self) -> int:
         """Answers that every task offers; 0 where they offer different numbers or any text."""
         if "options" in self.tasks.columns:
-            numbers = set(self.tasks["options"].list.len().to_list())
-            return int(numbers.pop()) if len(numbers) == 1 else 0
+            numbers = self.tasks["options"].list.len().unique()
+            return int(numbers[0]) if numbers.len() == 1 else 0
         return int(self.log.manifest.scenario.get("tasks", {}).get("choices", 0))
 
 
@@ -178,10 +219,10 @@ def _report(read: _Read, single: _Read | None, embedder: Embedder | None, centre
     manifest, notes = read.log.manifest, []
     if manifest.status != "finished":
         notes.append(f"this run is {manifest.status}; the tasks that ended are counted")
-    if read.log.episodes() is None:
+    if read.from_events:
         notes.append("no table of episodes: what is in no event (messages, virtual time) is not known")
     episodes = read.episodes
-    found = diversity(read.outputs, embedder=embedder, centred=centred)
+    found = read.labels if embedder is None else diversity(read.said, embedder=embedder, centred=centred)
     if embedder is not None:
         words = found.questions.select("task", redundancy_embedded="redundancy", k_star_embedded="k_star")
         episodes = episodes.join(words, on="task", how="left", maintain_order="left")
@@ -191,22 +232,21 @@ def _report(read: _Read, single: _Read | None, embedder: Embedder | None, centre
         notes.append("the baseline has other tasks: compared as two samples, not task by task")
     worth: EffectiveVotes | str
     try:
-        worth = votes_worth(read.events, read.choices, seed=seed)
+        worth = worth_of(read.lone, read.choices, seed=seed)
     except InputError as error:
         worth = str(error.args[0])
     failure = None if single is None else a_task(read.episodes, single.episodes, same_tasks=same, seed=seed)
     traced = single is not None and read.taint.table.height and single.taint.table.height
     counted = _counted(read.log)
-    seen = read.events.filter(pl.col("agent") >= 0)["agent"].n_unique()
     return RunReport(
         str(read.log.directory),
         str(manifest.scenario.get("topology", {}).get("kind", "")),
         str(manifest.scenario.get("protocol", {}).get("kind", "")),
-        seen if counted is None else counted,
+        read.n_agents if counted is None else counted,
         manifest.tasks_hash,
         metrics,
         found,
-        information(read.outputs, read.tasks) if {"task", "truth"} <= set(read.tasks.columns) else pl.DataFrame(),
+        pl.DataFrame() if read.information is None else read.information.result(),
         worth,
         failure,
         read.taint,

@@ -6,6 +6,7 @@ Answers to parts of a question are left out: they are no votes on it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
@@ -15,6 +16,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from agentsoc.events import CLAIMING
+from agentsoc.log.schema import SCHEMA
+from analysis.blocks import frame_of
 
 I64 = NDArray[np.int64]
 F64 = NDArray[np.float64]
@@ -36,9 +39,20 @@ class Outputs:
         return self.table.filter(pl.col("answer").is_not_null())
 
     @cached_property
-    def standing(self) -> pl.DataFrame:
-        """One row per (task, agent) that ever voted: its last vote."""
-        return self.votes.group_by("task", "agent", maintain_order=True).last().sort("task", "agent")
+    def coded(self) -> Votes:
+        """The votes as integers."""
+        votes = self.votes
+        tasks, task = np.unique(votes["task"].to_numpy(), return_inverse=True)
+        answers = votes["answer"].to_arrow(compat_level=pl.CompatLevel.oldest()).dictionary_encode()
+        return Votes(
+            tasks,
+            task,
+            votes["round"].to_numpy(),
+            votes["agent"].to_numpy(),
+            answers.indices.to_numpy(zero_copy_only=False).astype(np.int64),
+            answers.dictionary.to_pylist(),
+            votes["correct"].fill_null(np.nan).to_numpy(),
+        )
 
     @cached_property
     def rounds(self) -> list[int]:
@@ -51,6 +65,51 @@ class Outputs:
             pl.col("answer").fill_null(""), pl.lit("\n"), pl.col("text").fill_null("")
         ).str.strip_chars()
         return self.table.select(joined.alias("words"))["words"]
+
+
+@dataclass(frozen=True)
+class Votes:
+    """Votes as integers, in the order (task, round, agent); arrays have shape (n_votes,) unless said otherwise."""
+
+    tasks: I64
+    """Tasks that have votes, increasing, shape (n_tasks,)."""
+    task: I64
+    """Place of each vote's task in `tasks`."""
+    round: I64
+    agent: I64
+    answer: I64
+    """Place of each answer in `words`."""
+    words: list[str]
+    """All answers, each once. Which place one has says nothing outside of this object."""
+    score: F64
+    """Verifier's score, NaN for none."""
+
+    @cached_property
+    def seats(self) -> Seats:
+        """Who took part in which task."""
+        n_agents = int(self.agent.max(initial=0)) + 1
+        pairs, seat = np.unique(self.task * n_agents + self.agent, return_inverse=True)
+        last = np.zeros(len(pairs), np.int64)
+        np.maximum.at(last, seat, np.arange(len(seat)))
+        return Seats(seat, pairs // n_agents, pairs % n_agents, last)
+
+
+@dataclass(frozen=True)
+class Seats:
+    """All pairs of a task and an agent that voted on it, in this order; shape (n_seats,) unless said otherwise."""
+
+    of: I64
+    """Seat of each vote, shape (n_votes,)."""
+    task: I64
+    """Place of the task in `Votes.tasks`."""
+    agent: I64
+    last: I64
+    """The seat's last vote, which is where the agent stood at the end."""
+
+    @cached_property
+    def place(self) -> I64:
+        """Place of each seat among those of its task."""
+        return np.arange(len(self.task)) - np.searchsorted(self.task, self.task)
 
 
 def outputs_of(events: pl.DataFrame, questions: pl.DataFrame | None = None) -> Outputs:
@@ -78,6 +137,11 @@ def outputs_of(events: pl.DataFrame, questions: pl.DataFrame | None = None) -> O
     last = np.ones(rows.height, dtype=bool)
     last[:-1] = (task[1:] != task[:-1]) | (round_[1:] != round_[:-1]) | (agent[1:] != agent[:-1])
     return Outputs(rows.filter(pl.Series(last)))
+
+
+def together(parts: Sequence[pl.DataFrame]) -> Outputs:
+    """Return the outputs of several blocks of tasks, in their order, from the tables of each."""
+    return Outputs(pl.concat(parts).rechunk() if parts else outputs_of(frame_of(SCHEMA.empty_table())).table)
 
 
 def _whole(events: pl.DataFrame, questions: pl.DataFrame | None) -> pl.DataFrame:

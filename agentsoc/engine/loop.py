@@ -531,8 +531,9 @@ class Episode:
         engine.order.end(row)
         engine.pace.episodes += 1
         del engine.open[self.index]
-        engine.ledgers.pop(self.index, None)
         engine.boards.pop(self.index, None)
+        if len(engine.ledgers) > 1:  # nothing is reserved any more; one stays, to say whether there are walls
+            engine.ledgers.pop(self.index, None)
 
     def row_so_far(self) -> EpisodeRow:
         """Return the row of this episode as it is after the last committed round."""

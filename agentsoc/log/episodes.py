@@ -93,7 +93,8 @@ class EpisodeTable:
 
     def __init__(self) -> None:
         self._rows: list[EpisodeRow] = []
-        self._parts: list[pa.Table] = []
+        self._parts: list[bytes] = []
+        """Tables of rows, packed: a run may have millions, and what it keeps of each is what a long one grows by."""
         self._totals = EpisodeTotals()
 
     @property
@@ -148,8 +149,7 @@ class EpisodeTable:
         self._to_table()
         if not self._parts:
             return SCHEMA.empty_table()
-        whole = pa.concat_tables(self._parts).combine_chunks()
-        self._parts = [whole]
+        whole = pa.concat_tables(map(_unpacked, self._parts)).combine_chunks()
         task = whole.column("task").to_numpy()
         return whole if (np.diff(task) > 0).all() else whole.take(pa.array(np.argsort(task)))
 
@@ -169,7 +169,19 @@ class EpisodeTable:
 
     def _take(self, table: pa.Table) -> None:
         self._totals.add(table)
-        self._parts.append(table)
+        self._parts.append(_packed(table))
+
+
+def _packed(table: pa.Table) -> bytes:
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, SCHEMA, options=pa.ipc.IpcWriteOptions(compression="zstd")) as writer:
+        writer.write_table(table)
+    return bytes(sink.getvalue().to_pybytes())
+
+
+def _unpacked(part: bytes) -> pa.Table:
+    with pa.ipc.open_stream(part) as reader:
+        return reader.read_all()
 
 
 def _plain(values: Sequence[Any], kind: pa.DataType) -> Sequence[Any]:

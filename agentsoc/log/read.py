@@ -57,12 +57,13 @@ class RunLog:
         Tasks may go on from one table to the next.
 
         Args:
-            columns: what to read, in whatever order; None for everything.
+            columns: what to read, in the order wanted; None for everything.
 
         Raises:
             LogDamagedError: a segment is not what was written.
         """
-        yield from read_all(self.directory / EVENTS, self.segments, columns)
+        for table in read_all(self.directory / EVENTS, self.segments, columns):
+            yield table if columns is None else table.select(list(columns))
 
     def events(self) -> Iterator[Event]:
         """Yield the events in canonical order; each segment is checked against the manifest first."""

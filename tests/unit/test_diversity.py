@@ -31,7 +31,7 @@ from analysis.diversity import (
     leave_one_out,
     redundancy,
 )
-from analysis.diversity_logs import diversity, label_k_star
+from analysis.diversity_logs import Diversity, LabelDiversity, diversity
 from analysis.embeddings import CachedEmbedder
 from analysis.information import information
 from analysis.metrics import episode_metrics, run_metrics
@@ -244,27 +244,97 @@ def test_the_three_estimators_of_a_small_run(embedded: bool, tmp_path: Path) -> 
     assert found.embedding in found.summary()
 
 
-@given(
-    votes=st.lists(st.lists(st.tuples(*[st.sampled_from("ABC-")] * 4), min_size=1, max_size=3), min_size=1, max_size=4)
-)
-@settings(deadline=None, max_examples=40)
-def test_all_questions_at_once_give_what_one_at_a_time_gives(votes: list[list[tuple[str, ...]]]) -> None:
-    events = []
+Rounds = list[tuple[str, ...]]
+"""What four agents said, a row a round; a dash for nothing."""
+
+
+def logged(votes: list[Rounds]) -> list[Outputs]:
+    """Return the outputs of each task by itself, and of all of them."""
+    logs = []
     for task, rows in enumerate(votes):
+        events = []
         for r, row in enumerate(rows):
             events += [said(task, r, agent, answer) for agent, answer in enumerate(row) if answer != "-"]
-        events += ended(task, len(rows), "A")
+        logs.append(events + ended(task, len(rows), "A"))
     with tempfile.TemporaryDirectory() as scratch:
-        outputs = outputs_of(write_log(Path(scratch) / "run", events).frame())
-    tasks = np.arange(len(votes))
-    slow = {row["task"]: row["k_star"] for row in diversity(outputs).questions.iter_rows(named=True)}
-    expected = [slow.get(task, math.nan) for task in range(len(votes))]
-    assert label_k_star(outputs, tasks) == pytest.approx(expected, abs=1e-9, nan_ok=True)
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("analysis.diversity_logs.SEATS_MAX", 1)
-        assert label_k_star(outputs, tasks) == pytest.approx(expected, abs=1e-9, nan_ok=True)
-    centred = diversity(outputs, centred=True)
-    assert centred.cumulative.height == diversity(outputs).cumulative.height
+        return [
+            outputs_of(write_log(Path(scratch) / str(i), events).frame())
+            for i, events in enumerate([*logs, [event for events in logs for event in events]])
+        ]
+
+
+def one_hot(rows: Rounds) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the vectors of the agents that said something in a task, and their last scores, the slow way."""
+    axes = sorted({(r, answer) for r, row in enumerate(rows) for answer in row if answer != "-"})
+    agents = [agent for agent in range(4) if any(row[agent] != "-" for row in rows)]
+    vectors = [[float(rows[r][agent] == answer) for r, answer in axes] for agent in agents]
+    last = [next(row[agent] for row in reversed(rows) if row[agent] != "-") for agent in agents]
+    return np.array(vectors), np.array([float(answer == "A") for answer in last])
+
+
+MANY_VOTES = st.lists(
+    st.lists(st.tuples(*[st.sampled_from("ABC-")] * 4), min_size=1, max_size=3), min_size=1, max_size=4
+)
+
+
+@given(votes=MANY_VOTES, centred=st.booleans())
+@settings(deadline=None, max_examples=60)
+def test_all_questions_at_once_give_what_one_at_a_time_gives(votes: list[Rounds], centred: bool) -> None:
+    found = {row["task"]: row for row in diversity(logged(votes)[-1], centred=centred).questions.iter_rows(named=True)}
+    for task, rows in enumerate(votes):
+        matrix, score = one_hot(rows)
+        assert (task in found) == (len(matrix) > 0)
+        if not len(matrix):
+            continue
+        by = by_answer(matrix, score, centred=centred)
+        expected = {
+            "n_agents": len(matrix),
+            "k_star": k_star(matrix, centred=centred),
+            "k_star_correct": by.correct,
+            "k_star_wrong": by.wrong,
+            "k_star_effective": by.effective,
+            "k_star_weighted": None if centred else k_star(matrix, weights=answer_weights(score)),
+            "redundancy": None if len(matrix) == 1 else redundancy(matrix),
+        }
+        for name, value in expected.items():
+            assert found[task][name] == (None if value is None else pytest.approx(value, abs=1e-9)), name
+
+
+def numbers(found: Diversity) -> list[Any]:
+    tables = (found.questions, found.rounds, found.cumulative, found.agents)
+    return [value for table in tables for row in table.rows() for value in row]
+
+
+@given(votes=MANY_VOTES, centred=st.booleans())
+@settings(deadline=None, max_examples=40)
+def test_a_run_read_task_by_task_is_as_diverse_as_one_read_at_once(votes: list[Rounds], centred: bool) -> None:
+    *tasks, whole = logged(votes)
+    pieces = LabelDiversity(centred=centred)
+    for outputs in tasks:
+        pieces.add(outputs.coded)
+    at_once, piecewise = numbers(diversity(whole, centred=centred)), numbers(pieces.result())
+    assert [value is None for value in piecewise] == [value is None for value in at_once]
+    known = [(a, b) for a, b in zip(piecewise, at_once, strict=True) if b is not None]
+    assert [a for a, _ in known] == pytest.approx([b for _, b in known], abs=1e-9)
+
+
+@given(votes=MANY_VOTES)
+@settings(deadline=None, max_examples=40)
+def test_agents_agree_as_often_as_they_say_the_same(votes: list[Rounds]) -> None:
+    """The row of the end, against counting pairs over the tasks that all agents of the run answered."""
+    found = diversity(logged(votes)[-1]).rounds.filter(pl.col("round").is_null())
+    standing = [
+        {a: next(row[a] for row in reversed(rows) if row[a] != "-") for a in range(4) if any(r[a] != "-" for r in rows)}
+        for rows in votes
+    ]
+    agents = sorted(set().union(*standing))
+    complete = [task for task in standing if len(task) == len(agents)]
+    assert found.height == (len(complete) > 0 and len(agents) > 0)
+    if found.height:
+        gram = np.array([[np.mean([t[a] == t[b] for t in complete]) for b in agents] for a in agents])
+        lam = np.linalg.eigvalsh(gram) / len(agents)
+        assert found["k_star"][0] == pytest.approx(np.exp2(-sum(p * np.log2(p) for p in lam if p > 1e-12)))
+        assert found["n_tasks"][0] == len(complete)
 
 
 def test_texts_are_embedded_once_for_a_run(tmp_path: Path) -> None:

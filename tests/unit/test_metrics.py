@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from agentsoc.engine.run import run
 from agentsoc.errors import InputError
 from agentsoc.events import Event
+from agentsoc.log.episodes import MEASURES
 from agentsoc.log.read import RunLog
 from analysis.metrics import EPISODE_COLUMNS, RUN_METRICS, episode_metrics, episodes_from_events, run_metrics
 from analysis.outputs import outputs_of
@@ -84,6 +85,7 @@ def test_what_events_say_of_episodes_is_what_the_engine_counted(parts: dict[str,
         stored, derived = done.episodes(), episodes_from_events(done.frame())
         metrics = episode_metrics(done)
     assert stored is not None
+    stored = stored.select(MEASURES)
     unknown = ("broadcasts", "deliveries", "virtual_s", "budget", "charged")
     assert derived.drop(unknown).equals(stored.drop(unknown), null_equal=True)
     assert tuple(metrics.columns) == EPISODE_COLUMNS
