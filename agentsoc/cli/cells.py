@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from agentsoc.cli import options
-from agentsoc.cli.bound import Bound, bound
 from agentsoc.cli.terminal import line, say, table
+from agentsoc.engine.forecast import Bound, bound
 
 if TYPE_CHECKING:
     from agentsoc.experiment.grid import Cell, Grid

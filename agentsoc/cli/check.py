@@ -135,8 +135,8 @@ def _check_scenario(
 
 def _facts(society: Society, variant: Variant) -> dict[str, Any]:
     """Return what is known of a run beforehand."""
-    from agentsoc.cli.bound import bound
     from agentsoc.cli.run import whole_budget
+    from agentsoc.engine.forecast import bound
     from agentsoc.scenario.prices import money
     from agentsoc.society.topologies.survey import describe
 

@@ -9,8 +9,8 @@ from dataclasses import fields
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from agentsoc.cli.bound import Bound, bound
 from agentsoc.cli.terminal import note
+from agentsoc.engine.forecast import Bound, bound
 from agentsoc.errors import InputError
 
 if TYPE_CHECKING:

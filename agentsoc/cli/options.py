@@ -81,7 +81,7 @@ def built(scenario: Scenario, file: Path, run: str = "") -> Society:
     Raises:
         InputError: no such society can be built, or its budget pays for no call; names the place in the file.
     """
-    from agentsoc.cli.bound import require_a_call
+    from agentsoc.engine.forecast import require_a_call
     from agentsoc.society.build import build_society
 
     with placed(file, run):

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from agentsoc.cli.bound import bound
+from agentsoc.engine.forecast import bound
 from agentsoc.engine.resume import resume
 from agentsoc.engine.run import Plan, Progress, execute, run
 from agentsoc.errors import InputError

@@ -23,7 +23,7 @@ from typing import Any
 import pytest
 
 from agentsoc.cli import consent, live, main, summary, terminal, verbs
-from agentsoc.cli.bound import bound
+from agentsoc.engine.forecast import bound
 from agentsoc.scenario.code import forget_code
 from agentsoc.scenario.files import BASE_DIR
 from agentsoc.scenario.load import load_scenario
