@@ -19,7 +19,7 @@ class Provider(NamedTuple):
     address: str
     """Where its models are, unless the environment says otherwise."""
     variables: tuple[str, ...]
-    """Variables that its key is taken from; the first that is set."""
+    """Variables that its key is taken from, the first that is set; the usual one stands last."""
     moved_by: tuple[str, ...]
     """Variables that give another address; the first that is set."""
     keyless: bool = False
@@ -32,17 +32,17 @@ PROVIDERS: Final[Mapping[str, Provider]] = {
         "https://api.anthropic.com", ("ANTHROPIC_API_KEY",), ("ANTHROPIC_API_BASE", "ANTHROPIC_BASE_URL")
     ),
     "gemini": Provider(
-        "https://generativelanguage.googleapis.com", ("GEMINI_API_KEY", "GOOGLE_API_KEY"), ("GEMINI_API_BASE",)
+        "https://generativelanguage.googleapis.com", ("GOOGLE_API_KEY", "GEMINI_API_KEY"), ("GEMINI_API_BASE",)
     ),
     "mistral": Provider(
-        "https://api.mistral.ai/v1", ("MISTRAL_API_KEY",), ("MISTRAL_AZURE_API_BASE", "MISTRAL_API_BASE")
+        "https://api.mistral.ai/v1",
+        ("MISTRAL_AZURE_API_KEY", "MISTRAL_API_KEY"),
+        ("MISTRAL_AZURE_API_BASE", "MISTRAL_API_BASE"),
     ),
     "groq": Provider("https://api.groq.com/openai/v1", ("GROQ_API_KEY",), ("GROQ_API_BASE",)),
     "deepseek": Provider("https://api.deepseek.com", ("DEEPSEEK_API_KEY",), ("DEEPSEEK_API_BASE",)),
     "xai": Provider("https://api.x.ai/v1", ("XAI_API_KEY",), ("XAI_API_BASE",)),
-    "openrouter": Provider(
-        "https://openrouter.ai/api/v1", ("OPENROUTER_API_KEY", "OR_API_KEY"), ("OPENROUTER_API_BASE",)
-    ),
+    "openrouter": Provider("https://openrouter.ai/api/v1", ("OPENROUTER_API_KEY",), ("OPENROUTER_API_BASE",)),
     "ollama": Provider("http://localhost:11434", ("OLLAMA_API_KEY",), ("OLLAMA_API_BASE",), keyless=True),
 }
 
@@ -78,7 +78,7 @@ def own_destinations(name: str, variable: str | None) -> tuple[Destination, ...]
         return (Destination(f"the address that litellm has for {name}", key, name, ", or ".join(moved)),)
     if variable is None:
         found = next((one for one in provider.variables if os.environ.get(one)), None)
-        variable = found or (None if provider.keyless else provider.variables[0])
+        variable = found or (None if provider.keyless else provider.variables[-1])
     moved_by = next((one for one in provider.moved_by if os.environ.get(one)), None)
     if moved_by is not None:
         return (Destination(normal(os.environ[moved_by].strip()), variable, name, f"set by {moved_by}"),)
