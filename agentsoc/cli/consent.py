@@ -40,10 +40,10 @@ def ask_before_sending(
     from agentsoc.engine.agreed import remember
     from agentsoc.engine.consent import cost_text, destinations, missing, refusal
 
-    wanted = destinations(scenarios)
+    wanted = [place for place in destinations(scenarios) if place not in named]
     if not wanted:
         return frozenset(named)
-    left, fault = missing(wanted, yes or named)
+    left, fault = missing(wanted, yes)
     cost = cost_text(scenarios)
     if left and not _somebody_is_there():
         raise refusal(left, cost, fault)

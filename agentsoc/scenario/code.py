@@ -83,7 +83,7 @@ def load_recorded(
 
     Raises:
         ScenarioError: a file cannot be read or is not UTF-8.
-        InputError: a file is not what was recorded or not recorded at all, one is missing, or importing one fails.
+        InputError: a file is not what was recorded or not among those recorded, one is missing, or importing one fails.
     """
     given = check_recorded(paths, recorded, what, directory, more=more)
     for name, digest in recorded.items():
@@ -104,7 +104,7 @@ def check_recorded(
     """Return the hashes of files by name after comparing them with what was recorded; see `load_recorded`.
 
     Raises:
-        InputError: a file is not what was recorded, or not recorded at all; nothing of any of them has run.
+        InputError: a file is not what was recorded, or not among those recorded; nothing of any of them has run.
     """
     given: dict[str, str] = {}
     for path in map(Path, paths):
@@ -118,7 +118,8 @@ def check_recorded(
                 str(directory),
                 f"add: --allow-code PATH/TO/{path.name} with the file that it was made with",
             )
-        if known is None and not more and digest not in _loaded:
+        # where nothing at all was recorded (a run made from Python), there is nothing to compare with
+        if known is None and recorded and not more and digest not in _loaded:
             raise InputError(
                 f"{what} was made without the loose code file {path.name}; nothing of the file was run",
                 str(directory),
