@@ -349,6 +349,8 @@ def _import_litellm() -> Any:
     """Import litellm without its network access and chatter. Takes seconds, so it happens on first use only."""
     # must be set before the import: otherwise a thread fetches a price table and swaps it in while the run goes on
     os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
+    # and so must this: otherwise a file .env in the working directory may set addresses that nobody was asked about
+    os.environ["LITELLM_MODE"] = "PRODUCTION"
     try:
         litellm: Any = importlib.import_module("litellm")
     except ModuleNotFoundError as error:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 Consent = bool | Collection[Destination]
 """What the caller agrees to: everything (True), some destinations, or nothing beyond what is remembered (False)."""
 BOUNDED_MAX: Final = 400
-"""Runs of which it is worked out together what they can cost (runs)."""
+"""Runs of which it is worked out one by one what they can cost; of more, their budgets are told (runs)."""
 
 
 def destinations(scenarios: Iterable[Scenario]) -> list[Destination]:
@@ -99,6 +99,19 @@ def cost_text(scenarios: Sequence[Scenario]) -> str:
 
     runs = "" if len(scenarios) == 1 else f"{len(scenarios):,} runs: "
     known = None if len(scenarios) > BOUNDED_MAX else total([bound(build_society(one)) for one in scenarios])
-    what = "too large to work out how many model calls at most" if known is None else known.text()
+    if known is not None:
+        what = known.text()
+    else:
+        what = "too large to work out how many model calls at most"
+        ceilings = [_ceiling(scenario) for scenario in scenarios]
+        if None not in ceilings:
+            what += f"; by the budget no more than {sum(one or 0 for one in ceilings):,} tokens"
     walled = all(scenario.budget is not None for scenario in scenarios)
     return runs + what + ("" if walled else "; there is no budget")
+
+
+def _ceiling(scenario: Scenario) -> int | None:
+    """Return what the budget of a run allows (tokens); None without a limit."""
+    n = scenario.tasks.count
+    limit = None if scenario.budget is None else scenario.budget.per_task(n)
+    return None if limit is None else limit * n

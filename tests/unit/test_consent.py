@@ -15,12 +15,12 @@ import pytest
 from agentsoc.backends.address import Destination
 from agentsoc.backends.base import Backend, Completion, Model, Request, Usage
 from agentsoc.backends.litellm import LiteLLM
-from agentsoc.engine import agreed
+from agentsoc.engine import agreed, consent
 from agentsoc.engine.agreed import config_directory, remember, remembered
 from agentsoc.engine.consent import cluster, destinations, missing, require_consent
 from agentsoc.engine.run import run
 from agentsoc.errors import ConsentNeededError, InputError
-from agentsoc.scenario.model import Engine, Scenario
+from agentsoc.scenario.model import Budget, Engine, Scenario
 from agentsoc.scenario.part import Slot
 from tests.strategies import scenario
 
@@ -171,6 +171,15 @@ def test_everything_else_is_refused_with_address_variable_cost_and_how_to_go_on(
     require_consent([asked])
     with pytest.raises(ConsentNeededError, match="OTHER_KEY"):
         require_consent([asked, with_model(base_url="http://127.0.0.1:8000/v1", api_key_env="OTHER_KEY")])
+
+
+def test_of_very_many_runs_the_budgets_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(consent, "BOUNDED_MAX", 2)
+    one = with_model(api_key_env="SOME_KEY").model_copy(update={"budget": Budget(tokens_per_task=5_000)})
+    assert "model calls (" in consent.cost_text([one, one])
+    assert "no more than 60,000 tokens" in consent.cost_text([one] * 3)
+    unlimited = one.model_copy(update={"budget": None})
+    assert "there is no budget" in consent.cost_text([one, one, unlimited])
 
 
 def test_a_model_that_does_not_say_where_it_sends_what_is_asked_about_every_time(tmp_path: Path) -> None:
