@@ -86,6 +86,10 @@ class BackendSetupError(InputError):
     """A model backend that cannot start: file missing, hash wrong, key missing, address refused."""
 
 
+class ConsentNeededError(InputError):
+    """A run would send prompts, or a variable of the environment, to an address that nobody has agreed to."""
+
+
 class RunLockedError(InputError):
     """Another process is writing this run directory."""
 

@@ -48,6 +48,12 @@ def _nothing_stays_behind() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
+def _nothing_agreed_to(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """What the person who starts the tests has agreed to before is no consent here, and no test changes it."""
+    monkeypatch.setenv("AGENTSOC_CONFIG_DIR", str(tmp_path_factory.getbasetemp() / "no-consent"))
+
+
+@pytest.fixture(autouse=True)
 def _a_terminal_of_ordinary_width(monkeypatch: pytest.MonkeyPatch) -> None:
     """Output does not depend on where the tests are started from."""
     monkeypatch.setenv("COLUMNS", "120")

@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Literal
 
 import msgspec
 
+from agentsoc.backends.address import Destination
 from agentsoc.scenario.part import Part, Slot
 
 FailureKind = Literal[
@@ -230,6 +231,21 @@ class Model(Part):
         A society in which an agent has to read more than that at once is refused before it starts.
         """
         return None
+
+    def destinations(self) -> tuple[Destination, ...]:
+        """Return where prompts are sent and the environment variables that go with them; nothing for no network.
+
+        What is returned is what a person is asked to agree to, so say all of it. A model that does not say it is
+        taken to call an unknown address, and every command that runs it has to be told that this is wanted.
+        """
+        return (
+            Destination(
+                f"an address that the model {self.kind} does not say",
+                f"any variable that the model {self.kind} reads",
+                self.kind,
+                known=False,
+            ),
+        )
 
     def not_reproducible(self) -> str:
         """Return why running again may give other replies, or an empty string when it may not."""

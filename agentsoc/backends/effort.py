@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
+from agentsoc.backends.address import Destination
 from agentsoc.backends.base import CallError, Completion, ElasticBackend, Hint, Model, Request, Said, Usage
 from agentsoc.streams import uniform
 
@@ -28,6 +29,10 @@ class Effort(Model):
     """What work takes (tokens), where the task does not say it of each part."""
     habit: int | None = Field(default=None, ge=1, le=65_536)
     """Spent on an answer by an agent that is told nothing of the budget (tokens); None for all that it gets."""
+
+    def destinations(self) -> tuple[Destination, ...]:
+        """Return none: voters are drawn."""
+        return ()
 
     def open(self, *, seed: int, share: int = 1) -> EffortBackend:
         """Return the voters of the run with `seed`."""

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agentsoc.backends import modelfile, reply
+from agentsoc.backends.address import is_loopback
 from agentsoc.backends.litellm import _import_litellm
 from agentsoc.backends.llamacpp import ALIAS, START_S
 from agentsoc.backends.secrets import redact, register, register_environment
@@ -135,7 +136,8 @@ class ServerEmbedder:
         self._model, self._url = model, base_url.rstrip("/") + "/embeddings"
         self._key = _key(key_variable)
         # a redirect would carry the key to wherever the server says
-        self._opener = urllib.request.build_opener(_NoRedirect)
+        proxies = [urllib.request.ProxyHandler({})] if is_loopback(base_url) else []  # not for what stays here
+        self._opener = urllib.request.build_opener(_NoRedirect, *proxies)
 
     def embed(self, texts: Sequence[str]) -> F32:
         """Return one vector per text.

@@ -24,9 +24,12 @@ from urllib.parse import urlsplit
 from pydantic import ConfigDict, Field, JsonValue, PositiveInt, field_validator, model_validator
 
 from agentsoc.backends import reply
+from agentsoc.backends.address import Destination, is_loopback, is_plain, normal
 from agentsoc.backends.base import Backend, CallError, Completion, Model, Request, bytes_bound
 from agentsoc.backends.litellm_errors import failure_of
+from agentsoc.backends.litellm_http import direct, without_redirects
 from agentsoc.backends.openai_http import OpenAIClient
+from agentsoc.backends.providers import AT_BASE_URL, OPENAI_EXTRAS, own_destinations
 from agentsoc.backends.secrets import redact, register, register_environment
 from agentsoc.backends.text import without_markers
 from agentsoc.errors import BackendSetupError, MissingExtraError
@@ -44,6 +47,13 @@ RESERVED: Final = frozenset(
     | {"top_logprobs", "user", "metadata"}
 )
 """Keys that agentsoc sets itself, or that would change the shape of a reply."""
+CARRIERS: Final = re.compile(
+    r"(?i)(api_?key|api_?base|base_?url|endpoint|headers?|token|secret|credentials?|password|proxy|organization|client)$"
+    r"|^(aws|azure|vertex|oci|watsonx)_|^custom_llm_provider$"
+)
+"""Keys by which litellm might be told another address or other credentials than those of the scenario."""
+REFERENCES: Final = ("os.environ/", "oidc/")
+"""How litellm is told to read a value from the environment or a file."""
 
 
 class LiteLLM(Model):
@@ -79,6 +89,8 @@ class LiteLLM(Model):
             url = urlsplit(value)
             if url.scheme not in ("http", "https") or not url.hostname:
                 raise ValueError("base_url must be an http or https address, e.g. http://127.0.0.1:8000/v1")
+            if not is_plain(value):
+                raise ValueError("base_url must be plain ASCII, so that every client reads the same address in it")
             if url.username or url.password or url.query or url.fragment:
                 raise ValueError("base_url must hold no user, password or query; put the key's variable in api_key_env")
         return value
@@ -104,6 +116,11 @@ class LiteLLM(Model):
     def _lean_fits(self) -> LiteLLM:
         if self.client == "lean" and (self.base_url is None or self.provider not in OPENAI_FORMAT):
             raise ValueError("client: lean needs a base_url and a name that begins with openai/ or hosted_vllm/")
+        if not self.lean:
+            if taken := sorted(key for key in self.extra if CARRIERS.search(key)):
+                raise ValueError(f"extra cannot set {', '.join(taken)}: address and key are base_url and api_key_env")
+            if any(f'"{start}' in json.dumps(self.extra) for start in REFERENCES):
+                raise ValueError("extra cannot refer to the environment; name a key's variable in api_key_env")
         return self
 
     @property
@@ -124,6 +141,15 @@ class LiteLLM(Model):
     def context_window(self) -> int | None:
         """Return `window`."""
         return self.window
+
+    def destinations(self) -> tuple[Destination, ...]:
+        """Return the server at `base_url` with the variable that is named for it, or the provider with its usual one.
+
+        No key goes to a `base_url` for which none is named, and none is demanded for it.
+        """
+        if self.base_url is not None:
+            return (Destination(normal(self.base_url), self.api_key_env, self.name),)
+        return own_destinations(self.name, self.api_key_env)
 
     def not_reproducible(self) -> str:
         """A remote model may change, and servers decode requests in batches, which changes the rounding."""
@@ -166,10 +192,31 @@ class LiteLLMBackend(Backend):
             assert model.base_url is not None
             self._http = OpenAIClient(model.base_url, self._key, model.timeout_s)
             return
+        self._require_known()
+        direct(place.address for place in model.destinations() if is_loopback(place.address))
         self._litellm = await asyncio.to_thread(_import_litellm)
         LiteLLMBackend._started += 1
         self._check_provider()
         await _warm_up(self._litellm)
+
+    def _require_known(self) -> None:
+        """Fail where litellm might send a server at base_url more of the environment than the variable named for it."""
+        model = self.model
+        if model.base_url is None:
+            return
+        if model.provider not in AT_BASE_URL:
+            raise BackendSetupError(
+                f"what litellm sends to a base_url for {model.provider} is not known to be the named key alone",
+                "agents.model.base_url",
+                "leave base_url out, or, if the server speaks OpenAI's format, write name: openai/MODEL",
+            )
+        extras = [name for name in OPENAI_EXTRAS if os.environ.get(name)] if model.provider == "openai" else []
+        if extras:
+            raise BackendSetupError(
+                f"client: litellm would send the value of {', '.join(extras)} to {model.base_url} as well",
+                "agents.model.client",
+                "write client: lean, or unset the variable",
+            )
 
     def _check_provider(self) -> None:
         """Fail now, and not at the first call, when litellm cannot serve this model."""
@@ -306,6 +353,8 @@ def _import_litellm() -> Any:
     """Import litellm without its network access and chatter. Takes seconds, so it happens on first use only."""
     # must be set before the import: otherwise a thread fetches a price table and swaps it in while the run goes on
     os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
+    # and so must this: otherwise a file .env in the working directory may set addresses that nobody was asked about
+    os.environ["LITELLM_MODE"] = "PRODUCTION"
     try:
         litellm: Any = importlib.import_module("litellm")
     except ModuleNotFoundError as error:
@@ -318,6 +367,7 @@ def _import_litellm() -> Any:
     litellm.telemetry = False
     for name in ("LiteLLM", "LiteLLM Router", "LiteLLM Proxy", "openai", "httpx", "httpcore"):
         logging.getLogger(name).setLevel(logging.CRITICAL)  # they log requests and answers
+    without_redirects()
     return litellm
 
 

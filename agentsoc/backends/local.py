@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal
 from pydantic import Field, model_validator
 
 from agentsoc.backends import modelfile, reply
+from agentsoc.backends.address import Destination
 from agentsoc.backends.base import Backend, CallError, Completion, Model, Request, Usage
 from agentsoc.backends.chatml import prompt_counter
 from agentsoc.backends.llamacpp import (
@@ -72,6 +73,10 @@ class Local(Model):
         if self.sha256 is not None and self.file is None:
             raise ValueError("sha256 belongs to file: give both or neither")
         return self
+
+    def destinations(self) -> tuple[Destination, ...]:
+        """Return none: the model runs in this process."""
+        return ()
 
     def open(self, *, seed: int, share: int = 1) -> Backend:
         """Return the backend of one of `share` hosts on this machine; `seed` makes no difference."""

@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
+from agentsoc.backends.address import Destination
 from agentsoc.backends.base import Backend, CallError, Completion, FailureKind, Hint, Model, Request, Usage
 from agentsoc.streams import uniform
 
@@ -40,6 +41,10 @@ class Scripted(Model):
     """Context window (tokens)."""
     replies: tuple[tuple[str, str], ...] = ()
     """Pairs (text, reply): a prompt that contains the text is answered with the reply, word for word."""
+
+    def destinations(self) -> tuple[Destination, ...]:
+        """Return none: replies follow a rule."""
+        return ()
 
     def open(self, *, seed: int, share: int = 1) -> ScriptedBackend:
         """Return the script of the run with `seed`."""

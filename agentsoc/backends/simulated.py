@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
+from agentsoc.backends.address import Destination
 from agentsoc.backends.base import CallError, Completion, Hint, Model, PureBackend, Request, Said, Usage
 from agentsoc.scenario.part import Part
 from agentsoc.streams import uniform, uniform_pair, uniforms
@@ -128,6 +129,10 @@ class Simulated(Model):
         if self.mixture and self.signal is not None:
             raise ValueError("give signal or mixture, not both")
         return self
+
+    def destinations(self) -> tuple[Destination, ...]:
+        """Return none: voters are drawn."""
+        return ()
 
     def open(self, *, seed: int, share: int = 1) -> SimulatedBackend:
         """Return the voters of the run with `seed`."""

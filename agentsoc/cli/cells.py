@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from agentsoc.cli import options
-from agentsoc.cli.bound import Bound, bound
 from agentsoc.cli.terminal import line, say, table
+from agentsoc.engine.forecast import Bound, bound, total
 
 if TYPE_CHECKING:
     from agentsoc.experiment.grid import Cell, Grid
@@ -68,14 +68,6 @@ def kinds(grid: Grid, built: Sequence[tuple[Cell, Society]], finished: Mapping[s
         ceiling = None if per_task is None else per_task * first.scenario.tasks.count * len(due)
         found.append(Kind(cells, pure, most, not each, ceiling, len(cells) - len(due)))
     return found
-
-
-def total(bounds: Sequence[Bound | None]) -> Bound | None:
-    """Return the sum of bounds; None when one of them is not known."""
-    known = [one for one in bounds if one is not None]
-    if len(known) < len(bounds):
-        return None
-    return Bound(*(sum(getattr(one, field.name) for one in known) for field in fields(Bound)))
 
 
 def plan_as_dict(grid: Grid, rows: Sequence[Kind]) -> dict[str, Any]:

@@ -35,7 +35,8 @@ def check(
 
     A scenario is loaded and its society built, not run: exit code 2 and the place of each fault, or a summary of what
     would run; so are all that a comparison stands for. A run directory is compared with its digests, of a comparison
-    every finished run: exit code 4 and the first thing that was altered.
+    every finished run: exit code 4 and the first thing that was altered. Code is not run for that: files of
+    --allow-code are only compared with the hashes that were recorded.
     """
     from agentsoc.experiment.comparison import is_comparison
 
@@ -43,17 +44,19 @@ def check(
         from agentsoc.log.comparison import FILE
 
         check_directory = _check_results if (path / FILE).is_file() else _check_log
-        check_directory(path, as_json)
+        check_directory(path, allow_code or [], as_json)
     elif is_comparison(path):
         _check_comparison(path, set_ or [], seed, seeds, allow_code or [], as_json)
     else:
         _check_scenario(path, set_ or [], seed, seeds, allow_code or [], as_json)
 
 
-def _check_log(directory: Path, as_json: bool) -> None:
+def _check_log(directory: Path, code: list[Path], as_json: bool) -> None:
     from agentsoc.log.read import RunLog
+    from agentsoc.scenario.code import check_recorded
 
     log = RunLog(directory)
+    check_recorded(code, log.manifest.code, "this run", directory)
     checked, manifest = log.check(), log.manifest
     if as_json:
         found = {"run_dir": str(directory), "sound": True, "status": manifest.status, "n_events": checked.events}
@@ -68,15 +71,17 @@ def _check_log(directory: Path, as_json: bool) -> None:
         say(f"  but {line(text)}")
 
 
-def _check_results(directory: Path, as_json: bool) -> None:
+def _check_results(directory: Path, code: list[Path], as_json: bool) -> None:
     """Check every finished run of a comparison."""
     from agentsoc.engine.inputs import use_inputs
     from agentsoc.errors import LogDamagedError
     from agentsoc.log.comparison import load_comparison_record
     from agentsoc.log.inside import Inside
     from agentsoc.log.read import RunLog
+    from agentsoc.scenario.code import check_recorded
 
     record = load_comparison_record(directory)
+    check_recorded(code, record.code, "this comparison", directory)
     use_inputs(directory, record.inputs, "comparison")
     sound = 0
     for cell in record.cells:
@@ -140,8 +145,8 @@ def _check_scenario(
 
 def _facts(society: Society, variant: Variant) -> dict[str, Any]:
     """Return what is known of a run beforehand."""
-    from agentsoc.cli.bound import bound
     from agentsoc.cli.run import whole_budget
+    from agentsoc.engine.forecast import bound
     from agentsoc.scenario.prices import money
     from agentsoc.society.topologies.survey import describe
 

@@ -1,71 +1,65 @@
-"""The question asked before somebody else's bill grows: which models cost money, how much, and whether to go on."""
+"""The question asked before something leaves for somebody else's address: to whom, with which variable, at what cost.
+
+The rule is that of `agentsoc.engine.consent`; this asks, prints, and passes on what was answered.
+"""
 
 from __future__ import annotations
 
-import ipaddress
 import sys
-from collections.abc import Sequence
-from dataclasses import fields
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
-from agentsoc.cli.bound import Bound, bound
 from agentsoc.cli.terminal import note
 from agentsoc.errors import InputError
 
 if TYPE_CHECKING:
+    from agentsoc.backends.address import Destination
     from agentsoc.scenario.model import Scenario
 
 
-def paid_models(scenario: Scenario) -> list[str]:
-    """Return the models of a scenario that somebody may charge for: those behind an API that is not on this machine."""
-    found = {}
-    for group in scenario.agents:
-        if group.model.kind == "litellm" and not _is_loopback(getattr(group.model, "base_url", None)):
-            found[str(getattr(group.model, "name", group.model.kind))] = True
-    return list(found)
+def ask_before_sending(
+    scenarios: Sequence[Scenario], yes: bool, named: Collection[Destination] = ()
+) -> frozenset[Destination]:
+    """Have everything confirmed that live runs of `scenarios` would send to addresses that need consent.
 
+    Says what it is and what it can cost. A yes at the terminal is remembered for the next time; ``--yes`` counts for
+    this command alone.
 
-def _is_loopback(url: str | None) -> bool:
-    host = urlsplit(url).hostname if url else None
-    if host is None:
-        return False
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
+    Args:
+        scenarios: the runs that are to be made.
+        yes: whether ``--yes`` was given.
+        named: destinations that stand on the command line themselves.
 
-
-def ask_before_paying(scenarios: Sequence[Scenario], yes: bool) -> None:
-    """Say what the runs can cost and have it confirmed, unless no model is a paid one or `yes` says so already.
-
-    Without a terminal nobody can answer: then a budget is taken as consent, and runs without one need ``--yes``.
+    Returns:
+        What is agreed to, for the library.
 
     Raises:
-        InputError: the answer was no, or nobody could be asked.
+        ConsentNeededError: nobody has agreed, and nobody could be asked.
+        InputError: the answer was no.
     """
-    from agentsoc.society.build import build_society
+    from agentsoc.engine.agreed import remember
+    from agentsoc.engine.consent import cost_text, destinations, missing, refusal
 
-    models = list(dict.fromkeys(name for scenario in scenarios for name in paid_models(scenario)))
-    if not models:
-        return
-    bounds = [bound(build_society(scenario)) for scenario in scenarios]
-    known = [found for found in bounds if found is not None]
-    walled = all(scenario.budget is not None for scenario in scenarios)
-    runs = f"{len(scenarios)} runs" if len(scenarios) > 1 else "this run"
-    if len(known) == len(bounds):
-        what = Bound(*(sum(getattr(b, field.name) for b in known) for field in fields(Bound))).text()
-    else:
-        what = "too large to work out how many model calls at most"
-    note(f"{', '.join(models)} may charge for {runs}: {what}" + ("" if walled else "; there is no budget"))
-    if yes:
-        return
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        if walled:
-            return
-        raise InputError(
-            "a paid model without a budget, and nobody to ask", "", "set budget.tokens_per_task, or add --yes"
-        )
-    print("go on? [y/N] ", end="", file=sys.stderr, flush=True)
-    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
-        raise InputError("not started: the answer was no", "", "--yes answers in advance")
+    wanted = [place for place in destinations(scenarios) if place not in named]
+    if not wanted:
+        return frozenset(named)
+    left, fault = missing(wanted, yes)
+    cost = cost_text(scenarios)
+    if left and not _somebody_is_there():
+        raise refusal(left, cost, fault)
+    if fault:
+        note(fault)
+    note(("this" if len(scenarios) == 1 else f"these {len(scenarios):,} runs") + " would call")
+    for place in wanted:
+        note(f"  {place.text()}")
+    note(f"cost: {cost}")
+    if left:
+        print("go on, and do not ask again about these? [y/N] ", end="", file=sys.stderr, flush=True)
+        if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+            raise InputError("not started: the answer was no", "", "--yes answers in advance, for one command")
+        remember(place for place in left if place.known)
+    return frozenset((*wanted, *named))
+
+
+def _somebody_is_there() -> bool:
+    return sys.stdin.isatty() and sys.stderr.isatty()

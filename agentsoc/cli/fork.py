@@ -37,7 +37,8 @@ def fork(
     Everything before that place is taken from the old run, without model calls; from there on the changed scenario
     acts. The old run is not touched, and the new one can be replayed and resumed on its own.
     """
-    from agentsoc.cli.consent import ask_before_paying
+    from agentsoc.cli.consent import ask_before_sending
+    from agentsoc.engine.consent import cluster
     from agentsoc.engine.directory import new_directory
     from agentsoc.engine.resume import fork as fork_run
     from agentsoc.engine.resume import stored_scenario
@@ -46,18 +47,25 @@ def fork(
     from agentsoc.society.build import build_society
 
     task, round_ = _place(at)
-    code = options.loaded(allow_code)
-    stored, _ = stored_scenario(RunLog(directory), allow_code or ())
+    stored, code = stored_scenario(RunLog(directory), allow_code or (), more_code=True)
     changes = options.engine_changes(hosts, address, concurrency)
     scenario = options.with_engine(_changed(stored, set_ or ()), changes)
     n_agents = build_society(scenario).n
-    ask_before_paying([scenario], yes)
+    agreed = ask_before_sending([scenario], yes, cluster(address))
     target = new_directory(scenario, out)
     progress = Progress()
     watch = Watch(progress, title(scenario, n_agents, target), style=style_for(quiet), budget=whole_budget(scenario))
     with removed_if_empty(target), watch:
         finished = fork_run(
-            directory, task, round_, scenario, target, code=code, code_paths=allow_code or (), progress=progress
+            directory,
+            task,
+            round_,
+            scenario,
+            target,
+            code=code,
+            code_paths=allow_code or (),
+            progress=progress,
+            consent=agreed,
         )
     report(finished, allow_code or (), as_json)
     raise typer.Exit(exit_code(finished.manifest.totals))

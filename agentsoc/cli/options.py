@@ -35,7 +35,7 @@ Address = Annotated[
 Concurrency = Annotated[int | None, typer.Option(min=1, help="Model calls in flight at once.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout, also for an error.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before a paid model is called.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Agree to what is sent to whom, for this command.")]
 
 
 def engine_changes(hosts: int | None, address: str | None, concurrency: int | None) -> dict[str, Any]:
@@ -81,7 +81,7 @@ def built(scenario: Scenario, file: Path, run: str = "") -> Society:
     Raises:
         InputError: no such society can be built, or its budget pays for no call; names the place in the file.
     """
-    from agentsoc.cli.bound import require_a_call
+    from agentsoc.engine.forecast import require_a_call
     from agentsoc.society.build import build_society
 
     with placed(file, run):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import typer
 
 from agentsoc.cli import options
@@ -9,6 +11,9 @@ from agentsoc.cli.live import Watch, style_for
 from agentsoc.cli.run import report
 from agentsoc.cli.summary import exit_code
 from agentsoc.cli.terminal import note
+
+if TYPE_CHECKING:
+    from agentsoc.backends.address import Destination
 
 
 def resume(
@@ -19,6 +24,7 @@ def resume(
     allow_code: options.AllowCode = None,
     as_json: options.AsJson = False,
     quiet: options.Quiet = False,
+    yes: options.Yes = False,
 ) -> None:
     """Finish the run in DIR; replies that it has are read from its journal, not bought again.
 
@@ -28,21 +34,34 @@ def resume(
 
     A finished run is left as it is, or its events are computed again from the journal when they are damaged. Where
     it is carried out (--hosts, --address, --concurrency) may change; no result depends on it.
-    """
-    from agentsoc.engine.resume import resume as resume_run
-    from agentsoc.engine.run import Progress
-    from agentsoc.log.manifest import load_manifest
 
-    manifest = load_manifest(directory)
+    That the directory names a model, an address and a variable is no consent to use them: as `agentsoc run` does, the
+    command asks first, and without a terminal what is not remembered needs --yes.
+    """
+    from agentsoc.cli.consent import ask_before_sending
+    from agentsoc.engine.consent import cluster
+    from agentsoc.engine.resume import resume as resume_run
+    from agentsoc.engine.resume import stored_scenario
+    from agentsoc.engine.run import Progress
+    from agentsoc.log.read import RunLog
+
+    log = RunLog(directory)
+    manifest = log.manifest
+    changes = options.engine_changes(hosts, address, concurrency)
+    agreed: frozenset[Destination] = frozenset()
+    if manifest.status != "finished":  # a finished run calls nobody
+        stored, _ = stored_scenario(log, allow_code or ())
+        agreed = ask_before_sending([options.with_engine(stored, changes)], yes, cluster(address))
     progress = Progress()
     title = f"{directory}: {manifest.name}, seed {manifest.seed}; it was {manifest.status}"
     style = style_for(quiet or manifest.status == "finished")
     with Watch(progress, title, style=style, budget=manifest.totals.budget):
         finished = resume_run(
             directory,
-            engine=options.engine_changes(hosts, address, concurrency),
+            engine=changes,
             allow_code=allow_code or (),
             progress=progress,
+            consent=agreed,
         )
     if manifest.status == "finished":
         note("this run was finished already; its log is whole")

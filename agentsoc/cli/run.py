@@ -16,6 +16,7 @@ from agentsoc.cli.terminal import command, line, note, print_json, say
 from agentsoc.errors import AgentsocError, InputError, InterruptedRunError
 
 if TYPE_CHECKING:
+    from agentsoc.backends.address import Destination
     from agentsoc.engine.run import Run
     from agentsoc.scenario.model import Scenario
 
@@ -43,15 +44,17 @@ def run(
     Ctrl-C ends the run in order (calls in flight may finish for a few seconds) and prints how to resume it; a second
     Ctrl-C ends it at once. Nothing that was received is lost either way.
 
-    Before a paid model is called, the most that the run can cost is said and a confirmation asked for. Without a
-    terminal, a budget in the scenario is taken as consent; without a budget --yes is needed.
+    Before anything is sent to somebody else's address, the command says the address, the environment variable that
+    goes with it and the most that it can cost, and asks. A yes is remembered for that address and variable. Without a
+    terminal, what is not remembered needs --yes. A server on this machine that is sent no key is not asked about.
 
     With --json, stdout holds one object: run_dir, digest, n_events, n_episodes, score, tokens, budget, stop and more;
     for several runs {"runs": [...]}; after an error {"error", "kind", "exit_code"}.
 
     Exit code 3 means: done, but the budget ended at least one episode.
     """
-    from agentsoc.cli.consent import ask_before_paying
+    from agentsoc.cli.consent import ask_before_sending
+    from agentsoc.engine.consent import cluster
     from agentsoc.scenario.load import load_scenarios
 
     code = options.loaded(allow_code)
@@ -61,9 +64,9 @@ def run(
     many = len(scenarios) > 1
     # what cannot be built is found before anything is started; a thousand built societies are not kept
     sizes = [options.built(one, scenario, one.name if many else "").n for one in scenarios]
-    ask_before_paying(scenarios, yes)
+    agreed = ask_before_sending(scenarios, yes, cluster(address))
     directories = _directories(scenarios, out) if many else [out]
-    runner = _Runner(scenario, code, allow_code or (), style_for(quiet))
+    runner = _Runner(scenario, code, allow_code or (), style_for(quiet), agreed)
     if not many:
         finished = runner.one(scenarios[0], sizes[0], directories[0])
         report(finished, allow_code or (), as_json)
@@ -87,8 +90,15 @@ def _directories(scenarios: Sequence[Scenario], out: Path | None) -> list[Path |
 class _Runner:
     """What the runs of one command have in common."""
 
-    def __init__(self, file: Path, code: dict[str, str], code_paths: Sequence[Path], style: Style) -> None:
-        self.file, self.code, self.code_paths, self.style = file, code, code_paths, style
+    def __init__(
+        self,
+        file: Path,
+        code: dict[str, str],
+        code_paths: Sequence[Path],
+        style: Style,
+        consent: frozenset[Destination],
+    ) -> None:
+        self.file, self.code, self.code_paths, self.style, self.consent = file, code, code_paths, style, consent
 
     def one(self, scenario: Scenario, n_agents: int, out: Path | None, prefix: str = "") -> Run:
         """Make one run and return its log."""
@@ -101,7 +111,14 @@ class _Runner:
         about = prefix + title(scenario, n_agents, directory)
         watch = Watch(progress, about, style=self.style, budget=whole_budget(scenario))
         with options.placed(self.file), removed_if_empty(directory), watch:
-            return run_scenario(scenario, directory, code=self.code, code_paths=self.code_paths, progress=progress)
+            return run_scenario(
+                scenario,
+                directory,
+                code=self.code,
+                code_paths=self.code_paths,
+                progress=progress,
+                consent=self.consent,
+            )
 
 
 def _sweep(runner: _Runner, runs: Sequence[tuple[Scenario, int, Path | None]], as_json: bool) -> int:

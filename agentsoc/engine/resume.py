@@ -19,6 +19,7 @@ from typing import Any
 import pyarrow as pa
 from pydantic import ValidationError
 
+from agentsoc.engine.consent import Consent, require_consent
 from agentsoc.engine.directory import clear_temporaries, new_directory
 from agentsoc.engine.inputs import RunTasks, named_files, use_inputs
 from agentsoc.engine.loop import fewer_collections
@@ -42,7 +43,7 @@ from agentsoc.log.manifest import Before, Fork, Totals
 from agentsoc.log.read import EPISODES, EVENTS, JOURNAL, TASKS, RunLog
 from agentsoc.log.record import hash_json
 from agentsoc.log.schema import COLUMNS, from_table
-from agentsoc.scenario.code import load_code
+from agentsoc.scenario.code import load_recorded
 from agentsoc.scenario.model import Engine as EngineSettings
 from agentsoc.scenario.model import Scenario
 from agentsoc.society.build import build_society
@@ -57,24 +58,22 @@ class Replay:
     model_calls: int = 0
 
 
-def stored_scenario(log: RunLog, allow_code: Sequence[Path] = ()) -> tuple[Scenario, dict[str, str]]:
+def stored_scenario(
+    log: RunLog, allow_code: Sequence[Path] = (), *, more_code: bool = False
+) -> tuple[Scenario, dict[str, str]]:
     """Return the scenario of a run from its manifest, and the hashes of the loose code it uses.
+
+    Args:
+        log: the run.
+        allow_code: files of loose code; none of them runs before all are known to be what the run was made with.
+        more_code: whether there may be files among them that the run was made without.
 
     Raises:
         InputError: the run needs loose code that was not given, or another version of it.
         LogDamagedError: the manifest's scenario is not what its hash says.
     """
     manifest = log.manifest
-    given: dict[str, str] = {}
-    for path in allow_code:
-        found = load_code(path)
-        given[found["file"]] = found["sha256"]
-    for name, digest in manifest.code.items():
-        if given.get(name) != digest:
-            what = "another version of" if name in given else "the loose code file"
-            raise InputError(
-                f"this run was made with {what} {name}", str(log.directory), f"add: --allow-code PATH/TO/{name}"
-            )
+    given = load_recorded(allow_code, manifest.code, "this run", log.directory, more=more_code)
     use_inputs(log.directory, manifest.inputs)
     try:
         scenario = Scenario.model_validate(manifest.scenario)
@@ -193,6 +192,7 @@ def resume(
     engine: dict[str, Any] | None = None,
     allow_code: Sequence[Path] = (),
     progress: Progress | None = None,
+    consent: Consent = False,
 ) -> Run:
     """Finish an interrupted or failed run; a finished one is left as it is, or its events computed again if damaged.
 
@@ -201,12 +201,16 @@ def resume(
         engine: settings of the engine block to use now (hosts, address, concurrency); none of them changes a result.
         allow_code: loose code files of the run.
         progress: filled while the run goes on.
+        consent: what may be called; see `agentsoc.engine.run.run`. That the directory names a model is no consent.
 
     Raises:
+        ConsentNeededError: it would send something to an address that nobody has agreed to; nothing was sent.
         RunLockedError: another process is writing the run.
         LogDamagedError: what is on disk is not what was written.
     """
-    return asyncio.run(resume_async(directory, engine=engine, allow_code=allow_code, progress=progress))
+    return asyncio.run(
+        resume_async(directory, engine=engine, allow_code=allow_code, progress=progress, consent=consent)
+    )
 
 
 async def resume_async(
@@ -217,13 +221,14 @@ async def resume_async(
     progress: Progress | None = None,
     shared: Shared | None = None,
     stop: asyncio.Event | None = None,
+    consent: Consent = False,
 ) -> Run:
     """Finish a run from inside an event loop; see `resume` and, for `shared` and `stop`, `Plan`."""
     RunLog(directory)  # a lock is put into a run directory only
     # Everything is read under the lock: what another process has bought until now must not be bought again.
     with RunLock(Path(directory)):
         clear_temporaries(Path(directory))
-        return await _resume(RunLog(directory), engine, allow_code, progress, shared, stop)
+        return await _resume(RunLog(directory), engine, allow_code, progress, shared, stop, consent)
 
 
 async def _resume(
@@ -233,6 +238,7 @@ async def _resume(
     progress: Progress | None,
     shared: Shared | None,
     stop: asyncio.Event | None,
+    consent: Consent,
 ) -> Run:
     directory = log.directory
     scenario, code = stored_scenario(log, allow_code)
@@ -245,6 +251,7 @@ async def _resume(
     if engine:
         changed = {**scenario.engine.model_dump(), **engine}
         scenario = scenario.model_copy(update={"engine": EngineSettings.model_validate(changed)})
+    require_consent([scenario], consent)
     tasks = RunTasks(scenario)
     if tasks.hash != log.manifest.tasks_hash:
         raise InputError(
@@ -356,6 +363,7 @@ def fork(
     code: dict[str, str] | None = None,
     code_paths: Sequence[Path] = (),
     progress: Progress | None = None,
+    consent: Consent = False,
 ) -> Run:
     """Start a new run that shares everything before (task, round) with an old one and goes on live from there.
 
@@ -363,10 +371,12 @@ def fork(
     from there on the changed scenario acts, later tasks included. The new run has its own journal and replays alone.
 
     Raises:
+        ConsentNeededError: it would send something to an address that nobody has agreed to with `consent` (see
+            `agentsoc.engine.run.run`); nothing was sent.
         InputError: the place of the fork does not exist, or the changed scenario has other tasks or agents.
     """
     log = RunLog(directory)
-    old, _ = stored_scenario(log, code_paths)
+    old, _ = stored_scenario(log, code_paths, more_code=True)
     if not 0 <= task < scenario.tasks.count or round_ < 0:
         raise InputError(f"there is no task {task}, round {round_}; the run has {scenario.tasks.count} tasks", "--at")
     society = build_society(scenario)
@@ -384,6 +394,7 @@ def fork(
     if own_start < start:
         before.append(Before(start=own_start, scenario=log.manifest.scenario))
     refuse_secrets(scenario)
+    require_consent([scenario], consent)
     target = new_directory(scenario, out)
     plan = Plan(
         scenario,

@@ -22,6 +22,7 @@ from agentsoc.budget.ledger import Ledger
 from agentsoc.engine.calls import Caller, Flight
 from agentsoc.engine.column_episodes import column_run, run_columns
 from agentsoc.engine.columns import ColumnRun
+from agentsoc.engine.consent import Consent, require_consent
 from agentsoc.engine.directory import clear_temporaries, new_directory
 from agentsoc.engine.inputs import RunTasks, input_files, parquet_bytes
 from agentsoc.engine.loop import Engine, Pace, Side
@@ -142,6 +143,7 @@ def run(
     code: Mapping[str, str] | None = None,
     code_paths: Sequence[Path] = (),
     progress: Progress | None = None,
+    consent: Consent = False,
 ) -> Run:
     """Run a scenario once and return its log.
 
@@ -151,13 +153,16 @@ def run(
         code: hashes of the loose code files that the scenario needs, for the manifest.
         code_paths: those files, for hosts in other processes.
         progress: filled while the run goes on.
+        consent: True to let the scenario's models be called wherever they are, or the destinations that are agreed
+            to; see `agentsoc.engine.consent`.
 
     Raises:
+        ConsentNeededError: it would send something to an address that nobody has agreed to; nothing was sent.
         InputError: the scenario cannot be run, or `out` is taken.
         RunFailedError: it stopped because of a fault; it can be resumed.
         InterruptedRunError: it was asked to stop; it can be resumed.
     """
-    return asyncio.run(run_async(scenario, out, code=code, code_paths=code_paths, progress=progress))
+    return asyncio.run(run_async(scenario, out, code=code, code_paths=code_paths, progress=progress, consent=consent))
 
 
 async def run_async(
@@ -171,10 +176,12 @@ async def run_async(
     known: Mapping[Key, Attempt] | None = None,
     shared: Shared | None = None,
     stop: asyncio.Event | None = None,
+    consent: Consent = False,
 ) -> Run:
     """Run a scenario from inside an event loop; see `run` and, for `shared` and `stop`, `Plan`."""
     society = build_society(scenario)  # whatever cannot be built is found before a directory is made
     refuse_secrets(scenario)
+    require_consent([scenario], consent)
     directory = new_directory(scenario, out)
     plan = Plan(
         scenario,

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from agentsoc.backends.base import Model
+from agentsoc.engine.consent import Consent
 from agentsoc.engine.resume import resume_async
 from agentsoc.engine.run import Progress, Run, run_async
 from agentsoc.engine.shared import Shared
@@ -37,6 +38,8 @@ class Means:
     code_paths: Sequence[Path] = ()
     shared: Shared | None = None
     stop: asyncio.Event | None = None
+    consent: Consent = False
+    """What was agreed to for all of them; what a run's own directory says besides is not."""
 
 
 async def carry_out(directory: Path, scenario: Scenario, means: Means, progress: Progress | None = None) -> Run:
@@ -69,6 +72,7 @@ async def _carry_out(directory: Path, scenario: Scenario, means: Means, progress
             progress=progress,
             shared=means.shared,
             stop=means.stop,
+            consent=means.consent,
         )
     _clear(directory)
     if means.concurrency is not None:
@@ -82,6 +86,7 @@ async def _carry_out(directory: Path, scenario: Scenario, means: Means, progress
         progress=progress,
         shared=means.shared,
         stop=means.stop,
+        consent=means.consent,
     )
 
 

@@ -19,12 +19,13 @@ from pathlib import Path
 from typing import Final
 
 from agentsoc.backends.secrets import redact
+from agentsoc.engine.consent import Consent, destinations, require_consent
 from agentsoc.engine.run import GRACE_S, Progress
 from agentsoc.engine.shared import Shared
 from agentsoc.errors import AgentsocError, InputError, InterruptedRunError, RunLockedError
 from agentsoc.experiment.cell import Means, carry_out, is_portable, is_pure
 from agentsoc.experiment.grid import Cell, Grid
-from agentsoc.experiment.store import begin, default_directory, require_room
+from agentsoc.experiment.store import begin, default_directory, finished_cells, require_room
 from agentsoc.experiment.tally import Tally
 from agentsoc.experiment.worker import Worker, WorkerEndedError
 from agentsoc.log.comparison import RUNS, CellRecord, ComparisonRecord
@@ -72,6 +73,7 @@ def run_comparison(
     code: Mapping[str, str] | None = None,
     code_paths: Sequence[Path] = (),
     progress: Progress | None = None,
+    consent: Consent = False,
 ) -> Outcome:
     """Carry out what is missing of a comparison.
 
@@ -84,13 +86,18 @@ def run_comparison(
         code: hashes of the loose code files that the runs may use.
         code_paths: those files.
         progress: filled while the runs go on.
+        consent: what may be called, for all runs; see `agentsoc.engine.run.run`.
 
     Raises:
+        ConsentNeededError: the runs would send something to an address that nobody has agreed to; nothing was sent.
         InputError: the directory holds something else.
         RunLockedError: another process is at it.
         InterruptedComparisonError: it was asked to stop; it can be taken up again.
     """
     directory = default_directory(grid) if out is None else Path(out)
+    done = finished_cells(grid, directory)
+    due = [cell.scenario for cell in grid.cells if not done[cell.id]]
+    require_consent(due, consent)
     require_room(directory)
     try:
         lock = RunLock(directory).__enter__()
@@ -100,7 +107,9 @@ def run_comparison(
     with contextlib.ExitStack() as stack:
         stack.push(lock)
         record = begin(grid, directory, code or {})
-        runner = _Runner(grid, directory, record, progress or Progress(), dict(code or {}), code_paths)
+        # exactly what was agreed to, here or before: the file of the user is not looked at again for every run
+        agreed = consent if consent is True else frozenset((*(consent or ()), *destinations(due)))
+        runner = _Runner(grid, directory, record, progress or Progress(), dict(code or {}), code_paths, agreed)
         asyncio.run(runner.run(workers, concurrency))
     return Outcome(directory, record)
 
@@ -127,9 +136,10 @@ class _Runner:
         progress: Progress,
         code: Mapping[str, str],
         code_paths: Sequence[Path],
+        consent: Consent,
     ) -> None:
         self.grid, self.directory, self.record = grid, directory, record
-        self.code, self.code_paths = code, code_paths
+        self.code, self.code_paths, self.consent = code, code_paths, consent
         self.records = {cell.id: cell for cell in record.cells}
         self.tally = Tally(progress, sum(cell.scenario.tasks.count for cell in grid.cells))
         self.stop = asyncio.Event()
@@ -148,7 +158,7 @@ class _Runner:
         for cell in pure:
             (away if n_workers > 1 and is_portable(cell.scenario) else here).append(cell)
         shared = Shared(concurrency or max((cell.scenario.engine.concurrency for cell in (*live, *ray)), default=None))
-        means = Means(concurrency, self.code, self.code_paths, shared, self.stop)
+        means = Means(concurrency, self.code, self.code_paths, shared, self.stop, self.consent)
         processes = [self._worker() for _ in range(min(n_workers, len(away)))]
         threshold = gc.get_threshold()
         with self._signals():
@@ -183,7 +193,7 @@ class _Runner:
         await everything
 
     def _worker(self) -> Worker:
-        return Worker(self.directory / INPUTS, self.code_paths)
+        return Worker(self.directory / INPUTS, self.code_paths, self.code, self.consent)
 
     async def _one_by_one(self, cells: deque[Cell], means: Means) -> None:
         """Carry out cells in this process until none is left; several of these share the cells."""

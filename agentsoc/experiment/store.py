@@ -8,7 +8,7 @@ runs/<cell id>/      ordinary run directories
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -24,6 +24,7 @@ from agentsoc.log.files import HOLDER, LOCK
 from agentsoc.log.inside import Inside
 from agentsoc.log.manifest import NAME, load_manifest
 from agentsoc.log.read import INPUTS
+from agentsoc.scenario.code import load_recorded
 
 DEFAULT: Final = Path("comparisons")
 
@@ -134,20 +135,17 @@ def begin(grid: Grid, directory: Path, code: Mapping[str, str]) -> ComparisonRec
     return record
 
 
-def reopen(directory: Path, code: Mapping[str, str]) -> Grid:
-    """Return the grid of a comparison that was begun; files that it names are found in its copies.
+def reopen(directory: Path, code_paths: Sequence[Path] = ()) -> tuple[Grid, dict[str, str]]:
+    """Return the grid of a comparison that was begun and the hashes of its loose code.
+
+    Files that it names are found in its copies. Nothing of the code runs before it is known to be what was recorded.
 
     Raises:
         LogDamagedError: the record or a copy is not what was written.
         InputError: it needs loose code that was not given, or this version makes other runs of it.
     """
     record = load_comparison_record(directory)
-    for name, digest in record.code.items():
-        if code.get(name) != digest:
-            what = "another version of" if name in code else "the loose code file"
-            raise InputError(
-                f"this comparison was made with {what} {name}", str(directory), f"add: --allow-code PATH/TO/{name}"
-            )
+    code = load_recorded(code_paths, record.code, "this comparison", directory)
     use_inputs(directory, record.inputs, "comparison")
     grid = make_grid(stored_comparison(record.asked, str(directory / FILE), record.text_hash))
     if grid.hash != record.hash:
@@ -156,7 +154,7 @@ def reopen(directory: Path, code: Mapping[str, str]) -> Grid:
             str(directory),
             "use the version that began it: see versions in the manifests of its runs",
         )
-    return grid
+    return grid, code
 
 
 def _sha256(content: bytes) -> str:

@@ -12,11 +12,16 @@ import os
 import queue
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, TextIO
+from typing import TYPE_CHECKING, Any, Final, TextIO
 
+from agentsoc.backends.address import Destination
 from agentsoc.errors import AgentsocError
+
+if TYPE_CHECKING:
+    from agentsoc.engine.consent import Consent
+    from agentsoc.experiment.cell import Means
 
 END_S: Final = 2.0
 """How long a worker may take to end (seconds)."""
@@ -35,10 +40,11 @@ class WorkerEndedError(Exception):
 class Worker:
     """A worker as its driver sees it."""
 
-    def __init__(self, base_dir: Path, code_paths: Sequence[Path]) -> None:
+    def __init__(self, base_dir: Path, code_paths: Sequence[Path], code: Mapping[str, str], consent: Consent) -> None:
         self._setup = {
             "base_dir": str(base_dir.absolute()),
-            "code": [str(path.resolve()) for path in code_paths],
+            "code": [[str(path.resolve()), code.get(path.name)] for path in code_paths],
+            "consent": consent if isinstance(consent, bool) else [[d.address, d.variable] for d in consent],
         }
         self._process: asyncio.subprocess.Process | None = None
 
@@ -115,9 +121,9 @@ def main() -> None:
     threading.Thread(target=_listen, args=(sys.stdin, lines), daemon=True).start()
     setup = json.loads(lines.get())
     _prepare(setup)
-    paths = [Path(path) for path in setup["code"]]
+    means = _means(setup)
     while True:
-        print(json.dumps(_answer(json.loads(lines.get()), paths)), file=answers, flush=True)
+        print(json.dumps(_answer(json.loads(lines.get()), means)), file=answers, flush=True)
 
 
 def _listen(source: TextIO, lines: queue.SimpleQueue[str]) -> None:
@@ -132,19 +138,29 @@ def _prepare(setup: dict[str, Any]) -> None:
     from agentsoc.scenario.files import BASE_DIR
 
     BASE_DIR.set(Path(setup["base_dir"]))
-    for path in setup["code"]:
-        load_code(path)
+    for path, digest in setup["code"]:
+        load_code(path, digest)
 
 
-def _answer(job: dict[str, Any], code_paths: Sequence[Path]) -> dict[str, Any]:
-    from agentsoc.experiment.cell import Means, carry_out
+def _means(setup: dict[str, Any]) -> Means:
+    from agentsoc.experiment.cell import Means
     from agentsoc.scenario.code import loaded_code
+
+    agreed = setup["consent"]
+    return Means(
+        code={found["file"]: found["sha256"] for found in loaded_code()},
+        code_paths=[Path(path) for path, _ in setup["code"]],
+        consent=agreed if isinstance(agreed, bool) else frozenset(Destination(*pair) for pair in agreed),
+    )
+
+
+def _answer(job: dict[str, Any], means: Means) -> dict[str, Any]:
+    from agentsoc.experiment.cell import carry_out
     from agentsoc.scenario.model import Scenario
 
-    code = {found["file"]: found["sha256"] for found in loaded_code()}
     try:
         scenario = Scenario.model_validate_json(job["scenario"])
-        run = asyncio.run(carry_out(Path(job["directory"]), scenario, Means(code=code, code_paths=code_paths)))
+        run = asyncio.run(carry_out(Path(job["directory"]), scenario, means))
     except Exception as error:
         known = isinstance(error, AgentsocError)
         return {"error": str(error) if known else f"{type(error).__name__}: {error}", "kind": type(error).__name__}

@@ -13,6 +13,7 @@ import re
 import sys
 import traceback
 import types
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -29,26 +30,30 @@ _HOW: Final = (
 _loaded: dict[str, dict[str, str]] = {}
 
 
-def load_code(path: str | Path) -> dict[str, str]:
+def load_code(path: str | Path, sha256: str | None = None) -> dict[str, str]:
     """Import a Python file and register every part that it defines; all of them or, on a fault, none.
 
     Loading the same file again does nothing. Classes are known by the module name ``agentsoc_code_<hash>``.
 
     Args:
         path: the file, as the person who runs the command named it.
+        sha256: the hash that its bytes have to have; None for any, because naming the file is consent to run it.
 
     Returns:
         ``file``, its name without directory, and ``sha256``, the hash of its bytes: what the manifest records.
 
     Raises:
         ScenarioError: the file cannot be read or is not UTF-8.
-        InputError: it is not Python, importing it fails, it defines no part, or a kind is taken already.
+        InputError: it has another hash, it is not Python, importing it fails, it defines no part, or a kind is taken
+            already.
     """
     path = Path(path)
     where = printable(str(path), 200)
     raw = read_bytes(path)
     source = decode(raw, where)
     digest = hashlib.sha256(raw).hexdigest()
+    if sha256 not in (None, digest):  # nothing of it has run
+        raise InputError("this file is not the one that was looked at a moment ago", where, "start again")
     if digest not in _loaded:
         module = _imported(source, path, where, f"agentsoc_code_{digest[:16]}")
         try:
@@ -59,6 +64,68 @@ def load_code(path: str | Path) -> dict[str, str]:
             raise
         _loaded[digest] = {"file": path.name, "sha256": digest}
     return {"file": path.name, "sha256": digest}
+
+
+def load_recorded(
+    paths: Sequence[str | Path], recorded: Mapping[str, str], what: str, directory: Path, *, more: bool = False
+) -> dict[str, str]:
+    """Import the files that something stored was made with; nothing of any of them runs before all hashes agree.
+
+    Args:
+        paths: the files, as the person who runs the command named them.
+        recorded: file name -> SHA-256, as they were written down.
+        what: what is stored, for messages: this run, this comparison.
+        directory: where it is stored.
+        more: whether there may be files that are not recorded.
+
+    Returns:
+        File name -> SHA-256 of all that were imported.
+
+    Raises:
+        ScenarioError: a file cannot be read or is not UTF-8.
+        InputError: a file is not what was recorded or not among those recorded, one is missing, or importing one fails.
+    """
+    given = check_recorded(paths, recorded, what, directory, more=more)
+    for name, digest in recorded.items():
+        if name not in given:
+            raise InputError(
+                f"{what} was made with the loose code file {name}, SHA-256 {digest[:12]}...",
+                str(directory),
+                f"add: --allow-code PATH/TO/{name}, if you have read it and mean to run it",
+            )
+    for path in paths:
+        load_code(path, given[Path(path).name])
+    return given
+
+
+def check_recorded(
+    paths: Sequence[str | Path], recorded: Mapping[str, str], what: str, directory: Path, *, more: bool = False
+) -> dict[str, str]:
+    """Return the hashes of files by name after comparing them with what was recorded; see `load_recorded`.
+
+    Raises:
+        InputError: a file is not what was recorded, or not among those recorded; nothing of any of them has run.
+    """
+    given: dict[str, str] = {}
+    for path in map(Path, paths):
+        digest = hashlib.sha256(read_bytes(path)).hexdigest()
+        given[path.name] = digest
+        known = recorded.get(path.name)
+        if known is not None and known != digest:
+            raise InputError(
+                f"{what} was made with another version of {path.name}: SHA-256 {known[:12]}..., not {digest[:12]}...; "
+                "nothing of the file was run",
+                str(directory),
+                f"add: --allow-code PATH/TO/{path.name} with the file that it was made with",
+            )
+        # where nothing at all was recorded (a run made from Python), there is nothing to compare with
+        if known is None and recorded and not more and digest not in _loaded:
+            raise InputError(
+                f"{what} was made without the loose code file {path.name}; nothing of the file was run",
+                str(directory),
+                "leave out --allow-code for this file",
+            )
+    return given
 
 
 def loaded_code() -> list[dict[str, str]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import Any, ClassVar
 
+from agentsoc.backends.address import Destination
 from agentsoc.backends.base import Backend, Completion, Model, Request
 from agentsoc.errors import InputError
 from agentsoc.society.turns import Reply, View
@@ -22,6 +23,10 @@ class CodedAgent(Model):
     @abstractmethod
     async def act(self, view: View) -> Reply:
         """Return what the agent says. Runs on the host's event loop: await what waits, never block."""
+
+    def destinations(self) -> tuple[Destination, ...]:
+        """Return none: `act` is a pure function of its view."""
+        return ()
 
     def open(self, *, seed: int, share: int = 1) -> Backend:
         """Return a stand-in: coded agents are asked through `act`, not through prompts."""

@@ -17,6 +17,7 @@ from agentsoc.errors import InputError, InterruptedRunError
 from analysis.commands.extras import require
 
 if TYPE_CHECKING:
+    from agentsoc.backends.address import Destination
     from agentsoc.engine.run import Progress
     from analysis.commands.calibration_runs import Calibration, Done
     from analysis.phase.measured import Measured
@@ -86,7 +87,7 @@ def calibrate(
     if dry_run:
         _say_plan(calibration, as_json)
         return
-    _ask(calibration, yes)
+    calibration.consent = _ask(calibration, yes, address)
     directory = out if out is not None else Path("runs") / f"{loaded.name}-calibration"
     style = style_for(quiet)
 
@@ -115,14 +116,16 @@ def _points(text: str) -> list[tuple[str, float]]:
     return [(key.strip(), value) for value in _numbers(values, "--at")]
 
 
-def _ask(calibration: Calibration, yes: bool) -> None:
-    """Have the cost confirmed where somebody may charge for it; the wall is the budget of each run."""
-    from agentsoc.cli.consent import ask_before_paying
+def _ask(calibration: Calibration, yes: bool, address: str | None) -> frozenset[Destination]:
+    """Have confirmed what the runs would send to somebody else's address; the wall is the budget of each run."""
+    from agentsoc.cli.consent import ask_before_sending
+    from agentsoc.engine.consent import cluster
     from agentsoc.scenario.model import Scenario
     from analysis.phase.calibration_plan import batch
 
     planned = calibration.planned()
-    ask_before_paying([Scenario.model_validate(batch(p.step, 0, p.n_tasks, p.tokens)) for p in planned], yes)
+    scenarios = [Scenario.model_validate(batch(p.step, 0, p.n_tasks, p.tokens)) for p in planned]
+    return ask_before_sending(scenarios, yes, cluster(address))
 
 
 def _say_plan(calibration: Calibration, as_json: bool) -> None:

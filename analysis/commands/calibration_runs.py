@@ -17,8 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from agentsoc.cli.bound import bound
+from agentsoc.engine.consent import Consent
 from agentsoc.engine.directory import make_private
+from agentsoc.engine.forecast import bound
 from agentsoc.engine.resume import resume
 from agentsoc.engine.run import Plan, Progress, execute, run
 from agentsoc.errors import InputError
@@ -103,6 +104,8 @@ class Calibration:
         self.engine = scenario.engine
         self.directory_of_files = BASE_DIR.get()
         self.file_tasks = scenario.tasks.count if scenario.tasks.files() else None
+        self.consent: Consent = False
+        """What was agreed to for all runs; what a directory of one says besides is not."""
         self._costs: dict[str, tuple[float, float]] = {}
 
     def planned(self) -> list[Planned]:
@@ -175,12 +178,20 @@ class Calibration:
                     engine=self.engine.model_dump(exclude={"vectorise"}),
                     allow_code=self.code_paths,
                     progress=progress,
+                    consent=self.consent,
                 )
         if directory.exists():  # stopped before any model was asked
             shutil.rmtree(directory)
         scenario = Scenario.model_validate(batch(step, number, n, left, self.file_tasks))
         with watch(progress, title, left):
-            return run(scenario, directory, code=self.code, code_paths=self.code_paths, progress=progress)
+            return run(
+                scenario,
+                directory,
+                code=self.code,
+                code_paths=self.code_paths,
+                progress=progress,
+                consent=self.consent,
+            )
 
     def _left(self, done: list[tuple[Step, RunLog]]) -> int:
         return self.settings.budget - sum(spent(log) for _, log in done)

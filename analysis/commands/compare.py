@@ -63,8 +63,7 @@ def compare(
     require("scipy")
     if figures:
         require("matplotlib", extra="plot")
-    code = options.loaded(allow_code)
-    grid, out = _grid(path, out, seeds, set_ or [], allow_code or [], code)
+    grid, out, code = _grid(path, out, seeds, set_ or [], allow_code or [])
     outcome = _carried_out(grid, path, out, dry_run, workers, concurrency, code, allow_code or [], as_json, quiet, yes)
     if outcome is None:
         return
@@ -82,9 +81,9 @@ def compare(
 
 
 def _grid(
-    path: Path, out: Path | None, seeds: int | None, overrides: list[str], code_paths: list[Path], code: dict[str, str]
-) -> tuple[Grid, Path]:
-    """Return what to run, and where."""
+    path: Path, out: Path | None, seeds: int | None, overrides: list[str], code_paths: list[Path]
+) -> tuple[Grid, Path, dict[str, str]]:
+    """Return what to run, where, and the hashes of its loose code."""
     from agentsoc.experiment.comparison import load_comparison
     from agentsoc.experiment.grid import make_grid
     from agentsoc.experiment.store import default_directory, reopen
@@ -94,9 +93,11 @@ def _grid(
             raise InputError(
                 "--out, --set and --seeds go with a comparison file", str(path), "call compare with the file instead"
             )
-        return reopen(path, code), path
+        grid, code = reopen(path, code_paths)
+        return grid, path, code
+    code = options.loaded(code_paths)
     grid = make_grid(load_comparison(path, overrides, seeds=seeds, allow_code=code_paths))
-    return grid, default_directory(grid) if out is None else out
+    return grid, default_directory(grid) if out is None else out, code
 
 
 def _carried_out(
@@ -114,7 +115,7 @@ def _carried_out(
 ) -> Outcome | None:
     """Make what is missing, after the question that it may need; None for a dry run."""
     from agentsoc.cli.cells import build_all, kinds, plan_as_dict, print_plan
-    from agentsoc.cli.consent import ask_before_paying
+    from agentsoc.cli.consent import ask_before_sending
     from agentsoc.cli.live import Watch, style_for
     from agentsoc.cli.run import whole_budget
     from agentsoc.engine.run import Progress
@@ -131,7 +132,7 @@ def _carried_out(
             print_plan(grid, rows)
         return None
     due = [cell.scenario for cell in grid.cells if not done.get(cell.id)]
-    ask_before_paying(due, yes)
+    agreed = ask_before_sending(due, yes)
     progress = Progress()
     title = f"{out}: {len(grid.cells):,} runs, {len(grid.cells) - len(due):,} of them finished already"
     ceilings = [whole_budget(cell.scenario) for cell in grid.cells]
@@ -141,7 +142,7 @@ def _carried_out(
         try:
             return run_comparison(
                 grid, out, workers=workers, concurrency=concurrency, code=code, code_paths=code_paths,
-                progress=progress,
+                progress=progress, consent=agreed,
             )  # fmt: skip
         except InterruptedRunError:
             finished = sum(finished_cells(grid, out).values())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Literal
 
+from agentsoc.backends.address import Destination
 from agentsoc.backends.base import Backend, CallError, Completion, Model, Request, Usage, bytes_bound
 
 ESCAPES = "\x1b[2J\x1b[31mowned\x1b]0;title\x07\x9b5n"
@@ -65,6 +66,10 @@ class Hostile(Model):
     kind: Literal["hostile"] = "hostile"
     usage: Literal["known", "unknown", "larger-than-the-cap"] = "known"
     """What is said of the tokens."""
+
+    def destinations(self) -> tuple[Destination, ...]:
+        """Return none: it answers by itself."""
+        return ()
 
     def open(self, *, seed: int, share: int = 1) -> HostileBackend:
         """Return the model."""

@@ -77,7 +77,7 @@ def test_check_refuses_the_scenario_with_place_reason_and_suggestion(name, tmp_p
     if case.get("stage") == "run" and "budget" not in name:  # a key is looked for when the model starts
         if find_spec("litellm") is None:
             pytest.skip("needs litellm")
-        words = ["run", str(path), "--out", str(tmp_path / "out"), "--quiet"]
+        words = ["run", str(path), "--out", str(tmp_path / "out"), "--quiet", "--yes"]
     text = said(capsys, 2, *words)
     assert all(word in text for word in case["says"]), text
     assert all(word in text for word in case.get("hint", [])), text

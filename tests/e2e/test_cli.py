@@ -22,8 +22,9 @@ from typing import Any
 
 import pytest
 
-from agentsoc.cli import consent, live, main, summary, terminal, verbs
-from agentsoc.cli.bound import bound
+from agentsoc.cli import live, main, summary, terminal, verbs
+from agentsoc.engine.consent import destinations
+from agentsoc.engine.forecast import bound
 from agentsoc.scenario.code import forget_code
 from agentsoc.scenario.files import BASE_DIR
 from agentsoc.scenario.load import load_scenario
@@ -597,6 +598,7 @@ TALKER = '''
 import json
 from typing import Any, Literal
 
+from agentsoc.backends.address import Destination
 from agentsoc.backends.base import Backend, Completion, Model, Request, Usage, bytes_bound
 
 
@@ -604,6 +606,9 @@ class Talker(Model):
     """Never agrees with anybody, and fills its output."""
 
     kind: Literal["talker"] = "talker"
+
+    def destinations(self) -> tuple[Destination, ...]:
+        return ()
 
     def open(self, *, seed: int, share: int = 1) -> Backend:
         return TalkerBackend()
@@ -630,34 +635,41 @@ PAID = SCENARIO.replace("{kind: scripted, accuracy: 0.7}", "{kind: litellm, name
 
 
 @pytest.mark.parametrize(
-    ("url", "paid"),
+    ("url", "asked"),
     [
         ("", True),
         (", base_url: 'https://api.example.org/v1'", True),
         (", base_url: 'http://127.0.0.1.example.org/v1'", True),
         (", base_url: 'http://10.0.0.1:8000/v1'", True),
-        (", base_url: 'http://127.0.0.1:8000/v1'", False),
-        (", base_url: 'http://[::1]:8000/v1'", False),
-        (", base_url: 'http://localhost:8000/v1'", False),
+        (", base_url: 'http://127.0.0.1:8000/v1'", True),  # it is sent a key
+        (", base_url: 'http://127.0.0.1:8000/v1', api_key_env: null", False),
+        (", base_url: 'http://[::1]:8000/v1', api_key_env: null", False),
+        (", base_url: 'http://localhost:8000/v1', api_key_env: null", False),
+        (", base_url: 'http://10.0.0.1:8000/v1', api_key_env: null", True),
     ],
 )
-def test_a_model_behind_an_api_is_paid_unless_it_is_on_this_machine(url, paid, tmp_path):
+def test_a_model_behind_an_api_is_asked_about_unless_it_is_on_this_machine_and_is_sent_no_key(url, asked, tmp_path):
     path = tmp_path / "s.yaml"
-    path.write_text(PAID.replace("openai/gpt-4o", f"openai/gpt-4o{url}"))
-    assert consent.paid_models(load_scenario(path, allow_code=[FAMILY])) == ["openai/gpt-4o"] * paid
+    text = PAID.replace(", api_key_env: NO_KEY", "") if "null" in url else PAID
+    path.write_text(text.replace("openai/gpt-4o", f"openai/gpt-4o{url}"))
+    found = destinations([load_scenario(path, allow_code=[FAMILY])])
+    assert [place.model for place in found] == ["openai/gpt-4o"] * asked
 
 
-def test_a_paid_run_without_a_terminal_needs_a_budget_or_yes(agentsoc, tmp_path):
+@pytest.mark.parametrize("budget", ["", "budget: {tokens_per_task: 5000}\n"])
+def test_a_run_that_calls_a_provider_needs_yes_where_there_is_no_terminal_budget_or_not(budget, agentsoc, tmp_path):
     path = tmp_path / "s.yaml"
-    path.write_text(PAID)
+    path.write_text(PAID + budget)
     refused = agentsoc("run", path, "--out", tmp_path / "out")
     assert refused.code == 2
+    assert "openai/gpt-4o at https://api.openai.com/v1 (the provider's own address)" in refused.err
+    assert "with the value of NO_KEY" in refused.err
     assert "at most 24 model calls (72 with all repeats)" in refused.err
+    assert ("no case more than 30,000" if budget else "there is no budget") in refused.err
     assert "--yes" in refused.err
     assert not (tmp_path / "out").exists()
-    walled = load_scenario(path, ["budget.tokens_per_task=5000"], allow_code=[FAMILY])
-    consent.ask_before_paying([walled], yes=False)
-    consent.ask_before_paying([load_scenario(path, allow_code=[FAMILY])], yes=True)
+    agreed = agentsoc("run", path, "--out", tmp_path / "out", "--yes")
+    assert "NO_KEY is not set" in agreed.err  # it went on to the next thing that is missing
 
 
 def test_a_sweep_that_no_run_of_can_start_stops_at_the_first(agentsoc, tmp_path):

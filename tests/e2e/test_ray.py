@@ -335,6 +335,7 @@ def test_two_nodes_of_a_cluster_with_a_token_give_the_same_log(scratch: Path) ->
     expected = on(0, CASES["orchestrated"], scratch / "local")[0].manifest.digest
     parts = {"tasks": {"kind": "coin", "count": 12}, **CASES["orchestrated"]}
     program = DRIVER.replace("**parts", '**parts, engine={"hosts": 2, "address": os.environ["CLUSTER"]}')
+    program = program.replace("code_paths=[code]", "code_paths=[code], consent=True")  # the node may not be loopback
     child = drive(
         parts,
         scratch / "ray",

@@ -51,7 +51,7 @@ def test_a_model_behind_an_http_server_runs_a_society(scratch: Path) -> None:
             f"agents.model={server}",
             "agents.max_tokens=96",
         ]
-        done = run(load_scenario(QUICKSTART, changes), scratch / "run")
+        done = run(load_scenario(QUICKSTART, changes), scratch / "run", consent=True)
     assert done.manifest.totals.calls == 6
     assert done.manifest.totals.episodes == 2
     assert replay(done.directory).model_calls == 0

@@ -120,7 +120,7 @@ def test_the_local_server_scenario_runs_against_a_server_on_loopback_and_replays
         model = {"base_url": base_url, "api_key_env": key_variable}
         changes = [word for key, value in model.items() for word in ("--set", f"agents.model.{key}={value}")]
         small = ("--set", "tasks.count=1", "--set", "agents.count=2", "--set", "protocol.rounds=1")
-        (log,) = made("provider-local-server", *changes, *small)
+        (log,) = made("provider-local-server", *changes, *small, "--yes")
     assert log.manifest.totals.calls >= 2
     assert log.manifest.models[0]["name"] == "openai/local"
     assert any(row.reply for row in log.journal())
@@ -131,6 +131,10 @@ def test_the_hosted_scenario_says_what_it_can_cost_and_stops_without_its_key(age
     assert code == 0
     assert told["runs"][0]["bound"].startswith("at most 25 model calls")
     code, told = agentsoc("run", FILES["provider-hosted"], "--out", tmp_path / "run", "--quiet")
+    assert code == 2
+    assert "at most 25 model calls" in told["error"]
+    assert "https://api.openai.com/v1" in told["error"]
+    code, told = agentsoc("run", FILES["provider-hosted"], "--out", tmp_path / "run", "--quiet", "--yes")
     assert code == 2
     assert "OPENAI_API_KEY is not set" in told["error"]
     assert not (tmp_path / "run").exists()

@@ -11,8 +11,8 @@ import pytest
 
 from agentsoc.budget.allocation import success
 from agentsoc.budget.policy import Policy
-from agentsoc.cli.bound import bound
 from agentsoc.engine.columns import can_vectorise
+from agentsoc.engine.forecast import bound
 from agentsoc.engine.resume import fork, replay
 from agentsoc.engine.run import run
 from agentsoc.log.cost import cost, cost_by_task, run_rates

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from agentsoc.backends.base import Completion, Request
 from agentsoc.backends.scripted import Scripted, ScriptedBackend
 from agentsoc.budget.shown import NOTHING, Told, Used, placebo, tell, tier_of
-from agentsoc.cli.bound import bound
+from agentsoc.engine.forecast import bound
 from agentsoc.engine.resume import replay
 from agentsoc.engine.run import run
 from agentsoc.log.read import RunLog

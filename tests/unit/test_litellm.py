@@ -10,6 +10,7 @@ import subprocess
 import sys
 import traceback
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -69,6 +70,17 @@ def test_importing_litellm_touches_no_network_and_starts_no_thread() -> None:
         "assert threading.active_count() == 1, threading.enumerate()\n"
     )
     subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True, timeout=120)
+
+
+def test_a_file_in_the_working_directory_moves_no_provider(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("OPENAI_BASE_URL=http://127.0.0.1:9/v1\nUSE_LITELLM_PROXY=True\n")
+    code = (
+        "import os\n"
+        "from agentsoc.backends.litellm import _import_litellm\n"
+        "_import_litellm()\n"
+        "assert not {'OPENAI_BASE_URL', 'USE_LITELLM_PROXY'} & set(os.environ)\n"
+    )
+    subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True, timeout=120, cwd=tmp_path)
 
 
 # Settings

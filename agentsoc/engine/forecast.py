@@ -7,7 +7,7 @@ nobody stops early, and the prompts that this makes are counted.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -97,6 +97,14 @@ def bound(society: Society) -> Bound | None:
             cost_max = min(cost_max, limits.money)
     tokens, cost = min(most.tokens, tokens_max), min(most.cost, cost_max)
     return Bound(*(n * x for x in (calls, attempts, tokens, tokens_max, cost, cost_max)))
+
+
+def total(bounds: Sequence[Bound | None]) -> Bound | None:
+    """Return the sum of bounds; None when one of them is not known."""
+    known = [one for one in bounds if one is not None]
+    if len(known) < len(bounds):
+        return None
+    return Bound(*(sum(getattr(one, field.name) for one in known) for field in fields(Bound)))
 
 
 @dataclass

@@ -1,0 +1,117 @@
+"""Who may be sent what: nothing leaves for an address of somebody else before a person has agreed to that address.
+
+A scenario and a run directory may come from strangers, so what stands in them is never consent. Consent is given for
+pairs of an address and an environment variable: remembered from an answer (`agentsoc.engine.agreed`), or by whoever
+calls. A local server that is sent no variable needs none, and nor does what calls nobody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from typing import TYPE_CHECKING, Final
+
+from agentsoc.backends.address import Destination, is_loopback_host
+from agentsoc.engine.agreed import remembered
+from agentsoc.errors import ConsentNeededError
+
+if TYPE_CHECKING:
+    from agentsoc.scenario.model import Scenario
+
+Consent = bool | Collection[Destination]
+"""What the caller agrees to: everything (True), some destinations, or nothing beyond what is remembered (False)."""
+BOUNDED_MAX: Final = 400
+"""Runs of which it is worked out one by one what they can cost; of more, their budgets are told (runs)."""
+
+
+def destinations(scenarios: Iterable[Scenario]) -> list[Destination]:
+    """Return the destinations of live runs of `scenarios` that need consent, each pair once."""
+    from agentsoc.backends.base import Model
+
+    models: dict[Model, None] = {}
+    found: dict[Destination, Destination] = {}
+    for scenario in scenarios:
+        for group in scenario.agents:
+            if group.model not in models:
+                models[group.model] = None
+                for place in group.model.destinations():
+                    found.setdefault(place, place)
+        for place in cluster(scenario.engine.address):
+            found.setdefault(place, place)
+    return [place for place in found if place.needs_consent]
+
+
+def cluster(address: str | None) -> tuple[Destination, ...]:
+    """Return the Ray cluster at `address` as a destination: it is sent the run, and this user's token for clusters.
+
+    None for no cluster, for one that is started here, and for one on this machine.
+    """
+    if address is None or address == "local":
+        return ()
+    if is_loopback_host(address.removeprefix("ray://").rsplit(":", 1)[0]):
+        return ()
+    place = address if address.startswith("ray://") else f"ray://{address}"
+    return (Destination(place, "RAY_AUTH_TOKEN", "a Ray cluster", "it is sent the run and its loose code"),)
+
+
+def missing(wanted: Iterable[Destination], consent: Consent = False) -> tuple[list[Destination], str]:
+    """Return the destinations that nobody has agreed to, and what is wrong with the file of what is remembered."""
+    if consent is True:
+        return [], ""
+    given = frozenset(consent or ())
+    left = [place for place in wanted if place not in given]
+    if not left:
+        return [], ""
+    known, fault = remembered()
+    return [place for place in left if not place.known or place not in known], fault
+
+
+def require_consent(scenarios: Sequence[Scenario], consent: Consent = False) -> None:
+    """Raise unless somebody has agreed to everything that live runs of `scenarios` would send.
+
+    Args:
+        scenarios: the runs that are to be made.
+        consent: what the caller agrees to; see `Consent`.
+
+    Raises:
+        ConsentNeededError: names addresses, variables and what the runs can cost; nothing has been sent.
+    """
+    left, fault = missing(destinations(scenarios), consent)
+    if left:
+        raise refusal(left, cost_text(scenarios), fault)
+
+
+def refusal(left: Sequence[Destination], cost: str, fault: str = "") -> ConsentNeededError:
+    """Return the error for destinations that nobody has agreed to."""
+    places = "".join(f"\n    {place.text()}" for place in left)
+    damaged = f"\n    {fault}" if fault else ""
+    return ConsentNeededError(
+        f"nothing was sent, because nobody has agreed to what this would send:{places}\n    cost: {cost}{damaged}",
+        "",
+        "if you know the address and mean to send that: add --yes, or answer yes once at a terminal "
+        "(from Python: consent=True)",
+    )
+
+
+def cost_text(scenarios: Sequence[Scenario]) -> str:
+    """Return in words what runs of `scenarios` can cost together at most."""
+    from agentsoc.engine.forecast import bound, total
+    from agentsoc.society.build import build_society
+
+    runs = "" if len(scenarios) == 1 else f"{len(scenarios):,} runs: "
+    known = None if len(scenarios) > BOUNDED_MAX else total([bound(build_society(one)) for one in scenarios])
+    if known is not None:
+        what = known.text()
+    else:
+        what = "too large to work out how many model calls at most"
+        ceilings = [_ceiling(scenario) for scenario in scenarios]
+        if None not in ceilings:
+            what += f"; by the budget no more than {sum(one or 0 for one in ceilings):,} tokens"
+    walled = all(scenario.budget is not None for scenario in scenarios)
+    return runs + what + ("" if walled else "; there is no budget")
+
+
+def _ceiling(scenario: Scenario) -> int | None:
+    """Return what the budget of a run allows (tokens); None without a limit."""
+    n = scenario.tasks.count
+    limit = None if scenario.budget is None else scenario.budget.per_task(n)
+    return None if limit is None else limit * n
