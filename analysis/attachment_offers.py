@@ -38,7 +38,7 @@ def offers_of_debate(events: pl.DataFrame, scenario: Scenario) -> pl.Series | No
     """
     if scenario.protocol.kind != "debate" or scenario.attention.kind == "all":
         return None
-    neighbours = build_society(scenario).neighbours
+    neighbours = build_society(scenario, stored=True).neighbours
     offers: list[list[int]] = []
     rows = events.select("task", "round", *_ACT).iter_rows()
     for _, episode in groupby(rows, key=lambda row: int(row[0])):

@@ -133,7 +133,7 @@ class Host:
         """
         self.scenario = scenario
         self.live = live
-        self.society: Society = build_society(scenario) if society is None else society
+        self.society: Society = build_society(scenario, stored=True) if society is None else society
         self.family = scenario.tasks
         self._seed = scenario.seed
         self._boards: dict[int, Board] = {} if boards is None else boards

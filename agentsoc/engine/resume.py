@@ -380,7 +380,7 @@ def fork(
     if not 0 <= task < scenario.tasks.count or round_ < 0:
         raise InputError(f"there is no task {task}, round {round_}; the run has {scenario.tasks.count} tasks", "--at")
     society = build_society(scenario)
-    if society.n != (n := build_society(old).n):
+    if society.n != (n := build_society(old, stored=True).n):
         raise InputError(f"a fork keeps its agents: the run has {n}, the changed scenario {society.n}", "agents")
     if RunTasks(scenario).hash != log.manifest.tasks_hash or scenario.seed != old.seed:
         raise InputError("a fork keeps the tasks and the seed of its run", "tasks", "start a new run to change them")

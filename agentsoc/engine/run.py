@@ -240,12 +240,14 @@ def _stopped(error: OSError | sqlite3.Error | RunFailedError, directory: Path) -
     what = error.what if isinstance(error, RunFailedError) else f"the disk refused: {error}"
     if (directory / NAME).exists():
         return RunFailedError(what, str(directory))
-    return RunFailedError(what, str(directory), "no model has been asked yet: delete the directory and start again")
+    return RunFailedError(
+        what, str(directory), "no model has been asked yet: start again, here if you like"
+    )
 
 
 async def _execute(plan: Plan, journal: Journal | None) -> Result:
     scenario = plan.scenario
-    society = build_society(scenario) if plan.society is None else plan.society
+    society = build_society(scenario, stored=True) if plan.society is None else plan.society
     tasks, plan.tasks = plan.tasks or RunTasks(scenario), None  # not kept while the run goes on: they may be many
     boards: dict[int, Board] = {}
     writer = SegmentWriter((plan.directory or Path()) / EVENTS, keep=plan.directory is not None)
@@ -345,7 +347,7 @@ async def _sides(
     scenario = plan.scenario
     sides = []
     for before in plan.fork.before if plan.fork is not None else ():
-        old = build_society(Scenario.model_validate(before.scenario))
+        old = build_society(Scenario.model_validate(before.scenario), stored=True)
         pool: Pool = LocalPool(old, boards, live=False)
         pools.append(pool)
         await pool.start()

@@ -7,10 +7,12 @@ from typing import Any
 import pytest
 
 from agentsoc.backends.base import MODELS, Model
+from agentsoc.engine.resume import replay, resume
 from agentsoc.engine.run import run
 from agentsoc.errors import TopologyError
 from agentsoc.scenario.load import parse_scenario
 from agentsoc.society.build import build_society
+from tests.strategies import scenario
 
 TEXT = """
 name: windows
@@ -39,6 +41,18 @@ def test_a_star_of_400_does_not_fit_2048_tokens_whatever_the_model(model):
     with pytest.raises(TopologyError, match=r"399 \* 64 = 25536 > W = 2048"):
         built(f"{{count: 400, model: {model}}}")
     assert built(f"{{count: 33, model: {model}}}").n == 33
+
+
+def test_a_run_of_a_version_that_allowed_more_replays_all_the_same(tmp_path, monkeypatch):
+    narrow = scenario(agents={"count": 5, "model": {"kind": "scripted", "window": 4000}}, topology="star")
+    narrow = narrow.model_copy(update={"message_tokens": 2000})
+    with pytest.raises(TopologyError, match="W = 4000"):
+        run(narrow, tmp_path / "refused")
+    with monkeypatch.context() as patched:
+        patched.setattr("agentsoc.society.build.check_window", lambda *_, **__: None)
+        done = run(narrow, tmp_path / "run")
+    assert replay(done.directory).digest == done.manifest.digest
+    assert resume(done.directory).manifest.digest == done.manifest.digest
 
 
 def test_the_window_is_that_of_the_agents_who_read():
