@@ -323,10 +323,8 @@ def _require_own(log: RunLog) -> None:
         LogDamagedError: names it.
     """
     log.inside.has_directory(EVENTS)
-    for name in log.inside.names(EVENTS):
-        log.inside.look(f"{EVENTS}/{name}")
-    for name in (TASKS, EPISODES):
-        log.inside.look(name)
+    for name in (*(f"{EVENTS}/{part}" for part in log.inside.names(EVENTS)), TASKS, EPISODES):
+        log.inside.require_plain(name)
 
 
 def _same_beginning(run: Run, before: Sequence[pa.Table]) -> None:

@@ -240,9 +240,7 @@ def _stopped(error: OSError | sqlite3.Error | RunFailedError, directory: Path) -
     what = error.what if isinstance(error, RunFailedError) else f"the disk refused: {error}"
     if (directory / NAME).exists():
         return RunFailedError(what, str(directory))
-    return RunFailedError(
-        what, str(directory), "no model has been asked yet: start again, here if you like"
-    )
+    return RunFailedError(what, str(directory), "no model has been asked yet: start again, here if you like")
 
 
 async def _execute(plan: Plan, journal: Journal | None) -> Result:

@@ -136,6 +136,20 @@ class Inside:
         self._require_own(name, found)
         return found
 
+    def require_plain(self, name: str) -> None:
+        """Refuse what is neither an ordinary file of the directory's own, nor a directory, nor nothing.
+
+        Raises:
+            LogDamagedError: it is a link, a pipe, a device, or a file with several names.
+        """
+        try:
+            with self._parent(name) as (handle, last):
+                found = os.stat(last, dir_fd=handle, follow_symlinks=False)
+        except FileNotFoundError:
+            return
+        if not stat.S_ISDIR(found.st_mode):
+            self._require_own(name, found)
+
     def has_directory(self, name: str) -> bool:
         """Return whether there is a directory of this name.
 
@@ -172,12 +186,11 @@ class Inside:
         with self._opened(name) as file:
             found = os.fstat(file.fileno())
             if found.st_size > limit:
-                raise LogDamagedError(
-                    f"this file has {found.st_size:,} bytes, of {limit:,} at most", str(self.base / name)
-                )
+                what = f"this file is too large: {found.st_size:,} bytes, of {limit:,} at most"
+                raise LogDamagedError(what, str(self.base / name))
             content = file.read(limit + 1)  # it may grow, or hide its size
         if len(content) > limit:
-            raise LogDamagedError(f"this file has more than {limit:,} bytes", str(self.base / name))
+            raise LogDamagedError(f"this file is too large: more than {limit:,} bytes", str(self.base / name))
         return content
 
     def sha256(self, name: str) -> str:

@@ -24,6 +24,7 @@ from agentsoc.cli.main import main
 from agentsoc.engine.resume import replay
 from agentsoc.engine.run import run
 from agentsoc.events import KINDS
+from agentsoc.log.manifest import SEAL, seal
 from agentsoc.log.read import RunLog
 from agentsoc.log.record import hash_json
 from agentsoc.scenario.code import forget_code
@@ -123,7 +124,7 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 
 def with_manifest(change: Callable[[dict[str, Any]], Any]) -> Callable[[Path], None]:
-    """Return a damage that changes the manifest and makes its checksum fit again."""
+    """Return a damage that changes the manifest and makes its checksum and its seal fit again."""
 
     def damage(directory: Path) -> None:
         path = directory / "manifest.json"
@@ -132,6 +133,7 @@ def with_manifest(change: Callable[[dict[str, Any]], Any]) -> Callable[[Path], N
         change(data)
         data["checksum"] = hash_json(data)
         path.write_text(json.dumps(data))
+        (directory / SEAL).write_bytes(seal(path.read_bytes()))
 
     return damage
 
@@ -245,7 +247,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], None], str]] = {
     "manifest-without-seed": (with_manifest(lambda m: m.pop("seed")), "seed"),
     "manifest-leads-outside": (with_manifest(lambda m: m["segments"][0].update(file="../../etc/passwd")), "segments"),
     "manifest-other-totals": (with_manifest(lambda m: m["totals"].update(events=7)), "7"),
-    "manifest-without-segments": (with_manifest(lambda m: m["segments"].clear()), "0 events"),
+    "manifest-without-segments": (with_manifest(lambda m: m["segments"].clear()), "digest of the log"),
     "manifest-segment-twice": (with_manifest(lambda m: m["segments"].append(m["segments"][0])), "chain"),
     "manifest-segment-digest": (with_manifest(lambda m: m["segments"][0].update(digest="0" * 64)), "chain"),
     "manifest-other-journal": (with_manifest(lambda m: m.update(journal_rows=5)), "journal"),
@@ -255,16 +257,16 @@ DAMAGES: dict[str, tuple[Callable[[Path], None], str]] = {
     "segment-cut-in-half": (on_file("part", lambda raw: raw[: len(raw) // 2]), "segment"),
     "segment-only-its-end": (on_file("part", lambda raw: raw[-500:]), "segment"),
     "segment-zeros": (on_file("part", lambda raw: bytes(len(raw))), "segment"),
-    "segment-rows-doubled": (rows(lambda t: pa.concat_tables([t, t])), "segment has 60 rows"),
+    "segment-rows-doubled": (rows(lambda t: pa.concat_tables([t, t])), "bytes differ"),
     "segment-rows-reversed": (rows(lambda t: t.take(list(range(t.num_rows))[::-1])), "segment"),
-    "segment-row-missing": (rows(lambda t: t.slice(1)), "rows"),
+    "segment-row-missing": (rows(lambda t: t.slice(1)), "bytes differ"),
     "segment-kind-unknown": (rows(lambda t: replaced(t, "kind", "explode")), "segment"),
     "segment-answer-altered": (rows(lambda t: replaced(t, "answer", "0")), "segment"),
     "segment-round-negative": (rows(lambda t: replaced(t, "round", -1)), "segment"),
     "segment-column-missing": (rows(lambda t: t.drop_columns(["answer"])), "segment"),
     "segment-column-of-other-type": (rows(lambda t: replaced(t, "agent", "zero")), "segment"),
     "segment-a-pickle": (on_file("part", lambda raw: pickle.dumps([1])), "segment"),
-    "segment-a-directory": (segment_is_a_directory, "segment"),
+    "segment-a-directory": (segment_is_a_directory, "a directory"),
     "segment-of-another-run": (segment_of_another_run, "segment"),
     "journal-missing": (lambda d: (d / "journal.sqlite").unlink(), "journal"),
     "journal-empty": (on_file("journal.sqlite", lambda raw: b""), "journal"),
@@ -367,9 +369,8 @@ def test_a_journal_that_is_sound_but_not_the_runs_own_is_a_replay_mismatch_or_a_
     """Whoever can write checksums can forge a journal; then the events tell."""
     shutil.copy(copies.parent / "other" / "journal.sqlite", copies / "journal.sqlite")
     other = json.loads((copies.parent / "other" / "manifest.json").read_text())
-    with_manifest(lambda m: m.update(journal_rows=other["journal_rows"], journal_digest=other["journal_digest"]))(
-        copies
-    )
+    journal = ("journal_rows", "journal_digest", "journal_file")
+    with_manifest(lambda m: m.update({name: other[name] for name in journal}))(copies)
     assert "replay differs" in said(capsys, 5, "replay", str(copies))
 
 
@@ -377,9 +378,9 @@ def test_forged_events_are_found_by_replay(copies, capsys):
     """Events of another run, with digests that fit, do not follow from this run's journal."""
     other = json.loads((copies.parent / "other" / "manifest.json").read_text())
     shutil.copy(part(copies.parent / "other"), part(copies))
-    with_manifest(lambda m: m.update(segments=other["segments"], digest=other["digest"], totals=other["totals"]))(
-        copies
-    )
+    shutil.copy(copies.parent / "other" / "episodes.parquet", copies)
+    events = ("segments", "digest", "totals", "episodes_file")
+    with_manifest(lambda m: m.update({name: other[name] for name in events}))(copies)
     assert main(["check", str(copies)]) == 0
     assert "this event differs" in said(capsys, 5, "replay", str(copies))
 
