@@ -86,7 +86,8 @@ class RunLock:
             raise RunFailedError(f"the run directory cannot be locked: {error}", str(self._directory)) from None
         self._lock = lock
         with contextlib.suppress(OSError):  # only a courtesy to whoever is refused
-            self._inside.write(HOLDER, json.dumps({"pid": os.getpid(), "host": socket.gethostname()}).encode())
+            holder = json.dumps({"pid": os.getpid(), "host": socket.gethostname()})
+            self._inside.write(HOLDER, holder.encode(), durable=False)
         return self
 
     def __exit__(

@@ -215,8 +215,14 @@ class Inside:
         with self._parent(f"{directory}/x", make=True):
             pass
 
-    def write(self, name: str, data: bytes | memoryview) -> None:
-        """Write a file so that a reader, a crash or a full disk sees the old content or the new, never a mix."""
+    def write(self, name: str, data: bytes | memoryview, *, durable: bool = True) -> None:
+        """Write a file so that a reader, a crash or a full disk sees the old content or the new, never a mix.
+
+        Args:
+            name: the file; directories on the way are made.
+            data: its content.
+            durable: whether it has to survive a power loss.
+        """
         with self._parent(name, make=True) as (handle, last):
             with contextlib.suppress(FileNotFoundError):
                 self._require_own(name, os.stat(last, dir_fd=handle, follow_symlinks=False))
@@ -227,13 +233,15 @@ class Inside:
                 with os.fdopen(descriptor, "wb") as file:
                     file.write(data)
                     file.flush()
-                    os.fsync(file.fileno())
+                    if durable:
+                        os.fsync(file.fileno())
                 os.rename(temporary, last, src_dir_fd=handle, dst_dir_fd=handle)
             except BaseException:
                 with contextlib.suppress(OSError):
                     os.unlink(temporary, dir_fd=handle)
                 raise
-            os.fsync(handle)
+            if durable:
+                os.fsync(handle)
 
     def create(self, name: str) -> bool:
         """Make an empty file; return False where an ordinary one is there already."""

@@ -51,9 +51,9 @@ class Faults:
         patched.setattr(Inside, "write", self.wrap(Inside.write, full))  # segments, tables, manifest and seal
 
     def wrap(self, write: Callable[..., Any], error: Exception) -> Callable[..., Any]:
-        def write_or_fail(*args: Any) -> Any:
-            if args[1] == HOLDER:  # a courtesy that may fail
-                return write(*args)
+        def write_or_fail(*args: Any, **options: Any) -> Any:
+            if len(args) > 1 and args[1] == HOLDER:  # a courtesy that may fail
+                return write(*args, **options)
             self.made += 1
             due = self.made == self.n or (self.for_good and self.made > self.n)
             if due:
