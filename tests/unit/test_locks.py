@@ -101,7 +101,7 @@ def test_a_directory_that_cannot_be_written_is_said_to_be_so(tmp_path: Path) -> 
 
 
 def test_a_full_disk_does_not_keep_the_lock_from_its_holder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_: object) -> None:
+    def refuse(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patched:
