@@ -369,7 +369,8 @@ def test_the_row_of_an_organisation_holds_its_figures_in_their_columns() -> None
     assert isinstance(row.mean, Interval)
     assert line.split() == [
         "votes", *row.mean.text().split(), *row.difference.text(sign=True).split(),
-        f"{row.d.value:+.3f}" if row.d else "-", "12/8/0", p_text(row.p_holm), f"{row.detectable:.3f}", f"{row.tasks_needed:,}",
+        f"{row.d.value:+.3f}" if row.d else "-", "12/8/0", p_text(row.p_holm),
+        f"{row.detectable:.3f}", f"{row.tasks_needed:,}",
     ]  # fmt: skip
     one = report(of("alone", 1, [0.0]), of("votes", 3, [1.0]))
     [line] = [line for line in report_as_text(one).splitlines() if line.split()[:1] == ["votes"]][:1]
