@@ -31,6 +31,9 @@ def test_without_limits_everything_is_endless_and_nothing_is_a_wall() -> None:
     assert ledger.pays((10**12, 10**6, 10**15))
     assert ledger.reserve([Need((9,), 5), Need()], 4) == [Grant(5, 4, 0), Grant(0, 4, 0)]
     assert state(ledger) == [(0, 0, 0)] * 3
+    ledger.settle(Grant(5, 4, 0), 70, 2, 9)
+    ledger.settle(Grant(5, 4, 0), 1, 1, 1)
+    assert state(ledger) == [(71, 0, 0), (3, 0, 0), (10, 0, 0)]
 
 
 @pytest.mark.parametrize("limits", [{"budget": 1}, {"budget": None, "calls": 1}, {"budget": None, "money": 1}])
@@ -77,6 +80,8 @@ def test_a_turn_gets_its_full_cap_the_next_what_is_left_and_the_one_after_nothin
     needs = [Need((100,), 40, again=10), Need((100,), 40), Need((100,), 40)]
     assert ledger.reserve(needs[:2], 2) == [Grant(40, 2, 140 + 150), Grant(40, 1, 140)]
     assert (ledger.reserved, ledger.free) == (430, 60)
+    assert Ledger(10).reserve([Need(), Need((5,), 5)], 1) == [Grant(0, 1, 0), Grant(5, 1, 10)]
+    assert Ledger(9).reserve([Need(), Need((5,), 5), Need()], 1) == [Grant(0, 1, 0), None, Grant(0, 1, 0)]
     again = Ledger(300 + 40 + 40 - 20)
     assert again.reserve(needs, 2) == [Grant(40, 1, 140), Grant(40, 1, 140), None]
     assert again.free == 80
@@ -198,6 +203,13 @@ def test_a_turn_draws_on_those_who_acted_before_and_have_no_turn_now_the_first_o
     assert grant == Grant(40, 1, 100, share=2)
     assert limits_of(ledger) == [40, 80, 100, 80, 0]  # 40 from the first, which has no more, then 10 from the second
     assert sum(limits_of(ledger)) == 300  # type: ignore[arg-type]
+
+
+def test_who_has_nothing_left_lends_nothing() -> None:
+    ledger = carrying(40, 90, 50)
+    ledger.reserve([Need((20,), 20), Need((1,), 1)], 1, shares=[0, 1])
+    assert ledger.reserve([Need((40,), 20)], 1, shares=[2]) == [Grant(20, 1, 60, share=2)]
+    assert limits_of(ledger) == [40, 80, 60, 120]
 
 
 def test_nothing_is_lent_by_those_who_have_a_turn_or_have_not_acted_yet() -> None:
