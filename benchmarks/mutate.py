@@ -16,6 +16,7 @@ import copy
 import json
 import os
 import random
+import resource
 import shutil
 import signal
 import subprocess
@@ -34,6 +35,8 @@ import yaml
 ROOT = Path(__file__).parent.parent
 EQUIVALENT = Path(__file__).parent / "mutants.yaml"
 
+MEMORY = 6 << 30
+"""What one test process may take (bytes)."""
 TARGETS: dict[str, tuple[str, ...]] = {
     "agentsoc/budget/ledger.py": (
         "tests/unit/test_ledger.py",
@@ -396,24 +399,30 @@ def main(words: Sequence[str] | None = None) -> int:
             for one in mutants((ROOT / module).read_text(encoding="utf-8")):
                 print(f"{module}:{one.line} {one.where}, {one.kind}: {one.change}")
         return 0
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # the copy is removed on the way out
-    os.nice(5)
     found: dict[str, list[Outcome]] = {}
     with tempfile.TemporaryDirectory(prefix="mutants-") as scratch:
         tree = Tree(Path(scratch).resolve() / "tree", sys.executable)
         for module in modules:
             found[module] = examine(tree, module, options.tests or TARGETS[module], options)
+            _keep(found, options.json)
     print(_table(found))
-    if options.json:
+    return int(any(one.end == "survived" for outcomes in found.values() for one in outcomes))
+
+
+def _keep(found: dict[str, list[Outcome]], file: Path | None) -> None:
+    """Write all outcomes so far, if that was asked for."""
+    if file is not None:
         plain = [
             {"module": module, "end": one.end, "seconds": round(one.seconds, 2), "by": one.by, "line": one.mutant.line}
             | {"in": one.mutant.where, "kind": one.mutant.kind, "change": one.mutant.change}
             for module, outcomes in found.items()
             for one in outcomes
         ]
-        options.json.write_text(json.dumps(plain, indent=1), encoding="utf-8")
-    return int(any(one.end == "survived" for outcomes in found.values() for one in outcomes))
+        file.write_text(json.dumps(plain, indent=1), encoding="utf-8")
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # the copy is removed on the way out
+    os.nice(5)
+    resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY))  # for the tests as well: some mutants collect for ever
     sys.exit(main())

@@ -110,7 +110,6 @@ def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "scratch").mkdir()
     monkeypatch.setattr(mutate, "ROOT", root)
     monkeypatch.setattr(mutate, "EQUIVALENT", root / "mutants.yaml")
-    monkeypatch.setattr(mutate.os, "nice", lambda by: 0)
     monkeypatch.setattr(mutate.tempfile, "tempdir", str(tmp_path / "scratch"))
     return root
 

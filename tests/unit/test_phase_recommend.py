@@ -197,8 +197,22 @@ def test_kinds_of_tasks_keep_their_ease_relative_to_the_mean() -> None:
     assert recommend(
         measured({"a": [0.05, 0.05]}, difficulty=without), 5_000, 250, fan_ins=[5], x_min=500
     ).best.mean == (pytest.approx(float(mixed)))
-    hopeless = Difficulty(np.array([1.0, -1.0]), np.array([0.5, 0.5]), np.empty((0, 2)))  # no mean to be relative to
-    assert recommend(measured(difficulty=hopeless), 5_000, 250).single.design.mu == pytest.approx(0.0)
+
+
+@pytest.mark.parametrize(("second", "mean"), [(-1.08, 1.0), (-1.12, 0.04), (-1.2, 0.0)])
+def test_without_a_mean_to_be_relative_to_tasks_keep_the_ease_that_was_measured(second: float, mean: float) -> None:
+    """Half of the tasks at 1.2; together they come to 0.06, 0.04 and 0 of the law: from 0.05 on that is the unit."""
+    kinds = Difficulty(np.array([1.2, second]), np.array([0.5, 0.5]), np.empty((0, 2)))
+    found = recommend(measured(points={"a": 0.01, "beta": 0.15, "rho": 0.1}, difficulty=kinds), 5_000, 100)
+    assert found.single.design.mu == pytest.approx(mean * 0.01 * 5_000**0.15)
+
+
+def test_without_any_draw_the_centre_stands_for_all() -> None:
+    found = recommend(measured({"a": [], "beta": [], "rho": []}), 5_000, 1_000)
+    for one in everybody(found):
+        assert one.mean == one.low == one.high == one.design.mu
+    assert (found.best.p, found.p_over_next) == (1.0, 1.0)
+    assert set(found.doubt.values()) == {0.0}
 
 
 def test_the_rivals_are_the_best_of_three_other_kinds_best_first() -> None:
