@@ -286,6 +286,27 @@ def test_an_ended_budget_is_told_with_its_number_of_episodes() -> None:
     }  # fmt: skip
 
 
+def test_every_method_of_an_interval_is_named() -> None:
+    """Where nearly all tasks come out alike, pseudo-tasks stand for what was not seen; else tasks are resampled."""
+    alone, rare = [0.0, 1.0] * 20, [0.0, 1.0] * 19 + [1.0, 1.0]
+    often = [1.0, 0.0] * 9 + [0.0, 1.0] * 11
+    found = report(of("alone", 1, alone), of("rare", 3, rare), of("often", 3, often))
+    methods = [row.difference.method for row in found.blocks[0].found.rows]
+    assert len(set(methods)) == 2
+    assert f"difference: {methods[0]} or {methods[1]}" in " ".join(notes(found))
+    alike = report(of("alone", 1, alone), of("often", 3, often))
+    assert notes(alike)[0].endswith(f"mean: Wilson, difference: {methods[1]}")
+
+
+def test_what_makes_a_comparison_rough_is_told_once() -> None:
+    few = "only 15 tasks: intervals are rough below 20"
+    frames = [of(name, n, ALONE[:15]) for name, n in SIZES] + [of("alone", 1, ALONE[:15])]
+    assert notes(make_report(results(*frames, baseline="votes", counts=SIZES), replicates=200)).count(few) == 1
+    assert not any("intervals are rough" in text for text in notes(report()))
+    uneven = notes(report(of("alone", 1, ALONE), of("votes", 3, [*ALONE, 1.0])))
+    assert sum(text.startswith("1 rows of votes or alone have no score on the other side") for text in uneven) == 1
+
+
 @pytest.mark.parametrize(("left", "told"), [(501, True), (499, False)])
 def test_who_leaves_more_than_half_of_the_budget_is_told_what_that_means(left: int, told: bool) -> None:
     spent = {"charged": 1000 - left, "budget_left": left, "tokens": 1000 - left}
@@ -316,8 +337,11 @@ def test_a_comparison_without_a_common_ceiling_or_made_larger_says_so() -> None:
 
 def test_budgets_are_named_by_their_tasks_where_there_are_several() -> None:
     assert "budget      1,000 tokens a task, the same for all" in report_as_text(report())
-    two = report_as_text(report(budgets={"sums": 1000, "words": None, "games": 50}))
-    assert "1,000 tokens a task (sums); limits other than tokens; 50 tokens a task (games), the same for all" in two
+    assert "1,000 tokens a task (sums); 50 tokens a task (words), the same for all" in report_as_text(
+        report(budgets={"sums": 1000, "words": 50})
+    )
+    three = report_as_text(report(budgets={"sums": 1000, "words": None, "games": 50}))
+    assert "1,000 tokens a task (sums); limits other than tokens; 50 tokens a task (games), the same for all" in three
 
 
 def test_the_first_eight_missing_runs_are_named_and_the_others_counted() -> None:

@@ -111,6 +111,12 @@ def test_many_fan_ins_are_thinned_out_all_odd_and_up_to_the_window() -> None:
     assert all(one.design.b % 2 for one in everybody(wide) if one.design.b > 1)
 
 
+def test_a_window_wider_than_the_budget_pays_messages_for_changes_nothing() -> None:
+    """At 20 tokens a leaf and 100 a message 20,000 tokens pay for 166."""
+    narrow, wide = (recommend(measured(), 20_000, window) for window in (166 * 50, 10**7))
+    assert (narrow.n_candidates, narrow.best) == (wide.n_candidates, wide.best)
+
+
 def test_every_measured_length_of_message_is_considered() -> None:
     short, long = message(10, 20.0, 0.7), message(50, 100.0, 0.9)
     for pair in ((short, long), (long, short)):

@@ -279,8 +279,10 @@ def test_models_that_coincide_do_not_win_by_rounding() -> None:
 def test_a_test_decides_below_its_level_and_for_the_side_of_its_sign() -> None:
     found = Comparison("a", "b", 3.0, 2.0, 0.04, -1.4, nested=False)
     assert (found.prefers("a"), found.prefers("b"), found.prefers("a", 0.04)) == (True, False, False)
-    turned = replace(found, ratio=-3.0)
-    assert (turned.prefers("a"), turned.prefers("b")) == (False, True)
+    for ratio in (-3.0, -0.5):
+        turned = replace(found, ratio=ratio)
+        assert (turned.prefers("a"), turned.prefers("b")) == (False, True)
+    assert replace(found, ratio=0.5).prefers("a")
     assert not replace(found, p=0.05).prefers("a")
 
 
@@ -289,4 +291,6 @@ def test_a_test_says_who_wins_and_on_what_basis() -> None:
     assert found.summary() == "a against b: a by 3 (z = 2.00, log10 p = -1.4)"
     clustered = replace(found, ratio=-3.0, z=-2.0, clusters=12)
     assert clustered.summary() == "a against b: b by 3 (z = -2.00, log10 p = -1.4 over 12 clusters)"
+    assert replace(found, ratio=-0.5).summary().startswith("a against b: b by 0.5 (")
+    assert replace(found, ratio=0.5).summary().startswith("a against b: a by 0.5 (")
     assert replace(found, z=None, nested=True).summary() == "a against b: a by 3 (nested, log10 p = -1.4)"
