@@ -225,14 +225,14 @@ def test_a_team_is_told_what_the_events_leave_of_its_budget() -> None:
 
 
 def test_an_agent_is_told_of_its_own_share_and_of_what_its_own_turns_used() -> None:
-    account = opened(
-        prices=PRICES, budget={"tokens_per_task": 600, "money_per_task": 3, "policy": "uniform", "shown": "self"}
-    )
+    limits = {"tokens_per_task": 600, "calls_per_task": 30, "money_per_task": 3}
+    account = opened(prices=PRICES, budget={**limits, "policy": "uniform", "shown": "self"})
     account.divide(None, 0)
     assert account.tell(Board(0), Turn(1)).left == 200
     for turn in (Turn(1), Turn(1), Turn(2)):
         account.commit(Board(0), turn, Reply("heads", calls=1, tokens_in=50, tokens_out=10))
     assert [account.tell(Board(0), Turn(agent)).left for agent in range(3)] == [200, 80, 140]
+    assert "Your calls: 8 of 10 left (80 %)." in account.tell(Board(0), Turn(1)).note
     # of a million millionths 2 (50 * 2 + 10 * 5 + 10) are spent
     assert "Your money: 0.9997 of 1.0000 left (99 %)." in account.tell(Board(0), Turn(1)).note
     account.divide(None, 0)  # a new split is a new start

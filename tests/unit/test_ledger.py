@@ -87,9 +87,7 @@ def test_a_turn_gets_its_full_cap_the_next_what_is_left_and_the_one_after_nothin
     assert again.free == 80
 
 
-@pytest.mark.parametrize(
-    ("left", "cap"), [(140, 40), (139, 39), (100 + OUT_MIN, OUT_MIN), (99 + OUT_MIN, None), (99, None)]
-)
+@pytest.mark.parametrize(("left", "cap"), [(140, 40), (139, 39), (116, 16), (115, None), (99, None)])
 def test_a_cap_shrinks_down_to_the_least_that_a_reply_takes(left: int, cap: int | None) -> None:
     [grant] = Ledger(left).reserve([Need((100,), 40)], 1)
     assert grant == (None if cap is None else Grant(cap, 1, 100 + cap))
@@ -322,3 +320,8 @@ def test_what_was_kept_goes_to_the_share_that_pays_for_the_conclusion() -> None:
         assert (ledger.kept, ledger.free) == (0, 110)
         ledger.release_kept(share)
         assert limits_of(ledger) == limits
+    empty = Ledger(110)
+    empty.keep(40)
+    empty.divide([70])
+    empty.release_kept()
+    assert limits_of(empty) == [70, 40]
