@@ -117,6 +117,23 @@ def test_a_window_wider_than_the_budget_pays_messages_for_changes_nothing() -> N
     assert (narrow.n_candidates, narrow.best) == (wide.n_candidates, wide.best)
 
 
+def test_messages_of_one_token_fill_the_window_as_longer_ones_do() -> None:
+    short = measured(messages=(message(1, 2.0),))
+    assert {one.design.b for one in everybody(recommend(short, 5_000, 4.9))} == {3}
+    assert recommend(short, 5_000, 5).n_candidates > recommend(short, 5_000, 4.9).n_candidates
+
+
+def test_one_agent_has_no_messages_no_levels_and_no_fan_in() -> None:
+    mu = 0.05 * 5_000**0.15
+    assert recommend(measured(), 5_000, 1_000).single.design == Design("single", 1, 0, 0, 1, 5_000.0, 1.0, mu)
+
+
+def test_a_single_draw_is_the_only_one() -> None:
+    found = recommend(measured({"a": [0.0]}), 5_000, 1_000)
+    assert found.organised is not None
+    assert (found.organised.mean, found.organised.p, found.p_over_next) == (0.0, 0.5, 0.5)
+
+
 def test_every_measured_length_of_message_is_considered() -> None:
     short, long = message(10, 20.0, 0.7), message(50, 100.0, 0.9)
     for pair in ((short, long), (long, short)):
@@ -283,6 +300,24 @@ def test_doubt_is_shared_by_the_variance_that_each_brings_to_the_lead_over_one_a
     assert found.doubt["leaf"] == pytest.approx(leaf / (leaf + shared))
     assert found.doubt["rho"] == pytest.approx(shared / (leaf + shared))
     assert (found.doubt["gamma"], found.doubt["difficulty"]) == pytest.approx((0.0, 0.0), abs=1e-12)
+
+
+def test_difficulty_has_its_share_of_the_doubt_beside_the_leaf_law() -> None:
+    ease, a = np.array([1.5, 0.5]), spread(0.05, 0.02)
+    drawn = np.random.default_rng(1).dirichlet([9.0, 9.0], N)
+    kinds = Difficulty(ease, np.array([0.5, 0.5]), drawn)
+    found = recommend(measured({"a": a}, difficulty=kinds), 5_000, 250, fan_ins=[5], x_min=500)
+    x = found.best.design.x
+
+    def lead(law: Any, weights: Any) -> Any:
+        relative = ease / (weights @ ease)[:, None]
+        votes = [np.atleast_1d(law * tokens**0.15)[:, None] * relative for tokens in (x, 5_000)]
+        return ((node_map(votes[0], 5, 0.85, 0.1) - votes[1]) * weights).sum(axis=1)
+
+    leaf, tasks = np.var(lead(a, np.full((N, 2), 0.5))), np.var(lead(0.05, drawn))
+    assert 0.05 < leaf / (leaf + tasks) < 0.95
+    assert found.doubt["leaf"] == pytest.approx(leaf / (leaf + tasks))
+    assert found.doubt["difficulty"] == pytest.approx(tasks / (leaf + tasks))
 
 
 def test_without_trials_to_multiply_the_advice_names_the_measurement_only() -> None:

@@ -233,6 +233,14 @@ def test_vuongs_test_is_the_one_of_the_textbook() -> None:
     assert (turned.ratio, turned.z, turned.p) == pytest.approx((-found.ratio, -(found.z or 0), found.p))
 
 
+def test_a_small_difference_that_is_nearly_the_same_everywhere_is_sure() -> None:
+    """The first model is better by 0.2 at each 1 and by 0.21 at 2: the sum is far from 0, the spread is small."""
+    found = vuong(NAMES, (np.array([0.0, 0.0]), np.array([-0.2, -0.21])), SMALL)
+    assert found.ratio == pytest.approx(0.81)
+    assert found.z == pytest.approx(0.81 / math.sqrt(3 * 0.0025**2 + 0.0075**2))
+    assert found.prefers("a", 1e-6)
+
+
 def test_clusters_are_summed_before_they_are_squared() -> None:
     """Deviations .15 + .15 in the one cluster and .15 - .45 in the other; two clusters have one degree of freedom."""
     who = members(SMALL, [1, 1, 1, 2], ["x", "x", "y", "y"])
