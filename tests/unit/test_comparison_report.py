@@ -132,6 +132,8 @@ def test_a_difference_is_stated_where_its_corrected_p_is_at_most_one_minus_the_l
 def test_the_sentence_stands_in_the_text_and_in_the_json() -> None:
     found = report()
     assert report_as_dict(found)["verdict"] == verdict(found)
+    assert report_as_dict(found)["format"] == 1
+    assert notes(found)[-1] == "comparison c0ffeec0ffeec0ff; digests of all 4 runs are in report.json"
     flat = " ".join(report_as_text(found).split())
     assert f"result {verdict(found)}" in flat
     assert "comparison by-hand: 4 organisations, baseline alone tasks 20 of sums; new tasks for every seed" in flat
@@ -196,10 +198,16 @@ def test_blocks_of_tasks_are_compared_each_alone_and_without_p_values() -> None:
     }  # fmt: skip
     assert block.found.rows[0].difference.value == pytest.approx(0.3)
     text = report_as_text(report(*frames))
-    assert "Differences to alone by tasks\n" in text
+    lines = text[text.index("Differences to alone by tasks\n") :].splitlines()
+    assert [row.split()[0] for row in lines[1:4]] == ["organisation", "alone", "votes"]
+    assert lines[2].split()[1:3] == ["score", "0.400"]
+    differences = [found.rows[0].difference.text(sign=True) for found in block.by_tasks.values()]
+    assert lines[3].split() == ["votes", *" ".join(differences).split()]
     assert "Differences" not in report_as_text(report())
     [without] = report(*frames[:3]).blocks  # no votes on words
     assert list(without.by_tasks) == ["sums"]
+    some = report(*frames, of("talk", 5, ALONE))
+    assert [row for row in report_as_text(some).splitlines() if row.split()[:1] == ["talk"]][-1].split()[-1] == "-"
 
 
 def test_without_a_baseline_or_anybody_else_there_is_nothing_to_compare() -> None:
@@ -252,6 +260,16 @@ def test_money_is_told_only_where_every_task_of_an_organisation_has_its_cost() -
     assert "cost/1k tasks" in report_as_text(found)
     assert "250" in report_as_text(found)
     assert "cost/1k tasks" not in report_as_text(report())
+
+
+def test_what_was_spent_stands_in_the_table_as_it_was() -> None:
+    lines = report_as_text(report()).splitlines()
+    start = lines.index("Per task: what was spent, and how it was coordinated")
+    titles, talk = lines[start + 1].split(), next(row for row in lines[start:] if row.split()[:1] == ["talk"]).split()
+    assert titles[:3] == ["organisation", "tokens/task", "left"]
+    assert talk[:3] == ["talk", "500", "500"]
+    assert {"turns", "messages", "delivered"} <= set(titles)
+    assert "redundancy" not in titles  # nothing is known of it
 
 
 def test_tasks_that_recur_with_several_seeds_count_once_in_what_they_cost() -> None:

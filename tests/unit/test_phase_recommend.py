@@ -117,6 +117,12 @@ def test_a_window_wider_than_the_budget_pays_messages_for_changes_nothing() -> N
     assert (narrow.n_candidates, narrow.best) == (wide.n_candidates, wide.best)
 
 
+def test_the_widest_fan_in_that_fits_is_tried_however_many_there_are() -> None:
+    """Nothing is lost and nothing shared, so the most votes win: some hundred, for more no leaf has its tokens."""
+    free = measured(messages=(message(1, 2.0, 1.0),)).with_given(beta=0.0, rho=0.0)
+    assert 99 <= recommend(free, 20_000, 101, x_min=190).best.design.b <= 101
+
+
 def test_messages_of_one_token_fill_the_window_as_longer_ones_do() -> None:
     short = measured(messages=(message(1, 2.0),))
     assert {one.design.b for one in everybody(recommend(short, 5_000, 4.9))} == {3}
