@@ -178,6 +178,13 @@ def test_each_size_of_the_baseline_is_compared_with_its_like_and_with_those_of_o
     assert titles == ["Scores at n=3", "Scores at n=5"]
 
 
+def test_a_baseline_of_one_size_is_compared_with_every_size_of_the_others() -> None:
+    frames = [of("alone", 1, ALONE), of("votes", 3, ALONE), of("votes", 5, ALONE)]
+    [block] = make_report(results(*frames, counts=SIZES), replicates=200).blocks
+    assert block.count is None
+    assert [row.organisation for row in block.found.rows] == ["votes n=3", "votes n=5"]
+
+
 def test_p_values_are_corrected_over_all_blocks() -> None:
     """Four comparisons: the smallest p is multiplied by four, not by the two of its own block."""
     found = sized()
@@ -257,6 +264,9 @@ def test_money_is_told_only_where_every_task_of_an_organisation_has_its_cost() -
     cost = measured(found, "votes", "cost")
     assert cost is not None
     assert (cost.value, cost.low, cost.high) == (0.25, found.costs["votes"].low, found.costs["votes"].high)
+    tokens = measured(found, "votes", "tokens")
+    assert tokens is not None
+    assert tokens.value == 300
     assert "cost/1k tasks" in report_as_text(found)
     assert "250" in report_as_text(found)
     assert "cost/1k tasks" not in report_as_text(report())
@@ -382,7 +392,9 @@ def test_pairs_and_tasks_are_a_range_where_organisations_differ() -> None:
     assert first.startswith(
         "pairs: 15 to 20 (same task, same seed); intervals and tests resample 15 to 20 tasks, 200 samples"
     )
-    assert notes(report())[0].startswith("pairs: 20 (same task, same seed); intervals and tests resample 20 tasks,")
+    assert notes(report())[0].startswith(
+        "pairs: 20 (same task, same seed); intervals and tests resample 20 tasks, 200 samples, seed 0;"
+    )
 
 
 @pytest.mark.parametrize(
