@@ -224,6 +224,8 @@ def test_without_a_baseline_or_anybody_else_there_is_nothing_to_compare() -> Non
         make_report(results(missing=[lost(1)]))
     with pytest.raises(InputError, match="only one organisation has finished runs"):
         report(of("alone", 1, ALONE))
+    with pytest.raises(InputError, match="only one organisation has finished runs"):
+        report(of("alone", 1, ALONE), missing=[lost(1, organisation="votes", n_agents=3)])
 
 
 def test_a_size_of_the_baseline_with_nobody_to_compare_is_left_out() -> None:
