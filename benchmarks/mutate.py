@@ -46,7 +46,10 @@ TARGETS: dict[str, tuple[str, ...]] = {
     "agentsoc/budget/account.py": ("tests/unit/test_account.py", "tests/unit/test_budget_shown.py"),
     "analysis/tails/verdict.py": ("tests/unit/test_tails_verdict.py",),
     "analysis/tails/compare.py": ("tests/unit/test_tails_verdict.py",),
-    "analysis/laws.py": ("tests/unit/test_laws.py",),
+    "analysis/laws.py": (
+        "tests/unit/test_laws.py",
+        "tests/e2e/test_laws.py::test_laws_of_an_own_run_keep_the_contract",
+    ),
     "analysis/phase/recommend.py": ("tests/unit/test_phase_recommend.py", "tests/unit/test_phase_plan.py"),
     "analysis/comparison_text.py": ("tests/unit/test_comparison_report.py",),
     "analysis/comparison_report.py": ("tests/unit/test_comparison_report.py",),
