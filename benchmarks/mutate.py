@@ -57,8 +57,9 @@ TARGETS: dict[str, tuple[str, ...]] = {
         "tests/e2e/test_damage.py",
         "tests/unit/test_run_end.py",
         "tests/unit/test_episodes.py",
+        "tests/e2e/test_bad_input.py",
     ),
-    "agentsoc/log/read.py": ("tests/e2e/test_damage.py", "tests/unit/test_segments.py"),
+    "agentsoc/log/read.py": ("tests/e2e/test_damage.py", "tests/unit/test_segments.py", "tests/e2e/test_bad_input.py"),
     "agentsoc/cli/check.py": ("tests/e2e/test_cli.py",),
 }
 """Module -> the test files (or single tests, as pytest names them) that concern it, the quickest first."""

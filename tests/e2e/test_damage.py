@@ -22,7 +22,7 @@ from agentsoc.log.manifest import NAME
 from agentsoc.log.read import EVENTS, JOURNAL, TASKS, RunLog
 from agentsoc.protocols.base import Act, Protocol, interpret_reply
 from agentsoc.scenario.code import forget_code, load_code
-from tests.loose import register, scenario
+from tests.loose import Coin, register, scenario
 
 SOCIETY = scenario(model={"accuracy": 0.7, "latency_s": 0.002}, engine={"concurrency": 4})
 
@@ -162,6 +162,19 @@ def test_a_stopped_run_whose_events_would_now_be_others_is_not_carried_on_in_sil
     assert f"task {stored.task}, round {stored.round}, agent {stored.agent}, k {stored.k}" in shown
     assert f"text={stored.text!r}" in shown
     assert f"text={stored.text + '!'!r}" in shown
+
+
+def test_a_run_goes_on_with_the_questions_that_it_began_with_only(
+    failed: Path, whole: RunLog, asked: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another version of a task family asks something else."""
+    make = Coin.make
+    monkeypatch.setattr(Coin, "make", lambda self, seed, index: make(self, seed + 1, index))
+    with pytest.raises(InputError, match="other questions than when the run began"):
+        resume(failed)
+    with pytest.raises(ReplayMismatchError, match="other questions than it did"):
+        replay(whole.directory)
+    assert asked == []
 
 
 def rewrite(directory: Path) -> None:
