@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 import polars as pl
@@ -13,7 +13,7 @@ from agentsoc.cli.terminal import line, table
 from analysis.comparison import Results
 from analysis.comparison_report import SHOWN_METRICS, Block, Report, measured
 from analysis.metrics import Measured
-from analysis.stats import PairedRow
+from analysis.stats import Interval, PairedRow
 from analysis.stats.interval import shown
 
 FORMAT: Final = 1
@@ -220,8 +220,8 @@ def _notes(report: Report) -> Iterator[str]:
     tasks = [row.n_paired_tasks for block in report.blocks for row in block.found.rows]
     yield (
         f"pairs: {_range(pairs)} (same task, same seed); intervals and tests resample {_range(tasks)} tasks, "
-        f"{found.replicates:,} samples, seed {found.seed}; mean: {found.baseline.mean.method}, "
-        f"difference: {found.rows[0].difference.method}"
+        f"{found.replicates:,} samples, seed {found.seed}; mean: {_methods(row.mean for row in report.rows())}, "
+        f"difference: {_methods(row.difference for block in report.blocks for row in block.found.rows)}"
     )
     tests = {row.test for block in report.blocks for row in block.found.rows}
     yield (
@@ -257,6 +257,11 @@ def _notes(report: Report) -> Iterator[str]:
     if len(results.missing) > _FAILED_SHOWN:
         yield f"missing: {len(results.missing) - _FAILED_SHOWN} more runs, see comparison.json"
     yield f"comparison {record.hash[:16]}; digests of all {len(record.cells)} runs are in report.json"
+
+
+def _methods(intervals: Iterable[Interval]) -> str:
+    """Return how intervals were made: organisations whose tasks differ little have another method than the others."""
+    return " or ".join(dict.fromkeys(interval.method for interval in intervals))
 
 
 def _money_notes(report: Report) -> Iterator[str]:

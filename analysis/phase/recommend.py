@@ -35,6 +35,8 @@ _FAN_INS: Final = 48
 _FIRST_DRAWS: Final = 24
 _SHORTLIST: Final = 16
 _MOST_LEAVES: Final = 1_000_000
+_EQUAL: Final = 1e-12
+"""Signals no further apart than this are equal: no more of them is meant than rounding."""
 
 
 @dataclass(frozen=True)
@@ -306,9 +308,13 @@ def _ranked(world: _World, design: Design, single: FloatArray, single_bb: FloatA
 
 
 def _share_above(one: FloatArray, other: FloatArray) -> float:
-    """Return the share of the draws in which the one is above the other, a tie counting half; the centre left out."""
+    """Return the share of the draws in which the one is above the other, a tie counting half; the centre left out.
+
+    Signals that differ by rounding only are equal, as they are for the ranking.
+    """
     a, b = (one[1:], other[1:]) if one.size > 1 else (one, other)
-    return float(np.mean((a > b) + 0.5 * (a == b)))
+    lead = a - b
+    return float(np.mean(np.where(np.abs(lead) <= _EQUAL, 0.5, lead > 0)))
 
 
 def _different(order: Sequence[Ranked], best: Ranked) -> Iterator[Ranked]:

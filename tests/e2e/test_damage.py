@@ -9,18 +9,20 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from agentsoc.backends.scripted import ScriptedBackend
 from agentsoc.engine import run as run_module
 from agentsoc.engine.resume import replay, resume
 from agentsoc.engine.run import run
-from agentsoc.errors import InputError, LogDamagedError, RunFailedError
+from agentsoc.errors import InputError, LogDamagedError, ReplayMismatchError, RunFailedError
 from agentsoc.log.journal import Journal
 from agentsoc.log.manifest import NAME
 from agentsoc.log.read import EVENTS, JOURNAL, TASKS, RunLog
+from agentsoc.protocols.base import Act, Protocol, interpret_reply
 from agentsoc.scenario.code import forget_code, load_code
-from tests.loose import register, scenario
+from tests.loose import Coin, register, scenario
 
 SOCIETY = scenario(model={"accuracy": 0.7, "latency_s": 0.002}, engine={"concurrency": 4})
 
@@ -141,6 +143,38 @@ def test_damaged_events_of_a_stopped_run_are_computed_again(
     log = resume(failed)
     log.check()
     assert log.manifest.digest == whole.manifest.digest
+
+
+def test_a_stopped_run_whose_events_would_now_be_others_is_not_carried_on_in_silence(
+    failed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another version of a protocol reads the journaled replies otherwise."""
+    stored = next(RunLog(failed).events())
+    assert stored.text is not None
+
+    def louder(self: Protocol, *turn: Any) -> list[Act]:
+        return [msgspec.structs.replace(act, text=f"{act.text}!") for act in interpret_reply(*turn)]
+
+    monkeypatch.setattr(Protocol, "interpret", louder)
+    with pytest.raises(ReplayMismatchError, match="does not begin with the events that were on disk") as raised:
+        resume(failed)
+    shown = str(raised.value)
+    assert f"task {stored.task}, round {stored.round}, agent {stored.agent}, k {stored.k}" in shown
+    assert f"text={stored.text!r}" in shown
+    assert f"text={stored.text + '!'!r}" in shown
+
+
+def test_a_run_goes_on_with_the_questions_that_it_began_with_only(
+    failed: Path, whole: RunLog, asked: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another version of a task family asks something else."""
+    make = Coin.make
+    monkeypatch.setattr(Coin, "make", lambda self, seed, index: make(self, seed + 1, index))
+    with pytest.raises(InputError, match="other questions than when the run began"):
+        resume(failed)
+    with pytest.raises(ReplayMismatchError, match="other questions than it did"):
+        replay(whole.directory)
+    assert asked == []
 
 
 def rewrite(directory: Path) -> None:

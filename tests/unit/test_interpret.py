@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -109,6 +110,20 @@ def test_rule_1_work_handed_out_is_a_delegation_each_and_nothing_else() -> None:
     ]
     acts = interpret_reply(SOCIETY, board(), Turn(0), Reply(answer="heads", delegations=(Delegation(1, "left"),)))
     assert [found.kind for found in acts] == ["delegate_subtask", "propose_claim"]
+
+
+def test_several_acts_of_a_turn_are_each_delivered_to_those_whom_they_are_for() -> None:
+    """A claim goes to all who hear its author (here the four at the hub, or the hub), handed-out work to its taker."""
+    protocol, claim, work = SOCIETY.scenario.protocol, Act("propose_claim"), Act("delegate_subtask", target=1)
+    assert SOCIETY.reach == [4, 1, 1, 1, 1]
+    for acts, of_hub, of_leaf in (
+        ([], 0, 0), ([claim], 4, 1), ([work], 1, 1), ([work, work], 2, 2), ([claim, claim], 8, 2),
+        ([work, claim], 5, 2), ([work, work, claim], 6, 3),
+    ):  # fmt: skip
+        assert protocol.deliveries(SOCIETY, board(), Turn(0), acts) == of_hub
+        assert protocol.deliveries(SOCIETY, board(), Turn(1), acts) == of_leaf
+        each = protocol.deliveries_each(SOCIETY, board(), np.arange(5), Turn(0), acts)
+        assert each.tolist() == [of_hub, *[of_leaf] * 4]
 
 
 def test_a_reply_that_says_nothing_is_no_act() -> None:

@@ -103,6 +103,27 @@ def test_tasks_below_chance_make_deep_trees_worse_and_the_plan_knows() -> None:
     assert mixed.best.design.mu < 0.6  # no tree passes what the hard fifth of the tasks takes away
 
 
+def test_a_draw_in_which_both_are_equal_counts_half_for_either() -> None:
+    """In a quarter of the draws no answer holds any signal: then no organisation beats one agent, nor is it beaten."""
+    draws = {"a": np.repeat([0.0, 0.05], [25, 75]), "beta": np.full(100, 0.15), "rho": np.full(100, 0.1)}
+    found = recommend(measured(draws=draws), 5_000, 1_000)
+    assert found.best.design.organisation != "single"
+    assert found.best.p == 0.75 + 0.25 / 2
+    assert found.best.p_beta_binomial == found.best.p
+    assert found.single.p == 0.5
+    same = recommend(measured(draws={**draws, "a": np.zeros(100)}), 5_000, 1_000)
+    assert (same.best.p, same.p_over_next) == (0.5, 0.5)
+
+
+@pytest.mark.parametrize(("a", "rho"), [(0.2, 1.0), (0.0, 0.1)], ids=["one mistake shared by all", "no signal"])
+def test_of_designs_that_are_expected_to_do_as_well_the_smaller_society_is_named(a: float, rho: float) -> None:
+    """Nothing is lost on the way and tokens change nothing, so every design is as good as one agent."""
+    found = recommend(measured().with_given(a=a, beta=0.0, rho=rho, gamma=1.0), 40_000, 3_000)
+    assert {one.mean for one in (found.best, *found.rivals)} == {a}
+    named = [(one.design.organisation, one.design.b, one.design.depth) for one in (found.best, *found.rivals)]
+    assert named == [("single", 1, 0), ("star", 3, 1), ("tree", 3, 2), ("tree", 3, 3)]
+
+
 def test_what_is_missing_is_named_with_the_option_that_states_it() -> None:
     blind = measured(points={"a": 0.05, "beta": 0.15}, refusals=("rho: no votes",))
     with pytest.raises(InputError, match="no plan without rho: rho: no votes") as told:
