@@ -77,6 +77,11 @@ class Grid:
         return all(len(found) == 1 and None not in found for found in limits.values())
 
     @property
+    def by_umask(self) -> bool:
+        """Whether files get the rights that the umask leaves: of one of the runs that is asked for."""
+        return any(cell.scenario.engine.umask for cell in self.cells)
+
+    @property
     def hash(self) -> str:
         """SHA-256 of the cells and the baseline: equal for files that ask for the same."""
         return hash_json([self.asked.baseline, sorted((cell.id, cell.hash) for cell in self.cells)])

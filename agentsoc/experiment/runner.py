@@ -30,6 +30,7 @@ from agentsoc.experiment.tally import Tally
 from agentsoc.experiment.worker import Worker, WorkerEndedError
 from agentsoc.log.comparison import RUNS, CellRecord, ComparisonRecord
 from agentsoc.log.files import RunLock
+from agentsoc.log.inside import by_umask
 from agentsoc.log.manifest import Totals
 from agentsoc.log.read import INPUTS
 
@@ -98,14 +99,14 @@ def run_comparison(
     done = finished_cells(grid, directory)
     due = [cell.scenario for cell in grid.cells if not done[cell.id]]
     require_consent(due, consent)
-    require_room(directory)
-    try:
-        lock = RunLock(directory).__enter__()
-    except RunLockedError as error:
-        what = error.problem.what.replace("this run", "this comparison")
-        raise RunLockedError(what, str(directory), "wait for it to end, or interrupt it") from None
     with contextlib.ExitStack() as stack:
-        stack.push(lock)
+        stack.enter_context(by_umask(grid.by_umask))
+        require_room(directory)
+        try:
+            stack.enter_context(RunLock(directory))
+        except RunLockedError as error:
+            what = error.problem.what.replace("this run", "this comparison")
+            raise RunLockedError(what, str(directory), "wait for it to end, or interrupt it") from None
         record = begin(grid, directory, code or {})
         # exactly what was agreed to, here or before: the file of the user is not looked at again for every run
         agreed = consent if consent is True else frozenset((*(consent or ()), *destinations(due)))

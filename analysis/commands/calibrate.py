@@ -145,7 +145,7 @@ def _say_plan(calibration: Calibration, as_json: bool) -> None:
 
 def _report(calibration: Calibration, done: Done, directory: Path, mu_max: float, as_json: bool) -> None:
     """Estimate, write the measurements, and print both."""
-    from agentsoc.log.files import write_whole
+    from agentsoc.log.inside import Inside, by_umask
     from analysis.phase.operating import operating_points, reader_in_place
     from analysis.phase.phase_of_runs import phase_of_runs
 
@@ -158,7 +158,8 @@ def _report(calibration: Calibration, done: Done, directory: Path, mu_max: float
     points = operating_points(done.of("operating"), labels, measured)
     data = _as_dict(measured, done, calibration.settings.budget, [point.as_dict() for point in points])
     file = directory / MEASUREMENTS
-    write_whole(file, json.dumps(data, indent=1).encode())
+    with by_umask(calibration.engine.umask):
+        Inside(directory).write(MEASUREMENTS, json.dumps(data, indent=1).encode())
     if as_json:
         print_json(data)
         return

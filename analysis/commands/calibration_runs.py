@@ -24,7 +24,7 @@ from agentsoc.engine.resume import resume
 from agentsoc.engine.run import Plan, Progress, execute, run
 from agentsoc.errors import InputError
 from agentsoc.log.files import RunLock
-from agentsoc.log.inside import Inside
+from agentsoc.log.inside import Inside, by_umask
 from agentsoc.log.manifest import NAME
 from agentsoc.log.read import RunLog
 from agentsoc.log.record import hash_json
@@ -131,12 +131,13 @@ class Calibration:
             InterruptedRunError: it was asked to stop; called again it goes on.
         """
         self.planned()  # a budget that is too small is refused before anything is paid for
-        self._take(out)
-        with RunLock(out):
-            done: list[tuple[Step, RunLog]] = []
-            for place in range(len(self.steps)):
-                self._step(place, out / RUNS, done, watch)
-            return Done(tuple(done))
+        with by_umask(self.engine.umask):
+            self._take(out)
+            with RunLock(out):
+                done: list[tuple[Step, RunLog]] = []
+                for place in range(len(self.steps)):
+                    self._step(place, out / RUNS, done, watch)
+                return Done(tuple(done))
 
     def _step(self, place: int, runs: Path, done: list[tuple[Step, RunLog]], watch: Watcher) -> None:
         """Carry out a step in as many batches as the wall makes necessary.

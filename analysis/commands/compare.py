@@ -60,6 +60,8 @@ def compare(
 
     Exit code 0: all runs are finished, whatever ended their episodes; 1: some failed; 130: interrupted, resumable.
     """
+    from agentsoc.log.inside import by_umask
+
     require("scipy")
     if figures:
         require("matplotlib", extra="plot")
@@ -67,7 +69,8 @@ def compare(
     outcome = _carried_out(grid, path, out, dry_run, workers, concurrency, code, allow_code or [], as_json, quiet, yes)
     if outcome is None:
         return
-    report = _reported(outcome, figures, effect)
+    with by_umask(grid.by_umask):
+        report = _reported(outcome, figures, effect)
     if as_json:
         print_json(_as_dict(report))
     else:

@@ -135,3 +135,26 @@ def test_a_run_is_closed_to_others_unless_the_umask_is_to_decide(
         found[path.is_dir()].add(stat.S_IMODE(path.stat().st_mode))
     assert (found[True], found[False]) == ({expected[0]}, {expected[1]})
     json.loads((done.directory / NAME).read_text())
+
+
+@pytest.mark.parametrize(("by_umask", "expected"), [(False, (0o700, 0o600)), (True, (0o755, 0o644))])
+def test_so_is_a_comparison_with_its_report(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], by_umask: bool, expected: tuple[int, int]
+) -> None:
+    file = tmp_path / "c.yaml"
+    engine = f"{{umask: {str(by_umask).lower()}}}"
+    file.write_text(
+        f"name: closed\nbase: {{agents: {{count: 3, model: simulated}}, engine: {engine}}}\n"
+        "organisations:\n  one: {topology: single, protocol: vote}\n  three: {topology: independent, protocol: vote}\n"
+        "tasks:\n  some: {kind: signal, count: 20}\nunequal_budgets: true\nbaseline: one\n"
+    )
+    before = os.umask(0o022)
+    try:
+        assert main(["compare", str(file), "--out", str(tmp_path / "out"), "--quiet"]) == 0, capsys.readouterr().err
+    finally:
+        os.umask(before)
+    paths = [tmp_path / "out", *(tmp_path / "out").rglob("*")]
+    found = {
+        path.is_dir(): {stat.S_IMODE(p.stat().st_mode) for p in paths if p.is_dir() == path.is_dir()} for path in paths
+    }
+    assert found == {True: {expected[0]}, False: {expected[1]}}
