@@ -188,8 +188,7 @@ class _Events:
         self._in_order(table)
         task = table["task"].to_numpy()
         first = np.flatnonzero(np.diff(task, prepend=task[0] - 1))
-        failed = pc.equal(table["kind"].cast(pa.string()), "call_failed").to_numpy(zero_copy_only=False)
-        columns = [np.ones(len(task), np.int64), failed.astype(np.int64)]
+        columns = [np.ones(len(task), np.int64), _is(table["kind"], "call_failed")]
         columns += [table[name].to_numpy().astype(np.int64) for name in _PER_TASK]
         self._tasks.append(task[first])
         self._sums.append(np.stack([np.add.reduceat(column, first) for column in columns]))
@@ -304,6 +303,17 @@ class _Events:
         task, sums = np.concatenate(self._tasks), np.concatenate(self._sums, axis=1)
         first = np.flatnonzero(np.diff(task, prepend=task[0] - 1))
         return task[first], np.add.reduceat(sums, first, axis=1)
+
+
+def _is(column: pa.ChunkedArray, word: str) -> Any:
+    """Return 1 where a column of words in dictionaries has this one and 0 elsewhere, shape (n_rows,)."""
+    parts = []
+    for chunk in column.chunks:
+        code = chunk.dictionary.index(word).as_py()
+        parts.append(
+            np.zeros(len(chunk), np.int64) if code < 0 else (chunk.indices.to_numpy() == code).astype(np.int64)
+        )
+    return np.concatenate(parts) if parts else np.zeros(0, np.int64)
 
 
 def _near(says: Any, is_: Any) -> bool:

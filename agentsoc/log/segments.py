@@ -253,9 +253,13 @@ def _conform(table: pa.Table, where: str, columns: Sequence[str] | None) -> pa.T
     if strangers:
         raise LogDamagedError(f"this segment has a column {min(strangers)[:60]!r} too many", where, REBUILD)
     try:
-        return table.select([field.name for field in fields]).cast(pa.schema(fields))
+        table = table.select([field.name for field in fields]).cast(pa.schema(fields))
     except (pa.ArrowException, ValueError, KeyError) as error:
         raise LogDamagedError(f"this segment cannot be read ({type(error).__name__})", where, REBUILD) from None
+    empty = [field.name for field in fields if not field.nullable and table[field.name].null_count]
+    if empty:
+        raise LogDamagedError(f"this segment lacks values in its column {empty[0]}", where, REBUILD)
+    return table
 
 
 def read_all(directory: Path, segments: Sequence[Segment], columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
