@@ -438,6 +438,9 @@ def test_what_a_run_cost_is_what_its_events_cost(run: Path) -> None:
     dear.append(task_row(2, None, 0.0, cost=0, cost_lost=0))
     said = priced(run / "rows", rows=dear).found()  # the rows agree with the total, the events do not
     assert "totals.cost is 5.0, but the log gives 3.000069" in said
+    row = task_row(0, cost=priced(run).rows[0].cost + 1, cost_lost=0)  # type: ignore[index,operator]
+    said = priced(run / "one unit", rows=[row, *priced(run).rows[1:]]).found()  # type: ignore[index]
+    assert "totals.cost is 3.000069000001, but the log gives 3.000069" in said
 
 
 def test_a_fork_and_a_run_that_states_no_cost_are_not_held_against_these_prices(run: Path) -> None:

@@ -93,6 +93,38 @@ def test_what_was_agreed_to_is_remembered_by_pair_for_this_user_alone(config: Pa
     assert missing([ELSEWHERE]) == ([], "")
 
 
+def test_one_pair_that_is_none_makes_the_whole_memory_count_as_none(config: Path) -> None:
+    config.mkdir(parents=True)
+    pairs: list[Any] = [{"address": "https://a.example.org", "variable": None}, {"address": 1, "variable": None}]
+    for order in (pairs, pairs[::-1]):
+        (config / "consent.json").write_text(json.dumps({"agreed": order}))
+        known, fault = remembered()
+        assert known == frozenset()
+        assert "it is damaged" in fault
+
+
+def test_a_memory_of_up_to_a_megabyte_is_read_and_a_larger_one_counts_as_none(config: Path) -> None:
+    remember([ELSEWHERE])
+    content = (config / "consent.json").read_bytes()
+    assert agreed.BYTES_MAX == 1024**2
+    (config / "consent.json").write_bytes(content.ljust(1024**2))
+    assert remembered() == (frozenset({ELSEWHERE}), "")
+    (config / "consent.json").write_bytes(content.ljust(1024**2 + 1))
+    known, fault = remembered()
+    assert known == frozenset()
+    assert "it is damaged" in fault
+
+
+def test_a_system_that_refuses_without_a_word_is_told_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError
+
+    monkeypatch.setattr(Path, "open", refuse)
+    known, fault = remembered()
+    assert known == frozenset()
+    assert "consent.json: it cannot be read; no earlier consent counts" in fault
+
+
 @pytest.mark.parametrize(
     "content",
     [
@@ -117,7 +149,7 @@ def test_a_memory_that_cannot_be_read_or_written_is_no_consent_and_an_error_that
     (config / "consent.json").mkdir(parents=True)
     known, fault = remembered()
     assert known == frozenset()
-    assert fault
+    assert "Is a directory" in fault
     with pytest.raises(InputError, match="cannot be remembered"):
         remember([ELSEWHERE])
 

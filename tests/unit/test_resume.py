@@ -19,7 +19,7 @@ import agentsoc.engine.resume as resume_module
 from agentsoc.backends.scripted import ScriptedBackend
 from agentsoc.engine.resume import Replay, fork, replay, resume, stored_scenario
 from agentsoc.engine.run import run
-from agentsoc.errors import InputError, LogDamagedError, ReplayMismatchError, RunLockedError
+from agentsoc.errors import ConsentNeededError, InputError, LogDamagedError, ReplayMismatchError, RunLockedError
 from agentsoc.events import Event
 from agentsoc.log.files import RunLock
 from agentsoc.log.manifest import Manifest, load_manifest
@@ -27,7 +27,9 @@ from agentsoc.log.read import EPISODES, EVENTS, JOURNAL, TASKS, RunLog
 from agentsoc.log.record import hash_json
 from agentsoc.log.segments import SegmentWriter
 from agentsoc.protocols.base import Protocol, interpret_reply
+from agentsoc.scenario.code import forget_code
 from agentsoc.scenario.model import Scenario
+from tests.loose import Coin, register
 from tests.strategies import scenario
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -113,6 +115,9 @@ def test_a_stored_scenario_that_does_not_hold_is_named_by_key(finished: Path) ->
     assert raised.value.problem.where == str(finished)
     assert raised.value.problem.what.startswith("the manifest's scenario does not hold: tasks")
     assert "count" in raised.value.problem.what
+    change(finished, scenario={**stored, "seed": "x", "tasks": {**stored["tasks"], "count": 0}})
+    with pytest.raises(LogDamagedError, match=r"does not hold: seed: "):  # the first of several
+        stored_scenario(RunLog(finished))
 
 
 def test_a_stored_scenario_that_is_not_the_one_of_its_hash_is_named(finished: Path) -> None:
@@ -141,7 +146,8 @@ def test_a_file_that_the_scenario_names_has_to_be_in_the_run(tmp_path: Path, mon
 
 def test_a_replay_says_what_it_compared(whole: RunLog, asked: list[Any]) -> None:
     events = whole.manifest.totals.events
-    assert replay(whole.directory) == Replay(str(whole.manifest.digest), events, 0)
+    assert replay(whole.directory) == Replay(str(whole.manifest.digest), events)
+    assert replay(whole.directory).model_calls == 0
     assert asked == []
 
 
@@ -442,9 +448,9 @@ def test_a_rebuilt_run_of_format_1_is_one_of_this_format(tmp_path: Path) -> None
 
 
 def test_rules_that_a_run_states_stay_when_it_is_rebuilt(finished: Path) -> None:
-    rules = load_manifest(finished).rules
+    change(finished, rules={"prompts": 1})
     spoil(finished)
-    assert resume(finished).manifest.rules == rules != {}
+    assert resume(finished).manifest.rules == {"prompts": 1}
 
 
 @pytest.mark.parametrize("name", [f"{EVENTS}/part-00000.parquet", f"{EVENTS}/extra", TASKS, EPISODES, EVENTS])
@@ -587,6 +593,39 @@ def test_a_fork_that_would_write_down_a_secret_leaves_nothing(
     assert not (tmp_path / "new").exists()
 
 
+ELSEWHERE: dict[str, Any] = {"count": 5, "model": {"kind": "litellm", "name": "openai/m", "api_key_env": "SOME_KEY"}}
+
+
+def test_a_fork_sends_nothing_unless_somebody_agrees(whole: RunLog, tmp_path: Path) -> None:
+    with pytest.raises(ConsentNeededError):
+        forked(whole.directory, (1, 0), tmp_path / "new", agents=ELSEWHERE)
+    assert not (tmp_path / "new").exists()
+
+
+def test_going_on_with_a_run_that_names_somebody_elses_address_sends_nothing_unless_somebody_agrees(
+    begun: Path,
+) -> None:
+    other = society(agents=ELSEWHERE)
+    change(begun, scenario=other.model_dump(mode="json"), scenario_hash=hash_json(other.result_part()))
+    with pytest.raises(ConsentNeededError):
+        resume(begun)
+    with pytest.raises(ConsentNeededError):
+        asyncio.run(resume_module.resume_async(begun))
+
+
+def test_other_questions_than_those_of_the_run_are_named(
+    finished: Path, begun: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make = Coin.make
+    monkeypatch.setattr(Coin, "make", lambda self, seed, index: make(self, seed + 1, index))
+    with pytest.raises(InputError, match="other questions than when the run began"):
+        resume(begun)
+    change(finished, status="finished", digest="0" * 64)
+    unchecked(monkeypatch)
+    with pytest.raises(ReplayMismatchError, match="the task family gives other questions than it did"):
+        replay(finished)
+
+
 def test_a_fork_of_a_run_without_journal_leaves_nothing(finished: Path, tmp_path: Path) -> None:
     (finished / JOURNAL).unlink()
     with pytest.raises(LogDamagedError, match="journal"):
@@ -598,6 +637,49 @@ def test_a_fork_tells_its_progress(whole: RunLog, tmp_path: Path) -> None:
     progress = resume_module.Progress()
     fork(whole.directory, 1, 0, society(**CHANGED), tmp_path / "new", progress=progress)
     assert progress.n_tasks == 3
+
+
+def test_a_fork_may_use_loose_code_that_its_run_did_not_have(whole: RunLog, tmp_path: Path) -> None:
+    source = (Path(__file__).parents[1] / "data" / "loose_family.py").read_text(encoding="utf-8")
+    kind = next(line.split('"')[1] for line in source.splitlines() if "kind: Literal" in line)
+    one, more = tmp_path / "one.py", tmp_path / "more.py"
+    one.write_text(source, encoding="utf-8")
+    more.write_text(source.replace(f'"{kind}"', '"one-more"'), encoding="utf-8")
+    hashes = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in (one, more)}
+    try:
+        first = fork(
+            whole.directory, 1, 0, society(), tmp_path / "a", code={"one.py": hashes["one.py"]}, code_paths=[one]
+        )
+        assert first.manifest.code == {"one.py": hashes["one.py"]}
+        with pytest.raises(InputError, match=r"one\.py"):
+            replay(first.directory)
+        with pytest.raises(InputError, match=r"made without the loose code file more\.py"):
+            stored_scenario(first, [one, more])
+        second = fork(first.directory, 2, 0, society(), tmp_path / "b", code=hashes, code_paths=[one, more])
+        assert second.manifest.code == hashes
+        assert replay(second.directory, allow_code=[one, more]).model_calls == 0
+    finally:
+        forget_code()
+        register()
+    assert forked(whole.directory, (1, 0), tmp_path / "plain").manifest.code == {}
+
+
+def test_a_run_of_before_is_not_measured_against_the_windows_of_today(
+    whole: RunLog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its society was built once: only the changed scenario has to fit what the model can read now."""
+    old, build = stored_scenario(whole)[0], resume_module.build_society
+    measured: list[Scenario] = []
+
+    def noted(scenario: Scenario, *, stored: bool = False) -> Any:
+        if not stored:
+            measured.append(scenario)
+        return build(scenario, stored=stored)
+
+    monkeypatch.setattr(resume_module, "build_society", noted)
+    forked(whole.directory, (1, 0), tmp_path / "new")
+    assert old not in measured
+    assert measured == [society(**CHANGED)]
 
 
 def test_a_scenario_hash_does_not_depend_on_how_a_run_is_executed() -> None:
