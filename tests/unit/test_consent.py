@@ -212,6 +212,10 @@ def test_of_very_many_runs_the_budgets_are_told(monkeypatch: pytest.MonkeyPatch)
     assert "no more than 60,000 tokens" in consent.cost_text([one] * 3)
     unlimited = one.model_copy(update={"budget": None})
     assert "there is no budget" in consent.cost_text([one, one, unlimited])
+    assert "there is no budget" not in consent.cost_text([one])
+    assert consent.cost_text([one, one]).startswith("2 runs: ")
+    assert "runs: " not in consent.cost_text([one])
+    assert "no more than" not in consent.cost_text([one, one, unlimited])
 
 
 def test_a_model_that_does_not_say_where_it_sends_what_is_asked_about_every_time(tmp_path: Path) -> None:
@@ -235,6 +239,7 @@ def test_a_cluster_is_a_destination_unless_it_is_here() -> None:
     for there in ("10.0.0.5:6379", "head.example.org:6379", "ray://evil:10001", "127.0.0.1.nip.io:6379"):
         [place] = cluster(there)
         assert there.removeprefix("ray://") in place.address
+        assert place.address == f"ray://{there.removeprefix('ray://')}"
         assert place.variable == "RAY_AUTH_TOKEN"
         asked = scenario().model_copy(update={"engine": Engine(address=there)})
         with pytest.raises(ConsentNeededError, match="Ray cluster"):
