@@ -146,6 +146,29 @@ def test_a_file_of_something_else_is_named(tmp_path: Path, content: bytes) -> No
     assert outcome(tmp_path) == str(tmp_path / NAME)
 
 
+def test_the_first_of_several_faults_is_named_by_its_place(tmp_path: Path) -> None:
+    data = manifest().model_dump(mode="json")
+    store(tmp_path, {**data, "seed": "seven", "totals": {**data["totals"], "events": None}})
+    with pytest.raises(LogDamagedError, match="the manifest does not hold: seed: "):
+        load_manifest(tmp_path)
+    store(tmp_path, {**data, "totals": {**data["totals"], "events": None}})
+    with pytest.raises(LogDamagedError, match=r"the manifest does not hold: totals\.events: "):
+        load_manifest(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "sound"),
+    [("x", True), ("deep/x", True), ("x" * 1_000, True), ("x" * 1_001, False), ("../x", False), ("/x", False)],
+)
+def test_a_named_file_stays_in_the_directory(tmp_path: Path, name: str, sound: bool) -> None:
+    store(tmp_path, {**manifest().model_dump(mode="json"), "inputs": {name: "0" * 64}})
+    assert (outcome(tmp_path) != str(tmp_path / NAME)) is sound
+
+
+def test_a_run_that_has_done_nothing_amounts_to_nothing() -> None:
+    assert all(not value for value in Totals().model_dump().values())
+
+
 def test_a_directory_without_a_manifest_is_no_run(tmp_path: Path) -> None:
     assert outcome(tmp_path) == str(tmp_path)
     assert outcome(tmp_path / "nowhere") == str(tmp_path / "nowhere")
