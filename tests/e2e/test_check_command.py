@@ -183,6 +183,13 @@ def test_a_comparison_takes_no_seed(check: Callable[..., Said]) -> None:
     assert "base.seed=N" in said.err
 
 
+def test_of_a_comparison_file_it_is_said_what_would_run(check: Callable[..., Said]) -> None:
+    [path, *_] = sorted((ROOT / "scenarios" / "comparisons").glob("*.yaml"))
+    plan = check(path, "--json").json
+    assert plan["name"] == yaml.safe_load(path.read_text(encoding="utf-8"))["name"]
+    assert plan["name"] in check(path).out
+
+
 # Scenarios
 
 
@@ -193,12 +200,17 @@ def test_of_a_scenario_it_is_said_what_it_would_run(check: Callable[..., Said], 
     assert said.row("tasks") == "2 of arithmetic"
     assert said.row("agents") == "3, scripted; protocol vote"
     assert said.row("budget") == "none"
+    assert said.row("wired").startswith("star: 3 agents")
+    assert said.row("first").startswith("What is ")
     assert "preset" not in said.out
     assert check(file(tmp_path), "--seed", 9).row("run") == "plain, seed 9"
     [facts] = check(file(tmp_path), "--json").json["runs"]
     assert facts["tasks"]["first"].startswith(said.row("first")[:20])
     assert (facts["cost"], facts["cost_max"], facts["preset"], facts["expansion"]) == (None, None, None, None)
     assert (facts["calls"], facts["tasks"]["count"], facts["models"]) == (6, 2, ["scripted"])
+    assert (facts["calls_max"], facts["tasks"]["kind"], facts["agents"]) == (18, "arithmetic", 3)
+    assert 0 < facts["tokens"] < facts["tokens_max"]
+    assert facts["bound"] == said.row("cost")
 
 
 @pytest.mark.parametrize(
@@ -245,6 +257,16 @@ def test_a_preset_is_told_with_what_it_stands_for(check: Callable[..., Said]) ->
         "centralized: topology {kind: star}, protocol {kind: orchestrate, rounds: 2, guidance: joint}, "
         "agents {count: 6, iterations: 1}"
     )
+
+
+def test_presets_of_a_sweep_are_told_each(check: Callable[..., Said]) -> None:
+    runs = check(ROOT / "scenarios" / "presets.yaml", "--json").json["runs"]
+    told = {run["preset"]: run["expansion"] for run in runs}
+    assert (
+        told["tree"]
+        == "topology {kind: tree, fan_in: 3}, protocol {kind: aggregate}, agents {count: 13, iterations: 1}"
+    )
+    assert told["single"] == "topology {kind: single}, protocol {kind: vote}, agents {count: 1, iterations: 10}"
 
 
 def test_of_a_sweep_every_run_is_told_up_to_a_number(

@@ -54,6 +54,16 @@ def test_only_the_columns_asked_for_are_read_in_the_order_of_the_file(columns: l
         assert found.schema.types == [TABLE.schema.field(name).type for name in found.column_names]
 
 
+def test_texts_of_every_kind_are_read_as_dictionaries_in_which_copies_are_one() -> None:
+    content = written(TABLE)
+    stated, file = bounded._opened(content)
+    with file:
+        [batch] = file.iter_batches()
+    assert stated.equals(TABLE.schema)
+    shared = {field.name for field in batch.schema if pa.types.is_dictionary(field.type)}
+    assert shared == {"text", "large", "raw", "word"}
+
+
 def test_a_table_without_rows_has_its_columns() -> None:
     found = read_parquet(written(TABLE.slice(0, 0)), "")
     assert found.num_rows == 0
@@ -162,5 +172,7 @@ def test_what_a_column_takes_is_counted_as_if_nothing_were_shared() -> None:
     assert unfolded_bytes(holes) == 12 + 2
     none = pa.DictionaryArray.from_arrays(pa.array([None, None], pa.int32()), pa.array([], pa.string()))
     assert unfolded_bytes(none) == none.indices.nbytes
+    unused = pa.DictionaryArray.from_arrays(pa.array([None, None], pa.int32()), pa.array(["ab"]))
+    assert unfolded_bytes(unused) == unused.indices.nbytes
     nothing = pa.DictionaryArray.from_arrays(pa.array([], pa.int32()), pa.array(["ab"]))
     assert unfolded_bytes(nothing) == 0

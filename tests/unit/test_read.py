@@ -209,6 +209,19 @@ def test_missing_values_where_there_have_to_be_some_are_named(part: tuple[Path, 
         assert "this segment" in refused(step, directory / segment.file)
 
 
+def test_values_of_which_no_digest_can_be_made_are_named(
+    part: tuple[Path, Segment], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory, segment = part
+
+    def refuse(table: pa.Table) -> str:
+        raise pa.ArrowInvalid("no such value")
+
+    monkeypatch.setattr("agentsoc.log.segments.digest_of", refuse)
+    step = partial(read_segment, directory, segment, digest=True)
+    assert refused(step, directory / segment.file) == "this segment holds invalid values (ArrowInvalid)"
+
+
 def test_a_segment_that_is_missing_unreadable_or_another_is_named(
     part: tuple[Path, Segment], monkeypatch: pytest.MonkeyPatch
 ) -> None:
