@@ -251,6 +251,17 @@ def test_what_a_run_can_cost_in_money_is_told_where_there_are_prices(
     assert (facts["cost"], facts["cost_max"]) == (None, None)
 
 
+def test_of_a_society_too_large_to_count_its_calls_that_is_said(
+    check: Callable[..., Said], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agentsoc.engine.forecast.bound", lambda society: None)
+    said = check(file(tmp_path))
+    assert said.row("cost") == "too large to work out how many model calls at most"
+    [facts] = check(file(tmp_path), "--json").json["runs"]
+    counts = ("calls", "calls_max", "tokens", "tokens_max", "cost", "cost_max")
+    assert [facts[name] for name in counts] == [None] * 6
+
+
 def test_a_preset_is_told_with_what_it_stands_for(check: Callable[..., Said]) -> None:
     said = check(ROOT / "scenarios" / "preset-centralized.yaml")
     assert said.row("preset") == (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import stat
 import subprocess
 import sys
@@ -96,7 +97,8 @@ def test_what_was_agreed_to_is_remembered_by_pair_for_this_user_alone(config: Pa
 def test_one_pair_that_is_none_makes_the_whole_memory_count_as_none(config: Path) -> None:
     config.mkdir(parents=True)
     pairs: list[Any] = [{"address": "https://a.example.org", "variable": None}, {"address": 1, "variable": None}]
-    for order in (pairs, pairs[::-1]):
+    others: list[Any] = [{"address": "https://a.example.org", "variable": 1}]
+    for order in (pairs, pairs[::-1], others):
         (config / "consent.json").write_text(json.dumps({"agreed": order}))
         known, fault = remembered()
         assert known == frozenset()
@@ -113,6 +115,26 @@ def test_a_memory_of_up_to_a_megabyte_is_read_and_a_larger_one_counts_as_none(co
     known, fault = remembered()
     assert known == frozenset()
     assert "it is damaged" in fault
+
+
+def test_a_memory_is_on_disk_before_it_takes_the_place_of_the_old_one_and_a_failure_leaves_that(
+    config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remember([ELSEWHERE])
+    names, content = sorted(path.name for path in config.iterdir()), (config / "consent.json").read_bytes()
+    sizes: list[int] = []
+    monkeypatch.setattr(agreed.os, "fsync", lambda handle: sizes.append(os.fstat(handle).st_size))
+    remember([ELSEWHERE])
+    assert sizes == [len(content)]
+
+    def refuse(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(agreed.os, "fsync", refuse)
+    with pytest.raises(InputError, match="No space left"):
+        remember([Destination("https://b.example.org")])
+    assert sorted(path.name for path in config.iterdir()) == names
+    assert (config / "consent.json").read_bytes() == content
 
 
 def test_a_system_that_refuses_without_a_word_is_told_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,6 +23,7 @@ from agentsoc.log.manifest import (
     Manifest,
     SegmentEntry,
     Totals,
+    check_seal,
     load_manifest,
 )
 from agentsoc.log.record import hash_json
@@ -144,6 +145,19 @@ def test_a_manifest_that_does_not_hold_is_named_even_with_a_right_checksum(
 def test_a_file_of_something_else_is_named(tmp_path: Path, content: bytes) -> None:
     (tmp_path / NAME).write_bytes(content)
     assert outcome(tmp_path) == str(tmp_path / NAME)
+
+
+@pytest.mark.parametrize(
+    ("changes", "sealed"),
+    [({}, True), ({"status": "running"}, False), ({"status": "failed"}, False), ({"format": 1}, False)],
+)
+def test_a_finished_run_of_this_format_is_sealed_and_no_other(
+    tmp_path: Path, changes: dict[str, Any], sealed: bool
+) -> None:
+    manifest(**changes).save(tmp_path)
+    assert (tmp_path / SEAL).exists() is sealed
+    if sealed:
+        check_seal(tmp_path)
 
 
 def test_the_first_of_several_faults_is_named_by_its_place(tmp_path: Path) -> None:

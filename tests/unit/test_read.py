@@ -77,6 +77,12 @@ def test_a_scan_compares_bytes_first(log: RunLog) -> None:
     assert "its bytes differ" in refused(log.scan, path)
 
 
+def test_a_name_that_looks_like_a_pattern_is_a_name(tmp_path: Path) -> None:
+    Forged(tmp_path / "run-1", parts=[task_events(0)], rows=[task_row(0)]).write()
+    log = Forged(tmp_path / "run-[1]*").write()
+    assert log.scan().collect().height == 12
+
+
 # Small tables
 
 

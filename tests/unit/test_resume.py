@@ -134,6 +134,7 @@ def test_a_file_that_the_scenario_names_has_to_be_in_the_run(tmp_path: Path, mon
     (tmp_path / "tasks.jsonl").write_text('{"id": "a", "question": "1 + 1?", "answer": "2"}\n')
     monkeypatch.chdir(tmp_path)
     done = run(society(tasks={"kind": "jsonl", "file": "tasks.jsonl", "count": 1}), tmp_path / "run")
+    (tmp_path / "tasks.jsonl").write_text("something else")  # it is the copy that counts
     assert stored_scenario(done)[0].tasks.kind == "jsonl"
     assert replay(done.directory).model_calls == 0
     change(done.directory, inputs={})
