@@ -160,6 +160,11 @@ def test_a_finished_run_of_this_format_is_sealed_and_no_other(
         check_seal(tmp_path)
 
 
+def test_the_newest_format_is_the_newest_of_which_there_are_stored_runs() -> None:
+    stored = (Path(__file__).parents[1] / "golden").glob("format-*")
+    assert max(int(path.name.removeprefix("format-")) for path in stored) == FORMAT_VERSION
+
+
 def test_the_first_of_several_faults_is_named_by_its_place(tmp_path: Path) -> None:
     data = manifest().model_dump(mode="json")
     store(tmp_path, {**data, "seed": "seven", "totals": {**data["totals"], "events": None}})
