@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 import agentsoc.cli.check as check_module
+from agentsoc import load_scenario
 from agentsoc.cli.main import main
 from agentsoc.log.comparison import CellRecord, ComparisonRecord
 from agentsoc.log.read import EPISODES, RunLog
@@ -201,7 +202,8 @@ def test_of_a_scenario_it_is_said_what_it_would_run(check: Callable[..., Said], 
     assert said.row("agents") == "3, scripted; protocol vote"
     assert said.row("budget") == "none"
     assert said.row("wired").startswith("star: 3 agents")
-    assert said.row("first").startswith("What is ")
+    built = load_scenario(file(tmp_path))
+    assert said.row("first") == built.tasks.make(built.tasks_seed, 0).question
     assert "preset" not in said.out
     assert check(file(tmp_path), "--seed", 9).row("run") == "plain, seed 9"
     [facts] = check(file(tmp_path), "--json").json["runs"]

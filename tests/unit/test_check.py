@@ -143,6 +143,12 @@ def test_of_a_run_of_format_1_it_is_said_what_it_does_not_pin_and_does_not_tell(
     )
 
 
+def test_what_format_1_does_not_tell_is_taken_as_stated(run: Path) -> None:
+    stated = {"tokens_lost": 9, "calls_lost": 1, "tokens_overrun": 2, "cost_lost": 0.5}
+    assert Forged(run / "old", lost=1, totals=stated, **OLD).found() == ""
+    assert "totals.calls_lost is 1, but the log gives 0" in Forged(run / "new", lost=1, totals=stated).found()
+
+
 def test_a_run_of_format_1_without_a_table_of_episodes_is_told_once(run: Path) -> None:
     notes = Forged(run, rows=None, **OLD).write().check().notes
     assert len(notes) == 2

@@ -171,6 +171,7 @@ def test_numbers_of_up_to_63_bits_are_read_whole() -> None:
     [
         (b"", "no Parquet file"),
         (b"PAR1" + b"\x00" * 7, "no Parquet file"),
+        (b"\x00" * 7 + b"PAR1", "no Parquet file"),
         (b"PAR1" + b"\x00" * 40 + b"PARE", "no Parquet file"),
         (b"PAR1" + struct.pack("<I", 5) + b"PAR1", "longer than the file"),
         (b"\x00" * 8 + struct.pack("<I", 9) + b"PAR1", "longer than the file"),

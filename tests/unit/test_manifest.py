@@ -181,7 +181,8 @@ def test_the_first_of_several_faults_is_named_by_its_place(tmp_path: Path) -> No
 )
 def test_a_named_file_stays_in_the_directory(tmp_path: Path, name: str, sound: bool) -> None:
     store(tmp_path, {**manifest().model_dump(mode="json"), "inputs": {name: "0" * 64}})
-    assert (outcome(tmp_path) != str(tmp_path / NAME)) is sound
+    found = outcome(tmp_path)
+    assert (list(found.inputs) == [name]) if sound else found == str(tmp_path / NAME)
 
 
 def test_a_run_that_has_done_nothing_amounts_to_nothing() -> None:
@@ -193,6 +194,17 @@ def test_a_directory_without_a_manifest_is_no_run(tmp_path: Path) -> None:
     assert outcome(tmp_path / "nowhere") == str(tmp_path / "nowhere")
     (tmp_path / "file").write_text("x")
     assert outcome(tmp_path / "file") == str(tmp_path / "file")
+
+
+def test_where_a_start_was_killed_the_way_on_is_to_start_again(tmp_path: Path) -> None:
+    for begun, hint in ((False, "agentsoc ls shows the runs"), (True, f"agentsoc run SCENARIO --out {tmp_path}")):
+        if begun:
+            (tmp_path / files_module.LOCK).touch()
+        with pytest.raises(LogDamagedError, match="there is no manifest here") as raised:
+            load_manifest(tmp_path)
+        assert hint in raised.value.problem.hint
+    with pytest.raises(LogDamagedError, match="agentsoc ls shows the runs"):
+        load_manifest(tmp_path / "nowhere")
 
 
 def test_what_is_no_plain_file_is_not_even_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

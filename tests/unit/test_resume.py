@@ -7,7 +7,6 @@ import hashlib
 import itertools
 import os
 import shutil
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -536,7 +535,6 @@ def test_a_fork_shares_all_before_its_place_and_asks_anew_from_there(
     assert asked
     assert min(asked) == at
     assert {(attempt.task, attempt.round) for attempt in new.journal() if attempt.reply is not None} >= set(asked)
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("journal")]
     called = len(asked)
     assert replay(new.directory).model_calls == 0
     assert len(asked) == called
