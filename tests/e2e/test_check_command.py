@@ -176,6 +176,16 @@ def test_inputs_and_code_of_a_comparison_are_compared(check: Callable[..., Said]
     assert "this comparison was made with another version of code.py" in said.err
 
 
+def test_changes_and_code_are_taken_of_scenarios_and_comparisons(check: Callable[..., Said], tmp_path: Path) -> None:
+    [path, *_] = sorted((ROOT / "scenarios" / "comparisons").glob("*.yaml"))
+    (tmp_path / "code.py").write_text("NOTHING = 0\n")
+    for named in (path, file(tmp_path)):
+        said = check(named, "--allow-code", tmp_path / "code.py")
+        assert (said.code, "no part is defined in this file" in said.err) == (2, True)
+        said = check(named, "--set", "unheard.of=1")
+        assert (said.code, "unheard" in said.err) == (2, True)
+
+
 def test_a_comparison_takes_no_seed(check: Callable[..., Said]) -> None:
     [path, *_] = sorted((ROOT / "scenarios" / "comparisons").glob("*.yaml"))
     said = check(path, "--seed", 3)
