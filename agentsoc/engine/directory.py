@@ -36,9 +36,9 @@ def new_directory(scenario: Scenario, out: Path | str | None) -> Path:
 def _new_directory(scenario: Scenario, out: Path | str | None) -> Path:
     if out is not None:
         directory = Path(out)
-        if directory.exists() and (not directory.is_dir() or not _take_over(directory)):
-            raise InputError("this directory is not empty", str(directory), _OTHER)
         try:
+            if directory.exists() and (not directory.is_dir() or not _take_over(directory)):
+                raise InputError("this directory is not empty", str(directory), _OTHER)
             make_private(directory)
         except OSError as error:
             raise InputError(f"the run directory cannot be made: {error.strerror}", str(directory)) from None

@@ -204,8 +204,13 @@ class Inside:
             self._require_own(name, os.stat(last, dir_fd=handle, follow_symlinks=False))
             # not blocking matters only if the file was exchanged since it was looked at
             descriptor = os.open(last, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=handle)
-        with os.fdopen(descriptor, "rb") as file:
+        try:
             self._require_own(name, os.fstat(descriptor))
+            file = os.fdopen(descriptor, "rb")
+        except BaseException:
+            os.close(descriptor)
+            raise
+        with file:
             yield file
 
     # Writing

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import stat
 import subprocess
 import sys
@@ -93,6 +94,59 @@ def test_what_was_agreed_to_is_remembered_by_pair_for_this_user_alone(config: Pa
     assert missing([ELSEWHERE]) == ([], "")
 
 
+def test_one_pair_that_is_none_makes_the_whole_memory_count_as_none(config: Path) -> None:
+    config.mkdir(parents=True)
+    pairs: list[Any] = [{"address": "https://a.example.org", "variable": None}, {"address": 1, "variable": None}]
+    others: list[Any] = [{"address": "https://a.example.org", "variable": 1}]
+    for order in (pairs, pairs[::-1], others):
+        (config / "consent.json").write_text(json.dumps({"agreed": order}))
+        known, fault = remembered()
+        assert known == frozenset()
+        assert "it is damaged" in fault
+
+
+def test_a_memory_of_up_to_a_megabyte_is_read_and_a_larger_one_counts_as_none(config: Path) -> None:
+    remember([ELSEWHERE])
+    content = (config / "consent.json").read_bytes()
+    assert agreed.BYTES_MAX == 1024**2
+    (config / "consent.json").write_bytes(content.ljust(1024**2))
+    assert remembered() == (frozenset({ELSEWHERE}), "")
+    (config / "consent.json").write_bytes(content.ljust(1024**2 + 1))
+    known, fault = remembered()
+    assert known == frozenset()
+    assert "it is damaged" in fault
+
+
+def test_a_memory_is_on_disk_before_it_takes_the_place_of_the_old_one_and_a_failure_leaves_that(
+    config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remember([ELSEWHERE])
+    names, content = sorted(path.name for path in config.iterdir()), (config / "consent.json").read_bytes()
+    sizes: list[int] = []
+    monkeypatch.setattr(agreed.os, "fsync", lambda handle: sizes.append(os.fstat(handle).st_size))
+    remember([ELSEWHERE])
+    assert sizes == [len(content)]
+
+    def refuse(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(agreed.os, "fsync", refuse)
+    with pytest.raises(InputError, match="No space left"):
+        remember([Destination("https://b.example.org")])
+    assert sorted(path.name for path in config.iterdir()) == names
+    assert (config / "consent.json").read_bytes() == content
+
+
+def test_a_system_that_refuses_without_a_word_is_told_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError
+
+    monkeypatch.setattr(Path, "open", refuse)
+    known, fault = remembered()
+    assert known == frozenset()
+    assert "consent.json: it cannot be read; no earlier consent counts" in fault
+
+
 @pytest.mark.parametrize(
     "content",
     [
@@ -117,7 +171,7 @@ def test_a_memory_that_cannot_be_read_or_written_is_no_consent_and_an_error_that
     (config / "consent.json").mkdir(parents=True)
     known, fault = remembered()
     assert known == frozenset()
-    assert fault
+    assert "Is a directory" in fault
     with pytest.raises(InputError, match="cannot be remembered"):
         remember([ELSEWHERE])
 
@@ -180,6 +234,10 @@ def test_of_very_many_runs_the_budgets_are_told(monkeypatch: pytest.MonkeyPatch)
     assert "no more than 60,000 tokens" in consent.cost_text([one] * 3)
     unlimited = one.model_copy(update={"budget": None})
     assert "there is no budget" in consent.cost_text([one, one, unlimited])
+    assert "there is no budget" not in consent.cost_text([one])
+    assert consent.cost_text([one, one]).startswith("2 runs: ")
+    assert "runs: " not in consent.cost_text([one])
+    assert "no more than" not in consent.cost_text([one, one, unlimited])
 
 
 def test_a_model_that_does_not_say_where_it_sends_what_is_asked_about_every_time(tmp_path: Path) -> None:
@@ -203,6 +261,7 @@ def test_a_cluster_is_a_destination_unless_it_is_here() -> None:
     for there in ("10.0.0.5:6379", "head.example.org:6379", "ray://evil:10001", "127.0.0.1.nip.io:6379"):
         [place] = cluster(there)
         assert there.removeprefix("ray://") in place.address
+        assert place.address == f"ray://{there.removeprefix('ray://')}"
         assert place.variable == "RAY_AUTH_TOKEN"
         asked = scenario().model_copy(update={"engine": Engine(address=there)})
         with pytest.raises(ConsentNeededError, match="Ray cluster"):

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 
+from agentsoc.errors import InputError
 from agentsoc.events import Event
+from analysis import laws
 from analysis.extremes import largest_growth
 from analysis.laws import FAST, cannot_tell, examine
-from analysis.observables import Sample
+from analysis.observables import Sample, structures
+from analysis.observables_audit import cells_of
 from analysis.tables import EventTable, concat, from_events
 from analysis.tails import Design, TailFit, fit_tail
 from analysis.tails.bootstrap import GoodnessOfFit
@@ -141,3 +146,194 @@ def test_few_executions_and_few_design_cells_are_told_by_their_number(
     assert [text[: len(begin)] for text, begin in zip(caveats, said, strict=True)] == said
     few = "tests take executions as independent, and nothing is said about other designs"
     assert sum(few in text for text in caveats) == sum("design cell" in text for text in said)
+
+
+# How one observable is examined
+
+
+@pytest.fixture
+def asked(open_fit: TailFit, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What `fit_tail` and `largest_growth` are asked for; the fit has as many values in its tail as ``n_tail`` says."""
+    said: dict[str, Any] = {"fits": [], "n_tail": 500, "growth": []}
+
+    def fitted(values: object, **options: Any) -> TailFit:
+        said["fits"].append(options)
+        power = None if said["n_tail"] is None else replace(open_fit.power, n_tail=said["n_tail"])  # type: ignore[type-var]
+        return replace(open_fit, power=power)
+
+    def grown(sample: Sample, n_agents: object, **options: Any) -> None:
+        said["growth"].append(options)
+        if said.get("refuses"):
+            raise InputError("all executions have one N", "N", "add some")
+
+    monkeypatch.setattr(laws, "fit_tail", fitted)
+    monkeypatch.setattr(laws, "largest_growth", grown)
+    return said
+
+
+def sample_of(execution: list[int]) -> Sample:
+    values = np.arange(2.0, len(execution) + 2)
+    return Sample("size", values, np.array(execution), np.full(len(execution), np.inf), "claims")
+
+
+def law(table: EventTable, sample: Sample) -> laws.Law:
+    return laws._law(sample, table, cells_of(table), laws.Effort(7, 8, 9, 10, 11), 12)
+
+
+@pytest.mark.parametrize(
+    ("n_cells", "of_each", "execution", "levels"),
+    [
+        (1, 1, [0] * 20, []),
+        (1, 2, [1] * 20, []),
+        (1, 2, [0, 1] * 10, ["execution"]),
+        (9, 2, [*range(18), 0, 1], ["execution"]),
+        (10, 2, [*range(18), 0, 1], ["execution"]),  # no value is from the tenth cell
+        (10, 2, list(range(20)), ["execution", "design cell"]),
+    ],
+)
+def test_tests_go_by_executions_where_there_are_two_and_by_cells_where_there_are_enough(
+    asked: dict[str, Any], n_cells: int, of_each: int, execution: list[int], levels: list[str]
+) -> None:
+    table = executions(n_cells, of_each)
+    sample = sample_of(execution)
+    law(table, sample)
+    [fit] = asked["fits"]
+    assert list(fit["clusters"]) == levels
+    if levels:
+        assert fit["clusters"]["execution"].tolist() == execution
+    if len(levels) == 2:
+        assert fit["clusters"]["design cell"].tolist() == cells_of(table)[execution].tolist()
+    assert (fit["gof_replicates"], fit["interval_replicates"], fit["seed"], fit["xmin"]) == (7, 8, 12, None)
+
+
+@pytest.mark.parametrize(("n_tail", "whole"), [(2, False), (1, True), (20, False), (None, False)])
+def test_all_values_are_fitted_as_well_where_less_than_a_tenth_is_in_the_tail(
+    asked: dict[str, Any], n_tail: int | None, whole: bool
+) -> None:
+    asked["n_tail"] = n_tail
+    found = law(executions(1, 2), sample_of([0, 1] * 10))
+    assert (found.whole is not None) is whole
+    assert [fit["xmin"] for fit in asked["fits"]] == ([None, 2.0] if whole else [None])
+
+
+@pytest.mark.parametrize(
+    ("cells_at", "by_cells"),
+    [({2: 5, 3: 5}, True), ({2: 5, 3: 4}, False), ({2: 4, 3: 9}, False), ({2: 6}, True), ({2: 4}, False)],
+)
+def test_growth_is_resampled_by_cells_where_each_n_has_enough(
+    asked: dict[str, Any], cells_at: dict[int, int], by_cells: bool
+) -> None:
+    tables = [
+        from_events(
+            [Event(0, 0, 0, 0, "propose_claim", 1), Event(0, 2, -1, 0, "stop")],
+            run=f"{n}-{cell}",
+            topology=f"kind-{cell}",
+            n_agents=n,
+        )
+        for n, count in cells_at.items()
+        for cell in range(count)
+    ]
+    tables.append(from_events([Event(0, 2, -1, 0, "stop")], run="without values", topology="star", n_agents=99))
+    table = concat(tables)
+    law(table, sample_of(list(range(len(tables) - 1))))
+    [growth] = asked["growth"]
+    assert (growth["clusters"] is not None) is by_cells
+    if by_cells:
+        assert growth["clusters"].tolist() == cells_of(table).tolist()
+    assert (growth["replicates"], growth["seed"]) == (9, 12)
+
+
+def test_where_growth_cannot_be_looked_at_it_is_said_why(asked: dict[str, Any]) -> None:
+    assert law(executions(1), sample_of([0] * 5)).no_growth == ""
+    asked["refuses"] = True
+    found = law(executions(1), sample_of([0] * 5))
+    assert (found.growth, found.no_growth) == (None, "all executions have one N")
+
+
+# Attachment
+
+
+def topology_of(name: str | None, run: str, **columns: Any) -> EventTable:
+    table = from_events(
+        [
+            Event(0, 0, 0, 0, "propose_claim", 1),
+            Event(0, 1, 1, 0, "revise_claim", 2, (1,)),
+            Event(0, 2, -1, 0, "stop"),
+        ],
+        run=run,
+        topology=name,
+        n_agents=2,
+    )
+    series = [pl.Series(key, values, dtype=pl.List(pl.Int64)) for key, values in columns.items()]
+    return EventTable(table.events.with_columns(series), table.executions)
+
+
+@pytest.fixture
+def fitted(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """By which way the choices of parents were found."""
+    ways: list[Any] = []
+    monkeypatch.setattr(laws, "offered_choices", lambda part: ("offered", None, None))
+    monkeypatch.setattr(
+        laws, "claim_choices", lambda part, graph, risk, logged_visibility: ("claims", risk, logged_visibility)
+    )
+    monkeypatch.setattr(laws, "fit_attachment", lambda choices, groups: ways.append((*choices, groups)) or "a fit")
+    return ways
+
+
+UNKNOWN = "the log does not say which claims an agent could read; if all could be read, pass --risk"
+
+
+@pytest.mark.parametrize(
+    ("columns", "risk", "result", "way"),
+    [
+        ({}, None, UNKNOWN, []),
+        ({}, "all", "a fit", [("claims", "all", False, 11)]),
+        ({}, "latest", "a fit", [("claims", "latest", False, 11)]),
+        ({"visible": [None, [0], None]}, None, "a fit", [("claims", "latest", True, 11)]),
+        ({"visible": [None, [0], None]}, "all", "a fit", [("claims", "all", True, 11)]),
+        ({"visible": [None, None, None]}, None, UNKNOWN, []),
+        ({"offered": [None, [1], None]}, None, "a fit", [("offered", None, None, 11)]),
+        ({"offered": [None, [1], None], "visible": [None, [0], None]}, "all", "a fit", [("offered", None, None, 11)]),
+    ],
+)
+def test_choices_are_taken_from_what_the_log_says_best(
+    fitted: list[Any], columns: dict[str, Any], risk: Any, result: str, way: list[Any]
+) -> None:
+    found = structures(topology_of("star", "a", **columns))
+    assert laws._attachment(found, laws.Effort(7, 8, 9, 10, 11), risk) == {"star": result}
+    assert fitted == way
+
+
+def test_attachment_is_looked_for_in_each_topology_by_itself(fitted: list[Any]) -> None:
+    """One that does not tell what could be read, in whatever place, does not end the search in others."""
+    offered = {"offered": [None, [1], None]}
+    tables = [topology_of("chain", "a"), topology_of("star", "b", **offered), topology_of(None, "c", **offered)]
+    found = laws._attachment(structures(concat(tables)), laws.Effort(7, 8, 9, 10, 11), None)
+    assert found == {"chain": UNKNOWN, "star": "a fit", "unknown": "a fit"}
+    assert len(fitted) == 2
+
+
+def test_what_is_taken_for_granted_about_reading_is_a_caveat() -> None:
+    table = executions(10)
+    assert examine(table, effort=FAST).caveats == ()
+    for risk, words in (("all", "every earlier claim"), ("latest", "everybody's latest earlier claim")):
+        [caveat] = examine(table, effort=FAST, risk=risk, caveats=()).caveats  # type: ignore[arg-type]
+        assert f"could read {words}, unless the log says otherwise" in caveat
+    assert examine(table, effort=FAST, caveats=("known before",)).caveats == ("known before",)
+
+
+def test_executions_are_grouped_by_what_is_asked_for_in_order() -> None:
+    tables = [topology_of("star", "a"), topology_of("chain", "b"), topology_of(None, "c"), topology_of("star", "d")]
+    found = laws.groups(concat(tables), ("topology",))
+    assert [(where, part.n_executions) for where, part in found] == [
+        ({"topology": "chain"}, 1),
+        ({"topology": "star"}, 2),
+        ({"topology": None}, 1),
+    ]
+    both = laws.groups(concat(tables), ("topology", "n", "run"))
+    assert [where["run"] for where, _ in both] == ["b", "a", "d", "c"]
+    assert [where["n"] for where, _ in both] == [2] * 4
+    with pytest.raises(InputError) as raised:
+        laws.groups(concat(tables), ("topology", "colour", "size"))
+    assert "'colour'" in raised.value.problem.what
+    assert raised.value.problem.where == "--by"

@@ -23,6 +23,7 @@ from agentsoc.log.manifest import (
     Manifest,
     SegmentEntry,
     Totals,
+    check_seal,
     load_manifest,
 )
 from agentsoc.log.record import hash_json
@@ -146,11 +147,64 @@ def test_a_file_of_something_else_is_named(tmp_path: Path, content: bytes) -> No
     assert outcome(tmp_path) == str(tmp_path / NAME)
 
 
+@pytest.mark.parametrize(
+    ("changes", "sealed"),
+    [({}, True), ({"status": "running"}, False), ({"status": "failed"}, False), ({"format": 1}, False)],
+)
+def test_a_finished_run_of_this_format_is_sealed_and_no_other(
+    tmp_path: Path, changes: dict[str, Any], sealed: bool
+) -> None:
+    manifest(**changes).save(tmp_path)
+    assert (tmp_path / SEAL).exists() is sealed
+    if sealed:
+        check_seal(tmp_path)
+
+
+def test_the_newest_format_is_the_newest_of_which_there_are_stored_runs() -> None:
+    stored = (Path(__file__).parents[1] / "golden").glob("format-*")
+    assert max(int(path.name.removeprefix("format-")) for path in stored) == FORMAT_VERSION
+
+
+def test_the_first_of_several_faults_is_named_by_its_place(tmp_path: Path) -> None:
+    data = manifest().model_dump(mode="json")
+    store(tmp_path, {**data, "seed": "seven", "totals": {**data["totals"], "events": None}})
+    with pytest.raises(LogDamagedError, match="the manifest does not hold: seed: "):
+        load_manifest(tmp_path)
+    store(tmp_path, {**data, "totals": {**data["totals"], "events": None}})
+    with pytest.raises(LogDamagedError, match=r"the manifest does not hold: totals\.events: "):
+        load_manifest(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "sound"),
+    [("x", True), ("deep/x", True), ("x" * 1_000, True), ("x" * 1_001, False), ("../x", False), ("/x", False)],
+)
+def test_a_named_file_stays_in_the_directory(tmp_path: Path, name: str, sound: bool) -> None:
+    store(tmp_path, {**manifest().model_dump(mode="json"), "inputs": {name: "0" * 64}})
+    found = outcome(tmp_path)
+    assert (list(found.inputs) == [name]) if sound else found == str(tmp_path / NAME)
+
+
+def test_a_run_that_has_done_nothing_amounts_to_nothing() -> None:
+    assert all(not value for value in Totals().model_dump().values())
+
+
 def test_a_directory_without_a_manifest_is_no_run(tmp_path: Path) -> None:
     assert outcome(tmp_path) == str(tmp_path)
     assert outcome(tmp_path / "nowhere") == str(tmp_path / "nowhere")
     (tmp_path / "file").write_text("x")
     assert outcome(tmp_path / "file") == str(tmp_path / "file")
+
+
+def test_where_a_start_was_killed_the_way_on_is_to_start_again(tmp_path: Path) -> None:
+    for begun, hint in ((False, "agentsoc ls shows the runs"), (True, f"agentsoc run SCENARIO --out {tmp_path}")):
+        if begun:
+            (tmp_path / files_module.LOCK).touch()
+        with pytest.raises(LogDamagedError, match="there is no manifest here") as raised:
+            load_manifest(tmp_path)
+        assert hint in raised.value.problem.hint
+    with pytest.raises(LogDamagedError, match="agentsoc ls shows the runs"):
+        load_manifest(tmp_path / "nowhere")
 
 
 def test_what_is_no_plain_file_is_not_even_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
