@@ -21,15 +21,31 @@ from typing import Any
 import pytest
 
 from agentsoc.backends.base import Completion, Request
+from agentsoc.cli.main import main
 from agentsoc.engine.resume import replay
 from agentsoc.engine.run import run
 from agentsoc.errors import InterruptedRunError
 from agentsoc.log.journal import Attempt, read_journal
-from agentsoc.log.read import JOURNAL, RunLog
-from tests.e2e.victim import BILL, BilledBackend, live, society
+from agentsoc.log.read import EPISODES, JOURNAL, RunLog
+from agentsoc.scenario.model import Scenario
+from tests.e2e.victim import BILL, ENDS, STARTS, WHENS, BilledBackend, live, society
 
 KILLS = 100 if os.environ.get("AGENTSOC_NIGHTLY") else 10
 CONCURRENCY = 6
+NO_PAUSE = {"FLUSH_S": 0.02, "FLUSHES": 10**9}
+"""So that a short run writes its log as often as a long one."""
+VOTERS: dict[str, Any] = {
+    "name": "voters",
+    "seed": 7,
+    "tasks": {"kind": "signal", "count": 1_000},
+    "agents": {"count": 9, "model": {"kind": "simulated", "signal": 0.3, "fidelity": 0.9, "latency_s": 0.5}},
+    "topology": {"kind": "decentralized", "degree": 3},
+    "protocol": {"kind": "debate", "rounds": 3},
+    "budget": {"tokens_per_task": 40_000},
+}
+"""Simulated agents, computed as columns."""
+BLOCKS = {**NO_PAUSE, "FLUSH_S": 0.0, "ROWS_AT_ONCE": 3_000}
+"""So that their log is written in several parts."""
 
 
 @pytest.fixture(scope="module")
@@ -114,11 +130,28 @@ def outcomes(rows: list[Attempt]) -> dict[tuple[int, ...], Attempt]:
     return found
 
 
+def names(directory: Path) -> set[str]:
+    """Return what is in a run directory, but for the parts of its log: how many there are is up to the time it took."""
+    return {str(path.relative_to(directory)) for path in directory.rglob("*") if path.parent.name != "events"}
+
+
+def look(directory: Path) -> str:
+    """Check what a killed process left, which changes nothing; return the verb by which it goes on."""
+    if not directory.exists():
+        return "run"
+    there = sorted(directory.rglob("*"))
+    if not (directory / "manifest.json").exists():
+        return "run"
+    assert main(["check", str(directory)]) == 0
+    assert sorted(directory.rglob("*")) == there
+    return "resume"
+
+
 def kill_and_resume(life: Life, undisturbed: RunLog, kills: list[dict[str, Any]]) -> None:
     """Kill as told, one process after the other, then let one finish; check everything that is promised."""
     verb, in_flight = "run", 0
     for kill in kills:
-        child = life.start(verb, die=kill.get("die"))
+        child = life.start(verb, die=kill.get("die"), place=kill.get("place"), settings=kill.get("settings"))
         if "after_s" in kill:
             time.sleep(kill["after_s"])
             if child.is_alive():
@@ -129,11 +162,8 @@ def kill_and_resume(life: Life, undisturbed: RunLog, kills: list[dict[str, Any]]
         before = life.calls()
         assert set(bought) <= set(before)
         in_flight += len(before) - len(set(before))
-        verb = "resume" if (life.directory / "manifest.json").exists() else "run"
-        if verb == "run":  # nothing was begun, so nothing was bought
-            assert before == []
-            for path in life.directory.glob("*"):
-                path.unlink() if path.is_file() else path.rmdir()
+        verb = look(life.directory)
+        assert verb == "resume" or before == []  # nothing was begun, so nothing was bought
     bought, before = outcomes(life.rows()), life.calls()
     assert life.to_the_end(verb) == 0
     after = life.calls()[len(before) :]
@@ -160,6 +190,7 @@ def kill_and_resume(life: Life, undisturbed: RunLog, kills: list[dict[str, Any]]
     assert sum(twice.values()) - len(twice) <= len(lost)
     assert log.manifest.totals.calls_lost == len(lost)
     assert life.leftovers() == []
+    assert names(life.directory) == names(undisturbed.directory)
     found = replay(life.directory)
     assert (found.digest, found.model_calls) == (undisturbed.manifest.digest, 0)
     assert len(life.calls()) == len(before) + len(after)
@@ -191,6 +222,62 @@ def test_killed_at_any_time_and_again_a_run_ends_as_if_it_had_not_been(
     rng = random.Random(1_000 + seed)
     kills = [{"after_s": rng.uniform(0.0, 0.25)} for _ in range(rng.choice([1, 1, 2, 3]))]
     kill_and_resume(life, undisturbed, kills)
+
+
+def some(places: tuple[tuple[str, int, str], ...]) -> list[tuple[str, int, str]]:
+    """Return as many places as there are kills of each kind, the same ones every time."""
+    return random.Random(3).sample(places, min(KILLS, len(places)))
+
+
+@pytest.mark.parametrize("place", some(STARTS), ids=str)
+def test_killed_before_it_has_a_manifest_a_run_is_started_again_in_its_place(
+    life: Life, undisturbed: RunLog, place: tuple[str, int, str]
+) -> None:
+    kill_and_resume(life, undisturbed, [{"place": place}])
+    assert not [row for row in life.rows() if row.state == "started"]
+
+
+@pytest.mark.parametrize("place", some(ENDS), ids=str)
+def test_killed_while_it_is_finished_a_run_is_finished_without_a_call(
+    life: Life, undisturbed: RunLog, place: tuple[str, int, str]
+) -> None:
+    """Killed there and killed there again, so that the second process finds what the first one left."""
+    kills = [{"place": place}, {"place": place}]
+    if place == ENDS[-1]:  # its last act was done
+        kills.pop()
+    kill_and_resume(life, undisturbed, kills)
+    assert sorted(life.calls()) == sorted(outcomes(life.rows()))
+
+
+@pytest.mark.parametrize("when", WHENS)
+@pytest.mark.parametrize("name", ["events", "manifest.json"])
+def test_killed_in_a_flush_a_run_is_sound_and_goes_on(life: Life, undisturbed: RunLog, name: str, when: str) -> None:
+    kill_and_resume(life, undisturbed, [{"place": (name, 2, when), "settings": NO_PAUSE}])
+
+
+def test_killed_columns_end_as_if_they_had_not_been(life: Life, tmp_path: Path) -> None:
+    """They cost nothing, so that not even a budget makes a difference: all totals and files of a result are equal."""
+    whole = run(Scenario.model_validate(VOTERS), tmp_path / "whole")
+    rng = random.Random(5)
+    for number in range(KILLS):
+        life.directory = tmp_path / f"run-{number}"
+        verb = "run"
+        for _ in range(rng.choice([1, 2])):
+            place = rng.choice([*STARTS, *ENDS, *(("events", rng.randint(1, 6), when) for when in WHENS)])
+            child = life.start(verb, whole=VOTERS, settings=BLOCKS, place=place)
+            child.join(60)
+            if child.exitcode == 0:  # a resumed process writes no tasks, say, before it has a manifest
+                break
+            assert child.exitcode == -signal.SIGKILL
+            verb = look(life.directory)
+        assert life.to_the_end("resume" if child.exitcode == 0 else verb, whole=VOTERS, settings=BLOCKS) == 0
+        log = RunLog(life.directory)
+        log.check()
+        assert (log.manifest.digest, log.manifest.totals) == (whole.manifest.digest, whole.manifest.totals)
+        assert (log.directory / EPISODES).read_bytes() == (whole.directory / EPISODES).read_bytes()
+        assert names(log.directory) == names(whole.directory)
+        assert replay(log.directory).digest == whole.manifest.digest
+    assert life.leftovers() == []
 
 
 def test_a_killed_run_with_a_budget_keeps_it_and_goes_on(life: Life) -> None:

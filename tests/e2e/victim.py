@@ -5,6 +5,7 @@ Its model is the scripted one, which also writes every call it takes to a file o
 
 from __future__ import annotations
 
+import json
 import os
 import resource
 import signal
@@ -15,11 +16,15 @@ from typing import Any, Literal
 
 from agentsoc.backends.base import Completion, Request
 from agentsoc.backends.scripted import Scripted, ScriptedBackend
+from agentsoc.engine import columns as columns_module
+from agentsoc.engine import directory as directory_module
 from agentsoc.engine import resume as resume_module
 from agentsoc.engine import run as run_module
 from agentsoc.engine.resume import resume
 from agentsoc.engine.run import run
 from agentsoc.errors import AgentsocError
+from agentsoc.log.files import RunLock
+from agentsoc.log.inside import Inside
 from agentsoc.log.journal import Attempt, Journal, Key
 from agentsoc.scenario.model import Scenario
 from agentsoc.scenario.part import Slot
@@ -89,6 +94,77 @@ def die_at(row: int, when: str) -> None:
     Journal._commit = commit_or_die  # type: ignore[method-assign]
 
 
+STEPS = {
+    "mkdir": (directory_module, "make_private"),
+    "lock": (RunLock, "__enter__"),
+    "journal": (Journal, "__init__"),
+    "seal": (Journal, "seal"),
+}
+"""Steps in the life of a run that are calls: where each one's function is."""
+LAST = "last manifest.json"
+"""The manifest that says that the run has finished."""
+WHENS = ("before", "half", "unnamed", "after")
+STARTS = (
+    *((step, 1, when) for step in ("mkdir", "lock", "journal") for when in ("before", "after")),
+    *(("tasks.parquet", 1, when) for when in WHENS),
+    *(("manifest.json", 1, when) for when in ("before", "half", "unnamed")),
+    *((".holder.json", 1, when) for when in ("before", "half", "after")),
+)
+"""Places before there is a manifest."""
+ENDS = (
+    *(("seal", 1, when) for when in ("before", "after")),
+    *((name, 1, when) for name in ("episodes.parquet", "manifest.sha256", LAST) for when in WHENS),
+)
+"""Places where a run is being finished."""
+
+
+def kill() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def die_in(place: str, nth: int, when: str) -> None:
+    """Let this process be killed at the `nth` (from 1) time that it comes to a place.
+
+    Args:
+        place: one of `STEPS`, `LAST`, or a file or directory of the run of which a file is written.
+        nth: which time.
+        when: ``before`` or ``after`` it; of a file also ``half`` (part of it under its temporary name) or ``unnamed``
+            (all of it).
+    """
+    if place in STEPS:
+        owner, name = STEPS[place]
+        step = getattr(owner, name)
+
+        def step_or_die(*args: Any, **options: Any) -> Any:
+            nonlocal nth
+            nth -= 1
+            if nth == 0 and when == "before":
+                kill()
+            result = step(*args, **options)
+            if nth == 0:
+                kill()
+            return result
+
+        setattr(owner, name, step_or_die)
+        return
+    write = Inside.write
+
+    def write_or_die(self: Inside, name: str, data: bytes | memoryview) -> None:
+        nonlocal nth
+        is_last = place == LAST and name == "manifest.json" and json.loads(bytes(data))["status"] == "finished"
+        nth -= is_last or name == place or name.startswith(f"{place}/")
+        if nth == 0:
+            if when == "before":
+                kill()
+            if when in ("half", "unnamed"):
+                os.rename = lambda *_, **__: kill()  # what comes when all is in the temporary file
+            write(self, name, data[: len(data) // 2] if when == "half" else data)
+            kill()
+        write(self, name, data)
+
+    Inside.write = write_or_die  # type: ignore[method-assign]
+
+
 def delay_commits(seconds: float, commits: int) -> None:
     """Let the first `commits` commits of this process take that long each."""
     write = Journal._commit
@@ -121,25 +197,32 @@ def live(
     bill: str,
     *,
     die: tuple[int, str] | None = None,
+    place: tuple[str, int, str] | None = None,
     changes: dict[str, Any] | None = None,
+    whole: dict[str, Any] | None = None,
     settings: dict[str, float] | None = None,
     begin: Any = None,
     slow: tuple[float, int] | None = None,
     read_s: float = 0.0,
     file_limit: int | None = None,
 ) -> None:
-    """Run or resume in this process; exit with the code of the error, after writing it to ``error`` files."""
+    """Run or resume in this process; exit with the code of the error, after writing it to ``error`` files.
+
+    `whole` is a scenario of another kind than `society` with `changes`.
+    """
     os.setsid()  # whatever this process leaves behind can be found by its session
     os.environ[BILL] = bill
     for name, value in (settings or {}).items():
-        setattr(run_module, name, value)
+        setattr(run_module if hasattr(run_module, name) else columns_module, name, value)
     if die is not None:
         die_at(*die)
+    if place is not None:
+        die_in(*place)
     if slow is not None:
         delay_commits(*slow)
     if read_s:
         delay_reading(read_s)
-    built = society(**(changes or {}))
+    built = society(**(changes or {})) if whole is None else Scenario.model_validate(whole)
     said = Path(f"{bill}.{os.getpid()}")
     if file_limit is not None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (file_limit, resource.RLIM_INFINITY))
