@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import posixpath
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -37,11 +38,12 @@ def resolve(name: str) -> Path:
     """
     if not name:
         raise InputError("a file name is empty", "", _BESIDE)
-    if name.startswith("/") or ".." in name.split("/"):  # a run keeps a copy under this name, in its own directory
+    # a run keeps a copy under this name, in a directory of its own
+    if name.startswith("/") or posixpath.normpath(name).split("/")[0] == "..":
         raise InputError("this file lies outside the directory of the scenario", name[:200], _BESIDE)
     try:
         base = (BASE_DIR.get() or Path()).resolve(strict=True)
-        path = (base / name).resolve(strict=True)
+        path = (base / posixpath.normpath(name)).resolve(strict=True)
         mode = path.stat().st_mode
     except ValueError as error:  # a NUL in the name
         raise InputError(f"not a file name: {error}", repr(name), _BESIDE) from error

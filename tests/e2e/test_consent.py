@@ -25,8 +25,9 @@ from agentsoc.backends.address import Destination
 from agentsoc.cli import main
 from agentsoc.engine.agreed import remembered
 from agentsoc.errors import ConsentNeededError, InputError
-from agentsoc.log.manifest import Manifest, hash_json, load_manifest
+from agentsoc.log.manifest import Manifest, load_manifest
 from agentsoc.log.read import JOURNAL
+from agentsoc.log.record import hash_json
 from agentsoc.scenario.code import forget_code
 from agentsoc.scenario.files import BASE_DIR
 from agentsoc.scenario.model import Scenario

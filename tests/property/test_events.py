@@ -41,6 +41,7 @@ def test_the_codes_of_kinds_never_change() -> None:
     assert KINDS == (
         "propose_claim", "revise_claim", "contradict_claim", "endorse_claim", "merge_claims", "delegate_subtask",
         "answer", "vote", "flag", "fault", "budget_exhausted", "call_failed", "stop",
+        "tool_call", "action",
     )  # fmt: skip
 
 

@@ -92,6 +92,9 @@ class MemoryJournal:
     def close(self) -> None:
         pass
 
+    def seal(self) -> None:
+        pass
+
     def rows(self) -> Any:
         return iter(())
 

