@@ -18,7 +18,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from agentsoc.errors import InputError
-from agentsoc.log.files import write_whole
+from agentsoc.log.bounded import read_parquet
+from agentsoc.log.inside import Inside
 
 F64 = NDArray[np.float64]
 
@@ -59,14 +60,26 @@ class CachedEmbedder:
         self._known: dict[bytes, NDArray[np.float32]] = self._load()
 
     def _load(self) -> dict[bytes, NDArray[np.float32]]:
-        if self.path is None or not self.path.exists():
+        if self.path is None:
             return {}
         try:
-            frame = pl.read_parquet(self.path)
+            raw = self._inside().read(f"{DIRECTORY}/{self.path.name}")
+            read_parquet(raw, str(self.path))  # refused where it unfolds to too much
+            frame = pl.read_parquet(raw)
+        except FileNotFoundError:
+            return {}
+        except (OSError, pl.exceptions.PolarsError):  # a cache that cannot be read is made again
+            return {}
+        try:
             vectors = np.stack([np.asarray(row, dtype=np.float32) for row in frame["vector"].to_list()])
             return dict(zip(frame["text"].to_list(), vectors, strict=True))
-        except (OSError, ValueError, pl.exceptions.PolarsError):  # a cache that cannot be read is made again
+        except (ValueError, TypeError, pl.exceptions.PolarsError):
             return {}
+
+    def _inside(self) -> Inside:
+        """Return the files of the run: a stranger's may hold a link in place of this one."""
+        assert self.path is not None
+        return Inside(self.path.parent.parent)
 
     def embed(self, texts: Sequence[str]) -> F64:
         """Return one vector per text, shape (n, d); texts that are not known are embedded and written down.
@@ -109,7 +122,6 @@ class CachedEmbedder:
         buffer = io.BytesIO()
         frame.write_parquet(buffer)
         try:
-            self.path.parent.mkdir(exist_ok=True)
-            write_whole(self.path, buffer.getvalue())
+            self._inside().write(f"{DIRECTORY}/{self.path.name}", buffer.getvalue())
         except OSError:  # a run on a read-only disk can be measured all the same
             self.path = None

@@ -29,7 +29,7 @@ _STRUCTURE_MAX: Final = 64 << 20
 
 
 def read_parquet(
-    content: bytes, where: str, *, columns: Sequence[str] | None = None, rows: int | None = None, hint: str = ""
+    content: bytes, where: str, *, columns: Sequence[str] | None = None, rows: int | None = None, hint: str = "", most: int = UNFOLDED_MAX
 ) -> pa.Table:
     """Return a table, or those of `columns` that it has; columns of text are dictionaries.
 
@@ -39,11 +39,12 @@ def read_parquet(
         columns: what to read; None for everything.
         rows: how many rows there have to be; None for any number.
         hint: how to go on when it is refused.
+        most: what it may hold in memory, however small it is (bytes).
 
     Raises:
         LogDamagedError: it is no Parquet file, has other rows, or unfolds to more than it may.
     """
-    most = max(UNFOLDED_MAX, UNFOLDED_TIMES * len(content))
+    most = max(most, UNFOLDED_TIMES * len(content))
     try:
         with _opened(content) as file:
             _require_size(file.metadata, where, rows, most, hint)
@@ -55,11 +56,21 @@ def read_parquet(
                     raise _too_large(where, most, hint)
                 batches.append(batch)
             table = pa.Table.from_batches(batches, None if batches else _schema(file, wanted))
+            table.validate(full=True)  # half characters, places outside of what is there
     except (OSError, pa.ArrowException, ValueError, KeyError, IndexError, OverflowError, MemoryError) as error:
         raise LogDamagedError(f"this file cannot be read ({type(error).__name__})", where, hint) from None
     if rows is not None and table.num_rows != rows:
         raise LogDamagedError(f"this file has {table.num_rows:,} rows, not {rows:,}", where, hint)
     return table
+
+
+def require_size(content: bytes, where: str, *, rows: int | None = None, hint: str = "") -> None:
+    """Refuse a file by what it says of itself, for whoever reads it with other means; see `read_parquet`."""
+    try:
+        with _opened(content) as file:
+            _require_size(file.metadata, where, rows, max(UNFOLDED_MAX, UNFOLDED_TIMES * len(content)), hint)
+    except (OSError, pa.ArrowException, ValueError, KeyError, IndexError, OverflowError, MemoryError) as error:
+        raise LogDamagedError(f"this file cannot be read ({type(error).__name__})", where, hint) from None
 
 
 def _opened(content: bytes) -> pq.ParquetFile:
