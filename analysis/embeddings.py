@@ -18,7 +18,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from agentsoc.errors import InputError
-from agentsoc.log.files import write_whole
+from agentsoc.log.inside import Inside
 from agentsoc.log.parquet import read_frame
 
 F64 = NDArray[np.float64]
@@ -60,14 +60,22 @@ class CachedEmbedder:
         self._known: dict[bytes, NDArray[np.float32]] = self._load()
 
     def _load(self) -> dict[bytes, NDArray[np.float32]]:
-        if self.path is None or not self.path.exists():
+        if self.path is None:
             return {}
         try:
-            frame = read_frame(self.path)
+            frame = read_frame(self._inside().read(f"{DIRECTORY}/{self.path.name}"))
+        except (OSError, ValueError):  # there is none, or it cannot be read: it is made again
+            return {}
+        try:
             vectors = np.stack([np.asarray(row, dtype=np.float32) for row in frame["vector"].to_list()])
             return dict(zip(frame["text"].to_list(), vectors, strict=True))
-        except (OSError, ValueError, TypeError, pl.exceptions.PolarsError):  # a cache that cannot be read is made again
+        except (ValueError, TypeError, pl.exceptions.PolarsError):
             return {}
+
+    def _inside(self) -> Inside:
+        """Return the files of the run: a stranger's may hold a link in place of this one."""
+        assert self.path is not None
+        return Inside(self.path.parent.parent)
 
     def embed(self, texts: Sequence[str]) -> F64:
         """Return one vector per text, shape (n, d); texts that are not known are embedded and written down.
@@ -110,7 +118,6 @@ class CachedEmbedder:
         buffer = io.BytesIO()
         frame.write_parquet(buffer)
         try:
-            self.path.parent.mkdir(exist_ok=True)
-            write_whole(self.path, buffer.getvalue())
+            self._inside().write(f"{DIRECTORY}/{self.path.name}", buffer.getvalue())
         except OSError:  # a run on a read-only disk can be measured all the same
             self.path = None

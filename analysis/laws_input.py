@@ -10,7 +10,8 @@ import polars as pl
 
 from agentsoc.errors import InputError
 from agentsoc.log.manifest import NAME as MANIFEST
-from agentsoc.log.read import RunLog
+from agentsoc.log.read import INPUTS, RunLog
+from agentsoc.scenario.files import BASE_DIR
 from agentsoc.scenario.model import Scenario
 from analysis.attachment_offers import offers_of_debate
 from analysis.importers import store
@@ -68,11 +69,15 @@ def _own(directory: Path) -> tuple[EventTable, list[str]]:
     frame = log.frame()
     if not frame.height:
         raise InputError("this run has no events yet", str(directory), f"go on with: agentsoc resume {directory}")
+    own = BASE_DIR.set(directory / INPUTS)  # no file that it names is one beside whoever reads it
     try:
+        log.inside.has_directory(INPUTS)
         offers = offers_of_debate(frame, Scenario.model_validate(scenario))
     except (InputError, ValueError):  # made with parts that are not installed here, or with files of its own
         offers = None
         notes.append(f"{directory.name}: its society cannot be built again here, so attention is not estimated")
+    finally:
+        BASE_DIR.reset(own)
     return from_log(
         frame if offers is None else frame.with_columns(offers),
         run=str(directory),

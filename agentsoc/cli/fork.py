@@ -41,7 +41,7 @@ def fork(
     from agentsoc.engine.consent import cluster
     from agentsoc.engine.directory import new_directory
     from agentsoc.engine.resume import fork as fork_run
-    from agentsoc.engine.resume import stored_scenario
+    from agentsoc.engine.resume import require_named_address, stored_scenario
     from agentsoc.engine.run import Progress
     from agentsoc.log.read import RunLog
     from agentsoc.society.build import build_society
@@ -49,6 +49,7 @@ def fork(
     task, round_ = _place(at)
     stored, code = stored_scenario(RunLog(directory), allow_code or (), more_code=True)
     changes = options.engine_changes(hosts, address, concurrency)
+    require_named_address(stored, changes, directory)
     scenario = options.with_engine(_changed(stored, set_ or ()), changes)
     n_agents = build_society(scenario).n
     agreed = ask_before_sending([scenario], yes, cluster(address))

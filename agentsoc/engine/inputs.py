@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from agentsoc.errors import InputError, LogDamagedError
-from agentsoc.log.inside import Inside
+from agentsoc.log.inside import READ_MAX, Inside
 from agentsoc.log.read import INPUTS
 from agentsoc.log.record import hash_json
 from agentsoc.scenario.files import BASE_DIR, read_whole
@@ -137,7 +137,7 @@ def use_inputs(directory: Path, inputs: Mapping[str, str], what: str = "run") ->
     for name, digest in inputs.items():
         where = str(directory / INPUTS / name)
         try:
-            found = inside.sha256(f"{INPUTS}/{name}")
+            found = inside.sha256(f"{INPUTS}/{name}", limit=READ_MAX)
         except OSError as error:
             raise LogDamagedError(f"a file of the {what} cannot be read: {error.strerror}", where) from None
         if found != digest:

@@ -11,7 +11,7 @@ import contextvars
 import itertools
 import math
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -75,22 +75,39 @@ def stored_scenario(
     manifest = log.manifest
     given = load_recorded(allow_code, manifest.code, "this run", log.directory, more=more_code)
     use_inputs(log.directory, manifest.inputs)
+    earlier = [] if manifest.fork is None else [before.scenario for before in manifest.fork.before]
     try:
-        scenario = Scenario.model_validate(manifest.scenario)
+        scenarios = [Scenario.model_validate(one) for one in (manifest.scenario, *earlier)]
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise LogDamagedError(
             f"the manifest's scenario does not hold: {where}: {first['msg']}", str(log.directory)
         ) from None
+    scenario = scenarios[0]
     if hash_json(scenario.result_part()) != manifest.scenario_hash:
         raise LogDamagedError("the manifest's scenario is not the one of its hash", str(log.directory))
-    for name in named_files(scenario):
+    for name in (name for one in scenarios for name in named_files(one)):
         if name not in manifest.inputs:
             raise LogDamagedError(
                 f"the scenario names the file {name[:200]!r}, of which the run keeps no copy", str(log.directory)
             )
     return scenario, given
+
+
+def require_named_address(scenario: Scenario, engine: Mapping[str, Any], directory: Path) -> None:
+    """Refuse to go to a cluster that only a stored run names: it may be a stranger's.
+
+    Raises:
+        InputError: `engine`, what was asked for now, names none.
+    """
+    address = scenario.engine.address
+    if address not in (None, "local") and engine.get("address") is None:
+        raise InputError(
+            f"this run was carried out on the Ray cluster at {address}, which is not joined unless you name it",
+            str(directory),
+            f"add --address {address}, or --address local",
+        )
 
 
 def replay(directory: Path | str, *, allow_code: Sequence[Path] = ()) -> Replay:
@@ -248,6 +265,7 @@ async def _resume(
         except LogDamagedError as damage:
             await _rebuild(log, scenario, damage)
         return Run(directory)
+    require_named_address(scenario, engine or {}, directory)
     if engine:
         changed = {**scenario.engine.model_dump(), **engine}
         scenario = scenario.model_copy(update={"engine": EngineSettings.model_validate(changed)})

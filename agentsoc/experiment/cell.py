@@ -63,11 +63,12 @@ async def carry_out(directory: Path, scenario: Scenario, means: Means, progress:
 
 async def _carry_out(directory: Path, scenario: Scenario, means: Means, progress: Progress | None) -> Run:
     Inside(directory.parents[1]).has_directory(f"{directory.parent.name}/{directory.name}")  # never through a link
-    if (directory / NAME).exists():
+    if directory.is_dir() and NAME in Inside(directory).names():  # a link that leads nowhere is no missing manifest
         require_same(directory, scenario)
         return await resume_async(
             directory,
-            engine=None if means.concurrency is None else {"concurrency": means.concurrency},
+            engine={"address": scenario.engine.address}
+            | ({} if means.concurrency is None else {"concurrency": means.concurrency}),
             allow_code=means.code_paths,
             progress=progress,
             shared=means.shared,

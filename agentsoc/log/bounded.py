@@ -28,7 +28,13 @@ _STRUCTURE_MAX: Final = 64 << 20
 
 
 def read_parquet(
-    content: bytes, where: str, *, columns: Sequence[str] | None = None, rows: int | None = None, hint: str = ""
+    content: bytes,
+    where: str,
+    *,
+    columns: Sequence[str] | None = None,
+    rows: int | None = None,
+    hint: str = "",
+    most: int = UNFOLDED_MAX,
 ) -> pa.Table:
     """Return a table, or those of `columns` that it has, with the types that the file states.
 
@@ -38,11 +44,12 @@ def read_parquet(
         columns: what to read; None for everything.
         rows: how many rows there have to be; None for any number.
         hint: how to go on when it is refused.
+        most: what it may hold in memory, however small it is (bytes).
 
     Raises:
         LogDamagedError: it is no Parquet file, has other rows, or unfolds to more than it may.
     """
-    most = max(UNFOLDED_MAX, UNFOLDED_TIMES * len(content))
+    most = max(most, UNFOLDED_TIMES * len(content))
     try:
         _require_size(content, where, rows, most, hint)
         stated, file = _opened(content)
@@ -62,6 +69,14 @@ def read_parquet(
     if rows is not None and table.num_rows != rows:
         raise LogDamagedError(f"this file has {table.num_rows:,} rows, not {rows:,}", where, hint)
     return table
+
+
+def require_size(content: bytes, where: str, *, rows: int | None = None, hint: str = "") -> None:
+    """Refuse a file by what it says of itself, for whoever reads it with other means; see `read_parquet`."""
+    try:
+        _require_size(content, where, rows, max(UNFOLDED_MAX, UNFOLDED_TIMES * len(content)), hint)
+    except ValueError as error:
+        raise LogDamagedError(f"this file cannot be read ({error})", where, hint) from None
 
 
 def _opened(content: bytes) -> tuple[pa.Schema, pq.ParquetFile]:

@@ -20,6 +20,7 @@ from agentsoc.errors import LogDamagedError
 from agentsoc.events import SOCIETY
 from agentsoc.log.digest import Digest
 from agentsoc.log.episodes import UNDER_WAY
+from agentsoc.log.inside import READ_MAX
 from agentsoc.log.journal import Attempt, JournalTotals, Key, load_journal, read_digest
 from agentsoc.log.manifest import NAME, Totals, check_seal
 from agentsoc.log.money import EventCost
@@ -84,6 +85,10 @@ def check(log: RunLog, *, keep: bool = False) -> tuple[Checked, dict[Key, Attemp
     _same_journal(log, of_rows)
     _same_scenario(log)
     notes += found.compare(attempts)
+    count = manifest.scenario.get("tasks", {}).get("count")
+    if manifest.status == "finished" and count is not None and count != manifest.totals.episodes:
+        what = f"the run is finished with {manifest.totals.episodes:,} episodes, but its scenario has another count"
+        raise LogDamagedError(what, str(log.directory / NAME))
     if manifest.status == "finished" and manifest.format > 1:
         check_seal(log.directory)
     return Checked(found.totals.events, len(log.segments), of_rows[0], tuple(notes)), known
@@ -98,11 +103,11 @@ def _files(log: RunLog) -> Iterator[str]:
     if manifest.status == "finished":
         _no_strangers(log, EVENTS, {segment.file for segment in log.segments})
     if manifest.tasks_file is not None:
-        log.table(TASKS, manifest.tasks_file, "task table")
+        log.task_table()
     if manifest.episodes_file is not None:
         log.table(EPISODES, manifest.episodes_file, "table of episodes")
     for name, digest in manifest.inputs.items():
-        log.file(f"{INPUTS}/{name}", digest, "copy of a file of the scenario")
+        _same_input(log, f"{INPUTS}/{name}", digest)
     if ended:
         _no_strangers(log, INPUTS, {name.split("/")[0] for name in manifest.inputs})
     if manifest.status != "finished":
@@ -123,6 +128,18 @@ def _files(log: RunLog) -> Iterator[str]:
         raise LogDamagedError("the manifest pins no hash of a segment", str(log.directory / EVENTS))
     if manifest.journal_file is None:
         yield "a reader kept the journal open when the run ended: its rows are pinned, its bytes are not"
+
+
+def _same_input(log: RunLog, name: str, digest: str) -> None:
+    """Compare a copy of a file of the scenario with its hash."""
+    where = str(log.directory / name)
+    try:
+        found = log.inside.sha256(name, limit=READ_MAX)
+    except OSError as error:
+        what = f"the copy of a file of the scenario cannot be read: {error.strerror}"
+        raise LogDamagedError(what, where, REBUILD) from None
+    if found != digest:
+        raise LogDamagedError("the copy of a file of the scenario is not what was written", where, REBUILD)
 
 
 def _no_strangers(log: RunLog, directory: str, known: set[str]) -> None:
@@ -222,18 +239,24 @@ class _Events:
         Raises:
             LogDamagedError: names the first that differs.
         """
+        from agentsoc.log.read import EPISODES
+
         manifest = self.log.manifest
         rows = self.log.episode_rows()
         stated = manifest.totals
         try:
             limits = ceilings(manifest.scenario)
-        except ValueError as error:
+        except (ValueError, OverflowError) as error:
             what = f"the budget of the manifest's scenario does not hold: {error}"
             raise LogDamagedError(what, str(self.log.directory / NAME)) from None
         of_rows = EpisodeTotals()
         if rows is not None:
             self._compare_rows(rows)
-            of_rows.add(rows)
+            try:
+                of_rows.add(rows)
+            except (ValueError, OverflowError, pa.ArrowException) as error:
+                where = str(self.log.directory / EPISODES)
+                raise LogDamagedError(f"the rows cannot be added up: {error}", where, REBUILD) from None
         computed = fold(self.totals, of_rows, limits)
         skipped: set[str] = set()
         if rows is None:

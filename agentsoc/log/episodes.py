@@ -196,6 +196,8 @@ def conform(table: pa.Table) -> pa.Table:
     for field in SCHEMA:
         if field.name in table.column_names:
             columns.append(table[field.name].cast(field.type))
+            if not field.nullable and columns[-1].null_count:
+                raise ValueError(f"{field.name} is missing in a row")
         elif field.nullable:
             columns.append(pa.nulls(rows, field.type))
         else:

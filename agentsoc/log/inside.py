@@ -25,8 +25,8 @@ from agentsoc.errors import LogDamagedError
 
 COPY: Final = "copy the directory with its files (cp -rL --no-preserve=links), not with links to them"
 """The way on where a link stands in place of a file."""
-READ_MAX: Final = 1 << 30
-"""Largest file that is read as a whole (bytes)."""
+READ_MAX: Final = 1 << 28
+"""Largest file that is read as a whole: a segment is closed long before, files of a scenario are smaller (bytes)."""
 
 BY_UMASK: ContextVar[bool] = ContextVar("by_umask", default=False)
 """Whether new files and directories get the rights that the umask leaves; else only their owner may open them."""
@@ -193,9 +193,12 @@ class Inside:
             raise LogDamagedError(f"this file is too large: more than {limit:,} bytes", str(self.base / name))
         return content
 
-    def sha256(self, name: str) -> str:
-        """Return the SHA-256 of a file of the directory's own, whatever its size; see `read`."""
+    def sha256(self, name: str, *, limit: int | None = None) -> str:
+        """Return the SHA-256 of a file of the directory's own; see `read`. Without a limit whatever its size."""
         with self._opened(name) as file:
+            found = os.fstat(file.fileno()).st_size
+            if limit is not None and found > limit:
+                raise LogDamagedError(f"this file has {found:,} bytes, of {limit:,} at most", str(self.base / name))
             return hashlib.file_digest(file, "sha256").hexdigest()
 
     @contextlib.contextmanager

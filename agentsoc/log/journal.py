@@ -36,6 +36,10 @@ CREATE TABLE IF NOT EXISTS attempts (
 """
 
 _COPY: Final = "a copy of the run directory, if there is one, is the way back"
+_CELL_MAX: Final = 64 << 20
+"""Largest text in a row that is read: far more than any reply that a run takes (bytes)."""
+_SLACK: Final = 1 << 20
+"""What a journal may have beyond its pages, and pages that it may leave free (bytes, pages)."""
 _REFUSALS: Final = frozenset(
     {
         sqlite3.SQLITE_PERM,
@@ -98,6 +102,8 @@ class Attempt(msgspec.Struct, frozen=True, array_like=True, gc=False):
 _FIELDS: Final = Attempt.__struct_fields__
 _USAGE_KNOWN: Final = _FIELDS.index("usage_known")
 _LATENCY: Final = _FIELDS.index("latency_ms")
+_REPLY: Final = _FIELDS.index("reply")
+_FAILURE: Final = _FIELDS.index("failure")
 _KEY: Final = len(Key._fields)
 _CRC: Final = len(_FIELDS)
 assert (_USAGE_KNOWN, _LATENCY) == (_CRC - 2, _CRC - 1)
@@ -134,6 +140,7 @@ class Journal:
         if not made:
             with _reading(path) as db:
                 _require_plain(db, path, empty=True)
+            _require_no_rollback(self._inside, path)
         try:
             self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
             self._db.execute("PRAGMA journal_mode = WAL")
@@ -291,6 +298,7 @@ def _reading(path: Path) -> Iterator[sqlite3.Connection]:
         raise _damaged(path, error) from None
     try:
         db.execute("PRAGMA trusted_schema = OFF")
+        db.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _CELL_MAX)
         yield db
     except sqlite3.Error as error:
         raise _damaged(path, error) from None
@@ -303,6 +311,21 @@ def _require_own(inside: Inside, name: str) -> bool:
     for beside in ("-wal", "-shm", "-journal"):
         inside.look(name + beside)
     return inside.look(name) is not None
+
+
+def _require_no_rollback(inside: Inside, path: Path) -> None:
+    """Refuse a rollback journal beside a journal that holds something.
+
+    A run never leaves one: it writes ahead from the first row on. SQLite would put back what a stranger wrote into it
+    after we have looked, and remove the file that it names, wherever that is.
+    """
+    beside = path.name + "-journal"
+    found = inside.look(beside)
+    if found is None or not found.st_size:
+        return
+    if inside.look(path.name).st_size:  # type: ignore[union-attr]
+        raise LogDamagedError("this is a rollback journal of SQLite's, which no run leaves", str(path.parent / beside))
+    inside.remove(beside)  # of a start that was killed: nothing was written yet
 
 
 def _require_plain(db: sqlite3.Connection, path: Path, *, empty: bool = False) -> None:
@@ -322,6 +345,16 @@ def _require_plain(db: sqlite3.Connection, path: Path, *, empty: bool = False) -
         raise LogDamagedError("this is no journal: its tables are not those of a journal", str(path), _COPY)
 
 
+def _require_filled(db: sqlite3.Connection, path: Path) -> None:
+    """Refuse a file that is mostly holes: it would take hours to read and a few kB to send."""
+    pages, size, free = (
+        int(db.execute(f"PRAGMA {name}").fetchone()[0]) for name in ("page_count", "page_size", "freelist_count")
+    )
+    found = Inside(path.parent).look(path.name)
+    if (found is not None and found.st_size > pages * size + _SLACK) or free > pages // 2 + _SLACK // size:
+        raise _damaged(path, "it is larger than what it holds")
+
+
 def _words(sql: object) -> list[str]:
     return str(sql).upper().replace("IF NOT EXISTS", "").split()
 
@@ -335,11 +368,12 @@ def _chunks(db: sqlite3.Connection, path: Path) -> Iterator[tuple[list[tuple[Any
     """Yield the rows in key order, many at a time: as they were written, each checked, and as attempts."""
     _require_plain(db, path)
     try:
+        _require_filled(db, path)
         verdict = db.execute("PRAGMA quick_check(1)").fetchone()
         if verdict is None or verdict[0] != "ok":
             raise _damaged(path, " ".join(str(verdict[0] if verdict else "no answer").split()))
         cursor = db.execute(_SELECT)
-        while found := cursor.fetchmany(_ROWS_AT_ONCE):
+        while found := _some(cursor):
             rows = [(*row[:_USAGE_KNOWN], _FLAG[row[_USAGE_KNOWN]], row[_LATENCY]) for row in found]
             for row, read in zip(rows, found, strict=True):
                 if _crc(row) != read[_CRC]:
@@ -353,6 +387,18 @@ def _chunks(db: sqlite3.Connection, path: Path) -> Iterator[tuple[list[tuple[Any
             yield rows, msgspec.convert(rows, list[Attempt], builtin_types=(bytes,))
     except (sqlite3.Error, msgspec.MsgspecError, KeyError, TypeError, ValueError) as error:
         raise _damaged(path, error) from None
+
+
+def _some(cursor: sqlite3.Cursor) -> list[tuple[Any, ...]]:
+    """Return the next rows: many, or as many as together hold one large text."""
+    rows: list[tuple[Any, ...]] = []
+    size = 0
+    for row in cursor:
+        rows.append(row)
+        size += len(row[_REPLY] or "") + len(row[_FAILURE] or "")
+        if len(rows) == _ROWS_AT_ONCE or size > _CELL_MAX:
+            break
+    return rows
 
 
 def _damaged(path: Path, error: object) -> LogDamagedError:

@@ -24,6 +24,8 @@ SEAL: Final = "manifest.sha256"
 """SHA-256 of the manifest's bytes, as ``sha256sum`` writes and checks it; of a finished run, from format 2 on."""
 RULES: Final = {"prompts": 1, "reader": 1, "reserve": 1}
 """The rules that this version makes runs by: how prompts are written, replies read, turns paid for."""
+_COUNT_MAX: Final = 10_000_000
+"""More agents in a group, or tasks, than any scenario may have."""
 _PACKAGES: Final = ("agentsoc", "ray", "litellm", "xllamacpp", "polars", "pyarrow", "numpy", "networkx", "pydantic")
 
 Status = Literal["running", "finished", "interrupted", "failed"]
@@ -36,6 +38,26 @@ def _inside(name: str) -> str:
 
 
 FileName = Annotated[str, AfterValidator(_inside)]
+
+
+def _plain_parts(scenario: dict[str, Any]) -> dict[str, Any]:
+    """Refuse a scenario whose blocks are not even of the kind that blocks are: readers take them apart."""
+    groups = scenario.get("agents", [])
+    if not isinstance(groups, list) or not all(isinstance(group, dict) for group in groups):
+        raise ValueError("agents is no list of groups")
+    for name in ("tasks", "topology", "protocol", "engine", "prices", "calls"):
+        if not isinstance(scenario.get(name, {}), dict):
+            raise ValueError(f"{name} is no block")
+    if not isinstance(scenario.get("budget") or {}, dict):
+        raise ValueError("budget is no block")
+    for group in (*groups, scenario.get("tasks", {})):
+        count = group.get("count")
+        if count is not None and not (isinstance(count, int) and 0 <= count <= _COUNT_MAX):
+            raise ValueError(f"a count is no number up to {_COUNT_MAX:,}")
+    return scenario
+
+
+PlainScenario = Annotated[dict[str, Any], AfterValidator(_plain_parts)]
 
 
 class SegmentEntry(BaseModel):
@@ -51,36 +73,40 @@ class SegmentEntry(BaseModel):
     """SHA-256 of its bytes; None in runs of format 1."""
 
 
+Count = Annotated[int, Field(ge=0, le=1 << 100)]
+"""What is counted; nobody counts further than floats reach."""
+
+
 class Totals(BaseModel):
     """What a run amounts to: see `agentsoc.log.totals`. Counts, except where the name says otherwise."""
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
-    episodes: int = 0
+    episodes: Count = 0
     """Episodes that ended."""
-    events: int = 0
-    events_by_kind: dict[str, int] = {}
-    rounds: int = 0
-    turns: int = 0
-    calls: int = 0
+    events: Count = 0
+    events_by_kind: dict[str, Count] = {}
+    rounds: Count = 0
+    turns: Count = 0
+    calls: Count = 0
     """Model attempts that had an outcome."""
-    calls_failed: int = 0
-    calls_lost: int = 0
+    calls_failed: Count = 0
+    calls_lost: Count = 0
     """Attempts whose outcome a crash swallowed; charged in full."""
-    broadcasts: int = 0
+    broadcasts: Count = 0
     """Claims that somebody could hear."""
-    deliveries: int = 0
+    deliveries: Count = 0
     """Claims times agents who hear their author."""
-    tokens_in: int = 0
-    tokens_cached: int = 0
-    tokens_out: int = 0
-    tokens_lost: int = 0
+    tokens_in: Count = 0
+    tokens_cached: Count = 0
+    tokens_out: Count = 0
+    tokens_lost: Count = 0
     """Reservations charged for lost attempts and attempts without usage (tokens)."""
-    tokens_overrun: int = 0
+    tokens_overrun: Count = 0
     """Tokens a provider used beyond the cap it was given; 0 unless the provider breaks its own limit."""
-    budget: int | None = None
+    budget: Count | None = None
     """Ceiling of the whole run (tokens)."""
-    budget_calls: int | None = None
+    budget_calls: Count | None = None
     """Ceiling of the whole run (attempts)."""
     budget_cost: float | None = None
     """Ceiling of the whole run (money)."""
@@ -90,8 +116,8 @@ class Totals(BaseModel):
     """What was charged beside it for calls of unknown usage (money)."""
     score: float | None = None
     """Mean verifier score of the societies' answers."""
-    answered: int = 0
-    stops: dict[str, int] = {}
+    answered: Count = 0
+    stops: dict[str, Count] = {}
     """Why episodes ended."""
     virtual_s: float = 0.0
     """Critical path of simulated latencies, summed over episodes (seconds)."""
@@ -104,7 +130,7 @@ class Before(BaseModel):
 
     start: tuple[int, int]
     """(task, round) from which it was in force."""
-    scenario: dict[str, Any]
+    scenario: PlainScenario
 
 
 class Fork(BaseModel):
@@ -128,7 +154,7 @@ class Manifest(BaseModel):
     status: Status = "running"
     name: str
     seed: int
-    scenario: dict[str, Any]
+    scenario: PlainScenario
     """The resolved scenario; `agentsoc.scenario.load` gives the model back."""
     scenario_hash: str
     """SHA-256 of what in the scenario can change a result."""

@@ -27,6 +27,10 @@ JOURNAL: Final = "journal.sqlite"
 TASKS: Final = "tasks.parquet"
 EPISODES: Final = "episodes.parquet"
 INPUTS: Final = "inputs"
+TASKS_MAX: Final = 96 << 20
+"""What a small table of tasks may hold in memory: several readers make copies of it (bytes)."""
+_OF_COLUMNS: Final = ("task", "truth", "difficulty")
+"""Columns of the tasks of families that say everything by their seed."""
 
 
 class RunLog:
@@ -98,10 +102,13 @@ class RunLog:
         """
         import polars as pl
 
+        from agentsoc.log.bounded import require_size
+
         files = []
         for segment in chained(self.segments):
-            segment_bytes(self.directory / EVENTS, segment)
-            files.append(self.directory / EVENTS / segment.file)
+            path = self.directory / EVENTS / segment.file
+            require_size(segment_bytes(path.parent, segment), str(path), rows=segment.rows, hint=REBUILD)
+            files.append(path)
         if not files:
             frame = pl.from_arrow(SCHEMA.empty_table())
             assert isinstance(frame, pl.DataFrame)
@@ -116,9 +123,23 @@ class RunLog:
         """
         import polars as pl
 
-        frame = pl.from_arrow(self.table(TASKS, self.manifest.tasks_file, "task table"))
+        frame = pl.from_arrow(self.task_table())
         assert isinstance(frame, pl.DataFrame)
         return frame
+
+    def task_table(self) -> pa.Table:
+        """Return the tasks of the run as they are kept; see `tasks`."""
+        import pyarrow as pa
+
+        table = self.table(TASKS, self.manifest.tasks_file, "task table", most=TASKS_MAX)
+        types = _task_types()
+        try:
+            if sorted(table.column_names) not in (sorted(types), sorted(_OF_COLUMNS)):
+                raise ValueError("the columns are others")
+            return table.cast(pa.schema([(name, types[name]) for name in table.column_names]))
+        except (pa.ArrowException, ValueError) as error:
+            what = f"the task table holds something else ({type(error).__name__})"
+            raise LogDamagedError(what, str(self.directory / TASKS), REBUILD) from None
 
     def episodes(self) -> pl.DataFrame | None:
         """Return the table of episodes, one row per task, checked against the manifest; ended episodes only.
@@ -177,21 +198,22 @@ class RunLog:
 
         return check(self, keep=True)[1]
 
-    def table(self, name: str, digest: str | None, what: str) -> pa.Table:
+    def table(self, name: str, digest: str | None, what: str, *, most: int | None = None) -> pa.Table:
         """Return a small table of the run, compared with the hash of its bytes.
 
         Args:
             name: its file.
             digest: SHA-256 of its bytes; None where the manifest states none.
             what: what it is, for messages.
+            most: what it may hold in memory, however small it is (bytes); None for the usual.
 
         Raises:
             LogDamagedError: it is missing, not what was written, or unfolds to more than it may.
         """
-        from agentsoc.log.bounded import read_parquet
+        from agentsoc.log.bounded import UNFOLDED_MAX, read_parquet
 
         where = str(self.directory / name)
-        return read_parquet(self.file(name, digest, what), where, hint=REBUILD)
+        return read_parquet(self.file(name, digest, what), where, hint=REBUILD, most=most or UNFOLDED_MAX)
 
     def file(self, name: str, digest: str | None, what: str) -> bytes:
         """Return the bytes of a file of the run, compared with their hash; see `table`."""
@@ -203,3 +225,18 @@ class RunLog:
         if digest is not None and hashlib.sha256(content).hexdigest() != digest:
             raise LogDamagedError(f"the {what} is not what was written", where, REBUILD)
         return content
+
+
+def _task_types() -> dict[str, pa.DataType]:
+    """Return the columns that a task table may have."""
+    import pyarrow as pa
+
+    return {
+        "task": pa.int64(),
+        "id": pa.string(),
+        "question": pa.string(),
+        "truth": pa.string(),
+        "options": pa.list_(pa.string()),
+        "chance": pa.float64(),
+        "difficulty": pa.float64(),
+    }

@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 
 from agentsoc.errors import LogDamagedError
 from agentsoc.events import Event
-from agentsoc.log.bounded import read_parquet
+from agentsoc.log.bounded import read_parquet, unfolded_bytes
 from agentsoc.log.digest import Digest, digest_of
 from agentsoc.log.inside import Inside
 from agentsoc.log.schema import COLUMNS, RESERVED, SCHEMA, to_table
@@ -116,13 +116,13 @@ class SegmentWriter:
             self.totals.add(table)
             return
         # a reader refuses what unfolds to far more than this, so no segment may grow to it
-        rows = max(1, table.num_rows * BYTES_MAX // max(table.nbytes, 1))
+        rows = max(1, table.num_rows * BYTES_MAX // max(sum(map(_unfolded, table.columns)), 1))
         for first in range(0, table.num_rows, rows):
             part = table.slice(first, rows)
             self.totals.add(part)
             self._tables.append(part)
             self._rows_waiting += part.num_rows
-            self._bytes_waiting += part.nbytes
+            self._bytes_waiting += sum(map(_unfolded, part.columns))
             if self._rows_waiting >= ROWS_MAX or self._bytes_waiting >= BYTES_MAX:
                 self._close_segment()
 
@@ -192,6 +192,10 @@ class SegmentWriter:
         with contextlib.suppress(OSError, pa.ArrowException, LogDamagedError):
             self._raise_failed()
         return self.segments[: self._checked], *self._durable
+
+
+def _unfolded(column: pa.ChunkedArray) -> int:
+    return sum(map(unfolded_bytes, column.chunks))
 
 
 def read_segment(

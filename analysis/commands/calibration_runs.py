@@ -169,7 +169,7 @@ class Calibration:
         """Return the log of one batch, run, resumed or read."""
         progress = Progress()
         Inside(directory.parents[1]).has_directory(f"{RUNS}/{directory.name}")  # never through a link
-        if (directory / NAME).exists():
+        if directory.is_dir() and NAME in Inside(directory).names():  # also a link that leads nowhere
             log = RunLog(directory)
             if log.manifest.status == "finished":
                 return log
