@@ -2,8 +2,8 @@
 
     python -m benchmarks.study_damage [--mutations 10000] [--seed 1] [--processes 2]
 
-Four real runs (journaled turn by turn; simulated, of several segments; with files, prices and a budget; interrupted) are
-changed in one place or a few, one mutation at a time, each drawn by the seed. For each: `RunLog.check` raises
+Four real runs (journaled turn by turn; simulated, of several segments; with files, prices and a budget; interrupted)
+are changed in one place or a few, one mutation at a time, each drawn by the seed. For each: `RunLog.check` raises
 `LogDamagedError` (found), or every reader, with and without our checks, returns what the original returns (harmless).
 Anything else is a miss: another value, an exception that is not ours, a process that ends. Prints how many of each.
 """
@@ -204,8 +204,9 @@ def _row(at: Path, runs: dict[str, Path], draw: random.Random) -> None:
             raise _NothingError
         where = "WHERE (task, round, agent, k, attempt) = (?, ?, ?, ?, ?)"
         change = draw.choice(
-            ("DELETE FROM attempts", "UPDATE attempts SET reply = reply || 'x'", "UPDATE attempts SET tokens_in = 1 - tokens_in",
-             "UPDATE attempts SET state = 'failed'", "UPDATE attempts SET latency_ms = latency_ms + 1")
+            ("DELETE FROM attempts", "UPDATE attempts SET reply = reply || 'x'",
+             "UPDATE attempts SET tokens_in = 1 - tokens_in", "UPDATE attempts SET state = 'failed'",
+             "UPDATE attempts SET latency_ms = latency_ms + 1")
         )  # fmt: skip
         db.execute(f"{change} {where}", draw.choice(keys))
 

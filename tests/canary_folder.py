@@ -1,4 +1,4 @@
-"""A folder that nobody may look into: whatever is opened, read, written, made or removed in it is noted by the system."""
+"""A folder that nobody may look into: the system notes whatever is opened, read, written, made or removed in it."""
 
 from __future__ import annotations
 

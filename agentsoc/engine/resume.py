@@ -341,8 +341,10 @@ def _require_own(log: RunLog) -> None:
         LogDamagedError: names it.
     """
     log.inside.has_directory(EVENTS)
-    for name in (*(f"{EVENTS}/{part}" for part in log.inside.names(EVENTS)), TASKS, EPISODES):
-        log.inside.require_plain(name)
+    for name in log.inside.names(EVENTS):
+        log.inside.require_plain(f"{EVENTS}/{name}")
+    for name in (TASKS, EPISODES):
+        log.inside.look(name)
 
 
 def _same_beginning(run: Run, before: Sequence[pa.Table]) -> None:

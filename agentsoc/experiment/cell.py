@@ -63,7 +63,7 @@ async def carry_out(directory: Path, scenario: Scenario, means: Means, progress:
 
 async def _carry_out(directory: Path, scenario: Scenario, means: Means, progress: Progress | None) -> Run:
     Inside(directory.parents[1]).has_directory(f"{directory.parent.name}/{directory.name}")  # never through a link
-    if directory.is_dir() and NAME in Inside(directory).names():  # a link that leads nowhere is no missing manifest
+    if _has_manifest(directory):
         require_same(directory, scenario)
         return await resume_async(
             directory,
@@ -89,6 +89,11 @@ async def _carry_out(directory: Path, scenario: Scenario, means: Means, progress
         stop=means.stop,
         consent=means.consent,
     )
+
+
+def _has_manifest(directory: Path) -> bool:
+    """Return whether there is anything of that name: a link that leads nowhere is no missing manifest."""
+    return directory.is_dir() and NAME in Inside(directory).names()
 
 
 def _clear(directory: Path) -> None:

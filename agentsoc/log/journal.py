@@ -290,6 +290,7 @@ def load_journal(path: Path) -> tuple[dict[Key, Attempt], tuple[int, str]]:
 def _reading(path: Path) -> Iterator[sqlite3.Connection]:
     if not _require_own(Inside(path.parent), path.name):
         raise LogDamagedError("the journal is missing", str(path), _COPY)
+    _require_no_rollback(Inside(path.parent), path, reading=True)
     # without a write-ahead log nobody is writing, and SQLite need not make the files by which writers are noticed
     alone = not os.path.exists(f"{path}-wal")  # noqa: PTH110 - the name is SQLite's
     try:
@@ -313,8 +314,8 @@ def _require_own(inside: Inside, name: str) -> bool:
     return inside.look(name) is not None
 
 
-def _require_no_rollback(inside: Inside, path: Path) -> None:
-    """Refuse a rollback journal beside a journal that holds something.
+def _require_no_rollback(inside: Inside, path: Path, *, reading: bool = False) -> None:
+    """Refuse a rollback journal beside a journal that holds something, or for `reading` beside any.
 
     A run never leaves one: it writes ahead from the first row on. SQLite would put back what a stranger wrote into it
     after we have looked, and remove the file that it names, wherever that is.
@@ -323,7 +324,8 @@ def _require_no_rollback(inside: Inside, path: Path) -> None:
     found = inside.look(beside)
     if found is None or not found.st_size:
         return
-    if inside.look(path.name).st_size:  # type: ignore[union-attr]
+    journal = inside.look(path.name)
+    if reading or journal is None or journal.st_size:
         raise LogDamagedError("this is a rollback journal of SQLite's, which no run leaves", str(path.parent / beside))
     inside.remove(beside)  # of a start that was killed: nothing was written yet
 

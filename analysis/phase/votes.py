@@ -26,9 +26,9 @@ from typing import Any, Final
 
 import polars as pl
 
-from agentsoc.errors import InputError
+from agentsoc.errors import InputError, LogDamagedError
 from agentsoc.events import CLAIMING
-from agentsoc.log.read import RunLog
+from agentsoc.log.read import TASKS, RunLog
 from agentsoc.log.record import hash_json
 
 LEAF_COLUMNS: Final = ("task", "x", "correct", "k")
@@ -72,6 +72,9 @@ class LoggedVotes:
         """Name of each task, the same in all runs that have it: columns task, name."""
         tasks, manifest = self.log.tasks(), self.log.manifest
         if manifest.inputs:
+            if "question" not in tasks.columns:
+                where = str(self.log.directory / TASKS)
+                raise LogDamagedError("the task table lacks the questions of a run from a file", where)
             names = [hash_json(row)[:16] for row in tasks.select("id", "question", "truth").iter_rows()]
         else:  # task i of a family and a seed is the same whatever the count
             family = {key: value for key, value in manifest.scenario["tasks"].items() if key not in ("count", "seed")}
