@@ -34,7 +34,7 @@ def read_parquet(
     columns: Sequence[str] | None = None,
     rows: int | None = None,
     hint: str = "",
-    most: int = UNFOLDED_MAX,
+    most: int | None = None,
 ) -> pa.Table:
     """Return a table, or those of `columns` that it has, with the types that the file states.
 
@@ -44,12 +44,12 @@ def read_parquet(
         columns: what to read; None for everything.
         rows: how many rows there have to be; None for any number.
         hint: how to go on when it is refused.
-        most: what it may hold in memory, however small it is (bytes).
+        most: what it may hold in memory, however small it is (bytes); None for the usual.
 
     Raises:
         LogDamagedError: it is no Parquet file, has other rows, or unfolds to more than it may.
     """
-    most = max(most, UNFOLDED_TIMES * len(content))
+    most = max(UNFOLDED_MAX if most is None else most, UNFOLDED_TIMES * len(content))
     try:
         _require_size(content, where, rows, most, hint)
         stated, file = _opened(content)

@@ -29,8 +29,6 @@ EPISODES: Final = "episodes.parquet"
 INPUTS: Final = "inputs"
 TASKS_MAX: Final = 96 << 20
 """What a small table of tasks may hold in memory: several readers make copies of it (bytes)."""
-_OF_COLUMNS: Final = ("task", "truth", "difficulty")
-"""Columns of the tasks of families that say everything by their seed."""
 
 
 class RunLog:
@@ -134,10 +132,10 @@ class RunLog:
         table = self.table(TASKS, self.manifest.tasks_file, "task table", most=TASKS_MAX)
         types = _task_types()
         try:
-            if sorted(table.column_names) not in (sorted(types), sorted(_OF_COLUMNS)):
+            if "task" not in table.column_names or len(set(table.column_names)) < table.num_columns:
                 raise ValueError("the columns are others")
             return table.cast(pa.schema([(name, types[name]) for name in table.column_names]))
-        except (pa.ArrowException, ValueError) as error:
+        except (pa.ArrowException, ValueError, KeyError) as error:
             what = f"the task table holds something else ({type(error).__name__})"
             raise LogDamagedError(what, str(self.directory / TASKS), REBUILD) from None
 
@@ -210,10 +208,10 @@ class RunLog:
         Raises:
             LogDamagedError: it is missing, not what was written, or unfolds to more than it may.
         """
-        from agentsoc.log.bounded import UNFOLDED_MAX, read_parquet
+        from agentsoc.log.bounded import read_parquet
 
         where = str(self.directory / name)
-        return read_parquet(self.file(name, digest, what), where, hint=REBUILD, most=most or UNFOLDED_MAX)
+        return read_parquet(self.file(name, digest, what), where, hint=REBUILD, most=most)
 
     def file(self, name: str, digest: str | None, what: str) -> bytes:
         """Return the bytes of a file of the run, compared with their hash; see `table`."""

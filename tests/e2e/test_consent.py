@@ -283,7 +283,7 @@ def test_a_run_inside_a_comparison_cannot_ask_for_more_than_the_whole_was_agreed
     assert json.loads((out / "comparison.json").read_text())["status"] == "failed"
     errors = [cell["error"] for cell in json.loads((out / "comparison.json").read_text())["cells"] if cell["error"]]
     assert len(errors) == 1
-    assert "ray://head.example.org:6379" in errors[0]
+    assert "head.example.org:6379" in errors[0]
     assert stranger.sent == []
 
 

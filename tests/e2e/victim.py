@@ -149,7 +149,7 @@ def die_in(place: str, nth: int, when: str) -> None:
         return
     write = Inside.write
 
-    def write_or_die(self: Inside, name: str, data: bytes | memoryview) -> None:
+    def write_or_die(self: Inside, name: str, data: bytes | memoryview, **how: bool) -> None:
         nonlocal nth
         is_last = place == LAST and name == "manifest.json" and json.loads(bytes(data))["status"] == "finished"
         nth -= is_last or name == place or name.startswith(f"{place}/")
@@ -158,9 +158,9 @@ def die_in(place: str, nth: int, when: str) -> None:
                 kill()
             if when in ("half", "unnamed"):
                 os.rename = lambda *_, **__: kill()  # what comes when all is in the temporary file
-            write(self, name, data[: len(data) // 2] if when == "half" else data)
+            write(self, name, data[: len(data) // 2] if when == "half" else data, **how)
             kill()
-        write(self, name, data)
+        write(self, name, data, **how)
 
     Inside.write = write_or_die  # type: ignore[method-assign]
 

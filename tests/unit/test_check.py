@@ -77,8 +77,18 @@ def test_a_sound_run_is_found_sound_and_counted(run: Path) -> None:
     assert set(log.checked()) == {(0, 0, 0, 0, 0), (0, 0, 1, 0, 0)}
 
 
+def of(n: int) -> dict[str, Any]:
+    """Return the scenario of so many tasks."""
+    return {**SCENARIO, "tasks": {"kind": "coin", "count": n}}
+
+
+def test_a_finished_run_has_the_episodes_that_its_scenario_asks_for(run: Path) -> None:
+    assert "with 3 episodes, but its scenario has another count" in Forged(run / "more", scenario=of(4)).found()
+    assert Forged(run / "same", scenario=of(3)).found() == ""
+
+
 def test_a_run_without_events_is_sound(run: Path) -> None:
-    checked = Forged(run, parts=[], rows=[]).write().check()
+    checked = Forged(run, parts=[], rows=[], scenario=of(0)).write().check()
     assert (checked.events, checked.segments, checked.notes) == (0, 0, ())
 
 
@@ -90,7 +100,7 @@ def test_a_task_that_goes_on_in_the_next_segment_is_one_task(run: Path) -> None:
 
 
 def test_an_empty_segment_does_not_matter(run: Path) -> None:
-    log = Forged(run, parts=[task_events(0)], rows=[task_row(0)]).write()
+    log = Forged(run, parts=[task_events(0)], rows=[task_row(0)], scenario=of(1)).write()
     add_segment(log, SCHEMA.empty_table())
     assert found(RunLog(run)) == ""
 
@@ -168,7 +178,7 @@ def test_counts_of_format_1_are_exact(run: Path) -> None:
     """Even those so large that one more is near."""
     events = [msgspec.structs.replace(task_events(0)[0], tokens_in=10**12), *task_events(0)[1:]]
     rows = [task_row(0, tokens_in=10**12 + 7)]
-    assert Forged(run / "right", parts=[events], rows=rows, **OLD).found() == ""
+    assert Forged(run / "right", parts=[events], rows=rows, scenario=of(1), **OLD).found() == ""
     wrong = Forged(run / "wrong", parts=[events], rows=rows, totals={"tokens_in": 10**12 + 8}, **OLD)
     assert f"totals.tokens_in is {10**12 + 8}, but the log gives {10**12 + 7}" in wrong.found()
 
@@ -422,7 +432,7 @@ def test_the_ceilings_are_those_of_the_scenarios_budget(run: Path) -> None:
         assert f"totals.{name} is None" in Forged(run / name, scenario=scenario, totals={name: None}).found()
 
 
-@pytest.mark.parametrize("budget", [{"tokens_per_task": -1}, {"tokens": "many"}, 7])
+@pytest.mark.parametrize("budget", [{"tokens_per_task": -1}, {"tokens": "many"}])
 def test_a_budget_that_does_not_hold_is_named(run: Path, budget: object) -> None:
     said = Forged(run, scenario={**SCENARIO, "budget": budget}).found()
     assert said.startswith(f"{run / NAME}: the budget of the manifest's scenario does not hold: ")

@@ -13,7 +13,7 @@ from agentsoc.scenario.prices import FREE, Rate
 
 RATE = Rate(input=2, cached=1, output=5, call=7)
 """In units of money; the dearest token costs 5."""
-ENDLESS = 1 << 62
+ENDLESS = 1 << 200
 
 
 def state(ledger: Ledger) -> list[tuple[int, int, int]]:
