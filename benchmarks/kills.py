@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+import io
 import json
 import os
 import random
@@ -20,6 +21,7 @@ from typing import Any
 
 from aiohttp import web
 
+from agentsoc.cli.main import main as agentsoc
 from agentsoc.engine.resume import replay
 from agentsoc.log.journal import Attempt
 from agentsoc.log.read import RunLog
@@ -140,7 +142,7 @@ class RayLife(Life):
     def start(self, verb: str, **options: Any) -> Any:
         home = self.directory.parent
         source = home / "scenario.yaml"
-        source.write_text(json.dumps(options.get("whole") or self.whole))
+        source.write_text(json.dumps(options["whole"]))
         words = ["run", source, "--out", self.directory] if verb == "run" else ["resume", self.directory]
         words += ["--allow-code", CODE, "--quiet", *self.engine]
         said = (home / "said").open("ab")
@@ -154,8 +156,6 @@ class RayLife(Life):
         )
         said.close()
         return Driver(popen)
-
-    whole: Kill
 
     def replayed(self) -> tuple[str | None, int]:
         """Return the same, found in a process of its own: this one knows another model of the same kind."""
@@ -208,6 +208,14 @@ def names(directory: Path) -> list[str]:
 
 
 # How each kind is killed
+
+
+def checked(directory: Path) -> tuple[int, str]:
+    """Return the exit code of `agentsoc check`, and what it says."""
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+        code = agentsoc(["check", str(directory)])
+    return code, said.getvalue()
 
 
 def some_place(rng: random.Random, whole: Whole, *, start: bool) -> Kill:
@@ -278,4 +286,5 @@ SPREAD: dict[str, Any] = {
     "calls": {"backoff_s": 0.0, "attempts": 8},
     "engine": {"concurrency": 6},
 }
+RATIONED = {**SPREAD, "agents": {**SPREAD["agents"], "max_tokens": 30}, "budget": {"tokens_per_task": 1_500}}
 PAID = {"budget": {"tokens_per_task": 1_500}, "agents": {"count": 5, "max_tokens": 30}}

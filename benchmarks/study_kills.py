@@ -1,6 +1,6 @@
 """Does a killed run go on as if it had not been killed? Kills at random moments and at the worst ones, counted.
 
-Run: ``python -m benchmarks.study_kills [--part NAME ...] [--scale 1.0]`` (200 kills; about 20 minutes, most of them for
+Run: ``python -m benchmarks.study_kills [--part NAME ...] [--scale 1.0]`` (206 kills; about 20 minutes, most of them for
 the starts of Ray; prints a table in Markdown, exits with 1 when a promise was broken). The moments are drawn with fixed
 seeds; what a kill at a wall time hits is up to the machine, and the promises hold wherever it does.
 
@@ -14,8 +14,6 @@ totals but lost calls and tokens are those of the run that nobody killed.
 from __future__ import annotations
 
 import argparse
-import contextlib
-import io
 import multiprocessing
 import os
 import random
@@ -30,12 +28,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from agentsoc.cli.main import main as agentsoc
 from agentsoc.log.journal import Attempt
 from agentsoc.log.read import EPISODES, RunLog
 from benchmarks.kills import (
     FLUSHED,
     PAID,
+    RATIONED,
     SERVED,
     SPREAD,
     VOTERS,
@@ -47,6 +45,7 @@ from benchmarks.kills import (
     SlowServer,
     Whole,
     anywhere,
+    checked,
     driver_or_host,
     names,
     slow_server,
@@ -112,14 +111,6 @@ COLUMNS = (
 HEADER = f"| {' | '.join(COLUMNS)} |\n{'|---' * len(COLUMNS)}|"
 
 
-def checked(directory: Path) -> tuple[int, str]:
-    """Return the exit code of `agentsoc check`, and what it says."""
-    said = io.StringIO()
-    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
-        code = agentsoc(["check", str(directory)])
-    return code, said.getvalue()
-
-
 def carry_out(life: AnyLife, kind: Kind, verb: str, kill: Kill, rng: random.Random) -> Any:
     """Start a process and kill it as told; return it when it is dead or done."""
     at = {name: kill[name] for name in ("die", "place") if name in kill}
@@ -162,6 +153,7 @@ def one_life(kind: Kind, seed: int, life: AnyLife, whole: Whole, found: Found) -
         child = carry_out(life, kind, verb, kill, rng)
         if kill.get("hit"):  # a host of a run that goes on
             hits += 1
+            found.places["host"] += 1
             broken.unless(child.exitcode == 0, f"the run of a killed host ended with {child.exitcode}")
             break
         if child.exitcode != -signal.SIGKILL:
@@ -307,12 +299,11 @@ def _episodes(kind: Kind, log: RunLog, whole: Whole, lost: list[Attempt], broken
 
 
 def kinds(server: SlowServer) -> dict[str, Kind]:
-    """Return all kinds by name; the kills of all are 200."""
+    """Return all kinds by name; the kills of all are 206."""
     ServedLife.server = server
     model = {"kind": "litellm", "name": "openai/m", "base_url": server.base_url, "api_key_env": None}
     served = {**SERVED, "agents": {**SERVED["agents"], "model": model}}
     blocks = {**FLUSHED, "FLUSH_S": 0.0, "ROWS_AT_ONCE": 8_000}
-    RayLife.whole = SPREAD
     return {
         "process": Kind("in process, scripted model", None, 64, anywhere),
         "process-paid": Kind("the same, with a budget", None, 30, anywhere, PAID, same_end=False),
@@ -326,10 +317,12 @@ def kinds(server: SlowServer) -> dict[str, Kind]:
             {**served, "budget": {"tokens_per_task": 9_000}},
             12,
             anywhere,
+            checked,
             life=ServedLife,
             same_end=False,
         ),
         "ray": Kind("2 Ray hosts, scripted model", SPREAD, 20, driver_or_host, life=RayLife),
+        "ray-paid": Kind("the same, with a budget", RATIONED, 6, driver_or_host, life=RayLife, same_end=False),
     }
 
 
