@@ -157,7 +157,7 @@ def _many_texts(path: Path) -> None:
 
 def _lists(path: Path) -> None:
     """Lists of 8 million numbers, 100 times: 6.4 GB."""
-    one = pa.ListArray.from_arrays(pa.array([0, 8_000_000], pa.int32()), pa.array([7] * 8_000_000, pa.int64()))
+    one = pa.ListArray.from_arrays(pa.array([0, 8_000_000], pa.int32()), pa.repeat(pa.scalar(7, pa.int64()), 8_000_000))
     _pieces(path, pa.table({"task": pa.array([0]), "options": one}), 100)
 
 

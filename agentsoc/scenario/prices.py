@@ -1,14 +1,15 @@
 """What tokens and calls cost: the ``prices`` of a scenario, and exact arithmetic with them.
 
 Money is counted in whole numbers of 10^-12 of whatever currency the prices are in, so that sums are exact, never
-depend on an order, and a limit can be kept to the last digit. Prices per million tokens with up to six decimals are
+depend on an order, and a limit can be kept to the last digit. Nothing here uses the `decimal` context, whose precision is
+everybody's to change (a task family of reasoning-gym does). Prices per million tokens with up to six decimals are
 whole numbers of that unit per token.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from decimal import Decimal
+from fractions import Fraction
 from typing import Annotated, Any, Final, NamedTuple
 
 from pydantic import AfterValidator, Field, StringConstraints
@@ -22,7 +23,7 @@ DECIMALS: Final = 6
 
 
 def _decimals(value: float) -> float:
-    if (Decimal(repr(value)) * 10**DECIMALS) % 1:
+    if (Fraction(repr(value)) * 10**DECIMALS).denominator > 1:
         raise PydanticCustomError(
             "too_fine",
             "a sum of money has at most {n} decimals",
@@ -86,12 +87,12 @@ FREE: Final = Rate(0, 0, 0, 0)
 
 def units(value: float, per: int = UNIT) -> int:
     """Return a sum of money in units."""
-    return int(Decimal(repr(value)) * per)
+    return int(Fraction(repr(value)) * per)
 
 
 def money(amount: int) -> float:
     """Return units as a sum of money, as near as a float comes."""
-    return float(Decimal(amount) / UNIT)
+    return amount / UNIT  # of whole numbers, so it is rounded once
 
 
 def money_text(amount: int) -> str:
