@@ -1,9 +1,9 @@
 """What tokens and calls cost: the ``prices`` of a scenario, and exact arithmetic with them.
 
 Money is counted in whole numbers of 10^-12 of whatever currency the prices are in, so that sums are exact, never
-depend on an order, and a limit can be kept to the last digit. Nothing here uses the `decimal` context, whose precision is
-everybody's to change (a task family of reasoning-gym does). Prices per million tokens with up to six decimals are
-whole numbers of that unit per token.
+depend on an order, and a limit can be kept to the last digit. Nothing here uses the context of `decimal`, whose
+precision is everybody's to change (a task family of reasoning-gym does). Prices per million tokens with up to six
+decimals are whole numbers of that unit per token.
 """
 
 from __future__ import annotations
