@@ -19,6 +19,7 @@ import numpy as np
 import polars as pl
 
 from analysis.outputs import F64, I64, Outputs
+from analysis.ranks import ranked
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ def ballot_metrics(outputs: Outputs, tasks: I64) -> pl.DataFrame:
 def _cells(outputs: Outputs, tasks: I64) -> Cells:
     votes = outputs.coded
     task = np.searchsorted(tasks, votes.tasks)[votes.task]
-    keys, cell = np.unique(task * len(votes.words) + votes.answer, return_inverse=True)
+    keys, cell = ranked(task * len(votes.words) + votes.answer)
     score = np.full(len(keys), np.nan)
     known = ~np.isnan(votes.score)
     score[cell[known]] = votes.score[known]
@@ -133,7 +134,7 @@ def _agreement(cells: Cells) -> F64:
     n_rounds = int(cells.round.max(initial=0)) + 1
     where, counts = np.unique(cells.cell * n_rounds + cells.round, return_counts=True)
     place = cells.cell_task[where // n_rounds] * n_rounds + where % n_rounds
-    groups, group = np.unique(place, return_inverse=True)
+    groups, group = ranked(place)
     n = np.bincount(group, counts, len(groups))
     squares = np.bincount(group, counts.astype(np.float64) ** 2, len(groups))
     several = n >= 2

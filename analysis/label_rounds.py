@@ -12,6 +12,7 @@ import numpy as np
 
 from analysis.diversity import channels
 from analysis.outputs import F64, I64, Votes
+from analysis.ranks import ranked
 
 TEAM_MAX: Final = 2_000
 """Agents up to which a team is compared as a whole (agents): the matrix has their square."""
@@ -62,7 +63,7 @@ def _same(said: I64) -> F64:
     """Return the number of tasks in which each two agents said the same; `said` has the shape (n_tasks, n)."""
     n = said.shape[1]
     found = np.zeros((n, n))
-    values, codes = np.unique(said, return_inverse=True)
+    values, codes = ranked(said.reshape(-1))
     codes = codes.reshape(said.shape)
     if len(values) <= FEW:
         for code in range(len(values)):
@@ -87,7 +88,7 @@ class Cumulative:
     def add(self, votes: Votes) -> None:
         """Take in the votes on further tasks."""
         n_tasks, n_words = len(votes.tasks), len(votes.words)
-        cells, cell = np.unique(votes.task * n_words + votes.answer, return_inverse=True)
+        cells, cell = ranked(votes.task * n_words + votes.answer)
         of = cells // max(n_words, 1)
         starts = np.searchsorted(of, np.arange(n_tasks + 1))
         counts, n = np.zeros(len(cells)), np.zeros(n_tasks)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from analysis.diversity import CORRECT_WEIGHT, UNPARSED_WEIGHT, WRONG_WEIGHT, channels, shares
 from analysis.outputs import F64, I64, Votes
+from analysis.ranks import ranked
 
 STACK_MAX: Final = 1_000_000
 """Numbers of a stack of teams worked on at once."""
@@ -64,9 +65,9 @@ def label_teams(votes: Votes, *, centred: bool = False) -> Teams:
 
 def _axes(votes: Votes) -> tuple[I64, I64]:
     """Return the axis of each vote, counted over all tasks, and the first axis of each task, shape (n_tasks + 1,)."""
-    rounds = np.unique(votes.round, return_inverse=True)[1]
+    rounds = ranked(votes.round)[1]
     key = (votes.task * (int(rounds.max()) + 1) + rounds) * len(votes.words) + votes.answer
-    axis = np.unique(key, return_inverse=True)[1]
+    axis = ranked(key)[1]
     of = np.zeros(int(axis.max()) + 1, np.int64)
     of[axis] = votes.task
     return axis, np.searchsorted(of, np.arange(len(votes.tasks) + 1))

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from agentsoc.events import CLAIMING
 from agentsoc.log.schema import SCHEMA
 from analysis.blocks import frame_of
+from analysis.ranks import ranked
 
 I64 = NDArray[np.int64]
 F64 = NDArray[np.float64]
@@ -88,7 +89,7 @@ class Votes:
     def seats(self) -> Seats:
         """Who took part in which task."""
         n_agents = int(self.agent.max(initial=0)) + 1
-        pairs, seat = np.unique(self.task * n_agents + self.agent, return_inverse=True)
+        pairs, seat = ranked(self.task * n_agents + self.agent)
         last = np.zeros(len(pairs), np.int64)
         np.maximum.at(last, seat, np.arange(len(seat)))
         return Seats(seat, pairs // n_agents, pairs % n_agents, last)
