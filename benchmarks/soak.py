@@ -55,7 +55,7 @@ def watch(minutes: float, end: threading.Event, progress: Progress, *, objects: 
     began, seen = time.monotonic(), []
     while not end.wait(EVERY_S):
         at = time.monotonic() - began
-        seen.append((at, resident(), progress.totals.turns))
+        seen.append((at, resident(), 10 * progress.pace.episodes))
         print(f"{at:6.0f} s  {seen[-1][1] / 1e6:8.1f} MB  {seen[-1][2]:>11,} turns", flush=True)
         if objects:
             print("   ", Counter(type(o).__name__ for o in gc.get_objects()).most_common(12), flush=True)

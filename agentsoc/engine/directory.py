@@ -11,13 +11,13 @@ from agentsoc.errors import AgentsocError, InputError
 from agentsoc.log.files import HOLDER, LOCK, RunLock
 from agentsoc.log.inside import Inside, by_umask, directory_mode
 from agentsoc.log.journal import read_journal
-from agentsoc.log.manifest import NAME
+from agentsoc.log.manifest import NAME, SEAL
 from agentsoc.log.read import EVENTS, INPUTS, JOURNAL, TASKS
 from agentsoc.scenario.model import Scenario
 
 _OTHER: Final = "name another one with --out, or resume what is there"
 _BEGUN: Final = frozenset(
-    {LOCK, HOLDER, INPUTS, TASKS, EVENTS, JOURNAL, *(JOURNAL + beside for beside in ("-wal", "-shm", "-journal"))}
+    {LOCK, HOLDER, INPUTS, TASKS, EVENTS, SEAL, JOURNAL, *(JOURNAL + beside for beside in ("-wal", "-shm", "-journal"))}
 )
 """What a start leaves that was killed before it wrote its manifest."""
 _TEMPORARY: Final = re.compile(r"\..{1,100}\.[0-9a-f]{8}\.tmp")

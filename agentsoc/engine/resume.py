@@ -29,7 +29,6 @@ from agentsoc.engine.run import (
     Result,
     Run,
     execute,
-    load_known,
     refuse_secrets,
 )
 from agentsoc.engine.shared import Shared
@@ -280,7 +279,7 @@ async def _resume(
     plan = Plan(
         scenario,
         directory,
-        known=load_known(directory),
+        known=_load_pinned(log),
         locked=True,
         code=code,
         code_paths=allow_code,
@@ -299,6 +298,23 @@ async def _resume(
     run = Run(directory)
     _same_beginning(run, before)
     return run
+
+
+def _load_pinned(log: RunLog) -> dict[Key, Attempt]:
+    """Return the attempts of a run that is to go on; what it ended with is what must be there.
+
+    Raises:
+        LogDamagedError: rows were changed, lost or added since: they would be bought again, or never were.
+    """
+    manifest = log.manifest
+    known, found = load_journal(log.directory / JOURNAL)
+    if manifest.journal_rows is not None and found != (manifest.journal_rows, manifest.journal_digest):
+        raise LogDamagedError(
+            f"the journal has {found[0]} rows that are not the {manifest.journal_rows} it ended with",
+            str(log.directory / JOURNAL),
+            "put back the journal that the run ended with",
+        )
+    return known
 
 
 async def _rebuild(log: RunLog, scenario: Scenario, damage: LogDamagedError) -> None:

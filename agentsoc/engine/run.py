@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 import pyarrow as pa
@@ -31,7 +31,7 @@ from agentsoc.engine.shared import Shared
 from agentsoc.errors import AgentsocError, InputError, InterruptedRunError, RunFailedError
 from agentsoc.log.files import RunLock
 from agentsoc.log.inside import Inside, by_umask
-from agentsoc.log.journal import Attempt, Journal, Key, journal_digest, load_journal
+from agentsoc.log.journal import Attempt, Journal, Key, load_journal, read_digest
 from agentsoc.log.manifest import (
     NAME,
     RULES,
@@ -134,6 +134,9 @@ class Result:
     segments: list[Any]
     episodes: pa.Table
     """One row per episode; see `agentsoc.log.episodes`."""
+
+
+_JOURNAL_FAULTS: Final = (OSError, sqlite3.Error, AgentsocError)
 
 
 def run(
@@ -266,13 +269,13 @@ async def _execute(plan: Plan, journal: Journal | None) -> Result:
         plan.progress.ledgers = engine.ledgers
         await _drive(plan, engine, columns, writer, manifest)
         if engine.stopping and engine.pace.episodes < scenario.tasks.count:  # not when the last one ended all the same
-            _end(plan, engine, writer, manifest, "interrupted")
+            _end(plan, journal, engine, writer, manifest, "interrupted")
             raise InterruptedRunError(str(plan.directory))
     except BaseException as error:
         error = _plain(error)
         if plan.directory is not None and not isinstance(error, InterruptedRunError):
             manifest.error = redact(f"{type(error).__name__}: {error}")[:2000]
-            _fail(plan, engine, writer, manifest)
+            _fail(plan, journal, engine, writer, manifest)
         writer.abandon()
         raise error from None
     finally:
@@ -290,8 +293,7 @@ async def _execute(plan: Plan, journal: Journal | None) -> Result:
     if plan.directory is not None:
         manifest.digest = digest
         if journal is not None:
-            manifest.journal_rows, manifest.journal_digest = journal_digest(journal.rows())
-            manifest.journal_file = journal.seal()
+            _pin_journal(manifest, journal)
         _write_episodes(plan.directory, manifest, result.episodes)
         _save(plan.directory, manifest, writer.segments, "finished", result.totals)
     return result
@@ -420,9 +422,20 @@ def _write_episodes(directory: Path, manifest: Manifest, rows: pa.Table) -> None
     Inside(directory).write(EPISODES, parquet)
 
 
-def _end(plan: Plan, engine: Engine, writer: SegmentWriter, manifest: Manifest, status: Status) -> None:
+def _pin_journal(manifest: Manifest, journal: Journal) -> None:
+    """Close the journal and write down what it holds: nobody calls a model any more."""
+    manifest.journal_file = journal.seal()
+    (manifest.journal_rows, manifest.journal_digest), _ = read_digest(journal.path)
+
+
+def _end(
+    plan: Plan, journal: Journal | None, engine: Engine, writer: SegmentWriter, manifest: Manifest, status: Status
+) -> None:
     """Write down all that was committed of a run that ends before its episodes have."""
     assert plan.directory is not None
+    if journal is not None:  # first: what it cannot take of a run that is stopped makes this a failed one
+        with contextlib.suppress(*_JOURNAL_FAULTS) if status == "failed" else contextlib.nullcontext():
+            _pin_journal(manifest, journal)
     engine.close()
     writer.finish()
     _write_episodes(plan.directory, manifest, engine.episodes.table())
@@ -430,12 +443,14 @@ def _end(plan: Plan, engine: Engine, writer: SegmentWriter, manifest: Manifest, 
     _save(plan.directory, manifest, writer.segments, status, sums)
 
 
-def _fail(plan: Plan, engine: Engine | None, writer: SegmentWriter, manifest: Manifest) -> None:
+def _fail(
+    plan: Plan, journal: Journal | None, engine: Engine | None, writer: SegmentWriter, manifest: Manifest
+) -> None:
     """Write down that the run failed: with all that was committed, or where the disk refuses with what is on it."""
     assert plan.directory is not None
     try:
         if engine is not None:
-            _end(plan, engine, writer, manifest, "failed")
+            _end(plan, journal, engine, writer, manifest, "failed")
             return
     except (OSError, pa.ArrowException, AgentsocError):
         manifest.episodes_file = None

@@ -89,7 +89,7 @@ def check(log: RunLog, *, keep: bool = False) -> tuple[Checked, dict[Key, Attemp
     if manifest.status == "finished" and count is not None and count != manifest.totals.episodes:
         what = f"the run is finished with {manifest.totals.episodes:,} episodes, but its scenario has another count"
         raise LogDamagedError(what, str(log.directory / NAME))
-    if manifest.status == "finished" and manifest.format > 1:
+    if manifest.format > 1:
         check_seal(log.directory)
     return Checked(found.totals.events, len(log.segments), of_rows[0], tuple(notes)), known
 
@@ -110,23 +110,26 @@ def _files(log: RunLog) -> Iterator[str]:
         _same_input(log, f"{INPUTS}/{name}", digest)
     if ended:
         _no_strangers(log, INPUTS, {name.split("/")[0] for name in manifest.inputs})
-    if manifest.status != "finished":
-        yield f"the run is {manifest.status}: its journal may still grow, so its bytes are not pinned"
-        return
     if manifest.format == 1:
-        yield "log format 1 pins no bytes of events and journal: rows were compared with their digests"
+        pinned = "rows were compared with their digests" if manifest.status == "finished" else "the run has not ended"
+        yield f"log format 1 pins no bytes of events and journal: {pinned}"
         return
-    for value, what, file in (
-        (manifest.tasks_file, "task table", TASKS),
-        (manifest.episodes_file, "table of episodes", EPISODES),
-        (manifest.digest, "event log", EVENTS),
-        (manifest.journal_digest, "journal", JOURNAL),
+    whole = manifest.status in ("finished", "interrupted")  # what fails may be the disk
+    for value, needed, what, file in (
+        (manifest.tasks_file, True, "task table", TASKS),
+        (manifest.episodes_file, whole, "table of episodes", EPISODES),
+        (manifest.digest, manifest.status == "finished", "event log", EVENTS),
+        (manifest.journal_digest, whole, "journal", JOURNAL),
     ):
-        if value is None:
+        if value is None and needed:
             raise LogDamagedError(f"the manifest pins no hash of the {what}", str(log.directory / file))
     if any(segment.sha256 is None for segment in log.segments):
         raise LogDamagedError("the manifest pins no hash of a segment", str(log.directory / EVENTS))
-    if manifest.journal_file is None:
+    if not ended:
+        yield "the run has not ended: its journal may still grow, so its bytes are not pinned"
+    elif manifest.journal_digest is None:
+        yield "the run failed before its journal could be closed: its bytes are not pinned"
+    elif manifest.journal_file is None:
         yield "a reader kept the journal open when the run ended: its rows are pinned, its bytes are not"
 
 
@@ -157,7 +160,7 @@ def _same_journal(log: RunLog, found: tuple[int, str]) -> None:
     manifest, path = log.manifest, log.directory / JOURNAL
     if manifest.journal_rows is not None and found != (manifest.journal_rows, manifest.journal_digest):
         raise LogDamagedError(
-            f"the journal has {found[0]} rows that are not the {manifest.journal_rows} of the finished run", str(path)
+            f"the journal has {found[0]} rows that are not the {manifest.journal_rows} it ended with", str(path)
         )
     if manifest.journal_file is not None:
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import platform
+import re
 import sys
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -24,6 +25,9 @@ SEAL: Final = "manifest.sha256"
 """SHA-256 of the manifest's bytes, as ``sha256sum`` writes and checks it; of a finished run, from format 2 on."""
 RULES: Final = {"prompts": 1, "reader": 1, "reserve": 1}
 """The rules that this version makes runs by: how prompts are written, replies read, turns paid for."""
+SEAL_MAX: Final = 1_000
+"""Size up to which a seal is read (bytes)."""
+_SEALS: Final = re.compile(rb"(?:[0-9a-f]{64}  manifest\.json\n){1,2}")
 _COUNT_MAX: Final = 10_000_000
 """More agents in a group, or tasks, than any scenario may have."""
 _PACKAGES: Final = ("agentsoc", "ray", "litellm", "xllamacpp", "polars", "pyarrow", "numpy", "networkx", "pydantic")
@@ -182,22 +186,29 @@ class Manifest(BaseModel):
     journal_rows: int | None = None
     journal_digest: str | None = None
     journal_file: str | None = None
-    """SHA-256 of the journal's bytes; set when the run is finished, never set by format 1."""
+    """SHA-256 of the journal's bytes; set when the run has ended, never set by format 1."""
     totals: Totals = Totals()
     error: str | None = None
     fork: Fork | None = None
 
     def save(self, directory: Path) -> None:
-        """Write the manifest whole, with a checksum over its content; that of a finished run with its seal."""
+        """Write the manifest whole, with a checksum over its content, and its seal.
+
+        Whenever a writer is killed, the seal names the manifest that is there: it names the one before as well until
+        the next one has its place. That of a run that has ended names one.
+        """
         content = record_bytes(self.model_dump(mode="json"))
         inside = Inside(directory)
-        if self.status == "finished" and self.format > 1:
-            inside.write(SEAL, seal(content))  # before the manifest: a finished run always has its seal
+        if self.format > 1:
+            before = inside.read(NAME) if inside.look(NAME) is not None else None
+            inside.write(SEAL, seal(content) if before is None else seal(before) + seal(content))
         inside.write(NAME, content)
+        if self.format > 1 and self.status != "running":
+            inside.write(SEAL, seal(content))
 
 
 def seal(content: bytes) -> bytes:
-    """Return the seal of a manifest with this content."""
+    """Return the seal of a manifest with this content, a line as `sha256sum` writes it."""
     return f"{hashlib.sha256(content).hexdigest()}  {NAME}\n".encode()
 
 
@@ -209,12 +220,17 @@ def check_seal(directory: Path) -> None:
     """
     inside = Inside(directory)
     try:
-        found, content = inside.read(SEAL, limit=1_000), inside.read(NAME)
+        found = inside.read(SEAL, limit=SEAL_MAX)
+        content = inside.read(NAME)
+        while found != (again := inside.read(SEAL, limit=SEAL_MAX)):  # the run goes on, and wrote in between
+            found, content = again, inside.read(NAME)
     except OSError as error:
         what = f"the seal of the manifest cannot be read: {error.strerror}"
         raise LogDamagedError(what, str(directory / SEAL)) from None
-    if found != seal(content):
-        raise LogDamagedError("the manifest is not the one that was sealed when the run ended", str(directory / NAME))
+    if not _SEALS.fullmatch(found):
+        raise LogDamagedError("this is no seal of a manifest", str(directory / SEAL))
+    if seal(content) not in found.splitlines(keepends=True):
+        raise LogDamagedError("the manifest is not the one that was sealed", str(directory / NAME))
 
 
 def load_manifest(directory: Path) -> Manifest:

@@ -181,14 +181,14 @@ def delay_commits(seconds: float, commits: int) -> None:
 
 def delay_reading(seconds: float) -> None:
     """Let a resume think for that long about what it has read of the journal."""
-    load = resume_module.load_known
+    load = resume_module.load_journal
 
-    def load_and_wait(directory: Path) -> dict[Key, Attempt]:
-        known = load(directory)
+    def load_and_wait(path: Path) -> tuple[dict[Key, Attempt], tuple[int, str]]:
+        known = load(path)
         time.sleep(seconds)
         return known
 
-    resume_module.load_known = load_and_wait  # type: ignore[attr-defined]
+    resume_module.load_journal = load_and_wait  # type: ignore[attr-defined]
 
 
 def live(

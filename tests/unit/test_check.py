@@ -110,20 +110,33 @@ def test_an_episode_under_way_has_no_answer_and_no_stop_yet(run: Path) -> None:
     rows = [task_row(0), task_row(1, None, stop="under_way", events=2)]
     forged = Forged(run, parts=[task_events(0), begun], rows=rows, status="interrupted")
     log = forged.write()
-    [note] = log.check().notes
-    assert "the run is interrupted: its journal may still grow" in note
+    assert log.check().notes == ()
     assert log.manifest.totals.episodes == 1
 
 
 # What could not be checked is said
 
 
-@pytest.mark.parametrize("status", ["running", "interrupted", "failed"])
-def test_of_a_run_that_has_not_finished_it_is_said_that_its_journal_may_grow(run: Path, status: str) -> None:
-    log = Forged(run, status=status, manifest={"journal_file": None, "journal_rows": None}).write()
-    assert log.check().notes == (f"the run is {status}: its journal may still grow, so its bytes are not pinned",)
-    (run / SEAL).unlink()
-    assert found(RunLog(run)) == ""  # only a finished run is sealed
+OPEN: dict[str, Any] = {"journal_file": None, "journal_rows": None, "journal_digest": None}
+
+
+def test_of_a_run_that_goes_on_it_is_said_that_its_journal_may_grow(run: Path) -> None:
+    log = Forged(run, status="running", manifest=OPEN).write()
+    assert log.check().notes == ("the run has not ended: its journal may still grow, so its bytes are not pinned",)
+
+
+def test_of_a_run_that_failed_it_is_said_that_its_journal_could_not_be_closed(run: Path) -> None:
+    log = Forged(run / "open", status="failed", manifest=OPEN).write()
+    assert log.check().notes == ("the run failed before its journal could be closed: its bytes are not pinned",)
+    assert Forged(run / "closed", status="failed").write().check().notes == ()
+
+
+def test_a_run_that_was_stopped_pins_all_that_one_that_finished_pins_but_the_digest(run: Path) -> None:
+    assert Forged(run / "whole", status="interrupted", manifest={"digest": None}).write().check().notes == ()
+    for name, what in (("journal_digest", "journal"), ("episodes_file", "table of episodes"), ("tasks_file", "task")):
+        changed: dict[str, Any] = {name: None, **(OPEN if name == "journal_digest" else {})}
+        said = Forged(run / name, status="interrupted", manifest=changed).found()
+        assert f"the manifest pins no hash of the {what}" in said
 
 
 def test_a_journal_that_a_reader_kept_open_is_pinned_by_rows_and_that_is_said(run: Path) -> None:
@@ -135,7 +148,7 @@ def test_a_journal_that_a_reader_kept_open_is_pinned_by_rows_and_that_is_said(ru
 
 def test_without_a_table_of_episodes_it_is_said_which_totals_are_as_stated(run: Path) -> None:
     log = Forged(run, rows=None, status="failed", totals={"turns": 99, "virtual_s": 3.0, "tokens_lost": 9}).write()
-    assert log.check().notes[1] == (
+    assert log.check().notes[-1] == (
         "without a table of episodes these totals are as stated: rounds, turns, broadcasts, deliveries, virtual_s, "
         "tokens_lost, calls_lost, tokens_overrun, cost, cost_lost"
     )
@@ -284,8 +297,9 @@ def test_a_file_that_is_not_one_of_the_runs_is_named(run: Path, place: str) -> N
 @pytest.mark.parametrize("change", [{"journal_rows": 2}, {"journal_digest": "0" * 64}])
 def test_a_journal_of_other_rows_is_named(run: Path, change: dict[str, Any]) -> None:
     log = Forged(run, manifest=change).write()
-    assert f"{run / JOURNAL}: the journal has 1 rows that are not the {change.get('journal_rows', 1)} of the" in found(
-        log
+    assert (
+        f"{run / JOURNAL}: the journal has 1 rows that are not the {change.get('journal_rows', 1)} it ended"
+        in found(log)
     )
     with pytest.raises(LogDamagedError, match="the journal has 1 rows"):
         log.checked()
@@ -346,7 +360,7 @@ def test_the_name_and_the_seed_are_those_of_the_scenario(run: Path, key: str, va
 def test_a_finished_run_that_is_not_sealed_or_sealed_as_another_is_named(run: Path) -> None:
     log = Forged(run).write()
     (run / SEAL).write_bytes(seal(b"another"))
-    assert found(log) == f"{run / NAME}: the manifest is not the one that was sealed when the run ended"
+    assert found(log) == f"{run / NAME}: the manifest is not the one that was sealed"
     (run / SEAL).unlink()
     assert f"{run / SEAL}: the seal of the manifest cannot be read: No such file" in found(log)
 

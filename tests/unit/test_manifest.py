@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -14,6 +15,7 @@ import pytest
 import agentsoc.log.files as files_module
 import agentsoc.log.record as record_module
 from agentsoc.errors import LogDamagedError
+from agentsoc.log.inside import Inside
 from agentsoc.log.manifest import (
     FORMAT_VERSION,
     NAME,
@@ -149,14 +151,74 @@ def test_a_file_of_something_else_is_named(tmp_path: Path, content: bytes) -> No
 
 @pytest.mark.parametrize(
     ("changes", "sealed"),
-    [({}, True), ({"status": "running"}, False), ({"status": "failed"}, False), ({"format": 1}, False)],
+    [({}, True), ({"status": "running"}, True), ({"status": "failed"}, True), ({"format": 1}, False)],
 )
-def test_a_finished_run_of_this_format_is_sealed_and_no_other(
+def test_a_run_of_this_format_is_sealed_and_none_of_the_first(
     tmp_path: Path, changes: dict[str, Any], sealed: bool
 ) -> None:
     manifest(**changes).save(tmp_path)
     assert (tmp_path / SEAL).exists() is sealed
     if sealed:
+        check_seal(tmp_path)
+
+
+def test_whenever_a_writer_is_killed_the_seal_names_the_manifest_that_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also one that goes on with a run that had ended."""
+    write = Inside.write
+    for first, second in (("running", "running"), ("running", "finished"), ("interrupted", "running")):
+        for writes in range(4):
+            directory = tmp_path / f"{first}-{second}-{writes}"
+            directory.mkdir()
+            manifest(status=first).save(directory)
+            left = writes
+
+            def write_until(self: Inside, name: str, content: bytes) -> None:
+                nonlocal left
+                if not left:
+                    raise InterruptedError
+                left -= 1
+                write(self, name, content)
+
+            with monkeypatch.context() as patched, contextlib.suppress(InterruptedError):
+                patched.setattr(Inside, "write", write_until)
+                manifest(status=second, seed=8).save(directory)
+            check_seal(directory)
+            assert load_manifest(directory).seed == (8 if writes > 1 else manifest().seed)
+
+
+def test_a_manifest_before_the_last_one_is_not_sealed_when_the_run_has_ended(tmp_path: Path) -> None:
+    manifest(status="running").save(tmp_path)
+    before = (tmp_path / NAME).read_bytes()
+    manifest().save(tmp_path)
+    (tmp_path / NAME).write_bytes(before)
+    with pytest.raises(LogDamagedError, match="not the one that was sealed"):
+        check_seal(tmp_path)
+
+
+def test_a_seal_that_changes_while_it_is_read_is_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    manifest(status="running").save(tmp_path)
+    read, news = Inside.read, [9, 10, 11]
+
+    def read_and_write(self: Inside, name: str, **limits: int) -> bytes:
+        content = read(self, name, **limits)
+        if name == SEAL and news:
+            with monkeypatch.context() as patched:
+                patched.setattr(Inside, "read", read)
+                manifest(status="running", seed=news.pop()).save(tmp_path)
+        return content
+
+    monkeypatch.setattr(Inside, "read", read_and_write)
+    check_seal(tmp_path)
+    assert not news
+
+
+@pytest.mark.parametrize("content", [b"", b"x", b"0" * 64 + b"  manifest.json\n" * 3, b"\xff" * 100])
+def test_what_is_no_seal_is_named(tmp_path: Path, content: bytes) -> None:
+    manifest().save(tmp_path)
+    (tmp_path / SEAL).write_bytes(content)
+    with pytest.raises(LogDamagedError, match="no seal"):
         check_seal(tmp_path)
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +13,8 @@ import pytest
 from agentsoc.engine.loop import Episode, Stop
 from agentsoc.engine.resume import replay, resume
 from agentsoc.engine.run import Plan, execute, run
-from agentsoc.errors import InterruptedRunError
-from agentsoc.log.read import RunLog
+from agentsoc.errors import InterruptedRunError, LogDamagedError
+from agentsoc.log.read import JOURNAL, RunLog
 from tests.strategies import scenario
 
 N_TASKS = 3
@@ -63,6 +65,32 @@ def test_an_interrupt_before_that_leaves_a_run_to_resume(tmp_path: Path, monkeyp
     monkeypatch.undo()
     assert RunLog(directory).manifest.status == "interrupted"
     assert resume(directory).manifest.digest == undisturbed.digest
+
+
+def test_a_stopped_run_goes_on_from_the_journal_that_it_ended_with_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A row that was lost would be bought again, one that was changed would be taken for what a model said."""
+    stop = asyncio.Event()
+    interrupt_after(N_TASKS - 2, monkeypatch, stop, 0.3)
+    directory = tmp_path / "run"
+    directory.mkdir()
+    with pytest.raises(InterruptedRunError):
+        asyncio.run(execute(Plan(society(), directory, stop=stop)))
+    monkeypatch.undo()
+    RunLog(directory).check()
+    whole = (directory / JOURNAL).read_bytes()
+    with contextlib.closing(sqlite3.connect(directory / JOURNAL, isolation_level=None)) as db:
+        assert db.execute("DELETE FROM attempts WHERE task = 0 AND agent = 0").rowcount > 0
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    before = sorted(path.name for path in directory.iterdir())
+    for act in (resume, lambda path: RunLog(path).check()):
+        with pytest.raises(LogDamagedError, match="rows that are not the"):
+            act(directory)
+    assert RunLog(directory).manifest.status == "interrupted"
+    assert sorted(path.name for path in directory.iterdir()) == before
+    (directory / JOURNAL).write_bytes(whole)
+    assert resume(directory).manifest.status == "finished"
 
 
 def test_columns_that_are_all_computed_are_a_finished_run(tmp_path: Path) -> None:
