@@ -13,16 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from agentsoc.backends.base import Hint
 from agentsoc.backends.simulated import Simulated, SimulatedBackend
-from agentsoc.protocols.base import Decision, Protocol, Stage
+from agentsoc.contracts.board import Board
+from agentsoc.contracts.model import Hint
+from agentsoc.contracts.protocol import Decision, Protocol, Stage
+from agentsoc.contracts.task import Task, TaskFamily
+from agentsoc.contracts.turns import Reply, Turn, View
 from agentsoc.society.attention import standing_of
-from agentsoc.society.board import Board
 from agentsoc.society.build import Society
 from agentsoc.society.coded import CodedAgent
-from agentsoc.society.turns import Reply, Turn, View
 from agentsoc.streams import uniform, uniforms
-from agentsoc.tasks.base import Task, TaskFamily
 
 MODERATOR = 0
 TOP = 100

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 from agentsoc.budget.ledger import Grant, Ledger
 from agentsoc.budget.shown import NOTHING, Told, Used, tell
+from agentsoc.contracts.board import Board
+from agentsoc.contracts.task import Task
+from agentsoc.contracts.turns import Reply, Turn
 from agentsoc.scenario.budget import Limits
 from agentsoc.scenario.prices import FREE, Rate, price_of
-from agentsoc.society.board import Board
 from agentsoc.society.build import Society
-from agentsoc.society.turns import Reply, Turn
-from agentsoc.tasks.base import Task
 
 
 def rates_of(society: Society) -> list[Rate] | None:

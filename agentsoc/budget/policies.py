@@ -9,14 +9,14 @@ from typing import Annotated, ClassVar, Literal, TypeVar
 from pydantic import Field, model_validator
 
 from agentsoc.budget.allocation import leaf_tokens, leaves, marginal, split
-from agentsoc.budget.policy import Policy
+from agentsoc.contracts.board import Board
+from agentsoc.contracts.policy import Policy
+from agentsoc.contracts.task import Task
+from agentsoc.contracts.turns import Turn
 from agentsoc.errors import InputError
-from agentsoc.society.board import Board
 from agentsoc.society.build import Society
 from agentsoc.society.parts import part_of
-from agentsoc.society.turns import Turn
 from agentsoc.streams import uniform
-from agentsoc.tasks.base import Task
 
 P = TypeVar("P", bound=Policy)
 Weight = Annotated[float, Field(ge=0, le=1e9)]

@@ -17,18 +17,18 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from agentsoc.backends.base import Backend
 from agentsoc.backends.simulated import Simulated, SimulatedBackend
 from agentsoc.budget.account import affords
+from agentsoc.contracts.board import Board
+from agentsoc.contracts.model import Backend
+from agentsoc.contracts.protocol import Act, Protocol, Stage
+from agentsoc.contracts.task import Task
+from agentsoc.contracts.turns import Purpose, Turn
 from agentsoc.events import KINDS, MAX_AGENTS, SOCIETY, pack_id
 from agentsoc.log.schema import SCHEMA
 from agentsoc.protocols.aggregators import BETWEEN
-from agentsoc.protocols.base import Act, Protocol, Stage
-from agentsoc.society.board import Board
 from agentsoc.society.build import Society
-from agentsoc.society.turns import Purpose, Turn
 from agentsoc.streams import uniforms
-from agentsoc.tasks.base import Task
 
 ROWS_AT_ONCE = 1 << 19
 """Events computed before they are handed on (events)."""

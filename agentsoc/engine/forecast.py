@@ -15,13 +15,13 @@ import msgspec
 from agentsoc.errors import InputError
 
 if TYPE_CHECKING:
-    from agentsoc.backends.base import Backend, Request
+    from agentsoc.contracts.board import Board
+    from agentsoc.contracts.model import Backend, Request
+    from agentsoc.contracts.task import Task
+    from agentsoc.contracts.turns import Turn
     from agentsoc.events import Event
     from agentsoc.scenario.model import Scenario
-    from agentsoc.society.board import Board
     from agentsoc.society.build import Society
-    from agentsoc.society.turns import Turn
-    from agentsoc.tasks.base import Task
 
 TURNS_MAX: Final = 5_000
 """Turns of one episode up to which it is rehearsed (turns)."""
@@ -129,10 +129,10 @@ class _TooLongError(Exception):
 def _most(society: Society, task: Task) -> _Most:
     """Return what one episode of `task` takes in which nobody agrees."""
     from agentsoc.budget.account import rates_of
-    from agentsoc.protocols.base import open_board
+    from agentsoc.contracts.protocol import open_board
+    from agentsoc.contracts.world import World
     from agentsoc.scenario.prices import FREE
     from agentsoc.society.agent import CHARS_PER_TOKEN, REPAIR_TOKENS
-    from agentsoc.tasks.world import World
 
     scenario = society.scenario
     if not scenario.protocol.rehearsable or isinstance(scenario.tasks, World):
@@ -185,7 +185,7 @@ def _bytes(text: str) -> int:
 
 def _backend(society: Society, turn: Turn) -> Backend | None:
     """Return the backend that a turn spends tokens on, not started; None for code and for counting by rule."""
-    from agentsoc.backends.base import PureBackend
+    from agentsoc.contracts.model import PureBackend
     from agentsoc.society.coded import CodedAgent
 
     index = society.group_index(turn.agent)
@@ -197,7 +197,7 @@ def _backend(society: Society, turn: Turn) -> Backend | None:
 
 
 def _asks_model(society: Society, turn: Turn) -> bool:
-    from agentsoc.backends.base import PureBackend
+    from agentsoc.contracts.model import PureBackend
 
     backend = _backend(society, turn)
     return backend is not None and not isinstance(backend, PureBackend)
@@ -205,14 +205,14 @@ def _asks_model(society: Society, turn: Turn) -> bool:
 
 def _bare_prompt_bytes(society: Society, board: Board, task: Task, turn: Turn) -> int:
     """Return the size of the prompt of a turn before any claim is shown in it."""
-    from agentsoc.backends.base import bytes_bound
+    from agentsoc.contracts.model import bytes_bound
 
     return bytes_bound(_bare_request(society, board, task, turn))
 
 
 def _bare_request(society: Society, board: Board, task: Task, turn: Turn) -> Request:
+    from agentsoc.contracts.turns import View
     from agentsoc.society.agent import build_request
-    from agentsoc.society.turns import View
 
     question = task.question
     if turn.subtask is not None:
@@ -225,8 +225,8 @@ def _bare_request(society: Society, board: Board, task: Task, turn: Turn) -> Req
 
 def _disagreement(society: Society, board: Board, turns: Sequence[Turn]) -> list[Event]:
     """Return the events of a round in which everybody says something else, hands out work and wants to go on."""
+    from agentsoc.contracts.turns import SLOT_WIDTH, Delegation, Reply
     from agentsoc.events import CLAIMING, SOCIETY, Event, pack_id
-    from agentsoc.society.turns import SLOT_WIDTH, Delegation, Reply
 
     protocol = society.scenario.protocol
     events, replies = [], []
@@ -275,7 +275,7 @@ def require_a_call(society: Society) -> None:
         InputError: it does not, so nobody would ever be asked.
     """
     from agentsoc.budget.account import Account
-    from agentsoc.protocols.base import open_board
+    from agentsoc.contracts.protocol import open_board
     from agentsoc.scenario.prices import money_text
 
     scenario = society.scenario
@@ -314,8 +314,8 @@ def _least_cost(society: Society, board: Board, task: Task, turn: Turn, ceiling:
 
     It is a bound when that is within `ceiling`.
     """
-    from agentsoc.backends.base import PureBackend, bytes_bound
     from agentsoc.budget.ledger import OUT_MIN
+    from agentsoc.contracts.model import PureBackend, bytes_bound
     from agentsoc.society.agent import REPAIR_TOKENS
 
     backend = _backend(society, turn)

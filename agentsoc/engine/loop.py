@@ -16,9 +16,14 @@ from typing import Any
 
 import msgspec
 
-from agentsoc.backends.base import ElasticBackend
 from agentsoc.budget.account import Account, rates_of
 from agentsoc.budget.ledger import Ledger, Need
+from agentsoc.contracts.board import Board
+from agentsoc.contracts.model import ElasticBackend
+from agentsoc.contracts.protocol import DISCARDED, Act, new_watchers, open_board
+from agentsoc.contracts.task import Task
+from agentsoc.contracts.turns import SLOT_WIDTH, Reply, Turn
+from agentsoc.contracts.world import asked
 from agentsoc.engine.calls import Caller, Spent
 from agentsoc.engine.host import Item
 from agentsoc.engine.pool import Pool
@@ -26,15 +31,10 @@ from agentsoc.errors import RunFailedError
 from agentsoc.events import CLAIMING, COORDINATION, MAX_K, MAX_ROUNDS, SOCIETY, Event, pack_id
 from agentsoc.log.episodes import UNDER_WAY, EpisodeRow, EpisodeTable
 from agentsoc.log.segments import SegmentWriter
-from agentsoc.protocols.base import DISCARDED, Act, new_watchers, open_board
 from agentsoc.protocols.faults import planted
 from agentsoc.society.agent import CHARS_PER_TOKEN
-from agentsoc.society.board import Board
 from agentsoc.society.build import Society
 from agentsoc.society.coded import CodedAgent
-from agentsoc.society.turns import SLOT_WIDTH, Reply, Turn
-from agentsoc.tasks.base import Task
-from agentsoc.tasks.world import asked
 
 Stop = str
 """Why an episode ended: ``finished``, ``budget_exhausted`` or ``max_rounds``."""

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from agentsoc.budget.ledger import Need
+from agentsoc.contracts.board import Board
+from agentsoc.contracts.turns import Reply
 from agentsoc.engine.columns import Draw, draw_codes
 from agentsoc.engine.host import Host, Item, Order, Outcome
 from agentsoc.engine.shared import Shared
 from agentsoc.events import Event
-from agentsoc.society.board import Board
 from agentsoc.society.build import Society
-from agentsoc.society.turns import Reply
 
 
 class Pool(ABC):

@@ -19,6 +19,7 @@ import pyarrow as pa
 
 from agentsoc.backends.secrets import mask, redact, register_environment
 from agentsoc.budget.ledger import Ledger
+from agentsoc.contracts.board import Board
 from agentsoc.engine.calls import Caller, Flight
 from agentsoc.engine.column_episodes import column_run, run_columns
 from agentsoc.engine.columns import ColumnRun
@@ -48,7 +49,6 @@ from agentsoc.log.record import hash_json
 from agentsoc.log.segments import Segment, SegmentWriter
 from agentsoc.log.totals import ceilings, fold
 from agentsoc.scenario.model import Scenario
-from agentsoc.society.board import Board
 from agentsoc.society.build import Society, build_society
 
 FLUSH_S = 5.0

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar, Literal
 
+from agentsoc.contracts.board import Board
+from agentsoc.contracts.protocol import Act, Decision, Protocol, Stage, majority
+from agentsoc.contracts.turns import Turn
 from agentsoc.errors import InputError
 from agentsoc.events import SOCIETY
 from agentsoc.protocols.aggregators import comparison
-from agentsoc.protocols.base import Act, Decision, Protocol, Stage, majority
 from agentsoc.protocols.vote import MERGE
 from agentsoc.society.attention import attend, standing_of
-from agentsoc.society.board import Board
 from agentsoc.society.build import Society
-from agentsoc.society.turns import Turn
 
 
 class Aggregate(Protocol):

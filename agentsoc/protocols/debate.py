@@ -8,12 +8,12 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
+from agentsoc.contracts.board import Board
+from agentsoc.contracts.protocol import Decision, Protocol, Stage, Verdict
+from agentsoc.contracts.turns import Turn
 from agentsoc.protocols.aggregators import count, verdict_of
-from agentsoc.protocols.base import Decision, Protocol, Stage, Verdict
 from agentsoc.society.attention import attend, standing_of
-from agentsoc.society.board import Board
 from agentsoc.society.build import Society
-from agentsoc.society.turns import Turn
 
 
 class Debate(Protocol):

@@ -18,14 +18,14 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Final, Literal
 import msgspec
 from pydantic import Field
 
+from agentsoc.contracts.board import Board, Watcher
+from agentsoc.contracts.part import Part, Slot
+from agentsoc.contracts.protocol import Act, Decision, Protocol, interpret_reply
+from agentsoc.contracts.turns import SLOT_WIDTH, Reply, Turn
 from agentsoc.errors import InputError
 from agentsoc.events import COORDINATION, SOCIETY, Event
-from agentsoc.protocols.base import Act, Decision, Protocol, interpret_reply
-from agentsoc.scenario.part import Part, Slot
-from agentsoc.society.board import Board, Watcher
 from agentsoc.society.build import Society
 from agentsoc.society.deficit import BETA, Brakes, Monitor, Parameters, Trigger
-from agentsoc.society.turns import SLOT_WIDTH, Reply, Turn
 
 if TYPE_CHECKING:
     Inner = Protocol

@@ -11,13 +11,13 @@ from typing import Final
 
 import msgspec
 
+from agentsoc.contracts.board import Board
+from agentsoc.contracts.protocol import Act
+from agentsoc.contracts.task import Task
+from agentsoc.contracts.turns import SLOT_WIDTH, Turn
 from agentsoc.events import CLAIMING, pack_id
-from agentsoc.protocols.base import Act
-from agentsoc.society.board import Board
 from agentsoc.society.build import Society
-from agentsoc.society.turns import SLOT_WIDTH, Turn
 from agentsoc.streams import uniform
-from agentsoc.tasks.base import Task
 
 UNLIKELY: Final = "a planted error"
 """What is planted where a task has no options and the scenario gives no answer."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
+from agentsoc.contracts.board import Board
+from agentsoc.contracts.protocol import Decision, Protocol, Stage, Verdict
+from agentsoc.contracts.turns import Turn
 from agentsoc.errors import InputError
 from agentsoc.protocols.aggregators import count
-from agentsoc.protocols.base import Decision, Protocol, Stage, Verdict
 from agentsoc.society.attention import attend, standing_of
-from agentsoc.society.board import Board
 from agentsoc.society.build import Society
-from agentsoc.society.turns import Turn
 
 
 class Relay(Protocol):

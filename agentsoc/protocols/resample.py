@@ -7,8 +7,9 @@ different rule. **verifier**: until a verifier accepts a sample; with completene
 answer is right with probability p c / (p c + (1 - p) f), however many samples are drawn (arXiv 2411.17501).
 
 Samples are independent: nobody is shown anything, nor reminded of what they said. A round takes as many samples as
-are needed at least, so a question is decided by exactly the samples that one-at-a-time drawing would take. On a task of
-many steps (`agentsoc.tasks.world`) each step is decided in this way, and the next one starts from the state after it.
+are needed at least, so a question is decided by exactly the samples that one-at-a-time drawing would take. On a task
+of many steps (`agentsoc.contracts.world`) each step is decided in this way, and the next one starts from the state
+after it.
 """
 
 from __future__ import annotations
@@ -19,15 +20,15 @@ from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import Field
 
+from agentsoc.contracts.board import Board, Watcher
+from agentsoc.contracts.part import Part
+from agentsoc.contracts.protocol import DISCARDED, Act, Decision, Protocol
+from agentsoc.contracts.turns import SLOT_WIDTH, Reply, Turn
+from agentsoc.contracts.world import WORLD, World
 from agentsoc.errors import InputError
 from agentsoc.events import MAX_K, SOCIETY, Event
-from agentsoc.protocols.base import DISCARDED, Act, Decision, Protocol
-from agentsoc.scenario.part import Part
-from agentsoc.society.board import Board, Watcher
 from agentsoc.society.build import Society
-from agentsoc.society.turns import SLOT_WIDTH, Reply, Turn
 from agentsoc.streams import uniform
-from agentsoc.tasks.world import WORLD, World
 
 CHECK: Final = "Is the answer above right?"
 _SLOTS: Final = MAX_K // SLOT_WIDTH

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints
 
-from agentsoc.scenario.part import Part
+from agentsoc.contracts.part import Part
 
 
 class PlantedFault(Part):

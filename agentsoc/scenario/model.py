@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal
 from pydantic import Field, StringConstraints, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
+from agentsoc.contracts.part import Part, Slot, nearest
 from agentsoc.scenario.budget import Budget as Budget
 from agentsoc.scenario.faults import PlantedFault
-from agentsoc.scenario.part import Part, Slot, nearest
 from agentsoc.scenario.preset import expand
 from agentsoc.scenario.prices import Prices, label, price_of
 
 if TYPE_CHECKING:
-    from agentsoc.backends.base import Model
-    from agentsoc.protocols.base import Protocol
-    from agentsoc.society.topology import Topology
-    from agentsoc.tasks.base import TaskFamily
+    from agentsoc.contracts.model import Model
+    from agentsoc.contracts.protocol import Protocol
+    from agentsoc.contracts.task import TaskFamily
+    from agentsoc.contracts.topology import Topology
 else:  # at run time a slot is filled by whatever class is registered for the kind
     Model = Annotated[Part, Slot("agentsoc.models", "model")]
     Protocol = Annotated[Part, Slot("agentsoc.protocols", "protocol")]

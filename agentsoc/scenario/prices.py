@@ -15,7 +15,7 @@ from typing import Annotated, Any, Final, NamedTuple
 from pydantic import AfterValidator, Field, StringConstraints
 from pydantic_core import PydanticCustomError
 
-from agentsoc.scenario.part import Part
+from agentsoc.contracts.part import Part
 
 UNIT: Final = 10**12
 """Units of money in one of the currency."""

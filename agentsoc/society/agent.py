@@ -15,14 +15,14 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from agentsoc.backends.base import Hint, Request
+from agentsoc.contracts.board import Claim
+from agentsoc.contracts.model import Hint, Request
+from agentsoc.contracts.part import nearest
+from agentsoc.contracts.task import Task, TaskFamily, parse_option
+from agentsoc.contracts.turns import SLOT_WIDTH, Delegation, Purpose, Reply, View
 from agentsoc.errors import InputError
-from agentsoc.scenario.part import nearest
-from agentsoc.society.board import Claim
 from agentsoc.society.build import Society
-from agentsoc.society.turns import SLOT_WIDTH, Delegation, Purpose, Reply, View
 from agentsoc.streams import seed_for
-from agentsoc.tasks.base import Task, TaskFamily, parse_option
 
 Form = Literal["json", "short", "text"]
 

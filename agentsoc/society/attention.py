@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from agentsoc.society.board import Board
+from agentsoc.contracts.board import Board
 from agentsoc.society.build import Society
 from agentsoc.streams import uniforms
 

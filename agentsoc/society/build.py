@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeVar
 
+from agentsoc.contracts.topology import check_window
+from agentsoc.contracts.wiring import Wiring
+from agentsoc.contracts.world import World
 from agentsoc.errors import InputError, TopologyError
 from agentsoc.scenario.model import AgentGroup, Scenario
-from agentsoc.society.topology import check_window
-from agentsoc.society.wiring import Wiring
 from agentsoc.streams import stream
-from agentsoc.tasks.world import World
 
 T = TypeVar("T")
 

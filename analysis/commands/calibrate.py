@@ -17,7 +17,7 @@ from agentsoc.errors import InputError, InterruptedRunError
 from analysis.commands.extras import require
 
 if TYPE_CHECKING:
-    from agentsoc.backends.address import Destination
+    from agentsoc.contracts.address import Destination
     from agentsoc.engine.run import Progress
     from analysis.commands.calibration_runs import Calibration, Done
     from analysis.phase.measured import Measured

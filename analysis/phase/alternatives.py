@@ -7,8 +7,7 @@ from numpy.typing import ArrayLike
 from scipy import special
 
 from agentsoc.errors import InputError
-
-from .arrays import FloatArray, counts, fraction, signal
+from analysis.phase.arrays import FloatArray, counts, fraction, signal
 
 
 def full_vote(n: ArrayLike, gamma: ArrayLike, mu: ArrayLike, rho: ArrayLike = 0.0) -> FloatArray:

@@ -15,13 +15,12 @@ import polars as pl
 from scipy import stats
 
 from agentsoc.errors import InputError
-
-from .channel_errors import channel_errors
-from .count_shapes import ShapeTest
-from .leaf_law import LeafFit
-from .node_response import ResponseFit
-from .plurality import plurality_alpha
-from .sibling_correlation import RhoFit
+from analysis.phase.channel_errors import channel_errors
+from analysis.phase.count_shapes import ShapeTest
+from analysis.phase.leaf_law import LeafFit
+from analysis.phase.node_response import ResponseFit
+from analysis.phase.plurality import plurality_alpha
+from analysis.phase.sibling_correlation import RhoFit
 
 Status = Literal["violated", "not contradicted", "not checked"]
 

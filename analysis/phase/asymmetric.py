@@ -13,9 +13,8 @@ from numpy.typing import ArrayLike
 from scipy import optimize
 
 from agentsoc.errors import InputError
-
-from .arrays import FloatArray, between, fraction, signal
-from .shapes import correlated_majority_map
+from analysis.phase.arrays import FloatArray, between, fraction, signal
+from analysis.phase.shapes import correlated_majority_map
 
 _SCAN: Final = 4001
 

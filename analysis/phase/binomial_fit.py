@@ -14,8 +14,8 @@ from typing import Final
 import numpy as np
 from scipy import special, stats
 
-from .arrays import BoolArray, FloatArray
-from .interval import LEVEL
+from analysis.phase.arrays import BoolArray, FloatArray
+from analysis.phase.interval import LEVEL
 
 Law = Callable[[FloatArray], FloatArray]
 """Parameters, shape (n_rows, n_parameters), to probabilities of success, shape (n_rows, n_cells)."""

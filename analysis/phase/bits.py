@@ -10,7 +10,7 @@ from typing import Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from .arrays import BoolArray
+from analysis.phase.arrays import BoolArray
 
 Words: TypeAlias = NDArray[np.uint64]
 

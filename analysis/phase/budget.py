@@ -14,11 +14,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import optimize
 
-from .arrays import FloatArray, between, counts, exponent, fraction, positive
-from .costs import LeafLaw, leaf_tokens, overhead, tree_cost
-from .fixed_points import fixed_point
-from .recursion import Lock, organization_exponent
-from .trajectories import trajectory
+from analysis.phase.arrays import FloatArray, between, counts, exponent, fraction, positive
+from analysis.phase.costs import LeafLaw, leaf_tokens, overhead, tree_cost
+from analysis.phase.fixed_points import fixed_point
+from analysis.phase.recursion import Lock, organization_exponent
+from analysis.phase.trajectories import trajectory
 
 _STEPS: Final = 2000  # of at most 5 % of the budget each
 

@@ -16,9 +16,8 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from agentsoc.errors import InputError
-
-from .calibration import CalibrationRun, Purpose, leaf_runs, merge_runs, relay_runs
-from .leaf_law import MIN_LEVELS, MIN_SPREAD
+from analysis.phase.calibration import CalibrationRun, Purpose, leaf_runs, merge_runs, relay_runs
+from analysis.phase.leaf_law import MIN_LEVELS, MIN_SPREAD
 
 FEWEST_TASKS: Final = 15
 """Tasks below which a step of a calibration says too little to be paid for."""

@@ -8,11 +8,10 @@ import numpy as np
 import polars as pl
 
 from agentsoc.errors import InputError
-
-from .arrays import FloatArray
-from .interval import Estimate, from_draws
-from .resample import TaskIndex, sums_by_task, task_weights
-from .votes import demand_columns
+from analysis.phase.arrays import FloatArray
+from analysis.phase.interval import Estimate, from_draws
+from analysis.phase.resample import TaskIndex, sums_by_task, task_weights
+from analysis.phase.votes import demand_columns
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from agentsoc.errors import InputError
-
-from .arrays import FloatArray, between, counts, fraction, positive, real
+from analysis.phase.arrays import FloatArray, between, counts, fraction, positive, real
 
 
 @dataclass(frozen=True)

@@ -18,14 +18,13 @@ import polars as pl
 from scipy import optimize, special
 
 from agentsoc.errors import InputError
-
-from .arrays import FloatArray, IntArray
-from .difficulty import CountShape, VoteCounts, count_votes, mixture_weights, task_loglik
-from .interval import Estimate, from_draws
-from .recursion import alpha, organization_exponent
-from .resample import TaskIndex, sums_by_task, task_weights
-from .shapes import correlated_majority_map
-from .sibling_correlation import estimate_rho
+from analysis.phase.arrays import FloatArray, IntArray
+from analysis.phase.difficulty import CountShape, VoteCounts, count_votes, mixture_weights, task_loglik
+from analysis.phase.interval import Estimate, from_draws
+from analysis.phase.recursion import alpha, organization_exponent
+from analysis.phase.resample import TaskIndex, sums_by_task, task_weights
+from analysis.phase.shapes import correlated_majority_map
+from analysis.phase.sibling_correlation import estimate_rho
 
 DECISIVE: Final = 4.0
 """Difference of AIC from which one law is preferred."""

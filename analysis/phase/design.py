@@ -20,11 +20,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agentsoc.errors import InputError
-
-from .alternatives import full_vote
-from .arrays import FloatArray, IntArray, fraction
-from .costs import LeafLaw, demand_window, leaf_tokens, overhead
-from .recursion import Lock, alpha, node_map
+from analysis.phase.alternatives import full_vote
+from analysis.phase.arrays import FloatArray, IntArray, fraction
+from analysis.phase.costs import LeafLaw, demand_window, leaf_tokens, overhead
+from analysis.phase.recursion import Lock, alpha, node_map
 
 Organisation = Literal["single", "star", "tree", "full"]
 """Who reads whom; see the module."""

@@ -15,16 +15,15 @@ import numpy as np
 import polars as pl
 
 from agentsoc.errors import InputError
-
-from .arrays import FloatArray
-from .budget import catch_up_budget, depth_threshold, growth_threshold, saturation_budget
-from .costs import LeafLaw, leaf_signal, overhead
-from .estimate import PhaseEstimate
-from .fixed_points import fixed_point
-from .interval import LEVEL
-from .predictors import chord_clipped_lower, clipped_growth_upper
-from .recursion import Lock, critical_gamma, node_map, organization_exponent
-from .trajectories import trajectory
+from analysis.phase.arrays import FloatArray
+from analysis.phase.budget import catch_up_budget, depth_threshold, growth_threshold, saturation_budget
+from analysis.phase.costs import LeafLaw, leaf_signal, overhead
+from analysis.phase.estimate import PhaseEstimate
+from analysis.phase.fixed_points import fixed_point
+from analysis.phase.interval import LEVEL
+from analysis.phase.predictors import chord_clipped_lower, clipped_growth_upper
+from analysis.phase.recursion import Lock, critical_gamma, node_map, organization_exponent
+from analysis.phase.trajectories import trajectory
 
 
 @dataclass(frozen=True)

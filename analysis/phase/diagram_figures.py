@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from agentsoc.errors import MissingExtraError
-
-from .diagram import BudgetPanel, PhasePlane, TrajectoryPanel
+from analysis.phase.diagram import BudgetPanel, PhasePlane, TrajectoryPanel
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -18,12 +18,11 @@ import polars as pl
 from scipy import special
 
 from agentsoc.errors import InputError
-
-from .arrays import FloatArray, IntArray
-from .recursion import Lock
-from .resample import TaskIndex
-from .trajectories import trajectory_mixture
-from .votes import demand_columns
+from analysis.phase.arrays import FloatArray, IntArray
+from analysis.phase.recursion import Lock
+from analysis.phase.resample import TaskIndex
+from analysis.phase.trajectories import trajectory_mixture
+from analysis.phase.votes import demand_columns
 
 CountShape = Literal["lock", "beta_binomial"]
 """Law of the number of right votes in a group."""

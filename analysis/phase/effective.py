@@ -12,9 +12,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from agentsoc.errors import InputError
-
-from .arrays import FloatArray, counts, fraction, real, signal
-from .maps import majority_map_real
+from analysis.phase.arrays import FloatArray, counts, fraction, real, signal
+from analysis.phase.maps import majority_map_real
 
 _BISECTIONS: Final = 70
 _MOST_VOTES: Final = 1e12

@@ -18,9 +18,8 @@ import polars as pl
 from scipy import stats
 
 from agentsoc.errors import InputError
-
-from .arrays import FloatArray
-from .assumptions import (
+from analysis.phase.arrays import FloatArray
+from analysis.phase.assumptions import (
     check_answers,
     check_channel,
     check_difficulty,
@@ -31,21 +30,28 @@ from .assumptions import (
     check_size,
     check_truths,
 )
-from .count_shapes import ShapeTest, compare_shapes
-from .difficulty import DifficultyMixture, difficulty_draws
-from .fidelity_fit import WIDEST as WIDEST_GAMMA
-from .fidelity_fit import TripCounts, count_trips, wilson
-from .fixed_points import fixed_point
-from .interval import LEVEL, Estimate, from_draws, given
-from .leaf_law import LeafCounts, count_leaves, fit_leaf_law, leaf_draws
-from .measurements import Measurements, from_logs
-from .moments import synergy_band
-from .node_response import Copied, ResponseCounts, ResponseFit, count_responses, fit_response, response_draws
-from .phase_estimate import PhaseEstimate, Source
-from .recursion import Lock, alpha, organization_exponent
-from .resample import TaskIndex, task_weights
-from .shapes import Shape
-from .sibling_correlation import PairMoments, RhoFit, estimate_rho, pair_moments, rho_draws
+from analysis.phase.count_shapes import ShapeTest, compare_shapes
+from analysis.phase.difficulty import DifficultyMixture, difficulty_draws
+from analysis.phase.fidelity_fit import WIDEST as WIDEST_GAMMA
+from analysis.phase.fidelity_fit import TripCounts, count_trips, wilson
+from analysis.phase.fixed_points import fixed_point
+from analysis.phase.interval import LEVEL, Estimate, from_draws, given
+from analysis.phase.leaf_law import LeafCounts, count_leaves, fit_leaf_law, leaf_draws
+from analysis.phase.measurements import Measurements, from_logs
+from analysis.phase.moments import synergy_band
+from analysis.phase.node_response import (
+    Copied,
+    ResponseCounts,
+    ResponseFit,
+    count_responses,
+    fit_response,
+    response_draws,
+)
+from analysis.phase.phase_estimate import PhaseEstimate, Source
+from analysis.phase.recursion import Lock, alpha, organization_exponent
+from analysis.phase.resample import TaskIndex, task_weights
+from analysis.phase.shapes import Shape
+from analysis.phase.sibling_correlation import PairMoments, RhoFit, estimate_rho, pair_moments, rho_draws
 
 _SURE: Final = (1 + LEVEL) / 2
 

@@ -9,10 +9,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from agentsoc.errors import InputError
-
-from .arrays import FloatArray, between, fraction, positive
-from .recursion import Lock, organization_exponent
-from .shapes import Shape
+from analysis.phase.arrays import FloatArray, between, fraction, positive
+from analysis.phase.recursion import Lock, organization_exponent
+from analysis.phase.shapes import Shape
 
 FidelityFamily = Literal["exp", "hyp", "hill", "capacity"]
 """Form of a fidelity curve: exponential, hyperbolic, Hill, or the root of the exponential."""

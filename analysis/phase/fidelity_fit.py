@@ -16,13 +16,12 @@ import polars as pl
 from scipy import special
 
 from agentsoc.errors import InputError
-
-from .arrays import FloatArray
-from .binomial_fit import BinomialFits, Box, Law, fit_binomial
-from .fidelity import FidelityCurve, FidelityFamily, fidelity
-from .interval import LEVEL, Estimate, from_draws
-from .resample import TaskIndex, sums_by_task, task_weights
-from .votes import demand_columns
+from analysis.phase.arrays import FloatArray
+from analysis.phase.binomial_fit import BinomialFits, Box, Law, fit_binomial
+from analysis.phase.fidelity import FidelityCurve, FidelityFamily, fidelity
+from analysis.phase.interval import LEVEL, Estimate, from_draws
+from analysis.phase.resample import TaskIndex, sums_by_task, task_weights
+from analysis.phase.votes import demand_columns
 
 FAMILIES: Final[tuple[FidelityFamily, ...]] = ("exp", "hyp", "hill", "capacity")
 WIDEST: Final = 0.5

@@ -8,10 +8,10 @@ from typing import Final, Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .arrays import BoolArray, FloatArray, counts, fraction, signal
-from .maps import majority_deficit, majority_map_derivative, majority_slope, odd_fan_in
-from .recursion import Lock, alpha, node_map, node_map_derivative, organization_exponent
-from .shapes import Shape
+from analysis.phase.arrays import BoolArray, FloatArray, counts, fraction, signal
+from analysis.phase.maps import majority_deficit, majority_map_derivative, majority_slope, odd_fan_in
+from analysis.phase.recursion import Lock, alpha, node_map, node_map_derivative, organization_exponent
+from analysis.phase.shapes import Shape
 
 Regime = Literal["collapse", "amplify", "neutral"]
 """alpha <= 1: the signal dies out; alpha > 1: it grows to mu*; neutral: F is the identity and changes nothing."""

@@ -7,15 +7,14 @@ import math
 from collections.abc import Mapping
 from typing import Any, Final
 
+from agentsoc.contracts.part import Part, kind_of
 from agentsoc.errors import InputError
 from agentsoc.scenario.dump import dump
 from agentsoc.scenario.model import Scenario
-from agentsoc.scenario.part import Part, kind_of
 from agentsoc.society.agent import REPAIR_TOKENS
-
-from .calibration_plan import merging, model_of, one_group
-from .measured import Measured
-from .recommend import Ranked, Recommendation, said, sure
+from analysis.phase.calibration_plan import merging, model_of, one_group
+from analysis.phase.measured import Measured
+from analysis.phase.recommend import Ranked, Recommendation, said, sure
 
 SEEDS: Final = 5
 """Seeds over which the tasks are spread."""

@@ -12,9 +12,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from agentsoc.errors import InputError
-
-from .arrays import FloatArray, IntArray, real, signal
-from .maps import majority_slope
+from analysis.phase.arrays import FloatArray, IntArray, real, signal
+from analysis.phase.maps import majority_slope
 
 _EXACT_LEAVES: Final = 20
 _SURE: Final = 1 - 2**-50  # a leaf that is never wrong gets this signal where its weight would be infinite

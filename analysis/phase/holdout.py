@@ -14,15 +14,14 @@ import numpy as np
 import polars as pl
 
 from agentsoc.errors import InputError
-
-from .arrays import FloatArray
-from .difficulty import count_votes, mixture_weights, task_loglik
-from .interval import Estimate, from_draws
-from .node_response import Copied, count_responses, response_draws
-from .recursion import Lock
-from .resample import TaskIndex, sums_by_task, task_weights
-from .sibling_correlation import estimate_rho
-from .trajectories import trajectory, trajectory_mixture
+from analysis.phase.arrays import FloatArray
+from analysis.phase.difficulty import count_votes, mixture_weights, task_loglik
+from analysis.phase.interval import Estimate, from_draws
+from analysis.phase.node_response import Copied, count_responses, response_draws
+from analysis.phase.recursion import Lock
+from analysis.phase.resample import TaskIndex, sums_by_task, task_weights
+from analysis.phase.sibling_correlation import estimate_rho
+from analysis.phase.trajectories import trajectory, trajectory_mixture
 
 Difficulty = Literal["auto", "mixture", "equal"]
 """Whether tasks differ: fitted, taken as equal, or decided by the variance between tasks."""

@@ -13,8 +13,7 @@ import numpy as np
 from scipy import stats
 
 from agentsoc.errors import InputError
-
-from .arrays import FloatArray
+from analysis.phase.arrays import FloatArray
 
 Method = Literal["profile", "wilson", "jackknife", "bootstrap", "delta", "given"]
 """How an interval was made; ``given`` is a value that the caller states and nobody measured."""

@@ -13,13 +13,12 @@ import numpy as np
 import polars as pl
 
 from agentsoc.errors import InputError
-
-from .arrays import FloatArray
-from .binomial_fit import BinomialFits, Box, Law, deviance_p, fit_binomial, profile_interval
-from .costs import LeafLaw
-from .interval import Estimate, from_draws
-from .resample import TaskIndex, sums_by_task, task_weights
-from .votes import LEAF_COLUMNS, demand_columns
+from analysis.phase.arrays import FloatArray
+from analysis.phase.binomial_fit import BinomialFits, Box, Law, deviance_p, fit_binomial, profile_interval
+from analysis.phase.costs import LeafLaw
+from analysis.phase.interval import Estimate, from_draws
+from analysis.phase.resample import TaskIndex, sums_by_task, task_weights
+from analysis.phase.votes import LEAF_COLUMNS, demand_columns
 
 MIN_LEVELS: Final = 4
 """Fewest levels of compute that a power law is read from."""

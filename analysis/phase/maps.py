@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import special
 
-from .arrays import FloatArray, between, counts, signal
+from analysis.phase.arrays import FloatArray, between, counts, signal
 
 Ties = Literal["fair_coin", "first_child", "failure"]
 """What a tie of an even number of votes means: a coin, the vote of one fixed child, or a wrong answer."""

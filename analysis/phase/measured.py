@@ -18,12 +18,11 @@ import numpy as np
 from agentsoc.errors import InputError
 from agentsoc.streams import stream
 from analysis.files import read_json
-
-from .arrays import FloatArray
-from .fidelity_fit import FidelityAt
-from .interval import Estimate, given
-from .phase_estimate import PhaseEstimate
-from .recursion import Lock
+from analysis.phase.arrays import FloatArray
+from analysis.phase.fidelity_fit import FidelityAt
+from analysis.phase.interval import Estimate, given
+from analysis.phase.phase_estimate import PhaseEstimate
+from analysis.phase.recursion import Lock
 
 KIND: Final = "agentsoc-measurements"
 FORMAT: Final = 1

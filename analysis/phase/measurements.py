@@ -9,8 +9,7 @@ from typing import Literal
 import polars as pl
 
 from agentsoc.log.read import RunLog
-
-from .votes import leaf_table, merge_table, trip_table, vote_table
+from analysis.phase.votes import leaf_table, merge_table, trip_table, vote_table
 
 
 @dataclass(frozen=True)

@@ -14,10 +14,9 @@ from numpy.typing import ArrayLike
 from scipy import special
 
 from agentsoc.errors import InputError
-
-from .arrays import FloatArray, real
-from .maps import majority_slope
-from .recursion import alpha
+from analysis.phase.arrays import FloatArray, real
+from analysis.phase.maps import majority_slope
+from analysis.phase.recursion import alpha
 
 _Z95: Final = float(special.ndtri(0.975))
 

@@ -23,14 +23,13 @@ from numpy.polynomial import chebyshev
 from scipy import stats
 
 from agentsoc.errors import InputError
-
-from .arrays import FloatArray, IntArray
-from .binomial_fit import BinomialFits, Box, Law, deviance_p, fit_binomial, profile_interval
-from .interval import Estimate, from_draws
-from .maps import majority_map
-from .recursion import Lock
-from .resample import TaskIndex, sums_by_task, task_weights
-from .votes import demand_columns
+from analysis.phase.arrays import FloatArray, IntArray
+from analysis.phase.binomial_fit import BinomialFits, Box, Law, deviance_p, fit_binomial, profile_interval
+from analysis.phase.interval import Estimate, from_draws
+from analysis.phase.maps import majority_map
+from analysis.phase.recursion import Lock
+from analysis.phase.resample import TaskIndex, sums_by_task, task_weights
+from analysis.phase.votes import demand_columns
 
 Copied = Literal["first", "any"]
 """Whose vote a locked node repeats: the first child's (simulated voters), or that of a child that is not known."""

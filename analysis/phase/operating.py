@@ -13,13 +13,12 @@ from typing import Any
 import numpy as np
 
 from agentsoc.log.read import RunLog
-
-from .fidelity_fit import fit_fidelity, wilson
-from .fixed_points import fixed_point
-from .interval import Estimate
-from .measured import Measured
-from .recursion import alpha, node_map
-from .votes import leaf_table, trip_table
+from analysis.phase.fidelity_fit import fit_fidelity, wilson
+from analysis.phase.fixed_points import fixed_point
+from analysis.phase.interval import Estimate
+from analysis.phase.measured import Measured
+from analysis.phase.recursion import alpha, node_map
+from analysis.phase.votes import leaf_table, trip_table
 
 
 @dataclass(frozen=True)

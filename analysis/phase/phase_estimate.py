@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from .arrays import FloatArray
-from .assumptions import Check
-from .count_shapes import ShapeTest
-from .difficulty import DifficultyMixture
-from .interval import LEVEL, Estimate
-from .leaf_law import LeafFit
-from .node_response import ResponseFit
-from .recursion import Lock
-from .sibling_correlation import RhoFit
+from analysis.phase.arrays import FloatArray
+from analysis.phase.assumptions import Check
+from analysis.phase.count_shapes import ShapeTest
+from analysis.phase.difficulty import DifficultyMixture
+from analysis.phase.interval import LEVEL, Estimate
+from analysis.phase.leaf_law import LeafFit
+from analysis.phase.node_response import ResponseFit
+from analysis.phase.recursion import Lock
+from analysis.phase.sibling_correlation import RhoFit
 
 Verdict = Literal["amplify", "collapse", "undecided"]
 """Whether alpha is above 1: in at least 97.5 % of the draws, in at most 2.5 %, or in between."""

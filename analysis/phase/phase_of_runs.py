@@ -10,13 +10,12 @@ import polars as pl
 
 from agentsoc.errors import InputError
 from agentsoc.log.read import RunLog
-
-from .estimate import Measurements, estimate_phase
-from .fidelity_fit import FidelityAt, fit_fidelity
-from .measured import Measured, measured_from
-from .phase_estimate import PhaseEstimate
-from .run_roles import Roles, sort_runs
-from .votes import VOTE_COLUMNS, demand_columns
+from analysis.phase.estimate import Measurements, estimate_phase
+from analysis.phase.fidelity_fit import FidelityAt, fit_fidelity
+from analysis.phase.measured import Measured, measured_from
+from analysis.phase.phase_estimate import PhaseEstimate
+from analysis.phase.run_roles import Roles, sort_runs
+from analysis.phase.votes import VOTE_COLUMNS, demand_columns
 
 DEFAULT_FAN_IN: Final = 5
 

@@ -19,8 +19,7 @@ from numpy.typing import ArrayLike
 from scipy import optimize, special
 
 from agentsoc.errors import InputError
-
-from .arrays import FloatArray, IntArray, between, fraction
+from analysis.phase.arrays import FloatArray, IntArray, between, fraction
 
 _SCAN: Final = 2001
 

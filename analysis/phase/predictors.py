@@ -14,11 +14,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from agentsoc.errors import InputError
-
-from .arrays import FloatArray, counts, fraction, signal
-from .fixed_points import fixed_point, fixed_point_multiplier
-from .recursion import Lock, alpha, cubic_coefficient, node_map
-from .trajectories import trajectory
+from analysis.phase.arrays import FloatArray, counts, fraction, signal
+from analysis.phase.fixed_points import fixed_point, fixed_point_multiplier
+from analysis.phase.recursion import Lock, alpha, cubic_coefficient, node_map
+from analysis.phase.trajectories import trajectory
 
 _BISECTIONS: Final = 70
 _GRID: Final = 256

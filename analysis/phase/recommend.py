@@ -21,13 +21,12 @@ from typing import Final
 import numpy as np
 
 from agentsoc.errors import InputError
-
-from .arrays import FloatArray
-from .costs import leaf_tokens
-from .design import Design, Organisation
-from .measured import Difficulty, Measured, Message
-from .recursion import node_map
-from .shapes import Shape
+from analysis.phase.arrays import FloatArray
+from analysis.phase.costs import leaf_tokens
+from analysis.phase.design import Design, Organisation
+from analysis.phase.measured import Difficulty, Measured, Message
+from analysis.phase.recursion import node_map
+from analysis.phase.shapes import Shape
 
 GROUPS: Final = ("leaf", "gamma", "rho", "difficulty")
 """What doubt can come from: the leaf law (a and beta), fidelity, correlation, the spread of difficulty."""

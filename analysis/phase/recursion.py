@@ -17,10 +17,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from agentsoc.errors import InputError
-
-from .arrays import FloatArray, counts, fraction, signal
-from .maps import majority_map, majority_map_derivative, majority_slope, odd_fan_in
-from .shapes import Shape, correlated_majority_derivative, correlated_majority_map
+from analysis.phase.arrays import FloatArray, counts, fraction, signal
+from analysis.phase.maps import majority_map, majority_map_derivative, majority_slope, odd_fan_in
+from analysis.phase.shapes import Shape, correlated_majority_derivative, correlated_majority_map
 
 Lock = Literal["after_channel", "before_channel"]
 """Whether the shared draw happens after the messages have crossed the channel or before."""

@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 
 from agentsoc.errors import InputError
 from agentsoc.streams import stream
-
-from .arrays import FloatArray, IntArray
+from analysis.phase.arrays import FloatArray, IntArray
 
 
 def task_weights(n_draws: int, strata: IntArray, *, seed: int) -> FloatArray:

@@ -12,8 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from agentsoc.errors import InputError
-
-from .arrays import FloatArray, between, counts, fraction, real
+from analysis.phase.arrays import FloatArray, between, counts, fraction, real
 
 
 def leaf_variance(x: ArrayLike, sigma1_2: ArrayLike, eta: ArrayLike) -> FloatArray:

@@ -10,10 +10,9 @@ import polars as pl
 
 from agentsoc.log.read import RunLog
 from agentsoc.log.record import hash_json
-
-from .estimate import Measurements, from_logs
-from .measured import Nodes
-from .votes import LoggedVotes, leaf_table, merge_table, trip_table, vote_table
+from analysis.phase.estimate import Measurements, from_logs
+from analysis.phase.measured import Nodes
+from analysis.phase.votes import LoggedVotes, leaf_table, merge_table, trip_table, vote_table
 
 _OWN: Final = ("name", "description", "seed", "budget", "engine")
 

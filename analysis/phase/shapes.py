@@ -20,8 +20,14 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import special
 
-from .arrays import FloatArray, IntArray, between, fraction, signal
-from .maps import majority_map, majority_map_derivative, majority_map_real, majority_slope_real, odd_fan_in
+from analysis.phase.arrays import FloatArray, IntArray, between, fraction, signal
+from analysis.phase.maps import (
+    majority_map,
+    majority_map_derivative,
+    majority_map_real,
+    majority_slope_real,
+    odd_fan_in,
+)
 
 Shape = Literal["lock", "beta_binomial", "gauss_factor"]
 """How the votes that a node receives are correlated."""

@@ -17,11 +17,10 @@ import numpy as np
 import polars as pl
 
 from agentsoc.errors import InputError
-
-from .arrays import FloatArray
-from .interval import Estimate, jackknife
-from .resample import TaskIndex
-from .votes import demand_columns
+from analysis.phase.arrays import FloatArray
+from analysis.phase.interval import Estimate, jackknife
+from analysis.phase.resample import TaskIndex
+from analysis.phase.votes import demand_columns
 
 MIN_TASKS: Final = 10
 """Fewest tasks with replicates that rho is read from."""

@@ -17,11 +17,10 @@ from scipy.special import ndtri
 
 from agentsoc.errors import InputError, MissingExtraError
 from agentsoc.streams import stream
-
-from .arrays import counts, fraction, signal
-from .bits import Words, bernoulli, binary_digits, choose, majority, ones
-from .recursion import Lock, is_before_channel
-from .shapes import Shape, latent_correlation
+from analysis.phase.arrays import counts, fraction, signal
+from analysis.phase.bits import Words, bernoulli, binary_digits, choose, majority, ones
+from analysis.phase.recursion import Lock, is_before_channel
+from analysis.phase.shapes import Shape, latent_correlation
 
 Engine = Literal["numpy", "numba"]
 """What draws the votes of a tree with a lock."""
@@ -127,7 +126,7 @@ def _compiled_tree(
 ) -> VoteEstimate:
     """Run the kernel; whole blocks of trees, so `replicas` is rounded up and the estimate says what was drawn."""
     try:
-        from .kernel import LANES, right_roots  # compiled code: only who asks for it pays for its import
+        from analysis.phase.kernel import LANES, right_roots  # compiled code: only who asks for it pays for its import
     except ImportError as error:
         raise MissingExtraError('engine="numba"', "numba", "analysis") from error
     block = 64 * LANES

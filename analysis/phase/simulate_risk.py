@@ -14,8 +14,7 @@ import numpy as np
 
 from agentsoc.errors import InputError
 from agentsoc.streams import stream
-
-from .arrays import FloatArray, between, counts, fraction
+from analysis.phase.arrays import FloatArray, between, counts, fraction
 
 Correlation = Literal["lock_before_noise", "lock_after_noise", "global"]
 """How errors in a tree correlate: a lock at each node on either side of the link noise, or once over all leaves."""

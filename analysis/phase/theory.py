@@ -13,7 +13,7 @@ tokens^beta when s > beta, for budgets between a threshold and a catch-up budget
 
 from __future__ import annotations
 
-from .alternatives import (
+from analysis.phase.alternatives import (
     chain_limit,
     chain_trajectory,
     full_vote,
@@ -21,14 +21,14 @@ from .alternatives import (
     relay_signal,
     verifier_select,
 )
-from .asymmetric import (
+from analysis.phase.asymmetric import (
     asymmetric_fixed_points,
     asymmetric_node_map,
     asymmetric_trajectory,
     asymmetry_warning,
     received_signal,
 )
-from .budget import (
+from analysis.phase.budget import (
     Allocation,
     allocation,
     catch_up_budget,
@@ -40,7 +40,7 @@ from .budget import (
     saturation_budget,
     synergy_boundary_exponent,
 )
-from .costs import (
+from analysis.phase.costs import (
     LeafLaw,
     chain_cost,
     demand_window,
@@ -52,7 +52,7 @@ from .costs import (
     star_cost,
     tree_cost,
 )
-from .effective import (
+from analysis.phase.effective import (
     effective_votes,
     equal_weight_votes,
     kish_votes,
@@ -61,8 +61,15 @@ from .effective import (
     ring_light_cone,
     voting_ceiling,
 )
-from .fidelity import FanIn, FidelityCurve, FidelityFamily, best_fan_in, best_fan_in_and_message, fidelity
-from .fixed_points import (
+from analysis.phase.fidelity import (
+    FanIn,
+    FidelityCurve,
+    FidelityFamily,
+    best_fan_in,
+    best_fan_in_and_message,
+    fidelity,
+)
+from analysis.phase.fixed_points import (
     PhasePoint,
     Regime,
     fixed_point,
@@ -71,7 +78,7 @@ from .fixed_points import (
     phase_point,
     tree_beats_its_leaf,
 )
-from .heterogeneous import (
+from analysis.phase.heterogeneous import (
     log_odds_weights,
     right_vote_law,
     unweighted_majority,
@@ -79,7 +86,7 @@ from .heterogeneous import (
     weighted_majority,
     weighting_gain,
 )
-from .maps import (
+from analysis.phase.maps import (
     Ties,
     majority_deficit,
     majority_map,
@@ -89,7 +96,7 @@ from .maps import (
     majority_slope_asymptotic,
     majority_slope_real,
 )
-from .moments import (
+from analysis.phase.moments import (
     FidelityEstimate,
     SiblingCorrelation,
     SynergyBand,
@@ -98,7 +105,7 @@ from .moments import (
     sibling_correlation,
     synergy_band,
 )
-from .plurality import (
+from analysis.phase.plurality import (
     PluralityFixedPoints,
     PluralityWindow,
     plurality_alpha,
@@ -110,7 +117,7 @@ from .plurality import (
     plurality_trajectory,
     plurality_window,
 )
-from .predictors import (
+from analysis.phase.predictors import (
     MixingDepth,
     Predictions,
     chord_clipped_lower,
@@ -122,7 +129,7 @@ from .predictors import (
     predictors,
     two_phase_chord_lower,
 )
-from .recursion import (
+from analysis.phase.recursion import (
     Lock,
     alpha,
     critical_decay,
@@ -133,7 +140,7 @@ from .recursion import (
     node_map_derivative,
     organization_exponent,
 )
-from .risk import (
+from analysis.phase.risk import (
     chain_mean_best_length,
     leaf_variance,
     risk_chain_kalman,
@@ -154,7 +161,7 @@ from .risk import (
     tree_contraction,
     variance_exponent,
 )
-from .shapes import (
+from analysis.phase.shapes import (
     Shape,
     correlated_majority_derivative,
     correlated_majority_map,
@@ -164,7 +171,7 @@ from .shapes import (
     majority_map_beta_binomial,
     majority_map_gauss_factor,
 )
-from .trajectories import mixture_limit, trajectory, trajectory_mixture
+from analysis.phase.trajectories import mixture_limit, trajectory, trajectory_mixture
 
 __all__ = [
     "Allocation",

@@ -6,11 +6,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from agentsoc.errors import InputError
-
-from .arrays import FloatArray, counts, fraction, signal
-from .fixed_points import fixed_point
-from .recursion import Lock, node_map
-from .shapes import Shape
+from analysis.phase.arrays import FloatArray, counts, fraction, signal
+from analysis.phase.fixed_points import fixed_point
+from analysis.phase.recursion import Lock, node_map
+from analysis.phase.shapes import Shape
 
 
 def trajectory(

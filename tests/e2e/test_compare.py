@@ -191,8 +191,8 @@ def test_who_carries_it_out_changes_nothing(capsys: pytest.CaptureFixture[str]) 
 def test_one_limit_holds_over_all_runs_of_a_model(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from agentsoc.backends.base import Completion, Request
     from agentsoc.backends.scripted import ScriptedBackend
+    from agentsoc.contracts.model import Completion, Request
 
     complete, running, seen = ScriptedBackend.complete, 0, []
 

@@ -21,8 +21,8 @@ import yaml
 
 from agentsoc import fork, load_grid, resume, run, run_async, run_comparison
 from agentsoc.backends import secrets
-from agentsoc.backends.address import Destination
 from agentsoc.cli import main
+from agentsoc.contracts.address import Destination
 from agentsoc.engine.agreed import remembered
 from agentsoc.errors import ConsentNeededError, InputError
 from agentsoc.log.manifest import Manifest, load_manifest

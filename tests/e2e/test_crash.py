@@ -20,8 +20,8 @@ from typing import Any
 
 import pytest
 
-from agentsoc.backends.base import Completion, Request
 from agentsoc.cli.main import main
+from agentsoc.contracts.model import Completion, Request
 from agentsoc.engine.resume import replay
 from agentsoc.engine.run import run
 from agentsoc.errors import InterruptedRunError

@@ -8,15 +8,15 @@ import pytest
 
 from agentsoc.budget.account import Account, affords, rates_of, reply_cost
 from agentsoc.budget.ledger import CALLS, MONEY, TOKENS, Grant, Need
-from agentsoc.budget.policy import Policy
 from agentsoc.budget.shown import NOTHING
+from agentsoc.contracts.board import Board
+from agentsoc.contracts.part import Slot
+from agentsoc.contracts.policy import Policy
+from agentsoc.contracts.turns import Reply, Turn, View
 from agentsoc.events import Event
-from agentsoc.scenario.part import Slot
 from agentsoc.scenario.prices import FREE, Rate
-from agentsoc.society.board import Board
 from agentsoc.society.build import Society, build_society
 from agentsoc.society.coded import CodedAgent
-from agentsoc.society.turns import Reply, Turn, View
 from tests.strategies import scenario
 
 PRICES = {"scripted": {"input": 2, "cached": 1, "output": 5, "call": 0.00001}}

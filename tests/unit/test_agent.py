@@ -9,7 +9,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from agentsoc.backends.base import Request, bytes_bound
+from agentsoc.contracts.board import Claim
+from agentsoc.contracts.model import Request, bytes_bound
+from agentsoc.contracts.task import Task
+from agentsoc.contracts.turns import Delegation, Reply, Turn, View
 from agentsoc.errors import InputError
 from agentsoc.events import pack_id
 from agentsoc.society.agent import (
@@ -25,10 +28,7 @@ from agentsoc.society.agent import (
     system_prompt,
     user_prompt,
 )
-from agentsoc.society.board import Claim
 from agentsoc.society.build import Society, build_society
-from agentsoc.society.turns import Delegation, Reply, Turn, View
-from agentsoc.tasks.base import Task
 from tests.loose import scenario
 
 steady = settings(deadline=None, derandomize=True)

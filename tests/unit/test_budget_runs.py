@@ -10,7 +10,11 @@ import polars as pl
 import pytest
 
 from agentsoc.budget.allocation import success
-from agentsoc.budget.policy import Policy
+from agentsoc.contracts.board import Board
+from agentsoc.contracts.part import Slot
+from agentsoc.contracts.policy import Policy
+from agentsoc.contracts.task import Task
+from agentsoc.contracts.turns import Turn
 from agentsoc.engine.columns import can_vectorise
 from agentsoc.engine.forecast import bound
 from agentsoc.engine.resume import fork, replay
@@ -18,12 +22,8 @@ from agentsoc.engine.run import run
 from agentsoc.log.cost import cost, cost_by_task, run_rates
 from agentsoc.log.read import RunLog
 from agentsoc.scenario.model import Scenario
-from agentsoc.scenario.part import Slot
 from agentsoc.scenario.prices import UNIT, Price, Rate, money_text, units
-from agentsoc.society.board import Board
 from agentsoc.society.build import Society, build_society
-from agentsoc.society.turns import Turn
-from agentsoc.tasks.base import Task
 from tests.strategies import scenario
 
 

@@ -16,11 +16,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from agentsoc.contracts.part import Slot
+from agentsoc.contracts.turns import Reply, View
 from agentsoc.engine.run import run
 from agentsoc.errors import InputError
-from agentsoc.scenario.part import Slot
 from agentsoc.society.coded import CodedAgent
-from agentsoc.society.turns import Reply, View
 from agentsoc.streams import uniform
 from analysis.diversity import (
     answer_weights,

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from agentsoc.contracts.board import Board
+from agentsoc.contracts.protocol import Act, interpret_reply
+from agentsoc.contracts.turns import Delegation, Reply, Turn
 from agentsoc.events import CLAIMING, Event, pack_id
-from agentsoc.protocols.base import Act, interpret_reply
-from agentsoc.society.board import Board
 from agentsoc.society.build import Society, build_society
-from agentsoc.society.turns import Delegation, Reply, Turn
 from tests.loose import scenario
 
 SOCIETY = build_society(scenario(agents={"count": 5}))

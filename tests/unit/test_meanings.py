@@ -7,9 +7,9 @@ from typing import Any, Literal
 import pytest
 from pydantic import ConfigDict, Field
 
-from agentsoc.scenario.meanings import described
+from agentsoc.contracts.meanings import described
+from agentsoc.contracts.part import Part
 from agentsoc.scenario.model import AgentGroup, Attention, Budget, Calls, Engine, Scenario
-from agentsoc.scenario.part import Part
 
 
 class Fruit(Part):

@@ -17,6 +17,7 @@ import pytest
 
 import agentsoc.engine.resume as resume_module
 from agentsoc.backends.scripted import ScriptedBackend
+from agentsoc.contracts.protocol import Protocol, interpret_reply
 from agentsoc.engine.resume import Replay, fork, replay, resume, stored_scenario
 from agentsoc.engine.run import run
 from agentsoc.errors import ConsentNeededError, InputError, LogDamagedError, ReplayMismatchError, RunLockedError
@@ -26,7 +27,6 @@ from agentsoc.log.manifest import Manifest, load_manifest
 from agentsoc.log.read import EPISODES, EVENTS, JOURNAL, TASKS, RunLog
 from agentsoc.log.record import hash_json
 from agentsoc.log.segments import SegmentWriter
-from agentsoc.protocols.base import Protocol, interpret_reply
 from agentsoc.scenario.code import forget_code
 from agentsoc.scenario.model import Scenario
 from tests.loose import Coin, register

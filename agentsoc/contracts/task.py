@@ -15,7 +15,7 @@ from typing import Annotated, Any, ClassVar, Final, overload
 import msgspec
 from pydantic import Field
 
-from agentsoc.scenario.part import Part, Slot
+from agentsoc.contracts.part import Part, Slot
 
 
 class Task(msgspec.Struct, frozen=True):

@@ -16,13 +16,13 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from agentsoc.contracts.board import Board, Claim, Watcher
+from agentsoc.contracts.part import Part, Slot
+from agentsoc.contracts.task import Task
+from agentsoc.contracts.turns import Reply, Turn
 from agentsoc.events import Kind
-from agentsoc.scenario.part import Part, Slot
-from agentsoc.society.board import Board, Claim, Watcher
 from agentsoc.society.build import Society
-from agentsoc.society.turns import Reply, Turn
 from agentsoc.streams import uniform
-from agentsoc.tasks.base import Task
 
 DISCARDED: Final = "discarded"
 """Name of the ``flag`` event of a reply that is not used, because its turn was strict (a red flag)."""
@@ -81,7 +81,7 @@ class Protocol(Part):
     """Whether most calls are made when everybody says something else and uses all that is shown, as bounds assume."""
 
     worlds: ClassVar[bool] = False
-    """Whether it can lead a society through tasks that go through states (`agentsoc.tasks.world`)."""
+    """Whether it can lead a society through tasks that go through states (`agentsoc.contracts.world`)."""
 
     kind: str
 

@@ -10,11 +10,11 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from typing import ClassVar
 
-from agentsoc.scenario.part import Part, Slot
-from agentsoc.society.board import Board
+from agentsoc.contracts.board import Board
+from agentsoc.contracts.part import Part, Slot
+from agentsoc.contracts.task import Task
+from agentsoc.contracts.turns import Turn
 from agentsoc.society.build import Society
-from agentsoc.society.turns import Turn
-from agentsoc.tasks.base import Task
 
 
 class Policy(Part):

@@ -10,7 +10,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import Final
 
-from agentsoc.tasks.base import Task, TaskFamily
+from agentsoc.contracts.task import Task, TaskFamily
 
 WORLD: Final = "world"
 """Name of the ``flag`` event whose text is the state that the claims from its round on are about."""

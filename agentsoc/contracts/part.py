@@ -25,9 +25,9 @@ from pydantic import (
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError, core_schema
 
+from agentsoc.contracts.exact import make_exact
+from agentsoc.contracts.meanings import described
 from agentsoc.errors import InputError
-from agentsoc.scenario.exact import make_exact
-from agentsoc.scenario.meanings import described
 
 MAX_PROBLEMS: Final = 50
 """Faults that are reported of one part; a file can hold a hundred thousand, and nobody reads them."""

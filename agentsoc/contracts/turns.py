@@ -10,7 +10,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from agentsoc.society.board import Claim
+from agentsoc.contracts.board import Claim
 
 Purpose = Literal["answer", "merge", "plan", "guide", "work", "judge", "vote", "choose", "check"]
 """Why an agent is asked: its own answer; one answer out of several claims; a plan of subtasks; guidance for the next
@@ -52,7 +52,7 @@ class Turn(msgspec.Struct, frozen=True, gc=False):
     temperature: float | None = None
     """Sampling temperature of the turn; None for that of the agent."""
     state: str | None = None
-    """State in which the turn is taken, of a task that goes through states (`agentsoc.tasks.world`)."""
+    """State in which the turn is taken, of a task that goes through states (`agentsoc.contracts.world`)."""
 
 
 class Delegation(msgspec.Struct, frozen=True, gc=False):

@@ -7,8 +7,8 @@ from typing import Protocol
 
 import msgspec
 
+from agentsoc.contracts.task import Task
 from agentsoc.events import Event, Kind
-from agentsoc.tasks.base import Task
 
 
 class Claim(msgspec.Struct, frozen=True, gc=False):

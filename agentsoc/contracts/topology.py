@@ -11,10 +11,10 @@ from typing import ClassVar, Final
 
 import numpy as np
 
+from agentsoc.contracts.graphs import nx
+from agentsoc.contracts.part import Part, Slot
+from agentsoc.contracts.wiring import Wiring
 from agentsoc.errors import TopologyError
-from agentsoc.scenario.part import Part, Slot
-from agentsoc.society.graphs import nx
-from agentsoc.society.wiring import Wiring
 
 
 class Topology(Part):

@@ -15,8 +15,8 @@ from typing import Any, Final, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from agentsoc.contracts.graphs import nx
 from agentsoc.errors import TopologyError
-from agentsoc.society.graphs import nx
 
 MAX_ROLES: Final = 127
 """Different roles that one wiring can hold: they are stored in a byte."""

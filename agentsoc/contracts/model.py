@@ -12,8 +12,8 @@ from typing import Any, ClassVar, Literal
 
 import msgspec
 
-from agentsoc.backends.address import Destination
-from agentsoc.scenario.part import Part, Slot
+from agentsoc.contracts.address import Destination
+from agentsoc.contracts.part import Part, Slot
 
 FailureKind = Literal[
     "timeout",  # no reply within the time limit: it may have been billed
