@@ -12,9 +12,9 @@ from typing import ClassVar
 
 from agentsoc.contracts.board import Board
 from agentsoc.contracts.part import Part, Slot
+from agentsoc.contracts.society import Society
 from agentsoc.contracts.task import Task
 from agentsoc.contracts.turns import Turn
-from agentsoc.society.build import Society
 
 
 class Policy(Part):

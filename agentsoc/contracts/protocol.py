@@ -18,10 +18,9 @@ from numpy.typing import NDArray
 
 from agentsoc.contracts.board import Board, Claim, Watcher
 from agentsoc.contracts.part import Part, Slot
-from agentsoc.contracts.task import Task
+from agentsoc.contracts.society import Society
 from agentsoc.contracts.turns import Reply, Turn
 from agentsoc.events import Kind
-from agentsoc.society.build import Society
 from agentsoc.streams import uniform
 
 DISCARDED: Final = "discarded"
@@ -82,6 +81,8 @@ class Protocol(Part):
 
     worlds: ClassVar[bool] = False
     """Whether it can lead a society through tasks that go through states (`agentsoc.contracts.world`)."""
+    alone: ClassVar[str | None] = None
+    """Why no other protocol can go around it; None where one can."""
 
     kind: str
 
@@ -155,19 +156,6 @@ class Protocol(Part):
 
 
 PROTOCOLS: Slot[Protocol] = Slot("agentsoc.protocols", "protocol")
-
-
-def open_board(societies: Sequence[Society], index: int, task: Task) -> Board:
-    """Return the empty board of an episode, with the folds that the protocols of these societies keep beside it."""
-    board = Board(index, task)
-    board.watchers = new_watchers(societies)
-    return board
-
-
-def new_watchers(societies: Sequence[Society]) -> tuple[Watcher, ...]:
-    """Return new folds for a board, one for each society whose protocol keeps one."""
-    watchers = [society.scenario.protocol.watcher(society) for society in societies]
-    return tuple(watcher for watcher in watchers if watcher is not None)
 
 
 def interpret_reply(society: Society, board: Board, turn: Turn, reply: Reply) -> Sequence[Act]:

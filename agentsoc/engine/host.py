@@ -41,7 +41,7 @@ from agentsoc.events import Event
 from agentsoc.log.journal import Attempt
 from agentsoc.scenario.model import Scenario
 from agentsoc.society.agent import MALFORMED, REPAIR_TOKENS, Fault, build_request, read_reply
-from agentsoc.society.build import Society, build_society
+from agentsoc.society.build import BuiltSociety, build_society
 from agentsoc.society.coded import CodedAgent
 from agentsoc.society.parts import part_of
 
@@ -118,7 +118,7 @@ class Host:
         *,
         share: int = 1,
         live: bool = True,
-        society: Society | None = None,
+        society: BuiltSociety | None = None,
         shared: Shared | None = None,
     ) -> None:
         """Prepare a host.
@@ -133,7 +133,7 @@ class Host:
         """
         self.scenario = scenario
         self.live = live
-        self.society: Society = build_society(scenario, stored=True) if society is None else society
+        self.society: BuiltSociety = build_society(scenario, stored=True) if society is None else society
         self.family = scenario.tasks
         self._seed = scenario.seed
         self._boards: dict[int, Board] = {} if boards is None else boards

@@ -31,7 +31,7 @@ from agentsoc.engine.ray_actor import Arrival, Folded, HostActor, Message, small
 from agentsoc.engine.ray_files import check_inside
 from agentsoc.errors import RunFailedError
 from agentsoc.events import Event
-from agentsoc.society.build import Society
+from agentsoc.society.build import BuiltSociety
 
 DEATHS_MAX = 20
 """Hosts that may die in a run before it stops: beyond that something is wrong with the machine or the code."""
@@ -85,7 +85,7 @@ class RayPool(Pool):
 
     def __init__(
         self,
-        society: Society,
+        society: BuiltSociety,
         boards: dict[int, Board],
         *,
         code_paths: Sequence[Path] = (),

@@ -49,7 +49,7 @@ from agentsoc.log.record import hash_json
 from agentsoc.log.segments import Segment, SegmentWriter
 from agentsoc.log.totals import ceilings, fold
 from agentsoc.scenario.model import Scenario
-from agentsoc.society.build import Society, build_society
+from agentsoc.society.build import BuiltSociety, build_society
 
 FLUSH_S = 5.0
 """How often events and manifest reach the disk while a run goes on (seconds)."""
@@ -113,7 +113,7 @@ class Plan:
     code_paths: Sequence[Path] = ()
     fork: Fork | None = None
     progress: Progress = field(default_factory=Progress)
-    society: Society | None = None
+    society: BuiltSociety | None = None
     """The scenario's society, where it is built already."""
     tasks: RunTasks | None = None
     """Its tasks, where they are made already."""
@@ -341,7 +341,7 @@ def _plain(error: BaseException) -> BaseException:
 
 
 async def _sides(
-    plan: Plan, society: Society, journal: Journal | None, boards: dict[int, Board], pools: list[Pool]
+    plan: Plan, society: BuiltSociety, journal: Journal | None, boards: dict[int, Board], pools: list[Pool]
 ) -> list[Side]:
     """Start the hosts of the run's own side and, for a fork, those that replay what it shares with its origin."""
     scenario = plan.scenario
@@ -364,7 +364,7 @@ async def _sides(
     return [*sides, Side(start, society, pool, caller)]
 
 
-def make_pool(society: Society, boards: dict[int, Board], plan: Plan) -> Pool:
+def make_pool(society: BuiltSociety, boards: dict[int, Board], plan: Plan) -> Pool:
     """Return the hosts that the scenario's engine block asks for."""
     scenario = society.scenario
     engine = scenario.engine

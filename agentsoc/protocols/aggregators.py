@@ -11,10 +11,10 @@ from typing import Final, Literal
 
 from agentsoc.contracts.board import Board, Claim
 from agentsoc.contracts.protocol import Decision, Verdict, majority
+from agentsoc.contracts.society import Society
 from agentsoc.contracts.turns import Turn
 from agentsoc.errors import InputError
 from agentsoc.events import SOCIETY
-from agentsoc.society.build import Society
 from agentsoc.streams import uniforms
 
 CHOOSE: Final = "Compare the answers above with each other and name the best one."

@@ -21,10 +21,10 @@ from pydantic import Field
 from agentsoc.contracts.board import Board, Watcher
 from agentsoc.contracts.part import Part, Slot
 from agentsoc.contracts.protocol import Act, Decision, Protocol, interpret_reply
+from agentsoc.contracts.society import Society
 from agentsoc.contracts.turns import SLOT_WIDTH, Reply, Turn
 from agentsoc.errors import InputError
 from agentsoc.events import COORDINATION, SOCIETY, Event
-from agentsoc.society.build import Society
 from agentsoc.society.deficit import BETA, Brakes, Monitor, Parameters, Trigger
 
 if TYPE_CHECKING:
@@ -79,6 +79,13 @@ class DeficitIntegration(Protocol):
         """The merging agent has to exist, and wrappers do not nest."""
         if isinstance(self.protocol, DeficitIntegration):
             raise InputError("dti cannot wrap itself", "protocol.protocol", "name the protocol that rules the rounds")
+        if self.protocol.alone is not None:
+            inner = self.protocol.kind
+            raise InputError(
+                f"{inner} cannot be led by {self.kind}: {self.protocol.alone}",
+                "protocol.protocol",
+                f"use {inner} alone",
+            )
         if self.by != "root" and self.by >= society.n:
             raise InputError(
                 f"agent {self.by} is to merge, and the society has {society.n} agents",

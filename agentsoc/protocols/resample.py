@@ -23,11 +23,10 @@ from pydantic import Field
 from agentsoc.contracts.board import Board, Watcher
 from agentsoc.contracts.part import Part
 from agentsoc.contracts.protocol import DISCARDED, Act, Decision, Protocol
+from agentsoc.contracts.society import Society
 from agentsoc.contracts.turns import SLOT_WIDTH, Reply, Turn
 from agentsoc.contracts.world import WORLD, World
-from agentsoc.errors import InputError
 from agentsoc.events import MAX_K, SOCIETY, Event
-from agentsoc.society.build import Society
 from agentsoc.streams import uniform
 
 CHECK: Final = "Is the answer above right?"
@@ -49,6 +48,8 @@ class Resample(Protocol):
 
     worlds: ClassVar[bool] = True
 
+    alone: ClassVar[str | None] = "its samples hear nobody"
+
     kind: Literal["resample"] = "resample"
     until: Literal["ahead-by-k", "first-to-k", "verifier"] = "ahead-by-k"
     """One answer leads every other by k votes; one answer has k votes; or a verifier accepts a sample."""
@@ -63,15 +64,6 @@ class Resample(Protocol):
     """Temperature of the first sample of a question; None for that of its agent, as for all later ones."""
     red_flags: RedFlags | None = None
     """What makes a reply be discarded; None to repair and count as usual."""
-
-    def check(self, society: Society) -> None:
-        """It counts on its own, so no other protocol can go around it."""
-        if society.scenario.protocol is not self:
-            raise InputError(
-                f"resample cannot be led by {society.scenario.protocol.kind}: its samples hear nobody",
-                "protocol.protocol",
-                "use resample alone",
-            )
 
     def watcher(self, society: Society) -> Watcher:
         """Return the count of the question under way."""
@@ -124,7 +116,7 @@ class Resample(Protocol):
 
     def _due(self, society: Society, board: Board, tally: Tally) -> tuple[int, str | None, int] | None:
         """Return samples taken of the question, its state, and how many to take now (0: a check); None when over."""
-        family, task = society.scenario.tasks, board.problem
+        family, task = society.tasks, board.problem
         state = tally.state
         if isinstance(family, World) and task is not None:
             if state is None:
@@ -168,7 +160,7 @@ class Resample(Protocol):
     def decide(self, society: Society, board: Board) -> Decision:
         """Return what the rule decided, or what the exhausted samples amount to; for steps, where they led."""
         tally = self._tally(board)
-        family, task = society.scenario.tasks, board.problem
+        family, task = society.tasks, board.problem
         if isinstance(family, World) and task is not None:
             state = tally.state
             if state is not None and tally.over:

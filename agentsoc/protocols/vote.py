@@ -11,10 +11,10 @@ from pydantic import Field
 
 from agentsoc.contracts.board import Board
 from agentsoc.contracts.protocol import Act, Decision, Protocol, Stage, Verdict
+from agentsoc.contracts.society import Society
 from agentsoc.contracts.turns import Turn
 from agentsoc.protocols.aggregators import Count, comparison, count, require_weights, verdict_of
 from agentsoc.society.attention import standing_of
-from agentsoc.society.build import Society
 
 
 class Vote(Protocol):

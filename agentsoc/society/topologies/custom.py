@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from pydantic import Field, StringConstraints, model_validator
 
 from agentsoc.contracts.graphs import nx
+from agentsoc.contracts.group import MAX_AGENTS
 from agentsoc.contracts.topology import Topology
 from agentsoc.contracts.wiring import MAX_ROLES, Wiring
 from agentsoc.errors import InputError, TopologyError
 from agentsoc.scenario.files import sha256_of
-from agentsoc.scenario.model import MAX_AGENTS
 from agentsoc.society.topologies.edges import EdgeList, given_edges, read_edges
 from agentsoc.society.topologies.limits import MAX_GRAPH_EDGES, require_agents
 

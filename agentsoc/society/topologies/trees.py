@@ -8,10 +8,10 @@ import numpy as np
 from pydantic import Field
 
 from agentsoc.contracts.graphs import nx
+from agentsoc.contracts.group import MAX_AGENTS
 from agentsoc.contracts.topology import Topology
 from agentsoc.contracts.wiring import Wiring, starts
 from agentsoc.errors import TopologyError
-from agentsoc.scenario.model import MAX_AGENTS
 from agentsoc.society.topologies.limits import require_agents
 
 ROOT: Final = 0
