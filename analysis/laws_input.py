@@ -10,7 +10,8 @@ import polars as pl
 
 from agentsoc.errors import InputError
 from agentsoc.log.manifest import NAME as MANIFEST
-from agentsoc.log.read import INPUTS, RunLog
+from agentsoc.log.names import INPUTS
+from agentsoc.log.read import RunLog
 from agentsoc.scenario.files import BASE_DIR
 from agentsoc.scenario.model import Scenario
 from analysis.attachment_offers import offers_of_debate

@@ -51,7 +51,7 @@ TARGETS: dict[str, tuple[str, ...]] = {
     "analysis/comparison_report.py": ("tests/unit/test_comparison_report.py",),
     "agentsoc/log/check.py": ("tests/unit/test_check.py",),
     "agentsoc/log/totals.py": ("tests/unit/test_totals.py",),
-    "agentsoc/log/read.py": ("tests/unit/test_read.py", "tests/unit/test_check.py"),
+    "agentsoc/log/stored.py": ("tests/unit/test_read.py", "tests/unit/test_check.py"),
     "agentsoc/log/inside.py": ("tests/unit/test_inside.py",),
     "agentsoc/log/bounded.py": ("tests/unit/test_bounded.py",),
     "agentsoc/log/footer.py": ("tests/unit/test_footer.py",),

@@ -44,7 +44,8 @@ from agentsoc.log.manifest import (
     machine,
     versions,
 )
-from agentsoc.log.read import EPISODES, EVENTS, INPUTS, JOURNAL, TASKS, RunLog
+from agentsoc.log.names import EPISODES, EVENTS, INPUTS, JOURNAL, TASKS
+from agentsoc.log.read import RunLog
 from agentsoc.log.record import hash_json
 from agentsoc.log.segments import Segment, SegmentWriter
 from agentsoc.log.totals import ceilings, fold

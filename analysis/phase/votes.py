@@ -28,7 +28,8 @@ import polars as pl
 
 from agentsoc.errors import InputError, LogDamagedError
 from agentsoc.events import CLAIMING
-from agentsoc.log.read import TASKS, RunLog
+from agentsoc.log.names import TASKS
+from agentsoc.log.read import RunLog
 from agentsoc.log.record import hash_json
 
 LEAF_COLUMNS: Final = ("task", "x", "correct", "k")

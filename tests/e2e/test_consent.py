@@ -26,7 +26,7 @@ from agentsoc.contracts.address import Destination
 from agentsoc.engine.agreed import remembered
 from agentsoc.errors import ConsentNeededError, InputError
 from agentsoc.log.manifest import Manifest, load_manifest
-from agentsoc.log.read import JOURNAL
+from agentsoc.log.names import JOURNAL
 from agentsoc.log.record import hash_json
 from agentsoc.scenario.code import forget_code
 from agentsoc.scenario.files import BASE_DIR

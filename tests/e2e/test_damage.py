@@ -20,7 +20,8 @@ from agentsoc.engine.run import run
 from agentsoc.errors import InputError, LogDamagedError, ReplayMismatchError, RunFailedError
 from agentsoc.log.journal import Journal
 from agentsoc.log.manifest import NAME
-from agentsoc.log.read import EVENTS, JOURNAL, TASKS, RunLog
+from agentsoc.log.names import EVENTS, JOURNAL, TASKS
+from agentsoc.log.read import RunLog
 from agentsoc.scenario.code import forget_code, load_code
 from tests.loose import Coin, register, scenario
 

@@ -19,10 +19,10 @@ from agentsoc.engine.columns import can_vectorise
 from agentsoc.engine.forecast import bound
 from agentsoc.engine.resume import fork, replay
 from agentsoc.engine.run import run
-from agentsoc.log.cost import cost, cost_by_task, run_rates
+from agentsoc.log.cost import cost, cost_by_task
 from agentsoc.log.read import RunLog
 from agentsoc.scenario.model import Scenario
-from agentsoc.scenario.prices import UNIT, Price, Rate, money_text, units
+from agentsoc.scenario.prices import UNIT, Price, Rate, money_text, run_rates, units
 from agentsoc.society.build import BuiltSociety, build_society
 from tests.strategies import scenario
 

@@ -24,7 +24,8 @@ from agentsoc.errors import ConsentNeededError, InputError, LogDamagedError, Rep
 from agentsoc.events import Event
 from agentsoc.log.files import RunLock
 from agentsoc.log.manifest import Manifest, load_manifest
-from agentsoc.log.read import EPISODES, EVENTS, JOURNAL, TASKS, RunLog
+from agentsoc.log.names import EPISODES, EVENTS, JOURNAL, TASKS
+from agentsoc.log.read import RunLog
 from agentsoc.log.record import hash_json
 from agentsoc.log.segments import SegmentWriter
 from agentsoc.scenario.code import forget_code
