@@ -5,8 +5,8 @@ grew out of one root). Where the pressure a t^beta of t events exceeds the M mer
 is an inserted one: an agent is shown the branch heads and consolidates them. In the round after it everybody is shown
 the merged claims. The protocol inside goes on where it was; it does not count inserted rounds.
 
-The monitor is that of `agentsoc.society.deficit`, so ``analysis.dti`` says beforehand what it would do on a log, and
-estimates its parameters from logs. The published monitor has none of the brakes and shows its merge to nobody.
+The monitor is that of `agentsoc.society.deficit`, so ``analysis.claims.dti`` says beforehand what it would do on a log,
+and estimates its parameters from logs. The published monitor has none of the brakes and shows its merge to nobody.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ from agentsoc.log.comparison import load_comparison_record
 from agentsoc.log.read import RunLog
 from agentsoc.scenario.code import forget_code
 from agentsoc.scenario.files import BASE_DIR
-from analysis.comparison import read_results
+from analysis.comparison.table import read_results
 from tests.data.billed_model import BILL
 
 ROOT = Path(__file__).parents[2]

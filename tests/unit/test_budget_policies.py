@@ -20,8 +20,8 @@ from agentsoc.contracts.task import Task
 from agentsoc.errors import AgentsocError
 from agentsoc.scenario.model import Scenario
 from agentsoc.society.build import build_society
-from analysis.phase import budget as phase_budget
-from analysis.phase import costs as phase_costs
+from analysis.synergy.theory import budget as phase_budget
+from analysis.synergy.theory import costs as phase_costs
 from tests.strategies import scenario, societies
 
 WEIGHTS = st.lists(st.floats(0, 1e9, allow_subnormal=False), max_size=40)

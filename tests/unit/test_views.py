@@ -16,7 +16,7 @@ from agentsoc.events import pack_id
 from agentsoc.log.read import RunLog
 from agentsoc.scenario.model import Scenario
 from agentsoc.society.coded import CodedAgent
-from analysis.attachment_offers import offers_of_debate
+from analysis.claims.attachment_offers import offers_of_debate
 from tests.loose import scenario
 
 FIRST, SECOND = pack_id(0, 0, 0), pack_id(0, 1, 0)
