@@ -30,8 +30,8 @@ from numpy.typing import NDArray
 
 from agentsoc.events import pack_id
 from agentsoc.streams import stream
-from analysis.cascades import cascades, claim_graph
-from analysis.nulls import lognormal, pareto
+from analysis.cascade_laws.nulls import lognormal, pareto
+from analysis.claims.cascades import cascades, claim_graph
 from analysis.tables import EVENT_COLUMNS, EXECUTION_COLUMNS, EventTable, conform
 from analysis.tails import fit_tail, goodness_of_fit, histogram, select_xmin
 

@@ -22,9 +22,9 @@ from typing import Any
 import aiohttp
 from aiohttp import web
 
-from agentsoc.backends.base import Backend, Request
 from agentsoc.backends.litellm import LiteLLM
 from agentsoc.backends.local import Local
+from agentsoc.contracts.model import Backend, Request
 
 LATENCY_S = 0.2
 CALLS_AT_ONCE = 64

@@ -28,8 +28,8 @@ ROWS: tuple[tuple[str, str, str, float], ...] = (
 
 def trees(replicas: int, engine: str) -> dict[str, Any]:
     """Draw trees with leaf votes, flips and locks; the check compares with the recursion."""
-    from analysis.phase import theory
-    from analysis.phase.simulate import simulate_tree
+    from analysis.synergy.simulation.simulate import simulate_tree
+    from analysis.synergy.theory import formulas as theory
 
     b, depth, gamma, rho, mu0 = 5, 4, 0.9, 0.1, 0.1
     simulate_tree(mu0, b, gamma, rho, depth, 1 << 12, seed=1, engine=engine)  # type: ignore[arg-type]  # compiles
@@ -42,8 +42,8 @@ def trees(replicas: int, engine: str) -> dict[str, Any]:
 
 def plane(n: int) -> dict[str, Any]:
     """Compute the panel with its boundaries under two forms of shared errors, and mu* everywhere."""
-    from analysis.phase.diagram import phase_plane
-    from analysis.phase.recursion import node_map
+    from analysis.synergy.diagram.panels import phase_plane
+    from analysis.synergy.theory.recursion import node_map
 
     phase_plane(5, n=8)
     wall, cpu = time.perf_counter(), time.process_time()
@@ -57,8 +57,8 @@ def plan(draws: int) -> dict[str, Any]:
     """Time the command from start to end."""
     import resource
 
-    from analysis.phase.interval import Estimate
-    from analysis.phase.measured import Difficulty, Measured, Message
+    from analysis.synergy.estimation.interval import Estimate
+    from analysis.synergy.estimation.measured import Difficulty, Measured, Message
 
     rng = stream(1, "bench", "plan")
     centre = {"a": 0.05, "beta": 0.12, "rho": 0.1}

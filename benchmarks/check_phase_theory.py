@@ -16,10 +16,10 @@ import polars as pl
 from numpy.typing import NDArray
 
 from agentsoc.streams import stream
-from analysis.phase import theory
-from analysis.phase.design import best_depth
-from analysis.phase.leaf_law import WIDEST, fit_leaf_law
-from analysis.phase.simulate import simulate_tree
+from analysis.synergy.estimation.leaf_law import WIDEST, fit_leaf_law
+from analysis.synergy.planning.design import best_depth
+from analysis.synergy.simulation.simulate import simulate_tree
+from analysis.synergy.theory import formulas as theory
 from tests.phase_adapter import evaluate
 from tests.unit.test_phase_cases import disagreements
 

@@ -8,8 +8,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from agentsoc.backends.base import Completion, Request
 from agentsoc.backends.local import LocalBackend
+from agentsoc.contracts.model import Completion, Request
 from agentsoc.engine.run import run
 from agentsoc.scenario.model import Scenario
 

@@ -13,16 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from agentsoc.backends.base import Hint
 from agentsoc.backends.simulated import Simulated, SimulatedBackend
-from agentsoc.protocols.base import Decision, Protocol, Stage
+from agentsoc.contracts.board import Board
+from agentsoc.contracts.model import Hint
+from agentsoc.contracts.protocol import Decision, Protocol, Stage
+from agentsoc.contracts.task import Task, TaskFamily
+from agentsoc.contracts.turns import Reply, Turn, View
 from agentsoc.society.attention import standing_of
-from agentsoc.society.board import Board
-from agentsoc.society.build import Society
+from agentsoc.society.build import BuiltSociety
 from agentsoc.society.coded import CodedAgent
-from agentsoc.society.turns import Reply, Turn, View
 from agentsoc.streams import uniform, uniforms
-from agentsoc.tasks.base import Task, TaskFamily
 
 MODERATOR = 0
 TOP = 100
@@ -56,7 +56,7 @@ class Announce(Protocol):
     kind: Literal["announce"] = "announce"
     rounds: int = Field(default=3, ge=1)
 
-    def plan(self, society: Society, board: Board) -> Sequence[Turn]:
+    def plan(self, society: BuiltSociety, board: Board) -> Sequence[Turn]:
         if board.round >= 2 * self.rounds:
             return ()
         if board.round % 2:
@@ -67,18 +67,18 @@ class Announce(Protocol):
         sees = () if told is None else (told,)
         return [Turn(agent, sees=sees) for agent in range(1, society.n)]
 
-    def decide(self, society: Society, board: Board) -> Decision:
+    def decide(self, society: BuiltSociety, board: Board) -> Decision:
         claim = board.position(MODERATOR)
         return Decision(None) if claim is None else Decision(claim.answer, claim.id)
 
-    def schedule(self, society: Society) -> Sequence[Stage]:
+    def schedule(self, society: BuiltSociety) -> Sequence[Stage]:
         players = tuple(range(1, society.n))
         moderation = Stage((MODERATOR,), (players,), "merge", by_rule=True)
         told = ((MODERATOR,),) * len(players)
         answers = [Stage(players), *[Stage(players, told)] * (self.rounds - 1)]
         return [stage for answer in answers for stage in (answer, moderation)]
 
-    def verdict(self, society: Society) -> int:
+    def verdict(self, society: BuiltSociety) -> int:
         return MODERATOR
 
 

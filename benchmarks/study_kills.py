@@ -29,7 +29,8 @@ from pathlib import Path
 from typing import Any
 
 from agentsoc.log.journal import Attempt
-from agentsoc.log.read import EPISODES, RunLog
+from agentsoc.log.names import EPISODES
+from agentsoc.log.read import RunLog
 from benchmarks.kills import (
     FLUSHED,
     PAID,

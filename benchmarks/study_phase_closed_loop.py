@@ -31,11 +31,11 @@ from agentsoc.engine.run import Plan, execute
 from agentsoc.scenario.model import Scenario
 from agentsoc.streams import stream
 from analysis.commands.calibration_runs import Calibration
-from analysis.phase import theory
-from analysis.phase.calibration_plan import Settings
-from analysis.phase.measured import Measured
-from analysis.phase.phase_of_runs import phase_of_runs
-from analysis.phase.recommend import recommend
+from analysis.synergy.estimation.measured import Measured
+from analysis.synergy.estimation.phase_of_runs import phase_of_runs
+from analysis.synergy.planning.calibration_plan import Settings
+from analysis.synergy.planning.recommend import recommend
+from analysis.synergy.theory import formulas as theory
 
 RHOS = (0.0, 0.15, 0.3, 0.45, 0.6)
 BINS = (0.0, 0.2, 0.4, 0.6, 0.8, 0.95, 1.0)

@@ -27,15 +27,15 @@ from agentsoc.backends.simulated import Simulated
 from agentsoc.log.read import RunLog
 from agentsoc.scenario.model import Scenario
 from agentsoc.streams import stream
-from analysis.phase import theory
-from analysis.phase.estimate import Measurements, estimate_phase
-from analysis.phase.fidelity_fit import fit_fidelity
-from analysis.phase.holdout import hold_out_depth
-from analysis.phase.interval import Estimate
-from analysis.phase.leaf_law import fit_leaf_law, profile_beta
-from analysis.phase.node_response import fit_response
-from analysis.phase.sibling_correlation import estimate_rho
-from analysis.phase.votes import leaf_table, level_table, merge_table, trip_table, vote_table
+from analysis.synergy.estimation.estimate import Measurements, estimate_phase
+from analysis.synergy.estimation.fidelity_fit import fit_fidelity
+from analysis.synergy.estimation.holdout import hold_out_depth
+from analysis.synergy.estimation.interval import Estimate
+from analysis.synergy.estimation.leaf_law import fit_leaf_law, profile_beta
+from analysis.synergy.estimation.node_response import fit_response
+from analysis.synergy.estimation.sibling_correlation import estimate_rho
+from analysis.synergy.estimation.votes import leaf_table, level_table, merge_table, trip_table, vote_table
+from analysis.synergy.theory import formulas as theory
 
 TASKS_AT_ONCE = 100_000
 LEVELS = tuple(256 * 2**i for i in range(6))

@@ -4,8 +4,9 @@ Run: ``python -m benchmarks.study_tail_coverage [--replicates 1000] [--part NAME
 core; prints tables in Markdown). A nominal 95 % interval of 1,000 replicates lands in 93.6 to 96.4 % with probability
 95 %, a test at level 0.1 rejects a true law in 8.1 to 11.9 % of them.
 
-Replicates are drawn from `analysis.nulls` or, where those have no such law, from its distribution function here. A body
-below the threshold is either flat (1 to 20, half of the values) or smooth: an exponential that goes over into the power
+Replicates are drawn from `analysis.cascade_laws.nulls` or, where those have no such law, from its distribution function
+here. A body below the threshold is either flat (1 to 20, half of the values) or smooth: an exponential that goes over
+into the power
 law above 20 with the same height and slope (Clauset, Shalizi & Newman 2009, eq. 3.10), the harder case for the choice
 of the threshold.
 """
@@ -22,12 +23,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agentsoc.streams import stream
-from analysis.attachment import fit_attachment
-from analysis.attachment_choices import claim_choices
-from analysis.cascades import claim_graph
-from analysis.extremes import largest_growth
-from analysis.nulls import pareto, reinforced_routing
-from analysis.observables import Sample
+from analysis.cascade_laws.extremes import largest_growth
+from analysis.cascade_laws.nulls import pareto, reinforced_routing
+from analysis.claims.attachment import fit_attachment
+from analysis.claims.attachment_choices import claim_choices
+from analysis.claims.cascades import claim_graph
+from analysis.observables.sampled import Sample
 from analysis.tails import cluster_interval, fit_at, fit_tail, goodness_of_fit, histogram, select_xmin, value_interval
 from analysis.tails.histogram import Histogram
 from analysis.tails.kernels import invert, zeta_sums

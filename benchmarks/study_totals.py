@@ -36,7 +36,7 @@ from agentsoc.engine import column_episodes, ray_cluster
 from agentsoc.engine import run as run_module
 from agentsoc.engine.run import Run, run
 from agentsoc.log.manifest import Totals
-from agentsoc.log.read import EPISODES
+from agentsoc.log.names import EPISODES
 from agentsoc.scenario.load import load_scenarios
 from agentsoc.scenario.model import Scenario
 from tests.strategies import scenario, societies

@@ -14,20 +14,22 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from agentsoc.backends.base import MODELS
-from agentsoc.budget.policy import POLICIES
-from agentsoc.protocols.base import PROTOCOLS
-from agentsoc.scenario.budget import Shown, Tier
-from agentsoc.scenario.faults import PlantedFault
+from agentsoc.contracts.attention import Attention
+from agentsoc.contracts.fault import PlantedFault
+from agentsoc.contracts.group import AgentGroup
+from agentsoc.contracts.meanings import described
+from agentsoc.contracts.model import MODELS
+from agentsoc.contracts.part import Part, Slot
+from agentsoc.contracts.policy import POLICIES
+from agentsoc.contracts.protocol import PROTOCOLS
+from agentsoc.contracts.task import TASKS
+from agentsoc.contracts.topology import TOPOLOGIES
+from agentsoc.scenario.budget import Budget, Shown, Tier
 from agentsoc.scenario.load import load_scenarios
-from agentsoc.scenario.meanings import described
-from agentsoc.scenario.model import AgentGroup, Attention, Budget, Calls, Engine, Scenario
-from agentsoc.scenario.part import Part, Slot
+from agentsoc.scenario.model import Calls, Engine, Scenario
 from agentsoc.scenario.preset import PRESETS
 from agentsoc.scenario.prices import Price
 from agentsoc.scenario.sweep import MAX_RUNS
-from agentsoc.society.topology import TOPOLOGIES
-from agentsoc.tasks.base import TASKS
 
 DOCS: Final = Path(__file__).parent
 SCENARIOS: Final = DOCS.parent / "scenarios"

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from agentsoc.contracts.part import Slot
 from agentsoc.scenario.files import BASE_DIR
-from agentsoc.scenario.part import Slot
 
 if Path("/dev/shm").is_dir() and os.access("/dev/shm", os.W_OK):
     tempfile.tempdir = "/dev/shm"

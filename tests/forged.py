@@ -23,7 +23,8 @@ from agentsoc.events import SOCIETY, Event
 from agentsoc.log.episodes import EpisodeRow, EpisodeTable, conform
 from agentsoc.log.journal import Attempt, Journal, journal_digest
 from agentsoc.log.manifest import NAME, SEAL, Manifest, SegmentEntry, seal
-from agentsoc.log.read import EPISODES, EVENTS, INPUTS, JOURNAL, TASKS, RunLog
+from agentsoc.log.names import EPISODES, EVENTS, INPUTS, JOURNAL, TASKS
+from agentsoc.log.read import RunLog
 from agentsoc.log.record import hash_json, record_bytes
 from agentsoc.log.segments import Segment, SegmentWriter, read_all
 from agentsoc.log.totals import EpisodeTotals, EventTotals, ceilings, fold

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+from agentsoc.contracts.part import Slot
+from agentsoc.contracts.task import Task, TaskFamily
 from agentsoc.scenario.model import Scenario
-from agentsoc.scenario.part import Slot
 from agentsoc.streams import uniform
-from agentsoc.tasks.base import Task, TaskFamily
 
 
 class Coin(TaskFamily):

@@ -1,4 +1,4 @@
-"""Runs a case of tests/data/phase_cases.json on the public functions of `analysis.phase`; renames, computes nothing."""
+"""Runs a case of tests/data/phase_cases.json on public functions of `analysis.synergy`; renames, computes nothing."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from analysis.phase import design
-from analysis.phase import theory as th
+from analysis.synergy.planning import design
+from analysis.synergy.theory import formulas as th
 
 Inputs = dict[str, Any]
 

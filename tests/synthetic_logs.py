@@ -11,7 +11,8 @@ import pyarrow.parquet as pq
 from agentsoc.events import SOCIETY, Event, Kind, pack_id
 from agentsoc.log.journal import Journal
 from agentsoc.log.manifest import Manifest, SegmentEntry, Totals
-from agentsoc.log.read import EVENTS, JOURNAL, TASKS, RunLog
+from agentsoc.log.names import EVENTS, JOURNAL, TASKS
+from agentsoc.log.read import RunLog
 from agentsoc.log.segments import SegmentWriter
 
 

@@ -77,15 +77,15 @@ class Zygote:
 
 
 def _serve() -> None:
+    import analysis.cascade_laws.examine
     import analysis.commands.calibrate
     import analysis.commands.compare
     import analysis.commands.laws
     import analysis.commands.metrics
     import analysis.commands.phase
-    import analysis.comparison_report
-    import analysis.laws
-    import analysis.metrics_report
-    import analysis.phase.phase_of_runs  # noqa: F401
+    import analysis.comparison.report
+    import analysis.measures.report
+    import analysis.synergy.estimation.phase_of_runs  # noqa: F401
 
     for line in sys.stdin:
         what = json.loads(line)

@@ -7,10 +7,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
-from agentsoc.backends.base import Request, bytes_bound
 from agentsoc.backends.bpe import Bpe
 from agentsoc.backends.gguf import read_metadata
 from agentsoc.backends.text import without_markers
+from agentsoc.contracts.model import Request, bytes_bound
 from agentsoc.errors import BackendSetupError
 
 TEMPLATE: Final = (

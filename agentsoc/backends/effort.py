@@ -11,8 +11,8 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from agentsoc.backends.address import Destination
-from agentsoc.backends.base import CallError, Completion, ElasticBackend, Hint, Model, Request, Said, Usage
+from agentsoc.contracts.address import Destination
+from agentsoc.contracts.model import CallError, Completion, ElasticBackend, Hint, Model, Request, Said, Usage
 from agentsoc.streams import uniform
 
 UNSOLVED = "unsolved"

@@ -21,10 +21,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agentsoc.backends import modelfile, reply
-from agentsoc.backends.address import is_loopback
 from agentsoc.backends.litellm import _import_litellm
 from agentsoc.backends.llamacpp import ALIAS, START_S
 from agentsoc.backends.secrets import redact, register, register_environment
+from agentsoc.contracts.address import is_loopback
 from agentsoc.errors import BackendSetupError, MissingExtraError
 
 F32 = NDArray[np.float32]

@@ -24,14 +24,14 @@ from urllib.parse import urlsplit
 from pydantic import ConfigDict, Field, JsonValue, PositiveInt, field_validator, model_validator
 
 from agentsoc.backends import reply
-from agentsoc.backends.address import Destination, is_loopback, is_plain, normal
-from agentsoc.backends.base import Backend, CallError, Completion, Model, Request, bytes_bound
 from agentsoc.backends.litellm_errors import failure_of
 from agentsoc.backends.litellm_http import direct, without_redirects
 from agentsoc.backends.openai_http import OpenAIClient
 from agentsoc.backends.providers import AT_BASE_URL, OPENAI_EXTRAS, own_destinations
 from agentsoc.backends.secrets import redact, register, register_environment
 from agentsoc.backends.text import without_markers
+from agentsoc.contracts.address import Destination, is_loopback, is_plain, normal
+from agentsoc.contracts.model import Backend, CallError, Completion, Model, Request, bytes_bound
 from agentsoc.errors import BackendSetupError, MissingExtraError
 
 OPENAI_FORMAT: Final = ("openai", "hosted_vllm")

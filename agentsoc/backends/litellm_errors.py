@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from agentsoc.backends import reply
-from agentsoc.backends.base import CallError
+from agentsoc.contracts.model import CallError
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:

@@ -13,9 +13,9 @@ from urllib.parse import urlsplit
 import msgspec
 
 from agentsoc.backends import reply
-from agentsoc.backends.base import CallError, Usage
 from agentsoc.backends.secrets import mask
 from agentsoc.backends.text import plain
+from agentsoc.contracts.model import CallError, Usage
 
 BATCH: Final = 512
 """Prompt tokens evaluated at once; part of what makes the text (tokens)."""

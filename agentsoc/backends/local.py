@@ -25,8 +25,6 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal
 from pydantic import Field, model_validator
 
 from agentsoc.backends import modelfile, reply
-from agentsoc.backends.address import Destination
-from agentsoc.backends.base import Backend, CallError, Completion, Model, Request, Usage
 from agentsoc.backends.chatml import prompt_counter
 from agentsoc.backends.llamacpp import (
     BATCH,
@@ -38,6 +36,8 @@ from agentsoc.backends.llamacpp import (
     stream,
 )
 from agentsoc.backends.text import without_markers
+from agentsoc.contracts.address import Destination
+from agentsoc.contracts.model import Backend, CallError, Completion, Model, Request, Usage
 from agentsoc.errors import BackendSetupError, MissingExtraError
 
 if TYPE_CHECKING:

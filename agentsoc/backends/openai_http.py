@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from agentsoc.backends import reply
-from agentsoc.backends.base import CallError, Completion
+from agentsoc.contracts.model import CallError, Completion
 from agentsoc.errors import MissingExtraError
 
 if TYPE_CHECKING:

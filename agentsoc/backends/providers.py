@@ -10,7 +10,7 @@ import os
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
-from agentsoc.backends.address import Destination, is_loopback, normal
+from agentsoc.contracts.address import Destination, is_loopback, normal
 
 
 class Provider(NamedTuple):

@@ -14,9 +14,9 @@ from typing import Any, Final
 
 import msgspec
 
-from agentsoc.backends.base import CallError, Completion, FailureKind, Request, Usage
 from agentsoc.backends.secrets import mask, redact
 from agentsoc.backends.text import plain
+from agentsoc.contracts.model import CallError, Completion, FailureKind, Request, Usage
 
 REPLY_BYTES: Final = 256 * 1024
 """Longest reply that is accepted (bytes of UTF-8); a longer one is a failed call, not a cut reply."""

@@ -12,8 +12,8 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from agentsoc.backends.address import Destination
-from agentsoc.backends.base import Backend, CallError, Completion, FailureKind, Hint, Model, Request, Usage
+from agentsoc.contracts.address import Destination
+from agentsoc.contracts.model import Backend, CallError, Completion, FailureKind, Hint, Model, Request, Usage
 from agentsoc.streams import uniform
 
 

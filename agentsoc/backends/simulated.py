@@ -19,9 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from agentsoc.backends.address import Destination
-from agentsoc.backends.base import CallError, Completion, Hint, Model, PureBackend, Request, Said, Usage
-from agentsoc.scenario.part import Part
+from agentsoc.contracts.address import Destination
+from agentsoc.contracts.model import CallError, Completion, Hint, Model, PureBackend, Request, Said, Usage
+from agentsoc.contracts.part import Part
 from agentsoc.streams import uniform, uniform_pair, uniforms
 
 Codes = NDArray[np.int64]

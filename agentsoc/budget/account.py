@@ -6,20 +6,20 @@ from collections.abc import Sequence
 
 from agentsoc.budget.ledger import Grant, Ledger
 from agentsoc.budget.shown import NOTHING, Told, Used, tell
+from agentsoc.contracts.board import Board
+from agentsoc.contracts.task import Task
+from agentsoc.contracts.turns import Reply, Turn
 from agentsoc.scenario.budget import Limits
 from agentsoc.scenario.prices import FREE, Rate, price_of
-from agentsoc.society.board import Board
-from agentsoc.society.build import Society
-from agentsoc.society.turns import Reply, Turn
-from agentsoc.tasks.base import Task
+from agentsoc.society.build import BuiltSociety
 
 
-def rates_of(society: Society) -> list[Rate] | None:
+def rates_of(society: BuiltSociety) -> list[Rate] | None:
     """Return the rate of each group of agents; None without prices, or where a group's model has none."""
     return society.remember(("rates",), lambda: _rates(society))
 
 
-def _rates(society: Society) -> list[Rate] | None:
+def _rates(society: BuiltSociety) -> list[Rate] | None:
     scenario = society.scenario
     if not scenario.prices:
         return None
@@ -32,7 +32,7 @@ def _rates(society: Society) -> list[Rate] | None:
     return found
 
 
-def affords(society: Society, tokens_in: int, tokens_out: int, calls: int) -> bool:
+def affords(society: BuiltSociety, tokens_in: int, tokens_out: int, calls: int) -> bool:
     """Return whether the budget of a task pays for all of this, so that nothing can be refused or told to anybody.
 
     For simulated societies: their agents read nothing of the budget, and a policy may refuse a turn in any case.
@@ -57,7 +57,7 @@ def reply_cost(rate: Rate, reply: Reply) -> int:
 class Account:
     """What one episode may spend, and what it has spent."""
 
-    def __init__(self, society: Society, task: Task) -> None:
+    def __init__(self, society: BuiltSociety, task: Task) -> None:
         self.task = task
         self.ledger = Ledger(None)
         self.cost = 0
@@ -68,7 +68,7 @@ class Account:
         self._given: list[Limits] = []
         self._enter(society)
 
-    def _enter(self, society: Society) -> None:
+    def _enter(self, society: BuiltSociety) -> None:
         self.society = society
         scenario = society.scenario
         budget = scenario.budget
@@ -79,7 +79,7 @@ class Account:
         self.ledger.limit(self._limits)
         self.ledger.carry = self.policy is not None and self.policy.carry
 
-    def enter(self, society: Society) -> None:
+    def enter(self, society: BuiltSociety) -> None:
         """Go on under another scenario, after a fork: its limits hold, and its policy splits what is left."""
         self._enter(society)
 

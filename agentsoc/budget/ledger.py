@@ -110,7 +110,7 @@ class Ledger:
             budget: limit of the team (tokens).
             calls: limit of the team (attempts).
             money: limit of the team (units).
-            carry: whether shares help each other; see `agentsoc.budget.policy.Policy.carry`.
+            carry: whether shares help each other; see `agentsoc.contracts.policy.Policy.carry`.
         """
         self.team = [Purse(budget), Purse(calls), Purse(money)]
         self.carry = carry

@@ -9,14 +9,14 @@ from typing import Annotated, ClassVar, Literal, TypeVar
 from pydantic import Field, model_validator
 
 from agentsoc.budget.allocation import leaf_tokens, leaves, marginal, split
-from agentsoc.budget.policy import Policy
+from agentsoc.contracts.board import Board
+from agentsoc.contracts.policy import Policy
+from agentsoc.contracts.society import Society
+from agentsoc.contracts.task import Task
+from agentsoc.contracts.turns import Turn
 from agentsoc.errors import InputError
-from agentsoc.society.board import Board
-from agentsoc.society.build import Society
 from agentsoc.society.parts import part_of
-from agentsoc.society.turns import Turn
 from agentsoc.streams import uniform
-from agentsoc.tasks.base import Task
 
 P = TypeVar("P", bound=Policy)
 Weight = Annotated[float, Field(ge=0, le=1e9)]
@@ -64,7 +64,7 @@ class Proportional(Policy):
 
     def check(self, society: Society) -> None:
         """One weight a group."""
-        n = len(society.scenario.agents)
+        n = len(society.groups)
         if self.weights is not None and len(self.weights) != n:
             raise InputError(
                 f"proportional has {len(self.weights)} weights, and there are {n} groups of agents",
@@ -78,7 +78,7 @@ class Proportional(Policy):
         if self.weights is not None:
             return split(amount, [self.weights[group] for group in groups])
         reads = society.wiring.reads.tolist()
-        message, agents = society.scenario.message_tokens, society.scenario.agents
+        message, agents = society.message_tokens, society.groups
         need = [
             agents[g].iterations * (agents[g].max_tokens + read * message)
             for g, read in zip(groups, reads, strict=True)
@@ -110,12 +110,11 @@ class Difficulty(Policy):
 
     def check(self, society: Society) -> None:
         """The tasks have graded parts."""
-        scenario = society.scenario
-        task = scenario.tasks.make(scenario.tasks_seed, 0)
+        task = society.tasks.make(society.tasks_seed, 0)
         if not task.parts or (self.rule != "equal" and len(task.part_difficulty) != len(task.parts)):
             what = "no parts" if not task.parts else "parts without a difficulty"
             raise InputError(
-                f"the policy difficulty splits by part, and tasks of kind {scenario.tasks.kind} have {what}",
+                f"the policy difficulty splits by part, and tasks of kind {society.tasks.kind} have {what}",
                 "budget.policy",
                 "for example tasks: {kind: parts, difficulty: [100, 1000]}; or take another policy, such as uniform",
             )
@@ -200,7 +199,7 @@ class Theory(Policy):
 
     def _messages(self, society: Society, below: Sequence[Sequence[int]], active: set[int]) -> dict[int, int]:
         """Return what messages and merging cost each agent when only the leaves in `active` speak (tokens)."""
-        m = society.scenario.message_tokens if self.message is None else self.message
+        m = society.message_tokens if self.message is None else self.message
         level = society.wiring.level
         speaking = set(active)
         costs: dict[int, int] = {}

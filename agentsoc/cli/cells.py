@@ -13,7 +13,7 @@ from agentsoc.engine.forecast import Bound, bound, total
 
 if TYPE_CHECKING:
     from agentsoc.experiment.grid import Cell, Grid
-    from agentsoc.society.build import Society
+    from agentsoc.society.build import BuiltSociety
 
 BOUNDED_MAX: Final = 400
 """Runs whose bound is worked out one by one; of more, one for each organisation and task block (runs)."""
@@ -36,7 +36,7 @@ class Kind:
     """Runs that are finished already."""
 
 
-def build_all(grid: Grid, file: Path) -> list[tuple[Cell, Society]]:
+def build_all(grid: Grid, file: Path) -> list[tuple[Cell, BuiltSociety]]:
     """Build one society for each organisation, number of agents and task block; what cannot be built is an error.
 
     Raises:
@@ -45,7 +45,7 @@ def build_all(grid: Grid, file: Path) -> list[tuple[Cell, Society]]:
     return [(cell, options.built(cell.scenario, file, cell.id)) for cell in _first(grid)]
 
 
-def kinds(grid: Grid, built: Sequence[tuple[Cell, Society]], finished: Mapping[str, bool]) -> list[Kind]:
+def kinds(grid: Grid, built: Sequence[tuple[Cell, BuiltSociety]], finished: Mapping[str, bool]) -> list[Kind]:
     """Return the rows of the plan."""
     from agentsoc.experiment.cell import is_pure
     from agentsoc.society.build import build_society

@@ -14,7 +14,7 @@ from agentsoc.cli.terminal import line, print_json, say
 if TYPE_CHECKING:
     from agentsoc.scenario.load import Variant
     from agentsoc.scenario.model import Scenario
-    from agentsoc.society.build import Society
+    from agentsoc.society.build import BuiltSociety
 
 RUNS_BUILT: Final = 1_000
 """Runs of a sweep that are built; the rest is checked as data only (runs)."""
@@ -143,7 +143,7 @@ def _check_scenario(
     _print_facts(found[0])
 
 
-def _facts(society: Society, variant: Variant) -> dict[str, Any]:
+def _facts(society: BuiltSociety, variant: Variant) -> dict[str, Any]:
     """Return what is known of a run beforehand."""
     from agentsoc.cli.run import whole_budget
     from agentsoc.engine.forecast import bound

@@ -13,7 +13,7 @@ from agentsoc.cli.terminal import note
 from agentsoc.errors import InputError
 
 if TYPE_CHECKING:
-    from agentsoc.backends.address import Destination
+    from agentsoc.contracts.address import Destination
     from agentsoc.scenario.model import Scenario
 
 

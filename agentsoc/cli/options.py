@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from agentsoc.scenario.model import Scenario
-    from agentsoc.society.build import Society
+    from agentsoc.society.build import BuiltSociety
 
 RunDirectory = Annotated[Path, typer.Argument(metavar="DIR", help="The run directory.")]
 Overrides = Annotated[
@@ -70,7 +70,7 @@ def with_engine(scenario: Scenario, changes: dict[str, Any]) -> Scenario:
     return scenario.model_copy(update={"engine": engine})
 
 
-def built(scenario: Scenario, file: Path, run: str = "") -> Society:
+def built(scenario: Scenario, file: Path, run: str = "") -> BuiltSociety:
     """Return the society of a scenario from `file`, which can also pay for a call.
 
     Args:

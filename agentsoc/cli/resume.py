@@ -13,7 +13,7 @@ from agentsoc.cli.summary import exit_code
 from agentsoc.cli.terminal import note
 
 if TYPE_CHECKING:
-    from agentsoc.backends.address import Destination
+    from agentsoc.contracts.address import Destination
 
 
 def resume(

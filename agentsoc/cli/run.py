@@ -16,7 +16,7 @@ from agentsoc.cli.terminal import command, line, note, print_json, say
 from agentsoc.errors import AgentsocError, InputError, InterruptedRunError
 
 if TYPE_CHECKING:
-    from agentsoc.backends.address import Destination
+    from agentsoc.contracts.address import Destination
     from agentsoc.engine.run import Run
     from agentsoc.scenario.model import Scenario
 

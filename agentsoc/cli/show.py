@@ -101,7 +101,7 @@ def _events(log: RunLog, task: int | None, limit: int) -> tuple[list[Event], boo
 def _of_task(log: RunLog, task: int | None) -> Iterator[Event]:
     import pyarrow.compute as pc
 
-    from agentsoc.log.read import EVENTS
+    from agentsoc.log.names import EVENTS
     from agentsoc.log.schema import from_table
     from agentsoc.log.segments import read_all
 

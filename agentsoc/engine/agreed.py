@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
-from agentsoc.backends.address import Destination
+from agentsoc.contracts.address import Destination
 from agentsoc.errors import InputError
 
 VARIABLE: Final = "AGENTSOC_CONFIG_DIR"

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 
 from agentsoc.budget.ledger import Grant, Need
+from agentsoc.contracts.turns import SLOT_WIDTH, Reply, Turn
 from agentsoc.engine.gate import Gate
 from agentsoc.engine.host import Item, Order, Outcome
 from agentsoc.engine.pool import Pool
@@ -20,7 +21,6 @@ from agentsoc.errors import ReplayMismatchError
 from agentsoc.log.journal import Attempt, Journal, Key
 from agentsoc.scenario.model import Calls
 from agentsoc.society.agent import MALFORMED
-from agentsoc.society.turns import SLOT_WIDTH, Reply, Turn
 
 UNKNOWN_ROOM = 1 << 50
 """Prompt room of a turn that was not taken when the run was made: more than any budget pays for (tokens)."""

@@ -15,10 +15,10 @@ from agentsoc.errors import RunFailedError
 from agentsoc.log.episodes import EpisodeRow
 from agentsoc.log.segments import SegmentWriter
 from agentsoc.scenario.prices import Rate
-from agentsoc.society.build import Society
+from agentsoc.society.build import BuiltSociety
 
 
-def column_run(society: Society, made: RunTasks | None = None) -> ColumnRun | None:
+def column_run(society: BuiltSociety, made: RunTasks | None = None) -> ColumnRun | None:
     """Return the column execution of a simulated society, or None when it has to go turn by turn.
 
     Args:

@@ -17,18 +17,18 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from agentsoc.backends.base import Backend
 from agentsoc.backends.simulated import Simulated, SimulatedBackend
 from agentsoc.budget.account import affords
+from agentsoc.contracts.board import Board
+from agentsoc.contracts.model import Backend
+from agentsoc.contracts.protocol import Act, Protocol, Stage
+from agentsoc.contracts.task import Task
+from agentsoc.contracts.turns import Purpose, Turn
 from agentsoc.events import KINDS, MAX_AGENTS, SOCIETY, pack_id
 from agentsoc.log.schema import SCHEMA
 from agentsoc.protocols.aggregators import BETWEEN
-from agentsoc.protocols.base import Act, Protocol, Stage
-from agentsoc.society.board import Board
-from agentsoc.society.build import Society
-from agentsoc.society.turns import Purpose, Turn
+from agentsoc.society.build import BuiltSociety
 from agentsoc.streams import uniforms
-from agentsoc.tasks.base import Task
 
 ROWS_AT_ONCE = 1 << 19
 """Events computed before they are handed on (events)."""
@@ -126,7 +126,7 @@ class Programme:
     calls_of: NDArray[np.int32]
 
 
-def can_vectorise(society: Society, tasks: Sequence[Task] | None, options: tuple[str, ...]) -> Programme | None:
+def can_vectorise(society: BuiltSociety, tasks: Sequence[Task] | None, options: tuple[str, ...]) -> Programme | None:
     """Return the programme of a society whose rounds can be computed as columns, or None.
 
     They can when all agents are one kind of simulated voter, the answer space is the same finite one for all tasks,
@@ -170,7 +170,7 @@ def _follows_schedule(kind: type[Protocol]) -> bool:
     return issubclass(owner("schedule"), owner("plan")) and issubclass(owner("verdict"), owner("decide"))
 
 
-def _lay_out(society: Society, stages: Sequence[Stage]) -> Programme | None:
+def _lay_out(society: BuiltSociety, stages: Sequence[Stage]) -> Programme | None:
     backend = _backend(society)
     stands_since = np.full(society.n, -1, dtype=np.int64)  # round of the claim that each agent stands by
     may_share = False  # whether somebody may stand by another agent's claim
@@ -224,7 +224,7 @@ def _lay_out(society: Society, stages: Sequence[Stage]) -> Programme | None:
     return _totals(society, stages, lanes, start + 2)
 
 
-def _backend(society: Society) -> SimulatedBackend:
+def _backend(society: BuiltSociety) -> SimulatedBackend:
     backend = society.scenario.agents[0].model.open(seed=society.seed)
     assert isinstance(backend, SimulatedBackend)
     return backend
@@ -240,7 +240,7 @@ def _by_fan_in(hears: Sequence[Sequence[int]], n_agents: int) -> tuple[NDArray[n
     return fan_in, [flat[begin[fan_in == b][:, None] + np.arange(b)] for b in np.unique(fan_in).tolist()]
 
 
-def _totals(society: Society, stages: Sequence[Stage], lanes: list[Lane], n_events: int) -> Programme:
+def _totals(society: BuiltSociety, stages: Sequence[Stage], lanes: list[Lane], n_events: int) -> Programme:
     round_of = np.full(n_events, len(stages), dtype=np.int32)
     agent_of = np.full(n_events, SOCIETY, dtype=np.int64)
     tokens_in, tokens_out = np.zeros(n_events, np.int64), np.zeros(n_events, np.int64)
@@ -299,7 +299,7 @@ class ColumnRun:
 
     def __init__(
         self,
-        society: Society,
+        society: BuiltSociety,
         programme: Programme,
         options: tuple[str, ...],
         truth: NDArray[np.int64],

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING, Final
 
-from agentsoc.backends.address import Destination, is_loopback_host
+from agentsoc.contracts.address import Destination, is_loopback_host
 from agentsoc.engine.agreed import remembered
 from agentsoc.errors import ConsentNeededError
 
@@ -25,7 +25,7 @@ BOUNDED_MAX: Final = 400
 
 def destinations(scenarios: Iterable[Scenario]) -> list[Destination]:
     """Return the destinations of live runs of `scenarios` that need consent, each pair once."""
-    from agentsoc.backends.base import Model
+    from agentsoc.contracts.model import Model
 
     models: dict[Model, None] = {}
     found: dict[Destination, Destination] = {}

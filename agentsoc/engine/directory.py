@@ -12,7 +12,7 @@ from agentsoc.log.files import HOLDER, LOCK, RunLock
 from agentsoc.log.inside import Inside, by_umask, directory_mode
 from agentsoc.log.journal import read_journal
 from agentsoc.log.manifest import NAME, SEAL
-from agentsoc.log.read import EVENTS, INPUTS, JOURNAL, TASKS
+from agentsoc.log.names import EVENTS, INPUTS, JOURNAL, TASKS
 from agentsoc.scenario.model import Scenario
 
 _OTHER: Final = "name another one with --out, or resume what is there"

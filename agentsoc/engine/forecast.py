@@ -15,13 +15,13 @@ import msgspec
 from agentsoc.errors import InputError
 
 if TYPE_CHECKING:
-    from agentsoc.backends.base import Backend, Request
+    from agentsoc.contracts.board import Board
+    from agentsoc.contracts.model import Backend, Request
+    from agentsoc.contracts.task import Task
+    from agentsoc.contracts.turns import Turn
     from agentsoc.events import Event
     from agentsoc.scenario.model import Scenario
-    from agentsoc.society.board import Board
-    from agentsoc.society.build import Society
-    from agentsoc.society.turns import Turn
-    from agentsoc.tasks.base import Task
+    from agentsoc.society.build import BuiltSociety
 
 TURNS_MAX: Final = 5_000
 """Turns of one episode up to which it is rehearsed (turns)."""
@@ -74,7 +74,7 @@ class Bound:
         return f"{text}; about {money_text(self.cost)} in money, in no case more than {money_text(self.cost_max)}"
 
 
-def bound(society: Society) -> Bound | None:
+def bound(society: BuiltSociety) -> Bound | None:
     """Return what a run of `society` can take, or None when that takes too long to work out."""
     scenario = society.scenario
     try:
@@ -126,13 +126,13 @@ class _TooLongError(Exception):
     """The rehearsal has more turns or shows more claims than is worth waiting for."""
 
 
-def _most(society: Society, task: Task) -> _Most:
+def _most(society: BuiltSociety, task: Task) -> _Most:
     """Return what one episode of `task` takes in which nobody agrees."""
     from agentsoc.budget.account import rates_of
-    from agentsoc.protocols.base import open_board
+    from agentsoc.contracts.world import World
     from agentsoc.scenario.prices import FREE
     from agentsoc.society.agent import CHARS_PER_TOKEN, REPAIR_TOKENS
-    from agentsoc.tasks.world import World
+    from agentsoc.society.build import open_board
 
     scenario = society.scenario
     if not scenario.protocol.rehearsable or isinstance(scenario.tasks, World):
@@ -183,9 +183,9 @@ def _bytes(text: str) -> int:
     return len(text.encode(errors="surrogatepass"))
 
 
-def _backend(society: Society, turn: Turn) -> Backend | None:
+def _backend(society: BuiltSociety, turn: Turn) -> Backend | None:
     """Return the backend that a turn spends tokens on, not started; None for code and for counting by rule."""
-    from agentsoc.backends.base import PureBackend
+    from agentsoc.contracts.model import PureBackend
     from agentsoc.society.coded import CodedAgent
 
     index = society.group_index(turn.agent)
@@ -196,23 +196,23 @@ def _backend(society: Society, turn: Turn) -> Backend | None:
     return None if turn.by_rule and not isinstance(backend, PureBackend) else backend
 
 
-def _asks_model(society: Society, turn: Turn) -> bool:
-    from agentsoc.backends.base import PureBackend
+def _asks_model(society: BuiltSociety, turn: Turn) -> bool:
+    from agentsoc.contracts.model import PureBackend
 
     backend = _backend(society, turn)
     return backend is not None and not isinstance(backend, PureBackend)
 
 
-def _bare_prompt_bytes(society: Society, board: Board, task: Task, turn: Turn) -> int:
+def _bare_prompt_bytes(society: BuiltSociety, board: Board, task: Task, turn: Turn) -> int:
     """Return the size of the prompt of a turn before any claim is shown in it."""
-    from agentsoc.backends.base import bytes_bound
+    from agentsoc.contracts.model import bytes_bound
 
     return bytes_bound(_bare_request(society, board, task, turn))
 
 
-def _bare_request(society: Society, board: Board, task: Task, turn: Turn) -> Request:
+def _bare_request(society: BuiltSociety, board: Board, task: Task, turn: Turn) -> Request:
+    from agentsoc.contracts.turns import View
     from agentsoc.society.agent import build_request
-    from agentsoc.society.turns import View
 
     question = task.question
     if turn.subtask is not None:
@@ -223,10 +223,10 @@ def _bare_request(society: Society, board: Board, task: Task, turn: Turn) -> Req
     return build_request(society, society.scenario.tasks, task, view, k=0, max_tokens=1)
 
 
-def _disagreement(society: Society, board: Board, turns: Sequence[Turn]) -> list[Event]:
+def _disagreement(society: BuiltSociety, board: Board, turns: Sequence[Turn]) -> list[Event]:
     """Return the events of a round in which everybody says something else, hands out work and wants to go on."""
+    from agentsoc.contracts.turns import SLOT_WIDTH, Delegation, Reply
     from agentsoc.events import CLAIMING, SOCIETY, Event, pack_id
-    from agentsoc.society.turns import SLOT_WIDTH, Delegation, Reply
 
     protocol = society.scenario.protocol
     events, replies = [], []
@@ -266,7 +266,7 @@ def _disagreement(society: Society, board: Board, turns: Sequence[Turn]) -> list
     return sorted(events, key=lambda event: (event.agent, event.k))
 
 
-def require_a_call(society: Society) -> None:
+def require_a_call(society: BuiltSociety) -> None:
     """Check that the budget of a task pays for at least one turn of the first round.
 
     A turn is granted whole or not at all: with iterations, all its calls have to be paid for.
@@ -275,8 +275,8 @@ def require_a_call(society: Society) -> None:
         InputError: it does not, so nobody would ever be asked.
     """
     from agentsoc.budget.account import Account
-    from agentsoc.protocols.base import open_board
     from agentsoc.scenario.prices import money_text
+    from agentsoc.society.build import open_board
 
     scenario = society.scenario
     if scenario.budget is None:
@@ -309,13 +309,13 @@ def require_a_call(society: Society) -> None:
         )
 
 
-def _least_cost(society: Society, board: Board, task: Task, turn: Turn, ceiling: int) -> tuple[int, int]:
+def _least_cost(society: BuiltSociety, board: Board, task: Task, turn: Turn, ceiling: int) -> tuple[int, int]:
     """Return the least that the ledger has to hold for all calls of a turn, each made once (tokens in, out).
 
     It is a bound when that is within `ceiling`.
     """
-    from agentsoc.backends.base import PureBackend, bytes_bound
     from agentsoc.budget.ledger import OUT_MIN
+    from agentsoc.contracts.model import PureBackend, bytes_bound
     from agentsoc.society.agent import REPAIR_TOKENS
 
     backend = _backend(society, turn)

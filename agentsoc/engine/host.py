@@ -16,7 +16,10 @@ from typing import Any
 
 import msgspec
 
-from agentsoc.backends.base import (
+from agentsoc.backends.secrets import mask, redact, register_environment
+from agentsoc.budget.ledger import Need
+from agentsoc.contracts.board import Board, Claim
+from agentsoc.contracts.model import (
     Backend,
     CallError,
     ElasticBackend,
@@ -27,23 +30,20 @@ from agentsoc.backends.base import (
     SampleHint,
     Usage,
 )
-from agentsoc.backends.secrets import mask, redact, register_environment
-from agentsoc.budget.ledger import Need
+from agentsoc.contracts.protocol import majority
+from agentsoc.contracts.task import Task
+from agentsoc.contracts.turns import Delegation, Reply, Turn, View
+from agentsoc.contracts.world import asked
 from agentsoc.engine.shared import Shared
 from agentsoc.engine.watchdog import WAITING_S, Watchdog
 from agentsoc.errors import RunFailedError
 from agentsoc.events import Event
 from agentsoc.log.journal import Attempt
-from agentsoc.protocols.base import majority
 from agentsoc.scenario.model import Scenario
 from agentsoc.society.agent import MALFORMED, REPAIR_TOKENS, Fault, build_request, read_reply
-from agentsoc.society.board import Board, Claim
-from agentsoc.society.build import Society, build_society
+from agentsoc.society.build import BuiltSociety, build_society
 from agentsoc.society.coded import CodedAgent
 from agentsoc.society.parts import part_of
-from agentsoc.society.turns import Delegation, Reply, Turn, View
-from agentsoc.tasks.base import Task
-from agentsoc.tasks.world import asked
 
 RENDERED_MAX = 4096
 """Prompts kept between counting and sending; more of a round are rendered twice (prompts)."""
@@ -118,7 +118,7 @@ class Host:
         *,
         share: int = 1,
         live: bool = True,
-        society: Society | None = None,
+        society: BuiltSociety | None = None,
         shared: Shared | None = None,
     ) -> None:
         """Prepare a host.
@@ -133,7 +133,7 @@ class Host:
         """
         self.scenario = scenario
         self.live = live
-        self.society: Society = build_society(scenario, stored=True) if society is None else society
+        self.society: BuiltSociety = build_society(scenario, stored=True) if society is None else society
         self.family = scenario.tasks
         self._seed = scenario.seed
         self._boards: dict[int, Board] = {} if boards is None else boards

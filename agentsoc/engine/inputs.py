@@ -14,13 +14,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from agentsoc.contracts.task import Task
 from agentsoc.errors import InputError, LogDamagedError
 from agentsoc.log.inside import READ_MAX, Inside
-from agentsoc.log.read import INPUTS
+from agentsoc.log.names import INPUTS
 from agentsoc.log.record import hash_json
 from agentsoc.scenario.files import BASE_DIR, read_whole
 from agentsoc.scenario.model import Scenario
-from agentsoc.tasks.base import Task
 
 
 class RunTasks:

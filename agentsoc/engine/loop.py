@@ -16,9 +16,14 @@ from typing import Any
 
 import msgspec
 
-from agentsoc.backends.base import ElasticBackend
 from agentsoc.budget.account import Account, rates_of
 from agentsoc.budget.ledger import Ledger, Need
+from agentsoc.contracts.board import Board
+from agentsoc.contracts.model import ElasticBackend
+from agentsoc.contracts.protocol import DISCARDED, Act
+from agentsoc.contracts.task import Task
+from agentsoc.contracts.turns import SLOT_WIDTH, Reply, Turn
+from agentsoc.contracts.world import asked
 from agentsoc.engine.calls import Caller, Spent
 from agentsoc.engine.host import Item
 from agentsoc.engine.pool import Pool
@@ -26,15 +31,10 @@ from agentsoc.errors import RunFailedError
 from agentsoc.events import CLAIMING, COORDINATION, MAX_K, MAX_ROUNDS, SOCIETY, Event, pack_id
 from agentsoc.log.episodes import UNDER_WAY, EpisodeRow, EpisodeTable
 from agentsoc.log.segments import SegmentWriter
-from agentsoc.protocols.base import DISCARDED, Act, new_watchers, open_board
 from agentsoc.protocols.faults import planted
 from agentsoc.society.agent import CHARS_PER_TOKEN
-from agentsoc.society.board import Board
-from agentsoc.society.build import Society
+from agentsoc.society.build import BuiltSociety, new_watchers, open_board
 from agentsoc.society.coded import CodedAgent
-from agentsoc.society.turns import SLOT_WIDTH, Reply, Turn
-from agentsoc.tasks.base import Task
-from agentsoc.tasks.world import asked
 
 Stop = str
 """Why an episode ended: ``finished``, ``budget_exhausted`` or ``max_rounds``."""
@@ -81,7 +81,7 @@ class Side:
 
     start: tuple[int, int]
     """(task, round) from which this side acts."""
-    society: Society
+    society: BuiltSociety
     pool: Pool
     caller: Caller
 
@@ -338,7 +338,7 @@ class Episode:
         if society.scenario.budget is not None:
             self.account.divide(self._conclusion(society), society.wiring.root or 0)
 
-    def _conclusion(self, society: Society) -> int | None:
+    def _conclusion(self, society: BuiltSociety) -> int | None:
         """Return what the concluding turn needs (tokens); None when there is none."""
         budget, protocol = society.scenario.budget, society.scenario.protocol
         if budget is None or not protocol.concludes or protocol.conclude(society, _Asked(society, self.index)) is None:
@@ -581,7 +581,7 @@ def _order(event: Event) -> tuple[int, int]:
 class _Asked(Board):
     """A board on which all but the end have spoken: protocols are asked with it whether concluding takes a model."""
 
-    def __init__(self, society: Society, task: int) -> None:
+    def __init__(self, society: BuiltSociety, task: int) -> None:
         super().__init__(task)
         self.watchers = new_watchers([society])
         others = [agent for agent in range(min(society.n, 2)) if agent != society.wiring.root]

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from agentsoc.budget.ledger import Need
+from agentsoc.contracts.board import Board
+from agentsoc.contracts.turns import Reply
 from agentsoc.engine.columns import Draw, draw_codes
 from agentsoc.engine.host import Host, Item, Order, Outcome
 from agentsoc.engine.shared import Shared
 from agentsoc.events import Event
-from agentsoc.society.board import Board
-from agentsoc.society.build import Society
-from agentsoc.society.turns import Reply
+from agentsoc.society.build import BuiltSociety
 
 
 class Pool(ABC):
@@ -67,7 +67,7 @@ class LocalPool(Pool):
     """One host in this process, on the driver's own boards."""
 
     def __init__(
-        self, society: Society, boards: dict[int, Board], *, live: bool = True, shared: Shared | None = None
+        self, society: BuiltSociety, boards: dict[int, Board], *, live: bool = True, shared: Shared | None = None
     ) -> None:
         self.host = Host(society.scenario, boards, live=live, society=society, shared=shared)
 

@@ -20,6 +20,8 @@ import msgspec
 import numpy as np
 
 from agentsoc.budget.ledger import Need
+from agentsoc.contracts.board import Board
+from agentsoc.contracts.turns import Reply
 from agentsoc.engine import ray_cluster
 from agentsoc.engine.calls import HostLostError
 from agentsoc.engine.columns import Draw, draw_codes
@@ -29,9 +31,7 @@ from agentsoc.engine.ray_actor import Arrival, Folded, HostActor, Message, small
 from agentsoc.engine.ray_files import check_inside
 from agentsoc.errors import RunFailedError
 from agentsoc.events import Event
-from agentsoc.society.board import Board
-from agentsoc.society.build import Society
-from agentsoc.society.turns import Reply
+from agentsoc.society.build import BuiltSociety
 
 DEATHS_MAX = 20
 """Hosts that may die in a run before it stops: beyond that something is wrong with the machine or the code."""
@@ -85,7 +85,7 @@ class RayPool(Pool):
 
     def __init__(
         self,
-        society: Society,
+        society: BuiltSociety,
         boards: dict[int, Board],
         *,
         code_paths: Sequence[Path] = (),

@@ -39,7 +39,8 @@ from agentsoc.log.episodes import MEASURES
 from agentsoc.log.files import RunLock
 from agentsoc.log.journal import Attempt, Journal, Key, load_journal
 from agentsoc.log.manifest import Before, Fork, Totals
-from agentsoc.log.read import EPISODES, EVENTS, JOURNAL, TASKS, RunLog
+from agentsoc.log.names import EPISODES, EVENTS, JOURNAL, TASKS
+from agentsoc.log.read import RunLog
 from agentsoc.log.record import hash_json
 from agentsoc.log.schema import COLUMNS, from_table
 from agentsoc.scenario.code import load_recorded

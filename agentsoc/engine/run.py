@@ -19,6 +19,7 @@ import pyarrow as pa
 
 from agentsoc.backends.secrets import mask, redact, register_environment
 from agentsoc.budget.ledger import Ledger
+from agentsoc.contracts.board import Board
 from agentsoc.engine.calls import Caller, Flight
 from agentsoc.engine.column_episodes import column_run, run_columns
 from agentsoc.engine.columns import ColumnRun
@@ -43,13 +44,13 @@ from agentsoc.log.manifest import (
     machine,
     versions,
 )
-from agentsoc.log.read import EPISODES, EVENTS, INPUTS, JOURNAL, TASKS, RunLog
+from agentsoc.log.names import EPISODES, EVENTS, INPUTS, JOURNAL, TASKS
+from agentsoc.log.read import RunLog
 from agentsoc.log.record import hash_json
 from agentsoc.log.segments import Segment, SegmentWriter
 from agentsoc.log.totals import ceilings, fold
 from agentsoc.scenario.model import Scenario
-from agentsoc.society.board import Board
-from agentsoc.society.build import Society, build_society
+from agentsoc.society.build import BuiltSociety, build_society
 
 FLUSH_S = 5.0
 """How often events and manifest reach the disk while a run goes on (seconds)."""
@@ -113,7 +114,7 @@ class Plan:
     code_paths: Sequence[Path] = ()
     fork: Fork | None = None
     progress: Progress = field(default_factory=Progress)
-    society: Society | None = None
+    society: BuiltSociety | None = None
     """The scenario's society, where it is built already."""
     tasks: RunTasks | None = None
     """Its tasks, where they are made already."""
@@ -341,7 +342,7 @@ def _plain(error: BaseException) -> BaseException:
 
 
 async def _sides(
-    plan: Plan, society: Society, journal: Journal | None, boards: dict[int, Board], pools: list[Pool]
+    plan: Plan, society: BuiltSociety, journal: Journal | None, boards: dict[int, Board], pools: list[Pool]
 ) -> list[Side]:
     """Start the hosts of the run's own side and, for a fork, those that replay what it shares with its origin."""
     scenario = plan.scenario
@@ -364,7 +365,7 @@ async def _sides(
     return [*sides, Side(start, society, pool, caller)]
 
 
-def make_pool(society: Society, boards: dict[int, Board], plan: Plan) -> Pool:
+def make_pool(society: BuiltSociety, boards: dict[int, Board], plan: Plan) -> Pool:
     """Return the hosts that the scenario's engine block asks for."""
     scenario = society.scenario
     engine = scenario.engine

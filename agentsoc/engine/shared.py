@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Hashable
 from typing import Any
 
-from agentsoc.backends.base import Backend, Completion, Model, PureBackend, Request
+from agentsoc.contracts.model import Backend, Completion, Model, PureBackend, Request
 from agentsoc.engine.gate import Gate
 
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from agentsoc.backends.base import Model
+from agentsoc.contracts.model import Model
+from agentsoc.contracts.part import Part, Slot
 from agentsoc.engine.consent import Consent
 from agentsoc.engine.resume import resume_async
 from agentsoc.engine.run import Progress, Run, run_async
@@ -21,7 +22,6 @@ from agentsoc.log.inside import Inside
 from agentsoc.log.manifest import NAME, load_manifest
 from agentsoc.log.record import hash_json
 from agentsoc.scenario.model import Scenario
-from agentsoc.scenario.part import Part, Slot
 
 LOCK_WAIT_S: Final = 10.0
 """How long a cell waits for a process that was killed to let go of it (seconds)."""

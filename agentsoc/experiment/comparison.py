@@ -28,13 +28,14 @@ from typing import Annotated, Any, Final
 
 from pydantic import Field, StringConstraints, ValidationError
 
+from agentsoc.contracts.group import MAX_AGENTS
+from agentsoc.contracts.part import Part, nearest
 from agentsoc.errors import Problem, ScenarioError
 from agentsoc.scenario.code import load_code
 from agentsoc.scenario.draft import Draft, Setting, read_argument
 from agentsoc.scenario.explain import problems_of, show
 from agentsoc.scenario.files import BASE_DIR
-from agentsoc.scenario.model import MAX_AGENTS, MAX_SEED, NAME
-from agentsoc.scenario.part import Part, nearest
+from agentsoc.scenario.model import MAX_SEED, NAME
 from agentsoc.scenario.source import decode, printable, read_bytes
 from agentsoc.scenario.strict import Document, Spot, parse
 

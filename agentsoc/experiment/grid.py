@@ -15,6 +15,8 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
+from agentsoc.contracts.part import MAX_PROBLEMS
+from agentsoc.contracts.topology import TOPOLOGIES
 from agentsoc.errors import InputError, Problem, ScenarioError, TopologyError
 from agentsoc.experiment.comparison import MARK, Asked, load_comparison
 from agentsoc.experiment.overlay import block, lay
@@ -22,10 +24,8 @@ from agentsoc.log.record import hash_json
 from agentsoc.scenario.draft import Draft, Setting
 from agentsoc.scenario.explain import problems_of, show
 from agentsoc.scenario.model import MAX_SEED, Budget, Scenario
-from agentsoc.scenario.part import MAX_PROBLEMS
 from agentsoc.scenario.preset import PRESETS, expand, takes_count
 from agentsoc.scenario.strict import Document, Path, Spot
-from agentsoc.society.topology import TOPOLOGIES
 
 MAX_CELLS: Final = 10_000
 """Largest number of runs that one comparison may stand for."""

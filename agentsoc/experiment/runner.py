@@ -32,7 +32,7 @@ from agentsoc.log.comparison import RUNS, CellRecord, ComparisonRecord
 from agentsoc.log.files import RunLock
 from agentsoc.log.inside import by_umask
 from agentsoc.log.manifest import Totals
-from agentsoc.log.read import INPUTS
+from agentsoc.log.names import INPUTS
 
 LIVE_RUNS: Final = 8
 """Runs that ask a model and go on at once: enough to keep its gate busy, few enough for the memory (runs)."""

@@ -23,7 +23,7 @@ from agentsoc.log.comparison import FILE, RUNS, CellRecord, ComparisonRecord, lo
 from agentsoc.log.files import HOLDER, LOCK
 from agentsoc.log.inside import Inside
 from agentsoc.log.manifest import NAME, load_manifest
-from agentsoc.log.read import INPUTS
+from agentsoc.log.names import INPUTS
 from agentsoc.scenario.code import load_recorded
 
 DEFAULT: Final = Path("comparisons")

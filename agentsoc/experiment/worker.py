@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
-from agentsoc.backends.address import Destination
+from agentsoc.contracts.address import Destination
 from agentsoc.errors import AgentsocError
 
 if TYPE_CHECKING:

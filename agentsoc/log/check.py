@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
@@ -24,12 +24,11 @@ from agentsoc.log.inside import READ_MAX
 from agentsoc.log.journal import Attempt, JournalTotals, Key, load_journal, read_digest
 from agentsoc.log.manifest import NAME, Totals, check_seal
 from agentsoc.log.money import EventCost
+from agentsoc.log.names import EPISODES, EVENTS, INPUTS, JOURNAL, TASKS
 from agentsoc.log.record import hash_json
 from agentsoc.log.segments import REBUILD, chained, read_segment
+from agentsoc.log.stored import StoredRun
 from agentsoc.log.totals import EpisodeTotals, EventTotals, ceilings, fold
-
-if TYPE_CHECKING:
-    from agentsoc.log.read import RunLog
 
 _PER_TASK: Final = ("calls", "tokens_in", "tokens_cached", "tokens_out")
 _OLD_ROUNDING: Final = frozenset({"score", "virtual_s", "cost", "cost_lost"})
@@ -53,7 +52,7 @@ class Checked:
     """What could not be checked, in sentences; empty for a finished run of the current format."""
 
 
-def check(log: RunLog, *, keep: bool = False) -> tuple[Checked, dict[Key, Attempt]]:
+def check(log: StoredRun, *, keep: bool = False) -> tuple[Checked, dict[Key, Attempt]]:
     """Check a run; see the module.
 
     Args:
@@ -63,8 +62,6 @@ def check(log: RunLog, *, keep: bool = False) -> tuple[Checked, dict[Key, Attemp
     Raises:
         LogDamagedError: names the first thing that is not what was written.
     """
-    from agentsoc.log.read import EVENTS, JOURNAL
-
     manifest = log.manifest
     found, events = _Events(log), log.directory / EVENTS
     for segment in chained(log.segments):
@@ -94,10 +91,8 @@ def check(log: RunLog, *, keep: bool = False) -> tuple[Checked, dict[Key, Attemp
     return Checked(found.totals.events, len(log.segments), of_rows[0], tuple(notes)), known
 
 
-def _files(log: RunLog) -> Iterator[str]:
+def _files(log: StoredRun) -> Iterator[str]:
     """Compare the files beside the events with their hashes; yield what the manifest pins no hash of."""
-    from agentsoc.log.read import EPISODES, EVENTS, INPUTS, JOURNAL, TASKS
-
     manifest = log.manifest
     ended = manifest.status != "running"
     if manifest.status == "finished":
@@ -133,7 +128,7 @@ def _files(log: RunLog) -> Iterator[str]:
         yield "a reader kept the journal open when the run ended: its rows are pinned, its bytes are not"
 
 
-def _same_input(log: RunLog, name: str, digest: str) -> None:
+def _same_input(log: StoredRun, name: str, digest: str) -> None:
     """Compare a copy of a file of the scenario with its hash."""
     where = str(log.directory / name)
     try:
@@ -145,7 +140,7 @@ def _same_input(log: RunLog, name: str, digest: str) -> None:
         raise LogDamagedError("the copy of a file of the scenario is not what was written", where, REBUILD)
 
 
-def _no_strangers(log: RunLog, directory: str, known: set[str]) -> None:
+def _no_strangers(log: StoredRun, directory: str, known: set[str]) -> None:
     """Raise when a directory holds something that the manifest does not list: a reader might take it for ours."""
     strangers = [name for name in log.inside.names(directory) if name not in known and not name.startswith(".")]
     if strangers:
@@ -154,9 +149,7 @@ def _no_strangers(log: RunLog, directory: str, known: set[str]) -> None:
         )
 
 
-def _same_journal(log: RunLog, found: tuple[int, str]) -> None:
-    from agentsoc.log.read import JOURNAL
-
+def _same_journal(log: StoredRun, found: tuple[int, str]) -> None:
     manifest, path = log.manifest, log.directory / JOURNAL
     if manifest.journal_rows is not None and found != (manifest.journal_rows, manifest.journal_digest):
         raise LogDamagedError(
@@ -171,7 +164,7 @@ def _same_journal(log: RunLog, found: tuple[int, str]) -> None:
             raise LogDamagedError("the journal is not what was written: its bytes differ", str(path))
 
 
-def _same_scenario(log: RunLog) -> None:
+def _same_scenario(log: StoredRun) -> None:
     """Compare what the manifest says of the scenario with the scenario."""
     manifest = log.manifest
     part = {key: value for key, value in manifest.scenario.items() if key not in ("engine", "description", "name")}
@@ -185,7 +178,7 @@ def _same_scenario(log: RunLog) -> None:
 class _Events:
     """What the events of a run amount to, in all and task by task."""
 
-    def __init__(self, log: RunLog) -> None:
+    def __init__(self, log: StoredRun) -> None:
         self.log = log
         self.digest = Digest()
         self.totals = EventTotals()
@@ -242,8 +235,6 @@ class _Events:
         Raises:
             LogDamagedError: names the first that differs.
         """
-        from agentsoc.log.read import EPISODES
-
         manifest = self.log.manifest
         rows = self.log.episode_rows()
         stated = manifest.totals
@@ -293,8 +284,6 @@ class _Events:
 
     def _compare_rows(self, rows: pa.Table) -> None:
         """Compare every row of episodes with the events of its task."""
-        from agentsoc.log.read import EPISODES
-
         where = str(self.log.directory / EPISODES)
         tasks, sums = self._per_task()
         stated = (

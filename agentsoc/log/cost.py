@@ -8,15 +8,13 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import accumulate
-from typing import Any
 
 import numpy as np
 import polars as pl
 
 from agentsoc.events import SOCIETY, Event
-from agentsoc.log.read import RunLog
-from agentsoc.scenario.prices import FREE, UNIT, Price, Rate, rates
+from agentsoc.log.stored import StoredRun
+from agentsoc.scenario.prices import FREE, UNIT, Price, Rate, run_rates
 
 
 def cost(events: Iterable[Event], groups: Sequence[Rate | None], group_start: Sequence[int] = (0,)) -> int | None:
@@ -37,27 +35,7 @@ def cost(events: Iterable[Event], groups: Sequence[Rate | None], group_start: Se
     return total
 
 
-def run_rates(
-    scenario: Mapping[str, Any], prices: Mapping[str, Price] | None = None
-) -> tuple[list[Rate | None], list[int]] | None:
-    """Return the rates of the groups of a dumped scenario, and the first agent of each; None without any prices.
-
-    A group whose model has no price has no rate.
-
-    Args:
-        scenario: as the manifest holds it.
-        prices: in place of the scenario's own.
-    """
-    if prices is None:
-        prices = {name: Price.model_validate(price) for name, price in scenario.get("prices", {}).items()}
-    if not prices:
-        return None
-    agents = scenario["agents"]
-    starts = [0, *accumulate(group.get("count") or 0 for group in agents)][: len(agents)]
-    return rates(agents, prices), starts
-
-
-def cost_by_task(log: RunLog, prices: Mapping[str, Price] | None = None) -> pl.DataFrame | None:
+def cost_by_task(log: StoredRun, prices: Mapping[str, Price] | None = None) -> pl.DataFrame | None:
     """Return the columns task and cost (money) of a run, one row per task; None where a called model has no price.
 
     Args:

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 from pydantic import ValidationError
 
-from agentsoc.scenario.prices import FREE, Rate, money
+from agentsoc.scenario.prices import FREE, Rate, money, run_rates
 
 _USED: Final = ("calls", "tokens_in", "tokens_cached", "tokens_out")
 
@@ -53,8 +53,6 @@ class EventCost:
 
 
 def _rates(scenario: Mapping[str, Any]) -> tuple[list[Rate | None], list[int]]:
-    from agentsoc.log.cost import run_rates  # brings polars with it, and most runs have no prices
-
     try:
         return run_rates(scenario) or ([], [0])
     except (KeyError, TypeError, AttributeError, ValidationError):  # a scenario that does not hold is told elsewhere

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar, Literal
 
+from agentsoc.contracts.board import Board
+from agentsoc.contracts.protocol import Act, Decision, Protocol, Stage, majority
+from agentsoc.contracts.society import Society
+from agentsoc.contracts.turns import Turn
 from agentsoc.errors import InputError
 from agentsoc.events import SOCIETY
 from agentsoc.protocols.aggregators import comparison
-from agentsoc.protocols.base import Act, Decision, Protocol, Stage, majority
 from agentsoc.protocols.vote import MERGE
 from agentsoc.society.attention import attend, standing_of
-from agentsoc.society.board import Board
-from agentsoc.society.build import Society
-from agentsoc.society.turns import Turn
 
 
 class Aggregate(Protocol):
@@ -100,7 +100,7 @@ class Aggregate(Protocol):
 
     def schedule(self, society: Society) -> Sequence[Stage] | None:
         """All stages, when merging is by rule and everything is shown."""
-        if self.by != "majority" or society.scenario.attention.kind != "all":
+        if self.by != "majority" or society.attention.kind != "all":
             return None
         return self.stages(society)
 

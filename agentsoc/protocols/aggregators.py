@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, Literal
 
+from agentsoc.contracts.board import Board, Claim
+from agentsoc.contracts.protocol import Decision, Verdict, majority
+from agentsoc.contracts.society import Society
+from agentsoc.contracts.turns import Turn
 from agentsoc.errors import InputError
 from agentsoc.events import SOCIETY
-from agentsoc.protocols.base import Decision, Verdict, majority
-from agentsoc.society.board import Board, Claim
-from agentsoc.society.build import Society
-from agentsoc.society.turns import Turn
 from agentsoc.streams import uniforms
 
 CHOOSE: Final = "Compare the answers above with each other and name the best one."

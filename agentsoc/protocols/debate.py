@@ -8,12 +8,12 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
+from agentsoc.contracts.board import Board
+from agentsoc.contracts.protocol import Decision, Protocol, Stage, Verdict
+from agentsoc.contracts.society import Society
+from agentsoc.contracts.turns import Turn
 from agentsoc.protocols.aggregators import count, verdict_of
-from agentsoc.protocols.base import Decision, Protocol, Stage, Verdict
 from agentsoc.society.attention import attend, standing_of
-from agentsoc.society.board import Board
-from agentsoc.society.build import Society
-from agentsoc.society.turns import Turn
 
 
 class Debate(Protocol):
@@ -42,7 +42,7 @@ class Debate(Protocol):
         if board.round == 0:
             return [Turn(agent, iterations=society.group(agent).iterations) for agent in range(society.n)]
         neighbours = society.neighbours
-        iterations, group_index = [group.iterations for group in society.scenario.agents], society.group_index
+        iterations, group_index = [group.iterations for group in society.groups], society.group_index
         return [
             Turn(
                 agent,
@@ -67,7 +67,7 @@ class Debate(Protocol):
 
     def schedule(self, society: Society) -> Sequence[Stage] | None:
         """All rounds, when none depends on what is said."""
-        if self.until != "rounds" or self.order != "together" or society.scenario.attention.kind != "all":
+        if self.until != "rounds" or self.order != "together" or society.attention.kind != "all":
             return None
         everybody = tuple(range(society.n))
         return [Stage(everybody, () if round_ == 0 else society.neighbours) for round_ in range(self.rounds)]

@@ -5,8 +5,8 @@ grew out of one root). Where the pressure a t^beta of t events exceeds the M mer
 is an inserted one: an agent is shown the branch heads and consolidates them. In the round after it everybody is shown
 the merged claims. The protocol inside goes on where it was; it does not count inserted rounds.
 
-The monitor is that of `agentsoc.society.deficit`, so ``analysis.dti`` says beforehand what it would do on a log, and
-estimates its parameters from logs. The published monitor has none of the brakes and shows its merge to nobody.
+The monitor is that of `agentsoc.society.deficit`, so ``analysis.claims.dti`` says beforehand what it would do on a log,
+and estimates its parameters from logs. The published monitor has none of the brakes and shows its merge to nobody.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Final, Literal
 import msgspec
 from pydantic import Field
 
+from agentsoc.contracts.board import Board, Watcher
+from agentsoc.contracts.part import Part, Slot
+from agentsoc.contracts.protocol import Act, Decision, Protocol, interpret_reply
+from agentsoc.contracts.society import Society
+from agentsoc.contracts.turns import SLOT_WIDTH, Reply, Turn
 from agentsoc.errors import InputError
 from agentsoc.events import COORDINATION, SOCIETY, Event
-from agentsoc.protocols.base import Act, Decision, Protocol, interpret_reply
-from agentsoc.scenario.part import Part, Slot
-from agentsoc.society.board import Board, Watcher
-from agentsoc.society.build import Society
 from agentsoc.society.deficit import BETA, Brakes, Monitor, Parameters, Trigger
-from agentsoc.society.turns import SLOT_WIDTH, Reply, Turn
 
 if TYPE_CHECKING:
     Inner = Protocol
@@ -79,6 +79,13 @@ class DeficitIntegration(Protocol):
         """The merging agent has to exist, and wrappers do not nest."""
         if isinstance(self.protocol, DeficitIntegration):
             raise InputError("dti cannot wrap itself", "protocol.protocol", "name the protocol that rules the rounds")
+        if self.protocol.alone is not None:
+            inner = self.protocol.kind
+            raise InputError(
+                f"{inner} cannot be led by {self.kind}: {self.protocol.alone}",
+                "protocol.protocol",
+                f"use {inner} alone",
+            )
         if self.by != "root" and self.by >= society.n:
             raise InputError(
                 f"agent {self.by} is to merge, and the society has {society.n} agents",

@@ -11,13 +11,13 @@ from typing import Final
 
 import msgspec
 
+from agentsoc.contracts.board import Board
+from agentsoc.contracts.protocol import Act
+from agentsoc.contracts.society import Society
+from agentsoc.contracts.task import Task
+from agentsoc.contracts.turns import SLOT_WIDTH, Turn
 from agentsoc.events import CLAIMING, pack_id
-from agentsoc.protocols.base import Act
-from agentsoc.society.board import Board
-from agentsoc.society.build import Society
-from agentsoc.society.turns import SLOT_WIDTH, Turn
 from agentsoc.streams import uniform
-from agentsoc.tasks.base import Task
 
 UNLIKELY: Final = "a planted error"
 """What is planted where a task has no options and the scenario gives no answer."""
@@ -35,7 +35,7 @@ def planted(society: Society, board: Board, turn: Turn, acts: Sequence[Act], tas
     """
     due = [
         fault
-        for number, fault in enumerate(society.scenario.faults)
+        for number, fault in enumerate(society.faults)
         if fault.agent in (None, turn.agent)
         and fault.round in (None, board.round)
         and uniform(society.seed, f"fault-{number}", board.task, board.round, turn.agent, turn.slot) < fault.probability

@@ -19,13 +19,13 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
+from agentsoc.contracts.board import Board, Claim
+from agentsoc.contracts.protocol import Act, Decision, Protocol, interpret_reply, majority
+from agentsoc.contracts.society import Society
+from agentsoc.contracts.turns import SLOT_WIDTH, Reply, Turn
 from agentsoc.errors import InputError
 from agentsoc.events import SOCIETY
-from agentsoc.protocols.base import Act, Decision, Protocol, interpret_reply, majority
 from agentsoc.society.attention import attend, standing_of
-from agentsoc.society.board import Board, Claim
-from agentsoc.society.build import Society
-from agentsoc.society.turns import SLOT_WIDTH, Reply, Turn
 
 PLAN = "You lead the team. Give each worker one piece of work that helps to answer the question."
 GUIDE = "You lead the team. Read the findings and tell this worker what to do next."
@@ -179,7 +179,7 @@ class Orchestrate(Protocol):
         workers = self._workers(society)
         if self.synthesis == "parts" and board.problem is not None:
             found = _findings_by_part(board)
-            answer = society.scenario.tasks.combine(board.problem, [c.answer if c else None for c in found])
+            answer = society.tasks.combine(board.problem, [c.answer if c else None for c in found])
             return Decision(answer)
         claims = [board.claims[board.standing[worker]] for worker in workers if worker in board.standing]
         return majority(claims, seed=society.seed, task=board.task, round_=board.round, agent=SOCIETY)

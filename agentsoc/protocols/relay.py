@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
+from agentsoc.contracts.board import Board
+from agentsoc.contracts.protocol import Decision, Protocol, Stage, Verdict
+from agentsoc.contracts.society import Society
+from agentsoc.contracts.turns import Turn
 from agentsoc.errors import InputError
 from agentsoc.protocols.aggregators import count
-from agentsoc.protocols.base import Decision, Protocol, Stage, Verdict
 from agentsoc.society.attention import attend, standing_of
-from agentsoc.society.board import Board
-from agentsoc.society.build import Society
-from agentsoc.society.turns import Turn
 
 
 class Relay(Protocol):
@@ -59,7 +59,7 @@ class Relay(Protocol):
 
     def schedule(self, society: Society) -> Sequence[Stage] | None:
         """All waves, when everything is shown."""
-        if society.scenario.attention.kind != "all":
+        if society.attention.kind != "all":
             return None
         return [Stage(wave, tuple(society.neighbours[agent] for agent in wave)) for wave in _cached(society)]
 

@@ -7,8 +7,9 @@ different rule. **verifier**: until a verifier accepts a sample; with completene
 answer is right with probability p c / (p c + (1 - p) f), however many samples are drawn (arXiv 2411.17501).
 
 Samples are independent: nobody is shown anything, nor reminded of what they said. A round takes as many samples as
-are needed at least, so a question is decided by exactly the samples that one-at-a-time drawing would take. On a task of
-many steps (`agentsoc.tasks.world`) each step is decided in this way, and the next one starts from the state after it.
+are needed at least, so a question is decided by exactly the samples that one-at-a-time drawing would take. On a task
+of many steps (`agentsoc.contracts.world`) each step is decided in this way, and the next one starts from the state
+after it.
 """
 
 from __future__ import annotations
@@ -19,15 +20,14 @@ from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import Field
 
-from agentsoc.errors import InputError
+from agentsoc.contracts.board import Board, Watcher
+from agentsoc.contracts.part import Part
+from agentsoc.contracts.protocol import DISCARDED, Act, Decision, Protocol
+from agentsoc.contracts.society import Society
+from agentsoc.contracts.turns import SLOT_WIDTH, Reply, Turn
+from agentsoc.contracts.world import WORLD, World
 from agentsoc.events import MAX_K, SOCIETY, Event
-from agentsoc.protocols.base import DISCARDED, Act, Decision, Protocol
-from agentsoc.scenario.part import Part
-from agentsoc.society.board import Board, Watcher
-from agentsoc.society.build import Society
-from agentsoc.society.turns import SLOT_WIDTH, Reply, Turn
 from agentsoc.streams import uniform
-from agentsoc.tasks.world import WORLD, World
 
 CHECK: Final = "Is the answer above right?"
 _SLOTS: Final = MAX_K // SLOT_WIDTH
@@ -48,6 +48,8 @@ class Resample(Protocol):
 
     worlds: ClassVar[bool] = True
 
+    alone: ClassVar[str | None] = "its samples hear nobody"
+
     kind: Literal["resample"] = "resample"
     until: Literal["ahead-by-k", "first-to-k", "verifier"] = "ahead-by-k"
     """One answer leads every other by k votes; one answer has k votes; or a verifier accepts a sample."""
@@ -62,15 +64,6 @@ class Resample(Protocol):
     """Temperature of the first sample of a question; None for that of its agent, as for all later ones."""
     red_flags: RedFlags | None = None
     """What makes a reply be discarded; None to repair and count as usual."""
-
-    def check(self, society: Society) -> None:
-        """It counts on its own, so no other protocol can go around it."""
-        if society.scenario.protocol is not self:
-            raise InputError(
-                f"resample cannot be led by {society.scenario.protocol.kind}: its samples hear nobody",
-                "protocol.protocol",
-                "use resample alone",
-            )
 
     def watcher(self, society: Society) -> Watcher:
         """Return the count of the question under way."""
@@ -123,7 +116,7 @@ class Resample(Protocol):
 
     def _due(self, society: Society, board: Board, tally: Tally) -> tuple[int, str | None, int] | None:
         """Return samples taken of the question, its state, and how many to take now (0: a check); None when over."""
-        family, task = society.scenario.tasks, board.problem
+        family, task = society.tasks, board.problem
         state = tally.state
         if isinstance(family, World) and task is not None:
             if state is None:
@@ -167,7 +160,7 @@ class Resample(Protocol):
     def decide(self, society: Society, board: Board) -> Decision:
         """Return what the rule decided, or what the exhausted samples amount to; for steps, where they led."""
         tally = self._tally(board)
-        family, task = society.scenario.tasks, board.problem
+        family, task = society.tasks, board.problem
         if isinstance(family, World) and task is not None:
             state = tally.state
             if state is not None and tally.over:

@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from agentsoc.contracts.board import Board
+from agentsoc.contracts.protocol import Act, Decision, Protocol, Stage, Verdict
+from agentsoc.contracts.society import Society
+from agentsoc.contracts.turns import Turn
 from agentsoc.protocols.aggregators import Count, comparison, count, require_weights, verdict_of
-from agentsoc.protocols.base import Act, Decision, Protocol, Stage, Verdict
 from agentsoc.society.attention import standing_of
-from agentsoc.society.board import Board
-from agentsoc.society.build import Society
-from agentsoc.society.turns import Turn
 
 
 class Vote(Protocol):

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, Name
 from pydantic import Field, StringConstraints, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from agentsoc.scenario.part import Part, Slot, nearest
+from agentsoc.contracts.part import Part, Slot, nearest
 from agentsoc.scenario.prices import Money, units
 
 if TYPE_CHECKING:
-    from agentsoc.budget.policy import Policy
+    from agentsoc.contracts.policy import Policy
 else:
     Policy = Annotated[Part, Slot("agentsoc.policies", "budget policy")]
 

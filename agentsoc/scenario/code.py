@@ -17,8 +17,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+from agentsoc.contracts.part import Part, Slot, kind_of
 from agentsoc.errors import InputError
-from agentsoc.scenario.part import Part, Slot, kind_of
 from agentsoc.scenario.source import decode, printable, read_bytes
 
 KIND: Final = re.compile(r"[a-z][a-z0-9-]{0,39}")

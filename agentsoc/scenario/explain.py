@@ -8,9 +8,9 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
+from agentsoc.contracts.part import MAX_PROBLEMS, nearest
 from agentsoc.errors import Problem
 from agentsoc.scenario.draft import Draft
-from agentsoc.scenario.part import MAX_PROBLEMS, nearest
 from agentsoc.scenario.source import printable
 from agentsoc.scenario.strict import Path, dotted
 

@@ -14,13 +14,13 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from agentsoc.contracts.part import MAX_PROBLEMS
 from agentsoc.errors import InputError, Problem, ScenarioError
 from agentsoc.scenario.code import load_code
 from agentsoc.scenario.draft import Draft, Setting, exists, read_argument
 from agentsoc.scenario.explain import problems_of, show
 from agentsoc.scenario.files import BASE_DIR
 from agentsoc.scenario.model import Scenario
-from agentsoc.scenario.part import MAX_PROBLEMS
 from agentsoc.scenario.source import LIMIT_BYTES, decode, printable, read_bytes
 from agentsoc.scenario.strict import Document, Spot, parse
 from agentsoc.scenario.sweep import Sweep, read_sweep

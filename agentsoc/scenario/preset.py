@@ -21,7 +21,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from agentsoc.scenario.part import nearest
+from agentsoc.contracts.part import nearest
 
 
 @dataclass(frozen=True)

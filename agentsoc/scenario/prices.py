@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
+from itertools import accumulate
 from typing import Annotated, Any, Final, NamedTuple
 
 from pydantic import AfterValidator, Field, StringConstraints
 from pydantic_core import PydanticCustomError
 
-from agentsoc.scenario.part import Part
+from agentsoc.contracts.part import Part
 
 UNIT: Final = 10**12
 """Units of money in one of the currency."""
@@ -118,3 +119,23 @@ def rates(agents: Sequence[Mapping[str, Any]], prices: Mapping[str, Price]) -> l
     """Return the rate of each group of agents; None where the model has no price."""
     found = (price_of(group["model"], prices) for group in agents)
     return [None if price is None else price.rate for price in found]
+
+
+def run_rates(
+    scenario: Mapping[str, Any], prices: Mapping[str, Price] | None = None
+) -> tuple[list[Rate | None], list[int]] | None:
+    """Return the rates of the groups of a dumped scenario, and the first agent of each; None without any prices.
+
+    A group whose model has no price has no rate.
+
+    Args:
+        scenario: as the manifest holds it.
+        prices: in place of the scenario's own.
+    """
+    if prices is None:
+        prices = {name: Price.model_validate(price) for name, price in scenario.get("prices", {}).items()}
+    if not prices:
+        return None
+    agents = scenario["agents"]
+    starts = [0, *accumulate(group.get("count") or 0 for group in agents)][: len(agents)]
+    return rates(agents, prices), starts

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from agentsoc.contracts.part import SAME_SLOT
 from agentsoc.scenario.model import Scenario
-from agentsoc.scenario.part import SAME_SLOT
 from agentsoc.scenario.preset import PRESETS
 from agentsoc.scenario.sweep import MAX_RUNS
 

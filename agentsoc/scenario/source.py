@@ -8,8 +8,8 @@ import stat
 from pathlib import Path
 from typing import Final
 
+from agentsoc.contracts.part import nearest
 from agentsoc.errors import Problem, ScenarioError
-from agentsoc.scenario.part import nearest
 
 LIMIT_BYTES: Final = 1_000_000
 """Largest scenario or code file (bytes)."""

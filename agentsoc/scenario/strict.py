@@ -22,8 +22,8 @@ from yaml.events import (
     ScalarEvent,
 )
 
+from agentsoc.contracts.part import MAX_PROBLEMS
 from agentsoc.errors import Problem, ScenarioError
-from agentsoc.scenario.part import MAX_PROBLEMS
 from agentsoc.scenario.plain import read_plain
 from agentsoc.scenario.source import printable
 

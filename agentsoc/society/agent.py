@@ -15,14 +15,14 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from agentsoc.backends.base import Hint, Request
+from agentsoc.contracts.board import Claim
+from agentsoc.contracts.model import Hint, Request
+from agentsoc.contracts.part import nearest
+from agentsoc.contracts.society import Society
+from agentsoc.contracts.task import Task, TaskFamily, parse_option
+from agentsoc.contracts.turns import SLOT_WIDTH, Delegation, Purpose, Reply, View
 from agentsoc.errors import InputError
-from agentsoc.scenario.part import nearest
-from agentsoc.society.board import Claim
-from agentsoc.society.build import Society
-from agentsoc.society.turns import SLOT_WIDTH, Delegation, Purpose, Reply, View
 from agentsoc.streams import seed_for
-from agentsoc.tasks.base import Task, TaskFamily, parse_option
 
 Form = Literal["json", "short", "text"]
 
@@ -109,7 +109,7 @@ def _short_lines(task: Task, view: View) -> tuple[str, ...]:
 def user_prompt(society: Society, task: Task, view: View, form: Form, shown: Sequence[Claim], draft: str | None) -> str:
     """Return what is asked of the agent in this turn, with the shown claims under their handles."""
     parts: list[str] = []
-    limit = society.scenario.message_tokens * CHARS_PER_TOKEN
+    limit = society.message_tokens * CHARS_PER_TOKEN
     if shown:
         lines = []
         for index, claim in enumerate(shown, 1):
@@ -290,7 +290,7 @@ def _schema(purpose: Purpose, options: tuple[str, ...], n_targets: int, n_claims
 def read_reply(society: Society, family: TaskFamily, task: Task, view: View, text: str, finish: str) -> Reply | Fault:
     """Return what a completion says, or what is wrong with its form. Total: no text makes it raise."""
     form = form_of(society, view.agent, task, view)
-    limit = society.scenario.message_tokens * CHARS_PER_TOKEN
+    limit = society.message_tokens * CHARS_PER_TOKEN
     clean = text.strip()
     if not clean:
         return Fault("it was empty")

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from agentsoc.society.board import Board
-from agentsoc.society.build import Society
+from agentsoc.contracts.board import Board
+from agentsoc.contracts.society import Society
 from agentsoc.streams import uniforms
 
 
@@ -18,7 +18,7 @@ def attend(society: Society, board: Board, agent: int, visible: Sequence[int]) -
     to (engagement + 1)^beta, renormalised after each draw; Gumbel keys do that in one pass (Efraimidis & Spirakis,
     Inf. Process. Lett. 97 (2006)).
     """
-    rule = society.scenario.attention
+    rule = society.attention
     if rule.kind == "all" or len(visible) <= rule.k:
         return tuple(visible)
     draws = uniforms(society.seed, "attention", board.task, board.round, agent, draws=len(visible))[0]

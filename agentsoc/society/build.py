@@ -2,118 +2,27 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any, TypeVar
 
+from agentsoc.contracts.board import Board, Watcher
+from agentsoc.contracts.society import Society
+from agentsoc.contracts.task import Task
+from agentsoc.contracts.topology import check_window
+from agentsoc.contracts.world import World
 from agentsoc.errors import InputError, TopologyError
-from agentsoc.scenario.model import AgentGroup, Scenario
-from agentsoc.society.topology import check_window
-from agentsoc.society.wiring import Wiring
+from agentsoc.scenario.model import Scenario
 from agentsoc.streams import stream
-from agentsoc.tasks.world import World
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Society:
-    """The built agents of a run. What hosts, protocols and the engine read; nobody changes it."""
+class BuiltSociety(Society):
+    """A society with the scenario that it was built from: its protocol, its budget, how calls are made."""
 
     scenario: Scenario
-    wiring: Wiring
-    group_start: tuple[int, ...]
-    """First agent of each group, and the number of agents at the end."""
-
-    @property
-    def n(self) -> int:
-        """Number of agents."""
-        return self.wiring.n
-
-    @property
-    def seed(self) -> int:
-        """The run's seed."""
-        return self.scenario.seed
-
-    @cached_property
-    def parents_visible(self) -> bool:
-        """Whether everything shown counts as a parent."""
-        return self.scenario.parents == "visible"
-
-    def group_index(self, agent: int) -> int:
-        """Return which group `agent` belongs to."""
-        return 0 if len(self.group_start) == 2 else bisect_right(self.group_start, agent) - 1
-
-    def group(self, agent: int) -> AgentGroup:
-        """Return the settings of `agent`."""
-        return self.scenario.agents[0 if len(self.group_start) == 2 else self.group_index(agent)]
-
-    def persona(self, agent: int) -> str:
-        """Return the persona dealt to `agent`: personas go round within a group."""
-        index = self.group_index(agent)
-        personas = self.scenario.agents[index].personas
-        return personas[(agent - self.group_start[index]) % len(personas)] if personas else ""
-
-    @cached_property
-    def neighbours(self) -> tuple[tuple[int, ...], ...]:
-        """Per agent, the agents whom it hears."""
-        hears, start = self.wiring.hears.tolist(), self.wiring.hears_start.tolist()
-        return tuple([tuple(hears[start[agent] : start[agent + 1]]) for agent in range(self.n)])
-
-    @cached_property
-    def reply_forms(self) -> list[tuple[str, bool]]:
-        """Per group, the form in which its agents reply, and whether the model rather than the scenario chose it."""
-        return [
-            (group.model.reply_form, True) if group.reply == "auto" else (group.reply, False)
-            for group in self.scenario.agents
-        ]
-
-    @cached_property
-    def reach(self) -> list[int]:
-        """Number of agents who hear each agent."""
-        return self.wiring.fan_out.tolist()  # type: ignore[no-any-return]
-
-    @cached_property
-    def _addresses(self) -> dict[int, list[int]]:
-        addresses: dict[int, list[int]] = {}
-        for agent, heard in enumerate(self.neighbours):
-            for source in heard:
-                addresses.setdefault(source, []).append(agent)
-        return addresses
-
-    def addresses(self, agent: int) -> Sequence[int]:
-        """Return the agents who hear `agent`, in increasing order."""
-        return self._addresses.get(agent, ())
-
-    @cached_property
-    def _remembered(self) -> dict[Hashable, Any]:
-        return {}
-
-    def remember(self, key: Hashable, compute: Callable[[], T]) -> T:
-        """Return `compute()`, kept for the next call with the same key: protocols hold no state of their own."""
-        if key not in self._remembered:
-            self._remembered[key] = compute()
-        return self._remembered[key]  # type: ignore[no-any-return]
-
-    def speaks(self, agent: int) -> bool:
-        """Return whether anybody reads what `agent` writes: not the end of an organisation, nor somebody alone."""
-        return self.n > 1 and agent != self.wiring.root
-
-    def summary(self) -> dict[str, Any]:
-        """Return what is said of the society in reports."""
-        wiring = self.wiring
-        return {
-            "agents": wiring.n,
-            "topology": wiring.kind,
-            "edges": wiring.n_edges,
-            "levels": wiring.depth + 1,
-            "root": wiring.root,
-        }
 
 
-def build_society(scenario: Scenario, *, stored: bool = False) -> Society:
+def build_society(scenario: Scenario, *, stored: bool = False) -> BuiltSociety:
     """Return the society of a scenario.
 
     Args:
@@ -143,7 +52,19 @@ def build_society(scenario: Scenario, *, stored: bool = False) -> Society:
     start = [0]
     for count in counts:
         start.append(start[-1] + (count or 0))
-    society = Society(scenario, wiring, tuple(start))
+    society = BuiltSociety(
+        seed=scenario.seed,
+        wiring=wiring,
+        groups=scenario.agents,
+        group_start=tuple(start),
+        tasks=scenario.tasks,
+        tasks_seed=scenario.tasks_seed,
+        attention=scenario.attention,
+        message_tokens=scenario.message_tokens,
+        parents_visible=scenario.parents == "visible",
+        faults=scenario.faults,
+        scenario=scenario,
+    )
     for index, group in enumerate(scenario.agents):
         window = group.model.context_window()
         if window is not None and not stored:
@@ -158,3 +79,16 @@ def build_society(scenario: Scenario, *, stored: bool = False) -> Society:
     if scenario.budget is not None and scenario.budget.policy is not None:
         scenario.budget.policy.check(society)
     return society
+
+
+def open_board(societies: Sequence[BuiltSociety], index: int, task: Task) -> Board:
+    """Return the empty board of an episode, with the folds that the protocols of these societies keep beside it."""
+    board = Board(index, task)
+    board.watchers = new_watchers(societies)
+    return board
+
+
+def new_watchers(societies: Sequence[BuiltSociety]) -> tuple[Watcher, ...]:
+    """Return new folds for a board, one for each society whose protocol keeps one."""
+    watchers = [society.scenario.protocol.watcher(society) for society in societies]
+    return tuple(watcher for watcher in watchers if watcher is not None)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import Any, ClassVar
 
-from agentsoc.backends.address import Destination
-from agentsoc.backends.base import Backend, Completion, Model, Request
+from agentsoc.contracts.address import Destination
+from agentsoc.contracts.model import Backend, Completion, Model, Request
+from agentsoc.contracts.turns import Reply, View
 from agentsoc.errors import InputError
-from agentsoc.society.turns import Reply, View
 
 
 class CodedAgent(Model):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from agentsoc.society.board import Board
-from agentsoc.tasks.base import Task
+from agentsoc.contracts.board import Board
+from agentsoc.contracts.task import Task
 
 
 def part_of(task: Task, board: Board, subtask: int | None) -> int | None:

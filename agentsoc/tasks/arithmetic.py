@@ -7,8 +7,8 @@ from typing import Literal
 
 from pydantic import Field
 
+from agentsoc.contracts.task import Task, TaskFamily
 from agentsoc.streams import stream
-from agentsoc.tasks.base import Task, TaskFamily
 from agentsoc.tasks.numerals import last_integer
 
 Operator = Literal["+", "-", "*"]

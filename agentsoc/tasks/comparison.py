@@ -6,8 +6,8 @@ from typing import Literal
 
 from pydantic import Field
 
+from agentsoc.contracts.task import Task, TaskFamily, parse_letter
 from agentsoc.streams import stream
-from agentsoc.tasks.base import Task, TaskFamily, parse_letter
 from agentsoc.tasks.numerals import integers
 
 LETTERS = ("A", "B")

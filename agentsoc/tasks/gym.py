@@ -8,8 +8,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, JsonValue
 
+from agentsoc.contracts.task import Task, TaskFamily, has_chat_marker, plain
 from agentsoc.errors import TaskError
-from agentsoc.tasks.base import Task, TaskFamily, has_chat_marker, plain
 from agentsoc.tasks.gym_source import dataset, entry
 from agentsoc.tasks.gym_verify import score
 

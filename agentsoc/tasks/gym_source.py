@@ -21,8 +21,8 @@ from io import StringIO
 from pathlib import Path
 from typing import Any, Final
 
+from agentsoc.contracts.part import nearest
 from agentsoc.errors import MissingExtraError, TaskError
-from agentsoc.scenario.part import nearest
 from agentsoc.streams import seed_for
 
 BLOCK: Final = 50

@@ -13,7 +13,7 @@ import math
 import re
 from typing import Any, Final
 
-from agentsoc.tasks.base import normalise
+from agentsoc.contracts.task import normalise
 from agentsoc.tasks.gym_source import quiet
 
 CHARS_MAX: Final = 2_000

@@ -18,9 +18,9 @@ from typing import Any, Final, Literal, NamedTuple
 
 from pydantic import Field, model_validator
 
+from agentsoc.contracts.task import MadeOnDemand, Task, TaskFamily, parse_option, plain
 from agentsoc.errors import TaskError
 from agentsoc.streams import stream
-from agentsoc.tasks.base import MadeOnDemand, Task, TaskFamily, parse_option, plain
 
 DISKS_MAX: Final = 20
 GOAL: Final = 2

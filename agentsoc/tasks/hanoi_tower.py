@@ -14,7 +14,8 @@ from typing import Final, Literal, NamedTuple
 
 from pydantic import Field
 
-from agentsoc.tasks.base import Task, parse_option
+from agentsoc.contracts.task import Task, parse_option
+from agentsoc.contracts.world import World
 from agentsoc.tasks.hanoi import (
     Move,
     State,
@@ -33,7 +34,6 @@ from agentsoc.tasks.hanoi import (
     write_state,
     write_step,
 )
-from agentsoc.tasks.world import World
 
 DISKS_MAX: Final = 14
 """An episode has at most 65,534 rounds, and a step takes one or a few of them."""

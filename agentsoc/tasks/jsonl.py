@@ -11,10 +11,10 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field, model_validator
 
+from agentsoc.contracts.task import Task, TaskFamily, normalise, parse_free, parse_option
 from agentsoc.errors import InputError
 from agentsoc.scenario.files import open_text, sha256_of
 from agentsoc.streams import stream
-from agentsoc.tasks.base import Task, TaskFamily, normalise, parse_free, parse_option
 from agentsoc.tasks.jsonl_lines import Match, read_tasks
 from agentsoc.tasks.numerals import DIGITS_MAX, canonical, last_number
 

@@ -13,9 +13,9 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any, Final, Literal
 
+from agentsoc.contracts.part import nearest
+from agentsoc.contracts.task import Task, has_chat_marker, normalise
 from agentsoc.errors import InputError
-from agentsoc.scenario.part import nearest
-from agentsoc.tasks.base import Task, has_chat_marker, normalise
 from agentsoc.tasks.numerals import canonical, last_number, numbers
 
 LINE_CHARS_MAX: Final = 200_000

@@ -8,8 +8,8 @@ from typing import Final, Literal, get_args
 import numpy as np
 from pydantic import Field
 
+from agentsoc.contracts.task import Task, TaskFamily
 from agentsoc.streams import stream
-from agentsoc.tasks.base import Task, TaskFamily
 from agentsoc.tasks.facts import CAPITALS, ELEMENTS, MONTHS, WEEKDAYS, roman
 
 Subject = Literal["capitals", "elements", "roman", "weekdays", "months"]

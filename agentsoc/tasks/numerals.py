@@ -12,7 +12,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Final
 
-from agentsoc.tasks.base import plain
+from agentsoc.contracts.task import plain
 
 DIGITS_MAX: Final = 400
 """Digits, and size of a power of ten, beyond which a number counts as unreadable; Python refuses 4,300."""

@@ -16,8 +16,8 @@ from typing import Final, Literal
 import numpy as np
 from pydantic import Field
 
+from agentsoc.contracts.task import Task, TaskFamily
 from agentsoc.streams import stream
-from agentsoc.tasks.base import Task, TaskFamily
 
 OPTIONS: Final = ("positive", "negative")
 

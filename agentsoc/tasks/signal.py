@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from agentsoc.scenario.part import Part
+from agentsoc.contracts.part import Part
+from agentsoc.contracts.task import MadeOnDemand, Task, TaskFamily, parse_letter
 from agentsoc.streams import uniform, uniforms
-from agentsoc.tasks.base import MadeOnDemand, Task, TaskFamily, parse_letter
 
 LETTERS: Final = tuple("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
 _PURPOSE: Final = "task-signal"

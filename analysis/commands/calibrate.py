@@ -17,10 +17,10 @@ from agentsoc.errors import InputError, InterruptedRunError
 from analysis.commands.extras import require
 
 if TYPE_CHECKING:
-    from agentsoc.backends.address import Destination
+    from agentsoc.contracts.address import Destination
     from agentsoc.engine.run import Progress
     from analysis.commands.calibration_runs import Calibration, Done
-    from analysis.phase.measured import Measured
+    from analysis.synergy.estimation.measured import Measured
 
 MEASUREMENTS = "measurements.json"
 
@@ -68,7 +68,7 @@ def calibrate(
     require("numba", "scipy")
     from agentsoc.scenario.load import load_scenario
     from analysis.commands.calibration_runs import Calibration
-    from analysis.phase.calibration_plan import Settings
+    from analysis.synergy.planning.calibration_plan import Settings
 
     code = options.loaded(allow_code)
     changes = options.engine_changes(hosts, address, concurrency)
@@ -121,7 +121,7 @@ def _ask(calibration: Calibration, yes: bool, address: str | None) -> frozenset[
     from agentsoc.cli.consent import ask_before_sending
     from agentsoc.engine.consent import cluster
     from agentsoc.scenario.model import Scenario
-    from analysis.phase.calibration_plan import batch
+    from analysis.synergy.planning.calibration_plan import batch
 
     planned = calibration.planned()
     scenarios = [Scenario.model_validate(batch(p.step, 0, p.n_tasks, p.tokens)) for p in planned]
@@ -146,8 +146,8 @@ def _say_plan(calibration: Calibration, as_json: bool) -> None:
 def _report(calibration: Calibration, done: Done, directory: Path, mu_max: float, as_json: bool) -> None:
     """Estimate, write the measurements, and print both."""
     from agentsoc.log.inside import Inside, by_umask
-    from analysis.phase.operating import operating_points, reader_in_place
-    from analysis.phase.phase_of_runs import phase_of_runs
+    from analysis.synergy.estimation.operating import operating_points, reader_in_place
+    from analysis.synergy.estimation.phase_of_runs import phase_of_runs
 
     roles = done.roles()
     estimate, measured, _ = phase_of_runs(
@@ -177,7 +177,7 @@ def _report(calibration: Calibration, done: Done, directory: Path, mu_max: float
 
 
 def _as_dict(measured: Measured, done: Done, budget: int, points: list[dict[str, Any]]) -> dict[str, Any]:
-    from analysis.phase.run_roles import spent
+    from analysis.synergy.estimation.run_roles import spent
 
     runs = [
         {"name": step.name, "purpose": step.run.purpose, "level": step.run.level,

@@ -32,8 +32,17 @@ from agentsoc.scenario.files import BASE_DIR
 from agentsoc.scenario.model import Scenario
 from agentsoc.society.agent import REPAIR_TOKENS
 from agentsoc.society.build import build_society
-from analysis.phase.calibration_plan import FEWEST_TASKS, Settings, Step, batch, completed, steps, tallies, wanted_tasks
-from analysis.phase.run_roles import Roles, spent
+from analysis.synergy.estimation.run_roles import Roles, spent
+from analysis.synergy.planning.calibration_plan import (
+    FEWEST_TASKS,
+    Settings,
+    Step,
+    batch,
+    completed,
+    steps,
+    tallies,
+    wanted_tasks,
+)
 
 STATE: Final = "calibration.json"
 RUNS: Final = "runs"

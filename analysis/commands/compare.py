@@ -16,7 +16,7 @@ from analysis.commands.extras import require
 if TYPE_CHECKING:
     from agentsoc.experiment.grid import Grid
     from agentsoc.experiment.runner import Outcome
-    from analysis.comparison_report import Report
+    from analysis.comparison.report import Report
 
 
 def compare(
@@ -74,7 +74,7 @@ def compare(
     if as_json:
         print_json(_as_dict(report))
     else:
-        from analysis.comparison_text import report_as_text
+        from analysis.comparison.text import report_as_text
 
         say(report_as_text(report))
         say(f"\nwritten to {outcome.directory}: results.parquet, report.txt, report.json")
@@ -156,9 +156,9 @@ def _carried_out(
 def _reported(outcome: Outcome, figures: bool, effect: float | None) -> Report:
     """Compute the report from what is on disk and write it beside the runs."""
     from agentsoc.log.inside import Inside
-    from analysis.comparison import read_results, save_table
-    from analysis.comparison_report import make_report
-    from analysis.comparison_text import report_as_text
+    from analysis.comparison.report import make_report
+    from analysis.comparison.table import read_results, save_table
+    from analysis.comparison.text import report_as_text
 
     results = read_results(outcome.directory)
     save_table(results)
@@ -167,7 +167,7 @@ def _reported(outcome: Outcome, figures: bool, effect: float | None) -> Report:
     inside.write("report.txt", (report_as_text(report) + "\n").encode())
     inside.write("report.json", json.dumps(_as_dict(report), indent=1, allow_nan=False).encode())
     if figures:
-        from analysis.comparison_figures import draw
+        from analysis.comparison.figures import draw
 
         for path in draw(report, outcome.directory / "figures"):
             note(f"written: {path}")
@@ -175,6 +175,6 @@ def _reported(outcome: Outcome, figures: bool, effect: float | None) -> Report:
 
 
 def _as_dict(report: Report) -> dict[str, Any]:
-    from analysis.comparison_text import report_as_dict
+    from analysis.comparison.text import report_as_dict
 
     return report_as_dict(report)

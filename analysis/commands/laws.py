@@ -13,7 +13,7 @@ from agentsoc.cli.terminal import note, print_json, say
 from analysis.commands.extras import require
 
 if TYPE_CHECKING:
-    from analysis.attachment_choices import RiskSet
+    from analysis.claims.attachment_choices import RiskSet
 
 
 class Risk(StrEnum):
@@ -57,11 +57,11 @@ def laws(
         require("matplotlib", extra="plot")
     from dataclasses import replace
 
+    from analysis.cascade_laws.as_json import laws_as_dict
+    from analysis.cascade_laws.examine import FAST, Effort, examine, groups
+    from analysis.cascade_laws.input import read_logs
+    from analysis.cascade_laws.text import laws_as_text
     from analysis.jit import when_compiling
-    from analysis.laws import FAST, Effort, examine, groups
-    from analysis.laws_input import read_logs
-    from analysis.laws_json import laws_as_dict
-    from analysis.laws_text import laws_as_text
 
     keys = tuple(key.strip() for key in by.split(",") if key.strip())
     table, caveats = read_logs(directories)
@@ -80,7 +80,7 @@ def laws(
     else:
         say("\n\n".join(laws_as_text(part, cards=cards) for part in [whole, *found]))
     if figures is not None:
-        from analysis.figures import draw
+        from analysis.cascade_laws.figures import draw
 
         for path in draw(whole, figures):
             note(f"written: {path}")

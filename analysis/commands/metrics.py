@@ -49,12 +49,12 @@ def metrics(
     require("numba", "scipy")
     if embed is None and (embed_url or embed_key_env):
         raise InputError("there is no model to embed with", "--embed-url", "add --embed MODEL")
-    from analysis.metrics_report import examine
-    from analysis.metrics_text import as_dict, as_text
+    from analysis.measures.report import examine
+    from analysis.measures.text import as_dict, as_text
 
     model = None if embed is None else _embedder(embed, embed_url, embed_key_env)
     try:
-        from analysis.embeddings import CachedEmbedder
+        from analysis.measures.embeddings import CachedEmbedder
 
         cached = None if model is None else lambda directory: CachedEmbedder(model, directory)
         reports = examine(directories, baseline=baseline, embedder=cached, centred=centred, seed=seed)

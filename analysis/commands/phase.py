@@ -14,8 +14,8 @@ from analysis.commands.extras import require
 from analysis.files import read_rows
 
 if TYPE_CHECKING:
-    from analysis.phase.measured import Measured
-    from analysis.phase.phase_estimate import PhaseEstimate
+    from analysis.synergy.estimation.measured import Measured
+    from analysis.synergy.estimation.phase_estimate import PhaseEstimate
 
 
 def phase(
@@ -52,13 +52,13 @@ def phase(
         raise InputError("give runs, or a table of votes", "--votes", "for example: agentsoc phase runs/*")
     ignored: tuple[str, ...] = ()
     if votes is not None:
-        from analysis.phase.phase_of_runs import phase_of_votes
+        from analysis.synergy.estimation.phase_of_runs import phase_of_votes
 
         estimate, measured = phase_of_votes(
             read_rows(votes), b=fan_in, gamma=gamma, sent=sent, n_draws=draws, seed=seed
         )
     else:
-        from analysis.phase.phase_of_runs import phase_of_runs
+        from analysis.synergy.estimation.phase_of_runs import phase_of_runs
 
         logs = find_runs(runs or [])
         estimate, measured, roles = phase_of_runs(
@@ -111,9 +111,9 @@ def draw(estimate: PhaseEstimate, measured: Measured, directory: Path) -> list[P
     """Draw what can be drawn: the plane always, budgets and depths where the leaf law and the channel are known."""
     import numpy as np
 
-    from analysis.phase.costs import LeafLaw
-    from analysis.phase.diagram import budget_panel, phase_plane, trajectory_panel
-    from analysis.phase.diagram_figures import draw_budget, draw_plane, draw_trajectory, save
+    from analysis.synergy.diagram.figures import draw_budget, draw_plane, draw_trajectory, save
+    from analysis.synergy.diagram.panels import budget_panel, phase_plane, trajectory_panel
+    from analysis.synergy.theory.costs import LeafLaw
 
     directory.mkdir(parents=True, exist_ok=True)
     mu0 = estimate.leaf.signals[-1] if estimate.leaf is not None and estimate.leaf.signals[-1] > 0 else None

@@ -11,8 +11,8 @@ from agentsoc.errors import InputError
 from analysis.commands.extras import require
 
 if TYPE_CHECKING:
-    from analysis.phase.design import Design
-    from analysis.phase.recommend import Ranked, Recommendation
+    from analysis.synergy.planning.design import Design
+    from analysis.synergy.planning.recommend import Ranked, Recommendation
 
 DEFAULT_WINDOW = 4096.0
 
@@ -48,15 +48,15 @@ def design(
             raise InputError("a follow-up needs the scenario that was measured", "--out", "add --measurements FILE")
         _from_parameters(budget, width, given, message, m0, family, x_min, as_json)
         return
-    from analysis.phase.measured import load_measurements
-    from analysis.phase.recommend import recommend
+    from analysis.synergy.estimation.measured import load_measurements
+    from analysis.synergy.planning.recommend import recommend
 
     measured = load_measurements(measurements).with_given(**given)
     found = recommend(measured, budget, width, fan_ins=wanted, x_min=x_min)
     written = None
     if out is not None:
         from agentsoc.log.files import write_whole
-        from analysis.phase.follow_up import follow_up_text
+        from analysis.synergy.planning.follow_up import follow_up_text
 
         organised = found.organised
         if organised is None:
@@ -82,9 +82,9 @@ def _from_parameters(
     as_json: bool,
 ) -> None:
     """Print the result of the exact designer for parameters that are taken as known."""
-    from analysis.phase.costs import LeafLaw
-    from analysis.phase.design import search
-    from analysis.phase.fidelity import FidelityCurve
+    from analysis.synergy.planning.design import search
+    from analysis.synergy.theory.costs import LeafLaw
+    from analysis.synergy.theory.fidelity import FidelityCurve
 
     a, beta, gamma, rho = (given[name] for name in ("a", "beta", "gamma", "rho"))
     if a is None or beta is None or rho is None or (gamma is None) == (m0 is None):
@@ -114,7 +114,7 @@ def _from_parameters(
             }
         )
         return
-    from analysis.phase.recommend import said
+    from analysis.synergy.planning.recommend import said
 
     say(f"with these parameters and {budget:,.0f} tokens: {said(report.best)}")
     say(f"  signal {report.best.mu:.4g}, accuracy {report.best.accuracy:.4f} of two answers")

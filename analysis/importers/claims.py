@@ -25,7 +25,7 @@ import polars as pl
 from agentsoc.errors import InputError
 from agentsoc.events import CLAIMING, KINDS, MAX_AGENTS
 from agentsoc.scenario.source import printable
-from analysis.cascades import claim_graph
+from analysis.claims.cascades import claim_graph
 from analysis.files import read_rows
 from analysis.importers.labels import Act, label_execution
 from analysis.importers.trace_ids import number_subtasks

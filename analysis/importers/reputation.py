@@ -13,7 +13,7 @@ from typing import Final
 
 import polars as pl
 
-from analysis.attachment_choices import Choices, make_choices
+from analysis.claims.attachment_choices import Choices, make_choices
 from analysis.tables import EventTable
 
 WEIGHT: Final = 0.1

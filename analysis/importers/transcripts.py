@@ -20,7 +20,7 @@ Labels come from `analysis.importers.labels` (``label_source = "rule"``), where 
 and one for each speaker, so that going on with one's own thought is no merge. ``round`` is the index of the message.
 
 An annotation ``mistake_step`` (index of a message) becomes a ``fault`` event on that message's claim; `trace_faults` in
-`analysis.faults` follows it downstream.
+`analysis.claims.faults` follows it downstream.
 """
 
 from __future__ import annotations

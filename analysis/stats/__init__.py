@@ -1,14 +1,14 @@
 """Statistics of comparisons: intervals, paired differences, power, the predictive regression and the selector."""
 
-from .clusters import TaskSums, sums_by_task
-from .configurations import configurations
-from .interval import Interval
-from .paired import MeanRow, PairedComparison, PairedRow, compare_paired
-from .permutation import holm, sign_flip_p
-from .power import Components, components, detectable, tasks_needed
-from .proportions import clopper_pearson, mean_interval, wilson
-from .regression import PredictorFit, fit_predictors
-from .selector import SelectorReport, evaluate_selector
+from analysis.stats.clusters import TaskSums, sums_by_task
+from analysis.stats.configurations import configurations
+from analysis.stats.interval import Interval
+from analysis.stats.paired import MeanRow, PairedComparison, PairedRow, compare_paired
+from analysis.stats.permutation import holm, sign_flip_p
+from analysis.stats.power import Components, components, detectable, tasks_needed
+from analysis.stats.proportions import clopper_pearson, mean_interval, wilson
+from analysis.stats.regression import PredictorFit, fit_predictors
+from analysis.stats.selector import SelectorReport, evaluate_selector
 
 __all__ = [
     "Components",

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from scipy import stats
 
-from .bootstrap import FEW_UNUSUAL
-from .clusters import TaskSums
-from .interval import FloatArray, Interval
-from .proportions import clopper_pearson
+from analysis.stats.bootstrap import FEW_UNUSUAL
+from analysis.stats.clusters import TaskSums
+from analysis.stats.interval import FloatArray, Interval
+from analysis.stats.proportions import clopper_pearson
 
 
 def paired_d(sums: TaskSums, level: float) -> Interval | None:

@@ -15,9 +15,8 @@ import numpy as np
 from scipy import optimize, stats
 
 from agentsoc.errors import InputError
-
-from .bootstrap import Bounds, kind_for, with_pseudo_tasks
-from .clusters import TaskSums
+from analysis.stats.bootstrap import Bounds, kind_for, with_pseudo_tasks
+from analysis.stats.clusters import TaskSums
 
 _MOST_TASKS = 10_000_000
 

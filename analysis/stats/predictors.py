@@ -15,8 +15,7 @@ import numpy as np
 import polars as pl
 
 from agentsoc.errors import InputError
-
-from .interval import FloatArray
+from analysis.stats.interval import FloatArray
 
 BASES: Final[Mapping[str, tuple[str, bool]]] = {
     "I": ("capability", False),

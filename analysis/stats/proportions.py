@@ -9,10 +9,9 @@ import polars as pl
 from scipy import stats
 
 from agentsoc.errors import InputError
-
-from .bootstrap import SCORE, Bounds, mean_intervals
-from .clusters import TaskSums, sums_by_task
-from .interval import FloatArray, Interval
+from analysis.stats.bootstrap import SCORE, Bounds, mean_intervals
+from analysis.stats.clusters import TaskSums, sums_by_task
+from analysis.stats.interval import FloatArray, Interval
 
 
 def clopper_pearson(successes: int, n: int, *, level: float = 0.95) -> Interval:

@@ -19,12 +19,11 @@ from scipy import linalg, stats
 
 from agentsoc.errors import InputError
 from analysis.fitcard import FitCard
-
-from .clusters import sums_by_task
-from .interval import FloatArray, IntArray, Interval
-from .permutation import holm
-from .predictors import COLUMNS, COORDINATION, NAMES, Scale, design, learn_scale
-from .validation import CrossValidation, cross_validate
+from analysis.stats.clusters import sums_by_task
+from analysis.stats.interval import FloatArray, IntArray, Interval
+from analysis.stats.permutation import holm
+from analysis.stats.predictors import COLUMNS, COORDINATION, NAMES, Scale, design, learn_scale
+from analysis.stats.validation import CrossValidation, cross_validate
 
 Method = Literal["ols", "mixed"]
 FEW_GROUPS = 30

@@ -16,12 +16,11 @@ import numpy as np
 import polars as pl
 
 from agentsoc.errors import InputError
-
-from .bootstrap import DIFFERENCE, SCORE, Bounds, mean_intervals
-from .clusters import TaskSums, sums_by_task
-from .interval import FloatArray, IntArray, Interval
-from .predictors import COLUMNS, COORDINATION
-from .validation import group_folds, predict_rows
+from analysis.stats.bootstrap import DIFFERENCE, SCORE, Bounds, mean_intervals
+from analysis.stats.clusters import TaskSums, sums_by_task
+from analysis.stats.interval import FloatArray, IntArray, Interval
+from analysis.stats.predictors import COLUMNS, COORDINATION
+from analysis.stats.validation import group_folds, predict_rows
 
 RULES: Final = ("regression", "random", "capability only", "single where it is good")
 SINGLE_FROM: Final = 0.45

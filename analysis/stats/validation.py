@@ -10,9 +10,8 @@ import polars as pl
 
 from agentsoc.errors import InputError
 from agentsoc.streams import stream
-
-from .interval import FloatArray, IntArray
-from .predictors import design, learn_scale
+from analysis.stats.interval import FloatArray, IntArray
+from analysis.stats.predictors import design, learn_scale
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,15 @@ from agentsoc.errors import InputError
 from analysis.fitcard import Entry, FitCard
 from analysis.stats.interval import Interval, shown
 from analysis.stats.proportions import clopper_pearson
-
-from .ahead import ahead_right, allowed_wrong, chain_right, chain_votes, shared, shared_ceiling, smallest_lead
+from analysis.voting.ahead import (
+    ahead_right,
+    allowed_wrong,
+    chain_right,
+    chain_votes,
+    shared,
+    shared_ceiling,
+    smallest_lead,
+)
 
 ASSUMPTIONS: Final = (
     "every subtask is as hard as the sampled ones (a few that are usually answered wrongly stop any vote)",

@@ -20,8 +20,7 @@ from agentsoc.streams import stream
 from analysis.fitcard import FitCard
 from analysis.stats.interval import FloatArray, Interval
 from analysis.stats.proportions import clopper_pearson
-
-from .verifier import Attempts, TaskType, accuracy, best_attempts
+from analysis.voting.verifier import Attempts, TaskType, accuracy, best_attempts
 
 SHOWN: Final = (1, 2, 3, 5, 10, 50)
 DRAWS: Final = 4_000

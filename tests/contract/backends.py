@@ -1,4 +1,4 @@
-"""The backends that must keep the contract of `agentsoc.backends.base`, each with what it promises.
+"""The backends that must keep the contract of `agentsoc.contracts.model`, each with what it promises.
 
 To put another backend under the contract, append a `Case` to `CASES`.
 """
@@ -13,12 +13,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from agentsoc.backends.base import Backend, Hint, Request
 from agentsoc.backends.effort import Effort
 from agentsoc.backends.litellm import LiteLLM
 from agentsoc.backends.local import Local
 from agentsoc.backends.scripted import Scripted
 from agentsoc.backends.simulated import Simulated
+from agentsoc.contracts.model import Backend, Hint, Request
 from tests.contract.fault_server import FaultServer
 from tests.contract.llama_server import llama_server
 

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from agentsoc.backends import reply, secrets
-from agentsoc.backends.base import Backend, CallError, Completion, bytes_bound
 from agentsoc.backends.litellm import LiteLLM
+from agentsoc.contracts.model import Backend, CallError, Completion, bytes_bound
 from tests.contract.backends import CASES, Case, ask
 from tests.contract.fault_server import CONTENT, FAULTS, FaultServer
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from typing import Literal
 
-from agentsoc.backends.base import Completion, Request
 from agentsoc.backends.scripted import Scripted, ScriptedBackend
+from agentsoc.contracts.model import Completion, Request
 
 BILL = "AGENTSOC_TEST_BILL"
 

@@ -2,8 +2,8 @@
 
 from typing import Literal
 
+from agentsoc.contracts.task import Task, TaskFamily
 from agentsoc.streams import uniform
-from agentsoc.tasks.base import Task, TaskFamily
 
 
 class Coin(TaskFamily):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+from agentsoc.contracts.task import Task, TaskFamily
 from agentsoc.streams import uniform
-from agentsoc.tasks.base import Task, TaskFamily
 
 
 class Parity(TaskFamily):

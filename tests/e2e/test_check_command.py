@@ -14,7 +14,8 @@ import agentsoc.cli.check as check_module
 from agentsoc import load_scenario
 from agentsoc.cli.main import main
 from agentsoc.log.comparison import CellRecord, ComparisonRecord
-from agentsoc.log.read import EPISODES, RunLog
+from agentsoc.log.names import EPISODES
+from agentsoc.log.read import RunLog
 from tests.forged import SCENARIO, Forged
 
 ROOT = Path(__file__).parents[2]

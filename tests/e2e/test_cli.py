@@ -375,7 +375,7 @@ def test_an_agent_that_is_no_function_of_its_view_is_exit_code_5_with_the_first_
     code = tmp_path / "moody.py"
     code.write_text(
         "import os\nfrom typing import Literal\nfrom agentsoc.society.coded import CodedAgent\n"
-        "from agentsoc.society.turns import Reply, View\n\n"
+        "from agentsoc.contracts.turns import Reply, View\n\n"
         "class Moody(CodedAgent):\n    kind: Literal['moody'] = 'moody'\n\n"
         "    async def act(self, view: View) -> Reply:\n"
         "        return Reply(answer=os.environ['MOOD'] if (view.task, view.agent) == (1, 2) else 'no')\n"
@@ -598,8 +598,8 @@ TALKER = '''
 import json
 from typing import Any, Literal
 
-from agentsoc.backends.address import Destination
-from agentsoc.backends.base import Backend, Completion, Model, Request, Usage, bytes_bound
+from agentsoc.contracts.address import Destination
+from agentsoc.contracts.model import Backend, Completion, Model, Request, Usage, bytes_bound
 
 
 class Talker(Model):

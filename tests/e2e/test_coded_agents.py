@@ -11,12 +11,12 @@ from typing import Any, Literal
 
 import pytest
 
+from agentsoc.contracts.part import Slot
+from agentsoc.contracts.turns import Reply, View
 from agentsoc.engine.resume import replay
 from agentsoc.engine.run import Progress, run
 from agentsoc.errors import RunFailedError
-from agentsoc.scenario.part import Slot
 from agentsoc.society.coded import CodedAgent
-from agentsoc.society.turns import Reply, View
 from tests.strategies import scenario
 
 

@@ -24,7 +24,7 @@ from agentsoc.log.comparison import load_comparison_record
 from agentsoc.log.read import RunLog
 from agentsoc.scenario.code import forget_code
 from agentsoc.scenario.files import BASE_DIR
-from analysis.comparison import read_results
+from analysis.comparison.table import read_results
 from tests.data.billed_model import BILL
 
 ROOT = Path(__file__).parents[2]
@@ -191,8 +191,8 @@ def test_who_carries_it_out_changes_nothing(capsys: pytest.CaptureFixture[str]) 
 def test_one_limit_holds_over_all_runs_of_a_model(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from agentsoc.backends.base import Completion, Request
     from agentsoc.backends.scripted import ScriptedBackend
+    from agentsoc.contracts.model import Completion, Request
 
     complete, running, seen = ScriptedBackend.complete, 0, []
 

@@ -21,12 +21,12 @@ import yaml
 
 from agentsoc import fork, load_grid, resume, run, run_async, run_comparison
 from agentsoc.backends import secrets
-from agentsoc.backends.address import Destination
 from agentsoc.cli import main
+from agentsoc.contracts.address import Destination
 from agentsoc.engine.agreed import remembered
 from agentsoc.errors import ConsentNeededError, InputError
 from agentsoc.log.manifest import Manifest, load_manifest
-from agentsoc.log.read import JOURNAL
+from agentsoc.log.names import JOURNAL
 from agentsoc.log.record import hash_json
 from agentsoc.scenario.code import forget_code
 from agentsoc.scenario.files import BASE_DIR

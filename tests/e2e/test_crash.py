@@ -20,13 +20,14 @@ from typing import Any
 
 import pytest
 
-from agentsoc.backends.base import Completion, Request
 from agentsoc.cli.main import main
+from agentsoc.contracts.model import Completion, Request
 from agentsoc.engine.resume import replay
 from agentsoc.engine.run import run
 from agentsoc.errors import InterruptedRunError
 from agentsoc.log.journal import Attempt, read_journal
-from agentsoc.log.read import EPISODES, JOURNAL, RunLog
+from agentsoc.log.names import EPISODES, JOURNAL
+from agentsoc.log.read import RunLog
 from agentsoc.scenario.model import Scenario
 from tests.e2e.victim import BILL, ENDS, STARTS, WHENS, BilledBackend, live, society
 

@@ -13,14 +13,15 @@ import msgspec
 import pytest
 
 from agentsoc.backends.scripted import ScriptedBackend
+from agentsoc.contracts.protocol import Act, Protocol, interpret_reply
 from agentsoc.engine import run as run_module
 from agentsoc.engine.resume import replay, resume
 from agentsoc.engine.run import run
 from agentsoc.errors import InputError, LogDamagedError, ReplayMismatchError, RunFailedError
 from agentsoc.log.journal import Journal
 from agentsoc.log.manifest import NAME
-from agentsoc.log.read import EVENTS, JOURNAL, TASKS, RunLog
-from agentsoc.protocols.base import Act, Protocol, interpret_reply
+from agentsoc.log.names import EVENTS, JOURNAL, TASKS
+from agentsoc.log.read import RunLog
 from agentsoc.scenario.code import forget_code, load_code
 from tests.loose import Coin, register, scenario
 

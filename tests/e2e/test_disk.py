@@ -22,7 +22,8 @@ from agentsoc.errors import RunFailedError
 from agentsoc.log.files import HOLDER
 from agentsoc.log.inside import Inside
 from agentsoc.log.journal import Journal, read_journal
-from agentsoc.log.read import EVENTS, JOURNAL, RunLog
+from agentsoc.log.names import EVENTS, JOURNAL
+from agentsoc.log.read import RunLog
 from tests.e2e.test_crash import Life, outcomes, processes
 from tests.loose import scenario
 

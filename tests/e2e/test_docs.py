@@ -26,6 +26,8 @@ import polars as pl
 import pytest
 
 from agentsoc.cli import main
+from agentsoc.contracts.protocol import PROTOCOLS
+from agentsoc.contracts.topology import TOPOLOGIES
 from agentsoc.engine.run import run
 from agentsoc.events import KINDS
 from agentsoc.experiment.comparison import parse_comparison
@@ -33,14 +35,12 @@ from agentsoc.experiment.grid import make_grid
 from agentsoc.log.journal import Attempt
 from agentsoc.log.manifest import Manifest
 from agentsoc.log.schema import COLUMNS
-from agentsoc.protocols.base import PROTOCOLS
 from agentsoc.scenario.code import forget_code
 from agentsoc.scenario.files import BASE_DIR
 from agentsoc.scenario.load import load_scenarios, parse_scenario
 from agentsoc.scenario.model import Scenario
 from agentsoc.scenario.strict import parse
 from agentsoc.society.build import build_society
-from agentsoc.society.topology import TOPOLOGIES
 from docs.generate import DOCS, own_kinds, pages, scenario_files
 from tests.strategies import scenario as small_scenario
 

@@ -168,7 +168,7 @@ def test_kept_embeddings_of_a_stranger_are_neither_followed_nor_unfolded(
     code = """
 import numpy as np
 from pathlib import Path
-from analysis.embeddings import DIRECTORY, CachedEmbedder
+from analysis.measures.embeddings import DIRECTORY, CachedEmbedder
 
 class Two:
     name = "two"

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from agentsoc.cli import main
-from analysis.figures import draw_growth, model_survival
+from analysis.cascade_laws.examine import FAST, examine
+from analysis.cascade_laws.figures import draw_growth, model_survival
+from analysis.cascade_laws.nulls import deterministic_mixture, pareto, reinforced_routing
 from analysis.importers import store
-from analysis.laws import FAST, examine
-from analysis.nulls import deterministic_mixture, pareto, reinforced_routing
 from analysis.tails import fit_tail
 from analysis.tails.powerlaw import survival
 

@@ -18,7 +18,7 @@ from agentsoc.backends.embedding import LocalEmbedder, ServerEmbedder
 from agentsoc.cli import main
 from agentsoc.errors import BackendSetupError
 from agentsoc.log.read import RunLog
-from analysis.metrics import RUN_METRICS
+from analysis.measures.episodes import RUN_METRICS
 from tests.strategies import scenario
 
 Told = Callable[..., tuple[int, str, str]]

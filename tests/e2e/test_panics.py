@@ -134,7 +134,7 @@ def test_what_is_no_ordinary_file_is_not_waited_for(tmp_path):
 
 PLUG_IN = """
 from typing import Literal
-from agentsoc.protocols.base import Decision, Protocol
+from agentsoc.contracts.protocol import Decision, Protocol
 
 class Fatal(BaseException):
     pass

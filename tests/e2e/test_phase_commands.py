@@ -20,8 +20,8 @@ from agentsoc.engine import run as engine
 from agentsoc.errors import InterruptedRunError
 from agentsoc.log.read import RunLog
 from analysis.commands import calibration_runs
-from analysis.phase.measured import load_measurements
-from analysis.phase.run_roles import sort_runs, spent
+from analysis.synergy.estimation.measured import load_measurements
+from analysis.synergy.estimation.run_roles import sort_runs, spent
 from benchmarks.study_phase_closed_loop import boundary, random_case
 
 SCENARIO = """

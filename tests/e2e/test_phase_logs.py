@@ -18,17 +18,17 @@ import agentsoc
 from agentsoc import RunLog
 from agentsoc.errors import InputError
 from agentsoc.scenario.model import Scenario
-from analysis.phase import theory
-from analysis.phase.calibration import CalibrationRun, leaf_runs, merge_runs, relay_runs
-from analysis.phase.channel_errors import channel_errors
-from analysis.phase.diagram import phase_plane
-from analysis.phase.estimate import Measurements, estimate_phase, from_logs
-from analysis.phase.fidelity_fit import fit_fidelity
-from analysis.phase.holdout import hold_out_depth
-from analysis.phase.interval import Estimate
-from analysis.phase.node_response import fit_response
-from analysis.phase.sibling_correlation import estimate_rho
-from analysis.phase.votes import leaf_table, level_table, merge_table, trip_table, vote_table
+from analysis.synergy.diagram.panels import phase_plane
+from analysis.synergy.estimation.channel_errors import channel_errors
+from analysis.synergy.estimation.estimate import Measurements, estimate_phase, from_logs
+from analysis.synergy.estimation.fidelity_fit import fit_fidelity
+from analysis.synergy.estimation.holdout import hold_out_depth
+from analysis.synergy.estimation.interval import Estimate
+from analysis.synergy.estimation.node_response import fit_response
+from analysis.synergy.estimation.sibling_correlation import estimate_rho
+from analysis.synergy.estimation.votes import leaf_table, level_table, merge_table, trip_table, vote_table
+from analysis.synergy.planning.calibration import CalibrationRun, leaf_runs, merge_runs, relay_runs
+from analysis.synergy.theory import formulas as theory
 
 M0 = 100.0
 LAW = {"a": 0.03, "beta": 0.2, "fidelity": {"kind": "exp", "m0": M0}, "lock": 0.2, "message": 200, "compute": 300}

@@ -18,9 +18,9 @@ import polars as pl
 import pytest
 
 from agentsoc.cli import main
+from agentsoc.contracts.protocol import PROTOCOLS
 from agentsoc.engine.resume import replay
 from agentsoc.log.read import RunLog
-from agentsoc.protocols.base import PROTOCOLS
 from agentsoc.scenario.files import BASE_DIR
 from agentsoc.scenario.load import load_scenarios
 from docs.generate import header, own_kinds, scenario_files

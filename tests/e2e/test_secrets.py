@@ -8,11 +8,11 @@ from typing import Any, Literal
 
 import pytest
 
-from agentsoc.backends.base import CallError, Completion, Request
 from agentsoc.backends.scripted import Scripted, ScriptedBackend
+from agentsoc.contracts.model import CallError, Completion, Request
+from agentsoc.contracts.part import Slot
 from agentsoc.engine.run import run
 from agentsoc.errors import InputError
-from agentsoc.scenario.part import Slot
 from tests.strategies import scenario
 
 CANARY = "canary-5f1e6c0b9d7a4e3f"

@@ -17,7 +17,7 @@ import pytest
 
 from agentsoc.engine.run import Plan, execute, run
 from agentsoc.log.manifest import Totals
-from analysis.phase import theory
+from analysis.synergy.theory import formulas as theory
 from tests.strategies import scenario
 
 TASKS = 3_000

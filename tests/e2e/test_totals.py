@@ -26,7 +26,8 @@ from agentsoc.engine.resume import replay
 from agentsoc.engine.run import Plan, execute, run
 from agentsoc.errors import LogDamagedError, ReplayMismatchError, RunFailedError
 from agentsoc.log.manifest import NAME, SEAL, Totals, load_manifest, seal
-from agentsoc.log.read import EPISODES, RunLog
+from agentsoc.log.names import EPISODES
+from agentsoc.log.read import RunLog
 from agentsoc.log.record import record_bytes
 from agentsoc.log.totals import ExactSum
 from agentsoc.scenario.model import Scenario

@@ -14,8 +14,9 @@ import time
 from pathlib import Path
 from typing import Any, Literal
 
-from agentsoc.backends.base import Completion, Request
 from agentsoc.backends.scripted import Scripted, ScriptedBackend
+from agentsoc.contracts.model import Completion, Request
+from agentsoc.contracts.part import Slot
 from agentsoc.engine import columns as columns_module
 from agentsoc.engine import directory as directory_module
 from agentsoc.engine import resume as resume_module
@@ -27,7 +28,6 @@ from agentsoc.log.files import RunLock
 from agentsoc.log.inside import Inside
 from agentsoc.log.journal import Attempt, Journal, Key
 from agentsoc.scenario.model import Scenario
-from agentsoc.scenario.part import Slot
 from tests.loose import register, scenario
 
 BILL = "AGENTSOC_TEST_BILL"

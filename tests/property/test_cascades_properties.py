@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agentsoc.events import Event
-from analysis.cascades import cascades, claim_graph
-from analysis.reach import reach
-from analysis.subtasks import subtask_forest
+from analysis.claims.cascades import cascades, claim_graph
+from analysis.claims.reach import reach
+from analysis.claims.subtasks import subtask_forest
 from analysis.tables import from_events
 
 SETTINGS = settings(max_examples=60, deadline=None, derandomize=True)

@@ -20,11 +20,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import agentsoc.budget.account as account_module
-from agentsoc.backends.base import CallError, Usage
 from agentsoc.backends.scripted import ScriptedBackend
 from agentsoc.budget.account import reply_cost
 from agentsoc.budget.allocation import split
 from agentsoc.budget.ledger import OUT_MIN, Grant, Ledger, Need, Purse
+from agentsoc.contracts.model import CallError, Usage
+from agentsoc.contracts.turns import Reply, Turn
 from agentsoc.engine.calls import Caller, HostLostError
 from agentsoc.engine.host import Item, Order, Outcome
 from agentsoc.engine.run import Plan, Progress, execute
@@ -35,7 +36,6 @@ from agentsoc.log.read import RunLog
 from agentsoc.scenario.budget import Limits
 from agentsoc.scenario.model import Calls, Scenario
 from agentsoc.scenario.prices import FREE, UNIT, Price, Rate
-from agentsoc.society.turns import Reply, Turn
 from tests.strategies import SCRIPTED, scenario, societies
 
 steady = settings(deadline=None, derandomize=True)

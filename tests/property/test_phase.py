@@ -10,8 +10,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from analysis.phase import theory as th
-from analysis.phase.arrays import FloatArray
+from analysis.synergy.theory import formulas as th
+from analysis.synergy.theory.arrays import FloatArray
 
 ODD = st.sampled_from([3, 5, 7, 9, 15, 31, 101])
 SMALL_ODD = st.sampled_from([1, 3, 5, 7])

@@ -18,7 +18,7 @@ from agentsoc.engine import run as run_module
 from agentsoc.engine.host import Host, Order, Outcome
 from agentsoc.engine.resume import replay, stored_scenario
 from agentsoc.engine.run import Plan, Result, execute, load_known, run
-from agentsoc.log.read import EPISODES
+from agentsoc.log.names import EPISODES
 from agentsoc.scenario.model import Scenario
 from tests.strategies import scenario, societies
 

@@ -12,9 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agentsoc.scenario.part import Slot, kind_of
+from agentsoc.contracts.part import Slot, kind_of
+from agentsoc.contracts.task import READ_MAX, TASKS, TaskFamily, has_chat_marker, normalise, parse_letter, parse_option
+from agentsoc.contracts.world import World
 from agentsoc.tasks.arithmetic import Arithmetic
-from agentsoc.tasks.base import READ_MAX, TASKS, TaskFamily, has_chat_marker, normalise, parse_letter, parse_option
 from agentsoc.tasks.comparison import Comparison
 from agentsoc.tasks.hanoi import Hanoi
 from agentsoc.tasks.hanoi_tower import HanoiTower
@@ -25,7 +26,6 @@ from agentsoc.tasks.numerals import canonical, integers, last_integer, last_numb
 from agentsoc.tasks.parts import Parts
 from agentsoc.tasks.sentiment import Sentiment
 from agentsoc.tasks.signal import Signal
-from agentsoc.tasks.world import World
 
 SEEDS = st.integers(0, 2**63 - 1)
 ANY_TEXT = st.text(st.characters(exclude_categories=()), max_size=300)  # surrogates, NULs and all

@@ -12,6 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from agentsoc.contracts.topology import Topology
+from agentsoc.contracts.wiring import Wiring
 from agentsoc.errors import TopologyError
 from agentsoc.society.topologies import (
     Chain,
@@ -34,8 +36,6 @@ from agentsoc.society.topologies.hubs import hybrid, peer_pairs, star
 from agentsoc.society.topologies.modules import modular
 from agentsoc.society.topologies.peers import complete, decentralized, random_peers, regular
 from agentsoc.society.topologies.trees import chain, tree, tree_size
-from agentsoc.society.topology import Topology
-from agentsoc.society.wiring import Wiring
 
 seeds = st.integers(0, 2**32 - 1)
 quick = settings(deadline=None, max_examples=60)

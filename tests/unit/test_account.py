@@ -8,15 +8,15 @@ import pytest
 
 from agentsoc.budget.account import Account, affords, rates_of, reply_cost
 from agentsoc.budget.ledger import CALLS, MONEY, TOKENS, Grant, Need
-from agentsoc.budget.policy import Policy
 from agentsoc.budget.shown import NOTHING
+from agentsoc.contracts.board import Board
+from agentsoc.contracts.part import Slot
+from agentsoc.contracts.policy import Policy
+from agentsoc.contracts.turns import Reply, Turn, View
 from agentsoc.events import Event
-from agentsoc.scenario.part import Slot
 from agentsoc.scenario.prices import FREE, Rate
-from agentsoc.society.board import Board
-from agentsoc.society.build import Society, build_society
+from agentsoc.society.build import BuiltSociety, build_society
 from agentsoc.society.coded import CodedAgent
-from agentsoc.society.turns import Reply, Turn, View
 from tests.strategies import scenario
 
 PRICES = {"scripted": {"input": 2, "cached": 1, "output": 5, "call": 0.00001}}
@@ -40,7 +40,7 @@ def _registered() -> None:
     Slot.register(Silent)
 
 
-def society(**changes: Any) -> Society:
+def society(**changes: Any) -> BuiltSociety:
     return build_society(scenario(topology="independent", agents={"count": 3, "model": "scripted"}, **changes))
 
 
@@ -49,7 +49,7 @@ def opened(**changes: Any) -> Account:
     return Account(built, built.scenario.tasks.make(built.seed, 0))
 
 
-def groups(*models: str, prices: Any = PRICES) -> Society:
+def groups(*models: str, prices: Any = PRICES) -> BuiltSociety:
     return build_society(
         scenario(topology="independent", agents=[{"count": 2, "model": model} for model in models], prices=prices)
     )
@@ -243,10 +243,10 @@ def test_who_was_given_no_share_is_told_of_the_rest() -> None:
     class Half(Policy):
         kind: Literal["half"] = "half"
 
-        def shares(self, society: Society, task: Any, amount: int) -> list[int]:
+        def shares(self, society: BuiltSociety, task: Any, amount: int) -> list[int]:
             return [amount // 2]
 
-        def share_of(self, society: Society, task: Any, board: Board, turn: Turn) -> int | None:
+        def share_of(self, society: BuiltSociety, task: Any, board: Board, turn: Turn) -> int | None:
             return None if turn.agent else 0
 
     Slot.register(Half)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from agentsoc.backends.address import Destination, is_loopback, is_plain, normal
+from agentsoc.contracts.address import Destination, is_loopback, is_plain, normal
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from agentsoc.backends.base import Request, bytes_bound
+from agentsoc.contracts.board import Claim
+from agentsoc.contracts.model import Request, bytes_bound
+from agentsoc.contracts.task import Task
+from agentsoc.contracts.turns import Delegation, Reply, Turn, View
 from agentsoc.errors import InputError
 from agentsoc.events import pack_id
 from agentsoc.society.agent import (
@@ -25,17 +28,14 @@ from agentsoc.society.agent import (
     system_prompt,
     user_prompt,
 )
-from agentsoc.society.board import Claim
-from agentsoc.society.build import Society, build_society
-from agentsoc.society.turns import Delegation, Reply, Turn, View
-from agentsoc.tasks.base import Task
+from agentsoc.society.build import BuiltSociety, build_society
 from tests.loose import scenario
 
 steady = settings(deadline=None, derandomize=True)
 FORMS = ("json", "short", "text")
 
 
-def society(form: str = "json", family: str = "coin", **changes: Any) -> Society:
+def society(form: str = "json", family: str = "coin", **changes: Any) -> BuiltSociety:
     agents = {"count": 5, "reply": form, **changes.pop("agents", {})}
     return build_society(scenario(agents=agents, tasks={"kind": family, "count": 1}, **changes))
 
@@ -47,26 +47,26 @@ def claim(agent: int, answer: str | None, text: str | None = None) -> Claim:
 CLAIMS = (claim(1, "heads", "it always does"), claim(2, "tails"), claim(3, None, "no idea"))
 
 
-def task_of(built: Society) -> Task:
+def task_of(built: BuiltSociety) -> Task:
     return built.scenario.tasks.make(built.seed, 0)
 
 
-def view_of(built: Society, *claims: Claim, own: Claim | None = None, note: str = "", **turn: Any) -> View:
+def view_of(built: BuiltSociety, *claims: Claim, own: Claim | None = None, note: str = "", **turn: Any) -> View:
     task = task_of(built)
     what = Turn(0, sees=tuple(claim.id for claim in claims), **turn)
     return View(0, 1, 0, task.question, task.options, what, claims, own, note=note)
 
 
-def prompt(built: Society, view: View, draft: str | None = None) -> str:
+def prompt(built: BuiltSociety, view: View, draft: str | None = None) -> str:
     task = task_of(built)
     return user_prompt(built, task, view, form_of(built, 0, task, view), view.claims, draft)
 
 
-def request(built: Society, view: View, **options: Any) -> Request:
+def request(built: BuiltSociety, view: View, **options: Any) -> Request:
     return build_request(built, built.scenario.tasks, task_of(built), view, **{"k": 0, "max_tokens": 50, **options})
 
 
-def read(built: Society, view: View, text: str, finish: str = "stop") -> Reply | Fault:
+def read(built: BuiltSociety, view: View, text: str, finish: str = "stop") -> Reply | Fault:
     return read_reply(built, built.scenario.tasks, task_of(built), view, text, finish)
 
 

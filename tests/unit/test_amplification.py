@@ -15,9 +15,9 @@ import pytest
 from agentsoc.engine.run import run
 from agentsoc.errors import InputError
 from agentsoc.events import SOCIETY, Event, pack_id
-from analysis.amplification import Taint, a_task, a_trace, expected_taint, taint, union_error
-from analysis.effective_votes import votes_worth
-from analysis.phase.maps import majority_map_real
+from analysis.measures.amplification import Taint, a_task, a_trace, expected_taint, taint, union_error
+from analysis.measures.effective_votes import votes_worth
+from analysis.synergy.theory.maps import majority_map_real
 from analysis.tables import EventTable, from_events, from_log
 from tests.strategies import scenario
 

@@ -18,9 +18,9 @@ from agentsoc.errors import LogDamagedError
 from agentsoc.log.read import RunLog
 from agentsoc.streams import stream
 from analysis.blocks import blocks, frame_of
-from analysis.metrics import episode_metrics
-from analysis.metrics_report import examine
-from analysis.metrics_text import as_dict
+from analysis.measures.episodes import episode_metrics
+from analysis.measures.report import examine
+from analysis.measures.text import as_dict
 from analysis.multinomial import multinomial_sums
 from analysis.resampling import drawn, multinomial
 from tests.strategies import scenario

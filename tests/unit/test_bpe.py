@@ -11,10 +11,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from agentsoc.backends import modelfile
-from agentsoc.backends.base import Request
 from agentsoc.backends.bpe import Bpe, byte_characters
 from agentsoc.backends.chatml import prompt_counter
 from agentsoc.backends.text import without_markers
+from agentsoc.contracts.model import Request
 
 Server = Callable[[str, str], int]
 

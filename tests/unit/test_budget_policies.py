@@ -15,13 +15,13 @@ from scipy.stats import binom
 
 from agentsoc.budget.allocation import leaf_tokens, leaves, marginal, split, success
 from agentsoc.budget.policies import Difficulty, Theory
-from agentsoc.budget.policy import POLICIES, Policy
+from agentsoc.contracts.policy import POLICIES, Policy
+from agentsoc.contracts.task import Task
 from agentsoc.errors import AgentsocError
 from agentsoc.scenario.model import Scenario
 from agentsoc.society.build import build_society
-from agentsoc.tasks.base import Task
-from analysis.phase import budget as phase_budget
-from analysis.phase import costs as phase_costs
+from analysis.synergy.theory import budget as phase_budget
+from analysis.synergy.theory import costs as phase_costs
 from tests.strategies import scenario, societies
 
 WEIGHTS = st.lists(st.floats(0, 1e9, allow_subnormal=False), max_size=40)

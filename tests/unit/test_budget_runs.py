@@ -10,20 +10,20 @@ import polars as pl
 import pytest
 
 from agentsoc.budget.allocation import success
-from agentsoc.budget.policy import Policy
+from agentsoc.contracts.board import Board
+from agentsoc.contracts.part import Slot
+from agentsoc.contracts.policy import Policy
+from agentsoc.contracts.task import Task
+from agentsoc.contracts.turns import Turn
 from agentsoc.engine.columns import can_vectorise
 from agentsoc.engine.forecast import bound
 from agentsoc.engine.resume import fork, replay
 from agentsoc.engine.run import run
-from agentsoc.log.cost import cost, cost_by_task, run_rates
+from agentsoc.log.cost import cost, cost_by_task
 from agentsoc.log.read import RunLog
 from agentsoc.scenario.model import Scenario
-from agentsoc.scenario.part import Slot
-from agentsoc.scenario.prices import UNIT, Price, Rate, money_text, units
-from agentsoc.society.board import Board
-from agentsoc.society.build import Society, build_society
-from agentsoc.society.turns import Turn
-from agentsoc.tasks.base import Task
+from agentsoc.scenario.prices import UNIT, Price, Rate, money_text, run_rates, units
+from agentsoc.society.build import BuiltSociety, build_society
 from tests.strategies import scenario
 
 
@@ -184,7 +184,7 @@ class Late(Policy):
 
     kind: Literal["late"] = "late"
 
-    def shares(self, society: Society, task: Task, amount: int) -> list[int]:
+    def shares(self, society: BuiltSociety, task: Task, amount: int) -> list[int]:
         return [0] + [amount // (society.n - 1)] * (society.n - 1)
 
 
@@ -389,10 +389,10 @@ def test_a_policy_of_ones_own_may_pay_by_anything(tmp_path: Path) -> None:
     class ByPurpose(Policy):
         kind: Literal["by-purpose"] = "by-purpose"
 
-        def shares(self, society: Society, task: Task, amount: int) -> list[int]:
+        def shares(self, society: BuiltSociety, task: Task, amount: int) -> list[int]:
             return [amount // 2, amount - amount // 2]
 
-        def share_of(self, society: Society, task: Task, board: Board, turn: Turn) -> int:
+        def share_of(self, society: BuiltSociety, task: Task, board: Board, turn: Turn) -> int:
             return int(turn.purpose == "merge")
 
     Slot.register(ByPurpose)

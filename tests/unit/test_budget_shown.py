@@ -11,9 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentsoc.backends.base import Completion, Request
 from agentsoc.backends.scripted import Scripted, ScriptedBackend
 from agentsoc.budget.shown import NOTHING, Told, Used, placebo, tell, tier_of
+from agentsoc.contracts.model import Completion, Request
+from agentsoc.contracts.part import Slot
+from agentsoc.contracts.turns import Reply, View
 from agentsoc.engine.forecast import bound
 from agentsoc.engine.resume import replay
 from agentsoc.engine.run import run
@@ -21,10 +23,8 @@ from agentsoc.log.read import RunLog
 from agentsoc.log.record import hash_json
 from agentsoc.scenario.budget import TIERS, Limits, Shown
 from agentsoc.scenario.model import Scenario
-from agentsoc.scenario.part import Slot
 from agentsoc.society.build import build_society
 from agentsoc.society.coded import CodedAgent
-from agentsoc.society.turns import Reply, View
 from tests.strategies import scenario
 
 TEAM = Limits(tokens=3_000), Used(tokens=1_000)

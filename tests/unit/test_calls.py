@@ -9,15 +9,15 @@ from typing import Any
 import msgspec
 import pytest
 
-from agentsoc.backends.base import CallError, Usage
 from agentsoc.budget.ledger import Grant, Need
+from agentsoc.contracts.model import CallError, Usage
+from agentsoc.contracts.turns import Reply, Turn
 from agentsoc.engine import calls as calls_module
 from agentsoc.engine.calls import BACKOFF_MAX_S, Caller, HostLostError, Spent
 from agentsoc.engine.host import Item, Order, Outcome
 from agentsoc.errors import ReplayMismatchError
 from agentsoc.log.journal import Attempt, Key
 from agentsoc.scenario.model import Calls
-from agentsoc.society.turns import Reply, Turn
 
 USAGE = Usage(20, 5, 7)
 GOOD = Outcome(b"request", "model", text="heads", usage=USAGE, reply=Reply(answer="heads"))

@@ -10,9 +10,9 @@ from polars.testing import assert_frame_equal
 from agentsoc.errors import InputError
 from agentsoc.events import Event, Kind
 from agentsoc.log.schema import to_table
-from analysis.cascades import Cascades, ClaimGraph, cascades, claim_graph, secondary_roots
-from analysis.reach import reach
-from analysis.subtasks import subtask_forest
+from analysis.claims.cascades import Cascades, ClaimGraph, cascades, claim_graph, secondary_roots
+from analysis.claims.reach import reach
+from analysis.claims.subtasks import subtask_forest
 from analysis.tables import EventTable, concat, from_events, from_log
 
 

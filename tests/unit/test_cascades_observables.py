@@ -8,16 +8,24 @@ import pytest
 
 from agentsoc.errors import InputError
 from agentsoc.events import Event, Kind
-from analysis.attachment import fit_attachment
-from analysis.attachment_choices import Choices, claim_choices, make_choices
-from analysis.cascades import cascades, claim_graph
-from analysis.dti import NO_BRAKES, Brakes, Monitor, Parameters, cascade_rows, estimate, first_trigger, replay
-from analysis.elites import concentration, effective_n, gini, lorenz, tce_weighted_influence, top_share, top_size
-from analysis.extremes import largest_growth
+from analysis.cascade_laws.elites import (
+    concentration,
+    effective_n,
+    gini,
+    lorenz,
+    tce_weighted_influence,
+    top_share,
+    top_size,
+)
+from analysis.cascade_laws.extremes import largest_growth
+from analysis.claims.attachment import fit_attachment
+from analysis.claims.attachment_choices import Choices, claim_choices, make_choices
+from analysis.claims.cascades import cascades, claim_graph
+from analysis.claims.dti import NO_BRAKES, Brakes, Monitor, Parameters, cascade_rows, estimate, first_trigger, replay
+from analysis.claims.integration import integration
 from analysis.fitcard import FitCard, range_warnings
-from analysis.integration import integration
-from analysis.observables import Sample, observables, structures
-from analysis.observables_audit import design_of, replication, structure_audit
+from analysis.observables.audit import design_of, replication, structure_audit
+from analysis.observables.sampled import Sample, observables, structures
 from analysis.tables import EventTable, concat, from_events
 
 

@@ -13,18 +13,18 @@ import numpy as np
 import polars as pl
 import pytest
 
-from analysis.attachment import fit_attachment
-from analysis.attachment_choices import claim_choices
-from analysis.cascades import claim_graph
-from analysis.dti import Parameters, cascade_rows, estimate, replay
-from analysis.elites import concentration, effective_n, gini, top_share
-from analysis.extremes import largest_growth
+from analysis.cascade_laws.elites import concentration, effective_n, gini, top_share
+from analysis.cascade_laws.extremes import largest_growth
+from analysis.claims.attachment import fit_attachment
+from analysis.claims.attachment_choices import claim_choices
+from analysis.claims.cascades import claim_graph
+from analysis.claims.dti import Parameters, cascade_rows, estimate, replay
+from analysis.claims.integration import integration
 from analysis.importers.mas_elites import import_traces
 from analysis.importers.reputation import consultations
-from analysis.integration import integration
-from analysis.observables import Sample, observables, structures
-from analysis.observables_audit import structure_audit
-from analysis.observables_tails import fit_observable
+from analysis.observables.audit import structure_audit
+from analysis.observables.sampled import Sample, observables, structures
+from analysis.observables.tails import fit_observable
 from analysis.tables import EventTable
 
 DATA = Path(__file__).parents[1] / "data"

@@ -25,7 +25,8 @@ from agentsoc.log.digest import digest_of
 from agentsoc.log.episodes import SCHEMA as ROWS_SCHEMA
 from agentsoc.log.episodes import EpisodeTable
 from agentsoc.log.manifest import NAME, SEAL, load_manifest, seal
-from agentsoc.log.read import EPISODES, EVENTS, INPUTS, JOURNAL, TASKS, RunLog
+from agentsoc.log.names import EPISODES, EVENTS, INPUTS, JOURNAL, TASKS
+from agentsoc.log.read import RunLog
 from agentsoc.log.record import record_bytes
 from agentsoc.log.schema import SCHEMA, to_table
 from agentsoc.log.segments import REBUILD, chain

@@ -6,12 +6,12 @@ import hashlib
 
 import pytest
 
+from agentsoc.contracts.meanings import described
+from agentsoc.contracts.part import Slot
 from agentsoc.errors import AgentsocError, InputError, ScenarioError
 from agentsoc.scenario import code
 from agentsoc.scenario.code import load_code, loaded_code
 from agentsoc.scenario.load import load_scenario
-from agentsoc.scenario.meanings import described
-from agentsoc.scenario.part import Slot
 
 PART = '''\
 """A part of my own."""
@@ -19,8 +19,8 @@ from typing import Literal
 import networkx as nx
 import numpy as np
 from pydantic import Field
-from agentsoc.scenario.part import Part
-from agentsoc.society.topology import Topology
+from agentsoc.contracts.part import Part
+from agentsoc.contracts.topology import Topology
 
 
 class Weights(Part):
@@ -100,7 +100,7 @@ def test_a_scenario_alone_never_imports_a_file(write):
         ("\n\n1 / 0\n", ":3", "ZeroDivisionError"),
         ("raise SystemExit(3)\n", ":1", "SystemExit"),
         ("", "", "no part is defined"),
-        ("from agentsoc.society.topology import Topology\n", "", "no part is defined"),
+        ("from agentsoc.contracts.topology import Topology\n", "", "no part is defined"),
         (PART.replace('"pair"', '"star"'), ":16", 'the kind "star" of Pair is taken already'),
         (PART.replace('Literal["pair"] = "pair"', 'str = "pair"'), ":16", "needs a field like: kind"),
         (PART.replace('"pair"', '"Pair!"'), ":16", "no name for a kind"),

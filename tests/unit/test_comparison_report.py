@@ -12,9 +12,9 @@ import pytest
 
 from agentsoc.errors import InputError
 from agentsoc.log.comparison import CellRecord, ComparisonRecord
-from analysis.comparison import Results
-from analysis.comparison_report import Report, make_report, measured
-from analysis.comparison_text import notes, p_text, report_as_dict, report_as_text, verdict
+from analysis.comparison.report import Report, make_report, measured
+from analysis.comparison.table import Results
+from analysis.comparison.text import notes, p_text, report_as_dict, report_as_text, verdict
 from analysis.stats import Interval
 
 SHAPE = dict.fromkeys(("score", "virtual_s", "wall_s", "consensus", "disagreement", "vote_entropy"), pl.Float64)

@@ -13,16 +13,16 @@ from typing import Any, Literal
 
 import pytest
 
-from agentsoc.backends.address import Destination
-from agentsoc.backends.base import Backend, Completion, Model, Request, Usage
 from agentsoc.backends.litellm import LiteLLM
+from agentsoc.contracts.address import Destination
+from agentsoc.contracts.model import Backend, Completion, Model, Request, Usage
+from agentsoc.contracts.part import Slot
 from agentsoc.engine import agreed, consent
 from agentsoc.engine.agreed import config_directory, remember, remembered
 from agentsoc.engine.consent import cluster, destinations, missing, require_consent
 from agentsoc.engine.run import run
 from agentsoc.errors import ConsentNeededError, InputError
 from agentsoc.scenario.model import Budget, Engine, Scenario
-from agentsoc.scenario.part import Slot
 from tests.strategies import scenario
 
 ELSEWHERE = Destination("https://api.example.org/v1", "SOME_KEY")

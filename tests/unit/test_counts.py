@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from agentsoc.contracts.board import Board
 from agentsoc.engine.calls import Caller
 from agentsoc.engine.loop import Engine, Side
 from agentsoc.engine.pool import LocalPool
@@ -23,7 +24,6 @@ from agentsoc.log.manifest import Totals
 from agentsoc.log.segments import SegmentWriter
 from agentsoc.log.totals import fold
 from agentsoc.scenario.model import Scenario
-from agentsoc.society.board import Board
 from agentsoc.society.build import build_society
 from tests.strategies import scenario
 

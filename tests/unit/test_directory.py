@@ -16,7 +16,7 @@ from agentsoc.log.files import HOLDER, LOCK, RunLock
 from agentsoc.log.inside import by_umask
 from agentsoc.log.journal import Attempt, Journal
 from agentsoc.log.manifest import NAME
-from agentsoc.log.read import EPISODES, EVENTS, INPUTS, JOURNAL, TASKS
+from agentsoc.log.names import EPISODES, EVENTS, INPUTS, JOURNAL, TASKS
 from tests.strategies import scenario
 
 SOCIETY = scenario()

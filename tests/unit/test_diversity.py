@@ -16,13 +16,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from agentsoc.contracts.part import Slot
+from agentsoc.contracts.turns import Reply, View
 from agentsoc.engine.run import run
 from agentsoc.errors import InputError
-from agentsoc.scenario.part import Slot
 from agentsoc.society.coded import CodedAgent
-from agentsoc.society.turns import Reply, View
 from agentsoc.streams import uniform
-from analysis.diversity import (
+from analysis.measures.diversity import (
     answer_weights,
     by_answer,
     correlation,
@@ -31,11 +31,11 @@ from analysis.diversity import (
     leave_one_out,
     redundancy,
 )
-from analysis.diversity_logs import Diversity, LabelDiversity, diversity
-from analysis.embeddings import CachedEmbedder
-from analysis.information import information
-from analysis.metrics import episode_metrics, run_metrics
-from analysis.outputs import Outputs, outputs_of
+from analysis.measures.diversity_logs import Diversity, LabelDiversity, diversity
+from analysis.measures.embeddings import CachedEmbedder
+from analysis.measures.episodes import episode_metrics, run_metrics
+from analysis.measures.information import information
+from analysis.measures.outputs import Outputs, outputs_of
 from tests.loose import Coin
 from tests.strategies import scenario
 from tests.synthetic_logs import ended, said, write_log

@@ -15,9 +15,9 @@ from agentsoc.engine.run import Run, run
 from agentsoc.errors import InputError
 from agentsoc.society.build import build_society
 from agentsoc.society.deficit import Brakes, Parameters
-from analysis import dti
-from analysis.cascades import cascades, claim_graph
-from analysis.laws_input import read_logs
+from analysis.cascade_laws.input import read_logs
+from analysis.claims import dti
+from analysis.claims.cascades import cascades, claim_graph
 from tests.strategies import scenario, societies
 
 RING: dict[str, Any] = {

@@ -19,7 +19,8 @@ from agentsoc.engine.resume import replay, resume
 from agentsoc.engine.run import run
 from agentsoc.errors import InterruptedRunError, LogDamagedError
 from agentsoc.log.episodes import SCHEMA, EpisodeRow, EpisodeTable
-from agentsoc.log.read import EPISODES, RunLog
+from agentsoc.log.names import EPISODES
+from agentsoc.log.read import RunLog
 from tests.strategies import SIMULATED, scenario, societies
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "format-1"

@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from agentsoc.contracts.world import WORLD, asked
 from agentsoc.errors import InputError
 from agentsoc.events import SOCIETY
 from agentsoc.society.build import build_society
 from agentsoc.tasks.hanoi import best_move, initial, state_after, steps, write_move, write_step
 from agentsoc.tasks.hanoi_tower import HanoiTower, read_place
-from agentsoc.tasks.world import WORLD, asked
 from tests.societies import built, logged, result
 
 P_STEP = 0.96

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from agentsoc.errors import InputError, LogDamagedError
-from analysis.cascades import cascades, claim_graph
+from analysis.claims.cascades import cascades, claim_graph
 from analysis.importers import store
 from analysis.importers.claims import import_claims, kept_columns
-from analysis.observables import observables, structures
+from analysis.observables.sampled import observables, structures
 from analysis.tables import concat
 
 SAMPLE = Path(__file__).parents[1] / "data" / "claims" / "two_teams.csv"

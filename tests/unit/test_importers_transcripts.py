@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from agentsoc.errors import InputError
-from analysis.cascades import claim_graph
-from analysis.faults import trace_faults
+from analysis.claims.cascades import claim_graph
+from analysis.claims.faults import trace_faults
 from analysis.importers.transcripts import ParentRule, import_transcripts, notes, read_transcript
 from analysis.tables import EventTable
 

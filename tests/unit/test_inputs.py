@@ -14,7 +14,7 @@ import pytest
 
 from agentsoc.engine.inputs import RunTasks, input_files, named_files, parquet_bytes, use_inputs
 from agentsoc.errors import InputError, LogDamagedError
-from agentsoc.log.read import INPUTS
+from agentsoc.log.names import INPUTS
 from agentsoc.log.record import hash_json
 from agentsoc.scenario.files import BASE_DIR
 from agentsoc.scenario.model import Scenario

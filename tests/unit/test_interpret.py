@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from agentsoc.contracts.board import Board
+from agentsoc.contracts.protocol import Act, interpret_reply
+from agentsoc.contracts.turns import Delegation, Reply, Turn
 from agentsoc.events import CLAIMING, Event, pack_id
-from agentsoc.protocols.base import Act, interpret_reply
-from agentsoc.society.board import Board
-from agentsoc.society.build import Society, build_society
-from agentsoc.society.turns import Delegation, Reply, Turn
+from agentsoc.society.build import BuiltSociety, build_society
 from tests.loose import scenario
 
 SOCIETY = build_society(scenario(agents={"count": 5}))
@@ -38,7 +38,7 @@ def board(*, spoken: bool = False) -> Board:
     return built
 
 
-def act(reply: Reply, *sees: int, spoken: bool = False, society: Society = SOCIETY, **turn: Any) -> Act:
+def act(reply: Reply, *sees: int, spoken: bool = False, society: BuiltSociety = SOCIETY, **turn: Any) -> Act:
     """Return the one act that the reply of agent 0 is."""
     [found] = interpret_reply(society, board(spoken=spoken), Turn(0, sees=sees, **turn), reply)
     return found
@@ -132,7 +132,7 @@ def test_a_reply_that_says_nothing_is_no_act() -> None:
 
 
 @pytest.mark.parametrize("society", [SOCIETY, VISIBLE], ids=["cited", "visible"])
-def test_what_was_not_shown_cannot_be_cited(society: Society) -> None:
+def test_what_was_not_shown_cannot_be_cited(society: BuiltSociety) -> None:
     """Not by a model that knows a handle from elsewhere, nor by one that makes it up."""
     for uses, disputes in (((HIDDEN,), ()), ((), (HIDDEN,)), ((HEADS, -1, 2**62), (TAILS,))):
         assert act(Reply(answer="heads", uses=uses, disputes=disputes), society=society).kind == "propose_claim"
@@ -180,7 +180,7 @@ SHOWN = st.lists(st.sampled_from([HEADS, TAILS, MUTE, OTHERS_PART, MINE]), max_s
     ),
     society=st.sampled_from([SOCIETY, VISIBLE]),
 )
-def test_every_reply_is_a_valid_act_or_none(reply: Reply, turn: Turn, society: Society) -> None:
+def test_every_reply_is_a_valid_act_or_none(reply: Reply, turn: Turn, society: BuiltSociety) -> None:
     acts = interpret_reply(society, board(spoken=True), turn, reply)
     assert acts == interpret_reply(society, board(spoken=True), turn, reply)
     kinds = [found.kind for found in acts]

@@ -11,11 +11,11 @@ import pytest
 
 from agentsoc.errors import InputError
 from agentsoc.events import Event
-from analysis import laws
-from analysis.extremes import largest_growth
-from analysis.laws import FAST, cannot_tell, examine
-from analysis.observables import Sample, structures
-from analysis.observables_audit import cells_of
+from analysis.cascade_laws import examine as laws
+from analysis.cascade_laws.examine import FAST, cannot_tell, examine
+from analysis.cascade_laws.extremes import largest_growth
+from analysis.observables.audit import cells_of
+from analysis.observables.sampled import Sample, structures
 from analysis.tables import EventTable, concat, from_events
 from analysis.tails import Design, TailFit, fit_tail
 from analysis.tails.bootstrap import GoodnessOfFit

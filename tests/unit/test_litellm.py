@@ -19,9 +19,9 @@ from pydantic import ValidationError
 
 from agentsoc.backends import litellm as litellm_module
 from agentsoc.backends import secrets
-from agentsoc.backends.base import CallError, Request
 from agentsoc.backends.litellm import LiteLLM, LiteLLMBackend
 from agentsoc.backends.litellm_errors import failure_of
+from agentsoc.contracts.model import CallError, Request
 from agentsoc.errors import BackendSetupError, MissingExtraError
 from tests.contract.fault_server import CONTENT, FaultServer
 

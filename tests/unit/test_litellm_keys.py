@@ -16,10 +16,10 @@ from typing import Any
 import pytest
 
 from agentsoc.backends import secrets
-from agentsoc.backends.base import CallError, Request
 from agentsoc.backends.embedding import ServerEmbedder
 from agentsoc.backends.litellm import LiteLLM
 from agentsoc.backends.providers import AT_BASE_URL, OPENAI_EXTRAS, PROVIDERS
+from agentsoc.contracts.model import CallError, Request
 from agentsoc.errors import BackendSetupError
 from tests.canary import Canary
 

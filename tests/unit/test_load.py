@@ -11,12 +11,13 @@ import pytest
 import yaml
 from pydantic import Field, ValidationError
 
+from agentsoc.contracts.group import AgentGroup
+from agentsoc.contracts.part import Part, Slot, nearest
 from agentsoc.errors import InputError, ScenarioError
 from agentsoc.scenario.dump import dump
 from agentsoc.scenario.files import BASE_DIR
 from agentsoc.scenario.load import load_scenario, load_scenarios, parse_scenario
-from agentsoc.scenario.model import AgentGroup, Scenario
-from agentsoc.scenario.part import Part, Slot, nearest
+from agentsoc.scenario.model import Scenario
 from agentsoc.scenario.plain import read_plain
 from agentsoc.scenario.source import printable
 from agentsoc.scenario.strict import parse

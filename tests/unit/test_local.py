@@ -20,11 +20,11 @@ from pydantic import ValidationError
 
 from agentsoc.backends import local as local_module
 from agentsoc.backends import modelfile
-from agentsoc.backends.base import CallError, Completion, Request, bytes_bound
 from agentsoc.backends.chatml import prompt_counter
 from agentsoc.backends.llamacpp import choice_grammar
 from agentsoc.backends.local import Local, LocalBackend, default_servers
 from agentsoc.backends.text import plain, without_markers
+from agentsoc.contracts.model import CallError, Completion, Request, bytes_bound
 from agentsoc.errors import BackendSetupError, MissingExtraError
 
 REVIEWS = ["The hotel was dreadful.", "The food was lovely.", "I loved the room.", "What a waste of money."]

@@ -7,9 +7,12 @@ from typing import Any, Literal
 import pytest
 from pydantic import ConfigDict, Field
 
-from agentsoc.scenario.meanings import described
-from agentsoc.scenario.model import AgentGroup, Attention, Budget, Calls, Engine, Scenario
-from agentsoc.scenario.part import Part
+from agentsoc.contracts.attention import Attention
+from agentsoc.contracts.group import AgentGroup
+from agentsoc.contracts.meanings import described
+from agentsoc.contracts.part import Part
+from agentsoc.scenario.budget import Budget
+from agentsoc.scenario.model import Calls, Engine, Scenario
 
 
 class Fruit(Part):

@@ -18,8 +18,8 @@ from agentsoc.errors import InputError
 from agentsoc.events import Event
 from agentsoc.log.episodes import MEASURES
 from agentsoc.log.read import RunLog
-from analysis.metrics import EPISODE_COLUMNS, RUN_METRICS, episode_metrics, episodes_from_events, run_metrics
-from analysis.outputs import outputs_of
+from analysis.measures.episodes import EPISODE_COLUMNS, RUN_METRICS, episode_metrics, episodes_from_events, run_metrics
+from analysis.measures.outputs import outputs_of
 from tests.strategies import SIMULATED, scenario, societies
 from tests.synthetic_logs import ended, said, write_log
 

@@ -13,12 +13,8 @@ from polars.testing import assert_frame_equal
 
 from agentsoc.errors import InputError
 from agentsoc.streams import stream
-from analysis.attachment import fit_attachment
-from analysis.attachment_choices import claim_choices
-from analysis.cascades import claim_graph
-from analysis.integration import integration
-from analysis.laws import FAST, Effort, examine
-from analysis.nulls import (
+from analysis.cascade_laws.examine import FAST, Effort, examine
+from analysis.cascade_laws.nulls import (
     branching,
     deterministic_mixture,
     lognormal,
@@ -26,7 +22,11 @@ from analysis.nulls import (
     reinforced_routing,
     sandpile,
 )
-from analysis.observables import structures
+from analysis.claims.attachment import fit_attachment
+from analysis.claims.attachment_choices import claim_choices
+from analysis.claims.cascades import claim_graph
+from analysis.claims.integration import integration
+from analysis.observables.sampled import structures
 from analysis.tails import fit_at, fit_tail, histogram
 
 QUICK = Effort(gof=50, interval=20, growth=50, chance=20, attachment=20)

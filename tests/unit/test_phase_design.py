@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from agentsoc.errors import InputError
-from analysis.phase import theory as th
-from analysis.phase.design import Design, best_depth, search
+from analysis.synergy.planning.design import Design, best_depth, search
+from analysis.synergy.theory import formulas as th
 
 
 def enumerate_designs(budget: int, window: int, leaf: th.LeafLaw, curve: th.FidelityCurve, rho: float) -> list[Design]:

@@ -19,15 +19,21 @@ from scipy import optimize, special
 
 from agentsoc.errors import InputError
 from agentsoc.streams import stream
-from analysis.phase import theory
-from analysis.phase.binomial_fit import Box, fit_binomial, profile_interval
-from analysis.phase.channel_errors import channel_errors
-from analysis.phase.fidelity_fit import fit_fidelity
-from analysis.phase.interval import Estimate, from_draws, jackknife
-from analysis.phase.leaf_law import fit_leaf, fit_leaf_law, leaf_probability, profile_beta
-from analysis.phase.node_response import count_responses, fit_response, response_law
-from analysis.phase.resample import TaskIndex, task_weights
-from analysis.phase.sibling_correlation import agent_correlations, estimate_rho, pair_moments, pooled_draws, rho_draws
+from analysis.synergy.estimation.binomial_fit import Box, fit_binomial, profile_interval
+from analysis.synergy.estimation.channel_errors import channel_errors
+from analysis.synergy.estimation.fidelity_fit import fit_fidelity
+from analysis.synergy.estimation.interval import Estimate, from_draws, jackknife
+from analysis.synergy.estimation.leaf_law import fit_leaf, fit_leaf_law, leaf_probability, profile_beta
+from analysis.synergy.estimation.node_response import count_responses, fit_response, response_law
+from analysis.synergy.estimation.resample import TaskIndex, task_weights
+from analysis.synergy.estimation.sibling_correlation import (
+    agent_correlations,
+    estimate_rho,
+    pair_moments,
+    pooled_draws,
+    rho_draws,
+)
+from analysis.synergy.theory import formulas as theory
 
 X = 256.0 * 2.0 ** np.arange(6)
 Floats = NDArray[np.float64]

@@ -18,15 +18,15 @@ from numpy.typing import NDArray
 
 from agentsoc.errors import InputError
 from agentsoc.streams import stream
-from analysis.phase import theory
-from analysis.phase.assumptions import check_channel, check_difficulty, check_size, check_truths
-from analysis.phase.calibration import leaf_runs, merge_runs, relay_runs
-from analysis.phase.count_shapes import compare_shapes, node_slope, subset_majority
-from analysis.phase.diagram import budget_panel, phase_plane, trajectory_panel
-from analysis.phase.difficulty import fit_difficulty, log_count_law
-from analysis.phase.estimate import Measurements, PhaseEstimate, estimate_phase
-from analysis.phase.holdout import hold_out_depth
-from analysis.phase.sibling_correlation import estimate_rho
+from analysis.synergy.diagram.panels import budget_panel, phase_plane, trajectory_panel
+from analysis.synergy.estimation.assumptions import check_channel, check_difficulty, check_size, check_truths
+from analysis.synergy.estimation.count_shapes import compare_shapes, node_slope, subset_majority
+from analysis.synergy.estimation.difficulty import fit_difficulty, log_count_law
+from analysis.synergy.estimation.estimate import Measurements, PhaseEstimate, estimate_phase
+from analysis.synergy.estimation.holdout import hold_out_depth
+from analysis.synergy.estimation.sibling_correlation import estimate_rho
+from analysis.synergy.planning.calibration import leaf_runs, merge_runs, relay_runs
+from analysis.synergy.theory import formulas as theory
 from tests.unit.test_phase_estimate import leaf_trials, locked, merges, near, trips, votes
 
 Bools = NDArray[np.bool_]
@@ -421,7 +421,7 @@ def test_figures_are_drawn_without_a_window_and_equal_data_give_equal_files(
     estimate: PhaseEstimate, tmp_path: Path
 ) -> None:
     pytest.importorskip("matplotlib")
-    from analysis.phase.diagram_figures import draw_budget, draw_plane, draw_trajectory, save
+    from analysis.synergy.diagram.figures import draw_budget, draw_plane, draw_trajectory, save
 
     plane = phase_plane(5, estimate=estimate, mu0=0.3, n=40)
     budget = budget_panel(5, 0.95, 0.05, theory.LeafLaw(0.02, 0.2), 50, estimate=estimate)

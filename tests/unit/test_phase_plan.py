@@ -14,13 +14,14 @@ from hypothesis import strategies as st
 from agentsoc import load_grid
 from agentsoc.errors import InputError
 from agentsoc.streams import stream
-from analysis.phase import design, theory
-from analysis.phase.calibration_plan import Settings, Step, completed, steps, wanted_tasks
-from analysis.phase.follow_up import follow_up, follow_up_text
-from analysis.phase.interval import Estimate
-from analysis.phase.interval import given as stated
-from analysis.phase.measured import Difficulty, Measured, Message, load_measurements
-from analysis.phase.recommend import GROUPS, recommend
+from analysis.synergy.estimation.interval import Estimate
+from analysis.synergy.estimation.interval import given as stated
+from analysis.synergy.estimation.measured import Difficulty, Measured, Message, load_measurements
+from analysis.synergy.planning import design
+from analysis.synergy.planning.calibration_plan import Settings, Step, completed, steps, wanted_tasks
+from analysis.synergy.planning.follow_up import follow_up, follow_up_text
+from analysis.synergy.planning.recommend import GROUPS, recommend
+from analysis.synergy.theory import formulas as theory
 
 BASE: dict[str, Any] = {
     "name": "voters",

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from analysis.phase.design import Design
-from analysis.phase.interval import Estimate
-from analysis.phase.interval import given as stated
-from analysis.phase.measured import Difficulty, Measured, Message
-from analysis.phase.recommend import GROUPS, Ranked, Recommendation, recommend, said, sure
-from analysis.phase.recursion import node_map
+from analysis.synergy.estimation.interval import Estimate
+from analysis.synergy.estimation.interval import given as stated
+from analysis.synergy.estimation.measured import Difficulty, Measured, Message
+from analysis.synergy.planning.design import Design
+from analysis.synergy.planning.recommend import GROUPS, Ranked, Recommendation, recommend, said, sure
+from analysis.synergy.theory.recursion import node_map
 
 N = 200
 

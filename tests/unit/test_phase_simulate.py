@@ -16,9 +16,8 @@ from hypothesis import strategies as st
 
 from agentsoc.errors import InputError, MissingExtraError
 from agentsoc.streams import stream
-from analysis.phase import theory as th
-from analysis.phase.bits import bernoulli, binary_digits, choose, majority, ones
-from analysis.phase.simulate import (
+from analysis.synergy.simulation.bits import bernoulli, binary_digits, choose, majority, ones
+from analysis.synergy.simulation.simulate import (
     Engine,
     VoteEstimate,
     simulate_chain,
@@ -28,7 +27,7 @@ from analysis.phase.simulate import (
     simulate_star,
     simulate_tree,
 )
-from analysis.phase.simulate_risk import (
+from analysis.synergy.simulation.simulate_risk import (
     Correlation,
     simulate_chain_risk,
     simulate_full_risk,
@@ -36,6 +35,7 @@ from analysis.phase.simulate_risk import (
     simulate_star_risk,
     simulate_tree_risk,
 )
+from analysis.synergy.theory import formulas as th
 
 
 def need(engine: Engine) -> None:
@@ -215,6 +215,6 @@ def test_trees_that_cannot_be_simulated_are_refused(arguments: dict[str, object]
 
 
 def test_kernel_without_its_compiler_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "analysis.phase.kernel", None)
+    monkeypatch.setitem(sys.modules, "analysis.synergy.simulation.kernel", None)
     with pytest.raises(MissingExtraError, match=r"agentsoc\[analysis\]"):
         simulate_tree(0.1, 3, 0.9, 0.1, 1, 64, seed=0, engine="numba")

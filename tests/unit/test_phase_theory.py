@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from agentsoc.errors import InputError
-from analysis.phase import theory as th
+from analysis.synergy.theory import formulas as th
 
 
 def test_three_clean_voters_have_the_classical_threshold() -> None:

@@ -16,7 +16,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from agentsoc.errors import LogDamagedError
-from agentsoc.log.read import EPISODES, EVENTS, INPUTS, TASKS, RunLog
+from agentsoc.log.names import EPISODES, EVENTS, INPUTS, TASKS
+from agentsoc.log.read import RunLog
 from agentsoc.log.schema import COLUMNS, RESERVED, SCHEMA, to_table
 from agentsoc.log.segments import REBUILD, Segment, chain, chained, read_all, read_segment, segment_bytes
 from tests.forged import Forged, task_events, task_row

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agentsoc.backends import reply
-from agentsoc.backends.base import CallError, Completion, Request, Usage
+from agentsoc.contracts.model import CallError, Completion, Request, Usage
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),

@@ -17,16 +17,17 @@ import pytest
 
 import agentsoc.engine.resume as resume_module
 from agentsoc.backends.scripted import ScriptedBackend
+from agentsoc.contracts.protocol import Protocol, interpret_reply
 from agentsoc.engine.resume import Replay, fork, replay, resume, stored_scenario
 from agentsoc.engine.run import run
 from agentsoc.errors import ConsentNeededError, InputError, LogDamagedError, ReplayMismatchError, RunLockedError
 from agentsoc.events import Event
 from agentsoc.log.files import RunLock
 from agentsoc.log.manifest import Manifest, load_manifest
-from agentsoc.log.read import EPISODES, EVENTS, JOURNAL, TASKS, RunLog
+from agentsoc.log.names import EPISODES, EVENTS, JOURNAL, TASKS
+from agentsoc.log.read import RunLog
 from agentsoc.log.record import hash_json
 from agentsoc.log.segments import SegmentWriter
-from agentsoc.protocols.base import Protocol, interpret_reply
 from agentsoc.scenario.code import forget_code
 from agentsoc.scenario.model import Scenario
 from tests.loose import Coin, register

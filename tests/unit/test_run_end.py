@@ -14,7 +14,8 @@ from agentsoc.engine.loop import Episode, Stop
 from agentsoc.engine.resume import replay, resume
 from agentsoc.engine.run import Plan, execute, run
 from agentsoc.errors import InterruptedRunError, LogDamagedError
-from agentsoc.log.read import JOURNAL, RunLog
+from agentsoc.log.names import JOURNAL
+from agentsoc.log.read import RunLog
 from tests.strategies import scenario
 
 N_TASKS = 3

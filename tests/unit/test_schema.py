@@ -8,10 +8,10 @@ from typing import Any, ClassVar, Literal
 import pytest
 import yaml
 
+from agentsoc.contracts.part import Part, Slot
 from agentsoc.errors import ScenarioError
 from agentsoc.scenario.load import load_scenarios
 from agentsoc.scenario.model import Scenario
-from agentsoc.scenario.part import Part, Slot
 from agentsoc.scenario.schema import scenario_schema
 
 jsonschema = pytest.importorskip("jsonschema")

@@ -12,8 +12,8 @@ import msgspec
 import pytest
 from scipy import stats
 
-from agentsoc.backends.base import CallError, Completion, Hint, Request
 from agentsoc.backends.scripted import Scripted, ScriptedBackend
+from agentsoc.contracts.model import CallError, Completion, Hint, Request
 from agentsoc.engine.resume import replay
 from agentsoc.engine.run import run
 from tests.loose import scenario

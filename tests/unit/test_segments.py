@@ -21,7 +21,8 @@ from agentsoc.events import KINDS, Event
 from agentsoc.log.digest import digest_of
 from agentsoc.log.journal import Journal, journal_digest
 from agentsoc.log.manifest import Manifest, SegmentEntry
-from agentsoc.log.read import EVENTS, JOURNAL, RunLog
+from agentsoc.log.names import EVENTS, JOURNAL
+from agentsoc.log.read import RunLog
 from agentsoc.log.record import hash_json
 from agentsoc.log.schema import to_table
 from agentsoc.log.segments import Segment, SegmentWriter, chain, read_all, read_segment

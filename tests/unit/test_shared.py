@@ -9,9 +9,9 @@ from typing import Any, Literal
 
 import pytest
 
-from agentsoc.backends.base import Backend, Completion, Model, Request, Usage
 from agentsoc.backends.scripted import Scripted
 from agentsoc.backends.simulated import Simulated, SimulatedBackend
+from agentsoc.contracts.model import Backend, Completion, Model, Request, Usage
 from agentsoc.engine.shared import Shared
 from agentsoc.errors import BackendSetupError
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from agentsoc.backends.base import Hint
 from agentsoc.backends.simulated import Simulated, SimulatedBackend
+from agentsoc.contracts.model import Hint
 
 N, K, P = 4_000, 10, 0.4
 SIGNAL = (P - 1 / K) / (1 - 1 / K)

@@ -18,8 +18,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from agentsoc.backends.base import CallError, Hint, Request
 from agentsoc.backends.simulated import Fidelity, Simulated, SimulatedBackend
+from agentsoc.contracts.model import CallError, Hint, Request
 from agentsoc.engine.columns import Draw, draw_codes
 from agentsoc.engine.run import run
 from tests.loose import scenario

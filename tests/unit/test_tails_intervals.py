@@ -13,8 +13,8 @@ import pytest
 from numpy.typing import NDArray
 from scipy.stats import chi2
 
-from analysis.cascade_kernels import find_claim
-from analysis.nulls import pareto
+from analysis.cascade_laws.nulls import pareto
+from analysis.claims.cascade_kernels import find_claim
 from analysis.tails import cluster_interval, fit_at, fit_tail, histogram, select_xmin, value_interval
 from analysis.tails.alternatives import (
     TailModel,

@@ -16,7 +16,7 @@ import polars as pl
 import pytest
 
 from analysis.importers.mas_elites import import_traces
-from analysis.observables import Sample, observables, structures
+from analysis.observables.sampled import Sample, observables, structures
 from analysis.tails import fit_tail, histogram, select_xmin
 
 CASES = json.loads((Path(__file__).parents[1] / "data" / "cascade_cases.json").read_text())["shared"]

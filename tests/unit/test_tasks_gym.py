@@ -15,8 +15,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from agentsoc.contracts.task import has_chat_marker
 from agentsoc.errors import MissingExtraError, TaskError
-from agentsoc.tasks.base import has_chat_marker
 from agentsoc.tasks.gym import ReasoningGym
 from agentsoc.tasks.gym_source import BLOCK, UNSEEDED, families
 from agentsoc.tasks.gym_verify import EVALUATES, EXACT, FORBIDDEN, STRUCTURED, SYMBOLIC, is_formula

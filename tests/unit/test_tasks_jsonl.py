@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from agentsoc.contracts.task import TASKS
 from agentsoc.errors import InputError
 from agentsoc.scenario.files import BASE_DIR
-from agentsoc.tasks.base import TASKS
 from agentsoc.tasks.jsonl import Jsonl
 from agentsoc.tasks.jsonl_lines import LINE_CHARS_MAX, read_tasks
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from agentsoc.tasks.base import READ_MAX, has_chat_marker, normalise, parse_free, parse_letter, parse_option
+from agentsoc.contracts.task import READ_MAX, has_chat_marker, normalise, parse_free, parse_letter, parse_option
 from agentsoc.tasks.numerals import DIGITS_MAX, canonical, integers, last_integer, last_number, numbers
 
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
+from agentsoc.contracts.task import TASKS
 from agentsoc.engine.run import run
 from agentsoc.log.record import hash_json
 from agentsoc.scenario.load import load_scenarios, parse_scenario
 from agentsoc.scenario.model import Scenario
-from agentsoc.tasks.base import TASKS
 
 TEXT = """
 name: replicate

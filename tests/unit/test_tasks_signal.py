@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from agentsoc.scenario.part import Part
+from agentsoc.contracts.part import Part
 from agentsoc.tasks.signal import LETTERS, Difficulty, Signal
 
 MIXTURE = (Difficulty(weight=0.8, signal=0.4), Difficulty(weight=0.2, signal=-0.03))

@@ -15,9 +15,11 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from agentsoc.contracts.meanings import described
+from agentsoc.contracts.topology import TOPOLOGIES, Topology
+from agentsoc.contracts.wiring import Wiring
 from agentsoc.errors import TopologyError
 from agentsoc.scenario.files import BASE_DIR
-from agentsoc.scenario.meanings import described
 from agentsoc.society import topologies
 from agentsoc.society.topologies import (
     Chain,
@@ -38,8 +40,6 @@ from agentsoc.society.topologies import (
 from agentsoc.society.topologies.circles import circle_wiring
 from agentsoc.society.topologies.edges import given_edges, parse_edges
 from agentsoc.society.topologies.limits import MAX_GRAPH_EDGES, require_edges
-from agentsoc.society.topology import TOPOLOGIES, Topology
-from agentsoc.society.wiring import Wiring
 from agentsoc.streams import stream
 
 KINDS = {

@@ -7,16 +7,16 @@ from typing import ClassVar, Literal
 
 import pytest
 
-from agentsoc.backends.base import Completion, Request
 from agentsoc.backends.scripted import Scripted, ScriptedBackend
+from agentsoc.contracts.model import Completion, Request
+from agentsoc.contracts.part import Slot
+from agentsoc.contracts.turns import Reply, View
 from agentsoc.engine.run import run
 from agentsoc.events import pack_id
 from agentsoc.log.read import RunLog
 from agentsoc.scenario.model import Scenario
-from agentsoc.scenario.part import Slot
 from agentsoc.society.coded import CodedAgent
-from agentsoc.society.turns import Reply, View
-from analysis.attachment_offers import offers_of_debate
+from analysis.claims.attachment_offers import offers_of_debate
 from tests.loose import scenario
 
 FIRST, SECOND = pack_id(0, 0, 0), pack_id(0, 1, 0)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from agentsoc.backends.base import MODELS, Model
+from agentsoc.contracts.model import MODELS, Model
 from agentsoc.engine.resume import replay, resume
 from agentsoc.engine.run import run
 from agentsoc.errors import TopologyError

@@ -19,6 +19,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from agentsoc.contracts.topology import check_window
     from agentsoc.society.topologies.alone import Independent, Single
     from agentsoc.society.topologies.circles import Exponential, Ring, SmallWorld
     from agentsoc.society.topologies.custom import Custom
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from agentsoc.society.topologies.peers import Decentralized
     from agentsoc.society.topologies.survey import Description, describe
     from agentsoc.society.topologies.trees import Chain, Tree
-    from agentsoc.society.topology import check_window
 
 __all__ = [
     "Chain",
@@ -68,7 +68,7 @@ _HOME = {
 def __getattr__(name: str) -> Any:
     """Import a kind when it is first used: a scenario names one, and each takes some milliseconds."""
     if name == "check_window":
-        return importlib.import_module("agentsoc.society.topology").check_window
+        return importlib.import_module("agentsoc.contracts.topology").check_window
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)

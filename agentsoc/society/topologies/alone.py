@@ -6,11 +6,11 @@ from typing import Literal
 
 import numpy as np
 
+from agentsoc.contracts.graphs import nx
+from agentsoc.contracts.topology import Topology
+from agentsoc.contracts.wiring import Wiring
 from agentsoc.errors import TopologyError
-from agentsoc.society.graphs import nx
 from agentsoc.society.topologies.limits import require_agents
-from agentsoc.society.topology import Topology
-from agentsoc.society.wiring import Wiring
 
 
 def single(n: int = 1) -> nx.DiGraph[int]:

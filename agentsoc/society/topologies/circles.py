@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, PositiveInt
 
+from agentsoc.contracts.graphs import nx
+from agentsoc.contracts.topology import Topology
+from agentsoc.contracts.wiring import Wiring
 from agentsoc.errors import TopologyError
-from agentsoc.society.graphs import nx
 from agentsoc.society.topologies.limits import MAX_WIRING_EDGES, require_agents, require_edges
-from agentsoc.society.topology import Topology
-from agentsoc.society.wiring import Wiring
 
 
 def ring(n: int, *, neighbours: int, kind: str = "ring") -> nx.DiGraph[int]:

@@ -9,14 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, StringConstraints, model_validator
 
+from agentsoc.contracts.graphs import nx
+from agentsoc.contracts.group import MAX_AGENTS
+from agentsoc.contracts.topology import Topology
+from agentsoc.contracts.wiring import MAX_ROLES, Wiring
 from agentsoc.errors import InputError, TopologyError
 from agentsoc.scenario.files import sha256_of
-from agentsoc.scenario.model import MAX_AGENTS
-from agentsoc.society.graphs import nx
 from agentsoc.society.topologies.edges import EdgeList, given_edges, read_edges
 from agentsoc.society.topologies.limits import MAX_GRAPH_EDGES, require_agents
-from agentsoc.society.topology import Topology
-from agentsoc.society.wiring import MAX_ROLES, Wiring
 
 AgentNumber = Annotated[int, Field(ge=0, lt=MAX_AGENTS, strict=True)]
 RoleName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9 _-]{0,39}$")]

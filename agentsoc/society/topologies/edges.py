@@ -19,9 +19,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from agentsoc.contracts.group import MAX_AGENTS
 from agentsoc.errors import InputError, TopologyError
 from agentsoc.scenario.files import open_text
-from agentsoc.scenario.model import MAX_AGENTS
 from agentsoc.society.topologies.limits import MAX_GRAPH_EDGES
 
 Edge = tuple[int, int]

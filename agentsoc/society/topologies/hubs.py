@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import NonNegativeInt
 
+from agentsoc.contracts.graphs import nx
+from agentsoc.contracts.topology import Topology
+from agentsoc.contracts.wiring import Wiring, starts
 from agentsoc.errors import TopologyError
-from agentsoc.society.graphs import nx
 from agentsoc.society.topologies.limits import require_agents, require_edges
-from agentsoc.society.topology import Topology
-from agentsoc.society.wiring import Wiring, starts
 
 HUB = 0
 

@@ -7,10 +7,10 @@ from typing import Annotated, Final, Literal
 import numpy as np
 from pydantic import Field, PositiveInt
 
+from agentsoc.contracts.graphs import nx
+from agentsoc.contracts.topology import Topology
 from agentsoc.errors import TopologyError
-from agentsoc.society.graphs import nx
 from agentsoc.society.topologies.limits import require_edges
-from agentsoc.society.topology import Topology
 
 INTEGRATOR: Final = 0
 

@@ -8,12 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, PositiveInt, model_validator
 
+from agentsoc.contracts.graphs import nx
+from agentsoc.contracts.topology import Topology
+from agentsoc.contracts.wiring import Wiring
 from agentsoc.errors import TopologyError
-from agentsoc.society.graphs import nx
 from agentsoc.society.topologies.circles import both_ways, circle_wiring, ring, ring_offsets, small_world
 from agentsoc.society.topologies.limits import MAX_WIRING_EDGES, require_agents, require_edges
-from agentsoc.society.topology import Topology
-from agentsoc.society.wiring import Wiring
 
 _FEWER = "give each agent fewer peers: topology: {kind: decentralized, degree: 4}"
 

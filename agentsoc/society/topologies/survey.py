@@ -7,7 +7,7 @@ from typing import Final
 
 import numpy as np
 
-from agentsoc.society.wiring import Wiring
+from agentsoc.contracts.wiring import Wiring
 
 MAX_WORK: Final = 10_000_000
 """Effort that an exact diameter may take (steps of `Wiring.reach`; about 0.4 s)."""

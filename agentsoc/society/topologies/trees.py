@@ -7,12 +7,12 @@ from typing import Annotated, Final, Literal
 import numpy as np
 from pydantic import Field
 
+from agentsoc.contracts.graphs import nx
+from agentsoc.contracts.group import MAX_AGENTS
+from agentsoc.contracts.topology import Topology
+from agentsoc.contracts.wiring import Wiring, starts
 from agentsoc.errors import TopologyError
-from agentsoc.scenario.model import MAX_AGENTS
-from agentsoc.society.graphs import nx
 from agentsoc.society.topologies.limits import require_agents
-from agentsoc.society.topology import Topology
-from agentsoc.society.wiring import Wiring, starts
 
 ROOT: Final = 0
 

@@ -1,0 +1,147 @@
+"""The board of one episode: the fold of its committed events, and all that agents and protocols get to see."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Protocol
+
+import msgspec
+
+from agentsoc.contracts.task import Task
+from agentsoc.events import Event, Kind
+
+
+class Claim(msgspec.Struct, frozen=True, gc=False):
+    """A proposition on the board, as its author put it."""
+
+    id: int
+    agent: int
+    round: int
+    kind: Kind
+    answer: str | None
+    text: str | None = None
+    confidence: float | None = None
+    subtask: int | None = None
+
+
+class Subtask(msgspec.Struct, frozen=True, gc=False):
+    """A piece of work that one agent handed to another."""
+
+    id: int
+    parent: int | None
+    giver: int
+    taker: int
+    round: int
+    text: str
+
+
+class Watcher(Protocol):
+    """A fold of an episode's events that a protocol needs and the board does not hold."""
+
+    def fold(self, events: Sequence[Event]) -> None:
+        """Take in the events of one round, in canonical order."""
+
+
+class Board:
+    """Claims, standing positions, engagement and subtasks of one episode after `round` rounds.
+
+    A **standing** claim is the last claim that an agent made or endorsed: its position when votes are counted.
+    **Engagement** of a claim is the number of acts that build on it, endorse it or dispute it.
+    """
+
+    __slots__ = (
+        "budget_refused",
+        "calls",
+        "calls_failed",
+        "claims",
+        "deliveries",
+        "engagement",
+        "events",
+        "flags",
+        "own",
+        "problem",
+        "round",
+        "standing",
+        "stopped",
+        "subtasks",
+        "task",
+        "tokens",
+        "watchers",
+    )
+
+    def __init__(self, task: int, problem: Task | None = None) -> None:
+        self.task = task
+        self.problem = problem
+        """The task itself, for protocols that plan from its parts. Its reference answer is not theirs to use."""
+        self.round = 0
+        self.events = 0
+        self.claims: dict[int, Claim] = {}
+        self.standing: dict[int, int] = {}
+        """Agent -> id of the claim it stands by."""
+        self.own: dict[int, int] = {}
+        """Agent -> id of the last claim that it minted itself."""
+        self.engagement: dict[int, int] = {}
+        self.subtasks: dict[int, Subtask] = {}
+        self.flags: dict[str, str] = {}
+        """What protocols noted for themselves through ``flag`` events: name -> text."""
+        self.calls = 0
+        self.tokens = 0
+        self.deliveries = 0
+        self.calls_failed = 0
+        self.budget_refused = 0
+        self.stopped: str | None = None
+        self.watchers: tuple[Watcher, ...] = ()
+        """What protocols keep of the events beyond the board: further folds of the same log."""
+
+    def fold(self, events: Iterable[Event]) -> None:
+        """Take in the events of one round, in canonical order, and step to the next round."""
+        if self.watchers:
+            events = list(events)
+            for watcher in self.watchers:
+                watcher.fold(events)
+        claims, engagement, standing, own = self.claims, self.engagement, self.standing, self.own
+        n = calls = tokens = 0
+        for event in events:
+            n += 1
+            calls += event.calls
+            tokens += event.tokens_in + event.tokens_out
+            kind = event.kind
+            claim = event.claim
+            if claim is not None:
+                agent = event.agent
+                claims[claim] = Claim(
+                    claim, agent, event.round, kind, event.answer, event.text, event.confidence, event.subtask
+                )
+                standing[agent] = own[agent] = claim
+                for parent in event.parents:
+                    engagement[parent] = engagement.get(parent, 0) + 1
+            elif kind == "endorse_claim":
+                if event.target is not None:
+                    standing[event.agent] = event.target
+                    engagement[event.target] = engagement.get(event.target, 0) + 1
+            elif kind == "delegate_subtask":
+                if event.subtask is not None and event.target is not None:
+                    self.subtasks[event.subtask] = Subtask(
+                        event.subtask, event.subtask_parent, event.agent, event.target, event.round, event.text or ""
+                    )
+            elif kind == "call_failed":
+                self.calls_failed += 1
+            elif kind == "budget_exhausted":
+                self.budget_refused += 1
+            elif kind == "stop":
+                self.stopped = event.answer
+            elif kind == "flag":
+                self.flags[event.answer or ""] = event.text or ""
+        self.events += n
+        self.calls += calls
+        self.tokens += tokens
+        self.round += 1
+
+    def position(self, agent: int) -> Claim | None:
+        """Return the claim that `agent` stands by, if it has taken a position."""
+        claim = self.standing.get(agent)
+        return None if claim is None else self.claims.get(claim)
+
+    def since(self, round_: int) -> list[Claim]:
+        """Return the claims of `round_` and later, by id."""
+        return [claim for claim in self.claims.values() if claim.round >= round_]

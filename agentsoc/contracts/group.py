@@ -1,0 +1,58 @@
+"""`AgentGroup`: an entry of the ``agents`` block of a scenario, the settings that some agents of a society share."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Annotated, Final, Literal
+
+from pydantic import Field, StringConstraints, field_validator
+from pydantic_core import PydanticCustomError
+
+from agentsoc.contracts.part import Part, Slot, nearest
+
+if TYPE_CHECKING:
+    from agentsoc.contracts.model import Model
+else:  # at run time a slot is filled by whatever class is registered for the kind
+    Model = Annotated[Part, Slot("agentsoc.models", "model")]
+
+MAX_AGENTS: Final = 10_000_000
+PROMPT_VARIABLES: Final = ("name", "persona", "role", "n_agents", "topology")
+"""What a prompt may name in braces."""
+
+_BRACES = re.compile(r"\{([^{}]*)\}")
+
+
+class AgentGroup(Part):
+    """Agents that share a model and settings. A list of groups makes a heterogeneous society."""
+
+    count: Annotated[int, Field(ge=1, le=MAX_AGENTS)] | None = None
+    """Agents in the group (agents); may be left out where the topology fixes it (a tree by fan-in and depth)."""
+    model: Model
+    """What answers their prompts."""
+    temperature: float = Field(default=0.7, ge=0, le=2)
+    """Sampling temperature of their calls."""
+    max_tokens: int = Field(default=128, ge=1, le=65_536)
+    """Output cap of one call (tokens)."""
+    personas: Annotated[tuple[Annotated[str, StringConstraints(max_length=2_000)], ...], Field(max_length=10_000)] = ()
+    """Dealt to the agents of the group in turn."""
+    iterations: int = Field(default=1, ge=1, le=64)
+    """Model calls that an agent makes in a turn, each continuing the last (calls)."""
+    memory: int = Field(default=0, ge=0, le=64)
+    """Own earlier replies that an agent sees again (replies)."""
+    reply: Literal["auto", "json", "short", "text"] = "auto"
+    """Form of replies: a JSON object, one line "answer [uses #i] [against #j]", or free text; auto asks the model."""
+    prompt: Annotated[str, StringConstraints(max_length=8_000)] | None = None
+    """System prompt; {name}, {persona}, {role}, {n_agents} and {topology} are replaced. None for the default."""
+
+    @field_validator("prompt")
+    @classmethod
+    def _known_variables(cls, prompt: str | None) -> str | None:
+        """Names only: a prompt that reaches for attributes or formats is refused like any other unknown word."""
+        for match in _BRACES.finditer(prompt or ""):
+            if match.group(1) not in PROMPT_VARIABLES:
+                raise PydanticCustomError(
+                    "prompt_variable",
+                    "{variable} is nothing that a prompt can name",
+                    {"variable": "{" + match.group(1)[:60] + "}", "hint": nearest(match.group(1), PROMPT_VARIABLES)},
+                )
+        return prompt

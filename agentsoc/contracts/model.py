@@ -1,0 +1,264 @@
+"""What answers a prompt: `Model` (the part in a scenario), `Backend` (the running thing), `Request` -> `Completion`.
+
+A backend makes exactly one attempt per `complete` and never retries by itself: retries are the engine's, where each
+attempt is journaled and charged. Failures are values of one exception type, `CallError`, whose kind says what is known
+about the attempt; whatever else escapes is a bug.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar, Literal
+
+import msgspec
+
+from agentsoc.contracts.address import Destination
+from agentsoc.contracts.part import Part, Slot
+
+FailureKind = Literal[
+    "timeout",  # no reply within the time limit: it may have been billed
+    "rate_limited",  # refused before work: not billed
+    "rejected",  # the request itself is not acceptable (400, 401, 403, 404, 422): not billed, retrying is useless
+    "too_long",  # the prompt does not fit the context window: not billed, retrying is useless
+    "connection",  # never reached the server: not billed
+    "server",  # 5xx, connection lost half-way, body that is no completion: may have been billed
+    "empty",  # a completion without content: billed as far as usage is known
+]
+
+
+class Hint(msgspec.Struct, frozen=True):
+    """What a simulated or scripted voter may know and a real model never sees."""
+
+    task: int
+    round: int
+    agent: int
+    k: int
+    purpose: str
+    truth: str
+    options: tuple[str, ...]
+    shown: tuple[str | None, ...] = ()
+    """Answers that the agent is shown, one for each neighbour who stands by them."""
+    shown_unique: tuple[str | None, ...] = ()
+    """Answers of the claims that the prompt shows, each claim once, in the order of their handles."""
+    targets: tuple[int, ...] = ()
+    """Agents to whom the turn may delegate."""
+    own: str | None = None
+    """The agent's own standing answer."""
+    by_rule: bool = False
+    """The turn tallies what it is shown and adds no evidence of its own."""
+    speaks: bool = True
+    """Whether anybody reads what the agent writes; the end of an organisation writes no message."""
+    attempt: int = 0
+    """Attempts of this call that had an outcome before this one."""
+    difficulty: float | None = None
+
+    sample: ClassVar[int] = 0
+    """Number of this one among several independent answers of the agent in the round; see `SampleHint`."""
+    question: ClassVar[int] = 0
+    """What tells this question from others of the same task; see `SampleHint`."""
+
+
+class SampleHint(Hint, frozen=True):
+    """The hint of one of several samples, or of one of several questions of a task, for voters without prompts.
+
+    A kind of its own, because a hint is part of the hash by which the journal knows a request.
+    """
+
+    sample: int = 0  # type: ignore[misc]
+    question: int = 0  # type: ignore[misc]
+
+
+class Request(msgspec.Struct, frozen=True):
+    """One prompt. Its hash identifies it in the journal, so it holds everything that may change a reply."""
+
+    system: str
+    user: str
+    max_tokens: int
+    temperature: float
+    seed: int
+    choices: tuple[str, ...] = ()
+    """When not empty, the reply is one of these strings; a backend that can constrain its output does."""
+    schema: str | None = None
+    """JSON Schema (as JSON text) that the reply must satisfy; a backend that can constrain its output does."""
+    hint: Hint | None = None
+
+
+class Usage(msgspec.Struct, frozen=True):
+    """Tokens of one attempt. `tokens_in` includes cached ones; `tokens_out` includes reasoning tokens."""
+
+    tokens_in: int = 0
+    tokens_cached: int = 0
+    tokens_out: int = 0
+    known: bool = True
+    """False when the server did not say: the ledger then charges the whole reservation."""
+
+
+class Completion(msgspec.Struct, frozen=True):
+    """A reply as it came: `finish` is ``length`` when the output cap cut it."""
+
+    text: str
+    usage: Usage
+    finish: Literal["stop", "length"] = "stop"
+
+
+class CallError(Exception):
+    """An attempt that gave no usable completion."""
+
+    def __init__(
+        self, kind: FailureKind, message: str, retry_after_s: float | None = None, usage: Usage | None = None
+    ) -> None:
+        super().__init__(kind, message, retry_after_s, usage)
+        self.kind, self.message, self.retry_after_s, self.usage = kind, message, retry_after_s, usage
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.message}"
+
+    @property
+    def billed(self) -> bool:
+        """Whether the provider may have charged for the attempt."""
+        return self.kind in ("timeout", "server", "empty")
+
+    @property
+    def retryable(self) -> bool:
+        """Whether the same request may succeed later."""
+        return self.kind not in ("rejected", "too_long")
+
+
+class Backend(ABC):
+    """A running model on one host. Created by `Model.open`, used by many agents at once, closed once."""
+
+    window: int | None = None
+    """Context window (tokens), prompt and output together; None when unknown."""
+    parallel: int | None = None
+    """Calls that may run at once on this host without queueing inside the backend; None for no limit."""
+    journaled: bool = True
+    """False for models that are pure functions of the run's seed: they are computed again, not looked up."""
+
+    async def start(self) -> None:  # noqa: B027
+        """Load what is needed. Raises `BackendSetupError` when it cannot."""
+
+    @abstractmethod
+    async def complete(self, request: Request) -> Completion:
+        """Make one attempt. Raises `CallError`, and only that, when it gives no usable completion."""
+
+    @abstractmethod
+    def count(self, request: Request) -> int:
+        """Return an upper bound of the prompt's tokens (exact where the tokenizer is at hand)."""
+
+    async def close(self) -> None:  # noqa: B027
+        """Release everything; called once, also after a failed start."""
+
+    @abstractmethod
+    def identity(self) -> dict[str, Any]:
+        """Return what the manifest records of the model: name, build, settings, hashes. No secrets, no paths."""
+
+
+class Said(msgspec.Struct, frozen=True, gc=False):
+    """What a pure voter answers, with the tokens that it stands for."""
+
+    answer: str | None
+    tokens_in: int = 0
+    tokens_out: int = 0
+    latency_s: float = 0.0
+    """Simulated time of the turn (seconds); it shapes the virtual clock, never the events."""
+    chosen: int | None = None
+    """Place among the shown answers of the one that is best, in a turn that chooses."""
+    accepts: bool | None = None
+    """Whether the shown answer is right, in a turn that checks."""
+    rejected: tuple[int, ...] = ()
+    """Places among the shown answers of those that were disputed, not used."""
+    invalid: bool = False
+    """The answer broke its format."""
+
+
+class PureBackend(Backend):
+    """A voter that is a function of the run's seed: no prompt, no journal, computed again on replay."""
+
+    journaled = False
+
+    @abstractmethod
+    def respond(self, hint: Hint) -> Said:
+        """Return what the agent of `hint` answers in that turn."""
+
+    @abstractmethod
+    def cost(self, n_shown: int, by_rule: bool, speaks: bool) -> tuple[int, int]:
+        """Return the tokens (in, out) of a turn that is shown `n_shown` claims."""
+
+
+class ElasticBackend(PureBackend):
+    """A voter that decides itself how much to spend on an answer, and whose success depends on it."""
+
+    @abstractmethod
+    def wants(self, left: int | None, team_left: int | None, n_agents: int) -> int:
+        """Return what the agent means to spend on a turn (tokens); it gets that, or less when less is left.
+
+        Args:
+            left: what it is told of its own share (tokens); None when it is told nothing.
+            team_left: what it is told of the team's budget (tokens); None when it is told nothing.
+            n_agents: agents of the team.
+        """
+
+    @abstractmethod
+    def spend(self, hint: Hint, tokens: int) -> Said:
+        """Return what the agent of `hint` answers when it spends `tokens`; `hint.difficulty` is that of its work."""
+
+
+class Model(Part):
+    """The ``model`` of a group of agents in a scenario: settings from which every host opens its own backend."""
+
+    slot: ClassVar[str] = "agentsoc.models"
+    free: ClassVar[bool] = False
+    """Whether it never spends anything, so that it needs no price."""
+    per_seed: ClassVar[bool] = True
+    """Whether the backend depends on the run's seed; one that does not can serve several runs at once."""
+    reply_form: ClassVar[str] = "json"
+    """Form in which agents reply that do not say one: json, short or text."""
+
+    kind: str
+
+    @abstractmethod
+    def open(self, *, seed: int, share: int = 1) -> Backend:
+        """Return a backend that is not started yet.
+
+        Args:
+            seed: the run's seed, for models that are functions of it.
+            share: hosts that share this machine, for models that divide its cores among themselves.
+        """
+
+    def context_window(self) -> int | None:
+        """Return what a request may hold, prompt and output together (tokens); None when that is not known.
+
+        A society in which an agent has to read more than that at once is refused before it starts.
+        """
+        return None
+
+    def destinations(self) -> tuple[Destination, ...]:
+        """Return where prompts are sent and the environment variables that go with them; nothing for no network.
+
+        What is returned is what a person is asked to agree to, so say all of it. A model that does not say it is
+        taken to call an unknown address, and every command that runs it has to be told that this is wanted.
+        """
+        return (
+            Destination(
+                f"an address that the model {self.kind} does not say",
+                f"any variable that the model {self.kind} reads",
+                self.kind,
+                known=False,
+            ),
+        )
+
+    def not_reproducible(self) -> str:
+        """Return why running again may give other replies, or an empty string when it may not."""
+        return ""
+
+
+MODELS: Slot[Model] = Slot("agentsoc.models", "model")
+
+
+def bytes_bound(request: Request) -> int:
+    """Return a bound on prompt tokens that holds for every byte-level tokenizer: one per UTF-8 byte, plus framing.
+
+    A token covers at least one byte, and chat templates add a few marker tokens per message.
+    """
+    # a lone surrogate cannot be encoded; backends send U+FFFD in its place, which is three bytes as well
+    return sum(len(text.encode(errors="surrogatepass")) for text in (request.system, request.user)) + 32

@@ -1,0 +1,119 @@
+"""`Society`: agents with their settings, wired by a topology, and what they work on."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, TypeVar
+
+from agentsoc.contracts.attention import Attention
+from agentsoc.contracts.fault import PlantedFault
+from agentsoc.contracts.group import AgentGroup
+from agentsoc.contracts.task import TaskFamily
+from agentsoc.contracts.wiring import Wiring
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Society:
+    """The built agents of a run, as protocols, policies and hosts read them; nobody changes it.
+
+    It holds no protocol and no budget: these are given a society, and would have to know themselves.
+    """
+
+    seed: int
+    """The run's seed, which decides every random draw."""
+    wiring: Wiring
+    groups: tuple[AgentGroup, ...]
+    """Settings of each group of agents."""
+    group_start: tuple[int, ...]
+    """First agent of each group, and the number of agents at the end."""
+    tasks: TaskFamily
+    """What the society works on."""
+    tasks_seed: int
+    """The seed that decides the tasks."""
+    attention: Attention
+    """Which of the visible claims an agent is shown."""
+    message_tokens: int
+    """Length to which a claim's text is kept when others read it (tokens)."""
+    parents_visible: bool
+    """Whether everything shown counts as a parent, not only what the agent said it used."""
+    faults: tuple[PlantedFault, ...]
+    """Errors to plant."""
+
+    @property
+    def n(self) -> int:
+        """Number of agents."""
+        return self.wiring.n
+
+    def group_index(self, agent: int) -> int:
+        """Return which group `agent` belongs to."""
+        return 0 if len(self.group_start) == 2 else bisect_right(self.group_start, agent) - 1
+
+    def group(self, agent: int) -> AgentGroup:
+        """Return the settings of `agent`."""
+        return self.groups[0 if len(self.group_start) == 2 else self.group_index(agent)]
+
+    def persona(self, agent: int) -> str:
+        """Return the persona dealt to `agent`: personas go round within a group."""
+        index = self.group_index(agent)
+        personas = self.groups[index].personas
+        return personas[(agent - self.group_start[index]) % len(personas)] if personas else ""
+
+    @cached_property
+    def neighbours(self) -> tuple[tuple[int, ...], ...]:
+        """Per agent, the agents whom it hears."""
+        hears, start = self.wiring.hears.tolist(), self.wiring.hears_start.tolist()
+        return tuple([tuple(hears[start[agent] : start[agent + 1]]) for agent in range(self.n)])
+
+    @cached_property
+    def reply_forms(self) -> list[tuple[str, bool]]:
+        """Per group, the form in which its agents reply, and whether the model rather than the scenario chose it."""
+        return [
+            (group.model.reply_form, True) if group.reply == "auto" else (group.reply, False) for group in self.groups
+        ]
+
+    @cached_property
+    def reach(self) -> list[int]:
+        """Number of agents who hear each agent."""
+        return self.wiring.fan_out.tolist()  # type: ignore[no-any-return]
+
+    @cached_property
+    def _addresses(self) -> dict[int, list[int]]:
+        addresses: dict[int, list[int]] = {}
+        for agent, heard in enumerate(self.neighbours):
+            for source in heard:
+                addresses.setdefault(source, []).append(agent)
+        return addresses
+
+    def addresses(self, agent: int) -> Sequence[int]:
+        """Return the agents who hear `agent`, in increasing order."""
+        return self._addresses.get(agent, ())
+
+    @cached_property
+    def _remembered(self) -> dict[Hashable, Any]:
+        return {}
+
+    def remember(self, key: Hashable, compute: Callable[[], T]) -> T:
+        """Return `compute()`, kept for the next call with the same key: protocols hold no state of their own."""
+        if key not in self._remembered:
+            self._remembered[key] = compute()
+        return self._remembered[key]  # type: ignore[no-any-return]
+
+    def speaks(self, agent: int) -> bool:
+        """Return whether anybody reads what `agent` writes: not the end of an organisation, nor somebody alone."""
+        return self.n > 1 and agent != self.wiring.root
+
+    def summary(self) -> dict[str, Any]:
+        """Return what is said of the society in reports."""
+        wiring = self.wiring
+        return {
+            "agents": wiring.n,
+            "topology": wiring.kind,
+            "edges": wiring.n_edges,
+            "levels": wiring.depth + 1,
+            "root": wiring.root,
+        }

@@ -1,0 +1,112 @@
+"""What passes between a protocol and an agent: `Turn` (whose move, what it may see), `View`, `Reply`.
+
+Agents are never told event labels. They reply with content and with the claims that they used or dispute; which act
+that was is decided by the protocol's `interpret`.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+import msgspec
+
+from agentsoc.contracts.board import Claim
+
+Purpose = Literal["answer", "merge", "plan", "guide", "work", "judge", "vote", "choose", "check"]
+"""Why an agent is asked: its own answer; one answer out of several claims; a plan of subtasks; guidance for the next
+round; a subtask; whether to stop; a ballot over claims; which of the shown claims is best; whether the one that is
+shown is right."""
+
+
+SLOT_WIDTH: Final = 64
+"""Calls and acts that one turn may have; ``k`` of a call or event is ``slot * SLOT_WIDTH`` plus its number."""
+
+
+class Turn(msgspec.Struct, frozen=True, gc=False):
+    """One agent's move in a round, as the protocol plans it. (agent, slot) is unique in a round."""
+
+    agent: int
+    purpose: Purpose = "answer"
+    slot: int = 0
+    """Number of the turn among the agent's turns of this round: a lead may write to many workers in one round."""
+    sees: tuple[int, ...] = ()
+    """Ids of the claims that are shown, in that order; one that several neighbours stand by occurs once for each."""
+    instruction: str = ""
+    """What is asked besides the question, in words."""
+    subtask: int | None = None
+    """The subtask that the turn works on; its text replaces the question."""
+    targets: tuple[int, ...] = ()
+    """Agents to whom the turn may delegate."""
+    iterations: int = 1
+    """Model calls that the turn makes one after the other, each continuing the last."""
+    by_rule: bool = False
+    """The turn tallies what it sees; no model is asked (a simulated agent still reads through its noisy channel)."""
+    concluding: bool = False
+    """The turn is the one that the budget keeps tokens aside for."""
+    fresh: bool = False
+    """The agent answers as if it had said nothing before: one of several independent samples."""
+    strict: bool = False
+    """A reply that breaks its format or is cut off is discarded, not sent back for repair."""
+    tokens_max: int | None = None
+    """A longer reply is discarded (tokens)."""
+    temperature: float | None = None
+    """Sampling temperature of the turn; None for that of the agent."""
+    state: str | None = None
+    """State in which the turn is taken, of a task that goes through states (`agentsoc.contracts.world`)."""
+
+
+class Delegation(msgspec.Struct, frozen=True, gc=False):
+    """Work handed to another agent."""
+
+    to: int
+    text: str
+
+
+class View(msgspec.Struct, frozen=True, gc=False):
+    """What one agent sees in one turn: nothing else of the run reaches it."""
+
+    task: int
+    round: int
+    agent: int
+    question: str
+    options: tuple[str, ...]
+    turn: Turn
+    claims: tuple[Claim, ...] = ()
+    """The claims of `turn.sees`, each once; in prompts they carry the handles #1, #2, ... in this order."""
+    own: Claim | None = None
+    """The claim that the agent stands by."""
+    tokens_left: int | None = None
+    """What the agent is told of the budget, when the scenario shows it: its own share, else the team's."""
+    seed: int = 0
+    """The run's seed, for agents that draw: `agentsoc.streams.uniform` with it, the task, the round and the agent."""
+    team_tokens_left: int | None = None
+    """What the agent is told of the whole team's budget, when the scenario shows that."""
+    note: str = ""
+    """What the agent's prompt says of the budget, in the scenario's words."""
+
+
+class Reply(msgspec.Struct, frozen=True, gc=False):
+    """What an agent says: content, and the claims (by id) that it used or disputes."""
+
+    answer: str | None = None
+    text: str | None = None
+    uses: tuple[int, ...] = ()
+    disputes: tuple[int, ...] = ()
+    confidence: float | None = None
+    delegations: tuple[Delegation, ...] = ()
+    stop: bool | None = None
+    """A lead's decision: True to stop, False to go on, None when it was not asked."""
+    failed: str | None = None
+    """Why there is no reply: the last failure of its calls. Then everything else is empty."""
+    chosen: int | None = None
+    """The shown claim (by id) that is best, in a turn that chooses."""
+    accepts: bool | None = None
+    """Whether the shown claim is right, in a turn that checks."""
+    discarded: str | None = None
+    """Why the reply is not used: it broke the format or was too long, and the turn was strict."""
+    latency_s: float = 0.0
+    """Simulated time of the turn (seconds); never in an event."""
+    calls: int = 0
+    tokens_in: int = 0
+    tokens_cached: int = 0
+    tokens_out: int = 0

@@ -1,0 +1,207 @@
+"""Concentration of effort: is there an elite, and is it more than chance gives when few acts meet few agents?
+
+For the efforts x of the agents of one execution, ascending x_(1) <= ... <= x_(n):
+
+    Gini        sum_i (2 i - n - 1) x_(i) / (n sum x)
+    top share   sum of the k = max(1, ceil(q n)) largest over the total; its egalitarian value is k/n, not q
+    effective N (sum x)^2 / sum x^2
+
+Each is given over the agents that acted and over all N agents (zeros appended). The null model hands the same acts,
+with the same costs, to agents drawn uniformly: with few acts per agent a sizeable top share arises by chance alone.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import polars as pl
+from numpy.typing import ArrayLike, NDArray
+
+from agentsoc.streams import stream
+from analysis.claims.cascades import Cascades, ClaimGraph
+from analysis.claims.reach import Reach
+from analysis.observables.sampled import effort
+from analysis.tables import EventTable
+
+F64 = NDArray[np.float64]
+I64 = NDArray[np.int64]
+
+TOP: Final = 0.10
+"""Share of agents that count as the top."""
+
+
+def gini(x: ArrayLike) -> float:
+    """Return the Gini coefficient of non-negative `x`; nan if it sums to zero."""
+    ordered = np.sort(np.asarray(x, dtype=np.float64))
+    n, total = len(ordered), ordered.sum()
+    if total <= 0:
+        return math.nan
+    return float((2.0 * np.arange(1, n + 1) - n - 1) @ ordered / (n * total))
+
+
+def lorenz(x: ArrayLike) -> tuple[F64, F64]:
+    """Return the Lorenz curve of `x`: (share of agents, share of the total they hold), poorest first, from (0, 0)."""
+    ordered = np.sort(np.asarray(x, dtype=np.float64))
+    held = np.concatenate([[0.0], np.cumsum(ordered)])
+    return np.linspace(0.0, 1.0, len(held)), held / held[-1] if held[-1] > 0 else held
+
+
+def top_size(n: int, q: float = TOP) -> int:
+    """Return k = max(1, ceil(q n)); q n is first rounded to twelve digits, so that 0.1 x 70 gives 7, not 8."""
+    return max(1, math.ceil(round(q * n, 12)))
+
+
+def top_share(x: ArrayLike, q: float = TOP) -> float:
+    """Return the share of the total held by the `top_size` largest of `x`; nan if it sums to zero."""
+    ordered = np.sort(np.asarray(x, dtype=np.float64))
+    total = ordered.sum()
+    return float(ordered[len(ordered) - top_size(len(ordered), q) :].sum() / total) if total > 0 else math.nan
+
+
+def effective_n(x: ArrayLike) -> float:
+    """Return (sum x)^2 / sum x^2, the number of equal agents that would be as concentrated; nan if it sums to zero."""
+    array = np.asarray(x, dtype=np.float64)
+    squares = float(array @ array)
+    return float(array.sum() ** 2 / squares) if squares > 0 else math.nan
+
+
+@dataclass(frozen=True)
+class Null:
+    """What concentration chance gives, per execution; arrays have shape (n_executions,)."""
+
+    gini: F64
+    """Mean Gini over all N agents of the null replicates."""
+    top_share: F64
+    """Mean top share over all N agents."""
+    top_share_p: F64
+    """Share of null replicates (and the data) with at least the observed top share."""
+    replicates: int
+
+
+@dataclass(frozen=True)
+class Concentration:
+    """Concentration of effort per execution, in events and tokens, with the null model."""
+
+    table: pl.DataFrame
+    """One row per execution: n_active, n_all, k_active, k_all and the measures, those of tokens with prefix tok_."""
+    null_events: Null | None
+    null_tokens: Null | None
+
+    def by(self, executions: pl.DataFrame, *keys: str) -> pl.DataFrame:
+        """Return the means over the executions that share `keys` (columns of `executions`)."""
+        joined = self.table.join(executions.select("execution", *keys), on="execution", maintain_order="left")
+        numbers = [name for name in self.table.columns if name != "execution"]
+        return (
+            joined.group_by(*keys, maintain_order=True)
+            .agg(pl.len().alias("n_executions"), pl.col(numbers).mean())
+            .sort(*keys)
+        )
+
+    def summary(self) -> str:
+        """Return one line: mean concentration and what chance gives."""
+        t = self.table
+        if not t.height:
+            return "no effort recorded"
+        g, share, k = (t[name].to_numpy() for name in ("gini_all", "top10_all", "k_all"))
+        text = f"mean Gini {np.mean(g):.3f}, top-{TOP:.0%} share {np.mean(share):.3f} "
+        text += f"(k from {k.min():.0f} to {k.max():.0f}, {t.height} executions)"
+        if self.null_events is None:
+            return text
+        null = self.null_events
+        return f"{text}; chance alone gives {np.mean(null.gini):.3f} and {np.mean(null.top_share):.3f}"
+
+
+def concentration(table: EventTable, *, null_replicates: int = 200, seed: int = 0) -> Concentration:
+    """Return the concentration of effort in every execution.
+
+    Args:
+        table: the events.
+        null_replicates: replicates of the null model per execution; 0 leaves it out.
+        seed: seed of the null model.
+    """
+    efforts = effort(table).filter(pl.col("events") > 0).sort("execution", "agent")
+    agents = table.executions.select("execution", "n_agents")
+    rows = []
+    for (execution,), part in efforts.group_by("execution", maintain_order=True):
+        n_agents = agents["n_agents"][int(execution)] or part.height
+        rows.append({"execution": execution, **_measures(part, max(int(n_agents), part.height))})
+    frame = pl.DataFrame(rows)
+    if not null_replicates or not rows:
+        return Concentration(frame, None, None)
+    costs = table.events.filter(pl.col("agent") >= 0).select(
+        "execution", cost=pl.col("tokens_in") + pl.col("tokens_out")
+    )
+    acts = dict(zip(frame["execution"], frame["events"], strict=True))
+    token_costs = {int(e): part["cost"].to_numpy() for (e,), part in costs.group_by("execution", maintain_order=True)}
+    event_costs = {int(e): np.ones(int(n)) for e, n in acts.items()}
+    return Concentration(
+        frame,
+        _null(frame, event_costs, "top10_all", null_replicates, seed),
+        _null(frame, token_costs, "tok_top10_all", null_replicates, seed),
+    )
+
+
+def _measures(part: pl.DataFrame, n_all: int) -> dict[str, float]:
+    """Return all measures of one execution from its agents' events and tokens."""
+    found: dict[str, float] = {
+        "n_active": part.height,
+        "n_all": n_all,
+        "k_active": top_size(part.height),
+        "k_all": top_size(n_all),
+        "events": int(part["events"].sum()),
+        "tokens": int(part["tokens"].sum()),
+    }
+    for prefix, column in (("", "events"), ("tok_", "tokens")):
+        active = part[column].to_numpy().astype(np.float64)
+        everyone = np.concatenate([active, np.zeros(n_all - len(active))])
+        found |= {
+            f"{prefix}gini_active": gini(active),
+            f"{prefix}gini_all": gini(everyone),
+            f"{prefix}top10_active": top_share(active),
+            f"{prefix}top10_all": top_share(everyone),
+            f"{prefix}top10_excess_active": top_share(active) - top_size(len(active)) / len(active),
+            f"{prefix}top10_excess_all": top_share(everyone) - top_size(n_all) / n_all,
+            f"{prefix}effective_n": effective_n(active),
+        }
+    return found
+
+
+def _null(frame: pl.DataFrame, costs: dict[int, F64], observed: str, replicates: int, seed: int) -> Null:
+    """Return the null model: every act goes to an agent drawn uniformly from all N, with its cost."""
+    ginis, shares, ps = [], [], []
+    for row in frame.iter_rows(named=True):
+        execution, n, k = int(row["execution"]), int(row["n_all"]), int(row["k_all"])
+        cost = np.asarray(costs.get(execution, np.zeros(0)), dtype=np.float64)
+        rng = stream(seed, "effort-null", observed, execution)
+        drawn = _assign(rng.integers(n, size=(replicates, len(cost))), cost, n, k)
+        ginis.append(float(drawn[:, 0].mean()))
+        shares.append(float(drawn[:, 1].mean()))
+        at_least = np.count_nonzero(drawn[:, 1] >= row[observed] - 1e-12)
+        ps.append((1 + at_least) / (1 + replicates))
+    return Null(np.array(ginis), np.array(shares), np.array(ps), replicates)
+
+
+def _assign(owner: I64, cost: F64, n: int, k: int) -> F64:
+    """Return (Gini, share of the k largest) over n agents for each row of owners, shape (replicates, 2)."""
+    rows, total = len(owner), float(cost.sum())
+    if total <= 0:
+        return np.full((rows, 2), np.nan)
+    place = owner + n * np.arange(rows)[:, None]
+    held = np.bincount(place.ravel(), weights=np.tile(cost, rows), minlength=rows * n).reshape(rows, n)
+    held.sort(axis=1)
+    weighted = held @ (2.0 * np.arange(1, n + 1) - n - 1.0)
+    return np.column_stack([weighted / (n * total), held[:, n - k :].sum(axis=1) / total])
+
+
+def tce_weighted_influence(graph: ClaimGraph, found: Cascades, reach: Reach) -> F64:
+    """Return for each actor the sum, over its claims, of the total cognitive effort of the claim's cascade.
+
+    Actors are those of `reach`, ordered by (execution, agent), shape (n_actors,).
+    """
+    weight = (found.size[found.root] - 1).astype(np.float64)
+    if len(weight) != graph.n_claims:
+        raise ValueError("cascades and graph are of different tables")
+    return np.bincount(reach.actor, weights=weight, minlength=len(reach.actor_agent)).astype(np.float64)

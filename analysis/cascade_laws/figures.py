@@ -1,0 +1,208 @@
+"""Figures of the laws: tails with their fits, Lorenz curves, growth of the largest, merges against expansion.
+
+Needs matplotlib (the `plot` extra). `draw` writes one PNG each; nothing is drawn that `Laws` does not hold.
+"""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from scipy.special import log_ndtr
+
+from agentsoc.errors import InputError, MissingExtraError
+from agentsoc.log.files import write_whole
+from analysis.cascade_laws.elites import lorenz
+from analysis.cascade_laws.examine import Law, Laws
+from analysis.observables.sampled import effort
+from analysis.tails.alternatives import TailModel
+from analysis.tails.partition import log_partition
+from analysis.tails.powerlaw import survival
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+F64 = NDArray[np.float64]
+
+_DOTS_PER_INCH: Final = 120
+_COLUMNS: Final = 4
+_POINTS: Final = 120
+_SMALL: Final = 7
+_LEVELS: Final = np.linspace(0.0, 1.0, 101)
+_STYLES: Final = {
+    "power_law": ("k", "-"),
+    "truncated_power_law": ("tab:red", "--"),
+    "lognormal": ("tab:green", "-."),
+    "stretched_exponential": ("tab:purple", ":"),
+    "exponential": ("tab:orange", ":"),
+}
+
+
+def draw(laws: Laws, directory: Path) -> list[Path]:
+    """Write the figures of `laws` into `directory` and return their files; one without data is left out.
+
+    Raises:
+        InputError: the directory cannot be written.
+        MissingExtraError: matplotlib is not installed.
+    """
+    figures = {
+        "tails": draw_tails(laws),
+        "lorenz": draw_lorenz(laws),
+        "growth": draw_growth(laws),
+        "merges": draw_merges(laws),
+    }
+    written = []
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        for name, figure in figures.items():
+            if figure is not None:
+                path = directory / f"{name}.png"
+                drawn = io.BytesIO()
+                figure.savefig(drawn, format="png", dpi=_DOTS_PER_INCH)
+                write_whole(path, drawn.getvalue())
+                written.append(path)
+    except OSError as error:
+        raise InputError(f"figures cannot be written: {error.strerror or error}", str(directory)) from error
+    return written
+
+
+def draw_tails(laws: Laws) -> Figure | None:
+    """Return the share of values >= x of every fitted observable, with the fitted models above xmin."""
+    fitted = {name: law for name, law in laws.laws.items() if law.fit.power is not None}
+    if not fitted:
+        return None
+    figure, panels = _blank(len(fitted), _COLUMNS)
+    for axes, (name, law) in zip(panels, fitted.items(), strict=True):
+        _tail(axes, law)
+        axes.set(xscale="log", yscale="log")
+        _label(axes, f"{name}: {law.fit.verdict.word}", law.sample.unit)
+    panels[0].set_ylabel("share of values >= x", fontsize=_SMALL)
+    panels[0].legend(fontsize=6)
+    return figure
+
+
+def _tail(axes: Axes, law: Law) -> None:
+    """Draw one sample and its fits."""
+    power, sample = law.fit.power, law.fit.sample
+    assert power is not None
+    above = 1.0 - sample.below[:-1] / sample.n
+    axes.plot(sample.values, above, ".", ms=3, color="tab:blue", label="data")
+    share = power.n_tail / sample.n
+    x = np.geomspace(power.xmin, sample.values[-1], _POINTS)
+    if sample.discrete:
+        x = np.unique(np.rint(x))
+    curves = {"power_law": survival(power, x, discrete=sample.discrete)}
+    curves |= {name: model_survival(model, x, discrete=sample.discrete) for name, model in law.fit.models.items()}
+    for name, curve in curves.items():
+        seen = curve * share > 0.2 / sample.n
+        color, style = _STYLES[name]
+        axes.plot(x[seen], share * curve[seen], color=color, ls=style, lw=1, label=name.replace("_", " "))
+    axes.axvline(power.xmin, color="0.7", lw=0.5)
+
+
+def model_survival(model: TailModel, x: F64, *, discrete: bool) -> F64:
+    """Return P(X >= x) under a fitted competitor of `analysis.tails.alternatives`, for x >= model.xmin."""
+    p, xmin = model.params, model.xmin
+    start = xmin - 0.5 if discrete else xmin
+    at = x - 0.5 if discrete else x
+    if model.name == "exponential":
+        return np.asarray(np.exp(-p["rate"] * (x - xmin)))
+    if model.name == "truncated_power_law":
+        norms = np.array([log_partition(p["alpha"], p["rate"], float(v), discrete) for v in x])
+        first = log_partition(p["alpha"], p["rate"], xmin, discrete)
+        return np.asarray(np.exp(-p["alpha"] * np.log(x / xmin) - p["rate"] * (x - xmin) + norms - first))
+    if model.name == "lognormal":
+        tail, whole = ((np.log(v) - p["mu"]) / p["sigma"] for v in (at, np.array([start])))
+        return np.asarray(np.exp(log_ndtr(-tail) - log_ndtr(-whole)))
+    length, beta = np.log(at / start), p["beta"]
+    growth = np.expm1(beta * length) / beta if beta > 1e-12 else length
+    return np.asarray(np.exp(-p["slope"] * growth))
+
+
+def draw_lorenz(laws: Laws) -> Figure | None:
+    """Return the mean Lorenz curve of effort (acts) over all agents, for each topology."""
+    acts = effort(laws.table).filter(pl.col("events") > 0)
+    if not acts.height:
+        return None
+    figure, (axes,) = _blank(1, 1)
+    executions = laws.table.executions.select("execution", "n_agents", pl.col("topology").fill_null("unknown"))
+    joined = acts.join(executions, on="execution", how="left", maintain_order="left")
+    for (topology,), part in joined.sort("topology").group_by("topology", maintain_order=True):
+        curves = []
+        for _, one in part.group_by("execution", maintain_order=True):
+            missing = max(int(one["n_agents"][0] or one.height) - one.height, 0)
+            share, held = lorenz(np.concatenate([one["events"].to_numpy(), np.zeros(missing)]))
+            curves.append(np.interp(_LEVELS, share, held))
+        axes.plot(_LEVELS, np.mean(curves, axis=0), lw=1.2, label=f"{topology} ({len(curves)})")
+    axes.plot([0, 1], [0, 1], color="0.7", lw=0.8, label="equal")
+    axes.set(xlabel="share of agents, least active first", ylabel="share of all acts", title="Lorenz curves of effort")
+    axes.legend(fontsize=7)
+    return figure
+
+
+def draw_growth(laws: Laws) -> Figure | None:
+    """Return the mean largest value against N with the fitted line and the structural cap, for each observable."""
+    grown = {name: law.growth for name, law in laws.laws.items() if law.growth is not None}
+    if not grown:
+        return None
+    figure, panels = _blank(len(grown), _COLUMNS)
+    for axes, (name, growth) in zip(panels, grown.items(), strict=True):
+        n, mean, cap = (growth.per_n[column].to_numpy().astype(np.float64) for column in ("n_agents", "mean", "cap"))
+        slope = growth.by_mean
+        middle = np.exp(np.mean(np.log(mean)))
+        line = middle * (n / np.exp(np.mean(np.log(n)))) ** slope.value
+        axes.plot(n, mean, "o", ms=4, color="tab:blue", label="mean of the largest")
+        axes.plot(n, line, "k-", lw=1, label="N^gamma")
+        if np.all(np.isfinite(cap) & (cap > 0)):
+            axes.plot(n, cap, ":", color="tab:red", lw=1, label="cap of the design")
+        axes.set(xscale="log", yscale="log")
+        axes.tick_params(which="both", labelsize=_SMALL)
+        _label(axes, f"{name}\n{slope.value:.2f} [{slope.low:.2f}, {slope.high:.2f}]", "agents")
+    panels[0].legend(fontsize=6)
+    return figure
+
+
+def draw_merges(laws: Laws) -> Figure | None:
+    """Return merges against all other acts of coordination, one point per execution."""
+    per_run = laws.integration.executions.join(
+        laws.table.executions.select("execution", pl.col("topology").fill_null("unknown")),
+        on="execution",
+        how="left",
+        maintain_order="left",
+    ).filter(pl.col("expansion") > 0)
+    if not per_run.height:
+        return None
+    figure, (axes,) = _blank(1, 1)
+    for (topology,), part in per_run.sort("topology").group_by("topology", maintain_order=True):
+        axes.plot(part["expansion"], part["merges"], ".", ms=4, alpha=0.5, label=str(topology))
+    axes.set(xlabel="other acts of coordination", ylabel="merges", title="Merges against expansion, per execution")
+    axes.set(xscale="symlog", yscale="symlog")
+    axes.legend(fontsize=7)
+    return figure
+
+
+def _blank(panels: int, columns: int) -> tuple[Figure, list[Axes]]:
+    """Return an empty figure with `panels` axes in rows of at most `columns`; no window system is touched."""
+    try:
+        from matplotlib.figure import Figure
+    except ModuleNotFoundError:
+        raise MissingExtraError("drawing", "matplotlib", "plot") from None
+    columns = min(columns, panels)
+    rows = -(-panels // columns)
+    size = (3.2 * columns, 2.6 * rows) if panels > 1 else (6.0, 4.5)
+    figure = Figure(figsize=size, layout="constrained")
+    axes = [figure.add_subplot(rows, columns, at + 1) for at in range(panels)]
+    for one in axes:
+        one.tick_params(labelsize=_SMALL)
+    return figure, axes
+
+
+def _label(axes: Axes, title: str, x: str) -> None:
+    """Write title and x label of a small panel."""
+    axes.set_title(title, fontsize=_SMALL)
+    axes.set_xlabel(x, fontsize=_SMALL)

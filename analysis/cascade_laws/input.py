@@ -1,0 +1,109 @@
+"""What `agentsoc laws` reads: runs of our own and imported logs, found at or below the paths given, as one table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import polars as pl
+
+from agentsoc.errors import InputError
+from agentsoc.log.manifest import NAME as MANIFEST
+from agentsoc.log.names import INPUTS
+from agentsoc.log.read import RunLog
+from agentsoc.scenario.files import BASE_DIR
+from agentsoc.scenario.model import Scenario
+from analysis.claims.attachment_offers import offers_of_debate
+from analysis.importers import store
+from analysis.tables import EventTable, concat, from_log
+
+DEPTH: Final = 2
+"""Directories below a path in which logs are looked for: an experiment puts its runs one below its own."""
+
+
+def read_logs(paths: Sequence[Path]) -> tuple[EventTable, list[str]]:
+    """Return all executions of the logs at or below `paths`, and what a reader must know about these logs.
+
+    Raises:
+        InputError: a path does not exist or holds no log, or the same log is given twice.
+        LogDamagedError: a log is not what was written.
+    """
+    tables, caveats = [], []
+    for path in paths:
+        found = list(_logs(path, DEPTH)) if path.is_dir() else []
+        if not found:
+            what = "there is no log here" if path.is_dir() else "there is no such directory"
+            raise InputError(
+                what, str(path), "name run directories or imported logs; foreign logs come in by agentsoc import"
+            )
+        for directory in found:
+            table, notes = _imported(directory) if store.is_imported(directory) else _own(directory)
+            tables.append(table)
+            caveats += notes
+    return concat(tables), caveats
+
+
+def _logs(directory: Path, depth: int) -> Iterator[Path]:
+    """Yield the logs in `directory`; what is inside a log is not looked at."""
+    if (directory / MANIFEST).is_file() or store.is_imported(directory):
+        yield directory
+    elif depth:
+        for below in sorted(p for p in directory.iterdir() if p.is_dir() and not p.is_symlink()):
+            yield from _logs(below, depth - 1)
+
+
+def _imported(directory: Path) -> tuple[EventTable, list[str]]:
+    """Return an imported log with its notes."""
+    table, about = store.load(directory)
+    rules = ", ".join(f"{name} {value}" for name, value in about.rules.items())
+    origin = f"{directory.name}: imported from {about.importer}" + (f" ({rules})" if rules else "")
+    return table, [origin, *(f"{directory.name}: {note}" for note in about.notes)]
+
+
+def _own(directory: Path) -> tuple[EventTable, list[str]]:
+    """Return one of our own runs; each task is an execution."""
+    log = RunLog(directory)
+    scenario, notes = log.manifest.scenario, []
+    if log.manifest.status != "finished":
+        notes.append(f"{directory.name}: this run is {log.manifest.status}; what it has so far is counted")
+    frame = log.frame()
+    if not frame.height:
+        raise InputError("this run has no events yet", str(directory), f"go on with: agentsoc resume {directory}")
+    own = BASE_DIR.set(directory / INPUTS)  # no file that it names is one beside whoever reads it
+    try:
+        log.inside.has_directory(INPUTS)
+        offers = offers_of_debate(frame, Scenario.model_validate(scenario))
+    except (InputError, ValueError):  # made with parts that are not installed here, or with files of its own
+        offers = None
+        notes.append(f"{directory.name}: its society cannot be built again here, so attention is not estimated")
+    finally:
+        BASE_DIR.reset(own)
+    return from_log(
+        frame if offers is None else frame.with_columns(offers),
+        run=str(directory),
+        topology=_kind(scenario.get("topology")),
+        n_agents=_agents(scenario.get("agents")),
+        seed=log.manifest.seed,
+        benchmark=_kind(scenario.get("tasks")),
+        task_names=_names(log.tasks()),
+    ), notes
+
+
+def _names(tasks: pl.DataFrame) -> dict[int, str]:
+    """Return the name of each task; tasks that a family makes from the seed alone have none."""
+    if not {"task", "id"} <= set(tasks.columns):
+        return {}
+    return dict(zip(tasks["task"].to_list(), tasks["id"].cast(pl.String).to_list(), strict=True))
+
+
+def _kind(part: Any) -> str | None:
+    """Return the kind of a part of a stored scenario."""
+    return str(part["kind"]) if isinstance(part, dict) and "kind" in part else None
+
+
+def _agents(groups: Any) -> int | None:
+    """Return the number of agents, or None where the scenario leaves it open."""
+    counts = [group.get("count") if isinstance(group, dict) else None for group in groups or []]
+    known = [int(count) for count in counts if isinstance(count, int)]
+    return sum(known) if known and len(known) == len(counts) else None

@@ -1,0 +1,173 @@
+"""What was chosen from what: the risk sets behind the attachment exponent.
+
+Every claim that builds on others is a decision. Its alternatives are the claims that its author could see, each with
+its engagement: how often it had been built on in earlier rounds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agentsoc.errors import InputError
+from analysis.claims.cascades import ClaimGraph
+from analysis.tables import EventTable
+
+I64 = NDArray[np.int64]
+F64 = NDArray[np.float64]
+
+RiskSet = Literal["all", "latest"]
+"""`all`: every earlier claim of the execution. `latest`: the latest earlier claim of every other agent."""
+
+
+@dataclass(frozen=True)
+class Choices:
+    """Choices from risk sets, in CSR form."""
+
+    ptr: I64
+    """Start of each decision's alternatives, shape (n_decisions + 1,)."""
+    engagement: F64
+    """x of each alternative at the time, shape (n_alternatives,)."""
+    chosen_ptr: I64
+    """Start of each decision's chosen alternatives, shape (n_decisions + 1,)."""
+    chosen: I64
+    """Chosen alternatives as indices into `engagement`, in order of choice."""
+    cluster: I64
+    """Execution of each decision, shape (n_decisions,)."""
+
+    @property
+    def n_decisions(self) -> int:
+        """Number of decisions."""
+        return len(self.ptr) - 1
+
+    def informative(self, *, all_taken: bool = False) -> Choices:
+        """Return the decisions whose alternatives differ in engagement and that left something unchosen.
+
+        With `all_taken` those that took everything stay in.
+        """
+        if not self.n_decisions:
+            return self
+        varied = np.maximum.reduceat(self.engagement, self.ptr[:-1]) > np.minimum.reduceat(
+            self.engagement, self.ptr[:-1]
+        )
+        left = np.diff(self.ptr) > np.diff(self.chosen_ptr)
+        return self.select(varied & (left | all_taken))
+
+    def select(self, kept: NDArray[np.bool_]) -> Choices:
+        """Return the decisions for which `kept` holds, shape (n_decisions,)."""
+        made = _Maker()
+        for d in np.flatnonzero(kept):
+            chosen = self.chosen[self.chosen_ptr[d] : self.chosen_ptr[d + 1]] - self.ptr[d]
+            made.add(self.engagement[self.ptr[d] : self.ptr[d + 1]], chosen, int(self.cluster[d]))
+        return made.choices()
+
+
+class _Maker:
+    """Collects decisions one by one."""
+
+    def __init__(self) -> None:
+        self.engagement: list[F64] = []
+        self.chosen: list[I64] = []
+        self.cluster: list[int] = []
+
+    def add(self, engagement: F64, chosen: I64, cluster: int) -> None:
+        """Add a decision: x of the alternatives, the positions chosen among them, its execution."""
+        self.engagement.append(engagement)
+        self.chosen.append(chosen)
+        self.cluster.append(cluster)
+
+    def choices(self) -> Choices:
+        """Return all decisions."""
+        ptr = np.concatenate([[0], np.cumsum([len(x) for x in self.engagement], dtype=np.int64)])
+        chosen_ptr = np.concatenate([[0], np.cumsum([len(x) for x in self.chosen], dtype=np.int64)])
+        shifted = [chosen + start for chosen, start in zip(self.chosen, ptr, strict=False)]
+        return Choices(
+            ptr.astype(np.int64),
+            np.concatenate(self.engagement) if self.engagement else np.empty(0),
+            chosen_ptr.astype(np.int64),
+            np.concatenate(shifted).astype(np.int64) if shifted else np.empty(0, np.int64),
+            np.array(self.cluster, np.int64),
+        )
+
+
+def make_choices(decisions: Iterable[tuple[Sequence[float], Sequence[int], int]]) -> Choices:
+    """Return the choices given as (engagement of the alternatives, positions chosen in order, execution)."""
+    made = _Maker()
+    for engagement, chosen, execution in decisions:
+        made.add(np.asarray(engagement, dtype=np.float64), np.asarray(chosen, dtype=np.int64), execution)
+    return made.choices()
+
+
+def claim_choices(
+    table: EventTable,
+    graph: ClaimGraph,
+    *,
+    risk: RiskSet = "latest",
+    readable: Mapping[int, Collection[int]] | None = None,
+    logged_visibility: bool = False,
+) -> Choices:
+    """Return the choices of parents that the claims of `graph` made.
+
+    Args:
+        table: the events behind the graph.
+        graph: the claims.
+        risk: which earlier claims were on offer; claims of the same round are not.
+        readable: for each agent the agents whose claims it can read; everybody if not given. The claims that an agent
+            did build on are on offer in any case: it must have seen them.
+        logged_visibility: restrict the offer to the agents in the `visible` column, where a row has any.
+
+    Raises:
+        InputError: the log has no `visible` column although it was asked for.
+    """
+    if logged_visibility and not table.has("visible"):
+        raise InputError("the log does not say who was visible", "", "pass `readable` from the topology instead")
+    rounds = table.events["round"].to_numpy()[graph.row]
+    logged = table.events["visible"].gather(graph.row).to_list() if logged_visibility else [None] * graph.n_claims
+    made = _Maker()
+    first = np.searchsorted(graph.execution, np.arange(graph.n_executions + 1))
+    for e in range(graph.n_executions):
+        start, stop = int(first[e]), int(first[e + 1])
+        cited = np.zeros(stop - start)
+        latest: dict[int, int] = {}
+        opens = [start, *(start + 1 + np.flatnonzero(np.diff(rounds[start:stop]))), stop] if stop > start else []
+        for low, high in pairwise(opens):
+            for v in range(low, high):
+                parents = graph.parent[graph.ptr[v] : graph.ptr[v + 1]]
+                parents = parents[parents < low]
+                if not len(parents):
+                    continue
+                me = int(graph.agent[v])
+                allowed = logged[v] or (None if readable is None else readable.get(me, ()))
+                offer = _offer(graph, risk, start, low, me, latest, allowed, parents)
+                if len(offer) > 1:
+                    made.add(cited[offer - start], np.searchsorted(offer, parents), e)
+            for v in range(low, high):
+                latest[int(graph.agent[v])] = v
+                cited[graph.parent[graph.ptr[v] : graph.ptr[v + 1]] - start] += 1
+    return made.choices()
+
+
+def _offer(
+    graph: ClaimGraph,
+    risk: RiskSet,
+    start: int,
+    low: int,
+    me: int,
+    latest: Mapping[int, int],
+    allowed: Collection[int] | None,
+    parents: I64,
+) -> I64:
+    """Return the claims on offer to agent `me`, increasing: those of the rule that it may read, and its own parents."""
+    if risk == "all":
+        offer = np.arange(start, low)
+        if allowed is not None:
+            offer = offer[np.isin(graph.agent[offer], list(allowed))]
+    else:
+        readable = latest.keys() if allowed is None else latest.keys() & set(allowed)
+        offer = np.array([latest[a] for a in readable if a != me], dtype=np.int64)
+    return np.union1d(offer, parents)

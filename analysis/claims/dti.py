@@ -1,0 +1,169 @@
+"""Deficit-triggered integration: when would a monitor have called for a merge? Estimation and offline replay.
+
+Every cascade has a segment with t events and M merges since its start. Expansion builds pressure a t^beta; when the
+deficit a t^beta - M exceeds delta, the branch heads (each agent's latest row in the cascade) are to be merged, and
+the segment starts anew with t = 0 and M = 1. Parameters belong to a class of conditions, by default the topology.
+
+Two deficits are in use. The published estimator of delta scales the merges too, a (t^beta - M), although the published
+monitor does not; ``corrected`` uses a t^beta - M in both places. The published monitor has no brakes; `Brakes` holds
+those a live one needs.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from agentsoc.events import COORDINATION
+from agentsoc.society.deficit import BETA, NO_BRAKES, Brakes, Monitor, Parameters
+from analysis.claims.cascades import Cascades, ClaimGraph
+from analysis.tables import EventTable
+
+I64 = NDArray[np.int64]
+
+MIN_POINTS: Final = 5
+MIN_TCE: Final = 3
+
+DeficitRule = Literal["corrected", "published"]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Parameters of one class of conditions and what they rest on."""
+
+    parameters: Parameters
+    rule: DeficitRule
+    cascades: int
+    """Cascades of the class."""
+    large_cascades: int
+    """Those with a total cognitive effort of at least `MIN_TCE`, which are used."""
+    merge_points: int
+    """Merges in them; the scale rests on these instants alone."""
+
+    def summary(self) -> str:
+        """Return one line."""
+        p = self.parameters
+        default = " (default: too few merges)" if self.merge_points < MIN_POINTS else ""
+        basis = f"{self.large_cascades} of {self.cascades} cascades"
+        return f"a = {p.scale:.4g}{default}, delta = {p.threshold:.4g} from {basis}"
+
+
+@dataclass(frozen=True)
+class Replay:
+    """What the monitor would have done on a log."""
+
+    triggers: pl.DataFrame
+    """One row per trigger: execution, row, root, deficit, events, merges, branches, number."""
+    events: int
+    """Acts of coordination that were watched."""
+
+    @property
+    def cascades_hit(self) -> int:
+        """Cascades with at least one trigger."""
+        return self.triggers.select("execution", "root").n_unique() if self.triggers.height else 0
+
+    def summary(self) -> str:
+        """Return one line."""
+        return f"{self.triggers.height} triggers in {self.cascades_hit} cascades over {self.events} events"
+
+
+def cascade_rows(table: EventTable, graph: ClaimGraph | None = None, found: Cascades | None = None) -> pl.DataFrame:
+    """Return the acts of coordination with the root of their cascade: execution, row, root, agent, merge, in order.
+
+    The log's own roots are used where it has them. Otherwise claims take the root that `found` gives them and
+    endorsements that of the claim they support; delegations without a claim then belong to no cascade.
+    """
+    events = table.events.with_row_index("row").with_columns(pl.col("row").cast(pl.Int64))
+    if table.has("root_logged"):
+        root = pl.coalesce("root_logged", "claim")
+    else:
+        if graph is None or found is None:
+            raise ValueError("a log without roots of its own needs its claim graph and cascades")
+        known = pl.DataFrame(
+            {"execution": graph.execution, "_claim": graph.claim, "_root": graph.claim[found.root]},
+            schema={"execution": pl.Int64, "_claim": pl.Int64, "_root": pl.Int64},
+        )
+        about = pl.when(pl.col("kind") == "endorse_claim").then(pl.col("target")).otherwise(pl.col("claim"))
+        events = events.with_columns(_claim=about).join(
+            known, on=["execution", "_claim"], how="left", maintain_order="left"
+        )
+        root = pl.col("_root")
+    kept = pl.col("kind").cast(pl.String).is_in(list(COORDINATION))
+    return (
+        events.filter(kept)
+        .select("execution", "row", "agent", root=root, merge=pl.col("kind") == "merge_claims")
+        .drop_nulls("root")
+    )
+
+
+def estimate(rows: pl.DataFrame, *, rule: DeficitRule = "corrected", beta: float = BETA) -> Estimate:
+    """Return the parameters of one class of conditions from its cascades.
+
+    a = max(0.01, exp(mean(log m - beta log t))) over all merges, t and m being events and merges of the cascade so
+    far; 1 with fewer than five merges. delta = max(0.5, mean + sd of the deficit at the end of the cascades); 2 with
+    fewer than five cascades.
+
+    Args:
+        rows: `cascade_rows` of the executions of the class.
+        rule: which deficit delta is estimated from.
+        beta: exponent of the pressure.
+    """
+    grouped = rows.with_columns(
+        t=pl.int_range(1, pl.len() + 1).over("execution", "root"),
+        m=pl.col("merge").cast(pl.Int64).cum_sum().over("execution", "root"),
+        size=pl.len().over("execution", "root"),
+    )
+    n_cascades = grouped.select("execution", "root").n_unique() if rows.height else 0
+    large = grouped.filter(pl.col("size") - 1 >= MIN_TCE)
+    merges = large.filter("merge")
+    t, m = merges["t"].to_numpy().astype(np.float64), merges["m"].to_numpy().astype(np.float64)
+    scale = 1.0
+    if len(t) >= MIN_POINTS:
+        scale = max(0.01, float(np.exp(np.mean(np.log(m) - beta * np.log(t)))))
+    ends = large.filter(pl.col("t") == pl.col("size"))
+    t_end, m_end = ends["t"].to_numpy().astype(np.float64), ends["m"].to_numpy().astype(np.float64)
+    threshold = 2.0
+    if len(t_end) >= MIN_POINTS:
+        last = scale * t_end**beta - m_end if rule == "corrected" else scale * (t_end**beta - m_end)
+        threshold = max(0.5, float(last.mean() + last.std()))
+    return Estimate(Parameters(scale, threshold, beta), rule, n_cascades, ends.height, len(t))
+
+
+def replay(rows: pl.DataFrame, parameters: Parameters | Mapping[int, Parameters], brakes: Brakes = NO_BRAKES) -> Replay:
+    """Return what the monitor would have done on `rows`, without changing anything: injected merges are not fed back.
+
+    Args:
+        rows: `cascade_rows` of any executions.
+        parameters: the same for all, or by execution.
+        brakes: when a deficit may trigger; the published monitor always does.
+    """
+    found: list[tuple[int, int, int, float, int, int, int, int]] = []
+    monitor, current = Monitor(Parameters(), brakes), None
+    for execution, row, agent, root, merge in rows.select("execution", "row", "agent", "root", "merge").iter_rows():
+        if execution != current:
+            own = parameters if isinstance(parameters, Parameters) else parameters[execution]
+            monitor, current = Monitor(own, brakes), execution
+        hit = monitor.observe(root, agent, row, merge=merge)
+        if hit is not None:
+            found.append((execution, row, root, hit.deficit, hit.events, hit.merges, len(hit.heads), hit.number))
+    columns = ("execution", "row", "root", "deficit", "events", "merges", "branches", "number")
+    types = {name: pl.Float64() if name == "deficit" else pl.Int64() for name in columns}
+    return Replay(pl.DataFrame(found, schema=types, orient="row"), rows.height)
+
+
+def first_trigger(parameters: Parameters, *, restarted: bool = False) -> int:
+    """Return after how many events without a merge the monitor fires: the least t with a t^beta - M > delta.
+
+    M is 0 at the start of a cascade and 1 after a restart.
+    """
+    needed = (parameters.threshold + restarted) / parameters.scale
+    t = math.floor(needed ** (1.0 / parameters.beta)) if needed > 0 else 0
+    while parameters.deficit(t, int(restarted)) <= parameters.threshold:
+        t += 1
+    return t

@@ -1,0 +1,1 @@
+"""A comparison of organisations: its table, report, text and figures."""

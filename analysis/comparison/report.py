@@ -1,0 +1,211 @@
+"""What a comparison says: who scores how much, against the baseline by how much and how sure, and at what price.
+
+Computed from the table of results alone. Scores and differences come from `analysis.stats.compare_paired`, what
+coordination costs from `analysis.measures.episodes.run_metrics`; nothing is estimated here a second time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+import polars as pl
+
+from agentsoc.errors import InputError
+from analysis.comparison.table import Results
+from analysis.measures.episodes import Measured, RunMetrics, run_metrics
+from analysis.stats import Interval, MeanRow, PairedComparison, PairedRow, compare_paired, holm, mean_interval
+
+REPLICATES: Final = 10_000
+SHOWN_METRICS: Final = (
+    *("tokens", "budget_left", "success_per_1k_tokens", "cost", "turns", "rounds", "broadcasts", "deliveries"),
+    *("message_density_deliveries", "overhead_turns", "overhead_tokens", "efficiency", "redundancy"),
+    *("information_gain", "consensus", "k_star", "majority_correct", "virtual_s", "wall_s"),
+)
+"""Metrics of the report, in its order; means over tasks, or ratios of means."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """Organisations that are compared with one baseline."""
+
+    count: int | None
+    """The number on the agents axis that the block is about; None where all stand in one block."""
+    found: PairedComparison
+    by_tasks: Mapping[str, PairedComparison]
+    """The same for each task block alone, where there are several; p values are not corrected over blocks."""
+
+    @property
+    def rows(self) -> list[MeanRow | PairedRow]:
+        """The baseline and every other organisation."""
+        return [self.found.baseline, *self.found.rows]
+
+
+@dataclass(frozen=True)
+class Report:
+    """A comparison with all that is said of it."""
+
+    results: Results
+    blocks: tuple[Block, ...]
+    metrics: Mapping[str, RunMetrics]
+    """By label of the organisation."""
+    costs: Mapping[str, Interval]
+    """Mean cost of a task by label (money); without those that have no price."""
+    reference: str
+    """Label of the organisation that overhead and efficiency are relative to."""
+    n_tests: int
+    """Comparisons that Holm's correction counts."""
+
+    @property
+    def table(self) -> pl.DataFrame:
+        """The table of results."""
+        return self.results.table
+
+    def rows(self) -> list[MeanRow | PairedRow]:
+        """Every organisation once, in the order of the comparison."""
+        found: dict[str, MeanRow | PairedRow] = {}
+        for block in self.blocks:
+            for row in block.rows:
+                found.setdefault(row.organisation, row)
+        return [found[label] for label in self.results.members if label in found]
+
+
+def make_report(
+    results: Results, *, seed: int = 0, replicates: int = REPLICATES, level: float = 0.95, effect: float | None = None
+) -> Report:
+    """Return the report on the results of a comparison.
+
+    Args:
+        results: the table and what is missing from it.
+        seed: root of all resampling.
+        replicates: bootstrap samples, and random swaps of the test.
+        level: coverage of the intervals.
+        effect: difference for which the tasks that it needs are computed; None for 0.05.
+
+    Raises:
+        InputError: no run of the baseline is finished, or nothing can be compared with it.
+    """
+    table = _labelled(results)
+    present = set(table["organisation"].to_list()) if table.height else set()
+    baselines = [label for label, (name, _) in results.members.items() if name == results.record.baseline]
+    if not present & set(baselines):
+        raise InputError(
+            f"no run of the baseline {results.record.baseline} is finished, so there is nothing to compare with",
+            str(results.directory),
+            "see status and error of its runs in comparison.json",
+        )
+    blocks = []
+    for baseline in [label for label in baselines if label in present]:
+        n = results.counts[baseline] if len(baselines) > 1 else None
+        labels = [
+            label for label in results.members if label in present and (n is None or results.counts[label] in (n, None))
+        ]
+        if len(labels) < 2:
+            continue
+        part = _in_order(table, labels)
+        found = compare_paired(
+            part, baseline=baseline, cluster=results.cluster, seed=seed, replicates=replicates, level=level,
+            effect=effect,
+        )  # fmt: skip
+        blocks.append(Block(n, found, _by_tasks(part, results, baseline, seed, replicates, level)))
+    if not blocks:
+        raise InputError(
+            "only one organisation has finished runs, so there is nothing to compare",
+            str(results.directory),
+            "see status and error of the other runs in comparison.json",
+        )
+    blocks, n_tests = _corrected_together(blocks)
+    reference = _reference(results, present)
+    metrics = _metrics(table, results, reference, seed)
+    costs = {
+        label: mean_interval(part, value="cost", cluster=results.cluster, level=level, replicates=replicates, seed=seed)
+        for label in metrics
+        for part in [table.filter(pl.col("organisation") == label)]
+        if part["cost"].null_count() == 0
+    }
+    return Report(results, tuple(blocks), metrics, costs, reference, n_tests)
+
+
+def _labelled(results: Results) -> pl.DataFrame:
+    """Return the table with labels for organisations: with their number of agents where they come in several."""
+    if not results.table.height:
+        return results.table
+    names = pl.DataFrame(
+        {
+            "organisation": [name for name, _ in results.members.values()],
+            "n_agents": [n for _, n in results.members.values()],
+            "label": list(results.members),
+        },
+        schema={"organisation": pl.String, "n_agents": pl.Int64, "label": pl.String},
+    )
+    joined = results.table.join(names, on=["organisation", "n_agents"], how="left", maintain_order="left")
+    return joined.with_columns(organisation=pl.col("label")).drop("label")
+
+
+def _in_order(table: pl.DataFrame, labels: Sequence[str]) -> pl.DataFrame:
+    """Return the rows of these organisations, in this order."""
+    return pl.concat([table.filter(pl.col("organisation") == label) for label in labels])
+
+
+def _by_tasks(
+    table: pl.DataFrame, results: Results, baseline: str, seed: int, replicates: int, level: float
+) -> dict[str, PairedComparison]:
+    blocks = table["tasks"].unique(maintain_order=True).to_list()
+    if len(blocks) < 2:
+        return {}
+    found = {}
+    for name in blocks:
+        part = table.filter(pl.col("tasks") == name)
+        if baseline in part["organisation"] and part["organisation"].n_unique() > 1:
+            found[name] = compare_paired(
+                part, baseline=baseline, cluster=results.cluster, seed=seed, replicates=replicates, level=level
+            )
+    return found
+
+
+def _corrected_together(blocks: Sequence[Block]) -> tuple[list[Block], int]:
+    """Return the blocks with p values corrected for the comparisons of all of them, and their number."""
+    p = np.array([row.p for block in blocks for row in block.found.rows])
+    if len(blocks) < 2:
+        return list(blocks), len(p)
+    adjusted = iter(holm(p).tolist())
+    corrected = []
+    for block in blocks:
+        rows = tuple(replace(row, p_holm=next(adjusted)) for row in block.found.rows)
+        corrected.append(replace(block, found=replace(block.found, rows=rows)))
+    return corrected, len(p)
+
+
+def _reference(results: Results, present: set[str]) -> str:
+    """Return what overhead is relative to: a single agent, the baseline if it is one, else the baseline."""
+    members = {label: place for label, place in results.members.items() if label in present}
+    of_baseline = [label for label, (name, _) in members.items() if name == results.record.baseline]
+    alone = [label for label, (_, n) in members.items() if n == 1]
+    return next((label for label in of_baseline if label in alone), (alone or of_baseline)[0])
+
+
+def _metrics(table: pl.DataFrame, results: Results, reference: str, seed: int) -> dict[str, RunMetrics]:
+    """Return the metrics of every organisation; tasks that recur with several seeds count once, by their mean."""
+    rows = {label: part for (label,), part in table.group_by("organisation", maintain_order=True)}
+    tasks = {str(label): _by_task(part, results.cluster) for label, part in rows.items()}
+    return {
+        label: run_metrics(tasks[label], tasks[reference], seed=seed) for label in results.members if label in tasks
+    }
+
+
+def _by_task(rows: pl.DataFrame, cluster: Sequence[str]) -> pl.DataFrame:
+    numbers = [name for name, kind in rows.schema.items() if kind.is_numeric() or kind == pl.Boolean]
+    means = [pl.col(name).cast(pl.Float64).mean() for name in numbers if name not in (*cluster, "seed", "n_agents")]
+    by_task = rows.group_by(cluster).agg(means).sort(cluster)
+    return by_task.with_columns(task=pl.concat_str(cluster, separator="/"))
+
+
+def measured(report: Report, label: str, name: str) -> Measured | None:
+    """Return one metric of an organisation, None where it is not defined or not known."""
+    if name == "cost" and label in report.costs:
+        cost = report.costs[label]
+        return Measured(cost.value, cost.low, cost.high)
+    found = report.metrics.get(label)
+    return None if found is None else found.values.get(name)

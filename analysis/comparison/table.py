@@ -1,0 +1,164 @@
+"""The tidy table of a comparison, ``results.parquet``: one row per organisation, number of agents, task and seed.
+
+Everything that the report says is computed from this table, so whoever doubts a figure can compute it again. The table
+itself is derived: from the episode tables and event logs of the runs, each checked against its manifest.
+"""
+
+from __future__ import annotations
+
+import io
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final
+
+import polars as pl
+
+from agentsoc.errors import LogDamagedError
+from agentsoc.log.comparison import CellRecord, ComparisonRecord, load_comparison_record
+from agentsoc.log.cost import cost_by_task
+from agentsoc.log.inside import Inside
+from agentsoc.log.read import RunLog
+from analysis.measures.episodes import episode_metrics
+
+TABLE: Final = "results.parquet"
+KEYS: Final = ("organisation", "n_agents", "tasks", "task", "seed")
+
+
+@dataclass(frozen=True)
+class Results:
+    """The finished runs of a comparison as one table, and what is missing from it."""
+
+    directory: Path
+    record: ComparisonRecord
+    table: pl.DataFrame
+    missing: tuple[CellRecord, ...]
+    """Runs that are not finished, or whose log cannot be used."""
+    same_tasks: bool
+    """Whether all seeds have the same tasks; otherwise each seed draws its own."""
+    budgets: Mapping[str, int | None]
+    """Per task block the ceiling of one task (tokens), for the baseline."""
+
+    @property
+    def cluster(self) -> tuple[str, ...]:
+        """Columns that together name a task: what is drawn independently, and so resampled as one."""
+        return ("tasks", "task") if self.same_tasks else ("tasks", "seed", "task")
+
+    @cached_property
+    def sizes(self) -> dict[str, list[int]]:
+        """Numbers of agents of each organisation, in the order of the comparison."""
+        found: dict[str, list[int]] = {}
+        for cell in self.record.cells:
+            sizes = found.setdefault(cell.organisation, [])
+            if cell.n_agents not in sizes:
+                sizes.append(cell.n_agents)
+        return {name: sorted(found[name]) for name in self.record.organisations}
+
+    @cached_property
+    def counts(self) -> dict[str, int | None]:
+        """For each label the number on the agents axis that it belongs to; None for one that fixes its own."""
+        return {self.label(cell.organisation, cell.n_agents): cell.count for cell in self.record.cells}
+
+    def label(self, organisation: str, n_agents: int) -> str:
+        """Return what a report calls an organisation: with its number of agents where it comes in several."""
+        return f"{organisation} n={n_agents}" if len(self.sizes[organisation]) > 1 else organisation
+
+    @cached_property
+    def members(self) -> dict[str, tuple[str, int]]:
+        """Every label with its organisation and number of agents, in the order of the comparison."""
+        return {self.label(name, n): (name, n) for name, sizes in self.sizes.items() for n in sizes}
+
+
+def read_results(directory: Path) -> Results:
+    """Return the results of the comparison in a directory.
+
+    Raises:
+        LogDamagedError: the record is not what was written, or runs that are to be pairs are on different tasks.
+    """
+    record = load_comparison_record(directory)
+    frames: list[pl.DataFrame] = []
+    missing: list[CellRecord] = []
+    hashes: dict[tuple[str, int], str] = {}
+    budgets: dict[str, int | None] = {}
+    inside = Inside(directory)
+    finished = [cell for cell in record.cells if cell.status == "finished"]
+    missing += [cell for cell in record.cells if cell.status != "finished"]
+    for cell in finished:
+        inside.has_directory(cell.run)  # refused where it leads elsewhere
+        run = _read_run(directory / cell.run, cell)
+        if run.fault:
+            missing.append(cell.model_copy(update={"status": "failed", "error": run.fault}))
+            continue
+        tasks_hash = hashes.setdefault((cell.tasks, cell.seed), run.tasks_hash)
+        if tasks_hash != run.tasks_hash:
+            raise LogDamagedError(
+                f"{cell.id} is on other tasks than the other organisations with tasks {cell.tasks}, seed {cell.seed}",
+                str(directory / cell.run),
+                "remove that run and call compare again",
+            )
+        if cell.organisation == record.baseline:
+            budgets[cell.tasks] = run.budget
+        frames.append(run.table)
+    table = pl.concat(frames) if frames else pl.DataFrame(schema={"organisation": pl.String})
+    return Results(directory, record, table, tuple(missing), _same(hashes), budgets)
+
+
+def save_table(results: Results) -> Path:
+    """Write the table beside the runs, whole or not at all, and return its path."""
+    sink = io.BytesIO()
+    results.table.write_parquet(sink, compression="zstd", statistics=True)
+    Inside(results.directory).write(TABLE, sink.getvalue())
+    return results.directory / TABLE
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What was read of one run."""
+
+    table: pl.DataFrame
+    tasks_hash: str = ""
+    budget: int | None = None
+    fault: str = ""
+
+
+def _read_run(directory: Path, cell: CellRecord) -> _Run:
+    """Return the rows of one run; a log that cannot be used is a fault of that run, not of the comparison."""
+    try:
+        log = RunLog(directory)
+        manifest = log.manifest
+        if manifest.status != "finished" or manifest.scenario_hash != cell.scenario_hash:
+            return _Run(pl.DataFrame(), fault="the run is not the one that was finished here")
+        episodes = _with_cost(episode_metrics(log), log)
+    except LogDamagedError as error:
+        return _Run(pl.DataFrame(), fault=str(error))
+    budget = episodes["budget"].max()
+    return _Run(_columns(episodes, cell), manifest.tasks_hash, budget if isinstance(budget, int) else None)
+
+
+def _with_cost(episodes: pl.DataFrame, log: RunLog) -> pl.DataFrame:
+    """Return the rows with what each task cost by the scenario's prices; null where a model has no price."""
+    costs = cost_by_task(log)
+    if costs is None:
+        return episodes.with_columns(cost=pl.lit(None, pl.Float64))
+    return episodes.join(costs, on="task", how="left", maintain_order="left")
+
+
+def _columns(episodes: pl.DataFrame, cell: CellRecord) -> pl.DataFrame:
+    """Return the rows of one run with the columns of the table."""
+    keys: dict[str, Any] = {
+        "organisation": pl.lit(cell.organisation),
+        "n_agents": pl.lit(cell.n_agents, pl.Int64),
+        "tasks": pl.lit(cell.tasks),
+        "seed": pl.lit(cell.seed, pl.Int64),
+    }
+    rows = episodes.with_columns(**keys)
+    rest = [name for name in rows.columns if name not in KEYS]
+    return rows.select(*KEYS, *rest)
+
+
+def _same(hashes: Mapping[tuple[str, int], str]) -> bool:
+    """Return whether every seed of a task block has the same tasks."""
+    distinct = Counter(tasks for tasks, _ in {(tasks, digest): None for (tasks, _), digest in hashes.items()})
+    return all(often == 1 for often in distinct.values())

@@ -1,0 +1,328 @@
+"""A comparison as a block of text that can be pasted into a paper, and the same as plain values for JSON."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from collections.abc import Iterable, Iterator
+from typing import Any, Final
+
+import polars as pl
+
+from agentsoc.cli.terminal import line, table
+from analysis.comparison.report import SHOWN_METRICS, Block, Report, measured
+from analysis.comparison.table import Results
+from analysis.measures.episodes import Measured
+from analysis.stats import Interval, PairedRow
+from analysis.stats.interval import shown
+
+FORMAT: Final = 1
+_FAILED_SHOWN: Final = 8
+_WIDTH: Final = 120
+_TIMES: Final = {"cost": 1000.0}
+"""Factors of columns that say something else than a mean per task."""
+_IDLE: Final = 0.5
+"""Share of the budget left unspent from which on a reader is told what that means."""
+_RIGHT: Final = frozenset(range(1, 12))
+
+
+def report_as_text(report: Report) -> str:
+    """Return the report: what was compared, scores and differences, what they cost, and what limits them."""
+    parts = [*_head(report), ""]
+    for block in report.blocks:
+        parts += [*_scores(report, block), ""]
+    parts += [*_costs(report), ""]
+    for block in report.blocks:
+        parts += _by_tasks(block)
+    return "\n".join([*parts, "Notes", *(row for text in notes(report) for row in _wrapped("- ", text))])
+
+
+def report_as_dict(report: Report) -> dict[str, Any]:
+    """Return the report as plain values: the same figures under the names of the columns."""
+    results, record = report.results, report.results.record
+    return {
+        "format": FORMAT,
+        "name": record.name,
+        "hash": record.hash,
+        "directory": str(results.directory),
+        "baseline": record.baseline,
+        "reference": report.reference,
+        "matched": record.matched,
+        "budget_per_task": dict(results.budgets),
+        "design": _design(results),
+        "verdict": verdict(report),
+        "blocks": [
+            {
+                "count": block.count,
+                "comparison": block.found.as_dict(),
+                "by_tasks": {name: found.as_dict() for name, found in block.by_tasks.items()},
+            }
+            for block in report.blocks
+        ],
+        "metrics": {
+            label: {name: _plain(measured(report, label, name)) for name in SHOWN_METRICS} for label in report.metrics
+        },
+        "stops": {label: _stops(report, label) for label in report.metrics},
+        "notes": notes(report),
+        "cells": [cell.model_dump(mode="json") for cell in record.cells],
+        "missing": [cell.id for cell in results.missing],
+    }
+
+
+def verdict(report: Report) -> str:
+    """Return the result in a sentence or two."""
+    better: list[str] = []
+    worse: list[str] = []
+    open_: list[str] = []
+    for block in report.blocks:
+        for row in block.found.rows:
+            name = row.organisation if block.count is None else f"{row.organisation} (at n={block.count})"
+            if row.p_holm > 1 - block.found.level:
+                open_.append(name)
+            else:
+                (better if row.difference.value > 0 else worse).append(f"{name} by {row.difference.text(sign=True)}")
+    said = []
+    base = report.results.record.baseline
+    if better:
+        said.append(f"better than {base}: {'; '.join(better)}")
+    if worse:
+        said.append(f"worse than {base}: {'; '.join(worse)}")
+    if open_:
+        said.append(f"cannot be told from {base} with this much data: {', '.join(open_)}")
+    return ". ".join(text[0].upper() + text[1:] for text in said) + "."
+
+
+def notes(report: Report) -> list[str]:
+    """Return what a reader must know to trust, repeat or doubt the figures."""
+    return [line(text) for text in _notes(report)]
+
+
+def _head(report: Report) -> list[str]:
+    results, record = report.results, report.results.record
+    design = _design(results)
+    seeds = design["seeds"]
+    drawn = "the same tasks for all seeds" if results.same_tasks else "new tasks for every seed"
+    facts = [
+        ("comparison", f"{record.name}: {len(report.metrics)} organisations, baseline {record.baseline}"),
+        ("tasks", ", ".join(f"{n:,} of {name}" for name, n in design["tasks"].items()) + f"; {drawn}"),
+        ("seeds", f"{len(seeds)}: {_listed(seeds)}"),
+        ("budget", _budget(results)),
+        ("result", verdict(report)),
+    ]
+    return [row for name, text in facts for row in _wrapped(f"{name:<12}", line(text))]
+
+
+def _wrapped(begin: str, text: str) -> list[str]:
+    """Return a text in lines of bounded length, the later ones indented as far as the first."""
+    return textwrap.wrap(
+        text, _WIDTH, initial_indent=begin, subsequent_indent=" " * len(begin), break_long_words=False,
+        break_on_hyphens=False,
+    ) or [begin.rstrip()]  # fmt: skip
+
+
+def _budget(results: Results) -> str:
+    if not results.record.matched:
+        none = all(value is None for value in results.budgets.values())
+        return "none: what is compared is not matched" if none else "not the same for all: not a matched comparison"
+    return (
+        "; ".join(
+            f"{value:,} tokens a task" + (f" ({name})" if len(results.budgets) > 1 else "")
+            if value is not None
+            else "limits other than tokens"
+            for name, value in results.budgets.items()
+        )
+        + ", the same for all"
+    )
+
+
+def _scores(report: Report, block: Block) -> list[str]:
+    """Return the table of scores and differences."""
+    found = block.found
+    level = f"{found.level:.0%}"
+    base = found.baseline
+    head = ["organisation", f"score [{level}]", f"minus {base.organisation} [{level}]", "d", "won/tied/lost"]
+    head += ["p (Holm)", "could find", "tasks for " + (f"{found.effect:g}" if found.effect else "it")]
+    rows = [head, [base.organisation, base.mean.text(), "(baseline)", "", "", "", "", ""]]
+    rows += [
+        [
+            row.organisation,
+            row.mean.text(),
+            row.difference.text(sign=True),
+            "-" if row.d is None else shown(row.d.value, sign=True),
+            f"{row.wins:,}/{row.ties:,}/{row.losses:,}",
+            p_text(row.p_holm),
+            "-" if row.detectable is None else shown(row.detectable),
+            "-" if row.tasks_needed is None else f"{row.tasks_needed:,}",
+        ]
+        for row in found.rows
+    ]
+    title = "Scores" if block.count is None else f"Scores at n={block.count}"
+    return [title, table(rows, right=_RIGHT, indent="  ")]
+
+
+def _costs(report: Report) -> list[str]:
+    """Return the table of what organisations spend and how they coordinate."""
+    columns: list[tuple[str, str, bool]] = [
+        ("tokens/task", "tokens", False),
+        ("left", "budget_left", False),
+        ("score/1k tokens", "success_per_1k_tokens", True),
+        ("cost/1k tasks", "cost", False),
+        ("turns", "turns", False),
+        ("messages", "broadcasts", False),
+        ("delivered", "deliveries", False),
+        ("overhead %", "overhead_turns", False),
+        ("efficiency", "efficiency", True),
+        ("gain bits", "information_gain", False),
+        ("redundancy", "redundancy", False),
+    ]
+    known = [
+        column for column in columns if any(measured(report, label, column[1]) is not None for label in report.metrics)
+    ]
+    rows = [["organisation", *(title for title, _, _ in known)]]
+    rows += [
+        [label, *(_cell(measured(report, label, name), bounds, _TIMES.get(name, 1.0)) for _, name, bounds in known)]
+        for label in report.metrics
+    ]
+    return ["Per task: what was spent, and how it was coordinated", table(rows, right=_RIGHT, indent="  ")]
+
+
+def _cell(found: Measured | None, bounds: bool, times: float) -> str:
+    if found is None:
+        return "-"
+    value, low, high = (shown(times * number) for number in (found.value, found.low, found.high))
+    return f"{value} [{low}, {high}]" if bounds else value
+
+
+def _by_tasks(block: Block) -> list[str]:
+    """Return the differences for each task block, without p values: they are for looking, not for testing."""
+    if not block.by_tasks:
+        return []
+    names = list(block.by_tasks)
+    rows = [["organisation", *names]]
+    first = next(iter(block.by_tasks.values()))
+    rows.append(
+        [first.baseline.organisation, *(f"score {found.baseline.mean.text()}" for found in block.by_tasks.values())]
+    )
+    for organisation in dict.fromkeys(row.organisation for found in block.by_tasks.values() for row in found.rows):
+        cells = []
+        for found in block.by_tasks.values():
+            differences = [row.difference.text(sign=True) for row in found.rows if row.organisation == organisation]
+            cells.append(differences[0] if differences else "-")
+        rows.append([organisation, *cells])
+    where = "" if block.count is None else f" at n={block.count}"
+    return [f"Differences to {first.baseline.organisation} by tasks{where}", table(rows, right=_RIGHT, indent="  "), ""]
+
+
+def _notes(report: Report) -> Iterator[str]:
+    results, record = report.results, report.results.record
+    found = report.blocks[0].found
+    pairs = [row.n_pairs for block in report.blocks for row in block.found.rows]
+    tasks = [row.n_paired_tasks for block in report.blocks for row in block.found.rows]
+    yield (
+        f"pairs: {_range(pairs)} (same task, same seed); intervals and tests resample {_range(tasks)} tasks, "
+        f"{found.replicates:,} samples, seed {found.seed}; mean: {_methods(row.mean for row in report.rows())}, "
+        f"difference: {_methods(row.difference for block in report.blocks for row in block.found.rows)}"
+    )
+    tests = {row.test for block in report.blocks for row in block.found.rows}
+    yield (
+        f"p: sign-flip test over tasks ({', '.join(sorted(tests))}), corrected by Holm for {report.n_tests} "
+        "comparisons; intervals hold one at a time, not all together"
+    )
+    yield (
+        '"could find" is the smallest true difference that this many tasks and seeds find in 4 of 5 comparisons; '
+        f"the last column is how many tasks a true difference of {found.effect or 0.05:g} needs for that"
+    )
+    yield from _money_notes(report)
+    yield (
+        f"overhead and efficiency are relative to {report.reference}"
+        + ("" if results.members[report.reference][1] == 1 else ", because no organisation is a single agent")
+        + "; overhead counts turns"
+    )
+    if not record.matched:
+        yield "the organisations had no common ceiling: a difference may be one of spending, not of organisation"
+    for label in report.metrics:
+        ended = _stops(report, label).get("budget_exhausted", 0)
+        n = report.table.filter(_is(report, label)).height
+        if ended:
+            yield f"{label}: the budget ended {ended:,} of {n:,} episodes before the protocol was done"
+    if record.earlier:
+        yield (
+            "this comparison was made larger after runs had been there; if it was because of what they showed, "
+            "the p values are too small"
+        )
+    yield from dict.fromkeys(text for block in report.blocks for text in block.found.warnings)
+    for cell in results.missing[:_FAILED_SHOWN]:
+        why = f": {line(cell.error.splitlines()[0], 200)}" if cell.error else ""
+        yield f"missing: {cell.id} ({cell.status}){why}"
+    if len(results.missing) > _FAILED_SHOWN:
+        yield f"missing: {len(results.missing) - _FAILED_SHOWN} more runs, see comparison.json"
+    yield f"comparison {record.hash[:16]}; digests of all {len(record.cells)} runs are in report.json"
+
+
+def _methods(intervals: Iterable[Interval]) -> str:
+    """Return how intervals were made: organisations whose tasks differ little have another method than the others."""
+    return " or ".join(dict.fromkeys(interval.method for interval in intervals))
+
+
+def _money_notes(report: Report) -> Iterator[str]:
+    """Yield what was left of the budget."""
+    spent = [(label, measured(report, label, "budget_use")) for label in report.metrics]
+    known = [(label, found) for label, found in spent if found is not None]
+    if known:
+        yield f"left unspent of the budget: {', '.join(f'{at} {100 * (1 - x.value):.1f} %' for at, x in known)}"
+    if any(found.value < 1 - _IDLE for _, found in known):
+        yield (
+            "who leaves most of the budget unspent was not stopped by it: the same ceiling is not the same spending; "
+            "see score/1k tokens, or give it more calls (iterations, rounds, agents)"
+        )
+
+
+def _stops(report: Report, label: str) -> dict[str, int]:
+    rows = report.table.filter(_is(report, label))
+    return dict(sorted(rows["stop"].value_counts().iter_rows()))
+
+
+def _is(report: Report, label: str) -> pl.Expr:
+    name, n = report.results.members[label]
+    return (pl.col("organisation") == name) & (pl.col("n_agents") == n)
+
+
+def _design(results: Results) -> dict[str, Any]:
+    cells = results.record.cells
+    per_seed = results.table.group_by("tasks", maintain_order=True).agg(pl.col("task").n_unique())
+    counts = {str(name): int(n) for name, n in per_seed.iter_rows()}
+    return {
+        "organisations": {name: results.sizes[name] for name in results.record.organisations},
+        "tasks": counts,
+        "seeds": list(dict.fromkeys(cell.seed for cell in cells)),
+        "same_tasks": results.same_tasks,
+        "cells": len(cells),
+        "rows": results.table.height,
+    }
+
+
+def p_text(p: float) -> str:
+    """Return a p value as text; it never stands without its interval."""
+    return f"{p:.3f}" if p >= 0.001 else f"{p:.0e}"
+
+
+def _listed(seeds: list[int]) -> str:
+    consecutive = len(seeds) > 2 and seeds == list(range(seeds[0], seeds[0] + len(seeds)))
+    return (
+        f"{seeds[0]} to {seeds[-1]}" if consecutive else ", ".join(map(str, seeds[:12])) + ("..." * (len(seeds) > 12))
+    )
+
+
+def _range(values: list[int]) -> str:
+    low, high = min(values), max(values)
+    return f"{low:,}" if low == high else f"{low:,} to {high:,}"
+
+
+def _plain(found: Measured | None) -> dict[str, float | None] | None:
+    if found is None:
+        return None
+    values = {"value": found.value, "low": found.low, "high": found.high}
+    return {name: value if math.isfinite(value) else None for name, value in values.items()}
+
+
+__all__ = ["PairedRow", "notes", "p_text", "report_as_dict", "report_as_text", "verdict"]

@@ -1,0 +1,255 @@
+"""What `agentsoc metrics` reads and says: the coordination metrics, diversity and error amplification of some runs.
+
+Comes in: run directories. Goes out: one `RunReport` each; `analysis.measures.text` makes text and plain data of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+
+from agentsoc.errors import InputError
+from agentsoc.log.manifest import NAME as MANIFEST
+from agentsoc.log.read import RunLog
+from analysis.blocks import blocks, frame_of
+from analysis.measures.amplification import Amplification, Taint, a_task, a_trace, taint
+from analysis.measures.diversity import correlation
+from analysis.measures.diversity_logs import Diversity, LabelDiversity, diversity, label_questions
+from analysis.measures.effective_votes import EffectiveVotes, lone_votes, worth_of
+from analysis.measures.embeddings import Embedder
+from analysis.measures.episodes import EVENTS_USED, EpisodeReading, Measured, RunMetrics, run_metrics
+from analysis.measures.information import Information
+from analysis.measures.outputs import outputs_of, together
+from analysis.tables import from_log
+
+DEPTH: Final = 2
+"""Directories below a path in which runs are looked for."""
+
+
+@dataclass(frozen=True)
+class RunReport:
+    """Everything that is said of one run."""
+
+    run: str
+    topology: str
+    protocol: str
+    n_agents: int
+    """Agents that said something, or that the scenario counts."""
+    tasks: str
+    """Identity of the tasks: runs on the same ones can be compared task by task."""
+    metrics: RunMetrics
+    diversity: Diversity
+    information: pl.DataFrame
+    worth: EffectiveVotes | str
+    """Effective votes, or why there are none."""
+    failure: Amplification | None
+    """A_task; None without a baseline."""
+    taint: Taint
+    trace: Amplification | None
+    """A_trace; None without faults in the run and in the baseline."""
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Reports:
+    """All runs, and what was compared with what."""
+
+    runs: list[RunReport]
+    baseline: str | None
+    """The single agent's run."""
+    notes: tuple[str, ...]
+
+    def correlations(self) -> list[tuple[int, int, tuple[float, float, float]]]:
+        """Return (agents, runs, correlation of team K* with majority accuracy) for teams of equal size and tasks."""
+        found = []
+        groups: dict[tuple[int, str], list[RunReport]] = {}
+        for report in self.runs:
+            groups.setdefault((report.n_agents, report.tasks), []).append(report)
+        for (n, _), group in groups.items():
+            k_stars = [np.nan if r.diversity.team is None else r.diversity.team for r in group]
+            right = [_value(r.metrics["majority_correct"]) for r in group]
+            if n > 1 and len(group) >= 4:
+                found.append((n, len(group), correlation(k_stars, right)))
+        return found
+
+
+def _value(measured: Measured | None) -> float:
+    return np.nan if measured is None else measured.value
+
+
+def examine(
+    paths: Sequence[Path],
+    *,
+    baseline: Path | None = None,
+    embedder: Callable[[Path], Embedder] | None = None,
+    centred: bool = False,
+    seed: int = 0,
+) -> Reports:
+    """Return the reports on all runs at or below `paths`.
+
+    Args:
+        paths: run directories, or directories that hold some.
+        baseline: the single agent's run; None for the one run with one agent among `paths`, where there is one.
+        embedder: makes the embedder of a run from its directory; None for one-hot answers.
+        centred: use the centred K*.
+        seed: root of the resampling.
+
+    Raises:
+        InputError: there is no run at a path, or a run has no task that ended.
+        LogDamagedError: a log is not what was written.
+    """
+    directories = [directory for path in paths for directory in _runs_below(path)]
+    notes: list[str] = []
+    single = baseline if baseline is not None else _single(directories, notes)
+    texts = embedder is not None
+    reference = None if single is None else _Read(single, texts=texts, centred=centred)
+    runs = []
+    for directory in directories:
+        read = reference if reference is not None and directory == single else None
+        read = read or _Read(directory, texts=texts, centred=centred)
+        runs.append(_report(read, reference, None if embedder is None else embedder(directory), centred, seed))
+    return Reports(runs, None if single is None else str(single), tuple(notes))
+
+
+def _runs_below(path: Path) -> list[Path]:
+    found = list(_walk(path, DEPTH)) if path.is_dir() else []
+    if not found:
+        what = "there is no run here" if path.is_dir() else "there is no such directory"
+        raise InputError(what, str(path), "name run directories, or directories that hold some")
+    return found
+
+
+def _walk(directory: Path, depth: int) -> Iterator[Path]:
+    if (directory / MANIFEST).is_file():
+        yield directory
+    elif depth:
+        for below in sorted(p for p in directory.iterdir() if p.is_dir() and not p.is_symlink()):
+            yield from _walk(below, depth - 1)
+
+
+def _single(directories: Sequence[Path], notes: list[str]) -> Path | None:
+    """Return the only run of a single agent, where there is exactly one and there are others."""
+    alone = [directory for directory in directories if _counted(RunLog(directory)) == 1]
+    if len(alone) == 1 and len(directories) > 1:
+        return alone[0]
+    if len(directories) > 1:
+        why = "no run has a single agent" if not alone else f"{len(alone)} runs have a single agent"
+        notes.append(f"{why}: overhead, efficiency and amplification need --baseline RUN")
+    return None
+
+
+def _counted(log: RunLog) -> int | None:
+    """Return the number of agents that the scenario says, or None where the topology decides it."""
+    if log.manifest.scenario.get("topology", {}).get("kind") == "single":
+        return 1
+    counts = [group.get("count") for group in log.manifest.scenario.get("agents", [])]
+    return sum(counts) if counts and all(isinstance(count, int) for count in counts) else None
+
+
+class _Read:
+    """One run, read once, block by block of whole tasks."""
+
+    def __init__(self, directory: Path, *, texts: bool, centred: bool) -> None:
+        """Read it.
+
+        Args:
+            directory: the run.
+            texts: keep what agents said: it is going to be embedded.
+            centred: use the centred K*.
+        """
+        self.log = RunLog(directory)
+        self.tasks = self.log.tasks()
+        episodes = EpisodeReading(self.log)
+        labels = LabelDiversity(centred=centred)
+        self.information = Information(self.tasks) if {"task", "truth"} <= set(self.tasks.columns) else None
+        lone, faults, said = [], [], []
+        agents = np.zeros(0, np.int64)
+        n_tasks = 0
+        for block in blocks(self.log):
+            events = frame_of(block, EVENTS_USED)
+            outputs = outputs_of(events, episodes.questions)
+            votes = outputs.coded
+            questions = labels.add(votes)
+            episodes.add(events, outputs, label_questions(votes) if centred else questions)
+            if self.information is not None:
+                self.information.add(votes)
+            lone.append(lone_votes(events))
+            faults.append(self._taint(block, events, n_tasks))
+            if texts:
+                said.append(outputs.table)
+            agents = np.union1d(agents, events["agent"].unique().to_numpy())
+            n_tasks += events["task"].n_unique()
+        self.from_events = episodes.from_events
+        self.episodes = episodes.result()
+        if not self.episodes.height:
+            raise InputError(
+                "no task has ended in this run", str(directory), f"go on with: agentsoc resume {directory}"
+            )
+        self.labels = labels.result()
+        self.said = together(said)
+        self.lone = pl.concat(lone).rechunk()
+        self.taint = Taint(pl.concat(faults).rechunk())
+        self.n_agents = int((agents >= 0).sum())
+
+    def _taint(self, block: pa.Table, events: pl.DataFrame, before: int) -> pl.DataFrame:
+        """Return the rows of `Taint.table` for a block; most runs have no fault, and then nothing is looked at."""
+        faulty = events.filter(pl.col("kind") == "fault")["task"].unique()
+        whole = frame_of(block if faulty.len() else block.slice(0, 0))
+        kept = whole.filter(pl.col("task").is_in(faulty.implode()))
+        found = taint(from_log(kept, run=str(self.log.directory))).table
+        places = events["task"].unique().sort()
+        return found.with_columns(execution=places.search_sorted(found["task"]).cast(pl.Int64) + before)
+
+    @property
+    def choices(self) -> int:
+        """Answers that every task offers; 0 where they offer different numbers or any text."""
+        if "options" in self.tasks.columns:
+            numbers = self.tasks["options"].list.len().unique()
+            return int(numbers[0]) if numbers.len() == 1 else 0
+        return int(self.log.manifest.scenario.get("tasks", {}).get("choices", 0))
+
+
+def _report(read: _Read, single: _Read | None, embedder: Embedder | None, centred: bool, seed: int) -> RunReport:
+    manifest, notes = read.log.manifest, []
+    if manifest.status != "finished":
+        notes.append(f"this run is {manifest.status}; the tasks that ended are counted")
+    if read.from_events:
+        notes.append("no table of episodes: what is in no event (messages, virtual time) is not known")
+    episodes = read.episodes
+    found = read.labels if embedder is None else diversity(read.said, embedder=embedder, centred=centred)
+    if embedder is not None:
+        words = found.questions.select("task", redundancy_embedded="redundancy", k_star_embedded="k_star")
+        episodes = episodes.join(words, on="task", how="left", maintain_order="left")
+    same = single is not None and single.log.manifest.tasks_hash == manifest.tasks_hash
+    metrics = run_metrics(episodes, None if single is None else single.episodes, same_tasks=same, seed=seed)
+    if single is not None and not metrics.paired:
+        notes.append("the baseline has other tasks: compared as two samples, not task by task")
+    worth: EffectiveVotes | str
+    try:
+        worth = worth_of(read.lone, read.choices, seed=seed)
+    except InputError as error:
+        worth = str(error.args[0])
+    failure = None if single is None else a_task(read.episodes, single.episodes, same_tasks=same, seed=seed)
+    traced = single is not None and read.taint.table.height and single.taint.table.height
+    counted = _counted(read.log)
+    return RunReport(
+        str(read.log.directory),
+        str(manifest.scenario.get("topology", {}).get("kind", "")),
+        str(manifest.scenario.get("protocol", {}).get("kind", "")),
+        read.n_agents if counted is None else counted,
+        manifest.tasks_hash,
+        metrics,
+        found,
+        pl.DataFrame() if read.information is None else read.information.result(),
+        worth,
+        failure,
+        read.taint,
+        a_trace(read.taint, single.taint, seed=seed) if traced and single is not None else None,
+        tuple(notes),
+    )

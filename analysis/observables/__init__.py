@@ -1,0 +1,1 @@
+"""The observables of coordination: samples out of logs, their audits and their tails."""

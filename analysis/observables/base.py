@@ -1,0 +1,129 @@
+"""What observables are made of: samples that remember their executions, and the structures they are computed from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from agentsoc.events import KINDS
+from analysis.claims.cascades import Cascades, ClaimGraph, cascades, claim_graph
+from analysis.claims.reach import Reach, reach
+from analysis.claims.subtasks import SubtaskForest, subtask_forest
+from analysis.tables import EventTable
+
+I64 = NDArray[np.int64]
+F64 = NDArray[np.float64]
+
+EFFORT_KINDS: Final = frozenset({*KINDS[:6], "answer", "vote", "flag"})
+"""Kinds that are an agent's own act; the others report what happened to an episode."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Positive values of one observable, pooled over executions."""
+
+    name: str
+    values: F64
+    """Shape (n,), each > 0."""
+    execution: I64
+    """Execution of each value, shape (n,)."""
+    cap: F64
+    """Largest value that the design of its execution allows, infinite where nothing bounds it, shape (n,)."""
+    unit: str
+
+    @property
+    def n(self) -> int:
+        """Number of values."""
+        return len(self.values)
+
+    @property
+    def capped(self) -> float:
+        """Share of the executions in the sample whose largest value is its structural cap."""
+        if not self.n:
+            return 0.0
+        groups, index = np.unique(self.execution, return_inverse=True)
+        top = np.zeros(len(groups))
+        np.maximum.at(top, index, self.values)
+        hit = np.zeros(len(groups), bool)
+        hit[index[(self.values == top[index]) & (self.values >= self.cap)]] = True
+        return float(np.mean(hit))
+
+    @property
+    def max_is_cap(self) -> bool:
+        """Whether the largest value of all, wherever it was reached, is a structural cap."""
+        if not self.n:
+            return False
+        largest = self.values == self.values.max()
+        return bool(np.any(self.values[largest] >= self.cap[largest]))
+
+    def summary(self) -> str:
+        """Return one line: size, mean and range."""
+        if not self.n:
+            return f"{self.name}: no values"
+        return f"{self.name}: n={self.n} mean={self.values.mean():.4g} max={self.values.max():.6g} {self.unit}"
+
+
+@dataclass(frozen=True)
+class Structures:
+    """What the observables are computed from; build it once with `structures`."""
+
+    table: EventTable
+    graph: ClaimGraph
+    cascades: Cascades
+    reach: Reach
+    subtasks: SubtaskForest
+
+
+def structures(table: EventTable, *, endorse_as_node: bool = False) -> Structures:
+    """Return claim graph, cascades, reach and subtask trees of `table`."""
+    graph = claim_graph(table, endorse_as_node=endorse_as_node)
+    return Structures(table, graph, cascades(graph), reach(graph), subtask_forest(table))
+
+
+def sample_of(name: str, values: NDArray[np.generic], execution: I64, caps: F64 | None, unit: str) -> Sample:
+    """Return a sample of the positive `values`; `caps` is per execution, shape (n_executions,)."""
+    numbers = values.astype(np.float64)
+    kept = numbers > 0
+    where = execution[kept]
+    bound = np.full(len(where), np.inf) if caps is None else caps[where]
+    return Sample(name, numbers[kept], where, bound, unit)
+
+
+def sample_from(name: str, frame: pl.DataFrame, caps: F64 | None, unit: str) -> Sample:
+    """Return a sample of column `value` of a frame with columns `execution` and `value`."""
+    frame = frame.drop_nulls("value")
+    return sample_of(name, frame["value"].to_numpy(), frame["execution"].to_numpy().astype(np.int64), caps, unit)
+
+
+def claims_less_one(found: Structures) -> F64:
+    """Return for each execution the number of its claims minus one."""
+    return np.bincount(found.graph.execution, minlength=found.table.n_executions).astype(np.float64) - 1
+
+
+def events_less_one(found: Structures) -> F64:
+    """Return for each execution the number of its events minus one."""
+    return np.diff(found.table.starts).astype(np.float64) - 1
+
+
+def agents_of(found: Structures) -> F64:
+    """Return for each execution its number of agents."""
+    return found.table.executions["n_agents"].fill_null(2**53).to_numpy().astype(np.float64)
+
+
+def effort(table: EventTable) -> pl.DataFrame:
+    """Return one row per agent and execution with its acts (`events`) and tokens in and out (`tokens`).
+
+    Acts of no single agent do not count; acts outside our vocabulary do.
+    """
+    own = pl.col("kind").is_null() | pl.col("kind").cast(pl.String).is_in(list(EFFORT_KINDS))
+    return (
+        table.events.filter(pl.col("agent") >= 0)
+        .group_by("execution", "agent", maintain_order=True)
+        .agg(
+            own.sum().cast(pl.Int64).alias("events"), (pl.col("tokens_in") + pl.col("tokens_out")).sum().alias("tokens")
+        )
+    )

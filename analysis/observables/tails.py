@@ -1,0 +1,45 @@
+"""The tail of an observable, with its dependence and its design taken into account.
+
+Values of one execution depend on each other, and executions of one design cell (topology, N, seed) may be replicas. So
+the evidence is weighed at three levels: values, executions, cells; the verdict rests on the coarsest.
+"""
+
+from __future__ import annotations
+
+from analysis.observables.audit import CELL, cells_of, design_of
+from analysis.observables.base import Sample
+from analysis.tables import EventTable
+from analysis.tails.fit import TailFit, fit_tail
+
+
+def fit_observable(
+    sample: Sample,
+    table: EventTable,
+    *,
+    discrete: bool = True,
+    gof_replicates: int = 0,
+    interval_replicates: int = 0,
+    seed: int = 0,
+) -> TailFit:
+    """Return the examination of the tail of `sample`, which came from `table`.
+
+    Args:
+        sample: an observable of `table`.
+        table: the events, for the design cells of the executions.
+        discrete: whether the observable counts; tokens do.
+        gof_replicates: replicates of the goodness-of-fit test, 0 for none.
+        interval_replicates: replicates of the cluster bootstraps, 0 for none.
+        seed: seed of all resampling.
+    """
+    cells = cells_of(table, CELL)[sample.execution]
+    return fit_tail(
+        sample.values,
+        name=sample.name,
+        unit=sample.unit,
+        discrete=discrete,
+        clusters={"execution": sample.execution, "design cell": cells},
+        gof_replicates=gof_replicates,
+        interval_replicates=interval_replicates,
+        seed=seed,
+        design=design_of(sample, table),
+    )

@@ -1,0 +1,1 @@
+"""The phase diagram: its panels as data, and as figures."""

@@ -1,0 +1,1 @@
+"""The parameters of the theory from tables and logs, with their uncertainty."""

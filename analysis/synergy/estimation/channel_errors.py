@@ -1,0 +1,68 @@
+"""Which way a channel of two answers errs, and how much of the message gets through whatever the reader leans to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from agentsoc.errors import InputError
+from analysis.synergy.estimation.interval import Estimate, from_draws
+from analysis.synergy.estimation.resample import TaskIndex, sums_by_task, task_weights
+from analysis.synergy.estimation.votes import demand_columns
+from analysis.synergy.theory.arrays import FloatArray
+
+
+@dataclass(frozen=True)
+class ChannelErrors:
+    """Error rates of a two-answer channel in the two directions, and the fidelity that they leave [X, 9.10]."""
+
+    e1: float
+    """P(right sent, wrong out)."""
+    e2: float
+    """P(wrong sent, right out)."""
+    gamma: Estimate
+    """1 - e1 - e2: how much the outcome follows the message, whatever the reader leans to."""
+    se_difference: float
+    """Standard error of e1 - e2, by task bootstrap."""
+
+    @property
+    def z(self) -> float:
+        """(e1 - e2) in its standard errors."""
+        return (self.e1 - self.e2) / self.se_difference if self.se_difference > 0 else 0.0
+
+
+def channel_errors(trips: pl.DataFrame, *, n_draws: int = 400, seed: int = 0) -> ChannelErrors:
+    """Return the error rates from a table with columns task, m (one length), sent_correct, read_correct (0 or 1) [X].
+
+    Causal where the sent answer was planted at random; where it was an agent's own, tasks that are easy for both make
+    the reader seem to listen.
+    """
+    demand_columns(trips, ("task", "m", "sent_correct", "read_correct"), "round trips")
+    table = trips.drop_nulls(["sent_correct", "read_correct"])
+    if table["m"].n_unique() > 1:
+        raise InputError("error rates belong to one message length", "", "filter the table to one m")
+    names = table["task"].to_list()
+    index = TaskIndex([names])
+    sent = table["sent_correct"].to_numpy().astype(np.float64)
+    out = table["read_correct"].to_numpy().astype(np.float64)
+    cell = (2 * (sent > 0.5) + (out > 0.5)).astype(np.intp)
+    cells = sums_by_task(len(index), index.codes(names), cell, 4, np.ones(sent.size))
+    total = cells.sum(axis=0)
+    if total[0] + total[1] == 0 or total[2] + total[3] == 0:
+        raise InputError(
+            "both right and wrong messages are needed to see how the reader errs", "", "plant random messages"
+        )
+    weights = task_weights(n_draws, np.zeros(len(index), dtype=np.int64), seed=seed)
+    drawn = weights @ cells
+
+    def rates(c: FloatArray) -> tuple[FloatArray, FloatArray]:
+        wrong, right = c[..., 0] + c[..., 1], c[..., 2] + c[..., 3]
+        e1 = np.divide(c[..., 2], right, out=np.full(right.shape, np.nan), where=right > 0)
+        return e1, np.divide(c[..., 1], wrong, out=np.full(wrong.shape, np.nan), where=wrong > 0)
+
+    e1, e2 = rates(total)
+    d1, d2 = rates(drawn)
+    gamma = from_draws(float(1 - e1 - e2), 1 - d1 - d2)
+    return ChannelErrors(float(e1), float(e2), gamma, float(np.nanstd(d1 - d2, ddof=1)))

@@ -1,0 +1,351 @@
+"""The phase from measurements: a, beta, gamma and rho with their uncertainty, and what follows from them.
+
+One joint bootstrap over tasks carries everything: a, beta, gamma and rho are computed anew on the same resampled
+tasks, so that their errors move together as they do in the data. From its draws come the intervals of alpha and s and
+the shares P(alpha > 1) and P(s > beta). The delta method is there as a fast path for measurements on separate tasks.
+
+What the data cannot tell is refused by name, never filled in; what is known beforehand (a tally that misreads nothing
+has gamma = 1) is given and says so.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import numpy as np
+import polars as pl
+from scipy import stats
+
+from agentsoc.errors import InputError
+from analysis.synergy.estimation.assumptions import (
+    check_answers,
+    check_channel,
+    check_difficulty,
+    check_leaf_law,
+    check_majority,
+    check_sent,
+    check_shape,
+    check_size,
+    check_truths,
+)
+from analysis.synergy.estimation.count_shapes import ShapeTest, compare_shapes
+from analysis.synergy.estimation.difficulty import DifficultyMixture, difficulty_draws
+from analysis.synergy.estimation.fidelity_fit import WIDEST as WIDEST_GAMMA
+from analysis.synergy.estimation.fidelity_fit import TripCounts, count_trips, wilson
+from analysis.synergy.estimation.interval import LEVEL, Estimate, from_draws, given
+from analysis.synergy.estimation.leaf_law import LeafCounts, count_leaves, fit_leaf_law, leaf_draws
+from analysis.synergy.estimation.measurements import Measurements, from_logs
+from analysis.synergy.estimation.node_response import (
+    Copied,
+    ResponseCounts,
+    ResponseFit,
+    count_responses,
+    fit_response,
+    response_draws,
+)
+from analysis.synergy.estimation.phase_estimate import PhaseEstimate, Source
+from analysis.synergy.estimation.resample import TaskIndex, task_weights
+from analysis.synergy.estimation.sibling_correlation import PairMoments, RhoFit, estimate_rho, pair_moments, rho_draws
+from analysis.synergy.theory.arrays import FloatArray
+from analysis.synergy.theory.fixed_points import fixed_point
+from analysis.synergy.theory.moments import synergy_band
+from analysis.synergy.theory.recursion import Lock, alpha, organization_exponent
+from analysis.synergy.theory.shapes import Shape
+
+_SURE: Final = (1 + LEVEL) / 2
+
+__all__ = ["Measurements", "PhaseEstimate", "estimate_phase", "from_logs"]
+
+
+def estimate_phase(
+    data: Measurements,
+    b: int,
+    *,
+    gamma: float | None = None,
+    rho: float | None = None,
+    rho_by: Literal["auto", "merges", "replicates"] = "auto",
+    copied: Copied = "first",
+    lock: Lock | None = None,
+    mu_max: float = 1.0,
+    n_draws: int = 400,
+    seed: int = 0,
+    method: Literal["bootstrap", "delta"] = "bootstrap",
+) -> PhaseEstimate:
+    """Return parameters, growth, exponent and probabilities of the phases for trees of fan-in b.
+
+    gamma comes from the merges together with the round trips, or from either; rho from the merges, where nodes read
+    through a noisy channel and share shocks, or from replicated votes, where an exact tally counts votes whose errors
+    are shared when they are cast. A pooled correlation is never used: it holds difficulty. Draws of gamma and rho
+    outside [0, 1] are set to the border before they enter alpha; their own intervals are not clipped.
+
+    Args:
+        data: what was measured.
+        b: fan-in, odd, at least 3.
+        gamma: fidelity where it is known beforehand.
+        rho: correlation where it is known beforehand.
+        rho_by: where rho comes from; by default the merges if there are any.
+        copied: whose vote a locked node repeats; for rho from merges.
+        lock: place of the shared draw; by default before the channel for sent votes, after it otherwise.
+        mu_max: ceiling of the leaf signal.
+        n_draws: bootstrap samples.
+        seed: root of the bootstrap's randomness.
+        method: joint bootstrap, or delta method for measurements on separate tasks (no draws).
+
+    Raises:
+        InputError: b is not odd or below 3, or a table cannot be used.
+    """
+    if b < 3 or b % 2 == 0:
+        raise InputError(f"the phase of majority trees is told for odd fan-ins of at least 3, got b={b}")
+    if data.trips is not None and (lengths := data.trips["m"].unique().sort().to_list())[1:]:
+        raise InputError(
+            f"the round trips have messages of {lengths} tokens; the phase is told for one length",
+            "",
+            "filter the table to the length in question; `fit_fidelity` fits the curve over lengths",
+        )
+    from_merges = data.merges is not None and rho is None and rho_by != "replicates"
+    if lock is None:
+        sent = data.votes is not None and data.votes_are == "sent" and not from_merges
+        lock = "before_channel" if sent and rho is None else "after_channel"
+    joint = _Joint(data, n_draws, seed)
+    refusals: list[str] = []
+    leaf = a = beta = None
+    if data.leaves is None:
+        refusals.append("a, beta: no trials of single agents")
+    else:
+        leaf = fit_leaf_law(data.leaves, mu_max=mu_max, n_draws=n_draws, seed=seed)
+        a, beta = leaf.a, leaf.beta
+        refusals += [f"a, beta: {reason}" for reason in leaf.refusals]
+        known = leaf.unsure if a is None or beta is None else (a, beta)
+        if known is not None and method == "bootstrap":
+            joint.add_leaf(*known, mu_max)
+    response = None
+    if from_merges and data.merges is not None:
+        merges = data.merges if data.trips is None or (data.trips["k"] != 2).any() else _with_relays(data)
+        response = fit_response(merges, lock=lock, copied=copied, n_draws=n_draws, seed=seed)
+        if method == "bootstrap":
+            joint.add_response(merges, lock, copied)
+    gamma_fit, gamma_from = joint.gamma(data, response, gamma, refusals)
+    siblings = estimate_rho(data.votes) if data.votes is not None else None
+    rho_fit, rho_from = joint.rho(response, siblings, rho, refusals)
+    shape = _shape(data)
+    difficulty, difficulty_draws = joint.difficulty(data, siblings)
+    result = _growth(joint, b, lock, gamma_fit, rho_fit, beta, method)
+    return PhaseEstimate(
+        b=b,
+        lock=lock,
+        a=a,
+        beta=beta,
+        gamma=gamma_fit,
+        gamma_from=gamma_from,
+        rho=rho_fit,
+        rho_from=rho_from,
+        alpha=result.alpha,
+        s=result.s,
+        s_beta_binomial=result.pessimistic,
+        mu_star=result.mu_star,
+        p_amplify=result.p_amplify,
+        p_synergy=result.p_synergy,
+        p_synergy_beta_binomial=result.p_pessimistic,
+        draws=joint.draws if method == "bootstrap" else {},
+        leaf=leaf,
+        siblings=siblings,
+        difficulty=difficulty,
+        difficulty_draws=difficulty_draws if method == "bootstrap" else np.empty((0, 0)),
+        shape=shape,
+        response=response,
+        checks=(
+            check_truths(data.leaves),
+            check_difficulty(siblings),
+            check_channel(data.trips),
+            check_shape(shape),
+            check_majority(response),
+            check_sent(siblings if data.votes_are == "sent" and from_merges else None),
+            check_leaf_law(leaf),
+            check_answers(
+                (data.leaves, data.trips, data.votes, data.merges), b, None if gamma_fit is None else gamma_fit.value
+            ),
+            check_size(data.n_tasks()),
+        ),
+        refusals=tuple(refusals),
+        n_tasks=data.n_tasks(),
+    )
+
+
+class _Joint:
+    """The resamples of tasks that all parameters share, and the draws that they give."""
+
+    def __init__(self, data: Measurements, n_draws: int, seed: int) -> None:
+        tables = [t["task"].to_list() for t in (data.leaves, data.trips, data.votes, data.merges) if t is not None]
+        if not tables:
+            raise InputError("there is nothing to estimate from", "", "give leaves, trips, votes or merges")
+        self.index = TaskIndex(tables)
+        self.weights = task_weights(n_draws, self.index.strata, seed=seed)
+        self.draws: dict[str, FloatArray] = {}
+        self.leaf: LeafCounts | None = None
+        self.trips: TripCounts | None = count_trips(data.trips, self.index) if data.trips is not None else None
+        self.pairs: PairMoments | None = pair_moments(data.votes, self.index) if data.votes is not None else None
+        if data.leaves is not None:
+            self.leaf = count_leaves(data.leaves, self.index)
+
+    def add_leaf(self, a: Estimate, beta: Estimate, mu_max: float) -> None:
+        """Draw a and beta."""
+        assert self.leaf is not None
+        centre = float(np.log(self.leaf.x).mean())
+        start = np.array([np.log(a.value) + beta.value * centre, beta.value])
+        self.draws["a"], self.draws["beta"] = leaf_draws(self.leaf, self.weights, mu_max, start)
+
+    def add_response(self, merges: pl.DataFrame, lock: Lock, copied: Copied) -> None:
+        """Draw gamma and rho from what nodes made of what they were sent."""
+        counts: ResponseCounts = count_responses(merges, self.index)
+        both = response_draws(counts, self.weights, lock, copied)
+        self.draws["gamma"], self.draws["rho"] = both[:, 0], both[:, 1]
+
+    def gamma(
+        self, data: Measurements, response: ResponseFit | None, known: float | None, refusals: list[str]
+    ) -> tuple[Estimate | None, Source]:
+        """Return gamma and where it comes from; leave its draws."""
+        if known is not None:
+            if not 0 <= known <= 1:
+                raise InputError(f"a given gamma lies in [0, 1], got {known!r}")
+            self.draws["gamma"] = np.full(len(self.weights), known)
+            return given(known), "given"
+        if response is not None:  # the round trips are part of its likelihood
+            refusals += [f"node response: {reason}" for reason in response.refusals]
+            return response.gamma, "merges" if response.gamma is not None else "none"
+        if self.trips is None:
+            refusals.append("gamma: no round trips and no merges")
+            return None, "none"
+        n, agree, chance = self.trips.n[:, 0], self.trips.agree[:, 0], self.trips.chance
+        drawn_n = self.weights @ n
+        share = np.divide(self.weights @ agree, drawn_n, out=np.full(drawn_n.shape, np.nan), where=drawn_n > 0)
+        self.draws["gamma"] = (share - chance) / (1 - chance)
+        value = wilson(float(agree.sum()), float(n.sum()), chance)
+        if np.any(n > 1):
+            value = from_draws(value.value, self.draws["gamma"])
+        if value.width > WIDEST_GAMMA:
+            refusals.append(f"gamma: its interval is wider than {WIDEST_GAMMA}; measure more round trips")
+            return None, "none"
+        return value, "round trips"
+
+    def rho(
+        self, response: ResponseFit | None, siblings: RhoFit | None, known: float | None, refusals: list[str]
+    ) -> tuple[Estimate | None, Source]:
+        """Return rho and where it comes from; leave its draws."""
+        if known is not None:
+            if not 0 <= known < 1:
+                raise InputError(f"a given rho lies in [0, 1), got {known!r}")
+            self.draws["rho"] = np.full(len(self.weights), known)
+            return given(known), "given"
+        if response is not None:
+            return response.rho, "merges" if response.rho is not None else "none"
+        if siblings is None or self.pairs is None:
+            refusals.append("rho: no votes of siblings and no merges")
+            return None, "none"
+        refusals += [f"rho: {reason}" for reason in siblings.refusals]
+        if siblings.within is None:
+            return None, "none"
+        self.draws["rho"] = rho_draws(self.pairs, self.weights)
+        return siblings.within, "replicates"
+
+    def difficulty(self, data: Measurements, siblings: RhoFit | None) -> tuple[DifficultyMixture | None, FloatArray]:
+        """Return the mixture of task signals and its weights in each draw; None where tasks seem equally hard.
+
+        The mixture is taken from one standard error on, long before a difference is certain: with few tasks, to take
+        them for equal promises far too much.
+        """
+        spread = None if siblings is None else siblings.between_variance
+        if data.votes is None or siblings is None or siblings.within is None or spread is None:
+            return None, np.empty((0, 0))
+        if spread.value <= spread.se:
+            return None, np.empty((0, 0))
+        return difficulty_draws(data.votes, self.index, self.weights, float(np.clip(siblings.within.value, 0, 0.95)))
+
+
+@dataclass(frozen=True)
+class _Growth:
+    alpha: Estimate | None = None
+    s: Estimate | None = None
+    pessimistic: Estimate | None = None
+    mu_star: float | None = None
+    p_amplify: float | None = None
+    p_synergy: float | None = None
+    p_pessimistic: float | None = None
+
+
+def _growth(
+    joint: _Joint,
+    b: int,
+    lock: Lock,
+    gamma: Estimate | None,
+    rho: Estimate | None,
+    beta: Estimate | None,
+    method: Literal["bootstrap", "delta"],
+) -> _Growth:
+    """Return what follows from gamma, rho and beta; nothing where gamma or rho was refused."""
+    if gamma is None or rho is None:
+        return _Growth()
+    g, r = float(np.clip(gamma.value, 1e-9, 1)), float(np.clip(rho.value, 0, 1))
+    value, exponent = float(alpha(b, g, r, lock=lock)), float(organization_exponent(b, g, r, lock=lock))
+    limit = float(np.nan_to_num(fixed_point(b, g, r, lock=lock)))
+    if method == "delta":
+        if lock != "after_channel":
+            raise InputError("the delta method is there for the lock after the channel", "", "use the bootstrap")
+        band = synergy_band(
+            b, g, gamma.se**2, r, rho.se**2, 0.0 if beta is None else beta.value, 0.0 if beta is None else beta.se**2
+        )
+        z = float(stats.norm.ppf(_SURE))
+        grows = _normal(value, band.var_alpha, z)
+        p_amplify = (
+            float(stats.norm.cdf((value - 1) / np.sqrt(band.var_alpha))) if band.var_alpha > 0 else float(value > 1)
+        )
+        p_synergy = None if beta is None else band.prob_synergy
+        return _Growth(grows, _normal(exponent, band.var_s, z), None, limit, p_amplify, p_synergy, None)
+    draws = joint.draws
+    gammas, rhos = np.clip(draws["gamma"], 1e-9, 1), np.clip(np.nan_to_num(draws["rho"], nan=1.0), 0, 1)
+    draws["alpha"] = alpha(b, gammas, rhos, lock=lock)
+    draws["s"] = organization_exponent(b, gammas, rhos, lock=lock)
+    pessimistic = None
+    if lock == "after_channel":
+        shape: Shape = "beta_binomial"
+        draws["s_beta_binomial"] = organization_exponent(b, gammas, rhos, shape=shape)
+        pessimistic = from_draws(float(organization_exponent(b, g, r, shape=shape)), draws["s_beta_binomial"])
+    return _Growth(
+        from_draws(value, draws["alpha"]),
+        from_draws(exponent, draws["s"]),
+        pessimistic,
+        limit,
+        float(np.mean(draws["alpha"] > 1)),
+        None if beta is None else float(np.mean(draws["s"] > draws["beta"])),
+        None if beta is None or pessimistic is None else float(np.mean(draws["s_beta_binomial"] > draws["beta"])),
+    )
+
+
+def _normal(value: float, variance: float, z: float) -> Estimate:
+    se = float(np.sqrt(variance))
+    return Estimate(value, value - z * se, value + z * se, se, "delta")
+
+
+def _with_relays(data: Measurements) -> pl.DataFrame:
+    """Return the merges with the round trips as relays among them, so that both speak for gamma."""
+    assert data.merges is not None
+    assert data.trips is not None
+    relays = data.trips.drop_nulls("sent_correct").select(
+        "task",
+        pl.lit(1, pl.Int64).alias("b"),
+        pl.col("sent_correct").cast(pl.Int64).alias("right"),
+        pl.col("sent_correct").cast(pl.Int64).alias("first"),
+        pl.col("read_correct").fill_null(0.5).alias("out"),  # an unreadable reading is a guess
+        pl.col("k").cast(data.merges.schema["k"]),
+    )
+    return pl.concat([data.merges.select(relays.columns), relays], how="vertical_relaxed")
+
+
+def _shape(data: Measurements) -> ShapeTest | None:
+    """Return the shape test of received votes; sent votes say nothing of it."""
+    if data.votes is None or data.votes_are == "sent":
+        return None
+    try:
+        return compare_shapes(data.votes)
+    except InputError:
+        return None

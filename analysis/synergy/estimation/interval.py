@@ -1,0 +1,85 @@
+"""An estimate with its interval, and the ways in which intervals are made here.
+
+Every estimator of the phase returns `Estimate`s, so that a value never travels without its uncertainty and the method
+that gave it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import numpy as np
+from scipy import stats
+
+from agentsoc.errors import InputError
+from analysis.synergy.theory.arrays import FloatArray
+
+Method = Literal["profile", "wilson", "jackknife", "bootstrap", "delta", "given"]
+"""How an interval was made; ``given`` is a value that the caller states and nobody measured."""
+
+LEVEL: Final = 0.95
+"""Coverage that every interval aims at."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number measured from data, with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+    se: float
+    """Standard error; NaN where the method gives an interval only."""
+    method: Method
+
+    @property
+    def width(self) -> float:
+        """Width of the interval."""
+        return self.high - self.low
+
+    def covers(self, truth: float) -> bool:
+        """Return whether the interval holds `truth`."""
+        return self.low <= truth <= self.high
+
+    def __str__(self) -> str:
+        if self.method == "given":
+            return f"{self.value:.4g} (given)"
+        return f"{self.value:.4g} [{self.low:.4g}, {self.high:.4g}] ({self.method})"
+
+
+def given(value: float) -> Estimate:
+    """Return a value that was stated, not measured: it has no width."""
+    return Estimate(value, value, value, 0.0, "given")
+
+
+def from_draws(value: float, draws: FloatArray) -> Estimate:
+    """Return `value` with the percentile interval of its bootstrap `draws`, shape (n_draws,); NaN draws are left out.
+
+    Raises:
+        InputError: fewer than half of the draws are numbers.
+    """
+    usable = draws[np.isfinite(draws)]
+    if usable.size * 2 < draws.size or usable.size < 2:
+        raise InputError(
+            f"only {usable.size} of {draws.size} resamples give this estimate",
+            "",
+            "it hangs on a few tasks; measure more of them",
+        )
+    tail = (1 - LEVEL) / 2
+    low, high = np.quantile(usable, [tail, 1 - tail])
+    return Estimate(float(value), float(low), float(high), float(usable.std(ddof=1)), "bootstrap")
+
+
+def jackknife(value: float, left_out: FloatArray) -> Estimate:
+    """Return the bias-corrected estimate and its interval from the values with one task left out, shape (n_tasks,).
+
+    value' = T value - (T-1) mean(left_out), se^2 = (T-1)/T sum (left_out - mean)^2, quantiles of Student's t with
+    T - 1 degrees of freedom.
+    """
+    n = left_out.size
+    centre = float(left_out.mean())
+    corrected = n * value - (n - 1) * centre
+    se = float(np.sqrt((n - 1) / n * np.sum((left_out - centre) ** 2)))
+    reach = float(stats.t.ppf((1 + LEVEL) / 2, n - 1)) * se
+    return Estimate(corrected, corrected - reach, corrected + reach, se, "jackknife")

@@ -1,0 +1,126 @@
+"""The phase of some runs: what they can tell is sorted out, estimated, and kept for a plan."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any, Final
+
+import polars as pl
+
+from agentsoc.errors import InputError
+from agentsoc.log.read import RunLog
+from analysis.synergy.estimation.estimate import Measurements, estimate_phase
+from analysis.synergy.estimation.fidelity_fit import FidelityAt, fit_fidelity
+from analysis.synergy.estimation.measured import Measured, measured_from
+from analysis.synergy.estimation.phase_estimate import PhaseEstimate
+from analysis.synergy.estimation.run_roles import Roles, sort_runs
+from analysis.synergy.estimation.votes import VOTE_COLUMNS, demand_columns
+
+DEFAULT_FAN_IN: Final = 5
+
+
+def phase_of_runs(
+    runs: Iterable[RunLog] | Roles,
+    *,
+    b: int | None = None,
+    gamma: float | None = None,
+    rho: float | None = None,
+    mu_max: float = 1.0,
+    n_draws: int = 400,
+    seed: int = 0,
+    scenario: Mapping[str, Any] | None = None,
+    dial: str = "model.compute",
+) -> tuple[PhaseEstimate, Measured, Roles]:
+    """Return the estimate, what a plan needs of it, and which run told what.
+
+    Votes that a rule counts are misread by nobody: there gamma is 1 by construction, and rho is that of sent votes,
+    from replicates. Where nodes read, gamma comes from relays and merges and rho from the merges.
+
+    Args:
+        runs: logs, or what was sorted out of them already.
+        b: fan-in; by default the one that was merged most.
+        gamma: fidelity where it is known beforehand.
+        rho: correlation where it is known beforehand.
+        mu_max: ceiling of the leaf signal.
+        n_draws: bootstrap samples.
+        seed: root of the bootstrap's randomness.
+        scenario: what was measured, for a plan's follow-up.
+        dial: what gives a leaf more tokens.
+
+    Raises:
+        InputError: the runs hold nothing to estimate from.
+    """
+    roles = runs if isinstance(runs, Roles) else sort_runs(runs)
+    data = roles.measurements()
+    if data.leaves is None and data.trips is None and data.votes is None and data.merges is None:
+        raise InputError(
+            "these runs tell nothing of the phase: " + ("; ".join(roles.ignored) or "no runs"),
+            "",
+            "give lone agents, relays with a planted message, and merges; `agentsoc calibrate` makes them",
+        )
+    message, cost = roles.message()
+    others: tuple[FidelityAt, ...] = ()
+    if data.trips is not None and data.trips["m"].n_unique() > 1:
+        others = tuple(fit_fidelity(data.trips, ceilings=False, n_draws=50, seed=seed).points)
+        lengths = sorted(data.trips["m"].unique().to_list())
+        kept = min(lengths, key=lambda m: abs(m - message)) if message else lengths[-1]
+        data = replace(data, trips=data.trips.filter(pl.col("m") == kept))
+    tallied = roles.nodes == "tally"
+    if tallied:  # what readers make of messages is another matter than what a rule counts
+        data = replace(data, trips=None)
+    estimate = estimate_phase(
+        data,
+        b or roles.fan_in() or DEFAULT_FAN_IN,
+        gamma=1.0 if tallied and gamma is None else gamma,
+        rho=rho,
+        lock="after_channel" if tallied else None,  # without a channel the two places are one
+        mu_max=mu_max,
+        n_draws=n_draws,
+        seed=seed,
+    )
+    measured = measured_from(
+        estimate,
+        message=message,
+        message_cost=cost,
+        nodes=roles.nodes,
+        others=others,
+        trials=roles.trials(),
+        tokens=roles.tokens(),
+        scenario=scenario,
+        dial=dial,
+        seed=seed,
+    )
+    return estimate, measured, roles
+
+
+def phase_of_votes(
+    table: pl.DataFrame,
+    *,
+    b: int | None = None,
+    gamma: float | None = None,
+    sent: bool = False,
+    n_draws: int = 400,
+    seed: int = 0,
+) -> tuple[PhaseEstimate, Measured]:
+    """Return the same for a plain table of sibling votes.
+
+    Args:
+        table: columns task, run, node, agent, correct; k (answers of a task) is 2 where it is missing.
+        b: fan-in; by default the usual size of a group.
+        gamma: fidelity; votes alone do not tell it.
+        sent: whether the votes are as they were cast; by default as they were received.
+        n_draws: bootstrap samples.
+        seed: root of the bootstrap's randomness.
+    """
+    demand_columns(table, VOTE_COLUMNS[:-1], "votes")
+    votes = table if "k" in table.columns else table.with_columns(pl.lit(2).alias("k"))
+    votes = votes.with_columns(
+        pl.col("task").cast(pl.String), pl.col("node").cast(pl.String), pl.col("correct").cast(pl.Float64)
+    )
+    sizes = votes.group_by("task", "run", "node").len()["len"].cast(pl.Int64)
+    odd = sizes.filter((sizes >= 3) & (sizes % 2 == 1))
+    usual = DEFAULT_FAN_IN if odd.is_empty() else max(int(size) for size in odd.mode().to_list())
+    data = Measurements(votes=votes, votes_are="sent" if sent else "received")
+    estimate = estimate_phase(data, b or usual, gamma=gamma, n_draws=n_draws, seed=seed)
+    return estimate, measured_from(estimate, message=0, message_cost=0.0)

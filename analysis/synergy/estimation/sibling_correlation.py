@@ -1,0 +1,217 @@
+"""How much the errors of siblings are shared: rho within runs, and the pooled figure that difficulty inflates [X].
+
+Given the task, E[X_i X_j | same run] - mu_k^2 = rho (1 - mu_k^2). Averaged over tasks, S - C = rho (1 - C), with S the
+mean product over pairs of one run and C over pairs of different runs of one task. One run per task has no C: what is
+left, the pooled (S - M) / (1 - M) with M over different tasks, takes difficulty for correlation. It has its own name
+here and never reaches alpha unasked.
+
+Votes are coded +1 (right) and -1 (wrong) for any number of answers: the correlation of being right is the same.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import polars as pl
+
+from agentsoc.errors import InputError
+from analysis.synergy.estimation.interval import Estimate, jackknife
+from analysis.synergy.estimation.resample import TaskIndex
+from analysis.synergy.estimation.votes import demand_columns
+from analysis.synergy.theory.arrays import FloatArray
+
+MIN_TASKS: Final = 10
+"""Fewest tasks with replicates that rho is read from."""
+_SURE: Final = 2.326  # standard errors; one side, 1 %
+WIDEST: Final = 0.5
+"""Widest interval of rho that still says something."""
+
+
+@dataclass(frozen=True)
+class PairMoments:
+    """Mean products of votes per task, shape (n_tasks,) each; NaN where a task has no such pairs."""
+
+    same: FloatArray
+    """Over pairs of one run."""
+    cross: FloatArray
+    """Over pairs of different runs."""
+    mean: FloatArray
+    """Mean vote."""
+
+
+@dataclass(frozen=True)
+class RhoFit:
+    """Correlation of siblings, within runs if there are replicates, pooled if not."""
+
+    within: Estimate | None
+    """rho given the task: what the theory calls rho. None when refused. May be negative."""
+    pooled: Estimate | None
+    """rho_pooled: correlation and difficulty together; an upper end, not an estimate of rho."""
+    between_variance: Estimate | None
+    """C - M, variance of the tasks' signals: the difficulty that A2 assumes away."""
+    signal: float
+    """Mean vote, 2 accuracy - 1."""
+    n_tasks: int
+    n_runs: int
+    n_votes: int
+    refusals: tuple[str, ...]
+
+    @property
+    def tasks_differ(self) -> bool:
+        """Whether tasks differ in difficulty; said of equal tasks once in a hundred times."""
+        return self.between_variance is not None and self.between_variance.value > _SURE * self.between_variance.se
+
+    def summary(self) -> str:
+        """Return the fit as text; the pooled figure always says what it is."""
+        lines = [f"siblings: {self.n_votes} votes, {self.n_runs} runs of {self.n_tasks} tasks"]
+        if self.within is not None:
+            lines.append(f"rho (within runs) = {self.within}")
+        lines += [f"rho refused: {reason}" for reason in self.refusals]
+        if self.pooled is not None:
+            lines.append(f"rho_pooled = {self.pooled}: includes task difficulty, not for alpha")
+        if self.between_variance is not None:
+            lines.append(f"variance of signal between tasks = {self.between_variance}")
+        return "\n".join(lines)
+
+
+def pair_moments(votes: pl.DataFrame, index: TaskIndex | None = None) -> PairMoments:
+    """Return the moments of a table of votes: columns task, run, node and correct (0 or 1).
+
+    Siblings are the votes with the same task, run and node; different nodes of one run are as good as different runs,
+    because every node has a shock of its own (A4).
+    """
+    demand_columns(votes, ("task", "run", "node", "correct"), "votes")
+    right = votes["correct"]
+    if right.null_count() or not right.cast(pl.Float64).is_in([0.0, 1.0]).all():
+        raise InputError("votes are right (1) or wrong (0), graded scores have no vote", "", "give 0 or 1 as correct")
+    groups = votes.group_by("task", "run", "node").agg(
+        pl.len().cast(pl.Float64).alias("n"), (2 * pl.col("correct").cast(pl.Float64) - 1).sum().alias("s")
+    )
+    squares = (pl.col("s") ** 2).sum().alias("s2"), (pl.col("n") ** 2).sum().alias("n2")
+    tasks = groups.group_by("task").agg(pl.col("n").sum(), pl.col("s").sum(), *squares)
+    names = tasks["task"].to_list()
+    index = index or TaskIndex([names])
+    n, s, s2, n2 = (tasks[name].to_numpy() for name in ("n", "s", "s2", "n2"))
+    filled = [np.full(len(index), np.nan) for _ in range(3)]
+    place = index.codes(names)
+    for column, top, bottom in zip(filled, (s2 - n, s * s - s2, s), (n2 - n, n * n - n2, n), strict=True):
+        column[place] = np.divide(top, bottom, out=np.full(n.shape, np.nan), where=bottom > 0)
+    return PairMoments(*filled)
+
+
+def estimate_rho(votes: pl.DataFrame) -> RhoFit:
+    """Return rho within runs and pooled, bias-corrected by the task jackknife.
+
+    rho_within = (S - C) / (1 - C) over tasks with at least two runs; rho_pooled = (S - M) / (1 - M) over all tasks.
+    Numerators and denominators are unbiased; the ratio's bias is O(1/tasks) and the jackknife removes it.
+
+    Args:
+        votes: columns task, run, node, correct; *received* votes for the rho of the theory. Sent votes give the
+            correlation before the channel.
+    """
+    moments = pair_moments(votes)
+    runs = votes.select("task", "run", "node").n_unique()
+    usable = np.isfinite(moments.same) & np.isfinite(moments.cross)
+    refusals = []
+    within = None
+    if int(usable.sum()) < MIN_TASKS:
+        refusals.append(
+            f"{int(usable.sum())} tasks were run twice with siblings; rho needs at least {MIN_TASKS}: without "
+            "replicates it cannot be told from difficulty"
+        )
+    else:
+        ones = np.ones(int(usable.sum()))
+        same, cross = moments.same[usable], moments.cross[usable]
+        n = ones.size
+        left_s, left_c = (same.sum() - same) / (n - 1), (cross.sum() - cross) / (n - 1)
+        if np.any(left_c >= 1) or cross.mean() >= 1:
+            refusals.append("all votes are equal: their correlation is not defined")
+        else:
+            within = jackknife(float(_ratio(same.mean(), cross.mean())), _ratio(left_s, left_c))
+            if within.width > WIDEST:
+                refusals.append(f"the interval of rho is wider than {WIDEST}; measure more tasks or runs")
+                within = None
+    return RhoFit(
+        within=within,
+        pooled=_pooled(moments),
+        between_variance=_between(moments) if int(usable.sum()) >= MIN_TASKS else None,
+        signal=float(np.nanmean(moments.mean)),
+        n_tasks=int(np.isfinite(moments.mean).sum()),
+        n_runs=runs,
+        n_votes=votes.height,
+        refusals=tuple(refusals),
+    )
+
+
+def rho_draws(moments: PairMoments, weights: FloatArray) -> FloatArray:
+    """Return rho within runs of each resample, shape (n_draws,)."""
+    usable = np.isfinite(moments.same) & np.isfinite(moments.cross)
+    w = weights[:, usable]
+    total = np.maximum(w.sum(axis=1), 1e-300)
+    return _ratio(w @ moments.same[usable] / total, w @ moments.cross[usable] / total)
+
+
+def pooled_draws(moments: PairMoments, weights: FloatArray) -> FloatArray:
+    """Return rho pooled of each resample, shape (n_draws,); pairs of a task with its own copy are left out."""
+    usable = np.isfinite(moments.same)
+    w, m = weights[:, usable], moments.mean[usable]
+    total = w.sum(axis=1)
+    squared = ((w @ m) ** 2 - (w * w) @ (m * m)) / (total**2 - (w * w).sum(axis=1))
+    return _ratio(w @ moments.same[usable] / total, squared)
+
+
+def agent_correlations(votes: pl.DataFrame) -> tuple[tuple[int, ...], FloatArray]:
+    """Return the agents and the matrix of phi coefficients of their votes, for `effective.optimal_votes` and the like.
+
+    Over all groups in which every agent voted; like all pooled figures it holds difficulty. Shape (n_agents, n_agents).
+
+    Args:
+        votes: columns task, run, node, agent, correct.
+
+    Raises:
+        InputError: fewer than 3 groups are complete, or an agent is always right or always wrong.
+    """
+    agents = tuple(sorted(votes["agent"].unique().to_list()))
+    table = votes.pivot(on="agent", index=["task", "run", "node"], values="correct").drop_nulls()
+    if table.height < 3 or len(agents) < 2:
+        raise InputError(
+            f"{table.height} groups have votes of all {len(agents)} agents; correlations need 3 groups and 2 agents"
+        )
+    ballots = table.select([str(agent) for agent in agents]).to_numpy().astype(np.float64)
+    constant = [agent for agent, spread in zip(agents, np.ptp(ballots, axis=0), strict=True) if spread == 0]
+    if constant:
+        raise InputError(f"the votes of agents {constant} never change: their correlation is not defined")
+    return agents, np.asarray(np.corrcoef(ballots, rowvar=False), dtype=np.float64)
+
+
+def _ratio(together: FloatArray | float, apart: FloatArray | float) -> FloatArray:
+    top, bottom = np.asarray(together) - np.asarray(apart), 1 - np.asarray(apart)
+    quotient = np.divide(top, bottom, out=np.full(top.shape, np.nan), where=bottom > 0)
+    return np.asarray(quotient, dtype=np.float64)
+
+
+def _pooled(moments: PairMoments) -> Estimate | None:
+    usable = np.isfinite(moments.same)
+    s, m = moments.same[usable], moments.mean[usable]
+    n = s.size
+    if n < 3:
+        return None
+    value = _ratio(s.mean(), _different_tasks(m.sum(), (m * m).sum(), n))
+    left = _ratio((s.sum() - s) / (n - 1), _different_tasks(m.sum() - m, (m * m).sum() - m * m, n - 1))
+    return jackknife(float(value), left) if np.all(np.isfinite(left)) else None
+
+
+def _between(moments: PairMoments) -> Estimate:
+    usable = np.isfinite(moments.cross)
+    c, m = moments.cross[usable], moments.mean[usable]
+    n = c.size
+    value = c.mean() - _different_tasks(m.sum(), (m * m).sum(), n)
+    left = (c.sum() - c) / (n - 1) - _different_tasks(m.sum() - m, (m * m).sum() - m * m, n - 1)
+    return jackknife(float(value), np.asarray(left))
+
+
+def _different_tasks(total: FloatArray | float, squares: FloatArray | float, n: int) -> FloatArray:
+    """Return the mean product over pairs of different tasks, unbiased for the squared mean."""
+    return np.asarray((np.asarray(total) ** 2 - squares) / (n * (n - 1)), dtype=np.float64)

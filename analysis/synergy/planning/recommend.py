@@ -1,0 +1,397 @@
+"""Which organisation to choose for a budget when the parameters are known with some doubt only [X].
+
+Every candidate (a star or a tree of odd fan-in b, messages of a measured length, L levels) spends the whole budget; the
+tokens of a leaf follow from the budget identity. Its signal is worked out by the exact recursion under each joint draw
+of a, beta, gamma, rho and of the mixture of task difficulties, and so is that of one agent with the same budget. The
+recommendation is the candidate of the highest mean signal; P is the share of the draws in which it beats one agent.
+
+The mixture counts wherever tasks seem to differ: each kind of task keeps its signal relative to the mean, and
+the mean answer is the mean of the kinds' trajectories [X, 9.5].
+
+P carries the doubt of the sample, not that of the model: what the theory assumes, and by how much the form of shared
+errors matters (`p_beta_binomial`), stands beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+
+from agentsoc.errors import InputError
+from analysis.synergy.estimation.measured import Difficulty, Measured, Message
+from analysis.synergy.planning.design import Design, Organisation
+from analysis.synergy.theory.arrays import FloatArray
+from analysis.synergy.theory.costs import leaf_tokens
+from analysis.synergy.theory.recursion import node_map
+from analysis.synergy.theory.shapes import Shape
+
+GROUPS: Final = ("leaf", "gamma", "rho", "difficulty")
+"""What doubt can come from: the leaf law (a and beta), fidelity, correlation, the spread of difficulty."""
+_FAN_INS: Final = 48
+_FIRST_DRAWS: Final = 24
+_SHORTLIST: Final = 16
+_MOST_LEAVES: Final = 1_000_000
+_EQUAL: Final = 1e-12
+"""Signals no further apart than this are equal: no more of them is meant than rounding."""
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """A design and what is expected of it."""
+
+    design: Design
+    """Its signal `mu` is that at the central values."""
+    low: float
+    """2.5 % of the draws of its signal are below."""
+    high: float
+    mean: float
+    """Mean signal over the draws, by which designs are ranked."""
+    p: float
+    """Share of the draws in which it beats one agent with the whole budget."""
+    p_beta_binomial: float | None
+    """The same if shared errors follow the beta-binomial law; None where that law has no form here."""
+
+
+@dataclass(frozen=True)
+class Recommendation:
+    """What to build, how sure that is, and what would make it surer."""
+
+    budget: float
+    window: float
+    best: Ranked
+    single: Ranked
+    rivals: tuple[Ranked, ...]
+    """The next best designs of another depth or another kind, best first."""
+    p_over_next: float
+    """Share of the draws in which the best is better than the first rival."""
+    doubt: Mapping[str, float]
+    """Share of the variance of (design - one agent) that each group of parameters brings, summing to 1; see GROUPS."""
+    advice: str
+    """What to measure next."""
+    cautions: tuple[str, ...]
+    n_candidates: int
+
+    @property
+    def organised(self) -> Ranked | None:
+        """The best design that is not a single agent; None when none fits."""
+        return next((one for one in (self.best, *self.rivals) if one.design.organisation != "single"), None)
+
+    def summary(self) -> str:
+        """Return the recommendation as text."""
+        lines = [f"with these measurements and {self.budget:,.0f} tokens: {said(self.best.design)}"]
+        lines.append(f"  signal {_span(self.best)}; accuracy {(1 + self.best.design.mu) / 2:.3f} of two answers")
+        organised = self.organised
+        if self.best.design.organisation != "single":
+            lines.append(f"  P(it beats one agent) = {sure(self.best.p)}{_also(self.best)}")
+            lines.append(f"  one agent: {self.single.design.x:,.0f} tokens, signal {_span(self.single)}")
+        elif organised is None:
+            lines.append("  nothing else fits budget and window")
+        else:
+            lines.append(f"  P(the best other design beats it) = {sure(organised.p)}{_also(organised)}")
+        if self.rivals:
+            first = self.rivals[0]
+            lines.append(f"  next best: {said(first.design)}, signal {_span(first)}, P = {sure(first.p)}")
+            lines.append(f"  P(the first is better than the next) = {sure(self.p_over_next)}")
+        lines.append(f"  {self.advice}")
+        return "\n".join([*lines, *(f"  caution: {text}" for text in self.cautions)])
+
+
+def recommend(
+    measured: Measured,
+    budget: float,
+    window: float,
+    *,
+    fan_ins: Sequence[int] | None = None,
+    x_min: float | None = None,
+) -> Recommendation:
+    """Return the best design under budget and window, with its probability of beating one agent.
+
+    Args:
+        measured: parameters with their draws.
+        budget: tokens B of one answer of the whole organisation.
+        window: context W of a node, tokens of messages that it can read.
+        fan_ins: odd fan-ins to consider; by default all up to the window, thinned out above some forty.
+        x_min: fewest tokens of a leaf; by default the fewest that were tried, so that nothing below is guessed.
+
+    Raises:
+        InputError: a parameter is missing, or the budget does not pay for one agent.
+    """
+    if missing := measured.missing():
+        raise InputError(
+            f"no plan without {', '.join(missing)}: {'; '.join(measured.refusals) or 'not measured'}",
+            "",
+            "measure more, or state it: " + " ".join(f"--{name} VALUE" for name in missing),
+        )
+    least = x_min if x_min is not None else measured.x_range[0] if measured.x_range is not None else 1.0
+    if budget < least:
+        raise InputError(f"{budget:g} tokens do not pay for one agent of {least:g}", "", "raise the budget")
+    world = _World(measured)
+    few = world.thinned(_FIRST_DRAWS)
+    # Where more tokens make an agent worse, one agent does best to leave them unspent.
+    alone_x = float(budget) if measured.points["beta"] >= 0 else least
+    alone = Design("single", 1, 0, 0, 1, alone_x, 1.0, 0.0)
+    fitting = list(_candidates(measured, budget, window, fan_ins, least))
+    firsts = [(float(few.signals(design).mean()), design) for design in fitting]
+    firsts.sort(key=lambda pair: (-pair[0], pair[1].n_leaves))
+    shortlist = _spread(firsts)
+    base = world.signals(alone)
+    base_bb = world.signals(alone, shape="beta_binomial") if world.has_shapes else None
+    ranked = [_ranked(world, design, base, base_bb) for design in [alone, *shortlist]]
+    single = ranked[0]
+    # Of equal means (clipped leaves, say) the smaller society.
+    order = sorted(ranked, key=lambda one: (-round(one.mean, 12), one.design.n_leaves))
+    best = order[0]
+    rivals = tuple(_different(order[1:], best))
+    over = 1.0
+    if rivals:
+        over = _share_above(world.signals(best.design), world.signals(rivals[0].design))
+    organised = next((one for one in order if one.design.organisation != "single"), None)
+    doubt = _doubt(world, organised.design if organised is not None else alone, alone)
+    return Recommendation(
+        budget=float(budget),
+        window=float(window),
+        best=best,
+        single=single,
+        rivals=rivals,
+        p_over_next=over,
+        doubt=doubt,
+        advice=_advice(measured, doubt),
+        cautions=tuple(_cautions(measured, best.design, single.design)),
+        n_candidates=len(fitting) + 1,
+    )
+
+
+class _World:
+    """Central values and joint draws, ready to be turned into signals. Row 0 is the centre."""
+
+    def __init__(self, measured: Measured) -> None:
+        n = measured.n_draws
+        self.measured, self.lock = measured, measured.lock
+        self.a, self.beta, self.rho = (
+            np.concatenate([[measured.points[name]], _filled(measured.draws.get(name), measured.points[name], n)])
+            for name in ("a", "beta", "rho")
+        )
+        self.rho = np.clip(self.rho, 0.0, 1.0)
+        self.gammas = {
+            one.m: np.clip(np.concatenate([[one.gamma.value], _filled(one.draws, one.gamma.value, n)]), 0.0, 1.0)
+            for one in measured.messages
+        }
+        self.ease, self.weights = _kinds(measured.difficulty, n)
+
+    @property
+    def has_shapes(self) -> bool:
+        """Whether the beta-binomial form can stand beside the lock."""
+        return self.lock == "after_channel"
+
+    def thinned(self, n: int) -> _World:
+        """Return the centre and the first n draws."""
+        return self._rows(np.arange(min(n + 1, self.a.size)))
+
+    def only(self, group: str) -> _World:
+        """Return a world in which nothing but one group of parameters varies."""
+        other = self._rows(np.arange(self.a.size))
+        names = {"leaf": ("a", "beta"), "rho": ("rho",)}.get(group, ())
+        for name in ("a", "beta", "rho"):
+            if name not in names:
+                setattr(other, name, np.full(self.a.size, getattr(self, name)[0]))
+        if group != "gamma":
+            other.gammas = {m: np.full(values.size, values[0]) for m, values in self.gammas.items()}
+        if group != "difficulty":
+            other.ease, other.weights = (np.repeat(a[:1], self.a.size, axis=0) for a in (self.ease, self.weights))
+        return other
+
+    def _rows(self, rows: np.ndarray[tuple[int], np.dtype[np.intp]]) -> _World:
+        other = object.__new__(_World)
+        other.measured, other.lock = self.measured, self.lock
+        other.a, other.beta, other.rho = self.a[rows], self.beta[rows], self.rho[rows]
+        other.gammas = {m: values[rows] for m, values in self.gammas.items()}
+        other.ease, other.weights = self.ease[rows], self.weights[rows]
+        return other
+
+    def signals(self, design: Design, shape: Shape = "lock") -> FloatArray:
+        """Return the signal of a design under the centre and each draw, shape (n_draws + 1,)."""
+        with np.errstate(over="ignore"):
+            mean = np.minimum(self.a * max(design.x, 0.0) ** self.beta, self.measured.mu_max)
+        mu = np.clip(self.ease * mean[:, None], -1.0, 1.0)
+        if design.organisation != "single":
+            gamma, rho = self.gammas[design.m][:, None], self.rho[:, None]
+            lock = self.lock if shape == "lock" else "after_channel"
+            for _ in range(design.depth):
+                mu = node_map(mu, design.b, gamma, rho, lock=lock, shape=shape)
+        return np.asarray(np.sum(mu * self.weights, axis=1), dtype=np.float64)
+
+
+def _filled(draws: FloatArray | None, value: float, n: int) -> FloatArray:
+    """Return n draws; without any, the value itself; a draw that is no number is the value."""
+    if draws is None or draws.size == 0:
+        return np.full(n, value)
+    return np.where(np.isfinite(draws), draws, value)
+
+
+def _kinds(difficulty: Difficulty | None, n: int) -> tuple[FloatArray, FloatArray]:
+    """Return ease and weight of the kinds of tasks for the centre and each draw, shape (n + 1, n_kinds) each."""
+    if difficulty is None:
+        return np.ones((n + 1, 1)), np.ones((n + 1, 1))
+    drawn = difficulty.draws if difficulty.draws.size else np.repeat(difficulty.weights[None], n, axis=0)
+    weights = np.concatenate([difficulty.weights[None], drawn])
+    mean = weights @ difficulty.ease
+    return difficulty.ease[None] / np.where(mean > 0.05, mean, 1.0)[:, None], weights
+
+
+def _candidates(
+    measured: Measured, budget: float, window: float, fan_ins: Sequence[int] | None, x_min: float
+) -> Iterator[Design]:
+    """Yield every star and tree of the measured messages whose leaves get x_min tokens at least."""
+    for message in measured.messages:
+        for b in _fan_ins(message, measured, budget, window, x_min, fan_ins):
+            for depth in range(1, 64):
+                n = b**depth
+                if n > _MOST_LEAVES:
+                    break
+                x = float(leaf_tokens(budget, b, depth, message.cost / 2, measured.c_agg))
+                if x < x_min * (1 - 1e-9):
+                    break
+                kind: Organisation = "star" if depth == 1 else "tree"
+                # m stays as it was measured: lengths that were not tried are not guessed
+                yield Design(kind, b, message.m, depth, n, x, message.gamma.value, 0.0)
+
+
+def _fan_ins(
+    message: Message,
+    measured: Measured,
+    budget: float,
+    window: float,
+    x_min: float,
+    wanted: Sequence[int] | None,
+) -> list[int]:
+    """Return the odd fan-ins that fit window and budget."""
+    widest = min(window / message.m if message.m > 0 else np.inf, budget / (x_min + message.cost), 20_001)
+    if wanted is not None:
+        return [b for b in wanted if b <= widest]
+    top = int(widest)
+    if top < 3:
+        return []
+    small = np.arange(3, min(top, 2 * (_FAN_INS // 2) + 1) + 1, 2)
+    large = np.geomspace(small[-1], top, _FAN_INS // 2) if top > small[-1] else np.empty(0)
+    odd = {int(b) for b in small} | {int(b) - (int(b) % 2 == 0) for b in large}
+    return sorted(odd)
+
+
+def _spread(firsts: list[tuple[float, Design]]) -> list[Design]:
+    """Return the most promising designs, and the best of each depth."""
+    best_of: dict[tuple[str, int], Design] = {}
+    for _, design in firsts:
+        best_of.setdefault((design.organisation, design.depth), design)
+    chosen = [design for _, design in firsts[:_SHORTLIST]]
+    return chosen + [design for design in best_of.values() if design not in chosen]
+
+
+def _ranked(world: _World, design: Design, single: FloatArray, single_bb: FloatArray | None) -> Ranked:
+    signals = world.signals(design)
+    drawn = signals[1:] if signals.size > 1 else signals
+    low, high = np.quantile(drawn, [0.025, 0.975])
+    p_bb = None
+    if single_bb is not None:
+        p_bb = _share_above(world.signals(design, shape="beta_binomial"), single_bb)
+    return Ranked(
+        replace(design, mu=float(signals[0])),
+        float(low),
+        float(high),
+        float(drawn.mean()),
+        _share_above(signals, single),
+        p_bb,
+    )
+
+
+def _share_above(one: FloatArray, other: FloatArray) -> float:
+    """Return the share of the draws in which the one is above the other, a tie counting half; the centre left out.
+
+    Signals that differ by rounding only are equal, as they are for the ranking.
+    """
+    a, b = (one[1:], other[1:]) if one.size > 1 else (one, other)
+    lead = a - b
+    return float(np.mean(np.where(np.abs(lead) <= _EQUAL, 0.5, lead > 0)))
+
+
+def _different(order: Sequence[Ranked], best: Ranked) -> Iterator[Ranked]:
+    """Yield the best of each other kind of organisation and depth, at most three."""
+    seen = {(best.design.organisation, best.design.depth)}
+    for one in order:
+        kind = one.design.organisation, one.design.depth
+        if kind not in seen and len(seen) <= 3:
+            seen.add(kind)
+            yield one
+
+
+def _doubt(world: _World, design: Design, single: Design) -> dict[str, float]:
+    """Return the share of each group in the variance of the design's lead, each varied alone."""
+    spread = {}
+    for group in GROUPS:
+        alone = world.only(group)
+        lead = (alone.signals(design) - alone.signals(single))[1:]
+        spread[group] = float(np.var(lead)) if lead.size else 0.0
+    total = sum(spread.values())
+    return {group: value / total if total > 1e-24 else 0.0 for group, value in spread.items()}
+
+
+_WHAT: Final = {
+    "leaf": ("leaf trials, at the largest computes above all", ("leaf",)),
+    "gamma": ("round trips (relays) and merges", ("relay", "merge")),
+    "rho": ("merges and replicates", ("merge", "replicate")),
+    "difficulty": ("more tasks, each with replicates", ("merge", "replicate")),
+}
+
+
+def _advice(measured: Measured, doubt: Mapping[str, float]) -> str:
+    """Return what to measure to be surer."""
+    if not any(doubt.values()):
+        return "nothing measured is in doubt: the parameters were given"
+    group, share = max(doubt.items(), key=lambda pair: pair[1])
+    text, purposes = _WHAT[group]
+    trials = sum(measured.trials.get(purpose, 0) for purpose in purposes)
+    tokens = sum(measured.tokens.get(purpose, 0) for purpose in purposes)
+    size = f"; four times the {trials:,} trials ({tokens:,} tokens) so far would halve it" if trials else ""
+    return f"to be surer: {text}, {share:.0%} of the doubt{size}"
+
+
+def _cautions(measured: Measured, best: Design, single: Design) -> Iterator[str]:
+    """Yield what the figures hang on besides the sample."""
+    if measured.parameters.get("beta") is None and "beta" in measured.draws:
+        yield "beta was refused as a result: its doubt is carried in full, and P moves with it"
+    if measured.points["beta"] < 0:
+        yield f"more tokens made a lone agent worse: one agent is taken at its best, {single.x:,.0f} tokens"
+    if measured.x_range is not None:
+        low, high = measured.x_range
+        for name, x in (("one agent", single.x), ("a leaf", best.x)):
+            if x > high * 1.05:
+                yield f"the law of {name} at {x:,.0f} tokens goes {x / high:.3g} times beyond what was tried"
+            elif x < low * 0.95:
+                yield f"the law of {name} at {x:,.0f} tokens goes below the {low:,.0f} that were tried"
+    if best.organisation != "single" and measured.b != best.b:
+        yield f"gamma and rho were measured at b = {measured.b}, the design has b = {best.b}"
+    yield from measured.violated
+
+
+def said(design: Design) -> str:
+    """Return a design in words."""
+    if design.organisation == "single":
+        return f"one agent with {design.x:,.0f} tokens"
+    message = f", messages of {design.m:,.0f}" if design.m else ""
+    shape = f"b = {design.b}, depth {design.depth}, {design.n_leaves:,} leaves"
+    return f"a {design.organisation} with {shape}, {design.x:,.0f} tokens a leaf{message}"
+
+
+def sure(p: float) -> str:
+    """Return a probability, never as a certainty: it is a share of some hundred draws."""
+    return "> 0.99" if p > 0.99 else "< 0.01" if p < 0.01 else f"{p:.2f}"
+
+
+def _span(one: Ranked) -> str:
+    return f"{one.design.mu:.3f} [{one.low:.3f}, {one.high:.3f}]"
+
+
+def _also(one: Ranked) -> str:
+    return "" if one.p_beta_binomial is None else f" ({sure(one.p_beta_binomial)} if shared errors are beta-binomial)"

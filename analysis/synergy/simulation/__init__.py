@@ -1,0 +1,1 @@
+"""Votes and estimates drawn instead of computed, to check the theory by."""
