@@ -222,7 +222,7 @@ def ways_study(n: int, seed_: int, home: Path) -> bool:
         columns += made is not None
         return made
 
-    run_module.column_run = counted  # type: ignore[attr-defined]
+    run_module.column_run = counted  # type: ignore[attr-defined,assignment]
     for number, (name, built) in enumerate(chosen):
         out = home / str(number)
         runs = {

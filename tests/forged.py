@@ -97,7 +97,7 @@ class Forged:
         part = {key: value for key, value in self.scenario.items() if key not in ("engine", "description", "name")}
         whole = Manifest(
             format=self.format,
-            status=self.status,  # type: ignore[arg-type]
+            status=self.status,
             name=self.scenario.get("name", ""),
             seed=self.scenario.get("seed", 0),
             scenario=self.scenario,
@@ -153,7 +153,13 @@ class Forged:
     def _journal(self) -> tuple[int, str, str | None]:
         journal = Journal(self.directory / JOURNAL, durability="os")
         known: dict[str, Any] = {"request": b"r", "model": "m", "room": 10, "reserved": 20}
-        done = {"reply": "heads", "tokens_in": 10, "tokens_cached": 0, "tokens_out": 3, "usage_known": True}
+        done: dict[str, Any] = {
+            "reply": "heads",
+            "tokens_in": 10,
+            "tokens_cached": 0,
+            "tokens_out": 3,
+            "usage_known": True,
+        }
         attempts = [Attempt(0, 0, 0, 0, 0, state="done", **known, **done)]
         attempts += [Attempt(0, 0, 1, 0, at, state="started", **known) for at in range(self.lost)]
         journal._commit(attempts)

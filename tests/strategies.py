@@ -31,7 +31,7 @@ def scenario(**changes: Any) -> Scenario:
 def societies(draw: st.DrawFn, models: tuple[str, ...] = ("scripted", "simulated")) -> dict[str, Any]:
     """Draw the parts of a scenario whose protocol can run on its topology."""
     n = draw(st.integers(2, 7))
-    peers = draw(
+    peers: dict[str, Any] = draw(
         st.sampled_from(
             [
                 {"kind": "independent"},
@@ -44,54 +44,51 @@ def societies(draw: st.DrawFn, models: tuple[str, ...] = ("scripted", "simulated
             ]
         )
     )
-    rooted = draw(
+    rooted: dict[str, Any] = draw(
         st.sampled_from([{"kind": "star"}, {"kind": "chain"}, {"kind": "tree", "fan_in": 2}, {"kind": "hybrid"}])
     )
-    led = draw(st.sampled_from([{"kind": "star"}, {"kind": "tree", "fan_in": 3}, {"kind": "hybrid"}]))
+    led: dict[str, Any] = draw(st.sampled_from([{"kind": "star"}, {"kind": "tree", "fan_in": 3}, {"kind": "hybrid"}]))
     by = draw(st.sampled_from(["majority", "weighted", "model"]))
-    topology, protocol = draw(
-        st.sampled_from(
-            [
-                (peers, {"kind": "vote", "by": draw(st.sampled_from([by, "union", "judge"]))}),
-                (peers, {"kind": "vote", "by": "weighted", "weights": [1 + a % 3 for a in range(n)]}),
-                (rooted, {"kind": "aggregate", "by": draw(st.sampled_from([by, "judge"]))}),
-                ({"kind": "chain"}, {"kind": "relay"}),
-                (
-                    draw(st.sampled_from([peers, rooted])),
-                    {
-                        "kind": "resample",
-                        "until": draw(st.sampled_from(["ahead-by-k", "first-to-k", "verifier"])),
-                        "k": draw(st.integers(1, 3)),
-                        "max_samples": draw(st.integers(1, 12)),
-                        "exhausted": draw(st.sampled_from([None, "plurality", "abstain"])),
-                        "red_flags": draw(st.sampled_from([None, {}, {"max_tokens": 12}])),
-                        "first_temperature": draw(st.sampled_from([None, 0.0])),
-                    },
-                ),
-                (
-                    peers,
-                    {
-                        "kind": "debate",
-                        "rounds": draw(st.integers(1, 3)),
-                        "until": draw(st.sampled_from(["rounds", "consensus"])),
-                        "order": draw(st.sampled_from(["together", "together", "in-turn"])),
-                        "by": draw(st.sampled_from(["majority", "weighted", "union"])),
-                    },
-                ),
-                (
-                    led,
-                    {
-                        "kind": "orchestrate",
-                        "rounds": draw(st.integers(1, 3)),
-                        "guidance": draw(st.sampled_from(["joint", "each", "none"])),
-                        "decision": draw(st.sampled_from(["lead", "agreement", "rounds"])),
-                        "plan_by": draw(st.sampled_from(["model", "same"])),
-                        "synthesis": draw(st.sampled_from(["model", "majority"])),
-                    },
-                ),
-            ]
-        )
-    )
+    blocks: list[tuple[dict[str, Any], dict[str, Any]]] = [
+        (peers, {"kind": "vote", "by": draw(st.sampled_from([by, "union", "judge"]))}),
+        (peers, {"kind": "vote", "by": "weighted", "weights": [1 + a % 3 for a in range(n)]}),
+        (rooted, {"kind": "aggregate", "by": draw(st.sampled_from([by, "judge"]))}),
+        ({"kind": "chain"}, {"kind": "relay"}),
+        (
+            draw(st.sampled_from([peers, rooted])),
+            {
+                "kind": "resample",
+                "until": draw(st.sampled_from(["ahead-by-k", "first-to-k", "verifier"])),
+                "k": draw(st.integers(1, 3)),
+                "max_samples": draw(st.integers(1, 12)),
+                "exhausted": draw(st.sampled_from([None, "plurality", "abstain"])),
+                "red_flags": draw(st.sampled_from([None, {}, {"max_tokens": 12}])),
+                "first_temperature": draw(st.sampled_from([None, 0.0])),
+            },
+        ),
+        (
+            peers,
+            {
+                "kind": "debate",
+                "rounds": draw(st.integers(1, 3)),
+                "until": draw(st.sampled_from(["rounds", "consensus"])),
+                "order": draw(st.sampled_from(["together", "together", "in-turn"])),
+                "by": draw(st.sampled_from(["majority", "weighted", "union"])),
+            },
+        ),
+        (
+            led,
+            {
+                "kind": "orchestrate",
+                "rounds": draw(st.integers(1, 3)),
+                "guidance": draw(st.sampled_from(["joint", "each", "none"])),
+                "decision": draw(st.sampled_from(["lead", "agreement", "rounds"])),
+                "plan_by": draw(st.sampled_from(["model", "same"])),
+                "synthesis": draw(st.sampled_from(["model", "majority"])),
+            },
+        ),
+    ]
+    topology, protocol = draw(st.sampled_from(blocks))
     if protocol["kind"] != "resample" and draw(st.integers(0, 5)) == 0:
         threshold = draw(st.sampled_from([0.0, 1.0, 2.0]))
         broadcast = draw(st.sampled_from(["next", "always", "no"]))

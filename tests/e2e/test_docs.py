@@ -198,7 +198,7 @@ def test_every_yaml_block_is_a_scenario_or_a_part_of_one(page: Path, tmp_path: P
             file.write_text(BASE + block.text)
             assert len(load_scenarios(file)) > 1
             continue
-        assert parse_scenario("\n".join(rest) + "\n" + block.text)
+        parse_scenario("\n".join(rest) + "\n" + block.text)
 
 
 def test_the_generated_pages_are_current() -> None:

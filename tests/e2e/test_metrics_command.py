@@ -61,8 +61,8 @@ def test_the_numbers_of_runs_come_with_intervals_and_a_baseline(runs: Path, comm
     assert found["baseline"].endswith("single")
     debate, single = found["runs"]
     assert set(debate["metrics"]) == set(RUN_METRICS)
-    value = {name: None if v is None else v["value"] for name, v in debate["metrics"].items()}
-    alone = {name: None if v is None else v["value"] for name, v in single["metrics"].items()}
+    value: dict[str, Any] = {name: None if v is None else v["value"] for name, v in debate["metrics"].items()}
+    alone: dict[str, Any] = {name: None if v is None else v["value"] for name, v in single["metrics"].items()}
     assert value["turns"] == 10
     assert value["overhead_turns"] == 900
     assert value["efficiency"] == pytest.approx(value["score"] / 10)

@@ -26,7 +26,7 @@ from agentsoc.engine.run import run
 from agentsoc.errors import AgentsocError
 from agentsoc.log.files import RunLock
 from agentsoc.log.inside import Inside
-from agentsoc.log.journal import Attempt, Journal, Key
+from agentsoc.log.journal import Attempt, Journal, Key, load_journal
 from agentsoc.scenario.model import Scenario
 from tests.loose import register, scenario
 
@@ -81,13 +81,13 @@ def die_at(row: int, when: str) -> None:
     written = 0
     write = Journal._commit
 
-    def commit_or_die(self: Journal, rows: list[Attempt]) -> None:
+    def commit_or_die(self: Journal, attempts: list[Attempt]) -> None:
         nonlocal written
-        due = written < row <= written + len(rows)
-        written += len(rows)
+        due = written < row <= written + len(attempts)
+        written += len(attempts)
         if due and when == "before":
             os.kill(os.getpid(), signal.SIGKILL)
-        write(self, rows)
+        write(self, attempts)
         if due:
             os.kill(os.getpid(), signal.SIGKILL)
 
@@ -169,19 +169,19 @@ def delay_commits(seconds: float, commits: int) -> None:
     """Let the first `commits` commits of this process take that long each."""
     write = Journal._commit
 
-    def commit_slowly(self: Journal, rows: list[Attempt]) -> None:
+    def commit_slowly(self: Journal, attempts: list[Attempt]) -> None:
         nonlocal commits
         if commits > 0:
             time.sleep(seconds)
             commits -= 1
-        write(self, rows)
+        write(self, attempts)
 
     Journal._commit = commit_slowly  # type: ignore[method-assign]
 
 
 def delay_reading(seconds: float) -> None:
     """Let a resume think for that long about what it has read of the journal."""
-    load = resume_module.load_journal
+    load = load_journal
 
     def load_and_wait(path: Path) -> tuple[dict[Key, Attempt], tuple[int, str]]:
         known = load(path)

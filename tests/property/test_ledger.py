@@ -20,7 +20,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import agentsoc.budget.account as account_module
-from agentsoc.backends.scripted import ScriptedBackend
+from agentsoc.backends.scripted import Scripted, ScriptedBackend
 from agentsoc.budget.account import reply_cost
 from agentsoc.budget.allocation import split
 from agentsoc.budget.ledger import OUT_MIN, Grant, Ledger, Need, Purse
@@ -361,7 +361,7 @@ def one_schedule(seed: int, *, obeys: bool = True, scoped: bool = False) -> tupl
 def _terms(rng: random.Random, n: int, wish: int) -> Terms:
     """Return any limits (one of them at least), shares of agents or none, and prices that differ between agents."""
     rates = tuple(
-        Rate(*(rng.choice([0, rng.randint(1, 50)]) for _ in range(3)), rng.choice([0, 0, 700]))
+        Rate._make([*(rng.choice([0, rng.randint(1, 50)]) for _ in range(3)), rng.choice([0, 0, 700])])
         for _ in range(rng.randint(1, 3))
     )
     dearest = max(max(rate[:3]) + rate.call for rate in rates)
@@ -613,7 +613,9 @@ def test_what_is_granted_does_not_depend_on_who_answers_first() -> None:
             calls={"backoff_s": 0.0},
             engine={"concurrency": concurrency},
         )
-        latency = built.agents[0].model.model_copy(update={"latency_s": latency_s})
+        model = built.agents[0].model
+        assert isinstance(model, Scripted)
+        latency = model.model_copy(update={"latency_s": latency_s})
         with pytest.MonkeyPatch.context() as patched:  # not in the scenario: another scenario would be another run
             patched.setattr(type(latency), "open", lambda self, *, seed, share=1: ScriptedBackend(latency, seed))
             with tempfile.TemporaryDirectory() as scratch:

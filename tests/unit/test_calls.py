@@ -12,7 +12,6 @@ import pytest
 from agentsoc.budget.ledger import Grant, Need
 from agentsoc.contracts.model import CallError, Usage
 from agentsoc.contracts.turns import Reply, Turn
-from agentsoc.engine import calls as calls_module
 from agentsoc.engine.calls import BACKOFF_MAX_S, Caller, HostLostError, Spent
 from agentsoc.engine.host import Item, Order, Outcome
 from agentsoc.errors import ReplayMismatchError
@@ -248,7 +247,7 @@ def test_pauses_between_attempts(
     async def sleep(seconds: float) -> None:
         pauses.append(seconds)
 
-    monkeypatch.setattr(calls_module.asyncio, "sleep", sleep)
+    monkeypatch.setattr(asyncio, "sleep", sleep)
     take(Script(*outcomes, GOOD), grant=Grant(10, 9, 999), backoff_s=0.5)
     assert pauses == expected
 

@@ -475,7 +475,7 @@ def test_what_a_run_cost_is_what_its_events_cost(run: Path) -> None:
 
 
 def test_a_fork_and_a_run_that_states_no_cost_are_not_held_against_these_prices(run: Path) -> None:
-    fork = {"run": "x", "digest": None, "task": 1, "round": 0, "before": []}
+    fork: dict[str, Any] = {"run": "x", "digest": None, "task": 1, "round": 0, "before": []}
     dear = [task_row(0, cost=5 * UNIT, cost_lost=0), task_row(1, "tails", 0.0, cost=0, cost_lost=0)]
     dear.append(task_row(2, None, 0.0, cost=0, cost_lost=0))
     assert priced(run / "fork", rows=dear, manifest={"fork": fork}).found() == ""

@@ -276,7 +276,12 @@ def fitted(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     monkeypatch.setattr(
         laws, "claim_choices", lambda part, graph, risk, logged_visibility: ("claims", risk, logged_visibility)
     )
-    monkeypatch.setattr(laws, "fit_attachment", lambda choices, groups: ways.append((*choices, groups)) or "a fit")
+
+    def noted(choices: tuple[Any, ...], groups: Any) -> str:
+        ways.append((*choices, groups))
+        return "a fit"
+
+    monkeypatch.setattr(laws, "fit_attachment", noted)
     return ways
 
 

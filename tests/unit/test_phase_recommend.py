@@ -192,7 +192,7 @@ def test_shared_errors_of_another_form_are_shown_where_that_form_exists() -> Non
     for lock in ("after_channel", "before_channel"):
         found = recommend(measured(lock=lock), 5_000, 1_000).best
         leaf = min(0.05 * found.design.x**0.15, 0.95)
-        assert found.design.mu == pytest.approx(node_map(leaf, found.design.b, 0.85, 0.1, lock=lock))  # type: ignore[arg-type]
+        assert found.design.mu == pytest.approx(node_map(leaf, found.design.b, 0.85, 0.1, lock=lock))
 
 
 def test_a_draw_that_is_no_number_or_no_probability_is_put_right() -> None:

@@ -19,10 +19,11 @@ import agentsoc.engine.resume as resume_module
 from agentsoc.backends.scripted import ScriptedBackend
 from agentsoc.contracts.protocol import Protocol, interpret_reply
 from agentsoc.engine.resume import Replay, fork, replay, resume, stored_scenario
-from agentsoc.engine.run import run
+from agentsoc.engine.run import Progress, execute, run
 from agentsoc.errors import ConsentNeededError, InputError, LogDamagedError, ReplayMismatchError, RunLockedError
 from agentsoc.events import Event
 from agentsoc.log.files import RunLock
+from agentsoc.log.journal import load_journal
 from agentsoc.log.manifest import Manifest, load_manifest
 from agentsoc.log.names import EPISODES, EVENTS, JOURNAL, TASKS
 from agentsoc.log.read import RunLog
@@ -30,6 +31,7 @@ from agentsoc.log.record import hash_json
 from agentsoc.log.segments import SegmentWriter
 from agentsoc.scenario.code import forget_code
 from agentsoc.scenario.model import Scenario
+from agentsoc.society.build import build_society
 from tests.loose import Coin, register
 from tests.strategies import scenario
 
@@ -90,7 +92,7 @@ def change(directory: Path, **fields: Any) -> None:
 
 def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let replay rely on what it computes alone: `check` would have found these faults first."""
-    monkeypatch.setattr(RunLog, "checked", lambda self: resume_module.load_journal(self.directory / JOURNAL)[0])
+    monkeypatch.setattr(RunLog, "checked", lambda self: load_journal(self.directory / JOURNAL)[0])
 
 
 def files(directory: Path) -> dict[str, bytes]:
@@ -336,14 +338,13 @@ def test_settings_of_the_engine_may_be_others_now(
     begun: Path, whole: RunLog, monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any]
 ) -> None:
     seen: list[Any] = []
-    execute = resume_module.execute
 
     def noted(plan: Any) -> Any:
         seen.append(plan)
         return execute(plan)
 
     monkeypatch.setattr(resume_module, "execute", noted)
-    progress, stop = resume_module.Progress(), asyncio.Event()
+    progress, stop = Progress(), asyncio.Event()
     asyncio.run(resume_module.resume_async(begun, engine=settings, progress=progress, stop=stop))
     [plan] = seen
     expected = {**society().engine.model_dump(), **settings}
@@ -354,11 +355,15 @@ def test_settings_of_the_engine_may_be_others_now(
 
 def test_without_other_settings_those_of_the_scenario_hold(begun: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[Any] = []
-    execute = resume_module.execute
-    monkeypatch.setattr(resume_module, "execute", lambda plan: (seen.append(plan), execute(plan))[1])
+
+    def noted(plan: Any) -> Any:
+        seen.append(plan)
+        return execute(plan)
+
+    monkeypatch.setattr(resume_module, "execute", noted)
     resume(begun)
     assert seen[0].scenario == society()
-    assert isinstance(seen[0].progress, resume_module.Progress)
+    assert isinstance(seen[0].progress, Progress)
 
 
 def test_events_of_a_stopped_run_that_lead_elsewhere_are_refused(begun: Path, tmp_path: Path) -> None:
@@ -636,7 +641,7 @@ def test_a_fork_of_a_run_without_journal_leaves_nothing(finished: Path, tmp_path
 
 
 def test_a_fork_tells_its_progress(whole: RunLog, tmp_path: Path) -> None:
-    progress = resume_module.Progress()
+    progress = Progress()
     fork(whole.directory, 1, 0, society(**CHANGED), tmp_path / "new", progress=progress)
     assert progress.n_tasks == 3
 
@@ -670,13 +675,13 @@ def test_a_run_of_before_is_not_measured_against_the_windows_of_today(
     whole: RunLog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its society was built once: only the changed scenario has to fit what the model can read now."""
-    old, build = stored_scenario(whole)[0], resume_module.build_society
+    old = stored_scenario(whole)[0]
     measured: list[Scenario] = []
 
     def noted(scenario: Scenario, *, stored: bool = False) -> Any:
         if not stored:
             measured.append(scenario)
-        return build(scenario, stored=stored)
+        return build_society(scenario, stored=stored)
 
     monkeypatch.setattr(resume_module, "build_society", noted)
     forked(whole.directory, (1, 0), tmp_path / "new")

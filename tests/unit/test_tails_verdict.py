@@ -87,7 +87,7 @@ def test_every_reason_why_a_tail_is_none_is_named() -> None:
 
 def test_without_a_fit_there_is_no_word_for_it() -> None:
     for nothing in ({"power": None}, {"tail": None}, {"power": None, "tail": None, "replication": 1.0}):
-        assert judged(**nothing).word == "no fit"  # type: ignore[arg-type]
+        assert judged(**nothing).word == "no fit"
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,7 @@ from agentsoc.society.topologies.edges import given_edges, parse_edges
 from agentsoc.society.topologies.limits import MAX_GRAPH_EDGES, require_edges
 from agentsoc.streams import stream
 
-KINDS = {
+KINDS: dict[str, Any] = {
     "single": Single,
     "independent": Independent,
     "star": Star,

@@ -107,7 +107,14 @@ def of(found: EventTotals) -> dict[str, Any]:
 
 
 def test_events_amount_to_what_the_society_said_and_everybody_used() -> None:
-    expected = {"events": 11, "episodes": 3, "calls": 3, "tokens_in": 12, "tokens_cached": 2, "tokens_out": 3}
+    expected: dict[str, Any] = {
+        "events": 11,
+        "episodes": 3,
+        "calls": 3,
+        "tokens_in": 12,
+        "tokens_cached": 2,
+        "tokens_out": 3,
+    }
     expected |= {"events_by_kind": {"answer": 4, "call_failed": 1, "flag": 1, "stop": 5}, "calls_failed": 1}
     expected |= {"answered": 2, "score": 0.5, "stops": {"budget_exhausted": 1, "finished": 2}}
     found = of(added(to_table(EVENTS)))
@@ -159,7 +166,7 @@ def test_totals_of_now_do_not_change_later() -> None:
 
 
 def rows(*cells: dict[str, Any]) -> pa.Table:
-    base = {field.name: None if field.nullable else 0 for field in ROWS}
+    base: dict[str, Any] = {field.name: None if field.nullable else 0 for field in ROWS}
     base |= {"stop": "finished", "answered": True, "virtual_s": 0.0, "score": 0.0}
     money = {"cost", "cost_lost"}
     full = [
