@@ -20,7 +20,7 @@ UNSOLVED = "unsolved"
 
 
 class Effort(Model):
-    """Success 1 - exp(-b/h) with diminishing returns in what is spent."""
+    """Voters succeed with probability 1 - exp(-b/h): what they spend has diminishing returns."""
 
     reply_form: ClassVar[str] = "short"
 
@@ -31,7 +31,7 @@ class Effort(Model):
     """Spent on an answer by an agent that is told nothing of the budget (tokens); None for all that it gets."""
 
     def destinations(self) -> tuple[Destination, ...]:
-        """Return none: voters are drawn."""
+        """Return nothing: voters are drawn, and no prompt leaves the process."""
         return ()
 
     def open(self, *, seed: int, share: int = 1) -> EffortBackend:
@@ -40,7 +40,7 @@ class Effort(Model):
 
 
 class EffortBackend(ElasticBackend):
-    """Draws successes."""
+    """The backend draws whether each voter succeeds."""
 
     def __init__(self, model: Effort, seed: int) -> None:
         self.model = model
@@ -78,7 +78,7 @@ class EffortBackend(ElasticBackend):
         return uniform(self.seed, "effort", hint.task, hint.round, hint.agent, 2 * hint.k + draw)
 
     def respond(self, hint: Hint) -> Said:
-        """Return the answer of an agent that is told nothing and gets what it wants; by rule it counts."""
+        """Return the answer of an agent that may spend what it wants and is told nothing; a merge by rule counts."""
         if hint.by_rule or hint.purpose == "merge":
             stated = [answer for answer in hint.shown if answer is not None]
             return Said(max(sorted(set(stated)), key=stated.count) if stated else None)

@@ -1,4 +1,4 @@
-"""Text embeddings: by the embedded model, by a server that speaks the OpenAI protocol, or by what litellm reaches.
+"""This module embeds texts by the embedded model, a server that speaks the OpenAI protocol, or what litellm reaches.
 
 These are no agents and no part of a run: they turn what was said into vectors afterwards, for measures of diversity.
 Each has a `name` that says whose vectors these are, and `embed`, which blocks. All of them can be closed.
@@ -38,7 +38,7 @@ BODY_BYTES: Final = 256 << 20
 
 
 class LocalEmbedder:
-    """The embedded model's hidden states, mean over the tokens.
+    """The embedder averages the embedded model's hidden states over the tokens of a text.
 
     It is a small generative model, not one that was trained for embeddings: all texts point in much the same
     direction, so its cosines are high and differences are small. Use the centred K* with it.
@@ -116,7 +116,7 @@ class LocalEmbedder:
 
 
 class ServerEmbedder:
-    """A server with an OpenAI-compatible ``/embeddings``."""
+    """The embedder asks a server with an OpenAI-compatible ``/embeddings``."""
 
     def __init__(self, model: str, base_url: str, key_variable: str | None = None) -> None:
         """Prepare; nothing is sent yet.
@@ -172,11 +172,11 @@ class ServerEmbedder:
         return BackendSetupError(f"{self.name} gives no vectors: {reply.shorten(redact(what))}", "--embed")
 
     def close(self) -> None:
-        """Nothing is kept open."""
+        """Do nothing: no connection is kept open."""
 
 
 class LiteLLMEmbedder:
-    """An embedding model of any provider that litellm knows."""
+    """The embedder asks an embedding model of any provider that litellm knows."""
 
     def __init__(self, model: str, key_variable: str | None = None) -> None:
         """Import the client, which takes seconds.
@@ -206,7 +206,7 @@ class LiteLLMEmbedder:
             raise BackendSetupError(f"{self.name} gives no vectors: {told}", "--embed") from None
 
     def close(self) -> None:
-        """Nothing is kept open."""
+        """Do nothing: no connection is kept open."""
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):

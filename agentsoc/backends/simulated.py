@@ -2,9 +2,8 @@
 
 Votes have a **signal** mu = (p - 1/K)/(1 - 1/K): 0 is chance, 1 is always right. A leaf's signal is given, or follows
 mu(x) = min(a x^beta, mu_max) for x tokens of compute. A message is read as sent with probability gamma, otherwise as
-a uniformly random answer. At a node, with probability rho (the lock) all messages equal the first child's. Source:
-arXiv 2601.17311 for the laws; the generative lock model and its place after the channel are derived in
-spec/phase.md sections 1 to 3.
+a uniformly random answer. At a node, with probability rho (the lock) all messages equal the first child's. The laws are
+those of arXiv 2601.17311; docs/phase-theory.md says how the lock generates messages and why it comes after the channel.
 
 Every draw belongs to (task, round, agent) and a purpose, so one voter alone and a million at once draw the same.
 """
@@ -35,7 +34,7 @@ _SAMPLE_DRAWS = 1 << 20
 
 
 class Fidelity(Part):
-    """Fidelity gamma as a function of message length m (spec/phase.md section 8)."""
+    """Fidelity gamma as a function of message length m (docs/phase-theory.md)."""
 
     kind: Literal["exp", "hyperbolic", "hill", "capacity"] = "exp"
     """1 - exp(-m/m0), m/(m + m0), m^h/(m^h + m0^h), or sqrt(1 - exp(-m/m0))."""
@@ -131,7 +130,7 @@ class Simulated(Model):
         return self
 
     def destinations(self) -> tuple[Destination, ...]:
-        """Return none: voters are drawn."""
+        """Return nothing: voters are drawn, and no prompt leaves the process."""
         return ()
 
     def open(self, *, seed: int, share: int = 1) -> SimulatedBackend:
@@ -140,7 +139,7 @@ class Simulated(Model):
 
     @property
     def gamma(self) -> float:
-        """Fidelity of one message."""
+        """Return the fidelity of one message."""
         return self.fidelity.at(self.message) if isinstance(self.fidelity, Fidelity) else self.fidelity
 
     def leaf_signal(self) -> float:

@@ -1,4 +1,4 @@
-"""How to divide a budget: whole numbers in proportion to weights, by the marginal rule, and the leaves of a tree.
+"""This module divides a budget: by weights into whole numbers, by the marginal rule, and among the leaves of a tree.
 
 Pure functions. What they return adds up to the amount exactly, and none of it depends on the order in which anybody
 asks: equal weights get shares that differ by one at most.

@@ -1,4 +1,4 @@
-"""`Protocol`: the rules of a round. Whose turn it is and what they see, what a reply means, when it is over.
+"""A `Protocol` sets the rules of a round: whose turn it is, what they see, what a reply means and when it is over.
 
 A protocol is a part of the scenario and holds no state: everything it needs is in the society and the board, so the
 same board always gives the same plan, on replay as in the first run. To write one, derive from `Protocol`, give it a
@@ -28,7 +28,7 @@ DISCARDED: Final = "discarded"
 
 
 class Act(msgspec.Struct, frozen=True, gc=False):
-    """What a reply amounts to: an event without its place and cost."""
+    """An act is what a reply amounts to: an event without its place and cost."""
 
     kind: Kind
     answer: str | None = None
@@ -42,7 +42,7 @@ class Act(msgspec.Struct, frozen=True, gc=False):
 
 
 class Decision(msgspec.Struct, frozen=True):
-    """The society's answer."""
+    """A decision is the society's answer and, where it is one agent's, the claim that states it."""
 
     answer: str | None
     claim: int | None = None
@@ -159,7 +159,7 @@ PROTOCOLS: Slot[Protocol] = Slot("agentsoc.protocols", "protocol")
 
 
 def interpret_reply(society: Society, board: Board, turn: Turn, reply: Reply) -> Sequence[Act]:
-    """Return which atomic acts a reply is; the first rule that matches decides.
+    """Return the atomic acts that a reply amounts to; the first rule that matches decides.
 
     1. The reply hands out work: one ``delegate_subtask`` per taker (and nothing else, unless it also answers).
     2. It disputes a visible claim: ``contradict_claim``; parents are the disputed and the used claims.

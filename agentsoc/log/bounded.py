@@ -1,4 +1,4 @@
-"""Parquet files read within bounds: a small file of a stranger's may unfold to more than this machine holds.
+"""This module reads Parquet files within bounds: a stranger's small file may unfold to more than this machine holds.
 
 Texts are read as dictionaries, as they are stored, so that a million copies of one text take the memory of one; how
 large they would be in full is added up before anything is unfolded. A file is refused by name when that is more than
@@ -19,9 +19,9 @@ from agentsoc.errors import LogDamagedError
 from agentsoc.log.footer import read_footer
 
 UNFOLDED_MAX: Final = 256 << 20
-"""What a file may hold in memory, however small it is (bytes)."""
+"""How much memory any file may take, however small it is (bytes)."""
 UNFOLDED_TIMES: Final = 16
-"""What a larger file may hold, as a multiple of its own size."""
+"""How much memory a larger file may take, as a multiple of its own size."""
 ROWS_AT_ONCE: Final = 1 << 16
 _STRUCTURE_MAX: Final = 64 << 20
 """Largest footer, and most entries of one (bytes, entries)."""

@@ -1,4 +1,4 @@
-"""`check`: whether a run is what was written, and whether what it says of itself is true.
+"""This module checks whether a run is what was written, and whether what it says of itself is true.
 
 Three things are compared. Bytes: every file against the hash that the manifest pins. Rows: the event log against its
 digests, the journal against its own. Words: each total of the manifest against the fold of events and episodes that it
@@ -42,7 +42,7 @@ _IN_NO_EVENT: Final = (
 
 @dataclass(frozen=True)
 class Checked:
-    """What was found to be sound."""
+    """The result of a check lists what was found to be sound."""
 
     events: int
     segments: int
@@ -53,7 +53,7 @@ class Checked:
 
 
 def check(log: StoredRun, *, keep: bool = False) -> tuple[Checked, dict[Key, Attempt]]:
-    """Check a run; see the module.
+    """Check a run as the module says, and return what was found to be sound.
 
     Args:
         log: the run.
@@ -176,7 +176,7 @@ def _same_scenario(log: StoredRun) -> None:
 
 
 class _Events:
-    """What the events of a run amount to, in all and task by task."""
+    """The object adds up what the events of a run amount to, in all and task by task."""
 
     def __init__(self, log: StoredRun) -> None:
         self.log = log

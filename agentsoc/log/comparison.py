@@ -35,7 +35,7 @@ class CellRecord(BaseModel):
     tasks: str
     seed: int
     run: FileName
-    """Its directory, relative to that of the comparison."""
+    """The directory of the run, relative to that of the comparison."""
     scenario_hash: str
     """SHA-256 of what in its scenario can change a result."""
     status: CellStatus = "waiting"
@@ -62,7 +62,7 @@ class ComparisonRecord(BaseModel):
     organisations: list[str]
     baseline: str
     matched: bool
-    """Whether all organisations had the same ceiling, and there was one."""
+    """Whether all organisations had a budget, and the same one."""
     inputs: dict[FileName, str] = {}
     """Files that the comparison names, kept in ``inputs``: name -> SHA-256."""
     code: dict[str, str] = {}

@@ -1,4 +1,4 @@
-"""The episode table of a run, ``episodes.parquet``: one row per task, what its episode came to and what it cost.
+"""The episode table, ``episodes.parquet``, has one row per task: what its episode came to and what it cost.
 
 It says nothing that scenario and journal do not: a replay computes it again. It is there so that experiments of
 hundreds of runs are read without their events, and because some counts (turns, deliveries, what was charged) are in
@@ -81,7 +81,7 @@ class EpisodeRow(msgspec.Struct, gc=False):
     calls_lost: int = 0
     tokens_overrun: int = 0
     cost: int | None = None
-    """By the prices (units of money); None without prices."""
+    """What its calls cost by the scenario's prices (units of money); None without prices."""
     cost_lost: int | None = None
 
 
@@ -89,7 +89,7 @@ assert EpisodeRow.__struct_fields__ == COLUMNS
 
 
 class EpisodeTable:
-    """Collects rows of episodes; `totals` runs along."""
+    """The table collects rows of episodes and keeps their totals."""
 
     def __init__(self) -> None:
         self._rows: list[EpisodeRow] = []
@@ -99,7 +99,7 @@ class EpisodeTable:
 
     @property
     def totals(self) -> EpisodeTotals:
-        """What the rows add up to."""
+        """Return what the rows add up to."""
         self._to_table()
         return self._totals
 

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, and the lock that makes one process the writer of a run directory.
+"""This module writes files whole or not at all, and locks a run directory so that one process is its writer.
 
 What is inside a run directory is written through `agentsoc.log.inside`; `write_whole` is for files that a person names.
 """
@@ -26,7 +26,7 @@ LOCK: Final = "run.lock"
 HOLDER: Final = ".holder.json"
 
 _NAMED_S: Final = 0.3
-"""How long a refused process waits for the holder to say who it is (seconds)."""
+"""How long a refused process waits until the holder has written who it is (seconds)."""
 
 
 def sync_directory(path: Path) -> None:

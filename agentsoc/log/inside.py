@@ -1,4 +1,4 @@
-"""What is inside a run directory: read and written relative to a handle of it, never through a link.
+"""This module reads and writes inside a run directory, relative to a handle of it and never through a link.
 
 A run directory may come from a stranger. A symbolic link, a hard link, a pipe or a device in place of one of our files
 would let it point at anything on this machine, so none of them is followed, read, written or removed through: each is
@@ -24,7 +24,7 @@ from typing import Final
 from agentsoc.errors import LogDamagedError
 
 COPY: Final = "copy the directory with its files (cp -rL --no-preserve=links), not with links to them"
-"""The way on where a link stands in place of a file."""
+"""The advice for a run directory in which a link stands in place of a file."""
 READ_MAX: Final = 1 << 28
 """Largest file that is read as a whole: a segment is closed long before, files of a scenario are smaller (bytes)."""
 

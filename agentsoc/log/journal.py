@@ -39,7 +39,7 @@ _COPY: Final = "a copy of the run directory, if there is one, is the way back"
 _CELL_MAX: Final = 64 << 20
 """Largest text in a row that is read: far more than any reply that a run takes (bytes)."""
 _SLACK: Final = 1 << 20
-"""What a journal may have beyond its pages, and pages that it may leave free (bytes, pages)."""
+"""How many bytes a journal may have beyond its pages, and how many pages it may leave free (bytes, pages)."""
 _REFUSALS: Final = frozenset(
     {
         sqlite3.SQLITE_PERM,
@@ -245,7 +245,7 @@ def read_journal(path: Path) -> Iterator[Attempt]:
 
 
 class JournalTotals(msgspec.Struct):
-    """What the rows of a journal amount to."""
+    """The object adds up what the rows of a journal amount to."""
 
     lost: int = 0
     """Attempts whose outcome is not known: a crash swallowed them, or they are under way."""
@@ -408,7 +408,7 @@ def _damaged(path: Path, error: object) -> LogDamagedError:
 
 
 class JournalDigest:
-    """Number of rows and the SHA-256 over them, latencies left out."""
+    """The object counts rows and takes the SHA-256 over them, latencies left out."""
 
     def __init__(self) -> None:
         self.rows = 0

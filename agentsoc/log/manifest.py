@@ -1,4 +1,4 @@
-"""The manifest: what a run is, with what it was made, how far it got, and the digests of its log."""
+"""The manifest says what a run is, with what it was made and how far it got, and holds the digests of its log."""
 
 from __future__ import annotations
 
@@ -117,12 +117,12 @@ class Totals(BaseModel):
     cost: float | None = None
     """What calls of known usage cost by the scenario's prices (money); None where a price is missing."""
     cost_lost: float | None = None
-    """What was charged beside it for calls of unknown usage (money)."""
+    """What was charged, in addition to `cost`, for calls of unknown usage (money)."""
     score: float | None = None
     """Mean verifier score of the societies' answers."""
     answered: Count = 0
     stops: dict[str, Count] = {}
-    """Why episodes ended."""
+    """How many episodes ended for each reason."""
     virtual_s: float = 0.0
     """Critical path of simulated latencies, summed over episodes (seconds)."""
 

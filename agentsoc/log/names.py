@@ -1,4 +1,4 @@
-"""The files of a run directory."""
+"""This module names the files of a run directory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Event segments: immutable Parquet files that together are the event log of a run.
+"""This module writes and reads event segments, immutable Parquet files that together are the event log of a run.
 
 The writer takes tables in canonical order and never looks at files again. A segment is written to a temporary name,
 synced and renamed, so `pl.scan_parquet("events/*.parquet")` works while the run goes on.
@@ -28,7 +28,7 @@ from agentsoc.log.schema import COLUMNS, RESERVED, SCHEMA, to_table
 from agentsoc.log.totals import EpisodeTotals, EventTotals
 
 REBUILD: Final = "it can be computed again from the journal: agentsoc resume on the run directory"
-"""The way on where anything but the journal and the manifest is damaged."""
+"""The advice for a run in which anything but the journal and the manifest is damaged."""
 ROWS_MAX: Final = 1 << 18
 """Rows after which a segment is closed (events)."""
 BYTES_MAX: Final = 64 << 20
@@ -54,7 +54,7 @@ def chain(previous: str, digest: str) -> str:
 
 
 class SegmentWriter:
-    """Writes the event log; `digest` and `totals` run along over everything that was added."""
+    """The writer writes the event log and keeps `digest` and `totals` of everything that was added."""
 
     def __init__(self, directory: Path, *, keep: bool = True) -> None:
         """Open a writer.
@@ -74,12 +74,12 @@ class SegmentWriter:
         self._rows_waiting = self._bytes_waiting = 0
         self.digest = Digest()
         self.totals = EventTotals()
-        """Of everything in `digest`."""
+        """The totals of all events that the digest covers."""
         self.segments: list[Segment] = []
-        """Closed ones; they have the hash of their bytes once they are on disk."""
+        """The closed segments; each has the hash of its bytes once it is on disk."""
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="segments")
         self._writes: list[Future[str]] = []
-        """One for each segment, in their order; gives the SHA-256 of the file."""
+        """The write of each segment, in order; its result is the SHA-256 of the file."""
         self.episodes: Callable[[], EpisodeTotals] = EpisodeTotals
         """What the rows of ended episodes add up to now: asked when a segment is closed, for `durable`."""
         self._closed: list[tuple[EventTotals, EpisodeTotals]] = []
@@ -91,7 +91,7 @@ class SegmentWriter:
 
     @property
     def rows(self) -> int:
-        """Events added so far."""
+        """Count the events added so far."""
         return self.digest.rows + len(self._events)
 
     def add(self, events: Sequence[Event]) -> None:

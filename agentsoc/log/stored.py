@@ -1,4 +1,4 @@
-"""The files of a run directory, read lazily: events, tables of tasks and episodes, the journal, the manifest."""
+"""This module reads the files of a run directory lazily: events, tables of tasks and episodes, journal, manifest."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 TASKS_MAX: Final = 96 << 20
-"""What a small table of tasks may hold in memory: several readers make copies of it (bytes)."""
+"""How much memory a small table of tasks may take: several readers make copies of it (bytes)."""
 
 
 class StoredRun:
@@ -39,12 +39,12 @@ class StoredRun:
 
     @cached_property
     def segments(self) -> list[Segment]:
-        """The files of the event log, in order."""
+        """Return the files of the event log, in order."""
         return [Segment(s.file, s.rows, s.digest, s.chain, s.sha256) for s in self.manifest.segments]
 
     @property
     def inside(self) -> Inside:
-        """The files of the directory."""
+        """Return the files of the directory."""
         return Inside(self.directory)
 
     def tables(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
