@@ -83,7 +83,8 @@ class Forged:
         self.directory.mkdir(parents=True)
         segments, digest, sums = self._events()
         tasks = io.BytesIO()
-        pq.write_table(pa.table({"task": [0, 1, 2]}), tasks)
+        count = self.scenario.get("tasks", {}).get("count", 3)
+        pq.write_table(pa.table({"task": pa.array(range(count), pa.int64())}), tasks)
         (self.directory / TASKS).write_bytes(tasks.getvalue())
         for name, content in self.inputs.items():
             (self.directory / INPUTS / name).parent.mkdir(parents=True, exist_ok=True)
@@ -103,6 +104,7 @@ class Forged:
             scenario=self.scenario,
             scenario_hash=hash_json(part),
             tasks_hash="",
+            models=[dict(group["model"]) for group in self.scenario.get("agents", [])],
             tasks_file=_sha256(self.directory / TASKS),
             episodes_file=episodes_file,
             inputs={name: hashlib.sha256(content).hexdigest() for name, content in self.inputs.items()},

@@ -139,6 +139,7 @@ def _replay(log: RunLog, allow_code: Sequence[Path]) -> Replay:
         raise ReplayMismatchError(
             "the task family gives other questions than it did", "the tasks", log.manifest.tasks_hash[:12], "other"
         )
+    _same_tasks(log, tasks)
     fork = log.manifest.fork
     plan = Plan(scenario, None, known, live=False, code=code, code_paths=allow_code, fork=fork, tasks=tasks)
     del tasks
@@ -147,6 +148,26 @@ def _replay(log: RunLog, allow_code: Sequence[Path]) -> Replay:
         _name_divergence(log, plan)
     _same_totals(log, result)
     return Replay(result.digest, result.n_events, result.calls_live)
+
+
+def _same_tasks(log: RunLog, tasks: RunTasks) -> None:
+    """Compare the table of tasks with the tasks that the scenario gives: readers take questions and truths from it.
+
+    Raises:
+        ReplayMismatchError: names the first value that differs.
+    """
+    stored, computed = log.task_table(), tasks.table()
+    if stored.column_names != computed.column_names:
+        columns = [", ".join(table.column_names) for table in (stored, computed)]
+        raise ReplayMismatchError("the table of tasks differs", "its columns", *columns)
+    for name in stored.column_names:
+        one, other = stored[name], computed[name].cast(stored[name].type)
+        if one.equals(other):
+            continue
+        for task, (found, again) in enumerate(zip(one.to_pylist(), other.to_pylist(), strict=True)):
+            if found != again:
+                where = f"task {task}, column {name}"
+                raise ReplayMismatchError("the table of tasks differs", where, repr(found)[:300], repr(again)[:300])
 
 
 def _same_totals(log: RunLog, result: Result) -> None:

@@ -77,7 +77,7 @@ class Run(RunLog):
             "n_events": totals.events,
             "n_episodes": totals.episodes,
             "score": totals.score,
-            "tokens": totals.tokens_in + totals.tokens_out,
+            "tokens": totals.tokens_in + totals.tokens_out + totals.tokens_lost,
             "budget": totals.budget,
             "cost": totals.cost,
             "stop": max(totals.stops, key=lambda stop: totals.stops[stop]) if totals.stops else manifest.status,
@@ -456,7 +456,9 @@ def _fail(
     except (OSError, pa.ArrowException, AgentsocError):
         manifest.episodes_file = None
     with contextlib.suppress(OSError, AgentsocError):
+        writer.abandon()
         segments, so_far, rows = writer.durable()
+        writer.remove_others(segments)
         _save(plan.directory, manifest, segments, "failed", fold(so_far, rows, ceilings(manifest.scenario)))
 
 

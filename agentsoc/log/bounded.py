@@ -79,6 +79,46 @@ def require_size(content: bytes, where: str, *, rows: int | None = None, hint: s
         raise LogDamagedError(f"this file cannot be read ({error})", where, hint) from None
 
 
+def read_schema(content: bytes, where: str, *, hint: str = "") -> pa.Schema:
+    """Return the columns that a file states; see `require_size`, which is to be called first."""
+    try:
+        schema, file = _opened(content)
+        file.close()
+    except (OSError, pa.ArrowException, ValueError, KeyError, IndexError, OverflowError, MemoryError) as error:
+        raise LogDamagedError(f"this file cannot be read ({type(error).__name__})", where, hint) from None
+    return schema
+
+
+def require_kind(field: pa.Field, wanted: pa.DataType) -> None:
+    """Refuse a column whose values are of another kind, though they could be made into the kind that is wanted.
+
+    Widths of numbers, and whether texts are kept as a dictionary, say nothing about the values.
+
+    Raises:
+        ValueError: names the column.
+    """
+    if _kind(field.type) != _kind(wanted):
+        raise ValueError(f"the column {field.name[:60]!r} holds {str(field.type)[:60]}, not {wanted}")
+
+
+def _kind(found: pa.DataType) -> str:
+    """Return what kind of value a type holds: "integer", "list of text"."""
+    if pa.types.is_dictionary(found):
+        return _kind(found.value_type)
+    if pa.types.is_list(found) or pa.types.is_large_list(found):
+        return f"list of {_kind(found.value_type)}"
+    for is_it, kind in (
+        (pa.types.is_integer, "integer"),
+        (pa.types.is_floating, "float"),
+        (pa.types.is_string, "text"),
+        (pa.types.is_large_string, "text"),
+        (pa.types.is_string_view, "text"),
+    ):
+        if is_it(found):
+            return kind
+    return str(found)
+
+
 def _opened(content: bytes) -> tuple[pa.Schema, pq.ParquetFile]:
     """Return the schema that a file states, and the file opened with every column of text as a dictionary."""
     limits = {"thrift_string_size_limit": _STRUCTURE_MAX, "thrift_container_size_limit": _STRUCTURE_MAX}

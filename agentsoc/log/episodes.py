@@ -17,6 +17,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from agentsoc.log.bounded import require_kind
 from agentsoc.log.totals import EpisodeTotals
 
 SCHEMA: Final = pa.schema(
@@ -190,11 +191,17 @@ def _plain(values: Sequence[Any], kind: pa.DataType) -> Sequence[Any]:
 
 
 def conform(table: pa.Table) -> pa.Table:
-    """Return a table of episodes of any format with all columns; what an earlier one did not write is null or 0."""
+    """Return a table of episodes of any format with all columns; what an earlier one did not write is null or 0.
+
+    Raises:
+        ValueError: a column holds another kind of value, or lacks some.
+        KeyError: a name stands there twice.
+    """
     rows = table.num_rows
     columns = []
     for field in SCHEMA:
         if field.name in table.column_names:
+            require_kind(table.schema.field(field.name), field.type)
             columns.append(table[field.name].cast(field.type))
             if not field.nullable and columns[-1].null_count:
                 raise ValueError(f"{field.name} is missing in a row")

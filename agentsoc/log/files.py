@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import secrets
 import socket
 import stat
 import time
@@ -17,7 +16,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Final
 
 from agentsoc.errors import LogDamagedError, RunFailedError, RunLockedError
-from agentsoc.log.inside import Inside
+from agentsoc.log.inside import Inside, temporary_name
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
@@ -43,7 +42,7 @@ def write_whole(path: Path, data: bytes) -> None:
 
     A link at `path` is replaced, not followed; the file has the rights that the umask leaves.
     """
-    temporary = path.with_name(f".{path.name[:100]}.{secrets.token_hex(4)}.tmp")
+    temporary = path.with_name(temporary_name(path.name))
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
     descriptor = os.open(temporary, flags, 0o666)
     try:

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from agentsoc.engine.directory import _TEMPORARY
+import agentsoc.log.inside as inside_module
 from agentsoc.errors import LogDamagedError
-from agentsoc.log.inside import COPY, Inside, by_umask, directory_mode, file_mode, is_inside
+from agentsoc.log.inside import COPY, TEMPORARY, Inside, by_umask, directory_mode, file_mode, is_inside
 
 Plant = Callable[[Path, Path], None]
 """Puts something that is no file of the run's own at a path; the second path is a file outside."""
@@ -393,7 +393,7 @@ def test_what_is_on_its_way_has_a_hidden_name_of_its_own_that_fits(base: Path, m
     Inside(base).write("file", b"")
     assert len(set(seen)) == 3
     for name in seen:
-        assert _TEMPORARY.fullmatch(name), name
+        assert TEMPORARY.fullmatch(name), name
 
 
 def test_a_file_is_made_once(base: Path) -> None:

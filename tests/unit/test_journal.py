@@ -379,3 +379,30 @@ def test_a_truth_value_that_is_none_is_named(tmp_path: Path, value: str) -> None
     db.close()
     with pytest.raises(LogDamagedError, match="cannot be read"):
         load_journal(tmp_path / MAIN)
+
+
+@pytest.mark.parametrize(
+    ("there", "instead"),
+    [
+        (b"CREATE TABLE attempts", b"CREATE TABLE \xefttempts"),
+        (b"CREATE TABLE attempts", b"CREATE \xefABLE attempts"),
+        (b"tableattemptsattempts", b"tableattempt\xefattempts"),
+        (b"state TEXT NOT NULL", b"st\xefte TEXT NOT NULL"),
+        (b"scripted", b"scripte\xef"),
+        (b'{"answer"', b'\xef"answer"'),
+    ],
+)
+def test_text_that_is_no_utf_8_is_named_wherever_it_stands(tmp_path: Path, there: bytes, instead: bytes) -> None:
+    """SQLite quotes names of the file in its messages, which Python then has to read."""
+    write(tmp_path / MAIN, ROWS)
+    content = (tmp_path / MAIN).read_bytes()
+    assert there in content
+    (tmp_path / MAIN).write_bytes(content.replace(there, instead))
+    for read in (load_journal, journal_module.read_digest, lambda path: list(read_journal(path))):
+        with pytest.raises(LogDamagedError) as raised:
+            read(tmp_path / MAIN)
+        assert raised.value.problem.where == str(tmp_path / MAIN)
+        assert str(raised.value).isprintable() or "\n    " in str(raised.value)
+    if there not in (b"scripted", b'{"answer"'):  # rows are not read when it is opened
+        with pytest.raises(LogDamagedError):
+            Journal(tmp_path / MAIN)

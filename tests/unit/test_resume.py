@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -153,6 +154,36 @@ def test_a_replay_says_what_it_compared(whole: RunLog, asked: list[Any]) -> None
     assert replay(whole.directory) == Replay(str(whole.manifest.digest), events)
     assert replay(whole.directory).model_calls == 0
     assert asked == []
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [("truth", "tails"), ("question", "another one"), ("id", "x"), ("options", ["a", "b"]),
+     ("chance", 0.25), ("difficulty", 0.5)],
+)  # fmt: skip
+def test_a_replay_finds_tasks_that_are_not_those_of_the_scenario(finished: Path, column: str, value: Any) -> None:
+    """A table of tasks with every hash right: the event log does not hold the questions and the reference answers."""
+    table = RunLog(finished).task_table()
+    values = table[column].to_pylist()
+    at = next(at for at, one in enumerate(values) if one != value)
+    stored = [value if place == at else one for place, one in enumerate(values)]
+    changed = table.set_column(
+        table.column_names.index(column), column, pa.array(stored, table.schema.field(column).type)
+    )
+    pq.write_table(changed, finished / TASKS)
+    change(finished, tasks_file=hashlib.sha256((finished / TASKS).read_bytes()).hexdigest())
+    RunLog(finished).check()  # which cannot know them
+    with pytest.raises(ReplayMismatchError) as raised:
+        replay(finished)
+    assert raised.value.where == f"task {at}, column {column}"
+    assert raised.value.expected == repr(value)
+
+
+def test_a_replay_finds_a_table_of_tasks_that_lacks_a_column(finished: Path) -> None:
+    pq.write_table(RunLog(finished).task_table().drop_columns(["truth"]), finished / TASKS)
+    change(finished, tasks_file=hashlib.sha256((finished / TASKS).read_bytes()).hexdigest())
+    with pytest.raises(ReplayMismatchError, match="its columns"):
+        replay(finished)
 
 
 def test_a_replay_leaves_no_trace_in_whoever_calls(finished: Path, tmp_path: Path) -> None:
