@@ -11,7 +11,11 @@
 - ``log``        journal of model attempts, event segments, manifest, digest
 - ``engine``     the loop, hosts in the process and on Ray, resume, replay, fork
 - ``experiment`` comparisons: a grid of runs under one budget, carried out side by side
+- ``printing``   what commands print with, here and in other packages: options, terminal, progress, the question
 - ``cli``        one thin file a verb
+
+Each verb is a function: `run`, `resume`, `replay`, `fork`, `compare`. They work anywhere, also in a notebook; from code
+that is asynchronous itself, await `run_async`, `resume_async`, `replay_async`, `fork_async`, `compare_async`.
 
 The package ``analysis`` beside this one reads logs and is never imported from here.
 """
@@ -22,12 +26,12 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from agentsoc.engine.resume import Replay, fork, replay, resume
+    from agentsoc.engine.resume import Replay, fork, fork_async, replay, replay_async, resume, resume_async
     from agentsoc.engine.run import Progress, Run, run, run_async
     from agentsoc.errors import AgentsocError
     from agentsoc.events import Event
     from agentsoc.experiment.grid import Grid, load_grid
-    from agentsoc.experiment.runner import run_comparison
+    from agentsoc.experiment.runner import compare, compare_async, run_comparison
     from agentsoc.log.read import RunLog
     from agentsoc.scenario.load import load_scenario, load_scenarios, parse_scenario
     from agentsoc.scenario.model import Scenario
@@ -41,13 +45,18 @@ __all__ = [
     "Run",
     "RunLog",
     "Scenario",
+    "compare",
+    "compare_async",
     "fork",
+    "fork_async",
     "load_grid",
     "load_scenario",
     "load_scenarios",
     "parse_scenario",
     "replay",
+    "replay_async",
     "resume",
+    "resume_async",
     "run",
     "run_async",
     "run_comparison",
@@ -62,13 +71,18 @@ _HOME = {
     "Run": "engine.run",
     "RunLog": "log.read",
     "Scenario": "scenario.model",
+    "compare": "experiment.runner",
+    "compare_async": "experiment.runner",
     "fork": "engine.resume",
+    "fork_async": "engine.resume",
     "load_grid": "experiment.grid",
     "load_scenario": "scenario.load",
     "load_scenarios": "scenario.load",
     "parse_scenario": "scenario.load",
     "replay": "engine.resume",
+    "replay_async": "engine.resume",
     "resume": "engine.resume",
+    "resume_async": "engine.resume",
     "run": "engine.run",
     "run_async": "engine.run",
     "run_comparison": "experiment.runner",

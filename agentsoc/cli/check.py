@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from agentsoc.cli import options
-from agentsoc.cli.terminal import line, print_json, say
+from agentsoc.printing import options
+from agentsoc.printing.terminal import print_json, say
+from agentsoc.printing.text import line
 
 if TYPE_CHECKING:
     from agentsoc.scenario.load import Variant
@@ -103,15 +104,17 @@ def _check_comparison(
     path: Path, overrides: list[str], seed: int | None, seeds: int | None, allow_code: list[Path], as_json: bool
 ) -> None:
     """Load a comparison, build a society for each organisation, number of agents and task block; say what would run."""
-    from agentsoc.cli.cells import build_all, kinds, plan_as_dict, print_plan
     from agentsoc.errors import InputError
-    from agentsoc.experiment.comparison import load_comparison
-    from agentsoc.experiment.grid import make_grid
+    from agentsoc.experiment.grid import load_grid
+    from agentsoc.experiment.plan import build_kinds, plan_kinds
+    from agentsoc.printing.plan import plan_as_dict, print_plan
+    from agentsoc.scenario.given import placed
 
     if seed is not None:
         raise InputError("a comparison has several seeds", "--seed", "write --set base.seed=N for the first of them")
-    grid = make_grid(load_comparison(path, overrides, seeds=seeds, allow_code=allow_code))
-    rows = kinds(grid, build_all(grid, path), {})
+    grid = load_grid(path, overrides, seeds=seeds, allow_code=allow_code)
+    with placed(path):
+        rows = plan_kinds(grid, build_kinds(grid.cells), {})
     if as_json:
         print_json(plan_as_dict(grid, rows))
     else:
@@ -126,7 +129,7 @@ def _check_scenario(
     variants = load_variants(path, overrides, seeds, seed=seed, allow_code=allow_code)
     many = len(variants) > 1
     found = [
-        _facts(options.built(variant.scenario, path, variant.scenario.name if many else ""), variant)
+        _facts(options.ready(variant.scenario, path, variant.scenario.name if many else ""), variant)
         for variant in variants[:RUNS_BUILT]
     ]
     if as_json:
@@ -145,8 +148,7 @@ def _check_scenario(
 
 def _facts(society: BuiltSociety, variant: Variant) -> dict[str, Any]:
     """Return what is known of a run beforehand."""
-    from agentsoc.cli.run import whole_budget
-    from agentsoc.engine.forecast import bound
+    from agentsoc.engine.forecast import bound, ceiling
     from agentsoc.scenario.prices import money
     from agentsoc.society.topologies.survey import describe
 
@@ -166,7 +168,7 @@ def _facts(society: BuiltSociety, variant: Variant) -> dict[str, Any]:
         "topology": asdict(description),
         "topology_text": description.summary(),
         "protocol": scenario.protocol.kind,
-        "budget": whole_budget(scenario),
+        "budget": ceiling(scenario),
         "budget_text": _budget_text(scenario),
         "bound": "too large to work out how many model calls at most" if most is None else most.text(),
         "calls": None if most is None else most.calls,

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from agentsoc.cli import options
-from agentsoc.cli.live import Watch, style_for
-from agentsoc.cli.run import removed_if_empty, report, title, whole_budget
+from agentsoc.cli.run import removed_if_empty, report, title
 from agentsoc.cli.summary import exit_code
-from agentsoc.errors import InputError, ScenarioError
-
-if TYPE_CHECKING:
-    from agentsoc.scenario.model import Scenario
+from agentsoc.errors import InputError
+from agentsoc.printing import options
+from agentsoc.printing.live import Watch, style_for
 
 
 def fork(
@@ -37,25 +33,27 @@ def fork(
     Everything before that place is taken from the old run, without model calls; from there on the changed scenario
     acts. The old run is not touched, and the new one can be replayed and resumed on its own.
     """
-    from agentsoc.cli.consent import ask_before_sending
     from agentsoc.engine.consent import cluster
     from agentsoc.engine.directory import new_directory
+    from agentsoc.engine.forecast import ceiling
     from agentsoc.engine.resume import fork as fork_run
     from agentsoc.engine.resume import require_named_address, stored_scenario
     from agentsoc.engine.run import Progress
     from agentsoc.log.read import RunLog
+    from agentsoc.printing.ask import ask_before_sending
+    from agentsoc.scenario.given import with_overrides
     from agentsoc.society.build import build_society
 
     task, round_ = _place(at)
     stored, code = stored_scenario(RunLog(directory), allow_code or (), more_code=True)
     changes = options.engine_changes(hosts, address, concurrency)
     require_named_address(stored, changes, directory)
-    scenario = options.with_engine(_changed(stored, set_ or ()), changes)
+    scenario = options.with_engine(with_overrides(stored, set_ or (), "manifest.json"), changes)
     n_agents = build_society(scenario).n
     agreed = ask_before_sending([scenario], yes, cluster(address))
     target = new_directory(scenario, out)
     progress = Progress()
-    watch = Watch(progress, title(scenario, n_agents, target), style=style_for(quiet), budget=whole_budget(scenario))
+    watch = Watch(progress, title(scenario, n_agents, target), style=style_for(quiet), budget=ceiling(scenario))
     with removed_if_empty(target), watch:
         finished = fork_run(
             directory,
@@ -77,28 +75,3 @@ def _place(at: str) -> tuple[int, int]:
     if match is None:
         raise InputError(f'"{at[:40]}" is no place in a run', "--at", "write TASK:ROUND, for example --at 3:1")
     return int(match[1]), int(match[2])
-
-
-def _changed(stored: Scenario, overrides: Sequence[str]) -> Scenario:
-    """Return the stored scenario with values set from the command line."""
-    from pydantic import ValidationError
-
-    from agentsoc.errors import Problem
-    from agentsoc.scenario.draft import Draft, read_argument
-    from agentsoc.scenario.explain import problems_of
-    from agentsoc.scenario.model import Scenario
-    from agentsoc.scenario.strict import Document, Spot
-
-    data = stored.model_dump(mode="json")
-    if len(data["agents"]) == 1:  # as people write it, so that agents.count is a path
-        data["agents"] = data["agents"][0]
-    draft = Draft(data, Document("manifest.json", data, Spot(1, 1), lines=False))
-    for argument in overrides:
-        settings = read_argument(argument)
-        if len(settings) > 1:
-            raise ScenarioError([Problem(f"--set {argument[:80]}", "a fork is one run", "give one value")])
-        draft = draft.having(settings[0])
-    try:
-        return Scenario.model_validate(draft.data)
-    except ValidationError as error:
-        raise ScenarioError(problems_of(error, draft)) from None

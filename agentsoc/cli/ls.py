@@ -10,9 +10,10 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from agentsoc.cli import options
-from agentsoc.cli.terminal import line, print_json, say, table
 from agentsoc.errors import InputError, LogDamagedError
+from agentsoc.printing import options
+from agentsoc.printing.terminal import print_json, say
+from agentsoc.printing.text import line, table
 
 COLUMNS: Final = ("run", "status", "name", "seed", "tasks", "score", "tokens", "budget", "events", "changed")
 _RIGHT: Final = frozenset(range(3, 9))

@@ -19,9 +19,9 @@ from typing import Annotated
 
 import typer
 
-from agentsoc.cli.terminal import note, print_json, tolerate_any_encoding
 from agentsoc.cli.verbs import Verbs
 from agentsoc.errors import AgentsocError
+from agentsoc.printing.terminal import note, print_json, tolerate_any_encoding
 
 
 @dataclass

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from agentsoc.cli import options
-from agentsoc.cli.terminal import note, print_json, say
+from agentsoc.printing import options
+from agentsoc.printing.terminal import note, print_json, say
 
 app = typer.Typer(
     help="Get the embedded model's file, or say where it is.",

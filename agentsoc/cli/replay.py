@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import typer
 
-from agentsoc.cli import options
-from agentsoc.cli.terminal import note, print_json, say
 from agentsoc.errors import InterruptedRunError
+from agentsoc.printing import options
+from agentsoc.printing.terminal import note, print_json, say
 
 
 def replay(

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from agentsoc.cli import options
-from agentsoc.cli.live import Watch, style_for
 from agentsoc.cli.run import report
 from agentsoc.cli.summary import exit_code
-from agentsoc.cli.terminal import note
+from agentsoc.printing import options
+from agentsoc.printing.live import Watch, style_for
+from agentsoc.printing.terminal import note
 
 if TYPE_CHECKING:
     from agentsoc.contracts.address import Destination
@@ -38,12 +38,12 @@ def resume(
     That the directory names a model, an address and a variable is no consent to use them: as `agentsoc run` does, the
     command asks first, and without a terminal what is not remembered needs --yes.
     """
-    from agentsoc.cli.consent import ask_before_sending
     from agentsoc.engine.consent import cluster
     from agentsoc.engine.resume import resume as resume_run
     from agentsoc.engine.resume import stored_scenario
     from agentsoc.engine.run import Progress
     from agentsoc.log.read import RunLog
+    from agentsoc.printing.ask import ask_before_sending
 
     log = RunLog(directory)
     manifest = log.manifest

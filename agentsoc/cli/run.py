@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from agentsoc.cli import options
-from agentsoc.cli.live import Style, Watch, style_for
 from agentsoc.cli.summary import all_right_or_wrong, exit_code, manifest_lines, next_lines
-from agentsoc.cli.terminal import command, line, note, print_json, say
 from agentsoc.errors import AgentsocError, InputError, InterruptedRunError
+from agentsoc.printing import options
+from agentsoc.printing.live import Style, Watch, style_for
+from agentsoc.printing.terminal import note, print_json, say
+from agentsoc.printing.text import command, line
 
 if TYPE_CHECKING:
     from agentsoc.contracts.address import Destination
@@ -53,17 +54,18 @@ def run(
 
     Exit code 3 means: done, but the budget ended at least one episode.
     """
-    from agentsoc.cli.consent import ask_before_sending
     from agentsoc.engine.consent import cluster
+    from agentsoc.printing.ask import ask_before_sending
+    from agentsoc.scenario.code import load_codes
     from agentsoc.scenario.load import load_scenarios
 
-    code = options.loaded(allow_code)
+    code = load_codes(allow_code or ())
     changes = options.engine_changes(hosts, address, concurrency)
     loaded = load_scenarios(scenario, set_ or (), seeds, seed=seed, allow_code=allow_code or ())
     scenarios = [options.with_engine(one, changes) for one in loaded]
     many = len(scenarios) > 1
     # what cannot be built is found before anything is started; a thousand built societies are not kept
-    sizes = [options.built(one, scenario, one.name if many else "").n for one in scenarios]
+    sizes = [options.ready(one, scenario, one.name if many else "").n for one in scenarios]
     agreed = ask_before_sending(scenarios, yes, cluster(address))
     directories = _directories(scenarios, out) if many else [out]
     runner = _Runner(scenario, code, allow_code or (), style_for(quiet), agreed)
@@ -103,14 +105,16 @@ class _Runner:
     def one(self, scenario: Scenario, n_agents: int, out: Path | None, prefix: str = "") -> Run:
         """Make one run and return its log."""
         from agentsoc.engine.directory import new_directory
+        from agentsoc.engine.forecast import ceiling
         from agentsoc.engine.run import Progress
         from agentsoc.engine.run import run as run_scenario
+        from agentsoc.scenario.given import placed
 
         directory = new_directory(scenario, out)
         progress = Progress()
         about = prefix + title(scenario, n_agents, directory)
-        watch = Watch(progress, about, style=self.style, budget=whole_budget(scenario))
-        with options.placed(self.file), removed_if_empty(directory), watch:
+        watch = Watch(progress, about, style=self.style, budget=ceiling(scenario))
+        with placed(self.file), removed_if_empty(directory), watch:
             return run_scenario(
                 scenario,
                 directory,
@@ -172,13 +176,6 @@ def title(scenario: Scenario, n_agents: int, directory: Path) -> str:
         f"{directory}: {scenario.tasks.count:,} tasks of {scenario.tasks.kind}, {n_agents:,} agents, "
         f"{scenario.topology.kind}, {scenario.protocol.kind}, seed {scenario.seed}"
     )
-
-
-def whole_budget(scenario: Scenario) -> int | None:
-    """Return the ceiling of a run (tokens)."""
-    n = scenario.tasks.count
-    limit = None if scenario.budget is None else scenario.budget.per_task(n)
-    return None if limit is None else limit * n
 
 
 def report(finished: Run, code: Sequence[Path], as_json: bool) -> None:

@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from agentsoc.cli.terminal import note, print_json
 from agentsoc.errors import InputError
+from agentsoc.printing.terminal import note, print_json
 
 
 def schema(

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from agentsoc.cli import options
 from agentsoc.cli.summary import manifest_lines, next_lines
-from agentsoc.cli.terminal import line, print_json, say
 from agentsoc.errors import InputError
+from agentsoc.printing import options
+from agentsoc.printing.terminal import print_json, say
+from agentsoc.printing.text import line
 
 if TYPE_CHECKING:
     from agentsoc.events import Event

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agentsoc.cli.terminal import command, line
+from agentsoc.printing.text import command, line
 
 if TYPE_CHECKING:
     from agentsoc.log.manifest import Manifest, Totals

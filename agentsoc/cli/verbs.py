@@ -22,8 +22,9 @@ import typer
 from typer.core import TyperGroup
 from typer.main import get_command
 
-from agentsoc.cli.terminal import line, note
 from agentsoc.errors import InputError
+from agentsoc.printing.terminal import note
+from agentsoc.printing.text import line
 
 GROUP: Final = "agentsoc.commands"
 OWN: Final = ("run", "resume", "replay", "fork", "ls", "show", "check", "schema", "model")

@@ -94,7 +94,7 @@ def refusal(left: Sequence[Destination], cost: str, fault: str = "") -> ConsentN
 
 def cost_text(scenarios: Sequence[Scenario]) -> str:
     """Return in words what runs of `scenarios` can cost together at most."""
-    from agentsoc.engine.forecast import bound, total
+    from agentsoc.engine.forecast import bound, ceiling, total
     from agentsoc.society.build import build_society
 
     runs = "" if len(scenarios) == 1 else f"{len(scenarios):,} runs: "
@@ -103,15 +103,8 @@ def cost_text(scenarios: Sequence[Scenario]) -> str:
         what = known.text()
     else:
         what = "too large to work out how many model calls at most"
-        ceilings = [_ceiling(scenario) for scenario in scenarios]
+        ceilings = [ceiling(scenario) for scenario in scenarios]
         if None not in ceilings:
             what += f"; by the budget no more than {sum(one or 0 for one in ceilings):,} tokens"
     walled = all(scenario.budget is not None for scenario in scenarios)
     return runs + what + ("" if walled else "; there is no budget")
-
-
-def _ceiling(scenario: Scenario) -> int | None:
-    """Return what the budget of a run allows (tokens); None without a limit."""
-    n = scenario.tasks.count
-    limit = None if scenario.budget is None else scenario.budget.per_task(n)
-    return None if limit is None else limit * n

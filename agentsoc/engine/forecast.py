@@ -107,6 +107,13 @@ def total(bounds: Sequence[Bound | None]) -> Bound | None:
     return Bound(*(sum(getattr(one, field.name) for one in known) for field in fields(Bound)))
 
 
+def ceiling(scenario: Scenario) -> int | None:
+    """Return what the budget of a run allows over all its tasks (tokens); None without a limit of tokens."""
+    n = scenario.tasks.count
+    limit = None if scenario.budget is None else scenario.budget.per_task(n)
+    return None if limit is None else limit * n
+
+
 @dataclass
 class _Most:
     """What one episode takes: counts, tokens, and units of money."""

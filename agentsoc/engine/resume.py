@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import contextvars
 import itertools
 import math
 import tempfile
@@ -32,7 +31,8 @@ from agentsoc.engine.run import (
     refuse_secrets,
 )
 from agentsoc.engine.shared import Shared
-from agentsoc.errors import InputError, LogDamagedError, ReplayMismatchError
+from agentsoc.engine.waiting import wait_for
+from agentsoc.errors import InputError, InterruptedRunError, LogDamagedError, ReplayMismatchError
 from agentsoc.events import Event
 from agentsoc.log.episodes import COLUMNS as COLUMNS_OF_EPISODES
 from agentsoc.log.episodes import MEASURES
@@ -44,6 +44,7 @@ from agentsoc.log.read import RunLog
 from agentsoc.log.record import hash_json
 from agentsoc.log.schema import COLUMNS, from_table
 from agentsoc.scenario.code import load_recorded
+from agentsoc.scenario.files import base_dir_kept
 from agentsoc.scenario.model import Engine as EngineSettings
 from agentsoc.scenario.model import Scenario
 from agentsoc.society.build import build_society
@@ -56,6 +57,13 @@ class Replay:
     digest: str
     n_events: int
     model_calls: int = 0
+
+
+class InterruptedReplayError(InterruptedRunError):
+    """A replay that was asked to stop; it has changed nothing."""
+
+    def __str__(self) -> str:
+        return f"interrupted; a replay changes nothing\n    start again with: agentsoc replay {self.run_dir}"
 
 
 def stored_scenario(
@@ -118,12 +126,25 @@ def replay(directory: Path | str, *, allow_code: Sequence[Path] = ()) -> Replay:
     Raises:
         ReplayMismatchError: they differ; names the first event that does.
         LogDamagedError: the stored log is not what was written.
+        InterruptedReplayError: it was asked to stop.
+        KeyboardInterrupt: the same, where an event loop was running.
     """
-    with fewer_collections():  # in a context of its own: where it looks up files is no business of whoever calls
-        return contextvars.copy_context().run(_replay, RunLog(directory), allow_code)
+    return wait_for(replay_async(directory, allow_code=allow_code))
 
 
-def _replay(log: RunLog, allow_code: Sequence[Path]) -> Replay:
+async def replay_async(directory: Path | str, *, allow_code: Sequence[Path] = ()) -> Replay:
+    """Replay a run from inside an event loop; see `replay`.
+
+    It computes in long stretches, in which the loop does nothing else.
+    """
+    with fewer_collections(), base_dir_kept():
+        try:
+            return await _replay(RunLog(directory), allow_code)
+        except InterruptedRunError:
+            raise InterruptedReplayError(str(directory)) from None
+
+
+async def _replay(log: RunLog, allow_code: Sequence[Path]) -> Replay:
     directory = log.directory
     if log.manifest.status == "running" or log.manifest.digest is None:
         raise InputError(
@@ -143,9 +164,9 @@ def _replay(log: RunLog, allow_code: Sequence[Path]) -> Replay:
     fork = log.manifest.fork
     plan = Plan(scenario, None, known, live=False, code=code, code_paths=allow_code, fork=fork, tasks=tasks)
     del tasks
-    result = asyncio.run(execute(plan))
+    result = await execute(plan)
     if result.digest != log.manifest.digest:
-        _name_divergence(log, plan)
+        await _name_divergence(log, plan)
     _same_totals(log, result)
     return Replay(result.digest, result.n_events, result.calls_live)
 
@@ -197,12 +218,12 @@ def _same_totals(log: RunLog, result: Result) -> None:
                 )
 
 
-def _name_divergence(log: RunLog, plan: Plan) -> None:
+async def _name_divergence(log: RunLog, plan: Plan) -> None:
     """Run the plan again, this time keeping the events, and raise at the first one that differs."""
     with tempfile.TemporaryDirectory() as scratch:
         plan.directory = Path(scratch)
         plan.live = False
-        asyncio.run(execute(plan))
+        await execute(plan)
         again = RunLog(scratch)
         for stored, computed in itertools.zip_longest(log.events(), again.events()):
             if stored != computed:
@@ -245,10 +266,10 @@ def resume(
         ConsentNeededError: it would send something to an address that nobody has agreed to; nothing was sent.
         RunLockedError: another process is writing the run.
         LogDamagedError: what is on disk is not what was written.
+        InterruptedRunError: it was asked to stop; it can be resumed.
+        KeyboardInterrupt: the same, where an event loop was running.
     """
-    return asyncio.run(
-        resume_async(directory, engine=engine, allow_code=allow_code, progress=progress, consent=consent)
-    )
+    return wait_for(resume_async(directory, engine=engine, allow_code=allow_code, progress=progress, consent=consent))
 
 
 async def resume_async(
@@ -261,10 +282,13 @@ async def resume_async(
     stop: asyncio.Event | None = None,
     consent: Consent = False,
 ) -> Run:
-    """Finish a run from inside an event loop; see `resume` and, for `shared` and `stop`, `Plan`."""
+    """Finish a run from inside an event loop; see `resume` and, for `shared` and `stop`, `Plan`.
+
+    In the main thread it listens to SIGINT and SIGTERM while it goes on, unless `stop` is given.
+    """
     RunLog(directory)  # a lock is put into a run directory only
     # Everything is read under the lock: what another process has bought until now must not be bought again.
-    with RunLock(Path(directory)):
+    with RunLock(Path(directory)), base_dir_kept():
         clear_temporaries(Path(directory))
         return await _resume(RunLog(directory), engine, allow_code, progress, shared, stop, consent)
 
@@ -430,39 +454,77 @@ def fork(
         ConsentNeededError: it would send something to an address that nobody has agreed to with `consent` (see
             `agentsoc.engine.run.run`); nothing was sent.
         InputError: the place of the fork does not exist, or the changed scenario has other tasks or agents.
+        RunFailedError, InterruptedRunError: the new run stopped; it can be resumed.
+        KeyboardInterrupt: the same, where an event loop was running.
     """
-    log = RunLog(directory)
-    old, _ = stored_scenario(log, code_paths, more_code=True)
-    if not 0 <= task < scenario.tasks.count or round_ < 0:
-        raise InputError(f"there is no task {task}, round {round_}; the run has {scenario.tasks.count} tasks", "--at")
-    society = build_society(scenario)
-    if society.n != (n := build_society(old, stored=True).n):
-        raise InputError(f"a fork keeps its agents: the run has {n}, the changed scenario {society.n}", "agents")
-    if RunTasks(scenario).hash != log.manifest.tasks_hash or scenario.seed != old.seed:
-        raise InputError("a fork keeps the tasks and the seed of its run", "tasks", "start a new run to change them")
-    start = (task, round_)
-    known: dict[Key, Attempt] = {
-        attempt.key: attempt for attempt in log.journal() if (attempt.task, attempt.round) < start
-    }
-    earlier = log.manifest.fork
-    before = [] if earlier is None else [b for b in earlier.before if b.start < start]
-    own_start = (0, 0) if earlier is None else (earlier.task, earlier.round)
-    if own_start < start:
-        before.append(Before(start=own_start, scenario=log.manifest.scenario))
-    refuse_secrets(scenario)
-    require_consent([scenario], consent)
-    target = new_directory(scenario, out)
-    plan = Plan(
-        scenario,
-        target,
-        known=known,
-        code=code or {},
-        code_paths=code_paths,
-        progress=progress or Progress(),
-        fork=Fork(run=log.directory.name, digest=log.manifest.digest, task=task, round=round_, before=before),
+    return wait_for(
+        fork_async(
+            directory,
+            task,
+            round_,
+            scenario,
+            out,
+            code=code,
+            code_paths=code_paths,
+            progress=progress,
+            consent=consent,
+        )
     )
-    asyncio.run(_with_journal(plan, list(known.values())))
-    return Run(target)
+
+
+async def fork_async(
+    directory: Path | str,
+    task: int,
+    round_: int,
+    scenario: Scenario,
+    out: Path | str | None = None,
+    *,
+    code: dict[str, str] | None = None,
+    code_paths: Sequence[Path] = (),
+    progress: Progress | None = None,
+    consent: Consent = False,
+) -> Run:
+    """Start a fork from inside an event loop; see `fork`.
+
+    In the main thread it listens to SIGINT and SIGTERM while it goes on.
+    """
+    with base_dir_kept():
+        log = RunLog(directory)
+        old, _ = stored_scenario(log, code_paths, more_code=True)
+        if not 0 <= task < scenario.tasks.count or round_ < 0:
+            raise InputError(
+                f"there is no task {task}, round {round_}; the run has {scenario.tasks.count} tasks", "--at"
+            )
+        society = build_society(scenario)
+        if society.n != (n := build_society(old, stored=True).n):
+            raise InputError(f"a fork keeps its agents: the run has {n}, the changed scenario {society.n}", "agents")
+        if RunTasks(scenario).hash != log.manifest.tasks_hash or scenario.seed != old.seed:
+            raise InputError(
+                "a fork keeps the tasks and the seed of its run", "tasks", "start a new run to change them"
+            )
+        start = (task, round_)
+        known: dict[Key, Attempt] = {
+            attempt.key: attempt for attempt in log.journal() if (attempt.task, attempt.round) < start
+        }
+        earlier = log.manifest.fork
+        before = [] if earlier is None else [b for b in earlier.before if b.start < start]
+        own_start = (0, 0) if earlier is None else (earlier.task, earlier.round)
+        if own_start < start:
+            before.append(Before(start=own_start, scenario=log.manifest.scenario))
+        refuse_secrets(scenario)
+        require_consent([scenario], consent)
+        target = new_directory(scenario, out)
+        plan = Plan(
+            scenario,
+            target,
+            known=known,
+            code=code or {},
+            code_paths=code_paths,
+            progress=progress or Progress(),
+            fork=Fork(run=log.directory.name, digest=log.manifest.digest, task=task, round=round_, before=before),
+        )
+        await _with_journal(plan, list(known.values()))
+        return Run(target)
 
 
 async def _with_journal(plan: Plan, attempts: Sequence[Attempt]) -> Result:

@@ -25,10 +25,12 @@ from agentsoc.engine.column_episodes import column_run, run_columns
 from agentsoc.engine.columns import ColumnRun
 from agentsoc.engine.consent import Consent, require_consent
 from agentsoc.engine.directory import clear_temporaries, new_directory
+from agentsoc.engine.forecast import require_a_call
 from agentsoc.engine.inputs import RunTasks, input_files, parquet_bytes
 from agentsoc.engine.loop import Engine, Pace, Side
 from agentsoc.engine.pool import LocalPool, Pool
 from agentsoc.engine.shared import Shared
+from agentsoc.engine.waiting import STOP, wait_for
 from agentsoc.errors import AgentsocError, InputError, InterruptedRunError, RunFailedError
 from agentsoc.log.files import RunLock
 from agentsoc.log.inside import Inside, by_umask
@@ -49,6 +51,9 @@ from agentsoc.log.read import RunLog
 from agentsoc.log.record import hash_json
 from agentsoc.log.segments import Segment, SegmentWriter
 from agentsoc.log.totals import ceilings, fold
+from agentsoc.scenario.code import load_codes
+from agentsoc.scenario.draft import Overrides
+from agentsoc.scenario.given import given_scenario
 from agentsoc.scenario.model import Scenario
 from agentsoc.society.build import BuiltSociety, build_society
 
@@ -141,38 +146,56 @@ _JOURNAL_FAULTS: Final = (OSError, sqlite3.Error, AgentsocError)
 
 
 def run(
-    scenario: Scenario,
+    scenario: Scenario | Path | str,
     out: Path | str | None = None,
     *,
+    overrides: Overrides = (),
     code: Mapping[str, str] | None = None,
     code_paths: Sequence[Path] = (),
     progress: Progress | None = None,
     consent: Consent = False,
 ) -> Run:
-    """Run a scenario once and return its log.
+    """Run a scenario once and return its log; also inside a running event loop, as in a notebook.
 
     Args:
-        scenario: what to run.
+        scenario: what to run, or the path of its file (YAML).
         out: the run directory, which must not exist or be empty; None for a new one under ``runs/``.
-        code: hashes of the loose code files that the scenario needs, for the manifest.
-        code_paths: those files, for hosts in other processes.
+        overrides: values that take the place of the scenario's, by dotted path (``{"agents.count": 6}``), or
+            ``path=value`` each, as ``--set`` takes them.
+        code: hashes of the loose code files that the scenario needs, for the manifest; None for those of `code_paths`
+            when `scenario` is a path.
+        code_paths: those files: a scenario file may name their parts, and hosts in other processes load them.
         progress: filled while the run goes on.
         consent: True to let the scenario's models be called wherever they are, or the destinations that are agreed
             to; see `agentsoc.engine.consent`.
 
     Raises:
         ConsentNeededError: it would send something to an address that nobody has agreed to; nothing was sent.
-        InputError: the scenario cannot be run, or `out` is taken.
+        InputError: the scenario cannot be run, its budget pays for no call, its file stands for several runs, or
+            `out` is taken.
+        ScenarioError: the file, or what `overrides` make of it, is no valid scenario.
         RunFailedError: it stopped because of a fault; it can be resumed.
         InterruptedRunError: it was asked to stop; it can be resumed.
+        KeyboardInterrupt: the same, where an event loop was running.
     """
-    return asyncio.run(run_async(scenario, out, code=code, code_paths=code_paths, progress=progress, consent=consent))
+    return wait_for(
+        run_async(
+            scenario,
+            out,
+            overrides=overrides,
+            code=code,
+            code_paths=code_paths,
+            progress=progress,
+            consent=consent,
+        )
+    )
 
 
 async def run_async(
-    scenario: Scenario,
+    scenario: Scenario | Path | str,
     out: Path | str | None = None,
     *,
+    overrides: Overrides = (),
     code: Mapping[str, str] | None = None,
     code_paths: Sequence[Path] = (),
     progress: Progress | None = None,
@@ -182,30 +205,37 @@ async def run_async(
     stop: asyncio.Event | None = None,
     consent: Consent = False,
 ) -> Run:
-    """Run a scenario from inside an event loop; see `run` and, for `shared` and `stop`, `Plan`."""
-    society = build_society(scenario)  # whatever cannot be built is found before a directory is made
-    refuse_secrets(scenario)
-    require_consent([scenario], consent)
-    directory = new_directory(scenario, out)
-    plan = Plan(
-        scenario,
-        directory,
-        known=known or {},
-        code=code or {},
-        code_paths=code_paths,
-        progress=progress or Progress(),
-        fork=fork,
-        society=society,
-        shared=shared,
-        stop=stop,
-    )
-    try:
-        await execute(plan)
-    except InputError:  # a model that cannot start: nothing was asked, so nothing is left behind
-        if not load_known(directory):
-            shutil.rmtree(directory)  # ours: it was made above, and links in it are not followed
-        raise
-    return Run(directory)
+    """Run a scenario from inside an event loop; see `run` and, for `shared` and `stop`, `Plan`.
+
+    In the main thread it listens to SIGINT and SIGTERM while it goes on, unless `stop` is given.
+    """
+    if code is None and not isinstance(scenario, Scenario):
+        code = load_codes(code_paths)
+    with given_scenario(scenario, overrides, code_paths) as asked:
+        society = build_society(asked)  # whatever cannot be built is found before a directory is made
+        require_a_call(society)
+        refuse_secrets(asked)
+        require_consent([asked], consent)
+        directory = new_directory(asked, out)
+        plan = Plan(
+            asked,
+            directory,
+            known=known or {},
+            code=code or {},
+            code_paths=code_paths,
+            progress=progress or Progress(),
+            fork=fork,
+            society=society,
+            shared=shared,
+            stop=stop,
+        )
+        try:
+            await execute(plan)
+        except InputError:  # a model that cannot start: nothing was asked, so nothing is left behind
+            if not load_known(directory):
+                shutil.rmtree(directory)  # ours: it was made above, and links in it are not followed
+            raise
+        return Run(directory)
 
 
 def refuse_secrets(scenario: Scenario) -> None:
@@ -270,7 +300,8 @@ async def _execute(plan: Plan, journal: Journal | None) -> Result:
         plan.progress.ledgers = engine.ledgers
         await _drive(plan, engine, columns, writer, manifest)
         if engine.stopping and engine.pace.episodes < scenario.tasks.count:  # not when the last one ended all the same
-            _end(plan, journal, engine, writer, manifest, "interrupted")
+            if plan.directory is not None:
+                _end(plan, journal, engine, writer, manifest, "interrupted")
             raise InterruptedRunError(str(plan.directory))
     except BaseException as error:
         error = _plain(error)
@@ -319,7 +350,8 @@ async def _drive(
     plan: Plan, engine: Engine, columns: ColumnRun | None, writer: SegmentWriter, manifest: Manifest
 ) -> None:
     """Run all episodes, with the log near behind, until they have ended or the run is asked to stop."""
-    with _interruptible(engine, plan.progress) if plan.stop is None else _stoppable(engine, plan.stop):
+    stop = plan.stop or STOP.get()
+    with _interruptible(engine, plan.progress) if stop is None else _stoppable(engine, stop):
         work = asyncio.create_task(engine.run() if columns is None else run_columns(columns, engine, writer))
         flusher = asyncio.create_task(_flush_now_and_then(plan, engine, writer, manifest))
         flusher.add_done_callback(lambda done: done.cancelled() or done.exception() is None or work.cancel())

@@ -32,7 +32,7 @@ from agentsoc.contracts.group import MAX_AGENTS
 from agentsoc.contracts.part import Part, nearest
 from agentsoc.errors import Problem, ScenarioError
 from agentsoc.scenario.code import load_code
-from agentsoc.scenario.draft import Draft, Setting, read_argument
+from agentsoc.scenario.draft import Draft, Overrides, Setting, as_arguments, read_argument
 from agentsoc.scenario.explain import problems_of, show
 from agentsoc.scenario.files import BASE_DIR
 from agentsoc.scenario.model import MAX_SEED, NAME
@@ -95,7 +95,7 @@ class Asked:
 
 def load_comparison(
     path: str | Path,
-    overrides: Sequence[str] = (),
+    overrides: Overrides = (),
     *,
     seeds: int | None = None,
     allow_code: Sequence[str | Path] = (),
@@ -104,7 +104,8 @@ def load_comparison(
 
     Args:
         path: the YAML file. Its directory becomes the one that files named in it are looked up in.
-        overrides: ``path=value`` each, with paths as in the file: ``base.tasks.count=5``, ``baseline=chain``.
+        overrides: values by dotted path, or ``path=value`` each, with paths as in the file: ``base.tasks.count=5``,
+            ``baseline=chain``.
         seeds: number of seeds; takes the place of the file's.
         allow_code: Python files whose parts the comparison may name.
 
@@ -122,7 +123,7 @@ def load_comparison(
 
 
 def parse_comparison(
-    text: str, where: str = "comparison", overrides: Sequence[str] = (), *, seeds: int | None = None
+    text: str, where: str = "comparison", overrides: Overrides = (), *, seeds: int | None = None
 ) -> Asked:
     """Return the comparison that a text holds; see `load_comparison`."""
     document = parse(text, where)
@@ -136,7 +137,7 @@ def parse_comparison(
     draft = Draft(dict(document.data), document)
     settings: list[Setting] = []
     problems = list(document.problems)
-    for argument in overrides:
+    for argument in as_arguments(overrides):
         try:
             settings.append(_single(read_argument(argument), argument))
         except ScenarioError as error:

@@ -21,7 +21,7 @@ from agentsoc.errors import InputError, Problem, ScenarioError, TopologyError
 from agentsoc.experiment.comparison import MARK, Asked, load_comparison
 from agentsoc.experiment.overlay import block, lay
 from agentsoc.log.record import hash_json
-from agentsoc.scenario.draft import Draft, Setting
+from agentsoc.scenario.draft import Draft, Overrides, Setting
 from agentsoc.scenario.explain import problems_of, show
 from agentsoc.scenario.model import MAX_SEED, Budget, Scenario
 from agentsoc.scenario.preset import PRESETS, expand, takes_count
@@ -89,7 +89,7 @@ class Grid:
 
 def load_grid(
     path: str | FilePath,
-    overrides: Sequence[str] = (),
+    overrides: Overrides = (),
     *,
     seeds: int | None = None,
     allow_code: Sequence[str | FilePath] = (),

@@ -22,10 +22,12 @@ from agentsoc.backends.secrets import redact
 from agentsoc.engine.consent import Consent, destinations, require_consent
 from agentsoc.engine.run import GRACE_S, Progress
 from agentsoc.engine.shared import Shared
+from agentsoc.engine.waiting import STOP, wait_for
 from agentsoc.errors import AgentsocError, InputError, InterruptedRunError, RunLockedError
 from agentsoc.experiment.cell import Means, carry_out, is_portable, is_pure
 from agentsoc.experiment.grid import Cell, Grid
-from agentsoc.experiment.store import begin, default_directory, finished_cells, require_room
+from agentsoc.experiment.plan import build_kinds
+from agentsoc.experiment.store import begin, finished_cells, given_grid, require_room
 from agentsoc.experiment.tally import Tally
 from agentsoc.experiment.worker import Worker, WorkerEndedError
 from agentsoc.log.comparison import RUNS, CellRecord, ComparisonRecord
@@ -33,6 +35,7 @@ from agentsoc.log.files import RunLock
 from agentsoc.log.inside import by_umask
 from agentsoc.log.manifest import Totals
 from agentsoc.log.names import INPUTS
+from agentsoc.scenario.files import base_dir_kept
 
 LIVE_RUNS: Final = 8
 """Runs that ask a model and go on at once: enough to keep its gate busy, few enough for the memory (runs)."""
@@ -66,7 +69,7 @@ class Outcome:
 
 
 def run_comparison(
-    grid: Grid,
+    grid: Grid | Path | str,
     out: Path | str | None = None,
     *,
     workers: int | None = None,
@@ -76,30 +79,68 @@ def run_comparison(
     progress: Progress | None = None,
     consent: Consent = False,
 ) -> Outcome:
-    """Carry out what is missing of a comparison.
+    """Carry out what is missing of a comparison; also inside a running event loop, as in a notebook.
 
     Args:
-        grid: its cells.
+        grid: its cells, or the path of its file (YAML) or of the directory of one that was begun.
         out: the result directory: new, empty, or of this comparison (or a smaller one, whose runs are kept); None for
             ``comparisons/<name>``.
         workers: processes for simulated cells; None for one a core, 1 for this process alone.
         concurrency: calls in flight for each model over all runs; None for what the comparison says.
-        code: hashes of the loose code files that the runs may use.
+        code: hashes of the loose code files that the runs may use; None for those of `code_paths` when `grid` is a
+            path.
         code_paths: those files.
         progress: filled while the runs go on.
         consent: what may be called, for all runs; see `agentsoc.engine.run.run`.
 
     Raises:
         ConsentNeededError: the runs would send something to an address that nobody has agreed to; nothing was sent.
-        InputError: the directory holds something else.
+        InputError: the directory holds something else, a society cannot be built, or a budget pays for no call.
         RunLockedError: another process is at it.
         InterruptedComparisonError: it was asked to stop; it can be taken up again.
+        KeyboardInterrupt: the same, where an event loop was running.
     """
-    directory = default_directory(grid) if out is None else Path(out)
-    done = finished_cells(grid, directory)
-    due = [cell.scenario for cell in grid.cells if not done[cell.id]]
-    require_consent(due, consent)
+    return wait_for(
+        compare_async(
+            grid,
+            out,
+            workers=workers,
+            concurrency=concurrency,
+            code=code,
+            code_paths=code_paths,
+            progress=progress,
+            consent=consent,
+        )
+    )
+
+
+compare = run_comparison
+"""The same by the name of the command; `analysis.compare` reports on what it leaves."""
+
+
+async def compare_async(
+    grid: Grid | Path | str,
+    out: Path | str | None = None,
+    *,
+    workers: int | None = None,
+    concurrency: int | None = None,
+    code: Mapping[str, str] | None = None,
+    code_paths: Sequence[Path] = (),
+    progress: Progress | None = None,
+    consent: Consent = False,
+) -> Outcome:
+    """Carry out a comparison from inside an event loop; see `run_comparison`.
+
+    In the main thread it listens to SIGINT and SIGTERM while it goes on.
+    """
     with contextlib.ExitStack() as stack:
+        stack.enter_context(base_dir_kept())
+        grid, directory, code = given_grid(grid, None if out is None else Path(out), code, code_paths)
+        done = finished_cells(grid, directory)
+        due = [cell for cell in grid.cells if not done[cell.id]]
+        build_kinds(due)  # what cannot be built or paid for is found before anything is started
+        scenarios = [cell.scenario for cell in due]
+        require_consent(scenarios, consent)
         stack.enter_context(by_umask(grid.by_umask))
         require_room(directory)
         try:
@@ -107,11 +148,11 @@ def run_comparison(
         except RunLockedError as error:
             what = error.problem.what.replace("this run", "this comparison")
             raise RunLockedError(what, str(directory), "wait for it to end, or interrupt it") from None
-        record = begin(grid, directory, code or {})
+        record = begin(grid, directory, code)
         # exactly what was agreed to, here or before: the file of the user is not looked at again for every run
-        agreed = consent if consent is True else frozenset((*(consent or ()), *destinations(due)))
-        runner = _Runner(grid, directory, record, progress or Progress(), dict(code or {}), code_paths, agreed)
-        asyncio.run(runner.run(workers, concurrency))
+        agreed = consent if consent is True else frozenset((*(consent or ()), *destinations(scenarios)))
+        runner = _Runner(grid, directory, record, progress or Progress(), code, code_paths, agreed)
+        await runner.run(workers, concurrency)
     return Outcome(directory, record)
 
 
@@ -143,7 +184,7 @@ class _Runner:
         self.code, self.code_paths, self.consent = code, code_paths, consent
         self.records = {cell.id: cell for cell in record.cells}
         self.tally = Tally(progress, sum(cell.scenario.tasks.count for cell in grid.cells))
-        self.stop = asyncio.Event()
+        self.stop = STOP.get() or asyncio.Event()
 
     async def run(self, workers: int | None, concurrency: int | None) -> None:
         """Carry out every cell; raise when it was asked to stop before the end."""
@@ -300,4 +341,4 @@ class _Runner:
                     signal.signal(number, handler)
 
 
-__all__ = ["InputError", "InterruptedComparisonError", "Outcome", "run_comparison"]
+__all__ = ["InputError", "InterruptedComparisonError", "Outcome", "compare", "compare_async", "run_comparison"]

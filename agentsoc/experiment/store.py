@@ -18,13 +18,13 @@ from agentsoc.engine.run import refuse_secrets
 from agentsoc.errors import InputError, LogDamagedError
 from agentsoc.experiment.cell import require_same
 from agentsoc.experiment.comparison import stored_comparison
-from agentsoc.experiment.grid import Grid, make_grid
+from agentsoc.experiment.grid import Grid, load_grid, make_grid
 from agentsoc.log.comparison import FILE, RUNS, CellRecord, ComparisonRecord, load_comparison_record
 from agentsoc.log.files import HOLDER, LOCK
 from agentsoc.log.inside import Inside
 from agentsoc.log.manifest import NAME, load_manifest
 from agentsoc.log.names import INPUTS
-from agentsoc.scenario.code import load_recorded
+from agentsoc.scenario.code import load_codes, load_recorded
 
 DEFAULT: Final = Path("comparisons")
 
@@ -32,6 +32,36 @@ DEFAULT: Final = Path("comparisons")
 def default_directory(grid: Grid) -> Path:
     """Return where a comparison goes unless it is told."""
     return DEFAULT / grid.name
+
+
+def given_grid(
+    grid: Grid | Path | str, out: Path | None, code: Mapping[str, str] | None, code_paths: Sequence[Path]
+) -> tuple[Grid, Path, dict[str, str]]:
+    """Return the comparison that is meant, where it goes, and the hashes of its loose code.
+
+    Args:
+        grid: the comparison itself, the path of its file, or the directory of one that was begun.
+        out: where it goes; None for the default.
+        code: hashes of loose code files by name; None for those of `code_paths`, unless `grid` is no path.
+        code_paths: those files.
+
+    Raises:
+        ScenarioError: the file is no comparison.
+        InputError: a directory that was begun and another `out`; or as `reopen`.
+        LogDamagedError: the directory's record is not what was written.
+    """
+    if isinstance(grid, Grid):
+        return grid, default_directory(grid) if out is None else out, dict(code or {})
+    path = Path(grid)
+    if path.is_dir():
+        if out is not None and out != path:
+            what = "a comparison that was begun goes on where it is"
+            raise InputError(what, str(path), "give the comparison file to begin it in another directory")
+        grid, recorded = reopen(path, code_paths)
+        return grid, path, recorded
+    known = load_codes(code_paths) if code is None else dict(code)
+    grid = load_grid(path, allow_code=code_paths)
+    return grid, default_directory(grid) if out is None else out, known
 
 
 def require_room(directory: Path) -> None:

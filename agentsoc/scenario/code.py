@@ -66,6 +66,12 @@ def load_code(path: str | Path, sha256: str | None = None) -> dict[str, str]:
     return {"file": path.name, "sha256": digest}
 
 
+def load_codes(paths: Sequence[str | Path]) -> dict[str, str]:
+    """Import several files and return their hashes by file name, as the manifest records them; see `load_code`."""
+    found = [load_code(path) for path in paths]
+    return {code["file"]: code["sha256"] for code in found}
+
+
 def load_recorded(
     paths: Sequence[str | Path], recorded: Mapping[str, str], what: str, directory: Path, *, more: bool = False
 ) -> dict[str, str]:

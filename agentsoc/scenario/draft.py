@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from agentsoc.errors import Problem, ScenarioError
 from agentsoc.scenario.source import printable
 from agentsoc.scenario.strict import Document, Path, Spot, dotted, parse
+
+Overrides = Mapping[str, Any] | Sequence[str]
+"""Values set from outside: by dotted path, or ``path=value`` each."""
 
 ARGUMENT_LIMIT: Final = 100_000
 """Longest ``--set`` argument (characters)."""
@@ -130,6 +134,32 @@ def split_path(path: str, where: str) -> tuple[str, ...]:
         problem = Problem(where, f'"{printable(path, 60)}" is not a path', "write keys with dots between: agents.count")
         raise ScenarioError([problem])
     return words
+
+
+def as_arguments(overrides: Overrides) -> list[str]:
+    """Return values set from outside as ``path=value`` each, the way ``--set`` takes them.
+
+    A value by path is written out in JSON, which is YAML on one line: it means itself, and a list is one value.
+
+    Raises:
+        ScenarioError: a value is none of those that YAML has.
+    """
+    if isinstance(overrides, str):
+        return [overrides]
+    if not isinstance(overrides, Mapping):
+        return list(overrides)
+    found = []
+    for path, value in overrides.items():
+        where = printable(f"overrides {path}", 80)
+        if "=" in str(path):
+            raise ScenarioError([Problem(where, "this is not a path", "write keys with dots between: agents.count")])
+        try:
+            found.append(f"{path}={json.dumps(value, ensure_ascii=False, allow_nan=False)}")
+        except (TypeError, ValueError, RecursionError) as error:
+            what = f"{type(value).__name__} is no plain value: {printable(str(error), 100)}"
+            hint = "give None, True, False, a number, a text, a list or a dict of such values"
+            raise ScenarioError([Problem(where, what, hint)]) from None
+    return found
 
 
 def read_argument(argument: str, option: str = "--set") -> list[Setting]:

@@ -30,6 +30,16 @@ _CHUNK: Final = 1 << 20
 _BESIDE: Final = "name a file that lies beside the scenario or in a directory below it"
 
 
+@contextmanager
+def base_dir_kept() -> Iterator[None]:
+    """Let what is done meanwhile look files up where it likes; afterwards it is where it was."""
+    token = BASE_DIR.set(BASE_DIR.get())
+    try:
+        yield
+    finally:
+        BASE_DIR.reset(token)
+
+
 def resolve(name: str) -> Path:
     """Return the real path of the ordinary file that a scenario calls `name`.
 

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from agentsoc.contracts.part import MAX_PROBLEMS
 from agentsoc.errors import InputError, Problem, ScenarioError
 from agentsoc.scenario.code import load_code
-from agentsoc.scenario.draft import Draft, Setting, exists, read_argument
+from agentsoc.scenario.draft import Draft, Overrides, Setting, as_arguments, exists, read_argument
 from agentsoc.scenario.explain import problems_of, show
 from agentsoc.scenario.files import BASE_DIR
 from agentsoc.scenario.model import Scenario
@@ -38,7 +38,7 @@ class Variant:
 
 def load_scenario(
     path: str | Path,
-    overrides: Sequence[str] = (),
+    overrides: Overrides = (),
     *,
     seed: int | None = None,
     allow_code: Sequence[str | Path] = (),
@@ -47,7 +47,7 @@ def load_scenario(
 
     Args:
         path: the YAML file. Its directory becomes the one that files named in the scenario are looked up in.
-        overrides: ``path=value`` each, as ``--set`` takes them; they win over the file.
+        overrides: values by dotted path, or ``path=value`` each, as ``--set`` takes them; they win over the file.
         seed: takes the place of the scenario's seed.
         allow_code: Python files whose parts the scenario may name (see `agentsoc.scenario.code`).
 
@@ -58,9 +58,26 @@ def load_scenario(
     return _one(_read(Path(path), overrides, None, seed, allow_code))
 
 
+def load_one(path: str | Path, overrides: Overrides = (), allow_code: Sequence[str | Path] = ()) -> Scenario:
+    """Return the scenario in a file, as `load_scenario` does, for callers from Python.
+
+    Raises:
+        ScenarioError: the file cannot be read or is not a valid scenario.
+        InputError: it stands for several runs; names `load_scenarios`.
+    """
+    draft, sweep = _read(Path(path), overrides, None, None, allow_code)
+    if sweep.runs > 1:
+        raise InputError(
+            f"this stands for {sweep.runs:,} runs, and one is wanted",
+            draft.document.place(("sweep",), of_key=True),
+            "run each of those that load_scenarios(path) returns, or choose one value for every axis with overrides",
+        )
+    return _checked(draft, sweep)[0].scenario
+
+
 def load_scenarios(
     path: str | Path,
-    overrides: Sequence[str] = (),
+    overrides: Overrides = (),
     seeds: int | None = None,
     *,
     seed: int | None = None,
@@ -70,7 +87,7 @@ def load_scenarios(
 
     Args:
         path: the YAML file.
-        overrides: ``path=value`` each; a comma list of values is an axis of the sweep.
+        overrides: values by dotted path, or ``path=value`` each, where a comma list is an axis of the sweep.
         seeds: number of seeds, counted up from the scenario's; takes the place of ``sweep.seeds``.
         seed: takes the place of the scenario's seed.
         allow_code: as in `load_scenario`.
@@ -84,7 +101,7 @@ def load_scenarios(
 
 def load_variants(
     path: str | Path,
-    overrides: Sequence[str] = (),
+    overrides: Overrides = (),
     seeds: int | None = None,
     *,
     seed: int | None = None,
@@ -94,7 +111,7 @@ def load_variants(
     return _checked(*_read(Path(path), overrides, seeds, seed, allow_code))
 
 
-def parse_scenario(text: str, where: str = "scenario", overrides: Sequence[str] = ()) -> Scenario:
+def parse_scenario(text: str, where: str = "scenario", overrides: Overrides = ()) -> Scenario:
     """Return the scenario that a text holds.
 
     Raises:
@@ -135,7 +152,7 @@ def place_of(path: str | Path, key: str) -> str:
 
 def _read(
     path: Path,
-    overrides: Sequence[str],
+    overrides: Overrides,
     seeds: int | None,
     seed: int | None,
     allow_code: Sequence[str | Path],
@@ -149,9 +166,7 @@ def _read(
     return _drafted(text, where, overrides, seeds, seed)
 
 
-def _drafted(
-    text: str, where: str, overrides: Sequence[str], seeds: int | None, seed: int | None
-) -> tuple[Draft, Sweep]:
+def _drafted(text: str, where: str, overrides: Overrides, seeds: int | None, seed: int | None) -> tuple[Draft, Sweep]:
     """Return the unchecked data of a scenario and the grid that it stands for."""
     document = parse(text, where)
     if document.data is None:
@@ -168,7 +183,7 @@ def _drafted(
     block = data.pop("sweep", None)
     given: list[list[Setting]] = []
     problems: list[Problem] = []
-    for argument in overrides:
+    for argument in as_arguments(overrides):
         try:
             given.append(read_argument(argument))
         except ScenarioError as error:

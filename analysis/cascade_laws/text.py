@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from agentsoc.cli.terminal import table
+from agentsoc.printing.text import table
 from analysis.cascade_laws.elites import gini, top_share
 from analysis.cascade_laws.examine import Law, Laws
 from analysis.claims.attachment import Attachment

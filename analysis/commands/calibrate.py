@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from agentsoc.cli import options
-from agentsoc.cli.live import Watch, style_for
-from agentsoc.cli.terminal import command, note, print_json, say, table
 from agentsoc.errors import InputError, InterruptedRunError
+from agentsoc.printing import options
+from agentsoc.printing.live import Watch, style_for
+from agentsoc.printing.terminal import note, print_json, say
+from agentsoc.printing.text import command, table
 from analysis.commands.extras import require
 
 if TYPE_CHECKING:
@@ -66,11 +67,13 @@ def calibrate(
     The same command goes on where it was interrupted. It writes measurements.json for `agentsoc plan`.
     """
     require("numba", "scipy")
+    from agentsoc.scenario.code import load_codes
+    from agentsoc.scenario.given import placed
     from agentsoc.scenario.load import load_scenario
     from analysis.commands.calibration_runs import Calibration
     from analysis.synergy.planning.calibration_plan import Settings
 
-    code = options.loaded(allow_code)
+    code = load_codes(allow_code or ())
     changes = options.engine_changes(hosts, address, concurrency)
     loaded = options.with_engine(load_scenario(scenario, set_ or (), allow_code=allow_code or ()), changes)
     settings = Settings(
@@ -82,7 +85,7 @@ def calibrate(
         messages=tuple(int(m) for m in _numbers(messages, "--messages")),
         operating=tuple(pair for text in at or () for pair in _points(text)),
     )
-    with options.placed(scenario):
+    with placed(scenario):
         calibration = Calibration(loaded, settings, code, list(allow_code or ()))
     if dry_run:
         _say_plan(calibration, as_json)
@@ -118,8 +121,8 @@ def _points(text: str) -> list[tuple[str, float]]:
 
 def _ask(calibration: Calibration, yes: bool, address: str | None) -> frozenset[Destination]:
     """Have confirmed what the runs would send to somebody else's address; the wall is the budget of each run."""
-    from agentsoc.cli.consent import ask_before_sending
     from agentsoc.engine.consent import cluster
+    from agentsoc.printing.ask import ask_before_sending
     from agentsoc.scenario.model import Scenario
     from analysis.synergy.planning.calibration_plan import batch
 

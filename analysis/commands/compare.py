@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from agentsoc.cli import options
-from agentsoc.cli.terminal import command, note, print_json, say
 from agentsoc.errors import InputError, InterruptedRunError
+from agentsoc.printing import options
+from agentsoc.printing.terminal import note, print_json, say
+from agentsoc.printing.text import command
 from analysis.commands.extras import require
 
 if TYPE_CHECKING:
@@ -87,20 +88,18 @@ def _grid(
     path: Path, out: Path | None, seeds: int | None, overrides: list[str], code_paths: list[Path]
 ) -> tuple[Grid, Path, dict[str, str]]:
     """Return what to run, where, and the hashes of its loose code."""
-    from agentsoc.experiment.comparison import load_comparison
-    from agentsoc.experiment.grid import make_grid
-    from agentsoc.experiment.store import default_directory, reopen
+    from agentsoc.experiment.grid import load_grid
+    from agentsoc.experiment.store import given_grid
+    from agentsoc.scenario.code import load_codes
 
     if path.is_dir():
         if out is not None or seeds is not None or overrides:
             raise InputError(
                 "--out, --set and --seeds go with a comparison file", str(path), "call compare with the file instead"
             )
-        grid, code = reopen(path, code_paths)
-        return grid, path, code
-    code = options.loaded(code_paths)
-    grid = make_grid(load_comparison(path, overrides, seeds=seeds, allow_code=code_paths))
-    return grid, default_directory(grid) if out is None else out, code
+        return given_grid(path, None, None, code_paths)
+    code = load_codes(code_paths)
+    return given_grid(load_grid(path, overrides, seeds=seeds, allow_code=code_paths), out, code, code_paths)
 
 
 def _carried_out(
@@ -117,18 +116,21 @@ def _carried_out(
     yes: bool,
 ) -> Outcome | None:
     """Make what is missing, after the question that it may need; None for a dry run."""
-    from agentsoc.cli.cells import build_all, kinds, plan_as_dict, print_plan
-    from agentsoc.cli.consent import ask_before_sending
-    from agentsoc.cli.live import Watch, style_for
-    from agentsoc.cli.run import whole_budget
+    from agentsoc.engine.forecast import ceiling
     from agentsoc.engine.run import Progress
+    from agentsoc.experiment.plan import build_kinds, plan_kinds
     from agentsoc.experiment.runner import run_comparison
     from agentsoc.experiment.store import finished_cells
+    from agentsoc.printing.ask import ask_before_sending
+    from agentsoc.printing.live import Watch, style_for
+    from agentsoc.printing.plan import plan_as_dict, print_plan
+    from agentsoc.scenario.given import placed
 
-    built = build_all(grid, path)  # what cannot be built is found before anything is started
+    with placed(path):
+        built = build_kinds(grid.cells)  # what cannot be built is found before anything is started
     done = finished_cells(grid, out)
     if dry_run:
-        rows = kinds(grid, built, done)
+        rows = plan_kinds(grid, built, done)
         if as_json:
             print_json(plan_as_dict(grid, rows))
         else:
@@ -138,10 +140,9 @@ def _carried_out(
     agreed = ask_before_sending(due, yes)
     progress = Progress()
     title = f"{out}: {len(grid.cells):,} runs, {len(grid.cells) - len(due):,} of them finished already"
-    ceilings = [whole_budget(cell.scenario) for cell in grid.cells]
-    known = [ceiling for ceiling in ceilings if ceiling is not None]
-    ceiling = sum(known) if len(known) == len(ceilings) else None
-    with Watch(progress, title, style=style_for(quiet), budget=ceiling):
+    known = [most for cell in grid.cells if (most := ceiling(cell.scenario)) is not None]
+    budget = sum(known) if len(known) == len(grid.cells) else None
+    with Watch(progress, title, style=style_for(quiet), budget=budget):
         try:
             return run_comparison(
                 grid, out, workers=workers, concurrency=concurrency, code=code, code_paths=code_paths,

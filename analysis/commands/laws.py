@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from agentsoc.cli.options import AsJson
-from agentsoc.cli.terminal import note, print_json, say
+from agentsoc.printing.options import AsJson
+from agentsoc.printing.terminal import note, print_json, say
 from analysis.commands.extras import require
 
 if TYPE_CHECKING:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from agentsoc.cli.options import AsJson
-from agentsoc.cli.terminal import print_json, say
 from agentsoc.errors import InputError
+from agentsoc.printing.options import AsJson
+from agentsoc.printing.terminal import print_json, say
 from analysis.commands.extras import require
 
 if TYPE_CHECKING:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from agentsoc.cli.options import AsJson
-from agentsoc.cli.terminal import note, print_json, say
 from agentsoc.errors import InputError
+from agentsoc.printing.options import AsJson
+from agentsoc.printing.terminal import note, print_json, say
 from analysis.commands.extras import require
 from analysis.files import read_rows
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from agentsoc.cli.options import AsJson
+from agentsoc.printing.options import AsJson
 from analysis.commands.plan_design import Family, design
 from analysis.commands.plan_maker import maker
 from analysis.commands.plan_verifier import verifier

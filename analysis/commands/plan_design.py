@@ -6,8 +6,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agentsoc.cli.terminal import command, print_json, say
 from agentsoc.errors import InputError
+from agentsoc.printing.terminal import print_json, say
+from agentsoc.printing.text import command
 from analysis.commands.extras import require
 
 if TYPE_CHECKING:

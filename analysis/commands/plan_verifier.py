@@ -6,9 +6,10 @@ from typing import Annotated
 
 import typer
 
-from agentsoc.cli.options import AsJson
-from agentsoc.cli.terminal import command, print_json, say
 from agentsoc.errors import InputError
+from agentsoc.printing.options import AsJson
+from agentsoc.printing.terminal import print_json, say
+from agentsoc.printing.text import command
 from analysis.commands.extras import require
 
 

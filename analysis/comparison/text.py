@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import polars as pl
 
-from agentsoc.cli.terminal import line, table
+from agentsoc.printing.text import line, table
 from analysis.comparison.report import SHOWN_METRICS, Block, Report, measured
 from analysis.comparison.table import Results
 from analysis.measures.episodes import Measured

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from agentsoc.cli.terminal import table as lines
+from agentsoc.printing.text import table as lines
 from analysis.cascade_laws.as_json import plain
 from analysis.measures.amplification import Amplification
 from analysis.measures.episodes import Measured

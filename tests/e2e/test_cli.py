@@ -22,9 +22,11 @@ from typing import Any
 
 import pytest
 
-from agentsoc.cli import live, main, summary, terminal, verbs
+from agentsoc.cli import main, summary, verbs
 from agentsoc.engine.consent import destinations
 from agentsoc.engine.forecast import bound
+from agentsoc.printing import live
+from agentsoc.printing import text as text_module
 from agentsoc.scenario.code import forget_code
 from agentsoc.scenario.files import BASE_DIR
 from agentsoc.scenario.load import load_scenario
@@ -813,7 +815,7 @@ def test_wilson_agrees_with_a_reference_implementation(right: int, n: int) -> No
     ],
 )
 def test_text_is_shown_without_control_characters(text: str, shown: str) -> None:
-    assert terminal.safe(text) == shown
+    assert text_module.safe(text) == shown
 
 
 # Interrupts

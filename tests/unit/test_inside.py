@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 
-import agentsoc.log.inside as inside_module
 from agentsoc.errors import LogDamagedError
 from agentsoc.log.inside import COPY, TEMPORARY, Inside, by_umask, directory_mode, file_mode, is_inside
 

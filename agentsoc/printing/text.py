@@ -1,19 +1,14 @@
-"""What verbs print: text made safe for any terminal, JSON, tables, and commands to go on with.
+"""Text made safe for any terminal: lines, tables, and commands to go on with. Nothing is printed here.
 
-Results go to stdout, everything else (progress, questions, errors) to stderr. Questions, answers, names and messages
-can hold what a model or a stranger wrote, so every line passes through `safe`: nothing in a log can move the cursor,
-set a title or hide text.
+Questions, answers, names and messages can hold what a model or a stranger wrote, so everything that is printed passes
+through `safe`: nothing in a log can move the cursor, set a title or hide text.
 """
 
 from __future__ import annotations
 
-import json
 import shlex
-import sys
 import unicodedata
 from collections.abc import Iterable, Sequence
-from io import TextIOWrapper
-from typing import Any
 
 
 def safe(text: str) -> str:
@@ -36,28 +31,6 @@ def line(text: str, limit: int = 0) -> str:
     if limit and len(flat) > limit:
         flat = flat[: max(limit - 3, 0)] + "..."
     return safe(flat)
-
-
-def say(text: str = "") -> None:
-    """Print a part of the result on stdout."""
-    print(safe(text), flush=True)
-
-
-def note(text: str) -> None:
-    """Print something that is no result on stderr."""
-    print(safe(text), file=sys.stderr, flush=True)
-
-
-def print_json(data: Any) -> None:
-    """Print one JSON document on stdout: ASCII only, so that no locale or terminal can garble it."""
-    print(json.dumps(data, indent=1, allow_nan=False), flush=True)
-
-
-def tolerate_any_encoding() -> None:
-    """Let characters that the terminal's encoding lacks be printed as escapes instead of failing."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
 
 
 def table(rows: Iterable[Sequence[str]], *, right: frozenset[int] = frozenset(), indent: str = "") -> str:

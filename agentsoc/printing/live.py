@@ -13,7 +13,8 @@ import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from agentsoc.cli.terminal import line, note
+from agentsoc.printing.terminal import note
+from agentsoc.printing.text import line
 
 if TYPE_CHECKING:
     from agentsoc.engine.run import Progress

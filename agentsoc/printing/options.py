@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,8 +10,6 @@ import typer
 from agentsoc.errors import InputError, Problem, ScenarioError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from agentsoc.scenario.model import Scenario
     from agentsoc.society.build import BuiltSociety
 
@@ -70,8 +65,8 @@ def with_engine(scenario: Scenario, changes: dict[str, Any]) -> Scenario:
     return scenario.model_copy(update={"engine": engine})
 
 
-def built(scenario: Scenario, file: Path, run: str = "") -> BuiltSociety:
-    """Return the society of a scenario from `file`, which can also pay for a call.
+def ready(scenario: Scenario, file: Path, run: str = "") -> BuiltSociety:
+    """Return the society of a scenario from `file` of which a run can be started.
 
     Args:
         scenario: what the file says, with what the command line changed.
@@ -79,55 +74,10 @@ def built(scenario: Scenario, file: Path, run: str = "") -> BuiltSociety:
         run: which run of a sweep it is, in words.
 
     Raises:
-        InputError: no such society can be built, or its budget pays for no call; names the place in the file.
+        InputError: as `ready_society`; names the place in the file.
     """
-    from agentsoc.engine.forecast import require_a_call
-    from agentsoc.society.build import build_society
+    from agentsoc.engine.ready import ready_society
+    from agentsoc.scenario.given import placed
 
     with placed(file, run):
-        society = build_society(scenario)
-        _require_tasks(scenario)
-        require_a_call(society)
-    return society
-
-
-@contextlib.contextmanager
-def placed(file: Path, run: str = "") -> Iterator[None]:
-    """Let an `InputError` that names a key of the scenario name its place in `file` instead.
-
-    Args:
-        file: the scenario file.
-        run: which run of a sweep it is, in words.
-    """
-    from agentsoc.scenario.load import place_of
-    from agentsoc.scenario.source import printable
-
-    try:
-        yield
-    except InputError as error:
-        problem = error.problem
-        where = place_of(file, problem.where) if problem.where else printable(str(file), 200)
-        if problem.where and not re.search(r":\d+:\d+$", where):  # a file, or a key that the command line set
-            where += f": {problem.where}"
-        what = f"{problem.what} (run {run})" if run else problem.what
-        raise InputError(what, where, problem.hint) from error
-
-
-def _require_tasks(scenario: Scenario) -> None:
-    """Check that the first and the last task exist: a family may read them from a file."""
-    family = scenario.tasks
-    try:
-        family.make(scenario.tasks_seed, 0)
-        family.make(scenario.tasks_seed, family.count - 1)
-    except InputError as error:
-        problem = error.problem
-        what = f"{problem.where}: {problem.what}" if problem.where else problem.what
-        raise InputError(f"the tasks cannot be made: {what}", "tasks", problem.hint) from error
-
-
-def loaded(files: Sequence[Path] | None) -> dict[str, str]:
-    """Import the files of ``--allow-code`` and return their hashes by name, as the manifest records them."""
-    from agentsoc.scenario.code import load_code
-
-    found = [load_code(path) for path in files or ()]
-    return {code["file"]: code["sha256"] for code in found}
+        return ready_society(scenario)

@@ -9,8 +9,8 @@ import sys
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
-from agentsoc.cli.terminal import note
 from agentsoc.errors import InputError
+from agentsoc.printing.terminal import note
 
 if TYPE_CHECKING:
     from agentsoc.contracts.address import Destination

@@ -1,73 +1,19 @@
-"""What a comparison would run and can cost at most, told before anything is started."""
+"""What a comparison would run and can cost at most, in print; `agentsoc.experiment.plan` works it out."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
-from pathlib import Path
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from agentsoc.cli import options
-from agentsoc.cli.terminal import line, say, table
-from agentsoc.engine.forecast import Bound, bound, total
+from agentsoc.engine.forecast import Bound, total
+from agentsoc.printing.terminal import say
+from agentsoc.printing.text import line, table
 
 if TYPE_CHECKING:
-    from agentsoc.experiment.grid import Cell, Grid
-    from agentsoc.society.build import BuiltSociety
+    from agentsoc.experiment.grid import Grid
+    from agentsoc.experiment.plan import Kind
 
-BOUNDED_MAX: Final = 400
-"""Runs whose bound is worked out one by one; of more, one for each organisation and task block (runs)."""
 _RIGHT: Final = frozenset({1, 3, 4, 5, 6, 7, 8})
-
-
-@dataclass(frozen=True)
-class Kind:
-    """The cells that differ in nothing but their seed."""
-
-    cells: tuple[Cell, ...]
-    pure: bool
-    most: Bound | None
-    """Of all its runs together; None when that takes too long to work out."""
-    about: bool
-    """Whether one seed stands for all: other seeds may have longer tasks."""
-    ceiling: int | None
-    """Budget of all its runs (tokens)."""
-    answered: int
-    """Runs that are finished already."""
-
-
-def build_all(grid: Grid, file: Path) -> list[tuple[Cell, BuiltSociety]]:
-    """Build one society for each organisation, number of agents and task block; what cannot be built is an error.
-
-    Raises:
-        InputError: no such society can be built, or the budget pays for no call; names the run.
-    """
-    return [(cell, options.built(cell.scenario, file, cell.id)) for cell in _first(grid)]
-
-
-def kinds(grid: Grid, built: Sequence[tuple[Cell, BuiltSociety]], finished: Mapping[str, bool]) -> list[Kind]:
-    """Return the rows of the plan."""
-    from agentsoc.experiment.cell import is_pure
-    from agentsoc.society.build import build_society
-
-    found = []
-    each = len(grid.cells) <= BOUNDED_MAX
-    for first, society in built:
-        cells = tuple(cell for cell in grid.cells if _same_kind(cell, first))
-        due = [cell for cell in cells if not finished.get(cell.id)]
-        pure = is_pure(first.scenario)
-        most: Bound | None = Bound(*(0 for _ in fields(Bound)))
-        if not pure and due:
-            if each:
-                most = total([bound(build_society(cell.scenario)) for cell in due])
-            else:
-                one = bound(society)
-                most = None if one is None else total([one] * len(due))
-        budget = first.scenario.budget
-        per_task = None if budget is None else budget.per_task(first.scenario.tasks.count)
-        ceiling = None if per_task is None else per_task * first.scenario.tasks.count * len(due)
-        found.append(Kind(cells, pure, most, not each, ceiling, len(cells) - len(due)))
-    return found
 
 
 def plan_as_dict(grid: Grid, rows: Sequence[Kind]) -> dict[str, Any]:
@@ -143,17 +89,6 @@ def _cost(row: Kind) -> list[str]:
     if row.most is None:
         return ["unknown", "unknown", "unknown" if row.ceiling is None else f"{row.ceiling:,}"]
     return [f"{row.most.attempts:,}", f"{row.most.tokens:,}", f"{row.most.tokens_max:,}"]
-
-
-def _first(grid: Grid) -> list[Cell]:
-    seen: dict[tuple[str, int, str], Cell] = {}
-    for cell in grid.cells:
-        seen.setdefault((cell.organisation, cell.n_agents, cell.tasks), cell)
-    return list(seen.values())
-
-
-def _same_kind(one: Cell, other: Cell) -> bool:
-    return (one.organisation, one.n_agents, one.tasks) == (other.organisation, other.n_agents, other.tasks)
 
 
 def _row_as_dict(row: Kind) -> dict[str, Any]:

@@ -1,0 +1,32 @@
+"""Printing: results go to stdout, everything else (progress, questions, errors) to stderr, all of it made safe."""
+
+from __future__ import annotations
+
+import json
+import sys
+from io import TextIOWrapper
+from typing import Any
+
+from agentsoc.printing.text import safe
+
+
+def say(text: str = "") -> None:
+    """Print a part of the result on stdout."""
+    print(safe(text), flush=True)
+
+
+def note(text: str) -> None:
+    """Print something that is no result on stderr."""
+    print(safe(text), file=sys.stderr, flush=True)
+
+
+def print_json(data: Any) -> None:
+    """Print one JSON document on stdout: ASCII only, so that no locale or terminal can garble it."""
+    print(json.dumps(data, indent=1, allow_nan=False), flush=True)
+
+
+def tolerate_any_encoding() -> None:
+    """Let characters that the terminal's encoding lacks be printed as escapes instead of failing."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
