@@ -14,7 +14,7 @@ from agentsoc.cli import options
 from agentsoc.cli.live import Watch, style_for
 from agentsoc.cli.terminal import command, note, print_json, say, table
 from agentsoc.errors import InputError, InterruptedRunError
-from analysis.commands.extras import require
+from analysis.extras import require
 
 if TYPE_CHECKING:
     from agentsoc.contracts.address import Destination

@@ -11,7 +11,7 @@ import typer
 from agentsoc.cli.options import AsJson
 from agentsoc.cli.terminal import command, print_json, say
 from agentsoc.errors import InputError
-from analysis.commands.extras import require
+from analysis.extras import require
 
 if TYPE_CHECKING:
     from analysis.importers.store import Imported
