@@ -21,6 +21,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from agentsoc.shadowing import explain_imports
+
 if TYPE_CHECKING:
     from agentsoc.engine.resume import Replay, fork, replay, resume
     from agentsoc.engine.run import Progress, Run, run, run_async
@@ -73,6 +75,8 @@ _HOME = {
     "run_async": "engine.run",
     "run_comparison": "experiment.runner",
 }
+
+explain_imports()
 
 
 def __getattr__(name: str) -> Any:
