@@ -25,6 +25,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from agentsoc.shadowing import explain_imports
+
 if TYPE_CHECKING:
     from agentsoc.engine.resume import Replay, fork, fork_async, replay, replay_async, resume, resume_async
     from agentsoc.engine.run import Progress, Run, run, run_async
@@ -87,6 +89,8 @@ _HOME = {
     "run_async": "engine.run",
     "run_comparison": "experiment.runner",
 }
+
+explain_imports()
 
 
 def __getattr__(name: str) -> Any:

@@ -6,7 +6,6 @@ is told nothing spends its habit; one that is told what is left spends it. No te
 
 from __future__ import annotations
 
-import math
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field
@@ -14,6 +13,7 @@ from pydantic import Field
 from agentsoc.contracts.address import Destination
 from agentsoc.contracts.model import CallError, Completion, ElasticBackend, Hint, Model, Request, Said, Usage
 from agentsoc.streams import uniform
+from agentsoc.theory.agents import success
 
 UNSOLVED = "unsolved"
 """What an agent says that did not succeed, where there are no other options."""
@@ -69,7 +69,7 @@ class EffortBackend(ElasticBackend):
     def spend(self, hint: Hint, tokens: int) -> Said:
         """Return the reference answer with probability 1 - exp(-tokens/h), else another one."""
         h = self.model.h if hint.difficulty is None else hint.difficulty
-        if self._draw(hint, 0) < -math.expm1(-tokens / h):
+        if self._draw(hint, 0) < success(tokens, h):
             return Said(hint.truth, 0, tokens)
         others = [option for option in hint.options if option != hint.truth]
         return Said(others[int(self._draw(hint, 1) * len(others))] if others else UNSOLVED, 0, tokens)

@@ -15,7 +15,7 @@ from agentsoc.printing import options
 from agentsoc.printing.live import Watch, style_for
 from agentsoc.printing.terminal import note, print_json, say
 from agentsoc.printing.text import command, table
-from analysis.commands.extras import require
+from analysis.extras import require
 
 if TYPE_CHECKING:
     from agentsoc.contracts.address import Destination

@@ -9,7 +9,6 @@ from typing import Any, Literal
 import polars as pl
 import pytest
 
-from agentsoc.budget.allocation import success
 from agentsoc.contracts.board import Board
 from agentsoc.contracts.part import Slot
 from agentsoc.contracts.policy import Policy
@@ -25,6 +24,7 @@ from agentsoc.log.read import RunLog
 from agentsoc.scenario.model import Scenario
 from agentsoc.scenario.prices import UNIT, Price, Rate, money_text, run_rates, units
 from agentsoc.society.build import build_society
+from agentsoc.theory.agents import success
 from tests.strategies import scenario
 
 

@@ -15,7 +15,7 @@ from agentsoc.engine.run import Run, run
 from agentsoc.errors import InputError
 from agentsoc.society.build import build_society
 from agentsoc.society.deficit import Brakes, Parameters
-from analysis.cascade_laws.input import read_logs
+from analysis.cascade_laws.input import read_tables
 from analysis.claims import dti
 from analysis.claims.cascades import cascades, claim_graph
 from tests.strategies import scenario, societies
@@ -41,7 +41,7 @@ def ran(tmp_path: Path, name: str = "run", **changes: Any) -> Run:
 
 def test_every_trigger_of_the_live_monitor_is_one_of_the_offline_monitor_on_the_same_events(tmp_path: Path) -> None:
     done = ran(tmp_path, protocol={"kind": "dti", "protocol": DEBATE, "min_branches": 1, "triggers_max": 3})
-    table, _ = read_logs([done.directory])
+    table = read_tables([done.directory])
     graph = claim_graph(table)
     rows = dti.cascade_rows(table, graph, cascades(graph))
     insertions = inserted(done.scan().collect()).select("task", "round").unique()
