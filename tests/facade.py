@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
 from pydantic import BaseModel
 
 from agentsoc import plugin
@@ -35,7 +36,7 @@ def _paragraph(name: str, thing: Any) -> Iterator[str]:
         yield f"class {name}({', '.join(base.__name__ for base in thing.__bases__ if base is not object)})"
         made = next((base for base in thing.__mro__ if "__init__" in vars(base)), object)
         if made.__module__.startswith("agentsoc.") and not issubclass(thing, BaseModel) and not _is_shape(thing):
-            yield f"    __init__{_signature(made.__init__)}"
+            yield f"    __init__{_signature(vars(made)['__init__'])}"
         yield from (f"    {text}" for text in _members(thing).values())
     elif inspect.isfunction(thing):
         yield f"def {name}{_signature(thing)}"
@@ -85,11 +86,12 @@ def _default(cls: type, name: str) -> str:
     if issubclass(cls, BaseModel) and name in cls.model_fields:
         field = cls.model_fields[name]
         return "" if field.is_required() else f" = {field.get_default(call_default_factory=True)!r}"
-    if hasattr(cls, "__struct_fields__") and name in cls.__struct_fields__:
-        with_default = cls.__struct_fields__[-len(cls.__struct_defaults__) :] if cls.__struct_defaults__ else ()
-        if name not in with_default:
+    if issubclass(cls, msgspec.Struct) and name in cls.__struct_fields__:
+        of_struct = next(one for one in msgspec.structs.fields(cls) if one.name == name)
+        if of_struct.required:
             return ""
-        return f" = {cls.__struct_defaults__[with_default.index(name)]!r}"
+        make = of_struct.default_factory
+        return f" = {of_struct.default if make is msgspec.NODEFAULT else make()!r}"
     given = inspect.signature(cls).parameters.get(name) if "__dataclass_fields__" in vars(cls) else None
     if given is not None:
         return "" if given.default is inspect.Parameter.empty else f" = {given.default!r}"
@@ -104,7 +106,8 @@ def _signature(function: Any) -> str:
         if parameter.kind is parameter.KEYWORD_ONLY and last not in (parameter.KEYWORD_ONLY, parameter.VAR_POSITIONAL):
             written.append("*")
         last = parameter.kind
-        stars = {parameter.VAR_POSITIONAL: "*", parameter.VAR_KEYWORD: "**"}.get(parameter.kind, "")
+        star = "*" if parameter.kind is parameter.VAR_POSITIONAL else ""
+        stars = "**" if parameter.kind is parameter.VAR_KEYWORD else star
         kind = "" if parameter.annotation is parameter.empty else f": {parameter.annotation}"
         default = "" if parameter.default is parameter.empty else f" = {parameter.default!r}"
         written.append(f"{stars}{parameter.name}{kind}{default}")

@@ -608,6 +608,7 @@ def filled(column: pa.DataType, rows: int) -> pa.Array:
 def test_a_column_of_episodes_of_another_kind_is_named(run: Path, column: str) -> None:
     log = Forged(run).write()
     rows = log.episode_rows()
+    assert rows is not None
     at = rows.schema.get_field_index(column)
     for other in OTHERS:
         if kind(other) == kind(ROWS_SCHEMA.field(column).type):
@@ -645,7 +646,7 @@ def test_a_column_of_events_of_another_kind_is_named_by_every_reader(run: Path, 
         pq.write_table(changed, path)
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
         log = resign(run, lambda data, digest=digest: data["segments"][0].update(sha256=digest))  # type: ignore[misc]
-        for read in (log.check, log.frame, log.scan, lambda log=log: list(log.events())):  # type: ignore[misc]
+        for read in (log.check, log.frame, log.scan, lambda log=log: list(log.events())):
             with pytest.raises(LogDamagedError) as raised:
                 read()
             assert raised.value.problem.where == str(path)
@@ -662,7 +663,8 @@ def test_a_name_that_no_scenario_can_have_is_refused(run: Path, name: str) -> No
 def test_the_models_that_it_was_made_with_are_those_of_its_scenario(run: Path) -> None:
     model = {"kind": "litellm", "name": "openai/small", "base_url": "http://127.0.0.1:1/v1"}
     of_litellm = {**SCENARIO, "agents": [{"count": 2, "model": model}]}
-    for at, change in enumerate(({"kind": "local"}, {"name": "openai/large"}, {"base_url": None})):
+    changes: tuple[dict[str, Any], ...] = ({"kind": "local"}, {"name": "openai/large"}, {"base_url": None})
+    for at, change in enumerate(changes):
         made = [{**model, "client": "aiohttp", **change}]
         said = Forged(run / str(at), scenario=of_litellm, manifest={"models": made}).found()
         assert f"group 0 was made with another model than its scenario names: the {next(iter(change))} differs" in said
