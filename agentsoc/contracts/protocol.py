@@ -177,40 +177,11 @@ def interpret_reply(society: Society, board: Board, turn: Turn, reply: Reply) ->
     """
     if turn.purpose in ("choose", "check"):
         return _verdicts(board, turn, reply)
-    acts: list[Act] = []
-    if reply.delegations:
-        acts = [
-            Act(
-                "delegate_subtask",
-                text=delegation.text,
-                target=delegation.to,
-                subtask_parent=turn.subtask,
-                mints_subtask=True,
-            )
-            for delegation in reply.delegations
-        ]
-    if reply.answer is None and reply.text is None:
+    acts = _handed_out(turn, reply)
+    if reply.answer is None and (acts or reply.text is None):
         return acts
-    if acts and reply.answer is None:
-        return acts
-
     answer, text, confidence = reply.answer, reply.text, reply.confidence
-    sees, named = turn.sees, reply.uses
-    seen: Collection[int] = sees if len(sees) < _MANY else frozenset(sees)
-    disputes = [c for c in dict.fromkeys(reply.disputes) if c in seen] if reply.disputes else _NONE
-    if society.parents_visible or (turn.purpose == "merge" and not named and not disputes):
-        named = sees
-    uses: Sequence[int]
-    if not named:
-        uses = _NONE
-    elif named == sees:
-        uses = list(dict.fromkeys(named))
-    else:
-        uses = [c for c in dict.fromkeys(named) if c in seen]
-    if disputes:
-        refused = disputes if len(disputes) < _MANY else frozenset(disputes)
-        uses = [c for c in uses if c not in refused]
-
+    disputes, uses = _cited(society, turn, reply)
     subtask = turn.subtask
     if disputes:
         parents = tuple(sorted([*disputes, *uses]))
@@ -233,6 +204,34 @@ def interpret_reply(society: Society, board: Board, turn: Turn, reply: Reply) ->
         else:
             acts.append(Act("revise_claim", answer, text, (own.id,), None, confidence, subtask))
     return acts
+
+
+def _handed_out(turn: Turn, reply: Reply) -> list[Act]:
+    """Return one act for each taker of work that the reply hands out."""
+    return [
+        Act("delegate_subtask", text=one.text, target=one.to, subtask_parent=turn.subtask, mints_subtask=True)
+        for one in reply.delegations
+    ]
+
+
+def _cited(society: Society, turn: Turn, reply: Reply) -> tuple[Sequence[int], Sequence[int]]:
+    """Return the visible claims that a reply disputes and those that it uses, each once and none in both."""
+    sees, named = turn.sees, reply.uses
+    seen: Collection[int] = sees if len(sees) < _MANY else frozenset(sees)
+    disputes = [c for c in dict.fromkeys(reply.disputes) if c in seen] if reply.disputes else _NONE
+    if society.parents_visible or (turn.purpose == "merge" and not named and not disputes):
+        named = sees
+    uses: Sequence[int]
+    if not named:
+        uses = _NONE
+    elif named == sees:
+        uses = list(dict.fromkeys(named))
+    else:
+        uses = [c for c in dict.fromkeys(named) if c in seen]
+    if disputes:
+        refused = disputes if len(disputes) < _MANY else frozenset(disputes)
+        uses = [c for c in uses if c not in refused]
+    return disputes, uses
 
 
 def _verdicts(board: Board, turn: Turn, reply: Reply) -> Sequence[Act]:

@@ -36,7 +36,6 @@ LONG_MODULES: Final[set[str]] = {
     "agentsoc/society/agent.py",
 }
 LONG_FUNCTIONS: Final[set[str]] = {
-    "agentsoc/contracts/protocol.py:interpret_reply",
     "agentsoc/engine/calls.py:Caller._call",
     "agentsoc/engine/columns.py:ColumnRun._table",
     "agentsoc/engine/columns.py:ColumnRun.block",
