@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import secrets
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -51,6 +52,12 @@ def _nothing_stays_behind() -> Iterator[None]:
 def _nothing_agreed_to(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
     """What the person who starts the tests has agreed to before is no consent here, and no test changes it."""
     monkeypatch.setenv("AGENTSOC_CONFIG_DIR", str(tmp_path_factory.getbasetemp() / "no-consent"))
+
+
+@pytest.fixture(autouse=True)
+def _nothing_kept_before(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """No test finds what another one, or the person who starts them, keeps in a cache."""
+    monkeypatch.setenv("AGENTSOC_CACHE_DIR", str(tmp_path_factory.getbasetemp() / f"cache-{secrets.token_hex(8)}"))
 
 
 @pytest.fixture(autouse=True)

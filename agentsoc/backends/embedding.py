@@ -23,8 +23,9 @@ from numpy.typing import NDArray
 from agentsoc.backends import modelfile, reply
 from agentsoc.backends.litellm import _import_litellm
 from agentsoc.backends.llamacpp import ALIAS, START_S
+from agentsoc.backends.providers import own_destinations
 from agentsoc.backends.secrets import redact, register, register_environment
-from agentsoc.contracts.address import is_loopback
+from agentsoc.contracts.address import is_loopback, normal
 from agentsoc.errors import BackendSetupError, MissingExtraError
 
 F32 = NDArray[np.float32]
@@ -132,7 +133,7 @@ class ServerEmbedder:
         url = urlsplit(base_url)
         if url.scheme not in ("http", "https") or not url.hostname or url.username or url.password:
             raise BackendSetupError("this is no http or https address", "--embed-url", "e.g. http://127.0.0.1:8000/v1")
-        self.name = f"{model} at {url.hostname}"
+        self.name = f"{model} at {normal(base_url)}"  # no two servers have one name: vectors are kept under it
         self._model, self._url = model, base_url.rstrip("/") + "/embeddings"
         self._key = _key(key_variable)
         # a redirect would carry the key to wherever the server says
@@ -185,7 +186,8 @@ class LiteLLMEmbedder:
             MissingExtraError: litellm is not installed.
             BackendSetupError: the variable of the key is not set.
         """
-        self.name = model
+        self.name = f"{model} at {own_destinations(model, key_variable)[0].address}"
+        self._model = model
         self._key = _key(key_variable)
         self._litellm = _import_litellm()
 
@@ -197,7 +199,7 @@ class LiteLLMEmbedder:
         """
         try:
             answer = self._litellm.embedding(
-                model=self.name, input=list(texts), api_key=self._key, timeout=TIMEOUT_S, max_retries=0, num_retries=0
+                model=self._model, input=list(texts), api_key=self._key, timeout=TIMEOUT_S, max_retries=0, num_retries=0
             )
             rows = sorted(answer.data, key=lambda row: int(row["index"]))
             return np.array([row["embedding"] for row in rows], dtype=np.float32)

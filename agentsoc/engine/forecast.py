@@ -41,6 +41,10 @@ DRAFT_BYTES: Final = 16
 """Bytes of text that one token of a draft may stand for when the next call reads it."""
 
 
+UNLESS: Final = "unless a provider ignores its output cap"
+"""What no bound can be sure of: an output cap is asked for, and the provider has to keep it."""
+
+
 @dataclass(frozen=True)
 class Bound:
     """What a run can take."""
@@ -59,19 +63,16 @@ class Bound:
     """What all attempts may cost at most, or the budget where that is less (units of money)."""
 
     def text(self) -> str:
-        """Return the bound in words."""
+        """Return the bound in words, with what it rests on."""
         from agentsoc.scenario.prices import money_text
 
         if not self.calls:
             return "no model calls"
         repeats = f" ({self.attempts:,} with all repeats)" if self.attempts > self.calls else ""
-        text = (
-            f"at most {self.calls:,} model calls{repeats}; about {self.tokens:,} tokens, "
-            f"in no case more than {self.tokens_max:,}"
-        )
-        if not self.cost_max:
-            return text
-        return f"{text}; about {money_text(self.cost)} in money, in no case more than {money_text(self.cost_max)}"
+        text = f"at most {self.calls:,} model calls{repeats}; about {self.tokens:,} tokens, at most {self.tokens_max:,}"
+        if self.cost_max:
+            text += f"; about {money_text(self.cost)} in money, at most {money_text(self.cost_max)}"
+        return f"{text}, {UNLESS}"
 
 
 def bound(society: BuiltSociety) -> Bound | None:

@@ -13,9 +13,10 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from agentsoc.errors import LogDamagedError
 from agentsoc.log.inside import Inside
 from agentsoc.log.manifest import FileName
+from agentsoc.log.names import COMPARISON
 from agentsoc.log.record import read_record, record_bytes
 
-FILE: Final = "comparison.json"
+FILE: Final = COMPARISON
 FORMAT: Final = 1
 RUNS: Final = "runs"
 

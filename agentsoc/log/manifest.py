@@ -16,6 +16,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from agentsoc.errors import LogDamagedError
 from agentsoc.log.files import LOCK
 from agentsoc.log.inside import Inside, is_inside
+from agentsoc.log.names import CALIBRATION, COMPARISON
 from agentsoc.log.record import read_record, record_bytes
 
 FORMAT_VERSION: Final = 2
@@ -242,19 +243,32 @@ def load_manifest(directory: Path) -> Manifest:
     try:
         data = read_record(directory, NAME, "the manifest", FORMAT_VERSION)
     except FileNotFoundError:
-        begun = directory.is_dir() and LOCK in Inside(directory).names()
-        hint = f"if a start of a run was killed here: agentsoc run SCENARIO --out {directory} takes it over"
-        raise LogDamagedError(
-            "there is no manifest here, so this is no run directory",
-            str(directory),
-            hint if begun else "agentsoc ls shows the runs",
-        ) from None
+        what, hint = _instead(directory)
+        raise LogDamagedError(what, str(directory), hint) from None
     try:
         return Manifest.model_validate(data)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise LogDamagedError(f"the manifest does not hold: {where}: {first['msg']}", str(directory / NAME)) from None
+
+
+def _instead(directory: Path) -> tuple[str, str]:
+    """Return what a directory without a manifest is, and how to go on."""
+    names = Inside(directory).names() if directory.is_dir() else []
+    if COMPARISON in names:
+        what = "this is a comparison, whose runs are in runs/"
+        return what, f"agentsoc compare {directory} goes on with it, agentsoc check {directory} checks all of it"
+    if CALIBRATION in names:
+        what = "this is a calibration, whose runs are in runs/"
+        return (
+            what,
+            "the agentsoc calibrate command that began it goes on with it; name one of its runs for other verbs",
+        )
+    what = "there is no manifest here, so this is no run directory"
+    if LOCK in names:
+        return what, f"if a start of a run was killed here: agentsoc run SCENARIO --out {directory} takes it over"
+    return what, "agentsoc ls shows the runs"
 
 
 @cache

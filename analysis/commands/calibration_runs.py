@@ -21,11 +21,12 @@ from agentsoc.engine.directory import make_private
 from agentsoc.engine.forecast import bound
 from agentsoc.engine.resume import resume
 from agentsoc.engine.run import Plan, Progress, execute, run
-from agentsoc.errors import InputError
+from agentsoc.errors import InputError, InterruptedRunError
 from agentsoc.experiment.cell import require_same, require_unused
 from agentsoc.log.files import RunLock
 from agentsoc.log.inside import Inside, by_umask
 from agentsoc.log.manifest import NAME
+from agentsoc.log.names import CALIBRATION
 from agentsoc.log.read import RunLog
 from agentsoc.log.record import hash_json
 from agentsoc.scenario.files import BASE_DIR
@@ -44,7 +45,7 @@ from analysis.synergy.planning.calibration_plan import (
     wanted_tasks,
 )
 
-STATE: Final = "calibration.json"
+STATE: Final = CALIBRATION
 RUNS: Final = "runs"
 _STATE_BYTES: Final = 4 << 20
 _BATCHES: Final = 40
@@ -52,6 +53,13 @@ _BATCH_MIN: Final = 3  # tasks that a batch is worth starting for
 
 Watcher = Callable[[Progress, str, int], AbstractContextManager[Any]]
 """Shows the progress of a run: its progress, its title, its wall (tokens)."""
+
+
+class InterruptedCalibrationError(InterruptedRunError):
+    """A calibration that was asked to stop; the same command goes on with it."""
+
+    def __str__(self) -> str:
+        return "interrupted; everything received is safe\n    the same command goes on where it stopped"
 
 
 @dataclass(frozen=True)
@@ -137,15 +145,18 @@ class Calibration:
 
         Raises:
             InputError: the directory holds another calibration, or something else.
-            InterruptedRunError: it was asked to stop; called again it goes on.
+            InterruptedCalibrationError: it was asked to stop; called again it goes on.
         """
         self.planned()  # a budget that is too small is refused before anything is paid for
         with by_umask(self.engine.umask):
             self._take(out)
             with RunLock(out):
                 done: list[tuple[Step, RunLog]] = []
-                for place in range(len(self.steps)):
-                    self._step(place, out / RUNS, done, watch)
+                try:
+                    for place in range(len(self.steps)):
+                        self._step(place, out / RUNS, done, watch)
+                except InterruptedRunError:  # how to go on with one of its runs is not how to go on with all
+                    raise InterruptedCalibrationError(str(out)) from None
                 return Done(tuple(done))
 
     def _step(self, place: int, runs: Path, done: list[tuple[Step, RunLog]], watch: Watcher) -> None:

@@ -54,9 +54,10 @@ def metrics(
 
     model = None if embed is None else _embedder(embed, embed_url, embed_key_env)
     try:
-        from analysis.measures.embeddings import CachedEmbedder
+        from agentsoc.log.read import RunLog
+        from analysis.measures.embeddings import CachedEmbedder, cache_of
 
-        cached = None if model is None else lambda directory: CachedEmbedder(model, directory)
+        cached = None if model is None else lambda directory: CachedEmbedder(model, cache_of(RunLog(directory)))
         reports = analysis.metrics(directories, baseline=baseline, embedder=cached, centred=centred, seed=seed)
     finally:
         if model is not None:

@@ -689,7 +689,9 @@ def test_a_run_that_calls_a_provider_needs_yes_where_there_is_no_terminal_budget
     assert "openai/gpt-4o at https://api.openai.com/v1 (the provider's own address)" in refused.err
     assert "with the value of NO_KEY" in refused.err
     assert "at most 24 model calls (72 with all repeats)" in refused.err
-    assert ("no case more than 30,000" if budget else "there is no budget") in refused.err
+    assert (
+        "at most 30,000, unless a provider ignores its output cap" if budget else "there is no budget"
+    ) in refused.err
     assert "--yes" in refused.err
     assert not (tmp_path / "out").exists()
     agreed = agentsoc("run", path, "--out", tmp_path / "out", "--yes")
