@@ -1,11 +1,44 @@
-"""Whether a run can be started at all, found out before anything is: its society, its tasks, its budget."""
+"""Whether a run can be started at all, found out before anything is: its engine, its society, its tasks, its budget."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
 from agentsoc.engine.forecast import require_a_call
-from agentsoc.errors import InputError
-from agentsoc.scenario.model import Scenario
+from agentsoc.errors import InputError, Problem, ScenarioError
+from agentsoc.scenario.model import Engine, Scenario
 from agentsoc.society.build import BuiltSociety, build_society
+
+
+def with_engine(scenario: Scenario, changes: Mapping[str, Any], *, named: str = "engine.") -> Scenario:
+    """Return the scenario, carried out with other settings of its engine block; no result depends on them.
+
+    Args:
+        scenario: what is to be run.
+        changes: settings of the engine block (hosts, address, concurrency) by name.
+        named: what stands before the name of a setting where whoever calls can set it, for messages.
+
+    Raises:
+        ScenarioError: there is no such setting, or it is out of its range.
+        InputError: several hosts without Ray.
+    """
+    try:
+        engine = Engine.model_validate({**scenario.engine.model_dump(), **changes})
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        name = ".".join(map(str, first["loc"]))
+        hint = "see --help" if named == "--" else "see engine in the scenario reference"
+        raise ScenarioError([Problem(f"{named}{name} {changes.get(name)}", str(first["msg"]), hint)]) from None
+    if engine.hosts > 1 and engine.address is None:
+        raise InputError(
+            f"{engine.hosts} hosts need Ray",
+            f"{named}hosts",
+            "add --address local to start it here, or --address HOST:PORT to join a cluster",
+        )
+    return scenario.model_copy(update={"engine": engine})
 
 
 def ready_society(scenario: Scenario) -> BuiltSociety:

@@ -22,6 +22,7 @@ from agentsoc.engine.consent import Consent, require_consent
 from agentsoc.engine.directory import clear_temporaries, new_directory
 from agentsoc.engine.inputs import RunTasks, named_files, use_inputs
 from agentsoc.engine.loop import fewer_collections
+from agentsoc.engine.ready import with_engine
 from agentsoc.engine.run import (
     Plan,
     Progress,
@@ -264,6 +265,7 @@ def resume(
 
     Raises:
         ConsentNeededError: it would send something to an address that nobody has agreed to; nothing was sent.
+        ScenarioError, InputError: a setting of `engine` is none, or out of its range; or several hosts without Ray.
         RunLockedError: another process is writing the run.
         LogDamagedError: what is on disk is not what was written.
         InterruptedRunError: it was asked to stop; it can be resumed.
@@ -312,8 +314,7 @@ async def _resume(
         return Run(directory)
     require_named_address(scenario, engine or {}, directory)
     if engine:
-        changed = {**scenario.engine.model_dump(), **engine}
-        scenario = scenario.model_copy(update={"engine": EngineSettings.model_validate(changed)})
+        scenario = with_engine(scenario, engine)
     require_consent([scenario], consent)
     tasks = RunTasks(scenario)
     if tasks.hash != log.manifest.tasks_hash:

@@ -53,7 +53,7 @@ from agentsoc.log.segments import Segment, SegmentWriter
 from agentsoc.log.totals import ceilings, fold
 from agentsoc.scenario.code import load_codes
 from agentsoc.scenario.draft import Overrides
-from agentsoc.scenario.given import given_scenario
+from agentsoc.scenario.given import given_scenario, placed
 from agentsoc.scenario.model import Scenario
 from agentsoc.society.build import BuiltSociety, build_society
 
@@ -212,8 +212,9 @@ async def run_async(
     if code is None and not isinstance(scenario, Scenario):
         code = load_codes(code_paths)
     with given_scenario(scenario, overrides, code_paths) as asked:
-        society = build_society(asked)  # whatever cannot be built is found before a directory is made
-        require_a_call(society)
+        with placed(scenario):  # whatever cannot be built or paid for is found before a directory is made
+            society = build_society(asked)
+            require_a_call(society)
         refuse_secrets(asked)
         require_consent([asked], consent)
         directory = new_directory(asked, out)

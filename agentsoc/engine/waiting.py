@@ -24,6 +24,9 @@ STOP: ContextVar[asyncio.Event | None] = ContextVar("agentsoc_stop", default=Non
 _PATIENCE: Final = 2
 """Interrupts that the work is told of: the first ends it in order, the second at once. The next one leaves it alone."""
 
+_LOOK_S: Final = 0.2
+"""How often the caller's task is looked at for a request to end (seconds)."""
+
 
 def wait_for(work: Coroutine[Any, Any, T]) -> T:
     """Carry `work` out and return its result, whether an event loop is running in this thread or not.
@@ -54,14 +57,20 @@ class _Worker(Generic[T]):
     def wait(self) -> T:
         """Start the thread, wait for its end and return the result."""
         interrupt: KeyboardInterrupt | None = None
+        caller = asyncio.current_task()  # asyncio.run answers Ctrl-C by asking this task to end, not by an exception
+        seen = 0 if caller is None else caller.cancelling()
         # daemon: one that a third interrupt left alone does not keep the process from ending
         threading.Thread(
             target=contextvars.copy_context().run, args=(self._carry_out,), name="agentsoc", daemon=True
         ).start()
         while True:
             try:
-                error = self._outcome.exception()
+                error = self._outcome.exception(_LOOK_S)
                 break
+            except TimeoutError:  # of this look, not of the work
+                if caller is not None and caller.cancelling() > seen:
+                    seen, interrupt = caller.cancelling(), KeyboardInterrupt()
+                    self._tell()
             except KeyboardInterrupt as pressed:
                 interrupt = pressed
                 if self._interrupts == _PATIENCE:

@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from agentsoc.errors import InputError, Problem, ScenarioError
-
 if TYPE_CHECKING:
     from agentsoc.scenario.model import Scenario
     from agentsoc.society.build import BuiltSociety
@@ -40,29 +38,10 @@ def engine_changes(hosts: int | None, address: str | None, concurrency: int | No
 
 
 def with_engine(scenario: Scenario, changes: dict[str, Any]) -> Scenario:
-    """Return the scenario, carried out as the command line says.
+    """Return the scenario, carried out as the command line says; errors name its options."""
+    from agentsoc.engine.ready import with_engine
 
-    Raises:
-        ScenarioError: a setting is out of its range.
-        InputError: several hosts without Ray.
-    """
-    from pydantic import ValidationError
-
-    from agentsoc.scenario.model import Engine
-
-    try:
-        engine = Engine.model_validate({**scenario.engine.model_dump(), **changes})
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        name = str(first["loc"][0])
-        raise ScenarioError([Problem(f"--{name} {changes.get(name)}", str(first["msg"]), "see --help")]) from None
-    if engine.hosts > 1 and engine.address is None:
-        raise InputError(
-            f"{engine.hosts} hosts need Ray",
-            "--hosts",
-            "add --address local to start it here, or --address HOST:PORT to join a cluster",
-        )
-    return scenario.model_copy(update={"engine": engine})
+    return with_engine(scenario, changes, named="--")
 
 
 def ready(scenario: Scenario, file: Path, run: str = "") -> BuiltSociety:

@@ -23,10 +23,7 @@ from agentsoc.scenario.strict import Document, Spot
 def given_scenario(
     scenario: Scenario | str | Path, overrides: Overrides = (), allow_code: Sequence[str | Path] = ()
 ) -> Iterator[Scenario]:
-    """Yield the one scenario that is meant, with `overrides` applied.
-
-    Meanwhile files that a scenario file names are looked up beside it, and an `InputError` that names a key of the
-    scenario names its place in the file.
+    """Yield the one scenario that is meant, with `overrides` applied; files that it names are looked up beside its own.
 
     Args:
         scenario: a scenario, or the path of its file.
@@ -40,11 +37,8 @@ def given_scenario(
     if isinstance(scenario, Scenario):
         yield with_overrides(scenario, overrides)
         return
-    path = Path(scenario)
     with base_dir_kept():
-        loaded = load_one(path, overrides, allow_code)
-        with placed(path):
-            yield loaded
+        yield load_one(scenario, overrides, allow_code)
 
 
 def with_overrides(scenario: Scenario, overrides: Overrides, where: str = "scenario") -> Scenario:
@@ -77,13 +71,16 @@ def with_overrides(scenario: Scenario, overrides: Overrides, where: str = "scena
 
 
 @contextlib.contextmanager
-def placed(file: Path, run: str = "") -> Iterator[None]:
+def placed(file: Scenario | str | Path, run: str = "") -> Iterator[None]:
     """Let an `InputError` that names a key of the scenario name its place in `file` instead.
 
     Args:
-        file: the scenario file.
+        file: the scenario file; nothing is changed for a scenario that has none.
         run: which run of a sweep it is, in words.
     """
+    if isinstance(file, Scenario):
+        yield
+        return
     try:
         yield
     except InputError as error:

@@ -32,7 +32,8 @@ from agentsoc.scenario.files import BASE_DIR
 from agentsoc.scenario.load import load_scenario
 from agentsoc.society.build import build_society
 
-DATA = Path(__file__).parents[1] / "data"
+ROOT = Path(__file__).parents[2]
+DATA = ROOT / "tests" / "data"
 FAMILY = DATA / "loose_family.py"
 VERBS = ("run", "resume", "replay", "fork", "ls", "show", "check", "schema", "model")
 
@@ -126,6 +127,27 @@ def on_terminal(
 
 
 # Start-up
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["--help"], 0, "Usage: agentsoc"),
+        ([], 0, "Usage: agentsoc"),
+        (["replay", "--help"], 0, "Usage: agentsoc replay"),
+        (["run", "nothing.yaml"], 2, "error: nothing.yaml"),
+        (["frobnicate"], 2, 'error: there is no command "frobnicate"'),
+        (["check", ROOT / "scenarios" / "topology-star.yaml"], 0, "topology-star"),
+    ],
+    ids=["help", "nothing", "help of a verb", "no such file", "no such verb", "a verb"],
+)
+def test_the_package_runs_as_the_command_in_a_fresh_process(words: list[Any], code: int, said: str, tmp_path: Path):
+    done = subprocess.run(
+        [sys.executable, "-m", "agentsoc", *map(str, words)], cwd=tmp_path, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == code, done.stderr
+    assert said in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def modules_after(words: list[str]) -> tuple[subprocess.CompletedProcess[str], set[str]]:

@@ -21,7 +21,14 @@ from agentsoc.backends.scripted import ScriptedBackend
 from agentsoc.contracts.protocol import Protocol, interpret_reply
 from agentsoc.engine.resume import Replay, fork, replay, resume, stored_scenario
 from agentsoc.engine.run import Progress, execute, run
-from agentsoc.errors import ConsentNeededError, InputError, LogDamagedError, ReplayMismatchError, RunLockedError
+from agentsoc.errors import (
+    ConsentNeededError,
+    InputError,
+    LogDamagedError,
+    ReplayMismatchError,
+    RunLockedError,
+    ScenarioError,
+)
 from agentsoc.events import Event
 from agentsoc.log.files import RunLock
 from agentsoc.log.journal import load_journal
@@ -382,6 +389,18 @@ def test_settings_of_the_engine_may_be_others_now(
     assert plan.scenario.engine.model_dump() == expected
     assert (plan.progress, plan.stop, plan.live, plan.locked) == (progress, stop, True, True)
     assert RunLog(begun).manifest.digest == whole.manifest.digest
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [({"hosts": 0}, "engine.hosts 0"), ({"hosts": 2}, "2 hosts need Ray"), ({"speed": 9}, "engine.speed 9")],
+    ids=["out of range", "no Ray", "no such setting"],
+)
+def test_settings_that_do_not_hold_are_refused_by_name(begun: Path, settings: dict[str, Any], said: str) -> None:
+    before = (begun / "manifest.json").read_bytes()
+    with pytest.raises((InputError, ScenarioError), match=said):
+        resume(begun, engine=settings)
+    assert (begun / "manifest.json").read_bytes() == before
 
 
 def test_without_other_settings_those_of_the_scenario_hold(begun: Path, monkeypatch: pytest.MonkeyPatch) -> None:
