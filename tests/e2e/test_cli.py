@@ -141,7 +141,9 @@ def on_terminal(
     ],
     ids=["help", "nothing", "help of a verb", "no such file", "no such verb", "a verb"],
 )
-def test_the_package_runs_as_the_command_in_a_fresh_process(words: list[Any], code: int, said: str, tmp_path: Path):
+def test_the_package_runs_as_the_command_in_a_fresh_process(
+    words: list[Any], code: int, said: str, tmp_path: Path
+) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "agentsoc", *map(str, words)], cwd=tmp_path, capture_output=True, text=True, timeout=60
     )

@@ -11,9 +11,9 @@ import pytest
 from scipy.stats import chi2
 
 from agentsoc.errors import InputError
-from analysis.tails.alternatives import TailModel
 from analysis.tails.bootstrap import GoodnessOfFit
 from analysis.tails.compare import Comparison, members, nested, vuong, vuong_clustered
+from analysis.tails.competitor import TailModel
 from analysis.tails.histogram import Histogram, histogram
 from analysis.tails.powerlaw import PowerLaw
 from analysis.tails.verdict import Design, Verdict, degeneracies, judge
