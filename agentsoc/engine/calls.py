@@ -20,7 +20,7 @@ from agentsoc.engine.pool import Pool
 from agentsoc.errors import ReplayMismatchError
 from agentsoc.log.journal import Attempt, Journal, Key
 from agentsoc.scenario.model import Calls
-from agentsoc.society.agent import MALFORMED
+from agentsoc.society.reply_reader import MALFORMED
 
 UNKNOWN_ROOM = 1 << 50
 """Prompt room of a turn that was not taken when the run was made: more than any budget pays for (tokens)."""

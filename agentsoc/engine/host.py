@@ -40,10 +40,11 @@ from agentsoc.errors import RunFailedError
 from agentsoc.events import Event
 from agentsoc.log.journal import Attempt
 from agentsoc.scenario.model import Scenario
-from agentsoc.society.agent import MALFORMED, REPAIR_TOKENS, Fault, build_request, read_reply
 from agentsoc.society.build import BuiltSociety, build_society
 from agentsoc.society.coded import CodedAgent
 from agentsoc.society.parts import part_of
+from agentsoc.society.prompt import REPAIR_TOKENS, ModelCall, build_request
+from agentsoc.society.reply_reader import MALFORMED, Fault, read_reply
 
 RENDERED_MAX = 4096
 """Prompts kept between counting and sending; more of a round are rendered twice (prompts)."""
@@ -294,16 +295,10 @@ class Host:
             limit = room if limit is None else min(limit, room)
         request = build_request(
             self.society,
-            self.family,
             task,
             view,
-            k=order.call,
-            slot=turn.slot,
-            attempt=order.attempt,
-            max_tokens=order.tokens_out,
-            draft=order.draft,
-            fault=order.fault,
-            fits=None if limit is None else lambda candidate: backend.count(candidate) <= limit,
+            ModelCall(order.call, order.tokens_out, order.attempt, order.draft, order.fault),
+            None if limit is None else lambda candidate: backend.count(candidate) <= limit,
         )
         n_shown = len(request.hint.shown_unique) if request.hint is not None else 0
         return request, _first_claims(view, n_shown), task, backend

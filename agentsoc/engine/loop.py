@@ -32,9 +32,9 @@ from agentsoc.events import CLAIMING, COORDINATION, MAX_K, MAX_ROUNDS, SOCIETY, 
 from agentsoc.log.episodes import UNDER_WAY, EpisodeRow, EpisodeTable
 from agentsoc.log.segments import SegmentWriter
 from agentsoc.protocols.faults import planted
-from agentsoc.society.agent import CHARS_PER_TOKEN
 from agentsoc.society.build import BuiltSociety, new_watchers, open_board
 from agentsoc.society.coded import CodedAgent
+from agentsoc.society.reply_form import CHARS_PER_TOKEN
 
 Stop = str
 """Why an episode ended: ``finished``, ``budget_exhausted`` or ``max_rounds``."""

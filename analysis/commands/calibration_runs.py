@@ -30,8 +30,8 @@ from agentsoc.log.read import RunLog
 from agentsoc.log.record import hash_json
 from agentsoc.scenario.files import BASE_DIR
 from agentsoc.scenario.model import Scenario
-from agentsoc.society.agent import REPAIR_TOKENS
 from agentsoc.society.build import build_society
+from agentsoc.society.prompt import REPAIR_TOKENS
 from analysis.synergy.estimation.run_roles import Roles, spent
 from analysis.synergy.planning.calibration_plan import (
     FEWEST_TASKS,
