@@ -14,8 +14,8 @@ import msgspec
 
 from agentsoc.budget.ledger import Grant, Need
 from agentsoc.contracts.turns import SLOT_WIDTH, Reply, Turn
-from agentsoc.engine.gate import Gate
-from agentsoc.engine.host import Item, Order, Outcome
+from agentsoc.engine.attempts import AttemptRequest, AttemptResult, PlannedTurn
+from agentsoc.engine.call_limiter import CallLimiter
 from agentsoc.engine.pool import Pool
 from agentsoc.errors import ReplayMismatchError
 from agentsoc.log.journal import Attempt, Journal, Key
@@ -51,7 +51,7 @@ class Spent(msgspec.Struct):
     tokens_out: int = 0
 
 
-class Flight(msgspec.Struct):
+class CallsInFlight(msgspec.Struct):
     """Calls under way, for whoever shows progress."""
 
     running: int = 0
@@ -71,7 +71,7 @@ class Caller:
         known: Mapping[Key, Attempt],
         calls: Calls,
         concurrency: int,
-        gates: Sequence[Gate] | None = None,
+        limiters: Sequence[CallLimiter] | None = None,
     ) -> None:
         """Prepare to call.
 
@@ -81,23 +81,23 @@ class Caller:
             known: attempts of earlier runs by key.
             calls: the scenario's settings.
             concurrency: calls in flight at once.
-            gates: per group, the gate of its model where other runs use it too.
+            limiters: per group, the limit of its model where other runs use it too.
         """
         self._pool = pool
         self._journal = journal
         # plain tuples find what named ones are the keys of, and a replay makes two of them for every call
         self._find: Callable[[tuple[int, int, int, int, int]], Attempt | None] = known.get  # type: ignore[assignment]
         self._calls = calls
-        if gates is None:
-            gates = [Gate(min(concurrency, limit or concurrency)) for limit in pool.parallel()]
-        self._gates = gates
-        self._gate = Gate(concurrency)
+        if limiters is None:
+            limiters = [CallLimiter(min(concurrency, limit or concurrency)) for limit in pool.parallel()]
+        self._limiters = limiters
+        self._limiter = CallLimiter(concurrency)
         self._last_round: dict[int, int] = {}
         """Task -> last round of which the journal knows anything; a round is begun when the one before has ended."""
         if journal is not None:
             for task, round_, *_ in known:
                 self._last_round[task] = max(round_, self._last_round.get(task, 0))
-        self.flight = Flight()
+        self.flight = CallsInFlight()
         self._quiet = asyncio.Event()
         self._quiet.set()
         self.holding = False
@@ -120,7 +120,7 @@ class Caller:
             return False
         return self._journal is None or round_ < self._last_round.get(task, 0)
 
-    async def turn(self, item: Item, group: int, need: Need, grant: Grant) -> tuple[Reply, Spent]:
+    async def turn(self, item: PlannedTurn, group: int, need: Need, grant: Grant) -> tuple[Reply, Spent]:
         """Take one turn of an agent that asks a model; return its reply and what it cost."""
         spent = Spent()
         reply: Reply | None = None
@@ -153,8 +153,8 @@ class Caller:
         )
 
     async def _call(
-        self, item: Item, group: int, call: int, need: Need, grant: Grant, draft: str | None, spent: Spent
-    ) -> Outcome | str:
+        self, item: PlannedTurn, group: int, call: int, need: Need, grant: Grant, draft: str | None, spent: Spent
+    ) -> AttemptResult | str:
         """Make attempts until one gives a reply in the form asked for; return the last failure when none does."""
         allowed = grant.attempts
         fault: str | None = None
@@ -170,7 +170,7 @@ class Caller:
             reserved = room + grant.tokens_out
             lost = known is not None and known.state == "started"
             if not lost:
-                order = Order(item, call, had_outcome, room, grant.tokens_out, fault, draft, known)
+                order = AttemptRequest(item, call, had_outcome, room, grant.tokens_out, fault, draft, known)
                 try:
                     if known is None:
                         outcome = await self._live(Key(*key), group, order, reserved)
@@ -221,18 +221,18 @@ class Caller:
         self.flight.failed += 1
         return failure
 
-    def _pause(self, outcome: Outcome, had_outcome: int) -> float:
+    def _pause(self, outcome: AttemptResult, had_outcome: int) -> float:
         """Return the pause before the next attempt (seconds)."""
         if outcome.retry_after_s is not None:
             return min(max(outcome.retry_after_s, 0.0), BACKOFF_MAX_S)
         return min(self._calls.backoff_s * 2.0 ** (had_outcome - 1), BACKOFF_MAX_S)
 
-    async def _live(self, key: Key, group: int, order: Order, reserved: int) -> Outcome:
+    async def _live(self, key: Key, group: int, order: AttemptRequest, reserved: int) -> AttemptResult:
         """Ask the model, with the attempt in the journal before and its outcome in it before anybody acts on it."""
         journal = self._journal
         if journal is None:
             raise ReplayMismatchError("the journal has no reply for this call", f"{_name(key)}, attempt {key.attempt}")
-        async with self._gates[group], self._gate:  # whoever waits for a slow model keeps no other one waiting
+        async with self._limiters[group], self._limiter:  # whoever waits for a slow model keeps no other one waiting
             if self.holding:
                 await asyncio.Event().wait()  # the run is ending: whoever waits here is cancelled soon
             started = Attempt(
@@ -269,7 +269,7 @@ class Caller:
         return outcome
 
 
-def _red_flag(turn: Turn, said: Outcome) -> str | None:
+def _red_flag(turn: Turn, said: AttemptResult) -> str | None:
     """Return why a reply in the form asked for is discarded all the same: it is too long, or was cut off."""
     if turn.tokens_max is not None and said.usage is not None and said.usage.tokens_out > turn.tokens_max:
         return f"too long: {said.usage.tokens_out} tokens, at most {turn.tokens_max}"

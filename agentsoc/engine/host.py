@@ -32,13 +32,13 @@ from agentsoc.contracts.model import (
 )
 from agentsoc.contracts.protocol import majority
 from agentsoc.contracts.task import Task
-from agentsoc.contracts.turns import Delegation, Reply, Turn, View
+from agentsoc.contracts.turns import Delegation, Reply, View
 from agentsoc.contracts.world import asked
+from agentsoc.engine.attempts import AttemptRequest, AttemptResult, PlannedTurn
 from agentsoc.engine.shared import Shared
 from agentsoc.engine.watchdog import WAITING_S, Watchdog
 from agentsoc.errors import RunFailedError
 from agentsoc.events import Event
-from agentsoc.log.journal import Attempt
 from agentsoc.scenario.model import Scenario
 from agentsoc.society.build import BuiltSociety, build_society
 from agentsoc.society.coded import CodedAgent
@@ -50,63 +50,6 @@ RENDERED_MAX = 4096
 """Prompts kept between counting and sending; more of a round are rendered twice (prompts)."""
 REPLY_BYTES_MAX = 256 * 1024
 """A longer reply is a fault of the provider (bytes)."""
-
-
-class Item(msgspec.Struct, frozen=True, gc=False):
-    """A planned turn on its way to the host of its agent."""
-
-    task: int
-    round: int
-    turn: Turn
-    room: int | None = None
-    """Tokens that the prompt was allowed when the turn was first taken, from the journal."""
-    left: int | None = None
-    """What the agent is told of its own share (tokens)."""
-    team_left: int | None = None
-    """What the agent is told of the team's budget (tokens)."""
-    note: str = ""
-    """What its prompt says of the budget."""
-    cap: int | None = None
-    """Granted output of a voter that decides itself what it spends (tokens); None for what it wants."""
-
-
-class Order(msgspec.Struct, frozen=True, gc=False):
-    """One attempt to make: which call of which turn, and what it may spend."""
-
-    item: Item
-    call: int
-    attempt: int
-    """Attempts of this call that had an outcome before."""
-    tokens_in: int | None
-    """Room for the prompt (tokens); None for no limit but the window."""
-    tokens_out: int
-    fault: str | None = None
-    """What was wrong with the last reply, when this attempt is its repair."""
-    draft: str | None = None
-    """What the call before said, when a turn makes several."""
-    known: Attempt | None = None
-    """The journal's row for this attempt: it is read instead of calling the model."""
-
-
-class Outcome(msgspec.Struct, frozen=True, gc=False):
-    """What came of an attempt."""
-
-    request: bytes
-    model: str
-    text: str | None = None
-    finish: str | None = None
-    failure: str | None = None
-    retryable: bool = False
-    billed: bool = True
-    retry_after_s: float | None = None
-    usage: Usage | None = None
-    latency_ms: int = 0
-    reply: Reply | None = None
-    fault: str | None = None
-    shown: int = 0
-    """Claims that the prompt showed, the first ones of the turn's view; a reply can name no others."""
-    mismatch: bool = False
-    """The journal's row belongs to another request than the one that this turn makes now."""
 
 
 class Host:
@@ -157,7 +100,7 @@ class Host:
         self._pure = [backend if isinstance(backend, PureBackend) else None for backend in self.backends]
         self.notices: list[str] = []
         """What a person should hear of: agents that block or do not come back. Emptied by whoever passes it on."""
-        self._busy: Item | None = None
+        self._busy: PlannedTurn | None = None
         self._waits: set[CodedAgent] = set()
         """Coded agents that were seen to await something."""
         self._watchdog = Watchdog(lambda text: self.notices.append(text), self._whose)
@@ -198,7 +141,7 @@ class Host:
             task = self._tasks[index] = self.family.make(self.scenario.tasks_seed, index)
         return task
 
-    def _asked(self, item: Item) -> Task:
+    def _asked(self, item: PlannedTurn) -> Task:
         """Return what a turn is asked: the task, or the question of the state in which the turn is taken."""
         task, state = self._tasks.get(item.task) or self.task(item.task), item.turn.state
         return task if state is None else asked(self.family, task, state)
@@ -240,7 +183,7 @@ class Host:
 
     # Views and prompts
 
-    def view(self, item: Item) -> View:
+    def view(self, item: PlannedTurn) -> View:
         """Return what the agent of a turn sees."""
         task = self._asked(item)
         board = self._boards.get(item.task) or self.board(item.task)
@@ -260,7 +203,7 @@ class Host:
         round_, agent, seed = item.round, turn.agent, self._seed
         return View(item.task, round_, agent, question, options, turn, shown, own, told, seed, team_left, item.note)
 
-    def _instruction(self, item: Item) -> Item:
+    def _instruction(self, item: PlannedTurn) -> PlannedTurn:
         """Add what the agent remembers to the turn's instruction."""
         group = self.society.group(item.turn.agent)
         if not group.memory or item.turn.fresh:
@@ -275,7 +218,7 @@ class Host:
         instruction = f"{text}\n{item.turn.instruction}".strip()
         return msgspec.structs.replace(item, turn=msgspec.structs.replace(item.turn, instruction=instruction))
 
-    def _request(self, order: Order) -> tuple[Request, View, Task, Backend]:
+    def _request(self, order: AttemptRequest) -> tuple[Request, View, Task, Backend]:
         """Return an attempt's request; that of a turn's first attempt was rendered when its tokens were counted."""
         if not (order.call or order.attempt):
             rendered = self._rendered.pop(_place(order.item), None)
@@ -283,7 +226,7 @@ class Host:
                 return rendered[2]
         return self._render(order)
 
-    def _render(self, order: Order) -> tuple[Request, View, Task, Backend]:
+    def _render(self, order: AttemptRequest) -> tuple[Request, View, Task, Backend]:
         item = self._instruction(order.item)
         turn = item.turn
         task = self._asked(item)
@@ -303,7 +246,7 @@ class Host:
         n_shown = len(request.hint.shown_unique) if request.hint is not None else 0
         return request, _first_claims(view, n_shown), task, backend
 
-    def prepare(self, items: Sequence[Item], limit: int | None = None) -> list[Need]:
+    def prepare(self, items: Sequence[PlannedTurn], limit: int | None = None) -> list[Need]:
         """Return what each turn may cost: prompts are rendered and counted, nothing is called.
 
         Args:
@@ -312,7 +255,7 @@ class Host:
         """
         return [self._need(item, limit) for item in items]
 
-    def _need(self, item: Item, limit: int | None) -> Need:
+    def _need(self, item: PlannedTurn, limit: int | None) -> Need:
         turn = item.turn
         index = self.society.group_index(turn.agent)
         group, backend = self.scenario.agents[index], self.backends[index]
@@ -333,7 +276,7 @@ class Host:
             first = item.room
         else:
             room = None if limit is None else limit - cap
-            rendered = self._render(Order(item, 0, 0, room, cap))
+            rendered = self._render(AttemptRequest(item, 0, 0, room, cap))
             first = backend.count(rendered[0])
             if len(self._rendered) >= RENDERED_MAX:
                 self._rendered.clear()
@@ -346,7 +289,7 @@ class Host:
 
     # Acting
 
-    async def act(self, items: Sequence[Item]) -> list[Reply]:
+    async def act(self, items: Sequence[PlannedTurn]) -> list[Reply]:
         """Return the replies of agents that ask no model, in the order of `items`."""
         replies: list[Reply | None] = [None] * len(items)
         waiting: list[tuple[int, asyncio.Task[Reply]]] = []
@@ -386,7 +329,7 @@ class Host:
                 )
         return replies  # type: ignore[return-value]
 
-    async def _in_time(self, item: Item, model: CodedAgent) -> Reply:
+    async def _in_time(self, item: PlannedTurn, model: CodedAgent) -> Reply:
         """Ask a coded agent that waits for something, within the time limit of a call."""
         limit = self.scenario.calls.timeout_s
         work = asyncio.ensure_future(model.act(self.view(item)))
@@ -402,7 +345,7 @@ class Host:
             return Reply(failed=f"timeout: no reply within {limit:g} s")
         return work.result()
 
-    def _tally(self, item: Item) -> Reply:
+    def _tally(self, item: PlannedTurn) -> Reply:
         """A merge by rule of agents whose reading is exact: count what is shown, no tokens."""
         board, turn = self.board(item.task), item.turn
         claims = [board.claims[claim] for claim in turn.sees]
@@ -419,7 +362,7 @@ class Host:
         )
         return Reply(answer=decision.answer, uses=tuple(dict.fromkeys(turn.sees)))
 
-    def _voter(self, item: Item, backend: PureBackend) -> Reply:
+    def _voter(self, item: PlannedTurn, backend: PureBackend) -> Reply:
         task, board, turn = self._asked(item), self.board(item.task), item.turn
         own = None if turn.fresh else board.position(turn.agent)
         hint = Hint(
@@ -460,7 +403,7 @@ class Host:
             tokens_out=said.tokens_out,
         )
 
-    def recall(self, order: Order) -> Outcome:
+    def recall(self, order: AttemptRequest) -> AttemptResult:
         """Return the outcome that the journal has for an attempt; a run that may ask compares the requests first."""
         name = self._names[self.society.group_index(order.item.turn.agent)]
         known = order.known
@@ -468,7 +411,7 @@ class Host:
         if self.live:
             digest = _digest(self._request(order)[0])
             if known.request != digest:
-                return Outcome(digest, name, mismatch=True)
+                return AttemptResult(digest, name, mismatch=True)
         usage = Usage(known.tokens_in or 0, known.tokens_cached or 0, known.tokens_out or 0, bool(known.usage_known))
         if known.state == "failed":
             kind, _, message = (known.failure or "server: ").partition(": ")
@@ -478,7 +421,7 @@ class Host:
         reply, finish = known.reply or "", known.finish or "stop"
         return self._read(known.request, name, view, task, reply, finish, usage, 0)
 
-    def _spender(self, item: Item, backend: ElasticBackend, hint: Hint) -> Said:
+    def _spender(self, item: PlannedTurn, backend: ElasticBackend, hint: Hint) -> Said:
         """Return what a voter says that decides itself what it spends, on a part of the task as a model would."""
         task, turn = self._asked(item), item.turn
         if turn.by_rule or turn.purpose in ("plan", "guide", "judge", "choose", "check"):
@@ -492,7 +435,7 @@ class Host:
         )
         return backend.spend(hint, max(wanted, 1) if item.cap is None else item.cap)
 
-    async def attempt(self, order: Order) -> Outcome:
+    async def attempt(self, order: AttemptRequest) -> AttemptResult:
         """Make one attempt, or read the journal's row in its place; never raises for what a model does."""
         if order.known is not None:
             return self.recall(order)
@@ -515,8 +458,8 @@ class Host:
         text = mask(text.encode("utf-8", "replace").decode().replace("\x00", "\ufffd"))
         return self._read(digest, name, view, task, text, completion.finish, completion.usage, _ms(began))
 
-    def _failed(self, digest: bytes, name: str, error: CallError, latency_ms: int) -> Outcome:
-        return Outcome(
+    def _failed(self, digest: bytes, name: str, error: CallError, latency_ms: int) -> AttemptResult:
+        return AttemptResult(
             digest,
             name,
             failure=f"{error.kind}: {redact(error.message)[:300]}",
@@ -537,11 +480,13 @@ class Host:
         finish: str,
         usage: Usage,
         latency_ms: int,
-    ) -> Outcome:
+    ) -> AttemptResult:
         said = read_reply(self.society, self.family, task, view, text, finish)
         reply, fault = (None, said.what) if isinstance(said, Fault) else (said, None)
         shown = len(view.claims)
-        return Outcome(digest, name, text, finish, None, False, True, None, usage, latency_ms, reply, fault, shown)
+        return AttemptResult(
+            digest, name, text, finish, None, False, True, None, usage, latency_ms, reply, fault, shown
+        )
 
 
 def _first_claims(view: View, n: int) -> View:
@@ -556,7 +501,7 @@ def _digest(request: Request) -> bytes:
     return hashlib.sha256(msgspec.msgpack.encode(request)).digest()
 
 
-def _place(item: Item) -> tuple[int, int, int, int]:
+def _place(item: PlannedTurn) -> tuple[int, int, int, int]:
     return item.task, item.round, item.turn.agent, item.turn.slot
 
 

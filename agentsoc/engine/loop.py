@@ -24,8 +24,8 @@ from agentsoc.contracts.protocol import DISCARDED, Act
 from agentsoc.contracts.task import Task
 from agentsoc.contracts.turns import SLOT_WIDTH, Reply, Turn
 from agentsoc.contracts.world import asked
+from agentsoc.engine.attempts import PlannedTurn
 from agentsoc.engine.calls import Caller, Spent
-from agentsoc.engine.host import Item
 from agentsoc.engine.pool import Pool
 from agentsoc.errors import RunFailedError
 from agentsoc.events import CLAIMING, COORDINATION, MAX_K, MAX_ROUNDS, SOCIETY, Event, pack_id
@@ -76,7 +76,7 @@ class InOrder:
 
 
 @dataclass(frozen=True)
-class Side:
+class ScenarioEpoch:
     """A society with its hosts, and the place in the run from which it acts. A fork has two of them."""
 
     start: tuple[int, int]
@@ -123,7 +123,7 @@ class Pace(msgspec.Struct):
 class Engine:
     """Runs the episodes of a scenario; after a fork, the first ones on the old side."""
 
-    def __init__(self, sides: Sequence[Side], writer: SegmentWriter, boards: dict[int, Board]) -> None:
+    def __init__(self, sides: Sequence[ScenarioEpoch], writer: SegmentWriter, boards: dict[int, Board]) -> None:
         """Prepare a run.
 
         Args:
@@ -146,7 +146,7 @@ class Engine:
         """Episodes under way."""
         self._task: asyncio.Task[Any] | None = None
 
-    def side_at(self, task: int, round_: int) -> Side:
+    def side_at(self, task: int, round_: int) -> ScenarioEpoch:
         """Return the side that acts in a round."""
         return next(side for side in reversed(self.sides) if side.start <= (task, round_))
 
@@ -255,12 +255,12 @@ class Episode:
         if any(self.side.asks_model):
             modelled = [needs_model(turn) for turn in turns]
             items = [  # with what the journal knows of a turn, so that it is granted what it was granted before
-                Item(index, round_, turn, room(index, round_, turn) if model else None)
+                PlannedTurn(index, round_, turn, room(index, round_, turn) if model else None)
                 for turn, model in zip(turns, modelled, strict=True)
             ]
         else:
             modelled = [False] * len(turns)
-            items = [Item(index, round_, turn) for turn in turns]
+            items = [PlannedTurn(index, round_, turn) for turn in turns]
         if self.account.shown is not None:
             items = [self._told(item) for item in items]
         if not self.ledger.walled and not any(modelled):
@@ -271,7 +271,7 @@ class Episode:
         needs = await self.side.pool.prepare(items)
         return await self._take(items, needs, modelled)
 
-    async def _take(self, items: Sequence[Item], needs: Sequence[Need], modelled: Sequence[bool]) -> bool:
+    async def _take(self, items: Sequence[PlannedTurn], needs: Sequence[Need], modelled: Sequence[bool]) -> bool:
         """Reserve, act, settle and commit; return whether a turn was refused."""
         side, ledger = self.side, self.ledger
         taken = [item.turn for item in items]
@@ -327,7 +327,7 @@ class Episode:
             return all(grant is None for grant in grants)
         return any(grant is None for grant in grants)
 
-    def _told(self, item: Item) -> Item:
+    def _told(self, item: PlannedTurn) -> PlannedTurn:
         """Add what the agent is told of the budget."""
         told = self.account.tell(self.board, item.turn)
         return msgspec.structs.replace(item, left=told.left, team_left=told.team_left, note=told.note)
@@ -363,7 +363,7 @@ class Episode:
         self.ledger.release_kept(share)
         modelled = self.side.needs_model(turn)
         room = self.side.caller.room(self.index, self.board.round, turn) if modelled else None
-        item = Item(self.index, self.board.round, turn, room)
+        item = PlannedTurn(self.index, self.board.round, turn, room)
         if self.account.shown is not None:
             item = self._told(item)
         room_left = self.ledger.room(share, self.account.rate(turn.agent)) if modelled else None

@@ -9,8 +9,9 @@ from typing import Any, ClassVar
 from agentsoc.budget.ledger import Need
 from agentsoc.contracts.board import Board
 from agentsoc.contracts.turns import Reply
+from agentsoc.engine.attempts import AttemptRequest, AttemptResult, PlannedTurn
 from agentsoc.engine.columns import Draw, draw_codes
-from agentsoc.engine.host import Host, Item, Order, Outcome
+from agentsoc.engine.host import Host
 from agentsoc.engine.shared import Shared
 from agentsoc.events import Event
 from agentsoc.society.build import BuiltSociety
@@ -39,18 +40,18 @@ class Pool(ABC):
         """Return, per group, the calls that may run at once over all hosts."""
 
     @abstractmethod
-    async def prepare(self, items: Sequence[Item], limit: int | None = None) -> list[Need]:
+    async def prepare(self, items: Sequence[PlannedTurn], limit: int | None = None) -> list[Need]:
         """Return what each turn may cost."""
 
     @abstractmethod
-    async def act(self, items: Sequence[Item]) -> list[Reply]:
+    async def act(self, items: Sequence[PlannedTurn]) -> list[Reply]:
         """Return the replies of agents that ask no model."""
 
     @abstractmethod
-    async def attempt(self, order: Order) -> Outcome:
+    async def attempt(self, order: AttemptRequest) -> AttemptResult:
         """Make one attempt at a model call."""
 
-    def recall(self, order: Order) -> Outcome | None:
+    def recall(self, order: AttemptRequest) -> AttemptResult | None:
         """Return the outcome of an attempt that the journal knows where it can be had at once, else None: `attempt`."""
         return None
 
@@ -87,19 +88,19 @@ class LocalPool(Pool):
         """Return, per group, the calls that may run at once."""
         return self.host.parallel()
 
-    async def prepare(self, items: Sequence[Item], limit: int | None = None) -> list[Need]:
+    async def prepare(self, items: Sequence[PlannedTurn], limit: int | None = None) -> list[Need]:
         """Return what each turn may cost."""
         return self.host.prepare(items, limit)
 
-    async def act(self, items: Sequence[Item]) -> list[Reply]:
+    async def act(self, items: Sequence[PlannedTurn]) -> list[Reply]:
         """Return the replies of agents that ask no model."""
         return await self.host.act(items)
 
-    async def attempt(self, order: Order) -> Outcome:
+    async def attempt(self, order: AttemptRequest) -> AttemptResult:
         """Make one attempt at a model call."""
         return await self.host.attempt(order)
 
-    def recall(self, order: Order) -> Outcome | None:
+    def recall(self, order: AttemptRequest) -> AttemptResult | None:
         """Return the outcome of an attempt that the journal knows."""
         return self.host.recall(order)
 

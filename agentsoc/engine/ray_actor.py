@@ -13,8 +13,9 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from agentsoc.engine.attempts import AttemptRequest, AttemptResult, PlannedTurn
 from agentsoc.engine.columns import Draw, draw_codes
-from agentsoc.engine.host import Host, Item, Order, Outcome
+from agentsoc.engine.host import Host
 from agentsoc.engine.ray_files import HostFiles, write_inside
 from agentsoc.events import Event
 from agentsoc.scenario.code import load_code
@@ -36,16 +37,16 @@ class Message(msgspec.Struct, array_like=True):
 
     folds: list[Folded]
     dropped: list[int]
-    items: list[Item] = []
+    items: list[PlannedTurn] = []
     limit: int | None = None
-    orders: list[tuple[int, Order]] = []
+    orders: list[tuple[int, AttemptRequest]] = []
 
 
 class Arrival(msgspec.Struct, array_like=True):
     """An outcome on its way back."""
 
     number: int
-    outcome: Outcome | None = None
+    outcome: AttemptResult | None = None
     error: str | None = None
     notices: list[str] = []
 
@@ -110,7 +111,7 @@ class HostActor:
             self._running.add(task)
             task.add_done_callback(self._running.discard)
 
-    async def _attempt(self, number: int, order: Order) -> None:
+    async def _attempt(self, number: int, order: AttemptRequest) -> None:
         try:
             arrival = Arrival(number, await self._host.attempt(order))
         except Exception as error:  # whatever a model or a plug-in does, the driver has to hear of it

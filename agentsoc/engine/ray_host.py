@@ -23,9 +23,10 @@ from agentsoc.budget.ledger import Need
 from agentsoc.contracts.board import Board
 from agentsoc.contracts.turns import Reply
 from agentsoc.engine import ray_cluster
+from agentsoc.engine.attempts import AttemptRequest, AttemptResult, PlannedTurn
 from agentsoc.engine.calls import HostLostError
 from agentsoc.engine.columns import Draw, draw_codes
-from agentsoc.engine.host import Host, Item, Order, Outcome
+from agentsoc.engine.host import Host
 from agentsoc.engine.pool import Pool
 from agentsoc.engine.ray_actor import Arrival, Folded, HostActor, Message, small
 from agentsoc.engine.ray_files import check_inside
@@ -71,9 +72,9 @@ class _Seat:
         self.epoch = 0
         self.pending: dict[int, list[list[Event]]] = {}
         self.dropped: list[int] = []
-        self.outbox: list[tuple[int, Order]] = []
+        self.outbox: list[tuple[int, AttemptRequest]] = []
         self.flushing: asyncio.Task[None] | None = None
-        self.waiting: dict[int, asyncio.Future[Outcome]] = {}
+        self.waiting: dict[int, asyncio.Future[AttemptResult]] = {}
         self.collector: asyncio.Task[None] | None = None
         self.reviving: asyncio.Lock = asyncio.Lock()
 
@@ -304,7 +305,7 @@ class RayPool(Pool):
                 await self._revive(seat, epoch)
 
     async def _spread(
-        self, items: Sequence[Item], method: str, read: Callable[[bytes], list[T]], limit: int | None = None
+        self, items: Sequence[PlannedTurn], method: str, read: Callable[[bytes], list[T]], limit: int | None = None
     ) -> list[T]:
         by_seat: dict[int, list[int]] = {}
         for position, item in enumerate(items):
@@ -327,20 +328,20 @@ class RayPool(Pool):
         await asyncio.gather(*(one(index, positions) for index, positions in by_seat.items()))
         return results
 
-    async def prepare(self, items: Sequence[Item], limit: int | None = None) -> list[Need]:
+    async def prepare(self, items: Sequence[PlannedTurn], limit: int | None = None) -> list[Need]:
         """Return what each turn may cost."""
         return await self._spread(items, "prepare", _read_needs, limit)
 
-    async def act(self, items: Sequence[Item]) -> list[Reply]:
+    async def act(self, items: Sequence[PlannedTurn]) -> list[Reply]:
         """Return the replies of agents that ask no model."""
         return await self._spread(items, "act", _read_replies)
 
-    async def attempt(self, order: Order) -> Outcome:
+    async def attempt(self, order: AttemptRequest) -> AttemptResult:
         """Make one attempt; raises `HostLostError` when its host dies before the outcome is here."""
         seat = self._seat(order.item.task, order.item.turn.agent)
         self._number += 1
         number = self._number
-        future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[AttemptResult] = asyncio.get_running_loop().create_future()
         seat.waiting[number] = future
         seat.outbox.append((number, order))
         if seat.flushing is None or seat.flushing.done():

@@ -20,13 +20,13 @@ import pyarrow as pa
 from agentsoc.backends.secrets import mask, redact, register_environment
 from agentsoc.budget.ledger import Ledger
 from agentsoc.contracts.board import Board
-from agentsoc.engine.calls import Caller, Flight
+from agentsoc.engine.calls import Caller, CallsInFlight
 from agentsoc.engine.column_episodes import column_run, run_columns
 from agentsoc.engine.columns import ColumnRun
 from agentsoc.engine.consent import Consent, require_consent
 from agentsoc.engine.directory import clear_temporaries, new_directory
 from agentsoc.engine.inputs import RunTasks, input_files, parquet_bytes
-from agentsoc.engine.loop import Engine, Pace, Side
+from agentsoc.engine.loop import Engine, Pace, ScenarioEpoch
 from agentsoc.engine.pool import LocalPool, Pool
 from agentsoc.engine.shared import Shared
 from agentsoc.errors import AgentsocError, InputError, InterruptedRunError, RunFailedError
@@ -92,7 +92,7 @@ class Progress:
 
     n_tasks: int = 0
     pace: Pace = field(default_factory=Pace)
-    flight: Flight = field(default_factory=Flight)
+    flight: CallsInFlight = field(default_factory=CallsInFlight)
     ledgers: Mapping[int, Ledger] = field(default_factory=dict)
     hosts: int = 1
     notices: list[str] = field(default_factory=list)
@@ -343,7 +343,7 @@ def _plain(error: BaseException) -> BaseException:
 
 async def _sides(
     plan: Plan, society: BuiltSociety, journal: Journal | None, boards: dict[int, Board], pools: list[Pool]
-) -> list[Side]:
+) -> list[ScenarioEpoch]:
     """Start the hosts of the run's own side and, for a fork, those that replay what it shares with its origin."""
     scenario = plan.scenario
     sides = []
@@ -352,17 +352,17 @@ async def _sides(
         pool: Pool = LocalPool(old, boards, live=False)
         pools.append(pool)
         await pool.start()
-        sides.append(Side(before.start, old, pool, Caller(pool, None, plan.known, old.scenario.calls, 64)))
+        sides.append(ScenarioEpoch(before.start, old, pool, Caller(pool, None, plan.known, old.scenario.calls, 64)))
     pool = make_pool(society, boards, plan)
     pools.append(pool)
     await pool.start()
-    limit, gates = scenario.engine.concurrency, None
+    limit, limiters = scenario.engine.concurrency, None
     if plan.shared is not None:
         groups = zip(scenario.agents, pool.parallel(), strict=True)
-        gates = [plan.shared.gate(group.model, limit, parallel) for group, parallel in groups]
-    caller = Caller(pool, journal if plan.live else None, plan.known, scenario.calls, limit, gates)
+        limiters = [plan.shared.limiter(group.model, limit, parallel) for group, parallel in groups]
+    caller = Caller(pool, journal if plan.live else None, plan.known, scenario.calls, limit, limiters)
     start = (0, 0) if plan.fork is None else (plan.fork.task, plan.fork.round)
-    return [*sides, Side(start, society, pool, caller)]
+    return [*sides, ScenarioEpoch(start, society, pool, caller)]
 
 
 def make_pool(society: BuiltSociety, boards: dict[int, Board], plan: Plan) -> Pool:

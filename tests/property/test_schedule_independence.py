@@ -15,7 +15,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from agentsoc.engine import run as run_module
-from agentsoc.engine.host import Host, Order, Outcome
+from agentsoc.engine.attempts import AttemptRequest, AttemptResult
+from agentsoc.engine.host import Host
 from agentsoc.engine.resume import replay, stored_scenario
 from agentsoc.engine.run import Plan, Result, execute, load_known, run
 from agentsoc.log.names import EPISODES
@@ -63,7 +64,7 @@ def test_500_random_completion_orders_give_one_digest(monkeypatch: Any) -> None:
     asked = Host.attempt
     order = random.Random(0)
 
-    async def shuffled(self: Host, what: Order) -> Outcome:
+    async def shuffled(self: Host, what: AttemptRequest) -> AttemptResult:
         for _ in range(order.randrange(8)):
             await asyncio.sleep(0)
         outcome = await asked(self, what)

@@ -16,7 +16,7 @@ import pytest
 
 from agentsoc.contracts.board import Board
 from agentsoc.engine.calls import Caller
-from agentsoc.engine.loop import Engine, Side
+from agentsoc.engine.loop import Engine, ScenarioEpoch
 from agentsoc.engine.pool import LocalPool
 from agentsoc.engine.run import Plan, execute
 from agentsoc.log.journal import Attempt
@@ -61,7 +61,7 @@ async def counted(built: Scenario) -> Totals:
     writer = SegmentWriter(Path(), keep=False)
     try:
         caller = Caller(pool, Forgetful(), {}, built.calls, built.engine.concurrency)  # type: ignore[arg-type]
-        engine = Engine([Side((0, 0), society, pool, caller)], writer, boards)
+        engine = Engine([ScenarioEpoch((0, 0), society, pool, caller)], writer, boards)
         await engine.run()
         writer.finish()
         return fold(writer.totals, engine.episodes.totals, {})

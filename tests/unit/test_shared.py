@@ -119,7 +119,7 @@ async def test_one_gate_holds_for_a_model_whichever_run_asks(
 
     async def pass_through(run: int) -> None:
         nonlocal inside
-        async with shared.gate(Counted(parallel=parallel), own, parallel):
+        async with shared.limiter(Counted(parallel=parallel), own, parallel):
             inside += 1
             seen.append(inside)
             await asyncio.sleep(0)
