@@ -18,16 +18,17 @@ import msgspec
 import pyarrow as pa
 
 from agentsoc.backends.secrets import mask, redact, register_environment
-from agentsoc.budget.ledger import Ledger
 from agentsoc.contracts.board import Board
-from agentsoc.engine.calls import Caller, CallsInFlight
+from agentsoc.engine.calls import Caller
 from agentsoc.engine.column_episodes import column_run, run_columns
 from agentsoc.engine.columns import ColumnRun
 from agentsoc.engine.consent import Consent, require_consent
 from agentsoc.engine.directory import clear_temporaries, new_directory
 from agentsoc.engine.inputs import RunTasks, input_files, parquet_bytes
-from agentsoc.engine.loop import Engine, Pace, ScenarioEpoch
+from agentsoc.engine.loop import Engine
 from agentsoc.engine.pool import LocalPool, Pool
+from agentsoc.engine.progress import Progress
+from agentsoc.engine.run_state import ScenarioEpoch
 from agentsoc.engine.shared import Shared
 from agentsoc.errors import AgentsocError, InputError, InterruptedRunError, RunFailedError
 from agentsoc.log.files import RunLock
@@ -84,18 +85,6 @@ class Run(RunLog):
             "totals": totals.model_dump(mode="json"),
             "not_reproducible": manifest.not_reproducible,
         }
-
-
-@dataclass
-class Progress:
-    """A view of a run under way; the engine writes it, whoever shows it reads it."""
-
-    n_tasks: int = 0
-    pace: Pace = field(default_factory=Pace)
-    flight: CallsInFlight = field(default_factory=CallsInFlight)
-    ledgers: Mapping[int, Ledger] = field(default_factory=dict)
-    hosts: int = 1
-    notices: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -260,13 +249,13 @@ async def _execute(plan: Plan, journal: Journal | None) -> Result:
     pools: list[Pool] = []
     engine: Engine | None = None
     try:
-        one_side = plan.fork is None or not plan.fork.before
-        columns = column_run(society, tasks) if scenario.engine.vectorise and one_side else None
+        one_epoch = plan.fork is None or not plan.fork.before
+        columns = column_run(society, tasks) if scenario.engine.vectorise and one_epoch else None
         del tasks
-        sides = await _sides(plan, society, journal, boards, pools)
-        manifest.models = sides[-1].pool.identities()
-        engine = Engine(sides, writer, boards)
-        plan.progress.pace, plan.progress.flight = engine.pace, sides[-1].caller.flight
+        epochs = await _epochs(plan, society, journal, boards, pools)
+        manifest.models = epochs[-1].pool.identities()
+        engine = Engine(epochs, writer, boards)
+        plan.progress.pace, plan.progress.flight = engine.pace, epochs[-1].caller.flight
         plan.progress.ledgers = engine.ledgers
         await _drive(plan, engine, columns, writer, manifest)
         if engine.stopping and engine.pace.episodes < scenario.tasks.count:  # not when the last one ended all the same
@@ -287,7 +276,7 @@ async def _execute(plan: Plan, journal: Journal | None) -> Result:
         digest,
         fold(writer.totals, engine.episodes.totals, ceilings(manifest.scenario)),
         writer.digest.rows,
-        sum(side.caller.flight.live for side in sides),
+        sum(epoch.caller.flight.live for epoch in epochs),
         writer.segments,
         engine.episodes.table(),
     )
@@ -341,18 +330,18 @@ def _plain(error: BaseException) -> BaseException:
     return error
 
 
-async def _sides(
+async def _epochs(
     plan: Plan, society: BuiltSociety, journal: Journal | None, boards: dict[int, Board], pools: list[Pool]
 ) -> list[ScenarioEpoch]:
-    """Start the hosts of the run's own side and, for a fork, those that replay what it shares with its origin."""
+    """Start the hosts of the run's own epoch and, for a fork, those that replay what it shares with its origin."""
     scenario = plan.scenario
-    sides = []
+    epochs = []
     for before in plan.fork.before if plan.fork is not None else ():
         old = build_society(Scenario.model_validate(before.scenario), stored=True)
         pool: Pool = LocalPool(old, boards, live=False)
         pools.append(pool)
         await pool.start()
-        sides.append(ScenarioEpoch(before.start, old, pool, Caller(pool, None, plan.known, old.scenario.calls, 64)))
+        epochs.append(ScenarioEpoch(before.start, old, pool, Caller(pool, None, plan.known, old.scenario.calls, 64)))
     pool = make_pool(society, boards, plan)
     pools.append(pool)
     await pool.start()
@@ -362,7 +351,7 @@ async def _sides(
         limiters = [plan.shared.limiter(group.model, limit, parallel) for group, parallel in groups]
     caller = Caller(pool, journal if plan.live else None, plan.known, scenario.calls, limit, limiters)
     start = (0, 0) if plan.fork is None else (plan.fork.task, plan.fork.round)
-    return [*sides, ScenarioEpoch(start, society, pool, caller)]
+    return [*epochs, ScenarioEpoch(start, society, pool, caller)]
 
 
 def make_pool(society: BuiltSociety, boards: dict[int, Board], plan: Plan) -> Pool:

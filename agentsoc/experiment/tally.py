@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from agentsoc.engine.calls import CallsInFlight
-from agentsoc.engine.loop import Pace
+from agentsoc.engine.progress import Pace
 from agentsoc.engine.run import Progress
 from agentsoc.log.manifest import Totals
 

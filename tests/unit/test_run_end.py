@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from agentsoc.engine.loop import Episode, Stop
+from agentsoc.engine.episode import Episode, Stop
 from agentsoc.engine.resume import replay, resume
 from agentsoc.engine.run import Plan, execute, run
 from agentsoc.errors import InterruptedRunError, LogDamagedError

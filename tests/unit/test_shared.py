@@ -112,7 +112,7 @@ async def test_computed_voters_are_not_shared() -> None:
 
 @pytest.mark.parametrize(("wanted", "own", "parallel", "most"), [(None, 5, None, 5), (2, 5, None, 2), (9, 5, 3, 3)])
 @in_a_loop
-async def test_one_gate_holds_for_a_model_whichever_run_asks(
+async def test_one_limiter_holds_for_a_model_whichever_run_asks(
     wanted: int | None, own: int, parallel: int | None, most: int
 ) -> None:
     shared, inside, seen = Shared(wanted), 0, []
