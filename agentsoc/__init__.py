@@ -22,7 +22,9 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from agentsoc.engine.resume import Replay, fork, replay, resume
+    from agentsoc.engine.fork import fork
+    from agentsoc.engine.replay import Replay, replay
+    from agentsoc.engine.resume import resume
     from agentsoc.engine.run import Progress, Run, run, run_async
     from agentsoc.errors import AgentsocError
     from agentsoc.events import Event
@@ -57,17 +59,17 @@ _HOME = {
     "AgentsocError": "errors",
     "Event": "events",
     "Grid": "experiment.grid",
-    "Progress": "engine.run",
-    "Replay": "engine.resume",
+    "Progress": "engine.progress",
+    "Replay": "engine.replay",
     "Run": "engine.run",
     "RunLog": "log.read",
     "Scenario": "scenario.model",
-    "fork": "engine.resume",
+    "fork": "engine.fork",
     "load_grid": "experiment.grid",
     "load_scenario": "scenario.load",
     "load_scenarios": "scenario.load",
     "parse_scenario": "scenario.load",
-    "replay": "engine.resume",
+    "replay": "engine.replay",
     "resume": "engine.resume",
     "run": "engine.run",
     "run_async": "engine.run",

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from agentsoc.backends.scripted import Scripted
-from agentsoc.engine.resume import Replay
-from agentsoc.engine.resume import replay as _replay
+from agentsoc.engine.replay import Replay
+from agentsoc.engine.replay import replay as _replay
 from agentsoc.errors import ReplayMismatchError
 
 

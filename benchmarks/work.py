@@ -24,7 +24,7 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from agentsoc.engine.resume import replay
+from agentsoc.engine.replay import replay
 from agentsoc.engine.run import Run, run
 from agentsoc.log.schema import SCHEMA
 from agentsoc.log.segments import SegmentWriter

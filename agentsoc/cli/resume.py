@@ -41,8 +41,8 @@ def resume(
     from agentsoc.cli.consent import ask_before_sending
     from agentsoc.engine.consent import cluster
     from agentsoc.engine.resume import resume as resume_run
-    from agentsoc.engine.resume import stored_scenario
     from agentsoc.engine.run import Progress
+    from agentsoc.engine.stored_scenario import stored_scenario
     from agentsoc.log.read import RunLog
 
     log = RunLog(directory)

@@ -19,9 +19,10 @@ from typing import Any, Final
 
 from agentsoc.engine.consent import Consent
 from agentsoc.engine.directory import make_private
+from agentsoc.engine.execute import Plan, execute
 from agentsoc.engine.forecast import bound
 from agentsoc.engine.resume import resume
-from agentsoc.engine.run import Plan, Progress, execute, run
+from agentsoc.engine.run import Progress, run
 from agentsoc.errors import InputError
 from agentsoc.log.files import RunLock
 from agentsoc.log.inside import Inside, by_umask

@@ -28,7 +28,8 @@ from agentsoc.contracts.model import CallError, Usage
 from agentsoc.contracts.turns import Reply, Turn
 from agentsoc.engine.attempts import AttemptRequest, AttemptResult, PlannedTurn
 from agentsoc.engine.calls import Caller, HostLostError
-from agentsoc.engine.run import Plan, Progress, execute
+from agentsoc.engine.execute import Plan, execute
+from agentsoc.engine.run import Progress
 from agentsoc.events import Event
 from agentsoc.log.journal import Attempt, Key
 from agentsoc.log.manifest import Totals

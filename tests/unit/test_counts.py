@@ -16,9 +16,9 @@ import pytest
 
 from agentsoc.contracts.board import Board
 from agentsoc.engine.calls import Caller
+from agentsoc.engine.execute import Plan, execute
 from agentsoc.engine.loop import Engine
 from agentsoc.engine.pool import LocalPool
-from agentsoc.engine.run import Plan, execute
 from agentsoc.engine.run_state import ScenarioEpoch
 from agentsoc.log.journal import Attempt
 from agentsoc.log.manifest import Totals

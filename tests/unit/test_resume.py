@@ -15,11 +15,16 @@ import msgspec
 import pyarrow.parquet as pq
 import pytest
 
+import agentsoc.engine.fork as fork_module
 import agentsoc.engine.resume as resume_module
 from agentsoc.backends.scripted import ScriptedBackend
 from agentsoc.contracts.protocol import Protocol, interpret_reply
-from agentsoc.engine.resume import Replay, fork, replay, resume, stored_scenario
+from agentsoc.engine.fork import fork
+from agentsoc.engine.progress import Progress
+from agentsoc.engine.replay import Replay, event_text, replay
+from agentsoc.engine.resume import resume
 from agentsoc.engine.run import run
+from agentsoc.engine.stored_scenario import stored_scenario
 from agentsoc.errors import ConsentNeededError, InputError, LogDamagedError, ReplayMismatchError, RunLockedError
 from agentsoc.events import Event
 from agentsoc.log.files import RunLock
@@ -210,10 +215,10 @@ def test_an_event_too_many_and_one_too_few_are_named(finished: Path, monkeypatch
 
 
 def test_what_is_shown_of_an_event_is_what_it_has_in_one_short_line() -> None:
-    shown = resume_module._short(Event(1, 2, 3, 4, "vote", claim=5, answer="x", tokens_in=7))
+    shown = event_text(Event(1, 2, 3, 4, "vote", claim=5, answer="x", tokens_in=7))
     assert shown == "kind='vote', claim=5, answer='x', tokens_in=7, label_source='rule'"
-    assert len(resume_module._short(Event(1, 2, 3, 4, "vote", text="x" * 999))) == 300
-    assert resume_module._short(None) == "(no such event)"
+    assert len(event_text(Event(1, 2, 3, 4, "vote", text="x" * 999))) == 300
+    assert event_text(None) == "(no such event)"
 
 
 def test_a_digest_that_differs_although_all_events_agree_is_said(
@@ -343,7 +348,7 @@ def test_settings_of_the_engine_may_be_others_now(
         return execute(plan)
 
     monkeypatch.setattr(resume_module, "execute", noted)
-    progress, stop = resume_module.Progress(), asyncio.Event()
+    progress, stop = Progress(), asyncio.Event()
     asyncio.run(resume_module.resume_async(begun, engine=settings, progress=progress, stop=stop))
     [plan] = seen
     expected = {**society().engine.model_dump(), **settings}
@@ -358,7 +363,7 @@ def test_without_other_settings_those_of_the_scenario_hold(begun: Path, monkeypa
     monkeypatch.setattr(resume_module, "execute", lambda plan: (seen.append(plan), execute(plan))[1])
     resume(begun)
     assert seen[0].scenario == society()
-    assert isinstance(seen[0].progress, resume_module.Progress)
+    assert isinstance(seen[0].progress, Progress)
 
 
 def test_events_of_a_stopped_run_that_lead_elsewhere_are_refused(begun: Path, tmp_path: Path) -> None:
@@ -636,7 +641,7 @@ def test_a_fork_of_a_run_without_journal_leaves_nothing(finished: Path, tmp_path
 
 
 def test_a_fork_tells_its_progress(whole: RunLog, tmp_path: Path) -> None:
-    progress = resume_module.Progress()
+    progress = Progress()
     fork(whole.directory, 1, 0, society(**CHANGED), tmp_path / "new", progress=progress)
     assert progress.n_tasks == 3
 
@@ -670,7 +675,7 @@ def test_a_run_of_before_is_not_measured_against_the_windows_of_today(
     whole: RunLog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its society was built once: only the changed scenario has to fit what the model can read now."""
-    old, build = stored_scenario(whole)[0], resume_module.build_society
+    old, build = stored_scenario(whole)[0], fork_module.build_society
     measured: list[Scenario] = []
 
     def noted(scenario: Scenario, *, stored: bool = False) -> Any:
@@ -678,7 +683,7 @@ def test_a_run_of_before_is_not_measured_against_the_windows_of_today(
             measured.append(scenario)
         return build(scenario, stored=stored)
 
-    monkeypatch.setattr(resume_module, "build_society", noted)
+    monkeypatch.setattr(fork_module, "build_society", noted)
     forked(whole.directory, (1, 0), tmp_path / "new")
     assert old not in measured
     assert measured == [society(**CHANGED)]
