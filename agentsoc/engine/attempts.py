@@ -32,7 +32,7 @@ class PlannedTurn(msgspec.Struct, frozen=True, gc=False):
 class AttemptRequest(msgspec.Struct, frozen=True, gc=False):
     """One attempt to make: which call of which turn, and what it may spend."""
 
-    item: PlannedTurn
+    planned: PlannedTurn
     call: int
     attempt: int
     """Attempts of this call that had an outcome before."""

@@ -120,21 +120,21 @@ class Caller:
             return False
         return self._journal is None or round_ < self._last_round.get(task, 0)
 
-    async def turn(self, item: PlannedTurn, group: int, need: Need, grant: Grant) -> tuple[Reply, Spent]:
+    async def turn(self, planned: PlannedTurn, group: int, need: Need, grant: Grant) -> tuple[Reply, Spent]:
         """Take one turn of an agent that asks a model; return its reply and what it cost."""
         spent = Spent()
         reply: Reply | None = None
         draft: str | None = None
         last = len(need.tokens_in) - 1
         for call in range(last + 1):
-            said = await self._call(item, group, call, need, grant, draft, spent)
+            said = await self._call(planned, group, call, need, grant, draft, spent)
             if isinstance(said, str) or said.reply is None:
                 if reply is None:
                     failed = said if isinstance(said, str) else ""
-                    broken = item.turn.strict and failed.startswith(MALFORMED)
+                    broken = planned.turn.strict and failed.startswith(MALFORMED)
                     reply = Reply(discarded=failed) if broken else Reply(failed=failed)
                 break  # an earlier draft stands
-            if (flag := _red_flag(item.turn, said)) is not None:
+            if (flag := _red_flag(planned.turn, said)) is not None:
                 reply = Reply(discarded=flag)
                 break
             reply = said.reply
@@ -153,7 +153,7 @@ class Caller:
         )
 
     async def _call(
-        self, item: PlannedTurn, group: int, call: int, need: Need, grant: Grant, draft: str | None, spent: Spent
+        self, planned: PlannedTurn, group: int, call: int, need: Need, grant: Grant, draft: str | None, spent: Spent
     ) -> AttemptResult | str:
         """Make attempts until one gives a reply in the form asked for; return the last failure when none does."""
         allowed = grant.attempts
@@ -164,18 +164,18 @@ class Caller:
         failure = "no attempt was left after a crash"
         while had_outcome < allowed:
             number += 1
-            key = (item.task, item.round, item.turn.agent, item.turn.slot * SLOT_WIDTH + call, number)
+            key = (planned.task, planned.round, planned.turn.agent, planned.turn.slot * SLOT_WIDTH + call, number)
             known = self._find(key)
             room = need.tokens_in[call] + (need.again if had_outcome else 0)  # a lost one is made again as it was
             reserved = room + grant.tokens_out
             lost = known is not None and known.state == "started"
             if not lost:
-                order = AttemptRequest(item, call, had_outcome, room, grant.tokens_out, fault, draft, known)
+                wanted = AttemptRequest(planned, call, had_outcome, room, grant.tokens_out, fault, draft, known)
                 try:
                     if known is None:
-                        outcome = await self._live(Key(*key), group, order, reserved)
+                        outcome = await self._live(Key(*key), group, wanted, reserved)
                     else:
-                        outcome = self._pool.recall(order) or await self._pool.attempt(order)
+                        outcome = self._pool.recall(wanted) or await self._pool.attempt(wanted)
                 except HostLostError:
                     if known is not None:  # the reply is in the journal: the new host only has to read it again
                         number -= 1
@@ -215,7 +215,7 @@ class Caller:
                     await asyncio.sleep(self._pause(outcome, had_outcome))
                 continue
             failure = f"{MALFORMED}{outcome.fault}"
-            if repaired or not self._calls.repair or item.turn.strict:
+            if repaired or not self._calls.repair or planned.turn.strict:
                 break
             repaired, fault = True, outcome.fault
         self.flight.failed += 1
@@ -227,7 +227,7 @@ class Caller:
             return min(max(outcome.retry_after_s, 0.0), BACKOFF_MAX_S)
         return min(self._calls.backoff_s * 2.0 ** (had_outcome - 1), BACKOFF_MAX_S)
 
-    async def _live(self, key: Key, group: int, order: AttemptRequest, reserved: int) -> AttemptResult:
+    async def _live(self, key: Key, group: int, wanted: AttemptRequest, reserved: int) -> AttemptResult:
         """Ask the model, with the attempt in the journal before and its outcome in it before anybody acts on it."""
         journal = self._journal
         if journal is None:
@@ -236,14 +236,14 @@ class Caller:
             if self.holding:
                 await asyncio.Event().wait()  # the run is ending: whoever waits here is cancelled soon
             started = Attempt(
-                *key, state="started", request=b"", model="", room=order.tokens_in or 0, reserved=reserved
+                *key, state="started", request=b"", model="", room=wanted.tokens_in or 0, reserved=reserved
             )
             self.flight.running += 1  # before the row is written: the end of a run waits for what is announced
             self._quiet.clear()
             try:
                 await journal.write(started)
                 self.flight.live += 1
-                outcome = await self._pool.attempt(order)
+                outcome = await self._pool.attempt(wanted)
             finally:
                 self.flight.running -= 1
                 if not self.flight.running:

@@ -122,6 +122,18 @@ def _form_line(task: Task, view: View, form: Form, shown: bool) -> str:
     return "End with the answer alone on the last line." if form == "text" else "Answer in a few words."
 
 
+def later_prompt_bound(first: int, tokens_out: int, window: int | None) -> int:
+    """Return a bound on the prompt of a turn's later calls, which hold a draft and may name a fault (tokens).
+
+    Args:
+        first: bound on the prompt of its first call (tokens).
+        tokens_out: output cap of each call (tokens).
+        window: context window of the model (tokens); None when unknown.
+    """
+    later = first + tokens_out + REPAIR_TOKENS
+    return later if window is None else min(later, max(first, window - tokens_out))
+
+
 class ModelCall(msgspec.Struct, frozen=True, gc=False):
     """Which call of a turn a request is made for, and what it says besides the view."""
 

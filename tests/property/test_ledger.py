@@ -236,7 +236,7 @@ class Books:
         """The provider: answers, fails, forgets to count, or is lost with its host."""
         if order.known is not None:
             return self._again(order.known)
-        rng, agent = self.rng, order.item.turn.agent
+        rng, agent = self.rng, order.planned.turn.agent
         assert order.tokens_in is not None
         cost = self.terms.rate(agent).most(order.tokens_in, order.tokens_out, 1)
         most = (order.tokens_in + order.tokens_out, 1, cost)

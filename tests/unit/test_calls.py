@@ -266,7 +266,7 @@ def test_a_slow_model_keeps_no_other_model_waiting() -> None:
             return [1, None]
 
         async def attempt(self, order: AttemptRequest) -> AttemptResult:
-            group = int(order.item.turn.agent >= 10)
+            group = int(order.planned.turn.agent >= 10)
             self.running[group] += 1
             self.most = [max(most, now) for most, now in zip(self.most, self.running, strict=True)]
             await asyncio.sleep(0.002)

@@ -228,7 +228,7 @@ def record(monkeypatch: pytest.MonkeyPatch, **blocks: Any) -> list[tuple[Attempt
 
     async def recorded(self: Host, order: AttemptRequest) -> AttemptResult:
         if order.known is None:
-            seen.append((order, self._render(order)[0]))
+            seen.append((order, self.prompts._render(order).request))
         return await asked(self, order)
 
     monkeypatch.setattr(Host, "attempt", recorded)
