@@ -25,7 +25,7 @@ import polars as pl
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from agentsoc.engine.resume import replay
+from agentsoc.engine.replay import replay
 from agentsoc.engine.run import Run, run
 from agentsoc.log.schema import SCHEMA
 from agentsoc.log.segments import SegmentWriter

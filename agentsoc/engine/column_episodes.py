@@ -53,7 +53,7 @@ def column_run(society: BuiltSociety, made: RunTasks | None = None) -> ColumnRun
 async def run_columns(columns: ColumnRun, engine: Engine, writer: SegmentWriter) -> None:
     """Compute all episodes, block by block, unless the run is asked to stop."""
     programme = columns.programme
-    pool = engine.sides[-1].pool
+    pool = engine.epochs[-1].pool
     budget = columns.society.scenario.budget
     ceiling = None if budget is None else budget.per_task(columns.society.scenario.tasks.count)
     rates = rates_of(engine.society)

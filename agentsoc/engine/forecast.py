@@ -139,8 +139,9 @@ def _most(society: BuiltSociety, task: Task) -> _Most:
     from agentsoc.budget.account import rates_of
     from agentsoc.contracts.world import World
     from agentsoc.scenario.prices import FREE
-    from agentsoc.society.agent import CHARS_PER_TOKEN, REPAIR_TOKENS
     from agentsoc.society.build import open_board
+    from agentsoc.society.prompt import REPAIR_TOKENS
+    from agentsoc.society.reply_form import CHARS_PER_TOKEN
 
     scenario = society.scenario
     if not scenario.protocol.rehearsable or isinstance(scenario.tasks, World):
@@ -220,7 +221,7 @@ def _bare_prompt_bytes(society: BuiltSociety, board: Board, task: Task, turn: Tu
 
 def _bare_request(society: BuiltSociety, board: Board, task: Task, turn: Turn) -> Request:
     from agentsoc.contracts.turns import View
-    from agentsoc.society.agent import build_request
+    from agentsoc.society.prompt import ModelCall, build_request
 
     question = task.question
     if turn.subtask is not None:
@@ -228,7 +229,7 @@ def _bare_request(society: BuiltSociety, board: Board, task: Task, turn: Turn) -
     own = board.position(turn.agent)
     alone = msgspec.structs.replace(turn, sees=())
     view = View(board.task, board.round, turn.agent, question, task.options, alone, own=own)
-    return build_request(society, society.scenario.tasks, task, view, k=0, max_tokens=1)
+    return build_request(society, task, view, ModelCall(0, max_tokens=1))
 
 
 def _disagreement(society: BuiltSociety, board: Board, turns: Sequence[Turn]) -> list[Event]:
@@ -324,7 +325,7 @@ def _least_cost(society: BuiltSociety, board: Board, task: Task, turn: Turn, cei
     """
     from agentsoc.budget.ledger import OUT_MIN
     from agentsoc.contracts.model import PureBackend, bytes_bound
-    from agentsoc.society.agent import REPAIR_TOKENS
+    from agentsoc.society.prompt import REPAIR_TOKENS
 
     backend = _backend(society, turn)
     if backend is None:

@@ -18,9 +18,10 @@ from typing import Any, Final
 
 from agentsoc.engine.consent import Consent
 from agentsoc.engine.directory import make_private
+from agentsoc.engine.execute import Plan, execute
 from agentsoc.engine.forecast import bound
 from agentsoc.engine.resume import resume
-from agentsoc.engine.run import Plan, Progress, execute, run
+from agentsoc.engine.run import Progress, run
 from agentsoc.errors import InputError, InterruptedRunError
 from agentsoc.experiment.cell import require_same, require_unused
 from agentsoc.log.files import RunLock
@@ -31,8 +32,8 @@ from agentsoc.log.read import RunLog
 from agentsoc.log.record import hash_json
 from agentsoc.scenario.files import BASE_DIR
 from agentsoc.scenario.model import Scenario
-from agentsoc.society.agent import REPAIR_TOKENS
 from agentsoc.society.build import build_society
+from agentsoc.society.prompt import REPAIR_TOKENS
 from analysis.synergy.estimation.run_roles import Roles, spent
 from analysis.synergy.planning.calibration_plan import (
     FEWEST_TASKS,

@@ -21,7 +21,7 @@ import pytest
 import yaml
 
 from agentsoc.cli.main import main
-from agentsoc.engine.resume import replay
+from agentsoc.engine.replay import replay
 from agentsoc.engine.run import run
 from agentsoc.events import KINDS
 from agentsoc.log.manifest import SEAL, seal

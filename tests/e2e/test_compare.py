@@ -19,7 +19,7 @@ import pytest
 import yaml
 
 from agentsoc.cli import main
-from agentsoc.engine.resume import replay
+from agentsoc.engine.replay import replay
 from agentsoc.log.comparison import load_comparison_record
 from agentsoc.log.read import RunLog
 from agentsoc.log.record import record_bytes

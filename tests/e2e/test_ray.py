@@ -25,7 +25,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from agentsoc.engine import ray_cluster, ray_host
-from agentsoc.engine.resume import replay
+from agentsoc.engine.replay import replay
 from agentsoc.engine.run import Progress, Run, run
 from agentsoc.errors import InputError
 from tests.strategies import SIMULATED, scenario, societies

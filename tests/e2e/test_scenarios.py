@@ -19,7 +19,7 @@ import pytest
 
 from agentsoc.cli import main
 from agentsoc.contracts.protocol import PROTOCOLS
-from agentsoc.engine.resume import replay
+from agentsoc.engine.replay import replay
 from agentsoc.log.read import RunLog
 from agentsoc.scenario.files import BASE_DIR
 from agentsoc.scenario.load import load_scenarios

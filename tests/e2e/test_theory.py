@@ -15,7 +15,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from agentsoc.engine.run import Plan, execute, run
+from agentsoc.engine.execute import Plan, execute
+from agentsoc.engine.run import run
 from agentsoc.log.manifest import Totals
 from analysis.synergy.theory import formulas as theory
 from tests.strategies import scenario

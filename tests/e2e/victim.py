@@ -19,8 +19,9 @@ from agentsoc.contracts.model import Completion, Request
 from agentsoc.contracts.part import Slot
 from agentsoc.engine import columns as columns_module
 from agentsoc.engine import directory as directory_module
+from agentsoc.engine import execute as execute_module
+from agentsoc.engine import interrupt as interrupt_module
 from agentsoc.engine import resume as resume_module
-from agentsoc.engine import run as run_module
 from agentsoc.engine.resume import resume
 from agentsoc.engine.run import run
 from agentsoc.errors import AgentsocError
@@ -213,7 +214,8 @@ def live(
     os.setsid()  # whatever this process leaves behind can be found by its session
     os.environ[BILL] = bill
     for name, value in (settings or {}).items():
-        setattr(run_module if hasattr(run_module, name) else columns_module, name, value)
+        home = next(one for one in (execute_module, interrupt_module, columns_module) if hasattr(one, name))
+        setattr(home, name, value)
     if die is not None:
         die_at(*die)
     if place is not None:

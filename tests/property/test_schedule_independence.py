@@ -14,10 +14,13 @@ import pyarrow.parquet as pq
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from agentsoc.engine import run as run_module
-from agentsoc.engine.host import Host, Order, Outcome
-from agentsoc.engine.resume import replay, stored_scenario
-from agentsoc.engine.run import Plan, Result, execute, load_known, run
+from agentsoc.engine import execute as execute_module
+from agentsoc.engine.attempts import AttemptRequest, AttemptResult
+from agentsoc.engine.execute import Plan, Result, execute, load_known
+from agentsoc.engine.host import Host
+from agentsoc.engine.replay import replay
+from agentsoc.engine.run import run
+from agentsoc.engine.stored_scenario import stored_scenario
 from agentsoc.log.names import EPISODES
 from agentsoc.scenario.model import Scenario
 from tests.strategies import scenario, societies
@@ -63,7 +66,7 @@ def test_500_random_completion_orders_give_one_digest(monkeypatch: Any) -> None:
     asked = Host.attempt
     order = random.Random(0)
 
-    async def shuffled(self: Host, what: Order) -> Outcome:
+    async def shuffled(self: Host, what: AttemptRequest) -> AttemptResult:
         for _ in range(order.randrange(8)):
             await asyncio.sleep(0)
         outcome = await asked(self, what)
@@ -73,7 +76,7 @@ def test_500_random_completion_orders_give_one_digest(monkeypatch: Any) -> None:
 
     monkeypatch.setattr(Host, "attempt", shuffled)
     # the journal's thread and disk are not what is shuffled here
-    monkeypatch.setattr(run_module, "Journal", MemoryJournal)
+    monkeypatch.setattr(execute_module, "Journal", MemoryJournal)
     for _ in range(500):
         again = computed(built, concurrency=order.choice([2, 5, 64]))
         assert again.digest == expected.digest

@@ -17,7 +17,8 @@ from agentsoc.contracts.task import Task
 from agentsoc.contracts.turns import Turn
 from agentsoc.engine.columns import can_vectorise
 from agentsoc.engine.forecast import bound
-from agentsoc.engine.resume import fork, replay
+from agentsoc.engine.fork import fork
+from agentsoc.engine.replay import replay
 from agentsoc.engine.run import run
 from agentsoc.log.cost import cost, cost_by_task
 from agentsoc.log.read import RunLog

@@ -17,7 +17,7 @@ from agentsoc.contracts.society import Society
 from agentsoc.contracts.turns import Turn
 from agentsoc.engine.column_episodes import column_run
 from agentsoc.engine.columns import can_vectorise
-from agentsoc.engine.run import Plan, execute
+from agentsoc.engine.execute import Plan, execute
 from agentsoc.protocols.debate import Debate
 from agentsoc.society.build import build_society
 from tests.strategies import scenario

@@ -16,9 +16,10 @@ import pytest
 
 from agentsoc.contracts.board import Board
 from agentsoc.engine.calls import Caller
-from agentsoc.engine.loop import Engine, Side
+from agentsoc.engine.execute import Plan, execute
+from agentsoc.engine.loop import Engine
 from agentsoc.engine.pool import LocalPool
-from agentsoc.engine.run import Plan, execute
+from agentsoc.engine.run_state import ScenarioEpoch
 from agentsoc.log.journal import Attempt
 from agentsoc.log.manifest import Totals
 from agentsoc.log.segments import SegmentWriter
@@ -61,7 +62,7 @@ async def counted(built: Scenario) -> Totals:
     writer = SegmentWriter(Path(), keep=False)
     try:
         caller = Caller(pool, Forgetful(), {}, built.calls, built.engine.concurrency)  # type: ignore[arg-type]
-        engine = Engine([Side((0, 0), society, pool, caller)], writer, boards)
+        engine = Engine([ScenarioEpoch((0, 0), society, pool, caller)], writer, boards)
         await engine.run()
         writer.finish()
         return fold(writer.totals, engine.episodes.totals, {})

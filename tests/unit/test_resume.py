@@ -16,11 +16,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+import agentsoc.engine.fork as fork_module
 import agentsoc.engine.resume as resume_module
 from agentsoc.backends.scripted import ScriptedBackend
 from agentsoc.contracts.protocol import Protocol, interpret_reply
-from agentsoc.engine.resume import Replay, fork, replay, resume, stored_scenario
-from agentsoc.engine.run import Progress, execute, run
+from agentsoc.engine.execute import execute
+from agentsoc.engine.fork import fork
+from agentsoc.engine.progress import Progress
+from agentsoc.engine.replay import Replay, event_text, replay
+from agentsoc.engine.resume import resume
+from agentsoc.engine.run import run
+from agentsoc.engine.stored_scenario import stored_scenario
 from agentsoc.errors import (
     ConsentNeededError,
     InputError,
@@ -250,10 +256,10 @@ def test_an_event_too_many_and_one_too_few_are_named(finished: Path, monkeypatch
 
 
 def test_what_is_shown_of_an_event_is_what_it_has_in_one_short_line() -> None:
-    shown = resume_module._short(Event(1, 2, 3, 4, "vote", claim=5, answer="x", tokens_in=7))
+    shown = event_text(Event(1, 2, 3, 4, "vote", claim=5, answer="x", tokens_in=7))
     assert shown == "kind='vote', claim=5, answer='x', tokens_in=7, label_source='rule'"
-    assert len(resume_module._short(Event(1, 2, 3, 4, "vote", text="x" * 999))) == 300
-    assert resume_module._short(None) == "(no such event)"
+    assert len(event_text(Event(1, 2, 3, 4, "vote", text="x" * 999))) == 300
+    assert event_text(None) == "(no such event)"
 
 
 def test_a_digest_that_differs_although_all_events_agree_is_said(
@@ -733,7 +739,7 @@ def test_a_run_of_before_is_not_measured_against_the_windows_of_today(
             measured.append(scenario)
         return build_society(scenario, stored=stored)
 
-    monkeypatch.setattr(resume_module, "build_society", noted)
+    monkeypatch.setattr(fork_module, "build_society", noted)
     forked(whole.directory, (1, 0), tmp_path / "new")
     assert old not in measured
     assert measured == [society(**CHANGED)]

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 import agentsoc
-from agentsoc.engine.resume import InterruptedReplayError
+from agentsoc.engine.replay import InterruptedReplayError
 from agentsoc.engine.run import Progress
 from agentsoc.engine.waiting import STOP, wait_for
 from agentsoc.errors import InputError, InterruptedRunError

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from agentsoc.contracts.model import MODELS, Model
-from agentsoc.engine.resume import replay, resume
+from agentsoc.engine.replay import replay
+from agentsoc.engine.resume import resume
 from agentsoc.engine.run import run
 from agentsoc.errors import TopologyError
 from agentsoc.scenario.load import parse_scenario
