@@ -32,8 +32,9 @@ from typing import Any
 import polars as pl
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
-from agentsoc.engine import column_episodes, ray_cluster
 from agentsoc.engine import execute as execute_module
+from agentsoc.engine.columns import episodes as column_episodes
+from agentsoc.engine.columns import ray_cluster
 from agentsoc.engine.run import Run, run
 from agentsoc.log.manifest import Totals
 from agentsoc.log.names import EPISODES

@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from agentsoc.contracts.board import Board, Claim, Watcher
 from agentsoc.contracts.part import Part, Slot
 from agentsoc.contracts.society import Society
+from agentsoc.contracts.ties import AS_MANY, tie_draw
 from agentsoc.contracts.turns import Reply, Turn
 from agentsoc.events import Kind
-from agentsoc.streams import uniform
 
 DISCARDED: Final = "discarded"
 """Name of the ``flag`` event of a reply that is not used, because its turn was strict (a red flag)."""
@@ -272,8 +272,8 @@ def majority(
     if not tally:
         return Decision(None)
     best = max(tally.values())
-    leading = sorted(answer for answer, count in tally.items() if count >= best - 1e-12)
+    leading = sorted(answer for answer, count in tally.items() if count >= best - AS_MANY)
     answer = leading[0]
     if len(leading) > 1:
-        answer = leading[int(uniform(seed, "tie", task, round_, agent & 0xFFFFFFFF) * len(leading))]
+        answer = leading[int(tie_draw(seed, task, round_, agent) * len(leading))]
     return Decision(answer, tied=tuple(leading) if len(leading) > 1 else ())

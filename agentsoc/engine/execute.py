@@ -15,8 +15,8 @@ import pyarrow as pa
 
 from agentsoc.contracts.board import Board
 from agentsoc.engine.calls import Caller
-from agentsoc.engine.column_episodes import column_run, run_columns
-from agentsoc.engine.columns import ColumnRun
+from agentsoc.engine.columns.compute import ColumnRun
+from agentsoc.engine.columns.episodes import column_run, run_columns
 from agentsoc.engine.directory import clear_temporaries
 from agentsoc.engine.inputs import RunTasks, input_files
 from agentsoc.engine.interrupt import ended_by_event, ended_by_signals

@@ -10,7 +10,7 @@ from agentsoc.budget.ledger import Need
 from agentsoc.contracts.board import Board
 from agentsoc.contracts.turns import Reply
 from agentsoc.engine.attempts import AttemptRequest, AttemptResult, PlannedTurn
-from agentsoc.engine.columns import Draw, draw_codes
+from agentsoc.engine.columns.draws import Draw, draw_codes
 from agentsoc.engine.host import Host
 from agentsoc.engine.shared import Shared
 from agentsoc.events import Event

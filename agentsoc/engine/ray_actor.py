@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 
 from agentsoc.engine.attempts import AttemptRequest, AttemptResult, PlannedTurn
-from agentsoc.engine.columns import Draw, draw_codes
+from agentsoc.engine.columns.draws import Draw, draw_codes
 from agentsoc.engine.host import Host
 from agentsoc.engine.ray_files import HostFiles, write_inside
 from agentsoc.events import Event

@@ -25,7 +25,7 @@ from agentsoc.contracts.turns import Reply
 from agentsoc.engine import ray_cluster
 from agentsoc.engine.attempts import AttemptRequest, AttemptResult, PlannedTurn
 from agentsoc.engine.calls import HostLostError
-from agentsoc.engine.columns import Draw, draw_codes
+from agentsoc.engine.columns.draws import Draw, draw_codes
 from agentsoc.engine.host import Host
 from agentsoc.engine.pool import Pool
 from agentsoc.engine.ray_actor import Arrival, Folded, HostActor, Message, small

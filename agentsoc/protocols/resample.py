@@ -24,10 +24,10 @@ from agentsoc.contracts.board import Board, Watcher
 from agentsoc.contracts.part import Part
 from agentsoc.contracts.protocol import DISCARDED, Act, Decision, Protocol
 from agentsoc.contracts.society import Society
+from agentsoc.contracts.ties import tie_draw
 from agentsoc.contracts.turns import SLOT_WIDTH, Reply, Turn
 from agentsoc.contracts.world import WORLD, World
 from agentsoc.events import MAX_K, SOCIETY, Event
-from agentsoc.streams import uniform
 
 CHECK: Final = "Is the answer above right?"
 _SLOTS: Final = MAX_K // SLOT_WIDTH
@@ -276,5 +276,5 @@ class Tally:
             return Decision(None, note=why + "no answer")
         best = max(self.votes.values())
         tied = sorted(answer for answer, count in self.votes.items() if count == best)
-        draw = uniform(self.society.seed, "tie", self._task, round_, SOCIETY & 0xFFFFFFFF) if len(tied) > 1 else 0.0
+        draw = tie_draw(self.society.seed, self._task, round_, SOCIETY) if len(tied) > 1 else 0.0
         return Decision(tied[int(draw * len(tied))], tied=tuple(tied) if len(tied) > 1 else (), note=why + "plurality")

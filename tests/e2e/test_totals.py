@@ -19,7 +19,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import agentsoc.engine.columns as columns_module
+import agentsoc.engine.columns.compute as columns_module
 import agentsoc.engine.execute as execute_module
 from agentsoc.cli.main import main
 from agentsoc.engine.execute import Plan, execute

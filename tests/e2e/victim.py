@@ -17,11 +17,11 @@ from typing import Any, Literal
 from agentsoc.backends.scripted import Scripted, ScriptedBackend
 from agentsoc.contracts.model import Completion, Request
 from agentsoc.contracts.part import Slot
-from agentsoc.engine import columns as columns_module
 from agentsoc.engine import directory as directory_module
 from agentsoc.engine import execute as execute_module
 from agentsoc.engine import interrupt as interrupt_module
 from agentsoc.engine import resume as resume_module
+from agentsoc.engine.columns import compute as columns_module
 from agentsoc.engine.resume import resume
 from agentsoc.engine.run import run
 from agentsoc.errors import AgentsocError

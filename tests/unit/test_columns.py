@@ -15,8 +15,8 @@ from agentsoc.contracts.part import Slot
 from agentsoc.contracts.protocol import Decision
 from agentsoc.contracts.society import Society
 from agentsoc.contracts.turns import Turn
-from agentsoc.engine.column_episodes import column_run
-from agentsoc.engine.columns import can_vectorise
+from agentsoc.engine.columns.episodes import column_run
+from agentsoc.engine.columns.schedule import can_vectorise
 from agentsoc.engine.execute import Plan, execute
 from agentsoc.protocols.debate import Debate
 from agentsoc.society.build import build_society

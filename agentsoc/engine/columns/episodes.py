@@ -8,7 +8,8 @@ import contextlib
 import numpy as np
 
 from agentsoc.budget.account import rates_of
-from agentsoc.engine.columns import ColumnRun, Programme, can_vectorise
+from agentsoc.engine.columns.compute import ColumnRun
+from agentsoc.engine.columns.schedule import Programme, can_vectorise
 from agentsoc.engine.inputs import RunTasks
 from agentsoc.engine.loop import Engine
 from agentsoc.errors import RunFailedError
