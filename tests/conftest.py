@@ -23,6 +23,13 @@ settings.register_profile("nightly", deadline=None)
 settings.load_profile("nightly" if os.environ.get("AGENTSOC_NIGHTLY") else "suite")
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Say how to have the same random order again: the header, which says it too, is left out by -q."""
+    if config.getoption("random_order_enabled", False):
+        seed = str(config.getoption("random_order_seed")).removeprefix("default:")
+        terminalreporter.write_line(f"this order again: --random-order --random-order-seed={seed}")
+
+
 @contextlib.contextmanager
 def _loose_parts_kept() -> Iterator[None]:
     loose = {group: dict(parts) for group, parts in Slot._loose.items()}
