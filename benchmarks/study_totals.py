@@ -33,8 +33,8 @@ import polars as pl
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
 from agentsoc.engine import execute as execute_module
+from agentsoc.engine import ray_cluster
 from agentsoc.engine.columns import episodes as column_episodes
-from agentsoc.engine.columns import ray_cluster
 from agentsoc.engine.run import Run, run
 from agentsoc.log.manifest import Totals
 from agentsoc.log.names import EPISODES

@@ -52,7 +52,8 @@ def named(page: Path) -> str:
     return page.stem if page.parent in (ROOT, DOCS) else f"{page.parent.name}/{page.stem}"
 
 
-PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
+ROOT_PAGES = ("README.md", "CONTRIBUTING.md", "CODE_OF_CONDUCT.md", "SECURITY.md", "CHANGELOG.md")
+PAGES = [*(ROOT / name for name in ROOT_PAGES), *sorted(DOCS.rglob("*.md"))]
 EXAMPLES = [page for page in PAGES if re.search(r"^```(console|python|sql)", page.read_text(), re.MULTILINE)]
 SMALL = {
     "scenarios/quickstart.yaml": {"tasks.count": "1", "agents.count": "3"},
