@@ -42,10 +42,11 @@ def test_the_changelog_says_which_facade_its_newest_release_has() -> None:
     assert re.findall(r"plug-in facade `([0-9a-f]{12})`", newest) == [facade.digest()]
 
 
-def test_the_newest_release_of_the_changelog_is_the_version_of_the_package() -> None:
+def test_changelog_and_citation_have_the_version_of_the_package() -> None:
     newest = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8").split("\n## ")[1]
     version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
     assert newest.startswith(version)
+    assert f"\nversion: {version}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
 
 
 def test_a_change_of_any_kind_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
