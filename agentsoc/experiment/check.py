@@ -116,7 +116,9 @@ def _check_cell(directory: Path, cell: CellRecord) -> str:
     of_another = manifest.scenario_hash != cell.scenario_hash or cell.digest not in (None, manifest.digest)
     if of_another or (cell.status == "finished" and (manifest.status != "finished" or cell.digest is None)):
         raise LogDamagedError("this run is not the one that the comparison has", str(place))
-    return "" if manifest.status == "finished" else f"{cell.run} is {manifest.status}: it was checked as far as it is"
+    if manifest.status == cell.status == "finished":
+        return ""
+    return f"{cell.run} is {cell.status} by the record and {manifest.status} by itself: it was checked as far as it is"
 
 
 def _unknown(directory: Path, record: ComparisonRecord) -> Iterator[str]:

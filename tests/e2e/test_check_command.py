@@ -117,7 +117,10 @@ def test_code_is_compared_and_not_run(check: Callable[..., Said], tmp_path: Path
 
 
 def compared(directory: Path, **changes: Any) -> list[RunLog]:
-    """Make the directory of a comparison of three runs, the last of which has not been made."""
+    """Make the directory of a comparison of three runs, the last of which has not been made.
+
+    It has loose code, so `check` takes the list of runs as it is; see tests/e2e/test_compare.py for the others.
+    """
     logs = [
         Forged(directory / "runs" / name, scenario={**SCENARIO, "seed": 4 + at}).write() for at, name in enumerate("ab")
     ]
@@ -127,14 +130,26 @@ def compared(directory: Path, **changes: Any) -> list[RunLog]:
         cell = {"id": name, "organisation": "o", "n_agents": 1, "tasks": "t", "seed": at, "run": f"runs/{name}"}
         cell |= {"scenario_hash": log.manifest.scenario_hash if log else "", "digest": log and log.manifest.digest}
         cells.append(CellRecord(**{**cell, "status": "finished" if log else "waiting", **changes.pop(name, {})}))
-    record = {"name": "x", "asked": {}, "text_hash": "", "hash": "0123456789abcdef" * 4, "organisations": ["o"]}
-    ComparisonRecord(**{**record, "baseline": "o", "matched": True, "cells": cells, **changes}).save(directory)
+    record: dict[str, Any] = {
+        "name": "x",
+        "asked": {},
+        "text_hash": "",
+        "hash": "0123456789abcdef" * 4,
+        "organisations": ["o"],
+    }
+    record |= {"code": {"code.py": "0" * 64}}
+    ComparisonRecord(**{**record, "baseline": "o", "matched": True, "cells": cells, **changes}).save(directory)  # type: ignore[arg-type]
     return logs
 
 
 def test_of_a_comparison_every_finished_run_is_checked(check: Callable[..., Said], tmp_path: Path) -> None:
     compared(tmp_path / "out", status="interrupted")
-    assert check(tmp_path / "out").out == ("sound: 2 finished runs of 3, interrupted, comparison 0123456789abcdef\n")
+    first, *notes = check(tmp_path / "out").out.splitlines()
+    assert first == "sound: 2 finished runs of 3, interrupted, comparison 0123456789abcdef"
+    assert notes == [
+        "  but its runs were not derived again from what was asked: that would run its loose code",
+        "  but runs/c is waiting: there is no run to check",
+    ]
     assert check(tmp_path / "out", "--json").json == {
         "comparison": str(tmp_path / "out"),
         "sound": True,
@@ -142,6 +157,7 @@ def test_of_a_comparison_every_finished_run_is_checked(check: Callable[..., Said
         "hash": "0123456789abcdef" * 4,
         "n_runs": 3,
         "n_finished": 2,
+        "not_checked": [note.removeprefix("  but ") for note in notes],
     }
     (tmp_path / "out" / "runs" / "b" / EPISODES).unlink()
     said = check(tmp_path / "out")
@@ -158,12 +174,18 @@ def test_a_run_that_is_not_the_one_of_its_cell_is_named(
     assert f"{tmp_path / 'out' / 'runs' / 'b'}: this run is not the one that the comparison has" in said.err
 
 
-@pytest.mark.parametrize("cell", [{"status": "failed"}, {"run": "runs/nowhere"}])
-def test_runs_that_have_not_finished_or_are_not_there_are_not_counted(
-    check: Callable[..., Said], tmp_path: Path, cell: dict[str, str]
-) -> None:
-    compared(tmp_path / "out", b=cell)
-    assert check(tmp_path / "out").out.startswith("sound: 1 finished runs of 3")
+def test_a_run_that_has_not_finished_by_the_record_is_not_counted(check: Callable[..., Said], tmp_path: Path) -> None:
+    compared(tmp_path / "out", b={"status": "failed"})
+    said = check(tmp_path / "out").out
+    assert said.startswith("sound: 1 finished runs of 3")
+    assert "runs/b is failed by the record and finished by itself" in said
+
+
+def test_a_finished_run_that_is_not_there_is_named(check: Callable[..., Said], tmp_path: Path) -> None:
+    compared(tmp_path / "out", b={"run": "runs/nowhere"})
+    said = check(tmp_path / "out")
+    assert said.code == 4
+    assert f"{tmp_path / 'out' / 'runs' / 'nowhere'}: this run is finished, as the comparison says, and" in said.err
 
 
 def test_inputs_and_code_of_a_comparison_are_compared(check: Callable[..., Said], tmp_path: Path) -> None:
