@@ -138,7 +138,7 @@ def compared(directory: Path, **changes: Any) -> list[RunLog]:
         "organisations": ["o"],
     }
     record |= {"code": {"code.py": "0" * 64}}
-    ComparisonRecord(**{**record, "baseline": "o", "matched": True, "cells": cells, **changes}).save(directory)  # type: ignore[arg-type]
+    ComparisonRecord(**{**record, "baseline": "o", "matched": True, "cells": cells, **changes}).save(directory)
     return logs
 
 

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 import agentsoc
+from agentsoc.engine import execute as execute_module
 from agentsoc.engine.replay import InterruptedReplayError
 from agentsoc.engine.run import Progress
 from agentsoc.engine.waiting import STOP, wait_for
@@ -169,13 +170,11 @@ def test_progress_can_be_read_while_a_run_goes_on_inside_a_loop(tmp_path: Path) 
 @pytest.mark.usefixtures("ordinary_interrupts")
 def test_an_interrupt_ends_a_run_in_order_and_is_raised(tmp_path: Path) -> None:
     directory, progress = tmp_path / "run", Progress()
-    began = time.monotonic()
     thread = interrupted_when(lambda: progress.pace.episodes > 3)
     with pytest.raises(KeyboardInterrupt, match="agentsoc resume") as found:
         in_a_loop(lambda: agentsoc.run(scenario(**LONG), directory, progress=progress))
     thread.join()
     assert isinstance(found.value.__cause__, InterruptedRunError)
-    assert time.monotonic() - began < 9
     log = agentsoc.RunLog(directory)
     assert log.manifest.status == "interrupted"
     log.check()
@@ -183,15 +182,17 @@ def test_an_interrupt_ends_a_run_in_order_and_is_raised(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("ordinary_interrupts")
-def test_a_second_interrupt_does_not_wait_for_calls_in_flight(tmp_path: Path) -> None:
-    slow = {"agents": {"count": 5, "model": {"kind": "scripted", "accuracy": 0.7, "latency_s": 30}}}
+def test_a_second_interrupt_does_not_wait_for_calls_in_flight(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = {"kind": "scripted", "accuracy": 0.7, "latency_s": 60}
+    slow = {"agents": {"count": 5, "model": model}, "calls": {"timeout_s": 300}}
     directory, progress = tmp_path / "run", Progress()
+    monkeypatch.setattr(execute_module, "GRACE_S", 60.0)
     thread = interrupted_when(lambda: progress.flight.running > 0, again_after_s=0.5)
     began = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
         in_a_loop(lambda: agentsoc.run(scenario(**slow), directory, progress=progress))
     thread.join()
-    assert time.monotonic() - began < 3.5  # calls in flight get 4 s
+    assert time.monotonic() - began < 50
     assert agentsoc.RunLog(directory).manifest.status in ("interrupted", "failed")
 
 
@@ -254,7 +255,7 @@ def test_one_interrupt_is_enough_in_a_program_that_is_asynchronous_itself(tmp_pa
         time.sleep(0.02)
     time.sleep(0.5)
     child.send_signal(signal.SIGINT)
-    _, err = child.communicate(timeout=30)
+    _, err = child.communicate(timeout=90)
     assert child.returncode == -signal.SIGINT, err
     assert "agentsoc resume" in err
     assert agentsoc.RunLog(tmp_path / "run").manifest.status == "interrupted"
