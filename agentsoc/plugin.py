@@ -55,6 +55,7 @@ from agentsoc.contracts.task import (
     parse_option,
     plain,
 )
+from agentsoc.contracts.ties import tie_draw
 from agentsoc.contracts.topology import TOPOLOGIES, Topology
 from agentsoc.contracts.turns import SLOT_WIDTH, Delegation, Purpose, Reply, Turn, View
 from agentsoc.contracts.wiring import Wiring
@@ -137,6 +138,7 @@ __all__ = [
     "seed_for",
     "standing_of",
     "stream",
+    "tie_draw",
     "uniform",
     "uniforms",
     "unpack_id",

@@ -76,7 +76,7 @@ def test_importing_it_imports_nothing_that_makes_runs() -> None:
     program = "import sys, agentsoc.plugin; print(*sorted(m for m in sys.modules if m.startswith('agentsoc.')))"
     loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
     rooms = {name.split(".")[1] for name in loaded}
-    assert rooms == {"contracts", "errors", "events", "plugin", "society", "streams"}
+    assert rooms == {"contracts", "errors", "events", "plugin", "shadowing", "society", "streams"}
     assert not {name for name in loaded if name.startswith("agentsoc.society.topologies")}
 
 
@@ -100,6 +100,7 @@ def test_it_has_what_the_built_in_protocols_topologies_families_and_policies_nee
 
 
 OF_THE_LIBRARY = {
+    "agentsoc.theory.agents": "the formulas of the page on budgets",
     "agentsoc.budget.allocation": "the formulas of the page on budgets",
     "agentsoc.log.cost": "what a stored run cost",
     "agentsoc.scenario.prices": "the arithmetic of prices",
