@@ -1,13 +1,15 @@
 # One-line targets. `make demo` and `make test` need only Python 3.11 to 3.13, pip or uv, bash and make.
 PY := .venv/bin/python
 
-.PHONY: setup demo test check bench mutate lock docs clean
+.PHONY: setup demo test shuffle coverage check bench mutate lock docs clean
 setup: ; @bash scripts/setup
 demo: setup ; @bash scripts/demo
 test: setup ; $(PY) -m pytest -q -n 2 --dist loadfile
+shuffle: setup ; $(PY) -m pytest -q -n 2 --dist loadfile --random-order
+coverage: setup ; $(PY) -m pytest -q -n 2 --dist loadfile --cov tests/unit tests/contract tests/property
 check: setup ; $(PY) -m ruff format --check . && $(PY) -m ruff check . && $(PY) -m mypy && .venv/bin/lint-imports
 bench: setup ; $(PY) -m benchmarks
 mutate: setup ; $(PY) -m benchmarks.mutate
 lock: ; bash scripts/lock
 docs: setup ; $(PY) -m docs.generate
-clean: ; rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis
+clean: ; rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .coverage.*

@@ -25,8 +25,12 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from agentsoc.shadowing import explain_imports
+
 if TYPE_CHECKING:
-    from agentsoc.engine.resume import Replay, fork, fork_async, replay, replay_async, resume, resume_async
+    from agentsoc.engine.fork import fork, fork_async
+    from agentsoc.engine.replay import Replay, replay, replay_async
+    from agentsoc.engine.resume import resume, resume_async
     from agentsoc.engine.run import Progress, Run, run, run_async
     from agentsoc.errors import AgentsocError
     from agentsoc.events import Event
@@ -66,27 +70,29 @@ _HOME = {
     "AgentsocError": "errors",
     "Event": "events",
     "Grid": "experiment.grid",
-    "Progress": "engine.run",
-    "Replay": "engine.resume",
+    "Progress": "engine.progress",
+    "Replay": "engine.replay",
     "Run": "engine.run",
     "RunLog": "log.read",
     "Scenario": "scenario.model",
     "compare": "experiment.runner",
     "compare_async": "experiment.runner",
-    "fork": "engine.resume",
-    "fork_async": "engine.resume",
+    "fork": "engine.fork",
+    "fork_async": "engine.fork",
     "load_grid": "experiment.grid",
     "load_scenario": "scenario.load",
     "load_scenarios": "scenario.load",
     "parse_scenario": "scenario.load",
-    "replay": "engine.resume",
-    "replay_async": "engine.resume",
+    "replay": "engine.replay",
+    "replay_async": "engine.replay",
     "resume": "engine.resume",
     "resume_async": "engine.resume",
     "run": "engine.run",
     "run_async": "engine.run",
     "run_comparison": "experiment.runner",
 }
+
+explain_imports()
 
 
 def __getattr__(name: str) -> Any:

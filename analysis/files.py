@@ -6,6 +6,7 @@ import json
 import os
 import stat
 import zlib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -24,6 +25,15 @@ COLUMNS_MAX: Final = 10_000
 """Largest number of columns of a CSV file: each takes about 2 kB before a row is read."""
 HEADING_BYTES: Final = 1_000_000
 """Longest heading of a CSV file (bytes)."""
+
+
+Places = str | Path | Iterable[str | Path]
+"""One path or several."""
+
+
+def paths_of(places: Places) -> list[Path]:
+    """Return one path, or several, as a list of paths."""
+    return [Path(places)] if isinstance(places, str | Path) else [Path(place) for place in places]
 
 
 def read_whole(path: Path, *, limit_bytes: int = LIMIT_BYTES) -> bytes:

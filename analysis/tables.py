@@ -80,6 +80,8 @@ class EventTable:
 
     events: pl.DataFrame
     executions: pl.DataFrame
+    caveats: tuple[str, ...] = ()
+    """What a reader must know of the logs as a whole; `where` leaves them out, because they may not hold for a part."""
 
     @cached_property
     def starts(self) -> NDArray[np.int64]:
@@ -233,4 +235,5 @@ def concat(tables: Sequence[EventTable]) -> EventTable:
     twice = joined.filter(pl.struct("run", "task", "attempt").is_duplicated())
     if twice.height:
         raise InputError(f"the run {twice['run'][0]!r} is given twice", "", "give every run a name of its own")
-    return EventTable(pl.concat(events, how="diagonal_relaxed"), joined)
+    known = tuple(text for table in tables for text in table.caveats)
+    return EventTable(pl.concat(events, how="diagonal_relaxed"), joined, known)

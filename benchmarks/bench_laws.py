@@ -63,7 +63,7 @@ def fit(_: int) -> dict[str, Any]:
     import powerlaw
 
     fit_tail(pareto(2.0, 1000))
-    rows = {}
+    rows: dict[str, dict[str, Any]] = {}
     for name, make in SAMPLES.items():
         values = make()
         whole = [int(value) for value in values]
@@ -123,7 +123,7 @@ def histogram_again(sample: Any) -> Any:
 
 def bootstrap(replicates: int) -> dict[str, Any]:
     """Goodness of fit with xmin chosen anew in each replicate, on the samples of `fit`."""
-    rows = {}
+    rows: dict[str, dict[str, Any]] = {}
     for name, make in SAMPLES.items():
         sample = histogram(make())
         found = select_xmin(sample)

@@ -121,7 +121,7 @@ async def embedded(calls: int) -> list[tuple[str, float, float, int]]:
     """Return (mode, calls per second, CPU ms per call, calls at once) of the embedded model, answers of one word."""
     rows = []
     for mode in ("strict", "fast"):
-        backend = Local(mode=mode).open(seed=0)  # type: ignore[arg-type]
+        backend = Local(mode=mode).open(seed=0)
         await backend.start()
         try:
             numbers = itertools.count()

@@ -83,7 +83,17 @@ def plan(draws: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as scratch:
         file = Path(scratch) / "measurements.json"
         file.write_text(json.dumps(measured.as_dict()))
-        words = [program, "plan", "--measurements", file, "--budget", "200000", "--window", "4000", "--json"]
+        words: list[str | Path] = [
+            program,
+            "plan",
+            "--measurements",
+            file,
+            "--budget",
+            "200000",
+            "--window",
+            "4000",
+            "--json",
+        ]
         wall = time.perf_counter()
         done = subprocess.run(words, capture_output=True, text=True)
         wall = time.perf_counter() - wall

@@ -37,7 +37,8 @@ def cases() -> str:
 
 def monte_carlo() -> str:
     """Simulated trees against the recursion."""
-    rng, z = stream(1, "check", "trees"), []
+    rng = stream(1, "check", "trees")
+    z: list[float] = []
     while len(z) < 400:
         b, depth = int(rng.choice([3, 5, 7, 9, 15, 31])), int(rng.integers(0, 5))
         mu0, gamma, rho = float(rng.uniform(-0.9, 0.9)), float(rng.uniform(0.3, 1)), float(rng.uniform(0, 0.9))
@@ -66,7 +67,7 @@ def bounds() -> str:
     }
     broken = 0
     for depth in (1, 2, 3, 5, 8):
-        p = theory.predictors(**sets, depth=depth)
+        p = theory.predictors(sets["mu0"], sets["b"], sets["gamma"], sets["rho"], depth)
         slack = 1e-12 * p.exact
         for lower in (p.lower_growth, p.lower_chord, p.lower_two_phase):
             broken += int(np.sum(lower > p.exact + slack))

@@ -22,7 +22,7 @@ from typing import Any
 from aiohttp import web
 
 from agentsoc.cli.main import main as agentsoc
-from agentsoc.engine.resume import replay
+from agentsoc.engine.replay import replay
 from agentsoc.log.journal import Attempt
 from agentsoc.log.read import RunLog
 from tests.contract.fault_server import FAULTS, FaultServer, answer

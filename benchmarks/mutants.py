@@ -130,8 +130,8 @@ def _changes(node: ast.AST) -> Iterator[tuple[str, ast.AST]]:
             yield "statement dropped", ast.Pass()
         case ast.Call(func=ast.Name(id=name)) if name in _SWAPPED:
             yield "min, max", ast.Call(ast.Name(_SWAPPED[name]), node.args, node.keywords)
-        case ast.Call(func=ast.Attribute(attr=name)) if name in _SWAPPED:
-            yield "min, max", ast.Call(ast.Attribute(node.func.value, _SWAPPED[name]), node.args, node.keywords)
+        case ast.Call(func=ast.Attribute(value=owner, attr=name)) if name in _SWAPPED:
+            yield "min, max", ast.Call(ast.Attribute(owner, _SWAPPED[name]), node.args, node.keywords)
         case ast.IfExp(test=test, body=body, orelse=orelse):
             yield "condition", ast.IfExp(test, orelse, body)
         case ast.Expr(value=ast.Call() | ast.Await()) | ast.Raise() | ast.Continue() | ast.Break():
@@ -149,7 +149,7 @@ def _changes(node: ast.AST) -> Iterator[tuple[str, ast.AST]]:
             pass
 
 
-def _header(node: Any, test: ast.expr) -> ast.AST:
+def _header(node: ast.If | ast.While, test: ast.expr) -> ast.AST:
     changed = copy.copy(node)
     changed.test = test
     return changed

@@ -17,10 +17,10 @@ from agentsoc.backends.simulated import Simulated, SimulatedBackend
 from agentsoc.contracts.board import Board
 from agentsoc.contracts.model import Hint
 from agentsoc.contracts.protocol import Decision, Protocol, Stage
+from agentsoc.contracts.society import Society
 from agentsoc.contracts.task import Task, TaskFamily
 from agentsoc.contracts.turns import Reply, Turn, View
 from agentsoc.society.attention import standing_of
-from agentsoc.society.build import BuiltSociety
 from agentsoc.society.coded import CodedAgent
 from agentsoc.streams import uniform, uniforms
 
@@ -56,7 +56,7 @@ class Announce(Protocol):
     kind: Literal["announce"] = "announce"
     rounds: int = Field(default=3, ge=1)
 
-    def plan(self, society: BuiltSociety, board: Board) -> Sequence[Turn]:
+    def plan(self, society: Society, board: Board) -> Sequence[Turn]:
         if board.round >= 2 * self.rounds:
             return ()
         if board.round % 2:
@@ -67,18 +67,18 @@ class Announce(Protocol):
         sees = () if told is None else (told,)
         return [Turn(agent, sees=sees) for agent in range(1, society.n)]
 
-    def decide(self, society: BuiltSociety, board: Board) -> Decision:
+    def decide(self, society: Society, board: Board) -> Decision:
         claim = board.position(MODERATOR)
         return Decision(None) if claim is None else Decision(claim.answer, claim.id)
 
-    def schedule(self, society: BuiltSociety) -> Sequence[Stage]:
+    def schedule(self, society: Society) -> Sequence[Stage]:
         players = tuple(range(1, society.n))
         moderation = Stage((MODERATOR,), (players,), "merge", by_rule=True)
         told = ((MODERATOR,),) * len(players)
         answers = [Stage(players), *[Stage(players, told)] * (self.rounds - 1)]
         return [stage for answer in answers for stage in (answer, moderation)]
 
-    def verdict(self, society: BuiltSociety) -> int:
+    def verdict(self, society: Society) -> int:
         return MODERATOR
 
 
@@ -110,7 +110,8 @@ class CrowdBackend(SimulatedBackend):
         k: int,
     ) -> NDArray[np.int64]:
         if own is None:
-            return 2 * heard.sum(axis=1) // (3 * heard.shape[1])
+            two_thirds: NDArray[np.int64] = 2 * heard.sum(axis=1) // (3 * heard.shape[1])
+            return two_thirds
         return (uniforms(self.seed, "guess", task, round_, agent)[:, 0] * (heard[:, 0] + 1)).astype(np.int64)
 
 

@@ -31,7 +31,7 @@ from typing import Any
 import polars as pl
 import pyarrow.parquet as pq
 
-from agentsoc.engine import run as run_module
+from agentsoc.engine import execute as execute_module
 from agentsoc.engine.run import run, run_async
 from agentsoc.errors import AgentsocError, InterruptedRunError, LogDamagedError
 from agentsoc.log.manifest import NAME, SEAL, seal
@@ -61,8 +61,8 @@ def build(base: Path) -> dict[str, Path]:
     """Make the four runs in `base`."""
     runs = {kind: base / kind.replace(" ", "-") for kind in KINDS}
     run(scenario(), runs["journaled"])
-    kept = run_module.FLUSH_S
-    run_module.FLUSH_S = 0.0005
+    kept = execute_module.FLUSH_S
+    execute_module.FLUSH_S = 0.0005
     try:
         simulated = {"kind": "simulated", "signal": 0.4, "fidelity": 0.9, "latency_s": 0.5}
         run(
@@ -71,7 +71,7 @@ def build(base: Path) -> dict[str, Path]:
             runs["simulated"],
         )  # fmt: skip
     finally:
-        run_module.FLUSH_S = kept
+        execute_module.FLUSH_S = kept
     (base / "edges.csv").write_text("0,1\n0,2\n0,3\n1,0\n2,0\n3,0\n")
     token = BASE_DIR.set(base)
     run(

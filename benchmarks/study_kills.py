@@ -131,6 +131,7 @@ def carry_out(life: AnyLife, kind: Kind, verb: str, kill: Kill, rng: random.Rand
             os.kill(rng.choice(hosts), signal.SIGKILL)
             kill["hit"] = True
     elif not at and child.is_alive():
+        assert child.pid is not None
         os.kill(child.pid, signal.SIGKILL)
     child.join(180)
     return child
@@ -318,7 +319,6 @@ def kinds(server: SlowServer) -> dict[str, Kind]:
             {**served, "budget": {"tokens_per_task": 9_000}},
             12,
             anywhere,
-            checked,
             life=ServedLife,
             same_end=False,
         ),

@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from agentsoc.engine.run import Plan, execute
+from agentsoc.engine.execute import Plan, execute
 from agentsoc.scenario.model import Scenario
 from agentsoc.streams import stream
 from analysis.commands.calibration_runs import Calibration

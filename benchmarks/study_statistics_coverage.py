@@ -52,7 +52,7 @@ class Regime:
 def three_way(better: float, worse: float) -> Callable[[np.random.Generator, int, int, int], F64]:
     def draw(rng: np.random.Generator, r: int, t: int, k: int) -> F64:
         u = rng.random((r, t, k))
-        return (u < better) * 1.0 - ((u >= better) & (u < better + worse))
+        return (u < better).astype(np.float64) - ((u >= better) & (u < better + worse))
 
     return draw
 
@@ -66,7 +66,7 @@ def tasks_differ(rng: np.random.Generator, r: int, t: int, k: int) -> F64:
     """Tasks of all difficulties; the gain is larger where there is room: mean 0.05."""
     p = rng.beta(0.6, 0.6, (r, t, 1))
     q = p + 0.2 * (1 - p) * rng.random((r, t, 1))
-    return (rng.random((r, t, k)) < q) * 1.0 - (rng.random((r, t, k)) < p)
+    return (rng.random((r, t, k)) < q).astype(np.float64) - (rng.random((r, t, k)) < p)
 
 
 def graded(rng: np.random.Generator, r: int, t: int, k: int) -> F64:
@@ -77,7 +77,7 @@ def graded(rng: np.random.Generator, r: int, t: int, k: int) -> F64:
 
 def right_or_wrong(a: float, b: float) -> Callable[[np.random.Generator, int, int, int], F64]:
     """Scores of tasks whose success is drawn from a beta distribution."""
-    return lambda rng, r, t, k: (rng.random((r, t, k)) < rng.beta(a, b, (r, t, 1))) * 1.0
+    return lambda rng, r, t, k: (rng.random((r, t, k)) < rng.beta(a, b, (r, t, 1))).astype(np.float64)
 
 
 REGIMES = (
@@ -212,7 +212,7 @@ def rng_pairs(rng: np.random.Generator, r: int, t: int, k: int, effect: float) -
     """Draw differences of right-or-wrong answers; tasks of all difficulties gain unequally, `effect` on average."""
     p = rng.beta(1.5, 1.5, (r, t, 1)) * (1 - 2 * effect)
     gain = effect * 2 * rng.random((r, t, 1))  # tasks differ in what they gain
-    return (rng.random((r, t, k)) < p + gain) * 1.0 - (rng.random((r, t, k)) < p)
+    return (rng.random((r, t, k)) < p + gain).astype(np.float64) - (rng.random((r, t, k)) < p)
 
 
 def power_row(effect: float, seeds: int, experiments: int) -> tuple[int, float]:
@@ -250,7 +250,7 @@ def runs(rng: np.random.Generator, n_tasks: int, n_models: int) -> pl.DataFrame:
     """Draw the predictors of runs: every architecture on every model and task; coordination measured with noise."""
     index = np.indices((n_tasks, n_models, len(ARCHITECTURES))).reshape(3, -1)
     kind, base_n = np.array(list(ARCHITECTURES.values()))[index[2]].T
-    size = kind.size
+    size = int(kind.size)
 
     def noise(spread: float) -> F64:
         return spread * rng.standard_normal(size)

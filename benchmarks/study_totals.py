@@ -32,8 +32,9 @@ from typing import Any
 import polars as pl
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
-from agentsoc.engine import column_episodes, ray_cluster
-from agentsoc.engine import run as run_module
+from agentsoc.engine import execute as execute_module
+from agentsoc.engine import ray_cluster
+from agentsoc.engine.columns import episodes as column_episodes
 from agentsoc.engine.run import Run, run
 from agentsoc.log.manifest import Totals
 from agentsoc.log.names import EPISODES
@@ -222,7 +223,7 @@ def ways_study(n: int, seed_: int, home: Path) -> bool:
         columns += made is not None
         return made
 
-    run_module.column_run = counted  # type: ignore[attr-defined]
+    execute_module.column_run = counted  # type: ignore[attr-defined,assignment]
     for number, (name, built) in enumerate(chosen):
         out = home / str(number)
         runs = {

@@ -23,8 +23,9 @@ import networkx  # noqa: F401 - see above
 import numpy as np
 import polars as pl
 import pyarrow as pa
+from numpy.typing import NDArray
 
-from agentsoc.engine.resume import replay
+from agentsoc.engine.replay import replay
 from agentsoc.engine.run import Run, run
 from agentsoc.log.schema import SCHEMA
 from agentsoc.log.segments import SegmentWriter
@@ -178,7 +179,10 @@ def event_block(rows: int, first: int) -> pa.Table:
     agent = np.arange(rows) % 1000
     round_ = (first + np.arange(rows)) // 1000 % 50
     claim = (round_.astype(np.int64) << 47) | (agent << 15)
-    coded = lambda codes, names: pa.DictionaryArray.from_arrays(pa.array(codes.astype(np.int32)), pa.array(names))  # noqa: E731
+
+    def coded(codes: NDArray[np.int64], names: list[str]) -> pa.DictionaryArray:
+        return pa.DictionaryArray.from_arrays(pa.array(codes.astype(np.int32)), pa.array(names))
+
     columns = {
         "task": (first + np.arange(rows)) // 50_000,
         "round": round_.astype(np.int32),

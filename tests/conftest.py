@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import secrets
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +21,13 @@ if Path("/dev/shm").is_dir() and os.access("/dev/shm", os.W_OK):
 settings.register_profile("suite", derandomize=True, deadline=None)
 settings.register_profile("nightly", deadline=None)
 settings.load_profile("nightly" if os.environ.get("AGENTSOC_NIGHTLY") else "suite")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Say how to have the same random order again: the header, which says it too, is left out by -q."""
+    if config.getoption("random_order_enabled", False):
+        seed = str(config.getoption("random_order_seed")).removeprefix("default:")
+        terminalreporter.write_line(f"this order again: --random-order --random-order-seed={seed}")
 
 
 @contextlib.contextmanager
@@ -51,6 +59,12 @@ def _nothing_stays_behind() -> Iterator[None]:
 def _nothing_agreed_to(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
     """What the person who starts the tests has agreed to before is no consent here, and no test changes it."""
     monkeypatch.setenv("AGENTSOC_CONFIG_DIR", str(tmp_path_factory.getbasetemp() / "no-consent"))
+
+
+@pytest.fixture(autouse=True)
+def _nothing_kept_before(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """No test finds what another one, or the person who starts them, keeps in a cache."""
+    monkeypatch.setenv("AGENTSOC_CACHE_DIR", str(tmp_path_factory.getbasetemp() / f"cache-{secrets.token_hex(8)}"))
 
 
 @pytest.fixture(autouse=True)

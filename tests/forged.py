@@ -83,7 +83,8 @@ class Forged:
         self.directory.mkdir(parents=True)
         segments, digest, sums = self._events()
         tasks = io.BytesIO()
-        pq.write_table(pa.table({"task": [0, 1, 2]}), tasks)
+        count = self.scenario.get("tasks", {}).get("count", 3)
+        pq.write_table(pa.table({"task": pa.array(range(count), pa.int64())}), tasks)
         (self.directory / TASKS).write_bytes(tasks.getvalue())
         for name, content in self.inputs.items():
             (self.directory / INPUTS / name).parent.mkdir(parents=True, exist_ok=True)
@@ -97,12 +98,13 @@ class Forged:
         part = {key: value for key, value in self.scenario.items() if key not in ("engine", "description", "name")}
         whole = Manifest(
             format=self.format,
-            status=self.status,  # type: ignore[arg-type]
+            status=self.status,
             name=self.scenario.get("name", ""),
             seed=self.scenario.get("seed", 0),
             scenario=self.scenario,
             scenario_hash=hash_json(part),
             tasks_hash="",
+            models=[dict(group["model"]) for group in self.scenario.get("agents", [])],
             tasks_file=_sha256(self.directory / TASKS),
             episodes_file=episodes_file,
             inputs={name: hashlib.sha256(content).hexdigest() for name, content in self.inputs.items()},
@@ -153,7 +155,13 @@ class Forged:
     def _journal(self) -> tuple[int, str, str | None]:
         journal = Journal(self.directory / JOURNAL, durability="os")
         known: dict[str, Any] = {"request": b"r", "model": "m", "room": 10, "reserved": 20}
-        done = {"reply": "heads", "tokens_in": 10, "tokens_cached": 0, "tokens_out": 3, "usage_known": True}
+        done: dict[str, Any] = {
+            "reply": "heads",
+            "tokens_in": 10,
+            "tokens_cached": 0,
+            "tokens_out": 3,
+            "usage_known": True,
+        }
         attempts = [Attempt(0, 0, 0, 0, 0, state="done", **known, **done)]
         attempts += [Attempt(0, 0, 1, 0, at, state="started", **known) for at in range(self.lost)]
         journal._commit(attempts)

@@ -298,6 +298,10 @@ _ENDLESS: Final = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM 
 # Manifests
 
 
+def _seed(number: bytes) -> Callable[[bytes], bytes]:
+    return lambda raw: b'{"seed": ' + number + b"}"
+
+
 def _json(text: Callable[[bytes], bytes]) -> Callable[[World], None]:
     def make(world: World) -> None:
         path = world.directory / "manifest.json"
@@ -465,12 +469,13 @@ def _of_manifests() -> Iterator[Case]:
     for levels in (100_000, 900, 480, 320):
         yield Case(f"{levels} levels", _json(_deep(levels)), name)
     for number in (b"NaN", b"-Infinity", b"1e999", b"9" * 5_000):
-        yield Case(f"number {number[:9].decode()}", _json(lambda raw, n=number: b'{"seed": ' + n + b"}"), name)
+        yield Case(f"number {number[:9].decode()}", _json(_seed(number)), name)
     yield Case("a key twice", _json(lambda raw: raw.replace(b'"seed"', b'"seed": 8, "seed"', 1)), name,
                NO_CHECK | {"resume"})  # read as it was written; its seal says that it was not  # fmt: skip
     yield Case("huge totals", _totals(tokens_in=10**4_000), name)
     yield Case("totals beyond floats", _totals(tokens_in=10**400, budget=10**399), name)
     yield Case("negative totals", _totals(events=-1), name, frozenset({"ls"}))
+    scenario: dict[str, Any]
     for scenario in (
         {"agents": 5}, {"agents": ["x"]}, {"agents": [{"count": "many"}]}, {"agents": [{"count": 10**400}]},
         {"agents": [{"count": 10**9, "model": {"kind": "scripted"}}]}, {"tasks": {"kind": "signal", "count": 10**9}},
@@ -509,6 +514,10 @@ def _cell_manifest(dangling: bool) -> Callable[[World], None]:
     return make
 
 
+def _first_cell(run: str) -> Callable[[dict[str, Any]], object]:
+    return lambda data: data["cells"][0].update(run=run)
+
+
 def _record(change: Callable[[dict[str, Any]], object]) -> Callable[[World], None]:
     def make(world: World) -> None:
         from agentsoc.log.record import record_bytes
@@ -536,8 +545,7 @@ def _of_comparisons() -> Iterator[Case]:
     yield Case("link figures", _link("figures", base), "figures", derived, base)
     yield Case("link inputs", _link("inputs", base), "inputs", reads, base)
     for place in ("../canary/comparison/runs/x", "/etc", "runs/../../canary"):
-        yield Case(f"cell {place}", _record(lambda data, p=place: data["cells"][0].update(run=p)), "comparison.json",
-                   reads, base)  # fmt: skip
+        yield Case(f"cell {place}", _record(_first_cell(place)), "comparison.json", reads, base)
     yield Case("asked for nothing", _record(lambda data: data.update(asked={"base": 5})), "", derived, base)
 
 

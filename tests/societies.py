@@ -7,8 +7,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from agentsoc.engine.resume import replay
-from agentsoc.engine.run import Plan, Result, execute
+from agentsoc.engine.execute import Plan, Result, execute
+from agentsoc.engine.replay import replay
 from agentsoc.events import Event
 from agentsoc.log.read import RunLog
 from agentsoc.scenario.model import Scenario

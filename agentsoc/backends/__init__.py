@@ -1,1 +1,1 @@
-"""Backends: what answers a prompt."""
+"""This package holds the models that a scenario can name and the backends that answer prompts for them."""

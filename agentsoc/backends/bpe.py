@@ -1,4 +1,4 @@
-"""How many tokens a text is for a model with byte-level BPE and the ``smollm`` pre-tokenizer, computed in the process.
+"""This module counts the tokens of a text for a model with byte-level BPE and the ``smollm`` pre-tokenizer.
 
 Budgets are reserved and prompts are cut to size by these counts, so they must be exact, quick (a prompt is counted
 several times while it is fitted) and the same on replay, when no model runs. The algorithm is that of llama.cpp for

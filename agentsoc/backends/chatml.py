@@ -1,4 +1,4 @@
-"""How many tokens a request's prompt takes with the tokenizer and chat template of a GGUF model file."""
+"""This module counts the tokens of a request's prompt by the tokenizer and chat template of a GGUF model file."""
 
 from __future__ import annotations
 

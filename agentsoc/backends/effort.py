@@ -6,7 +6,6 @@ is told nothing spends its habit; one that is told what is left spends it. No te
 
 from __future__ import annotations
 
-import math
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field
@@ -14,13 +13,14 @@ from pydantic import Field
 from agentsoc.contracts.address import Destination
 from agentsoc.contracts.model import CallError, Completion, ElasticBackend, Hint, Model, Request, Said, Usage
 from agentsoc.streams import uniform
+from agentsoc.theory.agents import success
 
 UNSOLVED = "unsolved"
 """What an agent says that did not succeed, where there are no other options."""
 
 
 class Effort(Model):
-    """Success 1 - exp(-b/h) with diminishing returns in what is spent."""
+    """Voters succeed with probability 1 - exp(-b/h): what they spend has diminishing returns."""
 
     reply_form: ClassVar[str] = "short"
 
@@ -31,7 +31,7 @@ class Effort(Model):
     """Spent on an answer by an agent that is told nothing of the budget (tokens); None for all that it gets."""
 
     def destinations(self) -> tuple[Destination, ...]:
-        """Return none: voters are drawn."""
+        """Return nothing: voters are drawn, and no prompt leaves the process."""
         return ()
 
     def open(self, *, seed: int, share: int = 1) -> EffortBackend:
@@ -40,7 +40,7 @@ class Effort(Model):
 
 
 class EffortBackend(ElasticBackend):
-    """Draws successes."""
+    """The backend draws whether each voter succeeds."""
 
     def __init__(self, model: Effort, seed: int) -> None:
         self.model = model
@@ -69,7 +69,7 @@ class EffortBackend(ElasticBackend):
     def spend(self, hint: Hint, tokens: int) -> Said:
         """Return the reference answer with probability 1 - exp(-tokens/h), else another one."""
         h = self.model.h if hint.difficulty is None else hint.difficulty
-        if self._draw(hint, 0) < -math.expm1(-tokens / h):
+        if self._draw(hint, 0) < success(tokens, h):
             return Said(hint.truth, 0, tokens)
         others = [option for option in hint.options if option != hint.truth]
         return Said(others[int(self._draw(hint, 1) * len(others))] if others else UNSOLVED, 0, tokens)
@@ -78,7 +78,7 @@ class EffortBackend(ElasticBackend):
         return uniform(self.seed, "effort", hint.task, hint.round, hint.agent, 2 * hint.k + draw)
 
     def respond(self, hint: Hint) -> Said:
-        """Return the answer of an agent that is told nothing and gets what it wants; by rule it counts."""
+        """Return the answer of an agent that may spend what it wants and is told nothing; a merge by rule counts."""
         if hint.by_rule or hint.purpose == "merge":
             stated = [answer for answer in hint.shown if answer is not None]
             return Said(max(sorted(set(stated)), key=stated.count) if stated else None)

@@ -1,4 +1,4 @@
-"""Text embeddings: by the embedded model, by a server that speaks the OpenAI protocol, or by what litellm reaches.
+"""This module embeds texts by the embedded model, a server that speaks the OpenAI protocol, or what litellm reaches.
 
 These are no agents and no part of a run: they turn what was said into vectors afterwards, for measures of diversity.
 Each has a `name` that says whose vectors these are, and `embed`, which blocks. All of them can be closed.
@@ -23,8 +23,9 @@ from numpy.typing import NDArray
 from agentsoc.backends import modelfile, reply
 from agentsoc.backends.litellm import _import_litellm
 from agentsoc.backends.llamacpp import ALIAS, START_S
+from agentsoc.backends.providers import own_destinations
 from agentsoc.backends.secrets import redact, register, register_environment
-from agentsoc.contracts.address import is_loopback
+from agentsoc.contracts.address import is_loopback, normal
 from agentsoc.errors import BackendSetupError, MissingExtraError
 
 F32 = NDArray[np.float32]
@@ -38,7 +39,7 @@ BODY_BYTES: Final = 256 << 20
 
 
 class LocalEmbedder:
-    """The embedded model's hidden states, mean over the tokens.
+    """The embedder averages the embedded model's hidden states over the tokens of a text.
 
     It is a small generative model, not one that was trained for embeddings: all texts point in much the same
     direction, so its cosines are high and differences are small. Use the centred K* with it.
@@ -116,7 +117,7 @@ class LocalEmbedder:
 
 
 class ServerEmbedder:
-    """A server with an OpenAI-compatible ``/embeddings``."""
+    """The embedder asks a server with an OpenAI-compatible ``/embeddings``."""
 
     def __init__(self, model: str, base_url: str, key_variable: str | None = None) -> None:
         """Prepare; nothing is sent yet.
@@ -132,7 +133,7 @@ class ServerEmbedder:
         url = urlsplit(base_url)
         if url.scheme not in ("http", "https") or not url.hostname or url.username or url.password:
             raise BackendSetupError("this is no http or https address", "--embed-url", "e.g. http://127.0.0.1:8000/v1")
-        self.name = f"{model} at {url.hostname}"
+        self.name = f"{model} at {normal(base_url)}"  # no two servers have one name: vectors are kept under it
         self._model, self._url = model, base_url.rstrip("/") + "/embeddings"
         self._key = _key(key_variable)
         # a redirect would carry the key to wherever the server says
@@ -172,11 +173,11 @@ class ServerEmbedder:
         return BackendSetupError(f"{self.name} gives no vectors: {reply.shorten(redact(what))}", "--embed")
 
     def close(self) -> None:
-        """Nothing is kept open."""
+        """Do nothing: no connection is kept open."""
 
 
 class LiteLLMEmbedder:
-    """An embedding model of any provider that litellm knows."""
+    """The embedder asks an embedding model of any provider that litellm knows."""
 
     def __init__(self, model: str, key_variable: str | None = None) -> None:
         """Import the client, which takes seconds.
@@ -185,7 +186,8 @@ class LiteLLMEmbedder:
             MissingExtraError: litellm is not installed.
             BackendSetupError: the variable of the key is not set.
         """
-        self.name = model
+        self.name = f"{model} at {own_destinations(model, key_variable)[0].address}"
+        self._model = model
         self._key = _key(key_variable)
         self._litellm = _import_litellm()
 
@@ -197,7 +199,7 @@ class LiteLLMEmbedder:
         """
         try:
             answer = self._litellm.embedding(
-                model=self.name, input=list(texts), api_key=self._key, timeout=TIMEOUT_S, max_retries=0, num_retries=0
+                model=self._model, input=list(texts), api_key=self._key, timeout=TIMEOUT_S, max_retries=0, num_retries=0
             )
             rows = sorted(answer.data, key=lambda row: int(row["index"]))
             return np.array([row["embedding"] for row in rows], dtype=np.float32)
@@ -206,7 +208,7 @@ class LiteLLMEmbedder:
             raise BackendSetupError(f"{self.name} gives no vectors: {told}", "--embed") from None
 
     def close(self) -> None:
-        """Nothing is kept open."""
+        """Do nothing: no connection is kept open."""
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):

@@ -1,4 +1,4 @@
-"""Metadata of a GGUF model file: the part before the tensors, read without any library.
+"""This module reads the metadata of a GGUF model file, the part before the tensors, without any library.
 
 Format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md (version 2 and 3, little-endian).
 """

@@ -125,12 +125,12 @@ class LiteLLM(Model):
 
     @property
     def provider(self) -> str:
-        """The provider's prefix in `name`."""
+        """Return the provider's prefix in `name`."""
         return self.name.split("/", 1)[0]
 
     @property
     def lean(self) -> bool:
-        """Whether requests go through the lean client."""
+        """Tell whether requests go through the lean client."""
         fits = self.base_url is not None and self.provider in OPENAI_FORMAT
         return self.client == "lean" or (self.client == "auto" and fits)
 
@@ -152,7 +152,7 @@ class LiteLLM(Model):
         return own_destinations(self.name, self.api_key_env)
 
     def not_reproducible(self) -> str:
-        """A remote model may change, and servers decode requests in batches, which changes the rounding."""
+        """Say why: a remote model may change, and servers decode requests in batches, which changes the rounding."""
         return "a model behind an API may answer differently each time; replay of the log is exact"
 
 

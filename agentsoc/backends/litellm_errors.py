@@ -1,4 +1,4 @@
-"""What an exception of litellm means: the one failure kind that is known of the attempt."""
+"""This module reads an exception of litellm as the one failure kind that is known of the attempt."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What litellm's HTTP clients must not do with a key: follow a redirect, or hand a local request to a proxy."""
+"""This module keeps litellm's HTTP clients from following redirects with a key and local requests from proxies."""
 
 from __future__ import annotations
 

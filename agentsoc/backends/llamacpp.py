@@ -1,4 +1,4 @@
-"""What agentsoc asks of llama.cpp: a server with all pinned that could change a text, grammars, a call that stops."""
+"""This module starts llama.cpp with all pinned that could change a text, makes grammars and calls that can stop."""
 
 from __future__ import annotations
 

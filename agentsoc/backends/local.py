@@ -75,7 +75,7 @@ class Local(Model):
         return self
 
     def destinations(self) -> tuple[Destination, ...]:
-        """Return none: the model runs in this process."""
+        """Return nothing: the model runs in this process."""
         return ()
 
     def open(self, *, seed: int, share: int = 1) -> Backend:
@@ -87,7 +87,7 @@ class Local(Model):
         return self.context
 
     def not_reproducible(self) -> str:
-        """Fast mode is not; strict mode is, on the same kind of processor and with the same library build."""
+        """Say why fast mode is not; strict mode is, on the same kind of processor and with the same library build."""
         if self.mode == "fast":
             return "fast mode decodes requests together, which changes the rounding; replay of the log is exact"
         return ""

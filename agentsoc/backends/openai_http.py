@@ -1,4 +1,4 @@
-"""The lean client: one POST to an OpenAI-compatible server, with aiohttp and nothing else.
+"""The lean client makes one POST to an OpenAI-compatible server, with aiohttp and nothing else.
 
 It does what litellm does for such servers at about a tenth of the CPU time, and it bounds what it reads: a body that
 never ends is cut off at `reply.BODY_BYTES` while it arrives. `benchmarks/bench_llm_path.py` measures both.

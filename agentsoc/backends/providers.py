@@ -1,4 +1,4 @@
-"""What litellm sends where: the addresses and variables of common providers, and those that may have a base_url.
+"""This module knows what litellm sends where: addresses and variables of common providers, and who may have a base_url.
 
 litellm takes keys, and sometimes addresses, from the environment by rules of its own for each of a hundred providers.
 For the ones listed here these rules are known. For any other, a person is told that they are not.

@@ -1,4 +1,4 @@
-"""What a remote model sent, turned into a `Completion` or a `CallError`; no input or output here.
+"""This module turns what a remote model sent into a `Completion` or a `CallError`; it reads and writes nothing.
 
 Providers disagree in everything that matters: a missing usage is 0 in some clients, quota exhaustion is a 429, a full
 context window is a 400 with a text. The decisions are made here once, for every client.
@@ -164,7 +164,7 @@ def response_format(request: Request) -> dict[str, Any] | None:
 
 
 def is_closed(schema: object) -> bool:
-    """Whether every object in `schema` requires all its properties and allows no other: what strict mode demands."""
+    """Tell whether every object in `schema` requires all its properties and allows no other, as strict mode demands."""
     if isinstance(schema, Mapping):
         if "properties" in schema or schema.get("type") == "object":
             properties, required = schema.get("properties") or {}, schema.get("required") or ()

@@ -43,7 +43,7 @@ class Scripted(Model):
     """Pairs (text, reply): a prompt that contains the text is answered with the reply, word for word."""
 
     def destinations(self) -> tuple[Destination, ...]:
-        """Return none: replies follow a rule."""
+        """Return nothing: replies follow a rule, and no prompt leaves the process."""
         return ()
 
     def open(self, *, seed: int, share: int = 1) -> ScriptedBackend:

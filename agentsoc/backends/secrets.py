@@ -1,4 +1,4 @@
-"""Redaction: keys and passwords must not reach a log, a manifest, a report, an error message or the terminal.
+"""This module keeps keys and passwords out of logs, manifests, reports, error messages and the terminal.
 
 Two nets, because each has holes. By value: every secret that is known (a key that a backend uses, an environment
 variable whose name says that it is one) is masked wherever it occurs, also in its URL-quoted and JSON-quoted forms. By
@@ -71,12 +71,12 @@ def register_environment(environ: Mapping[str, str] = os.environ) -> None:
 
 
 def is_secret_name(name: str) -> bool:
-    """Whether an environment variable of this name holds a secret, judged by the name alone."""
+    """Tell whether an environment variable of this name holds a secret, judged by the name alone."""
     return bool(_SECRET_NAME.search(name)) and not _NOT_SECRET_NAME.search(name)
 
 
 def forget() -> None:
-    """Drop all remembered secrets (tests)."""
+    """Forget all remembered secrets, so that tests do not see each other's."""
     global _net
     _known.clear()
     _net = None

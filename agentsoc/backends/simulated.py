@@ -2,16 +2,15 @@
 
 Votes have a **signal** mu = (p - 1/K)/(1 - 1/K): 0 is chance, 1 is always right. A leaf's signal is given, or follows
 mu(x) = min(a x^beta, mu_max) for x tokens of compute. A message is read as sent with probability gamma, otherwise as
-a uniformly random answer. At a node, with probability rho (the lock) all messages equal the first child's. Source:
-arXiv 2601.17311 for the laws; the generative lock model and its place after the channel are derived in
-spec/phase.md sections 1 to 3.
+a uniformly random answer. At a node, with probability rho (the lock) all messages equal the first child's. Sources:
+the laws are those of arXiv:2601.17311 (formulas in `agentsoc.theory`); the lock as something that happens, and its
+place after the channel, are derived in docs/phase-theory.md, "What is proven".
 
 Every draw belongs to (task, round, agent) and a purpose, so one voter alone and a million at once draw the same.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Annotated, Any, ClassVar, Final, Literal, assert_never
 
@@ -23,6 +22,8 @@ from agentsoc.contracts.address import Destination
 from agentsoc.contracts.model import CallError, Completion, Hint, Model, PureBackend, Request, Said, Usage
 from agentsoc.contracts.part import Part
 from agentsoc.streams import uniform, uniform_pair, uniforms
+from agentsoc.theory.agents import leaf_signal
+from agentsoc.theory.fidelity import capacity, exponential, hill, hyperbolic
 
 Codes = NDArray[np.int64]
 """Answers as indices into the options; -1 for none."""
@@ -35,7 +36,7 @@ _SAMPLE_DRAWS = 1 << 20
 
 
 class Fidelity(Part):
-    """Fidelity gamma as a function of message length m (spec/phase.md section 8)."""
+    """Fidelity gamma as a function of message length m."""
 
     kind: Literal["exp", "hyperbolic", "hill", "capacity"] = "exp"
     """1 - exp(-m/m0), m/(m + m0), m^h/(m^h + m0^h), or sqrt(1 - exp(-m/m0))."""
@@ -51,13 +52,13 @@ class Fidelity(Part):
         if not m:  # the power below may be 0 as well
             value = 0.0
         elif self.kind == "exp":
-            value = -math.expm1(-m / self.m0)
+            value = exponential(m, self.m0)
         elif self.kind == "hyperbolic":
-            value = m / (m + self.m0)
+            value = hyperbolic(m, self.m0)
         elif self.kind == "hill":
-            value = math.pow(m, self.h) / (math.pow(m, self.h) + math.pow(self.m0, self.h))
+            value = hill(m, self.m0, self.h)
         elif self.kind == "capacity":
-            value = math.sqrt(-math.expm1(-m / self.m0))
+            value = capacity(m, self.m0)
         else:
             assert_never(self.kind)
         return self.ceiling * value
@@ -131,7 +132,7 @@ class Simulated(Model):
         return self
 
     def destinations(self) -> tuple[Destination, ...]:
-        """Return none: voters are drawn."""
+        """Return nothing: voters are drawn, and no prompt leaves the process."""
         return ()
 
     def open(self, *, seed: int, share: int = 1) -> SimulatedBackend:
@@ -140,12 +141,12 @@ class Simulated(Model):
 
     @property
     def gamma(self) -> float:
-        """Fidelity of one message."""
+        """Return the fidelity of one message."""
         return self.fidelity.at(self.message) if isinstance(self.fidelity, Fidelity) else self.fidelity
 
     def leaf_signal(self) -> float:
         """Return mu of the leaf law at `compute` tokens, clipped."""
-        return min(self.a * math.pow(self.compute, self.beta), self.signal_max)
+        return leaf_signal(self.compute, self.a, self.beta, self.signal_max)
 
 
 class SimulatedBackend(PureBackend):

@@ -1,4 +1,4 @@
-"""Text that goes into a model and comes out of it, made safe to carry: well-formed Unicode, no forged chat turns.
+"""This module makes text safe to carry into a model and out of it: well-formed Unicode, no forged chat turns.
 
 A reply becomes part of other agents' prompts. Chat markers in it would let one agent open a turn in another's name
 where the server parses them (llama.cpp and vLLM do), so they are taken out of what is sent. A lone surrogate, which

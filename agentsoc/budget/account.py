@@ -1,4 +1,4 @@
-"""The account of one episode: its ledger, who pays for which turn, at what price, and what agents are told of it."""
+"""The account of one episode holds its ledger and says who pays for a turn, at what price, and what agents learn."""
 
 from __future__ import annotations
 
@@ -55,15 +55,15 @@ def reply_cost(rate: Rate, reply: Reply) -> int:
 
 
 class Account:
-    """What one episode may spend, and what it has spent."""
+    """The account knows what one episode may spend and what it has spent."""
 
     def __init__(self, society: BuiltSociety, task: Task) -> None:
         self.task = task
         self.ledger = Ledger(None)
         self.cost = 0
-        """Of everything whose usage is known, by the prices (units)."""
+        """What the calls of known usage cost by the scenario's prices (units)."""
         self.cost_lost = 0
-        """Of what was charged without known usage (units)."""
+        """What was charged for calls of unknown usage (units)."""
         self._used: dict[int | None, Used] = {}
         self._given: list[Limits] = []
         self._enter(society)

@@ -1,4 +1,4 @@
-"""How to divide a budget: whole numbers in proportion to weights, by the marginal rule, and the leaves of a tree.
+"""This module divides a budget: by weights into whole numbers, by the marginal rule, and among the leaves of a tree.
 
 Pure functions. What they return adds up to the amount exactly, and none of it depends on the order in which anybody
 asks: equal weights get shares that differ by one at most.
@@ -10,6 +10,8 @@ import math
 from collections.abc import Sequence
 from fractions import Fraction
 from typing import Final
+
+from agentsoc.theory.allocation import best_leaf_tokens, leaves_paid
 
 _HALVINGS: Final = 200
 
@@ -36,11 +38,6 @@ def split(amount: int, weights: Sequence[float]) -> list[int]:
     for i in order[: amount - sum(shares)]:
         shares[i] += 1
     return shares
-
-
-def success(tokens: float, h: float) -> float:
-    """Return 1 - exp(-b/h), the success of a part on which b tokens are spent and that takes about h."""
-    return -math.expm1(-tokens / h)
 
 
 def marginal(amount: float, difficulties: Sequence[float]) -> list[float]:
@@ -86,9 +83,8 @@ def leaf_tokens(c0: float, beta: float, t: float) -> float | None:
 
     For leaves of signal a x^beta under a merging that gains N^t with N leaves, at c0 tokens of communication a leaf.
     It does not depend on the budget, which buys leaves, not stronger ones. Where t <= beta one agent takes all.
-    Source: stationarity of a x^beta N^t under B + c0 = N (x + c0), arXiv 2601.17311.
     """
-    return c0 * beta / (t - beta) if t > beta else None
+    return best_leaf_tokens(c0, beta, t) if t > beta else None
 
 
 def leaves(amount: float, c0: float, beta: float, t: float) -> float:
@@ -99,4 +95,4 @@ def leaves(amount: float, c0: float, beta: float, t: float) -> float:
     x = leaf_tokens(c0, beta, t)
     if x is None:
         return 1.0
-    return max((amount + c0) / (x + c0), 1.0) if x + c0 > 0 else math.inf
+    return max(leaves_paid(amount, c0, x), 1.0) if x + c0 > 0 else math.inf

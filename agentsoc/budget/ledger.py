@@ -1,4 +1,4 @@
-"""The ledger of one episode: reserve before a call, charge what it used, refund the rest.
+"""The ledger of one episode reserves before a call, charges what the call used and refunds the rest.
 
 Three resources (tokens, calls, money) in two scopes: the team, and the share that pays for a turn where a policy splits
 the budget. reserved + charged <= limit for each resource in each scope, at every moment. The run is the scope above:
@@ -24,11 +24,11 @@ OUT_MIN: Final = 16
 _ENDLESS: Final = 1 << 200
 """More than any price times any usage: 2^62 units of money are less than a dear call can cost."""
 TOKENS, CALLS, MONEY = range(3)
-"""Resources, as indices."""
+"""The resources, as indices of the tuples that hold one number for each."""
 
 
 class Need(msgspec.Struct, frozen=True, gc=False):
-    """What a turn asks for. Zero everywhere for turns that ask no model."""
+    """A need says what a turn asks for. It is zero everywhere for turns that ask no model."""
 
     tokens_in: tuple[int, ...] = ()
     """Bound on the prompt of each call of the turn (tokens)."""
@@ -43,7 +43,7 @@ class Need(msgspec.Struct, frozen=True, gc=False):
 
 
 class Grant(msgspec.Struct, frozen=True, gc=False):
-    """What a turn may spend."""
+    """A grant says what a turn may spend."""
 
     tokens_out: int
     """Output cap of each call, shrunk when the budget is nearly spent (tokens)."""
@@ -56,11 +56,11 @@ class Grant(msgspec.Struct, frozen=True, gc=False):
     money: int = 0
     """Money held for the turn, where it is limited (units)."""
     share: int | None = None
-    """The share that pays."""
+    """The share of the budget that pays for the turn."""
 
     @property
     def walled(self) -> bool:
-        """Whether anything is held: then an attempt that a crash swallowed uses up one that was granted."""
+        """Tell whether a limit holds: then an attempt that a crash swallowed uses up one that was granted."""
         return bool(self.reserved or self.calls or self.money)
 
 
@@ -80,7 +80,7 @@ class Purse:
 
     @property
     def free(self) -> int:
-        """What can still be reserved; endless without a limit, below 0 where a fork lowered it."""
+        """Return what can still be reserved; endless without a limit, below 0 where a fork lowered it."""
         return _ENDLESS if self.limit is None else self.limit - self.charged - self.reserved - self.kept
 
     def settle(self, reserved: int, used: int) -> None:
@@ -122,7 +122,7 @@ class Ledger:
 
     @property
     def budget(self) -> int | None:
-        """Ceiling of the team (tokens)."""
+        """Return the ceiling of the team (tokens)."""
         return self.team[TOKENS].limit
 
     @budget.setter
@@ -131,7 +131,7 @@ class Ledger:
 
     @property
     def charged(self) -> int:
-        """Charged to the team (tokens)."""
+        """Return what was charged to the team (tokens)."""
         return self.team[TOKENS].charged
 
     @charged.setter
@@ -140,27 +140,27 @@ class Ledger:
 
     @property
     def reserved(self) -> int:
-        """Held for turns under way (tokens)."""
+        """Return what is held for turns under way (tokens)."""
         return self.team[TOKENS].reserved
 
     @property
     def kept(self) -> int:
-        """Held back for the concluding turn (tokens)."""
+        """Return what is held back for the concluding turn (tokens)."""
         return self.team[TOKENS].kept
 
     @property
     def overrun(self) -> int:
-        """Used by a provider beyond what it was allowed; not part of `charged` (tokens)."""
+        """Return what a provider used beyond what it was allowed; not part of `charged` (tokens)."""
         return self.team[TOKENS].overrun
 
     @property
     def free(self) -> int:
-        """Tokens that can still be reserved; meaningless without a limit."""
+        """Return the tokens that can still be reserved; meaningless without a limit."""
         return 0 if self.budget is None else self.team[TOKENS].free
 
     @property
     def walled(self) -> bool:
-        """Whether anything is limited."""
+        """Tell whether anything is limited."""
         return any(purse.limit is not None for purse in self.team)
 
     def limit(self, limits: Limits) -> None:
@@ -171,7 +171,7 @@ class Ledger:
     # Shares
 
     def divide(self, amounts: Sequence[int] | None) -> None:
-        """Split what is free into shares; None for one purse.
+        """Split what is free into shares; None keeps one purse for all.
 
         Args:
             amounts: of tokens, or of what is limited where tokens are not. Other limited resources are split in the
@@ -197,7 +197,7 @@ class Ledger:
 
     @property
     def unit(self) -> int:
-        """The resource that shares are reckoned in: tokens where they are limited, else calls, else money."""
+        """Return the resource that shares are reckoned in: tokens where they are limited, else calls, else money."""
         return next((resource for resource in (TOKENS, CALLS, MONEY) if self.team[resource].limit is not None), TOKENS)
 
     def _scopes(self, share: int | None) -> list[list[Purse]]:
@@ -396,7 +396,7 @@ class _Lenders:
     def __init__(self, shares: Sequence[Sequence[Purse]]) -> None:
         self._purses = [[share[resource] for share in shares] for resource in range(3)]
         self.free = [sum(max(purse.free, 0) for purse in purses) for purses in self._purses]
-        """What they can give together, of each resource."""
+        """What the lenders can give together, of each resource."""
 
     def help(self, share: Sequence[Purse], cost: Sequence[int]) -> None:
         """Move to a share what it lacks for a cost."""

@@ -1,4 +1,4 @@
-"""The policies that come with agentsoc: equal shares, by level, by group or need, by difficulty, by theory."""
+"""The policies of this module split a budget equally, by level, by group or need, by difficulty or by theory."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Weights = Annotated[tuple[Weight, ...], Field(min_length=1, max_length=256)]
 
 
 class Uniform(Policy):
-    """The same for every agent."""
+    """Every agent gets the same."""
 
     kind: Literal["uniform"] = "uniform"
 
@@ -34,11 +34,11 @@ class Uniform(Policy):
 
 
 class PerLevel(Policy):
-    """By the agent's distance from the root: what those high up read and merge, or what those below work out."""
+    """Agents get shares by their distance from the root: those high up read and merge, those below work things out."""
 
     kind: Literal["per-level"] = "per-level"
     weights: Weights
-    """Of one agent, by level from the root down; deeper levels have the last weight."""
+    """The weight of one agent at each level, from the root down; deeper levels have the last weight."""
 
     @model_validator(mode="after")
     def _some(self) -> PerLevel:
@@ -51,7 +51,7 @@ class PerLevel(Policy):
 
 
 class Proportional(Policy):
-    """By group of agents, or by what an agent's turn is expected to take."""
+    """Agents get shares by their group, or by what their turn is expected to take."""
 
     kind: Literal["proportional"] = "proportional"
     weights: Weights | None = None
@@ -63,7 +63,7 @@ class Proportional(Policy):
         return self if self.weights is None else _positive(self, self.weights)
 
     def check(self, society: Society) -> None:
-        """One weight a group."""
+        """Refuse weights unless there is one for each group."""
         n = len(society.groups)
         if self.weights is not None and len(self.weights) != n:
             raise InputError(
@@ -87,7 +87,7 @@ class Proportional(Policy):
 
 
 class Difficulty(Policy):
-    """By part of the task instead of by agent: hard parts get more.
+    """Parts of the task get shares instead of agents: hard parts get more.
 
     The difficulty h of a part is what its task family says (tokens; success is taken to be 1 - exp(-b/h)), graded with
     an error that can be set. Turns that work on no part, such as a lead's plan, draw on what is left of `lead`.
@@ -109,7 +109,7 @@ class Difficulty(Policy):
     """Share of the budget that stays with turns on no part."""
 
     def check(self, society: Society) -> None:
-        """The tasks have graded parts."""
+        """Refuse tasks without graded parts."""
         task = society.tasks.make(society.tasks_seed, 0)
         if not task.parts or (self.rule != "equal" and len(task.part_difficulty) != len(task.parts)):
             what = "no parts" if not task.parts else "parts without a difficulty"
@@ -154,7 +154,7 @@ class Difficulty(Policy):
 
 
 class Theory(Policy):
-    """Leaves against messages, by the theory of budgeted synergy: how many leaves are paid, and how well.
+    """The theory of budgeted synergy weighs leaves against messages: it says how many leaves are paid, and how well.
 
     With leaves of signal a x^beta and merging that gains N^exponent with N leaves, a leaf is worth x* tokens whatever
     the budget. So the budget pays for N* leaves, the first ones, and for the messages between them and the root; the

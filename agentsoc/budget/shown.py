@@ -1,4 +1,4 @@
-"""What an agent is told of the budget: a pure function of limits and of what committed events say was used."""
+"""This module says what an agent is told of the budget: it follows from the limits and what committed events used."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ from agentsoc.scenario.prices import money_text
 
 RESOURCES: Final = ("tokens", "calls", "money")
 NEUTRAL: Final = "This sentence stands in every message of the experiment and says nothing about the question. "
-"""What a placebo is made of."""
+"""The words that a placebo repeats."""
 _NAME: Final = re.compile(r"\{([a-z]+)\}")
 
 
 class Used(NamedTuple):
-    """What a scope has used."""
+    """The usage of one scope so far."""
 
     tokens: int = 0
     calls: int = 0
     money: int = 0
-    """In units."""
+    """Money in units of 10^-12."""
 
 
 class Told(msgspec.Struct, frozen=True):
-    """What an agent learns in one turn."""
+    """What an agent is told of the budget in one turn."""
 
     left: int | None = None
-    """Of its own share (tokens)."""
+    """What is left of the agent's own share (tokens)."""
     team_left: int | None = None
-    """Of the team's budget (tokens)."""
+    """What is left of the team's budget (tokens)."""
     note: str = ""
-    """In words, for its prompt."""
+    """The note that goes into the agent's prompt."""
 
 
 NOTHING: Final = Told()

@@ -35,9 +35,9 @@ def check(
     """Check a scenario or comparison file, or every byte that counts in a run or comparison directory.
 
     A scenario is loaded and its society built, not run: exit code 2 and the place of each fault, or a summary of what
-    would run; so are all that a comparison stands for. A run directory is compared with its digests, of a comparison
-    every finished run: exit code 4 and the first thing that was altered. Code is not run for that: files of
-    --allow-code are only compared with the hashes that were recorded.
+    would run; so are all that a comparison stands for. A run directory is compared with its digests, a comparison with
+    what it was asked for, and every run that it has: exit code 4 and the first thing that was altered. Code is not run
+    for that: files of --allow-code are only compared with the hashes that were recorded.
     """
     from agentsoc.experiment.comparison import is_comparison
 
@@ -73,31 +73,22 @@ def _check_log(directory: Path, code: list[Path], as_json: bool) -> None:
 
 
 def _check_results(directory: Path, code: list[Path], as_json: bool) -> None:
-    """Check every finished run of a comparison."""
-    from agentsoc.engine.inputs import use_inputs
-    from agentsoc.errors import LogDamagedError
-    from agentsoc.log.comparison import load_comparison_record
-    from agentsoc.log.inside import Inside
-    from agentsoc.log.read import RunLog
-    from agentsoc.scenario.code import check_recorded
+    """Check the record of a comparison and every run that it has."""
+    from agentsoc.experiment.check import check_comparison
 
-    record = load_comparison_record(directory)
-    check_recorded(code, record.code, "this comparison", directory)
-    use_inputs(directory, record.inputs, "comparison")
-    sound = 0
-    for cell in record.cells:
-        if not Inside(directory).has_directory(cell.run) or cell.status != "finished":
-            continue
-        log = RunLog(directory / cell.run)
-        log.check()
-        if log.manifest.digest != cell.digest or log.manifest.scenario_hash != cell.scenario_hash:
-            raise LogDamagedError("this run is not the one that the comparison has", str(directory / cell.run))
-        sound += 1
+    checked = check_comparison(directory, code)
+    record = checked.record
     if as_json:
         found = {"comparison": str(directory), "sound": True, "status": record.status, "hash": record.hash}
-        print_json({**found, "n_runs": len(record.cells), "n_finished": sound})
+        found |= {"n_runs": len(record.cells), "n_finished": checked.finished}
+        print_json({**found, "not_checked": list(checked.notes)})
         return
-    say(f"sound: {sound:,} finished runs of {len(record.cells):,}, {record.status}, comparison {record.hash[:16]}")
+    say(
+        f"sound: {checked.finished:,} finished runs of {len(record.cells):,}, {record.status}, "
+        f"comparison {record.hash[:16]}"
+    )
+    for text in checked.notes:
+        say(f"  but {line(text)}")
 
 
 def _check_comparison(

@@ -36,9 +36,9 @@ def fork(
     from agentsoc.engine.consent import cluster
     from agentsoc.engine.directory import new_directory
     from agentsoc.engine.forecast import ceiling
-    from agentsoc.engine.resume import fork as fork_run
-    from agentsoc.engine.resume import require_named_address, stored_scenario
+    from agentsoc.engine.fork import fork as fork_run
     from agentsoc.engine.run import Progress
+    from agentsoc.engine.stored_scenario import require_named_address, stored_scenario
     from agentsoc.log.read import RunLog
     from agentsoc.printing.ask import ask_before_sending
     from agentsoc.scenario.given import with_overrides

@@ -19,7 +19,7 @@ def replay(
     Prints the number of events and the digest. Exit code 0: the same. Exit code 5: not the same; the first event that
     differs is named.
     """
-    from agentsoc.engine.resume import replay as replay_run
+    from agentsoc.engine.replay import replay as replay_run
 
     try:
         found = replay_run(directory, allow_code=allow_code or ())

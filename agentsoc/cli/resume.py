@@ -40,8 +40,8 @@ def resume(
     """
     from agentsoc.engine.consent import cluster
     from agentsoc.engine.resume import resume as resume_run
-    from agentsoc.engine.resume import stored_scenario
     from agentsoc.engine.run import Progress
+    from agentsoc.engine.stored_scenario import stored_scenario
     from agentsoc.log.read import RunLog
     from agentsoc.printing.ask import ask_before_sending
 

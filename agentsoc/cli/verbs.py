@@ -25,6 +25,7 @@ from typer.main import get_command
 from agentsoc.errors import InputError
 from agentsoc.printing.terminal import note
 from agentsoc.printing.text import line
+from agentsoc.shadowing import INSTALLED, use_own_analysis
 
 GROUP: Final = "agentsoc.commands"
 OWN: Final = ("run", "resume", "replay", "fork", "ls", "show", "check", "schema", "model")
@@ -58,6 +59,8 @@ class Verbs(TyperGroup):
         entry = entries().get(cmd_name)
         if entry is None:
             return None
+        if _is_own_analysis(entry):
+            use_own_analysis()
         try:
             part = entry.load()
         except (ImportError, AttributeError) as error:
@@ -108,7 +111,7 @@ def nearest_verb(word: str) -> str:
 
 def blurb(entry: importlib.metadata.EntryPoint) -> str:
     """Return the first sentence of a verb's docstring, read from its source file; empty when there is none."""
-    path = _source(entry.module)
+    path = _source(entry.module, [str(INSTALLED.parent)] if _is_own_analysis(entry) else None)
     if path is None:
         return ""
     try:
@@ -120,9 +123,13 @@ def blurb(entry: importlib.metadata.EntryPoint) -> str:
     return line(text.split("\n\n")[0]).split(". ")[0].rstrip(".")
 
 
-def _source(module: str) -> Path | None:
-    """Return the source file of a module without importing it or its packages."""
-    search: list[str] | None = None
+def _is_own_analysis(entry: importlib.metadata.EntryPoint) -> bool:
+    """Return whether a verb is in the package ``analysis`` that comes with agentsoc."""
+    return entry.module.partition(".")[0] == INSTALLED.name and entry.dist is not None and entry.dist.name == "agentsoc"
+
+
+def _source(module: str, search: list[str] | None = None) -> Path | None:
+    """Return the source file of a module without importing it or its packages; `search` is where its first one is."""
     origin: str | None = None
     for name in module.split("."):
         spec = importlib.machinery.PathFinder.find_spec(name, search)

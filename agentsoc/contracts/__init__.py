@@ -1,1 +1,1 @@
-"""What plug-ins implement and a scenario may name: the base classes, and what passes between them."""
+"""This package defines what plug-ins implement and a scenario may name: base classes and what passes between them."""

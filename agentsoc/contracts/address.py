@@ -1,4 +1,4 @@
-"""Addresses that requests go to: written one way, and told apart by whether they certainly stay on this machine."""
+"""This module normalises the addresses that requests go to and tells which of them certainly stay on this machine."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ class Destination:
     variable: str | None = None
     """Name of the environment variable; None when nothing of the environment is sent."""
     model: str = field(default="", compare=False)
-    """Whose prompts go there, for the question."""
+    """The model whose prompts go there, as the question to the person names it."""
     note: str = field(default="", compare=False)
-    """What else there is to say of the address, for the question."""
+    """What else the question to the person says of the address."""
     known: bool = field(default=True, compare=False)
-    """False where the model does not say where it sends what; agreement to that is not remembered."""
+    """False where the model does not say where it sends what; then no agreement is remembered."""
 
     @property
     def needs_consent(self) -> bool:
-        """Whether somebody has to agree: always, but for an address on this machine that is sent no variable."""
+        """Tell whether somebody has to agree: always, except for this machine when it is sent no variable."""
         return not self.known or self.variable is not None or not is_loopback(self.address)
 
     def text(self) -> str:

@@ -1,4 +1,4 @@
-"""The board of one episode: the fold of its committed events, and all that agents and protocols get to see."""
+"""The board holds the state of an episode: it folds committed events, and agents and protocols see nothing else."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Subtask(msgspec.Struct, frozen=True, gc=False):
 
 
 class Watcher(Protocol):
-    """A fold of an episode's events that a protocol needs and the board does not hold."""
+    """A watcher folds an episode's events into what a protocol needs and the board does not hold."""
 
     def fold(self, events: Sequence[Event]) -> None:
         """Take in the events of one round, in canonical order."""

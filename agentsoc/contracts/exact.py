@@ -1,4 +1,4 @@
-"""Strict numbers with lax containers: what the core schema of every `Part` goes through."""
+"""This module makes the schema of every `Part` strict about numbers and lax about containers."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from agentsoc.contracts.part import Part
 
 
 class PlantedFault(Part):
-    """A wrong answer in place of an agent's own, before anybody reads it; the log has a fault event for each."""
+    """A wrong answer replaces an agent's own before anybody reads it; the log has a fault event for each."""
 
     agent: Annotated[int, Field(ge=0)] | None = None
     """Agent whose claim is replaced; None for any."""

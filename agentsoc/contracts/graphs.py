@@ -1,4 +1,4 @@
-"""networkx under its usual name `nx`, imported at its first use: most topologies never build a graph.
+"""This module gives networkx its usual name `nx` and imports it at its first use: most topologies build no graph.
 
 The import takes a fifth of what `agentsoc check` may take.
 """
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 else:
 
     class _Later:
-        """Stands for the module until something of it is used."""
+        """The object stands for the module until somebody uses something of it."""
 
         def __getattr__(self, name: str) -> Any:
             import networkx

@@ -47,7 +47,7 @@ class AgentGroup(Part):
     @field_validator("prompt")
     @classmethod
     def _known_variables(cls, prompt: str | None) -> str | None:
-        """Names only: a prompt that reaches for attributes or formats is refused like any other unknown word."""
+        """Refuse a prompt that names anything but the known variables; an attribute or a format is unknown as well."""
         for match in _BRACES.finditer(prompt or ""):
             if match.group(1) not in PROMPT_VARIABLES:
                 raise PydanticCustomError(

@@ -1,4 +1,4 @@
-"""What each field of a part means: the docstring below it, read from the source when somebody asks.
+"""This module finds what each field of a part means: it reads the docstring below the field when somebody asks.
 
 Pydantic can do the same as it builds a class, but then every command pays for reading and parsing the source of every
 part that it uses, a tenth of `agentsoc check`. Only faults, the JSON Schema and the documentation need the words.

@@ -1,4 +1,4 @@
-"""What answers a prompt: `Model` (the part in a scenario), `Backend` (the running thing), `Request` -> `Completion`.
+"""A `Model` is the part in a scenario; it opens a `Backend`, which turns a `Request` into a `Completion`.
 
 A backend makes exactly one attempt per `complete` and never retries by itself: retries are the engine's, where each
 attempt is journaled and charged. Failures are values of one exception type, `CallError`, whose kind says what is known
@@ -27,7 +27,7 @@ FailureKind = Literal[
 
 
 class Hint(msgspec.Struct, frozen=True):
-    """What a simulated or scripted voter may know and a real model never sees."""
+    """The hint holds what a simulated or scripted voter may know and a real model never sees."""
 
     task: int
     round: int
@@ -59,7 +59,7 @@ class Hint(msgspec.Struct, frozen=True):
 
 
 class SampleHint(Hint, frozen=True):
-    """The hint of one of several samples, or of one of several questions of a task, for voters without prompts.
+    """The hint belongs to one of several samples, or one of several questions of a task, for voters without prompts.
 
     A kind of its own, because a hint is part of the hash by which the journal knows a request.
     """
@@ -84,7 +84,7 @@ class Request(msgspec.Struct, frozen=True):
 
 
 class Usage(msgspec.Struct, frozen=True):
-    """Tokens of one attempt. `tokens_in` includes cached ones; `tokens_out` includes reasoning tokens."""
+    """The usage counts the tokens of one attempt. `tokens_in` includes cached ones, `tokens_out` reasoning tokens."""
 
     tokens_in: int = 0
     tokens_cached: int = 0
@@ -94,7 +94,7 @@ class Usage(msgspec.Struct, frozen=True):
 
 
 class Completion(msgspec.Struct, frozen=True):
-    """A reply as it came: `finish` is ``length`` when the output cap cut it."""
+    """A completion holds a reply as it came: `finish` is ``length`` when the output cap cut it."""
 
     text: str
     usage: Usage
@@ -115,12 +115,12 @@ class CallError(Exception):
 
     @property
     def billed(self) -> bool:
-        """Whether the provider may have charged for the attempt."""
+        """Tell whether the provider may have charged for the attempt."""
         return self.kind in ("timeout", "server", "empty")
 
     @property
     def retryable(self) -> bool:
-        """Whether the same request may succeed later."""
+        """Tell whether the same request may succeed later."""
         return self.kind not in ("rejected", "too_long")
 
 

@@ -1,4 +1,4 @@
-"""`Policy`: how the budget of a task is split into shares. A part, found by entry point, so that users add their own.
+"""A `Policy` splits the budget of a task into shares. It is a part, found by entry point, so that users add their own.
 
 A share belongs to an agent, or to a part of the task. It is a wall inside the wall: a turn is taken only when both its
 share and the team can pay for it. What a policy returns depends on the scenario and the task alone, never on timing.

@@ -1,4 +1,4 @@
-"""`Protocol`: the rules of a round. Whose turn it is and what they see, what a reply means, when it is over.
+"""A `Protocol` sets the rules of a round: whose turn it is, what they see, what a reply means and when it is over.
 
 A protocol is a part of the scenario and holds no state: everything it needs is in the society and the board, so the
 same board always gives the same plan, on replay as in the first run. To write one, derive from `Protocol`, give it a
@@ -19,16 +19,16 @@ from numpy.typing import NDArray
 from agentsoc.contracts.board import Board, Claim, Watcher
 from agentsoc.contracts.part import Part, Slot
 from agentsoc.contracts.society import Society
+from agentsoc.contracts.ties import AS_MANY, tie_draw
 from agentsoc.contracts.turns import Reply, Turn
 from agentsoc.events import Kind
-from agentsoc.streams import uniform
 
 DISCARDED: Final = "discarded"
 """Name of the ``flag`` event of a reply that is not used, because its turn was strict (a red flag)."""
 
 
 class Act(msgspec.Struct, frozen=True, gc=False):
-    """What a reply amounts to: an event without its place and cost."""
+    """An act is what a reply amounts to: an event without its place and cost."""
 
     kind: Kind
     answer: str | None = None
@@ -42,7 +42,7 @@ class Act(msgspec.Struct, frozen=True, gc=False):
 
 
 class Decision(msgspec.Struct, frozen=True):
-    """The society's answer."""
+    """A decision is the society's answer and, where it is one agent's, the claim that states it."""
 
     answer: str | None
     claim: int | None = None
@@ -159,7 +159,7 @@ PROTOCOLS: Slot[Protocol] = Slot("agentsoc.protocols", "protocol")
 
 
 def interpret_reply(society: Society, board: Board, turn: Turn, reply: Reply) -> Sequence[Act]:
-    """Return which atomic acts a reply is; the first rule that matches decides.
+    """Return the atomic acts that a reply amounts to; the first rule that matches decides.
 
     1. The reply hands out work: one ``delegate_subtask`` per taker (and nothing else, unless it also answers).
     2. It disputes a visible claim: ``contradict_claim``; parents are the disputed and the used claims.
@@ -177,40 +177,11 @@ def interpret_reply(society: Society, board: Board, turn: Turn, reply: Reply) ->
     """
     if turn.purpose in ("choose", "check"):
         return _verdicts(board, turn, reply)
-    acts: list[Act] = []
-    if reply.delegations:
-        acts = [
-            Act(
-                "delegate_subtask",
-                text=delegation.text,
-                target=delegation.to,
-                subtask_parent=turn.subtask,
-                mints_subtask=True,
-            )
-            for delegation in reply.delegations
-        ]
-    if reply.answer is None and reply.text is None:
+    acts = _handed_out(turn, reply)
+    if reply.answer is None and (acts or reply.text is None):
         return acts
-    if acts and reply.answer is None:
-        return acts
-
     answer, text, confidence = reply.answer, reply.text, reply.confidence
-    sees, named = turn.sees, reply.uses
-    seen: Collection[int] = sees if len(sees) < _MANY else frozenset(sees)
-    disputes = [c for c in dict.fromkeys(reply.disputes) if c in seen] if reply.disputes else _NONE
-    if society.parents_visible or (turn.purpose == "merge" and not named and not disputes):
-        named = sees
-    uses: Sequence[int]
-    if not named:
-        uses = _NONE
-    elif named == sees:
-        uses = list(dict.fromkeys(named))
-    else:
-        uses = [c for c in dict.fromkeys(named) if c in seen]
-    if disputes:
-        refused = disputes if len(disputes) < _MANY else frozenset(disputes)
-        uses = [c for c in uses if c not in refused]
-
+    disputes, uses = _cited(society, turn, reply)
     subtask = turn.subtask
     if disputes:
         parents = tuple(sorted([*disputes, *uses]))
@@ -233,6 +204,34 @@ def interpret_reply(society: Society, board: Board, turn: Turn, reply: Reply) ->
         else:
             acts.append(Act("revise_claim", answer, text, (own.id,), None, confidence, subtask))
     return acts
+
+
+def _handed_out(turn: Turn, reply: Reply) -> list[Act]:
+    """Return one act for each taker of work that the reply hands out."""
+    return [
+        Act("delegate_subtask", text=one.text, target=one.to, subtask_parent=turn.subtask, mints_subtask=True)
+        for one in reply.delegations
+    ]
+
+
+def _cited(society: Society, turn: Turn, reply: Reply) -> tuple[Sequence[int], Sequence[int]]:
+    """Return the visible claims that a reply disputes and those that it uses, each once and none in both."""
+    sees, named = turn.sees, reply.uses
+    seen: Collection[int] = sees if len(sees) < _MANY else frozenset(sees)
+    disputes = [c for c in dict.fromkeys(reply.disputes) if c in seen] if reply.disputes else _NONE
+    if society.parents_visible or (turn.purpose == "merge" and not named and not disputes):
+        named = sees
+    uses: Sequence[int]
+    if not named:
+        uses = _NONE
+    elif named == sees:
+        uses = list(dict.fromkeys(named))
+    else:
+        uses = [c for c in dict.fromkeys(named) if c in seen]
+    if disputes:
+        refused = disputes if len(disputes) < _MANY else frozenset(disputes)
+        uses = [c for c in uses if c not in refused]
+    return disputes, uses
 
 
 def _verdicts(board: Board, turn: Turn, reply: Reply) -> Sequence[Act]:
@@ -273,8 +272,8 @@ def majority(
     if not tally:
         return Decision(None)
     best = max(tally.values())
-    leading = sorted(answer for answer, count in tally.items() if count >= best - 1e-12)
+    leading = sorted(answer for answer, count in tally.items() if count >= best - AS_MANY)
     answer = leading[0]
     if len(leading) > 1:
-        answer = leading[int(uniform(seed, "tie", task, round_, agent & 0xFFFFFFFF) * len(leading))]
+        answer = leading[int(tie_draw(seed, task, round_, agent) * len(leading))]
     return Decision(answer, tied=tuple(leading) if len(leading) > 1 else ())

@@ -1,4 +1,4 @@
-"""`Society`: agents with their settings, wired by a topology, and what they work on."""
+"""A `Society` holds agents with their settings, the topology that wires them, and what they work on."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Society:
 
     @property
     def n(self) -> int:
-        """Number of agents."""
+        """Count the agents."""
         return self.wiring.n
 
     def group_index(self, agent: int) -> int:
@@ -65,20 +65,20 @@ class Society:
 
     @cached_property
     def neighbours(self) -> tuple[tuple[int, ...], ...]:
-        """Per agent, the agents whom it hears."""
+        """List, for each agent, the agents whom it hears."""
         hears, start = self.wiring.hears.tolist(), self.wiring.hears_start.tolist()
         return tuple([tuple(hears[start[agent] : start[agent + 1]]) for agent in range(self.n)])
 
     @cached_property
     def reply_forms(self) -> list[tuple[str, bool]]:
-        """Per group, the form in which its agents reply, and whether the model rather than the scenario chose it."""
+        """Give, for each group, the form of its agents' replies, and whether the model (not the scenario) chose it."""
         return [
             (group.model.reply_form, True) if group.reply == "auto" else (group.reply, False) for group in self.groups
         ]
 
     @cached_property
     def reach(self) -> list[int]:
-        """Number of agents who hear each agent."""
+        """Count, for each agent, the agents who hear it."""
         return self.wiring.fan_out.tolist()  # type: ignore[no-any-return]
 
     @cached_property
@@ -108,7 +108,7 @@ class Society:
         return self.n > 1 and agent != self.wiring.root
 
     def summary(self) -> dict[str, Any]:
-        """Return what is said of the society in reports."""
+        """Return the facts that reports state of the society."""
         wiring = self.wiring
         return {
             "agents": wiring.n,

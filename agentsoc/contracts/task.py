@@ -1,4 +1,4 @@
-"""What a task is: a question, the space of its answers, a verifier, and optionally parts to delegate.
+"""A task has a question, a space of answers, a verifier and, in some families, parts to delegate.
 
 A family makes tasks from a seed; task i of a family is the same whatever the count. Verifiers are pure functions of
 (task, answer): they are called again on replay.

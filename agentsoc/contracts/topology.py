@@ -1,4 +1,4 @@
-"""`Topology`: the part of a scenario that says who may address whom. Builders are pure and seeded.
+"""A `Topology` is the part of a scenario that says who may address whom. Builders are pure and seeded.
 
 Also here: what bounds every organisation, whatever its kind. `check_window` says whether what an agent has to read
 fits its model's context window.

@@ -1,4 +1,4 @@
-"""What passes between a protocol and an agent: `Turn` (whose move, what it may see), `View`, `Reply`.
+"""A protocol plans a `Turn` (whose move, what it may see); the agent gets a `View` of it and gives a `Reply`.
 
 Agents are never told event labels. They reply with content and with the claims that they used or dispute; which act
 that was is decided by the protocol's `interpret`.
@@ -56,7 +56,7 @@ class Turn(msgspec.Struct, frozen=True, gc=False):
 
 
 class Delegation(msgspec.Struct, frozen=True, gc=False):
-    """Work handed to another agent."""
+    """A delegation hands work to another agent."""
 
     to: int
     text: str

@@ -1,4 +1,4 @@
-"""`Wiring`: a built topology. Who may address whom, with roles and levels, as flat arrays.
+"""A `Wiring` is a built topology: it holds who may address whom, with roles and levels, as flat arrays.
 
 Arrays, not a networkx graph, are what the engine reads: a star of a million agents is a few dozen megabytes. `graph`
 gives the networkx view, `Wiring.of` takes one, and `Wiring.from_edges` takes plain arrays of edges.
@@ -22,7 +22,7 @@ MAX_ROLES: Final = 127
 """Different roles that one wiring can hold: they are stored in a byte."""
 
 Reach = Literal["exact", "unreachable", "too large"]
-"""How a diameter came about: counted; there is none, because somebody cannot reach somebody; not counted."""
+"""How a diameter is known: it was counted; there is none, as somebody cannot reach somebody; it was not counted."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +53,7 @@ class Wiring:
             object.__setattr__(self, "role", np.zeros(self.n, dtype=np.int8))
 
     def __eq__(self, other: object) -> bool:
-        """Whether both are the same organisation, array by array."""
+        """Tell whether both are the same organisation, array by array."""
         if not isinstance(other, Wiring):
             return NotImplemented
         mine, theirs = self.community, other.community
@@ -149,7 +149,7 @@ class Wiring:
 
     @property
     def n_edges(self) -> int:
-        """Number of directed edges."""
+        """Count the directed edges."""
         return len(self.hears)
 
     def heard_by(self, agent: int) -> Sequence[int]:
@@ -158,17 +158,17 @@ class Wiring:
 
     @cached_property
     def fan_out(self) -> NDArray[np.int64]:
-        """Number of agents who hear each agent, shape (n,): the deliveries that one of its claims makes."""
+        """Count the agents who hear each agent, shape (n,): the deliveries that one of its claims makes."""
         return np.bincount(self.hears, minlength=self.n).astype(np.int64)
 
     @cached_property
     def fan_in(self) -> NDArray[np.int64]:
-        """Number of agents whom each agent hears, shape (n,)."""
+        """Count the agents whom each agent hears, shape (n,)."""
         return np.diff(self.hears_start)
 
     @cached_property
     def reads(self) -> NDArray[np.int64]:
-        """Claims that each agent has to read at once, shape (n,): one from each equal and each agent below it.
+        """Count the claims that each agent has to read at once, shape (n,): one from each equal and each below it.
 
         What comes from above (a hub's guidance to a worker, a parent's to a child) comes alone, in a round of its own,
         so it is not counted: a hub of N workers reads N, a node of a tree its b children. A protocol that shows every
@@ -180,7 +180,7 @@ class Wiring:
 
     @cached_property
     def depth(self) -> int:
-        """Number of levels below the root."""
+        """Count the levels below the root."""
         return int(self.level.max(initial=0))
 
     def role_of(self, agent: int) -> str:

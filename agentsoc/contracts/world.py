@@ -1,4 +1,4 @@
-"""`World`: a task that goes through states. Each answer that the society settles on moves it from one to the next.
+"""A `World` is a task that goes through states: each answer that the society settles on moves it to the next.
 
 A state is a text, so that a log can hold it, and the state after a step is a function of the state before and the
 answer. Where an episode stands is thus a fold of its events: the protocol logs each state that it puts questions about
@@ -36,7 +36,7 @@ class World(TaskFamily):
 
     @abstractmethod
     def outcome(self, task: Task, state: str) -> str | None:
-        """Return the answer to the whole task that a run amounts to which ends in `state`."""
+        """Return the answer to the whole task that a run gives when it ends in `state`."""
 
 
 def asked(family: TaskFamily, task: Task, state: str | None) -> Task:

@@ -14,13 +14,13 @@ import msgspec
 
 from agentsoc.budget.ledger import Grant, Need
 from agentsoc.contracts.turns import SLOT_WIDTH, Reply, Turn
-from agentsoc.engine.gate import Gate
-from agentsoc.engine.host import Item, Order, Outcome
+from agentsoc.engine.attempts import AttemptRequest, AttemptResult, PlannedTurn
+from agentsoc.engine.call_limiter import CallLimiter
 from agentsoc.engine.pool import Pool
 from agentsoc.errors import ReplayMismatchError
 from agentsoc.log.journal import Attempt, Journal, Key
 from agentsoc.scenario.model import Calls
-from agentsoc.society.agent import MALFORMED
+from agentsoc.society.reply_reader import MALFORMED
 
 UNKNOWN_ROOM = 1 << 50
 """Prompt room of a turn that was not taken when the run was made: more than any budget pays for (tokens)."""
@@ -51,7 +51,7 @@ class Spent(msgspec.Struct):
     tokens_out: int = 0
 
 
-class Flight(msgspec.Struct):
+class CallsInFlight(msgspec.Struct):
     """Calls under way, for whoever shows progress."""
 
     running: int = 0
@@ -71,7 +71,7 @@ class Caller:
         known: Mapping[Key, Attempt],
         calls: Calls,
         concurrency: int,
-        gates: Sequence[Gate] | None = None,
+        limiters: Sequence[CallLimiter] | None = None,
     ) -> None:
         """Prepare to call.
 
@@ -81,23 +81,23 @@ class Caller:
             known: attempts of earlier runs by key.
             calls: the scenario's settings.
             concurrency: calls in flight at once.
-            gates: per group, the gate of its model where other runs use it too.
+            limiters: per group, the limit of its model where other runs use it too.
         """
         self._pool = pool
         self._journal = journal
         # plain tuples find what named ones are the keys of, and a replay makes two of them for every call
         self._find: Callable[[tuple[int, int, int, int, int]], Attempt | None] = known.get  # type: ignore[assignment]
         self._calls = calls
-        if gates is None:
-            gates = [Gate(min(concurrency, limit or concurrency)) for limit in pool.parallel()]
-        self._gates = gates
-        self._gate = Gate(concurrency)
+        if limiters is None:
+            limiters = [CallLimiter(min(concurrency, limit or concurrency)) for limit in pool.parallel()]
+        self._limiters = limiters
+        self._limiter = CallLimiter(concurrency)
         self._last_round: dict[int, int] = {}
         """Task -> last round of which the journal knows anything; a round is begun when the one before has ended."""
         if journal is not None:
             for task, round_, *_ in known:
                 self._last_round[task] = max(round_, self._last_round.get(task, 0))
-        self.flight = Flight()
+        self.flight = CallsInFlight()
         self._quiet = asyncio.Event()
         self._quiet.set()
         self.holding = False
@@ -120,21 +120,21 @@ class Caller:
             return False
         return self._journal is None or round_ < self._last_round.get(task, 0)
 
-    async def turn(self, item: Item, group: int, need: Need, grant: Grant) -> tuple[Reply, Spent]:
+    async def turn(self, planned: PlannedTurn, group: int, need: Need, grant: Grant) -> tuple[Reply, Spent]:
         """Take one turn of an agent that asks a model; return its reply and what it cost."""
         spent = Spent()
         reply: Reply | None = None
         draft: str | None = None
         last = len(need.tokens_in) - 1
         for call in range(last + 1):
-            said = await self._call(item, group, call, need, grant, draft, spent)
+            said = await self._call(planned, group, call, need, grant, draft, spent)
             if isinstance(said, str) or said.reply is None:
                 if reply is None:
                     failed = said if isinstance(said, str) else ""
-                    broken = item.turn.strict and failed.startswith(MALFORMED)
+                    broken = planned.turn.strict and failed.startswith(MALFORMED)
                     reply = Reply(discarded=failed) if broken else Reply(failed=failed)
                 break  # an earlier draft stands
-            if (flag := _red_flag(item.turn, said)) is not None:
+            if (flag := _red_flag(planned.turn, said)) is not None:
                 reply = Reply(discarded=flag)
                 break
             reply = said.reply
@@ -153,8 +153,8 @@ class Caller:
         )
 
     async def _call(
-        self, item: Item, group: int, call: int, need: Need, grant: Grant, draft: str | None, spent: Spent
-    ) -> Outcome | str:
+        self, planned: PlannedTurn, group: int, call: int, need: Need, grant: Grant, draft: str | None, spent: Spent
+    ) -> AttemptResult | str:
         """Make attempts until one gives a reply in the form asked for; return the last failure when none does."""
         allowed = grant.attempts
         fault: str | None = None
@@ -164,18 +164,18 @@ class Caller:
         failure = "no attempt was left after a crash"
         while had_outcome < allowed:
             number += 1
-            key = (item.task, item.round, item.turn.agent, item.turn.slot * SLOT_WIDTH + call, number)
+            key = (planned.task, planned.round, planned.turn.agent, planned.turn.slot * SLOT_WIDTH + call, number)
             known = self._find(key)
             room = need.tokens_in[call] + (need.again if had_outcome else 0)  # a lost one is made again as it was
             reserved = room + grant.tokens_out
             lost = known is not None and known.state == "started"
             if not lost:
-                order = Order(item, call, had_outcome, room, grant.tokens_out, fault, draft, known)
+                wanted = AttemptRequest(planned, call, had_outcome, room, grant.tokens_out, fault, draft, known)
                 try:
                     if known is None:
-                        outcome = await self._live(Key(*key), group, order, reserved)
+                        outcome = await self._live(Key(*key), group, wanted, reserved)
                     else:
-                        outcome = self._pool.recall(order) or await self._pool.attempt(order)
+                        outcome = self._pool.recall(wanted) or await self._pool.attempt(wanted)
                 except HostLostError:
                     if known is not None:  # the reply is in the journal: the new host only has to read it again
                         number -= 1
@@ -215,35 +215,35 @@ class Caller:
                     await asyncio.sleep(self._pause(outcome, had_outcome))
                 continue
             failure = f"{MALFORMED}{outcome.fault}"
-            if repaired or not self._calls.repair or item.turn.strict:
+            if repaired or not self._calls.repair or planned.turn.strict:
                 break
             repaired, fault = True, outcome.fault
         self.flight.failed += 1
         return failure
 
-    def _pause(self, outcome: Outcome, had_outcome: int) -> float:
+    def _pause(self, outcome: AttemptResult, had_outcome: int) -> float:
         """Return the pause before the next attempt (seconds)."""
         if outcome.retry_after_s is not None:
             return min(max(outcome.retry_after_s, 0.0), BACKOFF_MAX_S)
         return min(self._calls.backoff_s * 2.0 ** (had_outcome - 1), BACKOFF_MAX_S)
 
-    async def _live(self, key: Key, group: int, order: Order, reserved: int) -> Outcome:
+    async def _live(self, key: Key, group: int, wanted: AttemptRequest, reserved: int) -> AttemptResult:
         """Ask the model, with the attempt in the journal before and its outcome in it before anybody acts on it."""
         journal = self._journal
         if journal is None:
             raise ReplayMismatchError("the journal has no reply for this call", f"{_name(key)}, attempt {key.attempt}")
-        async with self._gates[group], self._gate:  # whoever waits for a slow model keeps no other one waiting
+        async with self._limiters[group], self._limiter:  # whoever waits for a slow model keeps no other one waiting
             if self.holding:
                 await asyncio.Event().wait()  # the run is ending: whoever waits here is cancelled soon
             started = Attempt(
-                *key, state="started", request=b"", model="", room=order.tokens_in or 0, reserved=reserved
+                *key, state="started", request=b"", model="", room=wanted.tokens_in or 0, reserved=reserved
             )
             self.flight.running += 1  # before the row is written: the end of a run waits for what is announced
             self._quiet.clear()
             try:
                 await journal.write(started)
                 self.flight.live += 1
-                outcome = await self._pool.attempt(order)
+                outcome = await self._pool.attempt(wanted)
             finally:
                 self.flight.running -= 1
                 if not self.flight.running:
@@ -269,7 +269,7 @@ class Caller:
         return outcome
 
 
-def _red_flag(turn: Turn, said: Outcome) -> str | None:
+def _red_flag(turn: Turn, said: AttemptResult) -> str | None:
     """Return why a reply in the form asked for is discarded all the same: it is too long, or was cut off."""
     if turn.tokens_max is not None and said.usage is not None and said.usage.tokens_out > turn.tokens_max:
         return f"too long: {said.usage.tokens_out} tokens, at most {turn.tokens_max}"

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import re
 from pathlib import Path
 from typing import Final
 
 from agentsoc.errors import AgentsocError, InputError
 from agentsoc.log.files import HOLDER, LOCK, RunLock
-from agentsoc.log.inside import Inside, by_umask, directory_mode
+from agentsoc.log.inside import TEMPORARY, Inside, by_umask, directory_mode
 from agentsoc.log.journal import read_journal
 from agentsoc.log.manifest import NAME, SEAL
 from agentsoc.log.names import EVENTS, INPUTS, JOURNAL, TASKS
@@ -20,7 +19,6 @@ _BEGUN: Final = frozenset(
     {LOCK, HOLDER, INPUTS, TASKS, EVENTS, SEAL, JOURNAL, *(JOURNAL + beside for beside in ("-wal", "-shm", "-journal"))}
 )
 """What a start leaves that was killed before it wrote its manifest."""
-_TEMPORARY: Final = re.compile(r"\..{1,100}\.[0-9a-f]{8}\.tmp")
 
 
 def new_directory(scenario: Scenario, out: Path | str | None) -> Path:
@@ -37,7 +35,7 @@ def _new_directory(scenario: Scenario, out: Path | str | None) -> Path:
     if out is not None:
         directory = Path(out)
         try:
-            if directory.exists() and (not directory.is_dir() or not _take_over(directory)):
+            if directory.exists() and (not directory.is_dir() or not take_over(directory)):
                 raise InputError("this directory is not empty", str(directory), _OTHER)
             make_private(directory)
         except OSError as error:
@@ -66,7 +64,7 @@ def make_private(directory: Path, *, exist_ok: bool = True) -> None:
             raise
 
 
-def _take_over(directory: Path) -> bool:
+def take_over(directory: Path) -> bool:
     """Empty a directory that a start left which had asked nothing yet; return whether it is empty now.
 
     Raises:
@@ -76,7 +74,7 @@ def _take_over(directory: Path) -> bool:
     names = inside.names()
     if not names:
         return True
-    if NAME in names or LOCK not in names or not all(name in _BEGUN or _TEMPORARY.fullmatch(name) for name in names):
+    if NAME in names or LOCK not in names or not all(name in _BEGUN or TEMPORARY.fullmatch(name) for name in names):
         return False
     with RunLock(directory):
         try:
@@ -101,5 +99,5 @@ def clear_temporaries(directory: Path) -> None:
     for place in ("", EVENTS, INPUTS):
         with contextlib.suppress(OSError):
             for name in inside.names(place):
-                if _TEMPORARY.fullmatch(name):
+                if TEMPORARY.fullmatch(name):
                     inside.remove(f"{place}/{name}" if place else name)

@@ -41,6 +41,10 @@ DRAFT_BYTES: Final = 16
 """Bytes of text that one token of a draft may stand for when the next call reads it."""
 
 
+UNLESS: Final = "unless a provider ignores its output cap"
+"""What no bound can be sure of: an output cap is asked for, and the provider has to keep it."""
+
+
 @dataclass(frozen=True)
 class Bound:
     """What a run can take."""
@@ -59,19 +63,16 @@ class Bound:
     """What all attempts may cost at most, or the budget where that is less (units of money)."""
 
     def text(self) -> str:
-        """Return the bound in words."""
+        """Return the bound in words, with what it rests on."""
         from agentsoc.scenario.prices import money_text
 
         if not self.calls:
             return "no model calls"
         repeats = f" ({self.attempts:,} with all repeats)" if self.attempts > self.calls else ""
-        text = (
-            f"at most {self.calls:,} model calls{repeats}; about {self.tokens:,} tokens, "
-            f"in no case more than {self.tokens_max:,}"
-        )
-        if not self.cost_max:
-            return text
-        return f"{text}; about {money_text(self.cost)} in money, in no case more than {money_text(self.cost_max)}"
+        text = f"at most {self.calls:,} model calls{repeats}; about {self.tokens:,} tokens, at most {self.tokens_max:,}"
+        if self.cost_max:
+            text += f"; about {money_text(self.cost)} in money, at most {money_text(self.cost_max)}"
+        return f"{text}, {UNLESS}"
 
 
 def bound(society: BuiltSociety) -> Bound | None:
@@ -138,8 +139,9 @@ def _most(society: BuiltSociety, task: Task) -> _Most:
     from agentsoc.budget.account import rates_of
     from agentsoc.contracts.world import World
     from agentsoc.scenario.prices import FREE
-    from agentsoc.society.agent import CHARS_PER_TOKEN, REPAIR_TOKENS
     from agentsoc.society.build import open_board
+    from agentsoc.society.prompt import REPAIR_TOKENS
+    from agentsoc.society.reply_form import CHARS_PER_TOKEN
 
     scenario = society.scenario
     if not scenario.protocol.rehearsable or isinstance(scenario.tasks, World):
@@ -219,7 +221,7 @@ def _bare_prompt_bytes(society: BuiltSociety, board: Board, task: Task, turn: Tu
 
 def _bare_request(society: BuiltSociety, board: Board, task: Task, turn: Turn) -> Request:
     from agentsoc.contracts.turns import View
-    from agentsoc.society.agent import build_request
+    from agentsoc.society.prompt import ModelCall, build_request
 
     question = task.question
     if turn.subtask is not None:
@@ -227,7 +229,7 @@ def _bare_request(society: BuiltSociety, board: Board, task: Task, turn: Turn) -
     own = board.position(turn.agent)
     alone = msgspec.structs.replace(turn, sees=())
     view = View(board.task, board.round, turn.agent, question, task.options, alone, own=own)
-    return build_request(society, society.scenario.tasks, task, view, k=0, max_tokens=1)
+    return build_request(society, task, view, ModelCall(0, max_tokens=1))
 
 
 def _disagreement(society: BuiltSociety, board: Board, turns: Sequence[Turn]) -> list[Event]:
@@ -323,7 +325,7 @@ def _least_cost(society: BuiltSociety, board: Board, task: Task, turn: Turn, cei
     """
     from agentsoc.budget.ledger import OUT_MIN
     from agentsoc.contracts.model import PureBackend, bytes_bound
-    from agentsoc.society.agent import REPAIR_TOKENS
+    from agentsoc.society.prompt import REPAIR_TOKENS
 
     backend = _backend(society, turn)
     if backend is None:

@@ -9,8 +9,9 @@ from typing import Any, ClassVar
 from agentsoc.budget.ledger import Need
 from agentsoc.contracts.board import Board
 from agentsoc.contracts.turns import Reply
-from agentsoc.engine.columns import Draw, draw_codes
-from agentsoc.engine.host import Host, Item, Order, Outcome
+from agentsoc.engine.attempts import AttemptRequest, AttemptResult, PlannedTurn
+from agentsoc.engine.columns.draws import Draw, draw_codes
+from agentsoc.engine.host import Host
 from agentsoc.engine.shared import Shared
 from agentsoc.events import Event
 from agentsoc.society.build import BuiltSociety
@@ -39,18 +40,18 @@ class Pool(ABC):
         """Return, per group, the calls that may run at once over all hosts."""
 
     @abstractmethod
-    async def prepare(self, items: Sequence[Item], limit: int | None = None) -> list[Need]:
+    async def prepare(self, turns: Sequence[PlannedTurn], limit: int | None = None) -> list[Need]:
         """Return what each turn may cost."""
 
     @abstractmethod
-    async def act(self, items: Sequence[Item]) -> list[Reply]:
+    async def act(self, turns: Sequence[PlannedTurn]) -> list[Reply]:
         """Return the replies of agents that ask no model."""
 
     @abstractmethod
-    async def attempt(self, order: Order) -> Outcome:
+    async def attempt(self, wanted: AttemptRequest) -> AttemptResult:
         """Make one attempt at a model call."""
 
-    def recall(self, order: Order) -> Outcome | None:
+    def recall(self, wanted: AttemptRequest) -> AttemptResult | None:
         """Return the outcome of an attempt that the journal knows where it can be had at once, else None: `attempt`."""
         return None
 
@@ -87,21 +88,21 @@ class LocalPool(Pool):
         """Return, per group, the calls that may run at once."""
         return self.host.parallel()
 
-    async def prepare(self, items: Sequence[Item], limit: int | None = None) -> list[Need]:
+    async def prepare(self, turns: Sequence[PlannedTurn], limit: int | None = None) -> list[Need]:
         """Return what each turn may cost."""
-        return self.host.prepare(items, limit)
+        return self.host.prepare(turns, limit)
 
-    async def act(self, items: Sequence[Item]) -> list[Reply]:
+    async def act(self, turns: Sequence[PlannedTurn]) -> list[Reply]:
         """Return the replies of agents that ask no model."""
-        return await self.host.act(items)
+        return await self.host.act(turns)
 
-    async def attempt(self, order: Order) -> Outcome:
+    async def attempt(self, wanted: AttemptRequest) -> AttemptResult:
         """Make one attempt at a model call."""
-        return await self.host.attempt(order)
+        return await self.host.attempt(wanted)
 
-    def recall(self, order: Order) -> Outcome | None:
+    def recall(self, wanted: AttemptRequest) -> AttemptResult | None:
         """Return the outcome of an attempt that the journal knows."""
-        return self.host.recall(order)
+        return self.host.recall(wanted)
 
     async def fold(self, task: int, events: Sequence[Event]) -> None:
         """Let the host note the end of an episode; the board is the driver's own."""

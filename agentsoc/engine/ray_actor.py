@@ -13,8 +13,9 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from agentsoc.engine.columns import Draw, draw_codes
-from agentsoc.engine.host import Host, Item, Order, Outcome
+from agentsoc.engine.attempts import AttemptRequest, AttemptResult, PlannedTurn
+from agentsoc.engine.columns.draws import Draw, draw_codes
+from agentsoc.engine.host import Host
 from agentsoc.engine.ray_files import HostFiles, write_inside
 from agentsoc.events import Event
 from agentsoc.scenario.code import load_code
@@ -36,16 +37,16 @@ class Message(msgspec.Struct, array_like=True):
 
     folds: list[Folded]
     dropped: list[int]
-    items: list[Item] = []
+    turns: list[PlannedTurn] = []
     limit: int | None = None
-    orders: list[tuple[int, Order]] = []
+    wanted: list[tuple[int, AttemptRequest]] = []
 
 
 class Arrival(msgspec.Struct, array_like=True):
     """An outcome on its way back."""
 
     number: int
-    outcome: Outcome | None = None
+    outcome: AttemptResult | None = None
     error: str | None = None
     notices: list[str] = []
 
@@ -96,23 +97,23 @@ class HostActor:
     async def prepare(self, raw: bytes) -> bytes:
         """Return what turns may cost."""
         message = self._take(raw)
-        return _encode(self._host.prepare(message.items, message.limit))
+        return _encode(self._host.prepare(message.turns, message.limit))
 
     async def act(self, raw: bytes) -> bytes:
         """Return replies of agents that ask no model."""
         message = self._take(raw)
-        return _encode(await self._host.act(message.items))
+        return _encode(await self._host.act(message.turns))
 
     async def submit(self, raw: bytes) -> None:
         """Begin attempts; their outcomes come through `collect`."""
-        for number, order in self._take(raw).orders:
-            task = asyncio.get_running_loop().create_task(self._attempt(number, order))
+        for number, wanted in self._take(raw).wanted:
+            task = asyncio.get_running_loop().create_task(self._attempt(number, wanted))
             self._running.add(task)
             task.add_done_callback(self._running.discard)
 
-    async def _attempt(self, number: int, order: Order) -> None:
+    async def _attempt(self, number: int, wanted: AttemptRequest) -> None:
         try:
-            arrival = Arrival(number, await self._host.attempt(order))
+            arrival = Arrival(number, await self._host.attempt(wanted))
         except Exception as error:  # whatever a model or a plug-in does, the driver has to hear of it
             arrival = Arrival(number, error=f"{type(error).__name__}: {error}")
         self._arrived.append(arrival)

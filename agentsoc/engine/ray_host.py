@@ -23,9 +23,10 @@ from agentsoc.budget.ledger import Need
 from agentsoc.contracts.board import Board
 from agentsoc.contracts.turns import Reply
 from agentsoc.engine import ray_cluster
+from agentsoc.engine.attempts import AttemptRequest, AttemptResult, PlannedTurn
 from agentsoc.engine.calls import HostLostError
-from agentsoc.engine.columns import Draw, draw_codes
-from agentsoc.engine.host import Host, Item, Order, Outcome
+from agentsoc.engine.columns.draws import Draw, draw_codes
+from agentsoc.engine.host import Host
 from agentsoc.engine.pool import Pool
 from agentsoc.engine.ray_actor import Arrival, Folded, HostActor, Message, small
 from agentsoc.engine.ray_files import check_inside
@@ -71,9 +72,9 @@ class _Seat:
         self.epoch = 0
         self.pending: dict[int, list[list[Event]]] = {}
         self.dropped: list[int] = []
-        self.outbox: list[tuple[int, Order]] = []
+        self.outbox: list[tuple[int, AttemptRequest]] = []
         self.flushing: asyncio.Task[None] | None = None
-        self.waiting: dict[int, asyncio.Future[Outcome]] = {}
+        self.waiting: dict[int, asyncio.Future[AttemptResult]] = {}
         self.collector: asyncio.Task[None] | None = None
         self.reviving: asyncio.Lock = asyncio.Lock()
 
@@ -304,21 +305,21 @@ class RayPool(Pool):
                 await self._revive(seat, epoch)
 
     async def _spread(
-        self, items: Sequence[Item], method: str, read: Callable[[bytes], list[T]], limit: int | None = None
+        self, turns: Sequence[PlannedTurn], method: str, read: Callable[[bytes], list[T]], limit: int | None = None
     ) -> list[T]:
         by_seat: dict[int, list[int]] = {}
-        for position, item in enumerate(items):
-            by_seat.setdefault(self._seat(item.task, item.turn.agent).index, []).append(position)
-        results: list[Any] = [None] * len(items)
+        for position, planned in enumerate(turns):
+            by_seat.setdefault(self._seat(planned.task, planned.turn.agent).index, []).append(position)
+        results: list[Any] = [None] * len(turns)
 
         async def one(index: int, positions: list[int]) -> None:
             seat = self._seats[index]
-            mine = [items[position] for position in positions]
+            mine = [turns[position] for position in positions]
             raw = await self._ask(
                 seat,
-                list(dict.fromkeys(item.task for item in mine)),
+                list(dict.fromkeys(planned.task for planned in mine)),
                 lambda message: getattr(seat.actor, method).remote(message),
-                items=mine,
+                turns=mine,
                 limit=limit,
             )
             for position, result in zip(positions, read(raw), strict=True):
@@ -327,22 +328,22 @@ class RayPool(Pool):
         await asyncio.gather(*(one(index, positions) for index, positions in by_seat.items()))
         return results
 
-    async def prepare(self, items: Sequence[Item], limit: int | None = None) -> list[Need]:
+    async def prepare(self, turns: Sequence[PlannedTurn], limit: int | None = None) -> list[Need]:
         """Return what each turn may cost."""
-        return await self._spread(items, "prepare", _read_needs, limit)
+        return await self._spread(turns, "prepare", _read_needs, limit)
 
-    async def act(self, items: Sequence[Item]) -> list[Reply]:
+    async def act(self, turns: Sequence[PlannedTurn]) -> list[Reply]:
         """Return the replies of agents that ask no model."""
-        return await self._spread(items, "act", _read_replies)
+        return await self._spread(turns, "act", _read_replies)
 
-    async def attempt(self, order: Order) -> Outcome:
+    async def attempt(self, wanted: AttemptRequest) -> AttemptResult:
         """Make one attempt; raises `HostLostError` when its host dies before the outcome is here."""
-        seat = self._seat(order.item.task, order.item.turn.agent)
+        seat = self._seat(wanted.planned.task, wanted.planned.turn.agent)
         self._number += 1
         number = self._number
-        future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[AttemptResult] = asyncio.get_running_loop().create_future()
         seat.waiting[number] = future
-        seat.outbox.append((number, order))
+        seat.outbox.append((number, wanted))
         if seat.flushing is None or seat.flushing.done():
             seat.flushing = asyncio.create_task(self._flush(seat))
         return await future
@@ -352,9 +353,9 @@ class RayPool(Pool):
             await asyncio.sleep(0)  # let whoever is ready in this turn of the loop join the batch
             async with seat.reviving:
                 pass
-            orders, seat.outbox = seat.outbox, []
+            wanted, seat.outbox = seat.outbox, []
             epoch = seat.epoch
-            raw = self._message(seat, list(dict.fromkeys(order.item.task for _, order in orders)), orders=orders)
+            raw = self._message(seat, list(dict.fromkeys(each.planned.task for _, each in wanted)), wanted=wanted)
             try:
                 await self._answer(seat.actor.submit.remote(raw))
             except Exception as error:

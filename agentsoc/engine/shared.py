@@ -2,7 +2,7 @@
 
 A run that is alone opens its models, uses them and closes them. Runs that go on side by side would load a model several
 times and call it several times as often as its owner allows. With a `Shared` they open the same backend, wait at the
-same gate, and leave it open for the next one; whoever made the `Shared` closes it. No result depends on it.
+same limiter, and leave it open for the next one; whoever made the `Shared` closes it. No result depends on it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Hashable
 from typing import Any
 
 from agentsoc.contracts.model import Backend, Completion, Model, PureBackend, Request
-from agentsoc.engine.gate import Gate
+from agentsoc.engine.call_limiter import CallLimiter
 
 
 class Shared:
@@ -26,7 +26,7 @@ class Shared:
         """
         self._concurrency = concurrency
         self._kept: dict[Hashable, _Kept] = {}
-        self._gates: dict[Model, Gate] = {}
+        self._limiters: dict[Model, CallLimiter] = {}
 
     def open(self, model: Model, *, seed: int, share: int = 1) -> Backend:
         """Return the backend of a model: the one that is there already, unless it is a function of the run's seed."""
@@ -39,18 +39,18 @@ class Shared:
         kept = self._kept[key] = _Kept(backend)
         return kept
 
-    def gate(self, model: Model, concurrency: int, parallel: int | None) -> Gate:
-        """Return the gate of a model, the same for all runs.
+    def limiter(self, model: Model, concurrency: int, parallel: int | None) -> CallLimiter:
+        """Return the limiter of a model, the same for all runs.
 
         Args:
             model: the model.
             concurrency: what the run's engine block says; used when nothing was said for all runs.
             parallel: calls that the backend takes at once; None for no limit.
         """
-        if model not in self._gates:
+        if model not in self._limiters:
             limit = self._concurrency or concurrency
-            self._gates[model] = Gate(min(limit, parallel or limit))
-        return self._gates[model]
+            self._limiters[model] = CallLimiter(min(limit, parallel or limit))
+        return self._limiters[model]
 
     async def close(self) -> None:
         """Close every model; the first failure is raised when all have been closed."""

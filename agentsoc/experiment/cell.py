@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,11 +12,11 @@ from typing import Final
 from agentsoc.contracts.model import Model
 from agentsoc.contracts.part import Part, Slot
 from agentsoc.engine.consent import Consent
+from agentsoc.engine.directory import take_over
 from agentsoc.engine.resume import resume_async
 from agentsoc.engine.run import Progress, Run, run_async
 from agentsoc.engine.shared import Shared
 from agentsoc.errors import InputError, RunLockedError
-from agentsoc.log.files import RunLock
 from agentsoc.log.inside import Inside
 from agentsoc.log.manifest import NAME, load_manifest
 from agentsoc.log.record import hash_json
@@ -75,7 +74,7 @@ async def _carry_out(directory: Path, scenario: Scenario, means: Means, progress
             stop=means.stop,
             consent=means.consent,
         )
-    _clear(directory)
+    require_unused(directory)
     if means.concurrency is not None:
         engine = scenario.engine.model_copy(update={"concurrency": means.concurrency})
         scenario = scenario.model_copy(update={"engine": engine})
@@ -96,17 +95,26 @@ def _has_manifest(directory: Path) -> bool:
     return directory.is_dir() and NAME in Inside(directory).names()
 
 
-def _clear(directory: Path) -> None:
-    """Remove what a run left that was killed before it had begun: nothing was asked."""
-    if directory.exists():
-        with RunLock(directory):
-            pass
-        shutil.rmtree(directory)
+def require_unused(directory: Path) -> None:
+    """Take over what a start left that was killed before it had asked anything.
+
+    Raises:
+        InputError: there is something else: replies that were paid for, or files of somebody's.
+        RunLockedError: that start is still under way.
+    """
+    if directory.exists() and (not directory.is_dir() or not take_over(directory)):
+        raise InputError(
+            "there is no manifest here, but more than a start leaves that was killed before it had asked anything",
+            str(directory),
+            "look at what is in it, and move it away to have this run made again",
+        )
 
 
 def require_same(directory: Path, scenario: Scenario) -> None:
-    """Raise `InputError` when the run in `directory` was not made from `scenario`."""
-    if load_manifest(directory).scenario_hash != hash_json(scenario.result_part()):
+    """Raise `InputError` when the run in `directory` was not made from `scenario`: its seed and budget included."""
+    manifest = load_manifest(directory)
+    wanted = scenario.name, scenario.seed, hash_json(scenario.result_part())
+    if (manifest.name, manifest.seed, manifest.scenario_hash) != wanted:
         raise InputError(
             "the run that is here was made from another scenario",
             str(directory),

@@ -11,16 +11,16 @@ import asyncio
 import contextlib
 import gc
 import os
-import signal
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from agentsoc.backends.secrets import redact
 from agentsoc.engine.consent import Consent, destinations, require_consent
-from agentsoc.engine.run import GRACE_S, Progress
+from agentsoc.engine.interrupt import GRACE_S, first_signal
+from agentsoc.engine.run import Progress
 from agentsoc.engine.shared import Shared
 from agentsoc.engine.waiting import STOP, wait_for
 from agentsoc.errors import AgentsocError, InputError, InterruptedRunError, RunLockedError
@@ -203,7 +203,7 @@ class _Runner:
         means = Means(concurrency, self.code, self.code_paths, shared, self.stop, self.consent)
         processes = [self._worker() for _ in range(min(n_workers, len(away)))]
         threshold = gc.get_threshold()
-        with self._signals():
+        with first_signal(self._stop):
             telling = asyncio.create_task(self._tell())
             try:
                 waiting = deque(live)
@@ -312,33 +312,9 @@ class _Runner:
                 with contextlib.suppress(OSError):
                     self.record.save(self.directory)
 
-    @contextlib.contextmanager
-    def _signals(self) -> Iterator[None]:
-        """Let the first SIGINT or SIGTERM end everything in order; a second one is not caught."""
-        loop = asyncio.get_running_loop()
-        numbers = (signal.SIGINT, signal.SIGTERM)
-        handlers = {number: signal.getsignal(number) for number in numbers}
-
-        def stop() -> None:
-            self.tally.say("stopping: runs under way may take a few seconds; interrupt again to end at once")
-            self.stop.set()
-            for number in numbers:
-                loop.remove_signal_handler(number)
-                signal.signal(number, signal.SIG_DFL)
-
-        try:
-            for number in numbers:
-                loop.add_signal_handler(number, stop)
-        except (ValueError, RuntimeError, NotImplementedError):  # not the main thread
-            yield
-            return
-        try:
-            yield
-        finally:
-            for number, handler in handlers.items():
-                loop.remove_signal_handler(number)
-                if handler is not None:
-                    signal.signal(number, handler)
+    def _stop(self) -> None:
+        self.tally.say("stopping: runs under way may take a few seconds; interrupt again to end at once")
+        self.stop.set()
 
 
 __all__ = ["InputError", "InterruptedComparisonError", "Outcome", "compare", "compare_async", "run_comparison"]

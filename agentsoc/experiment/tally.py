@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
-from agentsoc.engine.calls import Flight
-from agentsoc.engine.loop import Pace
+from agentsoc.engine.calls import CallsInFlight
+from agentsoc.engine.progress import Pace
 from agentsoc.engine.run import Progress
 from agentsoc.log.manifest import Totals
 
@@ -30,7 +30,7 @@ class Tally:
         self._running: dict[str, Progress] = {}
         self._told: dict[str, int] = {}
         self._done = Pace()
-        self._flown = Flight()
+        self._flown = CallsInFlight()
 
     def begin(self, name: str) -> Progress:
         """Return the progress that a run is to fill."""
@@ -80,8 +80,8 @@ def _pace(totals: Totals) -> Pace:
     return Pace(episodes=totals.episodes, tokens=used, calls_lost=totals.calls_lost)
 
 
-def _together(parts: Sequence[Flight]) -> Flight:
-    return Flight(
+def _together(parts: Sequence[CallsInFlight]) -> CallsInFlight:
+    return CallsInFlight(
         running=sum(part.running for part in parts),
         done=sum(part.done for part in parts),
         failed=sum(part.failed for part in parts),

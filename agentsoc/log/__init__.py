@@ -1,1 +1,1 @@
-"""The run directory: journal of model attempts, event segments, manifest, digest, and how they are read."""
+"""This package keeps the run directory: journal of model attempts, event segments, manifest, digest, readers."""

@@ -1,4 +1,4 @@
-"""Parquet files read within bounds: a small file of a stranger's may unfold to more than this machine holds.
+"""This module reads Parquet files within bounds: a stranger's small file may unfold to more than this machine holds.
 
 Texts are read as dictionaries, as they are stored, so that a million copies of one text take the memory of one; how
 large they would be in full is added up before anything is unfolded. A file is refused by name when that is more than
@@ -19,9 +19,9 @@ from agentsoc.errors import LogDamagedError
 from agentsoc.log.footer import read_footer
 
 UNFOLDED_MAX: Final = 256 << 20
-"""What a file may hold in memory, however small it is (bytes)."""
+"""How much memory any file may take, however small it is (bytes)."""
 UNFOLDED_TIMES: Final = 16
-"""What a larger file may hold, as a multiple of its own size."""
+"""How much memory a larger file may take, as a multiple of its own size."""
 ROWS_AT_ONCE: Final = 1 << 16
 _STRUCTURE_MAX: Final = 64 << 20
 """Largest footer, and most entries of one (bytes, entries)."""
@@ -77,6 +77,46 @@ def require_size(content: bytes, where: str, *, rows: int | None = None, hint: s
         _require_size(content, where, rows, max(UNFOLDED_MAX, UNFOLDED_TIMES * len(content)), hint)
     except ValueError as error:
         raise LogDamagedError(f"this file cannot be read ({error})", where, hint) from None
+
+
+def read_schema(content: bytes, where: str, *, hint: str = "") -> pa.Schema:
+    """Return the columns that a file states; see `require_size`, which is to be called first."""
+    try:
+        schema, file = _opened(content)
+        file.close()
+    except (OSError, pa.ArrowException, ValueError, KeyError, IndexError, OverflowError, MemoryError) as error:
+        raise LogDamagedError(f"this file cannot be read ({type(error).__name__})", where, hint) from None
+    return schema
+
+
+def require_kind(field: pa.Field, wanted: pa.DataType) -> None:
+    """Refuse a column whose values are of another kind, though they could be made into the kind that is wanted.
+
+    Widths of numbers, and whether texts are kept as a dictionary, say nothing about the values.
+
+    Raises:
+        ValueError: names the column.
+    """
+    if _kind(field.type) != _kind(wanted):
+        raise ValueError(f"the column {field.name[:60]!r} holds {str(field.type)[:60]}, not {wanted}")
+
+
+def _kind(found: pa.DataType) -> str:
+    """Return what kind of value a type holds: "integer", "list of text"."""
+    if pa.types.is_dictionary(found):
+        return _kind(found.value_type)
+    if pa.types.is_list(found) or pa.types.is_large_list(found):
+        return f"list of {_kind(found.value_type)}"
+    for is_it, kind in (
+        (pa.types.is_integer, "integer"),
+        (pa.types.is_floating, "float"),
+        (pa.types.is_string, "text"),
+        (pa.types.is_large_string, "text"),
+        (pa.types.is_string_view, "text"),
+    ):
+        if is_it(found):
+            return kind
+    return str(found)
 
 
 def _opened(content: bytes) -> tuple[pa.Schema, pq.ParquetFile]:

@@ -1,4 +1,4 @@
-"""`check`: whether a run is what was written, and whether what it says of itself is true.
+"""This module checks whether a run is what was written, and whether what it says of itself is true.
 
 Three things are compared. Bytes: every file against the hash that the manifest pins. Rows: the event log against its
 digests, the journal against its own. Words: each total of the manifest against the fold of events and episodes that it
@@ -8,6 +8,7 @@ pins no bytes of events and journal, and is checked as well as it can be; `Check
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
@@ -28,8 +29,13 @@ from agentsoc.log.names import EPISODES, EVENTS, INPUTS, JOURNAL, TASKS
 from agentsoc.log.record import hash_json
 from agentsoc.log.segments import REBUILD, chained, read_segment
 from agentsoc.log.stored import StoredRun
+from agentsoc.log.strangers import check_strangers
 from agentsoc.log.totals import EpisodeTotals, EventTotals, ceilings, fold
+from agentsoc.scenario.model import NAME as NAME_OF_SCENARIO
 
+_BUILT_IN: Final = frozenset({"local", "litellm", "simulated", "effort", "scripted"})
+_IDENTITY: Final = ("kind", "name", "base_url")
+"""What scenario and manifest both say of a model."""
 _PER_TASK: Final = ("calls", "tokens_in", "tokens_cached", "tokens_out")
 _OLD_ROUNDING: Final = frozenset({"score", "virtual_s", "cost", "cost_lost"})
 """Totals that format 1 added up as floats, so that their last digits depend on the order."""
@@ -42,7 +48,7 @@ _IN_NO_EVENT: Final = (
 
 @dataclass(frozen=True)
 class Checked:
-    """What was found to be sound."""
+    """The result of a check lists what was found to be sound."""
 
     events: int
     segments: int
@@ -53,7 +59,7 @@ class Checked:
 
 
 def check(log: StoredRun, *, keep: bool = False) -> tuple[Checked, dict[Key, Attempt]]:
-    """Check a run; see the module.
+    """Check a run as the module says, and return what was found to be sound.
 
     Args:
         log: the run.
@@ -95,16 +101,13 @@ def _files(log: StoredRun) -> Iterator[str]:
     """Compare the files beside the events with their hashes; yield what the manifest pins no hash of."""
     manifest = log.manifest
     ended = manifest.status != "running"
-    if manifest.status == "finished":
-        _no_strangers(log, EVENTS, {segment.file for segment in log.segments})
+    yield from check_strangers(log)
     if manifest.tasks_file is not None:
         log.task_table()
     if manifest.episodes_file is not None:
         log.table(EPISODES, manifest.episodes_file, "table of episodes")
     for name, digest in manifest.inputs.items():
         _same_input(log, f"{INPUTS}/{name}", digest)
-    if ended:
-        _no_strangers(log, INPUTS, {name.split("/")[0] for name in manifest.inputs})
     if manifest.format == 1:
         pinned = "rows were compared with their digests" if manifest.status == "finished" else "the run has not ended"
         yield f"log format 1 pins no bytes of events and journal: {pinned}"
@@ -140,15 +143,6 @@ def _same_input(log: StoredRun, name: str, digest: str) -> None:
         raise LogDamagedError("the copy of a file of the scenario is not what was written", where, REBUILD)
 
 
-def _no_strangers(log: StoredRun, directory: str, known: set[str]) -> None:
-    """Raise when a directory holds something that the manifest does not list: a reader might take it for ours."""
-    strangers = [name for name in log.inside.names(directory) if name not in known and not name.startswith(".")]
-    if strangers:
-        raise LogDamagedError(
-            "this file is not one of the run's", str(log.directory / directory / strangers[0]), REBUILD
-        )
-
-
 def _same_journal(log: StoredRun, found: tuple[int, str]) -> None:
     manifest, path = log.manifest, log.directory / JOURNAL
     if manifest.journal_rows is not None and found != (manifest.journal_rows, manifest.journal_digest):
@@ -170,13 +164,28 @@ def _same_scenario(log: StoredRun) -> None:
     part = {key: value for key, value in manifest.scenario.items() if key not in ("engine", "description", "name")}
     if hash_json(part) != manifest.scenario_hash:
         raise LogDamagedError("the manifest's scenario is not the one of its hash", str(log.directory / NAME))
-    for key in ("name", "seed"):
-        if manifest.scenario.get(key) != getattr(manifest, key):
-            raise LogDamagedError(f"the manifest's {key} is not the scenario's", str(log.directory / NAME))
+    where = str(log.directory / NAME)
+    for key, found in (("name", manifest.name), ("seed", manifest.seed)):
+        if manifest.scenario.get(key) != found:
+            raise LogDamagedError(f"the manifest's {key} is not the scenario's", where)
+    if not re.fullmatch(NAME_OF_SCENARIO, manifest.name):
+        raise LogDamagedError("the manifest's name is none that a scenario can have", where)
+    groups = manifest.scenario.get("agents", [])
+    if len(manifest.models) != len(groups) and (manifest.models or manifest.status == "finished"):
+        what = f"the manifest says which {len(manifest.models)} models it was made with, its scenario has {len(groups)}"
+        raise LogDamagedError(what, where)
+    for number, (made, group) in enumerate(zip(manifest.models, groups, strict=False)):
+        asked = group.get("model")
+        if not isinstance(asked, dict) or asked.get("kind") not in _BUILT_IN:
+            continue  # what a model of somebody else says of itself is its own business
+        for key in _IDENTITY:
+            if key in asked and key in made and asked[key] != made[key]:
+                what = f"the manifest says that group {number} was made with another model than its scenario names"
+                raise LogDamagedError(f"{what}: the {key} differs", where)
 
 
 class _Events:
-    """What the events of a run amount to, in all and task by task."""
+    """The object adds up what the events of a run amount to, in all and task by task."""
 
     def __init__(self, log: StoredRun) -> None:
         self.log = log

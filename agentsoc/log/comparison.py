@@ -13,9 +13,10 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from agentsoc.errors import LogDamagedError
 from agentsoc.log.inside import Inside
 from agentsoc.log.manifest import FileName
+from agentsoc.log.names import COMPARISON
 from agentsoc.log.record import read_record, record_bytes
 
-FILE: Final = "comparison.json"
+FILE: Final = COMPARISON
 FORMAT: Final = 1
 RUNS: Final = "runs"
 
@@ -35,7 +36,7 @@ class CellRecord(BaseModel):
     tasks: str
     seed: int
     run: FileName
-    """Its directory, relative to that of the comparison."""
+    """The directory of the run, relative to that of the comparison."""
     scenario_hash: str
     """SHA-256 of what in its scenario can change a result."""
     status: CellStatus = "waiting"
@@ -62,7 +63,7 @@ class ComparisonRecord(BaseModel):
     organisations: list[str]
     baseline: str
     matched: bool
-    """Whether all organisations had the same ceiling, and there was one."""
+    """Whether all organisations had a budget, and the same one."""
     inputs: dict[FileName, str] = {}
     """Files that the comparison names, kept in ``inputs``: name -> SHA-256."""
     code: dict[str, str] = {}

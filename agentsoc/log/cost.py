@@ -1,4 +1,4 @@
-"""Money as a derived column: what the events of a run cost by a table of prices, its own or another one.
+"""This module derives money: it says what the events of a run cost by a table of prices, its own or another one.
 
 Costs follow from tokens and calls in the events alone, so any run can be priced afterwards. Attempts whose usage is
 unknown are in no event: `Totals.cost_lost` has what was charged for them.

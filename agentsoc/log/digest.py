@@ -1,4 +1,4 @@
-"""The digest of a log: over what the columns hold, in canonical order, never over the bytes of files.
+"""This module takes the digest of a log over what its columns hold in canonical order, never over the bytes of files.
 
 Every column feeds its own SHA-256 streams: values as little-endian 64-bit numbers, validity as one byte a row, text as
 lengths and UTF-8 bytes, lists as lengths and values. Concatenation does not see where tables were cut, so the digest

@@ -1,4 +1,4 @@
-"""The episode table of a run, ``episodes.parquet``: one row per task, what its episode came to and what it cost.
+"""The episode table, ``episodes.parquet``, has one row per task: what its episode came to and what it cost.
 
 It says nothing that scenario and journal do not: a replay computes it again. It is there so that experiments of
 hundreds of runs are read without their events, and because some counts (turns, deliveries, what was charged) are in
@@ -17,6 +17,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from agentsoc.log.bounded import require_kind
 from agentsoc.log.totals import EpisodeTotals
 
 SCHEMA: Final = pa.schema(
@@ -81,7 +82,7 @@ class EpisodeRow(msgspec.Struct, gc=False):
     calls_lost: int = 0
     tokens_overrun: int = 0
     cost: int | None = None
-    """By the prices (units of money); None without prices."""
+    """What its calls cost by the scenario's prices (units of money); None without prices."""
     cost_lost: int | None = None
 
 
@@ -89,7 +90,7 @@ assert EpisodeRow.__struct_fields__ == COLUMNS
 
 
 class EpisodeTable:
-    """Collects rows of episodes; `totals` runs along."""
+    """The table collects rows of episodes and keeps their totals."""
 
     def __init__(self) -> None:
         self._rows: list[EpisodeRow] = []
@@ -99,7 +100,7 @@ class EpisodeTable:
 
     @property
     def totals(self) -> EpisodeTotals:
-        """What the rows add up to."""
+        """Return what the rows add up to."""
         self._to_table()
         return self._totals
 
@@ -190,11 +191,17 @@ def _plain(values: Sequence[Any], kind: pa.DataType) -> Sequence[Any]:
 
 
 def conform(table: pa.Table) -> pa.Table:
-    """Return a table of episodes of any format with all columns; what an earlier one did not write is null or 0."""
+    """Return a table of episodes of any format with all columns; what an earlier one did not write is null or 0.
+
+    Raises:
+        ValueError: a column holds another kind of value, or lacks some.
+        KeyError: a name stands there twice.
+    """
     rows = table.num_rows
     columns = []
     for field in SCHEMA:
         if field.name in table.column_names:
+            require_kind(table.schema.field(field.name), field.type)
             columns.append(table[field.name].cast(field.type))
             if not field.nullable and columns[-1].null_count:
                 raise ValueError(f"{field.name} is missing in a row")

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, and the lock that makes one process the writer of a run directory.
+"""This module writes files whole or not at all, and locks a run directory so that one process is its writer.
 
 What is inside a run directory is written through `agentsoc.log.inside`; `write_whole` is for files that a person names.
 """
@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import secrets
 import socket
 import stat
 import time
@@ -17,7 +16,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Final
 
 from agentsoc.errors import LogDamagedError, RunFailedError, RunLockedError
-from agentsoc.log.inside import Inside
+from agentsoc.log.inside import Inside, temporary_name
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
@@ -26,7 +25,7 @@ LOCK: Final = "run.lock"
 HOLDER: Final = ".holder.json"
 
 _NAMED_S: Final = 0.3
-"""How long a refused process waits for the holder to say who it is (seconds)."""
+"""How long a refused process waits until the holder has written who it is (seconds)."""
 
 
 def sync_directory(path: Path) -> None:
@@ -43,7 +42,7 @@ def write_whole(path: Path, data: bytes) -> None:
 
     A link at `path` is replaced, not followed; the file has the rights that the umask leaves.
     """
-    temporary = path.with_name(f".{path.name[:100]}.{secrets.token_hex(4)}.tmp")
+    temporary = path.with_name(temporary_name(path.name))
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
     descriptor = os.open(temporary, flags, 0o666)
     try:

@@ -1,4 +1,4 @@
-"""What a Parquet file says of its own size, read from its footer before a library is let near it.
+"""This module reads what the footer of a Parquet file says of its size, before a library is let near the file.
 
 pyarrow tells the same, but a footer that contradicts itself makes it end the process there. The footer is a Thrift
 structure in the compact protocol (Apache Parquet format, parquet.thrift: FileMetaData); everything but a few numbers
@@ -23,7 +23,7 @@ _WIDTHS: Final = (1, 4, 8, 12, 4, 8, 4, 8)
 
 
 class Footer(NamedTuple):
-    """Sizes as a file states them."""
+    """The footer holds the sizes as a file states them."""
 
     rows: int
     stored: int
@@ -58,7 +58,7 @@ def read_footer(content: bytes) -> Footer:
 
 
 class _Reader:
-    """Values in Thrift's compact protocol, one after the other."""
+    """The reader takes values in Thrift's compact protocol, one after the other."""
 
     def __init__(self, raw: bytes) -> None:
         self._raw = raw

@@ -1,4 +1,4 @@
-"""What is inside a run directory: read and written relative to a handle of it, never through a link.
+"""This module reads and writes inside a run directory, relative to a handle of it and never through a link.
 
 A run directory may come from a stranger. A symbolic link, a hard link, a pipe or a device in place of one of our files
 would let it point at anything on this machine, so none of them is followed, read, written or removed through: each is
@@ -14,6 +14,7 @@ import errno
 import hashlib
 import io
 import os
+import re
 import secrets
 import stat
 from collections.abc import Iterator
@@ -24,9 +25,12 @@ from typing import Final
 from agentsoc.errors import LogDamagedError
 
 COPY: Final = "copy the directory with its files (cp -rL --no-preserve=links), not with links to them"
-"""The way on where a link stands in place of a file."""
+"""The advice for a run directory in which a link stands in place of a file."""
 READ_MAX: Final = 1 << 28
 """Largest file that is read as a whole: a segment is closed long before, files of a scenario are smaller (bytes)."""
+
+TEMPORARY: Final = re.compile(r"\..{1,100}\.[0-9a-f]{8}\.tmp", re.DOTALL)
+"""Names that files have until they are whole: no reader takes one for a Parquet file, as none ends like one."""
 
 BY_UMASK: ContextVar[bool] = ContextVar("by_umask", default=False)
 """Whether new files and directories get the rights that the umask leaves; else only their owner may open them."""
@@ -66,6 +70,11 @@ def is_inside(name: str) -> bool:
     """Return whether a name says of itself that it stays inside: relative, without ``..``, ``.`` or empty parts."""
     parts = name.split("/")
     return "\x00" not in name and not any(part in ("", ".", "..") for part in parts)
+
+
+def temporary_name(name: str) -> str:
+    """Return a name that matches `TEMPORARY`, for what is to become the file `name`."""
+    return f".{name[:100]}.{secrets.token_hex(4)}.tmp"
 
 
 class Inside:
@@ -234,7 +243,7 @@ class Inside:
         with self._parent(name, make=True) as (handle, last):
             with contextlib.suppress(FileNotFoundError):
                 self._require_own(name, os.stat(last, dir_fd=handle, follow_symlinks=False))
-            temporary = f".{last[:100]}.{secrets.token_hex(4)}.tmp"
+            temporary = temporary_name(last)
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
             descriptor = os.open(temporary, flags, file_mode(), dir_fd=handle)
             try:

@@ -39,7 +39,7 @@ _COPY: Final = "a copy of the run directory, if there is one, is the way back"
 _CELL_MAX: Final = 64 << 20
 """Largest text in a row that is read: far more than any reply that a run takes (bytes)."""
 _SLACK: Final = 1 << 20
-"""What a journal may have beyond its pages, and pages that it may leave free (bytes, pages)."""
+"""How many bytes a journal may have beyond its pages, and how many pages it may leave free (bytes, pages)."""
 _REFUSALS: Final = frozenset(
     {
         sqlite3.SQLITE_PERM,
@@ -53,6 +53,8 @@ _REFUSALS: Final = frozenset(
     }
 )
 """What SQLite says when the system refuses, not when the file is wrong."""
+_FAULTS: Final = (sqlite3.Error, UnicodeError)
+"""What SQLite raises: its message names what stands in the file, and where that is no UTF-8 Python cannot read it."""
 
 
 class Key(NamedTuple):
@@ -146,7 +148,7 @@ class Journal:
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute(f"PRAGMA synchronous = {'FULL' if durability == 'sync' else 'NORMAL'}")
             self._db.execute(_TABLE)
-        except sqlite3.Error as error:
+        except _FAULTS as error:
             if getattr(error, "sqlite_errorcode", 0) & 0xFF in _REFUSALS:
                 raise RunFailedError(f"the journal cannot be opened: {error}", str(path.parent)) from None
             raise _damaged(path, error) from None
@@ -226,9 +228,12 @@ class Journal:
         Rows that are still in SQLite's log beside the file are moved into it first.
         """
         self.close()
-        with contextlib.closing(sqlite3.connect(self.path, isolation_level=None)) as db:
-            db.execute("PRAGMA synchronous = FULL")
-            busy, *_ = db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        try:
+            with contextlib.closing(sqlite3.connect(self.path, isolation_level=None)) as db:
+                db.execute("PRAGMA synchronous = FULL")
+                busy, *_ = db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        except UnicodeError as error:
+            raise _damaged(self.path, error) from None
         if busy:
             return None
         return self._inside.sha256(self.path.name)
@@ -245,7 +250,7 @@ def read_journal(path: Path) -> Iterator[Attempt]:
 
 
 class JournalTotals(msgspec.Struct):
-    """What the rows of a journal amount to."""
+    """The object adds up what the rows of a journal amount to."""
 
     lost: int = 0
     """Attempts whose outcome is not known: a crash swallowed them, or they are under way."""
@@ -295,13 +300,13 @@ def _reading(path: Path) -> Iterator[sqlite3.Connection]:
     alone = not os.path.exists(f"{path}-wal")  # noqa: PTH110 - the name is SQLite's
     try:
         db = sqlite3.connect(f"{path.resolve().as_uri()}?{'immutable=1' if alone else 'mode=ro'}", uri=True)
-    except sqlite3.DatabaseError as error:
+    except _FAULTS as error:
         raise _damaged(path, error) from None
     try:
         db.execute("PRAGMA trusted_schema = OFF")
         db.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _CELL_MAX)
         yield db
-    except sqlite3.Error as error:
+    except _FAULTS as error:
         raise _damaged(path, error) from None
     finally:
         db.close()
@@ -339,7 +344,7 @@ def _require_plain(db: sqlite3.Connection, path: Path, *, empty: bool = False) -
     try:
         # one row more than there may be, and the names only: the texts may be long
         found = db.execute("SELECT type, name, substr(sql, 1, 2000) FROM sqlite_master LIMIT 2").fetchall()
-    except sqlite3.Error as error:
+    except _FAULTS as error:
         raise _damaged(path, error) from None
     if not found and empty:
         return
@@ -387,7 +392,7 @@ def _chunks(db: sqlite3.Connection, path: Path) -> Iterator[tuple[list[tuple[Any
                     )
             # a stranger's checksums may be right and the types wrong
             yield rows, msgspec.convert(rows, list[Attempt], builtin_types=(bytes,))
-    except (sqlite3.Error, msgspec.MsgspecError, KeyError, TypeError, ValueError) as error:
+    except (*_FAULTS, msgspec.MsgspecError, KeyError, TypeError, ValueError) as error:
         raise _damaged(path, error) from None
 
 
@@ -404,11 +409,13 @@ def _some(cursor: sqlite3.Cursor) -> list[tuple[Any, ...]]:
 
 
 def _damaged(path: Path, error: object) -> LogDamagedError:
+    if isinstance(error, UnicodeError):
+        error = "it holds text that is no UTF-8"
     return LogDamagedError(f"the journal cannot be read: {error}", str(path), _COPY)
 
 
 class JournalDigest:
-    """Number of rows and the SHA-256 over them, latencies left out."""
+    """The object counts rows and takes the SHA-256 over them, latencies left out."""
 
     def __init__(self) -> None:
         self.rows = 0

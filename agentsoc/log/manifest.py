@@ -1,4 +1,4 @@
-"""The manifest: what a run is, with what it was made, how far it got, and the digests of its log."""
+"""The manifest says what a run is, with what it was made and how far it got, and holds the digests of its log."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from agentsoc.errors import LogDamagedError
 from agentsoc.log.files import LOCK
 from agentsoc.log.inside import Inside, is_inside
+from agentsoc.log.names import CALIBRATION, COMPARISON
 from agentsoc.log.record import read_record, record_bytes
 
 FORMAT_VERSION: Final = 2
@@ -117,12 +118,12 @@ class Totals(BaseModel):
     cost: float | None = None
     """What calls of known usage cost by the scenario's prices (money); None where a price is missing."""
     cost_lost: float | None = None
-    """What was charged beside it for calls of unknown usage (money)."""
+    """What was charged, in addition to `cost`, for calls of unknown usage (money)."""
     score: float | None = None
     """Mean verifier score of the societies' answers."""
     answered: Count = 0
     stops: dict[str, Count] = {}
-    """Why episodes ended."""
+    """How many episodes ended for each reason."""
     virtual_s: float = 0.0
     """Critical path of simulated latencies, summed over episodes (seconds)."""
 
@@ -242,19 +243,32 @@ def load_manifest(directory: Path) -> Manifest:
     try:
         data = read_record(directory, NAME, "the manifest", FORMAT_VERSION)
     except FileNotFoundError:
-        begun = directory.is_dir() and LOCK in Inside(directory).names()
-        hint = f"if a start of a run was killed here: agentsoc run SCENARIO --out {directory} takes it over"
-        raise LogDamagedError(
-            "there is no manifest here, so this is no run directory",
-            str(directory),
-            hint if begun else "agentsoc ls shows the runs",
-        ) from None
+        what, hint = _instead(directory)
+        raise LogDamagedError(what, str(directory), hint) from None
     try:
         return Manifest.model_validate(data)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise LogDamagedError(f"the manifest does not hold: {where}: {first['msg']}", str(directory / NAME)) from None
+
+
+def _instead(directory: Path) -> tuple[str, str]:
+    """Return what a directory without a manifest is, and how to go on."""
+    names = Inside(directory).names() if directory.is_dir() else []
+    if COMPARISON in names:
+        what = "this is a comparison, whose runs are in runs/"
+        return what, f"agentsoc compare {directory} goes on with it, agentsoc check {directory} checks all of it"
+    if CALIBRATION in names:
+        what = "this is a calibration, whose runs are in runs/"
+        return (
+            what,
+            "the agentsoc calibrate command that began it goes on with it; name one of its runs for other verbs",
+        )
+    what = "there is no manifest here, so this is no run directory"
+    if LOCK in names:
+        return what, f"if a start of a run was killed here: agentsoc run SCENARIO --out {directory} takes it over"
+    return what, "agentsoc ls shows the runs"
 
 
 @cache

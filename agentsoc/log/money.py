@@ -1,4 +1,4 @@
-"""What the events of a run cost by its scenario's prices, added up exactly from tables."""
+"""This module adds up exactly, from tables, what the events of a run cost by its scenario's prices."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _USED: Final = ("calls", "tokens_in", "tokens_cached", "tokens_out")
 
 
 class EventCost:
-    """The cost of events; `known` is False where a model that was called has no price, or there are no prices."""
+    """The object adds up the cost of events; `known` is False where a model that was called has no price."""
 
     def __init__(self, scenario: Mapping[str, Any]) -> None:
         self._rates, starts = _rates(scenario) if scenario.get("prices") else ([], [0])
@@ -36,14 +36,14 @@ class EventCost:
 
     @property
     def known(self) -> bool:
-        """Whether the events say what the run cost."""
+        """Tell whether the events say what the run cost."""
         return bool(self._rates) and all(
             rate is not None or not any(sums) for rate, sums in zip(self._rates, self._sums, strict=True)
         )
 
     @property
     def total(self) -> float:
-        """What they cost together (money)."""
+        """Return what the events cost together (money)."""
         return money(
             sum(
                 (rate or FREE).cost(tokens_in, cached, tokens_out, calls)

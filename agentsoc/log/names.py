@@ -1,4 +1,4 @@
-"""The files of a run directory."""
+"""This module names the files of a run directory, and those by which other directories are known."""
 
 from __future__ import annotations
 
@@ -9,3 +9,7 @@ JOURNAL: Final = "journal.sqlite"
 TASKS: Final = "tasks.parquet"
 EPISODES: Final = "episodes.parquet"
 INPUTS: Final = "inputs"
+COMPARISON: Final = "comparison.json"
+"""What makes a directory that of a comparison, whose runs are below it."""
+CALIBRATION: Final = "calibration.json"
+"""What makes a directory that of a calibration, whose runs are below it."""

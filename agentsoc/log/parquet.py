@@ -1,4 +1,4 @@
-"""Parquet files of strangers as polars frames, read with pyarrow and within bounds.
+"""This module reads strangers' Parquet files as polars frames, with pyarrow and within bounds.
 
 The reader of polars panics on about one damaged file in a hundred, which is no `Exception` and prints on stderr from
 other threads, and now and then it ends the process. That of pyarrow raises, on every file tried.
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class UnreadableTableError(ValueError):
-    """A file that is no Parquet file, or a damaged one; the text is one short line."""
+    """The error says in one short line that a file is no Parquet file, or a damaged one."""
 
 
 def read_frame(source: Path | bytes) -> pl.DataFrame:

@@ -1,4 +1,4 @@
-"""Reading a run directory: lazily as events, as a polars frame, or only its manifest; and checking it."""
+"""This module reads a run directory, lazily as events, as a polars frame or only its manifest, and checks it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Small JSON files with a checksum over their content: the manifest of a run, the record of a comparison.
+"""This module reads and writes small JSON files with a checksum: the manifest of a run, the record of a comparison.
 
 They may come from a stranger: their size is bounded, numbers that JSON does not have are refused, and what the
 checksum does not cover is not believed.

@@ -1,4 +1,4 @@
-"""The event table: its Arrow schema, and the way from events to columns and back."""
+"""This module holds the Arrow schema of the event table and turns events into columns and back."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Event segments: immutable Parquet files that together are the event log of a run.
+"""This module writes and reads event segments, immutable Parquet files that together are the event log of a run.
 
 The writer takes tables in canonical order and never looks at files again. A segment is written to a temporary name,
 synced and renamed, so `pl.scan_parquet("events/*.parquet")` works while the run goes on.
@@ -21,14 +21,14 @@ import pyarrow.parquet as pq
 
 from agentsoc.errors import LogDamagedError
 from agentsoc.events import Event
-from agentsoc.log.bounded import read_parquet, unfolded_bytes
+from agentsoc.log.bounded import read_parquet, require_kind, unfolded_bytes
 from agentsoc.log.digest import Digest, digest_of
 from agentsoc.log.inside import Inside
 from agentsoc.log.schema import COLUMNS, RESERVED, SCHEMA, to_table
 from agentsoc.log.totals import EpisodeTotals, EventTotals
 
 REBUILD: Final = "it can be computed again from the journal: agentsoc resume on the run directory"
-"""The way on where anything but the journal and the manifest is damaged."""
+"""The advice for a run in which anything but the journal and the manifest is damaged."""
 ROWS_MAX: Final = 1 << 18
 """Rows after which a segment is closed (events)."""
 BYTES_MAX: Final = 64 << 20
@@ -54,7 +54,7 @@ def chain(previous: str, digest: str) -> str:
 
 
 class SegmentWriter:
-    """Writes the event log; `digest` and `totals` run along over everything that was added."""
+    """The writer writes the event log and keeps `digest` and `totals` of everything that was added."""
 
     def __init__(self, directory: Path, *, keep: bool = True) -> None:
         """Open a writer.
@@ -74,12 +74,12 @@ class SegmentWriter:
         self._rows_waiting = self._bytes_waiting = 0
         self.digest = Digest()
         self.totals = EventTotals()
-        """Of everything in `digest`."""
+        """The totals of all events that the digest covers."""
         self.segments: list[Segment] = []
-        """Closed ones; they have the hash of their bytes once they are on disk."""
+        """The closed segments; each has the hash of its bytes once it is on disk."""
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="segments")
         self._writes: list[Future[str]] = []
-        """One for each segment, in their order; gives the SHA-256 of the file."""
+        """The write of each segment, in order; its result is the SHA-256 of the file."""
         self.episodes: Callable[[], EpisodeTotals] = EpisodeTotals
         """What the rows of ended episodes add up to now: asked when a segment is closed, for `durable`."""
         self._closed: list[tuple[EventTotals, EpisodeTotals]] = []
@@ -91,7 +91,7 @@ class SegmentWriter:
 
     @property
     def rows(self) -> int:
-        """Events added so far."""
+        """Count the events added so far."""
         return self.digest.rows + len(self._events)
 
     def add(self, events: Sequence[Event]) -> None:
@@ -173,12 +173,16 @@ class SegmentWriter:
             self._pool.shutdown(wait=True)
         self._raise_failed()
         if self._keep:
-            names = {segment.file for segment in self.segments}
-            for stale in self._inside.names(self._name):
-                if stale not in names:
-                    self._inside.remove(f"{self._name}/{stale}")
+            self.remove_others(self.segments)
             self._inside.sync(self._name)
         return self.digest.hexdigest()
+
+    def remove_others(self, segments: Sequence[Segment]) -> None:
+        """Remove what an earlier attempt left and the manifest will not list; to be called when nothing is written."""
+        names = {segment.file for segment in segments}
+        for stale in self._inside.names(self._name):
+            if stale not in names:
+                self._inside.remove(f"{self._name}/{stale}")
 
     def abandon(self) -> None:
         """Stop writing without flushing; what is on disk stays valid."""
@@ -216,7 +220,7 @@ def read_segment(
     where = str(directory / segment.file)
     content = segment_bytes(directory, segment)
     by_rows = segment.sha256 is None if digest is None else digest
-    table = _conform(
+    table = conform(
         read_parquet(content, where, columns=None if by_rows else columns, rows=segment.rows, hint=REBUILD),
         where,
         None if by_rows else columns,
@@ -250,14 +254,17 @@ def segment_bytes(directory: Path, segment: Segment) -> bytes:
     return content
 
 
-def _conform(table: pa.Table, where: str, columns: Sequence[str] | None) -> pa.Table:
+def conform(table: pa.Table, where: str, columns: Sequence[str] | None) -> pa.Table:
     """Return a table with the event schema, or those columns of it."""
     fields = [field for field in SCHEMA if columns is None or field.name in set(columns)]
     strangers = set(table.column_names) - set(COLUMNS) - set(RESERVED)
     if strangers:
         raise LogDamagedError(f"this segment has a column {min(strangers)[:60]!r} too many", where, REBUILD)
     try:
-        table = table.select([field.name for field in fields]).cast(pa.schema(fields))
+        table = table.select([field.name for field in fields])
+        for field in fields:
+            require_kind(table.schema.field(field.name), field.type)
+        table = table.cast(pa.schema(fields))
     except (pa.ArrowException, ValueError, KeyError) as error:
         raise LogDamagedError(f"this segment cannot be read ({type(error).__name__})", where, REBUILD) from None
     empty = [field.name for field in fields if not field.nullable and table[field.name].null_count]

@@ -1,4 +1,4 @@
-"""The files of a run directory, read lazily: events, tables of tasks and episodes, the journal, the manifest."""
+"""This module reads the files of a run directory lazily: events, tables of tasks and episodes, journal, manifest."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from agentsoc.log.journal import Attempt, read_journal
 from agentsoc.log.manifest import Manifest, load_manifest
 from agentsoc.log.names import EPISODES, EVENTS, JOURNAL, TASKS
 from agentsoc.log.schema import COLUMNS, SCHEMA, from_table
-from agentsoc.log.segments import REBUILD, Segment, chained, read_all, segment_bytes
+from agentsoc.log.segments import REBUILD, Segment, chained, conform, read_all, segment_bytes
 
 if TYPE_CHECKING:
     import polars as pl
     import pyarrow as pa
 
 TASKS_MAX: Final = 96 << 20
-"""What a small table of tasks may hold in memory: several readers make copies of it (bytes)."""
+"""How much memory a small table of tasks may take: several readers make copies of it (bytes)."""
 
 
 class StoredRun:
@@ -39,12 +39,12 @@ class StoredRun:
 
     @cached_property
     def segments(self) -> list[Segment]:
-        """The files of the event log, in order."""
+        """Return the files of the event log, in order."""
         return [Segment(s.file, s.rows, s.digest, s.chain, s.sha256) for s in self.manifest.segments]
 
     @property
     def inside(self) -> Inside:
-        """The files of the directory."""
+        """Return the files of the directory."""
         return Inside(self.directory)
 
     def tables(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
@@ -94,12 +94,14 @@ class StoredRun:
         """
         import polars as pl
 
-        from agentsoc.log.bounded import require_size
+        from agentsoc.log.bounded import read_schema, require_size
 
         files = []
         for segment in chained(self.segments):
             path = self.directory / EVENTS / segment.file
-            require_size(segment_bytes(path.parent, segment), str(path), rows=segment.rows, hint=REBUILD)
+            content = segment_bytes(path.parent, segment)
+            require_size(content, str(path), rows=segment.rows, hint=REBUILD)
+            conform(read_schema(content, str(path), hint=REBUILD).empty_table(), str(path), None)
             files.append(path)
         if not files:
             frame = pl.from_arrow(SCHEMA.empty_table())
@@ -120,18 +122,31 @@ class StoredRun:
         return frame
 
     def task_table(self) -> pa.Table:
-        """Return the tasks of the run as they are kept; see `tasks`."""
+        """Return the tasks of the run as they are kept, one row for each task of its scenario; see `tasks`."""
+        import numpy as np
         import pyarrow as pa
+
+        from agentsoc.log.bounded import require_kind
 
         table = self.table(TASKS, self.manifest.tasks_file, "task table", most=TASKS_MAX)
         types = _task_types()
         try:
             if "task" not in table.column_names or len(set(table.column_names)) < table.num_columns:
-                raise ValueError("the columns are others")
-            return table.cast(pa.schema([(name, types[name]) for name in table.column_names]))
+                raise ValueError("its columns are others")
+            for field in table.schema:
+                if field.name not in types:
+                    raise ValueError(f"the column {field.name[:60]!r} is one too many")
+                require_kind(field, types[field.name])
+            table = table.cast(pa.schema([(name, types[name]) for name in table.column_names]))
+            count = self.manifest.scenario.get("tasks", {}).get("count", table.num_rows)
+            if table.num_rows != count:
+                raise ValueError(f"it has {table.num_rows:,} rows, and the scenario {count:,} tasks")
+            if table["task"].null_count or not np.array_equal(table["task"].to_numpy(), np.arange(count)):
+                raise ValueError("its rows are not those of the tasks, in their order")
         except (pa.ArrowException, ValueError, KeyError) as error:
-            what = f"the task table holds something else ({type(error).__name__})"
+            what = f"the task table holds something else ({error})"
             raise LogDamagedError(what, str(self.directory / TASKS), REBUILD) from None
+        return table
 
     def episodes(self) -> pl.DataFrame | None:
         """Return the table of episodes, one row per task, checked against the manifest; ended episodes only.
@@ -154,6 +169,8 @@ class StoredRun:
 
     def episode_rows(self) -> pa.Table | None:
         """Return all rows of episodes, those under way included, with the schema of this version; see `episodes`."""
+        import pyarrow as pa
+
         from agentsoc.log.episodes import conform
 
         digest = self.manifest.episodes_file
@@ -161,7 +178,7 @@ class StoredRun:
             return None
         try:
             return conform(self.table(EPISODES, digest, "table of episodes"))
-        except (ValueError, KeyError) as error:
+        except (pa.ArrowException, ValueError, KeyError) as error:
             raise LogDamagedError(
                 f"the table of episodes holds something else ({error})", str(self.directory / EPISODES), REBUILD
             ) from None

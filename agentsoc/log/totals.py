@@ -1,4 +1,4 @@
-"""What a run amounts to: a fold of its committed events and of its rows of episodes, in this one place.
+"""This module adds up what a run amounts to, from its committed events and its rows of episodes, in this one place.
 
 Whoever executes a run, turn by turn or as columns, here or on Ray, hands over tables of events and rows of episodes and
 nothing else; the totals of the manifest, those of a replay and those that `check` computes come from the same fold.
@@ -30,11 +30,11 @@ _OF_ROWS: Final = (
 """Columns of episodes that are added up: they are in no event."""
 _LIMITS: Final = ("tokens", "tokens_per_task", "calls", "calls_per_task", "money", "money_per_task")
 _LIMB: Final = 26
-"""Bits of a mantissa that are added up apart, so that 2**36 of them fit into 64 bits."""
+"""How many bits of a mantissa are added up at a time: 2**36 such numbers still fit into 64 bits."""
 
 
 class ExactSum:
-    """The sum of floats, rounded once: the same in whatever order and groups they come."""
+    """The sum of floats is rounded once, so it is the same in whatever order and groups they come."""
 
     def __init__(self) -> None:
         self._whole = 0
@@ -57,7 +57,7 @@ class ExactSum:
             self._whole += ((high << _LIMB) + low) << (power - 53 + 1126)
 
     def copy(self) -> ExactSum:
-        """Return one that goes on from here."""
+        """Return a copy that goes on from here by itself."""
         other = ExactSum()
         other._whole = self._whole
         return other
@@ -69,7 +69,7 @@ class ExactSum:
 
 @dataclass
 class EventTotals:
-    """What events say, of tables in whatever cut."""
+    """The object adds up what events say, however they are cut into tables."""
 
     events: int = 0
     kinds: dict[str, int] = field(default_factory=dict)
@@ -95,7 +95,7 @@ class EventTotals:
         self.scores.add(answers["correct"].fill_null(0.0).to_numpy())
 
     def copy(self) -> EventTotals:
-        """Return these as they are now."""
+        """Return a copy of the totals as they are now."""
         return EventTotals(
             self.events,
             dict(self.kinds),
@@ -124,12 +124,12 @@ def _count(counts: dict[str, int], column: pa.ChunkedArray) -> None:
 
 @dataclass
 class EpisodeTotals:
-    """What rows of episodes say beyond the events, added up."""
+    """The object adds up what rows of episodes say beyond the events."""
 
     rows: int = 0
     sums: dict[str, int] = field(default_factory=lambda: dict.fromkeys(_OF_ROWS, 0))
     cost: int | None = None
-    """By the scenario's prices (units of money); None where a row has none."""
+    """What the calls cost by the scenario's prices (units of money); None where a row has no cost."""
     cost_lost: int | None = None
     virtual_s: ExactSum = field(default_factory=ExactSum)
 
@@ -152,7 +152,7 @@ class EpisodeTotals:
         return (before or 0) + int(pc.sum(table[name]).as_py())
 
     def copy(self) -> EpisodeTotals:
-        """Return these as they are now."""
+        """Return a copy of the totals as they are now."""
         return EpisodeTotals(self.rows, dict(self.sums), self.cost, self.cost_lost, self.virtual_s.copy())
 
 

@@ -1,1 +1,1 @@
-"""Protocols: the rules of a round, one file each."""
+"""This package holds the protocols, the rules of a round, one file each."""

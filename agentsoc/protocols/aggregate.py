@@ -17,7 +17,7 @@ from agentsoc.society.attention import attend, standing_of
 
 
 class Aggregate(Protocol):
-    """Level by level towards the one in whom the organisation ends.
+    """Answers go level by level towards the agent in whom the organisation ends.
 
     Agents without anybody below them answer first. An agent with two or more below it merges their claims: by rule
     (majority or confidence-weighted vote, no tokens) or by a model call. In a chain everybody answers knowing the
@@ -33,7 +33,7 @@ class Aggregate(Protocol):
     call and passes the best one on; or it writes an answer of its own in one model call."""
 
     def check(self, society: Society) -> None:
-        """An organisation that ends in nobody cannot be aggregated."""
+        """Refuse an organisation that ends in nobody: there is no agent to aggregate towards."""
         if society.wiring.root is None:
             raise InputError(
                 f"aggregate needs an organisation that ends in somebody; {society.wiring.kind} does not",
@@ -87,7 +87,7 @@ class Aggregate(Protocol):
         return majority(claims, seed=society.seed, task=board.task, round_=board.round, agent=SOCIETY)
 
     def conclude(self, society: Society, board: Board) -> Turn | None:
-        """The root merges the claims highest up or chooses among them, if that is a model's work."""
+        """Let the root merge the claims highest up or choose among them, if that is a model's work."""
         root = society.wiring.root
         if self.by not in _ASKED or root is None or root in board.standing or not board.standing:
             return None
@@ -99,17 +99,17 @@ class Aggregate(Protocol):
         return Turn(root, purpose="merge", sees=tuple(sees), instruction=MERGE)
 
     def schedule(self, society: Society) -> Sequence[Stage] | None:
-        """All stages, when merging is by rule and everything is shown."""
+        """Return all stages when merging is by rule and everything is shown, else None."""
         if self.by != "majority" or society.attention.kind != "all":
             return None
         return self.stages(society)
 
     def verdict(self, society: Society) -> int | None:
-        """The root's claim decides."""
+        """Return the root: its claim decides."""
         return society.wiring.root
 
     def deliveries(self, society: Society, board: Board, turn: Turn, acts: Sequence[Act]) -> int:
-        """A claim goes up; among peers of one level it goes to them first."""
+        """Count to whom a claim goes: to whoever is above, or first to the peers of its level."""
         if turn.agent == society.wiring.root:
             return 0
         _, above, peers = _directions(society, turn.agent)

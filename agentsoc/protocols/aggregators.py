@@ -1,4 +1,4 @@
-"""Aggregators: how standing claims become one answer. Counts, the union of all, and one call that compares them.
+"""Aggregators make one answer of standing claims: they count, unite all, or compare them in one call.
 
 The sequential rules (ahead-by-k, first-to-k, a verifier) sample until they can decide; they are a protocol of their
 own, `agentsoc.protocols.resample`.
@@ -65,7 +65,7 @@ def union(claims: Sequence[Claim]) -> Decision:
 
 
 def verdict_of(by: Count, weights: Sequence[float] = ()) -> Verdict:
-    """Return what columns do for `count`; simulated voters state no confidence, so all their weights are equal."""
+    """Return the verdict by which columns decide as `count` does, for voters who state no confidence."""
     if by == "union":
         return "union"
     return tuple(weights) if by == "weighted" and weights else "majority"

@@ -34,7 +34,7 @@ class Debate(Protocol):
     later: ClassVar[frozenset[str]] = frozenset({"order", "by"})
 
     def plan(self, society: Society, board: Board) -> Sequence[Turn]:
-        """Everybody acts in every round, all at once or one in each round of the engine."""
+        """Let everybody act in every round, all at once or one agent in each round of the engine."""
         if self.order == "in-turn":
             return self._next(society, board)
         if board.round >= self.rounds or (board.round > 0 and self.until == "consensus" and self._agreed(board)):
@@ -66,14 +66,14 @@ class Debate(Protocol):
         return count(self.by, claims, society, board)
 
     def schedule(self, society: Society) -> Sequence[Stage] | None:
-        """All rounds, when none depends on what is said."""
+        """Return all rounds when none depends on what is said, else None."""
         if self.until != "rounds" or self.order != "together" or society.attention.kind != "all":
             return None
         everybody = tuple(range(society.n))
         return [Stage(everybody, () if round_ == 0 else society.neighbours) for round_ in range(self.rounds)]
 
     def verdict(self, society: Society) -> Verdict:
-        """The count at the end decides."""
+        """Return the count that decides at the end."""
         return verdict_of(self.by)
 
     def _agreed(self, board: Board) -> bool:

@@ -39,7 +39,7 @@ _TRIGGERS_MAX: Final = 400
 
 
 class DeficitIntegration(Protocol):
-    """Deficit-triggered integration around another protocol; cascades.md section 7, with brakes and a broadcast."""
+    """Deficit-triggered integration adds merges to another protocol, with brakes and a broadcast."""
 
     rehearsable: ClassVar[bool] = False
 
@@ -72,11 +72,11 @@ class DeficitIntegration(Protocol):
 
     @property
     def concludes(self) -> bool:  # type: ignore[override]
-        """As the protocol inside."""
+        """Tell whether the protocol inside concludes."""
         return self.protocol.concludes
 
     def check(self, society: Society) -> None:
-        """The merging agent has to exist, and wrappers do not nest."""
+        """Refuse a merging agent that does not exist, and a wrapper inside another one."""
         if isinstance(self.protocol, DeficitIntegration):
             raise InputError("dti cannot wrap itself", "protocol.protocol", "name the protocol that rules the rounds")
         if self.protocol.alone is not None:
@@ -95,7 +95,7 @@ class DeficitIntegration(Protocol):
         self.protocol.check(society)
 
     def weighs_claims(self) -> bool:
-        """As the protocol inside."""
+        """Tell whether the protocol inside weighs claims."""
         return self.protocol.weighs_claims()
 
     def watcher(self, society: Society) -> Watcher:
@@ -146,13 +146,13 @@ class DeficitIntegration(Protocol):
         return self.protocol.conclude(society, self._watch(board).seen_by_inner(board))
 
     def interpret(self, society: Society, board: Board, turn: Turn, reply: Reply) -> Sequence[Act]:
-        """An inserted turn is read as any merge, all others by the protocol inside."""
+        """Read an inserted turn as any merge, and leave all others to the protocol inside."""
         if self._inserted(society, [turn]):
             return interpret_reply(society, board, turn, reply)
         return self.protocol.interpret(society, self._watch(board).seen_by_inner(board), turn, reply)
 
     def deliveries(self, society: Society, board: Board, turn: Turn, acts: Sequence[Act]) -> int:
-        """A merged claim that is broadcast reaches everybody else."""
+        """Count who gets a merged claim: everybody else when it is broadcast, otherwise whoever hears its author."""
         if not self._inserted(society, [turn]):
             return self.protocol.deliveries(society, self._watch(board).seen_by_inner(board), turn, acts)
         reached = society.n - 1 if self.broadcast != "no" else society.reach[turn.agent]
@@ -167,7 +167,7 @@ class DeficitIntegration(Protocol):
 
 
 class Watch:
-    """The monitor of one episode: a fold of its events, and what of it the wrapper needs."""
+    """The monitor folds the events of one episode and keeps what the wrapper needs of them."""
 
     def __init__(self, rules: DeficitIntegration) -> None:
         self.rules = rules
@@ -191,7 +191,7 @@ class Watch:
         return self.rules.tokens_max is None or self.tokens < self.rules.tokens_max
 
     def fold(self, events: Sequence[Event]) -> None:
-        """Take in a round. An inserted one is known by its flag and is not fed back into the monitor."""
+        """Take in the events of a round. An inserted one is known by its flag and is not fed back into the monitor."""
         inserted = any(
             event.agent == SOCIETY and event.kind == "flag" and (event.answer or "").startswith(f"{FLAG}:")
             for event in events

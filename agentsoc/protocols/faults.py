@@ -1,4 +1,4 @@
-"""Planted errors: wrong claims put into agents' mouths, so that what becomes of an error can be counted.
+"""This module plants errors, wrong claims in agents' mouths, so that one can count what becomes of an error.
 
 A fault replaces the answer of one claim by a wrong one, before anybody reads it. The log says so with a ``fault``
 event whose target is the claim: what is downstream of it can then be told from mistakes of the agents' own.

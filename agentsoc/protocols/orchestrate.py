@@ -54,7 +54,7 @@ class Orchestrate(Protocol):
     """Rounds in which workers with peers see each other's findings and revise before they report (rounds)."""
 
     def check(self, society: Society) -> None:
-        """There has to be a lead with somebody to lead."""
+        """Refuse an organisation without a lead, or with a lead who has nobody to lead."""
         lead = society.wiring.root
         if lead is None or not society.addresses(lead):
             raise InputError(
@@ -137,14 +137,14 @@ class Orchestrate(Protocol):
         return Turn(lead, purpose="merge", sees=tuple(sees), instruction=SYNTHESISE)
 
     def conclude(self, society: Society, board: Board) -> Turn | None:
-        """The lead synthesises what there is, if that is a model's work."""
+        """Let the lead synthesise what there is, if that is a model's work."""
         lead = society.wiring.root
         if self.synthesis != "model" or lead in board.standing or not board.standing:
             return None
         return self._synthesis(society, board)
 
     def interpret(self, society: Society, board: Board, turn: Turn, reply: Reply) -> Sequence[Act]:
-        """A plan by rule hands out the parts; everything else is read as usual, a judgement becomes a flag."""
+        """Hand out the parts for a plan by rule; read everything else as usual, and turn a judgement into a flag."""
         if turn.purpose == "plan" and turn.by_rule:
             return [
                 Act("delegate_subtask", text=text, target=worker, mints_subtask=True)
@@ -185,7 +185,7 @@ class Orchestrate(Protocol):
         return majority(claims, seed=society.seed, task=board.task, round_=board.round, agent=SOCIETY)
 
     def deliveries(self, society: Society, board: Board, turn: Turn, acts: Sequence[Act]) -> int:
-        """Work goes to its taker, findings to the lead, or first to the peers where an exchange follows."""
+        """Count one delivery for each piece of work and each finding, or one a peer where an exchange follows."""
         delegated = sum(1 for act in acts if act.kind == "delegate_subtask")
         claims = sum(1 for act in acts if act.kind not in ("delegate_subtask", "flag"))
         if turn.agent == society.wiring.root:

@@ -25,7 +25,7 @@ class Relay(Protocol):
     kind: Literal["relay"] = "relay"
 
     def check(self, society: Society) -> None:
-        """On a circle everybody waits for everybody."""
+        """Refuse a circle: on one, everybody waits for everybody."""
         if _waves(society) is None:
             raise InputError(
                 f"relay goes along the edges once, and in {society.wiring.kind} some of them form a circle",
@@ -58,13 +58,13 @@ class Relay(Protocol):
         return Decision(None)
 
     def schedule(self, society: Society) -> Sequence[Stage] | None:
-        """All waves, when everything is shown."""
+        """Return all waves when everything is shown, else None."""
         if society.attention.kind != "all":
             return None
         return [Stage(wave, tuple(society.neighbours[agent] for agent in wave)) for wave in _cached(society)]
 
     def verdict(self, society: Society) -> Verdict | None:
-        """The last one's claim, where the last wave is one agent."""
+        """Return the last agent, whose claim decides; None where the last wave is several agents."""
         last = _cached(society)[-1]
         return last[0] if len(last) == 1 else None
 

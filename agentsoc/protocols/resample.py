@@ -24,10 +24,10 @@ from agentsoc.contracts.board import Board, Watcher
 from agentsoc.contracts.part import Part
 from agentsoc.contracts.protocol import DISCARDED, Act, Decision, Protocol
 from agentsoc.contracts.society import Society
+from agentsoc.contracts.ties import tie_draw
 from agentsoc.contracts.turns import SLOT_WIDTH, Reply, Turn
 from agentsoc.contracts.world import WORLD, World
 from agentsoc.events import MAX_K, SOCIETY, Event
-from agentsoc.streams import uniform
 
 CHECK: Final = "Is the answer above right?"
 _SLOTS: Final = MAX_K // SLOT_WIDTH
@@ -146,7 +146,7 @@ class Resample(Protocol):
         return max(1, min(needed, self.max_samples - taken, _SLOTS * len(self._samplers(society))))
 
     def interpret(self, society: Society, board: Board, turn: Turn, reply: Reply) -> Sequence[Act]:
-        """A sample is a proposal, whatever its author said before; a check is read as usual."""
+        """Take a sample for a proposal, whatever its author said before; read a check as usual."""
         if turn.purpose == "check":
             return super().interpret(society, board, turn, reply)
         return (Act("propose_claim", reply.answer, reply.text, (), None, reply.confidence),)
@@ -171,7 +171,7 @@ class Resample(Protocol):
         return tally.exhausted(board.round)
 
     def deliveries(self, society: Society, board: Board, turn: Turn, acts: Sequence[Act]) -> int:
-        """Every sample goes to whoever counts or checks; somebody alone sends nothing."""
+        """Return one delivery for each sample, to whoever counts or checks; somebody alone sends nothing."""
         return 0 if society.n == 1 or turn.purpose == "check" else len(acts)
 
     def _tally(self, board: Board) -> Tally:
@@ -184,7 +184,7 @@ def _place(turn: Turn) -> tuple[int, int]:
 
 
 class Tally:
-    """The votes on the question under way: a fold of the episode's events."""
+    """The tally counts the votes on the question under way: it folds the episode's events."""
 
     __slots__ = (
         "_round",
@@ -240,11 +240,11 @@ class Tally:
             self._settle()
 
     def _wasted(self, event: Event) -> None:
-        """A call that failed or was discarded is a sample without a vote."""
+        """Count a call that failed or was discarded as a sample without a vote."""
         self.taken += event.kind == "call_failed" or (event.kind == "flag" and event.answer == DISCARDED)
 
     def _checked(self, event: Event) -> None:
-        """The verifier has looked at the sample; one that it cannot judge is not accepted."""
+        """Note what the verifier says of a sample; one that it cannot judge is not accepted."""
         if event.kind == "endorse_claim" and event.target == self.unchecked:
             self._end(Decision(event.answer, self.unchecked))
         self.unchecked = None
@@ -276,5 +276,5 @@ class Tally:
             return Decision(None, note=why + "no answer")
         best = max(self.votes.values())
         tied = sorted(answer for answer, count in self.votes.items() if count == best)
-        draw = uniform(self.society.seed, "tie", self._task, round_, SOCIETY & 0xFFFFFFFF) if len(tied) > 1 else 0.0
+        draw = tie_draw(self.society.seed, self._task, round_, SOCIETY) if len(tied) > 1 else 0.0
         return Decision(tied[int(draw * len(tied))], tied=tuple(tied) if len(tied) > 1 else (), note=why + "plurality")

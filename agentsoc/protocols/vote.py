@@ -31,11 +31,11 @@ class Vote(Protocol):
     """For weighted: the weight of each agent's vote; empty for the confidence that it states."""
 
     def check(self, society: Society) -> None:
-        """Weights are given for all agents or for none."""
+        """Refuse weights unless the count is weighted and every agent has one."""
         require_weights(self.by, self.weights, society)
 
     def plan(self, society: Society, board: Board) -> Sequence[Turn]:
-        """Round 0: all answer. Round 1, with ``by: model`` or ``judge``: agent 0 merges or chooses."""
+        """Let all answer in round 0; in round 1, with ``by: model`` or ``judge``, let agent 0 merge or choose."""
         if board.round == 0:
             return [Turn(agent, iterations=society.group(agent).iterations) for agent in range(society.n)]
         if board.round == 1 and (last := self._last(society, board)) is not None:
@@ -70,21 +70,21 @@ class Vote(Protocol):
         return self._last(society, board) if board.standing else None
 
     def schedule(self, society: Society) -> Sequence[Stage] | None:
-        """One round of independent answers, unless a model merges or chooses."""
+        """Return one round of independent answers, or None when a model merges or chooses."""
         return None if self.by in ("model", "judge") else [Stage(tuple(range(society.n)))]
 
     def deliveries(self, society: Society, board: Board, turn: Turn, acts: Sequence[Act]) -> int:
-        """Every answer goes to whoever counts; somebody alone sends nothing."""
+        """Return one delivery for each answer, to whoever counts; somebody alone sends nothing."""
         return 0 if society.n == 1 or turn.purpose in ("merge", "choose") else len(acts)
 
     def deliveries_each(
         self, society: Society, board: Board, agents: NDArray[np.int64], turn: Turn, acts: Sequence[Act]
     ) -> NDArray[np.int64]:
-        """The same for all."""
+        """Return the same number of deliveries for all agents."""
         return np.full(len(agents), self.deliveries(society, board, turn, acts), dtype=np.int64)
 
     def verdict(self, society: Society) -> Verdict | None:
-        """The count decides, unless a model does."""
+        """Return the count that decides; None when a model decides."""
         return None if self.by == "model" or self.by == "judge" else verdict_of(self.by, self.weights)
 
 

@@ -1,1 +1,1 @@
-"""A scenario file in, checked frozen models out; parts are found by entry points. See `load` for the way in."""
+"""This package turns a scenario file into checked frozen models and finds parts by entry points; start at `load`."""

@@ -1,4 +1,4 @@
-"""The ``budget`` block of a scenario: limits by scope and resource, how they are split, and what agents are told."""
+"""The ``budget`` block sets limits by scope and resource, says how they are split and what agents are told of them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ NUMBER_CHARS: Final = 24
 
 
 class Limits(NamedTuple):
-    """Ceilings of one scope; None for no limit."""
+    """The ceilings of one scope; None means that there is no limit."""
 
     tokens: int | None = None
     calls: int | None = None
@@ -38,7 +38,7 @@ class Limits(NamedTuple):
 
     @property
     def any(self) -> bool:
-        """Whether there is a wall at all."""
+        """Tell whether anything is limited."""
         return self.tokens is not None or self.calls is not None or self.money is not None
 
 
@@ -104,7 +104,7 @@ class Shown(Part):
 
     @property
     def told(self) -> bool:
-        """Whether agents learn anything."""
+        """Tell whether agents learn anything of the budget."""
         return self.scope != "hidden" and not self.placebo
 
     def bytes_max(self) -> int:
@@ -146,7 +146,7 @@ class Budget(Part):
     @field_validator("shown", mode="before", json_schema_input_type=Shown | Scope)
     @classmethod
     def _scope_alone(cls, value: Any) -> Any:
-        """A bare word is a scope."""
+        """Take a bare word for a scope."""
         return {"scope": value} if isinstance(value, str) else value
 
     @model_validator(mode="after")

@@ -1,4 +1,4 @@
-"""Loose user code: a Python file whose parts a scenario may name, loaded only when the command line says so.
+"""This module loads loose user code, a Python file whose parts a scenario may name, when the command line says so.
 
 A scenario or a log from somebody else never causes an import: only ``--allow-code FILE`` does. What is executed are the
 bytes whose SHA-256 is returned, so the manifest can say exactly which code a run depended on.
@@ -140,7 +140,7 @@ def loaded_code() -> list[dict[str, str]]:
 
 
 def forget_code() -> None:
-    """Drop every loaded file and its parts (tests)."""
+    """Forget every loaded file and its parts, so that tests do not see each other's."""
     for digest in _loaded:
         sys.modules.pop(f"agentsoc_code_{digest[:16]}", None)
     _loaded.clear()

@@ -1,4 +1,4 @@
-"""`Draft`: the data of a scenario before it is checked, with what was set from outside, each value with its place."""
+"""A `Draft` holds the unchecked data of a scenario, what was set from outside included, each value with its place."""
 
 from __future__ import annotations
 

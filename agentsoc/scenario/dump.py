@@ -1,4 +1,4 @@
-"""Plain data out as YAML, so that `agentsoc.scenario.strict.parse` and every other reader give the same data back."""
+"""This module writes plain data as YAML that `agentsoc.scenario.strict.parse` and every other reader read alike."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class _Dumper(yaml.SafeDumper):
     """Writes plain words only where `read_plain` reads them back as the same text."""
 
     def ignore_aliases(self, data: Any) -> bool:
-        """Write values out wherever they stand."""
+        """Return True, so that no alias is written: every value stands where it is used."""
         return True
 
 

@@ -1,4 +1,4 @@
-"""What a validation error means to the person who wrote the scenario: place, plain words, what to write instead."""
+"""This module tells the author of a scenario what a validation error means: where, in plain words, and the cure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files that a scenario names: found beside the scenario, read with limits, never outside its directory.
+"""This module finds the files that a scenario names beside it, reads them within limits and never leaves its directory.
 
 A name is taken relative to `BASE_DIR`, the directory of the scenario file (the loader sets it; the working directory
 until then). A scenario may come from somebody else, so a name can lead nowhere else: not by ``..``, not by an absolute

@@ -1,4 +1,4 @@
-"""A scenario file in, checked scenarios out; or one `ScenarioError` that names the place and cure of every fault.
+"""This module turns a file into checked scenarios, or raises one `ScenarioError` with place and cure of each fault.
 
 Nothing that a scenario holds is executed, and nothing but the file itself (and the files that its parts name, beside
 it) is read. Neither Ray nor any model library is imported here, and of the parts only those that the scenario names.

@@ -1,4 +1,4 @@
-"""The scenario: everything that changes a result, and the engine block, which never does. No input or output here."""
+"""A scenario holds everything that changes a result, and the engine block, which never does; nothing is read here."""
 
 from __future__ import annotations
 
@@ -99,13 +99,13 @@ class Scenario(Part):
     @model_validator(mode="before")
     @classmethod
     def _preset_expanded(cls, data: Any) -> Any:
-        """A preset is written out before anything is checked."""
+        """Write a preset out before anything is checked."""
         return expand(data) if isinstance(data, dict) and "preset" in data else data
 
     @field_validator("agents", mode="before")
     @classmethod
     def _one_group(cls, value: Any) -> Any:
-        """A single mapping is one group."""
+        """Take a single mapping for a list of one group."""
         return [value] if isinstance(value, dict | AgentGroup) else value
 
     @field_validator("agents")
@@ -123,7 +123,7 @@ class Scenario(Part):
     @field_validator("budget")
     @classmethod
     def _total_counts_in_64_bits(cls, budget: Budget | None, info: ValidationInfo) -> Budget | None:
-        """Tables of runs hold whole numbers of 64 bits, and their readers add them up."""
+        """Refuse limits whose sums pass 64 bits: tables of runs hold such numbers, and their readers add them up."""
         tasks = info.data.get("tasks")  # not there when it has a fault of its own
         if budget is None or tasks is None:
             return budget
@@ -145,7 +145,7 @@ class Scenario(Part):
 
     @model_validator(mode="after")
     def _money_has_prices(self) -> Scenario:
-        """A limit in money is kept only where every model has a price."""
+        """Refuse a limit in money where a model has no price: nobody could keep it."""
         if self.budget is None or (self.budget.money is None and self.budget.money_per_task is None):
             return self
         for group in self.agents:
@@ -160,7 +160,7 @@ class Scenario(Part):
 
     @property
     def tasks_seed(self) -> int:
-        """The seed that decides the tasks: their own, else that of the run."""
+        """Return the seed that decides the tasks: their own, else that of the run."""
         return self.seed if self.tasks.seed is None else self.tasks.seed
 
     def result_part(self) -> dict[str, Any]:

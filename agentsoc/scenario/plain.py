@@ -1,4 +1,4 @@
-"""What an unquoted YAML word means: the core of YAML 1.2, and a refusal wherever YAML readers disagree.
+"""This module reads an unquoted YAML word by the core of YAML 1.2 and refuses it wherever YAML readers disagree.
 
 To a YAML 1.1 reader ``no`` is false, ``012`` is ten and ``12:30:00`` is 45000; to a YAML 1.2 reader they are a text,
 twelve and a text. A scenario must mean the same to everybody, so such words are refused with what to write instead.

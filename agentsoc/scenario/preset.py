@@ -1,4 +1,4 @@
-"""`preset`: one word in a scenario that stands for a topology, a protocol and some settings of the agents.
+"""A `preset` is one word in a scenario that stands for a topology, a protocol and some settings of the agents.
 
 A preset is expanded before anything is checked, and what the scenario says itself wins: a mapping without ``kind``, or
 with the preset's kind, is laid over the preset's block key by key; any other block takes its place. A run stores the

@@ -1,4 +1,4 @@
-"""What tokens and calls cost: the ``prices`` of a scenario, and exact arithmetic with them.
+"""The ``prices`` of a scenario say what tokens and calls cost; arithmetic with them is exact.
 
 Money is counted in whole numbers of 10^-12 of whatever currency the prices are in, so that sums are exact, never
 depend on an order, and a limit can be kept to the last digit. Nothing here uses the context of `decimal`, whose
@@ -38,7 +38,7 @@ Money = Annotated[float, Field(ge=0, le=1e9), AfterValidator(_decimals)]
 
 
 class Price(Part):
-    """What one model costs."""
+    """The price of one model, in money per million tokens and per call."""
 
     input: Money
     """A million prompt tokens that are not cached (money)."""
@@ -51,7 +51,7 @@ class Price(Part):
 
     @property
     def rate(self) -> Rate:
-        """The same in units."""
+        """Return the same price in units, as arithmetic needs it."""
         cached = self.input if self.cached is None else self.cached
         per_token = UNIT // 10**6
         return Rate(

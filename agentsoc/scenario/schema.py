@@ -1,4 +1,4 @@
-"""The JSON Schema of a scenario file, for editors and other checkers.
+"""This module writes the JSON Schema of a scenario file, for editors and other checkers.
 
 With ``# yaml-language-server: $schema=scenario.schema.json`` as first line of a scenario, an editor completes keys,
 shows what each means and marks faults. It covers every registered part, so a package's own kinds appear as well.

@@ -1,4 +1,4 @@
-"""Reading a file that a person names on the command line: ordinary, bounded, UTF-8, or a message that says why not."""
+"""This module reads a file that a person names on the command line: ordinary, bounded and UTF-8, or it says why not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Strict YAML: text in; plain data with the place of every key and value, and a list of faults, out.
+"""This module reads YAML strictly: it gives plain data, the place of every key and value, and a list of faults.
 
 PyYAML scans and parses; what it would build is decided here, from its events. That way nothing is built that a scenario
 does not need: no anchors and aliases (a few lines can stand for gigabytes), no tags (they name Python objects), no
@@ -41,7 +41,7 @@ Path = tuple[str | int, ...]
 
 
 class Spot:
-    """Where a value begins, and where what it holds begins. Lines and columns count from 1."""
+    """A spot says where a value begins, and where what it holds begins. Lines and columns count from 1."""
 
     __slots__ = ("column", "items", "keys", "line")
 
@@ -113,7 +113,7 @@ class _Frame:
 
     @property
     def wants_key(self) -> bool:
-        """Whether the next thing read is the key of a mapping."""
+        """Tell whether the next thing read is the key of a mapping."""
         return self.key is _UNSET and isinstance(self.data, dict)
 
     @property
@@ -188,7 +188,7 @@ class _Builder:
             self.fault(spot, what, "delete it, or quote a text that begins with !")
 
     def scalar(self, event: ScalarEvent, spot: Spot) -> None:
-        """Take a text, or what an unquoted word means."""
+        """Add a scalar: a quoted text as it stands, an unquoted word by what it means."""
         if event.anchor is not None or event.tag is not None:
             self.mark_refused(event, spot)
         value: Any = event.value

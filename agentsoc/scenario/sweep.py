@@ -1,4 +1,4 @@
-"""Sweeps: one scenario file that stands for a grid of runs.
+"""A sweep makes one scenario file stand for a grid of runs.
 
 A scenario may hold a ``sweep`` block next to its other keys. Each entry is an axis; the runs are all combinations::
 
@@ -76,7 +76,7 @@ class Sweep:
 
     @property
     def runs(self) -> int:
-        """Number of runs in the grid."""
+        """Count the runs in the grid."""
         return math.prod(len(axis.options) for axis in self.axes) * (self.seeds or 1)
 
     def require_bounded(self, where: str) -> None:

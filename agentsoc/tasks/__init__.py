@@ -1,1 +1,1 @@
-"""Task families: questions with verifiers."""
+"""This package holds the task families: each makes questions from a seed and verifies answers to them."""

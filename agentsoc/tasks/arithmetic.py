@@ -1,4 +1,4 @@
-"""Arithmetic: the value of a short sum or product. The answer is free, an integer, and is judged exactly."""
+"""Arithmetic asks for the value of a short sum or product. The answer is free, an integer, and is judged exactly."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Comparison: which of two numbers is larger? Trivial for strong models, at chance for the embedded one."""
+"""Comparison asks which of two numbers is larger: trivial for strong models, at chance for the embedded one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Small tables of general knowledge for multiple-choice questions. Nothing in them depends on the day or is disputed.
+"""This module holds small tables of general knowledge. Nothing in them depends on the day or is disputed.
 
 Within a table no answer occurs in another one as a word, so that a reply names one option or several, never one by
 naming another.

@@ -1,4 +1,4 @@
-"""Reasoning gym: every family of the package reasoning_gym, with its own generator and its own verifier."""
+"""This module gives access to every family of the package reasoning_gym, with its own generator and verifier."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Makes tasks of reasoning_gym in an interpreter of its own; run as a script, it imports nothing of agentsoc.
+"""This script makes tasks of reasoning_gym in an interpreter of its own; it imports nothing of agentsoc.
 
 Some families walk through sets of texts or draw from the global generator, so that the same seed gives other tasks in
 every process. Here the hash seed is fixed by the caller's environment and the global generators are seeded for each

@@ -1,4 +1,4 @@
-"""Where tasks of reasoning_gym come from: data sets by family, configuration and seed, the same in every process.
+"""This module gives the data sets of reasoning_gym by family, configuration and seed, the same in every process.
 
 reasoning_gym makes item i of a data set from seed + i, so neighbouring seeds share all items but one, and a few
 families look at the size of the set. Here the items of a run come from blocks of a fixed size, each with a seed of its

@@ -1,4 +1,4 @@
-"""Scores answers by reasoning_gym's verifiers without letting an answer harm the process that scores it.
+"""This module scores answers by reasoning_gym's verifiers and lets no answer harm the process that scores it.
 
 Some of these verifiers evaluate an answer as Python or hand it to sympy, which evaluates it too; some loop as often as
 a number in the answer says; a few take nonsense for right. An answer comes from a model, so it is read first, and one
@@ -110,7 +110,7 @@ def is_formula(text: str, reference: str = "") -> bool:
 
 
 class _NotPlainError(Exception):
-    """Something in a formula that does not belong there."""
+    """The error says that a formula holds something that does not belong there."""
 
 
 def _reference_degree(reference: str, names: set[str]) -> float:

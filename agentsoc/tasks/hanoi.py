@@ -1,4 +1,4 @@
-"""Towers of Hanoi, one step at a time: a chain of 2^n - 1 dependent steps in which one error spoils the rest.
+"""This family asks for single steps of the tower of Hanoi: a chain of 2^n - 1 steps, and one error spoils the rest.
 
 The setting of maximally decomposed processes (MAKER, arXiv 2511.09030): an agent is told the strategy, the state and
 the previous move, and returns the next move and the next state. Pegs are 0, 1, 2; a state lists the disks of each peg
@@ -30,7 +30,7 @@ State = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]
 
 
 class Move(NamedTuple):
-    """One disk from one peg to another."""
+    """A move takes one disk from one peg to another."""
 
     disk: int
     source: int
@@ -38,7 +38,7 @@ class Move(NamedTuple):
 
 
 class Step(NamedTuple):
-    """What an agent returns: a move and the state after it."""
+    """A step is what an agent returns: a move and the state after it."""
 
     move: Move
     state: State
@@ -190,7 +190,7 @@ class Hanoi(TaskFamily):
     @model_validator(mode="before")
     @classmethod
     def _no_longer_than_the_solution(cls, data: Any) -> Any:
-        """Without a `count` a short solution is played to its end."""
+        """Lower the default of `count` to the length of a short solution, so that the run plays it to its end."""
         if isinstance(data, dict) and "count" not in data and data.get("order", "run") == "run":
             disks = data.get("disks", cls.model_fields["disks"].default)
             if type(disks) is int and 1 <= disks <= DISKS_MAX:

@@ -1,4 +1,4 @@
-"""The whole tower of Hanoi as one task: 2^n - 1 dependent steps, each decided by the society on the state it is in.
+"""This family takes the whole tower of Hanoi for one task: the society decides each of 2^n - 1 steps in its state.
 
 A step shows the agents the strategy, the current state and the previous move, and nothing else of the run: the maximal
 decomposition of MAKER (arXiv 2511.09030). One wrong step spoils the run: the shortest solution is unique, and there
@@ -45,7 +45,7 @@ Ask = Literal["step", "move"]
 
 
 class Place(NamedTuple):
-    """Where a run stands."""
+    """A place says where a run stands: how many moves were made, the last of them and the state after it."""
 
     done: int
     """Moves made."""
@@ -94,7 +94,7 @@ class HanoiTower(World):
         return _after(self.disks, self.ask, state, answer)
 
     def outcome(self, task: Task, state: str) -> str:
-        """Return where the disks are."""
+        """Return the state in which the run ended, as the answer to the whole task."""
         return write_state(read_place(state).state)
 
     def parse(self, task: Task, text: str) -> str | None:

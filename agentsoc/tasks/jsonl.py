@@ -1,4 +1,4 @@
-"""Tasks from a file of JSON lines, one task a line (`jsonl_lines` says what a line holds), judged by a ready scheme."""
+"""This family reads tasks from a file of JSON lines, one a line (see `jsonl_lines`), and judges by a ready scheme."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Jsonl(TaskFamily):
 
     @cached_property
     def _rows(self) -> tuple[Task, ...]:
-        """The tasks of the file, in its order. Read when they are wanted first: a stored run has a copy of its own."""
+        """Read the tasks of the file, in its order, when they are first wanted: a stored run has a copy of its own."""
         found = "" if self.sha256 is None else sha256_of(self.file, limit_bytes=FILE_BYTES_MAX)
         if self.sha256 is not None and found != self.sha256:
             raise InputError(

@@ -1,4 +1,4 @@
-"""The lines of a task file: strict decoding, every fault named with file and line.
+"""This module decodes the lines of a task file strictly and names every fault with file and line.
 
 A line is an object: ``id``, ``question`` and ``answer``, and if wanted ``options`` (a list of two or more texts, one of
 them the answer), ``chance`` (expected score of a guess, for free answers), ``difficulty`` (a number) and ``parts`` (a

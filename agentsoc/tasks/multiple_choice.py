@@ -1,4 +1,4 @@
-"""Multiple choice: one right answer among K from small built-in tables, the options in an order set by the seed."""
+"""Multiple choice asks for the one right answer among K from small built-in tables; the seed orders the options."""
 
 from __future__ import annotations
 

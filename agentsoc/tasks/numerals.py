@@ -1,4 +1,4 @@
-"""Numbers in free text: which one a reply states, exactly and without limit of size or precision.
+"""This module finds which number a reply states in free text, exactly and without limit of size or precision.
 
 The rule everywhere: the last number of the text is the answer, because models put the result at the end. If that
 number is not of the wanted sort (an integer, say), the text states no answer: to look further back would be to guess.

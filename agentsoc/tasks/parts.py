@@ -1,4 +1,4 @@
-"""Parts: a question that is decided by the sum of its sub-questions. What an orchestrator can really delegate."""
+"""Parts asks for the sum of its sub-questions, so that an orchestrator has something that it can really delegate."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sentiment: is a one-line review positive or negative?
+"""Sentiment asks whether a one-line review is positive or negative.
 
 The one family that the embedded model can really do, and only by half: temperature is a dial on the signal of one
 agent, with nearly independent errors. Measured with SmolLM2-135M (Q4_1) as one of eight agents, on 100 reviews, with

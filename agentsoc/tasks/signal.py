@@ -1,4 +1,4 @@
-"""Signal: a question with nothing in it, for societies of simulated voters.
+"""Signal asks a question with nothing in it, for societies of simulated voters.
 
 The truth is one of K letters, uniform by seed. A mixture makes tasks differ in difficulty: each task then carries the
 leaf signal mu_k of its component, and accuracy becomes the average of trajectories, not the trajectory of the average.
@@ -45,7 +45,7 @@ class Signal(TaskFamily):
 
     @model_validator(mode="after")
     def _probabilities(self) -> Signal:
-        """A signal below -1/(K-1) would be a negative probability."""
+        """Refuse a signal below -1/(K-1): it would make a probability negative."""
         for place, component in enumerate(self.mixture):
             if component.signal < -1 / (self.choices - 1):
                 raise ValueError(
@@ -56,7 +56,7 @@ class Signal(TaskFamily):
 
     @cached_property
     def _shares(self) -> list[float]:
-        """Cumulative shares of the components, the last one exactly 1."""
+        """Return the cumulative shares of the components, the last one exactly 1."""
         sums = list(accumulate(component.weight for component in self.mixture))
         return [s / sums[-1] for s in sums[:-1]] + [1.0] if sums else []
 

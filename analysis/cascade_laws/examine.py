@@ -104,7 +104,6 @@ def examine(
     risk: RiskSet | None = None,
     seed: int = 0,
     where: dict[str, str | int | None] | None = None,
-    caveats: tuple[str, ...] = (),
 ) -> Laws:
     """Return what the executions of `table` say.
 
@@ -114,12 +113,11 @@ def examine(
         risk: which earlier claims everybody could read, where the log does not say; None takes the log's word only.
         seed: seed of all resampling.
         where: the group that the table is, for the reader.
-        caveats: what is known about the logs beforehand.
     """
     effort = effort or Effort()
     found = structures(table)
     cells = cells_of(table)
-    notes = [*caveats, *_caveats(table, cells)]
+    notes = [*table.caveats, *_caveats(table, cells)]
     if risk is not None:
         notes.append(f"attachment takes it that everybody could read {_RISK[risk]}, unless the log says otherwise")
     laws = {name: _law(sample, table, cells, effort, seed) for name, sample in observables(found).items()}

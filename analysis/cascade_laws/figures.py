@@ -12,15 +12,13 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from scipy.special import log_ndtr
 
 from agentsoc.errors import InputError, MissingExtraError
 from agentsoc.log.files import write_whole
 from analysis.cascade_laws.elites import lorenz
 from analysis.cascade_laws.examine import Law, Laws
 from analysis.observables.sampled import effort
-from analysis.tails.alternatives import TailModel
-from analysis.tails.partition import log_partition
+from analysis.tails.competitor import COMPETITORS
 from analysis.tails.powerlaw import survival
 
 if TYPE_CHECKING:
@@ -34,13 +32,7 @@ _COLUMNS: Final = 4
 _POINTS: Final = 120
 _SMALL: Final = 7
 _LEVELS: Final = np.linspace(0.0, 1.0, 101)
-_STYLES: Final = {
-    "power_law": ("k", "-"),
-    "truncated_power_law": ("tab:red", "--"),
-    "lognormal": ("tab:green", "-."),
-    "stretched_exponential": ("tab:purple", ":"),
-    "exponential": ("tab:orange", ":"),
-}
+_POWER_STYLE: Final = ("k", "-")
 
 
 def draw(laws: Laws, directory: Path) -> list[Path]:
@@ -96,32 +88,14 @@ def _tail(axes: Axes, law: Law) -> None:
     x = np.geomspace(power.xmin, sample.values[-1], _POINTS)
     if sample.discrete:
         x = np.unique(np.rint(x))
-    curves = {"power_law": survival(power, x, discrete=sample.discrete)}
-    curves |= {name: model_survival(model, x, discrete=sample.discrete) for name, model in law.fit.models.items()}
-    for name, curve in curves.items():
+    curves = {"power_law": (survival(power, x, discrete=sample.discrete), _POWER_STYLE)}
+    for name, model in law.fit.models.items():
+        competitor = COMPETITORS.get(name)
+        curves[name] = (competitor.survival(model, x, discrete=sample.discrete), competitor.style)
+    for name, (curve, (color, style)) in curves.items():
         seen = curve * share > 0.2 / sample.n
-        color, style = _STYLES[name]
         axes.plot(x[seen], share * curve[seen], color=color, ls=style, lw=1, label=name.replace("_", " "))
     axes.axvline(power.xmin, color="0.7", lw=0.5)
-
-
-def model_survival(model: TailModel, x: F64, *, discrete: bool) -> F64:
-    """Return P(X >= x) under a fitted competitor of `analysis.tails.alternatives`, for x >= model.xmin."""
-    p, xmin = model.params, model.xmin
-    start = xmin - 0.5 if discrete else xmin
-    at = x - 0.5 if discrete else x
-    if model.name == "exponential":
-        return np.asarray(np.exp(-p["rate"] * (x - xmin)))
-    if model.name == "truncated_power_law":
-        norms = np.array([log_partition(p["alpha"], p["rate"], float(v), discrete) for v in x])
-        first = log_partition(p["alpha"], p["rate"], xmin, discrete)
-        return np.asarray(np.exp(-p["alpha"] * np.log(x / xmin) - p["rate"] * (x - xmin) + norms - first))
-    if model.name == "lognormal":
-        tail, whole = ((np.log(v) - p["mu"]) / p["sigma"] for v in (at, np.array([start])))
-        return np.asarray(np.exp(log_ndtr(-tail) - log_ndtr(-whole)))
-    length, beta = np.log(at / start), p["beta"]
-    growth = np.expm1(beta * length) / beta if beta > 1e-12 else length
-    return np.asarray(np.exp(-p["slope"] * growth))
 
 
 def draw_lorenz(laws: Laws) -> Figure | None:

@@ -1,8 +1,9 @@
-"""What `agentsoc laws` reads: runs of our own and imported logs, found at or below the paths given, as one table."""
+"""Reads runs and imported logs, found at or below the paths given, into one event table."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,14 +23,15 @@ DEPTH: Final = 2
 """Directories below a path in which logs are looked for: an experiment puts its runs one below its own."""
 
 
-def read_logs(paths: Sequence[Path]) -> tuple[EventTable, list[str]]:
-    """Return all executions of the logs at or below `paths`, and what a reader must know about these logs.
+def read_tables(paths: Sequence[Path]) -> EventTable:
+    """Return all executions of the logs at or below `paths`; `caveats` says what a reader must know about these logs.
 
     Raises:
         InputError: a path does not exist or holds no log, or the same log is given twice.
         LogDamagedError: a log is not what was written.
     """
-    tables, caveats = [], []
+    tables: list[EventTable] = []
+    caveats: list[str] = []
     for path in paths:
         found = list(_logs(path, DEPTH)) if path.is_dir() else []
         if not found:
@@ -41,7 +43,7 @@ def read_logs(paths: Sequence[Path]) -> tuple[EventTable, list[str]]:
             table, notes = _imported(directory) if store.is_imported(directory) else _own(directory)
             tables.append(table)
             caveats += notes
-    return concat(tables), caveats
+    return replace(concat(tables), caveats=tuple(caveats))
 
 
 def _logs(directory: Path, depth: int) -> Iterator[Path]:

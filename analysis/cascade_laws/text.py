@@ -6,12 +6,11 @@ from agentsoc.printing.text import table
 from analysis.cascade_laws.elites import gini, top_share
 from analysis.cascade_laws.examine import Law, Laws
 from analysis.claims.attachment import Attachment
+from analysis.tails.competitor import COMPETITORS
+from analysis.tails.fit import POWER
 
 HEAD = ("observable", "n", "mean", "max", "gini", "top10%", "alpha", "xmin", "KS", "tail", "best", "verdict")
 _RIGHT = frozenset(range(1, 10))
-_SHORT = {
-    "power_law": "power", "truncated_power_law": "truncated", "stretched_exponential": "stretched", None: "-",
-}  # fmt: skip
 
 
 def laws_as_text(laws: Laws, *, cards: bool = False) -> str:
@@ -51,7 +50,7 @@ def _row(name: str, law: Law) -> list[str]:
         alpha = f"{power.alpha:.3f}" + ("!" if power.at_bound else "")
         cells += [alpha, f"{power.xmin:g}", f"{power.ks:.4f}", str(power.n_tail)]
     best = law.fit.best
-    return [*cells, _SHORT.get(best, str(best)), law.fit.verdict.word]
+    return [*cells, _short(best), law.fit.verdict.word]
 
 
 def _verdict(name: str, law: Law) -> list[str]:
@@ -97,3 +96,10 @@ def _cards(laws: Laws, *, whole: bool) -> list[str]:
         else:
             lines += [f"  {name}: {card.digest()}", *(f"    warning: {text}" for text in card.warnings)]
     return lines if whole else [*lines, "  (--cards prints them, --json holds them)"]
+
+
+def _short(best: str | None) -> str:
+    """Return the short name of the model that fits best."""
+    if best is None or best == POWER:
+        return "-" if best is None else "power"
+    return COMPETITORS.get(best).short

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from agentsoc.errors import InputError, InterruptedRunError
+from agentsoc.errors import InputError
 from agentsoc.printing import options
 from agentsoc.printing.live import Watch, style_for
-from agentsoc.printing.terminal import note, print_json, say
+from agentsoc.printing.terminal import print_json, say
 from agentsoc.printing.text import command, table
-from analysis.commands.extras import require
+from analysis.extras import require
 
 if TYPE_CHECKING:
     from agentsoc.contracts.address import Destination
@@ -97,11 +97,7 @@ def calibrate(
     def watch(progress: Progress, title: str, wall: int) -> AbstractContextManager[Any]:
         return Watch(progress, title, style=style, budget=wall)
 
-    try:
-        done = calibration.run(directory, watch)
-    except InterruptedRunError:
-        note("interrupted; the same command goes on where it stopped")
-        raise
+    done = calibration.run(directory, watch)
     _report(calibration, done, directory, mu_max, as_json)
 
 
@@ -132,6 +128,8 @@ def _ask(calibration: Calibration, yes: bool, address: str | None) -> frozenset[
 
 
 def _say_plan(calibration: Calibration, as_json: bool) -> None:
+    from agentsoc.engine.forecast import UNLESS
+
     planned = calibration.planned()
     total = sum(one.tokens for one in planned)
     if as_json:
@@ -143,7 +141,7 @@ def _say_plan(calibration: Calibration, as_json: bool) -> None:
         return
     rows = [("run", "tasks", "tokens"), *((p.step.name, f"{p.n_tasks:,}", f"{p.tokens:,}") for p in planned)]
     say(table(rows, right=frozenset({1, 2})))
-    say(f"about {total:,} tokens expected, in no case more than {calibration.settings.budget:,}; nothing was started")
+    say(f"about {total:,} tokens expected, at most {calibration.settings.budget:,}, {UNLESS}; nothing was started")
 
 
 def _report(calibration: Calibration, done: Done, directory: Path, mu_max: float, as_json: bool) -> None:

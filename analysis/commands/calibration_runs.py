@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import shutil
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -19,19 +18,22 @@ from typing import Any, Final
 
 from agentsoc.engine.consent import Consent
 from agentsoc.engine.directory import make_private
+from agentsoc.engine.execute import Plan, execute
 from agentsoc.engine.forecast import bound
 from agentsoc.engine.resume import resume
-from agentsoc.engine.run import Plan, Progress, execute, run
-from agentsoc.errors import InputError
+from agentsoc.engine.run import Progress, run
+from agentsoc.errors import InputError, InterruptedRunError
+from agentsoc.experiment.cell import require_same, require_unused
 from agentsoc.log.files import RunLock
 from agentsoc.log.inside import Inside, by_umask
 from agentsoc.log.manifest import NAME
+from agentsoc.log.names import CALIBRATION
 from agentsoc.log.read import RunLog
 from agentsoc.log.record import hash_json
 from agentsoc.scenario.files import BASE_DIR
 from agentsoc.scenario.model import Scenario
-from agentsoc.society.agent import REPAIR_TOKENS
 from agentsoc.society.build import build_society
+from agentsoc.society.prompt import REPAIR_TOKENS
 from analysis.synergy.estimation.run_roles import Roles, spent
 from analysis.synergy.planning.calibration_plan import (
     FEWEST_TASKS,
@@ -44,7 +46,7 @@ from analysis.synergy.planning.calibration_plan import (
     wanted_tasks,
 )
 
-STATE: Final = "calibration.json"
+STATE: Final = CALIBRATION
 RUNS: Final = "runs"
 _STATE_BYTES: Final = 4 << 20
 _BATCHES: Final = 40
@@ -52,6 +54,13 @@ _BATCH_MIN: Final = 3  # tasks that a batch is worth starting for
 
 Watcher = Callable[[Progress, str, int], AbstractContextManager[Any]]
 """Shows the progress of a run: its progress, its title, its wall (tokens)."""
+
+
+class InterruptedCalibrationError(InterruptedRunError):
+    """A calibration that was asked to stop; the same command goes on with it."""
+
+    def __str__(self) -> str:
+        return "interrupted; everything received is safe\n    the same command goes on where it stopped"
 
 
 @dataclass(frozen=True)
@@ -137,15 +146,18 @@ class Calibration:
 
         Raises:
             InputError: the directory holds another calibration, or something else.
-            InterruptedRunError: it was asked to stop; called again it goes on.
+            InterruptedCalibrationError: it was asked to stop; called again it goes on.
         """
         self.planned()  # a budget that is too small is refused before anything is paid for
         with by_umask(self.engine.umask):
             self._take(out)
             with RunLock(out):
                 done: list[tuple[Step, RunLog]] = []
-                for place in range(len(self.steps)):
-                    self._step(place, out / RUNS, done, watch)
+                try:
+                    for place in range(len(self.steps)):
+                        self._step(place, out / RUNS, done, watch)
+                except InterruptedRunError:  # how to go on with one of its runs is not how to go on with all
+                    raise InterruptedCalibrationError(str(out)) from None
                 return Done(tuple(done))
 
     def _step(self, place: int, runs: Path, done: list[tuple[Step, RunLog]], watch: Watcher) -> None:
@@ -175,13 +187,25 @@ class Calibration:
                 return
 
     def _one(self, step: Step, number: int, directory: Path, n: int, left: int, watch: Watcher, title: str) -> RunLog:
-        """Return the log of one batch, run, resumed or read."""
+        """Return the log of one batch, run, resumed or read.
+
+        Raises:
+            InputError: what is there is no run of this batch: another scenario's, or with another wall.
+            LogDamagedError: it is not what was written, so what it was charged is not known.
+        """
+        if n < 1:
+            what = "nothing is left of the budget for this run, so it is not one of this calibration"
+            raise InputError(what, str(directory), "name a new directory with --out")
         progress = Progress()
+        scenario = Scenario.model_validate(batch(step, number, n, left, self.file_tasks))
         Inside(directory.parents[1]).has_directory(f"{RUNS}/{directory.name}")  # never through a link
         if directory.is_dir() and NAME in Inside(directory).names():  # also a link that leads nowhere
             log = RunLog(directory)
+            require_same(directory, scenario)  # and so with all that is left as its wall
             if log.manifest.status == "finished":
+                log.check()
                 return log
+            self._none_ahead(directory)
             with watch(progress, title, left):
                 return resume(
                     directory,
@@ -190,9 +214,8 @@ class Calibration:
                     progress=progress,
                     consent=self.consent,
                 )
-        if directory.exists():  # stopped before any model was asked
-            shutil.rmtree(directory)
-        scenario = Scenario.model_validate(batch(step, number, n, left, self.file_tasks))
+        self._none_ahead(directory)
+        require_unused(directory)
         with watch(progress, title, left):
             return run(
                 scenario,
@@ -202,6 +225,29 @@ class Calibration:
                 progress=progress,
                 consent=self.consent,
             )
+
+    def _none_ahead(self, directory: Path) -> None:
+        """Refuse to start or resume a run while there is one that comes after it: it cannot be this calibration's.
+
+        Raises:
+            InputError: names the first that is there.
+        """
+        here = self._place(directory.name)
+        for name in Inside(directory.parents[1]).names(RUNS):
+            if self._place(name) > here:
+                raise InputError(
+                    f"this run is here before {directory.name} is finished, so it is not one of this calibration",
+                    str(directory.parent / name),
+                    "name a new directory with --out",
+                )
+
+    def _place(self, name: str) -> tuple[int, int]:
+        """Return the number of the step and of the batch that a run of this name is of; (-1, 0) for another name."""
+        names = [step.name for step in self.steps]
+        if name in names:
+            return names.index(name), 0
+        step, _, number = name.rpartition(".")
+        return (names.index(step), int(number)) if step in names and number.isdecimal() else (-1, 0)
 
     def _left(self, done: list[tuple[Step, RunLog]]) -> int:
         return self.settings.budget - sum(spent(log) for _, log in done)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,12 +11,11 @@ from agentsoc.errors import InputError, InterruptedRunError
 from agentsoc.printing import options
 from agentsoc.printing.terminal import note, print_json, say
 from agentsoc.printing.text import command
-from analysis.commands.extras import require
+from analysis.extras import require
 
 if TYPE_CHECKING:
     from agentsoc.experiment.grid import Grid
     from agentsoc.experiment.runner import Outcome
-    from analysis.comparison.report import Report
 
 
 def compare(
@@ -70,13 +68,21 @@ def compare(
     outcome = _carried_out(grid, path, out, dry_run, workers, concurrency, code, allow_code or [], as_json, quiet, yes)
     if outcome is None:
         return
-    with by_umask(grid.by_umask):
-        report = _reported(outcome, figures, effect)
-    if as_json:
-        print_json(_as_dict(report))
-    else:
-        from analysis.comparison.text import report_as_text
+    import analysis
+    from analysis.comparison.table import read_results, save_table
+    from analysis.comparison.text import report_as_dict, report_as_text
+    from analysis.comparison.write import draw_report, write_report
 
+    with by_umask(grid.by_umask):
+        results = read_results(outcome.directory)
+        save_table(results)  # kept also when nothing can be said of it yet
+        report = analysis.compare(results, effect=effect)
+        write_report(report)
+        for drawn in draw_report(report) if figures else ():
+            note(f"written: {drawn}")
+    if as_json:
+        print_json(report_as_dict(report))
+    else:
         say(report_as_text(report))
         say(f"\nwritten to {outcome.directory}: results.parquet, report.txt, report.json")
         if outcome.failed:
@@ -152,30 +158,3 @@ def _carried_out(
             finished = sum(finished_cells(grid, out).values())
             note(f"{finished:,} of {len(grid.cells):,} runs are finished")
             raise
-
-
-def _reported(outcome: Outcome, figures: bool, effect: float | None) -> Report:
-    """Compute the report from what is on disk and write it beside the runs."""
-    from agentsoc.log.inside import Inside
-    from analysis.comparison.report import make_report
-    from analysis.comparison.table import read_results, save_table
-    from analysis.comparison.text import report_as_text
-
-    results = read_results(outcome.directory)
-    save_table(results)
-    report = make_report(results, effect=effect)
-    inside = Inside(outcome.directory)
-    inside.write("report.txt", (report_as_text(report) + "\n").encode())
-    inside.write("report.json", json.dumps(_as_dict(report), indent=1, allow_nan=False).encode())
-    if figures:
-        from analysis.comparison.figures import draw
-
-        for path in draw(report, outcome.directory / "figures"):
-            note(f"written: {path}")
-    return report
-
-
-def _as_dict(report: Report) -> dict[str, Any]:
-    from analysis.comparison.text import report_as_dict
-
-    return report_as_dict(report)

@@ -10,7 +10,7 @@ import typer
 
 from agentsoc.printing.options import AsJson
 from agentsoc.printing.terminal import note, print_json, say
-from analysis.commands.extras import require
+from analysis.extras import require
 
 if TYPE_CHECKING:
     from analysis.claims.attachment_choices import RiskSet
@@ -55,32 +55,21 @@ def laws(
     require("numba", "scipy")
     if figures is not None:
         require("matplotlib", extra="plot")
-    from dataclasses import replace
-
-    from analysis.cascade_laws.as_json import laws_as_dict
-    from analysis.cascade_laws.examine import FAST, Effort, examine, groups
-    from analysis.cascade_laws.input import read_logs
-    from analysis.cascade_laws.text import laws_as_text
+    import analysis
     from analysis.jit import when_compiling
 
-    keys = tuple(key.strip() for key in by.split(",") if key.strip())
-    table, caveats = read_logs(directories)
-    parts = groups(table, keys) if keys else []
     said = "compiling the analysis for this machine; only the first use takes these ten seconds"
-    effort = FAST if fast else Effort()
-    if gof is not None:
-        effort = replace(effort, gof=gof)
+    keys = [key.strip() for key in by.split(",") if key.strip()]
     rule: RiskSet | None = None if risk is None else ("all" if risk is Risk.all else "latest")
+    table = analysis.read_tables(directories)
     with when_compiling(lambda: note(said)):
-        whole = examine(table, effort=effort, risk=rule, seed=seed, caveats=tuple(caveats))
-        found = [examine(part, effort=effort, risk=rule, seed=seed, where=where) for where, part in parts]
+        found = analysis.laws(table, by=keys, fast=fast, gof=gof, risk=rule, seed=seed)
     if as_json:
-        data = laws_as_dict(whole)
-        print_json(data | {"groups": [laws_as_dict(part) for part in found]} if keys else data)
+        print_json(found.as_dict())
     else:
-        say("\n\n".join(laws_as_text(part, cards=cards) for part in [whole, *found]))
+        say(found.summary(cards=cards))
     if figures is not None:
         from analysis.cascade_laws.figures import draw
 
-        for path in draw(whole, figures):
+        for path in draw(found.whole, figures):
             note(f"written: {path}")

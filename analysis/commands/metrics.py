@@ -10,7 +10,7 @@ import typer
 from agentsoc.errors import InputError
 from agentsoc.printing.options import AsJson
 from agentsoc.printing.terminal import print_json, say
-from analysis.commands.extras import require
+from analysis.extras import require
 
 if TYPE_CHECKING:
     from agentsoc.backends.embedding import LiteLLMEmbedder, LocalEmbedder, ServerEmbedder
@@ -49,15 +49,16 @@ def metrics(
     require("numba", "scipy")
     if embed is None and (embed_url or embed_key_env):
         raise InputError("there is no model to embed with", "--embed-url", "add --embed MODEL")
-    from analysis.measures.report import examine
+    import analysis
     from analysis.measures.text import as_dict, as_text
 
     model = None if embed is None else _embedder(embed, embed_url, embed_key_env)
     try:
-        from analysis.measures.embeddings import CachedEmbedder
+        from agentsoc.log.read import RunLog
+        from analysis.measures.embeddings import CachedEmbedder, cache_of
 
-        cached = None if model is None else lambda directory: CachedEmbedder(model, directory)
-        reports = examine(directories, baseline=baseline, embedder=cached, centred=centred, seed=seed)
+        cached = None if model is None else lambda directory: CachedEmbedder(model, cache_of(RunLog(directory)))
+        reports = analysis.metrics(directories, baseline=baseline, embedder=cached, centred=centred, seed=seed)
     finally:
         if model is not None:
             model.close()

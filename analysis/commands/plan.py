@@ -8,9 +8,10 @@ from typing import Annotated
 import typer
 
 from agentsoc.printing.options import AsJson
-from analysis.commands.plan_design import Family, design
+from analysis.commands.plan_design import Family, from_measurements, from_parameters
 from analysis.commands.plan_maker import maker
 from analysis.commands.plan_verifier import verifier
+from analysis.extras import require
 
 app = typer.Typer(
     help="Say what to run, before it is paid for.",
@@ -62,5 +63,11 @@ def plan(
     if budget is None:
         typer.echo(context.get_help())
         return
-    given = {"a": a, "beta": beta, "gamma": gamma, "rho": rho, "mu_max": mu_max}
-    design(budget, window, measurements, given, message, m0, family, fan_ins, x_min, out, as_json)
+    require("numba", "scipy")
+    from analysis.synergy.planning.plan import KnownParameters
+
+    known = KnownParameters(a, beta, gamma, rho, mu_max, message, m0, family.value)
+    if measurements is None:
+        from_parameters(budget, window, known, x_min, out, as_json)
+    else:
+        from_measurements(budget, window, measurements, known, fan_ins, x_min, out, as_json)

@@ -10,7 +10,7 @@ from agentsoc.errors import InputError
 from agentsoc.printing.options import AsJson
 from agentsoc.printing.terminal import print_json, say
 from agentsoc.printing.text import command
-from analysis.commands.extras import require
+from analysis.extras import require
 
 
 def verifier(

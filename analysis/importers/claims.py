@@ -18,7 +18,7 @@ topology, n_agents, seed. Other columns are kept under their names. A parent tha
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final
+from typing import ClassVar, Final
 
 import polars as pl
 
@@ -27,6 +27,7 @@ from agentsoc.events import CLAIMING, KINDS, MAX_AGENTS
 from agentsoc.scenario.source import printable
 from analysis.claims.cascades import claim_graph
 from analysis.files import read_rows
+from analysis.importers.importer import Importer, Reading
 from analysis.importers.labels import Act, label_execution
 from analysis.importers.trace_ids import number_subtasks
 from analysis.tables import EVENT_COLUMNS, KIND, LOGGED_COLUMNS, EventTable, conform
@@ -45,6 +46,19 @@ _PLAIN: Final[dict[str, pl.DataType]] = {
 KNOWN: Final = frozenset({*_IDS, *_LISTS, *_PER_EXECUTION, *_PLAIN})
 _OURS: Final = frozenset({*EVENT_COLUMNS, *LOGGED_COLUMNS}) - KNOWN
 _INTS: Final = pl.List(pl.Int64())
+
+
+class ClaimsTable(Importer):
+    """Reads one file with a row for each claim."""
+
+    name: ClassVar[str] = "claims"
+    place: ClassVar[int] = 1
+    reads: ClassVar[str] = "a claims table"
+
+    def read(self, path: Path, parents: str) -> Reading:
+        """Return the claims of the file, and say which columns were kept as they are."""
+        table, kept = import_claims(path), kept_columns(path)
+        return Reading(table, notes=(f"kept as they are: {', '.join(kept)}",) if kept else ())
 
 
 def import_claims(path: Path | str) -> EventTable:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import ClassVar, Final
 
 import polars as pl
 
@@ -20,6 +20,7 @@ from agentsoc.errors import InputError
 from agentsoc.events import KINDS, MAX_ROUNDS, RESERVED
 from agentsoc.log.parquet import read_frame
 from analysis.files import read_json
+from analysis.importers.importer import Importer, Reading
 from analysis.importers.labels import Act, label_execution
 from analysis.importers.trace_ids import number_agents, number_claims, number_subtasks
 from analysis.importers.trace_rows import TRACE_COLUMNS, read_native, read_parquet
@@ -45,6 +46,19 @@ _IDENTITY: Final = frozenset({"run_id", "benchmark", "task_id", "topology", "num
 """Keys that are columns of `executions` under other names and so are not repeated on every event."""
 
 PARENT_SOURCES: Final = ("visible", "cited")
+
+
+class MasElites(Importer):
+    """Reads the public traces of the study."""
+
+    name: ClassVar[str] = "mas-elites"
+    place: ClassVar[int] = 0
+    reads: ClassVar[str] = "a directory of traces"
+    parent_rules: ClassVar[tuple[str, ...]] = PARENT_SOURCES
+
+    def read(self, path: Path, parents: str) -> Reading:
+        """Return the traces under `path`."""
+        return Reading(import_traces(path, parents=parents), {"parents": parents})
 
 
 def import_traces(path: Path | str, *, parents: str = "visible") -> EventTable:

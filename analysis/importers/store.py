@@ -39,7 +39,7 @@ class Imported:
     """What an import says about itself."""
 
     importer: str
-    """``mas-elites``, ``claims`` or ``transcripts``."""
+    """Name of the importer, such as ``claims``."""
     source: str
     """Name of the file or directory that was imported, without its path."""
     source_digest: str

@@ -30,13 +30,14 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Literal, get_args
+from typing import ClassVar, Final, Literal, cast, get_args
 
 import polars as pl
 
 from agentsoc.errors import InputError
 from agentsoc.events import MAX_ROUNDS
 from analysis.files import read_json
+from analysis.importers.importer import Importer, Reading
 from analysis.importers.labels import Act, label
 from analysis.tables import EVENT_COLUMNS, EXECUTION_COLUMNS, EventTable, conform
 
@@ -74,6 +75,21 @@ class Transcript:
     mistake_reason: str | None = None
     extra: Mapping[str, object] = field(default_factory=dict)
     """Other keys of the file with a plain value."""
+
+
+class Transcripts(Importer):
+    """Reads lists of messages."""
+
+    name: ClassVar[str] = "transcripts"
+    place: ClassVar[int] = 2
+    reads: ClassVar[str] = "a transcript"
+    parent_rules: ClassVar[tuple[str, ...]] = PARENT_RULES
+
+    def read(self, path: Path, parents: str) -> Reading:
+        """Return the transcripts in the file or directory `path`."""
+        rule = cast(ParentRule, parents)
+        table = import_transcripts(path, parents=rule)
+        return Reading(table, {"parents": rule}, tuple(notes(table, rule)))
 
 
 def import_transcripts(path: Path | str, *, parents: ParentRule = "both") -> EventTable:

@@ -1,4 +1,6 @@
-"""Vectors for texts: what an embedder is, and a cache beside the run so that no text is embedded twice.
+"""Vectors for texts: what an embedder is, and a cache of the user's own so that no text is embedded twice.
+
+What a run directory holds may come from a stranger, so vectors are never taken from there.
 
 The analysis calls no model. Whoever asks for measures over texts brings an `Embedder` (the command `agentsoc metrics`
 makes one from the embedded model or from a server); without one, answers stand for themselves as one-hot vectors.
@@ -7,6 +9,7 @@ makes one from the embedded model or from a server); without one, answers stand 
 from __future__ import annotations
 
 import io
+import os
 import re
 from collections.abc import Sequence
 from hashlib import blake2b
@@ -14,17 +17,20 @@ from pathlib import Path
 from typing import Final, Protocol
 
 import numpy as np
+import platformdirs
 import polars as pl
 from numpy.typing import NDArray
 
 from agentsoc.errors import InputError
 from agentsoc.log.inside import Inside
 from agentsoc.log.parquet import read_frame
+from agentsoc.log.read import RunLog
 
 F64 = NDArray[np.float64]
 
 DIRECTORY: Final = "embeddings"
-"""Where the cache of a run is, below its directory."""
+"""Where the caches of runs are, below the user's own directory for caches."""
+_DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 BATCH: Final = 64
 """Texts given to an embedder at once."""
 
@@ -42,6 +48,23 @@ class Embedder(Protocol):
         ...
 
 
+def cache_of(run: RunLog) -> Path | None:
+    """Return where vectors of the texts of a run are kept; None for one without a digest, or without room for them.
+
+    It is in the directory that AGENTSOC_CACHE_DIR names, or in the user's own cache.
+    """
+    digest = run.manifest.digest
+    if digest is None or not _DIGEST.fullmatch(digest):
+        return None
+    named = os.environ.get("AGENTSOC_CACHE_DIR", "")
+    directory = (Path(named) if named else platformdirs.user_cache_path("agentsoc")) / DIRECTORY / digest
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError:
+        return None
+    return directory
+
+
 class CachedEmbedder:
     """An embedder that remembers in a Parquet file; the same text is never embedded twice for one run."""
 
@@ -50,20 +73,20 @@ class CachedEmbedder:
 
         Args:
             embedder: asked for texts that are not known yet.
-            directory: the run directory; None to remember only as long as this object lives.
+            directory: where the file is, see `cache_of`; None to remember only as long as this object lives.
         """
         self._embedder = embedder
         self.name = embedder.name
         slug = re.sub(r"[^A-Za-z0-9]+", "-", self.name).strip("-")[:60]
         digest = blake2b(self.name.encode(), digest_size=4).hexdigest()
-        self.path = None if directory is None else directory / DIRECTORY / f"{slug}-{digest}.parquet"
+        self.path = None if directory is None else directory / f"{slug}-{digest}.parquet"
         self._known: dict[bytes, NDArray[np.float32]] = self._load()
 
     def _load(self) -> dict[bytes, NDArray[np.float32]]:
         if self.path is None:
             return {}
         try:
-            frame = read_frame(self._inside().read(f"{DIRECTORY}/{self.path.name}"))
+            frame = read_frame(Inside(self.path.parent).read(self.path.name))
         except (OSError, ValueError):  # there is none, or it cannot be read: it is made again
             return {}
         try:
@@ -71,11 +94,6 @@ class CachedEmbedder:
             return dict(zip(frame["text"].to_list(), vectors, strict=True))
         except (ValueError, TypeError, pl.exceptions.PolarsError):
             return {}
-
-    def _inside(self) -> Inside:
-        """Return the files of the run: a stranger's may hold a link in place of this one."""
-        assert self.path is not None
-        return Inside(self.path.parent.parent)
 
     def embed(self, texts: Sequence[str]) -> F64:
         """Return one vector per text, shape (n, d); texts that are not known are embedded and written down.
@@ -118,6 +136,6 @@ class CachedEmbedder:
         buffer = io.BytesIO()
         frame.write_parquet(buffer)
         try:
-            self._inside().write(f"{DIRECTORY}/{self.path.name}", buffer.getvalue())
-        except OSError:  # a run on a read-only disk can be measured all the same
+            Inside(self.path.parent).write(self.path.name, buffer.getvalue())
+        except OSError:  # without room for a cache a run can be measured all the same
             self.path = None

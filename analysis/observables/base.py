@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Final
 
@@ -13,6 +14,7 @@ from agentsoc.events import KINDS
 from analysis.claims.cascades import Cascades, ClaimGraph, cascades, claim_graph
 from analysis.claims.reach import Reach, reach
 from analysis.claims.subtasks import SubtaskForest, subtask_forest
+from analysis.registry import Registered, Registry
 from analysis.tables import EventTable
 
 I64 = NDArray[np.int64]
@@ -76,6 +78,17 @@ class Structures:
     cascades: Cascades
     reach: Reach
     subtasks: SubtaskForest
+
+
+class Observable(Registered, ABC):
+    """An observable that another package adds, in the group ``analysis.observables``; its tail is fitted like ours."""
+
+    @abstractmethod
+    def measure(self, found: Structures) -> Sample:
+        """Return the positive values of the observable, under its own name; an empty sample where the log has none."""
+
+
+OBSERVABLES: Final[Registry[Observable]] = Registry("analysis.observables", Observable, required=False)  # type: ignore[type-abstract]
 
 
 def structures(table: EventTable, *, endorse_as_node: bool = False) -> Structures:

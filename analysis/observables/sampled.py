@@ -10,20 +10,28 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+from agentsoc.errors import InputError
 from analysis.observables import acts as acts
 from analysis.observables import claims as claims
-from analysis.observables.base import Sample, Structures, effort, structures
+from analysis.observables.base import OBSERVABLES, Sample, Structures, effort, structures
 
 __all__ = ["Sample", "Structures", "effort", "observables", "structures"]
 
 
 def observables(found: Structures) -> dict[str, Sample]:
-    """Return every observable that the log can give, by name; those without a single value are left out."""
-    samples = [make(found) for make in _MAKERS]
-    return {sample.name: sample for sample in samples if sample.n}
+    """Return every observable that the log can give, by name; those without a single value are left out.
+
+    Raises:
+        InputError: a package adds an observable under a name that is taken.
+    """
+    samples = [make(found) for make in BUILT_IN]
+    added = {name: one.measure(found) for name, one in OBSERVABLES.all().items()}
+    if taken := sorted(set(added) & {sample.name for sample in samples}):
+        raise InputError(f"the observable {taken[0]} is built in", OBSERVABLES.group, "give the added one another name")
+    return {sample.name: sample for sample in (*samples, *added.values()) if sample.n}
 
 
-_MAKERS: Final[tuple[Callable[[Structures], Sample], ...]] = (
+BUILT_IN: Final[tuple[Callable[[Structures], Sample], ...]] = (
     acts.delegation_subtree,
     acts.subtask_tree,
     acts.revision_chain_len,

@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from agentsoc.errors import InputError
 from agentsoc.streams import stream
 from analysis.percentiles import percentile_levels
-from analysis.tails.alternatives import fit_truncated
+from analysis.tails.competitors.truncated import fit_truncated
 from analysis.tails.histogram import Histogram, histogram
 from analysis.tails.kernels import invert, zeta_sums
 from analysis.tails.powerlaw import MIN_DISTINCT, MIN_TAIL, PowerLaw, fit_at, select_xmin, survival

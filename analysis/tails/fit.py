@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from analysis.fitcard import Entry, FitCard
-from analysis.tails.alternatives import TailModel, fit_exponential, fit_lognormal, fit_stretched, fit_truncated
 from analysis.tails.bootstrap import (
     GoodnessOfFit,
     Interval,
@@ -20,16 +19,16 @@ from analysis.tails.bootstrap import (
     value_interval,
 )
 from analysis.tails.compare import Comparison, Members, members, nested, vuong, vuong_clustered
+from analysis.tails.competitor import COMPETITORS, TailModel
+from analysis.tails.competitors.truncated import TRUNCATED
 from analysis.tails.histogram import Histogram, histogram
-from analysis.tails.intervals import parameter_intervals
 from analysis.tails.powerlaw import MIN_DISTINCT, MIN_TAIL, PowerLaw, fit_at, log_mass, select_xmin
 from analysis.tails.profile import Range
-from analysis.tails.verdict import Design, Verdict, degeneracies, judge
+from analysis.tails.verdict import AGAINST_CUT_OFF, Design, Verdict, degeneracies, judge
 
 F64 = NDArray[np.float64]
 
 POWER: Final = "power_law"
-COMPETITORS: Final = ("exponential", "truncated_power_law", "lognormal", "stretched_exponential")
 
 
 @dataclass(frozen=True)
@@ -133,12 +132,7 @@ def fit_tail(
             _card(sample, None, {}, unit, xmin, clusters, None, None, seed),
         )  # fmt: skip
     tail = sample.tail(power.xmin)
-    models = {
-        "exponential": fit_exponential(tail, power.xmin),
-        "truncated_power_law": fit_truncated(tail, power),
-        "lognormal": fit_lognormal(tail, power),
-        "stretched_exponential": fit_stretched(tail, power),
-    }
+    models = {name: one.fit(tail, power) for name, one in COMPETITORS.all().items()}
     tests = _tests(power, models, tail, None)
     gof = None
     if gof_replicates:
@@ -178,8 +172,8 @@ def _ranges(model: TailModel, tail: Histogram, own: ValueIntervals) -> dict[str,
     The threshold is chosen for the power law, and that tilts the truncated law, so its profile at the chosen threshold
     covers too little (benchmarks/study_tail_coverage.py); the other competitors hardly notice.
     """
-    found = parameter_intervals(model, tail)
-    for name, (low, high) in own.truncated.items() if model.name == "truncated_power_law" else ():
+    found = dict(COMPETITORS.get(model.name).intervals(model, tail))
+    for name, (low, high) in own.truncated.items() if model.name == TRUNCATED else ():
         old = found[name]
         found[name] = Range(
             min(low, old.low),
@@ -201,13 +195,13 @@ def _tests(
         pair, mass = (first, second), (masses[first], masses[second])
         return vuong(pair, mass, tail) if who is None else vuong_clustered(pair, mass, tail, who)
 
-    found = {name: against(POWER, name) for name in COMPETITORS}
-    if who is None:
+    found = {}
+    for name, one in COMPETITORS.all().items():
         # With clusters no chi-square holds; there the clustered z stands, which is conservative when the rate is 0.
-        name = "truncated_power_law"
-        found[name] = nested((POWER, name), power.loglik, models[name].loglik)
-    found["tpl_vs_lognormal"] = against("truncated_power_law", "lognormal")
-    found["tpl_vs_stretched"] = against("truncated_power_law", "stretched_exponential")
+        inside = one.holds_power_law and who is None
+        found[name] = nested((POWER, name), power.loglik, models[name].loglik) if inside else against(POWER, name)
+    rivals = {name: one for name, one in COMPETITORS.all().items() if one.rivals_cut_off}
+    found |= {f"{AGAINST_CUT_OFF}{one.short}": against(TRUNCATED, name) for name, one in rivals.items()}
     return found
 
 
@@ -261,7 +255,7 @@ def _card(
         if power.candidates < power.possible and xmin is None:
             warnings.append(f"only {power.candidates} of {power.possible} thresholds were compared")
     return FitCard(
-        form={"equation": kind, "free": ("alpha",), "x": unit or "size", "competitors": COMPETITORS},
+        form={"equation": kind, "free": ("alpha",), "x": unit or "size", "competitors": tuple(COMPETITORS.all())},
         data=data,
         extraction={"censoring": "none", "pooling": "all executions"},
         optimisation=optimisation,

@@ -166,3 +166,8 @@ def _error(
             return found
         step = min(found, 4.0 * step)
     return step
+
+
+def swapped(f: Objective) -> Objective:
+    """Return `f` with its arguments in the other order."""
+    return lambda a, b: f(b, a)

@@ -14,9 +14,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from analysis.tails.alternatives import TailModel
 from analysis.tails.bootstrap import GoodnessOfFit
 from analysis.tails.compare import Comparison
+from analysis.tails.competitor import TailModel
+from analysis.tails.competitors.truncated import TRUNCATED
 from analysis.tails.histogram import Histogram
 from analysis.tails.powerlaw import PowerLaw
 
@@ -32,6 +33,8 @@ Word = Literal[
     "undecided",
 ]
 
+AGAINST_CUT_OFF: Final = "tpl_vs_"
+"""How keys of tests begin that compare the truncated law with another one than the power law."""
 GOOD_FIT: Final = 0.1
 LEVEL: Final = 0.05
 REPLICATED: Final = 0.9
@@ -138,13 +141,13 @@ def _cut_off(
     tail: Histogram, power: PowerLaw, models: Mapping[str, TailModel], tests: Mapping[str, Comparison]
 ) -> tuple[str, ...]:
     """Return the reasons to call the tail truncated, or nothing."""
-    name = "truncated_power_law"
+    name = TRUNCATED
     if name not in models or not tests[name].prefers(name, LEVEL):
         return ()
     rate = models[name].params["rate"]
     if rate <= 0 or not power.xmin <= 1.0 / rate <= tail.values[-1]:
         return ()
-    rivals = (("tpl_vs_lognormal", "lognormal"), ("tpl_vs_stretched", "stretched_exponential"))
-    if any(test in tests and tests[test].prefers(rival, LEVEL) for test, rival in rivals):
+    rivals = [test for key, test in tests.items() if key.startswith(AGAINST_CUT_OFF)]
+    if any(test.prefers(test.second if test.first == name else test.first, LEVEL) for test in rivals):
         return ()
     return (tests[name].summary(), f"the cut-off 1/rate = {1.0 / rate:.4g} lies inside the data")

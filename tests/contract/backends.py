@@ -72,8 +72,8 @@ async def _remote(client: str, structured: str) -> AsyncIterator[Backend]:
             name="openai/local",
             base_url=base_url,
             api_key_env=key_variable,
-            client=client,  # type: ignore[arg-type]
-            structured=structured,  # type: ignore[arg-type]
+            client=client,
+            structured=structured,
             window=512,
         )
         async with _opened(model) as backend:
@@ -84,7 +84,7 @@ async def _remote(client: str, structured: str) -> AsyncIterator[Backend]:
 async def _fake(client: str) -> AsyncIterator[Backend]:
     """A server that always says the same, for what needs no model."""
     async with FaultServer() as server:
-        model = LiteLLM(name="openai/m", base_url=server.base_url, client=client)  # type: ignore[arg-type]
+        model = LiteLLM(name="openai/m", base_url=server.base_url, client=client)
         async with _opened(model) as backend:
             yield backend
 

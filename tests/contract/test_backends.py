@@ -261,7 +261,7 @@ async def attempt(
             name="openai/m",
             base_url=server.base_url,
             api_key_env="AGENTSOC_CANARY_KEY",
-            client=client,  # type: ignore[arg-type]
+            client=client,
             timeout_s=0.7 if fault == "hang" else 20.0,
             **settings,
         )
@@ -325,7 +325,7 @@ def test_a_usage_that_cannot_be_true_is_unknown(client: str, monkeypatch: pytest
 @pytest.mark.parametrize("client", CLIENTS)
 def test_odd_but_usable_replies_come_through(client: str, monkeypatch: pytest.MonkeyPatch) -> None:
     async def act() -> dict[str, tuple[str, str]]:
-        found = {}
+        found: dict[str, tuple[str, str]] = {}
         for fault in ("length", "filtered", "surrogate", "control"):
             result, _ = await attempt(client, fault, monkeypatch)
             assert isinstance(result, Completion)
@@ -345,7 +345,7 @@ def test_a_refused_connection_is_told_from_a_lost_one(client: str) -> None:
     async def act() -> CallError:
         async with FaultServer() as server:
             address = server.base_url  # free again once the server is gone
-        model = LiteLLM(name="openai/m", base_url=address, client=client)  # type: ignore[arg-type]
+        model = LiteLLM(name="openai/m", base_url=address, client=client)
         backend = model.open(seed=0)
         await backend.start()
         try:
@@ -364,7 +364,7 @@ def test_a_refused_connection_is_told_from_a_lost_one(client: str) -> None:
 def test_a_hanging_server_is_left_at_once_when_the_caller_gives_up(client: str) -> None:
     async def act() -> float:
         async with FaultServer("hang") as server:
-            model = LiteLLM(name="openai/m", base_url=server.base_url, client=client)  # type: ignore[arg-type]
+            model = LiteLLM(name="openai/m", base_url=server.base_url, client=client)
             backend = model.open(seed=0)
             await backend.start()
             try:
@@ -404,7 +404,7 @@ def test_the_bound_covers_what_is_sent(client: str) -> None:
 
     async def act() -> None:
         async with FaultServer() as server:
-            model = LiteLLM(name="openai/m", base_url=server.base_url, client=client)  # type: ignore[arg-type]
+            model = LiteLLM(name="openai/m", base_url=server.base_url, client=client)
             backend = model.open(seed=0)
             await backend.start()
             try:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Literal
 
-from agentsoc.contracts.address import Destination
-from agentsoc.contracts.model import Backend, CallError, Completion, Model, Request, Usage, bytes_bound
+from agentsoc.plugin import Backend, CallError, Completion, Destination, Model, Request, Usage, bytes_bound
 
 ESCAPES = "\x1b[2J\x1b[31mowned\x1b]0;title\x07\x9b5n"
 

@@ -2,8 +2,7 @@
 
 from typing import Literal
 
-from agentsoc.contracts.task import Task, TaskFamily
-from agentsoc.streams import uniform
+from agentsoc.plugin import Task, TaskFamily, uniform
 
 
 class Coin(TaskFamily):

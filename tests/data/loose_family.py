@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from agentsoc.contracts.task import Task, TaskFamily
-from agentsoc.streams import uniform
+from agentsoc.plugin import Task, TaskFamily, uniform
 
 
 class Parity(TaskFamily):

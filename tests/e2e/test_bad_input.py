@@ -21,7 +21,7 @@ import pytest
 import yaml
 
 from agentsoc.cli.main import main
-from agentsoc.engine.resume import replay
+from agentsoc.engine.replay import replay
 from agentsoc.engine.run import run
 from agentsoc.events import KINDS
 from agentsoc.log.manifest import SEAL, seal
@@ -70,7 +70,9 @@ def said(capsys: pytest.CaptureFixture[str], code: int, *words: str) -> str:
 @pytest.mark.parametrize(
     "name", [name for name, case in EXPECTED.items() if case.get("setup", {}).get("make") != "directory"]
 )
-def test_check_refuses_the_scenario_with_place_reason_and_suggestion(name, tmp_path, capsys):
+def test_check_refuses_the_scenario_with_place_reason_and_suggestion(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     case = EXPECTED[name]
     path = prepared(name, tmp_path / "in")
     settings = [word for argument in case.get("args", []) for word in ("--set", argument)]
@@ -93,7 +95,9 @@ def test_check_refuses_the_scenario_with_place_reason_and_suggestion(name, tmp_p
     assert len(text.splitlines()) >= 2 or not case.get("hint")
 
 
-def test_a_fault_of_one_run_of_a_sweep_names_the_run_and_nothing_is_started(tmp_path, capsys):
+def test_a_fault_of_one_run_of_a_sweep_names_the_run_and_nothing_is_started(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     path = tmp_path / "s.yaml"
     path.write_text(
         "name: s\ntasks: {kind: arithmetic, count: 2}\nagents: {count: 4, model: scripted}\n"
@@ -225,7 +229,7 @@ def huge_manifest(directory: Path) -> None:
         file.truncate(100_000_000)
 
 
-DAMAGES: dict[str, tuple[Callable[[Path], None], str]] = {
+DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "empty-directory": (emptied, "no manifest"),
     "manifest-missing": (lambda d: (d / "manifest.json").unlink(), "no manifest"),
     "manifest-empty": (raw_manifest(lambda raw: b""), "manifest"),
@@ -298,7 +302,9 @@ def copies(sound: tuple[Path, Path], tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("name", DAMAGES)
-def test_a_damaged_run_is_named_by_check_and_replay(name, copies, capsys):
+def test_a_damaged_run_is_named_by_check_and_replay(
+    name: str, copies: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     damage, word = DAMAGES[name]
     damage(copies)
     for verb in ("check", "replay"):
@@ -314,20 +320,25 @@ ONLY_EVENTS = {
 
 
 @pytest.mark.parametrize("name", DAMAGES)
-def test_resume_computes_damaged_events_again_and_refuses_every_other_damage(name, copies, capsys):
+def test_resume_computes_damaged_events_again_and_refuses_every_other_damage(
+    name: str, copies: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     digest = RunLog(copies).manifest.digest
     damage, word = DAMAGES[name]
     damage(copies)
     if name in ONLY_EVENTS:
         said(capsys, 0, "resume", str(copies))
         said(capsys, 0, "check", str(copies))
+        assert digest is not None
         assert digest in said(capsys, 0, "replay", str(copies))
     elif name != "manifest-other-totals":
         assert word in said(capsys, 4, "resume", str(copies))
 
 
 @pytest.mark.parametrize("name", DAMAGES)
-def test_a_damaged_run_can_be_listed_and_shown_without_a_traceback(name, copies, capsys):
+def test_a_damaged_run_can_be_listed_and_shown_without_a_traceback(
+    name: str, copies: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     DAMAGES[name][0](copies)
     main(["show", str(copies)])
     main(["show", str(copies), "--task", "2"])
@@ -345,7 +356,7 @@ SOUND_ALONE = {
 
 
 @pytest.mark.parametrize("name", ["part", "journal.sqlite"])
-def test_every_flipped_bit_of_the_log_is_found(name, copies, capsys):
+def test_every_flipped_bit_of_the_log_is_found(name: str, copies: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Some bits decide nothing: unused bytes of a database page, the name of a writer. Then the log is still sound."""
     path = part(copies) if name == "part" else copies / name
     whole, stored = path.read_bytes(), list(RunLog(copies).events())
@@ -365,7 +376,9 @@ def test_every_flipped_bit_of_the_log_is_found(name, copies, capsys):
     assert found > 0
 
 
-def test_a_journal_that_is_sound_but_not_the_runs_own_is_a_replay_mismatch_or_a_damage(copies, capsys):
+def test_a_journal_that_is_sound_but_not_the_runs_own_is_a_replay_mismatch_or_a_damage(
+    copies: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Whoever can write checksums can forge a journal; then the events tell."""
     shutil.copy(copies.parent / "other" / "journal.sqlite", copies / "journal.sqlite")
     other = json.loads((copies.parent / "other" / "manifest.json").read_text())
@@ -374,7 +387,7 @@ def test_a_journal_that_is_sound_but_not_the_runs_own_is_a_replay_mismatch_or_a_
     assert "replay differs" in said(capsys, 5, "replay", str(copies))
 
 
-def test_forged_events_are_found_by_replay(copies, capsys):
+def test_forged_events_are_found_by_replay(copies: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Events of another run, with digests that fit, do not follow from this run's journal."""
     other = json.loads((copies.parent / "other" / "manifest.json").read_text())
     shutil.copy(part(copies.parent / "other"), part(copies))
@@ -385,13 +398,15 @@ def test_forged_events_are_found_by_replay(copies, capsys):
     assert "this event differs" in said(capsys, 5, "replay", str(copies))
 
 
-def test_a_task_table_that_is_cut_is_named_by_show(copies, capsys):
+def test_a_task_table_that_is_cut_is_named_by_show(copies: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = copies / "tasks.parquet"
     path.write_bytes(path.read_bytes()[:50])
     assert str(path) in said(capsys, 4, "show", str(copies), "--task", "1")
 
 
-def test_a_run_that_needs_loose_code_says_so(sound, capsys, tmp_path):
+def test_a_run_that_needs_loose_code_says_so(
+    sound: tuple[Path, Path], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
     directory = tmp_path / "run"
     shutil.copytree(sound[0], directory)
     with_manifest(lambda m: m.update(code={"loose_family.py": "0" * 64}))(directory)
@@ -400,7 +415,7 @@ def test_a_run_that_needs_loose_code_says_so(sound, capsys, tmp_path):
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_run_cannot_be_written_into_a_read_only_directory(tmp_path, capsys):
+def test_a_run_cannot_be_written_into_a_read_only_directory(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     tmp_path.chmod(0o500)
     path = CORPUS / "budget-below-one-call.yaml"
     words = ["run", str(path), "--set", "budget.tokens_per_task=9000", "--out", str(tmp_path / "out")]
@@ -410,7 +425,7 @@ def test_a_run_cannot_be_written_into_a_read_only_directory(tmp_path, capsys):
         tmp_path.chmod(0o700)
 
 
-def test_the_run_directory_is_a_file_or_below_one(tmp_path, capsys):
+def test_the_run_directory_is_a_file_or_below_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = CORPUS / "budget-below-one-call.yaml"
     (tmp_path / "file").touch()
     words = ["run", str(path), "--set", "budget.tokens_per_task=9000", "--out"]
@@ -448,7 +463,9 @@ def hostile_scenario(directory: Path, society: str, form: str, **more: Any) -> P
 
 @pytest.mark.parametrize("form", ["json", "short", "text"])
 @pytest.mark.parametrize("society", SOCIETIES)
-def test_a_run_of_hostile_replies_ends_and_every_reply_is_a_typed_event(society, form, tmp_path, capsys):
+def test_a_run_of_hostile_replies_ends_and_every_reply_is_a_typed_event(
+    society: str, form: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     code = [DATA / "loose_family.py", DATA / "hostile_model.py"]
     scenario = load_scenario(hostile_scenario(tmp_path, society, form), allow_code=code)
     finished = run(scenario, tmp_path / "run")
@@ -472,7 +489,9 @@ def test_a_run_of_hostile_replies_ends_and_every_reply_is_a_typed_event(society,
 
 
 @pytest.mark.parametrize("usage", hostile_model.USAGES)
-def test_the_budget_holds_whatever_a_model_says_of_its_tokens(usage, tmp_path, capsys):
+def test_the_budget_holds_whatever_a_model_says_of_its_tokens(
+    usage: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     code = [DATA / "loose_family.py", DATA / "hostile_model.py"]
     budget = {"tokens_per_task": 20_000}
     path = hostile_scenario(tmp_path, "debate", "text", usage=usage, budget=budget)

@@ -128,7 +128,7 @@ def compared(directory: Path, **changes: Any) -> list[RunLog]:
         cell |= {"scenario_hash": log.manifest.scenario_hash if log else "", "digest": log and log.manifest.digest}
         cells.append(CellRecord(**{**cell, "status": "finished" if log else "waiting", **changes.pop(name, {})}))
     record = {"name": "x", "asked": {}, "text_hash": "", "hash": "0123456789abcdef" * 4, "organisations": ["o"]}
-    ComparisonRecord(**{**record, "baseline": "o", "matched": True, "cells": cells, **changes}).save(directory)  # type: ignore[arg-type]
+    ComparisonRecord(**{**record, "baseline": "o", "matched": True, "cells": cells, **changes}).save(directory)
     return logs
 
 

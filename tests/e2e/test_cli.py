@@ -141,7 +141,9 @@ def on_terminal(
     ],
     ids=["help", "nothing", "help of a verb", "no such file", "no such verb", "a verb"],
 )
-def test_the_package_runs_as_the_command_in_a_fresh_process(words: list[Any], code: int, said: str, tmp_path: Path):
+def test_the_package_runs_as_the_command_in_a_fresh_process(
+    words: list[Any], code: int, said: str, tmp_path: Path
+) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "agentsoc", *map(str, words)], cwd=tmp_path, capture_output=True, text=True, timeout=60
     )
@@ -160,7 +162,7 @@ def modules_after(words: list[str]) -> tuple[subprocess.CompletedProcess[str], s
     return done, set(done.stderr.split())
 
 
-def test_help_names_every_verb_with_a_sentence_and_imports_nothing_heavy():
+def test_help_names_every_verb_with_a_sentence_and_imports_nothing_heavy() -> None:
     done, modules = modules_after(["--help"])
     assert done.returncode == 0
     assert not modules & {"ray", "litellm", "polars", "pyarrow", "numpy", "pydantic", "networkx", "rich", "yaml"}
@@ -170,7 +172,7 @@ def test_help_names_every_verb_with_a_sentence_and_imports_nothing_heavy():
     assert "4 log damaged" in done.stdout
 
 
-def test_checking_a_scenario_imports_neither_the_log_nor_a_graph_library():
+def test_checking_a_scenario_imports_neither_the_log_nor_a_graph_library() -> None:
     """It builds the society, so it needs NumPy; it does not read logs, open locks or draw graphs."""
     done, modules = modules_after(["check", "scenarios/quickstart.yaml"])
     assert done.returncode == 0
@@ -180,13 +182,13 @@ def test_checking_a_scenario_imports_neither_the_log_nor_a_graph_library():
     assert kinds <= {"hubs", "survey", "limits"}
 
 
-def test_help_of_resume_promises_an_undisturbed_end_only_without_a_budget(agentsoc):
+def test_help_of_resume_promises_an_undisturbed_end_only_without_a_budget(agentsoc: Any) -> None:
     said = " ".join(agentsoc("resume", "--help").out.split())
     assert "Without a budget, and with a model that answers the same prompt alike, the result is what" in said
     assert "With a budget of any size it may differ after a crash" in said
 
 
-def test_help_takes_less_than_300_ms():
+def test_help_takes_less_than_300_ms() -> None:
     """Processor time, the best of five: the machine may be busy with something else. It was 0.1 s when written."""
     took = []
     for _ in range(5):
@@ -199,20 +201,20 @@ def test_help_takes_less_than_300_ms():
     assert min(took) < 0.3
 
 
-def test_check_imports_neither_ray_nor_a_model_library_nor_the_log(scenario):
+def test_check_imports_neither_ray_nor_a_model_library_nor_the_log(scenario: Path) -> None:
     done, modules = modules_after(["check", str(scenario), "--allow-code", str(FAMILY)])
     assert done.returncode == 0
     assert not modules & {"ray", "litellm", "polars", "pyarrow", "xllamacpp", "rich", "agentsoc.engine.run"}
 
 
 @pytest.mark.parametrize(("word", "meant"), [("rnu", "run"), ("repaly", "replay"), ("shwo", "show"), ("Fork", "fork")])
-def test_an_unknown_verb_is_answered_with_the_nearest(word, meant, agentsoc):
+def test_an_unknown_verb_is_answered_with_the_nearest(word: str, meant: str, agentsoc: Any) -> None:
     said = agentsoc(word)
     assert (said.code, said.out) == (2, "")
     assert f"did you mean: agentsoc {meant}" in said.err
 
 
-def test_an_unknown_verb_that_is_like_none_is_answered_with_all(agentsoc):
+def test_an_unknown_verb_that_is_like_none_is_answered_with_all(agentsoc: Any) -> None:
     assert ", ".join(VERBS) in agentsoc("xyzzy\x1b[2J").err.replace("\n", "")
     assert "\x1b" not in agentsoc("xyzzy\x1b[2J").err
 
@@ -239,7 +241,7 @@ def plugged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("plugged")
-def test_other_packages_add_verbs_and_replace_none(agentsoc):
+def test_other_packages_add_verbs_and_replace_none(agentsoc: Any) -> None:
     listed = agentsoc("--help").out
     assert re.search(r"^  weigh +Weigh things$", listed, re.MULTILINE)
     assert "extra_verbs_was_imported" not in sys.modules, "the list of verbs imports nothing"
@@ -257,7 +259,9 @@ def test_other_packages_add_verbs_and_replace_none(agentsoc):
     "words",
     [("run",), ("run", "a", "b"), ("run", "x.yaml", "--hosts", "0"), ("--nothing",), ("show", "--task", "x", "d")],
 )
-def test_wrong_usage_is_one_message_and_exit_code_2(words, agentsoc):
+def test_wrong_usage_is_one_message_and_exit_code_2(
+    words: tuple[str] | tuple[str, str, str] | tuple[str, str, str, str], agentsoc: Any
+) -> None:
     said = agentsoc(*words, code=False)
     assert said.code == 2
     assert said.out == ""
@@ -274,14 +278,18 @@ def test_wrong_usage_is_one_message_and_exit_code_2(words, agentsoc):
         (("run", "--json"), 2),
     ],
 )
-def test_with_json_an_error_is_one_object_on_stdout(words, code, agentsoc):
+def test_with_json_an_error_is_one_object_on_stdout(
+    words: tuple[str, str, str] | tuple[str, str], code: int, agentsoc: Any
+) -> None:
     said = agentsoc(*words)
     assert said.code == said.json["exit_code"] == code
     assert said.json["error"] in said.err
     assert set(said.json) == {"error", "kind", "exit_code"}
 
 
-def test_an_unforeseen_error_is_short_and_debug_shows_the_traceback(agentsoc, monkeypatch, tmp_path):
+def test_an_unforeseen_error_is_short_and_debug_shows_the_traceback(
+    agentsoc: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setattr("agentsoc.log.manifest.load_manifest", lambda directory: 1 / 0)
     said = agentsoc("show", tmp_path)
     assert said.code == 1
@@ -295,7 +303,7 @@ def test_an_unforeseen_error_is_short_and_debug_shows_the_traceback(agentsoc, mo
     assert "Traceback" not in agentsoc("show", tmp_path).err
 
 
-def test_a_key_in_an_error_is_masked(agentsoc, monkeypatch, tmp_path):
+def test_a_key_in_an_error_is_masked(agentsoc: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("SOME_API_KEY", "canary-0123456789abcdef")
 
     def fail(directory: Path) -> None:
@@ -311,7 +319,7 @@ def test_a_key_in_an_error_is_masked(agentsoc, monkeypatch, tmp_path):
 # A run and what can be done with it
 
 
-def test_a_run_is_made_replayed_checked_shown_listed_and_exits_0(agentsoc, scenario, tmp_path):
+def test_a_run_is_made_replayed_checked_shown_listed_and_exits_0(agentsoc: Any, scenario: Path, tmp_path: Path) -> None:
     out = tmp_path / "out dir"
     made = agentsoc("run", scenario, "--out", out, "--json")
     assert made.code == 0
@@ -335,7 +343,9 @@ def test_a_run_is_made_replayed_checked_shown_listed_and_exits_0(agentsoc, scena
     assert [(row["run"], row["status"], row["score"]) for row in listed] == [("out dir", "finished", summary_["score"])]
 
 
-def test_the_end_of_a_run_says_score_tokens_events_digest_and_how_to_go_on(agentsoc, scenario, tmp_path):
+def test_the_end_of_a_run_says_score_tokens_events_digest_and_how_to_go_on(
+    agentsoc: Any, scenario: Path, tmp_path: Path
+) -> None:
     out = tmp_path / "out dir"
     text = agentsoc("run", scenario, "--out", out, "--quiet").out
     manifest = agentsoc("show", out, "--json").json["manifest"]
@@ -350,13 +360,15 @@ def test_the_end_of_a_run_says_score_tokens_events_digest_and_how_to_go_on(agent
     assert f"agentsoc replay '{out}' --allow-code {FAMILY}" in text
 
 
-def test_scores_between_0_and_1_are_not_called_accuracy(agentsoc, scenario, tmp_path):
+def test_scores_between_0_and_1_are_not_called_accuracy(agentsoc: Any, scenario: Path, tmp_path: Path) -> None:
     text = agentsoc("run", scenario, "--set", "tasks.generous=true", "--out", tmp_path / "out").out
     assert "accuracy" not in text
     assert re.search(r"^score +0\.\d+, 95 % between", text, re.MULTILINE)
 
 
-def test_every_verb_that_shows_a_run_reads_only_its_manifest_unless_asked_for_events(agentsoc, scenario, tmp_path):
+def test_every_verb_that_shows_a_run_reads_only_its_manifest_unless_asked_for_events(
+    agentsoc: Any, scenario: Path, tmp_path: Path
+) -> None:
     """So `show` and `ls` take as long for a million events as for none."""
     out = tmp_path / "out"
     agentsoc("run", scenario, "--out", out)
@@ -369,7 +381,7 @@ def test_every_verb_that_shows_a_run_reads_only_its_manifest_unless_asked_for_ev
     assert agentsoc("show", out, "--events", 1).code == 4
 
 
-def test_show_tells_what_happened_in_a_task(agentsoc, scenario, tmp_path):
+def test_show_tells_what_happened_in_a_task(agentsoc: Any, scenario: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     agentsoc("run", scenario, "--out", out)
     events = agentsoc("show", out, "--task", 2, "--json").json["events"]
@@ -385,7 +397,7 @@ def test_show_tells_what_happened_in_a_task(agentsoc, scenario, tmp_path):
     assert agentsoc("show", out, "--task", 99).code == 2
 
 
-def test_a_spent_budget_is_exit_code_3_and_replays(agentsoc, scenario, tmp_path):
+def test_a_spent_budget_is_exit_code_3_and_replays(agentsoc: Any, scenario: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     made = agentsoc("run", scenario, "--set", "budget={tokens_per_task: 120}", "--out", out, "--json")
     assert made.code == 3
@@ -395,7 +407,9 @@ def test_a_spent_budget_is_exit_code_3_and_replays(agentsoc, scenario, tmp_path)
     assert agentsoc("resume", out).code == 3
 
 
-def test_an_agent_that_is_no_function_of_its_view_is_exit_code_5_with_the_first_event(agentsoc, tmp_path, monkeypatch):
+def test_an_agent_that_is_no_function_of_its_view_is_exit_code_5_with_the_first_event(
+    agentsoc: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     code = tmp_path / "moody.py"
     code.write_text(
         "import os\nfrom typing import Literal\nfrom agentsoc.society.coded import CodedAgent\n"
@@ -419,7 +433,7 @@ def test_an_agent_that_is_no_function_of_its_view_is_exit_code_5_with_the_first_
     assert "answer='yes'" in said.err
 
 
-def test_a_fork_shares_the_beginning_and_acts_on_the_change(agentsoc, scenario, tmp_path):
+def test_a_fork_shares_the_beginning_and_acts_on_the_change(agentsoc: Any, scenario: Path, tmp_path: Path) -> None:
     old, new = tmp_path / "old", tmp_path / "new"
     agentsoc("run", scenario, "--set", "agents.model.accuracy=1.0", "--out", old)
     said = agentsoc("fork", old, "--at", "3:1", "--set", "agents.model.says=wrong", "--out", new, "--json")
@@ -445,7 +459,9 @@ def test_a_fork_shares_the_beginning_and_acts_on_the_change(agentsoc, scenario, 
         (("--at", "1:0", "--set", "agents.count=9"), "keeps its agents"),
     ],
 )
-def test_a_fork_that_cannot_be_leaves_nothing_behind(words, says, agentsoc, scenario, tmp_path):
+def test_a_fork_that_cannot_be_leaves_nothing_behind(
+    words: tuple[str, str] | tuple[str, str, str, str], says: str, agentsoc: Any, scenario: Path, tmp_path: Path
+) -> None:
     agentsoc("run", scenario, "--set", "tasks.count=2", "--out", tmp_path / "old")
     said = agentsoc("fork", tmp_path / "old", *words, "--out", tmp_path / "new")
     assert said.code == 2
@@ -453,7 +469,7 @@ def test_a_fork_that_cannot_be_leaves_nothing_behind(words, says, agentsoc, scen
     assert not (tmp_path / "new").exists()
 
 
-def test_a_sweep_makes_its_runs_one_after_the_other(agentsoc, scenario, tmp_path):
+def test_a_sweep_makes_its_runs_one_after_the_other(agentsoc: Any, scenario: Path, tmp_path: Path) -> None:
     out = tmp_path / "grid"
     words = ("run", scenario, "--set", "agents.count=2,3", "--set", "tasks.count=2", "--seeds", 2, "--out", out)
     said = agentsoc(*words, "--json")
@@ -470,8 +486,8 @@ def test_a_sweep_makes_its_runs_one_after_the_other(agentsoc, scenario, tmp_path
 
 
 def test_a_sweep_goes_on_after_a_spent_budget_and_after_a_fault_but_not_after_an_interrupt(
-    agentsoc, scenario, tmp_path, monkeypatch
-):
+    agentsoc: Any, scenario: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from agentsoc.engine import run as engine
     from agentsoc.errors import InterruptedRunError, RunFailedError
 
@@ -497,7 +513,9 @@ def test_a_sweep_goes_on_after_a_spent_budget_and_after_a_fault_but_not_after_an
     assert "agentsoc resume third" in runs[2]["error"]
 
 
-def test_without_out_runs_go_into_runs_under_names_of_their_own(agentsoc, scenario, tmp_path, monkeypatch):
+def test_without_out_runs_go_into_runs_under_names_of_their_own(
+    agentsoc: Any, scenario: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     assert agentsoc("ls").out == "no runs in runs\n"
     for name in ("star-s7", "star-s7-2"):
@@ -508,7 +526,7 @@ def test_without_out_runs_go_into_runs_under_names_of_their_own(agentsoc, scenar
     assert agentsoc("ls", "--sort", "colour").code == 2
 
 
-def test_a_thousand_runs_are_listed_in_less_than_a_second(agentsoc, scenario, tmp_path):
+def test_a_thousand_runs_are_listed_in_less_than_a_second(agentsoc: Any, scenario: Path, tmp_path: Path) -> None:
     """Processor time in a process of its own, imports included."""
     agentsoc("run", scenario, "--out", tmp_path / "runs" / "0")
     manifest = (tmp_path / "runs" / "0" / "manifest.json").read_bytes()
@@ -526,14 +544,14 @@ def test_a_thousand_runs_are_listed_in_less_than_a_second(agentsoc, scenario, tm
     assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 1.0
 
 
-def test_hosts_without_ray_are_refused_before_anything_is_made(agentsoc, scenario, tmp_path):
+def test_hosts_without_ray_are_refused_before_anything_is_made(agentsoc: Any, scenario: Path, tmp_path: Path) -> None:
     said = agentsoc("run", scenario, "--hosts", 2, "--out", tmp_path / "out")
     assert said.code == 2
     assert "--address local" in said.err
     assert not (tmp_path / "out").exists()
 
 
-def test_concurrency_changes_no_result(agentsoc, scenario, tmp_path):
+def test_concurrency_changes_no_result(agentsoc: Any, scenario: Path, tmp_path: Path) -> None:
     digests = {
         agentsoc("run", scenario, "--concurrency", n, "--out", tmp_path / str(n), "--json").json["digest"]
         for n in (1, 64)
@@ -541,7 +559,7 @@ def test_concurrency_changes_no_result(agentsoc, scenario, tmp_path):
     assert len(digests) == 1
 
 
-def test_schema_describes_scenarios(agentsoc, tmp_path):
+def test_schema_describes_scenarios(agentsoc: Any, tmp_path: Path) -> None:
     out = tmp_path / "scenario.schema.json"
     assert agentsoc("schema", "--out", out).code == 0
     assert json.loads(out.read_text()) == agentsoc("schema").json
@@ -549,7 +567,7 @@ def test_schema_describes_scenarios(agentsoc, tmp_path):
     assert agentsoc("schema", "--out", tmp_path / "no" / "such" / "place").code == 2
 
 
-def test_a_wrong_model_file_is_refused(agentsoc, tmp_path):
+def test_a_wrong_model_file_is_refused(agentsoc: Any, tmp_path: Path) -> None:
     wrong = tmp_path / "model.gguf"
     wrong.write_bytes(b"GGUF" + bytes(1_000))
     said = agentsoc("model", "get", "--from", wrong, "--json")
@@ -560,7 +578,7 @@ def test_a_wrong_model_file_is_refused(agentsoc, tmp_path):
 # Before the first call
 
 
-def test_check_says_what_would_run(agentsoc, scenario):
+def test_check_says_what_would_run(agentsoc: Any, scenario: Path) -> None:
     said = agentsoc("check", scenario)
     assert said.code == 0
     for words in (
@@ -596,7 +614,9 @@ SOCIETIES = [
 
 @pytest.mark.parametrize(("topology", "protocol"), SOCIETIES)
 @pytest.mark.parametrize("iterations", [1, 2])
-def test_no_run_takes_more_than_the_bound_that_was_said(topology, protocol, iterations, agentsoc, tmp_path):
+def test_no_run_takes_more_than_the_bound_that_was_said(
+    topology: str, protocol: str, iterations: int, agentsoc: Any, tmp_path: Path
+) -> None:
     """Agents who write as much as they may, and prompts that are counted byte by byte."""
     path = tmp_path / "s.yaml"
     path.write_text(
@@ -672,7 +692,9 @@ PAID = SCENARIO.replace("{kind: scripted, accuracy: 0.7}", "{kind: litellm, name
         (", base_url: 'http://10.0.0.1:8000/v1', api_key_env: null", True),
     ],
 )
-def test_a_model_behind_an_api_is_asked_about_unless_it_is_on_this_machine_and_is_sent_no_key(url, asked, tmp_path):
+def test_a_model_behind_an_api_is_asked_about_unless_it_is_on_this_machine_and_is_sent_no_key(
+    url: str, asked: bool, tmp_path: Path
+) -> None:
     path = tmp_path / "s.yaml"
     text = PAID.replace(", api_key_env: NO_KEY", "") if "null" in url else PAID
     path.write_text(text.replace("openai/gpt-4o", f"openai/gpt-4o{url}"))
@@ -681,7 +703,9 @@ def test_a_model_behind_an_api_is_asked_about_unless_it_is_on_this_machine_and_i
 
 
 @pytest.mark.parametrize("budget", ["", "budget: {tokens_per_task: 5000}\n"])
-def test_a_run_that_calls_a_provider_needs_yes_where_there_is_no_terminal_budget_or_not(budget, agentsoc, tmp_path):
+def test_a_run_that_calls_a_provider_needs_yes_where_there_is_no_terminal_budget_or_not(
+    budget: str, agentsoc: Any, tmp_path: Path
+) -> None:
     path = tmp_path / "s.yaml"
     path.write_text(PAID + budget)
     refused = agentsoc("run", path, "--out", tmp_path / "out")
@@ -689,14 +713,16 @@ def test_a_run_that_calls_a_provider_needs_yes_where_there_is_no_terminal_budget
     assert "openai/gpt-4o at https://api.openai.com/v1 (the provider's own address)" in refused.err
     assert "with the value of NO_KEY" in refused.err
     assert "at most 24 model calls (72 with all repeats)" in refused.err
-    assert ("no case more than 30,000" if budget else "there is no budget") in refused.err
+    assert (
+        "at most 30,000, unless a provider ignores its output cap" if budget else "there is no budget"
+    ) in refused.err
     assert "--yes" in refused.err
     assert not (tmp_path / "out").exists()
     agreed = agentsoc("run", path, "--out", tmp_path / "out", "--yes")
     assert "NO_KEY is not set" in agreed.err  # it went on to the next thing that is missing
 
 
-def test_a_sweep_that_no_run_of_can_start_stops_at_the_first(agentsoc, tmp_path):
+def test_a_sweep_that_no_run_of_can_start_stops_at_the_first(agentsoc: Any, tmp_path: Path) -> None:
     path = tmp_path / "s.yaml"
     path.write_text(PAID)
     said = agentsoc("run", path, "--seeds", 3, "--yes", "--out", tmp_path / "out", "--json")
@@ -707,7 +733,7 @@ def test_a_sweep_that_no_run_of_can_start_stops_at_the_first(agentsoc, tmp_path)
 
 
 @pytest.mark.parametrize("answer", ["n\n", "\n"])
-def test_a_paid_run_on_a_terminal_is_asked_about_and_no_means_no(answer, tmp_path):
+def test_a_paid_run_on_a_terminal_is_asked_about_and_no_means_no(answer: str, tmp_path: Path) -> None:
     path = tmp_path / "s.yaml"
     path.write_text(PAID + "budget: {tokens_per_task: 5000}\n")
     words = ["run", path, "--allow-code", FAMILY, "--out", tmp_path / "out"]
@@ -729,7 +755,7 @@ def slow(directory: Path) -> Path:
 
 
 @pytest.mark.parametrize("columns", [20, 80])
-def test_the_live_view_works_on_any_terminal(columns, tmp_path):
+def test_the_live_view_works_on_any_terminal(columns: int, tmp_path: Path) -> None:
     path = slow(tmp_path)
     words = ["run", path, "--allow-code", FAMILY, "--out", tmp_path / "out"]
     code, written = on_terminal(words, columns, {"LC_ALL": "C", "NO_COLOR": "1"})
@@ -754,14 +780,18 @@ def test_the_live_view_works_on_any_terminal(columns, tmp_path):
         (True, True, {"TERM": "xterm"}, "none"),
     ],
 )
-def test_how_progress_is_shown_depends_on_the_terminal(quiet, tty, environment, style, monkeypatch):
+def test_how_progress_is_shown_depends_on_the_terminal(
+    quiet: bool, tty: bool, environment: dict[str, Any], style: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr("sys.stderr.isatty", lambda: tty, raising=False)
     assert live.style_for(quiet) == style
 
 
-def test_plain_lines_come_while_the_run_goes_on_and_none_with_quiet(agentsoc, tmp_path, monkeypatch):
+def test_plain_lines_come_while_the_run_goes_on_and_none_with_quiet(
+    agentsoc: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(live, "LINE_S", 0.1)
     said = agentsoc("run", slow(tmp_path), "--out", tmp_path / "out")
     lines = [line for line in said.err.splitlines() if "/16 episodes" in line]
@@ -771,22 +801,29 @@ def test_plain_lines_come_while_the_run_goes_on_and_none_with_quiet(agentsoc, tm
     assert agentsoc("run", slow(tmp_path), "--out", tmp_path / "quiet", "--quiet").err == ""
 
 
-def test_a_view_that_dies_or_is_slow_changes_nothing(agentsoc, scenario, tmp_path, monkeypatch):
+def test_a_view_that_dies_or_is_slow_changes_nothing(
+    agentsoc: Any, scenario: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     expected = agentsoc("run", scenario, "--out", tmp_path / "a", "--json", "--quiet").json["digest"]
     monkeypatch.setattr(live, "LINE_S", 0.0)
-    monkeypatch.setattr(live.Reading, "parts", lambda self: time.sleep(1) or [])
+
+    def slowly(self: live.Reading) -> list[Any]:
+        time.sleep(1)
+        return []
+
+    monkeypatch.setattr(live.Reading, "parts", slowly)
     assert agentsoc("run", scenario, "--out", tmp_path / "b", "--json").json["digest"] == expected
 
 
 @pytest.mark.parametrize(
     ("seconds", "text"), [(0.2, "0 s"), (59.4, "59 s"), (61, "1:01 min"), (3599, "59:59 min"), (7265, "2:01 h")]
 )
-def test_durations_are_readable(seconds, text):
+def test_durations_are_readable(seconds: float, text: str) -> None:
     assert live.duration(seconds) == text
 
 
 @pytest.mark.parametrize(("right", "n"), [(0, 1), (1, 1), (7, 10), (0, 50), (50, 50), (333, 1000)])
-def test_wilson_agrees_with_a_reference_implementation(right, n):
+def test_wilson_agrees_with_a_reference_implementation(right: int, n: int) -> None:
     proportion = pytest.importorskip("statsmodels.stats.proportion")
     assert summary.wilson(right / n, n) == pytest.approx(
         proportion.proportion_confint(right, n, method="wilson"), abs=1e-12
@@ -803,7 +840,7 @@ def test_wilson_agrees_with_a_reference_implementation(right, n):
         ("naïve 東京\u3000🎲", "naïve 東京\u3000🎲"),
     ],
 )
-def test_text_is_shown_without_control_characters(text, shown):
+def test_text_is_shown_without_control_characters(text: str, shown: str) -> None:
     assert text_module.safe(text) == shown
 
 
@@ -838,7 +875,7 @@ def long_run(directory: Path, latency_s: float = 0.05, count: int = 150) -> Path
     return path
 
 
-def test_an_interrupted_run_exits_130_in_time_and_resumes_to_the_same_digest(agentsoc, tmp_path):
+def test_an_interrupted_run_exits_130_in_time_and_resumes_to_the_same_digest(agentsoc: Any, tmp_path: Path) -> None:
     path, out = long_run(tmp_path), tmp_path / "out"
     words = ["run", path, "--allow-code", FAMILY, "--out", out]
     code, took, stdout, err = interrupted(words, [0.5], out / "journal.sqlite-wal")
@@ -855,7 +892,9 @@ def test_an_interrupted_run_exits_130_in_time_and_resumes_to_the_same_digest(age
     assert agentsoc("resume", out, "--json").json["digest"] == whole.json["digest"]
 
 
-def test_a_second_interrupt_ends_the_run_within_a_second_and_it_can_still_be_resumed(agentsoc, tmp_path):
+def test_a_second_interrupt_ends_the_run_within_a_second_and_it_can_still_be_resumed(
+    agentsoc: Any, tmp_path: Path
+) -> None:
     # calls that outlast the pause between the interrupts by far: the first one cannot have ended the run
     path, out = long_run(tmp_path, latency_s=3.0, count=12), tmp_path / "out"
     words = ["run", path, "--allow-code", FAMILY, "--out", out]

@@ -13,7 +13,7 @@ import pytest
 
 from agentsoc.contracts.part import Slot
 from agentsoc.contracts.turns import Reply, View
-from agentsoc.engine.resume import replay
+from agentsoc.engine.replay import replay
 from agentsoc.engine.run import Progress, run
 from agentsoc.errors import RunFailedError
 from agentsoc.society.coded import CodedAgent

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +19,10 @@ import pytest
 import yaml
 
 from agentsoc.cli import main
-from agentsoc.engine.resume import replay
+from agentsoc.engine.replay import replay
 from agentsoc.log.comparison import load_comparison_record
 from agentsoc.log.read import RunLog
+from agentsoc.log.record import record_bytes
 from agentsoc.scenario.code import forget_code
 from agentsoc.scenario.files import BASE_DIR
 from analysis.comparison.table import read_results
@@ -329,6 +330,90 @@ def test_check_and_run_know_a_comparison(capsys: pytest.CaptureFixture[str]) -> 
     assert call(capsys, "compare", "out")[0] == 0  # computed again from what is whole
     assert call(capsys, "check", "out")[0] == 0
     assert "organisations" in json.loads(call(capsys, "schema", "--comparison")[1])["properties"]
+
+
+@pytest.fixture(scope="module")
+def compared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small comparison that is finished."""
+    base = tmp_path_factory.mktemp("compared")
+    small = {**SIMULATED, "seeds": 1}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(base)
+        assert main.main(["compare", str(written(small)), "--out", "out", "--workers", "1", "--quiet"]) == 0
+    return base / "out"
+
+
+@pytest.fixture
+def out(compared: Path, tmp_path: Path) -> Path:
+    """A copy of it."""
+    return Path(shutil.copytree(compared, tmp_path / "out"))
+
+
+def rewritten(directory: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    """Change the record of a comparison and give it a right checksum."""
+    data = json.loads((directory / "comparison.json").read_text())
+    data.pop("checksum")
+    change(data)
+    (directory / "comparison.json").write_bytes(record_bytes(data))
+
+
+def swap(data: dict[str, Any], key: str) -> None:
+    one, other = data["cells"][0], next(cell for cell in data["cells"] if cell[key] != data["cells"][0][key])
+    one[key], other[key] = other[key], one[key]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda data: swap(data, "organisation"), "organisation of"),
+        (lambda data: data["cells"][0].update(n_agents=77), "n_agents of"),
+        (lambda data: data["cells"][0].update(tasks="other"), "tasks of"),
+        (lambda data: data["cells"][0].update(seed=77), "seed of"),
+        (lambda data: data["cells"][0].update(run=data["cells"][1]["run"]), "directory of"),
+        (lambda data: data["cells"][0].update(scenario_hash="0" * 64), "scenario_hash of"),
+        (lambda data: data["cells"].reverse(), "runs: "),
+        (lambda data: data["cells"].pop(), "runs: "),
+        (lambda data: data.update(baseline=data["organisations"][-1]), "baseline: "),
+        (lambda data: data.update(organisations=data["organisations"][::-1]), "organisations: "),
+        (lambda data: data.update(name="other"), "name: "),
+        (lambda data: data.update(matched=not data["matched"]), "matched: "),
+        (lambda data: data.update(hash="0" * 64), "hash: "),
+        (lambda data: data.update(status="failed"), "the comparison is failed"),
+        (lambda data: data["asked"].update(organisations={}), "what was asked makes no comparison"),
+        (lambda data: data["asked"]["base"].update(seed=9), "runs: "),
+        (lambda data: data["asked"]["base"].update(message_tokens=9), "scenario_hash of"),
+    ],
+)
+def test_a_record_that_is_not_what_was_asked_is_named(
+    out: Path, capsys: pytest.CaptureFixture[str], change: Callable[[dict[str, Any]], object], said: str
+) -> None:
+    rewritten(out, change)
+    code, _, err = call(capsys, "check", out)
+    assert (code, said in err, "comparison.json" in err) == (4, True, True), err
+
+
+def test_what_a_check_of_a_comparison_leaves_out_is_said(out: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (out / "runs" / "mine").mkdir()
+    (out / "report.txt").write_text("nonsense")
+    code, said, _ = call(capsys, "check", out)
+    assert code == 0
+    assert "report.txt" in said
+    assert "not checked" in said
+    assert "no run of this comparison, and not checked: runs/mine" in said
+    assert len(json.loads(call(capsys, "check", out, "--json")[1])["not_checked"]) == 2
+    cell = next((out / "runs").glob("*-s*"))
+    shutil.rmtree(cell)
+    code, _, err = call(capsys, "check", out)
+    assert (code, str(cell) in err, "it is not here" in err) == (4, True, True)
+
+
+def test_verbs_for_runs_say_that_a_comparison_is_none(out: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for verb in ("show", "replay", "resume"):
+        code, _, err = call(capsys, verb, out)
+        assert code == 4
+        assert "this is a comparison" in err
+        assert f"agentsoc compare {out}" in err
+        assert "agentsoc run" not in err
 
 
 def test_a_run_that_fails_keeps_no_other_from_being_made_and_is_named(capsys: pytest.CaptureFixture[str]) -> None:

@@ -297,7 +297,16 @@ def test_calibrate_sends_nothing_unasked_also_when_its_directory_was_received(
     with Canary() as own:
         path = file_of(tmp_path, data(base_url=own.base_url, api_key_env="OPENAI_API_KEY"))
         out = tmp_path / "out"
-        words = ("calibrate", path, "--budget", 400_000, "--dial", "iterations", "--levels", "1,2,4,16")
+        words: tuple[Any, ...] = (
+            "calibrate",
+            path,
+            "--budget",
+            400_000,
+            "--dial",
+            "iterations",
+            "--levels",
+            "1,2,4,16",
+        )
         words = (*words, "--messages", "8", "--replicates", "1", "--fan-in", "3", "--out", out, "-q")
         refused = agentsoc(*words)
         assert refused.code == 2, refused.err

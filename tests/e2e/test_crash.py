@@ -22,7 +22,7 @@ import pytest
 
 from agentsoc.cli.main import main
 from agentsoc.contracts.model import Completion, Request
-from agentsoc.engine.resume import replay
+from agentsoc.engine.replay import replay
 from agentsoc.engine.run import run
 from agentsoc.errors import InterruptedRunError
 from agentsoc.log.journal import Attempt, read_journal

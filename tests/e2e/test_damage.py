@@ -14,8 +14,9 @@ import pytest
 
 from agentsoc.backends.scripted import ScriptedBackend
 from agentsoc.contracts.protocol import Act, Protocol, interpret_reply
-from agentsoc.engine import run as run_module
-from agentsoc.engine.resume import replay, resume
+from agentsoc.engine import execute as execute_module
+from agentsoc.engine.replay import replay
+from agentsoc.engine.resume import resume
 from agentsoc.engine.run import run
 from agentsoc.errors import InputError, LogDamagedError, ReplayMismatchError, RunFailedError
 from agentsoc.log.journal import Journal
@@ -46,7 +47,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 def whole(tmp_path_factory: pytest.TempPathFactory) -> RunLog:
     """A finished run of several segments."""
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(run_module, "FLUSH_S", 0.01)
+        patched.setattr(execute_module, "FLUSH_S", 0.01)
         log = run(SOCIETY, tmp_path_factory.mktemp("whole") / "run")
     assert len(log.segments) > 1
     return log
@@ -71,7 +72,7 @@ def failed(whole: RunLog, tmp_path: Path) -> Path:
         commit(self, rows)
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(run_module, "FLUSH_S", 0.002)
+        patched.setattr(execute_module, "FLUSH_S", 0.002)
         patched.setattr(Journal, "_commit", fail_late)
         with pytest.raises(RunFailedError):
             run(SOCIETY, tmp_path / "run")

@@ -15,8 +15,9 @@ from typing import Any
 import pytest
 
 from agentsoc.backends.scripted import ScriptedBackend
-from agentsoc.engine import run as run_module
-from agentsoc.engine.resume import replay, resume
+from agentsoc.engine import execute as execute_module
+from agentsoc.engine.replay import replay
+from agentsoc.engine.resume import resume
 from agentsoc.engine.run import run
 from agentsoc.errors import RunFailedError
 from agentsoc.log.files import HOLDER
@@ -90,7 +91,7 @@ def digest(tmp_path_factory: pytest.TempPathFactory) -> str | None:
 def faults(directory: Path, n: int, **how: bool) -> tuple[Faults, RunFailedError | None]:
     """Run with faults; return them and how the run ended."""
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(run_module, "FLUSH_S", 0.004)  # often enough to be hit
+        patched.setattr(execute_module, "FLUSH_S", 0.004)  # often enough to be hit
         made = Faults(patched, n, **how)
         try:
             run(SMALL, directory)

@@ -8,6 +8,7 @@ import resource
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -116,7 +117,7 @@ def refused(capsys: pytest.CaptureFixture[str], *words: str) -> str:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_a_hostile_file_is_refused(name, tmp_path, capsys):
+def test_a_hostile_file_is_refused(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file, raw, words = CASES[name]
     (tmp_path / file).write_bytes(raw)
     (tmp_path / "good.yaml").write_bytes(GOOD)
@@ -138,7 +139,9 @@ VERBS: tuple[tuple[str, ...], ...] = (
 
 @pytest.mark.parametrize("words", VERBS, ids=lambda words: "-".join(words[:2]))
 @pytest.mark.parametrize("kind", ["pipe", "device", "loop", "long-name"])
-def test_what_is_no_file_is_neither_waited_for_nor_read_without_end(kind, words, tmp_path, capsys):
+def test_what_is_no_file_is_neither_waited_for_nor_read_without_end(
+    kind: str, words: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     path = tmp_path / ("x" * 5_000 if kind == "long-name" else "it.csv")
     if kind == "pipe":
         os.mkfifo(path)

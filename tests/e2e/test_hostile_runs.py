@@ -17,7 +17,7 @@ import pytest
 
 from tests.canary_folder import Canary, Listener
 from tests.hostile import CALIBRATE, SECRET, build
-from tests.hostile_cases import CALIBRATIONS, COMPARISONS, RUNS, Case, World
+from tests.hostile_cases import CALIBRATIONS, COMPARISONS, RUNS, Case, World, _lists
 from tests.zygote import Zygote
 
 pytestmark = [
@@ -165,39 +165,41 @@ def test_kept_embeddings_of_a_stranger_are_neither_followed_nor_unfolded(
     kitchen: Kitchen, tmp_path: Path, what: str
 ) -> None:
     run = Path(shutil.copytree(kitchen.base / "run", tmp_path / "run"))
-    code = """
+    embedder = """
+import os
+import sys
 import numpy as np
 from pathlib import Path
-from analysis.measures.embeddings import DIRECTORY, CachedEmbedder
+from agentsoc.log.read import RunLog
+from analysis.measures.embeddings import CachedEmbedder, cache_of
 
 class Two:
     name = "two"
     def embed(self, texts):
         return np.ones((len(texts), 2))
 
-run, canary, what = Path(args[0]), Path(args[1]), args[2]
-path = CachedEmbedder(Two(), run).path
-if what == "directory":
-    path.parent.symlink_to(canary)
-else:
-    path.parent.mkdir()
-    if what == "link":
-        path.symlink_to(canary / "run" / "tasks.parquet")
-    else:
-        from tests.hostile_cases import _lists
-        _lists(path)
-print(CachedEmbedder(Two(), run).embed(["a"]))
+os.environ["AGENTSOC_CACHE_DIR"] = args[1]
+cached = CachedEmbedder(Two(), cache_of(RunLog(Path(args[0]))))
+print(cached.embed(["a"]) if args[2:] else cached.path)
 """
-    kitchen.canary.touched()
-    found = kitchen.zygote.python(f"import sys; sys.path.insert(0, {str(Path(__file__).parents[2])!r})\n{code}", run,
-                                  kitchen.canary.folder, what)  # fmt: skip
-    assert kitchen.canary.touched() == [], found
-    if what == "bomb":  # a cache that is not read is made again
-        assert (found.code, found.out.strip()) == (0, "[[1. 1.]]"), found
-        assert found.rss_mb < 500, found
+    cache = tmp_path / "cache"
+    kept = Path(kitchen.zygote.python(embedder, run, cache).out.strip())
+    assert kept.is_relative_to(cache)
+    planted = run / "embeddings" / kept.name
+    if what == "directory":
+        planted.parent.symlink_to(kitchen.canary.folder)
     else:
-        assert found.code == 1, found
-        assert "LogDamagedError" in found.err, found
+        planted.parent.mkdir()
+        if what == "link":
+            planted.symlink_to(kitchen.canary.folder / "run" / "tasks.parquet")
+        else:
+            _lists(planted)
+            shutil.copy(planted, kept)
+    kitchen.canary.touched()
+    found = kitchen.zygote.python(embedder, run, cache, "embed")
+    assert kitchen.canary.touched() == [], found
+    assert (found.code, found.out.strip()) == (0, "[[1. 1.]]"), found  # a cache that cannot be read is made again
+    assert found.rss_mb < 500, found
 
 
 def test_a_user_is_not_punished_for_what_is_harmless(kitchen: Kitchen, tmp_path: Path) -> None:

@@ -12,10 +12,11 @@ import pytest
 
 from agentsoc.cli import main
 from analysis.cascade_laws.examine import FAST, examine
-from analysis.cascade_laws.figures import draw_growth, model_survival
+from analysis.cascade_laws.figures import draw_growth
 from analysis.cascade_laws.nulls import deterministic_mixture, pareto, reinforced_routing
 from analysis.importers import store
 from analysis.tails import fit_tail
+from analysis.tails.competitor import COMPETITORS
 from analysis.tails.powerlaw import survival
 
 DATA = Path(__file__).parents[1] / "data"
@@ -237,9 +238,10 @@ def test_curves_in_the_figure_are_the_fitted_laws(tmp_path: Path) -> None:
     tail = fit.sample.tail(2.0)
     low = tail.values[:20]
     for model in fit.models.values():
-        drop = model_survival(model, low, discrete=True) - model_survival(model, low + 1.0, discrete=True)
+        law = COMPETITORS.get(model.name)
+        drop = law.survival(model, low, discrete=True) - law.survival(model, low + 1.0, discrete=True)
         assert np.allclose(drop, np.exp(model.log_mass[:20]), rtol=1e-6, atol=1e-12), model.name
-        assert model_survival(model, np.array([2.0]), discrete=True)[0] == pytest.approx(1.0)
+        assert law.survival(model, np.array([2.0]), discrete=True)[0] == pytest.approx(1.0)
     assert fit.power is not None
     assert survival(fit.power, np.array([2.0]), discrete=True)[0] == pytest.approx(1.0)
 

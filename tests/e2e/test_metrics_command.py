@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -11,6 +13,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
+import polars as pl
 import pytest
 
 import agentsoc
@@ -61,8 +64,8 @@ def test_the_numbers_of_runs_come_with_intervals_and_a_baseline(runs: Path, comm
     assert found["baseline"].endswith("single")
     debate, single = found["runs"]
     assert set(debate["metrics"]) == set(RUN_METRICS)
-    value = {name: None if v is None else v["value"] for name, v in debate["metrics"].items()}
-    alone = {name: None if v is None else v["value"] for name, v in single["metrics"].items()}
+    value: dict[str, Any] = {name: None if v is None else v["value"] for name, v in debate["metrics"].items()}
+    alone: dict[str, Any] = {name: None if v is None else v["value"] for name, v in single["metrics"].items()}
     assert value["turns"] == 10
     assert value["overhead_turns"] == 900
     assert value["efficiency"] == pytest.approx(value["score"] / 10)
@@ -161,7 +164,7 @@ def test_texts_are_embedded_by_a_server_once(
     code, out, _ = command(*words)
     assert code == 0
     first = json.loads(out)["runs"][0]
-    assert first["diversity"]["embedding"] == "tiny at 127.0.0.1"
+    assert first["diversity"]["embedding"] == f"tiny at {server}"
     assert first["metrics"]["k_star_embedded"]["value"] >= 1
     assert {(asked["path"], asked["key"], asked["model"]) for asked in Answers.asked} == {
         ("/v1/embeddings", "Bearer a-key-of-the-test", "tiny")
@@ -170,6 +173,26 @@ def test_texts_are_embedded_by_a_server_once(
     assert json.loads(command(*words)[1])["runs"][0] == first
     assert len(Answers.asked) == times
     RunLog(tmp_path / "run").check()
+
+
+def test_vectors_that_a_stranger_put_into_a_run_change_nothing(tmp_path: Path, server: str, command: Told) -> None:
+    agentsoc.run(scenario(topology="decentralized", protocol={"kind": "debate", "rounds": 2}), tmp_path / "run")
+    words = (tmp_path / "run", "--embed", "tiny", "--embed-url", server, "--json")
+    first = command(*words)[1]
+    kept = sorted(Path(os.environ["AGENTSOC_CACHE_DIR"]).rglob("*.parquet"))
+    assert len(kept) == 1
+    planted = pl.read_parquet(kept[0]).with_columns(pl.lit([1.0, 0.0, 0.0]).cast(pl.List(pl.Float32)).alias("vector"))
+    shutil.rmtree(os.environ["AGENTSOC_CACHE_DIR"])
+    (tmp_path / "run" / "embeddings").mkdir()
+    for name in (kept[0].name, *(f"tiny-at-127-0-0-1-{number}.parquet" for number in range(2))):
+        planted.write_parquet(tmp_path / "run" / "embeddings" / name)
+    assert command(*words)[1] == first
+
+
+def test_no_two_servers_share_what_is_kept() -> None:
+    urls = ("http://127.0.0.1:1/v1", "http://127.0.0.1:2/v1", "http://127.0.0.1:1/v2", "https://127.0.0.1:1/v1")
+    assert len({ServerEmbedder("m", url).name for url in urls}) == len(urls)
+    assert ServerEmbedder("m", "http://LOCALHOST:80/v1/").name == ServerEmbedder("m", "http://localhost/v1").name
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,7 @@ def kernel(elsewhere: Path) -> Iterator[tuple[KernelManager, Any]]:
 
 
 def test_the_notebook_is_kept_without_outputs() -> None:
-    notebook = nbformat.read(NOTEBOOK, as_version=4)
+    notebook = nbformat.read(NOTEBOOK, as_version=4)  # type: ignore[no-untyped-call]
     nbformat.validate(notebook)
     for cell in notebook.cells:
         if cell.cell_type == "code":
@@ -54,7 +54,7 @@ def test_the_notebook_is_kept_without_outputs() -> None:
 
 @pytest.mark.model
 def test_the_notebook_does_what_it_says(elsewhere: Path) -> None:
-    notebook = nbformat.read(NOTEBOOK, as_version=4)
+    notebook = nbformat.read(NOTEBOOK, as_version=4)  # type: ignore[no-untyped-call]
     client = NotebookClient(
         notebook, timeout=240, kernel_name="python3", resources={"metadata": {"path": str(elsewhere)}}
     )

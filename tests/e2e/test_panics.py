@@ -68,7 +68,7 @@ def command_line(*words: str) -> tuple[int, str, str]:
 # Damaged Parquet
 
 
-def test_a_task_table_at_which_polars_panics_is_a_damaged_log_in_one_message(directory):
+def test_a_task_table_at_which_polars_panics_is_a_damaged_log_in_one_message(directory: Path) -> None:
     (directory / "tasks.parquet").write_bytes(PANIC)
     code, out, said = command_line("show", str(directory), "--task", "1")
     assert (code, out) == (4, "")
@@ -79,7 +79,7 @@ def test_a_task_table_at_which_polars_panics_is_a_damaged_log_in_one_message(dir
 
 
 @pytest.mark.parametrize("words", [("phase", "--votes"), ("import", "claims"), ("import", "mas-elites")])
-def test_a_table_at_which_polars_panics_is_bad_input_in_one_message(words, tmp_path):
+def test_a_table_at_which_polars_panics_is_bad_input_in_one_message(words: tuple[str, str], tmp_path: Path) -> None:
     path = tmp_path / "events.parquet"
     path.write_bytes(PANIC)
     rest = ("--out", str(tmp_path / "out")) if words[0] == "import" else ()
@@ -91,7 +91,7 @@ def test_a_table_at_which_polars_panics_is_bad_input_in_one_message(words, tmp_p
     assert len(said.splitlines()) <= 3, said
 
 
-def test_no_altered_byte_makes_the_reader_do_anything_but_refuse(tmp_path):
+def test_no_altered_byte_makes_the_reader_do_anything_but_refuse(tmp_path: Path) -> None:
     table = pa.table({"task": [0, 1], "id": ["a", None], "options": [["x", "y"], []], "chance": [0.5, None]})
     buffer = io.BytesIO()
     pq.write_table(table, buffer, compression="none")
@@ -109,7 +109,7 @@ def test_no_altered_byte_makes_the_reader_do_anything_but_refuse(tmp_path):
     assert all(text.isprintable() for text in said)
 
 
-def test_a_table_that_is_whole_is_read_as_polars_reads_it(directory):
+def test_a_table_that_is_whole_is_read_as_polars_reads_it(directory: Path) -> None:
     import polars as pl
 
     for name in ("tasks.parquet", "episodes.parquet"):
@@ -117,7 +117,7 @@ def test_a_table_that_is_whole_is_read_as_polars_reads_it(directory):
     assert RunLog(directory).tasks().height == 2
 
 
-def test_what_is_no_ordinary_file_is_not_waited_for(tmp_path):
+def test_what_is_no_ordinary_file_is_not_waited_for(tmp_path: Path) -> None:
     import os
 
     os.mkfifo(tmp_path / "pipe.parquet")
@@ -155,7 +155,9 @@ class Rude(Protocol):
 
 @pytest.mark.parametrize(("how", "word"), [("exit", "SystemExit"), ("fatal", "Fatal")])
 @pytest.mark.parametrize("verb", ["run", "check"])
-def test_a_plug_in_that_raises_no_exception_is_named_with_its_place(how, word, verb, tmp_path, capsys):
+def test_a_plug_in_that_raises_no_exception_is_named_with_its_place(
+    how: str, word: str, verb: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "rude.py").write_text(PLUG_IN)
     (tmp_path / "s.yaml").write_text(SCENARIO.replace("{kind: aggregate, by: model}", f"{{kind: rude, how: {how}}}"))
     out = ("--out", str(tmp_path / "out"), "--quiet") if verb == "run" else ()
@@ -172,7 +174,9 @@ class PanicException(BaseException):
 
 
 @pytest.mark.parametrize("as_json", [False, True])
-def test_a_panic_that_nobody_caught_is_one_message_and_exit_code_1(as_json, tmp_path, capsys, monkeypatch):
+def test_a_panic_that_nobody_caught_is_one_message_and_exit_code_1(
+    as_json: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     def panic(*args: object, **kwargs: object) -> None:
         raise PanicException("index out of bounds: the len is 0 but the index is 0")
 
@@ -184,7 +188,7 @@ def test_a_panic_that_nobody_caught_is_one_message_and_exit_code_1(as_json, tmp_
     assert ('"exit_code": 1' in captured.out) == as_json
 
 
-def test_an_interrupt_that_no_verb_takes_stays_an_interrupt(monkeypatch):
+def test_an_interrupt_that_no_verb_takes_stays_an_interrupt(monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(*args: object, **kwargs: object) -> None:
         raise KeyboardInterrupt
 
@@ -193,7 +197,7 @@ def test_an_interrupt_that_no_verb_takes_stays_an_interrupt(monkeypatch):
         main(["ls"])
 
 
-def test_a_reader_who_goes_away_is_no_error(directory):
+def test_a_reader_who_goes_away_is_no_error(directory: Path) -> None:
     """As `agentsoc show | head` does."""
     shell = shutil.which("bash")
     if shell is None:

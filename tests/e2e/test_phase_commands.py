@@ -114,7 +114,14 @@ def test_a_calibration_goes_on_where_it_was_interrupted_and_ends_the_same(
         return engine.run(*args, **kwargs)
 
     monkeypatch.setattr(calibration_runs, "run", stops)
-    assert "same command goes on" in told("calibrate", scenario, "--budget", BUDGET, "--out", "c", "-q", code=130)
+    said = told("calibrate", scenario, "--budget", BUDGET, "--out", "c", "-q", code=130)
+    assert "same command goes on" in said
+    assert "agentsoc resume" not in said  # one way on is told, not two
+    for verb in ("show", "replay", "resume"):
+        said = told(verb, "c", code=4)
+        assert "this is a calibration" in said
+        assert "agentsoc calibrate" in said
+        assert "agentsoc run" not in said
     assert not Path("c/measurements.json").exists()
     Path("c/runs/03-leaf-200").mkdir()  # stopped before its manifest was written
     told("calibrate", scenario, "--budget", BUDGET, "--out", "c", "-q")

@@ -15,7 +15,7 @@ def plan(capsys: pytest.CaptureFixture[str], words: str, code: int = 0) -> tuple
     return told.out, told.err
 
 
-def test_a_chain_is_planned_from_a_sample(capsys):
+def test_a_chain_is_planned_from_a_sample(capsys: pytest.CaptureFixture[str]) -> None:
     said, _ = plan(capsys, "maker --steps 1048575 --right 996 --of 1000 --invalid 3 --price 0.001 --growth --card")
     assert "k_min     3 [2, 4]; vote until one answer leads by 4" in said
     assert "cost " in said
@@ -27,13 +27,13 @@ def test_a_chain_is_planned_from_a_sample(capsys):
     )
 
 
-def test_a_chain_is_planned_from_a_supposed_p_with_a_warning(capsys):
+def test_a_chain_is_planned_from_a_supposed_p_with_a_warning(capsys: pytest.CaptureFixture[str]) -> None:
     said, _ = plan(capsys, "maker --steps 1000 --p 0.9")
     assert "leads by 5" in said
     assert "warning: p is stated" in said
 
 
-def test_a_program_gets_estimates_intervals_assumptions_and_the_card(capsys):
+def test_a_program_gets_estimates_intervals_assumptions_and_the_card(capsys: pytest.CaptureFixture[str]) -> None:
     said, _ = plan(capsys, "maker --steps 1000 --right 180 --of 200 --growth --json")
     data = json.loads(said)
     assert data["k"] == data["k_min"]["high"] == 6
@@ -43,7 +43,7 @@ def test_a_program_gets_estimates_intervals_assumptions_and_the_card(capsys):
     assert [row["k"] for row in data["growth"]] == [3, 4, 5, 6, 7, 8]
 
 
-def test_attempts_before_a_verifier_are_planned_from_labels(capsys):
+def test_attempts_before_a_verifier_are_planned_from_labels(capsys: pytest.CaptureFixture[str]) -> None:
     words = "verifier --right 110/120 --wrong 56/280 --type 0.58:0.87 --type 0.42:0.13 --loss -1"
     said, _ = plan(capsys, words)
     assert "ceiling   0.663 [0.585, 0.734]" in said
@@ -55,7 +55,7 @@ def test_attempts_before_a_verifier_are_planned_from_labels(capsys):
     assert data["card"]["warnings"] == []
 
 
-def test_attempts_without_end_are_told_as_such(capsys):
+def test_attempts_without_end_are_told_as_such(capsys: pytest.CaptureFixture[str]) -> None:
     said, _ = plan(capsys, "verifier --right 110/120 --wrong 56/280 --card")
     assert "best K    unlimited" in said
     assert "state a price" in said
@@ -65,7 +65,7 @@ def test_attempts_without_end_are_told_as_such(capsys):
     assert data["endless"] is True
 
 
-def test_a_verifier_that_costs_more_than_it_finds_gets_no_command(capsys):
+def test_a_verifier_that_costs_more_than_it_finds_gets_no_command(capsys: pytest.CaptureFixture[str]) -> None:
     said, _ = plan(capsys, "verifier --right 10/20 --wrong 40/80 --loss -3")
     assert "best K    0" in said
     assert "go on with" not in said
@@ -87,7 +87,9 @@ def test_a_verifier_that_costs_more_than_it_finds_gets_no_command(capsys):
         ("verifier --right 1/2 --wrong 1/2 --type 0.5:0.5", "add up to 0.5"),
     ],
 )
-def test_what_cannot_be_planned_is_refused_with_the_way_on(capsys, words, message):
+def test_what_cannot_be_planned_is_refused_with_the_way_on(
+    capsys: pytest.CaptureFixture[str], words: str, message: str
+) -> None:
     said, told = plan(capsys, words, code=2)
     assert message in told
     assert said == ""

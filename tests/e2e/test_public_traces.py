@@ -34,7 +34,7 @@ def same(shown: str, value: Any) -> bool:
     number = shown.replace(",", "").removesuffix("%")
     digits = len(number.partition(".")[2])
     scale = 100 if shown.endswith("%") else 1
-    return abs(float(number) - scale * value) <= 0.5001 * 10.0**-digits
+    return abs(float(number) - scale * float(value)) <= 0.5001 * 10.0**-digits
 
 
 def commands() -> list[list[str]]:

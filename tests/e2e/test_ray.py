@@ -25,7 +25,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from agentsoc.engine import ray_cluster, ray_host
-from agentsoc.engine.resume import replay
+from agentsoc.engine.replay import replay
 from agentsoc.engine.run import Progress, Run, run
 from agentsoc.errors import InputError
 from tests.strategies import SIMULATED, scenario, societies
@@ -475,7 +475,7 @@ def test_ray_that_does_not_start_is_tried_again(monkeypatch: pytest.MonkeyPatch)
         def shutdown(self) -> None:
             pass
 
-    monkeypatch.setattr(ray_cluster.time, "sleep", lambda _: None)
+    monkeypatch.setattr(time, "sleep", lambda _: None)
     fake = Fake()
     ray_cluster._start(fake, 1)
     assert fake.failures == 0

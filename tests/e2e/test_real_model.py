@@ -9,7 +9,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from agentsoc.engine.resume import replay
+from agentsoc.engine.replay import replay
 from agentsoc.engine.run import run
 from agentsoc.scenario.load import load_scenario
 from tests.contract.llama_server import llama_server

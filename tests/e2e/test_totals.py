@@ -19,11 +19,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import agentsoc.engine.columns as columns_module
-import agentsoc.engine.run as run_module
+import agentsoc.engine.columns.compute as columns_module
+import agentsoc.engine.execute as execute_module
 from agentsoc.cli.main import main
-from agentsoc.engine.resume import replay
-from agentsoc.engine.run import Plan, execute, run
+from agentsoc.engine.execute import Plan, execute
+from agentsoc.engine.replay import replay
+from agentsoc.engine.run import run
+from agentsoc.engine.run_files import RunFiles
 from agentsoc.errors import LogDamagedError, ReplayMismatchError, RunFailedError
 from agentsoc.log.manifest import NAME, SEAL, Totals, load_manifest, seal
 from agentsoc.log.names import EPISODES
@@ -104,17 +106,17 @@ def test_a_flush_changes_no_total(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     """Flushes between all blocks, and one after the other while turns are taken."""
     parts = {**PRICED, "tasks": {"kind": "signal", "count": 400}}
     quiet = run(built(parts, vectorise=vectorise), tmp_path / "quiet")
-    monkeypatch.setattr(run_module, "FLUSH_S", 0.0)
-    monkeypatch.setattr(run_module, "FLUSHES", 10**9)
+    monkeypatch.setattr(execute_module, "FLUSH_S", 0.0)
+    monkeypatch.setattr(execute_module, "FLUSHES", 10**9)
     monkeypatch.setattr(columns_module, "ROWS_AT_ONCE", 100)
     saved: list[Totals] = []
-    save = run_module._save
+    save = RunFiles._save
 
-    def noted(directory: Path, manifest: Any, segments: Any, status: Any, sums: Totals) -> None:
+    def noted(self: RunFiles, segments: Any, status: Any, sums: Totals) -> None:
         saved.append(sums)
-        save(directory, manifest, segments, status, sums)
+        save(self, segments, status, sums)
 
-    monkeypatch.setattr(run_module, "_save", noted)
+    monkeypatch.setattr(RunFiles, "_save", noted)
     flushed = run(built(parts, vectorise=vectorise), tmp_path / "flushed")
     assert len(saved) > 3
     for sums in saved:

@@ -17,16 +17,17 @@ from typing import Any, Literal
 from agentsoc.backends.scripted import Scripted, ScriptedBackend
 from agentsoc.contracts.model import Completion, Request
 from agentsoc.contracts.part import Slot
-from agentsoc.engine import columns as columns_module
 from agentsoc.engine import directory as directory_module
+from agentsoc.engine import execute as execute_module
+from agentsoc.engine import interrupt as interrupt_module
 from agentsoc.engine import resume as resume_module
-from agentsoc.engine import run as run_module
+from agentsoc.engine.columns import compute as columns_module
 from agentsoc.engine.resume import resume
 from agentsoc.engine.run import run
 from agentsoc.errors import AgentsocError
 from agentsoc.log.files import RunLock
 from agentsoc.log.inside import Inside
-from agentsoc.log.journal import Attempt, Journal, Key
+from agentsoc.log.journal import Attempt, Journal, Key, load_journal
 from agentsoc.scenario.model import Scenario
 from tests.loose import register, scenario
 
@@ -81,13 +82,13 @@ def die_at(row: int, when: str) -> None:
     written = 0
     write = Journal._commit
 
-    def commit_or_die(self: Journal, rows: list[Attempt]) -> None:
+    def commit_or_die(self: Journal, attempts: list[Attempt]) -> None:
         nonlocal written
-        due = written < row <= written + len(rows)
-        written += len(rows)
+        due = written < row <= written + len(attempts)
+        written += len(attempts)
         if due and when == "before":
             os.kill(os.getpid(), signal.SIGKILL)
-        write(self, rows)
+        write(self, attempts)
         if due:
             os.kill(os.getpid(), signal.SIGKILL)
 
@@ -169,19 +170,19 @@ def delay_commits(seconds: float, commits: int) -> None:
     """Let the first `commits` commits of this process take that long each."""
     write = Journal._commit
 
-    def commit_slowly(self: Journal, rows: list[Attempt]) -> None:
+    def commit_slowly(self: Journal, attempts: list[Attempt]) -> None:
         nonlocal commits
         if commits > 0:
             time.sleep(seconds)
             commits -= 1
-        write(self, rows)
+        write(self, attempts)
 
     Journal._commit = commit_slowly  # type: ignore[method-assign]
 
 
 def delay_reading(seconds: float) -> None:
     """Let a resume think for that long about what it has read of the journal."""
-    load = resume_module.load_journal
+    load = load_journal
 
     def load_and_wait(path: Path) -> tuple[dict[Key, Attempt], tuple[int, str]]:
         known = load(path)
@@ -213,7 +214,8 @@ def live(
     os.setsid()  # whatever this process leaves behind can be found by its session
     os.environ[BILL] = bill
     for name, value in (settings or {}).items():
-        setattr(run_module if hasattr(run_module, name) else columns_module, name, value)
+        home = next(one for one in (execute_module, interrupt_module, columns_module) if hasattr(one, name))
+        setattr(home, name, value)
     if die is not None:
         die_at(*die)
     if place is not None:

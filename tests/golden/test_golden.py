@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from agentsoc.engine.resume import replay
+from agentsoc.engine.replay import replay
 from agentsoc.log.read import RunLog
 
 HERE = Path(__file__).parent

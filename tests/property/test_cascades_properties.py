@@ -6,6 +6,7 @@ import networkx as nx
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from agentsoc.events import Event
 from analysis.claims.cascades import cascades, claim_graph
@@ -29,8 +30,8 @@ def claims(draw: st.DrawFn, widest: int = 4) -> list[Event]:
     return events
 
 
-def as_networkx(events: list[Event]) -> nx.DiGraph:
-    graph = nx.DiGraph()
+def as_networkx(events: list[Event]) -> nx.DiGraph[int | None]:
+    graph: nx.DiGraph[int | None] = nx.DiGraph()
     graph.add_nodes_from(e.claim for e in events)
     graph.add_edges_from((p, e.claim) for e in events for p in e.parents if p >= 0)
     return graph
@@ -54,7 +55,7 @@ def test_every_claim_is_in_one_cascade_and_reachable_from_its_root(events: list[
 @given(events=claims())
 def test_depth_is_the_longest_path_from_a_root(events: list[Event]) -> None:
     reference = as_networkx(events)
-    longest: dict[int, int] = {}
+    longest: dict[int | None, int] = {}
     for v in nx.topological_sort(reference):
         longest[v] = max((longest[p] + 1 for p in reference.predecessors(v)), default=0)
     assert cascades(claim_graph(from_events(events, run="r"))).depth.tolist() == [
@@ -70,7 +71,7 @@ def test_reach_is_the_size_of_the_union_of_descendants(events: list[Event]) -> N
     below = {v: nx.descendants(reference, v) for v in reference}
     assert found.descendants.tolist() == [len(below[v]) for v in range(len(events))]
     for agent, size in zip(found.actor_agent.tolist(), found.actor_reach.tolist(), strict=True):
-        assert size == len(set().union(*(below[e.claim] for e in events if e.agent == agent)))  # type: ignore[index]
+        assert size == len(set().union(*(below[e.claim] for e in events if e.agent == agent)))
 
 
 @SETTINGS
@@ -92,7 +93,7 @@ def test_neither_the_order_of_rows_nor_the_names_of_claims_matter(events: list[E
 @SETTINGS
 @given(parts=st.lists(claims(), min_size=1, max_size=4))
 def test_executions_do_not_touch_each_other(parts: list[list[Event]]) -> None:
-    together = [Event(t, *list(e.place)[1:], e.kind, e.claim, e.parents) for t, part in enumerate(parts) for e in part]  # type: ignore[misc]
+    together = [replace(e, task=t) for t, part in enumerate(parts) for e in part]
     graph = claim_graph(from_events(together, run="r"))
     alone = [reach(claim_graph(from_events(part, run="r"))).descendants for part in parts]
     assert reach(graph).descendants.tolist() == np.concatenate(alone).tolist()

@@ -10,7 +10,7 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from agentsoc.engine.run import Run, run
+from agentsoc.engine.run import Run, run, run_async
 from agentsoc.events import (
     CLAIMING,
     KINDS,
@@ -99,7 +99,7 @@ def _check_episode(events: list[Event], n: int, parents: str) -> None:
 
 
 def test_events_read_while_the_run_goes_on_are_a_beginning_of_the_log() -> None:
-    import agentsoc.engine.run as module
+    import agentsoc.engine.execute as module
 
     built = scenario(
         tasks={"kind": "coin", "count": 40},
@@ -109,7 +109,7 @@ def test_events_read_while_the_run_goes_on_are_a_beginning_of_the_log() -> None:
     seen: list[int] = []
 
     async def watch(directory: Path) -> None:
-        going = asyncio.create_task(module.run_async(built, directory))
+        going = asyncio.create_task(run_async(built, directory))
         while not going.done():
             await asyncio.sleep(0.05)
             parts = sorted((directory / "events").glob("*.parquet")) if (directory / "events").is_dir() else []

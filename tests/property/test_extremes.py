@@ -12,6 +12,7 @@ import shutil
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -142,15 +143,15 @@ def scenario_with(path: Where, kinds: Kinds, value: Any) -> dict[str, Any]:
         elif slot == ("budget", "policy"):
             data["budget"] = {"tokens_per_task": 1_000_000, "policy": block}
         else:
-            data[slot[0]] = block
+            data[str(slot[0])] = block
     match path:
         case ("sweep", *_):
             data["sweep"] = {"agents.count": [3, 4]}
         case ("agents", 0, _):
             data["agents"] = [{"count": 3, "model": "simulated"}, {"count": 2, "model": "simulated"}]
-        case ("budget", key, *_):
+        case ("budget", _, *_):
             data.setdefault("budget", {"tokens_per_task": 1_000_000})
-            if key in ("money", "money_per_task"):
+            if path[1] in ("money", "money_per_task"):
                 data["prices"] = {"simulated": {"input": 1.0, "output": 1.0}}
         case ("prices", *_):
             data["prices"] = {"simulated": {"input": 1.0, "output": 1.0, "cached": 1.0, "call": 0.0}}
@@ -215,7 +216,9 @@ def within(value: float, node: dict[str, Any]) -> bool:
 
 
 @pytest.mark.parametrize("name", FIELDS)
-def test_a_number_at_its_extremes_is_refused_by_its_key_or_works(name, tmp_path, capsys):
+def test_a_number_at_its_extremes_is_refused_by_its_key_or_works(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     path, kinds, node = FIELDS[name]
     key = next(word for word in reversed(path) if isinstance(word, str))
     (tmp_path / "tasks.jsonl").write_text('{"id": "a", "question": "2 + 2?", "answer": "4"}\n')
@@ -248,7 +251,7 @@ def test_a_number_at_its_extremes_is_refused_by_its_key_or_works(name, tmp_path,
     assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * unit < 500_000_000
 
 
-def test_every_field_is_tried_with_a_number_that_works(tmp_path, capsys):
+def test_every_field_is_tried_with_a_number_that_works(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Else what is refused above would be refused for a reason that has nothing to do with the number."""
     (tmp_path / "tasks.jsonl").write_text('{"id": "a", "question": "2 + 2?", "answer": "4"}\n')
     file = tmp_path / "s.yaml"
@@ -284,7 +287,12 @@ protocol: aggregate
         (("seed=9223372036854775807", "--seeds", "2"), ("seed must be at most 9223372036854775807",)),
     ],
 )
-def test_a_product_beyond_64_bits_is_refused_with_its_key_and_limit(settings, words, tmp_path, capsys):
+def test_a_product_beyond_64_bits_is_refused_with_its_key_and_limit(
+    settings: tuple[str, str] | tuple[str, str, str],
+    words: tuple[str, str] | tuple[str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     file = tmp_path / "s.yaml"
     file.write_text(PLAIN)
     arguments = [word for setting in settings for word in (("--set", setting) if "=" in setting else (setting,))]
@@ -294,7 +302,9 @@ def test_a_product_beyond_64_bits_is_refused_with_its_key_and_limit(settings, wo
         assert all(word in said for word in words), said
 
 
-def test_the_largest_budget_of_all_tasks_is_the_limit_itself(tmp_path, capsys):
+def test_the_largest_budget_of_all_tasks_is_the_limit_itself(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     file = tmp_path / "s.yaml"
     file.write_text(PLAIN)
     arguments = ("--set", "tasks.count=1000000", "--set", f"budget.tokens_per_task={(2**63 - 1) // 10**6}")
@@ -302,7 +312,9 @@ def test_the_largest_budget_of_all_tasks_is_the_limit_itself(tmp_path, capsys):
 
 
 @pytest.mark.parametrize("model", ["scripted", "simulated"])
-def test_a_run_without_a_limit_in_money_pays_whatever_its_calls_cost(model, tmp_path, capsys):
+def test_a_run_without_a_limit_in_money_pays_whatever_its_calls_cost(
+    model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Every call costs more than 2^63 units of money."""
     file, out = tmp_path / "s.yaml", tmp_path / "out"
     prices = "{" + ", ".join(f"{key}: 1000000000.0" for key in ("input", "output", "cached", "call")) + "}"
@@ -319,12 +331,14 @@ def test_a_run_without_a_limit_in_money_pays_whatever_its_calls_cost(model, tmp_
 @pytest.mark.parametrize("m0", [5e-324, 1e-9, 1e9])
 @pytest.mark.parametrize("h", [1e-320, 30.0])
 @pytest.mark.parametrize("message", [0, 1, TOKENS_MAX])
-def test_fidelity_is_a_probability_at_every_corner_of_its_settings(kind, m0, h, message):
+def test_fidelity_is_a_probability_at_every_corner_of_its_settings(
+    kind: str, m0: float, h: float, message: int
+) -> None:
     assert 0 <= Fidelity(kind=kind, m0=m0, h=h).at(message) <= 1
 
 
 @pytest.mark.parametrize("signal", [None, 0.5])
-def test_voters_at_the_corners_of_the_leaf_law_run(signal, tmp_path):
+def test_voters_at_the_corners_of_the_leaf_law_run(signal: float | None, tmp_path: Path) -> None:
     scenario = parse_scenario(PLAIN.replace("scripted", "simulated"))
     model = {"kind": "simulated", "compute": TOKENS_MAX, "message": TOKENS_MAX, "overhead": TOKENS_MAX}
     for a in (5e-324, 1e9):

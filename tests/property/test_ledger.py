@@ -20,15 +20,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import agentsoc.budget.account as account_module
-from agentsoc.backends.scripted import ScriptedBackend
+from agentsoc.backends.scripted import Scripted, ScriptedBackend
 from agentsoc.budget.account import reply_cost
 from agentsoc.budget.allocation import split
 from agentsoc.budget.ledger import OUT_MIN, Grant, Ledger, Need, Purse
 from agentsoc.contracts.model import CallError, Usage
 from agentsoc.contracts.turns import Reply, Turn
+from agentsoc.engine.attempts import AttemptRequest, AttemptResult, PlannedTurn
 from agentsoc.engine.calls import Caller, HostLostError
-from agentsoc.engine.host import Item, Order, Outcome
-from agentsoc.engine.run import Plan, Progress, execute
+from agentsoc.engine.execute import Plan, execute
+from agentsoc.engine.run import Progress
 from agentsoc.events import Event
 from agentsoc.log.journal import Attempt, Key
 from agentsoc.log.manifest import Totals
@@ -192,7 +193,7 @@ class Books:
     def parallel(self) -> list[int | None]:
         return [None]
 
-    def recall(self, order: Order) -> Outcome | None:
+    def recall(self, order: AttemptRequest) -> AttemptResult | None:
         assert order.known is not None
         return self._again(order.known) if self.rng.random() < 0.5 else None
 
@@ -231,11 +232,11 @@ class Books:
     def purses(self, scope: int | None) -> list[Purse]:
         return self.ledger.team if scope == -1 else self.ledger.shares[-1 if scope is None else scope]
 
-    async def attempt(self, order: Order) -> Outcome:
+    async def attempt(self, order: AttemptRequest) -> AttemptResult:
         """The provider: answers, fails, forgets to count, or is lost with its host."""
         if order.known is not None:
             return self._again(order.known)
-        rng, agent = self.rng, order.item.turn.agent
+        rng, agent = self.rng, order.planned.turn.agent
         assert order.tokens_in is not None
         cost = self.terms.rate(agent).most(order.tokens_in, order.tokens_out, 1)
         most = (order.tokens_in + order.tokens_out, 1, cost)
@@ -265,25 +266,29 @@ class Books:
         if kind == "silent":
             usage = Usage(0, 0, 0, known=False)
         if kind == "malformed":
-            return Outcome(b"r", "m", text="???", usage=usage, fault="it was malformed")
+            return AttemptResult(b"r", "m", text="???", usage=usage, fault="it was malformed")
         self.replies += 1
-        return Outcome(b"r", "m", text="heads", usage=usage, reply=Reply(answer="heads"))
+        return AttemptResult(b"r", "m", text="heads", usage=usage, reply=Reply(answer="heads"))
 
-    def _again(self, row: Attempt) -> Outcome:
+    def _again(self, row: Attempt) -> AttemptResult:
         usage = Usage(row.tokens_in or 0, row.tokens_cached or 0, row.tokens_out or 0, bool(row.usage_known))
         if row.state == "failed":
             return _failed(str(row.failure).partition(":")[0], usage)
         fine = row.reply == "heads"
         reply = Reply(answer="heads") if fine else None
-        return Outcome(b"r", "m", text=row.reply, usage=usage, reply=reply, fault=None if fine else "it was malformed")
+        return AttemptResult(
+            b"r", "m", text=row.reply, usage=usage, reply=reply, fault=None if fine else "it was malformed"
+        )
 
 
 FAILURES = ("timeout", "rate_limited", "rejected", "too_long", "connection", "server", "empty")
 
 
-def _failed(kind: str, usage: Usage | None) -> Outcome:
+def _failed(kind: str, usage: Usage | None) -> AttemptResult:
     error = CallError(kind, "x", usage=usage)  # type: ignore[arg-type]
-    return Outcome(b"r", "m", failure=str(error), retryable=error.retryable, billed=error.billed, usage=error.usage)
+    return AttemptResult(
+        b"r", "m", failure=str(error), retryable=error.retryable, billed=error.billed, usage=error.usage
+    )
 
 
 def walls_hold(ledger: Ledger) -> None:
@@ -312,7 +317,7 @@ async def drive(books: Books, rounds: Sequence[Sequence[Need]], calls: Calls, co
         async with asyncio.TaskGroup() as group:
             for agent, (need, grant) in enumerate(zip(needs, grants, strict=True)):
                 if grant is not None and need.tokens_in:
-                    item = Item(0, number, Turn(agent))
+                    item = PlannedTurn(0, number, Turn(agent))
                     tasks.append((agent, grant, group.create_task(caller.turn(item, 0, need, grant))))
         for agent, grant, task in tasks:
             reply, spent = task.result()
@@ -361,7 +366,7 @@ def one_schedule(seed: int, *, obeys: bool = True, scoped: bool = False) -> tupl
 def _terms(rng: random.Random, n: int, wish: int) -> Terms:
     """Return any limits (one of them at least), shares of agents or none, and prices that differ between agents."""
     rates = tuple(
-        Rate(*(rng.choice([0, rng.randint(1, 50)]) for _ in range(3)), rng.choice([0, 0, 700]))
+        Rate._make([*(rng.choice([0, rng.randint(1, 50)]) for _ in range(3)), rng.choice([0, 0, 700])])
         for _ in range(rng.randint(1, 3))
     )
     dearest = max(max(rate[:3]) + rate.call for rate in rates)
@@ -613,7 +618,9 @@ def test_what_is_granted_does_not_depend_on_who_answers_first() -> None:
             calls={"backoff_s": 0.0},
             engine={"concurrency": concurrency},
         )
-        latency = built.agents[0].model.model_copy(update={"latency_s": latency_s})
+        model = built.agents[0].model
+        assert isinstance(model, Scripted)
+        latency = model.model_copy(update={"latency_s": latency_s})
         with pytest.MonkeyPatch.context() as patched:  # not in the scenario: another scenario would be another run
             patched.setattr(type(latency), "open", lambda self, *, seed, share=1: ScriptedBackend(latency, seed))
             with tempfile.TemporaryDirectory() as scratch:

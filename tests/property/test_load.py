@@ -111,7 +111,7 @@ def validator() -> Any:
 
 @usual
 @given(scenarios)
-def test_a_dumped_scenario_loads_as_it_was(data):
+def test_a_dumped_scenario_loads_as_it_was(data: st.DataObject) -> None:
     scenario = Scenario.model_validate(data)
     assert parse_scenario(dump(data)) == scenario
     assert parse_scenario(dump(scenario.model_dump(mode="json"))) == scenario
@@ -119,13 +119,13 @@ def test_a_dumped_scenario_loads_as_it_was(data):
 
 @settings(usual, max_examples=50)
 @given(scenarios)
-def test_the_schema_takes_every_scenario_that_the_loader_takes(data):
+def test_the_schema_takes_every_scenario_that_the_loader_takes(data: st.DataObject) -> None:
     assert list(validator().iter_errors(yaml.safe_load(yaml.safe_dump(data)))) == []
 
 
 @usual
 @given(st.dictionaries(words.filter(lambda key: key != "<<"), plain_data, max_size=4))
-def test_dump_is_read_back_as_the_same_data_by_both_scanners(data):
+def test_dump_is_read_back_as_the_same_data_by_both_scanners(data: st.DataObject) -> None:
     text = dump(data)
     for loader in LOADERS:
         document = parse(text, "f", loader=loader)
@@ -134,7 +134,7 @@ def test_dump_is_read_back_as_the_same_data_by_both_scanners(data):
 
 @usual
 @given(texts | st.from_regex(r"[-+0-9._:eEobxTZ ]{1,20}", fullmatch=True))
-def test_an_accepted_word_means_the_same_to_a_yaml_1_1_reader_or_is_a_number_with_an_exponent(word):
+def test_an_accepted_word_means_the_same_to_a_yaml_1_1_reader_or_is_a_number_with_an_exponent(word: str) -> None:
     """The point of the refusals: PyYAML's own reading of what is accepted differs only for 1e3-like numbers."""
     ours = read_plain(word)
     resolvers = yaml.SafeLoader.yaml_implicit_resolvers.get(word[:1], [])
@@ -164,7 +164,7 @@ def load_or_refuse(path: Path, overrides: tuple[str, ...] = (), seeds: int | Non
 
 @usual
 @given(st.binary(max_size=300))
-def test_no_bytes_make_the_loader_fail_otherwise(tmp_path, raw):
+def test_no_bytes_make_the_loader_fail_otherwise(tmp_path: Path, raw: bytes) -> None:
     path = tmp_path / "s.yaml"
     path.write_bytes(raw)
     load_or_refuse(path)
@@ -172,7 +172,7 @@ def test_no_bytes_make_the_loader_fail_otherwise(tmp_path, raw):
 
 @usual
 @given(st.text("-:{}[]&*!|>'\"%@`,#? \t\nabn01.<~\\x", max_size=80))
-def test_no_marks_of_yaml_make_the_loader_fail_otherwise(tmp_path, text):
+def test_no_marks_of_yaml_make_the_loader_fail_otherwise(tmp_path: Path, text: str) -> None:
     path = tmp_path / "s.yaml"
     path.write_text(text, encoding="utf-8")
     load_or_refuse(path)
@@ -180,7 +180,7 @@ def test_no_marks_of_yaml_make_the_loader_fail_otherwise(tmp_path, text):
 
 @settings(usual, max_examples=200)
 @given(st.integers(0, 2**32 - 1))
-def test_no_change_of_a_scenario_makes_the_loader_fail_otherwise(tmp_path, seed):
+def test_no_change_of_a_scenario_makes_the_loader_fail_otherwise(tmp_path: Path, seed: int) -> None:
     """Some bytes of a real file are deleted, doubled, moved or replaced by bytes of another one."""
     draw = random.Random(seed)
     files = sorted(path for path in CORPUS.glob("*.yaml") if path.stat().st_size < 2_000)
@@ -200,7 +200,9 @@ def test_no_change_of_a_scenario_makes_the_loader_fail_otherwise(tmp_path, seed)
 
 @usual
 @given(data=plain_data, path=st.sampled_from(KEYS), seeds=st.none() | st.integers(-2, 20))
-def test_no_data_at_any_key_makes_the_loader_fail_otherwise(tmp_path, data, path, seeds):
+def test_no_data_at_any_key_makes_the_loader_fail_otherwise(
+    tmp_path: Path, data: st.DataObject, path: str, seeds: int | None
+) -> None:
     scenario: dict[str, Any] = {
         "name": "s",
         "tasks": "sentiment",
@@ -219,7 +221,7 @@ def test_no_data_at_any_key_makes_the_loader_fail_otherwise(tmp_path, data, path
 
 @usual
 @given(argument=st.text(max_size=60), path=st.sampled_from(("", *KEYS)))
-def test_no_argument_makes_the_loader_fail_otherwise(tmp_path, argument, path):
+def test_no_argument_makes_the_loader_fail_otherwise(tmp_path: Path, argument: str, path: str) -> None:
     file = tmp_path / "s.yaml"
     file.write_text("name: s\ntasks: sentiment\nagents: {count: 3, model: scripted}\ntopology: star\nprotocol: vote\n")
     load_or_refuse(file, (f"{path}{argument}",))
@@ -228,7 +230,7 @@ def test_no_argument_makes_the_loader_fail_otherwise(tmp_path, argument, path):
 
 @usual
 @given(st.text(max_size=300))
-def test_no_path_makes_the_loader_fail_otherwise(tmp_path, name):
+def test_no_path_makes_the_loader_fail_otherwise(tmp_path: Path, name: str) -> None:
     with pytest.raises(ScenarioError) as caught:
         load_scenario(tmp_path / "no-such-directory" / name)
     assert is_safe(caught.value)

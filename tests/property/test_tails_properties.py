@@ -9,7 +9,10 @@ from scipy.integrate import quad
 from scipy.special import zeta
 
 from analysis.tails import fit_at, fit_tail, histogram, select_xmin
-from analysis.tails.alternatives import fit_exponential, fit_lognormal, fit_stretched, fit_truncated
+from analysis.tails.competitors.exponential import fit_exponential
+from analysis.tails.competitors.lognormal import fit_lognormal
+from analysis.tails.competitors.stretched import fit_stretched
+from analysis.tails.competitors.truncated import fit_truncated
 from analysis.tails.histogram import Histogram
 from analysis.tails.kernels import invert, zeta_sums
 from analysis.tails.partition import log_partition

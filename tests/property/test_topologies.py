@@ -57,7 +57,10 @@ class Case(NamedTuple):
 def cases(draw: st.DrawFn) -> Case:
     """Any kind with any parameters and a number of agents for which it exists."""
     kind = draw(st.sampled_from(KINDS))
-    size = lambda least: draw(st.integers(least, 40))  # noqa: E731
+
+    def size(least: int) -> int:
+        return draw(st.integers(least, 40))
+
     match kind:
         case "single":
             return Case(Single(), 1, True)

@@ -29,40 +29,40 @@ K = st.integers(1, 60)
 
 
 @given(p=P, k=K)
-def test_right_and_wrong_are_mirror_images(p, k):
+def test_right_and_wrong_are_mirror_images(p: float, k: int) -> None:
     assert float(ahead_right(p, k) + ahead_right(1 - p, k)) == pytest.approx(1)
     assert float(first_to(p, k) + first_to(1 - p, k)) == pytest.approx(1)
 
 
 @given(p=P, q=P, k=K)
-def test_a_better_sample_never_makes_a_worse_vote(p, q, k):
+def test_a_better_sample_never_makes_a_worse_vote(p: float, q: float, k: int) -> None:
     low, high = sorted((p, q))
     assert ahead_right(low, k) <= ahead_right(high, k) + 1e-12
     assert first_to(low, k) <= first_to(high, k) + 1e-12
 
 
 @given(p=BETTER, k=K)
-def test_a_longer_lead_helps_and_costs(p, k):
+def test_a_longer_lead_helps_and_costs(p: float, k: int) -> None:
     assert p - 1e-12 <= ahead_right(p, k) <= ahead_right(p, k + 1) <= 1
     assert k - 1e-9 <= ahead_votes(p, k) < ahead_votes(p, k + 1)
     assert ahead_votes(p, k) <= k / (2 * p - 1) + 1e-9  # the paper's bound
 
 
 @given(p=st.floats(0.45, 0.55), k=K)
-def test_votes_are_continuous_at_one_half(p, k):
+def test_votes_are_continuous_at_one_half(p: float, k: int) -> None:
     assert ahead_votes(p, k) <= k * k + 1e-6
     assert float(ahead_votes(0.5 + 1e-5, k)) == pytest.approx(k * k, rel=1e-3)
 
 
 @given(p=BETTER, k=K, rho=P)
-def test_shared_errors_only_harm_and_never_pass_their_ceiling(p, k, rho):
+def test_shared_errors_only_harm_and_never_pass_their_ceiling(p: float, k: int, rho: float) -> None:
     got = float(shared(p, k, rho))
     assert p - 1e-12 <= got <= ahead_right(p, k) + 1e-12
     assert got <= shared_ceiling(p, rho) + 1e-12
 
 
 @given(p=BETTER, steps=st.integers(1, 10**9), target=st.floats(0.01, 0.999))
-def test_the_smallest_lead_is_enough_and_one_less_is_not(p, steps, target):
+def test_the_smallest_lead_is_enough_and_one_less_is_not(p: float, steps: int, target: float) -> None:
     k = float(smallest_lead(p, steps, target=target))
     log_full = steps * math.log(float(ahead_right(p, k)))
     assert log_full >= math.log(target) - 1e-6 * max(1.0, abs(math.log(target)))
@@ -71,7 +71,7 @@ def test_the_smallest_lead_is_enough_and_one_less_is_not(p, steps, target):
 
 
 @given(n=st.integers(1, 300), data=st.data(), steps=st.integers(1, 10**6))
-def test_every_plan_is_ordered(n, data, steps):
+def test_every_plan_is_ordered(n: int, data: st.DataObject, steps: int) -> None:
     right = data.draw(st.integers(0, n))
     plan = plan_maker(steps, right, n, price=1.0)
     for found in (plan.p, plan.k_min, plan.p_sub, plan.p_full, plan.votes, plan.single):
@@ -82,7 +82,7 @@ def test_every_plan_is_ordered(n, data, steps):
 
 
 @given(p=P, c=P, f=P, k=st.integers(1, 100))
-def test_resampling_stays_below_its_ceiling_and_never_falls(p, c, f, k):
+def test_resampling_stays_below_its_ceiling_and_never_falls(p: float, c: float, f: float, k: int) -> None:
     now, more = accuracy(p, c, f, k), accuracy(p, c, f, k + 1)
     assert 0 <= now <= more + 1e-12 <= 1 + 1e-12
     if p * c + (1 - p) * f > 0:
@@ -92,7 +92,7 @@ def test_resampling_stays_below_its_ceiling_and_never_falls(p, c, f, k):
 
 
 @given(shares=st.lists(st.floats(0.05, 1), min_size=1, max_size=4), data=st.data(), f=P, loss=st.floats(-5, 0))
-def test_no_number_of_attempts_beats_the_best(shares, data, f, loss):
+def test_no_number_of_attempts_beats_the_best(shares: list[float], data: st.DataObject, f: float, loss: float) -> None:
     total = sum(shares)
     types = [TaskType(share / total, data.draw(P)) for share in shares]
     price = data.draw(st.floats(0, 0.2))
@@ -104,7 +104,7 @@ def test_no_number_of_attempts_beats_the_best(shares, data, f, loss):
 
 
 @given(p=P, n=st.integers(1, 40), w=st.floats(0, 1e6), v=st.floats(0, 1e6))
-def test_a_better_judge_picks_better_within_bounds(p, n, w, v):
+def test_a_better_judge_picks_better_within_bounds(p: float, n: int, w: float, v: float) -> None:
     low, high = sorted((w, v))
     assert best_of(p, n, low) <= best_of(p, n, high) + 1e-9
     assert p**n - 1e-9 <= best_of(p, n, low)
@@ -113,7 +113,7 @@ def test_a_better_judge_picks_better_within_bounds(p, n, w, v):
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
-def test_holm_never_lowers_a_p_and_keeps_their_order(p):
+def test_holm_never_lowers_a_p_and_keeps_their_order(p: list[float]) -> None:
     raw = np.array(p)
     fixed = holm(raw)
     assert np.all(fixed >= raw - 1e-15)
@@ -122,7 +122,7 @@ def test_holm_never_lowers_a_p_and_keeps_their_order(p):
 
 
 @given(st.lists(st.integers(-3, 3), min_size=1, max_size=60))
-def test_the_swap_test_does_not_mind_signs_order_or_ties(totals):
+def test_the_swap_test_does_not_mind_signs_order_or_ties(totals: list[int]) -> None:
     array = np.array(totals, dtype=float)
     p, _ = sign_flip_p(array)
     assert 0 < p <= 1

@@ -12,6 +12,7 @@ from agentsoc.budget.shown import NOTHING
 from agentsoc.contracts.board import Board
 from agentsoc.contracts.part import Slot
 from agentsoc.contracts.policy import Policy
+from agentsoc.contracts.society import Society
 from agentsoc.contracts.turns import Reply, Turn, View
 from agentsoc.events import Event
 from agentsoc.scenario.prices import FREE, Rate
@@ -243,10 +244,10 @@ def test_who_was_given_no_share_is_told_of_the_rest() -> None:
     class Half(Policy):
         kind: Literal["half"] = "half"
 
-        def shares(self, society: BuiltSociety, task: Any, amount: int) -> list[int]:
+        def shares(self, society: Society, task: Any, amount: int) -> list[int]:
             return [amount // 2]
 
-        def share_of(self, society: BuiltSociety, task: Any, board: Board, turn: Turn) -> int | None:
+        def share_of(self, society: Society, task: Any, board: Board, turn: Turn) -> int | None:
             return None if turn.agent else 0
 
     Slot.register(Half)

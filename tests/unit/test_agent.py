@@ -15,20 +15,10 @@ from agentsoc.contracts.task import Task
 from agentsoc.contracts.turns import Delegation, Reply, Turn, View
 from agentsoc.errors import InputError
 from agentsoc.events import pack_id
-from agentsoc.society.agent import (
-    REPAIR_TOKENS,
-    Fault,
-    _read_any_json,
-    _read_json,
-    build_request,
-    check_template,
-    form_of,
-    read_reply,
-    reply_schema,
-    system_prompt,
-    user_prompt,
-)
 from agentsoc.society.build import BuiltSociety, build_society
+from agentsoc.society.prompt import REPAIR_TOKENS, ModelCall, build_request, check_template, system_prompt, user_prompt
+from agentsoc.society.reply_form import form_of, reply_schema
+from agentsoc.society.reply_reader import Fault, _read_any_json, _read_json, read_reply
 from tests.loose import scenario
 
 steady = settings(deadline=None, derandomize=True)
@@ -63,7 +53,8 @@ def prompt(built: BuiltSociety, view: View, draft: str | None = None) -> str:
 
 
 def request(built: BuiltSociety, view: View, **options: Any) -> Request:
-    return build_request(built, built.scenario.tasks, task_of(built), view, **{"k": 0, "max_tokens": 50, **options})
+    fits = options.pop("fits", None)
+    return build_request(built, task_of(built), view, ModelCall(**{"k": 0, "max_tokens": 50, **options}), fits)
 
 
 def read(built: BuiltSociety, view: View, text: str, finish: str = "stop") -> Reply | Fault:
@@ -151,7 +142,8 @@ def test_a_short_reply_names_no_source_among_too_many() -> None:
 def test_every_call_has_a_seed_of_its_own() -> None:
     built = society()
     view = view_of(built)
-    seeds = {request(built, view, k=k, slot=slot, attempt=a).seed for k in (0, 1) for slot in (0, 1) for a in (0, 1)}
+    slots = [view_of(built, slot=slot) for slot in (0, 1)]
+    seeds = {request(built, each, k=k, attempt=a).seed for k in (0, 1) for each in slots for a in (0, 1)}
     assert len(seeds) == 8
     assert request(built, view).seed == request(built, view).seed
 

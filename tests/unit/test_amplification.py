@@ -35,7 +35,7 @@ def tree(
         layer = [(pack_id(0, 0, 0), True)]
         events.append(Event(task, 0, 0, 0, "propose_claim", layer[0][0], answer="B", correct=0.0))
         named = {"target": layer[0][0]} if by_target else {"parents": (layer[0][0],)}
-        events.append(Event(task, 0, 0, 1, "fault", answer="B", **named))  # type: ignore[arg-type]
+        events.append(Event(task, 0, 0, 1, "fault", answer="B", **named))
         for round_ in range(1, depth + 1):
             following = []
             for place, ((parent, bad), _) in enumerate(itertools.product(layer, range(fan))):

@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ def of_stage(*stages: str) -> list[str]:
 
 
 @pytest.fixture(autouse=True)
-def _same_base():
+def _same_base() -> Iterator[None]:
     token = BASE_DIR.set(None)
     yield
     BASE_DIR.reset(token)
@@ -78,7 +79,7 @@ def assert_said(name: str, path: Path, problems: tuple[Problem, ...]) -> None:
     pytest.fail(f"no message at {case['place']} says {case['says']}: {at_place}")
 
 
-def test_the_corpus_has_at_least_60_cases_and_an_entry_for_each_file():
+def test_the_corpus_has_at_least_60_cases_and_an_entry_for_each_file() -> None:
     files = {path.name for path in CORPUS.iterdir()} - {"expected.yaml"}
     made = {name for name, case in EXPECTED.items() if case.get("setup", {}).get("make") and name not in files}
     assert len(of_stage("load")) >= 60
@@ -86,7 +87,7 @@ def test_the_corpus_has_at_least_60_cases_and_an_entry_for_each_file():
 
 
 @pytest.mark.parametrize("name", of_stage("load"))
-def test_the_loader_refuses(name, tmp_path):
+def test_the_loader_refuses(name: str, tmp_path: Path) -> None:
     path = prepared(name, tmp_path / "in")
     started = time.perf_counter()
     with pytest.raises(ScenarioError) as caught:
@@ -101,7 +102,7 @@ def test_the_loader_refuses(name, tmp_path):
 
 
 @pytest.mark.parametrize("name", of_stage("build"))
-def test_the_building_of_society_and_tasks_refuses(name, tmp_path):
+def test_the_building_of_society_and_tasks_refuses(name: str, tmp_path: Path) -> None:
     from agentsoc.society.build import build_society
 
     path = prepared(name, tmp_path / "in")
@@ -118,7 +119,7 @@ def test_the_building_of_society_and_tasks_refuses(name, tmp_path):
 
 
 @pytest.mark.parametrize("name", of_stage("run"))
-def test_the_loader_takes_what_only_the_start_of_a_run_can_refuse(name, tmp_path):
+def test_the_loader_takes_what_only_the_start_of_a_run_can_refuse(name: str, tmp_path: Path) -> None:
     assert load_scenario(prepared(name, tmp_path / "in")).name == "star-on-sentiment"
 
 
@@ -132,7 +133,7 @@ def test_the_loader_takes_what_only_the_start_of_a_run_can_refuse(name, tmp_path
         ("self-loop.yaml", "no.such.key", ""),
     ],
 )
-def test_a_key_that_the_building_names_is_found_in_the_file(name, key, place):
+def test_a_key_that_the_building_names_is_found_in_the_file(name: str, key: str, place: str) -> None:
     assert place_of(CORPUS / name, key).removeprefix(str(CORPUS / name)).removeprefix(":") == place
 
 
@@ -151,7 +152,7 @@ def large_files_of_faults() -> dict[str, str]:
     }
 
 
-def test_no_bad_scenario_takes_more_than_200_mb_or_five_seconds_of_cpu(tmp_path):
+def test_no_bad_scenario_takes_more_than_200_mb_or_five_seconds_of_cpu(tmp_path: Path) -> None:
     """One process loads them all; its peak counts. Five seconds, since machines differ; each takes about one here."""
     for name, text in large_files_of_faults().items():
         (tmp_path / f"{name}.yaml").write_text(text)

@@ -12,6 +12,7 @@ import pytest
 import agentsoc.log.bounded as bounded
 from agentsoc.errors import LogDamagedError
 from agentsoc.log.bounded import read_parquet, unfolded_bytes
+from agentsoc.log.footer import read_footer
 
 TABLE = pa.table(
     {
@@ -84,7 +85,7 @@ def test_other_rows_than_there_have_to_be_are_named() -> None:
 
 def test_a_file_whose_footer_says_other_rows_than_it_holds_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """The footer is read by itself before the library; what it says is held against what came out."""
-    said = bounded.read_footer(written(TABLE))._replace(rows=7)
+    said = read_footer(written(TABLE))._replace(rows=7)
     monkeypatch.setattr(bounded, "read_footer", lambda content: said)
     assert refused(written(TABLE), rows=7) == "this file has 3 rows, not 7"
     assert refused(written(TABLE), rows=3) == "this file has 7 rows, not 3"
@@ -116,7 +117,7 @@ def test_a_file_that_says_of_itself_that_it_is_too_large_is_not_opened(
     monkeypatch: pytest.MonkeyPatch, said: str, limit: int
 ) -> None:
     content = written(TABLE)
-    footer = bounded.read_footer(content)
+    footer = read_footer(content)
     monkeypatch.setattr(bounded, "UNFOLDED_MAX", len(content) * 20)
     limit = len(content) * 20
     monkeypatch.setattr(bounded, "read_footer", lambda content: footer._replace(**{said: limit}))

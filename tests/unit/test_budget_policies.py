@@ -13,13 +13,14 @@ from hypothesis import strategies as st
 from scipy.optimize import brentq
 from scipy.stats import binom
 
-from agentsoc.budget.allocation import leaf_tokens, leaves, marginal, split, success
+from agentsoc.budget.allocation import leaf_tokens, leaves, marginal, split
 from agentsoc.budget.policies import Difficulty, Theory
 from agentsoc.contracts.policy import POLICIES, Policy
 from agentsoc.contracts.task import Task
 from agentsoc.errors import AgentsocError
 from agentsoc.scenario.model import Scenario
 from agentsoc.society.build import build_society
+from agentsoc.theory.agents import success
 from analysis.synergy.theory import budget as phase_budget
 from analysis.synergy.theory import costs as phase_costs
 from tests.strategies import scenario, societies

@@ -17,7 +17,7 @@ from agentsoc.contracts.model import Completion, Request
 from agentsoc.contracts.part import Slot
 from agentsoc.contracts.turns import Reply, View
 from agentsoc.engine.forecast import bound
-from agentsoc.engine.resume import replay
+from agentsoc.engine.replay import replay
 from agentsoc.engine.run import run
 from agentsoc.log.read import RunLog
 from agentsoc.log.record import hash_json

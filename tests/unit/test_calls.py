@@ -12,24 +12,23 @@ import pytest
 from agentsoc.budget.ledger import Grant, Need
 from agentsoc.contracts.model import CallError, Usage
 from agentsoc.contracts.turns import Reply, Turn
-from agentsoc.engine import calls as calls_module
+from agentsoc.engine.attempts import AttemptRequest, AttemptResult, PlannedTurn
 from agentsoc.engine.calls import BACKOFF_MAX_S, Caller, HostLostError, Spent
-from agentsoc.engine.host import Item, Order, Outcome
 from agentsoc.errors import ReplayMismatchError
 from agentsoc.log.journal import Attempt, Key
 from agentsoc.scenario.model import Calls
 
 USAGE = Usage(20, 5, 7)
-GOOD = Outcome(b"request", "model", text="heads", usage=USAGE, reply=Reply(answer="heads"))
-MALFORMED = Outcome(b"request", "model", text="???", usage=USAGE, fault="it is not valid JSON")
+GOOD = AttemptResult(b"request", "model", text="heads", usage=USAGE, reply=Reply(answer="heads"))
+MALFORMED = AttemptResult(b"request", "model", text="???", usage=USAGE, fault="it is not valid JSON")
 UNCOUNTED = msgspec.structs.replace(GOOD, usage=Usage(0, 0, 0, known=False))
 NEED = Need((30,), 10, again=8)
 GRANT = Grant(10, 3, 200)
 
 
-def failed(kind: str, **more: Any) -> Outcome:
+def failed(kind: str, **more: Any) -> AttemptResult:
     error = CallError(kind, "why", **more)  # type: ignore[arg-type]
-    return Outcome(
+    return AttemptResult(
         b"request",
         "model",
         failure=str(error),
@@ -43,10 +42,10 @@ def failed(kind: str, **more: Any) -> Outcome:
 class Script:
     """A pool that gives prepared outcomes, and a journal that keeps rows; both write down what happened when."""
 
-    def __init__(self, *outcomes: Outcome | Exception) -> None:
+    def __init__(self, *outcomes: AttemptResult | Exception) -> None:
         self.outcomes = list(outcomes)
         self.story: list[str] = []
-        self.orders: list[Order] = []
+        self.orders: list[AttemptRequest] = []
         self.rows: dict[Key, Attempt] = {}
 
     elsewhere = False
@@ -54,14 +53,14 @@ class Script:
     def parallel(self) -> list[int | None]:
         return [None]
 
-    def recall(self, order: Order) -> Outcome | None:
+    def recall(self, order: AttemptRequest) -> AttemptResult | None:
         return None
 
     async def write(self, row: Attempt) -> None:
         self.rows[row.key] = row
         self.story.append(f"{row.state} {row.attempt}")
 
-    async def attempt(self, order: Order) -> Outcome:
+    async def attempt(self, order: AttemptRequest) -> AttemptResult:
         self.orders.append(order)
         if order.known is not None:
             return GOOD if order.known.state == "done" else failed(str(order.known.failure).partition(":")[0])
@@ -82,7 +81,7 @@ def take(
     **settings: Any,
 ) -> tuple[Reply, Spent]:
     caller = Caller(script, script if live else None, known or {}, Calls(**{"backoff_s": 0.0, **settings}), 8)  # type: ignore[arg-type]
-    return asyncio.run(caller.turn(Item(1, 2, Turn(3)), 0, need, grant))
+    return asyncio.run(caller.turn(PlannedTurn(1, 2, Turn(3)), 0, need, grant))
 
 
 def row(attempt: int, state: Any, **changes: Any) -> Attempt:
@@ -131,7 +130,7 @@ def test_an_attempt_is_written_before_it_is_made_and_before_its_outcome_is_used(
     ],
     ids=["good", "uncounted", "timeout", "server", "empty", "rate_limited", "connection", "rejected", "too_long"],
 )
-def test_what_an_attempt_is_charged(outcome: Outcome, charged: int, lost: int) -> None:
+def test_what_an_attempt_is_charged(outcome: AttemptResult, charged: int, lost: int) -> None:
     """Its usage; all that was reserved where the provider may have billed and did not say; else nothing."""
     reply, spent = take(Script(outcome), grant=Grant(10, 1, 40))
     assert (spent.tokens, spent.lost_tokens, spent.lost_calls) == (charged, lost, 0)
@@ -209,8 +208,8 @@ def test_a_replay_asks_nobody() -> None:
 
 def test_a_request_that_differs_from_the_journals_is_named() -> None:
     class Other(Script):
-        async def attempt(self, order: Order) -> Outcome:
-            return Outcome(b"other", "model", mismatch=True)
+        async def attempt(self, order: AttemptRequest) -> AttemptResult:
+            return AttemptResult(b"other", "model", mismatch=True)
 
     with pytest.raises(ReplayMismatchError, match="task 1, round 2, agent 3"):
         take(Other(), known=known(row(0, "done")))
@@ -241,14 +240,14 @@ def test_iterations_go_on_from_the_draft_and_a_failure_leaves_it() -> None:
     ids=["doubling", "as the server says", "not for ever", "not backwards", "a repair does not wait"],
 )
 def test_pauses_between_attempts(
-    monkeypatch: pytest.MonkeyPatch, outcomes: Sequence[Outcome], expected: list[float]
+    monkeypatch: pytest.MonkeyPatch, outcomes: Sequence[AttemptResult], expected: list[float]
 ) -> None:
     pauses: list[float] = []
 
     async def sleep(seconds: float) -> None:
         pauses.append(seconds)
 
-    monkeypatch.setattr(calls_module.asyncio, "sleep", sleep)
+    monkeypatch.setattr(asyncio, "sleep", sleep)
     take(Script(*outcomes, GOOD), grant=Grant(10, 9, 999), backoff_s=0.5)
     assert pauses == expected
 
@@ -265,8 +264,8 @@ def test_a_slow_model_keeps_no_other_model_waiting() -> None:
         def parallel(self) -> list[int | None]:
             return [1, None]
 
-        async def attempt(self, order: Order) -> Outcome:
-            group = int(order.item.turn.agent >= 10)
+        async def attempt(self, order: AttemptRequest) -> AttemptResult:
+            group = int(order.planned.turn.agent >= 10)
             self.running[group] += 1
             self.most = [max(most, now) for most, now in zip(self.most, self.running, strict=True)]
             await asyncio.sleep(0.002)
@@ -276,7 +275,9 @@ def test_a_slow_model_keeps_no_other_model_waiting() -> None:
     async def main() -> list[int]:
         script = TwoModels()
         caller = Caller(script, script, {}, Calls(), 4)  # type: ignore[arg-type]
-        turns = [caller.turn(Item(0, 0, Turn(agent)), int(agent >= 10), NEED, Grant(10, 1, 40)) for agent in range(20)]
+        turns = [
+            caller.turn(PlannedTurn(0, 0, Turn(agent)), int(agent >= 10), NEED, Grant(10, 1, 40)) for agent in range(20)
+        ]
         await asyncio.gather(*turns)
         return script.most
 

@@ -8,6 +8,7 @@ import pytest
 
 from agentsoc.errors import InputError
 from agentsoc.events import Event, Kind
+from agentsoc.society.deficit import NO_BRAKES, Brakes, Monitor, Parameters
 from analysis.cascade_laws.elites import (
     concentration,
     effective_n,
@@ -21,7 +22,7 @@ from analysis.cascade_laws.extremes import largest_growth
 from analysis.claims.attachment import fit_attachment
 from analysis.claims.attachment_choices import Choices, claim_choices, make_choices
 from analysis.claims.cascades import cascades, claim_graph
-from analysis.claims.dti import NO_BRAKES, Brakes, Monitor, Parameters, cascade_rows, estimate, first_trigger, replay
+from analysis.claims.dti import cascade_rows, estimate, first_trigger, replay
 from analysis.claims.integration import integration
 from analysis.fitcard import FitCard, range_warnings
 from analysis.observables.audit import design_of, replication, structure_audit

@@ -13,12 +13,13 @@ import numpy as np
 import polars as pl
 import pytest
 
+from agentsoc.society.deficit import Parameters
 from analysis.cascade_laws.elites import concentration, effective_n, gini, top_share
 from analysis.cascade_laws.extremes import largest_growth
 from analysis.claims.attachment import fit_attachment
 from analysis.claims.attachment_choices import claim_choices
 from analysis.claims.cascades import claim_graph
-from analysis.claims.dti import Parameters, cascade_rows, estimate, replay
+from analysis.claims.dti import cascade_rows, estimate, replay
 from analysis.claims.integration import integration
 from analysis.importers.mas_elites import import_traces
 from analysis.importers.reputation import consultations

@@ -280,16 +280,24 @@ def test_a_copied_file_of_the_scenario_that_is_missing_or_another_is_named(run: 
     assert f"{run / INPUTS}/deep/b.txt: the copy of a file of the scenario is not what was written" in found(log)
 
 
-@pytest.mark.parametrize("place", [EVENTS, INPUTS])
-def test_a_file_that_is_not_one_of_the_runs_is_named(run: Path, place: str) -> None:
-    for status, seen in (("finished", True), ("failed", place == INPUTS), ("running", False)):
-        log = Forged(run / status, inputs={"a.txt": b"one", "deep/b.txt": b"two"}, status=status).write()
-        (run / status / place / ".hidden").touch()  # what a writer that was killed leaves
+@pytest.mark.parametrize("place", [EVENTS, INPUTS, f"{INPUTS}/deep"])
+@pytest.mark.parametrize("status", ["finished", "interrupted", "failed", "running"])
+def test_a_file_that_is_not_one_of_the_runs_is_named(run: Path, place: str, status: str) -> None:
+    open_: dict[str, Any] = OPEN if status == "running" else {}
+    inputs = {"a.txt": b"one", "deep/b.txt": b"two"}
+    log = Forged(run, inputs=inputs, status=status, manifest=open_).write()
+    (run / place / ".part-00009.parquet.0123abcd.tmp").touch()  # what a writer that was killed leaves
+    assert found(log) == ""
+    for name in (".hidden", ".part-00099.parquet", "more.parquet", "part-9.parquet", ".x.0123abcd.tmp.parquet"):
+        (run / place / name).touch()
+        assert f"{run / place / name}: this file is not one of the run's" in found(log)
+        (run / place / name).unlink()
+    (run / place / "part-00009.parquet").touch()
+    if place == EVENTS and status == "running":
         assert found(log) == ""
-        (run / status / place / "zzz").touch()
-        (run / status / place / "other").touch()
-        said = f"{run / status / place}/other: this file is not one of the run's\n    {REBUILD}"
-        assert found(log) == (said if seen else "")
+        assert "events/part-00009.parquet is not in its manifest, just being written or of" in log.check().notes[0]
+    else:
+        assert "this file is not one of the run's" in found(log)
 
 
 # The journal
@@ -475,7 +483,7 @@ def test_what_a_run_cost_is_what_its_events_cost(run: Path) -> None:
 
 
 def test_a_fork_and_a_run_that_states_no_cost_are_not_held_against_these_prices(run: Path) -> None:
-    fork = {"run": "x", "digest": None, "task": 1, "round": 0, "before": []}
+    fork: dict[str, Any] = {"run": "x", "digest": None, "task": 1, "round": 0, "before": []}
     dear = [task_row(0, cost=5 * UNIT, cost_lost=0), task_row(1, "tails", 0.0, cost=0, cost_lost=0)]
     dear.append(task_row(2, None, 0.0, cost=0, cost_lost=0))
     assert priced(run / "fork", rows=dear, manifest={"fork": fork}).found() == ""
@@ -556,3 +564,114 @@ def test_a_table_of_episodes_of_something_else_is_named(run: Path) -> None:
     new = hashlib.sha256((run / EPISODES).read_bytes()).hexdigest()
     resign(run, lambda data: data.update(episodes_file=new))
     assert f"{run / EPISODES}: the table of episodes holds something else (" in found(RunLog(run))
+
+
+# Tables of tasks, and columns of another kind
+
+
+def with_table(log: RunLog, name: str, table: pa.Table) -> RunLog:
+    """Put another table in the place of one, with all hashes right."""
+    pq.write_table(table, log.directory / name)
+    digest = hashlib.sha256((log.directory / name).read_bytes()).hexdigest()
+    return resign(log.directory, lambda data: data.update({f"{name.removesuffix('.parquet')}_file": digest}))
+
+
+@pytest.mark.parametrize("tasks", [[], [0, 1], [0, 1, 2, 3], [0, 2, 1], [1, 2, 3], [0, 1, 1], [0, None, 2]])
+def test_a_table_of_tasks_has_a_row_for_each_task_of_the_scenario(run: Path, tasks: list[int | None]) -> None:
+    log = with_table(Forged(run).write(), TASKS, pa.table({"task": pa.array(tasks, pa.int64())}))
+    assert "the task table holds something else" in (said := found(log))
+    assert str(run / TASKS) in said
+    with pytest.raises(LogDamagedError):
+        log.tasks()
+
+
+OTHERS: tuple[pa.DataType, ...] = (
+    pa.bool_(), pa.int16(), pa.int64(), pa.float32(), pa.float64(), pa.string(), pa.binary(), pa.timestamp("us"),
+    pa.list_(pa.int64()), pa.list_(pa.string()), pa.struct([("x", pa.int64())]), pa.decimal128(10, 2), pa.null(),
+)  # fmt: skip
+
+
+def kind(found: pa.DataType) -> str:
+    """Return what kind of value a column holds, whatever its width."""
+    text = str(found.value_type if pa.types.is_dictionary(found) else found)
+    return {"int16": "int", "int32": "int", "int64": "int", "float": "double"}.get(text, text)
+
+
+def filled(column: pa.DataType, rows: int) -> pa.Array:
+    """Return a column of some type without a missing value, where there are other values."""
+    given: dict[str, Any] = {"bool": True, "string": "1", "binary": b"1", "list<item: int64>": [1]}
+    given |= {"list<item: string>": ["1"], "struct<x: int64>": {"x": 1}, "null": None}
+    return pa.array([given.get(str(column), 1)] * rows, column)
+
+
+@pytest.mark.parametrize("column", ROWS_SCHEMA.names)
+def test_a_column_of_episodes_of_another_kind_is_named(run: Path, column: str) -> None:
+    log = Forged(run).write()
+    rows = log.episode_rows()
+    assert rows is not None
+    at = rows.schema.get_field_index(column)
+    for other in OTHERS:
+        if kind(other) == kind(ROWS_SCHEMA.field(column).type):
+            continue
+        log = with_table(log, EPISODES, rows.set_column(at, column, filled(other, rows.num_rows)))
+        for read in (log.check, log.episode_rows, log.episodes):
+            with pytest.raises(LogDamagedError, match="the table of episodes holds something else") as raised:
+                read()
+            assert raised.value.problem.where == str(run / EPISODES)
+
+
+@pytest.mark.parametrize("column", ["task", "id", "question", "truth", "options", "chance", "difficulty"])
+def test_a_column_of_tasks_of_another_kind_is_named(run: Path, column: str) -> None:
+    log = Forged(run).write()
+    wanted = {"task": "int", "options": "list<item: string>", "chance": "double", "difficulty": "double"}
+    for other in OTHERS:
+        if kind(other) == wanted.get(column, "string"):
+            continue
+        columns = {"task": pa.array(range(3), pa.int64()), column: filled(other, 3)}
+        log = with_table(log, TASKS, pa.table(columns))
+        with pytest.raises(LogDamagedError, match="the task table holds something else"):
+            log.check()
+    assert "one too many" in found(with_table(log, TASKS, pa.table({"task": [0, 1, 2], "more": [1, 2, 3]})))
+
+
+@pytest.mark.parametrize("column", SCHEMA.names)
+def test_a_column_of_events_of_another_kind_is_named_by_every_reader(run: Path, column: str) -> None:
+    log = Forged(run, parts=[task_events(0)], rows=[task_row(0)], scenario=of(1)).write()
+    path = run / EVENTS / "part-00000.parquet"
+    table = next(log.tables())
+    for other in OTHERS:
+        if kind(other) == kind(SCHEMA.field(column).type):
+            continue
+        changed = table.set_column(SCHEMA.get_field_index(column), column, filled(other, table.num_rows))
+        pq.write_table(changed, path)
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        log = resign(run, lambda data, digest=digest: data["segments"][0].update(sha256=digest))  # type: ignore[misc]
+        for read in (log.check, log.frame, log.scan, lambda log=log: list(log.events())):
+            with pytest.raises(LogDamagedError) as raised:
+                read()
+            assert raised.value.problem.where == str(path)
+
+
+# What the manifest says of its scenario
+
+
+@pytest.mark.parametrize("name", ["", "a\nb", "\x1b[2J", "a b", "\u202egnp", "x" * 81, "a\n"])
+def test_a_name_that_no_scenario_can_have_is_refused(run: Path, name: str) -> None:
+    assert "name is none that a scenario can have" in Forged(run, scenario={**SCENARIO, "name": name}).found()
+
+
+def test_the_models_that_it_was_made_with_are_those_of_its_scenario(run: Path) -> None:
+    model = {"kind": "litellm", "name": "openai/small", "base_url": "http://127.0.0.1:1/v1"}
+    of_litellm = {**SCENARIO, "agents": [{"count": 2, "model": model}]}
+    changes: tuple[dict[str, Any], ...] = ({"kind": "local"}, {"name": "openai/large"}, {"base_url": None})
+    for at, change in enumerate(changes):
+        made = [{**model, "client": "aiohttp", **change}]
+        said = Forged(run / str(at), scenario=of_litellm, manifest={"models": made}).found()
+        assert f"group 0 was made with another model than its scenario names: the {next(iter(change))} differs" in said
+    assert "which 0 models" in Forged(run / "none", scenario=of_litellm, manifest={"models": []}).found()
+    early = Forged(run / "early", scenario=of_litellm, status="running", manifest={**OPEN, "models": []})
+    assert early.found() == ""
+    whole = {"models": [{**model, "client": "aiohttp"}]}
+    assert Forged(run / "same", scenario=of_litellm, manifest=whole).found() == ""
+    own = {**SCENARIO, "agents": [{"model": {"kind": "my-own"}}]}
+    assert Forged(run / "own", scenario=own, manifest={"models": [{"kind": "what it likes"}]}).found() == ""

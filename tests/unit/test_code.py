@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -50,14 +52,14 @@ protocol: vote
 
 
 @pytest.fixture(autouse=True)
-def _forget():
+def _forget() -> Iterator[None]:
     yield
     code.forget_code()
 
 
 @pytest.fixture
-def write(tmp_path):
-    def _write(text: str | bytes, name: str = "mine.py"):
+def write(tmp_path: Path) -> Callable[..., Path]:
+    def _write(text: str | bytes, name: str = "mine.py") -> Path:
         path = tmp_path / name
         path.write_bytes(text if isinstance(text, bytes) else text.encode())
         return path
@@ -65,13 +67,13 @@ def write(tmp_path):
     return _write
 
 
-def test_a_scenario_may_name_a_part_of_a_file_that_was_allowed(write):
+def test_a_scenario_may_name_a_part_of_a_file_that_was_allowed(write: Callable[..., Path]) -> None:
     scenario = load_scenario(write(SCENARIO, "s.yaml"), allow_code=[write(PART)])
-    assert (scenario.topology.kind, scenario.topology.weights.hub) == ("pair", 2.0)
+    assert scenario.topology.model_dump() == {"kind": "pair", "both": True, "weights": {"hub": 2.0}}
     assert described(type(scenario.topology))["both"].description == "Whether both speak."
 
 
-def test_the_record_is_the_name_and_hash_of_what_was_executed(write):
+def test_the_record_is_the_name_and_hash_of_what_was_executed(write: Callable[..., Path]) -> None:
     path = write(PART)
     record = {"file": "mine.py", "sha256": hashlib.sha256(PART.encode()).hexdigest()}
     assert load_code(path) == record
@@ -79,7 +81,7 @@ def test_the_record_is_the_name_and_hash_of_what_was_executed(write):
     assert loaded_code() == [record]
 
 
-def test_a_scenario_alone_never_imports_a_file(write):
+def test_a_scenario_alone_never_imports_a_file(write: Callable[..., Path]) -> None:
     marker = write("", "imported")
     marker.unlink()
     write(f"open({str(marker)!r}, 'w')\n" + PART, "pair.py")
@@ -108,7 +110,9 @@ def test_a_scenario_alone_never_imports_a_file(write):
         (PART + PART[PART.index("class Pair") :].replace("Pair", "Other"), ":26", 'the kind "pair" of Other is taken'),
     ],
 )
-def test_a_file_that_cannot_be_used_is_refused_with_its_place_and_registers_nothing(write, text, place, says):
+def test_a_file_that_cannot_be_used_is_refused_with_its_place_and_registers_nothing(
+    write: Callable[..., Path], text: str | bytes, place: str, says: str
+) -> None:
     path = write(text)
     with pytest.raises(AgentsocError) as caught:
         load_code(path)
@@ -120,7 +124,7 @@ def test_a_file_that_cannot_be_used_is_refused_with_its_place_and_registers_noth
     assert not loaded_code()
 
 
-def test_a_kind_of_one_loose_file_is_not_replaced_by_another(write):
+def test_a_kind_of_one_loose_file_is_not_replaced_by_another(write: Callable[..., Path]) -> None:
     load_code(write(PART))
     with pytest.raises(InputError, match="taken already"):
         load_code(write(PART + "\n# another file\n", "other.py"))

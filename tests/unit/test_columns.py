@@ -13,12 +13,13 @@ import pytest
 from agentsoc.contracts.board import Board
 from agentsoc.contracts.part import Slot
 from agentsoc.contracts.protocol import Decision
+from agentsoc.contracts.society import Society
 from agentsoc.contracts.turns import Turn
-from agentsoc.engine.column_episodes import column_run
-from agentsoc.engine.columns import can_vectorise
-from agentsoc.engine.run import Plan, execute
+from agentsoc.engine.columns.episodes import column_run
+from agentsoc.engine.columns.schedule import can_vectorise
+from agentsoc.engine.execute import Plan, execute
 from agentsoc.protocols.debate import Debate
-from agentsoc.society.build import BuiltSociety, build_society
+from agentsoc.society.build import build_society
 from tests.strategies import scenario
 
 DEBATE = {"kind": "debate", "rounds": 5}
@@ -71,7 +72,7 @@ class Stubborn(Debate):
 
     kind: Literal["stubborn"] = "stubborn"  # type: ignore[assignment]
 
-    def decide(self, society: BuiltSociety, board: Board) -> Decision:
+    def decide(self, society: Society, board: Board) -> Decision:
         return Decision(board.claims[board.standing[0]].answer)
 
 
@@ -80,7 +81,7 @@ class Shy(Debate):
 
     kind: Literal["shy"] = "shy"  # type: ignore[assignment]
 
-    def plan(self, society: BuiltSociety, board: Board) -> Sequence[Turn]:
+    def plan(self, society: Society, board: Board) -> Sequence[Turn]:
         return list(super().plan(society, board))[:-1]
 
 

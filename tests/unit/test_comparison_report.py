@@ -339,14 +339,14 @@ def test_what_makes_a_comparison_rough_is_told_once() -> None:
 
 @pytest.mark.parametrize(("left", "told"), [(501, True), (499, False)])
 def test_who_leaves_more_than_half_of_the_budget_is_told_what_that_means(left: int, told: bool) -> None:
-    spent = {"charged": 1000 - left, "budget_left": left, "tokens": 1000 - left}
+    spent: dict[str, Any] = {"charged": 1000 - left, "budget_left": left, "tokens": 1000 - left}
     found = " ".join(notes(report(of("alone", 1, ALONE, **spent), of("votes", 3, ALONE, **spent))))
     assert f"left unspent of the budget: alone {left / 10:.1f} %, votes {left / 10:.1f} %" in found
     assert ("was not stopped by it" in found) is told
 
 
 def test_one_who_leaves_most_of_it_is_enough() -> None:
-    spent = {"charged": 900, "budget_left": 100, "tokens": 900}
+    spent: dict[str, Any] = {"charged": 900, "budget_left": 100, "tokens": 900}
     assert any(
         "was not stopped by it" in text for text in notes(report(of("alone", 1, ALONE), of("votes", 3, ALONE, **spent)))
     )

@@ -123,14 +123,14 @@ def test_a_memory_is_on_disk_before_it_takes_the_place_of_the_old_one_and_a_fail
     remember([ELSEWHERE])
     names, content = sorted(path.name for path in config.iterdir()), (config / "consent.json").read_bytes()
     sizes: list[int] = []
-    monkeypatch.setattr(agreed.os, "fsync", lambda handle: sizes.append(os.fstat(handle).st_size))
+    monkeypatch.setattr(os, "fsync", lambda handle: sizes.append(os.fstat(handle).st_size))
     remember([ELSEWHERE])
     assert sizes == [len(content)]
 
     def refuse(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(agreed.os, "fsync", refuse)
+    monkeypatch.setattr(os, "fsync", refuse)
     with pytest.raises(InputError, match="No space left"):
         remember([Destination("https://b.example.org")])
     assert sorted(path.name for path in config.iterdir()) == names
@@ -164,7 +164,7 @@ def test_a_damaged_memory_counts_as_none_and_is_said(content: bytes, config: Pat
     with pytest.raises(ConsentNeededError, match="damaged"):
         require_consent([with_model(base_url=ELSEWHERE.address, api_key_env="SOME_KEY")])
     remember([ELSEWHERE])  # and the next yes makes it whole again
-    assert remembered() == ({ELSEWHERE}, "")
+    assert remembered() == (frozenset({ELSEWHERE}), "")
 
 
 def test_a_memory_that_cannot_be_read_or_written_is_no_consent_and_an_error_that_says_so(config: Path) -> None:

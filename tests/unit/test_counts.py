@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
+from collections.abc import Callable
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,10 @@ import pytest
 
 from agentsoc.contracts.board import Board
 from agentsoc.engine.calls import Caller
-from agentsoc.engine.loop import Engine, Side
+from agentsoc.engine.execute import Plan, execute
+from agentsoc.engine.loop import Engine
 from agentsoc.engine.pool import LocalPool
-from agentsoc.engine.run import Plan, execute
+from agentsoc.engine.run_state import ScenarioEpoch
 from agentsoc.log.journal import Attempt
 from agentsoc.log.manifest import Totals
 from agentsoc.log.segments import SegmentWriter
@@ -61,7 +63,7 @@ async def counted(built: Scenario) -> Totals:
     writer = SegmentWriter(Path(), keep=False)
     try:
         caller = Caller(pool, Forgetful(), {}, built.calls, built.engine.concurrency)  # type: ignore[arg-type]
-        engine = Engine([Side((0, 0), society, pool, caller)], writer, boards)
+        engine = Engine([ScenarioEpoch((0, 0), society, pool, caller)], writer, boards)
         await engine.run()
         writer.finish()
         return fold(writer.totals, engine.episodes.totals, {})
@@ -151,6 +153,43 @@ def test_a_tree_of_votes_calls_its_leaves_and_delivers_along_its_edges(depth: in
 def test_a_chain_takes_one_round_and_one_delivery_a_link(n: int) -> None:
     got = totals(n, 2, "chain", "aggregate")
     assert (got.calls, got.deliveries, got.rounds) == (2 * n, n - 1, n)
+
+
+@pytest.mark.parametrize("n", [1, 2, 5])
+def test_sampling_until_the_first_vote_asks_once_and_until_k_equal_votes_k_times(n: int) -> None:
+    for k in FEW:
+        for until in ("first-to-k", "ahead-by-k"):  # everybody is right, so nobody is behind
+            got = totals(n, 1, "decentralized", {"kind": "resample", "until": until, "k": k})
+            assert got.calls == k
+
+
+@pytest.mark.parametrize("n", [2, 4, 7])
+def test_a_threshold_that_is_never_reached_adds_no_call_to_the_protocol_inside(n: int) -> None:
+    inner = {"kind": "debate", "rounds": 3}
+    got = totals(n, 1, "decentralized", {"kind": "dti", "protocol": inner, "threshold": 1e6})
+    alone = totals(n, 1, "decentralized", inner)
+    assert (got.calls, got.deliveries, got.rounds) == (alone.calls, alone.deliveries, alone.rounds)
+
+
+COUNTED: dict[str, tuple[Any, Any, Callable[[int], tuple[int, int]]]] = {
+    "vote": ("decentralized", "vote", lambda n: (n, n)),  # every answer goes to whoever counts
+    "aggregate": ("star", {"kind": "aggregate", "by": "model"}, lambda n: (n, n - 1)),
+    "debate": ("decentralized", {"kind": "debate", "rounds": 2}, lambda n: (2 * n, 2 * n * (n - 1))),
+    "orchestrate": ("star", {"kind": "orchestrate", "rounds": 1}, lambda n: (n + 1, 2 * (n - 1))),
+    "relay": ("chain", "relay", lambda n: (n, n - 1)),
+    "resample": ("independent", {"kind": "resample", "until": "first-to-k", "k": 2}, lambda n: (2, 2)),
+    "dti": ("decentralized", {"kind": "dti", "protocol": "vote", "threshold": 1e6}, lambda n: (n, n)),
+}
+"""By protocol: a topology, its settings, and calls and deliveries of n agents who are always right. A protocol that is
+shipped without a row fails `property/test_shipped.py`."""
+
+
+@pytest.mark.parametrize("kind", COUNTED)
+@pytest.mark.parametrize("n", [2, 3, 8])
+def test_the_calls_and_deliveries_of_every_protocol_are_a_closed_form(kind: str, n: int) -> None:
+    topology, protocol, formula = COUNTED[kind]
+    got = totals(n, 1, topology, protocol)
+    assert (got.calls, got.deliveries) == formula(n)
 
 
 @pytest.mark.parametrize("plan_by", ["same", "parts"])

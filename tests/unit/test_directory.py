@@ -12,6 +12,7 @@ import pytest
 import agentsoc.engine.directory as directory_module
 from agentsoc.engine.directory import clear_temporaries, make_private, new_directory
 from agentsoc.errors import InputError, LogDamagedError, RunLockedError
+from agentsoc.experiment.cell import require_unused
 from agentsoc.log.files import HOLDER, LOCK, RunLock
 from agentsoc.log.inside import by_umask
 from agentsoc.log.journal import Attempt, Journal
@@ -269,3 +270,14 @@ def test_a_temporary_that_cannot_be_removed_keeps_nobody_from_going_on(tmp_path:
     clear_temporaries(tmp_path)
     assert (tmp_path / ".x.0123abcd.tmp").is_dir()
     assert list((tmp_path / "events").iterdir()) == []
+
+
+def test_the_place_of_a_run_of_a_comparison_is_taken_over_or_left_as_it_is(started: Path, tmp_path: Path) -> None:
+    require_unused(tmp_path / "not there")
+    require_unused(started)
+    assert {path.name for path in started.iterdir()} <= {LOCK, HOLDER}
+    (started / "thesis.txt").write_text("mine")
+    with pytest.raises(InputError, match="there is no manifest here, but more than a start leaves") as raised:
+        require_unused(started)
+    assert raised.value.problem.where == str(started)
+    assert (started / "thesis.txt").read_text() == "mine"

@@ -20,6 +20,7 @@ from agentsoc.contracts.part import Slot
 from agentsoc.contracts.turns import Reply, View
 from agentsoc.engine.run import run
 from agentsoc.errors import InputError
+from agentsoc.log.read import RunLog
 from agentsoc.society.coded import CodedAgent
 from agentsoc.streams import uniform
 from analysis.measures.diversity import (
@@ -32,7 +33,7 @@ from analysis.measures.diversity import (
     redundancy,
 )
 from analysis.measures.diversity_logs import Diversity, LabelDiversity, diversity
-from analysis.measures.embeddings import CachedEmbedder
+from analysis.measures.embeddings import CachedEmbedder, cache_of
 from analysis.measures.episodes import episode_metrics, run_metrics
 from analysis.measures.information import information
 from analysis.measures.outputs import Outputs, outputs_of
@@ -89,7 +90,7 @@ def test_k_star_sees_neither_order_nor_rotation_nor_scale(matrix: Any, scale: fl
 
 @given(matrix=MATRICES, centred=st.booleans())
 def test_the_gram_and_the_covariance_route_agree(matrix: Any, centred: bool) -> None:
-    gram, covariance = (k_star(matrix, centred=centred, route=route) for route in ("gram", "covariance"))  # type: ignore[arg-type]
+    gram, covariance = (k_star(matrix, centred=centred, route=route) for route in ("gram", "covariance"))
     assert gram == pytest.approx(covariance, abs=1e-9)
 
 
@@ -105,7 +106,7 @@ def test_random_rows_in_few_dimensions_are_not_as_many_channels() -> None:
 def test_the_right_and_the_wrong_are_counted_apart_and_weighed() -> None:
     rows = np.eye(4)
     found = by_answer(rows, [1.0, 1.0, 1.0, 0.0])
-    assert (found.correct, found.wrong, found.effective) == (pytest.approx(3), 1.0, pytest.approx(2.5))
+    assert [found.correct, found.wrong, found.effective] == pytest.approx([3, 1.0, 2.5])
     assert by_answer(rows, [np.nan] * 4).effective == 0.5
     weights = answer_weights([1.0, 0.0, np.nan])
     assert weights == pytest.approx(np.array([1.0, 0.3, 0.5]) / 0.6)
@@ -340,16 +341,27 @@ def test_agents_agree_as_often_as_they_say_the_same(votes: list[Rounds]) -> None
 def test_texts_are_embedded_once_for_a_run(tmp_path: Path) -> None:
     first, second = Letters(), Letters()
     outputs = one_run(tmp_path / "run")
-    whole = diversity(outputs, embedder=CachedEmbedder(first, tmp_path / "run"))
-    again = diversity(outputs, embedder=CachedEmbedder(second, tmp_path / "run"))
+    place = cache_of(RunLog(tmp_path / "run"))
+    assert place is not None
+    whole = diversity(outputs, embedder=CachedEmbedder(first, place))
+    again = diversity(outputs, embedder=CachedEmbedder(second, place))
     assert len(first.asked) == len(set(first.asked)) > 0
     assert second.asked == []
     assert whole.questions.equals(again.questions)
-    files = list((tmp_path / "run" / "embeddings").iterdir())
+    assert not place.is_relative_to(tmp_path)
+    files = list(place.iterdir())
     assert [file.name.startswith("letters-v1-") for file in files] == [True]
     files[0].write_bytes(b"broken")
-    diversity(outputs, embedder=CachedEmbedder(second, tmp_path / "run"))
+    diversity(outputs, embedder=CachedEmbedder(second, place))
     assert sorted(second.asked) == sorted(first.asked)
+
+
+def test_a_run_that_says_what_its_digest_is_does_not_say_where_vectors_are_kept(tmp_path: Path) -> None:
+    one_run(tmp_path / "run")
+    log = RunLog(tmp_path / "run")
+    for digest in (None, "", "..", "../" * 20 + "x", "/" + "0" * 63, "0" * 63 + "\n"):
+        log.manifest.digest = digest
+        assert cache_of(log) is None
 
 
 def test_an_embedder_that_gives_nonsense_is_refused(tmp_path: Path) -> None:

@@ -15,7 +15,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from agentsoc.engine.loop import Engine
-from agentsoc.engine.resume import replay, resume
+from agentsoc.engine.replay import replay
+from agentsoc.engine.resume import resume
 from agentsoc.engine.run import run
 from agentsoc.errors import InterruptedRunError, LogDamagedError
 from agentsoc.log.episodes import SCHEMA, EpisodeRow, EpisodeTable

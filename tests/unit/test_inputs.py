@@ -80,7 +80,7 @@ def test_tasks_given_as_columns_are_kept_as_columns() -> None:
 
 def test_difficulties_are_kept_where_the_family_has_them(monkeypatch: pytest.MonkeyPatch) -> None:
     given = np.linspace(0, 1, 6)
-    family = type(signal().tasks)
+    family: Any = type(signal().tasks)
     columns = family.columns
     monkeypatch.setattr(family, "columns", lambda self, seed: (columns(self, seed)[0], given))
     assert RunTasks(signal()).table()["difficulty"].to_pylist() == given.tolist()

@@ -12,10 +12,8 @@ from typing import Any
 
 import pytest
 
-import agentsoc.log.inside as inside_module
-from agentsoc.engine.directory import _TEMPORARY
 from agentsoc.errors import LogDamagedError
-from agentsoc.log.inside import COPY, Inside, by_umask, directory_mode, file_mode, is_inside
+from agentsoc.log.inside import COPY, TEMPORARY, Inside, by_umask, directory_mode, file_mode, is_inside
 
 Plant = Callable[[Path, Path], None]
 """Puts something that is no file of the run's own at a path; the second path is a file outside."""
@@ -190,7 +188,11 @@ def test_what_is_no_file_of_its_own_is_refused_by_name_and_never_touched(
         path = base / name
         plant(path, outside)
         before = path.lstat()
-        steps = [lambda: inside.look(name), lambda: inside.read(name), lambda: inside.sha256(name)]  # noqa: B023
+        steps: list[Callable[[], object]] = [
+            lambda: inside.look(name),  # noqa: B023
+            lambda: inside.read(name),  # noqa: B023
+            lambda: inside.sha256(name),  # noqa: B023
+        ]
         steps += [lambda: inside.write(name, b"new"), lambda: inside.create(name)]  # noqa: B023
         for step in steps:
             refused(step, path, kind)
@@ -274,7 +276,7 @@ def test_a_file_that_hides_its_size_or_grows_is_not_read_beyond_the_limit(
         found = real(descriptor)
         return os.stat_result((*found[:6], 0, *found[7:10]))
 
-    monkeypatch.setattr(inside_module.os, "fstat", small)
+    monkeypatch.setattr(os, "fstat", small)
     assert inside.read("file", limit=100) == b"x" * 100
     with pytest.raises(LogDamagedError) as raised:
         inside.read("file", limit=99)
@@ -303,7 +305,7 @@ def test_a_file_that_is_exchanged_between_the_look_and_the_opening_is_not_read(
             plant(base / "file", outside)
         return opened(path, flags, *args, **options)
 
-    monkeypatch.setattr(inside_module.os, "open", exchanging)
+    monkeypatch.setattr(os, "open", exchanging)
     with pytest.raises((LogDamagedError, OSError)) as raised:
         Inside(base).read("file")
     if plant in (a_hard_link, a_pipe, a_directory):
@@ -337,7 +339,7 @@ def test_a_write_that_fails_leaves_the_old_content_and_nothing_beside_it(
         with pytest.raises(TypeError):
             inside.write("file", "no bytes")  # type: ignore[arg-type]
     else:
-        monkeypatch.setattr(inside_module.os, step, fail)
+        monkeypatch.setattr(os, step, fail)
         with pytest.raises(type(error)):
             inside.write("file", b"new")
     assert inside.names() == ["file"]
@@ -359,8 +361,8 @@ def synced(monkeypatch: pytest.MonkeyPatch, step: Callable[[], None]) -> list[st
         rename(*args, **options)
 
     with monkeypatch.context() as patched:
-        patched.setattr(inside_module.os, "fsync", noted_sync)
-        patched.setattr(inside_module.os, "rename", noted_rename)
+        patched.setattr(os, "fsync", noted_sync)
+        patched.setattr(os, "rename", noted_rename)
         step()
     return done
 
@@ -384,13 +386,13 @@ def test_what_is_on_its_way_has_a_hidden_name_of_its_own_that_fits(base: Path, m
         seen.append(old)
         rename(old, new, **options)
 
-    monkeypatch.setattr(inside_module.os, "rename", noted)
+    monkeypatch.setattr(os, "rename", noted)
     Inside(base).write("x" * 250, b"")
     Inside(base).write("file", b"")
     Inside(base).write("file", b"")
     assert len(set(seen)) == 3
     for name in seen:
-        assert _TEMPORARY.fullmatch(name), name
+        assert TEMPORARY.fullmatch(name), name
 
 
 def test_a_file_is_made_once(base: Path) -> None:

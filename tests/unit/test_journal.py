@@ -107,7 +107,12 @@ def test_reading_leaves_nothing_behind(tmp_path: Path) -> None:
 def test_whatever_waits_forms_one_group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     groups: list[int] = []
     commit = Journal._commit
-    monkeypatch.setattr(Journal, "_commit", lambda self, rows: (groups.append(len(rows)), commit(self, rows))[1])
+
+    def counted(self: Journal, rows: list[Attempt]) -> None:
+        groups.append(len(rows))
+        commit(self, rows)
+
+    monkeypatch.setattr(Journal, "_commit", counted)
     write(tmp_path / MAIN, ROWS, group=len(ROWS))
     assert sum(groups) == len(ROWS)
     assert len(groups) <= 3
@@ -280,7 +285,12 @@ def test_a_row_whose_writer_was_cut_off_is_written_all_the_same(
 ) -> None:
     """It may be a reply that was paid for: an interrupt does not wait for a slow disk, `close` does."""
     commit = Journal._commit
-    monkeypatch.setattr(Journal, "_commit", lambda self, rows: (time.sleep(0.05), commit(self, rows))[1])
+
+    def slowly(self: Journal, rows: list[Attempt]) -> None:
+        time.sleep(0.05)
+        commit(self, rows)
+
+    monkeypatch.setattr(Journal, "_commit", slowly)
 
     async def main() -> None:
         journal = Journal(tmp_path / MAIN)
@@ -303,10 +313,10 @@ def test_a_full_disk_fails_the_group_and_keeps_what_was_there(tmp_path: Path) ->
         journal._db.execute("PRAGMA max_page_count = 1")  # SQLite's own way to be full: at the size it has
         there = list(ROWS[:10])
         for row in ROWS[10:]:
-            failed = await asyncio.gather(asyncio.wait_for(journal.write(row), 5), return_exceptions=True)
-            if failed != [None]:
-                assert isinstance(failed[0], RunFailedError)
-                assert "full" in str(failed[0])
+            [failed] = await asyncio.gather(asyncio.wait_for(journal.write(row), 5), return_exceptions=True)
+            if failed is not None:
+                assert isinstance(failed, RunFailedError)
+                assert "full" in str(failed)
                 break
             there.append(row)
         assert list(journal.rows()) == there
@@ -369,3 +379,30 @@ def test_a_truth_value_that_is_none_is_named(tmp_path: Path, value: str) -> None
     db.close()
     with pytest.raises(LogDamagedError, match="cannot be read"):
         load_journal(tmp_path / MAIN)
+
+
+@pytest.mark.parametrize(
+    ("there", "instead"),
+    [
+        (b"CREATE TABLE attempts", b"CREATE TABLE \xefttempts"),
+        (b"CREATE TABLE attempts", b"CREATE \xefABLE attempts"),
+        (b"tableattemptsattempts", b"tableattempt\xefattempts"),
+        (b"state TEXT NOT NULL", b"st\xefte TEXT NOT NULL"),
+        (b"scripted", b"scripte\xef"),
+        (b'{"answer"', b'\xef"answer"'),
+    ],
+)
+def test_text_that_is_no_utf_8_is_named_wherever_it_stands(tmp_path: Path, there: bytes, instead: bytes) -> None:
+    """SQLite quotes names of the file in its messages, which Python then has to read."""
+    write(tmp_path / MAIN, ROWS)
+    content = (tmp_path / MAIN).read_bytes()
+    assert there in content
+    (tmp_path / MAIN).write_bytes(content.replace(there, instead))
+    for read in (load_journal, journal_module.read_digest, lambda path: list(read_journal(path))):
+        with pytest.raises(LogDamagedError) as raised:
+            read(tmp_path / MAIN)
+        assert raised.value.problem.where == str(tmp_path / MAIN)
+        assert str(raised.value).isprintable() or "\n    " in str(raised.value)
+    if there not in (b"scripted", b'{"answer"'):  # rows are not read when it is opened
+        with pytest.raises(LogDamagedError):
+            Journal(tmp_path / MAIN)

@@ -276,7 +276,12 @@ def fitted(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     monkeypatch.setattr(
         laws, "claim_choices", lambda part, graph, risk, logged_visibility: ("claims", risk, logged_visibility)
     )
-    monkeypatch.setattr(laws, "fit_attachment", lambda choices, groups: ways.append((*choices, groups)) or "a fit")
+
+    def noted(choices: tuple[Any, ...], groups: Any) -> str:
+        ways.append((*choices, groups))
+        return "a fit"
+
+    monkeypatch.setattr(laws, "fit_attachment", noted)
     return ways
 
 
@@ -317,9 +322,9 @@ def test_what_is_taken_for_granted_about_reading_is_a_caveat() -> None:
     table = executions(10)
     assert examine(table, effort=FAST).caveats == ()
     for risk, words in (("all", "every earlier claim"), ("latest", "everybody's latest earlier claim")):
-        [caveat] = examine(table, effort=FAST, risk=risk, caveats=()).caveats  # type: ignore[arg-type]
+        [caveat] = examine(table, effort=FAST, risk=risk).caveats  # type: ignore[arg-type]
         assert f"could read {words}, unless the log says otherwise" in caveat
-    assert examine(table, effort=FAST, caveats=("known before",)).caveats == ("known before",)
+    assert examine(replace(table, caveats=("known before",)), effort=FAST).caveats == ("known before",)
 
 
 def test_executions_are_grouped_by_what_is_asked_for_in_order() -> None:

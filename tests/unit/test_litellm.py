@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib
 import json
 import logging
 import subprocess
@@ -17,7 +18,6 @@ import msgspec
 import pytest
 from pydantic import ValidationError
 
-from agentsoc.backends import litellm as litellm_module
 from agentsoc.backends import secrets
 from agentsoc.backends.litellm import LiteLLM, LiteLLMBackend
 from agentsoc.backends.litellm_errors import failure_of
@@ -155,7 +155,7 @@ def test_a_missing_litellm_is_named_with_its_extra(monkeypatch: pytest.MonkeyPat
     def absent(name: str) -> Any:
         raise ModuleNotFoundError("no", name=name)
 
-    monkeypatch.setattr(litellm_module.importlib, "import_module", absent)
+    monkeypatch.setattr(importlib, "import_module", absent)
     with pytest.raises(MissingExtraError, match=r"agentsoc\[litellm\]"):
         asyncio.run(call(LiteLLM(name="openai/m"), ask()))
 

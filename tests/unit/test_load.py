@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal, NoReturn
 
 import pytest
 import yaml
@@ -56,7 +57,7 @@ class Toy(Part):
 
 
 @pytest.fixture(autouse=True)
-def _clean():
+def _clean() -> Iterator[None]:
     token = BASE_DIR.set(None)
     Slot.register(Toy)
     yield
@@ -78,7 +79,7 @@ def toy(block: str) -> str:
 # What a file means
 
 
-def test_a_scenario_holds_what_its_file_says_and_defaults_for_the_rest():
+def test_a_scenario_holds_what_its_file_says_and_defaults_for_the_rest() -> None:
     scenario = parse_scenario(GOOD)
     assert (scenario.name, scenario.seed, scenario.tasks.count) == ("star-on-sentiment", 7, 20)
     assert [(group.count, group.personas) for group in scenario.agents] == [(8, ("careful", "quick"))]
@@ -86,7 +87,7 @@ def test_a_scenario_holds_what_its_file_says_and_defaults_for_the_rest():
     assert scenario.calls.attempts == 3
 
 
-def test_a_bare_word_and_one_group_are_short_for_a_mapping_and_a_list():
+def test_a_bare_word_and_one_group_are_short_for_a_mapping_and_a_list() -> None:
     long = GOOD.replace("topology: star", "topology: {kind: star}").replace(
         "agents:\n  count: 8\n  model: {kind: simulated, signal: 0.3}\n  personas: [careful, quick]\n",
         "agents:\n- count: 8\n  model: {kind: simulated, signal: 0.3}\n  personas: [careful, quick]\n",
@@ -121,7 +122,7 @@ def test_a_bare_word_and_one_group_are_short_for_a_mapping_and_a_list():
         ("8x", "8x"),
     ],
 )
-def test_an_unquoted_word_means_what_yaml_1_2_says(word, value):
+def test_an_unquoted_word_means_what_yaml_1_2_says(word: str, value: object) -> None:
     plain = read_plain(word)
     assert (plain.value, type(plain.value), plain.what) == (value, type(value), "")
 
@@ -133,7 +134,7 @@ def test_an_unquoted_word_means_what_yaml_1_2_says(word, value):
         *(".inf", "-.INF", ".nan", "1e999", "2001-12-14t21:59:43.10-05:00", "9" * 41),
     ],
 )
-def test_a_word_that_readers_disagree_on_is_refused_with_what_to_write(word):
+def test_a_word_that_readers_disagree_on_is_refused_with_what_to_write(word: str) -> None:
     plain = read_plain(word)
     assert plain.what
     assert "write" in plain.hint
@@ -144,17 +145,17 @@ def test_a_word_that_readers_disagree_on_is_refused_with_what_to_write(word):
     ("word", "instead"),
     [("012", "12"), ("-012", "-12"), ("0x1b", "27"), ("0b11", "3"), ("0o17", "15"), ("1_000", "1000"), ("ON", "true")],
 )
-def test_what_to_write_instead_is_what_was_most_likely_meant(word, instead):
+def test_what_to_write_instead_is_what_was_most_likely_meant(word: str, instead: str) -> None:
     assert read_plain(word).hint.startswith(f"write {instead},")
 
 
 @pytest.mark.parametrize("word", ["yes", "012", "12:30:00", ".nan", "0x1f"])
-def test_quotes_make_a_text_of_any_word(word):
+def test_quotes_make_a_text_of_any_word(word: str) -> None:
     assert parse_scenario(GOOD + f'description: "{word}"\n').description == word
     assert parse_scenario(GOOD + f"description: '{word}'\n").description == word
 
 
-def test_what_pyyaml_would_read_differently_is_refused_or_a_text():
+def test_what_pyyaml_would_read_differently_is_refused_or_a_text() -> None:
     """Every plain word that YAML 1.1 does not take for a text, and a 1.2 reader does, is refused."""
     words = [
         "yes",
@@ -204,25 +205,26 @@ def test_what_pyyaml_would_read_differently_is_refused_or_a_text():
         ("size: ", "topology.size must be a whole number, found nothing (null)"),
     ],
 )
-def test_no_value_is_taken_for_one_of_another_type(block, message):
+def test_no_value_is_taken_for_one_of_another_type(block: str, message: str) -> None:
     block = block.replace("on:", '"on":')
     assert [fault.split(": ", 1)[1] for fault in faults(toy(block))] == [message]
 
 
-def test_a_whole_number_is_a_number_and_a_list_is_a_tuple():
+def test_a_whole_number_is_a_number_and_a_list_is_a_tuple() -> None:
     part = parse_scenario(toy("share: 1, words: [a, b]")).topology
+    assert isinstance(part, Toy)
     assert (part.share, part.words) == (1.0, ("a", "b"))
 
 
-def test_parts_are_as_exact_in_python_and_name_the_nearest_key():
+def test_parts_are_as_exact_in_python_and_name_the_nearest_key() -> None:
     with pytest.raises(ValidationError):
         AgentGroup(count="8", model="simulated")
     with pytest.raises(ValidationError, match='did you mean "size"'):
-        Toy(sise=3)
+        Toy(sise=3)  # type: ignore[call-arg]
     assert Toy(words=["a"]).words == ("a",)
 
 
-def test_equal_parts_are_one_key_also_when_they_hold_mappings():
+def test_equal_parts_are_one_key_also_when_they_hold_mappings() -> None:
     one, other = Toy(table={"a": 1, "b": 2}, words=("x",)), Toy(table={"b": 2, "a": 1}, words=["x"])
     assert one == other
     assert len({one, other, Toy(table={"a": 1}), Toy()}) == 3
@@ -232,7 +234,7 @@ def test_equal_parts_are_one_key_also_when_they_hold_mappings():
 # Faults
 
 
-def test_all_faults_are_told_at_once_in_the_order_of_the_file():
+def test_all_faults_are_told_at_once_in_the_order_of_the_file() -> None:
     text = (
         GOOD.replace("seed: 7", "seed: seven")
         .replace("count: 8", "count: 0\n  cuont: 8")
@@ -248,18 +250,18 @@ def test_all_faults_are_told_at_once_in_the_order_of_the_file():
     ]
 
 
-def test_a_scenario_with_a_hundred_faults_is_refused_in_ten_lines():
+def test_a_scenario_with_a_hundred_faults_is_refused_in_ten_lines() -> None:
     with pytest.raises(ScenarioError) as caught:
         parse_scenario(GOOD + "".join(f"k{i}: 1\n" for i in range(100)))
     assert len(str(caught.value).splitlines()) <= 10
     assert "more problems" in str(caught.value)
 
 
-def test_a_part_that_does_not_load_is_a_fault_at_its_place(monkeypatch):
+def test_a_part_that_does_not_load_is_a_fault_at_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
     class Broken:
         name, value, module = "broken", "no_such_package:Part", "no_such_package"
 
-        def load(self):
+        def load(self) -> NoReturn:
             raise ImportError("No module named 'no_such_package'")
 
     monkeypatch.setitem(Slot.entries("agentsoc.topologies"), "broken", Broken())
@@ -267,24 +269,24 @@ def test_a_part_that_does_not_load_is_a_fault_at_its_place(monkeypatch):
     assert fault.startswith("f:8:11: topology: the topology broken cannot be loaded from no_such_package:Part")
 
 
-def test_a_part_of_another_slot_is_not_taken():
+def test_a_part_of_another_slot_is_not_taken() -> None:
     with pytest.raises(ValidationError, match="a protocol is the name of a kind"):
         Scenario(**{**dict(parse_scenario(GOOD)), "protocol": Toy()})
 
 
-def test_text_with_half_a_surrogate_pair_is_refused():
+def test_text_with_half_a_surrogate_pair_is_refused() -> None:
     with pytest.raises(ScenarioError, match="surrogate"):
         parse_scenario(GOOD + "description: \ud800\n")
 
 
-def test_messages_show_no_control_and_direction_characters():
+def test_messages_show_no_control_and_direction_characters() -> None:
     assert printable("a\x1b[31m\u202eb\n\ud800") == "a\\x1b[31m\\u202eb\\n\\ud800"
     assert len(printable("x" * 1_000)) == 120
     (fault,) = faults(GOOD + '"\\u202e\\x1b": 1\n')
     assert "\\u202e\\x1b" in fault
 
 
-def test_the_nearest_key_is_suggested_and_otherwise_the_known_ones():
+def test_the_nearest_key_is_suggested_and_otherwise_the_known_ones() -> None:
     assert nearest("Topolgy", ["topology", "tasks"]) == 'did you mean "topology"?'
     assert nearest("x", ["topology", "tasks"]) == "known: tasks, topology"
 
@@ -310,19 +312,20 @@ def test_the_nearest_key_is_suggested_and_otherwise_the_known_ones():
         ("agents.model.signal=task", lambda s: s.agents[0].model.signal == "task"),
     ],
 )
-def test_a_value_can_be_set_from_outside(override, read):
+def test_a_value_can_be_set_from_outside(override: str, read: Callable[[Scenario], object]) -> None:
     assert read(parse_scenario(GOOD, overrides=[override]))
 
 
-def test_later_settings_win_and_are_applied_in_their_order():
+def test_later_settings_win_and_are_applied_in_their_order() -> None:
     scenario = parse_scenario(
         GOOD, overrides=["topology.kind=ring", "topology={kind: tree, fan_in: 3}", "seed=1", "seed=2"]
     )
     assert (scenario.topology.kind, scenario.seed) == ("tree", 2)
-    assert parse_scenario(GOOD, overrides=["topology=ring", "topology.neighbours=2"]).topology.neighbours == 2
+    ring = parse_scenario(GOOD, overrides=["topology=ring", "topology.neighbours=2"]).topology
+    assert ring.model_dump()["neighbours"] == 2
 
 
-def test_a_fault_is_placed_where_its_value_was_set():
+def test_a_fault_is_placed_where_its_value_was_set() -> None:
     assert faults(GOOD, "agents.count=0", "calls.attempts=no", "budget.tokns=5") == [
         "--set calls.attempts=no: calls.attempts: no is true or false to some YAML readers and a text to others"
     ]
@@ -335,7 +338,7 @@ def test_a_fault_is_placed_where_its_value_was_set():
     assert faults(toy("size: 0"), "topology.share=1") == ["f:8:29: topology.size must be at least 1, found 0"]
 
 
-def test_a_seed_given_apart_wins_and_is_named_when_it_is_refused(tmp_path):
+def test_a_seed_given_apart_wins_and_is_named_when_it_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "s.yaml"
     path.write_text(GOOD)
     assert load_scenario(path, ["seed=8"], seed=9).seed == 9
@@ -346,13 +349,13 @@ def test_a_seed_given_apart_wins_and_is_named_when_it_is_refused(tmp_path):
 # Loading
 
 
-def test_files_that_a_scenario_names_are_looked_up_beside_it(tmp_path):
+def test_files_that_a_scenario_names_are_looked_up_beside_it(tmp_path: Path) -> None:
     (tmp_path / "s.yaml").write_text(GOOD)
     load_scenario(tmp_path / "s.yaml")
     assert BASE_DIR.get() == tmp_path
 
 
-def test_a_scenario_that_stands_for_several_runs_is_not_one(tmp_path):
+def test_a_scenario_that_stands_for_several_runs_is_not_one(tmp_path: Path) -> None:
     path = tmp_path / "s.yaml"
     path.write_text(GOOD + "sweep: {agents.count: [4, 8]}\n")
     with pytest.raises(ScenarioError, match="stands for 2 runs"):
@@ -360,7 +363,7 @@ def test_a_scenario_that_stands_for_several_runs_is_not_one(tmp_path):
     assert load_scenario(path, ["agents.count=4"]).agents[0].count == 4
 
 
-def test_one_file_of_many_runs_keeps_shared_blocks_once(tmp_path):
+def test_one_file_of_many_runs_keeps_shared_blocks_once(tmp_path: Path) -> None:
     path = tmp_path / "s.yaml"
     path.write_text(GOOD)
     runs = load_scenarios(path, ["budget.tokens=100,200"], 50)
@@ -369,7 +372,7 @@ def test_one_file_of_many_runs_keeps_shared_blocks_once(tmp_path):
     assert all(run == parse_scenario(dump(run.model_dump(mode="json"))) for run in runs[::33])
 
 
-def test_the_loader_imports_nothing_heavy():
+def test_the_loader_imports_nothing_heavy() -> None:
     """What `agentsoc --help` and `agentsoc check` pay: no Ray, no model library, no numpy until a topology needs it."""
     code = "import sys, agentsoc.scenario.load; print(*sorted({m.partition('.')[0] for m in sys.modules}))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, cwd=ROOT)
@@ -379,7 +382,7 @@ def test_the_loader_imports_nothing_heavy():
 
 
 @pytest.mark.parametrize("loader", LOADERS)
-def test_both_scanners_of_pyyaml_give_the_same_data_and_places(loader):
+def test_both_scanners_of_pyyaml_give_the_same_data_and_places(loader: type[Any]) -> None:
     text = GOOD + 'sweep:\n  agents.count: [4, "8", ~]\n  note: |\n    two\n    lines\n'
     document = parse(text, "f", loader=loader)
     assert document.data == parse(text, "f").data
@@ -393,7 +396,7 @@ def test_both_scanners_of_pyyaml_give_the_same_data_and_places(loader):
 @pytest.mark.parametrize(
     "name", ["deep-nesting", "alias-bomb", "python-tag", "two-documents", "tab-indent", "bad-escape"]
 )
-def test_both_scanners_refuse_the_same_files(name, loader):
+def test_both_scanners_refuse_the_same_files(name: str, loader: type[Any]) -> None:
     text = (CORPUS / f"{name}.yaml").read_text()
     try:
         problems = parse(text, "f", loader=loader).problems
@@ -402,7 +405,7 @@ def test_both_scanners_refuse_the_same_files(name, loader):
     assert problems
 
 
-def test_an_input_error_of_a_part_is_a_fault_of_the_scenario():
+def test_an_input_error_of_a_part_is_a_fault_of_the_scenario() -> None:
     class Reading(Part):
         slot: ClassVar[str] = "agentsoc.topologies"
         kind: Literal["reading"] = "reading"
@@ -415,7 +418,7 @@ def test_an_input_error_of_a_part_is_a_fault_of_the_scenario():
     assert fault == "f:8:11: topology: edges.csv: there is no such file"
 
 
-def test_the_result_part_leaves_out_only_what_changes_no_result():
+def test_the_result_part_leaves_out_only_what_changes_no_result() -> None:
     one = parse_scenario(GOOD)
     other = parse_scenario(GOOD, overrides=["engine.hosts=4", "name=other", "description=x"])
     assert one.result_part() == other.result_part()

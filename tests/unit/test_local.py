@@ -6,6 +6,7 @@ import asyncio
 import builtins
 import importlib
 import json
+import os
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -50,9 +51,9 @@ async def opened(**settings: Any) -> AsyncIterator[LocalBackend]:
 
 
 def test_cores_are_divided_among_the_hosts_of_a_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(local_module.os, "sched_getaffinity", lambda pid: set(range(8)), raising=False)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(8)), raising=False)
     assert [default_servers(share) for share in (1, 2, 3, 8, 100)] == [8, 4, 2, 1, 1]
-    monkeypatch.setattr(local_module.os, "sched_getaffinity", lambda pid: set(range(200)), raising=False)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(200)), raising=False)
     assert default_servers(1) == local_module.SERVERS_MAX
 
 
@@ -74,7 +75,7 @@ def test_a_missing_library_is_named_with_its_extra(monkeypatch: pytest.MonkeyPat
             raise ModuleNotFoundError("no", name="xllamacpp")
         return real(name, package)
 
-    monkeypatch.setattr(local_module.importlib, "import_module", absent)
+    monkeypatch.setattr(importlib, "import_module", absent)
 
     async def act() -> None:
         async with opened():

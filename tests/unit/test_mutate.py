@@ -5,12 +5,14 @@ from __future__ import annotations
 import ast
 import json
 import subprocess
+import tempfile
 from pathlib import Path
 
 import pytest
 
 from benchmarks import mutate
-from benchmarks.mutate import TARGETS, mutants
+from benchmarks.mutants import mutants
+from benchmarks.mutate import TARGETS
 
 SOURCE = '''"""Docs with 1 < 2."""
 from typing import TYPE_CHECKING, Final
@@ -110,7 +112,7 @@ def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "scratch").mkdir()
     monkeypatch.setattr(mutate, "ROOT", root)
     monkeypatch.setattr(mutate, "EQUIVALENT", root / "mutants.yaml")
-    monkeypatch.setattr(mutate.tempfile, "tempdir", str(tmp_path / "scratch"))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "scratch"))
     return root
 
 

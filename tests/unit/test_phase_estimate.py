@@ -7,6 +7,7 @@ program once in about 15,000 times; coverage of 400 replicates leaves [91.5, 98]
 from __future__ import annotations
 
 import itertools
+import math
 from typing import Any
 
 import numpy as np
@@ -35,8 +36,8 @@ from analysis.synergy.estimation.sibling_correlation import (
 )
 from analysis.synergy.theory import formulas as theory
 
-X = 256.0 * 2.0 ** np.arange(6)
 Floats = NDArray[np.float64]
+X: Floats = 256.0 * np.exp2(np.arange(6.0))
 
 
 def leaf_trials(rng: np.random.Generator, n: int, *, a: float, beta: float, k: int = 2, x: Floats = X) -> pl.DataFrame:
@@ -86,7 +87,8 @@ def test_scoring_finds_the_maximum_that_a_direct_search_finds(cells: list[tuple[
     at = np.arange(n.size) - (n.size - 1) / 2
 
     def law(theta: Floats) -> Floats:
-        return special.expit(theta[:, :1] + theta[:, 1:] * at)
+        p: Floats = special.expit(theta[:, :1] + theta[:, 1:] * at)
+        return p
 
     box = Box.of((-8.0, 8.0), (-6.0, 6.0))
     fits = fit_binomial(law, n, k, [np.zeros(2)], box)
@@ -395,7 +397,7 @@ def test_the_response_of_a_node_is_the_enumeration_of_all_readings(
     def majority_right(votes_sent: list[bool]) -> float:
         total = 0.0
         for flips in itertools.product((False, True), repeat=b):
-            weight = np.prod([1 - kept if flip else kept for flip in flips])
+            weight = math.prod([1 - kept if flip else kept for flip in flips])
             right = sum(vote != flip for vote, flip in zip(votes_sent, flips, strict=True))
             total += weight * (1.0 if 2 * right > b else 0.5 if 2 * right == b else 0.0)
         return float(total)

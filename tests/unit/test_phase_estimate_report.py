@@ -431,5 +431,7 @@ def test_figures_are_drawn_without_a_window_and_equal_data_give_equal_files(
         assert (tmp_path / f"{name}.png").stat().st_size > 10_000
     save(draw_plane(plane), tmp_path / "again.png")
     assert (tmp_path / "again.png").read_bytes() == (tmp_path / "plane.png").read_bytes()
-    entries = {text.get_text() for text in draw_plane(plane).axes[0].get_legend().get_texts()}
+    legend = draw_plane(plane).axes[0].get_legend()
+    assert legend is not None
+    entries = {text.get_text() for text in legend.get_texts()}
     assert {"alpha = 1, lock", "alpha = 1, beta-binomial", "measured"} <= entries

@@ -12,7 +12,7 @@ from analysis.synergy.estimation.interval import Estimate
 from analysis.synergy.estimation.interval import given as stated
 from analysis.synergy.estimation.measured import Difficulty, Measured, Message
 from analysis.synergy.planning.design import Design
-from analysis.synergy.planning.recommend import GROUPS, Ranked, Recommendation, recommend, said, sure
+from analysis.synergy.planning.recommend import GROUPS, Ranked, Recommendation, recommend, sure
 from analysis.synergy.theory.recursion import node_map
 
 N = 200
@@ -192,7 +192,7 @@ def test_shared_errors_of_another_form_are_shown_where_that_form_exists() -> Non
     for lock in ("after_channel", "before_channel"):
         found = recommend(measured(lock=lock), 5_000, 1_000).best
         leaf = min(0.05 * found.design.x**0.15, 0.95)
-        assert found.design.mu == pytest.approx(node_map(leaf, found.design.b, 0.85, 0.1, lock=lock))  # type: ignore[arg-type]
+        assert found.design.mu == pytest.approx(node_map(leaf, found.design.b, 0.85, 0.1, lock=lock))
 
 
 def test_a_draw_that_is_no_number_or_no_probability_is_put_right() -> None:
@@ -404,25 +404,25 @@ def test_a_probability_is_never_said_to_be_certain(p: float, text: str) -> None:
 
 
 def test_a_design_in_words() -> None:
-    assert said(Design("single", 1, 0, 0, 1, 5_000.0, 1.0, 0.2)) == "one agent with 5,000 tokens"
+    assert Design("single", 1, 0, 0, 1, 5_000.0, 1.0, 0.2).said() == "one agent with 5,000 tokens"
     tree = Design("tree", 3, 50, 2, 9, 1_234.0, 0.85, 0.3)
-    assert said(tree) == "a tree with b = 3, depth 2, 9 leaves, 1,234 tokens a leaf, messages of 50"
+    assert tree.said() == "a tree with b = 3, depth 2, 9 leaves, 1,234 tokens a leaf, messages of 50"
     star_ = Design("star", 5, 0, 1, 5, 900.0, 1.0, 0.3)
-    assert said(star_) == "a star with b = 5, depth 1, 5 leaves, 900 tokens a leaf"
+    assert star_.said() == "a star with b = 5, depth 1, 5 leaves, 900 tokens a leaf"
 
 
 def test_the_text_says_what_to_build_how_sure_that_is_and_what_is_next() -> None:
     found = recommend(measured(b=7), 5_000, 250, fan_ins=[5])
     best, alone = found.best, found.single
     lines = found.summary().splitlines()
-    assert lines[0] == f"with these measurements and 5,000 tokens: {said(best.design)}"
+    assert lines[0] == f"with these measurements and 5,000 tokens: {best.design.said()}"
     assert lines[1] == (
         f"  signal {best.design.mu:.3f} [{best.low:.3f}, {best.high:.3f}]; "
         f"accuracy {(1 + best.design.mu) / 2:.3f} of two answers"
     )
     assert lines[2] == "  P(it beats one agent) = > 0.99 (< 0.01 if shared errors are beta-binomial)"
     assert lines[3].startswith(f"  one agent: 5,000 tokens, signal {alone.design.mu:.3f} [")
-    assert lines[4].startswith(f"  next best: {said(found.rivals[0].design)}, signal ")
+    assert lines[4].startswith(f"  next best: {found.rivals[0].design.said()}, signal ")
     assert lines[4].endswith(f"P = {sure(found.rivals[0].p)}")
     assert lines[5] == f"  P(the first is better than the next) = {sure(found.p_over_next)}"
     assert lines[6] == f"  {found.advice}"

@@ -81,7 +81,8 @@ def test_ones_counts_only_the_replicas_asked_for() -> None:
 
 def random_trees(n: int, seed: int) -> list[tuple[float, int, float, float, int, th.Lock]]:
     """Return n random trees with a signal that is not yet certain, so that a z score is nearly normal."""
-    rng, found = np.random.default_rng(seed), []
+    rng = np.random.default_rng(seed)
+    found: list[tuple[float, int, float, float, int, th.Lock]] = []
     while len(found) < n:
         b, depth = int(rng.choice([3, 5, 7, 9, 15, 31])), int(rng.integers(0, 5))
         mu0, gamma, rho = rng.uniform(-0.9, 0.9), rng.uniform(0.3, 1), rng.uniform(0, 0.9)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import stat
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -146,7 +148,7 @@ def test_what_may_not_be_ours_is_left_alone(change: Callable[[Path], None], base
 
 def test_what_belongs_to_another_user_is_left_alone(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = leftover(base)
-    monkeypatch.setattr(ray_files.os, "getuid", lambda: base.stat().st_uid + 1)
+    monkeypatch.setattr(os, "getuid", lambda: base.stat().st_uid + 1)
     assert sweep(base) == []
     assert path.exists()
     monkeypatch.undo()
@@ -178,7 +180,7 @@ def test_a_removal_that_was_interrupted_is_finished_by_the_next(base: Path, monk
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(ray_files.shutil, "rmtree", interrupt)
+    monkeypatch.setattr(shutil, "rmtree", interrupt)
     with pytest.raises(KeyboardInterrupt):
         sweep(base)
     monkeypatch.undo()
@@ -203,15 +205,15 @@ def test_many_starts_at_once_remove_every_leftover_once_and_no_directory_of_each
 
 
 def test_sockets_of_ray_fit_wherever_temporary_files_go(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ray_files.tempfile, "gettempdir", lambda: "/var/tmp")
+    monkeypatch.setattr(tempfile, "gettempdir", lambda: "/var/tmp")
     assert place() == Path("/var/tmp")
     deep = base / ("d" * 80)
     deep.mkdir()
-    monkeypatch.setattr(ray_files.tempfile, "gettempdir", lambda: str(deep))
+    monkeypatch.setattr(tempfile, "gettempdir", lambda: str(deep))
     assert place() == Path("/tmp")
     longest = base / "x"
     fits = ray_files._SOCKET_NAME_MAX - ray_files._ROOM
-    monkeypatch.setattr(ray_files.tempfile, "gettempdir", lambda: "/" + "t" * (fits - 1))
+    monkeypatch.setattr(tempfile, "gettempdir", lambda: "/" + "t" * (fits - 1))
     assert len(str(place())) == fits
     name = f"{longest.parent}/s"
     with socket.socket(socket.AF_UNIX) as unix, pytest.raises(OSError, match="too long"):

@@ -16,7 +16,6 @@ from typing import Any
 
 import pytest
 
-from agentsoc.engine import ray_probe
 from agentsoc.engine.ray_probe import Endpoint, endpoint, probe
 from agentsoc.errors import InputError
 
@@ -182,7 +181,7 @@ def test_a_host_without_an_address_is_named(monkeypatch: pytest.MonkeyPatch) -> 
     def unknown(*_: Any, **__: Any) -> Any:
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
-    monkeypatch.setattr(ray_probe.socket, "getaddrinfo", unknown)
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
     with pytest.raises(InputError, match=r"'no-such-host' has no address: Name or service not known"):
         probe(Endpoint("no-such-host", 6379), silent_token)
 
@@ -194,7 +193,7 @@ def test_a_look_up_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> No
         released.wait(30)
         raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
 
-    monkeypatch.setattr(ray_probe.socket, "getaddrinfo", late)
+    monkeypatch.setattr(socket, "getaddrinfo", late)
     begun = time.monotonic()
     with pytest.raises(InputError, match="has no address: no answer within"):
         probe(Endpoint("slow-host", 6379), silent_token, limit_s=LIMIT_S)

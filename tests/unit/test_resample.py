@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from agentsoc.engine.host import Host, Order, Outcome
+from agentsoc.engine.attempts import AttemptRequest, AttemptResult
+from agentsoc.engine.host import Host
 from agentsoc.errors import InputError
 from agentsoc.events import SOCIETY, Event
 from agentsoc.society.build import build_society
@@ -220,14 +221,14 @@ def test_a_budget_that_ends_leaves_the_plurality_of_what_there_is() -> None:
 # Prompts
 
 
-def record(monkeypatch: pytest.MonkeyPatch, **blocks: Any) -> list[tuple[Order, Any]]:
+def record(monkeypatch: pytest.MonkeyPatch, **blocks: Any) -> list[tuple[AttemptRequest, Any]]:
     """Run and return each attempt with its request."""
-    seen: list[tuple[Order, Any]] = []
+    seen: list[tuple[AttemptRequest, Any]] = []
     asked = Host.attempt
 
-    async def recorded(self: Host, order: Order) -> Outcome:
+    async def recorded(self: Host, order: AttemptRequest) -> AttemptResult:
         if order.known is None:
-            seen.append((order, self._render(order)[0]))
+            seen.append((order, self.prompts._render(order).request))
         return await asked(self, order)
 
     monkeypatch.setattr(Host, "attempt", recorded)

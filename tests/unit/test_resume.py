@@ -12,14 +12,21 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+import agentsoc.engine.fork as fork_module
 import agentsoc.engine.resume as resume_module
 from agentsoc.backends.scripted import ScriptedBackend
 from agentsoc.contracts.protocol import Protocol, interpret_reply
-from agentsoc.engine.resume import Replay, fork, replay, resume, stored_scenario
+from agentsoc.engine.execute import execute
+from agentsoc.engine.fork import fork
+from agentsoc.engine.progress import Progress
+from agentsoc.engine.replay import Replay, event_text, replay
+from agentsoc.engine.resume import resume
 from agentsoc.engine.run import run
+from agentsoc.engine.stored_scenario import stored_scenario
 from agentsoc.errors import (
     ConsentNeededError,
     InputError,
@@ -30,6 +37,7 @@ from agentsoc.errors import (
 )
 from agentsoc.events import Event
 from agentsoc.log.files import RunLock
+from agentsoc.log.journal import load_journal
 from agentsoc.log.manifest import Manifest, load_manifest
 from agentsoc.log.names import EPISODES, EVENTS, JOURNAL, TASKS
 from agentsoc.log.read import RunLog
@@ -37,6 +45,7 @@ from agentsoc.log.record import hash_json
 from agentsoc.log.segments import SegmentWriter
 from agentsoc.scenario.code import forget_code
 from agentsoc.scenario.model import Scenario
+from agentsoc.society.build import build_society
 from tests.loose import Coin, register
 from tests.strategies import scenario
 
@@ -97,7 +106,7 @@ def change(directory: Path, **fields: Any) -> None:
 
 def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let replay rely on what it computes alone: `check` would have found these faults first."""
-    monkeypatch.setattr(RunLog, "checked", lambda self: resume_module.load_journal(self.directory / JOURNAL)[0])
+    monkeypatch.setattr(RunLog, "checked", lambda self: load_journal(self.directory / JOURNAL)[0])
 
 
 def files(directory: Path) -> dict[str, bytes]:
@@ -160,6 +169,36 @@ def test_a_replay_says_what_it_compared(whole: RunLog, asked: list[Any]) -> None
     assert asked == []
 
 
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [("truth", "tails"), ("question", "another one"), ("id", "x"), ("options", ["a", "b"]),
+     ("chance", 0.25), ("difficulty", 0.5)],
+)  # fmt: skip
+def test_a_replay_finds_tasks_that_are_not_those_of_the_scenario(finished: Path, column: str, value: Any) -> None:
+    """A table of tasks with every hash right: the event log does not hold the questions and the reference answers."""
+    table = RunLog(finished).task_table()
+    values = table[column].to_pylist()
+    at = next(at for at, one in enumerate(values) if one != value)
+    stored = [value if place == at else one for place, one in enumerate(values)]
+    changed = table.set_column(
+        table.column_names.index(column), column, pa.array(stored, table.schema.field(column).type)
+    )
+    pq.write_table(changed, finished / TASKS)
+    change(finished, tasks_file=hashlib.sha256((finished / TASKS).read_bytes()).hexdigest())
+    RunLog(finished).check()  # which cannot know them
+    with pytest.raises(ReplayMismatchError) as raised:
+        replay(finished)
+    assert raised.value.where == f"task {at}, column {column}"
+    assert raised.value.expected == repr(value)
+
+
+def test_a_replay_finds_a_table_of_tasks_that_lacks_a_column(finished: Path) -> None:
+    pq.write_table(RunLog(finished).task_table().drop_columns(["truth"]), finished / TASKS)
+    change(finished, tasks_file=hashlib.sha256((finished / TASKS).read_bytes()).hexdigest())
+    with pytest.raises(ReplayMismatchError, match="its columns"):
+        replay(finished)
+
+
 def test_a_replay_leaves_no_trace_in_whoever_calls(finished: Path, tmp_path: Path) -> None:
     before, place = files(finished), Path.cwd()
     replay(str(finished))
@@ -217,10 +256,10 @@ def test_an_event_too_many_and_one_too_few_are_named(finished: Path, monkeypatch
 
 
 def test_what_is_shown_of_an_event_is_what_it_has_in_one_short_line() -> None:
-    shown = resume_module._short(Event(1, 2, 3, 4, "vote", claim=5, answer="x", tokens_in=7))
+    shown = event_text(Event(1, 2, 3, 4, "vote", claim=5, answer="x", tokens_in=7))
     assert shown == "kind='vote', claim=5, answer='x', tokens_in=7, label_source='rule'"
-    assert len(resume_module._short(Event(1, 2, 3, 4, "vote", text="x" * 999))) == 300
-    assert resume_module._short(None) == "(no such event)"
+    assert len(event_text(Event(1, 2, 3, 4, "vote", text="x" * 999))) == 300
+    assert event_text(None) == "(no such event)"
 
 
 def test_a_digest_that_differs_although_all_events_agree_is_said(
@@ -343,14 +382,13 @@ def test_settings_of_the_engine_may_be_others_now(
     begun: Path, whole: RunLog, monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any]
 ) -> None:
     seen: list[Any] = []
-    execute = resume_module.execute
 
     def noted(plan: Any) -> Any:
         seen.append(plan)
         return execute(plan)
 
     monkeypatch.setattr(resume_module, "execute", noted)
-    progress, stop = resume_module.Progress(), asyncio.Event()
+    progress, stop = Progress(), asyncio.Event()
     asyncio.run(resume_module.resume_async(begun, engine=settings, progress=progress, stop=stop))
     [plan] = seen
     expected = {**society().engine.model_dump(), **settings}
@@ -373,11 +411,15 @@ def test_settings_that_do_not_hold_are_refused_by_name(begun: Path, settings: di
 
 def test_without_other_settings_those_of_the_scenario_hold(begun: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[Any] = []
-    execute = resume_module.execute
-    monkeypatch.setattr(resume_module, "execute", lambda plan: (seen.append(plan), execute(plan))[1])
+
+    def noted(plan: Any) -> Any:
+        seen.append(plan)
+        return execute(plan)
+
+    monkeypatch.setattr(resume_module, "execute", noted)
     resume(begun)
     assert seen[0].scenario == society()
-    assert isinstance(seen[0].progress, resume_module.Progress)
+    assert isinstance(seen[0].progress, Progress)
 
 
 def test_events_of_a_stopped_run_that_lead_elsewhere_are_refused(begun: Path, tmp_path: Path) -> None:
@@ -655,7 +697,7 @@ def test_a_fork_of_a_run_without_journal_leaves_nothing(finished: Path, tmp_path
 
 
 def test_a_fork_tells_its_progress(whole: RunLog, tmp_path: Path) -> None:
-    progress = resume_module.Progress()
+    progress = Progress()
     fork(whole.directory, 1, 0, society(**CHANGED), tmp_path / "new", progress=progress)
     assert progress.n_tasks == 3
 
@@ -689,15 +731,15 @@ def test_a_run_of_before_is_not_measured_against_the_windows_of_today(
     whole: RunLog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its society was built once: only the changed scenario has to fit what the model can read now."""
-    old, build = stored_scenario(whole)[0], resume_module.build_society
+    old = stored_scenario(whole)[0]
     measured: list[Scenario] = []
 
     def noted(scenario: Scenario, *, stored: bool = False) -> Any:
         if not stored:
             measured.append(scenario)
-        return build(scenario, stored=stored)
+        return build_society(scenario, stored=stored)
 
-    monkeypatch.setattr(resume_module, "build_society", noted)
+    monkeypatch.setattr(fork_module, "build_society", noted)
     forked(whole.directory, (1, 0), tmp_path / "new")
     assert old not in measured
     assert measured == [society(**CHANGED)]

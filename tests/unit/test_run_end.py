@@ -10,9 +10,11 @@ from typing import Any
 
 import pytest
 
-from agentsoc.engine.loop import Episode, Stop
-from agentsoc.engine.resume import replay, resume
-from agentsoc.engine.run import Plan, execute, run
+from agentsoc.engine.episode import Episode, Stop
+from agentsoc.engine.execute import Plan, execute
+from agentsoc.engine.replay import replay
+from agentsoc.engine.resume import resume
+from agentsoc.engine.run import run
 from agentsoc.errors import InterruptedRunError, LogDamagedError
 from agentsoc.log.names import JOURNAL
 from agentsoc.log.read import RunLog

@@ -31,14 +31,14 @@ GOOD: dict[str, Any] = {
 
 
 @pytest.fixture(scope="module")
-def validator():
+def validator() -> Any:
     schema = scenario_schema()
     jsonschema.Draft202012Validator.check_schema(schema)
     return jsonschema.Draft202012Validator(schema)
 
 
 def with_value(path: str, value: Any) -> dict[str, Any]:
-    data = yaml.safe_load(yaml.safe_dump(GOOD))
+    data: dict[str, Any] = yaml.safe_load(yaml.safe_dump(GOOD))
     *steps, last = path.split(".")
     block = data
     for step in steps:
@@ -60,7 +60,7 @@ def with_value(path: str, value: Any) -> dict[str, Any]:
         ("budget", None),
     ],
 )
-def test_a_good_scenario_is_valid(validator, path, value):
+def test_a_good_scenario_is_valid(validator: Any, path: str, value: Any) -> None:
     assert list(validator.iter_errors(with_value(path, value))) == []
 
 
@@ -85,22 +85,22 @@ def test_a_good_scenario_is_valid(validator, path, value):
         ("sweep", {"agents.count": []}),
     ],
 )
-def test_a_bad_scenario_is_not(validator, path, value):
+def test_a_bad_scenario_is_not(validator: Any, path: str, value: Any) -> None:
     assert list(validator.iter_errors(with_value(path, value)))
 
 
-def test_a_scenario_lacks_none_of_its_five_blocks(validator):
+def test_a_scenario_lacks_none_of_its_five_blocks(validator: Any) -> None:
     for key in ("name", "tasks", "agents", "topology", "protocol"):
         assert list(validator.iter_errors({k: v for k, v in GOOD.items() if k != key}))
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
-def test_every_shipped_scenario_is_valid(validator, path):
+def test_every_shipped_scenario_is_valid(validator: Any, path: Path) -> None:
     assert load_scenarios(path)
     assert list(validator.iter_errors(yaml.safe_load(path.read_text()))) == []
 
 
-def test_a_file_of_unknown_keys_and_wrong_values_is_refused_by_both(validator):
+def test_a_file_of_unknown_keys_and_wrong_values_is_refused_by_both(validator: Any) -> None:
     """What the schema refuses in the corpus the loader refuses too; the loader knows more (YAML traps, references)."""
     refused = 0
     for path in sorted(CORPUS.glob("*.yaml")):
@@ -117,7 +117,7 @@ def test_a_file_of_unknown_keys_and_wrong_values_is_refused_by_both(validator):
     assert refused >= 40
 
 
-def test_every_field_of_every_part_is_described():
+def test_every_field_of_every_part_is_described() -> None:
     schema = scenario_schema()
     slots = (schema["properties"][block] for block in ("tasks", "topology", "protocol"))
     models = schema["$defs"]["AgentGroup"]["properties"]["model"]
@@ -134,7 +134,7 @@ def test_every_field_of_every_part_is_described():
     assert all(block.get("description") for block in (*blocks, *parts))
 
 
-def test_a_loose_part_appears_in_the_schema():
+def test_a_loose_part_appears_in_the_schema() -> None:
     class Hexagon(Part):
         """Six agents."""
 
@@ -155,7 +155,7 @@ def test_a_loose_part_appears_in_the_schema():
     assert shape["properties"]["width"]["description"] == "How wide (agents)."
 
 
-def test_the_schema_names_every_key_that_a_scenario_has():
+def test_the_schema_names_every_key_that_a_scenario_has() -> None:
     assert set(scenario_schema()["properties"]) == {*Scenario.model_fields, "preset", "sweep"}
 
 
@@ -171,6 +171,8 @@ def test_the_schema_names_every_key_that_a_scenario_has():
         ({}, False),
     ],
 )
-def test_with_a_preset_topology_and_protocol_may_be_left_out_or_say_what_differs(validator, blocks, good):
+def test_with_a_preset_topology_and_protocol_may_be_left_out_or_say_what_differs(
+    validator: Any, blocks: dict[str, Any], good: bool
+) -> None:
     rest = {key: value for key, value in GOOD.items() if key not in ("topology", "protocol")}
     assert (not list(validator.iter_errors({**rest, **blocks}))) == good

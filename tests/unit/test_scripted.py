@@ -14,7 +14,7 @@ from scipy import stats
 
 from agentsoc.backends.scripted import Scripted, ScriptedBackend
 from agentsoc.contracts.model import CallError, Completion, Hint, Request
-from agentsoc.engine.resume import replay
+from agentsoc.engine.replay import replay
 from agentsoc.engine.run import run
 from tests.loose import scenario
 

@@ -20,7 +20,7 @@ from scipy import stats
 
 from agentsoc.backends.simulated import Fidelity, Simulated, SimulatedBackend
 from agentsoc.contracts.model import CallError, Hint, Request
-from agentsoc.engine.columns import Draw, draw_codes
+from agentsoc.engine.columns.draws import Draw, draw_codes
 from agentsoc.engine.run import run
 from tests.loose import scenario
 

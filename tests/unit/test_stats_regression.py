@@ -7,6 +7,7 @@ the worst is asked for 85, the mean for 93.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 
 import numpy as np
 import polars as pl
@@ -22,14 +23,14 @@ from analysis.stats.validation import group_folds
 from benchmarks.study_statistics_coverage import BREAK_EVEN, known_best, leak, planted_runs, regression_row
 
 
-def test_there_are_twenty_coefficients():
+def test_there_are_twenty_coefficients() -> None:
     assert len(NAMES) == 20
     assert len(set(NAMES)) == 20
     assert len(TERMS) == 19
     assert sum(len(term) == 1 for term in TERMS) == 9  # the tenth main term is the square of I
 
 
-def test_planted_coefficients_and_break_even_come_back():
+def test_planted_coefficients_and_break_even_come_back() -> None:
     held, points = regression_row(100)
     assert held.min() >= 0.85
     assert held.mean() >= 0.93
@@ -37,7 +38,7 @@ def test_planted_coefficients_and_break_even_come_back():
     assert points[:, 1].mean() >= 0.88
 
 
-def test_a_random_intercept_finds_the_same_and_says_so():
+def test_a_random_intercept_finds_the_same_and_says_so() -> None:
     table, beta = planted_runs(3)
     plain, mixed = (fit_predictors(table, method=method) for method in ("ols", "mixed"))
     held = [found.estimate.covers(beta[NAMES.index(found.name)]) for found in mixed.coefficients]
@@ -47,7 +48,7 @@ def test_a_random_intercept_finds_the_same_and_says_so():
     assert "REML" in str(mixed.card.optimisation["loss"])
 
 
-def test_coefficients_are_those_of_least_squares():
+def test_coefficients_are_those_of_least_squares() -> None:
     table, _ = planted_runs(1, n_tasks=20, n_models=3)
     fit = fit_predictors(table)
     z = (table["score"].to_numpy() - table["score"].to_numpy().mean()) / table["score"].to_numpy().std()
@@ -59,7 +60,7 @@ def test_coefficients_are_those_of_least_squares():
     )
 
 
-def test_errors_are_those_of_leaving_out_one_task_at_a_time():
+def test_errors_are_those_of_leaving_out_one_task_at_a_time() -> None:
     table, _ = planted_runs(2, n_tasks=25, n_models=3)
     fit = fit_predictors(table)
     x = design(table, learn_scale(table))
@@ -72,7 +73,7 @@ def test_errors_are_those_of_leaving_out_one_task_at_a_time():
     assert widths == pytest.approx(list(2 * 2.0638986 * se[1:]), rel=1e-6)
 
 
-def test_holding_out_whole_tasks_shows_the_leak_of_a_task_effect():
+def test_holding_out_whole_tasks_shows_the_leak_of_a_task_effect() -> None:
     with_effect, without = leak(12, 1.0), leak(12, 0.0)
     gap = with_effect[:, 1] - with_effect[:, 0]
     assert gap.mean() > 0.05
@@ -80,7 +81,7 @@ def test_holding_out_whole_tasks_shows_the_leak_of_a_task_effect():
     assert abs(np.mean(without[:, 1] - without[:, 0])) < 0.03
 
 
-def test_what_did_not_vary_is_dropped_and_named():
+def test_what_did_not_vary_is_dropped_and_named() -> None:
     table = planted_runs(4, n_tasks=20, n_models=3)[0].with_columns(pl.lit(3).alias("tools"))
     fit = fit_predictors(table)
     assert set(fit.dropped) == {name for name in NAMES if "tools" in name}
@@ -89,13 +90,13 @@ def test_what_did_not_vary_is_dropped_and_named():
         fit.coefficient("log_tools")
 
 
-def test_the_break_even_is_unbounded_when_the_interaction_could_be_zero():
+def test_the_break_even_is_unbounded_when_the_interaction_could_be_zero() -> None:
     assert fieller(1.0, 0.1, 0.01, 0.0, 0.01, 2.0) == (-np.inf, np.inf)
     low, high = fieller(2.0, 4.0, 0.01, 0.0, 0.0, 2.0)  # an exact denominator: a plain interval
     assert (low, high) == pytest.approx(((2 - 0.2) / 4, (2 + 0.2) / 4))
 
 
-def test_one_constant_per_organisation_is_called_a_dummy():
+def test_one_constant_per_organisation_is_called_a_dummy() -> None:
     table, _ = planted_runs(5, n_tasks=20, n_models=3)
     flat = table.with_columns(pl.col("density").mean().over("organisation"))
     told = " ".join(fit_predictors(flat).card.warnings)
@@ -105,7 +106,7 @@ def test_one_constant_per_organisation_is_called_a_dummy():
     assert "constant" not in " ".join(fit_predictors(table).card.warnings)
 
 
-def test_the_report_and_its_card_do_not_depend_on_the_order_of_rows():
+def test_the_report_and_its_card_do_not_depend_on_the_order_of_rows() -> None:
     table, _ = planted_runs(6, n_tasks=20, n_models=3)
     first = fit_predictors(table)
     again = fit_predictors(table)
@@ -126,12 +127,12 @@ def test_the_report_and_its_card_do_not_depend_on_the_order_of_rows():
         (lambda t: t.with_columns(pl.lit(-2.0).alias("overhead")), "usable log_overhead"),
     ],
 )
-def test_a_table_that_cannot_be_fitted_says_why(change, message):
+def test_a_table_that_cannot_be_fitted_says_why(change: Callable[[pl.DataFrame], pl.DataFrame], message: str) -> None:
     with pytest.raises(InputError, match=message):
         fit_predictors(change(planted_runs(7, n_tasks=20, n_models=3)[0]))
 
 
-def test_every_group_is_held_out_once_and_whole():
+def test_every_group_is_held_out_once_and_whole() -> None:
     code = np.repeat(np.arange(17), np.arange(1, 18))
     parts = list(group_folds(code, 4, seed=1))
     held = np.concatenate([part for _, part in parts])
@@ -144,14 +145,14 @@ def test_every_group_is_held_out_once_and_whole():
         list(group_folds(code, 18))
 
 
-def test_columns_that_follow_from_others_are_found():
+def test_columns_that_follow_from_others_are_found() -> None:
     rng = np.random.default_rng(0)
     x = rng.normal(size=(50, 4))
     x[:, 2] = x[:, 0] - 3 * x[:, 1]
     assert independent_columns(x).tolist() == [0, 1, 3]
 
 
-def test_the_selector_beats_chance_and_capability_on_a_family_of_its_form():
+def test_the_selector_beats_chance_and_capability_on_a_family_of_its_form() -> None:
     """Twelve experiments; in each the interval of the lead over both lies above 0."""
     for seed in range(12):
         report = evaluate_selector(known_best(seed, "linear"))
@@ -162,7 +163,7 @@ def test_the_selector_beats_chance_and_capability_on_a_family_of_its_form():
         assert report.rule("regression").hits.low > 0.5
 
 
-def test_the_selector_is_no_magic_where_its_form_is_wrong():
+def test_the_selector_is_no_magic_where_its_form_is_wrong() -> None:
     """Each architecture gains along a line of its own: chance is beaten, the one-line rule is not."""
     report = evaluate_selector(known_best(0, "lines"))
     chance, rule = report.rule("random").ahead, report.rule("single where it is good").ahead
@@ -171,7 +172,7 @@ def test_the_selector_is_no_magic_where_its_form_is_wrong():
     assert chance.low > 0 > rule.high
 
 
-def test_the_selector_never_sees_what_a_run_alone_reveals():
+def test_the_selector_never_sees_what_a_run_alone_reveals() -> None:
     """Coordination metrics of held-out rows are replaced, so noise in them cannot leak the score."""
     table, _ = planted_runs(1, n_tasks=40, n_models=4, noise=1.0)
     leaking = table.with_columns((pl.col("score") - pl.col("score").mean()).alias("efficiency"))
@@ -179,7 +180,7 @@ def test_the_selector_never_sees_what_a_run_alone_reveals():
     assert evaluate_selector(leaking).rule("regression").hits.high < 0.6
 
 
-def test_incomplete_configurations_are_left_out_and_told():
+def test_incomplete_configurations_are_left_out_and_told() -> None:
     table = known_best(2, "linear")
     gaps = table.filter(~((pl.col("task") == 0) & (pl.col("organisation") == "hybrid")))
     report = evaluate_selector(gaps)
@@ -190,7 +191,7 @@ def test_incomplete_configurations_are_left_out_and_told():
     assert "best picked" in report.summary()
 
 
-def test_a_selector_without_a_choice_is_refused():
+def test_a_selector_without_a_choice_is_refused() -> None:
     table = known_best(3, "linear")
     with pytest.raises(InputError, match="two organisations"):
         evaluate_selector(table.filter(organisation="single"))
@@ -213,7 +214,7 @@ def results(seeds: int = 3) -> pl.DataFrame:
     )
 
 
-def test_the_table_of_a_comparison_becomes_that_of_the_regression():
+def test_the_table_of_a_comparison_becomes_that_of_the_regression() -> None:
     table = configurations(
         results(), tools={"easy": 0.0, "hard": 5.0}, amplification={"single": 1, "star": 2, "chain": 3}
     )
@@ -229,7 +230,7 @@ def test_the_table_of_a_comparison_becomes_that_of_the_regression():
     assert set(COLUMNS) <= set(table.columns)
 
 
-def test_the_single_agents_own_luck_does_not_predict_it():
+def test_the_single_agents_own_luck_does_not_predict_it() -> None:
     table = results().with_columns(
         pl.when((pl.col("organisation") == "single") & (pl.col("seed") == 0))
         .then(0.0)
@@ -241,7 +242,7 @@ def test_the_single_agents_own_luck_does_not_predict_it():
     assert found["single"].to_list() == [0.75, 0.375, 0.375]
 
 
-def test_a_comparison_without_what_is_needed_is_refused():
+def test_a_comparison_without_what_is_needed_is_refused() -> None:
     with pytest.raises(InputError, match="two seeds or more"):
         configurations(results(seeds=1))
     with pytest.raises(InputError, match="no organisation 'lone'"):
@@ -250,5 +251,5 @@ def test_a_comparison_without_what_is_needed_is_refused():
         configurations(results().drop("turns"))
 
 
-def test_columns_are_named_once():
+def test_columns_are_named_once() -> None:
     assert len(set(COLUMNS)) == len(COLUMNS) == 9

@@ -16,22 +16,22 @@ from scipy.stats import chi2
 from analysis.cascade_laws.nulls import pareto
 from analysis.claims.cascade_kernels import find_claim
 from analysis.tails import cluster_interval, fit_at, fit_tail, histogram, select_xmin, value_interval
-from analysis.tails.alternatives import (
-    TailModel,
-    fit_exponential,
-    fit_lognormal,
-    fit_stretched,
-    fit_truncated,
-    masses,
-    per_value,
-)
+from analysis.tails.binned import masses, per_value
+from analysis.tails.competitor import COMPETITORS, TailModel
+from analysis.tails.competitors.exponential import fit_exponential
+from analysis.tails.competitors.lognormal import fit_lognormal
+from analysis.tails.competitors.stretched import fit_stretched
+from analysis.tails.competitors.truncated import fit_truncated
 from analysis.tails.histogram import Histogram
-from analysis.tails.intervals import parameter_intervals
 from analysis.tails.masses import lognormal_bins, lognormal_density
 from analysis.tails.partition import log_partition
-from analysis.tails.profile import profile
+from analysis.tails.profile import Range, profile
 
 CUT = 0.5 * float(chi2.ppf(0.95, 1))
+
+
+def parameter_intervals(model: TailModel, tail: Histogram) -> dict[str, Range]:
+    return dict(COMPETITORS.get(model.name).intervals(model, tail))
 
 
 def fitted(kind: str, values: NDArray[np.float64]) -> tuple[TailModel, Histogram]:

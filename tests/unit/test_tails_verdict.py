@@ -11,9 +11,9 @@ import pytest
 from scipy.stats import chi2
 
 from agentsoc.errors import InputError
-from analysis.tails.alternatives import TailModel
 from analysis.tails.bootstrap import GoodnessOfFit
 from analysis.tails.compare import Comparison, members, nested, vuong, vuong_clustered
+from analysis.tails.competitor import TailModel
 from analysis.tails.histogram import Histogram, histogram
 from analysis.tails.powerlaw import PowerLaw
 from analysis.tails.verdict import Design, Verdict, degeneracies, judge
@@ -87,7 +87,7 @@ def test_every_reason_why_a_tail_is_none_is_named() -> None:
 
 def test_without_a_fit_there_is_no_word_for_it() -> None:
     for nothing in ({"power": None}, {"tail": None}, {"power": None, "tail": None, "replication": 1.0}):
-        assert judged(**nothing).word == "no fit"  # type: ignore[arg-type]
+        assert judged(**nothing).word == "no fit"
 
 
 @pytest.mark.parametrize(

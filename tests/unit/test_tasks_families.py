@@ -27,7 +27,7 @@ def test_hundreds_of_different_reviews_exist() -> None:
 @pytest.mark.parametrize("clauses", [1, 2])
 @pytest.mark.parametrize("negated", [0.0, 1.0])
 def test_the_verdict_follows_from_the_last_judging_word_and_the_negation(clauses: int, negated: float) -> None:
-    for task in Sentiment(count=200, clauses=clauses, negated=negated).tasks(3):  # type: ignore[arg-type]
+    for task in Sentiment(count=200, clauses=clauses, negated=negated).tasks(3):
         ask, review = task.question.split("\n\n")
         found = [(review.rfind(word), word) for word in GOOD + BAD if re.search(rf"\b{word}\b", review)]
         last = max(found)[1]
@@ -57,7 +57,7 @@ def test_the_share_of_negated_reviews_is_the_one_asked_for() -> None:
 @pytest.mark.parametrize("digits", [1, 3, 30])
 def test_the_larger_number_is_larger_and_stands_on_either_side(answer: str, digits: int) -> None:
     first = 0
-    for task in Comparison(count=400, digits=digits, answer=answer).tasks(2):  # type: ignore[arg-type]
+    for task in Comparison(count=400, digits=digits, answer=answer).tasks(2):
         a, b = (int(x) for x in re.findall(r"\d+", task.question)[:2])
         assert a != b
         assert len(str(a)) == len(str(b)) == digits
@@ -156,7 +156,7 @@ def test_an_arithmetic_answer_is_exact_or_wrong() -> None:
 
 @pytest.mark.parametrize("work", ["count", "sum"])
 def test_the_parts_of_a_task_make_up_the_whole(work: str) -> None:
-    family = Parts(count=40, work=work, parts=3, size=4)  # type: ignore[arg-type]
+    family = Parts(count=40, work=work, parts=3, size=4)
     for task in family.tasks(10):
         assert len(task.parts) == len(task.part_truths) == 3
         items = [re.split(", ", re.search(r": (.+)\?", part).group(1)) for part in task.parts]  # type: ignore[union-attr]

@@ -5,12 +5,16 @@ from __future__ import annotations
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
 import agentsoc
-from agentsoc.testing import replay, scripted_llm
+from agentsoc import testing
+from agentsoc.plugin import Board, Decision, Protocol, Society, Turn
+from agentsoc.testing import assert_schedule_independent, register, replay, scripted_llm, small_run, small_scenario
 from tests.strategies import scenario
 
 
@@ -32,6 +36,48 @@ def test_a_log_that_the_code_no_longer_gives_fails_with_the_event(monkeypatch: p
         monkeypatch.setattr(family, "score", lambda self, task, answer: 0.25)
         with pytest.raises(AssertionError, match="task 0, round 0, agent 0"):
             replay(done.directory)
+
+
+asked: list[int] = []
+
+
+class Remembers(Protocol):
+    """A faulty protocol: whom it asks depends on how often it was asked before, not on the board."""
+
+    kind: Literal["remembers"] = "remembers"
+
+    def plan(self, society: Society, board: Board) -> Sequence[Turn]:
+        if board.round:
+            return ()
+        asked.append(board.task)
+        return [Turn(len(asked) % society.n)]
+
+    def decide(self, society: Society, board: Board) -> Decision:
+        claims = [board.claims[claim] for _, claim in sorted(board.standing.items())]
+        return Decision(claims[0].answer if claims else None)
+
+
+def test_a_protocol_that_remembers_is_found_out_and_one_that_does_not_passes() -> None:
+    register(Remembers)
+    with pytest.raises(AssertionError, match=r"replay differs|depends on how it is computed"):
+        assert_schedule_independent(protocol="remembers")
+    columns = {"agents": {"count": 5, "model": {"kind": "simulated", "signal": 0.3}}, "tasks": "signal"}
+    for protocol in ("vote", "debate"):
+        digest = assert_schedule_independent(protocol=protocol, **columns)
+        assert digest == assert_schedule_independent(protocol=protocol, **columns)
+
+
+def test_small_scenarios_are_replaced_by_the_block_and_are_runs_like_any_other(tmp_path: Path) -> None:
+    built = small_scenario(topology="star", seed=3)
+    assert (built.topology.kind, built.seed, built.tasks.count) == ("star", 3, 2)
+    done = small_run(tmp_path / "run", protocol={"kind": "debate", "rounds": 2})
+    assert done.manifest.totals.rounds == 4
+    assert replay(tmp_path / "run").digest == done.manifest.digest
+
+
+def test_the_kit_has_the_names_that_its_page_promises() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "testing-parts.md").read_text(encoding="utf-8")
+    assert [name for name in testing.__all__ if f"`{name}" not in page] == []
 
 
 def test_every_public_name_can_be_imported_and_importing_the_package_imports_nothing_heavy() -> None:

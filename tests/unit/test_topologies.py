@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -42,7 +42,7 @@ from agentsoc.society.topologies.edges import given_edges, parse_edges
 from agentsoc.society.topologies.limits import MAX_GRAPH_EDGES, require_edges
 from agentsoc.streams import stream
 
-KINDS = {
+KINDS: dict[str, Any] = {
     "single": Single,
     "independent": Independent,
     "star": Star,
@@ -56,6 +56,24 @@ KINDS = {
     "exponential": Exponential,
     "custom": Custom,
 }
+
+
+EDGES: dict[str, tuple[Topology, int, Callable[[int], int]]] = {
+    "single": (Single(), 1, lambda n: 0),
+    "independent": (Independent(), 6, lambda n: 0),
+    "star": (Star(), 6, lambda n: 2 * (n - 1)),
+    "chain": (Chain(), 6, lambda n: n - 1),
+    "tree": (Tree(fan_in=3), 13, lambda n: 2 * (n - 1)),
+    "decentralized": (Decentralized(degree=3), 8, lambda n: 3 * n),
+    "ring": (Ring(neighbours=2), 9, lambda n: 4 * n),
+    "small-world": (SmallWorld(neighbours=2, rewire=0.5), 9, lambda n: 4 * n),
+    "hybrid": (Hybrid(peers=4), 8, lambda n: 2 * (n - 1) + 2 * 4),
+    "modular": (Modular(communities=3), 12, lambda n: 3 * 4 * 3 + 3 * 2),
+    "exponential": (Exponential(), 8, lambda n: 3 * n),
+    "custom": (Custom(edges=((0, 1), (1, 2), (2, 0))), 3, lambda n: 3),
+}
+"""By kind: settings, a number of agents, and the number of directed edges as a closed form. A topology that is shipped
+without a row fails `property/test_shipped.py`."""
 
 
 def wire(topology: Topology, n: int, seed: int = 0) -> Wiring:
@@ -80,6 +98,14 @@ def test_every_kind_is_found_by_its_name() -> None:
         assert TOPOLOGIES.find(kind) is cls
         assert cls.model_fields["kind"].default == kind
         assert cls.__name__ in topologies.__all__
+
+
+@pytest.mark.parametrize("kind", EDGES)
+def test_the_number_of_edges_is_a_closed_form(kind: str) -> None:
+    topology, n, edges = EDGES[kind]
+    assert topology.kind == kind
+    for seed in range(5):
+        assert wire(topology, n, seed).n_edges == edges(n)
 
 
 def test_every_field_of_every_kind_is_documented() -> None:

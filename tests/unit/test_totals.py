@@ -6,16 +6,21 @@ import math
 import random
 from decimal import Decimal
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pytest
 
+from agentsoc.cli.ls import _row
+from agentsoc.cli.summary import tokens_text
+from agentsoc.engine.run import Run
 from agentsoc.events import SOCIETY, Event
 from agentsoc.log.episodes import SCHEMA as ROWS
 from agentsoc.log.manifest import Totals
 from agentsoc.log.schema import SCHEMA, to_table
 from agentsoc.log.totals import EpisodeTotals, EventTotals, ExactSum, ceilings, fold
+from tests.forged import Forged, task_row
 
 UNIT = 10**12
 
@@ -107,7 +112,14 @@ def of(found: EventTotals) -> dict[str, Any]:
 
 
 def test_events_amount_to_what_the_society_said_and_everybody_used() -> None:
-    expected = {"events": 11, "episodes": 3, "calls": 3, "tokens_in": 12, "tokens_cached": 2, "tokens_out": 3}
+    expected: dict[str, Any] = {
+        "events": 11,
+        "episodes": 3,
+        "calls": 3,
+        "tokens_in": 12,
+        "tokens_cached": 2,
+        "tokens_out": 3,
+    }
     expected |= {"events_by_kind": {"answer": 4, "call_failed": 1, "flag": 1, "stop": 5}, "calls_failed": 1}
     expected |= {"answered": 2, "score": 0.5, "stops": {"budget_exhausted": 1, "finished": 2}}
     found = of(added(to_table(EVENTS)))
@@ -159,7 +171,7 @@ def test_totals_of_now_do_not_change_later() -> None:
 
 
 def rows(*cells: dict[str, Any]) -> pa.Table:
-    base = {field.name: None if field.nullable else 0 for field in ROWS}
+    base: dict[str, Any] = {field.name: None if field.nullable else 0 for field in ROWS}
     base |= {"stop": "finished", "answered": True, "virtual_s": 0.0, "score": 0.0}
     money = {"cost", "cost_lost"}
     full = [
@@ -250,3 +262,15 @@ def test_limits_that_do_not_hold_are_a_value_error(scenario: dict[str, Any]) -> 
     with pytest.raises(ValueError, match=r".") as raised:
         ceilings(scenario)
     assert not isinstance(raised.value, KeyError)
+
+
+def test_tokens_of_a_run_are_those_of_its_rows_with_what_was_lost(tmp_path: Path) -> None:
+    rows = [task_row(0, tokens_lost=500), task_row(1, "tails", 0.0, tokens_lost=20), task_row(2, None, 0.0)]
+    Forged(tmp_path / "run", rows=rows, lost=2).write().check()
+    run = Run(tmp_path / "run")
+    table = run.episode_rows()
+    assert table is not None
+    told = run.summary()
+    assert told["tokens"] == sum(sum(table[name].to_pylist()) for name in ("tokens_in", "tokens_out", "tokens_lost"))
+    assert f"{told['tokens']:,}: " in tokens_text(run.manifest.totals)
+    assert _row(tmp_path / "run", tmp_path)["tokens"] == told["tokens"]

@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 
 import agentsoc
-from agentsoc.engine import run as run_module
-from agentsoc.engine.resume import InterruptedReplayError
+from agentsoc.engine import interrupt as interrupt_module
+from agentsoc.engine.replay import InterruptedReplayError
 from agentsoc.engine.run import Progress
 from agentsoc.engine.waiting import STOP, wait_for
 from agentsoc.errors import InputError, InterruptedRunError
@@ -186,7 +186,7 @@ def test_a_second_interrupt_does_not_wait_for_calls_in_flight(tmp_path: Path, mo
     model = {"kind": "scripted", "accuracy": 0.7, "latency_s": 60}
     slow = {"agents": {"count": 5, "model": model}, "calls": {"timeout_s": 300}}
     directory, progress = tmp_path / "run", Progress()
-    monkeypatch.setattr(run_module, "GRACE_S", 60.0)
+    monkeypatch.setattr(interrupt_module, "GRACE_S", 60.0)
     thread = interrupted_when(lambda: progress.flight.running > 0, again_after_s=0.5)
     began = time.monotonic()
     with pytest.raises(KeyboardInterrupt):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from agentsoc.contracts.model import MODELS, Model
-from agentsoc.engine.resume import replay, resume
+from agentsoc.engine.replay import replay
+from agentsoc.engine.resume import resume
 from agentsoc.engine.run import run
 from agentsoc.errors import TopologyError
 from agentsoc.scenario.load import parse_scenario
@@ -37,13 +39,15 @@ def built(agents: str, protocol: str = "{kind: aggregate, by: model}") -> Any:
         "{kind: litellm, name: openai/x, window: 2048}",
     ],
 )
-def test_a_star_of_400_does_not_fit_2048_tokens_whatever_the_model(model):
+def test_a_star_of_400_does_not_fit_2048_tokens_whatever_the_model(model: str) -> None:
     with pytest.raises(TopologyError, match=r"399 \* 64 = 25536 > W = 2048"):
         built(f"{{count: 400, model: {model}}}")
     assert built(f"{{count: 33, model: {model}}}").n == 33
 
 
-def test_a_run_of_a_version_that_allowed_more_replays_all_the_same(tmp_path, monkeypatch):
+def test_a_run_of_a_version_that_allowed_more_replays_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     narrow = scenario(agents={"count": 5, "model": {"kind": "scripted", "window": 4000}}, topology="star")
     narrow = narrow.model_copy(update={"message_tokens": 2000})
     with pytest.raises(TopologyError, match="W = 4000"):
@@ -55,7 +59,7 @@ def test_a_run_of_a_version_that_allowed_more_replays_all_the_same(tmp_path, mon
     assert resume(done.directory).manifest.digest == done.manifest.digest
 
 
-def test_the_window_is_that_of_the_agents_who_read():
+def test_the_window_is_that_of_the_agents_who_read() -> None:
     """The hub reads everybody, a worker reads the hub."""
     big, small = "{kind: scripted, window: 100000}", "{kind: local, context: 2048}"
     assert built(f"[{{count: 1, model: {big}}}, {{count: 399, model: {small}}}]").n == 400
@@ -63,7 +67,7 @@ def test_the_window_is_that_of_the_agents_who_read():
         built(f"[{{count: 1, model: {small}}}, {{count: 399, model: {big}}}]")
 
 
-def test_a_model_of_somebody_else_without_a_window_is_not_checked():
+def test_a_model_of_somebody_else_without_a_window_is_not_checked() -> None:
     class Endless(Model):
         def open(self, *, seed: int, share: int = 1) -> Any:
             raise NotImplementedError
@@ -72,7 +76,7 @@ def test_a_model_of_somebody_else_without_a_window_is_not_checked():
     assert Endless.reply_form == "json"
 
 
-def test_every_model_that_has_a_window_says_it_before_it_is_opened():
+def test_every_model_that_has_a_window_says_it_before_it_is_opened() -> None:
     settings: dict[str, dict[str, Any]] = {
         "litellm": {"name": "openai/x", "window": 4096},
         "scripted": {"window": 4096},
@@ -82,7 +86,7 @@ def test_every_model_that_has_a_window_says_it_before_it_is_opened():
         assert model.context_window() == model.open(seed=0).window, kind
 
 
-def test_dti_leaves_the_weights_of_the_protocol_inside_alone(tmp_path):
+def test_dti_leaves_the_weights_of_the_protocol_inside_alone(tmp_path: Path) -> None:
     """With a threshold that is never reached, dti changes nothing: not the merges by rule either."""
     agents = "{count: 5, model: {kind: scripted, accuracy: 0.5}, reply: json}"
     inside = "{kind: aggregate, by: weighted}"

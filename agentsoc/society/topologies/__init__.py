@@ -1,4 +1,4 @@
-"""The kinds of organisation that a scenario can name, and what can be said of one before it runs.
+"""This package holds the kinds of organisation that a scenario can name, and describes one before it runs.
 
     alone.py     single, independent          nobody hears anybody
     hubs.py      star, hybrid                 one agent in the middle

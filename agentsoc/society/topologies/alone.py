@@ -1,4 +1,4 @@
-"""Agents who hear nobody: one alone, or many side by side."""
+"""This module builds organisations whose agents hear nobody: one agent alone, or many side by side."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Single(Topology):
         return single(n)
 
     def root(self, n: int) -> int:
-        """Return 0: the agent is its own end."""
+        """Return 0: the organisation ends in its only agent."""
         return 0
 
     def size(self, n: int | None) -> int:

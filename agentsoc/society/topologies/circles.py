@@ -1,4 +1,4 @@
-"""Agents on a circle: a ring, an exponential graph, and a ring with shortcuts (small world)."""
+"""This module builds organisations on a circle: a ring, an exponential graph, a ring with shortcuts (small world)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An organisation of the user's own: a list of edges in the scenario or in a file beside it."""
+"""This module builds an organisation of the user's own from a list of edges, in the scenario or in a file beside it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lists of edges written by hand or by another program: in the scenario itself, or in a file beside it.
+"""This module reads lists of edges that a person or another program wrote, in the scenario or in a file beside it.
 
 Forms of a file, told by its ending, one edge a line, blank lines skipped:
 
@@ -51,7 +51,7 @@ class EdgeList:
 
     @property
     def agents(self) -> int:
-        """The smallest number of agents that these edges need."""
+        """Return the smallest number of agents that these edges need."""
         return 1 + int(max(self.speakers.max(initial=-1), self.hearers.max(initial=-1)))
 
 
@@ -94,7 +94,7 @@ def parse_edges(text: str, name: str) -> EdgeList:
 
 
 def _edges(text: str, name: str, suffix: str, parse: Callable[[str], Edge | None]) -> Iterator[tuple[int, Edge]]:
-    """Yield (line number, edge)."""
+    """Yield each edge with the number of its line."""
     first = True
     for number, raw in enumerate(text.split("\n"), start=1):
         line = (raw.partition("#")[0] if suffix == ".txt" else raw).strip()

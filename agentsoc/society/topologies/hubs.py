@@ -1,4 +1,4 @@
-"""One agent in the middle: a star, and a star whose workers may also speak to some of each other."""
+"""This module builds organisations around one agent: a star, and a star whose workers may also speak to each other."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is refused because it would be too small to exist or too large to hold."""
+"""This module refuses organisations that are too small to exist or too large to hold."""
 
 from __future__ import annotations
 

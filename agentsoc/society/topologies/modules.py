@@ -1,4 +1,4 @@
-"""Communities that are dense inside and meet only through their bridges."""
+"""This module builds communities that are dense inside and meet only through their bridges."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ class Modular(Topology):
         return INTEGRATOR if self.integrator else None
 
     def fan_in_limit(self, n: int) -> int:
-        """Return what the busiest reads: a bridge its community and other bridges, or the integrator all bridges."""
+        """Return what the busiest agent reads: a bridge its community and other bridges, the integrator all bridges."""
         if self.integrator:
             return max(community_sizes(n - 1, self.communities)[0] - 1, self.communities * self.bridges)
         return community_sizes(n, self.communities)[0] - 1 + self.communities - 1

@@ -1,4 +1,4 @@
-"""Peers without a hub: everybody with everybody, or each with a few."""
+"""This module builds peers without a hub: everybody addresses everybody, or each a few."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`describe`: what a person wants to know of a wiring before tokens are spent on it."""
+"""This module tells a person what to know of a wiring before tokens are spent on it."""
 
 from __future__ import annotations
 

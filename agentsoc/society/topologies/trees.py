@@ -1,4 +1,4 @@
-"""Organisations that end in one agent step by step: a chain of relays, a tree of managers."""
+"""This module builds organisations that lead step by step to one agent: a chain of relays, a tree of managers."""
 
 from __future__ import annotations
 
@@ -178,5 +178,5 @@ class Tree(Topology):
         return Wiring(self.kind, n, start, hears, level, names, role, root=ROOT)
 
     def fan_in_limit(self, n: int) -> int:
-        """Return b, or what there is: a node reads its children."""
+        """Return the largest number of children that a node reads: b, or fewer where there are not so many agents."""
         return min(self.fan_in, n - 1)

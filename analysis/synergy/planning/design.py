@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,6 +63,27 @@ class Design:
         """Probability that the answer is right."""
         return (1 + self.mu) / 2
 
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain data for JSON."""
+        return {
+            "organisation": self.organisation,
+            "b": self.b,
+            "depth": self.depth,
+            "leaves": self.n_leaves,
+            "x": self.x,
+            "m": self.m,
+            "gamma": self.gamma,
+            "mu": self.mu,
+        }
+
+    def said(self) -> str:
+        """Return the design in words."""
+        if self.organisation == "single":
+            return f"one agent with {self.x:,.0f} tokens"
+        message = f", messages of {self.m:,.0f}" if self.m else ""
+        shape = f"b = {self.b}, depth {self.depth}, {self.n_leaves:,} leaves"
+        return f"a {self.organisation} with {shape}, {self.x:,.0f} tokens a leaf{message}"
+
 
 @dataclass(frozen=True)
 class DesignReport:
@@ -102,6 +123,24 @@ class DesignReport:
             f"{d.organisation} of {d.n_leaves} leaves (b={d.b}, depth {d.depth}, {d.x:.4g} tokens a leaf, messages of "
             f"{d.m}): signal {d.mu:.4g}, {self.gain:.3g} times that of one agent"
         )
+
+    def details(self, budget: float) -> str:
+        """Return the best design for `budget` tokens as text, with the best of the other organisations."""
+        lines = [f"with these parameters and {budget:,.0f} tokens: {self.best.said()}"]
+        lines.append(f"  signal {self.best.mu:.4g}, accuracy {self.best.accuracy:.4f} of two answers")
+        others = [one for one in self.by_organisation.values() if one != self.best]
+        lines += [f"  next: {other.said()}, signal {other.mu:.4g}" for other in sorted(others, key=lambda one: -one.mu)]
+        lines.append(f"  exact over {self.n_candidates:,} designs; the parameters are taken as certain")
+        return "\n".join([*lines, *(f"  assumed: {text}" for text in self.assumptions)])
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain data for JSON."""
+        return {
+            "best": self.best.as_dict(),
+            "by_organisation": {name: one.as_dict() for name, one in self.by_organisation.items()},
+            "candidates": self.n_candidates,
+            "assumptions": list(self.assumptions),
+        }
 
 
 def best_depth(

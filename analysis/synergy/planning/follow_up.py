@@ -11,10 +11,10 @@ from agentsoc.contracts.part import Part, kind_of
 from agentsoc.errors import InputError
 from agentsoc.scenario.dump import dump
 from agentsoc.scenario.model import Scenario
-from agentsoc.society.agent import REPAIR_TOKENS
+from agentsoc.society.prompt import REPAIR_TOKENS
 from analysis.synergy.estimation.measured import Measured
 from analysis.synergy.planning.calibration_plan import merging, model_of, one_group
-from analysis.synergy.planning.recommend import Ranked, Recommendation, said, sure
+from analysis.synergy.planning.recommend import Ranked, Recommendation, sure
 
 SEEDS: Final = 5
 """Seeds over which the tasks are spread."""
@@ -86,7 +86,7 @@ def follow_up_text(measured: Measured, chosen: Ranked, found: Recommendation) ->
     data = follow_up(measured, chosen, found)
     n = data["base"]["tasks"]["count"] * len(data["seeds"])
     head = [
-        f"# {said(chosen.design).capitalize()},",
+        f"# {chosen.design.said().capitalize()},",
         f"# against one agent, both with {math.floor(found.budget):,} tokens a task.",
         f"# Predicted: signal {chosen.design.mu:.3f} [{chosen.low:.3f}, {chosen.high:.3f}] against "
         f"{found.single.design.mu:.3f} [{found.single.low:.3f}, {found.single.high:.3f}];",

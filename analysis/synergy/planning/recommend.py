@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -54,6 +54,15 @@ class Ranked:
     p_beta_binomial: float | None
     """The same if shared errors follow the beta-binomial law; None where that law has no form here."""
 
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain data for JSON."""
+        return self.design.as_dict() | {
+            "mu_low": self.low,
+            "mu_high": self.high,
+            "p_beats_one_agent": self.p,
+            "p_beats_one_agent_beta_binomial": self.p_beta_binomial,
+        }
+
 
 @dataclass(frozen=True)
 class Recommendation:
@@ -81,7 +90,7 @@ class Recommendation:
 
     def summary(self) -> str:
         """Return the recommendation as text."""
-        lines = [f"with these measurements and {self.budget:,.0f} tokens: {said(self.best.design)}"]
+        lines = [f"with these measurements and {self.budget:,.0f} tokens: {self.best.design.said()}"]
         lines.append(f"  signal {_span(self.best)}; accuracy {(1 + self.best.design.mu) / 2:.3f} of two answers")
         organised = self.organised
         if self.best.design.organisation != "single":
@@ -93,10 +102,25 @@ class Recommendation:
             lines.append(f"  P(the best other design beats it) = {sure(organised.p)}{_also(organised)}")
         if self.rivals:
             first = self.rivals[0]
-            lines.append(f"  next best: {said(first.design)}, signal {_span(first)}, P = {sure(first.p)}")
+            lines.append(f"  next best: {first.design.said()}, signal {_span(first)}, P = {sure(first.p)}")
             lines.append(f"  P(the first is better than the next) = {sure(self.p_over_next)}")
         lines.append(f"  {self.advice}")
         return "\n".join([*lines, *(f"  caution: {text}" for text in self.cautions)])
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain data for JSON."""
+        return {
+            "budget": self.budget,
+            "window": self.window,
+            "best": self.best.as_dict(),
+            "single": self.single.as_dict(),
+            "rivals": [one.as_dict() for one in self.rivals],
+            "p_best_over_next": self.p_over_next,
+            "doubt": dict(self.doubt),
+            "advice": self.advice,
+            "cautions": list(self.cautions),
+            "candidates": self.n_candidates,
+        }
 
 
 def recommend(
@@ -373,15 +397,6 @@ def _cautions(measured: Measured, best: Design, single: Design) -> Iterator[str]
     if best.organisation != "single" and measured.b != best.b:
         yield f"gamma and rho were measured at b = {measured.b}, the design has b = {best.b}"
     yield from measured.violated
-
-
-def said(design: Design) -> str:
-    """Return a design in words."""
-    if design.organisation == "single":
-        return f"one agent with {design.x:,.0f} tokens"
-    message = f", messages of {design.m:,.0f}" if design.m else ""
-    shape = f"b = {design.b}, depth {design.depth}, {design.n_leaves:,} leaves"
-    return f"a {design.organisation} with {shape}, {design.x:,.0f} tokens a leaf{message}"
 
 
 def sure(p: float) -> str:

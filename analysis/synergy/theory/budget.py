@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import optimize
 
+from agentsoc.theory.allocation import best_leaf_tokens, leaves_paid
 from analysis.synergy.theory.arrays import FloatArray, between, counts, exponent, fraction, positive
 from analysis.synergy.theory.costs import LeafLaw, leaf_tokens, overhead, tree_cost
 from analysis.synergy.theory.fixed_points import fixed_point
@@ -30,8 +31,8 @@ def optimal_leaf_tokens(c0: ArrayLike, beta: ArrayLike, t: ArrayLike) -> FloatAr
     t <= beta the signal grows in x up to B: spend everything on one agent.
     """
     c0_, beta_, t_ = np.broadcast_arrays(between("c0", c0, 0.0), between("beta", beta, 0.0), exponent("t", t))
-    gap = np.where(t_ > beta_, t_ - beta_, 1.0)
-    return np.where(t_ > beta_, c0_ * beta_ / gap, np.nan)
+    pays = t_ > beta_
+    return np.where(pays, best_leaf_tokens(c0_, beta_, np.where(pays, t_, beta_ + 1.0)), np.nan)
 
 
 def optimal_leaves(budget: ArrayLike, c0: ArrayLike, beta: ArrayLike, t: ArrayLike) -> FloatArray:
@@ -43,7 +44,8 @@ def optimal_leaves(budget: ArrayLike, c0: ArrayLike, beta: ArrayLike, t: ArrayLi
         optimal_leaf_tokens(c0, beta, t), between("c0", c0, 0.0), between("budget", budget, 0.0)
     )
     share = np.nan_to_num(x, nan=1.0) + c0_
-    n = np.where(share > 0, (budget_ + c0_) / np.where(share > 0, share, 1.0), np.inf)
+    tokens = np.where(share > 0, np.nan_to_num(x, nan=1.0), 1.0)
+    n = np.where(share > 0, leaves_paid(budget_, c0_, tokens), np.inf)
     return np.where(np.isnan(x), 1.0, np.maximum(n, 1.0))
 
 

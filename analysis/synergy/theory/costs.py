@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from agentsoc.errors import InputError
+from agentsoc.theory import agents as law
 from analysis.synergy.theory.arrays import FloatArray, between, counts, fraction, positive, real
 
 
@@ -41,8 +42,9 @@ class LeafLaw:
 def leaf_signal(x: ArrayLike, a: ArrayLike, beta: ArrayLike, mu_max: ArrayLike = 1.0) -> FloatArray:
     """Return min(a x^beta, mu_max); 0 where x <= 0, so that too small a budget needs no special case [P2]."""
     x_ = real("x", x)
-    grown = positive("a", a) * np.where(x_ > 0, x_, 1.0) ** between("beta", beta, 0.0)
-    return np.where(x_ > 0, np.minimum(grown, fraction("mu_max", mu_max)), 0.0)
+    spent = np.where(x_ > 0, x_, 1.0)
+    signal = law.leaf_signal(spent, positive("a", a), between("beta", beta, 0.0), fraction("mu_max", mu_max))
+    return np.where(x_ > 0, signal, 0.0)
 
 
 def overhead(b: ArrayLike, m: ArrayLike, c_agg: ArrayLike = 0.0) -> FloatArray:

@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from agentsoc.errors import InputError
+from agentsoc.theory.fidelity import capacity, exponential, hyperbolic
+from agentsoc.theory.fidelity import hill as hill_curve
 from analysis.synergy.theory.arrays import FloatArray, between, fraction, positive
 from analysis.synergy.theory.recursion import Lock, organization_exponent
 from analysis.synergy.theory.shapes import Shape
@@ -31,16 +33,15 @@ def fidelity(
         hill: exponent h, used by the Hill family.
         ceiling: fidelity of an endless message; real messages are misread even when long.
     """
-    ratio = between("m", m, 0.0) / positive("m0", m0)
+    m_, scale = between("m", m, 0.0), positive("m0", m0)
     if family == "exp":
-        curve = -np.expm1(-ratio)
+        curve = exponential(m_, scale)
     elif family == "hyp":
-        curve = ratio / (1 + ratio)
+        curve = hyperbolic(m_, scale)
     elif family == "hill":
-        power = ratio ** positive("hill", hill)
-        curve = power / (1 + power)
+        curve = hill_curve(m_, scale, positive("hill", hill))
     elif family == "capacity":
-        curve = np.sqrt(-np.expm1(-ratio))
+        curve = capacity(m_, scale)
     else:
         raise InputError(f"unknown fidelity family {family!r}", "", "choose one of exp, hyp, hill, capacity")
     return np.asarray(fraction("ceiling", ceiling) * curve, dtype=np.float64)

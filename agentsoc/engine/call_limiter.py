@@ -1,4 +1,4 @@
-"""`Gate`: how many may be inside at once. First come, first in; a step costs the same however many wait."""
+"""`CallLimiter`: how many calls are in flight at once. First come, first in, at the same cost however many wait."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 
 
-class Gate:
+class CallLimiter:
     """A limit on calls in flight.
 
     As `asyncio.Semaphore`, but a place that is given back goes straight to the first who waits: the semaphore walks

@@ -1,4 +1,4 @@
-"""What a verb needs installed, said before it starts."""
+"""What an analysis needs installed, said before it starts."""
 
 from __future__ import annotations
 
@@ -11,4 +11,4 @@ def require(*packages: str, extra: str = "analysis") -> None:
     """Raise `MissingExtraError` unless the packages are installed."""
     for package in packages:
         if find_spec(package) is None:
-            raise MissingExtraError("this command", package, extra)
+            raise MissingExtraError("this analysis", package, extra)

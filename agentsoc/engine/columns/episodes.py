@@ -8,7 +8,8 @@ import contextlib
 import numpy as np
 
 from agentsoc.budget.account import rates_of
-from agentsoc.engine.columns import ColumnRun, Programme, can_vectorise
+from agentsoc.engine.columns.compute import ColumnRun
+from agentsoc.engine.columns.schedule import Programme, can_vectorise
 from agentsoc.engine.inputs import RunTasks
 from agentsoc.engine.loop import Engine
 from agentsoc.errors import RunFailedError
@@ -53,7 +54,7 @@ def column_run(society: BuiltSociety, made: RunTasks | None = None) -> ColumnRun
 async def run_columns(columns: ColumnRun, engine: Engine, writer: SegmentWriter) -> None:
     """Compute all episodes, block by block, unless the run is asked to stop."""
     programme = columns.programme
-    pool = engine.sides[-1].pool
+    pool = engine.epochs[-1].pool
     budget = columns.society.scenario.budget
     ceiling = None if budget is None else budget.per_task(columns.society.scenario.tasks.count)
     rates = rates_of(engine.society)

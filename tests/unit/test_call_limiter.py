@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import random
 
-from agentsoc.engine.gate import Gate
+from agentsoc.engine.call_limiter import CallLimiter
 
 
 async def crowd(places: int, n: int, cancelled: set[int], order: random.Random) -> tuple[int, list[int]]:
     """Send `n` tasks through a gate, cancel some on the way; return the most inside at once and who entered when."""
-    gate, inside, most = Gate(places), 0, 0
+    gate, inside, most = CallLimiter(places), 0, 0
     entered: list[int] = []
 
     async def one(number: int) -> None:

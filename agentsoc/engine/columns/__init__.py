@@ -1,0 +1,1 @@
+"""Column execution: simulated societies whose rounds are fixed beforehand, computed without an object a turn."""

@@ -1,0 +1,375 @@
+"""One episode: a task on its own board, round after round, until nobody is left to ask or the budget refuses a turn.
+
+A round is a few steps: plan the turns, let the ledger grant them, let agents and models reply, settle what that cost,
+and commit what the replies amount to.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import msgspec
+
+from agentsoc.budget.account import Account, rates_of
+from agentsoc.budget.ledger import Grant, Need
+from agentsoc.contracts.board import Board
+from agentsoc.contracts.protocol import DISCARDED, Act
+from agentsoc.contracts.task import Task
+from agentsoc.contracts.turns import SLOT_WIDTH, Reply, Turn
+from agentsoc.contracts.world import asked
+from agentsoc.engine.act_events import add_events
+from agentsoc.engine.attempts import PlannedTurn
+from agentsoc.engine.calls import Spent
+from agentsoc.engine.run_state import RunState
+from agentsoc.engine.scores import Scores
+from agentsoc.errors import RunFailedError
+from agentsoc.events import COORDINATION, MAX_K, MAX_ROUNDS, SOCIETY, Event
+from agentsoc.log.episodes import UNDER_WAY, EpisodeRow
+from agentsoc.protocols.faults import planted
+from agentsoc.society.build import BuiltSociety, new_watchers, open_board
+from agentsoc.society.reply_form import CHARS_PER_TOKEN
+
+Stop = str
+"""Why an episode ended: ``finished``, ``budget_exhausted`` or ``max_rounds``."""
+_SILENCE = Reply()
+_SAID_NOTHING = (Act("flag", answer="silent"),)
+_TASKS_PER_SLOT = 4
+"""Turns under way for each call slot: some pause before another attempt, and the slot is not to wait for them."""
+_FRAME_CHARS = 600
+"""What a prompt holds besides the question: system prompt, instruction, form of the reply (characters, roughly)."""
+
+
+class Episode:
+    """One task on its own board, from the first plan to the stop."""
+
+    def __init__(self, run: RunState, index: int) -> None:
+        self.state = run
+        self.index = index
+        self.family = run.family
+        self.task: Task = run.family.make(run.society.scenario.tasks_seed, index)
+        self.board = run.boards[index] = open_board([epoch.society for epoch in run.epochs], index, self.task)
+        self.row = EpisodeRow(index)
+        self.scores = Scores(run.family, self.task, self.board)
+        self.epoch = run.epoch_at(index, 0)
+        self.account = Account(self.epoch.society, self.task)
+        self.ledger = run.ledgers[index] = self.account.ledger
+        run.open[index] = self.row_so_far
+
+    async def run(self) -> None:
+        """Take rounds until the protocol has nobody left to ask or the budget refuses a turn."""
+        self._keep_for_conclusion()
+        stop: Stop = "finished"
+        while True:
+            if self.state.stopping:
+                return  # the journal has everything; resume takes the episode up again
+            self._change_epoch()
+            turns = self.epoch.society.scenario.protocol.plan(self.epoch.society, self.board)
+            if not turns:
+                break
+            if self.board.round + 2 >= MAX_ROUNDS:
+                stop = "max_rounds"
+                break
+            if await self._round(turns):
+                stop = "budget_exhausted"
+                await self._conclude()
+                break
+        await self._close(stop)
+
+    def _change_epoch(self) -> None:
+        epoch = self.state.epoch_at(self.index, self.board.round)
+        if epoch is not self.epoch:
+            self.epoch = epoch
+            self.account.enter(epoch.society)
+            self._keep_for_conclusion()
+
+    # A round
+
+    async def _round(self, turns: Sequence[Turn]) -> bool:
+        """Take one round; return whether the budget refused a turn."""
+        modelled = self._modelled(turns)
+        planned = self._planned(turns, modelled)
+        if not self.ledger.walled and not any(modelled):
+            replies = await self.epoch.pool.act(planned)
+            self.ledger.charged += sum([reply.tokens_in + reply.tokens_out for reply in replies])
+            await self._commit(turns, replies)
+            return False
+        needs = await self.epoch.pool.prepare(planned)
+        return await self._take(planned, needs, modelled)
+
+    async def _take(self, planned: Sequence[PlannedTurn], needs: Sequence[Need], modelled: Sequence[bool]) -> bool:
+        """Reserve, act, settle and commit; return whether a turn was refused."""
+        turns = [each.turn for each in planned]
+        shares = self.account.shares(self.board, turns)
+        attempts = self.epoch.society.scenario.calls.attempts
+        grants = self.ledger.reserve(needs, attempts, shares, self.account.turn_rates(turns))
+        results = await self._act(planned, needs, grants, modelled)
+        replies = self._settle(turns, grants, results)
+        await self._commit(turns, replies)
+        if shares is not None:  # whose share is spent is not asked; the others go on as long as there are any
+            return all(grant is None for grant in grants)
+        return any(grant is None for grant in grants)
+
+    def _modelled(self, turns: Sequence[Turn]) -> list[bool]:
+        """Return, per turn, whether it is a model call."""
+        if not any(self.epoch.asks_model):
+            return [False] * len(turns)
+        needs_model = self.epoch.needs_model
+        return [needs_model(turn) for turn in turns]
+
+    def _planned(self, turns: Sequence[Turn], modelled: Sequence[bool]) -> list[PlannedTurn]:
+        """Return the turns with what the journal knows of them, so that they are granted what they were granted before.
+
+        Each has what its agent is told of the budget.
+        """
+        index, round_, room = self.index, self.board.round, self.epoch.caller.room
+        if any(modelled):
+            planned = [
+                PlannedTurn(index, round_, turn, room(index, round_, turn) if model else None)
+                for turn, model in zip(turns, modelled, strict=True)
+            ]
+        else:
+            planned = [PlannedTurn(index, round_, turn) for turn in turns]
+        return planned if self.account.shown is None else [self._told(each) for each in planned]
+
+    def _told(self, planned: PlannedTurn) -> PlannedTurn:
+        """Add what the agent is told of the budget."""
+        told = self.account.tell(self.board, planned.turn)
+        return msgspec.structs.replace(planned, left=told.left, team_left=told.team_left, note=told.note)
+
+    async def _act(
+        self,
+        planned: Sequence[PlannedTurn],
+        needs: Sequence[Need],
+        grants: Sequence[Grant | None],
+        modelled: Sequence[bool],
+    ) -> list[tuple[Reply, Spent] | None]:
+        """Return what came of each turn that was granted, and what it cost: models and other agents at once."""
+        epoch = self.epoch
+        society, caller = epoch.society, epoch.caller
+        if any(epoch.elastic):
+            planned = [
+                each if grant is None else msgspec.structs.replace(each, cap=grant.tokens_out)
+                for each, grant in zip(planned, grants, strict=True)
+            ]
+        results: list[tuple[Reply, Spent] | None] = [None] * len(planned)
+        due = iter([(i, grant) for i, grant in enumerate(grants) if grant is not None and modelled[i]])
+
+        async def ask() -> None:
+            for position, grant in due:  # shared by all tasks of the round: each takes the next turn that is due
+                each = planned[position]
+                group = society.group_index(each.turn.agent)
+                results[position] = await caller.turn(each, group, needs[position], grant)
+
+        # more tasks than calls in flight, as a turn may pause before its next attempt; not one for each of a million
+        # turns; none at all where nothing has to be waited for
+        n_tasks = min(sum(modelled), _TASKS_PER_SLOT * society.scenario.engine.concurrency)
+        if n_tasks and caller.answered(self.index, self.board.round):
+            await ask()
+            n_tasks = 0
+        pure = [i for i, grant in enumerate(grants) if grant is not None and not modelled[i]]
+        async with asyncio.TaskGroup() as group:
+            for _ in range(n_tasks):
+                group.create_task(ask())
+            if pure:
+                for i, reply in zip(pure, await epoch.pool.act([planned[i] for i in pure]), strict=True):
+                    results[i] = (reply, Spent(reply.tokens_in + reply.tokens_out))
+        return results
+
+    def _settle(
+        self,
+        turns: Sequence[Turn],
+        grants: Sequence[Grant | None],
+        results: Sequence[tuple[Reply, Spent] | None],
+    ) -> list[Reply | None]:
+        """Charge what each turn used and return its reply; None where it was refused."""
+        replies: list[Reply | None] = []
+        tokens_lost = calls_lost = 0
+        for turn, grant, result in zip(turns, grants, results, strict=True):
+            if grant is None or result is None:
+                replies.append(None)
+                continue
+            reply, spent = result
+            lost = spent.lost_in, spent.lost_tokens - spent.lost_in, spent.lost_calls
+            self.account.settle(grant, turn.agent, reply, spent.tokens, *lost)
+            tokens_lost += spent.lost_tokens
+            calls_lost += spent.lost_calls
+            replies.append(reply)
+        self.row.tokens_lost += tokens_lost
+        self.row.calls_lost += calls_lost
+        pace = self.state.pace
+        pace.tokens += tokens_lost
+        pace.calls_lost += calls_lost
+        return replies
+
+    # The concluding turn
+
+    def _keep_for_conclusion(self) -> None:
+        """Hold back what the concluding turn needs, so that a spent budget still gives an answer."""
+        society = self.epoch.society
+        if society.scenario.budget is not None:
+            self.account.divide(self._conclusion(society), society.wiring.root or 0)
+
+    def _conclusion(self, society: BuiltSociety) -> int | None:
+        """Return what the concluding turn needs (tokens); None when there is none."""
+        budget, protocol = society.scenario.budget, society.scenario.protocol
+        if budget is None or not protocol.concludes:
+            return None
+        if protocol.conclude(society, _AlmostConcluded(society, self.index)) is None:
+            return None
+        if budget.conclude is not None:
+            return budget.conclude
+        # An estimate will do, as the concluding prompt is cut to what was kept; counting would need the tokenizer.
+        agent = society.wiring.root or 0
+        fan_in = int(society.wiring.fan_in[agent]) or society.n
+        question = (len(self.task.question) + _FRAME_CHARS) // CHARS_PER_TOKEN
+        shown = min(fan_in, 32) * society.scenario.message_tokens
+        return question + shown + society.group(agent).max_tokens
+
+    async def _conclude(self) -> None:
+        """Take the protocol's concluding turn from what was held back."""
+        turn = self.epoch.society.scenario.protocol.conclude(self.epoch.society, self.board)
+        if turn is None:
+            self.ledger.release_kept()
+            return
+        turn = msgspec.structs.replace(turn, concluding=True)
+        share = self.account.share(self.board, turn)
+        self.ledger.release_kept(share)
+        modelled = self.epoch.needs_model(turn)
+        planned = self._planned([turn], [modelled])
+        room_left = self.ledger.room(share, self.account.rate(turn.agent)) if modelled else None
+        needs = await self.epoch.pool.prepare(planned, room_left)
+        await self._take(planned, needs, [modelled])
+
+    # What is committed
+
+    async def _commit(self, turns: Sequence[Turn], replies: Sequence[Reply | None]) -> None:
+        """Turn the replies of a round into events, in canonical order, and let everybody fold them."""
+        events: list[Event] = []
+        board, society = self.board, self.epoch.society
+        protocol = society.scenario.protocol
+        deliveries = protocol.deliveries
+        place = (self.index, board.round)
+        taken = delivered = broadcasts = 0
+        slowest = 0.0
+        noted = self.account.rates is not None or self.account.shown is not None
+        last = (-2, 0)
+        in_order = True
+        for turn, reply in zip(turns, replies, strict=True):
+            here = (turn.agent, turn.slot)
+            in_order = in_order and last < here
+            last = here
+            if reply is None:
+                events.append(Event(*place, turn.agent, turn.slot * SLOT_WIDTH, "budget_exhausted"))
+                continue
+            taken += 1
+            if noted:
+                self.account.commit(board, turn, reply)
+            if reply.latency_s > slowest:
+                slowest = reply.latency_s
+            acts = self._acts(society, turn, reply)
+            if reply.failed is None and reply.discarded is None and (sent := deliveries(society, board, turn, acts)):
+                delivered += sent
+                for act in acts:
+                    broadcasts += act.kind in COORDINATION
+            # an agent with one turn in the round may number its acts as far as ids reach: a plan for many workers
+            if len(acts) > SLOT_WIDTH and (len(acts) >= MAX_K or _has_other_turns(turns, turn)):
+                raise RunFailedError(f"agent {turn.agent} made {len(acts)} acts in one turn; at most {SLOT_WIDTH}")
+            add_events(events, place, turn, reply, acts, self.scores.of_act)
+        flags = protocol.flags(society, board, turns, [reply or _SILENCE for reply in replies])
+        for k, (name, text) in enumerate(flags.items()):
+            events.append(Event(*place, SOCIETY, k, "flag", answer=name, text=text))
+        if flags or not in_order:
+            events.sort(key=_order)
+        row = self.row
+        row.turns += taken
+        row.rounds += 1
+        row.deliveries += delivered
+        row.broadcasts += broadcasts
+        row.virtual_s += slowest
+        await self._log(events)
+
+    def _acts(self, society: BuiltSociety, turn: Turn, reply: Reply) -> Sequence[Act]:
+        """Return the acts that a reply amounts to, with the faults that the scenario plants among them."""
+        if reply.failed is not None:
+            return (Act("call_failed", text=reply.failed),)
+        if reply.discarded is not None:
+            return (Act("flag", answer=DISCARDED, text=reply.discarded),)
+        acts = society.scenario.protocol.interpret(society, self.board, turn, reply) or _SAID_NOTHING
+        if society.scenario.faults:
+            acts = planted(society, self.board, turn, acts, asked(self.family, self.task, turn.state))
+        return acts
+
+    async def _log(self, events: Sequence[Event]) -> None:
+        calls = tokens_in = tokens_cached = tokens_out = 0
+        for event in events:
+            if event.calls or event.tokens_in or event.tokens_out:
+                calls += event.calls
+                tokens_in += event.tokens_in
+                tokens_cached += event.tokens_cached
+                tokens_out += event.tokens_out
+        self.state.pace.tokens += tokens_in + tokens_out
+        row = self.row
+        row.events += len(events)
+        row.calls += calls
+        row.calls_failed += sum([event.kind == "call_failed" for event in events])
+        row.tokens_in += tokens_in
+        row.tokens_cached += tokens_cached
+        row.tokens_out += tokens_out
+        self.state.order.add(self.index, events)
+        self.board.fold(events)
+        for epoch in self.state.epochs:
+            await epoch.pool.fold(self.index, events)
+
+    async def _close(self, stop: Stop) -> None:
+        """Log the society's answer and why the episode ended."""
+        board = self.board
+        decision = self.epoch.society.scenario.protocol.decide(self.epoch.society, board)
+        answer = decision.answer
+        score = self.scores.of_decision(decision)
+        parents = () if decision.claim is None else (decision.claim,)
+        notes = [decision.note] if decision.note else []
+        tie = "; ".join([*notes, *(["tie: " + ", ".join(decision.tied)] if decision.tied else [])]) or None
+        here = (self.index, board.round, SOCIETY)
+        await self._log(
+            [
+                Event(*here, 0, "answer", None, parents, answer=answer, correct=score, text=tie),
+                Event(*here, 1, "stop", answer=stop),
+            ]
+        )
+        state = self.state
+        row = self.row_so_far()
+        row.score, row.answer, row.answered, row.stop = score, answer, answer is not None, stop
+        state.order.end(row)
+        state.pace.episodes += 1
+        del state.open[self.index]
+        state.boards.pop(self.index, None)
+        if len(state.ledgers) > 1:  # nothing is reserved any more; one stays, to say whether there are walls
+            state.ledgers.pop(self.index, None)
+
+    def row_so_far(self) -> EpisodeRow:
+        """Return the row of this episode as it is after the last committed round."""
+        row = self.row
+        row.stop = UNDER_WAY
+        row.budget, row.charged, row.tokens_overrun = self.ledger.budget, self.ledger.charged, self.ledger.overrun
+        if rates_of(self.state.society) is not None:
+            row.cost, row.cost_lost = self.account.cost, self.account.cost_lost
+        return row
+
+
+def _has_other_turns(turns: Sequence[Turn], turn: Turn) -> bool:
+    return sum(other.agent == turn.agent for other in turns) > 1
+
+
+def _order(event: Event) -> tuple[int, int]:
+    return event.agent, event.k
+
+
+class _AlmostConcluded(Board):
+    """A board on which all but the end have spoken: protocols are asked with it whether concluding takes a model."""
+
+    def __init__(self, society: BuiltSociety, task: int) -> None:
+        super().__init__(task)
+        self.watchers = new_watchers([society])
+        others = [agent for agent in range(min(society.n, 2)) if agent != society.wiring.root]
+        self.standing = dict.fromkeys(others[:1], 0)

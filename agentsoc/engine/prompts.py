@@ -1,0 +1,118 @@
+"""Prompts of the turns on a host: rendered and counted before a round, sent with the first attempt of each turn."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from agentsoc.budget.ledger import Need
+from agentsoc.contracts.model import Backend, ElasticBackend, PureBackend, Request
+from agentsoc.contracts.task import Task
+from agentsoc.contracts.turns import View
+from agentsoc.engine.attempts import AttemptRequest, PlannedTurn
+from agentsoc.engine.views import Views
+from agentsoc.society.coded import CodedAgent
+from agentsoc.society.prompt import REPAIR_TOKENS, ModelCall, build_request, later_prompt_bound
+
+RENDERED_MAX = 4096
+"""Prompts kept between counting and sending; more of a round are rendered twice (prompts)."""
+_NOTHING = Need()
+
+
+class RenderedPrompt(msgspec.Struct, frozen=True, gc=False):
+    """The request of an attempt, and what its reply is read with."""
+
+    request: Request
+    view: View
+    """Without the claims that did not fit into the prompt."""
+    task: Task
+    backend: Backend
+
+
+class Prompts:
+    """Renders the prompts of a host's turns and says what they may cost."""
+
+    def __init__(self, views: Views, backends: Sequence[Backend]) -> None:
+        self._views = views
+        self._society = views.society
+        self._groups = views.society.scenario.agents
+        self._backends = backends
+        self._coded = [isinstance(group.model, CodedAgent) for group in self._groups]
+        self._rendered: dict[tuple[int, int, int, int], tuple[int, int, RenderedPrompt]] = {}
+        """Prompts that were counted and not sent yet, with their tokens and output cap."""
+
+    def rendered(self, wanted: AttemptRequest) -> RenderedPrompt:
+        """Return the prompt of an attempt; that of a turn's first attempt was rendered when its tokens were counted."""
+        if not (wanted.call or wanted.attempt):
+            rendered = self._rendered.pop(_place(wanted.planned), None)
+            if rendered is not None and rendered[:2] == (wanted.tokens_in, wanted.tokens_out):
+                return rendered[2]
+        return self._render(wanted)
+
+    def _render(self, wanted: AttemptRequest) -> RenderedPrompt:
+        planned = self._views.instructed(wanted.planned)
+        turn = planned.turn
+        task = self._views.asked(planned)
+        view = self._views.view(planned)
+        backend = self._backends[self._society.group_index(turn.agent)]
+        limit = wanted.tokens_in
+        if backend.window is not None:
+            room = backend.window - wanted.tokens_out
+            limit = room if limit is None else min(limit, room)
+        request = build_request(
+            self._society,
+            task,
+            view,
+            ModelCall(wanted.call, wanted.tokens_out, wanted.attempt, wanted.draft, wanted.fault),
+            None if limit is None else lambda candidate: backend.count(candidate) <= limit,
+        )
+        n_shown = len(request.hint.shown_unique) if request.hint is not None else 0
+        return RenderedPrompt(request, first_claims(view, n_shown), task, backend)
+
+    def prepare(self, turns: Sequence[PlannedTurn], limit: int | None = None) -> list[Need]:
+        """Return what each turn may cost: prompts are rendered and counted, nothing is called.
+
+        Args:
+            turns: the turns.
+            limit: room for prompt and reply of one call, for a concluding turn (tokens).
+        """
+        return [self._need(planned, limit) for planned in turns]
+
+    def _need(self, planned: PlannedTurn, limit: int | None) -> Need:
+        turn = planned.turn
+        index = self._society.group_index(turn.agent)
+        group, backend = self._groups[index], self._backends[index]
+        if self._coded[index]:
+            return _NOTHING
+        if isinstance(backend, ElasticBackend):
+            wanted = min(backend.wants(planned.left, planned.team_left, self._society.n), group.max_tokens)
+            return _NOTHING if turn.by_rule else Need((0,), max(wanted, 1))
+        if isinstance(backend, PureBackend):
+            tokens_in, tokens_out = backend.cost(len(turn.sees), turn.by_rule, self._society.speaks(turn.agent))
+            asks = not turn.by_rule
+            return Need((tokens_in,), tokens_out, whole=True, asks=asks) if tokens_in or tokens_out else _NOTHING
+        if turn.by_rule:
+            return _NOTHING
+        cap = group.max_tokens if limit is None else max(1, min(group.max_tokens, limit // 2))
+        if planned.room is not None:
+            first = planned.room
+        else:
+            room = None if limit is None else limit - cap
+            rendered = self._render(AttemptRequest(planned, 0, 0, room, cap))
+            first = backend.count(rendered.request)
+            if len(self._rendered) >= RENDERED_MAX:
+                self._rendered.clear()
+            self._rendered[_place(planned)] = (first, cap, rendered)
+        later = later_prompt_bound(first, cap, backend.window)
+        calls = (first,) if turn.iterations == 1 else (first,) + (later,) * (turn.iterations - 1)
+        return Need(calls, cap, again=REPAIR_TOKENS)
+
+
+def first_claims(view: View, n: int) -> View:
+    """Return a view without the claims that did not fit into its prompt."""
+    return view if n >= len(view.claims) else msgspec.structs.replace(view, claims=view.claims[:n])
+
+
+def _place(planned: PlannedTurn) -> tuple[int, int, int, int]:
+    return planned.task, planned.round, planned.turn.agent, planned.turn.slot

@@ -1,0 +1,122 @@
+"""What the episodes of a run share: scenarios in force, boards, ledgers, the order of the log, the progress."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from agentsoc.budget.ledger import Ledger
+from agentsoc.contracts.board import Board
+from agentsoc.contracts.model import ElasticBackend
+from agentsoc.contracts.turns import Turn
+from agentsoc.engine.calls import Caller
+from agentsoc.engine.pool import Pool
+from agentsoc.engine.progress import Pace
+from agentsoc.events import Event
+from agentsoc.log.episodes import EpisodeRow, EpisodeTable
+from agentsoc.log.segments import SegmentWriter
+from agentsoc.society.build import BuiltSociety
+from agentsoc.society.coded import CodedAgent
+
+
+@dataclass(frozen=True)
+class ScenarioEpoch:
+    """A society with its hosts, and the place in the run from which its scenario holds. A fork has two of them."""
+
+    start: tuple[int, int]
+    """(task, round) from which it acts."""
+    society: BuiltSociety
+    pool: Pool
+    caller: Caller
+
+    @cached_property
+    def asks_model(self) -> list[bool]:
+        """Per group, whether its agents are asked through the journal or are functions of the seed."""
+        return [
+            not isinstance(group.model, CodedAgent) and group.model.open(seed=self.society.seed).journaled
+            for group in self.society.scenario.agents
+        ]
+
+    def needs_model(self, turn: Turn) -> bool:
+        """Return whether a turn is a model call."""
+        return self.asks_model[self.society.group_index(turn.agent)] and not turn.by_rule
+
+    @property
+    def budget_per_task(self) -> int | None:
+        """Ceiling of one episode (tokens)."""
+        budget = self.society.scenario.budget
+        return None if budget is None else budget.per_task(self.society.scenario.tasks.count)
+
+    @cached_property
+    def elastic(self) -> list[bool]:
+        """Per group, whether its agents decide themselves what they spend."""
+        return [
+            isinstance(group.model.open(seed=self.society.seed), ElasticBackend)
+            for group in self.society.scenario.agents
+        ]
+
+
+class InOrder:
+    """Brings the events of concurrent episodes, and their rows, into the order of the log."""
+
+    def __init__(self, writer: SegmentWriter, episodes: EpisodeTable) -> None:
+        self._writer = writer
+        self._episodes = episodes
+        self._waiting: dict[int, list[Event]] = {}
+        self._ended: dict[int, EpisodeRow] = {}
+        self._head = 0
+
+    def add(self, task: int, events: Sequence[Event]) -> None:
+        """Take the events of one round of an episode."""
+        if task == self._head:
+            self._writer.add(events)
+        else:
+            self._waiting.setdefault(task, []).extend(events)
+
+    def end(self, row: EpisodeRow) -> None:
+        """Take the row of an episode that has ended; pass on what waited for it."""
+        self._ended[row.task] = row
+        while self._head in self._ended:
+            self._episodes.add(self._ended.pop(self._head))
+            self._head += 1
+            if self._head in self._waiting:
+                self._writer.add(self._waiting.pop(self._head))
+
+    def close(self, under_way: Sequence[EpisodeRow]) -> None:
+        """Pass on everything that was committed, of episodes under way as well: the run ends here."""
+        rows = {row.task: row for row in under_way} | self._ended
+        for task in sorted(rows):
+            self._writer.add(self._waiting.pop(task, ()))
+            self._episodes.add(rows[task])
+        self._ended.clear()
+
+
+class RunState:
+    """What the episodes of a run share, and what each of them changes as it goes on."""
+
+    def __init__(self, epochs: Sequence[ScenarioEpoch], writer: SegmentWriter, boards: dict[int, Board]) -> None:
+        """Prepare a run.
+
+        Args:
+            epochs: by their start; the first starts at (0, 0), the last one is the run's own scenario.
+            writer: takes the events in canonical order.
+            boards: the boards of the episodes under way, shared with hosts in this process.
+        """
+        self.epochs = sorted(epochs, key=lambda epoch: epoch.start)
+        self.society = self.epochs[-1].society
+        self.family = self.society.scenario.tasks
+        self.boards = boards
+        self.ledgers: dict[int, Ledger] = {}
+        self.episodes = EpisodeTable()
+        writer.episodes = lambda: self.episodes.totals
+        self.order = InOrder(writer, self.episodes)
+        self.stopping = False
+        """Set to end the run in order: rounds under way are finished, no new one is begun."""
+        self.pace = Pace()
+        self.open: dict[int, Callable[[], EpisodeRow]] = {}
+        """For each episode under way, what gives its row as it is after the last committed round."""
+
+    def epoch_at(self, task: int, round_: int) -> ScenarioEpoch:
+        """Return the epoch to which a round belongs."""
+        return next(epoch for epoch in reversed(self.epochs) if epoch.start <= (task, round_))

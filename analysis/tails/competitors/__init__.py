@@ -1,0 +1,1 @@
+"""The built-in competitors of the power law, one object and one file each."""

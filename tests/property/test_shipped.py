@@ -1,0 +1,101 @@
+"""Everything that agentsoc ships is in the tables that properties draw from: a new part without its row fails here.
+
+The rows are in `tests/strategies.py` (`societies`), `property/test_topologies.py` (`cases`), `property/test_tasks.py`
+(`WELL_FORMED`), `unit/test_counts.py` (`COUNTED`), `unit/test_topologies.py` (`EDGES`) and `contract/backends.py`
+(`CASES`). Whether a kind has a row is tried by drawing it, not by reading a list of names.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, Phase, find, settings
+from hypothesis import strategies as st
+
+from agentsoc.contracts.model import MODELS
+from agentsoc.contracts.part import Part, Slot, kind_of
+from agentsoc.contracts.policy import POLICIES
+from agentsoc.contracts.protocol import PROTOCOLS
+from agentsoc.contracts.task import TASKS
+from agentsoc.contracts.topology import TOPOLOGIES
+from agentsoc.society.build import build_society
+from docs.generate import own_kinds
+from tests.contract import backends
+from tests.property import test_tasks, test_topologies
+from tests.strategies import scenario, societies
+from tests.unit import test_counts
+from tests.unit import test_topologies as unit_topologies
+
+LONG = settings(
+    max_examples=3_000,
+    database=None,
+    derandomize=True,
+    phases=(Phase.generate,),  # the first that is found will do; nobody needs the smallest
+    suppress_health_check=list(HealthCheck),
+)
+SLOTS: dict[str, Slot[Any]] = {
+    "topology": TOPOLOGIES,
+    "protocol": PROTOCOLS,
+    "tasks": TASKS,
+    "policy": POLICIES,
+    "model": MODELS,
+}
+ALL = [(name, kind) for name, slot in SLOTS.items() for kind in own_kinds(slot)]
+
+
+def of(name: str) -> list[str]:
+    """Return the kinds that are shipped of a slot."""
+    return [kind for slot, kind in ALL if slot == name]
+
+
+def drawn(strategy: st.SearchStrategy[Any], holds: Any) -> Any:
+    """Return something that is drawn and holds; `hypothesis.errors.NoSuchExample` when there is no such row."""
+    return find(strategy, holds, settings=LONG)
+
+
+@pytest.mark.parametrize("kind", of("topology"))
+def test_a_topology_has_a_row_of_sizes_and_settings_and_one_of_edges(kind: str) -> None:
+    assert drawn(test_topologies.cases(), lambda case: case.topology.kind == kind)
+    assert kind in unit_topologies.EDGES
+
+
+@pytest.mark.parametrize("kind", of("topology"))
+def test_whole_societies_are_drawn_with_each_topology(kind: str) -> None:
+    found = drawn(societies(), lambda parts: parts["topology"]["kind"] == kind)
+    assert build_society(scenario(**found)).wiring.kind == kind
+
+
+@pytest.mark.parametrize("kind", of("protocol"))
+def test_whole_societies_are_drawn_with_each_protocol_and_its_calls_have_a_closed_form(kind: str) -> None:
+    found = drawn(societies(), lambda parts: parts["protocol"]["kind"] == kind)
+    assert build_society(scenario(**found)).scenario.protocol.kind == kind
+    assert kind in test_counts.COUNTED
+
+
+@pytest.mark.parametrize("kind", of("policy"))
+def test_whole_societies_are_drawn_with_each_budget_policy(kind: str) -> None:
+    found = drawn(societies(), lambda parts: ((parts["budget"] or {}).get("policy") or {}).get("kind") == kind)
+    assert build_society(scenario(**found)).n
+
+
+NEED_MORE = {"reasoning-gym": "its families are a package of others", "jsonl": "its tasks are a file"}
+"""Families that no seed alone makes; they have test files of their own."""
+
+
+@pytest.mark.parametrize("kind", of("tasks"))
+def test_a_task_family_has_a_row(kind: str) -> None:
+    if kind not in NEED_MORE:
+        assert drawn(test_tasks.WELL_FORMED[kind], lambda family: family.kind == kind)
+
+
+@pytest.mark.parametrize("kind", of("model"))
+def test_a_model_is_held_to_the_contract_of_backends(kind: str) -> None:
+    assert [case for case in backends.CASES if case.name.partition("-")[0] == kind]
+
+
+@pytest.mark.parametrize(("slot", "kind"), ALL)
+def test_a_part_is_named_as_it_is_registered_and_says_what_it_is(slot: str, kind: str) -> None:
+    cls: type[Part] = SLOTS[slot].find(kind)
+    assert kind_of(cls) == kind
+    assert (cls.__doc__ or "").strip()
