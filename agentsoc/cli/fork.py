@@ -87,12 +87,12 @@ def _changed(stored: Scenario, overrides: Sequence[str]) -> Scenario:
     from agentsoc.scenario.draft import Draft, read_argument
     from agentsoc.scenario.explain import problems_of
     from agentsoc.scenario.model import Scenario
-    from agentsoc.scenario.strict import Document, Spot
+    from agentsoc.scenario.strict import Document, Position
 
     data = stored.model_dump(mode="json")
     if len(data["agents"]) == 1:  # as people write it, so that agents.count is a path
         data["agents"] = data["agents"][0]
-    draft = Draft(data, Document("manifest.json", data, Spot(1, 1), lines=False))
+    draft = Draft(data, Document("manifest.json", data, Position(1, 1), lines=False))
     for argument in overrides:
         settings = read_argument(argument)
         if len(settings) > 1:

@@ -59,7 +59,7 @@ class Part(BaseModel):
 
     def files(self) -> tuple[str, ...]:
         """Return the files that the part reads, by their names in the scenario; the run keeps copies of them."""
-        name = getattr(self, "file", None)
+        name = dict(self).get("file")
         return (name,) if isinstance(name, str) and name else ()
 
     @classmethod

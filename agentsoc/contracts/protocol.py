@@ -194,7 +194,13 @@ def interpret_reply(society: Society, board: Board, turn: Turn, reply: Reply) ->
     if acts and reply.answer is None:
         return acts
 
-    answer, text, confidence = reply.answer, reply.text, reply.confidence
+    uses, disputes = _sources(society, turn, reply)
+    acts.append(_claim_act(board, turn, reply, uses, disputes))
+    return acts
+
+
+def _sources(society: Society, turn: Turn, reply: Reply) -> tuple[Sequence[int], Sequence[int]]:
+    """Return the claims that a reply uses and those that it disputes, each once, among those that the turn showed."""
     sees, named = turn.sees, reply.uses
     seen: Collection[int] = sees if len(sees) < _MANY else frozenset(sees)
     disputes = [c for c in dict.fromkeys(reply.disputes) if c in seen] if reply.disputes else _NONE
@@ -210,29 +216,30 @@ def interpret_reply(society: Society, board: Board, turn: Turn, reply: Reply) ->
     if disputes:
         refused = disputes if len(disputes) < _MANY else frozenset(disputes)
         uses = [c for c in uses if c not in refused]
+    return uses, disputes
 
+
+def _claim_act(board: Board, turn: Turn, reply: Reply, uses: Sequence[int], disputes: Sequence[int]) -> Act:
+    """Return the act by which a reply disputes, merges, endorses, revises or proposes a claim."""
+    answer, text, confidence = reply.answer, reply.text, reply.confidence
     subtask = turn.subtask
     if disputes:
         parents = tuple(sorted([*disputes, *uses]))
-        acts.append(Act("contradict_claim", answer, text, parents, disputes[0], confidence, subtask))
-    elif len(uses) >= 2:
-        acts.append(Act("merge_claims", answer, text, tuple(sorted(uses)), None, confidence, subtask))
-    elif len(uses) == 1:
+        return Act("contradict_claim", answer, text, parents, disputes[0], confidence, subtask)
+    if len(uses) >= 2:
+        return Act("merge_claims", answer, text, tuple(sorted(uses)), None, confidence, subtask)
+    if len(uses) == 1:
         used = board.claims[uses[0]]
         if used.answer == answer and answer is not None and used.agent != turn.agent:
-            acts.append(Act("endorse_claim", answer, text, (used.id,), used.id, confidence, subtask))
-        else:
-            acts.append(Act("revise_claim", answer, text, (used.id,), None, confidence, subtask))
-    else:
-        standing = board.standing.get(turn.agent)
-        own = board.claims.get(standing) if standing is not None else None
-        if own is None or own.subtask != subtask:
-            acts.append(Act("propose_claim", answer, text, (), None, confidence, subtask))
-        elif own.answer == answer and answer is not None:
-            acts.append(Act("endorse_claim", answer, text, (own.id,), own.id, confidence, subtask))
-        else:
-            acts.append(Act("revise_claim", answer, text, (own.id,), None, confidence, subtask))
-    return acts
+            return Act("endorse_claim", answer, text, (used.id,), used.id, confidence, subtask)
+        return Act("revise_claim", answer, text, (used.id,), None, confidence, subtask)
+    standing = board.standing.get(turn.agent)
+    own = board.claims.get(standing) if standing is not None else None
+    if own is None or own.subtask != subtask:
+        return Act("propose_claim", answer, text, (), None, confidence, subtask)
+    if own.answer == answer and answer is not None:
+        return Act("endorse_claim", answer, text, (own.id,), own.id, confidence, subtask)
+    return Act("revise_claim", answer, text, (own.id,), None, confidence, subtask)
 
 
 def _verdicts(board: Board, turn: Turn, reply: Reply) -> Sequence[Act]:
