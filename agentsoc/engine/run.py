@@ -15,10 +15,6 @@ from agentsoc.engine.execute import Plan, execute, load_known
 from agentsoc.engine.progress import Progress
 from agentsoc.engine.shared import Shared
 from agentsoc.errors import InputError
-from agentsoc.log.journal import Attempt, Key
-from agentsoc.log.manifest import (
-    Fork,
-)
 from agentsoc.log.read import RunLog
 from agentsoc.scenario.model import Scenario
 from agentsoc.society.build import build_society
@@ -84,8 +80,6 @@ async def run_async(
     code: Mapping[str, str] | None = None,
     code_paths: Sequence[Path] = (),
     progress: Progress | None = None,
-    fork: Fork | None = None,
-    known: Mapping[Key, Attempt] | None = None,
     shared: Shared | None = None,
     stop: asyncio.Event | None = None,
     consent: Consent = False,
@@ -98,11 +92,9 @@ async def run_async(
     plan = Plan(
         scenario,
         directory,
-        known=known or {},
         code=code or {},
         code_paths=code_paths,
         progress=progress or Progress(),
-        fork=fork,
         society=society,
         shared=shared,
         stop=stop,
