@@ -28,20 +28,48 @@ Kind = Literal[
     "tool_call",
     "action",
 ]
-"""What an event is. The first six are acts of coordination; the rest say how an episode went and ended.
+"""What an event is. Acts of coordination come first; the rest say how an episode went and ended."""
 
-`tool_call` and `action` belong to log format 2 and are kept for agents that act; nothing writes them yet.
-"""
 
-KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
-"""All tags, in an order that never changes: the index of a tag is its code in columns."""
+class EventKind(NamedTuple):
+    """What is true of all events of one kind, as far as whoever reads a log has to know it."""
 
-RESERVED: Final[frozenset[str]] = frozenset({"tool_call", "action"})
-"""Kinds that nothing writes yet; an act of an imported log that is called so is outside the vocabulary."""
+    name: Kind
+    coordination: bool = False
+    """Whether it is an act of coordination: something that one agent does with what others said or shall do."""
+    mints_claim: bool = False
+    """Whether it makes a claim. An endorsement supports an existing claim and mints none."""
+    scored: bool = False
+    """Whether the verifier is asked what its answer is worth."""
+    reserved: bool = False
+    """Whether nothing writes it yet; an act of an imported log that is called so is outside the vocabulary."""
 
-COORDINATION: Final[frozenset[str]] = frozenset(KINDS[:6])
-CLAIMING: Final[frozenset[str]] = frozenset({"propose_claim", "revise_claim", "contradict_claim", "merge_claims"})
-"""Kinds that mint a claim. An endorsement supports an existing claim and mints none."""
+
+EVENT_KINDS: Final[tuple[EventKind, ...]] = (
+    EventKind("propose_claim", coordination=True, mints_claim=True, scored=True),
+    EventKind("revise_claim", coordination=True, mints_claim=True, scored=True),
+    EventKind("contradict_claim", coordination=True, mints_claim=True, scored=True),
+    EventKind("endorse_claim", coordination=True, scored=True),
+    EventKind("merge_claims", coordination=True, mints_claim=True, scored=True),
+    EventKind("delegate_subtask", coordination=True),
+    EventKind("answer"),
+    EventKind("vote"),
+    EventKind("flag"),
+    EventKind("fault"),
+    EventKind("budget_exhausted"),
+    EventKind("call_failed"),
+    EventKind("stop"),
+    EventKind("tool_call", reserved=True),  # of log format 2, for agents that act
+    EventKind("action", reserved=True),
+)
+"""All kinds, in an order that never changes: the index of a kind is its code in columns. New ones come last."""
+
+KINDS: Final[tuple[Kind, ...]] = tuple(kind.name for kind in EVENT_KINDS)
+"""All tags, in the order of their codes."""
+RESERVED: Final[frozenset[str]] = frozenset(kind.name for kind in EVENT_KINDS if kind.reserved)
+COORDINATION: Final[frozenset[str]] = frozenset(kind.name for kind in EVENT_KINDS if kind.coordination)
+CLAIMING: Final[frozenset[str]] = frozenset(kind.name for kind in EVENT_KINDS if kind.mints_claim)
+SCORED: Final[frozenset[str]] = frozenset(kind.name for kind in EVENT_KINDS if kind.scored)
 
 LabelSource = Literal["rule", "logged", "judge"]
 LABEL_SOURCES: Final[tuple[LabelSource, ...]] = get_args(LabelSource)

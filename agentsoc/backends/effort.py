@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 
 from agentsoc.contracts.address import Destination
-from agentsoc.contracts.model import CallError, Completion, ElasticBackend, Hint, Model, Request, Said, Usage
+from agentsoc.contracts.model import CallError, Completion, ElasticBackend, Hint, Model, Request, Usage, VoterReply
 from agentsoc.streams import uniform
 from agentsoc.theory.agents import success
 
@@ -66,22 +66,22 @@ class EffortBackend(ElasticBackend):
             return team_left // n_agents
         return _MOST if self.model.habit is None else self.model.habit
 
-    def spend(self, hint: Hint, tokens: int) -> Said:
+    def spend(self, hint: Hint, tokens: int) -> VoterReply:
         """Return the reference answer with probability 1 - exp(-tokens/h), else another one."""
         h = self.model.h if hint.difficulty is None else hint.difficulty
         if self._draw(hint, 0) < success(tokens, h):
-            return Said(hint.truth, 0, tokens)
+            return VoterReply(hint.truth, 0, tokens)
         others = [option for option in hint.options if option != hint.truth]
-        return Said(others[int(self._draw(hint, 1) * len(others))] if others else UNSOLVED, 0, tokens)
+        return VoterReply(others[int(self._draw(hint, 1) * len(others))] if others else UNSOLVED, 0, tokens)
 
     def _draw(self, hint: Hint, draw: int) -> float:
         return uniform(self.seed, "effort", hint.task, hint.round, hint.agent, 2 * hint.k + draw)
 
-    def respond(self, hint: Hint) -> Said:
+    def respond(self, hint: Hint) -> VoterReply:
         """Return the answer of an agent that may spend what it wants and is told nothing; a merge by rule counts."""
         if hint.by_rule or hint.purpose == "merge":
             stated = [answer for answer in hint.shown if answer is not None]
-            return Said(max(sorted(set(stated)), key=stated.count) if stated else None)
+            return VoterReply(max(sorted(set(stated)), key=stated.count) if stated else None)
         return self.spend(hint, self.wants(None, None, 1))
 
     async def complete(self, request: Request) -> Completion:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from agentsoc.contracts.address import Destination
-from agentsoc.contracts.model import CallError, Completion, Hint, Model, PureBackend, Request, Said, Usage
+from agentsoc.contracts.model import CallError, Completion, Hint, Model, PureBackend, Request, Usage, VoterReply
 from agentsoc.contracts.part import Part
 from agentsoc.streams import uniform, uniform_pair, uniforms
 from agentsoc.theory.agents import leaf_signal
@@ -184,7 +184,7 @@ class SimulatedBackend(PureBackend):
 
     # One voter. The arithmetic is that of the columns below, draw by draw.
 
-    def respond(self, hint: Hint) -> Said:
+    def respond(self, hint: Hint) -> VoterReply:
         """Return what one agent answers in one turn."""
         tokens_in, tokens_out = self.cost(len(hint.shown), hint.by_rule, hint.speaks)
         latency = 0.0
@@ -194,15 +194,15 @@ class SimulatedBackend(PureBackend):
         options = hint.options
         if hint.purpose == "choose":
             chosen = self._chosen(hint)
-            return Said(hint.shown[chosen], tokens_in, tokens_out, latency, chosen=chosen)
+            return VoterReply(hint.shown[chosen], tokens_in, tokens_out, latency, chosen=chosen)
         if hint.purpose == "check":
             right = bool(hint.shown) and hint.shown[0] == hint.truth
             accepts = self._draw("check", hint) < (self.model.accepts_right if right else self.model.accepts_wrong)
-            return Said(None, tokens_in, tokens_out, latency, accepts=accepts)
+            return VoterReply(None, tokens_in, tokens_out, latency, accepts=accepts)
         if not options:
-            return Said(None, tokens_in, tokens_out, latency)
+            return VoterReply(None, tokens_in, tokens_out, latency)
         if self.model.invalid and not hint.by_rule and self._draw("invalid", hint) < self.model.invalid:
-            return Said(None, tokens_in, tokens_out, latency, invalid=True)
+            return VoterReply(None, tokens_in, tokens_out, latency, invalid=True)
         code = {option: index for index, option in enumerate(options)}
         own: int | None = None
         if not hint.by_rule and hint.purpose not in ("merge", "judge"):
@@ -216,7 +216,7 @@ class SimulatedBackend(PureBackend):
             if sent:
                 own = self._combine(hint, self._received(hint, sent), own)
         answer = options[own] if own is not None and own >= 0 else None
-        return Said(answer, tokens_in, tokens_out, latency, rejected=rejected)
+        return VoterReply(answer, tokens_in, tokens_out, latency, rejected=rejected)
 
     def _draw(self, purpose: str, hint: Hint, draw: int = 0) -> float:
         return uniform(self.seed, purpose, hint.task, hint.round, hint.agent, draw + hint.sample * _SAMPLE_DRAWS)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from agentsoc.budget.ledger import Grant, Ledger
-from agentsoc.budget.shown import NOTHING, Told, Used, tell
+from agentsoc.budget.shown import NOTHING, BudgetNotice, Used, tell
 from agentsoc.contracts.board import Board
 from agentsoc.contracts.task import Task
 from agentsoc.contracts.turns import Reply, Turn
@@ -116,7 +116,7 @@ class Account:
         """Return what the model of each turn costs; None without prices."""
         return None if self.rates is None else [self.rate(turn.agent) for turn in turns]
 
-    def tell(self, board: Board, turn: Turn) -> Told:
+    def tell(self, board: Board, turn: Turn) -> BudgetNotice:
         """Return what the agent of a turn is told: the state at the start of the round, by the committed events."""
         if self.shown is None:
             return NOTHING

@@ -16,15 +16,12 @@ from typing import Final
 import msgspec
 
 from agentsoc.budget.allocation import split
+from agentsoc.budget.purse import CALLS, ENDLESS, MONEY, TOKENS, Lenders, Purse, cost_of, hold, times_paid
 from agentsoc.scenario.budget import Limits
 from agentsoc.scenario.prices import FREE, Rate
 
 OUT_MIN: Final = 16
 """A turn is not taken with less room for its reply than this, or than its own cap if that is smaller (tokens)."""
-_ENDLESS: Final = 1 << 200
-"""More than any price times any usage: 2^62 units of money are less than a dear call can cost."""
-TOKENS, CALLS, MONEY = range(3)
-"""The resources, as indices of the tuples that hold one number for each."""
 
 
 class Need(msgspec.Struct, frozen=True, gc=False):
@@ -62,40 +59,6 @@ class Grant(msgspec.Struct, frozen=True, gc=False):
     def walled(self) -> bool:
         """Tell whether a limit holds: then an attempt that a crash swallowed uses up one that was granted."""
         return bool(self.reserved or self.calls or self.money)
-
-
-class Purse:
-    """One resource in one scope: charged + reserved + kept <= limit."""
-
-    __slots__ = ("charged", "kept", "limit", "overrun", "reserved")
-
-    def __init__(self, limit: int | None) -> None:
-        self.limit = limit
-        self.charged = 0
-        self.reserved = 0
-        self.kept = 0
-        """Held back for the concluding turn."""
-        self.overrun = 0
-        """Used by a provider beyond what it was allowed; not part of `charged`."""
-
-    @property
-    def free(self) -> int:
-        """Return what can still be reserved; endless without a limit, below 0 where a fork lowered it."""
-        return _ENDLESS if self.limit is None else self.limit - self.charged - self.reserved - self.kept
-
-    def settle(self, reserved: int, used: int) -> None:
-        """Charge what was used and refund the rest of what was reserved.
-
-        What was used beyond that is taken from what is free; what is not even there is recorded as overrun, because it
-        was spent against the cap that the provider was given.
-        """
-        if self.limit is None:
-            self.charged += used
-            return
-        self.reserved -= reserved
-        charge = max(min(used, self.free), 0)  # after a fork the limit may be smaller than what was charged
-        self.charged += charge
-        self.overrun += used - charge
 
 
 class Ledger:
@@ -229,7 +192,7 @@ class Ledger:
 
     def room(self, share: int | None = None, rate: Rate = FREE) -> int:
         """Return how many tokens one call may take, whatever part of them is output; endless without a limit."""
-        room = _ENDLESS
+        room = ENDLESS
         dearest = max(rate.input, rate.cached, rate.output)
         for scope in self._scopes(share):
             room = min(room, scope[TOKENS].free)
@@ -239,7 +202,7 @@ class Ledger:
 
     def pays(self, cost: Sequence[int], share: int | None = None) -> bool:
         """Return whether tokens, calls and money of this cost are free in every scope."""
-        return all(_times(scope, cost) > 0 for scope in self._scopes(share))
+        return all(times_paid(scope, cost) > 0 for scope in self._scopes(share))
 
     # Reserve and settle
 
@@ -269,7 +232,7 @@ class Ledger:
                 return whole
         of = [None] * len(needs) if shares is None else shares
         at = [FREE] * len(needs) if rates is None else rates
-        lenders = _Lenders(self._lenders(of))
+        lenders = Lenders(self._lenders(of))
         first = [self._first(need, self._scopes(s), rate, lenders) for need, s, rate in zip(needs, of, at, strict=True)]
         grants: list[Grant | None] = []
         for need, given, share, rate in zip(needs, first, of, at, strict=True):
@@ -282,9 +245,9 @@ class Ledger:
             if n_calls and attempts > 1:
                 scopes = self._scopes(share)
                 tokens_in = sum(need.tokens_in) + n_calls * need.again
-                again = _cost(tokens_in, n_calls * cap, n_calls if need.asks else 0, rate)
-                more = min([attempts - 1, *(_times(scope, again) for scope in scopes)])
-                held = [a + more * b for a, b in zip(held, _hold(scopes, again, more), strict=True)]
+                again = cost_of(tokens_in, n_calls * cap, n_calls if need.asks else 0, rate)
+                more = min([attempts - 1, *(times_paid(scope, again) for scope in scopes)])
+                held = [a + more * b for a, b in zip(held, hold(scopes, again, more), strict=True)]
             tokens, calls, money = held
             grants.append(Grant(cap, 1 + more, tokens, calls, money, share))
         if self.carry:
@@ -322,14 +285,14 @@ class Ledger:
         return [self.shares[share] for share in sorted(self._acted - due)]
 
     def _first(
-        self, need: Need, scopes: Sequence[list[Purse]], rate: Rate, lenders: _Lenders
+        self, need: Need, scopes: Sequence[list[Purse]], rate: Rate, lenders: Lenders
     ) -> tuple[int, list[int]] | None:
         """Reserve one attempt per call; return the output cap and what is held of each resource."""
         n_calls = len(need.tokens_in)
         if n_calls == 0:
             return 0, [0, 0, 0]
         tokens_in, asked = sum(need.tokens_in), n_calls if need.asks else 0
-        room = _ENDLESS
+        room = ENDLESS
         for scope, more in zip(scopes, ((0, 0, 0), lenders.free), strict=False):
             tokens, calls, money = (purse.free + extra for purse, extra in zip(scope, more, strict=True))
             if calls < asked:
@@ -337,14 +300,14 @@ class Ledger:
             room = min(room, (tokens - tokens_in) // n_calls)
             if scope[MONEY].limit is not None:
                 left = money - rate.most(tokens_in, 0, asked)
-                room = min(room, left // (n_calls * rate.output) if rate.output else (_ENDLESS if left >= 0 else -1))
+                room = min(room, left // (n_calls * rate.output) if rate.output else (ENDLESS if left >= 0 else -1))
         if room < (need.tokens_out if need.whole else min(OUT_MIN, need.tokens_out)):
             return None
         cap = min(need.tokens_out, room)
-        cost = _cost(tokens_in, n_calls * cap, asked, rate)
+        cost = cost_of(tokens_in, n_calls * cap, asked, rate)
         if len(scopes) > 1:
             lenders.help(scopes[1], cost)
-        return cap, _hold(scopes, cost, 1)
+        return cap, hold(scopes, cost, 1)
 
     def settle(self, grant: Grant, used: int, calls: int = 0, money: int = 0) -> None:
         """Charge what a turn used, in each scope, and refund the rest of its reservation.
@@ -366,48 +329,3 @@ class Ledger:
         for scope in self._scopes(grant.share):
             for purse, reserved, amount in zip(scope, held, amounts, strict=True):
                 purse.settle(reserved, amount)
-
-
-def _cost(tokens_in: int, tokens_out: int, calls: int, rate: Rate) -> tuple[int, int, int]:
-    return tokens_in + tokens_out, calls, rate.most(tokens_in, tokens_out, calls)
-
-
-def _hold(scopes: Sequence[list[Purse]], cost: Sequence[int], times: int) -> list[int]:
-    """Reserve `times` the cost in each scope, where there is a limit; return how much of each resource once."""
-    held = [0, 0, 0]
-    for scope in scopes:
-        for resource, purse in enumerate(scope):
-            if purse.limit is not None:
-                purse.reserved += times * cost[resource]
-                held[resource] = cost[resource]
-    return held
-
-
-def _times(scope: Sequence[Purse], cost: Sequence[int]) -> int:
-    """Return how often a scope pays for a cost."""
-    return min(
-        max(purse.free, 0) // amount if amount > 0 else _ENDLESS for purse, amount in zip(scope, cost, strict=True)
-    )
-
-
-class _Lenders:
-    """Shares that others may draw on in this round, in their order."""
-
-    def __init__(self, shares: Sequence[Sequence[Purse]]) -> None:
-        self._purses = [[share[resource] for share in shares] for resource in range(3)]
-        self.free = [sum(max(purse.free, 0) for purse in purses) for purses in self._purses]
-        """What the lenders can give together, of each resource."""
-
-    def help(self, share: Sequence[Purse], cost: Sequence[int]) -> None:
-        """Move to a share what it lacks for a cost."""
-        for resource, (purse, amount) in enumerate(zip(share, cost, strict=True)):
-            if purse.limit is None or amount <= purse.free:
-                continue
-            for lender in self._purses[resource]:
-                assert lender.limit is not None
-                moved = min(amount - purse.free, max(lender.free, 0))
-                purse.limit += moved
-                lender.limit -= moved
-                self.free[resource] -= moved
-                if amount <= purse.free:
-                    break

@@ -26,7 +26,7 @@ class Used(NamedTuple):
     """Money in units of 10^-12."""
 
 
-class Told(msgspec.Struct, frozen=True):
+class BudgetNotice(msgspec.Struct, frozen=True):
     """What an agent is told of the budget in one turn."""
 
     left: int | None = None
@@ -37,10 +37,10 @@ class Told(msgspec.Struct, frozen=True):
     """The note that goes into the agent's prompt."""
 
 
-NOTHING: Final = Told()
+NOTHING: Final = BudgetNotice()
 
 
-def tell(shown: Shown, own: tuple[Limits, Used] | None, team: tuple[Limits, Used]) -> Told:
+def tell(shown: Shown, own: tuple[Limits, Used] | None, team: tuple[Limits, Used]) -> BudgetNotice:
     """Return what an agent with this share of this team's budget is told.
 
     Args:
@@ -57,9 +57,9 @@ def tell(shown: Shown, own: tuple[Limits, Used] | None, team: tuple[Limits, Used
         return NOTHING
     note = _note(shown, scopes)
     if shown.placebo:
-        return Told(note=placebo(len(note)))
+        return BudgetNotice(note=placebo(len(note)))
     left = [_left(limits.tokens, used.tokens) for _, limits, used in scopes]
-    return Told(
+    return BudgetNotice(
         left[0] if shown.scope != "team" and own is not None else None,
         left[-1] if shown.scope != "self" else None,
         note,

@@ -153,7 +153,7 @@ class Backend(ABC):
         """Return what the manifest records of the model: name, build, settings, hashes. No secrets, no paths."""
 
 
-class Said(msgspec.Struct, frozen=True, gc=False):
+class VoterReply(msgspec.Struct, frozen=True, gc=False):
     """What a pure voter answers, with the tokens that it stands for."""
 
     answer: str | None
@@ -177,7 +177,7 @@ class PureBackend(Backend):
     journaled = False
 
     @abstractmethod
-    def respond(self, hint: Hint) -> Said:
+    def respond(self, hint: Hint) -> VoterReply:
         """Return what the agent of `hint` answers in that turn."""
 
     @abstractmethod
@@ -199,7 +199,7 @@ class ElasticBackend(PureBackend):
         """
 
     @abstractmethod
-    def spend(self, hint: Hint, tokens: int) -> Said:
+    def spend(self, hint: Hint, tokens: int) -> VoterReply:
         """Return what the agent of `hint` answers when it spends `tokens`; `hint.difficulty` is that of its work."""
 
 

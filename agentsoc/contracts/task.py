@@ -13,6 +13,8 @@ from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, ClassVar, Final, overload
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
 from agentsoc.contracts.part import Part, Slot
@@ -66,6 +68,14 @@ class TaskFamily(Part):
     def tasks(self, seed: int) -> Sequence[Task]:
         """Return all tasks of the set that `seed` decides, in order."""
         return [self.make(seed, index) for index in range(self.count)]
+
+    def columns(self, seed: int) -> tuple[NDArray[np.int64], NDArray[np.float64] | None] | None:
+        """Return all tasks of the set as arrays, where that is all there is to them; None, the default, otherwise.
+
+        The arrays are the index of the true option and the difficulty of each task, shape (count,); None for the second
+        where tasks do not differ.
+        """
+        return None
 
     def parse(self, task: Task, text: str) -> str | None:
         """Return the canonical answer that a model's free `text` states, or None when it states none."""

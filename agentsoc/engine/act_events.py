@@ -6,9 +6,7 @@ from collections.abc import Callable, Sequence
 
 from agentsoc.contracts.protocol import Act
 from agentsoc.contracts.turns import SLOT_WIDTH, Reply, Turn
-from agentsoc.events import CLAIMING, Event, pack_id
-
-_SCORED = CLAIMING | {"endorse_claim"}
+from agentsoc.events import CLAIMING, SCORED, Event, pack_id
 
 
 def add_events(
@@ -49,7 +47,7 @@ def add_events(
                 here if act.mints_subtask else act.subtask,
                 act.subtask_parent,
                 answer,
-                score(act, turn.state) if answer is not None and kind in _SCORED else None,
+                score(act, turn.state) if answer is not None and kind in SCORED else None,
                 act.confidence,
                 act.text,
                 calls,

@@ -50,6 +50,34 @@ class Spent(msgspec.Struct):
     tokens_cached: int = 0
     tokens_out: int = 0
 
+    def charge(self, outcome: AttemptResult, room: int, reserved: int) -> None:
+        """Charge an attempt that had an outcome: what its provider reports, or all that was reserved for it.
+
+        Args:
+            outcome: what came of it.
+            room: held for its prompt (tokens).
+            reserved: held for it in all (tokens).
+        """
+        self.calls += 1
+        usage = outcome.usage
+        if usage is not None and usage.known:
+            self.tokens_in += usage.tokens_in
+            self.tokens_cached += usage.tokens_cached
+            self.tokens_out += usage.tokens_out
+            self.tokens += usage.tokens_in + usage.tokens_out
+        elif outcome.failure is None or outcome.billed:
+            self._charge_unknown(room, reserved)
+
+    def lose(self, room: int, reserved: int) -> None:
+        """Charge an attempt whose outcome is not known; see `charge`."""
+        self._charge_unknown(room, reserved)
+        self.lost_calls += 1
+
+    def _charge_unknown(self, room: int, reserved: int) -> None:
+        self.tokens += reserved
+        self.lost_tokens += reserved
+        self.lost_in += room
+
 
 class CallsInFlight(msgspec.Struct):
     """Calls under way, for whoever shows progress."""
@@ -182,28 +210,14 @@ class Caller:
                         continue
                     lost = True
             if lost:
-                tokens = reserved if known is None else known.reserved
-                spent.tokens += tokens
-                spent.lost_tokens += tokens
-                spent.lost_in += room if known is None else known.room
-                spent.lost_calls += 1
+                spent.lose(*((room, reserved) if known is None else (known.room, known.reserved)))
                 if grant.walled:
                     allowed -= 1  # the wall holds across crashes: the lost attempt's tokens may have been spent
                 continue
             if outcome.mismatch:
                 raise ReplayMismatchError("this call makes another request than the journal's", _name(key))
             had_outcome += 1
-            spent.calls += 1
-            usage = outcome.usage
-            if usage is not None and usage.known:
-                spent.tokens_in += usage.tokens_in
-                spent.tokens_cached += usage.tokens_cached
-                spent.tokens_out += usage.tokens_out
-                spent.tokens += usage.tokens_in + usage.tokens_out
-            elif outcome.failure is None or outcome.billed:
-                spent.tokens += reserved
-                spent.lost_tokens += reserved
-                spent.lost_in += room
+            spent.charge(outcome, room, reserved)
             if outcome.failure is None and outcome.fault is None:
                 self.flight.done += 1
                 return outcome

@@ -20,7 +20,7 @@ from agentsoc.engine.columns.episodes import column_run, run_columns
 from agentsoc.engine.directory import clear_temporaries
 from agentsoc.engine.inputs import RunTasks, input_files
 from agentsoc.engine.interrupt import ended_by_event, ended_by_signals
-from agentsoc.engine.loop import Engine
+from agentsoc.engine.loop import RunEngine
 from agentsoc.engine.pool import LocalPool, Pool
 from agentsoc.engine.progress import Progress
 from agentsoc.engine.run_files import RunFiles, new_manifest
@@ -124,7 +124,7 @@ class _Execution:
         self.society = build_society(scenario, stored=True) if plan.society is None else plan.society
         self.boards: dict[int, Board] = {}
         self.pools: list[Pool] = []
-        self.engine: Engine | None = None
+        self.engine: RunEngine | None = None
         self.columns: ColumnRun | None = None
         # given away when the run begins: they may be many
         self._tasks, plan.tasks = plan.tasks or RunTasks(scenario), None
@@ -155,7 +155,7 @@ class _Execution:
                 await pool.close()
         return self._finish(engine)
 
-    async def _open(self) -> Engine:
+    async def _open(self) -> RunEngine:
         """Start the hosts and make the engine that drives them."""
         plan = self.plan
         one_epoch = plan.fork is None or not plan.fork.before
@@ -164,7 +164,7 @@ class _Execution:
         del self._tasks
         epochs = await self._start_hosts()
         self.files.manifest.models = epochs[-1].pool.identities()
-        engine = self.engine = Engine(epochs, self.writer, self.boards)
+        engine = self.engine = RunEngine(epochs, self.writer, self.boards)
         plan.progress.pace, plan.progress.flight = engine.pace, epochs[-1].caller.flight
         plan.progress.ledgers = engine.ledgers
         return engine
@@ -193,7 +193,7 @@ class _Execution:
         start = (0, 0) if plan.fork is None else (plan.fork.task, plan.fork.round)
         return [*epochs, ScenarioEpoch(start, self.society, pool, caller)]
 
-    async def _drive(self, engine: Engine) -> None:
+    async def _drive(self, engine: RunEngine) -> None:
         """Run all episodes, with the log near behind, until they have ended or the run is asked to stop."""
         plan = self.plan
         notices, stop = plan.progress.notices, plan.stop or STOP.get()
@@ -219,7 +219,7 @@ class _Execution:
             await asyncio.sleep(max(FLUSH_S, (time.monotonic() - began) / FLUSHES))
             self.files.save_so_far()
 
-    def _finish(self, engine: Engine) -> Result:
+    def _finish(self, engine: RunEngine) -> Result:
         """Close the log, write down what the run amounts to, and return it."""
         digest = self.writer.finish()
         episodes = engine.episodes.table()

@@ -36,9 +36,10 @@ class RunTasks:
     def columns(self) -> tuple[NDArray[Any], NDArray[np.float64] | None] | None:
         """Index of the true option and difficulty per task, each of shape (n,), where the family gives columns."""
         family = self._scenario.tasks
-        if not hasattr(family, "columns"):
+        columns = family.columns(self._scenario.tasks_seed)
+        if columns is None:
             return None
-        truth, difficulty = family.columns(self._scenario.tasks_seed)
+        truth, difficulty = columns
         return np.asarray(truth), difficulty
 
     @cached_property

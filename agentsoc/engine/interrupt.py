@@ -8,7 +8,7 @@ import signal
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from agentsoc.engine.loop import Engine
+from agentsoc.engine.loop import RunEngine
 
 GRACE_S = 4.0
 """How long calls in flight may go on after an interrupt (seconds)."""
@@ -46,7 +46,7 @@ def first_signal(stop: Callable[[], None]) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def ended_by_signals(engine: Engine, notices: list[str]) -> Iterator[None]:
+def ended_by_signals(engine: RunEngine, notices: list[str]) -> Iterator[None]:
     """Let the first SIGINT or SIGTERM end the run in order, and say so in `notices`."""
     loop = asyncio.get_running_loop()
     ending: asyncio.Task[None] | None = None
@@ -65,7 +65,7 @@ def ended_by_signals(engine: Engine, notices: list[str]) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def ended_by_event(engine: Engine, stop: asyncio.Event) -> Iterator[None]:
+def ended_by_event(engine: RunEngine, stop: asyncio.Event) -> Iterator[None]:
     """Let `stop` end the run in order; signals are its owner's business."""
 
     async def wind_down() -> None:

@@ -21,7 +21,7 @@ _YOUNG_MAX = 50_000
 """New objects between two looks of the garbage collector while a run goes on."""
 
 
-class Engine(RunState):
+class RunEngine(RunState):
     """Runs the episodes of a scenario; after a fork, the first ones in the old scenario's epoch."""
 
     def __init__(self, epochs: Sequence[ScenarioEpoch], writer: SegmentWriter, boards: dict[int, Board]) -> None:

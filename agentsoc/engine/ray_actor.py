@@ -32,7 +32,7 @@ class Folded(msgspec.Struct, array_like=True):
     rounds: list[list[Event]]
 
 
-class Message(msgspec.Struct, array_like=True):
+class HostMessage(msgspec.Struct, array_like=True):
     """What a host is told with every call: what it has to know first, then what is asked."""
 
     folds: list[Folded]
@@ -52,7 +52,7 @@ class Arrival(msgspec.Struct, array_like=True):
 
 
 _encode = msgspec.msgpack.Encoder().encode
-_read_message = msgspec.msgpack.Decoder(Message).decode
+_read_message = msgspec.msgpack.Decoder(HostMessage).decode
 
 
 class HostActor:
@@ -85,7 +85,7 @@ class HostActor:
         await self._host.start()
         return self._host.identities(), self._host.parallel(), os.getpid()
 
-    def _take(self, raw: bytes) -> Message:
+    def _take(self, raw: bytes) -> HostMessage:
         message = _read_message(raw)
         for task in message.dropped:
             self._host.drop(task)

@@ -28,7 +28,7 @@ from agentsoc.engine.calls import HostLostError
 from agentsoc.engine.columns.draws import Draw, draw_codes
 from agentsoc.engine.host import Host
 from agentsoc.engine.pool import Pool
-from agentsoc.engine.ray_actor import Arrival, Folded, HostActor, Message, small
+from agentsoc.engine.ray_actor import Arrival, Folded, HostActor, HostMessage, small
 from agentsoc.engine.ray_files import check_inside
 from agentsoc.errors import RunFailedError
 from agentsoc.events import Event
@@ -288,7 +288,7 @@ class RayPool(Pool):
         )
         folds = [Folded(task, seat.pending.pop(task)) for task in dict.fromkeys(keys) if task in seat.pending]
         dropped, seat.dropped = seat.dropped, []
-        return _encode(Message(folds, dropped, **rest))
+        return _encode(HostMessage(folds, dropped, **rest))
 
     async def _ask(self, seat: _Seat, tasks: Sequence[int], call: Callable[[bytes], Awaitable[T]], **rest: Any) -> T:
         """Call a host with something that may be repeated, on its successor if it dies."""

@@ -17,10 +17,6 @@ from agentsoc.engine.progress import Progress
 from agentsoc.engine.shared import Shared
 from agentsoc.engine.waiting import wait_for
 from agentsoc.errors import InputError
-from agentsoc.log.journal import Attempt, Key
-from agentsoc.log.manifest import (
-    Fork,
-)
 from agentsoc.log.read import RunLog
 from agentsoc.scenario.code import load_codes
 from agentsoc.scenario.draft import Overrides
@@ -107,8 +103,6 @@ async def run_async(
     code: Mapping[str, str] | None = None,
     code_paths: Sequence[Path] = (),
     progress: Progress | None = None,
-    fork: Fork | None = None,
-    known: Mapping[Key, Attempt] | None = None,
     shared: Shared | None = None,
     stop: asyncio.Event | None = None,
     consent: Consent = False,
@@ -129,11 +123,9 @@ async def run_async(
         plan = Plan(
             asked,
             directory,
-            known=known or {},
             code=code or {},
             code_paths=code_paths,
             progress=progress or Progress(),
-            fork=fork,
             society=society,
             shared=shared,
             stop=stop,

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from agentsoc.backends.secrets import redact
 from agentsoc.engine.inputs import RunTasks, input_files, parquet_bytes
-from agentsoc.engine.loop import Engine
+from agentsoc.engine.loop import RunEngine
 from agentsoc.errors import AgentsocError
 from agentsoc.log.inside import Inside
 from agentsoc.log.journal import Journal, read_digest
@@ -79,7 +79,7 @@ class RunFiles:
             self._save(self._writer.segments, "finished", totals)
         return totals
 
-    def end(self, engine: Engine, status: Status) -> None:
+    def end(self, engine: RunEngine, status: Status) -> None:
         """Write down all that was committed of a run that ends before its episodes have."""
         # the journal first: what it cannot take of a run that is stopped makes this a failed one
         with contextlib.suppress(*_JOURNAL_FAULTS) if status == "failed" else contextlib.nullcontext():
@@ -89,7 +89,7 @@ class RunFiles:
         self._write_episodes(engine.episodes.table())
         self._save(self._writer.segments, status, self._totals(self._writer.totals, engine.episodes.totals))
 
-    def fail(self, engine: Engine | None, error: BaseException) -> None:
+    def fail(self, engine: RunEngine | None, error: BaseException) -> None:
         """Write down that the run failed: with all that was committed, or where the disk refuses with what is on it."""
         if self.directory is None:
             return

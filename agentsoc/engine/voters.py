@@ -6,7 +6,7 @@ import zlib
 
 import msgspec
 
-from agentsoc.contracts.model import ElasticBackend, Hint, PureBackend, Said, SampleHint
+from agentsoc.contracts.model import ElasticBackend, Hint, PureBackend, SampleHint, VoterReply
 from agentsoc.contracts.protocol import majority
 from agentsoc.contracts.turns import Delegation, Reply
 from agentsoc.engine.attempts import PlannedTurn
@@ -82,7 +82,7 @@ class Voters:
             tokens_out=said.tokens_out,
         )
 
-    def _spend(self, planned: PlannedTurn, backend: ElasticBackend, hint: Hint) -> Said:
+    def _spend(self, planned: PlannedTurn, backend: ElasticBackend, hint: Hint) -> VoterReply:
         """Return what a voter says that decides itself what it spends, on a part of the task as a model would."""
         task, turn = self._views.asked(planned), planned.turn
         if turn.by_rule or turn.purpose in ("plan", "guide", "judge", "choose", "check"):

@@ -10,7 +10,10 @@ from pathlib import Path
 from typing import Final
 
 from agentsoc.contracts.model import Model
-from agentsoc.contracts.part import Part, Slot
+from agentsoc.contracts.part import Slot
+from agentsoc.contracts.protocol import Protocol
+from agentsoc.contracts.task import TaskFamily
+from agentsoc.contracts.topology import Topology
 from agentsoc.engine.consent import Consent
 from agentsoc.engine.directory import take_over
 from agentsoc.engine.resume import resume_async
@@ -27,7 +30,7 @@ LOCK_WAIT_S: Final = 10.0
 
 
 @dataclass(frozen=True)
-class Means:
+class CellOptions:
     """What all cells of one command have in common."""
 
     concurrency: int | None = None
@@ -41,7 +44,7 @@ class Means:
     """What was agreed to for all of them; what a run's own directory says besides is not."""
 
 
-async def carry_out(directory: Path, scenario: Scenario, means: Means, progress: Progress | None = None) -> Run:
+async def carry_out(directory: Path, scenario: Scenario, means: CellOptions, progress: Progress | None = None) -> Run:
     """Return the finished run of a cell: the one that is there, the rest of one that was begun, or a new one.
 
     Raises:
@@ -60,7 +63,7 @@ async def carry_out(directory: Path, scenario: Scenario, means: Means, progress:
             await asyncio.sleep(0.1)
 
 
-async def _carry_out(directory: Path, scenario: Scenario, means: Means, progress: Progress | None) -> Run:
+async def _carry_out(directory: Path, scenario: Scenario, means: CellOptions, progress: Progress | None) -> Run:
     Inside(directory.parents[1]).has_directory(f"{directory.parent.name}/{directory.name}")  # never through a link
     if _has_manifest(directory):
         require_same(directory, scenario)
@@ -135,9 +138,15 @@ def _computed(model: Model, seed: int) -> bool:
 
 def is_portable(scenario: Scenario) -> bool:
     """Return whether another process knows all parts of a scenario: installed ones, and those of loose code files."""
-    parts: list[Part] = [scenario.tasks, scenario.topology, scenario.protocol, *(g.model for g in scenario.agents)]
+    models = [group.model for group in scenario.agents]
+    parts: list[TaskFamily | Topology | Protocol | Model] = [
+        scenario.tasks,
+        scenario.topology,
+        scenario.protocol,
+        *models,
+    ]
     for part in parts:
         cls = type(part)
-        if getattr(part, "kind", None) in Slot.loose(part.slot) and not cls.__module__.startswith("agentsoc_code_"):
+        if part.kind in Slot.loose(part.slot) and not cls.__module__.startswith("agentsoc_code_"):
             return False
     return True

@@ -1,4 +1,4 @@
-"""A comparison file in, a checked `Comparison` out: which organisations, on which tasks, how often, at what budget.
+"""A comparison file in, a checked `ComparisonSpec` out: which organisations, on which tasks, how often, at what budget.
 
 The file is read as strictly as a scenario, with the same messages::
 
@@ -37,7 +37,7 @@ from agentsoc.scenario.explain import problems_of, show
 from agentsoc.scenario.files import BASE_DIR
 from agentsoc.scenario.model import MAX_SEED, NAME
 from agentsoc.scenario.source import decode, printable, read_bytes
-from agentsoc.scenario.strict import Document, Spot, parse
+from agentsoc.scenario.strict import Document, Position, parse
 
 MAX_ORGANISATIONS: Final = 256
 MARK: Final = "organisations"
@@ -49,7 +49,7 @@ Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
 Keys = dict[str, Any]
 
 
-class Comparison(Part):
+class ComparisonSpec(Part):
     """Organisations of agents on the same tasks, seeds and budget."""
 
     name: Annotated[str, Field(pattern=NAME)]
@@ -74,10 +74,10 @@ class Comparison(Part):
 
 
 @dataclass(frozen=True)
-class Asked:
+class ComparisonRequest:
     """A comparison as it was asked for: checked, and with the place of everything."""
 
-    comparison: Comparison
+    comparison: ComparisonSpec
     draft: Draft
     text_hash: str
     """SHA-256 of the file (what the command line set is in the data)."""
@@ -99,7 +99,7 @@ def load_comparison(
     *,
     seeds: int | None = None,
     allow_code: Sequence[str | Path] = (),
-) -> Asked:
+) -> ComparisonRequest:
     """Return the comparison in a file.
 
     Args:
@@ -124,7 +124,7 @@ def load_comparison(
 
 def parse_comparison(
     text: str, where: str = "comparison", overrides: Overrides = (), *, seeds: int | None = None
-) -> Asked:
+) -> ComparisonRequest:
     """Return the comparison that a text holds; see `load_comparison`."""
     document = parse(text, where)
     if not isinstance(document.data, Mapping):
@@ -143,7 +143,7 @@ def parse_comparison(
         except ScenarioError as error:
             problems += error.problems
     if seeds is not None:
-        place = Document(printable(f"--seeds {seeds}", 60), None, Spot(1, 1), lines=False)
+        place = Document(printable(f"--seeds {seeds}", 60), None, Position(1, 1), lines=False)
         settings.append(Setting(("seeds",), seeds, place))
     for setting in settings:
         try:
@@ -155,19 +155,19 @@ def parse_comparison(
     return checked(draft, hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest())
 
 
-def stored_comparison(data: Any, where: str, text_hash: str) -> Asked:
+def stored_comparison(data: Any, where: str, text_hash: str) -> ComparisonRequest:
     """Return the comparison of a result directory from the plain data that it was stored as."""
-    return checked(Draft(data, Document(where, data, Spot(1, 1), lines=False)), text_hash)
+    return checked(Draft(data, Document(where, data, Position(1, 1), lines=False)), text_hash)
 
 
-def checked(draft: Draft, text_hash: str) -> Asked:
+def checked(draft: Draft, text_hash: str) -> ComparisonRequest:
     """Return the comparison of a draft.
 
     Raises:
         ScenarioError: it is none; names every fault that shows before the cells are made.
     """
     try:
-        comparison = Comparison.model_validate(draft.data)
+        comparison = ComparisonSpec.model_validate(draft.data)
     except ValidationError as error:
         raise ScenarioError(problems_of(error, draft)) from None
     problems = [*_repeated(comparison, draft), *_forbidden(comparison, draft)]
@@ -176,7 +176,7 @@ def checked(draft: Draft, text_hash: str) -> Asked:
         problems.append(Problem(draft.place(("baseline",)), what, nearest(comparison.baseline, draft.data[MARK])))
     if problems:
         raise ScenarioError(problems)
-    return Asked(comparison, draft, text_hash)
+    return ComparisonRequest(comparison, draft, text_hash)
 
 
 def is_comparison(path: str | Path) -> bool:
@@ -213,7 +213,7 @@ _KEPT: Final = {
 """Keys of a scenario that an organisation cannot set, and why."""
 
 
-def _forbidden(comparison: Comparison, draft: Draft) -> list[Problem]:
+def _forbidden(comparison: ComparisonSpec, draft: Draft) -> list[Problem]:
     """Return what an organisation may not say for itself, or the base not for all."""
     found = []
     for label, keys in comparison.organisations.items():
@@ -228,7 +228,7 @@ def _forbidden(comparison: Comparison, draft: Draft) -> list[Problem]:
     return found
 
 
-def _repeated(comparison: Comparison, draft: Draft) -> list[Problem]:
+def _repeated(comparison: ComparisonSpec, draft: Draft) -> list[Problem]:
     """Return the values of a list that stand there twice: the same run would be made and paid for twice."""
     found = []
     for key in ("agents", "seeds"):

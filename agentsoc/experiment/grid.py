@@ -18,14 +18,14 @@ from pydantic import ValidationError
 from agentsoc.contracts.part import MAX_PROBLEMS
 from agentsoc.contracts.topology import TOPOLOGIES
 from agentsoc.errors import InputError, Problem, ScenarioError, TopologyError
-from agentsoc.experiment.comparison import MARK, Asked, load_comparison
+from agentsoc.experiment.comparison import MARK, ComparisonRequest, load_comparison
 from agentsoc.experiment.overlay import block, lay
 from agentsoc.log.record import hash_json
 from agentsoc.scenario.draft import Draft, Overrides, Setting
 from agentsoc.scenario.explain import problems_of, show
 from agentsoc.scenario.model import MAX_SEED, Budget, Scenario
 from agentsoc.scenario.preset import PRESETS, expand, takes_count
-from agentsoc.scenario.strict import Document, Path, Spot
+from agentsoc.scenario.strict import Document, Path, Position
 
 MAX_CELLS: Final = 10_000
 """Largest number of runs that one comparison may stand for."""
@@ -60,7 +60,7 @@ class Cell:
 class Grid:
     """A comparison and all its cells, in a fixed order: task block, agents, seed, organisation."""
 
-    asked: Asked
+    asked: ComparisonRequest
     cells: tuple[Cell, ...]
 
     @property
@@ -102,7 +102,7 @@ def load_grid(
     return make_grid(load_comparison(path, overrides, seeds=seeds, allow_code=allow_code))
 
 
-def make_grid(asked: Asked) -> Grid:
+def make_grid(asked: ComparisonRequest) -> Grid:
     """Return the cells that a comparison stands for.
 
     Raises:
@@ -145,7 +145,7 @@ def make_grid(asked: Asked) -> Grid:
     return grid
 
 
-def _draft(asked: Asked, organisation: str, count: int | None, tasks: str, seed: int) -> tuple[Draft, bool]:
+def _draft(asked: ComparisonRequest, organisation: str, count: int | None, tasks: str, seed: int) -> tuple[Draft, bool]:
     """Return the draft of a scenario, and whether the organisation fixes its own number of agents."""
     base = block(asked.draft, ("base",), (MARK, organisation))
     over = block(asked.draft, (MARK, organisation))
@@ -159,14 +159,14 @@ def _draft(asked: Asked, organisation: str, count: int | None, tasks: str, seed:
     draft = lay(draft, over)
     if tasks in asked.comparison.tasks:
         draft = lay(draft, block(asked.draft, ("tasks",)), ("tasks",), (tasks,))
-    here = Document(asked.draft.place(("name",)), None, Spot(1, 1), lines=False)
+    here = Document(asked.draft.place(("name",)), None, Position(1, 1), lines=False)
     name = f"{organisation}-{tasks}-s{seed}"
     draft = draft.having(Setting(("name",), name[:NAME_LENGTH].rstrip("-."), here))
     draft = draft.having(
-        Setting(("seed",), seed, Document(asked.draft.place(("seeds",)), None, Spot(1, 1), lines=False))
+        Setting(("seed",), seed, Document(asked.draft.place(("seeds",)), None, Position(1, 1), lines=False))
     )
     if count is not None:
-        where = Document(asked.draft.place(("agents",)), None, Spot(1, 1), lines=False)
+        where = Document(asked.draft.place(("agents",)), None, Position(1, 1), lines=False)
         draft = _counted(draft, count, where)
     return _fixed(draft, over.data, count is not None)
 
@@ -223,7 +223,7 @@ def _size(scenario: Scenario) -> int:
     return scenario.topology.size(given)
 
 
-def _placed(error: InputError, asked: Asked, organisation: str) -> Problem:
+def _placed(error: InputError, asked: ComparisonRequest, organisation: str) -> Problem:
     problem = error.problem
     where = asked.draft.place((MARK, organisation))
     return Problem(where, f"the organisation {organisation}: {problem.what}", problem.hint)
@@ -260,7 +260,7 @@ def _shortened(name: str) -> str:
     return f"{name[: NAME_LENGTH - 9]}-{mark}"
 
 
-def _seeds(asked: Asked, first: Any) -> tuple[int, ...]:
+def _seeds(asked: ComparisonRequest, first: Any) -> tuple[int, ...]:
     """Return the seeds that are listed, or as many as are wanted from the base's on.
 
     The base's seed is checked here: no scenario is made with it that would show its fault.
@@ -283,7 +283,7 @@ def _tasks_label(base: Mapping[str, Any]) -> str:
     return kind if isinstance(kind, str) and kind.isascii() and kind else "tasks"
 
 
-def _require_bounded(asked: Asked, n_tasks: int, n_seeds: int) -> None:
+def _require_bounded(asked: ComparisonRequest, n_tasks: int, n_seeds: int) -> None:
     sizes = {
         "organisations": len(asked.organisations),
         "agents": len(asked.comparison.agents) or 1,
@@ -305,7 +305,7 @@ def _ceiling(budget: Budget | None) -> Any:
     return tuple(sorted((key, value) for key, value in data.items() if value is not None))
 
 
-def _require_equal_budgets(asked: Asked, cells: list[Cell]) -> None:
+def _require_equal_budgets(asked: ComparisonRequest, cells: list[Cell]) -> None:
     """Raise unless every organisation may spend the same on the same tasks."""
     if asked.comparison.unequal_budgets:
         return

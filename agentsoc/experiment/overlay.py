@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from agentsoc.scenario.draft import Draft, Setting
-from agentsoc.scenario.strict import Document, Path, Spot
+from agentsoc.scenario.strict import Document, Path, Position
 
 
 @dataclass(frozen=True)
-class Within(Document):
+class DraftBlock(Document):
     """A block of a draft, as if it were a document of its own: its places are those of the draft."""
 
     draft: Draft | None = None
@@ -37,12 +37,12 @@ class Within(Document):
         return self.draft.written((*self.under, *path))
 
 
-def block(draft: Draft, under: Path, whole: Path | None = None) -> Within:
-    """Return the block at a path of a draft; see `Within`."""
+def block(draft: Draft, under: Path, whole: Path | None = None) -> DraftBlock:
+    """Return the block at a path of a draft; see `DraftBlock`."""
     data = draft.data
     for step in under:
         data = data[step]
-    return Within(draft.document.where, data, Spot(1, 1), draft=draft, under=under, whole=whole)
+    return DraftBlock(draft.document.where, data, Position(1, 1), draft=draft, under=under, whole=whole)
 
 
 def lay(draft: Draft, over: Document, at: tuple[str, ...] = (), inside: Path = ()) -> Draft:

@@ -24,7 +24,7 @@ from agentsoc.engine.run import Progress
 from agentsoc.engine.shared import Shared
 from agentsoc.engine.waiting import STOP, wait_for
 from agentsoc.errors import AgentsocError, InputError, InterruptedRunError, RunLockedError
-from agentsoc.experiment.cell import Means, carry_out, is_portable, is_pure
+from agentsoc.experiment.cell import CellOptions, carry_out, is_portable, is_pure
 from agentsoc.experiment.grid import Cell, Grid
 from agentsoc.experiment.plan import build_kinds
 from agentsoc.experiment.store import begin, finished_cells, given_grid, require_room
@@ -200,7 +200,7 @@ class _Runner:
         for cell in pure:
             (away if n_workers > 1 and is_portable(cell.scenario) else here).append(cell)
         shared = Shared(concurrency or max((cell.scenario.engine.concurrency for cell in (*live, *ray)), default=None))
-        means = Means(concurrency, self.code, self.code_paths, shared, self.stop, self.consent)
+        means = CellOptions(concurrency, self.code, self.code_paths, shared, self.stop, self.consent)
         processes = [self._worker() for _ in range(min(n_workers, len(away)))]
         threshold = gc.get_threshold()
         with first_signal(self._stop):
@@ -237,14 +237,14 @@ class _Runner:
     def _worker(self) -> Worker:
         return Worker(self.directory / INPUTS, self.code_paths, self.code, self.consent)
 
-    async def _one_by_one(self, cells: deque[Cell], means: Means) -> None:
+    async def _one_by_one(self, cells: deque[Cell], means: CellOptions) -> None:
         """Carry out cells in this process until none is left; several of these share the cells."""
         while cells and not self.stop.is_set():
             cell = cells.popleft()
             # a task of its own: what a run looks files up in must not reach the next one
             await asyncio.create_task(self._here(cell, means))
 
-    async def _here(self, cell: Cell, means: Means) -> None:
+    async def _here(self, cell: Cell, means: CellOptions) -> None:
         progress = self.tally.begin(cell.id)
         try:
             run = await carry_out(self.directory / RUNS / cell.id, cell.scenario, means, progress)

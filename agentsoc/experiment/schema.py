@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from agentsoc.experiment.comparison import Comparison
+from agentsoc.experiment.comparison import ComparisonSpec
 from agentsoc.scenario.schema import scenario_schema
 
 
@@ -17,7 +17,7 @@ def comparison_schema() -> dict[str, Any]:
         InputError: a registered part cannot be loaded.
     """
     scenario = scenario_schema()
-    schema = Comparison.model_json_schema(mode="validation")
+    schema = ComparisonSpec.model_json_schema(mode="validation")
     properties = schema["properties"]
     whole = scenario["properties"]
     keys = {name: shape for name, shape in whole.items() if name not in ("name", "sweep")}

@@ -135,7 +135,14 @@ def begin(grid: Grid, directory: Path, code: Mapping[str, str]) -> ComparisonRec
                 continue
     for name, content in inputs.items():
         inside.write(f"{INPUTS}/{name}", content)
-    record = ComparisonRecord(
+    record = _record(grid, inputs, code, earlier)
+    record.save(directory)
+    return record
+
+
+def _record(grid: Grid, inputs: Mapping[str, bytes], code: Mapping[str, str], earlier: list[str]) -> ComparisonRecord:
+    """Return what is written down of a comparison of which nothing has been carried out yet."""
+    return ComparisonRecord(
         name=grid.name,
         description=grid.asked.comparison.description,
         asked=grid.asked.draft.data,
@@ -161,8 +168,6 @@ def begin(grid: Grid, directory: Path, code: Mapping[str, str]) -> ComparisonRec
             for cell in grid.cells
         ],
     )
-    record.save(directory)
-    return record
 
 
 def reopen(directory: Path, code_paths: Sequence[Path] = ()) -> tuple[Grid, dict[str, str]]:

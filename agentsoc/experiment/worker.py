@@ -21,7 +21,7 @@ from agentsoc.errors import AgentsocError
 
 if TYPE_CHECKING:
     from agentsoc.engine.consent import Consent
-    from agentsoc.experiment.cell import Means
+    from agentsoc.experiment.cell import CellOptions
 
 END_S: Final = 2.0
 """How long a worker may take to end (seconds)."""
@@ -142,19 +142,19 @@ def _prepare(setup: dict[str, Any]) -> None:
         load_code(path, digest)
 
 
-def _means(setup: dict[str, Any]) -> Means:
-    from agentsoc.experiment.cell import Means
+def _means(setup: dict[str, Any]) -> CellOptions:
+    from agentsoc.experiment.cell import CellOptions
     from agentsoc.scenario.code import loaded_code
 
     agreed = setup["consent"]
-    return Means(
+    return CellOptions(
         code={found["file"]: found["sha256"] for found in loaded_code()},
         code_paths=[Path(path) for path, _ in setup["code"]],
         consent=agreed if isinstance(agreed, bool) else frozenset(Destination(*pair) for pair in agreed),
     )
 
 
-def _answer(job: dict[str, Any], means: Means) -> dict[str, Any]:
+def _answer(job: dict[str, Any], means: CellOptions) -> dict[str, Any]:
     from agentsoc.experiment.cell import carry_out
     from agentsoc.scenario.model import Scenario
 

@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import hashlib
 import itertools
-import os
 import sqlite3
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -21,25 +20,20 @@ import msgspec
 
 from agentsoc.errors import LogDamagedError, RunFailedError
 from agentsoc.log.inside import Inside
+from agentsoc.log.journal_file import (
+    CELL_MAX,
+    COPY,
+    FAULTS,
+    TABLE,
+    damaged,
+    reading,
+    require_filled,
+    require_no_rollback,
+    require_own,
+    require_plain,
+)
 
 State = Literal["started", "done", "failed"]
-
-_TABLE: Final = """
-CREATE TABLE IF NOT EXISTS attempts (
-    task INTEGER NOT NULL, round INTEGER NOT NULL, agent INTEGER NOT NULL, k INTEGER NOT NULL, attempt INTEGER NOT NULL,
-    state TEXT NOT NULL, request BLOB NOT NULL, model TEXT NOT NULL,
-    room INTEGER NOT NULL, reserved INTEGER NOT NULL,
-    reply TEXT, finish TEXT, shown INTEGER, failure TEXT, tokens_in INTEGER, tokens_cached INTEGER, tokens_out INTEGER,
-    usage_known INTEGER, latency_ms INTEGER, crc BLOB NOT NULL,
-    PRIMARY KEY (task, round, agent, k, attempt)
-) WITHOUT ROWID
-"""
-
-_COPY: Final = "a copy of the run directory, if there is one, is the way back"
-_CELL_MAX: Final = 64 << 20
-"""Largest text in a row that is read: far more than any reply that a run takes (bytes)."""
-_SLACK: Final = 1 << 20
-"""How many bytes a journal may have beyond its pages, and how many pages it may leave free (bytes, pages)."""
 _REFUSALS: Final = frozenset(
     {
         sqlite3.SQLITE_PERM,
@@ -53,8 +47,6 @@ _REFUSALS: Final = frozenset(
     }
 )
 """What SQLite says when the system refuses, not when the file is wrong."""
-_FAULTS: Final = (sqlite3.Error, UnicodeError)
-"""What SQLite raises: its message names what stands in the file, and where that is no UTF-8 Python cannot read it."""
 
 
 class Key(NamedTuple):
@@ -134,24 +126,24 @@ class Journal:
         """
         self.path = path
         self._inside = Inside(path.parent)
-        _require_own(self._inside, path.name)
+        require_own(self._inside, path.name)
         try:
             made = self._inside.create(path.name)  # SQLite gives the files beside it the same rights
         except OSError as error:
             raise RunFailedError(f"the journal cannot be opened: {error}", str(path.parent)) from None
         if not made:
-            with _reading(path) as db:
-                _require_plain(db, path, empty=True)
-            _require_no_rollback(self._inside, path)
+            with reading(path) as db:
+                require_plain(db, path, empty=True)
+            require_no_rollback(self._inside, path)
         try:
             self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute(f"PRAGMA synchronous = {'FULL' if durability == 'sync' else 'NORMAL'}")
-            self._db.execute(_TABLE)
-        except _FAULTS as error:
+            self._db.execute(TABLE)
+        except FAULTS as error:
             if getattr(error, "sqlite_errorcode", 0) & 0xFF in _REFUSALS:
                 raise RunFailedError(f"the journal cannot be opened: {error}", str(path.parent)) from None
-            raise _damaged(path, error) from None
+            raise damaged(path, error) from None
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="journal")
         self._waiting: list[tuple[Attempt, asyncio.Future[None]]] = []
         self._writer: asyncio.Task[None] | None = None
@@ -233,7 +225,7 @@ class Journal:
                 db.execute("PRAGMA synchronous = FULL")
                 busy, *_ = db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         except UnicodeError as error:
-            raise _damaged(self.path, error) from None
+            raise damaged(self.path, error) from None
         if busy:
             return None
         return self._inside.sha256(self.path.name)
@@ -245,7 +237,7 @@ def read_journal(path: Path) -> Iterator[Attempt]:
     Raises:
         LogDamagedError: there is none, the file is no journal, or a row is not what was written.
     """
-    with _reading(path) as db:
+    with reading(path) as db:
         yield from _rows(db, path)
 
 
@@ -267,7 +259,7 @@ def read_digest(path: Path) -> tuple[tuple[int, str], JournalTotals]:
         LogDamagedError: see `read_journal`.
     """
     digest, totals = JournalDigest(), JournalTotals()
-    with _reading(path) as db:
+    with reading(path) as db:
         for rows, attempts in _chunks(db, path):
             digest.update(rows)
             totals.add(attempts)
@@ -284,86 +276,11 @@ def load_journal(path: Path) -> tuple[dict[Key, Attempt], tuple[int, str]]:
     """
     known: dict[Key, Attempt] = {}
     digest = JournalDigest()
-    with _reading(path) as db:
+    with reading(path) as db:
         for rows, attempts in _chunks(db, path):
             digest.update(rows)
             known.update(zip(cast(list[Key], [row[:_KEY] for row in rows]), attempts, strict=True))
     return known, digest.result()
-
-
-@contextlib.contextmanager
-def _reading(path: Path) -> Iterator[sqlite3.Connection]:
-    if not _require_own(Inside(path.parent), path.name):
-        raise LogDamagedError("the journal is missing", str(path), _COPY)
-    _require_no_rollback(Inside(path.parent), path, reading=True)
-    # without a write-ahead log nobody is writing, and SQLite need not make the files by which writers are noticed
-    alone = not os.path.exists(f"{path}-wal")  # noqa: PTH110 - the name is SQLite's
-    try:
-        db = sqlite3.connect(f"{path.resolve().as_uri()}?{'immutable=1' if alone else 'mode=ro'}", uri=True)
-    except _FAULTS as error:
-        raise _damaged(path, error) from None
-    try:
-        db.execute("PRAGMA trusted_schema = OFF")
-        db.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _CELL_MAX)
-        yield db
-    except _FAULTS as error:
-        raise _damaged(path, error) from None
-    finally:
-        db.close()
-
-
-def _require_own(inside: Inside, name: str) -> bool:
-    """Refuse a journal, or a file of SQLite's beside it, that is no ordinary file; return whether there is one."""
-    for beside in ("-wal", "-shm", "-journal"):
-        inside.look(name + beside)
-    return inside.look(name) is not None
-
-
-def _require_no_rollback(inside: Inside, path: Path, *, reading: bool = False) -> None:
-    """Refuse a rollback journal beside a journal that holds something, or for `reading` beside any.
-
-    A run never leaves one: it writes ahead from the first row on. SQLite would put back what a stranger wrote into it
-    after we have looked, and remove the file that it names, wherever that is.
-    """
-    beside = path.name + "-journal"
-    found = inside.look(beside)
-    if found is None or not found.st_size:
-        return
-    journal = inside.look(path.name)
-    if reading or journal is None or journal.st_size:
-        raise LogDamagedError("this is a rollback journal of SQLite's, which no run leaves", str(path.parent / beside))
-    inside.remove(beside)  # of a start that was killed: nothing was written yet
-
-
-def _require_plain(db: sqlite3.Connection, path: Path, *, empty: bool = False) -> None:
-    """Refuse a database with anything but our table in it: a view or a trigger would run what a stranger wrote.
-
-    Raises:
-        LogDamagedError: there is something else, or, unless `empty` is allowed, nothing.
-    """
-    try:
-        # one row more than there may be, and the names only: the texts may be long
-        found = db.execute("SELECT type, name, substr(sql, 1, 2000) FROM sqlite_master LIMIT 2").fetchall()
-    except _FAULTS as error:
-        raise _damaged(path, error) from None
-    if not found and empty:
-        return
-    if [(kind, name) for kind, name, _ in found] != [("table", "attempts")] or _words(found[0][2]) != _words(_TABLE):
-        raise LogDamagedError("this is no journal: its tables are not those of a journal", str(path), _COPY)
-
-
-def _require_filled(db: sqlite3.Connection, path: Path) -> None:
-    """Refuse a file that is mostly holes: it would take hours to read and a few kB to send."""
-    pages, size, free = (
-        int(db.execute(f"PRAGMA {name}").fetchone()[0]) for name in ("page_count", "page_size", "freelist_count")
-    )
-    found = Inside(path.parent).look(path.name)
-    if (found is not None and found.st_size > pages * size + _SLACK) or free > pages // 2 + _SLACK // size:
-        raise _damaged(path, "it is larger than what it holds")
-
-
-def _words(sql: object) -> list[str]:
-    return str(sql).upper().replace("IF NOT EXISTS", "").split()
 
 
 def _rows(db: sqlite3.Connection, path: Path) -> Iterator[Attempt]:
@@ -373,12 +290,12 @@ def _rows(db: sqlite3.Connection, path: Path) -> Iterator[Attempt]:
 
 def _chunks(db: sqlite3.Connection, path: Path) -> Iterator[tuple[list[tuple[Any, ...]], list[Attempt]]]:
     """Yield the rows in key order, many at a time: as they were written, each checked, and as attempts."""
-    _require_plain(db, path)
+    require_plain(db, path)
     try:
-        _require_filled(db, path)
+        require_filled(db, path)
         verdict = db.execute("PRAGMA quick_check(1)").fetchone()
         if verdict is None or verdict[0] != "ok":
-            raise _damaged(path, " ".join(str(verdict[0] if verdict else "no answer").split()))
+            raise damaged(path, " ".join(str(verdict[0] if verdict else "no answer").split()))
         cursor = db.execute(_SELECT)
         while found := _some(cursor):
             rows = [(*row[:_USAGE_KNOWN], _FLAG[row[_USAGE_KNOWN]], row[_LATENCY]) for row in found]
@@ -388,12 +305,12 @@ def _chunks(db: sqlite3.Connection, path: Path) -> Iterator[tuple[list[tuple[Any
                         f"the row of task {row[0]}, round {row[1]}, agent {row[2]}, call {row[3]}, attempt {row[4]} "
                         "is not what was written",
                         str(path),
-                        _COPY,
+                        COPY,
                     )
             # a stranger's checksums may be right and the types wrong
             yield rows, msgspec.convert(rows, list[Attempt], builtin_types=(bytes,))
-    except (*_FAULTS, msgspec.MsgspecError, KeyError, TypeError, ValueError) as error:
-        raise _damaged(path, error) from None
+    except (*FAULTS, msgspec.MsgspecError, KeyError, TypeError, ValueError) as error:
+        raise damaged(path, error) from None
 
 
 def _some(cursor: sqlite3.Cursor) -> list[tuple[Any, ...]]:
@@ -403,15 +320,9 @@ def _some(cursor: sqlite3.Cursor) -> list[tuple[Any, ...]]:
     for row in cursor:
         rows.append(row)
         size += len(row[_REPLY] or "") + len(row[_FAILURE] or "")
-        if len(rows) == _ROWS_AT_ONCE or size > _CELL_MAX:
+        if len(rows) == _ROWS_AT_ONCE or size > CELL_MAX:
             break
     return rows
-
-
-def _damaged(path: Path, error: object) -> LogDamagedError:
-    if isinstance(error, UnicodeError):
-        error = "it holds text that is no UTF-8"
-    return LogDamagedError(f"the journal cannot be read: {error}", str(path), _COPY)
 
 
 class JournalDigest:

@@ -100,7 +100,7 @@ class DeficitIntegration(Protocol):
 
     def watcher(self, society: Society) -> Watcher:
         """Return the monitor of an episode."""
-        return Watch(self)
+        return DeficitWatch(self)
 
     def plan(self, society: Society, board: Board) -> Sequence[Turn]:
         """Return the merges that are due, otherwise the turns of the protocol inside, shown what was merged."""
@@ -115,7 +115,7 @@ class DeficitIntegration(Protocol):
             return turns
         return [turn if turn.by_rule else _shown(turn, merged, board) for turn in turns]
 
-    def _due(self, society: Society, board: Board, watch: Watch) -> list[Turn]:
+    def _due(self, society: Society, board: Board, watch: DeficitWatch) -> list[Turn]:
         agent = self._agent(society)
         turns = []
         for slot, trigger in enumerate(watch.pending[:_TRIGGERS_MAX]):
@@ -127,8 +127,10 @@ class DeficitIntegration(Protocol):
     def _agent(self, society: Society) -> int:
         return self.by if self.by != "root" else society.wiring.root or 0
 
-    def _watch(self, board: Board) -> Watch:
-        return next(watcher for watcher in board.watchers if isinstance(watcher, Watch) and watcher.rules == self)
+    def _watch(self, board: Board) -> DeficitWatch:
+        return next(
+            watcher for watcher in board.watchers if isinstance(watcher, DeficitWatch) and watcher.rules == self
+        )
 
     def _inserted(self, society: Society, turns: Sequence[Turn]) -> bool:
         """Return whether these are merges of ours: those of the protocol inside ask something else of their agent."""
@@ -166,7 +168,7 @@ class DeficitIntegration(Protocol):
         return {f"{FLAG}:{turn.slot}": _text(watch.pending[turn.slot]) for turn in turns}
 
 
-class Watch:
+class DeficitWatch:
     """The monitor folds the events of one episode and keeps what the wrapper needs of them."""
 
     def __init__(self, rules: DeficitIntegration) -> None:

@@ -16,7 +16,7 @@ from agentsoc.contracts.protocol import Act
 from agentsoc.contracts.society import Society
 from agentsoc.contracts.task import Task
 from agentsoc.contracts.turns import SLOT_WIDTH, Turn
-from agentsoc.events import CLAIMING, pack_id
+from agentsoc.events import SCORED, pack_id
 from agentsoc.streams import uniform
 
 UNLIKELY: Final = "a planted error"
@@ -43,7 +43,7 @@ def planted(society: Society, board: Board, turn: Turn, acts: Sequence[Act], tas
     if not due:
         return acts
     for k, act in enumerate(acts):
-        if act.answer is not None and (act.kind in CLAIMING or act.kind == "endorse_claim"):
+        if act.answer is not None and act.kind in SCORED:
             wrong = due[0].answer or _wrong(society, board, turn, task)
             # who said the same as somebody else now says something else, on the same grounds
             kind = "revise_claim" if act.kind == "endorse_claim" else act.kind

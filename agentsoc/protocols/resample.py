@@ -67,7 +67,7 @@ class Resample(Protocol):
 
     def watcher(self, society: Society) -> Watcher:
         """Return the count of the question under way."""
-        return Tally(self, society)
+        return SampleTally(self, society)
 
     def verifier(self, society: Society) -> int | None:
         """Return who checks: the root of the topology, else agent 0, who then answers as well."""
@@ -114,7 +114,7 @@ class Resample(Protocol):
             turns.sort(key=_place)
         return turns
 
-    def _due(self, society: Society, board: Board, tally: Tally) -> tuple[int, str | None, int] | None:
+    def _due(self, society: Society, board: Board, tally: SampleTally) -> tuple[int, str | None, int] | None:
         """Return samples taken of the question, its state, and how many to take now (0: a check); None when over."""
         family, task = society.tasks, board.problem
         state = tally.state
@@ -174,8 +174,8 @@ class Resample(Protocol):
         """Return one delivery for each sample, to whoever counts or checks; somebody alone sends nothing."""
         return 0 if society.n == 1 or turn.purpose == "check" else len(acts)
 
-    def _tally(self, board: Board) -> Tally:
-        found = [watcher for watcher in board.watchers if isinstance(watcher, Tally)]
+    def _tally(self, board: Board) -> SampleTally:
+        found = [watcher for watcher in board.watchers if isinstance(watcher, SampleTally)]
         return next(tally for tally in found if tally.rules == self)
 
 
@@ -183,7 +183,7 @@ def _place(turn: Turn) -> tuple[int, int]:
     return turn.agent, turn.slot
 
 
-class Tally:
+class SampleTally:
     """The tally counts the votes on the question under way: it folds the episode's events."""
 
     __slots__ = (

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from agentsoc.errors import Problem, ScenarioError
 from agentsoc.scenario.source import printable
-from agentsoc.scenario.strict import Document, Path, Spot, dotted, parse
+from agentsoc.scenario.strict import Document, Path, Position, dotted, parse
 
 Overrides = Mapping[str, Any] | Sequence[str]
 """Values set from outside: by dotted path, or ``path=value`` each."""
@@ -182,7 +182,7 @@ def read_argument(argument: str, option: str = "--set") -> list[Setting]:
     if len(argument) > ARGUMENT_LIMIT:
         raise ScenarioError([Problem(where, f"longer than {ARGUMENT_LIMIT:,} characters", "write it in the file")])
     if not text.strip():
-        return [Setting(words, None, Document(where, None, Spot(1, 1), lines=False))]
+        return [Setting(words, None, Document(where, None, Position(1, 1), lines=False))]
     document = parse(f"[{text}]", where, lines=False, under=words)
     if document.problems:
         raise ScenarioError(document.problems)

@@ -16,7 +16,7 @@ from agentsoc.scenario.files import base_dir_kept
 from agentsoc.scenario.load import load_one, place_of
 from agentsoc.scenario.model import Scenario
 from agentsoc.scenario.source import printable
-from agentsoc.scenario.strict import Document, Spot
+from agentsoc.scenario.strict import Document, Position
 
 
 @contextlib.contextmanager
@@ -57,7 +57,7 @@ def with_overrides(scenario: Scenario, overrides: Overrides, where: str = "scena
     data = scenario.model_dump(mode="json")
     if len(data["agents"]) == 1:  # as people write it, so that agents.count is a path
         data["agents"] = data["agents"][0]
-    draft = Draft(data, Document(where, data, Spot(1, 1), lines=False))
+    draft = Draft(data, Document(where, data, Position(1, 1), lines=False))
     for argument in as_arguments(overrides):
         settings = read_argument(argument)
         if len(settings) > 1:

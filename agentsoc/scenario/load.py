@@ -22,7 +22,7 @@ from agentsoc.scenario.explain import problems_of, show
 from agentsoc.scenario.files import BASE_DIR
 from agentsoc.scenario.model import Scenario
 from agentsoc.scenario.source import LIMIT_BYTES, decode, printable, read_bytes
-from agentsoc.scenario.strict import Document, Spot, parse
+from agentsoc.scenario.strict import Document, Position, parse
 from agentsoc.scenario.sweep import Sweep, read_sweep
 
 
@@ -191,7 +191,7 @@ def _drafted(text: str, where: str, overrides: Overrides, seeds: int | None, see
     if problems:
         raise ScenarioError([*document.problems, *problems])
     if seed is not None:
-        place = Document(printable(f"--seed {seed}", 60), None, Spot(1, 1), lines=False)
+        place = Document(printable(f"--seed {seed}", 60), None, Position(1, 1), lines=False)
         given.append([Setting(("seed",), seed, place)])
     try:
         return Draft(data, document), read_sweep(block, document, given, seeds)

@@ -40,16 +40,16 @@ Path = tuple[str | int, ...]
 """Where a value is in the data: keys of mappings and indices of lists."""
 
 
-class Spot:
-    """A spot says where a value begins, and where what it holds begins. Lines and columns count from 1."""
+class Position:
+    """A position says where a value begins, and where what it holds begins. Lines and columns count from 1."""
 
     __slots__ = ("column", "items", "keys", "line")
 
     def __init__(self, line: int, column: int, *, holds: bool = False) -> None:
         self.line, self.column = line, column
-        self.keys: dict[str, tuple[Spot, Spot]] = {} if holds else _NO_KEYS
+        self.keys: dict[str, tuple[Position, Position]] = {} if holds else _NO_KEYS
         """Per key of a mapping: where the key begins, where its value does."""
-        self.items: list[Spot] = [] if holds else _NO_ITEMS
+        self.items: list[Position] = [] if holds else _NO_ITEMS
 
 
 def dotted(path: Path) -> str:
@@ -63,7 +63,7 @@ class Document:
 
     where: str
     data: Any
-    spot: Spot
+    spot: Position
     text: str = ""
     problems: tuple[Problem, ...] = ()
     lines: bool = True
@@ -106,10 +106,10 @@ class _Frame:
     """A mapping or list that is being read."""
 
     data: Any
-    spot: Spot
+    spot: Position
     key: Any = _UNSET
     """The key that waits for its value; None for one that was refused."""
-    key_spot: Spot | None = None
+    key_spot: Position | None = None
 
     @property
     def wants_key(self) -> bool:
@@ -131,9 +131,9 @@ class _Builder:
     problems: list[Problem] = field(default_factory=list)
     anchored: bool = False
     root: Any = _UNSET
-    root_spot: Spot = field(default_factory=lambda: Spot(1, 1))
+    root_spot: Position = field(default_factory=lambda: Position(1, 1))
 
-    def fault(self, spot: Spot, what: str, hint: str, *, end: bool = False) -> None:
+    def fault(self, spot: Position, what: str, hint: str, *, end: bool = False) -> None:
         """Note a fault; stop when it is one after which the rest means nothing, or when there are too many."""
         place = f"{self.where}:{spot.line}:{spot.column}" if self.lines else self.where
         self.problems.append(Problem(place, what, hint))
@@ -154,9 +154,9 @@ class _Builder:
             mark: Any = event.start_mark
             line, column = mark.line + 1, mark.column + 1
             if isinstance(event, ScalarEvent):
-                self.scalar(event, Spot(line, column))
+                self.scalar(event, Position(line, column))
             elif isinstance(event, CollectionStartEvent):
-                spot = Spot(line, column, holds=True)
+                spot = Position(line, column, holds=True)
                 self.mark_refused(event, spot)
                 if len(self.stack) >= MAX_DEPTH:
                     what = self.named(f"nested deeper than {MAX_DEPTH} levels")
@@ -166,18 +166,18 @@ class _Builder:
                 frame = self.stack.pop()
                 self.add(frame.data, frame.spot)
             elif isinstance(event, AliasEvent):
-                self.mark_refused(event, Spot(line, column))
-                self.add(None, Spot(line, column))
+                self.mark_refused(event, Position(line, column))
+                self.add(None, Position(line, column))
             elif isinstance(event, DocumentStartEvent):
                 documents += 1
                 if documents > 1:
                     self.fault(
-                        Spot(line, column), "a second document begins here", "keep one document in a file", end=True
+                        Position(line, column), "a second document begins here", "keep one document in a file", end=True
                     )
                 if event.tags:
-                    self.fault(Spot(line, column), "tags are not allowed", "delete the %TAG line")
+                    self.fault(Position(line, column), "tags are not allowed", "delete the %TAG line")
 
-    def mark_refused(self, event: Any, spot: Spot) -> None:
+    def mark_refused(self, event: Any, spot: Position) -> None:
         """Note an anchor, an alias or a tag."""
         if event.anchor is not None and not self.anchored:  # told once: a bomb is made of hundreds
             self.anchored = True
@@ -187,7 +187,7 @@ class _Builder:
             what = self.named(f"the tag {printable(event.tag, 60)} is not allowed")
             self.fault(spot, what, "delete it, or quote a text that begins with !")
 
-    def scalar(self, event: ScalarEvent, spot: Spot) -> None:
+    def scalar(self, event: ScalarEvent, spot: Position) -> None:
         """Add a scalar: a quoted text as it stands, an unquoted word by what it means."""
         if event.anchor is not None or event.tag is not None:
             self.mark_refused(event, spot)
@@ -202,7 +202,7 @@ class _Builder:
                 self.fault(spot, self.named(what), hint)
         self.add(value, spot)
 
-    def add(self, value: Any, spot: Spot) -> None:
+    def add(self, value: Any, spot: Position) -> None:
         """Put a whole value where it belongs."""
         if not self.stack:
             self.root, self.root_spot = value, spot
@@ -219,7 +219,7 @@ class _Builder:
                 top.spot.keys[top.key] = (top.key_spot, spot)
             top.key = _UNSET
 
-    def checked_key(self, value: Any, spot: Spot, top: _Frame) -> str | None:
+    def checked_key(self, value: Any, spot: Position, top: _Frame) -> str | None:
         """Return a key that may be used, else None after noting why not."""
         if not isinstance(value, str):
             found = "a mapping or list" if isinstance(value, dict | list) else str(value).lower()

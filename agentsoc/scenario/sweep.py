@@ -29,7 +29,7 @@ from agentsoc.errors import Problem, ScenarioError
 from agentsoc.scenario.draft import Draft, Setting, split_path
 from agentsoc.scenario.explain import show
 from agentsoc.scenario.source import printable
-from agentsoc.scenario.strict import Document, Path, Spot
+from agentsoc.scenario.strict import Document, Path, Position
 
 MAX_RUNS: Final = 10_000
 """Largest number of runs that one scenario may stand for."""
@@ -108,7 +108,7 @@ class Sweep:
                 first = _seed_of(draft)
                 if self.seeds is not None and first is not None:  # a seed that is no number is left to be refused
                     seed = first + step
-                    place = Document(self.seeds_place, None, Spot(1, 1), lines=False)
+                    place = Document(self.seeds_place, None, Position(1, 1), lines=False)
                     run = draft.having(Setting(("seed",), seed, place))
                     if self.seeds > 1:
                         run_labels = {**labels, "seed": str(seed)}
@@ -277,5 +277,5 @@ def _named(draft: Draft, suffix: str, number: int) -> Draft:
         return draft
     if len(name) + len(suffix) > NAME_LENGTH:
         suffix = f"--{number:05d}"
-    place = Document(draft.place(("name",)), None, Spot(1, 1), lines=False)
+    place = Document(draft.place(("name",)), None, Position(1, 1), lines=False)
     return draft.having(Setting(("name",), name[: NAME_LENGTH - len(suffix)] + suffix, place))

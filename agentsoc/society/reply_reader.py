@@ -80,7 +80,7 @@ def _claims(numbers: Sequence[int], view: View) -> tuple[int, ...]:
     return tuple([claims[n - 1].id for n in numbers if 1 <= n <= last])
 
 
-class _Said(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
+class _UsualReply(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     """The answer that most models give: everything as it was asked for, nothing else."""
 
     answer: str
@@ -90,14 +90,14 @@ class _Said(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     confidence: float | None = None
 
 
-_said: Final = msgspec.json.Decoder(_Said).decode
+_usual_reply: Final = msgspec.json.Decoder(_UsualReply).decode
 
 
 def _read_json(family: TaskFamily, task: Task, view: View, text: str, finish: str, limit: int) -> Reply | Fault:
     """Return the reply that a JSON object states; the usual form is read in one step, any other by `_read_any_json`."""
     if view.turn.purpose in ("answer", "merge", "work", "vote"):
         try:
-            said = _said(text)
+            said = _usual_reply(text)
         except (msgspec.MsgspecError, ValueError, RecursionError):  # another form, prose around it, half a character
             return _read_any_json(family, task, view, text, finish, limit)
         answer = _answer(family, task, view, said.answer)

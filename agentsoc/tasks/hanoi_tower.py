@@ -44,8 +44,8 @@ _MOVE: Final = re.compile(r"disk (\d+) from peg (\d) to peg (\d)")
 Ask = Literal["step", "move"]
 
 
-class Place(NamedTuple):
-    """A place says where a run stands: how many moves were made, the last of them and the state after it."""
+class TowerProgress(NamedTuple):
+    """It says where a run stands: how many moves were made, the last of them and the state after it."""
 
     done: int
     """Moves made."""
@@ -79,7 +79,7 @@ class HanoiTower(World):
 
     def opening(self, task: Task) -> str:
         """Return the state in which all disks are on peg 0."""
-        return _write(Place(0, None, initial(self.disks)))
+        return _write(TowerProgress(0, None, initial(self.disks)))
 
     def at(self, task: Task, state: str) -> Task | None:
         """Return the question about the next move; None when all moves are made, or a move could not be made."""
@@ -109,19 +109,19 @@ class HanoiTower(World):
         return 1.0 if answer == task.truth else 0.0
 
 
-def read_place(text: str) -> Place:
+def read_place(text: str) -> TowerProgress:
     """Return where a state says that a run stands; the inverse of how the log writes it."""
     stuck = text.endswith(_STUCK)
     done, previous, pegs = text.removesuffix(_STUCK).split(" ")
     state: list[tuple[int, ...]] = [tuple(peg) for peg in json.loads(pegs)]
     move = None if previous == "-" else Move(*json.loads(previous))
-    return Place(int(done), move, (state[0], state[1], state[2]), stuck)
+    return TowerProgress(int(done), move, (state[0], state[1], state[2]), stuck)
 
 
 _STUCK: Final = " stuck"
 
 
-def _write(place: Place) -> str:
+def _write(place: TowerProgress) -> str:
     previous = "-" if place.previous is None else json.dumps(place.previous, separators=(",", ":"))
     return f"{place.done} {previous} {write_state(place.state)}{_STUCK if place.stuck else ''}"
 
@@ -158,7 +158,7 @@ def _after(disks: int, ask: Ask, state: str, answer: str | None) -> str:
     following = apply_move(place.state, move)
     if claimed is not None and claimed != following:
         return _write(place._replace(stuck=True))
-    return _write(Place(place.done + 1, move, following))
+    return _write(TowerProgress(place.done + 1, move, following))
 
 
-__all__ = ["HanoiTower", "Place", "is_solved", "read_place"]
+__all__ = ["HanoiTower", "TowerProgress", "is_solved", "read_place"]

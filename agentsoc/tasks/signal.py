@@ -25,7 +25,7 @@ LETTERS: Final = tuple("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
 _PURPOSE: Final = "task-signal"
 
 
-class Difficulty(Part):
+class MixtureComponent(Part):
     """One component of a mixture of difficulties."""
 
     weight: float = Field(gt=0, le=1e9)
@@ -40,7 +40,7 @@ class Signal(TaskFamily):
     kind: Literal["signal"] = "signal"
     choices: int = Field(default=2, ge=2, le=len(LETTERS))
     """Possible answers, K: the letters from A on."""
-    mixture: tuple[Difficulty, ...] = Field(default=(), max_length=1_000)
+    mixture: tuple[MixtureComponent, ...] = Field(default=(), max_length=1_000)
     """Components that tasks are drawn from; none for tasks of equal difficulty."""
 
     @model_validator(mode="after")

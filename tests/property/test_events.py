@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -13,12 +13,17 @@ from hypothesis import strategies as st
 from agentsoc.engine.run import Run, run, run_async
 from agentsoc.events import (
     CLAIMING,
+    COORDINATION,
+    EVENT_KINDS,
     KINDS,
     MAX_AGENTS,
     MAX_K,
     MAX_ROUNDS,
+    RESERVED,
+    SCORED,
     SOCIETY,
     Event,
+    Kind,
     pack_id,
     unpack_id,
 )
@@ -43,6 +48,18 @@ def test_the_codes_of_kinds_never_change() -> None:
         "answer", "vote", "flag", "fault", "budget_exhausted", "call_failed", "stop",
         "tool_call", "action",
     )  # fmt: skip
+
+
+def test_every_kind_has_one_row_of_the_registry() -> None:
+    assert get_args(Kind) == KINDS == tuple(kind.name for kind in EVENT_KINDS)
+
+
+def test_what_is_said_of_kinds_is_what_logs_were_written_with() -> None:
+    claiming = {"propose_claim", "revise_claim", "contradict_claim", "merge_claims"}
+    assert claiming == CLAIMING
+    assert claiming | {"endorse_claim"} == SCORED
+    assert claiming | {"endorse_claim", "delegate_subtask"} == COORDINATION
+    assert {"tool_call", "action"} == RESERVED
 
 
 @given(parts=societies())

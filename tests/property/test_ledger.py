@@ -23,7 +23,8 @@ import agentsoc.budget.account as account_module
 from agentsoc.backends.scripted import Scripted, ScriptedBackend
 from agentsoc.budget.account import reply_cost
 from agentsoc.budget.allocation import split
-from agentsoc.budget.ledger import OUT_MIN, Grant, Ledger, Need, Purse
+from agentsoc.budget.ledger import OUT_MIN, Grant, Ledger, Need
+from agentsoc.budget.purse import Purse
 from agentsoc.contracts.model import CallError, Usage
 from agentsoc.contracts.turns import Reply, Turn
 from agentsoc.engine.attempts import AttemptRequest, AttemptResult, PlannedTurn

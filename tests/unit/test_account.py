@@ -7,7 +7,8 @@ from typing import Any, Literal
 import pytest
 
 from agentsoc.budget.account import Account, affords, rates_of, reply_cost
-from agentsoc.budget.ledger import CALLS, MONEY, TOKENS, Grant, Need
+from agentsoc.budget.ledger import Grant, Need
+from agentsoc.budget.purse import CALLS, MONEY, TOKENS
 from agentsoc.budget.shown import NOTHING
 from agentsoc.contracts.board import Board
 from agentsoc.contracts.part import Slot

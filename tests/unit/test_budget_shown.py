@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agentsoc.backends.scripted import Scripted, ScriptedBackend
-from agentsoc.budget.shown import NOTHING, Told, Used, placebo, tell, tier_of
+from agentsoc.budget.shown import NOTHING, BudgetNotice, Used, placebo, tell, tier_of
 from agentsoc.contracts.model import Completion, Request
 from agentsoc.contracts.part import Slot
 from agentsoc.contracts.turns import Reply, View
@@ -52,7 +52,7 @@ OWN = Limits(tokens=600), Used(tokens=550)
     ],
 )
 def test_each_scope_says_what_it_is_about(scope: Any, says: str, left: int | None, team_left: int | None) -> None:
-    assert tell(Shown(scope=scope), OWN, TEAM) == Told(left, team_left, says)
+    assert tell(Shown(scope=scope), OWN, TEAM) == BudgetNotice(left, team_left, says)
 
 
 def test_there_is_a_line_for_each_limited_resource() -> None:
@@ -87,7 +87,7 @@ def test_a_placebo_is_as_long_as_the_note_and_says_nothing(limits: Limits, used:
     real = tell(Shown(scope=scope), (limits, used), (limits, used))
     sham = tell(Shown(scope=scope, placebo=True), (limits, used), (limits, used))
     assert len(sham.note) == len(real.note)
-    assert sham == Told(note=placebo(len(real.note)))
+    assert sham == BudgetNotice(note=placebo(len(real.note)))
     assert not re.search(r"\d|token|call|money|budget", sham.note)
     assert len(real.note.encode()) <= Shown(scope=scope).bytes_max()
 

@@ -18,7 +18,7 @@ import pytest
 from agentsoc.contracts.board import Board
 from agentsoc.engine.calls import Caller
 from agentsoc.engine.execute import Plan, execute
-from agentsoc.engine.loop import Engine
+from agentsoc.engine.loop import RunEngine
 from agentsoc.engine.pool import LocalPool
 from agentsoc.engine.run_state import ScenarioEpoch
 from agentsoc.log.journal import Attempt
@@ -63,7 +63,7 @@ async def counted(built: Scenario) -> Totals:
     writer = SegmentWriter(Path(), keep=False)
     try:
         caller = Caller(pool, Forgetful(), {}, built.calls, built.engine.concurrency)  # type: ignore[arg-type]
-        engine = Engine([ScenarioEpoch((0, 0), society, pool, caller)], writer, boards)
+        engine = RunEngine([ScenarioEpoch((0, 0), society, pool, caller)], writer, boards)
         await engine.run()
         writer.finish()
         return fold(writer.totals, engine.episodes.totals, {})

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from agentsoc.engine.loop import Engine
+from agentsoc.engine.loop import RunEngine
 from agentsoc.engine.replay import replay
 from agentsoc.engine.resume import resume
 from agentsoc.engine.run import run
@@ -103,10 +103,10 @@ def test_runs_of_earlier_versions_have_no_table_and_are_sound(name: str, tmp_pat
     assert replay(tmp_path / "run").digest == old.manifest.digest
 
 
-_RUN = Engine.run
+_RUN = RunEngine.run
 
 
-async def _until_the_first_ends(engine: Engine) -> Any:
+async def _until_the_first_ends(engine: RunEngine) -> Any:
     work = asyncio.ensure_future(_RUN(engine))
     ended = asyncio.Event()
     take = engine.episodes.add
@@ -127,7 +127,7 @@ def test_an_interrupted_run_has_a_row_for_all_that_was_committed(
     built = scenario(**SCRIPTED)
     whole = run(built, tmp_path / "whole").episodes()
 
-    monkeypatch.setattr(Engine, "run", _until_the_first_ends)
+    monkeypatch.setattr(RunEngine, "run", _until_the_first_ends)
     with pytest.raises(InterruptedRunError):
         run(scenario(**SCRIPTED, engine={"concurrency": 1}), tmp_path / "cut")
     monkeypatch.undo()

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import pytest
 
-from agentsoc.budget.ledger import CALLS, MONEY, OUT_MIN, TOKENS, Grant, Ledger, Need
+from agentsoc.budget.ledger import OUT_MIN, Grant, Ledger, Need
+from agentsoc.budget.purse import CALLS, MONEY, TOKENS
 from agentsoc.scenario.budget import Limits
 from agentsoc.scenario.prices import FREE, Rate
 

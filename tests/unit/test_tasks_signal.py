@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from agentsoc.contracts.part import Part
-from agentsoc.tasks.signal import LETTERS, Difficulty, Signal
+from agentsoc.tasks.signal import LETTERS, MixtureComponent, Signal
 
-MIXTURE = (Difficulty(weight=0.8, signal=0.4), Difficulty(weight=0.2, signal=-0.03))
+MIXTURE = (MixtureComponent(weight=0.8, signal=0.4), MixtureComponent(weight=0.2, signal=-0.03))
 
 
 @given(
@@ -24,7 +24,7 @@ MIXTURE = (Difficulty(weight=0.8, signal=0.4), Difficulty(weight=0.2, signal=-0.
     weights=st.lists(st.floats(1e-6, 1e6), max_size=5),
 )
 def test_columns_are_the_tasks(seed: int, count: int, choices: int, weights: list[float]) -> None:
-    mixture = tuple(Difficulty(weight=w, signal=i / 10) for i, w in enumerate(weights))
+    mixture = tuple(MixtureComponent(weight=w, signal=i / 10) for i, w in enumerate(weights))
     family = Signal(count=count, choices=choices, mixture=mixture)
     truth, signal = family.columns(seed)
     tasks = list(family.tasks(seed))
@@ -76,11 +76,11 @@ def test_a_million_tasks_are_columns_within_a_second_of_work_and_a_sequence_with
 
 
 def test_a_signal_that_would_be_a_negative_probability_is_refused() -> None:
-    Signal(choices=3, mixture=(Difficulty(weight=1.0, signal=-0.5),))
+    Signal(choices=3, mixture=(MixtureComponent(weight=1.0, signal=-0.5),))
     with pytest.raises(ValidationError, match=r"at least -0\.3333"):
-        Signal(choices=4, mixture=(Difficulty(weight=1.0, signal=-0.5),))
+        Signal(choices=4, mixture=(MixtureComponent(weight=1.0, signal=-0.5),))
     with pytest.raises(ValidationError):
-        Difficulty(weight=0.0, signal=0.1)
+        MixtureComponent(weight=0.0, signal=0.1)
 
 
 def test_a_signal_family_survives_being_written_down() -> None:

@@ -33,7 +33,7 @@ _ANSWER, _STOP = KINDS.index("answer"), KINDS.index("stop")
 
 
 @dataclass(frozen=True)
-class Block:
+class EpisodeBlock:
     """The events of consecutive episodes."""
 
     table: pa.Table
@@ -81,12 +81,12 @@ class ColumnRun:
         for first in range(0, n, step):
             yield first, min(step, n - first)
 
-    async def run(self, draw: Any, *, ahead: bool) -> AsyncGenerator[Block, None]:
+    async def run(self, draw: Any, *, ahead: bool) -> AsyncGenerator[EpisodeBlock, None]:
         """Yield all blocks in order; with `ahead` the next one is begun before one is handed on.
 
         That is for draws which other processes make: they go on while this one writes the log.
         """
-        following: asyncio.Task[Block] | None = None
+        following: asyncio.Task[EpisodeBlock] | None = None
         try:
             for first, n in self.blocks():
                 if not ahead:
@@ -102,7 +102,7 @@ class ColumnRun:
                 following.cancel()
                 await asyncio.gather(following, return_exceptions=True)
 
-    async def block(self, first: int, n: int, draw: Any) -> Block:
+    async def block(self, first: int, n: int, draw: Any) -> EpisodeBlock:
         """Return the events of tasks first..first+n-1; `draw` computes a `Draw`, here or on other hosts."""
         p = self.programme
         tasks = np.arange(first, first + n)
@@ -134,7 +134,7 @@ class ColumnRun:
         words = self._words(decided.unions)
         table = events_table(p, tasks, grid, score, decided, words)
         virtual_s = sum(slowest, np.zeros(n))  # stage after stage, as turns are summed
-        return Block(table, first, n, score[:, -2], decided.answer, words, virtual_s)
+        return EpisodeBlock(table, first, n, score[:, -2], decided.answer, words, virtual_s)
 
     def _turns(
         self,

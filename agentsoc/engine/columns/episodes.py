@@ -11,7 +11,7 @@ from agentsoc.budget.account import rates_of
 from agentsoc.engine.columns.compute import ColumnRun
 from agentsoc.engine.columns.schedule import Programme, can_vectorise
 from agentsoc.engine.inputs import RunTasks
-from agentsoc.engine.loop import Engine
+from agentsoc.engine.loop import RunEngine
 from agentsoc.errors import RunFailedError
 from agentsoc.log.episodes import EpisodeRow
 from agentsoc.log.segments import SegmentWriter
@@ -51,7 +51,7 @@ def column_run(society: BuiltSociety, made: RunTasks | None = None) -> ColumnRun
     return ColumnRun(society, programme, first.options, truth, difficulty, score)
 
 
-async def run_columns(columns: ColumnRun, engine: Engine, writer: SegmentWriter) -> None:
+async def run_columns(columns: ColumnRun, engine: RunEngine, writer: SegmentWriter) -> None:
     """Compute all episodes, block by block, unless the run is asked to stop."""
     programme = columns.programme
     pool = engine.epochs[-1].pool
