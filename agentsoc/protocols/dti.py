@@ -39,7 +39,7 @@ _TRIGGERS_MAX: Final = 400
 
 
 class DeficitIntegration(Protocol):
-    """Deficit-triggered integration around another protocol; cascades.md section 7, with brakes and a broadcast."""
+    """Deficit-triggered integration around another protocol, with brakes and a broadcast; see docs/interventions.md."""
 
     rehearsable: ClassVar[bool] = False
 

@@ -11,7 +11,7 @@ from agentsoc.errors import InputError
 from analysis.extras import require
 
 if TYPE_CHECKING:
-    from analysis.synergy.planning.plan import KnownParameters
+    from analysis.synergy.planning.plan import StatedParameters
 
 
 class Family(StrEnum):
@@ -27,7 +27,7 @@ def from_measurements(
     budget: float,
     window: float | None,
     measurements: Path,
-    known: KnownParameters,
+    known: StatedParameters,
     fan_ins: str,
     x_min: float | None,
     out: Path | None,
@@ -54,7 +54,7 @@ def from_measurements(
 
 
 def from_parameters(
-    budget: float, window: float | None, known: KnownParameters, x_min: float | None, out: Path | None, as_json: bool
+    budget: float, window: float | None, known: StatedParameters, x_min: float | None, out: Path | None, as_json: bool
 ) -> None:
     """Print the result of the exact search for parameters that are taken as known."""
     require("numba", "scipy")

@@ -1,4 +1,4 @@
-"""Simulated societies, run through the engine, follow the theory of spec/phase.md within sampling error.
+"""Simulated societies, run through the engine, follow the theory of docs/phase-theory.md within sampling error.
 
 With about 60 comparisons and a fixed seed, a right engine fails `|z| <= 4` with probability 0.4 % and the bound on the
 root mean square with about 0.1 %.
