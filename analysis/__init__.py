@@ -321,10 +321,10 @@ def plan(
     require("numba", "scipy")
     from analysis.synergy.estimation.measured import Measured, load_measurements
     from analysis.synergy.phase_report import PhaseReport
-    from analysis.synergy.planning.plan import KnownParameters, plan_from_parameters
+    from analysis.synergy.planning.plan import StatedParameters, plan_from_parameters
     from analysis.synergy.planning.recommend import recommend
 
-    given = KnownParameters(**known)
+    given = StatedParameters(**known)
     if measurements is None:
         if fan_ins is not None:
             raise InputError("fan-ins can be chosen with measurements only", "", "leave fan_ins out")

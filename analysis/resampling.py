@@ -41,6 +41,10 @@ def drawn(rng: np.random.Generator, draws: int, n: int) -> Iterator[F64]:
     """Yield how often each of n tasks is in each resample, some resamples at a time, shape (at most draws, n)."""
     step = max(1, WEIGHTS_MAX // n)
     for start in range(0, draws, step):
-        rows = min(step, draws - start)
-        at = rng.integers(n, size=(rows, n)) + n * np.arange(rows)[:, None]
-        yield np.bincount(at.reshape(-1), minlength=n * rows).reshape(rows, n).astype(np.float64)
+        yield draw_counts(rng, min(step, draws - start), n)
+
+
+def draw_counts(rng: np.random.Generator, draws: int, n: int) -> F64:
+    """Return how often each of n tasks is in each resample of n, drawn with replacement, shape (draws, n)."""
+    at = rng.integers(n, size=(draws, n)) + n * np.arange(draws)[:, None]
+    return np.bincount(at.reshape(-1), minlength=n * draws).reshape(draws, n).astype(np.float64)

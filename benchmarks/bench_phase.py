@@ -58,7 +58,7 @@ def plan(draws: int) -> dict[str, Any]:
     import resource
 
     from analysis.synergy.estimation.interval import Estimate
-    from analysis.synergy.estimation.measured import Difficulty, Measured, Message
+    from analysis.synergy.estimation.measured import Measured, MeasuredDifficulty, MeasuredMessage
 
     rng = stream(1, "bench", "plan")
     centre = {"a": 0.05, "beta": 0.12, "rho": 0.1}
@@ -73,11 +73,13 @@ def plan(draws: int) -> dict[str, Any]:
         points=centre,
         draws={name: rng.normal(value, 0.1 * value, draws) for name, value in centre.items()},
         messages=tuple(
-            Message(m, 2.0 * m, Estimate(g, g - 0.05, g + 0.05, 0.025, "wilson"), rng.normal(g, 0.025, draws))
+            MeasuredMessage(
+                m, 2.0 * m, Estimate(g, g - 0.05, g + 0.05, method="wilson", se=0.025), rng.normal(g, 0.025, draws)
+            )
             for m, g in lengths.items()
         ),
         x_range=(20.0, 20_000.0),
-        difficulty=Difficulty(kinds, shares, np.tile(shares, (draws, 1))),
+        difficulty=MeasuredDifficulty(kinds, shares, np.tile(shares, (draws, 1))),
     )
     program = Path(sys.executable).with_name("agentsoc")
     with tempfile.TemporaryDirectory() as scratch:

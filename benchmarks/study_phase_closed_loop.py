@@ -31,6 +31,7 @@ from agentsoc.engine.execute import Plan, execute
 from agentsoc.scenario.model import Scenario
 from agentsoc.streams import stream
 from analysis.commands.calibration_runs import Calibration
+from analysis.synergy.estimation.known import KnownParameters
 from analysis.synergy.estimation.measured import Measured
 from analysis.synergy.estimation.phase_of_runs import phase_of_runs
 from analysis.synergy.planning.calibration_plan import Settings
@@ -190,7 +191,7 @@ def calibrated(scenario: Scenario, tokens: int) -> Measured:
     with tempfile.TemporaryDirectory() as scratch:
         calibration = Calibration(scenario, Settings(tokens), {}, [])
         done = calibration.run(Path(scratch) / "c", lambda progress, title, wall: contextlib.nullcontext())
-        return phase_of_runs(done.roles(), b=5, mu_max=0.95, n_draws=300)[1]
+        return phase_of_runs(done.roles(), b=5, known=KnownParameters(mu_max=0.95), n_draws=300)[1]
 
 
 def reliability(cases: list[Case]) -> list[str]:

@@ -29,7 +29,17 @@ from analysis.claims.attachment import fit_attachment
 from analysis.claims.attachment_choices import claim_choices
 from analysis.claims.cascades import claim_graph
 from analysis.observables.sampled import Sample
-from analysis.tails import cluster_interval, fit_at, fit_tail, goodness_of_fit, histogram, select_xmin, value_interval
+from analysis.tails import (
+    LeastTail,
+    Resampling,
+    cluster_interval,
+    fit_at,
+    fit_tail,
+    goodness_of_fit,
+    histogram,
+    select_xmin,
+    value_interval,
+)
 from analysis.tails.histogram import Histogram
 from analysis.tails.kernels import invert, zeta_sums
 
@@ -172,7 +182,7 @@ def study_clusters(replicates: int) -> Iterator[Row]:
         for seed in range(replicates):
             values = np.repeat(pareto(2.5, clusters, seed=seed), 10)
             fit = fit_at(histogram(values), 1.0)
-            interval = cluster_interval(values, labels, fit, replicates=BOOTSTRAP, seed=seed, refit_xmin=False)
+            interval = cluster_interval(values, labels, fit, replicates=BOOTSTRAP, seed=seed, refit=None)
             found.append((fit.alpha, interval.low, interval.high))
             plain.append((fit.alpha, fit.alpha - 1.96 * fit.se, fit.alpha + 1.96 * fit.se))
         name = f"power law, {clusters} clusters of 10 equal values, xmin given"
@@ -217,7 +227,7 @@ def competitor(
     found: dict[str, list[tuple[float, float, float]]] = {key: [] for key in truth}
     for seed in range(replicates):
         draws = BOOTSTRAP if xmin is None and model == "truncated_power_law" else 1
-        fit = fit_tail(make(n, seed), xmin=xmin, interval_replicates=draws, seed=seed)
+        fit = fit_tail(make(n, seed), xmin=xmin, resampling=Resampling(interval=draws, seed=seed))
         for key, values in found.items():
             interval = fit.ranges[model][key]
             values.append((fit.models[model].params[key], interval.low, interval.high))
@@ -281,7 +291,8 @@ def study_rejection(replicates: int) -> None:
             sample = with_body(kind, alpha, n, seed, discrete=discrete)
             fit = select_xmin(sample) if chosen else fit_at(sample, 1.0)
             assert fit is not None
-            rejected += goodness_of_fit(sample, fit, replicates=99, seed=seed, refit_xmin=chosen).p <= 0.1
+            refit = LeastTail() if chosen else None
+            rejected += goodness_of_fit(sample, fit, replicates=99, seed=seed, refit=refit).p <= 0.1
         how = "chosen" if chosen else "given"
         name = f"alpha {alpha}, {kind_of(discrete)}, {kind} body, xmin {how}".replace("pure", "no")
         print(f"| {name} | {n:,} | {replicates} | {rejected / replicates:.1%} |", flush=True)

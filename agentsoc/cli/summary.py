@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agentsoc.printing.text import command, line
+from agentsoc.theory import proportion
 
 if TYPE_CHECKING:
     from agentsoc.log.manifest import Manifest, Totals
@@ -20,14 +20,12 @@ def wilson(mean: float, n: int) -> tuple[float, float]:
     """Return Wilson's 95 % interval of a mean over `n` independent tasks.
 
     For scores that are 0 or 1 it is the usual interval of a proportion. For other scores in [0, 1] it errs on the wide
-    side, because their variance is at most mean (1 - mean). Wilson, J. Am. Stat. Assoc. 22 (1927).
+    side, because their variance is at most mean (1 - mean).
     """
     if n < 1:
         return 0.0, 1.0
-    z2 = Z95 * Z95
-    middle = (mean + z2 / (2 * n)) / (1 + z2 / n)
-    half = Z95 / (1 + z2 / n) * math.sqrt(max(mean * (1 - mean), 0.0) / n + z2 / (4 * n * n))
-    return max(middle - half, 0.0), min(middle + half, 1.0)
+    low, high = proportion.wilson(mean, n, Z95)
+    return max(low, 0.0), min(high, 1.0)
 
 
 def ran_out(totals: Totals) -> bool:

@@ -39,7 +39,7 @@ _TRIGGERS_MAX: Final = 400
 
 
 class DeficitIntegration(Protocol):
-    """Deficit-triggered integration adds merges to another protocol, with brakes and a broadcast."""
+    """Deficit-triggered integration adds merges to another protocol, with brakes and a broadcast; see docs/interventions.md."""
 
     rehearsable: ClassVar[bool] = False
 

@@ -17,8 +17,8 @@ from analysis.claims.deficits import Deficits
 from analysis.claims.integration import Integration
 from analysis.observables.audit import StructureAudit
 from analysis.tails import TailFit
-from analysis.tails.bootstrap import Interval
-from analysis.tails.compare import Comparison
+from analysis.tails.bootstrap import ExponentInterval
+from analysis.tails.compare import LikelihoodRatio
 
 BY: Final = ("topology", "n_agents")
 
@@ -102,11 +102,11 @@ def _fit(fit: TailFit) -> dict[str, object]:
     }
 
 
-def _interval(found: Interval | None) -> dict[str, object] | None:
+def _interval(found: ExponentInterval | None) -> dict[str, object] | None:
     return None if found is None else {"low": found.low, "high": found.high, "clusters": found.clusters}
 
 
-def _test(test: Comparison) -> dict[str, object]:
+def _test(test: LikelihoodRatio) -> dict[str, object]:
     return {
         "first": test.first,
         "second": test.second,

@@ -28,7 +28,7 @@ from analysis.claims.integration import Integration, integration
 from analysis.observables.audit import StructureAudit, cells_of, design_of, structure_audit
 from analysis.observables.sampled import Sample, Structures, observables, structures
 from analysis.tables import EventTable
-from analysis.tails import Design, TailFit, fit_tail
+from analysis.tails import Resampling, SampleDesign, TailFit, fit_tail
 
 GROUP_KEYS: Final = {"benchmark": "benchmark", "topology": "topology", "n": "n_agents", "seed": "seed", "run": "run"}
 """What executions can be grouped by, and the column behind it."""
@@ -44,7 +44,7 @@ _RISK: Final[dict[RiskSet, str]] = {"all": "every earlier claim", "latest": "eve
 
 
 @dataclass(frozen=True)
-class Effort:
+class ResamplingEffort:
     """How much resampling is done: replicates, and for attachment the groups that its jackknife leaves out."""
 
     gof: int = 100
@@ -54,7 +54,7 @@ class Effort:
     attachment: int = 40
 
 
-FAST: Final = Effort(gof=0, interval=0, growth=50, chance=20, attachment=0)
+FAST: Final = ResamplingEffort(gof=0, interval=0, growth=50, chance=20, attachment=0)
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Law:
     fit: TailFit
     whole: TailFit | None
     """Fit to all values, where the chosen threshold leaves less than `SMALL_TAIL` of them."""
-    design: Design
+    design: SampleDesign
     growth: Extremes | None
     no_growth: str
     """Why there is no growth exponent; empty if there is one."""
@@ -100,7 +100,7 @@ class Laws:
 def examine(
     table: EventTable,
     *,
-    effort: Effort | None = None,
+    effort: ResamplingEffort | None = None,
     risk: RiskSet | None = None,
     seed: int = 0,
     where: dict[str, str | int | None] | None = None,
@@ -114,7 +114,7 @@ def examine(
         seed: seed of all resampling.
         where: the group that the table is, for the reader.
     """
-    effort = effort or Effort()
+    effort = effort or ResamplingEffort()
     found = structures(table)
     cells = cells_of(table)
     notes = [*table.caveats, *_caveats(table, cells)]
@@ -169,7 +169,7 @@ def _caveats(table: EventTable, cells: NDArray[np.int64]) -> list[str]:
     return notes
 
 
-def _law(sample: Sample, table: EventTable, cells: NDArray[np.int64], effort: Effort, seed: int) -> Law:
+def _law(sample: Sample, table: EventTable, cells: NDArray[np.int64], effort: ResamplingEffort, seed: int) -> Law:
     """Return the examination of one observable; tests go by design cells if there are enough, else by executions."""
     design = design_of(sample, table)
     levels = {}
@@ -180,8 +180,8 @@ def _law(sample: Sample, table: EventTable, cells: NDArray[np.int64], effort: Ef
 
     def fitted(xmin: float | None) -> TailFit:
         return fit_tail(
-            sample.values, name=sample.name, unit=sample.unit, xmin=xmin, clusters=levels, design=design, seed=seed,
-            gof_replicates=effort.gof, interval_replicates=effort.interval,
+            sample.values, name=sample.name, unit=sample.unit, xmin=xmin, clusters=levels, design=design,
+            resampling=Resampling(effort.gof, effort.interval, seed),
         )  # fmt: skip
 
     fit = fitted(None)
@@ -205,7 +205,7 @@ def _growth(
         return None, error.problem.what
 
 
-def _attachment(found: Structures, effort: Effort, risk: RiskSet | None) -> dict[str, Attachment | str]:
+def _attachment(found: Structures, effort: ResamplingEffort, risk: RiskSet | None) -> dict[str, Attachment | str]:
     """Return the attachment exponent of each topology: pooled over topologies it would measure their differences."""
     result: dict[str, Attachment | str] = {}
     for where, part in groups(found.table, ("topology",)):
@@ -222,7 +222,7 @@ def _attachment(found: Structures, effort: Effort, risk: RiskSet | None) -> dict
     return result
 
 
-def cannot_tell(fit: TailFit, design: Design, growth: Extremes | None) -> tuple[str, ...]:
+def cannot_tell(fit: TailFit, design: SampleDesign, growth: Extremes | None) -> tuple[str, ...]:
     """Return the null models of `analysis.cascade_laws.nulls` that nothing in the examination speaks against.
 
     The likelihood ratios are those of the coarsest clusters; a model is told apart when another one beats it.

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from analysis.cascade_laws.as_json import laws_as_dict
-from analysis.cascade_laws.examine import FAST, Effort, Laws, examine, groups
+from analysis.cascade_laws.examine import FAST, Laws, ResamplingEffort, examine, groups
 from analysis.cascade_laws.text import laws_as_text
 from analysis.claims.attachment_choices import RiskSet
 from analysis.tables import EventTable
@@ -56,7 +56,7 @@ def laws_of_table(
         InputError: executions cannot be grouped by one of `by`.
     """
     parts = groups(table, tuple(by)) if by else []
-    effort = FAST if fast else Effort()
+    effort = FAST if fast else ResamplingEffort()
     if gof is not None:
         effort = replace(effort, gof=gof)
     whole = examine(table, effort=effort, risk=risk, seed=seed)

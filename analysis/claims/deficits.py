@@ -15,7 +15,7 @@ import polars as pl
 
 from agentsoc.society.deficit import NO_BRAKES, Brakes
 from analysis.claims.cascades import Cascades, ClaimGraph
-from analysis.claims.dti import DeficitRule, Estimate, Replay, cascade_rows, estimate, replay
+from analysis.claims.dti import DeficitRule, FittedDeficits, MonitorReplay, cascade_rows, estimate, replay
 from analysis.tables import EventTable
 
 MONITORS: Final[dict[str, tuple[DeficitRule, Brakes]]] = {
@@ -29,8 +29,8 @@ MONITORS: Final[dict[str, tuple[DeficitRule, Brakes]]] = {
 class Deficits:
     """The monitors of one topology: estimates and replays by name of the monitor."""
 
-    estimates: dict[str, Estimate]
-    replays: dict[str, Replay]
+    estimates: dict[str, FittedDeficits]
+    replays: dict[str, MonitorReplay]
 
     def summary(self) -> str:
         """Return one line: the corrected parameters and what every monitor would have done."""

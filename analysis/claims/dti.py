@@ -34,7 +34,7 @@ DeficitRule = Literal["corrected", "published"]
 
 
 @dataclass(frozen=True)
-class Estimate:
+class FittedDeficits:
     """Parameters of one class of conditions and what they rest on."""
 
     parameters: Parameters
@@ -55,7 +55,7 @@ class Estimate:
 
 
 @dataclass(frozen=True)
-class Replay:
+class MonitorReplay:
     """What the monitor would have done on a log."""
 
     triggers: pl.DataFrame
@@ -102,7 +102,7 @@ def cascade_rows(table: EventTable, graph: ClaimGraph | None = None, found: Casc
     )
 
 
-def estimate(rows: pl.DataFrame, *, rule: DeficitRule = "corrected", beta: float = BETA) -> Estimate:
+def estimate(rows: pl.DataFrame, *, rule: DeficitRule = "corrected", beta: float = BETA) -> FittedDeficits:
     """Return the parameters of one class of conditions from its cascades.
 
     a = max(0.01, exp(mean(log m - beta log t))) over all merges, t and m being events and merges of the cascade so
@@ -132,10 +132,12 @@ def estimate(rows: pl.DataFrame, *, rule: DeficitRule = "corrected", beta: float
     if len(t_end) >= MIN_POINTS:
         last = scale * t_end**beta - m_end if rule == "corrected" else scale * (t_end**beta - m_end)
         threshold = max(0.5, float(last.mean() + last.std()))
-    return Estimate(Parameters(scale, threshold, beta), rule, n_cascades, ends.height, len(t))
+    return FittedDeficits(Parameters(scale, threshold, beta), rule, n_cascades, ends.height, len(t))
 
 
-def replay(rows: pl.DataFrame, parameters: Parameters | Mapping[int, Parameters], brakes: Brakes = NO_BRAKES) -> Replay:
+def replay(
+    rows: pl.DataFrame, parameters: Parameters | Mapping[int, Parameters], brakes: Brakes = NO_BRAKES
+) -> MonitorReplay:
     """Return what the monitor would have done on `rows`, without changing anything: injected merges are not fed back.
 
     Args:
@@ -154,7 +156,7 @@ def replay(rows: pl.DataFrame, parameters: Parameters | Mapping[int, Parameters]
             found.append((execution, row, root, hit.deficit, hit.events, hit.merges, len(hit.heads), hit.number))
     columns = ("execution", "row", "root", "deficit", "events", "merges", "branches", "number")
     types = {name: pl.Float64() if name == "deficit" else pl.Int64() for name in columns}
-    return Replay(pl.DataFrame(found, schema=types, orient="row"), rows.height)
+    return MonitorReplay(pl.DataFrame(found, schema=types, orient="row"), rows.height)
 
 
 def first_trigger(parameters: Parameters, *, restarted: bool = False) -> int:

@@ -147,12 +147,17 @@ def _say_plan(calibration: Calibration, as_json: bool) -> None:
 def _report(calibration: Calibration, done: Done, directory: Path, mu_max: float, as_json: bool) -> None:
     """Estimate, write the measurements, and print both."""
     from agentsoc.log.inside import Inside, by_umask
+    from analysis.synergy.estimation.known import KnownParameters
     from analysis.synergy.estimation.operating import operating_points, reader_in_place
     from analysis.synergy.estimation.phase_of_runs import phase_of_runs
 
     roles = done.roles()
     estimate, measured, _ = phase_of_runs(
-        roles, b=calibration.settings.b, mu_max=mu_max, scenario=calibration.base, dial=calibration.settings.dial
+        roles,
+        b=calibration.settings.b,
+        known=KnownParameters(mu_max=mu_max),
+        scenario=calibration.base,
+        dial=calibration.settings.dial,
     )
     measured = replace(measured, leaf={**measured.leaf, "levels": list(calibration.settings.levels)})
     labels = [f"{key} = {value:g}" for key, value in calibration.settings.operating]

@@ -64,9 +64,9 @@ def plan(
         typer.echo(context.get_help())
         return
     require("numba", "scipy")
-    from analysis.synergy.planning.plan import KnownParameters
+    from analysis.synergy.planning.plan import StatedParameters
 
-    known = KnownParameters(a, beta, gamma, rho, mu_max, message, m0, family.value)
+    known = StatedParameters(a, beta, gamma, rho, mu_max, message, m0, family.value)
     if measurements is None:
         from_parameters(budget, window, known, x_min, out, as_json)
     else:

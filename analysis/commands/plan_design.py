@@ -12,7 +12,7 @@ from agentsoc.printing.text import command
 from analysis.extras import require
 
 if TYPE_CHECKING:
-    from analysis.synergy.planning.plan import KnownParameters
+    from analysis.synergy.planning.plan import StatedParameters
 
 
 class Family(StrEnum):
@@ -28,7 +28,7 @@ def from_measurements(
     budget: float,
     window: float | None,
     measurements: Path,
-    known: KnownParameters,
+    known: StatedParameters,
     fan_ins: str,
     x_min: float | None,
     out: Path | None,
@@ -55,7 +55,7 @@ def from_measurements(
 
 
 def from_parameters(
-    budget: float, window: float | None, known: KnownParameters, x_min: float | None, out: Path | None, as_json: bool
+    budget: float, window: float | None, known: StatedParameters, x_min: float | None, out: Path | None, as_json: bool
 ) -> None:
     """Print the result of the exact search for parameters that are taken as known."""
     require("numba", "scipy")

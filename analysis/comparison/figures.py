@@ -14,7 +14,7 @@ import numpy as np
 
 from agentsoc.errors import InputError, MissingExtraError
 from agentsoc.log.inside import Inside
-from analysis.comparison.report import Block, Report, measured
+from analysis.comparison.report import BaselineBlock, Report, measured
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -97,7 +97,7 @@ def draw_differences(report: Report) -> Figure:
     return figure
 
 
-def _name(block: Block, organisation: str) -> str:
+def _name(block: BaselineBlock, organisation: str) -> str:
     return organisation if block.count is None else f"{organisation} (at n={block.count})"
 
 

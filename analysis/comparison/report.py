@@ -15,7 +15,7 @@ import polars as pl
 
 from agentsoc.errors import InputError
 from analysis.comparison.table import Results
-from analysis.measures.episodes import Measured, RunMetrics, run_metrics
+from analysis.measures.episodes import RunMetrics, run_metrics
 from analysis.stats import Interval, MeanRow, PairedComparison, PairedRow, compare_paired, holm, mean_interval
 
 REPLICATES: Final = 10_000
@@ -28,7 +28,7 @@ SHOWN_METRICS: Final = (
 
 
 @dataclass(frozen=True)
-class Block:
+class BaselineBlock:
     """Organisations that are compared with one baseline."""
 
     count: int | None
@@ -48,7 +48,7 @@ class Report:
     """A comparison with all that is said of it."""
 
     results: Results
-    blocks: tuple[Block, ...]
+    blocks: tuple[BaselineBlock, ...]
     metrics: Mapping[str, RunMetrics]
     """By label of the organisation."""
     costs: Mapping[str, Interval]
@@ -109,7 +109,7 @@ def make_report(
             part, baseline=baseline, cluster=results.cluster, seed=seed, replicates=replicates, level=level,
             effect=effect,
         )  # fmt: skip
-        blocks.append(Block(n, found, _by_tasks(part, results, baseline, seed, replicates, level)))
+        blocks.append(BaselineBlock(n, found, _by_tasks(part, results, baseline, seed, replicates, level)))
     if not blocks:
         raise InputError(
             "only one organisation has finished runs, so there is nothing to compare",
@@ -165,7 +165,7 @@ def _by_tasks(
     return found
 
 
-def _corrected_together(blocks: Sequence[Block]) -> tuple[list[Block], int]:
+def _corrected_together(blocks: Sequence[BaselineBlock]) -> tuple[list[BaselineBlock], int]:
     """Return the blocks with p values corrected for the comparisons of all of them, and their number."""
     p = np.array([row.p for block in blocks for row in block.found.rows])
     if len(blocks) < 2:
@@ -202,10 +202,9 @@ def _by_task(rows: pl.DataFrame, cluster: Sequence[str]) -> pl.DataFrame:
     return by_task.with_columns(task=pl.concat_str(cluster, separator="/"))
 
 
-def measured(report: Report, label: str, name: str) -> Measured | None:
+def measured(report: Report, label: str, name: str) -> Interval | None:
     """Return one metric of an organisation, None where it is not defined or not known."""
     if name == "cost" and label in report.costs:
-        cost = report.costs[label]
-        return Measured(cost.value, cost.low, cost.high)
+        return report.costs[label]
     found = report.metrics.get(label)
     return None if found is None else found.values.get(name)

@@ -10,11 +10,10 @@ from typing import Any, Final
 import polars as pl
 
 from agentsoc.printing.text import line, table
-from analysis.comparison.report import SHOWN_METRICS, Block, Report, measured
+from analysis.comparison.report import SHOWN_METRICS, BaselineBlock, Report, measured
 from analysis.comparison.table import Results
-from analysis.measures.episodes import Measured
-from analysis.stats import Interval, PairedRow
-from analysis.stats.interval import shown
+from analysis.interval import Interval, shown
+from analysis.stats import PairedRow
 
 FORMAT: Final = 1
 _FAILED_SHOWN: Final = 8
@@ -135,7 +134,7 @@ def _budget(results: Results) -> str:
     )
 
 
-def _scores(report: Report, block: Block) -> list[str]:
+def _scores(report: Report, block: BaselineBlock) -> list[str]:
     """Return the table of scores and differences."""
     found = block.found
     level = f"{found.level:.0%}"
@@ -186,14 +185,14 @@ def _costs(report: Report) -> list[str]:
     return ["Per task: what was spent, and how it was coordinated", table(rows, right=_RIGHT, indent="  ")]
 
 
-def _cell(found: Measured | None, bounds: bool, times: float) -> str:
+def _cell(found: Interval | None, bounds: bool, times: float) -> str:
     if found is None:
         return "-"
     value, low, high = (shown(times * number) for number in (found.value, found.low, found.high))
     return f"{value} [{low}, {high}]" if bounds else value
 
 
-def _by_tasks(block: Block) -> list[str]:
+def _by_tasks(block: BaselineBlock) -> list[str]:
     """Return the differences for each task block, without p values: they are for looking, not for testing."""
     if not block.by_tasks:
         return []
@@ -318,7 +317,7 @@ def _range(values: list[int]) -> str:
     return f"{low:,}" if low == high else f"{low:,} to {high:,}"
 
 
-def _plain(found: Measured | None) -> dict[str, float | None] | None:
+def _plain(found: Interval | None) -> dict[str, float | None] | None:
     if found is None:
         return None
     values = {"value": found.value, "low": found.low, "high": found.high}

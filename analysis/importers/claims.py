@@ -27,8 +27,8 @@ from agentsoc.events import CLAIMING, KINDS, MAX_AGENTS
 from agentsoc.scenario.source import printable
 from analysis.claims.cascades import claim_graph
 from analysis.files import read_rows
-from analysis.importers.importer import Importer, Reading
-from analysis.importers.labels import Act, label_execution
+from analysis.importers.importer import Importer, LogReading
+from analysis.importers.labels import LabelledAct, label_execution
 from analysis.importers.trace_ids import number_subtasks
 from analysis.tables import EVENT_COLUMNS, KIND, LOGGED_COLUMNS, EventTable, conform
 
@@ -55,10 +55,10 @@ class ClaimsTable(Importer):
     place: ClassVar[int] = 1
     reads: ClassVar[str] = "a claims table"
 
-    def read(self, path: Path, parents: str) -> Reading:
+    def read(self, path: Path, parents: str) -> LogReading:
         """Return the claims of the file, and say which columns were kept as they are."""
         table, kept = import_claims(path), kept_columns(path)
-        return Reading(table, notes=(f"kept as they are: {', '.join(kept)}",) if kept else ())
+        return LogReading(table, notes=(f"kept as they are: {', '.join(kept)}",) if kept else ())
 
 
 def import_claims(path: Path | str) -> EventTable:
@@ -307,7 +307,9 @@ def _labelled(rows: pl.DataFrame) -> pl.DataFrame:
     found: list[str | None] = []
     for _, part in rows.group_by("execution", maintain_order=True):
         columns = part.select("_claim_name", "_parent_names", "text").iter_rows()
-        found += label_execution(Act(claim, tuple(parents), text=text or "") for claim, parents, text in columns)
+        found += label_execution(
+            LabelledAct(claim, tuple(parents), text=text or "") for claim, parents, text in columns
+        )
     return rows.with_columns(kind=pl.coalesce("kind", pl.Series(found, dtype=pl.String)))
 
 

@@ -18,7 +18,7 @@ from analysis.tables import EventTable
 
 
 @dataclass(frozen=True)
-class Reading:
+class LogReading:
     """What an importer read."""
 
     table: EventTable
@@ -37,7 +37,7 @@ class Importer(Registered, ABC):
     """Rules for the parents of a claim, the default first; empty where the files name the parents themselves."""
 
     @abstractmethod
-    def read(self, path: Path, parents: str) -> Reading:
+    def read(self, path: Path, parents: str) -> LogReading:
         """Return what is in the file or directory `path`.
 
         Args:

@@ -30,7 +30,7 @@ _CORRECTIVE: Final = re.compile(
 
 
 @dataclass(frozen=True)
-class Act:
+class LabelledAct:
     """What the rules look at in one row; ids are the log's own strings."""
 
     claim: str | None
@@ -47,34 +47,34 @@ class Act:
     text: str = ""
 
 
-def is_delegation(act: Act, seen: Set[str]) -> bool:
+def is_delegation(act: LabelledAct, seen: Set[str]) -> bool:
     """Return whether a delegating agent hands out a subtask that nobody has named before."""
     delegates = act.topology in DELEGATING_TOPOLOGIES or act.role in DELEGATING_ROLES
     new = act.subtask is not None and act.subtask not in seen
     return delegates and new and act.subtask_parent is not None and act.assigns
 
 
-def is_contradiction(act: Act) -> bool:
+def is_contradiction(act: LabelledAct) -> bool:
     """Return whether the act disputes a claim: it says so, or it has a parent and adversarial words."""
     return bool(act.disagrees_with) or (bool(act.parents) and _ADVERSARIAL.search(act.text) is not None)
 
 
-def is_revision(act: Act) -> bool:
+def is_revision(act: LabelledAct) -> bool:
     """Return whether the act corrects a parent: it says so, or it has corrective words."""
     return bool(act.parents) and (bool(act.corrects) or _CORRECTIVE.search(act.text) is not None)
 
 
-def is_merge(act: Act) -> bool:
+def is_merge(act: LabelledAct) -> bool:
     """Return whether the act builds on two or more claims."""
     return len(act.parents) >= 2
 
 
-def is_endorsement(act: Act) -> bool:
+def is_endorsement(act: LabelledAct) -> bool:
     """Return whether the act supports a claim and builds on one."""
     return bool(act.supports) and bool(act.parents)
 
 
-_CLAIM_RULES: Final[tuple[tuple[Kind, Callable[[Act], bool]], ...]] = (
+_CLAIM_RULES: Final[tuple[tuple[Kind, Callable[[LabelledAct], bool]], ...]] = (
     ("contradict_claim", is_contradiction),
     ("revise_claim", is_revision),
     ("merge_claims", is_merge),
@@ -82,7 +82,7 @@ _CLAIM_RULES: Final[tuple[tuple[Kind, Callable[[Act], bool]], ...]] = (
 )
 
 
-def label(act: Act, seen: Set[str]) -> Kind | None:
+def label(act: LabelledAct, seen: Set[str]) -> Kind | None:
     """Return the kind of `act`, the first rule that matches winning; None for a row without a claim.
 
     Args:
@@ -96,7 +96,7 @@ def label(act: Act, seen: Set[str]) -> Kind | None:
     return next((kind for kind, rule in _CLAIM_RULES if rule(act)), "propose_claim")
 
 
-def label_execution(acts: Iterable[Act]) -> list[Kind | None]:
+def label_execution(acts: Iterable[LabelledAct]) -> list[Kind | None]:
     """Return the kinds of the acts of one execution, given in the order in which they happened."""
     seen: set[str] = set()
     kinds: list[Kind | None] = []

@@ -20,8 +20,8 @@ from agentsoc.errors import InputError
 from agentsoc.events import KINDS, MAX_ROUNDS, RESERVED
 from agentsoc.log.parquet import read_frame
 from analysis.files import read_json
-from analysis.importers.importer import Importer, Reading
-from analysis.importers.labels import Act, label_execution
+from analysis.importers.importer import Importer, LogReading
+from analysis.importers.labels import LabelledAct, label_execution
 from analysis.importers.trace_ids import number_agents, number_claims, number_subtasks
 from analysis.importers.trace_rows import TRACE_COLUMNS, read_native, read_parquet
 from analysis.tables import EXECUTION_COLUMNS, KIND, EventTable, conform
@@ -56,9 +56,9 @@ class MasElites(Importer):
     reads: ClassVar[str] = "a directory of traces"
     parent_rules: ClassVar[tuple[str, ...]] = PARENT_SOURCES
 
-    def read(self, path: Path, parents: str) -> Reading:
+    def read(self, path: Path, parents: str) -> LogReading:
         """Return the traces under `path`."""
-        return Reading(import_traces(path, parents=parents), {"parents": parents})
+        return LogReading(import_traces(path, parents=parents), {"parents": parents})
 
 
 def import_traces(path: Path | str, *, parents: str = "visible") -> EventTable:
@@ -211,7 +211,7 @@ def _label(rows: pl.DataFrame, parents: str) -> pl.DataFrame:
     return rows.with_columns(event_type=pl.coalesce("event_type", found))
 
 
-def _act(row: dict[str, object]) -> Act:
+def _act(row: dict[str, object]) -> LabelledAct:
     """Return what the labelling rules look at in `row`."""
 
     def names(key: str) -> tuple[str, ...]:
@@ -223,7 +223,7 @@ def _act(row: dict[str, object]) -> Act:
         return value if isinstance(value, str) and value else None
 
     assigned = row["requested_subtask_creation"] is True or text("proposed_assignee") or text("subtask_assigned_to")
-    return Act(
+    return LabelledAct(
         claim=text("claim_id"),
         parents=names("parent_claim_ids"),
         subtask=text("subtask_id"),

@@ -23,7 +23,7 @@ _CLOSE: Final = 1e-6
 
 
 @dataclass(frozen=True)
-class Act:
+class Consultation:
     """One consultation: who asked whom, and the reputation logged for the asker."""
 
     agent: int
@@ -44,7 +44,7 @@ def consultations(table: EventTable) -> tuple[Choices, int]:
     refused = 0
     for (execution,), part in rows.group_by("execution", maintain_order=True):
         acts = [
-            Act(int(a), tuple(v), float(s or 0.0))
+            Consultation(int(a), tuple(v), float(s or 0.0))
             for a, v, s in part.select("agent", "visible", "agent_influence_score_so_far").iter_rows()
         ]
         steps = divide(acts)
@@ -61,10 +61,10 @@ def consultations(table: EventTable) -> tuple[Choices, int]:
     return make_choices(decisions), refused
 
 
-Step = tuple[dict[int, float], list[Act]]
+Step = tuple[dict[int, float], list[Consultation]]
 
 
-def divide(acts: list[Act]) -> list[Step] | None:
+def divide(acts: list[Consultation]) -> list[Step] | None:
     """Return (reputations during the step, its acts) for each step, or None if no division fits the logged values.
 
     Of the divisions that fit, the one with the fewest steps is taken, and of those the one whose first steps are the
@@ -77,7 +77,7 @@ def divide(acts: list[Act]) -> list[Step] | None:
     return None
 
 
-def _divide(acts: list[Act], start: int, frozen: dict[int, float], left: int) -> list[Step] | None:
+def _divide(acts: list[Consultation], start: int, frozen: dict[int, float], left: int) -> list[Step] | None:
     """Return a division into at most `left` steps of the acts from `start` on, which begin a step with `frozen`."""
     if start == len(acts):
         return []
@@ -94,12 +94,12 @@ def _divide(acts: list[Act], start: int, frozen: dict[int, float], left: int) ->
     return None
 
 
-def _fits(reputation: dict[int, float], act: Act) -> bool:
+def _fits(reputation: dict[int, float], act: Consultation) -> bool:
     """Return whether the logged reputation is the one that the replay has."""
     return abs(reputation.get(act.agent, 0.0) - act.logged) < _CLOSE
 
 
-def _after(reputation: dict[int, float], step: list[Act]) -> dict[int, float]:
+def _after(reputation: dict[int, float], step: list[Consultation]) -> dict[int, float]:
     """Return the reputations after `step`."""
     grown = dict(reputation)
     for act in step:

@@ -37,8 +37,8 @@ import polars as pl
 from agentsoc.errors import InputError
 from agentsoc.events import MAX_ROUNDS
 from analysis.files import read_json
-from analysis.importers.importer import Importer, Reading
-from analysis.importers.labels import Act, label
+from analysis.importers.importer import Importer, LogReading
+from analysis.importers.labels import LabelledAct, label
 from analysis.tables import EVENT_COLUMNS, EXECUTION_COLUMNS, EventTable, conform
 
 ParentRule = Literal["both", "addressee", "previous"]
@@ -54,7 +54,7 @@ _FAULT_K: Final = 1
 
 
 @dataclass(frozen=True)
-class Message:
+class TranscriptMessage:
     """One message of a transcript."""
 
     index: int
@@ -67,7 +67,7 @@ class Message:
 class Transcript:
     """One conversation with what was annotated about it."""
 
-    messages: tuple[Message, ...]
+    messages: tuple[TranscriptMessage, ...]
     n_messages: int
     """Messages in the file, system ones included."""
     mistake_step: int | None = None
@@ -85,11 +85,11 @@ class Transcripts(Importer):
     reads: ClassVar[str] = "a transcript"
     parent_rules: ClassVar[tuple[str, ...]] = PARENT_RULES
 
-    def read(self, path: Path, parents: str) -> Reading:
+    def read(self, path: Path, parents: str) -> LogReading:
         """Return the transcripts in the file or directory `path`."""
         rule = cast(ParentRule, parents)
         table = import_transcripts(path, parents=rule)
-        return Reading(table, {"parents": rule}, tuple(notes(table, rule)))
+        return LogReading(table, {"parents": rule}, tuple(notes(table, rule)))
 
 
 def import_transcripts(path: Path | str, *, parents: ParentRule = "both") -> EventTable:
@@ -181,7 +181,7 @@ def _step(raw: object, n: int, file: Path) -> int | None:
     return step
 
 
-def _message(raw: object, index: int, file: Path) -> Message | None:
+def _message(raw: object, index: int, file: Path) -> TranscriptMessage | None:
     """Return the message, or None for a system message."""
     where = f"{file}: message {index}"
     if not isinstance(raw, dict):
@@ -206,7 +206,7 @@ def _message(raw: object, index: int, file: Path) -> Message | None:
         who = aside["who"] if aside else who
     if not who:
         raise InputError("the speaker's name is empty", where)
-    return Message(index, who, addressee.strip() if addressee else None, _text(raw["content"]))
+    return TranscriptMessage(index, who, addressee.strip() if addressee else None, _text(raw["content"]))
 
 
 def _text(content: object) -> str:
@@ -251,7 +251,7 @@ def _rows(
                 found.add(said[to])
         parents = sorted(found)
         others = {speaker_of[p]: p for p in parents if speaker_of[p] != me}
-        act = Act(str(index), tuple(str(p) for p in others.values()), text=message.text)
+        act = LabelledAct(str(index), tuple(str(p) for p in others.values()), text=message.text)
         kind = label(act, frozenset())
         target = min(others.values()) if kind == "contradict_claim" and others else None
         row = _row(index, me, 0, kind, index, parents, message.text)

@@ -1,4 +1,6 @@
-"""How many independent votes an outcome is worth: one axis for all organisations, spec/phase.md section 9.8.
+"""How many independent votes an outcome is worth: one axis for all organisations.
+
+The majority map f_n is in docs/phase-theory.md, "What is proven"; docs/metrics.md says how the number is read.
 
 No protocol whose outcome depends on n independent leaf votes of signal mu_0 exceeds f_n(mu_0). n_eff is the real n with
 f_n(mu_0) = mu_out; n_eff / N compares organisations. Resampling is always over tasks.

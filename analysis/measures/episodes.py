@@ -29,6 +29,7 @@ from agentsoc.log.read import RunLog
 from agentsoc.log.schema import SCHEMA as EVENT_SCHEMA
 from agentsoc.streams import stream
 from analysis.blocks import blocks, frame_of
+from analysis.interval import Interval
 from analysis.measures.ballots import ballot_metrics
 from analysis.measures.diversity_logs import diversity, label_questions
 from analysis.measures.embeddings import Embedder
@@ -225,28 +226,16 @@ def _wall(log: RunLog) -> pl.DataFrame:
 
 
 @dataclass(frozen=True)
-class Measured:
-    """A number of a run with its 95 % interval over tasks."""
-
-    value: float
-    low: float
-    high: float
-
-    def __str__(self) -> str:
-        return f"{self.value:.4g} [{self.low:.4g}, {self.high:.4g}]"
-
-
-@dataclass(frozen=True)
 class RunMetrics:
     """The numbers of one run. Intervals are percentiles over resamples of the tasks, paired with the baseline's."""
 
     n_tasks: int
     paired: bool | None
     """Whether the baseline has the same tasks; None without a baseline."""
-    values: Mapping[str, Measured | None]
+    values: Mapping[str, Interval | None]
     """By name, see `RUN_METRICS`; None where the log does not say it or it is not defined."""
 
-    def __getitem__(self, name: str) -> Measured | None:
+    def __getitem__(self, name: str) -> Interval | None:
         return self.values[name]
 
     def summary(self) -> str:
@@ -300,7 +289,7 @@ def run_metrics(
     paired = None if baseline is None else _same(episodes, baseline, same_tasks)
     together = [episodes] if baseline is None or not paired else [episodes, baseline]
     own, *others = _means(together, draws, seed, "run")
-    found: dict[str, Measured | None] = {name: _measured(own[name]) for name in _MEANS}
+    found: dict[str, Interval | None] = {name: _measured(own[name]) for name in _MEANS}
     for name, (above, below, factor) in _RATIOS.items():
         found[name] = _measured(_quotient(own[above], own[below], factor))
     found |= dict.fromkeys(RUN_METRICS[len(found) :])
@@ -352,9 +341,9 @@ def _quotient(above: F64 | None, below: F64 | None, factor: float = 1.0) -> F64 
         return np.asarray(factor * above / below)
 
 
-def _measured(values: F64 | None) -> Measured | None:
+def _measured(values: F64 | None) -> Interval | None:
     if values is None or not np.isfinite(values[0]):
         return None
     usable = values[1:][np.isfinite(values[1:])]
     low, high = np.quantile(usable, [0.025, 0.975]) if len(usable) else (np.nan, np.nan)
-    return Measured(float(values[0]), float(low), float(high))
+    return Interval(float(values[0]), float(low), float(high), method="percentiles over tasks")

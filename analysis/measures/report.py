@@ -18,12 +18,13 @@ from agentsoc.errors import InputError
 from agentsoc.log.manifest import NAME as MANIFEST
 from agentsoc.log.read import RunLog
 from analysis.blocks import blocks, frame_of
+from analysis.interval import Interval
 from analysis.measures.amplification import Amplification, Taint, a_task, a_trace, taint
 from analysis.measures.diversity import correlation
 from analysis.measures.diversity_logs import Diversity, LabelDiversity, diversity, label_questions
 from analysis.measures.effective_votes import EffectiveVotes, lone_votes, worth_of
 from analysis.measures.embeddings import Embedder
-from analysis.measures.episodes import EVENTS_USED, EpisodeReading, Measured, RunMetrics, run_metrics
+from analysis.measures.episodes import EVENTS_USED, EpisodeReading, RunMetrics, run_metrics
 from analysis.measures.information import Information
 from analysis.measures.outputs import outputs_of, together
 from analysis.tables import from_log
@@ -79,7 +80,7 @@ class Reports:
         return found
 
 
-def _value(measured: Measured | None) -> float:
+def _value(measured: Interval | None) -> float:
     return np.nan if measured is None else measured.value
 
 

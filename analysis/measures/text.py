@@ -8,8 +8,8 @@ import numpy as np
 
 from agentsoc.printing.text import table as lines
 from analysis.cascade_laws.as_json import plain
+from analysis.interval import Interval
 from analysis.measures.amplification import Amplification
-from analysis.measures.episodes import Measured
 from analysis.measures.report import Reports, RunReport
 
 UNITS: Final = {
@@ -44,7 +44,7 @@ def as_text(reports: Reports) -> str:
     return "\n".join(blocks)
 
 
-def _short(measured: Measured | None) -> str:
+def _short(measured: Interval | None) -> str:
     return "-" if measured is None else f"{measured.value:.4g}"
 
 

@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from analysis.observables.sampled import Sample
 from analysis.tables import EventTable
-from analysis.tails.verdict import Design
+from analysis.tails.verdict import SampleDesign
 
 I64 = NDArray[np.int64]
 
@@ -110,11 +110,11 @@ def replication(sample: Sample, cells: ArrayLike) -> float | None:
     return 1.0 - distinct / repeats if repeats else None
 
 
-def design_of(sample: Sample, table: EventTable) -> Design:
+def design_of(sample: Sample, table: EventTable) -> SampleDesign:
     """Return what the design says about `sample`: its caps, and how far repeats of a design repeat its values.
 
     Repeats are looked for within (topology, N, seed) and, for designs without chance, within (topology, N).
     """
     shares = [replication(sample, cells_of(table, keys)) for keys in (CELL, CELL[:2])]
     known = [share for share in shares if share is not None]
-    return Design(sample.max_is_cap, sample.capped, max(known) if known else None)
+    return SampleDesign(sample.max_is_cap, sample.capped, max(known) if known else None)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from analysis.observables.audit import CELL, cells_of, design_of
 from analysis.observables.base import Sample
 from analysis.tables import EventTable
-from analysis.tails.fit import TailFit, fit_tail
+from analysis.tails.fit import NO_RESAMPLING, Resampling, TailFit, fit_tail
 
 
 def fit_observable(
@@ -17,9 +17,7 @@ def fit_observable(
     table: EventTable,
     *,
     discrete: bool = True,
-    gof_replicates: int = 0,
-    interval_replicates: int = 0,
-    seed: int = 0,
+    resampling: Resampling = NO_RESAMPLING,
 ) -> TailFit:
     """Return the examination of the tail of `sample`, which came from `table`.
 
@@ -27,9 +25,7 @@ def fit_observable(
         sample: an observable of `table`.
         table: the events, for the design cells of the executions.
         discrete: whether the observable counts; tokens do.
-        gof_replicates: replicates of the goodness-of-fit test, 0 for none.
-        interval_replicates: replicates of the cluster bootstraps, 0 for none.
-        seed: seed of all resampling.
+        resampling: replicates of the goodness-of-fit test and of the bootstraps.
     """
     cells = cells_of(table, CELL)[sample.execution]
     return fit_tail(
@@ -38,8 +34,6 @@ def fit_observable(
         unit=sample.unit,
         discrete=discrete,
         clusters={"execution": sample.execution, "design cell": cells},
-        gof_replicates=gof_replicates,
-        interval_replicates=interval_replicates,
-        seed=seed,
+        resampling=resampling,
         design=design_of(sample, table),
     )

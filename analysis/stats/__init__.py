@@ -1,8 +1,8 @@
 """Statistics of comparisons: intervals, paired differences, power, the predictive regression and the selector."""
 
+from analysis.interval import Interval
 from analysis.stats.clusters import TaskSums, sums_by_task
 from analysis.stats.configurations import configurations
-from analysis.stats.interval import Interval
 from analysis.stats.paired import MeanRow, PairedComparison, PairedRow, compare_paired
 from analysis.stats.permutation import holm, sign_flip_p
 from analysis.stats.power import Components, components, detectable, tasks_needed

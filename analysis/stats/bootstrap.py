@@ -21,8 +21,8 @@ import numpy as np
 from scipy import stats
 
 from agentsoc.errors import InputError
+from analysis.interval import FloatArray, Interval
 from analysis.stats.clusters import TaskSums, task_weights
-from analysis.stats.interval import FloatArray, Interval
 
 FEW_UNUSUAL: Final = 8
 """With fewer tasks off the commonest value, intervals of bounded values come from pseudo-tasks."""

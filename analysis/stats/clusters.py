@@ -14,7 +14,7 @@ import numpy as np
 
 from agentsoc.errors import InputError
 from agentsoc.streams import stream
-from analysis.stats.interval import FloatArray, IntArray
+from analysis.interval import FloatArray, IntArray
 
 _CELLS = 1 << 21  # weights held at a time: 16 MB
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from scipy import stats
 
+from analysis.interval import FloatArray, Interval
 from analysis.stats.bootstrap import FEW_UNUSUAL
 from analysis.stats.clusters import TaskSums
-from analysis.stats.interval import FloatArray, Interval
 from analysis.stats.proportions import clopper_pearson
 
 

@@ -14,11 +14,11 @@ import numpy as np
 import polars as pl
 
 from agentsoc.errors import InputError
+from analysis.interval import FloatArray, IntArray, Interval, shown
 from analysis.stats import power
 from analysis.stats.bootstrap import DIFFERENCE, Bounds, check, columns_for, interval_from, kind_for, resample
 from analysis.stats.clusters import TaskSums, sums_by_task
 from analysis.stats.effects import odds_ratio, paired_d
-from analysis.stats.interval import FloatArray, IntArray, Interval, shown
 from analysis.stats.permutation import Test, holm, sign_flip_p
 from analysis.stats.proportions import is_proportion, mean_of, score_bounds
 

@@ -13,7 +13,7 @@ from typing import Final, Literal
 import numpy as np
 
 from agentsoc.streams import stream
-from analysis.stats.interval import FloatArray
+from analysis.interval import FloatArray
 
 _ENUMERATED: Final = 14
 _WIDEST: Final = 1 << 17

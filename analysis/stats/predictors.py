@@ -15,7 +15,7 @@ import numpy as np
 import polars as pl
 
 from agentsoc.errors import InputError
-from analysis.stats.interval import FloatArray
+from analysis.interval import FloatArray
 
 BASES: Final[Mapping[str, tuple[str, bool]]] = {
     "I": ("capability", False),

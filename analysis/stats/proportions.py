@@ -9,9 +9,10 @@ import polars as pl
 from scipy import stats
 
 from agentsoc.errors import InputError
+from agentsoc.theory import proportion
+from analysis.interval import FloatArray, Interval
 from analysis.stats.bootstrap import SCORE, Bounds, mean_intervals
 from analysis.stats.clusters import TaskSums, sums_by_task
-from analysis.stats.interval import FloatArray, Interval
 
 
 def clopper_pearson(successes: int, n: int, *, level: float = 0.95) -> Interval:
@@ -32,7 +33,7 @@ def clopper_pearson(successes: int, n: int, *, level: float = 0.95) -> Interval:
 def wilson(successes: float, n: float, *, level: float = 0.95) -> Interval:
     """Return a proportion with Wilson's score interval: covered `level` on average, shorter than the exact one.
 
-    (p + z^2/2n +- z sqrt(p(1-p)/n + z^2/4n^2)) / (1 + z^2/n), Wilson 1927.
+    The formula is `agentsoc.theory.proportion.wilson`, cut to [0, 1].
 
     Raises:
         InputError: not 0 <= successes <= n with n > 0.
@@ -42,9 +43,8 @@ def wilson(successes: float, n: float, *, level: float = 0.95) -> Interval:
         return Interval(float("nan"), 0.0, 1.0, level, "Wilson")
     z = float(stats.norm.ppf((1 + level) / 2))
     p = successes / n
-    middle = (p + z * z / (2 * n)) / (1 + z * z / n)
-    reach = z / (1 + z * z / n) * float(np.sqrt(p * (1 - p) / n + z * z / (4 * n * n)))
-    return Interval(p, max(0.0, middle - reach), min(1.0, middle + reach), level, "Wilson")
+    low, high = proportion.wilson(p, n, z)
+    return Interval(p, max(0.0, low), min(1.0, high), level, "Wilson")
 
 
 def mean_interval(

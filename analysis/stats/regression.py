@@ -19,8 +19,8 @@ from scipy import linalg, stats
 
 from agentsoc.errors import InputError
 from analysis.fitcard import FitCard
+from analysis.interval import FloatArray, IntArray, Interval
 from analysis.stats.clusters import sums_by_task
-from analysis.stats.interval import FloatArray, IntArray, Interval
 from analysis.stats.permutation import holm
 from analysis.stats.predictors import COLUMNS, COORDINATION, NAMES, Scale, design, learn_scale
 from analysis.stats.validation import CrossValidation, cross_validate

@@ -16,9 +16,9 @@ import numpy as np
 import polars as pl
 
 from agentsoc.errors import InputError
+from analysis.interval import FloatArray, IntArray, Interval
 from analysis.stats.bootstrap import DIFFERENCE, SCORE, Bounds, mean_intervals
 from analysis.stats.clusters import TaskSums, sums_by_task
-from analysis.stats.interval import FloatArray, IntArray, Interval
 from analysis.stats.predictors import COLUMNS, COORDINATION
 from analysis.stats.validation import group_folds, predict_rows
 

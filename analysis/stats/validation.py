@@ -10,7 +10,7 @@ import polars as pl
 
 from agentsoc.errors import InputError
 from agentsoc.streams import stream
-from analysis.stats.interval import FloatArray, IntArray
+from analysis.interval import FloatArray, IntArray
 from analysis.stats.predictors import design, learn_scale
 
 

@@ -12,6 +12,7 @@ import polars as pl
 from agentsoc.errors import InputError
 from agentsoc.log.manifest import NAME as MANIFEST
 from agentsoc.log.read import RunLog
+from analysis.synergy.estimation.known import KnownParameters
 from analysis.synergy.estimation.measured import Measured
 from analysis.synergy.estimation.phase_estimate import PhaseEstimate
 from analysis.synergy.estimation.phase_of_runs import phase_of_runs, phase_of_votes
@@ -63,7 +64,7 @@ def report_on_runs(
     """
     logs = finished_runs(places)
     found, measured, roles = phase_of_runs(
-        logs, b=b, gamma=gamma, rho=rho, mu_max=mu_max, n_draws=n_draws, seed=seed,
+        logs, b=b, known=KnownParameters(gamma, rho, mu_max), n_draws=n_draws, seed=seed,
         scenario=logs[0].manifest.scenario,
     )  # fmt: skip
     return PhaseReport(found, measured, roles.ignored)

@@ -4,15 +4,17 @@
 """
 
 from analysis.tails.bootstrap import cluster_interval, goodness_of_fit, value_interval
-from analysis.tails.fit import TailFit, fit_tail
+from analysis.tails.fit import Resampling, TailFit, fit_tail
 from analysis.tails.histogram import Histogram, histogram
-from analysis.tails.powerlaw import PowerLaw, fit_at, select_xmin, xmin_curve
-from analysis.tails.verdict import Design, Verdict
+from analysis.tails.powerlaw import LeastTail, PowerLaw, fit_at, select_xmin, xmin_curve
+from analysis.tails.verdict import SampleDesign, Verdict
 
 __all__ = [
-    "Design",
     "Histogram",
+    "LeastTail",
     "PowerLaw",
+    "Resampling",
+    "SampleDesign",
     "TailFit",
     "Verdict",
     "cluster_interval",

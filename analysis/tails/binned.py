@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from analysis.tails.competitor import tail_start
 from analysis.tails.histogram import Histogram
-from analysis.tails.optimise import Box, maximise
+from analysis.tails.optimise import SearchBox, maximise
 
 F64 = NDArray[np.float64]
 
@@ -24,7 +24,7 @@ Density = Callable[[F64, float, float, F64], None]
 
 
 def fit_binned(
-    tail: Histogram, xmin: float, bins: Bins, density: Density, starts: list[tuple[float, float]], box: Box
+    tail: Histogram, xmin: float, bins: Bins, density: Density, starts: list[tuple[float, float]], box: SearchBox
 ) -> tuple[float, float, F64, tuple[bool, bool], bool]:
     """Return (first parameter, second parameter, log masses, bounds hit, converged) of a two-parameter tail."""
     exact = masses(tail, xmin, bins, density)

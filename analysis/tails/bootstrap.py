@@ -18,11 +18,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from agentsoc.errors import InputError
 from agentsoc.streams import stream
+from analysis.interval import Interval
 from analysis.percentiles import percentile_levels
 from analysis.tails.competitors.truncated import fit_truncated
 from analysis.tails.histogram import Histogram, histogram
 from analysis.tails.kernels import invert, zeta_sums
-from analysis.tails.powerlaw import MIN_DISTINCT, MIN_TAIL, PowerLaw, fit_at, select_xmin, survival
+from analysis.tails.powerlaw import USUAL_TAIL, LeastTail, PowerLaw, fit_at, select_xmin, survival
 
 I64 = NDArray[np.int64]
 F64 = NDArray[np.float64]
@@ -53,19 +54,16 @@ class GoodnessOfFit:
 
 
 @dataclass(frozen=True)
-class Interval:
+class ExponentInterval(Interval):
     """A bootstrap interval of the exponent."""
 
-    low: float
-    high: float
-    se: float
-    level: float
-    clusters: int
+    se: float = math.nan
+    clusters: int = 0
     """Units that were drawn: clusters, or values."""
-    replicates: int
-    failed: int
+    replicates: int = 0
+    failed: int = 0
     """Replicates in which no threshold left enough values."""
-    refit_xmin: bool
+    refit_xmin: bool = True
 
     def summary(self) -> str:
         """Return one line: interval and what was resampled."""
@@ -78,9 +76,7 @@ def goodness_of_fit(
     *,
     replicates: int = SCREENING,
     seed: int = 0,
-    refit_xmin: bool = True,
-    min_tail: int = MIN_TAIL,
-    min_distinct: int = MIN_DISTINCT,
+    refit: LeastTail | None = USUAL_TAIL,
 ) -> GoodnessOfFit:
     """Return the semiparametric bootstrap p value of `fit` on `sample`.
 
@@ -89,9 +85,8 @@ def goodness_of_fit(
         fit: the power law fitted to it.
         replicates: synthetic samples; `SCREENING` for a first look, `CLAIM` for a statement.
         seed: seed of the draws.
-        refit_xmin: choose xmin anew in each replicate, as was done for the data; False if xmin was given.
-        min_tail: see `select_xmin`; must be what the fit used.
-        min_distinct: see `select_xmin`.
+        refit: choose xmin anew in each replicate, as was done for the data, with this least tail, which must be what
+            the fit used; None if xmin was given.
     """
     if replicates < 1:
         raise InputError(f"{replicates} replicates", "", f"take at least {SCREENING}")
@@ -99,7 +94,7 @@ def goodness_of_fit(
     farther = 0
     for k in range(replicates):
         copy = draw(stream(seed, "goodness-of-fit", k))
-        found = select_xmin(copy, min_tail=min_tail, min_distinct=min_distinct) if refit_xmin else None
+        found = None if refit is None else select_xmin(copy, min_tail=refit.values, min_distinct=refit.distinct)
         if found is None:
             if copy.values[-1] < fit.xmin:
                 continue
@@ -157,7 +152,7 @@ class _Replica:
 class ValueIntervals:
     """Bootstrap intervals with values taken as independent."""
 
-    alpha: Interval
+    alpha: ExponentInterval
     """Of the exponent of the power law."""
     truncated: dict[str, tuple[float, float]]
     """Of alpha and rate of the truncated power law; empty if they were not asked for."""
@@ -170,9 +165,7 @@ def value_interval(
     replicates: int = 200,
     level: float = 0.95,
     seed: int = 0,
-    refit_xmin: bool = True,
-    min_tail: int = MIN_TAIL,
-    min_distinct: int = MIN_DISTINCT,
+    refit: LeastTail | None = USUAL_TAIL,
     truncated: bool = False,
 ) -> ValueIntervals:
     """Return the percentile intervals when values are drawn from the sample with replacement.
@@ -183,9 +176,8 @@ def value_interval(
         replicates: bootstrap samples.
         level: coverage aimed at.
         seed: seed of the draws.
-        refit_xmin: choose xmin anew in each replicate, as was done for the data; False if xmin was given.
-        min_tail: see `select_xmin`.
-        min_distinct: see `select_xmin`.
+        refit: choose xmin anew in each replicate, as was done for the data, with this least tail; None if xmin was
+            given.
         truncated: fit the truncated power law to every replicate as well.
     """
     shares = sample.counts / sample.n
@@ -197,11 +189,7 @@ def value_interval(
         drawn = stream(seed, "value-bootstrap", k).multinomial(sample.n, shares)
         kept = drawn > 0
         copy = Histogram(sample.values[kept], drawn[kept], sample.discrete)
-        found = None
-        if refit_xmin:
-            found = select_xmin(copy, min_tail=min_tail, min_distinct=min_distinct)
-        elif copy.values[-1] > fit.xmin:
-            found = fit_at(copy, fit.xmin)
+        found = _refitted(copy, fit, refit)
         if found is None:
             continue
         alphas.append(found.alpha)
@@ -213,18 +201,31 @@ def value_interval(
     if pairs:
         low, high = np.quantile(pairs, percentile_levels(level, sample.n), axis=0)
         ends = {name: (float(low[i]), float(high[i])) for i, name in enumerate(("alpha", "rate"))}
-    return ValueIntervals(_percentiles(alphas, level, sample.n, replicates, refit_xmin), ends)
+    return ValueIntervals(_percentiles(fit.alpha, alphas, level, sample.n, replicates, refit is not None), ends)
 
 
-def _percentiles(alphas: list[float], level: float, units: int, replicates: int, refit_xmin: bool) -> Interval:
+def _refitted(copy: Histogram, fit: PowerLaw, refit: LeastTail | None) -> PowerLaw | None:
+    """Return the power law fitted to a replicate; None where no threshold leaves enough of it."""
+    if refit is not None:
+        return select_xmin(copy, min_tail=refit.values, min_distinct=refit.distinct)
+    return fit_at(copy, fit.xmin) if copy.values[-1] > fit.xmin else None
+
+
+def _percentiles(
+    alpha: float, alphas: list[float], level: float, units: int, replicates: int, refit_xmin: bool
+) -> ExponentInterval:
     """Return the interval that the exponents of the replicates span; `units` is what was drawn from."""
     failed = replicates - len(alphas)
-    if not alphas:
-        return Interval(math.nan, math.nan, math.nan, level, units, replicates, failed, refit_xmin)
-    # A hundred replicates end a little short of their percentiles; "weibull" reaches out for that. Where xmin is chosen
-    # anew, the choice strays more in resampled data than in data, and makes up for it.
-    low, high = np.quantile(alphas, percentile_levels(level, units), method="linear" if refit_xmin else "weibull")
-    return Interval(float(low), float(high), float(np.std(alphas)), level, units, replicates, failed, refit_xmin)
+    low = high = se = math.nan
+    if alphas:
+        # A hundred replicates end a little short of their percentiles; "weibull" reaches out for that. Where xmin is
+        # chosen anew, the choice strays more in resampled data than in data, and makes up for it.
+        ends = np.quantile(alphas, percentile_levels(level, units), method="linear" if refit_xmin else "weibull")
+        low, high, se = float(ends[0]), float(ends[1]), float(np.std(alphas))
+    return ExponentInterval(
+        alpha, low, high, level, "bootstrap", se=se, clusters=units, replicates=replicates, failed=failed,
+        refit_xmin=refit_xmin,
+    )  # fmt: skip
 
 
 def cluster_interval(
@@ -236,10 +237,8 @@ def cluster_interval(
     replicates: int = 200,
     level: float = 0.95,
     seed: int = 0,
-    refit_xmin: bool = True,
-    min_tail: int = MIN_TAIL,
-    min_distinct: int = MIN_DISTINCT,
-) -> Interval:
+    refit: LeastTail | None = USUAL_TAIL,
+) -> ExponentInterval:
     """Return the percentile interval of the exponent when whole clusters are resampled with replacement.
 
     Args:
@@ -250,9 +249,8 @@ def cluster_interval(
         replicates: bootstrap samples.
         level: coverage aimed at.
         seed: seed of the draws.
-        refit_xmin: choose xmin anew in each replicate; False keeps fit.xmin, so that its choice adds no spread.
-        min_tail: see `select_xmin`.
-        min_distinct: see `select_xmin`.
+        refit: choose xmin anew in each replicate, with this least tail; None keeps fit.xmin, so that its choice adds
+            no spread.
     """
     array = np.asarray(values, dtype=np.float64)
     _, cluster = np.unique(np.asarray(clusters), return_inverse=True)
@@ -270,11 +268,7 @@ def cluster_interval(
         drawn = np.bincount(position, weights=weight[owner] * counts, minlength=len(sample.values)).astype(np.int64)
         kept = drawn > 0
         copy = Histogram(sample.values[kept], drawn[kept], discrete)
-        found = None
-        if refit_xmin:
-            found = select_xmin(copy, min_tail=min_tail, min_distinct=min_distinct)
-        elif copy.values[-1] > fit.xmin:
-            found = fit_at(copy, fit.xmin)
+        found = _refitted(copy, fit, refit)
         if found is not None:
             alphas.append(found.alpha)
-    return _percentiles(alphas, level, n_clusters, replicates, refit_xmin)
+    return _percentiles(fit.alpha, alphas, level, n_clusters, replicates, refit is not None)

@@ -24,7 +24,7 @@ F64 = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Comparison:
+class LikelihoodRatio:
     """Likelihood ratio of two models on one tail."""
 
     first: str
@@ -80,7 +80,7 @@ def members(tail: Histogram, values: ArrayLike, clusters: ArrayLike) -> Members:
     return Members(position.astype(np.int64), cluster.astype(np.int64), int(cluster.max(initial=-1)) + 1)
 
 
-def vuong(names: tuple[str, str], masses: tuple[F64, F64], tail: Histogram) -> Comparison:
+def vuong(names: tuple[str, str], masses: tuple[F64, F64], tail: Histogram) -> LikelihoodRatio:
     """Return Vuong's test of two models that do not contain each other, values taken as independent."""
     difference = masses[0] - masses[1]
     n = tail.n
@@ -89,19 +89,19 @@ def vuong(names: tuple[str, str], masses: tuple[F64, F64], tail: Histogram) -> C
     return _tested(names, ratio, spread * np.sqrt(n), None)
 
 
-def vuong_clustered(names: tuple[str, str], masses: tuple[F64, F64], tail: Histogram, who: Members) -> Comparison:
+def vuong_clustered(names: tuple[str, str], masses: tuple[F64, F64], tail: Histogram, who: Members) -> LikelihoodRatio:
     """Return Vuong's test with the standard error that allows any dependence within clusters."""
     difference = masses[0] - masses[1]
     ratio = float(tail.counts @ difference)
     if who.n_clusters < 2:
-        return Comparison(*names, ratio, 0.0, 1.0, 0.0, nested=False, clusters=who.n_clusters)
+        return LikelihoodRatio(*names, ratio, 0.0, 1.0, 0.0, nested=False, clusters=who.n_clusters)
     centred = difference - ratio / tail.n
     totals = np.bincount(who.cluster, weights=centred[who.position], minlength=who.n_clusters)
     error = float(np.sqrt(totals @ totals * who.n_clusters / (who.n_clusters - 1)))
     return _tested(names, ratio, error, who.n_clusters)
 
 
-def nested(names: tuple[str, str], small: float, large: float) -> Comparison:
+def nested(names: tuple[str, str], small: float, large: float) -> LikelihoodRatio:
     """Return the likelihood-ratio test of a model against one with one more parameter that contains it.
 
     Args:
@@ -112,12 +112,14 @@ def nested(names: tuple[str, str], small: float, large: float) -> Comparison:
     ratio = min(small - large, 0.0)
     # A chi-square(1) is a squared normal: its survival at x is 2 ndtr(-sqrt x).
     log10 = float((np.log(2.0) + log_ndtr(-np.sqrt(-2.0 * ratio))) / np.log(10.0))
-    return Comparison(*names, ratio, None, float(10.0**log10), log10, nested=True)
+    return LikelihoodRatio(*names, ratio, None, float(10.0**log10), log10, nested=True)
 
 
-def _tested(names: tuple[str, str], ratio: float, error: float, clusters: int | None) -> Comparison:
+def _tested(names: tuple[str, str], ratio: float, error: float, clusters: int | None) -> LikelihoodRatio:
     """Return the comparison with z = ratio / error; equal models give z = 0 and p = 1."""
     # Differences of rounding size are no difference: models that coincide must not win by noise.
     z = ratio / error if error > 1e-9 * max(abs(ratio), 1e-3) else 0.0
     log10 = float((np.log(2.0) + log_ndtr(-abs(z))) / np.log(10.0))
-    return Comparison(*names, ratio, z, float(min(10.0**log10, 1.0)), min(log10, 0.0), nested=False, clusters=clusters)
+    return LikelihoodRatio(
+        *names, ratio, z, float(min(10.0**log10, 1.0)), min(log10, 0.0), nested=False, clusters=clusters
+    )

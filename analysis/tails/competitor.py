@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agentsoc.errors import InputError
+from analysis.interval import Interval
 from analysis.registry import Registered, Registry
 from analysis.tails.histogram import Histogram
 from analysis.tails.powerlaw import PowerLaw
-from analysis.tails.profile import Range
 
 F64 = NDArray[np.float64]
 
@@ -70,7 +70,7 @@ class Competitor(Registered, ABC):
         """
 
     @abstractmethod
-    def intervals(self, model: TailModel, tail: Histogram, *, level: float = 0.95) -> Mapping[str, Range]:
+    def intervals(self, model: TailModel, tail: Histogram, *, level: float = 0.95) -> Mapping[str, Interval]:
         """Return the interval of each reported parameter of `model`, which was fitted to `tail`."""
 
     @abstractmethod

@@ -3,28 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from analysis.fitcard import Entry, FitCard
+from analysis.interval import Interval
 from analysis.tails.bootstrap import (
+    ExponentInterval,
     GoodnessOfFit,
-    Interval,
     ValueIntervals,
     cluster_interval,
     goodness_of_fit,
     value_interval,
 )
-from analysis.tails.compare import Comparison, Members, members, nested, vuong, vuong_clustered
+from analysis.tails.compare import LikelihoodRatio, Members, members, nested, vuong, vuong_clustered
 from analysis.tails.competitor import COMPETITORS, TailModel
 from analysis.tails.competitors.truncated import TRUNCATED
 from analysis.tails.histogram import Histogram, histogram
-from analysis.tails.powerlaw import MIN_DISTINCT, MIN_TAIL, PowerLaw, fit_at, log_mass, select_xmin
-from analysis.tails.profile import Range
-from analysis.tails.verdict import AGAINST_CUT_OFF, Design, Verdict, degeneracies, judge
+from analysis.tails.powerlaw import USUAL_TAIL, LeastTail, PowerLaw, fit_at, log_mass, select_xmin
+from analysis.tails.verdict import AGAINST_CUT_OFF, SampleDesign, Verdict, degeneracies, judge
 
 F64 = NDArray[np.float64]
 
@@ -37,8 +37,8 @@ class ClusterLevel:
 
     name: str
     clusters: int
-    tests: dict[str, Comparison]
-    interval: Interval | None
+    tests: dict[str, LikelihoodRatio]
+    interval: ExponentInterval | None
     """Of alpha; None if no replicates were asked for."""
 
 
@@ -50,12 +50,12 @@ class TailFit:
     sample: Histogram
     power: PowerLaw | None
     models: dict[str, TailModel]
-    tests: dict[str, Comparison]
+    tests: dict[str, LikelihoodRatio]
     """Likelihood ratios with values taken as independent; keys as in `judge`."""
     levels: tuple[ClusterLevel, ...]
-    interval: Interval | None
+    interval: ExponentInterval | None
     """Of alpha with values taken as independent; None if no replicates were asked for."""
-    ranges: dict[str, dict[str, Range]]
+    ranges: dict[str, dict[str, Interval]]
     """Intervals of the competitors' parameters by model, values taken as independent; empty without replicates."""
     gof: GoodnessOfFit | None
     degenerate: tuple[str, ...]
@@ -84,20 +84,31 @@ class TailFit:
         return "\n".join([*lines, f"  {self.verdict.summary()}"])
 
 
+@dataclass(frozen=True)
+class Resampling:
+    """How often a sample is drawn again; without, nothing is."""
+
+    gof: int = 0
+    """Replicates of the goodness-of-fit test; 0 leaves it out, and then no power law is claimed."""
+    interval: int = 0
+    """Replicates of the bootstraps, over values and over the clusters of each level; 0 leaves all intervals out."""
+    seed: int = 0
+    """Seed of all draws."""
+
+
+NO_RESAMPLING: Final = Resampling()
+
+
 def fit_tail(
     values: ArrayLike,
     *,
     name: str = "",
     unit: str = "",
     discrete: bool = True,
-    xmin: float | None = None,
+    xmin: float | LeastTail | None = None,
     clusters: Mapping[str, ArrayLike] | None = None,
-    gof_replicates: int = 0,
-    interval_replicates: int = 0,
-    seed: int = 0,
-    design: Design | None = None,
-    min_tail: int = MIN_TAIL,
-    min_distinct: int = MIN_DISTINCT,
+    resampling: Resampling = NO_RESAMPLING,
+    design: SampleDesign | None = None,
 ) -> TailFit:
     """Return the examination of the positive `values`.
 
@@ -106,67 +117,89 @@ def fit_tail(
         name: what it is, for the reader.
         unit: unit of the values.
         discrete: whole numbers with probability masses, or densities.
-        xmin: the threshold; chosen by the smallest KS distance if not given.
+        xmin: the threshold, or what it must leave when it is chosen, by the smallest KS distance.
         clusters: for each level of dependence a label per value, shape (n,), the coarsest last: its tests decide.
-        gof_replicates: replicates of the goodness-of-fit test; 0 leaves it out, and then no power law is claimed.
-        interval_replicates: replicates of the bootstraps, over values and over the clusters of each level; 0 leaves
-            all intervals out.
-        seed: seed of all resampling.
-        design: caps and repeats, see `Design`.
-        min_tail: values that the threshold must leave.
-        min_distinct: distinct values that it must leave.
+        resampling: replicates of the goodness-of-fit test and of the bootstraps.
+        design: caps and repeats, see `SampleDesign`.
 
     Raises:
         InputError: values are negative or not finite, or labels do not match them.
     """
     array = np.asarray(values, dtype=np.float64)
-    sample = histogram(array, discrete=discrete)
-    design = design or Design()
-    power = (
-        fit_at(sample, xmin) if xmin is not None else select_xmin(sample, min_tail=min_tail, min_distinct=min_distinct)
-    )
+    sample, design = histogram(array, discrete=discrete), design or SampleDesign()
+    given = None if isinstance(xmin, LeastTail) else xmin
+    least = xmin if isinstance(xmin, LeastTail) else USUAL_TAIL if xmin is None else None
+    asked = _Asked(unit, given, least, clusters or {}, resampling)
+    power = asked.power_law(sample)
     if power is None or power.n_distinct < 2:
-        verdict = judge(None, None, {}, {}, None, design)
-        return TailFit(
-            name, sample, None, {}, {}, (), None, {}, None, (), verdict,
-            _card(sample, None, {}, unit, xmin, clusters, None, None, seed),
-        )  # fmt: skip
+        verdict, card = judge(None, None, {}, {}, None, design), _card(sample, None, {}, asked)
+        return TailFit(name, sample, None, {}, {}, (), None, {}, None, (), verdict, card)
     tail = sample.tail(power.xmin)
-    models = {name: one.fit(tail, power) for name, one in COMPETITORS.all().items()}
+    models = {key: one.fit(tail, power) for key, one in COMPETITORS.all().items()}
     tests = _tests(power, models, tail, None)
-    gof = None
-    if gof_replicates:
-        gof = goodness_of_fit(
-            sample, power, replicates=gof_replicates, seed=seed, refit_xmin=xmin is None,
-            min_tail=min_tail, min_distinct=min_distinct,
-        )  # fmt: skip
-    own = None
-    if interval_replicates:
-        own = value_interval(
-            sample, power, replicates=interval_replicates, seed=seed, refit_xmin=xmin is None, min_tail=min_tail,
-            min_distinct=min_distinct, truncated=xmin is None,
-        )  # fmt: skip
-    levels = []
-    for level, labels in (clusters or {}).items():
-        who = members(tail, array, labels)
-        interval = None
-        if interval_replicates:
-            interval = cluster_interval(
-                array[array > 0], np.asarray(labels)[array > 0], power, discrete=discrete,
-                replicates=interval_replicates, seed=seed, refit_xmin=xmin is None, min_tail=min_tail,
-                min_distinct=min_distinct,
-            )  # fmt: skip
-        levels.append(ClusterLevel(level, who.n_clusters, _tests(power, models, tail, who), interval))
-    deciding = levels[-1].tests if levels else tests
-    verdict = judge(power, tail, models, deciding, gof, design)
+    gof, own = _resampled(sample, power, asked)
+    levels = [_level(key, labels, array, power, models, asked, tail) for key, labels in asked.clusters.items()]
+    verdict = judge(power, tail, models, levels[-1].tests if levels else tests, gof, design)
     interval = None if own is None else own.alpha
     ranges = {} if own is None else {key: _ranges(model, tail, own) for key, model in models.items()}
-    card = _card(sample, power, models, unit, xmin, clusters, gof, interval, seed)
+    card = _card(sample, power, models, asked, gof, interval)
     short = degeneracies(power, tail)
     return TailFit(name, sample, power, models, tests, tuple(levels), interval, ranges, gof, short, verdict, card)
 
 
-def _ranges(model: TailModel, tail: Histogram, own: ValueIntervals) -> dict[str, Range]:
+@dataclass(frozen=True)
+class _Asked:
+    """What was asked of an examination."""
+
+    unit: str
+    xmin: float | None
+    """The threshold that was given."""
+    least: LeastTail | None
+    """What a threshold that is chosen must leave; None where it was given."""
+    clusters: Mapping[str, ArrayLike]
+    resampling: Resampling
+
+    def power_law(self, sample: Histogram) -> PowerLaw | None:
+        """Return the power law above the threshold; None where none leaves enough."""
+        if self.least is None:
+            assert self.xmin is not None
+            return fit_at(sample, self.xmin)
+        return select_xmin(sample, min_tail=self.least.values, min_distinct=self.least.distinct)
+
+
+def _resampled(sample: Histogram, power: PowerLaw, asked: _Asked) -> tuple[GoodnessOfFit | None, ValueIntervals | None]:
+    """Return goodness of fit and intervals with values taken as independent, as far as they were asked for."""
+    again, least = asked.resampling, asked.least
+    gof = own = None
+    if again.gof:
+        gof = goodness_of_fit(sample, power, replicates=again.gof, seed=again.seed, refit=least)
+    if again.interval:
+        chosen = least is not None
+        own = value_interval(sample, power, replicates=again.interval, seed=again.seed, refit=least, truncated=chosen)
+    return gof, own
+
+
+def _level(
+    name: str,
+    labels: ArrayLike,
+    array: F64,
+    power: PowerLaw,
+    models: Mapping[str, TailModel],
+    asked: _Asked,
+    tail: Histogram,
+) -> ClusterLevel:
+    """Return what is left of the evidence when the clusters of one level are the units."""
+    who = members(tail, array, labels)
+    interval, again = None, asked.resampling
+    if again.interval:
+        interval = cluster_interval(
+            array[array > 0], np.asarray(labels)[array > 0], power, discrete=tail.discrete,
+            replicates=again.interval, seed=again.seed, refit=asked.least,
+        )  # fmt: skip
+    return ClusterLevel(name, who.n_clusters, _tests(power, models, tail, who), interval)
+
+
+def _ranges(model: TailModel, tail: Histogram, own: ValueIntervals) -> dict[str, Interval]:
     """Return the profile intervals of a competitor, widened to the bootstrap's where the threshold was chosen.
 
     The threshold is chosen for the power law, and that tilts the truncated law, so its profile at the chosen threshold
@@ -175,23 +208,23 @@ def _ranges(model: TailModel, tail: Histogram, own: ValueIntervals) -> dict[str,
     found = dict(COMPETITORS.get(model.name).intervals(model, tail))
     for name, (low, high) in own.truncated.items() if model.name == TRUNCATED else ():
         old = found[name]
-        found[name] = Range(
-            min(low, old.low),
-            max(high, old.high),
-            old.level,
-            old.open_low or (name == "rate" and low == 0),
-            old.open_high,
+        found[name] = replace(
+            old,
+            low=min(low, old.low),
+            high=max(high, old.high),
+            method="profile likelihood and bootstrap",
+            open_low=old.open_low or (name == "rate" and low == 0),
         )
     return found
 
 
 def _tests(
     power: PowerLaw, models: Mapping[str, TailModel], tail: Histogram, who: Members | None
-) -> dict[str, Comparison]:
+) -> dict[str, LikelihoodRatio]:
     """Return all likelihood ratios, cluster-robust if `who` is given."""
     masses = {POWER: log_mass(power, tail), **{name: model.log_mass for name, model in models.items()}}
 
-    def against(first: str, second: str) -> Comparison:
+    def against(first: str, second: str) -> LikelihoodRatio:
         pair, mass = (first, second), (masses[first], masses[second])
         return vuong(pair, mass, tail) if who is None else vuong_clustered(pair, mass, tail, who)
 
@@ -209,17 +242,14 @@ def _card(
     sample: Histogram,
     power: PowerLaw | None,
     models: Mapping[str, TailModel],
-    unit: str,
-    xmin: float | None,
-    clusters: Mapping[str, ArrayLike] | None,
-    gof: GoodnessOfFit | None,
-    interval: Interval | None,
-    seed: int,
+    asked: _Asked,
+    gof: GoodnessOfFit | None = None,
+    interval: ExponentInterval | None = None,
 ) -> FitCard:
     """Return the fit card of the examination."""
     kind = "x^-alpha / zeta(alpha, xmin)" if sample.discrete else "(alpha - 1)/xmin (x/xmin)^-alpha"
     levels: dict[str, Entry] = {
-        f"clusters by {name}": len(np.unique(np.asarray(labels))) for name, labels in (clusters or {}).items()
+        f"clusters by {name}": len(np.unique(np.asarray(labels))) for name, labels in asked.clusters.items()
     }
     data: dict[str, Entry] = {
         "values": sample.n,
@@ -227,14 +257,14 @@ def _card(
         "least": float(sample.values[0]) if sample.n else None,
         "largest": float(sample.values[-1]) if sample.n else None,
         "excluded": "zeros",
-        "dependence": "cluster-robust tests" if clusters else "values taken as independent",
+        "dependence": "cluster-robust tests" if asked.clusters else "values taken as independent",
         **levels,
     }
     optimisation: dict[str, Entry] = {
         "loss": "negative log-likelihood of the tail",
         "alpha range": (1.0, 60.0),
-        "threshold": "given" if xmin is not None else "smallest KS distance, ties to the smaller",
-        "seed": seed,
+        "threshold": "given" if asked.xmin is not None else "smallest KS distance, ties to the smaller",
+        "seed": asked.resampling.seed,
     }
     warnings = []
     if power is not None:
@@ -252,10 +282,10 @@ def _card(
         warnings += [f"the fit of {name} did not converge" for name in stuck]
         for model in models.values():
             warnings += [f"{model.name}: {parameter} is at an end of its range" for parameter in model.at_bound]
-        if power.candidates < power.possible and xmin is None:
+        if power.candidates < power.possible and asked.xmin is None:
             warnings.append(f"only {power.candidates} of {power.possible} thresholds were compared")
     return FitCard(
-        form={"equation": kind, "free": ("alpha",), "x": unit or "size", "competitors": tuple(COMPETITORS.all())},
+        form={"equation": kind, "free": ("alpha",), "x": asked.unit or "size", "competitors": tuple(COMPETITORS.all())},
         data=data,
         extraction={"censoring": "none", "pooling": "all executions"},
         optimisation=optimisation,

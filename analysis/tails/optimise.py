@@ -28,7 +28,7 @@ class Maximum:
 
 
 @dataclass(frozen=True)
-class Box:
+class SearchBox:
     """Ranges of the two parameters and the step of their finite differences."""
 
     low: tuple[float, float]
@@ -40,7 +40,7 @@ class Box:
         return np.clip(point, self.low, self.high)
 
 
-def maximise(exact: Objective, coarse: Objective, starts: Sequence[tuple[float, float]], box: Box) -> Maximum:
+def maximise(exact: Objective, coarse: Objective, starts: Sequence[tuple[float, float]], box: SearchBox) -> Maximum:
     """Return the best maximum of `exact` reached from the best two of `starts` on `coarse`.
 
     Both are to return finite values or -inf; they should be of order one (log-likelihood per value).
@@ -52,7 +52,7 @@ def maximise(exact: Objective, coarse: Objective, starts: Sequence[tuple[float, 
     return _climb(exact, np.array(best.at), box, curvature, 25)
 
 
-def _climb(f: Objective, start: F64, box: Box, curvature: F64 | None, turns: int) -> Maximum:
+def _climb(f: Objective, start: F64, box: SearchBox, curvature: F64 | None, turns: int) -> Maximum:
     """Return where damped Newton steps from `start` lead; `curvature` replaces the Hessian of `f` when given."""
     x = box.clip(start)
     value = f(*x)
@@ -98,27 +98,27 @@ def _step(slope: F64, hessian: F64, free: NDArray[np.bool_], damping: float) -> 
     return step
 
 
-def _free(x: F64, slope: F64, box: Box) -> NDArray[np.bool_]:
+def _free(x: F64, slope: F64, box: SearchBox) -> NDArray[np.bool_]:
     """Return which coordinates are not held at a bound by the slope."""
     low, high = np.array(box.low), np.array(box.high)
     return ~(((x <= low) & (slope <= 0)) | ((x >= high) & (slope >= 0)))
 
 
-def _inner(x: F64, box: Box) -> tuple[F64, F64]:
+def _inner(x: F64, box: SearchBox) -> tuple[F64, F64]:
     """Return the centre of the stencil, moved off the bounds, and the steps."""
     h = np.array(box.step) * (1 + np.abs(x))
     return np.clip(x, np.array(box.low) + h, np.array(box.high) - h), h
 
 
-def _slope(f: Objective, x: F64, box: Box) -> F64:
+def _slope(f: Objective, x: F64, box: SearchBox) -> F64:
     """Return the gradient by central differences."""
     (a, b), (h, k) = _inner(x, box)
     return np.array([(f(a + h, b) - f(a - h, b)) / (2 * h), (f(a, b + k) - f(a, b - k)) / (2 * k)])
 
 
-def _curvature(f: Objective, x: F64, box: Box) -> F64:
+def _curvature(f: Objective, x: F64, box: SearchBox) -> F64:
     """Return the Hessian by central differences with steps ten times those of the gradient."""
-    wide = Box(box.low, box.high, (10 * box.step[0], 10 * box.step[1]))
+    wide = SearchBox(box.low, box.high, (10 * box.step[0], 10 * box.step[1]))
     (a, b), (h, k) = _inner(x, wide)
     middle = f(a, b)
     faa = (f(a + h, b) - 2 * middle + f(a - h, b)) / (h * h)

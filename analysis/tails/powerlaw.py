@@ -35,6 +35,17 @@ MAX_CANDIDATES: Final = {True: 20_000, False: 500}
 
 
 @dataclass(frozen=True)
+class LeastTail:
+    """What a threshold that is chosen must leave."""
+
+    values: int = MIN_TAIL
+    distinct: int = MIN_DISTINCT
+
+
+USUAL_TAIL: Final = LeastTail()
+
+
+@dataclass(frozen=True)
 class PowerLaw:
     """A power law fitted above `xmin`."""
 

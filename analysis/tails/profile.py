@@ -9,29 +9,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import ndtri
 
+from analysis.interval import Interval
+
 Objective = Callable[[float, float], float]
-
-
-@dataclass(frozen=True)
-class Range:
-    """An interval of a parameter, values taken as independent and the threshold as given."""
-
-    low: float
-    high: float
-    level: float
-    open_low: bool = False
-    """Whether the interval ends where the range of the parameter does: the data set no lower limit."""
-    open_high: bool = False
-
-    def summary(self) -> str:
-        """Return the interval in brackets, round ones where the data set no limit."""
-        first, last = "(" if self.open_low else "[", ")" if self.open_high else "]"
-        return f"{first}{self.low:.4g}, {self.high:.4g}{last}"
 
 
 def profile(
@@ -42,8 +26,10 @@ def profile(
     *,
     level: float = 0.95,
     scale: tuple[float, float] = (1.0, 1.0),
-) -> Range:
+) -> Interval:
     """Return the profile-likelihood interval of the first argument of `f`.
+
+    Values are taken as independent and the threshold as given.
 
     Args:
         f: log-likelihood per value, unimodal in its second argument; -inf where it is not defined.
@@ -64,7 +50,7 @@ def profile(
 
     low, open_low = _end(height, at, -step[0], limits[0], target)
     high, open_high = _end(height, at, step[0], limits[0], target)
-    return Range(low, high, level, open_low, open_high)
+    return Interval(at[0], low, high, level, "profile likelihood", open_low, open_high)
 
 
 def _end(

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from analysis.tails.bootstrap import GoodnessOfFit
-from analysis.tails.compare import Comparison
+from analysis.tails.compare import LikelihoodRatio
 from analysis.tails.competitor import TailModel
 from analysis.tails.competitors.truncated import TRUNCATED
 from analysis.tails.histogram import Histogram
@@ -58,7 +58,7 @@ class Verdict:
 
 
 @dataclass(frozen=True)
-class Design:
+class SampleDesign:
     """What is known about how the sample came to be, beyond its values."""
 
     max_is_cap: bool = False
@@ -85,9 +85,9 @@ def judge(
     power: PowerLaw | None,
     tail: Histogram | None,
     models: Mapping[str, TailModel],
-    tests: Mapping[str, Comparison],
+    tests: Mapping[str, LikelihoodRatio],
     gof: GoodnessOfFit | None,
-    design: Design,
+    design: SampleDesign,
 ) -> Verdict:
     """Return the verdict on one sample.
 
@@ -138,7 +138,7 @@ def judge(
 
 
 def _cut_off(
-    tail: Histogram, power: PowerLaw, models: Mapping[str, TailModel], tests: Mapping[str, Comparison]
+    tail: Histogram, power: PowerLaw, models: Mapping[str, TailModel], tests: Mapping[str, LikelihoodRatio]
 ) -> tuple[str, ...]:
     """Return the reasons to call the tail truncated, or nothing."""
     name = TRUNCATED

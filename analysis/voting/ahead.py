@@ -18,7 +18,7 @@ from scipy import special
 
 from agentsoc.errors import InputError
 from agentsoc.streams import stream
-from analysis.stats.interval import FloatArray, IntArray
+from analysis.interval import FloatArray, IntArray
 
 _BLOCK: Final = 1 << 16
 _MOST_VOTES: Final = 100_000

@@ -10,7 +10,7 @@ import numpy as np
 from scipy import optimize, special
 
 from agentsoc.errors import InputError
-from analysis.stats.interval import FloatArray
+from analysis.interval import FloatArray
 
 
 def best_of(p: float, n: int, w: float) -> float:

@@ -15,7 +15,7 @@ import numpy as np
 
 from agentsoc.errors import InputError
 from analysis.fitcard import Entry, FitCard
-from analysis.stats.interval import Interval, shown
+from analysis.interval import Interval, shown
 from analysis.stats.proportions import clopper_pearson
 from analysis.voting.ahead import (
     ahead_right,

@@ -17,7 +17,7 @@ from scipy import special
 from agentsoc.errors import InputError
 from agentsoc.streams import stream
 from analysis.fitcard import FitCard, range_warnings
-from analysis.stats.interval import FloatArray, Interval, shown
+from analysis.interval import FloatArray, Interval, shown
 
 STARTS: Final = tuple(
     (f, p) for f in (0.05, 0.2, 0.4, 0.6, 0.8, 0.95, 0.99) for p in (0.003, 0.01, 0.03, 0.1, 0.2, 0.4, 0.6, 0.8)

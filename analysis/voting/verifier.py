@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from agentsoc.errors import InputError
-from analysis.stats.interval import FloatArray
+from analysis.interval import FloatArray
 
 MOST_ATTEMPTS: Final = 2_000
 

@@ -18,7 +18,7 @@ import numpy as np
 from agentsoc.errors import InputError
 from agentsoc.streams import stream
 from analysis.fitcard import FitCard
-from analysis.stats.interval import FloatArray, Interval
+from analysis.interval import FloatArray, Interval
 from analysis.stats.proportions import clopper_pearson
 from analysis.voting.verifier import Attempts, TaskType, accuracy, best_attempts
 

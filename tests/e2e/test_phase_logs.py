@@ -24,6 +24,7 @@ from analysis.synergy.estimation.estimate import Measurements, estimate_phase, f
 from analysis.synergy.estimation.fidelity_fit import fit_fidelity
 from analysis.synergy.estimation.holdout import hold_out_depth
 from analysis.synergy.estimation.interval import Estimate
+from analysis.synergy.estimation.known import KnownParameters
 from analysis.synergy.estimation.node_response import fit_response
 from analysis.synergy.estimation.sibling_correlation import estimate_rho
 from analysis.synergy.estimation.votes import leaf_table, level_table, merge_table, trip_table, vote_table
@@ -104,13 +105,13 @@ def test_a_deaf_organisation_collapses_and_one_without_evidence_is_undecided(tmp
     assert near(found.gamma, 0.4)
     assert found.verdict == "collapse"
     noisy = execute(relay_runs(base(400, fidelity=0.35), [200]), tmp_path)
-    heard = estimate_phase(from_logs(relays=noisy), 5, rho=0.2)
+    heard = estimate_phase(from_logs(relays=noisy), 5, known=KnownParameters(rho=0.2))
     assert near(heard.gamma, 0.35)
     assert heard.verdict == "collapse"
     few = execute(relay_runs({**base(40, fidelity=0.7), "name": "few"}, [200]), tmp_path)
-    assert estimate_phase(from_logs(relays=few), 5, rho=0.2).verdict in ("undecided", "amplify")
+    assert estimate_phase(from_logs(relays=few), 5, known=KnownParameters(rho=0.2)).verdict in ("undecided", "amplify")
     critical = execute(relay_runs({**base(40, seed=9, fidelity=0.62), "name": "critical"}, [200]), tmp_path)
-    assert estimate_phase(from_logs(relays=critical), 5, rho=0.2).verdict == "undecided"
+    assert estimate_phase(from_logs(relays=critical), 5, known=KnownParameters(rho=0.2)).verdict == "undecided"
 
 
 def test_the_fidelity_curve_is_read_from_planted_relays(tmp_path: Path) -> None:

@@ -201,12 +201,12 @@ def test_samples_of_observables_lie_within_their_executions_and_caps(source: Pat
 
 OTHERS = """
 import numpy as np
-from analysis.importers.importer import Importer, Reading
+from analysis.importers.importer import Importer, LogReading
 from analysis.importers.claims import import_claims
 from analysis.observables.base import Observable, sample_of
-from analysis.tails.competitors.exponential import Exponential
+from analysis.tails.competitors.exponential import ExponentialTail
 
-class Twin(Exponential):
+class Twin(ExponentialTail):
     name = "twin"
     place = 100
     short = "twin"
@@ -221,7 +221,7 @@ class Letters(Importer):
     reads = "a box of letters"
 
     def read(self, path, parents):
-        return Reading(import_claims(path), notes=("from a box",))
+        return LogReading(import_claims(path), notes=("from a box",))
 
 class Acts(Observable):
     name = "acts_of_an_execution"

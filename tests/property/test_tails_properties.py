@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy.integrate import quad
 from scipy.special import zeta
 
-from analysis.tails import fit_at, fit_tail, histogram, select_xmin
+from analysis.tails import LeastTail, fit_at, fit_tail, histogram, select_xmin
 from analysis.tails.competitors.exponential import fit_exponential
 from analysis.tails.competitors.lognormal import fit_lognormal
 from analysis.tails.competitors.stretched import fit_stretched
@@ -172,7 +172,7 @@ def test_masses_of_all_values_sum_to_one(seed: int, xmin: int, mean: float) -> N
 @SETTINGS
 @given(x=samples())
 def test_likelihood_ratios_change_sign_with_the_order_and_fits_are_finite(x: np.ndarray) -> None:
-    found = fit_tail(x, min_tail=20, min_distinct=3)
+    found = fit_tail(x, xmin=LeastTail(20, 3))
     if found.power is None:
         return
     for test in found.tests.values():

@@ -27,6 +27,7 @@ from analysis.observables.audit import structure_audit
 from analysis.observables.sampled import Sample, observables, structures
 from analysis.observables.tails import fit_observable
 from analysis.tables import EventTable
+from analysis.tails import Resampling
 
 DATA = Path(__file__).parents[1] / "data"
 SHARED = Path(__file__).parents[3] / "shared" / "data" / "mas_elites"
@@ -254,7 +255,9 @@ def test_no_observable_of_the_traces_is_called_a_power_law(
 def test_cells_are_the_clusters_that_decide(
     traces: dict[str, EventTable], samples: dict[str, dict[str, Sample]]
 ) -> None:
-    found = fit_observable(samples["shared3"]["tce_tokens_execution"], traces["shared3"], interval_replicates=20)
+    found = fit_observable(
+        samples["shared3"]["tce_tokens_execution"], traces["shared3"], resampling=Resampling(interval=20)
+    )
     executions, cells = (level.clusters for level in found.levels)
     assert executions > cells
     assert cells <= 105

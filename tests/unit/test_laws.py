@@ -17,9 +17,9 @@ from analysis.cascade_laws.extremes import largest_growth
 from analysis.observables.audit import cells_of
 from analysis.observables.sampled import Sample, structures
 from analysis.tables import EventTable, concat, from_events
-from analysis.tails import Design, TailFit, fit_tail
+from analysis.tails import Resampling, SampleDesign, TailFit, fit_tail
 from analysis.tails.bootstrap import GoodnessOfFit
-from analysis.tails.compare import Comparison
+from analysis.tails.compare import LikelihoodRatio
 from analysis.tails.fit import ClusterLevel
 
 POWER = "power law (goodness of fit not computed)"
@@ -28,8 +28,8 @@ EXPONENTIAL = "subcritical growth (exponential tail)"
 GROWTH = "one distribution for all N (growth of the largest)"
 
 
-def compared(first: str, second: str, ratio: float, p: float = 0.01) -> Comparison:
-    return Comparison(first, second, ratio, np.sign(ratio) * 2.6, p, np.log10(p), nested=False)
+def compared(first: str, second: str, ratio: float, p: float = 0.01) -> LikelihoodRatio:
+    return LikelihoodRatio(first, second, ratio, np.sign(ratio) * 2.6, p, np.log10(p), nested=False)
 
 
 @pytest.fixture(scope="module")
@@ -40,8 +40,8 @@ def open_fit() -> TailFit:
     return replace(found, tests={}, levels=(), gof=None)
 
 
-def told(fit: TailFit, *tests: Comparison) -> tuple[str, ...]:
-    return cannot_tell(replace(fit, tests={str(place): test for place, test in enumerate(tests)}), Design(), None)
+def told(fit: TailFit, *tests: LikelihoodRatio) -> tuple[str, ...]:
+    return cannot_tell(replace(fit, tests={str(place): test for place, test in enumerate(tests)}), SampleDesign(), None)
 
 
 def test_without_a_test_that_decides_no_law_can_be_told_from_another(open_fit: TailFit) -> None:
@@ -79,23 +79,23 @@ def test_a_law_is_told_apart_by_the_coarsest_clusters_only(open_fit: TailFit) ->
         ClusterLevel(name, 12, {"x": compared("power_law", "lognormal", 3.0, p)}, None)
         for name, p in (("e", 0.01), ("c", 0.3))
     ]
-    assert "lognormal" in cannot_tell(replace(open_fit, tests=among_values, levels=tuple(levels)), Design(), None)
+    assert "lognormal" in cannot_tell(replace(open_fit, tests=among_values, levels=tuple(levels)), SampleDesign(), None)
     assert "lognormal" not in cannot_tell(
-        replace(open_fit, tests=among_values, levels=tuple(levels[:1])), Design(), None
+        replace(open_fit, tests=among_values, levels=tuple(levels[:1])), SampleDesign(), None
     )
 
 
 def test_a_power_law_that_does_not_fit_is_told_apart(open_fit: TailFit) -> None:
     for p, stays in ((0.1, False), (0.11, True)):
-        found = cannot_tell(replace(open_fit, gof=GoodnessOfFit(p, 100, 0.02)), Design(), None)
+        found = cannot_tell(replace(open_fit, gof=GoodnessOfFit(p, 100, 0.02)), SampleDesign(), None)
         assert ("power law" in found) is stays
 
 
 def test_a_design_that_caps_or_repeats_values_can_be_all_that_is_seen(open_fit: TailFit) -> None:
     mixture = "deterministic mixture over N"
-    for design in (Design(max_is_cap=True), Design(replication=0.5)):
+    for design in (SampleDesign(max_is_cap=True), SampleDesign(replication=0.5)):
         assert cannot_tell(open_fit, design, None)[0] == mixture
-    assert mixture not in cannot_tell(open_fit, Design(replication=0.49), None)
+    assert mixture not in cannot_tell(open_fit, SampleDesign(replication=0.49), None)
 
 
 def test_growth_that_one_distribution_gives_as_well_is_no_growth_law(open_fit: TailFit) -> None:
@@ -105,7 +105,7 @@ def test_growth_that_one_distribution_gives_as_well_is_no_growth_law(open_fit: T
         largest = n**exponent * np.exp(rng.normal(0, 0.1, n.size))
         sample = Sample("size", largest, np.arange(n.size), np.full(n.size, np.inf), "claims")
         growth = largest_growth(sample, n, replicates=100)
-        assert (GROWTH in cannot_tell(open_fit, Design(), growth)) is stays
+        assert (GROWTH in cannot_tell(open_fit, SampleDesign(), growth)) is stays
 
 
 def executions(n_cells: int, of_each: int = 1) -> EventTable:
@@ -177,7 +177,7 @@ def sample_of(execution: list[int]) -> Sample:
 
 
 def law(table: EventTable, sample: Sample) -> laws.Law:
-    return laws._law(sample, table, cells_of(table), laws.Effort(7, 8, 9, 10, 11), 12)
+    return laws._law(sample, table, cells_of(table), laws.ResamplingEffort(7, 8, 9, 10, 11), 12)
 
 
 @pytest.mark.parametrize(
@@ -203,7 +203,7 @@ def test_tests_go_by_executions_where_there_are_two_and_by_cells_where_there_are
         assert fit["clusters"]["execution"].tolist() == execution
     if len(levels) == 2:
         assert fit["clusters"]["design cell"].tolist() == cells_of(table)[execution].tolist()
-    assert (fit["gof_replicates"], fit["interval_replicates"], fit["seed"], fit["xmin"]) == (7, 8, 12, None)
+    assert (fit["resampling"], fit["xmin"]) == (Resampling(gof=7, interval=8, seed=12), None)
 
 
 @pytest.mark.parametrize(("n_tail", "whole"), [(2, False), (1, True), (20, False), (None, False)])
@@ -305,7 +305,7 @@ def test_choices_are_taken_from_what_the_log_says_best(
     fitted: list[Any], columns: dict[str, Any], risk: Any, result: str, way: list[Any]
 ) -> None:
     found = structures(topology_of("star", "a", **columns))
-    assert laws._attachment(found, laws.Effort(7, 8, 9, 10, 11), risk) == {"star": result}
+    assert laws._attachment(found, laws.ResamplingEffort(7, 8, 9, 10, 11), risk) == {"star": result}
     assert fitted == way
 
 
@@ -313,7 +313,7 @@ def test_attachment_is_looked_for_in_each_topology_by_itself(fitted: list[Any]) 
     """One that does not tell what could be read, in whatever place, does not end the search in others."""
     offered = {"offered": [None, [1], None]}
     tables = [topology_of("chain", "a"), topology_of("star", "b", **offered), topology_of(None, "c", **offered)]
-    found = laws._attachment(structures(concat(tables)), laws.Effort(7, 8, 9, 10, 11), None)
+    found = laws._attachment(structures(concat(tables)), laws.ResamplingEffort(7, 8, 9, 10, 11), None)
     assert found == {"chain": UNKNOWN, "star": "a fit", "unknown": "a fit"}
     assert len(fitted) == 2
 

@@ -13,7 +13,7 @@ from polars.testing import assert_frame_equal
 
 from agentsoc.errors import InputError
 from agentsoc.streams import stream
-from analysis.cascade_laws.examine import FAST, Effort, examine
+from analysis.cascade_laws.examine import FAST, ResamplingEffort, examine
 from analysis.cascade_laws.nulls import (
     branching,
     deterministic_mixture,
@@ -27,9 +27,9 @@ from analysis.claims.attachment_choices import claim_choices
 from analysis.claims.cascades import claim_graph
 from analysis.claims.integration import integration
 from analysis.observables.sampled import structures
-from analysis.tails import fit_at, fit_tail, histogram
+from analysis.tails import Resampling, fit_at, fit_tail, histogram
 
-QUICK = Effort(gof=50, interval=20, growth=50, chance=20, attachment=20)
+QUICK = ResamplingEffort(gof=50, interval=20, growth=50, chance=20, attachment=20)
 
 
 # The models are what they say
@@ -198,25 +198,25 @@ def test_a_sandpile_of_side_64_prefers_the_truncated_law() -> None:
     assert found.verdict.word == "truncated"
     assert found.best == "truncated_power_law"
     assert found.tests["tpl_vs_lognormal"].prefers("truncated_power_law")
-    assert fit_tail(x, gof_replicates=50).verdict.word != "power law"
+    assert fit_tail(x, resampling=Resampling(gof=50)).verdict.word != "power law"
 
 
 @pytest.mark.parametrize("mean", [0.3, 0.5, 0.7, 0.9])
 def test_branching_below_criticality_is_no_power_law(mean: float) -> None:
     """Called a power law in 1 of 30 seeds at 0.7 (by its far tail alone), never at 0.5 and 0.8; the seed is fixed."""
     x = branching(mean, 5000)
-    assert fit_tail(x, gof_replicates=30).verdict.word != "power law"
+    assert fit_tail(x, resampling=Resampling(gof=30)).verdict.word != "power law"
     assert fit_tail(x, xmin=1.0).tests["truncated_power_law"].prefers("truncated_power_law")
 
 
 def test_independent_power_laws_are_called_so() -> None:
     """27 to 29 of 30 seeds at 2.2 and 1.8; a goodness-of-fit p below 0.1 comes by chance in one of ten."""
-    words = [fit_tail(pareto(alpha, 3000, seed=s), gof_replicates=30).verdict.word for alpha in (1.8, 2.2) for s in range(8)]  # noqa: E501  # fmt: skip
+    words = [fit_tail(pareto(alpha, 3000, seed=s), resampling=Resampling(gof=30)).verdict.word for alpha in (1.8, 2.2) for s in range(8)]  # noqa: E501  # fmt: skip
     assert words.count("power law") >= 12
 
 
 def test_a_lognormal_body_is_not_called_a_power_law_and_lognormal_stays_possible() -> None:
-    found = fit_tail(lognormal(2.0, 1.0, 5000), xmin=1.0, gof_replicates=30)
+    found = fit_tail(lognormal(2.0, 1.0, 5000), xmin=1.0, resampling=Resampling(gof=30))
     assert found.verdict.word != "power law"
     assert not found.tests["lognormal"].prefers("power_law")
 
@@ -224,9 +224,9 @@ def test_a_lognormal_body_is_not_called_a_power_law_and_lognormal_stays_possible
 def test_a_short_piece_of_a_tail_is_no_power_law_however_well_it_fits() -> None:
     """The same draws, cut at seven times xmin: a decade is asked for."""
     x = pareto(2.5, 3000, xmin=20.0)
-    short = fit_tail(x[x < 150], xmin=20.0, gof_replicates=30).verdict
+    short = fit_tail(x[x < 150], xmin=20.0, resampling=Resampling(gof=30)).verdict
     assert short.word != "power law"
-    assert fit_tail(x, xmin=20.0, gof_replicates=30).verdict.word == "power law"
+    assert fit_tail(x, xmin=20.0, resampling=Resampling(gof=30)).verdict.word == "power law"
 
 
 def test_growth_of_independent_draws_lies_within_its_null_and_that_of_a_design_does_not() -> None:

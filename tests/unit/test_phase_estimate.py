@@ -20,7 +20,7 @@ from scipy import optimize, special
 
 from agentsoc.errors import InputError
 from agentsoc.streams import stream
-from analysis.synergy.estimation.binomial_fit import Box, fit_binomial, profile_interval
+from analysis.synergy.estimation.binomial_fit import ParameterBounds, fit_binomial, profile_interval
 from analysis.synergy.estimation.channel_errors import channel_errors
 from analysis.synergy.estimation.fidelity_fit import fit_fidelity
 from analysis.synergy.estimation.interval import Estimate, from_draws, jackknife
@@ -90,7 +90,7 @@ def test_scoring_finds_the_maximum_that_a_direct_search_finds(cells: list[tuple[
         p: Floats = special.expit(theta[:, :1] + theta[:, 1:] * at)
         return p
 
-    box = Box.of((-8.0, 8.0), (-6.0, 6.0))
+    box = ParameterBounds.of((-8.0, 8.0), (-6.0, 6.0))
     fits = fit_binomial(law, n, k, [np.zeros(2)], box)
 
     def loss(theta: Floats) -> float:

@@ -24,6 +24,7 @@ from analysis.synergy.estimation.count_shapes import compare_shapes, node_slope,
 from analysis.synergy.estimation.difficulty import fit_difficulty, log_count_law
 from analysis.synergy.estimation.estimate import Measurements, PhaseEstimate, estimate_phase
 from analysis.synergy.estimation.holdout import hold_out_depth
+from analysis.synergy.estimation.known import KnownParameters, NodeModel
 from analysis.synergy.estimation.sibling_correlation import estimate_rho
 from analysis.synergy.planning.calibration import leaf_runs, merge_runs, relay_runs
 from analysis.synergy.theory import formulas as theory
@@ -220,13 +221,13 @@ def test_a_pooled_correlation_never_reaches_alpha() -> None:
 
 
 def test_what_is_known_beforehand_is_given_and_says_so() -> None:
-    found = estimate_phase(Measurements(leaves=measured().leaves), 3, gamma=1.0, rho=0.0)
+    found = estimate_phase(Measurements(leaves=measured().leaves), 3, known=KnownParameters(gamma=1.0, rho=0.0))
     assert found.gamma_from == found.rho_from == "given"
     assert found.alpha is not None
     assert (found.alpha.value, found.alpha.width) == (1.5, 0.0)
     assert "(given)" in found.summary()
     with pytest.raises(InputError, match="given gamma"):
-        estimate_phase(Measurements(leaves=measured().leaves), 3, gamma=1.5, rho=0.0)
+        estimate_phase(Measurements(leaves=measured().leaves), 3, known=KnownParameters(gamma=1.5, rho=0.0))
 
 
 def test_correlation_of_sent_votes_is_put_before_the_channel() -> None:
@@ -276,7 +277,7 @@ def test_lengths_of_messages_are_not_mixed_in_one_gamma() -> None:
 
 def test_more_than_two_answers_are_a_violated_assumption() -> None:
     data = Measurements(trips=trips(stream(39, "many"), 400, lambda m: 0.9, (50.0,), k=4))
-    found = estimate_phase(data, 3, rho=0.0)
+    found = estimate_phase(data, 3, known=KnownParameters(rho=0.0))
     assert any(text.startswith("K violated") for text in found.violated)
     assert near(found.gamma, 0.9)
 
@@ -294,7 +295,7 @@ def test_votes_of_another_shape_than_the_lock_violate_a4() -> None:
     rng = stream(43, "a4")
     mu = rng.uniform(-0.2, 0.8, 400)
     for draw, said in ((beta_binomial, "A4 violated"), (locked, "A4 not contradicted")):
-        found = estimate_phase(Measurements(votes=votes(draw(rng, mu, 3, 7, 0.3))), 5, gamma=0.9)
+        found = estimate_phase(Measurements(votes=votes(draw(rng, mu, 3, 7, 0.3))), 5, known=KnownParameters(gamma=0.9))
         assert any(str(check).startswith(said) for check in found.checks)
         assert found.s is not None
         assert found.s_beta_binomial is not None
@@ -310,7 +311,7 @@ def test_votes_that_share_errors_before_they_are_sent_are_seen_beside_merges_and
         assert near(found.rho, 0.1)
         assert found.lock == "after_channel"
         assert {check.status for check in found.checks if check.code == "A2, siblings"} == {status}
-        instead = estimate_phase(data, 5, rho_by="replicates", gamma=0.9)
+        instead = estimate_phase(data, 5, known=KnownParameters(gamma=0.9), nodes=NodeModel(rho_by="replicates"))
         assert (instead.rho_from, instead.lock) == ("replicates", "before_channel")
         assert near(instead.rho, rho)
 

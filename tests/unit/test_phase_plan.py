@@ -16,7 +16,7 @@ from agentsoc.errors import InputError
 from agentsoc.streams import stream
 from analysis.synergy.estimation.interval import Estimate
 from analysis.synergy.estimation.interval import given as stated
-from analysis.synergy.estimation.measured import Difficulty, Measured, Message, load_measurements
+from analysis.synergy.estimation.measured import Measured, MeasuredDifficulty, MeasuredMessage, load_measurements
 from analysis.synergy.planning import design
 from analysis.synergy.planning.calibration_plan import Settings, Step, completed, steps, wanted_tasks
 from analysis.synergy.planning.follow_up import follow_up, follow_up_text
@@ -46,7 +46,7 @@ def measured(n: int = 0, spread: float = 0.1, **changes: Any) -> Measured:
         "parameters": {name: stated(value) for name, value in {**centre, "gamma": 0.85}.items()},
         "points": centre,
         "draws": draws,
-        "messages": (Message(50, 100.0, Estimate(0.85, 0.8, 0.9, 0.02, "wilson"), gamma),),
+        "messages": (MeasuredMessage(50, 100.0, Estimate(0.85, 0.8, 0.9, method="wilson", se=0.02), gamma),),
         "x_range": (20.0, 10_000.0),
         "mu_max": 0.95,
         "scenario": BASE,
@@ -97,7 +97,7 @@ def test_the_beta_binomial_form_of_shared_errors_never_makes_a_design_likelier()
 
 
 def test_tasks_below_chance_make_deep_trees_worse_and_the_plan_knows() -> None:
-    kinds = Difficulty(np.array([1.6, -1.4]), np.array([0.8, 0.2]), np.tile([0.8, 0.2], (50, 1)))
+    kinds = MeasuredDifficulty(np.array([1.6, -1.4]), np.array([0.8, 0.2]), np.tile([0.8, 0.2], (50, 1)))
     equal = recommend(measured(50, 0.01), 60_000, 500)
     mixed = recommend(measured(50, 0.01, difficulty=kinds), 60_000, 500)
     assert mixed.best.design.mu < equal.best.design.mu
@@ -146,7 +146,7 @@ def test_a_budget_below_one_answer_is_refused_and_one_for_a_single_answer_is_one
 
 
 def test_measurements_survive_their_file(tmp_path: Path) -> None:
-    kinds = Difficulty(np.array([1.6, -1.4]), np.array([0.8, 0.2]), np.tile([0.8, 0.2], (40, 1)))
+    kinds = MeasuredDifficulty(np.array([1.6, -1.4]), np.array([0.8, 0.2]), np.tile([0.8, 0.2], (40, 1)))
     before = measured(40, difficulty=kinds)
     file = tmp_path / "m.json"
     file.write_text(json.dumps(before.as_dict()))

@@ -10,7 +10,7 @@ import pytest
 
 from analysis.synergy.estimation.interval import Estimate
 from analysis.synergy.estimation.interval import given as stated
-from analysis.synergy.estimation.measured import Difficulty, Measured, Message
+from analysis.synergy.estimation.measured import Measured, MeasuredDifficulty, MeasuredMessage
 from analysis.synergy.planning.design import Design
 from analysis.synergy.planning.recommend import GROUPS, Ranked, Recommendation, recommend, sure
 from analysis.synergy.theory.recursion import node_map
@@ -18,8 +18,10 @@ from analysis.synergy.theory.recursion import node_map
 N = 200
 
 
-def message(m: int = 50, cost: float = 100.0, gamma: float = 0.85, draws: Any = ()) -> Message:
-    return Message(m, cost, Estimate(gamma, gamma - 0.05, gamma + 0.05, 0.02, "wilson"), np.asarray(draws, dtype=float))
+def message(m: int = 50, cost: float = 100.0, gamma: float = 0.85, draws: Any = ()) -> MeasuredMessage:
+    return MeasuredMessage(
+        m, cost, Estimate(gamma, gamma - 0.05, gamma + 0.05, method="wilson", se=0.02), np.asarray(draws, dtype=float)
+    )
 
 
 def measured(draws: Mapping[str, Any] | None = None, **changes: Any) -> Measured:
@@ -214,7 +216,7 @@ def test_the_signal_of_a_leaf_has_its_ceiling() -> None:
 
 def test_kinds_of_tasks_keep_their_ease_relative_to_the_mean() -> None:
     """Half of the tasks at 1.5 of the mean, half at 0.5; a draw in which all are of the first kind is at the mean."""
-    kinds = Difficulty(np.array([1.5, 0.5]), np.array([0.5, 0.5]), np.array([[1.0, 0.0], [0.5, 0.5]]))
+    kinds = MeasuredDifficulty(np.array([1.5, 0.5]), np.array([0.5, 0.5]), np.array([[1.0, 0.0], [0.5, 0.5]]))
     found = recommend(measured({"a": [0.05, 0.05]}, difficulty=kinds), 5_000, 250, fan_ins=[5], x_min=500)
     one = found.best
     mean = 0.05 * one.design.x**0.15
@@ -222,7 +224,7 @@ def test_kinds_of_tasks_keep_their_ease_relative_to_the_mean() -> None:
     assert one.design.mu == pytest.approx(float(mixed))
     assert one.mean == pytest.approx(float(mixed + node_map(mean, 5, 0.85, 0.1)) / 2)
     assert found.single.mean == pytest.approx(0.05 * 5_000**0.15)
-    without = Difficulty(kinds.ease, kinds.weights, np.empty((0, 2)))
+    without = MeasuredDifficulty(kinds.ease, kinds.weights, np.empty((0, 2)))
     assert recommend(
         measured({"a": [0.05, 0.05]}, difficulty=without), 5_000, 250, fan_ins=[5], x_min=500
     ).best.mean == (pytest.approx(float(mixed)))
@@ -231,7 +233,7 @@ def test_kinds_of_tasks_keep_their_ease_relative_to_the_mean() -> None:
 @pytest.mark.parametrize(("second", "mean"), [(-1.08, 1.0), (-1.12, 0.04), (-1.2, 0.0)])
 def test_without_a_mean_to_be_relative_to_tasks_keep_the_ease_that_was_measured(second: float, mean: float) -> None:
     """Half of the tasks at 1.2; together they come to 0.06, 0.04 and 0 of the law: from 0.05 on that is the unit."""
-    kinds = Difficulty(np.array([1.2, second]), np.array([0.5, 0.5]), np.empty((0, 2)))
+    kinds = MeasuredDifficulty(np.array([1.2, second]), np.array([0.5, 0.5]), np.empty((0, 2)))
     found = recommend(measured(points={"a": 0.01, "beta": 0.15, "rho": 0.1}, difficulty=kinds), 5_000, 100)
     assert found.single.design.mu == pytest.approx(mean * 0.01 * 5_000**0.15)
 
@@ -279,7 +281,7 @@ ADVICE = {
             "difficulty",
             {"a": np.full(N, 0.05)},
             {
-                "difficulty": Difficulty(
+                "difficulty": MeasuredDifficulty(
                     np.array([1.5, 0.5]), np.array([0.5, 0.5]), np.random.default_rng(1).dirichlet([9.0, 9.0], N)
                 )
             },
@@ -311,7 +313,7 @@ def test_doubt_is_shared_by_the_variance_that_each_brings_to_the_lead_over_one_a
 def test_difficulty_has_its_share_of_the_doubt_beside_the_leaf_law() -> None:
     ease, a = np.array([1.5, 0.5]), spread(0.05, 0.02)
     drawn = np.random.default_rng(1).dirichlet([9.0, 9.0], N)
-    kinds = Difficulty(ease, np.array([0.5, 0.5]), drawn)
+    kinds = MeasuredDifficulty(ease, np.array([0.5, 0.5]), drawn)
     found = recommend(measured({"a": a}, difficulty=kinds), 5_000, 250, fan_ins=[5], x_min=500)
     x = found.best.design.x
 

@@ -12,10 +12,10 @@ import pytest
 from scipy import stats
 
 from agentsoc.errors import InputError
+from analysis.interval import Interval
 from analysis.stats import clopper_pearson, mean_interval, sums_by_task, wilson
 from analysis.stats.bootstrap import DIFFERENCE, SCORE, kind_for, mean_intervals
 from analysis.stats.clusters import TaskSums, task_weights
-from analysis.stats.interval import Interval
 from benchmarks.study_statistics_coverage import REGIMES, coverage, summed
 
 

@@ -7,7 +7,8 @@ import pytest
 
 from agentsoc.errors import InputError
 from analysis.tails import (
-    Design,
+    Resampling,
+    SampleDesign,
     cluster_interval,
     fit_at,
     fit_tail,
@@ -110,7 +111,7 @@ def test_goodness_of_fit_rejects_a_true_power_law_as_often_as_it_should() -> Non
 def test_goodness_of_fit_rejects_a_lognormal_body() -> None:
     x = np.floor(np.random.default_rng(4).lognormal(2.0, 1.0, 5000)) + 1
     sample = histogram(x)
-    assert goodness_of_fit(sample, fit_at(sample, 1.0), refit_xmin=False).p == pytest.approx(1 / 101)
+    assert goodness_of_fit(sample, fit_at(sample, 1.0), refit=None).p == pytest.approx(1 / 101)
 
 
 def test_continuous_goodness_of_fit_accepts_its_own_law() -> None:
@@ -134,7 +135,7 @@ def test_the_cluster_interval_covers_the_exponent_of_dependent_values() -> None:
     for seed in range(60):
         x = np.repeat(zeta_draws(2.5, 60, seed), 10)
         fit = fit_at(histogram(x), 1.0)
-        found = cluster_interval(x, np.repeat(np.arange(60), 10), fit, replicates=100, seed=seed, refit_xmin=False)
+        found = cluster_interval(x, np.repeat(np.arange(60), 10), fit, replicates=100, seed=seed, refit=None)
         covered += found.low <= 2.5 <= found.high
         naive += abs(fit.alpha - 2.5) < 1.96 * fit.se
     assert covered >= 49
@@ -159,7 +160,7 @@ def test_a_single_cluster_is_evidence_of_nothing() -> None:
 
 def test_a_power_law_is_called_one_only_with_its_goodness_of_fit() -> None:
     x = zeta_draws(2.5, 3000, 11)
-    assert fit_tail(x, gof_replicates=50).verdict.word == "power law"
+    assert fit_tail(x, resampling=Resampling(gof=50)).verdict.word == "power law"
     fast = fit_tail(x)
     assert fast.verdict.word == "heavy tailed"
     assert "goodness of fit not computed" in fast.verdict.summary()
@@ -179,7 +180,7 @@ def test_a_cut_off_inside_the_data_is_called_truncated() -> None:
 @pytest.mark.parametrize("discrete", [True, False])
 def test_exponential_data_are_light_tailed_and_never_a_power_law(discrete: bool) -> None:
     x = np.random.default_rng(6).exponential(20.0, 4000)
-    found = fit_tail(np.ceil(x) if discrete else x, xmin=1.0, discrete=discrete, gof_replicates=20)
+    found = fit_tail(np.ceil(x) if discrete else x, xmin=1.0, discrete=discrete, resampling=Resampling(gof=20))
     assert found.verdict.word in ("light tailed", "truncated")
     assert found.models["exponential"].params["rate"] == pytest.approx(1 / 20, rel=0.06)
 
@@ -187,7 +188,7 @@ def test_exponential_data_are_light_tailed_and_never_a_power_law(discrete: bool)
 @pytest.mark.parametrize("discrete", [True, False])
 def test_lognormal_data_are_no_power_law_and_their_parameters_are_found(discrete: bool) -> None:
     x = np.random.default_rng(7).lognormal(3.0, 1.0, 6000)
-    found = fit_tail(np.floor(x + 0.5) if discrete else x, xmin=2.0, discrete=discrete, gof_replicates=20)
+    found = fit_tail(np.floor(x + 0.5) if discrete else x, xmin=2.0, discrete=discrete, resampling=Resampling(gof=20))
     assert found.best == "lognormal"
     assert found.verdict.word not in ("power law", "truncated")
     assert found.models["lognormal"].params["mu"] == pytest.approx(3.0, abs=0.06)
@@ -205,8 +206,8 @@ def test_stretched_exponential_data_give_their_exponent_back(discrete: bool) -> 
 def test_a_mixture_of_sizes_fixed_by_design_is_deterministic_not_a_law() -> None:
     """Sizes N - 1 for N = 8..128, more often small than large: its tail looks heavy, its cells have no spread."""
     x = np.repeat([7.0, 15.0, 31.0, 63.0, 127.0], [160, 80, 40, 20, 10])
-    assert fit_tail(x, design=Design(replication=1.0)).verdict.word == "deterministic"
-    assert fit_tail(x, design=Design(max_is_cap=True, capped=1.0)).verdict.word == "design bounded"
+    assert fit_tail(x, design=SampleDesign(replication=1.0)).verdict.word == "deterministic"
+    assert fit_tail(x, design=SampleDesign(max_is_cap=True, capped=1.0)).verdict.word == "design bounded"
     assert fit_tail(x).verdict.word == "degenerate"
 
 
@@ -232,6 +233,6 @@ def test_thinned_thresholds_are_told() -> None:
 
 def test_partial_repetition_is_told_with_the_verdict() -> None:
     x = zeta_draws(2.5, 3000, 11)
-    found = fit_tail(x, gof_replicates=50, design=Design(replication=0.7))
+    found = fit_tail(x, resampling=Resampling(gof=50), design=SampleDesign(replication=0.7))
     assert found.verdict.word == "power law"
     assert "70% of the repeated executions" in found.verdict.summary()

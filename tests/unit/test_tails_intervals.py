@@ -15,7 +15,8 @@ from scipy.stats import chi2
 
 from analysis.cascade_laws.nulls import pareto
 from analysis.claims.cascade_kernels import find_claim
-from analysis.tails import cluster_interval, fit_at, fit_tail, histogram, select_xmin, value_interval
+from analysis.interval import Interval
+from analysis.tails import Resampling, cluster_interval, fit_at, fit_tail, histogram, select_xmin, value_interval
 from analysis.tails.binned import masses, per_value
 from analysis.tails.competitor import COMPETITORS, TailModel
 from analysis.tails.competitors.exponential import fit_exponential
@@ -25,12 +26,12 @@ from analysis.tails.competitors.truncated import fit_truncated
 from analysis.tails.histogram import Histogram
 from analysis.tails.masses import lognormal_bins, lognormal_density
 from analysis.tails.partition import log_partition
-from analysis.tails.profile import Range, profile
+from analysis.tails.profile import profile
 
 CUT = 0.5 * float(chi2.ppf(0.95, 1))
 
 
-def parameter_intervals(model: TailModel, tail: Histogram) -> dict[str, Range]:
+def parameter_intervals(model: TailModel, tail: Histogram) -> dict[str, Interval]:
     return dict(COMPETITORS.get(model.name).intervals(model, tail))
 
 
@@ -65,8 +66,8 @@ def test_the_profile_of_a_paraboloid_is_the_textbook_interval() -> None:
 def test_a_parameter_without_a_limit_has_an_open_interval() -> None:
     found = profile(lambda a, b: -math.exp(-a) - b * b, 10, (5.0, 0.0), ((0.0, 5.0), (-1.0, 1.0)))
     assert (found.high, found.open_high) == (5.0, True)
-    assert "[" in found.summary()
-    assert found.summary().endswith(")")
+    assert "[" in found.brackets()
+    assert found.brackets().endswith(")")
 
 
 @pytest.mark.parametrize("seed", [1, 2])
@@ -151,7 +152,7 @@ def test_few_clusters_widen_the_interval() -> None:
     fit = fit_at(histogram(values), 1.0)
 
     def width(clusters: int) -> float:
-        found = cluster_interval(values, np.arange(500) % clusters, fit, replicates=400, refit_xmin=False)
+        found = cluster_interval(values, np.arange(500) % clusters, fit, replicates=400, refit=None)
         return (found.high - found.low) / found.se
 
     assert width(5) > 1.2 * width(500)
@@ -159,8 +160,8 @@ def test_few_clusters_widen_the_interval() -> None:
 
 def test_the_intervals_of_an_examination_are_wider_where_the_threshold_was_chosen() -> None:
     values = truncated_draws(1.5, 0.01, 3000, 7)
-    given = fit_tail(values, xmin=1.0, interval_replicates=50)
-    chosen = fit_tail(values, interval_replicates=50)
+    given = fit_tail(values, xmin=1.0, resampling=Resampling(interval=50))
+    chosen = fit_tail(values, resampling=Resampling(interval=50))
     assert given.interval is not None
     assert not given.interval.refit_xmin
     assert chosen.interval is not None

@@ -12,11 +12,11 @@ from scipy.stats import chi2
 
 from agentsoc.errors import InputError
 from analysis.tails.bootstrap import GoodnessOfFit
-from analysis.tails.compare import Comparison, members, nested, vuong, vuong_clustered
+from analysis.tails.compare import LikelihoodRatio, members, nested, vuong, vuong_clustered
 from analysis.tails.competitor import TailModel
 from analysis.tails.histogram import Histogram, histogram
 from analysis.tails.powerlaw import PowerLaw
-from analysis.tails.verdict import Design, Verdict, degeneracies, judge
+from analysis.tails.verdict import SampleDesign, Verdict, degeneracies, judge
 
 POWER = PowerLaw(2.5, 2.0, 200, 20, 0.02, 0.1, -300.0, at_bound=False)
 """Fitted above xmin = 2; with TAIL it spans a factor of 50."""
@@ -32,8 +32,8 @@ def up_to(largest: float) -> Histogram:
     )
 
 
-def against(winner: str, loser: str, p: float = 0.001) -> Comparison:
-    return Comparison(winner, loser, 4.0, 3.3, p, math.log10(p), nested=False)
+def against(winner: str, loser: str, p: float = 0.001) -> LikelihoodRatio:
+    return LikelihoodRatio(winner, loser, 4.0, 3.3, p, math.log10(p), nested=False)
 
 
 def judged(
@@ -60,7 +60,7 @@ def judged(
             else "tpl_vs_stretched"
         )
         tests[name] = against(winner, loser, p)
-    return judge(power, tail, models, tests, gof, Design(**design))
+    return judge(power, tail, models, tests, gof, SampleDesign(**design))
 
 
 # What is no tail to speak of
@@ -161,13 +161,13 @@ def test_a_cut_off_that_is_not_sure_or_that_a_rival_does_without_is_none() -> No
 def test_models_that_were_not_fitted_and_tests_that_were_not_made_cut_nothing_off() -> None:
     models = {"exponential": TailModel("exponential", 2.0, {"rate": 0.1}, -300.0, np.empty(0), ())}
     tests = {"exponential": against("power_law", "exponential", 0.5)}
-    assert judge(POWER, TAIL, models, tests, GOOD, Design()).word == "power law"
+    assert judge(POWER, TAIL, models, tests, GOOD, SampleDesign()).word == "power law"
     models["truncated_power_law"] = replace(models["exponential"], name="truncated_power_law")
     tests["truncated_power_law"] = against(*CUT)
-    assert judge(POWER, TAIL, models, tests, GOOD, Design()).word == "truncated"
+    assert judge(POWER, TAIL, models, tests, GOOD, SampleDesign()).word == "truncated"
     models["lognormal"] = replace(models["exponential"], name="lognormal")  # fitted, but compared with nothing
     del tests["truncated_power_law"], models["truncated_power_law"]
-    assert judge(POWER, TAIL, models, tests, GOOD, Design()).word == "power law"
+    assert judge(POWER, TAIL, models, tests, GOOD, SampleDesign()).word == "power law"
 
 
 @pytest.mark.parametrize(("p", "word"), [(0.1, "undecided"), (0.11, "power law"), (1.0, "power law")])
@@ -285,7 +285,7 @@ def test_models_that_coincide_do_not_win_by_rounding() -> None:
 
 
 def test_a_test_decides_below_its_level_and_for_the_side_of_its_sign() -> None:
-    found = Comparison("a", "b", 3.0, 2.0, 0.04, -1.4, nested=False)
+    found = LikelihoodRatio("a", "b", 3.0, 2.0, 0.04, -1.4, nested=False)
     assert (found.prefers("a"), found.prefers("b"), found.prefers("a", 0.04)) == (True, False, False)
     for ratio in (-3.0, -0.5):
         turned = replace(found, ratio=ratio)
@@ -295,7 +295,7 @@ def test_a_test_decides_below_its_level_and_for_the_side_of_its_sign() -> None:
 
 
 def test_a_test_says_who_wins_and_on_what_basis() -> None:
-    found = Comparison("a", "b", 3.0, 2.0, 0.04, -1.4, nested=False)
+    found = LikelihoodRatio("a", "b", 3.0, 2.0, 0.04, -1.4, nested=False)
     assert found.summary() == "a against b: a by 3 (z = 2.00, log10 p = -1.4)"
     clustered = replace(found, ratio=-3.0, z=-2.0, clusters=12)
     assert clustered.summary() == "a against b: b by 3 (z = -2.00, log10 p = -1.4 over 12 clusters)"

@@ -1,9 +1,10 @@
-"""Data of the phase diagram: what the panels show, as arrays, without any plotting [section 12].
+"""Data of the phase diagram: what the panels show, as arrays, without any plotting.
 
 Panel 1 is the (gamma, rho) plane at a fan-in: exponent s, the line alpha = 1 under two forms of shared errors (a band,
 because the form is rarely known), s = beta, the line where a tree stops to beat its own leaf, and the measured point
 with its cloud. Panel 2 shows budgets over beta: where trees begin to pay, saturate, and are caught up. Panel 3 shows
-the signal by depth with proven bounds and measured points. `diagram_figures` draws them.
+the signal by depth with proven bounds and measured points. What all this means is in docs/phase-theory.md, "What is
+proven"; `analysis.synergy.diagram.figures` draws it.
 """
 
 from __future__ import annotations

@@ -40,19 +40,21 @@ class BinomialFits:
 
 
 @dataclass(frozen=True)
-class Box:
+class ParameterBounds:
     """Where the parameters may lie, shape (n_parameters,) each."""
 
     low: FloatArray
     high: FloatArray
 
     @classmethod
-    def of(cls, *spans: tuple[float, float]) -> Box:
+    def of(cls, *spans: tuple[float, float]) -> ParameterBounds:
         """Return the box with these spans."""
         return cls(np.array([span[0] for span in spans]), np.array([span[1] for span in spans]))
 
 
-def fit_binomial(law: Law, n: FloatArray, k: FloatArray, starts: Sequence[FloatArray], box: Box) -> BinomialFits:
+def fit_binomial(
+    law: Law, n: FloatArray, k: FloatArray, starts: Sequence[FloatArray], box: ParameterBounds
+) -> BinomialFits:
     """Return the best fit of `law` to each row of counts over all `starts`.
 
     Args:
@@ -81,7 +83,7 @@ def fit_binomial(law: Law, n: FloatArray, k: FloatArray, starts: Sequence[FloatA
 
 
 def profile_interval(
-    law: Law, n: FloatArray, k: FloatArray, fits: BinomialFits, which: int, box: Box
+    law: Law, n: FloatArray, k: FloatArray, fits: BinomialFits, which: int, box: ParameterBounds
 ) -> tuple[FloatArray, FloatArray]:
     """Return the ends of the profile-likelihood interval of parameter `which`, shape (n_rows,) each.
 
@@ -140,7 +142,9 @@ def _loglik(p: FloatArray, n: FloatArray, k: FloatArray) -> FloatArray:
     return np.asarray(np.sum(special.xlogy(k, p) + special.xlog1py(n - k, -p), axis=1), dtype=np.float64)
 
 
-def _climb(law: Law, n: FloatArray, k: FloatArray, theta: FloatArray, box: Box, fixed: BoolArray) -> BinomialFits:
+def _climb(
+    law: Law, n: FloatArray, k: FloatArray, theta: FloatArray, box: ParameterBounds, fixed: BoolArray
+) -> BinomialFits:
     """Climb to the optimum from `theta`, leaving the `fixed` parameters where they are."""
     rows, width = theta.shape
     value = _loglik(law(theta), n, k)

@@ -16,7 +16,10 @@ from analysis.synergy.theory.arrays import FloatArray
 
 @dataclass(frozen=True)
 class ChannelErrors:
-    """Error rates of a two-answer channel in the two directions, and the fidelity that they leave [X, 9.10]."""
+    """Error rates of a two-answer channel in the two directions, and the fidelity that they leave [X].
+
+    They differ where assumption A3 in docs/phase-theory.md fails.
+    """
 
     e1: float
     """P(right sent, wrong out)."""

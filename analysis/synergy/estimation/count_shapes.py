@@ -1,4 +1,6 @@
-"""Which form shared errors have: the lock or the beta-binomial law, and the slope of a node without any form [X, 9.4].
+"""Which form shared errors have: the lock or the beta-binomial law, and the slope of a node without any form [X].
+
+It asks after assumption A4 in docs/phase-theory.md.
 
 Pairwise rho does not fix what a majority makes of correlated votes: the lock, the model of the theory, is the
 optimistic end. Two checks: the likelihood of the vote counts under both laws (they differ at counts 0 and n), and the

@@ -1,4 +1,6 @@
-"""How task difficulty is spread: a mixture of leaf signals, fitted to how many votes were right on each task [X, 9.5].
+"""How task difficulty is spread: a mixture of leaf signals, fitted to how many votes were right on each task [X].
+
+It takes the place of assumption A2 in docs/phase-theory.md.
 
 A tree amplifies each task's own signal, tasks below chance towards -mu*. So the mean signal does not predict the mean
 answer; a mixture does. Its weights are fitted by maximum likelihood over a grid of signals (EM), with no form assumed;

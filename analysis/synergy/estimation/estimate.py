@@ -19,6 +19,7 @@ from scipy import stats
 
 from agentsoc.errors import InputError
 from analysis.synergy.estimation.assumptions import (
+    Check,
     check_answers,
     check_channel,
     check_difficulty,
@@ -32,9 +33,10 @@ from analysis.synergy.estimation.assumptions import (
 from analysis.synergy.estimation.count_shapes import ShapeTest, compare_shapes
 from analysis.synergy.estimation.difficulty import DifficultyMixture, difficulty_draws
 from analysis.synergy.estimation.fidelity_fit import WIDEST as WIDEST_GAMMA
-from analysis.synergy.estimation.fidelity_fit import TripCounts, count_trips, wilson
+from analysis.synergy.estimation.fidelity_fit import TripCounts, count_trips, gamma_interval
 from analysis.synergy.estimation.interval import LEVEL, Estimate, from_draws, given
-from analysis.synergy.estimation.leaf_law import LeafCounts, count_leaves, fit_leaf_law, leaf_draws
+from analysis.synergy.estimation.known import KnownParameters, NodeModel
+from analysis.synergy.estimation.leaf_law import LeafCounts, LeafFit, count_leaves, fit_leaf_law, leaf_draws
 from analysis.synergy.estimation.measurements import Measurements, from_logs
 from analysis.synergy.estimation.node_response import (
     Copied,
@@ -54,6 +56,8 @@ from analysis.synergy.theory.recursion import Lock, alpha, organization_exponent
 from analysis.synergy.theory.shapes import Shape
 
 _SURE: Final = (1 + LEVEL) / 2
+NOTHING_KNOWN: Final = KnownParameters()
+USUAL_NODES: Final = NodeModel()
 
 __all__ = ["Measurements", "PhaseEstimate", "estimate_phase", "from_logs"]
 
@@ -62,12 +66,8 @@ def estimate_phase(
     data: Measurements,
     b: int,
     *,
-    gamma: float | None = None,
-    rho: float | None = None,
-    rho_by: Literal["auto", "merges", "replicates"] = "auto",
-    copied: Copied = "first",
-    lock: Lock | None = None,
-    mu_max: float = 1.0,
+    known: KnownParameters = NOTHING_KNOWN,
+    nodes: NodeModel = USUAL_NODES,
     n_draws: int = 400,
     seed: int = 0,
     method: Literal["bootstrap", "delta"] = "bootstrap",
@@ -82,12 +82,8 @@ def estimate_phase(
     Args:
         data: what was measured.
         b: fan-in, odd, at least 3.
-        gamma: fidelity where it is known beforehand.
-        rho: correlation where it is known beforehand.
-        rho_by: where rho comes from; by default the merges if there are any.
-        copied: whose vote a locked node repeats; for rho from merges.
-        lock: place of the shared draw; by default before the channel for sent votes, after it otherwise.
-        mu_max: ceiling of the leaf signal.
+        known: parameters that are stated beforehand.
+        nodes: how shared errors are taken to come about.
         n_draws: bootstrap samples.
         seed: root of the bootstrap's randomness.
         method: joint bootstrap, or delta method for measurements on separate tasks (no draws).
@@ -95,6 +91,33 @@ def estimate_phase(
     Raises:
         InputError: b is not odd or below 3, or a table cannot be used.
     """
+    _demand_one_phase(data, b)
+    from_merges = data.merges is not None and known.rho is None and nodes.rho_by != "replicates"
+    lock = nodes.lock
+    if lock is None:
+        sent = data.votes is not None and data.votes_are == "sent" and not from_merges
+        lock = "before_channel" if sent and known.rho is None else "after_channel"
+    joint = _Joint(data, n_draws, seed, drawn=method == "bootstrap")
+    leaf = joint.fit_leaf(data, known.mu_max)
+    response = joint.fit_nodes(data, lock, nodes.copied) if from_merges else None
+    gamma, gamma_from = joint.gamma(data, response, known.gamma)
+    siblings = estimate_rho(data.votes) if data.votes is not None else None
+    rho, rho_from = joint.rho(response, siblings, known.rho)
+    shape = _shape(data)
+    difficulty, weights = joint.difficulty(data, siblings)
+    beta = None if leaf is None else leaf.beta
+    growth = _growth(joint, b, lock, gamma, rho, beta, method)
+    sent_votes = siblings if data.votes_are == "sent" and from_merges else None
+    found = _Parts(leaf, siblings, difficulty, weights if joint.drawn else np.empty((0, 0)), shape, response)
+    return PhaseEstimate(
+        b=b, lock=lock, a=None if leaf is None else leaf.a, beta=beta, gamma=gamma, gamma_from=gamma_from, rho=rho,
+        rho_from=rho_from, **vars(growth), draws=joint.draws if joint.drawn else {}, **vars(found),
+        checks=_checks(data, b, gamma, found, sent_votes), refusals=tuple(joint.refusals), n_tasks=data.n_tasks(),
+    )  # fmt: skip
+
+
+def _demand_one_phase(data: Measurements, b: int) -> None:
+    """Refuse fan-ins that the theory has no majority for, and round trips of several lengths."""
     if b < 3 or b % 2 == 0:
         raise InputError(f"the phase of majority trees is told for odd fan-ins of at least 3, got b={b}")
     if data.trips is not None and (lengths := data.trips["m"].unique().sort().to_list())[1:]:
@@ -103,106 +126,84 @@ def estimate_phase(
             "",
             "filter the table to the length in question; `fit_fidelity` fits the curve over lengths",
         )
-    from_merges = data.merges is not None and rho is None and rho_by != "replicates"
-    if lock is None:
-        sent = data.votes is not None and data.votes_are == "sent" and not from_merges
-        lock = "before_channel" if sent and rho is None else "after_channel"
-    joint = _Joint(data, n_draws, seed)
-    refusals: list[str] = []
-    leaf = a = beta = None
-    if data.leaves is None:
-        refusals.append("a, beta: no trials of single agents")
-    else:
-        leaf = fit_leaf_law(data.leaves, mu_max=mu_max, n_draws=n_draws, seed=seed)
-        a, beta = leaf.a, leaf.beta
-        refusals += [f"a, beta: {reason}" for reason in leaf.refusals]
-        known = leaf.unsure if a is None or beta is None else (a, beta)
-        if known is not None and method == "bootstrap":
-            joint.add_leaf(*known, mu_max)
-    response = None
-    if from_merges and data.merges is not None:
-        merges = data.merges if data.trips is None or (data.trips["k"] != 2).any() else _with_relays(data)
-        response = fit_response(merges, lock=lock, copied=copied, n_draws=n_draws, seed=seed)
-        if method == "bootstrap":
-            joint.add_response(merges, lock, copied)
-    gamma_fit, gamma_from = joint.gamma(data, response, gamma, refusals)
-    siblings = estimate_rho(data.votes) if data.votes is not None else None
-    rho_fit, rho_from = joint.rho(response, siblings, rho, refusals)
-    shape = _shape(data)
-    difficulty, difficulty_draws = joint.difficulty(data, siblings)
-    result = _growth(joint, b, lock, gamma_fit, rho_fit, beta, method)
-    return PhaseEstimate(
-        b=b,
-        lock=lock,
-        a=a,
-        beta=beta,
-        gamma=gamma_fit,
-        gamma_from=gamma_from,
-        rho=rho_fit,
-        rho_from=rho_from,
-        alpha=result.alpha,
-        s=result.s,
-        s_beta_binomial=result.pessimistic,
-        mu_star=result.mu_star,
-        p_amplify=result.p_amplify,
-        p_synergy=result.p_synergy,
-        p_synergy_beta_binomial=result.p_pessimistic,
-        draws=joint.draws if method == "bootstrap" else {},
-        leaf=leaf,
-        siblings=siblings,
-        difficulty=difficulty,
-        difficulty_draws=difficulty_draws if method == "bootstrap" else np.empty((0, 0)),
-        shape=shape,
-        response=response,
-        checks=(
-            check_truths(data.leaves),
-            check_difficulty(siblings),
-            check_channel(data.trips),
-            check_shape(shape),
-            check_majority(response),
-            check_sent(siblings if data.votes_are == "sent" and from_merges else None),
-            check_leaf_law(leaf),
-            check_answers(
-                (data.leaves, data.trips, data.votes, data.merges), b, None if gamma_fit is None else gamma_fit.value
-            ),
-            check_size(data.n_tasks()),
-        ),
-        refusals=tuple(refusals),
-        n_tasks=data.n_tasks(),
+
+
+def _checks(
+    data: Measurements, b: int, gamma: Estimate | None, found: _Parts, sent_votes: RhoFit | None
+) -> tuple[Check, ...]:
+    """Return what the data say of each assumption."""
+    return (
+        check_truths(data.leaves),
+        check_difficulty(found.siblings),
+        check_channel(data.trips),
+        check_shape(found.shape),
+        check_majority(found.response),
+        check_sent(sent_votes),
+        check_leaf_law(found.leaf),
+        check_answers((data.leaves, data.trips, data.votes, data.merges), b, None if gamma is None else gamma.value),
+        check_size(data.n_tasks()),
     )
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """The fits behind an estimate; names as in `PhaseEstimate`."""
+
+    leaf: LeafFit | None
+    siblings: RhoFit | None
+    difficulty: DifficultyMixture | None
+    difficulty_draws: FloatArray
+    shape: ShapeTest | None
+    response: ResponseFit | None
 
 
 class _Joint:
     """The resamples of tasks that all parameters share, and the draws that they give."""
 
-    def __init__(self, data: Measurements, n_draws: int, seed: int) -> None:
+    def __init__(self, data: Measurements, n_draws: int, seed: int, *, drawn: bool) -> None:
         tables = [t["task"].to_list() for t in (data.leaves, data.trips, data.votes, data.merges) if t is not None]
         if not tables:
             raise InputError("there is nothing to estimate from", "", "give leaves, trips, votes or merges")
         self.index = TaskIndex(tables)
         self.weights = task_weights(n_draws, self.index.strata, seed=seed)
+        self.n_draws, self.seed, self.drawn = n_draws, seed, drawn
         self.draws: dict[str, FloatArray] = {}
+        self.refusals: list[str] = []
         self.leaf: LeafCounts | None = None
         self.trips: TripCounts | None = count_trips(data.trips, self.index) if data.trips is not None else None
         self.pairs: PairMoments | None = pair_moments(data.votes, self.index) if data.votes is not None else None
         if data.leaves is not None:
             self.leaf = count_leaves(data.leaves, self.index)
 
-    def add_leaf(self, a: Estimate, beta: Estimate, mu_max: float) -> None:
-        """Draw a and beta."""
-        assert self.leaf is not None
-        centre = float(np.log(self.leaf.x).mean())
-        start = np.array([np.log(a.value) + beta.value * centre, beta.value])
-        self.draws["a"], self.draws["beta"] = leaf_draws(self.leaf, self.weights, mu_max, start)
+    def fit_leaf(self, data: Measurements, mu_max: float) -> LeafFit | None:
+        """Return the leaf law, None without trials of single agents; leave its draws."""
+        if data.leaves is None:
+            self.refusals.append("a, beta: no trials of single agents")
+            return None
+        leaf = fit_leaf_law(data.leaves, mu_max=mu_max, n_draws=self.n_draws, seed=self.seed)
+        self.refusals += [f"a, beta: {reason}" for reason in leaf.refusals]
+        known = leaf.unsure if leaf.a is None or leaf.beta is None else (leaf.a, leaf.beta)
+        if known is not None and self.drawn:
+            assert self.leaf is not None
+            a, beta = known
+            centre = float(np.log(self.leaf.x).mean())
+            start = np.array([np.log(a.value) + beta.value * centre, beta.value])
+            self.draws["a"], self.draws["beta"] = leaf_draws(self.leaf, self.weights, mu_max, start)
+        return leaf
 
-    def add_response(self, merges: pl.DataFrame, lock: Lock, copied: Copied) -> None:
-        """Draw gamma and rho from what nodes made of what they were sent."""
-        counts: ResponseCounts = count_responses(merges, self.index)
-        both = response_draws(counts, self.weights, lock, copied)
-        self.draws["gamma"], self.draws["rho"] = both[:, 0], both[:, 1]
+    def fit_nodes(self, data: Measurements, lock: Lock, copied: Copied) -> ResponseFit:
+        """Return gamma and rho from the merges, which the data must have; leave their draws."""
+        assert data.merges is not None
+        merges = data.merges if data.trips is None or (data.trips["k"] != 2).any() else _with_relays(data)
+        response = fit_response(merges, lock=lock, copied=copied, n_draws=self.n_draws, seed=self.seed)
+        if self.drawn:
+            counts: ResponseCounts = count_responses(merges, self.index)
+            both = response_draws(counts, self.weights, lock, copied)
+            self.draws["gamma"], self.draws["rho"] = both[:, 0], both[:, 1]
+        return response
 
     def gamma(
-        self, data: Measurements, response: ResponseFit | None, known: float | None, refusals: list[str]
+        self, data: Measurements, response: ResponseFit | None, known: float | None
     ) -> tuple[Estimate | None, Source]:
         """Return gamma and where it comes from; leave its draws."""
         if known is not None:
@@ -211,25 +212,25 @@ class _Joint:
             self.draws["gamma"] = np.full(len(self.weights), known)
             return given(known), "given"
         if response is not None:  # the round trips are part of its likelihood
-            refusals += [f"node response: {reason}" for reason in response.refusals]
+            self.refusals += [f"node response: {reason}" for reason in response.refusals]
             return response.gamma, "merges" if response.gamma is not None else "none"
         if self.trips is None:
-            refusals.append("gamma: no round trips and no merges")
+            self.refusals.append("gamma: no round trips and no merges")
             return None, "none"
         n, agree, chance = self.trips.n[:, 0], self.trips.agree[:, 0], self.trips.chance
         drawn_n = self.weights @ n
         share = np.divide(self.weights @ agree, drawn_n, out=np.full(drawn_n.shape, np.nan), where=drawn_n > 0)
         self.draws["gamma"] = (share - chance) / (1 - chance)
-        value = wilson(float(agree.sum()), float(n.sum()), chance)
+        value = gamma_interval(float(agree.sum()), float(n.sum()), chance)
         if np.any(n > 1):
             value = from_draws(value.value, self.draws["gamma"])
         if value.width > WIDEST_GAMMA:
-            refusals.append(f"gamma: its interval is wider than {WIDEST_GAMMA}; measure more round trips")
+            self.refusals.append(f"gamma: its interval is wider than {WIDEST_GAMMA}; measure more round trips")
             return None, "none"
         return value, "round trips"
 
     def rho(
-        self, response: ResponseFit | None, siblings: RhoFit | None, known: float | None, refusals: list[str]
+        self, response: ResponseFit | None, siblings: RhoFit | None, known: float | None
     ) -> tuple[Estimate | None, Source]:
         """Return rho and where it comes from; leave its draws."""
         if known is not None:
@@ -240,9 +241,9 @@ class _Joint:
         if response is not None:
             return response.rho, "merges" if response.rho is not None else "none"
         if siblings is None or self.pairs is None:
-            refusals.append("rho: no votes of siblings and no merges")
+            self.refusals.append("rho: no votes of siblings and no merges")
             return None, "none"
-        refusals += [f"rho: {reason}" for reason in siblings.refusals]
+        self.refusals += [f"rho: {reason}" for reason in siblings.refusals]
         if siblings.within is None:
             return None, "none"
         self.draws["rho"] = rho_draws(self.pairs, self.weights)
@@ -264,13 +265,15 @@ class _Joint:
 
 @dataclass(frozen=True)
 class _Growth:
+    """What follows from the parameters; names as in `PhaseEstimate`."""
+
     alpha: Estimate | None = None
     s: Estimate | None = None
-    pessimistic: Estimate | None = None
+    s_beta_binomial: Estimate | None = None
     mu_star: float | None = None
     p_amplify: float | None = None
     p_synergy: float | None = None
-    p_pessimistic: float | None = None
+    p_synergy_beta_binomial: float | None = None
 
 
 def _growth(
@@ -323,7 +326,7 @@ def _growth(
 
 def _normal(value: float, variance: float, z: float) -> Estimate:
     se = float(np.sqrt(variance))
-    return Estimate(value, value - z * se, value + z * se, se, "delta")
+    return Estimate(value, value - z * se, value + z * se, method="delta", se=se)
 
 
 def _with_relays(data: Measurements) -> pl.DataFrame:

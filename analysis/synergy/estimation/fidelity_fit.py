@@ -16,7 +16,8 @@ import polars as pl
 from scipy import special
 
 from agentsoc.errors import InputError
-from analysis.synergy.estimation.binomial_fit import BinomialFits, Box, Law, fit_binomial
+from agentsoc.theory.proportion import wilson
+from analysis.synergy.estimation.binomial_fit import BinomialFits, Law, ParameterBounds, fit_binomial
 from analysis.synergy.estimation.interval import LEVEL, Estimate, from_draws
 from analysis.synergy.estimation.resample import TaskIndex, sums_by_task, task_weights
 from analysis.synergy.estimation.votes import demand_columns
@@ -190,21 +191,19 @@ def fit_fidelity(
     )
 
 
-def wilson(agree: float, n: float, chance: float) -> Estimate:
+def gamma_interval(agree: float, n: float, chance: float) -> Estimate:
     """Return gamma with its mapped Wilson interval from counts (of which `agree` may be fractional)."""
     z = float(special.ndtri((1 + LEVEL) / 2))
     share = agree / n
-    centre = (share + z * z / (2 * n)) / (1 + z * z / n)
-    reach = z / (1 + z * z / n) * np.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-    value, low, high = ((v - chance) / (1 - chance) for v in (share, centre - reach, centre + reach))
+    value, low, high = ((v - chance) / (1 - chance) for v in (share, *wilson(share, n, z)))
     se = float(np.sqrt(share * (1 - share) / n)) / (1 - chance)
-    return Estimate(float(value), float(low), float(high), se, "wilson")
+    return Estimate(float(value), float(low), float(high), method="wilson", se=se)
 
 
 def _point(counts: TripCounts, level: int, weights: FloatArray, trips: pl.DataFrame, quantity: Quantity) -> FidelityAt:
     n, agree = counts.n[:, level], counts.agree[:, level]
     total = float(n.sum())
-    gamma = wilson(float(agree.sum()), total, counts.chance)
+    gamma = gamma_interval(float(agree.sum()), total, counts.chance)
     if np.any(n > 1):
         drawn_n = weights @ n
         share = np.divide(weights @ agree, drawn_n, out=np.full(drawn_n.shape, np.nan), where=drawn_n > 0)
@@ -216,7 +215,7 @@ def _point(counts: TripCounts, level: int, weights: FloatArray, trips: pl.DataFr
     return FidelityAt(float(counts.m[level]), gamma, int(total), int(np.sum(n > 0)), unreadable, quantity, refusal)
 
 
-def _law(m: FloatArray, chance: float, family: FidelityFamily, ceiling: bool) -> tuple[Law, Box]:
+def _law(m: FloatArray, chance: float, family: FidelityFamily, ceiling: bool) -> tuple[Law, ParameterBounds]:
     """Return the law of agreement by length in (ln m0, [ln h], [logit ceiling]), and its box."""
     hill = family == "hill"
 
@@ -229,7 +228,7 @@ def _law(m: FloatArray, chance: float, family: FidelityFamily, ceiling: bool) ->
     spans = [(float(np.log(m[0])) - 12, float(np.log(m[-1])) + 12)]
     spans += [(-3.0, 3.0)] if hill else []
     spans += [(-6.0, 12.0)] if ceiling else []
-    return law, Box.of(*spans)
+    return law, ParameterBounds.of(*spans)
 
 
 def _curves(counts: TripCounts, ceilings: bool) -> list[tuple[CurveFit, BinomialFits]]:

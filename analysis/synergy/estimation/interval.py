@@ -6,6 +6,7 @@ that gave it.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -13,6 +14,7 @@ import numpy as np
 from scipy import stats
 
 from agentsoc.errors import InputError
+from analysis.interval import Interval
 from analysis.synergy.theory.arrays import FloatArray
 
 Method = Literal["profile", "wilson", "jackknife", "bootstrap", "delta", "given"]
@@ -23,24 +25,12 @@ LEVEL: Final = 0.95
 
 
 @dataclass(frozen=True)
-class Estimate:
-    """A number measured from data, with its 95 % interval."""
+class Estimate(Interval):
+    """A parameter estimated from data, with its 95 % interval."""
 
-    value: float
-    low: float
-    high: float
-    se: float
+    method: Method = "given"
+    se: float = math.nan
     """Standard error; NaN where the method gives an interval only."""
-    method: Method
-
-    @property
-    def width(self) -> float:
-        """Width of the interval."""
-        return self.high - self.low
-
-    def covers(self, truth: float) -> bool:
-        """Return whether the interval holds `truth`."""
-        return self.low <= truth <= self.high
 
     def __str__(self) -> str:
         if self.method == "given":
@@ -50,7 +40,7 @@ class Estimate:
 
 def given(value: float) -> Estimate:
     """Return a value that was stated, not measured: it has no width."""
-    return Estimate(value, value, value, 0.0, "given")
+    return Estimate(value, value, value, method="given", se=0.0)
 
 
 def from_draws(value: float, draws: FloatArray) -> Estimate:
@@ -68,7 +58,7 @@ def from_draws(value: float, draws: FloatArray) -> Estimate:
         )
     tail = (1 - LEVEL) / 2
     low, high = np.quantile(usable, [tail, 1 - tail])
-    return Estimate(float(value), float(low), float(high), float(usable.std(ddof=1)), "bootstrap")
+    return Estimate(float(value), float(low), float(high), method="bootstrap", se=float(usable.std(ddof=1)))
 
 
 def jackknife(value: float, left_out: FloatArray) -> Estimate:
@@ -82,4 +72,4 @@ def jackknife(value: float, left_out: FloatArray) -> Estimate:
     corrected = n * value - (n - 1) * centre
     se = float(np.sqrt((n - 1) / n * np.sum((left_out - centre) ** 2)))
     reach = float(stats.t.ppf((1 + LEVEL) / 2, n - 1)) * se
-    return Estimate(corrected, corrected - reach, corrected + reach, se, "jackknife")
+    return Estimate(corrected, corrected - reach, corrected + reach, method="jackknife", se=se)

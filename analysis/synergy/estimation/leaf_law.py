@@ -1,4 +1,6 @@
-"""The leaf law from data: a and beta of mu(x) = min(a x^beta, mu_max) by binomial maximum likelihood [X, section 11].
+"""The leaf law from data: a and beta of mu(x) = min(a x^beta, mu_max) by binomial maximum likelihood [X].
+
+The law is in docs/phase-theory.md, "The objects"; docs/phase-estimation.md says how well it is found.
 
 The signal is mu = (p - 1/K) / (1 - 1/K), never the accuracy p. Counts at or below chance are data like others; a
 straight line through ln(2p - 1) would drop them.
@@ -13,7 +15,14 @@ import numpy as np
 import polars as pl
 
 from agentsoc.errors import InputError
-from analysis.synergy.estimation.binomial_fit import BinomialFits, Box, Law, deviance_p, fit_binomial, profile_interval
+from analysis.synergy.estimation.binomial_fit import (
+    BinomialFits,
+    Law,
+    ParameterBounds,
+    deviance_p,
+    fit_binomial,
+    profile_interval,
+)
 from analysis.synergy.estimation.interval import Estimate, from_draws
 from analysis.synergy.estimation.resample import TaskIndex, sums_by_task, task_weights
 from analysis.synergy.estimation.votes import LEAF_COLUMNS, demand_columns
@@ -26,7 +35,7 @@ MIN_SPREAD: Final = 16.0
 """Smallest ratio of the largest to the smallest compute."""
 WIDEST: Final = 0.3
 """Widest interval of beta that still says something."""
-_BOX: Final = Box.of((-25.0, 5.0), (-4.0, 4.0))  # (ln signal at the middle of the levels, beta)
+_BOX: Final = ParameterBounds.of((-25.0, 5.0), (-4.0, 4.0))  # (ln signal at the middle of the levels, beta)
 
 
 @dataclass(frozen=True)
@@ -134,7 +143,7 @@ def fit_leaf_law(trials: pl.DataFrame, *, mu_max: float = 1.0, n_draws: int = 40
         else:
             misfit = float(deviance_p(law, rows_n, rows_k, fits)[0])
             low, high = profile_interval(law, rows_n, rows_k, fits, 1, _BOX)
-            beta = Estimate(float(power[0]), float(low[0]), float(high[0]), float(fits.se[0, 1]), "profile")
+            beta = Estimate(float(power[0]), float(low[0]), float(high[0]), method="profile", se=float(fits.se[0, 1]))
             a = _profile_a(counts, rows_n, rows_k, fits, mu_max)
         if beta.width > WIDEST:
             refusals = (
@@ -224,9 +233,9 @@ def _parameters(fits: BinomialFits, x: FloatArray) -> tuple[FloatArray, FloatArr
 def _profile_a(counts: LeafCounts, n: FloatArray, k: FloatArray, fits: BinomialFits, mu_max: float) -> Estimate:
     """Return a with its profile interval: the same law with l = ln a."""
     law = leaf_probability(counts.x, counts.chance, mu_max, 0.0)
-    box = Box.of((-60.0, 20.0), (-4.0, 4.0))
+    box = ParameterBounds.of((-60.0, 20.0), (-4.0, 4.0))
     factor, beta = _parameters(fits, counts.x)
     again = fit_binomial(law, n, k, [np.stack([np.log(factor), beta], axis=1)], box)
     low, high = profile_interval(law, n, k, again, 0, box)
     se = float(factor[0] * again.se[0, 0])
-    return Estimate(float(factor[0]), float(np.exp(low[0])), float(np.exp(high[0])), se, "profile")
+    return Estimate(float(factor[0]), float(np.exp(low[0])), float(np.exp(high[0])), method="profile", se=se)

@@ -20,6 +20,7 @@ from agentsoc.streams import stream
 from analysis.files import read_json
 from analysis.synergy.estimation.fidelity_fit import FidelityAt
 from analysis.synergy.estimation.interval import Estimate, given
+from analysis.synergy.estimation.leaf_law import LeafFit
 from analysis.synergy.estimation.phase_estimate import PhaseEstimate
 from analysis.synergy.theory.arrays import FloatArray
 from analysis.synergy.theory.recursion import Lock
@@ -34,7 +35,7 @@ Nodes = Literal["read", "tally"]
 
 
 @dataclass(frozen=True)
-class Message:
+class MeasuredMessage:
     """A length of message and how faithfully it is read."""
 
     m: int
@@ -47,7 +48,7 @@ class Message:
 
 
 @dataclass(frozen=True)
-class Difficulty:
+class MeasuredDifficulty:
     """How tasks differ, as multiples of the mean leaf signal."""
 
     ease: FloatArray
@@ -71,13 +72,13 @@ class Measured:
     """Central values of a, beta and rho, those that were refused for their width included."""
     draws: Mapping[str, FloatArray]
     """Draws of a, beta and rho, shape (n_draws,) each."""
-    messages: tuple[Message, ...]
+    messages: tuple[MeasuredMessage, ...]
     x_range: tuple[float, float] | None
     """Smallest and largest tokens of a leaf that were tried."""
     c_agg: float = 0.0
     """Tokens of an inner node besides its messages."""
     mu_max: float = 1.0
-    difficulty: Difficulty | None = None
+    difficulty: MeasuredDifficulty | None = None
     refusals: tuple[str, ...] = ()
     assumptions: tuple[tuple[str, str, str], ...] = ()
     """Code, status and text of each assumption of the theory."""
@@ -122,7 +123,7 @@ class Measured:
         for name, value in stated.items():
             parameters[name] = given(value)
             if name == "gamma":
-                measured = self.messages or (Message(0, 0.0, given(value), np.empty(0)),)
+                measured = self.messages or (MeasuredMessage(0, 0.0, given(value), np.empty(0)),)
                 stated_draws = np.full(self.n_draws, value)
                 messages = tuple(replace(one, gamma=given(value), draws=stated_draws) for one in measured)
             else:
@@ -194,14 +195,17 @@ class Measured:
             points={name: float(value) for name, value in data["points"].items()},
             draws={name: _array(values) for name, values in data["draws"].items()},
             messages=tuple(
-                Message(int(m["m"]), float(m["cost"]), _known(m["gamma"]), _array(m["draws"])) for m in data["messages"]
+                MeasuredMessage(int(m["m"]), float(m["cost"]), _known(m["gamma"]), _array(m["draws"]))
+                for m in data["messages"]
             ),
             x_range=None if data["x_range"] is None else (float(data["x_range"][0]), float(data["x_range"][1])),
             c_agg=float(data["c_agg"]),
             mu_max=float(data["mu_max"]),
             difficulty=None
             if kinds is None
-            else Difficulty(_array(kinds["ease"]), _array(kinds["weights"]), np.array(kinds["draws"], dtype=float)),
+            else MeasuredDifficulty(
+                _array(kinds["ease"]), _array(kinds["weights"]), np.array(kinds["draws"], dtype=float)
+            ),
             refusals=tuple(data["refusals"]),
             assumptions=tuple((one["code"], one["status"], one["text"]) for one in data["assumptions"]),
             verdict=data["verdict"],
@@ -214,18 +218,31 @@ class Measured:
         )
 
 
+@dataclass(frozen=True)
+class RunFacts:
+    """What is known of the runs behind an estimate, besides the estimate."""
+
+    nodes: Nodes = "read"
+    """Whether nodes read, or a rule counts."""
+    trials: Mapping[str, int] = field(default_factory=dict)
+    """Trials by purpose."""
+    tokens: Mapping[str, int] = field(default_factory=dict)
+    """Their cost."""
+    scenario: Mapping[str, Any] | None = None
+    """What was measured."""
+    dial: str = "model.compute"
+    """What gives a leaf more tokens."""
+    c_agg: float = 0.0
+    """Tokens of an inner node besides its messages."""
+
+
 def measured_from(
     estimate: PhaseEstimate,
     *,
     message: int,
     message_cost: float,
-    nodes: Nodes = "read",
     others: tuple[FidelityAt, ...] = (),
-    c_agg: float = 0.0,
-    trials: Mapping[str, int] | None = None,
-    tokens: Mapping[str, int] | None = None,
-    scenario: Mapping[str, Any] | None = None,
-    dial: str = "model.compute",
+    facts: RunFacts | None = None,
     seed: int = 0,
 ) -> Measured:
     """Return what an estimate and the cost of its messages amount to.
@@ -234,48 +251,29 @@ def measured_from(
         estimate: the phase, with bootstrap draws.
         message: tokens of the messages that gamma is about.
         message_cost: tokens of one such message, written and read.
-        nodes: whether nodes read, or a rule counts.
         others: fidelities of messages of other lengths.
-        c_agg: tokens of an inner node besides its messages.
-        trials: trials by purpose.
-        tokens: their cost.
-        scenario: what was measured.
-        dial: what gives a leaf more tokens.
+        facts: what is known of the runs.
         seed: for draws of the other fidelities.
     """
-    leaf = estimate.leaf
-    points: dict[str, float] = {}
-    if estimate.a is not None and estimate.beta is not None:
-        points |= {"a": estimate.a.value, "beta": estimate.beta.value}
-    elif leaf is not None and leaf.unsure is not None:
-        points |= {"a": leaf.unsure[0].value, "beta": leaf.unsure[1].value}
-    if estimate.rho is not None:
-        points["rho"] = float(np.clip(estimate.rho.value, 0, 1))
+    leaf, facts = estimate.leaf, facts or RunFacts()
+    points = _points(estimate)
     draws = {name: estimate.draws[name] for name in points if name in estimate.draws}
-    messages = []
-    if estimate.gamma is not None and "gamma" in estimate.draws:
-        messages.append(Message(message, message_cost, estimate.gamma, estimate.draws["gamma"]))
     n_draws = max((values.size for values in draws.values()), default=2)
-    for one in others:
-        if one.refusal is None and one.m != message:
-            rng = stream(seed, "phase", "fidelity", int(one.m))
-            spread = rng.normal(one.gamma.value, one.gamma.se, n_draws)
-            messages.append(Message(round(one.m), message_cost * one.m / max(message, 1e-9), one.gamma, spread))
+    messages = _messages(estimate, message, message_cost, others, n_draws, seed)
     difficulty = None
     if estimate.difficulty is not None and estimate.difficulty.mean > 0:
         mixture = estimate.difficulty
-        difficulty = Difficulty(mixture.mus / mixture.mean, mixture.weights, estimate.difficulty_draws)
-    names = ("a", "beta", "gamma", "rho", "alpha", "s", "s_beta_binomial")
+        difficulty = MeasuredDifficulty(mixture.mus / mixture.mean, mixture.weights, estimate.difficulty_draws)
     return Measured(
         b=estimate.b,
         lock=estimate.lock,
-        nodes=nodes,
-        parameters={name: getattr(estimate, name) for name in names},
+        nodes=facts.nodes,
+        parameters=estimate.parameters(),
         points=points,
         draws=draws,
-        messages=tuple(sorted(messages, key=lambda each: each.m)),
+        messages=messages,
         x_range=None if leaf is None else (leaf.x[0], leaf.x[-1]),
-        c_agg=c_agg,
+        c_agg=facts.c_agg,
         mu_max=1.0 if leaf is None else leaf.mu_max,
         difficulty=difficulty,
         refusals=estimate.refusals,
@@ -286,14 +284,43 @@ def measured_from(
             "synergy": estimate.p_synergy,
             "synergy_beta_binomial": estimate.p_synergy_beta_binomial,
         },
-        leaf={}
-        if leaf is None
-        else {"x": list(leaf.x), "signals": [_rounded(v) for v in leaf.signals], "trials": list(leaf.n_trials)},
-        trials=trials or {},
-        tokens=tokens or {},
-        scenario=scenario,
-        dial=dial,
+        leaf={} if leaf is None else _plain_leaf(leaf),
+        trials=facts.trials,
+        tokens=facts.tokens,
+        scenario=facts.scenario,
+        dial=facts.dial,
     )
+
+
+def _points(estimate: PhaseEstimate) -> dict[str, float]:
+    """Return the central values of a, beta and rho, as far as there are any."""
+    points: dict[str, float] = {}
+    if estimate.a is not None and estimate.beta is not None:
+        points |= {"a": estimate.a.value, "beta": estimate.beta.value}
+    elif estimate.leaf is not None and estimate.leaf.unsure is not None:
+        points |= {"a": estimate.leaf.unsure[0].value, "beta": estimate.leaf.unsure[1].value}
+    if estimate.rho is not None:
+        points["rho"] = float(np.clip(estimate.rho.value, 0, 1))
+    return points
+
+
+def _messages(
+    estimate: PhaseEstimate, message: int, cost: float, others: tuple[FidelityAt, ...], n_draws: int, seed: int
+) -> tuple[MeasuredMessage, ...]:
+    """Return the measured lengths of messages with draws of their fidelities, shortest first."""
+    messages = []
+    if estimate.gamma is not None and "gamma" in estimate.draws:
+        messages.append(MeasuredMessage(message, cost, estimate.gamma, estimate.draws["gamma"]))
+    for one in others:
+        if one.refusal is None and one.m != message:
+            rng = stream(seed, "phase", "fidelity", int(one.m))
+            spread = rng.normal(one.gamma.value, one.gamma.se, n_draws)
+            messages.append(MeasuredMessage(round(one.m), cost * one.m / max(message, 1e-9), one.gamma, spread))
+    return tuple(sorted(messages, key=lambda each: each.m))
+
+
+def _plain_leaf(leaf: LeafFit) -> dict[str, Any]:
+    return {"x": list(leaf.x), "signals": [_rounded(v) for v in leaf.signals], "trials": list(leaf.n_trials)}
 
 
 def load_measurements(path: Path) -> Measured:
@@ -327,7 +354,7 @@ def _plain(estimate: Estimate | None) -> dict[str, Any] | None:
 
 def _known(value: Mapping[str, Any]) -> Estimate:
     point, low, high, se = (math.nan if value[k] is None else float(value[k]) for k in ("value", "low", "high", "se"))
-    return Estimate(point, low, high, se, value["method"])
+    return Estimate(point, low, high, method=value["method"], se=se)
 
 
 def _estimate(value: Mapping[str, Any] | None) -> Estimate | None:

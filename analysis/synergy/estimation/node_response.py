@@ -1,4 +1,6 @@
-"""gamma and rho from what nodes made of what they were sent, for logs that do not hold what was received [X].
+"""Estimates gamma and rho from merges: how often a node answers right, given the votes that were sent to it [X].
+
+For logs that hold what was sent to a node but not what it read.
 
 A log holds the siblings' sent votes and the merged answer, not the readings in between. Given r right ones among b
 sent votes, a node that reads through a channel of fidelity gamma and is locked with probability rho answers right
@@ -23,7 +25,14 @@ from numpy.polynomial import chebyshev
 from scipy import stats
 
 from agentsoc.errors import InputError
-from analysis.synergy.estimation.binomial_fit import BinomialFits, Box, Law, deviance_p, fit_binomial, profile_interval
+from analysis.synergy.estimation.binomial_fit import (
+    BinomialFits,
+    Law,
+    ParameterBounds,
+    deviance_p,
+    fit_binomial,
+    profile_interval,
+)
 from analysis.synergy.estimation.interval import Estimate, from_draws
 from analysis.synergy.estimation.resample import TaskIndex, sums_by_task, task_weights
 from analysis.synergy.estimation.votes import demand_columns
@@ -36,7 +45,7 @@ Copied = Literal["first", "any"]
 
 WIDEST: Final = 0.5
 """Widest interval of gamma or rho that still says something."""
-_BOX: Final = Box.of((-1.0, 1.0), (0.0, 1.0))
+_BOX: Final = ParameterBounds.of((-1.0, 1.0), (0.0, 1.0))
 _STARTS: Final = (np.array([0.8, 0.1]), np.array([0.4, 0.4]), np.array([0.95, 0.6]))
 
 
@@ -193,4 +202,4 @@ def _majority_right(gamma: FloatArray, b: int, right: int) -> FloatArray:
 def _profile(law: Law, n: FloatArray, k: FloatArray, fits: BinomialFits, which: int) -> Estimate:
     low, high = profile_interval(law, n, k, fits, which, _BOX)
     se = float(fits.se[0, which])
-    return Estimate(float(fits.theta[0, which]), float(low[0]), float(high[0]), se, "profile")
+    return Estimate(float(fits.theta[0, which]), float(low[0]), float(high[0]), method="profile", se=se)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from agentsoc.log.read import RunLog
-from analysis.synergy.estimation.fidelity_fit import fit_fidelity, wilson
+from analysis.synergy.estimation.fidelity_fit import fit_fidelity, gamma_interval
 from analysis.synergy.estimation.interval import Estimate
 from analysis.synergy.estimation.measured import Measured
 from analysis.synergy.estimation.votes import leaf_table, trip_table
@@ -67,7 +67,7 @@ def operating_points(logs: Sequence[RunLog], labels: Sequence[str], measured: Me
     for log, label in zip(logs, labels, strict=True):
         rows = leaf_table([log])
         n, right = rows.height, float(rows["correct"].sum())
-        signal = wilson(right, float(n), 1 / int(rows["k"][0]))
+        signal = gamma_interval(right, float(n), 1 / int(rows["k"][0]))
         above = limit = None
         if measured.messages and "rho" in measured.points:
             gamma, rho = float(np.clip(measured.messages[0].gamma.value, 0, 1)), measured.points["rho"]

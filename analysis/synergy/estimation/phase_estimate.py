@@ -68,6 +68,18 @@ class PhaseEstimate:
     refusals: tuple[str, ...]
     n_tasks: int
 
+    def parameters(self) -> dict[str, Estimate | None]:
+        """Return the parameters by name, and what follows from them."""
+        return {
+            "a": self.a,
+            "beta": self.beta,
+            "gamma": self.gamma,
+            "rho": self.rho,
+            "alpha": self.alpha,
+            "s": self.s,
+            "s_beta_binomial": self.s_beta_binomial,
+        }
+
     @property
     def violated(self) -> tuple[str, ...]:
         """Assumptions that the data contradict."""

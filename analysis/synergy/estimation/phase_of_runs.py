@@ -10,9 +10,10 @@ import polars as pl
 
 from agentsoc.errors import InputError
 from agentsoc.log.read import RunLog
-from analysis.synergy.estimation.estimate import Measurements, estimate_phase
+from analysis.synergy.estimation.estimate import NOTHING_KNOWN, Measurements, estimate_phase
 from analysis.synergy.estimation.fidelity_fit import FidelityAt, fit_fidelity
-from analysis.synergy.estimation.measured import Measured, measured_from
+from analysis.synergy.estimation.known import KnownParameters, NodeModel
+from analysis.synergy.estimation.measured import Measured, RunFacts, measured_from
 from analysis.synergy.estimation.phase_estimate import PhaseEstimate
 from analysis.synergy.estimation.run_roles import Roles, sort_runs
 from analysis.synergy.estimation.votes import VOTE_COLUMNS, demand_columns
@@ -24,9 +25,7 @@ def phase_of_runs(
     runs: Iterable[RunLog] | Roles,
     *,
     b: int | None = None,
-    gamma: float | None = None,
-    rho: float | None = None,
-    mu_max: float = 1.0,
+    known: KnownParameters = NOTHING_KNOWN,
     n_draws: int = 400,
     seed: int = 0,
     scenario: Mapping[str, Any] | None = None,
@@ -40,9 +39,7 @@ def phase_of_runs(
     Args:
         runs: logs, or what was sorted out of them already.
         b: fan-in; by default the one that was merged most.
-        gamma: fidelity where it is known beforehand.
-        rho: correlation where it is known beforehand.
-        mu_max: ceiling of the leaf signal.
+        known: parameters that are stated beforehand.
         n_draws: bootstrap samples.
         seed: root of the bootstrap's randomness.
         scenario: what was measured, for a plan's follow-up.
@@ -60,38 +57,32 @@ def phase_of_runs(
             "give lone agents, relays with a planted message, and merges; `agentsoc calibrate` makes them",
         )
     message, cost = roles.message()
-    others: tuple[FidelityAt, ...] = ()
-    if data.trips is not None and data.trips["m"].n_unique() > 1:
-        others = tuple(fit_fidelity(data.trips, ceilings=False, n_draws=50, seed=seed).points)
-        lengths = sorted(data.trips["m"].unique().to_list())
-        kept = min(lengths, key=lambda m: abs(m - message)) if message else lengths[-1]
-        data = replace(data, trips=data.trips.filter(pl.col("m") == kept))
+    data, others = _one_length(data, message, seed)
     tallied = roles.nodes == "tally"
     if tallied:  # what readers make of messages is another matter than what a rule counts
         data = replace(data, trips=None)
+    stated = replace(known, gamma=1.0) if tallied and known.gamma is None else known
     estimate = estimate_phase(
         data,
         b or roles.fan_in() or DEFAULT_FAN_IN,
-        gamma=1.0 if tallied and gamma is None else gamma,
-        rho=rho,
-        lock="after_channel" if tallied else None,  # without a channel the two places are one
-        mu_max=mu_max,
+        known=stated,
+        nodes=NodeModel(lock="after_channel" if tallied else None),  # without a channel the two places are one
         n_draws=n_draws,
         seed=seed,
     )
-    measured = measured_from(
-        estimate,
-        message=message,
-        message_cost=cost,
-        nodes=roles.nodes,
-        others=others,
-        trials=roles.trials(),
-        tokens=roles.tokens(),
-        scenario=scenario,
-        dial=dial,
-        seed=seed,
-    )
+    facts = RunFacts(roles.nodes, roles.trials(), roles.tokens(), scenario, dial)
+    measured = measured_from(estimate, message=message, message_cost=cost, others=others, facts=facts, seed=seed)
     return estimate, measured, roles
+
+
+def _one_length(data: Measurements, message: int, seed: int) -> tuple[Measurements, tuple[FidelityAt, ...]]:
+    """Return the measurements with round trips of the length next to `message` only, and the fidelities of all."""
+    if data.trips is None or data.trips["m"].n_unique() < 2:
+        return data, ()
+    others = tuple(fit_fidelity(data.trips, ceilings=False, n_draws=50, seed=seed).points)
+    lengths = sorted(data.trips["m"].unique().to_list())
+    kept = min(lengths, key=lambda m: abs(m - message)) if message else lengths[-1]
+    return replace(data, trips=data.trips.filter(pl.col("m") == kept)), others
 
 
 def phase_of_votes(
@@ -122,5 +113,5 @@ def phase_of_votes(
     odd = sizes.filter((sizes >= 3) & (sizes % 2 == 1))
     usual = DEFAULT_FAN_IN if odd.is_empty() else max(int(size) for size in odd.mode().to_list())
     data = Measurements(votes=votes, votes_are="sent" if sent else "received")
-    estimate = estimate_phase(data, b or usual, gamma=gamma, n_draws=n_draws, seed=seed)
+    estimate = estimate_phase(data, b or usual, known=KnownParameters(gamma=gamma), n_draws=n_draws, seed=seed)
     return estimate, measured_from(estimate, message=0, message_cost=0.0)

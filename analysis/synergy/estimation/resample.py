@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from agentsoc.errors import InputError
 from agentsoc.streams import stream
+from analysis.resampling import draw_counts
 from analysis.synergy.theory.arrays import FloatArray, IntArray
 
 
@@ -30,9 +31,7 @@ def task_weights(n_draws: int, strata: IntArray, *, seed: int) -> FloatArray:
     weights = np.zeros((n_draws, strata.size))
     for stratum in np.unique(strata):
         members = np.flatnonzero(strata == stratum)
-        n = members.size
-        drawn = rng.integers(n, size=(n_draws, n)) + n * np.arange(n_draws)[:, None]
-        weights[:, members] = np.bincount(drawn.reshape(-1), minlength=n * n_draws).reshape(n_draws, n)
+        weights[:, members] = draw_counts(rng, n_draws, members.size)
     return weights
 
 

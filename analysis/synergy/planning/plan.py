@@ -26,7 +26,7 @@ Family = Literal["exp", "hyp", "hill", "capacity"]
 
 
 @dataclass(frozen=True)
-class KnownParameters:
+class StatedParameters:
     """Parameters of the theory that are taken as certain; None where one is not given."""
 
     a: float | None = None
@@ -48,7 +48,7 @@ class KnownParameters:
 
 
 def plan_from_parameters(
-    budget: float, window: float, known: KnownParameters, *, x_min: float | None = None
+    budget: float, window: float, known: StatedParameters, *, x_min: float | None = None
 ) -> DesignReport:
     """Return the best star or tree for parameters that are taken as known.
 

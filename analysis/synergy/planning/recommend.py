@@ -6,7 +6,7 @@ of a, beta, gamma, rho and of the mixture of task difficulties, and so is that o
 recommendation is the candidate of the highest mean signal; P is the share of the draws in which it beats one agent.
 
 The mixture counts wherever tasks seem to differ: each kind of task keeps its signal relative to the mean, and
-the mean answer is the mean of the kinds' trajectories [X, 9.5].
+the mean answer is the mean of the kinds' trajectories [X] (docs/phase-theory.md, "What is assumed", A2).
 
 P carries the doubt of the sample, not that of the model: what the theory assumes, and by how much the form of shared
 errors matters (`p_beta_binomial`), stands beside it.
@@ -21,12 +21,11 @@ from typing import Any, Final
 import numpy as np
 
 from agentsoc.errors import InputError
-from analysis.synergy.estimation.measured import Difficulty, Measured, Message
+from analysis.synergy.estimation.measured import Measured, MeasuredMessage
 from analysis.synergy.planning.design import Design, Organisation
+from analysis.synergy.planning.parameter_draws import ParameterDraws
 from analysis.synergy.theory.arrays import FloatArray
 from analysis.synergy.theory.costs import leaf_tokens
-from analysis.synergy.theory.recursion import node_map
-from analysis.synergy.theory.shapes import Shape
 
 GROUPS: Final = ("leaf", "gamma", "rho", "difficulty")
 """What doubt can come from: the leaf law (a and beta), fidelity, correlation, the spread of difficulty."""
@@ -143,16 +142,8 @@ def recommend(
     Raises:
         InputError: a parameter is missing, or the budget does not pay for one agent.
     """
-    if missing := measured.missing():
-        raise InputError(
-            f"no plan without {', '.join(missing)}: {'; '.join(measured.refusals) or 'not measured'}",
-            "",
-            "measure more, or state it: " + " ".join(f"--{name} VALUE" for name in missing),
-        )
-    least = x_min if x_min is not None else measured.x_range[0] if measured.x_range is not None else 1.0
-    if budget < least:
-        raise InputError(f"{budget:g} tokens do not pay for one agent of {least:g}", "", "raise the budget")
-    world = _World(measured)
+    least = _least_tokens(measured, budget, x_min)
+    world = ParameterDraws(measured)
     few = world.thinned(_FIRST_DRAWS)
     # Where more tokens make an agent worse, one agent does best to leave them unspent.
     alone_x = float(budget) if measured.points["beta"] >= 0 else least
@@ -188,81 +179,18 @@ def recommend(
     )
 
 
-class _World:
-    """Central values and joint draws, ready to be turned into signals. Row 0 is the centre."""
-
-    def __init__(self, measured: Measured) -> None:
-        n = measured.n_draws
-        self.measured, self.lock = measured, measured.lock
-        self.a, self.beta, self.rho = (
-            np.concatenate([[measured.points[name]], _filled(measured.draws.get(name), measured.points[name], n)])
-            for name in ("a", "beta", "rho")
+def _least_tokens(measured: Measured, budget: float, x_min: float | None) -> float:
+    """Return the fewest tokens of a leaf; refuse measurements without a parameter, and a budget for no agent."""
+    if missing := measured.missing():
+        raise InputError(
+            f"no plan without {', '.join(missing)}: {'; '.join(measured.refusals) or 'not measured'}",
+            "",
+            "measure more, or state it: " + " ".join(f"--{name} VALUE" for name in missing),
         )
-        self.rho = np.clip(self.rho, 0.0, 1.0)
-        self.gammas = {
-            one.m: np.clip(np.concatenate([[one.gamma.value], _filled(one.draws, one.gamma.value, n)]), 0.0, 1.0)
-            for one in measured.messages
-        }
-        self.ease, self.weights = _kinds(measured.difficulty, n)
-
-    @property
-    def has_shapes(self) -> bool:
-        """Whether the beta-binomial form can stand beside the lock."""
-        return self.lock == "after_channel"
-
-    def thinned(self, n: int) -> _World:
-        """Return the centre and the first n draws."""
-        return self._rows(np.arange(min(n + 1, self.a.size)))
-
-    def only(self, group: str) -> _World:
-        """Return a world in which nothing but one group of parameters varies."""
-        other = self._rows(np.arange(self.a.size))
-        names = {"leaf": ("a", "beta"), "rho": ("rho",)}.get(group, ())
-        for name in ("a", "beta", "rho"):
-            if name not in names:
-                setattr(other, name, np.full(self.a.size, getattr(self, name)[0]))
-        if group != "gamma":
-            other.gammas = {m: np.full(values.size, values[0]) for m, values in self.gammas.items()}
-        if group != "difficulty":
-            other.ease, other.weights = (np.repeat(a[:1], self.a.size, axis=0) for a in (self.ease, self.weights))
-        return other
-
-    def _rows(self, rows: np.ndarray[tuple[int], np.dtype[np.intp]]) -> _World:
-        other = object.__new__(_World)
-        other.measured, other.lock = self.measured, self.lock
-        other.a, other.beta, other.rho = self.a[rows], self.beta[rows], self.rho[rows]
-        other.gammas = {m: values[rows] for m, values in self.gammas.items()}
-        other.ease, other.weights = self.ease[rows], self.weights[rows]
-        return other
-
-    def signals(self, design: Design, shape: Shape = "lock") -> FloatArray:
-        """Return the signal of a design under the centre and each draw, shape (n_draws + 1,)."""
-        with np.errstate(over="ignore"):
-            mean = np.minimum(self.a * max(design.x, 0.0) ** self.beta, self.measured.mu_max)
-        mu = np.clip(self.ease * mean[:, None], -1.0, 1.0)
-        if design.organisation != "single":
-            gamma, rho = self.gammas[design.m][:, None], self.rho[:, None]
-            lock = self.lock if shape == "lock" else "after_channel"
-            for _ in range(design.depth):
-                mu = node_map(mu, design.b, gamma, rho, lock=lock, shape=shape)
-        return np.asarray(np.sum(mu * self.weights, axis=1), dtype=np.float64)
-
-
-def _filled(draws: FloatArray | None, value: float, n: int) -> FloatArray:
-    """Return n draws; without any, the value itself; a draw that is no number is the value."""
-    if draws is None or draws.size == 0:
-        return np.full(n, value)
-    return np.where(np.isfinite(draws), draws, value)
-
-
-def _kinds(difficulty: Difficulty | None, n: int) -> tuple[FloatArray, FloatArray]:
-    """Return ease and weight of the kinds of tasks for the centre and each draw, shape (n + 1, n_kinds) each."""
-    if difficulty is None:
-        return np.ones((n + 1, 1)), np.ones((n + 1, 1))
-    drawn = difficulty.draws if difficulty.draws.size else np.repeat(difficulty.weights[None], n, axis=0)
-    weights = np.concatenate([difficulty.weights[None], drawn])
-    mean = weights @ difficulty.ease
-    return difficulty.ease[None] / np.where(mean > 0.05, mean, 1.0)[:, None], weights
+    least = x_min if x_min is not None else measured.x_range[0] if measured.x_range is not None else 1.0
+    if budget < least:
+        raise InputError(f"{budget:g} tokens do not pay for one agent of {least:g}", "", "raise the budget")
+    return least
 
 
 def _candidates(
@@ -284,7 +212,7 @@ def _candidates(
 
 
 def _fan_ins(
-    message: Message,
+    message: MeasuredMessage,
     measured: Measured,
     budget: float,
     window: float,
@@ -313,7 +241,7 @@ def _spread(firsts: list[tuple[float, Design]]) -> list[Design]:
     return chosen + [design for design in best_of.values() if design not in chosen]
 
 
-def _ranked(world: _World, design: Design, single: FloatArray, single_bb: FloatArray | None) -> Ranked:
+def _ranked(world: ParameterDraws, design: Design, single: FloatArray, single_bb: FloatArray | None) -> Ranked:
     signals = world.signals(design)
     drawn = signals[1:] if signals.size > 1 else signals
     low, high = np.quantile(drawn, [0.025, 0.975])
@@ -350,7 +278,7 @@ def _different(order: Sequence[Ranked], best: Ranked) -> Iterator[Ranked]:
             yield one
 
 
-def _doubt(world: _World, design: Design, single: Design) -> dict[str, float]:
+def _doubt(world: ParameterDraws, design: Design, single: Design) -> dict[str, float]:
     """Return the share of each group in the variance of the design's lead, each varied alone."""
     spread = {}
     for group in GROUPS:

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike
 from scipy import special
 
 from agentsoc.errors import InputError
+from agentsoc.theory.proportion import wilson
 from analysis.synergy.theory.arrays import FloatArray, real
 from analysis.synergy.theory.maps import majority_slope
 from analysis.synergy.theory.recursion import alpha
@@ -79,10 +80,8 @@ def fidelity_from_agreement(agree: int, n: int, k: int = 2, *, z: float = _Z95) 
     if not (n >= 1 and 0 <= agree <= n and k >= 2):
         raise InputError(f"needs 0 <= agree <= n, n >= 1 and k >= 2, got agree={agree}, n={n}, k={k}")
     share = agree / n
-    centre = (share + z * z / (2 * n)) / (1 + z * z / n)
-    reach = z / (1 + z * z / n) * float(np.sqrt(share * (1 - share) / n + z * z / (4 * n * n)))
     chance = 1 / k
-    return FidelityEstimate(*((value - chance) / (1 - chance) for value in (share, centre - reach, centre + reach)))
+    return FidelityEstimate(*((value - chance) / (1 - chance) for value in (share, *wilson(share, n, z))))
 
 
 @dataclass(frozen=True)

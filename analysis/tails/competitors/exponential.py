@@ -8,15 +8,16 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from analysis.interval import Interval
 from analysis.tails.competitor import Competitor, TailModel, log_likelihood, need_spread
 from analysis.tails.histogram import Histogram
 from analysis.tails.powerlaw import PowerLaw
-from analysis.tails.profile import Range, profile
+from analysis.tails.profile import profile
 
 F64 = NDArray[np.float64]
 
 
-class Exponential(Competitor):
+class ExponentialTail(Competitor):
     """Mass proportional to e^(-rate (x - xmin))."""
 
     name: ClassVar[str] = "exponential"
@@ -28,7 +29,7 @@ class Exponential(Competitor):
         """Return the fit; see `fit_exponential`."""
         return fit_exponential(tail, power.xmin)
 
-    def intervals(self, model: TailModel, tail: Histogram, *, level: float = 0.95) -> dict[str, Range]:
+    def intervals(self, model: TailModel, tail: Histogram, *, level: float = 0.95) -> dict[str, Interval]:
         """Return that of the rate alone: a profile over nothing."""
         excess = float(np.average(tail.values - model.xmin, weights=tail.counts))
 
@@ -38,7 +39,7 @@ class Exponential(Competitor):
 
         at = (math.log(model.params["rate"]), 0.0)
         found = profile(gain, tail.n, at, ((-700.0, 6.0), (0.0, 0.0)), level=level, scale=(0.1, 1.0))
-        return {"rate": Range(math.exp(found.low), math.exp(found.high), level, found.open_low, found.open_high)}
+        return {"rate": found.mapped(math.exp)}
 
     def survival(self, model: TailModel, x: F64, *, discrete: bool) -> F64:
         """Return e^(-rate (x - xmin))."""

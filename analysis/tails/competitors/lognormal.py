@@ -9,13 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import log_ndtr
 
+from analysis.interval import Interval
 from analysis.tails.binned import fit_binned, grouped, masses, per_value
 from analysis.tails.competitor import Competitor, TailModel, log_likelihood, need_spread, tail_start
 from analysis.tails.histogram import Histogram
 from analysis.tails.masses import lognormal_bins, lognormal_density
-from analysis.tails.optimise import Box
+from analysis.tails.optimise import SearchBox
 from analysis.tails.powerlaw import PowerLaw
-from analysis.tails.profile import Range, profile, swapped
+from analysis.tails.profile import profile, swapped
 
 F64 = NDArray[np.float64]
 
@@ -23,7 +24,7 @@ _FREE: Final = (-1e12, 1e12)
 _LOG_BEND: Final = (math.log(1e-6), math.log(1e6))
 
 
-class Lognormal(Competitor):
+class LognormalTail(Competitor):
     """ln x is normal with mean mu and standard deviation sigma, above xmin."""
 
     name: ClassVar[str] = "lognormal"
@@ -36,7 +37,7 @@ class Lognormal(Competitor):
         """Return the fit; see `fit_lognormal`."""
         return fit_lognormal(tail, power)
 
-    def intervals(self, model: TailModel, tail: Histogram, *, level: float = 0.95) -> dict[str, Range]:
+    def intervals(self, model: TailModel, tail: Histogram, *, level: float = 0.95) -> dict[str, Interval]:
         """Return those of mu and sigma, found over slope s and bend c: sigma = c^-1/2, mu = log t0 - s/c."""
         small = grouped(tail)
         by_slope = per_value(masses(small, model.xmin, lognormal_bins, lognormal_density), small)
@@ -50,7 +51,7 @@ class Lognormal(Competitor):
 
         ranges = (_LOG_BEND, (-1e4, 1e4))
         bend = profile(swapped(by_slope), tail.n, (log_bend, slope), ranges, level=level, scale=(0.1, 0.1))
-        sigmas = Range(math.exp(-0.5 * bend.high), math.exp(-0.5 * bend.low), level, bend.open_high, bend.open_low)
+        sigmas = bend.mapped(lambda log_bend: math.exp(-0.5 * log_bend))
         mus = profile(by_mu, tail.n, (mu, log_bend), (_FREE, _LOG_BEND), level=level, scale=(0.1 * sigma, 0.1))
         return {"mu": mus, "sigma": sigmas}
 
@@ -70,7 +71,7 @@ def fit_lognormal(tail: Histogram, power: PowerLaw) -> TailModel:
     log_t0 = float(np.log(tail_start(tail, power.xmin)))
     rough = -float(np.log(variance))
     starts = [((log_t0 - mean) / variance, rough), (power.alpha - 1.0, -4.0), (power.alpha - 1.0, -9.0), (0.0, rough)]
-    box = Box((-1e4, float(np.log(1e-6))), (1e4, float(np.log(1e6))))
+    box = SearchBox((-1e4, float(np.log(1e-6))), (1e4, float(np.log(1e6))))
     slope, log_bend, mass, bound, converged = fit_binned(
         tail, power.xmin, lognormal_bins, lognormal_density, starts, box
     )

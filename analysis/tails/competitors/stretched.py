@@ -8,18 +8,19 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from analysis.interval import Interval
 from analysis.tails.binned import fit_binned, grouped, masses, per_value
 from analysis.tails.competitor import Competitor, TailModel, log_likelihood, need_spread, tail_start
 from analysis.tails.histogram import Histogram
 from analysis.tails.masses import stretched_bins, stretched_density
-from analysis.tails.optimise import Box
+from analysis.tails.optimise import SearchBox
 from analysis.tails.powerlaw import PowerLaw
-from analysis.tails.profile import Range, profile, swapped
+from analysis.tails.profile import profile, swapped
 
 F64 = NDArray[np.float64]
 
 
-class StretchedExponential(Competitor):
+class StretchedExponentialTail(Competitor):
     """Survival e^(-slope (e^(beta l) - 1) / beta) with l = ln(x / xmin)."""
 
     name: ClassVar[str] = "stretched_exponential"
@@ -32,7 +33,7 @@ class StretchedExponential(Competitor):
         """Return the fit; see `fit_stretched`."""
         return fit_stretched(tail, power)
 
-    def intervals(self, model: TailModel, tail: Histogram, *, level: float = 0.95) -> dict[str, Range]:
+    def intervals(self, model: TailModel, tail: Histogram, *, level: float = 0.95) -> dict[str, Interval]:
         """Return those of beta and of the slope at the start of the tail."""
         small = grouped(tail)
         f = per_value(masses(small, model.xmin, stretched_bins, stretched_density), small)
@@ -42,7 +43,7 @@ class StretchedExponential(Competitor):
         beta = profile(swapped(f), tail.n, at[::-1], ranges[::-1], level=level, scale=(0.1, 0.1))
         return {
             "beta": beta,
-            "slope": Range(math.exp(slope.low), math.exp(slope.high), level, slope.open_low, slope.open_high),
+            "slope": slope.mapped(math.exp),
         }
 
     def survival(self, model: TailModel, x: F64, *, discrete: bool) -> F64:
@@ -60,7 +61,7 @@ def fit_stretched(tail: Histogram, power: PowerLaw) -> TailModel:
     log_slope = float(np.log(power.alpha - 1.0))
     rate = float(np.log(tail_start(tail, power.xmin) / max(excess, 1e-300)))
     starts = [(log_slope, 0.05), (log_slope - 0.7, 0.3), (rate, 1.0), (rate + 0.7, 0.6)]
-    box = Box((-40.0, 0.0), (40.0, 10.0))
+    box = SearchBox((-40.0, 0.0), (40.0, 10.0))
     slope, beta, mass, bound, converged = fit_binned(tail, power.xmin, stretched_bins, stretched_density, starts, box)
     params = {"beta": beta, "slope": float(np.exp(slope))}
     names = tuple(name for name, hit in zip(("slope", "beta"), bound, strict=True) if hit)

@@ -8,12 +8,13 @@ from typing import ClassVar, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from analysis.interval import Interval
 from analysis.tails.competitor import Competitor, TailModel, log_likelihood, need_spread
 from analysis.tails.histogram import Histogram
-from analysis.tails.optimise import Box, maximise
+from analysis.tails.optimise import SearchBox, maximise
 from analysis.tails.partition import log_partition
 from analysis.tails.powerlaw import PowerLaw
-from analysis.tails.profile import Range, profile, swapped
+from analysis.tails.profile import profile, swapped
 
 F64 = NDArray[np.float64]
 
@@ -34,7 +35,7 @@ class TruncatedPowerLaw(Competitor):
         """Return the fit; see `fit_truncated`."""
         return fit_truncated(tail, power)
 
-    def intervals(self, model: TailModel, tail: Histogram, *, level: float = 0.95) -> dict[str, Range]:
+    def intervals(self, model: TailModel, tail: Histogram, *, level: float = 0.95) -> dict[str, Interval]:
         """Return those of alpha and rate, in which the likelihood is concave, so that rate = 0 is no trap."""
         log = float(np.average(tail.logs, weights=tail.counts)) - math.log(model.xmin)
         excess = float(np.average(tail.values - model.xmin, weights=tail.counts))
@@ -48,7 +49,7 @@ class TruncatedPowerLaw(Competitor):
         ranges = (_ALPHA, (0.0, 3000.0))
         alpha = profile(gain, tail.n, at, ranges, level=level, scale=(0.1, 0.1))
         scaled = profile(swapped(gain), tail.n, at[::-1], ranges[::-1], level=level, scale=(0.1, 0.1))
-        rate = Range(scaled.low / excess, scaled.high / excess, level, scaled.open_low, scaled.open_high)
+        rate = scaled.mapped(lambda scaled_rate: scaled_rate / excess)
         return {"alpha": alpha, "rate": rate}
 
     def survival(self, model: TailModel, x: F64, *, discrete: bool) -> F64:
@@ -74,7 +75,7 @@ def fit_truncated(tail: Histogram, power: PowerLaw, near: TailModel | None = Non
         return -alpha * log - rate * excess - log_partition(alpha, rate, xmin, tail.discrete)
 
     scale = -float(np.log(excess))
-    box = Box((_ALPHA[0], scale - 25.0), (_ALPHA[1], scale + 8.0))
+    box = SearchBox((_ALPHA[0], scale - 25.0), (_ALPHA[1], scale + 8.0))
     reach = -float(np.log(tail.values[-1]))
     starts = [
         (power.alpha, reach - 3),

@@ -1,8 +1,9 @@
-"""A measured number with its interval and the method that made it: no figure of a comparison travels without one."""
+"""`Interval`: a measured number with its interval and the method that made it. No figure travels without one."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,9 +20,12 @@ class Interval:
     value: float
     low: float
     high: float
-    level: float
-    method: str
+    level: float = 0.95
+    method: str = ""
     """How the interval was made, in a few words."""
+    open_low: bool = False
+    """Whether the interval ends where the range of the number does: the data set no lower limit."""
+    open_high: bool = False
 
     @property
     def width(self) -> float:
@@ -32,6 +36,19 @@ class Interval:
         """Return whether the interval holds `truth`; rounding of the machine does not count."""
         slack = 1e-9 * max(1.0, abs(truth))
         return self.low - slack <= truth <= self.high + slack
+
+    def mapped(self, f: Callable[[float], float]) -> Interval:
+        """Return the interval of f of the number, for a monotone `f`."""
+        low, high = f(self.low), f(self.high)
+        opens = (self.open_low, self.open_high)
+        if low > high:
+            low, high, opens = high, low, opens[::-1]
+        return Interval(f(self.value), low, high, self.level, self.method, *opens)
+
+    def brackets(self) -> str:
+        """Return the bounds in brackets, round ones where the data set no limit."""
+        first, last = "(" if self.open_low else "[", ")" if self.open_high else "]"
+        return f"{first}{self.low:.4g}, {self.high:.4g}{last}"
 
     def as_dict(self) -> dict[str, float | str | None]:
         """Return plain values for JSON; what is not finite becomes null."""
