@@ -39,7 +39,7 @@ _TRIGGERS_MAX: Final = 400
 
 
 class DeficitIntegration(Protocol):
-    """Deficit-triggered integration adds merges to another protocol, with brakes and a broadcast; see docs/interventions.md."""
+    """Deficit-triggered integration adds merges to another protocol, with brakes and a broadcast."""
 
     rehearsable: ClassVar[bool] = False
 

@@ -215,13 +215,11 @@ def test_a_plan_from_measurements_is_that_of_the_command(
 def test_no_public_class_of_the_analysis_has_two_homes() -> None:
     """Neither inside the analysis nor between it and the simulator; `Step` is the one left over."""
     homes: dict[str, set[str]] = {}
-    for package in (agentsoc, analysis):
-        for path in Path(package.__file__).parent.rglob("*.py"):
+    for package in (Path(str(agentsoc.__file__)).parent, Path(str(analysis.__file__)).parent):
+        for path in package.rglob("*.py"):
             for node in ast.parse(path.read_text(encoding="utf-8")).body:
                 if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
-                    homes.setdefault(node.name, set()).add(
-                        path.relative_to(Path(package.__file__).parents[1]).as_posix()
-                    )
+                    homes.setdefault(node.name, set()).add(path.relative_to(package.parent).as_posix())
     twice = {name: places for name, places in homes.items() if len(places) > 1}
     ours = {name for name, places in twice.items() if any(place.startswith("analysis/") for place in places)}
     assert ours <= {"Step"}, twice
