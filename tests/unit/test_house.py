@@ -38,9 +38,6 @@ LONG_FUNCTIONS: Final[set[str]] = {
     "analysis/synergy/simulation/kernel.py:right_roots",
 }
 WIDE_FUNCTIONS: Final[set[str]] = {
-    "agentsoc/engine/fork.py:fork",
-    "agentsoc/engine/fork.py:fork_async",
-    "agentsoc/engine/run.py:run_async",
     "analysis/cascade_laws/nulls.py:reinforced_routing",
     "analysis/commands/compare.py:_carried_out",
     "analysis/stats/paired.py:_mean_intervals",
@@ -54,9 +51,7 @@ WIDE_FUNCTIONS: Final[set[str]] = {
     "analysis/voting/maker.py:plan_maker",
     "analysis/voting/verifier_plan.py:plan_verifier",
 }
-NAMES_WITH_TWO_HOMES: Final[set[str]] = {
-    "Step",
-}
+NAMES_WITH_TWO_HOMES: Final[set[str]] = set()
 ASKED_BY_NAME: Final[set[str]] = set()
 DOCUMENTS_OUTSIDE: Final[set[str]] = set()
 
