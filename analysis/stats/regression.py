@@ -146,7 +146,12 @@ def fit_predictors(
     splits = {"group": code, "row": np.arange(rows.height)}
     found = {name: cross_validate(rows, response, by, folds=folds, seed=seed) for name, by in splits.items()}
     notes += _doubts(rows, n_groups)
-    data = {"rows": rows.height, "tasks": n_groups, "groups": tuple(keys), "dependence": "rows of a task"}
+    data: dict[str, Entry] = {
+        "rows": rows.height,
+        "tasks": n_groups,
+        "groups": tuple(keys),
+        "dependence": "rows of a task",
+    }
     card = _card(response, method, kept, data, found, own_r2, notes)
     return PredictorFit(
         coefficients, tuple(name for at, name in enumerate(NAMES) if at not in set(kept.tolist())),

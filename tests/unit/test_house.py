@@ -26,31 +26,8 @@ LINES_OF_FUNCTION: Final = 60
 PARAMETERS: Final = 8
 
 LONG_MODULES: Final[set[str]] = set()
-LONG_FUNCTIONS: Final[set[str]] = {
-    "analysis/cascade_laws/extremes.py:largest_growth",
-    "analysis/claims/attachment.py:fit_attachment",
-    "analysis/commands/calibrate.py:calibrate",
-    "analysis/commands/compare.py:compare",
-    "analysis/stats/configurations.py:configurations",
-    "analysis/stats/paired.py:compare_paired",
-    "analysis/stats/selector.py:evaluate_selector",
-    "analysis/synergy/planning/design.py:search",
-    "analysis/synergy/simulation/kernel.py:right_roots",
-}
-WIDE_FUNCTIONS: Final[set[str]] = {
-    "analysis/cascade_laws/nulls.py:reinforced_routing",
-    "analysis/commands/compare.py:_carried_out",
-    "analysis/stats/paired.py:_mean_intervals",
-    "analysis/stats/regression.py:_card",
-    "analysis/stats/selector.py:evaluate_selector",
-    "analysis/synergy/estimation/holdout.py:hold_out_depth",
-    "analysis/synergy/planning/design.py:best_depth",
-    "analysis/synergy/planning/design.py:search",
-    "analysis/synergy/simulation/simulate.py:simulate_star",
-    "analysis/synergy/simulation/simulate.py:simulate_tree",
-    "analysis/voting/maker.py:plan_maker",
-    "analysis/voting/verifier_plan.py:plan_verifier",
-}
+LONG_FUNCTIONS: Final[set[str]] = set()
+WIDE_FUNCTIONS: Final[set[str]] = set()
 NAMES_WITH_TWO_HOMES: Final[set[str]] = set()
 ASKED_BY_NAME: Final[set[str]] = set()
 DOCUMENTS_OUTSIDE: Final[set[str]] = set()
@@ -69,6 +46,12 @@ FOREIGN: Final = {
     "agentsoc/tasks/gym_source.py": "configurations of reasoning-gym, of which some have a check of their own",
 }
 """Files that ask objects of other people's libraries for what may be absent, with the reason. Parts declare theirs."""
+
+LONG_KERNELS: Final = {
+    "analysis/synergy/simulation/kernel.py:right_roots": "one loop over a block of trees, whose planes of bits stay in "
+    "the registers and the cache only while numba sees them in one function",
+}
+"""Compiled functions that are longer than others may be, with the reason."""
 
 DATA_TABLES: Final[set[str]] = set()
 """Modules that hold a table and hardly any code; the limit of lines is not for them."""
@@ -106,11 +89,6 @@ def test_no_module_is_too_long() -> None:
     hold(long - DATA_TABLES, LONG_MODULES, f"a module has at most {LINES_OF_MODULE} lines")
 
 
-def test_no_function_is_too_long() -> None:
-    long = {place for place, node in functions() if (node.end_lineno or 0) - node.lineno + 1 > LINES_OF_FUNCTION}
-    hold(long, LONG_FUNCTIONS, f"a function has at most {LINES_OF_FUNCTION} lines")
-
-
 def is_verb(node: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
     """Tell whether a function is a command: typer makes its options from its parameters, so it has one for each."""
     return any("typer." in ast.unparse(part) for part in (node.args, *node.decorator_list))
@@ -119,6 +97,21 @@ def is_verb(node: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
 def is_compiled(node: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
     """Tell whether numba compiles a function: it takes arrays and numbers, and no objects that hold them."""
     return any(re.search(r"\b_?compiled?\b", ast.unparse(decorator)) for decorator in node.decorator_list)
+
+
+def lines_of(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """Return the lines of a function, for a command those of its body: typer wants a parameter for each option."""
+    first = node.body[0].lineno if is_verb(node) else node.lineno
+    return (node.end_lineno or 0) - first + 1
+
+
+def test_no_function_is_too_long() -> None:
+    long = {place for place, node in functions() if lines_of(node) > LINES_OF_FUNCTION}
+    hold(long - set(LONG_KERNELS), LONG_FUNCTIONS, f"a function has at most {LINES_OF_FUNCTION} lines")
+    compiled = {place for place, node in functions() if is_compiled(node)}
+    assert set(LONG_KERNELS) <= long & compiled, (
+        f"no longer an exception: {sorted(set(LONG_KERNELS) - long & compiled)}"
+    )
 
 
 def test_no_function_has_too_many_parameters() -> None:
