@@ -47,12 +47,6 @@ FOREIGN: Final = {
 }
 """Files that ask objects of other people's libraries for what may be absent, with the reason. Parts declare theirs."""
 
-LONG_KERNELS: Final = {
-    "analysis/synergy/simulation/kernel.py:right_roots": "one loop over a block of trees, whose planes of bits stay in "
-    "the registers and the cache only while numba sees them in one function",
-}
-"""Compiled functions that are longer than others may be, with the reason."""
-
 DATA_TABLES: Final[set[str]] = set()
 """Modules that hold a table and hardly any code; the limit of lines is not for them."""
 
@@ -107,11 +101,7 @@ def lines_of(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
 
 def test_no_function_is_too_long() -> None:
     long = {place for place, node in functions() if lines_of(node) > LINES_OF_FUNCTION}
-    hold(long - set(LONG_KERNELS), LONG_FUNCTIONS, f"a function has at most {LINES_OF_FUNCTION} lines")
-    compiled = {place for place, node in functions() if is_compiled(node)}
-    assert set(LONG_KERNELS) <= long & compiled, (
-        f"no longer an exception: {sorted(set(LONG_KERNELS) - long & compiled)}"
-    )
+    hold(long, LONG_FUNCTIONS, f"a function has at most {LINES_OF_FUNCTION} lines")
 
 
 def test_no_function_has_too_many_parameters() -> None:
