@@ -28,13 +28,13 @@ ROWS: tuple[tuple[str, str, str, float], ...] = (
 
 def trees(replicas: int, engine: str) -> dict[str, Any]:
     """Draw trees with leaf votes, flips and locks; the check compares with the recursion."""
-    from analysis.synergy.simulation.simulate import simulate_tree
+    from analysis.synergy.simulation.simulate import Drawing, simulate_tree
     from analysis.synergy.theory import formulas as theory
 
     b, depth, gamma, rho, mu0 = 5, 4, 0.9, 0.1, 0.1
-    simulate_tree(mu0, b, gamma, rho, depth, 1 << 12, seed=1, engine=engine)  # type: ignore[arg-type]  # compiles
+    simulate_tree(mu0, b, gamma, rho, depth, 1 << 12, seed=1, drawing=Drawing(engine=engine))  # type: ignore[arg-type]  # compiles
     wall, cpu = time.perf_counter(), time.process_time()
-    drawn = simulate_tree(mu0, b, gamma, rho, depth, replicas, seed=2, engine=engine)  # type: ignore[arg-type]
+    drawn = simulate_tree(mu0, b, gamma, rho, depth, replicas, seed=2, drawing=Drawing(engine=engine))  # type: ignore[arg-type]
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
     expected = float(theory.trajectory(mu0, b, gamma, rho, depth)[-1])
     return {"units": drawn.replicas * b**depth, "seconds": wall, "cpu_s": cpu, "check": abs(drawn.z(expected)) < 5}

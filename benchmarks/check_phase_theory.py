@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from agentsoc.streams import stream
 from analysis.synergy.estimation.leaf_law import WIDEST, fit_leaf_law
-from analysis.synergy.planning.design import best_depth
-from analysis.synergy.simulation.simulate import simulate_tree
+from analysis.synergy.planning.design import DesignTerms, best_depth
+from analysis.synergy.simulation.simulate import Drawing, simulate_tree
 from analysis.synergy.theory import formulas as theory
 from tests.phase_adapter import evaluate
 from tests.unit.test_phase_cases import disagreements
@@ -47,7 +47,7 @@ def monte_carlo() -> str:
         if b**depth > 4000 or abs(expected) > 0.99:
             continue
         replicas = max(4_000_000 // b**depth, 4000)
-        tree = simulate_tree(mu0, b, gamma, rho, depth, replicas, seed=len(z), lock=lock, engine="numba")
+        tree = simulate_tree(mu0, b, gamma, rho, depth, replicas, seed=len(z), drawing=Drawing(lock, engine="numba"))
         z.append(tree.z(expected))
     rms, worst = float(np.sqrt(np.mean(np.square(z)))), float(np.max(np.abs(z)))
     assert 0.9 < rms < 1.1
@@ -90,7 +90,7 @@ def synergy() -> str:
         if s > beta and not (s > 1.02 * beta and first < budgets[-1] / 2):
             continue
         leaf = theory.LeafLaw(1e-9, beta)
-        wins = [best_depth(float(x), b, m, gamma, rho, leaf, x_min=1e-3).best.depth > 0 for x in budgets]
+        wins = [best_depth(float(x), b, m, gamma, rho, leaf, terms=DesignTerms(1e-3)).best.depth > 0 for x in budgets]
         if s <= beta:
             never += 1
             broken += any(wins)

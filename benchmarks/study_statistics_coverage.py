@@ -26,10 +26,10 @@ from analysis.stats.permutation import holm, sign_flip_p
 from analysis.stats.predictors import NAMES, design, learn_scale
 from analysis.stats.regression import fit_predictors
 from analysis.stats.selector import evaluate_selector
-from analysis.voting.maker import lead_is_enough, plan_maker
+from analysis.voting.maker import StepSample, lead_is_enough, plan_maker
 from analysis.voting.saturation import fit_saturation, saturation_point
 from analysis.voting.verifier import accuracy, ceiling
-from analysis.voting.verifier_plan import plan_verifier
+from analysis.voting.verifier_plan import LabelledAttempts, plan_verifier
 
 F64 = NDArray[np.float64]
 REPLICATES = 2000
@@ -363,7 +363,7 @@ def study_selector(experiments: int) -> None:
 def maker_row(p: float, sampled: int, steps: int, experiments: int) -> tuple[float, float, float]:
     """Return how often the planned k reaches the target, how often none is planned, and the mean planned k."""
     right = stream(5, "study", "maker", sampled, steps).binomial(sampled, p, experiments)
-    plans = {int(n): plan_maker(steps, int(n), sampled) for n in np.unique(right)}
+    plans = {int(n): plan_maker(steps, StepSample(int(n), sampled)) for n in np.unique(right)}
     enough = np.array([lead_is_enough(plans[int(n)], p) for n in right])
     none = np.array([plans[int(n)].k is None for n in right])
     leads = [k for n in right if (k := plans[int(n)].k) is not None]
@@ -398,7 +398,7 @@ def verifier_row(p: float, c: float, f: float, sampled: int, experiments: int) -
     }
     held = dict.fromkeys(truths, 0.0)
     for a, b, x, y in cells:
-        plan = plan_verifier(int(a + b), int(x + y), int(a), int(x))
+        plan = plan_verifier(LabelledAttempts(int(a + b), int(x + y), int(a), int(x)))
         by_k = dict(plan.accuracy)
         for name, found in {"ceiling": plan.ceiling, "K=3": by_k[3], "K=50": by_k[50]}.items():
             held[name] += found.covers(truths[name]) / experiments

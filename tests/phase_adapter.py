@@ -73,7 +73,7 @@ def _allocation(i: Inputs) -> Inputs:
 
 def _best_design(i: Inputs) -> Inputs:
     leaf = th.LeafLaw(i["a"], i["beta"], i["mu_max"])
-    report = design.best_depth(i["B"], i["b"], i["m"], i["gamma"], i["rho"], leaf, x_min=i["x_min"])
+    report = design.best_depth(i["B"], i["b"], i["m"], i["gamma"], i["rho"], leaf, terms=design.DesignTerms(i["x_min"]))
     best = report.best
     return {"L": best.depth, "N": best.n_leaves, "x": best.x, "mu": best.mu, "mu_single": report.single.mu}
 

@@ -45,7 +45,7 @@ def fork(
     from agentsoc.society.build import build_society
 
     task, round_ = _place(at)
-    stored, code = stored_scenario(RunLog(directory), allow_code or (), more_code=True)
+    stored, _ = stored_scenario(RunLog(directory), allow_code or (), more_code=True)
     changes = options.engine_changes(hosts, address, concurrency)
     require_named_address(stored, changes, directory)
     scenario = options.with_engine(with_overrides(stored, set_ or (), "manifest.json"), changes)
@@ -61,7 +61,6 @@ def fork(
             round_,
             scenario,
             target,
-            code=code,
             code_paths=allow_code or (),
             progress=progress,
             consent=agreed,

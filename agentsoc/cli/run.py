@@ -19,6 +19,7 @@ from agentsoc.printing.text import command, line
 if TYPE_CHECKING:
     from agentsoc.contracts.address import Destination
     from agentsoc.engine.run import Run
+    from agentsoc.scenario.code import CodeFiles
     from agentsoc.scenario.model import Scenario
 
 
@@ -56,10 +57,10 @@ def run(
     """
     from agentsoc.engine.consent import cluster
     from agentsoc.printing.ask import ask_before_sending
-    from agentsoc.scenario.code import load_codes
+    from agentsoc.scenario.code import CodeFiles, load_codes
     from agentsoc.scenario.load import load_scenarios
 
-    code = load_codes(allow_code or ())
+    code = CodeFiles(allow_code or (), load_codes(allow_code or ()))
     changes = options.engine_changes(hosts, address, concurrency)
     loaded = load_scenarios(scenario, set_ or (), seeds, seed=seed, allow_code=allow_code or ())
     scenarios = [options.with_engine(one, changes) for one in loaded]
@@ -68,7 +69,7 @@ def run(
     sizes = [options.ready(one, scenario, one.name if many else "").n for one in scenarios]
     agreed = ask_before_sending(scenarios, yes, cluster(address))
     directories = _directories(scenarios, out) if many else [out]
-    runner = _Runner(scenario, code, allow_code or (), style_for(quiet), agreed)
+    runner = _Runner(scenario, code, style_for(quiet), agreed)
     if not many:
         finished = runner.one(scenarios[0], sizes[0], directories[0])
         report(finished, allow_code or (), as_json)
@@ -92,15 +93,8 @@ def _directories(scenarios: Sequence[Scenario], out: Path | None) -> list[Path |
 class _Runner:
     """What the runs of one command have in common."""
 
-    def __init__(
-        self,
-        file: Path,
-        code: dict[str, str],
-        code_paths: Sequence[Path],
-        style: Style,
-        consent: frozenset[Destination],
-    ) -> None:
-        self.file, self.code, self.code_paths, self.style, self.consent = file, code, code_paths, style, consent
+    def __init__(self, file: Path, code: CodeFiles, style: Style, consent: frozenset[Destination]) -> None:
+        self.file, self.code, self.style, self.consent = file, code, style, consent
 
     def one(self, scenario: Scenario, n_agents: int, out: Path | None, prefix: str = "") -> Run:
         """Make one run and return its log."""
@@ -118,8 +112,7 @@ class _Runner:
             return run_scenario(
                 scenario,
                 directory,
-                code=self.code,
-                code_paths=self.code_paths,
+                code_paths=self.code,
                 progress=progress,
                 consent=self.consent,
             )

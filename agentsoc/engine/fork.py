@@ -30,7 +30,6 @@ def fork(
     scenario: Scenario,
     out: Path | str | None = None,
     *,
-    code: dict[str, str] | None = None,
     code_paths: Sequence[Path] = (),
     progress: Progress | None = None,
     consent: Consent = False,
@@ -39,6 +38,7 @@ def fork(
 
     Earlier tasks, and the rounds of `task` before `round_`, are computed with the old scenario from the old journal;
     from there on the changed scenario acts, later tasks included. The new run has its own journal and replays alone.
+    `code_paths` are the loose code files of the old run, and those that the changed scenario needs besides.
 
     Raises:
         ConsentNeededError: it would send something to an address that nobody has agreed to with `consent` (see
@@ -54,7 +54,6 @@ def fork(
             round_,
             scenario,
             out,
-            code=code,
             code_paths=code_paths,
             progress=progress,
             consent=consent,
@@ -69,7 +68,6 @@ async def fork_async(
     scenario: Scenario,
     out: Path | str | None = None,
     *,
-    code: dict[str, str] | None = None,
     code_paths: Sequence[Path] = (),
     progress: Progress | None = None,
     consent: Consent = False,
@@ -80,7 +78,7 @@ async def fork_async(
     """
     with base_dir_kept():
         log = RunLog(directory)
-        old, _ = stored_scenario(log, code_paths, more_code=True)
+        old, code = stored_scenario(log, code_paths, more_code=True)
         if not 0 <= task < scenario.tasks.count or round_ < 0:
             raise InputError(
                 f"there is no task {task}, round {round_}; the run has {scenario.tasks.count} tasks", "--at"
@@ -108,7 +106,7 @@ async def fork_async(
             scenario,
             target,
             known=known,
-            code=code or {},
+            code=code,
             code_paths=code_paths,
             progress=progress or Progress(),
             fork=Fork(run=log.directory.name, digest=log.manifest.digest, task=task, round=round_, before=before),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from agentsoc.engine.shared import Shared
 from agentsoc.engine.waiting import wait_for
 from agentsoc.errors import InputError
 from agentsoc.log.read import RunLog
-from agentsoc.scenario.code import load_codes
+from agentsoc.scenario.code import CodeFiles, load_codes
 from agentsoc.scenario.draft import Overrides
 from agentsoc.scenario.given import given_scenario, placed
 from agentsoc.scenario.model import Scenario
@@ -54,8 +54,7 @@ def run(
     out: Path | str | None = None,
     *,
     overrides: Overrides = (),
-    code: Mapping[str, str] | None = None,
-    code_paths: Sequence[Path] = (),
+    code_paths: Sequence[Path] | CodeFiles = (),
     progress: Progress | None = None,
     consent: Consent = False,
 ) -> Run:
@@ -66,9 +65,9 @@ def run(
         out: the run directory, which must not exist or be empty; None for a new one under ``runs/``.
         overrides: values that take the place of the scenario's, by dotted path (``{"agents.count": 6}``), or
             ``path=value`` each, as ``--set`` takes them.
-        code: hashes of the loose code files that the scenario needs, for the manifest; None for those of `code_paths`
-            when `scenario` is a path.
-        code_paths: those files: a scenario file may name their parts, and hosts in other processes load them.
+        code_paths: loose code files that the scenario needs: a scenario file may name their parts, and hosts in other
+            processes load them. Their hashes are written into the manifest when `scenario` is a path, or when they
+            come as `CodeFiles`, loaded already.
         progress: filled while the run goes on.
         consent: True to let the scenario's models be called wherever they are, or the destinations that are agreed
             to; see `agentsoc.engine.consent`.
@@ -87,7 +86,6 @@ def run(
             scenario,
             out,
             overrides=overrides,
-            code=code,
             code_paths=code_paths,
             progress=progress,
             consent=consent,
@@ -100,8 +98,7 @@ async def run_async(
     out: Path | str | None = None,
     *,
     overrides: Overrides = (),
-    code: Mapping[str, str] | None = None,
-    code_paths: Sequence[Path] = (),
+    code_paths: Sequence[Path] | CodeFiles = (),
     progress: Progress | None = None,
     shared: Shared | None = None,
     stop: asyncio.Event | None = None,
@@ -111,9 +108,10 @@ async def run_async(
 
     In the main thread it listens to SIGINT and SIGTERM while it goes on, unless `stop` is given.
     """
-    if code is None and not isinstance(scenario, Scenario):
-        code = load_codes(code_paths)
-    with given_scenario(scenario, overrides, code_paths) as asked:
+    code = code_paths if isinstance(code_paths, CodeFiles) else CodeFiles(code_paths)
+    if code is not code_paths and not isinstance(scenario, Scenario):
+        code = CodeFiles(code.paths, load_codes(code.paths))
+    with given_scenario(scenario, overrides, code.paths) as asked:
         with placed(scenario):  # whatever cannot be built or paid for is found before a directory is made
             society = build_society(asked)
             require_a_call(society)
@@ -123,8 +121,8 @@ async def run_async(
         plan = Plan(
             asked,
             directory,
-            code=code or {},
-            code_paths=code_paths,
+            code=code.hashes,
+            code_paths=code.paths,
             progress=progress or Progress(),
             society=society,
             shared=shared,

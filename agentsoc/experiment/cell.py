@@ -23,6 +23,7 @@ from agentsoc.errors import InputError, RunLockedError
 from agentsoc.log.inside import Inside
 from agentsoc.log.manifest import NAME, load_manifest
 from agentsoc.log.record import hash_json
+from agentsoc.scenario.code import CodeFiles
 from agentsoc.scenario.model import Scenario
 
 LOCK_WAIT_S: Final = 10.0
@@ -84,8 +85,7 @@ async def _carry_out(directory: Path, scenario: Scenario, means: CellOptions, pr
     return await run_async(
         scenario,
         directory,
-        code=means.code,
-        code_paths=means.code_paths,
+        code_paths=CodeFiles(means.code_paths, means.code),
         progress=progress,
         shared=means.shared,
         stop=means.stop,

@@ -14,6 +14,7 @@ import sys
 import traceback
 import types
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -28,6 +29,15 @@ _HOW: Final = (
     'Literal["my-kind"] = "my-kind"; see docs/writing-a-protocol.md'
 )
 _loaded: dict[str, dict[str, str]] = {}
+
+
+@dataclass(frozen=True)
+class CodeFiles:
+    """Loose code files together with the hashes of what was loaded from them, which a manifest records."""
+
+    paths: Sequence[Path] = ()
+    hashes: Mapping[str, str] = field(default_factory=dict)
+    """SHA-256 by file name, as `load_codes` returns it."""
 
 
 def load_code(path: str | Path, sha256: str | None = None) -> dict[str, str]:

@@ -115,33 +115,41 @@ def largest_growth(
     null = _null(sample.values, draws, strata, replicates, seed)
     log_n = np.log(grid)
     fewest = min(len(np.unique(labels[part])) for part in strata)
+    by_mean, by_median = (
+        _slope(log_n, curve, resampled, chance, level, fewest)
+        for curve, resampled, chance in zip((means, medians), boot, null, strict=True)
+    )
+    per_n = _per_n(grid, strata, top, cap, draws)
+    error = _holdout(log_n, means)
+    zeta = float(_slopes(log_n, per_n["draws"].to_numpy()[None])[0])
+    card = _card(sample, grid, len(groups), len(np.unique(labels)), replicates, seed, by_mean, error)
+    return Extremes(sample.name, per_n, by_mean, by_median, zeta, float(np.mean(top >= cap)), error, card)
 
-    def slope(values: F64, which: int) -> Slope:
-        spread = np.quantile(_slopes(log_n, boot[which]), percentile_levels(level, fewest))
-        chance = np.quantile(_slopes(log_n, null[which]), (0.5 - level / 2, 0.5 + level / 2))
-        value = float(_slopes(log_n, values[None])[0])
-        return Slope(value, float(spread[0]), float(spread[1]), float(chance[0]), float(chance[1]))
 
-    mean_draws = _curve(draws.astype(np.float64), strata, np.mean)
+def _per_n(grid: I64, strata: list[I64], top: F64, cap: F64, draws: I64) -> pl.DataFrame:
+    """Return the rows of `Extremes.per_n` from the largest value, the cap and the number of values of executions."""
     at_cap = top >= cap
-    per_n = pl.DataFrame(
+    return pl.DataFrame(
         {
             "n_agents": grid,
             "executions": [len(part) for part in strata],
-            "draws": mean_draws,
-            "mean": means,
+            "draws": _curve(draws.astype(np.float64), strata, np.mean),
+            "mean": _curve(top, strata, np.mean),
             "std": _curve(top, strata, np.std),
-            "median": medians,
+            "median": _curve(top, strata, np.median),
             "max": _curve(top, strata, np.max),
             "cap": _curve(cap, strata, np.max),
             "at_cap": [float(np.mean(at_cap[part])) for part in strata],
         }
     )
-    by_mean, by_median = slope(means, 0), slope(medians, 1)
-    error = _holdout(log_n, means)
-    zeta = float(_slopes(log_n, mean_draws[None])[0])
-    card = _card(sample, grid, len(groups), len(np.unique(labels)), replicates, seed, by_mean, error)
-    return Extremes(sample.name, per_n, by_mean, by_median, zeta, float(np.mean(at_cap)), error, card)
+
+
+def _slope(log_n: F64, curve: F64, resampled: F64, chance: F64, level: float, fewest: int) -> Slope:
+    """Return the slope of a curve with the intervals of its resampled curves and of those by chance."""
+    spread = np.quantile(_slopes(log_n, resampled), percentile_levels(level, fewest))
+    null = np.quantile(_slopes(log_n, chance), (0.5 - level / 2, 0.5 + level / 2))
+    value = float(_slopes(log_n, curve[None])[0])
+    return Slope(value, float(spread[0]), float(spread[1]), float(null[0]), float(null[1]))
 
 
 def _curve(values: F64, strata: list[I64], statistic: Callable[[F64], np.floating]) -> F64:

@@ -179,27 +179,41 @@ def _pour(heights: I64, side: int, sites: I64, burn_in: int) -> tuple[I64, I64, 
     return size, area, duration, participation, lost
 
 
+@dataclass(frozen=True)
+class ActRates:
+    """How often an act of `reinforced_routing` opens a claim or merges claims; otherwise it revises one."""
+
+    new: float = 0.1
+    """Probability that it opens a claim."""
+    merge: float = 0.1
+    """Probability that it merges claims."""
+    fan_in: int = 2
+    """Claims that a merge takes."""
+
+
+USUAL_RATES: Final = ActRates()
+
+
 def reinforced_routing(
     beta: float,
+    rates: ActRates = USUAL_RATES,
     *,
     executions: int = 20,
     n_agents: int = 20,
     steps: int = 150,
-    merge_rate: float = 0.1,
-    fan_in: int = 2,
-    new_rate: float = 0.1,
     constant: float = 1.0,
     seed: int = 0,
 ) -> EventTable:
     """Return executions in which every act cites earlier claims in proportion to (x + constant)^beta.
 
-    One agent, drawn uniformly, acts in each round. With probability `new_rate` it opens a claim, with `merge_rate` it
-    merges `fan_in` claims drawn one after the other without replacement, otherwise it revises one. x counts the acts
-    that built on a claim before; every earlier claim is on offer (risk set ``all`` of `claim_choices`).
+    One agent, drawn uniformly, acts in each round. With probability `rates.new` it opens a claim, with `rates.merge`
+    it merges `rates.fan_in` claims drawn one after the other without replacement, otherwise it revises one. x counts
+    the acts that built on a claim before; every earlier claim is on offer (risk set ``all`` of `claim_choices`).
 
     Raises:
         InputError: rates are not probabilities, or a merge needs fewer than two claims.
     """
+    new_rate, merge_rate, fan_in = rates.new, rates.merge, rates.fan_in
     if not 0 <= new_rate <= 1 or not 0 <= merge_rate <= 1 - new_rate or fan_in < 2 or constant <= 0:
         raise InputError(
             f"{new_rate=}, {merge_rate=}, {fan_in=}, {constant=} make no routing",

@@ -97,9 +97,7 @@ def fit_attachment(
             f"x + c is {kept.engagement.min() + constant:g} for some alternative", "", "take a larger constant"
         )
     if first_only:
-        kept = Choices(
-            kept.ptr, kept.engagement, np.arange(kept.n_decisions + 1), kept.chosen[kept.chosen_ptr[:-1]], kept.cluster
-        )
+        kept = _first_choices(kept)
     likelihood = "with replacement (naive)" if replacement else "without replacement"
     if first_only:
         likelihood = "first choice only"
@@ -129,6 +127,12 @@ def fit_attachment(
         reason=reason,
         card=_card(kept, lost, constant, likelihood, f"{beta:.12g}"),
     )  # fmt: skip
+
+
+def _first_choices(choices: Choices) -> Choices:
+    """Return the decisions with the first choice of each alone."""
+    first = choices.chosen[choices.chosen_ptr[:-1]]
+    return Choices(choices.ptr, choices.engagement, np.arange(choices.n_decisions + 1), first, choices.cluster)
 
 
 def _card(choices: Choices, lost: int, constant: float, likelihood: str, found: str) -> FitCard:

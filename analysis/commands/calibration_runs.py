@@ -30,6 +30,7 @@ from agentsoc.log.manifest import NAME
 from agentsoc.log.names import CALIBRATION
 from agentsoc.log.read import RunLog
 from agentsoc.log.record import hash_json
+from agentsoc.scenario.code import CodeFiles
 from agentsoc.scenario.files import BASE_DIR
 from agentsoc.scenario.model import Scenario
 from agentsoc.society.build import build_society
@@ -37,8 +38,8 @@ from agentsoc.society.prompt import REPAIR_TOKENS
 from analysis.synergy.estimation.run_roles import Roles, spent
 from analysis.synergy.planning.calibration_plan import (
     FEWEST_TASKS,
+    CalibrationStep,
     Settings,
-    Step,
     batch,
     completed,
     steps,
@@ -67,7 +68,7 @@ class InterruptedCalibrationError(InterruptedRunError):
 class Planned:
     """A run as it is expected to be."""
 
-    step: Step
+    step: CalibrationStep
     n_tasks: int
     tokens: int
     """Expected tokens of the run."""
@@ -77,7 +78,7 @@ class Planned:
 class Done:
     """All runs of a calibration."""
 
-    runs: tuple[tuple[Step, RunLog], ...]
+    runs: tuple[tuple[CalibrationStep, RunLog], ...]
 
     def of(self, *purposes: str) -> tuple[RunLog, ...]:
         """Return the logs of some purposes, in order."""
@@ -152,7 +153,7 @@ class Calibration:
         with by_umask(self.engine.umask):
             self._take(out)
             with RunLock(out):
-                done: list[tuple[Step, RunLog]] = []
+                done: list[tuple[CalibrationStep, RunLog]] = []
                 try:
                     for place in range(len(self.steps)):
                         self._step(place, out / RUNS, done, watch)
@@ -160,7 +161,7 @@ class Calibration:
                     raise InterruptedCalibrationError(str(out)) from None
                 return Done(tuple(done))
 
-    def _step(self, place: int, runs: Path, done: list[tuple[Step, RunLog]], watch: Watcher) -> None:
+    def _step(self, place: int, runs: Path, done: list[tuple[CalibrationStep, RunLog]], watch: Watcher) -> None:
         """Carry out a step in as many batches as the wall makes necessary.
 
         A task is started only when all that it may cost is left, which is far more than it will cost: so a step takes
@@ -186,7 +187,9 @@ class Calibration:
             if wanted <= 0:
                 return
 
-    def _one(self, step: Step, number: int, directory: Path, n: int, left: int, watch: Watcher, title: str) -> RunLog:
+    def _one(
+        self, step: CalibrationStep, number: int, directory: Path, n: int, left: int, watch: Watcher, title: str
+    ) -> RunLog:
         """Return the log of one batch, run, resumed or read.
 
         Raises:
@@ -220,8 +223,7 @@ class Calibration:
             return run(
                 scenario,
                 directory,
-                code=self.code,
-                code_paths=self.code_paths,
+                code_paths=CodeFiles(self.code_paths, self.code),
                 progress=progress,
                 consent=self.consent,
             )
@@ -249,7 +251,7 @@ class Calibration:
         step, _, number = name.rpartition(".")
         return (names.index(step), int(number)) if step in names and number.isdecimal() else (-1, 0)
 
-    def _left(self, done: list[tuple[Step, RunLog]]) -> int:
+    def _left(self, done: list[tuple[CalibrationStep, RunLog]]) -> int:
         return self.settings.budget - sum(spent(log) for _, log in done)
 
     def _wanted(self, place: int, left: int, ratio: float, counts: Mapping[str, int]) -> int:
@@ -260,12 +262,12 @@ class Calibration:
         shares = sum(one.share for one in self.steps[place:])
         return wanted_tasks(step, self._cost(step)[0] * ratio, left, shares)
 
-    def _ratio(self, done: list[tuple[Step, RunLog]]) -> float:
+    def _ratio(self, done: list[tuple[CalibrationStep, RunLog]]) -> float:
         """Return what tasks took over what was expected of them, so far."""
         expected = sum(self._cost(step)[0] * log.manifest.totals.episodes for step, log in done)
         return sum(spent(log) for _, log in done) / expected if expected > 0 else 1.0
 
-    def _cost(self, step: Step) -> tuple[float, float]:
+    def _cost(self, step: CalibrationStep) -> tuple[float, float]:
         """Return the expected tokens of a task and the most that is reserved for one."""
         if step.name not in self._costs:
             self._costs[step.name] = _cost_of(step, self.file_tasks)
@@ -302,7 +304,7 @@ def _state(out: Path) -> Any:
         raise InputError(f"the state of the calibration cannot be read: {error}", str(out / STATE)) from None
 
 
-def _cost_of(step: Step, file_tasks: int | None) -> tuple[float, float]:
+def _cost_of(step: CalibrationStep, file_tasks: int | None) -> tuple[float, float]:
     """Return expected and most tokens of a task: exact for simulated voters, from a rehearsal for others."""
     n = FEWEST_TASKS if file_tasks is None else min(FEWEST_TASKS, file_tasks)
     scenario = {**batch(step, 0, n, 1), "budget": None}

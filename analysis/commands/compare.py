@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -64,16 +65,17 @@ def compare(
     require("scipy")
     if figures:
         require("matplotlib", extra="plot")
-    grid, out, code = _grid(path, out, seeds, set_ or [], allow_code or [])
-    outcome = _carried_out(grid, path, out, dry_run, workers, concurrency, code, allow_code or [], as_json, quiet, yes)
-    if outcome is None:
+    asked = _asked(path, out, seeds, set_ or [], allow_code or [])
+    if dry_run:
+        _say_plan(asked, as_json)
         return
+    outcome = _carried_out(asked, workers, concurrency, quiet, yes)
     import analysis
     from analysis.comparison.table import read_results, save_table
     from analysis.comparison.text import report_as_dict, report_as_text
     from analysis.comparison.write import draw_report, write_report
 
-    with by_umask(grid.by_umask):
+    with by_umask(asked.grid.by_umask):
         results = read_results(outcome.directory)
         save_table(results)  # kept also when nothing can be said of it yet
         report = analysis.compare(results, effect=effect)
@@ -90,10 +92,21 @@ def compare(
     raise typer.Exit(1 if report.results.missing else 0)
 
 
-def _grid(
-    path: Path, out: Path | None, seeds: int | None, overrides: list[str], code_paths: list[Path]
-) -> tuple[Grid, Path, dict[str, str]]:
-    """Return what to run, where, and the hashes of its loose code."""
+@dataclass(frozen=True)
+class _Asked:
+    """What to run, and where."""
+
+    path: Path
+    """The comparison file, or the directory of one that was begun."""
+    grid: Grid
+    out: Path
+    code: dict[str, str]
+    """Hashes of its loose code."""
+    code_paths: list[Path]
+
+
+def _asked(path: Path, out: Path | None, seeds: int | None, overrides: list[str], code_paths: list[Path]) -> _Asked:
+    """Read what the command line names."""
     from agentsoc.experiment.grid import load_grid
     from agentsoc.experiment.store import given_grid
     from agentsoc.scenario.code import load_codes
@@ -103,45 +116,43 @@ def _grid(
             raise InputError(
                 "--out, --set and --seeds go with a comparison file", str(path), "call compare with the file instead"
             )
-        return given_grid(path, None, None, code_paths)
+        return _Asked(path, *given_grid(path, None, None, code_paths), code_paths)
     code = load_codes(code_paths)
-    return given_grid(load_grid(path, overrides, seeds=seeds, allow_code=code_paths), out, code, code_paths)
+    grid = load_grid(path, overrides, seeds=seeds, allow_code=code_paths)
+    return _Asked(path, *given_grid(grid, out, code, code_paths), code_paths)
 
 
-def _carried_out(
-    grid: Grid,
-    path: Path,
-    out: Path,
-    dry_run: bool,
-    workers: int | None,
-    concurrency: int | None,
-    code: dict[str, str],
-    code_paths: list[Path],
-    as_json: bool,
-    quiet: bool,
-    yes: bool,
-) -> Outcome | None:
-    """Make what is missing, after the question that it may need; None for a dry run."""
+def _say_plan(asked: _Asked, as_json: bool) -> None:
+    """Say what is missing and what it can cost at most."""
+    from agentsoc.experiment.plan import build_kinds, plan_kinds
+    from agentsoc.experiment.store import finished_cells
+    from agentsoc.printing.plan import plan_as_dict, print_plan
+    from agentsoc.scenario.given import placed
+
+    with placed(asked.path):
+        built = build_kinds(asked.grid.cells)
+    rows = plan_kinds(asked.grid, built, finished_cells(asked.grid, asked.out))
+    if as_json:
+        print_json(plan_as_dict(asked.grid, rows))
+    else:
+        print_plan(asked.grid, rows)
+
+
+def _carried_out(asked: _Asked, workers: int | None, concurrency: int | None, quiet: bool, yes: bool) -> Outcome:
+    """Make what is missing, after the question that it may need."""
     from agentsoc.engine.forecast import ceiling
     from agentsoc.engine.run import Progress
-    from agentsoc.experiment.plan import build_kinds, plan_kinds
+    from agentsoc.experiment.plan import build_kinds
     from agentsoc.experiment.runner import run_comparison
     from agentsoc.experiment.store import finished_cells
     from agentsoc.printing.ask import ask_before_sending
     from agentsoc.printing.live import Watch, style_for
-    from agentsoc.printing.plan import plan_as_dict, print_plan
     from agentsoc.scenario.given import placed
 
-    with placed(path):
-        built = build_kinds(grid.cells)  # what cannot be built is found before anything is started
+    grid, out = asked.grid, asked.out
+    with placed(asked.path):
+        build_kinds(grid.cells)  # what cannot be built is found before anything is started
     done = finished_cells(grid, out)
-    if dry_run:
-        rows = plan_kinds(grid, built, done)
-        if as_json:
-            print_json(plan_as_dict(grid, rows))
-        else:
-            print_plan(grid, rows)
-        return None
     due = [cell.scenario for cell in grid.cells if not done.get(cell.id)]
     agreed = ask_before_sending(due, yes)
     progress = Progress()
@@ -151,7 +162,7 @@ def _carried_out(
     with Watch(progress, title, style=style_for(quiet), budget=budget):
         try:
             return run_comparison(
-                grid, out, workers=workers, concurrency=concurrency, code=code, code_paths=code_paths,
+                grid, out, workers=workers, concurrency=concurrency, code=asked.code, code_paths=asked.code_paths,
                 progress=progress, consent=agreed,
             )  # fmt: skip
         except InterruptedRunError:

@@ -40,7 +40,7 @@ def maker(
     Sample random steps first, one answer each, and give --right R --of N: the plan then has intervals.
     """
     require("scipy")
-    from analysis.voting.maker import growth_table, plan_maker, plan_stated
+    from analysis.voting.maker import StepSample, growth_table, plan_maker, plan_stated
 
     if (p is None) == (right is None and of is None) or (right is None) != (of is None):
         raise InputError(
@@ -53,7 +53,8 @@ def maker(
     else:
         assert right is not None
         assert of is not None
-        plan = plan_maker(steps, right, of, invalid=invalid, target=target, m=together, rho=shared, price=price)
+        sample = StepSample(right, of, invalid)
+        plan = plan_maker(steps, sample, target=target, m=together, rho=shared, price=price)
     grown = growth_table(plan.p.value, target=target) if growth and plan.p.value > 0.5 else ()
     if as_json:
         table = [{"steps": s, "k": k, "votes": votes} for s, k, votes in grown]

@@ -37,13 +37,17 @@ def verifier(
     """
     require("scipy")
     from analysis.voting.verifier import TaskType
-    from analysis.voting.verifier_plan import plan_verifier
+    from analysis.voting.verifier_plan import LabelledAttempts, plan_verifier
 
     right_accepted, n_right = _share(right, "--right")
     wrong_accepted, n_wrong = _share(wrong, "--wrong")
     types = [TaskType(*_pair(text)) for text in mix or ()]
     plan = plan_verifier(
-        n_right, n_wrong, right_accepted, wrong_accepted, types=types, loss=loss, price=price, seed=seed
+        LabelledAttempts(n_right, n_wrong, right_accepted, wrong_accepted),
+        types=types,
+        loss=loss,
+        price=price,
+        seed=seed,
     )
     if as_json:
         print_json(plan.as_dict())

@@ -54,19 +54,7 @@ def configurations(
         pl.col("message_density_broadcasts").mean().alias("density"),
         pl.col("redundancy").mean().fill_null(0.0),
     )
-    alone = runs.filter(pl.col("organisation") == single)
-    if alone.is_empty():
-        labels = ", ".join(runs["organisation"].unique(maintain_order=True))
-        raise InputError(f"no organisation {single!r} in the table", "single", f"name the single agent: {labels}")
-    others = alone.select(model, "tasks", other="seed", s="score", t="turns")
-    paired = runs.join(others, on=[model, "tasks"], how="left").filter(pl.col("other") != pl.col("seed"))
-    means = paired.group_by(*keys).agg(pl.col("s").mean().alias("single"), pl.col("t").mean().alias("alone"))
-    joined = runs.join(means, on=keys, how="left", maintain_order="left")
-    lacking = joined.filter(pl.col("single").is_null())
-    if lacking.height:
-        raise InputError(
-            f"{single!r} has no run with another seed on the tasks {lacking['tasks'][0]!r}", "", "run two seeds or more"
-        )
+    joined = _beside_the_single_agent(runs, keys, single)
     ratio = pl.col("turns") / pl.col("alone")
     return joined.with_columns(
         (100 * (ratio - 1)).alias("overhead"),
@@ -77,6 +65,25 @@ def configurations(
         pl.col("tasks").alias("task"),
         pl.format("{} {}", "n_agents", "seed").alias("repeat"),
     ).drop("alone", "turns")
+
+
+def _beside_the_single_agent(runs: pl.DataFrame, keys: list[str], single: str) -> pl.DataFrame:
+    """Return the runs with score (`single`) and turns (`alone`) of the single agent's runs with other seeds."""
+    alone = runs.filter(pl.col("organisation") == single)
+    if alone.is_empty():
+        labels = ", ".join(runs["organisation"].unique(maintain_order=True))
+        raise InputError(f"no organisation {single!r} in the table", "single", f"name the single agent: {labels}")
+    block = keys[:2]  # the model and its block of tasks
+    others = alone.select(*block, other="seed", s="score", t="turns")
+    paired = runs.join(others, on=block, how="left").filter(pl.col("other") != pl.col("seed"))
+    means = paired.group_by(*keys).agg(pl.col("s").mean().alias("single"), pl.col("t").mean().alias("alone"))
+    joined = runs.join(means, on=keys, how="left", maintain_order="left")
+    lacking = joined.filter(pl.col("single").is_null())
+    if lacking.height:
+        raise InputError(
+            f"{single!r} has no run with another seed on the tasks {lacking['tasks'][0]!r}", "", "run two seeds or more"
+        )
+    return joined
 
 
 def _valued(value: Mapping[str, float] | float, by: str, name: str) -> pl.Expr:

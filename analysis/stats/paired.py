@@ -147,25 +147,20 @@ def compare_paired(
     """
     check(level, replicates)
     names, matrix, task, warnings = _paired_up(table, baseline, value, tuple(cluster))
-    bounds = score_bounds(matrix)
-    change: Bounds | None = DIFFERENCE if bounds is not None else None
-    right_or_wrong = is_proportion(matrix)
-    n_tasks = int(task.max()) + 1
-    own = [sums_by_task(matrix[:, at], task, n_tasks) for at in range(len(names))]
-    away = matrix - matrix[:, [names.index(baseline)]]
-    others = [at for at, name in enumerate(names) if name != baseline]
-    versus = [sums_by_task(away[:, at], task, n_tasks) for at in others]
-    means = _mean_intervals(own, bounds, right_or_wrong, versus, change, away[:, others], task, replicates, seed, level)
-    own_means, differences, sizes = means
+    at_base = names.index(baseline)
+    others = [at for at in range(len(names)) if at != at_base]
+    sums = _sums(matrix, task, at_base, others)
+    own, versus = sums.own, sums.versus
+    own_means, differences, sizes = _mean_intervals(sums, replicates, seed, level)
     tests = [sign_flip_p(one.total, replicates=replicates, seed=seed) for one in versus]
     adjusted = holm(np.array([p for p, _ in tests]))
     alpha = (1 - level) / max(len(others), 1)
-    wanted = (EFFECT if bounds is not None else None) if effect is None else effect
+    wanted = (EFFECT if sums.bounds is not None else None) if effect is None else effect
     rows = []
     for place, at in enumerate(others):
-        one, step = versus[place], away[:, at]
+        one, step = versus[place], sums.steps[:, place]
         d, odds = sizes[place]
-        least, needed = _plan(one, change, right_or_wrong, alpha, wanted)
+        least, needed = _plan(one, sums.change, sums.right_or_wrong, alpha, wanted)
         rows.append(
             PairedRow(
                 organisation=names[at], mean=own_means[at], n_tasks=own[at].n_tasks, n_rows=own[at].n_rows,
@@ -175,9 +170,8 @@ def compare_paired(
                 detectable=least, tasks_needed=needed,
             )
         )  # fmt: skip
-    at = names.index(baseline)
-    base = MeanRow(baseline, own_means[at], own[at].n_tasks, own[at].n_rows)
-    few = min((one.n_tasks for one in versus), default=own[at].n_tasks)
+    base = MeanRow(baseline, own_means[at_base], own[at_base].n_tasks, own[at_base].n_rows)
+    few = min((one.n_tasks for one in versus), default=base.n_tasks)
     if few < FEW_TASKS:
         warnings.append(f"only {few} tasks: intervals are rough below {FEW_TASKS}")
     return PairedComparison(value, base, tuple(rows), level, wanted, replicates, seed, tuple(warnings))
@@ -224,26 +218,50 @@ def _paired_up(
     return names, matrix, task, warnings
 
 
+@dataclass(frozen=True)
+class _Sums:
+    """What is compared, summed by task."""
+
+    own: list[TaskSums]
+    """One for each organisation."""
+    bounds: Bounds | None
+    """Bounds of a value, where it is a score."""
+    versus: list[TaskSums]
+    """The differences from the baseline, one for each other organisation."""
+    change: Bounds | None
+    """Bounds of a difference."""
+    steps: FloatArray
+    """The differences pair by pair, NaN where a side is missing, shape (n_pairs, n_others)."""
+    task: IntArray
+    """Task of each pair."""
+    right_or_wrong: bool
+
+
+def _sums(matrix: FloatArray, task: IntArray, at_base: int, others: list[int]) -> _Sums:
+    """Return the sums by task of values and of their differences from the baseline, which is a column of `matrix`."""
+    n_tasks = int(task.max()) + 1
+    bounds = score_bounds(matrix)
+    steps = (matrix - matrix[:, [at_base]])[:, others]
+    return _Sums(
+        own=[sums_by_task(matrix[:, at], task, n_tasks) for at in range(matrix.shape[1])], bounds=bounds,
+        versus=[sums_by_task(steps[:, place], task, n_tasks) for place in range(len(others))],
+        change=DIFFERENCE if bounds is not None else None, steps=steps, task=task,
+        right_or_wrong=is_proportion(matrix),
+    )  # fmt: skip
+
+
 def _mean_intervals(
-    own: list[TaskSums],
-    bounds: Bounds | None,
-    right_or_wrong: bool,
-    versus: list[TaskSums],
-    change: Bounds | None,
-    steps: FloatArray,
-    task: IntArray,
-    replicates: int,
-    seed: int,
-    level: float,
+    sums: _Sums, replicates: int, seed: int, level: float
 ) -> tuple[list[Interval], list[Interval], list[tuple[Interval | None, Interval | None]]]:
     """Return intervals of means and of differences, and the sizes (d, odds ratio), from one set of samples."""
-    both, within = [*own, *versus], [bounds] * len(own) + [change] * len(versus)
+    own, versus, task, right_or_wrong = sums.own, sums.versus, sums.task, sums.right_or_wrong
+    both, within = [*own, *versus], [sums.bounds] * len(own) + [sums.change] * len(versus)
     kinds = [kind_for(one, b) for one, b in zip(both, within, strict=True)]
     blocks = [columns_for(one, kind) for one, kind in zip(both, kinds, strict=True)]
     n = int(task.max()) + 1
     games = []
     for place, one in enumerate(versus):
-        step = steps[:, place]
+        step = sums.steps[:, place]
         known = np.bincount(task[np.isfinite(step)], minlength=n) > 0
         won, lost = (_count(task[side], n)[known] for side in (step > 0, step < 0))
         games.append((float(won.sum()), float(lost.sum())))

@@ -18,7 +18,7 @@ import polars as pl
 from scipy import linalg, stats
 
 from agentsoc.errors import InputError
-from analysis.fitcard import FitCard
+from analysis.fitcard import Entry, FitCard
 from analysis.interval import FloatArray, IntArray, Interval
 from analysis.stats.clusters import sums_by_task
 from analysis.stats.permutation import holm
@@ -146,7 +146,13 @@ def fit_predictors(
     splits = {"group": code, "row": np.arange(rows.height)}
     found = {name: cross_validate(rows, response, by, folds=folds, seed=seed) for name, by in splits.items()}
     notes += _doubts(rows, n_groups)
-    card = _card(rows, response, keys, method, kept, n_groups, found, own_r2, notes)
+    data: dict[str, Entry] = {
+        "rows": rows.height,
+        "tasks": n_groups,
+        "groups": tuple(keys),
+        "dependence": "rows of a task",
+    }
+    card = _card(response, method, kept, data, found, own_r2, notes)
     return PredictorFit(
         coefficients, tuple(name for at, name in enumerate(NAMES) if at not in set(kept.tolist())),
         _break_even(beta_kept, covariance, kept, scale, n_groups, level), own_r2, found["group"], found["row"],
@@ -276,15 +282,15 @@ def _doubts(rows: pl.DataFrame, n_groups: int) -> list[str]:
 
 
 def _card(
-    rows: pl.DataFrame, response: str, keys: list[str], method: Method, kept: IntArray, n_groups: int,
-    found: dict[str, CrossValidation], r2: float, notes: list[str],
+    response: str, method: Method, kept: IntArray, data: dict[str, Entry], found: dict[str, CrossValidation], r2: float,
+    notes: list[str],
 ) -> FitCard:  # fmt: skip
     return FitCard(
         form={
             "equation": f"{response} = b0 + sum_j b_j x_j, all standardised", "free": tuple(NAMES[at] for at in kept),
             "source": "arXiv 2512.08296, predictors of its second version",
         },
-        data={"rows": rows.height, "tasks": n_groups, "groups": tuple(keys), "dependence": "rows of a task"},
+        data=data,
         extraction={"predictors": "one value a run; interactions are products of standardised variables"},
         optimisation={
             "loss": "least squares" if method == "ols" else "REML, random intercept by task",

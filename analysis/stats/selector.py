@@ -76,7 +76,6 @@ def evaluate_selector(
     table: pl.DataFrame,
     *,
     response: str = "score",
-    organisation: str = "organisation",
     configuration: Sequence[str] = ("model", "task"),
     group: str | Sequence[str] = "task",
     single: str = "single",
@@ -87,11 +86,10 @@ def evaluate_selector(
     """Hold out tasks, let the regression pick an organisation for each of their configurations, and count hits.
 
     Args:
-        table: one row a run, with the columns of `predictors.COLUMNS`, `response`, `organisation` and those of
+        table: one row a run, with the columns of `predictors.COLUMNS`, ``organisation``, `response` and those of
             `configuration` and `group`. Rows of one configuration and organisation are averaged; configurations that
             lack an organisation are left out.
         response: what makes an organisation good.
-        organisation: column that names it.
         configuration: columns that together name a configuration.
         group: columns of what is held out whole.
         single: label of the single agent; without it the one-line rule is left out.
@@ -103,7 +101,7 @@ def evaluate_selector(
         InputError: columns are missing, or fewer than two organisations or configurations remain.
     """
     keys, groups = list(configuration), [group] if isinstance(group, str) else list(group)
-    rows, labels, n_dropped = _complete(table, response, organisation, keys, groups)
+    rows, labels, n_dropped = _complete(table, response, keys, groups)
     n = rows.height // len(labels)
     observed = rows[response].to_numpy().astype(np.float64).reshape(n, len(labels))
     code = rows.select(pl.struct(groups).rank("dense") - 1).to_series().to_numpy().astype(np.int64)[:: len(labels)]
@@ -137,19 +135,19 @@ def evaluate_selector(
 
 
 def _complete(
-    table: pl.DataFrame, response: str, organisation: str, keys: list[str], groups: list[str]
+    table: pl.DataFrame, response: str, keys: list[str], groups: list[str]
 ) -> tuple[pl.DataFrame, list[str], int]:
     """Return one row per configuration and organisation, sorted by both, for configurations that have all."""
     names = list(dict.fromkeys([*keys, *groups]))
-    needed = [*COLUMNS, response, organisation, *names]
+    needed = [*COLUMNS, response, "organisation", *names]
     missing = [name for name in needed if name not in table.columns]
     if missing:
         raise InputError(f"the table has no column {', '.join(missing)}", "", f"it has {', '.join(table.columns)}")
     every = table.select(keys).n_unique()
-    rows = table.drop_nulls(needed).group_by(*names, organisation, maintain_order=True)
+    rows = table.drop_nulls(needed).group_by(*names, "organisation", maintain_order=True)
     means = rows.agg(pl.col(*COLUMNS, response).cast(pl.Float64).mean())
-    labels = sorted(means[organisation].unique().to_list())
-    means = means.filter(pl.len().over(keys) == len(labels)).sort(*keys, organisation)
+    labels = sorted(means["organisation"].unique().to_list())
+    means = means.filter(pl.len().over(keys) == len(labels)).sort(*keys, "organisation")
     if len(labels) < 2 or means.height < 2 * len(labels):
         raise InputError(
             f"a selector needs two organisations and two configurations with all of them, found {len(labels)} and "

@@ -103,25 +103,33 @@ class MakerPlan:
         return "\n".join([*lines, *(f"warning: {text}" for text in self.card.warnings)])
 
 
+@dataclass(frozen=True)
+class StepSample:
+    """A random sample of the subtasks of a chain, one answer each."""
+
+    right: int
+    """Answers that were valid and right."""
+    sampled: int
+    """All answers, those that the filter dropped included."""
+    invalid: int = 0
+    """Answers that the filter dropped."""
+
+
 def plan_maker(
     steps: int,
-    right: int,
-    sampled: int,
+    sample: StepSample,
     *,
-    invalid: int = 0,
     target: float = 0.95,
     m: int = 1,
     rho: float = 0.0,
     price: float | None = None,
     level: float = 0.95,
 ) -> MakerPlan:
-    """Plan a chain of `steps` from a random sample of its subtasks, one answer each.
+    """Plan a chain of `steps` from a random sample of its subtasks.
 
     Args:
         steps: dependent steps of the task, s.
-        right: sampled answers that were valid and right.
-        sampled: sampled answers, those that the filter dropped included.
-        invalid: sampled answers that the filter dropped.
+        sample: answers to subtasks, and how many of them were right.
         target: probability with which the whole chain is to be right.
         m: steps of a subtask; the sample is of subtasks.
         rho: fraction of subtasks of which all samples share one draw.
@@ -131,6 +139,7 @@ def plan_maker(
     Raises:
         InputError: numbers that cannot be.
     """
+    right, sampled, invalid = sample.right, sample.sampled, sample.invalid
     if not (0 <= invalid < sampled and 0 <= right <= sampled - invalid):
         raise InputError(
             f"{right} right and {invalid} invalid of {sampled} samples is impossible", "", "sample some valid answers"

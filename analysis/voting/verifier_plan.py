@@ -84,11 +84,22 @@ class VerifierPlan:
         return "\n".join([*lines, *(f"warning: {text}" for text in self.card.warnings)])
 
 
+@dataclass(frozen=True)
+class LabelledAttempts:
+    """A random sample of attempts, each labelled right or wrong and judged by the verifier."""
+
+    right: int
+    """Attempts that were right."""
+    wrong: int
+    """Attempts that were wrong."""
+    right_accepted: int
+    """Right ones that the verifier accepted."""
+    wrong_accepted: int
+    """Wrong ones that it accepted."""
+
+
 def plan_verifier(
-    right: int,
-    wrong: int,
-    right_accepted: int,
-    wrong_accepted: int,
+    sample: LabelledAttempts,
     *,
     types: Sequence[TaskType] = (),
     loss: float = 0.0,
@@ -99,10 +110,7 @@ def plan_verifier(
     """Plan the number of attempts from a labelled sample of attempts.
 
     Args:
-        right: sampled attempts that were right.
-        wrong: those that were wrong.
-        right_accepted: right ones that the verifier accepted.
-        wrong_accepted: wrong ones that it accepted.
+        sample: attempts that were labelled and judged.
         types: difficulties to plan for; by default one, as the sample says. Stated, not estimated: no uncertainty of
             theirs is in the interval of the best K.
         loss: value of a wrong answer that was accepted, at most 0.
@@ -113,6 +121,8 @@ def plan_verifier(
     Raises:
         InputError: impossible counts.
     """
+    right, right_accepted = sample.right, sample.right_accepted
+    wrong, wrong_accepted = sample.wrong, sample.wrong_accepted
     if not (0 <= right_accepted <= right and 0 <= wrong_accepted <= wrong and right + wrong > 0):
         raise InputError(
             f"accepted {right_accepted} of {right} right and {wrong_accepted} of {wrong} wrong attempts is impossible"
@@ -120,7 +130,7 @@ def plan_verifier(
     p = clopper_pearson(right, right + wrong, level=level)
     c, f = clopper_pearson(right_accepted, right, level=level), clopper_pearson(wrong_accepted, wrong, level=level)
     top = clopper_pearson(right_accepted, right_accepted + wrong_accepted, level=level)
-    draws = _draws(right, wrong, right_accepted, wrong_accepted, seed)
+    draws = _draws(sample, seed)
     known = (p.value, c.value if right else 1.0, f.value if wrong else 0.0)
     reach = []
     for k in SHOWN:
@@ -142,7 +152,7 @@ def plan_verifier(
         warnings.append("every further attempt pays a little: state a price for one, or stop where the curve is flat")
     if best.best == 0:
         warnings.append("an accepted answer is wrong too often for its loss: answer nothing, or mend the verifier")
-    card = _card(right, wrong, right_accepted, wrong_accepted, warnings, level, len(types))
+    card = _card(sample, warnings, level, len(types))
     return VerifierPlan(p, c, f, top, tuple(reach), best, k_best, mixed, bool(types), loss, price, card)
 
 
@@ -161,19 +171,16 @@ def _count(k: float) -> str:
     return "unlimited" if math.isinf(k) else f"{k:.0f}"
 
 
-def _draws(
-    right: int, wrong: int, right_accepted: int, wrong_accepted: int, seed: int
-) -> tuple[FloatArray, FloatArray, FloatArray]:
+def _draws(sample: LabelledAttempts, seed: int) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Return draws of p, c and f, each of shape (DRAWS,)."""
-    cells = [right_accepted, right - right_accepted, wrong_accepted, wrong - wrong_accepted]
+    right_accepted, wrong_accepted = sample.right_accepted, sample.wrong_accepted
+    cells = [right_accepted, sample.right - right_accepted, wrong_accepted, sample.wrong - wrong_accepted]
     drawn = stream(seed, "voting", "verifier").dirichlet(np.array(cells) + 0.5, size=DRAWS)
     p = drawn[:, 0] + drawn[:, 1]
     return p, drawn[:, 0] / p, drawn[:, 2] / (1 - p)
 
 
-def _card(
-    right: int, wrong: int, right_accepted: int, wrong_accepted: int, warnings: list[str], level: float, n_types: int
-) -> FitCard:
+def _card(sample: LabelledAttempts, warnings: list[str], level: float, n_types: int) -> FitCard:
     return FitCard(
         form={
             "equation": "accuracy(K) = pc/(pc+(1-p)f) (1 - (1-pc-(1-p)f)^K)",
@@ -183,8 +190,8 @@ def _card(
             "source": "arXiv 2411.17501; prior form derived",
         },
         data={
-            "right": right, "wrong": wrong, "right_accepted": right_accepted, "wrong_accepted": wrong_accepted,
-            "dependence": "one attempt a task",
+            "right": sample.right, "wrong": sample.wrong, "right_accepted": sample.right_accepted,
+            "wrong_accepted": sample.wrong_accepted, "dependence": "one attempt a task",
         },
         extraction={"p": "right / all", "c": "accepted right / right", "f": "accepted wrong / wrong"},
         optimisation={

@@ -23,7 +23,7 @@ from agentsoc.log.journal import Journal
 from agentsoc.log.manifest import NAME
 from agentsoc.log.names import EVENTS, JOURNAL, TASKS
 from agentsoc.log.read import RunLog
-from agentsoc.scenario.code import forget_code, load_code
+from agentsoc.scenario.code import CodeFiles, forget_code, load_code
 from tests.loose import Coin, register, scenario
 
 SOCIETY = scenario(model={"accuracy": 0.7, "latency_s": 0.002}, engine={"concurrency": 4})
@@ -249,7 +249,7 @@ def test_a_run_with_loose_code_goes_on_with_the_same_code_only(tmp_path: Path) -
         found = load_code(code)
         kind = next(line.split('"')[1] for line in source.splitlines() if "kind: Literal" in line)
         built = scenario(tasks={"kind": kind, "count": 2})
-        log = run(built, tmp_path / "run", code={found["file"]: found["sha256"]}, code_paths=[code])
+        log = run(built, tmp_path / "run", code_paths=CodeFiles([code], {found["file"]: found["sha256"]}))
         for allowed in ([], [other]):
             forget_code()
             register()

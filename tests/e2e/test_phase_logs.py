@@ -22,7 +22,7 @@ from analysis.synergy.diagram.panels import phase_plane
 from analysis.synergy.estimation.channel_errors import channel_errors
 from analysis.synergy.estimation.estimate import Measurements, estimate_phase, from_logs
 from analysis.synergy.estimation.fidelity_fit import fit_fidelity
-from analysis.synergy.estimation.holdout import hold_out_depth
+from analysis.synergy.estimation.holdout import HoldOutModel, hold_out_depth
 from analysis.synergy.estimation.interval import Estimate
 from analysis.synergy.estimation.known import KnownParameters
 from analysis.synergy.estimation.node_response import fit_response
@@ -176,7 +176,9 @@ def test_the_deepest_tree_is_predicted_from_leaves_and_first_level(tmp_path: Pat
         assert abs(held.z) < 3.5
         assert held.observed.width < 0.25
         if mixed:  # negative control: the pooled mean promises far too much
-            pooled = hold_out_depth(votes, merge_table([log], level=1), level_table([log]), 5, difficulty="equal")
+            pooled = hold_out_depth(
+                votes, merge_table([log], level=1), level_table([log]), 5, model=HoldOutModel(difficulty="equal")
+            )
             assert pooled.z < -3.5
 
 

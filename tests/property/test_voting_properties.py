@@ -20,7 +20,7 @@ from analysis.voting.ahead import (
     smallest_lead,
 )
 from analysis.voting.judge import best_of
-from analysis.voting.maker import plan_maker
+from analysis.voting.maker import StepSample, plan_maker
 from analysis.voting.verifier import TaskType, accuracy, best_attempts, ceiling
 
 P = st.floats(0.0, 1.0)
@@ -73,7 +73,7 @@ def test_the_smallest_lead_is_enough_and_one_less_is_not(p: float, steps: int, t
 @given(n=st.integers(1, 300), data=st.data(), steps=st.integers(1, 10**6))
 def test_every_plan_is_ordered(n: int, data: st.DataObject, steps: int) -> None:
     right = data.draw(st.integers(0, n))
-    plan = plan_maker(steps, right, n, price=1.0)
+    plan = plan_maker(steps, StepSample(right, n), price=1.0)
     for found in (plan.p, plan.k_min, plan.p_sub, plan.p_full, plan.votes, plan.single):
         assert found.low <= found.value <= found.high
     if plan.k is not None:

@@ -213,7 +213,7 @@ def test_a_plan_from_measurements_is_that_of_the_command(
 
 
 def test_no_public_class_of_the_analysis_has_two_homes() -> None:
-    """Neither inside the analysis nor between it and the simulator; `Step` is the one left over."""
+    """Neither inside the analysis nor between it and the simulator."""
     homes: dict[str, set[str]] = {}
     for package in (Path(str(agentsoc.__file__)).parent, Path(str(analysis.__file__)).parent):
         for path in package.rglob("*.py"):
@@ -222,4 +222,4 @@ def test_no_public_class_of_the_analysis_has_two_homes() -> None:
                     homes.setdefault(node.name, set()).add(path.relative_to(package.parent).as_posix())
     twice = {name: places for name, places in homes.items() if len(places) > 1}
     ours = {name for name, places in twice.items() if any(place.startswith("analysis/") for place in places)}
-    assert ours <= {"Step"}, twice
+    assert ours == set(), twice

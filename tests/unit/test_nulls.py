@@ -15,6 +15,7 @@ from agentsoc.errors import InputError
 from agentsoc.streams import stream
 from analysis.cascade_laws.examine import FAST, ResamplingEffort, examine
 from analysis.cascade_laws.nulls import (
+    ActRates,
     branching,
     deterministic_mixture,
     lognormal,
@@ -133,13 +134,13 @@ def test_equal_seeds_give_equal_models_and_others_do_not() -> None:
 
 def test_routing_merges_and_opens_at_the_rates_given() -> None:
     """3000 acts; four standard errors."""
-    kinds = reinforced_routing(1.0, merge_rate=0.2, new_rate=0.3, seed=3).events["kind"].to_list()
+    kinds = reinforced_routing(1.0, ActRates(merge=0.2, new=0.3), seed=3).events["kind"].to_list()
     for kind, rate in (("merge_claims", 0.2), ("propose_claim", 0.3), ("revise_claim", 0.5)):
         assert kinds.count(kind) / len(kinds) == pytest.approx(rate, abs=4 * 0.5 / len(kinds) ** 0.5)
 
 
 def test_routing_without_merges_has_no_integration() -> None:
-    found = structures(reinforced_routing(1.0, merge_rate=0.0, executions=3))
+    found = structures(reinforced_routing(1.0, ActRates(merge=0.0), executions=3))
     assert integration(found.table, found.graph, found.cascades).conversion()["merges"].to_list() == [0]
 
 
@@ -150,8 +151,8 @@ def test_routing_without_merges_has_no_integration() -> None:
         lambda: pareto(2.0, 5, xmin=1.5),
         lambda: branching(-0.1, 5),
         lambda: sandpile(0, 5),
-        lambda: reinforced_routing(1.0, merge_rate=0.6, new_rate=0.6),
-        lambda: reinforced_routing(1.0, fan_in=1),
+        lambda: reinforced_routing(1.0, ActRates(merge=0.6, new=0.6)),
+        lambda: reinforced_routing(1.0, ActRates(fan_in=1)),
     ],
 )
 def test_models_that_do_not_exist_are_refused(make: object) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from agentsoc.errors import InputError
-from analysis.synergy.planning.design import Design, best_depth, search
+from analysis.synergy.planning.design import Design, DesignTerms, best_depth, search
 from analysis.synergy.theory import formulas as th
 
 
@@ -86,7 +86,11 @@ def test_weak_leaves_below_the_exponent_never_pay_and_above_it_some_budget_pays(
         leaf = th.LeafLaw(1e-9, beta)
         start = float(th.depth_threshold(b, 1, th.overhead(b, m), beta, s)) if s > beta else 1e4
         budgets = np.geomspace(20, 1e7, 8) if s <= beta else [start * 1.001, start * 3]
-        wins = [best_depth(float(x), b, m, gamma, rho, leaf, x_min=1e-3).best.depth > 0 for x in budgets if x < 1e9]
+        wins = [
+            best_depth(float(x), b, m, gamma, rho, leaf, terms=DesignTerms(1e-3)).best.depth > 0
+            for x in budgets
+            if x < 1e9
+        ]
         if s <= beta:
             below += 1
             assert not any(wins)

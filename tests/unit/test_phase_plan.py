@@ -18,7 +18,7 @@ from analysis.synergy.estimation.interval import Estimate
 from analysis.synergy.estimation.interval import given as stated
 from analysis.synergy.estimation.measured import Measured, MeasuredDifficulty, MeasuredMessage, load_measurements
 from analysis.synergy.planning import design
-from analysis.synergy.planning.calibration_plan import Settings, Step, completed, steps, wanted_tasks
+from analysis.synergy.planning.calibration_plan import CalibrationStep, Settings, completed, steps, wanted_tasks
 from analysis.synergy.planning.follow_up import follow_up, follow_up_text
 from analysis.synergy.planning.recommend import GROUPS, recommend
 from analysis.synergy.theory import formulas as theory
@@ -220,7 +220,7 @@ def test_a_calibration_that_could_tell_nothing_is_refused(changes: dict[str, Any
 
 
 def test_a_share_that_pays_for_too_few_tasks_says_what_would_do() -> None:
-    step = Step("02-leaf-16", steps(BASE, completed(Settings(1), BASE))[0].run, 0.5)
+    step = CalibrationStep("02-leaf-16", steps(BASE, completed(Settings(1), BASE))[0].run, 0.5)
     with pytest.raises(InputError, match="pays for 5 tasks") as told:
         wanted_tasks(step, 100.0, 1_000, 1.0)
     assert "3,001" in told.value.problem.hint

@@ -18,6 +18,7 @@ from agentsoc.errors import InputError, MissingExtraError
 from agentsoc.streams import stream
 from analysis.synergy.simulation.bits import bernoulli, binary_digits, choose, majority, ones
 from analysis.synergy.simulation.simulate import (
+    Drawing,
     Engine,
     VoteEstimate,
     simulate_chain,
@@ -103,7 +104,7 @@ def test_simulated_trees_agree_with_the_recursion_on_random_parameters(
     for i, (mu0, b, gamma, rho, depth, lock) in enumerate(random_trees(n_sets, 23)):
         expected = float(th.trajectory(mu0, b, gamma, rho, depth, lock=lock)[-1])
         replicas = max(leaves // b**depth, 4000)
-        tree = simulate_tree(mu0, b, gamma, rho, depth, replicas, seed=i, lock=lock, engine=engine)
+        tree = simulate_tree(mu0, b, gamma, rho, depth, replicas, seed=i, drawing=Drawing(lock, engine=engine))
         z.append(tree.z(expected))
     assert 0.9 < np.sqrt(np.mean(np.square(z))) < 1.1
     assert np.max(np.abs(z)) < Z
@@ -119,14 +120,14 @@ def test_a_wrong_correlation_would_be_noticed() -> None:
 @pytest.mark.parametrize("engine", ["numpy", "numba"])
 def test_equal_seeds_give_equal_trees_and_other_seeds_others(engine: Engine) -> None:
     need(engine)
-    runs = [simulate_tree(0.1, 3, 0.9, 0.2, 3, 5000, seed=seed, engine=engine) for seed in (1, 1, 2)]
+    runs = [simulate_tree(0.1, 3, 0.9, 0.2, 3, 5000, seed=seed, drawing=Drawing(engine=engine)) for seed in (1, 1, 2)]
     assert runs[0] == runs[1] != runs[2]
 
 
 def test_numpy_draws_exactly_the_replicas_asked_for_and_the_kernel_says_what_it_drew() -> None:
     need("numba")
     assert simulate_tree(1.0, 3, 1.0, 0.0, 2, 77, seed=0) == VoteEstimate(1.0, 77)
-    kernel = simulate_tree(1.0, 3, 1.0, 0.0, 2, 77, seed=0, engine="numba")
+    kernel = simulate_tree(1.0, 3, 1.0, 0.0, 2, 77, seed=0, drawing=Drawing(engine="numba"))
     assert (kernel.mu, kernel.replicas % 64) == (1.0, 0)
     assert kernel.replicas >= 77
 
@@ -137,19 +138,21 @@ def test_certain_draws_are_certain(engine: Engine, gamma: float, rho: float, mu:
     need(engine)
     expected = float(th.trajectory(0.3, 5, gamma, rho, 2)[-1])
     assert mu is None or expected == pytest.approx(mu)
-    assert abs(simulate_tree(0.3, 5, gamma, rho, 2, 100_000, seed=2, engine=engine).z(expected)) < Z
+    assert abs(simulate_tree(0.3, 5, gamma, rho, 2, 100_000, seed=2, drawing=Drawing(engine=engine)).z(expected)) < Z
 
 
 @pytest.mark.parametrize("rho", [0.1, 0.5])
 def test_polya_urn_trees_follow_the_beta_binomial_recursion(rho: float) -> None:
     expected = float(th.trajectory(0.2, 5, 0.9, rho, 2, shape="beta_binomial")[-1])
-    assert abs(simulate_tree(0.2, 5, 0.9, rho, 2, 40_000, seed=3, shape="beta_binomial").z(expected)) < Z
+    assert (
+        abs(simulate_tree(0.2, 5, 0.9, rho, 2, 40_000, seed=3, drawing=Drawing(shape="beta_binomial")).z(expected)) < Z
+    )
 
 
 @pytest.mark.parametrize("rho", [0.1, 0.5])
 def test_gaussian_factor_stars_follow_their_map(rho: float) -> None:
     expected = float(th.node_map(0.2, 9, 0.9, rho, shape="gauss_factor"))
-    assert abs(simulate_star(0.2, 9, 0.9, rho, 200_000, seed=4, shape="gauss_factor").z(expected)) < Z
+    assert abs(simulate_star(0.2, 9, 0.9, rho, 200_000, seed=4, drawing=Drawing(shape="gauss_factor")).z(expected)) < Z
 
 
 def test_chains_full_votes_and_one_round_rings_follow_their_formulas() -> None:
@@ -206,7 +209,7 @@ def test_other_risks_follow_their_formulas() -> None:
         ({"depth": -1}, "depth"),
         ({"replicas": 0}, "replicas"),
         ({"gamma": 2.0}, "gamma"),
-        ({"shape": "gauss_factor", "depth": 2}, "one level only"),
+        ({"drawing": Drawing(shape="gauss_factor"), "depth": 2}, "one level only"),
     ],
 )
 def test_trees_that_cannot_be_simulated_are_refused(arguments: dict[str, object], named: str) -> None:
@@ -218,4 +221,4 @@ def test_trees_that_cannot_be_simulated_are_refused(arguments: dict[str, object]
 def test_kernel_without_its_compiler_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "analysis.synergy.simulation.kernel", None)
     with pytest.raises(MissingExtraError, match=r"agentsoc\[analysis\]"):
-        simulate_tree(0.1, 3, 0.9, 0.1, 1, 64, seed=0, engine="numba")
+        simulate_tree(0.1, 3, 0.9, 0.1, 1, 64, seed=0, drawing=Drawing(engine="numba"))

@@ -710,15 +710,13 @@ def test_a_fork_may_use_loose_code_that_its_run_did_not_have(whole: RunLog, tmp_
     more.write_text(source.replace(f'"{kind}"', '"one-more"'), encoding="utf-8")
     hashes = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in (one, more)}
     try:
-        first = fork(
-            whole.directory, 1, 0, society(), tmp_path / "a", code={"one.py": hashes["one.py"]}, code_paths=[one]
-        )
+        first = fork(whole.directory, 1, 0, society(), tmp_path / "a", code_paths=[one])
         assert first.manifest.code == {"one.py": hashes["one.py"]}
         with pytest.raises(InputError, match=r"one\.py"):
             replay(first.directory)
         with pytest.raises(InputError, match=r"made without the loose code file more\.py"):
             stored_scenario(first, [one, more])
-        second = fork(first.directory, 2, 0, society(), tmp_path / "b", code=hashes, code_paths=[one, more])
+        second = fork(first.directory, 2, 0, society(), tmp_path / "b", code_paths=[one, more])
         assert second.manifest.code == hashes
         assert replay(second.directory, allow_code=[one, more]).model_calls == 0
     finally:

@@ -24,10 +24,10 @@ from analysis.voting.ahead import (
     smallest_lead,
 )
 from analysis.voting.judge import best_of, judge_odds, picked_right
-from analysis.voting.maker import growth_table, plan_maker, plan_stated, shared_rate
+from analysis.voting.maker import StepSample, growth_table, plan_maker, plan_stated, shared_rate
 from analysis.voting.saturation import fit_saturation, saturation_point
 from analysis.voting.verifier import TaskType, accuracy, best_attempts, ceiling, coverage
-from analysis.voting.verifier_plan import plan_verifier
+from analysis.voting.verifier_plan import LabelledAttempts, plan_verifier
 from benchmarks.study_statistics_coverage import maker_row, saturation_tasks, verifier_row
 
 TRIALS = 40_000
@@ -108,7 +108,7 @@ def test_a_chain_voted_on_with_the_planned_lead_holds() -> None:
 
 
 def test_a_plan_carries_the_doubt_of_its_sample_through() -> None:
-    plan = plan_maker(1000, 180, 200, invalid=4, price=0.01)
+    plan = plan_maker(1000, StepSample(180, 200, 4), price=0.01)
     assert plan.p.low < 180 / 196 < plan.p.high
     assert plan.k_min.low <= plan.k_min.value <= plan.k_min.high == plan.k
     assert plan.votes.low < plan.votes.value < plan.votes.high
@@ -116,7 +116,7 @@ def test_a_plan_carries_the_doubt_of_its_sample_through() -> None:
     assert plan.cost.high == pytest.approx(0.01 * plan.votes.high)
     assert plan.p_full.low >= 0.95
     assert plan.single.value < 1e-30
-    surer = plan_maker(1000, 1800, 2000, invalid=40, price=0.01)
+    surer = plan_maker(1000, StepSample(1800, 2000, 40), price=0.01)
     assert surer.k is not None
     assert surer.k <= (plan.k or 0)
     assert surer.votes.width < plan.votes.width
@@ -130,7 +130,7 @@ def test_the_planned_lead_reaches_the_target_in_at_least_95_of_100_samples() -> 
 
 
 def test_a_sample_that_allows_half_gives_no_lead() -> None:
-    plan = plan_maker(100, 6, 10)
+    plan = plan_maker(100, StepSample(6, 10))
     assert plan.k is None
     assert math.isinf(plan.votes.value)
     assert "no finite lead is safe" in plan.summary()
@@ -138,7 +138,7 @@ def test_a_sample_that_allows_half_gives_no_lead() -> None:
 
 
 def test_shared_errors_are_in_the_plan() -> None:
-    plan = plan_maker(1000, 900, 1000, rho=0.01)
+    plan = plan_maker(1000, StepSample(900, 1000), rho=0.01)
     assert plan.ceiling == pytest.approx((1 - 0.01 * 0.1) ** 1000)
     assert "keep the chain below the target" in plan.summary()
     assert plan_stated(1000, 0.9).rho_allowed == pytest.approx((1 - 0.95 ** (1 / 1000)) / 0.1)
@@ -173,9 +173,9 @@ def test_the_shared_rate_is_recovered_from_pairs() -> None:
 @pytest.mark.parametrize(
     "call",
     [
-        lambda: plan_maker(10, 11, 10),
-        lambda: plan_maker(10, 5, 10, target=1.0),
-        lambda: plan_maker(10, 5, 10, m=11),
+        lambda: plan_maker(10, StepSample(11, 10)),
+        lambda: plan_maker(10, StepSample(5, 10), target=1.0),
+        lambda: plan_maker(10, StepSample(5, 10), m=11),
         lambda: plan_stated(10, 1.5),
         lambda: ahead_right(1.2, 3),
         lambda: ahead_right(0.8, 0),
@@ -187,7 +187,7 @@ def test_the_shared_rate_is_recovered_from_pairs() -> None:
         lambda: ceiling(-0.1, 1, 0.2),
         lambda: best_attempts([TaskType(0.5, 0.5)], f=0.1),
         lambda: best_attempts([TaskType(1.0, 0.5)], f=0.1, loss=1.0),
-        lambda: plan_verifier(10, 10, 11, 0),
+        lambda: plan_verifier(LabelledAttempts(10, 10, 11, 0)),
     ],
 )
 def test_numbers_that_cannot_be_are_refused(call: Callable[[], object]) -> None:
@@ -256,17 +256,19 @@ def test_a_plan_before_a_verifier_has_intervals_that_hold() -> None:
 
 
 def test_a_verifier_plan_says_how_many_attempts() -> None:
-    plan = plan_verifier(120, 280, 110, 56, types=[TaskType(0.58, 0.87), TaskType(0.42, 0.13)], loss=-1.0)
+    plan = plan_verifier(
+        LabelledAttempts(120, 280, 110, 56), types=[TaskType(0.58, 0.87), TaskType(0.42, 0.13)], loss=-1.0
+    )
     assert plan.best.value == plan.attempts.best == 3
     assert plan.best.low <= 3 <= plan.best.high
     assert plan.ceiling.value == pytest.approx(110 / 166)
     assert "at the first attempt" in plan.summary()
     json.dumps(plan.as_dict(), allow_nan=False)
-    flat = plan_verifier(120, 280, 110, 56)
+    flat = plan_verifier(LabelledAttempts(120, 280, 110, 56))
     assert flat.attempts.best is None
     assert "whatever K" in flat.summary()
     json.dumps(flat.as_dict(), allow_nan=False)
-    none = plan_verifier(0, 50, 0, 10, loss=-1.0)
+    none = plan_verifier(LabelledAttempts(0, 50, 0, 10), loss=-1.0)
     assert none.attempts.best == 0
     assert "answer nothing" in none.summary()
 

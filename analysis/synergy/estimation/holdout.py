@@ -8,7 +8,7 @@ spreads as it should whether or not they come from the same run.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 import numpy as np
 import polars as pl
@@ -27,6 +27,21 @@ Difficulty = Literal["auto", "mixture", "equal"]
 """Whether tasks differ: fitted, taken as equal, or decided by the variance between tasks."""
 
 _GRID = 41
+
+
+@dataclass(frozen=True)
+class HoldOutModel:
+    """What the prediction takes for true of nodes and tasks."""
+
+    lock: Lock = "after_channel"
+    """Place of the shared draw."""
+    copied: Copied = "first"
+    """Whose vote a locked node repeats."""
+    difficulty: Difficulty = "auto"
+    """Whether to average over a mixture of task signals."""
+
+
+USUAL_MODEL: Final = HoldOutModel()
 
 
 @dataclass(frozen=True)
@@ -63,9 +78,7 @@ def hold_out_depth(
     b: int,
     *,
     depth: int | None = None,
-    lock: Lock = "after_channel",
-    copied: Copied = "first",
-    difficulty: Difficulty = "auto",
+    model: HoldOutModel = USUAL_MODEL,
     n_draws: int = 200,
     seed: int = 0,
 ) -> HoldOut:
@@ -77,9 +90,7 @@ def hold_out_depth(
         answers: answers by level, columns task, level, correct (`level_table`); those at `depth` are held out.
         b: fan-in.
         depth: level to predict; the highest by default.
-        lock: place of the shared draw.
-        copied: whose vote a locked node repeats.
-        difficulty: whether to average over a mixture of task signals.
+        model: what the prediction takes for true of nodes and tasks.
         n_draws: bootstrap samples.
         seed: root of the bootstrap's randomness.
 
@@ -94,14 +105,14 @@ def hold_out_depth(
         )
     index = TaskIndex([table["task"].to_list() for table in (votes, merges, held)])
     weights = np.vstack([np.ones(len(index)), task_weights(n_draws, index.strata, seed=seed)])
-    response = response_draws(count_responses(merges, index), weights, lock, copied)
+    response = response_draws(count_responses(merges, index), weights, model.lock, model.copied)
     gamma, rho = np.clip(response[:, 0], 0, 1), np.clip(response[:, 1], 0, 1)
-    mixed = difficulty == "mixture" or (difficulty == "auto" and estimate_rho(votes).tasks_differ)
+    mixed = model.difficulty == "mixture" or (model.difficulty == "auto" and estimate_rho(votes).tasks_differ)
     if mixed:
-        predicted = _by_mixture(votes, index, weights, b, gamma, rho, top, lock)
+        predicted = _by_mixture(votes, index, weights, b, gamma, rho, top, model.lock)
     else:
         mu = _weighted_mean(votes, index, weights)
-        predicted = trajectory(mu, b, gamma, rho, top, lock=lock)[-1]
+        predicted = trajectory(mu, b, gamma, rho, top, lock=model.lock)[-1]
     observed = _weighted_mean(held, index, weights)
     return HoldOut(
         b,

@@ -62,7 +62,7 @@ class Settings:
 
 
 @dataclass(frozen=True)
-class Step:
+class CalibrationStep:
     """One run, before its number of tasks is known."""
 
     name: str
@@ -107,7 +107,7 @@ def completed(settings: Settings, base: Mapping[str, Any]) -> Settings:
     return replace(settings, dial=dial, levels=levels, messages=tuple(sorted(set(messages))))
 
 
-def steps(base: Mapping[str, Any], settings: Settings) -> list[Step]:
+def steps(base: Mapping[str, Any], settings: Settings) -> list[CalibrationStep]:
     """Return the runs of a calibration in their order; `settings` are complete.
 
     Args:
@@ -121,11 +121,11 @@ def steps(base: Mapping[str, Any], settings: Settings) -> list[Step]:
     again = settings.replicates - 1
     if again < 1:
         shares["merge"] += shares.pop("replicate")
-    found: list[Step] = []
+    found: list[CalibrationStep] = []
 
     def add(run: CalibrationRun, share: float, same: str = "") -> str:
         name = f"{len(found):02d}-{run.purpose}-{run.level:g}"
-        found.append(Step(name, run, share, same))
+        found.append(CalibrationStep(name, run, share, same))
         return name
 
     merges = merge_runs(base, settings.b, replicates=settings.replicates, by=merging(base))
@@ -152,7 +152,7 @@ def turned(base: Mapping[str, Any], key: str, value: float, number: int) -> Cali
     return CalibrationRun("operating", value, run.scenario)
 
 
-def wanted_tasks(step: Step, expected: float, left: int, left_shares: float) -> int:
+def wanted_tasks(step: CalibrationStep, expected: float, left: int, left_shares: float) -> int:
     """Return the number of tasks that a step's share pays for.
 
     Args:
@@ -175,7 +175,7 @@ def wanted_tasks(step: Step, expected: float, left: int, left_shares: float) -> 
     return n
 
 
-def batch(step: Step, number: int, n: int, left: int, file_tasks: int | None = None) -> dict[str, Any]:
+def batch(step: CalibrationStep, number: int, n: int, left: int, file_tasks: int | None = None) -> dict[str, Any]:
     """Return the scenario of a batch of a step: fresh tasks, and all that is left of the budget as its wall.
 
     Args:

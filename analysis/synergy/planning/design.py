@@ -86,6 +86,21 @@ class Design:
 
 
 @dataclass(frozen=True)
+class DesignTerms:
+    """What all designs of a search have in common besides budget, window and leaf law."""
+
+    x_min: float = 1.0
+    """A leaf must have more tokens than this."""
+    c_agg: float = 0.0
+    """Tokens that an inner node spends besides reading and writing."""
+    lock: Lock = "after_channel"
+    """Place of the shared draw."""
+
+
+USUAL_TERMS: Final = DesignTerms()
+
+
+@dataclass(frozen=True)
 class DesignReport:
     """The best design, the best of each organisation, and what was searched."""
 
@@ -151,10 +166,8 @@ def best_depth(
     rho: float,
     leaf: LeafLaw,
     *,
-    x_min: float = 1.0,
     window: float | None = None,
-    c_agg: float = 0.0,
-    lock: Lock = "after_channel",
+    terms: DesignTerms = USUAL_TERMS,
 ) -> DesignReport:
     """Return the best depth, 0 included, of a tree of given fan-in and message length.
 
@@ -165,10 +178,8 @@ def best_depth(
         gamma: fidelity of a message.
         rho: correlation of the votes that a node receives.
         leaf: leaf law.
-        x_min: a leaf must have more tokens than this.
         window: context W of a node, tokens; a fan-in that does not fit is refused.
-        c_agg: tokens that an inner node spends besides reading and writing.
-        lock: place of the shared draw.
+        terms: fewest tokens of a leaf, cost of a node, place of the shared draw.
 
     Raises:
         InputError: b m > W, b is not odd, or the budget does not even pay for one agent.
@@ -177,8 +188,8 @@ def best_depth(
         raise InputError(f"the designer takes odd fan-ins of at least 3, got b={b}")
     if window is not None:
         demand_window(b, m, window)
-    contest = _Contest(budget, leaf, rho, lock, x_min, ("single", "star", "tree"))
-    contest.enter_trees(np.array([b]), np.array([m]), np.asarray(fraction("gamma", [gamma])), c_agg)
+    contest = _Contest(budget, leaf, rho, terms, ("single", "star", "tree"))
+    contest.enter_trees(np.array([b]), np.array([m]), np.asarray(fraction("gamma", [gamma])))
     return contest.report()
 
 
@@ -189,12 +200,9 @@ def search(
     fidelity: Callable[[FloatArray], FloatArray] | float,
     rho: float,
     *,
-    m_min: int = 1,
     messages: Iterable[int] | None = None,
     organisations: Iterable[Organisation] = _ORGANISATIONS,
-    x_min: float = 1.0,
-    c_agg: float = 0.0,
-    lock: Lock = "after_channel",
+    terms: DesignTerms = USUAL_TERMS,
 ) -> DesignReport:
     """Return the best design over organisation, fan-in, message length, depth and leaf tokens under B and W.
 
@@ -204,12 +212,9 @@ def search(
         leaf: leaf law.
         fidelity: gamma as a function of the message length, or one number for every length.
         rho: correlation of the votes that a node receives.
-        m_min: shortest message, tokens.
-        messages: message lengths to consider; every whole length from `m_min` up by default.
+        messages: message lengths to consider, tokens; every whole length by default.
         organisations: what to consider; a single agent is always compared with.
-        x_min: a leaf must have more tokens than this.
-        c_agg: tokens that an inner node spends besides reading and writing.
-        lock: place of the shared draw.
+        terms: fewest tokens of a leaf, cost of a node, place of the shared draw.
 
     Raises:
         InputError: nothing fits, or more than 10 million pairs of fan-in and length: then name fewer `messages`.
@@ -218,14 +223,12 @@ def search(
     if unknown := set(wanted) - set(_ORGANISATIONS):
         raise InputError(f"unknown organisations {sorted(unknown)}", "", f"choose from {', '.join(_ORGANISATIONS)}")
     longest = int(min(window / 2, budget))
-    lengths = (
-        np.arange(m_min, longest + 1) if messages is None else np.unique(np.asarray(list(messages), dtype=np.int64))
-    )
+    lengths = np.arange(1, longest + 1) if messages is None else np.unique(np.asarray(list(messages), dtype=np.int64))
     lengths = lengths[(lengths >= 1) & (lengths <= longest)]
     gammas = fidelity(lengths.astype(np.float64)) if callable(fidelity) else np.full(lengths.shape, float(fidelity))
     gammas = fraction("fidelity", gammas)
     # One level of b leaves must leave x_min each: b (x_min + 2 m) <= B. Everybody reading everybody costs n^2 m.
-    widest = np.minimum(window // lengths, budget / (x_min + 2 * lengths)).astype(np.int64)
+    widest = np.minimum(window // lengths, budget / (terms.x_min + 2 * lengths)).astype(np.int64)
     crowd = np.minimum(window // lengths + 1, np.sqrt(budget / lengths)).astype(np.int64)
     size = int(np.maximum(widest, 0).sum() + np.maximum(crowd, 0).sum()) // 2
     if size > _MOST_PAIRS:
@@ -234,12 +237,12 @@ def search(
             "",
             "pass messages=..., for instance a geometric grid of lengths",
         )
-    contest = _Contest(budget, leaf, rho, lock, x_min, wanted)
+    contest = _Contest(budget, leaf, rho, terms, wanted)
     for block in _blocks(lengths.size, widest + crowd):
         m, gamma = lengths[block], gammas[block]
         if {"star", "tree"} & set(wanted):
             b, at = _odd_up_to(widest[block])
-            contest.enter_trees(b, m[at], gamma[at], c_agg)
+            contest.enter_trees(b, m[at], gamma[at])
         if "full" in wanted:
             n, at = _odd_up_to(crowd[block])
             contest.enter_full(n, m[at], gamma[at])
@@ -289,25 +292,26 @@ class _Contest:
     """Keeps the best design of each organisation while candidates come in."""
 
     def __init__(
-        self, budget: float, leaf: LeafLaw, rho: float, lock: Lock, x_min: float, wanted: tuple[Organisation, ...]
+        self, budget: float, leaf: LeafLaw, rho: float, terms: DesignTerms, wanted: tuple[Organisation, ...]
     ) -> None:
-        if budget <= x_min:
-            raise InputError(f"a budget of {budget:g} tokens does not pay for one agent of more than {x_min:g}")
-        self.budget, self.leaf, self.rho, self.lock, self.x_min = budget, leaf, rho, lock, x_min
+        if budget <= terms.x_min:
+            raise InputError(f"a budget of {budget:g} tokens does not pay for one agent of more than {terms.x_min:g}")
+        self.budget, self.leaf, self.rho, self.lock = budget, leaf, rho, terms.lock
+        self.x_min, self.c_agg = terms.x_min, terms.c_agg
         self.wanted = wanted
         self.single = Design("single", 1, 0, 0, 1, float(budget), 1.0, float(leaf(budget)))
         self.best: dict[Organisation, Design] = {"single": self.single}
         self.seen = self.evaluated = 1
 
-    def enter_trees(self, b: IntArray, m: IntArray, gamma: FloatArray, c_agg: float) -> None:
+    def enter_trees(self, b: IntArray, m: IntArray, gamma: FloatArray) -> None:
         """Let every tree of these fan-ins and messages compete whose leaves have more than x_min tokens."""
         depth = 1
         while b.size:
             # b^L (x_min + c0) < B + c0, compared in logarithms so that deep powers do not overflow.
-            c0 = overhead(b, m, c_agg)
+            c0 = overhead(b, m, self.c_agg)
             fits = depth * np.log(b) < np.log((self.budget + c0) / (self.x_min + c0)) + 1e-9
             b, m, gamma = b[fits], m[fits], gamma[fits]
-            x = leaf_tokens(self.budget, b, depth, m, c_agg)
+            x = leaf_tokens(self.budget, b, depth, m, self.c_agg)
             keep = x > self.x_min
             levels = np.full(int(keep.sum()), depth, dtype=np.int64)
             self._enter(_Candidates("star" if depth == 1 else "tree", b[keep], m[keep], levels, x[keep], gamma[keep]))

@@ -13,7 +13,7 @@ from typing import Final, Literal
 from agentsoc.errors import InputError
 from agentsoc.log.files import write_whole
 from analysis.synergy.estimation.measured import Measured
-from analysis.synergy.planning.design import DesignReport, search
+from analysis.synergy.planning.design import DesignReport, DesignTerms, search
 from analysis.synergy.planning.follow_up import follow_up_text
 from analysis.synergy.planning.recommend import Recommendation
 from analysis.synergy.theory.costs import LeafLaw
@@ -75,7 +75,7 @@ def plan_from_parameters(
     lengths = None if known.message is None else [known.message]
     return search(
         budget, window, leaf, fidelity, rho, messages=lengths,
-        organisations=("star", "tree"), x_min=1.0 if x_min is None else x_min,
+        organisations=("star", "tree"), terms=DesignTerms() if x_min is None else DesignTerms(x_min),
     )  # fmt: skip
 
 

@@ -35,8 +35,11 @@ def _compile(function: Function) -> Function:
 
 
 @_compile
-def _draw(state: Words, digits: NDArray[np.bool_], out: Words, open_: Words) -> None:
-    """Fill `out` with Bernoulli bits whose probability has the binary `digits` (after the point); 1 as no digit."""
+def _draw(state: Words, digits: NDArray[np.bool_], inverted: np.uint64, out: Words, open_: Words) -> None:
+    """Fill `out` with Bernoulli bits whose probability has the binary `digits` (after the point), then invert them.
+
+    `inverted` is a word of ones for the probability 1, which is no digit and all failures inverted, otherwise 0.
+    """
     zero = np.uint64(0)
     for v in range(out.size):
         out[v] = zero
@@ -60,7 +63,9 @@ def _draw(state: Words, digits: NDArray[np.bool_], out: Words, open_: Words) -> 
             open_[v] &= ~(word ^ one)
             left |= open_[v]
         if left == zero:
-            return
+            break
+    for v in range(out.size):
+        out[v] ^= inverted
 
 
 @_compile
@@ -70,6 +75,35 @@ def _ones(word: np.uint64) -> np.uint64:
     word = (word & np.uint64(0x3333333333333333)) + ((word >> np.uint64(2)) & np.uint64(0x3333333333333333))
     word = (word + (word >> np.uint64(4))) & np.uint64(0x0F0F0F0F0F0F0F0F)
     return (word * np.uint64(0x0101010101010101)) >> np.uint64(56)
+
+
+@_compile
+def _clear(counter: Words, start: int) -> None:
+    """Set the counter of every replica to `start`, plane k holding bit k."""
+    for k in range(counter.shape[0]):
+        word = ~np.uint64(0) if (start >> k) & 1 else np.uint64(0)
+        for v in range(counter.shape[1]):
+            counter[k, v] = word
+
+
+@_compile
+def _count(counter: Words, carry: Words) -> None:
+    """Add one bit to the counter of every replica by ripple-carry; `carry` holds the bits, and is changed."""
+    top = counter.shape[0] - 1
+    for k in range(top):
+        for v in range(carry.size):
+            both = counter[k, v] & carry[v]
+            counter[k, v] ^= carry[v]
+            carry[v] = both
+    for v in range(carry.size):
+        counter[top, v] |= carry[v]
+
+
+@_compile
+def _choose(locked: Words, first: Words, other: Words, out: Words) -> None:
+    """Fill `out` with `first` where a node is locked, and with `other` where it is not."""
+    for v in range(out.size):
+        out[v] = (locked[v] & first[v]) | (~locked[v] & other[v])
 
 
 @_compile
@@ -86,80 +120,49 @@ def right_roots(
 ) -> int:
     """Return how many of blocks x LANES x 64 trees end with a right answer.
 
-    Args:
-        state: shape (4, LANES), seeds of the generators; changed.
-        b: fan-in, odd.
-        depth: levels above the leaves.
-        blocks: blocks of trees.
-        leaf: binary digits of the probability that a leaf is right.
-        flip: of the probability that an edge flips a vote.
-        lock: of the probability that a node is locked.
-        always: bit mask of the draws with probability 1: 1 leaf, 2 flip, 4 lock.
-        before_channel: whether the shared draw happens before the channel.
+    `state`, shape (4, LANES), holds the seeds of the generators and is changed. `b` is the odd fan-in, `depth` the
+    levels above the leaves. `leaf`, `flip` and `lock` are binary digits of the probabilities that a leaf is right, an
+    edge flips a vote, a node is locked; the bits 1, 2 and 4 of `always` stand for probability 1. The shared draw
+    happens before the channel if `before_channel`, otherwise after it.
     """
-    lanes = state.shape[1]
-    zero, full = np.uint64(0), ~np.uint64(0)
-    planes = 1
+    lanes, planes = state.shape[1], 1
     while (1 << planes) < (b + 1) // 2:
         planes += 1
-    start = (1 << planes) - (b + 1) // 2
-    count = np.zeros((depth + 1, planes + 1, lanes), dtype=np.uint64)
-    first = np.zeros((depth + 1, lanes), dtype=np.uint64)
-    locked = np.zeros((depth + 1, lanes), dtype=np.uint64)
-    child = np.zeros(depth + 1, dtype=np.int64)
-    vote, error, carry, open_ = (
-        np.zeros(lanes, dtype=np.uint64),
-        np.zeros(lanes, dtype=np.uint64),
-        np.zeros(lanes, dtype=np.uint64),
-        np.zeros(lanes, dtype=np.uint64),
-    )
-    leaf_inverted = full if always & 1 else zero
-    flip_inverted = full if always & 2 else zero
-    lock_inverted = full if always & 4 else zero
-    n_leaves = b**depth
+    counters = np.zeros((depth + 1, planes + 1, lanes), dtype=np.uint64)
+    first, locked = np.zeros((depth + 1, lanes), dtype=np.uint64), np.zeros((depth + 1, lanes), dtype=np.uint64)
+    children = np.zeros(depth + 1, dtype=np.int64)
+    vote, error = np.zeros(lanes, dtype=np.uint64), np.zeros(lanes, dtype=np.uint64)
+    read, open_ = np.zeros(lanes, dtype=np.uint64), np.zeros(lanes, dtype=np.uint64)
+    zero, full = np.uint64(0), ~np.uint64(0)
+    leaf_inverted, flip_inverted, lock_inverted = (
+        full if always & 1 else zero, full if always & 2 else zero, full if always & 4 else zero,
+    )  # fmt: skip
     right = 0
     for _ in range(blocks):
-        for _ in range(n_leaves):
-            _draw(state, leaf, vote, open_)
-            for v in range(lanes):
-                vote[v] ^= leaf_inverted
+        for _ in range(b**depth):
+            _draw(state, leaf, leaf_inverted, vote, open_)
             level = 0
             while level < depth:
-                mine, head, shut = count[level], first[level], locked[level]
-                _draw(state, flip, error, open_)
-                if child[level] == 0:
-                    for k in range(planes + 1):
-                        word = full if (start >> k) & 1 else zero
-                        for v in range(lanes):
-                            mine[k, v] = word
-                    _draw(state, lock, shut, open_)
+                mine, head, shut = counters[level], first[level], locked[level]
+                _draw(state, flip, flip_inverted, error, open_)
+                if children[level] == 0:
+                    _clear(mine, (1 << planes) - (b + 1) // 2)
+                    _draw(state, lock, lock_inverted, shut, open_)
                     for v in range(lanes):
-                        shut[v] ^= lock_inverted
-                        head[v] = vote[v] if before_channel else vote[v] ^ error[v] ^ flip_inverted
+                        head[v] = vote[v] if before_channel else vote[v] ^ error[v]
                 if before_channel:
-                    for v in range(lanes):
-                        sent = (shut[v] & head[v]) | (~shut[v] & vote[v])
-                        carry[v] = sent ^ error[v] ^ flip_inverted
-                else:
-                    for v in range(lanes):
-                        carry[v] = vote[v] ^ error[v] ^ flip_inverted
-                for k in range(planes):
-                    for v in range(lanes):
-                        both = mine[k, v] & carry[v]
-                        mine[k, v] ^= carry[v]
-                        carry[v] = both
+                    _choose(shut, head, vote, vote)
                 for v in range(lanes):
-                    mine[planes, v] |= carry[v]
-                child[level] += 1
-                if child[level] < b:
+                    read[v] = vote[v] ^ error[v]
+                _count(mine, read)
+                children[level] += 1
+                if children[level] < b:
                     break
-                child[level] = 0
-                if before_channel:
-                    for v in range(lanes):
-                        vote[v] = mine[planes, v]
-                else:
-                    for v in range(lanes):
-                        vote[v] = (shut[v] & head[v]) | (~shut[v] & mine[planes, v])
+                children[level] = 0
+                for v in range(lanes):
+                    vote[v] = mine[planes, v]
+                if not before_channel:
+                    _choose(shut, head, vote, vote)
                 level += 1
         for v in range(lanes):
             right += int(_ones(vote[v]))

@@ -51,6 +51,22 @@ class VoteEstimate:
         return (self.mu - expected) / spread
 
 
+@dataclass(frozen=True)
+class Drawing:
+    """How the votes of a tree are drawn."""
+
+    lock: Lock = "after_channel"
+    """Place of the shared draw."""
+    shape: Shape = "lock"
+    """Form of the correlation: the lock at any depth, ``beta_binomial`` at any depth (as a Polya urn, much slower),
+    ``gauss_factor`` for one level."""
+    engine: Engine = "numpy"
+    """What computes them: ``numpy`` or ``numba``; the lock only."""
+
+
+USUAL_DRAWING: Final = Drawing()
+
+
 def simulate_tree(
     mu0: float,
     b: int,
@@ -60,9 +76,7 @@ def simulate_tree(
     replicas: int,
     *,
     seed: int,
-    lock: Lock = "after_channel",
-    shape: Shape = "lock",
-    engine: Engine = "numpy",
+    drawing: Drawing = USUAL_DRAWING,
 ) -> VoteEstimate:
     """Return the mean answer of `replicas` independent trees, the counterpart of `trajectory(...)[depth]`.
 
@@ -74,22 +88,19 @@ def simulate_tree(
         depth: levels above the leaves; 0 is a leaf alone.
         replicas: number of trees, at least 1.
         seed: root of all randomness.
-        lock: place of the shared draw.
-        shape: form of the correlation: the lock at any depth, ``beta_binomial`` at any depth (as a Polya urn, much
-            slower), ``gauss_factor`` for one level.
-        engine: ``numpy`` or ``numba``; the lock only.
+        drawing: place of the shared draw, form of the correlation, and what computes the votes.
     """
     _check(mu0, gamma, rho, replicas, counts_of={"b": b, "depth": depth + 1})
     if b % 2 == 0:
         raise InputError(f"simulated fan-ins must be odd, got b={b}", "", "an even fan-in votes like b - 1")
-    before = is_before_channel(lock, shape)
+    before, shape = is_before_channel(drawing.lock, drawing.shape), drawing.shape
     if shape == "beta_binomial":
         return VoteEstimate(_urn_tree(mu0, b, gamma, rho, depth, replicas, seed), replicas)
     if shape == "gauss_factor":
         if depth != 1:
             raise InputError(f"the Gaussian factor is simulated for one level only, got depth={depth}")
         return VoteEstimate(_gauss_star(mu0, b, gamma, rho, replicas, seed), replicas)
-    if engine == "numba":
+    if drawing.engine == "numba":
         return _compiled_tree(mu0, b, gamma, rho, depth, replicas, seed, before)
     rng = stream(seed, "phase", "tree")
     n_leaves = b**depth
@@ -190,12 +201,10 @@ def simulate_star(
     replicas: int,
     *,
     seed: int,
-    lock: Lock = "after_channel",
-    shape: Shape = "lock",
-    engine: Engine = "numpy",
+    drawing: Drawing = USUAL_DRAWING,
 ) -> VoteEstimate:
     """Return the mean answer of stars with n leaves (odd): a tree of one level."""
-    return simulate_tree(mu0, n, gamma, rho, 1, replicas, seed=seed, lock=lock, shape=shape, engine=engine)
+    return simulate_tree(mu0, n, gamma, rho, 1, replicas, seed=seed, drawing=drawing)
 
 
 def simulate_chain(mu0: float, gamma: float, own: float, hops: int, replicas: int, *, seed: int) -> VoteEstimate:
