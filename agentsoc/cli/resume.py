@@ -1,4 +1,4 @@
-"""`agentsoc resume`: finish a run that was interrupted, killed or failed."""
+"""This module is `agentsoc resume`: it finishes a run that was interrupted, killed or failed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who may be sent what: nothing leaves for an address of somebody else before a person has agreed to that address.
+"""This module sees to it that nothing leaves for somebody else's address before a person has agreed to that address.
 
 A scenario and a run directory may come from strangers, so what stands in them is never consent. Consent is given for
 pairs of an address and an environment variable: remembered from an answer (`agentsoc.engine.agreed`), or by whoever

@@ -1,4 +1,4 @@
-"""The directory of a new run: made, or taken over from a start that was killed before it had asked anything."""
+"""This module makes the directory of a new run, or takes over that of a start that was killed before its first call."""
 
 from __future__ import annotations
 

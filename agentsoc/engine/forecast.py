@@ -1,4 +1,4 @@
-"""What a run can cost, worked out before the first call.
+"""This module works out what a run can cost before the first call is made.
 
 One episode is rehearsed without any model: the protocol plans, everybody disagrees with everybody at full length,
 nobody stops early, and the prompts that this makes are counted.
@@ -47,7 +47,7 @@ UNLESS: Final = "unless a provider ignores its output cap"
 
 @dataclass(frozen=True)
 class Bound:
-    """What a run can take."""
+    """A bound says what a run can take at most."""
 
     calls: int
     """Model calls when each succeeds at once."""
@@ -117,7 +117,7 @@ def ceiling(scenario: Scenario) -> int | None:
 
 @dataclass
 class _Most:
-    """What one episode takes: counts, tokens, and units of money."""
+    """The object adds up what one episode takes: counts, tokens, and units of money."""
 
     calls: int = 0
     tokens: int = 0
@@ -135,7 +135,7 @@ class _TooLongError(Exception):
 
 
 def _most(society: BuiltSociety, task: Task) -> _Most:
-    """Return what one episode of `task` takes in which nobody agrees."""
+    """Return what one episode of `task` takes when nobody agrees with anybody."""
     from agentsoc.budget.account import rates_of
     from agentsoc.contracts.world import World
     from agentsoc.scenario.prices import FREE

@@ -1,4 +1,4 @@
-"""Starting and joining Ray. Always with an address, a temporary directory of our own, and token authentication."""
+"""This module starts and joins Ray, always with an address, a temporary directory of our own, and a token."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether a run can be started at all, found out before anything is: its engine, its society, its tasks, its budget."""
+"""This module finds out whether a run can be started at all: it looks at engine, society, tasks and budget."""
 
 from __future__ import annotations
 

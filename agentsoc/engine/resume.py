@@ -1,4 +1,4 @@
-"""`resume`: go on with a run. The journal answers first and the model on a miss; what is damaged is computed again."""
+"""This module resumes a run: the journal answers first, the model on a miss; what is damaged is computed again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`Shared`: models that several runs of one process use together, each loaded once and limited once.
+"""This module holds `Shared`: models that several runs of one process use together, each loaded and limited once.
 
 A run that is alone opens its models, uses them and closes them. Runs that go on side by side would load a model several
 times and call it several times as often as its owner allows. With a `Shared` they open the same backend, wait at the
@@ -16,7 +16,7 @@ from agentsoc.engine.call_limiter import CallLimiter
 
 
 class Shared:
-    """The open models of a process, and for each the calls that may be in flight over all its runs."""
+    """The object holds the open models of a process, and for each the calls that may be in flight over all its runs."""
 
     def __init__(self, concurrency: int | None = None) -> None:
         """Prepare to share.
@@ -69,7 +69,7 @@ async def _closed(backend: Backend) -> Exception | None:
 
 
 class _Kept(Backend):
-    """A backend that is started by the first run that needs it and outlives them all."""
+    """A kept backend is started by the first run that needs it and outlives them all."""
 
     def __init__(self, backend: Backend) -> None:
         self.backend = backend

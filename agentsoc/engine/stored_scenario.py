@@ -1,4 +1,4 @@
-"""The scenario of a stored run, believed only as far as the manifest's hashes go, and where it may be carried out."""
+"""This module reads the scenario of a stored run, believes no more than hashes prove, and says where it may run."""
 
 from __future__ import annotations
 

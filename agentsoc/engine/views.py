@@ -1,4 +1,4 @@
-"""What the agents on a host see: tasks, boards, and what they remember of earlier tasks."""
+"""This module says what the agents on a host see: tasks, boards, and what they remember of earlier tasks."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from agentsoc.society.build import BuiltSociety
 
 
 class Views:
-    """Tasks and boards of the episodes under way, and the views that turns have of them."""
+    """The object keeps tasks and boards of the episodes under way, and gives the views that turns have of them."""
 
     def __init__(self, society: BuiltSociety, boards: dict[int, Board] | None) -> None:
         """Prepare.

@@ -1,4 +1,4 @@
-"""Waiting for work that is written with `async`, from code that is not: also inside a running event loop (a notebook).
+"""This module waits for work written with `async` from code that is not, also inside a running event loop (a notebook).
 
 Every verb is a coroutine function (`run_async`) and a plain function that waits for it here (`run`). Where no event
 loop is running, the loop is made in the calling thread, and the work listens to SIGINT and SIGTERM itself. Where one is
@@ -44,7 +44,7 @@ def wait_for(work: Coroutine[Any, Any, T]) -> T:
 
 
 class _Worker(Generic[T]):
-    """Work in a thread of its own, with a copy of the caller's context variables."""
+    """The worker does its work in a thread of its own, with a copy of the caller's context variables."""
 
     def __init__(self, work: Coroutine[Any, Any, T]) -> None:
         self._work = work

@@ -1,4 +1,4 @@
-"""The directory of a comparison: begun, taken up again, or grown by cells that it did not have.
+"""This module keeps the directory of a comparison: it begins it, takes it up again, or adds cells that it did not have.
 
 comparison.json      what was asked, its runs and how far they are
 inputs/              copies of the files that the comparison names

@@ -59,7 +59,7 @@ def write_whole(path: Path, data: bytes) -> None:
 
 
 class RunLock:
-    """The right to write a run directory: one holder at a time, let go by the system when the holder dies."""
+    """The lock gives the right to write a run directory to one holder; the system lets it go when the holder dies."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
@@ -98,7 +98,7 @@ class RunLock:
             self._lock.release()
 
     def _holder_text(self) -> str:
-        """Return who holds the lock: not one that was killed and left its name before the next could write its own."""
+        """Return who holds the lock, but not the name that a killed holder left before the next could write its own."""
         give_up = time.monotonic() + _NAMED_S
         while True:
             with contextlib.suppress(OSError, ValueError, KeyError, TypeError, AttributeError, LogDamagedError):

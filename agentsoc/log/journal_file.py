@@ -1,4 +1,4 @@
-"""What is believed of the file of a journal: it is ours, its one table is ours, and nothing beside it acts."""
+"""This module says what may be believed of the file of a journal: it and its one table are ours, nothing else acts."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ BYTES_MAX: Final = 64 << 20
 
 
 class Segment(msgspec.Struct, frozen=True):
-    """One file of the event log, as the manifest lists it."""
+    """A segment is one file of the event log, as the manifest lists it."""
 
     file: str
     rows: int

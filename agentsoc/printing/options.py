@@ -1,4 +1,4 @@
-"""Options that several verbs share, and what they mean to the library."""
+"""This module defines options that several verbs share, and what they mean to the library."""
 
 from __future__ import annotations
 

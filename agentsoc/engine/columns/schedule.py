@@ -1,4 +1,4 @@
-"""When a simulated society may be computed as columns, and its schedule laid out for that."""
+"""This module says when a simulated society may be computed as columns, and lays out its schedule for that."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from agentsoc.society.build import BuiltSociety
 
 @dataclass(frozen=True)
 class Lane:
-    """The agents of one stage that hear equally many others: one rectangular array operation."""
+    """A lane holds the agents of one stage that hear equally many others, so that one array operation serves all."""
 
     stage: int
     agents: NDArray[np.int64]
@@ -41,7 +41,7 @@ class Lane:
 
 @dataclass(frozen=True)
 class Programme:
-    """A schedule laid out for column execution."""
+    """A programme is a schedule laid out for column execution."""
 
     lanes: tuple[Lane, ...]
     n_rounds: int
