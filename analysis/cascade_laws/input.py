@@ -1,4 +1,4 @@
-"""Reads runs and imported logs, found at or below the paths given, into one event table."""
+"""This module reads runs and imported logs, found at or below the paths given, into one event table."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def _imported(directory: Path) -> tuple[EventTable, list[str]]:
 
 
 def _own(directory: Path) -> tuple[EventTable, list[str]]:
-    """Return one of our own runs; each task is an execution."""
+    """Return one run of agentsoc; each of its tasks is an execution."""
     log = RunLog(directory)
     scenario, notes = log.manifest.scenario, []
     if log.manifest.status != "finished":

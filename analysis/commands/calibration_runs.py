@@ -1,4 +1,4 @@
-"""Carrying out a calibration: its runs one after the other in one directory, under one wall, resumable at any point.
+"""This module carries out a calibration: its runs one after the other, under one wall of tokens, resumable anywhere.
 
 `OUT/calibration.json` says what is being done; each run is a directory of its own below `OUT/runs`. A run that is
 finished is read, one that was interrupted is resumed, one that left nothing behind is started again. How many tasks a
@@ -57,7 +57,7 @@ Watcher = Callable[[Progress, str, int], AbstractContextManager[Any]]
 
 
 class InterruptedCalibrationError(InterruptedRunError):
-    """A calibration that was asked to stop; the same command goes on with it."""
+    """The calibration was asked to stop; the same command goes on with it."""
 
     def __str__(self) -> str:
         return "interrupted; everything received is safe\n    the same command goes on where it stopped"
@@ -65,7 +65,7 @@ class InterruptedCalibrationError(InterruptedRunError):
 
 @dataclass(frozen=True)
 class Planned:
-    """A run as it is expected to be."""
+    """The object says what a run is expected to be."""
 
     step: Step
     n_tasks: int
@@ -75,7 +75,7 @@ class Planned:
 
 @dataclass(frozen=True)
 class Done:
-    """All runs of a calibration."""
+    """The object holds all runs of a calibration."""
 
     runs: tuple[tuple[Step, RunLog], ...]
 
@@ -96,7 +96,7 @@ class Done:
 
     @property
     def tokens(self) -> int:
-        """Everything that was charged."""
+        """Tokens that were charged for all runs."""
         return sum(spent(log) for _, log in self.runs)
 
     def cut_short(self) -> list[str]:
@@ -111,7 +111,7 @@ class Done:
 
 
 class Calibration:
-    """A calibration of one scenario in one directory."""
+    """The object carries out the calibration of one scenario in one directory."""
 
     def __init__(self, scenario: Scenario, settings: Settings, code: Mapping[str, str], code_paths: list[Path]) -> None:
         self.base: dict[str, Any] = scenario.model_dump(mode="json")
@@ -227,7 +227,7 @@ class Calibration:
             )
 
     def _none_ahead(self, directory: Path) -> None:
-        """Refuse to start or resume a run while there is one that comes after it: it cannot be this calibration's.
+        """Refuse to go on while a run of a later step is there already: it cannot be this calibration's.
 
         Raises:
             InputError: names the first that is there.

@@ -1,4 +1,4 @@
-"""`agentsoc compare`: organisations on the same tasks, seeds and budget, and what can be said of the difference."""
+"""This module is `agentsoc compare`: it runs organisations on the same tasks, seeds and budget and reports on them."""
 
 from __future__ import annotations
 

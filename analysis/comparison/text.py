@@ -1,4 +1,4 @@
-"""A comparison as a block of text that can be pasted into a paper, and the same as plain values for JSON."""
+"""This module tells a comparison as text that can be pasted into a paper, and as plain values for JSON."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What agents' answers say about the right one: plug-in mutual information, for small sets of answers only.
+"""This module measures what agents' answers say about the right one: plug-in mutual information, for few answers.
 
 With Z_1..Z_n the answers of agents and Y the right answer, I(Y; Z_1..Z_n | X) <= H(Y | X) for tasks X, and what
 agent n adds is I(Y; Z_n | Z_1..Z_(n-1), X), which tends to 0 for near copies. A log shows one answer per agent and
@@ -46,7 +46,7 @@ def information(outputs: Outputs, truths: pl.DataFrame) -> pl.DataFrame:
 
 
 class Information:
-    """The same from votes that come in pieces of whole tasks.
+    """The object computes the same as `information` from votes that come in pieces of whole tasks.
 
     Only tasks that all agents answered count, and who they are shows at the end only: what was kept for fewer agents
     than are known by now is forgotten.

@@ -1,4 +1,4 @@
-"""Predictors of an organisation's score: ten main terms and nine interactions, standardised (arXiv 2512.08296).
+"""This module defines predictors of a score: ten main terms and nine interactions, standardised (arXiv 2512.08296).
 
 Base variables are standardised to mean 0 and standard deviation 1; interactions are products of standardised variables
 and are not scaled again. So a main coefficient is the slope where every partner of its interactions is at its mean,
@@ -53,7 +53,7 @@ COORDINATION: Final = ("overhead", "density", "redundancy", "efficiency", "ampli
 
 @dataclass(frozen=True)
 class Scale:
-    """Means and standard deviations of the base variables, as learnt from some rows."""
+    """The scale holds means and standard deviations of the base variables, as learnt from some rows."""
 
     mean: Mapping[str, float]
     sd: Mapping[str, float]

@@ -1,4 +1,4 @@
-"""Which way a channel of two answers errs, and how much of the message gets through whatever the reader leans to."""
+"""This module measures which way a channel of two answers errs, and how much of a message gets through."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from analysis.synergy.theory.arrays import FloatArray
 
 @dataclass(frozen=True)
 class ChannelErrors:
-    """Error rates of a two-answer channel in the two directions, and the fidelity that they leave [X].
+    """The object holds the error rates of a two-answer channel in both directions, and the fidelity they leave [X].
 
     They differ where assumption A3 in docs/phase-theory.md fails.
     """

@@ -1,4 +1,4 @@
-"""What was measured of an organisation, in one object that a file holds and a plan is made from.
+"""This module keeps what was measured of an organisation in one object that a file holds and a plan is made from.
 
 A report for people says estimates and intervals. A plan needs more: the joint bootstrap draws (so that errors that
 move together do so in the plan), the signals of tasks that differ, what a message costs, and over which range of
@@ -36,7 +36,7 @@ Nodes = Literal["read", "tally"]
 
 @dataclass(frozen=True)
 class MeasuredMessage:
-    """A length of message and how faithfully it is read."""
+    """The object says how faithfully messages of one length are read."""
 
     m: int
     """Tokens of the message, which count against the reader's window."""
@@ -49,7 +49,7 @@ class MeasuredMessage:
 
 @dataclass(frozen=True)
 class MeasuredDifficulty:
-    """How tasks differ, as multiples of the mean leaf signal."""
+    """The object says how tasks differ, as multiples of the mean leaf signal."""
 
     ease: FloatArray
     """Signal of each kind of task over the mean signal, shape (n_kinds,)."""
@@ -61,7 +61,7 @@ class MeasuredDifficulty:
 
 @dataclass(frozen=True)
 class Measured:
-    """Parameters with their draws, and what they were measured on."""
+    """The object holds parameters with their draws, and what they were measured on."""
 
     b: int
     lock: Lock
@@ -220,7 +220,7 @@ class Measured:
 
 @dataclass(frozen=True)
 class RunFacts:
-    """What is known of the runs behind an estimate, besides the estimate."""
+    """The object holds what is known of the runs behind an estimate, besides the estimate."""
 
     nodes: Nodes = "read"
     """Whether nodes read, or a rule counts."""

@@ -1,4 +1,4 @@
-"""The phase of some runs: what they can tell is sorted out, estimated, and kept for a plan."""
+"""This module estimates the phase of some runs: it sorts out what they can tell, and keeps the result for a plan."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which part of a measurement each run can play, told from its log: leaf, relay, merge, sibling votes."""
+"""This module tells from the log of a run which part it can play: leaf, relay, merge, sibling votes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _OWN: Final = ("name", "description", "seed", "budget", "engine")
 
 @dataclass(frozen=True)
 class Roles:
-    """Runs by what they tell."""
+    """The object sorts runs by what they tell."""
 
     leaves: tuple[RunLog, ...] = ()
     """Lone agents."""

@@ -1,4 +1,4 @@
-"""Measurements out of logs: trials of single agents, round trips, sibling votes, merges, answers by level.
+"""This module takes measurements out of logs: lone answers, round trips, sibling votes, merges, answers by level.
 
 A plain table of votes needs no log: give the estimators a polars frame with the columns below. From our logs the same
 frames are read, with what a log can and cannot say:
@@ -46,7 +46,7 @@ LEVEL_COLUMNS: Final = ("task", "run", "level", "correct", "k")
 
 @dataclass(frozen=True)
 class LoggedVotes:
-    """One run, read for votes. Frames are made when they are asked for."""
+    """The object reads one run for votes; frames are made when they are asked for."""
 
     log: RunLog
     run: str

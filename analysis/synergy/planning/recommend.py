@@ -1,4 +1,4 @@
-"""Which organisation to choose for a budget when the parameters are known with some doubt only [X].
+"""This module recommends an organisation for a budget when the parameters are known with some doubt only [X].
 
 Every candidate (a star or a tree of odd fan-in b, messages of a measured length, L levels) spends the whole budget; the
 tokens of a leaf follow from the budget identity. Its signal is worked out by the exact recursion under each joint draw
@@ -39,12 +39,12 @@ _EQUAL: Final = 1e-12
 
 @dataclass(frozen=True)
 class Ranked:
-    """A design and what is expected of it."""
+    """The object holds a design and what is expected of it."""
 
     design: Design
     """Its signal `mu` is that at the central values."""
     low: float
-    """2.5 % of the draws of its signal are below."""
+    """Lower end of the 95 % interval of its signal: 2.5 % of the draws are below."""
     high: float
     mean: float
     """Mean signal over the draws, by which designs are ranked."""
@@ -65,7 +65,7 @@ class Ranked:
 
 @dataclass(frozen=True)
 class Recommendation:
-    """What to build, how sure that is, and what would make it surer."""
+    """The recommendation says what to build, how sure that is, and what would make it surer."""
 
     budget: float
     window: float

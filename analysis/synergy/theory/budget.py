@@ -1,4 +1,4 @@
-"""The budgets between which a tree beats a single agent, and how to spend one.
+"""This module gives the budgets between which a tree beats a single agent, and how to spend one.
 
 Thresholds are [D] unless marked. The statement "synergy exactly when s > beta" is about weak signals: with leaves
 clipped at mu_max a tree may beat a *clipped* single agent even for s <= beta, and with gamma < 1 a large budget gives
@@ -166,7 +166,7 @@ def exact_threshold(
 
 @dataclass(frozen=True)
 class Allocation:
-    """How to spend a budget on a tree of given fan-in and message length, and from where to where it pays.
+    """The allocation says how a tree of given fan-in and message length spends a budget, and where that pays.
 
     The fields from `x_star` on are None when s <= beta: then there is nothing to allocate, one agent takes all.
     """

@@ -1,4 +1,4 @@
-"""One axis for all topologies: how many independent votes an outcome is worth [X].
+"""This module puts all topologies on one axis: how many independent votes an outcome is worth [X].
 
 No protocol whose output depends on n independent symmetric leaf votes can exceed f_n(mu_0) (Neyman-Pearson), so the n
 that would just reach the observed signal measures any run, and n_eff / N compares organisations.

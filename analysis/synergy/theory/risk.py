@@ -1,4 +1,4 @@
-"""Continuous answers: the mean-square error of an average by organisation (the warm-up of the theory).
+"""This module treats continuous answers: the mean-square error of an average, by organisation.
 
 A leaf's estimate is unbiased with error variance sigma2; errors of any two leaves correlate by rho; a link adds
 independent noise of variance sigma_c2. Everything broadcasts. Each formula with exchangeable rho is an instance of
