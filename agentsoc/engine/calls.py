@@ -161,7 +161,7 @@ class Caller:
                     failed = said if isinstance(said, str) else ""
                     broken = planned.turn.strict and failed.startswith(MALFORMED)
                     reply = Reply(discarded=failed) if broken else Reply(failed=failed)
-                break  # an earlier draft stands
+                break  # the turn keeps the draft of an earlier call
             if (flag := _red_flag(planned.turn, said)) is not None:
                 reply = Reply(discarded=flag)
                 break

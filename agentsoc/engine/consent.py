@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 Consent = bool | Collection[Destination]
 """What the caller agrees to: everything (True), some destinations, or nothing beyond what is remembered (False)."""
 BOUNDED_MAX: Final = 400
-"""Runs of which it is worked out one by one what they can cost; of more, their budgets are told (runs)."""
+"""Runs whose cost is worked out one by one; of more runs, the sum of budgets is told (runs)."""
 
 
 def destinations(scenarios: Iterable[Scenario]) -> list[Destination]:

@@ -106,7 +106,7 @@ class Episode:
         results = await self._act(planned, needs, grants, modelled)
         replies = self._settle(turns, grants, results)
         await self._commit(turns, replies)
-        if shares is not None:  # whose share is spent is not asked; the others go on as long as there are any
+        if shares is not None:  # agents whose share is spent are not asked; the others go on
             return all(grant is None for grant in grants)
         return any(grant is None for grant in grants)
 
@@ -133,7 +133,7 @@ class Episode:
         return planned if self.account.shown is None else [self._told(each) for each in planned]
 
     def _told(self, planned: PlannedTurn) -> PlannedTurn:
-        """Add what the agent is told of the budget."""
+        """Add to a turn what its agent is told of the budget."""
         told = self.account.tell(self.board, planned.turn)
         return msgspec.structs.replace(planned, left=told.left, team_left=told.team_left, note=told.note)
 

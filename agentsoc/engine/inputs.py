@@ -134,7 +134,7 @@ def use_inputs(directory: Path, inputs: Mapping[str, str], what: str = "run") ->
         LogDamagedError: a copy is missing or not what it was.
     """
     inside = Inside(directory)
-    inside.has_directory(INPUTS)  # refused where it leads elsewhere
+    inside.has_directory(INPUTS)  # raises where a link leads out of the directory
     for name, digest in inputs.items():
         where = str(directory / INPUTS / name)
         try:

@@ -56,7 +56,7 @@ class HostFiles:
             if driver is None:
                 raise FileNotFoundError
             self.path = Path(tempfile.mkdtemp(prefix="host-", dir=driver))
-        except OSError:  # another machine or another user after all
+        except OSError:  # the driver is on another machine or another user's
             self._held = hold()
             self.path = self._held.path
 

@@ -100,7 +100,7 @@ class RayPool(Pool):
         self._code = [(path.name, path.read_text()) for path in code_paths]
         self._hosts = scenario.engine.hosts
         self._by_agent = scenario.tasks.count < self._hosts or scenario.episodes == "sequential"
-        self._local = Host(scenario, boards, society=society)  # plans and counts agents; never started, never asked
+        self._local = Host(scenario, boards, society=society)  # only plans and counts; never started, never asked
         self._n = self._local.society.n
         self._seats = [_Seat(index) for index in range(self._hosts)]
         self._history: dict[int, list[list[Event]]] = {}

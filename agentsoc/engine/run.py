@@ -29,7 +29,7 @@ class Run(RunLog):
     """A run is on disk, and finished, interrupted or under way."""
 
     def summary(self) -> dict[str, Any]:
-        """Return what `agentsoc run --json` prints."""
+        """Return the plain values that `agentsoc run --json` prints."""
         manifest, totals = self.manifest, self.manifest.totals
         return {
             "run_dir": str(self.directory),

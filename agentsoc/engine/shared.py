@@ -35,7 +35,7 @@ class Shared:
             return self._kept[key]
         backend = model.open(seed=seed, share=share)
         if isinstance(backend, PureBackend) or not backend.journaled:
-            return backend  # computed, not called: there is nothing to load and nothing to limit
+            return backend  # a voter is computed: there is nothing to load or to limit
         kept = self._kept[key] = _Kept(backend)
         return kept
 

@@ -54,7 +54,7 @@ def stored_scenario(
 
 
 def require_named_address(scenario: Scenario, engine: Mapping[str, Any], directory: Path) -> None:
-    """Refuse to go to a cluster that only a stored run names: it may be a stranger's.
+    """Refuse to go to a cluster that only a stored run names, because the run may be a stranger's.
 
     Raises:
         InputError: `engine`, what was asked for now, names none.

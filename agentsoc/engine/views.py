@@ -58,7 +58,7 @@ class Views:
         board = self.board(task)
         if self._folds:
             board.fold(events)
-        if events and events[-1].kind == "stop":  # the last word of an episode
+        if events and events[-1].kind == "stop":  # a stop ends the episode
             self._remember(board)
             self._tasks.pop(task, None)
             if self._folds:

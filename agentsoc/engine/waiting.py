@@ -67,7 +67,7 @@ class _Worker(Generic[T]):
             try:
                 error = self._outcome.exception(_LOOK_S)
                 break
-            except TimeoutError:  # of this look, not of the work
+            except TimeoutError:  # this wait timed out, not the work
                 if caller is not None and caller.cancelling() > seen:
                     seen, interrupt = caller.cancelling(), KeyboardInterrupt()
                     self._tell()
@@ -85,7 +85,7 @@ class _Worker(Generic[T]):
         self._interrupts += 1
         if self._loop is None or self._task is None:
             return
-        with contextlib.suppress(RuntimeError):  # it has just ended, and its loop is closed
+        with contextlib.suppress(RuntimeError):  # the work has just ended, and its loop is closed
             self._loop.call_soon_threadsafe(self._stop.set if self._interrupts == 1 else self._task.cancel)
 
     def _carry_out(self) -> None:

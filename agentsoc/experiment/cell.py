@@ -64,7 +64,7 @@ async def carry_out(directory: Path, scenario: Scenario, means: CellOptions, pro
 
 
 async def _carry_out(directory: Path, scenario: Scenario, means: CellOptions, progress: Progress | None) -> Run:
-    Inside(directory.parents[1]).has_directory(f"{directory.parent.name}/{directory.name}")  # never through a link
+    Inside(directory.parents[1]).has_directory(f"{directory.parent.name}/{directory.name}")  # a link is never followed
     if _has_manifest(directory):
         require_same(directory, scenario)
         return await resume_async(

@@ -122,7 +122,7 @@ def _check_cell(directory: Path, cell: CellRecord) -> str:
 
 
 def _unknown(directory: Path, record: ComparisonRecord) -> Iterator[str]:
-    """Yield what is there and was not looked at."""
+    """Yield the names of what is there and was not looked at."""
     inside = Inside(directory)
     derived = [name for name in inside.names() if name in _DERIVED]
     if derived:

@@ -203,7 +203,7 @@ def _fixes_its_own(data: Mapping[str, Any]) -> bool:
     try:
         whole = expand(data)
         topology = TOPOLOGIES.parse(whole.get("topology"))
-    except (ValueError, InputError):  # what is wrong with it is told when the whole is checked
+    except (ValueError, InputError):  # its faults are told when the whole scenario is checked
         return False
     try:
         topology.size(whole["agents"].get("count"))

@@ -23,7 +23,7 @@ class Kind:
     most: Bound | None
     """The most that all its runs can cost together; None when that takes too long to work out."""
     about: bool
-    """Whether one seed stands for all: other seeds may have longer tasks."""
+    """Whether one seed stands for all, though other seeds may have longer tasks."""
     ceiling: int | None
     """Budget of all its runs (tokens)."""
     answered: int

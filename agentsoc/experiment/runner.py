@@ -194,7 +194,7 @@ class _Runner:
         for cell in self.grid.cells:
             away_from_here = cell.scenario.engine.address is not None
             (ray if away_from_here else pure if is_pure(cell.scenario) else live).append(cell)
-        n_workers = workers or max(default_workers(len(pure)), 2 if live else 1)  # calls are not to wait for computing
+        n_workers = workers or max(default_workers(len(pure)), 2 if live else 1)  # calls must not wait for computing
         away: deque[Cell] = deque()
         here: deque[Cell] = deque()
         for cell in pure:

@@ -165,7 +165,7 @@ class Journal:
             rows = [attempt for attempt, _ in group]
             try:
                 await loop.run_in_executor(self._pool, self._commit, rows)
-            except Exception as error:  # whatever it is: somebody waits for every row of the group
+            except Exception as error:  # any error: somebody waits for every row of the group
                 what = str(error) if isinstance(error, sqlite3.Error) else f"{type(error).__name__}: {error}"
                 for _, done in group:
                     if not done.done():

@@ -79,7 +79,7 @@ class SegmentEntry(BaseModel):
 
 
 Count = Annotated[int, Field(ge=0, le=1 << 100)]
-"""What is counted; nobody counts further than floats reach."""
+"""A count; its limit is far above what anybody counts and within the range of floats."""
 
 
 class Totals(BaseModel):

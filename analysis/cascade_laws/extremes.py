@@ -35,7 +35,7 @@ class Slope:
     high: float
     null_low: float
     null_high: float
-    """Central 95 % of the slope when all N share one distribution."""
+    """Upper end of the central 95 % of the slope when all N share one distribution; `null_low` is the lower one."""
 
     @property
     def beyond_null(self) -> bool:
@@ -188,7 +188,7 @@ def _null(pool: F64, draws: I64, strata: list[I64], replicates: int, seed: int) 
 
 
 def _holdout(log_n: F64, means: F64) -> float:
-    """Return the relative error at the largest N of the line through the others; nan with fewer than three N."""
+    """Return the relative error of the line through the other N at the largest N; nan with fewer than three N."""
     if len(log_n) < 3:
         return float("nan")
     slope, level = np.polyfit(log_n[:-1], np.log(means[:-1]), 1)

@@ -72,7 +72,7 @@ def _own(directory: Path) -> tuple[EventTable, list[str]]:
     frame = log.frame()
     if not frame.height:
         raise InputError("this run has no events yet", str(directory), f"go on with: agentsoc resume {directory}")
-    own = BASE_DIR.set(directory / INPUTS)  # no file that it names is one beside whoever reads it
+    own = BASE_DIR.set(directory / INPUTS)  # a file that it names is not looked for in the reader's directory
     try:
         log.inside.has_directory(INPUTS)
         offers = offers_of_debate(frame, Scenario.model_validate(scenario))

@@ -38,15 +38,15 @@ class Attachment:
     """The object holds the estimate of the attachment exponent, or says why there is none."""
 
     beta: float | None
-    """None if it is not identified."""
+    """Attachment exponent; None if it is not identified."""
     se: float | None
-    """From the observed information, decisions taken as independent."""
+    """Standard error of beta from the observed information, with decisions taken as independent."""
     interval: tuple[float, float] | None
     """95 % interval from the jackknife over executions; None if not asked for, not identified or at its bound."""
     constant: float
     """The c in log(x + c)."""
     sensitivity: dict[float, float]
-    """beta for other c."""
+    """Exponent beta for other constants c."""
     n_decisions: int
     n_choices: int
     n_uninformative: int

@@ -42,9 +42,9 @@ class FittedDeficits:
     cascades: int
     """Cascades of the class."""
     large_cascades: int
-    """Those with a total cognitive effort of at least `MIN_TCE`, which are used."""
+    """Cascades with a total cognitive effort of at least `MIN_TCE`; only these are used."""
     merge_points: int
-    """Merges in them; the scale rests on these instants alone."""
+    """Merges in the large cascades; the scale a rests on these instants alone."""
 
     def summary(self) -> str:
         """Return one line."""

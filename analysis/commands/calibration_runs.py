@@ -50,7 +50,7 @@ STATE: Final = CALIBRATION
 RUNS: Final = "runs"
 _STATE_BYTES: Final = 4 << 20
 _BATCHES: Final = 40
-_BATCH_MIN: Final = 3  # tasks that a batch is worth starting for
+_BATCH_MIN: Final = 3  # fewest tasks for which a batch is started
 
 Watcher = Callable[[Progress, str, int], AbstractContextManager[Any]]
 """Shows the progress of a run: its progress, its title, its wall (tokens)."""
@@ -198,10 +198,10 @@ class Calibration:
             raise InputError(what, str(directory), "name a new directory with --out")
         progress = Progress()
         scenario = Scenario.model_validate(batch(step, number, n, left, self.file_tasks))
-        Inside(directory.parents[1]).has_directory(f"{RUNS}/{directory.name}")  # never through a link
-        if directory.is_dir() and NAME in Inside(directory).names():  # also a link that leads nowhere
+        Inside(directory.parents[1]).has_directory(f"{RUNS}/{directory.name}")  # a link is never followed
+        if directory.is_dir() and NAME in Inside(directory).names():  # a link that leads nowhere counts as something
             log = RunLog(directory)
-            require_same(directory, scenario)  # and so with all that is left as its wall
+            require_same(directory, scenario)  # its budget, all that was left, is compared as well
             if log.manifest.status == "finished":
                 log.check()
                 return log

@@ -75,7 +75,7 @@ def compare(
 
     with by_umask(grid.by_umask):
         results = read_results(outcome.directory)
-        save_table(results)  # kept also when nothing can be said of it yet
+        save_table(results)  # the table is kept even when no report can be made yet
         report = analysis.compare(results, effect=effect)
         write_report(report)
         for drawn in draw_report(report) if figures else ():

@@ -86,7 +86,7 @@ def read_results(directory: Path) -> Results:
     finished = [cell for cell in record.cells if cell.status == "finished"]
     missing += [cell for cell in record.cells if cell.status != "finished"]
     for cell in finished:
-        inside.has_directory(cell.run)  # refused where it leads elsewhere
+        inside.has_directory(cell.run)  # raises where a link leads out of the directory
         run = _read_run(directory / cell.run, cell)
         if run.fault:
             missing.append(cell.model_copy(update={"status": "failed", "error": run.fault}))

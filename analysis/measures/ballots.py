@@ -33,7 +33,7 @@ class Cells:
     cell: I64
     pair: I64
     cell_task: I64
-    """Shape (n_cells,)."""
+    """Task of each cell, shape (n_cells,)."""
     cell_score: F64
     """Verifier's score of each answer, NaN where nothing scored it, shape (n_cells,)."""
     n_pairs: int

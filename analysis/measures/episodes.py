@@ -233,7 +233,7 @@ class RunMetrics:
     paired: bool | None
     """Whether the baseline has the same tasks; None without a baseline."""
     values: Mapping[str, Interval | None]
-    """By name, see `RUN_METRICS`; None where the log does not say it or it is not defined."""
+    """Values by name (see `RUN_METRICS`); None where the log does not tell one or it is not defined."""
 
     def __getitem__(self, name: str) -> Interval | None:
         return self.values[name]
@@ -255,7 +255,7 @@ _RATIOS: Final = {
     "success_per_1k_tokens": ("score", "tokens", 1000.0),
     "budget_use": ("charged", "budget", 1.0),
 }
-"""Ratios of means: name -> (above, below, factor)."""
+"""Ratios of means: name -> (numerator, denominator, factor)."""
 _USED: Final = (*_MEANS, "charged", "budget")
 _OVERHEADS: Final = {"turns": "turns", "tokens": "tokens", "virtual": "virtual_s", "wall": "wall_s"}
 

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from analysis.measures.outputs import I64, Outputs, Votes
 
 OPTIONS_MAX: Final = 8
-"""Answers up to which a set is small."""
+"""Most answers that a set may have to count as small."""
 TASKS_PER_CELL: Final = 5
-"""Tasks that there must be for each combination of answers; fewer, and the plug-in value is mostly bias."""
+"""Tasks needed for each combination of answers; with fewer the plug-in value is mostly bias."""
 
 AGENTS_MAX: Final = 32
 """Agents of whom answers are kept (agents): cells for more would take more tasks than a run can have."""
@@ -104,7 +104,7 @@ class Information:
         if not self._said or not (n_tasks := sum(map(len, self._said))):
             return pl.DataFrame(schema=_SCHEMA)
         k = len(self._names)
-        order = np.argsort(np.argsort(np.array(list(self._names))))  # numbers go by name
+        order = np.argsort(np.argsort(np.array(list(self._names))))  # codes are numbered by name
         said, truth = order[np.concatenate(self._said)], order[np.concatenate(self._truth)]
         bound, rows, before = _entropy(truth), [], 0.0
         cell = np.zeros(n_tasks, np.int64)

@@ -19,7 +19,7 @@ TEAM_MAX: Final = 2_000
 DENSE_MAX: Final = 20_000_000
 """Comparisons of answers made at once."""
 FEW: Final = 16
-"""Different answers up to which agreement is counted by products of matrices (answers)."""
+"""Number of different answers up to which agreement is counted by products of matrices (answers)."""
 
 
 class Agreement:

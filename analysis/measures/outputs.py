@@ -24,7 +24,7 @@ I64 = NDArray[np.int64]
 F64 = NDArray[np.float64]
 
 SAYING: Final = (*sorted(CLAIMING), "endorse_claim", "vote")
-"""Kinds by which an agent says what it holds."""
+"""Kinds of events by which an agent says what it holds."""
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ I64 = NDArray[np.int64]
 F64 = NDArray[np.float64]
 
 EFFORT_KINDS: Final = frozenset({*KINDS[:6], "answer", "vote", "flag"})
-"""Kinds that are an agent's own act; the others report what happened to an episode."""
+"""Kinds of events that are an agent's own act; the others report what happened to an episode."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Sample:
 
     name: str
     values: F64
-    """Shape (n,), each > 0."""
+    """Values of the observable, shape (n,), each > 0."""
     execution: I64
     """Execution of each value, shape (n,)."""
     cap: F64

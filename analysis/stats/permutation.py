@@ -17,7 +17,7 @@ from analysis.interval import FloatArray
 
 _ENUMERATED: Final = 14
 _WIDEST: Final = 1 << 17
-_SMALLEST: Final = 1e-12  # what the transform resolves
+_SMALLEST: Final = 1e-12  # resolution of the transform
 _BLOCK: Final = 1 << 21
 
 Test = Literal["exact", "random swaps"]

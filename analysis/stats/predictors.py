@@ -48,7 +48,7 @@ COLUMNS: Final = tuple(dict.fromkeys(column for column, _ in BASES.values()))
 turns than a single agent), density (messages a turn), redundancy, efficiency, amplification (of errors), single (score
 of a single agent on the same task)."""
 COORDINATION: Final = ("overhead", "density", "redundancy", "efficiency", "amplification")
-"""What is known only after a run."""
+"""Predictors that are known only after a run."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Scale:
 
     mean: Mapping[str, float]
     sd: Mapping[str, float]
-    """0 for a variable that did not vary: its terms are then 0."""
+    """Standard deviations; 0 for a variable that did not vary, whose terms are then 0."""
 
     def natural(self, base: str, standard: float) -> float:
         """Return a value in standard units as one of the base variable."""

@@ -161,7 +161,7 @@ def independent_columns(x: FloatArray) -> IntArray:
     for at in range(x.shape[1]):
         column = x[:, at]
         rest = column - basis @ (basis.T @ column)
-        rest -= basis @ (basis.T @ rest)  # twice is enough
+        rest -= basis @ (basis.T @ rest)  # two passes are enough
         if np.linalg.norm(rest) > 1e-8 * max(float(np.linalg.norm(column)), 1e-300):
             kept.append(at)
             basis = np.column_stack([basis, rest / np.linalg.norm(rest)])

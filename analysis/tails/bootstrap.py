@@ -1,4 +1,4 @@
-"""This module resamples: how far samples of a true power law stray from it, and how far the exponent does.
+"""This module resamples to see how far samples of a true power law stray from it, and how far the exponent does.
 
 The goodness-of-fit test is the semiparametric bootstrap of Clauset, Shalizi & Newman (SIAM Rev. 51, 2009, sect. 4):
 values below xmin are drawn from the sample, those above from the fitted law, and xmin is chosen anew in every

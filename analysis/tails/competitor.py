@@ -53,7 +53,7 @@ class Competitor(Registered, ABC):
     """A competitor is one law of tails: its fit, the doubt of its parameters, its survival function and its style."""
 
     short: ClassVar[str]
-    """Its name in tables."""
+    """Short name of the law, for tables."""
     style: ClassVar[tuple[str, str]]
     """Colour and line of its curve in figures, as matplotlib writes them."""
     holds_power_law: ClassVar[bool] = False

@@ -155,7 +155,7 @@ class _Asked:
     xmin: float | None
     """The threshold that was given."""
     least: LeastTail | None
-    """What a threshold that is chosen must leave; None where it was given."""
+    """What a chosen threshold must leave in the tail; None where the threshold was given."""
     clusters: Mapping[str, ArrayLike]
     resampling: Resampling
 

@@ -36,7 +36,7 @@ MAX_CANDIDATES: Final = {True: 20_000, False: 500}
 
 @dataclass(frozen=True)
 class LeastTail:
-    """The object says what a threshold that is chosen must leave."""
+    """The object says how much of the sample a chosen threshold must leave in the tail."""
 
     values: int = MIN_TAIL
     distinct: int = MIN_DISTINCT

@@ -41,7 +41,7 @@ class MakerPlan:
 
     steps: int
     m: int
-    """Steps of a subtask."""
+    """Number of steps of a subtask."""
     target: float
     p: Interval
     """Probability that a valid sample of a subtask is right."""

@@ -147,7 +147,7 @@ class ColumnRun:
         """Return the turns of a lane in all tasks, to be drawn."""
         n, (m, b) = len(tasks), lane.hears.shape
         own = standing.answer[:, lane.agents].reshape(-1) if lane.has_own else None
-        alone = not lane.tally and own is None  # then each adds what it finds by itself
+        alone = not lane.tally and own is None  # then each adds its own finding
         return Draw(
             lane.stage,
             len(self.options),

@@ -91,7 +91,7 @@ def can_vectorise(society: BuiltSociety, tasks: Sequence[Task] | None, options: 
 
 
 def _follows_schedule(kind: type[Protocol]) -> bool:
-    """Return whether what the columns compute is what a protocol of this class does turn by turn.
+    """Return whether the columns compute what a protocol of this class does turn by turn.
 
     A class that changes `plan` or `decide` has to say anew what its schedule and its verdict are.
     """
@@ -159,7 +159,7 @@ def _lay_out(society: BuiltSociety, stages: Sequence[Stage]) -> Programme | None
 
 
 def simulated_backend(society: BuiltSociety) -> SimulatedBackend:
-    """Return the one voter that all agents of a society are."""
+    """Return the one voter that stands for all agents of a society."""
     backend = society.scenario.agents[0].model.open(seed=society.seed)
     assert isinstance(backend, SimulatedBackend)
     return backend

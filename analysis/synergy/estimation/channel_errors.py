@@ -22,9 +22,9 @@ class ChannelErrors:
     """
 
     e1: float
-    """P(right sent, wrong out)."""
+    """Rate at which a right message leads to a wrong outcome, P(wrong out | right sent)."""
     e2: float
-    """P(wrong sent, right out)."""
+    """Rate at which a wrong message leads to a right outcome, P(right out | wrong sent)."""
     gamma: Estimate
     """1 - e1 - e2: how much the outcome follows the message, whatever the reader leans to."""
     se_difference: float

@@ -155,11 +155,11 @@ class NodeSlope:
     rho: float
     """Correlation within runs, from which the models' figures are made."""
     lock: float
-    """The same by the lock."""
+    """Signal of the majority that the lock predicts."""
     beta_binomial: float
-    """The same by the beta-binomial law."""
+    """Signal of the majority that the beta-binomial law predicts."""
     independent: float
-    """The same if votes were independent given the task."""
+    """Signal of the majority if votes were independent given the task."""
 
     def summary(self) -> str:
         """Return one line."""

@@ -55,7 +55,7 @@ class DifficultyMixture:
     """The mixture says which leaf signals tasks have, and how frequent each is."""
 
     mus: FloatArray
-    """Signals with weight, ascending, shape (n_kinds,)."""
+    """Leaf signals that have a weight, ascending, shape (n_kinds,)."""
     weights: FloatArray
     """Share of the tasks at each signal, summing to 1, same shape."""
     rho: float

@@ -29,7 +29,7 @@ WIDEST: Final = 0.5
 """Widest interval of gamma that still says something."""
 
 Quantity = Literal["reading", "counted_vote"]
-"""What the reader was asked for: what it read, or its vote."""
+"""What the reader was asked for: what it had read, or its own vote."""
 
 
 @dataclass(frozen=True)
@@ -51,9 +51,9 @@ class FidelityAt:
     """The object holds the fidelity of messages of one length."""
 
     m: float
-    """Tokens of a message."""
+    """Length of the message (tokens)."""
     gamma: Estimate
-    """Not clipped: the interval of a deaf channel reaches below 0."""
+    """Fidelity, not clipped: the interval of a deaf channel reaches below 0."""
     n_trials: int
     n_tasks: int
     n_unreadable: int
@@ -85,7 +85,7 @@ class FidelityFit:
 
     points: tuple[FidelityAt, ...]
     best: CurveFit | None
-    """None when the lengths are too few for any family."""
+    """Family of smallest AIC; None when the lengths are too few for any family."""
     candidates: tuple[CurveFit, ...]
     """All fitted families, best first; those within 2 of the best AIC cannot be told apart."""
     band_m: tuple[float, ...]

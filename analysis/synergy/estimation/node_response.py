@@ -54,15 +54,15 @@ class ResponseCounts:
     """The object counts merges by task and by what was sent; relays are merges with b = 1."""
 
     b: IntArray
-    """Children, shape (n_cells,)."""
+    """Number of children, shape (n_cells,)."""
     right: IntArray
-    """Right ones among the sent votes, same shape."""
+    """Number of right votes among those sent, same shape."""
     first: IntArray
     """Whether the first child's vote was right, same shape."""
     n: FloatArray
-    """Merges, shape (n_tasks, n_cells)."""
+    """Number of merges, shape (n_tasks, n_cells)."""
     k: FloatArray
-    """Merges with a right outcome, same shape."""
+    """Number of merges with a right outcome, same shape."""
 
 
 @dataclass(frozen=True)

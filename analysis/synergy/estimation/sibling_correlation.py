@@ -34,9 +34,9 @@ class PairMoments:
     """The object holds mean products of votes per task, shape (n_tasks,) each; NaN where a task has no such pairs."""
 
     same: FloatArray
-    """Over pairs of one run."""
+    """Mean product over pairs of one run."""
     cross: FloatArray
-    """Over pairs of different runs."""
+    """Mean product over pairs of different runs."""
     mean: FloatArray
     """Mean vote."""
 
@@ -46,9 +46,9 @@ class RhoFit:
     """The fit gives the correlation of siblings: within runs if there are replicates, pooled if not."""
 
     within: Estimate | None
-    """rho given the task: what the theory calls rho. None when refused. May be negative."""
+    """Correlation given the task, which the theory calls rho; None when refused. May be negative."""
     pooled: Estimate | None
-    """rho_pooled: correlation and difficulty together; an upper end, not an estimate of rho."""
+    """Correlation and difficulty together (rho_pooled): an upper end, not an estimate of rho."""
     between_variance: Estimate | None
     """C - M, variance of the tasks' signals: the difficulty that A2 assumes away."""
     signal: float

@@ -40,7 +40,7 @@ class Settings:
     replicates: int = 2
     """Runs of the same tasks, at least 2 to part correlation from difficulty."""
     dial: str = ""
-    """What gives a leaf more tokens; by default the compute of simulated voters, the iterations of others."""
+    """Setting that gives a leaf more tokens: by default the compute of simulated voters, the iterations of others."""
     levels: tuple[float, ...] = ()
     """Values of the dial; by default six that span a factor of 32, for iterations 1, 2, 4, 8 and 16."""
     messages: tuple[int, ...] = ()

@@ -42,11 +42,11 @@ class Design:
     b: int
     """Fan-in of a node (messages that it reads, its own vote included for `full`); 1 for a single agent."""
     m: int
-    """Tokens of a message; 0 for a single agent."""
+    """Length of a message; 0 for a single agent (tokens)."""
     depth: int
     n_leaves: int
     x: float
-    """Tokens of a leaf."""
+    """Compute of a leaf (tokens)."""
     gamma: float
     """Fidelity of a message; 1 where there is none."""
     mu: float

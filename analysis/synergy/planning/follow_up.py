@@ -46,7 +46,7 @@ def follow_up(measured: Measured, chosen: Ranked, found: Recommendation) -> dict
     if simulated and design.m:
         model["message"] = design.m
     group["model"] = model
-    group.pop("count", None)  # the topologies say it
+    group.pop("count", None)  # the topologies fix the number of agents
     tasks = base["tasks"]
     tasks = {"kind": tasks} if isinstance(tasks, str) else dict(tasks)
     tasks.pop("seed", None)

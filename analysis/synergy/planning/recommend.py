@@ -34,7 +34,7 @@ _FIRST_DRAWS: Final = 24
 _SHORTLIST: Final = 16
 _MOST_LEAVES: Final = 1_000_000
 _EQUAL: Final = 1e-12
-"""Signals no further apart than this are equal: no more of them is meant than rounding."""
+"""Largest difference of two signals that counts as rounding."""
 
 
 @dataclass(frozen=True)
@@ -259,7 +259,7 @@ def _ranked(world: ParameterDraws, design: Design, single: FloatArray, single_bb
 
 
 def _share_above(one: FloatArray, other: FloatArray) -> float:
-    """Return the share of the draws in which the one is above the other, a tie counting half; the centre left out.
+    """Return the share of the draws, the centre left out, in which the first is above the other; a tie counts half.
 
     Signals that differ by rounding only are equal, as they are for the ranking.
     """
@@ -310,7 +310,7 @@ def _advice(measured: Measured, doubt: Mapping[str, float]) -> str:
 
 
 def _cautions(measured: Measured, best: Design, single: Design) -> Iterator[str]:
-    """Yield what the figures hang on besides the sample."""
+    """Yield what the figures depend on besides the sample."""
     if measured.parameters.get("beta") is None and "beta" in measured.draws:
         yield "beta was refused as a result: its doubt is carried in full, and P moves with it"
     if measured.points["beta"] < 0:

@@ -21,7 +21,7 @@ from analysis.synergy.theory.fixed_points import fixed_point
 from analysis.synergy.theory.recursion import Lock, organization_exponent
 from analysis.synergy.theory.trajectories import trajectory
 
-_STEPS: Final = 2000  # of at most 5 % of the budget each
+_STEPS: Final = 2000  # steps of at most 5 % of the budget each
 
 
 def optimal_leaf_tokens(c0: ArrayLike, beta: ArrayLike, t: ArrayLike) -> FloatArray:

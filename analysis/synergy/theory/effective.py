@@ -56,13 +56,13 @@ def kish_votes(n: ArrayLike, rho: ArrayLike) -> FloatArray:
 
 
 def optimal_votes(correlations: ArrayLike) -> float:
-    """Return 1' R^-1 1, the same for optimal weights and any correlation matrix R, shape (n, n), positive definite."""
+    """Return 1' R^-1 1, the votes that N correlated ones are worth with optimal weights; R has shape (n, n)."""
     matrix = _correlation_matrix(correlations)
     return float(np.linalg.solve(matrix, np.ones(len(matrix))).sum())
 
 
 def equal_weight_votes(correlations: ArrayLike) -> float:
-    """Return N^2 / (1' R 1), the same for equal weights."""
+    """Return N^2 / (1' R 1), the votes that N correlated ones are worth with equal weights."""
     matrix = _correlation_matrix(correlations)
     return float(len(matrix) ** 2 / matrix.sum())
 

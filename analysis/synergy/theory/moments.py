@@ -31,7 +31,7 @@ class SynergyBand:
     var_alpha: float
     var_s: float
     z: float
-    """(s - beta) in its standard errors."""
+    """Difference s - beta in its standard errors."""
     prob_synergy: float
     """Phi(z), the probability of s > beta."""
 
