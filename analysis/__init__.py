@@ -1,4 +1,4 @@
-"""analysis: what the logs of societies show, and the theory behind it. Reads logs, never runs anything.
+"""This package says what the logs of societies show, and holds the theory behind it. It never runs a society.
 
 Six functions do from Python what the commands of the same names do, and return objects instead of text:
 

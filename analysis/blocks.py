@@ -1,4 +1,4 @@
-"""A log in pieces that fit into memory: tables of whole tasks, in order, whatever the sizes of its segments.
+"""This module reads a log in pieces that fit into memory: tables of whole tasks, in order, however segments are cut.
 
 What is measured task by task is measured block by block: a run of millions of events needs no more room than its
 largest block, and one of a thousand small segments is not read in a thousand steps.

@@ -1,4 +1,4 @@
-"""What an analysis needs installed, said before it starts."""
+"""This module says, before an analysis starts, which packages it needs that are not installed."""
 
 from __future__ import annotations
 

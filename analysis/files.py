@@ -1,4 +1,4 @@
-"""Files that somebody names on the command line: ordinary ones, of a size that can be held, or a message why not."""
+"""This module reads files that somebody names on the command line: ordinary ones of a size that can be held."""
 
 from __future__ import annotations
 

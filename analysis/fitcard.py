@@ -1,4 +1,4 @@
-"""The fit card: what a reader must know to trust, repeat or doubt a fitted law; every curve carries one.
+"""This module defines the fit card, which every curve carries: what a reader must know to trust or repeat a fit.
 
 Four groups after (Mis)Fitting (arXiv 2502.18969): the form that was fitted, the data it was fitted to, how each point
 was extracted, how the optimum and its uncertainty were found. Equal fits of equal logs give equal cards and equal
@@ -23,7 +23,7 @@ MIN_RATIO = 10.0
 
 @dataclass(frozen=True)
 class FitCard:
-    """One fit, described; every group maps a short name to a value."""
+    """A card describes one fit; every group maps a short name to a value."""
 
     form: Mapping[str, Entry]
     """Equation, free and fixed parameters, units, what x is, competing forms."""

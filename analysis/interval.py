@@ -1,4 +1,4 @@
-"""`Interval`: a measured number with its interval and the method that made it. No figure travels without one."""
+"""This module defines `Interval`: a measured number with its interval and the method that made it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ IntArray = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Interval:
-    """A number and the interval that holds the true one with probability `level`, over repeated experiments."""
+    """The interval holds the true number with probability `level`, over repeated experiments."""
 
     value: float
     low: float

@@ -1,4 +1,4 @@
-"""The one place that knows numba: `compiled` turns a typed function on arrays into machine code, cached on disk.
+"""This module alone knows numba: `compiled` turns a typed function on arrays into machine code, cached on disk.
 
 The first use on a machine compiles for some seconds; `when_compiling` lets a verb say so.
 
@@ -29,7 +29,7 @@ def compiled(function: _F) -> _F:
 
 
 class _Once(event.Listener):
-    """Calls `tell` when the first function is compiled; what comes from the cache is not."""
+    """The object calls `tell` when the first function is compiled, not when one comes from the cache."""
 
     def __init__(self, tell: Callable[[], None]) -> None:
         self.tell, self.told = tell, False
@@ -41,7 +41,7 @@ class _Once(event.Listener):
             self.tell()
 
     def on_end(self, _: object) -> None:
-        """Nothing is to be done."""
+        """Do nothing; numba asks for this method."""
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Sums over multinomial resamples, compiled: the draws of NumPy's `Generator.multinomial` without its arrays.
+"""This module sums over multinomial resamples, compiled: it draws as NumPy's `Generator.multinomial`, without arrays.
 
 NumPy draws a resample of n tasks as n binomial numbers, each what is left of the resample for one task. Nearly all of
 them are around one, for which it goes up the distribution from zero until a uniform number is used up. This does the

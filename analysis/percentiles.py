@@ -1,4 +1,4 @@
-"""At which shares of a bootstrap its percentile interval ends, when only a few units were drawn from."""
+"""This module says at which shares of a bootstrap its percentile interval ends when units are few."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The rank of each whole number among the distinct ones: by counting where they lie close together, else by sorting.
+"""This module ranks whole numbers among the distinct ones: it counts where they lie close together, else it sorts.
 
 Tasks, rounds and answers are numbered from zero, so that their combinations lie close together: to count them takes
 one pass over the numbers, to sort them several.

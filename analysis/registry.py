@@ -1,4 +1,4 @@
-"""`Registry`: the objects of one kind that installed packages offer by entry point, ours and those of others.
+"""This module defines `Registry`: it finds the objects of one kind that installed packages offer by entry point.
 
 A package adds an object with one line in its own pyproject.toml, the name and the class; the class needs no arguments::
 
@@ -16,7 +16,7 @@ from agentsoc.errors import InputError
 
 
 class Registered:
-    """What every registered object has."""
+    """The protocol names what every registered object has."""
 
     name: ClassVar[str]
     """Name under which it is found; that of its entry point."""
@@ -28,7 +28,7 @@ R = TypeVar("R", bound=Registered)
 
 
 class Registry(Generic[R]):
-    """Finds the objects of a group when it is first asked and keeps them."""
+    """The registry finds the objects of a group when it is first asked and keeps them."""
 
     def __init__(self, group: str, base: type[R], *, required: bool = True) -> None:
         """Name the group and the class of its objects; `required` says whether an installation has some."""

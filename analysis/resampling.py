@@ -1,4 +1,4 @@
-"""Sums over resamples of the tasks, a few resamples at a time: their weights are never all there at once.
+"""This module sums over resamples of tasks, a few resamples at a time, so that their weights never all exist at once.
 
 A thousand resamples of a hundred thousand tasks are 800 MB of weights, and nobody needs more than the sums that they
 give. However many are made at once, the draws are the same ones, in the same order.

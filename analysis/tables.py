@@ -1,4 +1,4 @@
-"""The event table: what every log becomes before it is analysed, our own and imported ones alike.
+"""This module defines the event table: what every log becomes before it is analysed, our own and imported ones alike.
 
 An `EventTable` is two polars frames. `events` has one row per act, with the columns of `agentsoc.events.Event` and the
 dense index `execution`; rows are in canonical order (execution, round, agent, k) or, within an execution, in any other
@@ -76,7 +76,7 @@ EXECUTION_COLUMNS: Final[dict[str, pl.DataType]] = {
 
 @dataclass(frozen=True)
 class EventTable:
-    """Events and the executions they belong to; see the module for the meaning of the columns."""
+    """The table holds events and the executions they belong to; see the module for the meaning of the columns."""
 
     events: pl.DataFrame
     executions: pl.DataFrame

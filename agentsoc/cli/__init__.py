@@ -1,1 +1,1 @@
-"""The command line, one thin file a verb."""
+"""This package is the command line of agentsoc, with one thin file for each verb."""

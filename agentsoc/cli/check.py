@@ -1,4 +1,4 @@
-"""`agentsoc check`: what a scenario would run, or whether a run directory is sound; nothing is started."""
+"""This module is `agentsoc check`: it says what a scenario would run, or whether a run directory is sound."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`agentsoc fork`: a new run that shares the beginning of an old one and goes on with a changed scenario."""
+"""This module is `agentsoc fork`: it makes a new run that begins as an old one and goes on with a changed scenario."""
 
 from __future__ import annotations
 

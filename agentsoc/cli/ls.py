@@ -1,4 +1,4 @@
-"""`agentsoc ls`: a table of runs, from their manifests alone."""
+"""This module is `agentsoc ls`: it prints a table of runs, from their manifests alone."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def _runs(directory: Path, depth: int) -> Iterator[Path]:
 
 
 def _row(path: Path, base: Path) -> dict[str, Any]:
-    """Return one run; only ``run`` and ``status`` of a damaged one."""
+    """Return what the table says of one run; of a damaged run only ``run`` and ``status``."""
     from agentsoc.log.manifest import load_manifest
 
     row: dict[str, Any] = dict.fromkeys(COLUMNS)

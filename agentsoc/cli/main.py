@@ -1,4 +1,4 @@
-"""`main`: what the command ``agentsoc`` runs. It finds the verb, and turns whatever happens into an exit code.
+"""This module holds `main`, which the command ``agentsoc`` runs: it finds the verb and returns an exit code.
 
 Exit codes: 0 done; 1 run failed; 2 bad input; 3 done, but the budget ended at least one episode; 4 log damaged;
 5 replay mismatch; 130 interrupted and resumable.
@@ -26,7 +26,7 @@ from agentsoc.printing.terminal import note, print_json, tolerate_any_encoding
 
 @dataclass
 class State:
-    """What the options before the verb said."""
+    """The state holds the options that stood before the verb."""
 
     debug: bool = False
 

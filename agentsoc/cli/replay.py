@@ -1,4 +1,4 @@
-"""`agentsoc replay`: compute a run again from its journal and compare it with its log, event for event."""
+"""This module is `agentsoc replay`: it computes a run again from its journal and compares it with its log."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`agentsoc resume`: finish a run that was interrupted, killed or failed."""
+"""This module is `agentsoc resume`: it finishes a run that was interrupted, killed or failed."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def resume(
     manifest = log.manifest
     changes = options.engine_changes(hosts, address, concurrency)
     agreed: frozenset[Destination] = frozenset()
-    if manifest.status != "finished":  # a finished run calls nobody
+    if manifest.status != "finished":  # a finished run calls no model
         stored, _ = stored_scenario(log, allow_code or ())
         agreed = ask_before_sending([options.with_engine(stored, changes)], yes, cluster(address))
     progress = Progress()

@@ -1,4 +1,4 @@
-"""`agentsoc run`: a scenario file becomes one run directory, or one for each run of its sweep."""
+"""This module is `agentsoc run`: it turns a scenario file into one run directory, or one for each run of its sweep."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def _directories(scenarios: Sequence[Scenario], out: Path | None) -> list[Path |
 
 
 class _Runner:
-    """What the runs of one command have in common."""
+    """The runner holds what the runs of one command have in common, and makes them one by one."""
 
     def __init__(self, file: Path, code: CodeFiles, style: Style, consent: frozenset[Destination]) -> None:
         self.file, self.code, self.style, self.consent = file, code, style, consent

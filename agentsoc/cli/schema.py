@@ -1,4 +1,4 @@
-"""`agentsoc schema`: the JSON Schema of scenario files, for editors."""
+"""This module is `agentsoc schema`: it prints the JSON Schema of scenario files, for editors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`agentsoc show`: what a run is and how it went; with a task, its events in words."""
+"""This module is `agentsoc show`: it says what a run is and how it went, and tells the events of a task in words."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is said of a run when it has ended: result with its interval, tokens, events, digest, and how to go on."""
+"""This module says how a run has ended: result with its interval, tokens, events, digest, and how to go on."""
 
 from __future__ import annotations
 

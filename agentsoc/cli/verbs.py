@@ -1,4 +1,4 @@
-"""The verbs of the command line, found by entry point and imported only when they are used.
+"""This module finds the verbs of the command line by entry point and imports them only when they are used.
 
 A package adds one with a line in its own pyproject.toml::
 
@@ -44,7 +44,7 @@ def entries() -> dict[str, importlib.metadata.EntryPoint]:
 
 
 class Verbs(TyperGroup):
-    """The group behind ``agentsoc``: it knows the verbs by name and loads the one that is called."""
+    """This is the group behind ``agentsoc``: it knows the verbs by name and loads the one that is called."""
 
     def list_commands(self, ctx: Any) -> list[str]:
         """Return the verbs; nothing is imported."""

@@ -1,1 +1,1 @@
-"""The engine: hosts, the loop, and running, resuming, replaying and forking."""
+"""This package is the engine: it runs, resumes, replays and forks the society of a scenario on its hosts."""

@@ -1,4 +1,4 @@
-"""From the acts of a turn to events: their places, the claims and subtasks that they mint, their scores and costs."""
+"""This module turns the acts of a turn into events: places, the claims and subtasks they mint, scores, costs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What this user has agreed to before: pairs of an address and an environment variable, in the user's own config.
+"""This module remembers what this user agreed to before: pairs of an address and an environment variable.
 
 One small file, ``consent.json``, in the directory that the system has for settings, or in that of
 ``AGENTSOC_CONFIG_DIR``. It is no part of any run, and nothing that comes with a run or a scenario is taken for it.

@@ -1,4 +1,4 @@
-"""What passes between the driver and the hosts: a planned turn, an attempt to make for it, and what came of that."""
+"""This module defines what passes between driver and hosts: a planned turn, an attempt to make, and its result."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from agentsoc.log.journal import Attempt
 
 
 class PlannedTurn(msgspec.Struct, frozen=True, gc=False):
-    """A planned turn on its way to the host of its agent."""
+    """A planned turn is on its way to the host of its agent."""
 
     task: int
     round: int
@@ -30,7 +30,7 @@ class PlannedTurn(msgspec.Struct, frozen=True, gc=False):
 
 
 class AttemptRequest(msgspec.Struct, frozen=True, gc=False):
-    """One attempt to make: which call of which turn, and what it may spend."""
+    """A request asks for one attempt: it says which call of which turn, and what it may spend."""
 
     planned: PlannedTurn
     call: int
@@ -48,7 +48,7 @@ class AttemptRequest(msgspec.Struct, frozen=True, gc=False):
 
 
 class AttemptResult(msgspec.Struct, frozen=True, gc=False):
-    """What came of an attempt."""
+    """A result says what came of an attempt."""
 
     request: bytes
     model: str

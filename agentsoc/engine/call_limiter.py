@@ -1,4 +1,4 @@
-"""`CallLimiter`: how many calls are in flight at once. First come, first in, at the same cost however many wait."""
+"""This module limits how many calls are in flight at once: first come, first in, at the same cost however many wait."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The driver's side of model calls: attempts one after the other, each in the journal before and after it is made.
+"""This module is the driver's side of model calls: it makes attempts and writes each down before and after.
 
 A turn is one or more calls, a call is one or more attempts. An attempt that the journal knows is read from it; one
 that it knows only as started was lost in a crash: it is charged in full and made again. Everything else is asked live,
@@ -29,29 +29,29 @@ BACKOFF_MAX_S = 60.0
 
 
 class HostLostError(Exception):
-    """The host died with an attempt; whether the model was asked is unknown."""
+    """The host died with an attempt, so nobody knows whether the model was asked."""
 
 
 class Spent(msgspec.Struct):
-    """What a turn cost."""
+    """The object adds up what a turn cost."""
 
     tokens: int = 0
     """Charged to the ledger (tokens)."""
     lost_tokens: int = 0
-    """Part of it charged for attempts of unknown usage (tokens)."""
+    """Tokens charged for attempts whose usage is unknown; a part of `tokens` (tokens)."""
     lost_in: int = 0
-    """Part of that held for their prompts (tokens)."""
+    """Prompt tokens held for attempts whose usage is unknown; a part of `lost_tokens` (tokens)."""
     lost_calls: int = 0
     """Attempts whose outcome a crash swallowed."""
     calls: int = 0
     """Attempts that had an outcome."""
     tokens_in: int = 0
-    """As far as providers reported them, like the other two."""
+    """Input tokens, as far as providers reported them; so are the next two fields (tokens)."""
     tokens_cached: int = 0
     tokens_out: int = 0
 
     def charge(self, outcome: AttemptResult, room: int, reserved: int) -> None:
-        """Charge an attempt that had an outcome: what its provider reports, or all that was reserved for it.
+        """Charge an attempt that had an outcome: the usage that its provider reports, or all that was reserved for it.
 
         Args:
             outcome: what came of it.
@@ -80,7 +80,7 @@ class Spent(msgspec.Struct):
 
 
 class CallsInFlight(msgspec.Struct):
-    """Calls under way, for whoever shows progress."""
+    """The object counts the calls under way, for whoever shows progress."""
 
     running: int = 0
     done: int = 0
@@ -90,7 +90,7 @@ class CallsInFlight(msgspec.Struct):
 
 
 class Caller:
-    """Makes the model calls of a run."""
+    """The caller makes the model calls of a run."""
 
     def __init__(
         self,
@@ -136,7 +136,7 @@ class Caller:
         await self._quiet.wait()
 
     def room(self, task: int, round_: int, turn: Turn) -> int | None:
-        """Return the prompt room of a turn that the journal knows, else None; what a replay cannot know it refuses."""
+        """Return the prompt room that the journal has for a turn, else None; a replay refuses an unknown turn."""
         known = self._find((task, round_, turn.agent, turn.slot * SLOT_WIDTH, 0))
         if known is not None:
             return known.room
@@ -161,7 +161,7 @@ class Caller:
                     failed = said if isinstance(said, str) else ""
                     broken = planned.turn.strict and failed.startswith(MALFORMED)
                     reply = Reply(discarded=failed) if broken else Reply(failed=failed)
-                break  # an earlier draft stands
+                break  # the turn keeps the draft of an earlier call
             if (flag := _red_flag(planned.turn, said)) is not None:
                 reply = Reply(discarded=flag)
                 break

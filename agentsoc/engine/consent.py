@@ -1,4 +1,4 @@
-"""Who may be sent what: nothing leaves for an address of somebody else before a person has agreed to that address.
+"""This module sees to it that nothing leaves for somebody else's address before a person has agreed to that address.
 
 A scenario and a run directory may come from strangers, so what stands in them is never consent. Consent is given for
 pairs of an address and an environment variable: remembered from an answer (`agentsoc.engine.agreed`), or by whoever
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 Consent = bool | Collection[Destination]
 """What the caller agrees to: everything (True), some destinations, or nothing beyond what is remembered (False)."""
 BOUNDED_MAX: Final = 400
-"""Runs of which it is worked out one by one what they can cost; of more, their budgets are told (runs)."""
+"""Runs whose cost is worked out one by one; of more runs, the sum of budgets is told (runs)."""
 
 
 def destinations(scenarios: Iterable[Scenario]) -> list[Destination]:

@@ -1,4 +1,4 @@
-"""The directory of a new run: made, or taken over from a start that was killed before it had asked anything."""
+"""This module makes the directory of a new run, or takes over that of a start that was killed before its first call."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def take_over(directory: Path) -> bool:
             journal = inside.look(JOURNAL)
             if journal is not None and journal.st_size and next(read_journal(directory / JOURNAL), None):
                 return False
-        except AgentsocError:  # whatever that is, it is not what a start leaves
+        except AgentsocError:  # a start never leaves this
             return False
         for name in names:
             if name in (LOCK, HOLDER):

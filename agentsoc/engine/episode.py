@@ -1,4 +1,4 @@
-"""One episode: a task on its own board, round after round, until nobody is left to ask or the budget refuses a turn.
+"""This module runs one episode: a task on its own board, round after round, until it is done or the budget refuses.
 
 A round is a few steps: plan the turns, let the ledger grant them, let agents and models reply, settle what that cost,
 and commit what the replies amount to.
@@ -41,7 +41,7 @@ _FRAME_CHARS = 600
 
 
 class Episode:
-    """One task on its own board, from the first plan to the stop."""
+    """An episode takes one task on its own board from the first plan to the stop."""
 
     def __init__(self, run: RunState, index: int) -> None:
         self.state = run
@@ -106,19 +106,19 @@ class Episode:
         results = await self._act(planned, needs, grants, modelled)
         replies = self._settle(turns, grants, results)
         await self._commit(turns, replies)
-        if shares is not None:  # whose share is spent is not asked; the others go on as long as there are any
+        if shares is not None:  # agents whose share is spent are not asked; the others go on
             return all(grant is None for grant in grants)
         return any(grant is None for grant in grants)
 
     def _modelled(self, turns: Sequence[Turn]) -> list[bool]:
-        """Return, per turn, whether it is a model call."""
+        """Return for each turn whether it is a model call."""
         if not any(self.epoch.asks_model):
             return [False] * len(turns)
         needs_model = self.epoch.needs_model
         return [needs_model(turn) for turn in turns]
 
     def _planned(self, turns: Sequence[Turn], modelled: Sequence[bool]) -> list[PlannedTurn]:
-        """Return the turns with what the journal knows of them, so that they are granted what they were granted before.
+        """Return the turns with what the journal knows of them, so that each is granted what it was granted before.
 
         Each has what its agent is told of the budget.
         """
@@ -133,7 +133,7 @@ class Episode:
         return planned if self.account.shown is None else [self._told(each) for each in planned]
 
     def _told(self, planned: PlannedTurn) -> PlannedTurn:
-        """Add what the agent is told of the budget."""
+        """Add to a turn what its agent is told of the budget."""
         told = self.account.tell(self.board, planned.turn)
         return msgspec.structs.replace(planned, left=told.left, team_left=told.team_left, note=told.note)
 
@@ -366,7 +366,7 @@ def _order(event: Event) -> tuple[int, int]:
 
 
 class _AlmostConcluded(Board):
-    """A board on which all but the end have spoken: protocols are asked with it whether concluding takes a model."""
+    """All but the end have spoken on this board; protocols tell from it whether the concluding turn takes a model."""
 
     def __init__(self, society: BuiltSociety, task: int) -> None:
         super().__init__(task)

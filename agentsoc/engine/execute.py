@@ -1,4 +1,4 @@
-"""Carry out a plan: prepare, open, drive, then finish or fail, under the lock of the run directory."""
+"""This module carries out a plan: it prepares, opens, drives and finishes a run under the lock of its directory."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ FLUSHES = 200
 
 @dataclass
 class Plan:
-    """What to run, on what, and what is known of it already."""
+    """A plan says what to run, on what, and what is known of it already."""
 
     scenario: Scenario
     directory: Path | None
@@ -75,7 +75,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Result:
-    """What an execution gave."""
+    """A result holds what the execution of a plan gave."""
 
     digest: str
     totals: Totals
@@ -114,7 +114,7 @@ def _stopped(error: OSError | sqlite3.Error | RunFailedError, directory: Path) -
 
 
 class _Execution:
-    """One pass over a plan; `result` shows its steps."""
+    """An execution is one pass over a plan; `result` shows its steps."""
 
     def __init__(self, plan: Plan, journal: Journal | None) -> None:
         """Prepare: build what is missing and write down what the run is made from."""

@@ -1,4 +1,4 @@
-"""What a run can cost, worked out before the first call.
+"""This module works out what a run can cost before the first call is made.
 
 One episode is rehearsed without any model: the protocol plans, everybody disagrees with everybody at full length,
 nobody stops early, and the prompts that this makes are counted.
@@ -28,26 +28,26 @@ TURNS_MAX: Final = 5_000
 SHOWN_MAX: Final = 20_000
 """Claims shown in one episode up to which it is rehearsed (claims)."""
 TASKS_READ: Final = 200
-"""Tasks among which the longest is looked for (tasks)."""
+"""Tasks that are searched for the longest one (tasks)."""
 TURNS_READ: Final = 64
-"""Turns of the first round among which one that the budget pays for is looked for (turns)."""
+"""Turns of the first round that are searched for one that the budget pays for (turns)."""
 ANSWER_CHARS: Final = 400
 """Length to which a free answer is kept (characters)."""
 CLAIM_BYTES: Final = 32
-"""What stands around a shown claim: its handle and its author (bytes)."""
+"""Size of the handle and author that stand around a shown claim (bytes)."""
 CITING_BYTES: Final = 200
-"""What a prompt says about shown claims besides (bytes)."""
+"""Size of what a prompt says about shown claims besides the claims (bytes)."""
 DRAFT_BYTES: Final = 16
 """Bytes of text that one token of a draft may stand for when the next call reads it."""
 
 
 UNLESS: Final = "unless a provider ignores its output cap"
-"""What no bound can be sure of: an output cap is asked for, and the provider has to keep it."""
+"""The condition of every bound: an output cap is asked for, and the provider has to keep it."""
 
 
 @dataclass(frozen=True)
 class Bound:
-    """What a run can take."""
+    """A bound says what a run can take at most."""
 
     calls: int
     """Model calls when each succeeds at once."""
@@ -117,7 +117,7 @@ def ceiling(scenario: Scenario) -> int | None:
 
 @dataclass
 class _Most:
-    """What one episode takes: counts, tokens, and units of money."""
+    """The object adds up what one episode takes: counts, tokens, and units of money."""
 
     calls: int = 0
     tokens: int = 0
@@ -135,7 +135,7 @@ class _TooLongError(Exception):
 
 
 def _most(society: BuiltSociety, task: Task) -> _Most:
-    """Return what one episode of `task` takes in which nobody agrees."""
+    """Return what one episode of `task` takes when nobody agrees with anybody."""
     from agentsoc.budget.account import rates_of
     from agentsoc.contracts.world import World
     from agentsoc.scenario.prices import FREE
@@ -319,7 +319,7 @@ def require_a_call(society: BuiltSociety) -> None:
 
 
 def _least_cost(society: BuiltSociety, board: Board, task: Task, turn: Turn, ceiling: int) -> tuple[int, int]:
-    """Return the least that the ledger has to hold for all calls of a turn, each made once (tokens in, out).
+    """Return the least that the ledger has to hold for a turn all of whose calls are made once (tokens in, out).
 
     It is a bound when that is within `ceiling`.
     """

@@ -1,4 +1,4 @@
-"""`fork`: as a resume up to a round, then the changed scenario, live, into a new run."""
+"""This module makes a fork: it resumes a run up to a round, then runs the changed scenario live, as a new run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A host: the agents' side of a run. It owns their settings and backends, and lets each of them act.
+"""This module defines the host, the agents' side of a run: it owns their settings and backends and lets them act.
 
 One class serves in the process and inside a Ray actor. A host keeps nothing that is not in the log: a new one that
 folds the same events is the same host.
@@ -45,7 +45,7 @@ REPLY_BYTES_MAX = 256 * 1024
 
 
 class Host:
-    """Agents of a society, for any of its episodes."""
+    """A host runs agents of a society in any of its episodes."""
 
     def __init__(
         self,

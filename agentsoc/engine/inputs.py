@@ -1,4 +1,4 @@
-"""What a run is made from besides its scenario: the tasks, made once, and the files that the scenario names."""
+"""This module holds what a run is made from besides its scenario: its tasks, and the files that the scenario names."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from agentsoc.scenario.model import Scenario
 
 
 class RunTasks:
-    """The tasks of a scenario with their hash and the table that is kept with the log.
+    """The object makes the tasks of a scenario once, with their hash and the table that is kept with the log.
 
     Families of a million synthetic questions give columns instead: the questions say nothing that their seed does not.
     """
@@ -134,7 +134,7 @@ def use_inputs(directory: Path, inputs: Mapping[str, str], what: str = "run") ->
         LogDamagedError: a copy is missing or not what it was.
     """
     inside = Inside(directory)
-    inside.has_directory(INPUTS)  # refused where it leads elsewhere
+    inside.has_directory(INPUTS)  # raises where a link leads out of the directory
     for name, digest in inputs.items():
         where = str(directory / INPUTS / name)
         try:

@@ -1,4 +1,4 @@
-"""How what runs is asked to end in order: by the first signal, or by whoever started it. The one home of signals."""
+"""This module ends what runs in order, at the first signal or when its owner asks; it is the one home of signals."""
 
 from __future__ import annotations
 

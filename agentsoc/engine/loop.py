@@ -1,4 +1,4 @@
-"""The engine: plan, reserve, act, interpret, commit, fold, until the protocol has nobody left to ask.
+"""This module runs the episodes of a scenario side by side and writes their events in the order of the tasks.
 
 An episode is one task on its own board. Episodes run side by side, but nothing that one does can change another, and
 their events reach the log in the order of the tasks: the log never shows who was faster.
@@ -22,7 +22,7 @@ _YOUNG_MAX = 50_000
 
 
 class RunEngine(RunState):
-    """Runs the episodes of a scenario; after a fork, the first ones in the old scenario's epoch."""
+    """The engine runs the episodes of a scenario; after a fork, the first ones in the old scenario's epoch."""
 
     def __init__(self, epochs: Sequence[ScenarioEpoch], writer: SegmentWriter, boards: dict[int, Board]) -> None:
         super().__init__(epochs, writer, boards)

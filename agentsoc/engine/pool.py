@@ -1,4 +1,4 @@
-"""`Pool`: where hosts live. `LocalPool` is one host in the process; `agentsoc.engine.ray_host` has the other one."""
+"""This module defines `Pool`, where hosts live, and `LocalPool`, one host in this process; `ray_host` has the other."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from agentsoc.society.build import BuiltSociety
 
 
 class Pool(ABC):
-    """All hosts of a run, as the driver sees them. Nothing that it answers depends on where agents are."""
+    """A pool holds all hosts of a run, as the driver sees them. Nothing that it answers depends on where agents are."""
 
     elsewhere: ClassVar[bool] = False
     """Whether the hosts are other processes, which work while the driver does something else."""
@@ -65,7 +65,7 @@ class Pool(ABC):
 
 
 class LocalPool(Pool):
-    """One host in this process, on the driver's own boards."""
+    """The local pool is one host in this process, on the driver's own boards."""
 
     def __init__(
         self, society: BuiltSociety, boards: dict[int, Board], *, live: bool = True, shared: Shared | None = None

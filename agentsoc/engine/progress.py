@@ -1,4 +1,4 @@
-"""How far a run is, for whoever shows it: the engine writes it, a terminal or a notebook reads it."""
+"""This module says how far a run is: the engine writes it, a terminal or a notebook reads it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from agentsoc.engine.calls import CallsInFlight
 
 
 class Pace(msgspec.Struct):
-    """How far a run is, for whoever shows it; what it amounts to is a fold of its log."""
+    """The object counts how far a run is, for whoever shows it; what a run amounts to is a fold of its log."""
 
     episodes: int = 0
     tokens: int = 0
@@ -21,7 +21,7 @@ class Pace(msgspec.Struct):
 
 @dataclass
 class Progress:
-    """A view of a run under way; the engine writes it, whoever shows it reads it."""
+    """The object is a view of a run under way; the engine writes it, whoever shows it reads it."""
 
     n_tasks: int = 0
     pace: Pace = field(default_factory=Pace)

@@ -1,4 +1,4 @@
-"""Prompts of the turns on a host: rendered and counted before a round, sent with the first attempt of each turn."""
+"""This module renders the prompts of the turns on a host: it counts them before a round and keeps them for sending."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _NOTHING = Need()
 
 
 class RenderedPrompt(msgspec.Struct, frozen=True, gc=False):
-    """The request of an attempt, and what its reply is read with."""
+    """A rendered prompt is the request of an attempt, and what its reply is read with."""
 
     request: Request
     view: View
@@ -31,7 +31,7 @@ class RenderedPrompt(msgspec.Struct, frozen=True, gc=False):
 
 
 class Prompts:
-    """Renders the prompts of a host's turns and says what they may cost."""
+    """The object renders the prompts of a host's turns and says what they may cost."""
 
     def __init__(self, views: Views, backends: Sequence[Backend]) -> None:
         self._views = views

@@ -1,4 +1,4 @@
-"""`HostActor`: the same `Host` class as in the process, in one of Ray's; batches of bytes come in and go out."""
+"""This module wraps `Host` as an actor of Ray, `HostActor`: batches of bytes come in and go out."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ BATCH_S = 0.01
 
 
 class Folded(msgspec.Struct, array_like=True):
-    """Committed rounds of an episode that a host has not seen yet."""
+    """The object holds committed rounds of an episode that a host has not seen yet."""
 
     task: int
     rounds: list[list[Event]]
 
 
 class HostMessage(msgspec.Struct, array_like=True):
-    """What a host is told with every call: what it has to know first, then what is asked."""
+    """A message tells a host what it has to know first, then what is asked of it."""
 
     folds: list[Folded]
     dropped: list[int]
@@ -43,7 +43,7 @@ class HostMessage(msgspec.Struct, array_like=True):
 
 
 class Arrival(msgspec.Struct, array_like=True):
-    """An outcome on its way back."""
+    """An arrival is an outcome on its way back to the driver."""
 
     number: int
     outcome: AttemptResult | None = None
@@ -56,7 +56,7 @@ _read_message = msgspec.msgpack.Decoder(HostMessage).decode
 
 
 class HostActor:
-    """A host behind Ray. Made an actor class by `RayPool`."""
+    """The actor is a host behind Ray; `RayPool` makes it an actor class."""
 
     def __init__(
         self,

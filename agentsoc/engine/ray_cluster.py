@@ -1,4 +1,4 @@
-"""Starting and joining Ray. Always with an address, a temporary directory of our own, and token authentication."""
+"""This module starts and joins Ray, always with an address, a temporary directory of our own, and a token."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def disconnect() -> None:
     if _temporary is not None:
         _temporary.remove()
         _temporary = None
-    if _made_token:  # it went with the directory
+    if _made_token:  # the file was removed with the directory
         os.environ.pop("RAY_AUTH_TOKEN_PATH", None)
         os.environ.pop("RAY_AUTH_MODE", None)
         _made_token = False
@@ -166,7 +166,7 @@ def _try_to_start(ray: Any, settings: dict[str, Any]) -> None:
     for number in range(1, TRIES + 1):
         try:
             ray.init(**settings)
-        except SystemExit:  # what Ray makes of SIGTERM
+        except SystemExit:  # Ray turns SIGTERM into this
             raise KeyboardInterrupt from None
         except (RuntimeError, OSError, ConnectionError, ValueError) as error:
             with contextlib.suppress(Exception):

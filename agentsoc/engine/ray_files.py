@@ -1,4 +1,4 @@
-"""Directories of one driver or host that nobody else can look into, and that the next start removes if it was killed.
+"""This module makes directories that only their driver or host can look into; the next start removes abandoned ones.
 
 Ray makes its own directories for everybody (0777), so they go below one of ours (0700). While its owner lives, the
 directory holds a locked file; the lock ends with the owner, however it ends, and cannot outlive it as a process id can.
@@ -29,7 +29,7 @@ _SOCKET_NAME_MAX: Final = 103 if sys.platform == "darwin" else 107
 
 
 class Held:
-    """A directory of mode 0700, held until `remove` or the end of this process."""
+    """A directory of mode 0700 is held until `remove` or the end of this process."""
 
     def __init__(self, path: Path, lock: int) -> None:
         self.path = path
@@ -43,7 +43,7 @@ class Held:
 
 
 class HostFiles:
-    """The working directory of a host: inside its driver's directory if that is on the same machine."""
+    """The object is the working directory of a host: inside its driver's directory if that is on the same machine."""
 
     def __init__(self, driver: Path | None) -> None:
         """Make the directory.
@@ -56,7 +56,7 @@ class HostFiles:
             if driver is None:
                 raise FileNotFoundError
             self.path = Path(tempfile.mkdtemp(prefix="host-", dir=driver))
-        except OSError:  # another machine or another user after all
+        except OSError:  # the driver is on another machine or another user's
             self._held = hold()
             self.path = self._held.path
 

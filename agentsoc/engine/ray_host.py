@@ -1,4 +1,4 @@
-"""`RayPool`: hosts as async Ray actors. The same `Host` class as in the process, behind batches of bytes.
+"""This module holds `RayPool`: it runs hosts as async Ray actors, the same `Host` class behind batches of bytes.
 
 Ray places and calls processes; it holds nothing that is not in the log. A host that dies is replaced by a new one that
 folds the log of its open episodes; attempts that died with it count as lost and are made again.
@@ -50,7 +50,7 @@ _read_arrivals = msgspec.msgpack.Decoder(list[Arrival]).decode
 
 
 def _cause(error: Exception) -> str:
-    """Return what went wrong behind Ray's account of it."""
+    """Return what went wrong, taken out of Ray's account of it."""
     cause = getattr(error, "cause", None) or error.__cause__
     if cause is not None:
         return str(cause)
@@ -63,7 +63,7 @@ def _failed(seat: _Seat, error: Exception) -> RunFailedError:
 
 
 class _Seat:
-    """One host's place: the actor that sits there now, and what it has not been told yet."""
+    """A seat is the place of one host: the actor that sits there now, and what it has not been told yet."""
 
     def __init__(self, index: int) -> None:
         self.index = index
@@ -80,7 +80,7 @@ class _Seat:
 
 
 class RayPool(Pool):
-    """Hosts on a Ray cluster: whole episodes each when there are many, shards of the agents when there are few."""
+    """The pool runs hosts on a Ray cluster: whole episodes each when there are many, shards of the agents when few."""
 
     elsewhere: ClassVar[bool] = True
 
@@ -100,7 +100,7 @@ class RayPool(Pool):
         self._code = [(path.name, path.read_text()) for path in code_paths]
         self._hosts = scenario.engine.hosts
         self._by_agent = scenario.tasks.count < self._hosts or scenario.episodes == "sequential"
-        self._local = Host(scenario, boards, society=society)  # plans and counts agents; never started, never asked
+        self._local = Host(scenario, boards, society=society)  # only plans and counts; never started, never asked
         self._n = self._local.society.n
         self._seats = [_Seat(index) for index in range(self._hosts)]
         self._history: dict[int, list[list[Event]]] = {}

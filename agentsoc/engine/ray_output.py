@@ -1,4 +1,4 @@
-"""What Ray would print in the driver, kept in a file: standard output and standard error belong to the command.
+"""This module keeps what Ray would print in a file: standard output and standard error belong to the command.
 
 Ray prints news of its processes on the driver's standard output (a raylet that dies brings twenty lines of its log),
 has no setting against it, and gives its logger a handler for standard error.
@@ -14,7 +14,7 @@ from typing import Any
 
 
 class OutputFile:
-    """A file that takes what Ray says, from its making until `close`."""
+    """The file takes what Ray says, from its making until `close`."""
 
     def __init__(self, ray: Any, path: Path) -> None:
         path.touch(mode=0o600)

@@ -1,4 +1,4 @@
-"""Ask an address, within seconds, whether the head of a Ray cluster answers there and takes our token.
+"""This module asks an address, within seconds, whether the head of a Ray cluster answers there and takes our token.
 
 Ray itself tries for many minutes and then says little. One question is enough: ``CheckAlive``, a gRPC call, which is a
 few frames of HTTP/2 (RFC 9113). The question's headers are sent literally, and gRPC servers send the status as plain
@@ -42,7 +42,7 @@ _OK, _UNIMPLEMENTED, _UNAUTHENTICATED = 0, 12, 16
 
 @dataclass(frozen=True)
 class Endpoint:
-    """Where the head of a cluster is said to be."""
+    """An endpoint says where the head of a cluster should be."""
 
     host: str
     port: int

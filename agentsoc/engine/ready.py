@@ -1,4 +1,4 @@
-"""Whether a run can be started at all, found out before anything is: its engine, its society, its tasks, its budget."""
+"""This module finds out whether a run can be started at all: it looks at engine, society, tasks and budget."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def with_engine(scenario: Scenario, changes: Mapping[str, Any], *, named: str = 
 
 
 def ready_society(scenario: Scenario) -> BuiltSociety:
-    """Return the society of a scenario of which a run can be started.
+    """Return the society of a scenario, after checking that a run of it can be started.
 
     Raises:
         InputError: no such society can be built, the tasks cannot be made, or the budget pays for no call; names the

@@ -1,4 +1,4 @@
-"""`replay`: compute a run again from its journal alone, where a call that is missing is an error, and compare."""
+"""This module replays a run: it computes the run again from its journal alone and compares the result with the log."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from agentsoc.scenario.model import Engine as EngineSettings
 
 @dataclass(frozen=True)
 class Replay:
-    """What a replay found: the stored log and the computed one are the same."""
+    """A replay says what was compared: the stored log and the computed one are the same."""
 
     digest: str
     n_events: int
@@ -35,7 +35,7 @@ class Replay:
 
 
 class InterruptedReplayError(InterruptedRunError):
-    """A replay that was asked to stop; it has changed nothing."""
+    """The replay was asked to stop; it has changed nothing."""
 
     def __str__(self) -> str:
         return f"interrupted; a replay changes nothing\n    start again with: agentsoc replay {self.run_dir}"

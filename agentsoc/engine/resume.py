@@ -1,4 +1,4 @@
-"""`resume`: go on with a run. The journal answers first and the model on a miss; what is damaged is computed again."""
+"""This module resumes a run: the journal answers first, the model on a miss; what is damaged is computed again."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ async def _resume(
         tasks=tasks,
     )
     del tasks
-    log.inside.has_directory(EVENTS)  # what leads elsewhere is refused, not computed again
+    log.inside.has_directory(EVENTS)  # a link that leads out is refused, not computed again
     before: list[pa.Table] = []
     with contextlib.suppress(LogDamagedError):  # events that cannot be read are computed again, like all others
         before.extend(log.tables())
@@ -172,7 +172,7 @@ async def _rebuild(log: RunLog, scenario: Scenario, damage: LogDamagedError) -> 
         inside, made = log.inside, Path(scratch).name
         names = (f"{EVENTS}.damaged-{number}" for number in itertools.count(1))
         there = set(inside.names())
-        if EVENTS in there:  # unless an earlier attempt came as far as this
+        if EVENTS in there:  # unless an earlier attempt has already put it aside
             inside.rename(EVENTS, next(name for name in names if name not in there))
         for name in (EVENTS, TASKS, EPISODES):
             inside.rename(f"{made}/{name}", name)

@@ -1,4 +1,4 @@
-"""`run`: from a scenario to a run directory. The same function resumes and forks; only the known attempts differ."""
+"""This module runs a scenario into a run directory; resume and fork do the same with more attempts known."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ from agentsoc.society.build import build_society
 
 
 class Run(RunLog):
-    """A finished, interrupted or running run on disk."""
+    """A run is on disk, and finished, interrupted or under way."""
 
     def summary(self) -> dict[str, Any]:
-        """Return what `agentsoc run --json` prints."""
+        """Return the plain values that `agentsoc run --json` prints."""
         manifest, totals = self.manifest, self.manifest.totals
         return {
             "run_dir": str(self.directory),

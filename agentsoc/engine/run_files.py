@@ -1,4 +1,4 @@
-"""The files of a run beside its events: what it is made from, its manifest, its table of episodes."""
+"""This module writes the files of a run beside its events: what it is made from, manifest, table of episodes."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _JOURNAL_FAULTS: Final = (OSError, sqlite3.Error, AgentsocError)
 
 
 class RunFiles:
-    """Keeps the directory of a run up to date; a plan without a directory is computed and writes nothing."""
+    """The object keeps the directory of a run up to date; a plan without a directory writes nothing."""
 
     def __init__(
         self, directory: Path | None, manifest: Manifest, journal: Journal | None, writer: SegmentWriter

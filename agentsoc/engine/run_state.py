@@ -1,4 +1,4 @@
-"""What the episodes of a run share: scenarios in force, boards, ledgers, the order of the log, the progress."""
+"""This module holds what the episodes of a run share: scenarios in force, boards, ledgers, log order, progress."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from agentsoc.society.coded import CodedAgent
 
 @dataclass(frozen=True)
 class ScenarioEpoch:
-    """A society with its hosts, and the place in the run from which its scenario holds. A fork has two of them."""
+    """An epoch is a society with its hosts, from the place in the run at which its scenario begins; a fork has two."""
 
     start: tuple[int, int]
     """(task, round) from which it acts."""
@@ -32,7 +32,7 @@ class ScenarioEpoch:
 
     @cached_property
     def asks_model(self) -> list[bool]:
-        """Per group, whether its agents are asked through the journal or are functions of the seed."""
+        """Whether the agents of each group are asked through the journal, or are functions of the seed."""
         return [
             not isinstance(group.model, CodedAgent) and group.model.open(seed=self.society.seed).journaled
             for group in self.society.scenario.agents
@@ -50,7 +50,7 @@ class ScenarioEpoch:
 
     @cached_property
     def elastic(self) -> list[bool]:
-        """Per group, whether its agents decide themselves what they spend."""
+        """Whether the agents of each group decide themselves what they spend."""
         return [
             isinstance(group.model.open(seed=self.society.seed), ElasticBackend)
             for group in self.society.scenario.agents
@@ -58,7 +58,7 @@ class ScenarioEpoch:
 
 
 class InOrder:
-    """Brings the events of concurrent episodes, and their rows, into the order of the log."""
+    """The object brings the events of concurrent episodes, and their rows, into the order of the log."""
 
     def __init__(self, writer: SegmentWriter, episodes: EpisodeTable) -> None:
         self._writer = writer
@@ -84,7 +84,7 @@ class InOrder:
                 self._writer.add(self._waiting.pop(self._head))
 
     def close(self, under_way: Sequence[EpisodeRow]) -> None:
-        """Pass on everything that was committed, of episodes under way as well: the run ends here."""
+        """Pass on everything that was committed, also of episodes under way, because the run ends here."""
         rows = {row.task: row for row in under_way} | self._ended
         for task in sorted(rows):
             self._writer.add(self._waiting.pop(task, ()))
@@ -93,7 +93,7 @@ class InOrder:
 
 
 class RunState:
-    """What the episodes of a run share, and what each of them changes as it goes on."""
+    """The object holds what the episodes of a run share, and what each of them changes as it goes on."""
 
     def __init__(self, epochs: Sequence[ScenarioEpoch], writer: SegmentWriter, boards: dict[int, Board]) -> None:
         """Prepare a run.

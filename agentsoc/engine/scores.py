@@ -1,4 +1,4 @@
-"""What the verifier says of the answers of one episode: to its question, to a state of it, to a part of it."""
+"""This module asks the verifier about the answers of one episode: to its question, to a state or to a part of it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _SCORES_MAX = 4096
 
 
 class Scores:
-    """Asks the verifier of an episode, once for answers that many agents give alike."""
+    """The object asks the verifier of an episode, once for answers that many agents give alike."""
 
     def __init__(self, family: TaskFamily, task: Task, board: Board) -> None:
         self._family = family

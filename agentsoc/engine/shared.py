@@ -1,4 +1,4 @@
-"""`Shared`: models that several runs of one process use together, each loaded once and limited once.
+"""This module holds `Shared`: models that several runs of one process use together, each loaded and limited once.
 
 A run that is alone opens its models, uses them and closes them. Runs that go on side by side would load a model several
 times and call it several times as often as its owner allows. With a `Shared` they open the same backend, wait at the
@@ -16,7 +16,7 @@ from agentsoc.engine.call_limiter import CallLimiter
 
 
 class Shared:
-    """The open models of a process, and for each the calls that may be in flight over all its runs."""
+    """The object holds the open models of a process, and for each the calls that may be in flight over all its runs."""
 
     def __init__(self, concurrency: int | None = None) -> None:
         """Prepare to share.
@@ -35,7 +35,7 @@ class Shared:
             return self._kept[key]
         backend = model.open(seed=seed, share=share)
         if isinstance(backend, PureBackend) or not backend.journaled:
-            return backend  # computed, not called: there is nothing to load and nothing to limit
+            return backend  # a voter is computed: there is nothing to load or to limit
         kept = self._kept[key] = _Kept(backend)
         return kept
 
@@ -69,7 +69,7 @@ async def _closed(backend: Backend) -> Exception | None:
 
 
 class _Kept(Backend):
-    """A backend that is started by the first run that needs it and outlives them all."""
+    """A kept backend is started by the first run that needs it and outlives them all."""
 
     def __init__(self, backend: Backend) -> None:
         self.backend = backend

@@ -1,4 +1,4 @@
-"""The scenario of a stored run, believed only as far as the manifest's hashes go, and where it may be carried out."""
+"""This module reads the scenario of a stored run, believes no more than hashes prove, and says where it may run."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def stored_scenario(
 
 
 def require_named_address(scenario: Scenario, engine: Mapping[str, Any], directory: Path) -> None:
-    """Refuse to go to a cluster that only a stored run names: it may be a stranger's.
+    """Refuse to go to a cluster that only a stored run names, because the run may be a stranger's.
 
     Raises:
         InputError: `engine`, what was asked for now, names none.

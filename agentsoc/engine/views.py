@@ -1,4 +1,4 @@
-"""What the agents on a host see: tasks, boards, and what they remember of earlier tasks."""
+"""This module says what the agents on a host see: tasks, boards, and what they remember of earlier tasks."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from agentsoc.society.build import BuiltSociety
 
 
 class Views:
-    """Tasks and boards of the episodes under way, and the views that turns have of them."""
+    """The object keeps tasks and boards of the episodes under way, and gives the views that turns have of them."""
 
     def __init__(self, society: BuiltSociety, boards: dict[int, Board] | None) -> None:
         """Prepare.
@@ -58,7 +58,7 @@ class Views:
         board = self.board(task)
         if self._folds:
             board.fold(events)
-        if events and events[-1].kind == "stop":  # the last word of an episode
+        if events and events[-1].kind == "stop":  # a stop ends the episode
             self._remember(board)
             self._tasks.pop(task, None)
             if self._folds:

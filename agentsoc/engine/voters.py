@@ -1,4 +1,4 @@
-"""Agents that are functions of the seed: simulated voters, and merges by rule of agents whose reading is exact."""
+"""This module answers for agents that are functions of the seed: simulated voters, and exact merges by rule."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from agentsoc.society.reply_reader import MALFORMED
 
 
 class Voters:
-    """Replies of a host's agents that ask no model and are no code of somebody's."""
+    """The object gives the replies of a host's agents that ask no model and run no code of a user's."""
 
     def __init__(self, views: Views) -> None:
         self._views = views

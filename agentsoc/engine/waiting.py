@@ -1,4 +1,4 @@
-"""Waiting for work that is written with `async`, from code that is not: also inside a running event loop (a notebook).
+"""This module waits for work written with `async` from code that is not, also inside a running event loop (a notebook).
 
 Every verb is a coroutine function (`run_async`) and a plain function that waits for it here (`run`). Where no event
 loop is running, the loop is made in the calling thread, and the work listens to SIGINT and SIGTERM itself. Where one is
@@ -44,7 +44,7 @@ def wait_for(work: Coroutine[Any, Any, T]) -> T:
 
 
 class _Worker(Generic[T]):
-    """Work in a thread of its own, with a copy of the caller's context variables."""
+    """The worker does its work in a thread of its own, with a copy of the caller's context variables."""
 
     def __init__(self, work: Coroutine[Any, Any, T]) -> None:
         self._work = work
@@ -67,7 +67,7 @@ class _Worker(Generic[T]):
             try:
                 error = self._outcome.exception(_LOOK_S)
                 break
-            except TimeoutError:  # of this look, not of the work
+            except TimeoutError:  # this wait timed out, not the work
                 if caller is not None and caller.cancelling() > seen:
                     seen, interrupt = caller.cancelling(), KeyboardInterrupt()
                     self._tell()
@@ -85,7 +85,7 @@ class _Worker(Generic[T]):
         self._interrupts += 1
         if self._loop is None or self._task is None:
             return
-        with contextlib.suppress(RuntimeError):  # it has just ended, and its loop is closed
+        with contextlib.suppress(RuntimeError):  # the work has just ended, and its loop is closed
             self._loop.call_soon_threadsafe(self._stop.set if self._interrupts == 1 else self._task.cancel)
 
     def _carry_out(self) -> None:

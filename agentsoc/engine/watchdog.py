@@ -1,4 +1,4 @@
-"""The watchdog of a host: an agent that blocks the event loop, or never comes back, is named within seconds."""
+"""This module watches a host: it names, within seconds, an agent that blocks the event loop or never comes back."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _BEAT_S = 0.25
 
 
 class Watchdog:
-    """Watches the event loop that it was started on from a thread, which a blocked loop cannot stop."""
+    """The watchdog watches the event loop that it was started on from a thread, which a blocked loop cannot stop."""
 
     def __init__(self, notice: Callable[[str], None], whose: Callable[[], str]) -> None:
         """Prepare.

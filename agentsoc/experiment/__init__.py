@@ -1,1 +1,1 @@
-"""Experiments: many runs under one budget, planned, carried out concurrently, resumed where they stopped."""
+"""This package runs experiments: many runs under one budget, planned, run side by side, resumed where they stopped."""

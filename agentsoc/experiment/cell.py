@@ -1,4 +1,4 @@
-"""One cell of a comparison carried out: started, taken up again, or kept, as its directory says."""
+"""This module carries out one cell of a comparison: it starts, resumes or keeps the run, as its directory says."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ LOCK_WAIT_S: Final = 10.0
 
 @dataclass(frozen=True)
 class CellOptions:
-    """What all cells of one command have in common."""
+    """The options hold what all cells of one command have in common."""
 
     concurrency: int | None = None
     """Calls in flight for each model; None for what the comparison says."""
@@ -65,7 +65,7 @@ async def carry_out(directory: Path, scenario: Scenario, means: CellOptions, pro
 
 
 async def _carry_out(directory: Path, scenario: Scenario, means: CellOptions, progress: Progress | None) -> Run:
-    Inside(directory.parents[1]).has_directory(f"{directory.parent.name}/{directory.name}")  # never through a link
+    Inside(directory.parents[1]).has_directory(f"{directory.parent.name}/{directory.name}")  # a link is never followed
     if _has_manifest(directory):
         require_same(directory, scenario)
         return await resume_async(
@@ -94,7 +94,7 @@ async def _carry_out(directory: Path, scenario: Scenario, means: CellOptions, pr
 
 
 def _has_manifest(directory: Path) -> bool:
-    """Return whether there is anything of that name: a link that leads nowhere is no missing manifest."""
+    """Return whether there is anything of that name; a link that leads nowhere counts as something."""
     return directory.is_dir() and NAME in Inside(directory).names()
 
 

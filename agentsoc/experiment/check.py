@@ -1,4 +1,4 @@
-"""Whether a comparison is what was written: its record is what it asked for, and its runs are the ones of its cells.
+"""This module checks whether a comparison is what was written: its record against its request, its runs one by one.
 
 The cells are made again from what was asked, as when the comparison is taken up again, and compared one by one with the
 record. What is derived from the runs (the table of results, reports, figures) is not looked at; that is said.
@@ -29,7 +29,7 @@ _NAMED: Final = 3
 
 @dataclass(frozen=True)
 class CheckedComparison:
-    """What was found to be sound."""
+    """The result of a check lists what was found to be sound."""
 
     record: ComparisonRecord
     finished: int
@@ -66,7 +66,7 @@ def check_comparison(directory: Path, code: Sequence[Path] = ()) -> CheckedCompa
 
 
 def _compare_record(directory: Path, record: ComparisonRecord) -> Iterator[str]:
-    """Compare the record with the comparison that was asked for; yield what could not be."""
+    """Compare the record with the comparison that was asked for; yield what could not be compared."""
     where = str(directory / FILE)
     if record.code:
         yield "its runs were not derived again from what was asked: that would run its loose code"
@@ -103,7 +103,7 @@ def _facts(record: ComparisonRecord, grid: Grid) -> Iterator[tuple[str, Any, Any
 
 
 def _check_cell(directory: Path, cell: CellRecord) -> str:
-    """Check the run of a cell; return why it is none that is finished, or nothing."""
+    """Check the run of a cell; return why the run counts as unfinished, or nothing."""
     inside, place = Inside(directory), directory / cell.run
     there = inside.has_directory(cell.run) and NAME in inside.names(cell.run)
     if not there:
@@ -122,7 +122,7 @@ def _check_cell(directory: Path, cell: CellRecord) -> str:
 
 
 def _unknown(directory: Path, record: ComparisonRecord) -> Iterator[str]:
-    """Yield what is there and was not looked at."""
+    """Yield the names of what is there and was not looked at."""
     inside = Inside(directory)
     derived = [name for name in inside.names() if name in _DERIVED]
     if derived:

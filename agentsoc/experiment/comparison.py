@@ -1,4 +1,4 @@
-"""A comparison file in, a checked `ComparisonSpec` out: which organisations, on which tasks, how often, at what budget.
+"""This module reads a comparison file into a checked `ComparisonSpec`: which organisations, tasks, seeds and budget.
 
 The file is read as strictly as a scenario, with the same messages::
 
@@ -75,7 +75,7 @@ class ComparisonSpec(Part):
 
 @dataclass(frozen=True)
 class ComparisonRequest:
-    """A comparison as it was asked for: checked, and with the place of everything."""
+    """A request is a comparison as it was asked for: checked, and with the place of everything in its file."""
 
     comparison: ComparisonSpec
     draft: Draft
@@ -161,7 +161,7 @@ def stored_comparison(data: Any, where: str, text_hash: str) -> ComparisonReques
 
 
 def checked(draft: Draft, text_hash: str) -> ComparisonRequest:
-    """Return the comparison of a draft.
+    """Return the comparison that a draft describes.
 
     Raises:
         ScenarioError: it is none; names every fault that shows before the cells are made.

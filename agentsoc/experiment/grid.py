@@ -1,4 +1,4 @@
-"""The grid of a comparison: organisation x number of agents x task block x seed, each cell an ordinary scenario.
+"""This module makes the grid of a comparison: organisation x number of agents x task block x seed, a scenario each.
 
 All organisations get the same tasks, the same seeds and the same budget: that is what makes their results pairs. What
 would break it is an error here, before anything is started.
@@ -36,7 +36,7 @@ NAME_LENGTH: Final = 80
 
 @dataclass(frozen=True)
 class Cell:
-    """One run of a comparison, and its place in the grid."""
+    """A cell is one run of a comparison, and its place in the grid."""
 
     id: str
     """Names the run directory: ``<organisation>-n<agents>-<tasks>-s<seed>``."""
@@ -58,7 +58,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Grid:
-    """A comparison and all its cells, in a fixed order: task block, agents, seed, organisation."""
+    """A grid holds a comparison and all its cells, in a fixed order: task block, agents, seed, organisation."""
 
     asked: ComparisonRequest
     cells: tuple[Cell, ...]
@@ -203,7 +203,7 @@ def _fixes_its_own(data: Mapping[str, Any]) -> bool:
     try:
         whole = expand(data)
         topology = TOPOLOGIES.parse(whole.get("topology"))
-    except (ValueError, InputError):  # what is wrong with it is told when the whole is checked
+    except (ValueError, InputError):  # its faults are told when the whole scenario is checked
         return False
     try:
         topology.size(whole["agents"].get("count"))

@@ -1,4 +1,4 @@
-"""Laying one block of a comparison over another: what an organisation says wins over the base, key by key.
+"""This module lays one block of a comparison over another: what an organisation says wins over the base, key by key.
 
 Mappings are merged, everything else is replaced. A part of another kind replaces the whole part, because the settings
 of a star mean nothing to a chain. Each value keeps its place in the file, so that a fault points at the line that a
@@ -17,7 +17,7 @@ from agentsoc.scenario.strict import Document, Path, Position
 
 @dataclass(frozen=True)
 class DraftBlock(Document):
-    """A block of a draft, as if it were a document of its own: its places are those of the draft."""
+    """A draft block is a part of a draft treated as a document of its own; its places are those of the draft."""
 
     draft: Draft | None = None
     under: Path = ()

@@ -1,4 +1,4 @@
-"""What a comparison would run and can cost at most, worked out before anything is started."""
+"""This module works out what a comparison would run and can cost at most, before anything is started."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from agentsoc.society.build import BuiltSociety, build_society
 
 @dataclass(frozen=True)
 class Kind:
-    """The cells that differ in nothing but their seed."""
+    """A kind stands for the cells that differ in nothing but their seed."""
 
     cells: tuple[Cell, ...]
     pure: bool
     most: Bound | None
-    """Of all its runs together; None when that takes too long to work out."""
+    """The most that all its runs can cost together; None when that takes too long to work out."""
     about: bool
-    """Whether one seed stands for all: other seeds may have longer tasks."""
+    """Whether one seed stands for all, though other seeds may have longer tasks."""
     ceiling: int | None
     """Budget of all its runs (tokens)."""
     answered: int

@@ -1,4 +1,4 @@
-"""`run_comparison`: all cells of a grid, side by side, each once.
+"""This module runs a comparison: `run_comparison` carries out all cells of a grid, side by side, each once.
 
 Simulated cells go to worker processes, one for each core; cells that ask a model stay in this process, which holds the
 models and one limit on their calls over all runs. What is finished is kept, what was interrupted is taken up again.
@@ -38,7 +38,7 @@ from agentsoc.log.names import INPUTS
 from agentsoc.scenario.files import base_dir_kept
 
 LIVE_RUNS: Final = 8
-"""Runs that ask a model and go on at once: enough to keep its gate busy, few enough for the memory (runs)."""
+"""Runs that ask a model and go on at once: enough to keep its call limiter busy, few enough for the memory (runs)."""
 CELLS_PER_WORKER: Final = 4
 """Simulated cells for which a worker is worth its start (cells)."""
 SAVE_S: Final = 1.0
@@ -46,7 +46,7 @@ SAVE_S: Final = 1.0
 
 
 class InterruptedComparisonError(InterruptedRunError):
-    """A comparison that was asked to stop; it can be taken up again."""
+    """The comparison was asked to stop; it can be taken up again."""
 
     def __str__(self) -> str:
         return (
@@ -57,7 +57,7 @@ class InterruptedComparisonError(InterruptedRunError):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a comparison's runs."""
+    """The outcome lists how the runs of a comparison ended."""
 
     directory: Path
     record: ComparisonRecord
@@ -168,7 +168,7 @@ async def _all(tasks: Sequence[asyncio.Task[None]]) -> None:
 
 
 class _Runner:
-    """One pass over the cells of a comparison."""
+    """The runner makes one pass over the cells of a comparison."""
 
     def __init__(
         self,
@@ -194,7 +194,7 @@ class _Runner:
         for cell in self.grid.cells:
             away_from_here = cell.scenario.engine.address is not None
             (ray if away_from_here else pure if is_pure(cell.scenario) else live).append(cell)
-        n_workers = workers or max(default_workers(len(pure)), 2 if live else 1)  # calls are not to wait for computing
+        n_workers = workers or max(default_workers(len(pure)), 2 if live else 1)  # calls must not wait for computing
         away: deque[Cell] = deque()
         here: deque[Cell] = deque()
         for cell in pure:
@@ -289,7 +289,7 @@ class _Runner:
         self.tally.say(f"{cell.id} failed: {text.splitlines()[0] if text else 'no reason given'}")
 
     def _settle(self) -> None:
-        """Write down how it ended."""
+        """Write down how a cell ended."""
         states = {cell.status for cell in self.record.cells}
         if states == {"finished"}:
             self.record.status = "finished"
@@ -301,7 +301,7 @@ class _Runner:
             self.record.save(self.directory)
 
     async def _tell(self) -> None:
-        """Keep the view and the record near what is going on."""
+        """Keep the progress view and the record close to the state of the runs."""
         saved = 0
         while True:
             for _ in range(int(SAVE_S / Tally.EVERY_S)):

@@ -1,4 +1,4 @@
-"""The JSON Schema of comparison files, for editors: the keys of a comparison, and those of scenarios inside it."""
+"""This module makes the JSON Schema of comparison files, for editors: their own keys and those of scenarios."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The directory of a comparison: begun, taken up again, or grown by cells that it did not have.
+"""This module keeps the directory of a comparison: it begins it, takes it up again, or adds cells that it did not have.
 
 comparison.json      what was asked, its runs and how far they are
 inputs/              copies of the files that the comparison names
@@ -30,14 +30,14 @@ DEFAULT: Final = Path("comparisons")
 
 
 def default_directory(grid: Grid) -> Path:
-    """Return where a comparison goes unless it is told."""
+    """Return where a comparison goes if nobody names a place."""
     return DEFAULT / grid.name
 
 
 def given_grid(
     grid: Grid | Path | str, out: Path | None, code: Mapping[str, str] | None, code_paths: Sequence[Path]
 ) -> tuple[Grid, Path, dict[str, str]]:
-    """Return the comparison that is meant, where it goes, and the hashes of its loose code.
+    """Return the comparison that the caller means, where it goes, and the hashes of its loose code.
 
     Args:
         grid: the comparison itself, the path of its file, or the directory of one that was begun.
@@ -110,7 +110,7 @@ def begin(grid: Grid, directory: Path, code: Mapping[str, str]) -> ComparisonRec
         InputError: a run or a file that is there belongs to another comparison, or a scenario holds a secret.
     """
     for cell in grid.cells:
-        if cell.seed == grid.cells[0].seed:  # the others say the same
+        if cell.seed == grid.cells[0].seed:  # cells of other seeds say the same
             refuse_secrets(cell.scenario)
     inputs: dict[str, bytes] = {}
     for cell in grid.cells:

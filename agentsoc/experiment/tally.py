@@ -1,4 +1,4 @@
-"""The progress of many runs as that of one, for whoever shows it."""
+"""This module adds up the progress of many runs as that of one, for whoever shows it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from agentsoc.log.manifest import Totals
 
 
 class Tally:
-    """Adds up the progress of the runs under way and of those that have ended."""
+    """The tally adds up the progress of the runs under way and of those that have ended."""
 
     EVERY_S: ClassVar[float] = 0.2
     """How often it is brought up to date (seconds)."""
@@ -47,7 +47,7 @@ class Tally:
         self.refresh()
 
     def say(self, text: str) -> None:
-        """Tell a person something."""
+        """Add a notice for the person who watches."""
         self.whole.notices.append(text)
 
     def refresh(self) -> None:

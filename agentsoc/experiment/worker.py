@@ -1,4 +1,4 @@
-"""A process that carries out simulated cells, one after the other, and the driver's side of it.
+"""This module is a process that carries out simulated cells one after the other, and the driver's side of it.
 
 Both talk in lines of JSON: a cell on the worker's stdin, what came of it on its stdout. The worker ends with its stdin,
 so it never outlives a driver that was killed; what it was doing then is computed again.
@@ -34,11 +34,11 @@ _THREADS: Final = ("POLARS_MAX_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREAD
 
 
 class WorkerEndedError(Exception):
-    """The process ended before it had answered."""
+    """The worker process ended before it had answered."""
 
 
 class Worker:
-    """A worker as its driver sees it."""
+    """A worker as its driver sees it takes one cell at a time and answers what came of it."""
 
     def __init__(self, base_dir: Path, code_paths: Sequence[Path], code: Mapping[str, str], consent: Consent) -> None:
         self._setup = {
@@ -114,7 +114,7 @@ def _job(directory: Path, scenario: str) -> bytes:
 
 
 def main() -> None:
-    """Be a worker: read cells, carry them out, answer; end when nobody asks any more."""
+    """Work as a worker: read cells, carry them out, answer; end when nobody asks any more."""
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="ascii")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # whatever prints must not get between the answers
     lines: queue.SimpleQueue[str] = queue.SimpleQueue()

@@ -62,7 +62,7 @@ def read_parquet(
                     raise _too_large(where, most, hint)
                 batches.append(batch)
             table = pa.Table.from_batches(batches, None if batches else _schema(file.schema_arrow, wanted))
-        table.validate(full=True)  # what others take over from here they trust
+        table.validate(full=True)  # readers trust what they get from here
         table = table.cast(_schema(stated, wanted))
     except (OSError, pa.ArrowException, ValueError, KeyError, IndexError, OverflowError, MemoryError) as error:
         raise LogDamagedError(f"this file cannot be read ({type(error).__name__})", where, hint) from None

@@ -112,7 +112,7 @@ def _files(log: StoredRun) -> Iterator[str]:
         pinned = "rows were compared with their digests" if manifest.status == "finished" else "the run has not ended"
         yield f"log format 1 pins no bytes of events and journal: {pinned}"
         return
-    whole = manifest.status in ("finished", "interrupted")  # what fails may be the disk
+    whole = manifest.status in ("finished", "interrupted")  # a failed run may have met a full disk
     for value, needed, what, file in (
         (manifest.tasks_file, True, "task table", TASKS),
         (manifest.episodes_file, whole, "table of episodes", EPISODES),
@@ -330,7 +330,7 @@ class _Events:
 
 
 def _is(column: pa.ChunkedArray, word: str) -> Any:
-    """Return 1 where a column of words in dictionaries has this one and 0 elsewhere, shape (n_rows,)."""
+    """Return 1 where a column of words in dictionaries has the given word and 0 elsewhere, shape (n_rows,)."""
     parts = []
     for chunk in column.chunks:
         code = chunk.dictionary.index(word).as_py()

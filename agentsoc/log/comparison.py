@@ -1,4 +1,4 @@
-"""``comparison.json``: what a comparison asked, which runs it stands for, and how far it got.
+"""This module keeps ``comparison.json``: what a comparison asked, which runs it stands for, and how far it got.
 
 It is an index. What a run gave stands in the run's own manifest, and that is what decides when the two differ.
 """
@@ -24,7 +24,7 @@ CellStatus = Literal["waiting", "finished", "interrupted", "failed"]
 
 
 class CellRecord(BaseModel):
-    """One run of the comparison."""
+    """A record says which scenario one run of the comparison has and how far it is."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -46,7 +46,7 @@ class CellRecord(BaseModel):
 
 
 class ComparisonRecord(BaseModel):
-    """The small file that answers what a result directory is."""
+    """The record is the small file that says what a result directory is."""
 
     model_config = ConfigDict(extra="forbid")
 

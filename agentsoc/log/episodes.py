@@ -58,7 +58,7 @@ _ROWS: Final = 8192
 
 
 class EpisodeRow(msgspec.Struct, gc=False):
-    """What one episode came to; filled while it goes on. Fields are the columns of the table, in their order."""
+    """A row says what one episode came to, filled while it goes on; its fields are the columns of the table."""
 
     task: int
     score: float = 0.0

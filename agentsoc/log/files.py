@@ -59,7 +59,7 @@ def write_whole(path: Path, data: bytes) -> None:
 
 
 class RunLock:
-    """The right to write a run directory: one holder at a time, let go by the system when the holder dies."""
+    """The lock gives the right to write a run directory to one holder; the system lets it go when the holder dies."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
@@ -70,7 +70,7 @@ class RunLock:
         from filelock import FileLock, Timeout  # brings asyncio with it, and most commands only read
 
         try:
-            self._inside.create(LOCK)  # the library opens what is there, wherever that leads
+            self._inside.create(LOCK)  # the library would follow a link
             self._inside.look(HOLDER)
             made = self._inside.look(LOCK)
             lock = FileLock(self._directory / LOCK, mode=0o600 if made is None else stat.S_IMODE(made.st_mode))
@@ -84,7 +84,7 @@ class RunLock:
         except OSError as error:
             raise RunFailedError(f"the run directory cannot be locked: {error}", str(self._directory)) from None
         self._lock = lock
-        with contextlib.suppress(OSError):  # only a courtesy to whoever is refused
+        with contextlib.suppress(OSError):  # the name only helps a process that is refused
             holder = json.dumps({"pid": os.getpid(), "host": socket.gethostname()})
             self._inside.write(HOLDER, holder.encode(), durable=False)
         return self
@@ -98,7 +98,7 @@ class RunLock:
             self._lock.release()
 
     def _holder_text(self) -> str:
-        """Return who holds the lock: not one that was killed and left its name before the next could write its own."""
+        """Return who holds the lock, but not the name that a killed holder left before the next could write its own."""
         give_up = time.monotonic() + _NAMED_S
         while True:
             with contextlib.suppress(OSError, ValueError, KeyError, TypeError, AttributeError, LogDamagedError):

@@ -78,7 +78,7 @@ def temporary_name(name: str) -> str:
 
 
 class Inside:
-    """The files in one directory, by their names relative to it, such as ``events/part-00000.parquet``."""
+    """The object reaches the files in one directory by their relative names, such as ``events/part-00000.parquet``."""
 
     def __init__(self, base: Path) -> None:
         self.base = base

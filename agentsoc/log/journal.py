@@ -1,4 +1,4 @@
-"""The journal: one row for every attempt to call a model, durable before anybody acts on the reply.
+"""This module keeps the journal: one row for every attempt to call a model, durable before anybody acts on the reply.
 
 It is the only input of a run that a seed does not determine. The driver alone writes it, in groups: whatever arrived
 while the last group was being synced forms the next one.
@@ -50,7 +50,7 @@ _REFUSALS: Final = frozenset(
 
 
 class Key(NamedTuple):
-    """Which attempt: call `k` of the agent's turn in that round, `attempt` counted from 0."""
+    """A key names an attempt: call `k` of the agent's turn in that round, `attempt` counted from 0."""
 
     task: int
     round: int
@@ -60,7 +60,7 @@ class Key(NamedTuple):
 
 
 class Attempt(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """One row. `state` is ``started`` while the outcome is unknown, and stays so when the process dies."""
+    """An attempt is one row. Its `state` stays ``started`` while the outcome is unknown, also when the process dies."""
 
     task: int
     round: int
@@ -115,7 +115,7 @@ def _crc(row: tuple[Any, ...]) -> bytes:
 
 
 class Journal:
-    """The open journal of a run directory. `load` first, then `write` from one event loop."""
+    """The journal of a run directory, opened: call `load` first, then `write` from one event loop."""
 
     def __init__(self, path: Path, *, durability: Literal["sync", "os"] = "sync") -> None:
         """Open or make the journal.
@@ -165,7 +165,7 @@ class Journal:
             rows = [attempt for attempt, _ in group]
             try:
                 await loop.run_in_executor(self._pool, self._commit, rows)
-            except Exception as error:  # whatever it is: somebody waits for every row of the group
+            except Exception as error:  # any error: somebody waits for every row of the group
                 what = str(error) if isinstance(error, sqlite3.Error) else f"{type(error).__name__}: {error}"
                 for _, done in group:
                     if not done.done():

@@ -1,4 +1,4 @@
-"""What is believed of the file of a journal: it is ours, its one table is ours, and nothing beside it acts."""
+"""This module says what may be believed of the file of a journal: it and its one table are ours, nothing else acts."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def require_no_rollback(inside: Inside, path: Path, *, reading: bool = False) ->
     journal = inside.look(path.name)
     if reading or journal is None or journal.st_size:
         raise LogDamagedError("this is a rollback journal of SQLite's, which no run leaves", str(path.parent / beside))
-    inside.remove(beside)  # of a start that was killed: nothing was written yet
+    inside.remove(beside)  # a start was killed before anything was written
 
 
 def require_plain(db: sqlite3.Connection, path: Path, *, empty: bool = False) -> None:

@@ -66,7 +66,7 @@ PlainScenario = Annotated[dict[str, Any], AfterValidator(_plain_parts)]
 
 
 class SegmentEntry(BaseModel):
-    """A file of the event log."""
+    """An entry describes one file of the event log."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -79,11 +79,11 @@ class SegmentEntry(BaseModel):
 
 
 Count = Annotated[int, Field(ge=0, le=1 << 100)]
-"""What is counted; nobody counts further than floats reach."""
+"""A count; its limit is far above what anybody counts and within the range of floats."""
 
 
 class Totals(BaseModel):
-    """What a run amounts to: see `agentsoc.log.totals`. Counts, except where the name says otherwise."""
+    """The totals say what a run amounts to; see `agentsoc.log.totals`. Counts, where the name says nothing else."""
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
@@ -129,7 +129,7 @@ class Totals(BaseModel):
 
 
 class Before(BaseModel):
-    """A scenario that was in force before a fork."""
+    """The object names a scenario that was in force before a fork."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -139,7 +139,7 @@ class Before(BaseModel):
 
 
 class Fork(BaseModel):
-    """Where a forked run came from, and what was in force up to there."""
+    """The object says where a forked run came from, and what was in force up to there."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -151,7 +151,7 @@ class Fork(BaseModel):
 
 
 class Manifest(BaseModel):
-    """The small file that answers `ls` and `show` without opening the log."""
+    """The manifest is the small file that answers `ls` and `show` without opening the log."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -254,7 +254,7 @@ def load_manifest(directory: Path) -> Manifest:
 
 
 def _instead(directory: Path) -> tuple[str, str]:
-    """Return what a directory without a manifest is, and how to go on."""
+    """Return what a directory without a manifest holds, and how to go on."""
     names = Inside(directory).names() if directory.is_dir() else []
     if COMPARISON in names:
         what = "this is a comparison, whose runs are in runs/"

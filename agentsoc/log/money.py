@@ -29,7 +29,7 @@ class EventCost:
         agent = table["agent"].to_numpy()
         group = np.maximum(np.searchsorted(self._starts, agent, side="right") - 1, 0)
         used = [table[name].to_numpy().astype(np.int64) for name in _USED]
-        used[2] = np.minimum(used[2], used[1])  # as a rate counts them
+        used[2] = np.minimum(used[2], used[1])  # cached tokens cannot exceed the input
         for which in np.unique(group).tolist():
             mine = (group == which) & (agent >= 0)
             self._sums[which] += [int(column[mine].sum()) for column in used]
@@ -55,5 +55,5 @@ class EventCost:
 def _rates(scenario: Mapping[str, Any]) -> tuple[list[Rate | None], list[int]]:
     try:
         return run_rates(scenario) or ([], [0])
-    except (KeyError, TypeError, AttributeError, ValidationError):  # a scenario that does not hold is told elsewhere
+    except (KeyError, TypeError, AttributeError, ValidationError):  # `check` tells of an invalid scenario
         return [], [0]

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class RunLog(StoredRun):
-    """A run directory opened for reading. Nothing is read before it is asked for, and nothing is written."""
+    """A run directory is opened for reading: nothing is read before it is asked for, and nothing is written."""
 
     def check(self) -> Checked:
         """Compare everything with the manifest, and the manifest's totals with what they are a fold of.

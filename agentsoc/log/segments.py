@@ -36,7 +36,7 @@ BYTES_MAX: Final = 64 << 20
 
 
 class Segment(msgspec.Struct, frozen=True):
-    """One file of the event log, as the manifest lists it."""
+    """A segment is one file of the event log, as the manifest lists it."""
 
     file: str
     rows: int
@@ -160,7 +160,7 @@ class SegmentWriter:
 
     def _raise_failed(self) -> None:
         while self._checked < len(self._writes) and self._writes[self._checked].done():
-            found = self._writes[self._checked].result()  # a failed one is not passed: every later call fails as well
+            found = self._writes[self._checked].result()  # a failed write stays, so every later call fails as well
             self.segments[self._checked] = msgspec.structs.replace(self.segments[self._checked], sha256=found)
             self._durable = self._closed.pop(0)
             self._checked += 1

@@ -26,7 +26,7 @@ TASKS_MAX: Final = 96 << 20
 
 
 class StoredRun:
-    """The files of a run directory, each compared with the manifest as it is read; nothing is written."""
+    """The object reads the files of a run directory, each compared with the manifest when read; it writes nothing."""
 
     def __init__(self, directory: Path | str) -> None:
         """Open `directory`.

@@ -1,4 +1,4 @@
-"""Files in a run directory that its manifest does not list: a reader that takes a whole directory reads them as well.
+"""This module finds files in a run directory that its manifest does not list, because whole-directory readers use them.
 
 `pl.scan_parquet("RUN/events/*.parquet")` is such a reader, and it reads names that begin with a dot. Only the names
 that a writer gives to files until they are whole are passed over; those end in no way that a reader looks for.

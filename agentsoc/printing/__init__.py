@@ -1,1 +1,1 @@
-"""What commands print with, those of `agentsoc.cli` and those of other packages: text, options, progress, questions."""
+"""This package holds what the commands of all packages print with: text, options, progress, questions."""

@@ -1,4 +1,4 @@
-"""The question asked before something leaves for somebody else's address: to whom, with which variable, at what cost.
+"""This module asks before something leaves for somebody else's address: to whom, with which variable, at what cost.
 
 The rule is that of `agentsoc.engine.consent`; this asks, prints, and passes on what was answered.
 """

@@ -1,4 +1,4 @@
-"""Progress of a run on stderr: a live view on a terminal, a plain line every five seconds anywhere else.
+"""This module shows progress on stderr: a live view on a terminal, a plain line every five seconds anywhere else.
 
 A thread reads the `Progress` object that the engine fills; the engine knows nothing of it and never waits for it. What
 it reads may be a moment old, and nothing depends on it.
@@ -38,7 +38,7 @@ def style_for(quiet: bool) -> Style:
 
 
 class Reading:
-    """One look at the progress of a run, in numbers that can be shown."""
+    """A reading is one look at the progress of a run, in numbers that can be shown."""
 
     def __init__(self, progress: Progress, budget: int | None, elapsed_s: float) -> None:
         pace, flight = progress.pace, progress.flight
@@ -84,7 +84,7 @@ def duration(seconds: float) -> str:
 
 
 class Watch:
-    """Shows the progress of a run from the moment it is entered until it is left."""
+    """The watch shows the progress of a run from the moment it is entered until it is left."""
 
     def __init__(self, progress: Progress, title: str, *, style: Style, budget: int | None = None) -> None:
         """Prepare to watch.

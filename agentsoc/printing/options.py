@@ -1,4 +1,4 @@
-"""Options that several verbs share, and what they mean to the library."""
+"""This module defines options that several verbs share, and what they mean to the library."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def with_engine(scenario: Scenario, changes: dict[str, Any]) -> Scenario:
 
 
 def ready(scenario: Scenario, file: Path, run: str = "") -> BuiltSociety:
-    """Return the society of a scenario from `file` of which a run can be started.
+    """Return the society of a scenario from `file`, after checking that a run of it can be started.
 
     Args:
         scenario: what the file says, with what the command line changed.

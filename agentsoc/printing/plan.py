@@ -1,4 +1,4 @@
-"""What a comparison would run and can cost at most, in print; `agentsoc.experiment.plan` works it out."""
+"""This module prints what a comparison would run and can cost at most; `agentsoc.experiment.plan` works it out."""
 
 from __future__ import annotations
 

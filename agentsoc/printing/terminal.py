@@ -1,4 +1,4 @@
-"""Printing: results go to stdout, everything else (progress, questions, errors) to stderr, all of it made safe."""
+"""This module prints: results to stdout, all else (progress, questions, errors) to stderr, made safe."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Text made safe for any terminal: lines, tables, and commands to go on with. Nothing is printed here.
+"""This module makes text safe for any terminal: lines, tables, and commands to go on with. It prints nothing.
 
 Questions, answers, names and messages can hold what a model or a stranger wrote, so everything that is printed passes
 through `safe`: nothing in a log can move the cursor, set a title or hide text.

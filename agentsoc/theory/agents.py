@@ -1,4 +1,4 @@
-"""What one agent makes of the tokens that it spends."""
+"""This module says what one agent makes of the tokens that it spends."""
 
 from __future__ import annotations
 

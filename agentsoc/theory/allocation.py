@@ -1,4 +1,4 @@
-"""How a tree of agents spends a budget best: tokens of a leaf, and number of leaves.
+"""This module says how a tree of agents spends a budget best: the tokens of a leaf, and the number of leaves.
 
 From the stationarity of a x^beta N^t under B + c0 = N (x + c0): N leaves of x tokens each, c0 tokens of communication a
 leaf, merging that makes N^t of a weak signal (Liu, Kong and Pei, arXiv:2601.17311; docs/phase-theory.md, "What is

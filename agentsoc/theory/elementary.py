@@ -1,4 +1,4 @@
-"""Elementary functions of floats or arrays: `math` for the first, NumPy for the second."""
+"""This module has elementary functions of floats and arrays: `math` computes the first, NumPy the second."""
 
 from __future__ import annotations
 

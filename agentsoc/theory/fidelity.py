@@ -1,4 +1,4 @@
-"""Fidelity gamma(m): the probability-like factor by which a message of m tokens keeps the signal that was sent.
+"""This module has fidelity curves gamma(m): the factor by which a message of m tokens keeps its signal.
 
 A reader's signal is gamma times the sender's (docs/phase-theory.md, "The objects"). Four families: the exponential, the
 hyperbolic and the Hill curve are those attributed to Liu, Kong and Pei (arXiv:2601.17311); the root of the exponential,

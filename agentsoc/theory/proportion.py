@@ -1,4 +1,4 @@
-"""Wilson's score interval of a proportion: for scores of runs and comparisons, and for measured fidelities."""
+"""This module has Wilson's score interval of a proportion, for scores of runs and for measured fidelities."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Heavy-tail laws of the cascades of a log: what is examined, against which nulls, and how it is told."""
+"""This package tests heavy-tail laws of the cascades of a log: it examines them, compares nulls, tells the result."""

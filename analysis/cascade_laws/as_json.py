@@ -1,4 +1,4 @@
-"""Laws as plain data for JSON, keyed by the names of the observables; numbers that do not exist are null."""
+"""This module turns laws into plain data for JSON, keyed by names of observables; missing numbers are null."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Concentration of effort: is there an elite, and is it more than chance gives when few acts meet few agents?
+"""This module asks whether effort is concentrated on an elite, and whether chance among few acts would do the same.
 
 For the efforts x of the agents of one execution, ascending x_(1) <= ... <= x_(n):
 
@@ -70,7 +70,7 @@ def effective_n(x: ArrayLike) -> float:
 
 @dataclass(frozen=True)
 class Null:
-    """What concentration chance gives, per execution; arrays have shape (n_executions,)."""
+    """The null model says what concentration chance gives in each execution; arrays have shape (n_executions,)."""
 
     gini: F64
     """Mean Gini over all N agents of the null replicates."""
@@ -83,7 +83,7 @@ class Null:
 
 @dataclass(frozen=True)
 class Concentration:
-    """Concentration of effort per execution, in events and tokens, with the null model."""
+    """The object holds the concentration of effort per execution, in events and tokens, with the null model."""
 
     table: pl.DataFrame
     """One row per execution: n_active, n_all, k_active, k_all and the measures, those of tokens with prefix tok_."""

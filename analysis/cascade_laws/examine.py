@@ -1,4 +1,4 @@
-"""The laws of coordination in a set of logs: every observable with its tail, and all that speaks against reading it.
+"""This module examines the laws of coordination in a set of logs: every observable, its tail, and all reasons to doubt.
 
 `examine` runs the whole analysis on one event table: tails with cluster-robust tests and verdicts, growth of the
 largest values with N, concentration of effort against chance, merge conversion, attachment exponent, replay of
@@ -35,7 +35,7 @@ GROUP_KEYS: Final = {"benchmark": "benchmark", "topology": "topology", "n": "n_a
 MIN_CELLS: Final = 5
 """Design cells needed at each N before growth is resampled by cells."""
 SMALL_TAIL: Final = 0.1
-"""Share of the values below which a chosen tail is not all that there is to say: KS selection flees every cut-off."""
+"""Below this share of the values a chosen tail is not all there is to say: the KS distance avoids every cut-off."""
 MIN_CLUSTERS: Final = 10
 """Design cells needed before tests go by cells: with fewer the cluster-robust error is too small."""
 
@@ -45,7 +45,7 @@ _RISK: Final[dict[RiskSet, str]] = {"all": "every earlier claim", "latest": "eve
 
 @dataclass(frozen=True)
 class ResamplingEffort:
-    """How much resampling is done: replicates, and for attachment the groups that its jackknife leaves out."""
+    """The effort says how much is resampled: replicates, and the groups that the attachment jackknife leaves out."""
 
     gof: int = 100
     interval: int = 100
@@ -59,7 +59,7 @@ FAST: Final = ResamplingEffort(gof=0, interval=0, growth=50, chance=20, attachme
 
 @dataclass(frozen=True)
 class Law:
-    """One observable: its sample, its tail, its growth with N, and what it could be mistaken for."""
+    """A law is one observable with its sample, its tail, its growth with N, and what it could be mistaken for."""
 
     sample: Sample
     fit: TailFit
@@ -75,7 +75,7 @@ class Law:
 
 @dataclass(frozen=True)
 class Laws:
-    """Everything that was found in one set of executions."""
+    """The laws hold everything that was found in one set of executions."""
 
     table: EventTable
     laws: dict[str, Law]
@@ -88,7 +88,7 @@ class Laws:
     """By topology: what deficit-triggered integration would have done."""
     faults: FaultTrace
     where: dict[str, str | int | None] = field(default_factory=dict)
-    """Keys of the group that the executions are; empty for all."""
+    """Keys of the group to which the executions belong; empty for all executions."""
     caveats: tuple[str, ...] = ()
 
     def summary(self) -> str:

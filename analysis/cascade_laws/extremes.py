@@ -1,4 +1,4 @@
-"""How the largest event of an execution grows with the number of agents: x_max ~ N^gamma, and what that can mean.
+"""This module fits how the largest event of an execution grows with N, x_max ~ N^gamma, and says what that can mean.
 
 gamma is the slope of log x_max on log N by least squares over the N of the grid, x_max being the mean (as published) or
 the median over executions of the largest value of each; the median stays finite where the mean of heavy tails does not.
@@ -28,14 +28,14 @@ I64 = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Slope:
-    """A log-log slope with its cluster-bootstrap interval: percentiles, put right for the fewest clusters at any N."""
+    """A log-log slope has a cluster-bootstrap interval: percentiles, corrected for the fewest clusters at any N."""
 
     value: float
     low: float
     high: float
     null_low: float
     null_high: float
-    """Central 95 % of the slope when all N share one distribution."""
+    """Upper end of the central 95 % of the slope when all N share one distribution; `null_low` is the lower one."""
 
     @property
     def beyond_null(self) -> bool:
@@ -45,7 +45,7 @@ class Slope:
 
 @dataclass(frozen=True)
 class Extremes:
-    """Growth of the largest value with N for one observable."""
+    """The object says how the largest value of one observable grows with N."""
 
     name: str
     per_n: pl.DataFrame
@@ -196,7 +196,7 @@ def _null(pool: F64, draws: I64, strata: list[I64], replicates: int, seed: int) 
 
 
 def _holdout(log_n: F64, means: F64) -> float:
-    """Return the relative error at the largest N of the line through the others; nan with fewer than three N."""
+    """Return the relative error of the line through the other N at the largest N; nan with fewer than three N."""
     if len(log_n) < 3:
         return float("nan")
     slope, level = np.polyfit(log_n[:-1], np.log(means[:-1]), 1)

@@ -1,4 +1,4 @@
-"""Figures of the laws: tails with their fits, Lorenz curves, growth of the largest, merges against expansion.
+"""This module draws the laws: tails with their fits, Lorenz curves, growth of the largest, merges against expansion.
 
 Needs matplotlib (the `plot` extra). `draw` writes one PNG each; nothing is drawn that `Laws` does not hold.
 """

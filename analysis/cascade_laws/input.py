@@ -1,4 +1,4 @@
-"""Reads runs and imported logs, found at or below the paths given, into one event table."""
+"""This module reads runs and imported logs, found at or below the paths given, into one event table."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def _imported(directory: Path) -> tuple[EventTable, list[str]]:
 
 
 def _own(directory: Path) -> tuple[EventTable, list[str]]:
-    """Return one of our own runs; each task is an execution."""
+    """Return one run of agentsoc; each of its tasks is an execution."""
     log = RunLog(directory)
     scenario, notes = log.manifest.scenario, []
     if log.manifest.status != "finished":
@@ -72,7 +72,7 @@ def _own(directory: Path) -> tuple[EventTable, list[str]]:
     frame = log.frame()
     if not frame.height:
         raise InputError("this run has no events yet", str(directory), f"go on with: agentsoc resume {directory}")
-    own = BASE_DIR.set(directory / INPUTS)  # no file that it names is one beside whoever reads it
+    own = BASE_DIR.set(directory / INPUTS)  # a file that it names is not looked for in the reader's directory
     try:
         log.inside.has_directory(INPUTS)
         offers = offers_of_debate(frame, Scenario.model_validate(scenario))

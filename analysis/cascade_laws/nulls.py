@@ -1,4 +1,4 @@
-"""A zoo of null models: heavy tails, elites and reinforcement with known truth, or with no cognition behind them.
+"""This module makes null models: tails, elites and reinforcement of known truth, or with no cognition behind them.
 
 Every estimator of the analysis is judged on these before it is believed on logs:
 
@@ -86,7 +86,7 @@ def branching(mean: float, n: int, *, largest: int = 1_000_000, seed: int = 0) -
 
 @dataclass(frozen=True)
 class Sandpile:
-    """Avalanches of a sandpile after its burn-in; arrays have one entry per grain added, 0 where nothing toppled."""
+    """The object holds avalanches after the burn-in; arrays have one entry per grain added, 0 where nothing toppled."""
 
     size: I64
     """Topplings."""

@@ -1,4 +1,4 @@
-"""What `agentsoc laws` reports: the laws of all executions together, and of each group that was asked for."""
+"""This module makes the report of `agentsoc laws`: the laws of all executions, and of each group that was asked for."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from analysis.tables import EventTable
 
 @dataclass(frozen=True)
 class LawsReport:
-    """The laws of a set of logs."""
+    """The report holds the laws of a set of logs."""
 
     whole: Laws
     """All executions together."""

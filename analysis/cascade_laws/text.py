@@ -1,4 +1,4 @@
-"""Laws as text for a terminal: a table, the verdicts with their reasons, and what limits them."""
+"""This module tells laws as text for a terminal: a table, the verdicts with their reasons, and what limits them."""
 
 from __future__ import annotations
 

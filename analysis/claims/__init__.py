@@ -1,1 +1,1 @@
-"""The graph of claims that a log holds: cascades, reach, subtasks, integration, attachment, planted errors."""
+"""This package builds the graph of claims in a log: cascades, reach, subtasks, integration, attachment, faults."""

@@ -1,4 +1,4 @@
-"""Reinforced attachment: does attention go to what already has it, P(choose i) ~ (x_i + c)^beta?
+"""This module asks whether attention goes to what already has it: it fits beta of P(choose i) ~ (x_i + c)^beta.
 
 Every act that builds on claims is a choice from a risk set: the claims its author could see. beta is the conditional
 (multinomial) logit coefficient of log(x_i + c), x_i being how often claim i was built on before; several parents are
@@ -29,24 +29,24 @@ I64 = NDArray[np.int64]
 F64 = NDArray[np.float64]
 
 BOUND: Final = 5.0
-"""|beta| beyond this is no estimate."""
+"""Largest |beta| that counts as an estimate; the search ends there."""
 SENSITIVITY: Final = (0.5, 1.0, 2.0)
 
 
 @dataclass(frozen=True)
 class Attachment:
-    """Estimate of the attachment exponent, or why there is none."""
+    """The object holds the estimate of the attachment exponent, or says why there is none."""
 
     beta: float | None
-    """None if it is not identified."""
+    """Attachment exponent; None if it is not identified."""
     se: float | None
-    """From the observed information, decisions taken as independent."""
+    """Standard error of beta from the observed information, with decisions taken as independent."""
     interval: tuple[float, float] | None
     """95 % interval from the jackknife over executions; None if not asked for, not identified or at its bound."""
     constant: float
     """The c in log(x + c)."""
     sensitivity: dict[float, float]
-    """beta for other c."""
+    """Exponent beta for other constants c."""
     n_decisions: int
     n_choices: int
     n_uninformative: int

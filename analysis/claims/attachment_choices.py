@@ -1,4 +1,4 @@
-"""What was chosen from what: the risk sets behind the attachment exponent.
+"""This module lists what was chosen from what: the risk sets behind the attachment exponent.
 
 Every claim that builds on others is a decision. Its alternatives are the claims that its author could see, each with
 its engagement: how often it had been built on in earlier rounds.
@@ -27,7 +27,7 @@ RiskSet = Literal["all", "latest"]
 
 @dataclass(frozen=True)
 class Choices:
-    """Choices from risk sets, in CSR form."""
+    """The object holds choices from risk sets in CSR form."""
 
     ptr: I64
     """Start of each decision's alternatives, shape (n_decisions + 1,)."""
@@ -68,7 +68,7 @@ class Choices:
 
 
 class _Maker:
-    """Collects decisions one by one."""
+    """The object collects decisions one by one."""
 
     def __init__(self) -> None:
         self.engagement: list[F64] = []

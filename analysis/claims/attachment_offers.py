@@ -1,4 +1,4 @@
-"""Choices from what agents were really offered: the risk sets of our own runs, rebuilt from log and scenario.
+"""This module rebuilds what agents of our own runs were really offered, from log and scenario, as risk sets.
 
 In a debate an agent hears the standing claims of its neighbours (the last claim that each made or endorsed), and
 attention picks from them. Log and scenario give these offers exactly, so the exponent of attention can be estimated

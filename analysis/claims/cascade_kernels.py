@@ -1,4 +1,4 @@
-"""Compiled passes over claim graphs; nodes are 0..n-1, parents are stored in CSR form (`ptr`, `parent`).
+"""This module has compiled passes over claim graphs; nodes are 0..n-1, parents are in CSR form (`ptr`, `parent`).
 
 All are linear in nodes and edges except `topological_order`, which adds a heap (n log n) and is needed only for logs in
 which a parent is logged after its child.

@@ -1,4 +1,4 @@
-"""Cascades: which claims grew out of which, their roots, depths and sizes, under every rule for mixed descent.
+"""This module finds cascades: which claims grew out of which, their roots, depths, sizes, for every rule of descent.
 
 The claim graph has an edge from every parent to the claim that builds on it.
 Parents that the log never shows are stubs: they count in a claim's in-degree but are no nodes, never roots and never
@@ -52,7 +52,7 @@ _NONE: Final = np.empty(0, np.int64)
 
 @dataclass(frozen=True)
 class ClaimGraph:
-    """All claims of a table as one directed acyclic graph; executions never share an edge.
+    """The graph holds all claims of a table as one directed acyclic graph; executions never share an edge.
 
     Nodes are ordered by (execution, round, claim). All arrays have shape (n_claims,) unless said otherwise.
     """
@@ -100,7 +100,7 @@ class ClaimGraph:
 
 @dataclass(frozen=True)
 class Cascades:
-    """Cascade membership of every claim; arrays have shape (n_claims,)."""
+    """The object says to which cascade each claim belongs; arrays have shape (n_claims,)."""
 
     policy: str
     root: I64

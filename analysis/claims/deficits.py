@@ -1,4 +1,4 @@
-"""What deficit-triggered integration would have done on a set of logs: its parameters by topology, and the replay.
+"""This module says what deficit-triggered integration would have done to logs: parameters by topology, and a replay.
 
 Three monitors are replayed, none of which changes anything: ``published`` (the published estimator of delta, no
 brakes), ``corrected`` (one deficit in estimator and monitor, no brakes) and ``braked`` (corrected, with the brakes of a
@@ -27,7 +27,7 @@ MONITORS: Final[dict[str, tuple[DeficitRule, Brakes]]] = {
 
 @dataclass(frozen=True)
 class Deficits:
-    """The monitors of one topology: estimates and replays by name of the monitor."""
+    """The object holds the monitors of one topology: estimates and replays by name of the monitor."""
 
     estimates: dict[str, FittedDeficits]
     replays: dict[str, MonitorReplay]

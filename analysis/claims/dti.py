@@ -1,4 +1,4 @@
-"""Deficit-triggered integration: when would a monitor have called for a merge? Estimation and offline replay.
+"""This module estimates and replays deficit-triggered integration: when would a monitor have called for a merge?
 
 Every cascade has a segment with t events and M merges since its start. Expansion builds pressure a t^beta; when the
 deficit a t^beta - M exceeds delta, the branch heads (each agent's latest row in the cascade) are to be merged, and
@@ -35,16 +35,16 @@ DeficitRule = Literal["corrected", "published"]
 
 @dataclass(frozen=True)
 class FittedDeficits:
-    """Parameters of one class of conditions and what they rest on."""
+    """The object holds the parameters of one class of conditions and what they rest on."""
 
     parameters: Parameters
     rule: DeficitRule
     cascades: int
     """Cascades of the class."""
     large_cascades: int
-    """Those with a total cognitive effort of at least `MIN_TCE`, which are used."""
+    """Cascades with a total cognitive effort of at least `MIN_TCE`; only these are used."""
     merge_points: int
-    """Merges in them; the scale rests on these instants alone."""
+    """Merges in the large cascades; the scale a rests on these instants alone."""
 
     def summary(self) -> str:
         """Return one line."""
@@ -56,7 +56,7 @@ class FittedDeficits:
 
 @dataclass(frozen=True)
 class MonitorReplay:
-    """What the monitor would have done on a log."""
+    """The object says what the monitor would have done on a log."""
 
     triggers: pl.DataFrame
     """One row per trigger: execution, row, root, deficit, events, merges, branches, number."""

@@ -1,4 +1,4 @@
-"""Error amplification: what was built on a claim that is known to be wrong.
+"""This module follows planted errors: it finds what was built on a claim that is known to be wrong.
 
 A ``fault`` event names the faulty claim as its target, or, in imported traces, as its parent. Its downstream are all
 claims reachable from it over the claim graph; what share of the later claims that is, and how many agents they belong
@@ -25,7 +25,7 @@ _COLUMNS = {
 
 @dataclass(frozen=True)
 class FaultTrace:
-    """Where each fault went."""
+    """The trace says where each fault went."""
 
     table: pl.DataFrame
     """One row per fault: execution, claim, agent, round; downstream (claims), later (claims after it in the execution),

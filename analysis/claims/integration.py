@@ -1,4 +1,4 @@
-"""Integration: how much of what is expanded is merged again, per run, per cascade and in the largest cascades.
+"""This module measures integration: how much of what is expanded is merged again, per run and per cascade.
 
 Per execution: `participation` = claims that are a parent or the output of a merge over all claims; `integration` =
 terminal claims that are merges over terminal claims; merges per non-merge event. Per cascade, by the log's own roots
@@ -28,7 +28,7 @@ COUNTED: Final = (
 
 @dataclass(frozen=True)
 class Integration:
-    """Integration of every execution and every cascade."""
+    """The object holds the integration of every execution and every cascade."""
 
     executions: pl.DataFrame
     """execution, events by kind, merges, expansion, merge_per_expansion, claims, participation, integration, ..."""

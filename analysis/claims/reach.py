@@ -1,4 +1,4 @@
-"""Reach: how many claims lie downstream of a claim, and downstream of any claim of an agent.
+"""This module counts reach: the claims downstream of a claim, and those downstream of any claim of an agent.
 
 Claims are counted once however many paths lead to them, so subtree sums do not do. Components that are trees take one
 linear pass. In the others reachable sets are bitsets, computed for a block of target claims at a time, so memory stays
@@ -30,7 +30,7 @@ _RANKS_AT_ONCE: Final = 16
 
 @dataclass(frozen=True)
 class Reach:
-    """Numbers of claims downstream of each claim and of each agent.
+    """The object holds the numbers of claims downstream of each claim and of each agent.
 
     An actor is an agent in one execution; actors are ordered by (execution, agent).
     """

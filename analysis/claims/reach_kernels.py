@@ -1,4 +1,4 @@
-"""Compiled counting of what lies downstream in claim graphs whose parents come before their children.
+"""This module counts, compiled, what lies downstream in claim graphs whose parents come before their children.
 
 Graphs are CSR (`ptr`, `parent`); an actor is an agent in one execution.
 """

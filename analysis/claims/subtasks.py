@@ -1,4 +1,4 @@
-"""Subtask trees: who handed what down, how deep, how much below each subtask.
+"""This module builds subtask trees: who handed what down, how deep, and how much lies below each subtask.
 
 A node is a subtask of an execution, an edge leads from `subtask_parent` to `subtask`. Self-loops are ignored, the first
 parent that the log gives wins, and a parent that no row works on is a node all the same.
@@ -21,7 +21,7 @@ I64 = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class SubtaskForest:
-    """All subtasks of a table; arrays have shape (n_subtasks,) and are ordered by (execution, subtask)."""
+    """The forest holds all subtasks of a table; arrays have shape (n_subtasks,), ordered by (execution, subtask)."""
 
     execution: I64
     subtask: I64

@@ -1,1 +1,1 @@
-"""The verbs that the analysis adds to `agentsoc`, a module each. Everything heavy is imported when it is used."""
+"""This package has the verbs that the analysis adds to `agentsoc`, a module each; heavy imports come on use."""

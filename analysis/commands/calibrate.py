@@ -1,4 +1,4 @@
-"""`agentsoc calibrate`: the small runs that tell the phase of a model on a kind of task, within a token budget."""
+"""This module is `agentsoc calibrate`: it makes small runs that tell the phase of a model on a kind of task."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def _points(text: str) -> list[tuple[str, float]]:
 
 
 def _ask(calibration: Calibration, yes: bool, address: str | None) -> frozenset[Destination]:
-    """Have confirmed what the runs would send to somebody else's address; the wall is the budget of each run."""
+    """Ask for consent to what the runs would send to somebody else's address; the wall is the budget of each run."""
     from agentsoc.engine.consent import cluster
     from agentsoc.printing.ask import ask_before_sending
     from agentsoc.scenario.model import Scenario

@@ -1,4 +1,4 @@
-"""Carrying out a calibration: its runs one after the other in one directory, under one wall, resumable at any point.
+"""This module carries out a calibration: its runs one after the other, under one wall of tokens, resumable anywhere.
 
 `OUT/calibration.json` says what is being done; each run is a directory of its own below `OUT/runs`. A run that is
 finished is read, one that was interrupted is resumed, one that left nothing behind is started again. How many tasks a
@@ -51,14 +51,14 @@ STATE: Final = CALIBRATION
 RUNS: Final = "runs"
 _STATE_BYTES: Final = 4 << 20
 _BATCHES: Final = 40
-_BATCH_MIN: Final = 3  # tasks that a batch is worth starting for
+_BATCH_MIN: Final = 3  # fewest tasks for which a batch is started
 
 Watcher = Callable[[Progress, str, int], AbstractContextManager[Any]]
 """Shows the progress of a run: its progress, its title, its wall (tokens)."""
 
 
 class InterruptedCalibrationError(InterruptedRunError):
-    """A calibration that was asked to stop; the same command goes on with it."""
+    """The calibration was asked to stop; the same command goes on with it."""
 
     def __str__(self) -> str:
         return "interrupted; everything received is safe\n    the same command goes on where it stopped"
@@ -66,7 +66,7 @@ class InterruptedCalibrationError(InterruptedRunError):
 
 @dataclass(frozen=True)
 class Planned:
-    """A run as it is expected to be."""
+    """The object says what a run is expected to be."""
 
     step: CalibrationStep
     n_tasks: int
@@ -76,7 +76,7 @@ class Planned:
 
 @dataclass(frozen=True)
 class Done:
-    """All runs of a calibration."""
+    """The object holds all runs of a calibration."""
 
     runs: tuple[tuple[CalibrationStep, RunLog], ...]
 
@@ -97,7 +97,7 @@ class Done:
 
     @property
     def tokens(self) -> int:
-        """Everything that was charged."""
+        """Tokens that were charged for all runs."""
         return sum(spent(log) for _, log in self.runs)
 
     def cut_short(self) -> list[str]:
@@ -112,7 +112,7 @@ class Done:
 
 
 class Calibration:
-    """A calibration of one scenario in one directory."""
+    """The object carries out the calibration of one scenario in one directory."""
 
     def __init__(self, scenario: Scenario, settings: Settings, code: Mapping[str, str], code_paths: list[Path]) -> None:
         self.base: dict[str, Any] = scenario.model_dump(mode="json")
@@ -201,10 +201,10 @@ class Calibration:
             raise InputError(what, str(directory), "name a new directory with --out")
         progress = Progress()
         scenario = Scenario.model_validate(batch(step, number, n, left, self.file_tasks))
-        Inside(directory.parents[1]).has_directory(f"{RUNS}/{directory.name}")  # never through a link
-        if directory.is_dir() and NAME in Inside(directory).names():  # also a link that leads nowhere
+        Inside(directory.parents[1]).has_directory(f"{RUNS}/{directory.name}")  # a link is never followed
+        if directory.is_dir() and NAME in Inside(directory).names():  # a link that leads nowhere counts as something
             log = RunLog(directory)
-            require_same(directory, scenario)  # and so with all that is left as its wall
+            require_same(directory, scenario)  # its budget, all that was left, is compared as well
             if log.manifest.status == "finished":
                 log.check()
                 return log
@@ -229,7 +229,7 @@ class Calibration:
             )
 
     def _none_ahead(self, directory: Path) -> None:
-        """Refuse to start or resume a run while there is one that comes after it: it cannot be this calibration's.
+        """Refuse to go on while a run of a later step is there already: it cannot be this calibration's.
 
         Raises:
             InputError: names the first that is there.

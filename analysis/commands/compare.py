@@ -1,4 +1,4 @@
-"""`agentsoc compare`: organisations on the same tasks, seeds and budget, and what can be said of the difference."""
+"""This module is `agentsoc compare`: it runs organisations on the same tasks, seeds and budget and reports on them."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def compare(
 
     with by_umask(asked.grid.by_umask):
         results = read_results(outcome.directory)
-        save_table(results)  # kept also when nothing can be said of it yet
+        save_table(results)  # the table is kept even when no report can be made yet
         report = analysis.compare(results, effect=effect)
         write_report(report)
         for drawn in draw_report(report) if figures else ():

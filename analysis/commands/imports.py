@@ -1,4 +1,4 @@
-"""`agentsoc import`: the log of another framework becomes one that the analysis reads."""
+"""This module is `agentsoc import`: it turns the log of another framework into one that the analysis reads."""
 
 from __future__ import annotations
 

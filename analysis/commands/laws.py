@@ -1,4 +1,4 @@
-"""`agentsoc laws`: what laws of coordination some logs support, and what they do not."""
+"""This module is `agentsoc laws`: it says what laws of coordination some logs support, and what they do not."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Risk(StrEnum):
-    """Which earlier claims everybody could read."""
+    """The risk set says which earlier claims everybody could read."""
 
     latest = "latest"
     all = "all"

@@ -1,4 +1,4 @@
-"""`agentsoc metrics`: what coordination cost in some runs, how diverse their agents were, how errors spread."""
+"""This module is `agentsoc metrics`: it says what coordination cost, how diverse agents were, how errors spread."""
 
 from __future__ import annotations
 

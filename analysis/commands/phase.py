@@ -1,4 +1,4 @@
-"""`agentsoc phase`: where an organisation stands, from runs or from a table of votes."""
+"""This module is `agentsoc phase`: it says where an organisation stands, from runs or from a table of votes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`agentsoc plan`: what to run before it is paid for. Each sub-command is one question and has a module of its own."""
+"""This module is `agentsoc plan`: it says what to run before it is paid for; sub-commands have modules of their own."""
 
 from __future__ import annotations
 

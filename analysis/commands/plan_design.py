@@ -1,4 +1,4 @@
-"""The design question of `agentsoc plan`: which organisation for this budget, and how sure that is."""
+"""This module answers the design question of `agentsoc plan`: which organisation for this budget, and how surely."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Family(StrEnum):
-    """Form of a given fidelity curve."""
+    """The family is the form of a given fidelity curve."""
 
     exp = "exp"
     hyp = "hyp"

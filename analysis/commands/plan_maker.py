@@ -1,4 +1,4 @@
-"""`agentsoc plan maker`: how far ahead a vote must be so that a long chain of steps holds, and what that costs."""
+"""This module is `agentsoc plan maker`: it says how far ahead a vote must be for a long chain of steps to hold."""
 
 from __future__ import annotations
 

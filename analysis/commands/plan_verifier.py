@@ -1,4 +1,4 @@
-"""`agentsoc plan verifier`: what resampling until a verifier accepts can reach, and when to stop."""
+"""This module is `agentsoc plan verifier`: it says what resampling until acceptance can reach, and when to stop."""
 
 from __future__ import annotations
 

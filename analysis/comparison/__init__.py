@@ -1,1 +1,1 @@
-"""A comparison of organisations: its table, report, text and figures."""
+"""This package reports on a comparison of organisations: its table, report, text and figures."""

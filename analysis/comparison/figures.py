@@ -1,4 +1,4 @@
-"""Figures of a comparison: scores with their intervals, score against what it cost, differences to the baseline.
+"""This module draws a comparison: scores with intervals, score against cost, differences to the baseline.
 
 Needs matplotlib (the `plot` extra). Nothing is drawn that `Report` does not hold; the tables of the report are the text
 alternative of every figure.

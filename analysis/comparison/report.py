@@ -1,4 +1,4 @@
-"""What a comparison says: who scores how much, against the baseline by how much and how sure, and at what price.
+"""This module works out what a comparison says: who scores how much, by how much above the baseline, at what price.
 
 Computed from the table of results alone. Scores and differences come from `analysis.stats.compare_paired`, what
 coordination costs from `analysis.measures.episodes.run_metrics`; nothing is estimated here a second time.
@@ -29,7 +29,7 @@ SHOWN_METRICS: Final = (
 
 @dataclass(frozen=True)
 class BaselineBlock:
-    """Organisations that are compared with one baseline."""
+    """A block holds the organisations that are compared with one baseline."""
 
     count: int | None
     """The number on the agents axis that the block is about; None where all stand in one block."""
@@ -45,12 +45,12 @@ class BaselineBlock:
 
 @dataclass(frozen=True)
 class Report:
-    """A comparison with all that is said of it."""
+    """A report holds a comparison with all that is said of it."""
 
     results: Results
     blocks: tuple[BaselineBlock, ...]
     metrics: Mapping[str, RunMetrics]
-    """By label of the organisation."""
+    """Coordination metrics of each organisation, by its label."""
     costs: Mapping[str, Interval]
     """Mean cost of a task by label (money); without those that have no price."""
     reference: str

@@ -1,4 +1,4 @@
-"""The tidy table of a comparison, ``results.parquet``: one row per organisation, number of agents, task and seed.
+"""This module makes ``results.parquet``: one row per organisation, number of agents, task and seed.
 
 Everything that the report says is computed from this table, so whoever doubts a figure can compute it again. The table
 itself is derived: from the episode tables and event logs of the runs, each checked against its manifest.
@@ -29,7 +29,7 @@ KEYS: Final = ("organisation", "n_agents", "tasks", "task", "seed")
 
 @dataclass(frozen=True)
 class Results:
-    """The finished runs of a comparison as one table, and what is missing from it."""
+    """The object holds the finished runs of a comparison as one table, and says what is missing from it."""
 
     directory: Path
     record: ComparisonRecord
@@ -86,7 +86,7 @@ def read_results(directory: Path) -> Results:
     finished = [cell for cell in record.cells if cell.status == "finished"]
     missing += [cell for cell in record.cells if cell.status != "finished"]
     for cell in finished:
-        inside.has_directory(cell.run)  # refused where it leads elsewhere
+        inside.has_directory(cell.run)  # raises where a link leads out of the directory
         run = _read_run(directory / cell.run, cell)
         if run.fault:
             missing.append(cell.model_copy(update={"status": "failed", "error": run.fault}))
@@ -115,7 +115,7 @@ def save_table(results: Results) -> Path:
 
 @dataclass(frozen=True)
 class _Run:
-    """What was read of one run."""
+    """The object holds what was read of one run."""
 
     table: pl.DataFrame
     tasks_hash: str = ""

@@ -1,4 +1,4 @@
-"""A comparison as a block of text that can be pasted into a paper, and the same as plain values for JSON."""
+"""This module tells a comparison as text that can be pasted into a paper, and as plain values for JSON."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ FORMAT: Final = 1
 _FAILED_SHOWN: Final = 8
 _WIDTH: Final = 120
 _TIMES: Final = {"cost": 1000.0}
-"""Factors of columns that say something else than a mean per task."""
+"""Factor of each column that is not shown as a mean per task: costs are shown per 1,000 tasks."""
 _IDLE: Final = 0.5
-"""Share of the budget left unspent from which on a reader is told what that means."""
+"""Share of the budget left unspent above which the report says what that means."""
 _RIGHT: Final = frozenset(range(1, 12))
 
 
@@ -69,7 +69,7 @@ def report_as_dict(report: Report) -> dict[str, Any]:
 
 
 def verdict(report: Report) -> str:
-    """Return the result in a sentence or two."""
+    """Return the result of the comparison in a sentence or two."""
     better: list[str] = []
     worse: list[str] = []
     open_: list[str] = []

@@ -1,4 +1,4 @@
-"""Writes the report of a comparison beside its runs: report.txt, report.json, and figures."""
+"""This module writes the report of a comparison beside its runs: report.txt, report.json, and figures."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Importers: logs of other systems become an `analysis.tables.EventTable`, nothing dropped, every guess labelled."""
+"""This package imports logs of other systems as `analysis.tables.EventTable`: nothing dropped, every guess labelled."""

@@ -1,4 +1,4 @@
-"""Import a plain claims table (CSV or Parquet): any framework that can say who claimed what on what can come in.
+"""This module imports a plain claims table (CSV or Parquet), from any framework that can say who claimed what on what.
 
 One row is one act. Columns:
 
@@ -49,7 +49,7 @@ _INTS: Final = pl.List(pl.Int64())
 
 
 class ClaimsTable(Importer):
-    """Reads one file with a row for each claim."""
+    """The importer reads one file with a row for each claim."""
 
     name: ClassVar[str] = "claims"
     place: ClassVar[int] = 1

@@ -1,4 +1,4 @@
-"""`Importer`: what reads the log of another framework into an event table, with all that is needed of it in one object.
+"""This module defines `Importer`: an object that reads the log of another framework into an event table.
 
 `IMPORTERS` finds them by entry point in the group ``analysis.importers``; `import_log` reads with one and stores.
 """
@@ -19,7 +19,7 @@ from analysis.tables import EventTable
 
 @dataclass(frozen=True)
 class LogReading:
-    """What an importer read."""
+    """A reading is what an importer read."""
 
     table: EventTable
     rules: Mapping[str, str] = field(default_factory=dict)
@@ -29,10 +29,10 @@ class LogReading:
 
 
 class Importer(Registered, ABC):
-    """Reads files of one layout."""
+    """An importer reads files of one layout."""
 
     reads: ClassVar[str]
-    """What it reads, for the help of the command: one phrase."""
+    """Name of what it reads, one phrase for the help of the command."""
     parent_rules: ClassVar[tuple[str, ...]] = ()
     """Rules for the parents of a claim, the default first; empty where the files name the parents themselves."""
 

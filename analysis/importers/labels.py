@@ -1,4 +1,4 @@
-"""Post hoc labels: which act a row was, when its writer did not say. Pure functions of (act, subtasks seen so far).
+"""This module decides which act a row was, when its writer did not say: pure functions of (act, subtasks seen so far).
 
 The rules follow the post hoc labelling of the traces of arXiv 2604.02674: structure and the signals that the agent gave
 decide first, a short list of words second; soft words ("but", "however", "instead") decide nothing. They are applied
@@ -31,7 +31,7 @@ _CORRECTIVE: Final = re.compile(
 
 @dataclass(frozen=True)
 class LabelledAct:
-    """What the rules look at in one row; ids are the log's own strings."""
+    """The object holds what the rules look at in one row; ids are the log's own strings."""
 
     claim: str | None
     parents: tuple[str, ...] = ()

@@ -1,4 +1,4 @@
-"""Import the public coordination traces of the "intellectual elites" study (arXiv 2604.02674), native or as Parquet.
+"""This module imports the public traces of the "intellectual elites" study (arXiv 2604.02674), native or as Parquet.
 
 Native layout: ``.../{benchmark}/{topology}/n{N}/s{seed}/{task}/`` with events.jsonl or events.jsonl.gz, run_config.json
 and run_metadata.json. Traps that this module deals with: re-runs appended to one file are split into executions;
@@ -49,7 +49,7 @@ PARENT_SOURCES: Final = ("visible", "cited")
 
 
 class MasElites(Importer):
-    """Reads the public traces of the study."""
+    """The importer reads the public traces of the study."""
 
     name: ClassVar[str] = "mas-elites"
     place: ClassVar[int] = 0

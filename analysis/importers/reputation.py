@@ -1,4 +1,4 @@
-"""Replay of the traces' reputation router, whose attachment exponent is 1 by construction: a check of the estimator.
+"""This module replays the traces' reputation router: its attachment exponent is 1, so it checks the estimator.
 
 In the topology ``dynamic_reputation`` an agent consults others with weight reputation + 0.1. Reputations are frozen
 within a step and then grow by one for every consultation received and by 0.1 for having been active. The traces log
@@ -24,7 +24,7 @@ _CLOSE: Final = 1e-6
 
 @dataclass(frozen=True)
 class Consultation:
-    """One consultation: who asked whom, and the reputation logged for the asker."""
+    """A consultation says who asked whom, and the reputation logged for the asker."""
 
     agent: int
     consulted: tuple[int, ...]

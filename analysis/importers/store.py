@@ -1,4 +1,4 @@
-"""Imported logs on disk: a directory with two Parquet tables and a small manifest, which `agentsoc laws` reads.
+"""This module keeps imported logs on disk: two Parquet tables and a small manifest, which `agentsoc laws` reads.
 
 An imported log keeps columns that our own runs do not have (logged roots, visibility, whatever its writer added), so
 it is stored as the event table itself and not as event segments::
@@ -36,7 +36,7 @@ _READ: Final = frozenset({".csv", ".gz", ".json", ".jsonl", ".parquet"})
 
 @dataclass(frozen=True)
 class Imported:
-    """What an import says about itself."""
+    """The object is what an import says about itself."""
 
     importer: str
     """Name of the importer, such as ``claims``."""

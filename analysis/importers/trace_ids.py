@@ -1,4 +1,4 @@
-"""From the strings of a trace to the integers of the event table: agents, claims with their stubs, subtasks.
+"""This module turns the strings of a trace into the integers of the event table: agents, claims and stubs, subtasks.
 
 A claim is minted by the first row of its execution that carries its id, unless that row is an endorsement which only
 repeats the id of its own parent. Its integer is the packed place (round, agent, k) of that row, as in our own logs. A

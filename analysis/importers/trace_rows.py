@@ -1,4 +1,4 @@
-"""Reading the rows of the mas-elites traces: native JSON lines or a Parquet copy, both row schemas, into one frame.
+"""This module reads rows of the mas-elites traces: native JSON lines or a Parquet copy, both schemas, into one frame.
 
 The frame has a fixed set of typed columns, those of `TRACE_COLUMNS`, and `extra`: a JSON object with every other key of
 the row that is set. A key is set unless it is null, an empty list, an empty string or a zero counter: the native rows

@@ -1,4 +1,4 @@
-"""Import chat transcripts (JSON): every message is a claim; what it builds on follows from a stated rule.
+"""This module imports chat transcripts (JSON): every message is a claim; a stated rule says what it builds on.
 
 A transcript is a list of messages, or an object that holds one under ``history`` or ``messages``. A message is an
 object with ``content`` and a speaker under ``name``, ``source``, ``speaker``, ``role`` or ``type`` (the first that is
@@ -55,7 +55,7 @@ _FAULT_K: Final = 1
 
 @dataclass(frozen=True)
 class TranscriptMessage:
-    """One message of a transcript."""
+    """A message stands at one place of a transcript."""
 
     index: int
     speaker: str
@@ -65,7 +65,7 @@ class TranscriptMessage:
 
 @dataclass(frozen=True)
 class Transcript:
-    """One conversation with what was annotated about it."""
+    """A transcript is one conversation with what was annotated about it."""
 
     messages: tuple[TranscriptMessage, ...]
     n_messages: int
@@ -78,7 +78,7 @@ class Transcript:
 
 
 class Transcripts(Importer):
-    """Reads lists of messages."""
+    """The importer reads lists of messages."""
 
     name: ClassVar[str] = "transcripts"
     place: ClassVar[int] = 2

@@ -1,1 +1,1 @@
-"""What coordination cost and gave: overhead, diversity, information, votes and errors, for each episode and run."""
+"""This package measures what coordination cost and gave, per episode and run: overhead, diversity, votes, errors."""

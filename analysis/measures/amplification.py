@@ -1,4 +1,4 @@
-"""Error amplification, as two quantities that are not the same (arXiv 2512.08296 gives one name to both).
+"""This module measures error amplification as two different quantities, to which arXiv 2512.08296 gives one name.
 
     A_task  = (1 - S_MAS) / (1 - S_single)          how much more often the society fails than one agent does
     A_trace = tainted acts per fault, society / the same, single agent
@@ -39,7 +39,7 @@ WRONG_BELOW: Final = 0.5
 
 @dataclass(frozen=True)
 class Amplification:
-    """A ratio with its 95 % interval."""
+    """The object is a ratio with its 95 % interval."""
 
     value: float
     """NaN where it is not defined."""
@@ -82,7 +82,7 @@ def a_task(
 
 @dataclass(frozen=True)
 class Taint:
-    """What became of planted errors, one row per execution that has one."""
+    """The object says what became of planted errors, one row per execution that has one."""
 
     table: pl.DataFrame
     """execution, run, task, faults, tainted (acts, the faulty claims included), downstream (acts that could have been

@@ -1,4 +1,4 @@
-"""Votes of many tasks at once: what the answers look like at the end, how often agents agree, what a round resolves.
+"""This module measures votes of many tasks at once: final answers, how often agents agree, what a round resolves.
 
 For the standing answers of one task, c_a agents behind answer a, n in all, p_a = c_a / n:
 
@@ -24,7 +24,7 @@ from analysis.ranks import ranked
 
 @dataclass(frozen=True)
 class Cells:
-    """Votes as integers: a cell is one answer to one task, a pair one agent on one task."""
+    """The object holds votes as integers: a cell is one answer to one task, a pair one agent on one task."""
 
     n_tasks: int
     task: I64
@@ -33,7 +33,7 @@ class Cells:
     cell: I64
     pair: I64
     cell_task: I64
-    """Shape (n_cells,)."""
+    """Task of each cell, shape (n_cells,)."""
     cell_score: F64
     """Verifier's score of each answer, NaN where nothing scored it, shape (n_cells,)."""
     n_pairs: int

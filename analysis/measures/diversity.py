@@ -1,4 +1,4 @@
-"""K*: how many different channels a team has, and how alike its members are (arXiv 2602.03794).
+"""This module computes K*: how many different channels a team has, and how alike its members are (arXiv 2602.03794).
 
 Rows of a matrix M (n x d) are what n agents said, as vectors. They are scaled to length 1; then
 
@@ -138,7 +138,7 @@ def leave_one_out(rows: ArrayLike, *, centred: bool = False) -> F64:
 
 @dataclass(frozen=True)
 class ByAnswer:
-    """K* of those who were right and of those who were wrong."""
+    """The object holds K* of those who were right and of those who were wrong."""
 
     correct: float
     wrong: float

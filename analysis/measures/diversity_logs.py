@@ -1,4 +1,4 @@
-"""K* of the agents of a run, by three estimators, with the statistics of their answers beside it.
+"""This module computes K* of the agents of a run by three estimators, with the statistics of their answers beside it.
 
 What agents said are rows; how they become vectors is `embedder`. Without one, answers are one-hot: an axis for every
 answer to every task in every round. Then the cosine of two agents is the share of places in which they agree, nothing
@@ -32,7 +32,7 @@ LEFT_OUT_MAX: Final = 256
 
 @dataclass(frozen=True)
 class Diversity:
-    """K* of a run by three estimators."""
+    """The object holds K* of a run by three estimators."""
 
     embedding: str
     """`labels`, or the name of the embedder."""
@@ -95,7 +95,7 @@ _CUMULATIVE: Final = {"round": pl.Int64, "texts": pl.Float64, "k_star": pl.Float
 
 
 class LabelDiversity:
-    """K* of a run by one-hot answers, from votes that come in pieces of whole tasks."""
+    """The object adds up K* of a run by one-hot answers, from votes that come in pieces of whole tasks."""
 
     def __init__(self, *, centred: bool = False) -> None:
         """Begin.

@@ -1,4 +1,4 @@
-"""How many independent votes an outcome is worth: one axis for all organisations.
+"""This module says how many independent votes an outcome is worth: one axis for all organisations.
 
 The majority map f_n is in docs/phase-theory.md, "What is proven"; docs/metrics.md says how the number is read.
 
@@ -26,7 +26,7 @@ DRAWS: Final = 2000
 
 @dataclass(frozen=True)
 class EffectiveVotes:
-    """How many independent leaf votes the outcome of a run is worth."""
+    """The object says how many independent leaf votes the outcome of a run is worth."""
 
     value: float
     """0 where the outcome is below one leaf, inf where it cannot be told from perfect, NaN where leaves are at chance.

@@ -1,4 +1,4 @@
-"""Vectors for texts: what an embedder is, and a cache of the user's own so that no text is embedded twice.
+"""This module defines what an embedder of texts is, and keeps a cache of the user's own so that none is embedded twice.
 
 What a run directory holds may come from a stranger, so vectors are never taken from there.
 
@@ -36,7 +36,7 @@ BATCH: Final = 64
 
 
 class Embedder(Protocol):
-    """Anything that turns texts into vectors of one length."""
+    """An embedder turns texts into vectors of one length."""
 
     @property
     def name(self) -> str:
@@ -66,7 +66,7 @@ def cache_of(run: RunLog) -> Path | None:
 
 
 class CachedEmbedder:
-    """An embedder that remembers in a Parquet file; the same text is never embedded twice for one run."""
+    """The embedder remembers in a Parquet file; the same text is never embedded twice for one run."""
 
     def __init__(self, embedder: Embedder, directory: Path | None) -> None:
         """Wrap `embedder`.

@@ -1,4 +1,4 @@
-"""Coordination metrics: what an organisation spends on coordinating, per task and per run (arXiv 2512.08296).
+"""This module measures what an organisation spends on coordinating, per task and per run (arXiv 2512.08296).
 
 `episode_metrics` gives one row per task of a run: the table of episodes that the engine wrote, and what its events say
 of the votes. `run_metrics` makes the numbers of a run out of them, each with an interval over tasks:
@@ -87,7 +87,7 @@ def episode_metrics(run: RunLog | Path | str, *, embedder: Embedder | None = Non
 
 
 class EpisodeReading:
-    """`episode_metrics` of a log that is read in blocks of whole tasks."""
+    """The object makes `episode_metrics` of a log that is read in blocks of whole tasks."""
 
     def __init__(self, log: RunLog) -> None:
         """Begin."""
@@ -227,13 +227,13 @@ def _wall(log: RunLog) -> pl.DataFrame:
 
 @dataclass(frozen=True)
 class RunMetrics:
-    """The numbers of one run. Intervals are percentiles over resamples of the tasks, paired with the baseline's."""
+    """The object holds the numbers of one run; intervals come from resampled tasks, paired with the baseline's."""
 
     n_tasks: int
     paired: bool | None
     """Whether the baseline has the same tasks; None without a baseline."""
     values: Mapping[str, Interval | None]
-    """By name, see `RUN_METRICS`; None where the log does not say it or it is not defined."""
+    """Values by name (see `RUN_METRICS`); None where the log does not tell one or it is not defined."""
 
     def __getitem__(self, name: str) -> Interval | None:
         return self.values[name]
@@ -255,7 +255,7 @@ _RATIOS: Final = {
     "success_per_1k_tokens": ("score", "tokens", 1000.0),
     "budget_use": ("charged", "budget", 1.0),
 }
-"""Ratios of means: name -> (above, below, factor)."""
+"""Ratios of means: name -> (numerator, denominator, factor)."""
 _USED: Final = (*_MEANS, "charged", "budget")
 _OVERHEADS: Final = {"turns": "turns", "tokens": "tokens", "virtual": "virtual_s", "wall": "wall_s"}
 

@@ -1,4 +1,4 @@
-"""What agents' answers say about the right one: plug-in mutual information, for small sets of answers only.
+"""This module measures what agents' answers say about the right one: plug-in mutual information, for few answers.
 
 With Z_1..Z_n the answers of agents and Y the right answer, I(Y; Z_1..Z_n | X) <= H(Y | X) for tasks X, and what
 agent n adds is I(Y; Z_n | Z_1..Z_(n-1), X), which tends to 0 for near copies. A log shows one answer per agent and
@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from analysis.measures.outputs import I64, Outputs, Votes
 
 OPTIONS_MAX: Final = 8
-"""Answers up to which a set is small."""
+"""Most answers that a set may have to count as small."""
 TASKS_PER_CELL: Final = 5
-"""Tasks that there must be for each combination of answers; fewer, and the plug-in value is mostly bias."""
+"""Tasks needed for each combination of answers; with fewer the plug-in value is mostly bias."""
 
 AGENTS_MAX: Final = 32
 """Agents of whom answers are kept (agents): cells for more would take more tasks than a run can have."""
@@ -46,7 +46,7 @@ def information(outputs: Outputs, truths: pl.DataFrame) -> pl.DataFrame:
 
 
 class Information:
-    """The same from votes that come in pieces of whole tasks.
+    """The object computes the same as `information` from votes that come in pieces of whole tasks.
 
     Only tasks that all agents answered count, and who they are shows at the end only: what was kept for fewer agents
     than are known by now is forgotten.
@@ -104,7 +104,7 @@ class Information:
         if not self._said or not (n_tasks := sum(map(len, self._said))):
             return pl.DataFrame(schema=_SCHEMA)
         k = len(self._names)
-        order = np.argsort(np.argsort(np.array(list(self._names))))  # numbers go by name
+        order = np.argsort(np.argsort(np.array(list(self._names))))  # codes are numbered by name
         said, truth = order[np.concatenate(self._said)], order[np.concatenate(self._truth)]
         bound, rows, before = _entropy(truth), [], 0.0
         cell = np.zeros(n_tasks, np.int64)

@@ -1,4 +1,4 @@
-"""K* of a team over many tasks by one-hot answers, task by task: nothing is kept but what the result is made from.
+"""This module computes K* of a team over many tasks by one-hot answers, and keeps no more than the result needs.
 
 A team over all tasks is known by how often each two agents agreed; which agents are the team shows at the end only.
 What was counted for fewer agents than are known by now can be no part of the result and is forgotten.
@@ -19,11 +19,11 @@ TEAM_MAX: Final = 2_000
 DENSE_MAX: Final = 20_000_000
 """Comparisons of answers made at once."""
 FEW: Final = 16
-"""Different answers up to which agreement is counted by products of matrices (answers)."""
+"""Number of different answers up to which agreement is counted by products of matrices (answers)."""
 
 
 class Agreement:
-    """How often each two agents of a team said the same, over the tasks that all of its agents answered."""
+    """The object counts how often each two agents said the same, over the tasks that all of the team answered."""
 
     def __init__(self) -> None:
         self.agents: I64 = np.zeros(0, np.int64)
@@ -78,7 +78,7 @@ def _same(said: I64) -> F64:
 
 
 class Cumulative:
-    """K* of all texts up to a round, per question, and its mean over questions: sums for each round."""
+    """The object adds up, for each round, K* of all texts up to it per question, and its mean over questions."""
 
     def __init__(self, *, centred: bool) -> None:
         self._centred = centred

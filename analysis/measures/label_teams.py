@@ -1,4 +1,4 @@
-"""K* of many teams at once, by one-hot answers: the numbers that `analysis.measures.diversity` gives one by one.
+"""This module computes K* of many teams at once by one-hot answers, as `analysis.measures.diversity` does one by one.
 
 An agent's vector has an axis for every answer in every round, scaled to length 1. Agents that voted once each have
 vectors that are equal or orthogonal, so the eigenvalues of a team are the numbers of votes behind each answer, and
@@ -25,7 +25,7 @@ _Mask = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Teams:
-    """One entry per task that has votes, in the order of `Votes.tasks`; arrays have shape (n_tasks,)."""
+    """The object has one entry per task with votes, in the order of `Votes.tasks`; arrays have shape (n_tasks,)."""
 
     n_agents: I64
     k_star: F64

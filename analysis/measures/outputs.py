@@ -1,4 +1,4 @@
-"""What agents said in a run: the last answer of every agent in every round, and where everybody stood at the end.
+"""This module lists what agents said in a run: their last answer in every round, and where everybody stood at the end.
 
 Comes in: events. Goes out: `Outputs`, the rows that the measures of diversity and of coordination are computed from.
 Answers to parts of a question are left out: they are no votes on it.
@@ -24,12 +24,12 @@ I64 = NDArray[np.int64]
 F64 = NDArray[np.float64]
 
 SAYING: Final = (*sorted(CLAIMING), "endorse_claim", "vote")
-"""Kinds by which an agent says what it holds."""
+"""Kinds of events by which an agent says what it holds."""
 
 
 @dataclass(frozen=True)
 class Outputs:
-    """One row per (task, round, agent), in this order: what the agent said last there, on the whole question."""
+    """The table has a row per (task, round, agent), in this order: what the agent said last on the whole question."""
 
     table: pl.DataFrame
     """task, round, agent (int64), answer (text, null), text (null), correct (the verifier's score, null)."""
@@ -70,7 +70,7 @@ class Outputs:
 
 @dataclass(frozen=True)
 class Votes:
-    """Votes as integers, in the order (task, round, agent); arrays have shape (n_votes,) unless said otherwise."""
+    """The object holds votes as integers, ordered by (task, round, agent); shape (n_votes,) unless said otherwise."""
 
     tasks: I64
     """Tasks that have votes, increasing, shape (n_tasks,)."""
@@ -97,7 +97,7 @@ class Votes:
 
 @dataclass(frozen=True)
 class Seats:
-    """All pairs of a task and an agent that voted on it, in this order; shape (n_seats,) unless said otherwise."""
+    """The object lists each pair of a task and an agent that voted on it; shape (n_seats,) unless said otherwise."""
 
     of: I64
     """Seat of each vote, shape (n_votes,)."""

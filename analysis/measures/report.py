@@ -1,4 +1,4 @@
-"""What `agentsoc metrics` reads and says: the coordination metrics, diversity and error amplification of some runs.
+"""This module reads runs for `agentsoc metrics` and reports coordination metrics, diversity and error amplification.
 
 Comes in: run directories. Goes out: one `RunReport` each; `analysis.measures.text` makes text and plain data of them.
 """
@@ -35,7 +35,7 @@ DEPTH: Final = 2
 
 @dataclass(frozen=True)
 class RunReport:
-    """Everything that is said of one run."""
+    """The report holds everything that is said of one run."""
 
     run: str
     topology: str
@@ -59,7 +59,7 @@ class RunReport:
 
 @dataclass(frozen=True)
 class Reports:
-    """All runs, and what was compared with what."""
+    """The object holds the reports of all runs, and says what was compared with what."""
 
     runs: list[RunReport]
     baseline: str | None
@@ -154,7 +154,7 @@ def _counted(log: RunLog) -> int | None:
 
 
 class _Read:
-    """One run, read once, block by block of whole tasks."""
+    """The object reads one run once, block by block of whole tasks."""
 
     def __init__(self, directory: Path, *, texts: bool, centred: bool) -> None:
         """Read it.

@@ -1,4 +1,4 @@
-"""The reports of `agentsoc metrics` as text for a terminal and as plain data for JSON."""
+"""This module prints the reports of `agentsoc metrics` as text for a terminal and as plain data for JSON."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The observables of coordination: samples out of logs, their audits and their tails."""
+"""This package takes the observables of coordination out of logs: samples, their audits and their tails."""

@@ -1,4 +1,4 @@
-"""Observables of acts: delegation, revision chains, bursts of contradiction, effort and tokens."""
+"""This module has the observables of acts: delegation, revision chains, bursts of contradiction, effort and tokens."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def contradiction_burst_logged(found: Structures) -> Sample:
 
 
 def contradiction_burst_recomputed(found: Structures) -> Sample:
-    """Distinct agents that dispute the same claim in rounds no more than `BURST_GAP` apart."""
+    """Return distinct agents that dispute the same claim in rounds no more than `BURST_GAP` apart."""
     disputes = (
         found.table.events.filter(pl.col("kind") == "contradict_claim")
         .select("execution", "round", "agent", pl.col("parents").list.unique())

@@ -1,4 +1,4 @@
-"""Audits: how much of what repeats is chance, and how much is the design repeating itself?
+"""This module audits repetition: how much of what repeats is chance, and how much is the design repeating itself?
 
 `structure_audit` hashes who acted, in which order and on how many parents, per execution, and counts distinct hashes
 per design cell (topology, N, seed). `replication` does the same for the values of an observable. Where executions of
@@ -28,7 +28,7 @@ CELL: Final = ("topology", "n_agents", "seed")
 
 @dataclass(frozen=True)
 class StructureAudit:
-    """Distinct structures per design cell."""
+    """The audit counts distinct structures per design cell."""
 
     cells: pl.DataFrame
     """One row per cell: its keys, executions, complete executions, distinct structures, distinct complete ones."""

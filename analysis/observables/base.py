@@ -1,4 +1,4 @@
-"""What observables are made of: samples that remember their executions, and the structures they are computed from."""
+"""This module defines what observables are made of: samples that remember their executions, and shared structures."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ I64 = NDArray[np.int64]
 F64 = NDArray[np.float64]
 
 EFFORT_KINDS: Final = frozenset({*KINDS[:6], "answer", "vote", "flag"})
-"""Kinds that are an agent's own act; the others report what happened to an episode."""
+"""Kinds of events that are an agent's own act; the others report what happened to an episode."""
 
 
 @dataclass(frozen=True)
 class Sample:
-    """Positive values of one observable, pooled over executions."""
+    """A sample holds positive values of one observable, pooled over executions."""
 
     name: str
     values: F64
-    """Shape (n,), each > 0."""
+    """Values of the observable, shape (n,), each > 0."""
     execution: I64
     """Execution of each value, shape (n,)."""
     cap: F64
@@ -71,7 +71,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class Structures:
-    """What the observables are computed from; build it once with `structures`."""
+    """The structures are what observables are computed from; build them once with `structures`."""
 
     table: EventTable
     graph: ClaimGraph
@@ -81,7 +81,7 @@ class Structures:
 
 
 class Observable(Registered, ABC):
-    """An observable that another package adds, in the group ``analysis.observables``; its tail is fitted like ours."""
+    """An observable comes from another package, in the group ``analysis.observables``; its tail is fitted like ours."""
 
     @abstractmethod
     def measure(self, found: Structures) -> Sample:

@@ -1,4 +1,4 @@
-"""Observables of the claim graph: fan-in, cascades, degrees, depth, and the reach of agents through their claims."""
+"""This module has the observables of the claim graph: fan-in, cascades, degrees, depth, and the reach of agents."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def claim_in_degree(found: Structures) -> Sample:
 
 
 def claim_depth(found: Structures) -> Sample:
-    """Depth that the log gives; where it gives none, depth in the claim graph."""
+    """Return the depth that the log gives; where it gives none, that in the claim graph."""
     if found.table.has("depth_logged"):
         depth = found.table.events["depth_logged"].gather(found.graph.row).fill_null(0).to_numpy()
     else:

@@ -1,4 +1,4 @@
-"""The observables of coordination, each as a pooled sample that remembers which execution every value came from.
+"""This module samples the observables of coordination; each value remembers the execution that it came from.
 
 Names are those of the published study of intellectual elites (arXiv 2604.02674) where it has one. The unit is one
 execution; samples pool over executions and drop zeros. Two are added for logs that carry no roots or chains of their

@@ -1,4 +1,4 @@
-"""The tail of an observable, with its dependence and its design taken into account.
+"""This module fits the tail of an observable and takes its dependence and its design into account.
 
 Values of one execution depend on each other, and executions of one design cell (topology, N, seed) may be replicas. So
 the evidence is weighed at three levels: values, executions, cells; the verdict rests on the coarsest.

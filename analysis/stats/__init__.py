@@ -1,4 +1,4 @@
-"""Statistics of comparisons: intervals, paired differences, power, the predictive regression and the selector."""
+"""This package has the statistics of comparisons: intervals, paired differences, power, regression and selector."""
 
 from analysis.interval import Interval
 from analysis.stats.clusters import TaskSums, sums_by_task

@@ -1,4 +1,4 @@
-"""Intervals of means by a bootstrap over tasks, each kind used where its coverage was measured to hold.
+"""This module makes intervals of means by a bootstrap over tasks, each kind where its coverage was measured to hold.
 
 * ``expanded``: percentiles of the resampled means, pushed out as Student's t asks for (Hesterberg, The American
   Statistician 69, 2015, section 3.3). For values within known bounds, such as scores.
@@ -25,14 +25,14 @@ from analysis.interval import FloatArray, Interval
 from analysis.stats.clusters import TaskSums, task_weights
 
 FEW_UNUSUAL: Final = 8
-"""With fewer tasks off the commonest value, intervals of bounded values come from pseudo-tasks."""
+"""If fewer tasks than this differ from the commonest value, pseudo-tasks give the interval of a bounded value."""
 
 Kind = Literal["expanded", "pseudo", "studentised"]
 
 
 @dataclass(frozen=True)
 class Bounds:
-    """The range of a value, and the pseudo-tasks that stand for what was not yet seen."""
+    """The bounds are the range of a value, with the pseudo-tasks that stand for what was not yet seen."""
 
     low: float
     high: float

@@ -1,4 +1,4 @@
-"""Values grouped by task: the unit of every interval and test here, because repeats of one task share its difficulty.
+"""This module groups values by task, the unit of every interval and test here: repeats of a task share its difficulty.
 
 Estimates are means over rows. Their uncertainty comes from sums over tasks, so that a bootstrap is one product of
 matrices and a table of 100,000 rows costs as much as its number of tasks says.
@@ -21,7 +21,7 @@ _CELLS = 1 << 21  # weights held at a time: 16 MB
 
 @dataclass(frozen=True)
 class TaskSums:
-    """Sums of one value over the rows of each task; tasks without a row are left out."""
+    """The object holds sums of one value over the rows of each task; tasks without a row are left out."""
 
     total: FloatArray
     """Sum of the value, shape (n_tasks,)."""

@@ -1,4 +1,4 @@
-"""From the table of a comparison to the table of the regression and the selector: one row a run of an organisation.
+"""This module turns the table of a comparison into that of regression and selector: a row for a run of an organisation.
 
 A run is an organisation on a block of tasks with one seed. What a single agent scores on the block (P_SA) is taken from
 its runs with *other* seeds: with its own it would hold the luck that it is to predict.

@@ -1,4 +1,4 @@
-"""Sizes of paired effects in units that travel: Cohen's d over tasks, and odds for answers right or wrong."""
+"""This module measures paired effects in units that travel: Cohen's d over tasks, odds for answers right or wrong."""
 
 from __future__ import annotations
 

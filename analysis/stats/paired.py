@@ -1,4 +1,4 @@
-"""`compare_paired`: organisations against a baseline on the same tasks, by how much, and how sure.
+"""This module compares organisations with a baseline on the same tasks: by how much they differ, and how surely.
 
 Rows are paired by task and seed; tasks are the units. Every difference comes with an interval, a size, what the
 comparison could have seen at all, and last a p value corrected for the number of comparisons.
@@ -30,7 +30,7 @@ EFFECT: Final = 0.05
 
 @dataclass(frozen=True)
 class MeanRow:
-    """One organisation alone."""
+    """The row describes one organisation alone."""
 
     organisation: str
     mean: Interval
@@ -40,7 +40,7 @@ class MeanRow:
 
 @dataclass(frozen=True)
 class PairedRow(MeanRow):
-    """One organisation against the baseline."""
+    """The row compares one organisation with the baseline."""
 
     n_pairs: int
     """Rows for which the baseline has the same task and seed, both with a value."""
@@ -52,7 +52,7 @@ class PairedRow(MeanRow):
     odds_ratio: Interval | None
     """Pairs won for each pair lost; only for answers right or wrong."""
     p: float
-    """Sign-flip test with tasks as units, not corrected."""
+    """P value of the sign-flip test with tasks as units, not corrected."""
     p_holm: float
     """The same after Holm's correction for all comparisons of the table."""
     test: Test
@@ -70,7 +70,7 @@ class PairedRow(MeanRow):
 
 @dataclass(frozen=True)
 class PairedComparison:
-    """Every organisation against one baseline."""
+    """The object compares every organisation with one baseline."""
 
     value: str
     baseline: MeanRow

@@ -1,4 +1,4 @@
-"""Sign-flip test of a paired difference with whole tasks as units, and Holm's correction for several.
+"""This module tests a paired difference by flipping signs of whole tasks, and has Holm's correction for several tests.
 
 If two organisations do not differ, their names can be swapped on any task, all seeds of it together, and the data are
 as likely. So the sum of the differences is compared with its values under all 2^T swaps. That is exact for any number
@@ -17,7 +17,7 @@ from analysis.interval import FloatArray
 
 _ENUMERATED: Final = 14
 _WIDEST: Final = 1 << 17
-_SMALLEST: Final = 1e-12  # what the transform resolves
+_SMALLEST: Final = 1e-12  # resolution of the transform
 _BLOCK: Final = 1 << 21
 
 Test = Literal["exact", "random swaps"]

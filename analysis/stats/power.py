@@ -1,4 +1,4 @@
-"""What a paired comparison can see: smallest detectable difference, and how many tasks a stated difference needs.
+"""This module says what a paired comparison can see: the smallest difference, and the tasks that a difference needs.
 
 The unit is the task. The mean difference of a task over its seeds spreads by sqrt(between + within / seeds): seeds only
 lower the second part, so past a few of them more tasks are worth more than more seeds. Power is that of the two-sided
@@ -23,7 +23,7 @@ _MOST_TASKS = 10_000_000
 
 @dataclass(frozen=True)
 class Components:
-    """Variance of paired differences, split as an experiment can act on it."""
+    """The object holds the variance of paired differences, split as an experiment can act on it."""
 
     between: float
     """Variance over tasks of the true difference (squared units of the value)."""

@@ -1,4 +1,4 @@
-"""Predictors of an organisation's score: ten main terms and nine interactions, standardised (arXiv 2512.08296).
+"""This module defines predictors of a score: ten main terms and nine interactions, standardised (arXiv 2512.08296).
 
 Base variables are standardised to mean 0 and standard deviation 1; interactions are products of standardised variables
 and are not scaled again. So a main coefficient is the slope where every partner of its interactions is at its mean,
@@ -48,16 +48,16 @@ COLUMNS: Final = tuple(dict.fromkeys(column for column, _ in BASES.values()))
 turns than a single agent), density (messages a turn), redundancy, efficiency, amplification (of errors), single (score
 of a single agent on the same task)."""
 COORDINATION: Final = ("overhead", "density", "redundancy", "efficiency", "amplification")
-"""What is known only after a run."""
+"""Predictors that are known only after a run."""
 
 
 @dataclass(frozen=True)
 class Scale:
-    """Means and standard deviations of the base variables, as learnt from some rows."""
+    """The scale holds means and standard deviations of the base variables, as learnt from some rows."""
 
     mean: Mapping[str, float]
     sd: Mapping[str, float]
-    """0 for a variable that did not vary: its terms are then 0."""
+    """Standard deviations; 0 for a variable that did not vary, whose terms are then 0."""
 
     def natural(self, base: str, standard: float) -> float:
         """Return a value in standard units as one of the base variable."""

@@ -1,4 +1,4 @@
-"""Proportions and mean scores with intervals that hold for few tasks too."""
+"""This module gives proportions and mean scores intervals that hold for few tasks too."""
 
 from __future__ import annotations
 

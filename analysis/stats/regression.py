@@ -1,4 +1,4 @@
-"""What predicts the score of an organisation: regression with tasks as groups, honest errors and grouped hold-out.
+"""This module fits what predicts the score of an organisation: tasks as groups, honest errors, grouped hold-out.
 
 `fit_predictors` takes one row a run (an organisation on a task) and fits the 19 predictors of `predictors`. Errors are
 those of leaving out one task at a time (the cluster jackknife, "CR3"): rows of one task share its difficulty, whatever
@@ -31,18 +31,18 @@ FEW_GROUPS = 30
 
 @dataclass(frozen=True)
 class Coefficient:
-    """One predictor of the score, in standard deviations of the score per standard deviation of the variable."""
+    """The coefficient of a predictor is in standard deviations of the score per standard deviation of the variable."""
 
     name: str
     estimate: Interval
     p: float
     p_holm: float
-    """Corrected for all predictors that were fitted."""
+    """P value, corrected for all predictors that were fitted."""
 
 
 @dataclass(frozen=True)
 class PredictorFit:
-    """The fitted regression."""
+    """The object holds the fitted regression."""
 
     coefficients: tuple[Coefficient, ...]
     """Without the intercept; predictors that cannot be told apart from others are left out, see `dropped`."""
@@ -53,9 +53,9 @@ class PredictorFit:
     is missing. Unbounded when the interaction could be 0."""
     r2: float
     grouped: CrossValidation
-    """Tasks held out whole: what the fit is worth on a new task."""
+    """Cross-validation with whole tasks held out: it says what the fit is worth on a new task."""
     ungrouped: CrossValidation
-    """Rows held out: too good when rows of one task are alike."""
+    """Cross-validation with rows held out: its result is too good when rows of one task are alike."""
     n_rows: int
     n_groups: int
     method: Method
@@ -167,7 +167,7 @@ def independent_columns(x: FloatArray) -> IntArray:
     for at in range(x.shape[1]):
         column = x[:, at]
         rest = column - basis @ (basis.T @ column)
-        rest -= basis @ (basis.T @ rest)  # twice is enough
+        rest -= basis @ (basis.T @ rest)  # two passes are enough
         if np.linalg.norm(rest) > 1e-8 * max(float(np.linalg.norm(column)), 1e-300):
             kept.append(at)
             basis = np.column_stack([basis, rest / np.linalg.norm(rest)])

@@ -1,4 +1,4 @@
-"""Choosing an organisation before running it: how often the regression picks the best, against three simple rules.
+"""This module chooses an organisation before it is run: how often the regression picks the best, against three rules.
 
 A configuration is a model on a task. Whole tasks are held out; for each held-out configuration the scores of all
 organisations are predicted and the highest is chosen. What a run alone reveals (overhead, messages, redundancy,
@@ -29,7 +29,7 @@ SINGLE_FROM: Final = 0.45
 
 @dataclass(frozen=True)
 class Rule:
-    """How well one way of choosing does."""
+    """The object says how well one way of choosing does."""
 
     name: str
     hits: Interval
@@ -42,7 +42,7 @@ class Rule:
 
 @dataclass(frozen=True)
 class SelectorReport:
-    """The regression as a selector, and what it is compared with."""
+    """The report compares the regression as a selector with simple rules."""
 
     rules: tuple[Rule, ...]
     n_configurations: int

@@ -1,4 +1,4 @@
-"""Cross-validation with whole groups held out: what a fit is worth where it has not been."""
+"""This module cross-validates with whole groups held out: it says what a fit is worth on groups it has not seen."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from analysis.stats.predictors import design, learn_scale
 
 @dataclass(frozen=True)
 class CrossValidation:
-    """Errors on rows that the fit had not seen."""
+    """The object holds errors on rows that the fit had not seen."""
 
     r2: float
     """1 - squared error / squared error of the training mean; negative when the fit is worse than that mean."""

@@ -1,4 +1,4 @@
-"""What `agentsoc phase` reports: the estimate, what a plan needs of it, and which runs could not be used."""
+"""This module makes the report of `agentsoc phase`: the estimate, what a plan needs, and which runs were no use."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from analysis.synergy.estimation.phase_of_runs import phase_of_runs, phase_of_vo
 
 @dataclass(frozen=True)
 class PhaseReport:
-    """Where an organisation stands, and all that was used and not used to say so."""
+    """The report says where an organisation stands, and what was used and not used to say so."""
 
     estimate: PhaseEstimate
     """The parameters with their intervals, growth, regime, refusals and assumptions."""

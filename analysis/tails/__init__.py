@@ -1,4 +1,4 @@
-"""Tails of distributions: power laws, their competitors, and tests that hold for dependent values.
+"""This package fits tails of distributions: power laws, their competitors, and tests for dependent values.
 
 `fit_tail` runs the whole examination; the modules below it can be used alone.
 """

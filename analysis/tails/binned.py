@@ -1,4 +1,4 @@
-"""Fits of two-parameter tails whose discrete masses are bins of a continuous law: of values, and grouped far out.
+"""This module fits two-parameter tails whose discrete masses are bins of a continuous law; far out, bins are grouped.
 
 A discrete value x gets the mass between x - 1/2 and x + 1/2, renormalised above xmin - 1/2. The search goes over
 grouped values, which is faster and as good far out; the end of it over all.

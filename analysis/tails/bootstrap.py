@@ -1,4 +1,4 @@
-"""Resampling: how far samples of a true power law stray from it, and how far the exponent does.
+"""This module resamples to see how far samples of a true power law stray from it, and how far the exponent does.
 
 The goodness-of-fit test is the semiparametric bootstrap of Clauset, Shalizi & Newman (SIAM Rev. 51, 2009, sect. 4):
 values below xmin are drawn from the sample, those above from the fitted law, and xmin is chosen anew in every
@@ -35,7 +35,7 @@ _TABLE: Final = 2048
 
 @dataclass(frozen=True)
 class GoodnessOfFit:
-    """Share of samples from the fitted law that fit it worse than the data do."""
+    """The object gives the share of samples from the fitted law that fit it worse than the data do."""
 
     p: float
     """(1 + replicates at least as far as the data) / (1 + replicates): small p speaks against the power law."""
@@ -55,7 +55,7 @@ class GoodnessOfFit:
 
 @dataclass(frozen=True)
 class ExponentInterval(Interval):
-    """A bootstrap interval of the exponent."""
+    """The object is a bootstrap interval of the exponent."""
 
     se: float = math.nan
     clusters: int = 0
@@ -104,7 +104,7 @@ def goodness_of_fit(
 
 
 class _Replica:
-    """Draws synthetic samples as histograms: as counts where values are common, one by one far out."""
+    """The object draws synthetic samples as histograms: as counts where values are common, one by one far out."""
 
     def __init__(self, sample: Histogram, fit: PowerLaw) -> None:
         start = int(np.searchsorted(sample.values, fit.xmin))
@@ -150,12 +150,12 @@ class _Replica:
 
 @dataclass(frozen=True)
 class ValueIntervals:
-    """Bootstrap intervals with values taken as independent."""
+    """The object holds bootstrap intervals with values taken as independent."""
 
     alpha: ExponentInterval
-    """Of the exponent of the power law."""
+    """Interval of the exponent of the power law."""
     truncated: dict[str, tuple[float, float]]
-    """Of alpha and rate of the truncated power law; empty if they were not asked for."""
+    """Intervals of alpha and rate of the truncated power law; empty if they were not asked for."""
 
 
 def value_interval(

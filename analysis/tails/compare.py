@@ -1,4 +1,4 @@
-"""Which of two models fits a tail better: likelihood ratios with their tests, also for values that come in clusters.
+"""This module tells which of two models fits a tail better, by likelihood ratios, also for values in clusters.
 
 R = sum of log p1 - log p2 over the tail; R > 0 favours the first. Models that do not contain each other: Vuong's test
 (Econometrica 57, 1989), z = R / (sqrt(n) sd), p = erfc(|z|/sqrt 2). A model inside the other: p is the chi-square(1)
@@ -25,7 +25,7 @@ F64 = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class LikelihoodRatio:
-    """Likelihood ratio of two models on one tail."""
+    """The object compares two models on one tail by their likelihood ratio."""
 
     first: str
     second: str
@@ -56,7 +56,7 @@ class LikelihoodRatio:
 
 @dataclass(frozen=True)
 class Members:
-    """Which cluster each value of a tail belongs to."""
+    """The object says which cluster each value of a tail belongs to."""
 
     position: I64
     """Index of each value among the distinct values of the tail, shape (n_tail,)."""

@@ -1,4 +1,4 @@
-"""`Competitor`: a law that a power law is compared with on the same tail, with all that is needed of it in one object.
+"""This module defines `Competitor`: a law that a power law is compared with on the same tail.
 
 `COMPETITORS` finds them by entry point in the group ``analysis.tail_competitors``. Each is normalised above xmin, and
 discrete for discrete samples.
@@ -25,7 +25,7 @@ F64 = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class TailModel:
-    """One model fitted to the values at or above `xmin` by maximum likelihood."""
+    """A model is fitted to the values at or above `xmin` by maximum likelihood."""
 
     name: str
     xmin: float
@@ -50,10 +50,10 @@ class TailModel:
 
 
 class Competitor(Registered, ABC):
-    """One law of tails: how it is fitted, how sure its parameters are, its survival function, and how it is drawn."""
+    """A competitor is one law of tails: its fit, the doubt of its parameters, its survival function and its style."""
 
     short: ClassVar[str]
-    """Its name in tables."""
+    """Short name of the law, for tables."""
     style: ClassVar[tuple[str, str]]
     """Colour and line of its curve in figures, as matplotlib writes them."""
     holds_power_law: ClassVar[bool] = False

@@ -1,4 +1,4 @@
-"""The whole examination of one sample: threshold, power law, competitors, tests, resampling, verdict and fit card."""
+"""This module examines one sample: threshold, power law, competitors, tests, resampling, verdict and fit card."""
 
 from __future__ import annotations
 
@@ -33,18 +33,18 @@ POWER: Final = "power_law"
 
 @dataclass(frozen=True)
 class ClusterLevel:
-    """What is left of the evidence when whole clusters, not values, are the independent units."""
+    """A level holds what is left of the evidence when whole clusters, not values, are the independent units."""
 
     name: str
     clusters: int
     tests: dict[str, LikelihoodRatio]
     interval: ExponentInterval | None
-    """Of alpha; None if no replicates were asked for."""
+    """Interval of alpha; None if no replicates were asked for."""
 
 
 @dataclass(frozen=True)
 class TailFit:
-    """Everything that was found about the tail of one sample."""
+    """The fit holds everything that was found about the tail of one sample."""
 
     name: str
     sample: Histogram
@@ -54,7 +54,7 @@ class TailFit:
     """Likelihood ratios with values taken as independent; keys as in `judge`."""
     levels: tuple[ClusterLevel, ...]
     interval: ExponentInterval | None
-    """Of alpha with values taken as independent; None if no replicates were asked for."""
+    """Interval of alpha with values taken as independent; None if no replicates were asked for."""
     ranges: dict[str, dict[str, Interval]]
     """Intervals of the competitors' parameters by model, values taken as independent; empty without replicates."""
     gof: GoodnessOfFit | None
@@ -86,7 +86,7 @@ class TailFit:
 
 @dataclass(frozen=True)
 class Resampling:
-    """How often a sample is drawn again; without, nothing is."""
+    """The object says how often a sample is drawn again; zeros leave resampling out."""
 
     gof: int = 0
     """Replicates of the goodness-of-fit test; 0 leaves it out, and then no power law is claimed."""
@@ -155,7 +155,7 @@ class _Asked:
     xmin: float | None
     """The threshold that was given."""
     least: LeastTail | None
-    """What a threshold that is chosen must leave; None where it was given."""
+    """What a chosen threshold must leave in the tail; None where the threshold was given."""
     clusters: Mapping[str, ArrayLike]
     resampling: Resampling
 

@@ -1,4 +1,4 @@
-"""A sample as its distinct values and their counts: all that the fits need of it."""
+"""This module turns a sample into its distinct values and their counts, which is all that the fits need of it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _LARGEST_COUNTED: Final = 1 << 22
 
 @dataclass(frozen=True)
 class Histogram:
-    """Distinct positive values in increasing order with their counts."""
+    """A histogram holds distinct positive values in increasing order with their counts."""
 
     values: F64
     counts: I64

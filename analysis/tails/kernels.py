@@ -1,4 +1,4 @@
-"""Compiled parts of the power-law fit: Hurwitz zeta, maximum likelihood, KS distance and the scan over xmin.
+"""This module has the compiled parts of the power-law fit: Hurwitz zeta, likelihood, KS distance, scan over xmin.
 
 All zeta sums are scaled by their first term: Z(a, q) = sum_{k >= q} (k/q)^(-a), so nothing under- or overflows. They
 are summed directly up to a point and by the Euler-Maclaurin formula beyond it (Johansson, Numer. Algor. 69, 2015,

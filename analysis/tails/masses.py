@@ -1,4 +1,4 @@
-"""Log probabilities of the lognormal and stretched exponential tails, stable far out and in the power-law limit.
+"""This module has log probabilities of lognormal and stretched exponential tails, stable up to the power-law limit.
 
 Both are written by their survival function relative to its start t0, as a function of l = log(t/t0):
 

@@ -1,4 +1,4 @@
-"""Maximisation of smooth functions of two parameters inside a box: damped Newton steps on finite differences.
+"""This module maximises smooth functions of two parameters inside a box: damped Newton steps on finite differences.
 
 Two-parameter tail models need no more. A coarse objective finds the region from several starts, the exact one polishes
 with the curvature of the coarse one, so that the exact objective is evaluated some ten times only.
@@ -18,7 +18,7 @@ Objective = Callable[[float, float], float]
 
 @dataclass(frozen=True)
 class Maximum:
-    """Where a function is largest and how that was found."""
+    """The object says where a function is largest and how that was found."""
 
     at: tuple[float, float]
     value: float
@@ -29,7 +29,7 @@ class Maximum:
 
 @dataclass(frozen=True)
 class SearchBox:
-    """Ranges of the two parameters and the step of their finite differences."""
+    """The box holds the ranges of the two parameters and the step of their finite differences."""
 
     low: tuple[float, float]
     high: tuple[float, float]

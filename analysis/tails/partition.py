@@ -1,4 +1,4 @@
-"""The normalising constant of the power law with exponential cut-off, summed or integrated to double precision.
+"""This module computes the normalising constant of the power law with exponential cut-off to double precision.
 
 W(alpha, lambda, q) = sum (or integral) over x >= q of (x/q)^-alpha exp(-lambda (x - q)). The sum is taken term by term
 until Euler-Maclaurin holds and then as an integral with corrections; the integral is a composite Gauss-Legendre rule in

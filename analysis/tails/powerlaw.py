@@ -1,4 +1,4 @@
-"""The power law above a threshold: exponent, KS distance and the choice of the threshold xmin.
+"""This module fits the power law above a threshold: exponent, KS distance and the choice of the threshold xmin.
 
 Discrete: p(x) = x^-alpha / zeta(alpha, xmin). Continuous: p(x) = (alpha - 1)/xmin (x/xmin)^-alpha, for which the
 maximum-likelihood exponent is Hill's, 1 + n / sum log(x/xmin). xmin is the candidate with the smallest KS distance
@@ -36,7 +36,7 @@ MAX_CANDIDATES: Final = {True: 20_000, False: 500}
 
 @dataclass(frozen=True)
 class LeastTail:
-    """What a threshold that is chosen must leave."""
+    """The object says how much of the sample a chosen threshold must leave in the tail."""
 
     values: int = MIN_TAIL
     distinct: int = MIN_DISTINCT
@@ -47,7 +47,7 @@ USUAL_TAIL: Final = LeastTail()
 
 @dataclass(frozen=True)
 class PowerLaw:
-    """A power law fitted above `xmin`."""
+    """A power law is fitted above `xmin`."""
 
     alpha: float
     xmin: float
@@ -84,7 +84,7 @@ class PowerLaw:
 
 @dataclass(frozen=True)
 class XminCurve:
-    """Every candidate threshold with its fit; arrays have shape (n_candidates,)."""
+    """The curve holds every candidate threshold with its fit; arrays have shape (n_candidates,)."""
 
     xmin: F64
     alpha: F64

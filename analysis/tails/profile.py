@@ -1,4 +1,4 @@
-"""Profile-likelihood intervals of the parameters of two-parameter tails, at a given threshold.
+"""This module computes profile-likelihood intervals of the parameters of two-parameter tails, at a given threshold.
 
 The interval of one parameter holds the values at which the best likelihood over the other one is at most half a
 chi-square(1) quantile below the maximum. Unlike estimate +- errors it follows the shape of the likelihood: the

@@ -1,4 +1,4 @@
-"""From tests to one careful word, with its reasons. The word is never stronger than the weakest test behind it.
+"""This module turns tests into one careful word with its reasons, never stronger than the weakest test behind it.
 
 Words, in the order in which they are tried: ``no fit`` (too few values), ``deterministic`` (repeated executions of a
 design give the same values, so the sample holds no chance to speak of), ``design bounded`` (the largest value is the
@@ -47,7 +47,7 @@ DECADE: Final = 10.0
 
 @dataclass(frozen=True)
 class Verdict:
-    """One word and why."""
+    """A verdict is one word and why."""
 
     word: Word
     reasons: tuple[str, ...]
@@ -59,7 +59,7 @@ class Verdict:
 
 @dataclass(frozen=True)
 class SampleDesign:
-    """What is known about how the sample came to be, beyond its values."""
+    """The object holds what is known about how the sample came to be, beyond its values."""
 
     max_is_cap: bool = False
     """Whether the largest value is the largest that the design allows."""

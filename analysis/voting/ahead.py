@@ -1,4 +1,4 @@
-"""Voting until one answer leads by k: how often it is right, what it costs, how large k must be (MAKER).
+"""This module treats votes until one answer leads by k: how often it is right, its cost, how large k must be (MAKER).
 
 arXiv 2511.09030. Marks: [P] stated in the paper, [D] derived here and checked by simulation. p is the probability that
 a sample is right *against one rival*: the analysis has two candidates, so with p > 1/2 it is a lower bound when wrong

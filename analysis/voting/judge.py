@@ -1,4 +1,4 @@
-"""Best of N with a judge who compares all attempts at once and picks one.
+"""This module treats best of N, with a judge who compares all attempts at once and picks one.
 
 A judge of odds w picks a given right attempt w times as often as a given wrong one; w = 1 guesses, w = inf never picks
 a wrong one while there is a right one. The law is derived here [D]; the setting is that of bBoN (arXiv 2510.02250).

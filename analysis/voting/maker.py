@@ -1,4 +1,4 @@
-"""Planning a chain of voted steps from a sample of its steps: the lead k, the votes, the money, with intervals.
+"""This module plans a chain of voted steps from a sample of its steps: the lead k, votes and money, with intervals.
 
 The sample's uncertainty is carried through: k and the votes fall as p rises, so the ends of the exact interval of p
 give the ends of theirs. The plan votes with the k of the *lower* end, because a k that is too small loses the whole
@@ -37,11 +37,11 @@ ASSUMPTIONS: Final = (
 
 @dataclass(frozen=True)
 class MakerPlan:
-    """What a first-to-ahead-by-k vote needs so that a chain of steps holds."""
+    """The plan says what a first-to-ahead-by-k vote needs so that a chain of steps holds."""
 
     steps: int
     m: int
-    """Steps of a subtask."""
+    """Number of steps of a subtask."""
     target: float
     p: Interval
     """Probability that a valid sample of a subtask is right."""

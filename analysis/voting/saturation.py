@@ -1,4 +1,4 @@
-"""When further attempts, or rounds, stop paying: the saturation point of F (1 - (1-p)^N).
+"""This module says when further attempts, or rounds, stop paying: the saturation point of F (1 - (1-p)^N).
 
 The form is that of "Scaling over Scaling" (TTSPM): unit N adds F p (1-p)^N; F is what is reached in the end. It suits
 attempts (each finds the answer with probability p) and rounds (each repairs a fraction p of what is left). Fitted to
@@ -47,7 +47,7 @@ def saturation_point(p: float, epsilon: float, *, top: float = 1.0) -> float:
 
 @dataclass(frozen=True)
 class Saturation:
-    """F and p fitted to accuracies, and where they saturate."""
+    """The object holds F and p fitted to accuracies, and where they saturate."""
 
     top: Interval
     """F, accuracy reached in the end."""

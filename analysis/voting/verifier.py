@@ -1,4 +1,4 @@
-"""Resampling until an imperfect verifier accepts: ceiling, coverage, and the best number of attempts.
+"""This module treats resampling until an imperfect verifier accepts: ceiling, coverage, best number of attempts.
 
 After "Inference Scaling fLaws" (arXiv 2411.17501); the formulas are derived here and checked by simulation [D]. An
 attempt is right with probability p; the verifier accepts right answers with probability c (completeness) and wrong ones
@@ -52,7 +52,7 @@ def accuracy(p: ArrayLike, c: ArrayLike, f: ArrayLike, attempts: ArrayLike) -> F
 
 @dataclass(frozen=True)
 class TaskType:
-    """Tasks of one difficulty."""
+    """The object describes tasks of one difficulty."""
 
     share: float
     """Prior share of such tasks."""
@@ -62,7 +62,7 @@ class TaskType:
 
 @dataclass(frozen=True)
 class Attempts:
-    """How many attempts to make."""
+    """The object says how many attempts to make."""
 
     best: int | None
     """Number of attempts with the highest expected value; 0 when even one loses, None when every further one pays."""

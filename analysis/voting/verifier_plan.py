@@ -1,4 +1,4 @@
-"""Planning before a verifier from a labelled sample: the ceiling, what K attempts reach, the best K, with intervals.
+"""This module plans before a verifier from a labelled sample: the ceiling, what K attempts reach, the best K.
 
 The sample is of attempts at random tasks, each labelled right or wrong by a person or a reference, and accepted or not
 by the verifier. The ceiling is then a plain proportion (right among accepted) with an exact interval. What depends on
@@ -34,7 +34,7 @@ ASSUMPTIONS: Final = (
 
 @dataclass(frozen=True)
 class VerifierPlan:
-    """What resampling before this verifier can reach."""
+    """The plan says what resampling before this verifier can reach."""
 
     p: Interval
     """Probability that an attempt is right."""

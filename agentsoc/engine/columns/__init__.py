@@ -1,1 +1,1 @@
-"""Column execution: simulated societies whose rounds are fixed beforehand, computed without an object a turn."""
+"""This package computes simulated societies whose rounds are fixed beforehand as columns, with no object for a turn."""

@@ -1,4 +1,4 @@
-"""Simulated societies as columns: all tasks go through a fixed schedule together, one array operation a stage.
+"""This module computes simulated societies as columns: all tasks pass a stage together, in one array operation.
 
 What comes out is, event for event and byte for byte, what the turn-by-turn engine gives for the same scenario; only
 the time differs. `can_vectorise` says when it applies.
@@ -34,7 +34,7 @@ _ANSWER, _STOP = KINDS.index("answer"), KINDS.index("stop")
 
 @dataclass(frozen=True)
 class EpisodeBlock:
-    """The events of consecutive episodes."""
+    """A block holds the events of consecutive episodes."""
 
     table: pa.Table
     first: int
@@ -49,7 +49,7 @@ class EpisodeBlock:
 
 
 class ColumnRun:
-    """Computes the events of a programme, block by block of consecutive tasks."""
+    """The object computes the events of a programme, block by block of consecutive tasks."""
 
     def __init__(
         self,
@@ -147,7 +147,7 @@ class ColumnRun:
         """Return the turns of a lane in all tasks, to be drawn."""
         n, (m, b) = len(tasks), lane.hears.shape
         own = standing.answer[:, lane.agents].reshape(-1) if lane.has_own else None
-        alone = not lane.tally and own is None  # then each adds what it finds by itself
+        alone = not lane.tally and own is None  # then each adds its own finding
         return Draw(
             lane.stage,
             len(self.options),
@@ -183,7 +183,7 @@ class ColumnRun:
 
 @dataclass
 class _Standing:
-    """What each agent stands by, shape (n_tasks, n_agents) each, and what was said since in the stage under way."""
+    """The object holds what each agent stands by, shape (n_tasks, n_agents) each, and what the stage under way says."""
 
     answer: NDArray[np.int64]
     """Code of the answer; -1 for none."""

@@ -1,4 +1,4 @@
-"""How many societies decide at once: by one agent's claim, by votes or by a union of answers; seeded ties."""
+"""This module decides many societies at once: by one agent's claim, by votes or by a union; ties are seeded."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from agentsoc.society.build import BuiltSociety
 
 @dataclass(frozen=True)
 class Decided:
-    """What the society of each of n tasks decided."""
+    """The object holds what the society of each of n tasks decided."""
 
     answer: NDArray[np.int64]
     """Codes, shape (n,): of an option, or for a union the number of options + 1 + its place in `unions`."""

@@ -1,4 +1,4 @@
-"""Answer codes of simulated agents, many turns at once, here or on other hosts."""
+"""This module draws the answer codes of simulated agents, many turns at once, here or on other hosts."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from agentsoc.contracts.model import Backend
 
 
 class Draw(msgspec.Struct, frozen=True):
-    """Turns of simulated agents to compute: rows are (task, agent), heard codes are columns."""
+    """A draw holds turns of simulated agents to compute: a row is a (task, agent), its columns the codes heard."""
 
     round: int
     k: int
@@ -28,7 +28,7 @@ class Draw(msgspec.Struct, frozen=True):
     sent: Any = None
     """Codes of the messages to each row, shape (n, b); None when nobody hears anything."""
     tally: bool = False
-    """Nobody adds an answer of its own."""
+    """Whether agents only count what they heard and add no answer of their own."""
 
 
 def draw_codes(backend: Backend, draw: Draw) -> NDArray[np.int64]:

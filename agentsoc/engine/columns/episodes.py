@@ -1,4 +1,4 @@
-"""The episodes of a simulated society as columns: when a run goes that way, and what it adds up to."""
+"""This module runs the episodes of a simulated society as columns, where it can, and adds up what they amount to."""
 
 from __future__ import annotations
 

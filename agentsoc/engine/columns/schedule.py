@@ -1,4 +1,4 @@
-"""When a simulated society may be computed as columns, and its schedule laid out for that."""
+"""This module says when a simulated society may be computed as columns, and lays out its schedule for that."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from agentsoc.society.build import BuiltSociety
 
 @dataclass(frozen=True)
 class Lane:
-    """The agents of one stage that hear equally many others: one rectangular array operation."""
+    """A lane holds the agents of one stage that hear equally many others, so that one array operation serves all."""
 
     stage: int
     agents: NDArray[np.int64]
@@ -41,7 +41,7 @@ class Lane:
 
 @dataclass(frozen=True)
 class Programme:
-    """A schedule laid out for column execution."""
+    """A programme is a schedule laid out for column execution."""
 
     lanes: tuple[Lane, ...]
     n_rounds: int
@@ -91,7 +91,7 @@ def can_vectorise(society: BuiltSociety, tasks: Sequence[Task] | None, options: 
 
 
 def _follows_schedule(kind: type[Protocol]) -> bool:
-    """Return whether what the columns compute is what a protocol of this class does turn by turn.
+    """Return whether the columns compute what a protocol of this class does turn by turn.
 
     A class that changes `plan` or `decide` has to say anew what its schedule and its verdict are.
     """
@@ -159,7 +159,7 @@ def _lay_out(society: BuiltSociety, stages: Sequence[Stage]) -> Programme | None
 
 
 def simulated_backend(society: BuiltSociety) -> SimulatedBackend:
-    """Return the one voter that all agents of a society are."""
+    """Return the one voter that stands for all agents of a society."""
     backend = society.scenario.agents[0].model.open(seed=society.seed)
     assert isinstance(backend, SimulatedBackend)
     return backend

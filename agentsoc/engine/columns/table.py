@@ -1,4 +1,4 @@
-"""From what the events of consecutive episodes say to their table, in the columns of the log."""
+"""This module turns what the events of consecutive episodes say into the columns of the log."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from agentsoc.log.schema import SCHEMA
 
 @dataclass(frozen=True)
 class Cites:
-    """The claims that the events of a lane build on."""
+    """The object holds the claims that the events of a lane build on."""
 
     ids: NDArray[np.int64]
     """Shape (n_tasks, n_agents, b), increasing along the last axis."""
@@ -28,7 +28,7 @@ class Cites:
 
 @dataclass(frozen=True)
 class EventGrid:
-    """What the events of a block of episodes say, an array of shape (n_tasks, n_events) each; filled stage by stage."""
+    """A grid holds what the events of a block say, shape (n_tasks, n_events) each; it is filled stage by stage."""
 
     answer: NDArray[np.int64]
     """Codes; -1 for none."""
@@ -36,9 +36,9 @@ class EventGrid:
     minted: NDArray[np.int64]
     """Ids of claims that are minted; -1 for none."""
     target: NDArray[np.int64]
-    """-1 for none."""
+    """The claim that an event is about; -1 for none."""
     parents: list[Cites | None]
-    """By lane of the programme."""
+    """The claims that events build on, one entry for each lane of the programme."""
 
     @classmethod
     def empty(cls, n_tasks: int, programme: Programme) -> EventGrid:

@@ -1,1 +1,1 @@
-"""The phase diagram: its panels as data, and as figures."""
+"""This package makes the phase diagram: its panels as data, and as figures."""

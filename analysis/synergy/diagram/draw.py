@@ -1,4 +1,4 @@
-"""Draws the phase of an estimate into a directory (PNG): the plane, the signal by budget, the signal by depth."""
+"""This module draws the phase of an estimate into a directory (PNG): the plane, the signal by budget and by depth."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The phase diagram as figures; needs matplotlib (the `plot` extra). Data come from `diagram`."""
+"""This module draws the phase diagram; it needs matplotlib (the `plot` extra). `panels` gives the data."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Data of the phase diagram: what the panels show, as arrays, without any plotting.
+"""This module computes the data of the phase diagram: what the panels show, as arrays, without any plotting.
 
 Panel 1 is the (gamma, rho) plane at a fan-in: exponent s, the line alpha = 1 under two forms of shared errors (a band,
 because the form is rarely known), s = beta, the line where a tree stops to beat its own leaf, and the measured point
@@ -29,7 +29,7 @@ from analysis.synergy.theory.trajectories import trajectory
 
 @dataclass(frozen=True)
 class PhasePlane:
-    """Panel 1: the plane of fidelity and correlation at one fan-in."""
+    """Panel 1 shows the plane of fidelity and correlation at one fan-in."""
 
     b: int
     lock: Lock
@@ -121,11 +121,11 @@ def phase_plane(
 
 @dataclass(frozen=True)
 class BudgetPanel:
-    """Panel 2: budgets in units of c0, the communication tokens per leaf, over the compute exponent."""
+    """Panel 2 shows budgets in units of c0, the communication tokens per leaf, over the compute exponent."""
 
     b: int
     c0: float
-    """Tokens."""
+    """Communication per leaf (tokens)."""
     s: float
     beta: FloatArray
     """Exponents, shape (n,). All curves are inf where there is no synergy (beta >= s)."""
@@ -189,7 +189,7 @@ def budget_panel(
 
 @dataclass(frozen=True)
 class MeasuredLevel:
-    """Signal of the answers at one level of real trees."""
+    """The object holds the signal of the answers at one level of real trees."""
 
     level: int
     signal: float
@@ -200,7 +200,7 @@ class MeasuredLevel:
 
 @dataclass(frozen=True)
 class TrajectoryPanel:
-    """Panel 3: signal by depth."""
+    """Panel 3 shows the signal by depth."""
 
     b: int
     mu0: float

@@ -1,4 +1,4 @@
-"""Which assumptions of the theory the data contradict, and which they were not asked about.
+"""This module says which assumptions of the theory the data contradict, and about which they say nothing.
 
 The theory rests on A1 to A7 (two equally hard truths, leaves independent given the task, independent symmetric
 channels, a fresh shock at every node, plain majorities, a power law of the leaf, an answer that is not transmitted).
@@ -31,7 +31,7 @@ _LEVEL: Final = 0.01  # of each check: with about ten of them, one in ten sound 
 
 @dataclass(frozen=True)
 class Check:
-    """What the data say of one assumption."""
+    """A check holds what the data say of one assumption."""
 
     code: str
     """A1 to A7, or a short name."""
@@ -151,7 +151,7 @@ def check_sent(sent: RhoFit | None) -> Check:
 
 
 def check_answers(tables: tuple[pl.DataFrame | None, ...], b: int, gamma: float | None) -> Check:
-    """Check that there are two answers: with more, alpha is told for concentrated wrong answers only [9.6]."""
+    """Check that there are two answers: with more, alpha holds only for wrong answers that concentrate on one."""
     found = sorted({int(k) for table in tables if table is not None for k in table["k"].unique().to_list()})
     if found == [2]:
         return Check("K", "not contradicted", "two answers")

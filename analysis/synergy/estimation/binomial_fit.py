@@ -1,4 +1,4 @@
-"""Maximum likelihood for binomial counts whose probabilities follow a law with a few parameters; many rows at once.
+"""This module fits binomial counts whose probabilities follow a law of a few parameters, many data sets at once.
 
 Every law of the phase that is fitted to counts (leaf law, fidelity curve, response of a node) is of this form. A data
 set is a row of counts; the rows of a bootstrap or of a coverage study are fitted together, by Fisher scoring with
@@ -29,7 +29,7 @@ _BISECTIONS: Final = 36
 
 @dataclass(frozen=True)
 class BinomialFits:
-    """Fits of the same law to several data sets, one a row."""
+    """The object holds fits of the same law to several data sets, one a row."""
 
     theta: FloatArray
     """Parameters, shape (n_rows, n_parameters)."""
@@ -41,7 +41,7 @@ class BinomialFits:
 
 @dataclass(frozen=True)
 class ParameterBounds:
-    """Where the parameters may lie, shape (n_parameters,) each."""
+    """The bounds say where the parameters may lie, shape (n_parameters,) each."""
 
     low: FloatArray
     high: FloatArray

@@ -1,4 +1,4 @@
-"""Which way a channel of two answers errs, and how much of the message gets through whatever the reader leans to."""
+"""This module measures which way a channel of two answers errs, and how much of a message gets through."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from analysis.synergy.theory.arrays import FloatArray
 
 @dataclass(frozen=True)
 class ChannelErrors:
-    """Error rates of a two-answer channel in the two directions, and the fidelity that they leave [X].
+    """The object holds the error rates of a two-answer channel in both directions, and the fidelity they leave [X].
 
     They differ where assumption A3 in docs/phase-theory.md fails.
     """
 
     e1: float
-    """P(right sent, wrong out)."""
+    """Rate at which a right message leads to a wrong outcome, P(wrong out | right sent)."""
     e2: float
-    """P(wrong sent, right out)."""
+    """Rate at which a wrong message leads to a right outcome, P(right out | wrong sent)."""
     gamma: Estimate
     """1 - e1 - e2: how much the outcome follows the message, whatever the reader leans to."""
     se_difference: float

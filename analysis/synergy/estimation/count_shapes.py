@@ -1,4 +1,4 @@
-"""Which form shared errors have: the lock or the beta-binomial law, and the slope of a node without any form [X].
+"""This module tests which form shared errors have, the lock or the beta-binomial law, and measures a node's slope [X].
 
 It asks after assumption A4 in docs/phase-theory.md.
 
@@ -36,7 +36,7 @@ _RHO_MAX: Final = 0.95
 
 @dataclass(frozen=True)
 class ShapeFit:
-    """One law fitted to the counts."""
+    """The object holds one law fitted to the counts."""
 
     shape: CountShape
     rho: float
@@ -48,7 +48,7 @@ class ShapeFit:
 
 @dataclass(frozen=True)
 class ShapeTest:
-    """Lock against beta-binomial, and the exponent under each."""
+    """The test compares lock and beta-binomial law, and gives the exponent under each."""
 
     lock: ShapeFit
     beta_binomial: ShapeFit
@@ -145,7 +145,7 @@ def _fit_equal(counts: VoteCounts, shape: CountShape) -> ShapeFit:
 
 @dataclass(frozen=True)
 class NodeSlope:
-    """What the majority of b of the votes is, without any model, beside what the models say."""
+    """The object says what the majority of b of the votes is, without any model, beside what the models say."""
 
     b: int
     signal: Estimate
@@ -155,11 +155,11 @@ class NodeSlope:
     rho: float
     """Correlation within runs, from which the models' figures are made."""
     lock: float
-    """The same by the lock."""
+    """Signal of the majority that the lock predicts."""
     beta_binomial: float
-    """The same by the beta-binomial law."""
+    """Signal of the majority that the beta-binomial law predicts."""
     independent: float
-    """The same if votes were independent given the task."""
+    """Signal of the majority if votes were independent given the task."""
 
     def summary(self) -> str:
         """Return one line."""

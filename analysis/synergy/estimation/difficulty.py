@@ -1,4 +1,4 @@
-"""How task difficulty is spread: a mixture of leaf signals, fitted to how many votes were right on each task [X].
+"""This module finds how task difficulty is spread: it fits a mixture of leaf signals to the right votes by task [X].
 
 It takes the place of assumption A2 in docs/phase-theory.md.
 
@@ -39,7 +39,7 @@ _DRAWN_ROUNDS: Final = 60
 
 @dataclass(frozen=True)
 class VoteCounts:
-    """Right votes of groups: a group is the siblings of one node in one run."""
+    """The object counts right votes of groups: a group is the siblings of one node in one run."""
 
     task: IntArray
     """Index of the group's task, shape (n_groups,)."""
@@ -52,10 +52,10 @@ class VoteCounts:
 
 @dataclass(frozen=True)
 class DifficultyMixture:
-    """Leaf signals of tasks and how frequent they are."""
+    """The mixture says which leaf signals tasks have, and how frequent each is."""
 
     mus: FloatArray
-    """Signals with weight, ascending, shape (n_kinds,)."""
+    """Leaf signals that have a weight, ascending, shape (n_kinds,)."""
     weights: FloatArray
     """Share of the tasks at each signal, summing to 1, same shape."""
     rho: float

@@ -1,4 +1,4 @@
-"""The phase from measurements: a, beta, gamma and rho with their uncertainty, and what follows from them.
+"""This module estimates the phase: a, beta, gamma and rho with their uncertainty, and what follows from them.
 
 One joint bootstrap over tasks carries everything: a, beta, gamma and rho are computed anew on the same resampled
 tasks, so that their errors move together as they do in the data. From its draws come the intervals of alpha and s and
@@ -147,7 +147,7 @@ def _checks(
 
 @dataclass(frozen=True)
 class _Parts:
-    """The fits behind an estimate; names as in `PhaseEstimate`."""
+    """The object holds the fits behind an estimate; names as in `PhaseEstimate`."""
 
     leaf: LeafFit | None
     siblings: RhoFit | None
@@ -158,7 +158,7 @@ class _Parts:
 
 
 class _Joint:
-    """The resamples of tasks that all parameters share, and the draws that they give."""
+    """The object holds the resamples of tasks that all parameters share, and the draws that they give."""
 
     def __init__(self, data: Measurements, n_draws: int, seed: int, *, drawn: bool) -> None:
         tables = [t["task"].to_list() for t in (data.leaves, data.trips, data.votes, data.merges) if t is not None]
@@ -265,7 +265,7 @@ class _Joint:
 
 @dataclass(frozen=True)
 class _Growth:
-    """What follows from the parameters; names as in `PhaseEstimate`."""
+    """The object holds what follows from the parameters; names as in `PhaseEstimate`."""
 
     alpha: Estimate | None = None
     s: Estimate | None = None

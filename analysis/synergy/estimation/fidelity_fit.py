@@ -1,4 +1,4 @@
-"""Fidelity from round trips: gamma at one message length, the curve gamma(m), and which way the channel errs.
+"""This module fits fidelity from round trips: gamma at each message length, and the curve gamma(m) through them.
 
 A round trip is a message that was sent and what its reader made of it. Two quantities must not be mixed up: *reading
 fidelity*, from what the reader says it read, and *counted-vote fidelity*, from the vote that the reader then casts,
@@ -29,12 +29,12 @@ WIDEST: Final = 0.5
 """Widest interval of gamma that still says something."""
 
 Quantity = Literal["reading", "counted_vote"]
-"""What the reader was asked for: what it read, or its vote."""
+"""What the reader was asked for: what it had read, or its own vote."""
 
 
 @dataclass(frozen=True)
 class TripCounts:
-    """Agreements of readers with senders by task and message length."""
+    """The object counts how often readers agree with senders, by task and message length."""
 
     m: FloatArray
     """Lengths of messages (tokens), ascending, shape (n_lengths,)."""
@@ -48,12 +48,12 @@ class TripCounts:
 
 @dataclass(frozen=True)
 class FidelityAt:
-    """Fidelity of messages of one length."""
+    """The object holds the fidelity of messages of one length."""
 
     m: float
-    """Tokens of a message."""
+    """Length of the message (tokens)."""
     gamma: Estimate
-    """Not clipped: the interval of a deaf channel reaches below 0."""
+    """Fidelity, not clipped: the interval of a deaf channel reaches below 0."""
     n_trials: int
     n_tasks: int
     n_unreadable: int
@@ -72,7 +72,7 @@ class FidelityAt:
 
 @dataclass(frozen=True)
 class CurveFit:
-    """One family of curves fitted to all lengths."""
+    """The object is one family of curves fitted to all lengths."""
 
     curve: FidelityCurve
     aic: float
@@ -81,11 +81,11 @@ class CurveFit:
 
 @dataclass(frozen=True)
 class FidelityFit:
-    """Fidelity by message length: the points, the curve of smallest AIC, and its band."""
+    """The fit gives fidelity by message length: the points, the curve of smallest AIC, and its band."""
 
     points: tuple[FidelityAt, ...]
     best: CurveFit | None
-    """None when the lengths are too few for any family."""
+    """Family of smallest AIC; None when the lengths are too few for any family."""
     candidates: tuple[CurveFit, ...]
     """All fitted families, best first; those within 2 of the best AIC cannot be told apart."""
     band_m: tuple[float, ...]

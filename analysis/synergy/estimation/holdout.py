@@ -1,4 +1,4 @@
-"""Hold-out depth: the deepest tree predicted from its leaves and its first level, beside what it really answered.
+"""This module holds out depth: it predicts the deepest tree from leaves and first level, and compares the answers.
 
 The theory is fitted where trees are cheap (leaves, one level) and asked where they are dear. z compares the two with
 an error that holds both: each bootstrap sample of tasks gives a prediction and an observation, and their difference
@@ -46,7 +46,7 @@ USUAL_MODEL: Final = HoldOutModel()
 
 @dataclass(frozen=True)
 class HoldOut:
-    """A prediction of the signal at a depth that was not used to make it."""
+    """The object holds a prediction of the signal at a depth that was not used to make it."""
 
     b: int
     depth: int

@@ -1,4 +1,4 @@
-"""An estimate with its interval, and the ways in which intervals are made here.
+"""This module defines an estimate with its interval, and the ways in which intervals are made in this package.
 
 Every estimator of the phase returns `Estimate`s, so that a value never travels without its uncertainty and the method
 that gave it.
@@ -26,7 +26,7 @@ LEVEL: Final = 0.95
 
 @dataclass(frozen=True)
 class Estimate(Interval):
-    """A parameter estimated from data, with its 95 % interval."""
+    """An estimate is a parameter found from data, with its 95 % interval."""
 
     method: Method = "given"
     se: float = math.nan
@@ -39,7 +39,7 @@ class Estimate(Interval):
 
 
 def given(value: float) -> Estimate:
-    """Return a value that was stated, not measured: it has no width."""
+    """Return a value that was stated, not measured, and so has no width."""
     return Estimate(value, value, value, method="given", se=0.0)
 
 

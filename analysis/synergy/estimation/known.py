@@ -1,4 +1,4 @@
-"""What is stated and what is assumed beforehand of the agents and nodes whose phase is estimated."""
+"""This module says what is stated and assumed beforehand of the agents and nodes whose phase is estimated."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from analysis.synergy.theory.recursion import Lock
 
 @dataclass(frozen=True)
 class KnownParameters:
-    """Parameters that are stated instead of estimated; None where one is to be estimated."""
+    """The object holds parameters that are stated; None where one is to be estimated."""
 
     gamma: float | None = None
     """Fidelity of a message, in [0, 1]."""
@@ -23,7 +23,7 @@ class KnownParameters:
 
 @dataclass(frozen=True)
 class NodeModel:
-    """How shared errors of the votes at a node are taken to come about."""
+    """The model says how shared errors of the votes at a node are taken to come about."""
 
     rho_by: Literal["auto", "merges", "replicates"] = "auto"
     """Where rho comes from; by default the merges if there are any."""

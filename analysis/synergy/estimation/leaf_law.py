@@ -1,4 +1,4 @@
-"""The leaf law from data: a and beta of mu(x) = min(a x^beta, mu_max) by binomial maximum likelihood [X].
+"""This module fits the leaf law: a and beta of mu(x) = min(a x^beta, mu_max) by binomial maximum likelihood [X].
 
 The law is in docs/phase-theory.md, "The objects"; docs/phase-estimation.md says how well it is found.
 
@@ -40,7 +40,7 @@ _BOX: Final = ParameterBounds.of((-25.0, 5.0), (-4.0, 4.0))  # (ln signal at the
 
 @dataclass(frozen=True)
 class LeafCounts:
-    """Right answers of single agents by task and compute."""
+    """The object counts right answers of single agents by task and compute."""
 
     x: FloatArray
     """Levels of compute (tokens), ascending, shape (n_levels,)."""
@@ -54,7 +54,7 @@ class LeafCounts:
 
 @dataclass(frozen=True)
 class LeafFit:
-    """A fitted leaf law, or the reasons why there is none."""
+    """The object holds a fitted leaf law, or the reasons why there is none."""
 
     a: Estimate | None
     """Signal of one token; None when refused."""

@@ -1,4 +1,4 @@
-"""What was measured of an organisation, in one object that a file holds and a plan is made from.
+"""This module keeps what was measured of an organisation in one object that a file holds and a plan is made from.
 
 A report for people says estimates and intervals. A plan needs more: the joint bootstrap draws (so that errors that
 move together do so in the plan), the signals of tasks that differ, what a message costs, and over which range of
@@ -36,10 +36,10 @@ Nodes = Literal["read", "tally"]
 
 @dataclass(frozen=True)
 class MeasuredMessage:
-    """A length of message and how faithfully it is read."""
+    """The object says how faithfully messages of one length are read."""
 
     m: int
-    """Tokens of the message, which count against the reader's window."""
+    """Length of the message, which counts against the reader's window (tokens)."""
     cost: float
     """Tokens that one message costs altogether: written once and read once."""
     gamma: Estimate
@@ -49,7 +49,7 @@ class MeasuredMessage:
 
 @dataclass(frozen=True)
 class MeasuredDifficulty:
-    """How tasks differ, as multiples of the mean leaf signal."""
+    """The object says how tasks differ, as multiples of the mean leaf signal."""
 
     ease: FloatArray
     """Signal of each kind of task over the mean signal, shape (n_kinds,)."""
@@ -61,13 +61,13 @@ class MeasuredDifficulty:
 
 @dataclass(frozen=True)
 class Measured:
-    """Parameters with their draws, and what they were measured on."""
+    """The object holds parameters with their draws, and what they were measured on."""
 
     b: int
     lock: Lock
     nodes: Nodes
     parameters: Mapping[str, Estimate | None]
-    """a, beta, gamma, rho, alpha, s, s_beta_binomial; None: refused."""
+    """Estimates of a, beta, gamma, rho, alpha, s and s_beta_binomial; None for one that was refused."""
     points: Mapping[str, float]
     """Central values of a, beta and rho, those that were refused for their width included."""
     draws: Mapping[str, FloatArray]
@@ -93,7 +93,7 @@ class Measured:
     scenario: Mapping[str, Any] | None = None
     """The scenario that was measured."""
     dial: str = "model.compute"
-    """What was turned to give a leaf more tokens."""
+    """Setting that was turned to give a leaf more tokens."""
 
     @property
     def n_draws(self) -> int:
@@ -220,18 +220,18 @@ class Measured:
 
 @dataclass(frozen=True)
 class RunFacts:
-    """What is known of the runs behind an estimate, besides the estimate."""
+    """The object holds what is known of the runs behind an estimate, besides the estimate."""
 
     nodes: Nodes = "read"
     """Whether nodes read, or a rule counts."""
     trials: Mapping[str, int] = field(default_factory=dict)
-    """Trials by purpose."""
+    """Trials of each purpose: leaf, relay, merge, replicate."""
     tokens: Mapping[str, int] = field(default_factory=dict)
-    """Their cost."""
+    """Tokens that the trials of each purpose cost."""
     scenario: Mapping[str, Any] | None = None
-    """What was measured."""
+    """The scenario that was measured."""
     dial: str = "model.compute"
-    """What gives a leaf more tokens."""
+    """Setting that was turned to give a leaf more tokens."""
     c_agg: float = 0.0
     """Tokens of an inner node besides its messages."""
 
@@ -245,7 +245,7 @@ def measured_from(
     facts: RunFacts | None = None,
     seed: int = 0,
 ) -> Measured:
-    """Return what an estimate and the cost of its messages amount to.
+    """Return the measurements that an estimate and the cost of its messages make.
 
     Args:
         estimate: the phase, with bootstrap draws.

@@ -1,4 +1,4 @@
-"""What a phase is estimated from: tables of leaf trials, round trips, votes and merges, or runs of the engine."""
+"""This module holds what a phase is estimated from: tables of leaf trials, round trips, votes and merges, or runs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from analysis.synergy.estimation.votes import leaf_table, merge_table, trip_tabl
 
 @dataclass(frozen=True)
 class Measurements:
-    """Tables to estimate from; see `votes` for their columns. Leave out what was not measured."""
+    """The object holds tables to estimate from; see `votes` for their columns. Leave out what was not measured."""
 
     leaves: pl.DataFrame | None = None
     """Trials of single agents at several levels of compute."""

@@ -1,4 +1,4 @@
-"""Estimates gamma and rho from merges: how often a node answers right, given the votes that were sent to it [X].
+"""This module estimates gamma and rho from merges: how often a node is right, given the votes that were sent to it [X].
 
 For logs that hold what was sent to a node but not what it read.
 
@@ -51,23 +51,23 @@ _STARTS: Final = (np.array([0.8, 0.1]), np.array([0.4, 0.4]), np.array([0.95, 0.
 
 @dataclass(frozen=True)
 class ResponseCounts:
-    """Merges by task and by what was sent; relays are merges with b = 1."""
+    """The object counts merges by task and by what was sent; relays are merges with b = 1."""
 
     b: IntArray
-    """Children, shape (n_cells,)."""
+    """Number of children, shape (n_cells,)."""
     right: IntArray
-    """Right ones among the sent votes, same shape."""
+    """Number of right votes among those sent, same shape."""
     first: IntArray
     """Whether the first child's vote was right, same shape."""
     n: FloatArray
-    """Merges, shape (n_tasks, n_cells)."""
+    """Number of merges, shape (n_tasks, n_cells)."""
     k: FloatArray
-    """Merges with a right outcome, same shape."""
+    """Number of merges with a right outcome, same shape."""
 
 
 @dataclass(frozen=True)
 class ResponseFit:
-    """Fidelity and correlation of the votes that nodes received."""
+    """The fit gives fidelity and correlation of the votes that nodes received."""
 
     gamma: Estimate | None
     rho: Estimate | None

@@ -1,4 +1,4 @@
-"""Where a leaf stands at other settings: its signal there, and what a tree would make of it (finite-signal rule) [X].
+"""This module says where a leaf stands at other settings: its signal there, and what a tree would make of it [X].
 
 A tree of any depth beats one of its own leaves exactly when the leaf's signal is below mu*. A dial such as temperature
 moves the leaf along that line without costing a token, so it is no compute and tells no exponent.
@@ -23,7 +23,7 @@ from analysis.synergy.theory.recursion import alpha, node_map
 
 @dataclass(frozen=True)
 class OperatingPoint:
-    """The signal of a lone agent at one setting, and of the first level of a tree above it."""
+    """The point is the signal of a lone agent at one setting, and of the first level of a tree above it."""
 
     label: str
     signal: Estimate

@@ -1,4 +1,4 @@
-"""The report of the phase: parameters, growth, probabilities, what was refused and what is assumed."""
+"""This module holds the report of the phase: parameters, growth, probabilities, what was refused, what is assumed."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _PERFECT: Final = 0.9999  # a limit from here on says nothing of stronger leaves
 
 @dataclass(frozen=True)
 class PhaseEstimate:
-    """Where an organisation of fan-in b stands, with its uncertainty. None: refused, see `refusals`."""
+    """The estimate says where an organisation of fan-in b stands. None: refused, see `refusals`."""
 
     b: int
     lock: Lock

@@ -1,4 +1,4 @@
-"""The phase of some runs: what they can tell is sorted out, estimated, and kept for a plan."""
+"""This module estimates the phase of some runs: it sorts out what they can tell, and keeps the result for a plan."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def phase_of_runs(
     scenario: Mapping[str, Any] | None = None,
     dial: str = "model.compute",
 ) -> tuple[PhaseEstimate, Measured, Roles]:
-    """Return the estimate, what a plan needs of it, and which run told what.
+    """Return the phase estimate, what a plan needs of it, and the part that each run played.
 
     Votes that a rule counts are misread by nobody: there gamma is 1 by construction, and rho is that of sent votes,
     from replicates. Where nodes read, gamma comes from relays and merges and rho from the merges.

@@ -1,4 +1,4 @@
-"""Resampling of tasks: the unit is always the task, never the vote, because votes on one task share its difficulty.
+"""This module resamples tasks, never votes, because votes on one task share its difficulty.
 
 A resample is a row of whole weights, how often each task was drawn. Estimators work on sums over tasks, so a thousand
 resamples are one matrix product.
@@ -36,7 +36,7 @@ def task_weights(n_draws: int, strata: IntArray, *, seed: int) -> FloatArray:
 
 
 class TaskIndex:
-    """One list of tasks for several tables of measurements, and which tables each task occurs in."""
+    """The index is one list of tasks for several tables of measurements, and says in which tables each task occurs."""
 
     def __init__(self, tables: Sequence[Sequence[str]]) -> None:
         """Join the task names of `tables`; a name may occur often in a table."""

@@ -1,4 +1,4 @@
-"""Which part of a measurement each run can play, told from its log: leaf, relay, merge, sibling votes."""
+"""This module tells from the log of a run which part it can play: leaf, relay, merge, sibling votes."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ _OWN: Final = ("name", "description", "seed", "budget", "engine")
 
 @dataclass(frozen=True)
 class Roles:
-    """Runs by what they tell."""
+    """The object sorts runs by what they tell."""
 
     leaves: tuple[RunLog, ...] = ()
-    """Lone agents."""
+    """Runs of lone agents."""
     relays: tuple[RunLog, ...] = ()
-    """A planted message and its reader."""
+    """Runs of a planted message and its reader."""
     merges: tuple[RunLog, ...] = ()
-    """Nodes that read several messages and merge them."""
+    """Runs in which nodes read several messages and merge them."""
     votes: tuple[RunLog, ...] = ()
     """Sibling votes that a rule counted, or nobody: they tell rho of sent votes, and nothing of reading."""
     ignored: tuple[str, ...] = ()
-    """What could not be used, with the reason."""
+    """Runs that could not be used, with the reason."""
 
     @property
     def nodes(self) -> Nodes:

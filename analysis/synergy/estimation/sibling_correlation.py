@@ -1,4 +1,4 @@
-"""How much the errors of siblings are shared: rho within runs, and the pooled figure that difficulty inflates [X].
+"""This module measures how much siblings share errors: rho within runs, and a pooled figure with difficulty in it [X].
 
 Given the task, E[X_i X_j | same run] - mu_k^2 = rho (1 - mu_k^2). Averaged over tasks, S - C = rho (1 - C), with S the
 mean product over pairs of one run and C over pairs of different runs of one task. One run per task has no C: what is
@@ -31,24 +31,24 @@ WIDEST: Final = 0.5
 
 @dataclass(frozen=True)
 class PairMoments:
-    """Mean products of votes per task, shape (n_tasks,) each; NaN where a task has no such pairs."""
+    """The object holds mean products of votes per task, shape (n_tasks,) each; NaN where a task has no such pairs."""
 
     same: FloatArray
-    """Over pairs of one run."""
+    """Mean product over pairs of one run."""
     cross: FloatArray
-    """Over pairs of different runs."""
+    """Mean product over pairs of different runs."""
     mean: FloatArray
     """Mean vote."""
 
 
 @dataclass(frozen=True)
 class RhoFit:
-    """Correlation of siblings, within runs if there are replicates, pooled if not."""
+    """The fit gives the correlation of siblings: within runs if there are replicates, pooled if not."""
 
     within: Estimate | None
-    """rho given the task: what the theory calls rho. None when refused. May be negative."""
+    """Correlation given the task, which the theory calls rho; None when refused. May be negative."""
     pooled: Estimate | None
-    """rho_pooled: correlation and difficulty together; an upper end, not an estimate of rho."""
+    """Correlation and difficulty together (rho_pooled): an upper end, not an estimate of rho."""
     between_variance: Estimate | None
     """C - M, variance of the tasks' signals: the difficulty that A2 assumes away."""
     signal: float

@@ -1,4 +1,4 @@
-"""Measurements out of logs: trials of single agents, round trips, sibling votes, merges, answers by level.
+"""This module takes measurements out of logs: lone answers, round trips, sibling votes, merges, answers by level.
 
 A plain table of votes needs no log: give the estimators a polars frame with the columns below. From our logs the same
 frames are read, with what a log can and cannot say:
@@ -33,20 +33,20 @@ from agentsoc.log.read import RunLog
 from agentsoc.log.record import hash_json
 
 LEAF_COLUMNS: Final = ("task", "x", "correct", "k")
-"""task (name), x (tokens of one answer), correct (0 or 1), k (answers to choose from); optional: truth (the answer)."""
+"""Columns of `leaf_table`: task (name), x (tokens of an answer), correct (0 or 1), k (answers to choose from)."""
 TRIP_COLUMNS: Final = ("task", "m", "sent", "read", "sent_correct", "read_correct", "k")
-"""m: tokens of the message; read: null when unreadable; correctness of both where known."""
+"""Columns of `trip_table`: m, tokens of the message; read, null when unreadable; correctness of both where known."""
 VOTE_COLUMNS: Final = ("task", "run", "node", "agent", "correct", "k")
-"""Siblings share task, run and node."""
+"""Columns of `vote_table`: siblings share task, run and node."""
 MERGE_COLUMNS: Final = ("task", "run", "node", "b", "right", "first", "out", "k")
-"""b sent votes, of which `right` are right; whether the first child's and the outcome are."""
+"""Columns of `merge_table`: b sent votes, `right` of them right; `first` child's vote and outcome `out`, 1 if right."""
 LEVEL_COLUMNS: Final = ("task", "run", "level", "correct", "k")
-"""level 0: leaves."""
+"""Columns of `level_table`; level 0 are the leaves."""
 
 
 @dataclass(frozen=True)
 class LoggedVotes:
-    """One run, read for votes. Frames are made when they are asked for."""
+    """The object reads one run for votes; frames are made when they are asked for."""
 
     log: RunLog
     run: str

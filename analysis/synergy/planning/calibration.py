@@ -1,4 +1,4 @@
-"""Which small runs identify a, beta, gamma and rho for a model and a task family: scenarios as plain mappings.
+"""This module says which small runs identify a, beta, gamma and rho for a model and a task family, as scenarios.
 
 Four kinds, each of which tells what the others cannot:
 
@@ -27,7 +27,7 @@ Purpose = Literal["leaf", "relay", "merge", "replicate", "operating"]
 
 @dataclass(frozen=True)
 class CalibrationRun:
-    """One run of a calibration."""
+    """The object is one run of a calibration."""
 
     purpose: Purpose
     level: float

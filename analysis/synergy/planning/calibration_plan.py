@@ -1,4 +1,4 @@
-"""How a calibration spends its tokens: which runs, in which order, how many tasks each, under one wall.
+"""This module says how a calibration spends its tokens: which runs, in which order, how many tasks, under one wall.
 
 The budget is a wall over all runs together: each run gets what the runs before it have left as its own budget, which
 the engine keeps. How many tasks a run has follows from its share and from what a task is expected to cost; what a run
@@ -31,7 +31,7 @@ _OPERATING: Final = 0.25
 
 @dataclass(frozen=True)
 class Settings:
-    """What a calibration is asked to do."""
+    """The settings say what a calibration is asked to do."""
 
     budget: int
     """Tokens of all runs together."""
@@ -40,7 +40,7 @@ class Settings:
     replicates: int = 2
     """Runs of the same tasks, at least 2 to part correlation from difficulty."""
     dial: str = ""
-    """What gives a leaf more tokens; by default the compute of simulated voters, the iterations of others."""
+    """Setting that gives a leaf more tokens: by default the compute of simulated voters, the iterations of others."""
     levels: tuple[float, ...] = ()
     """Values of the dial; by default six that span a factor of 32, for iterations 1, 2, 4, 8 and 16."""
     messages: tuple[int, ...] = ()
@@ -63,7 +63,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class CalibrationStep:
-    """One run, before its number of tasks is known."""
+    """A step is one run, before its number of tasks is known."""
 
     name: str
     """Name of its directory, which also says the order."""

@@ -1,4 +1,4 @@
-"""The exact designer: the best organisation under a token budget B and a context window W, by the exact recursion [X].
+"""This module searches the best organisation under a token budget B and a context window W by exact recursion [X].
 
 Whole-numbered fan-in b, message length m and depth L are enumerated; the tokens of a leaf follow from the budget
 identity, since the signal never falls with more of them. Candidates have proven upper bounds (clipped growth, and the
@@ -36,17 +36,17 @@ _SLACK: Final = 1e-12  # relative rounding of bound and recursion
 
 @dataclass(frozen=True)
 class Design:
-    """One organisation within the budget, and the signal that the theory promises for it."""
+    """A design is one organisation within the budget, with the signal that the theory promises for it."""
 
     organisation: Organisation
     b: int
     """Fan-in of a node (messages that it reads, its own vote included for `full`); 1 for a single agent."""
     m: int
-    """Tokens of a message; 0 for a single agent."""
+    """Length of a message; 0 for a single agent (tokens)."""
     depth: int
     n_leaves: int
     x: float
-    """Tokens of a leaf."""
+    """Compute of a leaf (tokens)."""
     gamma: float
     """Fidelity of a message; 1 where there is none."""
     mu: float
@@ -102,7 +102,7 @@ USUAL_TERMS: Final = DesignTerms()
 
 @dataclass(frozen=True)
 class DesignReport:
-    """The best design, the best of each organisation, and what was searched."""
+    """The report holds the best design, the best of each organisation, and what was searched."""
 
     best: Design
     single: Design
@@ -260,7 +260,7 @@ def _blocks(n: int, sizes: IntArray) -> Iterable[NDArray[np.intp]]:
 
 @dataclass(frozen=True)
 class _Candidates:
-    """Designs of one organisation that fit, as columns."""
+    """The object holds designs of one organisation that fit, as columns."""
 
     organisation: Organisation
     b: IntArray
@@ -289,7 +289,7 @@ def _odd_up_to(limits: IntArray) -> tuple[IntArray, NDArray[np.intp]]:
 
 
 class _Contest:
-    """Keeps the best design of each organisation while candidates come in."""
+    """The contest keeps the best design of each organisation while candidates come in."""
 
     def __init__(
         self, budget: float, leaf: LeafLaw, rho: float, terms: DesignTerms, wanted: tuple[Organisation, ...]

@@ -1,4 +1,4 @@
-"""The test of a recommendation: a comparison file that sets the design beside one agent with the same budget."""
+"""This module writes the test of a recommendation: a comparison of the design with one agent of the same budget."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def follow_up(measured: Measured, chosen: Ranked, found: Recommendation) -> dict
     if simulated and design.m:
         model["message"] = design.m
     group["model"] = model
-    group.pop("count", None)  # the topologies say it
+    group.pop("count", None)  # the topologies fix the number of agents
     tasks = base["tasks"]
     tasks = {"kind": tasks} if isinstance(tasks, str) else dict(tasks)
     tasks.pop("seed", None)
@@ -96,7 +96,7 @@ def follow_up_text(measured: Measured, chosen: Ranked, found: Recommendation) ->
 
 
 def _wall(budget: int, measured: Measured) -> int:
-    """Return a wall that stops nobody early: what the engine reserves is more than what calls then take.
+    """Return a wall that stops nobody early, because the engine reserves more than calls then take.
 
     Both sides are sized to spend the budget; the run says what they did spend.
     """

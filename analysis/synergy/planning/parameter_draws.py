@@ -1,4 +1,4 @@
-"""`ParameterDraws`: the central values and the joint draws of measured parameters, turned into signals of designs."""
+"""This module turns the central values and the joint draws of measured parameters into signals of designs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from analysis.synergy.theory.shapes import Shape
 
 
 class ParameterDraws:
-    """Central values and joint draws, ready to be turned into signals. Row 0 is the centre."""
+    """The object holds central values and joint draws, ready to be turned into signals. Row 0 is the centre."""
 
     def __init__(self, measured: Measured) -> None:
         n = measured.n_draws

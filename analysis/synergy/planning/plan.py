@@ -1,4 +1,4 @@
-"""Plans an organisation for a budget, from measurements or from parameters that are taken as known.
+"""This module plans an organisation for a budget, from measurements or from parameters that are taken as known.
 
 The first gives a `Recommendation`, with the probability that the design beats one agent; the second the exact search's
 `DesignReport`, in which nothing is uncertain.
@@ -27,7 +27,7 @@ Family = Literal["exp", "hyp", "hill", "capacity"]
 
 @dataclass(frozen=True)
 class StatedParameters:
-    """Parameters of the theory that are taken as certain; None where one is not given."""
+    """The object holds parameters that are taken as certain; None where one is not given."""
 
     a: float | None = None
     """Signal of one token: mu = a x^beta."""

@@ -1,4 +1,4 @@
-"""Which organisation to choose for a budget when the parameters are known with some doubt only [X].
+"""This module recommends an organisation for a budget when the parameters are known with some doubt only [X].
 
 Every candidate (a star or a tree of odd fan-in b, messages of a measured length, L levels) spends the whole budget; the
 tokens of a leaf follow from the budget identity. Its signal is worked out by the exact recursion under each joint draw
@@ -34,17 +34,17 @@ _FIRST_DRAWS: Final = 24
 _SHORTLIST: Final = 16
 _MOST_LEAVES: Final = 1_000_000
 _EQUAL: Final = 1e-12
-"""Signals no further apart than this are equal: no more of them is meant than rounding."""
+"""Largest difference of two signals that counts as rounding."""
 
 
 @dataclass(frozen=True)
 class Ranked:
-    """A design and what is expected of it."""
+    """The object holds a design and what is expected of it."""
 
     design: Design
     """Its signal `mu` is that at the central values."""
     low: float
-    """2.5 % of the draws of its signal are below."""
+    """Lower end of the 95 % interval of its signal: 2.5 % of the draws are below."""
     high: float
     mean: float
     """Mean signal over the draws, by which designs are ranked."""
@@ -65,7 +65,7 @@ class Ranked:
 
 @dataclass(frozen=True)
 class Recommendation:
-    """What to build, how sure that is, and what would make it surer."""
+    """The recommendation says what to build, how sure that is, and what would make it surer."""
 
     budget: float
     window: float
@@ -259,7 +259,7 @@ def _ranked(world: ParameterDraws, design: Design, single: FloatArray, single_bb
 
 
 def _share_above(one: FloatArray, other: FloatArray) -> float:
-    """Return the share of the draws in which the one is above the other, a tie counting half; the centre left out.
+    """Return the share of the draws, the centre left out, in which the first is above the other; a tie counts half.
 
     Signals that differ by rounding only are equal, as they are for the ranking.
     """
@@ -310,7 +310,7 @@ def _advice(measured: Measured, doubt: Mapping[str, float]) -> str:
 
 
 def _cautions(measured: Measured, best: Design, single: Design) -> Iterator[str]:
-    """Yield what the figures hang on besides the sample."""
+    """Yield what the figures depend on besides the sample."""
     if measured.parameters.get("beta") is None and "beta" in measured.draws:
         yield "beta was refused as a result: its doubt is carried in full, and P moves with it"
     if measured.points["beta"] < 0:

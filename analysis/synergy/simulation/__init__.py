@@ -1,1 +1,1 @@
-"""Votes and estimates drawn instead of computed, to check the theory by."""
+"""This package draws votes and estimates instead of computing them, to check the theory by."""

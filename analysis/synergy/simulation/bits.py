@@ -1,4 +1,4 @@
-"""Votes as bits: 64 independent replicas of a simulation in each 64-bit word, in plain numpy.
+"""This module holds votes as bits: 64 independent replicas of a simulation in each 64-bit word, in plain numpy.
 
 Bit r of every word belongs to replica r. A set bit is a right vote.
 """

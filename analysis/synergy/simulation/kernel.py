@@ -1,4 +1,4 @@
-"""A compiled kernel for whole trees of votes: 64 independent replicas in every machine word; imports numba.
+"""This module is a compiled kernel for whole trees of votes, 64 independent replicas in every word; it imports numba.
 
 Bit r of every word belongs to replica r, and a block of `LANES` words is worked on at once, so that the inner loops
 become vector instructions. One vote costs about 12 random words per 64 x `LANES` replicas:

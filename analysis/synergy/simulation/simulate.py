@@ -1,4 +1,4 @@
-"""Draws votes instead of computing them: trees, stars, chains, electorates, rings and polls, to check the theory by.
+"""This module draws votes of trees, stars, chains, electorates, rings and polls, to check the theory by.
 
 Every draw that the theory names is made: the leaf's vote, the flip on each edge, the lock of each node. Randomness
 comes from the project's streams: equal arguments give equal results. Engine ``numpy`` needs nothing else; ``numba`` is
@@ -31,7 +31,7 @@ _UNPACKED: Final = 1 << 20  # votes worked on at a time where they are not bits
 
 @dataclass(frozen=True)
 class VoteEstimate:
-    """The mean of simulated answers, each +1 or -1."""
+    """The object is the mean of simulated answers, each +1 or -1."""
 
     mu: float
     """Mean answer, the estimate of the signal."""

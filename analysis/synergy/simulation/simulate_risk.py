@@ -1,4 +1,4 @@
-"""Draws estimates and their errors instead of computing them, to check the formulas of `risk` by.
+"""This module draws estimates and their errors, to check the formulas of `risk` by.
 
 The truth is 0, so an answer is its own error. Normal errors; a lock copies one child's value to all. Randomness comes
 from the project's streams: equal arguments give equal results.
@@ -22,7 +22,7 @@ Correlation = Literal["lock_before_noise", "lock_after_noise", "global"]
 
 @dataclass(frozen=True)
 class RiskEstimate:
-    """Mean squared error over independent replicas."""
+    """The object is the mean squared error over independent replicas."""
 
     risk: float
     se: float

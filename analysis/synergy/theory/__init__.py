@@ -1,1 +1,1 @@
-"""The theory of budgeted synergy in closed forms; see `formulas` for all of it in one import."""
+"""This package has the theory of budgeted synergy in closed forms; `formulas` gives all of it in one import."""

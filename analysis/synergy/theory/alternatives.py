@@ -1,4 +1,4 @@
-"""Other ways to combine binary answers: everybody votes, polls of random peers, chains, picking by a verifier [X]."""
+"""This module has other ways to combine binary answers: votes of all, polls of random peers, chains, verifiers [X]."""
 
 from __future__ import annotations
 

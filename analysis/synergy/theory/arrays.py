@@ -1,4 +1,4 @@
-"""Numbers from a caller in, checked float arrays out: the theory takes scalars or arrays that broadcast.
+"""This module checks numbers from a caller and returns float arrays: scalars or arrays that broadcast.
 
 Results are float64 arrays; a scalar call gives a 0-dimensional array, which formats, compares and computes as a number.
 """

@@ -1,4 +1,4 @@
-"""A channel that errs more one way: right answers turn wrong with e1, wrong ones right with e2 [X].
+"""This module treats a channel that errs more one way: right answers turn wrong with e1, wrong ones right with e2 [X].
 
 The received signal is (1 - e1 - e2) mu + (e2 - e1). A nonzero offset turns the sharp transition into a smooth
 crossover, an imperfect pitchfork: fit both rates and warn when |e1 - e2| exceeds its standard error.

@@ -1,4 +1,4 @@
-"""The budgets between which a tree beats a single agent, and how to spend one.
+"""This module gives the budgets between which a tree beats a single agent, and how to spend one.
 
 Thresholds are [D] unless marked. The statement "synergy exactly when s > beta" is about weak signals: with leaves
 clipped at mu_max a tree may beat a *clipped* single agent even for s <= beta, and with gamma < 1 a large budget gives
@@ -21,7 +21,7 @@ from analysis.synergy.theory.fixed_points import fixed_point
 from analysis.synergy.theory.recursion import Lock, organization_exponent
 from analysis.synergy.theory.trajectories import trajectory
 
-_STEPS: Final = 2000  # of at most 5 % of the budget each
+_STEPS: Final = 2000  # steps of at most 5 % of the budget each
 
 
 def optimal_leaf_tokens(c0: ArrayLike, beta: ArrayLike, t: ArrayLike) -> FloatArray:
@@ -166,7 +166,7 @@ def exact_threshold(
 
 @dataclass(frozen=True)
 class Allocation:
-    """How to spend a budget on a tree of given fan-in and message length, and from where to where it pays.
+    """The allocation says how a tree of given fan-in and message length spends a budget, and where that pays.
 
     The fields from `x_star` on are None when s <= beta: then there is nothing to allocate, one agent takes all.
     """

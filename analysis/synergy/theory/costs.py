@@ -1,4 +1,4 @@
-"""What an organisation costs in tokens, and what one agent makes of its share.
+"""This module says what an organisation costs in tokens, and what one agent makes of its share.
 
 B + c0 = N (x + c0) for a tree of N = b^L leaves with x tokens each, c0 the communication overhead per leaf [P2 for
 c0; exact identity D]. A single agent is N = 1: it spends all of B on itself and sends no message.
@@ -18,7 +18,7 @@ from analysis.synergy.theory.arrays import FloatArray, between, counts, fraction
 
 @dataclass(frozen=True)
 class LeafLaw:
-    """What one agent makes of its tokens: mu_0(x) = min(a x^beta, mu_max), 0 for x <= 0 [P2]."""
+    """The law says what one agent makes of its tokens: mu_0(x) = min(a x^beta, mu_max), 0 for x <= 0 [P2]."""
 
     a: float
     """Signal of one token, above 0."""

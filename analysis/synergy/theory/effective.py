@@ -1,4 +1,4 @@
-"""One axis for all topologies: how many independent votes an outcome is worth [X].
+"""This module puts all topologies on one axis: how many independent votes an outcome is worth [X].
 
 No protocol whose output depends on n independent symmetric leaf votes can exceed f_n(mu_0) (Neyman-Pearson), so the n
 that would just reach the observed signal measures any run, and n_eff / N compares organisations.
@@ -56,13 +56,13 @@ def kish_votes(n: ArrayLike, rho: ArrayLike) -> FloatArray:
 
 
 def optimal_votes(correlations: ArrayLike) -> float:
-    """Return 1' R^-1 1, the same for optimal weights and any correlation matrix R, shape (n, n), positive definite."""
+    """Return 1' R^-1 1, the votes that N correlated ones are worth with optimal weights; R has shape (n, n)."""
     matrix = _correlation_matrix(correlations)
     return float(np.linalg.solve(matrix, np.ones(len(matrix))).sum())
 
 
 def equal_weight_votes(correlations: ArrayLike) -> float:
-    """Return N^2 / (1' R 1), the same for equal weights."""
+    """Return N^2 / (1' R 1), the votes that N correlated ones are worth with equal weights."""
     matrix = _correlation_matrix(correlations)
     return float(len(matrix) ** 2 / matrix.sum())
 

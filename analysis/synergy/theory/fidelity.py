@@ -1,4 +1,4 @@
-"""Fidelity curves gamma(m), how faithfully a message of m tokens is read, and the fan-in and length that suit them."""
+"""This module has fidelity curves gamma(m): how faithfully m tokens are read, and which fan-in and length suit them."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def fidelity(
 
 @dataclass(frozen=True)
 class FidelityCurve:
-    """A fidelity family with its parameters, callable as gamma(m)."""
+    """The curve is a fidelity family with its parameters, callable as gamma(m)."""
 
     family: FidelityFamily
     m0: float
@@ -64,7 +64,7 @@ class FidelityCurve:
 
 @dataclass(frozen=True)
 class FanIn:
-    """A fan-in, the message length that fits with it, and the exponent that the pair reaches."""
+    """The object holds a fan-in, the message length that fits with it, and the exponent that the pair reaches."""
 
     b: int
     m: int

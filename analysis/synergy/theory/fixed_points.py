@@ -1,4 +1,4 @@
-"""Where the recursion ends: the fixed point mu*, its stability, and the place in the phase diagram."""
+"""This module says where the recursion ends: the fixed point mu*, its stability, and the place in the phase diagram."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def tree_beats_its_leaf(
 
 @dataclass(frozen=True)
 class PhasePoint:
-    """Where one organisation sits in the phase diagram."""
+    """The point says where one organisation sits in the phase diagram."""
 
     b: int
     gamma: float

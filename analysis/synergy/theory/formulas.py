@@ -1,9 +1,10 @@
 """Theory of synergy under a token budget: when does an organisation of weak agents beat one agent with all the tokens?
 
-One import for the whole theory; each idea has its own module, named below. Tags in the docstrings say where a formula
-comes from: [P] the abstract of "Phase Transition for Budgeted Multi-Agent Synergy" (arXiv 2601.17311); [P2] attributed
-to that paper by second-hand notes and re-derived; [D] derived here to fill a gap, the paper very likely has an
-equivalent; [X] an extension of ours that the paper does not claim. Only [P] and [P2] may be cited as the paper's.
+This module is one import for the whole theory; each idea has its own module, named below. Tags in the docstrings say
+where a formula comes from, as docs/phase-theory.md does: [P] the abstract of "Phase Transition for Budgeted Multi-Agent
+Synergy" (arXiv 2601.17311); [P2] attributed to that paper by second-hand notes and re-derived; [D] derived here to fill
+a gap, the paper very likely has an equivalent; [X] an extension of ours that the paper does not claim. Only [P] and
+[P2] may be cited as the paper's.
 
 In short: a majority of b votes multiplies a weak signal by A_b, a lossy channel by gamma, and shared errors take the
 share rho out of the majority's gain, so a level multiplies by alpha = gamma (rho + (1 - rho) A_b). Above alpha = 1 a

@@ -1,4 +1,4 @@
-"""Leaves that are not equally good: exact maps of unweighted and weighted majorities, and what weighting is worth [X].
+"""This module treats leaves that are not equally good: exact plain and weighted majorities, and what weights gain [X].
 
 Unweighted majorities see only the mean of weak signals and can be worse than their best member; the optimal weights
 ln((1 + mu_i) / (1 - mu_i)) never are.

@@ -1,4 +1,4 @@
-"""The majority map: what one unweighted majority of independent votes does to their signal.
+"""This module has the majority map: what one unweighted majority of independent votes does to their signal.
 
 A vote is +1 (correct) or -1 (wrong); its signal is x = E[vote] = 2p - 1. The map is f_b(x) = E sign(sum of b votes).
 Everything here takes scalars or arrays that broadcast. The slope formula is [P2], the closed forms are [D].

@@ -1,4 +1,4 @@
-"""Closed-form moments that estimators build on: fidelity from agreement counts, correlation of siblings, error bands.
+"""This module has closed-form moments that estimators build on: fidelity, sibling correlation, error bands.
 
 Fitting from logs, bootstrap and likelihoods are elsewhere; here are the pure formulas. The delta-method band is [X];
 the resampling unit of anything better is the task.
@@ -24,14 +24,14 @@ _Z95: Final = float(special.ndtri(0.975))
 
 @dataclass(frozen=True)
 class SynergyBand:
-    """First-order error band of s - beta, and how likely a tree can pay."""
+    """The object is a first-order error band of s - beta, and says how likely a tree can pay."""
 
     alpha: float
     s: float
     var_alpha: float
     var_s: float
     z: float
-    """(s - beta) in its standard errors."""
+    """Difference s - beta in its standard errors."""
     prob_synergy: float
     """Phi(z), the probability of s > beta."""
 
@@ -58,7 +58,7 @@ def synergy_band(
 
 @dataclass(frozen=True)
 class FidelityEstimate:
-    """Fidelity of a message from round trips, with its Wilson interval."""
+    """The object is the fidelity of a message from round trips, with its Wilson interval."""
 
     gamma: float
     low: float
@@ -86,7 +86,7 @@ def fidelity_from_agreement(agree: int, n: int, k: int = 2, *, z: float = _Z95) 
 
 @dataclass(frozen=True)
 class SiblingCorrelation:
-    """Pairwise moments of sibling votes and the correlations they give."""
+    """The object holds pairwise moments of sibling votes and the correlations they give."""
 
     same_run: float
     """S, mean product over pairs of one run."""

@@ -1,4 +1,4 @@
-"""K answers instead of two: the plurality of b votes, its fixed points and its first-order window [X].
+"""This module treats K answers instead of two: the plurality of b votes, its fixed points, its first-order window [X].
 
 The signal is mu = (p - 1/K) / (1 - 1/K). Wrong votes are uniform over the K - 1 wrong answers, a message keeps its
 answer with probability gamma and is uniform else, ties are broken at random: then wrong answers stay uniform and the
@@ -73,7 +73,7 @@ def plurality_trajectory(mu0: ArrayLike, b: int, k: int, gamma: ArrayLike, rho: 
 
 @dataclass(frozen=True)
 class PluralityWindow:
-    """The first-order window: for gamma_saddle < gamma < gamma_c chance and mu* are both stable."""
+    """In the first-order window, gamma_saddle < gamma < gamma_c, chance and mu* are both stable."""
 
     gamma_saddle: float
     """Fidelity at which mu* appears out of nothing; gamma_c where the transition is continuous."""
@@ -113,7 +113,7 @@ def plurality_window(b: int, k: int, rho: float = 0.0) -> PluralityWindow:
 
 @dataclass(frozen=True)
 class PluralityFixedPoints:
-    """Where K-ary signals end: at `mu_star` when they start above `threshold`, at chance (0) below it."""
+    """K-ary signals end at `mu_star` when they start above `threshold`, at chance (0) below it."""
 
     mu_star: float
     """Stable signal above chance; 0 if there is none."""

@@ -1,4 +1,4 @@
-"""Closed forms for the signal after L levels, each with the kind of bound it is in its name, and the mixing depth.
+"""This module has closed forms for the signal after L levels, named by the kind of bound each is, and mixing depth.
 
 The exact recursion (`trajectory`) is the answer; these serve design algebra, explanations and bounds. All are odd in
 mu0, so "upper" and "lower" speak of the magnitude. Arguments broadcast; L is `depth`. The proofs use that F is odd,
@@ -27,7 +27,7 @@ _LONGEST: Final = 100_000
 
 @dataclass(frozen=True)
 class _Case:
-    """Checked arguments, broadcast, with mu0 as sign and magnitude."""
+    """The object holds checked arguments, broadcast, with mu0 as sign and magnitude."""
 
     sign: FloatArray
     mu0: FloatArray
@@ -164,7 +164,7 @@ def logistic_clip_approximation(
 
 @dataclass(frozen=True)
 class Predictions:
-    """The signal after L levels: exact, bounded and approximated. Arrays of the broadcast shape."""
+    """The object holds the signal after L levels, exact, bounded and approximated, as arrays of the broadcast shape."""
 
     exact: FloatArray
     lower_growth: FloatArray
@@ -203,7 +203,7 @@ def finite_depth_exponent(mu0: ArrayLike, mu_depth: ArrayLike, b: ArrayLike, dep
 
 @dataclass(frozen=True)
 class MixingDepth:
-    """How deep a tree must be before more levels buy next to nothing."""
+    """The object says how deep a tree must be before more levels buy next to nothing."""
 
     growth: float
     """ln(mu*/mu0) / ln(alpha), in levels; not positive when the leaves are at mu* or above, inf in collapse."""

@@ -1,4 +1,4 @@
-"""The tree recursion mu_{t+1} = F(mu_t): one level of it, its growth rate, exponent and critical lines.
+"""This module has the tree recursion mu_{t+1} = F(mu_t): one level, its growth rate, exponent and critical lines.
 
 A node receives b messages, each flipped with probability (1 - gamma) / 2 on its edge and correlated by rho, and takes
 the majority. For the lock after the channel, F(mu) = rho gamma mu + (1 - rho) f_b(gamma mu), exact for the whole tree
@@ -43,7 +43,7 @@ def node_map(
 
     Args:
         mu: signal of a child, in [-1, 1].
-        b: fan-in; an even b works as b - 1 (9.1).
+        b: fan-in; an even b works as b - 1 (see `maps.majority_map`).
         gamma: fidelity of a message, in [0, 1].
         rho: correlation of the votes a node receives, in [0, 1]; of the sent votes for ``before_channel``.
         lock: place of the shared draw.

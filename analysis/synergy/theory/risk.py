@@ -1,4 +1,4 @@
-"""Continuous answers: the mean-square error of an average by organisation (the warm-up of the theory).
+"""This module treats continuous answers: the mean-square error of an average, by organisation.
 
 A leaf's estimate is unbiased with error variance sigma2; errors of any two leaves correlate by rho; a link adds
 independent noise of variance sigma_c2. Everything broadcasts. Each formula with exchangeable rho is an instance of
@@ -140,7 +140,7 @@ def risk_chain_kalman_floor(sigma2: ArrayLike, rho: ArrayLike, sigma_c2: ArrayLi
     """Return rho sigma2 + (sqrt(c^2 + 4 c u) - c) / 2, with u = (1 - rho) sigma2 and c = sigma_c2 [X]."""
     u, noise = (1 - fraction("rho", rho)) * _variance("sigma2", sigma2), _variance("sigma_c2", sigma_c2)
     root = np.sqrt(noise * noise + 4 * noise * u)
-    # The difference of root and noise, without cancellation.
+    # This is the difference of root and noise, without cancellation.
     return np.asarray(risk_star_floor(sigma2, rho) + 2 * noise * u / np.where(root > 0, root + noise, 1.0))
 
 

@@ -1,7 +1,7 @@
-"""Three ways in which the b votes of a node can be correlated, and the majority map under each.
+"""This module has three ways in which the b votes of a node can be correlated, and the majority map under each.
 
 The pairwise correlation rho does not fix the majority map: the lock is the optimistic end, the other two, with the
-same rho, give a clearly smaller slope (section "correlation shape" of the theory; [X] except the lock map, [P2]).
+same rho, give a clearly smaller slope (docs/phase-theory.md, "What is assumed"; [X] except the lock map, [P2]).
 
 * ``lock``: with probability rho all b votes are one draw, else they are independent.
 * ``beta_binomial``: the votes are coins of one random bias with a beta law; equally a Polya urn, in which vote i+1

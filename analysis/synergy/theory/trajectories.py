@@ -1,4 +1,4 @@
-"""The signal level by level: for one kind of task, and for the mixture of easy and hard tasks that real data are."""
+"""This module follows the signal level by level, for tasks of one kind or for a mixture of easy and hard ones."""
 
 from __future__ import annotations
 

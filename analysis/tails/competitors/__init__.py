@@ -1,1 +1,1 @@
-"""The built-in competitors of the power law, one object and one file each."""
+"""This package has the built-in competitors of the power law, one object and one file each."""

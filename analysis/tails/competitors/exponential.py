@@ -1,4 +1,4 @@
-"""The exponential tail, geometric for discrete values: the yardstick of what is heavy-tailed."""
+"""This module fits the exponential tail, geometric for discrete values: the yardstick of what is heavy-tailed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ F64 = NDArray[np.float64]
 
 
 class ExponentialTail(Competitor):
-    """Mass proportional to e^(-rate (x - xmin))."""
+    """The exponential tail has mass proportional to e^(-rate (x - xmin))."""
 
     name: ClassVar[str] = "exponential"
     place: ClassVar[int] = 0
@@ -30,7 +30,7 @@ class ExponentialTail(Competitor):
         return fit_exponential(tail, power.xmin)
 
     def intervals(self, model: TailModel, tail: Histogram, *, level: float = 0.95) -> dict[str, Interval]:
-        """Return that of the rate alone: a profile over nothing."""
+        """Return the profile-likelihood interval of the rate, the only parameter."""
         excess = float(np.average(tail.values - model.xmin, weights=tail.counts))
 
         def gain(log_rate: float, _: float) -> float:

@@ -1,4 +1,4 @@
-"""The tail of the lognormal law; each discrete value has the mass of its bin."""
+"""This module fits the tail of the lognormal law; each discrete value has the mass of its bin."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _LOG_BEND: Final = (math.log(1e-6), math.log(1e6))
 
 
 class LognormalTail(Competitor):
-    """ln x is normal with mean mu and standard deviation sigma, above xmin."""
+    """In the lognormal tail ln x is normal with mean mu and standard deviation sigma, above xmin."""
 
     name: ClassVar[str] = "lognormal"
     place: ClassVar[int] = 2
@@ -38,7 +38,7 @@ class LognormalTail(Competitor):
         return fit_lognormal(tail, power)
 
     def intervals(self, model: TailModel, tail: Histogram, *, level: float = 0.95) -> dict[str, Interval]:
-        """Return those of mu and sigma, found over slope s and bend c: sigma = c^-1/2, mu = log t0 - s/c."""
+        """Return the intervals of mu and sigma, found over slope s and bend c: sigma = c^-1/2, mu = log t0 - s/c."""
         small = grouped(tail)
         by_slope = per_value(masses(small, model.xmin, lognormal_bins, lognormal_density), small)
         log_t0 = math.log(tail_start(tail, model.xmin))

@@ -1,4 +1,4 @@
-"""The stretched exponential tail, exponent beta in [0, 10]; beta = 1 is the exponential. Values have bins' masses."""
+"""This module fits the stretched exponential tail, beta in [0, 10], 1 for the exponential; values have bins' masses."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ F64 = NDArray[np.float64]
 
 
 class StretchedExponentialTail(Competitor):
-    """Survival e^(-slope (e^(beta l) - 1) / beta) with l = ln(x / xmin)."""
+    """The stretched exponential tail has survival e^(-slope (e^(beta l) - 1) / beta) with l = ln(x / xmin)."""
 
     name: ClassVar[str] = "stretched_exponential"
     place: ClassVar[int] = 3
@@ -34,7 +34,7 @@ class StretchedExponentialTail(Competitor):
         return fit_stretched(tail, power)
 
     def intervals(self, model: TailModel, tail: Histogram, *, level: float = 0.95) -> dict[str, Interval]:
-        """Return those of beta and of the slope at the start of the tail."""
+        """Return the intervals of beta and of the slope at the start of the tail."""
         small = grouped(tail)
         f = per_value(masses(small, model.xmin, stretched_bins, stretched_density), small)
         at = (math.log(model.params["slope"]), model.params["beta"])

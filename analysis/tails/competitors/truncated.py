@@ -1,4 +1,4 @@
-"""The power law with exponential cut-off, x^-alpha e^(-rate x): alpha >= -1, rate >= 0; rate = 0 is the power law."""
+"""This module fits the power law with cut-off, x^-alpha e^(-rate x): alpha >= -1, rate >= 0; 0 is the power law."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _ALPHA: Final = (-1.0, 60.0)
 
 
 class TruncatedPowerLaw(Competitor):
-    """Mass proportional to x^-alpha e^(-rate x)."""
+    """The truncated power law has mass proportional to x^-alpha e^(-rate x)."""
 
     name: ClassVar[str] = TRUNCATED
     place: ClassVar[int] = 1
@@ -36,7 +36,7 @@ class TruncatedPowerLaw(Competitor):
         return fit_truncated(tail, power)
 
     def intervals(self, model: TailModel, tail: Histogram, *, level: float = 0.95) -> dict[str, Interval]:
-        """Return those of alpha and rate, in which the likelihood is concave, so that rate = 0 is no trap."""
+        """Return the intervals of alpha and rate; the likelihood is concave in both, so rate = 0 is no trap."""
         log = float(np.average(tail.logs, weights=tail.counts)) - math.log(model.xmin)
         excess = float(np.average(tail.values - model.xmin, weights=tail.counts))
 
