@@ -45,7 +45,7 @@ __all__ = ["compare", "laws", "metrics", "phase", "plan", "read_tables"]
 
 
 class KnownVoters(TypedDict, total=False):
-    """Parameters of `phase` that are known beforehand."""
+    """The mapping holds parameters of `phase` that are known beforehand."""
 
     gamma: float | None
     """Fidelity of a message, in [0, 1]."""
@@ -56,7 +56,7 @@ class KnownVoters(TypedDict, total=False):
 
 
 class KnownTheory(TypedDict, total=False):
-    """Parameters of `plan` that are taken as certain."""
+    """The mapping holds parameters of `plan` that are taken as certain."""
 
     a: float | None
     """Signal of one token: mu = a x^beta."""

@@ -68,7 +68,7 @@ class Registry(Generic[R]):
         return found[name]
 
     def forget(self) -> None:
-        """Look again at the next question: what is installed has changed."""
+        """Forget what was found and look again at the next question, because installed packages have changed."""
         self._found = None
 
     def _loaded(self, entry: importlib.metadata.EntryPoint) -> R:

@@ -65,7 +65,7 @@ def make_private(directory: Path, *, exist_ok: bool = True) -> None:
 
 
 def take_over(directory: Path) -> bool:
-    """Empty a directory that a start left which had asked nothing yet; return whether it is empty now.
+    """Empty a directory in which a start was killed before it had asked anything; return whether it is empty now.
 
     Raises:
         RunLockedError: that start is still under way.

@@ -76,7 +76,7 @@ class RunEngine(RunState):
             self._task.cancel()
 
     def close(self) -> None:
-        """Hand everything that was committed to the log: the run ends here, whatever was under way."""
+        """Hand everything that was committed to the log, because the run ends here, whatever was under way."""
         rows = [row_so_far() for row_so_far in self.open.values()]
         self.order.close([row for row in rows if row.events])
         self.open.clear()

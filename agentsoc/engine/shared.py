@@ -93,7 +93,7 @@ class _Kept(Backend):
         return self.backend.count(request)
 
     async def close(self) -> None:
-        """Leave it open: other runs use it."""
+        """Leave the backend open, because other runs use it."""
 
     def identity(self) -> dict[str, Any]:
         """Return what the manifest records of the model."""

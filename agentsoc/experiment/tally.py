@@ -51,7 +51,7 @@ class Tally:
         self.whole.notices.append(text)
 
     def refresh(self) -> None:
-        """Bring the whole up to date."""
+        """Bring the progress of the whole up to date."""
         running = list(self._running.items())
         for name, progress in running:
             self._pass_on(name, progress)

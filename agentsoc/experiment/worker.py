@@ -49,7 +49,7 @@ class Worker:
         self._process: asyncio.subprocess.Process | None = None
 
     async def carry_out(self, directory: Path, scenario: str) -> dict[str, Any]:
-        """Have one cell carried out; return what its worker says of it.
+        """Have the worker carry out one cell; return what it says of the run.
 
         Args:
             directory: the run directory.

@@ -33,7 +33,7 @@ _SLACK: Final = 1 << 20
 
 @contextlib.contextmanager
 def reading(path: Path) -> Iterator[sqlite3.Connection]:
-    """Open a journal that nobody is to change; also on a medium that cannot be written."""
+    """Open a journal for reading only, also on a medium that cannot be written."""
     if not require_own(Inside(path.parent), path.name):
         raise LogDamagedError("the journal is missing", str(path), COPY)
     require_no_rollback(Inside(path.parent), path, reading=True)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def ask_before_sending(
     scenarios: Sequence[Scenario], yes: bool, named: Collection[Destination] = ()
 ) -> frozenset[Destination]:
-    """Have everything confirmed that live runs of `scenarios` would send to addresses that need consent.
+    """Ask a person to confirm what live runs of `scenarios` would send to addresses that need consent.
 
     Says what it is and what it can cost. A yes at the terminal is remembered for the next time; ``--yes`` counts for
     this command alone.

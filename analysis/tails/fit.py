@@ -149,7 +149,7 @@ def fit_tail(
 
 @dataclass(frozen=True)
 class _Asked:
-    """What was asked of an examination."""
+    """The object holds what was asked of an examination."""
 
     unit: str
     xmin: float | None

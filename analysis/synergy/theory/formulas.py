@@ -1,6 +1,6 @@
-"""Theory of synergy under a token budget: when does an organisation of weak agents beat one agent with all the tokens?
+"""This module asks when an organisation of weak agents beats one agent that has all the tokens.
 
-This module is one import for the whole theory; each idea has its own module, named below. Tags in the docstrings say
+It is one import for the whole theory; each idea has its own module, named below. Tags in the docstrings say
 where a formula comes from, as docs/phase-theory.md does: [P] the abstract of "Phase Transition for Budgeted Multi-Agent
 Synergy" (arXiv 2601.17311); [P2] attributed to that paper by second-hand notes and re-derived; [D] derived here to fill
 a gap, the paper very likely has an equivalent; [X] an extension of ours that the paper does not claim. Only [P] and
