@@ -9,11 +9,12 @@ from __future__ import annotations
 import ast
 import re
 import subprocess
+import tomllib
 from collections import defaultdict
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import networkx as nx
 import pytest
@@ -164,6 +165,46 @@ def imports() -> nx.DiGraph[str]:
 def test_no_files_import_each_other_in_a_circle() -> None:
     circles = [sorted(part) for part in nx.strongly_connected_components(imports()) if len(part) > 1]
     assert circles == []
+
+
+def contracts() -> dict[str, dict[str, Any]]:
+    """Return the import contracts by name."""
+    found = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]["contracts"]
+    return {contract["name"]: contract for contract in found}
+
+
+def rooms(package: str) -> set[str]:
+    """Return the modules and packages right below a package, by their names in it."""
+    below = (ROOT / package.replace(".", "/")).iterdir()
+    return {path.stem for path in below if path.suffix == ".py" or (path / "__init__.py").exists()} - {"__init__"}
+
+
+@pytest.mark.parametrize(
+    ("name", "package"), [("one way through the analysis", "analysis"), ("one way through synergy", "analysis.synergy")]
+)
+def test_every_room_of_the_analysis_has_its_layer(name: str, package: str) -> None:
+    contract = contracts()[name]
+    assert contract["containers"] == [package]
+    layers = [room for layer in contract["layers"] for room in layer.split(" | ")]
+    assert sorted(layers) == sorted(rooms(package))
+
+
+@pytest.mark.parametrize(
+    "name", ["only the commands of the analysis print", "the analysis reads logs, never the engine"]
+)
+def test_every_room_of_the_analysis_but_commands_is_kept_from_what_runs_and_prints(name: str) -> None:
+    assert sorted(contracts()[name]["source_modules"]) == sorted(
+        f"analysis.{room}" for room in rooms("analysis") - {"commands"}
+    )
+    front = (ROOT / "analysis" / "__init__.py").read_text(encoding="utf-8")
+    taken = set(re.findall(r"^ *(?:from|import) +(agentsoc[\w.]*|analysis\.commands[\w.]*)", front, re.MULTILINE))
+    assert taken <= {"agentsoc.errors"}
+
+
+def test_contracts_look_away_from_nothing() -> None:
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]
+    assert settings["exclude_type_checking_imports"] is False
+    assert [name for name, contract in contracts().items() if "ignore_imports" in contract] == []
 
 
 def test_imports_are_written_out() -> None:
