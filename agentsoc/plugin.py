@@ -61,7 +61,7 @@ from agentsoc.contracts.turns import SLOT_WIDTH, Delegation, Purpose, Reply, Tur
 from agentsoc.contracts.wiring import Wiring
 from agentsoc.contracts.world import WORLD, World
 from agentsoc.errors import AgentsocError, BackendSetupError, InputError, MissingExtraError, TaskError, TopologyError
-from agentsoc.events import CLAIMING, COORDINATION, MAX_K, SOCIETY, Event, Kind, pack_id, unpack_id
+from agentsoc.events import CLAIMING, COORDINATION, MAX_K, SCORED, SOCIETY, Event, Kind, pack_id, unpack_id
 from agentsoc.society.attention import attend, standing_of
 from agentsoc.society.coded import CodedAgent
 from agentsoc.society.parts import part_of
@@ -75,6 +75,7 @@ __all__ = [
     "MODELS",
     "POLICIES",
     "PROTOCOLS",
+    "SCORED",
     "SLOT_WIDTH",
     "SOCIETY",
     "TASKS",
