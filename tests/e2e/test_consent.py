@@ -318,7 +318,8 @@ def test_calibrate_sends_nothing_unasked_also_when_its_directory_was_received(
         received(settings, stranger)
         said = agentsoc(*words, "--yes")
         assert said.code == 2
-        assert stranger.base_url in said.err
+        assert f"{settings}: " in said.err
+        assert "was made from another scenario" in said.err
         assert own.sent == []
     assert stranger.sent == []
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -230,7 +231,7 @@ def test_a_comparison_takes_the_path_of_a_file_and_the_directory_of_one_that_was
     made = agentsoc.compare(file, tmp_path / "two", workers=1)
     assert made.record.status == "finished"
     assert made.record.hash == agentsoc.load_grid(file).hash
-    (tmp_path / "two" / made.record.cells[0].run / "manifest.json").unlink()
+    shutil.rmtree(tmp_path / "two" / made.record.cells[0].run)
     again = agentsoc.compare(str(tmp_path / "two"), workers=1)
     assert (again.directory, again.record.hash) == (tmp_path / "two", made.record.hash)
     assert [cell.digest for cell in again.record.cells] == [cell.digest for cell in made.record.cells]
