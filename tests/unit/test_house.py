@@ -1,7 +1,7 @@
 """What keeps the house liveable: short modules and functions, one home a name, no circles, nothing from outside of it.
 
-Only the source is read; nothing of it is imported. What still breaks a rule stands in one of the lists below, and each
-list may only shrink: an entry that is no longer needed fails its test as well, and is deleted.
+Only the source is read; nothing of it is imported. What breaks a rule could stand in one of the lists below, which are
+empty: a list may only shrink, and an entry that is no longer needed fails its test as well.
 """
 
 from __future__ import annotations
