@@ -1,16 +1,33 @@
 """Scenarios for tests: one builder with small defaults, and hypothesis strategies over all that is shipped.
 
-`societies` draws every shipped topology, protocol and budget policy; a test in `property/test_shipped.py` fails for one
-that it does not draw. To add one, give it a row here.
+`societies` draws every shipped topology, protocol and budget policy, `topology_cases` every topology alone; `EDGES` and
+`COUNTED` have closed forms. `property/test_shipped.py` fails for a kind that has no row. To add one, give it its rows
+here.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 from hypothesis import strategies as st
 
+from agentsoc.contracts.topology import Topology
 from agentsoc.scenario.model import Scenario
+from agentsoc.society.topologies import (
+    Chain,
+    Custom,
+    Decentralized,
+    Exponential,
+    Hybrid,
+    Independent,
+    Modular,
+    Ring,
+    Single,
+    SmallWorld,
+    Star,
+    Tree,
+)
 from tests.loose import register
 
 SCRIPTED = {"kind": "scripted", "accuracy": 0.7}
@@ -171,3 +188,104 @@ def societies(draw: st.DrawFn, models: tuple[str, ...] = ("scripted", "simulated
         "episodes": draw(st.sampled_from(["concurrent", "concurrent", "sequential"])),
         "calls": {"backoff_s": 0.0},
     }
+
+
+SHAPES = (
+    *("single", "independent", "star", "chain", "tree", "complete", "random", "regular", "circle", "mixed"),
+    *("ring", "small-world", "hybrid", "modular", "exponential", "custom"),
+)
+
+
+class TopologyCase(NamedTuple):
+    topology: Topology
+    n: int
+    exact: bool  # whether fan_in_limit is reached by every seed
+
+
+@st.composite
+def topology_cases(draw: st.DrawFn) -> TopologyCase:
+    """Draw any kind of topology with any parameters, and a number of agents for which it exists."""
+    kind = draw(st.sampled_from(SHAPES))
+
+    def size(least: int) -> int:
+        return draw(st.integers(least, 40))
+
+    match kind:
+        case "single":
+            return TopologyCase(Single(), 1, True)
+        case "independent":
+            return TopologyCase(Independent(), size(1), True)
+        case "star":
+            return TopologyCase(Star(), size(2), True)
+        case "chain":
+            return TopologyCase(Chain(), size(1), True)
+        case "tree":
+            return TopologyCase(Tree(fan_in=draw(st.integers(2, 6))), size(1), True)
+        case "complete":
+            return TopologyCase(Decentralized(), size(1), True)
+        case "random":
+            n = size(2)
+            return TopologyCase(Decentralized(degree=draw(st.integers(1, n - 1))), n, False)
+        case "regular":
+            n = size(2)
+            degree = draw(st.integers(1, n - 1).filter(lambda d: n * d % 2 == 0))
+            return TopologyCase(Decentralized(degree=degree, shape="regular"), n, True)
+        case "circle" | "mixed" | "ring" | "small-world":
+            n = size(3)
+            side, rewire = draw(st.integers(1, (n - 1) // 2)), draw(st.floats(0, 1))
+            return {
+                "circle": TopologyCase(Decentralized(degree=2 * side, shape="ring"), n, True),
+                "mixed": TopologyCase(Decentralized(degree=2 * side, shape="small-world", rewire=rewire), n, False),
+                "ring": TopologyCase(Ring(neighbours=side), n, True),
+                "small-world": TopologyCase(SmallWorld(neighbours=side, rewire=rewire), n, False),
+            }[kind]
+        case "hybrid":
+            n = size(2)
+            peers = draw(st.none() | st.integers(0, (n - 1) * (n - 2) // 2))
+            return TopologyCase(Hybrid(peers=peers), n, True)
+        case "modular":
+            n, integrator = size(3), draw(st.booleans())
+            communities = draw(st.integers(2, n - integrator))
+            bridges = draw(st.integers(1, (n - integrator) // communities))
+            return TopologyCase(Modular(communities=communities, bridges=bridges, integrator=integrator), n, True)
+        case "exponential":
+            return TopologyCase(Exponential(), size(2), True)
+        case _:
+            n = draw(st.integers(1, 12))
+            pairs = st.tuples(st.integers(0, n - 1), st.integers(0, n - 1)).filter(lambda edge: edge[0] != edge[1])
+            edges = draw(st.lists(pairs, unique=True)) if n > 1 else []
+            ends_in = draw(st.none() | st.integers(0, n - 1))
+            roles = {"lead": (draw(st.integers(0, n - 1)),)} if draw(st.booleans()) else {}
+            return TopologyCase(
+                Custom(edges=tuple(edges), ends_in=ends_in, roles=roles, allow_disconnected=True), n, True
+            )
+
+
+EDGES: dict[str, tuple[Topology, int, Callable[[int], int]]] = {
+    "single": (Single(), 1, lambda n: 0),
+    "independent": (Independent(), 6, lambda n: 0),
+    "star": (Star(), 6, lambda n: 2 * (n - 1)),
+    "chain": (Chain(), 6, lambda n: n - 1),
+    "tree": (Tree(fan_in=3), 13, lambda n: 2 * (n - 1)),
+    "decentralized": (Decentralized(degree=3), 8, lambda n: 3 * n),
+    "ring": (Ring(neighbours=2), 9, lambda n: 4 * n),
+    "small-world": (SmallWorld(neighbours=2, rewire=0.5), 9, lambda n: 4 * n),
+    "hybrid": (Hybrid(peers=4), 8, lambda n: 2 * (n - 1) + 2 * 4),
+    "modular": (Modular(communities=3), 12, lambda n: 3 * 4 * 3 + 3 * 2),
+    "exponential": (Exponential(), 8, lambda n: 3 * n),
+    "custom": (Custom(edges=((0, 1), (1, 2), (2, 0))), 3, lambda n: 3),
+}
+"""By kind: settings, a number of agents, and the number of directed edges as a closed form. A topology that is shipped
+without a row fails `property/test_shipped.py`."""
+
+COUNTED: dict[str, tuple[Any, Any, Callable[[int], tuple[int, int]]]] = {
+    "vote": ("decentralized", "vote", lambda n: (n, n)),  # every answer goes to whoever counts
+    "aggregate": ("star", {"kind": "aggregate", "by": "model"}, lambda n: (n, n - 1)),
+    "debate": ("decentralized", {"kind": "debate", "rounds": 2}, lambda n: (2 * n, 2 * n * (n - 1))),
+    "orchestrate": ("star", {"kind": "orchestrate", "rounds": 1}, lambda n: (n + 1, 2 * (n - 1))),
+    "relay": ("chain", "relay", lambda n: (n, n - 1)),
+    "resample": ("independent", {"kind": "resample", "until": "first-to-k", "k": 2}, lambda n: (2, 2)),
+    "dti": ("decentralized", {"kind": "dti", "protocol": "vote", "threshold": 1e6}, lambda n: (n, n)),
+}
+"""By protocol: a topology, its settings, and calls and deliveries of n agents who are always right. A protocol that is
+shipped without a row fails `property/test_shipped.py`."""

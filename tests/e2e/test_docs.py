@@ -302,6 +302,17 @@ def test_the_architecture_lists_the_layers_that_the_import_contract_holds() -> N
     assert re.findall(r"`(\w+)`", told) == built
 
 
+def test_what_the_architecture_says_to_look_for_is_in_the_file_that_it_names() -> None:
+    section = (
+        (DOCS / "architecture.md").read_text(encoding="utf-8").partition("## Where is what\n")[2].partition("\n## ")[0]
+    )
+    found = re.findall(r"^\| [^|]+ \| `([^`]+)` \| `([^`]+)` \|$", section, re.MULTILINE)
+    assert len(found) == section.count("\n| ") - 2 >= 10
+    for file, name in found:
+        made = rf"^\s*(?:(?:async )?def|class) {name}\b|^{name}\b.* = "
+        assert re.search(made, (ROOT / file).read_text(encoding="utf-8"), re.MULTILINE), (file, name)
+
+
 def test_the_digest_follows_from_the_description_in_the_log_format(tmp_path: Path) -> None:
     """An independent reading of docs/log-format.md, with polars, gives the digest in the manifest."""
     done = run(

@@ -1,8 +1,8 @@
 """Everything that agentsoc ships is in the tables that properties draw from: a new part without its row fails here.
 
-The rows are in `tests/strategies.py` (`societies`), `property/test_topologies.py` (`cases`), `property/test_tasks.py`
-(`WELL_FORMED`), `unit/test_counts.py` (`COUNTED`), `unit/test_topologies.py` (`EDGES`) and `contract/backends.py`
-(`CASES`). Whether a kind has a row is tried by drawing it, not by reading a list of names.
+The rows are in `tests/strategies.py` (`societies`, `topology_cases`, `EDGES`, `COUNTED`), `property/test_tasks.py`
+(`WELL_FORMED`) and `contract/backends.py` (`CASES`). Whether a kind has a row is tried by drawing it, not by reading a
+list of names.
 """
 
 from __future__ import annotations
@@ -22,10 +22,8 @@ from agentsoc.contracts.topology import TOPOLOGIES
 from agentsoc.society.build import build_society
 from docs.generate import own_kinds
 from tests.contract import backends
-from tests.property import test_tasks, test_topologies
-from tests.strategies import scenario, societies
-from tests.unit import test_counts
-from tests.unit import test_topologies as unit_topologies
+from tests.property import test_tasks
+from tests.strategies import COUNTED, EDGES, scenario, societies, topology_cases
 
 LONG = settings(
     max_examples=3_000,
@@ -56,8 +54,8 @@ def drawn(strategy: st.SearchStrategy[Any], holds: Any) -> Any:
 
 @pytest.mark.parametrize("kind", of("topology"))
 def test_a_topology_has_a_row_of_sizes_and_settings_and_one_of_edges(kind: str) -> None:
-    assert drawn(test_topologies.cases(), lambda case: case.topology.kind == kind)
-    assert kind in unit_topologies.EDGES
+    assert drawn(topology_cases(), lambda case: case.topology.kind == kind)
+    assert kind in EDGES
 
 
 @pytest.mark.parametrize("kind", of("topology"))
@@ -70,7 +68,7 @@ def test_whole_societies_are_drawn_with_each_topology(kind: str) -> None:
 def test_whole_societies_are_drawn_with_each_protocol_and_its_calls_have_a_closed_form(kind: str) -> None:
     found = drawn(societies(), lambda parts: parts["protocol"]["kind"] == kind)
     assert build_society(scenario(**found)).scenario.protocol.kind == kind
-    assert kind in test_counts.COUNTED
+    assert kind in COUNTED
 
 
 @pytest.mark.parametrize("kind", of("policy"))

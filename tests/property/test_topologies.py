@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import random
-from typing import NamedTuple
 
 import networkx as nx
 import numpy as np
@@ -12,21 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agentsoc.contracts.topology import Topology
 from agentsoc.contracts.wiring import Wiring
 from agentsoc.errors import TopologyError
 from agentsoc.society.topologies import (
-    Chain,
     Custom,
-    Decentralized,
-    Exponential,
-    Hybrid,
-    Independent,
-    Modular,
-    Ring,
-    Single,
-    SmallWorld,
-    Star,
     Tree,
     check_window,
     describe,
@@ -36,96 +24,28 @@ from agentsoc.society.topologies.hubs import hybrid, peer_pairs, star
 from agentsoc.society.topologies.modules import modular
 from agentsoc.society.topologies.peers import complete, decentralized, random_peers, regular
 from agentsoc.society.topologies.trees import chain, tree, tree_size
+from tests.strategies import TopologyCase, topology_cases
 
 seeds = st.integers(0, 2**32 - 1)
 quick = settings(deadline=None, max_examples=60)
-
-
-KINDS = (
-    *("single", "independent", "star", "chain", "tree", "complete", "random", "regular", "circle", "mixed"),
-    *("ring", "small-world", "hybrid", "modular", "exponential", "custom"),
-)
-
-
-class Case(NamedTuple):
-    topology: Topology
-    n: int
-    exact: bool  # whether fan_in_limit is reached by every seed
-
-
-@st.composite
-def cases(draw: st.DrawFn) -> Case:
-    """Any kind with any parameters and a number of agents for which it exists."""
-    kind = draw(st.sampled_from(KINDS))
-
-    def size(least: int) -> int:
-        return draw(st.integers(least, 40))
-
-    match kind:
-        case "single":
-            return Case(Single(), 1, True)
-        case "independent":
-            return Case(Independent(), size(1), True)
-        case "star":
-            return Case(Star(), size(2), True)
-        case "chain":
-            return Case(Chain(), size(1), True)
-        case "tree":
-            return Case(Tree(fan_in=draw(st.integers(2, 6))), size(1), True)
-        case "complete":
-            return Case(Decentralized(), size(1), True)
-        case "random":
-            n = size(2)
-            return Case(Decentralized(degree=draw(st.integers(1, n - 1))), n, False)
-        case "regular":
-            n = size(2)
-            degree = draw(st.integers(1, n - 1).filter(lambda d: n * d % 2 == 0))
-            return Case(Decentralized(degree=degree, shape="regular"), n, True)
-        case "circle" | "mixed" | "ring" | "small-world":
-            n = size(3)
-            side, rewire = draw(st.integers(1, (n - 1) // 2)), draw(st.floats(0, 1))
-            return {
-                "circle": Case(Decentralized(degree=2 * side, shape="ring"), n, True),
-                "mixed": Case(Decentralized(degree=2 * side, shape="small-world", rewire=rewire), n, False),
-                "ring": Case(Ring(neighbours=side), n, True),
-                "small-world": Case(SmallWorld(neighbours=side, rewire=rewire), n, False),
-            }[kind]
-        case "hybrid":
-            n = size(2)
-            peers = draw(st.none() | st.integers(0, (n - 1) * (n - 2) // 2))
-            return Case(Hybrid(peers=peers), n, True)
-        case "modular":
-            n, integrator = size(3), draw(st.booleans())
-            communities = draw(st.integers(2, n - integrator))
-            bridges = draw(st.integers(1, (n - integrator) // communities))
-            return Case(Modular(communities=communities, bridges=bridges, integrator=integrator), n, True)
-        case "exponential":
-            return Case(Exponential(), size(2), True)
-        case _:
-            n = draw(st.integers(1, 12))
-            pairs = st.tuples(st.integers(0, n - 1), st.integers(0, n - 1)).filter(lambda edge: edge[0] != edge[1])
-            edges = draw(st.lists(pairs, unique=True)) if n > 1 else []
-            ends_in = draw(st.none() | st.integers(0, n - 1))
-            roles = {"lead": (draw(st.integers(0, n - 1)),)} if draw(st.booleans()) else {}
-            return Case(Custom(edges=tuple(edges), ends_in=ends_in, roles=roles, allow_disconnected=True), n, True)
 
 
 def rng(seed: int) -> np.random.Generator:
     return np.random.default_rng(seed)
 
 
-@given(cases(), seeds)
+@given(topology_cases(), seeds)
 @settings(quick, max_examples=200)
-def test_agents_are_numbered_from_0_and_nobody_addresses_itself(case: Case, seed: int) -> None:
+def test_agents_are_numbered_from_0_and_nobody_addresses_itself(case: TopologyCase, seed: int) -> None:
     graph = case.topology.build(case.n, rng(seed))
     assert sorted(graph) == list(range(case.n))
     assert nx.number_of_selfloops(graph) == 0
     assert all({"role", "level"} <= graph.nodes[v].keys() for v in graph)
 
 
-@given(cases(), seeds)
+@given(topology_cases(), seeds)
 @settings(quick, max_examples=300)
-def test_arrays_say_exactly_what_the_graph_says(case: Case, seed: int) -> None:
+def test_arrays_say_exactly_what_the_graph_says(case: TopologyCase, seed: int) -> None:
     topology, n = case.topology, case.n
     arrays = topology.wiring(n, rng(seed))
     graph = Wiring.of(topology.build(n, rng(seed)), topology.kind, root=topology.root(n))
@@ -137,18 +57,18 @@ def test_arrays_say_exactly_what_the_graph_says(case: Case, seed: int) -> None:
     assert set(np.unique(arrays.role)) == set(range(len(arrays.roles)))
 
 
-@given(cases(), seeds)
+@given(topology_cases(), seeds)
 @settings(quick, max_examples=200)
-def test_a_wiring_survives_its_own_graph(case: Case, seed: int) -> None:
+def test_a_wiring_survives_its_own_graph(case: TopologyCase, seed: int) -> None:
     wiring = case.topology.wiring(case.n, rng(seed))
     assert Wiring.of(wiring.graph(), wiring.kind, root=wiring.root) == wiring
     hears = [wiring.heard_by(v) for v in range(case.n)]
     assert hears == [sorted(wiring.graph().predecessors(v)) for v in range(case.n)]
 
 
-@given(cases(), seeds, st.integers(0, 100))
+@given(topology_cases(), seeds, st.integers(0, 100))
 @settings(quick)
-def test_only_the_seed_decides_the_graph(case: Case, seed: int, elsewhere: int) -> None:
+def test_only_the_seed_decides_the_graph(case: TopologyCase, seed: int, elsewhere: int) -> None:
     first = case.topology.wiring(case.n, rng(seed))
     random.seed(elsewhere)  # another host has drawn other things from the global generators
     np.random.seed(elsewhere)  # noqa: NPY002
@@ -156,9 +76,9 @@ def test_only_the_seed_decides_the_graph(case: Case, seed: int, elsewhere: int) 
     assert again.wiring(case.n, rng(seed)) == first
 
 
-@given(cases(), seeds)
+@given(topology_cases(), seeds)
 @settings(quick, max_examples=200)
-def test_nobody_reads_more_than_the_topology_says(case: Case, seed: int) -> None:
+def test_nobody_reads_more_than_the_topology_says(case: TopologyCase, seed: int) -> None:
     reads = case.topology.wiring(case.n, rng(seed)).reads
     limit = case.topology.fan_in_limit(case.n)
     assert reads.max() <= limit
@@ -166,17 +86,17 @@ def test_nobody_reads_more_than_the_topology_says(case: Case, seed: int) -> None
         assert reads.max() == limit
 
 
-@given(cases(), seeds)
+@given(topology_cases(), seeds)
 @settings(quick, max_examples=200)
-def test_reading_leaves_out_exactly_what_comes_from_above(case: Case, seed: int) -> None:
+def test_reading_leaves_out_exactly_what_comes_from_above(case: TopologyCase, seed: int) -> None:
     wiring = case.topology.wiring(case.n, rng(seed))
     for v in range(case.n):
         assert wiring.reads[v] == sum(wiring.level[u] >= wiring.level[v] for u in wiring.heard_by(v))
 
 
-@given(cases(), seeds)
+@given(topology_cases(), seeds)
 @settings(quick, max_examples=200)
-def test_the_root_is_the_one_agent_of_level_0_and_peers_have_no_levels(case: Case, seed: int) -> None:
+def test_the_root_is_the_one_agent_of_level_0_and_peers_have_no_levels(case: TopologyCase, seed: int) -> None:
     wiring = case.topology.wiring(case.n, rng(seed))
     if wiring.root is None:
         assert not wiring.level.any()
@@ -184,9 +104,9 @@ def test_the_root_is_the_one_agent_of_level_0_and_peers_have_no_levels(case: Cas
         assert np.flatnonzero(wiring.level == 0).tolist() == [wiring.root]
 
 
-@given(cases(), seeds)
+@given(topology_cases(), seeds)
 @settings(quick, max_examples=300)
-def test_the_diameter_is_the_longest_shortest_path_however_it_is_found(case: Case, seed: int) -> None:
+def test_the_diameter_is_the_longest_shortest_path_however_it_is_found(case: TopologyCase, seed: int) -> None:
     wiring = case.topology.wiring(case.n, rng(seed))
     graph = wiring.graph()
     true = nx.diameter(graph) if nx.is_strongly_connected(graph) else None
@@ -196,10 +116,10 @@ def test_the_diameter_is_the_longest_shortest_path_however_it_is_found(case: Cas
     assert (described.diameter_note == "not everybody can reach everybody") == (true is None)
 
 
-@given(cases(), seeds, st.integers(1, 200), st.integers(0, 4_000))
+@given(topology_cases(), seeds, st.integers(1, 200), st.integers(0, 4_000))
 @settings(quick, max_examples=200)
 def test_the_window_holds_exactly_when_the_largest_reading_fits(
-    case: Case, seed: int, message_tokens: int, window_tokens: int
+    case: TopologyCase, seed: int, message_tokens: int, window_tokens: int
 ) -> None:
     wiring = case.topology.wiring(case.n, rng(seed))
     if wiring.reads.max() * message_tokens <= window_tokens:
@@ -209,9 +129,9 @@ def test_the_window_holds_exactly_when_the_largest_reading_fits(
             check_window(wiring, message_tokens, window_tokens)
 
 
-@given(cases(), seeds)
+@given(topology_cases(), seeds)
 @settings(quick, max_examples=200)
-def test_a_description_adds_up(case: Case, seed: int) -> None:
+def test_a_description_adds_up(case: TopologyCase, seed: int) -> None:
     wiring = case.topology.wiring(case.n, rng(seed))
     told = describe(wiring)
     assert sum(told.roles.values()) == told.agents == case.n

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-from collections.abc import Callable
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -27,7 +26,7 @@ from agentsoc.log.segments import SegmentWriter
 from agentsoc.log.totals import fold
 from agentsoc.scenario.model import Scenario
 from agentsoc.society.build import build_society
-from tests.strategies import scenario
+from tests.strategies import COUNTED, scenario
 
 NS = range(1, 17)
 FEW = range(1, 6)
@@ -169,19 +168,6 @@ def test_a_threshold_that_is_never_reached_adds_no_call_to_the_protocol_inside(n
     got = totals(n, 1, "decentralized", {"kind": "dti", "protocol": inner, "threshold": 1e6})
     alone = totals(n, 1, "decentralized", inner)
     assert (got.calls, got.deliveries, got.rounds) == (alone.calls, alone.deliveries, alone.rounds)
-
-
-COUNTED: dict[str, tuple[Any, Any, Callable[[int], tuple[int, int]]]] = {
-    "vote": ("decentralized", "vote", lambda n: (n, n)),  # every answer goes to whoever counts
-    "aggregate": ("star", {"kind": "aggregate", "by": "model"}, lambda n: (n, n - 1)),
-    "debate": ("decentralized", {"kind": "debate", "rounds": 2}, lambda n: (2 * n, 2 * n * (n - 1))),
-    "orchestrate": ("star", {"kind": "orchestrate", "rounds": 1}, lambda n: (n + 1, 2 * (n - 1))),
-    "relay": ("chain", "relay", lambda n: (n, n - 1)),
-    "resample": ("independent", {"kind": "resample", "until": "first-to-k", "k": 2}, lambda n: (2, 2)),
-    "dti": ("decentralized", {"kind": "dti", "protocol": "vote", "threshold": 1e6}, lambda n: (n, n)),
-}
-"""By protocol: a topology, its settings, and calls and deliveries of n agents who are always right. A protocol that is
-shipped without a row fails `property/test_shipped.py`."""
 
 
 @pytest.mark.parametrize("kind", COUNTED)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,7 @@ from agentsoc.society.topologies.circles import circle_wiring
 from agentsoc.society.topologies.edges import given_edges, parse_edges
 from agentsoc.society.topologies.limits import MAX_GRAPH_EDGES, require_edges
 from agentsoc.streams import stream
+from tests.strategies import EDGES
 
 KINDS: dict[str, Any] = {
     "single": Single,
@@ -56,24 +57,6 @@ KINDS: dict[str, Any] = {
     "exponential": Exponential,
     "custom": Custom,
 }
-
-
-EDGES: dict[str, tuple[Topology, int, Callable[[int], int]]] = {
-    "single": (Single(), 1, lambda n: 0),
-    "independent": (Independent(), 6, lambda n: 0),
-    "star": (Star(), 6, lambda n: 2 * (n - 1)),
-    "chain": (Chain(), 6, lambda n: n - 1),
-    "tree": (Tree(fan_in=3), 13, lambda n: 2 * (n - 1)),
-    "decentralized": (Decentralized(degree=3), 8, lambda n: 3 * n),
-    "ring": (Ring(neighbours=2), 9, lambda n: 4 * n),
-    "small-world": (SmallWorld(neighbours=2, rewire=0.5), 9, lambda n: 4 * n),
-    "hybrid": (Hybrid(peers=4), 8, lambda n: 2 * (n - 1) + 2 * 4),
-    "modular": (Modular(communities=3), 12, lambda n: 3 * 4 * 3 + 3 * 2),
-    "exponential": (Exponential(), 8, lambda n: 3 * n),
-    "custom": (Custom(edges=((0, 1), (1, 2), (2, 0))), 3, lambda n: 3),
-}
-"""By kind: settings, a number of agents, and the number of directed edges as a closed form. A topology that is shipped
-without a row fails `property/test_shipped.py`."""
 
 
 def wire(topology: Topology, n: int, seed: int = 0) -> Wiring:
