@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from agentsoc.events import KINDS
+from agentsoc.events import COORDINATION
 from analysis.claims.cascades import Cascades, ClaimGraph, cascades, claim_graph
 from analysis.claims.reach import Reach, reach
 from analysis.claims.subtasks import SubtaskForest, subtask_forest
@@ -20,7 +20,7 @@ from analysis.tables import EventTable
 I64 = NDArray[np.int64]
 F64 = NDArray[np.float64]
 
-EFFORT_KINDS: Final = frozenset({*KINDS[:6], "answer", "vote", "flag"})
+EFFORT_KINDS: Final = frozenset({*COORDINATION, "answer", "vote", "flag"})
 """Kinds of events that are an agent's own act; the others report what happened to an episode."""
 
 
