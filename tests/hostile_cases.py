@@ -427,9 +427,9 @@ def _of_names() -> Iterator[Case]:
 
 def _of_tables(tables: frozenset[str]) -> Iterator[Case]:
     part, tasks, episodes = "events/part-00000.parquet", "tasks.parquet", "episodes.parquet"
-    for write in (_texts, _many_texts, _lists, _rows, _long_footer, _short_footer, _nested, _other_types, _twice):
+    makers = (_texts, _many_texts, _lists, _rows, _long_footer, _short_footer, _nested, _other_types, _twice, _below)
+    for write in makers:
         yield Case(f"tasks{write.__name__}", _table(tasks, write), tasks, tables | {"resume"})
-    yield Case("tasks_below", _table(tasks, _below), tasks, NO_CHECK - {"phase"} | {"check", "replay", "resume"})
     for write in (_event_texts, _event_lists, _rows, _lists, _half_characters):
         yield Case(f"events{write.__name__}", _table(part, write, rows=36), part, tables)
     for column, value in (
