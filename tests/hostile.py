@@ -97,9 +97,8 @@ def interrupt(directory: Path) -> None:
     """Make a finished run one that was interrupted: its journal is whole."""
 
     def change(data: dict[str, Any]) -> None:
-        data.update(status="interrupted", digest=None, journal_rows=None, journal_digest=None, journal_file=None)
+        data.update(status="interrupted", digest=None)
 
-    (directory / SEAL).unlink()
     edit(directory, change)
 
 
