@@ -27,7 +27,8 @@ def write_log(
     digest = writer.finish()
     n = len({event.task for event in listed})
     truth = {event.task: "A" for event in listed}
-    pq.write_table(pa.table({"task": list(truth), "truth": list(truth.values())}), directory / TASKS)
+    tasks = {"task": pa.array(list(truth), pa.int64()), "truth": pa.array(list(truth.values()), pa.string())}
+    pq.write_table(pa.table(tasks), directory / TASKS)
     Journal(directory / JOURNAL).close()
     whole = None if budget is None else budget * n
     Manifest(

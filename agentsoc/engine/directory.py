@@ -9,7 +9,7 @@ from typing import Final
 from agentsoc.errors import AgentsocError, InputError
 from agentsoc.log.files import HOLDER, LOCK, RunLock
 from agentsoc.log.inside import TEMPORARY, Inside, by_umask, directory_mode
-from agentsoc.log.journal import read_journal
+from agentsoc.log.journal import holds_attempts
 from agentsoc.log.manifest import NAME, SEAL
 from agentsoc.log.names import EVENTS, INPUTS, JOURNAL, TASKS
 from agentsoc.scenario.model import Scenario
@@ -79,7 +79,7 @@ def take_over(directory: Path) -> bool:
     with RunLock(directory):
         try:
             journal = inside.look(JOURNAL)
-            if journal is not None and journal.st_size and next(read_journal(directory / JOURNAL), None):
+            if journal is not None and journal.st_size and holds_attempts(directory / JOURNAL):
                 return False
         except AgentsocError:  # a start never leaves this
             return False

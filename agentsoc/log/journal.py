@@ -241,6 +241,18 @@ def read_journal(path: Path) -> Iterator[Attempt]:
         yield from _rows(db, path)
 
 
+def holds_attempts(path: Path) -> bool:
+    """Return whether a journal has a row. One whose table was not made yet, as a killed start leaves it, has none.
+
+    Raises:
+        LogDamagedError: the file is no journal, or its first row is not what was written.
+    """
+    with reading(path) as db:
+        require_plain(db, path, empty=True)
+        begun = db.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone() is not None
+    return begun and next(read_journal(path), None) is not None
+
+
 class JournalTotals(msgspec.Struct):
     """The object adds up what the rows of a journal amount to."""
 

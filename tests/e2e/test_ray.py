@@ -180,7 +180,8 @@ if __name__ == "__main__":
 RESUME = """
 import sys
 from pathlib import Path
-from agentsoc.engine.resume import replay, resume
+from agentsoc.engine.replay import replay
+from agentsoc.engine.resume import resume
 code = Path(sys.argv[3])
 print(resume(sys.argv[2], allow_code=[code]).manifest.digest, replay(sys.argv[2], allow_code=[code]).model_calls)
 """

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
+import sqlite3
 import stat
 from pathlib import Path
 
@@ -174,6 +176,16 @@ def test_an_empty_journal_file_is_what_a_start_leaves(started: Path) -> None:
     (started / JOURNAL).write_bytes(b"")
     for beside in ("-wal", "-shm", "-journal"):
         (started / (JOURNAL + beside)).unlink()
+    new_directory(SOCIETY, started)
+    assert not (started / JOURNAL).exists()
+
+
+def test_a_journal_whose_table_was_not_made_yet_is_what_a_start_leaves(started: Path) -> None:
+    for beside in ("", "-wal", "-shm", "-journal"):
+        (started / (JOURNAL + beside)).unlink(missing_ok=True)
+    with contextlib.closing(sqlite3.connect(started / JOURNAL, isolation_level=None)) as db:
+        db.execute("PRAGMA journal_mode = WAL")
+    assert (started / JOURNAL).stat().st_size
     new_directory(SOCIETY, started)
     assert not (started / JOURNAL).exists()
 
