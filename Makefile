@@ -5,7 +5,7 @@ PY := .venv/bin/python
 setup: ; @bash scripts/setup
 demo: setup ; @bash scripts/demo
 test: setup ; $(PY) -m pytest -q -n 2 --dist loadfile
-shuffle: setup ; $(PY) -m pytest -q -n 2 --dist loadfile --random-order
+shuffle: setup ; $(PY) -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder --random-order
 coverage: setup ; $(PY) -m pytest -q -n 2 --dist loadfile tests/unit tests/contract tests/property --cov
 check: setup ; $(PY) -m ruff format --check . && $(PY) -m ruff check . && $(PY) -m mypy && .venv/bin/lint-imports
 bench: setup ; $(PY) -m benchmarks
