@@ -234,11 +234,13 @@ def _bare_request(society: BuiltSociety, board: Board, task: Task, turn: Turn) -
 
 def _disagreement(society: BuiltSociety, board: Board, turns: Sequence[Turn]) -> list[Event]:
     """Return the events of a round in which everybody says something else, hands out work and wants to go on."""
-    from agentsoc.contracts.turns import SLOT_WIDTH, Delegation, Reply
-    from agentsoc.events import CLAIMING, SOCIETY, Event, pack_id
+    from agentsoc.contracts.turns import Delegation, Reply
+    from agentsoc.engine.act_events import add_events
+    from agentsoc.events import SOCIETY, Event
 
     protocol = society.scenario.protocol
-    events, replies = [], []
+    events: list[Event] = []
+    replies = []
     for turn in turns:
         planning = turn.purpose in ("plan", "guide")
         said = f"answer of {turn.agent}" + (f", {board.round}.{turn.slot}" if turn.fresh else "")
@@ -251,25 +253,8 @@ def _disagreement(society: BuiltSociety, board: Board, turns: Sequence[Turn]) ->
             accepts=False if turn.purpose == "check" else None,
         )
         replies.append(reply)
-        for j, act in enumerate(protocol.interpret(society, board, turn, reply)):
-            k = turn.slot * SLOT_WIDTH + j
-            here = pack_id(board.round, turn.agent, k)
-            events.append(
-                Event(
-                    board.task,
-                    board.round,
-                    turn.agent,
-                    k,
-                    act.kind,
-                    here if act.kind in CLAIMING else None,
-                    act.parents,
-                    act.target,
-                    here if act.mints_subtask else act.subtask,
-                    act.subtask_parent,
-                    act.answer,
-                    text=act.text,
-                )
-            )
+        acts = protocol.interpret(society, board, turn, reply)
+        add_events(events, (board.task, board.round), turn, reply, acts, lambda act, state: None)
     for k, (name, text) in enumerate(protocol.flags(society, board, turns, replies).items()):
         events.append(Event(board.task, board.round, SOCIETY, k, "flag", answer=name, text=text))
     return sorted(events, key=lambda event: (event.agent, event.k))
@@ -325,7 +310,7 @@ def _least_cost(society: BuiltSociety, board: Board, task: Task, turn: Turn, cei
     """
     from agentsoc.budget.ledger import OUT_MIN
     from agentsoc.contracts.model import PureBackend, bytes_bound
-    from agentsoc.society.prompt import REPAIR_TOKENS
+    from agentsoc.society.prompt import later_prompt_bound
 
     backend = _backend(society, turn)
     if backend is None:
@@ -338,9 +323,7 @@ def _least_cost(society: BuiltSociety, board: Board, task: Task, turn: Turn, cei
 
     def prompts(first: int) -> int:
         """Return the size of all prompts: later ones hold a draft and what a repair adds, as the engine reserves."""
-        later = first + cap + REPAIR_TOKENS
-        window = backend.window
-        return first + (n - 1) * (later if window is None else min(later, max(first, window - cap)))
+        return first + (n - 1) * later_prompt_bound(first, cap, backend.window)
 
     bounded = prompts(bytes_bound(request))
     # the exact count may need the model's file, so it is only asked for when it decides
