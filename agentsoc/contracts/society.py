@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from agentsoc.contracts.attention import Attention
 from agentsoc.contracts.fault import PlantedFault
 from agentsoc.contracts.group import AgentGroup
+from agentsoc.contracts.rules import Rules
 from agentsoc.contracts.task import TaskFamily
 from agentsoc.contracts.wiring import Wiring
 
@@ -43,6 +44,8 @@ class Society:
     """Whether everything shown counts as a parent, not only what the agent said it used."""
     faults: tuple[PlantedFault, ...]
     """Errors to plant."""
+    rules: Rules
+    """By which rules its prompts are written, replies read and turns paid for."""
 
     @property
     def n(self) -> int:

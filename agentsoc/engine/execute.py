@@ -14,6 +14,7 @@ from typing import Any
 import pyarrow as pa
 
 from agentsoc.contracts.board import Board
+from agentsoc.contracts.rules import NEWEST, Rules
 from agentsoc.engine.calls import Caller
 from agentsoc.engine.columns.compute import ColumnRun
 from agentsoc.engine.columns.episodes import column_run, run_columns
@@ -62,6 +63,8 @@ class Plan:
     code: Mapping[str, str] = field(default_factory=dict)
     code_paths: Sequence[Path] = ()
     fork: Fork | None = None
+    rules: Rules = NEWEST
+    """By which the run is made; those of a stored run stand in its manifest."""
     progress: Progress = field(default_factory=Progress)
     society: BuiltSociety | None = None
     """The scenario's society, where it is built already."""
@@ -121,7 +124,10 @@ class _Execution:
         self.plan = plan
         self.journal = journal
         scenario = plan.scenario
-        self.society = build_society(scenario, stored=True) if plan.society is None else plan.society
+        if plan.society is None:
+            self.society = build_society(scenario, stored=True, rules=plan.rules)
+        else:
+            self.society = plan.society
         self.boards: dict[int, Board] = {}
         self.pools: list[Pool] = []
         self.engine: RunEngine | None = None
@@ -129,7 +135,7 @@ class _Execution:
         # given away when the run begins: they may be many
         self._tasks, plan.tasks = plan.tasks or RunTasks(scenario), None
         self.writer = SegmentWriter((plan.directory or Path()) / EVENTS, keep=plan.directory is not None)
-        manifest = new_manifest(scenario, self._tasks.hash, plan.code, plan.fork)
+        manifest = new_manifest(scenario, self._tasks.hash, plan.code, plan.fork, self.society.rules)
         self.files = RunFiles(plan.directory, manifest, journal, self.writer)
         self.files.begin(scenario, self._tasks)
         plan.progress.n_tasks = scenario.tasks.count
@@ -175,7 +181,7 @@ class _Execution:
         scenario = plan.scenario
         epochs = []
         for before in plan.fork.before if plan.fork is not None else ():
-            old = build_society(Scenario.model_validate(before.scenario), stored=True)
+            old = build_society(Scenario.model_validate(before.scenario), stored=True, rules=plan.rules)
             pool: Pool = LocalPool(old, self.boards, live=False)
             pools.append(pool)
             await pool.start()

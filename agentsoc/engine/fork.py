@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 
+from agentsoc.contracts.rules import recorded_rules
 from agentsoc.engine.consent import Consent, require_consent
 from agentsoc.engine.directory import new_directory
 from agentsoc.engine.execute import Plan, Result, execute
@@ -83,7 +84,8 @@ async def fork_async(
             raise InputError(
                 f"there is no task {task}, round {round_}; the run has {scenario.tasks.count} tasks", "--at"
             )
-        society = build_society(scenario)
+        rules = recorded_rules(log.manifest.rules, str(directory))  # what both runs share was made by them
+        society = build_society(scenario, rules=rules)
         if society.n != (n := build_society(old, stored=True).n):
             raise InputError(f"a fork keeps its agents: the run has {n}, the changed scenario {society.n}", "agents")
         if RunTasks(scenario).hash != log.manifest.tasks_hash or scenario.seed != old.seed:
@@ -109,6 +111,7 @@ async def fork_async(
             code=code,
             code_paths=code_paths,
             progress=progress or Progress(),
+            rules=rules,
             fork=Fork(run=log.directory.name, digest=log.manifest.digest, task=task, round=round_, before=before),
         )
         await _with_journal(plan, list(known.values()))

@@ -35,8 +35,7 @@ from agentsoc.engine.voters import Voters
 from agentsoc.engine.watchdog import WAITING_S, Watchdog
 from agentsoc.errors import RunFailedError
 from agentsoc.events import Event
-from agentsoc.scenario.model import Scenario
-from agentsoc.society.build import BuiltSociety, build_society
+from agentsoc.society.build import BuiltSociety
 from agentsoc.society.coded import CodedAgent
 from agentsoc.society.reply_reader import Fault, read_reply
 
@@ -49,27 +48,25 @@ class Host:
 
     def __init__(
         self,
-        scenario: Scenario,
+        society: BuiltSociety,
         boards: dict[int, Board] | None = None,
         *,
         share: int = 1,
         live: bool = True,
-        society: BuiltSociety | None = None,
         shared: Shared | None = None,
     ) -> None:
         """Prepare a host.
 
         Args:
-            scenario: the run's scenario.
+            society: the run's society.
             boards: the driver's boards when the host lives in its process; None to keep own ones and fold them.
             share: hosts that share this machine.
             live: whether models may be asked; otherwise they are not even started, and everything is in the journal.
-            society: the scenario's society, where it is built already.
             shared: models that this run uses together with others; None to open its own.
         """
-        self.scenario = scenario
+        scenario = self.scenario = society.scenario
         self.live = live
-        self.society: BuiltSociety = build_society(scenario, stored=True) if society is None else society
+        self.society = society
         self.family = scenario.tasks
         self.views = Views(self.society, boards)
         opened: dict[Any, Backend] = {}

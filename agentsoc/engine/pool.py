@@ -70,7 +70,7 @@ class LocalPool(Pool):
     def __init__(
         self, society: BuiltSociety, boards: dict[int, Board], *, live: bool = True, shared: Shared | None = None
     ) -> None:
-        self.host = Host(society.scenario, boards, live=live, society=society, shared=shared)
+        self.host = Host(society, boards, live=live, shared=shared)
 
     async def start(self) -> None:
         """Start the backends."""

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from agentsoc.contracts.rules import Rules
 from agentsoc.engine.attempts import AttemptRequest, AttemptResult, PlannedTurn
 from agentsoc.engine.columns.draws import Draw, draw_codes
 from agentsoc.engine.host import Host
@@ -20,6 +21,7 @@ from agentsoc.engine.ray_files import HostFiles, write_inside
 from agentsoc.events import Event
 from agentsoc.scenario.code import load_code
 from agentsoc.scenario.model import Scenario
+from agentsoc.society.build import build_society
 
 BATCH_S = 0.01
 """How long a host gathers outcomes before it sends them (seconds)."""
@@ -60,7 +62,7 @@ class HostActor:
 
     def __init__(
         self,
-        scenario: bytes,
+        made_from: tuple[bytes, dict[str, int]],
         code: list[tuple[str, str]],
         inputs: list[tuple[str, bytes]],
         share: int,
@@ -75,7 +77,9 @@ class HostActor:
                 load_code(write_inside(files.path, name, source.encode()))
             for name, content in inputs:
                 write_inside(files.path, name, content)
-        self._host = Host(Scenario.model_validate_json(scenario), share=share)
+        text, rules = made_from
+        scenario = Scenario.model_validate_json(text)
+        self._host = Host(build_society(scenario, stored=True, rules=Rules(**rules)), share=share)
         self._arrived: list[Arrival] = []
         self._any = asyncio.Event()
         self._running: set[asyncio.Task[None]] = set()

@@ -100,7 +100,7 @@ class RayPool(Pool):
         self._code = [(path.name, path.read_text()) for path in code_paths]
         self._hosts = scenario.engine.hosts
         self._by_agent = scenario.tasks.count < self._hosts or scenario.episodes == "sequential"
-        self._local = Host(scenario, boards, society=society)  # only plans and counts; never started, never asked
+        self._local = Host(society, boards)  # only plans and counts; never started, never asked
         self._n = self._local.society.n
         self._seats = [_Seat(index) for index in range(self._hosts)]
         self._history: dict[int, list[list[Event]]] = {}
@@ -142,7 +142,7 @@ class RayPool(Pool):
     async def _sit(self, seat: _Seat) -> tuple[list[dict[str, Any]], list[Any], int]:
         seat.epoch += 1
         seat.actor = self._remote.remote(
-            self._scenario.model_dump_json().encode(),
+            (self._scenario.model_dump_json().encode(), self._local.society.rules.record()),
             self._code,
             self._inputs,
             self._hosts,

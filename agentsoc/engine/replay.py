@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from agentsoc.contracts.rules import recorded_rules
 from agentsoc.engine.execute import Plan, Result, execute
 from agentsoc.engine.inputs import RunTasks
 from agentsoc.engine.loop import fewer_collections
@@ -85,7 +86,10 @@ async def _replay(log: RunLog, allow_code: Sequence[Path]) -> Replay:
         )
     _same_tasks(log, tasks)
     fork = log.manifest.fork
-    plan = Plan(scenario, None, known, live=False, code=code, code_paths=allow_code, fork=fork, tasks=tasks)
+    rules = recorded_rules(log.manifest.rules, str(directory))
+    plan = Plan(
+        scenario, None, known, live=False, code=code, code_paths=allow_code, fork=fork, rules=rules, tasks=tasks
+    )
     del tasks
     result = await execute(plan)
     if result.digest != log.manifest.digest:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from agentsoc.contracts.rules import recorded_rules
 from agentsoc.engine.consent import Consent, require_consent
 from agentsoc.engine.directory import clear_temporaries
 from agentsoc.engine.execute import Plan, execute
@@ -120,6 +121,7 @@ async def _resume(
         code_paths=allow_code,
         progress=progress or Progress(),
         fork=log.manifest.fork,
+        rules=recorded_rules(log.manifest.rules, str(directory)),
         shared=shared,
         stop=stop,
         tasks=tasks,
@@ -165,7 +167,8 @@ async def _rebuild(log: RunLog, scenario: Scenario, damage: LogDamagedError) -> 
     _require_own(log)
     scenario = scenario.model_copy(update={"engine": EngineSettings(concurrency=64, umask=scenario.engine.umask)})
     with tempfile.TemporaryDirectory(dir=directory, prefix=".rebuilt-") as scratch:
-        plan = Plan(scenario, Path(scratch), known=known, live=False, fork=manifest.fork)
+        rules = recorded_rules(manifest.rules, str(directory))
+        plan = Plan(scenario, Path(scratch), known=known, live=False, fork=manifest.fork, rules=rules)
         result = await execute(plan)
         if result.digest != manifest.digest:
             raise damage

@@ -13,13 +13,13 @@ import msgspec
 import pyarrow as pa
 
 from agentsoc.backends.secrets import redact
+from agentsoc.contracts.rules import Rules
 from agentsoc.engine.inputs import RunTasks, input_files, parquet_bytes
 from agentsoc.engine.loop import RunEngine
 from agentsoc.errors import AgentsocError
 from agentsoc.log.inside import Inside
 from agentsoc.log.journal import Journal, read_digest
 from agentsoc.log.manifest import (
-    RULES,
     Fork,
     Manifest,
     SegmentEntry,
@@ -132,7 +132,9 @@ class RunFiles:
         (manifest.journal_rows, manifest.journal_digest), _ = read_digest(journal.path)
 
 
-def new_manifest(scenario: Scenario, tasks_hash: str, code: Mapping[str, str], fork: Fork | None) -> Manifest:
+def new_manifest(
+    scenario: Scenario, tasks_hash: str, code: Mapping[str, str], fork: Fork | None, rules: Rules
+) -> Manifest:
     """Return the manifest of a run that begins."""
     reasons = dict.fromkeys(reason for group in scenario.agents if (reason := group.model.not_reproducible()))
     dumped = scenario.model_dump(mode="json")
@@ -143,7 +145,7 @@ def new_manifest(scenario: Scenario, tasks_hash: str, code: Mapping[str, str], f
         scenario_hash=hash_json(scenario.result_part()),
         tasks_hash=tasks_hash,
         code=dict(code),
-        rules=dict(RULES),
+        rules=rules.record(),
         versions=versions(),
         machine=machine(),
         not_reproducible=list(reasons),

@@ -24,8 +24,6 @@ FORMAT_VERSION: Final = 2
 NAME: Final = "manifest.json"
 SEAL: Final = "manifest.sha256"
 """SHA-256 of the manifest's bytes, as ``sha256sum`` writes and checks it; of a finished run, from format 2 on."""
-RULES: Final = {"prompts": 1, "reader": 1, "reserve": 1}
-"""The rules that this version makes runs by: how prompts are written, replies read, turns paid for."""
 SEAL_MAX: Final = 1_000
 """Size up to which a seal is read (bytes)."""
 _SEALS: Final = re.compile(rb"(?:[0-9a-f]{64}  manifest\.json\n){1,2}")

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from agentsoc.contracts.board import Board, Watcher
+from agentsoc.contracts.rules import NEWEST, Rules
 from agentsoc.contracts.society import Society
 from agentsoc.contracts.task import Task
 from agentsoc.contracts.topology import check_window
@@ -22,13 +23,14 @@ class BuiltSociety(Society):
     scenario: Scenario
 
 
-def build_society(scenario: Scenario, *, stored: bool = False) -> BuiltSociety:
+def build_society(scenario: Scenario, *, stored: bool = False, rules: Rules = NEWEST) -> BuiltSociety:
     """Return the society of a scenario.
 
     Args:
         scenario: what it says.
         stored: whether a run was made from it before; then nobody's reading is measured against a window, as an earlier
             version may have allowed more, and its log replays all the same.
+        rules: the rules that its runs are made by; those of a stored run stand in its manifest.
 
     Raises:
         TopologyError: the topology does not exist for this number of agents, or a node's reading does not fit its
@@ -63,6 +65,7 @@ def build_society(scenario: Scenario, *, stored: bool = False) -> BuiltSociety:
         message_tokens=scenario.message_tokens,
         parents_visible=scenario.parents == "visible",
         faults=scenario.faults,
+        rules=rules,
         scenario=scenario,
     )
     for index, group in enumerate(scenario.agents):

@@ -732,10 +732,10 @@ def test_a_run_of_before_is_not_measured_against_the_windows_of_today(
     old = stored_scenario(whole)[0]
     measured: list[Scenario] = []
 
-    def noted(scenario: Scenario, *, stored: bool = False) -> Any:
+    def noted(scenario: Scenario, *, stored: bool = False, **more: Any) -> Any:
         if not stored:
             measured.append(scenario)
-        return build_society(scenario, stored=stored)
+        return build_society(scenario, stored=stored, **more)
 
     monkeypatch.setattr(fork_module, "build_society", noted)
     forked(whole.directory, (1, 0), tmp_path / "new")
