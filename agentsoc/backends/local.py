@@ -35,7 +35,7 @@ from agentsoc.backends.llamacpp import (
     start_server,
     stream,
 )
-from agentsoc.backends.text import without_markers
+from agentsoc.backends.text import templated
 from agentsoc.contracts.address import Destination
 from agentsoc.contracts.model import Backend, CallError, Completion, Model, Request, Usage
 from agentsoc.errors import BackendSetupError, MissingExtraError
@@ -215,10 +215,7 @@ class LocalBackend(Backend):
     def _body(self, request: Request) -> dict[str, Any]:
         """Return the request as llama.cpp takes it. The system message is always there: a template may invent one."""
         body: dict[str, Any] = {
-            "messages": [
-                {"role": "system", "content": without_markers(request.system)},
-                {"role": "user", "content": without_markers(request.user)},
-            ],
+            "messages": templated(request.messages),
             "max_tokens": request.max_tokens,
             "temperature": request.temperature,
             "seed": request.seed & 0x7FFFFFFF,  # 32 bits of ones would mean a random seed

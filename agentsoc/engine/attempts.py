@@ -11,6 +11,15 @@ from agentsoc.contracts.turns import Reply, Turn
 from agentsoc.log.journal import Attempt
 
 
+class EarlierTurn(msgspec.Struct, frozen=True, gc=False):
+    """An earlier turn is one that the same agent took in the same episode."""
+
+    round: int
+    turn: Turn
+    said: str
+    """The reply as it came, without reasoning."""
+
+
 class PlannedTurn(msgspec.Struct, frozen=True, gc=False):
     """A planned turn is on its way to the host of its agent."""
 
@@ -25,6 +34,8 @@ class PlannedTurn(msgspec.Struct, frozen=True, gc=False):
     """What the agent is told of the team's budget (tokens)."""
     note: str = ""
     """What its prompt says of the budget."""
+    earlier: tuple[EarlierTurn, ...] = ()
+    """Turns of the agent before this one, oldest first, as many as it may be shown."""
     cap: int | None = None
     """Granted output of a voter that decides itself what it spends (tokens); None for what it wants."""
 
@@ -64,5 +75,7 @@ class AttemptResult(msgspec.Struct, frozen=True, gc=False):
     fault: str | None = None
     shown: int = 0
     """Claims that the prompt showed, the first ones of the turn's view; a reply can name no others."""
+    reasoning: str | None = None
+    """What the model thought, apart from its reply."""
     mismatch: bool = False
     """The journal's row belongs to another request than the one that this turn makes now."""

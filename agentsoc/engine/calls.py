@@ -167,7 +167,7 @@ class Caller:
                 break
             reply = said.reply
             if call < last:
-                draft = " ".join((said.text or "").split())
+                draft = (said.text or "").strip()
         assert reply is not None
         return (
             msgspec.structs.replace(
@@ -278,6 +278,7 @@ class Caller:
                 tokens_out=None if usage is None else usage.tokens_out,
                 usage_known=None if usage is None else usage.known,
                 latency_ms=outcome.latency_ms,
+                reasoning=outcome.reasoning,
             )
         )
         return outcome

@@ -140,7 +140,7 @@ def _most(society: BuiltSociety, task: Task) -> _Most:
     from agentsoc.contracts.world import World
     from agentsoc.scenario.prices import FREE
     from agentsoc.society.build import open_board
-    from agentsoc.society.prompt import REPAIR_TOKENS
+    from agentsoc.society.calls import REPAIR_TOKENS
     from agentsoc.society.reply_form import CHARS_PER_TOKEN
 
     scenario = society.scenario
@@ -221,7 +221,8 @@ def _bare_prompt_bytes(society: BuiltSociety, board: Board, task: Task, turn: Tu
 
 def _bare_request(society: BuiltSociety, board: Board, task: Task, turn: Turn) -> Request:
     from agentsoc.contracts.turns import View
-    from agentsoc.society.prompt import ModelCall, build_request
+    from agentsoc.society.calls import ModelCall
+    from agentsoc.society.prompt import build_request
 
     question = task.question
     if turn.subtask is not None:
@@ -310,7 +311,7 @@ def _least_cost(society: BuiltSociety, board: Board, task: Task, turn: Turn, cei
     """
     from agentsoc.budget.ledger import OUT_MIN
     from agentsoc.contracts.model import PureBackend, bytes_bound
-    from agentsoc.society.prompt import later_prompt_bound
+    from agentsoc.society.calls import later_prompt_bound
 
     backend = _backend(society, turn)
     if backend is None:

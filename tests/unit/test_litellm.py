@@ -38,7 +38,7 @@ def _clean(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def ask(**changes: Any) -> Request:
-    return msgspec.structs.replace(Request("Be brief.", "Hello.", 8, 0.5, 11), **changes)
+    return msgspec.structs.replace(Request.of("Be brief.", "Hello.", 8, 0.5, 11), **changes)
 
 
 async def call(model: LiteLLM, request: Request) -> Any:

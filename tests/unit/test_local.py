@@ -32,7 +32,7 @@ REVIEWS = ["The hotel was dreadful.", "The food was lovely.", "I loved the room.
 
 
 def ask(user: str, **changes: Any) -> Request:
-    request = Request("Judge the review.", user, max_tokens=6, temperature=0.0, seed=1)
+    request = Request.of("Judge the review.", user, max_tokens=6, temperature=0.0, seed=1)
     return msgspec.structs.replace(request, **changes)
 
 
@@ -176,7 +176,7 @@ def test_counting_needs_no_server_and_no_network(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(builtins, "__import__", no_library)
     prompt_counter.cache_clear()
     # an empty prompt has 14 tokens, as measured on the server; then four words and the full stop
-    assert backend.count(Request("", "The hotel was dreadful.", 1, 0.0, 1)) == 14 + 5
+    assert backend.count(Request.of("", "The hotel was dreadful.", 1, 0.0, 1)) == 14 + 5
 
 
 @pytest.mark.model
