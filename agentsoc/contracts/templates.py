@@ -131,7 +131,8 @@ class Compiled:
         try:
             for part in self._template.generate(values):
                 size += len(part)
-                _bounded(size)
+                if size > MADE_MAX:
+                    _bounded(size)
                 parts.append(part)
         except (TypeError, ValueError, AttributeError) as error:
             raise BadTemplateError(f"it cannot be rendered: {error}") from None
@@ -162,8 +163,10 @@ class _Checker:
     """The object looks at every piece of a template before anything of it runs."""
 
     _KNOWN: Final = frozenset(
-        "Template Output TemplateData Name Const If For CondExpr Compare Operand And Or Not Filter Test Getattr List "
-        "Tuple Neg Keyword".split()
+        (
+            *("Template", "Output", "TemplateData", "Name", "Const", "If", "For", "CondExpr", "Compare", "Operand"),
+            *("And", "Or", "Not", "Filter", "Test", "Getattr", "List", "Tuple", "Neg", "Keyword"),
+        )
     )
 
     def __init__(self, variables: Collection[str], lists: Collection[str]) -> None:

@@ -35,7 +35,7 @@ ANSWER_CHARS: Final = 400
 """Length to which a free answer is kept (characters)."""
 CLAIM_BYTES: Final = 32
 """Size of the handle and author that stand around a shown claim (bytes)."""
-CITING_BYTES: Final = 200
+CITING_BYTES: Final = 400
 """Size of what a prompt says about shown claims besides the claims (bytes)."""
 DRAFT_BYTES: Final = 16
 """Bytes of text that one token of a draft may stand for when the next call reads it."""
@@ -153,6 +153,7 @@ def _most(society: BuiltSociety, task: Task) -> _Most:
     note = 0 if scenario.budget is None else scenario.budget.shown.bytes_max()
     most = _Most(dearest=max(max(rate[:3]) for rate in rates))
     n_turns = n_shown = 0
+    said: dict[int, list[int]] = {}
     while turns := scenario.protocol.plan(society, board):
         n_turns += len(turns)
         n_shown += sum(len(turn.sees) for turn in turns)
@@ -162,15 +163,26 @@ def _most(society: BuiltSociety, task: Task) -> _Most:
             if not _asks_model(society, turn):
                 continue
             bare = _bare_prompt_bytes(society, board, task, turn) + note
-            claims = len(set(turn.sees)) + society.group(turn.agent).memory
-            # a character is at most four bytes, and a byte at most a token
-            prompt = bare + answer + claims * (4 * CHARS_PER_TOKEN * message + answer + CLAIM_BYTES)
-            prompt += CITING_BYTES if claims else 0
             group = society.group_index(turn.agent)
-            cap, rate = scenario.agents[group].max_tokens, rates[group]
+            settings, rate = scenario.agents[group], rates[group]
+            cap = settings.max_tokens
+            claims = len(set(turn.sees)) + settings.memory
+            # a character is at most four bytes, and a byte at most a token
+            text = 4 * CHARS_PER_TOKEN * message
+            if society.peers_see == "whole" or any(one.peers_see == "whole" for one in scenario.agents):
+                text = max(text, max(one.max_tokens for one in scenario.agents) * DRAFT_BYTES)
+            claim = text + answer + CLAIM_BYTES
+            prompt = bare + answer + claims * claim
+            prompt += CITING_BYTES if claims else 0
+            earlier = said.setdefault(turn.agent, [])
+            exchanges = earlier if settings.history != "none" else earlier[-1:]
+            shown_again = sum(exchanges) if settings.history == "all" else 0
+            prompt += len(exchanges) * (cap * DRAFT_BYTES + bare) + shown_again * claim
+            earlier.append(len(set(turn.sees)))
             n = turn.iterations
             attempts = n * (1 + repeats)
-            likely = n * (bare // 4 + claims * (message + 8))
+            again = len(exchanges) * (cap + bare // 4) + shown_again * (message + 8)
+            likely = n * (bare // 4 + claims * (message + 8) + again)
             drafts = (n - 1) * cap * DRAFT_BYTES
             prompts = n * prompt + drafts + repeats * (n * (prompt + REPAIR_TOKENS) + drafts)
             most.calls += n
@@ -220,6 +232,7 @@ def _bare_prompt_bytes(society: BuiltSociety, board: Board, task: Task, turn: Tu
 
 
 def _bare_request(society: BuiltSociety, board: Board, task: Task, turn: Turn) -> Request:
+    from agentsoc.contracts.board import Claim
     from agentsoc.contracts.turns import View
     from agentsoc.society.calls import ModelCall
     from agentsoc.society.prompt import build_request
@@ -229,7 +242,9 @@ def _bare_request(society: BuiltSociety, board: Board, task: Task, turn: Turn) -
         question += f"\nYour part: {board.subtasks[turn.subtask].text}"
     own = board.position(turn.agent)
     alone = msgspec.structs.replace(turn, sees=())
-    view = View(board.task, board.round, turn.agent, question, task.options, alone, own=own)
+    # the template of a turn that reads claims, with as little of one as there can be
+    claims = (Claim(0, 0, 0, "propose_claim", ""),) if turn.sees and society.rules.prompts > 1 else ()
+    view = View(board.task, board.round, turn.agent, question, task.options, alone, claims, own=own)
     return build_request(society, task, view, ModelCall(0, max_tokens=1))
 
 

@@ -21,7 +21,7 @@ from agentsoc.contracts.turns import View
 from agentsoc.society import first_prompts
 from agentsoc.society.calls import Exchange, ModelCall, hint_of, repair_line
 from agentsoc.society.reply_form import asks_for_handles, form_of, reply_schema_text, short_lines
-from agentsoc.society.shown import claim_values, cut
+from agentsoc.society.shown import cut
 from agentsoc.society.templates import Prompter, prompter, render_asks
 from agentsoc.streams import seed_for
 
@@ -219,10 +219,7 @@ def purpose_template(view: View) -> str:
 def shown_claims(society: Society, by: Prompter, claims: Sequence[Claim]) -> list[str]:
     """Return claims as they are shown, under the handles #1, #2, ... in their order."""
     tokens = society.message_tokens
-    return [
-        by.render("claim", claim_values(claim, number, society.seen_of(claim.agent), tokens))
-        for number, claim in enumerate(claims, 1)
-    ]
+    return [by.claim(claim, number, society.seen_of(claim.agent), tokens) for number, claim in enumerate(claims, 1)]
 
 
 def _place(view: View) -> tuple[int, int, int]:

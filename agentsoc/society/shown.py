@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Final
 
 from agentsoc.contracts.board import Claim
@@ -36,6 +37,8 @@ def cut(text: str, tokens: int) -> str:
 
 def states(text: str, answer: str) -> bool:
     """Return whether a text holds an answer as a word of its own, in whatever case."""
+    if answer.casefold() not in text.casefold():
+        return False
     found = re.search(rf"(?<![\w.,-]){re.escape(answer)}(?!\w|[.,]\d)", text, re.IGNORECASE)
     return found is not None
 
@@ -49,15 +52,15 @@ def claim_values(claim: Claim, number: int, see: PeersSee, tokens: int) -> dict[
         see: which part of it its readers see.
         tokens: length to which its text is cut (tokens).
     """
-    answer, text = claim.answer or "", claim.text or ""
+    answer, text, stated = _seen(claim.answer or "", claim.text or "", see, tokens)
+    return {"number": number, "agent": claim.agent, "answer": answer, "text": text, "stated": stated}
+
+
+@lru_cache(maxsize=1024)
+def _seen(answer: str, text: str, see: PeersSee, tokens: int) -> tuple[str, str, bool]:
+    """Return answer and text as readers see them, and whether the text holds the answer; many read the same claim."""
     if text.strip() == answer.strip() or (see == "answer" and answer):
         text = ""
     elif see != "whole":
         text = cut(text, tokens)
-    return {
-        "number": number,
-        "agent": claim.agent,
-        "answer": answer if see == "whole" else cut(answer, tokens),
-        "text": text,
-        "stated": bool(text and answer) and states(text, answer),
-    }
+    return answer if see == "whole" else cut(answer, tokens), text, bool(text and answer) and states(text, answer)

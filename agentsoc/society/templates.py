@@ -7,17 +7,22 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
+from agentsoc.contracts.board import Claim
+from agentsoc.contracts.group import PeersSee
 from agentsoc.contracts.model import Message
 from agentsoc.contracts.prompts import ASKED, TEMPLATES, PromptTemplate
 from agentsoc.contracts.society import Society
 from agentsoc.contracts.templates import TEXT_MAX, Compiled, Value, compile_at
 from agentsoc.scenario.files import open_text
+from agentsoc.society.shown import claim_values
 
 DIRECTORY: Final = Path(__file__).parent / "templates"
 """Where the defaults are, one file a template."""
 SUFFIX: Final = ".jinja"
 _BYTES_MAX: Final = 4 * TEXT_MAX
 """Largest file of a template (bytes)."""
+_CLAIMS_KEPT: Final = 512
+"""Claims that are kept as they were rendered (claims)."""
 
 
 @lru_cache(maxsize=len(TEMPLATES))
@@ -39,6 +44,7 @@ class Prompter:
         for where, block in (("prompts", society.prompts), ("agents.prompts", society.groups[group].prompts)):
             for name, template in block.given():
                 found[name] = (template, f"{where}.{name}")
+        self._claims: dict[tuple[object, ...], str] = {}
         self._compiled: dict[str, Compiled] = {}
         self._examples: dict[str, tuple[Message, ...]] = {}
         for name, kind in TEMPLATES.items():
@@ -58,6 +64,16 @@ class Prompter:
     def render(self, name: str, values: Mapping[str, Value]) -> str:
         """Return the text that a template makes of its values, without white space around it."""
         return self._compiled[name].render(values)
+
+    def claim(self, claim: Claim, number: int, see: PeersSee, tokens: int) -> str:
+        """Return one claim as others see it; see `claim_values`. Those who hear the same agents are shown the same."""
+        key = (claim.agent, claim.answer, claim.text, number, see, tokens)
+        made = self._claims.get(key)
+        if made is None:
+            if len(self._claims) >= _CLAIMS_KEPT:
+                self._claims.clear()
+            made = self._claims[key] = self.render("claim", claim_values(claim, number, see, tokens))
+        return made
 
     def examples(self, name: str) -> tuple[Message, ...]:
         """Return the exchanges that come before the question of a purpose, as messages."""

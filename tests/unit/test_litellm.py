@@ -38,7 +38,8 @@ def _clean(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def ask(**changes: Any) -> Request:
-    return msgspec.structs.replace(Request.of("Be brief.", "Hello.", 8, 0.5, 11), **changes)
+    usual = {"system": "Be brief.", "user": "Hello.", "max_tokens": 8, "temperature": 0.5, "seed": 11}
+    return Request.of(**{**usual, **changes})
 
 
 async def call(model: LiteLLM, request: Request) -> Any:
