@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from agentsoc.contracts.model import Backend, Request
     from agentsoc.contracts.task import Task
     from agentsoc.contracts.turns import Turn
-    from agentsoc.events import Event
     from agentsoc.scenario.model import Scenario
     from agentsoc.society.build import BuiltSociety
 
@@ -138,6 +137,7 @@ def _most(society: BuiltSociety, task: Task) -> _Most:
     """Return what one episode of `task` takes when nobody agrees with anybody."""
     from agentsoc.budget.account import rates_of
     from agentsoc.contracts.world import World
+    from agentsoc.engine.rehearsal import rehearsed
     from agentsoc.scenario.prices import FREE
     from agentsoc.society.build import open_board
     from agentsoc.society.calls import REPAIR_TOKENS
@@ -191,7 +191,7 @@ def _most(society: BuiltSociety, task: Task) -> _Most:
             most.cost += rate.cost(likely, 0, n * cap, n)
             most.cost_max += rate.most(prompts, attempts * cap, attempts)
             most.calls_cost_max += attempts * rate.call
-        board.fold(_disagreement(society, board, turns))
+        board.fold(rehearsed(society, board, turns)[1])
     return most
 
 
@@ -246,34 +246,6 @@ def _bare_request(society: BuiltSociety, board: Board, task: Task, turn: Turn) -
     claims = (Claim(0, 0, 0, "propose_claim", ""),) if turn.sees and society.rules.prompts > 1 else ()
     view = View(board.task, board.round, turn.agent, question, task.options, alone, claims, own=own)
     return build_request(society, task, view, ModelCall(0, max_tokens=1))
-
-
-def _disagreement(society: BuiltSociety, board: Board, turns: Sequence[Turn]) -> list[Event]:
-    """Return the events of a round in which everybody says something else, hands out work and wants to go on."""
-    from agentsoc.contracts.turns import Delegation, Reply
-    from agentsoc.engine.act_events import add_events
-    from agentsoc.events import SOCIETY, Event
-
-    protocol = society.scenario.protocol
-    events: list[Event] = []
-    replies = []
-    for turn in turns:
-        planning = turn.purpose in ("plan", "guide")
-        said = f"answer of {turn.agent}" + (f", {board.round}.{turn.slot}" if turn.fresh else "")
-        reply = Reply(
-            answer=None if planning or turn.purpose == "judge" else said,
-            uses=tuple(dict.fromkeys(turn.sees)),
-            delegations=tuple(Delegation(to, "a piece of work") for to in turn.targets) if planning else (),
-            stop=False if turn.purpose in ("judge", "plan") else None,
-            chosen=turn.sees[-1] if turn.purpose == "choose" and turn.sees else None,
-            accepts=False if turn.purpose == "check" else None,
-        )
-        replies.append(reply)
-        acts = protocol.interpret(society, board, turn, reply)
-        add_events(events, (board.task, board.round), turn, reply, acts, lambda act, state: None)
-    for k, (name, text) in enumerate(protocol.flags(society, board, turns, replies).items()):
-        events.append(Event(board.task, board.round, SOCIETY, k, "flag", answer=name, text=text))
-    return sorted(events, key=lambda event: (event.agent, event.k))
 
 
 def require_a_call(society: BuiltSociety) -> None:

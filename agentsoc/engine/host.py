@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +87,8 @@ class Host:
         self._pure = [backend if isinstance(backend, PureBackend) else None for backend in self.backends]
         self.notices: list[str] = []
         """What a person should hear of: agents that block or do not come back. Emptied by whoever passes it on."""
+        self.overheard: Callable[[AttemptRequest, AttemptResult], None] | None = None
+        """What hears of every outcome that is read from the journal, for a transcript."""
         self._busy: PlannedTurn | None = None
         self._waits: set[CodedAgent] = set()
         """Coded agents that were seen to await something."""
@@ -193,6 +195,12 @@ class Host:
 
     def recall(self, wanted: AttemptRequest) -> AttemptResult:
         """Return the outcome that the journal has for an attempt; a run that may ask compares the requests first."""
+        result = self._recalled(wanted)
+        if self.overheard is not None:
+            self.overheard(wanted, result)
+        return result
+
+    def _recalled(self, wanted: AttemptRequest) -> AttemptResult:
         name = self._names[self.society.group_index(wanted.planned.turn.agent)]
         known = wanted.known
         assert known is not None

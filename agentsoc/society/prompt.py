@@ -84,17 +84,25 @@ def build_request(
     return writer.request(msgspec.structs.replace(kept, claims=n))
 
 
-def all_requests(society: Society, task: Task, view: View, call: ModelCall) -> Iterator[Request]:
-    """Yield every request that `build_request` may return for a view of which all claims are shown, the whole first."""
+def all_requests(society: Society, task: Task, view: View, call: ModelCall, shown: int) -> Iterator[Request]:
+    """Yield every request that `build_request` may have made with the first `shown` claims, likely ones first.
+
+    Whoever knows the digest of what was sent finds it so, without a tokenizer.
+    """
     if society.rules.prompts == 1:
-        yield first_prompts.build_request(society, task, view, call)
-        yield first_prompts.build_request(society, task, view, msgspec.structs.replace(call, draft=None))
+        for kept in dict.fromkeys((call.draft, None)):
+            asked = msgspec.structs.replace(call, draft=kept)
+            yield first_prompts.build_request(society, task, view, asked, lambda one: _shows(one) <= shown)
         return
     writer = _Writer(society, task, view, call)
-    yield writer.request(writer.whole)
+    yield writer.request(msgspec.structs.replace(writer.whole, claims=shown))
     for history in range(writer.whole.history, -1, -1):
         for draft, own in ((True, True), (False, True), (False, False)):
-            yield writer.request(Kept(len(view.claims), history, False, draft, own))
+            yield writer.request(Kept(shown, history, False, draft, own))
+
+
+def _shows(request: Request) -> int:
+    return 0 if request.hint is None else len(request.hint.shown_unique)
 
 
 def _most(n: int, holds: Callable[[int], bool]) -> int:
