@@ -48,7 +48,7 @@ def call_lines(call: TranscribedCall) -> Iterator[str]:
     if not call.same:
         yield "  NOT what was sent: the hash of this prompt is another than the journal's"
     yield from request_lines(call.request)
-    if call.due:
+    if call.due and row.state == "done":
         yield f"  claims shown: {row.shown or 0} of {call.due} due"
     if row.reasoning:
         yield "  reasoning (no agent sees it):"
