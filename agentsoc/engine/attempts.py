@@ -10,6 +10,9 @@ from agentsoc.contracts.model import (
 from agentsoc.contracts.turns import Reply, Turn
 from agentsoc.log.journal import Attempt
 
+NO_ROOM = "no room for any of the claims that the turn is to read"
+"""Why a turn fails that would have been asked as if nobody had said anything."""
+
 
 class EarlierTurn(msgspec.Struct, frozen=True, gc=False):
     """An earlier turn is one that the same agent took in the same episode."""

@@ -19,7 +19,7 @@ from agentsoc.contracts.task import Task
 from agentsoc.contracts.turns import SLOT_WIDTH, Reply, Turn
 from agentsoc.contracts.world import asked
 from agentsoc.engine.act_events import add_events
-from agentsoc.engine.attempts import PlannedTurn
+from agentsoc.engine.attempts import NO_ROOM, PlannedTurn
 from agentsoc.engine.calls import Spent
 from agentsoc.engine.earlier import EarlierTurns
 from agentsoc.engine.run_state import RunState
@@ -267,8 +267,9 @@ class Episode:
                 events.append(Event(*place, turn.agent, turn.slot * SLOT_WIDTH, "budget_exhausted"))
                 continue
             taken += 1
-            self.row.claims_due += reply.due
-            self.row.claims_left_out += reply.due - reply.shown
+            due = len(set(turn.sees)) if reply.failed is not None and NO_ROOM in reply.failed else reply.due
+            self.row.claims_due += due
+            self.row.claims_left_out += due - reply.shown
             if noted:
                 self.account.commit(board, turn, reply)
             if reply.latency_s > slowest:

@@ -27,7 +27,7 @@ from agentsoc.contracts.model import (
 )
 from agentsoc.contracts.task import Task
 from agentsoc.contracts.turns import Reply, View
-from agentsoc.engine.attempts import AttemptRequest, AttemptResult, PlannedTurn
+from agentsoc.engine.attempts import NO_ROOM, AttemptRequest, AttemptResult, PlannedTurn
 from agentsoc.engine.prompts import Prompts, first_claims
 from agentsoc.engine.shared import Shared
 from agentsoc.engine.views import Views
@@ -228,8 +228,7 @@ class Host:
         digest = prompt.request.digest()
         began = time.monotonic()
         if prompt.due and not view.claims and self.society.rules.prompts > 1:
-            alone = CallError("too_long", f"no room for any of the {prompt.due} claims that the turn is to read")
-            return self._failed(digest, name, alone, 0)
+            return self._failed(digest, name, CallError("too_long", NO_ROOM), 0)
         try:
             async with asyncio.timeout(self.scenario.calls.timeout_s):
                 completion = await prompt.backend.complete(prompt.request)

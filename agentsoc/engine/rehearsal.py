@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from agentsoc.contracts.board import Board
+from agentsoc.contracts.board import Board, Claim
 from agentsoc.contracts.model import Backend, PureBackend, Request
 from agentsoc.contracts.task import Task
 from agentsoc.contracts.turns import Delegation, Reply, Turn, View
@@ -102,7 +102,8 @@ def room_warnings(society: BuiltSociety) -> list[str]:
             continue
         settings = society.group(sample.agent)
         room = backend.window - settings.max_tokens
-        alone = msgspec.structs.replace(view, claims=(), turn=msgspec.structs.replace(view.turn, sees=()))
+        least = view.claims and (Claim(0, 0, 0, "propose_claim", "?"),)  # the shortest there can be
+        alone = msgspec.structs.replace(view, claims=least, turn=msgspec.structs.replace(view.turn, sees=()))
         try:
             bare = backend.count(build_request(society, task, alone, ModelCall(0, settings.max_tokens)))
         except BackendSetupError:
@@ -110,9 +111,10 @@ def room_warnings(society: BuiltSociety) -> list[str]:
         who = f"agent {sample.agent} ({sample.role}, {sample.turn.purpose}, round {sample.round})"
         window = f"a window of {backend.window:,} with {settings.max_tokens:,} kept for the reply"
         if bare > room:
-            found.append(f"{who}: the question alone takes up to {bare:,} tokens, which does not fit {window}")
+            what = "the question with the shortest of claims" if least else "the question alone"
+            found.append(f"{who}: {what} takes up to {bare:,} tokens, which does not fit {window}")
             continue
-        fit = (room - bare) // (society.message_tokens + _CLAIM_TOKENS)
+        fit = (room - bare + _CLAIM_TOKENS) // (society.message_tokens + _CLAIM_TOKENS)
         if fit < sample.claims:
             found.append(f"{who}: of {sample.claims} claims at full length {fit} fit {window}")
     return found

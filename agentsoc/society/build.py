@@ -76,20 +76,29 @@ def build_society(scenario: Scenario, *, stored: bool = False, rules: Rules = NE
         window = group.model.context_window()
         if window is not None and not stored:
             check_window(wiring, scenario.message_tokens, window, agents=slice(start[index], start[index + 1]))
+    if rules.prompts > 1 and not stored:
+        _require_memory_to_matter(scenario)
+    if any(block != PromptSet() for block in (scenario.prompts, *(group.prompts for group in scenario.agents))):
+        check_prompts(society)
+    _require_world_protocol(scenario)
+    scenario.protocol.check(society)
+    if scenario.budget is not None and scenario.budget.policy is not None:
+        scenario.budget.policy.check(society)
+    return society
+
+
+def _require_world_protocol(scenario: Scenario) -> None:
+    """Refuse a protocol that asks one question where the task is one of many steps.
+
+    Raises:
+        InputError: it does.
+    """
     if isinstance(scenario.tasks, World) and not scenario.protocol.worlds:
         raise InputError(
             f"{scenario.tasks.kind} is a task of many steps, and {scenario.protocol.kind} asks one question",
             "protocol",
             "use protocol resample, which decides step by step",
         )
-    if rules.prompts > 1 and not stored:
-        _require_memory_to_matter(scenario)
-    if any(block != PromptSet() for block in (scenario.prompts, *(group.prompts for group in scenario.agents))):
-        check_prompts(society)
-    scenario.protocol.check(society)
-    if scenario.budget is not None and scenario.budget.policy is not None:
-        scenario.budget.policy.check(society)
-    return society
 
 
 def _require_memory_to_matter(scenario: Scenario) -> None:

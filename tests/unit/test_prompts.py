@@ -1,4 +1,4 @@
-"""What agents are asked: templates, others' words whole or cut, own words, earlier rounds, and what asks for sources."""
+"""What agents are asked: templates, others' words, their own, earlier rounds, and what asks for sources."""
 
 from __future__ import annotations
 
