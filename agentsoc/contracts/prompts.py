@@ -188,6 +188,10 @@ class PromptSet(Part):
                 ) from None
         return value
 
+    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
+        """Show what is given: most blocks have few of the templates."""
+        return ((name, value) for name, value in super().__repr_args__() if value is not None)
+
     def given(self) -> Iterator[tuple[str, PromptTemplate]]:
         """Yield the templates that the block has, by name."""
         for name in TEMPLATES:
