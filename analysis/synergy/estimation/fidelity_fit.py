@@ -16,13 +16,13 @@ import polars as pl
 from scipy import special
 
 from agentsoc.errors import InputError
-from agentsoc.theory.proportion import wilson
 from analysis.synergy.estimation.binomial_fit import BinomialFits, Law, ParameterBounds, fit_binomial
 from analysis.synergy.estimation.interval import LEVEL, Estimate, from_draws
 from analysis.synergy.estimation.resample import TaskIndex, sums_by_task, task_weights
 from analysis.synergy.estimation.votes import demand_columns
 from analysis.synergy.theory.arrays import FloatArray
 from analysis.synergy.theory.fidelity import FidelityCurve, FidelityFamily, fidelity
+from analysis.synergy.theory.moments import fidelity_from_agreement
 
 FAMILIES: Final[tuple[FidelityFamily, ...]] = ("exp", "hyp", "hill", "capacity")
 WIDEST: Final = 0.5
@@ -192,12 +192,11 @@ def fit_fidelity(
 
 
 def gamma_interval(agree: float, n: float, chance: float) -> Estimate:
-    """Return gamma with its mapped Wilson interval from counts (of which `agree` may be fractional)."""
-    z = float(special.ndtri((1 + LEVEL) / 2))
+    """Return gamma of `fidelity_from_agreement` with its standard error; `chance` is the agreement of a guess, 1/K."""
+    found = fidelity_from_agreement(agree, n, 1 / chance, level=LEVEL)
     share = agree / n
-    value, low, high = ((v - chance) / (1 - chance) for v in (share, *wilson(share, n, z)))
     se = float(np.sqrt(share * (1 - share) / n)) / (1 - chance)
-    return Estimate(float(value), float(low), float(high), method="wilson", se=se)
+    return Estimate(found.value, found.low, found.high, method="wilson", se=se)
 
 
 def _point(counts: TripCounts, level: int, weights: FloatArray, trips: pl.DataFrame, quantity: Quantity) -> FidelityAt:
