@@ -19,6 +19,7 @@ from agentsoc.streams import stream
 from analysis.interval import Interval
 from analysis.measures.outputs import F64
 from analysis.resampling import multinomial
+from analysis.synergy.theory.chance import signal_of
 from analysis.synergy.theory.effective import effective_votes
 
 DRAWS: Final = 2000
@@ -106,7 +107,7 @@ def worth_of(both: pl.DataFrame, choices: int, *, draws: int = DRAWS, seed: int 
 
 
 def _signal(accuracy: F64, choices: int) -> F64:
-    return np.asarray(np.clip((accuracy - 1 / choices) / (1 - 1 / choices), -1.0, 1.0))
+    return np.asarray(np.clip(signal_of(accuracy, 1 / choices), -1.0, 1.0))
 
 
 def _votes(leaf: F64, out: F64) -> F64:

@@ -16,6 +16,7 @@ from agentsoc.errors import InputError
 from agentsoc.theory.proportion import wilson
 from analysis.interval import Interval
 from analysis.synergy.theory.arrays import FloatArray, real
+from analysis.synergy.theory.chance import signal_of
 from analysis.synergy.theory.maps import majority_slope
 from analysis.synergy.theory.recursion import alpha
 
@@ -72,7 +73,7 @@ def fidelity_from_agreement(agree: float, n: float, k: float = 2, *, level: floa
     share = agree / n
     chance = 1 / k
     ends = wilson(share, n, float(special.ndtri((1 + level) / 2)))
-    value, low, high = ((one - chance) / (1 - chance) for one in (share, *ends))
+    value, low, high = (float(signal_of(one, chance)) for one in (share, *ends))
     return Interval(value, low, high, level, "wilson")
 
 
