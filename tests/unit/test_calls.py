@@ -10,10 +10,11 @@ import msgspec
 import pytest
 
 from agentsoc.budget.ledger import Grant, Need
+from agentsoc.budget.spent import Spent
 from agentsoc.contracts.model import CallError, Usage
 from agentsoc.contracts.turns import Reply, Turn
-from agentsoc.engine.attempts import AttemptRequest, AttemptResult, PlannedTurn
-from agentsoc.engine.calls import BACKOFF_MAX_S, Caller, HostLostError, Spent
+from agentsoc.engine.attempts import AttemptRequest, AttemptResult, PlannedTurn, TurnUnderWay
+from agentsoc.engine.calls import BACKOFF_MAX_S, Caller, HostLostError
 from agentsoc.errors import ReplayMismatchError
 from agentsoc.log.journal import Attempt, Key
 from agentsoc.scenario.model import Calls
@@ -81,7 +82,9 @@ def take(
     **settings: Any,
 ) -> tuple[Reply, Spent]:
     caller = Caller(script, script if live else None, known or {}, Calls(**{"backoff_s": 0.0, **settings}), 8)  # type: ignore[arg-type]
-    return asyncio.run(caller.turn(PlannedTurn(1, 2, Turn(3)), 0, need, grant))
+    turn = TurnUnderWay(PlannedTurn(1, 2, Turn(3)), 0, need, grant.attempts)
+    asyncio.run(caller.turn(turn, grant))
+    return turn.result(), turn.total
 
 
 def row(attempt: int, state: Any, **changes: Any) -> Attempt:
@@ -276,7 +279,8 @@ def test_a_slow_model_keeps_no_other_model_waiting() -> None:
         script = TwoModels()
         caller = Caller(script, script, {}, Calls(), 4)  # type: ignore[arg-type]
         turns = [
-            caller.turn(PlannedTurn(0, 0, Turn(agent)), int(agent >= 10), NEED, Grant(10, 1, 40)) for agent in range(20)
+            caller.turn(TurnUnderWay(PlannedTurn(0, 0, Turn(agent)), int(agent >= 10), NEED, 1), Grant(10, 1, 40))
+            for agent in range(20)
         ]
         await asyncio.gather(*turns)
         return script.most
