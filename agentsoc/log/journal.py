@@ -304,12 +304,14 @@ def _chunks(db: sqlite3.Connection, path: Path) -> Iterator[tuple[list[tuple[Any
     """Yield the rows in key order, many at a time: as they were written, each checked, and as attempts."""
     require_plain(db, path)
     try:
-        require_filled(db, path)
+        size = require_filled(db, path)
         verdict = db.execute("PRAGMA quick_check(1)").fetchone()
         if verdict is None or verdict[0] != "ok":
             raise damaged(path, " ".join(str(verdict[0] if verdict else "no answer").split()))
         cursor = db.execute(_SELECT)
-        while found := _some(cursor):
+        # no page is used twice, as was just checked: a small file cannot hold large rows
+        small = size <= CELL_MAX
+        while found := cursor.fetchmany(_ROWS_AT_ONCE) if small else _some(cursor):
             rows = [(*row[:_USAGE_KNOWN], _FLAG[row[_USAGE_KNOWN]], row[_LATENCY]) for row in found]
             for row, read in zip(rows, found, strict=True):
                 if _crc(row) != read[_CRC]:

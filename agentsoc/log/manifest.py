@@ -16,12 +16,12 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from agentsoc.errors import LogDamagedError
 from agentsoc.log.files import LOCK
 from agentsoc.log.inside import Inside, is_inside
-from agentsoc.log.names import CALIBRATION, COMPARISON
+from agentsoc.log.names import CALIBRATION, COMPARISON, MANIFEST
 from agentsoc.log.record import read_record, record_bytes
 
 FORMAT_VERSION: Final = 2
 """Version of the run directory. Readers exist for every version that was ever released."""
-NAME: Final = "manifest.json"
+NAME: Final = MANIFEST
 SEAL: Final = "manifest.sha256"
 """SHA-256 of the manifest's bytes, as ``sha256sum`` writes and checks it; of a finished run, from format 2 on."""
 SEAL_MAX: Final = 1_000

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from agentsoc.engine.forecast import Bound, total
+from agentsoc.engine.forecast import UNLESS, Bound, total
 from agentsoc.printing.terminal import say
 from agentsoc.printing.text import line, table
 
@@ -76,7 +76,8 @@ def print_plan(grid: Grid, rows: Sequence[Kind]) -> None:
 def _ceilings(rows: Sequence[Kind]) -> str:
     if any(row.ceiling is None for row in rows):
         return "no limit of tokens" if all(row.ceiling is None for row in rows) else "not every run has one"
-    return f"{sum(row.ceiling or 0 for row in rows):,} tokens together at most"
+    most = f"{sum(row.ceiling or 0 for row in rows):,} tokens together at most"
+    return most if all(row.pure for row in rows) else f"{most}, {UNLESS}"
 
 
 def _cuts(rows: Sequence[Kind]) -> list[str]:
