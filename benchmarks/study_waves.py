@@ -1,6 +1,6 @@
 """Does a budget by waves refuse nobody whom it could pay, and what does a crash change? Counted over random cases.
 
-Run: ``python -m benchmarks.study_waves [--schedules 5000] [--kills 300]`` (about three minutes; prints two tables in
+Run: ``python -m benchmarks.study_waves [--schedules 5000] [--kills 300]`` (a few minutes; prints two tables in
 Markdown, exits with 1 when a promise was broken).
 
 Schedules: rounds of agents of known usage under random ceilings of tokens, calls and money, with and without shares.

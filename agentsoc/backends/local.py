@@ -82,6 +82,10 @@ class Local(Model):
         """Return the backend of one of `share` hosts on this machine; `seed` makes no difference."""
         return LocalBackend(self, self.servers or default_servers(share))
 
+    def counting(self) -> str:
+        """Return that the embedded model's prompts are counted exactly, those of another file by their bytes."""
+        return "exact" if self.file is None else "bytes"
+
     def context_window(self) -> int:
         """Return `context`."""
         return self.context

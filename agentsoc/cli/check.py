@@ -139,6 +139,7 @@ def _check_scenario(
 
 def _facts(society: BuiltSociety, variant: Variant) -> dict[str, Any]:
     """Return what is known of a run beforehand."""
+    from agentsoc.engine.ceiling import forecast_ceiling
     from agentsoc.engine.forecast import bound, ceiling
     from agentsoc.scenario.prices import money
     from agentsoc.society.topologies.survey import describe
@@ -161,6 +162,7 @@ def _facts(society: BuiltSociety, variant: Variant) -> dict[str, Any]:
         "protocol": scenario.protocol.kind,
         "budget": ceiling(scenario),
         "budget_text": _budget_text(scenario),
+        "ceiling": [] if (cut := forecast_ceiling(society)) is None else cut.text(),
         "bound": "too large to work out how many model calls at most" if most is None else most.text(),
         "calls": None if most is None else most.calls,
         "calls_max": None if most is None else most.attempts,
@@ -217,6 +219,7 @@ def _print_facts(facts: dict[str, Any]) -> None:
         ("agents", f"{facts['agents']:,}, {', '.join(facts['models'])}; protocol {facts['protocol']}"),
         *(("wired" if not at else "", text) for at, text in enumerate(facts["topology_text"].splitlines())),
         ("budget", facts["budget_text"]),
+        *(("" if at else "ceiling", text) for at, text in enumerate(facts["ceiling"])),
         ("cost", facts["bound"]),
     ]
     say("\n".join(f"{name:<10}{line(text)}" for name, text in rows))

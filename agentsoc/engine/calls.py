@@ -48,6 +48,17 @@ class CallsInFlight(msgspec.Struct):
     """Attempts that asked a model in this process, not the journal."""
 
 
+class PromptTally(msgspec.Struct):
+    """The object adds up what was reserved for prompts, and what they then had."""
+
+    calls: int = 0
+    """Attempts of known usage."""
+    bound: int = 0
+    """Reserved for their prompts (tokens)."""
+    used: int = 0
+    """What the provider then counted (tokens)."""
+
+
 class Caller:
     """The caller makes the model calls of a run."""
 
@@ -85,6 +96,8 @@ class Caller:
             for task, round_, *_ in known:
                 self._last_round[task] = max(round_, self._last_round.get(task, 0))
         self.flight = CallsInFlight()
+        self.prompts = [PromptTally() for _ in self._limiters]
+        """Of each group."""
         self._quiet = asyncio.Event()
         self._quiet.set()
         self.holding = False
@@ -159,7 +172,13 @@ class Caller:
             room = turn.room(turn.call)
             made += 1
             turn.had += 1
-            spent.charge(outcome.usage, outcome.failure is None or outcome.billed, room, room + grant.tokens_out)
+            usage = outcome.usage
+            spent.charge(usage, outcome.failure is None or outcome.billed, room, room + grant.tokens_out)
+            if usage is not None and usage.known and usage.tokens_in:
+                tally = self.prompts[turn.group]
+                tally.calls += 1
+                tally.bound += room
+                tally.used += usage.tokens_in
             if outcome.failure is None and outcome.fault is None:
                 self.flight.done += 1
                 return outcome

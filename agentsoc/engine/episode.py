@@ -12,13 +12,13 @@ import msgspec
 
 from agentsoc.budget.account import Account, rates_of
 from agentsoc.budget.ledger import Need
-from agentsoc.contracts.board import Board
 from agentsoc.contracts.protocol import DISCARDED, Act
 from agentsoc.contracts.task import Task
 from agentsoc.contracts.turns import SLOT_WIDTH, Reply, Turn
 from agentsoc.contracts.world import asked
 from agentsoc.engine.act_events import add_events
 from agentsoc.engine.attempts import PlannedTurn
+from agentsoc.engine.conclusion import conclusion_tokens
 from agentsoc.engine.paid_round import PaidRound
 from agentsoc.engine.run_state import RunState
 from agentsoc.engine.scores import Scores
@@ -26,15 +26,12 @@ from agentsoc.errors import RunFailedError
 from agentsoc.events import COORDINATION, MAX_K, MAX_ROUNDS, SOCIETY, Event
 from agentsoc.log.episodes import UNDER_WAY, EpisodeRow
 from agentsoc.protocols.faults import planted
-from agentsoc.society.build import BuiltSociety, new_watchers, open_board
-from agentsoc.society.reply_form import CHARS_PER_TOKEN
+from agentsoc.society.build import BuiltSociety, open_board
 
 Stop = str
 """Why an episode ended: ``finished``, ``budget_exhausted`` or ``max_rounds``."""
 _SILENCE = Reply()
 _SAID_NOTHING = (Act("flag", answer="silent"),)
-_FRAME_CHARS = 600
-"""What a prompt holds besides the question: system prompt, instruction, form of the reply (characters, roughly)."""
 
 
 class Episode:
@@ -138,23 +135,7 @@ class Episode:
         """Hold back what the concluding turn needs, so that a spent budget still gives an answer."""
         society = self.epoch.society
         if society.scenario.budget is not None:
-            self.account.divide(self._conclusion(society), society.wiring.root or 0)
-
-    def _conclusion(self, society: BuiltSociety) -> int | None:
-        """Return what the concluding turn needs (tokens); None when there is none."""
-        budget, protocol = society.scenario.budget, society.scenario.protocol
-        if budget is None or not protocol.concludes:
-            return None
-        if protocol.conclude(society, _AlmostConcluded(society, self.index)) is None:
-            return None
-        if budget.conclude is not None:
-            return budget.conclude
-        # An estimate will do, as the concluding prompt is cut to what was kept; counting would need the tokenizer.
-        agent = society.wiring.root or 0
-        fan_in = int(society.wiring.fan_in[agent]) or society.n
-        question = (len(self.task.question) + _FRAME_CHARS) // CHARS_PER_TOKEN
-        shown = min(fan_in, 32) * society.scenario.message_tokens
-        return question + shown + society.group(agent).max_tokens
+            self.account.divide(conclusion_tokens(society, self.task, self.index), society.wiring.root or 0)
 
     async def _conclude(self) -> None:
         """Take the protocol's concluding turn from what was held back."""
@@ -290,13 +271,3 @@ def _has_other_turns(turns: Sequence[Turn], turn: Turn) -> bool:
 
 def _order(event: Event) -> tuple[int, int]:
     return event.agent, event.k
-
-
-class _AlmostConcluded(Board):
-    """All but the end have spoken on this board; protocols tell from it whether the concluding turn takes a model."""
-
-    def __init__(self, society: BuiltSociety, task: int) -> None:
-        super().__init__(task)
-        self.watchers = new_watchers([society])
-        others = [agent for agent in range(min(society.n, 2)) if agent != society.wiring.root]
-        self.standing = dict.fromkeys(others[:1], 0)

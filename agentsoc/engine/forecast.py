@@ -159,9 +159,9 @@ def _most(society: BuiltSociety, task: Task) -> _Most:
         if n_turns > TURNS_MAX or n_shown > SHOWN_MAX:
             raise _TooLongError
         for turn in turns:
-            if not _asks_model(society, turn):
+            if not asks_model(society, turn):
                 continue
-            bare = _bare_prompt_bytes(society, board, task, turn) + note
+            bare = bare_prompt_bytes(society, board, task, turn) + note
             claims = len(set(turn.sees)) + society.group(turn.agent).memory
             # a character is at most four bytes, and a byte at most a token
             prompt = bare + answer + claims * (4 * CHARS_PER_TOKEN * message + answer + CLAIM_BYTES)
@@ -179,7 +179,7 @@ def _most(society: BuiltSociety, task: Task) -> _Most:
             most.cost += rate.cost(likely, 0, n * cap, n)
             most.cost_max += rate.most(prompts, attempts * cap, attempts)
             most.calls_cost_max += attempts * rate.call
-        board.fold(_disagreement(society, board, turns))
+        board.fold(disagreement(society, board, turns))
     return most
 
 
@@ -192,7 +192,7 @@ def _bytes(text: str) -> int:
     return len(text.encode(errors="surrogatepass"))
 
 
-def _backend(society: BuiltSociety, turn: Turn) -> Backend | None:
+def backend_of(society: BuiltSociety, turn: Turn) -> Backend | None:
     """Return the backend that a turn spends tokens on, not started; None for code and for counting by rule."""
     from agentsoc.contracts.model import PureBackend
     from agentsoc.society.coded import CodedAgent
@@ -205,14 +205,15 @@ def _backend(society: BuiltSociety, turn: Turn) -> Backend | None:
     return None if turn.by_rule and not isinstance(backend, PureBackend) else backend
 
 
-def _asks_model(society: BuiltSociety, turn: Turn) -> bool:
+def asks_model(society: BuiltSociety, turn: Turn) -> bool:
+    """Return whether a turn is a model call."""
     from agentsoc.contracts.model import PureBackend
 
-    backend = _backend(society, turn)
+    backend = backend_of(society, turn)
     return backend is not None and not isinstance(backend, PureBackend)
 
 
-def _bare_prompt_bytes(society: BuiltSociety, board: Board, task: Task, turn: Turn) -> int:
+def bare_prompt_bytes(society: BuiltSociety, board: Board, task: Task, turn: Turn) -> int:
     """Return the size of the prompt of a turn before any claim is shown in it."""
     from agentsoc.contracts.model import bytes_bound
 
@@ -232,7 +233,7 @@ def _bare_request(society: BuiltSociety, board: Board, task: Task, turn: Turn) -
     return build_request(society, task, view, ModelCall(0, max_tokens=1))
 
 
-def _disagreement(society: BuiltSociety, board: Board, turns: Sequence[Turn]) -> list[Event]:
+def disagreement(society: BuiltSociety, board: Board, turns: Sequence[Turn]) -> list[Event]:
     """Return the events of a round in which everybody says something else, hands out work and wants to go on."""
     from agentsoc.contracts.turns import Delegation, Reply
     from agentsoc.engine.act_events import add_events
@@ -312,7 +313,7 @@ def _least_cost(society: BuiltSociety, board: Board, task: Task, turn: Turn, cei
     from agentsoc.contracts.model import PureBackend, bytes_bound
     from agentsoc.society.prompt import later_prompt_bound
 
-    backend = _backend(society, turn)
+    backend = backend_of(society, turn)
     if backend is None:
         return 0, 0
     if isinstance(backend, PureBackend):

@@ -153,6 +153,21 @@ class Fork(BaseModel):
     before: list[Before] = []
 
 
+class PromptBounds(BaseModel):
+    """The object compares what was reserved for the prompts of a group's calls with what they then had."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    counted: Annotated[str, Field(max_length=400)]
+    """How prompts were bounded: ``bytes``, ``exact``, or the tokenizer that counted them."""
+    calls: Count = 0
+    """Attempts of known usage."""
+    bound: Count = 0
+    """Reserved for their prompts (tokens)."""
+    used: Count = 0
+    """What the provider then counted (tokens)."""
+
+
 class Manifest(BaseModel):
     """The manifest is the small file that answers `ls` and `show` without opening the log."""
 
@@ -192,6 +207,8 @@ class Manifest(BaseModel):
     journal_file: str | None = None
     """SHA-256 of the journal's bytes; set when the run has ended, never set by format 1."""
     totals: Totals = Totals()
+    prompt_bounds: list[PromptBounds] = []
+    """For each group of agents; set when the run has ended, never set by earlier versions."""
     error: str | None = None
     fork: Fork | None = None
 
