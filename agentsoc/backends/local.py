@@ -84,6 +84,10 @@ class Local(Model):
         """Return the backend of one of `share` hosts on this machine; `seed` makes no difference."""
         return LocalBackend(self, self.servers or default_servers(share))
 
+    def counting(self) -> str:
+        """Return that prompts are counted exactly, by the file's own chat template and tokenizer."""
+        return "exact"
+
     def context_window(self) -> int:
         """Return `context`."""
         return self.context

@@ -181,6 +181,7 @@ def _print_prompts(society: BuiltSociety, as_json: bool) -> None:
 
 def _facts(society: BuiltSociety, variant: Variant) -> dict[str, Any]:
     """Return what is known of a run beforehand."""
+    from agentsoc.engine.ceiling import forecast_ceiling
     from agentsoc.engine.forecast import bound, ceiling
     from agentsoc.engine.rehearsal import room_warnings
     from agentsoc.scenario.prices import money
@@ -204,6 +205,7 @@ def _facts(society: BuiltSociety, variant: Variant) -> dict[str, Any]:
         "protocol": scenario.protocol.kind,
         "budget": ceiling(scenario),
         "budget_text": _budget_text(scenario),
+        "ceiling": [] if (cut := forecast_ceiling(society)) is None else cut.text(),
         "bound": "too large to work out how many model calls at most" if most is None else most.text(),
         "calls": None if most is None else most.calls,
         "calls_max": None if most is None else most.attempts,
@@ -261,6 +263,7 @@ def _print_facts(facts: dict[str, Any]) -> None:
         ("agents", f"{facts['agents']:,}, {', '.join(facts['models'])}; protocol {facts['protocol']}"),
         *(("wired" if not at else "", text) for at, text in enumerate(facts["topology_text"].splitlines())),
         ("budget", facts["budget_text"]),
+        *(("" if at else "ceiling", text) for at, text in enumerate(facts["ceiling"])),
         ("cost", facts["bound"]),
         *(("warning", text) for text in facts["warnings"]),
     ]

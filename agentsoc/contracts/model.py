@@ -310,6 +310,10 @@ class Model(Part):
         """
         return None
 
+    def counting(self) -> str:
+        """Return how its backend bounds the tokens of a prompt: ``bytes``, ``exact``, or with which tokenizer."""
+        return "bytes"
+
     def destinations(self) -> tuple[Destination, ...]:
         """Return where prompts are sent and the environment variables that go with them; nothing for no network.
 

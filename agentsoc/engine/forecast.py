@@ -160,9 +160,9 @@ def _most(society: BuiltSociety, task: Task) -> _Most:
         if n_turns > TURNS_MAX or n_shown > SHOWN_MAX:
             raise _TooLongError
         for turn in turns:
-            if not _asks_model(society, turn):
+            if not asks_model(society, turn):
                 continue
-            bare = _bare_prompt_bytes(society, board, task, turn) + note
+            bare = bare_prompt_bytes(society, board, task, turn) + note
             group = society.group_index(turn.agent)
             settings, rate = scenario.agents[group], rates[group]
             cap = settings.max_tokens
@@ -204,7 +204,7 @@ def _bytes(text: str) -> int:
     return len(text.encode(errors="surrogatepass"))
 
 
-def _backend(society: BuiltSociety, turn: Turn) -> Backend | None:
+def backend_of(society: BuiltSociety, turn: Turn) -> Backend | None:
     """Return the backend that a turn spends tokens on, not started; None for code and for counting by rule."""
     from agentsoc.contracts.model import PureBackend
     from agentsoc.society.coded import CodedAgent
@@ -217,14 +217,15 @@ def _backend(society: BuiltSociety, turn: Turn) -> Backend | None:
     return None if turn.by_rule and not isinstance(backend, PureBackend) else backend
 
 
-def _asks_model(society: BuiltSociety, turn: Turn) -> bool:
+def asks_model(society: BuiltSociety, turn: Turn) -> bool:
+    """Return whether a turn is a model call."""
     from agentsoc.contracts.model import PureBackend
 
-    backend = _backend(society, turn)
+    backend = backend_of(society, turn)
     return backend is not None and not isinstance(backend, PureBackend)
 
 
-def _bare_prompt_bytes(society: BuiltSociety, board: Board, task: Task, turn: Turn) -> int:
+def bare_prompt_bytes(society: BuiltSociety, board: Board, task: Task, turn: Turn) -> int:
     """Return the size of the prompt of a turn before any claim is shown in it."""
     from agentsoc.contracts.model import bytes_bound
 
@@ -300,7 +301,7 @@ def _least_cost(society: BuiltSociety, board: Board, task: Task, turn: Turn, cei
     from agentsoc.contracts.model import PureBackend, bytes_bound
     from agentsoc.society.calls import later_prompt_bound
 
-    backend = _backend(society, turn)
+    backend = backend_of(society, turn)
     if backend is None:
         return 0, 0
     if isinstance(backend, PureBackend):

@@ -69,6 +69,7 @@ def check(log: StoredRun, *, keep: bool = False) -> tuple[Checked, dict[Key, Att
         LogDamagedError: names the first thing that is not what was written.
     """
     manifest = log.manifest
+    log.forget()
     found, events = _Events(log), log.directory / EVENTS
     for segment in chained(log.segments):
         # bytes that are pinned need no digest of their own beside that of the whole log

@@ -318,12 +318,14 @@ def _chunks(db: sqlite3.Connection, path: Path) -> Iterator[tuple[list[tuple[Any
     width = _WIDTH[require_plain(db, path)]
     columns = ", ".join(_FIELDS[:width])
     try:
-        require_filled(db, path)
+        size = require_filled(db, path)
         verdict = db.execute("PRAGMA quick_check(1)").fetchone()
         if verdict is None or verdict[0] != "ok":
             raise damaged(path, " ".join(str(verdict[0] if verdict else "no answer").split()))
         cursor = db.execute(f"SELECT {columns}, crc FROM attempts ORDER BY task, round, agent, k, attempt")
-        while found := _some(cursor):
+        # no page is used twice, as was just checked: a small file cannot hold large rows
+        small = size <= CELL_MAX
+        while found := cursor.fetchmany(_ROWS_AT_ONCE) if small else _some(cursor):
             rows = [(*row[:_USAGE_KNOWN], _FLAG[row[_USAGE_KNOWN]], *row[_LATENCY:width]) for row in found]
             for row, read in zip(rows, found, strict=True):
                 if _crc(row) != read[width]:

@@ -103,14 +103,18 @@ def require_plain(db: sqlite3.Connection, path: Path, *, empty: bool = False) ->
     raise LogDamagedError("this is no journal: its tables are not those of a journal", str(path), COPY)
 
 
-def require_filled(db: sqlite3.Connection, path: Path) -> None:
-    """Refuse a file that is mostly holes: it would take hours to read and a few kB to send."""
+def require_filled(db: sqlite3.Connection, path: Path) -> int:
+    """Return the size of a database, and refuse one that is mostly holes (bytes).
+
+    That would take hours to read and a few kB to send.
+    """
     pages, size, free = (
         int(db.execute(f"PRAGMA {name}").fetchone()[0]) for name in ("page_count", "page_size", "freelist_count")
     )
     found = Inside(path.parent).look(path.name)
     if (found is not None and found.st_size > pages * size + _SLACK) or free > pages // 2 + _SLACK // size:
         raise damaged(path, "it is larger than what it holds")
+    return pages * size
 
 
 def _words(sql: object) -> list[str]:

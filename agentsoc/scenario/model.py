@@ -31,6 +31,10 @@ MAX_TOTAL: Final = 2**63 - 1
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$"
 
 
+DEADLINE_S: Final = 600.0
+"""Where a scenario says nothing else, it is not written down: runs that were made before it existed say the same."""
+
+
 class Calls(Part):
     """How model calls are made and repeated. Every attempt is journaled and charged."""
 
@@ -42,6 +46,8 @@ class Calls(Part):
     """Whether a reply that breaks its format is sent back once with the fault named."""
     backoff_s: float = Field(default=0.5, ge=0, le=60)
     """First pause before a new attempt (seconds); doubles each time; a server's own Retry-After wins."""
+    deadline_s: float = Field(default=DEADLINE_S, ge=0, le=86_400, exclude_if=lambda seconds: seconds == DEADLINE_S)
+    """How long a call may be refused for coming too often before such a refusal costs an attempt (seconds)."""
 
 
 class Engine(Part):

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import polars as pl
 
-from agentsoc.printing.text import line, table
+from agentsoc.printing.text import WIDE, line, prompt_bounds_text, table
 from analysis.comparison.report import SHOWN_METRICS, BaselineBlock, Report, measured
 from analysis.comparison.table import Results
 from analysis.interval import Interval, shown
@@ -88,7 +88,27 @@ def verdict(report: Report) -> str:
         said.append(f"worse than {base}: {'; '.join(worse)}")
     if open_:
         said.append(f"cannot be told from {base} with this much data: {', '.join(open_)}")
+    if idle := _idle_ceilings(report):
+        said.append(f"but the ceiling decided part of this: {'; '.join(idle)}")
     return ". ".join(text[0].upper() + text[1:] for text in said) + "."
+
+
+def _idle_ceilings(report: Report) -> list[str]:
+    """Return for which organisations the ceiling refused turns while more than half of it was unspent, in words."""
+    found = []
+    for label in report.metrics:
+        use, spent = report.results.ceilings.get(report.results.members[label]), measured(report, label, "budget_use")
+        if use is None or not use.refused or spent is None:
+            continue
+        rows = report.table.filter(_is(report, label) & pl.col("budget").is_not_null())
+        ended = rows.filter((pl.col("stop") == "budget_exhausted") & (2 * pl.col("charged") < pl.col("budget"))).height
+        turns = "1 turn" if use.refused == 1 else f"{use.refused:,} turns"
+        if ended:
+            tasks = "1 task" if ended == 1 else f"{ended:,} of {rows.height:,} tasks"
+            found.append(f"it refused {turns} of {label} and ended {tasks} with more than half of it unspent")
+        elif spent.value < 1 - _IDLE:  # shares: the episode goes on without who has spent theirs
+            found.append(f"it refused {turns} of {label} while {100 * (1 - spent.value):.0f} % of it was unspent")
+    return found
 
 
 def notes(report: Report) -> list[str]:
@@ -282,6 +302,11 @@ def _money_notes(report: Report) -> Iterator[str]:
     known = [(label, found) for label, found in spent if found is not None]
     if known:
         yield f"left unspent of the budget: {', '.join(f'{at} {100 * (1 - x.value):.1f} %' for at, x in known)}"
+    for label in report.metrics:
+        use = report.results.ceilings.get(report.results.members[label])
+        for counted, (bound, used) in ({} if use is None else use.prompts).items():
+            if used and bound > WIDE * used:
+                yield f"{label}: {prompt_bounds_text(counted, bound, used)}"
     if any(found.value < 1 - _IDLE for _, found in known):
         yield (
             "who leaves most of the budget unspent was not stopped by it: the same ceiling is not the same spending; "
