@@ -236,6 +236,10 @@ class Model(Part):
         """Return how its backend bounds the tokens of a prompt: ``bytes``, ``exact``, or with which tokenizer."""
         return "bytes"
 
+    def counts_offline(self) -> bool:
+        """Return whether its backend counts before it is started; otherwise it then gives a wider bound."""
+        return True
+
     def destinations(self) -> tuple[Destination, ...]:
         """Return where prompts are sent and the environment variables that go with them; nothing for no network.
 
