@@ -84,13 +84,13 @@ def count_request(count: Count, request: Request, schema: str) -> int:
     return TEMPLATE_TOKENS + sum(count(text) for text in [*texts, *([schema] if schema else [])])
 
 
-def messages_of(request: Request) -> list[dict[str, str]]:
-    """Return the messages of a request as they are sent."""
+def messages_of(request: Request, *, system: bool = False) -> list[dict[str, str]]:
+    """Return the messages of a request as they are sent; `system` for a system message even where it is empty."""
     texts = (("system", request.system), ("user", request.user))
     return [
         {"role": role, "content": without_markers(text).encode("utf-8", "replace").decode()}
         for role, text in texts
-        if text or role == "user"
+        if text or system or role == "user"
     ]
 
 
@@ -205,18 +205,19 @@ class PromptCounter:
 class ServerCounter:
     """The object lets the server of a model count prompts: one short request each, made while the run waits for it."""
 
-    def __init__(self, base_url: str, model: str, key: str | None) -> None:
+    def __init__(self, base_url: str, model: str, key: str | None, *, system: bool = False) -> None:
         """Prepare.
 
         Args:
             base_url: of the model; what counts lies beside its ``/v1``.
             model: the model's name on that server.
             key: sent along as with every call; None for none.
+            system: whether there is a system message even where it is empty.
         """
         place = urlsplit(base_url.rstrip("/"))
         self._secure, self._host = place.scheme == "https", place.netloc
         self._root = place.path.removesuffix("/v1")
-        self._model = model
+        self._model, self._system = model, system
         self._headers = {"Content-Type": "application/json", **({"Authorization": f"Bearer {key}"} if key else {})}
         self._kept: dict[Request, int] = {}
 
@@ -226,7 +227,7 @@ class ServerCounter:
         Raises:
             BackendSetupError: the server does not count.
         """
-        messages = messages_of(request)
+        messages = messages_of(request, system=self._system)
         key = msgspec.structs.replace(request, hint=None, seed=0, temperature=0.0, max_tokens=1)
         found = self._kept.get(key)
         if found is None:

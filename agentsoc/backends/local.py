@@ -6,7 +6,8 @@ server answers, what ran before and how many servers there are make no differenc
 file may. Fast mode decodes several requests together, which changes the rounding and now and then a word.
 
 Each server is one llama.cpp context of one thread; the threads of the pool wait in it with the GIL released. It also
-opens an HTTP port on loopback, which cannot be switched off: it is locked with a random key and not used.
+opens an HTTP port on loopback, which cannot be switched off: it is locked with a random key and asked only to count the
+prompts of a model whose tokenizer is not built in here.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import importlib.metadata
 import os
 import platform
 import queue
+import secrets
 import threading
 from collections.abc import Callable
 from functools import partial
@@ -26,7 +28,9 @@ from pydantic import Field, model_validator
 
 from agentsoc.backends import modelfile, reply
 from agentsoc.backends.chatml import prompt_counter
+from agentsoc.backends.counting import ServerCounter
 from agentsoc.backends.llamacpp import (
+    ALIAS,
     BATCH,
     SAMPLING,
     check_grammar,
@@ -83,8 +87,12 @@ class Local(Model):
         return LocalBackend(self, self.servers or default_servers(share))
 
     def counting(self) -> str:
-        """Return that the embedded model's prompts are counted exactly, those of another file by their bytes."""
-        return "exact" if self.file is None else "bytes"
+        """Return that prompts are counted exactly: by the file's own tokenizer and template."""
+        return "exact"
+
+    def counts_offline(self) -> bool:
+        """Return whether it is the embedded model: another file is asked by the server that reads it."""
+        return self.file is None
 
     def context_window(self) -> int:
         """Return `context`."""
@@ -114,6 +122,8 @@ class LocalBackend(Backend):
         self.parallel: int = servers * (model.slots if model.mode == "fast" else 1)
         self._library: Any = None
         self._counter: Callable[[Request], int] | None = None
+        self._server_counts: ServerCounter | None = None
+        self._by_bytes = False
         self._all: list[Any] = []
         self._free: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._pool: ThreadPoolExecutor | None = None
@@ -140,8 +150,9 @@ class LocalBackend(Backend):
         self._pool = ThreadPoolExecutor(self.parallel, thread_name_prefix="agentsoc-local")
         loop = asyncio.get_running_loop()
         slots = self.parallel // self.servers
+        key = secrets.token_urlsafe(32)
         begin = partial(
-            start_server, self._library, path, context=self.window, slots=slots, fast=self.model.mode == "fast"
+            start_server, self._library, path, context=self.window, slots=slots, fast=self.model.mode == "fast", key=key
         )
         starts = [loop.run_in_executor(self._pool, begin) for _ in range(self.servers)]
         started = await asyncio.gather(*starts, return_exceptions=True)
@@ -156,6 +167,8 @@ class LocalBackend(Backend):
         for _ in range(slots):
             for server in self._all:
                 self._free.put(server)
+        if self.model.file is not None:
+            self._server_counts = ServerCounter(f"{self._all[0].listening_address}/v1", ALIAS, key, system=True)
 
     def _checked_file(self) -> Path:
         model = self.model
@@ -170,16 +183,23 @@ class LocalBackend(Backend):
         return path
 
     def count(self, request: Request) -> int:
-        """Return the prompt's tokens: exact for the embedded model, a bound for another tokenizer or template.
+        """Return the prompt's tokens: a pure function of the model file.
 
-        A pure function of the model file: it needs no server, so a replay counts as the run did.
+        That of the embedded model needs no server. Another file is counted by its server once that is started; before,
+        and in runs made when it was not asked yet, a byte of texts and template stands for a token.
 
         Raises:
             BackendSetupError: the model file is not here.
         """
+        if self._server_counts is not None and not self._by_bytes:
+            return self._server_counts(request)
         if self._counter is None:
             self._counter = prompt_counter(self._checked_file())
         return self._counter(request)
+
+    def count_by(self, reserve: int) -> None:
+        """Count as runs by these rules did: before ``reserve: 2`` other files were counted in bytes."""
+        self._by_bytes = reserve < 2
 
     async def complete(self, request: Request) -> Completion:
         """Answer one request on the next free server; raise `CallError`, and only that, when that fails.
@@ -253,6 +273,7 @@ class LocalBackend(Backend):
         import asyncio
 
         pool, self._pool = self._pool, None
+        self._server_counts = None
         for stop in list(self._running):
             stop.set()
         if pool is not None:

@@ -145,6 +145,9 @@ class Backend(ABC):
     def count(self, request: Request) -> int:
         """Return an upper bound of the prompt's tokens (exact where the tokenizer is at hand)."""
 
+    def count_by(self, reserve: int) -> None:  # noqa: B027
+        """Count as runs by these rules did (`agentsoc.contracts.rules`), for whoever has come to count otherwise."""
+
     async def close(self) -> None:  # noqa: B027
         """Release everything; called once, also after a failed start."""
 

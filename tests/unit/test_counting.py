@@ -13,9 +13,10 @@ from typing import Any, ClassVar
 import pytest
 from pydantic import ValidationError
 
-from agentsoc.backends import counting
+from agentsoc.backends import counting, modelfile
 from agentsoc.backends.counting import TEMPLATE_TOKENS, PromptCounter, ServerCounter, messages_of, text_counter
 from agentsoc.backends.litellm import LiteLLM
+from agentsoc.backends.local import Local
 from agentsoc.contracts.model import Request, bytes_bound
 from agentsoc.engine.replay import replay
 from agentsoc.engine.run import run
@@ -231,3 +232,31 @@ def test_a_run_whose_tokenizer_is_missing_does_not_begin(server: str, tmp_path: 
     with pytest.raises((BackendSetupError, InputError), match="does not exist"):
         run(society(server, tokenizer=str(tmp_path / "gone.json")), tmp_path / "run")
     assert Counting.seen == []
+
+
+# Other files of the embedded engine
+
+
+def test_every_file_of_the_embedded_engine_is_counted_exactly(tmp_path: Path) -> None:
+    """Another template in the same weights: not known here, so the server that reads it is asked."""
+    pytest.importorskip("xllamacpp")
+    data = modelfile.find().read_bytes()
+    other = tmp_path / "other.gguf"
+    other.write_bytes(data.replace(b"a helpful AI assistant named SmolLM", b"a careful AI assistant named Other!"))
+    model = Local(file=other, sha256=modelfile.sha256_of(other), servers=1, context=256)
+    assert (model.counting(), model.counts_offline()) == ("exact", False)
+
+    async def counts() -> tuple[int, int, int]:
+        backend = model.open(seed=0)
+        await backend.start()
+        try:
+            now = backend.count(ASKED)
+            read = (await backend.complete(ASKED)).usage.tokens_in
+            backend.count_by(1)
+            return now, read, backend.count(ASKED)
+        finally:
+            await backend.close()
+
+    now, read, before = asyncio.run(counts())
+    assert now == read
+    assert before > 5 * now  # each byte of the template
