@@ -99,7 +99,7 @@ def _tiktoken(name: str) -> Count:
         tiktoken: Any = importlib.import_module("tiktoken")
         load: Any = importlib.import_module("tiktoken.load")
     except ModuleNotFoundError:
-        raise MissingExtraError(f"tokenizer {TIKTOKEN}{name}", "tiktoken", "tiktoken") from None
+        raise MissingExtraError(f"tokenizer {TIKTOKEN}{name}", "tiktoken", "tokenizers") from None
     if name not in tiktoken.list_encoding_names():
         try:
             name = tiktoken.encoding_name_for_model(name)

@@ -236,8 +236,8 @@ class Model(Part):
         return None
 
     def counting(self) -> str:
-        """Return how its backend bounds the tokens of a prompt: ``bytes``, ``exact``, or with which tokenizer."""
-        return "bytes"
+        """Return how its backend bounds the tokens of a prompt: ``bytes``, ``exact``, or by what, in words."""
+        return "a bound of the model's own"
 
     def counts_offline(self) -> bool:
         """Return whether its backend counts before it is started; otherwise it then gives a wider bound."""
