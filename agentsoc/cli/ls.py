@@ -68,7 +68,7 @@ def _row(path: Path, base: Path) -> dict[str, Any]:
         seed=manifest.seed,
         tasks=totals.episodes,
         score=totals.score,
-        tokens=totals.tokens_in + totals.tokens_out + totals.tokens_lost,
+        tokens=totals.tokens,
         budget=totals.budget,
         events=totals.events,
         changed=round(changed, 3),

@@ -53,7 +53,7 @@ def score_text(totals: Totals) -> str:
 
 def tokens_text(totals: Totals) -> str:
     """Return the tokens by kind, beside the budget."""
-    used = totals.tokens_in + totals.tokens_out + totals.tokens_lost
+    used = totals.tokens
     text = f"{used:,}: {totals.tokens_in:,} input ({totals.tokens_cached:,} cached), {totals.tokens_out:,} output"
     text += f", {totals.tokens_lost:,} lost"
     if totals.budget is not None:

@@ -125,6 +125,11 @@ class Totals(BaseModel):
     virtual_s: float = 0.0
     """Critical path of simulated latencies, summed over episodes (seconds)."""
 
+    @property
+    def tokens(self) -> int:
+        """Tokens that were used, and the reservations of attempts whose use is not known."""
+        return self.tokens_in + self.tokens_out + self.tokens_lost
+
 
 class Before(BaseModel):
     """The object names a scenario that was in force before a fork."""

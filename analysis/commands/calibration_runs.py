@@ -311,7 +311,7 @@ def _cost_of(step: CalibrationStep, file_tasks: int | None) -> tuple[float, floa
     if is_pure(Scenario.model_validate(scenario)):
         scenario["tasks"]["count"] = 1
         totals = asyncio.run(execute(Plan(Scenario.model_validate(scenario), None))).totals
-        tokens = float(totals.tokens_in + totals.tokens_out)
+        tokens = float(totals.tokens)
         return tokens, tokens
     once = {**scenario, "calls": {**scenario["calls"], "attempts": 1}}  # repeats are granted only from what is over
     found = bound(build_society(Scenario.model_validate(once)))

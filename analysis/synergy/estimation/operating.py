@@ -30,7 +30,7 @@ class OperatingPoint:
     signal: Estimate
     n_trials: int
     tokens: float
-    """Mean tokens that were charged for one answer, those of lost attempts among them."""
+    """Mean tokens of one answer, those of lost attempts among them."""
     above: float | None
     """Signal after one level at the central parameters, for equally hard tasks; None without gamma and rho."""
     mu_star: float | None
