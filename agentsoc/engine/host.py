@@ -80,6 +80,7 @@ class Host:
                 else:
                     opened[group.model] = shared.open(group.model, seed=scenario.seed, share=share)
             self.backends.append(opened[group.model])
+            opened[group.model].count_by(society.rules.reserve)
         self.prompts = Prompts(self.views, self.backends)
         self.voters = Voters(self.views)
         self._names = [group.model.kind for group in scenario.agents]
