@@ -14,7 +14,7 @@ _SUBJECT: Final = (
 )
 _LINK: Final = r"[*_]{0,3}\s*(?:(?:is|was|would\s+be|should\s+be|must\s+be|has\s+to\s+be)\b|[:：=＝]|->|→|—|–)"
 _OTHER: Final = (
-    r"(?:答案|答え|正解|解答)\s*(?:应该|應該|應)?\s*(?:是|为|為|は|が|[:：=])"
+    r"(?:答案|答え|正解|解答|回答)\s*(?:应该|應該|應)?\s*(?:是|为|為|は|が|[:：=])"
     r"|(?:정답|답|답변)\s*(?:은|는|[:：])"
     r"|\brespuesta(?:\s+(?:correcta|final))?\s*(?:es|sería|[:=])"
     r"|\bréponse(?:\s+(?:correcte|finale))?\s*(?:est|[:=])"
@@ -51,6 +51,7 @@ _DENIED: Final = re.compile(
     re.IGNORECASE,
 )
 _NOT_IT: Final = re.compile(rf"\s*(?:{NEGATION}|\bno\s+longer\b)", re.IGNORECASE)
+_CLAUSE: Final = re.compile(r"[,;，；]|\bbut\b|\bsondern\b|\bsino\b", re.IGNORECASE)
 _RETRACTED: Final = re.compile(
     r"\b(?:wait|hold\s+on|scratch\s+that|oops|on\s+second\s+thoughts?|let\s+me\s+(?:re|double|think|check)\w*"
     r"|i\s+made\s+an?\s+(?:\w+\s+)?(?:mistake|error)"
@@ -59,6 +60,7 @@ _RETRACTED: Final = re.compile(
     r"|(?:^|[.!?\n]\s*)(?:no|actually)\b[,:]?",
     re.IGNORECASE,
 )
+_SAYS: Final = re.compile(r"\w")
 _NEW_QUESTION: Final = re.compile(
     r"^[ \t]*(?:question|problem|q|user|human)\s*\d{0,3}\s*[:：]", re.IGNORECASE | re.MULTILINE
 )
@@ -175,7 +177,8 @@ def _last_sentence(text: str, start: int) -> tuple[Statement | None, str]:
             if anchor.start() >= start:
                 last = anchor.end()
         else:
-            blanked.append((begun, stop))
+            clause = _CLAUSE.search(text, anchor.end(), stop) if _NOT_IT.match(text, anchor.end()) else None
+            blanked.append((begun, stop if clause is None else clause.start()))
     kept = text
     for begun, stop in reversed(blanked):
         kept = kept[:begun] + kept[stop:]
@@ -193,5 +196,7 @@ def _to_line_end(text: str, start: int) -> Statement:
     """Return the statement from `start` to the end of its line, or the next line that is not empty."""
     rest = text[start:].lstrip(" \t*:：=")
     line, _, after = rest.lstrip("\n").partition("\n")
+    while after.strip() and not _SAYS.search(line):
+        line, _, after = after.partition("\n")
     behind = first_sentence(line)[1] + "\n" + after
     return Statement("" if retracted(behind) else line.strip(), after, False)

@@ -21,8 +21,8 @@ class Sort(Protocol[Answer]):
     def whole(self, text: str) -> Answer | None:
         """Return the answer that `text` is, but for marks around it."""
 
-    def stated(self, text: str, after: str) -> Answer | None:
-        """Return the answer that `text` gives, which follows an announcement; `after` is the text behind it."""
+    def stated(self, text: str, after: str | None) -> Answer | None:
+        """Return the answer that `text` gives, which is announced; `after` is the text behind it, None for a box."""
 
     def loose(self, text: str) -> Answer | None:
         """Return the answer that `text` gives although it announces none."""
@@ -43,7 +43,8 @@ def answer_in(text: str, sort: Sort[T], clean: Callable[[str], str] = readable) 
     found = find(said)
     if found.statements:
         answers = [
-            sort.stated(each.text, "" if each.boxed else each.after) if each.text else None for each in found.statements
+            sort.stated(each.text, None if each.boxed else each.after) if each.text else None
+            for each in found.statements
         ]
         told = {answer for answer in answers if answer is not None}
         return answers[0] if len(told) == 1 else None

@@ -11,14 +11,14 @@ _GROUP: Final = re.compile(r"#\s?\d{1,6}(?!\d)(?:\s*(?:,|,?\s*and|&|or|/)\s*#\s?
 _NUMBER: Final = re.compile(r"\d{1,6}")
 _CLAUSE: Final = re.compile(r"[.;:!?\n]|,\s|\b(?:but|while|whereas|although|though|however)\b|#\d", re.IGNORECASE)
 _WITH: Final = (
-    r"(?:\s*[:,]?\s*(?:\(|the\s+|both\s+|either\s+|claims?\s+|lines?\s+|repl(?:y|ies)\s+|answers?\s+|what\s+|of\s+|by\s+|from\s+"
-    r"|in\s+|that\s+|agents?\s+|option\s+)){0,5}\s*$"
+    r"(?:\s*:)?(?:\s*(?:\(|the\s+|both\s+|either\s+|claims?\s+|lines?\s+|repl(?:y|ies)\s+|answers?\s+|what\s+|of\s+|by\s+"
+    r"|from\s+|in\s+|that\s+|agents?\s+|option\s+)){0,5}\s*$"
 )
 _AGAINST: Final = re.compile(
     r"(?P<no>(?:\b(?:not|never|no\s+longer|cannot|can['’]t|nothing)|n['’]t)\s+(?:\w+\s+)?)?"
     r"\b(?:disagree(?:s|d|ing)?\s+with|contradict(?:s|ed|ing)?|disput(?:e|es|ed|ing)|reject(?:s|ed|ing)?|refut(?:e|es|ed|ing)"
-    r"|oppos(?:e|es|ed|ing)|doubt(?:s|ed|ing)?|(?:error|mistake|flaw|bug)s?\s+(?:in|of|by)|rul(?:e|es|ed|ing)\s+out"
-    r"|wrong|incorrect|against|unlike|contrary\s+to|rather\s+than|instead\s+of|except)" + _WITH,
+    r"|oppos(?:e|es|ed|ing)|doubt(?:s|ed|ing)?|(?:error|mistake|flaw|bug)s?\s+(?:made\s+)?(?:in|of|by|from)|rul(?:e|es|ed|ing)\s+out"
+    r"|wrong|incorrect|against|unlike|contrary\s+to|rather\s+than|instead\s+of|except|over)" + _WITH,
     re.IGNORECASE,
 )
 _NOT: Final = re.compile(
@@ -37,11 +37,18 @@ _BAD: Final = re.compile(
     re.IGNORECASE,
 )
 _GOOD: Final = re.compile(
-    r"\b(?:right|correct|true|valid|accurate|convincing|persuasive|hold|make\s+sense|add\s+up)\b", re.IGNORECASE
+    r"\b(?:right|correct|true|valid|accurate|convinc\w+|persua\w+|hold|work|follow|make\s+sense|add\s+up)\b",
+    re.IGNORECASE,
 )
 _NO: Final = re.compile(r"\b(?:not|never|no|neither|hardly)\b|n['’]t\b|cannot", re.IGNORECASE)
+_RAISED: Final = re.compile(
+    r"(?:\b(?:not|never|hardly)|n['’]t)\s+(?:think|believe|find|see|say|claim)\s+(?:that\s+)?(?:claim\s+)?$",
+    re.IGNORECASE,
+)
 _FAILS: Final = re.compile(
-    r"\s*\)?\s*(?:miscalculat|miscount|misread|fail|err(?:s|ed)\b|[错錯]|不对|不對)", re.IGNORECASE
+    r"\s*[(:–-]\s*(?:wrong|incorrect|false|mistaken)\b|\s*\)?\s*(?:miscalculat|miscount|misread|fail|err(?:s|ed)\b|overlook"
+    r"|ignor(?:es|ed)|forg(?:ets|ot)|miss(?:es|ed)|neglect|omit|confus(?:es|ed)|double[- ]count|[错錯]|不对|不對)",
+    re.IGNORECASE,
 )
 _NONE: Final = re.compile(r"(?<=[^\s,;:(-])[\s,;:(-]{1,3}none[\s.!)]{0,3}$", re.IGNORECASE)
 _LEAD: Final = r"(?:\b(?:but\s+)?(?:not|unlike|against|and|as|per|from|see|by|with|like|via|using)\s+)?(?:in\s+)?"
@@ -92,7 +99,7 @@ def _against(text: str, begin: int, group: re.Match[str]) -> bool:
     rest = after[says.end() :]
     stop = _CLAUSE.search(rest)
     clause = rest if stop is None else rest[: stop.start()]
-    negated = len(_NO.findall(clause)) % 2 == 1
+    negated = (len(_NO.findall(clause)) + (_RAISED.search(before) is not None)) % 2 == 1
     if _BAD.search(clause):
         return not negated
     return bool(_GOOD.search(clause)) and negated

@@ -11,10 +11,14 @@ from agentsoc.reading.text import REFUSAL, legible, lines
 
 _OUTER: Final = " .,;:!?\"'`*()[]"
 _LEAD: Final = re.compile(r"(?:the )?(?:final )?answer(?: is\b:?|:)\s*(?=\S)")
-_SENTENCE: Final = re.compile(r"(?:(?<=[a-z]{4})|(?<=[\d)\]\"'”]))[.!](?=\s+[A-Z])|[。！？](?=\S)|[。！？]$")
+_SENTENCE: Final = re.compile(
+    r"(?:(?<=[A-Za-z]{4})(?<!Prof)(?<!Capt)|(?<=[\d)\]\"'”]))[.!](?=\s+[A-Z])|[。！？](?=\S)|[。！？]$"
+)
 _SET: Final = re.compile(r"\$?\\(?:text|textbf|textit|mathrm|mathbf)\s*\{([^{}]*)\}\$?")
 _SPACE: Final = re.compile(r"[\s\x00-\x1f\x7f]+")
 _REFUSAL_CHARS: Final = 200
+_AGAIN: Final = 8
+"""Announcements within an announcement that are followed."""
 
 
 class _Line:
@@ -23,7 +27,7 @@ class _Line:
     def whole(self, text: str) -> str | None:
         return None
 
-    def stated(self, text: str, after: str) -> str | None:
+    def stated(self, text: str, after: str | None) -> str | None:
         end = _SENTENCE.search(text)
         said = (text if end is None else text[: end.start()]).strip()
         words = _SET.fullmatch(said)
@@ -32,7 +36,9 @@ class _Line:
     def loose(self, text: str) -> str | None:
         for line in reversed(lines(text)):
             if said := compared(line):
-                return None if len(line) <= _REFUSAL_CHARS and REFUSAL.search(line) else said
+                # one word such as "unknown" may be the right answer
+                refused = " " in said and len(line) <= _REFUSAL_CHARS and REFUSAL.search(line)
+                return None if refused else said
         return None
 
 
@@ -49,6 +55,12 @@ def compared(text: str) -> str | None:
 def line_stated(text: str) -> str | None:
     """Return the free answer that a reply states: what it announces, else its last line; None for a refusal.
 
-    Total and linear in the length.
+    Total, linear in the length, and idempotent: an answer says itself, or it is none.
     """
-    return answer_in(text, _LINE, legible)
+    said = answer_in(text, _LINE, legible)
+    for _ in range(_AGAIN):
+        again = None if said is None else answer_in(said, _LINE, legible)
+        if again == said:
+            return said
+        said = again
+    return None

@@ -53,11 +53,17 @@ def plain_numbers(text: str) -> str:
     text = unicodedata.normalize("NFKC", text) if not text.isascii() else text
     text = text.translate(_SIGNS).replace("**", "^")
     if "\\" in text or "{" in text:
-        text = _FRACTION.sub(lambda part: f" {part[1] or part[2]}/{part[3] or part[4]} ", text)
+        text = _FRACTION.sub(_over, text)
         text = _ESCAPED.sub(lambda sign: sign[1] if sign[1] in "%#&_" else " ", text)
         text = _COMMAND.sub(lambda name: _COMMANDS.get(name[1], SYMBOL), text)
         text = _DEGREES.sub("°", _POWER.sub(r"^\1", text))
     return _MATH.sub(" ", _POWER.sub(r"^\1", text))
+
+
+def _over(part: re.Match[str]) -> str:
+    """Return a fraction of LaTeX as a/b; after a digit it is the rest of a mixed number."""
+    mixed = " " if part.string[part.start() - 1 : part.start()].isdigit() else ""
+    return f"{mixed}{part[1] or part[2]}/{part[3] or part[4]} "
 
 
 def _ascii(letter: str) -> str:

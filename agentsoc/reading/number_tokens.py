@@ -8,13 +8,13 @@ from fractions import Fraction
 from typing import Final, NamedTuple
 
 from agentsoc.reading.number_text import GROUP
-from agentsoc.reading.text import NEGATION, WORD
+from agentsoc.reading.text import CUT, NEGATION, WORD
 
 DIGITS_MAX: Final = 400
 """Digits, and size of a power, beyond which a number counts as unreadable."""
 
 _RUN: Final = re.compile(
-    rf"(?<![{WORD}])(?:[0-9]+|(?<![0-9])\.[0-9]+)(?:[.,{GROUP}][0-9]+|[ ][0-9]{{3}}(?![0-9]))*"
+    rf"{CUT}|(?<![{WORD}])(?:[0-9]+|(?<![0-9])\.[0-9]+)(?:[.,{GROUP}][0-9]+|[ ][0-9]{{3}}(?![0-9]))*"
     rf"(?:[eE][-+]?[0-9]{{1,3}}(?![{WORD}]))?"
 )
 _EXPONENT: Final = re.compile(r"[eE][-+]?[0-9]{1,3}$")
@@ -80,7 +80,7 @@ _LABEL: Final = re.compile(
 )  # fmt: skip
 _LABEL_GOES_ON: Final = re.compile(r"^\s*(?:,|and|or|&|und|et|y|-|to|,\s*and)\s*#?\s*$", re.IGNORECASE)
 _DENIED: Final = re.compile(
-    rf"(?:{NEGATION}(?:actually\s+|really\s+|simply\s+|just\s+|equal\s+(?:to\s+)?|the\s+|a\s+)?|≠\s*)[-+$€£¥(\"']*$",
+    rf"(?:{NEGATION}(?:actually\s+|really\s+|simply\s+|just\s+|equal\s+(?:to\s+)?|the\s+|a\s+)?)[-+$€£¥(\"']*$",
     re.IGNORECASE,
 )
 _BOUND: Final = re.compile(
@@ -88,7 +88,7 @@ _BOUND: Final = re.compile(
     r"|at\s+(?:least|most)|over|under|above|below|between|up\s+to|exceed(?:s|ing)?|(?:min|max)imum\s+of|twice|half(?:\s+of)?"
     r"|double|triple|nearly|almost|within|before|after|divid\w+\s+by|multipli\w+\s+by|by|from|subtract\w*|add(?:s|ed|ing)?|plus"
     r"|minus|times|modulo|mod|mindestens|höchstens|mehr\s+als|weniger\s+als|menos\s+de|más\s+de|plus\s+de|moins\s+de)\s+"
-    r"(?:or\s+equal\s+to\s+)?|(?<![-=])[<>]\s*=?\s*|[≤≥±√π§!]\s*|\b(?:sqrt|log|ln|sin|cos|tan|exp|f|g|abs|mod)\s*\(\s*|\b(?:log|ln|sqrt|sin|cos|tan)\s+)[-+$€£¥(\"']*$",
+    r"(?:or\s+equal\s+to\s+)?|(?<![-=])[<>]\s*=?\s*|[≤≥±√π§!≠]\s*=?\s*|[A-Za-z_]\(\s*|\b(?:log|ln|sqrt|sin|cos|tan)\s+)[-+$€£¥(\"']*$",
     re.IGNORECASE,
 )  # fmt: skip
 _LIST_MARK: Final = re.compile(r"^[ \t]*\(?([0-9]{1,2})[.)][ \t]+(?=\S)", re.MULTILINE)
@@ -120,6 +120,9 @@ def tokens(text: str) -> Iterator[Number]:
             place = label_end
             continue
         label_end = -1
+        if run[0] == CUT:
+            yield Number(None, start, end, symbolic=True)
+            continue
         number = _number(text, run)
         place = max(place, number.end)
         if _DENIED.search(before):
@@ -168,7 +171,7 @@ def _number(text: str, run: re.Match[str]) -> Number:
         end = attached.end()
         unit = attached[0]
         symbolic = unit in _NO_UNITS or (len(unit) == 1 and unit not in _UNIT_LETTERS)
-    elif _MULTIPLE.match(text, end) or re.compile(r"[:^_(]\s?[0-9a-zA-Z(]|\s?[√π∞]").match(text, end):
+    elif _MULTIPLE.match(text, end) or re.compile(r"[:^_(]\s?[0-9a-zA-Z(]|\s?[√π∞]|\.?\s?§").match(text, end):
         value = None
     sign = text[start - 1 : start]
     if sign in ("-", "+") and (start < 2 or re.match(rf"[{WORD})\].]", text[start - 2]) is None):
@@ -192,7 +195,7 @@ def _value(run: str, text: str, start: int, end: int) -> Fraction | None:
     exponent = 0
     if (found := _EXPONENT.search(run)) is not None:
         exponent, run = int(found[0][1:]), run[: found.start()]
-    if len(run) > DIGITS_MAX:
+    if len(run) > DIGITS_MAX or ("." in run and text.startswith(("...", "…"), end)):
         return None
     written = _decimal(run, text[start - 1 : start] in ("(", "[", "{") and text[end : end + 1] in (")", "]", "}"))
     return None if written is None else _raised(Fraction(10), exponent, Fraction(written))

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 from agentsoc.reading.answer import answer_in
 from agentsoc.reading.number_text import plain_numbers
 from agentsoc.reading.number_tokens import DIGITS_MAX, Number, tokens
-from agentsoc.reading.text import REFUSAL, first_sentence, sentences
+from agentsoc.reading.text import CUT, REFUSAL, first_sentence, readable, sentences
 
 DIGITS_KEPT: Final = 40
 """Digits to which a fraction is written that no finite decimal equals."""
@@ -29,7 +29,7 @@ _OPERATOR: Final = re.compile(
     r"\s*(?:[-+*/^−x()]|mod|plus|minus|times|divided\s+by|multiplied\s+by|over)[\s(]*", re.IGNORECASE
 )
 _ALTERNATIVE: Final = re.compile(
-    r"(?:\W*(?:\w+\W+){0,2}?(?:or|and|to|through|versus|vs\.?|bis|oder|und|ou|et|o|y|e|или|и)\W+(?:\w+\W+){0,2}?|\s*[,;/&~-]\s*|\W*(?:或|或者|和|到|至|か|또는)\W*)[$€£¥]?\s*",
+    r"(?:\W*(?:\w+\W+){0,2}?(?:or|and|to|through|versus|vs\.?|bis|oder|und|ou|et|o|y|e|или|и)\W+(?:\w+\W+){0,2}?|\s*[,;/&~-]\s*|\W*(?:或|或者|和|到|至|か|또는)\W*|\W*(?:no|actually|wait|perhaps|maybe|i\s+mean|or\s+rather)\W+(?:\w+\W+){0,2}?)[$€£¥]?\s*",
     re.IGNORECASE,
 )
 _FILLER: Final = re.compile(
@@ -40,12 +40,26 @@ _FILLER: Final = re.compile(
 )  # fmt: skip
 _CUE: Final = re.compile(
     r"\b(?:so|therefore|thus|hence|consequently|altogether|in\s+total|in\s+all|equals|gives|makes|leaves|yields|totals"
-    r"|(?:sum|total|result|difference|product|quotient|average|remainder|outcome|value)\s+(?:is|are|was|of|will\s+be)"
-    r"|donc|daher|also|somit|por\s+lo\s+tanto|entonces|portanto|quindi|итого|поэтому|значит)\b|[=→∴≈]|因此|所以|总共|一共|よって|따라서",
+    r"|(?:(?:sum|total|difference|product|quotient|average|mean)\s+of\s[^.;]{0,60}?\s|total\s+|result\s+|remainder\s+|outcome\s+"
+    r"|(?:sum|difference|product|quotient|average|value)\s+)(?:is|are|was|of|will\s+be|equals)"
+    r"|donc|daher|also|somit|por\s+lo\s+tanto|entonces|portanto|quindi|итого|поэтому|значит)\b|[→∴]|因此|所以|总共|一共|よって|따라서",
     re.IGNORECASE,
 )
+_RESULT: Final = re.compile(
+    r"\b(?:sum|total|difference|product|quotient|average|result|remainder|outcome)\b", re.IGNORECASE
+)
 _PARENTHESIS: Final = re.compile(r"\([^()]*\)")
-_OR: Final = re.compile(r"\W*(?:or|oder|ou|или|maybe|perhaps|unless|vielleicht|peut-être|quizás)\b|或", re.IGNORECASE)
+_OPENS: Final = re.compile(
+    r"\W*(?:or|oder|ou|или|maybe|perhaps|unless|vielleicht|peut-être|quizás|let|suppose|assume|if|given)\b|或|如果",
+    re.IGNORECASE,
+)
+"""Words at the start of a sentence whose number is an alternative or a supposition."""
+_COMMA_LANGUAGES: Final = re.compile(
+    r"\b(?:respuesta|resultado|antwort|ergebnis|lautet|insgesamt|lösung|summe|réponse|résultat|somme|donc|resposta|risposta"
+    r"|risultato|somma|ответ|итого|результат|сумма|wynik|odpowiedź|antwoord|svaret|cevap|jawaban)\w*",
+    re.IGNORECASE,
+)
+_ONE_POINT: Final = re.compile(r"(?<![0-9.,])[1-9][0-9]{0,2}\.[0-9]{3}(?![0-9]|[.,][0-9])")
 
 
 class _Chain(NamedTuple):
@@ -54,6 +68,8 @@ class _Chain(NamedTuple):
     value: Fraction | None
     start: int
     end: int
+    told: int
+    """Where the value itself stands."""
 
 
 def _chains(text: str) -> list[_Chain]:
@@ -63,7 +79,7 @@ def _chains(text: str) -> list[_Chain]:
     left: list[Number] = []
     for count, number in enumerate(tokens(text)):
         if count == _NUMBERS_MAX:
-            return [_Chain(None, 0, len(text))]
+            return [_Chain(None, 0, len(text), 0)]
         if not side:
             side = [number]
             continue
@@ -95,7 +111,7 @@ def _chain(left: list[Number], right: list[Number]) -> _Chain:
     value = right[0].value if len(right) == 1 and solved else None
     if value is None and len(right) > 1 and len(left) == 1:
         value = left[0].value  # 7 = 3 + 4
-    return _Chain(value, start, right[-1].end)
+    return _Chain(value, start, right[-1].end, right[0].start)
 
 
 class _Value:
@@ -109,16 +125,17 @@ class _Value:
         if len(found) != 1 or found[0].value is None:
             return None
         around = plain[: found[0].start] + plain[found[0].end :]
-        return found[0].value if re.fullmatch(r"[\s.,;:!?$€£¥%°\"'“”()\[\]*|。，！]*", around) else None
+        return found[0].value if re.fullmatch(r"[\s.,;:!$€£¥%°\"'“”()\[\]*|。，！]*", around) else None
 
-    def stated(self, text: str, after: str) -> Fraction | None:
-        plain = plain_numbers(text)
+    def stated(self, text: str, after: str | None) -> Fraction | None:
+        # alone in a box, 1,2 may be a pair
+        plain = plain_numbers(text if after is not None else f"({text})")
         said, _ = first_sentence(plain.strip())
         chains = _chains(bare := _PARENTHESIS.sub(" ", said))
         if not chains:
             chains = _chains(bare := said)
         if not chains:
-            return None if REFUSAL.search(said) or said.strip(" .") == "" else self.loose(f"{text}\n{after}")
+            return None if REFUSAL.search(said) or said.strip(" .") == "" else self.loose(f"{text}\n{after or ''}")
         first = chains[0]
         if first.start <= _NEAR and _FILLER.fullmatch(bare[: first.start]):
             return None if len(chains) > 1 and _alternative(bare[first.end : chains[1].start]) else first.value
@@ -129,7 +146,8 @@ class _Value:
             return None
         for sentence in reversed(sentences(plain_numbers(text))):
             if chains := _chains(sentence):
-                return None if _OR.match(sentence) else _concluded(sentence, chains)
+                asked = sentence.rstrip().endswith(("?", "？"))
+                return None if asked or _OPENS.match(sentence) else _concluded(sentence, chains)
         return None
 
 
@@ -144,8 +162,16 @@ def _concluded(sentence: str, chains: list[_Chain]) -> Fraction | None:
     if len(values) == 1:
         return chains[0].value
     cues = list(_CUE.finditer(sentence))
-    behind = [chain for chain in chains if cues and chain.start >= cues[-1].end()]
+    if len(_RESULT.findall(sentence)) > 1:
+        return None  # of several results none is the last word
+    behind = [chain for chain in chains if cues and chain.told >= cues[-1].end()]
     return behind[0].value if len(behind) == 1 else None
+
+
+def _legible(text: str) -> str:
+    """Return a reply as it is read; where the decimal mark is a comma, 1.500 is either of two numbers."""
+    said = readable(text)
+    return _ONE_POINT.sub(CUT, said) if _COMMA_LANGUAGES.search(said) else said
 
 
 NUMBER: Final = _Value()
@@ -157,7 +183,7 @@ def exact_number(text: str) -> Fraction | None:
     said = text.strip()
     if said.isascii() and said.isdigit() and len(said) <= DIGITS_MAX:
         return Fraction(int(said))
-    return answer_in(text, NUMBER)
+    return answer_in(text, NUMBER, _legible)
 
 
 def number_stated(text: str) -> str | None:

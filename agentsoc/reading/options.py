@@ -29,7 +29,7 @@ _FILLER: Final = re.compile(
     re.IGNORECASE,
 )  # fmt: skip
 _DENIED_BEFORE: Final = re.compile(
-    rf"(?:{NEGATION}|\b(?:rules?\s+out|ruled\s+out|ruling\s+out|eliminat\w+|reject\w*|discard\w*|exclud\w+|wrong|incorrect|no\s+longer|without)\s+)"
+    rf"(?:{NEGATION}|\b(?:rules?\s+out|ruled\s+out|ruling\s+out|eliminat\w+|reject\w*|discard\w*|exclud\w+|wrong|incorrect|no\s+longer|without|less|fail(?:s|ed)?\s+to\s+be|lacks?)\s+)"
     r"(?:(?:option|choice|answer|letter|the|a|an|really|truly|necessarily|very|at\s+all|be|just|only|actually|so)\s+){0,3}"
     + _OPEN
     + "$",
@@ -51,6 +51,13 @@ _AND: Final = re.compile(
 )
 _VERB: Final = re.compile(
     r"\s+(?:is|was|and|or|seems?|looks?|because|since|as|would|should|must|has|comes|states?|says|means|fits|describes|gives|with|for)\b"
+)
+_PLAIN_WORD: Final = re.compile(r"[A-Za-zÀ-ʯ]\s$")
+_LEADS: Final = re.compile(
+    r"\b(?:is|are|be|was|it|choose|chose|choosing|pick|select|with|for|says?|said|guess|prefer|vote|only|definitely|clearly|probably|likely"
+    r"|therefore|thus|hence|so|then|and|or|not|nor|neither|either|both|to|than|that|think|believe|but|because|since|answer|really|of"
+    r"|just|simply|surely|still|wähle|choisis|ist|es|est|é|la|auf|für|pour|por|choice|s)\s$",
+    re.IGNORECASE,
 )
 _HAN_DENIAL: Final = "(?<![不没沒非未无無勿否別别])"
 _NEAR: Final = 100
@@ -82,7 +89,7 @@ class _Options:
         pattern = "|".join(_bounded(word) for word in words if re.search(r"\w", word))
         self._word = re.compile(pattern or r"(?!)", re.IGNORECASE)
         alone = f"[{''.join(sorted(self._letters))}]" if self._letters else r"(?!)"
-        self._letter = re.compile(rf"(?<![{WORD}'’-]){alone}(?![{WORD}'’-])")
+        self._letter = re.compile(rf"(?<![{WORD}'’-]){alone}(?![{WORD}'’+#-])")
         self._any_letter = re.compile(rf"{alone}(?=\s*[)\]）」』】.:,*\"'”$}}]|\s*$)", re.IGNORECASE)
         self._values = {value: option for option in options if (value := exact_number(option)) is not None}
         if len(self._values) < len(options):
@@ -99,7 +106,7 @@ class _Options:
             return self._values.get(value)
         return None
 
-    def stated(self, text: str, after: str) -> str | None:
+    def stated(self, text: str, after: str | None) -> str | None:
         text = unicodedata.normalize("NFKC", text)
         if (option := self.whole(text)) is not None:
             return option
@@ -119,7 +126,7 @@ class _Options:
             sure = first.sure and not _DENIED_AFTER.match(said, first.end)
             return first.option if sure and not joined else None
         if not mentions and not REFUSAL.search(said) and not self._values:
-            return self.loose(f"{text}\n{after}")
+            return self.loose(f"{text}\n{after or ''}")
         return self._single(mentions)
 
     def loose(self, text: str) -> str | None:
@@ -163,13 +170,19 @@ class _Options:
 
 
 def _is_letter(text: str, found: re.Match[str]) -> bool:
-    """Tell whether a capital letter names an option rather than being a word: "A number", "I think"."""
-    if found[0] not in "AIO" or _NAMED.search(text[max(0, found.start() - 12) : found.start()]):
+    """Tell whether a capital letter names an option rather than being a word or a part of a name.
+
+    "A number", "I think" and "Vitamin C" are none; after a mark, or a word that leads to an answer, a letter is one.
+    """
+    before = text[max(0, found.start() - 24) : found.start()]
+    if _NAMED.search(before[-12:]):
         return True
+    if _PLAIN_WORD.search(before) and not _LEADS.search(before):
+        return False
     after = text[found.end() : found.end() + 60]
     if found[0] == "A":
         return not re.match(r"\s+\w", after) or _VERB.match(after) is not None
-    return not re.match(r"\s+[a-z]|['’]", after)
+    return found[0] not in "IO" or not re.match(r"\s+[a-z]|['’]", after)
 
 
 def _bounded(word: str) -> str:

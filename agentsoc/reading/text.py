@@ -16,13 +16,16 @@ WORD: Final = (
 """Letters and digits of the scripts that put spaces between words, for a class of a pattern; Chinese, Japanese, Korean,
 Thai and others write an option or a number next to their own letters, which then end it."""
 
+CUT: Final = "\ufffc"
+"""Stands for a number that was cut off, and might be any."""
+
 NEGATION: Final = (
-    r"(?:\b(?:not|never|nor|neither|cannot\s+be|rather\s+than|instead\s+of|unlike|except|excluding|nicht|keine?|pas|no\s+es"
+    r"(?:\b(?:not|never|nor|neither|cannot\s+be|rather\s+than|instead\s+of|unlike|except|excluding|hardly|barely|nothing|far\s+from|anything\s+but|nicht|keine?|pas|no\s+es"
     r"|non\s+è|não\s+é|не|niet|inte|ikke)\s+|n['’]t\s+(?:be\s+)?|不是|并非|並非|不选|不選)"
 )
 """What denies the answer right after it, in a few languages."""
 
-SENTENCE_END: Final = re.compile(r"[!?。！？\n]+|\.(?=\s|$)")
+SENTENCE_END: Final = re.compile(r"[!?。！？\n]+(?!=)|\.(?=\s|$)")
 REFUSAL: Final = re.compile(
     r"\b(?:can(?:not|['’]t| not)\s+(?:be\s+)?(?:determin|answer|tell|say|decide|solve|find|know|comput"
     r"|provid|help|assist"
@@ -37,6 +40,9 @@ REFUSAL: Final = re.compile(
 
 _SPACE: Final = re.compile(r"[^\S\n]+")
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\u200b-\u200f\u2060\ufeff\u202a-\u202e]")
+_LOST: Final = re.compile(r"\x0c(?=rac\b)|\x08(?=oxed\b|eta\b)|\t(?=imes\b|frac\b|ext\{)")
+_AGAIN: Final = {"\x0c": "\\f", "\x08": "\\b", "\t": "\\t"}
+"""Commands of LaTeX that begin like an escape of JSON, where a model wrote one backslash."""
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _LATEX_TEXT: Final = re.compile(
     r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mathit|mathsf|operatorname|mbox|emph|underline)\s*(?=\{)"
@@ -64,7 +70,7 @@ def legible(text: str) -> str:
         cut = re.search(r"\s", tail)
         said = tail[cut.end() :] if cut else ""
     said = _SURROGATE.sub("\ufffd", said).replace("\r\n", "\n").replace("\r", "\n").replace("\u2028", "\n")
-    return _CONTROL.sub("", said).strip()
+    return _CONTROL.sub("", _LOST.sub(lambda sign: _AGAIN[sign[0]], said)).strip()
 
 
 def readable(text: str) -> str:

@@ -17,7 +17,7 @@ from agentsoc.contracts.turns import Delegation, Reply, View
 from agentsoc.reading.handles import handles, without_handles
 from agentsoc.reading.objects import find_object
 from agentsoc.reading.options import option_stated
-from agentsoc.reading.text import without_reasoning
+from agentsoc.reading.text import CUT, without_reasoning
 from agentsoc.society.first_reader import (
     LINE_FOR,
     cited,
@@ -37,6 +37,8 @@ __all__ = ["MALFORMED", "Fault", "read_reply"]
 _ANSWERS: Final = ("answer", "merge", "work", "vote")
 _WANTED: Final = {"judge": "stop", "check": "accept", "choose": "best"}
 _OPEN_NUMBER: Final = re.compile(r"[-+]?[\d.,/]*\d[.,/]?$")
+_NUMBER_MAX: Final = 400
+"""Characters of a number that may have been cut off."""
 _PART_MAX: Final = 400
 """Characters of an answer to a piece of work that are kept."""
 
@@ -98,14 +100,10 @@ class _Reading(msgspec.Struct, frozen=True):
 
 
 def _closed(text: str, view: View) -> str:
-    """Return a reply that was cut off without a number at its end, which might have gone on."""
+    """Return a reply that was cut off with a mark in place of a number at its end, which might have gone on."""
     if text in view.options and not any(option != text and option.startswith(text) for option in view.options):
         return text
-    return (
-        _OPEN_NUMBER.sub("", text[-_PART_MAX:])
-        if len(text) <= _PART_MAX
-        else text[:-_PART_MAX] + _OPEN_NUMBER.sub("", text[-_PART_MAX:])
-    )
+    return text[:-_NUMBER_MAX] + _OPEN_NUMBER.sub(CUT, text[-_NUMBER_MAX:])
 
 
 def _read_json(read: _Reading, text: str, finish: str, limit: int) -> Reply | Fault:
