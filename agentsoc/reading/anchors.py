@@ -162,7 +162,7 @@ def _box(text: str, boxes: list[tuple[int, int, int]]) -> Statement:
 
 def _last_sentence(text: str, start: int) -> tuple[Statement | None, str]:
     """Return the last sentence from `start` on that announces an answer, and `text` without those that do not count."""
-    last = -1
+    before_last = last = -1
     blanked = list[tuple[int, int]]()
     ends = [0, *(end.end() for end in SENTENCE_END.finditer(text)), len(text)]
     place = 0
@@ -175,14 +175,21 @@ def _last_sentence(text: str, start: int) -> tuple[Statement | None, str]:
         asked = text[anchor.end() : stop].rstrip().endswith(("?", "？"))
         if _counts(before, text[anchor.end() : stop]) and not asked:
             if anchor.start() >= start:
-                last = anchor.end()
+                before_last, last = last, anchor.end()
         else:
             clause = _CLAUSE.search(text, anchor.end(), stop) if _NOT_IT.match(text, anchor.end()) else None
             blanked.append((begun, stop if clause is None else clause.start()))
     kept = text
     for begun, stop in reversed(blanked):
         kept = kept[:begun] + kept[stop:]
-    return (None if last < 0 else _to_line_end(text, last)), kept
+    if last < 0:
+        return None, kept
+    found = _to_line_end(text, last)
+    if before_last >= 0 and text[:last].count("\n", before_last) == 1:  # two lines in a row that announce an answer
+        other = text[before_last:last].partition("\n")[0].strip()
+        if other.casefold().strip(" .") != found.text.casefold().strip(" ."):
+            found = found._replace(text=f"{other} or {found.text}")
+    return found, kept
 
 
 def _counts(before: str, said: str) -> bool:

@@ -37,7 +37,7 @@ _BAD: Final = re.compile(
     re.IGNORECASE,
 )
 _GOOD: Final = re.compile(
-    r"\b(?:right|correct|true|valid|accurate|convinc\w+|persua\w+|hold|work|follow|make\s+sense|add\s+up)\b",
+    r"\b(?:right|correct|sound|solid|plausible|reasonable|true|valid|accurate|convinc\w+|persua\w+|hold|work|follow|make\s+sense|add\s+up)\b",
     re.IGNORECASE,
 )
 _NO: Final = re.compile(r"\b(?:not|never|no|neither|hardly)\b|n['’]t\b|cannot", re.IGNORECASE)

@@ -8,7 +8,7 @@ from fractions import Fraction
 from typing import Final, NamedTuple
 
 from agentsoc.reading.number_text import GROUP
-from agentsoc.reading.text import CUT, NEGATION, WORD
+from agentsoc.reading.text import CUT, NEGATION, WORD, WORDS_BETWEEN
 
 DIGITS_MAX: Final = 400
 """Digits, and size of a power, beyond which a number counts as unreadable."""
@@ -68,7 +68,7 @@ _NO_UNITS: Final = frozenset(
 )
 _ATTACHED: Final = re.compile(r"[A-Za-zπ√∞§]+")
 _MULTIPLE: Final = re.compile(
-    r"\s?(?:dozens?|tenths|hundredths|thirds|quarters|halves|squared|cubed|factorial|pairs\s+of|π|√|∞|§|%\s+of|times\b(?!\s*[0-9]))",
+    r"\s?(?:dozens?|tenths|hundredths|thirds|quarters|halves|squared|cubed|factorial|pairs\s+of|π|√|∞|§|%\s+of|times\b(?!\s*[0-9])|(?:more|less|fewer|greater|larger|smaller|higher|lower|older|younger)\s+than\b)",
     re.IGNORECASE,
 )
 _LABEL: Final = re.compile(
@@ -79,10 +79,7 @@ _LABEL: Final = re.compile(
     re.IGNORECASE,
 )  # fmt: skip
 _LABEL_GOES_ON: Final = re.compile(r"^\s*(?:,|and|or|&|und|et|y|-|to|,\s*and)\s*#?\s*$", re.IGNORECASE)
-_DENIED: Final = re.compile(
-    rf"(?:{NEGATION}(?:actually\s+|really\s+|simply\s+|just\s+|equal\s+(?:to\s+)?|the\s+|a\s+)?)[-+$€£¥(\"']*$",
-    re.IGNORECASE,
-)
+_DENIED: Final = re.compile(rf"{NEGATION}{WORDS_BETWEEN}[-+$€£¥(\"']*$", re.IGNORECASE)
 _BOUND: Final = re.compile(
     r"(?:\b(?:(?:less|more|greater|fewer|larger|smaller|higher|lower|bigger|longer|shorter|older|younger|better|worse)\s+than"
     r"|at\s+(?:least|most)|over|under|above|below|between|up\s+to|exceed(?:s|ing)?|(?:min|max)imum\s+of|twice|half(?:\s+of)?"

@@ -22,7 +22,7 @@ _NUMBERS_MAX: Final = 200
 """Numbers of a sentence beyond which none of them is its answer."""
 
 _EQUALS: Final = re.compile(
-    r"\s*(?:=|==|≈|→|=>|->|equals|is\s+equal\s+to|gives|makes)\s*(?:[A-Za-z]\s*=\s*)?[$€£¥]?\s*"
+    r"[\s)]*(?:=|==|≈|→|=>|->|equals|is\s+equal\s+to|gives|makes)\s*(?:[A-Za-z]\s*=\s*)?[$€£¥]?\s*"
 )
 _IS: Final = re.compile(r"\s*(?:is|are|es|est|ist|é|è|是)\s*(?:about\s+|approximately\s+)?[$€£¥]?\s*", re.IGNORECASE)
 _OPERATOR: Final = re.compile(
@@ -32,6 +32,7 @@ _ALTERNATIVE: Final = re.compile(
     r"(?:\W*(?:\w+\W+){0,2}?(?:or|and|to|through|versus|vs\.?|bis|oder|und|ou|et|o|y|e|или|и)\W+(?:\w+\W+){0,2}?|\s*[,;/&~-]\s*|\W*(?:或|或者|和|到|至|か|또는)\W*|\W*(?:no|actually|wait|perhaps|maybe|i\s+mean|or\s+rather)\W+(?:\w+\W+){0,2}?)[$€£¥]?\s*",
     re.IGNORECASE,
 )
+_BUT: Final = re.compile(r"\b(?:but|however|although|aber|pero|mais)\b|但", re.IGNORECASE)
 _FILLER: Final = re.compile(
     r"[\s:=*\"'“”$€£¥≈~(\[|]*(?:(?:approximately|approx\.?|about|around|roughly|exactly|precisely|equal\s+to|simply|just|therefore|thus"
     r"|then|probably|likely|still|now|clearly|indeed|also|given\s+by|a\s+total\s+of|a(?!\s*=)|the\s+(?:number|value|integer)|(?:USD|EUR|US)(?!\s*=)"
@@ -40,6 +41,7 @@ _FILLER: Final = re.compile(
 )  # fmt: skip
 _CUE: Final = re.compile(
     r"\b(?:so|therefore|thus|hence|consequently|altogether|in\s+total|in\s+all|equals|gives|makes|leaves|yields|totals"
+    r"|of\s\D{0,20}\d[\d.,]*\s?(?:and|,)\s?\d[\d.,]*\s(?:is|equals)"
     r"|(?:(?:sum|total|difference|product|quotient|average|mean)\s+of\s[^.;]{0,60}?\s|total\s+|result\s+|remainder\s+|outcome\s+"
     r"|(?:sum|difference|product|quotient|average|value)\s+)(?:is|are|was|of|will\s+be|equals)"
     r"|donc|daher|also|somit|por\s+lo\s+tanto|entonces|portanto|quindi|итого|поэтому|значит)\b|[→∴]|因此|所以|总共|一共|よって|따라서",
@@ -48,7 +50,7 @@ _CUE: Final = re.compile(
 _RESULT: Final = re.compile(
     r"\b(?:sum|total|difference|product|quotient|average|result|remainder|outcome)\b", re.IGNORECASE
 )
-_PARENTHESIS: Final = re.compile(r"\([^()]*\)")
+_PARENTHESIS: Final = re.compile(r"\((?!\s*(?:or|and|to|but)\b)[^()]*\)", re.IGNORECASE)
 _OPENS: Final = re.compile(
     r"\W*(?:or|oder|ou|или|maybe|perhaps|unless|vielleicht|peut-être|quizás|let|suppose|assume|if|given)\b|或|如果",
     re.IGNORECASE,
@@ -84,7 +86,9 @@ def _chains(text: str) -> list[_Chain]:
             side = [number]
             continue
         between = text[side[-1].end : number.start]
-        if len(between) <= 40 and (_EQUALS.fullmatch(between) or (_IS.fullmatch(between) and len(side) > 1)):
+        if len(side) == 1 and side[0].value is not None and "≈" in between and between.strip() == "≈":
+            side = [side[0]._replace(end=number.end)]  # what is exact stands before it
+        elif len(between) <= 40 and (_EQUALS.fullmatch(between) or (_IS.fullmatch(between) and len(side) > 1)):
             left, side = side, [number]
         elif _joined(between, text, number):
             side.append(number)
@@ -153,7 +157,7 @@ class _Value:
 
 def _alternative(between: str) -> bool:
     """Tell whether what stands between two numbers makes them alternatives, a list or a range."""
-    return len(between) <= _NEAR and _ALTERNATIVE.fullmatch(between) is not None
+    return len(between) <= _NEAR and (_ALTERNATIVE.fullmatch(between) or _BUT.search(between)) is not None
 
 
 def _concluded(sentence: str, chains: list[_Chain]) -> Fraction | None:

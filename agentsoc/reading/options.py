@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 
 from agentsoc.reading.answer import answer_in
 from agentsoc.reading.numbers import NUMBER, exact_number
-from agentsoc.reading.text import NEGATION, REFUSAL, WORD, first_sentence, folded, sentences
+from agentsoc.reading.text import NEGATION, REFUSAL, WORD, WORDS_BETWEEN, first_sentence, folded, sentences
 
 OUTER: Final = " .,;:!?\"'`*()[]{}<>|$“”‘’«»「」『』。，、；：！？（）【】"
 """Marks that may stand around an option."""
@@ -29,10 +29,8 @@ _FILLER: Final = re.compile(
     re.IGNORECASE,
 )  # fmt: skip
 _DENIED_BEFORE: Final = re.compile(
-    rf"(?:{NEGATION}|\b(?:rules?\s+out|ruled\s+out|ruling\s+out|eliminat\w+|reject\w*|discard\w*|exclud\w+|wrong|incorrect|no\s+longer|without|less|fail(?:s|ed)?\s+to\s+be|lacks?)\s+)"
-    r"(?:(?:option|choice|answer|letter|the|a|an|really|truly|necessarily|very|at\s+all|be|just|only|actually|so)\s+){0,3}"
-    + _OPEN
-    + "$",
+    rf"(?:{NEGATION}|\b(?:rules?\s+out|ruled\s+out|ruling\s+out|eliminat\w+|reject\w*|discard\w*|exclud\w+|wrong|incorrect|no\s+longer"
+    rf"|without|less|fail(?:s|ed)?\s+to\s+be|lacks?)\s+){WORDS_BETWEEN}" + _OPEN + "$",
     re.IGNORECASE,
 )
 _DENIED_AFTER: Final = re.compile(

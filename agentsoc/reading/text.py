@@ -25,6 +25,11 @@ NEGATION: Final = (
 )
 """What denies the answer right after it, in a few languages."""
 
+WORDS_BETWEEN: Final = (
+    r"(?:(?!(?:but|only|and|or|so|hence|thus|therefore|because|since|is|are|it['’]s|sondern|sino|mais)\b)\w+\s+){0,2}"
+)
+"""Up to two words between a denial and what it denies ("does not sound negative"), none of which starts a thought."""
+
 SENTENCE_END: Final = re.compile(r"[!?。！？\n]+(?!=)|\.(?=\s|$)")
 REFUSAL: Final = re.compile(
     r"\b(?:can(?:not|['’]t| not)\s+(?:be\s+)?(?:determin|answer|tell|say|decide|solve|find|know|comput"
