@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from agentsoc.contracts.board import Claim
 from agentsoc.contracts.model import Request, bytes_bound
+from agentsoc.contracts.rules import FIRST, NEWEST
 from agentsoc.contracts.task import Task
 from agentsoc.contracts.turns import Delegation, Reply, Turn, View
 from agentsoc.errors import InputError
@@ -263,6 +264,36 @@ def test_a_text_reply_keeps_its_words_and_its_handles() -> None:
     assert found == Reply(
         answer="42", text="I agree with #1, unlike #2. Answer: 42", uses=(CLAIMS[0].id,), disputes=(CLAIMS[1].id,)
     )
+
+
+def test_the_rules_of_a_run_decide_how_its_replies_are_read() -> None:
+    what = scenario(agents={"count": 5, "reply": "text"}, tasks={"kind": "arithmetic", "count": 1})
+    said: list[tuple[str | None, int, int]] = []
+    for text in ("The answer is 27 (#1)", "27, and #2 is wrong"):
+        for rules in (FIRST, NEWEST):
+            built = build_society(what, rules=rules)
+            found = read(built, view_of(built, *CLAIMS), text)
+            assert isinstance(found, Reply)
+            said.append((found.answer, len(found.uses), len(found.disputes)))
+    assert said == [("1", 1, 0), ("27", 1, 0), ("2", 1, 0), ("27", 0, 1)]
+
+
+def test_a_cut_reply_has_the_answer_that_it_closed() -> None:
+    built = society("json")
+    found = read(built, view_of(built, *CLAIMS), '{"answer": "heads", "uses": ["#1"], "why": "because', "length")
+    assert found == Reply(answer="heads", uses=(CLAIMS[0].id,))
+    sums = build_society(scenario(agents={"count": 5, "reply": "text"}, tasks={"kind": "arithmetic", "count": 1}))
+    assert isinstance(read(sums, view_of(sums), "The answer is 12", "length"), Fault)  # or 125
+    whole = read(sums, view_of(sums), "The answer is 12", "stop")
+    assert isinstance(whole, Reply)
+    assert whole.answer == "12"
+
+
+def test_what_a_model_thinks_is_neither_read_nor_told() -> None:
+    built = society("text", "free")
+    found = read(built, view_of(built, *CLAIMS), "<think>#2 says 41</think>\nAnswer: 42")
+    assert found == Reply(answer="42", text="Answer: 42")
+    assert isinstance(read(built, view_of(built), "<think>is it 42", "length"), Fault)
 
 
 def test_a_judgement_is_to_stop_or_to_go_on() -> None:
