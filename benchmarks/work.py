@@ -25,6 +25,7 @@ import polars as pl
 import pyarrow as pa
 from numpy.typing import NDArray
 
+import agentsoc.log.check  # noqa: F401 - a replay imports it
 from agentsoc.engine.replay import replay
 from agentsoc.engine.run import Run, run
 from agentsoc.log.schema import SCHEMA

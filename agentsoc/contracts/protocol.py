@@ -177,11 +177,14 @@ def interpret_reply(society: Society, board: Board, turn: Turn, reply: Reply) ->
     """
     if turn.purpose in ("choose", "check"):
         return _verdicts(board, turn, reply)
-    acts = _handed_out(turn, reply)
+    acts = _handed_out(turn, reply) if reply.delegations else []
     if reply.answer is None and (acts or reply.text is None):
         return acts
     answer, text, confidence = reply.answer, reply.text, reply.confidence
-    disputes, uses = _cited(society, turn, reply)
+    if reply.uses or reply.disputes or turn.sees:
+        disputes, uses = _cited(society, turn, reply)
+    else:  # most turns of a society of talkers that hear nobody
+        disputes = uses = _NONE
     subtask = turn.subtask
     if disputes:
         parents = tuple(sorted([*disputes, *uses]))

@@ -41,7 +41,7 @@ _OLD_ROUNDING: Final = frozenset({"score", "virtual_s", "cost", "cost_lost"})
 """Totals that format 1 added up as floats, so that their last digits depend on the order."""
 _IN_NO_EVENT: Final = (
     *("rounds", "turns", "broadcasts", "deliveries", "virtual_s"),
-    *("tokens_lost", "calls_lost", "tokens_overrun", "cost", "cost_lost"),
+    *("tokens_lost", "calls_lost", "tokens_overrun", "claims_due", "claims_left_out", "cost", "cost_lost"),
 )
 """Totals that only a table of episodes tells."""
 
@@ -69,6 +69,7 @@ def check(log: StoredRun, *, keep: bool = False) -> tuple[Checked, dict[Key, Att
         LogDamagedError: names the first thing that is not what was written.
     """
     manifest = log.manifest
+    log.forget()
     found, events = _Events(log), log.directory / EVENTS
     for segment in chained(log.segments):
         # bytes that are pinned need no digest of their own beside that of the whole log

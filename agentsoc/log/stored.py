@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 TASKS_MAX: Final = 96 << 20
 """How much memory a small table of tasks may take: several readers make copies of it (bytes)."""
+SMALL_MAX: Final = 16 << 20
+"""Tables up to this size are kept once they were read (bytes)."""
 
 
 class StoredRun:
@@ -36,6 +38,8 @@ class StoredRun:
         """
         self.directory = Path(directory)
         self.manifest: Manifest = load_manifest(self.directory)
+        self._small: dict[str, pa.Table] = {}
+        """Small tables that were read and found sound, by the name of their file."""
 
     @cached_property
     def segments(self) -> list[Segment]:
@@ -128,6 +132,8 @@ class StoredRun:
 
         from agentsoc.log.bounded import require_kind
 
+        if TASKS in self._small:
+            return self._small[TASKS]
         table = self.table(TASKS, self.manifest.tasks_file, "task table", most=TASKS_MAX)
         types = _task_types()
         try:
@@ -146,7 +152,7 @@ class StoredRun:
         except (pa.ArrowException, ValueError, KeyError) as error:
             what = f"the task table holds something else ({error})"
             raise LogDamagedError(what, str(self.directory / TASKS), REBUILD) from None
-        return table
+        return self._keep(TASKS, table)
 
     def episodes(self) -> pl.DataFrame | None:
         """Return the table of episodes, one row per task, checked against the manifest; ended episodes only.
@@ -176,12 +182,23 @@ class StoredRun:
         digest = self.manifest.episodes_file
         if digest is None:
             return None
+        if EPISODES in self._small:
+            return self._small[EPISODES]
         try:
-            return conform(self.table(EPISODES, digest, "table of episodes"))
+            return self._keep(EPISODES, conform(self.table(EPISODES, digest, "table of episodes")))
         except (pa.ArrowException, ValueError, KeyError) as error:
             raise LogDamagedError(
                 f"the table of episodes holds something else ({error})", str(self.directory / EPISODES), REBUILD
             ) from None
+
+    def forget(self) -> None:
+        """Read everything from the disk again the next time that it is asked for."""
+        self._small.clear()
+
+    def _keep(self, name: str, table: pa.Table) -> pa.Table:
+        if table.nbytes <= SMALL_MAX:
+            self._small[name] = table
+        return table
 
     def journal(self) -> Iterator[Attempt]:
         """Yield the model attempts in key order, each row checked."""
