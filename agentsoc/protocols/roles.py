@@ -125,8 +125,9 @@ class Roles(Protocol):
                 Act("delegate_subtask", text=self.stages[at].asks, target=turn.agent, mints_subtask=True) for at in mine
             ]
         acts = interpret_reply(society, board, turn, reply)
-        if turn.purpose == "check":
-            return acts
+        if turn.purpose == "check":  # what is said of an artefact is as little an answer as the artefact
+            subtask = board.claims[turn.sees[0]].subtask
+            return [msgspec.structs.replace(act, subtask=subtask) for act in acts]
         name = self.stages[progress.at].name if turn.subtask is not None else None
         return [_as_written(act, name) for act in acts]
 

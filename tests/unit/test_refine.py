@@ -18,7 +18,7 @@ def refine(**settings: Any) -> dict[str, Any]:
 
 
 def voters(p: float, d: float, f: float) -> dict[str, Any]:
-    """Voters with two options who are right with probability p, find wrong drafts with d and right ones wrong with f."""
+    """Voters of two options who are right with p, find wrong drafts with d, and take right ones for wrong with f."""
     return {
         "kind": "simulated",
         "signal": 2 * p - 1,
@@ -135,6 +135,8 @@ def test_a_critic_that_fails_has_accepted_nothing() -> None:
 
 
 def test_nobody_else_to_check_is_refused() -> None:
-    scenario = built(tasks="sentiment", agents={"model": "scripted"}, topology="single", protocol=refine(critic="other"))
+    scenario = built(
+        tasks="sentiment", agents={"model": "scripted"}, topology="single", protocol=refine(critic="other")
+    )
     with pytest.raises(InputError, match="needs a second agent"):
         build_society(scenario)
