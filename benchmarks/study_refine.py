@@ -4,8 +4,8 @@ Run: ``python -m benchmarks.study_refine [--tasks 8000]`` (about 40 s; prints a 
 when a share is further than four standard errors from its closed form).
 
 ``refine``: drafts are a chain of two states, so after r rounds the share of right ones follows from p (an answer is
-right), d (a wrong draft is found) and f (a right one is taken for wrong). ``moa`` by a judge: one of n answers, R of them
-right, is picked with odds w.
+right), d (a wrong draft is found) and f (a right one is taken for wrong). ``moa`` by a judge: one of n answers, R of
+them right, is picked with odds w.
 """
 
 from __future__ import annotations

@@ -48,6 +48,11 @@ class Refine(Protocol):
     until: Literal["accepted", "rounds"] = "accepted"
     """End with the first draft that is accepted (without a critic: that its author keeps), or go through all rounds."""
 
+    @property
+    def rehearsable(self) -> bool:  # type: ignore[override]
+        """Tell whether a rehearsal, in which authors repeat themselves, goes through all rounds."""
+        return self.critic != "none" or self.until == "rounds"
+
     def check(self, society: Society) -> None:
         """Refuse another agent as critic where there is none."""
         if self.critic == "other" and society.n < 2:

@@ -46,11 +46,12 @@ class RoleStage(Part):
     """The artefact that it accepts or rejects, with a reason; None for a stage that writes something."""
 
 
-class Roles(Protocol):
+class RoleChain(Protocol):
     """Stages follow each other. All but the last write freely; the last one is asked for the answer to the task."""
 
     concludes: ClassVar[bool] = True
     alone: ClassVar[str | None] = "its stages follow each other"
+    artefacts: ClassVar[bool] = True
 
     kind: Literal["roles"] = "roles"
     stages: Annotated[tuple[RoleStage, ...], Field(min_length=1, max_length=64)]
@@ -170,7 +171,7 @@ class StageProgress:
 
     __slots__ = ("answer", "at", "begun", "returns", "rules", "society", "subtasks", "writers", "written")
 
-    def __init__(self, rules: Roles, society: Society) -> None:
+    def __init__(self, rules: RoleChain, society: Society) -> None:
         self.rules, self.society = rules, society
         self.begun = not rules._writers(society)
         """Whether the agents have taken up their stages."""

@@ -7,7 +7,11 @@ from typing import Any
 
 import pytest
 
-from tests.societies import logged, result
+from agentsoc.engine.forecast import bound
+from agentsoc.society.build import build_society
+from tests.societies import built, logged, result
+
+COIN: dict[str, Any] = {"kind": "coin", "count": 5}
 
 
 @pytest.mark.parametrize("by", ["model", "judge"])
@@ -84,3 +88,10 @@ def test_a_spent_budget_leaves_the_aggregator_its_call() -> None:
     assert done.totals.stops == {"budget_exhausted": 2}
     assert done.totals.answered == 2
     assert {event.agent for event in events if event.kind == "merge_claims" and event.calls} >= {0}
+
+
+def test_what_a_run_can_cost_is_known_before_it_starts() -> None:
+    blocks = {"agents": {"count": 4, "model": "scripted"}, "topology": "star"}
+    known = bound(build_society(built(tasks=COIN, protocol={"kind": "moa", "layers": 3}, **blocks)))
+    assert known is not None
+    assert known.calls == 5 * (3 * 3 + 1)

