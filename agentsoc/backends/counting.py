@@ -8,8 +8,9 @@
     The server at the model's own `base_url`: vLLM and llama.cpp apply their template and count.
 
 A budget reserves what is counted here, so it has to be a bound. A server counts what it will read, template included.
-For the others the chat template of the provider is not known: `TEMPLATE_TOKENS` stand for it, and the schema of the
-reply is counted as text, because some providers put it into the prompt.
+For the others the chat template of the provider is not known: `TEMPLATE_TOKENS` stand for it, `MESSAGE_TOKENS` for
+what it adds to each further message, and the schema of the reply is counted as text, because some providers put it into
+the prompt.
 """
 
 from __future__ import annotations
@@ -30,12 +31,14 @@ from urllib.parse import urlsplit
 import msgspec
 from pydantic import Field
 
-from agentsoc.backends.text import without_markers
+from agentsoc.backends.text import sendable
 from agentsoc.contracts.model import Request, bytes_bound
 from agentsoc.errors import BackendSetupError, MissingExtraError
 
 TEMPLATE_TOKENS: Final = 80
 """Room for what a chat template adds to a system and a user message: markers, roles, dates (tokens)."""
+MESSAGE_TOKENS: Final = 16
+"""Room for what it adds to each further message (tokens)."""
 SERVER: Final = "server"
 TIKTOKEN: Final = "tiktoken:"
 WAIT_S: Final = 10.0
@@ -80,18 +83,9 @@ def count_request(count: Count, request: Request, schema: str) -> int:
         request: the request.
         schema: of the reply, as text; empty where none is sent.
     """
-    texts = [message["content"] for message in messages_of(request)]
-    return TEMPLATE_TOKENS + sum(count(text) for text in [*texts, *([schema] if schema else [])])
-
-
-def messages_of(request: Request, *, system: bool = False) -> list[dict[str, str]]:
-    """Return the messages of a request as they are sent; `system` for a system message even where it is empty."""
-    texts = (("system", request.system), ("user", request.user))
-    return [
-        {"role": role, "content": without_markers(text).encode("utf-8", "replace").decode()}
-        for role, text in texts
-        if text or system or role == "user"
-    ]
+    texts = [message["content"] for message in sendable(request.messages)]
+    template = TEMPLATE_TOKENS + MESSAGE_TOKENS * max(len(texts) - 2, 0)
+    return template + sum(count(text) for text in [*texts, *([schema] if schema else [])])
 
 
 def _tiktoken(name: str) -> Count:
@@ -205,19 +199,18 @@ class PromptCounter:
 class ServerCounter:
     """The object lets the server of a model count prompts: one short request each, made while the run waits for it."""
 
-    def __init__(self, base_url: str, model: str, key: str | None, *, system: bool = False) -> None:
+    def __init__(self, base_url: str, model: str, key: str | None) -> None:
         """Prepare.
 
         Args:
             base_url: of the model; what counts lies beside its ``/v1``.
             model: the model's name on that server.
             key: sent along as with every call; None for none.
-            system: whether there is a system message even where it is empty.
         """
         place = urlsplit(base_url.rstrip("/"))
         self._secure, self._host = place.scheme == "https", place.netloc
         self._root = place.path.removesuffix("/v1")
-        self._model, self._system = model, system
+        self._model = model
         self._headers = {"Content-Type": "application/json", **({"Authorization": f"Bearer {key}"} if key else {})}
         self._kept: dict[Request, int] = {}
 
@@ -227,7 +220,7 @@ class ServerCounter:
         Raises:
             BackendSetupError: the server does not count.
         """
-        messages = messages_of(request, system=self._system)
+        messages = sendable(request.messages)
         key = msgspec.structs.replace(request, hint=None, seed=0, temperature=0.0, max_tokens=1)
         found = self._kept.get(key)
         if found is None:

@@ -25,7 +25,9 @@ START_S: Final = 30.0
 """Time limit for a new server's port to answer (seconds)."""
 
 
-def start_server(library: Any, path: Path, *, context: int, slots: int, fast: bool, key: str) -> Any:
+def start_server(
+    library: Any, path: Path, *, context: int, slots: int, fast: bool, key: str, counts: bool = False
+) -> Any:
     """Start a server that reads the model in `path`.
 
     Args:
@@ -34,7 +36,8 @@ def start_server(library: Any, path: Path, *, context: int, slots: int, fast: bo
         context: window of one request (tokens).
         slots: requests that are decoded together.
         fast: whether prompts are cached; with one slot and no cache, equal requests get equal texts.
-        key: locks its port, which counts prompts; calls do not go through it.
+        key: what the port wants to be shown; texts are not asked for there, but tokens are counted there.
+        counts: whether it only counts tokens: then its weights stay on disk until somebody needs them.
 
     Raises:
         RuntimeError: the file does not load.
@@ -56,6 +59,10 @@ def start_server(library: Any, path: Path, *, context: int, slots: int, fast: bo
     params.reasoning_format = library.common_reasoning_format.COMMON_REASONING_FORMAT_NONE
     params.verbosity = -1
     params.api_keys = [key]
+    if counts:
+        params.load_mode = library.llama_load_mode.LLAMA_LOAD_MODE_MMAP
+        params.warmup, params.no_extra_bufts = False, True
+        params.n_batch = params.n_ubatch = 32
     params.n_threads_http = 1
     params.ui = params.endpoint_slots = params.endpoint_props = params.endpoint_metrics = False
     server = library.Server(params)

@@ -27,10 +27,8 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal
 from pydantic import Field, model_validator
 
 from agentsoc.backends import modelfile, reply
-from agentsoc.backends.chatml import prompt_counter
-from agentsoc.backends.counting import ServerCounter
+from agentsoc.backends.chatml import byte_counter, prompt_counter
 from agentsoc.backends.llamacpp import (
-    ALIAS,
     BATCH,
     SAMPLING,
     check_grammar,
@@ -39,9 +37,10 @@ from agentsoc.backends.llamacpp import (
     start_server,
     stream,
 )
-from agentsoc.backends.text import without_markers
+from agentsoc.backends.text import templated
+from agentsoc.backends.vocabulary import Vocabulary, counting_vocabulary
 from agentsoc.contracts.address import Destination
-from agentsoc.contracts.model import Backend, CallError, Completion, Model, Request, Usage
+from agentsoc.contracts.model import Backend, CallError, Completion, Model, Request, Usage, bytes_bound
 from agentsoc.errors import BackendSetupError, MissingExtraError
 
 if TYPE_CHECKING:
@@ -68,9 +67,9 @@ class Local(Model):
     slots: Annotated[int, Field(ge=1, le=64)] = 8
     """Requests that one server decodes together in fast mode."""
     file: Path | None = None
-    """Another GGUF file; None for the embedded model."""
+    """Another GGUF file, or the name of a model that `agentsoc model get` fetches; None for the embedded model."""
     sha256: Annotated[str, Field(pattern=r"^[0-9a-fA-F]{64}$")] | None = None
-    """SHA-256 of `file`."""
+    """SHA-256 of `file`; a model known by name has its own."""
 
     @model_validator(mode="after")
     def _hash_goes_with_file(self) -> Local:
@@ -87,12 +86,12 @@ class Local(Model):
         return LocalBackend(self, self.servers or default_servers(share))
 
     def counting(self) -> str:
-        """Return that prompts are counted exactly: by the file's own tokenizer and template."""
+        """Return that prompts are counted exactly, by the file's own chat template and tokenizer."""
         return "exact"
 
     def counts_offline(self) -> bool:
-        """Return whether it is the embedded model: another file is asked by the server that reads it."""
-        return self.file is None
+        """Return whether prompts are counted before the model runs; the embedded one needs no library for it."""
+        return self.file is None or importlib.util.find_spec("xllamacpp") is not None
 
     def context_window(self) -> int:
         """Return `context`."""
@@ -122,7 +121,8 @@ class LocalBackend(Backend):
         self.parallel: int = servers * (model.slots if model.mode == "fast" else 1)
         self._library: Any = None
         self._counter: Callable[[Request], int] | None = None
-        self._server_counts: ServerCounter | None = None
+        self._vocabulary: Vocabulary | None = None
+        self._key = secrets.token_urlsafe(32)
         self._by_bytes = False
         self._all: list[Any] = []
         self._free: queue.SimpleQueue[Any] = queue.SimpleQueue()
@@ -150,9 +150,14 @@ class LocalBackend(Backend):
         self._pool = ThreadPoolExecutor(self.parallel, thread_name_prefix="agentsoc-local")
         loop = asyncio.get_running_loop()
         slots = self.parallel // self.servers
-        key = secrets.token_urlsafe(32)
         begin = partial(
-            start_server, self._library, path, context=self.window, slots=slots, fast=self.model.mode == "fast", key=key
+            start_server,
+            self._library,
+            path,
+            context=self.window,
+            slots=slots,
+            fast=self.model.mode == "fast",
+            key=self._key,
         )
         starts = [loop.run_in_executor(self._pool, begin) for _ in range(self.servers)]
         started = await asyncio.gather(*starts, return_exceptions=True)
@@ -164,37 +169,45 @@ class LocalBackend(Backend):
                     "agents.model",
                     "is there memory for it? each server takes about the file's size and 100 MB",
                 ) from None
+        self._vocabulary = Vocabulary(self._all[0], self._key)
         for _ in range(slots):
             for server in self._all:
                 self._free.put(server)
-        if self.model.file is not None:
-            self._server_counts = ServerCounter(f"{self._all[0].listening_address}/v1", ALIAS, key, system=True)
 
     def _checked_file(self) -> Path:
         model = self.model
         path = modelfile.find(model.file)
-        if model.file is not None and model.sha256 is None:
+        expected = modelfile.expected(model.file, model.sha256)
+        if expected is None:
             raise BackendSetupError(
                 f"{path} needs its SHA-256 in the scenario: another file is another experiment",
                 "agents.model.sha256",
                 f"sha256: {modelfile.sha256_of(path)}",
             )
-        modelfile.verify(path, model.sha256 or modelfile.SHA256)
+        modelfile.verify(path, expected)
         return path
 
     def count(self, request: Request) -> int:
-        """Return the prompt's tokens: a pure function of the model file.
+        """Return the prompt's tokens, exact for every model file: its own chat template and tokenizer count them.
 
-        That of the embedded model needs no server. Another file is counted by its server once that is started; before,
-        and in runs made when it was not asked yet, a byte of texts and template stands for a token.
+        A pure function of the model file, whether or not its servers run. Only where another file than the embedded
+        one is to be counted and the library is not installed, it is a bound.
 
         Raises:
             BackendSetupError: the model file is not here.
         """
-        if self._server_counts is not None and not self._by_bytes:
-            return self._server_counts(request)
         if self._counter is None:
-            self._counter = prompt_counter(self._checked_file())
+            path = self._checked_file()
+            if (counter := prompt_counter(path)) is not None:
+                self._counter = counter
+            elif self._by_bytes:
+                self._counter = byte_counter(path)
+            elif self._vocabulary is not None:
+                return self._vocabulary.count(request)
+            elif (vocabulary := counting_vocabulary(path)) is not None:
+                self._counter = vocabulary.count
+            else:
+                self._counter = bytes_bound
         return self._counter(request)
 
     def count_by(self, reserve: int) -> None:
@@ -239,10 +252,7 @@ class LocalBackend(Backend):
     def _body(self, request: Request) -> dict[str, Any]:
         """Return the request as llama.cpp takes it. The system message is always there: a template may invent one."""
         body: dict[str, Any] = {
-            "messages": [
-                {"role": "system", "content": without_markers(request.system)},
-                {"role": "user", "content": without_markers(request.user)},
-            ],
+            "messages": templated(request.messages),
             "max_tokens": request.max_tokens,
             "temperature": request.temperature,
             "seed": request.seed & 0x7FFFFFFF,  # 32 bits of ones would mean a random seed
@@ -273,7 +283,9 @@ class LocalBackend(Backend):
         import asyncio
 
         pool, self._pool = self._pool, None
-        self._server_counts = None
+        vocabulary, self._vocabulary = self._vocabulary, None
+        if vocabulary is not None:
+            vocabulary.close()
         for stop in list(self._running):
             stop.set()
         if pool is not None:
@@ -292,8 +304,8 @@ class LocalBackend(Backend):
             library = "not installed"
         return {
             "kind": "local",
-            "model": (modelfile.NAME if model.file is None else model.file.name).removesuffix(".gguf"),
-            "sha256": (model.sha256 or modelfile.SHA256).lower(),
+            "model": modelfile.title(model.file),
+            "sha256": (modelfile.expected(model.file, model.sha256) or modelfile.SHA256).lower(),
             "library": f"xllamacpp {library}",
             "processor": platform.machine(),
             "mode": model.mode,

@@ -288,6 +288,7 @@ class Caller:
                 tokens_out=None if usage is None else usage.tokens_out,
                 usage_known=None if usage is None else usage.known,
                 latency_ms=outcome.latency_ms,
+                reasoning=outcome.reasoning,
             )
         )
         return outcome

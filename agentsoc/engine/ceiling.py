@@ -21,7 +21,6 @@ from agentsoc.engine.forecast import (
     asks_model,
     backend_of,
     bare_prompt_bytes,
-    disagreement,
 )
 
 if TYPE_CHECKING:
@@ -103,6 +102,7 @@ def _rehearse(society: BuiltSociety, length: int) -> list[RoundForecast] | None:
     """Return the rounds where every reply takes `length` times its cap."""
     from agentsoc.budget.account import Account
     from agentsoc.engine.conclusion import conclusion_tokens
+    from agentsoc.engine.rehearsal import rehearsed
     from agentsoc.society.build import open_board
 
     scenario = society.scenario
@@ -120,7 +120,7 @@ def _rehearse(society: BuiltSociety, length: int) -> list[RoundForecast] | None:
         found.append(one)
         if one.refused == len(turns) or (one.refused and account.policy is None):
             break
-        board.fold(disagreement(society, board, turns))
+        board.fold(rehearsed(society, board, turns)[1])
     return found
 
 
@@ -163,7 +163,7 @@ def _expected(society: BuiltSociety, board: Board, task: Task, turn: Turn, lengt
     """Return what a turn reserves for one attempt of each call, and what it is likely to use (tokens in, out)."""
     from agentsoc.budget.ledger import Need
     from agentsoc.contracts.model import ElasticBackend, PureBackend
-    from agentsoc.society.prompt import later_prompt_bound
+    from agentsoc.society.calls import later_prompt_bound
     from agentsoc.society.reply_form import CHARS_PER_TOKEN
 
     backend = backend_of(society, turn)

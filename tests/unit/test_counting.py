@@ -14,9 +14,10 @@ import pytest
 from pydantic import ValidationError
 
 from agentsoc.backends import counting, modelfile
-from agentsoc.backends.counting import TEMPLATE_TOKENS, PromptCounter, ServerCounter, messages_of, text_counter
+from agentsoc.backends.counting import TEMPLATE_TOKENS, PromptCounter, ServerCounter, text_counter
 from agentsoc.backends.litellm import LiteLLM
 from agentsoc.backends.local import Local
+from agentsoc.backends.text import sendable
 from agentsoc.contracts.model import Request, bytes_bound
 from agentsoc.engine.replay import replay
 from agentsoc.engine.run import run
@@ -24,7 +25,7 @@ from agentsoc.errors import BackendSetupError, InputError
 from agentsoc.scenario.model import Scenario
 from tests.strategies import scenario
 
-ASKED = Request("Be brief.", "How many legs has a spider? Größe: 東京.", 8, 0.5, 11)
+ASKED = Request.of("Be brief.", "How many legs has a spider? Größe: 東京.", 8, 0.5, 11)
 
 
 @pytest.fixture(autouse=True)
@@ -51,7 +52,7 @@ def test_a_file_of_the_tokenizers_library_counts_whole_texts(tokenizer: Path) ->
     count = text_counter(str(tokenizer))
     assert count("how many legs has a spider") == 6
     assert count("") == 0
-    asked = Request("how many", "legs has a spider", 8, 0.5, 1)
+    asked = Request.of("how many", "legs has a spider", 8, 0.5, 1)
     counter = PromptCounter(str(tokenizer), None, "m")
     assert counter(asked, "") == TEMPLATE_TOKENS + 6
     assert counter(asked, "a spider") == TEMPLATE_TOKENS + 8
@@ -146,13 +147,13 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 def test_a_server_counts_what_it_will_read(manner: str, server: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Counting, "manner", manner)
     counter = ServerCounter(server, "m", "secret")
-    asked = Request("Be brief.", "one two three", 8, 0.5, 11)
+    asked = Request.of("Be brief.", "one two three", 8, 0.5, 11)
     assert counter(asked) == 5 + 2 + 3
     n = len(Counting.seen)
-    assert counter(Request("Be brief.", "one two three", 9, 0.1, 12)) == 10  # the same messages: remembered
+    assert counter(Request.of("Be brief.", "one two three", 9, 0.1, 12)) == 10  # the same messages: remembered
     assert len(Counting.seen) == n
     assert {key for _, _, key in Counting.seen} == {"Bearer secret"}
-    assert Counting.seen[0][1]["messages"] == messages_of(asked)
+    assert Counting.seen[0][1]["messages"] == sendable(asked.messages)
 
 
 @pytest.mark.parametrize(
@@ -238,13 +239,13 @@ def test_a_run_whose_tokenizer_is_missing_does_not_begin(server: str, tmp_path: 
 
 
 def test_every_file_of_the_embedded_engine_is_counted_exactly(tmp_path: Path) -> None:
-    """Another template in the same weights: not known here, so the server that reads it is asked."""
+    """Another template in the same weights: not known here, so the library that reads it is asked."""
     pytest.importorskip("xllamacpp")
     data = modelfile.find().read_bytes()
     other = tmp_path / "other.gguf"
     other.write_bytes(data.replace(b"a helpful AI assistant named SmolLM", b"a careful AI assistant named Other!"))
     model = Local(file=other, sha256=modelfile.sha256_of(other), servers=1, context=256)
-    assert (model.counting(), model.counts_offline()) == ("exact", False)
+    assert (model.counting(), model.counts_offline()) == ("exact", True)
 
     async def counts() -> tuple[int, int, int]:
         backend = model.open(seed=0)
@@ -252,10 +253,11 @@ def test_every_file_of_the_embedded_engine_is_counted_exactly(tmp_path: Path) ->
         try:
             now = backend.count(ASKED)
             read = (await backend.complete(ASKED)).usage.tokens_in
-            backend.count_by(1)
-            return now, read, backend.count(ASKED)
         finally:
             await backend.close()
+        older = model.open(seed=0)
+        older.count_by(1)
+        return now, read, older.count(ASKED)
 
     now, read, before = asyncio.run(counts())
     assert now == read
