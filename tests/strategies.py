@@ -167,6 +167,7 @@ def societies(draw: st.DrawFn, models: tuple[str, ...] = ("scripted", "simulated
     attention = draw(
         st.sampled_from([{"kind": "all"}, {"kind": "random", "k": 2}, {"kind": "reinforced", "k": 2, "beta": 1.5}])
     )
+    episodes = draw(st.sampled_from(["concurrent", "concurrent", "sequential"]))
     return {
         "seed": draw(st.integers(0, 2**32)),
         "tasks": tasks,
@@ -175,7 +176,8 @@ def societies(draw: st.DrawFn, models: tuple[str, ...] = ("scripted", "simulated
             "model": model,
             "max_tokens": 40,
             "iterations": draw(st.integers(1, 2)),
-            "memory": draw(st.sampled_from([0, 2])),
+            "memory": draw(st.sampled_from([0, 2])) if episodes == "sequential" else 0,
+            "history": draw(st.sampled_from(["none", "own", "all"])),
         },
         "topology": topology,
         "protocol": protocol,
@@ -185,7 +187,8 @@ def societies(draw: st.DrawFn, models: tuple[str, ...] = ("scripted", "simulated
             st.sampled_from([[], [], [{"round": 0, "probability": 0.4}, {"agent": n - 1, "answer": "edge"}]])
         ),
         "parents": draw(st.sampled_from(["cited", "visible"])),
-        "episodes": draw(st.sampled_from(["concurrent", "concurrent", "sequential"])),
+        "episodes": episodes,
+        "peers_see": draw(st.sampled_from(["conclusion", "whole", "answer"])),
         "calls": {"backoff_s": 0.0},
     }
 
