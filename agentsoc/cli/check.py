@@ -27,6 +27,7 @@ def check(
         Path, typer.Argument(metavar="PATH", help="A file (scenario or comparison) or a directory (run or comparison).")
     ],
     set_: options.Overrides = None,
+    model: options.Model = None,
     seed: Annotated[int | None, typer.Option(help="Takes the place of the scenario's seed.")] = None,
     seeds: Annotated[int | None, typer.Option(min=1, help="Repeat with this many seeds, counted up.")] = None,
     allow_code: options.AllowCode = None,
@@ -41,15 +42,16 @@ def check(
     """
     from agentsoc.experiment.comparison import is_comparison
 
+    given = [] if path.is_dir() else options.overrides(path, set_, model)
     if path.is_dir():
         from agentsoc.log.comparison import FILE
 
         check_directory = _check_results if (path / FILE).is_file() else _check_log
         check_directory(path, allow_code or [], as_json)
     elif is_comparison(path):
-        _check_comparison(path, set_ or [], seed, seeds, allow_code or [], as_json)
+        _check_comparison(path, given, seed, seeds, allow_code or [], as_json)
     else:
-        _check_scenario(path, set_ or [], seed, seeds, allow_code or [], as_json)
+        _check_scenario(path, given, seed, seeds, allow_code or [], as_json)
 
 
 def _check_log(directory: Path, code: list[Path], as_json: bool) -> None:

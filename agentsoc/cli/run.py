@@ -31,6 +31,7 @@ def run(
     seed: Annotated[int | None, typer.Option(help="Takes the place of the scenario's seed.")] = None,
     seeds: Annotated[int | None, typer.Option(min=1, help="Repeat with this many seeds, counted up.")] = None,
     set_: options.Overrides = None,
+    model: options.Model = None,
     hosts: options.Hosts = None,
     address: options.Address = None,
     concurrency: options.Concurrency = None,
@@ -62,7 +63,9 @@ def run(
 
     code = CodeFiles(allow_code or (), load_codes(allow_code or ()))
     changes = options.engine_changes(hosts, address, concurrency)
-    loaded = load_scenarios(scenario, set_ or (), seeds, seed=seed, allow_code=allow_code or ())
+    loaded = load_scenarios(
+        scenario, options.overrides(scenario, set_, model), seeds, seed=seed, allow_code=allow_code or ()
+    )
     scenarios = [options.with_engine(one, changes) for one in loaded]
     many = len(scenarios) > 1
     # what cannot be built is found before anything is started; a thousand built societies are not kept

@@ -35,10 +35,8 @@ def read_tables(paths: Sequence[Path]) -> EventTable:
     for path in paths:
         found = list(_logs(path, DEPTH)) if path.is_dir() else []
         if not found:
-            what = "there is no log here" if path.is_dir() else "there is no such directory"
-            raise InputError(
-                what, str(path), "name run directories or imported logs; foreign logs come in by agentsoc import"
-            )
+            hint = "name run directories or imported logs; foreign logs come in by agentsoc import"
+            raise InputError(f"there is no run and no imported log at {path}", "", hint)
         for directory in found:
             table, notes = _imported(directory) if store.is_imported(directory) else _own(directory)
             tables.append(table)

@@ -121,8 +121,7 @@ def examine(
 def _runs_below(path: Path) -> list[Path]:
     found = list(_walk(path, DEPTH)) if path.is_dir() else []
     if not found:
-        what = "there is no run here" if path.is_dir() else "there is no such directory"
-        raise InputError(what, str(path), "name run directories, or directories that hold some")
+        raise InputError(f"there is no run at {path}", "", "name run directories, or directories that hold some")
     return found
 
 

@@ -95,7 +95,8 @@ def finished_runs(places: Sequence[Path]) -> list[RunLog]:
             [place] if (place / MANIFEST).exists() else sorted(path.parent for path in place.glob(f"**/{MANIFEST}"))
         )
         if not inside:
-            raise InputError("there is no run here", str(place), "name run directories, or a directory that holds some")
+            hint = "name run directories, or a directory that holds some"
+            raise InputError(f"there is no run at {place}", "", hint)
         found += [RunLog(directory) for directory in inside if not _at_other_settings(directory)]
     unfinished = [log.directory for log in found if log.manifest.status != "finished"]
     if unfinished:
