@@ -68,8 +68,13 @@ def _with_named_models(schema: dict[str, Any]) -> None:
     """Add the key ``models``, in place, and let a group's model be the name of one, or provider/model."""
     kinds = MODELS.names()
     shape = schema["$defs"]["AgentGroup"]["properties"]["model"]
-    word = {"type": "string", "description": "A kind, provider/model, or a name under models."}
-    other = {"type": "object", "required": ["kind"], "properties": {"kind": {"type": "string", "not": {"enum": kinds}}}}
+    bare = next(branch["enum"] for branch in shape["anyOf"] if branch.get("type") == "string")
+    unsaid = [kind for kind in kinds if kind not in bare]  # kinds that need more than their name
+    said = "A kind, provider/model, or a name under models."
+    word = {"type": "string", "description": said, "not": {"enum": unsaid}}
+    kind = {"type": "string", "description": said, "not": {"enum": kinds}}
+    about = "A model named under models, but for what is said here."
+    other = {"type": "object", "description": about, "required": ["kind"], "properties": {"kind": kind}}
     whole = [branch for branch in shape["anyOf"] if branch.get("type") != "string"]
     shape["anyOf"] = [word, *whole, other]
     schema["properties"]["models"] = {
