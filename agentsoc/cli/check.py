@@ -36,6 +36,9 @@ def check(
         int | None, typer.Option(min=1, metavar="N", help="Run the first N tasks and say what to expect of all.")
     ] = None,
     allow_code: options.AllowCode = None,
+    prompts: Annotated[
+        bool, typer.Option("--prompts", help="Of a scenario: show the first prompt of each role, and call nobody.")
+    ] = False,
     as_json: options.AsJson = False,
     yes: options.Yes = False,
 ) -> None:
@@ -62,7 +65,8 @@ def check(
     elif is_comparison(path):
         _check_comparison(path, given, seed, seeds, allow_code or [], as_json)
     else:
-        _check_scenario(path, _Asked(given, seed, seeds, tuple(allow_code or ()), pilot, yes), as_json)
+        asked = _Asked(given, seed, seeds, tuple(allow_code or ()), pilot, yes, prompts)
+        _check_scenario(path, asked, as_json)
 
 
 def _check_log(directory: Path, code: list[Path], as_json: bool) -> None:
@@ -126,7 +130,7 @@ def _check_comparison(
 
 @dataclass(frozen=True)
 class _Asked:
-    """What the command line says of a scenario."""
+    """What the command line says of a scenario: what takes the place of its values, and what is wanted of it."""
 
     overrides: list[str]
     seed: int | None
@@ -134,12 +138,16 @@ class _Asked:
     code: tuple[Path, ...]
     pilot: int | None
     yes: bool
+    prompts: bool
 
 
 def _check_scenario(path: Path, asked: _Asked, as_json: bool) -> None:
     from agentsoc.scenario.load import load_variants
 
     variants = load_variants(path, asked.overrides, asked.seeds, seed=asked.seed, allow_code=asked.code)
+    if asked.prompts:
+        _print_prompts(options.ready(variants[0].scenario, path, ""), as_json)
+        return
     many = len(variants) > 1
     if many and asked.pilot is not None:
         what = f"a pilot is of one run, and this stands for {len(variants):,}"
@@ -179,9 +187,38 @@ def _piloted(path: Path, scenario: Scenario, asked: _Asked) -> Pilot:
         return run_pilot(scenario, asked.pilot, code_paths=code, consent=agreed)
 
 
+def _print_prompts(society: BuiltSociety, as_json: bool) -> None:
+    """Show the first prompt of each role, with made-up words of others; of a sweep, those of its first run."""
+    from agentsoc.engine.rehearsal import sample_prompts
+    from agentsoc.printing.talk import sample_lines
+
+    samples = sample_prompts(society)
+    if as_json:
+        found = [
+            {
+                "agent": one.agent,
+                "role": one.role,
+                "round": one.round,
+                "purpose": one.turn.purpose,
+                "claims": one.claims,
+                "messages": [{"role": each.role, "content": each.content} for each in one.request.messages],
+                "choices": list(one.request.choices),
+                "schema": one.request.schema,
+            }
+            for one in samples
+        ]
+        print_json({"name": society.scenario.name, "prompts": found})
+    elif samples:
+        say("\n\n".join("\n".join(sample_lines(one)) for one in samples))
+    else:
+        say("no model is asked by a prompt")
+
+
 def _facts(society: BuiltSociety, variant: Variant) -> dict[str, Any]:
     """Return what is known of a run beforehand."""
+    from agentsoc.engine.ceiling import forecast_ceiling
     from agentsoc.engine.forecast import bound, ceiling
+    from agentsoc.engine.rehearsal import room_warnings
     from agentsoc.scenario.prices import label, money
     from agentsoc.society.topologies.survey import describe
 
@@ -204,6 +241,7 @@ def _facts(society: BuiltSociety, variant: Variant) -> dict[str, Any]:
         "protocol": scenario.protocol.kind,
         "budget": ceiling(scenario),
         "budget_text": _budget_text(scenario),
+        "ceiling": [] if (cut := forecast_ceiling(society)) is None else cut.text(),
         "bound": "too large to work out how many model calls at most" if most is None else most.text(),
         "calls": None if most is None else most.calls,
         "calls_max": None if most is None else most.attempts,
@@ -211,6 +249,7 @@ def _facts(society: BuiltSociety, variant: Variant) -> dict[str, Any]:
         "tokens_max": None if most is None else most.tokens_max,
         "cost": None if most is None or not most.cost_max else money(most.cost),
         "cost_max": None if most is None or not most.cost_max else money(most.cost_max),
+        "warnings": room_warnings(society),
     }
 
 
@@ -260,6 +299,8 @@ def _print_facts(facts: dict[str, Any]) -> None:
         ("agents", f"{facts['agents']:,}, {facts['models_text']}; protocol {facts['protocol']}"),
         *(("wired" if not at else "", text) for at, text in enumerate(facts["topology_text"].splitlines())),
         ("budget", facts["budget_text"]),
+        *(("" if at else "ceiling", text) for at, text in enumerate(facts["ceiling"])),
         ("cost", facts["bound"]),
+        *(("warning", text) for text in facts["warnings"]),
     ]
     say("\n".join(f"{name:<10}{line(text)}" for name, text in rows))

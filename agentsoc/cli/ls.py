@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from agentsoc.errors import InputError, LogDamagedError
+from agentsoc.log.below import runs_below
+from agentsoc.log.names import MANIFEST
 from agentsoc.printing import options
 from agentsoc.printing.fitting import Tone, fit, is_coloured, width
 from agentsoc.printing.terminal import print_json, print_safe, say
@@ -24,8 +25,6 @@ _RIGHT: Final = frozenset({"seed", "tasks", "score", "failed", "tokens", "budget
 _DROPPED: Final = ("name", "events", "budget", "changed", "tasks", "seed")
 """Columns that are left out where there is no room for all, the first one first."""
 DEFAULT: Final = Path("runs")
-DEPTH: Final = 2
-"""Directories below DIR in which runs are looked for: a sweep puts its runs one below its own."""
 VARIED_SHOWN: Final = 6
 """Varied settings that have a column; --json has all (columns)."""
 
@@ -67,7 +66,7 @@ def ls(
 
 def rows_in(directory: Path) -> list[dict[str, Any]]:
     """Return what the table says of each run in a directory, in the order of their paths; see `ls`."""
-    return sorted(rows_of(_runs(directory, DEPTH), directory), key=lambda row: str(row["run"]))
+    return sorted(rows_of(runs_below(directory, skip_unreadable=True), directory), key=lambda row: str(row["run"]))
 
 
 def rows_of(paths: Iterable[Path], base: Path) -> list[dict[str, Any]]:
@@ -152,22 +151,6 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _runs(directory: Path, depth: int) -> Iterator[Path]:
-    """Yield the run directories in `directory`; what is inside a run is not looked at."""
-    if (directory / "manifest.json").is_file():
-        yield directory
-        return
-    if depth < 1:
-        return
-    try:
-        with os.scandir(directory) as entries:
-            below = sorted(entry.path for entry in entries if entry.is_dir(follow_symlinks=False))
-    except OSError:
-        return
-    for path in below:
-        yield from _runs(Path(path), depth - 1)
-
-
 def _row(path: Path, base: Path, scenarios: dict[str, dict[str, Any]]) -> dict[str, Any]:
     """Return what the table says of one run, of a damaged one only ``run`` and ``status``; add its scenario."""
     from agentsoc.log.manifest import load_manifest
@@ -177,7 +160,7 @@ def _row(path: Path, base: Path, scenarios: dict[str, dict[str, Any]]) -> dict[s
     row["varied"] = {}
     try:
         manifest = load_manifest(path)
-        changed = (path / "manifest.json").stat().st_mtime
+        changed = (path / MANIFEST).stat().st_mtime
     except (LogDamagedError, OSError) as error:
         row["status"] = "damaged"
         row["error"] = str(error)
@@ -190,7 +173,7 @@ def _row(path: Path, base: Path, scenarios: dict[str, dict[str, Any]]) -> dict[s
         tasks=totals.episodes,
         score=totals.score,
         failed=totals.calls_failed,
-        tokens=totals.tokens_in + totals.tokens_out + totals.tokens_lost,
+        tokens=totals.tokens,
         budget=totals.budget,
         events=totals.events,
         changed=round(changed, 3),

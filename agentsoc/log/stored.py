@@ -47,7 +47,7 @@ class StoredRun:
         manifest, totals = self.manifest, self.manifest.totals
         return (
             f"<{type(self).__name__} {_plain(self.directory)}: {_plain(manifest.name)}, seed {manifest.seed}, "
-            f"{manifest.status}, {_score_text(totals)}, {_tokens(totals):,} tokens, {totals.calls:,} calls "
+            f"{manifest.status}, {_score_text(totals)}, {totals.tokens:,} tokens, {totals.calls:,} calls "
             f"({totals.calls_failed:,} failed)>"
         )
 
@@ -58,7 +58,7 @@ class StoredRun:
         facts = (
             ("run", f"{_plain(manifest.name)}, seed {manifest.seed}, {manifest.status}, in {_plain(self.directory)}"),
             ("score", _score_text(totals).removeprefix("score ")),
-            ("tokens", f"{_tokens(totals):,}: {totals.tokens_in:,} input, {totals.tokens_out:,} output{budget}"),
+            ("tokens", f"{totals.tokens:,}: {totals.tokens_in:,} input, {totals.tokens_out:,} output{budget}"),
             ("calls", f"{totals.calls:,} calls, {totals.calls_failed:,} failed, {totals.calls_lost:,} lost"),
             ("events", f"{totals.events:,}"),
             ("digest", manifest.digest or "none: the run is not finished"),
@@ -275,10 +275,6 @@ def _task_types() -> dict[str, pa.DataType]:
 def _plain(text: object) -> str:
     """Return a text safe for any terminal."""
     return ascii(str(text))[1:-1]
-
-
-def _tokens(totals: Totals) -> int:
-    return totals.tokens_in + totals.tokens_out + totals.tokens_lost
 
 
 def _score_text(totals: Totals) -> str:
