@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agentsoc.printing.fitting import coloured, folded, is_coloured, is_narrow, width
+from agentsoc.printing.fitting import coloured, folded, is_coloured, is_folded, width
 from agentsoc.printing.terminal import print_safe
 from agentsoc.printing.text import command, line, prompt_bounds_text, safe
 from agentsoc.theory import proportion
@@ -181,8 +181,8 @@ def summary_lines(directory: Path, manifest: Manifest, score: str = "score") -> 
 
 
 def say_facts(facts: Sequence[str]) -> None:
-    """Print facts, one line each; where the output is a narrow terminal, folded below their beginning."""
-    narrow, colours = is_narrow(), is_coloured()
+    """Print facts, one line each; on a terminal folded below their beginning."""
+    narrow, colours = is_folded(), is_coloured()
     for fact in facts:
         text = safe(folded(fact, width(), 10) if narrow else fact)
         loud = colours and fact.startswith(("failed ", "error "))

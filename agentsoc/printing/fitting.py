@@ -32,9 +32,9 @@ def width() -> int:
     return max(shutil.get_terminal_size((WIDTH, 24)).columns, 40)
 
 
-def is_narrow() -> bool:
-    """Tell whether lines are to be folded: on a terminal, or where COLUMNS says how wide the output is."""
-    return sys.stdout.isatty() or bool(os.environ.get("COLUMNS"))
+def is_folded() -> bool:
+    """Tell whether long lines are to be folded: on a terminal; what is piped keeps one line a fact."""
+    return sys.stdout.isatty()
 
 
 def is_coloured() -> bool:
