@@ -13,7 +13,7 @@ from agentsoc.errors import InputError, LogDamagedError
 from agentsoc.log.below import runs_below
 from agentsoc.log.names import MANIFEST
 from agentsoc.printing import options
-from agentsoc.printing.fitting import Tone, fit, is_coloured, width
+from agentsoc.printing.fitting import Tone, fit, folded, is_coloured, width
 from agentsoc.printing.terminal import print_json, print_safe, say
 from agentsoc.printing.text import line
 
@@ -98,7 +98,7 @@ def print_rows(rows: Sequence[dict[str, Any]], varied: Sequence[str]) -> None:
     )
     print_safe("\n".join(table.lines))
     if table.dropped:
-        say(f"not shown for want of width: {', '.join(table.dropped)}")
+        say(folded(f"not shown for want of width: {', '.join(table.dropped)}", width(), 4))
 
 
 def print_means(means: Sequence[Mean]) -> None:
@@ -118,7 +118,7 @@ def print_means(means: Sequence[Mean]) -> None:
         ]
         for mean in means
     ]
-    say("means over seeds; sd is the standard deviation of the score of one seed")
+    say(folded("means over seeds; sd is the standard deviation of the score of one seed", width(), 4))
     numbers = [name for name in names if all(_is_number(mean.settings.get(name)) for mean in means)]
     right = ("seeds", "score", "sd", "tokens", "failed", *numbers)
     table = fit(head, cells, width(), right=right, drop=("failed", "tokens"))
