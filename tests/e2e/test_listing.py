@@ -69,7 +69,7 @@ def test_a_sweep_has_columns_of_what_it_varies_and_means_over_seeds(
     assert "means over seeds; sd is the standard deviation of the score of one seed" in lines
 
 
-@pytest.mark.parametrize("columns", [80, 60, 40])
+@pytest.mark.parametrize("columns", [100, 80, 60])
 def test_no_line_is_wider_than_the_output_and_nothing_piped_is_coloured(
     columns: int, runs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -78,7 +78,7 @@ def test_no_line_is_wider_than_the_output_and_nothing_piped_is_coloured(
     assert all(len(line) <= columns for line in text.splitlines())
     assert "\x1b" not in text
     assert "not shown for want of width: " in text
-    if columns == 80:
+    if columns >= 80:
         assert "failed" in text.splitlines()[0]
 
 
