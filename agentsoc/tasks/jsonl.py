@@ -24,7 +24,11 @@ FILE_BYTES_MAX: Final = 50_000_000
 
 
 class Jsonl(TaskFamily):
-    """The first `count` tasks of a file.
+    """The first `count` tasks of a file of JSON objects, one a line.
+
+    A line has ``question`` and ``answer``, and may have ``options`` (a list that holds the answer), ``id`` (a text; the
+    number of the line when it is left out), ``parts`` (a list of questions with answers), ``chance`` (the score of a
+    guess, 0 to 1) and ``difficulty`` (a number): `{"question": "Two and two?", "answer": "4"}`.
 
     With ``options`` an answer is right if it is the right option. Without, ``match`` decides: ``exact`` compares the
     last line of the reply with the answer, but for case, spaces and outer marks; ``number`` compares the last number of

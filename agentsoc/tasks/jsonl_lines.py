@@ -1,9 +1,9 @@
 """This module decodes the lines of a task file strictly and names every fault with file and line.
 
-A line is an object: ``id``, ``question`` and ``answer``, and if wanted ``options`` (a list of two or more texts, one of
-them the answer), ``chance`` (expected score of a guess, for free answers), ``difficulty`` (a number) and ``parts`` (a
-list of objects with ``question`` and ``answer``). ``answer`` may be a text or a number. Nothing else is accepted:
-otherwise one bad line makes wrong figures silently.
+A line is an object: ``question`` and ``answer``, and if wanted ``id`` (otherwise the number of the line), ``options``
+(a list of two or more texts, one of them the answer), ``chance`` (expected score of a guess, for free answers),
+``difficulty`` (a number) and ``parts`` (a list of objects with ``question`` and ``answer``). ``answer`` may be a text
+or a number. Nothing else is accepted: otherwise one bad line makes wrong figures silently.
 """
 
 from __future__ import annotations
@@ -45,15 +45,14 @@ def read_tasks(text: str, name: str, match: Match, scoring: Scoring | None = Non
         where = f"{name}:{number}"
         if len(line) > LINE_CHARS_MAX:
             raise InputError(f"the line has {len(line):,} characters, the limit is {LINE_CHARS_MAX:,}", where)
-        task = _task(_decode(line, where), len(tasks), where, match, scoring)
+        task = _task(_decode(line, where), len(tasks), number, where, match, scoring)
         if task.id in lines:
-            raise InputError(
-                f"the id {_shown(task.id)} is already that of line {lines[task.id]}", where, "ids have to be unique"
-            )
+            hint = "ids have to be unique; a line without one has its number"
+            raise InputError(f"the id {_shown(task.id)} is already that of line {lines[task.id]}", where, hint)
         lines[task.id] = number
         tasks.append(task)
     if not tasks:
-        raise InputError("the file holds no task", name, 'a line: {"id": "1", "question": "...", "answer": "..."}')
+        raise InputError("the file holds no task", name, 'a line: {"question": "...", "answer": "..."}')
     return tasks
 
 
@@ -80,7 +79,7 @@ def _decode(line: str, where: str) -> dict[str, Any]:
     return data
 
 
-def _task(data: dict[str, Any], index: int, where: str, match: Match, scoring: Scoring | None) -> Task:
+def _task(data: dict[str, Any], index: int, number: int, where: str, match: Match, scoring: Scoring | None) -> Task:
     _known(data, KEYS, where)
     options = tuple(
         _text(option, "an option", where, ANSWER_CHARS_MAX)
@@ -109,7 +108,7 @@ def _task(data: dict[str, Any], index: int, where: str, match: Match, scoring: S
     difficulty = data.get("difficulty")
     return Task(
         index=index,
-        id=_text(_needed(data, "id", where), "id", where, 200),
+        id=str(number) if data.get("id") is None else _text(data["id"], "id", where, 200),
         question=_text(_needed(data, "question", where), "question", where, TEXT_CHARS_MAX),
         truth=truth,
         options=options,
