@@ -32,25 +32,47 @@ _TOO_LONG: Final = re.compile(
     r"|exceed_context_size|input is too long|reduce the length",
     re.IGNORECASE,
 )
+_THINK: Final = "<think>"
+_THOUGHT: Final = "</think>"
+_TAG: Final = re.compile(r"<(?:script|style)\b.*?</(?:script|style)>|<[^>]{0,500}>", re.IGNORECASE | re.DOTALL)
 _QUOTA: Final = re.compile(r"insufficient_quota|exceeded your current quota|billing|payment required", re.IGNORECASE)
 
 
 def completion(
-    content: object, finish: object, usage: object, refusal: object = None, choices: Sequence[str] = ()
+    content: object,
+    finish: object,
+    usage: object,
+    refusal: object = None,
+    choices: Sequence[str] = (),
+    reasoning: object = None,
 ) -> Completion:
     """Return the completion made of these parts of a reply.
 
+    What the model thought aloud is kept apart from its answer: the field that some servers have for it, and a leading
+    ``<think>`` in the text. A server whose reasoning parser took the whole reply for reasoning is forgiven: where the
+    text is empty and the reasoning is one JSON object, that object is the text.
+
     Args:
-        content: the message's text.
+        content: the message's text, or a list of its parts.
         finish: the provider's finish reason.
         usage: a mapping in the OpenAI form, or anything else when there was none.
         refusal: the provider's text when the model declined to answer.
         choices: when not empty, the reply is expected as ``{"choice": ...}`` with one of them, and is unwrapped.
+        reasoning: the provider's field for what the model thought aloud, when it has one.
 
     Raises:
         CallError: ``empty`` without content, ``server`` when the content is no text or over the size limit.
     """
     used = usage_of(usage)
+    if isinstance(content, list):
+        content = _joined(content)
+    thought = reasoning if isinstance(reasoning, str) and reasoning else None
+    if isinstance(content, str):
+        told, content = without_thinking(content)
+        thought = thought or told
+        content = content if thought is None else content.strip()
+    if thought is not None and not content and _is_object(thought):
+        content, thought = thought.strip(), None
     if content is None or content == "":
         why = f"the model declined: {refusal}" if isinstance(refusal, str) and refusal else "a reply without content"
         raise CallError("empty", shorten(f"{why} (finish reason {finish})"), None, used)
@@ -62,28 +84,79 @@ def completion(
         raise CallError("server", f"a reply of {size} bytes is over the limit of {REPLY_BYTES}", None, used)
     if used.known and used.tokens_out == 0:
         used = Usage(known=False)  # text without a single token: the count was made up on the way
-    return Completion(unwrap(text, choices), used, "length" if finish == "length" else "stop")
+    kept = None if thought is None else mask(plain(thought[:REPLY_BYTES]))
+    return Completion(unwrap(text, choices), used, "length" if finish == "length" else "stop", kept)
+
+
+def _joined(parts: Sequence[object]) -> object:
+    """Return the text of a message that comes in parts; the list itself when none of them is text."""
+    texts = [part if isinstance(part, str) else part.get("text") for part in parts if isinstance(part, str | Mapping)]
+    found = [text for text in texts if isinstance(text, str)]
+    return "".join(found) if found or not parts else list(parts)
+
+
+def without_thinking(text: str) -> tuple[str | None, str]:
+    """Return what stands in a leading ``<think>`` block, None without one, and the text after it.
+
+    Some servers strip the opening mark and leave the closing one. A block that is not closed was cut at the output
+    cap: then there is no text.
+    """
+    start = text.lstrip()
+    if not start.startswith(_THINK) and (_THOUGHT not in start or start.startswith("{")):
+        return None, text  # in an object that begins the text, the mark is part of what is said
+    head, closed, rest = start.removeprefix(_THINK).partition(_THOUGHT)
+    return head.strip(), rest.strip() if closed else ""
+
+
+def _is_object(text: str) -> bool:
+    try:
+        return isinstance(msgspec.json.decode(text.strip()), dict)
+    except (msgspec.DecodeError, RecursionError, UnicodeError):
+        return False
 
 
 def usage_of(raw: object) -> Usage:
     """Return the usage that a provider reported; unknown when it is missing, zero, negative or absurd.
 
-    Output tokens are at least total minus prompt: some providers leave reasoning tokens out of the completion's.
+    Output tokens are at least total minus prompt: some providers leave reasoning tokens out of the completion's. The
+    names of OpenAI, DeepSeek (cache hits) and Anthropic (whose input tokens leave the cached ones out) are read.
     """
     if not isinstance(raw, Mapping):
         return Usage(known=False)
+    if "prompt_tokens" not in raw and "input_tokens" in raw:
+        return _usage_as_input_output(raw)
     tokens_in, tokens_out, total = (
         _tokens(raw.get(key)) for key in ("prompt_tokens", "completion_tokens", "total_tokens")
     )
     if not tokens_in or tokens_out is None or (total is None and raw.get("total_tokens") is not None):
         return Usage(known=False)
     details = raw.get("prompt_tokens_details")
-    cached = _tokens(details.get("cached_tokens")) if isinstance(details, Mapping) else 0
+    cached = _tokens(details.get("cached_tokens")) if isinstance(details, Mapping) else None
+    if cached is None:
+        cached = _tokens(raw.get("prompt_cache_hit_tokens"))
     return Usage(tokens_in, min(cached or 0, tokens_in), max(tokens_out, (total or 0) - tokens_in))
 
 
+def _usage_as_input_output(raw: Mapping[Any, Any]) -> Usage:
+    """Return a usage of input and output tokens, with cached ones inside of the input or beside it."""
+    tokens_in, tokens_out = _tokens(raw.get("input_tokens")), _tokens(raw.get("output_tokens"))
+    if tokens_in is None or tokens_out is None:
+        return Usage(known=False)
+    details = raw.get("input_tokens_details")
+    if isinstance(details, Mapping):
+        cached = min(_tokens(details.get("cached_tokens")) or 0, tokens_in)
+    else:
+        cached = _tokens(raw.get("cache_read_input_tokens")) or 0
+        tokens_in += cached + (_tokens(raw.get("cache_creation_input_tokens")) or 0)
+    if not 0 < tokens_in <= TOKENS_MAX:
+        return Usage(known=False)
+    return Usage(tokens_in, cached, tokens_out)
+
+
 def _tokens(value: object) -> int | None:
-    """Return a believable token count, or None."""
+    """Return a believable token count, or None; some servers write whole numbers as floats."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
     return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= TOKENS_MAX else None
 
 
@@ -103,6 +176,8 @@ def failure(
     if status == 429:
         # an empty account answers like a full server, but waiting does not fill it
         kind = "rejected" if _QUOTA.search(f"{quota_code} {message}") else "rate_limited"
+    elif status in (503, 529):
+        kind = "unavailable"
     elif status == 408:
         kind = "timeout"
     elif status == 413 or (status in (400, 422) and _TOO_LONG.search(f"{quota_code} {message}")):
@@ -112,6 +187,8 @@ def failure(
     else:
         kind = "server"
     label = f"HTTP {status}: " if status is not None else ""
+    if "<html" in message[:200].lower():
+        message = _TAG.sub(" ", message) + "(an HTML page)"
     return CallError(kind, shorten(label + message), seconds(retry_after, now) if kind != "rejected" else None)
 
 
