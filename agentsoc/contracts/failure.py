@@ -15,8 +15,6 @@ FailureFamily = Literal["infrastructure", "format", "model"]
 FAMILIES: Final[tuple[FailureFamily, ...]] = ("infrastructure", "format", "model")
 """Who failed: server, network or key; the form of a reply, also after its repair; the model itself."""
 
-PUT_OFF: Final = "put_off: "
-"""How the failure of an attempt begins that is made again without using one up: the server refused it unseen."""
 REFUSED_UNSEEN: Final = frozenset({"rate_limited", "unavailable", "connection"})
 """Kinds of failure in which the server did no work, so that nothing was billed and the same request may do later."""
 _CUT: Final = "cut off"
@@ -33,12 +31,7 @@ def family_of(failure: str) -> FailureFamily:
 
     A prompt that does not fit is the model's: its window is a property of it, as what it declines is.
     """
-    kind, _, message = failure.removeprefix(PUT_OFF).partition(": ")
+    kind, _, message = failure.partition(": ")
     if kind == "malformed" and _CUT in message:
         return "model"
     return _OF_KIND.get(kind, "infrastructure")
-
-
-def is_put_off(failure: str | None) -> bool:
-    """Return whether an attempt with this failure is made again without using up one that was granted."""
-    return failure is not None and failure.startswith(PUT_OFF)

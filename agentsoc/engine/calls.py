@@ -17,11 +17,13 @@ import msgspec
 
 from agentsoc.budget.ledger import Grant
 from agentsoc.budget.spent import Spent
+from agentsoc.contracts.failure import REFUSED_UNSEEN
 from agentsoc.contracts.turns import SLOT_WIDTH, Reply, Turn
 from agentsoc.engine.attempts import AttemptRequest, AttemptResult, TurnUnderWay
 from agentsoc.engine.call_limiter import CallLimiter
+from agentsoc.engine.model_gate import ModelGate
 from agentsoc.engine.pool import Pool
-from agentsoc.errors import ReplayMismatchError
+from agentsoc.errors import ReplayMismatchError, RunFailedError
 from agentsoc.log.journal import Attempt, Journal, Key
 from agentsoc.scenario.model import Calls
 from agentsoc.society.reply_reader import MALFORMED
@@ -69,7 +71,7 @@ class Caller:
         known: Mapping[Key, Attempt],
         calls: Calls,
         concurrency: int,
-        limiters: Sequence[CallLimiter] | None = None,
+        gates: Sequence[ModelGate] | None = None,
     ) -> None:
         """Prepare to call.
 
@@ -79,16 +81,16 @@ class Caller:
             known: attempts of earlier runs by key.
             calls: the scenario's settings.
             concurrency: calls in flight at once.
-            limiters: per group, the limit of its model where other runs use it too.
+            gates: per group, where calls of its model wait; None for gates without a rate.
         """
         self._pool = pool
         self._journal = journal
         # plain tuples find what named ones are the keys of, and a replay makes two of them for every call
         self._find: Callable[[tuple[int, int, int, int, int]], Attempt | None] = known.get  # type: ignore[assignment]
         self._calls = calls
-        if limiters is None:
-            limiters = [CallLimiter(min(concurrency, limit or concurrency)) for limit in pool.parallel()]
-        self._limiters = limiters
+        if gates is None:
+            gates = [ModelGate(min(concurrency, limit or concurrency)) for limit in pool.parallel()]
+        self._gates = gates
         self._limiter = CallLimiter(concurrency)
         self._last_round: dict[int, int] = {}
         """Task -> last round of which the journal knows anything; a round is begun when the one before has ended."""
@@ -165,9 +167,7 @@ class Caller:
             if outcome.mismatch:
                 raise ReplayMismatchError("this call makes another request than the journal's", _name(key))
             if outcome.rate_limited:
-                turn.waits += 1
-                if known is None:
-                    await asyncio.sleep(self._pause(outcome, turn.waits))
+                turn.waits += 1  # for all calls of the model together, at its gate
                 continue
             room = turn.room(turn.call)
             made += 1
@@ -231,7 +231,8 @@ class Caller:
         turn.failure = outcome.failure
         if not outcome.retryable:
             return False
-        if live and turn.had < turn.attempts:
+        waits_at_gate = outcome.failure.partition(": ")[0] in REFUSED_UNSEEN
+        if live and turn.had < turn.attempts and not waits_at_gate:
             pause = self._pause(outcome, turn.had)
             if here:
                 await asyncio.sleep(pause)
@@ -245,19 +246,46 @@ class Caller:
             return min(max(outcome.retry_after_s, 0.0), BACKOFF_MAX_S)
         return min(self._calls.backoff_s * 2.0 ** (times - 1), BACKOFF_MAX_S)
 
+    def require_answers(self) -> None:
+        """Raise `RunFailedError` when a model answered no call of the run, however few they were."""
+        if (cause := next(filter(None, (gate.hopeless() for gate in self._gates)), None)) is not None:
+            raise RunFailedError(cause)
+
     async def _live(self, key: Key, turn: TurnUnderWay, wanted: AttemptRequest, reserved: int) -> AttemptResult:
-        """Ask the model, with the attempt in the journal before and its outcome in it before anybody acts on it."""
+        """Ask the model, with the attempt in the journal before and its outcome in it before anybody acts on it.
+
+        Raises:
+            RunFailedError: the model cannot be used; what came of this attempt is in the journal all the same.
+        """
         journal = self._journal
         if journal is None:
             raise ReplayMismatchError("the journal has no reply for this call", f"{_name(key)}, attempt {key.attempt}")
         if turn.rest_until and (rest := turn.rest_until - time.monotonic()) > 0:
             await asyncio.sleep(rest)
-        async with self._limiters[turn.group], self._limiter:  # who waits for a slow model keeps no other one waiting
+        started = Attempt(*key, state="started", request=b"", model="", room=wanted.tokens_in or 0, reserved=reserved)
+        gate = self._gates[turn.group]
+        await gate.enter(reserved, again=turn.waits > 0)
+        try:
+            outcome = await self._ask(journal, started, turn, wanted)
+            usage = outcome.usage
+            unused = 0 if usage is None or not usage.known else reserved - usage.tokens_in - usage.tokens_out
+            gate.heard(outcome.failure, outcome.retry_after_s, unused)
+        finally:
+            gate.leave()
+        if outcome.rate_limited and time.monotonic() >= (turn.free_until or 0.0):
+            outcome = msgspec.structs.replace(outcome, rate_limited=False)
+        await journal.write(_row(started, outcome))
+        if gate.cause is not None and outcome.failure is not None:
+            raise RunFailedError(gate.cause)
+        return outcome
+
+    async def _ask(
+        self, journal: Journal, started: Attempt, turn: TurnUnderWay, wanted: AttemptRequest
+    ) -> AttemptResult:
+        """Make an attempt as soon as a call slot of the run is free."""
+        async with self._limiter:
             if self.holding:
                 await asyncio.Event().wait()  # the run is ending: whoever waits here is cancelled soon
-            started = Attempt(
-                *key, state="started", request=b"", model="", room=wanted.tokens_in or 0, reserved=reserved
-            )
             self.flight.running += 1  # before the row is written: the end of a run waits for what is announced
             self._quiet.clear()
             try:
@@ -265,32 +293,31 @@ class Caller:
                 self.flight.live += 1
                 if turn.free_until is None:
                     turn.free_until = time.monotonic() + self._calls.deadline_s
-                outcome = await self._pool.attempt(wanted)
+                return await self._pool.attempt(wanted)
             finally:
                 self.flight.running -= 1
                 if not self.flight.running:
                     self._quiet.set()
-        if outcome.rate_limited and time.monotonic() >= turn.free_until:
-            outcome = msgspec.structs.replace(outcome, rate_limited=False)
-        usage = outcome.usage
-        await journal.write(
-            msgspec.structs.replace(
-                started,
-                state="done" if outcome.failure is None else "failed",
-                request=outcome.request,
-                model=outcome.model,
-                reply=outcome.text,
-                finish=NO_ATTEMPT if outcome.rate_limited else outcome.finish,
-                shown=outcome.shown,
-                failure=outcome.failure,
-                tokens_in=None if usage is None else usage.tokens_in,
-                tokens_cached=None if usage is None else usage.tokens_cached,
-                tokens_out=None if usage is None else usage.tokens_out,
-                usage_known=None if usage is None else usage.known,
-                latency_ms=outcome.latency_ms,
-            )
-        )
-        return outcome
+
+
+def _row(started: Attempt, outcome: AttemptResult) -> Attempt:
+    """Return the row of an attempt that has an outcome."""
+    usage = outcome.usage
+    return msgspec.structs.replace(
+        started,
+        state="done" if outcome.failure is None else "failed",
+        request=outcome.request,
+        model=outcome.model,
+        reply=outcome.text,
+        finish=NO_ATTEMPT if outcome.rate_limited else outcome.finish,
+        shown=outcome.shown,
+        failure=outcome.failure,
+        tokens_in=None if usage is None else usage.tokens_in,
+        tokens_cached=None if usage is None else usage.tokens_cached,
+        tokens_out=None if usage is None else usage.tokens_out,
+        usage_known=None if usage is None else usage.known,
+        latency_ms=outcome.latency_ms,
+    )
 
 
 def _red_flag(turn: Turn, said: AttemptResult) -> str | None:

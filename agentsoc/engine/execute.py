@@ -148,6 +148,8 @@ class _Execution:
         try:
             engine = await self._open()
             await self._drive(engine)
+            if not engine.stopping:
+                engine.epochs[-1].caller.require_answers()
             if engine.stopping and engine.pace.episodes < self.plan.scenario.tasks.count:  # not when the last has ended
                 if self.plan.directory is not None:
                     self.files.end(engine, "interrupted")
@@ -193,11 +195,9 @@ class _Execution:
         pool = make_pool(self.society, self.boards, plan)
         pools.append(pool)
         await pool.start()
-        limit, limiters = scenario.engine.concurrency, None
-        if plan.shared is not None:
-            groups = zip(scenario.agents, pool.parallel(), strict=True)
-            limiters = [plan.shared.limiter(group.model, limit, parallel) for group, parallel in groups]
-        caller = Caller(pool, self.journal if plan.live else None, plan.known, scenario.calls, limit, limiters)
+        journal = self.journal if plan.live else None
+        gates = (plan.shared or Shared()).gates(scenario, pool.parallel()) if plan.live else None
+        caller = Caller(pool, journal, plan.known, scenario.calls, scenario.engine.concurrency, gates)
         start = (0, 0) if plan.fork is None else (plan.fork.task, plan.fork.round)
         return [*epochs, ScenarioEpoch(start, self.society, pool, caller)]
 

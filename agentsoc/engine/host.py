@@ -18,6 +18,7 @@ import msgspec
 from agentsoc.backends.secrets import mask, redact, register_environment
 from agentsoc.budget.ledger import Need
 from agentsoc.contracts.board import Board
+from agentsoc.contracts.failure import REFUSED_UNSEEN
 from agentsoc.contracts.model import (
     Backend,
     CallError,
@@ -219,6 +220,7 @@ class Host:
         try:
             async with asyncio.timeout(self.scenario.calls.timeout_s):
                 completion = await prompt.backend.complete(prompt.request)
+                self.notices += prompt.backend.take_notices()
         except TimeoutError:
             late = CallError("timeout", f"no reply within {self.scenario.calls.timeout_s:g} s")
             return self._failed(digest, name, late, _ms(began))
@@ -241,6 +243,7 @@ class Host:
             retry_after_s=error.retry_after_s,
             usage=error.usage,
             latency_ms=latency_ms,
+            rate_limited=error.kind in REFUSED_UNSEEN,
         )
 
     def _read(
