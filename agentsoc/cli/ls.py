@@ -15,8 +15,8 @@ from agentsoc.printing import options
 from agentsoc.printing.terminal import print_json, say
 from agentsoc.printing.text import line, table
 
-COLUMNS: Final = ("run", "status", "name", "seed", "tasks", "score", "tokens", "budget", "events", "changed")
-_RIGHT: Final = frozenset(range(3, 9))
+COLUMNS: Final = ("run", "status", "name", "seed", "tasks", "score", "tokens", "budget", "events", "failed", "changed")
+_RIGHT: Final = frozenset(range(3, 10))
 DEFAULT: Final = Path("runs")
 
 
@@ -71,6 +71,8 @@ def _row(path: Path, base: Path) -> dict[str, Any]:
         tokens=totals.tokens,
         budget=totals.budget,
         events=totals.events,
+        failed=totals.calls_failed,
+        failures=totals.failures,
         changed=round(changed, 3),
         digest=manifest.digest,
     )
@@ -85,4 +87,6 @@ def _cell(row: dict[str, Any], name: str) -> str:
         return f"{value:.3f}"
     if name == "changed":
         return time.strftime("%Y-%m-%d %H:%M", time.localtime(value))
+    if name == "failed" and row["failures"]:
+        return ", ".join(f"{count:,} {family}" for family, count in row["failures"].items())
     return f"{value:,}" if isinstance(value, int) and name != "seed" else line(str(value), 60)

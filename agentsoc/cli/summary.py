@@ -111,6 +111,8 @@ def manifest_lines(manifest: Manifest, score: str = "score") -> list[str]:
     kinds = ", ".join(f"{count:,} {kind}" for kind, count in sorted(totals.events_by_kind.items(), key=lambda k: -k[1]))
     stops = ", ".join(f"{count:,} {stop}" for stop, count in sorted(totals.stops.items(), key=lambda k: -k[1]))
     calls = f"{totals.calls:,} calls, {totals.calls_failed:,} failed, {totals.calls_lost:,} lost"
+    if totals.failures:
+        calls += " (failed turns: " + ", ".join(f"{n:,} {name}" for name, n in totals.failures.items()) + ")"
     if totals.budget_calls is not None:
         calls += f", budget {totals.budget_calls:,}"
     facts = [

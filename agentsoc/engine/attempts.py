@@ -72,7 +72,7 @@ class AttemptResult(msgspec.Struct, frozen=True, gc=False):
     rate_limited: bool = False
     """Whether the server refused it before any work, for getting too many or being down: it costs no attempt then.
 
-    So it is until `deadline_s` of the scenario's calls has passed. The attempt is a row of the journal and nothing else."""
+    So it is until `deadline_s` of the scenario's calls has passed. It is a row of the journal and nothing else."""
 
 
 class TurnUnderWay(msgspec.Struct):

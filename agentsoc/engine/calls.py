@@ -23,6 +23,7 @@ from agentsoc.engine.attempts import AttemptRequest, AttemptResult, TurnUnderWay
 from agentsoc.engine.call_limiter import CallLimiter
 from agentsoc.engine.model_gate import ModelGate
 from agentsoc.engine.pool import Pool
+from agentsoc.engine.remake import SUPERSEDED, charges
 from agentsoc.errors import ReplayMismatchError, RunFailedError
 from agentsoc.log.journal import Attempt, Journal, Key
 from agentsoc.scenario.model import Calls
@@ -95,8 +96,11 @@ class Caller:
         self._last_round: dict[int, int] = {}
         """Task -> last round of which the journal knows anything; a round is begun when the one before has ended."""
         if journal is not None:
-            for task, round_, *_ in known:
+            for (task, round_, *_), row in known.items():
+                if row.state == SUPERSEDED:
+                    continue
                 self._last_round[task] = max(round_, self._last_round.get(task, 0))
+        self._superseded = charges(known.values())
         self.flight = CallsInFlight()
         self.prompts = [PromptTally() for _ in self._limiters]
         """Of each group."""
@@ -105,15 +109,21 @@ class Caller:
         self.holding = False
         """Set when the run is ending: no new call is begun."""
 
+    def superseded(self, task: int, round_: int) -> Sequence[tuple[int, Spent]]:
+        """Return what is charged at the start of a round for attempts that were made again: agents and costs."""
+        return self._superseded.get((task, round_), ())
+
     async def idle(self) -> None:
         """Return when no call is in flight."""
         await self._quiet.wait()
 
     def room(self, task: int, round_: int, turn: Turn) -> int | None:
         """Return the prompt room that the journal has for a turn, else None; a replay refuses an unknown turn."""
-        known = self._find((task, round_, turn.agent, turn.slot * SLOT_WIDTH, 0))
-        if known is not None:
-            return known.room
+        number = 0
+        while (known := self._find((task, round_, turn.agent, turn.slot * SLOT_WIDTH, number))) is not None:
+            if known.state != SUPERSEDED:
+                return known.room
+            number += 1
         return UNKNOWN_ROOM if self._journal is None else None
 
     def answered(self, task: int, round_: int) -> bool:
@@ -196,6 +206,9 @@ class Caller:
         while True:
             key = (planned.task, planned.round, place.agent, place.slot * SLOT_WIDTH + turn.call, turn.number)
             known = self._find(key)
+            if known is not None and known.state == SUPERSEDED:  # charged at the start of its round
+                turn.number += 1
+                continue
             if known is not None and known.state == "started":
                 return key, known, None
             room = turn.room(turn.call)
