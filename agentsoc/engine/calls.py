@@ -102,7 +102,7 @@ class Caller:
                 self._last_round[task] = max(round_, self._last_round.get(task, 0))
         self._superseded = charges(known.values())
         self.flight = CallsInFlight()
-        self.prompts = [PromptTally() for _ in self._limiters]
+        self.prompts = [PromptTally() for _ in self._gates]
         """Of each group."""
         self._quiet = asyncio.Event()
         self._quiet.set()

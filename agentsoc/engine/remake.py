@@ -16,9 +16,12 @@ import msgspec
 from agentsoc.budget.spent import Spent
 from agentsoc.contracts.failure import family_of
 from agentsoc.contracts.model import CallError
+from agentsoc.log.failures import failures_of
+from agentsoc.log.files import RunLock
 from agentsoc.log.journal import Attempt, Journal, Key
 from agentsoc.log.manifest import Manifest
 from agentsoc.log.names import JOURNAL
+from agentsoc.log.read import RunLog
 
 SUPERSEDED: Final = "superseded"
 BEING_MADE_AGAIN: Final = "its failed turns are being made again"
@@ -76,14 +79,32 @@ def mark(directory: Path, manifest: Manifest, rows: Sequence[Attempt]) -> None:
 
     The manifest is unpinned first: whenever this is cut off, the run can be resumed as a failed one.
     """
-    manifest.status, manifest.error, manifest.digest = "failed", BEING_MADE_AGAIN, None
-    manifest.journal_rows = manifest.journal_digest = manifest.journal_file = None
-    manifest.save(directory)
+    _unpin(directory, manifest)
     journal = Journal(directory / JOURNAL)
     try:
         journal.rewrite(rows)
     finally:
         journal.close()
+
+
+def reopen_run(directory: Path) -> bool:
+    """Make a finished run with turns that failed by the infrastructure a failed one, for the next resume to mend.
+
+    Return whether it is such a run; any other is left as it is.
+    """
+    with RunLock(directory):
+        log = RunLog(directory)
+        if log.manifest.status != "finished" or "infrastructure" not in failures_of(log):
+            return False
+        log.check()
+        _unpin(directory, log.manifest)
+    return True
+
+
+def _unpin(directory: Path, manifest: Manifest) -> None:
+    manifest.status, manifest.error, manifest.digest = "failed", BEING_MADE_AGAIN, None
+    manifest.journal_rows = manifest.journal_digest = manifest.journal_file = None
+    manifest.save(directory)
 
 
 def charges(rows: Iterable[Attempt]) -> dict[tuple[int, int], list[tuple[int, Spent]]]:
