@@ -250,8 +250,7 @@ def phase(
         b: fan-in, odd, at least 3; by default the one in the data.
         n_draws: bootstrap samples.
         seed: seed of the bootstrap.
-        accept_failures: whether runs are used in which server, network or key failed in more than one turn in a
-            hundred; they say nothing about a society.
+        accept_failures: whether runs are used in which server, network or key failed too often.
         known: `gamma`, `rho`, `mu_max`, where they are known beforehand.
 
     Returns:

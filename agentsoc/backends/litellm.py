@@ -30,7 +30,7 @@ from agentsoc.backends.remote import RemoteModel
 from agentsoc.backends.secrets import register, register_environment
 from agentsoc.backends.text import without_markers
 from agentsoc.contracts.address import is_loopback
-from agentsoc.contracts.model import Backend, CallError, Completion, Request, bytes_bound
+from agentsoc.contracts.model import AUTHORS, Backend, CallError, Completion, Request, bytes_bound
 from agentsoc.errors import BackendSetupError, MissingExtraError
 
 TUNING: Final = frozenset(
@@ -63,8 +63,8 @@ class LiteLLMBackend(Backend):
         form: Form = "none" if model.structured == "none" else "schema"
         self._habits = ServerHabits.of(model.name, model.base_url, model.send, form)
         self._told: set[str] = set()
-        self._reported: str | None = None
-        """Name of the model that the first answer gave as its author."""
+        self._authors: list[str] = []
+        """Names that answers gave for the model that wrote them, in the order of their coming."""
         self._notices: list[str] = []
 
     async def start(self) -> None:
@@ -179,13 +179,13 @@ class LiteLLMBackend(Backend):
         return done
 
     def _note_author(self, reported: str | None) -> None:
-        """Tell when an answer names another model as its author than the first one did."""
-        if reported is None or reported == self._reported:
+        """Tell when an answer names another model as its author than those before it did."""
+        if reported is None or reported in self._authors:
             return
-        if self._reported is None:
-            self._reported = reported
-            return
-        self._tell(f"answers came from {self._reported} before and now come from {reported}: another version answers")
+        self._authors.append(reported)
+        if len(self._authors) > 1:
+            before = self._authors[-2]
+            self._tell(f"answers came from {before} before and now come from {reported}: another version answers")
 
     def _tell(self, text: str) -> None:
         if text not in self._told:
@@ -276,7 +276,7 @@ class LiteLLMBackend(Backend):
             "structured": self._habits.form != "none",
             "extra": model.extra,
             **({"learned": list(self._habits.learned)} if self._habits.learned else {}),
-            **({"author": self._reported} if self._reported is not None else {}),
+            **({AUTHORS: list(self._authors)} if self._authors else {}),
         }
 
 

@@ -36,7 +36,7 @@ REFERENCES: Final = ("os.environ/", "oidc/")
 """How litellm is told to read a value from the environment or a file."""
 
 
-class Rate(Part):
+class RateLimit(Part):
     """What a provider allows. It is kept to over all runs of a process that ask the same model at the same address."""
 
     requests_per_minute: PositiveInt | None = None
@@ -73,7 +73,7 @@ class RemoteModel(Model):
     """Further parameters of the request, e.g. {top_p: 0.9}."""
     send: dict[Parameter, Annotated[str, Field(pattern=r"^[a-z][a-z_]{0,39}$")]] = Field(default_factory=dict)
     """Other names for parameters, or omit, e.g. {max_tokens: max_completion_tokens, seed: omit}."""
-    rate: Rate | None = None
+    rate: RateLimit | None = None
     """What the provider allows a minute; None for no limit but what its refusals teach."""
 
     @field_validator("base_url")

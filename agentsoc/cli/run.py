@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from agentsoc.cli.summary import all_right_or_wrong, exit_code, manifest_lines, next_lines
+from agentsoc.cli.summary import all_right_or_wrong, cache_lines, exit_code, manifest_lines, next_lines
 from agentsoc.errors import AgentsocError, InputError, InterruptedRunError
 from agentsoc.printing import options
 from agentsoc.printing.live import Style, Watch, style_for
@@ -178,4 +178,5 @@ def report(finished: Run, code: Sequence[Path], as_json: bool) -> None:
         return
     manifest, directory = finished.manifest, finished.directory
     label = "accuracy" if all_right_or_wrong(directory, manifest) else "score"
-    say("\n".join([*manifest_lines(manifest, label), *next_lines(manifest, directory, code)]))
+    spared = cache_lines(finished)
+    say("\n".join([*manifest_lines(manifest, label), *spared, *next_lines(manifest, directory, code)]))

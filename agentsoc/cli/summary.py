@@ -11,6 +11,7 @@ from agentsoc.theory import proportion
 
 if TYPE_CHECKING:
     from agentsoc.log.manifest import Manifest, Totals
+    from agentsoc.log.read import RunLog
 
 Z95 = 1.959963984540054
 """Quantile of the normal distribution for two-sided 95 %."""
@@ -103,6 +104,19 @@ def _prompt_lines(manifest: Manifest) -> list[str]:
         bound, used = found.get(one.counted, (0, 0))
         found[one.counted] = bound + one.bound, used + one.used
     return [prompt_bounds_text(counted, bound, used) for counted, (bound, used) in found.items() if used]
+
+
+def cache_lines(log: RunLog) -> list[str]:
+    """Return what the cache of replies spared a run, on one line; nothing for a run without one."""
+    from agentsoc.log.cached import spared_by_cache
+
+    spared = spared_by_cache(log)
+    if spared is None:
+        return []
+    text = f"{spared.calls:,} calls answered, {spared.tokens:,} tokens, charged like all others"
+    if spared.cost is not None:
+        text += f"; {spared.cost:,.4f} of the cost was not paid"
+    return [f"{'cache':<10}{text}"]
 
 
 def manifest_lines(manifest: Manifest, score: str = "score") -> list[str]:

@@ -8,7 +8,7 @@ about the attempt; whatever else escapes is a bug.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Final, Literal
 
 import msgspec
 
@@ -125,6 +125,10 @@ class CallError(Exception):
     def retryable(self) -> bool:
         """Tell whether the same request may succeed later."""
         return self.kind not in ("rejected", "too_long")
+
+
+AUTHORS: Final = "authors"
+"""Entry of a backend's identity with the names that a provider gave, call by call, for the model that answered."""
 
 
 class Backend(ABC):

@@ -30,12 +30,14 @@ from agentsoc.contracts.task import Task
 from agentsoc.contracts.turns import Reply, View
 from agentsoc.engine.attempts import AttemptRequest, AttemptResult, PlannedTurn
 from agentsoc.engine.prompts import Prompts, first_claims
+from agentsoc.engine.reply_cache import ReplyCache, identity_of
 from agentsoc.engine.shared import Shared
 from agentsoc.engine.views import Views
 from agentsoc.engine.voters import Voters
 from agentsoc.engine.watchdog import WAITING_S, Watchdog
 from agentsoc.errors import RunFailedError
 from agentsoc.events import Event
+from agentsoc.log.cached import MARK
 from agentsoc.society.build import BuiltSociety
 from agentsoc.society.coded import CodedAgent
 from agentsoc.society.reply_reader import Fault, read_reply
@@ -81,6 +83,9 @@ class Host:
             self.backends.append(opened[group.model])
         self.prompts = Prompts(self.views, self.backends)
         self.voters = Voters(self.views)
+        self.cache: ReplyCache | None = None
+        """Replies of earlier runs; whoever opens it closes it."""
+        self._identities = [identity_of(group.model) for group in scenario.agents] if scenario.calls.cache else []
         self._names = [group.model.kind for group in scenario.agents]
         self._coded = [group.model if isinstance(group.model, CodedAgent) else None for group in scenario.agents]
         self._pure = [backend if isinstance(backend, PureBackend) else None for backend in self.backends]
@@ -208,6 +213,18 @@ class Host:
         reply, finish = known.reply or "", known.finish or "stop"
         return self._read(known.request, name, view, task, reply, finish, usage, 0)
 
+    def from_cache(self, wanted: AttemptRequest) -> AttemptResult | None:
+        """Return the outcome of an attempt whose request the cache of replies knows, None for any other."""
+        if self.cache is None:
+            return None
+        group = self.society.group_index(wanted.planned.turn.agent)
+        prompt = self.prompts.rendered(wanted)
+        found = self.cache.get(self._identities[group], prompt.request)
+        if found is None:
+            return None
+        name, digest = f"{MARK}{self._names[group]}", _digest(prompt.request)
+        return self._read(digest, name, prompt.view, prompt.task, found.text, found.finish, found.usage, 0)
+
     async def attempt(self, wanted: AttemptRequest) -> AttemptResult:
         """Make one attempt, or read the journal's row in its place; never raises for what a model does."""
         if wanted.known is not None:
@@ -231,6 +248,9 @@ class Host:
             long = CallError("server", f"a reply of {len(text)} characters is over the limit", usage=completion.usage)
             return self._failed(digest, name, long, _ms(began))
         text = mask(text.encode("utf-8", "replace").decode().replace("\x00", "\ufffd"))
+        if self.cache is not None:
+            group = self.society.group_index(wanted.planned.turn.agent)
+            self.cache.put(self._identities[group], prompt.request, msgspec.structs.replace(completion, text=text))
         return self._read(digest, name, view, task, text, completion.finish, completion.usage, _ms(began))
 
     def _failed(self, digest: bytes, name: str, error: CallError, latency_ms: int) -> AttemptResult:

@@ -160,6 +160,7 @@ async def _resume(log: RunLog, means: _Means) -> Run:
         shared=means.shared,
         stop=means.stop,
         tasks=tasks,
+        models=log.manifest.models,
     )
     del tasks, known
     await execute(plan)

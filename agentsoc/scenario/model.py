@@ -53,7 +53,11 @@ class Calls(Part):
     outage_s: float = Field(default=30.0, ge=0, le=3_600)
     """Time without any answer of a model after which an outage is one (seconds)."""
 
-    later: ClassVar[frozenset[str]] = frozenset({"fail_fast", "outage_s"})
+    cache: Annotated[str, Field(min_length=1, max_length=1_000)] | None = None
+    """File that keeps replies across runs: what was asked of the same model before is not asked again, but charged all
+    the same. Relative to the directory in which the command runs; None for no cache."""
+
+    later: ClassVar[frozenset[str]] = frozenset({"fail_fast", "outage_s", "cache"})
 
 
 class Engine(Part):

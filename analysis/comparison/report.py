@@ -102,14 +102,7 @@ def make_report(
     Raises:
         InputError: no run of the baseline is finished, or nothing can be compared with it.
     """
-    table = _labelled(results)
-    omitted: dict[str, LeftOut] = {}
-    if accept_failures and table.height:
-        omitted = left_out(table)
-        table = table.filter(pl.col("failed_infrastructure") == 0)
-    broken = not_comparable(results, table)
-    if accept_failures:
-        broken |= {label: "no episode is whole" for label in omitted if label not in set(table["organisation"])}
+    table, omitted, broken = _usable(results, accept_failures)
     present = (set(table["organisation"].to_list()) if table.height else set()) - set(broken)
     baselines = [label for label, (name, _) in results.members.items() if name == results.record.baseline]
     if not present & set(baselines) and not broken:
@@ -141,6 +134,18 @@ def make_report(
         if part["cost"].null_count() == 0
     }
     return Report(results, tuple(blocks), metrics, costs, reference, n_tests, broken, omitted)
+
+
+def _usable(results: Results, accept_failures: bool) -> tuple[pl.DataFrame, dict[str, LeftOut], dict[str, str]]:
+    """Return the rows that count, with labels; what is left out of them; and who is not comparable, with the reason."""
+    table = _labelled(results)
+    if not accept_failures or not table.height:
+        return table, {}, not_comparable(results, table)
+    omitted = left_out(table)
+    table = table.filter(pl.col("failed_infrastructure") == 0)
+    whole = set(table["organisation"].to_list())
+    broken = {label: "no episode is whole" for label in omitted if label not in whole}
+    return table, omitted, not_comparable(results, table) | broken
 
 
 def _block(

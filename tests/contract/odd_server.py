@@ -194,6 +194,8 @@ class OddServer:
         self.window_s, self.per_window = 1.0, 6
         self.before, self.outage_s = 0, 0.0
         self.down_since: float | None = None
+        self.author: str | None = None
+        """Name that answers give for the model that wrote them; None for none."""
 
     @property
     def root(self) -> str:
@@ -209,6 +211,8 @@ class OddServer:
         name = body["model"]
         status, data, headers = FIXED[name] if name in FIXED else HABITS[name](self, body)
         self.statuses[status] += 1
+        if self.author is not None and status == 200:
+            data = {**data, "model": self.author}
         if isinstance(data, str):
             return web.Response(status=status, text=data, content_type="text/html")
         return web.json_response(data, status=status, headers=headers)

@@ -193,7 +193,7 @@ def test_another_version_of_the_model_is_told_once_and_recorded(server: OddServe
     _, notices, backend = asyncio.run(_ask(model(server, "version"), ASK, ASK, ASK, ASK))
     assert len(notices) == 1
     assert "m-0301 before and now come from m-0613" in notices[0]
-    assert backend.identity()["author"] == "m-0301"
+    assert backend.identity()["authors"] == ["m-0301", "m-0613"]
 
 
 def test_the_body_holds_choices_only_where_the_server_takes_a_schema() -> None:
