@@ -276,44 +276,39 @@ class Caller:
         if turn.rest_until and (rest := turn.rest_until - time.monotonic()) > 0:
             await asyncio.sleep(rest)
         started = Attempt(*key, state="started", request=b"", model="", room=wanted.tokens_in or 0, reserved=reserved)
-        if (hit := self._pool.from_cache(wanted)) is not None:  # nobody is asked, so there is nothing to wait for
-            await journal.write(_row(started, hit))
+        if self._calls.cache is not None and (hit := self._pool.from_cache(wanted)) is not None:
+            await journal.write(_row(started, hit))  # nobody is asked, so there is nothing to wait for
             return hit
         gate = self._gates[turn.group]
         await gate.enter(reserved, again=turn.waits > 0)
         try:
-            outcome = await self._ask(journal, started, turn, wanted)
-            usage = outcome.usage
-            unused = 0 if usage is None or not usage.known else reserved - usage.tokens_in - usage.tokens_out
-            gate.heard(outcome.failure, outcome.retry_after_s, unused)
+            async with self._limiter:
+                if self.holding:
+                    await asyncio.Event().wait()  # the run is ending: whoever waits here is cancelled soon
+                self.flight.running += 1  # before the row is written: the end of a run waits for what is announced
+                self._quiet.clear()
+                try:
+                    await journal.write(started)
+                    self.flight.live += 1
+                    if turn.free_until is None:
+                        turn.free_until = time.monotonic() + self._calls.deadline_s
+                    outcome = await self._pool.attempt(wanted)
+                finally:
+                    self.flight.running -= 1
+                    if not self.flight.running:
+                        self._quiet.set()
+            gate.heard(outcome.failure, outcome.retry_after_s)
         finally:
             gate.leave()
-        if outcome.rate_limited and time.monotonic() >= (turn.free_until or 0.0):
+        usage = outcome.usage
+        if usage is not None and usage.known:
+            gate.give_back(reserved - usage.tokens_in - usage.tokens_out)
+        if outcome.rate_limited and time.monotonic() >= turn.free_until:
             outcome = msgspec.structs.replace(outcome, rate_limited=False)
         await journal.write(_row(started, outcome))
         if gate.cause is not None and outcome.failure is not None:
             raise RunFailedError(gate.cause)
         return outcome
-
-    async def _ask(
-        self, journal: Journal, started: Attempt, turn: TurnUnderWay, wanted: AttemptRequest
-    ) -> AttemptResult:
-        """Make an attempt as soon as a call slot of the run is free."""
-        async with self._limiter:
-            if self.holding:
-                await asyncio.Event().wait()  # the run is ending: whoever waits here is cancelled soon
-            self.flight.running += 1  # before the row is written: the end of a run waits for what is announced
-            self._quiet.clear()
-            try:
-                await journal.write(started)
-                self.flight.live += 1
-                if turn.free_until is None:
-                    turn.free_until = time.monotonic() + self._calls.deadline_s
-                return await self._pool.attempt(wanted)
-            finally:
-                self.flight.running -= 1
-                if not self.flight.running:
-                    self._quiet.set()
 
 
 def _row(started: Attempt, outcome: AttemptResult) -> Attempt:

@@ -95,7 +95,10 @@ class ModelGate:
         self._last_failure = ""
         self._refused = 0
         """Calls in a row that a server refused because it is down."""
-        self._last_answer = time.monotonic()
+        self._silent_since = 0.0
+        """When the first of the calls in a row failed (seconds)."""
+        self._untroubled = False
+        """Whether the last call was answered and as many are let in as there are places."""
         self.cause: str | None = None
         """Why the gate is closed."""
 
@@ -163,20 +166,27 @@ class ModelGate:
 
     # What came of calls
 
-    def heard(self, failure: str | None, pause_s: float | None = None, unused: int = 0) -> None:
+    def give_back(self, tokens: int) -> None:
+        """Take back tokens with which a call entered and which it did not use."""
+        if self._rate is not None and tokens > 0:
+            self._rate.give_back(tokens)
+
+    def heard(self, failure: str | None, pause_s: float | None = None) -> None:
         """Take in the outcome of a call that is inside.
 
         Args:
             failure: ``kind: message``, None for an answer.
             pause_s: how long the server asks to be left alone (seconds).
-            unused: tokens of those that it entered with that it did not take.
         """
-        if self._rate is not None and unused > 0:
-            self._rate.give_back(unused)
+        if failure is None and self._untroubled:
+            return
         kind = "" if failure is None else failure.partition(": ")[0]
         if failure is None or kind in _ANSWERED:
             self._hear_answer()
             return
+        if not self._in_a_row:
+            self._silent_since = time.monotonic()
+        self._untroubled = False
         self._in_a_row += 1
         self._last_failure = failure
         self._refused = self._refused + 1 if kind in ("unavailable", "connection") else 0
@@ -195,7 +205,6 @@ class ModelGate:
     def _hear_answer(self) -> None:
         self._in_a_row = self._refused = self._pauses = 0
         self._alike = ("", 0)
-        self._last_answer = time.monotonic()
         if not self._answered:
             self._answered = True
             self._limit = self._places
@@ -203,8 +212,7 @@ class ModelGate:
             self._growth += 1
             if self._growth >= self._limit or self._limit < self._soon:
                 self._limit, self._growth = self._limit + 1, 0
-        else:
-            return
+        self._untroubled = self._limit >= self._places
         self._let_in()
 
     def _pause(self, seconds: float, *, ask_one: bool = False) -> None:
@@ -232,7 +240,7 @@ class ModelGate:
         """Close the gate when the model cannot be used."""
         if not self._patience.fail_fast or self.cause is not None:
             return
-        silent = time.monotonic() - self._last_answer
+        silent = time.monotonic() - self._silent_since
         same, alike = self._alike
         failure = self._last_failure
         if not self._answered and alike >= FIRST_CALLS:

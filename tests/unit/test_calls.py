@@ -57,6 +57,9 @@ class Script:
     def recall(self, order: AttemptRequest) -> AttemptResult | None:
         return None
 
+    def from_cache(self, order: AttemptRequest) -> AttemptResult | None:
+        return None
+
     async def write(self, row: Attempt) -> None:
         self.rows[row.key] = row
         self.story.append(f"{row.state} {row.attempt}")
