@@ -107,6 +107,11 @@ def _unpin(directory: Path, manifest: Manifest) -> None:
     manifest.save(directory)
 
 
+def counts_at(row: Attempt) -> tuple[int, int]:
+    """Return the place (task, round) of a run at which a row counts: for a superseded one, where it is charged."""
+    return row.task, int(row.finish or 0) if row.state == SUPERSEDED else row.round
+
+
 def charges(rows: Iterable[Attempt]) -> dict[tuple[int, int], list[tuple[int, Spent]]]:
     """Return for each (task, round) what is charged at its start: agents, and what their superseded rows cost."""
     found: dict[tuple[int, int], list[tuple[int, Spent]]] = {}
@@ -114,7 +119,7 @@ def charges(rows: Iterable[Attempt]) -> dict[tuple[int, int], list[tuple[int, Sp
         if row.state == SUPERSEDED and (tokens := _cost(row)) is not None:
             tokens_in, whole = tokens
             spent = Spent(whole, whole, tokens_in, 1)
-            found.setdefault((row.task, int(row.finish or 0)), []).append((row.agent, spent))
+            found.setdefault(counts_at(row), []).append((row.agent, spent))
     return found
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from agentsoc.contracts.part import SAME_SLOT
+from agentsoc.scenario.budget_total import BudgetTotal
 from agentsoc.scenario.model import Scenario
 from agentsoc.scenario.preset import PRESETS
 from agentsoc.scenario.sweep import MAX_RUNS
@@ -56,6 +57,7 @@ def scenario_schema() -> dict[str, Any]:
     shared = {key: groups.pop(key) for key in ("title", "description") if key in groups}
     properties["agents"] = {**shared, "anyOf": [groups["items"], groups]}  # one group stands for a list of one
     properties["sweep"] = _SWEEP
+    properties["budget_total"] = BudgetTotal.model_json_schema()
     _with_presets(schema)
     close_slots(schema)
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "agentsoc scenario"}

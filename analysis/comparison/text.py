@@ -15,6 +15,7 @@ from analysis.comparison.broken import bounds_text
 from analysis.comparison.report import SHOWN_METRICS, BaselineBlock, Report, measured
 from analysis.comparison.table import Results
 from analysis.interval import Interval, shown
+from analysis.measures.failures import failed_text, failed_turns
 from analysis.stats import PairedRow
 
 FORMAT: Final = 1
@@ -53,6 +54,10 @@ def report_as_dict(report: Report) -> dict[str, Any]:
         "budget_per_task": dict(results.budgets),
         "design": _design(results),
         "verdict": verdict(report),
+        "failures": {
+            label: failed_turns(results.table.filter(_is(report, label)))
+            for label in (results.members if results.table.height else ())
+        },
         "not_comparable": dict(report.not_comparable),
         "left_out": {label: asdict(found) for label, found in report.left_out.items()},
         "blocks": [
@@ -250,6 +255,9 @@ def _notes(report: Report) -> Iterator[str]:
             + ("" if results.members[report.reference][1] == 1 else ", because no organisation is a single agent")
             + "; overhead counts turns"
         )
+    for label in results.members if results.table.height else ():
+        if failed := failed_text(results.table.filter(_is(report, label))):
+            yield f"{label}: {failed}"
     for label, why in report.not_comparable.items():
         yield (
             f"{label} is not comparable: {why}; make its failed turns again with agentsoc compare DIR --retry-failed, "

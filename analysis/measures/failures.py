@@ -45,6 +45,18 @@ def with_failures(episodes: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame:
     return joined.with_columns(pl.col(name).fill_null(0) for name in FAILED_COLUMNS)
 
 
+def failed_turns(episodes: pl.DataFrame) -> dict[str, int]:
+    """Return the failed turns of some episodes by family, those that there are."""
+    found = {family: int(episodes[f"failed_{family}"].sum()) for family in FAMILIES}
+    return {family: n for family, n in found.items() if n}
+
+
+def failed_text(episodes: pl.DataFrame) -> str:
+    """Return the failed turns of some episodes by family in words; nothing where none failed."""
+    found = failed_turns(episodes)
+    return "failed turns: " + ", ".join(f"{n:,} {family}" for family, n in found.items()) if found else ""
+
+
 def require_unbroken(places: Iterable[RunLog | Path], accept: bool) -> Sequence[str]:
     """Return what to say of runs whose infrastructure failed too often, when such runs are accepted.
 

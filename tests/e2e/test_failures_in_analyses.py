@@ -91,6 +91,10 @@ def test_failures_are_counted_apart_refused_and_accepted_with_bounds(
     assert rows["failed_infrastructure"].sum() == rows["calls_failed"].sum() > 0
     assert rows["failed_format"].sum() == rows["failed_model"].sum() == 0
     assert table.filter(pl.col("organisation") == "vote")["failed_infrastructure"].sum() == 0
+    n_failed = int(rows["failed_infrastructure"].sum())
+    assert f"other: failed turns: {n_failed} infrastructure" in said
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert report["failures"] == {"vote": {}, "other": {"infrastructure": n_failed}}
 
     code, out = agentsoc("compare", tmp_path / "out", "--accept-failures")
     said = " ".join(out.split())
