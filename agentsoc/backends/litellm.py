@@ -20,17 +20,18 @@ import os
 import warnings
 from typing import Any, ClassVar, Final
 
-from agentsoc.backends import reply
+from agentsoc.backends import counting, reply
 from agentsoc.backends.body import TRIES_MAX, Form, ServerHabits
 from agentsoc.backends.litellm_errors import failure_of
 from agentsoc.backends.litellm_http import direct, without_redirects
 from agentsoc.backends.openai_http import OpenAIClient
 from agentsoc.backends.providers import AT_BASE_URL, OPENAI_EXTRAS
+from agentsoc.backends.reasoning import settled, with_reasoning
 from agentsoc.backends.remote import RemoteModel
 from agentsoc.backends.secrets import register, register_environment
-from agentsoc.backends.text import without_markers
+from agentsoc.backends.text import sendable
 from agentsoc.contracts.address import is_loopback
-from agentsoc.contracts.model import AUTHORS, Backend, CallError, Completion, Request, bytes_bound
+from agentsoc.contracts.model import AUTHORS, Backend, CallError, Completion, Request
 from agentsoc.errors import BackendSetupError, MissingExtraError
 
 TUNING: Final = frozenset(
@@ -66,6 +67,7 @@ class LiteLLMBackend(Backend):
         self._authors: list[str] = []
         """Names that answers gave for the model that wrote them, in the order of their coming."""
         self._notices: list[str] = []
+        self._counter = counting.PromptCounter(model.tokenizer, model.base_url, model.name.split("/", 1)[1])
 
     async def start(self) -> None:
         """Find the key and import the client.
@@ -85,6 +87,7 @@ class LiteLLMBackend(Backend):
                     f"set it to the key of {model.name}: export {model.api_key_env}=...",
                 )
             register(self._key)
+        self._counter.start(self._key)
         if model.lean:
             assert model.base_url is not None
             self._http = OpenAIClient(model.base_url, self._key, model.timeout_s)
@@ -145,10 +148,7 @@ class LiteLLMBackend(Backend):
             raise CallError("rejected", f"max_tokens must be at least 1, got {request.max_tokens}")
         if self._http is None and self._litellm is None:
             raise CallError("rejected", "the backend is not started, or closed")
-        messages = [
-            *([{"role": "system", "content": without_markers(request.system)}] if request.system else []),
-            {"role": "user", "content": without_markers(request.user)},
-        ]
+        messages = sendable(request.messages)
         constraint = self._constraint(request)
         for _ in range(TRIES_MAX):
             parameters = self._habits.parameters(request, constraint)
@@ -234,18 +234,18 @@ class LiteLLMBackend(Backend):
         if first is None:
             raise CallError("empty", "an answer without choices", None, reply.usage_of(usage))
         self._note_author(getattr(answer, "model", None))
-        message = first.message
-        refusal = (getattr(message, "provider_specific_fields", None) or {}).get("refusal")
-        thought = getattr(message, "reasoning_content", None)
-        return reply.completion(message.content, first.finish_reason, usage, refusal, choices, thought)
+        refusal = (getattr(first.message, "provider_specific_fields", None) or {}).get("refusal")
+        message = settled(first.message.model_dump())
+        said = reply.completion(message.get("content"), first.finish_reason, usage, refusal, choices)
+        return with_reasoning(said, message)
 
     def count(self, request: Request) -> int:
-        """Return a bound: a token for each byte of the texts and of the schema that goes with them, plus framing."""
+        """Return a bound: by the tokenizer, or a token for each byte; of the texts and the schema, with framing."""
         try:
             constraint = self._constraint(request)
         except CallError:
             constraint = None
-        return bytes_bound(request) + (len(json.dumps(constraint)) if constraint is not None else 0)
+        return self._counter(request, "" if constraint is None else json.dumps(constraint))
 
     async def close(self) -> None:
         """Close the HTTP clients; litellm's own are shared and close with the last backend of the process."""

@@ -6,7 +6,8 @@ server answers, what ran before and how many servers there are make no differenc
 file may. Fast mode decodes several requests together, which changes the rounding and now and then a word.
 
 Each server is one llama.cpp context of one thread; the threads of the pool wait in it with the GIL released. It also
-opens an HTTP port on loopback, which cannot be switched off: it is locked with a random key and not used.
+opens an HTTP port on loopback, which cannot be switched off: it is locked with a random key and asked only to count the
+prompts of a model whose tokenizer is not built in here.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import importlib.metadata
 import os
 import platform
 import queue
+import secrets
 import threading
 from collections.abc import Callable
 from functools import partial
@@ -25,7 +27,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal
 from pydantic import Field, model_validator
 
 from agentsoc.backends import modelfile, reply
-from agentsoc.backends.chatml import prompt_counter
+from agentsoc.backends.chatml import byte_counter, prompt_counter
 from agentsoc.backends.llamacpp import (
     BATCH,
     SAMPLING,
@@ -35,9 +37,10 @@ from agentsoc.backends.llamacpp import (
     start_server,
     stream,
 )
-from agentsoc.backends.text import without_markers
+from agentsoc.backends.text import templated
+from agentsoc.backends.vocabulary import Vocabulary, counting_vocabulary
 from agentsoc.contracts.address import Destination
-from agentsoc.contracts.model import Backend, CallError, Completion, Model, Request, Usage
+from agentsoc.contracts.model import Backend, CallError, Completion, Model, Request, Usage, bytes_bound
 from agentsoc.errors import BackendSetupError, MissingExtraError
 
 if TYPE_CHECKING:
@@ -83,8 +86,12 @@ class Local(Model):
         return LocalBackend(self, self.servers or default_servers(share))
 
     def counting(self) -> str:
-        """Return that the embedded model's prompts are counted exactly, those of another file by their bytes."""
-        return "exact" if self.file is None else "bytes"
+        """Return that prompts are counted exactly, by the file's own chat template and tokenizer."""
+        return "exact"
+
+    def counts_offline(self) -> bool:
+        """Return whether prompts are counted before the model runs; the embedded one needs no library for it."""
+        return self.file is None or importlib.util.find_spec("xllamacpp") is not None
 
     def context_window(self) -> int:
         """Return `context`."""
@@ -114,6 +121,9 @@ class LocalBackend(Backend):
         self.parallel: int = servers * (model.slots if model.mode == "fast" else 1)
         self._library: Any = None
         self._counter: Callable[[Request], int] | None = None
+        self._vocabulary: Vocabulary | None = None
+        self._key = secrets.token_urlsafe(32)
+        self._by_bytes = False
         self._all: list[Any] = []
         self._free: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._pool: ThreadPoolExecutor | None = None
@@ -141,7 +151,13 @@ class LocalBackend(Backend):
         loop = asyncio.get_running_loop()
         slots = self.parallel // self.servers
         begin = partial(
-            start_server, self._library, path, context=self.window, slots=slots, fast=self.model.mode == "fast"
+            start_server,
+            self._library,
+            path,
+            context=self.window,
+            slots=slots,
+            fast=self.model.mode == "fast",
+            key=self._key,
         )
         starts = [loop.run_in_executor(self._pool, begin) for _ in range(self.servers)]
         started = await asyncio.gather(*starts, return_exceptions=True)
@@ -153,6 +169,7 @@ class LocalBackend(Backend):
                     "agents.model",
                     "is there memory for it? each server takes about the file's size and 100 MB",
                 ) from None
+        self._vocabulary = Vocabulary(self._all[0], self._key)
         for _ in range(slots):
             for server in self._all:
                 self._free.put(server)
@@ -170,16 +187,31 @@ class LocalBackend(Backend):
         return path
 
     def count(self, request: Request) -> int:
-        """Return the prompt's tokens: exact for the embedded model, a bound for another tokenizer or template.
+        """Return the prompt's tokens, exact for every model file: its own chat template and tokenizer count them.
 
-        A pure function of the model file: it needs no server, so a replay counts as the run did.
+        A pure function of the model file, whether or not its servers run. Only where another file than the embedded
+        one is to be counted and the library is not installed, it is a bound.
 
         Raises:
             BackendSetupError: the model file is not here.
         """
         if self._counter is None:
-            self._counter = prompt_counter(self._checked_file())
+            path = self._checked_file()
+            if (counter := prompt_counter(path)) is not None:
+                self._counter = counter
+            elif self._by_bytes:
+                self._counter = byte_counter(path)
+            elif self._vocabulary is not None:
+                return self._vocabulary.count(request)
+            elif (vocabulary := counting_vocabulary(path)) is not None:
+                self._counter = vocabulary.count
+            else:
+                self._counter = bytes_bound
         return self._counter(request)
+
+    def count_by(self, reserve: int) -> None:
+        """Count as runs by these rules did: before ``reserve: 2`` other files were counted in bytes."""
+        self._by_bytes = reserve < 2
 
     async def complete(self, request: Request) -> Completion:
         """Answer one request on the next free server; raise `CallError`, and only that, when that fails.
@@ -219,10 +251,7 @@ class LocalBackend(Backend):
     def _body(self, request: Request) -> dict[str, Any]:
         """Return the request as llama.cpp takes it. The system message is always there: a template may invent one."""
         body: dict[str, Any] = {
-            "messages": [
-                {"role": "system", "content": without_markers(request.system)},
-                {"role": "user", "content": without_markers(request.user)},
-            ],
+            "messages": templated(request.messages),
             "max_tokens": request.max_tokens,
             "temperature": request.temperature,
             "seed": request.seed & 0x7FFFFFFF,  # 32 bits of ones would mean a random seed
@@ -253,6 +282,9 @@ class LocalBackend(Backend):
         import asyncio
 
         pool, self._pool = self._pool, None
+        vocabulary, self._vocabulary = self._vocabulary, None
+        if vocabulary is not None:
+            vocabulary.close()
         for stop in list(self._running):
             stop.set()
         if pool is not None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from agentsoc.backends import reply
+from agentsoc.backends.reasoning import settled, with_reasoning
 from agentsoc.contracts.model import CallError, Completion
 from agentsoc.errors import MissingExtraError
 
@@ -113,9 +114,9 @@ class OpenAIClient:
             raise _no_completion(body, raw)
         if isinstance(author := body.get("model"), str):
             self.reported = author
-        thought = message.get("reasoning_content") or message.get("reasoning")
-        finish = first.get("finish_reason")
-        return reply.completion(message.get("content"), finish, usage, message.get("refusal"), choices, thought)
+        message, finish = settled(message), first.get("finish_reason")
+        said = reply.completion(message.get("content"), finish, usage, message.get("refusal"), choices)
+        return with_reasoning(said, message)
 
     async def close(self) -> None:
         """Close all connections."""

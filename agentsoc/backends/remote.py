@@ -12,7 +12,9 @@ from urllib.parse import urlsplit
 
 from pydantic import ConfigDict, Field, JsonValue, PositiveInt, field_validator, model_validator
 
+from agentsoc.backends import counting
 from agentsoc.backends.body import OMIT, Parameter
+from agentsoc.backends.counting import TokenizerName
 from agentsoc.backends.providers import own_destinations
 from agentsoc.backends.secrets import redact
 from agentsoc.contracts.address import Destination, is_plain, normal
@@ -67,6 +69,9 @@ class RemoteModel(Model):
     """What makes the HTTP request: litellm, the lean client for OpenAI-compatible servers, or lean where it fits."""
     window: PositiveInt | None = None
     """Context window (tokens), prompt and output together; None when it is not known."""
+    tokenizer: TokenizerName | None = Field(default=None, exclude_if=lambda name: name is None)
+    """What counts the tokens of prompts: tiktoken:NAME, a file FILE.json of the tokenizers library, or server (vLLM
+    and llama.cpp at `base_url`); None to reserve a token for each byte."""
     timeout_s: Annotated[float, Field(gt=0, le=3_600)] = 3_600.0
     """The client's own limit for one request (seconds); the run's `calls.timeout_s` is normally the shorter one."""
     extra: dict[str, JsonValue] = Field(default_factory=dict)
@@ -120,6 +125,8 @@ class RemoteModel(Model):
     def _lean_fits(self) -> RemoteModel:
         if self.client == "lean" and (self.base_url is None or self.provider not in OPENAI_FORMAT):
             raise ValueError("client: lean needs a base_url and a name that begins with openai/ or hosted_vllm/")
+        if self.tokenizer == counting.SERVER and self.base_url is None:
+            raise ValueError("tokenizer: server needs a base_url; write tiktoken:NAME or name a file")
         if not self.lean:
             if taken := sorted(key for key in self.extra if CARRIERS.search(key)):
                 raise ValueError(f"extra cannot set {', '.join(taken)}: address and key are base_url and api_key_env")
@@ -137,6 +144,14 @@ class RemoteModel(Model):
         """Tell whether requests go through the lean client."""
         fits = self.base_url is not None and self.provider in OPENAI_FORMAT
         return self.client == "lean" or (self.client == "auto" and fits)
+
+    def counting(self) -> str:
+        """Return with what prompts are counted."""
+        return counting.told(self.tokenizer)
+
+    def counts_offline(self) -> bool:
+        """Return whether it counts without its server."""
+        return self.tokenizer != counting.SERVER
 
     def rate_limits(self) -> tuple[int | None, int | None]:
         """Return the requests and tokens a minute of `rate`."""

@@ -32,25 +32,14 @@ _TOO_LONG: Final = re.compile(
     r"|exceed_context_size|input is too long|reduce the length",
     re.IGNORECASE,
 )
-_THINK: Final = "<think>"
-_THOUGHT: Final = "</think>"
 _TAG: Final = re.compile(r"<(?:script|style)\b.*?</(?:script|style)>|<[^>]{0,500}>", re.IGNORECASE | re.DOTALL)
 _QUOTA: Final = re.compile(r"insufficient_quota|exceeded your current quota|billing|payment required", re.IGNORECASE)
 
 
 def completion(
-    content: object,
-    finish: object,
-    usage: object,
-    refusal: object = None,
-    choices: Sequence[str] = (),
-    reasoning: object = None,
+    content: object, finish: object, usage: object, refusal: object = None, choices: Sequence[str] = ()
 ) -> Completion:
     """Return the completion made of these parts of a reply.
-
-    What the model thought aloud is kept apart from its answer: the field that some servers have for it, and a leading
-    ``<think>`` in the text. A server whose reasoning parser took the whole reply for reasoning is forgiven: where the
-    text is empty and the reasoning is one JSON object, that object is the text.
 
     Args:
         content: the message's text, or a list of its parts.
@@ -58,7 +47,6 @@ def completion(
         usage: a mapping in the OpenAI form, or anything else when there was none.
         refusal: the provider's text when the model declined to answer.
         choices: when not empty, the reply is expected as ``{"choice": ...}`` with one of them, and is unwrapped.
-        reasoning: the provider's field for what the model thought aloud, when it has one.
 
     Raises:
         CallError: ``empty`` without content, ``server`` when the content is no text or over the size limit.
@@ -66,13 +54,6 @@ def completion(
     used = usage_of(usage)
     if isinstance(content, list):
         content = _joined(content)
-    thought = reasoning if isinstance(reasoning, str) and reasoning else None
-    if isinstance(content, str):
-        told, content = without_thinking(content)
-        thought = thought or told
-        content = content if thought is None else content.strip()
-    if thought is not None and not content and _is_object(thought):
-        content, thought = thought.strip(), None
     if content is None or content == "":
         why = f"the model declined: {refusal}" if isinstance(refusal, str) and refusal else "a reply without content"
         raise CallError("empty", shorten(f"{why} (finish reason {finish})"), None, used)
@@ -84,8 +65,7 @@ def completion(
         raise CallError("server", f"a reply of {size} bytes is over the limit of {REPLY_BYTES}", None, used)
     if used.known and used.tokens_out == 0:
         used = Usage(known=False)  # text without a single token: the count was made up on the way
-    kept = None if thought is None else mask(plain(thought[:REPLY_BYTES]))
-    return Completion(unwrap(text, choices), used, "length" if finish == "length" else "stop", kept)
+    return Completion(unwrap(text, choices), used, "length" if finish == "length" else "stop")
 
 
 def _joined(parts: Sequence[object]) -> object:
@@ -93,26 +73,6 @@ def _joined(parts: Sequence[object]) -> object:
     texts = [part if isinstance(part, str) else part.get("text") for part in parts if isinstance(part, str | Mapping)]
     found = [text for text in texts if isinstance(text, str)]
     return "".join(found) if found or not parts else list(parts)
-
-
-def without_thinking(text: str) -> tuple[str | None, str]:
-    """Return what stands in a leading ``<think>`` block, None without one, and the text after it.
-
-    Some servers strip the opening mark and leave the closing one. A block that is not closed was cut at the output
-    cap: then there is no text.
-    """
-    start = text.lstrip()
-    if not start.startswith(_THINK) and (_THOUGHT not in start or start.startswith("{")):
-        return None, text  # in an object that begins the text, the mark is part of what is said
-    head, closed, rest = start.removeprefix(_THINK).partition(_THOUGHT)
-    return head.strip(), rest.strip() if closed else ""
-
-
-def _is_object(text: str) -> bool:
-    try:
-        return isinstance(msgspec.json.decode(text.strip()), dict)
-    except (msgspec.DecodeError, RecursionError, UnicodeError):
-        return False
 
 
 def usage_of(raw: object) -> Usage:

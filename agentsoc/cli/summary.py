@@ -64,6 +64,15 @@ def tokens_text(totals: Totals) -> str:
     return text
 
 
+def left_out_text(totals: Totals) -> str:
+    """Return how many of the claims that agents were to read their prompts had no room for."""
+    share = totals.claims_left_out / max(totals.claims_due, 1)
+    return (
+        f"{totals.claims_left_out:,} of {totals.claims_due:,} that agents were to read ({share:.1%}) were left out of "
+        "prompts, for want of room in the window or the budget"
+    )
+
+
 def cost_text(manifest: Manifest) -> str | None:
     """Return what a run cost, beside its limit; None for one without prices."""
     totals, prices = manifest.totals, manifest.scenario.get("prices")
@@ -135,6 +144,7 @@ def manifest_lines(manifest: Manifest, score: str = "score") -> list[str]:
         ("tokens", tokens_text(totals)),
         *([] if (cost := cost_text(manifest)) is None else [("cost", cost)]),
         ("calls", f"{calls}; {totals.rounds:,} rounds, {totals.turns:,} turns"),
+        *([("claims", left_out_text(totals))] if totals.claims_left_out else []),
         *(("", text) for text in _prompt_lines(manifest)),
         ("events", f"{totals.events:,}" + (f": {kinds}" if kinds else "")),
         ("stops", stops or "no episode has ended"),

@@ -13,6 +13,18 @@ from agentsoc.contracts.model import Usage
 from agentsoc.contracts.turns import Reply, Turn
 from agentsoc.log.journal import Attempt
 
+NO_ROOM = "no room for any of the claims that the turn is to read"
+"""Why a turn fails that would have been asked as if nobody had said anything."""
+
+
+class EarlierTurn(msgspec.Struct, frozen=True, gc=False):
+    """An earlier turn is one that the same agent took in the same episode."""
+
+    round: int
+    turn: Turn
+    said: str
+    """The reply as it came, without reasoning."""
+
 
 class PlannedTurn(msgspec.Struct, frozen=True, gc=False):
     """A planned turn is on its way to the host of its agent."""
@@ -28,6 +40,8 @@ class PlannedTurn(msgspec.Struct, frozen=True, gc=False):
     """What the agent is told of the team's budget (tokens)."""
     note: str = ""
     """What its prompt says of the budget."""
+    earlier: tuple[EarlierTurn, ...] = ()
+    """Turns of the agent before this one, oldest first, as many as it may be shown."""
     cap: int | None = None
     """Granted output of a voter that decides itself what it spends (tokens); None for what it wants."""
 
@@ -67,6 +81,8 @@ class AttemptResult(msgspec.Struct, frozen=True, gc=False):
     fault: str | None = None
     shown: int = 0
     """Claims that the prompt showed, the first ones of the turn's view; a reply can name no others."""
+    reasoning: str | None = None
+    """What the model thought, apart from its reply."""
     mismatch: bool = False
     """The journal's row belongs to another request than the one that this turn makes now."""
     rate_limited: bool = False
@@ -114,7 +130,7 @@ class TurnUnderWay(msgspec.Struct):
         if self.call == len(self.need.tokens_in) - 1:
             self.ended = True
             return
-        self.draft = " ".join((text or "").split())
+        self.draft = (text or "").strip()
         self.call, self.number, self.had, self.waits = self.call + 1, -1, 0, 0
         self.fault, self.free_until = None, None
         self.failure = "no attempt was left after a crash"

@@ -328,6 +328,7 @@ def _row(started: Attempt, outcome: AttemptResult) -> Attempt:
         tokens_out=None if usage is None else usage.tokens_out,
         usage_known=None if usage is None else usage.known,
         latency_ms=outcome.latency_ms,
+        reasoning=outcome.reasoning,
     )
 
 

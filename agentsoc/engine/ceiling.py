@@ -1,9 +1,9 @@
 """This module says beforehand what a ceiling will cut: how many agents speak at once, and what cannot be paid for.
 
 A run is rehearsed as in `agentsoc.engine.forecast`: nobody agrees, nobody stops early. Each call reserves what the
-engine would reserve for it, then uses a token for four bytes of its prompt, and a reply. That is done twice: with
-replies and messages as long as they may be, and with the shortest ones. What is refused even for these is cut for sure,
-the rest may be. So the words are a forecast, not a bound.
+engine would reserve for it, then uses a part of that. This is done twice: with replies and messages as long as they may
+be, and with the shortest ones. What is refused even for these is cut for sure, the rest may be. So the words are a
+forecast, not a bound.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from agentsoc.engine.forecast import (
     asks_model,
     backend_of,
     bare_prompt_bytes,
-    disagreement,
 )
 
 if TYPE_CHECKING:
@@ -32,7 +31,8 @@ if TYPE_CHECKING:
     from agentsoc.contracts.turns import Reply, Turn
     from agentsoc.society.build import BuiltSociety
 
-_BYTES_A_TOKEN: Final = 4
+_BYTES_A_TOKEN: Final = (8, 4)
+"""Bytes of a prompt that a token stands for: at most, where little is to be used; usually."""
 
 
 @dataclass(frozen=True)
@@ -102,6 +102,7 @@ def _rehearse(society: BuiltSociety, length: int) -> list[RoundForecast] | None:
     """Return the rounds where every reply takes `length` times its cap."""
     from agentsoc.budget.account import Account
     from agentsoc.engine.conclusion import conclusion_tokens
+    from agentsoc.engine.rehearsal import rehearsed
     from agentsoc.society.build import open_board
 
     scenario = society.scenario
@@ -119,7 +120,7 @@ def _rehearse(society: BuiltSociety, length: int) -> list[RoundForecast] | None:
         found.append(one)
         if one.refused == len(turns) or (one.refused and account.policy is None):
             break
-        board.fold(disagreement(society, board, turns))
+        board.fold(rehearsed(society, board, turns)[1])
     return found
 
 
@@ -162,7 +163,7 @@ def _expected(society: BuiltSociety, board: Board, task: Task, turn: Turn, lengt
     """Return what a turn reserves for one attempt of each call, and what it is likely to use (tokens in, out)."""
     from agentsoc.budget.ledger import Need
     from agentsoc.contracts.model import ElasticBackend, PureBackend
-    from agentsoc.society.prompt import later_prompt_bound
+    from agentsoc.society.calls import later_prompt_bound
     from agentsoc.society.reply_form import CHARS_PER_TOKEN
 
     backend = backend_of(society, turn)
@@ -182,7 +183,7 @@ def _expected(society: BuiltSociety, board: Board, task: Task, turn: Turn, lengt
     claims = len(set(turn.sees)) + group.memory
     first = bare + claims * (length * CHARS_PER_TOKEN * scenario.message_tokens + answer + CLAIM_BYTES)
     first += CITING_BYTES if claims else 0
-    likely = first // _BYTES_A_TOKEN
+    likely = first // _BYTES_A_TOKEN[length]
     if group.model.counting() == "exact":
         first = likely
     if backend.window is not None:

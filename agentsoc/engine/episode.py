@@ -17,8 +17,9 @@ from agentsoc.contracts.task import Task
 from agentsoc.contracts.turns import SLOT_WIDTH, Reply, Turn
 from agentsoc.contracts.world import asked
 from agentsoc.engine.act_events import add_events
-from agentsoc.engine.attempts import PlannedTurn
+from agentsoc.engine.attempts import NO_ROOM, PlannedTurn
 from agentsoc.engine.conclusion import conclusion_tokens
+from agentsoc.engine.earlier import EarlierTurns
 from agentsoc.engine.paid_round import PaidRound
 from agentsoc.engine.run_state import RunState
 from agentsoc.engine.scores import Scores
@@ -45,6 +46,7 @@ class Episode:
         self.board = run.boards[index] = open_board([epoch.society for epoch in run.epochs], index, self.task)
         self.row = EpisodeRow(index)
         self.scores = Scores(run.family, self.task, self.board)
+        self.earlier = EarlierTurns()
         self.epoch = run.epoch_at(index, 0)
         self.account = Account(self.epoch.society, self.task)
         self.ledger = run.ledgers[index] = self.account.ledger
@@ -132,8 +134,9 @@ class Episode:
         """
         index, round_, room = self.index, self.board.round, self.epoch.caller.room
         if any(modelled):
+            told = self.earlier.told
             planned = [
-                PlannedTurn(index, round_, turn, room(index, round_, turn) if model else None)
+                told(PlannedTurn(index, round_, turn, room(index, round_, turn) if model else None))
                 for turn, model in zip(turns, modelled, strict=True)
             ]
         else:
@@ -181,6 +184,7 @@ class Episode:
         noted = self.account.rates is not None or self.account.shown is not None
         last = (-2, 0)
         in_order = True
+        self.earlier.note(society, board.round, turns, replies)
         for turn, reply in zip(turns, replies, strict=True):
             here = (turn.agent, turn.slot)
             in_order = in_order and last < here
@@ -189,6 +193,9 @@ class Episode:
                 events.append(Event(*place, turn.agent, turn.slot * SLOT_WIDTH, "budget_exhausted"))
                 continue
             taken += 1
+            due = len(set(turn.sees)) if reply.failed is not None and NO_ROOM in reply.failed else reply.due
+            self.row.claims_due += due
+            self.row.claims_left_out += due - reply.shown
             if noted:
                 self.account.commit(board, turn, reply)
             acts = self._acts(society, turn, reply)

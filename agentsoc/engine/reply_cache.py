@@ -19,7 +19,7 @@ import msgspec
 from agentsoc.contracts.model import Completion, Model, Request
 from agentsoc.errors import InputError
 
-_NOT_IDENTITY: Final = ("rate", "timeout_s", "window", "client", "api_key_env")
+_NOT_IDENTITY: Final = ("rate", "timeout_s", "window", "tokenizer", "client", "api_key_env")
 """Settings of a model that change how it is reached and not what it answers."""
 _TABLE: Final = (
     "CREATE TABLE IF NOT EXISTS replies (key BLOB PRIMARY KEY, completion BLOB, checksum BLOB) WITHOUT ROWID"
@@ -78,7 +78,7 @@ def identity_of(model: Model) -> bytes:
 
 
 def _key(model: bytes, request: Request) -> bytes:
-    return hashlib.sha256(model + msgspec.msgpack.encode(request)).digest()
+    return hashlib.sha256(model + request.digest()).digest()
 
 
 def _checksum(key: bytes, packed: bytes) -> bytes:

@@ -111,6 +111,10 @@ class Totals(BaseModel):
     """Reservations charged for lost attempts and attempts without usage (tokens)."""
     tokens_overrun: Count = 0
     """Tokens a provider used beyond the cap it was given; 0 unless the provider breaks its own limit."""
+    claims_due: Count = 0
+    """Claims that prompts were to show (claims)."""
+    claims_left_out: Count = 0
+    """Those of them for which window or budget had no room (claims)."""
     budget: Count | None = None
     """Ceiling of the whole run (tokens)."""
     budget_calls: Count | None = None

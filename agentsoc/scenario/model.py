@@ -9,8 +9,9 @@ from pydantic_core import PydanticCustomError
 
 from agentsoc.contracts.attention import Attention
 from agentsoc.contracts.fault import PlantedFault
-from agentsoc.contracts.group import MAX_AGENTS, AgentGroup
+from agentsoc.contracts.group import MAX_AGENTS, AgentGroup, PeersSee
 from agentsoc.contracts.part import Part, Slot
+from agentsoc.contracts.prompts import PromptSet
 from agentsoc.scenario.budget import Budget as Budget
 from agentsoc.scenario.preset import expand
 from agentsoc.scenario.prices import Prices, label, price_of
@@ -105,13 +106,18 @@ class Scenario(Part):
     episodes: Literal["concurrent", "sequential"] = "concurrent"
     """Tasks are independent, or taken one after the other with the agents' memory carried over."""
     message_tokens: int = Field(default=64, ge=1, le=4_096)
-    """Length to which a claim's text is kept when others read it (tokens, estimated at 4 characters each)."""
+    """Length to which a claim's text is cut where others read it (tokens, estimated at 4 characters each)."""
     engine: Engine = Engine()
     """How the run is carried out; changes no result."""
 
     faults: Annotated[tuple[PlantedFault, ...], Field(max_length=1_000)] = ()
     """Errors to plant, so that what becomes of them can be counted."""
-    later: ClassVar[frozenset[str]] = frozenset({"prices", "faults"})
+    prompts: PromptSet = PromptSet()
+    """Templates of prompts that take the place of the defaults, for all agents that ask a model."""
+    peers_see: PeersSee = "conclusion"
+    """What agents see of each other's replies: the text cut in its middle to `message_tokens`, never losing the answer;
+    the whole text; or the answer alone."""
+    later: ClassVar[frozenset[str]] = frozenset({"prices", "faults", "prompts", "peers_see"})
 
     @model_validator(mode="before")
     @classmethod

@@ -34,7 +34,7 @@ from agentsoc.scenario.code import CodeFiles
 from agentsoc.scenario.files import BASE_DIR
 from agentsoc.scenario.model import Scenario
 from agentsoc.society.build import build_society
-from agentsoc.society.prompt import REPAIR_TOKENS
+from agentsoc.society.calls import REPAIR_TOKENS
 from analysis.measures.failures import require_unbroken
 from analysis.synergy.estimation.run_roles import Roles, spent
 from analysis.synergy.planning.calibration_plan import (

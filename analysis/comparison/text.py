@@ -255,6 +255,7 @@ def _notes(report: Report) -> Iterator[str]:
             + ("" if results.members[report.reference][1] == 1 else ", because no organisation is a single agent")
             + "; overhead counts turns"
         )
+    yield from _left_out_notes(results)
     for label in results.members if results.table.height else ():
         if failed := failed_text(results.table.filter(_is(report, label))):
             yield f"{label}: {failed}"
@@ -313,6 +314,18 @@ def _test_notes(report: Report) -> Iterator[str]:
 def _methods(intervals: Iterable[Interval]) -> str:
     """Return how intervals were made: organisations whose tasks differ little have another method than the others."""
     return " or ".join(dict.fromkeys(interval.method for interval in intervals))
+
+
+def _left_out_notes(results: Results) -> Iterator[str]:
+    """Say of which organisations prompts had no room for all the claims that their agents were to read."""
+    for label, (organisation, n_agents) in results.members.items():
+        own = results.table.filter((pl.col("organisation") == organisation) & (pl.col("n_agents") == n_agents))
+        due, left_out = (int(own[name].fill_null(0).sum()) for name in ("claims_due", "claims_left_out"))
+        if left_out:
+            yield (
+                f"{label}: {left_out:,} of {due:,} claims that its agents were to read ({left_out / due:.1%}) were "
+                "left out of prompts, for want of room in the window or the budget"
+            )
 
 
 def _money_notes(report: Report) -> Iterator[str]:

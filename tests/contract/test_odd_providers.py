@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from agentsoc.backends.body import ServerHabits
 from agentsoc.backends.litellm import LiteLLM, LiteLLMBackend
+from agentsoc.backends.reasoning import apart
 from agentsoc.contracts.model import CallError, Completion, Request, Usage
 from tests.contract.odd_server import OBJECT, OddServer
 
@@ -27,7 +28,7 @@ SCHEMA = json.dumps(
         "additionalProperties": False,
     }
 )
-ASK = Request("Be brief.", "A or B?", 60, 0.5, 11, schema=SCHEMA)
+ASK = Request.of("Be brief.", "A or B?", 60, 0.5, 11, schema=SCHEMA)
 
 
 @pytest.fixture
@@ -67,7 +68,7 @@ def ask(of: LiteLLM, *requests: Request) -> tuple[list[Completion], list[str]]:
 )
 def test_the_text_of_an_answer_is_found_wherever_it_stands(server: OddServer, habit: str, client: str) -> None:
     (done,), _ = ask(model(server, habit, client=client))
-    assert (done.text, done.usage) == (OBJECT, Usage(50, 0, 12))
+    assert (apart(done).text.strip(), done.usage) == (OBJECT, Usage(50, 0, 12))
 
 
 @pytest.mark.parametrize(
@@ -98,6 +99,7 @@ def test_what_a_model_thinks_aloud_is_kept_apart_from_its_answer(
     server: OddServer, habit: str, reasoning: str | None
 ) -> None:
     (done,), _ = ask(model(server, habit))
+    done = apart(done)
     assert (done.text, done.reasoning) == (OBJECT, reasoning)
 
 

@@ -227,7 +227,7 @@ def test_iterations_go_on_from_the_draft_and_a_failure_leaves_it() -> None:
         GOOD, msgspec.structs.replace(GOOD, text="tails \n now", reply=Reply(answer="tails")), failed("rejected")
     )
     reply, _ = take(script, need=need)
-    assert [order.draft for order in script.orders] == [None, "heads", "tails now"]
+    assert [order.draft for order in script.orders] == [None, "heads", "tails \n now"]
     assert [key.k for key in script.rows] == [0, 1, 2]
     assert (reply.answer, reply.calls, reply.failed) == ("tails", 3, None)
     reply, _ = take(Script(failed("rejected")), need=need)
