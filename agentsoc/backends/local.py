@@ -67,9 +67,9 @@ class Local(Model):
     slots: Annotated[int, Field(ge=1, le=64)] = 8
     """Requests that one server decodes together in fast mode."""
     file: Path | None = None
-    """Another GGUF file; None for the embedded model."""
+    """Another GGUF file, or the name of a model that `agentsoc model get` fetches; None for the embedded model."""
     sha256: Annotated[str, Field(pattern=r"^[0-9a-fA-F]{64}$")] | None = None
-    """SHA-256 of `file`."""
+    """SHA-256 of `file`; a model known by name has its own."""
 
     @model_validator(mode="after")
     def _hash_goes_with_file(self) -> Local:
@@ -177,13 +177,14 @@ class LocalBackend(Backend):
     def _checked_file(self) -> Path:
         model = self.model
         path = modelfile.find(model.file)
-        if model.file is not None and model.sha256 is None:
+        expected = modelfile.expected(model.file, model.sha256)
+        if expected is None:
             raise BackendSetupError(
                 f"{path} needs its SHA-256 in the scenario: another file is another experiment",
                 "agents.model.sha256",
                 f"sha256: {modelfile.sha256_of(path)}",
             )
-        modelfile.verify(path, model.sha256 or modelfile.SHA256)
+        modelfile.verify(path, expected)
         return path
 
     def count(self, request: Request) -> int:
@@ -303,8 +304,8 @@ class LocalBackend(Backend):
             library = "not installed"
         return {
             "kind": "local",
-            "model": (modelfile.NAME if model.file is None else model.file.name).removesuffix(".gguf"),
-            "sha256": (model.sha256 or modelfile.SHA256).lower(),
+            "model": modelfile.title(model.file),
+            "sha256": (modelfile.expected(model.file, model.sha256) or modelfile.SHA256).lower(),
             "library": f"xllamacpp {library}",
             "processor": platform.machine(),
             "mode": model.mode,
