@@ -17,8 +17,8 @@ FAMILIES: Final[tuple[FailureFamily, ...]] = ("infrastructure", "format", "model
 
 REFUSED_UNSEEN: Final = frozenset({"rate_limited", "unavailable", "connection"})
 """Kinds of failure in which the server did no work, so that nothing was billed and the same request may do later."""
-_CUT: Final = "cut off"
-"""What the fault of a reply says that ended at its output cap: the model wrote too much, it broke no form."""
+_OF_MODEL: Final = ("cut off", "was empty")
+"""What the fault of a reply says where it broke no form: the model wrote too much, or nothing."""
 _OF_KIND: Final[Mapping[str, FailureFamily]] = {
     "malformed": "format",
     "empty": "model",
@@ -32,6 +32,6 @@ def family_of(failure: str) -> FailureFamily:
     A prompt that does not fit is the model's: its window is a property of it, as what it declines is.
     """
     kind, _, message = failure.partition(": ")
-    if kind == "malformed" and _CUT in message:
+    if kind == "malformed" and any(words in message for words in _OF_MODEL):
         return "model"
     return _OF_KIND.get(kind, "infrastructure")

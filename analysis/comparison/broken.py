@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 import polars as pl
 
@@ -16,8 +17,9 @@ from agentsoc.log.failures import BROKEN_SHARE
 from agentsoc.printing.text import line
 from analysis.comparison.table import Results
 
-_SAID: int = 200
+_SAID: Final = 200
 """Characters of an error that are told."""
+_NO_RUN: Final = "no run is finished"
 
 
 @dataclass(frozen=True)
@@ -47,13 +49,23 @@ def not_comparable(results: Results, table: pl.DataFrame) -> dict[str, str]:
         if not rows.height:
             errors = [cell.error for cell in results.missing if (cell.organisation, cell.n_agents) == member]
             if told := next((error for error in errors if error), None):
-                found[label] = f"no run is finished: {line(told.splitlines()[0], _SAID)}"
+                found[label] = f"{_NO_RUN}: {line(told.splitlines()[0], _SAID)}"
             continue
         turns, failed = int(rows["turns"].sum()), int(rows["failed_infrastructure"].sum())
         if failed > BROKEN_SHARE * max(turns, 1):
             words = line(results.failures.get(member, ""), _SAID)
             found[label] = f"{failed:,} of {turns:,} turns failed" + (f" ({words})" if words else "")
     return found
+
+
+def ways_out(why: str) -> str:
+    """Return how to go on with an organisation that is not comparable for this reason."""
+    if why.startswith(_NO_RUN):
+        return "agentsoc compare DIR makes its runs again"
+    return (
+        "make its failed turns again with agentsoc compare DIR --retry-failed, or compare the episodes without failures "
+        "with --accept-failures"
+    )
 
 
 def left_out(table: pl.DataFrame) -> dict[str, LeftOut]:

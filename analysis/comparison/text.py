@@ -11,7 +11,7 @@ from typing import Any, Final
 import polars as pl
 
 from agentsoc.printing.text import WIDE, line, prompt_bounds_text, table
-from analysis.comparison.broken import bounds_text
+from analysis.comparison.broken import bounds_text, ways_out
 from analysis.comparison.report import SHOWN_METRICS, BaselineBlock, Report, measured
 from analysis.comparison.table import Results
 from analysis.interval import Interval, shown
@@ -260,10 +260,7 @@ def _notes(report: Report) -> Iterator[str]:
         if failed := failed_text(results.table.filter(_is(report, label))):
             yield f"{label}: {failed}"
     for label, why in report.not_comparable.items():
-        yield (
-            f"{label} is not comparable: {why}; make its failed turns again with agentsoc compare DIR --retry-failed, "
-            "or compare the episodes without failures with --accept-failures"
-        )
+        yield f"{label} is not comparable: {why}; {ways_out(why)}"
     scores = {row.organisation: row.mean.value for row in report.rows()}
     for label in report.left_out:
         block = next((block for block in report.blocks for row in block.rows if row.organisation == label), None)
