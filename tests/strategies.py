@@ -84,6 +84,32 @@ def societies(draw: st.DrawFn, models: tuple[str, ...] = ("scripted", "simulated
         ({"kind": "chain"}, {"kind": "relay"}),
         (
             draw(st.sampled_from([peers, rooted])),
+            {"kind": "moa", "layers": draw(st.integers(1, 3)), "by": draw(st.sampled_from(["model", "judge"]))},
+        ),
+        (
+            draw(st.sampled_from([peers, rooted])),
+            {
+                "kind": "refine",
+                "rounds": draw(st.integers(1, 3)),
+                "critic": draw(st.sampled_from(["self", "other", "none"])),
+                "until": draw(st.sampled_from(["accepted", "rounds"])),
+            },
+        ),
+        (
+            draw(st.sampled_from([peers, rooted])),
+            {
+                "kind": "roles",
+                "stages": [
+                    {"name": "plan", "asks": "Say what has to be done."},
+                    {"name": "draft", "asks": "Do it.", "reads": ["plan"]},
+                    {"name": "review", "asks": "Is it right?", "checks": "draft", "agent": draw(st.integers(0, n - 1))},
+                    {"name": "answer", "asks": "Give the answer.", "reads": draw(st.sampled_from([None, ["draft"]]))},
+                ],
+                "returns": draw(st.integers(0, 2)),
+            },
+        ),
+        (
+            draw(st.sampled_from([peers, rooted])),
             {
                 "kind": "resample",
                 "until": draw(st.sampled_from(["ahead-by-k", "first-to-k", "verifier"])),
@@ -117,7 +143,7 @@ def societies(draw: st.DrawFn, models: tuple[str, ...] = ("scripted", "simulated
         ),
     ]
     topology, protocol = draw(st.sampled_from(blocks))
-    if protocol["kind"] != "resample" and draw(st.integers(0, 5)) == 0:
+    if protocol["kind"] not in ("resample", "refine", "roles") and draw(st.integers(0, 5)) == 0:
         threshold = draw(st.sampled_from([0.0, 1.0, 2.0]))
         broadcast = draw(st.sampled_from(["next", "always", "no"]))
         protocol = {"kind": "dti", "protocol": protocol, "threshold": threshold, "broadcast": broadcast}
@@ -291,12 +317,21 @@ EDGES: dict[str, tuple[Topology, int, Callable[[int], int]]] = {
 """By kind: settings, a number of agents, and the number of directed edges as a closed form. A topology that is shipped
 without a row fails `property/test_shipped.py`."""
 
+CHAIN = [{"name": name, "asks": f"Write the {name}."} for name in ("plan", "draft", "answer")]
+
 COUNTED: dict[str, tuple[Any, Any, Callable[[int], tuple[int, int]]]] = {
     "vote": ("decentralized", "vote", lambda n: (n, n)),  # every answer goes to whoever counts
     "aggregate": ("star", {"kind": "aggregate", "by": "model"}, lambda n: (n, n - 1)),
     "debate": ("decentralized", {"kind": "debate", "rounds": 2}, lambda n: (2 * n, 2 * n * (n - 1))),
     "orchestrate": ("star", {"kind": "orchestrate", "rounds": 1}, lambda n: (n + 1, 2 * (n - 1))),
     "relay": ("chain", "relay", lambda n: (n, n - 1)),
+    "moa": ("independent", {"kind": "moa", "layers": 3}, lambda n: (3 * n + 1, 2 * n * n + n)),
+    "refine": (
+        "independent",
+        {"kind": "refine", "critic": "other", "rounds": 2, "until": "rounds"},
+        lambda n: (1 + 2 * 2, 2 * 2),
+    ),
+    "roles": ("chain", {"kind": "roles", "stages": CHAIN}, lambda n: (3, 3)),
     "resample": ("independent", {"kind": "resample", "until": "first-to-k", "k": 2}, lambda n: (2, 2)),
     "dti": ("decentralized", {"kind": "dti", "protocol": "vote", "threshold": 1e6}, lambda n: (n, n)),
 }

@@ -6,7 +6,8 @@ server answers, what ran before and how many servers there are make no differenc
 file may. Fast mode decodes several requests together, which changes the rounding and now and then a word.
 
 Each server is one llama.cpp context of one thread; the threads of the pool wait in it with the GIL released. It also
-opens an HTTP port on loopback, which cannot be switched off: it is locked with a random key and not used.
+opens an HTTP port on loopback, which cannot be switched off: it is locked with a random key and asked only to count the
+prompts of a model whose tokenizer is not built in here.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal
 from pydantic import Field, model_validator
 
 from agentsoc.backends import modelfile, reply
-from agentsoc.backends.chatml import prompt_counter
+from agentsoc.backends.chatml import byte_counter, prompt_counter
 from agentsoc.backends.llamacpp import (
     BATCH,
     SAMPLING,
@@ -66,9 +67,9 @@ class Local(Model):
     slots: Annotated[int, Field(ge=1, le=64)] = 8
     """Requests that one server decodes together in fast mode."""
     file: Path | None = None
-    """Another GGUF file; None for the embedded model."""
+    """Another GGUF file, or the name of a model that `agentsoc model get` fetches; None for the embedded model."""
     sha256: Annotated[str, Field(pattern=r"^[0-9a-fA-F]{64}$")] | None = None
-    """SHA-256 of `file`."""
+    """SHA-256 of `file`; a model known by name has its own."""
 
     @model_validator(mode="after")
     def _hash_goes_with_file(self) -> Local:
@@ -87,6 +88,10 @@ class Local(Model):
     def counting(self) -> str:
         """Return that prompts are counted exactly, by the file's own chat template and tokenizer."""
         return "exact"
+
+    def counts_offline(self) -> bool:
+        """Return whether prompts are counted before the model runs; the embedded one needs no library for it."""
+        return self.file is None or importlib.util.find_spec("xllamacpp") is not None
 
     def context_window(self) -> int:
         """Return `context`."""
@@ -118,6 +123,7 @@ class LocalBackend(Backend):
         self._counter: Callable[[Request], int] | None = None
         self._vocabulary: Vocabulary | None = None
         self._key = secrets.token_urlsafe(32)
+        self._by_bytes = False
         self._all: list[Any] = []
         self._free: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._pool: ThreadPoolExecutor | None = None
@@ -171,13 +177,14 @@ class LocalBackend(Backend):
     def _checked_file(self) -> Path:
         model = self.model
         path = modelfile.find(model.file)
-        if model.file is not None and model.sha256 is None:
+        expected = modelfile.expected(model.file, model.sha256)
+        if expected is None:
             raise BackendSetupError(
                 f"{path} needs its SHA-256 in the scenario: another file is another experiment",
                 "agents.model.sha256",
                 f"sha256: {modelfile.sha256_of(path)}",
             )
-        modelfile.verify(path, model.sha256 or modelfile.SHA256)
+        modelfile.verify(path, expected)
         return path
 
     def count(self, request: Request) -> int:
@@ -193,6 +200,8 @@ class LocalBackend(Backend):
             path = self._checked_file()
             if (counter := prompt_counter(path)) is not None:
                 self._counter = counter
+            elif self._by_bytes:
+                self._counter = byte_counter(path)
             elif self._vocabulary is not None:
                 return self._vocabulary.count(request)
             elif (vocabulary := counting_vocabulary(path)) is not None:
@@ -200,6 +209,10 @@ class LocalBackend(Backend):
             else:
                 self._counter = bytes_bound
         return self._counter(request)
+
+    def count_by(self, reserve: int) -> None:
+        """Count as runs by these rules did: before ``reserve: 2`` other files were counted in bytes."""
+        self._by_bytes = reserve < 2
 
     async def complete(self, request: Request) -> Completion:
         """Answer one request on the next free server; raise `CallError`, and only that, when that fails.
@@ -291,8 +304,8 @@ class LocalBackend(Backend):
             library = "not installed"
         return {
             "kind": "local",
-            "model": (modelfile.NAME if model.file is None else model.file.name).removesuffix(".gguf"),
-            "sha256": (model.sha256 or modelfile.SHA256).lower(),
+            "model": modelfile.title(model.file),
+            "sha256": (modelfile.expected(model.file, model.sha256) or modelfile.SHA256).lower(),
             "library": f"xllamacpp {library}",
             "processor": platform.machine(),
             "mode": model.mode,

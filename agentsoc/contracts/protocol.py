@@ -83,6 +83,8 @@ class Protocol(Part):
     """Whether it can lead a society through tasks that go through states (`agentsoc.contracts.world`)."""
     alone: ClassVar[str | None] = None
     """Why no other protocol can go around it; None where one can."""
+    artefacts: ClassVar[bool] = False
+    """Whether pieces of work are answered in free text, also on tasks with options; parts of the task are not."""
 
     kind: str
 

@@ -96,7 +96,8 @@ class Views:
             subtask = board.subtasks[turn.subtask]
             if subtask.text != question:
                 question = subtask.text if subtask.text in task.parts else f"{question}\nYour part: {subtask.text}"
-                options = () if subtask.text in task.parts else task.options
+                free = self._scenario.protocol.artefacts or subtask.text in task.parts
+                options = () if free else task.options
         sees = turn.sees
         shown: tuple[Claim, ...] = tuple(map(claims.__getitem__, dict.fromkeys(sees))) if sees else ()
         own = None if standing is None or turn.fresh else claims.get(standing)

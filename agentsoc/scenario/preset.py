@@ -8,8 +8,9 @@ expanded scenario, so it does not depend on what a preset will mean in later ver
 has a lead or managers besides, they are added: `centralized`, `hybrid` and `star` of 3 have 4 agents, a `tree` of 9
 (leaves) has 13. A list of groups is taken as it stands, the lead first.
 
-Turn structures and reference parameters follow "Towards a Science of Scaling Agent Systems" (arXiv 2512.08296), where
-it states them; the iterations of `independent` and the three comparisons at the end are ours.
+Turn structures and reference parameters of the first five follow "Towards a Science of Scaling Agent Systems" (arXiv
+2512.08296), where it states them; the iterations of `independent` and the three comparisons after them are ours. The
+others have the shape of the methods that they are named after; their sources are in the scenarios ``literature-*``.
 """
 
 from __future__ import annotations
@@ -40,6 +41,62 @@ class Preset:
 
 
 _LED: Final = {"kind": "orchestrate", "rounds": 5, "plan_by": "model", "guidance": "joint", "synthesis": "model"}
+
+_STAGES: Final = [
+    {
+        "name": "requirements",
+        "asks": "You are the analyst. List what a right answer has to satisfy. Do not give the answer yet.",
+        "agent": 0,
+    },
+    {
+        "name": "design",
+        "asks": "You are the designer. Say in a few steps how to get from the question to such an answer.",
+        "agent": 1,
+    },
+    {
+        "name": "solution",
+        "asks": "You are the builder. Carry out the design step by step, show your work and state what comes out.",
+        "agent": 2,
+    },
+    {
+        "name": "review",
+        "asks": "You are the reviewer. Check each step of the solution. Is it right? If not, say which step is wrong.",
+        "agent": 3,
+        "checks": "solution",
+    },
+    {
+        "name": "answer",
+        "asks": "You are the analyst. Give the answer that the solution comes to.",
+        "agent": 0,
+        "reads": ["requirements", "solution"],
+    },
+]
+_PLANNED: Final = [
+    {
+        "name": "plan",
+        "asks": "You are the planner. Break the question into steps that can be carried out one after the other. "
+        "Do not carry them out.",
+        "agent": 0,
+    },
+    {
+        "name": "work",
+        "asks": "You are the executor. Carry out the plan step by step and state what comes out.",
+        "agent": 1,
+        "reads": ["plan"],
+    },
+    {
+        "name": "critique",
+        "asks": "You are the critic. Check the work step by step. Is it right? If not, say what has to be done again.",
+        "agent": 2,
+        "checks": "work",
+    },
+    {
+        "name": "answer",
+        "asks": "You are the executor. Give the answer that the work comes to.",
+        "agent": 1,
+        "reads": ["work"],
+    },
+]
 
 PRESETS: Final[dict[str, Preset]] = {
     "single": Preset({"kind": "single"}, {"kind": "vote"}, 1, 10, "One agent, ten calls one after the other.", True),
@@ -80,6 +137,46 @@ PRESETS: Final[dict[str, Preset]] = {
         1,
         "Leaves who answer once, and managers of three each who count.",
     ),
+    "self-consistency": Preset(
+        {"kind": "independent"}, {"kind": "vote"}, 5, 1, "Independent answers, and the one that occurs most often."
+    ),
+    "self-refine": Preset(
+        {"kind": "independent"},
+        {"kind": "refine", "rounds": 3, "critic": "self"},
+        1,
+        1,
+        "An agent who checks its own answer and writes it again until it accepts it; several do so alone, then vote.",
+    ),
+    "debate": Preset(
+        {"kind": "decentralized"},
+        {"kind": "debate", "rounds": 2},
+        3,
+        1,
+        "Peers who answer, read each other's answers once and answer again; then a vote.",
+    ),
+    "moa": Preset(
+        {"kind": "star"},
+        {"kind": "moa", "layers": 2},
+        3,
+        1,
+        "Two layers of proposers, the second of whom reads the first; a hub makes one answer of the last.",
+    ),
+    "roles": Preset(
+        {"kind": "chain"},
+        {"kind": "roles", "stages": _STAGES, "returns": 1},
+        4,
+        1,
+        "Analyst, designer, builder and reviewer pass their work on; the analyst gives the answer.",
+        True,
+    ),
+    "planner-executor-critic": Preset(
+        {"kind": "chain"},
+        {"kind": "roles", "stages": _PLANNED, "returns": 2},
+        3,
+        1,
+        "One plans, one carries the plan out, one checks; what is rejected is done again, twice at most.",
+        True,
+    ),
 }
 
 
@@ -110,8 +207,15 @@ def expand(data: Mapping[str, Any]) -> dict[str, Any]:
         agents = scenario["agents"] = {"iterations": preset.iterations, **agents}
         given_count = count = agents.get("count")
         if preset.fixed and count not in (None, preset.count):
-            what = "preset {name} is {n} agent, got {count}"
-            given = {"name": name, "n": preset.count, "count": str(count)[:20], "hint": "leave count out"}
+            what = "preset {name} is {n} {agents}, got {count}"
+            words = "agent" if preset.count == 1 else "agents"
+            given = {
+                "name": name,
+                "n": preset.count,
+                "agents": words,
+                "count": str(count)[:20],
+                "hint": "leave count out",
+            }
             raise _refusal(("agents", "count"), count, what, given)
         count = preset.count if count is None else count
         if type(count) is int and count >= 1:  # anything else is refused in a moment, as what it is

@@ -152,6 +152,28 @@ def test_the_real_model_can_take_the_voters_place_as_the_header_says(name: str, 
 # What the headers say
 
 
+def test_a_critic_who_can_tell_gains_and_one_who_cannot_does_not(made: Any) -> None:
+    knows, guesses = (score(log) for log in made("protocol-refine"))
+    assert abs(knows - 0.872) < 3 * (0.872 * 0.128 / 1000) ** 0.5  # .66^8 of the way from .6 to .882 is left
+    assert abs(guesses - 0.6) < 3 * (0.24 / 1000) ** 0.5
+    assert {log.manifest.totals.calls for log in made("protocol-refine")} == {1000 * 17}
+
+
+def test_a_hub_that_compares_is_right_as_often_as_its_odds_say(made: Any) -> None:
+    for log, expected in zip(made("protocol-moa"), (0.400, 0.549, 0.728, 0.896), strict=True):
+        assert abs(score(log) - expected) < 3 * (expected * (1 - expected) / 1000) ** 0.5
+
+
+def test_a_chain_of_roles_makes_four_calls_and_two_more_for_each_return(made: Any) -> None:
+    (log,) = made("protocol-roles")
+    rejected = Counter(event.task for event in log.events() if event.kind == "contradict_claim" and not event.answer)
+    calls: Counter[int] = Counter()
+    for event in log.events():
+        calls[event.task] += event.calls
+    assert {calls[task] for task in range(20)} >= {4, 6}
+    assert all(calls[task] == 4 + 2 * min(rejected[task], 2) for task in range(20))
+
+
 def test_organisations_of_the_same_voters_score_as_their_headers_say(made: Any) -> None:
     scores = {name: score(made(name)[0]) for name in COMPUTED if name.startswith("topology-")}
     error = (0.25 / 2000) ** 0.5  # at most, of a mean over 2,000 tasks

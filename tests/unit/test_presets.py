@@ -110,6 +110,21 @@ def test_star_chain_and_tree_ask_each_worker_once_and_deliver_along_the_edges(n:
         assert got.deliveries == total(n, {"kind": "tree", "fan_in": 3}) - 1  # type: ignore[operator]
 
 
+@pytest.mark.parametrize("n", [2, 3, 5])
+def test_presets_of_the_literature_make_the_calls_and_deliveries_of_their_shapes(n: int) -> None:
+    """Of agents who are right at once: what is checked is accepted."""
+    for preset, calls, steps, deliveries in (
+        ("self-consistency", n, 1, n),
+        ("self-refine", 2 * n, 2, 0),
+        ("debate", 2 * n, 2, 2 * n * (n - 1)),
+        ("moa", 2 * n + 1, 3, n * n + n),
+        ("roles", 5, 5, 3 + 1 + 2),
+        ("planner-executor-critic", 4, 4, 1 + 2),
+    ):
+        got, deep = counted(preset, n, 1)
+        assert (got.calls, deep, got.deliveries) == (calls, steps, deliveries), preset
+
+
 @given(leaves=st.integers(2, 400), fan_in=st.integers(2, 7))
 def test_a_tree_of_n_workers_has_n_leaves_and_no_manager_of_one(leaves: int, fan_in: int) -> None:
     tree = built(
@@ -144,6 +159,12 @@ def test_the_five_have_the_reference_parameters() -> None:
         "star": 4,
         "chain": 3,
         "tree": 13,
+        "self-consistency": 5,
+        "self-refine": 1,
+        "debate": 3,
+        "moa": 4,
+        "roles": 4,
+        "planner-executor-critic": 3,
     }
 
 
