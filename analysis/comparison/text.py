@@ -315,6 +315,8 @@ def _methods(intervals: Iterable[Interval]) -> str:
 
 def _left_out_notes(results: Results) -> Iterator[str]:
     """Say of which organisations prompts had no room for all the claims that their agents were to read."""
+    if "claims_due" not in results.table.columns:
+        return
     for label, (organisation, n_agents) in results.members.items():
         own = results.table.filter((pl.col("organisation") == organisation) & (pl.col("n_agents") == n_agents))
         due, left_out = (int(own[name].fill_null(0).sum()) for name in ("claims_due", "claims_left_out"))
