@@ -57,7 +57,7 @@ _RETRACTED: Final = re.compile(
     r"|i\s+made\s+an?\s+(?:\w+\s+)?(?:mistake|error)"
     r"|(?:that|this|it)(?:['’]s|\s+is|\s+was|\s+seems|\s+looks|\s+must\s+be)(?:\s+\w+)?\s+(?:wrong|incorrect|mistaken|a\s+mistake))\b"
     r"|(?:that|this|it)(?:['’]s|\s+is|\s+was|\s+can)\s*(?:not|n['’]t)\s+(?:be\s+)?(?:right|correct)"
-    r"|(?:^|[.!?\n]\s*)(?:no|actually)\b[,:]?",
+    r"|(?:^\s*|[.!?\n]\s*)(?:no|actually|or)\b[,:]?",
     re.IGNORECASE,
 )
 _SAYS: Final = re.compile(r"\w")

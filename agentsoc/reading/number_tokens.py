@@ -8,7 +8,7 @@ from fractions import Fraction
 from typing import Final, NamedTuple
 
 from agentsoc.reading.number_text import GROUP
-from agentsoc.reading.text import CUT, NEGATION, WORD, WORDS_BETWEEN
+from agentsoc.reading.text import CUT, DENIED_AFTER, NEGATION, WORD, WORDS_BETWEEN
 
 DIGITS_MAX: Final = 400
 """Digits, and size of a power, beyond which a number counts as unreadable."""
@@ -82,12 +82,13 @@ _LABEL_GOES_ON: Final = re.compile(r"^\s*(?:,|and|or|&|und|et|y|-|to|,\s*and)\s*
 _DENIED: Final = re.compile(rf"{NEGATION}{WORDS_BETWEEN}[-+$€£¥(\"']*$", re.IGNORECASE)
 _BOUND: Final = re.compile(
     r"(?:\b(?:(?:less|more|greater|fewer|larger|smaller|higher|lower|bigger|longer|shorter|older|younger|better|worse)\s+than"
-    r"|at\s+(?:least|most)|over|under|above|below|between|up\s+to|exceed(?:s|ing)?|(?:min|max)imum\s+of|twice|half(?:\s+of)?"
+    r"|at\s+(?:least|most)|over|under|above|below|between|up\s+to|exceed(?:s|ing)?|(?:min|max)imum\s+of|twice|(?:half|quarter|third|fifth|tenth|most|some)(?:\s+of)?"
     r"|double|triple|nearly|almost|within|before|after|divid\w+\s+by|multipli\w+\s+by|by|from|subtract\w*|add(?:s|ed|ing)?|plus"
     r"|minus|times|modulo|mod|mindestens|höchstens|mehr\s+als|weniger\s+als|menos\s+de|más\s+de|plus\s+de|moins\s+de)\s+"
     r"(?:or\s+equal\s+to\s+)?|(?<![-=])[<>]\s*=?\s*|[≤≥±√π§!≠]\s*=?\s*|[A-Za-z_]\(\s*|\b(?:log|ln|sqrt|sin|cos|tan)\s+)[-+$€£¥(\"']*$",
     re.IGNORECASE,
 )  # fmt: skip
+_UNIT_POWER: Final = re.compile(r"(?<![A-Za-z])(?:[kcm]?m|s|h|ft|in|units?)\s?\^-?$")
 _LIST_MARK: Final = re.compile(r"^[ \t]*\(?([0-9]{1,2})[.)][ \t]+(?=\S)", re.MULTILINE)
 _CONTEXT: Final = 48
 
@@ -122,7 +123,7 @@ def tokens(text: str) -> Iterator[Number]:
             continue
         number = _number(text, run)
         place = max(place, number.end)
-        if _DENIED.search(before):
+        if _DENIED.search(before) or DENIED_AFTER.match(text, number.end) or _UNIT_POWER.search(before):
             continue
         yield number._replace(value=None) if _BOUND.search(before) else number
 

@@ -26,7 +26,7 @@ _EQUALS: Final = re.compile(
 )
 _IS: Final = re.compile(r"\s*(?:is|are|es|est|ist|é|è|是)\s*(?:about\s+|approximately\s+)?[$€£¥]?\s*", re.IGNORECASE)
 _OPERATOR: Final = re.compile(
-    r"\s*(?:[-+*/^−x()]|mod|plus|minus|times|divided\s+by|multiplied\s+by|over)[\s(]*", re.IGNORECASE
+    r"\s*(?:[-+*/^−x()]|mod|plus|minus|times|divided\s+by|multiplied\s+by|over|%\s*of)[\s(]*", re.IGNORECASE
 )
 _ALTERNATIVE: Final = re.compile(
     r"(?:\W*(?:\w+\W+){0,2}?(?:or|and|to|through|versus|vs\.?|bis|oder|und|ou|et|o|y|e|или|и)\W+(?:\w+\W+){0,2}?|\s*[,;/&~-]\s*|\W*(?:或|或者|和|到|至|か|또는)\W*|\W*(?:no|actually|wait|perhaps|maybe|i\s+mean|or\s+rather)\W+(?:\w+\W+){0,2}?)[$€£¥]?\s*",
@@ -40,7 +40,7 @@ _FILLER: Final = re.compile(
     re.IGNORECASE,
 )  # fmt: skip
 _CUE: Final = re.compile(
-    r"\b(?:so|therefore|thus|hence|consequently|altogether|in\s+total|in\s+all|equals|gives|makes|leaves|yields|totals"
+    r"\b(?:so|therefore|thus|hence|consequently|altogether|in\s+total|in\s+all|equals|gives|makes|leaves|yields|totals|making|leaving|giving"
     r"|of\s\D{0,20}\d[\d.,]*\s?(?:and|,)\s?\d[\d.,]*\s(?:is|equals)"
     r"|(?:(?:sum|total|difference|product|quotient|average|mean)\s+of\s[^.;]{0,60}?\s|total\s+|result\s+|remainder\s+|outcome\s+"
     r"|(?:sum|difference|product|quotient|average|value)\s+)(?:is|are|was|of|will\s+be|equals)"
@@ -88,7 +88,7 @@ def _chains(text: str) -> list[_Chain]:
         between = text[side[-1].end : number.start]
         if len(side) == 1 and side[0].value is not None and "≈" in between and between.strip() == "≈":
             side = [side[0]._replace(end=number.end)]  # what is exact stands before it
-        elif len(between) <= 40 and (_EQUALS.fullmatch(between) or (_IS.fullmatch(between) and len(side) > 1)):
+        elif len(between) <= 40 and (_EQUALS.fullmatch(between) or (_IS.fullmatch(between) and _worked(side))):
             left, side = side, [number]
         elif _joined(between, text, number):
             side.append(number)
@@ -98,6 +98,11 @@ def _chains(text: str) -> list[_Chain]:
     if side:
         found.append(_chain(left, side))
     return found
+
+
+def _worked(side: list[Number]) -> bool:
+    """Tell whether numbers are something that has to be worked out, so that "is" gives what it comes to."""
+    return len(side) > 1 or (side[0].value is None and not side[0].symbolic)
 
 
 def _joined(between: str, text: str, number: Number) -> bool:

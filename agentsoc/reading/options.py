@@ -10,7 +10,16 @@ from typing import Final, NamedTuple
 
 from agentsoc.reading.answer import answer_in
 from agentsoc.reading.numbers import NUMBER, exact_number
-from agentsoc.reading.text import NEGATION, REFUSAL, WORD, WORDS_BETWEEN, first_sentence, folded, sentences
+from agentsoc.reading.text import (
+    DENIED_AFTER,
+    NEGATION,
+    REFUSAL,
+    WORD,
+    WORDS_BETWEEN,
+    first_sentence,
+    folded,
+    sentences,
+)
 
 OUTER: Final = " .,;:!?\"'`*()[]{}<>|$“”‘’«»「」『』。，、；：！？（）【】"
 """Marks that may stand around an option."""
@@ -30,15 +39,9 @@ _FILLER: Final = re.compile(
 )  # fmt: skip
 _DENIED_BEFORE: Final = re.compile(
     rf"(?:{NEGATION}|\b(?:rules?\s+out|ruled\s+out|ruling\s+out|eliminat\w+|reject\w*|discard\w*|exclud\w+|wrong|incorrect|no\s+longer"
-    rf"|without|less|fail(?:s|ed)?\s+to\s+be|lacks?)\s+){WORDS_BETWEEN}" + _OPEN + "$",
+    rf"|without|less|fail(?:s|ed)?\s+to\s+be|lacks?|opposite\s+of|false)\s+){WORDS_BETWEEN}" + _OPEN + "$",
     re.IGNORECASE,
 )
-_DENIED_AFTER: Final = re.compile(
-    r"[\s)\"'”*\]}）」]*(?:(?:(?:is|are|was|were|seems?|looks?|can|could|would|does|do|did|has|have|must|should|appears?)"
-    r"(?:n['’]t\b|\s+(?:\w+\s+)?(?:not|wrong|incorrect|false|invalid|eliminated|ruled\s+out|impossible|unlikely|out)\b)|cannot\b)"
-    r"|\s*[:(–-]\s*(?:wrong|incorrect|no)\b|(?:是|也)?(?:不对|不對|错|錯|不正确|不是))",
-    re.IGNORECASE,
-)  # fmt: skip
 _SUPPOSED: Final = re.compile(
     r"\b(?:if|whether|unless|suppose|assuming|were\s+it|maybe|perhaps|might\s+be|could\s+be)\b[^,.;:]*$", re.IGNORECASE
 )
@@ -47,6 +50,10 @@ _AND: Final = re.compile(
     + _OPEN,
     re.IGNORECASE,
 )
+_TOO: Final = re.compile(
+    r"[\s)\"'”*\]}）」]*,?\s*(?:and|or|nor|und|oder|ou|et|o|y|или|和|或)\s+[\s\"'“(\[*]*", re.IGNORECASE
+)
+_GOES_ON: Final = re.compile(r"\s+[a-z]")
 _VERB: Final = re.compile(
     r"\s+(?:is|was|and|or|seems?|looks?|because|since|as|would|should|must|has|comes|states?|says|means|fits|describes|gives|with|for)\b"
 )
@@ -89,6 +96,7 @@ class _Options:
         alone = f"[{''.join(sorted(self._letters))}]" if self._letters else r"(?!)"
         self._letter = re.compile(rf"(?<![{WORD}'’-]){alone}(?![{WORD}'’+#-])")
         self._any_letter = re.compile(rf"{alone}(?=\s*[)\]）」』】.:,*\"'”$}}]|\s*$)", re.IGNORECASE)
+        self._nos = frozenset(option for option in options if folded(option) == "no")
         self._values = {value: option for option in options if (value := exact_number(option)) is not None}
         if len(self._values) < len(options):
             self._values = {}
@@ -121,7 +129,7 @@ class _Options:
             # the article of "a number" is no letter, and of "B or C" neither is announced
             follows = [each for each in mentions if each.start >= first.end and each.option != first.option]
             joined = follows and len(gap := said[first.end : follows[0].start]) <= _NEAR and _AND.fullmatch(gap)
-            sure = first.sure and not _DENIED_AFTER.match(said, first.end)
+            sure = first.sure and not DENIED_AFTER.match(said, first.end)
             return first.option if sure and not joined else None
         if not mentions and not REFUSAL.search(said) and not self._values:
             return self.loose(f"{text}\n{after or ''}")
@@ -158,11 +166,19 @@ class _Options:
         ]
         letters = self._letter.finditer(text)
         found += [_Mention(letter[0], *letter.span(), _is_letter(text, letter)) for letter in letters]
-        kept = []
+        kept: list[_Mention] = []
+        denied = -1
         for each in sorted(found, key=lambda mention: mention.start):
             before = text[max(0, each.start - 60) : each.start]
-            if _DENIED_BEFORE.search(before) or _DENIED_AFTER.match(text, each.end):
+            if denied >= 0 and each.start - denied <= _NEAR and _TOO.fullmatch(text, denied, each.start):
+                denied = each.end  # neither A nor B
                 continue
+            if _DENIED_BEFORE.search(before) or DENIED_AFTER.match(text, each.end):
+                denied = each.end
+                continue
+            denied = -1
+            if each.option in self._nos and _GOES_ON.match(text, each.end):
+                each = each._replace(sure=False)  # the determiner of "no doubt"
             kept.append(each._replace(sure=False) if _SUPPOSED.search(before) else each)
         return kept
 

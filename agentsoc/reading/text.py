@@ -20,10 +20,18 @@ CUT: Final = "\ufffc"
 """Stands for a number that was cut off, and might be any."""
 
 NEGATION: Final = (
-    r"(?:\b(?:not|never|nor|neither|cannot\s+be|rather\s+than|instead\s+of|unlike|except|excluding|hardly|barely|nothing|far\s+from|anything\s+but|nicht|keine?|pas|no\s+es"
+    r"(?:\b(?:not|never|nor|neither|cannot\s+be|rather\s+than|instead\s+of|unlike|except|excluding|hardly|barely|nothing|far\s+from|anything\s+but|(?:wrong|incorrect|a\s+mistake)\s+(?:to\s+(?:say|think|claim|choose|answer)|that)|nicht|keine?|pas|no\s+es"
     r"|non\s+è|não\s+é|не|niet|inte|ikke)\s+|n['’]t\s+(?:be\s+)?|不是|并非|並非|不选|不選)"
 )
 """What denies the answer right after it, in a few languages."""
+
+DENIED_AFTER: Final = re.compile(
+    r"[\s)\"'”*\]}）」]*(?:(?:(?:is|are|was|were|seems?|looks?|can|could|would|does|do|did|has|have|must|should|appears?)"
+    r"(?:n['’]t\b|\s+(?:be\s+)?(?:\w+\s+)?(?:not|wrong|incorrect|false|invalid|eliminated|ruled\s+out|impossible|unlikely|out|too\s+\w+)\b)|cannot\b|too\s+\w+)"
+    r"|\s*[:(–-]\s*(?:wrong|incorrect|no)\b|(?:是|也)?(?:不对|不對|错|錯|不正确|不是))",
+    re.IGNORECASE,
+)  # fmt: skip
+"""What denies the answer right before it."""
 
 WORDS_BETWEEN: Final = (
     r"(?:(?!(?:but|only|and|or|so|hence|thus|therefore|because|since|is|are|it['’]s|sondern|sino|mais)\b)\w+\s+){0,2}"

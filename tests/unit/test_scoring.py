@@ -20,6 +20,7 @@ from agentsoc.scenario.files import BASE_DIR
 from agentsoc.tasks.arithmetic import Arithmetic
 from agentsoc.tasks.jsonl import Jsonl
 from agentsoc.tasks.scoring import MATCHED_MAX, Scoring, matches, occurs, within
+from agentsoc.testing import replay, scripted_llm, small_run
 
 
 @pytest.fixture
@@ -174,3 +175,28 @@ def test_the_rules_of_the_run_decide_how_others_are_read() -> None:
     assert [plain.read(plain.make(0, 0), text, rules) for rules in (1, 2)] == ["rome. it is old", "rome"]
     text = "Answer: 42 (see step 3)"
     assert [sums.read(sums.make(0, 0), text, rules) for rules in (1, 2)] == ["3", "42"]
+
+
+@pytest.mark.parametrize(
+    ("scoring", "answer", "reply", "said"),
+    [
+        (
+            {"score": "number", "relative": 0.01},
+            "1/3",
+            "So the answer is \\frac{334}{1000}, since 3 times that is 1.",
+            "0.334",
+        ),
+        ({"score": "regex"}, "colou?rs?", "Answer: Colour\nIt has 6 letters.", "colour"),
+    ],
+)
+def test_a_run_with_scoring_says_what_was_read_and_replays(
+    base: Path, scoring: dict[str, Any], answer: str, reply: str, said: str
+) -> None:
+    family = written(base, answer, count=1, scoring=scoring)
+    agents = {"count": 3, "model": scripted_llm({"What?": reply}), "reply": "text"}
+    done = small_run(base / "run", tasks=family.model_dump(), agents=agents)
+    (final,) = [event for event in done.events() if event.kind == "answer"]
+    assert (final.answer, final.correct) == (said, 1.0)
+    assert done.manifest.rules["reader"] == 2
+    (base / "tasks.jsonl").write_text("gone", encoding="utf-8")  # the run keeps a copy
+    assert replay(base / "run").digest == done.manifest.digest
