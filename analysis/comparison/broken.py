@@ -63,8 +63,8 @@ def ways_out(why: str) -> str:
     if why.startswith(_NO_RUN):
         return "agentsoc compare DIR makes its runs again"
     return (
-        "make its failed turns again with agentsoc compare DIR --retry-failed, or compare episodes without failures "
-        "with --accept-failures"
+        "make its failed turns again with agentsoc compare DIR --retry-failed, or compare the episodes without "
+        "failures with --accept-failures"
     )
 
 
