@@ -24,6 +24,7 @@ from agentsoc.contracts.model import (
     Completion,
     FailureKind,
     Hint,
+    Message,
     Model,
     Request,
     Usage,
@@ -31,6 +32,7 @@ from agentsoc.contracts.model import (
 )
 from agentsoc.contracts.part import Part, Slot
 from agentsoc.contracts.policy import POLICIES, Policy
+from agentsoc.contracts.prompts import check_asks
 from agentsoc.contracts.protocol import (
     DISCARDED,
     PROTOCOLS,
@@ -100,6 +102,7 @@ __all__ = [
     "InputError",
     "Kind",
     "MadeOnDemand",
+    "Message",
     "MissingExtraError",
     "Model",
     "Part",
@@ -126,6 +129,7 @@ __all__ = [
     "World",
     "attend",
     "bytes_bound",
+    "check_asks",
     "has_chat_marker",
     "interpret_reply",
     "majority",

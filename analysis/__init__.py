@@ -50,7 +50,7 @@ class KnownVoters(TypedDict, total=False):
     gamma: float | None
     """Fidelity of a message, in [0, 1]."""
     rho: float | None
-    """Correlation of votes given the task, in [0, 1); for runs only."""
+    """Correlation of received votes given the task, in [0, 1)."""
     mu_max: float
     """Ceiling of the signal of one agent, in [0, 1]; for runs only."""
 
@@ -80,7 +80,7 @@ def read_tables(places: Places) -> EventTable:
     """Return the events of runs and imported logs as one table.
 
     Args:
-        places: one directory or several: run directories, imported logs, or directories that hold some at most two
+        places: one directory or several: run directories, imported logs, or directories that hold some at most three
             levels below.
 
     Returns:
@@ -149,7 +149,7 @@ def metrics(
     """Return what coordination cost in some runs and what it gave; what `agentsoc metrics` prints.
 
     Args:
-        runs: one directory or several: run directories, or directories that hold some at most two levels below.
+        runs: one directory or several: run directories, or directories that hold some at most three levels below.
         baseline: the single agent's run; None for the only run with one agent among `runs`, where there is one.
         embedder: makes the embedder of a run from its directory, to compare texts; None compares answers.
         centred: take what all agents have in common away before channels are counted.
@@ -223,7 +223,8 @@ def phase(
     """Return where an organisation stands: parameters, growth and regime; what `agentsoc phase` prints.
 
     Args:
-        runs: finished runs of lone agents, relays and merges, or directories that hold some at any depth.
+        runs: finished runs of lone agents, relays and merges, or directories that hold some at most
+            three levels below.
         votes: a table of sibling votes instead, or its file (Parquet or CSV): columns task, run, node, agent, correct
             (1 or 0), and k, the number of answers, where that is not 2.
         sent: whether these votes are as they were cast; by default as they were received.
@@ -238,7 +239,8 @@ def phase(
         `summary()` is the text and `as_dict()` the JSON of the command.
 
     Raises:
-        InputError: runs and votes were both given, or neither; or they hold nothing to estimate from.
+        InputError: runs and votes were both given, or neither; or something that only the other of them can use;
+            or they hold nothing to estimate from.
         LogDamagedError: a log is not what was written.
         MissingExtraError: numba or scipy is not installed.
     """
@@ -255,9 +257,14 @@ def phase(
     if bool(places) == (votes is not None):
         raise InputError("give runs, or a table of votes", "--votes", "for example: agentsoc phase runs/*")
     if votes is None:
+        if sent:
+            raise InputError("the logs of runs tell how votes were cast", "--sent", "leave it out, or give --votes")
         return report_on_runs(places, b=b, n_draws=n_draws, seed=seed, **known)
+    if known.get("mu_max", 1.0) != 1.0:
+        raise InputError("votes of siblings tell nothing of the ceiling of one agent", "--mu-max", "leave it out")
+    gamma, rho = known.get("gamma"), known.get("rho")
     table = votes if isinstance(votes, pl.DataFrame) else read_rows(paths_of(votes)[0])
-    return report_on_votes(table, b=b, gamma=known.get("gamma"), sent=sent, n_draws=n_draws, seed=seed)
+    return report_on_votes(table, b=b, gamma=gamma, rho=rho, sent=sent, n_draws=n_draws, seed=seed)
 
 
 @overload

@@ -30,7 +30,7 @@ LATENCY_S = 0.2
 CALLS_AT_ONCE = 64
 CALLS = 960
 REPEATS = 3
-REQUEST = Request(
+REQUEST = Request.of(
     "You are a careful agent.", "Others said: #1 positive, #2 negative. Is it positive or negative? " * 4, 16, 0.5, 7
 )
 ANSWER = {
@@ -128,7 +128,7 @@ async def embedded(calls: int) -> list[tuple[str, float, float, int]]:
 
             def call(backend: Backend = backend, numbers: Iterator[int] = numbers) -> Awaitable[Any]:
                 text = f"Review {next(numbers)}: the hotel was dreadful. Is it positive or negative?"
-                return backend.complete(Request("Judge.", text, 8, 0.5, 7, ("positive", "negative")))
+                return backend.complete(Request.of("Judge.", text, 8, 0.5, 7, ("positive", "negative")))
 
             at_once = backend.parallel or 1
             per_second, cpu = await rate(call, at_once, calls)
@@ -136,7 +136,7 @@ async def embedded(calls: int) -> list[tuple[str, float, float, int]]:
             if mode == "strict":
                 began = time.perf_counter()
                 for i in range(2_000):
-                    backend.count(Request(REQUEST.system, f"{REQUEST.user} {i}", 8, 0.5, 7))
+                    backend.count(Request.of(REQUEST.system, f"{REQUEST.user} {i}", 8, 0.5, 7))
                 print(
                     f"counting a prompt of {backend.count(REQUEST)} tokens: "
                     f"{(time.perf_counter() - began) / 2_000 * 1e6:.0f} us"

@@ -2,6 +2,7 @@
 
 - ``scenario-reference.md`` from the models that scenarios are checked by: every key, its values, default and meaning.
 - ``scenarios.md`` from the header and the content of each file in ``scenarios/``.
+- ``prompts.md`` from the prompt templates.
 
 With ``--check`` nothing is written; exit code 1 says that a page is not what the code gives. A test does the same.
 """
@@ -21,6 +22,7 @@ from agentsoc.contracts.meanings import described
 from agentsoc.contracts.model import MODELS
 from agentsoc.contracts.part import Part, Slot
 from agentsoc.contracts.policy import POLICIES
+from agentsoc.contracts.prompts import Example, PromptSet, PromptTemplate
 from agentsoc.contracts.protocol import PROTOCOLS
 from agentsoc.contracts.task import TASKS
 from agentsoc.contracts.topology import TOPOLOGIES
@@ -30,6 +32,7 @@ from agentsoc.scenario.model import Calls, Engine, Scenario
 from agentsoc.scenario.preset import PRESETS
 from agentsoc.scenario.prices import Price
 from agentsoc.scenario.sweep import MAX_RUNS
+from docs.prompts_page import prompts_page
 
 DOCS: Final = Path(__file__).parent
 SCENARIOS: Final = DOCS.parent / "scenarios"
@@ -37,6 +40,9 @@ BANNER: Final = "<!-- Written by docs/generate.py (make docs). Do not edit. -->"
 
 BLOCKS: Final[dict[str, type[Part]]] = {
     "agents": AgentGroup,
+    "prompts": PromptSet,
+    "prompts.answer": PromptTemplate,
+    "prompts.answer.examples": Example,
     "attention": Attention,
     "budget": Budget,
     "budget.shown": Shown,
@@ -340,7 +346,11 @@ def _same(kinds: Iterator[str]) -> str:
 
 def pages() -> dict[Path, str]:
     """Return the generated pages by path."""
-    return {DOCS / "scenario-reference.md": scenario_reference(), DOCS / "scenarios.md": scenarios_page()}
+    return {
+        DOCS / "scenario-reference.md": scenario_reference(),
+        DOCS / "scenarios.md": scenarios_page(),
+        DOCS / "prompts.md": prompts_page(BANNER),
+    }
 
 
 def main(arguments: list[str]) -> int:

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import secrets
+import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,11 @@ from agentsoc.scenario.files import BASE_DIR
 if Path("/dev/shm").is_dir() and os.access("/dev/shm", os.W_OK):
     tempfile.tempdir = "/dev/shm"
 
+# A shell lets its background jobs ignore Ctrl-C, and what they start inherits that: tests that interrupt a program
+# would see it go on.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    with contextlib.suppress(ValueError):  # not in the main thread
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # The suite gives the same verdict on every machine; AGENTSOC_NIGHTLY=1 looks further, with new examples each time.
 settings.register_profile("suite", derandomize=True, deadline=None)

@@ -95,7 +95,12 @@ def _default(cls: type, name: str) -> str:
     given = inspect.signature(cls).parameters.get(name) if "__dataclass_fields__" in vars(cls) else None
     if given is not None:
         return "" if given.default is inspect.Parameter.empty else f" = {given.default!r}"
-    return f" = {vars(cls)[name]!r}" if name in vars(cls) else ""
+    if name not in vars(cls):
+        return ""
+    value = vars(cls)[name]
+    if isinstance(value, frozenset) and value:  # its order differs from process to process
+        return f" = frozenset({{{', '.join(map(repr, sorted(value)))}}})"
+    return f" = {value!r}"
 
 
 def _signature(function: Any) -> str:

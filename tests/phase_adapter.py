@@ -110,7 +110,7 @@ def _uncertainty_band(i: Inputs) -> Inputs:
 
 def _gamma_estimate(i: Inputs) -> Inputs:
     estimate = th.fidelity_from_agreement(i["agree"], i["n"], i["K"])
-    return {"gamma": estimate.gamma, "lo": estimate.low, "hi": estimate.high}
+    return {"gamma": estimate.value, "lo": estimate.low, "hi": estimate.high}
 
 
 def _rho_estimate(i: Inputs) -> Inputs:

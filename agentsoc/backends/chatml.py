@@ -9,8 +9,8 @@ from typing import Final
 
 from agentsoc.backends.bpe import Bpe
 from agentsoc.backends.gguf import read_metadata
-from agentsoc.backends.text import without_markers
-from agentsoc.contracts.model import Request, bytes_bound
+from agentsoc.backends.text import templated
+from agentsoc.contracts.model import Request
 from agentsoc.errors import BackendSetupError
 
 TEMPLATE: Final = (
@@ -23,11 +23,10 @@ TEMPLATE: Final = (
 
 
 @lru_cache(maxsize=4)
-def prompt_counter(path: Path) -> Callable[[Request], int]:
-    """Return a function that counts the prompt tokens of a request for the model in `path`.
+def prompt_counter(path: Path) -> Callable[[Request], int] | None:
+    """Return a function that counts the prompt tokens of a request for the model in `path`, without any library.
 
-    Exact for the ``smollm`` tokenizer with SmolLM2's chat template. For others it returns a bound: a token for each
-    byte of the texts and of the template.
+    It is for the ``smollm`` tokenizer with SmolLM2's chat template, for which it is exact; None for others.
     """
     keys = {f"tokenizer.ggml.{key}" for key in ("model", "pre", "tokens", "merges")} | {"tokenizer.chat_template"}
     try:
@@ -37,13 +36,13 @@ def prompt_counter(path: Path) -> Callable[[Request], int]:
     template = data.get("tokenizer.chat_template", b"")
     known = (data.get("tokenizer.ggml.model"), data.get("tokenizer.ggml.pre"), template)
     if known != (b"gpt2", b"smollm", TEMPLATE.encode()):
-        return lambda request: bytes_bound(request) + len(template)
+        return None
     vocabulary = Bpe(data["tokenizer.ggml.tokens"], data["tokenizer.ggml.merges"])
-    # four markers around two messages, one that opens the answer; a line feed after each message
-    frame = 5 + 2 * vocabulary.count("\n") + vocabulary.count("assistant\n")
+    # two markers around each message and a line feed after it; a marker and a word that open the answer
+    opening, each_frame = 1 + vocabulary.count("assistant\n"), 2 + vocabulary.count("\n")
 
     def exact(request: Request) -> int:
-        system, user = without_markers(request.system), without_markers(request.user)
-        return frame + vocabulary.count("system\n" + system) + vocabulary.count("user\n" + user)
+        messages = templated(request.messages)
+        return opening + sum(each_frame + vocabulary.count(f"{m['role']}\n{m['content']}") for m in messages)
 
     return exact

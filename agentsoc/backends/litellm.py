@@ -28,8 +28,9 @@ from agentsoc.backends.litellm_errors import failure_of
 from agentsoc.backends.litellm_http import direct, without_redirects
 from agentsoc.backends.openai_http import OpenAIClient
 from agentsoc.backends.providers import AT_BASE_URL, OPENAI_EXTRAS, own_destinations
+from agentsoc.backends.reasoning import with_reasoning
 from agentsoc.backends.secrets import redact, register, register_environment
-from agentsoc.backends.text import without_markers
+from agentsoc.backends.text import sendable
 from agentsoc.contracts.address import Destination, is_loopback, is_plain, normal
 from agentsoc.contracts.model import Backend, CallError, Completion, Model, Request, bytes_bound
 from agentsoc.errors import BackendSetupError, MissingExtraError
@@ -246,10 +247,7 @@ class LiteLLMBackend(Backend):
         # a schema replaces the choices, so only then is there nothing to unwrap
         choices = request.choices if constraint is not None and request.schema is None else ()
         body: dict[str, Any] = {
-            "messages": [
-                *([{"role": "system", "content": without_markers(request.system)}] if request.system else []),
-                {"role": "user", "content": without_markers(request.user)},
-            ],
+            "messages": sendable(request.messages),
             "max_tokens": request.max_tokens,
             "temperature": request.temperature,
             "seed": request.seed,
@@ -301,7 +299,8 @@ class LiteLLMBackend(Backend):
             raise CallError("empty", "an answer without choices", None, reply.usage_of(usage))
         message = first.message
         refusal = (getattr(message, "provider_specific_fields", None) or {}).get("refusal")
-        return reply.completion(message.content, first.finish_reason, usage, refusal, choices)
+        said = reply.completion(message.content, first.finish_reason, usage, refusal, choices)
+        return with_reasoning(said, message.model_dump())
 
     def count(self, request: Request) -> int:
         """Return a bound: a token for each byte of the texts and of the schema that goes with them, plus framing."""

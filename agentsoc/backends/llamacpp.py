@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.client
 import json
-import secrets
 import threading
 from pathlib import Path
 from typing import Any, Final
@@ -26,7 +25,9 @@ START_S: Final = 30.0
 """Time limit for a new server's port to answer (seconds)."""
 
 
-def start_server(library: Any, path: Path, *, context: int, slots: int, fast: bool) -> Any:
+def start_server(
+    library: Any, path: Path, *, context: int, slots: int, fast: bool, key: str, counts: bool = False
+) -> Any:
     """Start a server that reads the model in `path`.
 
     Args:
@@ -35,6 +36,8 @@ def start_server(library: Any, path: Path, *, context: int, slots: int, fast: bo
         context: window of one request (tokens).
         slots: requests that are decoded together.
         fast: whether prompts are cached; with one slot and no cache, equal requests get equal texts.
+        key: what the port wants to be shown; texts are not asked for there, but tokens are counted there.
+        counts: whether it only counts tokens: then its weights stay on disk until somebody needs them.
 
     Raises:
         RuntimeError: the file does not load.
@@ -55,7 +58,11 @@ def start_server(library: Any, path: Path, *, context: int, slots: int, fast: bo
     params.fit_params = False
     params.reasoning_format = library.common_reasoning_format.COMMON_REASONING_FORMAT_NONE
     params.verbosity = -1
-    params.api_keys = [secrets.token_urlsafe(32)]  # nobody needs to know it: calls do not go through the port
+    params.api_keys = [key]
+    if counts:
+        params.load_mode = library.llama_load_mode.LLAMA_LOAD_MODE_MMAP
+        params.warmup, params.no_extra_bufts = False, True
+        params.n_batch = params.n_ubatch = 32
     params.n_threads_http = 1
     params.ui = params.endpoint_slots = params.endpoint_props = params.endpoint_metrics = False
     server = library.Server(params)

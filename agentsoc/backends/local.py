@@ -16,6 +16,7 @@ import importlib.metadata
 import os
 import platform
 import queue
+import secrets
 import threading
 from collections.abc import Callable
 from functools import partial
@@ -35,9 +36,10 @@ from agentsoc.backends.llamacpp import (
     start_server,
     stream,
 )
-from agentsoc.backends.text import without_markers
+from agentsoc.backends.text import templated
+from agentsoc.backends.vocabulary import Vocabulary, counting_vocabulary
 from agentsoc.contracts.address import Destination
-from agentsoc.contracts.model import Backend, CallError, Completion, Model, Request, Usage
+from agentsoc.contracts.model import Backend, CallError, Completion, Model, Request, Usage, bytes_bound
 from agentsoc.errors import BackendSetupError, MissingExtraError
 
 if TYPE_CHECKING:
@@ -82,6 +84,10 @@ class Local(Model):
         """Return the backend of one of `share` hosts on this machine; `seed` makes no difference."""
         return LocalBackend(self, self.servers or default_servers(share))
 
+    def counting(self) -> str:
+        """Return that prompts are counted exactly, by the file's own chat template and tokenizer."""
+        return "exact"
+
     def context_window(self) -> int:
         """Return `context`."""
         return self.context
@@ -110,6 +116,8 @@ class LocalBackend(Backend):
         self.parallel: int = servers * (model.slots if model.mode == "fast" else 1)
         self._library: Any = None
         self._counter: Callable[[Request], int] | None = None
+        self._vocabulary: Vocabulary | None = None
+        self._key = secrets.token_urlsafe(32)
         self._all: list[Any] = []
         self._free: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._pool: ThreadPoolExecutor | None = None
@@ -137,7 +145,13 @@ class LocalBackend(Backend):
         loop = asyncio.get_running_loop()
         slots = self.parallel // self.servers
         begin = partial(
-            start_server, self._library, path, context=self.window, slots=slots, fast=self.model.mode == "fast"
+            start_server,
+            self._library,
+            path,
+            context=self.window,
+            slots=slots,
+            fast=self.model.mode == "fast",
+            key=self._key,
         )
         starts = [loop.run_in_executor(self._pool, begin) for _ in range(self.servers)]
         started = await asyncio.gather(*starts, return_exceptions=True)
@@ -149,6 +163,7 @@ class LocalBackend(Backend):
                     "agents.model",
                     "is there memory for it? each server takes about the file's size and 100 MB",
                 ) from None
+        self._vocabulary = Vocabulary(self._all[0], self._key)
         for _ in range(slots):
             for server in self._all:
                 self._free.put(server)
@@ -167,15 +182,24 @@ class LocalBackend(Backend):
         return path
 
     def count(self, request: Request) -> int:
-        """Return the prompt's tokens: exact for the embedded model, a bound for another tokenizer or template.
+        """Return the prompt's tokens, exact for every model file: its own chat template and tokenizer count them.
 
-        A pure function of the model file: it needs no server, so a replay counts as the run did.
+        A pure function of the model file, whether or not its servers run. Only where another file than the embedded
+        one is to be counted and the library is not installed, it is a bound.
 
         Raises:
             BackendSetupError: the model file is not here.
         """
         if self._counter is None:
-            self._counter = prompt_counter(self._checked_file())
+            path = self._checked_file()
+            if (counter := prompt_counter(path)) is not None:
+                self._counter = counter
+            elif self._vocabulary is not None:
+                return self._vocabulary.count(request)
+            elif (vocabulary := counting_vocabulary(path)) is not None:
+                self._counter = vocabulary.count
+            else:
+                self._counter = bytes_bound
         return self._counter(request)
 
     async def complete(self, request: Request) -> Completion:
@@ -216,10 +240,7 @@ class LocalBackend(Backend):
     def _body(self, request: Request) -> dict[str, Any]:
         """Return the request as llama.cpp takes it. The system message is always there: a template may invent one."""
         body: dict[str, Any] = {
-            "messages": [
-                {"role": "system", "content": without_markers(request.system)},
-                {"role": "user", "content": without_markers(request.user)},
-            ],
+            "messages": templated(request.messages),
             "max_tokens": request.max_tokens,
             "temperature": request.temperature,
             "seed": request.seed & 0x7FFFFFFF,  # 32 bits of ones would mean a random seed
@@ -250,6 +271,9 @@ class LocalBackend(Backend):
         import asyncio
 
         pool, self._pool = self._pool, None
+        vocabulary, self._vocabulary = self._vocabulary, None
+        if vocabulary is not None:
+            vocabulary.close()
         for stop in list(self._running):
             stop.set()
         if pool is not None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from agentsoc.backends import reply
+from agentsoc.backends.reasoning import with_reasoning
 from agentsoc.contracts.model import CallError, Completion
 from agentsoc.errors import MissingExtraError
 
@@ -118,4 +119,5 @@ def _completion(raw: bytes, choices: tuple[str, ...]) -> Completion:
     if not isinstance(first, dict) or not isinstance(message, dict):
         detail = f": {_error(raw)[0]}" if "error" in body else ""
         raise CallError("server", reply.shorten(f"the answer is no chat completion{detail}"))
-    return reply.completion(message.get("content"), first.get("finish_reason"), usage, message.get("refusal"), choices)
+    said = reply.completion(message.get("content"), first.get("finish_reason"), usage, message.get("refusal"), choices)
+    return with_reasoning(said, message)

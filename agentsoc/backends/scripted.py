@@ -14,6 +14,7 @@ from pydantic import Field
 
 from agentsoc.contracts.address import Destination
 from agentsoc.contracts.model import Backend, CallError, Completion, FailureKind, Hint, Model, Request, Usage
+from agentsoc.contracts.turns import NONE
 from agentsoc.streams import uniform
 
 
@@ -70,7 +71,7 @@ class ScriptedBackend(Backend):
 
     def count(self, request: Request) -> int:
         """Return the number of words: this model's tokens are words."""
-        return len(request.system.split()) + len(request.user.split())
+        return sum(len(each.content.split()) for each in request.messages)
 
     async def complete(self, request: Request) -> Completion:
         """Answer one prompt."""
@@ -122,15 +123,18 @@ class ScriptedBackend(Backend):
 
     def _text(self, request: Request, hint: Hint) -> str:
         for found, said in self.model.replies:
-            if found in request.user or found in request.system:
+            if any(found in each.content for each in request.messages):
                 return said
         if request.choices:
             answer = self._answer(hint)
-            lines = [line for line in request.choices if line.split(" ")[0] == answer or line == answer]
+            lines = [line for line in request.choices if line == answer or line.startswith(f"{answer} ")]
+            if self.model.cites == "none" and f"{answer} {NONE}" in lines:
+                return f"{answer} {NONE}"
             return lines[0] if lines else request.choices[0]
         if request.schema is None:
             return self._answer(hint)
-        properties = json.loads(request.schema)["properties"]
+        schema = json.loads(request.schema)
+        properties = schema["properties"]
         reply: dict[str, Any] = {}
         if "stop" in properties:
             reply["stop"] = False
@@ -142,11 +146,15 @@ class ScriptedBackend(Backend):
         answer = self._answer(hint)
         if "answer" in properties:
             reply["answer"] = answer
-        if "uses" in properties and self.model.cites != "none":
+        if "uses" in properties and self.model.cites == "none" and "uses" in schema.get("required", ()):
+            reply["uses"] = reply["disputes"] = [NONE]
+        elif "uses" in properties and self.model.cites != "none":
             distinct = list(hint.shown_unique)
             uses = [i for i, said in enumerate(distinct, 1) if self.model.cites == "all" or said == answer]
-            reply["uses"] = [f"#{i}" for i in uses]
-            reply["disputes"] = [f"#{i}" for i in range(1, len(distinct) + 1) if i not in uses]
+            against = [i for i in range(1, len(distinct) + 1) if i not in uses]
+            nothing = [NONE] if "uses" in schema.get("required", ()) else []
+            reply["uses"] = [f"#{i}" for i in uses] or nothing
+            reply["disputes"] = [f"#{i}" for i in against] or nothing
         reply["why"] = f"call {hint.k}"
         if "confidence" in properties:
             reply["confidence"] = round(0.5 + 0.5 * self._draw("confidence", hint), 3)

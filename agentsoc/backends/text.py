@@ -8,7 +8,10 @@ decoding JSON can produce, breaks every encoder downstream, so it becomes U+FFFD
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Final
+
+from agentsoc.contracts.model import Message
 
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _MARKER: Final = re.compile(
@@ -31,3 +34,21 @@ def without_markers(text: str) -> str:
     A space, so that what stood around a marker cannot close up into another one.
     """
     return _MARKER.sub(" ", plain(text))
+
+
+def sendable(messages: Sequence[Message]) -> list[dict[str, str]]:
+    """Return a conversation as chat servers take it: without chat markers, and without an empty system prompt."""
+    return [
+        {"role": each.role, "content": without_markers(each.content)}
+        for each in messages
+        if each.content or each.role != "system"
+    ]
+
+
+def templated(messages: Sequence[Message]) -> list[dict[str, str]]:
+    """Return a conversation as a chat template takes it: the first message is always the system's.
+
+    Without one a template may invent a system prompt of its own.
+    """
+    found = [{"role": each.role, "content": without_markers(each.content)} for each in messages]
+    return found if found and found[0]["role"] == "system" else [{"role": "system", "content": ""}, *found]

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from agentsoc.budget.ledger import Grant, Ledger
 from agentsoc.budget.shown import NOTHING, BudgetNotice, Used, tell
+from agentsoc.budget.spent import Spent
 from agentsoc.contracts.board import Board
 from agentsoc.contracts.task import Task
 from agentsoc.contracts.turns import Reply, Turn
@@ -127,27 +128,22 @@ class Account:
         own = self._given[-1 if share is None else share], self._used.get(share, Used())
         return tell(self.shown, own, team)
 
-    def settle(
-        self, grant: Grant, agent: int, reply: Reply, tokens: int, lost_in: int, lost_out: int, lost_calls: int
-    ) -> None:
-        """Charge a turn.
+    def settle(self, grant: Grant, agent: int, spent: Spent) -> None:
+        """Charge what a turn spent under a grant.
 
         Args:
             grant: what it was granted.
             agent: whose it was.
-            reply: what came of it; it says what its attempts are known to have used.
-            tokens: charged in all (tokens).
-            lost_in: part of it held for prompts of attempts of unknown usage (tokens).
-            lost_out: part of it held for replies of such attempts (tokens).
-            lost_calls: attempts whose outcome a crash swallowed.
+            spent: what its attempts are known to have used, and what is charged for those of unknown usage.
         """
         if self.rates is None:
-            self.ledger.settle(grant, tokens, reply.calls + lost_calls)
+            self.ledger.settle(grant, spent.tokens, spent.calls + spent.lost_calls)
             return
         rate = self.rate(agent)
-        lost = rate.most(lost_in, lost_out, lost_calls)
+        lost = rate.most(spent.lost_in, spent.lost_tokens - spent.lost_in, spent.lost_calls)
         self.cost_lost += lost
-        self.ledger.settle(grant, tokens, reply.calls + lost_calls, reply_cost(rate, reply) + lost)
+        used = rate.cost(spent.tokens_in, spent.tokens_cached, spent.tokens_out, spent.calls)
+        self.ledger.settle(grant, spent.tokens, spent.calls + spent.lost_calls, used + lost)
 
     def commit(self, board: Board, turn: Turn, reply: Reply) -> None:
         """Note what the events of a turn say that it used."""

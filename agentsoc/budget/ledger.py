@@ -4,8 +4,8 @@ Three resources (tokens, calls, money) in two scopes: the team, and the share th
 the budget. reserved + charged <= limit for each resource in each scope, at every moment. The run is the scope above:
 its limits are split over its episodes before the start, so that nothing one does can change what another one may do.
 
-Reservations of a round are made in turn order before any call of it, and so are those for repeated attempts: whatever
-is granted then may be used at any time during the round, in any order, and what is granted never depends on timing.
+What a round reserves is decided in turn order, by `agentsoc.budget.waves`: whatever is granted may be used at any time
+during the wave, in any order, and what is granted never depends on timing.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Final
 import msgspec
 
 from agentsoc.budget.allocation import split
-from agentsoc.budget.purse import CALLS, ENDLESS, MONEY, TOKENS, Lenders, Purse, cost_of, hold, times_paid
+from agentsoc.budget.purse import CALLS, ENDLESS, MONEY, TOKENS, Lenders, Purse, times_paid
 from agentsoc.scenario.budget import Limits
 from agentsoc.scenario.prices import FREE, Rate
 
@@ -163,11 +163,30 @@ class Ledger:
         """Return the resource that shares are reckoned in: tokens where they are limited, else calls, else money."""
         return next((resource for resource in (TOKENS, CALLS, MONEY) if self.team[resource].limit is not None), TOKENS)
 
-    def _scopes(self, share: int | None) -> list[list[Purse]]:
+    def scopes(self, share: int | None) -> list[list[Purse]]:
+        """Return whose purses pay for a turn: the team's, and with a policy those of its share."""
         return [self.team] if not self.shares else [self.team, self._share(share)]
 
     def _share(self, share: int | None) -> list[Purse]:
         return self.shares[-1 if share is None else share]
+
+    def lenders(self, due: Sequence[int | None]) -> Lenders:
+        """Return who helps out in a round: the shares that acted before and have no turn in it, in their order.
+
+        Args:
+            due: the share that pays for each turn of the round.
+        """
+        if not (self.carry and self.shares):
+            return Lenders([])
+        return Lenders([self.shares[share] for share in sorted(self._acted - self._numbers(due))])
+
+    def note_due(self, due: Sequence[int | None]) -> None:
+        """Note which shares have a turn in this round: in later ones they may help out."""
+        if self.carry:
+            self._acted.update(self._numbers(due))
+
+    def _numbers(self, due: Sequence[int | None]) -> set[int]:
+        return {len(self.shares) - 1 if share is None else share for share in due}
 
     # The concluding turn
 
@@ -194,7 +213,7 @@ class Ledger:
         """Return how many tokens one call may take, whatever part of them is output; endless without a limit."""
         room = ENDLESS
         dearest = max(rate.input, rate.cached, rate.output)
-        for scope in self._scopes(share):
+        for scope in self.scopes(share):
             room = min(room, scope[TOKENS].free)
             if scope[MONEY].limit is not None and dearest:
                 room = min(room, (scope[MONEY].free - rate.call) // dearest)
@@ -202,112 +221,9 @@ class Ledger:
 
     def pays(self, cost: Sequence[int], share: int | None = None) -> bool:
         """Return whether tokens, calls and money of this cost are free in every scope."""
-        return all(times_paid(scope, cost) > 0 for scope in self._scopes(share))
+        return all(times_paid(scope, cost) > 0 for scope in self.scopes(share))
 
-    # Reserve and settle
-
-    def reserve(
-        self,
-        needs: Sequence[Need],
-        attempts: int,
-        shares: Sequence[int | None] | None = None,
-        rates: Sequence[Rate] | None = None,
-    ) -> list[Grant | None]:
-        """Return a grant per need, in order; None for a turn that cannot be paid for.
-
-        First every turn gets one attempt per call with its full output cap while that lasts, the next one a smaller
-        cap; then repeated attempts are granted from what remains, in the same order.
-
-        Args:
-            needs: what the turns of a round ask for, in turn order.
-            attempts: most attempts of one call.
-            shares: which share pays for each turn; left out, what no share was given.
-            rates: what the model of each turn costs; left out, nothing.
-        """
-        if not self.walled:
-            return [Grant(need.tokens_out, attempts, 0) for need in needs]
-        if not self.shares and self.team[CALLS].limit is None and self.team[MONEY].limit is None:
-            whole = self._whole(needs, attempts)
-            if whole is not None:
-                return whole
-        of = [None] * len(needs) if shares is None else shares
-        at = [FREE] * len(needs) if rates is None else rates
-        lenders = Lenders(self._lenders(of))
-        first = [self._first(need, self._scopes(s), rate, lenders) for need, s, rate in zip(needs, of, at, strict=True)]
-        grants: list[Grant | None] = []
-        for need, given, share, rate in zip(needs, first, of, at, strict=True):
-            if given is None:
-                grants.append(None)
-                continue
-            cap, held = given
-            n_calls = len(need.tokens_in)
-            more = 0
-            if n_calls and attempts > 1:
-                scopes = self._scopes(share)
-                tokens_in = sum(need.tokens_in) + n_calls * need.again
-                again = cost_of(tokens_in, n_calls * cap, n_calls if need.asks else 0, rate)
-                more = min([attempts - 1, *(times_paid(scope, again) for scope in scopes)])
-                held = [a + more * b for a, b in zip(held, hold(scopes, again, more), strict=True)]
-            tokens, calls, money = held
-            grants.append(Grant(cap, 1 + more, tokens, calls, money, share))
-        if self.carry:
-            self._acted.update(len(self.shares) - 1 if share is None else share for share in of)
-        return grants
-
-    def _whole(self, needs: Sequence[Need], attempts: int) -> list[Grant | None] | None:
-        """Reserve all that a round may take where the tokens of the team pay for it, the usual case; else None."""
-        purse = self.team[TOKENS]
-        free = purse.free
-        grants: list[Grant | None] = []
-        for need in needs:
-            tokens_in, cap = need.tokens_in, need.tokens_out
-            if len(tokens_in) == 1:
-                reserved = attempts * (tokens_in[0] + cap) + (attempts - 1) * need.again
-                grants.append(Grant(cap, attempts, reserved))
-            elif tokens_in:
-                n_calls = len(tokens_in)
-                reserved = attempts * (sum(tokens_in) + n_calls * cap) + (attempts - 1) * n_calls * need.again
-                grants.append(Grant(cap, attempts, reserved))
-            else:
-                reserved = 0
-                grants.append(Grant(0, 1, 0))
-            free -= reserved
-            if free < 0:
-                return None
-        purse.reserved += purse.free - free
-        return grants
-
-    def _lenders(self, shares: Sequence[int | None]) -> list[list[Purse]]:
-        """Return the shares that acted before and have no turn now, in their order."""
-        if not (self.carry and self.shares):
-            return []
-        due = {len(self.shares) - 1 if share is None else share for share in shares}
-        return [self.shares[share] for share in sorted(self._acted - due)]
-
-    def _first(
-        self, need: Need, scopes: Sequence[list[Purse]], rate: Rate, lenders: Lenders
-    ) -> tuple[int, list[int]] | None:
-        """Reserve one attempt per call; return the output cap and what is held of each resource."""
-        n_calls = len(need.tokens_in)
-        if n_calls == 0:
-            return 0, [0, 0, 0]
-        tokens_in, asked = sum(need.tokens_in), n_calls if need.asks else 0
-        room = ENDLESS
-        for scope, more in zip(scopes, ((0, 0, 0), lenders.free), strict=False):
-            tokens, calls, money = (purse.free + extra for purse, extra in zip(scope, more, strict=True))
-            if calls < asked:
-                return None
-            room = min(room, (tokens - tokens_in) // n_calls)
-            if scope[MONEY].limit is not None:
-                left = money - rate.most(tokens_in, 0, asked)
-                room = min(room, left // (n_calls * rate.output) if rate.output else (ENDLESS if left >= 0 else -1))
-        if room < (need.tokens_out if need.whole else min(OUT_MIN, need.tokens_out)):
-            return None
-        cap = min(need.tokens_out, room)
-        cost = cost_of(tokens_in, n_calls * cap, asked, rate)
-        if len(scopes) > 1:
-            lenders.help(scopes[1], cost)
-        return cap, hold(scopes, cost, 1)
+    # Settle
 
     def settle(self, grant: Grant, used: int, calls: int = 0, money: int = 0) -> None:
         """Charge what a turn used, in each scope, and refund the rest of its reservation.
@@ -326,6 +242,6 @@ class Ledger:
             spent.settle(grant.money, amounts[MONEY])
             return
         held = (grant.reserved, grant.calls, grant.money)
-        for scope in self._scopes(grant.share):
+        for scope in self.scopes(grant.share):
             for purse, reserved, amount in zip(scope, held, amounts, strict=True):
                 purse.settle(reserved, amount)

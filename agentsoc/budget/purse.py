@@ -11,6 +11,8 @@ ENDLESS: Final = 1 << 200
 """More than any price times any usage: 2^62 units of money are less than a dear call can cost."""
 TOKENS, CALLS, MONEY = range(3)
 """Resources, as indices."""
+NOTHING_LENT: Final = (0, 0, 0)
+"""What others add where nobody helps out."""
 
 
 class Purse:
@@ -68,6 +70,26 @@ def times_paid(scope: Sequence[Purse], cost: Sequence[int]) -> int:
     return min(
         max(purse.free, 0) // amount if amount > 0 else ENDLESS for purse, amount in zip(scope, cost, strict=True)
     )
+
+
+def reply_room(scope: Sequence[Purse], lent: Sequence[int], prompts: tuple[int, int, int], rate: Rate) -> int:
+    """Return how long each reply of a turn may be for a scope to pay for all of them; below 0 for not at all (tokens).
+
+    Args:
+        scope: its purses.
+        lent: what others may add, of each resource.
+        prompts: tokens of all prompts, calls, and how many of these count as calls.
+        rate: what the model costs.
+    """
+    tokens_in, n_calls, asked = prompts
+    tokens, calls, money = (purse.free + more for purse, more in zip(scope, lent, strict=True))
+    if calls < asked:
+        return -1
+    room = (tokens - tokens_in) // n_calls
+    if scope[MONEY].limit is not None:
+        left = money - rate.most(tokens_in, 0, asked)
+        room = min(room, left // (n_calls * rate.output) if rate.output else (ENDLESS if left >= 0 else -1))
+    return room
 
 
 class Lenders:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple
 
 import typer
 
@@ -30,6 +30,9 @@ def check(
     seed: Annotated[int | None, typer.Option(help="Takes the place of the scenario's seed.")] = None,
     seeds: Annotated[int | None, typer.Option(min=1, help="Repeat with this many seeds, counted up.")] = None,
     allow_code: options.AllowCode = None,
+    prompts: Annotated[
+        bool, typer.Option("--prompts", help="Of a scenario: show the first prompt of each role, and call nobody.")
+    ] = False,
     as_json: options.AsJson = False,
 ) -> None:
     """Check a scenario or comparison file, or every byte that counts in a run or comparison directory.
@@ -49,7 +52,16 @@ def check(
     elif is_comparison(path):
         _check_comparison(path, set_ or [], seed, seeds, allow_code or [], as_json)
     else:
-        _check_scenario(path, set_ or [], seed, seeds, allow_code or [], as_json)
+        _check_scenario(path, _Changes(set_ or [], seed, seeds, allow_code or []), as_json, prompts)
+
+
+class _Changes(NamedTuple):
+    """What the command line puts in place of a scenario's values, and the code that it may use."""
+
+    overrides: list[str]
+    seed: int | None
+    seeds: int | None
+    allow_code: list[Path]
 
 
 def _check_log(directory: Path, code: list[Path], as_json: bool) -> None:
@@ -112,12 +124,15 @@ def _check_comparison(
         print_plan(grid, rows)
 
 
-def _check_scenario(
-    path: Path, overrides: list[str], seed: int | None, seeds: int | None, allow_code: list[Path], as_json: bool
-) -> None:
+def _check_scenario(path: Path, changes: _Changes, as_json: bool, prompts: bool) -> None:
     from agentsoc.scenario.load import load_variants
 
+    overrides, seed, seeds, allow_code = changes
     variants = load_variants(path, overrides, seeds, seed=seed, allow_code=allow_code)
+    if prompts:
+        variant = variants[0]
+        _print_prompts(options.ready(variant.scenario, path, ""), as_json)
+        return
     many = len(variants) > 1
     found = [
         _facts(options.ready(variant.scenario, path, variant.scenario.name if many else ""), variant)
@@ -137,9 +152,38 @@ def _check_scenario(
     _print_facts(found[0])
 
 
+def _print_prompts(society: BuiltSociety, as_json: bool) -> None:
+    """Show the first prompt of each role, with made-up words of others; of a sweep, those of its first run."""
+    from agentsoc.engine.rehearsal import sample_prompts
+    from agentsoc.printing.talk import sample_lines
+
+    samples = sample_prompts(society)
+    if as_json:
+        found = [
+            {
+                "agent": one.agent,
+                "role": one.role,
+                "round": one.round,
+                "purpose": one.turn.purpose,
+                "claims": one.claims,
+                "messages": [{"role": each.role, "content": each.content} for each in one.request.messages],
+                "choices": list(one.request.choices),
+                "schema": one.request.schema,
+            }
+            for one in samples
+        ]
+        print_json({"name": society.scenario.name, "prompts": found})
+    elif samples:
+        say("\n\n".join("\n".join(sample_lines(one)) for one in samples))
+    else:
+        say("no model is asked by a prompt")
+
+
 def _facts(society: BuiltSociety, variant: Variant) -> dict[str, Any]:
     """Return what is known of a run beforehand."""
+    from agentsoc.engine.ceiling import forecast_ceiling
     from agentsoc.engine.forecast import bound, ceiling
+    from agentsoc.engine.rehearsal import room_warnings
     from agentsoc.scenario.prices import money
     from agentsoc.society.topologies.survey import describe
 
@@ -161,6 +205,7 @@ def _facts(society: BuiltSociety, variant: Variant) -> dict[str, Any]:
         "protocol": scenario.protocol.kind,
         "budget": ceiling(scenario),
         "budget_text": _budget_text(scenario),
+        "ceiling": [] if (cut := forecast_ceiling(society)) is None else cut.text(),
         "bound": "too large to work out how many model calls at most" if most is None else most.text(),
         "calls": None if most is None else most.calls,
         "calls_max": None if most is None else most.attempts,
@@ -168,6 +213,7 @@ def _facts(society: BuiltSociety, variant: Variant) -> dict[str, Any]:
         "tokens_max": None if most is None else most.tokens_max,
         "cost": None if most is None or not most.cost_max else money(most.cost),
         "cost_max": None if most is None or not most.cost_max else money(most.cost_max),
+        "warnings": room_warnings(society),
     }
 
 
@@ -217,6 +263,8 @@ def _print_facts(facts: dict[str, Any]) -> None:
         ("agents", f"{facts['agents']:,}, {', '.join(facts['models'])}; protocol {facts['protocol']}"),
         *(("wired" if not at else "", text) for at, text in enumerate(facts["topology_text"].splitlines())),
         ("budget", facts["budget_text"]),
+        *(("" if at else "ceiling", text) for at, text in enumerate(facts["ceiling"])),
         ("cost", facts["bound"]),
+        *(("warning", text) for text in facts["warnings"]),
     ]
     say("\n".join(f"{name:<10}{line(text)}" for name, text in rows))

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
 
 from agentsoc.errors import InputError, LogDamagedError
+from agentsoc.log.below import runs_below
+from agentsoc.log.names import MANIFEST
 from agentsoc.printing import options
 from agentsoc.printing.terminal import print_json, say
 from agentsoc.printing.text import line, table
@@ -18,8 +18,6 @@ from agentsoc.printing.text import line, table
 COLUMNS: Final = ("run", "status", "name", "seed", "tasks", "score", "tokens", "budget", "events", "changed")
 _RIGHT: Final = frozenset(range(3, 9))
 DEFAULT: Final = Path("runs")
-DEPTH: Final = 2
-"""Directories below DIR in which runs are looked for: a sweep puts its runs one below its own."""
 
 
 def ls(
@@ -36,7 +34,7 @@ def ls(
         raise InputError(f'there is no column "{line(column, 40)}"', "--sort", "columns: " + ", ".join(COLUMNS))
     if not directory.is_dir() and (directory.exists() or directory != DEFAULT):
         raise InputError("there is no such directory", str(directory), "name the directory that holds the runs")
-    rows = [_row(path, directory) for path in _runs(directory, DEPTH)]
+    rows = [_row(path, directory) for path in runs_below(directory, skip_unreadable=True)]
     rows.sort(key=lambda row: row["run"])
     known = [row for row in rows if row[column] is not None]
     known.sort(key=lambda row: row[column], reverse=down)
@@ -50,22 +48,6 @@ def ls(
     say(table([COLUMNS, *([_cell(row, name) for name in COLUMNS] for row in rows)], right=_RIGHT))
 
 
-def _runs(directory: Path, depth: int) -> Iterator[Path]:
-    """Yield the run directories in `directory`; what is inside a run is not looked at."""
-    if (directory / "manifest.json").is_file():
-        yield directory
-        return
-    if depth < 1:
-        return
-    try:
-        with os.scandir(directory) as entries:
-            below = sorted(entry.path for entry in entries if entry.is_dir(follow_symlinks=False))
-    except OSError:
-        return
-    for path in below:
-        yield from _runs(Path(path), depth - 1)
-
-
 def _row(path: Path, base: Path) -> dict[str, Any]:
     """Return what the table says of one run; of a damaged run only ``run`` and ``status``."""
     from agentsoc.log.manifest import load_manifest
@@ -74,7 +56,7 @@ def _row(path: Path, base: Path) -> dict[str, Any]:
     row["run"] = str(path.relative_to(base)) if path != base else str(path)
     try:
         manifest = load_manifest(path)
-        changed = (path / "manifest.json").stat().st_mtime
+        changed = (path / MANIFEST).stat().st_mtime
     except (LogDamagedError, OSError) as error:
         row["status"] = "damaged"
         row["error"] = str(error)
@@ -86,7 +68,7 @@ def _row(path: Path, base: Path) -> dict[str, Any]:
         seed=manifest.seed,
         tasks=totals.episodes,
         score=totals.score,
-        tokens=totals.tokens_in + totals.tokens_out + totals.tokens_lost,
+        tokens=totals.tokens,
         budget=totals.budget,
         events=totals.events,
         changed=round(changed, 3),

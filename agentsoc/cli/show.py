@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
@@ -30,12 +31,20 @@ def show(
     events: Annotated[
         int | None, typer.Option(min=0, help=f"Show the first N events, of the task if one is given [{SHOWN}].")
     ] = None,
+    prompts: Annotated[
+        bool, typer.Option("--prompts", help="With --task: what models were sent and what they said, word for word.")
+    ] = False,
+    agent: Annotated[int | None, typer.Option(min=0, help="With --prompts: of this agent alone.")] = None,
+    allow_code: options.AllowCode = None,
     as_json: options.AsJson = False,
 ) -> None:
     """Show the run in DIR: scenario, result, tokens, events, versions; with --task what happened in one task.
 
     Without --task and --events only the manifest is read, so this is quick however long the log is.
     """
+    if prompts or agent is not None:
+        _show_prompts(directory, task, agent if prompts else None, allow_code or [], as_json, asked=prompts)
+        return
     if task is None and events is None:
         from agentsoc.log.manifest import load_manifest
 
@@ -63,6 +72,25 @@ def show(
         say(event_text(event))
     if more:
         say("... and more: --events N shows N of them")
+
+
+def _show_prompts(
+    directory: Path, task: int | None, agent: int | None, code: list[Path], as_json: bool, *, asked: bool
+) -> None:
+    """Show what models were sent in a task and what they said."""
+    if task is None or not asked:
+        option = "--prompts" if asked else "--agent"
+        raise InputError(f"{option} goes with {'--task' if asked else '--prompts'}", option, "e.g. --task 0 --prompts")
+    from agentsoc.engine.transcript import transcript
+    from agentsoc.printing.talk import transcript_text
+
+    calls = transcript(directory, task, agent, allow_code=code)
+    if as_json:
+        print_json({"run_dir": str(directory), "task": task, "calls": [call.plain() for call in calls]})
+    elif calls:
+        say(transcript_text(calls))
+    else:
+        say(f"no model was called in task {task}" + ("" if agent is None else f" for agent {agent}"))
 
 
 def _about(manifest: Manifest) -> list[str]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agentsoc.printing.text import command, line
+from agentsoc.printing.text import command, line, prompt_bounds_text
 from agentsoc.theory import proportion
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def score_text(totals: Totals) -> str:
 
 def tokens_text(totals: Totals) -> str:
     """Return the tokens by kind, beside the budget."""
-    used = totals.tokens_in + totals.tokens_out + totals.tokens_lost
+    used = totals.tokens
     text = f"{used:,}: {totals.tokens_in:,} input ({totals.tokens_cached:,} cached), {totals.tokens_out:,} output"
     text += f", {totals.tokens_lost:,} lost"
     if totals.budget is not None:
@@ -61,6 +61,15 @@ def tokens_text(totals: Totals) -> str:
     if totals.tokens_overrun:
         text += f"; the provider overran its limits by {totals.tokens_overrun:,}"
     return text
+
+
+def left_out_text(totals: Totals) -> str:
+    """Return how many of the claims that agents were to read their prompts had no room for."""
+    share = totals.claims_left_out / max(totals.claims_due, 1)
+    return (
+        f"{totals.claims_left_out:,} of {totals.claims_due:,} that agents were to read ({share:.1%}) were left out of "
+        "prompts, for want of room in the window or the budget"
+    )
 
 
 def cost_text(manifest: Manifest) -> str | None:
@@ -96,6 +105,15 @@ def all_right_or_wrong(directory: Path, manifest: Manifest) -> bool:
     return True
 
 
+def _prompt_lines(manifest: Manifest) -> list[str]:
+    """Return how prompts were bounded, for runs under a ceiling: without one nothing depends on it."""
+    found: dict[str, tuple[int, int]] = {}
+    for one in manifest.prompt_bounds if manifest.scenario.get("budget") else ():
+        bound, used = found.get(one.counted, (0, 0))
+        found[one.counted] = bound + one.bound, used + one.used
+    return [prompt_bounds_text(counted, bound, used) for counted, (bound, used) in found.items() if used]
+
+
 def manifest_lines(manifest: Manifest, score: str = "score") -> list[str]:
     """Return the facts about a run, one line each; reads nothing but the manifest."""
     totals = manifest.totals
@@ -110,6 +128,8 @@ def manifest_lines(manifest: Manifest, score: str = "score") -> list[str]:
         ("tokens", tokens_text(totals)),
         *([] if (cost := cost_text(manifest)) is None else [("cost", cost)]),
         ("calls", f"{calls}; {totals.rounds:,} rounds, {totals.turns:,} turns"),
+        *([("claims", left_out_text(totals))] if totals.claims_left_out else []),
+        *(("", text) for text in _prompt_lines(manifest)),
         ("events", f"{totals.events:,}" + (f": {kinds}" if kinds else "")),
         ("stops", stops or "no episode has ended"),
         ("digest", manifest.digest or "none: the run is not finished"),

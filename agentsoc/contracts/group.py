@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Annotated, Final, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Final, Literal
 
-from pydantic import Field, StringConstraints, field_validator
+from pydantic import Field, StringConstraints, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from agentsoc.contracts.part import Part, Slot, nearest
+from agentsoc.contracts.prompts import PromptSet
 
 if TYPE_CHECKING:
     from agentsoc.contracts.model import Model
@@ -18,6 +19,9 @@ else:  # at run time a slot is filled by whatever class is registered for the ki
 MAX_AGENTS: Final = 10_000_000
 PROMPT_VARIABLES: Final = ("name", "persona", "role", "n_agents", "topology")
 """What a prompt may name in braces."""
+
+PeersSee = Literal["conclusion", "whole", "answer"]
+"""What of a reply its readers see: the text cut in its middle to ``message_tokens``, all of it, or the answer alone."""
 
 _BRACES = re.compile(r"\{([^{}]*)\}")
 
@@ -38,11 +42,26 @@ class AgentGroup(Part):
     iterations: int = Field(default=1, ge=1, le=64)
     """Model calls that an agent makes in a turn, each continuing the last (calls)."""
     memory: int = Field(default=0, ge=0, le=64)
-    """Own earlier replies that an agent sees again (replies)."""
+    """Own earlier replies that an agent carries over from task to task (replies); needs ``episodes: sequential``."""
     reply: Literal["auto", "json", "short", "text"] = "auto"
     """Form of replies: a JSON object, one line "answer [uses #i] [against #j]", or free text; auto asks the model."""
     prompt: Annotated[str, StringConstraints(max_length=8_000)] | None = None
-    """System prompt; {name}, {persona}, {role}, {n_agents} and {topology} are replaced. None for the default."""
+    """System prompt; {name}, {persona}, {role}, {n_agents} and {topology} are replaced. None for that of `prompts`."""
+    prompts: PromptSet = PromptSet()
+    """Templates of this group; what it leaves out is that of the scenario's ``prompts``."""
+    history: Literal["none", "own", "all"] = "none"
+    """Earlier rounds of the task as messages: none (the last reply stands in the question), the agent's own replies, or
+    its own replies with the claims that it was shown. What no longer fits the window is left out, oldest first."""
+    peers_see: PeersSee | None = None
+    """What others see of this group's replies; None for what the scenario says."""
+    later: ClassVar[frozenset[str]] = frozenset({"prompts", "history", "peers_see"})
+
+    @model_validator(mode="after")
+    def _one_system_prompt(self) -> AgentGroup:
+        """Refuse two system prompts for one group."""
+        if self.prompt is not None and self.prompts.system is not None:
+            raise ValueError("give prompt or prompts.system, not both")
+        return self
 
     @field_validator("prompt")
     @classmethod

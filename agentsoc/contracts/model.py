@@ -7,8 +7,9 @@ about the attempt; whatever else escapes is a bug.
 
 from __future__ import annotations
 
+import hashlib
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Final, Literal
 
 import msgspec
 
@@ -68,11 +69,24 @@ class SampleHint(Hint, frozen=True):
     question: int = 0  # type: ignore[misc]
 
 
-class Request(msgspec.Struct, frozen=True):
-    """One prompt. Its hash identifies it in the journal, so it holds everything that may change a reply."""
+Role = Literal["system", "user", "assistant", "tool"]
+"""Who speaks in a message: whoever set the agent up, who asks it, the agent itself, a tool that it called."""
 
-    system: str
-    user: str
+
+class Message(msgspec.Struct, frozen=True, gc=False):
+    """A message is one contribution to the conversation that a model is sent."""
+
+    role: Role
+    content: str
+
+
+class Request(msgspec.Struct, frozen=True):
+    """One prompt: a conversation that ends where the model is to go on.
+
+    Its digest identifies it in the journal, so it holds everything that may change a reply.
+    """
+
+    messages: tuple[Message, ...]
     max_tokens: int
     temperature: float
     seed: int
@@ -81,6 +95,67 @@ class Request(msgspec.Struct, frozen=True):
     schema: str | None = None
     """JSON Schema (as JSON text) that the reply must satisfy; a backend that can constrain its output does."""
     hint: Hint | None = None
+
+    @classmethod
+    def of(
+        cls,
+        system: str,
+        user: str,
+        max_tokens: int,
+        temperature: float,
+        seed: int,
+        choices: tuple[str, ...] = (),
+        schema: str | None = None,
+        hint: Hint | None = None,
+    ) -> Request:
+        """Return the request of a system prompt and one question."""
+        messages = (Message("system", system), Message("user", user))
+        return cls(messages, max_tokens, temperature, seed, choices, schema, hint)
+
+    @property
+    def system(self) -> str:
+        """Return the system prompt; empty when there is none."""
+        first = self.messages[0] if self.messages else None
+        return first.content if first is not None and first.role == "system" else ""
+
+    @property
+    def user(self) -> str:
+        """Return what is asked: the last message of the user; empty when there is none."""
+        return next((each.content for each in reversed(self.messages) if each.role == "user"), "")
+
+    def digest(self) -> bytes:
+        """Return the SHA-256 of the request, 32 bytes.
+
+        A system prompt with one question is hashed as it was before requests held conversations, so that journals of
+        that time still name their requests.
+        """
+        whole: _SystemAndUser | Request = self
+        if tuple(each.role for each in self.messages) == ("system", "user"):
+            first, last = self.messages
+            whole = _SystemAndUser(
+                first.content,
+                last.content,
+                self.max_tokens,
+                self.temperature,
+                self.seed,
+                self.choices,
+                self.schema,
+                self.hint,
+            )
+        return hashlib.sha256(msgspec.msgpack.encode(whole)).digest()
+
+
+class _SystemAndUser(msgspec.Struct, frozen=True):
+    """A request as it was hashed before it held messages; names and order of the fields are part of the hash."""
+
+    system: str
+    user: str
+    max_tokens: int
+    temperature: float
+    seed: int
+    choices: tuple[str, ...]
+    schema: str | None
+    hint: Hint | None
 
 
 class Usage(msgspec.Struct, frozen=True):
@@ -99,6 +174,9 @@ class Completion(msgspec.Struct, frozen=True):
     text: str
     usage: Usage
     finish: Literal["stop", "length"] = "stop"
+    reasoning: str | None = None
+    """What the model thought before it answered, where the provider tells it apart: shown to people, never to agents,
+    and never searched for the answer. Its tokens are among the usage's output tokens."""
 
 
 class CallError(Exception):
@@ -232,6 +310,10 @@ class Model(Part):
         """
         return None
 
+    def counting(self) -> str:
+        """Return how its backend bounds the tokens of a prompt: ``bytes``, ``exact``, or with which tokenizer."""
+        return "bytes"
+
     def destinations(self) -> tuple[Destination, ...]:
         """Return where prompts are sent and the environment variables that go with them; nothing for no network.
 
@@ -255,10 +337,15 @@ class Model(Part):
 MODELS: Slot[Model] = Slot("agentsoc.models", "model")
 
 
+_FRAME_BYTES: Final = 16
+"""Bound on what a chat template puts around one message (tokens)."""
+
+
 def bytes_bound(request: Request) -> int:
     """Return a bound on prompt tokens that holds for every byte-level tokenizer: one per UTF-8 byte, plus framing.
 
     A token covers at least one byte, and chat templates add a few marker tokens per message.
     """
     # a lone surrogate cannot be encoded; backends send U+FFFD in its place, which is three bytes as well
-    return sum(len(text.encode(errors="surrogatepass")) for text in (request.system, request.user)) + 32
+    size = sum(len(each.content.encode(errors="surrogatepass")) for each in request.messages)
+    return size + _FRAME_BYTES * len(request.messages)

@@ -18,7 +18,7 @@ class Rules(msgspec.Struct, frozen=True):
     reader: int = 1
     """How a reply is read."""
     reserve: int = 1
-    """How tokens are reserved for the turns of a round."""
+    """How the turns of a round are paid for: 1 reserves all of them at once, 2 by waves."""
 
     def record(self) -> dict[str, int]:
         """Return what the manifest of a run holds of its rules."""
@@ -27,7 +27,7 @@ class Rules(msgspec.Struct, frozen=True):
 
 FIRST: Final = Rules()
 """The rules of every run of log format 1."""
-NEWEST: Final = Rules(prompts=1, reader=1, reserve=1)
+NEWEST: Final = Rules(prompts=2, reader=1, reserve=2)
 """The rules that new runs are made by."""
 
 

@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 
 from agentsoc.contracts.attention import Attention
 from agentsoc.contracts.fault import PlantedFault
-from agentsoc.contracts.group import AgentGroup
+from agentsoc.contracts.group import AgentGroup, PeersSee
+from agentsoc.contracts.prompts import PromptSet
 from agentsoc.contracts.rules import Rules
 from agentsoc.contracts.task import TaskFamily
 from agentsoc.contracts.wiring import Wiring
@@ -46,6 +47,10 @@ class Society:
     """Errors to plant."""
     rules: Rules
     """By which rules its prompts are written, replies read and turns paid for."""
+    prompts: PromptSet
+    """Templates that the scenario puts in place of the defaults; a group's own come before them."""
+    peers_see: PeersSee
+    """What agents see of each other's replies, where a group does not say it."""
 
     @property
     def n(self) -> int:
@@ -71,6 +76,10 @@ class Society:
         """List, for each agent, the agents whom it hears."""
         hears, start = self.wiring.hears.tolist(), self.wiring.hears_start.tolist()
         return tuple([tuple(hears[start[agent] : start[agent + 1]]) for agent in range(self.n)])
+
+    def seen_of(self, agent: int) -> PeersSee:
+        """Return what others see of the replies of `agent`."""
+        return self.group(agent).peers_see or self.peers_see
 
     @cached_property
     def reply_forms(self) -> list[tuple[str, bool]]:

@@ -65,6 +65,10 @@ class TaskFamily(Part):
     def make(self, seed: int, index: int) -> Task:
         """Return task `index` of the set that `seed` decides (`Scenario.tasks_seed`); a pure function of both."""
 
+    def numeric(self) -> bool:
+        """Return whether the answer to every task is a number, so that replies can be held to one; False by default."""
+        return False
+
     def tasks(self, seed: int) -> Sequence[Task]:
         """Return all tasks of the set that `seed` decides, in order."""
         return [self.make(seed, index) for index in range(self.count)]

@@ -18,6 +18,8 @@ round; a subtask; whether to stop; a ballot over claims; which of the shown clai
 shown is right."""
 
 
+NONE: Final = "none"
+"""What a reply says in place of a handle when it rests on no shown claim."""
 SLOT_WIDTH: Final = 64
 """Calls and acts that one turn may have; ``k`` of a call or event is ``slot * SLOT_WIDTH`` plus its number."""
 
@@ -53,6 +55,12 @@ class Turn(msgspec.Struct, frozen=True, gc=False):
     """Sampling temperature of the turn; None for that of the agent."""
     state: str | None = None
     """State in which the turn is taken, of a task that goes through states (`agentsoc.contracts.world`)."""
+    asks: str = ""
+    """A prompt template that takes the place of that of the purpose, with the same values (docs/prompts.md): what a
+    role or a stage of the protocol asks. Check it with `agentsoc.contracts.prompts.check_asks` when the society is
+    built."""
+    form: Literal["json", "short", "text"] | None = None
+    """Form of the reply to this turn; None for that of the agent."""
 
 
 class Delegation(msgspec.Struct, frozen=True, gc=False):
@@ -106,6 +114,12 @@ class Reply(msgspec.Struct, frozen=True, gc=False):
     """Why the reply is not used: it broke the format or was too long, and the turn was strict."""
     latency_s: float = 0.0
     """Simulated time of the turn (seconds); never in an event."""
+    said: str | None = None
+    """The reply as it came from a model, without its reasoning; None for agents that ask none."""
+    due: int = 0
+    """Claims that the turn of a model was to read (claims)."""
+    shown: int = 0
+    """Those of them for which its prompt had room (claims)."""
     calls: int = 0
     tokens_in: int = 0
     tokens_cached: int = 0

@@ -2,19 +2,23 @@
 
 A turn is one or more calls, a call is one or more attempts. An attempt that the journal knows is read from it; one
 that it knows only as started was lost in a crash: it is charged in full and made again. Everything else is asked live,
-or is a mismatch when the run is a replay.
+or is a mismatch when the run is a replay. Under a budget a turn may have to wait for its next attempt until that is
+paid for: what it has come to is kept in a `TurnUnderWay`.
 """
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Mapping, Sequence
+from typing import Final
 
 import msgspec
 
-from agentsoc.budget.ledger import Grant, Need
+from agentsoc.budget.ledger import Grant
+from agentsoc.budget.spent import Spent
 from agentsoc.contracts.turns import SLOT_WIDTH, Reply, Turn
-from agentsoc.engine.attempts import AttemptRequest, AttemptResult, PlannedTurn
+from agentsoc.engine.attempts import AttemptRequest, AttemptResult, TurnUnderWay
 from agentsoc.engine.call_limiter import CallLimiter
 from agentsoc.engine.pool import Pool
 from agentsoc.errors import ReplayMismatchError
@@ -26,57 +30,12 @@ UNKNOWN_ROOM = 1 << 50
 """Prompt room of a turn that was not taken when the run was made: more than any budget pays for (tokens)."""
 BACKOFF_MAX_S = 60.0
 """A server may ask for a longer pause than this; it is not granted (seconds)."""
+NO_ATTEMPT: Final = "no attempt"
+"""The journal's word, in place of how a reply ended, for a refusal that used up no attempt."""
 
 
 class HostLostError(Exception):
     """The host died with an attempt, so nobody knows whether the model was asked."""
-
-
-class Spent(msgspec.Struct):
-    """The object adds up what a turn cost."""
-
-    tokens: int = 0
-    """Charged to the ledger (tokens)."""
-    lost_tokens: int = 0
-    """Tokens charged for attempts whose usage is unknown; a part of `tokens` (tokens)."""
-    lost_in: int = 0
-    """Prompt tokens held for attempts whose usage is unknown; a part of `lost_tokens` (tokens)."""
-    lost_calls: int = 0
-    """Attempts whose outcome a crash swallowed."""
-    calls: int = 0
-    """Attempts that had an outcome."""
-    tokens_in: int = 0
-    """Input tokens, as far as providers reported them; so are the next two fields (tokens)."""
-    tokens_cached: int = 0
-    tokens_out: int = 0
-
-    def charge(self, outcome: AttemptResult, room: int, reserved: int) -> None:
-        """Charge an attempt that had an outcome: the usage that its provider reports, or all that was reserved for it.
-
-        Args:
-            outcome: what came of it.
-            room: held for its prompt (tokens).
-            reserved: held for it in all (tokens).
-        """
-        self.calls += 1
-        usage = outcome.usage
-        if usage is not None and usage.known:
-            self.tokens_in += usage.tokens_in
-            self.tokens_cached += usage.tokens_cached
-            self.tokens_out += usage.tokens_out
-            self.tokens += usage.tokens_in + usage.tokens_out
-        elif outcome.failure is None or outcome.billed:
-            self._charge_unknown(room, reserved)
-
-    def lose(self, room: int, reserved: int) -> None:
-        """Charge an attempt whose outcome is not known; see `charge`."""
-        self._charge_unknown(room, reserved)
-        self.lost_calls += 1
-
-    def _charge_unknown(self, room: int, reserved: int) -> None:
-        self.tokens += reserved
-        self.lost_tokens += reserved
-        self.lost_in += room
 
 
 class CallsInFlight(msgspec.Struct):
@@ -87,6 +46,17 @@ class CallsInFlight(msgspec.Struct):
     failed: int = 0
     live: int = 0
     """Attempts that asked a model in this process, not the journal."""
+
+
+class PromptTally(msgspec.Struct):
+    """The object adds up what was reserved for prompts, and what they then had."""
+
+    calls: int = 0
+    """Attempts of known usage."""
+    bound: int = 0
+    """Reserved for their prompts (tokens)."""
+    used: int = 0
+    """What the provider then counted (tokens)."""
 
 
 class Caller:
@@ -126,6 +96,8 @@ class Caller:
             for task, round_, *_ in known:
                 self._last_round[task] = max(round_, self._last_round.get(task, 0))
         self.flight = CallsInFlight()
+        self.prompts = [PromptTally() for _ in self._limiters]
+        """Of each group."""
         self._quiet = asyncio.Event()
         self._quiet.set()
         self.holding = False
@@ -148,105 +120,139 @@ class Caller:
             return False
         return self._journal is None or round_ < self._last_round.get(task, 0)
 
-    async def turn(self, planned: PlannedTurn, group: int, need: Need, grant: Grant) -> tuple[Reply, Spent]:
-        """Take one turn of an agent that asks a model; return its reply and what it cost."""
-        spent = Spent()
-        reply: Reply | None = None
-        draft: str | None = None
-        last = len(need.tokens_in) - 1
-        for call in range(last + 1):
-            said = await self._call(planned, group, call, need, grant, draft, spent)
-            if isinstance(said, str) or said.reply is None:
-                if reply is None:
-                    failed = said if isinstance(said, str) else ""
-                    broken = planned.turn.strict and failed.startswith(MALFORMED)
-                    reply = Reply(discarded=failed) if broken else Reply(failed=failed)
-                break  # the turn keeps the draft of an earlier call
-            if (flag := _red_flag(planned.turn, said)) is not None:
-                reply = Reply(discarded=flag)
-                break
-            reply = said.reply
-            if call < last:
-                draft = " ".join((said.text or "").split())
-        assert reply is not None
-        return (
-            msgspec.structs.replace(
-                reply,
-                calls=spent.calls,
-                tokens_in=spent.tokens_in,
-                tokens_cached=spent.tokens_cached,
-                tokens_out=spent.tokens_out,
-            ),
-            spent,
-        )
+    async def turn(self, turn: TurnUnderWay, grant: Grant) -> Spent:
+        """Take a turn of an agent that asks a model as far as a grant goes; return what that cost.
 
-    async def _call(
-        self, planned: PlannedTurn, group: int, call: int, need: Need, grant: Grant, draft: str | None, spent: Spent
-    ) -> AttemptResult | str:
-        """Make attempts until one gives a reply in the form asked for; return the last failure when none does."""
-        allowed = grant.attempts
-        fault: str | None = None
-        repaired = False
-        had_outcome = 0
-        number = -1
-        failure = "no attempt was left after a crash"
-        while had_outcome < allowed:
-            number += 1
-            key = (planned.task, planned.round, planned.turn.agent, planned.turn.slot * SLOT_WIDTH + call, number)
-            known = self._find(key)
-            room = need.tokens_in[call] + (need.again if had_outcome else 0)  # a lost one is made again as it was
-            reserved = room + grant.tokens_out
-            lost = known is not None and known.state == "started"
-            if not lost:
-                wanted = AttemptRequest(planned, call, had_outcome, room, grant.tokens_out, fault, draft, known)
-                try:
-                    if known is None:
-                        outcome = await self._live(Key(*key), group, wanted, reserved)
-                    else:
-                        outcome = self._pool.recall(wanted) or await self._pool.attempt(wanted)
-                except HostLostError:
-                    if known is not None:  # the reply is in the journal: the new host only has to read it again
-                        number -= 1
-                        continue
-                    lost = True
-            if lost:
-                spent.lose(*((room, reserved) if known is None else (known.room, known.reserved)))
-                if grant.walled:
-                    allowed -= 1  # the wall holds across crashes: the lost attempt's tokens may have been spent
+        It has `ended` then, or needs another reservation: for `TurnUnderWay.left`.
+        """
+        spent = Spent()
+        while not turn.ended:
+            said = await self._call(turn, grant, spent)
+            if said is None:
+                break
+            if isinstance(said, str) or said.reply is None:
+                failed = said if isinstance(said, str) else ""
+                if turn.reply is None and turn.planned.turn.strict and failed.startswith(MALFORMED):
+                    turn.end(Reply(discarded=failed))
+                else:
+                    turn.give_up(failed)
+            elif (flag := _red_flag(turn.planned.turn, said)) is not None:
+                turn.end(Reply(discarded=flag))
+            else:
+                turn.go_on(said.reply, said.text)
+        turn.total.add(spent)
+        return spent
+
+    async def _call(self, turn: TurnUnderWay, grant: Grant, spent: Spent) -> AttemptResult | str | None:
+        """Make attempts until one gives a reply in the form asked for.
+
+        Return the last failure when none does, and None when the next one needs another reservation.
+        """
+        made = 0
+        while turn.had < turn.attempts:
+            if made == grant.attempts:
+                return None
+            turn.number += 1
+            key, known, outcome = await self._attempt(turn, grant)
+            if outcome is None:
+                room = turn.room(turn.call)
+                spent.lose(*((room, room + grant.tokens_out) if known is None else (known.room, known.reserved)))
+                if grant.walled:  # the wall holds across crashes: the lost attempt's tokens may have been spent
+                    if turn.queued:
+                        return None
+                    turn.attempts -= 1
                 continue
             if outcome.mismatch:
                 raise ReplayMismatchError("this call makes another request than the journal's", _name(key))
-            had_outcome += 1
-            spent.charge(outcome, room, reserved)
+            if outcome.rate_limited:
+                turn.waits += 1
+                if known is None:
+                    await asyncio.sleep(self._pause(outcome, turn.waits))
+                continue
+            room = turn.room(turn.call)
+            made += 1
+            turn.had += 1
+            usage = outcome.usage
+            spent.charge(usage, outcome.failure is None or outcome.billed, room, room + grant.tokens_out)
+            if usage is not None and usage.known and usage.tokens_in:
+                tally = self.prompts[turn.group]
+                tally.calls += 1
+                tally.bound += room
+                tally.used += usage.tokens_in
             if outcome.failure is None and outcome.fault is None:
                 self.flight.done += 1
                 return outcome
-            if outcome.failure is not None:
-                failure = outcome.failure
-                if not outcome.retryable:
-                    break
-                if known is None and had_outcome < allowed:
-                    await asyncio.sleep(self._pause(outcome, had_outcome))
-                continue
-            failure = f"{MALFORMED}{outcome.fault}"
-            if repaired or not self._calls.repair or planned.turn.strict:
+            if not await self._again(turn, outcome, known is None, made < grant.attempts):
                 break
-            repaired, fault = True, outcome.fault
         self.flight.failed += 1
-        return failure
+        return turn.failure
 
-    def _pause(self, outcome: AttemptResult, had_outcome: int) -> float:
-        """Return the pause before the next attempt (seconds)."""
+    async def _attempt(
+        self, turn: TurnUnderWay, grant: Grant
+    ) -> tuple[tuple[int, int, int, int, int], Attempt | None, AttemptResult | None]:
+        """Make the next attempt, or read it; return its key, its row and its outcome, None for one that is lost."""
+        planned = turn.planned
+        place = planned.turn
+        while True:
+            key = (planned.task, planned.round, place.agent, place.slot * SLOT_WIDTH + turn.call, turn.number)
+            known = self._find(key)
+            if known is not None and known.state == "started":
+                return key, known, None
+            room = turn.room(turn.call)
+            wanted = AttemptRequest(planned, turn.call, turn.had, room, grant.tokens_out, turn.fault, turn.draft, known)
+            try:
+                if known is None:
+                    return key, None, await self._live(Key(*key), turn, wanted, room + grant.tokens_out)
+                outcome = self._pool.recall(wanted) or await self._pool.attempt(wanted)
+            except HostLostError:
+                if known is None:
+                    return key, None, None
+                continue  # the reply is in the journal: the new host only has to read it again
+            free = known.finish == NO_ATTEMPT
+            if outcome.rate_limited != free:
+                outcome = msgspec.structs.replace(outcome, rate_limited=free)
+            return key, known, outcome
+
+    async def _again(self, turn: TurnUnderWay, outcome: AttemptResult, live: bool, here: bool) -> bool:
+        """Note why an attempt gave no reply; return whether another one may, which begins after a pause.
+
+        Args:
+            turn: whose attempt it was.
+            outcome: what came of it.
+            live: whether it was made now; what the journal knows needs no pause.
+            here: whether the next attempt is paid for already.
+        """
+        if outcome.failure is None:
+            turn.failure = f"{MALFORMED}{outcome.fault}"
+            if turn.fault is not None or not self._calls.repair or turn.planned.turn.strict:
+                return False
+            turn.fault = outcome.fault
+            return True
+        turn.failure = outcome.failure
+        if not outcome.retryable:
+            return False
+        if live and turn.had < turn.attempts:
+            pause = self._pause(outcome, turn.had)
+            if here:
+                await asyncio.sleep(pause)
+            else:
+                turn.rest_until = time.monotonic() + pause
+        return True
+
+    def _pause(self, outcome: AttemptResult, times: int) -> float:
+        """Return the pause before the next attempt after this many failures (seconds)."""
         if outcome.retry_after_s is not None:
             return min(max(outcome.retry_after_s, 0.0), BACKOFF_MAX_S)
-        return min(self._calls.backoff_s * 2.0 ** (had_outcome - 1), BACKOFF_MAX_S)
+        return min(self._calls.backoff_s * 2.0 ** (times - 1), BACKOFF_MAX_S)
 
-    async def _live(self, key: Key, group: int, wanted: AttemptRequest, reserved: int) -> AttemptResult:
+    async def _live(self, key: Key, turn: TurnUnderWay, wanted: AttemptRequest, reserved: int) -> AttemptResult:
         """Ask the model, with the attempt in the journal before and its outcome in it before anybody acts on it."""
         journal = self._journal
         if journal is None:
             raise ReplayMismatchError("the journal has no reply for this call", f"{_name(key)}, attempt {key.attempt}")
-        async with self._limiters[group], self._limiter:  # whoever waits for a slow model keeps no other one waiting
+        if turn.rest_until and (rest := turn.rest_until - time.monotonic()) > 0:
+            await asyncio.sleep(rest)
+        async with self._limiters[turn.group], self._limiter:  # who waits for a slow model keeps no other one waiting
             if self.holding:
                 await asyncio.Event().wait()  # the run is ending: whoever waits here is cancelled soon
             started = Attempt(
@@ -257,11 +263,15 @@ class Caller:
             try:
                 await journal.write(started)
                 self.flight.live += 1
+                if turn.free_until is None:
+                    turn.free_until = time.monotonic() + self._calls.deadline_s
                 outcome = await self._pool.attempt(wanted)
             finally:
                 self.flight.running -= 1
                 if not self.flight.running:
                     self._quiet.set()
+        if outcome.rate_limited and time.monotonic() >= turn.free_until:
+            outcome = msgspec.structs.replace(outcome, rate_limited=False)
         usage = outcome.usage
         await journal.write(
             msgspec.structs.replace(
@@ -270,7 +280,7 @@ class Caller:
                 request=outcome.request,
                 model=outcome.model,
                 reply=outcome.text,
-                finish=outcome.finish,
+                finish=NO_ATTEMPT if outcome.rate_limited else outcome.finish,
                 shown=outcome.shown,
                 failure=outcome.failure,
                 tokens_in=None if usage is None else usage.tokens_in,
@@ -278,6 +288,7 @@ class Caller:
                 tokens_out=None if usage is None else usage.tokens_out,
                 usage_known=None if usage is None else usage.known,
                 latency_ms=outcome.latency_ms,
+                reasoning=outcome.reasoning,
             )
         )
         return outcome

@@ -6,38 +6,33 @@ and commit what the replies amount to.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 
 import msgspec
 
 from agentsoc.budget.account import Account, rates_of
-from agentsoc.budget.ledger import Grant, Need
-from agentsoc.contracts.board import Board
+from agentsoc.budget.ledger import Need
 from agentsoc.contracts.protocol import DISCARDED, Act
 from agentsoc.contracts.task import Task
 from agentsoc.contracts.turns import SLOT_WIDTH, Reply, Turn
 from agentsoc.contracts.world import asked
 from agentsoc.engine.act_events import add_events
-from agentsoc.engine.attempts import PlannedTurn
-from agentsoc.engine.calls import Spent
+from agentsoc.engine.attempts import NO_ROOM, PlannedTurn
+from agentsoc.engine.conclusion import conclusion_tokens
+from agentsoc.engine.earlier import EarlierTurns
+from agentsoc.engine.paid_round import PaidRound
 from agentsoc.engine.run_state import RunState
 from agentsoc.engine.scores import Scores
 from agentsoc.errors import RunFailedError
 from agentsoc.events import COORDINATION, MAX_K, MAX_ROUNDS, SOCIETY, Event
 from agentsoc.log.episodes import UNDER_WAY, EpisodeRow
 from agentsoc.protocols.faults import planted
-from agentsoc.society.build import BuiltSociety, new_watchers, open_board
-from agentsoc.society.reply_form import CHARS_PER_TOKEN
+from agentsoc.society.build import BuiltSociety, open_board
 
 Stop = str
 """Why an episode ended: ``finished``, ``budget_exhausted`` or ``max_rounds``."""
 _SILENCE = Reply()
 _SAID_NOTHING = (Act("flag", answer="silent"),)
-_TASKS_PER_SLOT = 4
-"""Turns under way for each call slot: some pause before another attempt, and the slot is not to wait for them."""
-_FRAME_CHARS = 600
-"""What a prompt holds besides the question: system prompt, instruction, form of the reply (characters, roughly)."""
 
 
 class Episode:
@@ -51,6 +46,7 @@ class Episode:
         self.board = run.boards[index] = open_board([epoch.society for epoch in run.epochs], index, self.task)
         self.row = EpisodeRow(index)
         self.scores = Scores(run.family, self.task, self.board)
+        self.earlier = EarlierTurns()
         self.epoch = run.epoch_at(index, 0)
         self.account = Account(self.epoch.society, self.task)
         self.ledger = run.ledgers[index] = self.account.ledger
@@ -92,23 +88,21 @@ class Episode:
         if not self.ledger.walled and not any(modelled):
             replies = await self.epoch.pool.act(planned)
             self.ledger.charged += sum([reply.tokens_in + reply.tokens_out for reply in replies])
-            await self._commit(turns, replies)
+            await self._commit(turns, replies, max([reply.latency_s for reply in replies]))
             return False
         needs = await self.epoch.pool.prepare(planned)
         return await self._take(planned, needs, modelled)
 
     async def _take(self, planned: Sequence[PlannedTurn], needs: Sequence[Need], modelled: Sequence[bool]) -> bool:
-        """Reserve, act, settle and commit; return whether a turn was refused."""
-        turns = [each.turn for each in planned]
-        shares = self.account.shares(self.board, turns)
-        attempts = self.epoch.society.scenario.calls.attempts
-        grants = self.ledger.reserve(needs, attempts, shares, self.account.turn_rates(turns))
-        results = await self._act(planned, needs, grants, modelled)
-        replies = self._settle(turns, grants, results)
-        await self._commit(turns, replies)
-        if shares is not None:  # agents whose share is spent are not asked; the others go on
-            return all(grant is None for grant in grants)
-        return any(grant is None for grant in grants)
+        """Reserve, act, settle and commit; return whether the budget is spent."""
+        taken = await PaidRound(self.epoch, self.account, self.board, planned, needs, modelled).take()
+        lost, pace = taken.lost, self.state.pace
+        self.row.tokens_lost += lost.lost_tokens
+        self.row.calls_lost += lost.lost_calls
+        pace.tokens += lost.lost_tokens
+        pace.calls_lost += lost.lost_calls
+        await self._commit([each.turn for each in planned], taken.replies, taken.virtual_s)
+        return taken.spent
 
     def _modelled(self, turns: Sequence[Turn]) -> list[bool]:
         """Return for each turn whether it is a model call."""
@@ -124,8 +118,9 @@ class Episode:
         """
         index, round_, room = self.index, self.board.round, self.epoch.caller.room
         if any(modelled):
+            told = self.earlier.told
             planned = [
-                PlannedTurn(index, round_, turn, room(index, round_, turn) if model else None)
+                told(PlannedTurn(index, round_, turn, room(index, round_, turn) if model else None))
                 for turn, model in zip(turns, modelled, strict=True)
             ]
         else:
@@ -137,94 +132,13 @@ class Episode:
         told = self.account.tell(self.board, planned.turn)
         return msgspec.structs.replace(planned, left=told.left, team_left=told.team_left, note=told.note)
 
-    async def _act(
-        self,
-        planned: Sequence[PlannedTurn],
-        needs: Sequence[Need],
-        grants: Sequence[Grant | None],
-        modelled: Sequence[bool],
-    ) -> list[tuple[Reply, Spent] | None]:
-        """Return what came of each turn that was granted, and what it cost: models and other agents at once."""
-        epoch = self.epoch
-        society, caller = epoch.society, epoch.caller
-        if any(epoch.elastic):
-            planned = [
-                each if grant is None else msgspec.structs.replace(each, cap=grant.tokens_out)
-                for each, grant in zip(planned, grants, strict=True)
-            ]
-        results: list[tuple[Reply, Spent] | None] = [None] * len(planned)
-        due = iter([(i, grant) for i, grant in enumerate(grants) if grant is not None and modelled[i]])
-
-        async def ask() -> None:
-            for position, grant in due:  # shared by all tasks of the round: each takes the next turn that is due
-                each = planned[position]
-                group = society.group_index(each.turn.agent)
-                results[position] = await caller.turn(each, group, needs[position], grant)
-
-        # more tasks than calls in flight, as a turn may pause before its next attempt; not one for each of a million
-        # turns; none at all where nothing has to be waited for
-        n_tasks = min(sum(modelled), _TASKS_PER_SLOT * society.scenario.engine.concurrency)
-        if n_tasks and caller.answered(self.index, self.board.round):
-            await ask()
-            n_tasks = 0
-        pure = [i for i, grant in enumerate(grants) if grant is not None and not modelled[i]]
-        async with asyncio.TaskGroup() as group:
-            for _ in range(n_tasks):
-                group.create_task(ask())
-            if pure:
-                for i, reply in zip(pure, await epoch.pool.act([planned[i] for i in pure]), strict=True):
-                    results[i] = (reply, Spent(reply.tokens_in + reply.tokens_out))
-        return results
-
-    def _settle(
-        self,
-        turns: Sequence[Turn],
-        grants: Sequence[Grant | None],
-        results: Sequence[tuple[Reply, Spent] | None],
-    ) -> list[Reply | None]:
-        """Charge what each turn used and return its reply; None where it was refused."""
-        replies: list[Reply | None] = []
-        tokens_lost = calls_lost = 0
-        for turn, grant, result in zip(turns, grants, results, strict=True):
-            if grant is None or result is None:
-                replies.append(None)
-                continue
-            reply, spent = result
-            lost = spent.lost_in, spent.lost_tokens - spent.lost_in, spent.lost_calls
-            self.account.settle(grant, turn.agent, reply, spent.tokens, *lost)
-            tokens_lost += spent.lost_tokens
-            calls_lost += spent.lost_calls
-            replies.append(reply)
-        self.row.tokens_lost += tokens_lost
-        self.row.calls_lost += calls_lost
-        pace = self.state.pace
-        pace.tokens += tokens_lost
-        pace.calls_lost += calls_lost
-        return replies
-
     # The concluding turn
 
     def _keep_for_conclusion(self) -> None:
         """Hold back what the concluding turn needs, so that a spent budget still gives an answer."""
         society = self.epoch.society
         if society.scenario.budget is not None:
-            self.account.divide(self._conclusion(society), society.wiring.root or 0)
-
-    def _conclusion(self, society: BuiltSociety) -> int | None:
-        """Return what the concluding turn needs (tokens); None when there is none."""
-        budget, protocol = society.scenario.budget, society.scenario.protocol
-        if budget is None or not protocol.concludes:
-            return None
-        if protocol.conclude(society, _AlmostConcluded(society, self.index)) is None:
-            return None
-        if budget.conclude is not None:
-            return budget.conclude
-        # An estimate will do, as the concluding prompt is cut to what was kept; counting would need the tokenizer.
-        agent = society.wiring.root or 0
-        fan_in = int(society.wiring.fan_in[agent]) or society.n
-        question = (len(self.task.question) + _FRAME_CHARS) // CHARS_PER_TOKEN
-        shown = min(fan_in, 32) * society.scenario.message_tokens
-        return question + shown + society.group(agent).max_tokens
+            self.account.divide(conclusion_tokens(society, self.task, self.index), society.wiring.root or 0)
 
     async def _conclude(self) -> None:
         """Take the protocol's concluding turn from what was held back."""
@@ -243,7 +157,7 @@ class Episode:
 
     # What is committed
 
-    async def _commit(self, turns: Sequence[Turn], replies: Sequence[Reply | None]) -> None:
+    async def _commit(self, turns: Sequence[Turn], replies: Sequence[Reply | None], virtual_s: float) -> None:
         """Turn the replies of a round into events, in canonical order, and let everybody fold them."""
         events: list[Event] = []
         board, society = self.board, self.epoch.society
@@ -251,10 +165,10 @@ class Episode:
         deliveries = protocol.deliveries
         place = (self.index, board.round)
         taken = delivered = broadcasts = 0
-        slowest = 0.0
         noted = self.account.rates is not None or self.account.shown is not None
         last = (-2, 0)
         in_order = True
+        self.earlier.note(society, board.round, turns, replies)
         for turn, reply in zip(turns, replies, strict=True):
             here = (turn.agent, turn.slot)
             in_order = in_order and last < here
@@ -263,10 +177,11 @@ class Episode:
                 events.append(Event(*place, turn.agent, turn.slot * SLOT_WIDTH, "budget_exhausted"))
                 continue
             taken += 1
+            due = len(set(turn.sees)) if reply.failed is not None and NO_ROOM in reply.failed else reply.due
+            self.row.claims_due += due
+            self.row.claims_left_out += due - reply.shown
             if noted:
                 self.account.commit(board, turn, reply)
-            if reply.latency_s > slowest:
-                slowest = reply.latency_s
             acts = self._acts(society, turn, reply)
             if reply.failed is None and reply.discarded is None and (sent := deliveries(society, board, turn, acts)):
                 delivered += sent
@@ -286,7 +201,7 @@ class Episode:
         row.rounds += 1
         row.deliveries += delivered
         row.broadcasts += broadcasts
-        row.virtual_s += slowest
+        row.virtual_s += virtual_s
         await self._log(events)
 
     def _acts(self, society: BuiltSociety, turn: Turn, reply: Reply) -> Sequence[Act]:
@@ -363,13 +278,3 @@ def _has_other_turns(turns: Sequence[Turn], turn: Turn) -> bool:
 
 def _order(event: Event) -> tuple[int, int]:
     return event.agent, event.k
-
-
-class _AlmostConcluded(Board):
-    """All but the end have spoken on this board; protocols tell from it whether the concluding turn takes a model."""
-
-    def __init__(self, society: BuiltSociety, task: int) -> None:
-        super().__init__(task)
-        self.watchers = new_watchers([society])
-        others = [agent for agent in range(min(society.n, 2)) if agent != society.wiring.root]
-        self.standing = dict.fromkeys(others[:1], 0)

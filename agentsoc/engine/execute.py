@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pyarrow as pa
 
 from agentsoc.contracts.board import Board
@@ -35,6 +36,7 @@ from agentsoc.log.journal import Attempt, Journal, Key, load_journal
 from agentsoc.log.manifest import (
     NAME,
     Fork,
+    PromptBounds,
     Totals,
 )
 from agentsoc.log.names import EVENTS, JOURNAL
@@ -228,10 +230,20 @@ class _Execution:
     def _finish(self, engine: RunEngine) -> Result:
         """Close the log, write down what the run amounts to, and return it."""
         digest = self.writer.finish()
+        self.files.manifest.prompt_bounds = prompt_bounds(engine.epochs[-1])
         episodes = engine.episodes.table()
         totals = self.files.finish(digest, engine.episodes.totals, episodes)
         calls_live = sum(epoch.caller.flight.live for epoch in engine.epochs)
         return Result(digest, totals, self.writer.digest.rows, calls_live, self.writer.segments, episodes)
+
+
+def prompt_bounds(epoch: ScenarioEpoch) -> list[PromptBounds]:
+    """Return what was reserved for the prompts of each group, and what they had; nothing where no model was asked."""
+    tallies = epoch.caller.prompts
+    if not any(tally.calls for tally in tallies):
+        return []
+    groups = zip(epoch.society.scenario.agents, tallies, strict=True)
+    return [PromptBounds(counted=group.model.counting(), **msgspec.structs.asdict(tally)) for group, tally in groups]
 
 
 def _plain(error: BaseException) -> BaseException:

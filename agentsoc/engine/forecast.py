@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from agentsoc.contracts.model import Backend, Request
     from agentsoc.contracts.task import Task
     from agentsoc.contracts.turns import Turn
-    from agentsoc.events import Event
     from agentsoc.scenario.model import Scenario
     from agentsoc.society.build import BuiltSociety
 
@@ -35,7 +34,7 @@ ANSWER_CHARS: Final = 400
 """Length to which a free answer is kept (characters)."""
 CLAIM_BYTES: Final = 32
 """Size of the handle and author that stand around a shown claim (bytes)."""
-CITING_BYTES: Final = 200
+CITING_BYTES: Final = 400
 """Size of what a prompt says about shown claims besides the claims (bytes)."""
 DRAFT_BYTES: Final = 16
 """Bytes of text that one token of a draft may stand for when the next call reads it."""
@@ -138,9 +137,10 @@ def _most(society: BuiltSociety, task: Task) -> _Most:
     """Return what one episode of `task` takes when nobody agrees with anybody."""
     from agentsoc.budget.account import rates_of
     from agentsoc.contracts.world import World
+    from agentsoc.engine.rehearsal import rehearsed
     from agentsoc.scenario.prices import FREE
     from agentsoc.society.build import open_board
-    from agentsoc.society.prompt import REPAIR_TOKENS
+    from agentsoc.society.calls import REPAIR_TOKENS
     from agentsoc.society.reply_form import CHARS_PER_TOKEN
 
     scenario = society.scenario
@@ -153,24 +153,36 @@ def _most(society: BuiltSociety, task: Task) -> _Most:
     note = 0 if scenario.budget is None else scenario.budget.shown.bytes_max()
     most = _Most(dearest=max(max(rate[:3]) for rate in rates))
     n_turns = n_shown = 0
+    said: dict[int, list[int]] = {}
     while turns := scenario.protocol.plan(society, board):
         n_turns += len(turns)
         n_shown += sum(len(turn.sees) for turn in turns)
         if n_turns > TURNS_MAX or n_shown > SHOWN_MAX:
             raise _TooLongError
         for turn in turns:
-            if not _asks_model(society, turn):
+            if not asks_model(society, turn):
                 continue
-            bare = _bare_prompt_bytes(society, board, task, turn) + note
-            claims = len(set(turn.sees)) + society.group(turn.agent).memory
-            # a character is at most four bytes, and a byte at most a token
-            prompt = bare + answer + claims * (4 * CHARS_PER_TOKEN * message + answer + CLAIM_BYTES)
-            prompt += CITING_BYTES if claims else 0
+            bare = bare_prompt_bytes(society, board, task, turn) + note
             group = society.group_index(turn.agent)
-            cap, rate = scenario.agents[group].max_tokens, rates[group]
+            settings, rate = scenario.agents[group], rates[group]
+            cap = settings.max_tokens
+            claims = len(set(turn.sees)) + settings.memory
+            # a character is at most four bytes, and a byte at most a token
+            text = 4 * CHARS_PER_TOKEN * message
+            if society.peers_see == "whole" or any(one.peers_see == "whole" for one in scenario.agents):
+                text = max(text, max(one.max_tokens for one in scenario.agents) * DRAFT_BYTES)
+            claim = text + answer + CLAIM_BYTES
+            prompt = bare + answer + claims * claim
+            prompt += CITING_BYTES if claims else 0
+            earlier = said.setdefault(turn.agent, [])
+            exchanges = earlier if settings.history != "none" else earlier[-1:]
+            shown_again = sum(exchanges) if settings.history == "all" else 0
+            prompt += len(exchanges) * (cap * DRAFT_BYTES + bare) + shown_again * claim
+            earlier.append(len(set(turn.sees)))
             n = turn.iterations
             attempts = n * (1 + repeats)
-            likely = n * (bare // 4 + claims * (message + 8))
+            again = len(exchanges) * (cap + bare // 4) + shown_again * (message + 8)
+            likely = n * (bare // 4 + claims * (message + 8) + again)
             drafts = (n - 1) * cap * DRAFT_BYTES
             prompts = n * prompt + drafts + repeats * (n * (prompt + REPAIR_TOKENS) + drafts)
             most.calls += n
@@ -179,7 +191,7 @@ def _most(society: BuiltSociety, task: Task) -> _Most:
             most.cost += rate.cost(likely, 0, n * cap, n)
             most.cost_max += rate.most(prompts, attempts * cap, attempts)
             most.calls_cost_max += attempts * rate.call
-        board.fold(_disagreement(society, board, turns))
+        board.fold(rehearsed(society, board, turns)[1])
     return most
 
 
@@ -192,7 +204,7 @@ def _bytes(text: str) -> int:
     return len(text.encode(errors="surrogatepass"))
 
 
-def _backend(society: BuiltSociety, turn: Turn) -> Backend | None:
+def backend_of(society: BuiltSociety, turn: Turn) -> Backend | None:
     """Return the backend that a turn spends tokens on, not started; None for code and for counting by rule."""
     from agentsoc.contracts.model import PureBackend
     from agentsoc.society.coded import CodedAgent
@@ -205,14 +217,15 @@ def _backend(society: BuiltSociety, turn: Turn) -> Backend | None:
     return None if turn.by_rule and not isinstance(backend, PureBackend) else backend
 
 
-def _asks_model(society: BuiltSociety, turn: Turn) -> bool:
+def asks_model(society: BuiltSociety, turn: Turn) -> bool:
+    """Return whether a turn is a model call."""
     from agentsoc.contracts.model import PureBackend
 
-    backend = _backend(society, turn)
+    backend = backend_of(society, turn)
     return backend is not None and not isinstance(backend, PureBackend)
 
 
-def _bare_prompt_bytes(society: BuiltSociety, board: Board, task: Task, turn: Turn) -> int:
+def bare_prompt_bytes(society: BuiltSociety, board: Board, task: Task, turn: Turn) -> int:
     """Return the size of the prompt of a turn before any claim is shown in it."""
     from agentsoc.contracts.model import bytes_bound
 
@@ -220,44 +233,20 @@ def _bare_prompt_bytes(society: BuiltSociety, board: Board, task: Task, turn: Tu
 
 
 def _bare_request(society: BuiltSociety, board: Board, task: Task, turn: Turn) -> Request:
+    from agentsoc.contracts.board import Claim
     from agentsoc.contracts.turns import View
-    from agentsoc.society.prompt import ModelCall, build_request
+    from agentsoc.society.calls import ModelCall
+    from agentsoc.society.prompt import build_request
 
     question = task.question
     if turn.subtask is not None:
         question += f"\nYour part: {board.subtasks[turn.subtask].text}"
     own = board.position(turn.agent)
     alone = msgspec.structs.replace(turn, sees=())
-    view = View(board.task, board.round, turn.agent, question, task.options, alone, own=own)
+    # the template of a turn that reads claims, with as little of one as there can be
+    claims = (Claim(0, 0, 0, "propose_claim", ""),) if turn.sees and society.rules.prompts > 1 else ()
+    view = View(board.task, board.round, turn.agent, question, task.options, alone, claims, own=own)
     return build_request(society, task, view, ModelCall(0, max_tokens=1))
-
-
-def _disagreement(society: BuiltSociety, board: Board, turns: Sequence[Turn]) -> list[Event]:
-    """Return the events of a round in which everybody says something else, hands out work and wants to go on."""
-    from agentsoc.contracts.turns import Delegation, Reply
-    from agentsoc.engine.act_events import add_events
-    from agentsoc.events import SOCIETY, Event
-
-    protocol = society.scenario.protocol
-    events: list[Event] = []
-    replies = []
-    for turn in turns:
-        planning = turn.purpose in ("plan", "guide")
-        said = f"answer of {turn.agent}" + (f", {board.round}.{turn.slot}" if turn.fresh else "")
-        reply = Reply(
-            answer=None if planning or turn.purpose == "judge" else said,
-            uses=tuple(dict.fromkeys(turn.sees)),
-            delegations=tuple(Delegation(to, "a piece of work") for to in turn.targets) if planning else (),
-            stop=False if turn.purpose in ("judge", "plan") else None,
-            chosen=turn.sees[-1] if turn.purpose == "choose" and turn.sees else None,
-            accepts=False if turn.purpose == "check" else None,
-        )
-        replies.append(reply)
-        acts = protocol.interpret(society, board, turn, reply)
-        add_events(events, (board.task, board.round), turn, reply, acts, lambda act, state: None)
-    for k, (name, text) in enumerate(protocol.flags(society, board, turns, replies).items()):
-        events.append(Event(board.task, board.round, SOCIETY, k, "flag", answer=name, text=text))
-    return sorted(events, key=lambda event: (event.agent, event.k))
 
 
 def require_a_call(society: BuiltSociety) -> None:
@@ -310,9 +299,9 @@ def _least_cost(society: BuiltSociety, board: Board, task: Task, turn: Turn, cei
     """
     from agentsoc.budget.ledger import OUT_MIN
     from agentsoc.contracts.model import PureBackend, bytes_bound
-    from agentsoc.society.prompt import later_prompt_bound
+    from agentsoc.society.calls import later_prompt_bound
 
-    backend = _backend(society, turn)
+    backend = backend_of(society, turn)
     if backend is None:
         return 0, 0
     if isinstance(backend, PureBackend):

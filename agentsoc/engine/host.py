@@ -7,27 +7,27 @@ folds the same events is the same host.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from agentsoc.backends.reasoning import apart
 from agentsoc.backends.secrets import mask, redact, register_environment
 from agentsoc.budget.ledger import Need
 from agentsoc.contracts.board import Board
 from agentsoc.contracts.model import (
     Backend,
     CallError,
+    Completion,
     PureBackend,
-    Request,
     Usage,
 )
 from agentsoc.contracts.task import Task
 from agentsoc.contracts.turns import Reply, View
-from agentsoc.engine.attempts import AttemptRequest, AttemptResult, PlannedTurn
+from agentsoc.engine.attempts import NO_ROOM, AttemptRequest, AttemptResult, PlannedTurn
 from agentsoc.engine.prompts import Prompts, first_claims
 from agentsoc.engine.shared import Shared
 from agentsoc.engine.views import Views
@@ -37,7 +37,9 @@ from agentsoc.errors import RunFailedError
 from agentsoc.events import Event
 from agentsoc.society.build import BuiltSociety
 from agentsoc.society.coded import CodedAgent
+from agentsoc.society.reply_form import form_of
 from agentsoc.society.reply_reader import Fault, read_reply
+from agentsoc.society.reply_text import text_of
 
 REPLY_BYTES_MAX = 256 * 1024
 """A longer reply is a fault of the provider (bytes)."""
@@ -85,6 +87,8 @@ class Host:
         self._pure = [backend if isinstance(backend, PureBackend) else None for backend in self.backends]
         self.notices: list[str] = []
         """What a person should hear of: agents that block or do not come back. Emptied by whoever passes it on."""
+        self.overheard: Callable[[AttemptRequest, AttemptResult], None] | None = None
+        """What hears of every outcome that is read from the journal, for a transcript."""
         self._busy: PlannedTurn | None = None
         self._waits: set[CodedAgent] = set()
         """Coded agents that were seen to await something."""
@@ -191,11 +195,17 @@ class Host:
 
     def recall(self, wanted: AttemptRequest) -> AttemptResult:
         """Return the outcome that the journal has for an attempt; a run that may ask compares the requests first."""
+        result = self._recalled(wanted)
+        if self.overheard is not None:
+            self.overheard(wanted, result)
+        return result
+
+    def _recalled(self, wanted: AttemptRequest) -> AttemptResult:
         name = self._names[self.society.group_index(wanted.planned.turn.agent)]
         known = wanted.known
         assert known is not None
         if self.live:
-            digest = _digest(self.prompts.rendered(wanted).request)
+            digest = self.prompts.rendered(wanted).request.digest()
             if known.request != digest:
                 return AttemptResult(digest, name, mismatch=True)
         usage = Usage(known.tokens_in or 0, known.tokens_cached or 0, known.tokens_out or 0, bool(known.usage_known))
@@ -203,9 +213,10 @@ class Host:
             kind, _, message = (known.failure or "server: ").partition(": ")
             return self._failed(known.request, name, CallError(kind, message, usage=usage), 0)  # type: ignore[arg-type]
         planned = wanted.planned
-        task, view = self.views.asked(planned), first_claims(self.views.view(planned), known.shown or 0)
-        reply, finish = known.reply or "", known.finish or "stop"
-        return self._read(known.request, name, view, task, reply, finish, usage, 0)
+        whole = self.views.prompted(planned)
+        view, task = first_claims(whole, known.shown or 0), self.views.asked(planned)
+        said = Completion(known.reply or "", usage, known.finish or "stop", known.reasoning)  # type: ignore[arg-type]
+        return self._read(AttemptResult(known.request, name), view, task, said, len(whole.claims))
 
     async def attempt(self, wanted: AttemptRequest) -> AttemptResult:
         """Make one attempt, or read the journal's row in its place; never raises for what a model does."""
@@ -214,8 +225,10 @@ class Host:
         name = self._names[self.society.group_index(wanted.planned.turn.agent)]
         prompt = self.prompts.rendered(wanted)
         view, task = prompt.view, prompt.task
-        digest = _digest(prompt.request)
+        digest = prompt.request.digest()
         began = time.monotonic()
+        if prompt.due and not view.claims and self.society.rules.prompts > 1:
+            return self._failed(digest, name, CallError("too_long", NO_ROOM), 0)
         try:
             async with asyncio.timeout(self.scenario.calls.timeout_s):
                 completion = await prompt.backend.complete(prompt.request)
@@ -224,12 +237,16 @@ class Host:
             return self._failed(digest, name, late, _ms(began))
         except CallError as error:
             return self._failed(digest, name, error, _ms(began))
+        if self.society.rules.prompts > 1:
+            completion = apart(completion)
         text = completion.text
         if len(text) > REPLY_BYTES_MAX:
             long = CallError("server", f"a reply of {len(text)} characters is over the limit", usage=completion.usage)
             return self._failed(digest, name, long, _ms(began))
         text = mask(text.encode("utf-8", "replace").decode().replace("\x00", "\ufffd"))
-        return self._read(digest, name, view, task, text, completion.finish, completion.usage, _ms(began))
+        completion = msgspec.structs.replace(completion, text=text)
+        result = AttemptResult(digest, name, latency_ms=_ms(began))
+        return self._read(result, view, task, completion, prompt.due)
 
     def _failed(self, digest: bytes, name: str, error: CallError, latency_ms: int) -> AttemptResult:
         return AttemptResult(
@@ -243,27 +260,38 @@ class Host:
             latency_ms=latency_ms,
         )
 
-    def _read(
-        self,
-        digest: bytes,
-        name: str,
-        view: View,
-        task: Task,
-        text: str,
-        finish: str,
-        usage: Usage,
-        latency_ms: int,
-    ) -> AttemptResult:
-        said = read_reply(self.society, self.family, task, view, text, finish)
-        reply, fault = (None, said.what) if isinstance(said, Fault) else (said, None)
-        shown = len(view.claims)
-        return AttemptResult(
-            digest, name, text, finish, None, False, True, None, usage, latency_ms, reply, fault, shown
+    def _read(self, result: AttemptResult, view: View, task: Task, said: Completion, due: int) -> AttemptResult:
+        """Return the result of an attempt that got a completion, with the reply that it holds or what is wrong with it.
+
+        Args:
+            result: what else is known of the attempt.
+            view: what the agent was shown.
+            task: what it was asked.
+            said: the completion.
+            due: claims that it was to be shown.
+        """
+        read = read_reply(self.society, self.family, task, view, said.text, said.finish)
+        reply, fault, shown = None, None, len(view.claims)
+        if isinstance(read, Fault):
+            fault = read.what
+        elif self.society.rules.prompts == 1:
+            reply = read
+        else:
+            form = form_of(self.society, view.agent, task, view)
+            reply = msgspec.structs.replace(
+                read, text=text_of(read, said.text, form, free=not view.options), said=said.text, due=due, shown=shown
+            )
+        return msgspec.structs.replace(
+            result,
+            text=said.text,
+            finish=said.finish,
+            retryable=False,
+            usage=said.usage,
+            reasoning=said.reasoning,
+            reply=reply,
+            fault=fault,
+            shown=shown,
         )
-
-
-def _digest(request: Request) -> bytes:
-    return hashlib.sha256(msgspec.msgpack.encode(request)).digest()
 
 
 def _ms(began: float) -> int:

@@ -118,7 +118,8 @@ def named_files(scenario: Scenario) -> list[str]:
 
 
 def _files(scenario: Scenario) -> dict[str, str]:
-    parts = (scenario.tasks, scenario.topology, scenario.protocol)
+    groups = (group.prompts for group in scenario.agents)
+    parts = (scenario.tasks, scenario.topology, scenario.protocol, scenario.prompts, *groups)
     return {posixpath.normpath(name): name for part in parts for name in part.files()}
 
 

@@ -12,8 +12,9 @@ from agentsoc.contracts.task import Task
 from agentsoc.contracts.turns import View
 from agentsoc.engine.attempts import AttemptRequest, PlannedTurn
 from agentsoc.engine.views import Views
+from agentsoc.society.calls import REPAIR_TOKENS, ModelCall, later_prompt_bound
 from agentsoc.society.coded import CodedAgent
-from agentsoc.society.prompt import REPAIR_TOKENS, ModelCall, build_request, later_prompt_bound
+from agentsoc.society.prompt import build_request
 
 RENDERED_MAX = 4096
 """Prompts kept between counting and sending; more of a round are rendered twice (prompts)."""
@@ -28,6 +29,8 @@ class RenderedPrompt(msgspec.Struct, frozen=True, gc=False):
     """Without the claims that did not fit into the prompt."""
     task: Task
     backend: Backend
+    due: int = 0
+    """Claims that the turn is to read, whether or not there was room for them (claims)."""
 
 
 class Prompts:
@@ -54,7 +57,7 @@ class Prompts:
         planned = self._views.instructed(wanted.planned)
         turn = planned.turn
         task = self._views.asked(planned)
-        view = self._views.view(planned)
+        view = self._views.prompted(planned)
         backend = self._backends[self._society.group_index(turn.agent)]
         limit = wanted.tokens_in
         if backend.window is not None:
@@ -64,11 +67,11 @@ class Prompts:
             self._society,
             task,
             view,
-            ModelCall(wanted.call, wanted.tokens_out, wanted.attempt, wanted.draft, wanted.fault),
+            model_call(self._views, wanted),
             None if limit is None else lambda candidate: backend.count(candidate) <= limit,
         )
         n_shown = len(request.hint.shown_unique) if request.hint is not None else 0
-        return RenderedPrompt(request, first_claims(view, n_shown), task, backend)
+        return RenderedPrompt(request, first_claims(view, n_shown), task, backend, len(view.claims))
 
     def prepare(self, turns: Sequence[PlannedTurn], limit: int | None = None) -> list[Need]:
         """Return what each turn may cost: prompts are rendered and counted, nothing is called.
@@ -107,6 +110,16 @@ class Prompts:
         later = later_prompt_bound(first, cap, backend.window)
         calls = (first,) if turn.iterations == 1 else (first,) + (later,) * (turn.iterations - 1)
         return Need(calls, cap, again=REPAIR_TOKENS)
+
+
+def model_call(views: Views, wanted: AttemptRequest) -> ModelCall:
+    """Return what the prompt of an attempt says besides the view."""
+    planned = wanted.planned
+    turn = planned.turn
+    memory = () if turn.fresh else views.memory(turn.agent)
+    return ModelCall(
+        wanted.call, wanted.tokens_out, wanted.attempt, wanted.draft, wanted.fault, views.exchanges(planned), memory
+    )
 
 
 def first_claims(view: View, n: int) -> View:

@@ -6,7 +6,7 @@ import asyncio
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from agentsoc.backends.secrets import mask, register_environment
 from agentsoc.engine.consent import Consent, require_consent
@@ -24,9 +24,20 @@ from agentsoc.scenario.given import given_scenario, placed
 from agentsoc.scenario.model import Scenario
 from agentsoc.society.build import build_society
 
+if TYPE_CHECKING:
+    from agentsoc.engine.transcript import TranscribedCall
+
 
 class Run(RunLog):
     """A run is on disk, and finished, interrupted or under way."""
+
+    def transcript(
+        self, task: int, agent: int | None = None, *, allow_code: Sequence[Path] = ()
+    ) -> list[TranscribedCall]:
+        """Return what was sent to models in a task and what they said; see `agentsoc.engine.transcript.transcript`."""
+        from agentsoc.engine.transcript import transcript
+
+        return transcript(self.directory, task, agent, allow_code=allow_code)
 
     def summary(self) -> dict[str, Any]:
         """Return the plain values that `agentsoc run --json` prints."""

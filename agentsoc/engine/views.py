@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import msgspec
+import numpy as np
 
 from agentsoc.contracts.board import Board, Claim
 from agentsoc.contracts.task import Task
@@ -13,6 +14,9 @@ from agentsoc.contracts.world import asked
 from agentsoc.engine.attempts import PlannedTurn
 from agentsoc.events import Event
 from agentsoc.society.build import BuiltSociety
+from agentsoc.society.calls import Exchange
+from agentsoc.society.reply_form import VERDICTS
+from agentsoc.streams import uniforms
 
 
 class Views:
@@ -104,8 +108,37 @@ class Views:
             planned.task, round_, agent, question, options, turn, shown, own, told, seed, team_left, planned.note
         )
 
+    def prompted(self, planned: PlannedTurn) -> View:
+        """Return what an agent sees that is asked by a prompt: shown claims are in an order drawn for the turn.
+
+        Models prefer places, so that places must not belong to authors. Where claims are compared with each other the
+        protocol has drawn the order itself.
+        """
+        view = self.view(planned)
+        n, turn = len(view.claims), planned.turn
+        if n < 2 or turn.purpose in VERDICTS or self.society.rules.prompts == 1:
+            return view
+        purpose = f"order of claims {turn.slot}" if turn.slot else "order of claims"
+        draws = uniforms(self._seed, purpose, planned.task, planned.round, turn.agent, draws=n)[0]
+        return msgspec.structs.replace(view, claims=tuple([view.claims[i] for i in np.argsort(draws).tolist()]))
+
+    def exchanges(self, planned: PlannedTurn) -> tuple[Exchange, ...]:
+        """Return what the agent of a turn was asked and said before, each with the claims that it was shown."""
+        return tuple(
+            [
+                Exchange(self.prompted(PlannedTurn(planned.task, each.round, each.turn)), each.said)
+                for each in planned.earlier
+            ]
+        )
+
+    def memory(self, agent: int) -> tuple[str, ...]:
+        """Return what an agent remembers of earlier tasks, oldest first."""
+        return tuple(self._memory.get(agent, ()))
+
     def instructed(self, planned: PlannedTurn) -> PlannedTurn:
-        """Add what the agent remembers to the turn's instruction."""
+        """Add what the agent remembers to the turn's instruction; by the first rules, others have it apart."""
+        if self.society.rules.prompts > 1:
+            return planned
         group = self.society.group(planned.turn.agent)
         if not group.memory or planned.turn.fresh:
             return planned

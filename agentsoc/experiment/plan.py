@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 
+from agentsoc.engine.ceiling import forecast_ceiling
 from agentsoc.engine.consent import BOUNDED_MAX
 from agentsoc.engine.forecast import Bound, bound, ceiling, total
 from agentsoc.engine.ready import ready_society
@@ -28,6 +29,8 @@ class Kind:
     """Budget of all its runs (tokens)."""
     answered: int
     """Runs that are finished already."""
+    cut: tuple[str, ...] = ()
+    """What the ceiling of a task makes of its rounds, in words; see `agentsoc.engine.ceiling`."""
 
 
 def build_kinds(cells: Sequence[Cell]) -> list[tuple[Cell, BuiltSociety]]:
@@ -72,7 +75,9 @@ def plan_kinds(grid: Grid, built: Sequence[tuple[Cell, BuiltSociety]], finished:
                 most = None if one is None else total([one] * len(due))
         per_run = ceiling(first.scenario)
         all_runs = None if per_run is None else per_run * len(due)
-        found.append(Kind(cells, pure, most, not each, all_runs, len(cells) - len(due)))
+        cut = forecast_ceiling(society)
+        said = () if cut is None else tuple(cut.text())
+        found.append(Kind(cells, pure, most, not each, all_runs, len(cells) - len(due), said))
     return found
 
 

@@ -76,8 +76,7 @@ def _sum(parts: Sequence[Pace]) -> Pace:
 
 
 def _pace(totals: Totals) -> Pace:
-    used = totals.tokens_in + totals.tokens_out + totals.tokens_lost
-    return Pace(episodes=totals.episodes, tokens=used, calls_lost=totals.calls_lost)
+    return Pace(episodes=totals.episodes, tokens=totals.tokens, calls_lost=totals.calls_lost)
 
 
 def _together(parts: Sequence[CallsInFlight]) -> CallsInFlight:

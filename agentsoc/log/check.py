@@ -41,7 +41,7 @@ _OLD_ROUNDING: Final = frozenset({"score", "virtual_s", "cost", "cost_lost"})
 """Totals that format 1 added up as floats, so that their last digits depend on the order."""
 _IN_NO_EVENT: Final = (
     *("rounds", "turns", "broadcasts", "deliveries", "virtual_s"),
-    *("tokens_lost", "calls_lost", "tokens_overrun", "cost", "cost_lost"),
+    *("tokens_lost", "calls_lost", "tokens_overrun", "claims_due", "claims_left_out", "cost", "cost_lost"),
 )
 """Totals that only a table of episodes tells."""
 

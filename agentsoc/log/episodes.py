@@ -45,6 +45,8 @@ SCHEMA: Final = pa.schema(
         pa.field("tokens_overrun", pa.int64(), nullable=False),
         pa.field("cost", pa.decimal128(38, 0)),
         pa.field("cost_lost", pa.decimal128(38, 0)),
+        pa.field("claims_due", pa.int64(), nullable=False),
+        pa.field("claims_left_out", pa.int64(), nullable=False),
     ]
 )
 COLUMNS: Final = tuple(SCHEMA.names)
@@ -84,6 +86,10 @@ class EpisodeRow(msgspec.Struct, gc=False):
     cost: int | None = None
     """What its calls cost by the scenario's prices (units of money); None without prices."""
     cost_lost: int | None = None
+    claims_due: int = 0
+    """Claims that prompts were to show (claims)."""
+    claims_left_out: int = 0
+    """Those of them for which there was no room (claims)."""
 
 
 assert EpisodeRow.__struct_fields__ == COLUMNS

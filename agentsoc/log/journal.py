@@ -24,7 +24,8 @@ from agentsoc.log.journal_file import (
     CELL_MAX,
     COPY,
     FAULTS,
-    TABLE,
+    MORE,
+    TABLES,
     damaged,
     reading,
     require_filled,
@@ -86,6 +87,8 @@ class Attempt(msgspec.Struct, frozen=True, array_like=True, gc=False):
     tokens_out: int | None = None
     usage_known: bool | None = None
     latency_ms: int | None = None
+    reasoning: str | None = None
+    """What the model thought, told apart from its reply; not kept in journals that were begun before there was any."""
 
     @property
     def key(self) -> Key:
@@ -99,19 +102,27 @@ _LATENCY: Final = _FIELDS.index("latency_ms")
 _REPLY: Final = _FIELDS.index("reply")
 _FAILURE: Final = _FIELDS.index("failure")
 _KEY: Final = len(Key._fields)
-_CRC: Final = len(_FIELDS)
-assert (_USAGE_KNOWN, _LATENCY) == (_CRC - 2, _CRC - 1)
+_REASONING: Final = _FIELDS.index("reasoning")
+assert tuple(range(len(_FIELDS) - 3, len(_FIELDS))) == (_USAGE_KNOWN, _LATENCY, _REASONING)
 _FLAG: Final = {None: None, 0: False, 1: True}
 """Truth values as SQLite gives them back."""
 _ROWS_AT_ONCE: Final = 4096
 """Rows in memory when a journal is read through without being kept (rows)."""
 _encode: Final = msgspec.msgpack.Encoder().encode
-_INSERT: Final = f"INSERT OR REPLACE INTO attempts VALUES ({', '.join('?' * (len(_FIELDS) + 1))})"
-_SELECT: Final = f"SELECT {', '.join(_FIELDS)}, crc FROM attempts ORDER BY task, round, agent, k, attempt"
+_WIDTH: Final = tuple(len(_FIELDS) - len(MORE) + 1 + version for version in range(len(MORE)))
+"""Fields of an attempt that each version of the table has a column for; the later ones are not kept in it."""
 
 
 def _crc(row: tuple[Any, ...]) -> bytes:
     return hashlib.blake2b(_encode(row), digest_size=8).digest()
+
+
+def _digested(row: tuple[Any, ...]) -> bytes:
+    """Return what counts of a row: not the latency. Rows without reasoning count as they did before there was any."""
+    end = len(row)
+    while end > _REASONING and row[end - 1] is None:
+        end -= 1
+    return _encode((*row[:_LATENCY], *row[_REASONING:end]) if end > _REASONING else row[:_LATENCY])
 
 
 class Journal:
@@ -127,23 +138,25 @@ class Journal:
         self.path = path
         self._inside = Inside(path.parent)
         require_own(self._inside, path.name)
+        version = len(TABLES) - 1
         try:
             made = self._inside.create(path.name)  # SQLite gives the files beside it the same rights
         except OSError as error:
             raise RunFailedError(f"the journal cannot be opened: {error}", str(path.parent)) from None
         if not made:
             with reading(path) as db:
-                require_plain(db, path, empty=True)
+                version = require_plain(db, path, empty=True)
             require_no_rollback(self._inside, path)
         try:
             self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute(f"PRAGMA synchronous = {'FULL' if durability == 'sync' else 'NORMAL'}")
-            self._db.execute(TABLE)
+            self._db.execute(TABLES[version])
         except FAULTS as error:
             if getattr(error, "sqlite_errorcode", 0) & 0xFF in _REFUSALS:
                 raise RunFailedError(f"the journal cannot be opened: {error}", str(path.parent)) from None
             raise damaged(path, error) from None
+        self._width = _WIDTH[version]
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="journal")
         self._waiting: list[tuple[Attempt, asyncio.Future[None]]] = []
         self._writer: asyncio.Task[None] | None = None
@@ -180,11 +193,11 @@ class Journal:
     def _commit(self, attempts: list[Attempt]) -> None:
         rows = []
         for attempt in attempts:
-            row = msgspec.structs.astuple(attempt)
+            row = msgspec.structs.astuple(attempt)[: self._width]
             rows.append((*row, _crc(row)))
         self._db.execute("BEGIN IMMEDIATE")
         try:
-            self._db.executemany(_INSERT, rows)
+            self._db.executemany(f"INSERT OR REPLACE INTO attempts VALUES ({', '.join('?' * (self._width + 1))})", rows)
             self._db.execute("COMMIT")
         except BaseException:
             if self._db.in_transaction:  # a full disk has rolled it back already
@@ -302,19 +315,20 @@ def _rows(db: sqlite3.Connection, path: Path) -> Iterator[Attempt]:
 
 def _chunks(db: sqlite3.Connection, path: Path) -> Iterator[tuple[list[tuple[Any, ...]], list[Attempt]]]:
     """Yield the rows in key order, many at a time: as they were written, each checked, and as attempts."""
-    require_plain(db, path)
+    width = _WIDTH[require_plain(db, path)]
+    columns = ", ".join(_FIELDS[:width])
     try:
         size = require_filled(db, path)
         verdict = db.execute("PRAGMA quick_check(1)").fetchone()
         if verdict is None or verdict[0] != "ok":
             raise damaged(path, " ".join(str(verdict[0] if verdict else "no answer").split()))
-        cursor = db.execute(_SELECT)
+        cursor = db.execute(f"SELECT {columns}, crc FROM attempts ORDER BY task, round, agent, k, attempt")
         # no page is used twice, as was just checked: a small file cannot hold large rows
         small = size <= CELL_MAX
         while found := cursor.fetchmany(_ROWS_AT_ONCE) if small else _some(cursor):
-            rows = [(*row[:_USAGE_KNOWN], _FLAG[row[_USAGE_KNOWN]], row[_LATENCY]) for row in found]
+            rows = [(*row[:_USAGE_KNOWN], _FLAG[row[_USAGE_KNOWN]], *row[_LATENCY:width]) for row in found]
             for row, read in zip(rows, found, strict=True):
-                if _crc(row) != read[_CRC]:
+                if _crc(row) != read[width]:
                     raise LogDamagedError(
                         f"the row of task {row[0]}, round {row[1]}, agent {row[2]}, call {row[3]}, attempt {row[4]} "
                         "is not what was written",
@@ -333,7 +347,7 @@ def _some(cursor: sqlite3.Cursor) -> list[tuple[Any, ...]]:
     size = 0
     for row in cursor:
         rows.append(row)
-        size += len(row[_REPLY] or "") + len(row[_FAILURE] or "")
+        size += len(row[_REPLY] or "") + len(row[_FAILURE] or "") + (len(row[-2]) if isinstance(row[-2], str) else 0)
         if len(rows) == _ROWS_AT_ONCE or size > CELL_MAX:
             break
     return rows
@@ -349,7 +363,7 @@ class JournalDigest:
     def update(self, rows: Sequence[tuple[Any, ...]]) -> None:
         """Take in rows that follow those before in key order."""
         self.rows += len(rows)
-        self._whole.update(b"".join([_encode(row[:_LATENCY]) for row in rows]))
+        self._whole.update(b"".join(map(_digested, rows)))
 
     def result(self) -> tuple[int, str]:
         """Return the number of rows so far and their digest."""

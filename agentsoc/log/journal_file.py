@@ -12,16 +12,20 @@ from typing import Final
 from agentsoc.errors import LogDamagedError
 from agentsoc.log.inside import Inside
 
-TABLE: Final = """
+_TABLE: Final = """
 CREATE TABLE IF NOT EXISTS attempts (
     task INTEGER NOT NULL, round INTEGER NOT NULL, agent INTEGER NOT NULL, k INTEGER NOT NULL, attempt INTEGER NOT NULL,
     state TEXT NOT NULL, request BLOB NOT NULL, model TEXT NOT NULL,
     room INTEGER NOT NULL, reserved INTEGER NOT NULL,
     reply TEXT, finish TEXT, shown INTEGER, failure TEXT, tokens_in INTEGER, tokens_cached INTEGER, tokens_out INTEGER,
-    usage_known INTEGER, latency_ms INTEGER, crc BLOB NOT NULL,
+    usage_known INTEGER, latency_ms INTEGER, {more}crc BLOB NOT NULL,
     PRIMARY KEY (task, round, agent, k, attempt)
 ) WITHOUT ROWID
 """
+MORE: Final = ("", "reasoning TEXT, ")
+"""Columns that each version of the table has beyond those of the first, the oldest version first."""
+TABLES: Final = tuple(_TABLE.format(more=more) for more in MORE)
+"""The table of a journal, one version each; a journal keeps the one that it was begun with."""
 COPY: Final = "a copy of the run directory, if there is one, is the way back"
 FAULTS: Final = (sqlite3.Error, UnicodeError)
 """What SQLite raises: its message names what stands in the file, and where that is no UTF-8 Python cannot read it."""
@@ -76,8 +80,10 @@ def require_no_rollback(inside: Inside, path: Path, *, reading: bool = False) ->
     inside.remove(beside)  # a start was killed before anything was written
 
 
-def require_plain(db: sqlite3.Connection, path: Path, *, empty: bool = False) -> None:
+def require_plain(db: sqlite3.Connection, path: Path, *, empty: bool = False) -> int:
     """Refuse a database with anything but our table in it: a view or a trigger would run what a stranger wrote.
+
+    Return the place in `TABLES` of the version that it has; the newest one for a database without any.
 
     Raises:
         LogDamagedError: there is something else, or, unless `empty` is allowed, nothing.
@@ -87,10 +93,14 @@ def require_plain(db: sqlite3.Connection, path: Path, *, empty: bool = False) ->
         found = db.execute("SELECT type, name, substr(sql, 1, 2000) FROM sqlite_master LIMIT 2").fetchall()
     except FAULTS as error:
         raise damaged(path, error) from None
+    newest = len(TABLES) - 1
     if not found and empty:
-        return
-    if [(kind, name) for kind, name, _ in found] != [("table", "attempts")] or _words(found[0][2]) != _words(TABLE):
-        raise LogDamagedError("this is no journal: its tables are not those of a journal", str(path), COPY)
+        return newest
+    if [(kind, name) for kind, name, _ in found] == [("table", "attempts")]:
+        for version in range(newest, -1, -1):
+            if _words(found[0][2]) == _words(TABLES[version]):
+                return version
+    raise LogDamagedError("this is no journal: its tables are not those of a journal", str(path), COPY)
 
 
 def require_filled(db: sqlite3.Connection, path: Path) -> int:

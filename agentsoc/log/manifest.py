@@ -16,12 +16,12 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from agentsoc.errors import LogDamagedError
 from agentsoc.log.files import LOCK
 from agentsoc.log.inside import Inside, is_inside
-from agentsoc.log.names import CALIBRATION, COMPARISON
+from agentsoc.log.names import CALIBRATION, COMPARISON, MANIFEST
 from agentsoc.log.record import read_record, record_bytes
 
 FORMAT_VERSION: Final = 2
 """Version of the run directory. Readers exist for every version that was ever released."""
-NAME: Final = "manifest.json"
+NAME: Final = MANIFEST
 SEAL: Final = "manifest.sha256"
 """SHA-256 of the manifest's bytes, as ``sha256sum`` writes and checks it; of a finished run, from format 2 on."""
 SEAL_MAX: Final = 1_000
@@ -107,6 +107,10 @@ class Totals(BaseModel):
     """Reservations charged for lost attempts and attempts without usage (tokens)."""
     tokens_overrun: Count = 0
     """Tokens a provider used beyond the cap it was given; 0 unless the provider breaks its own limit."""
+    claims_due: Count = 0
+    """Claims that prompts were to show (claims)."""
+    claims_left_out: Count = 0
+    """Those of them for which window or budget had no room (claims)."""
     budget: Count | None = None
     """Ceiling of the whole run (tokens)."""
     budget_calls: Count | None = None
@@ -124,6 +128,11 @@ class Totals(BaseModel):
     """How many episodes ended for each reason."""
     virtual_s: float = 0.0
     """Critical path of simulated latencies, summed over episodes (seconds)."""
+
+    @property
+    def tokens(self) -> int:
+        """Tokens that were used, and the reservations of attempts whose use is not known."""
+        return self.tokens_in + self.tokens_out + self.tokens_lost
 
 
 class Before(BaseModel):
@@ -146,6 +155,21 @@ class Fork(BaseModel):
     task: int
     round: int
     before: list[Before] = []
+
+
+class PromptBounds(BaseModel):
+    """The object compares what was reserved for the prompts of a group's calls with what they then had."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    counted: Annotated[str, Field(max_length=400)]
+    """How prompts were bounded: ``bytes``, ``exact``, or the tokenizer that counted them."""
+    calls: Count = 0
+    """Attempts of known usage."""
+    bound: Count = 0
+    """Reserved for their prompts (tokens)."""
+    used: Count = 0
+    """What the provider then counted (tokens)."""
 
 
 class Manifest(BaseModel):
@@ -187,6 +211,8 @@ class Manifest(BaseModel):
     journal_file: str | None = None
     """SHA-256 of the journal's bytes; set when the run has ended, never set by format 1."""
     totals: Totals = Totals()
+    prompt_bounds: list[PromptBounds] = []
+    """For each group of agents; set when the run has ended, never set by earlier versions."""
     error: str | None = None
     fork: Fork | None = None
 

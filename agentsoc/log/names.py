@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+MANIFEST: Final = "manifest.json"
+"""File that marks the directory of a run."""
 EVENTS: Final = "events"
 JOURNAL: Final = "journal.sqlite"
 TASKS: Final = "tasks.parquet"

@@ -154,9 +154,10 @@ class SegmentWriter:
     def _write(self, table: pa.Table, name: str) -> str:
         sink = io.BytesIO()
         pq.write_table(table, sink, compression="zstd", compression_level=1, write_statistics=True)
-        content = sink.getbuffer()
-        self._inside.write(f"{self._name}/{name}", content)
-        return hashlib.sha256(content).hexdigest()
+        # released whatever happens: Python 3.13 complains of a buffer that is freed together with a view of it
+        with sink.getbuffer() as content:
+            self._inside.write(f"{self._name}/{name}", content)
+            return hashlib.sha256(content).hexdigest()
 
     def _raise_failed(self) -> None:
         while self._checked < len(self._writes) and self._writes[self._checked].done():

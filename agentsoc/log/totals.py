@@ -25,7 +25,7 @@ _COUNTS: Final = ("calls", "tokens_in", "tokens_cached", "tokens_out")
 """Columns of events that are added up, under the names of the totals."""
 _OF_ROWS: Final = (
     *("rounds", "turns", "broadcasts", "deliveries"),
-    *("tokens_lost", "calls_lost", "tokens_overrun"),
+    *("tokens_lost", "calls_lost", "tokens_overrun", "claims_due", "claims_left_out"),
 )
 """Columns of episodes that are added up: they are in no event."""
 _LIMITS: Final = ("tokens", "tokens_per_task", "calls", "calls_per_task", "money", "money_per_task")

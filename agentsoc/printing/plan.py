@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from agentsoc.engine.forecast import Bound, total
+from agentsoc.engine.forecast import UNLESS, Bound, total
 from agentsoc.printing.terminal import say
 from agentsoc.printing.text import line, table
 
@@ -68,13 +68,27 @@ def print_plan(grid: Grid, rows: Sequence[Kind]) -> None:
         say("            one seed stands for all: others may have longer tasks")
     same = "the same for all organisations" if grid.matched else "not matched: a difference may be one of spending"
     say(f"budget      {_ceilings(rows)}; {same}")
+    for at, text in enumerate(_cuts(rows)):
+        say(f"{'' if at else 'ceiling':<12}{line(text)}")
     say(f"time        {_time(live)}")
 
 
 def _ceilings(rows: Sequence[Kind]) -> str:
     if any(row.ceiling is None for row in rows):
         return "no limit of tokens" if all(row.ceiling is None for row in rows) else "not every run has one"
-    return f"{sum(row.ceiling or 0 for row in rows):,} tokens together at most"
+    most = f"{sum(row.ceiling or 0 for row in rows):,} tokens together at most"
+    return most if all(row.pure for row in rows) else f"{most}, {UNLESS}"
+
+
+def _cuts(rows: Sequence[Kind]) -> list[str]:
+    """Return what the ceiling makes of the rounds of each organisation."""
+    several = len({row.cells[0].tasks for row in rows}) > 1, len({row.cells[0].n_agents for row in rows}) > 1
+    said = []
+    for row in rows:
+        first = row.cells[0]
+        name = first.organisation + f" n={first.n_agents}" * several[1] + f" on {first.tasks}" * several[0]
+        said += [f"{name}: {'; '.join(row.cut)}"] if row.cut else []
+    return said
 
 
 def _time(live: Sequence[Kind]) -> str:
@@ -102,6 +116,7 @@ def _row_as_dict(row: Kind) -> dict[str, Any]:
         "finished": row.answered,
         "simulated": row.pure,
         "budget": row.ceiling,
+        "ceiling": list(row.cut),
         **_bound_as_dict(row.most),
     }
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import shlex
 import unicodedata
 from collections.abc import Iterable, Sequence
+from typing import Final
 
 
 def safe(text: str) -> str:
@@ -56,3 +57,23 @@ def table(rows: Iterable[Sequence[str]], *, right: frozenset[int] = frozenset(),
 def command(*words: object) -> str:
     """Return a command line that a person can paste into a shell."""
     return shlex.join(["agentsoc", *map(str, words)])
+
+
+WIDE: Final = 2
+"""Prompts that reserve more than this times what they then have are said to be bounded widely."""
+
+
+def prompt_bounds_text(counted: str, bound: int, used: int) -> str:
+    """Return how prompts were bounded, and how far from what they then had.
+
+    Args:
+        counted: ``bytes``, ``exact``, or the tokenizer.
+        bound: reserved for the prompts of all calls (tokens).
+        used: what the provider counted (tokens).
+    """
+    how = {"bytes": "a token for each byte", "exact": "counted exactly"}.get(counted, f"counted by {counted}")
+    text = f"prompts reserved {bound:,} tokens ({how}) and had {used:,}"
+    if used and bound > WIDE * used:
+        text += f": the bound was {bound / used:.1f} times what calls then used"
+        text += ", and a tokenizer would narrow it" if counted == "bytes" else ""
+    return text

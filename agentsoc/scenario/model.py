@@ -9,8 +9,9 @@ from pydantic_core import PydanticCustomError
 
 from agentsoc.contracts.attention import Attention
 from agentsoc.contracts.fault import PlantedFault
-from agentsoc.contracts.group import MAX_AGENTS, AgentGroup
+from agentsoc.contracts.group import MAX_AGENTS, AgentGroup, PeersSee
 from agentsoc.contracts.part import Part, Slot
+from agentsoc.contracts.prompts import PromptSet
 from agentsoc.scenario.budget import Budget as Budget
 from agentsoc.scenario.preset import expand
 from agentsoc.scenario.prices import Prices, label, price_of
@@ -30,6 +31,10 @@ MAX_TOTAL: Final = 2**63 - 1
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$"
 
 
+DEADLINE_S: Final = 600.0
+"""Where a scenario says nothing else, it is not written down: runs that were made before it existed say the same."""
+
+
 class Calls(Part):
     """How model calls are made and repeated. Every attempt is journaled and charged."""
 
@@ -41,6 +46,8 @@ class Calls(Part):
     """Whether a reply that breaks its format is sent back once with the fault named."""
     backoff_s: float = Field(default=0.5, ge=0, le=60)
     """First pause before a new attempt (seconds); doubles each time; a server's own Retry-After wins."""
+    deadline_s: float = Field(default=DEADLINE_S, ge=0, le=86_400, exclude_if=lambda seconds: seconds == DEADLINE_S)
+    """How long a call may be refused for coming too often before such a refusal costs an attempt (seconds)."""
 
 
 class Engine(Part):
@@ -88,13 +95,18 @@ class Scenario(Part):
     episodes: Literal["concurrent", "sequential"] = "concurrent"
     """Tasks are independent, or taken one after the other with the agents' memory carried over."""
     message_tokens: int = Field(default=64, ge=1, le=4_096)
-    """Length to which a claim's text is kept when others read it (tokens, estimated at 4 characters each)."""
+    """Length to which a claim's text is cut where others read it (tokens, estimated at 4 characters each)."""
     engine: Engine = Engine()
     """How the run is carried out; changes no result."""
 
     faults: Annotated[tuple[PlantedFault, ...], Field(max_length=1_000)] = ()
     """Errors to plant, so that what becomes of them can be counted."""
-    later: ClassVar[frozenset[str]] = frozenset({"prices", "faults"})
+    prompts: PromptSet = PromptSet()
+    """Templates of prompts that take the place of the defaults, for all agents that ask a model."""
+    peers_see: PeersSee = "conclusion"
+    """What agents see of each other's replies: the text cut in its middle to `message_tokens`, never losing the answer;
+    the whole text; or the answer alone."""
+    later: ClassVar[frozenset[str]] = frozenset({"prices", "faults", "prompts", "peers_see"})
 
     @model_validator(mode="before")
     @classmethod

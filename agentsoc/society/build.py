@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from agentsoc.contracts.board import Board, Watcher
+from agentsoc.contracts.prompts import PromptSet
 from agentsoc.contracts.rules import NEWEST, Rules
 from agentsoc.contracts.society import Society
 from agentsoc.contracts.task import Task
@@ -13,6 +14,7 @@ from agentsoc.contracts.topology import check_window
 from agentsoc.contracts.world import World
 from agentsoc.errors import InputError, TopologyError
 from agentsoc.scenario.model import Scenario
+from agentsoc.society.templates import check_prompts
 from agentsoc.streams import stream
 
 
@@ -66,22 +68,51 @@ def build_society(scenario: Scenario, *, stored: bool = False, rules: Rules = NE
         parents_visible=scenario.parents == "visible",
         faults=scenario.faults,
         rules=rules,
+        prompts=scenario.prompts,
+        peers_see=scenario.peers_see,
         scenario=scenario,
     )
     for index, group in enumerate(scenario.agents):
         window = group.model.context_window()
         if window is not None and not stored:
             check_window(wiring, scenario.message_tokens, window, agents=slice(start[index], start[index + 1]))
+    if rules.prompts > 1 and not stored:
+        _require_memory_to_matter(scenario)
+    if any(block != PromptSet() for block in (scenario.prompts, *(group.prompts for group in scenario.agents))):
+        check_prompts(society)
+    _require_world_protocol(scenario)
+    scenario.protocol.check(society)
+    if scenario.budget is not None and scenario.budget.policy is not None:
+        scenario.budget.policy.check(society)
+    return society
+
+
+def _require_world_protocol(scenario: Scenario) -> None:
+    """Refuse a protocol that asks one question where the task is one of many steps.
+
+    Raises:
+        InputError: it does.
+    """
     if isinstance(scenario.tasks, World) and not scenario.protocol.worlds:
         raise InputError(
             f"{scenario.tasks.kind} is a task of many steps, and {scenario.protocol.kind} asks one question",
             "protocol",
             "use protocol resample, which decides step by step",
         )
-    scenario.protocol.check(society)
-    if scenario.budget is not None and scenario.budget.policy is not None:
-        scenario.budget.policy.check(society)
-    return society
+
+
+def _require_memory_to_matter(scenario: Scenario) -> None:
+    """Refuse memory that nothing is carried over by: episodes that run side by side have no earlier tasks.
+
+    Raises:
+        InputError: there is a group with such a memory.
+    """
+    if scenario.episodes != "sequential" and any(group.memory for group in scenario.agents):
+        raise InputError(
+            "memory carries an agent's replies over from task to task, and these tasks are taken side by side",
+            "agents.memory",
+            "set episodes: sequential; or, to show agents their earlier rounds of the same task, history: own",
+        )
 
 
 def open_board(societies: Sequence[BuiltSociety], index: int, task: Task) -> Board:

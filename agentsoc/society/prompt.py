@@ -1,151 +1,56 @@
-"""From what an agent sees to the request that its model gets: system prompt, question, shown claims, form of the reply.
+"""From what an agent sees to the request that its model gets: system prompt, examples, earlier rounds, question.
 
-Agents never hear of event kinds: which act a reply is, nobody tells the agent and the agent does not say.
+The words are templates (`agentsoc.society.templates`). Agents never hear of event kinds: which act a reply is, nobody
+tells the agent and the agent does not say. Runs that were made before there were templates keep their prompts, which
+`agentsoc.society.first_prompts` writes.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Sequence
-from typing import Final
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Final
 
 import msgspec
 
 from agentsoc.contracts.board import Claim
-from agentsoc.contracts.model import Hint, Request
-from agentsoc.contracts.part import nearest
+from agentsoc.contracts.model import Message, Request
 from agentsoc.contracts.society import Society
 from agentsoc.contracts.task import Task
-from agentsoc.contracts.turns import SLOT_WIDTH, View
-from agentsoc.errors import InputError
-from agentsoc.society.reply_form import (
-    CHARS_PER_TOKEN,
-    VERDICTS,
-    Form,
-    clip,
-    form_of,
-    schema_key,
-    schema_text,
-    short_lines,
-)
+from agentsoc.contracts.templates import Value
+from agentsoc.contracts.turns import View
+from agentsoc.society import first_prompts
+from agentsoc.society.calls import Exchange, ModelCall, hint_of, repair_line
+from agentsoc.society.reply_form import asks_for_handles, form_of, reply_schema_text, short_lines
+from agentsoc.society.shown import cut
+from agentsoc.society.templates import Prompter, prompter, render_asks
 from agentsoc.streams import seed_for
 
-REPAIR_TOKENS: Final = 256
-"""Bound on what naming a fault adds to a prompt (bytes, hence tokens)."""
-_VARIABLE: Final = re.compile(r"\{([^{}]*)\}")
-DEFAULT_SYSTEM: Final = "You are agent {name} of {n_agents}. {persona}"
-_VARIABLES: Final = ("name", "persona", "role", "n_agents", "topology")
+_OWN: Final = ("answer", "work", "vote")
+"""Purposes of turns in which an agent is reminded of what it said before."""
 
 
-def check_template(template: str, where: str) -> None:
-    """Raise `InputError` when a prompt names a variable that does not exist. Names only: no attributes, no formats."""
-    for match in _VARIABLE.finditer(template):
-        if match.group(1) not in _VARIABLES:
-            raise InputError(
-                f"the prompt uses {{{match.group(1)}}}, which does not exist",
-                where,
-                nearest(match.group(1), list(_VARIABLES)),
-            )
+_LESS: Final[tuple[dict[str, Any], ...]] = ({"draft": False}, {"own": False})
+"""What is given up one after the other before a claim is left out."""
+
+
+class Kept(msgspec.Struct, frozen=True, gc=False):
+    """What of a prompt is kept when the window or the budget has no room for all of it."""
+
+    claims: int
+    """Shown claims, the first ones."""
+    history: int
+    """Earlier exchanges, the last ones."""
+    memory: bool = True
+    draft: bool = True
+    own: bool = True
+    """Whether the own earlier reply is whole; otherwise it is cut like others' are."""
 
 
 def system_prompt(society: Society, agent: int) -> str:
     """Return the system prompt of an agent."""
-    values = {
-        "name": str(agent),
-        "persona": society.persona(agent),
-        "role": society.wiring.role_of(agent),
-        "n_agents": str(society.n),
-        "topology": society.wiring.kind,
-    }
-    template = society.group(agent).prompt or DEFAULT_SYSTEM
-    return _VARIABLE.sub(lambda match: values.get(match.group(1), match.group(0)), template).strip()
-
-
-def user_prompt(society: Society, task: Task, view: View, form: Form, shown: Sequence[Claim], draft: str | None) -> str:
-    """Return what is asked of the agent in this turn, with the shown claims under their handles."""
-    parts: list[str] = []
-    limit = society.message_tokens * CHARS_PER_TOKEN
-    if shown:
-        lines = []
-        for index, claim in enumerate(shown, 1):
-            note = f" - {clip(claim.text, limit)}" if claim.text and claim.text != claim.answer else ""
-            lines.append(f"#{index} agent {claim.agent}: {clip(claim.answer, limit) or '(no answer)'}{note}")
-        parts.append("Others said:\n" + "\n".join(lines))
-    if view.own is not None and view.turn.purpose in ("answer", "work"):
-        parts.append(f"You said before: {view.own.answer or clip(view.own.text or '', limit)}")
-    parts.append(view.question)
-    if view.turn.instruction:
-        parts.append(view.turn.instruction)
-    if view.note:
-        parts.append(view.note)
-    if draft is not None:
-        parts.append(f"Your draft: {draft}\nImprove it or confirm it.")
-    parts.append(_form_line(task, view, form, bool(shown)))
-    return "\n\n".join(part for part in parts if part)
-
-
-def _form_line(task: Task, view: View, form: Form, shown: bool) -> str:
-    purpose = view.turn.purpose
-    if form == "json":
-        keys = []
-        if purpose == "judge":
-            keys.append('"stop": true or false')
-        elif view.turn.targets:
-            keys.append('"subtasks": [{"to": agent number, "task": "what to do"}]')
-        if purpose == "check":
-            keys.append('"accept": true or false')
-        if purpose == "choose":
-            keys.append('"best": "#1"')
-        if purpose in ("answer", "merge", "work", "vote"):
-            keys.append('"answer": ' + (" or ".join(f'"{o}"' for o in view.options) if view.options else '"..."'))
-        if shown and purpose not in VERDICTS:
-            keys.append('"uses": ["#1"], "disputes": ["#2"]')
-        keys.append('"why": "one sentence"')
-        if purpose in ("answer", "merge", "work"):
-            keys.append('"confidence": 0 to 1')
-        return "Reply with one JSON object: {" + ", ".join(keys) + "}"
-    if purpose == "judge":
-        return 'Reply "stop" or "go on".'
-    if purpose == "check":
-        return 'Reply "accept" if the answer above is right, "reject" if it is wrong.'
-    if purpose == "choose":
-        return f"Reply with the line of the best answer: #1 to #{len(view.claims)}."
-    if view.turn.targets and purpose in ("plan", "guide"):
-        return "Write one line for each agent: agent number: what to do."
-    if view.options:
-        if form == "short" and not shown and all(option in view.question for option in view.options):
-            return ""  # the question says it already; said twice, a weak model gives one answer to everything
-        line = "Answer " + " or ".join(view.options) + "."
-        if shown and form == "short" and purpose != "merge":
-            line += " Then name one line: #1 if it convinced you, not #1 if it is wrong."
-        return line
-    return "End with the answer alone on the last line." if form == "text" else "Answer in a few words."
-
-
-def later_prompt_bound(first: int, tokens_out: int, window: int | None) -> int:
-    """Return a bound on the prompt of a turn's later calls, which hold a draft and may name a fault (tokens).
-
-    Args:
-        first: bound on the prompt of its first call (tokens).
-        tokens_out: output cap of each call (tokens).
-        window: context window of the model (tokens); None when unknown.
-    """
-    later = first + tokens_out + REPAIR_TOKENS
-    return later if window is None else min(later, max(first, window - tokens_out))
-
-
-class ModelCall(msgspec.Struct, frozen=True, gc=False):
-    """Which call of a turn a request is made for, and what it says besides the view."""
-
-    k: int
-    """Number of the call in its turn."""
-    max_tokens: int
-    """Output cap (tokens)."""
-    attempt: int = 0
-    draft: str | None = None
-    """What the call before said, when a turn makes several."""
-    fault: str | None = None
-    """What was wrong with the last reply, when this attempt is its repair."""
+    if society.rules.prompts == 1 or society.group(agent).prompt is not None:
+        return first_prompts.system_prompt(society, agent)
+    return prompter(society, society.group_index(agent)).render("system", _who(society, agent))
 
 
 def build_request(
@@ -153,64 +58,187 @@ def build_request(
 ) -> Request:
     """Return the request of one call of a turn.
 
-    When `fits` refuses it, the draft is left out and then shown claims from the end, until it fits or only the
-    question is left. The claims that are shown are as many as ``hint.shown_unique`` has answers.
+    When `fits` refuses it, less is kept until it fits or only the question is left: first without what is remembered of
+    earlier tasks, then without earlier exchanges from the oldest on, then without the draft, with the own earlier reply
+    cut, and last without shown claims from the end. The claims that are shown are as many as ``hint.shown_unique`` has
+    answers.
     """
-    agent, turn = view.agent, view.turn
-    group = society.group(agent)
-    answers = {claim.id: claim.answer for claim in view.claims}
-    shown = tuple(answers[claim] for claim in turn.sees)
-    form = form_of(society, agent, task, view)
-    repair = "" if call.fault is None else _repair_line(call.fault)
-
-    def request(n_shown: int, with_draft: bool) -> Request:
-        cut = view if n_shown == len(view.claims) else msgspec.structs.replace(view, claims=view.claims[:n_shown])
-        return Request(
-            system=system_prompt(society, agent),
-            user=user_prompt(society, task, cut, form, cut.claims, call.draft if with_draft else None) + repair,
-            max_tokens=call.max_tokens,
-            temperature=group.temperature if turn.temperature is None else turn.temperature,
-            seed=seed_for(society.seed, "call", view.task, view.round, agent, turn.slot, call.k, call.attempt),
-            choices=short_lines(task, cut) if form == "short" else (),
-            schema=schema_text(*schema_key(cut)) if form == "json" else None,
-            hint=_hint(society, task, cut, shown, call),
-        )
-
-    best = request(len(view.claims), True)
+    if society.rules.prompts == 1:
+        return first_prompts.build_request(society, task, view, call, fits)
+    writer = _Writer(society, task, view, call)
+    whole = writer.whole
+    best = writer.request(whole)
     if fits is None or fits(best):
         return best
-    low, high = 0, len(view.claims)  # the largest number of claims that fits, without the draft
+    kept = whole
+    if call.memory:
+        kept = msgspec.structs.replace(kept, memory=False)
+    if kept.history:
+        n = _most(kept.history, lambda k: fits(writer.request(msgspec.structs.replace(kept, history=k))))
+        kept = msgspec.structs.replace(kept, history=n)
+    for less in _LESS:
+        if fits(best := writer.request(kept)):
+            return best
+        kept = msgspec.structs.replace(kept, **less)
+    n = _most(kept.claims, lambda k: fits(writer.request(msgspec.structs.replace(kept, claims=k))))
+    return writer.request(msgspec.structs.replace(kept, claims=n))
+
+
+def all_requests(society: Society, task: Task, view: View, call: ModelCall, shown: int) -> Iterator[Request]:
+    """Yield every request that `build_request` may have made with the first `shown` claims, likely ones first.
+
+    Whoever knows the digest of what was sent finds it so, without a tokenizer.
+    """
+    if society.rules.prompts == 1:
+        for kept in dict.fromkeys((call.draft, None)):
+            asked = msgspec.structs.replace(call, draft=kept)
+            yield first_prompts.build_request(society, task, view, asked, lambda one: _shows(one) <= shown)
+        return
+    writer = _Writer(society, task, view, call)
+    yield writer.request(msgspec.structs.replace(writer.whole, claims=shown))
+    for history in range(writer.whole.history, -1, -1):
+        for draft, own in ((True, True), (False, True), (False, False)):
+            yield writer.request(Kept(shown, history, False, draft, own))
+
+
+def _shows(request: Request) -> int:
+    return 0 if request.hint is None else len(request.hint.shown_unique)
+
+
+def _most(n: int, holds: Callable[[int], bool]) -> int:
+    """Return the largest number up to `n` that holds, or 0; what holds for one holds for all below."""
+    low, high = 0, n
     while low < high:
         middle = (low + high + 1) // 2
-        if fits(request(middle, False)):
+        if holds(middle):
             low = middle
         else:
             high = middle - 1
-    return request(low, False)
+    return low
 
 
-def _hint(society: Society, task: Task, view: View, shown: tuple[str | None, ...], call: ModelCall) -> Hint:
-    """Return what scripted models know of a call; `view` has the claims that fit, `shown` the answers of all."""
-    turn = view.turn
-    return Hint(
-        task=view.task,
-        round=view.round,
-        agent=view.agent,
-        k=turn.slot * SLOT_WIDTH + call.k,
-        purpose=turn.purpose,
-        truth=task.truth,
-        options=view.options,
-        shown=shown,
-        shown_unique=tuple(claim.answer for claim in view.claims),
-        targets=turn.targets,
-        attempt=call.attempt,
-        own=None if view.own is None else view.own.answer,
-        by_rule=turn.by_rule,
-        speaks=society.speaks(view.agent),
-        difficulty=task.difficulty,
-    )
+class _Writer:
+    """The object writes the requests of one call, with more or less of what could be said in them."""
+
+    def __init__(self, society: Society, task: Task, view: View, call: ModelCall) -> None:
+        self.society, self.task, self.view, self.call = society, task, view, call
+        agent = view.agent
+        self._prompter = prompter(society, society.group_index(agent))
+        self._form = form_of(society, agent, task, view)
+        self._who = _who(society, agent)
+        self._system = Message("system", system_prompt(society, agent))
+        self._claims = shown_claims(society, self._prompter, view.claims)
+        answers = {claim.id: claim.answer for claim in view.claims}
+        self._answers = tuple(answers[claim] for claim in view.turn.sees)
+        history = society.group(agent).history
+        self._earlier = () if history == "none" or view.turn.fresh else call.earlier
+        reminded = history == "none" and not view.turn.fresh and view.turn.purpose in _OWN
+        self._own = call.earlier[-1].said if reminded and call.earlier else ""
+        self._exchanges: list[tuple[Message, Message]] | None = None
+        self.whole = Kept(len(view.claims), len(self._earlier))
+
+    def request(self, kept: Kept) -> Request:
+        """Return the request that says as much."""
+        view, call, turn = self.view, self.call, self.view.turn
+        if kept.claims < len(view.claims):
+            view = msgspec.structs.replace(view, claims=view.claims[: kept.claims])
+        group = self.society.group(view.agent)
+        return Request(
+            messages=self._messages(view, kept),
+            max_tokens=call.max_tokens,
+            temperature=group.temperature if turn.temperature is None else turn.temperature,
+            seed=seed_for(self.society.seed, "call", *_place(view), turn.slot, call.k, call.attempt),
+            choices=short_lines(self.task, view) if self._form == "short" else (),
+            schema=reply_schema_text(self.society, view, call.max_tokens) if self._form == "json" else None,
+            hint=hint_of(self.society, self.task, view, self._answers, call),
+        )
+
+    def _messages(self, view: View, kept: Kept) -> tuple[Message, ...]:
+        call = self.call
+        name = purpose_template(view)
+        own = self._own if kept.own else cut(self._own, self.society.message_tokens)
+        values = self._values(view, own, call.memory if kept.memory else ())
+        asked = render_asks(view.turn.asks, values) if view.turn.asks else self._prompter.render(name, values)
+        messages = [self._system, *self._prompter.examples(name)]
+        if kept.history:
+            if self._exchanges is None:
+                self._exchanges = [self._exchange(each) for each in self._earlier]
+            messages.extend(message for pair in self._exchanges[-kept.history :] for message in pair)
+        messages.append(Message("user", asked))
+        if call.draft is not None and kept.draft:
+            again = self._prompter.render("critique", {**values, "draft": call.draft})
+            messages += [Message("assistant", call.draft), Message("user", again)]
+        if call.fault is not None:
+            last = messages[-1]
+            messages[-1] = Message("user", f"{last.content}\n\n{repair_line(call.fault)}")
+        return tuple(messages)
+
+    def _exchange(self, earlier: Exchange) -> tuple[Message, Message]:
+        """Return what the agent was asked in an earlier turn, and its reply; with `own`, without others' claims."""
+        view = earlier.view
+        if self.society.group(view.agent).history == "own":
+            view = msgspec.structs.replace(view, claims=())
+        claims = shown_claims(self.society, self._prompter, view.claims)
+        values = self._values(view, "", (), claims)
+        turn = view.turn
+        asked = render_asks(turn.asks, values) if turn.asks else self._prompter.render(purpose_template(view), values)
+        return Message("user", asked), Message("assistant", earlier.said)
+
+    def _values(
+        self, view: View, own: str, memory: Sequence[str], claims: Sequence[str] | None = None
+    ) -> dict[str, Value]:
+        """Return what the template of a purpose is given."""
+        shown = self._claims[: len(view.claims)] if claims is None else claims
+        turn = view.turn
+        form = form_of(self.society, view.agent, self.task, view)
+        return {
+            **self._who,
+            "question": view.question,
+            "options": list(view.options),
+            "claims": list(shown),
+            "own": self._prompter.render("own", {"said": own}) if own else "",
+            "memory": list(memory),
+            "instruction": turn.instruction,
+            "note": view.note,
+            "targets": [str(target) for target in turn.targets],
+            "round": view.round,
+            "form": self._prompter.render(f"form_{form}", self._form_values(view, form)),
+        }
+
+    def _form_values(self, view: View, form: str) -> dict[str, Value]:
+        options = view.options
+        return {
+            "purpose": view.turn.purpose,
+            "options": list(options),
+            "options_said": bool(options) and all(option in view.question for option in options),
+            "numeric": self.society.tasks.numeric() and view.turn.subtask is None,
+            "n_claims": len(view.claims),
+            "cites": asks_for_handles(view, form),
+            "targets": [str(target) for target in view.turn.targets],
+        }
 
 
-def _repair_line(fault: str) -> str:
-    what = fault.encode("utf-8", "replace")[:150].decode("utf-8", "ignore")  # REPAIR_TOKENS is a bound on bytes
-    return f"\n\nYour last reply could not be used: {what}\nReply again in the form asked for."
+def purpose_template(view: View) -> str:
+    """Return the name of the template by which a turn is asked."""
+    purpose = view.turn.purpose
+    return "revise" if purpose == "answer" and view.claims else purpose
+
+
+def shown_claims(society: Society, by: Prompter, claims: Sequence[Claim]) -> list[str]:
+    """Return claims as they are shown, under the handles #1, #2, ... in their order."""
+    tokens = society.message_tokens
+    return [by.claim(claim, number, society.seen_of(claim.agent), tokens) for number, claim in enumerate(claims, 1)]
+
+
+def _place(view: View) -> tuple[int, int, int]:
+    return view.task, view.round, view.agent
+
+
+def _who(society: Society, agent: int) -> dict[str, Value]:
+    return {
+        "name": agent,
+        "persona": society.persona(agent),
+        "role": society.wiring.role_of(agent),
+        "n_agents": society.n,
+        "topology": society.wiring.kind,
+    }

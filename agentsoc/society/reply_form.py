@@ -8,27 +8,55 @@ from typing import Any, Final, Literal
 
 from agentsoc.contracts.society import Society
 from agentsoc.contracts.task import Task
-from agentsoc.contracts.turns import Purpose, View
+from agentsoc.contracts.turns import NONE, Purpose, View
 
 Form = Literal["json", "short", "text"]
 CHARS_PER_TOKEN: Final = 4
 """Estimate that turns `message_tokens` into a length of text."""
 VERDICTS: Final = ("choose", "check")
 """Purposes of turns that say something of shown claims and nothing of their own."""
-_SHORT_CITING_MAX: Final = 12
-"""Claims beyond which a short reply cannot name its sources: the list of allowed lines would grow too long."""
+STATING: Final = ("answer", "merge", "work", "vote")
+"""Purposes of turns that state an answer."""
+NUMBER: Final = r"^-?[0-9]{1,18}(\.[0-9]{1,12})?(/[0-9]{1,12})?$"
+"""What a number looks like that is the answer of a JSON object."""
+_CITING_LINES_MAX: Final = 128
+"""Lines beyond which a short reply cannot name its sources: the list of allowed ones would grow too long."""
+_FRAME_TOKENS: Final = 32
+"""What keys and punctuation of a JSON reply take of its output cap (tokens)."""
+_ROOM_MIN: Final = 80
+"""Least that the texts of a JSON reply may have together (characters)."""
 
 
 def form_of(society: Society, agent: int, task: Task, view: View) -> Form:
     """Return the form in which this turn is to be answered."""
     form, free = society.reply_forms[society.group_index(agent)]
+    if view.turn.form is not None:
+        form = view.turn.form
     if free and form == "short" and not short_lines(task, view):
         form = "text"
     return form  # type: ignore[return-value]
 
 
+def asks_for_handles(view: View, form: str) -> bool:
+    """Return whether a reply has to say which of the shown claims it rests on."""
+    purpose = view.turn.purpose
+    if not view.claims or purpose not in STATING:
+        return False
+    if form != "short":
+        return True
+    return purpose != "merge" and (not view.options or _citing_lines(view) <= _CITING_LINES_MAX)
+
+
+def _citing_lines(view: View) -> int:
+    return len(view.options) * (len(view.claims) + 1)
+
+
 def short_lines(task: Task, view: View) -> tuple[str, ...]:
-    """Return every line that a short reply may be, or nothing when the turn cannot be answered in one."""
+    """Return every line that a short reply may be, or nothing when the turn cannot be answered in one.
+
+    Where claims are shown, a line names the option and one of them, or none: with the option alone among the lines, a
+    weak model stops there and says of nothing what it rests on.
+    """
     purpose = view.turn.purpose
     if purpose == "judge":
         return ("stop", "go on")
@@ -38,48 +66,73 @@ def short_lines(task: Task, view: View) -> tuple[str, ...]:
         return tuple([f"#{index}" for index in range(1, len(view.claims) + 1)])
     if purpose in ("plan", "guide") or not view.options:
         return ()
-    lines = list(view.options)
-    if purpose != "merge" and 0 < len(view.claims) <= _SHORT_CITING_MAX:
-        for option in view.options:
-            for index, claim in enumerate(view.claims, 1):
-                # a line that supports a claim and says otherwise would contradict itself
-                lines.append(f"{option} #{index}" if claim.answer == option else f"{option} not #{index}")
+    if not asks_for_handles(view, "short"):
+        return tuple(view.options)
+    lines = []
+    for option in view.options:
+        for index, claim in enumerate(view.claims, 1):
+            # a line that supports a claim and says otherwise would contradict itself
+            lines.append(f"{option} #{index}" if claim.answer == option else f"{option} not #{index}")
+        lines.append(f"{option} {NONE}")
     return tuple(lines)
 
 
-def reply_schema(view: View) -> dict[str, Any]:
-    """Return the JSON Schema of a reply to this view; small, because weak models pay for every key."""
-    return _schema(*schema_key(view))
+def reply_schema(view: View, max_tokens: int = 128, numeric: bool = False) -> dict[str, Any]:
+    """Return the JSON Schema of a reply to this view; small, because weak models pay for every key.
+
+    Args:
+        view: what is asked.
+        max_tokens: output cap, which the lengths of texts follow (tokens).
+        numeric: whether the answer is a number.
+    """
+    return _schema(*_schema_key(view, max_tokens, numeric))
 
 
-def schema_key(view: View) -> tuple[Purpose, tuple[str, ...], int, int]:
+def reply_schema_text(society: Society, view: View, max_tokens: int) -> str:
+    """Return the schema of a reply as text, made once for each that differs; see `reply_schema`."""
+    numeric = not view.options and view.turn.subtask is None and society.tasks.numeric()
+    return _schema_text(*_schema_key(view, max_tokens, numeric))
+
+
+def _schema_key(view: View, max_tokens: int, numeric: bool) -> tuple[Purpose, tuple[str, ...], int, int, int, bool]:
     """Return what the schema of a reply depends on."""
-    return view.turn.purpose, view.options, len(view.turn.targets), len(view.claims)
+    return view.turn.purpose, view.options, len(view.turn.targets), len(view.claims), max_tokens, numeric
 
 
 @lru_cache(maxsize=256)
-def schema_text(purpose: Purpose, options: tuple[str, ...], n_targets: int, n_claims: int) -> str:
-    """Return the schema of a `schema_key` as text, made once for each."""
-    return json.dumps(_schema(purpose, options, n_targets, n_claims), sort_keys=True)
+def _schema_text(
+    purpose: Purpose, options: tuple[str, ...], n_targets: int, n_claims: int, max_tokens: int, numeric: bool
+) -> str:
+    return json.dumps(_schema(purpose, options, n_targets, n_claims, max_tokens, numeric), sort_keys=True)
 
 
-def _schema(purpose: Purpose, options: tuple[str, ...], n_targets: int, n_claims: int) -> dict[str, Any]:
+def _schema(
+    purpose: Purpose, options: tuple[str, ...], n_targets: int, n_claims: int, max_tokens: int, numeric: bool
+) -> dict[str, Any]:
     properties: dict[str, Any] = {}
     required: list[str] = []
+    # what is left of the output once keys, handles and numbers are written
+    room = max(_ROOM_MIN, CHARS_PER_TOKEN * (max_tokens - _FRAME_TOKENS - 4 * min(n_claims, 8)))
     if purpose == "judge":
         properties["stop"] = {"type": "boolean"}
         required.append("stop")
     if n_targets and purpose in ("plan", "guide"):
+        work = {"type": "string", "maxLength": max(40, room // n_targets)}
         item = {
             "type": "object",
-            "properties": {"to": {"type": "integer"}, "task": {"type": "string", "maxLength": 300}},
+            "properties": {"to": {"type": "integer"}, "task": work},
             "required": ["to", "task"],
             "additionalProperties": False,
         }
         properties["subtasks"] = {"type": "array", "items": item, "maxItems": n_targets}
         required.append("subtasks")
-    if purpose in ("answer", "merge", "work", "vote"):
-        properties["answer"] = {"enum": list(options)} if options else {"type": "string", "maxLength": 400}
+    if purpose in STATING:
+        if options:
+            properties["answer"] = {"enum": list(options)}
+        elif numeric:
+            properties["answer"] = {"type": "string", "pattern": NUMBER}
+        else:
+            properties["answer"] = {"type": "string", "maxLength": room // 2}
         required.append("answer")
     if purpose == "check":
         properties["accept"] = {"type": "boolean"}
@@ -87,11 +140,12 @@ def _schema(purpose: Purpose, options: tuple[str, ...], n_targets: int, n_claims
     if purpose == "choose":
         properties["best"] = {"enum": [f"#{index}" for index in range(1, n_claims + 1)]}
         required.append("best")
-    if n_claims and purpose not in VERDICTS:
-        handles = {"type": "array", "items": {"type": "string", "maxLength": 8}, "maxItems": n_claims}
-        properties["uses"] = handles
-        properties["disputes"] = handles
-    properties["why"] = {"type": "string", "maxLength": 600}
+    if n_claims and purpose in STATING:
+        handle = {"enum": [*(f"#{index}" for index in range(1, n_claims + 1)), NONE]}
+        handles = {"type": "array", "items": handle, "minItems": 1, "maxItems": n_claims}
+        properties["uses"] = properties["disputes"] = handles
+        required += ["uses", "disputes"]
+    properties["why"] = {"type": "string", "maxLength": room // 2 if purpose in STATING and not options else room}
     if purpose in ("answer", "merge", "work"):
         properties["confidence"] = {"type": "number", "minimum": 0, "maximum": 1}
     return {"type": "object", "properties": properties, "required": required, "additionalProperties": False}

@@ -42,6 +42,10 @@ class Arithmetic(TaskFamily):
             truth=str(value(operands, signs)),
         )
 
+    def numeric(self) -> bool:
+        """Return True: every answer is a whole number."""
+        return True
+
     def parse(self, task: Task, text: str) -> str | None:
         """Return the last number of `text` if it is an integer."""
         stated = last_integer(text)

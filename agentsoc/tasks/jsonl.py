@@ -84,6 +84,10 @@ class Jsonl(TaskFamily):
         order = _order(seed, self.file, len(rows)) if self.shuffle else range(len(rows))
         return [_at(rows[place], index) for index, place in enumerate(order[: self.count])]
 
+    def numeric(self) -> bool:
+        """Return whether answers are compared as numbers."""
+        return self.match == "number"
+
     def parse(self, task: Task, text: str) -> str | None:
         """Return the option, the last number, the last line or (contains) the whole of what `text` says, normalised."""
         if task.options:

@@ -142,7 +142,7 @@ def _slope(slope: Slope) -> dict[str, object]:
     return {
         "value": slope.value,
         "ci95": [slope.low, slope.high],
-        "null95": [slope.null_low, slope.null_high],
+        "null95": [slope.null.low, slope.null.high],
         "beyond_null": slope.beyond_null,
     }
 

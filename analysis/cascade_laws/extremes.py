@@ -19,6 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from agentsoc.errors import InputError
 from agentsoc.streams import stream
 from analysis.fitcard import FitCard, range_warnings
+from analysis.interval import Interval
 from analysis.observables.sampled import Sample
 from analysis.percentiles import percentile_levels
 
@@ -26,21 +27,17 @@ F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
 
 
-@dataclass(frozen=True)
-class Slope:
+@dataclass(frozen=True, kw_only=True)
+class Slope(Interval):
     """A log-log slope has a cluster-bootstrap interval: percentiles, corrected for the fewest clusters at any N."""
 
-    value: float
-    low: float
-    high: float
-    null_low: float
-    null_high: float
-    """Upper end of the central 95 % of the slope when all N share one distribution; `null_low` is the lower one."""
+    null: Interval
+    """The slope when all N share one distribution: its median and its central part, by resampling."""
 
     @property
     def beyond_null(self) -> bool:
         """Whether the slope lies outside what one distribution for all N gives."""
-        return not self.null_low <= self.value <= self.null_high
+        return not self.null.low <= self.value <= self.null.high
 
 
 @dataclass(frozen=True)
@@ -70,7 +67,7 @@ class Extremes:
         return (
             f"{self.name}: gamma = {s.value:.3f} [{s.low:.3f}, {s.high:.3f}] by means, "
             f"{self.by_median.value:.3f} by medians; "
-            f"one distribution for all N gives [{s.null_low:.3f}, {s.null_high:.3f}]; zeta = {self.zeta:.3f}; "
+            f"one distribution for all N gives [{s.null.low:.3f}, {s.null.high:.3f}]; zeta = {self.zeta:.3f}; "
             f"{self.at_cap:.0%} of the executions are at their cap"
         )
 
@@ -147,9 +144,11 @@ def _per_n(grid: I64, strata: list[I64], top: F64, cap: F64, draws: I64) -> pl.D
 def _slope(log_n: F64, curve: F64, resampled: F64, chance: F64, level: float, fewest: int) -> Slope:
     """Return the slope of a curve with the intervals of its resampled curves and of those by chance."""
     spread = np.quantile(_slopes(log_n, resampled), percentile_levels(level, fewest))
-    null = np.quantile(_slopes(log_n, chance), (0.5 - level / 2, 0.5 + level / 2))
+    low, middle, high = np.quantile(_slopes(log_n, chance), (0.5 - level / 2, 0.5, 0.5 + level / 2))
+    null = Interval(float(middle), float(low), float(high), level, "one distribution for all N")
     value = float(_slopes(log_n, curve[None])[0])
-    return Slope(value, float(spread[0]), float(spread[1]), float(null[0]), float(null[1]))
+    method = "bootstrap over clusters, percentiles"
+    return Slope(value, float(spread[0]), float(spread[1]), level, method, null=null)
 
 
 def _curve(values: F64, strata: list[I64], statistic: Callable[[F64], np.floating]) -> F64:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import polars as pl
 
 from agentsoc.errors import InputError
-from agentsoc.log.manifest import NAME as MANIFEST
+from agentsoc.log.below import is_run, runs_at
 from agentsoc.log.names import INPUTS
 from agentsoc.log.read import RunLog
 from agentsoc.scenario.files import BASE_DIR
@@ -18,9 +18,6 @@ from agentsoc.scenario.model import Scenario
 from analysis.claims.attachment_offers import offers_of_debate
 from analysis.importers import store
 from analysis.tables import EventTable, concat, from_log
-
-DEPTH: Final = 2
-"""Directories below a path in which logs are looked for: an experiment puts its runs one below its own."""
 
 
 def read_tables(paths: Sequence[Path]) -> EventTable:
@@ -32,27 +29,16 @@ def read_tables(paths: Sequence[Path]) -> EventTable:
     """
     tables: list[EventTable] = []
     caveats: list[str] = []
-    for path in paths:
-        found = list(_logs(path, DEPTH)) if path.is_dir() else []
-        if not found:
-            what = "there is no log here" if path.is_dir() else "there is no such directory"
-            raise InputError(
-                what, str(path), "name run directories or imported logs; foreign logs come in by agentsoc import"
-            )
-        for directory in found:
-            table, notes = _imported(directory) if store.is_imported(directory) else _own(directory)
-            tables.append(table)
-            caveats += notes
+    hint = "name run directories or imported logs; foreign logs come in by agentsoc import"
+    for directory in runs_at(paths, is_one=_is_log, what="log", hint=hint):
+        table, notes = _imported(directory) if store.is_imported(directory) else _own(directory)
+        tables.append(table)
+        caveats += notes
     return replace(concat(tables), caveats=tuple(caveats))
 
 
-def _logs(directory: Path, depth: int) -> Iterator[Path]:
-    """Yield the logs in `directory`; what is inside a log is not looked at."""
-    if (directory / MANIFEST).is_file() or store.is_imported(directory):
-        yield directory
-    elif depth:
-        for below in sorted(p for p in directory.iterdir() if p.is_dir() and not p.is_symlink()):
-            yield from _logs(below, depth - 1)
+def _is_log(directory: Path) -> bool:
+    return is_run(directory) or store.is_imported(directory)
 
 
 def _imported(directory: Path) -> tuple[EventTable, list[str]]:

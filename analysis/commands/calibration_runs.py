@@ -23,7 +23,7 @@ from agentsoc.engine.forecast import bound
 from agentsoc.engine.resume import resume
 from agentsoc.engine.run import Progress, run
 from agentsoc.errors import InputError, InterruptedRunError
-from agentsoc.experiment.cell import require_same, require_unused
+from agentsoc.experiment.cell import is_pure, require_same, require_unused
 from agentsoc.log.files import RunLock
 from agentsoc.log.inside import Inside, by_umask
 from agentsoc.log.manifest import NAME
@@ -34,7 +34,7 @@ from agentsoc.scenario.code import CodeFiles
 from agentsoc.scenario.files import BASE_DIR
 from agentsoc.scenario.model import Scenario
 from agentsoc.society.build import build_society
-from agentsoc.society.prompt import REPAIR_TOKENS
+from agentsoc.society.calls import REPAIR_TOKENS
 from analysis.synergy.estimation.run_roles import Roles, spent
 from analysis.synergy.planning.calibration_plan import (
     FEWEST_TASKS,
@@ -305,13 +305,13 @@ def _state(out: Path) -> Any:
 
 
 def _cost_of(step: CalibrationStep, file_tasks: int | None) -> tuple[float, float]:
-    """Return expected and most tokens of a task: exact for simulated voters, from a rehearsal for others."""
+    """Return expected and most tokens of a task: what one takes that asks no model, from a rehearsal for others."""
     n = FEWEST_TASKS if file_tasks is None else min(FEWEST_TASKS, file_tasks)
     scenario = {**batch(step, 0, n, 1), "budget": None}
-    if all(group["model"]["kind"] == "simulated" for group in scenario["agents"]):
+    if is_pure(Scenario.model_validate(scenario)):
         scenario["tasks"]["count"] = 1
         totals = asyncio.run(execute(Plan(Scenario.model_validate(scenario), None))).totals
-        tokens = float(totals.tokens_in + totals.tokens_out)
+        tokens = float(totals.tokens)
         return tokens, tokens
     once = {**scenario, "calls": {**scenario["calls"], "attempts": 1}}  # repeats are granted only from what is over
     found = bound(build_society(Scenario.model_validate(once)))

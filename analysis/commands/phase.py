@@ -26,7 +26,9 @@ def phase(
     ] = None,
     gamma: Annotated[float | None, typer.Option(min=0, max=1, help="Fidelity, where it is known.")] = None,
     rho: Annotated[float | None, typer.Option(min=0, max=1, help="Correlation, where it is known.")] = None,
-    mu_max: Annotated[float, typer.Option(min=0, max=1, help="Ceiling of the signal of one agent.")] = 1.0,
+    mu_max: Annotated[
+        float, typer.Option(min=0, max=1, help="Ceiling of the signal of one agent; with runs only.")
+    ] = 1.0,
     draws: Annotated[int, typer.Option(min=2, max=100_000, help="Bootstrap samples.")] = 400,
     seed: Annotated[int, typer.Option(help="Seed of the bootstrap.")] = 0,
     figures: Annotated[Path | None, typer.Option(metavar="DIR", help="Draw the phase diagram (PNG) into DIR.")] = None,

@@ -22,7 +22,7 @@ REPLICATES: Final = 10_000
 SHOWN_METRICS: Final = (
     *("tokens", "budget_left", "success_per_1k_tokens", "cost", "turns", "rounds", "broadcasts", "deliveries"),
     *("message_density_deliveries", "overhead_turns", "overhead_tokens", "efficiency", "redundancy"),
-    *("information_gain", "consensus", "k_star", "majority_correct", "virtual_s", "wall_s"),
+    *("information_gain", "consensus", "k_star", "majority_correct", "virtual_s", "wall_s", "claims_not_shown"),
 )
 """Metrics of the report, in its order; means over tasks, or ratios of means."""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
@@ -20,11 +20,29 @@ from agentsoc.errors import LogDamagedError
 from agentsoc.log.comparison import CellRecord, ComparisonRecord, load_comparison_record
 from agentsoc.log.cost import cost_by_task
 from agentsoc.log.inside import Inside
+from agentsoc.log.manifest import Manifest
 from agentsoc.log.read import RunLog
 from analysis.measures.episodes import episode_metrics
 
 TABLE: Final = "results.parquet"
 KEYS: Final = ("organisation", "n_agents", "tasks", "task", "seed")
+
+
+@dataclass
+class CeilingUse:
+    """The object says what a ceiling did to an organisation, and what was reserved for its prompts."""
+
+    refused: int = 0
+    """Turns that the ceiling refused."""
+    prompts: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """How prompts were bounded -> what was reserved for them, and what they then had (tokens)."""
+
+    def add(self, manifest: Manifest) -> None:
+        """Take in a run."""
+        self.refused += manifest.totals.events_by_kind.get("budget_exhausted", 0)
+        for one in manifest.prompt_bounds:
+            bound, used = self.prompts.get(one.counted, (0, 0))
+            self.prompts[one.counted] = bound + one.bound, used + one.used
 
 
 @dataclass(frozen=True)
@@ -40,6 +58,8 @@ class Results:
     """Whether all seeds have the same tasks; otherwise each seed draws its own."""
     budgets: Mapping[str, int | None]
     """Per task block the ceiling of one task (tokens), for the baseline."""
+    ceilings: Mapping[tuple[str, int], CeilingUse] = field(default_factory=dict)
+    """What the ceiling did to each organisation (name and number of agents), over all its runs."""
 
     @property
     def cluster(self) -> tuple[str, ...]:
@@ -82,6 +102,7 @@ def read_results(directory: Path) -> Results:
     missing: list[CellRecord] = []
     hashes: dict[tuple[str, int], str] = {}
     budgets: dict[str, int | None] = {}
+    ceilings: dict[tuple[str, int], CeilingUse] = {}
     inside = Inside(directory)
     finished = [cell for cell in record.cells if cell.status == "finished"]
     missing += [cell for cell in record.cells if cell.status != "finished"]
@@ -98,11 +119,13 @@ def read_results(directory: Path) -> Results:
                 str(directory / cell.run),
                 "remove that run and call compare again",
             )
+        assert run.manifest is not None
+        ceilings.setdefault((cell.organisation, cell.n_agents), CeilingUse()).add(run.manifest)
         if cell.organisation == record.baseline:
             budgets[cell.tasks] = run.budget
         frames.append(run.table)
     table = pl.concat(frames) if frames else pl.DataFrame(schema={"organisation": pl.String})
-    return Results(directory, record, table, tuple(missing), _same(hashes), budgets)
+    return Results(directory, record, table, tuple(missing), _same(hashes), budgets, ceilings)
 
 
 def save_table(results: Results) -> Path:
@@ -121,6 +144,7 @@ class _Run:
     tasks_hash: str = ""
     budget: int | None = None
     fault: str = ""
+    manifest: Manifest | None = None
 
 
 def _read_run(directory: Path, cell: CellRecord) -> _Run:
@@ -134,7 +158,9 @@ def _read_run(directory: Path, cell: CellRecord) -> _Run:
     except LogDamagedError as error:
         return _Run(pl.DataFrame(), fault=str(error))
     budget = episodes["budget"].max()
-    return _Run(_columns(episodes, cell), manifest.tasks_hash, budget if isinstance(budget, int) else None)
+    return _Run(
+        _columns(episodes, cell), manifest.tasks_hash, budget if isinstance(budget, int) else None, "", manifest
+    )
 
 
 def _with_cost(episodes: pl.DataFrame, log: RunLog) -> pl.DataFrame:

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import polars as pl
 
-from agentsoc.printing.text import line, table
+from agentsoc.printing.text import WIDE, line, prompt_bounds_text, table
 from analysis.comparison.report import SHOWN_METRICS, BaselineBlock, Report, measured
 from analysis.comparison.table import Results
 from analysis.interval import Interval, shown
@@ -88,7 +88,27 @@ def verdict(report: Report) -> str:
         said.append(f"worse than {base}: {'; '.join(worse)}")
     if open_:
         said.append(f"cannot be told from {base} with this much data: {', '.join(open_)}")
+    if idle := _idle_ceilings(report):
+        said.append(f"but the ceiling decided part of this: {'; '.join(idle)}")
     return ". ".join(text[0].upper() + text[1:] for text in said) + "."
+
+
+def _idle_ceilings(report: Report) -> list[str]:
+    """Return for which organisations the ceiling refused turns while more than half of it was unspent, in words."""
+    found = []
+    for label in report.metrics:
+        use, spent = report.results.ceilings.get(report.results.members[label]), measured(report, label, "budget_use")
+        if use is None or not use.refused or spent is None:
+            continue
+        rows = report.table.filter(_is(report, label) & pl.col("budget").is_not_null())
+        ended = rows.filter((pl.col("stop") == "budget_exhausted") & (2 * pl.col("charged") < pl.col("budget"))).height
+        turns = "1 turn" if use.refused == 1 else f"{use.refused:,} turns"
+        if ended:
+            tasks = "1 task" if ended == 1 else f"{ended:,} of {rows.height:,} tasks"
+            found.append(f"it refused {turns} of {label} and ended {tasks} with more than half of it unspent")
+        elif spent.value < 1 - _IDLE:  # shares: the episode goes on without who has spent theirs
+            found.append(f"it refused {turns} of {label} while {100 * (1 - spent.value):.0f} % of it was unspent")
+    return found
 
 
 def notes(report: Report) -> list[str]:
@@ -237,6 +257,7 @@ def _notes(report: Report) -> Iterator[str]:
         + ("" if results.members[report.reference][1] == 1 else ", because no organisation is a single agent")
         + "; overhead counts turns"
     )
+    yield from _left_out_notes(results)
     if not record.matched:
         yield "the organisations had no common ceiling: a difference may be one of spending, not of organisation"
     for label in report.metrics:
@@ -263,12 +284,29 @@ def _methods(intervals: Iterable[Interval]) -> str:
     return " or ".join(dict.fromkeys(interval.method for interval in intervals))
 
 
+def _left_out_notes(results: Results) -> Iterator[str]:
+    """Say of which organisations prompts had no room for all the claims that their agents were to read."""
+    for label, (organisation, n_agents) in results.members.items():
+        own = results.table.filter((pl.col("organisation") == organisation) & (pl.col("n_agents") == n_agents))
+        due, left_out = (int(own[name].fill_null(0).sum()) for name in ("claims_due", "claims_left_out"))
+        if left_out:
+            yield (
+                f"{label}: {left_out:,} of {due:,} claims that its agents were to read ({left_out / due:.1%}) were "
+                "left out of prompts, for want of room in the window or the budget"
+            )
+
+
 def _money_notes(report: Report) -> Iterator[str]:
     """Yield what was left of the budget."""
     spent = [(label, measured(report, label, "budget_use")) for label in report.metrics]
     known = [(label, found) for label, found in spent if found is not None]
     if known:
         yield f"left unspent of the budget: {', '.join(f'{at} {100 * (1 - x.value):.1f} %' for at, x in known)}"
+    for label in report.metrics:
+        use = report.results.ceilings.get(report.results.members[label])
+        for counted, (bound, used) in ({} if use is None else use.prompts).items():
+            if used and bound > WIDE * used:
+                yield f"{label}: {prompt_bounds_text(counted, bound, used)}"
     if any(found.value < 1 - _IDLE for _, found in known):
         yield (
             "who leaves most of the budget unspent was not stopped by it: the same ceiling is not the same spending; "

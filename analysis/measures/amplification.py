@@ -26,7 +26,8 @@ from agentsoc.errors import InputError
 from agentsoc.streams import stream
 from analysis.claims.cascades import ClaimGraph, claim_graph
 from analysis.claims.faults import faulty_claims
-from analysis.measures.effective_votes import DRAWS, percentile_interval
+from analysis.interval import Interval
+from analysis.measures.effective_votes import DRAWS, METHOD, percentile_interval
 from analysis.measures.outputs import F64, I64
 from analysis.resampling import multinomial
 from analysis.tables import EventTable
@@ -37,14 +38,10 @@ WRONG_BELOW: Final = 0.5
 """Score below which an answer is wrong."""
 
 
-@dataclass(frozen=True)
-class Amplification:
-    """The object is a ratio with its 95 % interval."""
+@dataclass(frozen=True, kw_only=True)
+class Amplification(Interval):
+    """The object is a ratio with its 95 % interval; NaN where it is not defined."""
 
-    value: float
-    """NaN where it is not defined."""
-    low: float
-    high: float
     n: int
     """Tasks, or executions with a fault, of the society."""
     n_single: int
@@ -242,4 +239,4 @@ def _ratio(above: F64, below: F64, paired: bool, draws: int, rng: np.random.Gene
     with np.errstate(divide="ignore", invalid="ignore"):
         value = float(np.divide(above.mean(), below.mean()))
         low, high = percentile_interval(np.divide(mine, other))
-    return Amplification(value, low, high, n, m, paired)
+    return Amplification(value, low, high, method=METHOD, n=n, n_single=m, paired=paired)

@@ -16,23 +16,24 @@ import polars as pl
 
 from agentsoc.errors import InputError
 from agentsoc.streams import stream
+from analysis.interval import Interval
 from analysis.measures.outputs import F64
 from analysis.resampling import multinomial
+from analysis.synergy.theory.chance import signal_of
 from analysis.synergy.theory.effective import effective_votes
 
 DRAWS: Final = 2000
 """Resamples behind an interval."""
+METHOD: Final = "percentiles over tasks"
 
 
-@dataclass(frozen=True)
-class EffectiveVotes:
-    """The object says how many independent leaf votes the outcome of a run is worth."""
+@dataclass(frozen=True, kw_only=True)
+class EffectiveVotes(Interval):
+    """The object says how many independent leaf votes the outcome of a run is worth.
 
-    value: float
-    """0 where the outcome is below one leaf, inf where it cannot be told from perfect, NaN where leaves are at chance.
+    0 where the outcome is below one leaf, inf where it cannot be told from perfect, NaN where leaves are at chance.
     """
-    low: float
-    high: float
+
     leaf_signal: float
     """mu_0 of agents that had heard nobody."""
     out_signal: float
@@ -100,12 +101,13 @@ def worth_of(both: pl.DataFrame, choices: int, *, draws: int = DRAWS, seed: int 
     votes = _votes(leaf_signal, out_signal)
     low, high = percentile_interval(votes[1:])
     return EffectiveVotes(
-        float(votes[0]), low, high, float(leaf_signal[0]), float(out_signal[0]), float(n.mean()), n_tasks
-    )
+        float(votes[0]), low, high, method=METHOD, leaf_signal=float(leaf_signal[0]), out_signal=float(out_signal[0]),
+        leaves=float(n.mean()), n_tasks=n_tasks,
+    )  # fmt: skip
 
 
 def _signal(accuracy: F64, choices: int) -> F64:
-    return np.asarray(np.clip((accuracy - 1 / choices) / (1 - 1 / choices), -1.0, 1.0))
+    return np.asarray(np.clip(signal_of(accuracy, 1 / choices), -1.0, 1.0))
 
 
 def _votes(leaf: F64, out: F64) -> F64:

@@ -50,6 +50,7 @@ EVENTS_USED: Final = (
 
 EPISODE_COLUMNS: Final = (
     *MEASURES,
+    *("claims_due", "claims_left_out"),
     *("tokens", "budget_left", "wall_s", "message_density_broadcasts", "message_density_deliveries"),
     *("n_voters", "n_answers", "consensus", "disagreement", "vote_entropy", "voter_accuracy", "majority_correct"),
     *("information_gain", "redundancy", "k_star"),
@@ -197,7 +198,9 @@ def episodes_from_events(events: pl.DataFrame, budget: int | None = None) -> pl.
         budget=pl.lit(budget, pl.Int64),
         charged=pl.col("tokens_in") + pl.col("tokens_out"),
         virtual_s=pl.lit(None, pl.Float64),
-    ).select(MEASURES)
+        claims_due=nothing,
+        claims_left_out=nothing,
+    ).select(*MEASURES, "claims_due", "claims_left_out")
 
 
 def _budget(log: RunLog) -> int | None:
@@ -254,9 +257,10 @@ _RATIOS: Final = {
     "message_density_deliveries": ("deliveries", "turns", 1.0),
     "success_per_1k_tokens": ("score", "tokens", 1000.0),
     "budget_use": ("charged", "budget", 1.0),
+    "claims_not_shown": ("claims_left_out", "claims_due", 1.0),
 }
 """Ratios of means: name -> (numerator, denominator, factor)."""
-_USED: Final = (*_MEANS, "charged", "budget")
+_USED: Final = (*_MEANS, "charged", "budget", "claims_due", "claims_left_out")
 _OVERHEADS: Final = {"turns": "turns", "tokens": "tokens", "virtual": "virtual_s", "wall": "wall_s"}
 
 RUN_METRICS: Final = (*_MEANS, *_RATIOS, *(f"overhead_{name}" for name in _OVERHEADS), "efficiency")

@@ -5,17 +5,16 @@ Comes in: run directories. Goes out: one `RunReport` each; `analysis.measures.te
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 import numpy as np
 import polars as pl
 import pyarrow as pa
 
 from agentsoc.errors import InputError
-from agentsoc.log.manifest import NAME as MANIFEST
+from agentsoc.log.below import runs_at
 from agentsoc.log.read import RunLog
 from analysis.blocks import blocks, frame_of
 from analysis.interval import Interval
@@ -28,9 +27,6 @@ from analysis.measures.episodes import EVENTS_USED, EpisodeReading, RunMetrics, 
 from analysis.measures.information import Information
 from analysis.measures.outputs import outputs_of, together
 from analysis.tables import from_log
-
-DEPTH: Final = 2
-"""Directories below a path in which runs are looked for."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +101,7 @@ def examine(
         InputError: there is no run at a path, or a run has no task that ended.
         LogDamagedError: a log is not what was written.
     """
-    directories = [directory for path in paths for directory in _runs_below(path)]
+    directories = runs_at(paths)
     notes: list[str] = []
     single = baseline if baseline is not None else _single(directories, notes)
     texts = embedder is not None
@@ -116,22 +112,6 @@ def examine(
         read = read or _Read(directory, texts=texts, centred=centred)
         runs.append(_report(read, reference, None if embedder is None else embedder(directory), centred, seed))
     return Reports(runs, None if single is None else str(single), tuple(notes))
-
-
-def _runs_below(path: Path) -> list[Path]:
-    found = list(_walk(path, DEPTH)) if path.is_dir() else []
-    if not found:
-        what = "there is no run here" if path.is_dir() else "there is no such directory"
-        raise InputError(what, str(path), "name run directories, or directories that hold some")
-    return found
-
-
-def _walk(directory: Path, depth: int) -> Iterator[Path]:
-    if (directory / MANIFEST).is_file():
-        yield directory
-    elif depth:
-        for below in sorted(p for p in directory.iterdir() if p.is_dir() and not p.is_symlink()):
-            yield from _walk(below, depth - 1)
 
 
 def _single(directories: Sequence[Path], notes: list[str]) -> Path | None:

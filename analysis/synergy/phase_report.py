@@ -10,7 +10,8 @@ from typing import Any
 import polars as pl
 
 from agentsoc.errors import InputError
-from agentsoc.log.manifest import NAME as MANIFEST
+from agentsoc.log.below import runs_at
+from agentsoc.log.names import CALIBRATION
 from agentsoc.log.read import RunLog
 from analysis.synergy.estimation.known import KnownParameters
 from analysis.synergy.estimation.measured import Measured
@@ -75,12 +76,13 @@ def report_on_votes(
     *,
     b: int | None = None,
     gamma: float | None = None,
+    rho: float | None = None,
     sent: bool = False,
     n_draws: int = 400,
     seed: int = 0,
 ) -> PhaseReport:
     """Return the phase that a table of sibling votes tells; see `phase_of_votes` for its columns."""
-    return PhaseReport(*phase_of_votes(votes, b=b, gamma=gamma, sent=sent, n_draws=n_draws, seed=seed))
+    return PhaseReport(*phase_of_votes(votes, b=b, gamma=gamma, rho=rho, sent=sent, n_draws=n_draws, seed=seed))
 
 
 def finished_runs(places: Sequence[Path]) -> list[RunLog]:
@@ -89,14 +91,7 @@ def finished_runs(places: Sequence[Path]) -> list[RunLog]:
     Raises:
         InputError: there is none somewhere, or one is not finished.
     """
-    found: list[RunLog] = []
-    for place in places:
-        inside = (
-            [place] if (place / MANIFEST).exists() else sorted(path.parent for path in place.glob(f"**/{MANIFEST}"))
-        )
-        if not inside:
-            raise InputError("there is no run here", str(place), "name run directories, or a directory that holds some")
-        found += [RunLog(directory) for directory in inside if not _at_other_settings(directory)]
+    found = [RunLog(directory) for directory in runs_at(places) if not _at_other_settings(directory)]
     unfinished = [log.directory for log in found if log.manifest.status != "finished"]
     if unfinished:
         raise InputError(
@@ -107,5 +102,5 @@ def finished_runs(places: Sequence[Path]) -> list[RunLog]:
 
 def _at_other_settings(directory: Path) -> bool:
     """Return whether a run of a calibration measured agents at other settings than the rest (`calibrate --at`)."""
-    calibration = directory.absolute().parent.parent / "calibration.json"
+    calibration = directory.absolute().parent.parent / CALIBRATION
     return "-operating-" in directory.name and calibration.exists()

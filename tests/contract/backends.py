@@ -50,7 +50,7 @@ class Case:
 def ask(user: str = "Name a colour.", **changes: Any) -> Request:
     """Return a small request."""
     hint = Hint(task=0, round=0, agent=0, k=0, purpose="answer", truth="red", options=("red", "blue"))
-    request = Request("You are careful.", user, max_tokens=8, temperature=0.7, seed=3, hint=hint)
+    request = Request.of("You are careful.", user, max_tokens=8, temperature=0.7, seed=3, hint=hint)
     return msgspec.structs.replace(request, **changes)
 
 

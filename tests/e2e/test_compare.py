@@ -306,6 +306,7 @@ def test_a_dry_run_says_what_it_can_take_and_starts_nothing(capsys: pytest.Captu
     assert code == 0
     assert "6 runs of 3 organisations" in out
     assert "at most 96 model calls" in out  # 2 seeds x 4 tasks x (4 votes + 4 x 2 in debate)
+    assert "tokens together at most, unless a provider ignores its output cap" in out
     assert "unknown" in out  # how long a model takes is not ours to say
     assert not Path("comparisons").exists()
     code, out, _ = call(capsys, "compare", written(data), "--allow-code", CODE, "--dry-run", "--seeds", 2, "--json")

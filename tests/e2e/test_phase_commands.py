@@ -19,8 +19,10 @@ from agentsoc.cli import main
 from agentsoc.engine import run as engine
 from agentsoc.errors import InterruptedRunError
 from agentsoc.log.read import RunLog
+from agentsoc.scenario.model import Scenario
 from analysis.commands import calibration_runs
-from analysis.synergy.estimation.measured import load_measurements
+from analysis.synergy.estimation.measured import Measured, load_measurements
+from analysis.synergy.estimation.operating import operating_points
 from analysis.synergy.estimation.run_roles import sort_runs, spent
 from benchmarks.study_phase_closed_loop import boundary, random_case
 
@@ -34,6 +36,7 @@ topology: star
 protocol: aggregate
 """
 BUDGET = 1_500_000
+UNMEASURED = Measured(5, "after_channel", "read", {}, {}, {}, (), None)
 
 
 @pytest.fixture
@@ -168,6 +171,28 @@ def test_a_budget_that_pays_for_too_little_is_refused_before_anything_is_run(tol
     assert "one kind of agent" in told("calibrate", two, "--budget", BUDGET, code=2)
     assert "are no numbers" in told("calibrate", scenario, "--budget", BUDGET, "--levels", "a,b", code=2)
     assert "sets nothing" in told("calibrate", scenario, "--budget", BUDGET, "--at", "0.3", code=2)
+
+
+def test_voters_of_any_kind_that_ask_no_model_cost_what_they_take(told: Any, scenario: Path) -> None:
+    scenario.write_text(SCENARIO.split("agents:")[0] + "agents: {model: effort}\ntopology: star\nprotocol: aggregate\n")
+    found = json.loads(told("calibrate", scenario, "--budget", 300_000, "--dry-run", "--json"))
+    assert 290_000 < sum(run["tokens"] for run in found["runs"]) <= 300_000
+
+
+def test_a_setting_costs_what_was_charged_for_it_with_what_was_lost(tmp_path: Path) -> None:
+    model = {"kind": "simulated", "signal": 0.3, "compute": 100}
+    given = {
+        "name": "lone",
+        "seed": 1,
+        "tasks": {"kind": "signal", "count": 40},
+        "agents": {"model": model, "count": 1},
+    }
+    engine.run(Scenario.model_validate({**given, "topology": "single", "protocol": "vote"}), tmp_path / "run")
+    log = RunLog(tmp_path / "run")
+    (before,) = operating_points([log], ["as it is"], UNMEASURED)
+    log.manifest.totals.tokens_lost = 40 * 7
+    (after,) = operating_points([log], ["as it is"], UNMEASURED)
+    assert (before.tokens, after.tokens) == (100, 107)
 
 
 def test_a_table_of_votes_tells_rho_and_refuses_what_it_does_not(told: Any, tmp_path: Path) -> None:

@@ -248,11 +248,13 @@ def others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: others-package\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text(LINES)
     monkeypatch.syspath_prepend(tmp_path)
+    sys.modules.pop("others_package", None)  # each test writes its own
     every: tuple[Registry[Any], ...] = (COMPETITORS, IMPORTERS, OBSERVABLES)
     for registry in every:
         registry.forget()
     yield tmp_path
     monkeypatch.undo()
+    sys.modules.pop("others_package", None)
     for registry in every:
         registry.forget()
 

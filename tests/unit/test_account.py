@@ -7,9 +7,11 @@ from typing import Any, Literal
 import pytest
 
 from agentsoc.budget.account import Account, affords, rates_of, reply_cost
+from agentsoc.budget.at_once import reserve_at_once
 from agentsoc.budget.ledger import Grant, Need
 from agentsoc.budget.purse import CALLS, MONEY, TOKENS
 from agentsoc.budget.shown import NOTHING
+from agentsoc.budget.spent import Spent
 from agentsoc.contracts.board import Board
 from agentsoc.contracts.part import Slot
 from agentsoc.contracts.policy import Policy
@@ -119,22 +121,29 @@ def test_money_affords_the_dearest_reading() -> None:
 # Charging
 
 
+def spent(reply: Reply, lost_in: int, lost_out: int) -> Spent:
+    """Return what a reply cost, and an attempt of which nobody knows what became."""
+    cost = Spent.by(reply)
+    cost.lose(lost_in, lost_in + lost_out)
+    return cost
+
+
 def test_a_turn_is_charged_its_tokens_its_calls_and_those_that_were_lost() -> None:
     account = opened(budget={"tokens_per_task": 1000, "calls_per_task": 9})
-    [grant] = account.ledger.reserve([Need((50,), 50)], 3)
+    [grant] = reserve_at_once(account.ledger, [Need((50,), 50)], 3)
     assert grant is not None
-    account.settle(grant, 0, REPLY, 110, 0, 0, 1)
+    account.settle(grant, 0, spent(REPLY, 0, 0))
     assert [account.ledger.team[at].charged for at in (TOKENS, CALLS, MONEY)] == [110, 3, 0]
     assert (account.cost, account.cost_lost) == (0, 0)
 
 
 def test_money_is_charged_as_used_where_that_is_known_and_as_held_where_it_is_not() -> None:
     account = opened(prices=PRICES, budget={"money_per_task": 1})
-    account.settle(Grant(0, 1, 0, money=0), 0, REPLY, 130, 15, 5, 1)
+    account.settle(Grant(0, 1, 0, money=0), 0, spent(REPLY, 15, 5))
     lost = 15 * 2_000_000 + 5 * 5_000_000 + 10_000_000
     assert account.cost_lost == lost
     assert [account.ledger.team[at].charged for at in (TOKENS, CALLS, MONEY)] == [130, 3, COST + lost]
-    account.settle(Grant(0, 1, 0, money=0), 0, Reply(failed="lost"), 20, 15, 5, 1)
+    account.settle(Grant(0, 1, 0, money=0), 0, spent(Reply(failed="lost"), 15, 5))
     assert account.cost_lost == 2 * lost
     assert account.cost == 0  # what is known to have been used is noted with the events
 

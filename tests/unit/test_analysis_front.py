@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import importlib
 import json
 import pkgutil
@@ -172,6 +171,15 @@ def test_the_phase_is_that_which_the_command_prints(tmp_path: Path, printed: Cal
         analysis.phase()
     with pytest.raises(InputError, match="give runs, or a table of votes"):
         analysis.phase(tmp_path, votes=tmp_path / "votes.csv")
+    known = analysis.phase(votes=tmp_path / "votes.csv", gamma=0.9, rho=0.2, n_draws=50, seed=4)
+    told = printed("phase", "--votes", tmp_path / "votes.csv", "--gamma", 0.9, "--rho", 0.2, "--draws", 50, "--seed", 4)
+    assert told.pop("figures") == []
+    assert told["parameters"]["rho"]["value"] == 0.2 != found.measured.points["rho"]
+    assert plain(known.as_dict()) == told
+    with pytest.raises(InputError, match="nothing of the ceiling"):
+        analysis.phase(votes=tmp_path / "votes.csv", mu_max=0.9)
+    with pytest.raises(InputError, match="how votes were cast"):
+        analysis.phase(tmp_path, sent=True)
 
 
 def test_the_phase_of_runs_names_the_runs_that_it_did_not_use(runs: Path, printed: Callable[..., Any]) -> None:
@@ -179,7 +187,7 @@ def test_the_phase_of_runs_names_the_runs_that_it_did_not_use(runs: Path, printe
     told = printed("phase", runs / "single", runs / "star", "--rho", 0.1, "--draws", 20)
     assert plain(found.as_dict()) == {key: value for key, value in told.items() if key != "figures"}
     assert found.summary().startswith(found.estimate.summary())
-    with pytest.raises(InputError, match="there is no run here"):
+    with pytest.raises(InputError, match="no such directory"):
         analysis.phase(runs / "nowhere")
 
 
@@ -210,16 +218,3 @@ def test_a_plan_from_measurements_is_that_of_the_command(
     assert same.best.design.organisation == found.best.design.organisation
     with pytest.raises(InputError, match="without measurements"):
         analysis.plan(6000, measurements=measured, m0=60.0)
-
-
-def test_no_public_class_of_the_analysis_has_two_homes() -> None:
-    """Neither inside the analysis nor between it and the simulator."""
-    homes: dict[str, set[str]] = {}
-    for package in (Path(str(agentsoc.__file__)).parent, Path(str(analysis.__file__)).parent):
-        for path in package.rglob("*.py"):
-            for node in ast.parse(path.read_text(encoding="utf-8")).body:
-                if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
-                    homes.setdefault(node.name, set()).add(path.relative_to(package.parent).as_posix())
-    twice = {name: places for name, places in homes.items() if len(places) > 1}
-    ours = {name for name, places in twice.items() if any(place.startswith("analysis/") for place in places)}
-    assert ours == set(), twice

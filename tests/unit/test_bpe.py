@@ -54,16 +54,18 @@ TEXT = st.one_of(
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(system=TEXT, user=TEXT)
 def test_the_count_of_any_prompt_is_the_servers(server_count: Server, system: str, user: str) -> None:
-    ours = prompt_counter(modelfile.find())(Request(system, user, 1, 0.0, 1))
-    assert ours == server_count(without_markers(system), without_markers(user))
+    count = prompt_counter(modelfile.find())
+    assert count is not None
+    assert count(Request.of(system, user, 1, 0.0, 1)) == server_count(without_markers(system), without_markers(user))
 
 
 @pytest.mark.model
 def test_long_and_ordinary_prompts_count_as_on_the_server(server_count: Server) -> None:
     count = prompt_counter(modelfile.find())
+    assert count is not None
     others = "\n".join(f"#{i} agent {i}: {'positive' if i % 3 else 'negative'} - it's fine, I'd say" for i in range(40))
     for user in (others, "a" * 3_000, "x1" * 1_000, "  \n" * 500, "Ω≈ç√∫" * 200):
-        assert count(Request("You are careful.", user, 1, 0.0, 1)) == server_count("You are careful.", user)
+        assert count(Request.of("You are careful.", user, 1, 0.0, 1)) == server_count("You are careful.", user)
 
 
 def vocabulary(*merges: str) -> Bpe:

@@ -10,10 +10,11 @@ import msgspec
 import pytest
 
 from agentsoc.budget.ledger import Grant, Need
+from agentsoc.budget.spent import Spent
 from agentsoc.contracts.model import CallError, Usage
 from agentsoc.contracts.turns import Reply, Turn
-from agentsoc.engine.attempts import AttemptRequest, AttemptResult, PlannedTurn
-from agentsoc.engine.calls import BACKOFF_MAX_S, Caller, HostLostError, Spent
+from agentsoc.engine.attempts import AttemptRequest, AttemptResult, PlannedTurn, TurnUnderWay
+from agentsoc.engine.calls import BACKOFF_MAX_S, NO_ATTEMPT, Caller, HostLostError
 from agentsoc.errors import ReplayMismatchError
 from agentsoc.log.journal import Attempt, Key
 from agentsoc.scenario.model import Calls
@@ -81,7 +82,9 @@ def take(
     **settings: Any,
 ) -> tuple[Reply, Spent]:
     caller = Caller(script, script if live else None, known or {}, Calls(**{"backoff_s": 0.0, **settings}), 8)  # type: ignore[arg-type]
-    return asyncio.run(caller.turn(PlannedTurn(1, 2, Turn(3)), 0, need, grant))
+    turn = TurnUnderWay(PlannedTurn(1, 2, Turn(3)), 0, need, grant.attempts)
+    asyncio.run(caller.turn(turn, grant))
+    return turn.result(), turn.total
 
 
 def row(attempt: int, state: Any, **changes: Any) -> Attempt:
@@ -221,7 +224,7 @@ def test_iterations_go_on_from_the_draft_and_a_failure_leaves_it() -> None:
         GOOD, msgspec.structs.replace(GOOD, text="tails \n now", reply=Reply(answer="tails")), failed("rejected")
     )
     reply, _ = take(script, need=need)
-    assert [order.draft for order in script.orders] == [None, "heads", "tails now"]
+    assert [order.draft for order in script.orders] == [None, "heads", "tails \n now"]
     assert [key.k for key in script.rows] == [0, 1, 2]
     assert (reply.answer, reply.calls, reply.failed) == ("tails", 3, None)
     reply, _ = take(Script(failed("rejected")), need=need)
@@ -276,7 +279,8 @@ def test_a_slow_model_keeps_no_other_model_waiting() -> None:
         script = TwoModels()
         caller = Caller(script, script, {}, Calls(), 4)  # type: ignore[arg-type]
         turns = [
-            caller.turn(PlannedTurn(0, 0, Turn(agent)), int(agent >= 10), NEED, Grant(10, 1, 40)) for agent in range(20)
+            caller.turn(TurnUnderWay(PlannedTurn(0, 0, Turn(agent)), int(agent >= 10), NEED, 1), Grant(10, 1, 40))
+            for agent in range(20)
         ]
         await asyncio.gather(*turns)
         return script.most
@@ -319,3 +323,99 @@ def test_a_round_that_a_later_one_follows_in_the_journal_waits_for_nobody(
     caller = Caller(script, script if live else None, known(row(0, "done")), Calls(), 8)  # type: ignore[arg-type]
     assert [caller.answered(1, round_) for round_ in range(4)] == rounds
     assert caller.answered(0, 0) == (not live and not elsewhere)
+
+
+# Refusals for coming too often
+
+LIMITED = msgspec.structs.replace(failed("rate_limited", retry_after_s=0.0), rate_limited=True)
+
+
+def test_a_refusal_for_coming_too_often_costs_no_attempt_and_no_call() -> None:
+    """It keeps its reservation, stands in the journal only, and the request that follows is the same."""
+    script = Script(LIMITED, LIMITED, LIMITED, GOOD)
+    reply, spent = take(script, grant=Grant(10, 1, 40))
+    assert (reply.answer, reply.calls, spent.tokens, spent.calls) == ("heads", 1, 27, 1)
+    assert [(order.attempt, order.tokens_in, order.tokens_out) for order in script.orders] == [(0, 30, 10)] * 4
+    assert [row.finish for row in script.rows.values()] == [NO_ATTEMPT] * 3 + [None]
+    assert [row.state for row in script.rows.values()] == ["failed"] * 3 + ["done"]
+
+
+def test_after_the_deadline_such_a_refusal_costs_an_attempt() -> None:
+    script = Script(*[LIMITED] * 9)
+    reply, _ = take(script, grant=Grant(10, 2, 88), deadline_s=0.0)
+    assert (reply.failed, reply.calls, len(script.orders)) == ("rate_limited: why", 2, 2)
+    assert [row.finish for row in script.rows.values()] == [None, None]
+
+
+def test_the_journal_says_which_refusals_cost_an_attempt() -> None:
+    """A replay has no clock, and older runs paid for every one."""
+
+    class Limited(Script):
+        async def attempt(self, order: AttemptRequest) -> AttemptResult:
+            outcome = await super().attempt(order)
+            return msgspec.structs.replace(outcome, rate_limited=outcome.failure is not None)
+
+    free = [row(i, "failed", failure="rate_limited: x", finish=NO_ATTEMPT) for i in range(3)]
+    reply, spent = take(Limited(), known=known(*free, row(3, "done")), live=False, grant=Grant(10, 1, 40))
+    assert (reply.answer, reply.calls, spent.tokens) == ("heads", 1, 27)
+    paid = [row(i, "failed", failure="rate_limited: x") for i in range(3)]
+    reply, _ = take(Limited(), known=known(*paid), live=False)
+    assert (reply.failed, reply.calls) == ("rate_limited: why", 3)
+
+
+# Turns that wait for another reservation
+
+
+def waiting(script: Script, *grants: Grant, need: Need = NEED, attempts: int = 3, **known_as: Any) -> TurnUnderWay:
+    """Take a turn under one grant after the other; return what it has come to."""
+    turn = TurnUnderWay(PlannedTurn(1, 2, Turn(3)), 0, need, attempts, queued=True)
+    caller = Caller(script, script, known_as.get("known", {}), Calls(backoff_s=0.0), 8)  # type: ignore[arg-type]
+
+    async def all_grants() -> None:
+        for grant in grants:
+            assert not turn.ended
+            await caller.turn(turn, grant)
+
+    asyncio.run(all_grants())
+    return turn
+
+
+ONE = Grant(10, 1, 40)
+
+
+def test_a_turn_waits_after_each_attempt_that_needs_another() -> None:
+    script = Script(failed("server"), MALFORMED, GOOD)
+    turn = waiting(script, ONE)
+    assert (turn.ended, turn.left()) == (False, Need((38,), 10, again=8))
+    turn = waiting(Script(failed("server"), MALFORMED, GOOD), ONE, ONE, ONE)
+    assert turn.ended
+    assert (turn.result().answer, turn.result().calls) == ("heads", 3)
+
+
+def test_only_the_call_that_is_repeated_and_those_after_it_are_reserved_again() -> None:
+    need = Need((30, 60, 60), 10, again=8)
+    turn = waiting(Script(GOOD, failed("server")), Grant(10, 1, 180), need=need)
+    assert (turn.call, turn.left().tokens_in) == (1, (68, 60))
+    turn.give_up()
+    assert turn.result().answer == "heads"  # the draft of the first call stands
+
+
+def test_a_turn_without_a_draft_that_is_granted_no_more_has_failed() -> None:
+    turn = waiting(Script(failed("server")), ONE)
+    turn.give_up()
+    assert (turn.result().failed, turn.result().calls) == ("server: why", 1)
+
+
+def test_a_lost_attempt_waits_as_it_was_and_uses_up_none() -> None:
+    turn = waiting(Script(), ONE, known=known(row(0, "started", room=30, reserved=99)))
+    assert (turn.left().tokens_in, turn.had, turn.total.lost_tokens) == ((30,), 0, 99)
+    turn = waiting(Script(HostLostError(), GOOD), Grant(10, 3, 136), ONE, attempts=1)
+    assert (turn.result().answer, turn.total.lost_calls) == ("heads", 1)
+
+
+def test_what_cannot_succeed_and_what_is_discarded_waits_for_nothing() -> None:
+    assert waiting(Script(failed("rejected")), ONE).ended
+    strict = TurnUnderWay(PlannedTurn(1, 2, Turn(3, strict=True)), 0, NEED, 3, queued=True)
+    script = Script(MALFORMED)
+    asyncio.run(Caller(script, script, {}, Calls(), 8).turn(strict, ONE))  # type: ignore[arg-type]
+    assert strict.result().discarded == "malformed: it is not valid JSON"

@@ -13,7 +13,7 @@ import pytest
 from agentsoc.errors import InputError
 from agentsoc.log.comparison import CellRecord, ComparisonRecord
 from analysis.comparison.report import Report, make_report, measured
-from analysis.comparison.table import Results
+from analysis.comparison.table import CeilingUse, Results
 from analysis.comparison.text import notes, p_text, report_as_dict, report_as_text, verdict
 from analysis.stats import Interval
 
@@ -57,6 +57,7 @@ def results(
     missing: Sequence[CellRecord] = (),
     same_tasks: bool = False,
     budgets: Mapping[str, int | None] | None = None,
+    ceilings: Mapping[tuple[str, int], CeilingUse] | None = None,
     **record: Any,
 ) -> Results:
     """Return the results of a comparison whose runs gave these rows."""
@@ -76,7 +77,7 @@ def results(
         "organisations": list(dict.fromkeys(cell.organisation for cell in cells)), "cells": cells,
     }  # fmt: skip
     made = ComparisonRecord(**{**whole, **record})
-    return Results(Path("out"), made, table, tuple(missing), same_tasks, budgets or {"sums": 1000})
+    return Results(Path("out"), made, table, tuple(missing), same_tasks, budgets or {"sums": 1000}, ceilings or {})
 
 
 def lost(number: int, **more: Any) -> CellRecord:
@@ -127,6 +128,36 @@ def test_a_difference_is_stated_where_its_corrected_p_is_at_most_one_minus_the_l
     assert verdict(changed).startswith(said)
     strict = replace(block, found=replace(block.found, rows=rows, level=0.99))
     assert verdict(replace(found, blocks=(strict,))).startswith("Cannot")
+
+
+def test_the_sentence_says_where_an_idle_ceiling_refused_turns() -> None:
+    """It ended tasks of which it paid for less than half, so it is part of what was compared."""
+    stopped = of("votes", 3, [1.0] * 20, stop="budget_exhausted", tokens=300, charged=300)
+    use = {("votes", 3): CeilingUse(refused=40)}
+    said = verdict(report(of("alone", 1, ALONE), stopped, ceilings=use))
+    assert said.endswith(
+        "But the ceiling decided part of this: it refused 40 turns of votes and ended 20 of 20 tasks with more than "
+        "half of it unspent."
+    )
+    full = of("votes", 3, [1.0] * 20, stop="budget_exhausted", tokens=501, charged=501)
+    assert "ceiling" not in verdict(report(of("alone", 1, ALONE), full, ceilings=use))
+    shares = of("votes", 3, [1.0] * 20)
+    said = verdict(report(of("alone", 1, ALONE), shares, ceilings={("votes", 3): CeilingUse(refused=1)}))
+    assert said.endswith("it refused 1 turn of votes while 70 % of it was unspent.")
+    assert "ceiling" not in verdict(report(of("alone", 1, ALONE), stopped))
+
+
+def test_wide_bounds_of_prompts_are_told() -> None:
+    wide = {("votes", 3): CeilingUse(prompts={"bytes": (2_644, 46), "exact": (50, 50)})}
+    found = notes(report(of("alone", 1, ALONE), of("votes", 3, [1.0] * 20), ceilings=wide))
+    [said] = [text for text in found if text.startswith("votes: prompts")]
+    assert said == (
+        "votes: prompts reserved 2,644 tokens (a token for each byte) and had 46: the bound was 57.5 times what calls "
+        "then used, and a tokenizer would narrow it"
+    )
+    narrow = {("votes", 3): CeilingUse(prompts={"bytes": (92, 46)})}
+    found = notes(report(of("alone", 1, ALONE), of("votes", 3, [1.0] * 20), ceilings=narrow))
+    assert not any("prompts reserved" in text for text in found)
 
 
 def test_the_sentence_stands_in_the_text_and_in_the_json() -> None:

@@ -229,7 +229,7 @@ def test_a_missing_journal_is_named(tmp_path: Path) -> None:
         "UPDATE attempts SET task = 77 WHERE agent = 1 AND task = 0",
         "DELETE FROM attempts WHERE agent = 1 AND task = 0",
         "INSERT INTO attempts SELECT 99, round, agent, k, attempt, state, request, model, room, reserved, reply,"
-        " finish, shown, failure, tokens_in, tokens_cached, tokens_out, usage_known, latency_ms, crc"
+        " finish, shown, failure, tokens_in, tokens_cached, tokens_out, usage_known, latency_ms, reasoning, crc"
         " FROM attempts LIMIT 1",
     ],
 )
@@ -259,7 +259,8 @@ def test_the_digest_leaves_out_how_long_calls_took(tmp_path: Path) -> None:
         return journal_digest(iter([attempt(3, **changes)]))
 
     assert digest(latency_ms=1) == digest(latency_ms=None) == digest()
-    for name in Attempt.__struct_fields__[:-1]:
+    assert digest(reasoning="so it is") != digest()
+    for name in set(Attempt.__struct_fields__) - {"latency_ms"}:
         assert digest(**{name: None}) != digest() or getattr(attempt(3), name) is None
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import pytest
 
+from agentsoc.budget.at_once import reserve_at_once
 from agentsoc.budget.ledger import OUT_MIN, Grant, Ledger, Need
 from agentsoc.budget.purse import CALLS, MONEY, TOKENS
 from agentsoc.scenario.budget import Limits
@@ -30,7 +31,7 @@ def test_without_limits_everything_is_endless_and_nothing_is_a_wall() -> None:
     assert not ledger.walled
     assert (ledger.room(), ledger.room(rate=RATE), ledger.free) == (ENDLESS, ENDLESS, 0)
     assert ledger.pays((10**12, 10**6, 10**15))
-    assert ledger.reserve([Need((9,), 5), Need()], 4) == [Grant(5, 4, 0), Grant(0, 4, 0)]
+    assert reserve_at_once(ledger, [Need((9,), 5), Need()], 4) == [Grant(5, 4, 0), Grant(0, 4, 0)]
     assert state(ledger) == [(0, 0, 0)] * 3
     ledger.settle(Grant(5, 4, 0), 70, 2, 9)
     ledger.settle(Grant(5, 4, 0), 1, 1, 1)
@@ -79,47 +80,47 @@ def test_a_turn_gets_its_full_cap_the_next_what_is_left_and_the_one_after_nothin
     """Attempts are what remains after all first ones: here one more of the first turn, of 100 + 40 + 10 tokens."""
     ledger = Ledger(300 + 40 + 150)
     needs = [Need((100,), 40, again=10), Need((100,), 40), Need((100,), 40)]
-    assert ledger.reserve(needs[:2], 2) == [Grant(40, 2, 140 + 150), Grant(40, 1, 140)]
+    assert reserve_at_once(ledger, needs[:2], 2) == [Grant(40, 2, 140 + 150), Grant(40, 1, 140)]
     assert (ledger.reserved, ledger.free) == (430, 60)
-    assert Ledger(10).reserve([Need(), Need((5,), 5)], 1) == [Grant(0, 1, 0), Grant(5, 1, 10)]
-    assert Ledger(9).reserve([Need(), Need((5,), 5), Need()], 1) == [Grant(0, 1, 0), None, Grant(0, 1, 0)]
+    assert reserve_at_once(Ledger(10), [Need(), Need((5,), 5)], 1) == [Grant(0, 1, 0), Grant(5, 1, 10)]
+    assert reserve_at_once(Ledger(9), [Need(), Need((5,), 5), Need()], 1) == [Grant(0, 1, 0), None, Grant(0, 1, 0)]
     again = Ledger(300 + 40 + 40 - 20)
-    assert again.reserve(needs, 2) == [Grant(40, 1, 140), Grant(40, 1, 140), None]
+    assert reserve_at_once(again, needs, 2) == [Grant(40, 1, 140), Grant(40, 1, 140), None]
     assert again.free == 80
 
 
 @pytest.mark.parametrize(("left", "cap"), [(140, 40), (139, 39), (116, 16), (115, None), (99, None)])
 def test_a_cap_shrinks_down_to_the_least_that_a_reply_takes(left: int, cap: int | None) -> None:
-    [grant] = Ledger(left).reserve([Need((100,), 40)], 1)
+    [grant] = reserve_at_once(Ledger(left), [Need((100,), 40)], 1)
     assert grant == (None if cap is None else Grant(cap, 1, 100 + cap))
 
 
 def test_a_reply_that_is_short_or_cannot_be_cut_needs_its_whole_cap() -> None:
-    assert Ledger(110).reserve([Need((100,), 10)], 1) == [Grant(10, 1, 110)]
-    assert Ledger(109).reserve([Need((100,), 10)], 1) == [None]
-    assert Ledger(140).reserve([Need((100,), 40, whole=True)], 1) == [Grant(40, 1, 140)]
-    assert Ledger(139).reserve([Need((100,), 40, whole=True)], 1) == [None]
+    assert reserve_at_once(Ledger(110), [Need((100,), 10)], 1) == [Grant(10, 1, 110)]
+    assert reserve_at_once(Ledger(109), [Need((100,), 10)], 1) == [None]
+    assert reserve_at_once(Ledger(140), [Need((100,), 40, whole=True)], 1) == [Grant(40, 1, 140)]
+    assert reserve_at_once(Ledger(139), [Need((100,), 40, whole=True)], 1) == [None]
 
 
 def test_calls_of_one_turn_share_what_is_left_and_repeats_bring_their_prompts_again() -> None:
     need = Need((50, 70), 40, again=5)
-    assert Ledger(200).reserve([need], 3) == [Grant(40, 1, 200)]
-    assert Ledger(161).reserve([need], 3) == [Grant(20, 1, 160)]  # a token is over
+    assert reserve_at_once(Ledger(200), [need], 3) == [Grant(40, 1, 200)]
+    assert reserve_at_once(Ledger(161), [need], 3) == [Grant(20, 1, 160)]  # a token is over
     second = 50 + 70 + 2 * (40 + 5)
-    assert Ledger(200 + second - 1).reserve([need], 3) == [Grant(40, 1, 200)]
-    assert Ledger(200 + second).reserve([need], 3) == [Grant(40, 2, 200 + second)]
-    assert Ledger(200 + 9 * second).reserve([need], 3) == [Grant(40, 3, 200 + 2 * second)]
+    assert reserve_at_once(Ledger(200 + second - 1), [need], 3) == [Grant(40, 1, 200)]
+    assert reserve_at_once(Ledger(200 + second), [need], 3) == [Grant(40, 2, 200 + second)]
+    assert reserve_at_once(Ledger(200 + 9 * second), [need], 3) == [Grant(40, 3, 200 + 2 * second)]
 
 
 def test_calls_are_held_for_every_attempt_and_a_turn_without_its_calls_is_refused() -> None:
     ledger = Ledger(None, calls=5)
     needs = [Need((10, 10), 20), Need((10,), 20), Need((10, 10, 10), 20), Need((10,), 20, asks=False), Need()]
-    grants = ledger.reserve(needs, 2)
+    grants = reserve_at_once(ledger, needs, 2)
     assert grants == [
         Grant(20, 2, 0, calls=4), Grant(20, 1, 0, calls=1), None, Grant(20, 2, 0), Grant(0, 1, 0)
     ]  # fmt: skip
     assert state(ledger)[CALLS] == (0, 5, 0)
-    assert ledger.reserve([Need((10,), 20)], 1) == [None]
+    assert reserve_at_once(ledger, [Need((10,), 20)], 1) == [None]
 
 
 def test_money_is_held_for_the_dearest_reading_of_a_prompt_its_cap_and_its_calls() -> None:
@@ -132,17 +133,17 @@ def test_money_is_held_for_the_dearest_reading_of_a_prompt_its_cap_and_its_calls
         (20 + 7 + 5 * OUT_MIN - 1, None),
         (2 * dear, Grant(20, 2, 0, money=2 * dear)),
     ):
-        assert Ledger(None, money=money).reserve([need], 2, rates=[RATE]) == [grant]
+        assert reserve_at_once(Ledger(None, money=money), [need], 2, rates=[RATE]) == [grant]
     free_reply = Rate(2, 1, 0, 7)
-    assert Ledger(None, money=27).reserve([need], 1, rates=[free_reply]) == [Grant(20, 1, 0, money=27)]
-    assert Ledger(None, money=26).reserve([need], 1, rates=[free_reply]) == [None]
+    assert reserve_at_once(Ledger(None, money=27), [need], 1, rates=[free_reply]) == [Grant(20, 1, 0, money=27)]
+    assert reserve_at_once(Ledger(None, money=26), [need], 1, rates=[free_reply]) == [None]
 
 
 def test_shares_pay_for_their_turns_and_the_team_for_all() -> None:
     ledger = Ledger(300)
     ledger.divide([100, 60])
     need = Need((50,), 20)
-    grants = ledger.reserve([need, need, need, need], 1, shares=[0, 1, None, 0])
+    grants = reserve_at_once(ledger, [need, need, need, need], 1, shares=[0, 1, None, 0])
     assert grants == [Grant(20, 1, 70, share=0), None, Grant(20, 1, 70), None]
     assert [share[TOKENS].reserved for share in ledger.shares] == [70, 0, 70]
     assert ledger.reserved == 140
@@ -155,7 +156,7 @@ def test_shares_pay_for_their_turns_and_the_team_for_all() -> None:
 def test_every_resource_of_a_grant_is_settled_in_every_scope() -> None:
     ledger = Ledger(1000, calls=10, money=10_000)
     ledger.divide([500])
-    [grant] = ledger.reserve([Need((10,), 20)], 2, shares=[0], rates=[RATE])
+    [grant] = reserve_at_once(ledger, [Need((10,), 20)], 2, shares=[0], rates=[RATE])
     assert grant == Grant(20, 2, 60, calls=2, money=254, share=0)
     ledger.settle(grant, 25, 1, 99)
     for scope in (ledger.team, ledger.shares[0]):
@@ -165,7 +166,7 @@ def test_every_resource_of_a_grant_is_settled_in_every_scope() -> None:
             (99, 0, 0),
         ]
     one_purse = Ledger(1000, calls=10, money=10_000)
-    one_purse.settle(one_purse.reserve([Need((10,), 20)], 2, rates=[RATE])[0], 25, 1, 99)  # type: ignore[arg-type]
+    one_purse.settle(reserve_at_once(one_purse, [Need((10,), 20)], 2, rates=[RATE])[0], 25, 1, 99)  # type: ignore[arg-type]
     assert state(one_purse) == [(25, 0, 0), (1, 0, 0), (99, 0, 0)]
     one_purse.settle(Grant(0, 1, 0), -5, -5, -5)
     assert state(one_purse) == [(25, 0, 0), (1, 0, 0), (99, 0, 0)]
@@ -173,7 +174,7 @@ def test_every_resource_of_a_grant_is_settled_in_every_scope() -> None:
 
 def test_what_passes_its_grant_is_taken_from_what_is_free_and_the_rest_is_overrun() -> None:
     ledger = Ledger(100)
-    [grant] = ledger.reserve([Need((30,), 20)], 1)
+    [grant] = reserve_at_once(ledger, [Need((30,), 20)], 1)
     assert grant is not None
     ledger.settle(grant, 80)
     assert (ledger.charged, ledger.overrun, ledger.free) == (80, 0, 20)
@@ -197,8 +198,8 @@ def limits_of(ledger: Ledger) -> list[int | None]:
 def test_a_turn_draws_on_those_who_acted_before_and_have_no_turn_now_the_first_of_them_first() -> None:
     ledger = carrying(80, 90, 50, 80)
     need = Need((20,), 20)
-    ledger.reserve([need, need], 1, shares=[0, 1])
-    [grant] = ledger.reserve([Need((60,), 40)], 1, shares=[2])
+    reserve_at_once(ledger, [need, need], 1, shares=[0, 1])
+    [grant] = reserve_at_once(ledger, [Need((60,), 40)], 1, shares=[2])
     assert grant == Grant(40, 1, 100, share=2)
     assert limits_of(ledger) == [40, 80, 100, 80, 0]  # 40 from the first, which has no more, then 10 from the second
     assert sum(limits_of(ledger)) == 300  # type: ignore[arg-type]
@@ -206,40 +207,40 @@ def test_a_turn_draws_on_those_who_acted_before_and_have_no_turn_now_the_first_o
 
 def test_who_has_nothing_left_lends_nothing() -> None:
     ledger = carrying(40, 90, 50)
-    ledger.reserve([Need((20,), 20), Need((1,), 1)], 1, shares=[0, 1])
-    assert ledger.reserve([Need((40,), 20)], 1, shares=[2]) == [Grant(20, 1, 60, share=2)]
+    reserve_at_once(ledger, [Need((20,), 20), Need((1,), 1)], 1, shares=[0, 1])
+    assert reserve_at_once(ledger, [Need((40,), 20)], 1, shares=[2]) == [Grant(20, 1, 60, share=2)]
     assert limits_of(ledger) == [40, 80, 60, 120]
 
 
 def test_nothing_is_lent_by_those_who_have_a_turn_or_have_not_acted_yet() -> None:
     need = Need((60,), 40, whole=True)
-    assert carrying(100, 50).reserve([need], 1, shares=[1]) == [None]
+    assert reserve_at_once(carrying(100, 50), [need], 1, shares=[1]) == [None]
     ledger = carrying(100, 50)
-    ledger.reserve([Need((1,), 1)], 1, shares=[0])
-    assert ledger.reserve([need, Need((1,), 1)], 1, shares=[1, 0])[0] is None
-    assert ledger.reserve([need], 1, shares=[1]) == [Grant(40, 1, 100, share=1)]
+    reserve_at_once(ledger, [Need((1,), 1)], 1, shares=[0])
+    assert reserve_at_once(ledger, [need, Need((1,), 1)], 1, shares=[1, 0])[0] is None
+    assert reserve_at_once(ledger, [need], 1, shares=[1]) == [Grant(40, 1, 100, share=1)]
     stingy = Ledger(300)
     stingy.divide([100, 50])
-    stingy.reserve([Need((1,), 1)], 1, shares=[0])
-    assert stingy.reserve([need], 1, shares=[1]) == [None]
+    reserve_at_once(stingy, [Need((1,), 1)], 1, shares=[0])
+    assert reserve_at_once(stingy, [need], 1, shares=[1]) == [None]
 
 
 def test_what_no_share_was_given_lends_and_borrows_as_any_share() -> None:
     ledger = carrying(100, 100)  # 100 are nobody's
-    ledger.reserve([Need((1,), 1)], 1)
-    assert ledger.reserve([Need((110,), 40)], 1, shares=[0]) == [Grant(40, 1, 150, share=0)]
+    reserve_at_once(ledger, [Need((1,), 1)], 1)
+    assert reserve_at_once(ledger, [Need((110,), 40)], 1, shares=[0]) == [Grant(40, 1, 150, share=0)]
     assert limits_of(ledger) == [150, 100, 50]
     ledger = carrying(100, 100)
-    ledger.reserve([Need((1,), 1)], 1, shares=[1])
-    assert ledger.reserve([Need((110,), 40)], 1) == [Grant(40, 1, 150)]
+    reserve_at_once(ledger, [Need((1,), 1)], 1, shares=[1])
+    assert reserve_at_once(ledger, [Need((110,), 40)], 1) == [Grant(40, 1, 150)]
     assert limits_of(ledger) == [100, 50, 150]
 
 
 def test_two_turns_of_a_round_do_not_borrow_the_same_tokens() -> None:
     ledger = carrying(100, 50, 50)
-    ledger.reserve([Need((10,), 10)], 1, shares=[0])
+    reserve_at_once(ledger, [Need((10,), 10)], 1, shares=[0])
     need = Need((70,), 20, whole=True)
-    assert ledger.reserve([need, need, need], 1, shares=[1, 2, 1]) == [
+    assert reserve_at_once(ledger, [need, need, need], 1, shares=[1, 2, 1]) == [
         Grant(20, 1, 90, share=1), Grant(20, 1, 90, share=2), None
     ]  # fmt: skip
     assert limits_of(ledger) == [20, 90, 90, 100]
@@ -247,9 +248,9 @@ def test_two_turns_of_a_round_do_not_borrow_the_same_tokens() -> None:
 
 def test_after_a_new_split_nobody_has_acted() -> None:
     ledger = carrying(100, 50)
-    ledger.reserve([Need((1,), 1)], 1, shares=[0])
+    reserve_at_once(ledger, [Need((1,), 1)], 1, shares=[0])
     ledger.divide([100, 50])
-    assert ledger.reserve([Need((60,), 40, whole=True)], 1, shares=[1]) == [None]
+    assert reserve_at_once(ledger, [Need((60,), 40, whole=True)], 1, shares=[1]) == [None]
 
 
 # Splitting and keeping

@@ -14,7 +14,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 from pydantic import ValidationError
 
@@ -38,7 +37,8 @@ def _clean(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def ask(**changes: Any) -> Request:
-    return msgspec.structs.replace(Request("Be brief.", "Hello.", 8, 0.5, 11), **changes)
+    usual = {"system": "Be brief.", "user": "Hello.", "max_tokens": 8, "temperature": 0.5, "seed": 11}
+    return Request.of(**{**usual, **changes})
 
 
 async def call(model: LiteLLM, request: Request) -> Any:

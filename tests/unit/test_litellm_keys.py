@@ -76,7 +76,7 @@ def ask(model: LiteLLM) -> str:
         backend = model.open(seed=0)
         try:
             await backend.start()
-            return (await asyncio.wait_for(backend.complete(Request("Be brief.", "Hello.", 8, 0.5, 11)), 20)).text
+            return (await asyncio.wait_for(backend.complete(Request.of("Be brief.", "Hello.", 8, 0.5, 11)), 20)).text
         except CallError:
             return ""
         finally:

@@ -113,6 +113,13 @@ def test_many_fan_ins_are_thinned_out_all_odd_and_up_to_the_window() -> None:
     assert all(one.design.b % 2 for one in everybody(wide) if one.design.b > 1)
 
 
+def test_fan_ins_beyond_forty_nine_are_as_many_as_those_below_and_all_beyond() -> None:
+    """3, 5, ..., 49, then 24 up to 200 at equal ratios, the first of which is 49 again; messages cost nothing."""
+    free = measured(messages=(message(0, 0.0, 1.0),)).with_given(beta=0.0, a=0.3, rho=0.0)
+    deeper = sum(b**depth <= 200 for b in range(3, 50, 2) for depth in range(2, 8))
+    assert recommend(free, 200, 10, x_min=1.0).n_candidates == 1 + 24 + 23 + deeper
+
+
 def test_a_window_wider_than_the_budget_pays_messages_for_changes_nothing() -> None:
     """At 20 tokens a leaf and 100 a message 20,000 tokens pay for 166."""
     narrow, wide = (recommend(measured(), 20_000, window) for window in (166 * 50, 10**7))

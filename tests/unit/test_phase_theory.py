@@ -12,6 +12,7 @@ import pytest
 
 from agentsoc.errors import InputError
 from analysis.synergy.theory import formulas as th
+from analysis.synergy.theory.chance import share_of, signal_of
 
 
 def test_three_clean_voters_have_the_classical_threshold() -> None:
@@ -345,3 +346,10 @@ def test_scalar_calls_give_arrays_that_compute_as_numbers() -> None:
         assert isinstance(value, np.ndarray)
         assert value.shape == ()
         assert f"{value + 0:.3f}"
+
+
+def test_a_signal_is_zero_for_a_guess_and_one_for_certainty_and_gives_its_share_back() -> None:
+    shares = np.array([0.0, 0.25, 0.4, 1.0])
+    assert signal_of(shares, 0.25) == pytest.approx([-1 / 3, 0.0, 0.2, 1.0])
+    assert share_of(signal_of(shares, 0.25), 0.25) == pytest.approx(shares)
+    assert signal_of(0.75, 0.5) == 0.5

@@ -120,7 +120,7 @@ def test_a_stack_trace_in_an_error_text_is_left_out() -> None:
 
 
 def request(**changes: Any) -> Request:
-    return msgspec.structs.replace(Request("s", "u", 1, 0.0, 1), **changes)
+    return msgspec.structs.replace(Request.of("s", "u", 1, 0.0, 1), **changes)
 
 
 def test_choices_are_asked_for_as_an_object_and_unwrapped() -> None:

@@ -23,7 +23,7 @@ HINT = Hint(task=0, round=0, agent=0, k=0, purpose="answer", truth="heads", opti
 
 def ask(model: Scripted, hint: Hint | None = HINT, **changes: Any) -> Completion:
     fields = {"system": "You are agent 0.", "user": "How does it fall?", "max_tokens": 50, "temperature": 0, "seed": 0}
-    return asyncio.run(ScriptedBackend(model, 7).complete(Request(**{**fields, "hint": hint, **changes})))
+    return asyncio.run(ScriptedBackend(model, 7).complete(Request.of(**{**fields, "hint": hint, **changes})))
 
 
 def hints(n: int, **changes: Any) -> list[Hint]:
@@ -76,7 +76,7 @@ def test_failures_and_malformed_replies_are_of_first_attempts_and_as_frequent_as
         found = []
         for hint in hints(2_000, attempt=attempt):
             try:
-                got = await backend.complete(Request("s", "u", 50, 0.0, 0, hint=hint))
+                got = await backend.complete(Request.of("s", "u", 50, 0.0, 0, hint=hint))
                 found.append("malformed" if got.text.startswith("???") else "good")
             except CallError as error:
                 found.append(error.kind)

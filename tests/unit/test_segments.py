@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import random
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -303,3 +305,29 @@ def test_a_part_that_cannot_be_written_is_not_claimed(tmp_path: Path, monkeypatc
         writer.finish()
     assert [part.name for part in directory.iterdir()] == ["part-00000.parquet"]
     read_segment(directory, writer.durable()[0][0])
+
+
+def test_what_a_failed_write_leaves_behind_is_freed_without_a_word(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From Python 3.13 on a buffer complains when it is freed in a circle with a view of it."""
+    said: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda unraisable: said.append(unraisable.exc_value))
+    gc.collect()
+    said.clear()
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    def fail() -> None:
+        writer = SegmentWriter(tmp_path / "events")
+        writer.add(events(5))
+        with pytest.raises(OSError, match="No space") as caught:
+            writer.finish()
+        caught.value.__dict__["writer"] = writer  # the circle
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", refuse)
+        fail()
+    gc.collect()
+    assert said == []

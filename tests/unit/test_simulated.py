@@ -286,12 +286,12 @@ def test_simulated_time_is_exponential_and_changes_no_answer() -> None:
 
 def test_a_voter_answers_prompts_by_their_hints_only() -> None:
     backend = SimulatedBackend(Simulated(signal=1.0, compute=9, message=2), 1)
-    asked = Request("", "", 10, 0.0, 0, hint=hint(options=("a", "b"), truth="b", shown=("b",)))
+    asked = Request.of("", "", 10, 0.0, 0, hint=hint(options=("a", "b"), truth="b", shown=("b",)))
     got = asyncio.run(backend.complete(asked))
     assert (got.text, got.usage.tokens_in, got.usage.tokens_out) == ("b", 2, 11)
     assert backend.count(asked) == 2
     with pytest.raises(CallError, match="bare prompts"):
-        asyncio.run(backend.complete(Request("", "What?", 10, 0.0, 0)))
+        asyncio.run(backend.complete(Request.of("", "What?", 10, 0.0, 0)))
 
 
 def test_without_options_there_is_no_answer_but_a_price() -> None:

@@ -43,20 +43,7 @@ from agentsoc.society.topologies.limits import MAX_GRAPH_EDGES, require_edges
 from agentsoc.streams import stream
 from tests.strategies import EDGES
 
-KINDS: dict[str, Any] = {
-    "single": Single,
-    "independent": Independent,
-    "star": Star,
-    "chain": Chain,
-    "tree": Tree,
-    "decentralized": Decentralized,
-    "ring": Ring,
-    "small-world": SmallWorld,
-    "hybrid": Hybrid,
-    "modular": Modular,
-    "exponential": Exponential,
-    "custom": Custom,
-}
+KINDS: dict[str, Any] = {kind: type(topology) for kind, (topology, _, _) in EDGES.items()}
 
 
 def wire(topology: Topology, n: int, seed: int = 0) -> Wiring:

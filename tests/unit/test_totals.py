@@ -181,7 +181,10 @@ def rows(*cells: dict[str, Any]) -> pa.Table:
     return pa.Table.from_pylist(full, schema=ROWS)
 
 
-SUMS = ("rounds", "turns", "broadcasts", "deliveries", "tokens_lost", "calls_lost", "tokens_overrun")
+SUMS = (
+    *("rounds", "turns", "broadcasts", "deliveries", "tokens_lost", "calls_lost", "tokens_overrun"),
+    *("claims_due", "claims_left_out"),
+)
 
 
 def test_rows_add_up_by_column() -> None:

@@ -33,7 +33,7 @@ from analysis.synergy.estimation.assumptions import (
 from analysis.synergy.estimation.count_shapes import ShapeTest, compare_shapes
 from analysis.synergy.estimation.difficulty import DifficultyMixture, difficulty_draws
 from analysis.synergy.estimation.fidelity_fit import WIDEST as WIDEST_GAMMA
-from analysis.synergy.estimation.fidelity_fit import TripCounts, count_trips, gamma_interval
+from analysis.synergy.estimation.fidelity_fit import TripCounts, count_trips, gamma_at, gamma_draws
 from analysis.synergy.estimation.interval import LEVEL, Estimate, from_draws, given
 from analysis.synergy.estimation.known import KnownParameters, NodeModel
 from analysis.synergy.estimation.leaf_law import LeafCounts, LeafFit, count_leaves, fit_leaf_law, leaf_draws
@@ -217,13 +217,8 @@ class _Joint:
         if self.trips is None:
             self.refusals.append("gamma: no round trips and no merges")
             return None, "none"
-        n, agree, chance = self.trips.n[:, 0], self.trips.agree[:, 0], self.trips.chance
-        drawn_n = self.weights @ n
-        share = np.divide(self.weights @ agree, drawn_n, out=np.full(drawn_n.shape, np.nan), where=drawn_n > 0)
-        self.draws["gamma"] = (share - chance) / (1 - chance)
-        value = gamma_interval(float(agree.sum()), float(n.sum()), chance)
-        if np.any(n > 1):
-            value = from_draws(value.value, self.draws["gamma"])
+        self.draws["gamma"] = gamma_draws(self.trips, 0, self.weights)
+        value = gamma_at(self.trips, 0, self.draws["gamma"])
         if value.width > WIDEST_GAMMA:
             self.refusals.append(f"gamma: its interval is wider than {WIDEST_GAMMA}; measure more round trips")
             return None, "none"

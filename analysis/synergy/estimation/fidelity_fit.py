@@ -16,13 +16,14 @@ import polars as pl
 from scipy import special
 
 from agentsoc.errors import InputError
-from agentsoc.theory.proportion import wilson
 from analysis.synergy.estimation.binomial_fit import BinomialFits, Law, ParameterBounds, fit_binomial
 from analysis.synergy.estimation.interval import LEVEL, Estimate, from_draws
 from analysis.synergy.estimation.resample import TaskIndex, sums_by_task, task_weights
 from analysis.synergy.estimation.votes import demand_columns
 from analysis.synergy.theory.arrays import FloatArray
+from analysis.synergy.theory.chance import share_of, signal_of
 from analysis.synergy.theory.fidelity import FidelityCurve, FidelityFamily, fidelity
+from analysis.synergy.theory.moments import fidelity_from_agreement
 
 FAMILIES: Final[tuple[FidelityFamily, ...]] = ("exp", "hyp", "hill", "capacity")
 WIDEST: Final = 0.5
@@ -192,27 +193,41 @@ def fit_fidelity(
 
 
 def gamma_interval(agree: float, n: float, chance: float) -> Estimate:
-    """Return gamma with its mapped Wilson interval from counts (of which `agree` may be fractional)."""
-    z = float(special.ndtri((1 + LEVEL) / 2))
+    """Return gamma of `fidelity_from_agreement` with its standard error; `chance` is the agreement of a guess, 1/K."""
+    found = fidelity_from_agreement(agree, n, 1 / chance, level=LEVEL)
     share = agree / n
-    value, low, high = ((v - chance) / (1 - chance) for v in (share, *wilson(share, n, z)))
     se = float(np.sqrt(share * (1 - share) / n)) / (1 - chance)
-    return Estimate(float(value), float(low), float(high), method="wilson", se=se)
+    return Estimate(found.value, found.low, found.high, method="wilson", se=se)
+
+
+def gamma_draws(counts: TripCounts, level: int, weights: FloatArray) -> FloatArray:
+    """Return gamma of messages of one length in each resample, shape (n_draws,); NaN where it has none of the trials.
+
+    Args:
+        counts: round trips.
+        level: which of the lengths.
+        weights: how often each task was drawn, shape (n_draws, n_tasks).
+    """
+    n = weights @ counts.n[:, level]
+    share = np.divide(weights @ counts.agree[:, level], n, out=np.full(n.shape, np.nan), where=n > 0)
+    return signal_of(share, counts.chance)
+
+
+def gamma_at(counts: TripCounts, level: int, draws: FloatArray) -> Estimate:
+    """Return gamma of messages of one length: Wilson's interval, or that of `draws` where a task occurs twice."""
+    n, agree = counts.n[:, level], counts.agree[:, level]
+    gamma = gamma_interval(float(agree.sum()), float(n.sum()), counts.chance)
+    return from_draws(gamma.value, draws) if np.any(n > 1) else gamma
 
 
 def _point(counts: TripCounts, level: int, weights: FloatArray, trips: pl.DataFrame, quantity: Quantity) -> FidelityAt:
-    n, agree = counts.n[:, level], counts.agree[:, level]
-    total = float(n.sum())
-    gamma = gamma_interval(float(agree.sum()), total, counts.chance)
-    if np.any(n > 1):
-        drawn_n = weights @ n
-        share = np.divide(weights @ agree, drawn_n, out=np.full(drawn_n.shape, np.nan), where=drawn_n > 0)
-        gamma = from_draws(gamma.value, (share - counts.chance) / (1 - counts.chance))
+    n = counts.n[:, level]
+    gamma = gamma_at(counts, level, gamma_draws(counts, level, weights))
     unreadable = trips.filter((pl.col("m") == counts.m[level]) & pl.col("read").is_null()).height
     refusal = None
     if gamma.width > WIDEST:
         refusal = f"the interval of gamma is wider than {WIDEST}; measure more round trips"
-    return FidelityAt(float(counts.m[level]), gamma, int(total), int(np.sum(n > 0)), unreadable, quantity, refusal)
+    return FidelityAt(float(counts.m[level]), gamma, int(n.sum()), int(np.sum(n > 0)), unreadable, quantity, refusal)
 
 
 def _law(m: FloatArray, chance: float, family: FidelityFamily, ceiling: bool) -> tuple[Law, ParameterBounds]:
@@ -223,7 +238,7 @@ def _law(m: FloatArray, chance: float, family: FidelityFamily, ceiling: bool) ->
         h = np.exp(theta[:, 1:2]) if hill else 1.0
         top = special.expit(theta[:, -1:]) if ceiling else 1.0
         gamma = fidelity(m, family, np.exp(theta[:, :1]), hill=h, ceiling=top)
-        return np.asarray(chance + (1 - chance) * gamma, dtype=np.float64)
+        return share_of(gamma, chance)
 
     spans = [(float(np.log(m[0])) - 12, float(np.log(m[-1])) + 12)]
     spans += [(-3.0, 3.0)] if hill else []

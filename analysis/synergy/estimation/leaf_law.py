@@ -27,6 +27,7 @@ from analysis.synergy.estimation.interval import Estimate, from_draws
 from analysis.synergy.estimation.resample import TaskIndex, sums_by_task, task_weights
 from analysis.synergy.estimation.votes import LEAF_COLUMNS, demand_columns
 from analysis.synergy.theory.arrays import FloatArray
+from analysis.synergy.theory.chance import share_of, signal_of
 from analysis.synergy.theory.costs import LeafLaw
 
 MIN_LEVELS: Final = 4
@@ -157,7 +158,7 @@ def fit_leaf_law(trials: pl.DataFrame, *, mu_max: float = 1.0, n_draws: int = 40
         a=a,
         beta=beta,
         x=tuple(counts.x.tolist()),
-        signals=tuple(((share - counts.chance) / (1 - counts.chance)).tolist()),
+        signals=tuple(signal_of(share, counts.chance).tolist()),
         n_trials=tuple(int(n) for n in total_n),
         n_tasks=n_tasks,
         mu_max=mu_max,
@@ -186,7 +187,7 @@ def leaf_probability(x: FloatArray, chance: float, mu_max: float, centre: float 
 
     def law(theta: FloatArray) -> FloatArray:
         mu = np.minimum(np.exp(np.minimum(theta[:, :1] + theta[:, 1:] * ln_x, 1.0)), mu_max)
-        return np.asarray(chance + (1 - chance) * mu, dtype=np.float64)
+        return share_of(mu, chance)
 
     return law
 
@@ -195,7 +196,7 @@ def fit_leaf(
     x: FloatArray, n: FloatArray, k: FloatArray, chance: float, mu_max: float = 1.0, start: FloatArray | None = None
 ) -> BinomialFits:
     """Return the fits of (l, beta) to rows of counts, shape (n_rows, n_levels); see `leaf_probability` for l."""
-    signal = (np.divide(k, n, out=np.full(k.shape, chance), where=n > 0) - chance) / (1 - chance)
+    signal = signal_of(np.divide(k, n, out=np.full(k.shape, chance), where=n > 0), chance)
     floor = 0.5 / np.sqrt(np.maximum(n, 1.0))
     height, at = np.log(np.maximum(signal, floor)), np.log(x) - np.log(x).mean()
     mu = np.clip(signal, floor, 0.999)

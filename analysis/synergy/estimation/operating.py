@@ -16,6 +16,7 @@ from agentsoc.log.read import RunLog
 from analysis.synergy.estimation.fidelity_fit import fit_fidelity, gamma_interval
 from analysis.synergy.estimation.interval import Estimate
 from analysis.synergy.estimation.measured import Measured
+from analysis.synergy.estimation.run_roles import spent
 from analysis.synergy.estimation.votes import leaf_table, trip_table
 from analysis.synergy.theory.fixed_points import fixed_point
 from analysis.synergy.theory.recursion import alpha, node_map
@@ -29,7 +30,7 @@ class OperatingPoint:
     signal: Estimate
     n_trials: int
     tokens: float
-    """Mean tokens of one answer."""
+    """Mean tokens of one answer, those of lost attempts among them."""
     above: float | None
     """Signal after one level at the central parameters, for equally hard tasks; None without gamma and rho."""
     mu_star: float | None
@@ -73,8 +74,7 @@ def operating_points(logs: Sequence[RunLog], labels: Sequence[str], measured: Me
             gamma, rho = float(np.clip(measured.messages[0].gamma.value, 0, 1)), measured.points["rho"]
             above = float(node_map(np.clip(signal.value, -1, 1), measured.b, gamma, rho, lock=measured.lock))
             limit = float(np.nan_to_num(fixed_point(measured.b, gamma, rho, lock=measured.lock)))
-        totals = log.manifest.totals
-        tokens = (totals.tokens_in + totals.tokens_out) / max(totals.episodes, 1)
+        tokens = spent(log) / max(log.manifest.totals.episodes, 1)
         found.append(OperatingPoint(label, signal, n, tokens, above, limit))
     return found
 

@@ -90,6 +90,7 @@ def phase_of_votes(
     *,
     b: int | None = None,
     gamma: float | None = None,
+    rho: float | None = None,
     sent: bool = False,
     n_draws: int = 400,
     seed: int = 0,
@@ -100,6 +101,7 @@ def phase_of_votes(
         table: columns task, run, node, agent, correct; k (answers of a task) is 2 where it is missing.
         b: fan-in; by default the usual size of a group.
         gamma: fidelity; votes alone do not tell it.
+        rho: correlation of received votes where it is known; by default that of the table.
         sent: whether the votes are as they were cast; by default as they were received.
         n_draws: bootstrap samples.
         seed: root of the bootstrap's randomness.
@@ -113,5 +115,5 @@ def phase_of_votes(
     odd = sizes.filter((sizes >= 3) & (sizes % 2 == 1))
     usual = DEFAULT_FAN_IN if odd.is_empty() else max(int(size) for size in odd.mode().to_list())
     data = Measurements(votes=votes, votes_are="sent" if sent else "received")
-    estimate = estimate_phase(data, b or usual, known=KnownParameters(gamma=gamma), n_draws=n_draws, seed=seed)
+    estimate = estimate_phase(data, b or usual, known=KnownParameters(gamma, rho), n_draws=n_draws, seed=seed)
     return estimate, measured_from(estimate, message=0, message_cost=0.0)

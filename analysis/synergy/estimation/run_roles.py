@@ -119,9 +119,8 @@ class Roles:
 
 
 def spent(log: RunLog) -> int:
-    """Return all tokens that a run was charged."""
-    totals = log.manifest.totals
-    return totals.tokens_in + totals.tokens_out + totals.tokens_lost
+    """Return all tokens of a run, those that were lost among them."""
+    return log.manifest.totals.tokens
 
 
 def sort_runs(logs: Iterable[RunLog]) -> Roles:

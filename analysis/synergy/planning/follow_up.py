@@ -11,7 +11,7 @@ from agentsoc.contracts.part import Part, kind_of
 from agentsoc.errors import InputError
 from agentsoc.scenario.dump import dump
 from agentsoc.scenario.model import Scenario
-from agentsoc.society.prompt import REPAIR_TOKENS
+from agentsoc.society.calls import REPAIR_TOKENS
 from analysis.synergy.estimation.measured import Measured
 from analysis.synergy.planning.calibration_plan import merging, model_of, one_group
 from analysis.synergy.planning.recommend import Ranked, Recommendation, sure

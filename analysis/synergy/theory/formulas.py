@@ -98,7 +98,6 @@ from analysis.synergy.theory.maps import (
     majority_slope_real,
 )
 from analysis.synergy.theory.moments import (
-    FidelityEstimate,
     SiblingCorrelation,
     SynergyBand,
     fidelity_from_agreement,
@@ -178,7 +177,6 @@ __all__ = [
     "Allocation",
     "FanIn",
     "FidelityCurve",
-    "FidelityEstimate",
     "FidelityFamily",
     "LeafLaw",
     "Lock",

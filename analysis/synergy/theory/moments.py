@@ -7,7 +7,6 @@ the resampling unit of anything better is the task.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -15,11 +14,11 @@ from scipy import special
 
 from agentsoc.errors import InputError
 from agentsoc.theory.proportion import wilson
+from analysis.interval import Interval
 from analysis.synergy.theory.arrays import FloatArray, real
+from analysis.synergy.theory.chance import signal_of
 from analysis.synergy.theory.maps import majority_slope
 from analysis.synergy.theory.recursion import alpha
-
-_Z95: Final = float(special.ndtri(0.975))
 
 
 @dataclass(frozen=True)
@@ -56,32 +55,26 @@ def synergy_band(
     return SynergyBand(growth, s, var_alpha, var_s, z, float(special.ndtr(z)))
 
 
-@dataclass(frozen=True)
-class FidelityEstimate:
-    """The object is the fidelity of a message from round trips, with its Wilson interval."""
-
-    gamma: float
-    low: float
-    high: float
-
-
-def fidelity_from_agreement(agree: int, n: int, k: int = 2, *, z: float = _Z95) -> FidelityEstimate:
+def fidelity_from_agreement(agree: float, n: float, k: float = 2, *, level: float = 0.95) -> Interval:
     """Return gamma = (agree/n - 1/K) / (1 - 1/K) and its Wilson interval, mapped the same way [X].
 
     For independent trials; bootstrap over tasks when trials share them. Not clipped: the interval of a deaf channel
     must be able to reach below 0.
 
     Args:
-        agree: trials in which the receiver read what was sent; an unparseable reading is a uniform guess, not missing.
+        agree: trials in which the receiver read what was sent; an unparseable reading is a uniform guess, not missing,
+            so the number may be a fraction.
         n: trials.
         k: number of answers.
-        z: width of the interval in standard errors; 95 % by default.
+        level: coverage of the interval.
     """
     if not (n >= 1 and 0 <= agree <= n and k >= 2):
         raise InputError(f"needs 0 <= agree <= n, n >= 1 and k >= 2, got agree={agree}, n={n}, k={k}")
     share = agree / n
     chance = 1 / k
-    return FidelityEstimate(*((value - chance) / (1 - chance) for value in (share, *wilson(share, n, z))))
+    ends = wilson(share, n, float(special.ndtri((1 + level) / 2)))
+    value, low, high = (float(signal_of(one, chance)) for one in (share, *ends))
+    return Interval(value, low, high, level, "wilson")
 
 
 @dataclass(frozen=True)

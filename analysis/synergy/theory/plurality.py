@@ -20,6 +20,7 @@ from scipy import optimize, special
 
 from agentsoc.errors import InputError
 from analysis.synergy.theory.arrays import FloatArray, IntArray, between, fraction
+from analysis.synergy.theory.chance import share_of, signal_of
 
 _SCAN: Final = 2001
 
@@ -35,7 +36,7 @@ def plurality_map(mu: ArrayLike, b: int, k: int) -> FloatArray:
     p = _accuracy(mu, k)
     votes = np.arange(b + 1)
     right = np.sum(_binomial(p[..., None], votes, b) * _wins(b, k), axis=-1)
-    return np.asarray((right - 1 / k) / (1 - 1 / k), dtype=np.float64)
+    return signal_of(right, 1 / k)
 
 
 def plurality_map_derivative(mu: ArrayLike, b: int, k: int) -> FloatArray:
@@ -150,7 +151,7 @@ def _accuracy(mu: ArrayLike, k: int) -> FloatArray:
     if k < 2:
         raise InputError(f"a question needs at least 2 answers, got k={k}")
     signal = between("mu", mu, -1 / (k - 1), 1.0)
-    return np.clip(1 / k + (1 - 1 / k) * signal, 0.0, 1.0)
+    return np.clip(share_of(signal, 1 / k), 0.0, 1.0)
 
 
 def _binomial(p: FloatArray, j: IntArray, n: int) -> FloatArray:

@@ -1,0 +1,245 @@
+"""This module checks prompt templates and renders them: Jinja2 in a sandbox, with little of its language.
+
+A template may come from a stranger, in a scenario that somebody sends. It sees texts, numbers and lists of texts, and
+of Jinja2 what prompts need: values, conditions, loops over lists, a few filters. It can call nothing, look into no
+object, loop within no loop, and what it makes is bounded, so that neither memory nor time runs away.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final
+
+from agentsoc.contracts.part import nearest
+from agentsoc.errors import InputError
+
+if TYPE_CHECKING:
+    from jinja2 import Environment, nodes
+
+Value = str | int | bool | Sequence[str]
+"""What a template may be given."""
+TEXT_MAX: Final = 16_000
+"""Longest template (characters)."""
+MADE_MAX: Final = 4_000_000
+"""Longest text that a template may make (characters)."""
+LOOP_NODES_MAX: Final = 200
+"""Pieces of a template that may be inside of one loop."""
+INDENT_MAX: Final = 16
+TESTS: Final = ("defined", "even", "odd")
+
+
+class BadTemplateError(Exception):
+    """What is wrong with a template, and where in it."""
+
+    def __init__(self, what: str, line: int = 1, hint: str = "") -> None:
+        super().__init__(what)
+        self.what, self.line, self.hint = what, line, hint
+
+
+def _join(values: Any, between: str = "") -> str:
+    if not isinstance(values, list | tuple):
+        raise BadTemplateError("join takes a list")
+    _bounded(sum(map(len, values)) + len(between) * len(values))
+    return between.join(values)
+
+
+def _indent(text: str, width: int = 4) -> str:
+    if width not in range(INDENT_MAX + 1):
+        raise BadTemplateError(f"indent takes 0 to {INDENT_MAX} spaces")
+    _bounded(len(text) + width * text.count("\n"))
+    return text.replace("\n", "\n" + " " * width)
+
+
+def _first(values: Sequence[str]) -> str:
+    return values[0] if values else ""
+
+
+def _last(values: Sequence[str]) -> str:
+    return values[-1] if values else ""
+
+
+FILTERS: Final[Mapping[str, Callable[..., Any]]] = {
+    "capitalize": lambda text: str(text).capitalize(),
+    "first": _first,
+    "indent": _indent,
+    "join": _join,
+    "last": _last,
+    "length": len,
+    "lower": lambda text: str(text).lower(),
+    "trim": lambda text: str(text).strip(),
+    "upper": lambda text: str(text).upper(),
+}
+
+
+def _bounded(size: int) -> None:
+    if size > MADE_MAX:
+        raise BadTemplateError(f"it makes more than {MADE_MAX:,} characters")
+
+
+@lru_cache(maxsize=1)
+def _environment() -> Environment:
+    from jinja2 import StrictUndefined
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+    made = ImmutableSandboxedEnvironment(
+        undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, autoescape=False, cache_size=0
+    )
+    made.globals.clear()
+    made.filters = dict(FILTERS)
+    made.tests = {name: made.tests[name] for name in TESTS}
+    return made
+
+
+class Compiled:
+    """A template that was checked and compiled; it is rendered as often as wanted."""
+
+    def __init__(self, text: str, variables: Collection[str], lists: Collection[str]) -> None:
+        """Compile `text`.
+
+        Args:
+            text: the template.
+            variables: the names that it may use.
+            lists: those of them that are lists.
+
+        Raises:
+            BadTemplateError: it is too long, is no template, or uses a name or a construct that there is not.
+        """
+        from jinja2 import TemplateError, TemplateSyntaxError
+
+        if len(text) > TEXT_MAX:
+            raise BadTemplateError(f"it has {len(text):,} characters, the limit is {TEXT_MAX:,}")
+        environment = _environment()
+        try:
+            tree = environment.parse(text)
+            _Checker(variables, lists).check(tree)
+            # a template is compiled from what was looked at, and only then are constants in it worked out
+            self._template = environment.from_string(tree)
+        except TemplateSyntaxError as error:
+            raise BadTemplateError(str(error.message), error.lineno, "see docs/prompts.md") from None
+        except (TemplateError, RecursionError, SyntaxError, MemoryError) as error:
+            raise BadTemplateError(f"it cannot be compiled: {type(error).__name__}") from None
+
+    def render(self, values: Mapping[str, Value]) -> str:
+        """Return the text that the template makes of `values`, without white space around it.
+
+        Raises:
+            BadTemplateError: the text would be too long, or a filter got what it cannot take.
+        """
+        parts: list[str] = []
+        size = 0
+        try:
+            for part in self._template.generate(values):
+                size += len(part)
+                if size > MADE_MAX:
+                    _bounded(size)
+                parts.append(part)
+        except (TypeError, ValueError, AttributeError) as error:
+            raise BadTemplateError(f"it cannot be rendered: {error}") from None
+        return "".join(parts).strip()
+
+
+@lru_cache(maxsize=512)
+def compiled(text: str, variables: tuple[str, ...], lists: tuple[str, ...]) -> Compiled:
+    """Return a compiled template, made once for each text; see `Compiled`."""
+    return Compiled(text, variables, lists)
+
+
+def compile_at(text: str, variables: tuple[str, ...], lists: tuple[str, ...], where: str) -> Compiled:
+    """Return a compiled template; see `Compiled`.
+
+    Raises:
+        InputError: there is something wrong with it; names place and line.
+    """
+    try:
+        return compiled(text, variables, lists)
+    except BadTemplateError as fault:
+        raise InputError(
+            f"the prompt template does not hold: {fault.what}", f"{where}:{fault.line}", fault.hint
+        ) from None
+
+
+class _Checker:
+    """The object looks at every piece of a template before anything of it runs."""
+
+    _KNOWN: Final = frozenset(
+        (
+            *("Template", "Output", "TemplateData", "Name", "Const", "If", "For", "CondExpr", "Compare", "Operand"),
+            *("And", "Or", "Not", "Filter", "Test", "Getattr", "List", "Tuple", "Neg", "Keyword"),
+        )
+    )
+
+    def __init__(self, variables: Collection[str], lists: Collection[str]) -> None:
+        self._variables, self._lists = variables, lists
+
+    def check(self, tree: nodes.Template) -> None:
+        """Raise `BadTemplateError` for what a template may not hold."""
+        self._look(tree, frozenset(), looping=False)
+
+    def _look(self, node: nodes.Node, own: frozenset[str], *, looping: bool) -> int:
+        """Check a node with all below it; return how many there are."""
+        from jinja2 import nodes
+
+        kind = type(node).__name__
+        if kind not in self._KNOWN:
+            raise BadTemplateError(f"a prompt template has no {_name_of(kind)}", node.lineno, "see docs/prompts.md")
+        if isinstance(node, nodes.Name) and node.ctx == "load" and node.name not in own:
+            self._require_known(node)
+        elif isinstance(node, nodes.Getattr):
+            self._require_loop(node, looping)
+            return 1
+        elif isinstance(node, nodes.Filter) and (node.name not in FILTERS or node.node is None):
+            raise BadTemplateError(f"there is no filter {node.name[:60]}", node.lineno, nearest(node.name, FILTERS))
+        elif isinstance(node, nodes.Test) and node.name not in TESTS:
+            raise BadTemplateError(f"there is no test {node.name[:60]}", node.lineno, nearest(node.name, TESTS))
+        elif isinstance(node, nodes.For):
+            own = own | self._loop_name(node, looping)
+            looping = True
+        count = 1 + sum(self._look(child, own, looping=looping) for child in node.iter_child_nodes())
+        if isinstance(node, nodes.For) and count > LOOP_NODES_MAX:
+            raise BadTemplateError(f"a loop holds more than {LOOP_NODES_MAX} pieces", node.lineno)
+        return count
+
+    def _require_known(self, node: nodes.Name) -> None:
+        if node.name not in self._variables:
+            what = f"it uses {node.name[:60]!r}, which does not exist here"
+            raise BadTemplateError(what, node.lineno, nearest(node.name, self._variables))
+
+    def _require_loop(self, node: nodes.Getattr, looping: bool) -> None:
+        from jinja2 import nodes
+
+        inner = node.node
+        known = ("first", "index", "last", "length")
+        if not (looping and isinstance(inner, nodes.Name) and inner.name == "loop" and node.attr in known):
+            raise BadTemplateError(
+                f"it looks into an object for {node.attr[:60]!r}",
+                node.lineno,
+                "only loop.first, loop.last, loop.index and loop.length can be asked for, within a loop",
+            )
+
+    def _loop_name(self, node: nodes.For, looping: bool) -> frozenset[str]:
+        from jinja2 import nodes
+
+        if looping or node.recursive:
+            raise BadTemplateError("a loop stands within a loop", node.lineno, "loop over one list at a time")
+        if not isinstance(node.iter, nodes.Name) or node.iter.name not in self._lists:
+            raise BadTemplateError("a loop goes over a list", node.lineno, "lists: " + ", ".join(sorted(self._lists)))
+        if not isinstance(node.target, nodes.Name) or node.target.name in self._variables:
+            raise BadTemplateError("a loop has one name of its own for each item", node.lineno)
+        return frozenset((node.target.name,))
+
+
+def _name_of(kind: str) -> str:
+    """Return the name of a construct in words."""
+    return {
+        "Call": "calls",
+        "Assign": "assignments (set)",
+        "Macro": "macros",
+        "Getitem": "places in lists, such as options[0]: use the filters first and last",
+        "Include": "includes",
+        "Import": "imports",
+        "Extends": "inheritance",
+        "Mul": "arithmetic",
+        "Add": "arithmetic",
+        "Concat": "operator ~",
+    }.get(kind, f"construct {kind}")

@@ -1,0 +1,177 @@
+"""This module tells what was sent to models in a task and what they said, word for word.
+
+Prompts are in no file of a run: they are written again from its scenario, its journal and its events, and the hash of
+each is compared with the one that the journal has of what was sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from agentsoc.contracts.board import Board
+from agentsoc.contracts.model import Request
+from agentsoc.contracts.rules import recorded_rules
+from agentsoc.contracts.turns import SLOT_WIDTH, Reply
+from agentsoc.engine.attempts import AttemptRequest, AttemptResult
+from agentsoc.engine.calls import Caller
+from agentsoc.engine.episode import Episode
+from agentsoc.engine.host import Host
+from agentsoc.engine.loop import RunEngine
+from agentsoc.engine.pool import LocalPool
+from agentsoc.engine.prompts import model_call
+from agentsoc.engine.run_state import ScenarioEpoch
+from agentsoc.engine.stored_scenario import stored_scenario
+from agentsoc.engine.waiting import wait_for
+from agentsoc.errors import InputError, ReplayMismatchError
+from agentsoc.log.journal import Attempt
+from agentsoc.log.read import RunLog
+from agentsoc.log.segments import SegmentWriter
+from agentsoc.scenario.files import base_dir_kept
+from agentsoc.scenario.model import Scenario
+from agentsoc.society.build import build_society
+from agentsoc.society.prompt import all_requests
+
+
+class TranscribedCall(msgspec.Struct, frozen=True):
+    """One attempt at a model call: what was sent, what came back, what was read out of it, and what it took."""
+
+    task: int
+    round: int
+    agent: int
+    k: int
+    """Number of the call: 64 times the agent's turn in the round, plus the call's place in the turn."""
+    attempt: int
+    purpose: str
+    request: Request
+    """What was sent; its messages are the conversation."""
+    same: bool
+    """Whether the hash of `request` is the one that the journal has of what was sent."""
+    outcome: Attempt
+    """The row of the journal: reply, reasoning, failure, tokens, latency."""
+    reply: Reply | None
+    """What was read out of the reply; None where it broke its form, or where there is none."""
+    fault: str | None
+    """What is wrong with the form of the reply."""
+    due: int
+    """Claims that the turn was to read."""
+
+    def plain(self) -> dict[str, Any]:
+        """Return the call as plain data for JSON."""
+        row, request = self.outcome, self.request
+        return {
+            "task": self.task, "round": self.round, "agent": self.agent, "k": self.k, "attempt": self.attempt,
+            "purpose": self.purpose, "model": row.model, "state": row.state,
+            "messages": [msgspec.structs.asdict(message) for message in request.messages],
+            "choices": list(request.choices), "schema": request.schema, "max_tokens": request.max_tokens,
+            "temperature": request.temperature, "seed": request.seed, "same_as_sent": self.same,
+            "reply": row.reply, "reasoning": row.reasoning, "finish": row.finish, "failure": row.failure,
+            "tokens_in": row.tokens_in, "tokens_cached": row.tokens_cached, "tokens_out": row.tokens_out,
+            "usage_known": row.usage_known, "latency_ms": row.latency_ms,
+            "claims_due": self.due, "claims_shown": row.shown,
+            "read": None if self.reply is None else _stated(self.reply), "fault": self.fault,
+        }  # fmt: skip
+
+
+def _stated(reply: Reply) -> dict[str, Any]:
+    """Return what a reply states, without what it cost."""
+    kept = ("answer", "text", "uses", "disputes", "confidence", "stop", "chosen", "accepts")
+    found = {name: value for name in kept if (value := getattr(reply, name)) not in (None, ())}
+    if reply.delegations:
+        found["delegations"] = [msgspec.structs.asdict(one) for one in reply.delegations]
+    return found
+
+
+def transcript(
+    directory: Path | str, task: int, agent: int | None = None, *, allow_code: Sequence[Path] = ()
+) -> list[TranscribedCall]:
+    """Return every attempt at a model call in a task, in the order of round, agent, call and attempt.
+
+    No model is called. Attempts whose outcome a crash swallowed are not among them: nobody knows what was sent.
+
+    Args:
+        directory: the run.
+        task: the task.
+        agent: whose calls; None for all.
+        allow_code: loose code files that the run was made with.
+
+    Raises:
+        InputError: the run has no such task, or needs code that was not given.
+        LogDamagedError: the log is not what was written.
+    """
+    return wait_for(transcript_async(directory, task, agent, allow_code=allow_code))
+
+
+async def transcript_async(
+    directory: Path | str, task: int, agent: int | None = None, *, allow_code: Sequence[Path] = ()
+) -> list[TranscribedCall]:
+    """Return a transcript from inside an event loop; see `transcript`."""
+    with base_dir_kept():
+        log = RunLog(directory)
+        scenario, _ = stored_scenario(log, allow_code)
+        if not 0 <= task < scenario.tasks.count:
+            raise InputError(f"the run has no task {task}", "--task", f"it has {scenario.tasks.count:,}, from 0")
+        heard: list[TranscribedCall] = []
+        first = 0 if scenario.episodes == "sequential" else task  # memory is carried over from the tasks before
+        try:
+            await _again(log, scenario, range(first, task + 1), heard)
+        except ReplayMismatchError:
+            if log.manifest.status == "finished":
+                raise
+    found = [call for call in heard if call.task == task and agent in (None, call.agent)]
+    return sorted(found, key=lambda call: call.outcome.key)
+
+
+async def _again(log: RunLog, scenario: Scenario, tasks: range, heard: list[TranscribedCall]) -> None:
+    """Take the episodes of some tasks again from the journal, and write down what was said in them."""
+    known = {attempt.key: attempt for attempt in log.journal() if attempt.task in tasks}
+    rules = recorded_rules(log.manifest.rules, str(log.directory))
+    fork = log.manifest.fork
+    parts = [(before.start, Scenario.model_validate(before.scenario)) for before in (fork.before if fork else ())]
+    parts.append(((0, 0) if fork is None else (fork.task, fork.round), scenario))
+    boards: dict[int, Board] = {}
+    epochs, pools = [], []
+    try:
+        for start, one in parts:
+            society = build_society(one, stored=True, rules=rules)
+            pool = LocalPool(society, boards, live=False)
+            pools.append(pool)
+            await pool.start()
+            pool.host.overheard = lambda wanted, result, host=pool.host: heard.append(_call(host, wanted, result))
+            epochs.append(ScenarioEpoch(start, society, pool, Caller(pool, None, known, one.calls, 64)))
+        engine = RunEngine(epochs, SegmentWriter(Path(), keep=False), boards)
+        for index in tasks:
+            await Episode(engine, index).run()
+    finally:
+        for pool in pools:
+            await pool.close()
+
+
+def _call(host: Host, wanted: AttemptRequest, result: AttemptResult) -> TranscribedCall:
+    row, turn = wanted.known, wanted.planned.turn
+    assert row is not None
+    planned = host.views.instructed(wanted.planned)
+    view = host.views.prompted(planned)
+    task, call = host.views.asked(planned), model_call(host.views, wanted)
+    shown = (row.shown or 0,) if row.state == "done" else range(len(view.claims), -1, -1)
+    request: Request | None = None
+    same = False
+    for candidate in _candidates(all_requests(host.society, task, view, call, n) for n in shown):
+        request = request or candidate
+        if candidate.digest() == row.request:
+            request, same = candidate, True
+            break
+    assert request is not None
+    k = turn.slot * SLOT_WIDTH + wanted.call
+    return TranscribedCall(
+        row.task, row.round, row.agent, k, row.attempt, turn.purpose, request, same, row, result.reply, result.fault,
+        len(view.claims),
+    )  # fmt: skip
+
+
+def _candidates(many: Iterator[Iterator[Request]]) -> Iterator[Request]:
+    for one in many:
+        yield from one

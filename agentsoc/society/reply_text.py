@@ -1,0 +1,48 @@
+"""This module takes from a reply what others may read of it: its words as they were written, lines and all."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+import msgspec
+
+from agentsoc.contracts.turns import NONE, Reply
+
+_SOURCES: Final = re.compile(rf"(?:\s+(?:not\s+)?#\d+|\s+{NONE})+\s*$", re.IGNORECASE)
+"""What a reply of one line says after its answer."""
+
+
+def text_of(reply: Reply, said: str, form: str, *, free: bool) -> str | None:
+    """Return the text of a reply for the log and for those who read it; None where the answer is all there is to it.
+
+    Answers are compared in lower case, so that a free one is kept in its text as it was written.
+
+    Args:
+        reply: what was read out of it.
+        said: the reply as it came, without reasoning.
+        form: the form that was asked for.
+        free: whether the answer is not one out of a list.
+    """
+    clean = said.strip()
+    if form == "text":
+        return clean if reply.text is not None else None
+    if form == "short":
+        line = _SOURCES.sub("", clean)
+        return line if free and reply.answer is not None and line != reply.answer else reply.text
+    data = _object(clean)
+    why, answer = data.get("why"), data.get("answer")
+    text = why.strip() if isinstance(why, str) and reply.text is not None else ""
+    if free and isinstance(answer, str) and reply.answer is not None and answer.strip() != reply.answer:
+        return f"{answer.strip()}\n{text}".strip()
+    return text or reply.text
+
+
+def _object(text: str) -> dict[str, Any]:
+    """Return the JSON object of a reply; an empty one where it cannot be told."""
+    start, end = text.find("{"), text.rfind("}")
+    try:
+        data: Any = msgspec.json.decode(text[start : end + 1].encode("utf-8", "replace")) if 0 <= start < end else None
+    except (msgspec.DecodeError, RecursionError):
+        data = None
+    return data if isinstance(data, dict) else {}

@@ -1,0 +1,100 @@
+"""This module holds the default prompt templates, files beside it, and finds the one of an agent's purpose."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Final
+
+from agentsoc.contracts.board import Claim
+from agentsoc.contracts.group import PeersSee
+from agentsoc.contracts.model import Message
+from agentsoc.contracts.prompts import ASKED, TEMPLATES, PromptTemplate
+from agentsoc.contracts.society import Society
+from agentsoc.contracts.templates import TEXT_MAX, Compiled, Value, compile_at
+from agentsoc.scenario.files import open_text
+from agentsoc.society.shown import claim_values
+
+DIRECTORY: Final = Path(__file__).parent / "templates"
+"""Where the defaults are, one file a template."""
+SUFFIX: Final = ".jinja"
+_BYTES_MAX: Final = 4 * TEXT_MAX
+"""Largest file of a template (bytes)."""
+_CLAIMS_KEPT: Final = 512
+"""Claims that are kept as they were rendered (claims)."""
+
+
+@lru_cache(maxsize=len(TEMPLATES))
+def default_template(name: str) -> str:
+    """Return the text of the default template of a purpose."""
+    return (DIRECTORY / f"{name}{SUFFIX}").read_text(encoding="utf-8")
+
+
+class Prompter:
+    """The templates of one group of agents: its own, else those of the scenario, else the defaults."""
+
+    def __init__(self, society: Society, group: int) -> None:
+        """Find and compile them.
+
+        Raises:
+            InputError: a file cannot be read, or its template does not hold; names file and line.
+        """
+        found: dict[str, tuple[PromptTemplate, str]] = {}
+        for where, block in (("prompts", society.prompts), ("agents.prompts", society.groups[group].prompts)):
+            for name, template in block.given():
+                found[name] = (template, f"{where}.{name}")
+        self._claims: dict[tuple[object, ...], str] = {}
+        self._compiled: dict[str, Compiled] = {}
+        self._examples: dict[str, tuple[Message, ...]] = {}
+        for name, kind in TEMPLATES.items():
+            template, where = found.get(name, (PromptTemplate(), name))
+            text = template.text
+            if template.file is not None:
+                text, where = open_text(template.file, limit_bytes=_BYTES_MAX), template.file
+            self._compiled[name] = compile_at(
+                default_template(name) if text is None else text, kind.variables, kind.lists, where
+            )
+            self._examples[name] = tuple(
+                message
+                for example in template.examples
+                for message in (Message("user", example.user), Message("assistant", example.assistant))
+            )
+
+    def render(self, name: str, values: Mapping[str, Value]) -> str:
+        """Return the text that a template makes of its values, without white space around it."""
+        return self._compiled[name].render(values)
+
+    def claim(self, claim: Claim, number: int, see: PeersSee, tokens: int) -> str:
+        """Return one claim as others see it; see `claim_values`. Those who hear the same agents are shown the same."""
+        key = (claim.agent, claim.answer, claim.text, number, see, tokens)
+        made = self._claims.get(key)
+        if made is None:
+            if len(self._claims) >= _CLAIMS_KEPT:
+                self._claims.clear()
+            made = self._claims[key] = self.render("claim", claim_values(claim, number, see, tokens))
+        return made
+
+    def examples(self, name: str) -> tuple[Message, ...]:
+        """Return the exchanges that come before the question of a purpose, as messages."""
+        return self._examples[name]
+
+
+def prompter(society: Society, group: int) -> Prompter:
+    """Return the templates of a group, compiled once for a society."""
+    return society.remember(("prompter", group), lambda: Prompter(society, group))
+
+
+def render_asks(text: str, values: Mapping[str, Value]) -> str:
+    """Return the text that the template of a turn (`Turn.asks`) makes of its values."""
+    return compile_at(text, ASKED, TEMPLATES["answer"].lists, "the turn's asks").render(values)
+
+
+def check_prompts(society: Society) -> None:
+    """Check the templates of every group that is asked by prompts.
+
+    Raises:
+        InputError: see `Prompter`.
+    """
+    for group in range(len(society.groups)):
+        prompter(society, group)

@@ -1,0 +1,111 @@
+"""Runs that die in this process at a chosen write of their journal, and go on from what is on disk.
+
+A real kill (tests/e2e/victim.py) costs a process each; this costs a few milliseconds and leaves the same rows: those
+that were written, with every call under way known only as started.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import defaultdict
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from agentsoc.engine.replay import replay
+from agentsoc.engine.resume import resume
+from agentsoc.engine.run import run
+from agentsoc.errors import AgentsocError
+from agentsoc.log.journal import Attempt, Journal
+from agentsoc.log.manifest import NAME
+from agentsoc.log.read import RunLog
+from agentsoc.scenario.model import Scenario
+
+Steps = dict[tuple[int, int, int, int], list[tuple[int, int]]]
+"""Call (task, round, agent, k) -> room and reservation of each of its attempts that had an outcome (tokens)."""
+
+
+class DiedError(AgentsocError):
+    """The process is dead from here on."""
+
+
+class Ended(NamedTuple):
+    """What a run came to in the end."""
+
+    digest: str
+    rows: list[Attempt]
+
+    @property
+    def steps(self) -> Steps:
+        """What each attempt was granted that had an outcome."""
+        found: Steps = defaultdict(list)
+        for row in self.rows:
+            if row.state != "started":
+                found[row.task, row.round, row.agent, row.k].append((row.room, row.reserved))
+        return dict(found)
+
+    @property
+    def lost(self) -> int:
+        """Attempts of which nobody knows what became."""
+        return sum(row.state == "started" for row in self.rows)
+
+
+def to_the_end(built: Scenario, where: Path) -> Ended:
+    """Run a scenario that nobody disturbs; replay it as well."""
+    run(built, where)
+    return _ended(where)
+
+
+def with_kills(built: Scenario, where: Path, rng: random.Random, n_writes: int, kills: int = 1) -> Ended:
+    """Run a scenario that dies at random writes of its journal, is resumed, and ends; replay it as well.
+
+    Args:
+        built: what is run.
+        where: its directory.
+        rng: draws the writes, and whether the fatal one reaches the disk.
+        n_writes: of the run that nobody disturbs.
+        kills: how often it dies.
+    """
+    for _ in range(kills):
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(Journal, "write", _fatal(rng.randrange(1, n_writes + 1), rng.random() < 0.5))
+            try:
+                _go_on(built, where)
+            except DiedError:
+                continue
+            break
+    if not (where / NAME).exists() or RunLog(where).manifest.status != "finished":
+        _go_on(built, where)
+    return _ended(where)
+
+
+def _go_on(built: Scenario, where: Path) -> None:
+    if (where / NAME).exists():
+        resume(where)
+    else:
+        run(built, where)
+
+
+def _ended(where: Path) -> Ended:
+    seen = replay(where)
+    log = RunLog(where)
+    assert (seen.digest, seen.model_calls) == (log.manifest.digest, 0)
+    return Ended(seen.digest, list(log.journal()))
+
+
+def _fatal(left: int, reaches: bool) -> Callable[[Journal, Attempt], Awaitable[None]]:
+    """Return a way to write that fails at the write with this number, and at all later ones."""
+    write = Journal.write
+
+    async def fatal(self: Journal, row: Attempt) -> None:
+        nonlocal left
+        left -= 1
+        if left < 0 or (left == 0 and not reaches):
+            raise DiedError("it is dead")
+        await write(self, row)
+        if left == 0:
+            raise DiedError("it is dead")
+
+    return fatal

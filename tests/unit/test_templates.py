@@ -1,0 +1,148 @@
+"""Prompt templates: what they may say, what a hostile one is refused, and that all defaults hold."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from agentsoc.contracts.prompts import ASKED, TEMPLATES, VARIABLES, PromptSet, check_asks
+from agentsoc.contracts.templates import MADE_MAX, TEXT_MAX, BadTemplateError, Compiled
+from agentsoc.errors import InputError
+from agentsoc.society.templates import DIRECTORY, SUFFIX, default_template
+
+LISTS = TEMPLATES["answer"].lists
+VALUES = {
+    "question": "What is {x} in \\frac{1}{2}?\n\n    indented",
+    "options": ["a", "b"],
+    "claims": ["#1 agent 0: a", "#2 agent 2: b\n  c"],
+    "name": 3,
+    "form": "",
+}
+
+
+def made(text: str, **changes: object) -> str:
+    return Compiled(text, ASKED, LISTS).render({**VALUES, **changes})  # type: ignore[dict-item]
+
+
+def test_a_template_says_its_values_and_keeps_their_lines() -> None:
+    text = "{% if claims %}\nOthers:\n{{ claims | join('\\n') }}\n\n{% endif %}\n{{ question }}\n"
+    assert made(text) == f"Others:\n#1 agent 0: a\n#2 agent 2: b\n  c\n\n{VALUES['question']}"
+    assert made(text, claims=[]) == VALUES["question"]
+
+
+def test_braces_alone_are_plain_text() -> None:
+    assert made('Reply {"answer": 1} or \\boxed{2}. {name}') == 'Reply {"answer": 1} or \\boxed{2}. {name}'
+
+
+def test_what_a_value_says_is_no_template() -> None:
+    assert made("{{ question }}", question="{{ name }} {% for x in y %}") == "{{ name }} {% for x in y %}"
+
+
+def test_a_loop_goes_over_a_list_and_knows_its_place() -> None:
+    text = "{% for one in options %}{{ loop.index }}:{{ one | upper }}{% if not loop.last %}, {% endif %}{% endfor %}"
+    assert made(text) == "1:A, 2:B"
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("{{ qestion }}", "'qestion', which does not exist"),
+        ("a\n{{ question.__class__ }}", "looks into an object"),
+        ("{{ question.upper() }}", "no calls"),
+        ("{{ ''.__class__.__mro__ }}", "looks into an object"),
+        ("{{ question['x'] }}", "no places in lists"),
+        ("{{ question | attr('x') }}", "no filter attr"),
+        ("{{ range(10**9) }}", "no calls"),
+        ("{{ 10 ** 10 ** 10 }}", "no construct Pow"),
+        ("{{ 'x' * 1000000000 }}", "no arithmetic"),
+        ("{{ '%1000000000d' % 1 }}", "no construct Mod"),
+        ("{{ question ~ question }}", "no operator ~"),
+        ("{% set a = question %}", "no assignments"),
+        ("{% macro a() %}{% endmacro %}", "no macros"),
+        ("{% include 'x' %}", "no includes"),
+        ("{% for a in claims %}{% for b in claims %}x{% endfor %}{% endfor %}", "within a loop"),
+        ("{% for c in question %}x{% endfor %}", "goes over a list"),
+        ("{% for a in claims recursive %}x{% endfor %}", "within a loop"),
+        ("{% for name in claims %}x{% endfor %}", "name of its own"),
+        ("{{ loop.index }}", "looks into an object"),
+        ("{% for a in claims %}{{ loop.cycle }}{% endfor %}", "looks into an object"),
+        ("{% for a in claims %}" + "{{ a }}" * 200 + "{% endfor %}", "a loop holds more"),
+        ("{{ question is mapping }}", "mapping"),
+        ("{% if %}", ""),
+        ("{{ ", ""),
+        ("(" * 10 + "{{ " + "(" * 5000 + "1" + ")" * 5000 + " }}", ""),
+        ("x" * (TEXT_MAX + 1), "the limit is"),
+        ("{% if name %}" * 150 + "{% endif %}" * 150, ""),
+    ],
+)
+def test_a_hostile_template_is_refused_before_anything_of_it_runs(text: str, what: str) -> None:
+    began = time.monotonic()
+    with pytest.raises(BadTemplateError) as caught:
+        Compiled(text, ASKED, LISTS)
+    assert what in caught.value.what
+    assert time.monotonic() - began < 5
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{{ claims | join(claims | join(claims | join(claims | join(question)))) }}",
+        "{{ question | indent(16) }}" * 8,
+        "{% for a in claims %}" + "{{ question }}" * 60 + "{% endfor %}",
+    ],
+)
+def test_what_a_template_makes_is_bounded(text: str) -> None:
+    began = time.monotonic()
+    with pytest.raises(BadTemplateError, match=f"{MADE_MAX:,}"):
+        made(text, question="\n" * 50_000, claims=["x" * 1000] * 50)
+    assert time.monotonic() - began < 5
+
+
+@pytest.mark.parametrize("text", ["{{ question | join(question) }}", "{{ question | indent(1000000000) }}"])
+def test_a_filter_takes_only_what_it_is_for(text: str) -> None:
+    with pytest.raises(BadTemplateError):
+        made(text)
+
+
+def test_a_fault_names_its_line_and_the_nearest_name() -> None:
+    with pytest.raises(BadTemplateError) as caught:
+        Compiled("one\ntwo {{ instructon }}", ASKED, LISTS)
+    assert (caught.value.line, caught.value.hint) == (2, 'did you mean "instruction"?')
+    with pytest.raises(InputError, match=r"protocol\.roles\.asks:1"):
+        check_asks("{{ nobody }}", "protocol.roles.asks")
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.text(st.sampled_from("{}%|'\" \nabcinforeld.~*()[]#-+1="), max_size=60))
+def test_any_text_is_a_template_or_is_refused(text: str) -> None:
+    try:
+        compiled = Compiled(text, ASKED, LISTS)
+    except BadTemplateError:
+        return
+    assert isinstance(compiled.render({name: ["x"] if name in LISTS else "x" for name in ASKED}), str)
+
+
+def test_every_template_has_a_default_that_holds_and_every_value_a_meaning() -> None:
+    assert {path.name for path in DIRECTORY.iterdir()} == {f"{name}{SUFFIX}" for name in TEMPLATES}
+    for name, kind in TEMPLATES.items():
+        Compiled(default_template(name), kind.variables, kind.lists)
+        assert set(kind.variables) <= set(VARIABLES)
+    assert set(VARIABLES) == {value for kind in TEMPLATES.values() for value in kind.variables}
+
+
+def test_a_block_takes_texts_files_and_examples() -> None:
+    block = PromptSet.model_validate(
+        {
+            "answer": "{{ question }}",
+            "claim": {"file": "claim.jinja"},
+            "revise": {"examples": [{"user": "1 + 1", "assistant": "2"}]},
+        }
+    )
+    assert [name for name, _ in block.given()] == ["answer", "revise", "claim"]
+    assert block.files() == ("claim.jinja",)
+    for bad in ({"answer": "{{ nobody }}"}, {"anser": "x"}, {"answer": {"text": "x", "file": "y"}}):
+        with pytest.raises(ValueError, match=r"nobody|anser|not both"):
+            PromptSet.model_validate(bad)
