@@ -45,6 +45,8 @@ class Refine(Protocol):
     """Times that a draft may be written again (rounds)."""
     critic: Literal["self", "other", "none"] = "self"
     """Who checks a draft in a call of its own: its author, another agent, or nobody: the author just looks again."""
+    critic_form: Literal["json", "short", "text"] | None = None
+    """Form of a critic's reply; None for that of the agent. JSON has a reason with the verdict, a short form none."""
     until: Literal["accepted", "rounds"] = "accepted"
     """End with the first draft that is accepted (without a critic: that its author keeps), or go through all rounds."""
 
@@ -160,7 +162,8 @@ class Drafts:
             return Turn(author, iterations=society.group(author).iterations)
         if verdict == "unchecked":
             critic = rules.critic_of(society, author, taken)
-            return Turn(critic, "check", sees=(self.draft[author],), instruction=CHECK, fresh=True)
+            sees = (self.draft[author],)
+            return Turn(critic, "check", sees=sees, instruction=CHECK, fresh=True, form=rules.critic_form)
         if verdict == "rejected":
             # the draft is shown beside what is wrong with it, and not as what the author stands by
             return Turn(author, sees=(self.draft[author], self._why[author]), instruction=FIX, fresh=True)

@@ -28,6 +28,23 @@ from agentsoc.society.attention import attend
 _OVER: Final = frozenset(COORDINATION - {"delegate_subtask"}) | {"call_failed", "budget_exhausted", "flag"}
 """Kinds of events that say what became of a stage."""
 
+WRITE: Final = """{% if memory %}
+{{ memory | join("\\n") }}
+
+{% endif %}
+{% if claims %}
+Written so far:
+{{ claims | join("\\n") }}
+
+{% endif %}
+{{ question }}
+{% if note %}
+
+{{ note }}
+{% endif %}
+"""
+"""What a stage is asked that writes text: `work` without a word on the form of answers, since it gives none."""
+
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,39}$")]
 
 
@@ -43,7 +60,9 @@ class RoleStage(Part):
     reads: tuple[Name, ...] | None = None
     """Artefacts of earlier stages that it is shown; None for all of them."""
     checks: Name | None = None
-    """The artefact that it accepts or rejects, with a reason; None for a stage that writes something."""
+    """The artefact that it accepts or rejects; None for a stage that writes something."""
+    form: Literal["json", "short", "text"] | None = None
+    """Form of the reply; None for that of the agent. A check in JSON has a reason, in a short form a verdict alone."""
 
 
 class RoleChain(Protocol):
@@ -110,12 +129,21 @@ class RoleChain(Protocol):
         """Return the turn of a stage."""
         stage, agent, progress = self.stages[at], self.agent_of(society, at), self._progress(board)
         if stage.checks:
-            return Turn(agent, "check", sees=(progress.written[stage.checks],), instruction=stage.asks, fresh=True)
+            checked = (progress.written[stage.checks],)
+            return Turn(agent, "check", sees=checked, instruction=stage.asks, fresh=True, form=stage.form)
         sees = attend(society, board, agent, progress.readable(at))
-        iterations = society.group(agent).iterations
-        if at in progress.subtasks:
-            return Turn(agent, "work", sees=sees, subtask=progress.subtasks[at], iterations=iterations, fresh=True)
-        return Turn(agent, sees=sees, instruction=stage.asks, iterations=iterations, fresh=True)
+        turn = Turn(agent, sees=sees, iterations=society.group(agent).iterations, fresh=True, form=stage.form)
+        if at not in progress.subtasks:
+            return msgspec.structs.replace(turn, instruction=stage.asks)
+        asks = WRITE if self._writes_text(society, agent, stage) else ""
+        return msgspec.structs.replace(turn, purpose="work", subtask=progress.subtasks[at], asks=asks)
+
+    def _writes_text(self, society: Society, agent: int, stage: RoleStage) -> bool:
+        """Return whether a stage writes text and the scenario has no template of its own for pieces of work."""
+        form, free = society.reply_forms[society.group_index(agent)]
+        wanted = stage.form or form
+        own = society.prompts.work is not None or society.group(agent).prompts.work is not None
+        return not own and (wanted == "text" or (free and stage.form is None and wanted == "short"))
 
     def interpret(self, society: Society, board: Board, turn: Turn, reply: Reply) -> Sequence[Act]:
         """Read a check as usual; what a stage writes is a claim of its own, whose text begins with the stage's name."""
