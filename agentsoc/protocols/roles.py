@@ -23,27 +23,17 @@ from agentsoc.contracts.society import Society
 from agentsoc.contracts.turns import Reply, Turn
 from agentsoc.errors import InputError
 from agentsoc.events import COORDINATION, Event
+from agentsoc.protocols.asking import answer_asks, sourced, with_asks, work_asks
 from agentsoc.society.attention import attend
 
 _OVER: Final = frozenset(COORDINATION - {"delegate_subtask"}) | {"call_failed", "budget_exhausted", "flag"}
 """Kinds of events that say what became of a stage."""
 
-WRITE: Final = """{% if memory %}
-{{ memory | join("\\n") }}
-
-{% endif %}
-{% if claims %}
-Written so far:
-{{ claims | join("\\n") }}
-
-{% endif %}
-{{ question }}
-{% if note %}
-
-{{ note }}
-{% endif %}
-"""
-"""What a stage is asked that writes text: `work` without a word on the form of answers, since it gives none."""
+_ABOVE: Final = "Written so far:"
+WRITE: Final = work_asks(_ABOVE)
+"""What a stage is asked that writes text: without a word on how to end with an answer, since it gives none."""
+FINISH: Final = answer_asks(_ABOVE)
+"""What the last stage is asked."""
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,39}$")]
 
@@ -134,16 +124,9 @@ class RoleChain(Protocol):
         sees = attend(society, board, agent, progress.readable(at))
         turn = Turn(agent, sees=sees, iterations=society.group(agent).iterations, fresh=True, form=stage.form)
         if at not in progress.subtasks:
-            return msgspec.structs.replace(turn, instruction=stage.asks)
-        asks = WRITE if self._writes_text(society, agent, stage) else ""
-        return msgspec.structs.replace(turn, purpose="work", subtask=progress.subtasks[at], asks=asks)
-
-    def _writes_text(self, society: Society, agent: int, stage: RoleStage) -> bool:
-        """Return whether a stage writes text and the scenario has no template of its own for pieces of work."""
-        form, free = society.reply_forms[society.group_index(agent)]
-        wanted = stage.form or form
-        own = society.prompts.work is not None or society.group(agent).prompts.work is not None
-        return not own and (wanted == "text" or (free and stage.form is None and wanted == "short"))
+            return with_asks(society, board, msgspec.structs.replace(turn, instruction=stage.asks), FINISH, "answer")
+        turn = msgspec.structs.replace(turn, purpose="work", subtask=progress.subtasks[at])
+        return with_asks(society, board, turn, WRITE, "work")
 
     def interpret(self, society: Society, board: Board, turn: Turn, reply: Reply) -> Sequence[Act]:
         """Read a check as usual; what a stage writes is a claim of its own, whose text begins with the stage's name."""
@@ -153,7 +136,7 @@ class RoleChain(Protocol):
             return [
                 Act("delegate_subtask", text=self.stages[at].asks, target=turn.agent, mints_subtask=True) for at in mine
             ]
-        acts = interpret_reply(society, board, turn, reply)
+        acts = interpret_reply(society, board, turn, sourced(turn, reply))
         if turn.purpose == "check":  # what is said of an artefact is as little an answer as the artefact
             subtask = board.claims[turn.sees[0]].subtask
             return [msgspec.structs.replace(act, subtask=subtask) for act in acts]
