@@ -123,6 +123,15 @@ class LogDamagedError(AgentsocError):
         return str(self.problem)
 
 
+class NoRunError(InputError, LogDamagedError):
+    """There is no run where one is wanted: nothing at all, another kind of directory, or one that no run was put in.
+
+    It counts as bad input; whoever asks whether a log can be read meets it as one that cannot.
+    """
+
+    exit_code = 2
+
+
 class ReplayMismatchError(AgentsocError):
     """A replay that does not reproduce the stored log; names the first divergence."""
 

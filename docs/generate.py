@@ -91,8 +91,10 @@ disagree on (`yes`, `no`, `on`, `off`, `012`, `12:30:00`), at most 1 MB and 64 l
 a text or from `8.0`.
 
 **Overrides.** `--set a.b=value` sets a value from the command line, after the file was read; it may be given several
-times. The value is YAML. `--set agents.model=local` replaces a whole part, `--set agents.0.count=4` reaches into the
-first group of a list.
+times. The value is YAML. `--set agents.model=local` replaces a whole part. Of a list of groups,
+`--set agents.0.count=4` reaches into the first one and `--set agents.*.temperature=0.2` into all; `agents.*` means the
+one group as well where there is no list. `--model NAME` of `run`, `check` and `compare` is short for
+`--set agents.*.model=NAME`.
 """
 
 SCENARIOS_INTRODUCTION: Final = f"""\
@@ -130,6 +132,31 @@ of its own that is named after its place in the grid.
 """
 
 
+NAMED_MODELS: Final = """\
+## models
+
+A block beside the others that names models, so that each is described once:
+
+```yaml
+models:
+  fast: openai/gpt-4o-mini
+  own: {kind: litellm, name: openai/qwen, base_url: "http://${MODEL_HOST}:8000/v1", window: 8192}
+agents:
+  - {count: 4, model: fast}
+  - {count: 1, model: {kind: own, window: 16384}}
+```
+
+- `model: NAME` takes the model of that name; `model: {kind: NAME, ...}` takes it but for the keys that follow. A name
+  has letters, digits, dots, dashes and underscores, and comes before a kind of the same name.
+- `model: provider/model`, anywhere, is short for `{kind: litellm, name: provider/model}`.
+- In an address, `${NAME}` stands for a variable of the environment: in `base_url`, nowhere else, and never for a key,
+  whose variable is named in `api_key_env`. What is asked about, sent to and stored is the address that comes out;
+  nothing that is stored is looked up again. A variable that is not set, or named like a secret, is an error.
+- A comparison has the same block, beside `base`; `models` in the base or in an organisation are laid over it.
+- Models are written out before anything is checked or stored: a run does not depend on how its models were named.
+"""
+
+
 def _presets() -> Iterator[str]:
     """Yield the section on presets: what each stands for."""
     yield _prose("## presets\n")
@@ -164,7 +191,7 @@ def scenario_reference() -> str:
             nested |= _nested(cls)
         for name, cls in nested.items():
             parts += [f"### {name} (part of a {slot.noun})\n", *_part(cls)]
-    return "\n".join([*parts, *_presets(), SWEEP])
+    return "\n".join([*parts, NAMED_MODELS, *_presets(), SWEEP])
 
 
 def own_kinds(slot: Slot[Any]) -> dict[str, type[Part]]:

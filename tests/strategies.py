@@ -10,10 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from hypothesis import assume
 from hypothesis import strategies as st
 
 from agentsoc.contracts.topology import Topology
+from agentsoc.engine.forecast import require_a_call
+from agentsoc.errors import InputError
 from agentsoc.scenario.model import Scenario
+from agentsoc.society.build import build_society
 from agentsoc.society.topologies import (
     Chain,
     Custom,
@@ -193,7 +197,8 @@ def societies(draw: st.DrawFn, models: tuple[str, ...] = ("scripted", "simulated
     attention = draw(
         st.sampled_from([{"kind": "all"}, {"kind": "random", "k": 2}, {"kind": "reinforced", "k": 2, "beta": 1.5}])
     )
-    return {
+    episodes = draw(st.sampled_from(["concurrent", "concurrent", "sequential"]))
+    parts = {
         "seed": draw(st.integers(0, 2**32)),
         "tasks": tasks,
         "agents": {
@@ -201,7 +206,8 @@ def societies(draw: st.DrawFn, models: tuple[str, ...] = ("scripted", "simulated
             "model": model,
             "max_tokens": 40,
             "iterations": draw(st.integers(1, 2)),
-            "memory": draw(st.sampled_from([0, 2])),
+            "memory": draw(st.sampled_from([0, 2])) if episodes == "sequential" else 0,
+            "history": draw(st.sampled_from(["none", "own", "all"])),
         },
         "topology": topology,
         "protocol": protocol,
@@ -211,9 +217,16 @@ def societies(draw: st.DrawFn, models: tuple[str, ...] = ("scripted", "simulated
             st.sampled_from([[], [], [{"round": 0, "probability": 0.4}, {"agent": n - 1, "answer": "edge"}]])
         ),
         "parents": draw(st.sampled_from(["cited", "visible"])),
-        "episodes": draw(st.sampled_from(["concurrent", "concurrent", "sequential"])),
+        "episodes": episodes,
+        "peers_see": draw(st.sampled_from(["conclusion", "whole", "answer"])),
         "calls": {"backoff_s": 0.0},
     }
+    try:
+        require_a_call(build_society(scenario(**parts)))
+    except InputError as error:  # a share may be too small for a first call, which is said before anything runs
+        assume("the budget pays for no" not in str(error))
+        raise
+    return parts
 
 
 SHAPES = (

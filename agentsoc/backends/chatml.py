@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from agentsoc.backends.bpe import Bpe
 from agentsoc.backends.gguf import read_metadata
 from agentsoc.backends.text import templated
-from agentsoc.contracts.model import Request
+from agentsoc.contracts.model import Request, bytes_bound
 from agentsoc.errors import BackendSetupError
 
 TEMPLATE: Final = (
@@ -28,11 +28,7 @@ def prompt_counter(path: Path) -> Callable[[Request], int] | None:
 
     It is for the ``smollm`` tokenizer with SmolLM2's chat template, for which it is exact; None for others.
     """
-    keys = {f"tokenizer.ggml.{key}" for key in ("model", "pre", "tokens", "merges")} | {"tokenizer.chat_template"}
-    try:
-        data = read_metadata(path, keys)
-    except (OSError, ValueError) as error:
-        raise BackendSetupError(f"{path} is not a usable model file: {error}", "agents.model.file") from None
+    data = _metadata(path, *(f"tokenizer.ggml.{key}" for key in ("model", "pre", "tokens", "merges")))
     template = data.get("tokenizer.chat_template", b"")
     known = (data.get("tokenizer.ggml.model"), data.get("tokenizer.ggml.pre"), template)
     if known != (b"gpt2", b"smollm", TEMPLATE.encode()):
@@ -46,3 +42,25 @@ def prompt_counter(path: Path) -> Callable[[Request], int] | None:
         return opening + sum(each_frame + vocabulary.count(f"{m['role']}\n{m['content']}") for m in messages)
 
     return exact
+
+
+@lru_cache(maxsize=4)
+def byte_counter(path: Path) -> Callable[[Request], int]:
+    """Return a function that bounds the prompt tokens of a request: one for each byte of texts and chat template.
+
+    Runs by ``reserve: 1`` counted so for every file but the embedded model's.
+    """
+    template = _metadata(path).get("tokenizer.chat_template", b"")
+    return lambda request: bytes_bound(request) + len(template)
+
+
+def _metadata(path: Path, *keys: str) -> dict[str, Any]:
+    """Return these values of a model file, and its chat template.
+
+    Raises:
+        BackendSetupError: it is no model file.
+    """
+    try:
+        return read_metadata(path, {*keys, "tokenizer.chat_template"})
+    except (OSError, ValueError) as error:
+        raise BackendSetupError(f"{path} is not a usable model file: {error}", "agents.model.file") from None

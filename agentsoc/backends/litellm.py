@@ -23,7 +23,8 @@ from urllib.parse import urlsplit
 
 from pydantic import ConfigDict, Field, JsonValue, PositiveInt, field_validator, model_validator
 
-from agentsoc.backends import reply
+from agentsoc.backends import counting, reply
+from agentsoc.backends.counting import TokenizerName
 from agentsoc.backends.litellm_errors import failure_of
 from agentsoc.backends.litellm_http import direct, without_redirects
 from agentsoc.backends.openai_http import OpenAIClient
@@ -32,7 +33,7 @@ from agentsoc.backends.reasoning import with_reasoning
 from agentsoc.backends.secrets import redact, register, register_environment
 from agentsoc.backends.text import sendable
 from agentsoc.contracts.address import Destination, is_loopback, is_plain, normal
-from agentsoc.contracts.model import Backend, CallError, Completion, Model, Request, bytes_bound
+from agentsoc.contracts.model import Backend, CallError, Completion, Model, Request
 from agentsoc.errors import BackendSetupError, MissingExtraError
 
 OPENAI_FORMAT: Final = ("openai", "hosted_vllm")
@@ -78,6 +79,9 @@ class LiteLLM(Model):
     """What makes the HTTP request: litellm, the lean client for OpenAI-compatible servers, or lean where it fits."""
     window: PositiveInt | None = None
     """Context window (tokens), prompt and output together; None when it is not known."""
+    tokenizer: TokenizerName | None = Field(default=None, exclude_if=lambda name: name is None)
+    """What counts the tokens of prompts: tiktoken:NAME, a file FILE.json of the tokenizers library, or server (vLLM
+    and llama.cpp at `base_url`); None to reserve a token for each byte."""
     timeout_s: Annotated[float, Field(gt=0, le=3_600)] = 3_600.0
     """The client's own limit for one request (seconds); the run's `calls.timeout_s` is normally the shorter one."""
     extra: dict[str, JsonValue] = Field(default_factory=dict)
@@ -117,6 +121,8 @@ class LiteLLM(Model):
     def _lean_fits(self) -> LiteLLM:
         if self.client == "lean" and (self.base_url is None or self.provider not in OPENAI_FORMAT):
             raise ValueError("client: lean needs a base_url and a name that begins with openai/ or hosted_vllm/")
+        if self.tokenizer == counting.SERVER and self.base_url is None:
+            raise ValueError("tokenizer: server needs a base_url; write tiktoken:NAME or name a file")
         if not self.lean:
             if taken := sorted(key for key in self.extra if CARRIERS.search(key)):
                 raise ValueError(f"extra cannot set {', '.join(taken)}: address and key are base_url and api_key_env")
@@ -142,6 +148,14 @@ class LiteLLM(Model):
     def context_window(self) -> int | None:
         """Return `window`."""
         return self.window
+
+    def counting(self) -> str:
+        """Return with what prompts are counted."""
+        return counting.told(self.tokenizer)
+
+    def counts_offline(self) -> bool:
+        """Return whether it counts without its server."""
+        return self.tokenizer != counting.SERVER
 
     def destinations(self) -> tuple[Destination, ...]:
         """Return the server at `base_url` with the variable that is named for it, or the provider with its usual one.
@@ -170,6 +184,7 @@ class LiteLLMBackend(Backend):
         self._http: OpenAIClient | None = None
         self._key: str | None = None
         self._schema = model.structured != "none"
+        self._counter = counting.PromptCounter(model.tokenizer, model.base_url, model.name.split("/", 1)[1])
 
     async def start(self) -> None:
         """Find the key and import the client.
@@ -189,6 +204,7 @@ class LiteLLMBackend(Backend):
                     f"set it to the key of {model.name}: export {model.api_key_env}=...",
                 )
             register(self._key)
+        self._counter.start(self._key)
         if model.lean:
             assert model.base_url is not None
             self._http = OpenAIClient(model.base_url, self._key, model.timeout_s)
@@ -303,12 +319,12 @@ class LiteLLMBackend(Backend):
         return with_reasoning(said, message.model_dump())
 
     def count(self, request: Request) -> int:
-        """Return a bound: a token for each byte of the texts and of the schema that goes with them, plus framing."""
+        """Return a bound: by the tokenizer, or a token for each byte; of the texts and the schema, with framing."""
         try:
             constraint = reply.response_format(request) if self._schema else None
         except CallError:
             constraint = None
-        return bytes_bound(request) + (len(json.dumps(constraint)) if constraint is not None else 0)
+        return self._counter(request, "" if constraint is None else json.dumps(constraint))
 
     async def close(self) -> None:
         """Close the HTTP clients; litellm's own are shared and close with the last backend of the process."""

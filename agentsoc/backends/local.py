@@ -6,7 +6,8 @@ server answers, what ran before and how many servers there are make no differenc
 file may. Fast mode decodes several requests together, which changes the rounding and now and then a word.
 
 Each server is one llama.cpp context of one thread; the threads of the pool wait in it with the GIL released. It also
-opens an HTTP port on loopback, which cannot be switched off: it is locked with a random key and not used.
+opens an HTTP port on loopback, which cannot be switched off: it is locked with a random key and asked only to count the
+prompts of a model whose tokenizer is not built in here.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal
 from pydantic import Field, model_validator
 
 from agentsoc.backends import modelfile, reply
-from agentsoc.backends.chatml import prompt_counter
+from agentsoc.backends.chatml import byte_counter, prompt_counter
 from agentsoc.backends.llamacpp import (
     BATCH,
     SAMPLING,
@@ -88,6 +89,10 @@ class Local(Model):
         """Return that prompts are counted exactly, by the file's own chat template and tokenizer."""
         return "exact"
 
+    def counts_offline(self) -> bool:
+        """Return whether prompts are counted before the model runs; the embedded one needs no library for it."""
+        return self.file is None or importlib.util.find_spec("xllamacpp") is not None
+
     def context_window(self) -> int:
         """Return `context`."""
         return self.context
@@ -118,6 +123,7 @@ class LocalBackend(Backend):
         self._counter: Callable[[Request], int] | None = None
         self._vocabulary: Vocabulary | None = None
         self._key = secrets.token_urlsafe(32)
+        self._by_bytes = False
         self._all: list[Any] = []
         self._free: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._pool: ThreadPoolExecutor | None = None
@@ -194,6 +200,8 @@ class LocalBackend(Backend):
             path = self._checked_file()
             if (counter := prompt_counter(path)) is not None:
                 self._counter = counter
+            elif self._by_bytes:
+                self._counter = byte_counter(path)
             elif self._vocabulary is not None:
                 return self._vocabulary.count(request)
             elif (vocabulary := counting_vocabulary(path)) is not None:
@@ -201,6 +209,10 @@ class LocalBackend(Backend):
             else:
                 self._counter = bytes_bound
         return self._counter(request)
+
+    def count_by(self, reserve: int) -> None:
+        """Count as runs by these rules did: before ``reserve: 2`` other files were counted in bytes."""
+        self._by_bytes = reserve < 2
 
     async def complete(self, request: Request) -> Completion:
         """Answer one request on the next free server; raise `CallError`, and only that, when that fails.

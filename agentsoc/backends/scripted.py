@@ -51,6 +51,10 @@ class Scripted(Model):
         """Return the script of the run with `seed`."""
         return ScriptedBackend(self, seed)
 
+    def counting(self) -> str:
+        """Return that it counts words, as its usage does."""
+        return "exact"
+
     def context_window(self) -> int | None:
         """Return `window`."""
         return self.window

@@ -17,16 +17,11 @@ from collections.abc import Mapping
 from typing import Final
 from urllib.parse import quote, quote_plus
 
+from agentsoc.contracts.variables import is_secret_name
+
 MASK: Final = "[redacted]"
 SHORTEST: Final = 8
 """Shorter values are not secrets: masking them would eat ordinary words (characters)."""
-
-_SECRET_NAME: Final = re.compile(
-    r"api[_-]?key|access[_-]?key|private[_-]?key|secret|token|passw(or)?d|credential|_key$", re.IGNORECASE
-)
-_NOT_SECRET_NAME: Final = re.compile(
-    r"(_path|_file|_dir|_url|_mode|_env|_tokens|tokenizers_parallelism)$", re.IGNORECASE
-)
 
 _PATTERNS: Final = (
     # schemes of an Authorization header, and its whole value
@@ -68,11 +63,6 @@ def register(*values: str | None) -> None:
 def register_environment(environ: Mapping[str, str] = os.environ) -> None:
     """Remember the values of all environment variables whose names say that they hold a secret."""
     register(*(value for name, value in environ.items() if is_secret_name(name)))
-
-
-def is_secret_name(name: str) -> bool:
-    """Tell whether an environment variable of this name holds a secret, judged by the name alone."""
-    return bool(_SECRET_NAME.search(name)) and not _NOT_SECRET_NAME.search(name)
 
 
 def forget() -> None:

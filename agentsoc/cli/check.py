@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from agentsoc.errors import InputError
 from agentsoc.printing import options
 from agentsoc.printing.terminal import print_json, say
 from agentsoc.printing.text import line
 
 if TYPE_CHECKING:
+    from agentsoc.engine.pilot import Pilot
     from agentsoc.scenario.load import Variant
     from agentsoc.scenario.model import Scenario
     from agentsoc.society.build import BuiltSociety
@@ -27,13 +29,18 @@ def check(
         Path, typer.Argument(metavar="PATH", help="A file (scenario or comparison) or a directory (run or comparison).")
     ],
     set_: options.Overrides = None,
+    model: options.Model = None,
     seed: Annotated[int | None, typer.Option(help="Takes the place of the scenario's seed.")] = None,
     seeds: Annotated[int | None, typer.Option(min=1, help="Repeat with this many seeds, counted up.")] = None,
+    pilot: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Run the first N tasks and say what to expect of all.")
+    ] = None,
     allow_code: options.AllowCode = None,
     prompts: Annotated[
         bool, typer.Option("--prompts", help="Of a scenario: show the first prompt of each role, and call nobody.")
     ] = False,
     as_json: options.AsJson = False,
+    yes: options.Yes = False,
 ) -> None:
     """Check a scenario or comparison file, or every byte that counts in a run or comparison directory.
 
@@ -41,27 +48,25 @@ def check(
     would run; so are all that a comparison stands for. A run directory is compared with its digests, a comparison with
     what it was asked for, and every run that it has: exit code 4 and the first thing that was altered. Code is not run
     for that: files of --allow-code are only compared with the hashes that were recorded.
+
+    With --pilot N the first N tasks are run besides, after the question that a run asks before anything is sent, and
+    what they took stands beside the bound: tokens, cost and time. The pilot is a run of its own, kept under runs/.
     """
     from agentsoc.experiment.comparison import is_comparison
 
+    given = [] if path.is_dir() else options.overrides(path, set_, model)
+    if pilot is not None and (path.is_dir() or is_comparison(path)):
+        raise InputError("a pilot is of one scenario", "--pilot", "name the file of a scenario")
     if path.is_dir():
         from agentsoc.log.comparison import FILE
 
         check_directory = _check_results if (path / FILE).is_file() else _check_log
         check_directory(path, allow_code or [], as_json)
     elif is_comparison(path):
-        _check_comparison(path, set_ or [], seed, seeds, allow_code or [], as_json)
+        _check_comparison(path, given, seed, seeds, allow_code or [], as_json)
     else:
-        _check_scenario(path, _Changes(set_ or [], seed, seeds, allow_code or []), as_json, prompts)
-
-
-class _Changes(NamedTuple):
-    """What the command line puts in place of a scenario's values, and the code that it may use."""
-
-    overrides: list[str]
-    seed: int | None
-    seeds: int | None
-    allow_code: list[Path]
+        asked = _Asked(given, seed, seeds, tuple(allow_code or ()), pilot, yes, prompts)
+        _check_scenario(path, asked, as_json)
 
 
 def _check_log(directory: Path, code: list[Path], as_json: bool) -> None:
@@ -107,7 +112,6 @@ def _check_comparison(
     path: Path, overrides: list[str], seed: int | None, seeds: int | None, allow_code: list[Path], as_json: bool
 ) -> None:
     """Load a comparison, build a society for each organisation, number of agents and task block; say what would run."""
-    from agentsoc.errors import InputError
     from agentsoc.experiment.grid import load_grid
     from agentsoc.experiment.plan import build_kinds, plan_kinds
     from agentsoc.printing.plan import plan_as_dict, print_plan
@@ -124,22 +128,37 @@ def _check_comparison(
         print_plan(grid, rows)
 
 
-def _check_scenario(path: Path, changes: _Changes, as_json: bool, prompts: bool) -> None:
+@dataclass(frozen=True)
+class _Asked:
+    """What the command line says of a scenario: what takes the place of its values, and what is wanted of it."""
+
+    overrides: list[str]
+    seed: int | None
+    seeds: int | None
+    code: tuple[Path, ...]
+    pilot: int | None
+    yes: bool
+    prompts: bool
+
+
+def _check_scenario(path: Path, asked: _Asked, as_json: bool) -> None:
     from agentsoc.scenario.load import load_variants
 
-    overrides, seed, seeds, allow_code = changes
-    variants = load_variants(path, overrides, seeds, seed=seed, allow_code=allow_code)
-    if prompts:
-        variant = variants[0]
-        _print_prompts(options.ready(variant.scenario, path, ""), as_json)
+    variants = load_variants(path, asked.overrides, asked.seeds, seed=asked.seed, allow_code=asked.code)
+    if asked.prompts:
+        _print_prompts(options.ready(variants[0].scenario, path, ""), as_json)
         return
     many = len(variants) > 1
+    if many and asked.pilot is not None:
+        what = f"a pilot is of one run, and this stands for {len(variants):,}"
+        raise InputError(what, "--pilot", "choose one value for every axis with --set")
     found = [
         _facts(options.ready(variant.scenario, path, variant.scenario.name if many else ""), variant)
         for variant in variants[:RUNS_BUILT]
     ]
+    piloted = None if asked.pilot is None else _piloted(path, variants[0].scenario, asked)
     if as_json:
-        print_json({"n_runs": len(variants), "runs": found})
+        print_json({"n_runs": len(variants), "runs": found} | ({} if piloted is None else {"pilot": piloted.as_dict()}))
         return
     if many:
         say(f"{line(str(path))}: {len(variants):,} runs")
@@ -150,6 +169,22 @@ def _check_scenario(path: Path, changes: _Changes, as_json: bool, prompts: bool)
             say(f"  ... and {len(variants) - RUNS_SHOWN:,} more")
         return
     _print_facts(found[0])
+    if piloted is not None:
+        say("\n".join(f"{name:<10}{line(text)}" for name, text in piloted.lines()))
+
+
+def _piloted(path: Path, scenario: Scenario, asked: _Asked) -> Pilot:
+    """Run the pilot of a scenario, after the question that it may need."""
+    from agentsoc.engine.pilot import pilot_scenario, run_pilot
+    from agentsoc.printing.ask import ask_before_sending
+    from agentsoc.scenario.code import CodeFiles, load_codes
+    from agentsoc.scenario.given import placed
+
+    assert asked.pilot is not None
+    agreed = ask_before_sending([pilot_scenario(scenario, asked.pilot)], asked.yes)
+    code = CodeFiles(asked.code, load_codes(asked.code))
+    with placed(path):
+        return run_pilot(scenario, asked.pilot, code_paths=code, consent=agreed)
 
 
 def _print_prompts(society: BuiltSociety, as_json: bool) -> None:
@@ -184,7 +219,7 @@ def _facts(society: BuiltSociety, variant: Variant) -> dict[str, Any]:
     from agentsoc.engine.ceiling import forecast_ceiling
     from agentsoc.engine.forecast import bound, ceiling
     from agentsoc.engine.rehearsal import room_warnings
-    from agentsoc.scenario.prices import money
+    from agentsoc.scenario.prices import label, money
     from agentsoc.society.topologies.survey import describe
 
     scenario = society.scenario
@@ -200,6 +235,7 @@ def _facts(society: BuiltSociety, variant: Variant) -> dict[str, Any]:
         "tasks": {"kind": scenario.tasks.kind, "count": scenario.tasks.count, "first": task.question},
         "agents": society.n,
         "models": [f"{group.model.kind}" for group in scenario.agents],
+        "models_text": ", ".join(label(group.model.model_dump(mode="json")) for group in scenario.agents),
         "topology": asdict(description),
         "topology_text": description.summary(),
         "protocol": scenario.protocol.kind,
@@ -260,7 +296,7 @@ def _print_facts(facts: dict[str, Any]) -> None:
         *(() if facts["preset"] is None else [("preset", f"{facts['preset']}: {facts['expansion']}")]),
         ("tasks", f"{tasks['count']:,} of {tasks['kind']}"),
         ("first", line(tasks["first"], 200)),
-        ("agents", f"{facts['agents']:,}, {', '.join(facts['models'])}; protocol {facts['protocol']}"),
+        ("agents", f"{facts['agents']:,}, {facts['models_text']}; protocol {facts['protocol']}"),
         *(("wired" if not at else "", text) for at, text in enumerate(facts["topology_text"].splitlines())),
         ("budget", facts["budget_text"]),
         *(("" if at else "ceiling", text) for at, text in enumerate(facts["ceiling"])),

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from agentsoc.cli.summary import all_right_or_wrong, exit_code, manifest_lines, next_lines
+from agentsoc.cli.ls import print_means, rows_of
+from agentsoc.cli.summary import all_right_or_wrong, exit_code, next_lines, say_facts, summary_lines
 from agentsoc.errors import AgentsocError, InputError, InterruptedRunError
 from agentsoc.printing import options
 from agentsoc.printing.live import Style, Watch, style_for
@@ -17,6 +18,7 @@ from agentsoc.printing.terminal import note, print_json, say
 from agentsoc.printing.text import command, line
 
 if TYPE_CHECKING:
+    from agentsoc.cli.varied import Mean
     from agentsoc.contracts.address import Destination
     from agentsoc.engine.run import Run
     from agentsoc.scenario.code import CodeFiles
@@ -31,6 +33,7 @@ def run(
     seed: Annotated[int | None, typer.Option(help="Takes the place of the scenario's seed.")] = None,
     seeds: Annotated[int | None, typer.Option(min=1, help="Repeat with this many seeds, counted up.")] = None,
     set_: options.Overrides = None,
+    model: options.Model = None,
     hosts: options.Hosts = None,
     address: options.Address = None,
     concurrency: options.Concurrency = None,
@@ -62,7 +65,9 @@ def run(
 
     code = CodeFiles(allow_code or (), load_codes(allow_code or ()))
     changes = options.engine_changes(hosts, address, concurrency)
-    loaded = load_scenarios(scenario, set_ or (), seeds, seed=seed, allow_code=allow_code or ())
+    loaded = load_scenarios(
+        scenario, options.overrides(scenario, set_, model), seeds, seed=seed, allow_code=allow_code or ()
+    )
     scenarios = [options.with_engine(one, changes) for one in loaded]
     many = len(scenarios) > 1
     # what cannot be built is found before anything is started; a thousand built societies are not kept
@@ -142,14 +147,26 @@ def _sweep(runner: _Runner, runs: Sequence[tuple[Scenario, int, Path | None]], a
         done.append(summary)
         if not as_json:
             score = "none" if summary["score"] is None else f"{summary['score']:.3f}"
-            say(f"{line(name)}  score {score}  {summary['tokens']:,} tokens  {line(summary['run_dir'])}")
+            failed = finished.manifest.totals.calls_failed
+            failures = f", {failed:,} calls failed" if failed else ""
+            say(f"{line(name)}  score {score}  {summary['tokens']:,} tokens{failures}  {line(summary['run_dir'])}")
+    means = _means(done)
     if as_json:
-        print_json({"runs": done})
+        print_json({"runs": done, "means": [mean.as_dict() for mean in means]})
     else:
+        if means:
+            print_means(means)
         where = runs[0][2]
         say(f"{len(codes)} of {len(runs)} runs; next: {command('ls', *([] if where is None else [where.parent]))}")
     # what says most about the whole comes first: an interrupt, a fault, a spent budget
     return next((code for code in (130, 1, 4, 2, 3) if code in codes), 0)
+
+
+def _means(done: Sequence[dict[str, Any]]) -> list[Mean]:
+    """Return the means over seeds of the runs of a sweep that were made."""
+    from agentsoc.cli.varied import means_over_seeds
+
+    return means_over_seeds(rows_of([Path(one["run_dir"]) for one in done if "run_dir" in one], Path()))
 
 
 @contextlib.contextmanager
@@ -178,4 +195,5 @@ def report(finished: Run, code: Sequence[Path], as_json: bool) -> None:
         return
     manifest, directory = finished.manifest, finished.directory
     label = "accuracy" if all_right_or_wrong(directory, manifest) else "score"
-    say("\n".join([*manifest_lines(manifest, label), *next_lines(manifest, directory, code)]))
+    say_facts(summary_lines(directory, manifest, label))
+    say("\n".join(next_lines(manifest, directory, code)))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from agentsoc.cli.summary import manifest_lines, next_lines
+from agentsoc.cli.summary import next_lines, say_facts, summary_lines
 from agentsoc.errors import InputError
 from agentsoc.printing import options
 from agentsoc.printing.terminal import print_json, say
@@ -40,7 +40,8 @@ def show(
 ) -> None:
     """Show the run in DIR: scenario, result, tokens, events, versions; with --task what happened in one task.
 
-    Without --task and --events only the manifest is read, so this is quick however long the log is.
+    Without --task and --events only the manifest is read, so this is quick however long the log is; where calls failed,
+    two columns of the log are read as well, for the commonest cause.
     """
     if prompts or agent is not None:
         _show_prompts(directory, task, agent if prompts else None, allow_code or [], as_json, asked=prompts)
@@ -52,7 +53,8 @@ def show(
         if as_json:
             print_json({"run_dir": str(directory), "manifest": manifest.model_dump(mode="json")})
             return
-        say("\n".join([*_about(manifest), *manifest_lines(manifest), *next_lines(manifest, directory)]))
+        say_facts([*_about(manifest), *summary_lines(directory, manifest)])
+        say("\n".join(next_lines(manifest, directory)))
         return
 
     from agentsoc.log.read import RunLog

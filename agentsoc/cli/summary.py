@@ -6,14 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agentsoc.printing.text import command, line, prompt_bounds_text
+from agentsoc.printing.fitting import coloured, folded, is_coloured, is_folded, width
+from agentsoc.printing.terminal import print_safe
+from agentsoc.printing.text import command, line, prompt_bounds_text, safe
 from agentsoc.theory import proportion
 
 if TYPE_CHECKING:
     from agentsoc.log.manifest import Manifest, Totals
-
-Z95 = 1.959963984540054
-"""Quantile of the normal distribution for two-sided 95 %."""
 
 
 def wilson(mean: float, n: int) -> tuple[float, float]:
@@ -24,7 +23,7 @@ def wilson(mean: float, n: int) -> tuple[float, float]:
     """
     if n < 1:
         return 0.0, 1.0
-    low, high = proportion.wilson(mean, n, Z95)
+    low, high = proportion.wilson(mean, n, proportion.Z95)
     return max(low, 0.0), min(high, 1.0)
 
 
@@ -144,6 +143,50 @@ def manifest_lines(manifest: Manifest, score: str = "score") -> list[str]:
     facts.append(("", "running again may give otherwise:" if reasons else same))
     lines = [f"{name:<10}{line(text)}".rstrip() for name, text in facts]
     return lines + [f"{'':<10}- {line(reason)}" for reason in reasons]
+
+
+def failure_text(directory: Path, totals: Totals) -> str | None:
+    """Return how many calls failed and the commonest cause, as the log has it; None when none did."""
+    from collections import Counter
+
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    from agentsoc.errors import LogDamagedError
+    from agentsoc.log.read import RunLog
+
+    if not totals.calls_failed:
+        return None
+    causes: Counter[str] = Counter()
+    try:
+        for table in RunLog(directory).tables(("kind", "text")):
+            failed = table["text"].filter(pc.equal(table["kind"].cast(pa.string()), "call_failed"))
+            causes.update(text or "no cause is known" for text in failed.to_pylist())
+    except (OSError, pa.ArrowException, LogDamagedError):  # only a word depends on it; `check` is for damaged logs
+        return None
+    if not causes:
+        return None
+    (cause, count), *others = causes.most_common(2)
+    return f"{count:,} of {totals.calls_failed:,} failed calls{' (the commonest)' * bool(others)}: {line(cause, 200)}"
+
+
+def summary_lines(directory: Path, manifest: Manifest, score: str = "score") -> list[str]:
+    """Return the facts about a run, and why calls failed: the only thing for which the log is read."""
+    facts = manifest_lines(manifest, score)
+    cause = failure_text(directory, manifest.totals)
+    if cause is not None:
+        at = next(at for at, fact in enumerate(facts) if fact.startswith("calls "))
+        facts.insert(at + 1, f"{'failed':<10}{cause}")
+    return facts
+
+
+def say_facts(facts: Sequence[str]) -> None:
+    """Print facts, one line each; on a terminal folded below their beginning."""
+    narrow, colours = is_folded(), is_coloured()
+    for fact in facts:
+        text = safe(folded(fact, width(), 10) if narrow else fact)
+        loud = colours and fact.startswith(("failed ", "error "))
+        print_safe(coloured(text, "bad" if loud else ""))
 
 
 def next_lines(manifest: Manifest, directory: Path, code: Sequence[Path] = ()) -> list[str]:

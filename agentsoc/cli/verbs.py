@@ -28,8 +28,22 @@ from agentsoc.printing.text import line
 from agentsoc.shadowing import INSTALLED, use_own_analysis
 
 GROUP: Final = "agentsoc.commands"
-OWN: Final = ("run", "resume", "replay", "fork", "ls", "show", "check", "schema", "model")
+OWN: Final = ("init", "run", "resume", "replay", "fork", "ls", "show", "check", "schema", "model")
 """The built-in verbs, in the order in which the help lists them; others follow by name."""
+
+INSTEAD: Final = {
+    "report": "agentsoc show RUN says how a run went, laws and metrics analyse runs, compare reports on organisations",
+    "view": "agentsoc show RUN --task 0 tells what happened in a task; agentsoc ls lists the runs",
+    "list": "agentsoc ls lists the runs",
+    "status": "agentsoc ls lists the runs with their status; agentsoc show RUN says how one went",
+    "new": "agentsoc init DIR writes a first scenario",
+    "create": "agentsoc init DIR writes a first scenario",
+    "start": "agentsoc run SCENARIO runs a scenario",
+    "validate": "agentsoc check SCENARIO says what is wrong with a scenario, or what it would run",
+    "sweep": "agentsoc run SCENARIO --set KEY=A,B,C runs a scenario for each value",
+    "continue": "agentsoc resume RUN goes on with a run",
+}
+"""What to call in place of words that people try and that are no verbs (yet)."""
 
 
 @cache
@@ -103,7 +117,9 @@ def nearest_verb(word: str) -> str:
     """Return what to call instead of an unknown verb."""
     import difflib
 
-    close = difflib.get_close_matches(word.lower(), entries(), n=1, cutoff=0.5)
+    if word.lower() in INSTEAD:
+        return INSTEAD[word.lower()]
+    close = difflib.get_close_matches(word.lower(), entries(), n=1, cutoff=0.6)
     if close:
         return f"did you mean: agentsoc {close[0]}"
     return "agentsoc --help lists the commands: " + ", ".join(entries())

@@ -223,6 +223,9 @@ class Backend(ABC):
     def count(self, request: Request) -> int:
         """Return an upper bound of the prompt's tokens (exact where the tokenizer is at hand)."""
 
+    def count_by(self, reserve: int) -> None:  # noqa: B027
+        """Count as runs by these rules did (`agentsoc.contracts.rules`), for whoever has come to count otherwise."""
+
     async def close(self) -> None:  # noqa: B027
         """Release everything; called once, also after a failed start."""
 
@@ -311,8 +314,12 @@ class Model(Part):
         return None
 
     def counting(self) -> str:
-        """Return how its backend bounds the tokens of a prompt: ``bytes``, ``exact``, or with which tokenizer."""
-        return "bytes"
+        """Return how its backend bounds the tokens of a prompt: ``bytes``, ``exact``, or by what, in words."""
+        return "a bound of the model's own"
+
+    def counts_offline(self) -> bool:
+        """Return whether its backend counts before it is started; otherwise it then gives a wider bound."""
+        return True
 
     def destinations(self) -> tuple[Destination, ...]:
         """Return where prompts are sent and the environment variables that go with them; nothing for no network.

@@ -27,7 +27,7 @@ class Rules(msgspec.Struct, frozen=True):
 
 FIRST: Final = Rules()
 """The rules of every run of log format 1."""
-NEWEST: Final = Rules(prompts=2, reader=1, reserve=2)
+NEWEST: Final = Rules(prompts=2, reader=2, reserve=2)
 """The rules that new runs are made by."""
 
 

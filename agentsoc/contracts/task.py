@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from agentsoc.contracts.part import Part, Slot
+from agentsoc.reading.lines import line_stated
+from agentsoc.reading.options import option_stated
 
 
 class Task(msgspec.Struct, frozen=True):
@@ -82,8 +84,33 @@ class TaskFamily(Part):
         return None
 
     def parse(self, task: Task, text: str) -> str | None:
-        """Return the canonical answer that a model's free `text` states, or None when it states none."""
+        """Return the canonical answer that a model's free `text` states, or None when it states none.
+
+        A family that has a `parse` of its own is read by it in every run; see `read`.
+        """
         return parse_option(text, task.options) if task.options else parse_free(text)
+
+    def stated(self, task: Task, text: str) -> str | None:
+        """Return the canonical answer that a reply states by the reader of rules 2, or None.
+
+        That is the option, or the line, that the reply announces or ends with (docs/replies.md). A family that is read
+        otherwise has a `parse`, or, where its runs of rules 1 have to be read as they were, a `stated` beside it.
+        """
+        return option_stated(text, task.options) if task.options else line_stated(text)
+
+    def read(self, task: Task, text: str, rules: int) -> str | None:
+        """Return the canonical answer that a reply states, by the reader `rules` of the run (`Rules.reader`).
+
+        `parse` reads runs of rules 1, and all runs of a family whose class has a `parse` of its own and no `stated`;
+        `stated` reads all others.
+        """
+        if rules > 1:
+            for cls in type(self).__mro__:
+                if "stated" in vars(cls):
+                    return self.stated(task, text)
+                if "parse" in vars(cls):
+                    break
+        return self.parse(task, text)
 
     def score(self, task: Task, answer: str | None) -> float:
         """Return the score of a canonical `answer` in [0, 1]; 0 for no answer."""
@@ -157,6 +184,9 @@ def plain(text: str) -> str:
 def has_chat_marker(text: str) -> bool:
     """Return whether `text` holds a marker such as ``<|im_start|>``, which a chat template would take for its own."""
     return _MARKER.search(text) is not None
+
+
+# The three readers below are those of rules 1; authors' families use them, so what they say does not change any more.
 
 
 def parse_free(text: str) -> str | None:

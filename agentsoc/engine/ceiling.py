@@ -1,9 +1,9 @@
 """This module says beforehand what a ceiling will cut: how many agents speak at once, and what cannot be paid for.
 
 A run is rehearsed as in `agentsoc.engine.forecast`: nobody agrees, nobody stops early. Each call reserves what the
-engine would reserve for it, then uses a token for four bytes of its prompt, and a reply. That is done twice: with
-replies and messages as long as they may be, and with the shortest ones. What is refused even for these is cut for sure,
-the rest may be. So the words are a forecast, not a bound.
+engine would reserve for it, then uses a part of that. This is done twice: with replies and messages as long as they may
+be, and with the shortest ones. What is refused even for these is cut for sure, the rest may be. So the words are a
+forecast, not a bound.
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from agentsoc.contracts.turns import Reply, Turn
     from agentsoc.society.build import BuiltSociety
 
-_BYTES_A_TOKEN: Final = 4
+_BYTES_A_TOKEN: Final = (8, 4)
+"""Bytes of a prompt that a token stands for: at most, where little is to be used; usually."""
 
 
 @dataclass(frozen=True)
@@ -182,7 +183,7 @@ def _expected(society: BuiltSociety, board: Board, task: Task, turn: Turn, lengt
     claims = len(set(turn.sees)) + group.memory
     first = bare + claims * (length * CHARS_PER_TOKEN * scenario.message_tokens + answer + CLAIM_BYTES)
     first += CITING_BYTES if claims else 0
-    likely = first // _BYTES_A_TOKEN
+    likely = first // _BYTES_A_TOKEN[length]
     if group.model.counting() == "exact":
         first = likely
     if backend.window is not None:

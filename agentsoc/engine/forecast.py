@@ -307,6 +307,8 @@ def _least_cost(society: BuiltSociety, board: Board, task: Task, turn: Turn, cei
     if isinstance(backend, PureBackend):
         return backend.cost(len(turn.sees), turn.by_rule, society.speaks(turn.agent))
     request = _bare_request(society, board, task, turn)
+    if not society.group(turn.agent).model.counts_offline():
+        return turn.iterations, turn.iterations  # nothing is refused before those who can count are asked
     cap, n = society.group(turn.agent).max_tokens, turn.iterations
     reply = min(OUT_MIN, cap)
 

@@ -80,6 +80,7 @@ class Host:
                 else:
                     opened[group.model] = shared.open(group.model, seed=scenario.seed, share=share)
             self.backends.append(opened[group.model])
+            opened[group.model].count_by(society.rules.reserve)
         self.prompts = Prompts(self.views, self.backends)
         self.voters = Voters(self.views)
         self._names = [group.model.kind for group in scenario.agents]
@@ -95,10 +96,15 @@ class Host:
         self._watchdog = Watchdog(lambda text: self.notices.append(text), self._whose)
 
     async def start(self) -> None:
-        """Start the backends, unless nobody will be asked."""
+        """Start the backends, unless nobody will be asked; the watch begins when they are there.
+
+        Loading a model may hold the interpreter for seconds, and no agent is to blame for that.
+        """
+        if self.live:
+            await self._open()
         self._watchdog.start()
-        if not self.live:
-            return
+
+    async def _open(self) -> None:
         register_environment()
         for backend in dict.fromkeys(self.backends):
             await backend.start()

@@ -15,6 +15,8 @@ BLOCKED_S = 2.0
 WAITING_S = 5.0
 """A coded agent that has not answered after this long is reported (seconds)."""
 _BEAT_S = 0.25
+_WAITS_IN = "selectors.py"
+"""Module in which an event loop waits when it has nothing to do."""
 
 
 class Watchdog:
@@ -54,15 +56,51 @@ class Watchdog:
             await asyncio.sleep(_BEAT_S)
 
     def _watch(self, loop_thread: int) -> None:
+        blocked, seen = BlockedTime(), 0.0
         reported = 0.0
         while not self._stop.wait(_BEAT_S):
+            blocked.tick(time.monotonic(), time.process_time())
             last = self._last
-            if last == reported or time.monotonic() - last < BLOCKED_S:
+            if last != seen:
+                seen = last
+                blocked.begin()
+            if last == reported or blocked.seconds < BLOCKED_S:
                 continue
-            reported = last
             frame = sys._current_frames().get(loop_thread)
-            where = "an unknown place"
-            if frame is not None:
-                inner = traceback.extract_stack(frame)[-1]
-                where = f"{inner.name} ({Path(inner.filename).name}:{inner.lineno})"
-            self._notice(f"{self._whose()} has blocked its host for {time.monotonic() - last:.1f} s in {where}")
+            inner = None if frame is None else traceback.extract_stack(frame)[-1]
+            if inner is not None and Path(inner.filename).name == _WAITS_IN:
+                continue  # the loop waits for its turn on the processor, and nobody holds it up
+            reported = last
+            where = (
+                "an unknown place" if inner is None else f"{inner.name} ({Path(inner.filename).name}:{inner.lineno})"
+            )
+            self._notice(f"{self._whose()} has blocked its host for {blocked.seconds:.1f} s in {where}")
+
+
+class BlockedTime:
+    """The time for which a loop has not turned, without the time in which this whole process could not run.
+
+    On a machine that stalls, the watching thread is late as well. Of the time by which it is late, only that counts
+    in which the process had the processor: somebody may have held the interpreter.
+    """
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self._now = time.monotonic()
+        self._used = time.process_time()
+
+    def begin(self) -> None:
+        """Count from now on: the loop has turned."""
+        self.seconds = 0.0
+
+    def tick(self, now: float, used: float) -> None:
+        """Take in a look at the clocks.
+
+        Args:
+            now: the time (seconds).
+            used: what the process had of the processor (seconds).
+        """
+        passed, worked = now - self._now, used - self._used
+        self._now, self._used = now, used
+        in_time = min(passed, 2 * _BEAT_S)
+        self.seconds += in_time + min(max(passed - in_time, 0.0), max(worked - in_time, 0.0))

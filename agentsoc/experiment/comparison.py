@@ -33,6 +33,7 @@ from agentsoc.contracts.part import Part, nearest
 from agentsoc.errors import Problem, ScenarioError
 from agentsoc.scenario.code import load_code
 from agentsoc.scenario.draft import Draft, Overrides, Setting, as_arguments, read_argument
+from agentsoc.scenario.environment import with_addresses
 from agentsoc.scenario.explain import problems_of, show
 from agentsoc.scenario.files import BASE_DIR
 from agentsoc.scenario.model import MAX_SEED, NAME
@@ -67,6 +68,8 @@ class ComparisonSpec(Part):
     """Label of each set of tasks and its task block, laid over that of the base."""
     seeds: Annotated[int, Field(ge=1, le=10_000)] | Annotated[tuple[Seed, ...], Field(min_length=1)] = 1
     """How many seeds, counted up from the base's; or the list of them."""
+    models: dict[str, Any] = {}  # noqa: RUF012
+    """Models by name, for `model: NAME` in any group of agents; those of the base or an organisation win."""
     baseline: str | None = None
     """Organisation that the others are compared with; None for the first."""
     unequal_budgets: bool = False
@@ -126,7 +129,7 @@ def parse_comparison(
     text: str, where: str = "comparison", overrides: Overrides = (), *, seeds: int | None = None
 ) -> ComparisonRequest:
     """Return the comparison that a text holds; see `load_comparison`."""
-    document = parse(text, where)
+    document = with_addresses(parse(text, where))
     if not isinstance(document.data, Mapping):
         found = "empty" if document.data is None else f"no mapping but {show(document.data)}"
         hint = "a comparison has the keys name, base and organisations"

@@ -19,11 +19,13 @@ from agentsoc.contracts.part import MAX_PROBLEMS
 from agentsoc.contracts.topology import TOPOLOGIES
 from agentsoc.errors import InputError, Problem, ScenarioError, TopologyError
 from agentsoc.experiment.comparison import MARK, ComparisonRequest, load_comparison
-from agentsoc.experiment.overlay import block, lay
+from agentsoc.experiment.overlay import lay
 from agentsoc.log.record import hash_json
+from agentsoc.scenario.block import block
 from agentsoc.scenario.draft import Draft, Overrides, Setting
 from agentsoc.scenario.explain import problems_of, show
 from agentsoc.scenario.model import MAX_SEED, Budget, Scenario
+from agentsoc.scenario.models import BLOCK, with_models
 from agentsoc.scenario.preset import PRESETS, expand, takes_count
 from agentsoc.scenario.strict import Document, Path, Position
 
@@ -156,6 +158,9 @@ def _draft(asked: ComparisonRequest, organisation: str, count: int | None, tasks
     draft = Draft(below, base)
     if isinstance(groups := below.get("agents"), list) and len(groups) == 1:
         draft = draft.having(Setting(("agents",), groups[0], base, ("agents", 0)))
+    for name, model in asked.comparison.models.items():
+        if name not in (below.get(BLOCK) or ()):
+            draft = draft.having(Setting((BLOCK, name), model, block(asked.draft, (BLOCK,)), (name,)))
     draft = lay(draft, over)
     if tasks in asked.comparison.tasks:
         draft = lay(draft, block(asked.draft, ("tasks",)), ("tasks",), (tasks,))
@@ -168,7 +173,7 @@ def _draft(asked: ComparisonRequest, organisation: str, count: int | None, tasks
     if count is not None:
         where = Document(asked.draft.place(("agents",)), None, Position(1, 1), lines=False)
         draft = _counted(draft, count, where)
-    return _fixed(draft, over.data, count is not None)
+    return _fixed(with_models(draft), over.data, count is not None)
 
 
 def _counted(draft: Draft, count: int, where: Document) -> Draft:

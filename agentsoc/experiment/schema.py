@@ -40,6 +40,7 @@ def comparison_schema() -> dict[str, Any]:
         "type": "object",
         "additionalProperties": {"anyOf": [keys["tasks"], {"type": "object"}]},
     }
+    properties["models"] = {**whole["models"], **_about(properties["models"])}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         **schema,

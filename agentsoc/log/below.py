@@ -56,8 +56,8 @@ def runs_at(
     for place in places:
         here = list(runs_below(place, is_one=is_one)) if place.is_dir() else []
         if not here:
-            problem = f"there is no {what} here" if place.is_dir() else "there is no such directory"
-            raise InputError(problem, str(place), hint or "name run directories, or directories that hold some")
+            where_else = hint or "name run directories, or directories that hold some"
+            raise InputError(f"there is no {what} at {place}", "", where_else)
         found += here
     return found
 

@@ -13,10 +13,10 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from agentsoc.errors import LogDamagedError
+from agentsoc.errors import LogDamagedError, NoRunError
 from agentsoc.log.files import LOCK
 from agentsoc.log.inside import Inside, is_inside
-from agentsoc.log.names import CALIBRATION, COMPARISON, MANIFEST
+from agentsoc.log.names import CALIBRATION, COMPARISON, EPISODES, EVENTS, JOURNAL, MANIFEST, TASKS
 from agentsoc.log.record import read_record, record_bytes
 
 FORMAT_VERSION: Final = 2
@@ -27,6 +27,8 @@ SEAL: Final = "manifest.sha256"
 SEAL_MAX: Final = 1_000
 """Size up to which a seal is read (bytes)."""
 _SEALS: Final = re.compile(rb"(?:[0-9a-f]{64}  manifest\.json\n){1,2}")
+_OF_A_RUN: Final = frozenset({SEAL, LOCK, EVENTS, JOURNAL, TASKS, EPISODES})
+"""Files by which a directory is known as that of a run whose manifest is missing."""
 _COUNT_MAX: Final = 10_000_000
 """More agents in a group, or tasks, than any scenario may have."""
 _PACKAGES: Final = ("agentsoc", "ray", "litellm", "xllamacpp", "polars", "pyarrow", "numpy", "networkx", "pydantic")
@@ -262,13 +264,13 @@ def load_manifest(directory: Path) -> Manifest:
     """Return the manifest of a run directory.
 
     Raises:
-        LogDamagedError: there is none, or it is cut, altered or from a newer version.
+        NoRunError: there is no run at this place.
+        LogDamagedError: the manifest of a run is missing, cut, altered or from a newer version.
     """
     try:
         data = read_record(directory, NAME, "the manifest", FORMAT_VERSION)
     except FileNotFoundError:
-        what, hint = _instead(directory)
-        raise LogDamagedError(what, str(directory), hint) from None
+        raise _instead(directory) from None
     try:
         return Manifest.model_validate(data)
     except ValidationError as error:
@@ -277,22 +279,24 @@ def load_manifest(directory: Path) -> Manifest:
         raise LogDamagedError(f"the manifest does not hold: {where}: {first['msg']}", str(directory / NAME)) from None
 
 
-def _instead(directory: Path) -> tuple[str, str]:
-    """Return what a directory without a manifest holds, and how to go on."""
+def _instead(directory: Path) -> LogDamagedError:
+    """Return the error for a directory without a manifest: what it holds, and how to go on."""
+    shows = "agentsoc ls shows the runs"
     names = Inside(directory).names() if directory.is_dir() else []
     if COMPARISON in names:
         what = "this is a comparison, whose runs are in runs/"
-        return what, f"agentsoc compare {directory} goes on with it, agentsoc check {directory} checks all of it"
+        hint = f"agentsoc compare {directory} goes on with it, agentsoc check {directory} checks all of it"
+        return NoRunError(what, str(directory), hint)
     if CALIBRATION in names:
         what = "this is a calibration, whose runs are in runs/"
-        return (
-            what,
-            "the agentsoc calibrate command that began it goes on with it; name one of its runs for other verbs",
-        )
-    what = "there is no manifest here, so this is no run directory"
-    if LOCK in names:
-        return what, f"if a start of a run was killed here: agentsoc run SCENARIO --out {directory} takes it over"
-    return what, "agentsoc ls shows the runs"
+        hint = "the agentsoc calibrate command that began it goes on with it; name one of its runs for other verbs"
+        return NoRunError(what, str(directory), hint)
+    if not _OF_A_RUN.isdisjoint(names):
+        what = "there is no manifest here, so this is no run directory"
+        again = f"if a start of a run was killed here: agentsoc run SCENARIO --out {directory} takes it over"
+        return LogDamagedError(what, str(directory), again if LOCK in names else shows)
+    here = ", which holds something else" if names else ""
+    return NoRunError(f"there is no run at {directory}{here}", "", shows)
 
 
 @cache

@@ -12,10 +12,11 @@ from agentsoc.errors import LogDamagedError
 from agentsoc.events import Event
 from agentsoc.log.inside import Inside
 from agentsoc.log.journal import Attempt, read_journal
-from agentsoc.log.manifest import Manifest, load_manifest
+from agentsoc.log.manifest import Manifest, Totals, load_manifest
 from agentsoc.log.names import EPISODES, EVENTS, JOURNAL, TASKS
 from agentsoc.log.schema import COLUMNS, SCHEMA, from_table
 from agentsoc.log.segments import REBUILD, Segment, chained, conform, read_all, segment_bytes
+from agentsoc.theory.proportion import Z95, wilson
 
 if TYPE_CHECKING:
     import polars as pl
@@ -40,6 +41,29 @@ class StoredRun:
         self.manifest: Manifest = load_manifest(self.directory)
         self._small: dict[str, pa.Table] = {}
         """Small tables that were read and found sound, by the name of their file."""
+
+    def __repr__(self) -> str:
+        """Return the run in one line: where it is, how far it got, and what came out."""
+        manifest, totals = self.manifest, self.manifest.totals
+        return (
+            f"<{type(self).__name__} {_plain(self.directory)}: {_plain(manifest.name)}, seed {manifest.seed}, "
+            f"{manifest.status}, {_score_text(totals)}, {totals.tokens:,} tokens, {totals.calls:,} calls "
+            f"({totals.calls_failed:,} failed)>"
+        )
+
+    def __str__(self) -> str:
+        """Return the run in a few lines, as `agentsoc run` ends."""
+        manifest, totals = self.manifest, self.manifest.totals
+        budget = "" if totals.budget is None else f"; budget {totals.budget:,}"
+        facts = (
+            ("run", f"{_plain(manifest.name)}, seed {manifest.seed}, {manifest.status}, in {_plain(self.directory)}"),
+            ("score", _score_text(totals).removeprefix("score ")),
+            ("tokens", f"{totals.tokens:,}: {totals.tokens_in:,} input, {totals.tokens_out:,} output{budget}"),
+            ("calls", f"{totals.calls:,} calls, {totals.calls_failed:,} failed, {totals.calls_lost:,} lost"),
+            ("events", f"{totals.events:,}"),
+            ("digest", manifest.digest or "none: the run is not finished"),
+        )
+        return "\n".join(f"{name:<10}{text}" for name, text in facts)
 
     @cached_property
     def segments(self) -> list[Segment]:
@@ -246,3 +270,17 @@ def _task_types() -> dict[str, pa.DataType]:
         "chance": pa.float64(),
         "difficulty": pa.float64(),
     }
+
+
+def _plain(text: object) -> str:
+    """Return a text safe for any terminal."""
+    return ascii(str(text))[1:-1]
+
+
+def _score_text(totals: Totals) -> str:
+    """Return the score with Wilson's 95 % interval and the number of tasks."""
+    if totals.score is None or not totals.episodes:
+        return "no score: no episode has ended"
+    low, high = wilson(totals.score, totals.episodes, Z95)
+    tasks = "1 task" if totals.episodes == 1 else f"{totals.episodes:,} tasks"
+    return f"score {totals.score:.3f} (95 % between {max(low, 0.0):.3f} and {min(high, 1.0):.3f}, {tasks})"

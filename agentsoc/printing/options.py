@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,6 +17,12 @@ Overrides = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="PATH=VALUE", help="Set a value of the scenario, e.g. agents.count=8."),
 ]
+Model = Annotated[
+    str | None,
+    typer.Option(
+        "--model", metavar="NAME", help="The model of every group: provider/model, a kind, or one named under models."
+    ),
+]
 AllowCode = Annotated[
     list[Path] | None,
     typer.Option("--allow-code", metavar="FILE", help="Import this Python file, whose parts the scenario may name."),
@@ -29,6 +36,28 @@ Concurrency = Annotated[int | None, typer.Option(min=1, help="Model calls in fli
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout, also for an error.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Agree to what is sent to whom, for this command.")]
+
+
+def overrides(path: Path, set_: Sequence[str] | None, model: str | None) -> list[str]:
+    """Return what is set from outside, as arguments of ``--set``; the model of all groups first, so that those win.
+
+    Args:
+        path: the scenario or comparison; what is wrong with it is found when it is loaded.
+        set_: the arguments of ``--set``.
+        model: the argument of ``--model``.
+    """
+    if model is None:
+        return list(set_ or ())
+    from agentsoc.errors import ScenarioError
+    from agentsoc.scenario.models import model_arguments
+    from agentsoc.scenario.source import decode, read_bytes
+    from agentsoc.scenario.strict import parse
+
+    try:
+        data = parse(decode(read_bytes(path), str(path)), str(path)).data
+    except ScenarioError:
+        data = None
+    return [*model_arguments(data, model), *(set_ or ())]
 
 
 def engine_changes(hosts: int | None, address: str | None, concurrency: int | None) -> dict[str, Any]:

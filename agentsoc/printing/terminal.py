@@ -15,6 +15,11 @@ def say(text: str = "") -> None:
     print(safe(text), flush=True)
 
 
+def print_safe(text: str) -> None:
+    """Print a part of the result whose words are safe already and may be coloured; see `agentsoc.printing.fitting`."""
+    print(text, flush=True)
+
+
 def note(text: str) -> None:
     """Print something that is no result on stderr."""
     print(safe(text), file=sys.stderr, flush=True)

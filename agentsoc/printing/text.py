@@ -71,7 +71,7 @@ def prompt_bounds_text(counted: str, bound: int, used: int) -> str:
         bound: reserved for the prompts of all calls (tokens).
         used: what the provider counted (tokens).
     """
-    how = {"bytes": "a token for each byte", "exact": "counted exactly"}.get(counted, f"counted by {counted}")
+    how = {"bytes": "a token for each byte", "exact": "counted exactly"}.get(counted, f"by {counted}")
     text = f"prompts reserved {bound:,} tokens ({how}) and had {used:,}"
     if used and bound > WIDE * used:
         text += f": the bound was {bound / used:.1f} times what calls then used"

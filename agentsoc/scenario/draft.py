@@ -8,12 +8,15 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from agentsoc.errors import Problem, ScenarioError
+from agentsoc.scenario.environment import with_addresses
 from agentsoc.scenario.source import printable
 from agentsoc.scenario.strict import Document, Path, Position, dotted, parse
 
 Overrides = Mapping[str, Any] | Sequence[str]
 """Values set from outside: by dotted path, or ``path=value`` each."""
 
+ALL: Final = "*"
+"""The word of a path that stands for every item of a list."""
 ARGUMENT_LIMIT: Final = 100_000
 """Longest ``--set`` argument (characters)."""
 
@@ -39,12 +42,18 @@ class Draft:
     def having(self, setting: Setting) -> Draft:
         """Return the draft with one value set; mappings on the way are made, a kind's bare name becomes a mapping.
 
+        The word ``*`` stands for every item of a list, and of one group of agents for that group.
+
         Raises:
-            ScenarioError: the path leads through a number or past the end of a list.
+            ScenarioError: the path leads through a number or past the end of a list, or to no list at ``*``.
         """
-        data, path = _put(self.data, setting, 0, ())
-        kept = tuple((there, by) for there, by in self.placed if there[: len(path)] != path)
-        return replace(self, data=data, placed=(*kept, (path, setting)))
+        draft = self
+        for words in _spread(self.data, setting):
+            one = setting if words == setting.words else replace(setting, words=words)
+            data, path = _put(draft.data, one, 0, ())
+            kept = tuple((there, by) for there, by in draft.placed if there[: len(path)] != path)
+            draft = replace(draft, data=data, placed=(*kept, (path, one)))
+        return draft
 
     def path(self, loc: Path) -> Path:
         """Return the part of a validation error's location that exists in the data.
@@ -100,7 +109,7 @@ def _put(data: Any, setting: Setting, at: int, path: Path) -> tuple[Any, Path]:
             raise _unset(
                 setting,
                 f"{here} is a list of {len(data)}; there is no {here}.{printable(word, 40)}",
-                f"write {here}.0" + (f" to {here}.{len(data) - 1}" if len(data) > 1 else ""),
+                _items(here, setting.words[at:], len(data)),
             )
         index = int(word)
         value, whole = _put(data[index], setting, at + 1, (*path, index))
@@ -117,6 +126,38 @@ def _put(data: Any, setting: Setting, at: int, path: Path) -> tuple[Any, Path]:
         return _put(data, setting, at + 1, path)
     value, whole = _put(data.get(word), setting, at + 1, (*path, word))
     return {**data, word: value}, whole
+
+
+def _spread(whole: Any, setting: Setting) -> list[tuple[str, ...]]:
+    """Return the paths that one stands for: several where ``*`` is at the place of a list's items."""
+    words = setting.words
+    if ALL not in words:
+        return [words]
+    at, data = words.index(ALL), whole
+    for word in words[:at]:
+        if isinstance(data, list):
+            data = data[int(word)] if word.isascii() and word.isdigit() and int(word) < len(data) else None
+        elif isinstance(data, Mapping):
+            data = data.get(word)
+    steps: list[tuple[str, ...]] = [()]
+    if isinstance(data, list):
+        steps = [(str(index),) for index in range(len(data))]
+    elif words[:at][-1:] == ("agents",):  # one group stands for a list of one
+        pass
+    else:
+        here = dotted(words[:at]) or "a scenario"
+        raise _unset(setting, f"{here} is no list, so * stands for nothing in it", "write the keys that you mean")
+    paths = (replace(setting, words=(*words[:at], *step, *words[at + 1 :])) for step in steps)
+    return [path for one in paths for path in _spread(whole, one)]
+
+
+def _items(here: str, words: Sequence[str], n: int) -> str:
+    """Return what to write for a path that names no item of a list."""
+    if words[0].isdecimal():
+        return f"write {here}.0" + (f" to {here}.{n - 1}" if n > 1 else "")
+    rest = ".".join(printable(word, 40) for word in words)
+    each = f", {here}.0.{rest} for the first" if n > 1 else ""
+    return f"write {here}.{ALL}.{rest} for all of them{each}"
 
 
 def _unset(setting: Setting, what: str, hint: str) -> ScenarioError:
@@ -183,7 +224,7 @@ def read_argument(argument: str, option: str = "--set") -> list[Setting]:
         raise ScenarioError([Problem(where, f"longer than {ARGUMENT_LIMIT:,} characters", "write it in the file")])
     if not text.strip():
         return [Setting(words, None, Document(where, None, Position(1, 1), lines=False))]
-    document = parse(f"[{text}]", where, lines=False, under=words)
+    document = with_addresses(parse(f"[{text}]", where, lines=False, under=words), words)
     if document.problems:
         raise ScenarioError(document.problems)
     if not isinstance(document.data, list) or not document.data:

@@ -68,7 +68,8 @@ def problems_of(error: ValidationError, draft: Draft) -> list[Problem]:
     problems: list[Problem] = []
     unions: set[Path] = set()
     for fault, path in faults:
-        within = [f for f, p in faults if f is not fault and p[: len(path)] == path and len(p) > len(path)]
+        loc = fault["loc"]
+        within = [f for f, _ in faults if f is not fault and f["loc"][: len(loc)] == loc and len(f["loc"]) > len(loc)]
         # Pydantic counts only the items that passed: a list of one bad item is "too short" besides.
         if fault["type"] == "too_short" and within:
             continue
@@ -133,7 +134,8 @@ def _problem(fault: Any, path: Path, draft: Draft) -> Problem:
         return _missing(fault, path, draft)
     if kind == "extra_forbidden":
         owner = f" in {dotted(path[:-1])}" if len(path) > 1 else ""
-        known = [key for key in context.get("known", ()) if key != "kind"] + ["sweep"] * (len(path) == 1)
+        known = [key for key in context.get("known", ()) if key != "kind"]
+        known += ["models", "preset", "sweep"] * (len(path) == 1 and "topology" in known)
         hint = _nearest_and_known(loc[-1], known) if known else "delete it: nothing can be set here"
         return Problem(draft.place(path, of_key=True), f'there is no key "{printable(str(loc[-1]), 60)}"{owner}', hint)
     if kind == "unknown_kind":
@@ -175,6 +177,9 @@ def _missing(fault: Any, path: Path, draft: Draft) -> Problem:
     elif about:
         hint += f" ({about})"
     inside = f" in {dotted(path)}" if path else ""
+    if key == "model" and path[:1] == ("agents",):
+        hint = f"add model: NAME (a kind: {', '.join(kinds[:24])}; provider/model; or a name under models)"
+        return Problem(draft.place(path), f"the group {dotted(path)} has no model", hint)
     return Problem(draft.place(path), f"the key {key} is missing{inside}", hint)
 
 

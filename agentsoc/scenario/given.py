@@ -15,6 +15,7 @@ from agentsoc.scenario.explain import problems_of
 from agentsoc.scenario.files import base_dir_kept
 from agentsoc.scenario.load import load_one, place_of
 from agentsoc.scenario.model import Scenario
+from agentsoc.scenario.models import with_models
 from agentsoc.scenario.source import printable
 from agentsoc.scenario.strict import Document, Position
 
@@ -64,6 +65,7 @@ def with_overrides(scenario: Scenario, overrides: Overrides, where: str = "scena
             place = printable(f"--set {argument}", 80)
             raise ScenarioError([Problem(place, f"{len(settings)} values, and this is one run", "give one value")])
         draft = draft.having(settings[0])
+    draft = with_models(draft)
     try:
         return Scenario.model_validate(draft.data)
     except ValidationError as error:

@@ -18,9 +18,11 @@ from agentsoc.contracts.part import MAX_PROBLEMS
 from agentsoc.errors import InputError, Problem, ScenarioError
 from agentsoc.scenario.code import load_code
 from agentsoc.scenario.draft import Draft, Overrides, Setting, as_arguments, exists, read_argument
+from agentsoc.scenario.environment import with_addresses
 from agentsoc.scenario.explain import problems_of, show
 from agentsoc.scenario.files import BASE_DIR
 from agentsoc.scenario.model import Scenario
+from agentsoc.scenario.models import with_models
 from agentsoc.scenario.source import LIMIT_BYTES, decode, printable, read_bytes
 from agentsoc.scenario.strict import Document, Position, parse
 from agentsoc.scenario.sweep import Sweep, read_sweep
@@ -168,7 +170,7 @@ def _read(
 
 def _drafted(text: str, where: str, overrides: Overrides, seeds: int | None, seed: int | None) -> tuple[Draft, Sweep]:
     """Return the unchecked data of a scenario and the grid that it stands for."""
-    document = parse(text, where)
+    document = with_addresses(parse(text, where))
     if document.data is None:
         hint = "a scenario has the keys name, tasks, agents, topology and protocol"
         raise ScenarioError([*document.problems, Problem(document.at(1, 1), "the scenario is empty", hint)])
@@ -215,7 +217,12 @@ def _checked(base: Draft, sweep: Sweep) -> list[Variant]:
     places = {problem.where for problem in base.document.problems}
     variants: list[Variant] = []
     checker = _Checker()
-    for draft, labels in _iterated(base, sweep, problems):
+    for unnamed, labels in _iterated(base, sweep, problems):
+        try:
+            draft = with_models(unnamed)
+        except ScenarioError as error:
+            problems.update({(problem.where, problem.what): problem for problem in error.problems})
+            continue
         try:
             variants.append(Variant(checker.check(draft), labels, draft.data.get("preset")))
         except ValidationError as error:

@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from agentsoc.contracts.model import MODELS
 from agentsoc.contracts.part import SAME_SLOT
 from agentsoc.scenario.model import Scenario
+from agentsoc.scenario.models import NAMES
 from agentsoc.scenario.preset import PRESETS
 from agentsoc.scenario.sweep import MAX_RUNS
 
@@ -56,9 +58,33 @@ def scenario_schema() -> dict[str, Any]:
     shared = {key: groups.pop(key) for key in ("title", "description") if key in groups}
     properties["agents"] = {**shared, "anyOf": [groups["items"], groups]}  # one group stands for a list of one
     properties["sweep"] = _SWEEP
+    _with_named_models(schema)
     _with_presets(schema)
     close_slots(schema)
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "agentsoc scenario"}
+
+
+def _with_named_models(schema: dict[str, Any]) -> None:
+    """Add the key ``models``, in place, and let a group's model be the name of one, or provider/model."""
+    kinds = MODELS.names()
+    shape = schema["$defs"]["AgentGroup"]["properties"]["model"]
+    bare = next(branch["enum"] for branch in shape["anyOf"] if branch.get("type") == "string")
+    unsaid = [kind for kind in kinds if kind not in bare]  # kinds that need more than their name
+    said = "A kind, provider/model, or a name under models."
+    word = {"type": "string", "description": said, "not": {"enum": unsaid}}
+    kind = {"type": "string", "description": said, "not": {"enum": kinds}}
+    about = "A model named under models, but for what is said here."
+    other = {"type": "object", "description": about, "required": ["kind"], "properties": {"kind": kind}}
+    whole = [branch for branch in shape["anyOf"] if branch.get("type") != "string"]
+    shape["anyOf"] = [word, *whole, other]
+    schema["properties"]["models"] = {
+        "type": "object",
+        "title": "Models",
+        "description": "Models by name, for model: NAME in any group of agents. They are written out before anything "
+        "is stored.",
+        "propertyNames": {"pattern": NAMES},
+        "additionalProperties": {"anyOf": [word, *whole, other]},
+    }
 
 
 def _with_presets(schema: dict[str, Any]) -> None:

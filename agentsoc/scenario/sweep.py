@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from agentsoc.errors import Problem, ScenarioError
-from agentsoc.scenario.draft import Draft, Setting, split_path
+from agentsoc.scenario.draft import ALL, Draft, Setting, split_path
 from agentsoc.scenario.explain import show
 from agentsoc.scenario.source import printable
 from agentsoc.scenario.strict import Document, Path, Position
@@ -217,10 +217,19 @@ def _words(path: str, document: Document, inside: Path) -> tuple[str, ...]:
 def _is_replaced(axis: Axis, taken: set[tuple[str, ...]]) -> bool:
     """Tell whether everything that an axis sets is set anew, itself or with what holds it, by the command line."""
     return all(
-        any(setting.words[: len(words)] == words for words in taken)
-        for option in axis.options
-        for setting in option.settings
+        any(_covers(words, setting.words) for words in taken) for option in axis.options for setting in option.settings
     )
+
+
+def _covers(words: tuple[str, ...], others: tuple[str, ...]) -> bool:
+    """Tell whether what is set at one path holds what is set at another; ``*`` stands for any item, or one group."""
+    if not words:
+        return True
+    if words[0] == ALL:
+        return _covers(words[1:], others) or (
+            bool(others) and (others[0] == ALL or others[0].isdecimal()) and _covers(words[1:], others[1:])
+        )
+    return bool(others) and words[0] == others[0] and _covers(words[1:], others[1:])
 
 
 def _seed_count(value: Any, place: str) -> int:

@@ -1,219 +1,190 @@
-"""From the text of a completion to a reply, or to what is wrong with its form. No text makes a reader raise."""
+"""From the text of a completion to a reply, or to what is wrong with its form. No text makes a reader raise.
+
+What a run's replies say is decided by the rules that it was made by: `Rules.reader` 1 is `first_reader`; this module is
+2, which finds answers, handles and objects with `agentsoc.reading`.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
 
 from agentsoc.contracts.society import Society
-from agentsoc.contracts.task import Task, TaskFamily, parse_option
+from agentsoc.contracts.task import Task, TaskFamily
 from agentsoc.contracts.turns import Delegation, Reply, View
+from agentsoc.reading.handles import handles, without_handles
+from agentsoc.reading.objects import find_object
+from agentsoc.reading.options import option_stated
+from agentsoc.reading.text import CUT, without_reasoning
+from agentsoc.society.first_reader import (
+    LINE_FOR,
+    cited,
+    claims_of,
+    clip_any,
+    delegations_to,
+    handle_numbers,
+    read_reply_first,
+    read_verdict,
+    usual_reply,
+)
+from agentsoc.society.reply_fault import MALFORMED, Fault
 from agentsoc.society.reply_form import CHARS_PER_TOKEN, VERDICTS, clip, form_of
 
-MALFORMED: Final = "malformed: "
-"""How the failure of a reply begins that was not in the form asked for."""
-_HANDLE: Final = re.compile(r"#(\d{1,6})")
-_AGAINST: Final = re.compile(
-    r"\b(?:not|against|unlike|disagree with|contradicts?|wrong[:,]?)\s+#(\d{1,6})", re.IGNORECASE
-)
-_LINE_FOR: Final = re.compile(r"^\W*(?:agent|worker)?\s*(\d{1,7})\s*[:.)-]\s*(.+)$", re.IGNORECASE | re.MULTILINE)
+__all__ = ["MALFORMED", "Fault", "read_reply"]
 
-
-class Fault(msgspec.Struct, frozen=True):
-    """What is wrong with the form of a reply, in words that a model can act on."""
-
-    what: str
+_ANSWERS: Final = ("answer", "merge", "work", "vote")
+_WANTED: Final = {"judge": "stop", "check": "accept", "choose": "best"}
+_OPEN_NUMBER: Final = re.compile(r"[-+]?[\d.,/]*\d[.,/]?$")
+_NUMBER_MAX: Final = 400
+"""Characters of a number that may have been cut off."""
+_PART_MAX: Final = 400
+"""Characters of an answer to a piece of work that are kept."""
 
 
 def read_reply(society: Society, family: TaskFamily, task: Task, view: View, text: str, finish: str) -> Reply | Fault:
-    """Return what a completion says, or what is wrong with its form. Total: no text makes it raise."""
+    """Return what a completion says by the rules of the run, or what is wrong with its form.
+
+    Total: no text makes it raise, and reading takes time linear in the length.
+    """
+    if society.rules.reader == 1:
+        return read_reply_first(society, family, task, view, text, finish)
     form = form_of(society, view.agent, task, view)
     limit = society.message_tokens * CHARS_PER_TOKEN
-    clean = text.strip()
-    if not clean:
-        return Fault("it was empty")
+    said = without_reasoning(text).strip()
+    if not said:
+        return Fault("it was cut off by its length limit" if text.strip() and finish == "length" else "it was empty")
+    read = _Reading(family, task, view, society.rules.reader)
     if form == "json":
-        return _read_json(family, task, view, clean, finish, limit)
-    if view.turn.purpose == "judge":
-        stop = parse_option(clean, ("stop", "go on", "continue"))
+        return _read_json(read, said, finish, limit)
+    purpose = view.turn.purpose
+    if purpose == "judge":
+        stop = option_stated(said, ("stop", "go on", "continue"))
         return Fault('it was neither "stop" nor "go on"') if stop is None else Reply(stop=stop == "stop")
-    if view.turn.purpose == "check":
-        verdict = parse_option(clean, ("accept", "reject"))
+    if purpose == "check":
+        verdict = option_stated(said, ("accept", "reject"))
         if verdict is None:
             return Fault('it was neither "accept" nor "reject"')
         return Reply(accepts=verdict == "accept")
-    uses, disputes = _handles(clean, view)
-    if view.turn.purpose == "choose":
+    named = handles(said)
+    uses = claims_of(named.uses, view)
+    if purpose == "choose":
         return Reply(chosen=uses[0]) if len(uses) == 1 else Fault("it does not name one line, such as #1")
-    if view.turn.targets and view.turn.purpose in ("plan", "guide"):
-        delegations = _delegations(
-            ((int(match.group(1)), match.group(2)) for match in _LINE_FOR.finditer(clean)), view, limit
-        )
-        return Reply(delegations=delegations) if delegations else Fault("no line named an agent and its work")
-    answer = _answer(family, task, view, _HANDLE.sub(" ", clean.replace(" not #", " #")) if form == "short" else clean)
+    if view.turn.targets and purpose in ("plan", "guide"):
+        work = delegations_to(((int(line[1]), line[2]) for line in LINE_FOR.finditer(said)), view, limit)
+        return Reply(delegations=work) if work else Fault("no line named an agent and its work")
+    answer = read.answer(_closed(said, view) if finish == "length" else said)
     if answer is None:
         return Fault("it does not state one answer" + (f" out of: {', '.join(view.options)}" if view.options else ""))
-    note = None if form == "short" else clip(clean, limit)
-    return Reply(answer=answer, text=note, uses=uses, disputes=disputes)
+    note = None if form == "short" else clip(said, limit)
+    return Reply(answer=answer, text=note, uses=uses, disputes=claims_of(named.disputes, view))
 
 
-def _answer(family: TaskFamily, task: Task, view: View, text: str) -> str | None:
-    if view.turn.subtask is not None and view.question != task.question:
-        last = (text.strip().splitlines() or [""])[-1]
-        return parse_option(text, view.options) if view.options else clip(last, 400) or None
-    return family.parse(task, text)
+class _Reading(msgspec.Struct, frozen=True):
+    """What a reply is read against."""
+
+    family: TaskFamily
+    task: Task
+    view: View
+    rules: int
+
+    def answer(self, text: str) -> str | None:
+        """Return the canonical answer that a text states; handles of shown claims are no part of it."""
+        view = self.view
+        said = without_handles(text) if view.claims and text not in view.options else text
+        if view.turn.subtask is not None and view.question != self.task.question:
+            last = (said.strip().splitlines() or [""])[-1]
+            return option_stated(said, view.options) if view.options else clip(last, _PART_MAX) or None
+        return self.family.read(self.task, said, self.rules)
 
 
-def _handles(text: str, view: View) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    against = {int(number) for number in _AGAINST.findall(text)}
-    named = [int(number) for number in _HANDLE.findall(text)]
-    uses = tuple(dict.fromkeys(n for n in named if n not in against))
-    return _claims(uses, view), _claims(sorted(against), view)
+def _closed(text: str, view: View) -> str:
+    """Return a reply that was cut off with a mark in place of a number at its end, which might have gone on."""
+    if text in view.options and not any(option != text and option.startswith(text) for option in view.options):
+        return text
+    return text[:-_NUMBER_MAX] + _OPEN_NUMBER.sub(CUT, text[-_NUMBER_MAX:])
 
 
-def _claims(numbers: Sequence[int], view: View) -> tuple[int, ...]:
-    claims = view.claims
-    last = len(claims)
-    return tuple([claims[n - 1].id for n in numbers if 1 <= n <= last])
-
-
-class _UsualReply(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
-    """The answer that most models give: everything as it was asked for, nothing else."""
-
-    answer: str
-    uses: tuple[str, ...] = ()
-    disputes: tuple[str, ...] = ()
-    why: str | None = None
-    confidence: float | None = None
-
-
-_usual_reply: Final = msgspec.json.Decoder(_UsualReply).decode
-
-
-def _read_json(family: TaskFamily, task: Task, view: View, text: str, finish: str, limit: int) -> Reply | Fault:
+def _read_json(read: _Reading, text: str, finish: str, limit: int) -> Reply | Fault:
     """Return the reply that a JSON object states; the usual form is read in one step, any other by `_read_any_json`."""
-    if view.turn.purpose in ("answer", "merge", "work", "vote"):
+    view = read.view
+    if view.turn.purpose in _ANSWERS:
         try:
-            said = _usual_reply(text)
+            said = usual_reply(text)
         except (msgspec.MsgspecError, ValueError, RecursionError):  # another form, prose around it, half a character
-            return _read_any_json(family, task, view, text, finish, limit)
-        answer = _answer(family, task, view, said.answer)
+            return _read_any_json(read, text, finish, limit)
+        answer = read.answer(said.answer)
         if answer is not None:
             sure = said.confidence
             return Reply(
                 answer,
                 clip(said.why, limit) or None,
-                _cited(said.uses, view) if said.uses else (),
-                _cited(said.disputes, view) if said.disputes else (),
+                cited(said.uses, view) if said.uses else (),
+                cited(said.disputes, view) if said.disputes else (),
                 sure if sure is not None and 0 <= sure <= 1 else None,
             )
-    return _read_any_json(family, task, view, text, finish, limit)
+    return _read_any_json(read, text, finish, limit)
 
 
-def _read_any_json(family: TaskFamily, task: Task, view: View, text: str, finish: str, limit: int) -> Reply | Fault:
-    try:
-        data = msgspec.json.decode(_json_part(text).encode("utf-8", "replace"))
-    except (msgspec.DecodeError, RecursionError):
-        return Fault("it was cut off by its length limit" if finish == "length" else "it is not valid JSON")
-    if not isinstance(data, dict):
-        return Fault("it is not a JSON object")
+def _read_any_json(read: _Reading, text: str, finish: str, limit: int) -> Reply | Fault:
+    view = read.view
     purpose = view.turn.purpose
-    stop = data.get("stop")
+    plans = bool(view.turn.targets) and purpose in ("plan", "guide")
+    data = find_object(text, ("subtasks",) if plans else (_WANTED.get(purpose, "answer"),))
+    if data is None:
+        return _no_object(text, finish)
     if purpose == "judge":
+        stop = data.get("stop")
         if not isinstance(stop, bool):
             return Fault('"stop" has to be true or false')
-        return Reply(stop=stop, text=_clip_any(data.get("why"), limit))
+        return Reply(stop=stop, text=clip_any(data.get("why"), limit))
     if purpose in VERDICTS:
-        return _read_verdict(view, data, limit)
-    delegations: tuple[Delegation, ...] = ()
-    if view.turn.targets and purpose in ("plan", "guide"):
-        items = data.get("subtasks")
-        if not isinstance(items, list):
-            return Fault('"subtasks" has to be a list')
-        pairs = [(i.get("to"), i.get("task")) for i in items if isinstance(i, dict)]
-        # a truth value is a whole number in Python, but True names no agent
-        delegations = _delegations(((t, w) for t, w in pairs if type(t) is int and isinstance(w, str)), view, limit)
-        if not delegations:
-            return Fault("no subtask names one of the agents " + ", ".join(map(str, view.turn.targets[:20])))
-        return Reply(delegations=delegations, text=_clip_any(data.get("why"), limit))
+        return read_verdict(view, data, limit)
+    if plans:
+        return _read_plan(view, data, limit)
     stated = data.get("answer")
     if isinstance(stated, bool) or not isinstance(stated, str | int | float):
         return Fault('"answer" is missing or is not text')
-    answer = _answer(family, task, view, str(stated))
+    answer = read.answer(str(stated))
     if answer is None:
         return Fault('"answer" is none of: ' + ", ".join(view.options) if view.options else '"answer" cannot be read')
     confidence = data.get("confidence")
     sure = float(confidence) if isinstance(confidence, int | float) and 0 <= confidence <= 1 else None
     return Reply(
         answer=answer,
-        text=_clip_any(data.get("why"), limit),
-        uses=_claims(_numbers(data.get("uses")), view),
-        disputes=_claims(_numbers(data.get("disputes")), view),
+        text=clip_any(data.get("why"), limit),
+        uses=claims_of(_named(data.get("uses")), view),
+        disputes=claims_of(_named(data.get("disputes")), view),
         confidence=sure,
     )
 
 
-def _read_verdict(view: View, data: dict[str, Any], limit: int) -> Reply | Fault:
-    """Return which claim a reply chooses, or whether it accepts the one that it checks."""
-    why = _clip_any(data.get("why"), limit)
-    if view.turn.purpose == "check":
-        accepts = data.get("accept")
-        if not isinstance(accepts, bool):
-            return Fault('"accept" has to be true or false')
-        return Reply(accepts=accepts, text=why)
-    named = _claims(_numbers([data.get("best")]), view)
-    return Reply(chosen=named[0], text=why) if len(named) == 1 else Fault('"best" names none of the lines')
+def _named(value: object) -> list[int]:
+    """Return the numbers of the handles in a list or in a text, each once."""
+    return list(handles(value).uses) if isinstance(value, str) else handle_numbers(value)
 
 
-def _json_part(text: str) -> str:
-    """Return the outermost braces of a reply: models like to wrap JSON in prose or fences."""
-    start, end = text.find("{"), text.rfind("}")
-    return text[start : end + 1] if 0 <= start < end else text
-
-
-def _cited(handles: tuple[str, ...], view: View) -> tuple[int, ...]:
-    """Return the claims that handles name: mostly "#1", "#2", whose numbers need not be searched."""
-    if len(handles) > _PLACES:
-        return _claims(_numbers(handles), view)
+def _no_object(text: str, finish: str) -> Fault:
+    """Return why no object with what was asked for was found."""
+    if finish == "length":
+        return Fault("it was cut off by its length limit")
     try:
-        places = [_PLACE[handle] for handle in handles]
-    except KeyError:
-        return _claims(_numbers(handles), view)
-    claims = view.claims
-    last = len(claims)
-    return tuple([claims[place].id for place in dict.fromkeys(places) if place < last])
+        msgspec.json.decode(text.encode("utf-8", "replace"))
+    except (msgspec.DecodeError, RecursionError):
+        return Fault("it is not valid JSON")
+    return Fault("it is not a JSON object")
 
 
-def _numbers(value: object) -> list[int]:
-    """Return the numbers of the handles in a list, each once; what is none is passed over."""
-    if not isinstance(value, list | tuple):
-        return []
-    found: list[int] = []
-    for item in value[:_PLACES]:
-        if isinstance(item, int) and not isinstance(item, bool):
-            found.append(item)
-        elif isinstance(item, str) and (number := _DIGITS.search(item)):
-            found.append(int(number[0]))
-    return list(dict.fromkeys(found))
-
-
-_DIGITS: Final = re.compile(r"\d{1,6}")
-_PLACES: Final = 1000
-"""Handles of a reply that are read."""
-_PLACE: Final = {f"#{place + 1}": place for place in range(_PLACES)}
-
-
-def _delegations(pairs: Any, view: View, limit: int) -> tuple[Delegation, ...]:
-    """Return work for agents that may be addressed, one piece each, first come first kept."""
-    given: dict[int, str] = {}
-    for taker, work in pairs:
-        if taker in view.turn.targets and taker not in given and work.strip():
-            given[taker] = clip(work, limit)
-    return tuple(Delegation(taker, work) for taker, work in sorted(given.items()))
-
-
-def _clip_any(value: object, limit: int) -> str | None:
-    return clip(value, limit) or None if isinstance(value, str) else None
+def _read_plan(view: View, data: dict[str, Any], limit: int) -> Reply | Fault:
+    """Return the work that an object hands to the agents who may be addressed."""
+    items = data.get("subtasks")
+    if not isinstance(items, list):
+        return Fault('"subtasks" has to be a list')
+    pairs = [(item.get("to"), item.get("task")) for item in items if isinstance(item, dict)]
+    # a truth value is a whole number in Python, but True names no agent
+    whole = ((to, work) for to, work in pairs if type(to) is int and isinstance(work, str))
+    work: tuple[Delegation, ...] = delegations_to(whole, view, limit)
+    if not work:
+        return Fault("no subtask names one of the agents " + ", ".join(map(str, view.turn.targets[:20])))
+    return Reply(delegations=work, text=clip_any(data.get("why"), limit))

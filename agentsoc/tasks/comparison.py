@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from agentsoc.contracts.task import Task, TaskFamily, parse_letter
+from agentsoc.reading.options import option_stated
 from agentsoc.streams import stream
 from agentsoc.tasks.numerals import integers
 
@@ -52,6 +53,10 @@ class Comparison(TaskFamily):
         found = {str(x) for x in integers(text)}
         named = [option for option in task.options if option in found]
         return named[0] if len(named) == 1 else None
+
+    def stated(self, task: Task, text: str) -> str | None:
+        """Return the option that `text` states."""
+        return option_stated(text, task.options)
 
 
 def _below(raw: bytes, limit: int) -> int:

@@ -20,6 +20,7 @@ from pydantic import Field, model_validator
 
 from agentsoc.contracts.task import MadeOnDemand, Task, TaskFamily, parse_option, plain
 from agentsoc.errors import TaskError
+from agentsoc.reading.options import option_stated
 from agentsoc.streams import stream
 
 DISKS_MAX: Final = 20
@@ -246,6 +247,10 @@ class Hanoi(TaskFamily):
             return parse_option(text, task.options)
         step = strict_parse(text, self.disks) if self.strict else lenient_parse(text)
         return None if step is None else write_step(step)
+
+    def stated(self, task: Task, text: str) -> str | None:
+        """Return the move that `text` states, or its move and state in canonical form."""
+        return option_stated(text, task.options) if task.options else self.parse(task, text)
 
 
 def question(disks: int, state: State, previous: Move | None, options: Sequence[str] = ()) -> str:

@@ -16,6 +16,7 @@ from pydantic import Field
 
 from agentsoc.contracts.task import Task, parse_option
 from agentsoc.contracts.world import World
+from agentsoc.reading.options import option_stated
 from agentsoc.tasks.hanoi import (
     Move,
     State,
@@ -103,6 +104,10 @@ class HanoiTower(World):
             return parse_option(text, task.options)
         step = strict_parse(text, self.disks) if self.strict else lenient_parse(text)
         return None if step is None else write_step(step)
+
+    def stated(self, task: Task, text: str) -> str | None:
+        """Return the move that `text` states, or its move and state in canonical form."""
+        return option_stated(text, task.options) if task.options else self.parse(task, text)
 
     def score(self, task: Task, answer: str | None) -> float:
         """Return 1 for the reference answer, else 0."""

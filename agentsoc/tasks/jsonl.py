@@ -7,22 +7,28 @@ from collections.abc import Sequence
 from decimal import Decimal, localcontext
 from fractions import Fraction
 from functools import cached_property
-from typing import Annotated, Final, Literal
+from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import Field, model_validator
 
 from agentsoc.contracts.task import Task, TaskFamily, normalise, parse_free, parse_option
 from agentsoc.errors import InputError
+from agentsoc.reading.options import option_stated
 from agentsoc.scenario.files import open_text, sha256_of
 from agentsoc.streams import stream
 from agentsoc.tasks.jsonl_lines import Match, read_tasks
 from agentsoc.tasks.numerals import DIGITS_MAX, canonical, last_number
+from agentsoc.tasks.scoring import Scoring
 
 FILE_BYTES_MAX: Final = 50_000_000
 
 
 class Jsonl(TaskFamily):
-    """The first `count` tasks of a file.
+    """The first `count` tasks of a file of JSON objects, one a line.
+
+    A line has ``question`` and ``answer``, and may have ``options`` (a list that holds the answer), ``id`` (a text; the
+    number of the line when it is left out), ``parts`` (a list of questions with answers), ``chance`` (the score of a
+    guess, 0 to 1) and ``difficulty`` (a number): `{"question": "Two and two?", "answer": "4"}`.
 
     With ``options`` an answer is right if it is the right option. Without, ``match`` decides: ``exact`` compares the
     last line of the reply with the answer, but for case, spaces and outer marks; ``number`` compares the last number of
@@ -39,6 +45,8 @@ class Jsonl(TaskFamily):
     """Largest difference that still counts as right, for `match: number` (in the unit of the answer)."""
     relative: float = Field(default=0.0, ge=0, le=1)
     """The same as a share of the answer."""
+    scoring: Scoring | None = None
+    """How replies are read and judged, in place of `match` with its tolerance, which it replaces."""
     combine_by: Literal["none", "sum"] = "none"
     """What the answers to the parts give: nothing, or their sum."""
     shuffle: bool = False
@@ -46,8 +54,12 @@ class Jsonl(TaskFamily):
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
     """Hash that the file must have: then a changed file is refused instead of judged by."""
 
+    later: ClassVar[frozenset[str]] = TaskFamily.later | {"scoring"}
+
     @model_validator(mode="after")
     def _tolerance_of_numbers(self) -> Jsonl:
+        if self.scoring is not None and (self.match != "exact" or self.tolerance or self.relative):
+            raise ValueError("match, tolerance and relative are not for tasks with scoring: write them there")
         if self.match != "number" and (self.tolerance or self.relative):
             raise ValueError("tolerance and relative go with match: number")
         return self
@@ -63,7 +75,7 @@ class Jsonl(TaskFamily):
                 "restore the file, or write the new hash into the scenario",
             )
         text = open_text(self.file, limit_bytes=FILE_BYTES_MAX)
-        return tuple(read_tasks(text, self.file, self.match))
+        return tuple(read_tasks(text, self.file, self.match, self.scoring))
 
     def make(self, seed: int, index: int) -> Task:
         """Return task `index` of the run.
@@ -86,10 +98,12 @@ class Jsonl(TaskFamily):
 
     def numeric(self) -> bool:
         """Return whether answers are compared as numbers."""
-        return self.match == "number"
+        return self.match == "number" if self.scoring is None else self.scoring.score == "number"
 
     def parse(self, task: Task, text: str) -> str | None:
         """Return the option, the last number, the last line or (contains) the whole of what `text` says, normalised."""
+        if self.scoring is not None and not task.options:
+            return self.scoring.stated(text)
         if task.options:
             return parse_option(text, task.options)
         if self.match == "number":
@@ -97,12 +111,20 @@ class Jsonl(TaskFamily):
             return None if value is None else canonical(value)
         return (normalise(text) or None) if self.match == "contains" else parse_free(text)
 
+    def stated(self, task: Task, text: str) -> str | None:
+        """Return the option, the number, the line or (contains) the whole of what a reply states."""
+        if task.options:
+            return option_stated(text, task.options)
+        return (self.scoring or Scoring(score=self.match)).stated(text)
+
     def score(self, task: Task, answer: str | None) -> float:
         """Return 1 if `answer` matches by the scheme of the family, else 0."""
         if answer is None:
             return 0.0
         if task.options:
             return super().score(task, answer)
+        if self.scoring is not None:
+            return 1.0 if self.scoring.right(answer, task.truth) else 0.0
         if self.match == "exact":
             return 1.0 if parse_free(answer) == parse_free(task.truth) else 0.0
         if self.match == "contains":

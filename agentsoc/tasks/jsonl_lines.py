@@ -1,9 +1,9 @@
 """This module decodes the lines of a task file strictly and names every fault with file and line.
 
-A line is an object: ``id``, ``question`` and ``answer``, and if wanted ``options`` (a list of two or more texts, one of
-them the answer), ``chance`` (expected score of a guess, for free answers), ``difficulty`` (a number) and ``parts`` (a
-list of objects with ``question`` and ``answer``). ``answer`` may be a text or a number. Nothing else is accepted:
-otherwise one bad line makes wrong figures silently.
+A line is an object: ``question`` and ``answer``, and if wanted ``id`` (otherwise the number of the line), ``options``
+(a list of two or more texts, one of them the answer), ``chance`` (expected score of a guess, for free answers),
+``difficulty`` (a number) and ``parts`` (a list of objects with ``question`` and ``answer``). ``answer`` may be a text
+or a number. Nothing else is accepted: otherwise one bad line makes wrong figures silently.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from agentsoc.contracts.part import nearest
 from agentsoc.contracts.task import Task, has_chat_marker, normalise
 from agentsoc.errors import InputError
 from agentsoc.tasks.numerals import canonical, last_number, numbers
+from agentsoc.tasks.scoring import Scoring
 
 LINE_CHARS_MAX: Final = 200_000
 TEXT_CHARS_MAX: Final = 100_000
@@ -30,7 +31,7 @@ _PART_KEYS: Final = ("question", "answer")
 Match = Literal["exact", "number", "contains"]
 
 
-def read_tasks(text: str, name: str, match: Match) -> list[Task]:
+def read_tasks(text: str, name: str, match: Match, scoring: Scoring | None = None) -> list[Task]:
     """Return the tasks of a file's `text`; `name` is what messages call the file.
 
     Raises:
@@ -44,15 +45,14 @@ def read_tasks(text: str, name: str, match: Match) -> list[Task]:
         where = f"{name}:{number}"
         if len(line) > LINE_CHARS_MAX:
             raise InputError(f"the line has {len(line):,} characters, the limit is {LINE_CHARS_MAX:,}", where)
-        task = _task(_decode(line, where), len(tasks), where, match)
+        task = _task(_decode(line, where), len(tasks), number, where, match, scoring)
         if task.id in lines:
-            raise InputError(
-                f"the id {_shown(task.id)} is already that of line {lines[task.id]}", where, "ids have to be unique"
-            )
+            hint = "ids have to be unique; a line without one has its number"
+            raise InputError(f"the id {_shown(task.id)} is already that of line {lines[task.id]}", where, hint)
         lines[task.id] = number
         tasks.append(task)
     if not tasks:
-        raise InputError("the file holds no task", name, 'a line: {"id": "1", "question": "...", "answer": "..."}')
+        raise InputError("the file holds no task", name, 'a line: {"question": "...", "answer": "..."}')
     return tasks
 
 
@@ -79,20 +79,22 @@ def _decode(line: str, where: str) -> dict[str, Any]:
     return data
 
 
-def _task(data: dict[str, Any], index: int, where: str, match: Match) -> Task:
+def _task(data: dict[str, Any], index: int, number: int, where: str, match: Match, scoring: Scoring | None) -> Task:
     _known(data, KEYS, where)
     options = tuple(
         _text(option, "an option", where, ANSWER_CHARS_MAX)
         for option in _items(data.get("options"), "options", where, OPTIONS_MAX)
     )
     truth = _answer(_needed(data, "answer", where), "answer", where)
+    if scoring is not None and (refusal := scoring.refusal(truth, options=bool(options))) is not None:
+        raise InputError(f"{refusal}, got {_shown(truth)}", where)
     if options:
         truth = _option_for(truth, options, where)
-    elif match == "exact" and "\n" in truth:
+    elif scoring is None and match == "exact" and "\n" in truth:
         raise InputError(
             "with match: exact the answer has to be one line", where, "the last line of a reply is compared"
         )
-    elif match == "number" and (len(numbers(truth)) != 1 or last_number(truth) is None):
+    elif scoring is None and match == "number" and (len(numbers(truth)) != 1 or last_number(truth) is None):
         raise InputError(f"with match: number the answer has to be one number, got {_shown(truth)}", where)
     parts = [_part(part, where) for part in _items(data.get("parts"), "parts", where, PARTS_MAX)]
     chance = 1 / len(options) if options else 0.0
@@ -106,7 +108,7 @@ def _task(data: dict[str, Any], index: int, where: str, match: Match) -> Task:
     difficulty = data.get("difficulty")
     return Task(
         index=index,
-        id=_text(_needed(data, "id", where), "id", where, 200),
+        id=str(number) if data.get("id") is None else _text(data["id"], "id", where, 200),
         question=_text(_needed(data, "question", where), "question", where, TEXT_CHARS_MAX),
         truth=truth,
         options=options,

@@ -8,6 +8,7 @@ from typing import Annotated, ClassVar, Final, Literal
 from pydantic import Field
 
 from agentsoc.contracts.task import Task, TaskFamily
+from agentsoc.reading.numbers import integer_stated
 from agentsoc.streams import stream
 from agentsoc.tasks.numerals import last_integer
 
@@ -71,6 +72,10 @@ class Parts(TaskFamily):
         """Return the last number of `text` if it is an integer."""
         stated = last_integer(text)
         return None if stated is None else str(stated)
+
+    def stated(self, task: Task, text: str) -> str | None:
+        """Return the number that `text` states if it is an integer."""
+        return integer_stated(text)
 
     def score(self, task: Task, answer: str | None) -> float:
         """Return 1 for the exact total, else 0."""

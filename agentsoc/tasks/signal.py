@@ -19,6 +19,7 @@ from pydantic import Field, model_validator
 
 from agentsoc.contracts.part import Part
 from agentsoc.contracts.task import MadeOnDemand, Task, TaskFamily, parse_letter
+from agentsoc.reading.options import option_stated
 from agentsoc.streams import uniform, uniforms
 
 LETTERS: Final = tuple("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
@@ -96,3 +97,7 @@ class Signal(TaskFamily):
     def parse(self, task: Task, text: str) -> str | None:
         """Return the letter that `text` names."""
         return parse_letter(text, task.options)
+
+    def stated(self, task: Task, text: str) -> str | None:
+        """Return the option that `text` states."""
+        return option_stated(text, task.options)

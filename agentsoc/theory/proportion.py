@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import math
+from typing import Final
+
+Z95: Final = 1.959963984540054
+"""Quantile of the normal distribution for two-sided 95 %."""
 
 
 def wilson(share: float, n: float, z: float) -> tuple[float, float]:

@@ -30,7 +30,7 @@ def read_tables(paths: Sequence[Path]) -> EventTable:
     tables: list[EventTable] = []
     caveats: list[str] = []
     hint = "name run directories or imported logs; foreign logs come in by agentsoc import"
-    for directory in runs_at(paths, is_one=_is_log, what="log", hint=hint):
+    for directory in runs_at(paths, is_one=_is_log, what="run and no imported log", hint=hint):
         table, notes = _imported(directory) if store.is_imported(directory) else _own(directory)
         tables.append(table)
         caveats += notes

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -51,6 +52,7 @@ STATE: Final = CALIBRATION
 RUNS: Final = "runs"
 _STATE_BYTES: Final = 4 << 20
 _BATCHES: Final = 40
+_TASKS_LOOKED_AT: Final = 2_000
 _BATCH_MIN: Final = 3  # fewest tasks for which a batch is started
 
 Watcher = Callable[[Progress, str, int], AbstractContextManager[Any]]
@@ -116,6 +118,7 @@ class Calibration:
 
     def __init__(self, scenario: Scenario, settings: Settings, code: Mapping[str, str], code_paths: list[Path]) -> None:
         self.base: dict[str, Any] = scenario.model_dump(mode="json")
+        require_measurable(scenario, reads=not tallies(self.base))
         self.base["budget"] = None
         self.settings = completed(settings, self.base)
         self.steps = steps(self.base, self.settings)
@@ -294,6 +297,39 @@ class Calibration:
         except OSError as error:
             raise InputError(f"the directory cannot be made: {error.strerror}", str(out)) from None
         Inside(out).write(STATE, json.dumps(what, indent=1).encode())
+
+
+def require_measurable(scenario: Scenario, *, reads: bool) -> None:
+    """Check that the tasks have what votes are counted by: one number of answers, the same for all.
+
+    Every estimate needs it, so it is found here, before anything is spent.
+
+    Args:
+        scenario: what is to be calibrated.
+        reads: whether nodes read votes and may misread them, instead of counting by a rule.
+
+    Raises:
+        InputError: answers are free, tasks offer different numbers of them, or more than two where nodes read.
+    """
+    tasks, n = scenario.tasks, min(scenario.tasks.count, _TASKS_LOOKED_AT)
+    found = Counter(len(tasks.make(scenario.tasks_seed, index).options) for index in range(n))
+    if len(found) == 1 and min(found) > 1:
+        if reads and min(found) > 2:
+            what = f"nodes that read votes are measured for two answers, and these tasks offer {min(found)}"
+            raise InputError(what, "tasks", "calibrate on a family with two answers (sentiment, comparison)")
+        return
+    free = found.get(0, 0)
+    if free == n:
+        what = "their answers are free"
+    elif free:
+        what = f"{free} of the first {n} have free answers"
+    else:
+        what = f"they offer {', '.join(map(str, sorted(found)))} answers"
+    raise InputError(
+        f"a calibration counts votes for one fixed number of answers (options), and of these tasks {what}",
+        "tasks",
+        "calibrate on a family with options (sentiment, comparison, multiple-choice), or give each task its options",
+    )
 
 
 def _state(out: Path) -> Any:

@@ -33,6 +33,7 @@ def compare(
         list[str] | None,
         typer.Option("--set", metavar="PATH=VALUE", help="Set a value of the file, e.g. base.tasks.count=5."),
     ] = None,
+    model: options.Model = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would run and what it can cost at most; start nothing.")
     ] = False,
@@ -65,7 +66,11 @@ def compare(
     require("scipy")
     if figures:
         require("matplotlib", extra="plot")
-    asked = _asked(path, out, seeds, set_ or [], allow_code or [])
+    given = [] if path.is_dir() else options.overrides(path, set_, model)
+    if path.is_dir() and (out is not None or seeds is not None or set_ or model is not None):
+        what = "--out, --set, --model and --seeds go with a comparison file"
+        raise InputError(what, str(path), "call compare with the file instead")
+    asked = _asked(path, out, seeds, given, allow_code or [])
     if dry_run:
         _say_plan(asked, as_json)
         return
@@ -112,10 +117,6 @@ def _asked(path: Path, out: Path | None, seeds: int | None, overrides: list[str]
     from agentsoc.scenario.code import load_codes
 
     if path.is_dir():
-        if out is not None or seeds is not None or overrides:
-            raise InputError(
-                "--out, --set and --seeds go with a comparison file", str(path), "call compare with the file instead"
-            )
         return _Asked(path, *given_grid(path, None, None, code_paths), code_paths)
     code = load_codes(code_paths)
     grid = load_grid(path, overrides, seeds=seeds, allow_code=code_paths)

@@ -154,3 +154,27 @@ def test_what_no_start_leaves_is_not_removed(here: Path, told: Callable[[int], s
     assert "than a start leaves that was killed" in said
     assert [path for path in sorted(place.rglob("*")) if path.name != ".holder.json"] == before
     assert json.loads((here.parent / "calibration.json").read_text())["kind"] == "agentsoc-calibration"
+
+
+@pytest.mark.parametrize(
+    ("tasks", "said"),
+    [
+        ("{kind: arithmetic, count: 20}", "of these tasks their answers are free"),
+        ("{kind: multiple-choice, count: 20}", "measured for two answers, and these tasks offer 4"),
+    ],
+)
+def test_tasks_that_no_estimate_can_use_are_refused_before_anything_is_spent(
+    tasks: str,
+    said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    text = SCENARIO.replace("{kind: signal, count: 100}", tasks)
+    (tmp_path / "voters.yaml").write_text(text)
+    assert main.main(list(WORDS)) == 2
+    error = capsys.readouterr().err
+    assert said in error
+    assert "voters.yaml:4:1" in error
+    assert not (tmp_path / "c").exists()

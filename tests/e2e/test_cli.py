@@ -35,7 +35,7 @@ from agentsoc.society.build import build_society
 ROOT = Path(__file__).parents[2]
 DATA = ROOT / "tests" / "data"
 FAMILY = DATA / "loose_family.py"
-VERBS = ("run", "resume", "replay", "fork", "ls", "show", "check", "schema", "model")
+VERBS = ("init", "run", "resume", "replay", "fork", "ls", "show", "check", "schema", "model")
 
 SCENARIO = """
 name: star
@@ -273,7 +273,7 @@ def test_wrong_usage_is_one_message_and_exit_code_2(
     ("words", "code"),
     [
         (("run", "no-such.yaml", "--json"), 2),
-        (("replay", "no-such-run", "--json"), 4),
+        (("replay", "no-such-run", "--json"), 2),
         (("check", "no-such.yaml", "--json"), 2),
         (("run", "--json"), 2),
     ],

@@ -411,7 +411,7 @@ def test_what_a_check_of_a_comparison_leaves_out_is_said(out: Path, capsys: pyte
 def test_verbs_for_runs_say_that_a_comparison_is_none(out: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for verb in ("show", "replay", "resume"):
         code, _, err = call(capsys, verb, out)
-        assert code == 4
+        assert code == 2
         assert "this is a comparison" in err
         assert f"agentsoc compare {out}" in err
         assert "agentsoc run" not in err

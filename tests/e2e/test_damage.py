@@ -18,7 +18,7 @@ from agentsoc.engine import execute as execute_module
 from agentsoc.engine.replay import replay
 from agentsoc.engine.resume import resume
 from agentsoc.engine.run import run
-from agentsoc.errors import InputError, LogDamagedError, ReplayMismatchError, RunFailedError
+from agentsoc.errors import InputError, LogDamagedError, NoRunError, ReplayMismatchError, RunFailedError
 from agentsoc.log.journal import Journal
 from agentsoc.log.manifest import NAME
 from agentsoc.log.names import EVENTS, JOURNAL, TASKS
@@ -232,7 +232,7 @@ def test_a_missing_manifest_is_named(finished: Path) -> None:
 def test_a_directory_that_is_no_run_is_left_as_it_is(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
     for verb in (replay, resume):
-        with pytest.raises(LogDamagedError, match="no run directory"):
+        with pytest.raises(NoRunError, match="there is no run at"):
             verb(tmp_path)
     with pytest.raises(InputError, match="not empty"):
         run(SOCIETY, tmp_path)

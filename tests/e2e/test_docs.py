@@ -153,7 +153,7 @@ def small(words: list[str]) -> list[str]:
 
 @pytest.fixture
 def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    for name in ("AGENTSOC_DEBUG", "CI", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"):
+    for name in ("AGENTSOC_DEBUG", "CI", "COLUMNS", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(tmp_path)
     Path("scenarios").symlink_to(ROOT / "scenarios")
@@ -184,7 +184,10 @@ protocol: vote
 
 
 @pytest.mark.parametrize("page", [pytest.param(page, id=named(page)) for page in PAGES])
-def test_every_yaml_block_is_a_scenario_or_a_part_of_one(page: Path, tmp_path: Path) -> None:
+def test_every_yaml_block_is_a_scenario_or_a_part_of_one(
+    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MODEL_HOST", "127.0.0.1")  # which addresses on the pages name
     for block in blocks(page):
         if block.language != "yaml" or "# file: " in block.text:  # whole files are run by the test above
             continue
@@ -192,7 +195,7 @@ def test_every_yaml_block_is_a_scenario_or_a_part_of_one(page: Path, tmp_path: P
         if "organisations" in part:
             assert make_grid(parse_comparison(block.text, f"{page.name}:{block.line}")).cells
             continue
-        assert set(part) <= {*Scenario.model_fields, "sweep"}
+        assert set(part) <= {*Scenario.model_fields, "models", "sweep"}
         rest = [line for line in BASE.splitlines() if line.partition(":")[0] not in part]
         if "sweep" in part:
             file = tmp_path / "sweep.yaml"

@@ -254,8 +254,8 @@ def test_a_figure_without_data_is_left_out() -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("laws", "{tmp}/gone"), "no such directory"),
-        (("laws", "{tmp}/empty"), "there is no log here"),
+        (("laws", "{tmp}/gone"), "there is no run and no imported log at"),
+        (("laws", "{tmp}/empty"), "there is no run and no imported log at"),
         (("laws", "{run}", "{run}"), "given twice"),
         (("laws", "{run}", "--by", "mood", "--fast"), "cannot be grouped by 'mood'"),
         (("import", "claims", "{tmp}/gone.csv", "--out", "{tmp}/x"), "no such file"),

@@ -121,7 +121,7 @@ def test_a_calibration_goes_on_where_it_was_interrupted_and_ends_the_same(
     assert "same command goes on" in said
     assert "agentsoc resume" not in said  # one way on is told, not two
     for verb in ("show", "replay", "resume"):
-        said = told(verb, "c", code=4)
+        said = told(verb, "c", code=2)
         assert "this is a calibration" in said
         assert "agentsoc calibrate" in said
         assert "agentsoc run" not in said

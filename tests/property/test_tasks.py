@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agentsoc.contracts.part import Slot, kind_of
+from agentsoc.contracts.rules import NEWEST
 from agentsoc.contracts.task import READ_MAX, TASKS, TaskFamily, has_chat_marker, normalise, parse_letter, parse_option
 from agentsoc.contracts.world import World
 from agentsoc.tasks.arithmetic import Arithmetic
@@ -58,6 +59,9 @@ WELL_FORMED: dict[str, st.SearchStrategy[TaskFamily]] = {
 FAMILIES = st.sampled_from(sorted(WELL_FORMED)).flatmap(WELL_FORMED.__getitem__)
 INDICES = st.integers(0, 19)
 
+READERS = (1, NEWEST.reader)
+"""The rules by which replies are read: those of the first runs, and those of new ones."""
+
 
 def test_every_registered_family_that_needs_no_file_and_no_package_is_covered_here() -> None:
     shipped = set(TASKS.names()) - set(Slot._loose.get(TASKS.group, {}))
@@ -72,10 +76,10 @@ def test_the_truth_scores_one_and_so_does_a_reply_that_states_it(family: TaskFam
     if isinstance(family, World):  # its replies are steps; what a run of them amounts to is scored
         step = family.at(task, family.opening(task))
         assert step is not None
-        assert family.parse(step, f"  {step.truth}\n") == step.truth
+        assert [family.read(step, f"  {step.truth}\n", rules) for rules in READERS] == [step.truth] * len(READERS)
         return
-    stated = family.parse(task, f"  {task.truth}\n")
-    assert family.score(task, stated) == 1.0
+    for rules in READERS:
+        assert family.score(task, family.read(task, f"  {task.truth}\n", rules)) == 1.0
 
 
 @given(family=FAMILIES, seed=SEEDS, index=INDICES)
@@ -89,7 +93,8 @@ def test_chance_is_the_mean_score_over_the_options_and_every_wrong_one_scores_ze
     scores = [family.score(task, option) for option in task.options]
     assert sorted(scores) == [0.0] * (len(scores) - 1) + [1.0]
     assert math.isclose(task.chance, sum(scores) / len(scores))
-    assert [family.parse(task, option) for option in task.options] == list(task.options)
+    for rules in READERS:
+        assert [family.read(task, option, rules) for option in task.options] == list(task.options)
     assert len({normalise(option) for option in task.options}) == len(task.options)
 
 
@@ -121,9 +126,9 @@ def test_no_reply_makes_a_family_raise_and_scores_lie_between_zero_and_one(
     family: TaskFamily, seed: int, index: int, text: str
 ) -> None:
     task = family.make(seed, index)
-    answer = family.parse(task, text)
-    assert answer is None or answer.encode()  # what is logged has to be writable
-    for said in (answer, text):
+    answers = [family.read(task, text, rules) for rules in READERS]
+    assert all(answer is None or answer.encode() for answer in answers)  # what is logged has to be writable
+    for said in (*answers, text):
         assert 0.0 <= family.score(task, said) <= 1.0
     assert family.score(task, None) == 0.0
     combined = family.combine(task, [text] * len(task.parts))
@@ -159,9 +164,10 @@ def test_five_megabytes_are_read_in_bounded_time(make_text: Callable[[], str]) -
     ]
     for family in families:
         task = Sentiment().make(0, 0) if isinstance(family, Jsonl) else family.make(0, 0)
-        answer = family.parse(task, text)
-        assert answer is None or len(answer) <= READ_MAX
-        assert 0.0 <= family.score(task, answer) <= 1.0
+        for rules in READERS:
+            answer = family.read(task, text, rules)
+            assert answer is None or len(answer) <= READ_MAX
+            assert 0.0 <= family.score(task, answer) <= 1.0
 
 
 @given(text=ANY_TEXT)

@@ -11,16 +11,17 @@ from hypothesis import strategies as st
 
 from agentsoc.contracts.board import Claim
 from agentsoc.contracts.model import Request, bytes_bound
-from agentsoc.contracts.rules import NEWEST, Rules
+from agentsoc.contracts.rules import FIRST, NEWEST, Rules
 from agentsoc.contracts.task import Task
 from agentsoc.contracts.turns import Delegation, Reply, Turn, View
 from agentsoc.events import pack_id
+from agentsoc.society import first_reader, reply_reader
 from agentsoc.society.build import BuiltSociety, build_society
 from agentsoc.society.calls import REPAIR_TOKENS, ModelCall
 from agentsoc.society.first_prompts import user_prompt
 from agentsoc.society.prompt import build_request, system_prompt
 from agentsoc.society.reply_form import form_of, reply_schema
-from agentsoc.society.reply_reader import Fault, _read_any_json, _read_json, read_reply
+from agentsoc.society.reply_reader import Fault, read_reply
 from tests.loose import scenario
 
 steady = settings(deadline=None, derandomize=True)
@@ -223,7 +224,6 @@ def test_a_json_reply_is_read_through_prose_and_fences() -> None:
         ('{"answer": true}', "stop", '"answer" is missing or is not text'),
         ('{"answer": "edge"}', "stop", "none of: heads, tails"),
         ('{"answer": "heads or tails"}', "stop", "none of: heads, tails"),
-        ('{"answer": "heads"', "stop", "not valid JSON"),
         ("[" * 100_000, "stop", "not valid JSON"),
         ('{"a":' * 10_000, "stop", "not valid JSON"),
         ('{"answer": 1e999}', "stop", "not valid JSON"),
@@ -264,6 +264,36 @@ def test_a_text_reply_keeps_its_words_and_its_handles() -> None:
     assert found == Reply(
         answer="42", text="I agree with #1, unlike #2. Answer: 42", uses=(CLAIMS[0].id,), disputes=(CLAIMS[1].id,)
     )
+
+
+def test_the_rules_of_a_run_decide_how_its_replies_are_read() -> None:
+    what = scenario(agents={"count": 5, "reply": "text"}, tasks={"kind": "arithmetic", "count": 1})
+    said: list[tuple[str | None, int, int]] = []
+    for text in ("The answer is 27 (#1)", "27, and #2 is wrong"):
+        for rules in (FIRST, NEWEST):
+            built = build_society(what, rules=rules)
+            found = read(built, view_of(built, *CLAIMS), text)
+            assert isinstance(found, Reply)
+            said.append((found.answer, len(found.uses), len(found.disputes)))
+    assert said == [("1", 1, 0), ("27", 1, 0), ("2", 1, 0), ("27", 0, 1)]
+
+
+def test_a_cut_reply_has_the_answer_that_it_closed() -> None:
+    built = society("json")
+    found = read(built, view_of(built, *CLAIMS), '{"answer": "heads", "uses": ["#1"], "why": "because', "length")
+    assert found == Reply(answer="heads", uses=(CLAIMS[0].id,))
+    sums = build_society(scenario(agents={"count": 5, "reply": "text"}, tasks={"kind": "arithmetic", "count": 1}))
+    assert isinstance(read(sums, view_of(sums), "The answer is 12", "length"), Fault)  # or 125
+    whole = read(sums, view_of(sums), "The answer is 12", "stop")
+    assert isinstance(whole, Reply)
+    assert whole.answer == "12"
+
+
+def test_what_a_model_thinks_is_neither_read_nor_told() -> None:
+    built = society("text", "free")
+    found = read(built, view_of(built, *CLAIMS), "<think>#2 says 41</think>\nAnswer: 42")
+    assert found == Reply(answer="42", text="Answer: 42")
+    assert isinstance(read(built, view_of(built), "<think>is it 42", "length"), Fault)
 
 
 def test_a_judgement_is_to_stop_or_to_go_on() -> None:
@@ -428,10 +458,14 @@ def test_the_short_way_to_read_json_says_what_the_long_way_says(
     built = society()
     view = view_of(built, *CLAIMS, purpose=purpose)
     text = (before + json.dumps(reply)).strip()
-    read_both = [
-        way(built.scenario.tasks, task_of(built), view, text, "stop", 256) for way in (_read_json, _read_any_json)
+    family, task = built.scenario.tasks, task_of(built)
+    first = [
+        way(family, task, view, text, "stop", 256) for way in (first_reader._read_json, first_reader._read_any_json)
     ]
-    assert read_both[0] == read_both[1]
+    against = reply_reader._Reading(family, task, view, 2)
+    ways = (reply_reader._read_json, reply_reader._read_any_json)
+    assert first[0] == first[1]
+    assert ways[0](against, text, "stop", 256) == ways[1](against, text, "stop", 256)
 
 
 def test_more_handles_than_are_read_are_passed_over() -> None:

@@ -103,7 +103,7 @@ def test_tables_hold_every_event_of_every_run(runs: Path) -> None:
     assert table.n_executions == 80
     parts = [analysis.read_tables(str(runs / name)) for name in ("single", "star")]
     assert table.events.height == sum(part.events.height for part in parts)
-    with pytest.raises(InputError, match="no such directory"):
+    with pytest.raises(InputError, match="there is no run "):
         analysis.read_tables(runs / "nowhere")
     with pytest.raises(InputError, match="given twice"):
         analysis.read_tables([runs / "star", runs / "star"])
@@ -132,7 +132,7 @@ def test_metrics_are_those_that_the_command_prints(runs: Path, printed: Callable
     found = analysis.metrics([runs / "single", runs / "star"], baseline=str(runs / "single"), seed=2)
     assert as_dict(found) == printed("metrics", runs, "--baseline", runs / "single", "--seed", 2)
     assert [report.n_agents for report in found.runs] == [1, 6]
-    with pytest.raises(InputError, match="no such directory"):
+    with pytest.raises(InputError, match="there is no run "):
         analysis.metrics(runs / "nowhere")
 
 
@@ -187,7 +187,7 @@ def test_the_phase_of_runs_names_the_runs_that_it_did_not_use(runs: Path, printe
     told = printed("phase", runs / "single", runs / "star", "--rho", 0.1, "--draws", 20)
     assert plain(found.as_dict()) == {key: value for key, value in told.items() if key != "figures"}
     assert found.summary().startswith(found.estimate.summary())
-    with pytest.raises(InputError, match="no such directory"):
+    with pytest.raises(InputError, match="there is no run at "):
         analysis.phase(runs / "nowhere")
 
 

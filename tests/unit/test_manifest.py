@@ -14,7 +14,7 @@ import pytest
 
 import agentsoc.log.files as files_module
 import agentsoc.log.record as record_module
-from agentsoc.errors import LogDamagedError
+from agentsoc.errors import LogDamagedError, NoRunError
 from agentsoc.log.inside import Inside
 from agentsoc.log.manifest import (
     FORMAT_VERSION,
@@ -252,20 +252,23 @@ def test_a_run_that_has_done_nothing_amounts_to_nothing() -> None:
 
 
 def test_a_directory_without_a_manifest_is_no_run(tmp_path: Path) -> None:
-    assert outcome(tmp_path) == str(tmp_path)
-    assert outcome(tmp_path / "nowhere") == str(tmp_path / "nowhere")
     (tmp_path / "file").write_text("x")
-    assert outcome(tmp_path / "file") == str(tmp_path / "file")
+    for place in (tmp_path, tmp_path / "nowhere", tmp_path / "file"):
+        with pytest.raises(NoRunError, match=f"there is no run at {place}") as raised:
+            load_manifest(place)
+        assert raised.value.exit_code == 2
+    (tmp_path / "events").mkdir()
+    with pytest.raises(LogDamagedError, match="there is no manifest here") as damaged:
+        load_manifest(tmp_path)
+    assert damaged.value.exit_code == 4
 
 
 def test_where_a_start_was_killed_the_way_on_is_to_start_again(tmp_path: Path) -> None:
-    for begun, hint in ((False, "agentsoc ls shows the runs"), (True, f"agentsoc run SCENARIO --out {tmp_path}")):
-        if begun:
-            (tmp_path / files_module.LOCK).touch()
-        with pytest.raises(LogDamagedError, match="there is no manifest here") as raised:
-            load_manifest(tmp_path)
-        assert hint in raised.value.problem.hint
-    with pytest.raises(LogDamagedError, match="agentsoc ls shows the runs"):
+    (tmp_path / files_module.LOCK).touch()
+    with pytest.raises(LogDamagedError, match="there is no manifest here") as raised:
+        load_manifest(tmp_path)
+    assert f"agentsoc run SCENARIO --out {tmp_path}" in raised.value.problem.hint
+    with pytest.raises(NoRunError, match="agentsoc ls shows the runs"):
         load_manifest(tmp_path / "nowhere")
 
 

@@ -76,7 +76,7 @@ def test_importing_it_imports_nothing_that_makes_runs() -> None:
     program = "import sys, agentsoc.plugin; print(*sorted(m for m in sys.modules if m.startswith('agentsoc.')))"
     loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
     rooms = {name.split(".")[1] for name in loaded}
-    assert rooms == {"contracts", "errors", "events", "plugin", "shadowing", "society", "streams"}
+    assert rooms == {"contracts", "errors", "events", "plugin", "reading", "shadowing", "society", "streams"}
     assert not {name for name in loaded if name.startswith("agentsoc.society.topologies")}
 
 

@@ -20,7 +20,8 @@ import agentsoc.engine.fork as fork_module
 import agentsoc.engine.resume as resume_module
 from agentsoc.backends.scripted import ScriptedBackend
 from agentsoc.contracts.protocol import Protocol, interpret_reply
-from agentsoc.engine.execute import execute
+from agentsoc.contracts.rules import FIRST
+from agentsoc.engine.execute import Plan, execute
 from agentsoc.engine.fork import fork
 from agentsoc.engine.progress import Progress
 from agentsoc.engine.replay import Replay, event_text, replay
@@ -64,6 +65,19 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> RunLog:
 @pytest.fixture
 def finished(whole: RunLog, tmp_path: Path) -> Path:
     return Path(shutil.copytree(whole.directory, tmp_path / "run"))
+
+
+@pytest.fixture(scope="module")
+def first(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("first")
+    asyncio.run(execute(Plan(society(), directory, rules=FIRST)))
+    return directory
+
+
+@pytest.fixture
+def early(first: Path, tmp_path: Path) -> Path:
+    """A finished run by the first rules, as the first log format had them."""
+    return Path(shutil.copytree(first, tmp_path / "early"))
 
 
 @pytest.fixture
@@ -293,8 +307,9 @@ def test_a_total_that_differs_is_named_with_both_values(finished: Path, monkeypa
     ],
 )
 def test_floats_of_format_1_may_differ_in_their_last_digits_and_nothing_else_may(
-    finished: Path, monkeypatch: pytest.MonkeyPatch, format_: int, change_: dict[str, Any], sound: bool
+    early: Path, monkeypatch: pytest.MonkeyPatch, format_: int, change_: dict[str, Any], sound: bool
 ) -> None:
+    finished = early
     totals = load_manifest(finished).totals.model_dump()
     assert totals["score"]
     forged = {name: totals[name] and value and totals[name] * value for name, value in change_.items()}
@@ -332,8 +347,9 @@ def test_a_row_of_episodes_that_differs_is_named_by_task_and_column(
 
 @pytest.mark.parametrize(("name", "seen"), [("charged", True), ("tokens_overrun", False), ("virtual_s", False)])
 def test_of_format_1_the_columns_are_compared_that_it_has(
-    finished: Path, monkeypatch: pytest.MonkeyPatch, name: str, seen: bool
+    early: Path, monkeypatch: pytest.MonkeyPatch, name: str, seen: bool
 ) -> None:
+    finished = early
     with_rows(finished, name, 99, 1, format_=1)
     unchecked(monkeypatch)
     if seen:
@@ -510,10 +526,10 @@ def test_a_rebuilt_run_of_format_1_is_one_of_this_format(tmp_path: Path) -> None
     assert log.manifest.digest == before.digest
 
 
-def test_rules_that_a_run_states_stay_when_it_is_rebuilt(finished: Path) -> None:
-    change(finished, rules={"prompts": 1})
-    spoil(finished)
-    assert resume(finished).manifest.rules == {"prompts": 1}
+def test_rules_that_a_run_states_stay_when_it_is_rebuilt(early: Path) -> None:
+    change(early, rules={"prompts": 1})
+    spoil(early)
+    assert resume(early).manifest.rules == {"prompts": 1}
 
 
 @pytest.mark.parametrize("name", [f"{EVENTS}/part-00000.parquet", f"{EVENTS}/extra", TASKS, EPISODES, EVENTS])

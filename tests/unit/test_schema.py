@@ -156,7 +156,7 @@ def test_a_loose_part_appears_in_the_schema() -> None:
 
 
 def test_the_schema_names_every_key_that_a_scenario_has() -> None:
-    assert set(scenario_schema()["properties"]) == {*Scenario.model_fields, "preset", "sweep"}
+    assert set(scenario_schema()["properties"]) == {*Scenario.model_fields, "models", "preset", "sweep"}
 
 
 @pytest.mark.parametrize(

@@ -223,3 +223,12 @@ def test_parts_are_added_up_when_asked(base: Path) -> None:
 
 def test_the_kind_is_found_by_its_name() -> None:
     assert TASKS.parse({"kind": "jsonl", "file": "x.jsonl"}) == Jsonl(file="x.jsonl")
+
+
+def test_a_line_without_an_id_has_its_number(base: Path) -> None:
+    lines = ['{"question": "Two and two?", "answer": "4"}', "", line(id="x"), '{"question": "q", "answer": "a"}']
+    (base / "noid.jsonl").write_text("\n".join(lines))
+    assert [task.id for task in Jsonl(file="noid.jsonl", count=3).tasks(0)] == ["1", "x", "4"]
+    (base / "twice.jsonl").write_text(line(id="2") + '\n{"question": "q", "answer": "a"}')
+    with pytest.raises(InputError, match="a line without one has its number"):
+        Jsonl(file="twice.jsonl").tasks(0)

@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from agentsoc.cli.ls import _row
+from agentsoc.cli.ls import rows_of
 from agentsoc.cli.summary import tokens_text
 from agentsoc.engine.run import Run
 from agentsoc.events import SOCIETY, Event
@@ -276,4 +276,4 @@ def test_tokens_of_a_run_are_those_of_its_rows_with_what_was_lost(tmp_path: Path
     told = run.summary()
     assert told["tokens"] == sum(sum(table[name].to_pylist()) for name in ("tokens_in", "tokens_out", "tokens_lost"))
     assert f"{told['tokens']:,}: " in tokens_text(run.manifest.totals)
-    assert _row(tmp_path / "run", tmp_path)["tokens"] == told["tokens"]
+    assert rows_of([tmp_path / "run"], tmp_path)[0]["tokens"] == told["tokens"]

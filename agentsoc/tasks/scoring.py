@@ -1,0 +1,132 @@
+"""`Scoring` says how answers to the tasks of a file are read and judged; everything here is a pure function.
+
+Replay judges every answer again, so a verdict must not depend on a clock. Patterns, which may be a stranger's, are
+matched by RE2, whose time is linear in the text for every pattern and which has no look-around and no back-references;
+a time limit on `re` would judge differently on a slow machine.
+"""
+
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+from functools import lru_cache
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import Field, model_validator
+
+from agentsoc.contracts.part import Part
+from agentsoc.contracts.task import normalise, parse_free
+from agentsoc.errors import MissingExtraError
+from agentsoc.reading.lines import line_stated
+from agentsoc.reading.numbers import exact_number, number_stated, written
+from agentsoc.reading.text import WORD
+
+Score = Literal["exact", "number", "choice", "contains", "regex"]
+
+PATTERN_MEMORY: Final = 1 << 20
+"""Memory of a compiled pattern (bytes); RE2 refuses one that needs more."""
+MATCHED_MAX: Final = 2_000
+"""Characters of an answer that a pattern is matched with; a longer one does not match."""
+
+
+class Scoring(Part):
+    """How replies to the tasks of a file are read, and which answers are right."""
+
+    score: Score = "exact"
+    """`exact`: the line that the reply announces, or its last, is the answer but for case, spaces and outer marks.
+    `number`: the number that it states is the answer within the tolerance. `choice`: it states the right one of the
+    line's options. `contains`: the answer occurs in it as whole words. `regex`: the line is matched by the answer, a
+    pattern of RE2, from end to end and in either case."""
+    tolerance: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    """Largest difference that still counts as right, for `number` (in the unit of the answer)."""
+    relative: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """The same as a share of the answer; the larger of the two is allowed."""
+
+    @model_validator(mode="after")
+    def _tolerance_of_numbers(self) -> Scoring:
+        if self.score != "number" and (self.tolerance or self.relative):
+            raise ValueError("tolerance and relative go with score: number")
+        return self
+
+    def stated(self, text: str) -> str | None:
+        """Return the canonical answer that a reply states; for `choice` its task's options are asked instead."""
+        if self.score == "number":
+            return number_stated(text)
+        return (normalise(text) or None) if self.score == "contains" else line_stated(text)
+
+    def right(self, answer: str, truth: str) -> bool:
+        """Tell whether a canonical answer is right."""
+        if self.score == "number":
+            return within(answer, truth, self.tolerance, self.relative)
+        if self.score == "contains":
+            return occurs(normalise(truth), normalise(answer))
+        if self.score == "regex":
+            return matches(truth, answer)
+        return parse_free(answer) == parse_free(truth)
+
+    def refusal(self, truth: str, *, options: bool) -> str | None:
+        """Return why the reference answer of a task cannot be judged by; None when it can."""
+        if self.score == "choice" or options:
+            return None if options else "with score: choice every line needs options"
+        if self.score == "exact" and "\n" in truth:
+            return "with score: exact the answer has to be one line, as one line of a reply is compared"
+        if self.score == "number" and exact_number(truth) is None:
+            return "with score: number the answer has to be one number"
+        if self.score == "regex":
+            try:
+                compiled(truth)
+            except ValueError as error:
+                return f"with score: regex the answer has to be a pattern of RE2: {error}"
+        return None
+
+
+def within(answer: str, truth: str, tolerance: float, relative: float) -> bool:
+    """Tell whether two numbers differ by at most max(tolerance, relative * abs(truth)); exact, decimals as written."""
+    stated, right = exact_number(answer), exact_number(truth)
+    if stated is None or right is None:
+        return False
+    if written(stated) == written(right):  # the same fraction, of which an answer holds the first 40 digits
+        return True
+    allowed = max(Fraction(str(tolerance)), Fraction(str(relative)) * abs(right))
+    return abs(stated - right) <= allowed
+
+
+def occurs(needle: str, text: str) -> bool:
+    """Tell whether `needle` occurs in `text` as whole words; Chinese, Japanese, Korean and Thai have no spaces."""
+    edge = re.compile(f"[{WORD}]")
+    left = rf"(?<![{WORD}])" if edge.match(needle) else ""
+    right = rf"(?![{WORD}])" if needle and edge.match(needle[-1]) else ""
+    return bool(needle) and re.search(f"{left}{re.escape(needle)}{right}", text) is not None
+
+
+def matches(pattern: str, text: str) -> bool:
+    """Tell whether a pattern matches the whole of `text`, in time linear in its length.
+
+    Raises:
+        MissingExtraError: google-re2 is not installed.
+        ValueError: it is no pattern of RE2, or needs too much memory.
+    """
+    return len(text) <= MATCHED_MAX and compiled(pattern).fullmatch(text) is not None
+
+
+@lru_cache(maxsize=1024)
+def compiled(pattern: str) -> Any:
+    """Return a compiled pattern of RE2, which does not tell upper from lower case.
+
+    Raises:
+        MissingExtraError: google-re2 is not installed.
+        ValueError: it is no pattern of RE2, or needs too much memory.
+    """
+    try:
+        import re2
+    except ImportError as error:
+        raise MissingExtraError("score: regex", error.name or "re2", "regex") from None
+    options = re2.Options()
+    options.case_sensitive = False
+    options.log_errors = False
+    options.max_mem = PATTERN_MEMORY
+    try:
+        return re2.compile(pattern, options)
+    except re2.error as error:
+        reason = error.args[0] if error.args else "it does not compile"
+        raise ValueError(reason.decode("utf-8", "replace") if isinstance(reason, bytes) else str(reason)) from None
