@@ -21,13 +21,17 @@ from pydantic import Field
 from agentsoc.contracts.board import Board, Watcher
 from agentsoc.contracts.protocol import Act, Decision, Protocol, majority
 from agentsoc.contracts.society import Society
-from agentsoc.contracts.turns import Turn
+from agentsoc.contracts.turns import Reply, Turn
 from agentsoc.errors import InputError
 from agentsoc.events import COORDINATION, SOCIETY, Event
+from agentsoc.protocols.asking import answer_asks, sourced, with_asks
 
 CHECK: Final = "Go through the answer above step by step. Is it right? If it is wrong, say what is wrong with it."
 AGAIN: Final = "Look again at what you said before. Correct it if it is wrong, and give your answer."
 FIX: Final = "The answer above was checked and found wrong, for the reason given there. Give the right answer."
+
+REDO: Final = answer_asks("An answer, and what is wrong with it:")
+"""What an author is asked whose draft was rejected."""
 
 
 class Refine(Protocol):
@@ -45,6 +49,8 @@ class Refine(Protocol):
     """Times that a draft may be written again (rounds)."""
     critic: Literal["self", "other", "none"] = "self"
     """Who checks a draft in a call of its own: its author, another agent, or nobody: the author just looks again."""
+    critic_form: Literal["json", "short", "text"] | None = None
+    """Form of a critic's reply; None for that of the agent. JSON has a reason with the verdict, a short form none."""
     until: Literal["accepted", "rounds"] = "accepted"
     """End with the first draft that is accepted (without a critic: that its author keeps), or go through all rounds."""
 
@@ -78,7 +84,7 @@ class Refine(Protocol):
     def plan(self, society: Society, board: Board) -> Sequence[Turn]:
         """Return, for each author who goes on, the check of its draft or the next draft."""
         drafts = self._drafts(board)
-        turns = [drafts.due(author) for author in self.authors(society)]
+        turns = [drafts.due(author, board) for author in self.authors(society)]
         return [turn for turn in turns if turn is not None]
 
     def decide(self, society: Society, board: Board) -> Decision:
@@ -88,6 +94,10 @@ class Refine(Protocol):
         if len(last) == 1:
             return Decision(last[0].answer, last[0].id)
         return majority(last, seed=society.seed, task=board.task, round_=board.round, agent=SOCIETY)
+
+    def interpret(self, society: Society, board: Board, turn: Turn, reply: Reply) -> Sequence[Act]:
+        """Read a reply as usual; a draft that is written again rests on the one before and on what is wrong with it."""
+        return super().interpret(society, board, turn, sourced(turn, reply))
 
     def deliveries(self, society: Society, board: Board, turn: Turn, acts: Sequence[Act]) -> int:
         """Count a draft that another agent will check, and its verdict; who checks itself sends nothing."""
@@ -150,7 +160,7 @@ class Drafts:
         else:
             self._verdict[author] = "silent"
 
-    def due(self, author: int) -> Turn | None:
+    def due(self, author: int, board: Board) -> Turn | None:
         """Return what comes next for an author: an answer, the check of its draft, or nothing any more."""
         rules, society, taken = self.rules, self.society, self.taken.get(author, 0)
         verdict = self._verdict.get(author)
@@ -160,10 +170,12 @@ class Drafts:
             return Turn(author, iterations=society.group(author).iterations)
         if verdict == "unchecked":
             critic = rules.critic_of(society, author, taken)
-            return Turn(critic, "check", sees=(self.draft[author],), instruction=CHECK, fresh=True)
+            sees = (self.draft[author],)
+            return Turn(critic, "check", sees=sees, instruction=CHECK, fresh=True, form=rules.critic_form)
         if verdict == "rejected":
             # the draft is shown beside what is wrong with it, and not as what the author stands by
-            return Turn(author, sees=(self.draft[author], self._why[author]), instruction=FIX, fresh=True)
+            turn = Turn(author, sees=(self.draft[author], self._why[author]), instruction=FIX, fresh=True)
+            return with_asks(society, board, turn, REDO, "revise")
         return Turn(author, instruction=AGAIN)
 
 

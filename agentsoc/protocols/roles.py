@@ -23,10 +23,17 @@ from agentsoc.contracts.society import Society
 from agentsoc.contracts.turns import Reply, Turn
 from agentsoc.errors import InputError
 from agentsoc.events import COORDINATION, Event
+from agentsoc.protocols.asking import answer_asks, sourced, with_asks, work_asks
 from agentsoc.society.attention import attend
 
 _OVER: Final = frozenset(COORDINATION - {"delegate_subtask"}) | {"call_failed", "budget_exhausted", "flag"}
 """Kinds of events that say what became of a stage."""
+
+_ABOVE: Final = "Written so far:"
+WRITE: Final = work_asks(_ABOVE)
+"""What a stage is asked that writes text: without a word on how to end with an answer, since it gives none."""
+FINISH: Final = answer_asks(_ABOVE)
+"""What the last stage is asked."""
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,39}$")]
 
@@ -43,7 +50,9 @@ class RoleStage(Part):
     reads: tuple[Name, ...] | None = None
     """Artefacts of earlier stages that it is shown; None for all of them."""
     checks: Name | None = None
-    """The artefact that it accepts or rejects, with a reason; None for a stage that writes something."""
+    """The artefact that it accepts or rejects; None for a stage that writes something."""
+    form: Literal["json", "short", "text"] | None = None
+    """Form of the reply; None for that of the agent. A check in JSON has a reason, in a short form a verdict alone."""
 
 
 class RoleChain(Protocol):
@@ -110,12 +119,14 @@ class RoleChain(Protocol):
         """Return the turn of a stage."""
         stage, agent, progress = self.stages[at], self.agent_of(society, at), self._progress(board)
         if stage.checks:
-            return Turn(agent, "check", sees=(progress.written[stage.checks],), instruction=stage.asks, fresh=True)
+            checked = (progress.written[stage.checks],)
+            return Turn(agent, "check", sees=checked, instruction=stage.asks, fresh=True, form=stage.form)
         sees = attend(society, board, agent, progress.readable(at))
-        iterations = society.group(agent).iterations
-        if at in progress.subtasks:
-            return Turn(agent, "work", sees=sees, subtask=progress.subtasks[at], iterations=iterations, fresh=True)
-        return Turn(agent, sees=sees, instruction=stage.asks, iterations=iterations, fresh=True)
+        turn = Turn(agent, sees=sees, iterations=society.group(agent).iterations, fresh=True, form=stage.form)
+        if at not in progress.subtasks:
+            return with_asks(society, board, msgspec.structs.replace(turn, instruction=stage.asks), FINISH, "answer")
+        turn = msgspec.structs.replace(turn, purpose="work", subtask=progress.subtasks[at])
+        return with_asks(society, board, turn, WRITE, "work")
 
     def interpret(self, society: Society, board: Board, turn: Turn, reply: Reply) -> Sequence[Act]:
         """Read a check as usual; what a stage writes is a claim of its own, whose text begins with the stage's name."""
@@ -125,7 +136,7 @@ class RoleChain(Protocol):
             return [
                 Act("delegate_subtask", text=self.stages[at].asks, target=turn.agent, mints_subtask=True) for at in mine
             ]
-        acts = interpret_reply(society, board, turn, reply)
+        acts = interpret_reply(society, board, turn, sourced(turn, reply))
         if turn.purpose == "check":  # what is said of an artefact is as little an answer as the artefact
             subtask = board.claims[turn.sees[0]].subtask
             return [msgspec.structs.replace(act, subtask=subtask) for act in acts]

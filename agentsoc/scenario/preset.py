@@ -63,6 +63,7 @@ _STAGES: Final = [
         "asks": "You are the reviewer. Check each step of the solution. Is it right? If not, say which step is wrong.",
         "agent": 3,
         "checks": "solution",
+        "form": "json",
     },
     {
         "name": "answer",
@@ -89,6 +90,7 @@ _PLANNED: Final = [
         "asks": "You are the critic. Check the work step by step. Is it right? If not, say what has to be done again.",
         "agent": 2,
         "checks": "work",
+        "form": "json",
     },
     {
         "name": "answer",
@@ -142,7 +144,7 @@ PRESETS: Final[dict[str, Preset]] = {
     ),
     "self-refine": Preset(
         {"kind": "independent"},
-        {"kind": "refine", "rounds": 3, "critic": "self"},
+        {"kind": "refine", "rounds": 3, "critic": "self", "critic_form": "json"},
         1,
         1,
         "An agent who checks its own answer and writes it again until it accepts it; several do so alone, then vote.",

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+import tempfile
+from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
+from agentsoc.engine.execute import Plan, execute
 from agentsoc.engine.forecast import bound
+from agentsoc.engine.transcript import transcript
 from agentsoc.errors import InputError
 from agentsoc.society.build import build_society
 from tests.societies import built, logged
@@ -85,6 +90,48 @@ def test_a_stage_is_asked_its_own_thing_and_shown_what_it_reads() -> None:
     )
     assert done.totals.calls == 2 * 3
     assert done.totals.answered == 2
+
+
+def asked(**changes: Any) -> list[str]:
+    """Return what each stage of a chain was asked, in words."""
+    with tempfile.TemporaryDirectory() as scratch:
+        blocks: dict[str, Any] = {
+            "tasks": {"kind": "sentiment", "count": 1},
+            "agents": talk(("Write the answer", "positive"), ("", "something"), n=2),
+            "topology": "chain",
+            "protocol": roles(stage("plan"), stage("work"), stage("answer")),
+        }
+        asyncio.run(execute(Plan(built(**{**blocks, **changes}), Path(scratch))))
+        return [call.request.messages[-1].content for call in transcript(scratch, 0)]
+
+
+def test_nobody_who_writes_an_artefact_is_told_how_to_end_with_an_answer() -> None:
+    plan, work, answer = asked()
+    assert "Your part: Write the plan." in plan
+    assert "Written so far:\n#1 agent 0: plan: something" in work
+    assert "last line" not in plan + work
+    assert answer.startswith("Written so far:\n#1 agent 0: plan: something\n#2 agent 1: work: something\n\n") or (
+        answer.startswith("Written so far:\n#1 agent 1: work: something\n#2 agent 0: plan: something\n\n")
+    )
+    assert answer.endswith(
+        "Write the answer.\n\nAnswer positive or negative. End with the answer alone on the last line."
+    )
+    in_json = asked(protocol=roles(stage("plan", form="json"), stage("answer")))
+    assert '"answer"' in in_json[0]
+    mine = asked(prompts={"work": "Now: {{ question }}"})
+    assert mine[1].startswith("Now: ")
+
+
+def test_what_is_written_rests_on_what_was_read() -> None:
+    _, events = logged(
+        tasks={"kind": "sentiment", "count": 1},
+        agents=talk(("Write the answer", "positive"), ("", "something")),
+        topology="decentralized",
+        protocol=roles(stage("plan"), stage("work"), stage("answer")),
+    )
+    plan, work, answer = [event for event in events if event.claim is not None]
+    assert [plan.kind, work.kind, answer.kind] == ["propose_claim", "revise_claim", "merge_claims"]
+    assert (work.parents, answer.parents) == ((plan.claim,), (plan.claim, work.claim))
 
 
 def test_a_rejection_sends_the_chain_back_a_limited_number_of_times() -> None:
