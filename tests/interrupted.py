@@ -17,6 +17,7 @@ import pytest
 from agentsoc.engine.replay import replay
 from agentsoc.engine.resume import resume
 from agentsoc.engine.run import run
+from agentsoc.engine.run_files import RunFiles
 from agentsoc.errors import AgentsocError
 from agentsoc.log.journal import Attempt, Journal
 from agentsoc.log.manifest import NAME
@@ -70,6 +71,7 @@ def with_kills(built: Scenario, where: Path, rng: random.Random, n_writes: int, 
     """
     for _ in range(kills):
         with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(RunFiles, "fail", lambda *_: None)  # who is dead writes nothing down
             patched.setattr(Journal, "write", _fatal(rng.randrange(1, n_writes + 1), rng.random() < 0.5))
             try:
                 _go_on(built, where)
