@@ -110,6 +110,25 @@ class RunFailedError(AgentsocError):
         return f"{self.what}\n    {hint}" if hint else self.what
 
 
+class BrokenDataError(AgentsocError):
+    """Runs that say nothing about their societies, because server, network or key failed too often in them."""
+
+    exit_code = 1
+
+    def __init__(self, runs: tuple[str, ...], n_runs: int) -> None:
+        super().__init__(runs, n_runs)
+        self.runs, self.n_runs = runs, n_runs
+
+    def __str__(self) -> str:
+        more = f"\n    and {self.n_runs - len(self.runs):,} more" if self.n_runs > len(self.runs) else ""
+        listed = "".join(f"\n    {run}" for run in self.runs)
+        return (
+            f"no verdict over failures of the infrastructure:{listed}{more}\n"
+            "    make the failed turns again with: agentsoc resume RUN --retry-failed\n"
+            "    or use the runs as they are with: --accept-failures"
+        )
+
+
 class LogDamagedError(AgentsocError):
     """A log that is not what was written: cut, altered, missing or from another run."""
 

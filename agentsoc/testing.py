@@ -61,7 +61,13 @@ def scripted_llm(replies: Mapping[str, str]) -> Scripted:
 
 
 def register(*parts: type[Part]) -> None:
-    """Make classes known to scenarios of this process by their kinds, as `load_code` does for a file."""
+    """Make classes known to scenarios of this process by their kinds, as `load_code` does for a file.
+
+    A kind can be registered again, so that each test may define its own class.
+
+    Raises:
+        InputError: a class is no part, or has the kind of a built-in one.
+    """
     for part in parts:
         Slot.register(part)
 

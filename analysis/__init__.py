@@ -106,6 +106,7 @@ def laws(
     gof: int | None = None,
     risk: RiskSet | None = None,
     seed: int = 0,
+    accept_failures: bool = False,
 ) -> LawsReport:
     """Return which laws of coordination the logs support; what `agentsoc laws` prints.
 
@@ -116,6 +117,8 @@ def laws(
         gof: replicates of the goodness-of-fit test; None for 100. Take 1000 for a claim.
         risk: for logs that do not say it, which earlier claims everybody could read: "all", or each one's "latest".
         seed: seed of all resampling.
+        accept_failures: whether runs are used in which server, network or key failed in more than one turn in a
+            hundred; they say nothing about a society.
 
     Returns:
         `whole`, the laws of all executions: for each observable its sample (counts, in the unit it names), its tail
@@ -124,6 +127,7 @@ def laws(
 
     Raises:
         InputError: there is no log at a path, or executions cannot be grouped so.
+        BrokenDataError: a run is one of failures, and they are not accepted; a table is taken as it is.
         LogDamagedError: a log is not what was written.
         MissingExtraError: numba or scipy is not installed.
     """
@@ -131,9 +135,13 @@ def laws(
 
     require("numba", "scipy")
     from analysis.cascade_laws.report import laws_of_table
+    from analysis.files import paths_of
+    from analysis.measures.failures import require_unbroken
     from analysis.tables import EventTable
 
     keys = [by] if isinstance(by, str) and by else list(by)
+    if not isinstance(logs, EventTable):
+        require_unbroken(paths_of(logs), accept_failures)
     table = logs if isinstance(logs, EventTable) else read_tables(logs)
     return laws_of_table(table, by=keys, fast=fast, gof=gof, risk=risk, seed=seed)
 
@@ -145,6 +153,7 @@ def metrics(
     embedder: Callable[[Path], Embedder] | None = None,
     centred: bool = False,
     seed: int = 0,
+    accept_failures: bool = False,
 ) -> Reports:
     """Return what coordination cost in some runs and what it gave; what `agentsoc metrics` prints.
 
@@ -154,6 +163,8 @@ def metrics(
         embedder: makes the embedder of a run from its directory, to compare texts; None compares answers.
         centred: take what all agents have in common away before channels are counted.
         seed: seed of all resampling.
+        accept_failures: whether runs are used in which server, network or key failed in more than one turn in a
+            hundred; they say nothing about a society.
 
     Returns:
         One report a run, in the order found. Every metric is a value with its 95 % interval over tasks: overheads in
@@ -162,6 +173,7 @@ def metrics(
 
     Raises:
         InputError: there is no run at a path, or a run has no task that ended.
+        BrokenDataError: a run is one of failures, and they are not accepted.
         LogDamagedError: a log is not what was written.
         MissingExtraError: numba or scipy is not installed.
     """
@@ -171,13 +183,17 @@ def metrics(
 
     require("numba", "scipy")
     from analysis.files import paths_of
+    from analysis.measures.failures import require_unbroken
     from analysis.measures.report import examine
 
     single = None if baseline is None else Path(baseline)
+    require_unbroken([*paths_of(runs), *([] if single is None else [single])], accept_failures)
     return examine(paths_of(runs), baseline=single, embedder=embedder, centred=centred, seed=seed)
 
 
-def compare(results: str | Path | Results, *, effect: float | None = None, seed: int = 0) -> Report:
+def compare(
+    results: str | Path | Results, *, effect: float | None = None, seed: int = 0, accept_failures: bool = False
+) -> Report:
     """Return the differences between the organisations of a comparison; what `agentsoc compare` prints.
 
     Nothing is run: `agentsoc.run_comparison` makes the directory. Nothing is written either.
@@ -186,6 +202,8 @@ def compare(results: str | Path | Results, *, effect: float | None = None, seed:
         results: the directory of a comparison, or what `analysis.comparison.table.read_results` made of it.
         effect: difference of the score for which the number of tasks needed is told; None for 0.05.
         seed: seed of all resampling.
+        accept_failures: whether organisations are compared in which server, network or key failed in more than one
+            turn in a hundred: by the tasks in which none did, with bounds for the others.
 
     Returns:
         For each number of agents the paired differences from the baseline, in the unit of the score, with 95 %
@@ -207,7 +225,7 @@ def compare(results: str | Path | Results, *, effect: float | None = None, seed:
     from analysis.comparison.table import read_results
 
     read = read_results(Path(results)) if isinstance(results, str | Path) else results
-    return make_report(read, effect=effect, seed=seed)
+    return make_report(read, effect=effect, seed=seed, accept_failures=accept_failures)
 
 
 def phase(
@@ -218,6 +236,7 @@ def phase(
     b: int | None = None,
     n_draws: int = 400,
     seed: int = 0,
+    accept_failures: bool = False,
     **known: Unpack[KnownVoters],
 ) -> PhaseReport:
     """Return where an organisation stands: parameters, growth and regime; what `agentsoc phase` prints.
@@ -231,6 +250,7 @@ def phase(
         b: fan-in, odd, at least 3; by default the one in the data.
         n_draws: bootstrap samples.
         seed: seed of the bootstrap.
+        accept_failures: whether runs are used in which server, network or key failed too often.
         known: `gamma`, `rho`, `mu_max`, where they are known beforehand.
 
     Returns:
@@ -241,6 +261,7 @@ def phase(
     Raises:
         InputError: runs and votes were both given, or neither; or something that only the other of them can use;
             or they hold nothing to estimate from.
+        BrokenDataError: a run is one of failures, and they are not accepted.
         LogDamagedError: a log is not what was written.
         MissingExtraError: numba or scipy is not installed.
     """
@@ -251,6 +272,7 @@ def phase(
 
     require("numba", "scipy")
     from analysis.files import paths_of, read_rows
+    from analysis.measures.failures import require_unbroken
     from analysis.synergy.phase_report import report_on_runs, report_on_votes
 
     places = paths_of(runs)
@@ -259,6 +281,7 @@ def phase(
     if votes is None:
         if sent:
             raise InputError("the logs of runs tell how votes were cast", "--sent", "leave it out, or give --votes")
+        require_unbroken(places, accept_failures)
         return report_on_runs(places, b=b, n_draws=n_draws, seed=seed, **known)
     if known.get("mu_max", 1.0) != 1.0:
         raise InputError("votes of siblings tell nothing of the ceiling of one agent", "--mu-max", "leave it out")

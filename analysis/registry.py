@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import difflib
 import importlib.metadata
+from inspect import getattr_static
 from typing import ClassVar, Generic, TypeVar
 
 from agentsoc.errors import InputError
@@ -80,7 +81,9 @@ class Registry(Generic[R]):
                 "",
                 "install what it needs, or remove its package",
             ) from error
-        if not (isinstance(part, type) and issubclass(part, self.base)) or part.name != entry.name:
+        if not (
+            isinstance(part, type) and issubclass(part, self.base) and getattr_static(part, "name", None) == entry.name
+        ):
             raise InputError(
                 f"{entry.value} is no {self.base.__name__} of the name {entry.name}", self.group, "mend its entry point"
             )

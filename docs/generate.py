@@ -129,6 +129,9 @@ sweep:
 all. On the command line `--set agents.count=4,8` is an axis too, and `--seeds 10` takes the place of `seeds`; either
 takes the place of an axis of the same path in the file. The runs are made one after the other, each into a directory
 of its own that is named after its place in the grid.
+
+A block `budget_total` beside it is a ceiling over all of these runs, split evenly over their tasks before the first one
+starts: `budget_total: {{tokens: 2000000, money: 5}}`, see [budgets](budgets.md#over-several-runs).
 """
 
 

@@ -29,12 +29,13 @@ its own. Nothing else is said to a model: what is not on this page or in your sc
 prompts:                                   # for all agents, or in a group: agents: {prompts: {...}}
   system: "You are {{ persona or 'careful' }}. There are {{ n_agents }} of you."
   answer:
-    file: prompts/answer.jinja             # beside the scenario; the run keeps a copy
+    text: "{{ question }} {{ form }}"        # or file: NAME, beside the scenario; the run keeps a copy
     examples:                              # exchanges that come before the question, as messages
       - {user: "What is 2 + 3?", assistant: "5"}
 peers_see: conclusion                      # what others see of a reply; also for a group
 agents:
   count: 3
+  model: local
   history: own                             # earlier rounds as messages: none, own, all
 ```
 

@@ -2,7 +2,8 @@
 
 litellm is used for what it is good at, the wire formats of a hundred providers, and for nothing else: its retries,
 callbacks, tools, streaming, router, price table and network access at import are all switched off, because each of
-them changes what a call costs or returns without saying so. One `complete` is one HTTP request.
+them changes what a call costs or returns without saying so. One `complete` is one HTTP request,
+unless the server refuses a parameter by name: then it is made again without that, see `body`.
 
 Where a server speaks OpenAI's own format at a `base_url`, no translation is needed and the lean client of
 `openai_http` is used instead (``client: auto``): it costs a tenth of the CPU time and bounds what it reads.
@@ -16,159 +17,36 @@ import importlib.metadata
 import json
 import logging
 import os
-import re
 import warnings
-from typing import Annotated, Any, ClassVar, Final, Literal
-from urllib.parse import urlsplit
-
-from pydantic import ConfigDict, Field, JsonValue, PositiveInt, field_validator, model_validator
+from typing import Any, ClassVar, Final
 
 from agentsoc.backends import counting, reply
-from agentsoc.backends.counting import TokenizerName
+from agentsoc.backends.body import TRIES_MAX, Form, ServerHabits
 from agentsoc.backends.litellm_errors import failure_of
 from agentsoc.backends.litellm_http import direct, without_redirects
 from agentsoc.backends.openai_http import OpenAIClient
-from agentsoc.backends.providers import AT_BASE_URL, OPENAI_EXTRAS, own_destinations
-from agentsoc.backends.reasoning import with_reasoning
-from agentsoc.backends.secrets import redact, register, register_environment
+from agentsoc.backends.providers import AT_BASE_URL, OPENAI_EXTRAS
+from agentsoc.backends.reasoning import settled, with_reasoning
+from agentsoc.backends.remote import RemoteModel
+from agentsoc.backends.secrets import register, register_environment
 from agentsoc.backends.text import sendable
-from agentsoc.contracts.address import Destination, is_loopback, is_plain, normal
-from agentsoc.contracts.model import Backend, CallError, Completion, Model, Request
+from agentsoc.contracts.address import is_loopback
+from agentsoc.contracts.model import AUTHORS, Backend, CallError, Completion, Request
 from agentsoc.errors import BackendSetupError, MissingExtraError
 
-OPENAI_FORMAT: Final = ("openai", "hosted_vllm")
-"""Provider prefixes whose servers take the body that the lean client sends."""
 TUNING: Final = frozenset(
     {"top_p", "top_k", "min_p", "frequency_penalty", "presence_penalty", "repetition_penalty", "stop"}
     | {"logit_bias", "reasoning_effort", "thinking", "verbosity", "service_tier"}
 )
 """Parameters that litellm translates for each provider; any other key of `extra` goes into the body as it is."""
-RESERVED: Final = frozenset(
-    {"model", "messages", "stream", "stream_options", "n", "max_tokens", "max_completion_tokens", "temperature"}
-    | {"seed", "response_format", "tools", "tool_choice", "functions", "function_call", "logprobs"}
-    | {"top_logprobs", "user", "metadata"}
-)
-"""Keys that agentsoc sets itself, or that would change the shape of a reply."""
-CARRIERS: Final = re.compile(
-    r"(?i)(api_?key|api_?base|base_?url|endpoint|headers?|token|secret|credentials?|password|proxy|organization|client)$"
-    r"|^(aws|azure|vertex|oci|watsonx)_|^custom_llm_provider$"
-)
-"""Keys by which litellm might be told another address or other credentials than those of the scenario."""
-REFERENCES: Final = ("os.environ/", "oidc/")
-"""How litellm is told to read a value from the environment or a file."""
 
 
-class LiteLLM(Model):
+class LiteLLM(RemoteModel):
     """A model behind an API."""
-
-    model_config = ConfigDict(hide_input_in_errors=True)  # what stands in the wrong place may be a key
-    per_seed: ClassVar[bool] = False
-
-    kind: Literal["litellm"] = "litellm"
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+/[^\s]+$", max_length=200)]
-    """Provider and model as litellm writes them, e.g. openai/gpt-4o-mini or hosted_vllm/meta-llama/Llama-3.1-8B."""
-    base_url: Annotated[str, Field(max_length=500)] | None = None
-    """Address of an own server, e.g. http://127.0.0.1:8000/v1; None for the provider's."""
-    api_key_env: str | None = None
-    """Name of the environment variable that holds the key (never the key itself); None for the provider's usual one,
-    or for no key when `base_url` is given."""
-    structured: Literal["auto", "schema", "none"] = "auto"
-    """Whether replies are constrained by a JSON schema: always, never, or where the model is known to take one (a
-    server at `base_url` is taken to)."""
-    client: Literal["auto", "litellm", "lean"] = "auto"
-    """What makes the HTTP request: litellm, the lean client for OpenAI-compatible servers, or lean where it fits."""
-    window: PositiveInt | None = None
-    """Context window (tokens), prompt and output together; None when it is not known."""
-    tokenizer: TokenizerName | None = Field(default=None, exclude_if=lambda name: name is None)
-    """What counts the tokens of prompts: tiktoken:NAME, a file FILE.json of the tokenizers library, or server (vLLM
-    and llama.cpp at `base_url`); None to reserve a token for each byte."""
-    timeout_s: Annotated[float, Field(gt=0, le=3_600)] = 3_600.0
-    """The client's own limit for one request (seconds); the run's `calls.timeout_s` is normally the shorter one."""
-    extra: dict[str, JsonValue] = Field(default_factory=dict)
-    """Further parameters of the request, e.g. {top_p: 0.9}."""
-
-    @field_validator("base_url")
-    @classmethod
-    def _clean_url(cls, value: str | None) -> str | None:
-        if value is not None:
-            url = urlsplit(value)
-            if url.scheme not in ("http", "https") or not url.hostname:
-                raise ValueError("base_url must be an http or https address, e.g. http://127.0.0.1:8000/v1")
-            if not is_plain(value):
-                raise ValueError("base_url must be plain ASCII, so that every client reads the same address in it")
-            if url.username or url.password or url.query or url.fragment:
-                raise ValueError("base_url must hold no user, password or query; put the key's variable in api_key_env")
-        return value
-
-    @field_validator("api_key_env")
-    @classmethod
-    def _a_name(cls, value: str | None) -> str | None:
-        if value is not None and (not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,99}", value) or redact(value) != value):
-            raise ValueError("api_key_env is the name of an environment variable, such as MY_API_KEY, not the key")
-        return value
-
-    @field_validator("extra")
-    @classmethod
-    def _allowed(cls, value: dict[str, JsonValue]) -> dict[str, JsonValue]:
-        if taken := sorted(RESERVED & set(value)):
-            raise ValueError(f"extra cannot set {', '.join(taken)}: agentsoc does")
-        text = json.dumps(value)
-        if redact(text) != text:
-            raise ValueError("extra holds what looks like a key; name its environment variable in api_key_env")
-        return value
-
-    @model_validator(mode="after")
-    def _lean_fits(self) -> LiteLLM:
-        if self.client == "lean" and (self.base_url is None or self.provider not in OPENAI_FORMAT):
-            raise ValueError("client: lean needs a base_url and a name that begins with openai/ or hosted_vllm/")
-        if self.tokenizer == counting.SERVER and self.base_url is None:
-            raise ValueError("tokenizer: server needs a base_url; write tiktoken:NAME or name a file")
-        if not self.lean:
-            if taken := sorted(key for key in self.extra if CARRIERS.search(key)):
-                raise ValueError(f"extra cannot set {', '.join(taken)}: address and key are base_url and api_key_env")
-            if any(f'"{start}' in json.dumps(self.extra) for start in REFERENCES):
-                raise ValueError("extra cannot refer to the environment; name a key's variable in api_key_env")
-        return self
-
-    @property
-    def provider(self) -> str:
-        """Return the provider's prefix in `name`."""
-        return self.name.split("/", 1)[0]
-
-    @property
-    def lean(self) -> bool:
-        """Tell whether requests go through the lean client."""
-        fits = self.base_url is not None and self.provider in OPENAI_FORMAT
-        return self.client == "lean" or (self.client == "auto" and fits)
 
     def open(self, *, seed: int, share: int = 1) -> Backend:
         """Return a backend that makes one HTTP request per call; `seed` and `share` make no difference."""
         return LiteLLMBackend(self)
-
-    def context_window(self) -> int | None:
-        """Return `window`."""
-        return self.window
-
-    def counting(self) -> str:
-        """Return with what prompts are counted."""
-        return counting.told(self.tokenizer)
-
-    def counts_offline(self) -> bool:
-        """Return whether it counts without its server."""
-        return self.tokenizer != counting.SERVER
-
-    def destinations(self) -> tuple[Destination, ...]:
-        """Return the server at `base_url` with the variable that is named for it, or the provider with its usual one.
-
-        No key goes to a `base_url` for which none is named, and none is demanded for it.
-        """
-        if self.base_url is not None:
-            return (Destination(normal(self.base_url), self.api_key_env, self.name),)
-        return own_destinations(self.name, self.api_key_env)
-
-    def not_reproducible(self) -> str:
-        """Say why: a remote model may change, and servers decode requests in batches, which changes the rounding."""
-        return "a model behind an API may answer differently each time; replay of the log is exact"
 
 
 class LiteLLMBackend(Backend):
@@ -183,7 +61,12 @@ class LiteLLMBackend(Backend):
         self._litellm: Any = None
         self._http: OpenAIClient | None = None
         self._key: str | None = None
-        self._schema = model.structured != "none"
+        form: Form = "none" if model.structured == "none" else "schema"
+        self._habits = ServerHabits.of(model.name, model.base_url, model.send, form)
+        self._told: set[str] = set()
+        self._authors: list[str] = []
+        """Names that answers gave for the model that wrote them, in the order of their coming."""
+        self._notices: list[str] = []
         self._counter = counting.PromptCounter(model.tokenizer, model.base_url, model.name.split("/", 1)[1])
 
     async def start(self) -> None:
@@ -252,36 +135,73 @@ class LiteLLMBackend(Backend):
                     "agents.model",
                     "set it, or name another variable in api_key_env",
                 )
-        if model.structured == "auto" and model.base_url is None:
-            self._schema = bool(litellm.supports_response_schema(model.name))
+        asked = model.structured == "auto" and model.base_url is None
+        if asked and not litellm.supports_response_schema(model.name):
+            self._habits = ServerHabits(model.send, "none")
 
     async def complete(self, request: Request) -> Completion:
-        """Make one HTTP request; raise `CallError`, and only that, when it gives no usable completion."""
+        """Return the completion of one request; raise `CallError`, and only that, when there is none.
+
+        A request that is refused for a parameter is made again at once without it; a refusal is not billed.
+        """
         if request.max_tokens < 1:
             raise CallError("rejected", f"max_tokens must be at least 1, got {request.max_tokens}")
-        constraint = reply.response_format(request) if self._schema else None
-        # a schema replaces the choices, so only then is there nothing to unwrap
-        choices = request.choices if constraint is not None and request.schema is None else ()
-        body: dict[str, Any] = {
-            "messages": sendable(request.messages),
-            "max_tokens": request.max_tokens,
-            "temperature": request.temperature,
-            "seed": request.seed,
-        }
-        if constraint is not None:
-            body["response_format"] = constraint
         if self._http is None and self._litellm is None:
             raise CallError("rejected", "the backend is not started, or closed")
-        try:
-            if self._http is None:
-                return await self._through_litellm(body, choices)
-            model = self.model.name.split("/", 1)[1]
-            return await self._http.complete({"model": model, **body, **self.model.extra}, choices)
-        except CallError:
-            task = asyncio.current_task()
-            if task is not None and task.cancelling():  # what a client makes of being cut off is no failed attempt
-                raise asyncio.CancelledError from None
-            raise
+        messages = sendable(request.messages)
+        constraint = self._constraint(request)
+        for _ in range(TRIES_MAX):
+            parameters = self._habits.parameters(request, constraint)
+            # a schema replaces the choices, so only then is there nothing to unwrap
+            choices = request.choices if "response_format" in parameters and request.schema is None else ()
+            try:
+                return await self._send({"messages": messages, **parameters}, choices)
+            except CallError as error:
+                task = asyncio.current_task()
+                if task is not None and task.cancelling():  # what a client makes of being cut off is no failed attempt
+                    raise asyncio.CancelledError from None
+                if not self._habits.learn(error, parameters):
+                    raise
+                refused = error
+        raise refused
+
+    def _constraint(self, request: Request) -> dict[str, Any] | None:
+        """Return the ``response_format`` of a request, None where replies are not constrained."""
+        return None if self._habits.form == "none" else reply.response_format(request)
+
+    async def _send(self, body: dict[str, Any], choices: tuple[str, ...]) -> Completion:
+        """Make one HTTP request."""
+        if self._http is None:
+            return await self._through_litellm(body, choices)
+        model = self.model.name.split("/", 1)[1]
+        done = await self._http.complete({"model": model, **body, **self.model.extra}, choices)
+        self._note_author(self._http.reported)
+        return done
+
+    def _note_author(self, reported: str | None) -> None:
+        """Tell when an answer names another model as its author than those before it did."""
+        if reported is None or reported in self._authors:
+            return
+        self._authors.append(reported)
+        if len(self._authors) > 1:
+            before = self._authors[-2]
+            self._tell(f"answers came from {before} before and now come from {reported}: another version answers")
+
+    def _tell(self, text: str) -> None:
+        if text not in self._told:
+            self._told.add(text)
+            self._notices.append(f"{self.model.name}: {text}")
+
+    def take_notices(self) -> list[str]:
+        """Return what was learned of the server since the last time: refused parameters, other authors of answers."""
+        for text in self._habits.learned:
+            self._tell(text)
+        if self._http is not None:
+            found, self._http.notices = self._http.notices, []
+            for text in found:
+                self._tell(text)
+        notices, self._notices = self._notices, []
+        return notices
 
     async def _through_litellm(self, body: dict[str, Any], choices: tuple[str, ...]) -> Completion:
         model = self.model
@@ -313,15 +233,16 @@ class LiteLLMBackend(Backend):
             raise CallError("server", reply.shorten(f"an answer that litellm could not read: {error}")) from None
         if first is None:
             raise CallError("empty", "an answer without choices", None, reply.usage_of(usage))
-        message = first.message
-        refusal = (getattr(message, "provider_specific_fields", None) or {}).get("refusal")
-        said = reply.completion(message.content, first.finish_reason, usage, refusal, choices)
-        return with_reasoning(said, message.model_dump())
+        self._note_author(getattr(answer, "model", None))
+        refusal = (getattr(first.message, "provider_specific_fields", None) or {}).get("refusal")
+        message = settled(first.message.model_dump())
+        said = reply.completion(message.get("content"), first.finish_reason, usage, refusal, choices)
+        return with_reasoning(said, message)
 
     def count(self, request: Request) -> int:
         """Return a bound: by the tokenizer, or a token for each byte; of the texts and the schema, with framing."""
         try:
-            constraint = reply.response_format(request) if self._schema else None
+            constraint = self._constraint(request)
         except CallError:
             constraint = None
         return self._counter(request, "" if constraint is None else json.dumps(constraint))
@@ -352,8 +273,10 @@ class LiteLLMBackend(Backend):
             if model.base_url is not None
             else [name for name in (f"{prefix}_API_BASE", f"{prefix}_BASE_URL") if os.environ.get(name)],
             "client": f"{library} {_version(library)}",
-            "structured": self._schema,
+            "structured": self._habits.form != "none",
             "extra": model.extra,
+            **({"learned": list(self._habits.learned)} if self._habits.learned else {}),
+            **({AUTHORS: list(self._authors)} if self._authors else {}),
         }
 
 

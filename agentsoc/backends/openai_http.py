@@ -7,18 +7,20 @@ never ends is cut off at `reply.BODY_BYTES` while it arrives. `benchmarks/bench_
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from agentsoc.backends import reply
-from agentsoc.backends.reasoning import with_reasoning
+from agentsoc.backends.reasoning import settled, with_reasoning
 from agentsoc.contracts.model import CallError, Completion
 from agentsoc.errors import MissingExtraError
 
 if TYPE_CHECKING:
     import aiohttp
 
+_PATH = "/chat/completions"
 CONNECT_S = 10.0
 """Time limit of opening a connection (seconds)."""
 
@@ -32,7 +34,13 @@ class OpenAIClient:
         except ModuleNotFoundError:
             raise MissingExtraError("model litellm with a base_url", "aiohttp", "litellm") from None
         self._aiohttp = aiohttp
-        self._url = base_url.rstrip("/") + "/chat/completions"
+        self._base = base_url.rstrip("/")
+        self._url = self._base + _PATH
+        self._unsure = not self._base.endswith("/v1")
+        self.reported: str | None = None
+        """Name of the model that the last answer gave as its author; None when it gave none."""
+        self.notices: list[str] = []
+        """What was learned of the server and a person has not heard yet."""
         self._session: aiohttp.ClientSession = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0),  # how many calls run at once is the engine's decision
             timeout=aiohttp.ClientTimeout(total=timeout_s, sock_connect=CONNECT_S),
@@ -41,18 +49,48 @@ class OpenAIClient:
         )
 
     async def complete(self, body: dict[str, Any], choices: tuple[str, ...]) -> Completion:
-        """Post `body` and return the completion. Raises `CallError`, and nothing else."""
+        """Post `body` and return the completion. Raises `CallError`, and nothing else.
+
+        The first address that gives 404 or 405 is tried once more with ``/v1``, which many leave out of a base_url.
+        """
+        url = self._url
+        status, raw, retry_after = await self._post(url, body)
+        if status in (404, 405) and (self._unsure or url != self._url):
+            status, raw, retry_after = await self._elsewhere(body, (status, raw, retry_after))
+        else:
+            self._unsure = False
+        if not 200 <= status < 300:
+            message, code = _error(raw)
+            raise reply.failure(status, message, retry_after, code)
+        return self._completion(raw, choices)
+
+    async def _elsewhere(
+        self, body: dict[str, Any], first: tuple[int, bytes, str | None]
+    ) -> tuple[int, bytes, str | None]:
+        """Post `body` below ``/v1``; return what comes of it, or the first answer when there is nothing either."""
+        other = f"{self._base}/v1{_PATH}"
+        again = await self._post(other, body)
+        if again[0] in (404, 405):
+            self._unsure = False
+            return first
+        if self._url != other:
+            self._url = other
+            self.notices.append(f"{self._base} answers below /v1 only: write base_url: {self._base}/v1")
+        return again
+
+    async def _post(self, url: str, body: dict[str, Any]) -> tuple[int, bytes, str | None]:
+        """Post `body`; return status, body and the Retry-After header of the answer."""
         http = self._aiohttp
         try:
             # a redirect would carry the key to wherever the server says
             async with self._session.post(
-                self._url,
+                url,
                 data=msgspec.json.encode(body),
                 headers={"Content-Type": "application/json"},
                 allow_redirects=False,
             ) as response:
                 raw = await _read(response)
-                status, retry_after = response.status, response.headers.get("Retry-After")
+                return response.status, raw, response.headers.get("Retry-After")
         except (http.ServerTimeoutError, TimeoutError) as error:
             connecting = isinstance(error, http.ConnectionTimeoutError)
             raise CallError("connection" if connecting else "timeout", "the server did not answer in time") from None
@@ -60,10 +98,25 @@ class OpenAIClient:
             raise CallError("connection", reply.shorten(f"cannot connect: {error}")) from None
         except (http.ClientError, OSError) as error:
             raise CallError("server", reply.shorten(f"connection lost: {type(error).__name__}: {error}")) from None
-        if not 200 <= status < 300:
-            message, code = _error(raw)
-            raise reply.failure(status, message, retry_after, code)
-        return _completion(raw, choices)
+
+    def _completion(self, raw: bytes, choices: tuple[str, ...]) -> Completion:
+        """Return the completion in the body of a successful answer."""
+        body = _decode(raw)
+        if not isinstance(body, dict):
+            start = raw[:80].decode(errors="replace")
+            raise CallError("server", reply.shorten(f"the answer is no JSON object, it begins: {start!r}"))
+        found, usage = body.get("choices"), body.get("usage")
+        if isinstance(found, list) and not found:
+            raise CallError("empty", "an answer without choices", None, reply.usage_of(usage))
+        first = found[0] if isinstance(found, list) else None
+        message = first.get("message") if isinstance(first, dict) else None
+        if not isinstance(first, dict) or not isinstance(message, dict):
+            raise _no_completion(body, raw)
+        if isinstance(author := body.get("model"), str):
+            self.reported = author
+        message, finish = settled(message), first.get("finish_reason")
+        said = reply.completion(message.get("content"), finish, usage, message.get("refusal"), choices)
+        return with_reasoning(said, message)
 
     async def close(self) -> None:
         """Close all connections."""
@@ -105,19 +158,10 @@ def _error(raw: bytes) -> tuple[str, str]:
     return (str(inner) if inner else raw[:1000].decode(errors="replace")), ""
 
 
-def _completion(raw: bytes, choices: tuple[str, ...]) -> Completion:
-    """Return the completion in the body of a successful answer."""
-    body = _decode(raw)
-    if not isinstance(body, dict):
-        start = raw[:80].decode(errors="replace")
-        raise CallError("server", reply.shorten(f"the answer is no JSON object, it begins: {start!r}"))
-    found, usage = body.get("choices"), body.get("usage")
-    if isinstance(found, list) and not found:
-        raise CallError("empty", "an answer without choices", None, reply.usage_of(usage))
-    first = found[0] if isinstance(found, list) else None
-    message = first.get("message") if isinstance(first, dict) else None
-    if not isinstance(first, dict) or not isinstance(message, dict):
-        detail = f": {_error(raw)[0]}" if "error" in body else ""
-        raise CallError("server", reply.shorten(f"the answer is no chat completion{detail}"))
-    said = reply.completion(message.get("content"), first.get("finish_reason"), usage, message.get("refusal"), choices)
-    return with_reasoning(said, message)
+def _no_completion(body: dict[str, Any], raw: bytes) -> CallError:
+    """Return what an answer with status 200 is that holds no completion: some gateways put their errors there."""
+    if "error" not in body:
+        return CallError("server", "the answer is no chat completion")
+    message, code = _error(raw)
+    status = int(code) if re.fullmatch(r"[45]\d\d", code) else None
+    return reply.failure(status, f"in an answer with status 200: {message}", None, code)

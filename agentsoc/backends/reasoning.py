@@ -33,6 +33,27 @@ def with_reasoning(said: Completion, message: Mapping[str, Any]) -> Completion:
     return said
 
 
+def settled(message: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a message with its answer as its content, where a server took the whole reply for reasoning.
+
+    Some servers do that as they hold a reply to a schema: the content is empty, and the reasoning is one JSON object.
+    """
+    if message.get("content"):
+        return message
+    for name in FIELDS:
+        thought = message.get(name)
+        if isinstance(thought, str) and _is_object(thought):
+            return {**message, "content": thought.strip(), **dict.fromkeys(FIELDS)}
+    return message
+
+
+def _is_object(text: str) -> bool:
+    try:
+        return isinstance(msgspec.json.decode(text.strip()), dict)
+    except (msgspec.DecodeError, RecursionError, UnicodeError):
+        return False
+
+
 def apart(said: Completion) -> Completion:
     """Return a completion whose text no longer holds the reasoning that it begins with.
 

@@ -32,6 +32,7 @@ _TOO_LONG: Final = re.compile(
     r"|exceed_context_size|input is too long|reduce the length",
     re.IGNORECASE,
 )
+_TAG: Final = re.compile(r"<(?:script|style)\b.*?</(?:script|style)>|<[^>]{0,500}>", re.IGNORECASE | re.DOTALL)
 _QUOTA: Final = re.compile(r"insufficient_quota|exceeded your current quota|billing|payment required", re.IGNORECASE)
 
 
@@ -41,7 +42,7 @@ def completion(
     """Return the completion made of these parts of a reply.
 
     Args:
-        content: the message's text.
+        content: the message's text, or a list of its parts.
         finish: the provider's finish reason.
         usage: a mapping in the OpenAI form, or anything else when there was none.
         refusal: the provider's text when the model declined to answer.
@@ -51,6 +52,8 @@ def completion(
         CallError: ``empty`` without content, ``server`` when the content is no text or over the size limit.
     """
     used = usage_of(usage)
+    if isinstance(content, list):
+        content = _joined(content)
     if content is None or content == "":
         why = f"the model declined: {refusal}" if isinstance(refusal, str) and refusal else "a reply without content"
         raise CallError("empty", shorten(f"{why} (finish reason {finish})"), None, used)
@@ -65,25 +68,55 @@ def completion(
     return Completion(unwrap(text, choices), used, "length" if finish == "length" else "stop")
 
 
+def _joined(parts: Sequence[object]) -> object:
+    """Return the text of a message that comes in parts; the list itself when none of them is text."""
+    texts = [part if isinstance(part, str) else part.get("text") for part in parts if isinstance(part, str | Mapping)]
+    found = [text for text in texts if isinstance(text, str)]
+    return "".join(found) if found or not parts else list(parts)
+
+
 def usage_of(raw: object) -> Usage:
     """Return the usage that a provider reported; unknown when it is missing, zero, negative or absurd.
 
-    Output tokens are at least total minus prompt: some providers leave reasoning tokens out of the completion's.
+    Output tokens are at least total minus prompt: some providers leave reasoning tokens out of the completion's. The
+    names of OpenAI, DeepSeek (cache hits) and Anthropic (whose input tokens leave the cached ones out) are read.
     """
     if not isinstance(raw, Mapping):
         return Usage(known=False)
+    if "prompt_tokens" not in raw and "input_tokens" in raw:
+        return _usage_as_input_output(raw)
     tokens_in, tokens_out, total = (
         _tokens(raw.get(key)) for key in ("prompt_tokens", "completion_tokens", "total_tokens")
     )
     if not tokens_in or tokens_out is None or (total is None and raw.get("total_tokens") is not None):
         return Usage(known=False)
     details = raw.get("prompt_tokens_details")
-    cached = _tokens(details.get("cached_tokens")) if isinstance(details, Mapping) else 0
+    cached = _tokens(details.get("cached_tokens")) if isinstance(details, Mapping) else None
+    if cached is None:
+        cached = _tokens(raw.get("prompt_cache_hit_tokens"))
     return Usage(tokens_in, min(cached or 0, tokens_in), max(tokens_out, (total or 0) - tokens_in))
 
 
+def _usage_as_input_output(raw: Mapping[Any, Any]) -> Usage:
+    """Return a usage of input and output tokens, with cached ones inside of the input or beside it."""
+    tokens_in, tokens_out = _tokens(raw.get("input_tokens")), _tokens(raw.get("output_tokens"))
+    if tokens_in is None or tokens_out is None:
+        return Usage(known=False)
+    details = raw.get("input_tokens_details")
+    if isinstance(details, Mapping):
+        cached = min(_tokens(details.get("cached_tokens")) or 0, tokens_in)
+    else:
+        cached = _tokens(raw.get("cache_read_input_tokens")) or 0
+        tokens_in += cached + (_tokens(raw.get("cache_creation_input_tokens")) or 0)
+    if not 0 < tokens_in <= TOKENS_MAX:
+        return Usage(known=False)
+    return Usage(tokens_in, cached, tokens_out)
+
+
 def _tokens(value: object) -> int | None:
-    """Return a believable token count, or None."""
+    """Return a believable token count, or None; some servers write whole numbers as floats."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
     return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= TOKENS_MAX else None
 
 
@@ -103,6 +136,8 @@ def failure(
     if status == 429:
         # an empty account answers like a full server, but waiting does not fill it
         kind = "rejected" if _QUOTA.search(f"{quota_code} {message}") else "rate_limited"
+    elif status in (503, 529):
+        kind = "unavailable"
     elif status == 408:
         kind = "timeout"
     elif status == 413 or (status in (400, 422) and _TOO_LONG.search(f"{quota_code} {message}")):
@@ -112,6 +147,8 @@ def failure(
     else:
         kind = "server"
     label = f"HTTP {status}: " if status is not None else ""
+    if "<html" in message[:200].lower():
+        message = _TAG.sub(" ", message) + "(an HTML page)"
     return CallError(kind, shorten(label + message), seconds(retry_after, now) if kind != "rejected" else None)
 
 

@@ -176,6 +176,7 @@ def _row(path: Path, base: Path, scenarios: dict[str, dict[str, Any]]) -> dict[s
         tokens=totals.tokens,
         budget=totals.budget,
         events=totals.events,
+        failures=totals.failures,
         changed=round(changed, 3),
         digest=manifest.digest,
     )
@@ -193,6 +194,8 @@ def _cell(row: dict[str, Any], name: str) -> str:
         return f"{value:.3f}"
     if name == "changed":
         return time.strftime("%Y-%m-%d %H:%M", time.localtime(value))
+    if name == "failed" and row["failures"]:
+        return ", ".join(f"{count:,} {family}" for family, count in row["failures"].items())
     return f"{value:,}" if isinstance(value, int) and name != "seed" else line(str(value), 60)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -21,6 +21,9 @@ def resume(
     hosts: options.Hosts = None,
     address: options.Address = None,
     concurrency: options.Concurrency = None,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Also make the failed turns of a finished run again.")
+    ] = False,
     allow_code: options.AllowCode = None,
     as_json: options.AsJson = False,
     quiet: options.Quiet = False,
@@ -31,6 +34,10 @@ def resume(
     Without a budget, and with a model that answers the same prompt alike, the result is what the undisturbed run
     would have given. With a budget of any size it may differ after a crash: lost attempts are charged in full and
     use up attempts that turns were granted. The budget holds, and the log replays.
+
+    Turns that failed because a server, a network or a key did are made again when the run failed, and with
+    --retry-failed when it is finished: they and what came after them in their episodes. What all that had cost stays
+    charged, and what was answered before it stays. Replies that no reader understood are answers, and stay as well.
 
     A finished run is left as it is, or its events are computed again from the journal when they are damaged. Where
     it is carried out (--hosts, --address, --concurrency) may change; no result depends on it.
@@ -49,12 +56,12 @@ def resume(
     manifest = log.manifest
     changes = options.engine_changes(hosts, address, concurrency)
     agreed: frozenset[Destination] = frozenset()
-    if manifest.status != "finished":  # a finished run calls no model
+    if manifest.status != "finished" or retry_failed:  # a finished run calls no model
         stored, _ = stored_scenario(log, allow_code or ())
         agreed = ask_before_sending([options.with_engine(stored, changes)], yes, cluster(address))
     progress = Progress()
     title = f"{directory}: {manifest.name}, seed {manifest.seed}; it was {manifest.status}"
-    style = style_for(quiet or manifest.status == "finished")
+    style = style_for(quiet or (manifest.status == "finished" and not retry_failed))
     with Watch(progress, title, style=style, budget=manifest.totals.budget):
         finished = resume_run(
             directory,
@@ -62,8 +69,9 @@ def resume(
             allow_code=allow_code or (),
             progress=progress,
             consent=agreed,
+            retry_failed=retry_failed,
         )
-    if manifest.status == "finished":
+    if manifest.status == "finished" and not retry_failed:
         note("this run was finished already; its log is whole")
     report(finished, allow_code or (), as_json)
     raise typer.Exit(exit_code(finished.manifest.totals))

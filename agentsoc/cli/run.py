@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from agentsoc.cli.ls import print_means, rows_of
-from agentsoc.cli.summary import all_right_or_wrong, exit_code, next_lines, say_facts, summary_lines
+from agentsoc.cli.summary import all_right_or_wrong, cache_lines, exit_code, next_lines, say_facts, summary_lines
 from agentsoc.errors import AgentsocError, InputError, InterruptedRunError
 from agentsoc.printing import options
 from agentsoc.printing.live import Style, Watch, style_for
@@ -195,5 +195,5 @@ def report(finished: Run, code: Sequence[Path], as_json: bool) -> None:
         return
     manifest, directory = finished.manifest, finished.directory
     label = "accuracy" if all_right_or_wrong(directory, manifest) else "score"
-    say_facts(summary_lines(directory, manifest, label))
+    say_facts([*summary_lines(directory, manifest, label), *cache_lines(finished)])
     say("\n".join(next_lines(manifest, directory, code)))

@@ -13,6 +13,7 @@ from agentsoc.theory import proportion
 
 if TYPE_CHECKING:
     from agentsoc.log.manifest import Manifest, Totals
+    from agentsoc.log.read import RunLog
 
 
 def wilson(mean: float, n: int) -> tuple[float, float]:
@@ -113,12 +114,27 @@ def _prompt_lines(manifest: Manifest) -> list[str]:
     return [prompt_bounds_text(counted, bound, used) for counted, (bound, used) in found.items() if used]
 
 
+def cache_lines(log: RunLog) -> list[str]:
+    """Return what the cache of replies spared a run, on one line; nothing for a run without one."""
+    from agentsoc.log.cached import spared_by_cache
+
+    spared = spared_by_cache(log)
+    if spared is None:
+        return []
+    text = f"{spared.calls:,} calls answered, {spared.tokens:,} tokens, charged like all others"
+    if spared.cost is not None:
+        text += f"; {spared.cost:,.4f} of the cost was not paid"
+    return [f"{'cache':<10}{text}"]
+
+
 def manifest_lines(manifest: Manifest, score: str = "score") -> list[str]:
     """Return the facts about a run, one line each; reads nothing but the manifest."""
     totals = manifest.totals
     kinds = ", ".join(f"{count:,} {kind}" for kind, count in sorted(totals.events_by_kind.items(), key=lambda k: -k[1]))
     stops = ", ".join(f"{count:,} {stop}" for stop, count in sorted(totals.stops.items(), key=lambda k: -k[1]))
     calls = f"{totals.calls:,} calls, {totals.calls_failed:,} failed, {totals.calls_lost:,} lost"
+    if totals.failures:
+        calls += " (failed turns: " + ", ".join(f"{n:,} {name}" for name, n in totals.failures.items()) + ")"
     if totals.budget_calls is not None:
         calls += f", budget {totals.budget_calls:,}"
     facts = [

@@ -19,6 +19,7 @@ from agentsoc.contracts.part import Part, Slot
 FailureKind = Literal[
     "timeout",  # no reply within the time limit: it may have been billed
     "rate_limited",  # refused before work: not billed
+    "unavailable",  # refused before work, because the server is down or overloaded (503, 529): not billed
     "rejected",  # the request itself is not acceptable (400, 401, 403, 404, 422): not billed, retrying is useless
     "too_long",  # the prompt does not fit the context window: not billed, retrying is useless
     "connection",  # never reached the server: not billed
@@ -202,6 +203,10 @@ class CallError(Exception):
         return self.kind not in ("rejected", "too_long")
 
 
+AUTHORS: Final = "authors"
+"""Entry of a backend's identity with the names that a provider gave, call by call, for the model that answered."""
+
+
 class Backend(ABC):
     """A running model on one host. Created by `Model.open`, used by many agents at once, closed once."""
 
@@ -228,6 +233,10 @@ class Backend(ABC):
 
     async def close(self) -> None:  # noqa: B027
         """Release everything; called once, also after a failed start."""
+
+    def take_notices(self) -> list[str]:
+        """Return what a person should hear of and has not heard yet, such as a setting that the server refuses."""
+        return []
 
     @abstractmethod
     def identity(self) -> dict[str, Any]:
@@ -335,6 +344,14 @@ class Model(Part):
                 known=False,
             ),
         )
+
+    def rate_limits(self) -> tuple[int | None, int | None]:
+        """Return the requests and the tokens a minute that its provider allows; None for no limit."""
+        return (None, None)
+
+    def label(self) -> str:
+        """Return what messages call the model."""
+        return self.kind
 
     def not_reproducible(self) -> str:
         """Return why running again may give other replies, or an empty string when it may not."""

@@ -127,7 +127,10 @@ SAME_SLOT: Final = "x-same-slot"
 
 
 class Slot(Generic[P]):
-    """A place in a scenario: ``Annotated[Base, Slot(group, noun)]``. A bare word stands for ``{kind: word}``."""
+    """A place in a scenario: ``Annotated[Base, Slot(group, noun)]``. A bare word stands for ``{kind: word}``.
+
+    A place that may be empty is ``Annotated[Base | None, Slot(group, noun)] = None``.
+    """
 
     _entries: ClassVar[dict[str, dict[str, importlib.metadata.EntryPoint]]] = {}
     _found: ClassVar[dict[str, dict[str, type[Part]]]] = {}
@@ -210,19 +213,21 @@ class Slot(Generic[P]):
             raise _merged(error) from error
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        return core_schema.no_info_plain_validator_function(
+        part = core_schema.no_info_plain_validator_function(
             self.parse,
             serialization=core_schema.plain_serializer_function_ser_schema(lambda part: part.model_dump(mode="json")),
         )
+        return core_schema.nullable_schema(part) if type(None) in get_args(source) else part
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         if self.group in Slot._describing:  # a part that holds another one of its own category
             return {SAME_SLOT: self.noun}
         Slot._describing.append(self.group)
         try:
-            return self._describe(handler)
+            shape = self._describe(handler)
         finally:
             Slot._describing.remove(self.group)
+        return {"anyOf": [shape, {"type": "null"}]} if schema["type"] == "nullable" else shape
 
     def _describe(self, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         shapes: list[JsonSchemaValue] = []
@@ -238,12 +243,16 @@ class Slot(Generic[P]):
 
     @classmethod
     def register(cls, part: type[Part]) -> None:
-        """Add a class from loose code; it must derive from the base class of its category."""
-        if not part.slot:
-            raise InputError(
-                f"{part.__qualname__} fills no slot; derive it from Topology, Protocol, TaskFamily or Model"
-            )
-        cls._loose.setdefault(part.slot, {})[kind_of(part)] = part
+        """Add a class from loose code; it must derive from the base class of its category, and its kind be its own."""
+        given: object = part
+        if not (isinstance(given, type) and issubclass(given, Part) and given.slot):
+            what = given.__qualname__ if isinstance(given, type) else repr(given)[:80]
+            raise InputError(f"{what} fills no slot; derive it from Topology, Protocol, TaskFamily, Model or Policy")
+        kind = kind_of(part)
+        installed = cls.entries(part.slot).get(kind)
+        if installed is not None and installed.module.startswith("agentsoc."):
+            raise InputError(f'the kind "{kind}" of {part.__qualname__} is built in', part.slot, "give it another kind")
+        cls._loose.setdefault(part.slot, {})[kind] = part
 
     @classmethod
     def forget_loose(cls) -> None:

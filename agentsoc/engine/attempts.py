@@ -86,9 +86,9 @@ class AttemptResult(msgspec.Struct, frozen=True, gc=False):
     mismatch: bool = False
     """The journal's row belongs to another request than the one that this turn makes now."""
     rate_limited: bool = False
-    """Whether the provider refused it before any work because it gets too many: then it costs no attempt for a while.
+    """Whether the server refused it before any work, for getting too many or being down: it costs no attempt then.
 
-    That while is `deadline_s` of the scenario's calls. The attempt is a row of the journal and nothing else."""
+    So it is until `deadline_s` of the scenario's calls has passed. It is a row of the journal and nothing else."""
 
 
 class TurnUnderWay(msgspec.Struct):

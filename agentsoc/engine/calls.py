@@ -17,11 +17,14 @@ import msgspec
 
 from agentsoc.budget.ledger import Grant
 from agentsoc.budget.spent import Spent
+from agentsoc.contracts.failure import REFUSED_UNSEEN
 from agentsoc.contracts.turns import SLOT_WIDTH, Reply, Turn
 from agentsoc.engine.attempts import AttemptRequest, AttemptResult, TurnUnderWay
 from agentsoc.engine.call_limiter import CallLimiter
+from agentsoc.engine.model_gate import ModelGate
 from agentsoc.engine.pool import Pool
-from agentsoc.errors import ReplayMismatchError
+from agentsoc.engine.remake import SUPERSEDED, charges
+from agentsoc.errors import ReplayMismatchError, RunFailedError
 from agentsoc.log.journal import Attempt, Journal, Key
 from agentsoc.scenario.model import Calls
 from agentsoc.society.reply_reader import MALFORMED
@@ -69,7 +72,7 @@ class Caller:
         known: Mapping[Key, Attempt],
         calls: Calls,
         concurrency: int,
-        limiters: Sequence[CallLimiter] | None = None,
+        gates: Sequence[ModelGate] | None = None,
     ) -> None:
         """Prepare to call.
 
@@ -79,29 +82,36 @@ class Caller:
             known: attempts of earlier runs by key.
             calls: the scenario's settings.
             concurrency: calls in flight at once.
-            limiters: per group, the limit of its model where other runs use it too.
+            gates: per group, where calls of its model wait; None for gates without a rate.
         """
         self._pool = pool
         self._journal = journal
         # plain tuples find what named ones are the keys of, and a replay makes two of them for every call
         self._find: Callable[[tuple[int, int, int, int, int]], Attempt | None] = known.get  # type: ignore[assignment]
         self._calls = calls
-        if limiters is None:
-            limiters = [CallLimiter(min(concurrency, limit or concurrency)) for limit in pool.parallel()]
-        self._limiters = limiters
+        if gates is None:
+            gates = [ModelGate(min(concurrency, limit or concurrency)) for limit in pool.parallel()]
+        self._gates = gates
         self._limiter = CallLimiter(concurrency)
         self._last_round: dict[int, int] = {}
         """Task -> last round of which the journal knows anything; a round is begun when the one before has ended."""
         if journal is not None:
-            for task, round_, *_ in known:
+            for (task, round_, *_), row in known.items():
+                if row.state == SUPERSEDED:
+                    continue
                 self._last_round[task] = max(round_, self._last_round.get(task, 0))
+        self._superseded = charges(known.values())
         self.flight = CallsInFlight()
-        self.prompts = [PromptTally() for _ in self._limiters]
+        self.prompts = [PromptTally() for _ in self._gates]
         """Of each group."""
         self._quiet = asyncio.Event()
         self._quiet.set()
         self.holding = False
         """Set when the run is ending: no new call is begun."""
+
+    def superseded(self, task: int, round_: int) -> Sequence[tuple[int, Spent]]:
+        """Return what is charged at the start of a round for attempts that were made again: agents and costs."""
+        return self._superseded.get((task, round_), ())
 
     async def idle(self) -> None:
         """Return when no call is in flight."""
@@ -109,9 +119,11 @@ class Caller:
 
     def room(self, task: int, round_: int, turn: Turn) -> int | None:
         """Return the prompt room that the journal has for a turn, else None; a replay refuses an unknown turn."""
-        known = self._find((task, round_, turn.agent, turn.slot * SLOT_WIDTH, 0))
-        if known is not None:
-            return known.room
+        number = 0
+        while (known := self._find((task, round_, turn.agent, turn.slot * SLOT_WIDTH, number))) is not None:
+            if known.state != SUPERSEDED:
+                return known.room
+            number += 1
         return UNKNOWN_ROOM if self._journal is None else None
 
     def answered(self, task: int, round_: int) -> bool:
@@ -165,9 +177,7 @@ class Caller:
             if outcome.mismatch:
                 raise ReplayMismatchError("this call makes another request than the journal's", _name(key))
             if outcome.rate_limited:
-                turn.waits += 1
-                if known is None:
-                    await asyncio.sleep(self._pause(outcome, turn.waits))
+                turn.waits += 1  # for all calls of the model together, at its gate
                 continue
             room = turn.room(turn.call)
             made += 1
@@ -196,6 +206,9 @@ class Caller:
         while True:
             key = (planned.task, planned.round, place.agent, place.slot * SLOT_WIDTH + turn.call, turn.number)
             known = self._find(key)
+            if known is not None and known.state == SUPERSEDED:  # charged at the start of its round
+                turn.number += 1
+                continue
             if known is not None and known.state == "started":
                 return key, known, None
             room = turn.room(turn.call)
@@ -231,7 +244,8 @@ class Caller:
         turn.failure = outcome.failure
         if not outcome.retryable:
             return False
-        if live and turn.had < turn.attempts:
+        waits_at_gate = outcome.failure.partition(": ")[0] in REFUSED_UNSEEN
+        if live and turn.had < turn.attempts and not waits_at_gate:
             pause = self._pause(outcome, turn.had)
             if here:
                 await asyncio.sleep(pause)
@@ -245,53 +259,77 @@ class Caller:
             return min(max(outcome.retry_after_s, 0.0), BACKOFF_MAX_S)
         return min(self._calls.backoff_s * 2.0 ** (times - 1), BACKOFF_MAX_S)
 
+    def require_answers(self) -> None:
+        """Raise `RunFailedError` when a model answered no call of the run, however few they were."""
+        if (cause := next(filter(None, (gate.hopeless() for gate in self._gates)), None)) is not None:
+            raise RunFailedError(cause)
+
     async def _live(self, key: Key, turn: TurnUnderWay, wanted: AttemptRequest, reserved: int) -> AttemptResult:
-        """Ask the model, with the attempt in the journal before and its outcome in it before anybody acts on it."""
+        """Ask the model, with the attempt in the journal before and its outcome in it before anybody acts on it.
+
+        Raises:
+            RunFailedError: the model cannot be used; what came of this attempt is in the journal all the same.
+        """
         journal = self._journal
         if journal is None:
             raise ReplayMismatchError("the journal has no reply for this call", f"{_name(key)}, attempt {key.attempt}")
         if turn.rest_until and (rest := turn.rest_until - time.monotonic()) > 0:
             await asyncio.sleep(rest)
-        async with self._limiters[turn.group], self._limiter:  # who waits for a slow model keeps no other one waiting
-            if self.holding:
-                await asyncio.Event().wait()  # the run is ending: whoever waits here is cancelled soon
-            started = Attempt(
-                *key, state="started", request=b"", model="", room=wanted.tokens_in or 0, reserved=reserved
-            )
-            self.flight.running += 1  # before the row is written: the end of a run waits for what is announced
-            self._quiet.clear()
-            try:
-                await journal.write(started)
-                self.flight.live += 1
-                if turn.free_until is None:
-                    turn.free_until = time.monotonic() + self._calls.deadline_s
-                outcome = await self._pool.attempt(wanted)
-            finally:
-                self.flight.running -= 1
-                if not self.flight.running:
-                    self._quiet.set()
+        started = Attempt(*key, state="started", request=b"", model="", room=wanted.tokens_in or 0, reserved=reserved)
+        if self._calls.cache is not None and (hit := self._pool.from_cache(wanted)) is not None:
+            await journal.write(_row(started, hit))  # nobody is asked, so there is nothing to wait for
+            return hit
+        gate = self._gates[turn.group]
+        await gate.enter(reserved, again=turn.waits > 0)
+        try:
+            async with self._limiter:
+                if self.holding:
+                    await asyncio.Event().wait()  # the run is ending: whoever waits here is cancelled soon
+                self.flight.running += 1  # before the row is written: the end of a run waits for what is announced
+                self._quiet.clear()
+                try:
+                    await journal.write(started)
+                    self.flight.live += 1
+                    if turn.free_until is None:
+                        turn.free_until = time.monotonic() + self._calls.deadline_s
+                    outcome = await self._pool.attempt(wanted)
+                finally:
+                    self.flight.running -= 1
+                    if not self.flight.running:
+                        self._quiet.set()
+            gate.heard(outcome.failure, outcome.retry_after_s)
+        finally:
+            gate.leave()
+        usage = outcome.usage
+        if usage is not None and usage.known:
+            gate.give_back(reserved - usage.tokens_in - usage.tokens_out)
         if outcome.rate_limited and time.monotonic() >= turn.free_until:
             outcome = msgspec.structs.replace(outcome, rate_limited=False)
-        usage = outcome.usage
-        await journal.write(
-            msgspec.structs.replace(
-                started,
-                state="done" if outcome.failure is None else "failed",
-                request=outcome.request,
-                model=outcome.model,
-                reply=outcome.text,
-                finish=NO_ATTEMPT if outcome.rate_limited else outcome.finish,
-                shown=outcome.shown,
-                failure=outcome.failure,
-                tokens_in=None if usage is None else usage.tokens_in,
-                tokens_cached=None if usage is None else usage.tokens_cached,
-                tokens_out=None if usage is None else usage.tokens_out,
-                usage_known=None if usage is None else usage.known,
-                latency_ms=outcome.latency_ms,
-                reasoning=outcome.reasoning,
-            )
-        )
+        await journal.write(_row(started, outcome))
+        if gate.cause is not None and outcome.failure is not None:
+            raise RunFailedError(gate.cause)
         return outcome
+
+
+def _row(started: Attempt, outcome: AttemptResult) -> Attempt:
+    """Return the row of an attempt that has an outcome."""
+    usage = outcome.usage
+    return msgspec.structs.replace(
+        started,
+        state="done" if outcome.failure is None else "failed",
+        request=outcome.request,
+        model=outcome.model,
+        reply=outcome.text,
+        finish=NO_ATTEMPT if outcome.rate_limited else outcome.finish,
+        shown=outcome.shown,
+        failure=outcome.failure,
+        tokens_in=None if usage is None else usage.tokens_in,
+        tokens_cached=None if usage is None else usage.tokens_cached,
+        tokens_out=None if usage is None else usage.tokens_out,
+        usage_known=None if usage is None else usage.known,
+        latency_ms=outcome.latency_ms,
+        reasoning=outcome.reasoning,
+    )
 
 
 def _red_flag(turn: Turn, said: AttemptResult) -> str | None:

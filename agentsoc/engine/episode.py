@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import msgspec
 
 from agentsoc.budget.account import Account, rates_of
-from agentsoc.budget.ledger import Need
+from agentsoc.budget.ledger import Grant, Need
 from agentsoc.contracts.protocol import DISCARDED, Act
 from agentsoc.contracts.task import Task
 from agentsoc.contracts.turns import SLOT_WIDTH, Reply, Turn
@@ -66,6 +66,7 @@ class Episode:
             if self.board.round + 2 >= MAX_ROUNDS:
                 stop = "max_rounds"
                 break
+            self._charge_superseded()
             if await self._round(turns):
                 stop = "budget_exhausted"
                 await self._conclude()
@@ -78,6 +79,21 @@ class Episode:
             self.epoch = epoch
             self.account.enter(epoch.society)
             self._keep_for_conclusion()
+
+    def _charge_superseded(self) -> None:
+        """Charge what attempts had cost that are made again from this round on; the rest is divided anew."""
+        found = self.epoch.caller.superseded(self.index, self.board.round)
+        if not found:
+            return
+        self.ledger.release_kept()
+        pace = self.state.pace
+        for agent, spent in found:
+            self.account.settle(Grant(0, 0, 0), agent, spent)
+            self.row.tokens_lost += spent.lost_tokens
+            self.row.calls_lost += spent.lost_calls
+            pace.tokens += spent.lost_tokens
+            pace.calls_lost += spent.lost_calls
+        self._keep_for_conclusion()
 
     # A round
 

@@ -15,6 +15,7 @@ import msgspec
 import pyarrow as pa
 
 from agentsoc.contracts.board import Board
+from agentsoc.contracts.model import AUTHORS
 from agentsoc.contracts.rules import NEWEST, Rules
 from agentsoc.engine.calls import Caller
 from agentsoc.engine.columns.compute import ColumnRun
@@ -76,6 +77,8 @@ class Plan:
     """Models that this run uses together with others of the process."""
     stop: asyncio.Event | None = None
     """Set by whoever wants the run to end in order; None for a run that listens to signals itself."""
+    models: Sequence[Mapping[str, Any]] = ()
+    """What was recorded of the models when the run was under way before."""
 
 
 @dataclass(frozen=True)
@@ -148,12 +151,15 @@ class _Execution:
         try:
             engine = await self._open()
             await self._drive(engine)
+            if not engine.stopping:
+                engine.epochs[-1].caller.require_answers()
             if engine.stopping and engine.pace.episodes < self.plan.scenario.tasks.count:  # not when the last has ended
                 if self.plan.directory is not None:
                     self.files.end(engine, "interrupted")
                 raise InterruptedRunError(str(self.plan.directory))
         except BaseException as error:
             error = _plain(error)
+            self._note_models()
             if not isinstance(error, InterruptedRunError):
                 self.files.fail(self.engine, error)
             self.writer.abandon()
@@ -193,11 +199,9 @@ class _Execution:
         pool = make_pool(self.society, self.boards, plan)
         pools.append(pool)
         await pool.start()
-        limit, limiters = scenario.engine.concurrency, None
-        if plan.shared is not None:
-            groups = zip(scenario.agents, pool.parallel(), strict=True)
-            limiters = [plan.shared.limiter(group.model, limit, parallel) for group, parallel in groups]
-        caller = Caller(pool, self.journal if plan.live else None, plan.known, scenario.calls, limit, limiters)
+        journal = self.journal if plan.live else None
+        gates = (plan.shared or Shared()).gates(scenario, pool.parallel()) if plan.live else None
+        caller = Caller(pool, journal, plan.known, scenario.calls, scenario.engine.concurrency, gates)
         start = (0, 0) if plan.fork is None else (plan.fork.task, plan.fork.round)
         return [*epochs, ScenarioEpoch(start, self.society, pool, caller)]
 
@@ -227,8 +231,24 @@ class _Execution:
             await asyncio.sleep(max(FLUSH_S, (time.monotonic() - began) / FLUSHES))
             self.files.save_so_far()
 
+    def _note_models(self) -> None:
+        """Record what was learned of the models, and tell when other versions answered than when the run began."""
+        if self.engine is None or not self.plan.live:
+            return
+        found = [dict(model) for model in self.pools[-1].identities()]
+        for number, (before, now) in enumerate(zip(self.plan.models, found, strict=False)):
+            old, new = list(before.get(AUTHORS, ())), list(now.get(AUTHORS, ()))
+            others = [author for author in new if author not in old]
+            if old and others:
+                what = f"answers came from {old[0]} when the run began and now come from {others[-1]}"
+                self.plan.progress.notices.append(f"model of group {number}: {what}: another version answers")
+            if old or new:
+                now[AUTHORS] = [*old, *others]
+        self.files.manifest.models = found
+
     def _finish(self, engine: RunEngine) -> Result:
         """Close the log, write down what the run amounts to, and return it."""
+        self._note_models()
         digest = self.writer.finish()
         self.files.manifest.prompt_bounds = prompt_bounds(engine.epochs[-1])
         episodes = engine.episodes.table()
@@ -267,6 +287,8 @@ def make_pool(society: BuiltSociety, boards: dict[int, Board], plan: Plan) -> Po
         local = LocalPool(society, boards, live=plan.live, shared=plan.shared)
         local.host.notices = plan.progress.notices
         return local
+    if scenario.calls.cache is not None:
+        raise InputError("hosts of a cluster share no cache of replies", "calls.cache", "leave it out, or --address")
     from agentsoc.engine.ray_host import RayPool
 
     return RayPool(

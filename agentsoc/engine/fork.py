@@ -11,6 +11,7 @@ from agentsoc.engine.consent import Consent, require_consent
 from agentsoc.engine.directory import new_directory
 from agentsoc.engine.execute import Plan, Result, execute
 from agentsoc.engine.inputs import RunTasks
+from agentsoc.engine.remake import counts_at
 from agentsoc.engine.run import Progress, Run, refuse_secrets
 from agentsoc.engine.stored_scenario import stored_scenario
 from agentsoc.engine.waiting import wait_for
@@ -93,9 +94,7 @@ async def fork_async(
                 "a fork keeps the tasks and the seed of its run", "tasks", "start a new run to change them"
             )
         start = (task, round_)
-        known: dict[Key, Attempt] = {
-            attempt.key: attempt for attempt in log.journal() if (attempt.task, attempt.round) < start
-        }
+        known: dict[Key, Attempt] = {attempt.key: attempt for attempt in log.journal() if counts_at(attempt) < start}
         earlier = log.manifest.fork
         before = [] if earlier is None else [b for b in earlier.before if b.start < start]
         own_start = (0, 0) if earlier is None else (earlier.task, earlier.round)

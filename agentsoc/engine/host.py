@@ -18,6 +18,7 @@ from agentsoc.backends.reasoning import apart
 from agentsoc.backends.secrets import mask, redact, register_environment
 from agentsoc.budget.ledger import Need
 from agentsoc.contracts.board import Board
+from agentsoc.contracts.failure import REFUSED_UNSEEN
 from agentsoc.contracts.model import (
     Backend,
     CallError,
@@ -29,12 +30,14 @@ from agentsoc.contracts.task import Task
 from agentsoc.contracts.turns import Reply, View
 from agentsoc.engine.attempts import NO_ROOM, AttemptRequest, AttemptResult, PlannedTurn
 from agentsoc.engine.prompts import Prompts, first_claims
+from agentsoc.engine.reply_cache import ReplyCache, identity_of
 from agentsoc.engine.shared import Shared
 from agentsoc.engine.views import Views
 from agentsoc.engine.voters import Voters
 from agentsoc.engine.watchdog import WAITING_S, Watchdog
 from agentsoc.errors import RunFailedError
 from agentsoc.events import Event
+from agentsoc.log.cached import MARK
 from agentsoc.society.build import BuiltSociety
 from agentsoc.society.coded import CodedAgent
 from agentsoc.society.reply_form import form_of
@@ -83,6 +86,9 @@ class Host:
             opened[group.model].count_by(society.rules.reserve)
         self.prompts = Prompts(self.views, self.backends)
         self.voters = Voters(self.views)
+        self.cache: ReplyCache | None = None
+        """Replies of earlier runs; whoever opens it closes it."""
+        self._identities = [identity_of(group.model) for group in scenario.agents] if scenario.calls.cache else []
         self._names = [group.model.kind for group in scenario.agents]
         self._coded = [group.model if isinstance(group.model, CodedAgent) else None for group in scenario.agents]
         self._pure = [backend if isinstance(backend, PureBackend) else None for backend in self.backends]
@@ -224,6 +230,18 @@ class Host:
         said = Completion(known.reply or "", usage, known.finish or "stop", known.reasoning)  # type: ignore[arg-type]
         return self._read(AttemptResult(known.request, name), view, task, said, len(whole.claims))
 
+    def from_cache(self, wanted: AttemptRequest) -> AttemptResult | None:
+        """Return the outcome of an attempt whose request the cache of replies knows, None for any other."""
+        if self.cache is None:
+            return None
+        group = self.society.group_index(wanted.planned.turn.agent)
+        prompt = self.prompts.rendered(wanted)
+        found = self.cache.get(self._identities[group], prompt.request)
+        if found is None:
+            return None
+        result = AttemptResult(prompt.request.digest(), f"{MARK}{self._names[group]}")
+        return self._read(result, prompt.view, prompt.task, found, prompt.due)
+
     async def attempt(self, wanted: AttemptRequest) -> AttemptResult:
         """Make one attempt, or read the journal's row in its place; never raises for what a model does."""
         if wanted.known is not None:
@@ -238,6 +256,7 @@ class Host:
         try:
             async with asyncio.timeout(self.scenario.calls.timeout_s):
                 completion = await prompt.backend.complete(prompt.request)
+                self.notices += prompt.backend.take_notices()
         except TimeoutError:
             late = CallError("timeout", f"no reply within {self.scenario.calls.timeout_s:g} s")
             return self._failed(digest, name, late, _ms(began))
@@ -251,6 +270,9 @@ class Host:
             return self._failed(digest, name, long, _ms(began))
         text = mask(text.encode("utf-8", "replace").decode().replace("\x00", "\ufffd"))
         completion = msgspec.structs.replace(completion, text=text)
+        if self.cache is not None:
+            group = self.society.group_index(wanted.planned.turn.agent)
+            self.cache.put(self._identities[group], prompt.request, completion)
         result = AttemptResult(digest, name, latency_ms=_ms(began))
         return self._read(result, view, task, completion, prompt.due)
 
@@ -264,6 +286,7 @@ class Host:
             retry_after_s=error.retry_after_s,
             usage=error.usage,
             latency_ms=latency_ms,
+            rate_limited=error.kind in REFUSED_UNSEEN,
         )
 
     def _read(self, result: AttemptResult, view: View, task: Task, said: Completion, due: int) -> AttemptResult:

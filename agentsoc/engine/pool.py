@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, ClassVar
 
 from agentsoc.budget.ledger import Need
@@ -12,6 +13,7 @@ from agentsoc.contracts.turns import Reply
 from agentsoc.engine.attempts import AttemptRequest, AttemptResult, PlannedTurn
 from agentsoc.engine.columns.draws import Draw, draw_codes
 from agentsoc.engine.host import Host
+from agentsoc.engine.reply_cache import ReplyCache
 from agentsoc.engine.shared import Shared
 from agentsoc.events import Event
 from agentsoc.society.build import BuiltSociety
@@ -55,6 +57,10 @@ class Pool(ABC):
         """Return the outcome of an attempt that the journal knows where it can be had at once, else None: `attempt`."""
         return None
 
+    def from_cache(self, wanted: AttemptRequest) -> AttemptResult | None:
+        """Return the outcome of an attempt whose request the cache of replies knows, None for any other."""
+        return None
+
     @abstractmethod
     async def fold(self, task: int, events: Sequence[Event]) -> None:
         """Tell the hosts concerned what was committed."""
@@ -73,11 +79,16 @@ class LocalPool(Pool):
         self.host = Host(society, boards, live=live, shared=shared)
 
     async def start(self) -> None:
-        """Start the backends."""
+        """Start the backends and open the cache of replies, if there is one."""
+        path = self.host.scenario.calls.cache
+        if self.host.live and path is not None:
+            self.host.cache = ReplyCache(Path(path))
         await self.host.start()
 
     async def close(self) -> None:
-        """Close the backends."""
+        """Close the backends and the cache."""
+        if self.host.cache is not None:
+            self.host.cache.close()
         await self.host.close()
 
     def identities(self) -> list[dict[str, Any]]:
@@ -103,6 +114,10 @@ class LocalPool(Pool):
     def recall(self, wanted: AttemptRequest) -> AttemptResult | None:
         """Return the outcome of an attempt that the journal knows."""
         return self.host.recall(wanted)
+
+    def from_cache(self, wanted: AttemptRequest) -> AttemptResult | None:
+        """Return the outcome of an attempt whose request the cache of replies knows."""
+        return self.host.from_cache(wanted)
 
     async def fold(self, task: int, events: Sequence[Event]) -> None:
         """Let the host note the end of an episode; the board is the driver's own."""

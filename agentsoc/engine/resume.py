@@ -6,7 +6,8 @@ import asyncio
 import contextlib
 import itertools
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from agentsoc.engine.directory import clear_temporaries
 from agentsoc.engine.execute import Plan, execute
 from agentsoc.engine.inputs import RunTasks
 from agentsoc.engine.ready import with_engine
+from agentsoc.engine.remake import failed_rounds, mark, superseded_rows
 from agentsoc.engine.replay import event_text
 from agentsoc.engine.run import Progress, Run
 from agentsoc.engine.shared import Shared
@@ -42,8 +44,12 @@ def resume(
     allow_code: Sequence[Path] = (),
     progress: Progress | None = None,
     consent: Consent = False,
+    retry_failed: bool = False,
 ) -> Run:
     """Finish an interrupted or failed run; a finished one is left as it is, or its events computed again if damaged.
+
+    Of a failed run, the turns are made again that failed by the infrastructure (no such model, a wrong key, an outage),
+    with everything that came after them in their episodes; see `agentsoc.engine.remake`.
 
     Args:
         directory: the run directory.
@@ -51,6 +57,7 @@ def resume(
         allow_code: loose code files of the run.
         progress: filled while the run goes on.
         consent: what may be called; see `agentsoc.engine.run.run`. That the directory names a model is no consent.
+        retry_failed: whether failed turns are made again of a finished or interrupted run as well.
 
     Raises:
         ConsentNeededError: it would send something to an address that nobody has agreed to; nothing was sent.
@@ -60,7 +67,12 @@ def resume(
         InterruptedRunError: it was asked to stop; it can be resumed.
         KeyboardInterrupt: the same, where an event loop was running.
     """
-    return wait_for(resume_async(directory, engine=engine, allow_code=allow_code, progress=progress, consent=consent))
+    return wait_for(
+        resume_async(
+            directory, engine=engine, allow_code=allow_code, progress=progress, consent=consent,
+            retry_failed=retry_failed,
+        )
+    )  # fmt: skip
 
 
 async def resume_async(
@@ -72,6 +84,7 @@ async def resume_async(
     shared: Shared | None = None,
     stop: asyncio.Event | None = None,
     consent: Consent = False,
+    retry_failed: bool = False,
 ) -> Run:
     """Finish a run from inside an event loop; see `resume` and, for `shared` and `stop`, `Plan`.
 
@@ -81,30 +94,42 @@ async def resume_async(
     # Everything is read under the lock: what another process has bought until now must not be bought again.
     with RunLock(Path(directory)), base_dir_kept():
         clear_temporaries(Path(directory))
-        return await _resume(RunLog(directory), engine, allow_code, progress, shared, stop, consent)
+        means = _Means(engine, allow_code, progress or Progress(), shared, stop, consent, retry_failed)
+        return await _resume(RunLog(directory), means)
 
 
-async def _resume(
-    log: RunLog,
-    engine: dict[str, Any] | None,
-    allow_code: Sequence[Path],
-    progress: Progress | None,
-    shared: Shared | None,
-    stop: asyncio.Event | None,
-    consent: Consent,
-) -> Run:
+@dataclass(frozen=True)
+class _Means:
+    """What a caller gave for a run to go on with; see `resume`."""
+
+    engine: dict[str, Any] | None
+    allow_code: Sequence[Path]
+    progress: Progress
+    shared: Shared | None
+    stop: asyncio.Event | None
+    consent: Consent
+    retry_failed: bool
+
+
+async def _resume(log: RunLog, means: _Means) -> Run:
     directory = log.directory
-    scenario, code = stored_scenario(log, allow_code)
-    if log.manifest.status == "finished":
+    scenario, code = stored_scenario(log, means.allow_code)
+    known: dict[Key, Attempt] | None = None
+    rounds: dict[int, int] = {}
+    if means.retry_failed or log.manifest.status == "failed":
+        ended = log.manifest.status == "finished"
+        known = log.checked() if ended else _load_pinned(log)
+        rounds = failed_rounds(known, lost=ended, sequential=scenario.episodes == "sequential")
+    if log.manifest.status == "finished" and not rounds:
         try:
             log.check()
         except LogDamagedError as damage:
             await _rebuild(log, scenario, damage)
         return Run(directory)
-    require_named_address(scenario, engine or {}, directory)
-    if engine:
-        scenario = with_engine(scenario, engine)
-    require_consent([scenario], consent)
+    require_named_address(scenario, means.engine or {}, directory)
+    if means.engine:
+        scenario = with_engine(scenario, means.engine)
+    require_consent([scenario], means.consent)
     tasks = RunTasks(scenario)
     if tasks.hash != log.manifest.tasks_hash:
         raise InputError(
@@ -112,28 +137,35 @@ async def _resume(
             str(directory),
             "use the version of agentsoc (and of the task file) that began it: see manifest.json",
         )
-    plan = Plan(
-        scenario,
-        directory,
-        known=_load_pinned(log),
-        locked=True,
-        code=code,
-        code_paths=allow_code,
-        progress=progress or Progress(),
-        fork=log.manifest.fork,
-        rules=recorded_rules(log.manifest.rules, str(directory)),
-        shared=shared,
-        stop=stop,
-        tasks=tasks,
-    )
-    del tasks
     log.inside.has_directory(EVENTS)  # a link that leads out is refused, not computed again
     before: list[pa.Table] = []
     with contextlib.suppress(LogDamagedError):  # events that cannot be read are computed again, like all others
         before.extend(log.tables())
+    if known is None:
+        known = _load_pinned(log)
+    if rounds:
+        marked = superseded_rows(known, rounds, lost=log.manifest.status == "finished")
+        mark(directory, log.manifest, marked)
+        known |= {row.key: row for row in marked}
+    plan = Plan(
+        scenario,
+        directory,
+        known=known,
+        locked=True,
+        code=code,
+        code_paths=means.allow_code,
+        progress=means.progress,
+        fork=log.manifest.fork,
+        rules=recorded_rules(log.manifest.rules, str(directory)),
+        shared=means.shared,
+        stop=means.stop,
+        tasks=tasks,
+        models=log.manifest.models,
+    )
+    del tasks, known
     await execute(plan)
     run = Run(directory)
-    _same_beginning(run, before)
+    _same_beginning(run, before, rounds)
     return run
 
 
@@ -201,8 +233,13 @@ def _require_own(log: RunLog) -> None:
         log.inside.look(name)
 
 
-def _same_beginning(run: Run, before: Sequence[pa.Table]) -> None:
+def _same_beginning(run: Run, before: Sequence[pa.Table], rounds: Mapping[int, int]) -> None:
     """Check that what was on disk of each task before is the beginning of what is there of it now.
+
+    Args:
+        run: as it is now.
+        before: its events as they were.
+        rounds: task -> round from which on its events were made again.
 
     Raises:
         ReplayMismatchError: names the first event that differs.
@@ -211,6 +248,8 @@ def _same_beginning(run: Run, before: Sequence[pa.Table]) -> None:
     for task, stored in itertools.groupby(itertools.chain.from_iterable(map(from_table, before)), key=_task):
         computed: Iterator[Event] = next((events for number, events in now if number == task), iter(()))
         for event in stored:
+            if event.round >= rounds.get(task, event.round + 1):
+                break
             again = next(computed, None)
             if event != again:
                 raise ReplayMismatchError(

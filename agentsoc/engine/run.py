@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from agentsoc.backends.secrets import mask, register_environment
 from agentsoc.engine.consent import Consent, require_consent
 from agentsoc.engine.directory import new_directory
@@ -17,6 +19,8 @@ from agentsoc.engine.progress import Progress
 from agentsoc.engine.shared import Shared
 from agentsoc.engine.waiting import wait_for
 from agentsoc.errors import InputError
+from agentsoc.log.cached import spared_by_cache
+from agentsoc.log.failures import failures_of
 from agentsoc.log.read import RunLog
 from agentsoc.scenario.code import CodeFiles, load_codes
 from agentsoc.scenario.draft import Overrides
@@ -55,6 +59,9 @@ class Run(RunLog):
             "budget": totals.budget,
             "cost": totals.cost,
             "stop": max(totals.stops, key=lambda stop: totals.stops[stop]) if totals.stops else manifest.status,
+            "failures": {name: msgspec.structs.asdict(found) for name, found in failures_of(self).items()},
+            "cached": None if (spared := spared_by_cache(self)) is None else msgspec.structs.asdict(spared),
+            "error": manifest.error,
             "totals": totals.model_dump(mode="json"),
             "not_reproducible": manifest.not_reproducible,
         }

@@ -2,17 +2,18 @@
 
 A run that is alone opens its models, uses them and closes them. Runs that go on side by side would load a model several
 times and call it several times as often as its owner allows. With a `Shared` they open the same backend, wait at the
-same limiter, and leave it open for the next one; whoever made the `Shared` closes it. No result depends on it.
+same gate, and leave it open for the next one; whoever made the `Shared` closes it. No result depends on it.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from typing import Any
 
 from agentsoc.contracts.model import Backend, Completion, Model, PureBackend, Request
-from agentsoc.engine.call_limiter import CallLimiter
+from agentsoc.engine.model_gate import ModelGate, Patience, gate_of
+from agentsoc.scenario.model import Scenario
 
 
 class Shared:
@@ -26,7 +27,7 @@ class Shared:
         """
         self._concurrency = concurrency
         self._kept: dict[Hashable, _Kept] = {}
-        self._limiters: dict[Model, CallLimiter] = {}
+        self._gates: dict[Model, ModelGate] = {}
 
     def open(self, model: Model, *, seed: int, share: int = 1) -> Backend:
         """Return the backend of a model: the one that is there already, unless it is a function of the run's seed."""
@@ -39,18 +40,33 @@ class Shared:
         kept = self._kept[key] = _Kept(backend)
         return kept
 
-    def limiter(self, model: Model, concurrency: int, parallel: int | None) -> CallLimiter:
-        """Return the limiter of a model, the same for all runs.
+    def gates(self, scenario: Scenario, parallel: Sequence[int | None]) -> list[ModelGate]:
+        """Return the gates at which the groups of a run wait; groups of one model share one.
+
+        Args:
+            scenario: the run's.
+            parallel: per group, calls that its backend takes at once; None for no limit.
+        """
+        calls = scenario.calls
+        patience = Patience(calls.fail_fast, calls.outage_s, calls.backoff_s)
+        limit = scenario.engine.concurrency
+        return [
+            self.gate(group.model, limit, most, patience) for group, most in zip(scenario.agents, parallel, strict=True)
+        ]
+
+    def gate(self, model: Model, concurrency: int, parallel: int | None, patience: Patience) -> ModelGate:
+        """Return the gate of a model, the same for all runs.
 
         Args:
             model: the model.
             concurrency: what the run's engine block says; used when nothing was said for all runs.
             parallel: calls that the backend takes at once; None for no limit.
+            patience: when the first run that asks gives up.
         """
-        if model not in self._limiters:
+        if model not in self._gates:
             limit = self._concurrency or concurrency
-            self._limiters[model] = CallLimiter(min(limit, parallel or limit))
-        return self._limiters[model]
+            self._gates[model] = gate_of(model, min(limit, parallel or limit), patience)
+        return self._gates[model]
 
     async def close(self) -> None:
         """Close every model; the first failure is raised when all have been closed."""
@@ -94,6 +110,10 @@ class _Kept(Backend):
 
     async def close(self) -> None:
         """Leave the backend open, because other runs use it."""
+
+    def take_notices(self) -> list[str]:
+        """Return what a person should hear of; whoever asks first passes it on."""
+        return self.backend.take_notices()
 
     def identity(self) -> dict[str, Any]:
         """Return what the manifest records of the model."""

@@ -31,6 +31,7 @@ from pydantic import Field, StringConstraints, ValidationError
 from agentsoc.contracts.group import MAX_AGENTS
 from agentsoc.contracts.part import Part, nearest
 from agentsoc.errors import Problem, ScenarioError
+from agentsoc.scenario.budget_total import BudgetTotal
 from agentsoc.scenario.code import load_code
 from agentsoc.scenario.draft import Draft, Overrides, Setting, as_arguments, read_argument
 from agentsoc.scenario.environment import with_addresses
@@ -74,6 +75,8 @@ class ComparisonSpec(Part):
     """Organisation that the others are compared with; None for the first."""
     unequal_budgets: bool = False
     """Allows organisations with budgets of their own; then the comparison is not a matched one."""
+    budget_total: BudgetTotal | None = None
+    """Ceiling over all runs together, split evenly over the tasks of all of them before the first one starts."""
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from agentsoc.experiment.comparison import MARK, ComparisonRequest, load_compari
 from agentsoc.experiment.overlay import lay
 from agentsoc.log.record import hash_json
 from agentsoc.scenario.block import block
+from agentsoc.scenario.budget_total import under_total
 from agentsoc.scenario.draft import Draft, Overrides, Setting
 from agentsoc.scenario.explain import problems_of, show
 from agentsoc.scenario.model import MAX_SEED, Budget, Scenario
@@ -109,6 +110,7 @@ def make_grid(asked: ComparisonRequest) -> Grid:
 
     Raises:
         ScenarioError: a cell is no valid scenario, budgets differ, two cells have one name, or there are too many.
+        InputError: a ceiling over all runs gives each task nothing.
     """
     comparison = asked.comparison
     base = block(asked.draft, ("base",))
@@ -142,7 +144,13 @@ def make_grid(asked: ComparisonRequest) -> Grid:
     if problems:
         raise ScenarioError(list(problems.values()))
     _require_equal_budgets(asked, kinds)
-    grid = Grid(asked, tuple(_ordered(kinds, seeds, labels, list(comparison.organisations))))
+    cells = list(_ordered(kinds, seeds, labels, list(comparison.organisations)))
+    if comparison.budget_total is not None:
+        parts = under_total(
+            [cell.scenario for cell in cells], comparison.budget_total, asked.draft.place(("budget_total",))
+        )
+        cells = [replace(cell, scenario=scenario) for cell, scenario in zip(cells, parts, strict=True)]
+    grid = Grid(asked, tuple(cells))
     _require_distinct(grid)
     return grid
 

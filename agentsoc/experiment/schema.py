@@ -20,7 +20,7 @@ def comparison_schema() -> dict[str, Any]:
     schema = ComparisonSpec.model_json_schema(mode="validation")
     properties = schema["properties"]
     whole = scenario["properties"]
-    keys = {name: shape for name, shape in whole.items() if name not in ("name", "sweep")}
+    keys = {name: shape for name, shape in whole.items() if name not in ("name", "sweep", "budget_total")}
     own = {name: shape for name, shape in keys.items() if name not in ("tasks", "seed", "engine")}
     loose = {name: {"anyOf": [shape, {"type": "object"}]} for name, shape in own.items()}
     properties["base"] = {

@@ -14,6 +14,7 @@ from typing import Final
 
 from agentsoc.engine.directory import make_private
 from agentsoc.engine.inputs import input_files, use_inputs
+from agentsoc.engine.remake import reopen_run
 from agentsoc.engine.run import refuse_secrets
 from agentsoc.errors import InputError, LogDamagedError
 from agentsoc.experiment.cell import require_same
@@ -99,6 +100,17 @@ def finished_cells(grid: Grid, directory: Path) -> dict[str, bool]:
         except LogDamagedError:
             found[cell.id] = False
     return found
+
+
+def reopen_failed(grid: Grid, directory: Path) -> list[str]:
+    """Have failed turns of finished runs made again when the comparison goes on; return the names of these runs.
+
+    Raises:
+        RunLockedError: somebody is at one of them.
+        LogDamagedError: one is not what was written.
+    """
+    done = finished_cells(grid, directory)
+    return [cell.id for cell in grid.cells if done[cell.id] and reopen_run(directory / RUNS / cell.id)]
 
 
 def begin(grid: Grid, directory: Path, code: Mapping[str, str]) -> ComparisonRecord:

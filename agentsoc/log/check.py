@@ -279,6 +279,8 @@ class _Events:
 
     def _compare_totals(self, stated: Totals, computed: Totals, skipped: set[str]) -> None:
         old = self.log.manifest.format == 1
+        if "failures" not in stated.model_fields_set:  # versions before 0.2.0 did not count them
+            skipped.add("failures")
         for name in Totals.model_fields:
             if name in skipped:
                 continue

@@ -34,7 +34,7 @@ from agentsoc.log.journal_file import (
     require_plain,
 )
 
-State = Literal["started", "done", "failed"]
+State = Literal["started", "done", "failed", "superseded"]
 _REFUSALS: Final = frozenset(
     {
         sqlite3.SQLITE_PERM,
@@ -61,7 +61,11 @@ class Key(NamedTuple):
 
 
 class Attempt(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """An attempt is one row. Its `state` stays ``started`` while the outcome is unknown, also when the process dies."""
+    """An attempt is one row. Its `state` stays ``started`` while the outcome is unknown, also when the process dies.
+
+    A ``superseded`` row is of a turn that was made again: it is charged and otherwise skipped, and its `finish` is the
+    round from which on its episode was made again.
+    """
 
     task: int
     round: int
@@ -223,6 +227,10 @@ class Journal:
             if not done.done():
                 done.set_result(None)
 
+    def rewrite(self, attempts: Sequence[Attempt]) -> None:
+        """Put rows in the place of those with the same keys, all or none; before anything is written."""
+        self._commit(list(attempts))
+
     def rows(self) -> Iterator[Attempt]:
         """Yield all rows in key order, each checked."""
         yield from _rows(self._db, self.path)
@@ -270,11 +278,11 @@ class JournalTotals(msgspec.Struct):
     """The object adds up what the rows of a journal amount to."""
 
     lost: int = 0
-    """Attempts whose outcome is not known: a crash swallowed them, or they are under way."""
+    """Attempts whose outcome counts for nothing: a crash swallowed it, it is under way, or it was superseded."""
 
     def add(self, attempts: Sequence[Attempt]) -> None:
         """Take in rows."""
-        self.lost += sum([attempt.state == "started" for attempt in attempts])
+        self.lost += sum([attempt.state in ("started", "superseded") for attempt in attempts])
 
 
 def read_digest(path: Path) -> tuple[tuple[int, str], JournalTotals]:

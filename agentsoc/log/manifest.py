@@ -13,6 +13,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
+from agentsoc.contracts.failure import FailureFamily
 from agentsoc.errors import LogDamagedError, NoRunError
 from agentsoc.log.files import LOCK
 from agentsoc.log.inside import Inside, is_inside
@@ -96,6 +97,9 @@ class Totals(BaseModel):
     calls: Count = 0
     """Model attempts that had an outcome."""
     calls_failed: Count = 0
+    """Turns whose calls failed."""
+    failures: dict[FailureFamily, Count] = {}
+    """The same by who failed: infrastructure, format or model; manifests of earlier versions do not say it."""
     calls_lost: Count = 0
     """Attempts whose outcome a crash swallowed; charged in full."""
     broadcasts: Count = 0

@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from agentsoc.contracts.failure import FailureFamily, family_of
 from agentsoc.events import SOCIETY
 from agentsoc.log.manifest import Totals
 from agentsoc.scenario.budget import Budget
@@ -73,6 +74,7 @@ class EventTotals:
 
     events: int = 0
     kinds: dict[str, int] = field(default_factory=dict)
+    failures: dict[FailureFamily, int] = field(default_factory=dict)
     stops: dict[str, int] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(_COUNTS, 0))
     answers: int = 0
@@ -82,7 +84,10 @@ class EventTotals:
     def add(self, table: pa.Table) -> None:
         """Take in a table with the event schema."""
         self.events += table.num_rows
+        failed = self.kinds.get("call_failed", 0)
         _count(self.kinds, table["kind"])
+        if self.kinds.get("call_failed", 0) > failed:
+            self._add_failures(table)
         for name in _COUNTS:
             self.counts[name] += pc.sum(table[name]).as_py() or 0
         society = pc.equal(table["agent"], SOCIETY)
@@ -94,11 +99,19 @@ class EventTotals:
         self.answered += answers.num_rows - answers["answer"].null_count
         self.scores.add(answers["correct"].fill_null(0.0).to_numpy())
 
+    def _add_failures(self, table: pa.Table) -> None:
+        texts: dict[str, int] = {}
+        _count(texts, table["text"].filter(pc.equal(table["kind"].cast(pa.string()), "call_failed")))
+        for text, n in texts.items():
+            family = family_of(text)
+            self.failures[family] = self.failures.get(family, 0) + n
+
     def copy(self) -> EventTotals:
         """Return a copy of the totals as they are now."""
         return EventTotals(
             self.events,
             dict(self.kinds),
+            dict(self.failures),
             dict(self.stops),
             dict(self.counts),
             self.answers,
@@ -171,6 +184,7 @@ def fold(events: EventTotals, episodes: EpisodeTotals, ceilings: Mapping[str, An
         events_by_kind=dict(sorted(events.kinds.items())),
         **events.counts,
         calls_failed=events.kinds.get("call_failed", 0),
+        failures=dict(sorted(events.failures.items())),
         **episodes.sums,
         **ceilings,
         cost=None if episodes.cost is None else money(episodes.cost),

@@ -35,6 +35,9 @@ Address = Annotated[
 Concurrency = Annotated[int | None, typer.Option(min=1, help="Model calls in flight at once.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout, also for an error.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
+AcceptFailures = Annotated[
+    bool, typer.Option("--accept-failures", help="Use runs although server, network or key failed in them.")
+]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Agree to what is sent to whom, for this command.")]
 
 

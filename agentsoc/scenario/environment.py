@@ -21,7 +21,7 @@ from agentsoc.scenario.strict import Document, Path
 OPENS: Final = "${"
 _VARIABLE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]{0,99})\}")
 _ADDRESS: Final = "base_url"
-_PROSE: Final = frozenset({"description", "prompt", "shown"})
+_PROSE: Final = frozenset({"description", "prompt", "prompts", "shown"})
 """Keys below which a dollar sign may stand before what is in braces: texts, some with placeholders of their own."""
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from agentsoc.contracts.part import MAX_PROBLEMS
 from agentsoc.errors import InputError, Problem, ScenarioError
+from agentsoc.scenario.budget_total import BudgetTotal, under_total
 from agentsoc.scenario.code import load_code
 from agentsoc.scenario.draft import Draft, Overrides, Setting, as_arguments, exists, read_argument
 from agentsoc.scenario.environment import with_addresses
@@ -183,6 +184,7 @@ def _drafted(text: str, where: str, overrides: Overrides, seeds: int | None, see
         hint = "run it with: agentsoc compare FILE"
         raise ScenarioError([Problem(document.place(("organisations",), of_key=True), what, hint)])
     block = data.pop("sweep", None)
+    total = data.pop("budget_total", None)
     given: list[list[Setting]] = []
     problems: list[Problem] = []
     for argument in as_arguments(overrides):
@@ -196,9 +198,10 @@ def _drafted(text: str, where: str, overrides: Overrides, seeds: int | None, see
         place = Document(printable(f"--seed {seed}", 60), None, Position(1, 1), lines=False)
         given.append([Setting(("seed",), seed, place)])
     try:
-        return Draft(data, document), read_sweep(block, document, given, seeds)
+        sweep = read_sweep(block, document, given, seeds)
     except ScenarioError as error:
         raise ScenarioError([*document.problems, *error.problems]) from None
+    return Draft(data, document), replace(sweep, total=total)
 
 
 def _one(read: tuple[Draft, Sweep]) -> Scenario:
@@ -233,7 +236,17 @@ def _checked(base: Draft, sweep: Sweep) -> list[Variant]:
             break
     if problems:
         raise ScenarioError(sorted(problems.values(), key=_order))
-    return variants
+    return variants if sweep.total is None else _under_total(variants, sweep.total, base.document)
+
+
+def _under_total(variants: Sequence[Variant], total: Any, document: Document) -> list[Variant]:
+    """Return the runs with their parts of the ceiling over all of them."""
+    place = document.place(("budget_total",))
+    try:
+        limited = under_total([one.scenario for one in variants], BudgetTotal.model_validate(total), place)
+    except ValidationError as error:
+        raise ScenarioError([Problem(place, fault["msg"]) for fault in error.errors()[:MAX_PROBLEMS]]) from None
+    return [replace(one, scenario=scenario) for one, scenario in zip(variants, limited, strict=True)]
 
 
 def _order(problem: Problem) -> tuple[int, int]:

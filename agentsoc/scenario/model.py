@@ -47,7 +47,18 @@ class Calls(Part):
     backoff_s: float = Field(default=0.5, ge=0, le=60)
     """First pause before a new attempt (seconds); doubles each time; a server's own Retry-After wins."""
     deadline_s: float = Field(default=DEADLINE_S, ge=0, le=86_400, exclude_if=lambda seconds: seconds == DEADLINE_S)
-    """How long a call may be refused for coming too often before such a refusal costs an attempt (seconds)."""
+    """How long a call may be refused unseen (too many requests, a server that is down) before that costs an attempt
+    (seconds); all calls of the model pause together meanwhile."""
+    fail_fast: bool = True
+    """Whether the run ends, to be resumed, when its model cannot be used: no such model, a wrong key, an outage."""
+    outage_s: float = Field(default=30.0, ge=0, le=3_600)
+    """Time without any answer of a model after which an outage is one (seconds)."""
+
+    cache: Annotated[str, Field(min_length=1, max_length=1_000)] | None = None
+    """File that keeps replies across runs: what was asked of the same model before is not asked again, but charged all
+    the same. Relative to the directory in which the command runs; None for no cache."""
+
+    later: ClassVar[frozenset[str]] = frozenset({"fail_fast", "outage_s", "cache"})
 
 
 class Engine(Part):

@@ -11,6 +11,7 @@ from typing import Any
 
 from agentsoc.contracts.model import MODELS
 from agentsoc.contracts.part import SAME_SLOT
+from agentsoc.scenario.budget_total import BudgetTotal
 from agentsoc.scenario.model import Scenario
 from agentsoc.scenario.models import NAMES
 from agentsoc.scenario.preset import PRESETS
@@ -59,6 +60,7 @@ def scenario_schema() -> dict[str, Any]:
     properties["agents"] = {**shared, "anyOf": [groups["items"], groups]}  # one group stands for a list of one
     properties["sweep"] = _SWEEP
     _with_named_models(schema)
+    properties["budget_total"] = BudgetTotal.model_json_schema()
     _with_presets(schema)
     close_slots(schema)
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "agentsoc scenario"}

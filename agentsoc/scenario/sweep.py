@@ -73,6 +73,8 @@ class Sweep:
     axes: tuple[Axis, ...] = ()
     seeds: int | None = None
     seeds_place: str = ""
+    total: Any = None
+    """The block ``budget_total``, unchecked: a ceiling over all runs; see `agentsoc.scenario.budget_total`."""
 
     @property
     def runs(self) -> int:

@@ -11,6 +11,8 @@ from agentsoc.contracts.turns import NONE, Reply
 
 _SOURCES: Final = re.compile(rf"(?:\s+(?:not\s+)?#\d+|\s+{NONE})+\s*$", re.IGNORECASE)
 """What a reply of one line says after its answer."""
+_HANDLES: Final = re.compile(r"(?:[ \t]+(?:not[ \t]+)?#\d+)+\s*$", re.IGNORECASE)
+"""What a text says at its end of the claims that it rests on."""
 
 
 def text_of(reply: Reply, said: str, form: str, *, free: bool) -> str | None:
@@ -26,7 +28,8 @@ def text_of(reply: Reply, said: str, form: str, *, free: bool) -> str | None:
     """
     clean = said.strip()
     if form == "text":
-        return clean if reply.text is not None else None
+        # handles belong to the author's prompt: in a reader's they would name other claims
+        return (_HANDLES.sub("", clean) or clean) if reply.text is not None else None
     if form == "short":
         line = _SOURCES.sub("", clean)
         return line if free and reply.answer is not None and line != reply.answer else reply.text

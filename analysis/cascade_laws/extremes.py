@@ -98,9 +98,8 @@ def largest_growth(
     n = np.asarray(n_agents, dtype=np.int64)[groups]
     grid = np.unique(n)
     if len(grid) < 2:
-        raise InputError(
-            f"{sample.name} has values at {len(grid)} numbers of agents", "", "gamma needs two or more, better five"
-        )
+        found = "values at one number of agents only" if len(grid) else "no values"
+        raise InputError(f"{sample.name} has {found}", "", "gamma needs two numbers of agents or more, better five")
     top, cap = np.zeros(len(groups)), np.full(len(groups), -np.inf)
     np.maximum.at(top, index, sample.values)
     np.maximum.at(cap, index, sample.cap)

@@ -36,6 +36,7 @@ from agentsoc.scenario.files import BASE_DIR
 from agentsoc.scenario.model import Scenario
 from agentsoc.society.build import build_society
 from agentsoc.society.calls import REPAIR_TOKENS
+from analysis.measures.failures import require_unbroken
 from analysis.synergy.estimation.run_roles import Roles, spent
 from analysis.synergy.planning.calibration_plan import (
     FEWEST_TASKS,
@@ -185,6 +186,7 @@ class Calibration:
             BASE_DIR.set(self.directory_of_files)
             title = f"{place + 1}/{len(self.steps)} {directory.name}, {n:,} tasks, {left:,} tokens left"
             log = self._one(step, number, directory, n, left, watch, title)
+            require_unbroken([log], accept=False)  # what comes after it would be paid for in vain
             done.append((step, log))
             wanted -= log.manifest.totals.episodes
             if wanted <= 0:

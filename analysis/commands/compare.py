@@ -47,6 +47,10 @@ def compare(
         float | None, typer.Option(min=0.0001, help="Difference for which the tasks needed are told [0.05].")
     ] = None,
     figures: Annotated[bool, typer.Option("--figures", help="Also draw figures (PNG) into DIR/figures.")] = False,
+    accept_failures: options.AcceptFailures = False,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Also make the failed turns of finished runs again.")
+    ] = False,
     allow_code: options.AllowCode = None,
     as_json: options.AsJson = False,
     quiet: options.Quiet = False,
@@ -57,9 +61,14 @@ def compare(
     Finished runs are kept: after an interrupt, a crash or a failed run the same command, or `agentsoc compare DIR`,
     makes what is missing and reports again. A run that fails keeps no other from being made; the report names it.
 
+    An organisation of which more than one turn in a hundred failed because a server, a network or a key did is not
+    comparable, and no difference to it is printed. --accept-failures compares by the episodes without such failures,
+    with bounds for the others.
+
     DIR holds results.parquet (one row per task), report.txt, report.json and one run directory per cell.
 
-    Exit code 0: all runs are finished, whatever ended their episodes; 1: some failed; 130: interrupted, resumable.
+    Exit code 0: all runs are finished, whatever ended their episodes; 1: some failed, or are not comparable; 130:
+    interrupted, resumable.
     """
     from agentsoc.log.inside import by_umask
 
@@ -74,6 +83,8 @@ def compare(
     if dry_run:
         _say_plan(asked, as_json)
         return
+    if retry_failed:
+        _reopen_failed(asked)
     outcome = _carried_out(asked, workers, concurrency, quiet, yes)
     import analysis
     from analysis.comparison.table import read_results, save_table
@@ -83,7 +94,7 @@ def compare(
     with by_umask(asked.grid.by_umask):
         results = read_results(outcome.directory)
         save_table(results)  # the table is kept even when no report can be made yet
-        report = analysis.compare(results, effect=effect)
+        report = analysis.compare(results, effect=effect, accept_failures=accept_failures)
         write_report(report)
         for drawn in draw_report(report) if figures else ():
             note(f"written: {drawn}")
@@ -94,7 +105,7 @@ def compare(
         say(f"\nwritten to {outcome.directory}: results.parquet, report.txt, report.json")
         if outcome.failed:
             say(f"to make the missing runs: {command('compare', outcome.directory)}")
-    raise typer.Exit(1 if report.results.missing else 0)
+    raise typer.Exit(1 if report.results.missing or report.not_comparable else 0)
 
 
 @dataclass(frozen=True)
@@ -121,6 +132,14 @@ def _asked(path: Path, out: Path | None, seeds: int | None, overrides: list[str]
     code = load_codes(code_paths)
     grid = load_grid(path, overrides, seeds=seeds, allow_code=code_paths)
     return _Asked(path, *given_grid(grid, out, code, code_paths), code_paths)
+
+
+def _reopen_failed(asked: _Asked) -> None:
+    """Have the failed turns of finished runs made again."""
+    from agentsoc.experiment.store import reopen_failed
+
+    for name in reopen_failed(asked.grid, asked.out):
+        note(f"{name}: its failed turns are made again")
 
 
 def _say_plan(asked: _Asked, as_json: bool) -> None:

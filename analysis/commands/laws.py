@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from agentsoc.printing.options import AsJson
+from agentsoc.printing.options import AcceptFailures, AsJson
 from agentsoc.printing.terminal import note, print_json, say
 from analysis.extras import require
 
@@ -43,6 +43,7 @@ def laws(
     figures: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Write figures (PNG) into this directory.")
     ] = None,
+    accept_failures: AcceptFailures = False,
     as_json: AsJson = False,
 ) -> None:
     """Say which laws of coordination the logs in DIR support, and every reason to doubt them.
@@ -57,11 +58,14 @@ def laws(
         require("matplotlib", extra="plot")
     import analysis
     from analysis.jit import when_compiling
+    from analysis.measures.failures import require_unbroken
 
     said = "compiling the analysis for this machine; only the first use takes these ten seconds"
     keys = [key.strip() for key in by.split(",") if key.strip()]
     rule: RiskSet | None = None if risk is None else ("all" if risk is Risk.all else "latest")
     table = analysis.read_tables(directories)
+    for text in require_unbroken(directories, accept_failures):
+        note(text)
     with when_compiling(lambda: note(said)):
         found = analysis.laws(table, by=keys, fast=fast, gof=gof, risk=rule, seed=seed)
     if as_json:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from agentsoc.errors import InputError
-from agentsoc.printing.options import AsJson
-from agentsoc.printing.terminal import print_json, say
+from agentsoc.printing.options import AcceptFailures, AsJson
+from agentsoc.printing.terminal import note, print_json, say
 from analysis.extras import require
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ def metrics(
         bool, typer.Option("--centred", help="Take what all have in common away before channels are counted.")
     ] = False,
     seed: Annotated[int, typer.Option(help="Seed of all resampling.")] = 0,
+    accept_failures: AcceptFailures = False,
     as_json: AsJson = False,
 ) -> None:
     """Say what coordination cost in the runs in DIR..., and what it gave.
@@ -50,7 +51,11 @@ def metrics(
     if embed is None and (embed_url or embed_key_env):
         raise InputError("there is no model to embed with", "--embed-url", "add --embed MODEL")
     import analysis
+    from analysis.measures.failures import require_unbroken
     from analysis.measures.text import as_dict, as_text
+
+    for text in require_unbroken(directories, accept_failures):
+        note(text)
 
     model = None if embed is None else _embedder(embed, embed_url, embed_key_env)
     try:
@@ -58,7 +63,10 @@ def metrics(
         from analysis.measures.embeddings import CachedEmbedder, cache_of
 
         cached = None if model is None else lambda directory: CachedEmbedder(model, cache_of(RunLog(directory)))
-        reports = analysis.metrics(directories, baseline=baseline, embedder=cached, centred=centred, seed=seed)
+        reports = analysis.metrics(
+            directories, baseline=baseline, embedder=cached, centred=centred, seed=seed,
+            accept_failures=accept_failures,
+        )  # fmt: skip
     finally:
         if model is not None:
             model.close()

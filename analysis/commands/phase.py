@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from agentsoc.errors import InputError
-from agentsoc.printing.options import AsJson
+from agentsoc.printing.options import AcceptFailures, AsJson
 from agentsoc.printing.terminal import note, print_json, say
 from analysis.extras import require
 
@@ -32,6 +32,7 @@ def phase(
     draws: Annotated[int, typer.Option(min=2, max=100_000, help="Bootstrap samples.")] = 400,
     seed: Annotated[int, typer.Option(help="Seed of the bootstrap.")] = 0,
     figures: Annotated[Path | None, typer.Option(metavar="DIR", help="Draw the phase diagram (PNG) into DIR.")] = None,
+    accept_failures: AcceptFailures = False,
     as_json: AsJson = False,
 ) -> None:
     """Estimate a, beta, gamma, rho, the growth alpha and the exponent s, with intervals, and say the regime.
@@ -48,10 +49,14 @@ def phase(
     if bool(runs) == (votes is not None):
         raise InputError("give runs, or a table of votes", "--votes", "for example: agentsoc phase runs/*")
     import analysis
+    from analysis.measures.failures import require_unbroken
 
+    for text in require_unbroken(runs or (), accept_failures):
+        note(text)
     found = analysis.phase(
-        runs or (), votes=votes, sent=sent, b=fan_in, n_draws=draws, seed=seed, gamma=gamma, rho=rho, mu_max=mu_max
-    )
+        runs or (), votes=votes, sent=sent, b=fan_in, n_draws=draws, seed=seed, accept_failures=accept_failures,
+        gamma=gamma, rho=rho, mu_max=mu_max,
+    )  # fmt: skip
     drawn = []
     if figures is not None:
         from analysis.synergy.diagram.draw import draw_phase

@@ -7,13 +7,14 @@ coordination costs from `analysis.measures.episodes.run_metrics`; nothing is est
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import numpy as np
 import polars as pl
 
 from agentsoc.errors import InputError
+from analysis.comparison.broken import LeftOut, left_out, not_comparable
 from analysis.comparison.table import Results
 from analysis.measures.episodes import RunMetrics, run_metrics
 from analysis.stats import Interval, MeanRow, PairedComparison, PairedRow, compare_paired, holm, mean_interval
@@ -57,6 +58,10 @@ class Report:
     """Label of the organisation that overhead and efficiency are relative to."""
     n_tests: int
     """Comparisons that Holm's correction counts."""
+    not_comparable: Mapping[str, str] = field(default_factory=dict)
+    """Label -> reason of organisations that are not compared, because server, network or key failed."""
+    left_out: Mapping[str, LeftOut] = field(default_factory=dict)
+    """By label, episodes with failures that are left out because somebody accepted them."""
 
     @property
     def table(self) -> pl.DataFrame:
@@ -73,7 +78,13 @@ class Report:
 
 
 def make_report(
-    results: Results, *, seed: int = 0, replicates: int = REPLICATES, level: float = 0.95, effect: float | None = None
+    results: Results,
+    *,
+    seed: int = 0,
+    replicates: int = REPLICATES,
+    level: float = 0.95,
+    effect: float | None = None,
+    accept_failures: bool = False,
 ) -> Report:
     """Return the report on the results of a comparison.
 
@@ -83,49 +94,83 @@ def make_report(
         replicates: bootstrap samples, and random swaps of the test.
         level: coverage of the intervals.
         effect: difference for which the tasks that it needs are computed; None for 0.05.
+        accept_failures: whether organisations in which the infrastructure failed are compared by their whole episodes.
+
+    Returns:
+        The report; without a block where all that could be compared is not comparable.
 
     Raises:
         InputError: no run of the baseline is finished, or nothing can be compared with it.
     """
-    table = _labelled(results)
-    present = set(table["organisation"].to_list()) if table.height else set()
+    table, omitted, broken = _usable(results, accept_failures)
+    present = (set(table["organisation"].to_list()) if table.height else set()) - set(broken)
     baselines = [label for label, (name, _) in results.members.items() if name == results.record.baseline]
-    if not present & set(baselines):
+    if not present & set(baselines) and not broken:
         raise InputError(
             f"no run of the baseline {results.record.baseline} is finished, so there is nothing to compare with",
             str(results.directory),
             "see status and error of its runs in comparison.json",
         )
-    blocks = []
-    for baseline in [label for label in baselines if label in present]:
-        n = results.counts[baseline] if len(baselines) > 1 else None
-        labels = [
-            label for label in results.members if label in present and (n is None or results.counts[label] in (n, None))
-        ]
-        if len(labels) < 2:
-            continue
-        part = _in_order(table, labels)
-        found = compare_paired(
-            part, baseline=baseline, cluster=results.cluster, seed=seed, replicates=replicates, level=level,
-            effect=effect,
-        )  # fmt: skip
-        blocks.append(BaselineBlock(n, found, _by_tasks(part, results, baseline, seed, replicates, level)))
-    if not blocks:
+    blocks = [
+        block
+        for baseline in baselines
+        if baseline in present
+        if (block := _block(results, table, present, baseline, seed, replicates, level, effect)) is not None
+    ]
+    if not blocks and not broken:
         raise InputError(
             "only one organisation has finished runs, so there is nothing to compare",
             str(results.directory),
             "see status and error of the other runs in comparison.json",
         )
     blocks, n_tests = _corrected_together(blocks)
-    reference = _reference(results, present)
-    metrics = _metrics(table, results, reference, seed)
+    table = table.filter(pl.col("organisation").is_in(list(present)))
+    reference = _reference(results, present) if present else ""
+    metrics = _metrics(table, results, reference, seed) if present else {}
     costs = {
         label: mean_interval(part, value="cost", cluster=results.cluster, level=level, replicates=replicates, seed=seed)
         for label in metrics
         for part in [table.filter(pl.col("organisation") == label)]
         if part["cost"].null_count() == 0
     }
-    return Report(results, tuple(blocks), metrics, costs, reference, n_tests)
+    return Report(results, tuple(blocks), metrics, costs, reference, n_tests, broken, omitted)
+
+
+def _usable(results: Results, accept_failures: bool) -> tuple[pl.DataFrame, dict[str, LeftOut], dict[str, str]]:
+    """Return the rows that count, with labels; what is left out of them; and who is not comparable, with the reason."""
+    table = _labelled(results)
+    if not accept_failures or not table.height:
+        return table, {}, not_comparable(results, table)
+    omitted = left_out(table)
+    table = table.filter(pl.col("failed_infrastructure") == 0)
+    whole = set(table["organisation"].to_list())
+    broken = {label: "no episode is whole" for label in omitted if label not in whole}
+    return table, omitted, not_comparable(results, table) | broken
+
+
+def _block(
+    results: Results,
+    table: pl.DataFrame,
+    present: set[str],
+    baseline: str,
+    seed: int,
+    replicates: int,
+    level: float,
+    effect: float | None,
+) -> BaselineBlock | None:
+    """Return the differences of all that belong to a baseline to it; None where nothing does."""
+    several = sum(name == results.record.baseline for name, _ in results.members.values()) > 1
+    n = results.counts[baseline] if several else None
+    labels = [
+        label for label in results.members if label in present and (n is None or results.counts[label] in (n, None))
+    ]
+    if len(labels) < 2:
+        return None
+    part = _in_order(table, labels)
+    found = compare_paired(
+        part, baseline=baseline, cluster=results.cluster, seed=seed, replicates=replicates, level=level, effect=effect
+    )
+    return BaselineBlock(n, found, _by_tasks(part, results, baseline, seed, replicates, level))
 
 
 def _labelled(results: Results) -> pl.DataFrame:
@@ -183,7 +228,7 @@ def _reference(results: Results, present: set[str]) -> str:
     members = {label: place for label, place in results.members.items() if label in present}
     of_baseline = [label for label, (name, _) in members.items() if name == results.record.baseline]
     alone = [label for label, (_, n) in members.items() if n == 1]
-    return next((label for label in of_baseline if label in alone), (alone or of_baseline)[0])
+    return next((label for label in of_baseline if label in alone), (alone or of_baseline or list(members))[0])
 
 
 def _metrics(table: pl.DataFrame, results: Results, reference: str, seed: int) -> dict[str, RunMetrics]:

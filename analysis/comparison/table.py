@@ -19,6 +19,7 @@ import polars as pl
 from agentsoc.errors import LogDamagedError
 from agentsoc.log.comparison import CellRecord, ComparisonRecord, load_comparison_record
 from agentsoc.log.cost import cost_by_task
+from agentsoc.log.failures import failures_of
 from agentsoc.log.inside import Inside
 from agentsoc.log.manifest import Manifest
 from agentsoc.log.read import RunLog
@@ -26,6 +27,7 @@ from analysis.measures.episodes import episode_metrics
 
 TABLE: Final = "results.parquet"
 KEYS: Final = ("organisation", "n_agents", "tasks", "task", "seed")
+_NOTHING: Final = {"organisation": pl.String, "n_agents": pl.Int64, "tasks": pl.String, "task": pl.Int64}
 
 
 @dataclass
@@ -60,6 +62,8 @@ class Results:
     """Per task block the ceiling of one task (tokens), for the baseline."""
     ceilings: Mapping[tuple[str, int], CeilingUse] = field(default_factory=dict)
     """What the ceiling did to each organisation (name and number of agents), over all its runs."""
+    failures: Mapping[tuple[str, int], str] = field(default_factory=dict)
+    """What the infrastructure said most often when it failed, by organisation and number of agents."""
 
     @property
     def cluster(self) -> tuple[str, ...]:
@@ -103,6 +107,7 @@ def read_results(directory: Path) -> Results:
     hashes: dict[tuple[str, int], str] = {}
     budgets: dict[str, int | None] = {}
     ceilings: dict[tuple[str, int], CeilingUse] = {}
+    failures: dict[tuple[str, int], str] = {}
     inside = Inside(directory)
     finished = [cell for cell in record.cells if cell.status == "finished"]
     missing += [cell for cell in record.cells if cell.status != "finished"]
@@ -123,9 +128,11 @@ def read_results(directory: Path) -> Results:
         ceilings.setdefault((cell.organisation, cell.n_agents), CeilingUse()).add(run.manifest)
         if cell.organisation == record.baseline:
             budgets[cell.tasks] = run.budget
+        if run.failure:
+            failures.setdefault((cell.organisation, cell.n_agents), run.failure)
         frames.append(run.table)
-    table = pl.concat(frames) if frames else pl.DataFrame(schema={"organisation": pl.String})
-    return Results(directory, record, table, tuple(missing), _same(hashes), budgets, ceilings)
+    table = pl.concat(frames) if frames else pl.DataFrame(schema=_NOTHING)
+    return Results(directory, record, table, tuple(missing), _same(hashes), budgets, ceilings, failures)
 
 
 def save_table(results: Results) -> Path:
@@ -145,6 +152,8 @@ class _Run:
     budget: int | None = None
     fault: str = ""
     manifest: Manifest | None = None
+    failure: str = ""
+    """What the infrastructure said most often when it failed."""
 
 
 def _read_run(directory: Path, cell: CellRecord) -> _Run:
@@ -158,9 +167,11 @@ def _read_run(directory: Path, cell: CellRecord) -> _Run:
     except LogDamagedError as error:
         return _Run(pl.DataFrame(), fault=str(error))
     budget = episodes["budget"].max()
+    most = failures_of(log).get("infrastructure")
     return _Run(
-        _columns(episodes, cell), manifest.tasks_hash, budget if isinstance(budget, int) else None, "", manifest
-    )
+        _columns(episodes, cell), manifest.tasks_hash, budget if isinstance(budget, int) else None, "", manifest,
+        "" if most is None else most.text,
+    )  # fmt: skip
 
 
 def _with_cost(episodes: pl.DataFrame, log: RunLog) -> pl.DataFrame:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import math
 import textwrap
 from collections.abc import Iterable, Iterator
+from dataclasses import asdict
 from typing import Any, Final
 
 import polars as pl
 
 from agentsoc.printing.text import WIDE, line, prompt_bounds_text, table
+from analysis.comparison.broken import bounds_text, ways_out
 from analysis.comparison.report import SHOWN_METRICS, BaselineBlock, Report, measured
 from analysis.comparison.table import Results
 from analysis.interval import Interval, shown
+from analysis.measures.failures import failed_text, failed_turns
 from analysis.stats import PairedRow
 
 FORMAT: Final = 1
@@ -30,7 +33,8 @@ def report_as_text(report: Report) -> str:
     parts = [*_head(report), ""]
     for block in report.blocks:
         parts += [*_scores(report, block), ""]
-    parts += [*_costs(report), ""]
+    if report.metrics:
+        parts += [*_costs(report), ""]
     for block in report.blocks:
         parts += _by_tasks(block)
     return "\n".join([*parts, "Notes", *(row for text in notes(report) for row in _wrapped("- ", text))])
@@ -50,6 +54,12 @@ def report_as_dict(report: Report) -> dict[str, Any]:
         "budget_per_task": dict(results.budgets),
         "design": _design(results),
         "verdict": verdict(report),
+        "failures": {
+            label: failed_turns(results.table.filter(_is(report, label)))
+            for label in (results.members if results.table.height else ())
+        },
+        "not_comparable": dict(report.not_comparable),
+        "left_out": {label: asdict(found) for label, found in report.left_out.items()},
         "blocks": [
             {
                 "count": block.count,
@@ -80,7 +90,9 @@ def verdict(report: Report) -> str:
                 open_.append(name)
             else:
                 (better if row.difference.value > 0 else worse).append(f"{name} by {row.difference.text(sign=True)}")
-    said = []
+    said = [f"not comparable: {label}: {why}" for label, why in report.not_comparable.items()]
+    if not report.blocks:
+        said.append("there is no difference to tell")
     base = report.results.record.baseline
     if better:
         said.append(f"better than {base}: {'; '.join(better)}")
@@ -122,7 +134,7 @@ def _head(report: Report) -> list[str]:
     seeds = design["seeds"]
     drawn = "the same tasks for all seeds" if results.same_tasks else "new tasks for every seed"
     facts = [
-        ("comparison", f"{record.name}: {len(report.metrics)} organisations, baseline {record.baseline}"),
+        ("comparison", f"{record.name}: {len(results.members)} organisations, baseline {record.baseline}"),
         ("tasks", ", ".join(f"{n:,} of {name}" for name, n in design["tasks"].items()) + f"; {drawn}"),
         ("seeds", f"{len(seeds)}: {_listed(seeds)}"),
         ("budget", _budget(results)),
@@ -234,30 +246,26 @@ def _by_tasks(block: BaselineBlock) -> list[str]:
 
 def _notes(report: Report) -> Iterator[str]:
     results, record = report.results, report.results.record
-    found = report.blocks[0].found
-    pairs = [row.n_pairs for block in report.blocks for row in block.found.rows]
-    tasks = [row.n_paired_tasks for block in report.blocks for row in block.found.rows]
-    yield (
-        f"pairs: {_range(pairs)} (same task, same seed); intervals and tests resample {_range(tasks)} tasks, "
-        f"{found.replicates:,} samples, seed {found.seed}; mean: {_methods(row.mean for row in report.rows())}, "
-        f"difference: {_methods(row.difference for block in report.blocks for row in block.found.rows)}"
-    )
-    tests = {row.test for block in report.blocks for row in block.found.rows}
-    yield (
-        f"p: sign-flip test over tasks ({', '.join(sorted(tests))}), corrected by Holm for {report.n_tests} "
-        "comparisons; intervals hold one at a time, not all together"
-    )
-    yield (
-        '"could find" is the smallest true difference that this many tasks and seeds find in 4 of 5 comparisons; '
-        f"the last column is how many tasks a true difference of {found.effect or 0.05:g} needs for that"
-    )
+    if report.blocks:
+        yield from _test_notes(report)
     yield from _money_notes(report)
-    yield (
-        f"overhead and efficiency are relative to {report.reference}"
-        + ("" if results.members[report.reference][1] == 1 else ", because no organisation is a single agent")
-        + "; overhead counts turns"
-    )
+    if report.metrics:
+        yield (
+            f"overhead and efficiency are relative to {report.reference}"
+            + ("" if results.members[report.reference][1] == 1 else ", because no organisation is a single agent")
+            + "; overhead counts turns"
+        )
     yield from _left_out_notes(results)
+    for label in results.members if results.table.height else ():
+        if failed := failed_text(results.table.filter(_is(report, label))):
+            yield f"{label}: {failed}"
+    for label, why in report.not_comparable.items():
+        yield f"{label} is not comparable: {why}; {ways_out(why)}"
+    scores = {row.organisation: row.mean.value for row in report.rows()}
+    for label in report.left_out:
+        block = next((block for block in report.blocks for row in block.rows if row.organisation == label), None)
+        base = record.baseline if block is None else block.found.baseline.organisation
+        yield bounds_text(label, base, report.left_out, scores)
     if not record.matched:
         yield "the organisations had no common ceiling: a difference may be one of spending, not of organisation"
     for label in report.metrics:
@@ -279,6 +287,27 @@ def _notes(report: Report) -> Iterator[str]:
     yield f"comparison {record.hash[:16]}; digests of all {len(record.cells)} runs are in report.json"
 
 
+def _test_notes(report: Report) -> Iterator[str]:
+    """Yield how intervals and tests were made."""
+    found = report.blocks[0].found
+    pairs = [row.n_pairs for block in report.blocks for row in block.found.rows]
+    tasks = [row.n_paired_tasks for block in report.blocks for row in block.found.rows]
+    yield (
+        f"pairs: {_range(pairs)} (same task, same seed); intervals and tests resample {_range(tasks)} tasks, "
+        f"{found.replicates:,} samples, seed {found.seed}; mean: {_methods(row.mean for row in report.rows())}, "
+        f"difference: {_methods(row.difference for block in report.blocks for row in block.found.rows)}"
+    )
+    tests = {row.test for block in report.blocks for row in block.found.rows}
+    yield (
+        f"p: sign-flip test over tasks ({', '.join(sorted(tests))}), corrected by Holm for {report.n_tests} "
+        "comparisons; intervals hold one at a time, not all together"
+    )
+    yield (
+        '"could find" is the smallest true difference that this many tasks and seeds find in 4 of 5 comparisons; '
+        f"the last column is how many tasks a true difference of {found.effect or 0.05:g} needs for that"
+    )
+
+
 def _methods(intervals: Iterable[Interval]) -> str:
     """Return how intervals were made: organisations whose tasks differ little have another method than the others."""
     return " or ".join(dict.fromkeys(interval.method for interval in intervals))
@@ -286,6 +315,8 @@ def _methods(intervals: Iterable[Interval]) -> str:
 
 def _left_out_notes(results: Results) -> Iterator[str]:
     """Say of which organisations prompts had no room for all the claims that their agents were to read."""
+    if "claims_due" not in results.table.columns:
+        return
     for label, (organisation, n_agents) in results.members.items():
         own = results.table.filter((pl.col("organisation") == organisation) & (pl.col("n_agents") == n_agents))
         due, left_out = (int(own[name].fill_null(0).sum()) for name in ("claims_due", "claims_left_out"))

@@ -76,11 +76,16 @@ def import_log(
         parents: rule for the parents of claims, of those that the importer knows; None for its default.
 
     Raises:
-        InputError: there is no such importer or rule, `path` is not what it should be, or `out` cannot be written.
+        InputError: there is no such importer or rule, `path` is not what it should be, `out` cannot be written, or the
+            importer gave something other than a reading.
     """
     store.require_new(out)
     chosen = IMPORTERS.get(importer, "SOURCE")
-    read = chosen.read(path, chosen.rule(parents))
+    read: object = chosen.read(path, chosen.rule(parents))
+    if not isinstance(read, LogReading) or not isinstance(read.table, EventTable):
+        found = f"a {type(read.table).__name__} as table" if isinstance(read, LogReading) else type(read).__name__
+        what = f"the importer {importer} gave {found}, not a LogReading with an EventTable"
+        raise InputError(what, IMPORTERS.group, "mend the importer")
     about = store.describe(importer, path, read.rules, read.notes)
     store.save(read.table, out, about)
     return read.table, about

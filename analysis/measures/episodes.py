@@ -33,6 +33,7 @@ from analysis.interval import Interval
 from analysis.measures.ballots import ballot_metrics
 from analysis.measures.diversity_logs import diversity, label_questions
 from analysis.measures.embeddings import Embedder
+from analysis.measures.failures import FAILED_COLUMNS, with_failures
 from analysis.measures.outputs import F64, Outputs, outputs_of
 from analysis.measures.outputs import together as outputs_together
 from analysis.resampling import drawn
@@ -54,6 +55,7 @@ EPISODE_COLUMNS: Final = (
     *("tokens", "budget_left", "wall_s", "message_density_broadcasts", "message_density_deliveries"),
     *("n_voters", "n_answers", "consensus", "disagreement", "vote_entropy", "voter_accuracy", "majority_correct"),
     *("information_gain", "redundancy", "k_star"),
+    *FAILED_COLUMNS,
 )
 """Columns of `episode_metrics`; with an embedder also `redundancy_embedded` and `k_star_embedded`."""
 
@@ -115,7 +117,8 @@ class EpisodeReading:
             first, last = events["task"][0], events["task"][-1]
             start, end = np.searchsorted(self._stored["task"].to_numpy(), [first, last + 1]).tolist()
             episodes = self._stored[start:end]
-        self._parts.append(with_votes(episodes, said, questions["task", "k_star"]))
+        voted = with_votes(episodes, said, questions["task", "k_star"])
+        self._parts.append(with_failures(voted, events))
 
     def result(self) -> pl.DataFrame:
         """Return the columns `EPISODE_COLUMNS` of all blocks."""
@@ -123,7 +126,8 @@ class EpisodeReading:
             nothing = outputs_of(frame_of(EVENT_SCHEMA.empty_table()))
             empty = pl.from_arrow(EPISODE_SCHEMA.empty_table())
             assert isinstance(empty, pl.DataFrame)
-            self._parts.append(with_votes(empty if self._stored is None else self._stored, nothing))
+            voted = with_votes(empty if self._stored is None else self._stored, nothing)
+            self._parts.append(with_failures(voted, frame_of(EVENT_SCHEMA.empty_table())))
         found = pl.concat(self._parts).rechunk()
         found = found.join(_wall(self._log), on="task", how="left", maintain_order="left")
         return found.select(EPISODE_COLUMNS)

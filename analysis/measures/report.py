@@ -24,6 +24,7 @@ from analysis.measures.diversity_logs import Diversity, LabelDiversity, diversit
 from analysis.measures.effective_votes import EffectiveVotes, lone_votes, worth_of
 from analysis.measures.embeddings import Embedder
 from analysis.measures.episodes import EVENTS_USED, EpisodeReading, RunMetrics, run_metrics
+from analysis.measures.failures import failed_text
 from analysis.measures.information import Information
 from analysis.measures.outputs import outputs_of, together
 from analysis.tables import from_log
@@ -203,6 +204,8 @@ def _report(read: _Read, single: _Read | None, embedder: Embedder | None, centre
     if read.from_events:
         notes.append("no table of episodes: what is in no event (messages, virtual time) is not known")
     episodes = read.episodes
+    if failed := failed_text(episodes):
+        notes.append(failed)
     found = read.labels if embedder is None else diversity(read.said, embedder=embedder, centred=centred)
     if embedder is not None:
         words = found.questions.select("task", redundancy_embedded="redundancy", k_star_embedded="k_star")

@@ -58,10 +58,11 @@ def _details(report: RunReport) -> list[str]:
     said.append(f"  {report.diversity.summary()}")
     if report.information.height:
         last = report.information.row(-1, named=True)
-        said.append(
-            f"  the first {last['n_agents']} agents' answers say {last['information']:.3f} of {last['bound']:.3f} bits "
-            f"about the right one, the last of them {last['gain']:.3f}"
-        )
+        n = last["n_agents"]
+        whose = "one agent's answer says" if n == 1 else f"the first {n} agents' answers say"
+        more = "" if n == 1 else f", the last of them {last['gain']:.3f}"
+        told = f"{last['information']:.3f} of {last['bound']:.3f} bits about the right one"
+        said.append(f"  {whose} {told}{more}")
     worth = report.worth if isinstance(report.worth, str) else f"{report.worth} leaf votes"
     said.append(f"  effective votes: {worth}")
     if report.failure is not None:

@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from agentsoc.errors import InputError
 from agentsoc.events import COORDINATION
 from analysis.claims.cascades import Cascades, ClaimGraph, cascades, claim_graph
 from analysis.claims.reach import Reach, reach
@@ -98,12 +99,40 @@ def structures(table: EventTable, *, endorse_as_node: bool = False) -> Structure
 
 
 def sample_of(name: str, values: NDArray[np.generic], execution: I64, caps: F64 | None, unit: str) -> Sample:
-    """Return a sample of the positive `values`; `caps` is per execution, shape (n_executions,)."""
+    """Return a sample of `values` without the zeros; `caps` is per execution, shape (n_executions,).
+
+    Raises:
+        InputError: a value is negative, infinite or no number, or there is not one execution for each value.
+    """
     numbers = values.astype(np.float64)
+    if numbers.shape != execution.shape or numbers.ndim != 1:
+        what = f"values of shape {numbers.shape}, executions of shape {execution.shape}"
+        raise InputError(what, name, "give the execution of each value")
+    odd = numbers[~(np.isfinite(numbers) & (numbers >= 0))]
+    if len(odd):
+        raise InputError(f"{odd[0]} is no value of an observable", name, "give finite numbers that are not negative")
     kept = numbers > 0
     where = execution[kept]
     bound = np.full(len(where), np.inf) if caps is None else caps[where]
     return Sample(name, numbers[kept], where, bound, unit)
+
+
+def measured(name: str, observable: Observable, found: Structures) -> Sample:
+    """Return what an observable of another package measures, after a look at whether it is a sample of that name.
+
+    Raises:
+        InputError: it has another name, so that it could take the place of a built-in one, or names an execution that
+            the log does not have.
+    """
+    sample: object = observable.measure(found)
+    where = f"{OBSERVABLES.group}: {name}"
+    if not isinstance(sample, Sample) or sample.name != name:
+        other = f"a sample named {sample.name}" if isinstance(sample, Sample) else type(sample).__name__
+        raise InputError(f"measure gave {other}", where, f"return a Sample named {name}")
+    n = found.table.n_executions
+    if sample.n and not (sample.execution.min() >= 0 and sample.execution.max() < n):
+        raise InputError(f"a value belongs to an execution outside of 0 to {n - 1}", where, "mend the observable")
+    return sample
 
 
 def sample_from(name: str, frame: pl.DataFrame, caps: F64 | None, unit: str) -> Sample:

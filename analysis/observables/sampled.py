@@ -13,7 +13,7 @@ from typing import Final
 from agentsoc.errors import InputError
 from analysis.observables import acts as acts
 from analysis.observables import claims as claims
-from analysis.observables.base import OBSERVABLES, Sample, Structures, effort, structures
+from analysis.observables.base import OBSERVABLES, Sample, Structures, effort, measured, structures
 
 __all__ = ["Sample", "Structures", "effort", "observables", "structures"]
 
@@ -22,10 +22,10 @@ def observables(found: Structures) -> dict[str, Sample]:
     """Return every observable that the log can give, by name; those without a single value are left out.
 
     Raises:
-        InputError: a package adds an observable under a name that is taken.
+        InputError: a package adds an observable under a name that is taken, or one whose values are no sample.
     """
     samples = [make(found) for make in BUILT_IN]
-    added = {name: one.measure(found) for name, one in OBSERVABLES.all().items()}
+    added = {name: measured(name, one, found) for name, one in OBSERVABLES.all().items()}
     if taken := sorted(set(added) & {sample.name for sample in samples}):
         raise InputError(f"the observable {taken[0]} is built in", OBSERVABLES.group, "give the added one another name")
     return {sample.name: sample for sample in (*samples, *added.values()) if sample.n}

@@ -218,7 +218,7 @@ EXPECTED = {
     "429-after-date": "rate_limited",
     "429-quota": "rejected",
     "500": "server",
-    "503-after-1": "server",
+    "503-after-1": "unavailable",
     "400": "rejected",
     "400-context": "too_long",
     "401": "rejected",

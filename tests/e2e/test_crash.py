@@ -283,8 +283,9 @@ def test_killed_columns_end_as_if_they_had_not_been(life: Life, tmp_path: Path) 
 
 def test_a_killed_run_with_a_budget_keeps_it_and_goes_on(life: Life) -> None:
     """What was in flight counts as spent, so the end may differ from the undisturbed one; the wall may not."""
+    society()  # makes its parts known here, where the run is replayed
     changes = {"budget": {"tokens_per_task": 1_500}, "agents": {"count": 5, "max_tokens": 30}}
-    child = life.start("run", die=(60, "after"), changes=changes)
+    child = life.start("run", die=(30, "after"), changes=changes)
     child.join(60)
     assert child.exitcode == -signal.SIGKILL
     bought = outcomes(life.rows())

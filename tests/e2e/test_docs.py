@@ -17,6 +17,7 @@ import sys
 import tomllib
 from collections.abc import Iterator
 from contextlib import redirect_stdout
+from fnmatch import fnmatch
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -314,6 +315,15 @@ def test_what_the_architecture_says_to_look_for_is_in_the_file_that_it_names() -
     for file, name in found:
         made = rf"^\s*(?:(?:async )?def|class) {name}\b|^{name}\b.* = "
         assert re.search(made, (ROOT / file).read_text(encoding="utf-8"), re.MULTILINE), (file, name)
+
+
+def test_the_architecture_says_what_each_file_of_the_engine_does() -> None:
+    page = (DOCS / "architecture.md").read_text(encoding="utf-8")
+    section = page.partition("What each file of `agentsoc/engine/` does:\n")[2].partition("\n## ")[0]
+    told = re.findall(r"`([\w*]+\.py)`", "".join(re.findall(r"^\| (.*?) \|", section, re.MULTILINE)))
+    files = {file.name for file in (ROOT / "agentsoc" / "engine").glob("*.py")} - {"__init__.py"}
+    assert {name for name in files if not any(fnmatch(name, pattern) for pattern in told)} == set()
+    assert {name for name in told if "*" not in name} <= files
 
 
 def test_the_digest_follows_from_the_description_in_the_log_format(tmp_path: Path) -> None:

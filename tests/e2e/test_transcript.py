@@ -36,6 +36,20 @@ BLOCKS: dict[str, dict[str, Any]] = {
     },
     "resample": {"topology": "independent", "protocol": {"kind": "resample"}},
     "relay": {"topology": "chain", "protocol": {"kind": "relay"}},
+    "moa": {"topology": "decentralized", "protocol": {"kind": "moa", "layers": 2}},
+    "refine": {"topology": "chain", "protocol": {"kind": "refine", "rounds": 2, "critic": "other"}},
+    "roles": {
+        "topology": "chain",
+        "protocol": {
+            "kind": "roles",
+            "stages": [
+                {"name": "plan", "agent": 0, "asks": "Say what to do."},
+                {"name": "work", "agent": 1, "asks": "Do it.", "reads": ["plan"]},
+                {"name": "review", "agent": 2, "asks": "Is it right?", "checks": "work"},
+                {"name": "answer", "agent": 1, "asks": "Give the result.", "reads": ["work"]},
+            ],
+        },
+    },
 }  # fmt: skip
 
 

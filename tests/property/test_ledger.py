@@ -200,6 +200,9 @@ class Books:
         assert order.known is not None
         return self._again(order.known) if self.rng.random() < 0.5 else None
 
+    def from_cache(self, order: AttemptRequest) -> AttemptResult | None:
+        return None
+
     async def write(self, row: Attempt) -> None:
         """The journal; the driver may die before or after a row is on disk."""
         if self.writes_left is not None:

@@ -296,3 +296,42 @@ def test_no_package_takes_the_place_of_a_built_in_observable(others: Path, monke
     table = IMPORTERS.get("claims").read(IMPORTED["claims"], "").table
     with pytest.raises(InputError, match="cascade_size is built in"):
         observables(structures(table))
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ('sample_of("cascade_size", np.ones(1), np.zeros(1, int), None, "events")', "a sample named cascade_size"),
+        ('sample_of(self.name, np.ones(1), np.array([99]), None, "events")', "outside of 0 to"),
+        ('sample_of(self.name, np.array([np.nan]), np.zeros(1, int), None, "events")', "nan is no value"),
+        ('sample_of(self.name, np.array([-1]), np.zeros(1, int), None, "events")', "-1.0 is no value"),
+        ('sample_of(self.name, np.ones(2), np.zeros(1, int), None, "events")', "the execution of each value"),
+        ("None", "measure gave NoneType"),
+    ],
+)
+def test_what_an_added_observable_measures_is_looked_at(others: Path, body: str, said: str) -> None:
+    kept = 'sample_of(self.name, counts, np.arange(len(counts)), None, "events")'
+    assert kept in OTHERS
+    (others / "others_package.py").write_text(OTHERS.replace(kept, body))
+    table = IMPORTERS.get("claims").read(IMPORTED["claims"], "").table
+    with pytest.raises(InputError, match=said):
+        observables(structures(table))
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [("None", "gave NoneType, not a LogReading"), ("LogReading({})", "gave a dict as table, not a LogReading")],
+)
+def test_an_importer_that_gives_no_reading_is_named(others: Path, body: str, said: str) -> None:
+    (others / "others_package.py").write_text(
+        OTHERS.replace("return LogReading(import_claims(path)", f"return {body}  # ")
+    )
+    with pytest.raises(InputError, match=said):
+        import_log("letters", IMPORTED["claims"], others / "in")
+    assert not (others / "in").exists()
+
+
+def test_an_object_without_a_name_is_refused_by_its_entry_point(others: Path) -> None:
+    (others / "others_package.py").write_text(OTHERS.replace('    name = "letters"\n', ""))
+    with pytest.raises(InputError, match="others_package:Letters is no Importer of the name letters"):
+        IMPORTERS.all()

@@ -15,7 +15,7 @@ from agentsoc.contracts.model import CallError, Usage
 from agentsoc.contracts.turns import Reply, Turn
 from agentsoc.engine.attempts import AttemptRequest, AttemptResult, PlannedTurn, TurnUnderWay
 from agentsoc.engine.calls import BACKOFF_MAX_S, NO_ATTEMPT, Caller, HostLostError
-from agentsoc.errors import ReplayMismatchError
+from agentsoc.errors import ReplayMismatchError, RunFailedError
 from agentsoc.log.journal import Attempt, Key
 from agentsoc.scenario.model import Calls
 
@@ -55,6 +55,9 @@ class Script:
         return [None]
 
     def recall(self, order: AttemptRequest) -> AttemptResult | None:
+        return None
+
+    def from_cache(self, order: AttemptRequest) -> AttemptResult | None:
         return None
 
     async def write(self, row: Attempt) -> None:
@@ -235,12 +238,20 @@ def test_iterations_go_on_from_the_draft_and_a_failure_leaves_it() -> None:
     ("outcomes", "expected"),
     [
         ([failed("server")] * 3, [0.5, 1.0, 2.0]),
-        ([failed("rate_limited", retry_after_s=7.0)], [7.0]),
-        ([failed("rate_limited", retry_after_s=1e9)], [BACKOFF_MAX_S]),
-        ([failed("rate_limited", retry_after_s=-3.0)], [0.0]),
+        ([failed("server", retry_after_s=7.0)], [7.0]),
+        ([failed("server", retry_after_s=1e9)], [BACKOFF_MAX_S]),
+        ([failed("server", retry_after_s=-3.0)], [0.0]),
+        ([failed("rate_limited", retry_after_s=0.01)], []),
         ([MALFORMED], []),
     ],
-    ids=["doubling", "as the server says", "not for ever", "not backwards", "a repair does not wait"],
+    ids=[
+        "doubling",
+        "as the server says",
+        "not for ever",
+        "not backwards",
+        "all at the gate",
+        "a repair does not wait",
+    ],
 )
 def test_pauses_between_attempts(
     monkeypatch: pytest.MonkeyPatch, outcomes: Sequence[AttemptResult], expected: list[float]
@@ -253,6 +264,19 @@ def test_pauses_between_attempts(
     monkeypatch.setattr(asyncio, "sleep", sleep)
     take(Script(*outcomes, GOOD), grant=Grant(10, 9, 999), backoff_s=0.5)
     assert pauses == expected
+
+
+def test_a_model_that_cannot_be_used_ends_the_run_with_every_outcome_in_the_journal() -> None:
+    script = Script(*[failed("rejected")] * 9)
+
+    async def nine() -> None:
+        caller = Caller(script, script, {}, Calls(), 1)  # type: ignore[arg-type]
+        for task in range(9):
+            await caller.turn(TurnUnderWay(PlannedTurn(task, 0, Turn(0)), 0, NEED, 3), GRANT)
+
+    with pytest.raises(RunFailedError, match="the first 5 calls of the model failed alike: rejected: why"):
+        asyncio.run(nine())
+    assert [row.state for row in script.rows.values()] == ["failed"] * 5
 
 
 def test_a_slow_model_keeps_no_other_model_waiting() -> None:

@@ -198,7 +198,7 @@ def test_a_log_of_votes_alone_has_no_integration_and_says_so() -> None:
 
 
 def sample(draws: list[tuple[int, float]], caps: float = np.inf) -> Sample:
-    pairs = np.array(draws)
+    pairs = np.array(draws).reshape(-1, 2)
     return Sample("x", pairs[:, 1], pairs[:, 0].astype(int), np.full(len(pairs), caps), "events")
 
 
@@ -238,8 +238,10 @@ def test_growth_along_a_cap_is_told() -> None:
 
 
 def test_growth_needs_two_sizes() -> None:
-    with pytest.raises(InputError, match="two or more"):
+    with pytest.raises(InputError, match="has values at one number of agents only"):
         largest_growth(sample([(0, 1.0), (1, 2.0)]), np.array([8, 8]))
+    with pytest.raises(InputError, match="has no values"):
+        largest_growth(sample([]), np.array([8, 8]))
 
 
 def planted_choices(beta: float, *, decisions: int = 1500, seed: int = 0) -> Choices:

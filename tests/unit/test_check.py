@@ -151,7 +151,7 @@ def test_without_a_table_of_episodes_it_is_said_which_totals_are_as_stated(run: 
     log = Forged(run, rows=None, status="failed", totals={"turns": 99, "virtual_s": 3.0, "tokens_lost": 9}).write()
     assert log.check().notes[-1] == (
         "without a table of episodes these totals are as stated: rounds, turns, broadcasts, deliveries, virtual_s, "
-        "tokens_lost, calls_lost, tokens_overrun, cost, cost_lost"
+        "tokens_lost, calls_lost, tokens_overrun, claims_due, claims_left_out, cost, cost_lost"
     )
 
 

@@ -30,7 +30,8 @@ def of(
     counted = {"calls_failed": 0, "tokens_in": 90 * n, "tokens_cached": 0, "tokens_out": 10 * n, "events": n + 2}
     known: dict[str, Any] = {
         **spent, **counted, "budget": 1000, "charged": 100 * n, "budget_left": 1000 - 100 * n, "stop": "finished",
-        "n_voters": n, "n_answers": 1, "answered": True, "answer": "1", **more,
+        "n_voters": n, "n_answers": 1, "answered": True, "answer": "1",
+        "failed_infrastructure": 0, "failed_format": 0, "failed_model": 0, **more,
     }  # fmt: skip
     rows = [
         {

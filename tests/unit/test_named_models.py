@@ -169,6 +169,10 @@ def test_texts_may_hold_a_dollar_before_a_placeholder() -> None:
     )
     assert scenario.description == "set ${MODEL_HOST}"
     assert scenario.agents[0].prompt == "earn ${n_agents}"
+    priced = parse_scenario(
+        HEAD + 'prompts: {system: "You have ${{ n_agents }}."}\nagents: {count: 3, model: scripted}\n'
+    )
+    assert "${{" in priced.model_dump_json()
 
 
 def test_what_is_stored_is_never_looked_up(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ from agentsoc.contracts.board import Claim
 from agentsoc.contracts.model import Message, Request, bytes_bound
 from agentsoc.contracts.rules import FIRST
 from agentsoc.contracts.task import Task
-from agentsoc.contracts.turns import Turn, View
+from agentsoc.contracts.turns import Reply, Turn, View
 from agentsoc.errors import InputError
 from agentsoc.events import pack_id
 from agentsoc.scenario.files import BASE_DIR
@@ -23,6 +23,7 @@ from agentsoc.society.build import BuiltSociety, build_society
 from agentsoc.society.calls import REPAIR_TOKENS, Exchange, ModelCall
 from agentsoc.society.prompt import all_requests, build_request, system_prompt
 from agentsoc.society.reply_form import form_of
+from agentsoc.society.reply_text import text_of
 from agentsoc.society.shown import cut, states
 from tests.loose import scenario
 
@@ -174,6 +175,19 @@ def test_a_cut_text_is_its_beginning_a_mark_and_its_end(text: str, tokens: int) 
     assert text.startswith(found[1])
     assert text.endswith(found[3])
     assert len(found[1]) + len(found[3]) <= 4 * tokens
+
+
+def test_what_others_read_of_a_reply_is_as_it_was_written_without_the_handles_of_its_author() -> None:
+    read = Reply(answer="def f", text="clipped", uses=(1,))
+    assert (
+        text_of(read, "  Def f:\n    x\n\nANSWER Def f #2 not #1\n", "text", free=True)
+        == "Def f:\n    x\n\nANSWER Def f"
+    )
+    assert text_of(Reply(stop=True), "stop", "text", free=True) is None
+    assert text_of(read, '{"answer": "Def f", "why": "a\\n  b"}', "json", free=True) == "Def f\na\n  b"
+    assert text_of(read, '{"answer": "def f", "why": "a\\n  b"}', "json", free=True) == "a\n  b"
+    assert text_of(Reply(answer="def f"), "Def f not #2", "short", free=True) == "Def f"
+    assert text_of(Reply(answer="heads"), "Heads #2", "short", free=False) is None
 
 
 # What an agent is shown of itself

@@ -12,6 +12,7 @@ import pytest
 from agentsoc.backends.scripted import Scripted
 from agentsoc.backends.simulated import Simulated, SimulatedBackend
 from agentsoc.contracts.model import Backend, Completion, Model, Request, Usage
+from agentsoc.engine.model_gate import Patience
 from agentsoc.engine.shared import Shared
 from agentsoc.errors import BackendSetupError
 
@@ -112,18 +113,20 @@ async def test_computed_voters_are_not_shared() -> None:
 
 @pytest.mark.parametrize(("wanted", "own", "parallel", "most"), [(None, 5, None, 5), (2, 5, None, 2), (9, 5, 3, 3)])
 @in_a_loop
-async def test_one_limiter_holds_for_a_model_whichever_run_asks(
+async def test_one_gate_holds_for_a_model_whichever_run_asks(
     wanted: int | None, own: int, parallel: int | None, most: int
 ) -> None:
     shared, inside, seen = Shared(wanted), 0, []
 
     async def pass_through(run: int) -> None:
         nonlocal inside
-        async with shared.limiter(Counted(parallel=parallel), own, parallel):
-            inside += 1
-            seen.append(inside)
-            await asyncio.sleep(0)
-            inside -= 1
+        gate = shared.gate(Counted(parallel=parallel), own, parallel, Patience())
+        await gate.enter()
+        inside += 1
+        seen.append(inside)
+        await asyncio.sleep(0)
+        inside -= 1
+        gate.leave()
 
     await asyncio.gather(*(pass_through(run) for run in range(20)))
     assert max(seen) == most

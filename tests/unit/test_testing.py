@@ -7,13 +7,13 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Any, Literal
 
 import pytest
 
 import agentsoc
 from agentsoc import testing
-from agentsoc.plugin import Board, Decision, Protocol, Society, Turn
+from agentsoc.plugin import PROTOCOLS, Board, Decision, InputError, Protocol, Slot, Society, Turn
 from agentsoc.testing import assert_schedule_independent, register, replay, scripted_llm, small_run, small_scenario
 from tests.strategies import scenario
 
@@ -85,3 +85,51 @@ def test_every_public_name_can_be_imported_and_importing_the_package_imports_not
     heavy = ["ray", "litellm", "polars", "pyarrow", "numpy", "pydantic", "networkx"]
     program = f"import sys, agentsoc; print([m for m in {heavy} if m in sys.modules])"
     assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True).stdout.strip() == "[]"
+
+
+class Vote(Remembers):
+    """A protocol of somebody's that has the kind of a built-in one."""
+
+    kind: Literal["vote"] = "vote"  # type: ignore[assignment]
+
+
+class Around(Protocol):
+    """A protocol that may go around another one."""
+
+    kind: Literal["around"] = "around"
+    inner: Annotated[Protocol | None, Slot("agentsoc.protocols", "protocol")] = None
+    """The one that it goes around; none to let everybody answer."""
+
+    def plan(self, society: Society, board: Board) -> Sequence[Turn]:
+        if self.inner is not None:
+            return self.inner.plan(society, board)
+        return () if board.round else [Turn(agent) for agent in range(society.n)]
+
+    def decide(self, society: Society, board: Board) -> Decision:
+        claims = [board.claims[claim] for _, claim in sorted(board.standing.items())]
+        return Decision(claims[0].answer if claims else None)
+
+
+def test_registered_classes_do_not_take_the_place_of_built_in_ones() -> None:
+    built_in = PROTOCOLS.find("vote")
+    with pytest.raises(InputError, match='the kind "vote" of Vote is built in'):
+        register(Vote)
+    assert PROTOCOLS.find("vote") is built_in
+
+
+@pytest.mark.parametrize("what", [int, 5, "vote"])
+def test_what_is_no_part_is_not_registered(what: Any) -> None:
+    with pytest.raises(InputError, match="fills no slot; derive it from"):
+        register(what)
+
+
+@pytest.mark.parametrize("inner", [None, "vote"])
+def test_a_place_for_another_part_may_be_empty(inner: str | None, tmp_path: Path) -> None:
+    register(Around)
+    done = small_run(tmp_path / "run", protocol={"kind": "around", "inner": inner})
+    assert replay(done.directory).n_events == done.manifest.totals.events
+    assert done.manifest.scenario["protocol"]["inner"] == (
+        None if inner is None else PROTOCOLS.parse(inner).model_dump()
+    )
+    shape = Around.model_json_schema()["properties"]["inner"]
+    assert {"type": "null"} in shape["anyOf"]

@@ -1,0 +1,135 @@
+"""This module marks what of a run is to be made again because its infrastructure failed, and says what that had cost.
+
+A failed attempt and every later row of its episode become *superseded*: they stay in the journal, are skipped by number
+and are charged for what they cost, at the start of the round that is made again; nothing else of them counts. What was
+answered in that round and before it stays. Failures of the model or of a reply's form are its answers, and stay.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from agentsoc.budget.spent import Spent
+from agentsoc.contracts.failure import family_of
+from agentsoc.contracts.model import CallError
+from agentsoc.log.failures import failures_of
+from agentsoc.log.files import RunLock
+from agentsoc.log.journal import Attempt, Journal, Key
+from agentsoc.log.manifest import Manifest
+from agentsoc.log.names import JOURNAL
+from agentsoc.log.read import RunLog
+
+SUPERSEDED: Final = "superseded"
+BEING_MADE_AGAIN: Final = "its failed turns are being made again"
+"""What the manifest says as its error while rows are marked: a run that dies then goes on as a failed one."""
+
+
+def failed_rounds(known: Mapping[Key, Attempt], *, lost: bool, sequential: bool) -> dict[int, int]:
+    """Return task -> first round of which a call failed by the infrastructure and is to be made again.
+
+    Args:
+        known: the journal.
+        lost: whether a call that ended with a lost attempt counts; so it does in a run that has ended by itself.
+        sequential: whether each episode builds on those before it, so that all later ones are made again as well.
+    """
+    found: dict[int, int] = {}
+    for task, round_, _, _ in _failed_calls(known, lost):
+        found[task] = min(round_, found.get(task, round_))
+    if sequential and found:
+        first = min(found)
+        found |= {task: 0 for task in {key[0] for key in known} if task > first}
+    return found
+
+
+def superseded_rows(known: Mapping[Key, Attempt], rounds: Mapping[int, int], *, lost: bool) -> list[Attempt]:
+    """Return the rows that are superseded when these rounds are made again, marked as such."""
+    failed = _failed_calls(known, lost)
+    marked = []
+    for row in known.values():
+        first = rounds.get(row.task)
+        if first is None or row.state == SUPERSEDED or row.round < first:
+            continue
+        if row.round > first or ((row.task, row.round, row.agent, row.k) in failed and _fails(row, lost)):
+            marked.append(msgspec.structs.replace(row, state=SUPERSEDED, finish=str(first)))
+    return marked
+
+
+def _failed_calls(known: Mapping[Key, Attempt], lost: bool) -> set[tuple[int, int, int, int]]:
+    """Return the calls whose last attempt failed by the infrastructure: task, round, agent and number of each."""
+    last: dict[tuple[int, int, int, int], Attempt] = {}
+    for row in known.values():
+        call = (row.task, row.round, row.agent, row.k)
+        if row.state != SUPERSEDED and (call not in last or row.attempt > last[call].attempt):
+            last[call] = row
+    return {call for call, row in last.items() if _fails(row, lost)}
+
+
+def _fails(row: Attempt, lost: bool) -> bool:
+    if row.state == "started":
+        return lost
+    return row.state == "failed" and family_of(row.failure or "") == "infrastructure"
+
+
+def mark(directory: Path, manifest: Manifest, rows: Sequence[Attempt]) -> None:
+    """Write superseded rows into the journal of a run that is about to be resumed; to be called under its lock.
+
+    The manifest is unpinned first: whenever this is cut off, the run can be resumed as a failed one.
+    """
+    _unpin(directory, manifest)
+    journal = Journal(directory / JOURNAL)
+    try:
+        journal.rewrite(rows)
+    finally:
+        journal.close()
+
+
+def reopen_run(directory: Path) -> bool:
+    """Make a finished run with turns that failed by the infrastructure a failed one, for the next resume to mend.
+
+    Return whether it is such a run; any other is left as it is.
+    """
+    with RunLock(directory):
+        log = RunLog(directory)
+        if log.manifest.status != "finished" or "infrastructure" not in failures_of(log):
+            return False
+        log.check()
+        _unpin(directory, log.manifest)
+    return True
+
+
+def _unpin(directory: Path, manifest: Manifest) -> None:
+    manifest.status, manifest.error, manifest.digest = "failed", BEING_MADE_AGAIN, None
+    manifest.journal_rows = manifest.journal_digest = manifest.journal_file = None
+    manifest.save(directory)
+
+
+def counts_at(row: Attempt) -> tuple[int, int]:
+    """Return the place (task, round) of a run at which a row counts: for a superseded one, where it is charged."""
+    return row.task, int(row.finish or 0) if row.state == SUPERSEDED else row.round
+
+
+def charges(rows: Iterable[Attempt]) -> dict[tuple[int, int], list[tuple[int, Spent]]]:
+    """Return for each (task, round) what is charged at its start: agents, and what their superseded rows cost."""
+    found: dict[tuple[int, int], list[tuple[int, Spent]]] = {}
+    for row in rows:
+        if row.state == SUPERSEDED and (tokens := _cost(row)) is not None:
+            tokens_in, whole = tokens
+            spent = Spent(whole, whole, tokens_in, 1)
+            found.setdefault(counts_at(row), []).append((row.agent, spent))
+    return found
+
+
+def _cost(row: Attempt) -> tuple[int, int] | None:
+    """Return the tokens of the prompt and in all that a row was charged; None for an attempt that was not billed."""
+    if row.usage_known and (row.tokens_in or row.tokens_out):
+        tokens_in = row.tokens_in or 0
+        return tokens_in, tokens_in + (row.tokens_out or 0)
+    if row.failure is not None:
+        kind = row.failure.partition(": ")[0]
+        if not CallError(kind, "").billed:  # type: ignore[arg-type]
+            return None
+    return row.room, row.reserved

@@ -1,0 +1,85 @@
+"""This module keeps replies of models across runs, for whoever asks the same thing of the same model again.
+
+The key is the request's hash with what identifies the model: its name, address and parameters. A reply that is found is
+journaled as ``cache:KIND`` and charged like the call that it saves, so a run's budget and its events are the same with
+and without the cache; only the money is not paid again. Only replies are kept, no failures. The file is a SQLite
+database that several runs and processes may use at once; losing it costs money and nothing else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from agentsoc.contracts.model import Completion, Model, Request
+from agentsoc.errors import InputError
+
+_NOT_IDENTITY: Final = ("rate", "timeout_s", "window", "tokenizer", "client", "api_key_env")
+"""Settings of a model that change how it is reached and not what it answers."""
+_TABLE: Final = (
+    "CREATE TABLE IF NOT EXISTS replies (key BLOB PRIMARY KEY, completion BLOB, checksum BLOB) WITHOUT ROWID"
+)
+_WAIT_S: Final = 10.0
+"""How long another process may keep the file locked (seconds)."""
+
+
+class ReplyCache:
+    """The cache is one file, opened by each run that uses it."""
+
+    def __init__(self, path: Path) -> None:
+        """Open or make the file.
+
+        Raises:
+            InputError: it cannot be opened, or is something else.
+        """
+        try:
+            self._db = sqlite3.connect(path, timeout=_WAIT_S, isolation_level=None)
+            self._db.execute("PRAGMA journal_mode = WAL")
+            self._db.execute("PRAGMA synchronous = NORMAL")  # a reply lost with the power is asked for again
+            self._db.execute(_TABLE)
+            self._db.execute("SELECT key, completion, checksum FROM replies LIMIT 1").fetchone()
+        except sqlite3.Error as error:
+            raise InputError(f"the cache of replies cannot be used: {error}", str(path), "see calls.cache") from None
+        path.chmod(path.stat().st_mode & 0o700)  # prompts and replies are as private as the runs
+
+    def get(self, model: bytes, request: Request) -> Completion | None:
+        """Return the reply to a request, None when there is none, or none that is what was written."""
+        key = _key(model, request)
+        try:
+            row = self._db.execute("SELECT completion, checksum FROM replies WHERE key = ?", (key,)).fetchone()
+            if row is None or _checksum(key, row[0]) != row[1]:
+                return None
+            return msgspec.msgpack.decode(row[0], type=Completion)
+        except (sqlite3.Error, msgspec.MsgspecError, TypeError):
+            return None
+
+    def put(self, model: bytes, request: Request, completion: Completion) -> None:
+        """Keep a reply; where the file cannot take it, the next run asks again."""
+        key, packed = _key(model, request), msgspec.msgpack.encode(completion)
+        try:
+            self._db.execute("INSERT OR REPLACE INTO replies VALUES (?, ?, ?)", (key, packed, _checksum(key, packed)))
+        except sqlite3.Error:
+            return
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
+
+
+def identity_of(model: Model) -> bytes:
+    """Return the hash of what identifies a model to the cache."""
+    data = {name: value for name, value in model.model_dump(mode="json").items() if name not in _NOT_IDENTITY}
+    return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).digest()
+
+
+def _key(model: bytes, request: Request) -> bytes:
+    return hashlib.sha256(model + request.digest()).digest()
+
+
+def _checksum(key: bytes, packed: bytes) -> bytes:
+    return hashlib.blake2b(key + packed, digest_size=16).digest()

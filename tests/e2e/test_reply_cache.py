@@ -1,0 +1,99 @@
+"""A cache of replies across runs: nobody is asked twice, all is charged as before, and what was spared is told."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agentsoc.cli import main
+from agentsoc.engine.replay import replay
+from agentsoc.engine.resume import resume
+from agentsoc.engine.run import Progress, run
+from agentsoc.errors import InputError, RunFailedError
+from tests.contract.odd_server import OddServer
+from tests.e2e.test_failures import answers, scenario, server
+
+__all__ = ["server"]
+PRICES = {"openai/voter": {"input": 1.0, "output": 2.0}}
+
+
+def cached(server: OddServer, tmp_path: Path, habit: str = "voter", **more: Any) -> Any:
+    calls = {"cache": str(tmp_path / "replies.sqlite"), **more.pop("calls", {})}
+    return scenario(server, habit, calls=calls, budget={"tokens_per_task": 4_000}, prices=PRICES, **more)
+
+
+def test_a_second_run_asks_nobody_and_gives_the_same_log(
+    server: OddServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = cached(server, tmp_path)
+    first = run(asked, tmp_path / "first")
+    assert len(server.calls) == 24
+    assert first.summary()["cached"] == {"calls": 0, "tokens": 0, "cost": 0.0}
+    second = run(asked, tmp_path / "second")
+    assert len(server.calls) == 24
+    assert second.manifest.digest == first.manifest.digest
+    one, other = first.manifest.totals, second.manifest.totals
+    assert one == other  # charged as the calls were, so the budget is the same
+    assert {row.model for row in second.journal()} == {"cache:litellm"}
+    spared = second.summary()["cached"]
+    assert (spared["calls"], spared["tokens"]) == (24, 24 * 62)
+    assert spared["cost"] == other.cost == pytest.approx(24 * (50 + 2 * 12) / 1e6)
+    second.check()
+    replay(second.directory)
+    (tmp_path / "s.yaml").write_text(json.dumps(asked.model_dump(mode="json", exclude_none=True)))
+    assert main.main(["run", str(tmp_path / "s.yaml"), "--out", str(tmp_path / "third")]) == 0
+    assert "24 calls answered, 1,488 tokens, charged like all others; 0.0018 of the cost was not paid" in (
+        capsys.readouterr().out
+    )
+
+
+def test_what_is_asked_otherwise_is_asked(server: OddServer, tmp_path: Path) -> None:
+    run(cached(server, tmp_path), tmp_path / "first")
+    run(cached(server, tmp_path, seed=6), tmp_path / "seed")
+    assert len(server.calls) == 48
+    run(cached(server, tmp_path, habit="plain"), tmp_path / "model")
+    assert len(server.calls) == 72
+
+
+def test_failures_are_not_kept(server: OddServer, tmp_path: Path) -> None:
+    asked = cached(server, tmp_path, habit="missing")
+    with pytest.raises(RunFailedError):
+        run(asked, tmp_path / "failed")
+    server.well = True
+    assert answers(resume(tmp_path / "failed")) == answers(run(asked, tmp_path / "again"))
+    assert run(asked, tmp_path / "third").summary()["cached"]["calls"] == 24
+
+
+def test_a_damaged_row_is_asked_again_and_another_file_is_refused(server: OddServer, tmp_path: Path) -> None:
+    asked = cached(server, tmp_path)
+    first = run(asked, tmp_path / "first")
+    with sqlite3.connect(tmp_path / "replies.sqlite") as db:
+        db.execute("UPDATE replies SET completion = x'00' WHERE key = (SELECT min(key) FROM replies)")
+    again = run(asked, tmp_path / "again")
+    assert len(server.calls) == 25
+    assert again.manifest.digest == first.manifest.digest
+    (tmp_path / "other").write_text("no database at all, but long enough to be looked at" * 100)
+    with pytest.raises(InputError, match="the cache of replies cannot be used"):
+        run(cached(server, tmp_path, calls={"cache": str(tmp_path / "other")}), tmp_path / "none")
+    assert not (tmp_path / "none").exists()
+
+
+def test_another_version_of_the_model_is_told_also_after_a_resume(server: OddServer, tmp_path: Path) -> None:
+    progress = Progress()
+    done = run(scenario(server, "version"), tmp_path / "run", progress=progress)
+    assert sum("another version answers" in text for text in progress.notices) == 1
+    assert done.manifest.models[0]["authors"] == ["m-0301", "m-0613"]
+    server.author, server.before = "m-1", 30 + len(server.calls)
+    asked = scenario(server, "revoked", tasks={"kind": "jsonl", "file": "mine.jsonl", "count": 40})
+    with pytest.raises(RunFailedError):
+        run(asked, tmp_path / "resumed")
+    server.author, server.well, progress = "m-2", True, Progress()
+    resumed = resume(tmp_path / "resumed", progress=progress)
+    assert any("m-1 when the run began and now come from m-2" in text for text in progress.notices)
+    assert resumed.manifest.models[0]["authors"] == ["m-1", "m-2"]
+    learned = run(scenario(server, "noseed"), tmp_path / "noseed").manifest.models[0]["learned"]
+    assert "seed is refused" in learned[0]
