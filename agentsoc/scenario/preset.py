@@ -70,6 +70,7 @@ _STAGES: Final = [
         "asks": "You are the analyst. Give the answer that the solution comes to.",
         "agent": 0,
         "reads": ["requirements", "solution"],
+        "form": "json",
     },
 ]
 _PLANNED: Final = [
@@ -97,6 +98,7 @@ _PLANNED: Final = [
         "asks": "You are the executor. Give the answer that the work comes to.",
         "agent": 1,
         "reads": ["work"],
+        "form": "json",
     },
 ]
 
