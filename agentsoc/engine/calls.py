@@ -104,6 +104,8 @@ class Caller:
         self.flight = CallsInFlight()
         self.prompts = [PromptTally() for _ in self._gates]
         """Of each group."""
+        self._replied = [False] * len(self._gates)
+        """Whether the model of each group has answered a call, now or in the journal."""
         self._quiet = asyncio.Event()
         self._quiet.set()
         self.holding = False
@@ -183,6 +185,7 @@ class Caller:
             made += 1
             turn.had += 1
             usage = outcome.usage
+            self._replied[turn.group] |= outcome.failure is None
             spent.charge(usage, outcome.failure is None or outcome.billed, room, room + grant.tokens_out)
             if usage is not None and usage.known and usage.tokens_in:
                 tally = self.prompts[turn.group]
@@ -261,8 +264,10 @@ class Caller:
 
     def require_answers(self) -> None:
         """Raise `RunFailedError` when a model answered no call of the run, however few they were."""
-        if (cause := next(filter(None, (gate.hopeless() for gate in self._gates)), None)) is not None:
-            raise RunFailedError(cause)
+        heard = [gate for gate, replied in zip(self._gates, self._replied, strict=True) if replied]
+        for gate in self._gates:
+            if gate not in heard and (cause := gate.hopeless()) is not None:
+                raise RunFailedError(cause)
 
     async def _live(self, key: Key, turn: TurnUnderWay, wanted: AttemptRequest, reserved: int) -> AttemptResult:
         """Ask the model, with the attempt in the journal before and its outcome in it before anybody acts on it.

@@ -443,3 +443,22 @@ def test_what_cannot_succeed_and_what_is_discarded_waits_for_nothing() -> None:
     script = Script(MALFORMED)
     asyncio.run(Caller(script, script, {}, Calls(), 8).turn(strict, ONE))  # type: ignore[arg-type]
     assert strict.result().discarded == "malformed: it is not valid JSON"
+
+
+def test_a_model_that_answered_before_a_crash_has_answered() -> None:
+    """A resumed run whose one last call fails is a run with a failed call, not one that nobody answers."""
+    script = Script(failed("server"))
+    caller = Caller(script, script, known(row(0, "done")), Calls(attempts=1, backoff_s=0.0), 8)  # type: ignore[arg-type]
+
+    async def both() -> None:
+        await caller.turn(TurnUnderWay(PlannedTurn(1, 2, Turn(3)), 0, NEED, 1), GRANT)
+        await caller.turn(TurnUnderWay(PlannedTurn(1, 3, Turn(3)), 0, NEED, 1), GRANT)
+
+    asyncio.run(both())
+    assert (caller.flight.done, caller.flight.failed) == (1, 1)
+    caller.require_answers()
+    script = Script(failed("server"))
+    alone = Caller(script, script, {}, Calls(attempts=1, backoff_s=0.0), 8)  # type: ignore[arg-type]
+    asyncio.run(alone.turn(TurnUnderWay(PlannedTurn(1, 3, Turn(3)), 0, NEED, 1), GRANT))
+    with pytest.raises(RunFailedError, match="answered nobody"):
+        alone.require_answers()
