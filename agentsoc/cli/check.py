@@ -217,14 +217,15 @@ def _print_prompts(society: BuiltSociety, as_json: bool) -> None:
 def _facts(society: BuiltSociety, variant: Variant) -> dict[str, Any]:
     """Return what is known of a run beforehand."""
     from agentsoc.engine.ceiling import forecast_ceiling
-    from agentsoc.engine.forecast import bound, ceiling
+    from agentsoc.engine.forecast import Bound, bound, ceiling
     from agentsoc.engine.rehearsal import room_warnings
     from agentsoc.scenario.prices import label, money
     from agentsoc.society.topologies.survey import describe
 
     scenario = society.scenario
     task = scenario.tasks.make(scenario.tasks_seed, 0)
-    most = bound(society)
+    found = bound(society)
+    most = found if isinstance(found, Bound) else None
     description = describe(society.wiring)
     return {
         "name": scenario.name,
@@ -242,7 +243,7 @@ def _facts(society: BuiltSociety, variant: Variant) -> dict[str, Any]:
         "budget": ceiling(scenario),
         "budget_text": _budget_text(scenario),
         "ceiling": [] if (cut := forecast_ceiling(society)) is None else cut.text(),
-        "bound": "too large to work out how many model calls at most" if most is None else most.text(),
+        "bound": found.text(),
         "calls": None if most is None else most.calls,
         "calls_max": None if most is None else most.attempts,
         "tokens": None if most is None else most.tokens,

@@ -48,7 +48,7 @@ def fork(
     stored, _ = stored_scenario(RunLog(directory), allow_code or (), more_code=True)
     changes = options.engine_changes(hosts, address, concurrency)
     require_named_address(stored, changes, directory)
-    scenario = options.with_engine(with_overrides(stored, set_ or (), "manifest.json"), changes)
+    scenario = options.with_engine(with_overrides(stored, set_ or (), "manifest.json", stored=True), changes)
     n_agents = build_society(scenario).n
     agreed = ask_before_sending([scenario], yes, cluster(address))
     target = new_directory(scenario, out)

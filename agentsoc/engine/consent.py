@@ -94,15 +94,13 @@ def refusal(left: Sequence[Destination], cost: str, fault: str = "") -> ConsentN
 
 def cost_text(scenarios: Sequence[Scenario]) -> str:
     """Return in words what runs of `scenarios` can cost together at most."""
-    from agentsoc.engine.forecast import bound, ceiling, total
+    from agentsoc.engine.forecast import TOO_LARGE, NoBound, bound, ceiling, total
     from agentsoc.society.build import build_society
 
     runs = "" if len(scenarios) == 1 else f"{len(scenarios):,} runs: "
-    known = None if len(scenarios) > BOUNDED_MAX else total([bound(build_society(one)) for one in scenarios])
-    if known is not None:
-        what = known.text()
-    else:
-        what = "too large to work out how many model calls at most"
+    known = TOO_LARGE if len(scenarios) > BOUNDED_MAX else total([bound(build_society(one)) for one in scenarios])
+    what = known.text()
+    if isinstance(known, NoBound):
         ceilings = [ceiling(scenario) for scenario in scenarios]
         if None not in ceilings:
             what += f"; by the budget no more than {sum(one or 0 for one in ceilings):,} tokens"

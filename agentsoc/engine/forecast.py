@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from agentsoc.contracts.world import World
 from agentsoc.errors import InputError
 
 if TYPE_CHECKING:
@@ -74,15 +75,34 @@ class Bound:
         return f"{text}, {UNLESS}"
 
 
-def bound(society: BuiltSociety) -> Bound | None:
-    """Return what a run of `society` can take, or None when that takes too long to work out."""
+@dataclass(frozen=True)
+class NoBound:
+    """What a run can take at most is not known, and why."""
+
+    why: str
+
+    def text(self) -> str:
+        """Return the reason in words."""
+        return self.why
+
+
+TOO_LARGE: Final = NoBound("too large to work out how many model calls at most")
+
+
+def bound(society: BuiltSociety) -> Bound | NoBound:
+    """Return what a run of `society` can take, or why that is not known."""
     scenario = society.scenario
+    if not scenario.protocol.rehearsable or isinstance(scenario.tasks, World):
+        what = f"tasks {scenario.tasks.kind}" if scenario.protocol.rehearsable else f"protocol {scenario.protocol.kind}"
+        return NoBound(f"how many model calls at most is not known: with {what} it depends on the replies")
     try:
         most = _most(society, _longest_task(scenario))
     except _TooLongError:
-        return None
-    except Exception:  # a protocol of somebody else's that such replies upset: it must not stop a run from starting
-        return None
+        return TOO_LARGE
+    except Exception as error:  # a part of somebody else's that such replies upset must not stop a run from starting
+        from agentsoc.engine.rehearsal import failure_text
+
+        return NoBound(f"how many model calls at most is not known: {failure_text(scenario, error)}")
     n = scenario.tasks.count
     calls, attempts = most.calls, most.calls * scenario.calls.attempts
     tokens_max, cost_max = most.tokens_max, most.cost_max
@@ -99,11 +119,12 @@ def bound(society: BuiltSociety) -> Bound | None:
     return Bound(*(n * x for x in (calls, attempts, tokens, tokens_max, cost, cost_max)))
 
 
-def total(bounds: Sequence[Bound | None]) -> Bound | None:
-    """Return the sum of bounds; None when one of them is not known."""
-    known = [one for one in bounds if one is not None]
-    if len(known) < len(bounds):
-        return None
+def total(bounds: Sequence[Bound | NoBound]) -> Bound | NoBound:
+    """Return the sum of bounds; when one of them is not known, why: an error rather than mere size."""
+    unknown = [one for one in bounds if isinstance(one, NoBound)]
+    known = [one for one in bounds if isinstance(one, Bound)]
+    if unknown:
+        return next((one for one in unknown if one != TOO_LARGE), TOO_LARGE)
     return Bound(*(sum(getattr(one, field.name) for one in known) for field in fields(Bound)))
 
 
@@ -136,7 +157,6 @@ class _TooLongError(Exception):
 def _most(society: BuiltSociety, task: Task) -> _Most:
     """Return what one episode of `task` takes when nobody agrees with anybody."""
     from agentsoc.budget.account import rates_of
-    from agentsoc.contracts.world import World
     from agentsoc.engine.rehearsal import rehearsed
     from agentsoc.scenario.prices import FREE
     from agentsoc.society.build import open_board
@@ -144,8 +164,6 @@ def _most(society: BuiltSociety, task: Task) -> _Most:
     from agentsoc.society.reply_form import CHARS_PER_TOKEN
 
     scenario = society.scenario
-    if not scenario.protocol.rehearsable or isinstance(scenario.tasks, World):
-        raise _TooLongError
     message, repeats = scenario.message_tokens, scenario.calls.attempts - 1
     answer = max(map(_bytes, task.options), default=4 * ANSWER_CHARS)
     board = open_board([society], 0, task)

@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import threading
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Final
 
 from agentsoc.contracts.board import Board
 from agentsoc.engine.episode import Episode
@@ -82,13 +83,39 @@ class RunEngine(RunState):
         self.open.clear()
 
 
+class _Collections:
+    """The garbage collector looks less often while any run goes on; runs overlap and end in any order."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._runs = 0
+        self._before = gc.get_threshold()
+
+    def begin(self) -> None:
+        """Let the collector look less often."""
+        with self._lock:
+            self._runs += 1
+            if self._runs == 1:
+                self._before = gc.get_threshold()
+                if self._before[0]:
+                    gc.set_threshold(max(self._before[0], _YOUNG_MAX), *self._before[1:])
+
+    def end(self) -> None:
+        """Put back what was set before, when no other run goes on."""
+        with self._lock:
+            self._runs -= 1
+            if not self._runs:
+                gc.set_threshold(*self._before)
+
+
+_COLLECTIONS: Final = _Collections()
+
+
 @contextlib.contextmanager
 def fewer_collections() -> Iterator[None]:
     """Let the garbage collector look less often: what a run makes is kept by boards and logs, and has no cycles."""
-    before = gc.get_threshold()
-    if before[0]:
-        gc.set_threshold(max(before[0], _YOUNG_MAX), *before[1:])
+    _COLLECTIONS.begin()
     try:
         yield
     finally:
-        gc.set_threshold(*before)
+        _COLLECTIONS.end()

@@ -5,12 +5,15 @@ What a run can cost is worked out from it, and the prompts that its agents would
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import Final
 
 import msgspec
 
+from agentsoc.backends.secrets import redact
 from agentsoc.contracts.board import Board, Claim
 from agentsoc.contracts.model import Backend, PureBackend, Request
 from agentsoc.contracts.task import Task
@@ -21,8 +24,10 @@ from agentsoc.engine.attempts import AttemptRequest, PlannedTurn
 from agentsoc.engine.earlier import EarlierTurns
 from agentsoc.engine.prompts import model_call
 from agentsoc.engine.views import Views
-from agentsoc.errors import BackendSetupError
+from agentsoc.errors import AgentsocError, BackendSetupError
 from agentsoc.events import SOCIETY, Event
+from agentsoc.scenario.model import Scenario
+from agentsoc.scenario.source import printable
 from agentsoc.society.build import BuiltSociety, open_board
 from agentsoc.society.calls import ModelCall
 from agentsoc.society.coded import CodedAgent
@@ -94,9 +99,28 @@ def room_warnings(society: BuiltSociety) -> list[str]:
     """Return what does not fit into the window of a model, as far as it is known before anybody speaks.
 
     Prompts are counted by the model's tokenizer, where it is at hand, else bounded; claims are taken to be as long as
-    they may be. A model whose file is not here is passed over.
+    they may be. A model whose file is not here is passed over. A part that fails at made-up words ends the search.
     """
     found: list[str] = []
+    try:
+        found += _warnings(society)
+    except AgentsocError:
+        raise
+    except Exception as error:
+        found.append(f"whether prompts fit is not known: {failure_text(society.scenario, error)}")
+    return found
+
+
+def failure_text(scenario: Scenario, error: Exception) -> str:
+    """Return what is said of a part that fails when an episode is rehearsed, and where in the code that was."""
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" at {PurePath(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
+    said = printable(redact(" ".join(str(error).split())), 200)
+    what = f"{type(error).__name__}{place}" + (f": {said}" if said else "")
+    return f"rehearsing an episode (protocol {scenario.protocol.kind}, tasks {scenario.tasks.kind}) fails with {what}"
+
+
+def _warnings(society: BuiltSociety) -> Iterator[str]:
     for sample, task, view, backend in _samples(society, 0):
         if backend.window is None:
             continue
@@ -112,12 +136,11 @@ def room_warnings(society: BuiltSociety) -> list[str]:
         window = f"a window of {backend.window:,} with {settings.max_tokens:,} kept for the reply"
         if bare > room:
             what = "the question with the shortest of claims" if least else "the question alone"
-            found.append(f"{who}: {what} takes up to {bare:,} tokens, which does not fit {window}")
+            yield f"{who}: {what} takes up to {bare:,} tokens, which does not fit {window}"
             continue
         fit = (room - bare + _CLAIM_TOKENS) // (society.message_tokens + _CLAIM_TOKENS)
         if fit < sample.claims:
-            found.append(f"{who}: of {sample.claims} claims at full length {fit} fit {window}")
-    return found
+            yield f"{who}: of {sample.claims} claims at full length {fit} fit {window}"
 
 
 _CLAIM_TOKENS: Final = 12

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 
 from agentsoc.engine.ceiling import forecast_ceiling
 from agentsoc.engine.consent import BOUNDED_MAX
-from agentsoc.engine.forecast import Bound, bound, ceiling, total
+from agentsoc.engine.forecast import Bound, NoBound, bound, ceiling, total
 from agentsoc.engine.ready import ready_society
 from agentsoc.errors import InputError
 from agentsoc.experiment.cell import is_pure
@@ -21,7 +21,7 @@ class Kind:
 
     cells: tuple[Cell, ...]
     pure: bool
-    most: Bound | None
+    most: Bound | NoBound
     """The most that all its runs can cost together; None when that takes too long to work out."""
     about: bool
     """Whether one seed stands for all, though other seeds may have longer tasks."""
@@ -66,13 +66,12 @@ def plan_kinds(grid: Grid, built: Sequence[tuple[Cell, BuiltSociety]], finished:
         cells = tuple(cell for cell in grid.cells if _same_kind(cell, first))
         due = [cell for cell in cells if not finished.get(cell.id)]
         pure = is_pure(first.scenario)
-        most: Bound | None = Bound(*(0 for _ in fields(Bound)))
+        most: Bound | NoBound = Bound(*(0 for _ in fields(Bound)))
         if not pure and due:
             if each:
                 most = total([bound(build_society(cell.scenario)) for cell in due])
             else:
-                one = bound(society)
-                most = None if one is None else total([one] * len(due))
+                most = total([bound(society)] * len(due))
         per_run = ceiling(first.scenario)
         all_runs = None if per_run is None else per_run * len(due)
         cut = forecast_ceiling(society)

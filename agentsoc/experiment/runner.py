@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import os
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -202,7 +201,6 @@ class _Runner:
         shared = Shared(concurrency or max((cell.scenario.engine.concurrency for cell in (*live, *ray)), default=None))
         means = CellOptions(concurrency, self.code, self.code_paths, shared, self.stop, self.consent)
         processes = [self._worker() for _ in range(min(n_workers, len(away)))]
-        threshold = gc.get_threshold()
         with first_signal(self._stop):
             telling = asyncio.create_task(self._tell())
             try:
@@ -217,7 +215,6 @@ class _Runner:
                 for process in processes:
                     await process.close()
                 await shared.close()
-                gc.set_threshold(*threshold)  # runs that overlap cannot put it back themselves
                 self._settle()
         if self.stop.is_set() and any(cell.status in ("waiting", "interrupted") for cell in self.record.cells):
             raise InterruptedComparisonError(str(self.directory))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from agentsoc.engine.forecast import UNLESS, Bound, total
+from agentsoc.engine.forecast import UNLESS, Bound, NoBound, total
 from agentsoc.printing.terminal import say
 from agentsoc.printing.text import line, table
 
@@ -43,7 +43,7 @@ def print_plan(grid: Grid, rows: Sequence[Kind]) -> None:
         f"{grid.name}: {len(grid.cells):,} runs of {len(grid.asked.organisations)} organisations on "
         f"{_many(len(tasks), 'task block')} with {_many(len(seeds), 'seed')}, baseline {grid.asked.baseline}"
     )
-    priced = any(row.most is not None and row.most.cost_max for row in rows)
+    priced = any(isinstance(row.most, Bound) and row.most.cost_max for row in rows)
     head = ["organisation", "agents", "tasks", "runs", "done", "calls at most", "tokens about", "tokens at most"]
     cells = [head + ["cost at most"] * priced]
     for row in rows:
@@ -51,18 +51,13 @@ def print_plan(grid: Grid, rows: Sequence[Kind]) -> None:
         name = f"{first.tasks} x {first.scenario.tasks.count:,}"
         cells.append(
             [first.organisation, f"{first.n_agents:,}", name, f"{len(row.cells):,}", f"{row.answered:,}", *_cost(row)]
-            + ["unknown" if row.most is None else money_text(row.most.cost_max)] * priced
+            + ["unknown" if isinstance(row.most, NoBound) else money_text(row.most.cost_max)] * priced
         )
     say(table(cells, right=_RIGHT, indent="  "))
     whole = total([row.most for row in rows])
     live = [row for row in rows if not row.pure]
     due = sum(len(row.cells) - row.answered for row in rows)
-    if not live:
-        what = "no model is called"
-    elif whole is None:
-        what = "too large to work out how many model calls at most"
-    else:
-        what = whole.text()
+    what = whole.text() if live else "no model is called"
     say(f"to do       {_many(due, 'run')}: {what}")
     if any(row.about for row in live):
         say("            one seed stands for all: others may have longer tasks")
@@ -100,7 +95,7 @@ def _time(live: Sequence[Kind]) -> str:
 def _cost(row: Kind) -> list[str]:
     if row.pure:
         return ["none", "none", "none"] if row.ceiling is None else ["none", "none", f"{row.ceiling:,} simulated"]
-    if row.most is None:
+    if isinstance(row.most, NoBound):
         return ["unknown", "unknown", "unknown" if row.ceiling is None else f"{row.ceiling:,}"]
     return [f"{row.most.attempts:,}", f"{row.most.tokens:,}", f"{row.most.tokens_max:,}"]
 
@@ -121,8 +116,10 @@ def _row_as_dict(row: Kind) -> dict[str, Any]:
     }
 
 
-def _bound_as_dict(most: Bound | None) -> dict[str, Any]:
+def _bound_as_dict(found: Bound | NoBound) -> dict[str, Any]:
     from agentsoc.scenario.prices import money
+
+    most = found if isinstance(found, Bound) else None
 
     return {
         "calls": None if most is None else most.calls,

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from agentsoc.errors import Problem, ScenarioError
+from agentsoc.errors import InputError, Problem, ScenarioError
 from agentsoc.scenario.environment import with_addresses
 from agentsoc.scenario.source import printable
 from agentsoc.scenario.strict import Document, Path, Position, dotted, parse
 
-Overrides = Mapping[str, Any] | Sequence[str]
-"""Values set from outside: by dotted path, or ``path=value`` each."""
+Overrides = Mapping[str, Any] | Sequence[str] | None
+"""Values set from outside: by dotted path, or ``path=value`` each; None for none."""
 
 ALL: Final = "*"
 """The word of a path that stands for every item of a list."""
+_NOT_PLAIN: Final = re.compile("[\x7f-\xa0\u2028\u2029\ufeff\ufffe\uffff]")
+"""Characters that YAML takes for a line break, or for none of its own, and JSON does not."""
 ARGUMENT_LIMIT: Final = 100_000
 """Longest ``--set`` argument (characters)."""
 
@@ -183,24 +186,44 @@ def as_arguments(overrides: Overrides) -> list[str]:
     A value by path is written out in JSON, which is YAML on one line: it means itself, and a list is one value.
 
     Raises:
+        InputError: they are neither of the two.
         ScenarioError: a value is none of those that YAML has.
     """
+    if overrides is None:
+        return []
     if isinstance(overrides, str):
         return [overrides]
     if not isinstance(overrides, Mapping):
-        return list(overrides)
+        return _texts(overrides)
     found = []
     for path, value in overrides.items():
         where = printable(f"overrides {path}", 80)
         if "=" in str(path):
             raise ScenarioError([Problem(where, "this is not a path", "write keys with dots between: agents.count")])
         try:
-            found.append(f"{path}={json.dumps(value, ensure_ascii=False, allow_nan=False)}")
+            written = json.dumps(value, ensure_ascii=False, allow_nan=False)
+            # in JSON these can only stand in a text, where YAML knows the same escape
+            found.append(f"{path}=" + _NOT_PLAIN.sub(lambda char: f"\\u{ord(char[0]):04x}", written))
         except (TypeError, ValueError, RecursionError) as error:
             what = f"{type(value).__name__} is no plain value: {printable(str(error), 100)}"
             hint = "give None, True, False, a number, a text, a list or a dict of such values"
             raise ScenarioError([Problem(where, what, hint)]) from None
     return found
+
+
+def _texts(overrides: object) -> list[str]:
+    """Return a list of ``path=value`` as it is."""
+    hint = 'give a dict by path, {"agents.count": 6}, or a list of texts, ["agents.count=6"]'
+    if not isinstance(overrides, Sequence) or isinstance(overrides, bytes | bytearray | memoryview):
+        raise InputError(f"this is {_shown(overrides)}", "overrides", hint)
+    for at, argument in enumerate(overrides):
+        if not isinstance(argument, str):
+            raise InputError(f"this is {_shown(argument)}", f"overrides[{at}]", hint)
+    return list(overrides)
+
+
+def _shown(value: object) -> str:
+    return f"{printable(repr(value), 60)} ({type(value).__name__})"
 
 
 def read_argument(argument: str, option: str = "--set") -> list[Setting]:

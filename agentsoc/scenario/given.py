@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
+from agentsoc.contracts.part import Part
 from agentsoc.errors import InputError, Problem, ScenarioError
-from agentsoc.scenario.draft import Draft, Overrides, as_arguments, read_argument
+from agentsoc.scenario.draft import Draft, Overrides, Setting, as_arguments, read_argument
 from agentsoc.scenario.explain import problems_of
 from agentsoc.scenario.files import base_dir_kept
 from agentsoc.scenario.load import load_one, place_of
@@ -42,34 +45,87 @@ def given_scenario(
         yield load_one(scenario, overrides, allow_code)
 
 
-def with_overrides(scenario: Scenario, overrides: Overrides, where: str = "scenario") -> Scenario:
+def with_overrides(
+    scenario: Scenario, overrides: Overrides, where: str = "scenario", *, stored: bool = False
+) -> Scenario:
     """Return a scenario that was checked already with values set from outside.
+
+    What was never said of it is at its default, also where another kind of part has another default, as in a file.
 
     Args:
         scenario: what to start from.
         overrides: as `given_scenario` takes them.
         where: what the scenario comes from, for messages.
+        stored: whether it comes from a run, where every default is written out: a part that gets another kind keeps
+            only what differs from the defaults of the old one.
 
     Raises:
+        InputError: `overrides` are neither values by path nor texts.
         ScenarioError: a path leads nowhere, a value does not fit, or one argument has several values.
     """
-    if not overrides:
+    arguments = as_arguments(overrides)
+    if not arguments:
         return scenario
-    data = scenario.model_dump(mode="json")
+    data = said(scenario)
     if len(data["agents"]) == 1:  # as people write it, so that agents.count is a path
         data["agents"] = data["agents"][0]
     draft = Draft(data, Document(where, data, Position(1, 1), lines=False))
-    for argument in as_arguments(overrides):
+    for argument in arguments:
         settings = read_argument(argument)
         if len(settings) > 1:
             place = printable(f"--set {argument}", 80)
             raise ScenarioError([Problem(place, f"{len(settings)} values, and this is one run", "give one value")])
-        draft = draft.having(settings[0])
+        [setting] = settings
+        if stored and len(setting.words) > 1 and setting.words[-1] == "kind":
+            draft = _of_another_kind(draft, scenario, setting)
+        draft = draft.having(setting)
     draft = with_models(draft)
     try:
         return Scenario.model_validate(draft.data)
     except ValidationError as error:
         raise ScenarioError(problems_of(error, draft)) from None
+
+
+def said(part: Part, *, differing: bool = False) -> dict[str, Any]:
+    """Return what was said of a part when it was made, as a file would say it: no default, but always its kind.
+
+    Args:
+        part: a scenario, or any part of one.
+        differing: to leave out as well what was said and is the default.
+    """
+    left_out = part.model_dump(mode="json", exclude_defaults=True) if differing else None
+    found = {}
+    for name, value in part.model_dump(mode="json").items():
+        is_said = name in part.model_fields_set and (left_out is None or name in left_out)
+        if is_said or name == "kind":
+            found[name] = _said_of(getattr(part, name), value)
+    return found
+
+
+def _said_of(value: Any, dumped: Any) -> Any:
+    """Return what was said of a value, from how it is dumped: of each part in it only that."""
+    if isinstance(value, Part) and isinstance(dumped, dict):
+        return said(value)
+    if isinstance(value, tuple | list) and isinstance(dumped, list):
+        return [_said_of(one, other) for one, other in zip(value, dumped, strict=True)]
+    if isinstance(value, Mapping) and isinstance(dumped, dict):
+        return {key: _said_of(value[key], other) if key in value else other for key, other in dumped.items()}
+    return dumped
+
+
+def _of_another_kind(draft: Draft, scenario: Scenario, setting: Setting) -> Draft:
+    """Return the draft of a stored scenario with the part whose kind is set at what differs from its defaults."""
+    part: Any = scenario
+    for word in setting.words[:-1]:
+        if isinstance(part, tuple | list) and word.isdecimal() and int(word) < len(part):
+            part = part[int(word)]
+        elif isinstance(part, tuple) and len(part) == 1:  # one group of agents stands for a list of one
+            part = getattr(part[0], word, None)
+        else:
+            part = getattr(part, word, None)
+    if not isinstance(part, Part) or dict(part).get("kind") == setting.value:
+        return draft
+    return draft.having(replace(setting, words=setting.words[:-1], value=said(part, differing=True), inside=()))
 
 
 @contextlib.contextmanager

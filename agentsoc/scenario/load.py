@@ -73,7 +73,7 @@ def load_one(path: str | Path, overrides: Overrides = (), allow_code: Sequence[s
         raise InputError(
             f"this stands for {sweep.runs:,} runs, and one is wanted",
             draft.document.place(("sweep",), of_key=True),
-            "run each of those that load_scenarios(path) returns, or choose one value for every axis with overrides",
+            f"run each of those that load_scenarios(path) returns, or {_one_of(sweep)}",
         )
     return _checked(draft, sweep)[0].scenario
 
@@ -207,11 +207,23 @@ def _drafted(text: str, where: str, overrides: Overrides, seeds: int | None, see
 def _one(read: tuple[Draft, Sweep]) -> Scenario:
     draft, sweep = read
     if sweep.runs > 1:
-        names = [axis.name for axis in sweep.axes if len(axis.options) > 1] + ["seeds"] * ((sweep.seeds or 1) > 1)
+        names = [*_varied(sweep), *["seeds"] * ((sweep.seeds or 1) > 1)]
         what = f"this stands for {sweep.runs:,} runs ({', '.join(names)}), and one is wanted"
-        hint = "choose one value each with --set path=value, or run all of them as a sweep"
+        hint = f"{_one_of(sweep)}; or run all of them as a sweep"
         raise ScenarioError([Problem(draft.document.place(("sweep",), of_key=True), what, hint)])
     return _checked(draft, sweep)[0].scenario
+
+
+def _varied(sweep: Sweep) -> list[str]:
+    return [axis.name for axis in sweep.axes if len(axis.options) > 1]
+
+
+def _one_of(sweep: Sweep) -> str:
+    """Return how one run of several is chosen."""
+    names = _varied(sweep)
+    values = f"one value for {', '.join(names)} with overrides (--set path=value)"
+    seed = "one seed with load_scenarios(path, seeds=1) (--seeds 1)"
+    return "choose " + " and ".join([values] * bool(names) + [seed] * ((sweep.seeds or 1) > 1))
 
 
 def _checked(base: Draft, sweep: Sweep) -> list[Variant]:

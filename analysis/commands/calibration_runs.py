@@ -20,7 +20,7 @@ from typing import Any, Final
 from agentsoc.engine.consent import Consent
 from agentsoc.engine.directory import make_private
 from agentsoc.engine.execute import Plan, execute
-from agentsoc.engine.forecast import bound
+from agentsoc.engine.forecast import NoBound, bound
 from agentsoc.engine.resume import resume
 from agentsoc.engine.run import Progress, run
 from agentsoc.errors import InputError, InterruptedRunError
@@ -353,7 +353,7 @@ def _cost_of(step: CalibrationStep, file_tasks: int | None) -> tuple[float, floa
         return tokens, tokens
     once = {**scenario, "calls": {**scenario["calls"], "attempts": 1}}  # repeats are granted only from what is over
     found = bound(build_society(Scenario.model_validate(once)))
-    if found is None:
-        raise InputError(f"{step.name}: what a task may cost cannot be worked out", "", "take a smaller --fan-in")
+    if isinstance(found, NoBound):
+        raise InputError(f"{step.name}: {found.text()}", "", "take a smaller --fan-in")
     iterations = max(int(group.get("iterations", 1)) for group in scenario["agents"])
     return found.tokens / n, found.tokens_max / n + (iterations - 1) * REPAIR_TOKENS

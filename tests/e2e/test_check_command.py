@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,9 +14,12 @@ import yaml
 import agentsoc.cli.check as check_module
 from agentsoc import load_scenario
 from agentsoc.cli.main import main
+from agentsoc.engine.consent import cost_text
+from agentsoc.engine.forecast import TOO_LARGE
 from agentsoc.log.comparison import CellRecord, ComparisonRecord
 from agentsoc.log.names import EPISODES
 from agentsoc.log.read import RunLog
+from agentsoc.protocols.debate import Debate
 from tests.forged import SCENARIO, Forged
 
 ROOT = Path(__file__).parents[2]
@@ -290,12 +294,36 @@ def test_what_a_run_can_cost_in_money_is_told_where_there_are_prices(
 def test_of_a_society_too_large_to_count_its_calls_that_is_said(
     check: Callable[..., Said], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("agentsoc.engine.forecast.bound", lambda society: None)
+    monkeypatch.setattr("agentsoc.engine.forecast.bound", lambda society: TOO_LARGE)
     said = check(file(tmp_path))
     assert said.row("cost") == "too large to work out how many model calls at most"
     [facts] = check(file(tmp_path), "--json").json["runs"]
     counts = ("calls", "calls_max", "tokens", "tokens_max", "cost", "cost_max")
     assert [facts[name] for name in counts] == [None] * 6
+
+
+def test_of_a_part_that_fails_when_calls_are_counted_the_error_is_told(
+    check: Callable[..., Said], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def plan(self: Debate, society: object, board: object) -> list[Any]:
+        raise ZeroDivisionError("nobody is left")
+
+    monkeypatch.setattr(Debate, "plan", plan)
+    path = file(tmp_path, protocol="debate")
+    found = check(path)
+    cost, warning = found.row("cost"), found.row("warning")
+    unknown, error = cost.split(": rehearsing an episode (protocol debate, tasks arithmetic) fails with ")
+    assert unknown == "how many model calls at most is not known"
+    assert re.fullmatch(r"ZeroDivisionError at test_check_command\.py:\d+: nobody is left", error)
+    assert warning == cost.replace(unknown, "whether prompts fit is not known")
+    assert check(path, "--json").json["runs"][0]["calls"] is None
+    assert cost_text([load_scenario(path)]) == f"{cost}; there is no budget"
+
+
+def test_of_a_protocol_that_cannot_be_rehearsed_that_is_said(check: Callable[..., Said], tmp_path: Path) -> None:
+    path = file(tmp_path, protocol={"kind": "refine", "critic": "none"})
+    said = "how many model calls at most is not known: with protocol refine it depends on the replies"
+    assert check(path).row("cost") == said
 
 
 def test_a_preset_is_told_with_what_it_stands_for(check: Callable[..., Said]) -> None:

@@ -24,7 +24,7 @@ import pytest
 
 from agentsoc.cli import main, summary, verbs
 from agentsoc.engine.consent import destinations
-from agentsoc.engine.forecast import bound
+from agentsoc.engine.forecast import Bound, bound
 from agentsoc.printing import live
 from agentsoc.printing import text as text_module
 from agentsoc.scenario.code import forget_code
@@ -628,7 +628,7 @@ def test_no_run_takes_more_than_the_bound_that_was_said(
     code.write_text(TALKER)
     scenario = load_scenario(path, allow_code=[FAMILY, code])
     most = bound(build_society(scenario))
-    assert most is not None
+    assert isinstance(most, Bound)
     totals = agentsoc("run", path, "--allow-code", code, "--out", tmp_path / "out", "--json").json["totals"]
     assert totals["calls_failed"] == 0
     assert 0 < totals["calls"] <= most.calls

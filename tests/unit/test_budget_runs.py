@@ -16,7 +16,7 @@ from agentsoc.contracts.society import Society
 from agentsoc.contracts.task import Task
 from agentsoc.contracts.turns import Turn
 from agentsoc.engine.columns.schedule import can_vectorise
-from agentsoc.engine.forecast import bound
+from agentsoc.engine.forecast import Bound, bound
 from agentsoc.engine.fork import fork
 from agentsoc.engine.replay import replay
 from agentsoc.engine.run import run
@@ -343,7 +343,7 @@ def test_no_run_costs_more_than_was_said_before_it(budget: Any, tmp_path: Path) 
         calls={"backoff_s": 0.0},
     )
     most = bound(build_society(one))
-    assert most is not None
+    assert isinstance(most, Bound)
     totals = played(one, tmp_path / "run").manifest.totals
     assert totals.cost is not None
     assert totals.cost_lost is not None

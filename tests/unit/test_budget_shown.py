@@ -16,7 +16,7 @@ from agentsoc.budget.shown import NOTHING, BudgetNotice, Used, placebo, tell, ti
 from agentsoc.contracts.model import Completion, Request
 from agentsoc.contracts.part import Slot
 from agentsoc.contracts.turns import Reply, View
-from agentsoc.engine.forecast import bound
+from agentsoc.engine.forecast import Bound, bound
 from agentsoc.engine.replay import replay
 from agentsoc.engine.run import run
 from agentsoc.log.read import RunLog
@@ -216,8 +216,8 @@ def test_the_note_is_paid_for_and_within_the_bound(tmp_path: Path) -> None:
     free = one.model_copy(update={"budget": None})
     noted = one.model_copy(update={"budget": one.budget.model_copy(update={"tokens_per_task": 10**9})})  # type: ignore[union-attr]
     without, with_note = bound(build_society(free)), bound(build_society(noted))
-    assert without is not None
-    assert with_note is not None
+    assert isinstance(without, Bound)
+    assert isinstance(with_note, Bound)
     assert with_note.tokens_max > without.tokens_max
 
 

@@ -7,7 +7,9 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
+from hypothesis import strategies as st
 
 import agentsoc
 from agentsoc.errors import ConsentNeededError, InputError, ScenarioError
@@ -15,12 +17,14 @@ from agentsoc.experiment.comparison import parse_comparison
 from agentsoc.experiment.grid import make_grid
 from agentsoc.log.comparison import load_comparison_record
 from agentsoc.scenario.code import forget_code
-from agentsoc.scenario.draft import as_arguments, read_argument
-from agentsoc.scenario.files import BASE_DIR
-from agentsoc.scenario.given import with_overrides
-from agentsoc.scenario.load import parse_scenario
+from agentsoc.scenario.draft import Overrides, as_arguments, read_argument
+from agentsoc.scenario.files import BASE_DIR, base_dir_kept
+from agentsoc.scenario.given import given_scenario, with_overrides
+from agentsoc.scenario.load import load_scenarios, parse_scenario
+from agentsoc.scenario.model import Scenario
 
 DATA = Path(__file__).parents[1] / "data"
+SCENARIOS = Path(__file__).parents[2] / "scenarios"
 TEXT = """
 name: given
 seed: 4
@@ -90,6 +94,9 @@ PLAIN = [
     "Grüße 😀 \x07",
     [1, [2]],
     {"a": "b,c"},
+    "\x85x",
+    "a\x7fb",
+    ["\ufffe", {"\u2028": "\ufeff\x9f\xa0"}],
 ]
 
 
@@ -100,6 +107,89 @@ def test_a_value_set_by_path_means_itself(value: Any) -> None:
     assert setting.words == ("tasks", "some")
     assert setting.value == value
     assert type(setting.value) is type(value)
+
+
+@hypothesis.given(text=st.text(st.characters(exclude_categories=["Cs"])))
+def test_a_text_set_by_path_means_itself(text: str) -> None:
+    [setting] = read_argument(as_arguments({"description": text})[0])
+    assert setting.value == text
+
+
+@pytest.mark.parametrize("loaded", [False, True], ids=["file", "scenario"])
+def test_none_is_no_override(loaded: bool, file: Path, tmp_path: Path) -> None:
+    given = parse_scenario(TEXT) if loaded else file
+    nothing: list[Overrides] = [None, (), {}, []]
+    for overrides in nothing:
+        with given_scenario(given, overrides) as found:
+            assert found == parse_scenario(TEXT)
+
+
+@pytest.mark.parametrize("overrides", [False, True, 0, 5, [5], [("agents.count", 6)], b"agents.count=6", {"a=1"}, 1.5])
+@pytest.mark.parametrize("loaded", [False, True], ids=["file", "scenario"])
+def test_what_is_no_override_is_refused_with_what_to_write(
+    loaded: bool, overrides: Any, file: Path, tmp_path: Path
+) -> None:
+    given = parse_scenario(TEXT) if loaded else file
+    with pytest.raises(InputError) as found:
+        agentsoc.run(given, tmp_path / "run", overrides=overrides)
+    assert found.value.problem.where.startswith("overrides")
+    assert '["agents.count=6"]' in found.value.problem.hint
+    assert not (tmp_path / "run").exists()
+
+
+KINDS: list[dict[str, Any]] = [
+    {"topology.kind": "ring"},
+    {"topology.kind": "tree"},
+    {"tasks.kind": "sentiment"},
+    {"protocol.kind": "vote"},
+    {"protocol.kind": "aggregate", "protocol.by": "majority"},
+    {"agents.model.kind": "simulated"},
+    {"agents.model.kind": "simulated", "agents.model.signal": 0.4, "agents.count": 5},
+]
+
+
+@pytest.mark.parametrize("overrides", KINDS, ids=repr)
+@pytest.mark.parametrize("tasks", ["comparison", "{kind: comparison, count: 3}"])
+def test_another_kind_makes_the_same_of_a_scenario_as_of_its_file(
+    tasks: str, overrides: Any, file: Path, tmp_path: Path
+) -> None:
+    """What the file does not say is at the default of the new kind, and what it says stays."""
+    text = TEXT.replace("{kind: comparison, count: 3}", tasks).replace("topology: star", "topology: decentralized")
+    text = text.replace("protocol: vote", "protocol: debate").replace("{kind: scripted, accuracy: 0.7}", "scripted")
+    file.write_text(text)
+    of_file = agentsoc.load_scenario(file, overrides)
+    assert with_overrides(agentsoc.load_scenario(file), overrides) == of_file
+    assert of_file != agentsoc.load_scenario(file)
+
+
+def test_a_setting_that_the_new_kind_does_not_have_is_refused_of_both(file: Path) -> None:
+    file.write_text(TEXT.replace("topology: star", "topology: {kind: decentralized, degree: 2}"))
+    with pytest.raises(ScenarioError, match=r"there is no key .*degree"):
+        agentsoc.load_scenario(file, {"topology.kind": "ring"})
+    with pytest.raises(ScenarioError, match=r"there is no key .*degree"):
+        with_overrides(agentsoc.load_scenario(file), {"topology.kind": "ring"})
+
+
+@pytest.mark.parametrize("path", sorted(SCENARIOS.glob("*.yaml")), ids=lambda path: path.stem)
+def test_a_scenario_says_what_its_file_says(path: Path) -> None:
+    with base_dir_kept():
+        for scenario in load_scenarios(path)[:3]:
+            again = with_overrides(scenario, {"seed": scenario.seed})
+            assert again == scenario
+            assert again.result_part() == scenario.result_part()
+
+
+@pytest.mark.parametrize("path", ["topology.kind", "agents.model.kind", "agents.0.model.kind"])
+def test_a_part_of_a_stored_scenario_that_gets_another_kind_keeps_what_is_no_default(path: str) -> None:
+    text = TEXT.replace("topology: star", "topology: decentralized").replace("accuracy: 0.7", "latency_s: 0.25")
+    stored = Scenario.model_validate(parse_scenario(text).model_dump(mode="json"))  # every default is written out
+    kind = "ring" if "topology" in path else "simulated"
+    changed = with_overrides(stored, {path: kind}, "manifest.json", stored=True)
+    part = changed.topology if kind == "ring" else changed.agents[0].model
+    assert part.model_dump()["kind"] == kind
+    assert part == type(part).model_validate({"kind": kind, **({} if kind == "ring" else {"latency_s": 0.25})})
+    same = with_overrides(stored, {path: "decentralized" if kind == "ring" else "scripted"}, stored=True)
+    assert same == stored
 
 
 @pytest.mark.parametrize(
@@ -143,8 +233,13 @@ def test_a_file_with_a_sweep_is_refused_by_the_name_of_what_loads_it(file: Path,
     assert "10 runs" in str(found.value)
     assert "given.yaml:8:1" in str(found.value)
     assert not (tmp_path / "run").exists()
-    with pytest.raises(InputError, match="load_scenarios"):
+    assert "one value for agents.count with overrides (--set path=value) and one seed with load_scenarios" in str(
+        found.value
+    )
+    with pytest.raises(InputError, match=r"or choose one seed with load_scenarios\(path, seeds=1\)"):
         agentsoc.run(file, tmp_path / "run", overrides={"agents.count": 4})  # seeds are left
+    [one] = load_scenarios(file, {"agents.count": 4}, seeds=1)  # as the hint says
+    assert one.seed == 4
     file.write_text(TEXT + "sweep: {agents.count: [3, 4]}\n")
     assert agentsoc.run(file, tmp_path / "run", overrides={"agents.count": 4}).manifest.status == "finished"
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from agentsoc.engine.forecast import bound
+from agentsoc.engine.forecast import Bound, bound
 from agentsoc.society.build import build_society
 from tests.societies import built, logged, result
 
@@ -93,5 +93,5 @@ def test_a_spent_budget_leaves_the_aggregator_its_call() -> None:
 def test_what_a_run_can_cost_is_known_before_it_starts() -> None:
     blocks = {"agents": {"count": 4, "model": "scripted"}, "topology": "star"}
     known = bound(build_society(built(tasks=COIN, protocol={"kind": "moa", "layers": 3}, **blocks)))
-    assert known is not None
+    assert isinstance(known, Bound)
     assert known.calls == 5 * (3 * 3 + 1)

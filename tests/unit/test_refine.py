@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from agentsoc.engine.forecast import bound
+from agentsoc.engine.forecast import Bound, bound
 from agentsoc.errors import InputError
 from agentsoc.society.build import build_society
 from tests.societies import built, logged, result
@@ -149,10 +149,11 @@ def test_what_a_run_can_cost_is_known_before_it_starts(critic: str, calls: int) 
     blocks = {"agents": {"count": 2, "model": "scripted"}, "topology": "independent"}
     until = "rounds" if critic == "none" else "accepted"
     known = bound(build_society(built(tasks=COIN, protocol=refine(rounds=3, critic=critic, until=until), **blocks)))
-    assert known is not None
+    assert isinstance(known, Bound)
     assert known.calls == 5 * calls
 
 
 def test_how_often_an_author_changes_its_mind_is_not_known_beforehand() -> None:
     blocks = {"agents": {"model": "scripted"}, "topology": "single"}
-    assert bound(build_society(built(tasks=COIN, protocol=refine(critic="none"), **blocks))) is None
+    known = bound(build_society(built(tasks=COIN, protocol=refine(critic="none"), **blocks)))
+    assert "with protocol refine it depends on the replies" in known.text()

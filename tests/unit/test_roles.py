@@ -11,7 +11,7 @@ import pytest
 from pydantic import ValidationError
 
 from agentsoc.engine.execute import Plan, execute
-from agentsoc.engine.forecast import bound
+from agentsoc.engine.forecast import Bound, bound
 from agentsoc.engine.transcript import transcript
 from agentsoc.errors import InputError
 from agentsoc.society.build import build_society
@@ -232,5 +232,5 @@ def test_a_stage_of_an_agent_that_does_not_exist_is_refused() -> None:
 def test_what_a_run_can_cost_is_known_before_it_starts() -> None:
     blocks = {"agents": {"count": 4, "model": "scripted"}, "topology": "decentralized"}
     known = bound(build_society(built(tasks=COIN, protocol=roles(*REVIEWED, returns=2), **blocks)))
-    assert known is not None
+    assert isinstance(known, Bound)
     assert known.calls == 5 * (4 + 2 * 2)
