@@ -12,6 +12,7 @@ from agentsoc.contracts.fault import PlantedFault
 from agentsoc.contracts.group import MAX_AGENTS, AgentGroup, PeersSee
 from agentsoc.contracts.part import Part, Slot
 from agentsoc.contracts.prompts import PromptSet
+from agentsoc.contracts.society import ParentSource
 from agentsoc.scenario.budget import Budget as Budget
 from agentsoc.scenario.preset import expand
 from agentsoc.scenario.prices import Prices, label, price_of
@@ -101,8 +102,9 @@ class Scenario(Part):
     """What models cost, by their name or kind; without them a run reports tokens and no money."""
     calls: Calls = Calls()
     """How model calls are made and repeated."""
-    parents: Literal["cited", "visible"] = "cited"
-    """What counts as a claim's parents: what the agent said it used, or everything it was shown."""
+    parents: ParentSource = "cited"
+    """What counts as a claim's parents: what the agent said it used, everything it was shown, or what follows from its
+    answers (`inferred`: those shown that it changed its answer to, or kept it against)."""
     episodes: Literal["concurrent", "sequential"] = "concurrent"
     """Tasks are independent, or taken one after the other with the agents' memory carried over."""
     message_tokens: int = Field(default=64, ge=1, le=4_096)

@@ -65,7 +65,7 @@ def build_society(scenario: Scenario, *, stored: bool = False, rules: Rules = NE
         tasks_seed=scenario.tasks_seed,
         attention=scenario.attention,
         message_tokens=scenario.message_tokens,
-        parents_visible=scenario.parents == "visible",
+        parents=scenario.parents,
         faults=scenario.faults,
         rules=rules,
         prompts=scenario.prompts,
