@@ -236,7 +236,7 @@ def _cited(society: Society, turn: Turn, reply: Reply) -> tuple[Sequence[int], S
     sees, named = turn.sees, reply.uses
     seen: Collection[int] = sees if len(sees) < _MANY else frozenset(sees)
     disputes = [c for c in dict.fromkeys(reply.disputes) if c in seen] if reply.disputes else _NONE
-    if society.parents == "visible" or (turn.purpose == "merge" and not named and not disputes):
+    if society.parents_visible or (turn.purpose == "merge" and not named and not disputes):
         named = sees
     uses: Sequence[int]
     if not named:

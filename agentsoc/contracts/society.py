@@ -60,6 +60,11 @@ class Society:
         """Count the agents."""
         return self.wiring.n
 
+    @property
+    def parents_visible(self) -> bool:
+        """Whether everything shown counts as a parent, not only what the agent said it used."""
+        return self.parents == "visible"
+
     def group_index(self, agent: int) -> int:
         """Return which group `agent` belongs to."""
         return 0 if len(self.group_start) == 2 else bisect_right(self.group_start, agent) - 1

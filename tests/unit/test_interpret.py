@@ -240,7 +240,10 @@ def test_inferred_words_do_not_count_and_turns_that_see_nothing_are_labelled_by_
     assert merge == Act("merge_claims", "tails", None, (HEADS, TAILS))
 
 
-@pytest.mark.parametrize("protocol", [{"kind": "refine"}, {"kind": "roles", "stages": [{"name": "a", "asks": "A?"}, {"name": "b", "asks": "B?"}]}])
+@pytest.mark.parametrize(
+    "protocol",
+    [{"kind": "refine"}, {"kind": "roles", "stages": [{"name": "a", "asks": "A?"}, {"name": "b", "asks": "B?"}]}],
+)
 def test_inferred_parents_need_answers_that_can_be_compared(protocol: dict[str, Any]) -> None:
     with pytest.raises(InputError, match="parents: inferred compares answers"):
         build_society(scenario(agents={"count": 2}, parents="inferred", protocol=protocol))
