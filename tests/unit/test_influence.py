@@ -27,7 +27,10 @@ def made(directory: Path, **blocks: Any) -> RunLog:
     return RunLog(directory)
 
 
-DEBATE: dict[str, Any] = {"topology": {"kind": "decentralized", "degree": 3}, "protocol": {"kind": "debate", "rounds": 3}}
+DEBATE: dict[str, Any] = {
+    "topology": {"kind": "decentralized", "degree": 3},
+    "protocol": {"kind": "debate", "rounds": 3},
+}
 
 
 @pytest.mark.parametrize("reply", ["json", "short"])
@@ -48,7 +51,8 @@ def test_every_reply_is_found_with_what_a_transcript_says_of_it(
     told = {(call.task, call.round, call.agent): call for call in calls}
     for row in found.iter_rows(named=True):
         call = told[row["task"], row["round"], row["agent"]]
-        assert call.same and call.reply is not None
+        assert call.same
+        assert call.reply is not None
         assert row["shown"] == call.outcome.shown
         assert len(row["named"]) == len({*call.reply.uses, *call.reply.disputes})
         assert row["had"] == (row["round"] > 0)
@@ -60,11 +64,15 @@ def test_the_place_of_a_handle_is_its_place_in_the_prompt_not_that_of_its_author
         tmp_path / "run", **DEBATE, model={"replies": [["#1", "heads #2"], ["", "heads"]]}, agents={"reply": "text"}
     )
     found = heard_replies(log).filter(pl.col("shown") > 1)  # several who stand by one claim show it once
-    assert found.height and set(map(tuple, found["named"].to_list())) == {(2,)}
-    assert found["asked"].all() and not found["none"].any() and not found["changed"].any()
+    assert found.height
+    assert set(map(tuple, found["named"].to_list())) == {(2,)}
+    assert found["asked"].all()
+    assert not found["none"].any()
+    assert not found["changed"].any()
     log = made(tmp_path / "none", **DEBATE, model={"cites": "none"})
     found = heard_replies(log).filter(pl.col("shown") > 0)
-    assert found["none"].all() and set(map(tuple, found["named"].to_list())) == {()}
+    assert found["none"].all()
+    assert set(map(tuple, found["named"].to_list())) == {()}
 
 
 def rows(*said: tuple[Any, ...]) -> pl.DataFrame:
@@ -90,21 +98,26 @@ def test_shares_are_the_counted_ones() -> None:
     assert (found.replies, found.handles) == (5, 3)
     values = {name: None if one is None else one.value for name, one in found.values.items()}
     assert values == {
-        "names_a_claim": 3 / 5, "names_or_none": 4 / 5, "first_of_handles": pytest.approx(2 / 3), "first_by_chance": 1 / 4,
+        "names_a_claim": 3 / 5, "names_or_none": 4 / 5, "first_of_handles": pytest.approx(2 / 3),
+        "first_by_chance": 1 / 4,
         "first_over_chance": pytest.approx(2 / 3 - 1 / 4), "adopted": pytest.approx(1 / 3),
         "changed_elsewhere": pytest.approx(1 / 3), "changed_unshown": 1 / 2,
         "adopted_over_unshown": 0.0,  # of agent 0 alone: one of two adopted, one of two changed anyway
     }  # fmt: skip
     for one in found.values.values():
-        assert one is not None and one.low < one.value < one.high
+        assert one is not None
+        assert one.low < one.value < one.high
     over = found.values["adopted_over_unshown"]
-    assert over is not None and over.low >= -1 and over.high <= 1
+    assert over is not None
+    assert over.low >= -1
+    assert over.high <= 1
 
 
 def test_what_nobody_tells_is_not_measured() -> None:
     assert influence_of(rows((0, 0, 0, [], False, False, False, False, False))) is None
     found = influence_of(rows((0, 0, 1, [], False, False, False, False, False)))
-    assert found is not None and found.handles == 0
+    assert found is not None
+    assert found.handles == 0
     assert {name for name, one in found.values.items() if one is not None} == {"names_a_claim", "names_or_none"}
     assert len(found.summary()) == 2
 
@@ -114,10 +127,13 @@ def test_the_report_prints_and_lists_it(tmp_path: Path) -> None:
     reports = examine([tmp_path / "run"])
     text = as_text(reports)
     assert "replies to shown claims: 64" in text
-    assert "#1 among" in text and "by chance 0.333" in text
-    assert "changed to a shown one" in text and "no such agent was also asked without claims" in text
+    assert "#1 among" in text
+    assert "by chance 0.333" in text
+    assert "changed to a shown one" in text
+    assert "no such agent was also asked without claims" in text
     measured = as_dict(reports)["runs"][0]["influence"]
-    assert measured["replies"] == 64 and measured["names_or_none"]["value"] == 1.0
+    assert measured["replies"] == 64
+    assert measured["names_or_none"]["value"] == 1.0
     assert measured["changed_unshown"] is None
 
 
