@@ -71,7 +71,8 @@ COORDINATION: Final[frozenset[str]] = frozenset(kind.name for kind in EVENT_KIND
 CLAIMING: Final[frozenset[str]] = frozenset(kind.name for kind in EVENT_KINDS if kind.mints_claim)
 SCORED: Final[frozenset[str]] = frozenset(kind.name for kind in EVENT_KINDS if kind.scored)
 
-LabelSource = Literal["rule", "logged", "judge"]
+LabelSource = Literal["rule", "logged", "judge", "inferred"]
+"""How the kind and the parents of an act were decided; new ones come last."""
 LABEL_SOURCES: Final[tuple[LabelSource, ...]] = get_args(LabelSource)
 
 SOCIETY: Final = -1

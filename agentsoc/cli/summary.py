@@ -143,6 +143,7 @@ def manifest_lines(manifest: Manifest, score: str = "score") -> list[str]:
         ("tokens", tokens_text(totals)),
         *([] if (cost := cost_text(manifest)) is None else [("cost", cost)]),
         ("calls", f"{calls}; {totals.rounds:,} rounds, {totals.turns:,} turns"),
+        *([] if manifest.study is None else [("study", manifest.study.text())]),
         *([("claims", left_out_text(totals))] if totals.claims_left_out else []),
         *(("", text) for text in _prompt_lines(manifest)),
         ("events", f"{totals.events:,}" + (f": {kinds}" if kinds else "")),

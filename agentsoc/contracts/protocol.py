@@ -17,11 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agentsoc.contracts.board import Board, Claim, Watcher
+from agentsoc.contracts.influence import inferred_sources
 from agentsoc.contracts.part import Part, Slot
 from agentsoc.contracts.society import Society
 from agentsoc.contracts.ties import AS_MANY, tie_draw
 from agentsoc.contracts.turns import Reply, Turn
-from agentsoc.events import Kind
+from agentsoc.events import Kind, LabelSource
 
 DISCARDED: Final = "discarded"
 """Name of the ``flag`` event of a reply that is not used, because its turn was strict (a red flag)."""
@@ -39,6 +40,8 @@ class Act(msgspec.Struct, frozen=True, gc=False):
     subtask: int | None = None
     subtask_parent: int | None = None
     mints_subtask: bool = False
+    label_source: LabelSource = "rule"
+    """Whether kind and parents follow from what the agent said (`rule`), or from its answers (`inferred`)."""
 
 
 class Decision(msgspec.Struct, frozen=True):
@@ -175,7 +178,9 @@ def interpret_reply(society: Society, board: Board, turn: Turn, reply: Reply) ->
     checks endorses the claim, or disputes it without another answer.
 
     Used and disputed claims count only among those that the turn showed. With ``parents: visible`` in the scenario,
-    and for a merge turn whose reply format cannot name its sources, everything shown counts as used.
+    and for a merge turn whose reply format cannot name its sources, everything shown counts as used. With ``parents:
+    inferred`` what a reply names does not count: its answer says which shown claims it uses and disputes (see
+    `agentsoc.contracts.influence`), and its act is marked.
     """
     if turn.purpose in ("choose", "check"):
         return _verdicts(board, turn, reply)
@@ -183,8 +188,13 @@ def interpret_reply(society: Society, board: Board, turn: Turn, reply: Reply) ->
     if reply.answer is None and (acts or reply.text is None):
         return acts
     answer, text, confidence = reply.answer, reply.text, reply.confidence
+    label: LabelSource = "rule"
     if reply.uses or reply.disputes or turn.sees:
-        disputes, uses = _cited(society, turn, reply)
+        if society.parents == "inferred":
+            disputes, uses = inferred_sources(board, turn, answer)
+            label = "rule" if turn.purpose == "merge" or not turn.sees else "inferred"
+        else:
+            disputes, uses = _cited(society, turn, reply)
     else:  # most turns of a society of talkers that hear nobody
         disputes = uses = _NONE
     subtask = turn.subtask
@@ -208,6 +218,8 @@ def interpret_reply(society: Society, board: Board, turn: Turn, reply: Reply) ->
             acts.append(Act("endorse_claim", answer, text, (own.id,), own.id, confidence, subtask))
         else:
             acts.append(Act("revise_claim", answer, text, (own.id,), None, confidence, subtask))
+    if label != "rule":
+        acts[-1] = msgspec.structs.replace(acts[-1], label_source=label)
     return acts
 
 

@@ -6,7 +6,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from agentsoc.contracts.attention import Attention
 from agentsoc.contracts.fault import PlantedFault
@@ -15,6 +15,9 @@ from agentsoc.contracts.prompts import PromptSet
 from agentsoc.contracts.rules import Rules
 from agentsoc.contracts.task import TaskFamily
 from agentsoc.contracts.wiring import Wiring
+
+ParentSource = Literal["cited", "visible", "inferred"]
+"""Where a claim's parents come from: what its author said, everything it was shown, or what its answers show."""
 
 T = TypeVar("T")
 
@@ -41,8 +44,8 @@ class Society:
     """Which of the visible claims an agent is shown."""
     message_tokens: int
     """Length to which a claim's text is kept when others read it (tokens)."""
-    parents_visible: bool
-    """Whether everything shown counts as a parent, not only what the agent said it used."""
+    parents: ParentSource
+    """What counts as a claim's parents."""
     faults: tuple[PlantedFault, ...]
     """Errors to plant."""
     rules: Rules
@@ -56,6 +59,11 @@ class Society:
     def n(self) -> int:
         """Count the agents."""
         return self.wiring.n
+
+    @property
+    def parents_visible(self) -> bool:
+        """Whether everything shown counts as a parent, not only what the agent said it used."""
+        return self.parents == "visible"
 
     def group_index(self, agent: int) -> int:
         """Return which group `agent` belongs to."""

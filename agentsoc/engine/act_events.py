@@ -54,6 +54,7 @@ def add_events(
                 tokens_in,
                 cached,
                 tokens_out,
+                act.label_source,
             )
         )
         calls = tokens_in = cached = tokens_out = 0

@@ -10,7 +10,7 @@ import msgspec
 from agentsoc.budget.ledger import Need
 from agentsoc.budget.spent import Spent
 from agentsoc.contracts.model import Usage
-from agentsoc.contracts.turns import Reply, Turn
+from agentsoc.contracts.turns import SLOT_WIDTH, Reply, Turn
 from agentsoc.log.journal import Attempt
 
 NO_ROOM = "no room for any of the claims that the turn is to read"
@@ -42,6 +42,8 @@ class PlannedTurn(msgspec.Struct, frozen=True, gc=False):
     """What its prompt says of the budget."""
     earlier: tuple[EarlierTurn, ...] = ()
     """Turns of the agent before this one, oldest first, as many as it may be shown."""
+    without: int | None = None
+    """The claim that a probe of the turn leaves out of its prompt."""
     cap: int | None = None
     """Granted output of a voter that decides itself what it spends (tokens); None for what it wants."""
 
@@ -123,6 +125,8 @@ class TurnUnderWay(msgspec.Struct):
     """What was said last; it is the turn's reply when `ended`."""
     ended: bool = False
     total: Spent = msgspec.field(default_factory=Spent)
+    under: tuple[int, int] | None = None
+    """Agent and number of the first call under which its attempts are journaled, where these are not its own."""
 
     def go_on(self, reply: Reply, text: str | None) -> None:
         """Take the reply of a call and turn to the next one."""
@@ -131,7 +135,7 @@ class TurnUnderWay(msgspec.Struct):
             self.ended = True
             return
         self.draft = (text or "").strip()
-        self.call, self.number, self.had, self.waits = self.call + 1, -1, 0, 0
+        self.call, self.number, self.had, self.waits = self.call + 1, -1, self.first, 0
         self.fault, self.free_until = None, None
         self.failure = "no attempt was left after a crash"
 
@@ -145,9 +149,21 @@ class TurnUnderWay(msgspec.Struct):
         if self.reply is None:
             self.reply = Reply(failed=self.failure if failure is None else failure)
 
+    @property
+    def first(self) -> int:
+        """Return the attempts that its calls are taken to have had before: a probe is asked with another seed."""
+        return 0 if self.under is None else 1
+
+    @property
+    def rows(self) -> tuple[int, int]:
+        """Return agent and number in the journal of the call that is made now."""
+        turn = self.planned.turn
+        agent, k = self.under or (turn.agent, turn.slot * SLOT_WIDTH)
+        return agent, k + self.call
+
     def room(self, call: int) -> int:
         """Return the room for the prompt of the next attempt of a call (tokens); a lost one is made again as it was."""
-        return self.need.tokens_in[call] + (self.need.again if call == self.call and self.had else 0)
+        return self.need.tokens_in[call] + (self.need.again if call == self.call and self.had > self.first else 0)
 
     def left(self) -> Need:
         """Return what the turn needs to go on: one attempt of each call that is left."""

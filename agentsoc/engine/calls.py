@@ -187,7 +187,7 @@ class Caller:
             usage = outcome.usage
             self._replied[turn.group] |= outcome.failure is None
             spent.charge(usage, outcome.failure is None or outcome.billed, room, room + grant.tokens_out)
-            if usage is not None and usage.known and usage.tokens_in:
+            if usage is not None and usage.known and usage.tokens_in and turn.under is None:
                 tally = self.prompts[turn.group]
                 tally.calls += 1
                 tally.bound += room
@@ -205,9 +205,8 @@ class Caller:
     ) -> tuple[tuple[int, int, int, int, int], Attempt | None, AttemptResult | None]:
         """Make the next attempt, or read it; return its key, its row and its outcome, None for one that is lost."""
         planned = turn.planned
-        place = planned.turn
         while True:
-            key = (planned.task, planned.round, place.agent, place.slot * SLOT_WIDTH + turn.call, turn.number)
+            key = (planned.task, planned.round, *turn.rows, turn.number)
             known = self._find(key)
             if known is not None and known.state == SUPERSEDED:  # charged at the start of its round
                 turn.number += 1

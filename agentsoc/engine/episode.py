@@ -21,6 +21,7 @@ from agentsoc.engine.attempts import NO_ROOM, PlannedTurn
 from agentsoc.engine.conclusion import conclusion_tokens
 from agentsoc.engine.earlier import EarlierTurns
 from agentsoc.engine.paid_round import PaidRound
+from agentsoc.engine.probes import probe_round
 from agentsoc.engine.run_state import RunState
 from agentsoc.engine.scores import Scores
 from agentsoc.errors import RunFailedError
@@ -112,6 +113,7 @@ class Episode:
     async def _take(self, planned: Sequence[PlannedTurn], needs: Sequence[Need], modelled: Sequence[bool]) -> bool:
         """Reserve, act, settle and commit; return whether the budget is spent."""
         taken = await PaidRound(self.epoch, self.account, self.board, planned, needs, modelled).take()
+        await probe_round(self.epoch, self.task, self.board, planned, needs, taken.replies, taken.caps)
         lost, pace = taken.lost, self.state.pace
         self.row.tokens_lost += lost.lost_tokens
         self.row.calls_lost += lost.lost_calls

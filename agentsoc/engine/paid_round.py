@@ -32,6 +32,8 @@ class RoundTaken:
 
     replies: list[Reply | None]
     """The reply of each turn, in turn order; None for one that the budget refused."""
+    caps: list[int]
+    """The output cap that each turn of a model was granted last (tokens); 0 for one that was not taken."""
     waves: int = 0
     """Times that the turns of the round waited for a reservation together."""
     virtual_s: float = 0.0
@@ -76,7 +78,7 @@ class PaidRound:
         self._turns: list[TurnUnderWay | None] = [None] * len(planned)
         turns = [each.turn for each in planned]
         self._shares, self._rates = account.shares(board, turns), account.turn_rates(turns)
-        self._taken = RoundTaken([None] * len(planned), shared=self._shares is not None)
+        self._taken = RoundTaken([None] * len(planned), [0] * len(planned), shared=self._shares is not None)
 
     async def take(self) -> RoundTaken:
         """Take the round and return what came of it."""
@@ -171,6 +173,7 @@ class PaidRound:
                 attempts = self._attempts if queued else grant.attempts
                 turn = TurnUnderWay(planned, group, self._needs[place], attempts, queued)
                 self._turns[place] = turn
+            self._taken.caps[place] = grant.tokens_out
             costs[i] = await caller.turn(turn, grant)
 
     async def _compute(self, pure: Sequence[tuple[int, int, Grant]], costs: list[Spent | None]) -> None:

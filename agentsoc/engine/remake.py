@@ -16,6 +16,7 @@ import msgspec
 from agentsoc.budget.spent import Spent
 from agentsoc.contracts.failure import family_of
 from agentsoc.contracts.model import CallError
+from agentsoc.events import SOCIETY
 from agentsoc.log.failures import failures_of
 from agentsoc.log.files import RunLock
 from agentsoc.log.journal import Attempt, Journal, Key
@@ -63,6 +64,8 @@ def _failed_calls(known: Mapping[Key, Attempt], lost: bool) -> set[tuple[int, in
     last: dict[tuple[int, int, int, int], Attempt] = {}
     for row in known.values():
         call = (row.task, row.round, row.agent, row.k)
+        if row.agent == SOCIETY:  # a probe that failed says nothing, and no turn rests on it
+            continue
         if row.state != SUPERSEDED and (call not in last or row.attempt > last[call].attempt):
             last[call] = row
     return {call for call, row in last.items() if _fails(row, lost)}
@@ -103,7 +106,7 @@ def reopen_run(directory: Path) -> bool:
 
 def _unpin(directory: Path, manifest: Manifest) -> None:
     manifest.status, manifest.error, manifest.digest = "failed", BEING_MADE_AGAIN, None
-    manifest.journal_rows = manifest.journal_digest = manifest.journal_file = None
+    manifest.journal_rows = manifest.journal_digest = manifest.journal_file = manifest.study = None
     manifest.save(directory)
 
 
@@ -116,7 +119,7 @@ def charges(rows: Iterable[Attempt]) -> dict[tuple[int, int], list[tuple[int, Sp
     """Return for each (task, round) what is charged at its start: agents, and what their superseded rows cost."""
     found: dict[tuple[int, int], list[tuple[int, Spent]]] = {}
     for row in rows:
-        if row.state == SUPERSEDED and (tokens := _cost(row)) is not None:
+        if row.state == SUPERSEDED and row.agent != SOCIETY and (tokens := _cost(row)) is not None:
             tokens_in, whole = tokens
             spent = Spent(whole, whole, tokens_in, 1)
             found.setdefault(counts_at(row), []).append((row.agent, spent))

@@ -129,7 +129,8 @@ class RunFiles:
         if journal is None:
             return
         manifest.journal_file = journal.seal()
-        (manifest.journal_rows, manifest.journal_digest), _ = read_digest(journal.path)
+        (manifest.journal_rows, manifest.journal_digest), found = read_digest(journal.path)
+        manifest.study = found.study if found.study.calls else None
 
 
 def new_manifest(

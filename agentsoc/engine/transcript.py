@@ -15,7 +15,7 @@ import msgspec
 from agentsoc.contracts.board import Board
 from agentsoc.contracts.model import Request
 from agentsoc.contracts.rules import recorded_rules
-from agentsoc.contracts.turns import SLOT_WIDTH, Reply
+from agentsoc.contracts.turns import Reply
 from agentsoc.engine.attempts import AttemptRequest, AttemptResult
 from agentsoc.engine.calls import Caller
 from agentsoc.engine.episode import Episode
@@ -165,10 +165,9 @@ def _call(host: Host, wanted: AttemptRequest, result: AttemptResult) -> Transcri
             request, same = candidate, True
             break
     assert request is not None
-    k = turn.slot * SLOT_WIDTH + wanted.call
     return TranscribedCall(
-        row.task, row.round, row.agent, k, row.attempt, turn.purpose, request, same, row, result.reply, result.fault,
-        len(view.claims),
+        row.task, row.round, row.agent, row.k, row.attempt, turn.purpose, request, same, row, result.reply,
+        result.fault, len(view.claims),
     )  # fmt: skip
 
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import msgspec
-import numpy as np
 
-from agentsoc.contracts.board import Board, Claim
+from agentsoc.contracts.board import Board
 from agentsoc.contracts.task import Task
 from agentsoc.contracts.turns import View
 from agentsoc.contracts.world import asked
@@ -15,8 +14,8 @@ from agentsoc.engine.attempts import PlannedTurn
 from agentsoc.events import Event
 from agentsoc.society.build import BuiltSociety
 from agentsoc.society.calls import Exchange
-from agentsoc.society.reply_form import VERDICTS
-from agentsoc.streams import uniforms
+from agentsoc.society.probe import without_claim
+from agentsoc.society.sight import in_shown_order, view_of
 
 
 class Views:
@@ -32,7 +31,6 @@ class Views:
         self.society = society
         self._scenario = society.scenario
         self._family = society.scenario.tasks
-        self._seed = society.scenario.seed
         self._boards: dict[int, Board] = {} if boards is None else boards
         self._folds = boards is None
         self._tasks: dict[int, Task] = {}
@@ -89,38 +87,15 @@ class Views:
         """Return what the agent of a turn sees."""
         task = self.asked(planned)
         board = self._boards.get(planned.task) or self.board(planned.task)
-        turn = planned.turn
-        claims, standing = board.claims, board.standing.get(turn.agent)
-        question, options = task.question, task.options
-        if turn.subtask is not None:
-            subtask = board.subtasks[turn.subtask]
-            if subtask.text != question:
-                question = subtask.text if subtask.text in task.parts else f"{question}\nYour part: {subtask.text}"
-                free = self._scenario.protocol.artefacts or subtask.text in task.parts
-                options = () if free else task.options
-        sees = turn.sees
-        shown: tuple[Claim, ...] = tuple(map(claims.__getitem__, dict.fromkeys(sees))) if sees else ()
-        own = None if standing is None or turn.fresh else claims.get(standing)
-        left, team_left = planned.left, planned.team_left
-        told = team_left if left is None else left
-        round_, agent, seed = planned.round, turn.agent, self._seed
-        return View(
-            planned.task, round_, agent, question, options, turn, shown, own, told, seed, team_left, planned.note
-        )
+        return view_of(
+            self.society, task, board, planned.turn,
+            left=planned.left, team_left=planned.team_left, note=planned.note, round_=planned.round,
+        )  # fmt: skip
 
     def prompted(self, planned: PlannedTurn) -> View:
-        """Return what an agent sees that is asked by a prompt: shown claims are in an order drawn for the turn.
-
-        Models prefer places, so that places must not belong to authors. Where claims are compared with each other the
-        protocol has drawn the order itself.
-        """
-        view = self.view(planned)
-        n, turn = len(view.claims), planned.turn
-        if n < 2 or turn.purpose in VERDICTS or self.society.rules.prompts == 1:
-            return view
-        purpose = f"order of claims {turn.slot}" if turn.slot else "order of claims"
-        draws = uniforms(self._seed, purpose, planned.task, planned.round, turn.agent, draws=n)[0]
-        return msgspec.structs.replace(view, claims=tuple([view.claims[i] for i in np.argsort(draws).tolist()]))
+        """Return what an agent sees that is asked by a prompt: shown claims are in an order drawn for the turn."""
+        view = in_shown_order(self.society, self.view(planned))
+        return view if planned.without is None else without_claim(view, planned.without)
 
     def exchanges(self, planned: PlannedTurn) -> tuple[Exchange, ...]:
         """Return what the agent of a turn was asked and said before, each with the claims that it was shown."""

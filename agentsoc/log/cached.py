@@ -7,6 +7,7 @@ from typing import Final
 
 import msgspec
 
+from agentsoc.events import SOCIETY
 from agentsoc.log.stored import StoredRun
 from agentsoc.scenario.prices import money as in_money
 from agentsoc.scenario.prices import run_rates
@@ -33,7 +34,7 @@ def spared_by_cache(log: StoredRun) -> Spared | None:
     calls = tokens = 0
     cost: int | None = None if priced is None else 0
     for row in log.journal():
-        if row.state != "done" or not row.model.startswith(MARK):
+        if row.state != "done" or row.agent == SOCIETY or not row.model.startswith(MARK):
             continue
         tokens_in, cached, tokens_out = row.tokens_in or 0, row.tokens_cached or 0, row.tokens_out or 0
         calls, tokens = calls + 1, tokens + tokens_in + tokens_out

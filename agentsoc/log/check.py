@@ -30,6 +30,7 @@ from agentsoc.log.record import hash_json
 from agentsoc.log.segments import REBUILD, chained, read_segment
 from agentsoc.log.stored import StoredRun
 from agentsoc.log.strangers import check_strangers
+from agentsoc.log.study import Study
 from agentsoc.log.totals import EpisodeTotals, EventTotals, ceilings, fold
 from agentsoc.scenario.model import NAME as NAME_OF_SCENARIO
 
@@ -89,6 +90,9 @@ def check(log: StoredRun, *, keep: bool = False) -> tuple[Checked, dict[Key, Att
     _same_journal(log, of_rows)
     _same_scenario(log)
     notes += found.compare(attempts)
+    if manifest.journal_rows is not None and (manifest.study or Study()) != attempts.study:
+        what = "the manifest's account of the study is not what the journal adds up to"
+        raise LogDamagedError(what, str(log.directory / NAME), REBUILD)
     count = manifest.scenario.get("tasks", {}).get("count")
     if manifest.status == "finished" and count is not None and count != manifest.totals.episodes:
         what = f"the run is finished with {manifest.totals.episodes:,} episodes, but its scenario has another count"

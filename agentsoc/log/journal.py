@@ -19,6 +19,7 @@ from typing import Any, Final, Literal, NamedTuple, cast
 import msgspec
 
 from agentsoc.errors import LogDamagedError, RunFailedError
+from agentsoc.events import SOCIETY
 from agentsoc.log.inside import Inside
 from agentsoc.log.journal_file import (
     CELL_MAX,
@@ -33,6 +34,7 @@ from agentsoc.log.journal_file import (
     require_own,
     require_plain,
 )
+from agentsoc.log.study import Study
 
 State = Literal["started", "done", "failed", "superseded"]
 _REFUSALS: Final = frozenset(
@@ -279,10 +281,15 @@ class JournalTotals(msgspec.Struct):
 
     lost: int = 0
     """Attempts whose outcome counts for nothing: a crash swallowed it, it is under way, or it was superseded."""
+    study: Study = msgspec.field(default_factory=Study)
 
     def add(self, attempts: Sequence[Attempt]) -> None:
         """Take in rows."""
         self.lost += sum([attempt.state in ("started", "superseded") for attempt in attempts])
+        for row in attempts:
+            if row.agent == SOCIETY:
+                used = (row.tokens_in or 0, row.tokens_out or 0) if row.usage_known else None
+                self.study.charge(used, row.failure, row.reserved)
 
 
 def read_digest(path: Path) -> tuple[tuple[int, str], JournalTotals]:

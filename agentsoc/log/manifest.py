@@ -19,6 +19,7 @@ from agentsoc.log.files import LOCK
 from agentsoc.log.inside import Inside, is_inside
 from agentsoc.log.names import CALIBRATION, COMPARISON, EPISODES, EVENTS, JOURNAL, MANIFEST, TASKS
 from agentsoc.log.record import read_record, record_bytes
+from agentsoc.log.study import Study
 
 FORMAT_VERSION: Final = 2
 """Version of the run directory. Readers exist for every version that was ever released."""
@@ -219,6 +220,8 @@ class Manifest(BaseModel):
     totals: Totals = Totals()
     prompt_bounds: list[PromptBounds] = []
     """For each group of agents; set when the run has ended, never set by earlier versions."""
+    study: Study | None = None
+    """Calls of the study itself, such as probes; set when a run with some has ended, None for any other."""
     error: str | None = None
     fork: Fork | None = None
 

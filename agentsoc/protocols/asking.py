@@ -13,6 +13,7 @@ import msgspec
 from agentsoc.contracts.board import Board
 from agentsoc.contracts.society import Society
 from agentsoc.contracts.turns import Reply, Turn
+from agentsoc.errors import InputError
 
 _ABOVE: Final = """{{% if memory %}}
 {{{{ memory | join("\\n") }}}}
@@ -71,3 +72,17 @@ def sourced(turn: Turn, reply: Reply) -> Reply:
     if turn.asks and not reply.uses and not reply.disputes:
         return msgspec.structs.replace(reply, uses=turn.sees)
     return reply
+
+
+def refuse_inference(society: Society, kind: str) -> None:
+    """Refuse `parents: inferred` where texts are passed on and no answers that could be compared.
+
+    Raises:
+        InputError: the scenario asks for it.
+    """
+    if society.parents == "inferred":
+        raise InputError(
+            f"parents: inferred compares answers before and after, and {kind} passes on texts that are written anew",
+            "parents",
+            "use parents: cited or visible",
+        )

@@ -24,7 +24,7 @@ from agentsoc.contracts.society import Society
 from agentsoc.contracts.turns import Reply, Turn
 from agentsoc.errors import InputError
 from agentsoc.events import COORDINATION, SOCIETY, Event
-from agentsoc.protocols.asking import answer_asks, sourced, with_asks
+from agentsoc.protocols.asking import answer_asks, refuse_inference, sourced, with_asks
 
 CHECK: Final = "Go through the answer above step by step. Is it right? If it is wrong, say what is wrong with it."
 AGAIN: Final = "Look again at what you said before. Correct it if it is wrong, and give your answer."
@@ -60,7 +60,8 @@ class Refine(Protocol):
         return self.critic != "none" or self.until == "rounds"
 
     def check(self, society: Society) -> None:
-        """Refuse another agent as critic where there is none."""
+        """Refuse another agent as critic where there is none, and parents that drafts do not show."""
+        refuse_inference(society, self.kind)
         if self.critic == "other" and society.n < 2:
             raise InputError(
                 "critic: other needs a second agent", "protocol.critic", "set agents.count, or critic: self"

@@ -23,7 +23,7 @@ from agentsoc.contracts.society import Society
 from agentsoc.contracts.turns import Reply, Turn
 from agentsoc.errors import InputError
 from agentsoc.events import COORDINATION, Event
-from agentsoc.protocols.asking import answer_asks, sourced, with_asks, work_asks
+from agentsoc.protocols.asking import answer_asks, refuse_inference, sourced, with_asks, work_asks
 from agentsoc.society.attention import attend
 
 _OVER: Final = frozenset(COORDINATION - {"delegate_subtask"}) | {"call_failed", "budget_exhausted", "flag"}
@@ -87,7 +87,8 @@ class RoleChain(Protocol):
         return stages
 
     def check(self, society: Society) -> None:
-        """Refuse a stage of an agent that does not exist."""
+        """Refuse a stage of an agent that does not exist, and parents that artefacts do not show."""
+        refuse_inference(society, self.kind)
         for number, stage in enumerate(self.stages):
             if stage.agent is not None and stage.agent >= society.n:
                 raise InputError(

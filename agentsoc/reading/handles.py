@@ -56,6 +56,7 @@ _ASIDE: Final = re.compile(rf"\(\s?{_LEAD}{_GROUP.pattern}\s?\)", re.IGNORECASE)
 _AT_END: Final = re.compile(
     rf"(?:[\s,;]{{0,3}}{_LEAD}{_GROUP.pattern}){{1,8}}+(?=[ \t.!]*$)", re.IGNORECASE | re.MULTILINE
 )
+_UNLIKE: Final = re.compile(r"^[^.;!?\n]*\bunlike" + _WITH, re.IGNORECASE)
 _NEAR: Final = 80
 
 
@@ -75,22 +76,30 @@ def handles(text: str) -> Handles:
     uses: dict[int, None] = {}
     disputes: dict[int, None] = {}
     end_before = 0
+    wrong_before = False
     for group in _GROUP.finditer(said):
-        against = _against(said, max(end_before, group.start() - _NEAR), group)
+        begin = max(end_before, group.start() - _NEAR)
+        # "#3 has a mistake, unlike #1": who is compared with a claim that is wrong is right
+        spared = wrong_before and _UNLIKE.search(said[begin : group.start()]) is not None
+        against = None if spared else _against_before(said[begin : group.start()])
+        wrong_before = against is None and _against_after(said, said[begin : group.start()], group.end())
+        against = bool(against) or wrong_before
         for number in _NUMBER.findall(group[0]):
             (disputes if against else uses)[int(number)] = None
         end_before = group.end()
     return Handles(tuple(each for each in uses if each not in disputes), tuple(disputes))
 
 
-def _against(text: str, begin: int, group: re.Match[str]) -> bool:
-    """Tell whether the words around handles dispute them."""
-    before = text[begin : group.start()]
+def _against_before(before: str) -> bool | None:
+    """Tell whether the words before handles dispute them, or deny that; None where they say nothing of it."""
     if (cue := _AGAINST.search(before)) is not None:
         return cue["no"] is None
-    if _NOT.search(before):
-        return True
-    after = text[group.end() : group.end() + _NEAR]
+    return True if _NOT.search(before) else None
+
+
+def _against_after(text: str, before: str, end: int) -> bool:
+    """Tell whether what is said of handles behind them disputes them."""
+    after = text[end : end + _NEAR]
     if _FAILS.match(after):
         return True
     says = _IS.match(after)

@@ -64,6 +64,11 @@ _LEADS: Final = re.compile(
     r"|just|simply|surely|still|wähle|choisis|ist|es|est|é|la|auf|für|pour|por|choice|s)\s$",
     re.IGNORECASE,
 )
+_INITIALS: Final = re.compile(
+    r"\b(?:Dr|Prof|Professor|Doctor|Mr|Mrs|Ms|Sir|Frau|Herr|Mme|Señor|Señora)\b\.?[ \t]{1,3}"
+    r"(?:[A-Z]\.[ \t]{0,2}){1,3}(?=[A-ZÀ-Þ][a-zà-ÿ'’])"
+)
+"""A title with initials before a name: in "Dr. A. Smith" the letter is no option."""
 _HAN_DENIAL: Final = "(?<![不没沒非未无無勿否別别])"
 _NEAR: Final = 100
 
@@ -88,12 +93,13 @@ class _Options:
             for form, option in zip(forms, options, strict=True):
                 if form and form not in self._by_form:
                     self._by_form[form] = option if forms.count(form) == 1 else None
-        self._letters = frozenset(option for option in options if len(option) == 1 and _LETTER.match(option))
-        words = sorted({folded(option) for option in options if option not in self._letters}, key=len, reverse=True)
+        self.letters = frozenset(option for option in options if len(option) == 1 and _LETTER.match(option))
+        """Options that are one letter."""
+        words = sorted({folded(option) for option in options if option not in self.letters}, key=len, reverse=True)
         self._by_word = {folded(option): option for option in options}
         pattern = "|".join(_bounded(word) for word in words if re.search(r"\w", word))
         self._word = re.compile(pattern or r"(?!)", re.IGNORECASE)
-        alone = f"[{''.join(sorted(self._letters))}]" if self._letters else r"(?!)"
+        alone = f"[{''.join(sorted(self.letters))}]" if self.letters else r"(?!)"
         self._letter = re.compile(rf"(?<![{WORD}'’-]){alone}(?![{WORD}'’+#-])")
         self._any_letter = re.compile(rf"{alone}(?=\s*[)\]）」』】.:,*\"'”$}}]|\s*$)", re.IGNORECASE)
         self._nos = frozenset(option for option in options if folded(option) == "no")
@@ -228,4 +234,5 @@ def option_stated(text: str, options: Sequence[str]) -> str | None:
     """
     if text in options:
         return text
-    return answer_in(text, _compiled(tuple(options)))
+    compiled = _compiled(tuple(options))
+    return answer_in(_INITIALS.sub("", text) if compiled.letters else text, compiled)

@@ -11,7 +11,9 @@ from agentsoc.contracts.attention import Attention
 from agentsoc.contracts.fault import PlantedFault
 from agentsoc.contracts.group import MAX_AGENTS, AgentGroup, PeersSee
 from agentsoc.contracts.part import Part, Slot
+from agentsoc.contracts.probe import Probe
 from agentsoc.contracts.prompts import PromptSet
+from agentsoc.contracts.society import ParentSource
 from agentsoc.scenario.budget import Budget as Budget
 from agentsoc.scenario.preset import expand
 from agentsoc.scenario.prices import Prices, label, price_of
@@ -101,8 +103,11 @@ class Scenario(Part):
     """What models cost, by their name or kind; without them a run reports tokens and no money."""
     calls: Calls = Calls()
     """How model calls are made and repeated."""
-    parents: Literal["cited", "visible"] = "cited"
-    """What counts as a claim's parents: what the agent said it used, or everything it was shown."""
+    parents: ParentSource = "cited"
+    """What counts as a claim's parents: what the agent said it used, everything it was shown, or what follows from its
+    answers (`inferred`: those shown that it changed its answer to, or kept it against)."""
+    probe: Probe | None = None
+    """For a share of turns, asking again with one shown claim left out; None for no such calls."""
     episodes: Literal["concurrent", "sequential"] = "concurrent"
     """Tasks are independent, or taken one after the other with the agents' memory carried over."""
     message_tokens: int = Field(default=64, ge=1, le=4_096)
@@ -117,7 +122,7 @@ class Scenario(Part):
     peers_see: PeersSee = "conclusion"
     """What agents see of each other's replies: the text cut in its middle to `message_tokens`, never losing the answer;
     the whole text; or the answer alone."""
-    later: ClassVar[frozenset[str]] = frozenset({"prices", "faults", "prompts", "peers_see"})
+    later: ClassVar[frozenset[str]] = frozenset({"prices", "faults", "prompts", "peers_see", "probe"})
 
     @model_validator(mode="before")
     @classmethod

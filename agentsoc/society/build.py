@@ -65,7 +65,7 @@ def build_society(scenario: Scenario, *, stored: bool = False, rules: Rules = NE
         tasks_seed=scenario.tasks_seed,
         attention=scenario.attention,
         message_tokens=scenario.message_tokens,
-        parents_visible=scenario.parents == "visible",
+        parents=scenario.parents,
         faults=scenario.faults,
         rules=rules,
         prompts=scenario.prompts,
@@ -81,6 +81,7 @@ def build_society(scenario: Scenario, *, stored: bool = False, rules: Rules = NE
     if any(block != PromptSet() for block in (scenario.prompts, *(group.prompts for group in scenario.agents))):
         check_prompts(society)
     _require_world_protocol(scenario)
+    _require_model_to_probe(scenario)
     scenario.protocol.check(society)
     if scenario.budget is not None and scenario.budget.policy is not None:
         scenario.budget.policy.check(society)
@@ -98,6 +99,20 @@ def _require_world_protocol(scenario: Scenario) -> None:
             f"{scenario.tasks.kind} is a task of many steps, and {scenario.protocol.kind} asks one question",
             "protocol",
             "use protocol resample, which decides step by step",
+        )
+
+
+def _require_model_to_probe(scenario: Scenario) -> None:
+    """Refuse probes where nobody is asked by a prompt.
+
+    Raises:
+        InputError: there is no model that could be asked again.
+    """
+    if scenario.probe is not None and not any(
+        group.model.open(seed=scenario.seed).journaled for group in scenario.agents
+    ):
+        raise InputError(
+            "probe asks models again, and no agent here is a model that reads a prompt", "probe", "leave it out"
         )
 
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Final
-
-import msgspec
+from typing import Final
 
 from agentsoc.contracts.turns import NONE, Reply
+from agentsoc.reading.objects import find_object
 
 _SOURCES: Final = re.compile(rf"(?:\s+(?:not\s+)?#\d+|\s+{NONE})+\s*$", re.IGNORECASE)
 """What a reply of one line says after its answer."""
 _HANDLES: Final = re.compile(r"(?:[ \t]+(?:not[ \t]+)?#\d+)+\s*$", re.IGNORECASE)
 """What a text says at its end of the claims that it rests on."""
+_FIELDS: Final = ("answer", "why")
+"""What an object has at least one of, for others to read."""
 
 
 def text_of(reply: Reply, said: str, form: str, *, free: bool) -> str | None:
@@ -33,19 +34,9 @@ def text_of(reply: Reply, said: str, form: str, *, free: bool) -> str | None:
     if form == "short":
         line = _SOURCES.sub("", clean)
         return line if free and reply.answer is not None and line != reply.answer else reply.text
-    data = _object(clean)
+    data = find_object(clean, _FIELDS) or {}
     why, answer = data.get("why"), data.get("answer")
     text = why.strip() if isinstance(why, str) and reply.text is not None else ""
     if free and isinstance(answer, str) and reply.answer is not None and answer.strip() != reply.answer:
         return f"{answer.strip()}\n{text}".strip()
     return text or reply.text
-
-
-def _object(text: str) -> dict[str, Any]:
-    """Return the JSON object of a reply; an empty one where it cannot be told."""
-    start, end = text.find("{"), text.rfind("}")
-    try:
-        data: Any = msgspec.json.decode(text[start : end + 1].encode("utf-8", "replace")) if 0 <= start < end else None
-    except (msgspec.DecodeError, RecursionError):
-        data = None
-    return data if isinstance(data, dict) else {}

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import polars as pl
 
@@ -29,12 +30,30 @@ def read_tables(paths: Sequence[Path]) -> EventTable:
     """
     tables: list[EventTable] = []
     caveats: list[str] = []
+    sources: Counter[str] = Counter()
     hint = "name run directories or imported logs; foreign logs come in by agentsoc import"
     for directory in runs_at(paths, is_one=_is_log, what="run and no imported log", hint=hint):
-        table, notes = _imported(directory) if store.is_imported(directory) else _own(directory)
+        imported = store.is_imported(directory)  # its own notes say what its parents are
+        table, notes = _imported(directory) if imported else _own(directory)
         tables.append(table)
         caveats += notes
-    return replace(concat(tables), caveats=tuple(caveats))
+        if not imported:
+            sources[str(RunLog(directory).manifest.scenario.get("parents", "cited"))] += 1
+    told = [f"parents in {_runs(n)}: {_PARENTS.get(source, source)}" for source, n in sorted(sources.items())]
+    return replace(concat(tables), caveats=(*told, *caveats))
+
+
+_PARENTS: Final = {
+    "cited": "cited, the claims that agents say they used or dispute",
+    "visible": "visible, every claim that agents were shown, whether they used it or not",
+    "inferred": "inferred, the shown claims that agents changed their answer to or kept it against; agreement by "
+    "chance counts as well",
+}
+"""What the parents of claims are, by their source; the laws of cascades hold for the source that they are told of."""
+
+
+def _runs(n: int) -> str:
+    return "1 run" if n == 1 else f"{n:,} runs"
 
 
 def _is_log(directory: Path) -> bool:

@@ -23,6 +23,7 @@ import numpy as np
 import polars as pl
 
 from agentsoc.errors import InputError
+from agentsoc.events import SOCIETY
 from agentsoc.log.episodes import MEASURES
 from agentsoc.log.episodes import SCHEMA as EPISODE_SCHEMA
 from agentsoc.log.read import RunLog
@@ -222,6 +223,8 @@ def _wall(log: RunLog) -> pl.DataFrame:
     found = {"task": [], "round": [], "agent": [], "ms": []}  # type: dict[str, list[int]]
     if log.manifest.totals.calls or log.manifest.totals.calls_lost:
         for attempt in log.journal():
+            if attempt.agent == SOCIETY:  # a call of the study: no agent waited for it
+                continue
             for name, value in zip(
                 found, (attempt.task, attempt.round, attempt.agent, attempt.latency_ms or 0), strict=True
             ):

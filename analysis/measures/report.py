@@ -25,6 +25,7 @@ from analysis.measures.effective_votes import EffectiveVotes, lone_votes, worth_
 from analysis.measures.embeddings import Embedder
 from analysis.measures.episodes import EVENTS_USED, EpisodeReading, RunMetrics, run_metrics
 from analysis.measures.failures import failed_text
+from analysis.measures.influence import Influence, influence
 from analysis.measures.information import Information
 from analysis.measures.outputs import outputs_of, together
 from analysis.tables import from_log
@@ -51,6 +52,8 @@ class RunReport:
     taint: Taint
     trace: Amplification | None
     """A_trace; None without faults in the run and in the baseline."""
+    influence: Influence | None
+    """What replies made of the claims that they were shown; None where no model was shown one."""
     notes: tuple[str, ...]
 
 
@@ -220,6 +223,10 @@ def _report(read: _Read, single: _Read | None, embedder: Embedder | None, centre
     except InputError as error:
         worth = str(error.args[0])
     failure = None if single is None else a_task(read.episodes, single.episodes, same_tasks=same, seed=seed)
+    heard = influence(read.log, seed=seed)
+    if isinstance(heard, str):
+        notes.append(heard)
+        heard = None
     traced = single is not None and read.taint.table.height and single.taint.table.height
     counted = _counted(read.log)
     return RunReport(
@@ -235,5 +242,6 @@ def _report(read: _Read, single: _Read | None, embedder: Embedder | None, centre
         failure,
         read.taint,
         a_trace(read.taint, single.taint, seed=seed) if traced and single is not None else None,
+        heard,
         tuple(notes),
     )

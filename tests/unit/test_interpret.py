@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 from agentsoc.contracts.board import Board
 from agentsoc.contracts.protocol import Act, interpret_reply
 from agentsoc.contracts.turns import Delegation, Reply, Turn
+from agentsoc.errors import InputError
 from agentsoc.events import CLAIMING, Event, pack_id
 from agentsoc.society.build import BuiltSociety, build_society
 from tests.loose import scenario
+from tests.societies import logged
 
 SOCIETY = build_society(scenario(agents={"count": 5}))
 VISIBLE = build_society(scenario(agents={"count": 5}, parents="visible"))
@@ -197,3 +199,67 @@ def test_every_reply_is_a_valid_act_or_none(reply: Reply, turn: Turn, society: B
         assert found.kind in CLAIMING | {"endorse_claim"}
         assert found.kind != "merge_claims" or len(found.parents) >= 2
         assert found.kind != "propose_claim" or not found.parents
+
+
+INFERRED = build_society(scenario(agents={"count": 5}, parents="inferred"))
+
+
+def test_inferred_an_answer_changed_to_a_shown_one_rests_on_whoever_gave_it() -> None:
+    found = act(Reply(answer="tails"), HEADS, TAILS, spoken=True, society=INFERRED)
+    assert found == Act("endorse_claim", "tails", None, (TAILS,), TAILS, label_source="inferred")
+    both = act(Reply(answer="heads"), HEADS, OTHERS_PART, TAILS, HEADS, society=INFERRED)  # its first answer
+    assert both == Act("merge_claims", "heads", None, (HEADS, OTHERS_PART), label_source="inferred")
+
+
+def test_inferred_an_answer_kept_against_shown_ones_disputes_them() -> None:
+    found = act(Reply(answer="heads"), TAILS, MUTE, spoken=True, society=INFERRED)
+    assert found == Act("contradict_claim", "heads", None, (TAILS,), TAILS, label_source="inferred")
+    backed = act(Reply(answer="heads"), TAILS, HEADS, spoken=True, society=INFERRED)
+    assert (backed.kind, backed.parents, backed.target) == ("contradict_claim", (HEADS, TAILS), TAILS)
+
+
+def test_inferred_what_nobody_showed_rests_on_nobody() -> None:
+    kept = act(Reply(answer="heads"), HEADS, MINE, spoken=True, society=INFERRED)
+    assert kept == Act("endorse_claim", "heads", None, (MINE,), MINE, label_source="inferred")
+    new = act(Reply(answer="edge"), HEADS, TAILS, spoken=True, society=INFERRED)
+    assert new == Act("revise_claim", "edge", None, (MINE,), label_source="inferred")
+    assert act(Reply(answer="edge"), HEADS, society=INFERRED).parents == ()
+    assert act(Reply(text="no idea"), HEADS, society=INFERRED) == Act(
+        "propose_claim", None, "no idea", label_source="inferred"
+    )
+
+
+def test_inferred_words_do_not_count_and_turns_that_see_nothing_are_labelled_by_rule() -> None:
+    said = Reply(answer="tails", uses=(HEADS,), disputes=(TAILS,))
+    assert act(said, HEADS, TAILS, spoken=True, society=INFERRED).parents == (TAILS,)
+    assert act(Reply(answer="heads"), spoken=True, society=INFERRED).label_source == "rule"
+    fresh = act(Reply(answer="heads"), TAILS, spoken=True, society=INFERRED, fresh=True)
+    assert fresh.kind == "endorse_claim"  # its own earlier answer, by the rule that needs no source
+    assert fresh.parents == (MINE,)
+    merge = act(said, HEADS, TAILS, society=INFERRED, purpose="merge")
+    assert merge == Act("merge_claims", "tails", None, (HEADS, TAILS))
+
+
+@pytest.mark.parametrize(
+    "protocol",
+    [{"kind": "refine"}, {"kind": "roles", "stages": [{"name": "a", "asks": "A?"}, {"name": "b", "asks": "B?"}]}],
+)
+def test_inferred_parents_need_answers_that_can_be_compared(protocol: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match="parents: inferred compares answers"):
+        build_society(scenario(agents={"count": 2}, parents="inferred", protocol=protocol))
+
+
+def test_a_debate_with_inferred_parents_replays_and_its_log_says_how_it_was_labelled() -> None:
+    debate = {
+        "tasks": {"kind": "signal", "count": 6}, "agents": {"count": 4, "model": {"kind": "simulated"}},
+        "topology": "decentralized", "protocol": {"kind": "debate", "rounds": 2},
+    }  # fmt: skip
+    _, events = logged(**debate, parents="inferred")
+    acts = [event for event in events if event.agent >= 0]
+    assert {event.label_source for event in acts if event.round == 0} == {"rule"}
+    assert {event.label_source for event in acts if event.round > 0} == {"inferred"}
+    position = {(event.task, event.agent): event.answer for event in acts if event.round == 0}
+    for event in acts:
+        if event.round == 1 and event.kind == "contradict_claim":
+            assert event.answer == position[event.task, event.agent]
+    assert any(event.kind == "contradict_claim" for event in acts)

@@ -1,0 +1,66 @@
+"""This module says what the agent of a turn is shown, from the board as it is before the round."""
+
+from __future__ import annotations
+
+import msgspec
+import numpy as np
+
+from agentsoc.contracts.board import Board, Claim
+from agentsoc.contracts.task import Task
+from agentsoc.contracts.turns import Turn, View
+from agentsoc.society.build import BuiltSociety
+from agentsoc.society.reply_form import VERDICTS
+from agentsoc.streams import uniforms
+
+
+def view_of(
+    society: BuiltSociety,
+    task: Task,
+    board: Board,
+    turn: Turn,
+    *,
+    left: int | None = None,
+    team_left: int | None = None,
+    note: str = "",
+    round_: int | None = None,
+) -> View:
+    """Return what the agent of a turn sees, its claims in the order of the turn.
+
+    Args:
+        society: the agents.
+        task: what the turn is asked: the task, or the question of the state that it is in.
+        board: of the episode; later rounds may be on it.
+        turn: the turn.
+        left: what the agent is told of its own share of the budget (tokens).
+        team_left: what it is told of the team's (tokens).
+        note: what its prompt says of the budget.
+        round_: the round of the turn; None for the one that the board has come to.
+    """
+    claims, standing = board.claims, board.standing.get(turn.agent)
+    question, options = task.question, task.options
+    if turn.subtask is not None:
+        subtask = board.subtasks[turn.subtask]
+        if subtask.text != question:
+            question = subtask.text if subtask.text in task.parts else f"{question}\nYour part: {subtask.text}"
+            free = society.scenario.protocol.artefacts or subtask.text in task.parts
+            options = () if free else task.options
+    sees = turn.sees
+    shown: tuple[Claim, ...] = tuple(map(claims.__getitem__, dict.fromkeys(sees))) if sees else ()
+    own = None if standing is None or turn.fresh else claims.get(standing)
+    told = team_left if left is None else left
+    when = board.round if round_ is None else round_
+    return View(board.task, when, turn.agent, question, options, turn, shown, own, told, society.seed, team_left, note)
+
+
+def in_shown_order(society: BuiltSociety, view: View) -> View:
+    """Return a view whose claims are in the order in which a prompt shows them, drawn for the turn.
+
+    Models prefer places, so that places must not belong to authors. Where claims are compared with each other the
+    protocol has drawn the order itself.
+    """
+    n, turn = len(view.claims), view.turn
+    if n < 2 or turn.purpose in VERDICTS or society.rules.prompts == 1:
+        return view
+    purpose = f"order of claims {turn.slot}" if turn.slot else "order of claims"
+    draws = uniforms(society.seed, purpose, view.task, view.round, turn.agent, draws=n)[0]
+    return msgspec.structs.replace(view, claims=tuple([view.claims[i] for i in np.argsort(draws).tolist()]))

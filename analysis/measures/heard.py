@@ -1,0 +1,176 @@
+"""This module plans the turns of a run again and says of each reply what it was shown, named and changed.
+
+Comes in: a run with a journal. Goes out: one row for each reply of a model that states an answer. Which claims a turn
+was shown, and in which order, is in no file of a run: it follows from scenario and log, as it does for a replay.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
+from typing import Final
+
+import msgspec
+import polars as pl
+
+from agentsoc.contracts.board import Board
+from agentsoc.contracts.influence import answer_before
+from agentsoc.contracts.rules import recorded_rules
+from agentsoc.contracts.turns import NONE, SLOT_WIDTH, Turn, View
+from agentsoc.contracts.world import asked
+from agentsoc.events import COORDINATION, Event
+from agentsoc.log.journal import Attempt
+from agentsoc.log.names import INPUTS
+from agentsoc.log.read import RunLog
+from agentsoc.reading.objects import find_object
+from agentsoc.scenario.files import BASE_DIR
+from agentsoc.scenario.model import Scenario
+from agentsoc.society.build import BuiltSociety, build_society, open_board
+from agentsoc.society.reply_fault import Fault
+from agentsoc.society.reply_form import STATING, asks_for_handles, form_of
+from agentsoc.society.reply_reader import read_reply
+from agentsoc.society.sight import in_shown_order, view_of
+
+_ENDS_IN_NONE: Final = re.compile(rf"\b{NONE}\W*$", re.IGNORECASE)
+Place = tuple[int, int, int]
+"""(round, agent, slot) of a turn."""
+
+
+class HeardReply(msgspec.Struct, frozen=True, gc=False):
+    """A reply that states an answer, with what its prompt showed."""
+
+    task: int
+    round: int
+    agent: int
+    shown: int
+    """Claims in its prompt."""
+    asked: bool
+    """Whether it had to say which of them it rests on."""
+    named: tuple[int, ...]
+    """Numbers of the claims that it names, for or against, in the order of its prompt: 1 for #1."""
+    none: bool
+    """Whether it says that it rests on none of them."""
+    had: bool
+    """Whether the agent had an answer to the question before."""
+    against: bool
+    """Whether a claim of another agent was shown that gives another answer than the one it had."""
+    changed: bool
+    """Whether its answer is another one than before."""
+    adopted: bool
+    """Whether it changed to an answer that another agent's claim showed."""
+
+
+SCHEMA: Final = {
+    "task": pl.Int64(), "round": pl.Int64(), "agent": pl.Int64(), "shown": pl.Int64(), "asked": pl.Boolean(),
+    "named": pl.List(pl.Int64()), "none": pl.Boolean(), "had": pl.Boolean(), "against": pl.Boolean(),
+    "changed": pl.Boolean(), "adopted": pl.Boolean(),
+}  # fmt: skip
+assert tuple(SCHEMA) == HeardReply.__struct_fields__
+
+
+def heard_replies(log: RunLog) -> pl.DataFrame:
+    """Return the replies of models that state an answer, one row each, with the columns of `SCHEMA`.
+
+    Replies that were asked for by rule, discarded or not read are not among them, nor turns that only judge, choose,
+    check or plan. No row for a run without a journal.
+
+    Raises:
+        InputError: the run's society cannot be built here: a part of it is not installed.
+        ValueError: the same, told by the scenario.
+        LogDamagedError: the log is not what was written.
+    """
+    own = BASE_DIR.set(log.directory / INPUTS)  # a file that it names is not looked for in the reader's directory
+    try:
+        log.inside.has_directory(INPUTS)
+        found = [msgspec.structs.astuple(reply) for reply in _replies(log)]
+    finally:
+        BASE_DIR.reset(own)
+    return pl.DataFrame(found, schema=SCHEMA, orient="row")
+
+
+def _replies(log: RunLog) -> Iterator[HeardReply]:
+    journal = groupby(log.journal(), key=lambda row: row.task)
+    task, rows = next(journal, (None, iter(())))
+    if task is None:
+        return
+    rules = recorded_rules(log.manifest.rules, str(log.directory))
+    fork = log.manifest.fork
+    parts = [(before.start, before.scenario) for before in (fork.before if fork else ())]
+    parts.append(((0, 0) if fork is None else (fork.task, fork.round), log.manifest.scenario))
+    epochs = [(at, build_society(Scenario.model_validate(one), stored=True, rules=rules)) for at, one in parts]
+    for index, events in groupby(log.events(), key=lambda event: event.task):
+        while task is not None and task < index:
+            task, rows = next(journal, (None, iter(())))
+        if task == index:
+            yield from _of_episode(epochs, index, events, _last_said(rows))
+
+
+def _last_said(rows: Iterator[Attempt]) -> Mapping[Place, Attempt]:
+    """Return the last reply of each turn of a task, as the journal has it."""
+    return {(row.round, row.agent, row.k // SLOT_WIDTH): row for row in rows if row.state == "done"}
+
+
+def _of_episode(
+    epochs: Sequence[tuple[tuple[int, int], BuiltSociety]],
+    index: int,
+    events: Iterator[Event],
+    said: Mapping[Place, Attempt],
+) -> Iterator[HeardReply]:
+    """Yield the replies of one episode, planning each round from the board that its events give."""
+    last = epochs[-1][1]
+    task = last.tasks.make(last.tasks_seed, index)
+    board = open_board([society for _, society in epochs], index, task)
+    for number, group in groupby(events, key=lambda event: event.round):
+        of_round = list(group)
+        society = [one for at, one in epochs if at <= (index, number)][-1]
+        acts = {(event.agent, event.k) for event in of_round if event.kind in COORDINATION}
+        over = board.budget_refused > 0 or any(event.kind == "stop" for event in of_round)
+        for turn in () if over else society.scenario.protocol.plan(society, board):
+            row = said.get((number, turn.agent, turn.slot))
+            if row is None or turn.purpose not in STATING or (turn.agent, turn.slot * SLOT_WIDTH) not in acts:
+                continue
+            reply = _reply(society, board, turn, row)
+            if reply is not None:
+                yield reply
+        board.fold(of_round)
+
+
+def _reply(society: BuiltSociety, board: Board, turn: Turn, row: Attempt) -> HeardReply | None:
+    """Return what a reply says of the claims that it was shown; None for one that cannot be read."""
+    family, problem = society.tasks, board.problem
+    assert problem is not None
+    task = asked(family, problem, turn.state)
+    view = in_shown_order(society, view_of(society, task, board, turn))
+    view = msgspec.structs.replace(view, claims=view.claims[: row.shown or 0])
+    text = row.reply or ""
+    read = read_reply(society, family, task, view, text, row.finish or "stop")
+    if isinstance(read, Fault):
+        return None
+    form = form_of(society, turn.agent, task, view)
+    places = {claim.id: number for number, claim in enumerate(view.claims, 1)}
+    before = answer_before(board, turn)
+    others = {claim.answer for claim in view.claims if claim.agent != turn.agent} - {None}
+    changed = before is not None and read.answer != before
+    return HeardReply(
+        row.task, row.round, row.agent, len(view.claims), _asks(society, view, form),
+        tuple(sorted({places[claim] for claim in (*read.uses, *read.disputes) if claim in places})),
+        _says_none(text, form), before is not None, before is not None and bool(others - {before}),
+        changed, changed and read.answer in others,
+    )  # fmt: skip
+
+
+def _asks(society: BuiltSociety, view: View, form: str) -> bool:
+    """Return whether a prompt asked which claims the reply rests on; the first rules always let it say so."""
+    if society.rules.prompts == 1:
+        return bool(view.claims)
+    return not view.turn.asks and asks_for_handles(view, form)
+
+
+def _says_none(text: str, form: str) -> bool:
+    """Return whether a reply says in so many words that it rests on no claim."""
+    if form != "json":
+        return _ENDS_IN_NONE.search(text[-80:]) is not None
+    data = find_object(text, ("answer",)) or {}
+    listed = [each for name in ("uses", "disputes") if isinstance(each := data.get(name), list)]
+    return any(isinstance(one, str) and one.strip().lower() == NONE for each in listed for one in each)
