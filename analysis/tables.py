@@ -73,6 +73,9 @@ EXECUTION_COLUMNS: Final[dict[str, pl.DataType]] = {
 }
 """Columns of every executions frame. `complete` is false for an execution that was cut, null where not known."""
 
+N_SEEN: Final = "n_seen"
+"""Optional column of executions: true where `n_agents` was not stated, so that it counts the agents that acted."""
+
 
 @dataclass(frozen=True)
 class EventTable:
@@ -97,6 +100,13 @@ class EventTable:
     def has(self, column: str) -> bool:
         """Return whether `column` is in the events and holds anything but nulls."""
         return column in self.events.columns and self.events[column].null_count() < self.events.height
+
+    @property
+    def n_is_seen(self) -> NDArray[np.bool_]:
+        """Whether N of each execution counts the agents that acted, which is an outcome, shape (n_executions,)."""
+        if N_SEEN not in self.executions.columns:
+            return np.zeros(self.n_executions, dtype=bool)
+        return self.executions[N_SEEN].fill_null(value=False).to_numpy().astype(bool)
 
     def per_execution(self, column: str) -> NDArray[np.int64]:
         """Return an integer column of `executions`, in their order, shape (n_executions,)."""
@@ -138,7 +148,7 @@ def from_log(
         events: rows with the columns of `agentsoc.events.Event`, in canonical order (task, round, agent, k).
         run: name of the run, unique among the tables that will be joined.
         topology: the run's topology.
-        n_agents: agents of the society; the default counts those that appear.
+        n_agents: agents of the society; the default counts those that appear, and marks them as seen (`N_SEEN`).
         seed: the run's seed.
         benchmark: the task family.
         task_names: name of each task by its index.
@@ -176,6 +186,8 @@ def from_log(
         )
         .select(*EXECUTION_COLUMNS)
     )
+    if n_agents is None:
+        executions = executions.with_columns(pl.lit(value=True).alias(N_SEEN))
     return EventTable(frame, executions)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Final
 
 import numpy as np
@@ -58,8 +59,8 @@ def _law(law: Law) -> dict[str, object]:
         "top10_share": top_share(values),
         "effective_n": effective_n(values),
         "executions": len(np.unique(law.sample.execution)),
-        "capped": law.design.capped,
-        "replication": law.design.replication,
+        "capped": law.design.capped if law.sample.has_caps else None,
+        "replication": None if law.design.replication is None else asdict(law.design.replication),
         "fit": _fit(law.fit),
         "fit_all": None if law.whole is None else _fit(law.whole),
         "lr": {name: _test(test) for name, test in law.fit.tests.items()},

@@ -89,6 +89,8 @@ class Concentration:
     """One row per execution: n_active, n_all, k_active, k_all and the measures, those of tokens with prefix tok_."""
     null_events: Null | None
     null_tokens: Null | None
+    n_seen: int = 0
+    """Executions whose N is not stated: there "all agents" are those that acted."""
 
     def by(self, executions: pl.DataFrame, *keys: str) -> pl.DataFrame:
         """Return the means over the executions that share `keys` (columns of `executions`)."""
@@ -108,6 +110,8 @@ class Concentration:
         g, share, k = (t[name].to_numpy() for name in ("gini_all", "top10_all", "k_all"))
         text = f"mean Gini {np.mean(g):.3f}, top-{TOP:.0%} share {np.mean(share):.3f} "
         text += f"(k from {k.min():.0f} to {k.max():.0f}, {t.height} executions)"
+        if self.n_seen:
+            text += f", over the agents that acted in {self.n_seen} of them, where N is not stated"
         if self.null_events is None:
             return text
         null = self.null_events
@@ -129,8 +133,9 @@ def concentration(table: EventTable, *, null_replicates: int = 200, seed: int = 
         n_agents = agents["n_agents"][int(execution)] or part.height
         rows.append({"execution": execution, **_measures(part, max(int(n_agents), part.height))})
     frame = pl.DataFrame(rows)
+    seen = int(table.n_is_seen[frame["execution"].to_numpy()].sum()) if rows else 0
     if not null_replicates or not rows:
-        return Concentration(frame, None, None)
+        return Concentration(frame, None, None, seen)
     costs = table.events.filter(pl.col("agent") >= 0).select(
         "execution", cost=pl.col("tokens_in") + pl.col("tokens_out")
     )
@@ -141,6 +146,7 @@ def concentration(table: EventTable, *, null_replicates: int = 200, seed: int = 
         frame,
         _null(frame, event_costs, "top10_all", null_replicates, seed),
         _null(frame, token_costs, "tok_top10_all", null_replicates, seed),
+        seen,
     )
 
 

@@ -29,6 +29,7 @@ from analysis.observables.audit import StructureAudit, cells_of, design_of, stru
 from analysis.observables.sampled import Sample, Structures, observables, structures
 from analysis.tables import EventTable
 from analysis.tails import Resampling, SampleDesign, TailFit, fit_tail
+from analysis.tails.verdict import NOTEWORTHY
 
 GROUP_KEYS: Final = {"benchmark": "benchmark", "topology": "topology", "n": "n_agents", "seed": "seed", "run": "run"}
 """What executions can be grouped by, and the column behind it."""
@@ -39,6 +40,8 @@ SMALL_TAIL: Final = 0.1
 MIN_CLUSTERS: Final = 10
 """Design cells needed before tests go by cells: with fewer the cluster-robust error is too small."""
 
+
+SEEN: Final = "N is not stated: the agents that acted are counted, and more of them act where more happens"
 
 _RISK: Final[dict[RiskSet, str]] = {"all": "every earlier claim", "latest": "everybody's latest earlier claim"}
 
@@ -164,6 +167,12 @@ def _caveats(table: EventTable, cells: NDArray[np.int64]) -> list[str]:
         notes.append(f"there is one design cell (topology, N, seed): {few}")
     elif n_cells < MIN_CLUSTERS:
         notes.append(f"there are only {n_cells} design cells (topology, N, seed): {few}")
+    seen = int(table.n_is_seen.sum())
+    if seen:
+        notes.append(
+            f"N is not stated for {seen} of {table.n_executions} executions: it counts the agents that acted, which is "
+            "an outcome, so designs, growth and shares of all agents do not go by it; give n_agents"
+        )
     if 1 < table.n_executions < MIN_CLUSTERS:
         notes.append(f"there are only {table.n_executions} executions: errors over so few clusters are too small")
     return notes
@@ -195,8 +204,10 @@ def _growth(
     sample: Sample, table: EventTable, cells: NDArray[np.int64], replicates: int, seed: int
 ) -> tuple[Extremes | None, str]:
     """Return how the largest value grows with N, or why that cannot be said."""
-    n_agents = table.per_execution("n_agents")
     present = np.unique(sample.execution)
+    if table.n_is_seen[present].any():
+        return None, SEEN
+    n_agents = table.per_execution("n_agents")
     per_n = [len(np.unique(cells[present[n_agents[present] == n]])) for n in np.unique(n_agents[present])]
     clusters = cells if min(per_n) >= MIN_CELLS else None
     try:
@@ -228,7 +239,7 @@ def cannot_tell(fit: TailFit, design: SampleDesign, growth: Extremes | None) -> 
     The likelihood ratios are those of the coarsest clusters; a model is told apart when another one beats it.
     """
     found = []
-    if design.max_is_cap or (design.replication or 0.0) >= 0.5:
+    if design.max_is_cap or (design.replication is not None and design.replication.beyond_chance >= NOTEWORTHY):
         found.append("deterministic mixture over N")
     if fit.power is not None:
         tests = fit.levels[-1].tests if fit.levels else fit.tests

@@ -9,6 +9,7 @@ null in which every execution draws as many values as it had from one distributi
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -52,7 +53,7 @@ class Extremes:
     zeta: float
     """Slope of the mean number of values per execution on N."""
     at_cap: float
-    """Share of executions whose largest value is their structural cap."""
+    """Share of executions whose largest value is the largest that the design allows; nan where it allows any."""
     holdout_error: float
     """Relative error of the mean at the largest N, predicted from the smaller ones."""
     card: FitCard
@@ -68,7 +69,7 @@ class Extremes:
             f"{self.name}: gamma = {s.value:.3f} [{s.low:.3f}, {s.high:.3f}] by means, "
             f"{self.by_median.value:.3f} by medians; "
             f"one distribution for all N gives [{s.null.low:.3f}, {s.null.high:.3f}]; zeta = {self.zeta:.3f}; "
-            f"{self.at_cap:.0%} of the executions are at their cap"
+            + ("no cap of the design is known" if math.isnan(self.at_cap) else f"{self.at_cap:.0%} are at their cap")
         )
 
 
@@ -119,7 +120,12 @@ def largest_growth(
     error = _holdout(log_n, means)
     zeta = float(_slopes(log_n, per_n["draws"].to_numpy()[None])[0])
     card = _card(sample, grid, len(groups), len(np.unique(labels)), replicates, seed, by_mean, error)
-    return Extremes(sample.name, per_n, by_mean, by_median, zeta, float(np.mean(top >= cap)), error, card)
+    return Extremes(sample.name, per_n, by_mean, by_median, zeta, _at_cap(top, cap), error, card)
+
+
+def _at_cap(top: F64, cap: F64) -> float:
+    """Return the share of executions at their cap; nan where no design has one."""
+    return float(np.mean(top >= cap)) if np.isfinite(cap).any() else math.nan
 
 
 def _per_n(grid: I64, strata: list[I64], top: F64, cap: F64, draws: I64) -> pl.DataFrame:

@@ -30,7 +30,7 @@ from analysis.files import read_rows
 from analysis.importers.importer import Importer, LogReading
 from analysis.importers.labels import LabelledAct, label_execution
 from analysis.importers.trace_ids import number_subtasks
-from analysis.tables import EVENT_COLUMNS, KIND, LOGGED_COLUMNS, EventTable, conform
+from analysis.tables import EVENT_COLUMNS, KIND, LOGGED_COLUMNS, N_SEEN, EventTable, conform
 
 REQUIRED: Final = ("claim", "parents", "agent")
 _IDS: Final = ("claim", "agent", "execution", "target", "subtask", "subtask_parent", "root")
@@ -353,6 +353,7 @@ def _executions(rows: pl.DataFrame, path: Path) -> pl.DataFrame:
         pl.col("seed").first(),
         pl.len().cast(pl.Int64).alias("n_events"),
         pl.lit(None, pl.Boolean).alias("complete"),
+        pl.col("n_agents").first().is_null().alias(N_SEEN),
         seen.alias("_seen"),
     )
     few = frame.filter(pl.col("n_agents") < pl.col("_seen"))

@@ -39,7 +39,7 @@ from agentsoc.events import MAX_ROUNDS
 from analysis.files import read_json
 from analysis.importers.importer import Importer, LogReading
 from analysis.importers.labels import LabelledAct, label
-from analysis.tables import EVENT_COLUMNS, EXECUTION_COLUMNS, EventTable, conform
+from analysis.tables import EVENT_COLUMNS, EXECUTION_COLUMNS, N_SEEN, EventTable, conform
 
 ParentRule = Literal["both", "addressee", "previous"]
 PARENT_RULES: Final[tuple[ParentRule, ...]] = get_args(ParentRule)
@@ -122,7 +122,9 @@ def import_transcripts(path: Path | str, *, parents: ParentRule = "both") -> Eve
         rows = list(_rows(found, agents, parents, str(file)))
         events += [{"execution": number, "task": number, **row} for row in rows]
         executions.append(_execution(found, agents, number, name, path, len(rows)))
-    types: dict[str, pl.DataType] = {**EXECUTION_COLUMNS, "agents": pl.List(pl.String()), **_ANNOTATION}
+    types: dict[str, pl.DataType] = {
+        **EXECUTION_COLUMNS, N_SEEN: pl.Boolean(), "agents": pl.List(pl.String()), **_ANNOTATION,
+    }  # fmt: skip
     table = conform(pl.DataFrame(events, schema=EVENT_COLUMNS), str(path))
     return EventTable(table, pl.DataFrame(executions, schema=types))
 
@@ -285,7 +287,7 @@ def _execution(
     return {
         "execution": number, "run": path.stem, "task": number, "attempt": 0,
         "benchmark": name.rpartition("/")[0] or None, "task_name": name, "topology": None, "n_agents": len(agents),
-        "seed": None, "n_events": n_events, "complete": None,
+        "seed": None, "n_events": n_events, "complete": None, N_SEEN: True,
         "agents": [names.get(key, named.get(key, key)) for key in agents],
         "mistake_step": transcript.mistake_step, "mistake_agent": transcript.mistake_agent,
         "mistake_reason": transcript.mistake_reason,

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from analysis.claims.subtasks import node_of_rows
 from analysis.jit import compiled
-from analysis.observables.base import Sample, Structures, agents_of, effort, events_less_one, sample_from, sample_of
+from analysis.observables.base import Sample, Structures, agents_of, effort, sample_from, sample_of
 
 I64 = NDArray[np.int64]
 
@@ -23,17 +23,15 @@ def delegation_subtree(found: Structures) -> Sample:
     forest = found.subtasks
     node = node_of_rows(found.table, forest)
     hit = (found.table.events["kind"] == "delegate_subtask").fill_null(value=False).to_numpy() & (node >= 0)
-    caps = np.bincount(forest.execution, minlength=found.table.n_executions).astype(np.float64)
     execution = found.table.events["execution"].to_numpy()[hit]
-    return sample_of("delegation_subtree", forest.size[node[hit]], execution, caps, "subtasks")
+    return sample_of("delegation_subtree", forest.size[node[hit]], execution, None, "subtasks")
 
 
 def subtask_tree(found: Structures) -> Sample:
     """Return subtasks below each root subtask that has any."""
     forest = found.subtasks
-    caps = np.bincount(forest.execution, minlength=found.table.n_executions).astype(np.float64) - 1
     trees = forest.trees
-    return sample_of("subtask_tree", forest.size[trees] - 1, forest.execution[trees], caps, "subtasks")
+    return sample_of("subtask_tree", forest.size[trees] - 1, forest.execution[trees], None, "subtasks")
 
 
 def revision_chain_len(found: Structures) -> Sample:
@@ -106,7 +104,7 @@ def contradiction_burst_recomputed(found: Structures) -> Sample:
 def agent_effort_events(found: Structures) -> Sample:
     """Return acts per agent and execution."""
     frame = effort(found.table).select("execution", value="events")
-    return sample_from("agent_effort_events", frame, events_less_one(found) + 1, "events")
+    return sample_from("agent_effort_events", frame, None, "events")
 
 
 def agent_effort_tokens(found: Structures) -> Sample:

@@ -35,7 +35,10 @@ class Sample:
     execution: I64
     """Execution of each value, shape (n,)."""
     cap: F64
-    """Largest value that the design of its execution allows, infinite where nothing bounds it, shape (n,)."""
+    """Largest value that the design of its execution allows, infinite where nothing bounds it, shape (n,).
+
+    What the same execution brought forth (its claims, its events) is no design.
+    """
     unit: str
 
     @property
@@ -54,6 +57,11 @@ class Sample:
         hit = np.zeros(len(groups), bool)
         hit[index[(self.values == top[index]) & (self.values >= self.cap)]] = True
         return float(np.mean(hit))
+
+    @property
+    def has_caps(self) -> bool:
+        """Whether a design bounds any value."""
+        return bool(np.any(np.isfinite(self.cap)))
 
     @property
     def max_is_cap(self) -> bool:
@@ -101,6 +109,8 @@ def structures(table: EventTable, *, endorse_as_node: bool = False) -> Structure
 def sample_of(name: str, values: NDArray[np.generic], execution: I64, caps: F64 | None, unit: str) -> Sample:
     """Return a sample of `values` without the zeros; `caps` is per execution, shape (n_executions,).
 
+    Caps that a value passes are no caps and are left out.
+
     Raises:
         InputError: a value is negative, infinite or no number, or there is not one execution for each value.
     """
@@ -114,6 +124,8 @@ def sample_of(name: str, values: NDArray[np.generic], execution: I64, caps: F64 
     kept = numbers > 0
     where = execution[kept]
     bound = np.full(len(where), np.inf) if caps is None else caps[where]
+    if np.any(numbers[kept] > bound):  # what is passed bounds nothing
+        bound = np.full(len(where), np.inf)
     return Sample(name, numbers[kept], where, bound, unit)
 
 
@@ -141,19 +153,10 @@ def sample_from(name: str, frame: pl.DataFrame, caps: F64 | None, unit: str) -> 
     return sample_of(name, frame["value"].to_numpy(), frame["execution"].to_numpy().astype(np.int64), caps, unit)
 
 
-def claims_less_one(found: Structures) -> F64:
-    """Return for each execution the number of its claims minus one."""
-    return np.bincount(found.graph.execution, minlength=found.table.n_executions).astype(np.float64) - 1
-
-
-def events_less_one(found: Structures) -> F64:
-    """Return for each execution the number of its events minus one."""
-    return np.diff(found.table.starts).astype(np.float64) - 1
-
-
 def agents_of(found: Structures) -> F64:
-    """Return for each execution its number of agents."""
-    return found.table.executions["n_agents"].fill_null(2**53).to_numpy().astype(np.float64)
+    """Return for each execution its number of agents, infinite where it is not stated: who acts is an outcome."""
+    stated = found.table.executions["n_agents"].cast(pl.Float64).fill_null(np.inf).to_numpy()
+    return np.where(found.table.n_is_seen, np.inf, stated)
 
 
 def effort(table: EventTable) -> pl.DataFrame:

@@ -5,15 +5,7 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from analysis.observables.base import (
-    Sample,
-    Structures,
-    agents_of,
-    claims_less_one,
-    events_less_one,
-    sample_from,
-    sample_of,
-)
+from analysis.observables.base import Sample, Structures, agents_of, sample_from, sample_of
 
 
 def merge_fan_in(found: Structures) -> Sample:
@@ -30,29 +22,25 @@ def merge_fan_in(found: Structures) -> Sample:
 def cascade_size(found: Structures) -> Sample:
     """Return distinct claims downstream of each claim that has no parent at all, not even a stub."""
     first = found.graph.in_degree == 0
-    return sample_of(
-        "cascade_size", found.reach.descendants[first], found.graph.execution[first], claims_less_one(found), "claims"
-    )
+    return sample_of("cascade_size", found.reach.descendants[first], found.graph.execution[first], None, "claims")
 
 
 def claim_descendant_count(found: Structures) -> Sample:
     """Return distinct claims downstream of each claim."""
     graph = found.graph
-    return sample_of(
-        "claim_descendant_count", found.reach.descendants, graph.execution, claims_less_one(found), "claims"
-    )
+    return sample_of("claim_descendant_count", found.reach.descendants, graph.execution, None, "claims")
 
 
 def claim_out_degree(found: Structures) -> Sample:
     """Return distinct claims that build directly on each claim."""
     graph = found.graph
-    return sample_of("claim_out_degree", graph.out_degree, graph.execution, claims_less_one(found), "claims")
+    return sample_of("claim_out_degree", graph.out_degree, graph.execution, None, "claims")
 
 
 def claim_in_degree(found: Structures) -> Sample:
     """Return distinct parents of each claim, stubs included."""
     graph = found.graph
-    return sample_of("claim_in_degree", graph.in_degree, graph.execution, events_less_one(found), "claims")
+    return sample_of("claim_in_degree", graph.in_degree, graph.execution, None, "claims")
 
 
 def claim_depth(found: Structures) -> Sample:
@@ -61,7 +49,7 @@ def claim_depth(found: Structures) -> Sample:
         depth = found.table.events["depth_logged"].gather(found.graph.row).fill_null(0).to_numpy()
     else:
         depth = found.cascades.depth
-    return sample_of("claim_depth", depth, found.graph.execution, events_less_one(found), "steps")
+    return sample_of("claim_depth", depth, found.graph.execution, None, "steps")
 
 
 def agent_out_strength(found: Structures) -> Sample:
@@ -90,25 +78,22 @@ def agent_descendant_influence(found: Structures) -> Sample:
 def agent_unique_descendant_reach(found: Structures) -> Sample:
     """Return distinct claims downstream of any of each agent's claims."""
     down = found.reach
-    return sample_of(
-        "agent_unique_descendant_reach", down.actor_reach, down.actor_execution, claims_less_one(found), "claims"
-    )
+    return sample_of("agent_unique_descendant_reach", down.actor_reach, down.actor_execution, None, "claims")
 
 
 def tce(found: Structures) -> Sample:
     """Return the total cognitive effort of each cascade of the claim graph: its claims without the root."""
     graph, cas = found.graph, found.cascades
-    return sample_of("tce", cas.tce, graph.execution[cas.roots], claims_less_one(found), "events")
+    return sample_of("tce", cas.tce, graph.execution[cas.roots], None, "events")
 
 
 def tce_logged(found: Structures) -> Sample:
     """Return rows per root that the log names, minus one; delegations and endorsements count."""
-    caps = events_less_one(found)
     if not found.table.has("root_logged"):
-        return sample_of("tce_logged", np.empty(0), np.empty(0, np.int64), caps, "events")
+        return sample_of("tce_logged", np.empty(0), np.empty(0, np.int64), None, "events")
     per_root = (
         found.table.events.drop_nulls("root_logged")
         .group_by("execution", "root_logged", maintain_order=True)
         .agg((pl.len().cast(pl.Int64) - 1).alias("value"))
     )
-    return sample_from("tce_logged", per_root, caps, "events")
+    return sample_from("tce_logged", per_root, None, "events")

@@ -1,18 +1,21 @@
 """This module turns tests into one careful word with its reasons, never stronger than the weakest test behind it.
 
-Words, in the order in which they are tried: ``no fit`` (too few values), ``deterministic`` (repeated executions of a
-design give the same values, so the sample holds no chance to speak of), ``design bounded`` (the largest value is the
-largest that the design allows, so the end of the tail is the design's), ``degenerate`` (the tail is too short or the
-exponent at its bound), ``truncated`` (a cut-off wins and lies inside the data), ``power law`` (goodness of fit > 0.1,
-no competitor wins, and the tail spans a decade), ``heavy tailed`` (the power law beats the exponential), ``light
-tailed`` (it loses to it) and ``undecided``.
+Words, in the order in which they are tried: ``no fit`` (too few values), ``deterministic`` (executions of one design
+agree in their values far more often than chance lets them, so the sample holds no chance to speak of), ``design
+bounded`` (the largest value is the largest that the design allows, so the end of the tail is the design's),
+``degenerate`` (the tail is too short or the exponent at its bound), ``truncated`` (a cut-off wins and lies inside the
+data), ``power law`` (goodness of fit > 0.1, no competitor wins, and the tail spans a decade), ``heavy tailed`` (the
+power law beats the exponential), ``light tailed`` (it loses to it) and ``undecided``.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
+
+from scipy.stats import beta
 
 from analysis.tails.bootstrap import GoodnessOfFit
 from analysis.tails.compare import LikelihoodRatio
@@ -38,7 +41,13 @@ AGAINST_CUT_OFF: Final = "tpl_vs_"
 GOOD_FIT: Final = 0.1
 LEVEL: Final = 0.05
 REPLICATED: Final = 0.9
+"""Share of the pairs of repeats that are the same, chance taken off, from which on values are the design's."""
 NOTEWORTHY: Final = 0.5
+"""Such a share is told beside other words; with a fixed schedule it makes values the design's."""
+MOST: Final = 0.5
+"""Share of the executions that must belong to repeated designs before repeats speak for all."""
+CONFIDENCE: Final = 0.95
+"""Of the interval of the share of repeats that must lie above chance."""
 FEW_DISTINCT: Final = 10
 SHORT_TAIL: Final = 10.0**0.5
 DECADE: Final = 10.0
@@ -58,6 +67,54 @@ class Verdict:
 
 
 @dataclass(frozen=True)
+class DesignRepeats:
+    """The object says how often two executions of one design (topology, N, seed) have the same values.
+
+    Few whole numbers coincide by chance, so the share is held against that of executions of different designs.
+    """
+
+    same: float
+    """Share of the pairs of executions of one design that have the same values."""
+    by_chance: float
+    """The same share for executions of different designs; nan where there is one design only."""
+    schedule: float
+    """Share of the pairs of one design in which the same agents act, in the same order, on as many claims."""
+    repeats: int
+    """Executions beyond the first of their design."""
+    covered: float = 1.0
+    """Share of the executions whose design is repeated."""
+
+    @property
+    def beyond_chance(self) -> float:
+        """Share of what chance leaves open that is the same, 1 where all is; 0 where the repeats are too few to say.
+
+        With one design there is no chance level: then only values that are all the same, or nearly so under one
+        schedule, count.
+        """
+        if self.covered < MOST:
+            return 0.0
+        if math.isnan(self.by_chance):
+            return self.same if self.same == 1.0 or self.schedule == 1.0 else 0.0
+        if self.by_chance >= 1.0:
+            return 1.0
+        hits = round(self.same * self.repeats)
+        low = float(beta.ppf((1 - CONFIDENCE) / 2, hits, self.repeats - hits + 1)) if hits else 0.0
+        return max((self.same - self.by_chance) / (1.0 - self.by_chance), 0.0) if low > self.by_chance else 0.0
+
+    @property
+    def by_design(self) -> bool:
+        """Whether the design fixes the values: nearly all repeats agree, or most do and the schedule is fixed."""
+        beyond = self.beyond_chance
+        scheduled = not math.isnan(self.by_chance) and self.schedule >= REPLICATED and beyond >= NOTEWORTHY
+        return beyond >= REPLICATED or scheduled
+
+    def summary(self) -> str:
+        """Return what repeats, in words."""
+        chance = "" if math.isnan(self.by_chance) else f" ({self.by_chance:.0%} of the pairs of different designs do)"
+        return f"{self.same:.0%} of the pairs of executions of one design have the same values{chance}"
+
+
+@dataclass(frozen=True)
 class SampleDesign:
     """The object holds what is known about how the sample came to be, beyond its values."""
 
@@ -65,8 +122,8 @@ class SampleDesign:
     """Whether the largest value is the largest that the design allows."""
     capped: float = 0.0
     """Share of executions whose largest value is their cap."""
-    replication: float | None = None
-    """Share of repeated executions that only repeat an earlier one of the same design; None without repeats."""
+    replication: DesignRepeats | None = None
+    """How far repeats of a design give the same values; None without repeats."""
 
 
 def degeneracies(power: PowerLaw, tail: Histogram) -> tuple[str, ...]:
@@ -102,10 +159,9 @@ def judge(
     """
     if power is None or tail is None:
         return Verdict("no fit", ("too few values or too few distinct values for any threshold",))
-    if design.replication is not None and design.replication >= REPLICATED:
-        return Verdict(
-            "deterministic", (f"{design.replication:.0%} of the repeated executions repeat the same values",)
-        )
+    again = design.replication
+    if again is not None and again.by_design:
+        return Verdict("deterministic", (again.summary(), *_scheduled(again)))
     if design.max_is_cap:
         share = f"{design.capped:.0%} of the executions reach their cap"
         return Verdict("design bounded", ("the largest value is the largest that the design allows", share))
@@ -113,8 +169,8 @@ def judge(
     if short:
         return Verdict("degenerate", short)
     repeats: tuple[str, ...] = ()
-    if design.replication is not None and design.replication >= NOTEWORTHY:
-        repeats = (f"{design.replication:.0%} of the repeated executions repeat the same values: few are independent",)
+    if again is not None and again.beyond_chance >= NOTEWORTHY:
+        repeats = (f"{again.summary()}: few are independent",)
     cut = _cut_off(tail, power, models, tests)
     if cut:
         return Verdict("truncated", (*cut, *repeats))
@@ -135,6 +191,13 @@ def judge(
     if against.prefers("exponential", LEVEL):
         return Verdict("light tailed", tuple(reasons))
     return Verdict("undecided", (against.summary(), *reasons))
+
+
+def _scheduled(again: DesignRepeats) -> tuple[str, ...]:
+    """Return that the schedule is fixed, where that is why values are the design's."""
+    if again.beyond_chance >= REPLICATED:
+        return ()
+    return (f"who acts, when and on how many claims is the same in {again.schedule:.0%} of the pairs",)
 
 
 def _cut_off(

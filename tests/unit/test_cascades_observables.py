@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import polars as pl
 import pytest
@@ -25,9 +27,10 @@ from analysis.claims.cascades import cascades, claim_graph
 from analysis.claims.dti import cascade_rows, estimate, first_trigger, replay
 from analysis.claims.integration import integration
 from analysis.fitcard import FitCard, range_warnings
-from analysis.observables.audit import design_of, replication, structure_audit
+from analysis.observables.audit import agreement, design_of, replication, structure_audit
 from analysis.observables.sampled import Sample, observables, structures
 from analysis.tables import EventTable, concat, from_events
+from analysis.tails.verdict import DesignRepeats
 
 
 def act(round_: int, agent: int, kind: Kind, claim: int | None, parents: tuple[int, ...] = (), **more: object) -> Event:
@@ -90,9 +93,8 @@ def test_a_sample_knows_the_caps_of_the_design(log: EventTable) -> None:
     found = observables(structures(log))
     assert found["merge_fan_in"].cap.tolist() == [5]
     assert not found["merge_fan_in"].max_is_cap
-    assert found["cascade_size"].max_is_cap
-    assert found["cascade_size"].capped == 1
-    assert found["subtask_tree"].max_is_cap
+    for outcome in ("cascade_size", "subtask_tree", "claim_out_degree", "agent_effort_events", "tce"):
+        assert not found[outcome].has_caps, outcome  # what an execution brought forth is no design
     assert np.isinf(found["agent_effort_tokens"].cap).all()
 
 
@@ -220,7 +222,8 @@ def test_a_planted_growth_exponent_is_recovered_and_lies_beyond_the_null() -> No
     assert found.by_mean.beyond_null
     assert abs(found.zeta) < 1e-9
     assert abs(found.holdout_error) < 0.15
-    assert found.at_cap == 0
+    assert math.isnan(found.at_cap)
+    assert "no cap of the design is known" in found.summary()
 
 
 def test_one_distribution_for_all_n_is_not_beyond_the_null() -> None:
@@ -233,6 +236,7 @@ def test_growth_along_a_cap_is_told() -> None:
     values_ = Sample("x", n - 1.0, np.arange(12), n - 1.0, "events")
     found = largest_growth(values_, n, replicates=50)
     assert found.at_cap == 1
+    assert "100% are at their cap" in found.summary()
     assert any("span" in w for w in found.card.warnings)
     assert any("3 distinct" in w for w in found.card.warnings)
 
@@ -381,10 +385,32 @@ def test_executions_that_only_repeat_their_cell_are_found() -> None:
     audit = structure_audit(table)
     assert (audit.deterministic_cells, audit.repeated_cells) == (2, 2)
     found = observables(structures(table))["cascade_size"]
-    assert replication(found, np.array([0, 0, 1, 1])) == 1
-    assert replication(found, np.array([0, 1, 0, 1])) == 0
-    assert replication(found, np.array([0, 1, 2, 3])) is None
-    assert design_of(found, table).replication == 1
+    assert replication(found, table) == DesignRepeats(1.0, 0.0, 1.0, 2, 1.0)
+    mixed = EventTable(table.events, table.executions.with_columns(seed=pl.Series([0, 1, 0, 1])))
+    assert replication(found, mixed) == DesignRepeats(0.0, 0.5, 0.0, 2, 1.0)
+    apart = EventTable(table.events, table.executions.with_columns(seed=pl.Series([0, 1, 2, 3])))
+    assert replication(found, apart) is None
+    cut = EventTable(table.events, table.executions.with_columns(complete=pl.Series([True, False, None, True])))
+    assert replication(found, cut) == DesignRepeats(1.0, 0.0, 1.0, 1, 2 / 3)
+    again = design_of(found, table).replication
+    assert again is not None
+    assert again.by_design
+    assert design_of(found, apart).replication is None  # two sizes, and other seeds are no repeats
+
+
+def test_pairs_agree_as_a_person_would_count_them() -> None:
+    found = agreement(["a", "a", "b", "a", "c"], [0, 0, 0, 1, 1])
+    assert found is not None
+    assert found.within == pytest.approx((3 * (1 / 3) + 2 * 0) / 5)
+    assert found.between == pytest.approx(2 / 6)
+    assert (found.repeats, found.covered) == (3, 1.0)
+    assert agreement(["a", "b"], [0, 1]) is None
+    one = agreement(["a", "a", "b"], [0, 0, 0])
+    assert one is not None
+    assert math.isnan(one.between)
+    half = agreement(["a", "a", "b", "a"], [0, 0, 1, 2])
+    assert half is not None
+    assert half.covered == 0.5
 
 
 def test_a_fit_card_has_a_digest_that_changes_with_what_it_says() -> None:

@@ -21,6 +21,7 @@ from analysis.tails import Resampling, SampleDesign, TailFit, fit_tail
 from analysis.tails.bootstrap import GoodnessOfFit
 from analysis.tails.compare import LikelihoodRatio
 from analysis.tails.fit import ClusterLevel
+from analysis.tails.verdict import DesignRepeats
 
 POWER = "power law (goodness of fit not computed)"
 TRUNCATED = "sandpile or near-critical branching (truncated power law)"
@@ -93,9 +94,14 @@ def test_a_power_law_that_does_not_fit_is_told_apart(open_fit: TailFit) -> None:
 
 def test_a_design_that_caps_or_repeats_values_can_be_all_that_is_seen(open_fit: TailFit) -> None:
     mixture = "deterministic mixture over N"
-    for design in (SampleDesign(max_is_cap=True), SampleDesign(replication=0.5)):
+    for design in (SampleDesign(max_is_cap=True), SampleDesign(replication=DesignRepeats(0.5, 0.0, 0.0, 50))):
         assert cannot_tell(open_fit, design, None)[0] == mixture
-    assert mixture not in cannot_tell(open_fit, SampleDesign(replication=0.49), None)
+    for again in (
+        DesignRepeats(0.49, 0.0, 0.0, 50),
+        DesignRepeats(0.6, 0.4, 0.0, 50),
+        DesignRepeats(0.6, 0.6, 0.0, 50),
+    ):
+        assert mixture not in cannot_tell(open_fit, SampleDesign(replication=again), None)
 
 
 def test_growth_that_one_distribution_gives_as_well_is_no_growth_law(open_fit: TailFit) -> None:

@@ -18,6 +18,7 @@ from analysis.tails import (
     xmin_curve,
 )
 from analysis.tails.kernels import ALPHA_MAX, zeta_sums
+from analysis.tails.verdict import DesignRepeats
 
 
 def zeta_draws(alpha: float, n: int, seed: int) -> np.ndarray:
@@ -206,7 +207,9 @@ def test_stretched_exponential_data_give_their_exponent_back(discrete: bool) -> 
 def test_a_mixture_of_sizes_fixed_by_design_is_deterministic_not_a_law() -> None:
     """Sizes N - 1 for N = 8..128, more often small than large: its tail looks heavy, its cells have no spread."""
     x = np.repeat([7.0, 15.0, 31.0, 63.0, 127.0], [160, 80, 40, 20, 10])
-    assert fit_tail(x, design=SampleDesign(replication=1.0)).verdict.word == "deterministic"
+    assert (
+        fit_tail(x, design=SampleDesign(replication=DesignRepeats(1.0, 0.0, 1.0, 50))).verdict.word == "deterministic"
+    )
     assert fit_tail(x, design=SampleDesign(max_is_cap=True, capped=1.0)).verdict.word == "design bounded"
     assert fit_tail(x).verdict.word == "degenerate"
 
@@ -233,6 +236,8 @@ def test_thinned_thresholds_are_told() -> None:
 
 def test_partial_repetition_is_told_with_the_verdict() -> None:
     x = zeta_draws(2.5, 3000, 11)
-    found = fit_tail(x, resampling=Resampling(gof=50), design=SampleDesign(replication=0.7))
+    found = fit_tail(
+        x, resampling=Resampling(gof=50), design=SampleDesign(replication=DesignRepeats(0.7, 0.0, 0.2, 50))
+    )
     assert found.verdict.word == "power law"
-    assert "70% of the repeated executions" in found.verdict.summary()
+    assert "70% of the pairs of executions of one design" in found.verdict.summary()

@@ -16,7 +16,7 @@ from analysis.tails.compare import LikelihoodRatio, members, nested, vuong, vuon
 from analysis.tails.competitor import TailModel
 from analysis.tails.histogram import Histogram, histogram
 from analysis.tails.powerlaw import PowerLaw
-from analysis.tails.verdict import SampleDesign, Verdict, degeneracies, judge
+from analysis.tails.verdict import DesignRepeats, SampleDesign, Verdict, degeneracies, judge
 
 POWER = PowerLaw(2.5, 2.0, 200, 20, 0.02, 0.1, -300.0, at_bound=False)
 """Fitted above xmin = 2; with TAIL it spans a factor of 50."""
@@ -86,37 +86,76 @@ def test_every_reason_why_a_tail_is_none_is_named() -> None:
 
 
 def test_without_a_fit_there_is_no_word_for_it() -> None:
-    for nothing in ({"power": None}, {"tail": None}, {"power": None, "tail": None, "replication": 1.0}):
+    for nothing in (
+        {"power": None},
+        {"tail": None},
+        {"power": None, "tail": None, "replication": DesignRepeats(1.0, 0.0, 1.0, 50)},
+    ):
         assert judged(**nothing).word == "no fit"
+
+
+def again(
+    same: float, by_chance: float = 0.0, schedule: float = 0.0, repeats: int = 50, covered: float = 1
+) -> DesignRepeats:
+    return DesignRepeats(same, by_chance, schedule, repeats, covered)
 
 
 @pytest.mark.parametrize(
     ("replication", "word", "noted"),
     [
-        (1.0, "deterministic", True),
-        (0.9, "deterministic", True),
-        (0.89, "power law", True),
-        (0.5, "power law", True),
-        (0.49, "power law", False),
+        (again(1.0), "deterministic", True),
+        (again(0.9), "deterministic", True),
+        (again(0.89), "power law", True),
+        (again(0.5), "power law", True),
+        (again(0.49), "power law", False),
         (None, "power law", False),
+        # few whole numbers coincide by chance
+        (again(0.95, by_chance=0.95), "power law", False),
+        (again(0.95, by_chance=0.6), "power law", True),
+        (again(0.98, by_chance=0.6), "deterministic", True),
+        (again(1.0, by_chance=1.0), "deterministic", True),
+        # a pair that agrees may be chance, and speaks for no other design
+        (again(1.0, by_chance=0.5, repeats=1), "power law", False),
+        (again(1.0, by_chance=0.5, repeats=20), "deterministic", True),
+        (again(1.0, covered=0.49), "power law", False),
+        (again(1.0, covered=0.5), "deterministic", True),
+        # a fixed schedule, with most values the same
+        (again(0.7, schedule=1.0), "deterministic", True),
+        (again(0.7, schedule=0.89), "power law", True),
+        (again(0.49, schedule=1.0), "power law", False),
+        # one design: nothing says what chance gives
+        (again(0.95, by_chance=math.nan), "power law", False),
+        (again(1.0, by_chance=math.nan), "deterministic", True),
+        (again(0.95, by_chance=math.nan, schedule=1.0), "deterministic", True),
+        (again(0.85, by_chance=math.nan, schedule=1.0), "power law", True),
+        (again(0.45, by_chance=math.nan, schedule=1.0), "power law", False),
     ],
 )
-def test_repeats_decide_from_nine_tenths_on_and_are_told_from_a_half_on(
-    replication: float | None, word: str, noted: bool
+def test_repeats_decide_from_nine_tenths_beyond_chance_on_and_are_told_from_a_half_on(
+    replication: DesignRepeats | None, word: str, noted: bool
 ) -> None:
     found = judged(replication=replication)
     assert found.word == word
-    assert (f"{replication or 0:.0%} of the repeated executions" in found.summary()) is noted
+    assert ("of the pairs of executions of one design have the same values" in found.summary()) is noted
+
+
+def test_what_chance_gives_and_a_fixed_schedule_are_told_where_they_are_known() -> None:
+    chance, schedule = "of the pairs of different designs do", "who acts, when and on how many claims is the same in"
+    assert chance in judged(replication=again(0.7)).summary()
+    assert chance not in judged(replication=again(1.0, by_chance=math.nan)).summary()
+    assert f"{schedule} 100% of the pairs" in judged(replication=again(0.7, schedule=1.0)).summary()
+    assert schedule not in judged(replication=again(0.95, schedule=1.0)).summary()
+    assert schedule not in judged(replication=again(0.7, schedule=0.5)).summary()
 
 
 def test_repeats_are_told_with_every_word() -> None:
-    told = "60% of the repeated executions repeat the same values: few are independent"
+    told = f"{again(0.6).summary()}: few are independent"
     for found in (
-        judged(replication=0.6),
-        judged(("truncated_power_law", "power_law"), replication=0.6),
-        judged(("power_law", "exponential"), gof=None, replication=0.6),
-        judged(("exponential", "power_law"), gof=None, replication=0.6),
-        judged(gof=None, replication=0.6),
+        judged(replication=again(0.6)),
+        judged(("truncated_power_law", "power_law"), replication=again(0.6)),
+        judged(("power_law", "exponential"), gof=None, replication=again(0.6)),
+        judged(("exponential", "power_law"), gof=None, replication=again(0.6)),
+        judged(gof=None, replication=again(0.6)),
     ):
         assert told in found.reasons
 
@@ -126,7 +165,7 @@ def test_a_largest_value_that_is_the_designs_bounds_the_tail_whatever_fits() -> 
     assert found.word == "design bounded"
     assert "25% of the executions reach their cap" in found.summary()
     assert "0% of the executions reach their cap" in judged(max_is_cap=True).reasons  # nobody said how many
-    assert judged(max_is_cap=True, replication=0.95).word == "deterministic"
+    assert judged(max_is_cap=True, replication=again(0.95)).word == "deterministic"
     assert judged(max_is_cap=True, power=replace(POWER, at_bound=True)).word == "design bounded"
 
 
