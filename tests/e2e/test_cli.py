@@ -622,7 +622,7 @@ def test_no_run_takes_more_than_the_bound_that_was_said(
     path.write_text(
         f"name: s\nseed: 1\ntasks: {{kind: parity, count: 3}}\ntopology: {topology}\nprotocol: {protocol}\n"
         f"agents: {{count: 5, model: talker, max_tokens: 90, iterations: {iterations}, memory: 1, personas: [a, b]}}\n"
-        "message_tokens: 20\n"
+        "message_tokens: 20\nepisodes: sequential\n"
     )
     code = tmp_path / "talker.py"
     code.write_text(TALKER)

@@ -250,7 +250,7 @@ def test_inferred_parents_need_answers_that_can_be_compared(protocol: dict[str, 
 
 
 def test_a_debate_with_inferred_parents_replays_and_its_log_says_how_it_was_labelled() -> None:
-    debate = {
+    debate: dict[str, Any] = {
         "tasks": {"kind": "signal", "count": 6}, "agents": {"count": 4, "model": {"kind": "simulated"}},
         "topology": "decentralized", "protocol": {"kind": "debate", "rounds": 2},
     }  # fmt: skip
