@@ -7,6 +7,7 @@ object, loop within no loop, and what it makes is bounded, so that neither memor
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
@@ -26,6 +27,8 @@ MADE_MAX: Final = 4_000_000
 LOOP_NODES_MAX: Final = 200
 """Pieces of a template that may be inside of one loop."""
 INDENT_MAX: Final = 16
+_PIECES: Final = 64
+"""Pieces of a text that are made before its length is looked at again."""
 TESTS: Final = ("defined", "even", "odd")
 
 
@@ -109,12 +112,13 @@ class Compiled:
 
         if len(text) > TEXT_MAX:
             raise BadTemplateError(f"it has {len(text):,} characters, the limit is {TEXT_MAX:,}")
-        environment = _environment()
+        environment = self._environment = _environment()
+        self._context: Callable[..., Any] = environment.context_class
         try:
             tree = environment.parse(text)
             _Checker(variables, lists).check(tree)
             # a template is compiled from what was looked at, and only then are constants in it worked out
-            self._template = environment.from_string(tree)
+            self._pieces = environment.from_string(tree).root_render_func
         except TemplateSyntaxError as error:
             raise BadTemplateError(str(error.message), error.lineno, "see docs/prompts.md") from None
         except (TemplateError, RecursionError, SyntaxError, MemoryError) as error:
@@ -129,11 +133,12 @@ class Compiled:
         parts: list[str] = []
         size = 0
         try:
-            for part in self._template.generate(values):
-                size += len(part)
-                if size > MADE_MAX:
-                    _bounded(size)
-                parts.append(part)
+            # a template here sees no globals and sets nothing, so its context is its values alone
+            pieces = self._pieces(self._context(self._environment, values, None, {}))
+            while some := list(itertools.islice(pieces, _PIECES)):
+                size += sum(map(len, some))
+                _bounded(size)
+                parts += some
         except (TypeError, ValueError, AttributeError) as error:
             raise BadTemplateError(f"it cannot be rendered: {error}") from None
         return "".join(parts).strip()

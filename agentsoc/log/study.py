@@ -41,6 +41,6 @@ class Study(BaseModel):
         lost = f", {self.tokens_lost:,} lost" if self.tokens_lost else ""
         tokens = self.tokens_in + self.tokens_out + self.tokens_lost
         return (
-            f"{self.calls:,} calls of the study, {tokens:,} tokens ({self.tokens_in:,} input, {self.tokens_out:,} output"
-            f"{lost}), on top of the agents' own"
+            f"{self.calls:,} calls of the study, {tokens:,} tokens "
+            f"({self.tokens_in:,} input, {self.tokens_out:,} output{lost}), on top of the agents' own"
         )

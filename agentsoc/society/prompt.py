@@ -22,7 +22,7 @@ from agentsoc.society import first_prompts
 from agentsoc.society.calls import Exchange, ModelCall, hint_of, repair_line
 from agentsoc.society.reply_form import asks_for_handles, form_of, reply_schema_text, short_lines
 from agentsoc.society.shown import cut
-from agentsoc.society.templates import Prompter, prompter, render_asks
+from agentsoc.society.templates import FormOf, Prompter, prompter, render_asks
 from agentsoc.streams import seed_for
 
 _OWN: Final = ("answer", "work", "vote")
@@ -202,20 +202,21 @@ class _Writer:
             "note": view.note,
             "targets": [str(target) for target in turn.targets],
             "round": view.round,
-            "form": self._prompter.render(f"form_{form}", self._form_values(view, form)),
+            "form": self._prompter.form(self._form_of(view, form)),
         }
 
-    def _form_values(self, view: View, form: str) -> dict[str, Value]:
-        options = view.options
-        return {
-            "purpose": view.turn.purpose,
-            "options": list(options),
-            "options_said": bool(options) and all(option in view.question for option in options),
-            "numeric": self.society.tasks.numeric() and view.turn.subtask is None,
-            "n_claims": len(view.claims),
-            "cites": asks_for_handles(view, form),
-            "targets": [str(target) for target in view.turn.targets],
-        }
+    def _form_of(self, view: View, form: str) -> FormOf:
+        options, turn = view.options, view.turn
+        return FormOf(
+            form,
+            turn.purpose,
+            options,
+            bool(options) and all(option in view.question for option in options),
+            self.society.tasks.numeric() and turn.subtask is None,
+            len(view.claims),
+            asks_for_handles(view, form),
+            turn.targets,
+        )
 
 
 def purpose_template(view: View) -> str:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import msgspec
-import numpy as np
 
 from agentsoc.contracts.board import Board, Claim
 from agentsoc.contracts.task import Task
 from agentsoc.contracts.turns import Turn, View
 from agentsoc.society.build import BuiltSociety
 from agentsoc.society.reply_form import VERDICTS
-from agentsoc.streams import uniforms
+from agentsoc.streams import uniform_pair, uniforms
+
+_FEW: Final = 16
+"""Claims up to which single draws are faster than an array of them (claims)."""
 
 
 def view_of(
@@ -62,5 +66,11 @@ def in_shown_order(society: BuiltSociety, view: View) -> View:
     if n < 2 or turn.purpose in VERDICTS or society.rules.prompts == 1:
         return view
     purpose = f"order of claims {turn.slot}" if turn.slot else "order of claims"
-    draws = uniforms(society.seed, purpose, view.task, view.round, turn.agent, draws=n)[0]
-    return msgspec.structs.replace(view, claims=tuple([view.claims[i] for i in np.argsort(draws).tolist()]))
+    place = society.seed, purpose, view.task, view.round, turn.agent
+    if n <= _FEW:
+        blocks = [uniform_pair(*place, block) for block in range((n + 1) // 2)]
+        draws = [draw for pair in blocks for draw in pair]
+    else:
+        draws = uniforms(*place, draws=n)[0].tolist()
+    order = sorted(range(n), key=draws.__getitem__)
+    return msgspec.structs.replace(view, claims=tuple([view.claims[i] for i in order]))

@@ -7,6 +7,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
+import msgspec
+
 from agentsoc.contracts.board import Claim
 from agentsoc.contracts.group import PeersSee
 from agentsoc.contracts.model import Message
@@ -21,14 +23,43 @@ DIRECTORY: Final = Path(__file__).parent / "templates"
 SUFFIX: Final = ".jinja"
 _BYTES_MAX: Final = 4 * TEXT_MAX
 """Largest file of a template (bytes)."""
-_CLAIMS_KEPT: Final = 512
+_CLAIMS_KEPT: Final = 4_096
 """Claims that are kept as they were rendered (claims)."""
+_FORMS_KEPT: Final = 64
+"""Forms that are kept as they were rendered (forms)."""
 
 
 @lru_cache(maxsize=len(TEMPLATES))
 def default_template(name: str) -> str:
     """Return the text of the default template of a purpose."""
     return (DIRECTORY / f"{name}{SUFFIX}").read_text(encoding="utf-8")
+
+
+class FormOf(msgspec.Struct, frozen=True, gc=False):
+    """What the words depend on that say in which form to reply."""
+
+    name: str
+    purpose: str
+    options: tuple[str, ...]
+    options_said: bool
+    """Whether the question names every option."""
+    numeric: bool
+    n_claims: int
+    cites: bool
+    """Whether the reply is to name the claims that it rests on."""
+    targets: tuple[int, ...]
+
+    def values(self) -> dict[str, Value]:
+        """Return what the template of the form is given."""
+        return {
+            "purpose": self.purpose,
+            "options": list(self.options),
+            "options_said": self.options_said,
+            "numeric": self.numeric,
+            "n_claims": self.n_claims,
+            "cites": self.cites,
+            "targets": [str(target) for target in self.targets],
+        }
 
 
 class Prompter:
@@ -45,6 +76,7 @@ class Prompter:
             for name, template in block.given():
                 found[name] = (template, f"{where}.{name}")
         self._claims: dict[tuple[object, ...], str] = {}
+        self._forms: dict[FormOf, str] = {}
         self._compiled: dict[str, Compiled] = {}
         self._examples: dict[str, tuple[Message, ...]] = {}
         for name, kind in TEMPLATES.items():
@@ -73,6 +105,15 @@ class Prompter:
             if len(self._claims) >= _CLAIMS_KEPT:
                 self._claims.clear()
             made = self._claims[key] = self.render("claim", claim_values(claim, number, see, tokens))
+        return made
+
+    def form(self, form: FormOf) -> str:
+        """Return the words that say in which form to reply. Most turns of a society are to reply in the same."""
+        made = self._forms.get(form)
+        if made is None:
+            if len(self._forms) >= _FORMS_KEPT:
+                self._forms.clear()
+            made = self._forms[form] = self.render(f"form_{form.name}", form.values())
         return made
 
     def examples(self, name: str) -> tuple[Message, ...]:
