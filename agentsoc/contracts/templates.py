@@ -27,6 +27,8 @@ MADE_MAX: Final = 4_000_000
 LOOP_NODES_MAX: Final = 200
 """Pieces of a template that may be inside of one loop."""
 INDENT_MAX: Final = 16
+_MADE_KEPT: Final = 64
+"""Texts that a template has made and that are kept, should the same be asked again (texts)."""
 _PIECES: Final = 64
 """Pieces of a text that are made before its length is looked at again."""
 TESTS: Final = ("defined", "even", "odd")
@@ -94,6 +96,30 @@ def _environment() -> Environment:
     return made
 
 
+@lru_cache(maxsize=1)
+def _context_of_values() -> Callable[[Mapping[str, Value]], Any]:
+    """Return what makes the context of a template here: its values alone, as it sees no globals and sets nothing."""
+    from jinja2.nodes import EvalContext
+    from jinja2.runtime import Context
+    from jinja2.utils import missing
+
+    environment = _environment()
+    evaluated = EvalContext(environment, None)
+
+    class Given(dict[str, Any]):
+        def __missing__(self, name: str) -> Any:
+            return missing
+
+    class Values(Context):
+        def __init__(self, values: Mapping[str, Value]) -> None:
+            given = Given(values)
+            self.parent, self.vars, self.blocks, self.exported_vars = given, {}, {}, set()
+            self.environment, self.eval_ctx, self.name, self.globals_keys = environment, evaluated, None, set()
+            self.resolve_or_missing = given.__getitem__  # type: ignore[assignment]
+
+    return Values
+
+
 class Compiled:
     """A template that was checked and compiled; it is rendered as often as wanted."""
 
@@ -109,15 +135,18 @@ class Compiled:
             BadTemplateError: it is too long, is no template, or uses a name or a construct that there is not.
         """
         from jinja2 import TemplateError, TemplateSyntaxError
+        from jinja2.meta import find_undeclared_variables
 
         if len(text) > TEXT_MAX:
             raise BadTemplateError(f"it has {len(text):,} characters, the limit is {TEXT_MAX:,}")
-        environment = self._environment = _environment()
-        self._context: Callable[..., Any] = environment.context_class
+        environment = _environment()
+        self._context = _context_of_values()
+        self._made: dict[tuple[object, ...], str] = {}
         try:
             tree = environment.parse(text)
             _Checker(variables, lists).check(tree)
             # a template is compiled from what was looked at, and only then are constants in it worked out
+            self._used = tuple(sorted(find_undeclared_variables(tree)))
             self._pieces = environment.from_string(tree).root_render_func
         except TemplateSyntaxError as error:
             raise BadTemplateError(str(error.message), error.lineno, "see docs/prompts.md") from None
@@ -130,18 +159,26 @@ class Compiled:
         Raises:
             BadTemplateError: the text would be too long, or a filter got what it cannot take.
         """
-        parts: list[str] = []
-        size = 0
+        key = tuple([tuple(given) if isinstance(given := values.get(name), list) else given for name in self._used])
+        kept = self._made.get(key)
+        if kept is not None:
+            return kept
+        made = ""
         try:
-            # a template here sees no globals and sets nothing, so its context is its values alone
-            pieces = self._pieces(self._context(self._environment, values, None, {}))
+            pieces = self._pieces(self._context(values))
             while some := list(itertools.islice(pieces, _PIECES)):
-                size += sum(map(len, some))
-                _bounded(size)
-                parts += some
+                made += "".join(some)
+                _bounded(len(made))
+                if len(some) < _PIECES:
+                    break
         except (TypeError, ValueError, AttributeError) as error:
             raise BadTemplateError(f"it cannot be rendered: {error}") from None
-        return "".join(parts).strip()
+        made = made.strip()
+        if len(made) <= TEXT_MAX:  # in a round many agents are asked the same
+            if len(self._made) >= _MADE_KEPT:
+                self._made.clear()
+            self._made[key] = made
+        return made
 
 
 @lru_cache(maxsize=512)

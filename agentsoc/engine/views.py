@@ -99,6 +99,10 @@ class Views:
 
     def exchanges(self, planned: PlannedTurn) -> tuple[Exchange, ...]:
         """Return what the agent of a turn was asked and said before, each with the claims that it was shown."""
+        if not planned.earlier:
+            return ()
+        if self.society.group(planned.turn.agent).history == "none":
+            return (Exchange(None, planned.earlier[-1].said),)
         return tuple(
             [
                 Exchange(self.prompted(PlannedTurn(planned.task, each.round, each.turn)), each.said)

@@ -30,7 +30,8 @@ def later_prompt_bound(first: int, tokens_out: int, window: int | None) -> int:
 class Exchange(msgspec.Struct, frozen=True, gc=False):
     """What an agent was asked in an earlier turn of the episode, and what it replied."""
 
-    view: View
+    view: View | None
+    """None where the agent is shown of its earlier turns only what it said last."""
     said: str
     """The reply as it came, without reasoning."""
 

@@ -22,7 +22,7 @@ from agentsoc.society import first_prompts
 from agentsoc.society.calls import Exchange, ModelCall, hint_of, repair_line
 from agentsoc.society.reply_form import asks_for_handles, form_of, reply_schema_text, short_lines
 from agentsoc.society.shown import cut
-from agentsoc.society.templates import FormOf, Prompter, prompter, render_asks
+from agentsoc.society.templates import FormOf, Introduced, Prompter, prompter, render_asks
 from agentsoc.streams import seed_for
 
 _OWN: Final = ("answer", "work", "vote")
@@ -50,7 +50,7 @@ def system_prompt(society: Society, agent: int) -> str:
     """Return the system prompt of an agent."""
     if society.rules.prompts == 1 or society.group(agent).prompt is not None:
         return first_prompts.system_prompt(society, agent)
-    return prompter(society, society.group_index(agent)).render("system", _who(society, agent))
+    return _introduced(society, agent, prompter(society, society.group_index(agent))).system.content
 
 
 def build_request(
@@ -125,8 +125,8 @@ class _Writer:
         agent = view.agent
         self._prompter = prompter(society, society.group_index(agent))
         self._form = form_of(society, agent, task, view)
-        self._who = _who(society, agent)
-        self._system = Message("system", system_prompt(society, agent))
+        introduced = _introduced(society, agent, self._prompter)
+        self._who, self._system = introduced.who, introduced.system
         self._claims = shown_claims(society, self._prompter, view.claims)
         answers = {claim.id: claim.answer for claim in view.claims}
         self._answers = tuple(answers[claim] for claim in view.turn.sees)
@@ -176,6 +176,7 @@ class _Writer:
     def _exchange(self, earlier: Exchange) -> tuple[Message, Message]:
         """Return what the agent was asked in an earlier turn, and its reply; with `own`, without others' claims."""
         view = earlier.view
+        assert view is not None  # there is one for every agent with a history
         if self.society.group(view.agent).history == "own":
             view = msgspec.structs.replace(view, claims=())
         claims = shown_claims(self.society, self._prompter, view.claims)
@@ -187,15 +188,17 @@ class _Writer:
     def _values(
         self, view: View, own: str, memory: Sequence[str], claims: Sequence[str] | None = None
     ) -> dict[str, Value]:
-        """Return what the template of a purpose is given."""
-        shown = self._claims[: len(view.claims)] if claims is None else claims
+        """Return what the template of a purpose is given; `claims` for another turn than that of the call."""
         turn = view.turn
-        form = form_of(self.society, view.agent, self.task, view)
+        if claims is None:
+            shown, form = self._claims[: len(view.claims)], self._form
+        else:
+            shown, form = list(claims), form_of(self.society, view.agent, self.task, view)
         return {
             **self._who,
             "question": view.question,
             "options": list(view.options),
-            "claims": list(shown),
+            "claims": shown,
             "own": self._prompter.render("own", {"said": own}) if own else "",
             "memory": list(memory),
             "instruction": turn.instruction,
@@ -235,11 +238,18 @@ def _place(view: View) -> tuple[int, int, int]:
     return view.task, view.round, view.agent
 
 
-def _who(society: Society, agent: int) -> dict[str, Value]:
-    return {
-        "name": agent,
-        "persona": society.persona(agent),
-        "role": society.wiring.role_of(agent),
-        "n_agents": society.n,
-        "topology": society.wiring.kind,
-    }
+def _introduced(society: Society, agent: int, by: Prompter) -> Introduced:
+    """Return what every prompt of an agent begins with, made once for as many agents as are kept."""
+    kept = by.introduced.get(agent)
+    if kept is None:
+        who: dict[str, Value] = {
+            "name": agent,
+            "persona": society.persona(agent),
+            "role": society.wiring.role_of(agent),
+            "n_agents": society.n,
+            "topology": society.wiring.kind,
+        }
+        own = society.group(agent).prompt is not None
+        text = first_prompts.system_prompt(society, agent) if own else by.render("system", who)
+        kept = by.introduce(agent, Introduced(who, Message("system", text)))
+    return kept

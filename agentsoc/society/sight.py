@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Final
 
 import msgspec
@@ -11,10 +12,10 @@ from agentsoc.contracts.task import Task
 from agentsoc.contracts.turns import Turn, View
 from agentsoc.society.build import BuiltSociety
 from agentsoc.society.reply_form import VERDICTS
-from agentsoc.streams import uniform_pair, uniforms
+from agentsoc.streams import uniform, uniforms
 
-_FEW: Final = 16
-"""Claims up to which single draws are faster than an array of them (claims)."""
+_FEW: Final = 15
+"""Claims up to which one draw decides their order: there are no more orders than a draw has values (claims)."""
 
 
 def view_of(
@@ -68,9 +69,12 @@ def in_shown_order(society: BuiltSociety, view: View) -> View:
     purpose = f"order of claims {turn.slot}" if turn.slot else "order of claims"
     place = society.seed, purpose, view.task, view.round, turn.agent
     if n <= _FEW:
-        blocks = [uniform_pair(*place, block) for block in range((n + 1) // 2)]
-        draws = [draw for pair in blocks for draw in pair]
+        left, drawn = list(view.claims), int(uniform(*place) * math.factorial(n))
+        claims = []
+        for size in range(n, 0, -1):  # the digits of the drawn number, one base after the other
+            drawn, at = divmod(drawn, size)
+            claims.append(left.pop(at))
     else:
         draws = uniforms(*place, draws=n)[0].tolist()
-    order = sorted(range(n), key=draws.__getitem__)
-    return msgspec.structs.replace(view, claims=tuple([view.claims[i] for i in order]))
+        claims = [view.claims[i] for i in sorted(range(n), key=draws.__getitem__)]
+    return msgspec.structs.replace(view, claims=tuple(claims))

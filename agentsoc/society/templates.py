@@ -25,6 +25,8 @@ _BYTES_MAX: Final = 4 * TEXT_MAX
 """Largest file of a template (bytes)."""
 _CLAIMS_KEPT: Final = 4_096
 """Claims that are kept as they were rendered (claims)."""
+_INTRODUCED_KEPT: Final = 4_096
+"""Agents of whom the beginning of prompts is kept (agents)."""
 _FORMS_KEPT: Final = 64
 """Forms that are kept as they were rendered (forms)."""
 
@@ -62,6 +64,14 @@ class FormOf(msgspec.Struct, frozen=True, gc=False):
         }
 
 
+class Introduced(msgspec.Struct, frozen=True, gc=False):
+    """What every prompt of an agent begins with."""
+
+    who: dict[str, Value]
+    """Who the agent is, as templates are told."""
+    system: Message
+
+
 class Prompter:
     """The templates of one group of agents: its own, else those of the scenario, else the defaults."""
 
@@ -77,6 +87,8 @@ class Prompter:
                 found[name] = (template, f"{where}.{name}")
         self._claims: dict[tuple[object, ...], str] = {}
         self._forms: dict[FormOf, str] = {}
+        self.introduced: dict[int, Introduced] = {}
+        """What prompts of agents begin with, for some of them."""
         self._compiled: dict[str, Compiled] = {}
         self._examples: dict[str, tuple[Message, ...]] = {}
         for name, kind in TEMPLATES.items():
@@ -106,6 +118,13 @@ class Prompter:
                 self._claims.clear()
             made = self._claims[key] = self.render("claim", claim_values(claim, number, see, tokens))
         return made
+
+    def introduce(self, agent: int, introduced: Introduced) -> Introduced:
+        """Keep what the prompts of an agent begin with, and return it."""
+        if len(self.introduced) >= _INTRODUCED_KEPT:
+            self.introduced.clear()
+        self.introduced[agent] = introduced
+        return introduced
 
     def form(self, form: FormOf) -> str:
         """Return the words that say in which form to reply. Most turns of a society are to reply in the same."""
