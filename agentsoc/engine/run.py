@@ -55,6 +55,7 @@ class Run(RunLog):
             "n_events": totals.events,
             "n_episodes": totals.episodes,
             "score": totals.score,
+            "ci95": totals.score_ci95,
             "tokens": totals.tokens_in + totals.tokens_out + totals.tokens_lost,
             "budget": totals.budget,
             "cost": totals.cost,
