@@ -56,7 +56,7 @@ class Run(RunLog):
             "n_episodes": totals.episodes,
             "score": totals.score,
             "ci95": totals.score_ci95,
-            "tokens": totals.tokens_in + totals.tokens_out + totals.tokens_lost,
+            "tokens": totals.tokens,
             "budget": totals.budget,
             "cost": totals.cost,
             "stop": max(totals.stops, key=lambda stop: totals.stops[stop]) if totals.stops else manifest.status,
