@@ -7,12 +7,13 @@ here.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from hypothesis import assume
 from hypothesis import strategies as st
 
+from agentsoc.contracts.protocol import PROTOCOLS, Protocol
 from agentsoc.contracts.topology import Topology
 from agentsoc.engine.forecast import require_a_call
 from agentsoc.errors import InputError
@@ -52,9 +53,17 @@ def scenario(**changes: Any) -> Scenario:
     return Scenario.model_validate({**base, **changes})
 
 
+def can_be_led(protocol: Mapping[str, Any]) -> bool:
+    """Return whether another protocol, such as dti, can lead a protocol."""
+    kind: type[Protocol] = PROTOCOLS.find(protocol["kind"])
+    return kind.alone is None
+
+
 @st.composite
-def societies(draw: st.DrawFn, models: tuple[str, ...] = ("scripted", "simulated")) -> dict[str, Any]:
-    """Draw the parts of a scenario whose protocol can run on its topology."""
+def societies(
+    draw: st.DrawFn, models: tuple[str, ...] = ("scripted", "simulated"), *, leadable: bool = False
+) -> dict[str, Any]:
+    """Draw the parts of a scenario whose protocol can run on its topology; one that another can lead if `leadable`."""
     n = draw(st.integers(2, 7))
     anything: list[dict[str, Any]] = [
         {"kind": "independent"},
@@ -142,8 +151,10 @@ def societies(draw: st.DrawFn, models: tuple[str, ...] = ("scripted", "simulated
             },
         ),
     ]
+    if leadable:
+        blocks = [block for block in blocks if can_be_led(block[1])]
     topology, protocol = draw(st.sampled_from(blocks))
-    if protocol["kind"] not in ("resample", "refine", "roles") and draw(st.integers(0, 5)) == 0:
+    if not leadable and can_be_led(protocol) and draw(st.integers(0, 5)) == 0:
         threshold = draw(st.sampled_from([0.0, 1.0, 2.0]))
         broadcast = draw(st.sampled_from(["next", "always", "no"]))
         protocol = {"kind": "dti", "protocol": protocol, "threshold": threshold, "broadcast": broadcast}
@@ -193,7 +204,8 @@ def societies(draw: st.DrawFn, models: tuple[str, ...] = ("scripted", "simulated
     else:
         tasks = {"kind": "coin", "count": 4}
     if draw(st.integers(0, 15)) == 0:  # one agent on its own
-        n, topology, protocol = 1, {"kind": "single"}, {"kind": draw(st.sampled_from(["vote", "debate", "resample"]))}
+        kinds = ["vote", "debate"] if leadable else ["vote", "debate", "resample"]
+        n, topology, protocol = 1, {"kind": "single"}, {"kind": draw(st.sampled_from(kinds))}
     attention = draw(
         st.sampled_from([{"kind": "all"}, {"kind": "random", "k": 2}, {"kind": "reinforced", "k": 2, "beta": 1.5}])
     )

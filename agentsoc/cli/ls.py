@@ -20,10 +20,14 @@ from agentsoc.printing.text import line
 if TYPE_CHECKING:
     from agentsoc.cli.varied import Mean
 
-COLUMNS: Final = ("run", "status", "name", "seed", "tasks", "score", "failed", "tokens", "budget", "events", "changed")
-_RIGHT: Final = frozenset({"seed", "tasks", "score", "failed", "tokens", "budget", "events"})
-_DROPPED: Final = ("name", "events", "budget", "changed", "tasks", "seed")
+COLUMNS: Final = (
+    "run", "status", "name", "seed", "tasks", "score", "ci95", "failed", "tokens", "budget", "events", "changed",
+)  # fmt: skip
+_RIGHT: Final = frozenset({"seed", "tasks", "score", "ci95", "failed", "tokens", "budget", "events"})
+_DROPPED: Final = ("name", "events", "budget", "changed", "seed")
 """Columns that are left out where there is no room for all, the first one first."""
+_DROPPED_LAST: Final = ("tasks", "tokens", "ci95")
+"""Those that are only left out where names cannot be shortened any more; what a score is worth goes last."""
 DEFAULT: Final = Path("runs")
 VARIED_SHOWN: Final = 6
 """Varied settings that have a column; --json has all (columns)."""
@@ -34,7 +38,7 @@ def ls(
     sort: Annotated[str, typer.Option(help=f"Column to sort by ({', '.join(COLUMNS)}); -column: downwards.")] = "run",
     as_json: options.AsJson = False,
 ) -> None:
-    """List the runs in DIR with status, score, failed calls, tokens and events.
+    """List the runs in DIR with status, score with its 95 % interval over tasks, failed calls, tokens and events.
 
     What the runs of a sweep differ in has columns of its own, by which they can be sorted as well; below the runs stand
     means over seeds, with the standard deviation of one seed's score and the number of seeds.
@@ -93,6 +97,7 @@ def print_rows(rows: Sequence[dict[str, Any]], varied: Sequence[str]) -> None:
         width(),
         right=_RIGHT.union(numbers),
         drop=(*quiet, *_DROPPED),
+        drop_last=_DROPPED_LAST,
         tails=("run",),
         tone=_tone if is_coloured() else None,
     )
@@ -172,6 +177,7 @@ def _row(path: Path, base: Path, scenarios: dict[str, dict[str, Any]]) -> dict[s
         seed=manifest.seed,
         tasks=totals.episodes,
         score=totals.score,
+        ci95=totals.score_ci95,
         failed=totals.calls_failed,
         tokens=totals.tokens,
         budget=totals.budget,
@@ -192,6 +198,8 @@ def _cell(row: dict[str, Any], name: str) -> str:
         return "-"
     if name == "score":
         return f"{value:.3f}"
+    if name == "ci95":
+        return f"{value[0]:.3f}-{value[1]:.3f}"
     if name == "changed":
         return time.strftime("%Y-%m-%d %H:%M", time.localtime(value))
     if name == "failed" and row["failures"]:

@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from agentsoc.cli.ls import print_means, rows_of
-from agentsoc.cli.summary import all_right_or_wrong, cache_lines, exit_code, next_lines, say_facts, summary_lines
+from agentsoc.cli.summary import (
+    all_right_or_wrong,
+    cache_lines,
+    exit_code,
+    next_lines,
+    say_facts,
+    short_score_text,
+    summary_lines,
+)
 from agentsoc.errors import AgentsocError, InputError, InterruptedRunError
 from agentsoc.printing import options
 from agentsoc.printing.live import Style, Watch, style_for
@@ -146,7 +154,7 @@ def _sweep(runner: _Runner, runs: Sequence[tuple[Scenario, int, Path | None]], a
         summary = finished.summary()
         done.append(summary)
         if not as_json:
-            score = "none" if summary["score"] is None else f"{summary['score']:.3f}"
+            score = short_score_text(finished.manifest.totals)
             failed = finished.manifest.totals.calls_failed
             failures = f", {failed:,} calls failed" if failed else ""
             say(f"{line(name)}  score {score}  {summary['tokens']:,} tokens{failures}  {line(summary['run_dir'])}")

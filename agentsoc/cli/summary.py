@@ -9,23 +9,10 @@ from typing import TYPE_CHECKING
 from agentsoc.printing.fitting import coloured, folded, is_coloured, is_folded, width
 from agentsoc.printing.terminal import print_safe
 from agentsoc.printing.text import command, line, prompt_bounds_text, safe
-from agentsoc.theory import proportion
 
 if TYPE_CHECKING:
     from agentsoc.log.manifest import Manifest, Totals
     from agentsoc.log.read import RunLog
-
-
-def wilson(mean: float, n: int) -> tuple[float, float]:
-    """Return Wilson's 95 % interval of a mean over `n` independent tasks.
-
-    For scores that are 0 or 1 it is the usual interval of a proportion. For other scores in [0, 1] it errs on the wide
-    side, because their variance is at most mean (1 - mean).
-    """
-    if n < 1:
-        return 0.0, 1.0
-    low, high = proportion.wilson(mean, n, proportion.Z95)
-    return max(low, 0.0), min(high, 1.0)
 
 
 def ran_out(totals: Totals) -> bool:
@@ -42,13 +29,22 @@ def exit_code(totals: Totals) -> int:
 
 def score_text(totals: Totals) -> str:
     """Return the score with its interval and number of tasks."""
-    if totals.score is None or not totals.episodes:
+    if totals.score is None or totals.score_ci95 is None:
         return "none: no episode has ended"
-    low, high = wilson(totals.score, totals.episodes)
+    low, high = totals.score_ci95
     tasks = "1 task" if totals.episodes == 1 else f"{totals.episodes:,} tasks"
     text = f"{totals.score:.3f}, 95 % between {low:.3f} and {high:.3f} (Wilson, {tasks})"
     silent = totals.episodes - totals.answered
     return text + (f"; {silent:,} without an answer" if silent else "")
+
+
+def short_score_text(totals: Totals) -> str:
+    """Return the same for the middle of a line."""
+    if totals.score is None or totals.score_ci95 is None:
+        return "none"
+    low, high = totals.score_ci95
+    tasks = "1 task" if totals.episodes == 1 else f"{totals.episodes:,} tasks"
+    return f"{totals.score:.3f} [{low:.3f}, {high:.3f}] of {tasks}"
 
 
 def tokens_text(totals: Totals) -> str:

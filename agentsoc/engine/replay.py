@@ -59,7 +59,8 @@ def replay(directory: Path | str, *, allow_code: Sequence[Path] = ()) -> Replay:
 async def replay_async(directory: Path | str, *, allow_code: Sequence[Path] = ()) -> Replay:
     """Replay a run from inside an event loop; see `replay`.
 
-    It computes in long stretches, in which the loop does nothing else.
+    It computes in long stretches, in which the loop does nothing else; ``asyncio.to_thread(replay, directory)`` keeps
+    the loop free.
     """
     with fewer_collections(), base_dir_kept():
         try:

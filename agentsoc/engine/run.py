@@ -55,7 +55,8 @@ class Run(RunLog):
             "n_events": totals.events,
             "n_episodes": totals.episodes,
             "score": totals.score,
-            "tokens": totals.tokens_in + totals.tokens_out + totals.tokens_lost,
+            "ci95": totals.score_ci95,
+            "tokens": totals.tokens,
             "budget": totals.budget,
             "cost": totals.cost,
             "stop": max(totals.stops, key=lambda stop: totals.stops[stop]) if totals.stops else manifest.status,
@@ -124,7 +125,8 @@ async def run_async(
 ) -> Run:
     """Run a scenario from inside an event loop; see `run` and, for `shared` and `stop`, `Plan`.
 
-    In the main thread it listens to SIGINT and SIGTERM while it goes on, unless `stop` is given.
+    In the main thread it listens to SIGINT and SIGTERM while it goes on, unless `stop` is given. The loop is free while
+    models are waited for, and not while simulated agents are computed as columns.
     """
     code = code_paths if isinstance(code_paths, CodeFiles) else CodeFiles(code_paths)
     if code is not code_paths and not isinstance(scenario, Scenario):

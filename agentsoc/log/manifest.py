@@ -20,6 +20,7 @@ from agentsoc.log.inside import Inside, is_inside
 from agentsoc.log.names import CALIBRATION, COMPARISON, EPISODES, EVENTS, JOURNAL, MANIFEST, TASKS
 from agentsoc.log.record import read_record, record_bytes
 from agentsoc.log.study import Study
+from agentsoc.theory.proportion import Z95, wilson
 
 FORMAT_VERSION: Final = 2
 """Version of the run directory. Readers exist for every version that was ever released."""
@@ -140,6 +141,18 @@ class Totals(BaseModel):
     def tokens(self) -> int:
         """Tokens that were used, and the reservations of attempts whose use is not known."""
         return self.tokens_in + self.tokens_out + self.tokens_lost
+
+    @property
+    def score_ci95(self) -> tuple[float, float] | None:
+        """Wilson's 95 % interval of the score over tasks; None without a score.
+
+        For scores that are 0 or 1 it is the usual interval of a proportion. For other scores in [0, 1] it errs on the
+        wide side, because their variance is at most mean (1 - mean).
+        """
+        if self.score is None or not self.episodes:
+            return None
+        low, high = wilson(self.score, self.episodes, Z95)
+        return max(low, 0.0), min(high, 1.0)
 
 
 class Before(BaseModel):

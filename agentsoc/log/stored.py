@@ -16,7 +16,6 @@ from agentsoc.log.manifest import Manifest, Totals, load_manifest
 from agentsoc.log.names import EPISODES, EVENTS, JOURNAL, TASKS
 from agentsoc.log.schema import COLUMNS, SCHEMA, from_table
 from agentsoc.log.segments import REBUILD, Segment, chained, conform, read_all, segment_bytes
-from agentsoc.theory.proportion import Z95, wilson
 
 if TYPE_CHECKING:
     import polars as pl
@@ -279,8 +278,8 @@ def _plain(text: object) -> str:
 
 def _score_text(totals: Totals) -> str:
     """Return the score with Wilson's 95 % interval and the number of tasks."""
-    if totals.score is None or not totals.episodes:
+    if totals.score is None or totals.score_ci95 is None:
         return "no score: no episode has ended"
-    low, high = wilson(totals.score, totals.episodes, Z95)
+    low, high = totals.score_ci95
     tasks = "1 task" if totals.episodes == 1 else f"{totals.episodes:,} tasks"
-    return f"score {totals.score:.3f} (95 % between {max(low, 0.0):.3f} and {min(high, 1.0):.3f}, {tasks})"
+    return f"score {totals.score:.3f} (95 % between {low:.3f} and {high:.3f}, {tasks})"

@@ -1,8 +1,8 @@
 """This module fits tables and lines into the width of a terminal, and colours words there; it prints nothing.
 
 The rule for tables: columns are dropped in the order that the caller gives until the rest fits; what is still too wide
-is shortened, the widest text column first, and marked with three dots. Nothing is dropped silently: `Fitted.dropped`
-names the columns.
+is shortened, the widest text column first, and marked with three dots. Columns that matter more than whole names are
+dropped after that. Nothing is dropped silently: `Fitted.dropped` names the columns.
 """
 
 from __future__ import annotations
@@ -75,6 +75,7 @@ def fit(
     *,
     right: Collection[str] = (),
     drop: Sequence[str] = (),
+    drop_last: Sequence[str] = (),
     tails: Collection[str] = (),
     tone: Callable[[str, str], Tone] | None = None,
 ) -> Fitted:
@@ -86,6 +87,7 @@ def fit(
         columns: width of the output.
         right: columns aligned to the right, which are never shortened (numbers).
         drop: columns that may be left out, the first one first.
+        drop_last: columns that may be left out where even shortening is not enough.
         tails: columns of which the end is kept when they are shortened, instead of the beginning.
         tone: the tone of a cell by column and text; None for no colours.
     """
@@ -98,11 +100,14 @@ def fit(
         if name in widths:
             del widths[name]
             dropped.append(name)
-    while _total(widths) > columns:
-        widest = max((name for name in widths if name not in right), key=lambda name: widths[name], default=None)
-        if widest is None or widths[widest] <= NARROWEST:
+    full, widths = widths, _shortened(widths, columns, right)
+    for name in drop_last:
+        if _total(widths) <= columns:
             break
-        widths[widest] -= 1
+        if name in full:
+            del full[name]
+            dropped.append(name)
+            widths = _shortened(full, columns, right)
     lines = [_joined([_cell(name, widths[name], name in right, False) for name in widths])]
     for at in range(len(rows)):
         parts = []
@@ -113,6 +118,17 @@ def fit(
             parts.append(part.replace(part.strip(), coloured(part.strip(), kind), 1) if kind else part)
         lines.append(_joined(parts))
     return Fitted(tuple(lines), tuple(dropped))
+
+
+def _shortened(widths: Mapping[str, int], columns: int, right: Collection[str]) -> dict[str, int]:
+    """Return the widths with text columns made narrower, the widest first, as far as it is needed and possible."""
+    found = dict(widths)
+    while _total(found) > columns:
+        widest = max((name for name in found if name not in right), key=lambda name: found[name], default=None)
+        if widest is None or found[widest] <= NARROWEST:
+            break
+        found[widest] -= 1
+    return found
 
 
 def _total(widths: Mapping[str, int]) -> int:

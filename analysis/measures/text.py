@@ -25,10 +25,11 @@ def as_text(reports: Reports) -> str:
     rows = [head]
     for report in reports.runs:
         m = report.metrics
-        names = ("score", "turns", "overhead_turns", "efficiency", "message_density_broadcasts")
+        names = ("turns", "overhead_turns", "efficiency", "message_density_broadcasts")
         rows.append(
             [
-                report.run, str(report.n_agents), str(m.n_tasks), *(_short(m[name]) for name in names),
+                report.run, str(report.n_agents), str(m.n_tasks), _whole(m["score"]),
+                *(_short(m[name]) for name in names),
                 *(_short(m[name]) for name in ("success_per_1k_tokens", "redundancy", "k_star")),
             ]
         )  # fmt: skip
@@ -46,6 +47,10 @@ def as_text(reports: Reports) -> str:
 
 def _short(measured: Interval | None) -> str:
     return "-" if measured is None else f"{measured.value:.4g}"
+
+
+def _whole(measured: Interval | None) -> str:
+    return "-" if measured is None else f"{measured.value:.4g} [{measured.low:.3f}, {measured.high:.3f}]"
 
 
 def _details(report: RunReport) -> list[str]:

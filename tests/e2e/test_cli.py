@@ -22,9 +22,10 @@ from typing import Any
 
 import pytest
 
-from agentsoc.cli import main, summary, verbs
+from agentsoc.cli import main, verbs
 from agentsoc.engine.consent import destinations
 from agentsoc.engine.forecast import Bound, bound
+from agentsoc.log.manifest import Totals
 from agentsoc.printing import live
 from agentsoc.printing import text as text_module
 from agentsoc.scenario.code import forget_code
@@ -341,6 +342,9 @@ def test_a_run_is_made_replayed_checked_shown_listed_and_exits_0(agentsoc: Any, 
     assert agentsoc("show", out, "--json").json["manifest"]["digest"] == summary_["digest"]
     listed = agentsoc("ls", tmp_path, "--json").json["runs"]
     assert [(row["run"], row["status"], row["score"]) for row in listed] == [("out dir", "finished", summary_["score"])]
+    [low, high] = summary_["ci95"]
+    assert 0 < low < summary_["score"] < high <= 1
+    assert [(row["tasks"], row["ci95"]) for row in listed] == [(6, summary_["ci95"])]
 
 
 def test_the_end_of_a_run_says_score_tokens_events_digest_and_how_to_go_on(
@@ -350,7 +354,8 @@ def test_the_end_of_a_run_says_score_tokens_events_digest_and_how_to_go_on(
     text = agentsoc("run", scenario, "--out", out, "--quiet").out
     manifest = agentsoc("show", out, "--json").json["manifest"]
     totals = manifest["totals"]
-    low, high = summary.wilson(totals["score"], 6)
+    low, high = Totals.model_validate(totals).score_ci95 or (0.0, 0.0)
+    assert 0 < low < totals["score"] < high <= 1
     assert f"accuracy  {totals['score']:.3f}, 95 % between {low:.3f} and {high:.3f} (Wilson, 6 tasks)" in text
     assert f"{totals['tokens_in']:,} input" in text
     assert manifest["digest"] in text
@@ -825,7 +830,7 @@ def test_durations_are_readable(seconds: float, text: str) -> None:
 @pytest.mark.parametrize(("right", "n"), [(0, 1), (1, 1), (7, 10), (0, 50), (50, 50), (333, 1000)])
 def test_wilson_agrees_with_a_reference_implementation(right: int, n: int) -> None:
     proportion = pytest.importorskip("statsmodels.stats.proportion")
-    assert summary.wilson(right / n, n) == pytest.approx(
+    assert Totals(episodes=n, score=right / n).score_ci95 == pytest.approx(
         proportion.proportion_confint(right, n, method="wilson"), abs=1e-12
     )
 

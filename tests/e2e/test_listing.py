@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -32,7 +33,7 @@ tasks: {kind: comparison, count: 3}
 agents: {count: 3, model: {kind: litellm, name: openai/x, base_url: "http://127.0.0.1:9/v1"}}
 topology: independent
 protocol: vote
-calls: {attempts: 1, backoff_s: 0}
+calls: {attempts: 1, backoff_s: 0, fail_fast: false, deadline_s: 0}
 """
 
 
@@ -79,7 +80,23 @@ def test_no_line_is_wider_than_the_output_and_nothing_piped_is_coloured(
     assert "\x1b" not in text
     assert "not shown for want of width: " in text
     if columns >= 80:
-        assert "failed" in text.splitlines()[0]
+        head, first = text.splitlines()[:2]
+        assert {"failed", "score", "ci95"} <= set(head.split())
+        assert re.search(r" 0\.\d{3} +0\.\d{3}-[01]\.\d{3} ", first)
+
+
+def test_lines_of_a_sweep_give_each_score_with_its_interval_and_tasks(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "grid.yaml").write_text(SWEEP)
+    text = told(capsys, "run", tmp_path / "grid.yaml", "--out", tmp_path / "grid", "-q")
+    lines = [line for line in text.splitlines() if line.startswith("grid--")]
+    assert len(lines) == 12
+    for line in lines:
+        found = re.search(r"  score (\S+) \[(\S+), (\S+)\] of 4 tasks  ", line)
+        assert found is not None
+        score, low, high = map(float, found.groups())
+        assert 0 <= low <= score <= high <= 1
 
 
 def on_a_terminal(words: list[str], **environment: str) -> str:
@@ -108,7 +125,7 @@ def on_a_terminal(words: list[str], **environment: str) -> str:
 def test_colours_are_for_terminals_and_not_where_they_are_unwanted(runs: Path) -> None:
     text = on_a_terminal(["ls", str(runs)])
     assert "\x1b[32mfinished\x1b[0m" in text
-    assert "\x1b[31m9\x1b[0m" in text
+    assert "\x1b[31m9 infrastructure\x1b[0m" in text
     assert "\x1b" not in on_a_terminal(["ls", str(runs)], NO_COLOR="1")
 
 

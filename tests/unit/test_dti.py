@@ -7,18 +7,20 @@ from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from agentsoc.contracts.protocol import PROTOCOLS
 from agentsoc.engine.replay import replay
 from agentsoc.engine.run import Run, run
 from agentsoc.errors import InputError
+from agentsoc.protocols.debate import Debate
 from agentsoc.society.build import build_society
 from agentsoc.society.deficit import Brakes, Parameters
 from analysis.cascade_laws.input import read_tables
 from analysis.claims import dti
 from analysis.claims.cascades import cascades, claim_graph
-from tests.strategies import scenario, societies
+from tests.strategies import can_be_led, scenario, societies
 
 RING: dict[str, Any] = {
     "tasks": {"kind": "signal", "count": 6},
@@ -65,13 +67,10 @@ def test_the_published_parameters_first_call_for_a_merge_at_the_fourth_event_and
 
 
 @settings(max_examples=20)
-@given(parts=societies(("scripted",)))
+@given(parts=societies(("scripted",), leadable=True))
 def test_a_threshold_that_is_never_reached_leaves_every_event_as_it_was(
     parts: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    if parts["protocol"]["kind"] == "dti":
-        parts = {**parts, "protocol": parts["protocol"]["protocol"]}
-    assume(parts["protocol"]["kind"] != "resample")  # which hears nobody, and says so
     out = tmp_path_factory.mktemp("dti")
     bare = run(scenario(**parts), out / "bare")
     wrapped = {"kind": "dti", "protocol": parts["protocol"], "threshold": 1_000_000}
@@ -79,22 +78,40 @@ def test_a_threshold_that_is_never_reached_leaves_every_event_as_it_was(
 
 
 @settings(max_examples=30)
-@given(parts=societies(), broadcast=st.sampled_from(["next", "always", "no"]))
+@given(parts=societies(leadable=True), broadcast=st.sampled_from(["next", "always", "no"]))
 def test_whatever_it_inserts_the_run_replays_and_the_inner_protocol_takes_all_its_rounds(
     parts: dict[str, Any], broadcast: str, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    if parts["protocol"]["kind"] == "dti":
-        parts = {**parts, "protocol": parts["protocol"]["protocol"]}
-    assume(parts["protocol"]["kind"] != "resample")
     eager = {"kind": "dti", "protocol": parts["protocol"], "threshold": 0, "min_events": 1, "broadcast": broadcast}
     done = run(scenario(**{**parts, "protocol": eager}), tmp_path_factory.mktemp("dti") / "run")
     assert replay(done.directory).digest == done.manifest.digest
-    if parts["protocol"]["kind"] == "debate" and parts["protocol"].get("until", "rounds") == "rounds":
+    inner = scenario(**parts).protocol
+    if isinstance(inner, Debate) and inner.until == "rounds":
         events = done.scan().collect()
         stops = events.filter((pl.col("kind") == "stop") & (pl.col("answer").cast(pl.String) == "finished"))
         within = inserted(events).join(stops.select("task"), on="task", how="semi")
         own = stops["round"].sum() - within.select("task", "round").n_unique()
-        assert own == parts["protocol"]["rounds"] * stops.height
+        n_rounds = inner.rounds * (build_society(scenario(**parts)).n if inner.order == "in-turn" else 1)
+        assert own == n_rounds * stops.height
+
+
+ALONE = {
+    "refine": {"kind": "refine"},
+    "resample": {"kind": "resample"},
+    "roles": {"kind": "roles", "stages": [{"name": "answer", "asks": "Give the answer."}]},
+}
+
+
+def test_protocols_that_cannot_be_led_are_these() -> None:
+    assert {kind for kind in PROTOCOLS.names() if not can_be_led({"kind": kind})} == set(ALONE)
+
+
+@pytest.mark.parametrize("kind", sorted(ALONE))
+def test_a_protocol_that_cannot_be_led_is_refused_by_its_name(kind: str) -> None:
+    with pytest.raises(InputError, match=f"{kind} cannot be led by dti: its ") as found:
+        build_society(scenario(**RING, protocol={"kind": "dti", "protocol": ALONE[kind]}))
+    assert found.value.problem.where == "protocol.protocol"
+    assert found.value.problem.hint == f"use {kind} alone"
 
 
 def test_a_merged_claim_is_read_by_everybody_in_the_next_round_only_or_always_or_by_neighbours(tmp_path: Path) -> None:

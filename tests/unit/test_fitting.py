@@ -29,6 +29,16 @@ def test_columns_are_dropped_in_their_order_and_then_names_shortened() -> None:
     assert all(len(line) <= 30 for line in table.lines)
 
 
+def test_columns_that_matter_more_than_whole_names_go_last() -> None:
+    table = fit(HEAD, ROWS, 40, right={"events"}, drop_last=("events",))
+    assert table.dropped == ()
+    assert table.lines[1] == "sweep--organisation...  finished   1,000"
+    assert max(map(len, table.lines)) == 40
+    table = fit(HEAD, ROWS, 22, right={"events"}, drop_last=("nothing", "events"))
+    assert table.dropped == ("events",)
+    assert max(map(len, table.lines)) <= 22
+
+
 @given(
     st.lists(st.tuples(st.text(max_size=40), st.text(max_size=40), st.text("0123456789,", max_size=9)), max_size=5),
     st.integers(40, 120),

@@ -16,10 +16,8 @@ from scipy import stats
 
 from agentsoc.engine.attempts import AttemptRequest, AttemptResult
 from agentsoc.engine.host import Host
-from agentsoc.errors import InputError
 from agentsoc.events import SOCIETY, Event
-from agentsoc.society.build import build_society
-from tests.societies import built, logged
+from tests.societies import logged
 
 SIGMAS = stats.norm.isf(0.5e-4)
 
@@ -281,11 +279,3 @@ def test_a_reply_that_is_too_long_is_discarded() -> None:
     assert {e.text for e in events if e.kind == "flag"} == {"too long: 34 tokens, at most 20"}
     _, events = logged(**blocks, protocol={"kind": "resample", "k": 2, "red_flags": {"max_tokens": 40}})
     assert (0, "propose_claim") in {(e.agent, e.kind) for e in events}
-
-
-def test_resample_is_not_led_by_another_protocol() -> None:
-    protocol = {"kind": "dti", "protocol": {"kind": "resample"}}
-    with pytest.raises(InputError, match="cannot be led by dti"):
-        build_society(
-            built(tasks="sentiment", agents={"count": 3, "model": "simulated"}, topology="star", protocol=protocol)
-        )

@@ -32,6 +32,7 @@ from agentsoc.errors import (
     ConsentNeededError,
     InputError,
     LogDamagedError,
+    NoRunError,
     ReplayMismatchError,
     RunLockedError,
     ScenarioError,
@@ -770,6 +771,7 @@ Verb = Callable[[Path], object]
 @pytest.mark.parametrize("verb", [replay, resume, lambda path: forked(path, (0, 0), path / "new")])
 def test_what_is_no_run_is_left_as_it_is(tmp_path: Path, verb: Verb) -> None:
     (tmp_path / "notes.txt").write_text("mine")
-    with pytest.raises(LogDamagedError, match="no manifest"):
+    with pytest.raises(NoRunError, match=r"there is no run at .*, which holds something else") as found:
         verb(tmp_path)
+    assert found.value.exit_code == 2  # bad input: nothing is damaged
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]

@@ -147,6 +147,26 @@ def test_every_verb_has_a_twin_to_await(tmp_path: Path) -> None:
     asyncio.run(cell())
 
 
+def test_a_replay_in_a_thread_leaves_the_loop_free(tmp_path: Path) -> None:
+    """A replay computes in long stretches; the documentation names this way out."""
+    done = agentsoc.run(scenario(tasks={"kind": "comparison", "count": 60}, protocol="debate"), tmp_path / "run")
+
+    async def beats(work: asyncio.Task[Any]) -> int:
+        seen = 0
+        while not work.done():
+            await asyncio.wait({work}, timeout=0.005)
+            seen += 1
+        return seen
+
+    async def main() -> int:
+        work = asyncio.create_task(asyncio.to_thread(agentsoc.replay, done.directory))
+        seen = await beats(work)
+        assert work.result().digest == done.manifest.digest
+        return seen
+
+    assert asyncio.run(main()) > 1
+
+
 def test_progress_can_be_read_while_a_run_goes_on_inside_a_loop(tmp_path: Path) -> None:
     progress, seen = Progress(), []
     ended = threading.Event()
