@@ -199,7 +199,7 @@ def _most(society: BuiltSociety, task: Task) -> _Most:
     board = open_board([society], 0, task)
     rates = rates_of(society) or [FREE] * len(scenario.agents)
     note = 0 if scenario.budget is None else scenario.budget.shown.bytes_max()
-    most = _Most(dearest=max(max(rate[:3]) for rate in rates), study=None if scenario.probe is None else _Most())
+    most = _Most(dearest=max(max(rate[:3]) for rate in rates), study=_study(scenario, task))
     n_turns = n_shown = 0
     said: dict[int, list[int]] = {}
     while turns := scenario.protocol.plan(society, board):
@@ -238,6 +238,30 @@ def _most(society: BuiltSociety, task: Task) -> _Most:
             if most.study is not None and scenario.probe is not None and turn.sees and turn.purpose in STATING:
                 most.study.add_probes(before, most, scenario.probe.share)
         board.fold(rehearsed(society, board, turns)[1])
+    return most
+
+
+def _study(scenario: Scenario, task: Task) -> _Most | None:
+    """Return where the probes of a study are added up, with its judge's readings of one answer in it; None for none."""
+    from agentsoc.scenario.prices import FREE, price_of
+    from agentsoc.society.calls import REPAIR_TOKENS
+
+    judge = scenario.tasks.judged_by()
+    if scenario.probe is None and judge is None:
+        return None
+    most = _Most()
+    if judge is not None:
+        price = price_of(judge.model.model_dump(mode="json"), scenario.prices)
+        n, attempts = judge.readings, judge.readings * scenario.calls.attempts
+        answer = max(group.max_tokens for group in scenario.agents)
+        shown = _bytes(judge.prompt(task.question, task.truth, "", swapped=False)) + CLAIM_BYTES
+        likely = shown // 4 + answer
+        at_most = shown + answer * DRAFT_BYTES + REPAIR_TOKENS
+        most.add_calls(
+            FREE if price is None else price.rate,
+            (n, n * likely, n * judge.max_tokens),
+            (attempts, attempts * at_most, attempts * judge.max_tokens),
+        )
     return most
 
 

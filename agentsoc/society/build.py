@@ -99,6 +99,10 @@ def _require_parts_that_fit(scenario: Scenario) -> None:
             "protocol",
             "use protocol resample, which decides step by step",
         )
+    judge = scenario.tasks.judged_by()
+    if judge is not None and not judge.model.open(seed=scenario.seed).journaled:
+        where = "tasks.scoring.judge.model"
+        raise InputError(f"{judge.model.label()} reads no rubric", where, "name a model that does")
     if scenario.probe is not None and not any(
         group.model.open(seed=scenario.seed).journaled for group in scenario.agents
     ):
