@@ -20,7 +20,7 @@ from analysis.stats.clusters import sums_by_task
 
 
 @dataclass(frozen=True)
-class Agreement:
+class JudgeAgreement:
     """The agreement of a judge with itself; intervals are over tasks."""
 
     answers: int
@@ -51,7 +51,7 @@ class Agreement:
         return {**counts, **{name: None if one is None else one.as_dict() for name, one in measured.items()}}
 
 
-def agreement(log: RunLog, *, seed: int = 0) -> Agreement | None:
+def agreement(log: RunLog, *, seed: int = 0) -> JudgeAgreement | None:
     """Return how far the judge of a run agrees with itself; None for a run without one.
 
     Args:
@@ -85,7 +85,7 @@ def agreement(log: RunLog, *, seed: int = 0) -> Agreement | None:
                 repeats.add(task, here == later)
     graded = sum(grade is not None for readings in read.values() for grade in readings.values())
     swapped, repeated, moved = swaps.mean(SCORE, seed), repeats.mean(SCORE, seed), moves.mean(DIFFERENCE, seed)
-    return Agreement(len(read), n * len(read), graded, swapped, repeated, moved)
+    return JudgeAgreement(len(read), n * len(read), graded, swapped, repeated, moved)
 
 
 class _Pairs:

@@ -27,7 +27,7 @@ from analysis.measures.episodes import EVENTS_USED, EpisodeReading, RunMetrics, 
 from analysis.measures.failures import failed_text
 from analysis.measures.influence import Influence, influence
 from analysis.measures.information import Information
-from analysis.measures.judging import Agreement, agreement
+from analysis.measures.judging import JudgeAgreement, agreement
 from analysis.measures.outputs import outputs_of, together
 from analysis.tables import from_log
 
@@ -53,7 +53,7 @@ class RunReport:
     taint: Taint
     trace: Amplification | None
     """A_trace; None without faults in the run and in the baseline."""
-    judge: Agreement | None
+    judge: JudgeAgreement | None
     """How far the judge of its tasks agrees with itself; None for tasks without one."""
     influence: Influence | None
     """What replies made of the claims that they were shown; None where no model was shown one."""

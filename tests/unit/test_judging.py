@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from agentsoc.backends.scripted import ScriptedBackend
 from agentsoc.contracts.judge import RUBRIC, Judge
 from agentsoc.engine.consent import destinations
 from agentsoc.engine.forecast import bound
@@ -133,7 +134,9 @@ def test_killed_anywhere_it_buys_no_grade_twice_and_ends_the_same(tmp_path: Path
         RunLog(tmp_path / f"killed-{number}").check()
 
 
-def test_a_judge_who_says_no_grade_is_told_and_one_who_is_not_there_stops_the_run(tmp_path: Path) -> None:
+def test_a_judge_who_says_no_grade_is_told_and_one_who_is_not_there_stops_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     run(judged({"model": {"replies": [["case 0", "good"], ["", "8"]]}}), tmp_path / "mute")
     log = RunLog(tmp_path / "mute")
     first = next(event for event in log.events() if event.kind == "answer")
@@ -144,8 +147,20 @@ def test_a_judge_who_says_no_grade_is_told_and_one_who_is_not_there_stops_the_ru
     with pytest.raises(RunFailedError, match="the judge could not be asked about task"):
         run(broken, tmp_path / "gone")
     assert RunLog(tmp_path / "gone").manifest.status == "failed"
-    failed = len([row for row in graded(RunLog(tmp_path / "gone")) if row.state == "failed"])
-    assert failed
+    before = [row for row in graded(RunLog(tmp_path / "gone")) if row.state == "done"]
+    monkeypatch.setattr(ScriptedBackend, "_draw", lambda *_: 0.9)  # it is there again
+    resume(tmp_path / "gone")
+    log = RunLog(tmp_path / "gone")
+    assert log.manifest.status == "finished"
+    assert [event.correct for event in log.events() if event.kind == "answer"] == [0.8, 0.3, 0.8, 0.8]
+    rows = graded(log)
+    assert {row.key for row in before} <= {row.key for row in rows if row.state == "done"}
+    assert len([row for row in rows if row.state == "done"]) == 16
+    assert log.manifest.study is not None
+    assert log.manifest.study.calls == len(rows)
+    assert log.manifest.totals.tokens_lost == 0  # the team pays for no failure of the judge
+    log.check()
+    replay(tmp_path / "gone")
 
 
 def test_the_judge_is_in_what_a_run_may_cost_and_where_it_sends() -> None:
