@@ -92,7 +92,7 @@ def model_arguments(data: Any, model: str) -> list[str]:
     own = [
         f"organisations.{label}.agents.*.model={value}"
         for label, keys in organisations.items()
-        if isinstance(keys, Mapping) and any(_models_of(keys))
+        if isinstance(keys, Mapping) and any(path[0] == "agents" for path, _ in _models_of(keys))
     ]
     return [f"base.agents.*.model={value}", *own]
 
