@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from agentsoc.backends.scripted import ScriptedBackend
 from agentsoc.contracts.judge import RUBRIC, Judge
 from agentsoc.engine.consent import destinations
-from agentsoc.engine.forecast import bound
+from agentsoc.engine.forecast import Bound, bound
 from agentsoc.engine.replay import replay
 from agentsoc.engine.resume import resume
 from agentsoc.engine.run import run
@@ -165,7 +165,7 @@ def test_a_judge_who_says_no_grade_is_told_and_one_who_is_not_there_stops_the_ru
 
 def test_the_judge_is_in_what_a_run_may_cost_and_where_it_sends() -> None:
     most = bound(build_society(judged(budget={"calls_per_task": 2})))
-    assert most is not None
+    assert isinstance(most, Bound)
     assert most.calls == 4 * 2 + 4 * 4
     remote = judged()
     scoring = {

@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from agentsoc.engine.forecast import bound
+from agentsoc.engine.forecast import Bound, bound
 from agentsoc.engine.replay import replay
 from agentsoc.engine.run import run
 from agentsoc.engine.transcript import transcript
@@ -140,8 +140,8 @@ def test_the_share_is_a_share(tmp_path: Path) -> None:
 def test_what_probes_may_cost_stands_in_the_bound_above_the_budget() -> None:
     plain = bound(build_society(debate(budget={"tokens_per_task": 1500})))
     probed = bound(build_society(debate(budget={"tokens_per_task": 1500}, probe=PROBE)))
-    assert plain is not None
-    assert probed is not None
+    assert isinstance(plain, Bound)
+    assert isinstance(probed, Bound)
     n_probed = 4 * 4  # tasks, agents that hear somebody in the second round
     assert probed.calls - plain.calls == 2 * n_probed
     assert probed.tokens_max > 4 * 1500 >= plain.tokens_max
