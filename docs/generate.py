@@ -271,7 +271,7 @@ def _default(value: Any) -> str:
     if isinstance(value, tuple):
         return f"`[{', '.join(map(str, value))}]`"
     if isinstance(value, str) and "\n" in value:
-        return f"a text that begins: {value.partition('\n')[0]}"
+        return "a text that begins: " + value.splitlines()[0]
     return f'`"{value}"`' if value == "" else f"`{value}`"
 
 
