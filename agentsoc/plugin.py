@@ -17,6 +17,7 @@ from __future__ import annotations
 from agentsoc.contracts.address import Destination
 from agentsoc.contracts.board import Board, Claim, Subtask, Watcher
 from agentsoc.contracts.group import AgentGroup
+from agentsoc.contracts.judge import Judge
 from agentsoc.contracts.model import (
     MODELS,
     Backend,
@@ -100,6 +101,7 @@ __all__ = [
     "FailureKind",
     "Hint",
     "InputError",
+    "Judge",
     "Kind",
     "MadeOnDemand",
     "Message",

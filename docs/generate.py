@@ -22,6 +22,7 @@ from agentsoc.contracts.meanings import described
 from agentsoc.contracts.model import MODELS
 from agentsoc.contracts.part import Part, Slot
 from agentsoc.contracts.policy import POLICIES
+from agentsoc.contracts.probe import Probe
 from agentsoc.contracts.prompts import Example, PromptSet, PromptTemplate
 from agentsoc.contracts.protocol import PROTOCOLS
 from agentsoc.contracts.task import TASKS
@@ -48,6 +49,7 @@ BLOCKS: Final[dict[str, type[Part]]] = {
     "budget.shown": Shown,
     "budget.shown.tiers": Tier,
     "prices": Price,
+    "probe": Probe,
     "faults": PlantedFault,
     "calls": Calls,
     "engine": Engine,
@@ -229,6 +231,7 @@ def _nested(cls: type[Part]) -> dict[str, type[Part]]:
     def look(annotation: Any) -> None:
         if isinstance(annotation, type) and issubclass(annotation, Part):
             found[annotation.__name__] = annotation
+            found.update(_nested(annotation))
         for inner in getattr(annotation, "__args__", ()):
             look(inner)
 
@@ -267,6 +270,8 @@ def _default(value: Any) -> str:
         return ", ".join(f"{tier.name} from {tier.at_least}" for tier in value)
     if isinstance(value, tuple):
         return f"`[{', '.join(map(str, value))}]`"
+    if isinstance(value, str) and "\n" in value:
+        return "a text that begins: " + value.splitlines()[0]
     return f'`"{value}"`' if value == "" else f"`{value}`"
 
 

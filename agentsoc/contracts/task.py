@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from agentsoc.contracts.judge import Judge
 from agentsoc.contracts.part import Part, Slot
 from agentsoc.reading.lines import line_stated
 from agentsoc.reading.options import option_stated
@@ -70,6 +71,10 @@ class TaskFamily(Part):
     def numeric(self) -> bool:
         """Return whether the answer to every task is a number, so that replies can be held to one; False by default."""
         return False
+
+    def judged_by(self) -> Judge | None:
+        """Return the model that grades final answers in place of `score`; None, the default, where rules do."""
+        return None
 
     def tasks(self, seed: int) -> Sequence[Task]:
         """Return all tasks of the set that `seed` decides, in order."""

@@ -30,10 +30,11 @@ def destinations(scenarios: Iterable[Scenario]) -> list[Destination]:
     models: dict[Model, None] = {}
     found: dict[Destination, Destination] = {}
     for scenario in scenarios:
-        for group in scenario.agents:
-            if group.model not in models:
-                models[group.model] = None
-                for place in group.model.destinations():
+        judge = scenario.tasks.judged_by()
+        for model in (*(group.model for group in scenario.agents), *([] if judge is None else [judge.model])):
+            if model not in models:
+                models[model] = None
+                for place in model.destinations():
                     found.setdefault(place, place)
         for place in cluster(scenario.engine.address):
             found.setdefault(place, place)

@@ -259,9 +259,16 @@ class Episode:
         board = self.board
         decision = self.epoch.society.scenario.protocol.decide(self.epoch.society, board)
         answer = decision.answer
-        score = self.scores.of_decision(decision)
-        parents = () if decision.claim is None else (decision.claim,)
         notes = [decision.note] if decision.note else []
+        if self.state.judge is None:
+            score = self.scores.of_decision(decision)
+        elif answer is None:
+            score = 0.0
+        else:
+            grade = await self.state.judge.grade(self.task, board.round, answer)
+            score = grade.score
+            notes += [grade.note] if grade.note else []
+        parents = () if decision.claim is None else (decision.claim,)
         tie = "; ".join([*notes, *(["tie: " + ", ".join(decision.tied)] if decision.tied else [])]) or None
         here = (self.index, board.round, SOCIETY)
         await self._log(

@@ -23,6 +23,7 @@ from agentsoc.engine.columns.episodes import column_run, run_columns
 from agentsoc.engine.directory import clear_temporaries
 from agentsoc.engine.inputs import RunTasks, input_files
 from agentsoc.engine.interrupt import ended_by_event, ended_by_signals
+from agentsoc.engine.judging import EpisodeJudge
 from agentsoc.engine.loop import RunEngine
 from agentsoc.engine.pool import LocalPool, Pool
 from agentsoc.engine.progress import Progress
@@ -173,12 +174,19 @@ class _Execution:
         """Start the hosts and make the engine that drives them."""
         plan = self.plan
         one_epoch = plan.fork is None or not plan.fork.before
-        if plan.scenario.engine.vectorise and one_epoch:
+        judge = plan.scenario.tasks.judged_by()
+        if plan.scenario.engine.vectorise and one_epoch and judge is None:
             self.columns = column_run(self.society, self._tasks)
         del self._tasks
         epochs = await self._start_hosts()
         self.files.manifest.models = epochs[-1].pool.identities()
         engine = self.engine = RunEngine(epochs, self.writer, self.boards)
+        if judge is not None:
+            journal = self.journal if plan.live else None
+            engine.judge = EpisodeJudge(plan.scenario, judge, journal, plan.known, plan.shared)
+            self.pools.insert(0, engine.judge.desk)
+            await engine.judge.desk.start()
+            [self.files.manifest.judge] = engine.judge.desk.identities()
         plan.progress.pace, plan.progress.flight = engine.pace, epochs[-1].caller.flight
         plan.progress.ledgers = engine.ledgers
         return engine
@@ -254,6 +262,7 @@ class _Execution:
         episodes = engine.episodes.table()
         totals = self.files.finish(digest, engine.episodes.totals, episodes)
         calls_live = sum(epoch.caller.flight.live for epoch in engine.epochs)
+        calls_live += 0 if engine.judge is None else engine.judge.caller.flight.live
         return Result(digest, totals, self.writer.digest.rows, calls_live, self.writer.segments, episodes)
 
 

@@ -7,7 +7,7 @@ nobody stops early, and the prompts that this makes are counted.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from agentsoc.contracts.task import Task
     from agentsoc.contracts.turns import Turn
     from agentsoc.scenario.model import Scenario
+    from agentsoc.scenario.prices import Rate
     from agentsoc.society.build import BuiltSociety
 
 TURNS_MAX: Final = 5_000
@@ -116,6 +117,11 @@ def bound(society: BuiltSociety) -> Bound | NoBound:
         if limits.money is not None:
             cost_max = min(cost_max, limits.money)
     tokens, cost = min(most.tokens, tokens_max), min(most.cost, cost_max)
+    if most.study is not None:  # what the study asks on its own account stands above the team's ceiling
+        extra = most.study
+        calls, attempts = calls + extra.calls, attempts + extra.calls * scenario.calls.attempts
+        tokens, tokens_max = tokens + extra.tokens, tokens_max + extra.tokens_max
+        cost, cost_max = cost + extra.cost, cost_max + extra.cost_max
     return Bound(*(n * x for x in (calls, attempts, tokens, tokens_max, cost, cost_max)))
 
 
@@ -148,6 +154,30 @@ class _Most:
     """Part of `cost_max` that is paid by the call."""
     dearest: int = 0
     """What a token costs at most."""
+    study: _Most | None = None
+    """What the study may ask on its own account; None for a study that asks nothing."""
+
+    def add_calls(self, rate: Rate, likely: tuple[int, int, int], at_most: tuple[int, int, int]) -> None:
+        """Add the calls of a turn: number, input and output (tokens), likely ones and all that there can be."""
+        calls, tokens_in, tokens_out = likely
+        self.calls += calls
+        self.tokens += tokens_in + tokens_out
+        self.cost += rate.cost(tokens_in, 0, tokens_out, calls)
+        attempts, most_in, most_out = at_most
+        self.tokens_max += most_in + most_out
+        self.cost_max += rate.most(most_in, most_out, attempts)
+        self.calls_cost_max += attempts * rate.call
+
+    def add_probes(self, before: _Most, after: _Most, share: float) -> None:
+        """Add that a turn, which took `after` less `before`, is asked twice more with probability `share`.
+
+        At most all such turns are drawn; the likely tokens are those of the share.
+        """
+        self.calls += 2 * (after.calls - before.calls)
+        self.tokens += round(2 * share * (after.tokens - before.tokens))
+        self.tokens_max += 2 * (after.tokens_max - before.tokens_max)
+        self.cost += round(2 * share * (after.cost - before.cost))
+        self.cost_max += 2 * (after.cost_max - before.cost_max)
 
 
 class _TooLongError(Exception):
@@ -161,7 +191,7 @@ def _most(society: BuiltSociety, task: Task) -> _Most:
     from agentsoc.scenario.prices import FREE
     from agentsoc.society.build import open_board
     from agentsoc.society.calls import REPAIR_TOKENS
-    from agentsoc.society.reply_form import CHARS_PER_TOKEN
+    from agentsoc.society.reply_form import CHARS_PER_TOKEN, STATING
 
     scenario = society.scenario
     message, repeats = scenario.message_tokens, scenario.calls.attempts - 1
@@ -169,7 +199,7 @@ def _most(society: BuiltSociety, task: Task) -> _Most:
     board = open_board([society], 0, task)
     rates = rates_of(society) or [FREE] * len(scenario.agents)
     note = 0 if scenario.budget is None else scenario.budget.shown.bytes_max()
-    most = _Most(dearest=max(max(rate[:3]) for rate in rates))
+    most = _Most(dearest=max(max(rate[:3]) for rate in rates), study=_study(scenario, task))
     n_turns = n_shown = 0
     said: dict[int, list[int]] = {}
     while turns := scenario.protocol.plan(society, board):
@@ -180,6 +210,7 @@ def _most(society: BuiltSociety, task: Task) -> _Most:
         for turn in turns:
             if not asks_model(society, turn):
                 continue
+            before = replace(most)
             bare = bare_prompt_bytes(society, board, task, turn) + note
             group = society.group_index(turn.agent)
             settings, rate = scenario.agents[group], rates[group]
@@ -203,13 +234,34 @@ def _most(society: BuiltSociety, task: Task) -> _Most:
             likely = n * (bare // 4 + claims * (message + 8) + again)
             drafts = (n - 1) * cap * DRAFT_BYTES
             prompts = n * prompt + drafts + repeats * (n * (prompt + REPAIR_TOKENS) + drafts)
-            most.calls += n
-            most.tokens += likely + n * cap
-            most.tokens_max += prompts + attempts * cap
-            most.cost += rate.cost(likely, 0, n * cap, n)
-            most.cost_max += rate.most(prompts, attempts * cap, attempts)
-            most.calls_cost_max += attempts * rate.call
+            most.add_calls(rate, (n, likely, n * cap), (attempts, prompts, attempts * cap))
+            if most.study is not None and scenario.probe is not None and turn.sees and turn.purpose in STATING:
+                most.study.add_probes(before, most, scenario.probe.share)
         board.fold(rehearsed(society, board, turns)[1])
+    return most
+
+
+def _study(scenario: Scenario, task: Task) -> _Most | None:
+    """Return where the probes of a study are added up, with its judge's readings of one answer in it; None for none."""
+    from agentsoc.scenario.prices import FREE, price_of
+    from agentsoc.society.calls import REPAIR_TOKENS
+
+    judge = scenario.tasks.judged_by()
+    if scenario.probe is None and judge is None:
+        return None
+    most = _Most()
+    if judge is not None:
+        price = price_of(judge.model.model_dump(mode="json"), scenario.prices)
+        n, attempts = judge.readings, judge.readings * scenario.calls.attempts
+        answer = max(group.max_tokens for group in scenario.agents)
+        shown = _bytes(judge.prompt(task.question, task.truth, "", swapped=False)) + CLAIM_BYTES
+        likely = shown // 4 + answer
+        at_most = shown + answer * DRAFT_BYTES + REPAIR_TOKENS
+        most.add_calls(
+            FREE if price is None else price.rate,
+            (n, n * likely, n * judge.max_tokens),
+            (attempts, attempts * at_most, attempts * judge.max_tokens),
+        )
     return most
 
 

@@ -66,7 +66,7 @@ class RunEngine(RunState):
         What is cut off stays `started` in the journal and is made again on resume.
         """
         self.stopping = True
-        callers = [epoch.caller for epoch in self.epochs]
+        callers = [epoch.caller for epoch in self.epochs] + ([self.judge.caller] if self.judge is not None else [])
         for caller in callers:
             caller.holding = True
         with contextlib.suppress(TimeoutError):

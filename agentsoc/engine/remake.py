@@ -23,6 +23,7 @@ from agentsoc.log.journal import Attempt, Journal, Key
 from agentsoc.log.manifest import Manifest
 from agentsoc.log.names import JOURNAL
 from agentsoc.log.read import RunLog
+from agentsoc.society.probe import FIRST_K
 
 SUPERSEDED: Final = "superseded"
 BEING_MADE_AGAIN: Final = "its failed turns are being made again"
@@ -64,7 +65,7 @@ def _failed_calls(known: Mapping[Key, Attempt], lost: bool) -> set[tuple[int, in
     last: dict[tuple[int, int, int, int], Attempt] = {}
     for row in known.values():
         call = (row.task, row.round, row.agent, row.k)
-        if row.agent == SOCIETY:  # a probe that failed says nothing, and no turn rests on it
+        if row.agent == SOCIETY and row.k >= FIRST_K:  # a probe that failed says nothing, and no turn rests on it
             continue
         if row.state != SUPERSEDED and (call not in last or row.attempt > last[call].attempt):
             last[call] = row

@@ -137,7 +137,9 @@ def new_manifest(
     scenario: Scenario, tasks_hash: str, code: Mapping[str, str], fork: Fork | None, rules: Rules
 ) -> Manifest:
     """Return the manifest of a run that begins."""
-    reasons = dict.fromkeys(reason for group in scenario.agents if (reason := group.model.not_reproducible()))
+    judge = scenario.tasks.judged_by()
+    models = [*(group.model for group in scenario.agents), *([] if judge is None else [judge.model])]
+    reasons = dict.fromkeys(reason for model in models if (reason := model.not_reproducible()))
     dumped = scenario.model_dump(mode="json")
     return Manifest(
         name=scenario.name,

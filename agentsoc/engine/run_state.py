@@ -11,6 +11,7 @@ from agentsoc.contracts.board import Board
 from agentsoc.contracts.model import ElasticBackend
 from agentsoc.contracts.turns import Turn
 from agentsoc.engine.calls import Caller
+from agentsoc.engine.judging import EpisodeJudge
 from agentsoc.engine.pool import Pool
 from agentsoc.engine.progress import Pace
 from agentsoc.events import Event
@@ -113,6 +114,8 @@ class RunState:
         self.order = InOrder(writer, self.episodes)
         self.stopping = False
         """Set to end the run in order: rounds under way are finished, no new one is begun."""
+        self.judge: EpisodeJudge | None = None
+        """Who grades final answers, where the tasks have no rules for that."""
         self.pace = Pace()
         self.open: dict[int, Callable[[], EpisodeRow]] = {}
         """For each episode under way, what gives its row as it is after the last committed round."""

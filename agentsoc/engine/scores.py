@@ -19,6 +19,7 @@ class Scores:
         self._family = family
         self._task = task
         self._board = board
+        self._judged = family.judged_by() is not None
         self._known: dict[str | None, float] = {}
 
     def of_act(self, act: Act, state: str | None) -> float | None:
@@ -26,6 +27,8 @@ class Scores:
         task, answer = self._task, act.answer
         if state is not None:
             return self._verified(asked(self._family, task, state), answer)
+        if self._judged and act.subtask is None:
+            return None  # a judge grades final answers alone
         if act.subtask is None or act.subtask not in self._board.subtasks:
             score = self._known.get(answer)
             if score is None:
@@ -38,7 +41,7 @@ class Scores:
             if answer is None:
                 return 0.0
             return self._in_range(self._family.score_part(task, task.parts.index(text), answer))
-        return self._verified(task, answer) if text == task.question else None
+        return self._verified(task, answer) if text == task.question and not self._judged else None
 
     def of_decision(self, decision: Decision) -> float:
         """Return the score of the society's answer; a union is right only if nothing in it is wrong."""

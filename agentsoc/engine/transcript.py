@@ -20,6 +20,7 @@ from agentsoc.engine.attempts import AttemptRequest, AttemptResult
 from agentsoc.engine.calls import Caller
 from agentsoc.engine.episode import Episode
 from agentsoc.engine.host import Host
+from agentsoc.engine.judging import EpisodeJudge
 from agentsoc.engine.loop import RunEngine
 from agentsoc.engine.pool import LocalPool
 from agentsoc.engine.prompts import model_call
@@ -143,6 +144,8 @@ async def _again(log: RunLog, scenario: Scenario, tasks: range, heard: list[Tran
             pool.host.overheard = lambda wanted, result, host=pool.host: heard.append(_call(host, wanted, result))
             epochs.append(ScenarioEpoch(start, society, pool, Caller(pool, None, known, one.calls, 64)))
         engine = RunEngine(epochs, SegmentWriter(Path(), keep=False), boards)
+        if (judge := scenario.tasks.judged_by()) is not None:
+            engine.judge = EpisodeJudge(scenario, judge, None, known)
         for index in tasks:
             await Episode(engine, index).run()
     finally:

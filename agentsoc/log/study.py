@@ -40,7 +40,5 @@ class Study(BaseModel):
         """Return the account in words."""
         lost = f", {self.tokens_lost:,} lost" if self.tokens_lost else ""
         tokens = self.tokens_in + self.tokens_out + self.tokens_lost
-        return (
-            f"{self.calls:,} calls of the study, {tokens:,} tokens "
-            f"({self.tokens_in:,} input, {self.tokens_out:,} output{lost}), on top of the agents' own"
-        )
+        kinds = f"{self.tokens_in:,} input, {self.tokens_out:,} output{lost}"
+        return f"{self.calls:,} calls of the study, {tokens:,} tokens ({kinds}), on top of the agents' own"

@@ -48,7 +48,7 @@ def with_models(draft: Draft) -> Draft:
         return draft
     named = _named(draft)
     found, used, problems = draft, set(), []
-    for path, value in _models_of(draft.data.get("agents")):
+    for path, value in _models_of(draft.data):
         word = value.get("kind") if isinstance(value, Mapping) else value
         if not isinstance(word, str):
             continue
@@ -92,7 +92,7 @@ def model_arguments(data: Any, model: str) -> list[str]:
     own = [
         f"organisations.{label}.agents.*.model={value}"
         for label, keys in organisations.items()
-        if isinstance(keys, Mapping) and any(_models_of(keys.get("agents")))
+        if isinstance(keys, Mapping) and any(path[0] == "agents" for path, _ in _models_of(keys))
     ]
     return [f"base.agents.*.model={value}", *own]
 
@@ -121,8 +121,9 @@ def _named(draft: Draft) -> Mapping[str, Any]:
     return named
 
 
-def _models_of(groups: Any) -> Iterator[tuple[Path, Any]]:
-    """Yield the model of each group that has one, with its path in the scenario."""
+def _models_of(data: Mapping[str, Any]) -> Iterator[tuple[Path, Any]]:
+    """Yield the model of each group that has one, and that of the judge, each with its path in the scenario."""
+    groups = data.get("agents")
     if isinstance(groups, Mapping):
         if groups.get("model") is not None:
             yield ("agents", "model"), groups["model"]
@@ -130,6 +131,12 @@ def _models_of(groups: Any) -> Iterator[tuple[Path, Any]]:
         for at, group in enumerate(groups):
             if isinstance(group, Mapping) and group.get("model") is not None:
                 yield ("agents", at, "model"), group["model"]
+    path: Path = ("tasks", "scoring", "judge", "model")
+    found: Any = data
+    for key in path:
+        found = found.get(str(key)) if isinstance(found, Mapping) else None
+    if found is not None:
+        yield path, found
 
 
 def _whole(value: Any) -> Any:

@@ -80,19 +80,18 @@ def build_society(scenario: Scenario, *, stored: bool = False, rules: Rules = NE
         _require_memory_to_matter(scenario)
     if any(block != PromptSet() for block in (scenario.prompts, *(group.prompts for group in scenario.agents))):
         check_prompts(society)
-    _require_world_protocol(scenario)
-    _require_model_to_probe(scenario)
+    _require_parts_that_fit(scenario)
     scenario.protocol.check(society)
     if scenario.budget is not None and scenario.budget.policy is not None:
         scenario.budget.policy.check(society)
     return society
 
 
-def _require_world_protocol(scenario: Scenario) -> None:
-    """Refuse a protocol that asks one question where the task is one of many steps.
+def _require_parts_that_fit(scenario: Scenario) -> None:
+    """Refuse a protocol that asks one question where the task has many steps, and probes where nobody reads a prompt.
 
     Raises:
-        InputError: it does.
+        InputError: that is so.
     """
     if isinstance(scenario.tasks, World) and not scenario.protocol.worlds:
         raise InputError(
@@ -100,14 +99,10 @@ def _require_world_protocol(scenario: Scenario) -> None:
             "protocol",
             "use protocol resample, which decides step by step",
         )
-
-
-def _require_model_to_probe(scenario: Scenario) -> None:
-    """Refuse probes where nobody is asked by a prompt.
-
-    Raises:
-        InputError: there is no model that could be asked again.
-    """
+    judge = scenario.tasks.judged_by()
+    if judge is not None and not judge.model.open(seed=scenario.seed).journaled:
+        where = "tasks.scoring.judge.model"
+        raise InputError(f"{judge.model.label()} reads no rubric", where, "name a model that does")
     if scenario.probe is not None and not any(
         group.model.open(seed=scenario.seed).journaled for group in scenario.agents
     ):

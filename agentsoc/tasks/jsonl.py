@@ -11,6 +11,7 @@ from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import Field, model_validator
 
+from agentsoc.contracts.judge import Judge
 from agentsoc.contracts.task import Task, TaskFamily, normalise, parse_free, parse_option
 from agentsoc.errors import InputError
 from agentsoc.reading.options import option_stated
@@ -76,6 +77,10 @@ class Jsonl(TaskFamily):
             )
         text = open_text(self.file, limit_bytes=FILE_BYTES_MAX)
         return tuple(read_tasks(text, self.file, self.match, self.scoring))
+
+    def judged_by(self) -> Judge | None:
+        """Return the judge of the scoring, if that asks one."""
+        return None if self.scoring is None else self.scoring.judge
 
     def make(self, seed: int, index: int) -> Task:
         """Return task `index` of the run.

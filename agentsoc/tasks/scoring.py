@@ -10,18 +10,19 @@ from __future__ import annotations
 import re
 from fractions import Fraction
 from functools import lru_cache
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, ClassVar, Final, Literal
 
 from pydantic import Field, model_validator
 
+from agentsoc.contracts.judge import Judge
 from agentsoc.contracts.part import Part
-from agentsoc.contracts.task import normalise, parse_free
+from agentsoc.contracts.task import normalise, parse_free, plain
 from agentsoc.errors import MissingExtraError
 from agentsoc.reading.lines import line_stated
 from agentsoc.reading.numbers import exact_number, number_stated, written
 from agentsoc.reading.text import WORD
 
-Score = Literal["exact", "number", "choice", "contains", "regex"]
+Score = Literal["exact", "number", "choice", "contains", "regex", "judge"]
 
 PATTERN_MEMORY: Final = 1 << 20
 """Memory of a compiled pattern (bytes); RE2 refuses one that needs more."""
@@ -36,14 +37,21 @@ class Scoring(Part):
     """`exact`: the line that the reply announces, or its last, is the answer but for case, spaces and outer marks.
     `number`: the number that it states is the answer within the tolerance. `choice`: it states the right one of the
     line's options. `contains`: the answer occurs in it as whole words. `regex`: the line is matched by the answer, a
-    pattern of RE2, from end to end and in either case."""
+    pattern of RE2, from end to end and in either case. `judge`: a model grades the whole reply by a rubric."""
     tolerance: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
     """Largest difference that still counts as right, for `number` (in the unit of the answer)."""
     relative: Annotated[float, Field(ge=0, le=1)] = 0.0
     """The same as a share of the answer; the larger of the two is allowed."""
 
+    judge: Judge | None = None
+    """Who grades, with `score: judge`: a model, its rubric, and how often it reads each answer."""
+
+    later: ClassVar[frozenset[str]] = frozenset({"judge"})
+
     @model_validator(mode="after")
     def _tolerance_of_numbers(self) -> Scoring:
+        if (self.score == "judge") != (self.judge is not None):
+            raise ValueError("score: judge needs a judge, and only that: judge: {model: ...}")
         if self.score != "number" and (self.tolerance or self.relative):
             raise ValueError("tolerance and relative go with score: number")
         return self
@@ -52,6 +60,8 @@ class Scoring(Part):
         """Return the canonical answer that a reply states; for `choice` its task's options are asked instead."""
         if self.score == "number":
             return number_stated(text)
+        if self.score == "judge":
+            return plain(text).strip() or None
         return (normalise(text) or None) if self.score == "contains" else line_stated(text)
 
     def right(self, answer: str, truth: str) -> bool:
@@ -66,6 +76,8 @@ class Scoring(Part):
 
     def refusal(self, truth: str, *, options: bool) -> str | None:
         """Return why the reference answer of a task cannot be judged by; None when it can."""
+        if self.score == "judge":
+            return "with score: judge no line has options: they need no judge" if options else None
         if self.score == "choice" or options:
             return None if options else "with score: choice every line needs options"
         if self.score == "exact" and "\n" in truth:

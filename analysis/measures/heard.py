@@ -19,7 +19,7 @@ from agentsoc.contracts.influence import answer_before
 from agentsoc.contracts.rules import recorded_rules
 from agentsoc.contracts.turns import NONE, SLOT_WIDTH, Turn, View
 from agentsoc.contracts.world import asked
-from agentsoc.events import COORDINATION, Event
+from agentsoc.events import COORDINATION, SOCIETY, Event
 from agentsoc.log.journal import Attempt
 from agentsoc.log.names import INPUTS
 from agentsoc.log.read import RunLog
@@ -27,6 +27,7 @@ from agentsoc.reading.objects import find_object
 from agentsoc.scenario.files import BASE_DIR
 from agentsoc.scenario.model import Scenario
 from agentsoc.society.build import BuiltSociety, build_society, open_board
+from agentsoc.society.probe import left_out_of, probe_k, without_claim
 from agentsoc.society.reply_fault import Fault
 from agentsoc.society.reply_form import STATING, asks_for_handles, form_of
 from agentsoc.society.reply_reader import read_reply
@@ -59,12 +60,16 @@ class HeardReply(msgspec.Struct, frozen=True, gc=False):
     """Whether its answer is another one than before."""
     adopted: bool
     """Whether it changed to an answer that another agent's claim showed."""
+    without: bool | None = None
+    """Whether a probe gave another answer, with one of the claims left out; None for a turn that was not probed."""
+    again: bool | None = None
+    """The same for the control of the probe, in which all claims were shown again."""
 
 
 SCHEMA: Final = {
     "task": pl.Int64(), "round": pl.Int64(), "agent": pl.Int64(), "shown": pl.Int64(), "asked": pl.Boolean(),
     "named": pl.List(pl.Int64()), "none": pl.Boolean(), "had": pl.Boolean(), "against": pl.Boolean(),
-    "changed": pl.Boolean(), "adopted": pl.Boolean(),
+    "changed": pl.Boolean(), "adopted": pl.Boolean(), "without": pl.Boolean(), "again": pl.Boolean(),
 }  # fmt: skip
 assert tuple(SCHEMA) == HeardReply.__struct_fields__
 
@@ -130,23 +135,36 @@ def _of_episode(
             row = said.get((number, turn.agent, turn.slot))
             if row is None or turn.purpose not in STATING or (turn.agent, turn.slot * SLOT_WIDTH) not in acts:
                 continue
-            reply = _reply(society, board, turn, row)
+            reply = _reply(society, board, turn, row, said)
             if reply is not None:
                 yield reply
         board.fold(of_round)
 
 
-def _reply(society: BuiltSociety, board: Board, turn: Turn, row: Attempt) -> HeardReply | None:
+def _reply(
+    society: BuiltSociety, board: Board, turn: Turn, row: Attempt, said: Mapping[Place, Attempt]
+) -> HeardReply | None:
     """Return what a reply says of the claims that it was shown; None for one that cannot be read."""
     family, problem = society.tasks, board.problem
     assert problem is not None
     task = asked(family, problem, turn.state)
-    view = in_shown_order(society, view_of(society, task, board, turn))
-    view = msgspec.structs.replace(view, claims=view.claims[: row.shown or 0])
+    whole = in_shown_order(society, view_of(society, task, board, turn))
+    view = msgspec.structs.replace(whole, claims=whole.claims[: row.shown or 0])
     text = row.reply or ""
     read = read_reply(society, family, task, view, text, row.finish or "stop")
     if isinstance(read, Fault):
         return None
+    probed: list[bool | None] = [None, None]
+    claim = left_out_of(society, view) if len(view.claims) == len(whole.claims) else None
+    if claim is not None:
+        for control, seen in enumerate((without_claim(view, claim), view)):
+            probe = said.get((row.round, SOCIETY, probe_k(turn, control=bool(control)) // SLOT_WIDTH))
+            other = (
+                None
+                if probe is None
+                else read_reply(society, family, task, seen, probe.reply or "", probe.finish or "stop")
+            )
+            probed[control] = None if other is None or isinstance(other, Fault) else other.answer != read.answer
     form = form_of(society, turn.agent, task, view)
     places = {claim.id: number for number, claim in enumerate(view.claims, 1)}
     before = answer_before(board, turn)
@@ -156,7 +174,7 @@ def _reply(society: BuiltSociety, board: Board, turn: Turn, row: Attempt) -> Hea
         row.task, row.round, row.agent, len(view.claims), _asks(society, view, form),
         tuple(sorted({places[claim] for claim in (*read.uses, *read.disputes) if claim in places})),
         _says_none(text, form), before is not None, before is not None and bool(others - {before}),
-        changed, changed and read.answer in others,
+        changed, changed and read.answer in others, *probed,
     )  # fmt: skip
 
 

@@ -23,6 +23,7 @@ from analysis.stats.clusters import sums_by_task
 INFLUENCE: Final = (
     *("names_a_claim", "names_or_none", "first_of_handles", "first_by_chance", "first_over_chance"),
     *("adopted", "changed_elsewhere", "changed_unshown", "adopted_over_unshown"),
+    *("changed_without_one", "changed_again", "influence_of_one"),
 )
 """Names of the measures; docs/metrics.md defines them."""
 
@@ -35,6 +36,8 @@ class Influence:
     """Replies that state an answer and were shown claims (replies)."""
     handles: int
     """Claims that they name where at least two were shown (claims)."""
+    probed: int
+    """Replies that were probed and whose probes could both be read (replies)."""
     values: Mapping[str, Interval | None]
     """Measures by name, see `INFLUENCE`; None where no reply tells it."""
 
@@ -59,12 +62,17 @@ class Influence:
                 if v["changed_unshown"] is not None
                 else "no such agent was also asked without claims, so there is no rate of its own to compare with"
             )
+        if v["changed_without_one"] is not None:
+            said.append(
+                f"{self.probed:,} probes: other answers without one claim {v['changed_without_one']}, with all claims "
+                f"{v['changed_again']}; influence of a claim {_signed(v['influence_of_one'])}"
+            )
         return said
 
     def as_dict(self) -> dict[str, object]:
         """Return plain values for JSON; a measure that there is not is null."""
         measured = {name: None if one is None else one.as_dict() for name, one in self.values.items()}
-        return {"replies": self.replies, "handles": self.handles, **measured}
+        return {"replies": self.replies, "handles": self.handles, "probed": self.probed, **measured}
 
 
 def _signed(measured: Interval | None) -> str:
@@ -103,6 +111,7 @@ def influence_of(replies: pl.DataFrame, *, seed: int = 0) -> Influence | None:
     alone = replies.filter("had", pl.col("shown") == 0)
     both = set(turned["agent"]) & set(alone["agent"])
     here, there = (frame.filter(pl.col("agent").is_in(sorted(both))) for frame in (turned, alone))
+    probed = shown.drop_nulls(["without", "again"])
     unshown = _mean(there, pl.col("changed"), SCORE, seed)
     values = {
         "names_a_claim": _mean(due, pl.col("any"), SCORE, seed),
@@ -114,9 +123,14 @@ def influence_of(replies: pl.DataFrame, *, seed: int = 0) -> Influence | None:
         "changed_elsewhere": _mean(turned, pl.col("elsewhere"), SCORE, seed),
         "changed_unshown": unshown,
         "adopted_over_unshown": _difference(_mean(here, pl.col("adopted"), SCORE, seed), unshown),
+        "changed_without_one": _mean(probed, pl.col("without"), SCORE, seed),
+        "changed_again": _mean(probed, pl.col("again"), SCORE, seed),
+        "influence_of_one": _mean(
+            probed, pl.col("without").cast(pl.Int8) - pl.col("again").cast(pl.Int8), DIFFERENCE, seed
+        ),
     }
     assert tuple(values) == INFLUENCE
-    return Influence(shown.height, many.height, values)
+    return Influence(shown.height, many.height, probed.height, values)
 
 
 def _mean(rows: pl.DataFrame, value: pl.Expr, within: Bounds, seed: int) -> Interval | None:

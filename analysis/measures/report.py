@@ -27,6 +27,7 @@ from analysis.measures.episodes import EVENTS_USED, EpisodeReading, RunMetrics, 
 from analysis.measures.failures import failed_text
 from analysis.measures.influence import Influence, influence
 from analysis.measures.information import Information
+from analysis.measures.judging import JudgeAgreement, agreement
 from analysis.measures.outputs import outputs_of, together
 from analysis.tables import from_log
 
@@ -52,6 +53,8 @@ class RunReport:
     taint: Taint
     trace: Amplification | None
     """A_trace; None without faults in the run and in the baseline."""
+    judge: JudgeAgreement | None
+    """How far the judge of its tasks agrees with itself; None for tasks without one."""
     influence: Influence | None
     """What replies made of the claims that they were shown; None where no model was shown one."""
     notes: tuple[str, ...]
@@ -242,6 +245,7 @@ def _report(read: _Read, single: _Read | None, embedder: Embedder | None, centre
         failure,
         read.taint,
         a_trace(read.taint, single.taint, seed=seed) if traced and single is not None else None,
+        agreement(read.log, seed=seed),
         heard,
         tuple(notes),
     )

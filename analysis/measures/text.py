@@ -76,6 +76,8 @@ def _details(report: RunReport) -> list[str]:
         said.append(f"  {report.taint.summary()}")
     if report.trace is not None:
         said.append(f"  A_trace (tainted acts per fault over the single agent's): {report.trace}")
+    if report.judge is not None:
+        said.append(f"  {report.judge.summary()}")
     if report.influence is not None:
         said += [f"  {line}" for line in report.influence.summary()]
     return said
@@ -134,6 +136,7 @@ def _run(report: RunReport) -> dict[str, object]:
         "a_task": _amplified(report.failure),
         "a_trace": _amplified(report.trace),
         "faults": report.taint.table.to_dicts(),
+        "judge": None if report.judge is None else report.judge.as_dict(),
         "influence": None if report.influence is None else report.influence.as_dict(),
         "notes": list(report.notes),
     }

@@ -1,0 +1,194 @@
+"""Scoring by a judge: journaled, on an account of its own, asked once, and its agreement with itself."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from agentsoc.backends.scripted import ScriptedBackend
+from agentsoc.contracts.judge import RUBRIC, Judge
+from agentsoc.engine.consent import destinations
+from agentsoc.engine.forecast import Bound, bound
+from agentsoc.engine.replay import replay
+from agentsoc.engine.resume import resume
+from agentsoc.engine.run import run
+from agentsoc.errors import InputError, RunFailedError
+from agentsoc.events import SOCIETY
+from agentsoc.log.read import RunLog
+from agentsoc.scenario.files import BASE_DIR
+from agentsoc.scenario.model import Scenario
+from agentsoc.society.build import build_society
+from analysis.measures.judging import agreement
+from analysis.measures.report import examine
+from analysis.measures.text import as_dict, as_text
+from tests.interrupted import to_the_end, with_kills
+from tests.loose import scenario
+
+LINES = [{"id": str(n), "question": f"Why is case {n} so?", "answer": f"Because of {n}."} for n in range(4)]
+
+
+@pytest.fixture(autouse=True)
+def base(tmp_path: Path) -> Iterator[Path]:
+    (tmp_path / "why.jsonl").write_text("".join(json.dumps(line) + "\n" for line in LINES), encoding="utf-8")
+    token = BASE_DIR.set(tmp_path)
+    yield tmp_path
+    BASE_DIR.reset(token)
+
+
+def judged(judge: dict[str, Any] | None = None, **changes: Any) -> Scenario:
+    """Return two agents that answer in text, judged by a scripted model."""
+    model = {"kind": "scripted", "replies": [["case 1", "3"], ["", "8"]], **(judge or {}).pop("model", {})}
+    scoring = {"score": "judge", "judge": {"model": model, **(judge or {})}}
+    return scenario(
+        agents={"count": 2, "reply": "text"},
+        model={"replies": [["case 2", "It Was\n so."], ["", "No idea, really."]]},
+        tasks={"kind": "jsonl", "file": "why.jsonl", "count": 4, "scoring": scoring},
+        topology={"kind": "independent"},
+        protocol={"kind": "vote"},
+        **changes,
+    )
+
+
+def graded(log: RunLog) -> list[Any]:
+    """Return what is journaled under the society's id."""
+    return [row for row in log.journal() if row.agent == SOCIETY]
+
+
+def test_the_judge_scores_final_answers_on_an_account_of_its_own(tmp_path: Path) -> None:
+    run(judged(), tmp_path / "run")
+    log = RunLog(tmp_path / "run")
+    answers = [event for event in log.events() if event.kind == "answer"]
+    assert [event.correct for event in answers] == [0.8, 0.3, 0.8, 0.8]
+    assert answers[2].answer == "It Was\n so."  # as it was written
+    assert all(event.correct is None for event in log.events() if event.agent != SOCIETY)
+    rows, manifest = graded(log), log.manifest
+    assert len(rows) == 4 * 4
+    assert manifest.study is not None
+    assert manifest.study.calls == 16
+    assert manifest.totals.calls == 8  # those of the agents alone
+    assert manifest.totals.score == pytest.approx(0.675)
+    assert manifest.judge is not None
+    log.check()
+    assert replay(tmp_path / "run").model_calls == 0
+    again = resume(tmp_path / "run")
+    assert len(graded(RunLog(again.directory))) == 16
+
+
+def test_the_budget_of_the_team_pays_for_no_grade(tmp_path: Path) -> None:
+    run(judged(budget={"calls_per_task": 2}), tmp_path / "run")
+    log = RunLog(tmp_path / "run")
+    assert log.manifest.totals.stops == {"finished": 4}
+    assert log.manifest.study is not None
+    assert log.manifest.study.calls == 16
+
+
+def test_every_second_reading_has_the_order_swapped() -> None:
+    judge = Judge.model_validate({"model": {"kind": "scripted"}})
+    plain, swapped = (judge.prompt("Q", "the truth", "a try", swapped=swapped) for swapped in (False, True))
+    assert plain.index("the truth") < plain.index("a try")
+    assert swapped.index("the truth") > swapped.index("a try")
+    assert sorted(plain) == sorted(swapped)
+    assert "from 0 (wrong) to 10 (right)" in plain
+
+
+@pytest.mark.parametrize(
+    ("rubric", "said"),
+    [("Grade {{ question }}", "has to show"), ("{{ parts }} {{ question }} {{ gone }}", "gone"), ("{% if", "template")],
+)
+def test_a_rubric_that_shows_nothing_or_does_not_hold_is_refused(rubric: str, said: str) -> None:
+    with pytest.raises(ValidationError, match=said):
+        Judge.model_validate({"model": {"kind": "scripted"}, "rubric": rubric})
+    assert "parts" in RUBRIC
+
+
+def test_scoring_names_a_judge_when_it_needs_one_and_only_then() -> None:
+    for scoring in ({"score": "judge"}, {"score": "exact", "judge": {"model": {"kind": "scripted"}}}):
+        with pytest.raises(ValidationError, match="needs a judge"):
+            scenario(tasks={"kind": "jsonl", "file": "why.jsonl", "count": 4, "scoring": scoring})
+
+
+def test_a_voter_without_prompts_is_no_judge() -> None:
+    built = judged()
+    scoring = {"score": "judge", "judge": {"model": {"kind": "simulated"}}}
+    tasks = built.tasks.model_dump(mode="json") | {"scoring": scoring}
+    with pytest.raises(InputError, match="reads no rubric"):
+        build_society(scenario(tasks=tasks))
+
+
+def test_killed_anywhere_it_buys_no_grade_twice_and_ends_the_same(tmp_path: Path) -> None:
+    built = judged({"model": {"fail_rate": 0.2, "malformed_rate": 0.2}})
+    whole = to_the_end(built, tmp_path / "whole")
+    assert any(row.state == "failed" for row in whole.rows)
+    for number in range(6):
+        ended = with_kills(built, tmp_path / f"killed-{number}", random.Random(number), 2 * len(whole.rows), kills=2)
+        assert ended.digest == whole.digest
+        assert {call: len(steps) for call, steps in ended.steps.items()} == {
+            call: len(steps) for call, steps in whole.steps.items()
+        }
+        RunLog(tmp_path / f"killed-{number}").check()
+
+
+def test_a_judge_who_says_no_grade_is_told_and_one_who_is_not_there_stops_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(judged({"model": {"replies": [["case 0", "good"], ["", "8"]]}}), tmp_path / "mute")
+    log = RunLog(tmp_path / "mute")
+    first = next(event for event in log.events() if event.kind == "answer")
+    assert (first.correct, first.text) == (0.0, "the judge gave no grade in 4 of 4 readings: counted as wrong")
+    log.check()
+    replay(tmp_path / "mute")
+    broken = judged({"model": {"fail_rate": 0.5}}, calls={"attempts": 1, "backoff_s": 0.0})
+    with pytest.raises(RunFailedError, match="the judge could not be asked about task"):
+        run(broken, tmp_path / "gone")
+    assert RunLog(tmp_path / "gone").manifest.status == "failed"
+    before = [row for row in graded(RunLog(tmp_path / "gone")) if row.state == "done"]
+    monkeypatch.setattr(ScriptedBackend, "_draw", lambda *_: 0.9)  # it is there again
+    resume(tmp_path / "gone")
+    log = RunLog(tmp_path / "gone")
+    assert log.manifest.status == "finished"
+    assert [event.correct for event in log.events() if event.kind == "answer"] == [0.8, 0.3, 0.8, 0.8]
+    rows = graded(log)
+    assert {row.key for row in before} <= {row.key for row in rows if row.state == "done"}
+    assert len([row for row in rows if row.state == "done"]) == 16
+    assert log.manifest.study is not None
+    assert log.manifest.study.calls == len(rows)
+    assert log.manifest.totals.tokens_lost == 0  # the team pays for no failure of the judge
+    log.check()
+    replay(tmp_path / "gone")
+
+
+def test_the_judge_is_in_what_a_run_may_cost_and_where_it_sends() -> None:
+    most = bound(build_society(judged(budget={"calls_per_task": 2})))
+    assert isinstance(most, Bound)
+    assert most.calls == 4 * 2 + 4 * 4
+    remote = judged()
+    scoring = {
+        "score": "judge",
+        "judge": {"model": {"kind": "litellm", "name": "openai/judge", "base_url": "https://judge.example/v1"}},
+    }
+    remote = scenario(tasks={"kind": "jsonl", "file": "why.jsonl", "count": 4, "scoring": scoring})
+    assert any("judge.example" in place.address for place in destinations([remote]))
+
+
+def test_the_agreement_of_a_judge_with_itself_is_counted(tmp_path: Path) -> None:
+    fickle = [["Answer to grade:\nNo idea, really.\n\nReference", "4"], ["", "8"]]
+    run(judged({"model": {"replies": fickle}}), tmp_path / "run")
+    found = agreement(RunLog(tmp_path / "run"))
+    assert found is not None
+    assert (found.answers, found.readings) == (4, 16)
+    assert found.swapped is not None
+    assert found.repeated is not None
+    assert found.swapped.value == 0.25  # "It was so." is graded alike in both orders, the other three are not
+    assert found.repeated.value == 1.0
+    assert found.swapped_by is not None
+    assert found.swapped_by.value == pytest.approx(-0.4 * 0.75)
+    text = as_text(reports := examine([tmp_path / "run"]))
+    assert "judge: 4 answers, 16 of 16 readings with a grade" in text
+    assert as_dict(reports)["runs"][0]["judge"]["swapped"]["value"] == 0.25
+    assert agreement(RunLog(tmp_path / "run")) == found

@@ -1,0 +1,165 @@
+"""Probes: turns asked again without one of the claims shown, unseen by the society and on an account of their own."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from agentsoc.engine.forecast import Bound, bound
+from agentsoc.engine.replay import replay
+from agentsoc.engine.run import run
+from agentsoc.engine.transcript import transcript
+from agentsoc.errors import InputError, LogDamagedError
+from agentsoc.events import SOCIETY
+from agentsoc.log.read import RunLog
+from agentsoc.scenario.model import Scenario
+from agentsoc.society.build import build_society
+from analysis.measures.heard import heard_replies
+from analysis.measures.influence import influence_of
+from tests.interrupted import to_the_end, with_kills
+from tests.loose import scenario
+
+
+def debate(**changes: Any) -> Scenario:
+    """Return a debate whose agents follow the majority of what they are shown, or not."""
+    model = {"says": "majority", "accuracy": 0.7, **changes.pop("model", {})}
+    blocks = {"topology": {"kind": "decentralized", "degree": 3}, "tasks": {"kind": "coin", "count": 4}, **changes}
+    return scenario(model=model, **blocks)
+
+
+PROBE = {"share": 0.6}
+
+
+def study_rows(log: RunLog) -> list[Any]:
+    """Return what is journaled under the society's id."""
+    return [row for row in log.journal() if row.agent == SOCIETY]
+
+
+def test_the_society_is_the_same_with_and_without_probes(tmp_path: Path) -> None:
+    """The same events, the same totals and budget; only journal and account of the study tell."""
+    budget = {"tokens_per_task": 1500}
+    run(debate(budget=budget), tmp_path / "plain")
+    run(debate(budget=budget, probe=PROBE), tmp_path / "probed")
+    plain, probed = RunLog(tmp_path / "plain"), RunLog(tmp_path / "probed")
+    assert probed.manifest.digest == plain.manifest.digest
+    assert probed.manifest.totals == plain.manifest.totals
+    assert plain.manifest.study is None
+    assert "probe" not in plain.manifest.scenario
+    rows, account = study_rows(probed), probed.manifest.study
+    assert account is not None
+    assert account.calls == len(rows) > 0
+    assert account.tokens_in == sum(row.tokens_in for row in rows)
+    assert account.tokens_out == sum(row.tokens_out for row in rows)
+    assert account.tokens_lost == 0
+    probed.check()
+    seen = replay(tmp_path / "probed")
+    assert seen.model_calls == 0
+
+
+def test_a_probe_shows_all_claims_but_one_in_the_same_order(tmp_path: Path) -> None:
+    run(debate(probe={"share": 1.0}), tmp_path / "run")
+    calls = transcript(tmp_path / "run", 0)
+    asked = {(call.round, call.agent): call for call in calls if call.outcome.agent != SOCIETY}
+    probes = [call for call in calls if call.outcome.agent == SOCIETY]
+    assert all(call.same for call in calls)
+    turns = [call for call in asked.values() if call.outcome.shown]
+    assert len(probes) == 2 * len(turns) > 0
+
+    def shown(call: Any) -> list[str]:
+        lines = [line for line in call.request.user.splitlines() if line.startswith("#")]
+        return [line.partition(" ")[2] for line in lines]
+
+    wholes = {(tuple(shown(call)), call.round) for call in turns}
+    for call in probes:
+        rest = shown(call)
+        if (tuple(rest), call.round) in wholes:
+            continue  # a control: all claims, with another seed
+        cut = [whole for whole, round_ in wholes if round_ == call.round and len(whole) == len(rest) + 1]
+        assert any(
+            [each for at, each in enumerate(whole) if at != gone] == rest for whole in cut for gone in range(len(whole))
+        )
+    seeds = {call.request.seed for call in turns}
+    assert not seeds & {call.request.seed for call in probes}
+
+
+def test_killed_anywhere_it_buys_no_probe_twice_and_ends_the_same(tmp_path: Path) -> None:
+    built = debate(probe=PROBE, model={"fail_rate": 0.2})
+    whole = to_the_end(built, tmp_path / "whole")
+    n_writes = 2 * len(whole.rows)
+    for number in range(6):
+        where = tmp_path / f"killed-{number}"
+        ended = with_kills(built, where, random.Random(number), n_writes, kills=2)
+        assert ended.digest == whole.digest
+        steps = ended.steps
+        for call, attempts in whole.steps.items():
+            assert len(steps[call]) == len(attempts)  # nothing that was answered is asked again
+        assert steps.keys() == whole.steps.keys()
+        log = RunLog(where)
+        log.check()
+        lost = [row for row in study_rows(log) if row.state == "started"]
+        account = log.manifest.study
+        assert account is not None
+        assert account.tokens_lost >= sum(row.reserved for row in lost)
+
+
+def test_influence_is_what_changes_without_a_claim_beyond_what_changes_anyway(tmp_path: Path) -> None:
+    run(debate(probe={"share": 1.0}, tasks={"kind": "coin", "count": 30}), tmp_path / "run")
+    replies = heard_replies(RunLog(tmp_path / "run"))
+    probed = replies.drop_nulls(["without", "again"])
+    assert probed.height == replies.filter(pl.col("shown") > 0).height
+    assert not probed["again"].any()  # who is asked the same follows the same rule
+    assert probed["without"].any()  # a majority may turn on one claim
+    found = influence_of(replies)
+    assert found is not None
+    influence = found.values["influence_of_one"]
+    assert influence is not None
+    assert influence.value == pytest.approx(probed["without"].mean())
+    assert influence.low < influence.value < influence.high
+    assert any("influence of a claim" in line for line in found.summary())
+    deaf = debate(probe={"share": 1.0}, model={"says": "truth"})
+    run(deaf, tmp_path / "deaf")
+    stubborn = influence_of(heard_replies(RunLog(tmp_path / "deaf")))
+    assert stubborn is not None
+    of_nobody = stubborn.values["influence_of_one"]
+    assert of_nobody is not None
+    assert of_nobody.value == 0
+    assert of_nobody.low < 0 < of_nobody.high
+
+
+def test_the_share_is_a_share(tmp_path: Path) -> None:
+    run(debate(probe={"share": 0.25}, tasks={"kind": "coin", "count": 60}), tmp_path / "run")
+    replies = heard_replies(RunLog(tmp_path / "run")).filter(pl.col("shown") > 0)
+    probed = replies["without"].is_not_null().mean()
+    assert probed == pytest.approx(0.25, abs=0.07)
+
+
+def test_what_probes_may_cost_stands_in_the_bound_above_the_budget() -> None:
+    plain = bound(build_society(debate(budget={"tokens_per_task": 1500})))
+    probed = bound(build_society(debate(budget={"tokens_per_task": 1500}, probe=PROBE)))
+    assert isinstance(plain, Bound)
+    assert isinstance(probed, Bound)
+    n_probed = 4 * 4  # tasks, agents that hear somebody in the second round
+    assert probed.calls - plain.calls == 2 * n_probed
+    assert probed.tokens_max > 4 * 1500 >= plain.tokens_max
+
+
+def test_an_account_that_the_journal_does_not_add_up_to_is_damage(tmp_path: Path) -> None:
+    run(debate(probe=PROBE), tmp_path / "run")
+    log = RunLog(tmp_path / "run")
+    assert log.manifest.study is not None
+    log.manifest.study.tokens_in += 1
+    log.manifest.save(tmp_path / "run")
+    with pytest.raises(LogDamagedError, match="account of the study"):
+        RunLog(tmp_path / "run").check()
+
+
+def test_probes_need_a_model_that_reads() -> None:
+    voters = scenario(
+        agents={"count": 4}, model={"kind": "simulated"}, tasks={"kind": "signal", "count": 2}, probe=PROBE
+    )
+    with pytest.raises(InputError, match="no agent here is a model that reads a prompt"):
+        build_society(voters)
