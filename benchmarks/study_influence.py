@@ -77,7 +77,7 @@ ORGANISATIONS: Final[dict[str, tuple[int, str, dict[str, Any], int | None]]] = {
     "judge": (4, "star", {"kind": "aggregate", "by": "judge"}, 12_000),
 }  # fmt: skip
 """Agents, topology, protocol and, where prompts are to be reserved, a ceiling (tokens a task)."""
-CAPS: Final = {"short": 24, "json": 96, "text": 96}
+CAPS: Final = {"short": 24, "json": 64, "text": 64}
 """Longest reply of each form (tokens)."""
 TEMPERATURE: Final = 0.8
 SEED: Final = 11

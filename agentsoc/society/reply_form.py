@@ -119,7 +119,8 @@ def _schema_key(view: View, max_tokens: int, numeric: bool) -> tuple[Purpose, tu
 def _schema_text(
     purpose: Purpose, options: tuple[str, ...], n_targets: int, n_claims: int, max_tokens: int, numeric: bool
 ) -> str:
-    return json.dumps(_schema(purpose, options, n_targets, n_claims, max_tokens, numeric), sort_keys=True)
+    # the order of the keys is the order in which a grammar has them written: that of the prompt
+    return json.dumps(_schema(purpose, options, n_targets, n_claims, max_tokens, numeric))
 
 
 def _schema(
