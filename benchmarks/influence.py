@@ -24,7 +24,8 @@ ASKED: Final = ("answer", "work", "vote", "merge")
 _NONE: Final = re.compile(r"\bnone[\s.!)\"]*$", re.IGNORECASE)
 _NUMBER: Final = re.compile(r"#?\s?\d+")
 _NAMED: Final = re.compile(
-    r"#\s?\d+|\b(?:agents?|lines?|claims?|numbers?|options?)\s+(?:of\s+)?#?\d+(?:\s*(?:,|and|or)\s*#?\d+)*", re.IGNORECASE
+    r"#\s?\d+|\b(?:agents?|lines?|claims?|numbers?|options?)\s+(?:of\s+)?#?\d+(?:\s*(?:,|and|or)\s*#?\d+)*",
+    re.IGNORECASE,
 )
 
 
