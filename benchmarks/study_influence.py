@@ -126,10 +126,10 @@ def advance(cell: Cell, directory: Path, tasks: int, deadline: float) -> bool:
     begin = ["resume", str(directory)]
     if not directory.exists():
         directory.parent.mkdir(parents=True, exist_ok=True)
-        file = directory.with_suffix(".yaml")
+        file = directory.with_name(f"{directory.name}.yaml")
         file.write_text(yaml.safe_dump(cell.scenario(tasks), sort_keys=False), encoding="utf-8")
         begin = ["run", str(file), "--out", str(directory)]
-    with directory.with_suffix(".out").open("ab") as out:
+    with directory.with_name(f"{directory.name}.out").open("ab") as out:
         child = subprocess.Popen([sys.executable, "-m", "agentsoc", *begin], stdout=out, stderr=out)
         try:
             child.wait(max(1.0, deadline - time.monotonic()))
@@ -186,7 +186,7 @@ def mean(values: list[float]) -> Interval:
 
 def table(found: list[dict[str, Any]]) -> Iterator[str]:
     """Yield the lines of the tables."""
-    yield "| cell | tasks, replies | claims shown of due | say what they rest on | name a claim | #1 among named | chance |"
+    yield "| cell | tasks, replies | claims shown of due | say sources | name a claim | #1 among named | chance |"
     yield "|---|---|---|---|---|---|---|"
     for one in found:
         uses, chance = one["uses"], "-"
@@ -206,7 +206,7 @@ def table(found: list[dict[str, Any]]) -> Iterator[str]:
             f"| {_title(one)} | {kinds} | {share(one['adopted'], one['saw_another_answer'])} | {one['without_answer']} "
             f"| {first.value:.2f} {first.brackets()} | {last.value:.2f} {last.brackets()} |"
         )
-    yield "\n| cell | handles read as answers | reserved and used prompt tokens | calls where they differ | replays alone |"
+    yield "\n| cell | handles read as answers | prompt tokens reserved, used | calls that differ | replays alone |"
     yield "|---|---|---|---|---|"
     for one in found:
         reserved, used = one["reserved"]

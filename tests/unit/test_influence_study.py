@@ -53,7 +53,8 @@ def test_five_voters_under_a_ceiling_are_all_asked_and_prompts_are_reserved_as_t
 
 def said(text: str, answer: str | None, form: str = "short", shown: int = 2, **changes: Any) -> Said:
     given: dict[str, Any] = {
-        "task": 0, "round": 1, "agent": 0, "attempt": 0, "purpose": "answer", "form": form, "due": shown, "shown": shown,
+        "task": 0, "round": 1, "agent": 0, "attempt": 0, "purpose": "answer", "form": form, "due": shown,
+        "shown": shown,
         "text": text, "answer": answer, "uses": (), "disputes": (), "says": True, "truth": "27", "own": None,
         "answers": (), "reserved": 1, "tokens_in": 1, "usage_known": True, "same": True,
     }  # fmt: skip
