@@ -59,7 +59,6 @@ class Said:
     reserved: int
     """Tokens that were reserved for the prompt."""
     tokens_in: int
-    usage_known: bool
     same: bool
     """Whether the prompt that is written again is the one that was sent."""
 
@@ -83,15 +82,15 @@ def _said(call: TranscribedCall) -> Said:
     assert row.reply is not None
     shown = row.shown or 0
     form = "json" if request.schema is not None else "short" if request.choices else "text"
-    uses, disputes, says = _named(row.reply, form, shown)
+    uses, disputes, says = handles_of(row.reply, form, shown)
     return Said(
         row.task, row.round, row.agent, row.attempt, call.purpose, form, call.due, shown, row.reply,
         None if call.reply is None else call.reply.answer, uses, disputes, says, hint.truth, hint.own,
-        hint.shown_unique, row.reserved - request.max_tokens, row.tokens_in or 0, bool(row.usage_known), call.same,
+        hint.shown_unique, row.reserved - request.max_tokens, row.tokens_in or 0, call.same,
     )  # fmt: skip
 
 
-def _named(text: str, form: str, shown: int) -> tuple[tuple[int, ...], tuple[int, ...], bool]:
+def handles_of(text: str, form: str, shown: int) -> tuple[tuple[int, ...], tuple[int, ...], bool]:
     """Return the places that a reply names for and against, and whether it says what it rests on."""
     if form == "json":
         data = find_object(text, ("answer",)) or {}
@@ -216,5 +215,6 @@ def figures(directory: Path, replies: list[Said], n_agents: int, short: bool) ->
         "right_first": right_by_task(replies),
         "right_last": right_by_task(replies, last=True),
         "reserved": [sum(s.reserved for s in replies), sum(s.tokens_in for s in replies)],
-        "reserved_otherwise": sum(said.reserved != said.tokens_in for said in replies if said.usage_known),
+        "reserved_otherwise": sum(said.reserved != said.tokens_in for said in replies if said.attempt == 0),
+        "repairs": sum(said.attempt > 0 for said in replies),
     }

@@ -206,13 +206,13 @@ def table(found: list[dict[str, Any]]) -> Iterator[str]:
             f"| {_title(one)} | {kinds} | {share(one['adopted'], one['saw_another_answer'])} | {one['without_answer']} "
             f"| {first.value:.2f} {first.brackets()} | {last.value:.2f} {last.brackets()} |"
         )
-    yield "\n| cell | handles read as answers | prompt tokens reserved, used | calls that differ | replays alone |"
-    yield "|---|---|---|---|---|"
+    yield "\n| cell | handles read as answers | prompt tokens reserved, used | differ | repairs | replays alone |"
+    yield "|---|---|---|---|---|---|"
     for one in found:
         reserved, used = one["reserved"]
         yield (
             f"| {_title(one)} | {len(one['misread'])} of {one['replies']} | {reserved:,} and {used:,} "
-            f"| {one['reserved_otherwise']} | {one.get('replays_without_model', '-')} |"
+            f"| {one['reserved_otherwise']} | {one['repairs']} | {one.get('replays_without_model', '-')} |"
         )
     yield from _pairs(found)
 
