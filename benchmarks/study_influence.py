@@ -142,7 +142,7 @@ def advance(cell: Cell, directory: Path, tasks: int, deadline: float) -> bool:
 def measured(cell: Cell, directory: Path) -> dict[str, Any]:
     """Return the figures of what a cell has so far, and whether its log replays where there is no model."""
     log = RunLog(directory)
-    tasks = sorted({event.task for event in log.events() if event.kind == "stop"})
+    tasks = sorted({call.task for call in log.journal()})
     replies = list(said_in(directory, tasks))
     found = figures(directory, replies, ORGANISATIONS[cell.organisation][0], cell.form == "short")
     found["cell"] = vars(cell)

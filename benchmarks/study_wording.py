@@ -40,9 +40,9 @@ _NOW: Final = (
 )
 _QUOTED: Final = 'Reply with one JSON object: {"answer": "a number", "why": "one sentence", "confidence": 0 to 1}'
 _KEYS: Final = (
-    'Reply with one JSON object that has the keys "answer" (a number), "uses" (a list of the lines that convinced you, '
-    'each as # and its number, or of "none"), "disputes" (a list of the lines that are wrong, in the same way), "why" (one '
-    'sentence), "confidence" (0 to 1).'
+    'Reply with one JSON object that has the keys "answer" (a number), "uses" (a list of the lines that convinced '
+    'you, each as # and its number, or of "none"), "disputes" (a list of the lines that are wrong, in the same way), '
+    '"why" (one sentence), "confidence" (0 to 1).'
 )
 
 
