@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import msgspec
 
+from agentsoc.backends.choices import allows, leaves_number_open, pattern
 from agentsoc.backends.secrets import mask, redact
 from agentsoc.backends.text import plain
 from agentsoc.contracts.model import CallError, Completion, FailureKind, Request, Usage
@@ -189,9 +190,11 @@ def response_format(request: Request) -> dict[str, Any] | None:
         except (msgspec.DecodeError, RecursionError) as error:
             raise CallError("rejected", f"the request's schema is no JSON object: {error}") from None
     elif request.choices:
+        one = request.choices
+        allowed = {"pattern": pattern(one)} if leaves_number_open(one) else {"enum": list(one)}
         schema = {
             "type": "object",
-            "properties": {"choice": {"type": "string", "enum": list(request.choices)}},
+            "properties": {"choice": {"type": "string", **allowed}},
             "required": ["choice"],
             "additionalProperties": False,
         }
@@ -218,6 +221,7 @@ def unwrap(text: str, choices: Sequence[str]) -> str:
             inner = msgspec.json.decode(text)
         except (msgspec.DecodeError, RecursionError):
             return text
-        if isinstance(inner, dict) and inner.get("choice") in choices:
-            return str(inner["choice"])
+        said = inner.get("choice") if isinstance(inner, dict) else None
+        if isinstance(said, str) and allows(choices, said):
+            return said
     return text

@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
+from agentsoc.backends.choices import leaves_number_open
 from agentsoc.contracts.address import Destination
 from agentsoc.contracts.model import Backend, CallError, Completion, FailureKind, Hint, Model, Request, Usage
 from agentsoc.contracts.turns import NONE
@@ -131,6 +132,9 @@ class ScriptedBackend(Backend):
                 return said
         if request.choices:
             answer = self._answer(hint)
+            if leaves_number_open(request.choices):
+                agrees = hint.shown_unique[:1] == (answer,)
+                return f"{answer} {NONE if self.model.cites == 'none' else '#1' if agrees else 'not #1'}"
             lines = [line for line in request.choices if line == answer or line.startswith(f"{answer} ")]
             if self.model.cites == "none" and f"{answer} {NONE}" in lines:
                 return f"{answer} {NONE}"

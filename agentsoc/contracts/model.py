@@ -28,6 +28,10 @@ FailureKind = Literal[
 ]
 
 
+ANY_NUMBER: Final = "<number>"
+"""What a choice begins with that holds for every number in its place: ``<number> #1`` allows ``27 #1``."""
+
+
 class Hint(msgspec.Struct, frozen=True):
     """The hint holds what a simulated or scripted voter may know and a real model never sees."""
 
@@ -92,7 +96,10 @@ class Request(msgspec.Struct, frozen=True):
     temperature: float
     seed: int
     choices: tuple[str, ...] = ()
-    """When not empty, the reply is one of these strings; a backend that can constrain its output does."""
+    """When not empty, the reply is one of these strings; a backend that can constrain its output does.
+
+    A choice that begins with `ANY_NUMBER` allows any number there.
+    """
     schema: str | None = None
     """JSON Schema (as JSON text) that the reply must satisfy; a backend that can constrain its output does."""
     hint: Hint | None = None

@@ -6,6 +6,7 @@ import json
 from functools import lru_cache
 from typing import Any, Final, Literal
 
+from agentsoc.contracts.model import ANY_NUMBER
 from agentsoc.contracts.society import Society
 from agentsoc.contracts.task import Task
 from agentsoc.contracts.turns import NONE, Purpose, View
@@ -32,7 +33,7 @@ def form_of(society: Society, agent: int, task: Task, view: View) -> Form:
     form, free = society.reply_forms[society.group_index(agent)]
     if view.turn.form is not None:
         form = view.turn.form
-    if free and form == "short" and not short_lines(task, view):
+    if free and form == "short" and not short_lines(view):
         form = "text"
     return form  # type: ignore[return-value]
 
@@ -44,18 +45,23 @@ def asks_for_handles(view: View, form: str) -> bool:
         return False
     if form != "short":
         return True
-    return purpose != "merge" and (not view.options or _citing_lines(view) <= _CITING_LINES_MAX)
+    return purpose != "merge" and max(len(view.options), 2) * (len(view.claims) + 1) <= _CITING_LINES_MAX
 
 
-def _citing_lines(view: View) -> int:
-    return len(view.options) * (len(view.claims) + 1)
+def is_numeric(society: Society, view: View) -> bool:
+    """Return whether a turn is answered by a number of whatever size."""
+    return not view.options and view.turn.subtask is None and society.tasks.numeric()
 
 
-def short_lines(task: Task, view: View) -> tuple[str, ...]:
+def short_lines(view: View, numeric: bool = False) -> tuple[str, ...]:
     """Return every line that a short reply may be, or nothing when the turn cannot be answered in one.
 
-    Where claims are shown, a line names the option and one of them, or none: with the option alone among the lines, a
-    weak model stops there and says of nothing what it rests on.
+    Where claims are shown, a line names the answer and one of them, those that agree, or none: with the answer alone
+    among the lines, a weak model stops there and says of nothing what it rests on.
+
+    Args:
+        view: what is asked.
+        numeric: whether the answer is a number, which a line then leaves open where claims are shown.
     """
     purpose = view.turn.purpose
     if purpose == "judge":
@@ -64,17 +70,28 @@ def short_lines(task: Task, view: View) -> tuple[str, ...]:
         return ("accept", "reject")
     if purpose == "choose":
         return tuple([f"#{index}" for index in range(1, len(view.claims) + 1)])
-    if purpose in ("plan", "guide") or not view.options:
+    if purpose in ("plan", "guide") or not (view.options or numeric):
         return ()
     if not asks_for_handles(view, "short"):
         return tuple(view.options)
+    places = range(1, len(view.claims) + 1)
+    if not view.options:
+        ends = [f"{negation}#{index}" for index in places for negation in ("", "not ")]
+        agreeing = dict.fromkeys(claim.answer for claim in view.claims)
+        ends += filter(None, (_together(view, answer) for answer in agreeing))
+        return tuple([f"{ANY_NUMBER} {end}" for end in (*ends, NONE)])
     lines = []
     for option in view.options:
-        for index, claim in enumerate(view.claims, 1):
-            # a line that supports a claim and says otherwise would contradict itself
-            lines.append(f"{option} #{index}" if claim.answer == option else f"{option} not #{index}")
-        lines.append(f"{option} {NONE}")
+        # a line that supports a claim and says otherwise would contradict itself
+        ends = [f"{'' if view.claims[i - 1].answer == option else 'not '}#{i}" for i in places]
+        lines += [f"{option} {end}" for end in (*ends, _together(view, option), NONE) if end]
     return tuple(lines)
+
+
+def _together(view: View, answer: str | None) -> str:
+    """Return the handles of all claims that state an answer; nothing where fewer than two do."""
+    found = [f"#{index}" for index, claim in enumerate(view.claims, 1) if claim.answer == answer]
+    return " ".join(found) if answer is not None and len(found) > 1 else ""
 
 
 def reply_schema(view: View, max_tokens: int = 128, numeric: bool = False) -> dict[str, Any]:
@@ -90,8 +107,7 @@ def reply_schema(view: View, max_tokens: int = 128, numeric: bool = False) -> di
 
 def reply_schema_text(society: Society, view: View, max_tokens: int) -> str:
     """Return the schema of a reply as text, made once for each that differs; see `reply_schema`."""
-    numeric = not view.options and view.turn.subtask is None and society.tasks.numeric()
-    return _schema_text(*_schema_key(view, max_tokens, numeric))
+    return _schema_text(*_schema_key(view, max_tokens, is_numeric(society, view)))
 
 
 def _schema_key(view: View, max_tokens: int, numeric: bool) -> tuple[Purpose, tuple[str, ...], int, int, int, bool]:
@@ -103,7 +119,8 @@ def _schema_key(view: View, max_tokens: int, numeric: bool) -> tuple[Purpose, tu
 def _schema_text(
     purpose: Purpose, options: tuple[str, ...], n_targets: int, n_claims: int, max_tokens: int, numeric: bool
 ) -> str:
-    return json.dumps(_schema(purpose, options, n_targets, n_claims, max_tokens, numeric), sort_keys=True)
+    # the order of the keys is the order in which a grammar has them written: that of the prompt
+    return json.dumps(_schema(purpose, options, n_targets, n_claims, max_tokens, numeric))
 
 
 def _schema(

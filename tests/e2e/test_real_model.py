@@ -12,6 +12,9 @@ import pytest
 from agentsoc.engine.replay import replay
 from agentsoc.engine.run import run
 from agentsoc.scenario.load import load_scenario
+from agentsoc.scenario.model import Scenario
+from benchmarks.influence import figures, said_in
+from benchmarks.study_influence import Cell, replays_without_model
 from tests.contract.llama_server import llama_server
 
 ROOT = Path(__file__).parent.parent.parent
@@ -55,6 +58,18 @@ def test_a_model_behind_an_http_server_runs_a_society(scratch: Path) -> None:
     assert done.manifest.totals.calls == 6
     assert done.manifest.totals.episodes == 2
     assert replay(done.directory).model_calls == 0
+
+
+@pytest.mark.parametrize("form", ["short", "json"])
+def test_where_claims_are_shown_the_embedded_model_says_what_its_reply_rests_on(scratch: Path, form: str) -> None:
+    cell = Cell("smollm2", form, "debate", "arithmetic")
+    done = run(Scenario.model_validate(cell.scenario(1)), scratch / "run")
+    found = figures(done.directory, list(said_in(done.directory, [0])), 3, form == "short")
+    assert (found["claims_due"], found["claims_shown"], found["prompts_as_sent"]) == (6, 6, found["replies"])
+    assert found["asked"] >= 3
+    assert found["says"] >= 0.9 * found["asked"]
+    assert found["misread"] == []
+    assert replays_without_model(done.directory)
 
 
 def test_the_embedded_model_never_passes_a_share_and_reads_what_is_left_of_it(scratch: Path) -> None:

@@ -312,13 +312,43 @@ def test_a_short_reply_names_a_source_or_none_and_never_the_option_alone() -> No
     assert asked.choices == (
         "heads #1", "heads not #2", "heads none", "tails not #1", "tails #2", "tails none",
     )  # fmt: skip
-    assert "ANSWER #i" in asked.user
-    assert "ANSWER none" in asked.user
+    assert "#i if line i convinced you" in asked.user
+    assert "none if you used none" in asked.user
     assert "#1" not in asked.user.split("\n\n")[-1]
     assert request(built, view_of(built)).choices == ("heads", "tails")
     assert request(built, view_of(built, *CLAIMS, purpose="merge")).choices == ("heads", "tails")
     many = tuple(claim(agent, "heads") for agent in range(1, 100))
     assert request(built, view_of(built, *many)).choices == ("heads", "tails")
+
+
+def test_a_short_reply_may_name_all_who_agree() -> None:
+    built = society("short")
+    asked = request(built, view_of(built, claim(1, "heads"), claim(2, "tails"), claim(3, "heads")))
+    assert [line for line in asked.choices if line.count("#") > 1] == ["heads #1 #3"]
+
+
+def test_a_short_reply_with_a_number_leaves_the_number_open_and_names_a_source() -> None:
+    built = society("short", "arithmetic")
+    asked = request(built, view_of(built, claim(1, "27"), claim(2, "27"), claim(3, None)))
+    assert asked.choices == (
+        "<number> #1", "<number> not #1", "<number> #2", "<number> not #2", "<number> #3", "<number> not #3",
+        "<number> #1 #2", "<number> none",
+    )  # fmt: skip
+    assert request(built, view_of(built)).choices == ()  # alone there is nothing to name
+    assert request(built, view_of(built, claim(1, "27"), purpose="merge")).choices == ()
+    crowd = tuple(claim(agent, "27") for agent in range(1, 80))
+    assert request(built, view_of(built, *crowd)).choices == ()
+    model_chose = society("auto", "arithmetic", agents={"model": {"kind": "local"}})
+    assert request(model_chose, view_of(model_chose, claim(1, "27"))).choices == ()  # it reasons in text
+
+
+def test_the_keys_of_a_json_reply_stand_in_the_order_of_the_prompt() -> None:
+    asked = request(society("json", "arithmetic"), view_of(society("json", "arithmetic"), claim(1, "27")))
+    keys = list(json.loads(asked.schema or "")["properties"])
+    assert keys == ["answer", "uses", "disputes", "why", "confidence"]
+    said = asked.user.split("\n\n")[-1]
+    assert sorted(keys, key=lambda key: said.index(f'"{key}"')) == keys
+    assert '"a number"' not in said  # small models copy the quotes, and then miscount
 
 
 def test_a_json_reply_has_to_say_what_it_uses_and_disputes() -> None:
@@ -336,8 +366,8 @@ def test_a_json_reply_has_to_say_what_it_uses_and_disputes() -> None:
 
 def test_a_text_says_its_sources_on_the_last_line() -> None:
     built = society("text", "free")
-    assert "ANSWER not #i" in request(built, view_of(built, *CLAIMS)).user.split("\n\n")[-1]
-    assert "ANSWER" not in request(built, view_of(built)).user
+    assert "not #i if line i is wrong" in request(built, view_of(built, *CLAIMS)).user.split("\n\n")[-1]
+    assert "#i" not in request(built, view_of(built)).user
 
 
 def test_lengths_of_a_schema_follow_the_output_cap_and_numbers_have_a_pattern() -> None:
@@ -354,7 +384,7 @@ def test_lengths_of_a_schema_follow_the_output_cap_and_numbers_have_a_pattern() 
         assert re.fullmatch(pattern, good)
     for bad in ("", "seven", "#1", "7 apples", "."):
         assert not re.fullmatch(pattern, bad)
-    assert '"a number"' in request(numbers, view_of(numbers)).user
+    assert '"answer" (a number)' in request(numbers, view_of(numbers)).user
     part = msgspec.structs.replace(view_of(numbers), turn=Turn(0, "work", subtask=1))
     assert "pattern" not in (request(numbers, part).schema or "")
 
