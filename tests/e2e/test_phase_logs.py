@@ -75,7 +75,7 @@ def test_calibration_through_the_engine_finds_the_phase_of_its_voters(calibrated
     assert found.verdict == "amplify"
     assert found.violated == ()
     assert {check.code for check in found.checks if check.status == "not contradicted"} == {
-        *("A1", "A3", "A5", "A6", "K", "size")
+        *("chance", "A1", "A3", "A5", "A6", "K", "size")
     }
     assert found.n_tasks == 6 * 3000 + 600 + 1500
     plane = phase_plane(5, estimate=found, n=20)

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from analysis.synergy.estimation.interval import Estimate
+from analysis.synergy.estimation.assumptions import LOCK
+from analysis.synergy.estimation.interval import Estimate, sure
 from analysis.synergy.estimation.interval import given as stated
 from analysis.synergy.estimation.measured import Measured, MeasuredDifficulty, MeasuredMessage
 from analysis.synergy.planning.design import Design
-from analysis.synergy.planning.recommend import GROUPS, Ranked, Recommendation, recommend, sure
+from analysis.synergy.planning.recommend import GROUPS, Ranked, Recommendation, recommend
 from analysis.synergy.theory.recursion import node_map
 
 N = 200
@@ -37,6 +38,7 @@ def measured(draws: Mapping[str, Any] | None = None, **changes: Any) -> Measured
         "messages": (message(),),
         "x_range": (20.0, 10_000.0),
         "mu_max": 0.95,
+        "assumptions": ((LOCK, "not contradicted", "shared errors of the lock form"),),
     }
     return Measured(**{**fields, **changes})
 

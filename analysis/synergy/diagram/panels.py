@@ -114,7 +114,7 @@ def phase_plane(
         mu0=mu0,
         point=point,
         cloud=cloud,
-        p_amplify=None if estimate is None else estimate.p_amplify,
+        p_amplify=None if estimate is None else estimate.p_amplify_least,
         p_synergy=None if estimate is None else estimate.p_synergy,
     )
 

@@ -29,6 +29,12 @@ FEW_TASKS: Final = 30
 _LEVEL: Final = 0.01  # of each check: with about ten of them, one in ten sound reports carries a false alarm
 
 
+LOCK: Final = "A4"
+"""Code of the check of the lock, the optimistic form of shared errors."""
+CHANCE: Final = "chance"
+"""Code of the check that votes are better than chance."""
+
+
 @dataclass(frozen=True)
 class Check:
     """A check holds what the data say of one assumption."""
@@ -40,6 +46,29 @@ class Check:
 
     def __str__(self) -> str:
         return f"{self.code} {self.status}: {self.text}"
+
+
+def check_chance(tables: tuple[pl.DataFrame | None, ...]) -> Check:
+    """Check that votes are no worse than chance; tasks weigh alike, the first table with two tasks or more counts.
+
+    Args:
+        tables: with columns task, correct and k, or task, right, b and k.
+    """
+    for table in tables:
+        if table is None:
+            continue
+        share = pl.col("correct") if "correct" in table.columns else pl.col("right") / pl.col("b")
+        tasks = table.group_by("task").agg(share.mean().alias("share"), (1 / pl.col("k")).mean().alias("chance"))
+        if tasks.height < 2:
+            continue
+        over = (tasks["share"] - tasks["chance"]).to_numpy()
+        mean, se = float(over.mean()), float(over.std(ddof=1) / np.sqrt(over.size))
+        right, chance = (float(tasks[name].to_numpy().mean()) for name in ("share", "chance"))
+        text = f"votes are right in {right:.1%} of the cases, chance gives {chance:.1%}"
+        if mean < -float(stats.t.isf(_LEVEL, over.size - 1)) * se:
+            return Check(CHANCE, "violated", f"{text}: they are below chance, and what is amplified is error")
+        return Check(CHANCE, "not contradicted", text)
+    return Check(CHANCE, "not checked", "votes no worse than chance; needs votes on two tasks")
 
 
 def check_leaf_law(leaf: LeafFit | None) -> Check:
@@ -109,13 +138,13 @@ def check_channel(trips: pl.DataFrame | None) -> Check:
 def check_shape(shape: ShapeTest | None) -> Check:
     """Check A4's lock, the optimistic form of shared errors."""
     if shape is None:
-        return Check("A4", "not checked", "shared errors of the lock form; needs groups of 3 received votes")
+        return Check(LOCK, "not checked", "shared errors of the lock form; needs groups of 3 received votes")
     if not shape.conditioned:
-        return Check("A4", "not checked", "form of shared errors cannot be told from difficulty without replicates")
+        return Check(LOCK, "not checked", "form of shared errors cannot be told from difficulty without replicates")
     if shape.preferred == "beta_binomial":
-        return Check("A4", "violated", "shared errors follow the beta-binomial law: the lock promises too much")
+        return Check(LOCK, "violated", "shared errors follow the beta-binomial law: the lock promises too much")
     if shape.preferred is None:
-        return Check("A4", "not checked", "too few votes to tell the lock from the beta-binomial law: take the band")
+        return Check(LOCK, "not checked", "too few votes to tell the lock from the beta-binomial law: take the band")
     return Check(
         "A4", "not contradicted", f"shared errors of the lock form (AIC difference {shape.aic_difference:.3g})"
     )

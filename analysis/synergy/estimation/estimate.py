@@ -15,12 +15,12 @@ from typing import Final, Literal
 
 import numpy as np
 import polars as pl
-from scipy import stats
 
 from agentsoc.errors import InputError
 from analysis.synergy.estimation.assumptions import (
     Check,
     check_answers,
+    check_chance,
     check_channel,
     check_difficulty,
     check_leaf_law,
@@ -34,7 +34,8 @@ from analysis.synergy.estimation.count_shapes import ShapeTest, compare_shapes
 from analysis.synergy.estimation.difficulty import DifficultyMixture, difficulty_draws
 from analysis.synergy.estimation.fidelity_fit import WIDEST as WIDEST_GAMMA
 from analysis.synergy.estimation.fidelity_fit import TripCounts, count_trips, gamma_at, gamma_draws
-from analysis.synergy.estimation.interval import LEVEL, Estimate, from_draws, given
+from analysis.synergy.estimation.growth import GrowingNode, delta_growth, drawn_growth, shapes_left
+from analysis.synergy.estimation.interval import Estimate, given
 from analysis.synergy.estimation.known import KnownParameters, NodeModel
 from analysis.synergy.estimation.leaf_law import LeafCounts, LeafFit, count_leaves, fit_leaf_law, leaf_draws
 from analysis.synergy.estimation.measurements import Measurements, from_logs
@@ -50,12 +51,8 @@ from analysis.synergy.estimation.phase_estimate import PhaseEstimate, Source
 from analysis.synergy.estimation.resample import TaskIndex, task_weights
 from analysis.synergy.estimation.sibling_correlation import PairMoments, RhoFit, estimate_rho, pair_moments, rho_draws
 from analysis.synergy.theory.arrays import FloatArray
-from analysis.synergy.theory.fixed_points import fixed_point
-from analysis.synergy.theory.moments import synergy_band
-from analysis.synergy.theory.recursion import Lock, alpha, organization_exponent
-from analysis.synergy.theory.shapes import Shape
+from analysis.synergy.theory.recursion import Lock
 
-_SURE: Final = (1 + LEVEL) / 2
 NOTHING_KNOWN: Final = KnownParameters()
 USUAL_NODES: Final = NodeModel()
 
@@ -106,7 +103,10 @@ def estimate_phase(
     shape = _shape(data)
     difficulty, weights = joint.difficulty(data, siblings)
     beta = None if leaf is None else leaf.beta
-    growth = _growth(joint, b, lock, gamma, rho, beta, method)
+    node = GrowingNode(b, lock, shapes_left(shape, lock))
+    growth = (
+        delta_growth(node, gamma, rho, beta) if method == "delta" else drawn_growth(node, joint.draws, gamma, rho, beta)
+    )
     sent_votes = siblings if data.votes_are == "sent" and from_merges else None
     found = _Parts(leaf, siblings, difficulty, weights if joint.drawn else np.empty((0, 0)), shape, response)
     return PhaseEstimate(
@@ -133,6 +133,7 @@ def _checks(
 ) -> tuple[Check, ...]:
     """Return what the data say of each assumption."""
     return (
+        check_chance((data.leaves, data.votes, data.merges)),
         check_truths(data.leaves),
         check_difficulty(found.siblings),
         check_channel(data.trips),
@@ -256,72 +257,6 @@ class _Joint:
         if spread.value <= spread.se:
             return None, np.empty((0, 0))
         return difficulty_draws(data.votes, self.index, self.weights, float(np.clip(siblings.within.value, 0, 0.95)))
-
-
-@dataclass(frozen=True)
-class _Growth:
-    """The object holds what follows from the parameters; names as in `PhaseEstimate`."""
-
-    alpha: Estimate | None = None
-    s: Estimate | None = None
-    s_beta_binomial: Estimate | None = None
-    mu_star: float | None = None
-    p_amplify: float | None = None
-    p_synergy: float | None = None
-    p_synergy_beta_binomial: float | None = None
-
-
-def _growth(
-    joint: _Joint,
-    b: int,
-    lock: Lock,
-    gamma: Estimate | None,
-    rho: Estimate | None,
-    beta: Estimate | None,
-    method: Literal["bootstrap", "delta"],
-) -> _Growth:
-    """Return what follows from gamma, rho and beta; nothing where gamma or rho was refused."""
-    if gamma is None or rho is None:
-        return _Growth()
-    g, r = float(np.clip(gamma.value, 1e-9, 1)), float(np.clip(rho.value, 0, 1))
-    value, exponent = float(alpha(b, g, r, lock=lock)), float(organization_exponent(b, g, r, lock=lock))
-    limit = float(np.nan_to_num(fixed_point(b, g, r, lock=lock)))
-    if method == "delta":
-        if lock != "after_channel":
-            raise InputError("the delta method is there for the lock after the channel", "", "use the bootstrap")
-        band = synergy_band(
-            b, g, gamma.se**2, r, rho.se**2, 0.0 if beta is None else beta.value, 0.0 if beta is None else beta.se**2
-        )
-        z = float(stats.norm.ppf(_SURE))
-        grows = _normal(value, band.var_alpha, z)
-        p_amplify = (
-            float(stats.norm.cdf((value - 1) / np.sqrt(band.var_alpha))) if band.var_alpha > 0 else float(value > 1)
-        )
-        p_synergy = None if beta is None else band.prob_synergy
-        return _Growth(grows, _normal(exponent, band.var_s, z), None, limit, p_amplify, p_synergy, None)
-    draws = joint.draws
-    gammas, rhos = np.clip(draws["gamma"], 1e-9, 1), np.clip(np.nan_to_num(draws["rho"], nan=1.0), 0, 1)
-    draws["alpha"] = alpha(b, gammas, rhos, lock=lock)
-    draws["s"] = organization_exponent(b, gammas, rhos, lock=lock)
-    pessimistic = None
-    if lock == "after_channel":
-        shape: Shape = "beta_binomial"
-        draws["s_beta_binomial"] = organization_exponent(b, gammas, rhos, shape=shape)
-        pessimistic = from_draws(float(organization_exponent(b, g, r, shape=shape)), draws["s_beta_binomial"])
-    return _Growth(
-        from_draws(value, draws["alpha"]),
-        from_draws(exponent, draws["s"]),
-        pessimistic,
-        limit,
-        float(np.mean(draws["alpha"] > 1)),
-        None if beta is None else float(np.mean(draws["s"] > draws["beta"])),
-        None if beta is None or pessimistic is None else float(np.mean(draws["s_beta_binomial"] > draws["beta"])),
-    )
-
-
-def _normal(value: float, variance: float, z: float) -> Estimate:
-    se = float(np.sqrt(variance))
-    return Estimate(value, value - z * se, value + z * se, method="delta", se=se)
 
 
 def _with_relays(data: Measurements) -> pl.DataFrame:

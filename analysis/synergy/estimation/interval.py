@@ -38,6 +38,11 @@ class Estimate(Interval):
         return f"{self.value:.4g} [{self.low:.4g}, {self.high:.4g}] ({self.method})"
 
 
+def sure(p: float) -> str:
+    """Return a probability, never as a certainty: it is a share of some hundred draws."""
+    return "> 0.99" if p > 0.99 else "< 0.01" if p < 0.01 else f"{p:.2f}"
+
+
 def given(value: float) -> Estimate:
     """Return a value that was stated, not measured, and so has no width."""
     return Estimate(value, value, value, method="given", se=0.0)

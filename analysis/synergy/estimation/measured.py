@@ -18,12 +18,14 @@ import numpy as np
 from agentsoc.errors import InputError
 from agentsoc.streams import stream
 from analysis.files import read_json
+from analysis.synergy.estimation.assumptions import CHANCE, LOCK
 from analysis.synergy.estimation.fidelity_fit import FidelityAt
 from analysis.synergy.estimation.interval import Estimate, given
 from analysis.synergy.estimation.leaf_law import LeafFit
 from analysis.synergy.estimation.phase_estimate import PhaseEstimate
 from analysis.synergy.theory.arrays import FloatArray
 from analysis.synergy.theory.recursion import Lock
+from analysis.synergy.theory.shapes import Shape
 
 KIND: Final = "agentsoc-measurements"
 FORMAT: Final = 1
@@ -104,6 +106,23 @@ class Measured:
     def violated(self) -> tuple[str, ...]:
         """Assumptions that the data contradict."""
         return tuple(f"{code} violated: {text}" for code, status, text in self.assumptions if status == "violated")
+
+    @property
+    def shape(self) -> Shape:
+        """Form of shared errors that a plan goes by: the beta-binomial law where the votes exclude the lock."""
+        excluded = any((code, status) == (LOCK, "violated") for code, status, _ in self.assumptions)
+        return "beta_binomial" if excluded and self.lock == "after_channel" else "lock"
+
+    @property
+    def shape_tested(self) -> bool:
+        """Whether the votes tell which form of shared errors holds, or the theory has one only."""
+        told = any(code == LOCK and status != "not checked" for code, status, _ in self.assumptions)
+        return told or self.lock == "before_channel"
+
+    @property
+    def below_chance(self) -> str | None:
+        """That votes are worse than chance, in words; None where nothing says so."""
+        return next((text for code, status, text in self.assumptions if (code, status) == (CHANCE, "violated")), None)
 
     def missing(self) -> list[str]:
         """Return why no plan can be made; nothing when one can."""
@@ -281,6 +300,7 @@ def measured_from(
         verdict=estimate.verdict,
         probabilities={
             "amplify": estimate.p_amplify,
+            **{f"amplify_{shape}": p for shape, p in estimate.p_amplify_by.items() if shape != "lock"},
             "synergy": estimate.p_synergy,
             "synergy_beta_binomial": estimate.p_synergy_beta_binomial,
         },

@@ -12,9 +12,10 @@ from agentsoc.errors import InputError
 from agentsoc.scenario.dump import dump
 from agentsoc.scenario.model import Scenario
 from agentsoc.society.calls import REPAIR_TOKENS
+from analysis.synergy.estimation.interval import sure
 from analysis.synergy.estimation.measured import Measured
 from analysis.synergy.planning.calibration_plan import merging, model_of, one_group
-from analysis.synergy.planning.recommend import Ranked, Recommendation, sure
+from analysis.synergy.planning.recommend import Ranked, Recommendation
 
 SEEDS: Final = 5
 """Seeds over which the tasks are spread."""

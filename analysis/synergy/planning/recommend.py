@@ -21,11 +21,13 @@ from typing import Any, Final
 import numpy as np
 
 from agentsoc.errors import InputError
+from analysis.synergy.estimation.interval import sure
 from analysis.synergy.estimation.measured import Measured, MeasuredMessage
 from analysis.synergy.planning.design import Design, Organisation
 from analysis.synergy.planning.parameter_draws import ParameterDraws
 from analysis.synergy.theory.arrays import FloatArray
 from analysis.synergy.theory.costs import leaf_tokens
+from analysis.synergy.theory.shapes import Shape
 
 GROUPS: Final = ("leaf", "gamma", "rho", "difficulty")
 """What doubt can come from: the leaf law (a and beta), fidelity, correlation, the spread of difficulty."""
@@ -33,6 +35,8 @@ _FAN_INS: Final = 48
 _FIRST_DRAWS: Final = 24
 _SHORTLIST: Final = 16
 _MOST_LEAVES: Final = 1_000_000
+AT_ODDS: Final = 0.1
+"""Difference of the probabilities under the lock and the beta-binomial law from which on the form decides."""
 _EQUAL: Final = 1e-12
 """Largest difference of two signals that counts as rounding."""
 
@@ -49,7 +53,8 @@ class Ranked:
     mean: float
     """Mean signal over the draws, by which designs are ranked."""
     p: float
-    """Share of the draws in which it beats one agent with the whole budget."""
+    """Share of the draws in which it beats one agent with the whole budget; where the votes exclude the lock, the lower
+    of the shares under the beta-binomial law and, for the best that is organised, a Gaussian factor."""
     p_beta_binomial: float | None
     """The same if shared errors follow the beta-binomial law; None where that law has no form here."""
 
@@ -81,6 +86,10 @@ class Recommendation:
     """What to measure next."""
     cautions: tuple[str, ...]
     n_candidates: int
+    shape: Shape = "lock"
+    """Form of shared errors that the figures are for; not the lock where the votes exclude it."""
+    below_chance: str | None = None
+    """That votes are worse than chance, in words."""
 
     @property
     def organised(self) -> Ranked | None:
@@ -89,26 +98,35 @@ class Recommendation:
 
     def summary(self) -> str:
         """Return the recommendation as text."""
-        lines = [f"with these measurements and {self.budget:,.0f} tokens: {self.best.design.said()}"]
+        lines = [] if self.below_chance is None else [self.below_chance]
+        lines += [f"with these measurements and {self.budget:,.0f} tokens: {self.best.design.said()}"]
         lines.append(f"  signal {_span(self.best)}; accuracy {(1 + self.best.design.mu) / 2:.3f} of two answers")
         organised = self.organised
         if self.best.design.organisation != "single":
-            lines.append(f"  P(it beats one agent) = {sure(self.best.p)}{_also(self.best)}")
+            lines.append(f"  P(it beats one agent) = {sure(self.best.p)}{self._also(self.best)}")
             lines.append(f"  one agent: {self.single.design.x:,.0f} tokens, signal {_span(self.single)}")
         elif organised is None:
             lines.append("  nothing else fits budget and window")
         else:
-            lines.append(f"  P(the best other design beats it) = {sure(organised.p)}{_also(organised)}")
+            lines.append(f"  P(the best other design beats it) = {sure(organised.p)}{self._also(organised)}")
         if self.rivals:
             first = self.rivals[0]
             lines.append(f"  next best: {first.design.said()}, signal {_span(first)}, P = {sure(first.p)}")
             lines.append(f"  P(the first is better than the next) = {sure(self.p_over_next)}")
+        if self.shape != "lock":
+            lines.append("  all figures by the beta-binomial law of shared errors, because the votes exclude the lock")
         lines.append(f"  {self.advice}")
         return "\n".join([*lines, *(f"  caution: {text}" for text in self.cautions)])
+
+    def _also(self, one: Ranked) -> str:
+        if one.p_beta_binomial is None or self.shape != "lock":
+            return ""
+        return f" ({sure(one.p_beta_binomial)} if shared errors are beta-binomial)"
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain data for JSON."""
         return {
+            "shape": self.shape,
             "budget": self.budget,
             "window": self.window,
             "best": self.best.as_dict(),
@@ -149,12 +167,12 @@ def recommend(
     alone_x = float(budget) if measured.points["beta"] >= 0 else least
     alone = Design("single", 1, 0, 0, 1, alone_x, 1.0, 0.0)
     fitting = list(_candidates(measured, budget, window, fan_ins, least))
-    firsts = [(float(few.signals(design).mean()), design) for design in fitting]
+    shape = measured.shape
+    firsts = [(float(few.signals(design, shape).mean()), design) for design in fitting]
     firsts.sort(key=lambda pair: (-pair[0], pair[1].n_leaves))
     shortlist = _spread(firsts)
     base = world.signals(alone)
-    base_bb = world.signals(alone, shape="beta_binomial") if world.has_shapes else None
-    ranked = [_ranked(world, design, base, base_bb) for design in [alone, *shortlist]]
+    ranked = [_ranked(world, design, base, shape) for design in [alone, *shortlist]]
     single = ranked[0]
     # Of equal means (clipped leaves, say) the smaller society.
     order = sorted(ranked, key=lambda one: (-round(one.mean, 12), one.design.n_leaves))
@@ -162,9 +180,13 @@ def recommend(
     rivals = tuple(_different(order[1:], best))
     over = 1.0
     if rivals:
-        over = _share_above(world.signals(best.design), world.signals(rivals[0].design))
+        over = _share_above(*(world.signals(one.design, shape) for one in (best, rivals[0])))
     organised = next((one for one in order if one.design.organisation != "single"), None)
-    doubt = _doubt(world, organised.design if organised is not None else alone, alone)
+    if organised is not None and shape != "lock":  # both forms that are left, so that neither promises too much
+        least_p = min(organised.p, _share_above(world.signals(organised.design, "gauss_factor"), base))
+        best, rivals = _with_p(best, organised, least_p), tuple(_with_p(one, organised, least_p) for one in rivals)
+        organised = replace(organised, p=least_p)
+    doubt = _doubt(world, organised.design if organised is not None else alone, alone, shape)
     return Recommendation(
         budget=float(budget),
         window=float(window),
@@ -174,9 +196,16 @@ def recommend(
         p_over_next=over,
         doubt=doubt,
         advice=_advice(measured, doubt),
-        cautions=tuple(_cautions(measured, best.design, single.design)),
+        cautions=tuple(_cautions(measured, best.design, single.design, organised)),
         n_candidates=len(fitting) + 1,
+        shape=shape,
+        below_chance=measured.below_chance,
     )
+
+
+def _with_p(one: Ranked, organised: Ranked, p: float) -> Ranked:
+    """Return `one`, with the probability given if it is the organised design."""
+    return replace(one, p=p) if one is organised else one
 
 
 def _least_tokens(measured: Measured, budget: float, x_min: float | None) -> float:
@@ -241,13 +270,13 @@ def _spread(firsts: list[tuple[float, Design]]) -> list[Design]:
     return chosen + [design for design in best_of.values() if design not in chosen]
 
 
-def _ranked(world: ParameterDraws, design: Design, single: FloatArray, single_bb: FloatArray | None) -> Ranked:
-    signals = world.signals(design)
+def _ranked(world: ParameterDraws, design: Design, single: FloatArray, shape: Shape) -> Ranked:
+    signals = world.signals(design, shape)
     drawn = signals[1:] if signals.size > 1 else signals
     low, high = np.quantile(drawn, [0.025, 0.975])
     p_bb = None
-    if single_bb is not None:
-        p_bb = _share_above(world.signals(design, shape="beta_binomial"), single_bb)
+    if world.has_shapes:
+        p_bb = _share_above(signals if shape == "beta_binomial" else world.signals(design, "beta_binomial"), single)
     return Ranked(
         replace(design, mu=float(signals[0])),
         float(low),
@@ -278,12 +307,12 @@ def _different(order: Sequence[Ranked], best: Ranked) -> Iterator[Ranked]:
             yield one
 
 
-def _doubt(world: ParameterDraws, design: Design, single: Design) -> dict[str, float]:
+def _doubt(world: ParameterDraws, design: Design, single: Design, shape: Shape) -> dict[str, float]:
     """Return the share of each group in the variance of the design's lead, each varied alone."""
     spread = {}
     for group in GROUPS:
         alone = world.only(group)
-        lead = (alone.signals(design) - alone.signals(single))[1:]
+        lead = (alone.signals(design, shape) - alone.signals(single))[1:]
         spread[group] = float(np.var(lead)) if lead.size else 0.0
     total = sum(spread.values())
     return {group: value / total if total > 1e-24 else 0.0 for group, value in spread.items()}
@@ -309,8 +338,10 @@ def _advice(measured: Measured, doubt: Mapping[str, float]) -> str:
     return f"to be surer: {text}, {share:.0%} of the doubt{size}"
 
 
-def _cautions(measured: Measured, best: Design, single: Design) -> Iterator[str]:
+def _cautions(measured: Measured, best: Design, single: Design, organised: Ranked | None) -> Iterator[str]:
     """Yield what the figures depend on besides the sample."""
+    if not measured.shape_tested and organised is not None and _at_odds(organised):
+        yield "undecided: the form of shared errors decides whether it beats one agent, and no votes tell it"
     if measured.parameters.get("beta") is None and "beta" in measured.draws:
         yield "beta was refused as a result: its doubt is carried in full, and P moves with it"
     if measured.points["beta"] < 0:
@@ -327,14 +358,11 @@ def _cautions(measured: Measured, best: Design, single: Design) -> Iterator[str]
     yield from measured.violated
 
 
-def sure(p: float) -> str:
-    """Return a probability, never as a certainty: it is a share of some hundred draws."""
-    return "> 0.99" if p > 0.99 else "< 0.01" if p < 0.01 else f"{p:.2f}"
+def _at_odds(one: Ranked) -> bool:
+    """Return whether the lock and the beta-binomial law say different things of a design and one agent."""
+    other = one.p_beta_binomial
+    return other is not None and ((one.p > 0.5) != (other > 0.5) or abs(one.p - other) > AT_ODDS)
 
 
 def _span(one: Ranked) -> str:
     return f"{one.design.mu:.3f} [{one.low:.3f}, {one.high:.3f}]"
-
-
-def _also(one: Ranked) -> str:
-    return "" if one.p_beta_binomial is None else f" ({sure(one.p_beta_binomial)} if shared errors are beta-binomial)"

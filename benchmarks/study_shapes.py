@@ -1,0 +1,132 @@
+"""This study asks how often `phase` names the wrong regime, and `plan` a loser, of votes whose shared errors are known.
+
+Usage: python -m benchmarks.study_shapes [--part regimes|plans|chance] [--samples 100] (about ten minutes of one core).
+Votes come from the lock, the beta-binomial law or a Gaussian factor, 200 tasks twice, groups of 5, with the fidelity
+that makes the true growth at chance 1.2, 1 or 0.8. The tables are in docs/verdict-studies.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections import Counter
+from dataclasses import replace
+from typing import Final
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from scipy.special import ndtri
+
+from analysis.synergy.estimation.growth import SHAPES
+from analysis.synergy.estimation.measured import Measured
+from analysis.synergy.estimation.phase_estimate import PhaseEstimate
+from analysis.synergy.estimation.phase_of_runs import phase_of_votes
+from analysis.synergy.planning.design import Design
+from analysis.synergy.planning.recommend import recommend
+from analysis.synergy.theory.recursion import alpha, node_map
+from analysis.synergy.theory.shapes import Shape, latent_correlation
+
+GROWTHS: Final = {"growing": 1.2, "critical": 1.0, "collapsing": 0.8}
+RIGHT: Final = {"growing": "amplify", "collapsing": "collapse"}
+B: Final = 5
+
+
+def gamma_for(growth: float, rho: float, shape: Shape) -> float:
+    """Return the fidelity at which a node of `B` votes grows a weak signal by `growth`."""
+    return growth / float(alpha(B, 1.0, rho, shape=shape))
+
+
+def votes(
+    shape: Shape, *, rho: float = 0.3, mu: float = 0.2, gamma: float = 0.8, tasks: int = 200, seed: int = 0
+) -> pl.DataFrame:
+    """Return votes as they are received: each right with probability (1 + gamma mu) / 2, correlated within runs."""
+    rng, p = np.random.default_rng([seed, SHAPES.index(shape)]), (1 + gamma * mu) / 2
+    groups = 2 * tasks
+    right: NDArray[np.bool_]
+    if shape == "lock":
+        right = rng.random((groups, B)) < p
+        shared = rng.random(groups) < rho
+        right[shared] = right[shared, :1]
+    elif shape == "beta_binomial":
+        bias = rng.beta(p * (1 - rho) / rho, (1 - p) * (1 - rho) / rho, (groups, 1))
+        right = rng.random((groups, B)) < bias
+    else:
+        r = float(latent_correlation(rho))
+        right = np.sqrt(r) * rng.normal(size=(groups, 1)) + np.sqrt(1 - r) * rng.normal(size=(groups, B)) < ndtri(p)
+    where = np.repeat(np.arange(groups), B)
+    return pl.DataFrame(
+        {
+            "task": (where // 2).astype(str), "run": (where % 2).astype(str), "node": np.full(where.size, "n"),
+            "agent": np.tile(np.arange(B), groups), "correct": right.ravel().astype(float),
+        }
+    )  # fmt: skip
+
+
+def phase(shape: Shape, growth: float, seed: int, *, rho: float = 0.3) -> tuple[PhaseEstimate, Measured]:
+    """Return what is said of one sample, its fidelity given."""
+    gamma = gamma_for(growth, rho, shape)
+    return phase_of_votes(votes(shape, rho=rho, gamma=gamma, seed=seed), gamma=gamma)
+
+
+def truth(design: Design, shape: Shape, a: float, beta: float, gamma: float, rho: float) -> float:
+    """Return the signal that a design truly has."""
+    mu = np.asarray(min(a * design.x**beta, 1.0))
+    for _ in range(design.depth):
+        mu = node_map(mu, design.b, gamma, rho, shape=shape)
+    return float(mu)
+
+
+def planned(shape: Shape, growth: float, seed: int, *, rho: float = 0.3) -> tuple[float, bool, bool]:
+    """Return P as stated for the design recommended, whether it loses to one agent in truth, and whether it is one."""
+    a, beta, gamma = 0.05, 0.15, gamma_for(growth, rho, shape)
+    _, measured = phase(shape, growth, seed, rho=rho)
+    measured = replace(measured, messages=tuple(replace(one, m=50, cost=100.0) for one in measured.messages))
+    found = recommend(measured.with_given(a=a, beta=beta), 20_000, 1_000)
+    if found.best.design.organisation == "single":
+        return found.best.p, False, True
+    told = truth(found.best.design, shape, a, beta, gamma, rho)
+    return found.best.p, told < truth(found.single.design, shape, a, beta, gamma, rho), False
+
+
+def regimes(samples: int) -> None:
+    """Print the table of regimes."""
+    print("| votes | truth | samples | amplify | undecided | collapse | wrong |\n" + "| --- " * 7 + "|")
+    for shape in SHAPES:
+        for name, growth in GROWTHS.items():
+            said = Counter(phase(shape, growth, seed)[0].verdict for seed in range(samples))
+            wrong = sum(n for word, n in said.items() if word not in ("undecided", RIGHT.get(name)))
+            counts = " | ".join(str(said[word]) for word in ("amplify", "undecided", "collapse"))
+            print(f"| {shape} | {name} ({growth}) | {samples} | {counts} | {wrong / samples:.0%} |", flush=True)
+
+
+def plans(samples: int) -> None:
+    """Print the table of plans."""
+    print("| votes | growth | samples | one agent | P >= .9 stated | of these, losers |\n" + "| --- " * 6 + "|")
+    for shape in SHAPES:
+        for growth in (1.0, 1.1, 1.25):
+            found = [planned(shape, growth, seed) for seed in range(samples)]
+            sure = [lost for p, lost, single in found if p >= 0.9 and not single]
+            alone = sum(single for *_, single in found)
+            print(f"| {shape} | {growth} | {samples} | {alone} | {len(sure)} | {sum(sure)} |", flush=True)
+
+
+def chance(samples: int) -> None:
+    """Print how often votes are said to be below chance."""
+    print("| true signal | samples | said to be below chance |\n| --- | --- | --- |")
+    for mu in (-0.3, -0.1, 0.0, 0.1):
+        told = [phase_of_votes(votes("lock", mu=mu, seed=s), gamma=0.8, n_draws=20)[0] for s in range(samples)]
+        print(f"| {mu} | {samples} | {sum(one.below_chance is not None for one in told) / samples:.1%} |", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--part", choices=("regimes", "plans", "chance"))
+    parser.add_argument("--samples", type=int, default=100)
+    asked = parser.parse_args()
+    for name, part in (("regimes", regimes), ("plans", plans), ("chance", chance)):
+        if asked.part in (None, name):
+            part(asked.samples)
+
+
+if __name__ == "__main__":
+    main()
