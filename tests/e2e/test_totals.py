@@ -157,7 +157,7 @@ def test_two_hosts_give_the_same_totals(tmp_path: Path) -> None:
 def other(value: Any) -> Any:
     """Return another value of the same kind."""
     if isinstance(value, dict):
-        return {**value, min(value): value[min(value)] + 1} if value else {"invented": 1}
+        return {**value, min(value): value[min(value)] + 1} if value else {"format": 1}
     return 1 if value is None else value + 1 if isinstance(value, int) else value / 2 + 0.001
 
 

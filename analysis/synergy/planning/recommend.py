@@ -168,11 +168,8 @@ def recommend(
     alone = Design("single", 1, 0, 0, 1, alone_x, 1.0, 0.0)
     fitting = list(_candidates(measured, budget, window, fan_ins, least))
     shape = measured.shape
-    firsts = [(float(few.signals(design, shape).mean()), design) for design in fitting]
-    firsts.sort(key=lambda pair: (-pair[0], pair[1].n_leaves))
-    shortlist = _spread(firsts)
     base = world.signals(alone)
-    ranked = [_ranked(world, design, base, shape) for design in [alone, *shortlist]]
+    ranked = [_ranked(world, design, base, shape) for design in [alone, *_shortlist(few, fitting, shape)]]
     single = ranked[0]
     # Of equal means (clipped leaves, say) the smaller society.
     order = sorted(ranked, key=lambda one: (-round(one.mean, 12), one.design.n_leaves))
@@ -201,6 +198,13 @@ def recommend(
         shape=shape,
         below_chance=measured.below_chance,
     )
+
+
+def _shortlist(few: ParameterDraws, fitting: Sequence[Design], shape: Shape) -> list[Design]:
+    """Return the designs to look at closely: the best by a few draws, and some of each kind."""
+    firsts = [(float(few.signals(design, shape).mean()), design) for design in fitting]
+    firsts.sort(key=lambda pair: (-pair[0], pair[1].n_leaves))
+    return list(_spread(firsts))
 
 
 def _with_p(one: Ranked, organised: Ranked, p: float) -> Ranked:
