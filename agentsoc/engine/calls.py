@@ -21,7 +21,7 @@ from agentsoc.contracts.failure import REFUSED_UNSEEN
 from agentsoc.contracts.turns import SLOT_WIDTH, Reply, Turn
 from agentsoc.engine.attempts import AttemptRequest, AttemptResult, TurnUnderWay
 from agentsoc.engine.call_limiter import CallLimiter
-from agentsoc.engine.model_gate import ModelGate
+from agentsoc.engine.model_gate import ModelGate, Patience
 from agentsoc.engine.pool import Pool
 from agentsoc.engine.remake import SUPERSEDED, charges
 from agentsoc.errors import ReplayMismatchError, RunFailedError
@@ -90,7 +90,8 @@ class Caller:
         self._find: Callable[[tuple[int, int, int, int, int]], Attempt | None] = known.get  # type: ignore[assignment]
         self._calls = calls
         if gates is None:
-            gates = [ModelGate(min(concurrency, limit or concurrency)) for limit in pool.parallel()]
+            patience = Patience(calls.fail_fast, calls.outage_s, calls.backoff_s)
+            gates = [ModelGate(min(concurrency, limit or concurrency), patience=patience) for limit in pool.parallel()]
         self._gates = gates
         self._limiter = CallLimiter(concurrency)
         self._last_round: dict[int, int] = {}

@@ -33,7 +33,10 @@ DOWN_CALLS: Final = 5
 """The same for calls that a server refused because it is down; few are made then (calls)."""
 _DOWN_PAUSE: Final = 3.0
 """By what a pause grows while a server is down."""
-_DOWN_FIRST_S: Final = 1.0
+_DOWN_FIRST: Final = 2.0
+"""First pause while a server is down, as a multiple of `Patience.backoff_s`."""
+_DOWN_MIN_S: Final = 0.01
+"""Shortest of the pauses after it: a server that is down is not asked as often as a processor can (seconds)."""
 _DOWN_MAX_S: Final = 20.0
 _ANSWERED: Final = frozenset({"empty", "too_long"})
 """Kinds of failure that show that the model can be asked."""
@@ -48,7 +51,8 @@ class Patience(msgspec.Struct, frozen=True):
     outage_s: float = 30.0
     """Time without an answer after which an outage is one (seconds)."""
     backoff_s: float = 0.5
-    """First pause after a refusal for too many requests that names none (seconds); doubles each time."""
+    """First pause after a refusal for too many requests that names none (seconds); doubles each time. Twice that, and
+    growing faster, while a server is down."""
 
 
 _PATIENT: Final = Patience()
@@ -193,7 +197,8 @@ class ModelGate:
         if kind == "rate_limited":
             self._pause(self._patience.backoff_s * 2.0**self._pauses if pause_s is None else pause_s)
         elif kind in REFUSED_UNSEEN or self._in_a_row >= OUTAGE_CALLS:
-            grown = min(_DOWN_FIRST_S * _DOWN_PAUSE**self._pauses, _DOWN_MAX_S)
+            grown = min(_DOWN_FIRST * self._patience.backoff_s * _DOWN_PAUSE**self._pauses, _DOWN_MAX_S)
+            grown = max(grown, _DOWN_MIN_S) if self._pauses else grown
             self._pause(max(grown, pause_s or 0.0), ask_one=True)
         if kind in ("rejected", "connection"):
             same = _sort_of(kind, failure)
