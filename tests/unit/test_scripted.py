@@ -116,7 +116,7 @@ def test_what_did_not_fit_into_the_window_is_cited_by_nobody(monkeypatch: pytest
     built = scenario(
         tasks={"kind": "coin", "count": 2},
         agents={"count": 12, "max_tokens": 40},
-        model={"cites": "all", "accuracy": 0.6, "window": 120},
+        model={"cites": "all", "accuracy": 0.6, "window": 135},
         topology={"kind": "decentralized", "degree": 11},
         protocol={"kind": "debate", "rounds": 2},
         message_tokens=4,
