@@ -119,12 +119,12 @@ def advance(cell: Cell, directory: Path, tasks: int, deadline: float) -> bool:
 
     It is interrupted as a person would: what has been received is kept.
     """
-    if directory.exists() and RunLog(directory).manifest.status == "finished":
+    if is_finished(directory):
         return True
     if time.monotonic() >= deadline:
         return False
     begin = ["resume", str(directory)]
-    if not directory.exists():
+    if not has_run(directory):
         directory.parent.mkdir(parents=True, exist_ok=True)
         file = directory.with_name(f"{directory.name}.yaml")
         file.write_text(yaml.safe_dump(cell.scenario(tasks), sort_keys=False), encoding="utf-8")
@@ -136,7 +136,17 @@ def advance(cell: Cell, directory: Path, tasks: int, deadline: float) -> bool:
         except subprocess.TimeoutExpired:
             child.send_signal(signal.SIGINT)
             child.wait()
-    return RunLog(directory).manifest.status == "finished"
+    return is_finished(directory)
+
+
+def has_run(directory: Path) -> bool:
+    """Return whether there is a run: one that was stopped as it began leaves a directory without a manifest."""
+    return (directory / "manifest.json").exists()
+
+
+def is_finished(directory: Path) -> bool:
+    """Return whether a run is over."""
+    return has_run(directory) and RunLog(directory).manifest.status == "finished"
 
 
 def measured(cell: Cell, directory: Path) -> dict[str, Any]:
@@ -186,16 +196,13 @@ def mean(values: list[float]) -> Interval:
 
 def table(found: list[dict[str, Any]]) -> Iterator[str]:
     """Yield the lines of the tables."""
-    yield "| cell | tasks, replies | claims shown of due | say sources | name a claim | #1 among named | chance |"
+    yield "| cell | tasks, replies | claims shown | say sources | name a claim | #1 among used | #1 among disputed |"
     yield "|---|---|---|---|---|---|---|"
     for one in found:
-        uses, chance = one["uses"], "-"
-        if uses["named"]:
-            chance = f"{uses['chance'] / uses['named']:.2f}"
         yield (
             f"| {_title(one)} | {one['tasks']}, {one['replies']} | {one['claims_shown']} of {one['claims_due']} "
             f"| {share(one['says'], one['asked'])} | {share(one['names'], one['asked'])} "
-            f"| {share(uses['first'], uses['named'])} | {chance} |"
+            f"| {_first(one['uses'])} | {_first(one['disputes'])} |"
         )
     yield "\n| cell | acts on others' claims where answers differ | adopted | no answer | right, first | right, last |"
     yield "|---|---|---|---|---|---|"
@@ -231,6 +238,12 @@ def _pairs(found: list[dict[str, Any]]) -> Iterator[str]:
         yield f"| {key[0]}, {key[2]}, {key[3]}, {key[4]} first | {len(both)} | {gap.value:+.3f} {gap.brackets()} |"
 
 
+def _first(places: dict[str, Any]) -> str:
+    """Return how often #1 was among the names, and how often it would be by chance."""
+    n = places["named"]
+    return f"{share(places['first'], n)}, chance {places['chance'] / n:.2f}" if n else "no case"
+
+
 def _title(one: dict[str, Any]) -> str:
     cell = one["cell"]
     last = "" if cell["order"] == "claims" else ", question first"
@@ -244,7 +257,7 @@ def study(cells: list[Cell], runs: Path, tasks: int, minutes: float) -> list[dic
     for cell in cells:
         directory = runs / cell.name
         advance(cell, directory, tasks, deadline)
-        if directory.exists() and (one := measured(cell, directory))["tasks"]:
+        if has_run(directory) and (one := measured(cell, directory))["tasks"]:
             found.append(one)
             print(f"{cell.name}: {one['tasks']} tasks, {one['replies']} replies", file=sys.stderr, flush=True)
     return found
