@@ -65,7 +65,7 @@ def test_where_claims_are_shown_the_embedded_model_says_what_its_reply_rests_on(
     cell = Cell("smollm2", form, "debate", "arithmetic")
     done = run(Scenario.model_validate(cell.scenario(1)), scratch / "run")
     found = figures(done.directory, list(said_in(done.directory, [0])), 3, form == "short")
-    assert (found["claims_due"], found["claims_shown"], found["prompts_as_sent"]) == (6, 6, found["replies"])
+    assert (found["claims_shown"], found["prompts_as_sent"]) == (found["claims_due"], found["replies"])
     assert found["asked"] >= 3
     assert found["says"] >= 0.9 * found["asked"]
     assert found["misread"] == []
