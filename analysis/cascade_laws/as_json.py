@@ -130,6 +130,7 @@ def _growth(law: Law) -> dict[str, object]:
         "ci95": [found.by_mean.low, found.by_mean.high],
         "by_mean": _slope(found.by_mean),
         "by_median": _slope(found.by_median),
+        "bend": None if found.bend is None else asdict(found.bend) | {"bends": found.bend.bends},
         "zeta": found.zeta,
         "predicted_by_iid": found.predicted(alpha) if alpha > 1.0 else None,
         "at_cap": found.at_cap,
