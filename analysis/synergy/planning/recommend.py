@@ -134,7 +134,8 @@ class Recommendation:
         return f"{sure(min(one.p, other))} to {sure(max(one.p, other))} by the form of shared errors"
 
     def _also(self, one: Ranked) -> str:
-        if one.p_beta_binomial is None or self.shape != "lock":
+        at_odds = not self.shape_tested and _at_odds(one)  # then `chance` has said both
+        if one.p_beta_binomial is None or self.shape != "lock" or at_odds:
             return ""
         return f" ({sure(one.p_beta_binomial)} if shared errors are beta-binomial)"
 
