@@ -77,15 +77,15 @@ def truth(design: Design, shape: Shape, a: float, beta: float, gamma: float, rho
 
 
 def planned(shape: Shape, growth: float, seed: int, *, rho: float = 0.3) -> tuple[float, bool, bool]:
-    """Return P as stated for the design recommended, whether it loses to one agent in truth, and whether it is one."""
+    """Return the least P that is stated for the design recommended, whether it truly loses, and whether it is alone."""
     a, beta, gamma = 0.05, 0.15, gamma_for(growth, rho, shape)
     _, measured = phase(shape, growth, seed, rho=rho)
     measured = replace(measured, messages=tuple(replace(one, m=50, cost=100.0) for one in measured.messages))
     found = recommend(measured.with_given(a=a, beta=beta), 20_000, 1_000)
     if found.best.design.organisation == "single":
-        return found.best.p, False, True
+        return found.p_least, False, True
     told = truth(found.best.design, shape, a, beta, gamma, rho)
-    return found.best.p, told < truth(found.single.design, shape, a, beta, gamma, rho), False
+    return found.p_least, told < truth(found.single.design, shape, a, beta, gamma, rho), False
 
 
 def regimes(samples: int) -> None:

@@ -130,6 +130,7 @@ def _growth(law: Law) -> dict[str, object]:
         "ci95": [found.by_mean.low, found.by_mean.high],
         "by_mean": _slope(found.by_mean),
         "by_median": _slope(found.by_median),
+        "bend": None if found.bend is None else asdict(found.bend) | {"bends": found.bend.bends},
         "zeta": found.zeta,
         "predicted_by_iid": found.predicted(alpha) if alpha > 1.0 else None,
         "at_cap": found.at_cap,
@@ -153,7 +154,13 @@ def _concentration(found: Concentration, executions: pl.DataFrame) -> dict[str, 
         return {"n_executions": 0, "by": []}
     numbers = [name for name in found.table.columns if name != "execution"]
     null: dict[str, object] = {}
-    for name, chance in (("null", found.null_events), ("tok_null", found.null_tokens)):
+    nulls = {
+        "schedule_null": found.schedule_events,
+        "null": found.null_events,
+        "tok_schedule_null": found.schedule_tokens,
+        "tok_null": found.null_tokens,
+    }
+    for name, chance in nulls.items():
         if chance is not None:
             null[name] = {
                 "gini": float(np.mean(chance.gini)),

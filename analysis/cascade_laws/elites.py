@@ -6,8 +6,11 @@ For the efforts x of the agents of one execution, ascending x_(1) <= ... <= x_(n
     top share   sum of the k = max(1, ceil(q n)) largest over the total; its egalitarian value is k/n, not q
     effective N (sum x)^2 / sum x^2
 
-Each is given over the agents that acted and over all N agents (zeros appended). The null model hands the same acts,
-with the same costs, to agents drawn uniformly: with few acts per agent a sizeable top share arises by chance alone.
+Each is given over the agents that acted and over all N agents (zeros appended). Two null models say what chance
+gives, with the same acts and costs. In the schedule's, every agent that acted acts once, as a schedule makes it, and
+only the other acts fall on these agents at random; it is held against the measures over the agents that acted. In the
+free one all acts fall on all N agents at random, so that some never act; it is held against the measures over all.
+They differ much where acts per agent are few, and which one is right depends on whether turns were scheduled.
 """
 
 from __future__ import annotations
@@ -73,9 +76,9 @@ class Null:
     """The null model says what concentration chance gives in each execution; arrays have shape (n_executions,)."""
 
     gini: F64
-    """Mean Gini over all N agents of the null replicates."""
+    """Mean Gini of the null replicates, over the agents that acted in the schedule's, over all N in the free one."""
     top_share: F64
-    """Mean top share over all N agents."""
+    """Mean top share over the same agents."""
     top_share_p: F64
     """Share of null replicates (and the data) with at least the observed top share."""
     replicates: int
@@ -88,7 +91,11 @@ class Concentration:
     table: pl.DataFrame
     """One row per execution: n_active, n_all, k_active, k_all and the measures, those of tokens with prefix tok_."""
     null_events: Null | None
+    """All acts fall on all N agents at random."""
     null_tokens: Null | None
+    schedule_events: Null | None = None
+    """Every agent that acted acts once, the other acts fall on these agents at random."""
+    schedule_tokens: Null | None = None
     n_seen: int = 0
     """Executions whose N is not stated: there "all agents" are those that acted."""
 
@@ -107,15 +114,22 @@ class Concentration:
         t = self.table
         if not t.height:
             return "no effort recorded"
-        g, share, k = (t[name].to_numpy() for name in ("gini_all", "top10_all", "k_all"))
-        text = f"mean Gini {np.mean(g):.3f}, top-{TOP:.0%} share {np.mean(share):.3f} "
+        g, share, k = (t[name].to_numpy() for name in ("gini_active", "top10_active", "k_active"))
+        text = f"over the agents that acted: mean Gini {np.mean(g):.3f}, top-{TOP:.0%} share {np.mean(share):.3f} "
         text += f"(k from {k.min():.0f} to {k.max():.0f}, {t.height} executions)"
+        if self.schedule_events is not None:
+            null = self.schedule_events
+            text += f"; where each acts once and the rest by chance {_both(null.gini, null.top_share)}"
+        text += f"; over all N {_both(*(t[name].to_numpy() for name in ('gini_all', 'top10_all')))}"
         if self.n_seen:
-            text += f", over the agents that acted in {self.n_seen} of them, where N is not stated"
+            text += f", which are those that acted in {self.n_seen} executions, where N is not stated"
         if self.null_events is None:
             return text
-        null = self.null_events
-        return f"{text}; chance alone gives {np.mean(null.gini):.3f} and {np.mean(null.top_share):.3f}"
+        return f"{text}; where all acts fall by chance {_both(self.null_events.gini, self.null_events.top_share)}"
+
+
+def _both(one: F64, other: F64) -> str:
+    return f"{np.mean(one):.3f} and {np.mean(other):.3f}"
 
 
 def concentration(table: EventTable, *, null_replicates: int = 200, seed: int = 0) -> Concentration:
@@ -135,7 +149,7 @@ def concentration(table: EventTable, *, null_replicates: int = 200, seed: int = 
     frame = pl.DataFrame(rows)
     seen = int(table.n_is_seen[frame["execution"].to_numpy()].sum()) if rows else 0
     if not null_replicates or not rows:
-        return Concentration(frame, None, None, seen)
+        return Concentration(frame, None, None, n_seen=seen)
     costs = table.events.filter(pl.col("agent") >= 0).select(
         "execution", cost=pl.col("tokens_in") + pl.col("tokens_out")
     )
@@ -146,6 +160,8 @@ def concentration(table: EventTable, *, null_replicates: int = 200, seed: int = 
         frame,
         _null(frame, event_costs, "top10_all", null_replicates, seed),
         _null(frame, token_costs, "tok_top10_all", null_replicates, seed),
+        _scheduled(frame, event_costs, "top10_active", null_replicates, seed),
+        _scheduled(frame, token_costs, "tok_top10_active", null_replicates, seed),
         seen,
     )
 
@@ -183,6 +199,25 @@ def _null(frame: pl.DataFrame, costs: dict[int, F64], observed: str, replicates:
         cost = np.asarray(costs.get(execution, np.zeros(0)), dtype=np.float64)
         rng = stream(seed, "effort-null", observed, execution)
         drawn = _assign(rng.integers(n, size=(replicates, len(cost))), cost, n, k)
+        ginis.append(float(drawn[:, 0].mean()))
+        shares.append(float(drawn[:, 1].mean()))
+        at_least = np.count_nonzero(drawn[:, 1] >= row[observed] - 1e-12)
+        ps.append((1 + at_least) / (1 + replicates))
+    return Null(np.array(ginis), np.array(shares), np.array(ps), replicates)
+
+
+def _scheduled(frame: pl.DataFrame, costs: dict[int, F64], observed: str, replicates: int, seed: int) -> Null:
+    """Return the null model of a schedule: each active agent has one act drawn at random, and others by chance."""
+    ginis, shares, ps = [], [], []
+    for row in frame.iter_rows(named=True):
+        execution, n, k = int(row["execution"]), int(row["n_active"]), int(row["k_active"])
+        cost = np.asarray(costs.get(execution, np.zeros(0)), dtype=np.float64)
+        rng = stream(seed, "effort-schedule", observed, execution)
+        first = np.broadcast_to(np.arange(n), (replicates, n))
+        owner = np.hstack([first, rng.integers(n, size=(replicates, max(len(cost) - n, 0)))])[:, : len(cost)]
+        if np.ptp(cost) > 0 if len(cost) else False:  # equal costs need not be mixed
+            owner = rng.permuted(owner, axis=1)
+        drawn = _assign(owner, cost, n, k)
         ginis.append(float(drawn[:, 0].mean()))
         shares.append(float(drawn[:, 1].mean()))
         at_least = np.count_nonzero(drawn[:, 1] >= row[observed] - 1e-12)

@@ -33,8 +33,6 @@ from analysis.tails.verdict import NOTEWORTHY
 
 GROUP_KEYS: Final = {"benchmark": "benchmark", "topology": "topology", "n": "n_agents", "seed": "seed", "run": "run"}
 """What executions can be grouped by, and the column behind it."""
-MIN_CELLS: Final = 5
-"""Design cells needed at each N before growth is resampled by cells."""
 SMALL_TAIL: Final = 0.1
 """Below this share of the values a chosen tail is not all there is to say: the KS distance avoids every cut-off."""
 MIN_CLUSTERS: Final = 10
@@ -208,12 +206,16 @@ def _growth(
     if table.n_is_seen[present].any():
         return None, SEEN
     n_agents = table.per_execution("n_agents")
-    per_n = [len(np.unique(cells[present[n_agents[present] == n]])) for n in np.unique(n_agents[present])]
-    clusters = cells if min(per_n) >= MIN_CELLS else None
     try:
-        return largest_growth(sample, n_agents, clusters=clusters, replicates=replicates, seed=seed), ""
+        return largest_growth(sample, n_agents, clusters=_units(table, cells), replicates=replicates, seed=seed), ""
     except InputError as error:
         return None, error.problem.what
+
+
+def _units(table: EventTable, cells: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the independent unit of each execution: its design cell, and itself where no seed tells repeats."""
+    unknown = table.executions["seed"].is_null().to_numpy()
+    return np.where(unknown, len(cells) + np.arange(len(cells)), cells)
 
 
 def _attachment(found: Structures, effort: ResamplingEffort, risk: RiskSet | None) -> dict[str, Attachment | str]:

@@ -5,6 +5,11 @@ the median over executions of the largest value of each; the median stays finite
 Extreme-value theory gives gamma = zeta / (alpha - 1) for iid draws with tail exponent alpha whose number grows as
 N^zeta. Two things make gamma say nothing about tails, so both are reported: a structural cap that grows with N, and the
 null in which every execution draws as many values as it had from one distribution for all N.
+
+The interval of gamma is Student's t over the scatter of the N around the line, pooled with that of clusters
+(executions, or whole design cells) within each N where there are several (`analysis.cascade_laws.growth_line`). So one
+execution for each N gives the wide interval of a line through few points, and two N with one execution each give none.
+A bend is tested beside the line.
 """
 
 from __future__ import annotations
@@ -19,10 +24,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from agentsoc.errors import InputError
 from agentsoc.streams import stream
+from analysis.cascade_laws.growth_line import Bend, GrowthLine, fit_line, line_of_points, median_weights
 from analysis.fitcard import FitCard, range_warnings
 from analysis.interval import Interval
 from analysis.observables.sampled import Sample
-from analysis.percentiles import percentile_levels
 
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
@@ -30,7 +35,7 @@ I64 = NDArray[np.int64]
 
 @dataclass(frozen=True, kw_only=True)
 class Slope(Interval):
-    """A log-log slope has a cluster-bootstrap interval: percentiles, corrected for the fewest clusters at any N."""
+    """A log-log slope has an interval by Student's t, from the scatter over N and over clusters within N."""
 
     null: Interval
     """The slope when all N share one distribution: its median and its central part, by resampling."""
@@ -50,6 +55,8 @@ class Extremes:
     """n_agents, executions, draws (mean per execution), mean, std, median, max of the largest values, cap, at_cap."""
     by_mean: Slope
     by_median: Slope
+    bend: Bend | None
+    """Whether the means bend away from the line; None with fewer than three N, or without scatter to judge by."""
     zeta: float
     """Slope of the mean number of values per execution on N."""
     at_cap: float
@@ -63,14 +70,15 @@ class Extremes:
         return self.zeta / (alpha - 1.0)
 
     def summary(self) -> str:
-        """Return one line: gamma, its interval, the null and the cap."""
+        """Return gamma, its interval, the null and the cap, and how the means bend where they do."""
         s = self.by_mean
+        bend = "" if self.bend is None or not self.bend.bends else f"; {self.bend.summary()}"
         return (
             f"{self.name}: gamma = {s.value:.3f} [{s.low:.3f}, {s.high:.3f}] by means, "
             f"{self.by_median.value:.3f} by medians; "
             f"one distribution for all N gives [{s.null.low:.3f}, {s.null.high:.3f}]; zeta = {self.zeta:.3f}; "
             + ("no cap of the design is known" if math.isnan(self.at_cap) else f"{self.at_cap:.0%} are at their cap")
-        )
+        ) + bend
 
 
 def largest_growth(
@@ -87,13 +95,13 @@ def largest_growth(
     Args:
         sample: the observable; executions without a value do not count.
         n_agents: N of each execution, shape (n_executions,).
-        clusters: label of each execution, shape (n_executions,), for the bootstrap; executions themselves by default.
-        replicates: bootstrap and null replicates.
+        clusters: label of each execution, shape (n_executions,); executions themselves by default.
+        replicates: replicates of the null.
         level: coverage of the intervals.
-        seed: seed of both.
+        seed: seed of the null.
 
     Raises:
-        InputError: fewer than two N have values.
+        InputError: fewer than two N have values, or scatter is known neither over N nor within them.
     """
     groups, index = np.unique(sample.execution, return_inverse=True)
     n = np.asarray(n_agents, dtype=np.int64)[groups]
@@ -108,19 +116,19 @@ def largest_growth(
     labels = groups if clusters is None else np.asarray(clusters)[groups]
     strata = [np.flatnonzero(n == size) for size in grid]
     means, medians = _curve(top, strata, np.mean), _curve(top, strata, np.median)
-    boot = _bootstrap(top, strata, labels, replicates, seed)
+    means_line = fit_line(np.log(grid), [_clustered(top, labels, part) for part in strata])
+    medians_line = line_of_points(np.log(grid), np.log(medians), median_weights(means_line.weights))
     null = _null(sample.values, draws, strata, replicates, seed)
     log_n = np.log(grid)
-    fewest = min(len(np.unique(labels[part])) for part in strata)
     by_mean, by_median = (
-        _slope(log_n, curve, resampled, chance, level, fewest)
-        for curve, resampled, chance in zip((means, medians), boot, null, strict=True)
+        _slope(log_n, curve, line, chance, level)
+        for curve, line, chance in zip((means, medians), (means_line, medians_line), null, strict=True)
     )
     per_n = _per_n(grid, strata, top, cap, draws)
     error = _holdout(log_n, means)
     zeta = float(_slopes(log_n, per_n["draws"].to_numpy()[None])[0])
-    card = _card(sample, grid, len(groups), len(np.unique(labels)), replicates, seed, by_mean, error)
-    return Extremes(sample.name, per_n, by_mean, by_median, zeta, _at_cap(top, cap), error, card)
+    card = _card(sample, grid, len(groups), len(np.unique(labels)), means_line, seed, by_mean, error)
+    return Extremes(sample.name, per_n, by_mean, by_median, means_line.bend, zeta, _at_cap(top, cap), error, card)
 
 
 def _at_cap(top: F64, cap: F64) -> float:
@@ -146,14 +154,18 @@ def _per_n(grid: I64, strata: list[I64], top: F64, cap: F64, draws: I64) -> pl.D
     )
 
 
-def _slope(log_n: F64, curve: F64, resampled: F64, chance: F64, level: float, fewest: int) -> Slope:
-    """Return the slope of a curve with the intervals of its resampled curves and of those by chance."""
-    spread = np.quantile(_slopes(log_n, resampled), percentile_levels(level, fewest))
+def _slope(log_n: F64, curve: F64, line: GrowthLine, chance: F64, level: float) -> Slope:
+    """Return the slope of a curve with the interval of its line and that of chance."""
     low, middle, high = np.quantile(_slopes(log_n, chance), (0.5 - level / 2, 0.5, 0.5 + level / 2))
     null = Interval(float(middle), float(low), float(high), level, "one distribution for all N")
-    value = float(_slopes(log_n, curve[None])[0])
-    method = "bootstrap over clusters, percentiles"
-    return Slope(value, float(spread[0]), float(spread[1]), level, method, null=null)
+    reach = line.reach(level)
+    return Slope(line.slope, line.slope - reach, line.slope + reach, level, line.method, null=null)
+
+
+def _clustered(top: F64, labels: NDArray[np.generic], part: I64) -> list[F64]:
+    """Return the largest values of the executions at one N, those of a cluster together."""
+    _, own = np.unique(labels[part], return_inverse=True)
+    return [top[part][own == cluster] for cluster in range(own.max() + 1)]
 
 
 def _curve(values: F64, strata: list[I64], statistic: Callable[[F64], np.floating]) -> F64:
@@ -165,22 +177,6 @@ def _slopes(log_n: F64, curves: F64) -> F64:
     """Return the least-squares slope of log(curve) on log N for each row of `curves`, shape (n_curves,)."""
     centred = log_n - log_n.mean()
     return np.asarray(np.log(curves) @ centred / (centred @ centred))
-
-
-def _bootstrap(top: F64, strata: list[I64], labels: NDArray[np.generic], replicates: int, seed: int) -> tuple[F64, F64]:
-    """Return curves of means and medians, clusters resampled within each N, shape (replicates, n_grid) each."""
-    means, medians = np.empty((replicates, len(strata))), np.empty((replicates, len(strata)))
-    for s, part in enumerate(strata):
-        rng = stream(seed, "extremes-bootstrap", s)
-        _, own = np.unique(labels[part], return_inverse=True)
-        order = np.argsort(own, kind="stable")
-        first = np.searchsorted(own[order], np.arange(own.max() + 2))
-        values = top[part][order]
-        for r in range(replicates):
-            chosen = rng.integers(len(first) - 1, size=len(first) - 1)
-            drawn = np.concatenate([values[first[c] : first[c + 1]] for c in chosen])
-            means[r, s], medians[r, s] = drawn.mean(), np.median(drawn)
-    return means, medians
 
 
 def _null(pool: F64, draws: I64, strata: list[I64], replicates: int, seed: int) -> tuple[F64, F64]:
@@ -208,7 +204,7 @@ def _holdout(log_n: F64, means: F64) -> float:
 
 
 def _card(
-    sample: Sample, grid: I64, executions: int, clusters: int, replicates: int, seed: int, slope: Slope, error: float
+    sample: Sample, grid: I64, executions: int, clusters: int, line: GrowthLine, seed: int, slope: Slope, error: float
 ) -> FitCard:
     """Return the fit card of the slope."""
     return FitCard(
@@ -229,7 +225,8 @@ def _card(
         extraction={"estimator": "largest value of each execution, mean over executions", "smoothing": "none"},
         optimisation={
             "loss": "squared error of logs, every N with the same weight",
-            "uncertainty": f"cluster bootstrap within each N, {replicates} replicates",
+            "uncertainty": f"{line.method}, {line.df:g} degrees of freedom",
+            "bend": "not testable" if line.bend is None else line.bend.summary(),
             "gamma": slope.value,
             "interval": (slope.low, slope.high),
             "hold-out at the largest N, relative error": error,

@@ -176,6 +176,42 @@ def test_one_agent_doing_everything_is_beyond_the_null() -> None:
     assert found.null_events.top_share_p[0] == pytest.approx(1 / 201)
 
 
+def turns(counts: list[int]) -> EventTable:
+    """One execution in which agent i acts as often as the i-th count says, of as many agents as there are counts."""
+    who = [agent for agent, count in enumerate(counts) for _ in range(count)]
+    events = [act(i, agent, "propose_claim", i, tokens_out=7, calls=1) for i, agent in enumerate(who)]
+    return from_events(events, run="turns", n_agents=len(counts))
+
+
+def test_where_everybody_has_one_turn_the_schedule_leaves_nothing_to_chance() -> None:
+    found = concentration(turns([1] * 20), null_replicates=50)
+    assert found.schedule_events is not None
+    assert found.schedule_tokens is not None
+    assert found.null_events is not None
+    assert (found.schedule_events.gini[0], found.schedule_events.top_share[0]) == (0.0, pytest.approx(0.1))
+    assert found.schedule_tokens.gini[0] == pytest.approx(0.0)
+    assert found.null_events.gini[0] > 0.3
+
+
+def test_the_schedules_chance_is_what_acts_beyond_the_first_give() -> None:
+    """Three acts of two agents: one has two of them, whoever it is, so the Gini is 1/6 and the top share 2/3."""
+    found = concentration(turns([1, 2]), null_replicates=50)
+    assert found.schedule_events is not None
+    assert found.schedule_events.gini[0] == pytest.approx(1 / 6)
+    assert found.schedule_events.top_share[0] == pytest.approx(2 / 3)
+    assert found.schedule_events.top_share_p[0] == 1.0
+
+
+def test_both_kinds_of_chance_are_told_where_they_were_asked_for() -> None:
+    free, scheduled = "where all acts fall by chance", "where each acts once and the rest by chance"
+    asked, not_asked = (concentration(turns([3, 1, 1, 0]), null_replicates=n).summary() for n in (20, 0))
+    assert free in asked
+    assert scheduled in asked
+    assert asked.index(scheduled) < asked.index(free)
+    assert free not in not_asked
+    assert scheduled not in not_asked
+
+
 def test_influence_weighted_by_effort_counts_the_cascade_of_each_claim(log: EventTable) -> None:
     found = structures(log)
     weights = tce_weighted_influence(found.graph, found.cascades, found.reach)

@@ -222,30 +222,18 @@ def test_all_values_are_fitted_as_well_where_less_than_a_tenth_is_in_the_tail(
     assert [fit["xmin"] for fit in asked["fits"]] == ([None, 2.0] if whole else [None])
 
 
-@pytest.mark.parametrize(
-    ("cells_at", "by_cells"),
-    [({2: 5, 3: 5}, True), ({2: 5, 3: 4}, False), ({2: 4, 3: 9}, False), ({2: 6}, True), ({2: 4}, False)],
-)
-def test_growth_is_resampled_by_cells_where_each_n_has_enough(
-    asked: dict[str, Any], cells_at: dict[int, int], by_cells: bool
+@pytest.mark.parametrize("seeds", [[1, 1, 2, 2], [1, 1, None, None], [None] * 4])
+def test_growth_goes_by_cells_and_by_executions_where_no_seed_is_known(
+    asked: dict[str, Any], seeds: list[int | None]
 ) -> None:
-    tables = [
-        from_events(
-            [Event(0, 0, 0, 0, "propose_claim", 1), Event(0, 2, -1, 0, "stop")],
-            run=f"{n}-{cell}",
-            topology=f"kind-{cell}",
-            n_agents=n,
-        )
-        for n, count in cells_at.items()
-        for cell in range(count)
-    ]
-    tables.append(from_events([Event(0, 2, -1, 0, "stop")], run="without values", topology="star", n_agents=99))
-    table = concat(tables)
-    law(table, sample_of(list(range(len(tables) - 1))))
+    table = executions(1, 4)
+    table = EventTable(table.events, table.executions.with_columns(seed=pl.Series(seeds, dtype=pl.Int64)))
+    law(table, sample_of([0, 1, 2, 3]))
     [growth] = asked["growth"]
-    assert (growth["clusters"] is not None) is by_cells
-    if by_cells:
-        assert growth["clusters"].tolist() == cells_of(table).tolist()
+    units = growth["clusters"].tolist()
+    for a in range(4):
+        for b in range(a):
+            assert (units[a] == units[b]) is (seeds[a] is not None and seeds[a] == seeds[b])
     assert (growth["replicates"], growth["seed"]) == (9, 12)
 
 

@@ -150,6 +150,9 @@ def test_every_check_tells_violated_from_not_checked() -> None:
     assert check_channel(None).status == "not checked"
     assert check_size(29).status == "violated"
     assert check_size(30).status == "not contradicted"
+    few = check_size(427, {"rho": 12, "a and beta": 400})
+    assert (few.status, few.text[:28]) == ("violated", "427 tasks, but rho from 12; ")
+    assert check_size(427, {"rho": 30, "a and beta": 397}).status == "not contradicted"
 
 
 # The joint estimate

@@ -90,6 +90,9 @@ def test_a_plan_goes_by_the_form_that_the_votes_leave() -> None:
     assert blind.organised.p > 0.8  # what the lock alone promises
     assert blind.organised.p_beta_binomial == 0
     assert OPEN in blind.cautions
+    assert blind.p_least == 0
+    assert "< 0.01 to 0.87 by the form of shared errors" in blind.summary()
+    assert "by the form of shared errors" not in found.summary()
     assert BY_LAW not in blind.summary()
     assert OPEN not in found.cautions
 
@@ -106,6 +109,15 @@ def test_a_plan_says_first_that_votes_are_below_chance() -> None:
     below, above = (plan_of(phase_of_votes(votes("lock", mu=mu), gamma=0.85)[1]) for mu in (-0.3, 0.2))
     assert "they are below chance" in below.summary().splitlines()[0]
     assert "below chance" not in above.summary()
+
+
+def test_tasks_are_counted_for_the_estimate_that_they_carry() -> None:
+    """Votes of tasks that were run once carry no rho, however many they are."""
+    table = votes("lock", tasks=60)
+    some = table.filter((pl.col("run") == "0") | (pl.col("task").cast(pl.Int64) < 24))
+    few, enough = (phase_of_votes(one, gamma=0.8)[0].summary() for one in (some, table))
+    assert "60 tasks, but rho from 24; below 30 an interval is not to be trusted" in few
+    assert "but rho from" not in enough
 
 
 @pytest.mark.parametrize("shape", ["beta_binomial", "gauss_factor"])

@@ -61,7 +61,7 @@ def grown(stated: list[int] | None) -> EventTable:
 
 def test_n_that_counts_who_acted_is_told_and_nothing_goes_by_it() -> None:
     seen, stated = examine(grown(None), effort=FAST), examine(grown([10, 20] * 20), effort=FAST)
-    note, label = "N is not stated for 40 of 40 executions", "over the agents that acted in 40 of them"
+    note, label = "N is not stated for 40 of 40 executions", "which are those that acted in 40 executions"
     assert note in laws_as_text(seen)
     assert note not in laws_as_text(stated)
     assert label in seen.concentration.summary()

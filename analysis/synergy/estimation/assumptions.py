@@ -7,7 +7,9 @@ Every phase report carries this list: a number without its assumptions is no num
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Final, Literal
 
 import numpy as np
@@ -26,6 +28,7 @@ Status = Literal["violated", "not contradicted", "not checked"]
 
 FEW_TASKS: Final = 30
 """Below this many tasks intervals of any kind are to be doubted."""
+_NO_PARTS: Final[Mapping[str, int]] = MappingProxyType({})
 _LEVEL: Final = 0.01  # of each check: with about ten of them, one in ten sound reports carries a false alarm
 
 
@@ -194,8 +197,17 @@ def check_answers(tables: tuple[pl.DataFrame | None, ...], b: int, gamma: float 
     return Check("K", "violated", text)
 
 
-def check_size(n_tasks: int) -> Check:
-    """Check that there are tasks enough for intervals."""
+def check_size(n_tasks: int, of_each: Mapping[str, int] = _NO_PARTS) -> Check:
+    """Check that there are tasks enough for intervals, for each estimate by the tasks that it rests on.
+
+    Args:
+        n_tasks: tasks of all tables.
+        of_each: tasks behind each estimate, by its name.
+    """
     if n_tasks < FEW_TASKS:
         return Check("size", "violated", f"{n_tasks} tasks; below {FEW_TASKS} no interval here is to be trusted")
+    few = [f"{name} from {n}" for name, n in of_each.items() if n < FEW_TASKS]
+    if few:
+        text = f"{n_tasks} tasks, but {', '.join(few)}; below {FEW_TASKS} an interval is not to be trusted"
+        return Check("size", "violated", text)
     return Check("size", "not contradicted", f"{n_tasks} tasks")

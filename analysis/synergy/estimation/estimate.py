@@ -10,6 +10,7 @@ has gamma = 1) is given and says so.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -107,12 +108,15 @@ def estimate_phase(
     growth = (
         delta_growth(node, gamma, rho, beta) if method == "delta" else drawn_growth(node, joint.draws, gamma, rho, beta)
     )
+    sources = {"a and beta": "none" if beta is None else "leaves", "gamma": gamma_from, "rho": rho_from}
+    of_each = {name: data.tasks_of(one) for name, one in sources.items() if one not in ("given", "none")}
     sent_votes = siblings if data.votes_are == "sent" and from_merges else None
     found = _Parts(leaf, siblings, difficulty, weights if joint.drawn else np.empty((0, 0)), shape, response)
     return PhaseEstimate(
         b=b, lock=lock, a=None if leaf is None else leaf.a, beta=beta, gamma=gamma, gamma_from=gamma_from, rho=rho,
         rho_from=rho_from, **vars(growth), draws=joint.draws if joint.drawn else {}, **vars(found),
-        checks=_checks(data, b, gamma, found, sent_votes), refusals=tuple(joint.refusals), n_tasks=data.n_tasks(),
+        checks=_checks(data, b, gamma, found, sent_votes, of_each), refusals=tuple(joint.refusals),
+        n_tasks=data.n_tasks(),
     )  # fmt: skip
 
 
@@ -129,7 +133,12 @@ def _demand_one_phase(data: Measurements, b: int) -> None:
 
 
 def _checks(
-    data: Measurements, b: int, gamma: Estimate | None, found: _Parts, sent_votes: RhoFit | None
+    data: Measurements,
+    b: int,
+    gamma: Estimate | None,
+    found: _Parts,
+    sent_votes: RhoFit | None,
+    of_each: Mapping[str, int],
 ) -> tuple[Check, ...]:
     """Return what the data say of each assumption."""
     return (
@@ -142,7 +151,7 @@ def _checks(
         check_sent(sent_votes),
         check_leaf_law(found.leaf),
         check_answers((data.leaves, data.trips, data.votes, data.merges), b, None if gamma is None else gamma.value),
-        check_size(data.n_tasks()),
+        check_size(data.n_tasks(), of_each),
     )
 
 

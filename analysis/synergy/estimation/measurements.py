@@ -31,6 +31,20 @@ class Measurements:
         tables = (self.leaves, self.trips, self.votes, self.merges)
         return len({name for table in tables if table is not None for name in table["task"].unique().to_list()})
 
+    def tasks_of(self, source: str) -> int:
+        """Return the tasks that an estimate rests on.
+
+        Args:
+            source: ``leaves``, ``round trips``, ``merges``, or ``replicates``: votes of tasks with two groups or more.
+        """
+        if source == "replicates":
+            if self.votes is None:
+                return 0
+            groups = self.votes.select("task", "run", "node").unique().group_by("task").len()
+            return groups.filter(pl.col("len") > 1).height
+        table = {"leaves": self.leaves, "round trips": self.trips, "merges": self.merges}[source]
+        return 0 if table is None else int(table["task"].n_unique())
+
 
 def from_logs(
     *,

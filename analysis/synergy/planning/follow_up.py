@@ -12,7 +12,6 @@ from agentsoc.errors import InputError
 from agentsoc.scenario.dump import dump
 from agentsoc.scenario.model import Scenario
 from agentsoc.society.calls import REPAIR_TOKENS
-from analysis.synergy.estimation.interval import sure
 from analysis.synergy.estimation.measured import Measured
 from analysis.synergy.planning.calibration_plan import merging, model_of, one_group
 from analysis.synergy.planning.recommend import Ranked, Recommendation
@@ -91,7 +90,8 @@ def follow_up_text(measured: Measured, chosen: Ranked, found: Recommendation) ->
         f"# against one agent, both with {math.floor(found.budget):,} tokens a task.",
         f"# Predicted: signal {chosen.design.mu:.3f} [{chosen.low:.3f}, {chosen.high:.3f}] against "
         f"{found.single.design.mu:.3f} [{found.single.low:.3f}, {found.single.high:.3f}];",
-        f"# P(the design is better) = {sure(chosen.p)}. {n:,} tasks show a difference of that size four times in five.",
+        f"# P(the design is better) = {found.chance(chosen)}. "
+        f"{n:,} tasks show a difference of that size four times in five.",
     ]
     return "\n".join([*head, dump(data)])
 

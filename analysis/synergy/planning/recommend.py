@@ -88,6 +88,8 @@ class Recommendation:
     n_candidates: int
     shape: Shape = "lock"
     """Form of shared errors that the figures are for; not the lock where the votes exclude it."""
+    shape_tested: bool = True
+    """Whether votes tell the form of shared errors; where they do not, P is what both forms allow."""
     below_chance: str | None = None
     """That votes are worse than chance, in words."""
 
@@ -103,12 +105,12 @@ class Recommendation:
         lines.append(f"  signal {_span(self.best)}; accuracy {(1 + self.best.design.mu) / 2:.3f} of two answers")
         organised = self.organised
         if self.best.design.organisation != "single":
-            lines.append(f"  P(it beats one agent) = {sure(self.best.p)}{self._also(self.best)}")
+            lines.append(f"  P(it beats one agent) = {self.chance(self.best)}{self._also(self.best)}")
             lines.append(f"  one agent: {self.single.design.x:,.0f} tokens, signal {_span(self.single)}")
         elif organised is None:
             lines.append("  nothing else fits budget and window")
         else:
-            lines.append(f"  P(the best other design beats it) = {sure(organised.p)}{self._also(organised)}")
+            lines.append(f"  P(the best other design beats it) = {self.chance(organised)}{self._also(organised)}")
         if self.rivals:
             first = self.rivals[0]
             lines.append(f"  next best: {first.design.said()}, signal {_span(first)}, P = {sure(first.p)}")
@@ -118,8 +120,22 @@ class Recommendation:
         lines.append(f"  {self.advice}")
         return "\n".join([*lines, *(f"  caution: {text}" for text in self.cautions)])
 
+    @property
+    def p_least(self) -> float:
+        """P that the best beats one agent, at least, under every form of shared errors that the votes leave open."""
+        other = self.best.p_beta_binomial
+        return self.best.p if self.shape_tested or other is None else min(self.best.p, other)
+
+    def chance(self, one: Ranked) -> str:
+        """Return P that a design beats one agent in words; a span where the forms are at odds and untold."""
+        other = one.p_beta_binomial
+        if self.shape_tested or other is None or not _at_odds(one):
+            return sure(one.p)
+        return f"{sure(min(one.p, other))} to {sure(max(one.p, other))} by the form of shared errors"
+
     def _also(self, one: Ranked) -> str:
-        if one.p_beta_binomial is None or self.shape != "lock":
+        at_odds = not self.shape_tested and _at_odds(one)  # then `chance` has said both
+        if one.p_beta_binomial is None or self.shape != "lock" or at_odds:
             return ""
         return f" ({sure(one.p_beta_binomial)} if shared errors are beta-binomial)"
 
@@ -127,6 +143,7 @@ class Recommendation:
         """Return plain data for JSON."""
         return {
             "shape": self.shape,
+            "p_best_beats_one_agent_least": self.p_least,
             "budget": self.budget,
             "window": self.window,
             "best": self.best.as_dict(),
@@ -196,6 +213,7 @@ def recommend(
         cautions=tuple(_cautions(measured, best.design, single.design, organised)),
         n_candidates=len(fitting) + 1,
         shape=shape,
+        shape_tested=measured.shape_tested,
         below_chance=measured.below_chance,
     )
 
