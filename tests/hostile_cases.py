@@ -383,7 +383,7 @@ def _of_runs() -> Iterator[Case]:
         "tasks.parquet": tables,
         "episodes.parquet": tables | {"task", "laws", "phase"},
         journal: NO_JOURNAL,
-        "inputs": READS - {"laws"},
+        "inputs": READS - {"laws", "metrics"},
         "inputs/tasks.jsonl": READS,
         "run.lock": all_but_resume,
     }
@@ -541,7 +541,7 @@ def _of_comparisons() -> Iterator[Case]:
     yield Case("link runs", _link("runs", base), "runs", frozenset({"ls"}), base)
     yield Case("link a cell", _cell_link, "runs/", reads, base)
     yield Case("link a cell's manifest", _cell_manifest(False), ".json", frozenset({"ls"}), base)
-    yield Case("dangling link of a cell's manifest", _cell_manifest(True), ".json", reads, base)
+    yield Case("dangling link of a cell's manifest", _cell_manifest(True), ".json", frozenset({"ls"}), base)
     for name in ("report.txt", "report.json", "results.parquet", "run.lock"):
         yield Case(f"link {name}", _link(name, base), name, derived, base)
     yield Case("link figures", _link("figures", base), "figures", derived, base)
@@ -568,7 +568,7 @@ CALIBRATIONS: Final = (
     Case("link calibration.json", _link("calibration.json", "calibration"), "calibration.json", frozenset({"phase"})),
     Case("link runs", _link("runs", "calibration"), "runs", frozenset()),
     Case("link a run", lambda world: _step(world, dangling=False), "runs/", frozenset({"phase"})),
-    Case("dangling manifest", lambda world: _step(world, dangling=True), "manifest.json", frozenset({"phase"})),
+    Case("dangling manifest", lambda world: _step(world, dangling=True), "manifest.json", frozenset()),
     Case("link run.lock", _link("run.lock", "calibration"), "run.lock", frozenset({"phase"})),
     Case("link measurements.json", _link("measurements.json", "calibration"), "measurements", frozenset({"phase"})),
 )

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from agentsoc.errors import InputError
+from agentsoc.errors import InputError, NoRunError
 from agentsoc.log.names import MANIFEST
+from agentsoc.scenario.source import printable
 
 DEPTH: Final = 3
 """Directories below one that is given in which runs are looked for (levels).
@@ -18,8 +19,8 @@ A comparison keeps its runs two below its own directory, which is one below that
 
 
 def is_run(directory: Path) -> bool:
-    """Return whether `directory` is that of a run, sound or not: it has a manifest."""
-    return (directory / MANIFEST).is_file()
+    """Return whether `directory` is that of a run, sound or not: something in it is called a manifest."""
+    return os.path.lexists(directory / MANIFEST)
 
 
 def runs_below(
@@ -33,6 +34,7 @@ def runs_below(
         skip_unreadable: pass over directories that cannot be listed, instead of an error.
 
     Raises:
+        NoRunError: there is no such directory.
         InputError: a directory cannot be listed.
     """
     return _below(directory, DEPTH, is_one, skip_unreadable)
@@ -57,9 +59,18 @@ def runs_at(
         here = list(runs_below(place, is_one=is_one)) if place.is_dir() else []
         if not here:
             where_else = hint or "name run directories, or directories that hold some"
-            raise InputError(f"there is no {what} at {place}", "", where_else)
+            raise InputError(f"there is no {what} at {place}{_links(place)}", "", where_else)
         found += here
     return found
+
+
+def _links(place: Path) -> str:
+    """Return in words which entries of a directory lead elsewhere, as nobody follows them."""
+    try:
+        names = sorted(path.name for path in place.iterdir() if path.is_symlink()) if place.is_dir() else []
+    except OSError:
+        return ""
+    return f"; links are not followed: {printable(', '.join(names), 200)}" if names else ""
 
 
 def _below(directory: Path, depth: int, is_one: Callable[[Path], bool], skip_unreadable: bool) -> Iterator[Path]:
@@ -74,6 +85,8 @@ def _below(directory: Path, depth: int, is_one: Callable[[Path], bool], skip_unr
     except OSError as error:
         if skip_unreadable:
             return
+        if isinstance(error, FileNotFoundError | NotADirectoryError):
+            raise NoRunError(f"there is no run at {directory}", "", "agentsoc ls shows the runs") from None
         raise InputError(f"this directory cannot be listed: {error.strerror}", str(directory)) from None
     for path in below:
         yield from _below(Path(path), depth - 1, is_one, skip_unreadable)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from agentsoc.contracts.part import MAX_PROBLEMS
 from agentsoc.errors import InputError, Problem, ScenarioError
@@ -257,8 +258,15 @@ def _under_total(variants: Sequence[Variant], total: Any, document: Document) ->
     try:
         limited = under_total([one.scenario for one in variants], BudgetTotal.model_validate(total), place)
     except ValidationError as error:
-        raise ScenarioError([Problem(place, fault["msg"]) for fault in error.errors()[:MAX_PROBLEMS]]) from None
+        raise ScenarioError([_in_total(fault, document) for fault in error.errors()[:MAX_PROBLEMS]]) from None
     return [replace(one, scenario=scenario) for one, scenario in zip(variants, limited, strict=True)]
+
+
+def _in_total(fault: ErrorDetails, document: Document) -> Problem:
+    """Return what is wrong with a ceiling over all runs, at the key that it is about."""
+    path = ("budget_total", *fault["loc"])
+    place = document.place(path if exists(document, path) else path[:1])
+    return Problem(place, f"{'.'.join(map(str, path))}: {fault['msg']}", fault.get("ctx", {}).get("hint", ""))
 
 
 def _order(problem: Problem) -> tuple[int, int]:

@@ -27,13 +27,17 @@ _COLOUR: Final = "#0072b2"  # distinguishable with any kind of colour vision
 
 
 def draw(report: Report, directory: Path) -> list[Path]:
-    """Write the figures of a report into `directory` and return their files.
+    """Write the figures of a report into `directory` and return their files; none of what cannot be compared.
 
     Raises:
         InputError: the directory cannot be written.
         MissingExtraError: matplotlib is not installed.
     """
-    figures = {"scores": draw_scores(report), "cost": draw_cost(report), "differences": draw_differences(report)}
+    figures: dict[str, Figure] = {}
+    if report.rows():
+        figures |= {"scores": draw_scores(report), "cost": draw_cost(report)}
+    if any(block.found.rows for block in report.blocks):
+        figures["differences"] = draw_differences(report)
     written = []
     try:
         directory.parent.mkdir(parents=True, exist_ok=True)

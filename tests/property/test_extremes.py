@@ -49,6 +49,7 @@ BLOCKS: dict[str, dict[str, Any]] = {
     "proportional": {"weights": [1.0]},
     "theory": {"beta": 0.3, "exponent": 0.5},
     "tree": {"depth": 1},
+    "roles": {"stages": [{"name": "work", "agent": 0, "asks": "What is it?"}]},
     "difficulty": {"lead": 0.1},
 }
 """Settings that a kind needs, or with which more of it is used."""
@@ -117,7 +118,9 @@ def numbers(node: dict[str, Any], path: Where = (), kinds: Kinds = ()) -> Iterat
 FIELDS = {
     ".".join(map(str, path)) + "".join(f" of {kind}" for _, kind in kinds): (path, kinds, node)
     for path, kinds, node in numbers(SCHEMA)
-    if path[:2] != ("agents", 0) or path[2] == "count"  # a list of groups holds what one group does
+    if (path[:2] != ("agents", 0) or path[2] == "count")  # a list of groups holds what one group does
+    and path[0] != "models"  # what a group's model does
+    and not (path[0] == "tasks" and "model" in path)  # a judge is a model like a group's
 }
 
 
@@ -157,6 +160,12 @@ def scenario_with(path: Where, kinds: Kinds, value: Any) -> dict[str, Any]:
             data["prices"] = {"simulated": {"input": 1.0, "output": 1.0, "cached": 1.0, "call": 0.0}}
         case ("faults", *_):
             data["faults"] = [{"agent": 0, "round": 0}]
+        case ("tasks", "scoring", "judge", _):
+            data["tasks"]["scoring"] = {"score": "judge", "judge": {"model": {"kind": "scripted"}}}
+        case ("tasks", "scoring", _):
+            data["tasks"]["scoring"] = {"score": "number"}
+        case ("probe", _):
+            data |= {"protocol": "debate", "topology": "decentralized", "agents": {"count": 3, "model": "scripted"}}
         case ("attention", *_):
             data |= {"attention": {"kind": "reinforced"}, "protocol": "debate", "topology": "decentralized"}
         case (*_, "fidelity", _):
