@@ -1,10 +1,18 @@
-"""A `Probe` asks some turns again with one shown claim left out, to measure influence instead of believing words."""
+"""Where a claim's parents come from, and a `Probe`, which measures influence instead of believing words.
+
+A probe asks some turns again with one shown claim left out.
+"""
 
 from __future__ import annotations
+
+from typing import Literal
 
 from pydantic import Field
 
 from agentsoc.contracts.part import Part
+
+ParentSource = Literal["cited", "visible", "inferred"]
+"""Where a claim's parents come from: what its author said, everything it was shown, or what its answers show."""
 
 
 class Probe(Part):

@@ -6,18 +6,16 @@ from bisect import bisect_right
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 from agentsoc.contracts.attention import Attention
 from agentsoc.contracts.fault import PlantedFault
 from agentsoc.contracts.group import AgentGroup, PeersSee
+from agentsoc.contracts.probe import ParentSource
 from agentsoc.contracts.prompts import PromptSet
 from agentsoc.contracts.rules import Rules
 from agentsoc.contracts.task import TaskFamily
 from agentsoc.contracts.wiring import Wiring
-
-ParentSource = Literal["cited", "visible", "inferred"]
-"""Where a claim's parents come from: what its author said, everything it was shown, or what its answers show."""
 
 T = TypeVar("T")
 

@@ -11,9 +11,8 @@ from agentsoc.contracts.attention import Attention
 from agentsoc.contracts.fault import PlantedFault
 from agentsoc.contracts.group import MAX_AGENTS, AgentGroup, PeersSee
 from agentsoc.contracts.part import Part, Slot
-from agentsoc.contracts.probe import Probe
+from agentsoc.contracts.probe import ParentSource, Probe
 from agentsoc.contracts.prompts import PromptSet
-from agentsoc.contracts.society import ParentSource
 from agentsoc.scenario.budget import Budget as Budget
 from agentsoc.scenario.preset import expand
 from agentsoc.scenario.prices import Prices, label, price_of
