@@ -167,6 +167,10 @@ class ReplayMismatchError(AgentsocError):
         return text
 
 
+class ModelFailedError(RunFailedError):
+    """A run stopped because a model that it asks cannot be used; `resume` makes its failed turns again."""
+
+
 class InterruptedRunError(AgentsocError):
     """A run that was asked to stop; it can be resumed."""
 

@@ -24,7 +24,7 @@ from agentsoc.engine.call_limiter import CallLimiter
 from agentsoc.engine.model_gate import ModelGate, Patience
 from agentsoc.engine.pool import Pool
 from agentsoc.engine.remake import SUPERSEDED, charges
-from agentsoc.errors import ReplayMismatchError, RunFailedError
+from agentsoc.errors import ModelFailedError, ReplayMismatchError
 from agentsoc.log.journal import Attempt, Journal, Key
 from agentsoc.scenario.model import Calls
 from agentsoc.society.reply_reader import MALFORMED
@@ -263,17 +263,17 @@ class Caller:
         return min(self._calls.backoff_s * 2.0 ** (times - 1), BACKOFF_MAX_S)
 
     def require_answers(self) -> None:
-        """Raise `RunFailedError` when a model answered no call of the run, however few they were."""
+        """Raise `ModelFailedError` when a model answered no call of the run, however few they were."""
         heard = [gate for gate, replied in zip(self._gates, self._replied, strict=True) if replied]
         for gate in self._gates:
             if gate not in heard and (cause := gate.hopeless()) is not None:
-                raise RunFailedError(cause)
+                raise ModelFailedError(cause)
 
     async def _live(self, key: Key, turn: TurnUnderWay, wanted: AttemptRequest, reserved: int) -> AttemptResult:
         """Ask the model, with the attempt in the journal before and its outcome in it before anybody acts on it.
 
         Raises:
-            RunFailedError: the model cannot be used; what came of this attempt is in the journal all the same.
+            ModelFailedError: the model cannot be used; what came of this attempt is in the journal all the same.
         """
         journal = self._journal
         if journal is None:
@@ -312,7 +312,7 @@ class Caller:
             outcome = msgspec.structs.replace(outcome, rate_limited=False)
         await journal.write(_row(started, outcome))
         if gate.cause is not None and outcome.failure is not None:
-            raise RunFailedError(gate.cause)
+            raise ModelFailedError(gate.cause)
         return outcome
 
 

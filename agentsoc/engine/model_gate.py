@@ -20,7 +20,7 @@ import msgspec
 from agentsoc.contracts.failure import REFUSED_UNSEEN
 from agentsoc.contracts.model import Model
 from agentsoc.engine.rate import RateBook
-from agentsoc.errors import RunFailedError
+from agentsoc.errors import ModelFailedError
 
 PAUSE_MAX_S: Final = 60.0
 """A server may ask for a longer pause than this; it is not granted (seconds)."""
@@ -114,10 +114,10 @@ class ModelGate:
             again: whether it was put off before; then it goes before those who have not been in.
 
         Raises:
-            RunFailedError: the model cannot be used; the text says why.
+            ModelFailedError: the model cannot be used; the text says why.
         """
         if self.cause is not None:
-            raise RunFailedError(self.cause)
+            raise ModelFailedError(self.cause)
         if not self._waiting and self._inside < self._limit and not self._delay(tokens):
             self._inside += 1
             return
@@ -269,7 +269,7 @@ class ModelGate:
         while self._waiting:
             _, place = self._waiting.popleft()
             if not place.done():
-                place.set_exception(RunFailedError(cause))
+                place.set_exception(ModelFailedError(cause))
 
 
 def gate_of(model: Model, places: int, patience: Patience) -> ModelGate:

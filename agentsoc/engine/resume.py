@@ -25,10 +25,11 @@ from agentsoc.engine.run import Progress, Run
 from agentsoc.engine.shared import Shared
 from agentsoc.engine.stored_scenario import require_named_address, stored_scenario
 from agentsoc.engine.waiting import wait_for
-from agentsoc.errors import InputError, LogDamagedError, ReplayMismatchError
+from agentsoc.errors import InputError, LogDamagedError, ModelFailedError, ReplayMismatchError
 from agentsoc.events import Event
 from agentsoc.log.files import RunLock
 from agentsoc.log.journal import Attempt, Journal, Key, load_journal
+from agentsoc.log.manifest import Manifest
 from agentsoc.log.names import EPISODES, EVENTS, JOURNAL, TASKS
 from agentsoc.log.read import RunLog
 from agentsoc.log.schema import from_table
@@ -116,7 +117,7 @@ async def _resume(log: RunLog, means: _Means) -> Run:
     scenario, code = stored_scenario(log, means.allow_code)
     known: dict[Key, Attempt] | None = None
     rounds: dict[int, int] = {}
-    if means.retry_failed or log.manifest.status == "failed":
+    if means.retry_failed or _failed_by_its_models(log.manifest):
         ended = log.manifest.status == "finished"
         known = log.checked() if ended else _load_pinned(log)
         rounds = failed_rounds(known, lost=ended, sequential=scenario.episodes == "sequential")
@@ -218,6 +219,11 @@ async def _rebuild(log: RunLog, scenario: Scenario, damage: LogDamagedError) -> 
         # rows of the journal that were the finished run's are written to its file, whole
         manifest.journal_file = Journal(directory / JOURNAL).seal()
     manifest.save(directory)
+
+
+def _failed_by_its_models(manifest: Manifest) -> bool:
+    """Return whether a run ended because something that it asked could not be used; a full disk has failed no turn."""
+    return manifest.status == "failed" and (manifest.error or "").startswith(f"{ModelFailedError.__name__}:")
 
 
 def _require_own(log: RunLog) -> None:

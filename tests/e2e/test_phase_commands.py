@@ -215,7 +215,7 @@ def test_a_table_of_votes_tells_rho_and_refuses_what_it_does_not(told: Any, tmp_
     assert json.loads(told("phase", "--votes", tmp_path / "votes.csv", "--gamma", 0.9, "--json")) == found
     assert "missing: run" in told("phase", "--votes", _without(file, "run"), code=2)
     assert "give runs, or a table" in told("phase", code=2)
-    assert "no run here" in told("phase", tmp_path, code=2)
+    assert "there is no run at" in told("phase", tmp_path, code=2)
 
 
 def _without(file: Path, column: str) -> Path:
