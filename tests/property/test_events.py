@@ -108,7 +108,10 @@ def _check_episode(events: list[Event], n: int, parents: str) -> None:
             subtasks[event.subtask] = event
         elif event.subtask is not None:
             assert event.subtask in subtasks
-            assert subtasks[event.subtask].target == event.agent
+            # whoever checks an artefact endorses or disputes what another agent was given to do
+            checked = minted.get(event.target) if event.target is not None else None
+            checks = checked is not None and checked.subtask == event.subtask and checked.agent != event.agent
+            assert checks or subtasks[event.subtask].target == event.agent
         assert event.calls >= 0
         assert min(event.tokens_in, event.tokens_cached, event.tokens_out) >= 0
     assert [e.kind for e in events[-2:]] == ["answer", "stop"]

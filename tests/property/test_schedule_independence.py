@@ -22,7 +22,7 @@ from agentsoc.engine.host import Host
 from agentsoc.engine.replay import replay
 from agentsoc.engine.run import run
 from agentsoc.engine.stored_scenario import stored_scenario
-from agentsoc.log.journal import Journal
+from agentsoc.log.journal import Journal, JournalTotals
 from agentsoc.log.names import EPISODES
 from agentsoc.scenario.model import Scenario
 from tests.strategies import scenario, societies
@@ -79,7 +79,7 @@ def test_500_random_completion_orders_give_one_digest(monkeypatch: Any) -> None:
     monkeypatch.setattr(Host, "attempt", shuffled)
     # the journal's thread and disk are not what is shuffled here
     monkeypatch.setattr(execute_module, "Journal", MemoryJournal)
-    monkeypatch.setattr(run_files_module, "read_digest", lambda path: ((0, ""), None))
+    monkeypatch.setattr(run_files_module, "read_digest", lambda path: ((0, ""), JournalTotals()))
     for _ in range(500):
         again = computed(built, concurrency=order.choice([2, 5, 64]))
         assert again.digest == expected.digest
