@@ -26,7 +26,7 @@ from agentsoc.engine.calls import UNKNOWN_ROOM, Caller
 from agentsoc.engine.model_gate import ModelGate, Patience
 from agentsoc.engine.pool import Pool
 from agentsoc.engine.shared import Shared
-from agentsoc.errors import RunFailedError
+from agentsoc.errors import ModelFailedError
 from agentsoc.events import SOCIETY, Event
 from agentsoc.log.journal import Attempt, Journal, Key
 from agentsoc.reading.options import option_stated
@@ -200,7 +200,7 @@ class EpisodeJudge:
         """Return the grade of an episode's answer; nothing of it is charged to the budget of the team.
 
         Raises:
-            RunFailedError: the judge could not be asked; the run can be resumed, and then asks again.
+            ModelFailedError: the judge could not be asked; the run can be resumed, and then asks again.
         """
         planned = [
             PlannedTurn(task.index, round_, Turn(SOCIETY, "judge", slot, instruction=answer))
@@ -210,7 +210,7 @@ class EpisodeJudge:
         replies = await asyncio.gather(*map(self._reading, planned, needs))
         for reply in replies:
             if reply.failed is not None and family_of(reply.failed) == "infrastructure":
-                raise RunFailedError(f"the judge could not be asked about task {task.index}: {reply.failed}")
+                raise ModelFailedError(f"the judge could not be asked about task {task.index}: {reply.failed}")
         grades = [int(reply.answer) for reply in replies if reply.answer is not None]
         score = sum(grades) / (len(grades) * self._judge.scale) if grades else 0.0
         return Grade(score, len(grades), len(replies))
