@@ -92,6 +92,18 @@ class _UsualReply(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=Fa
 usual_reply: Final = msgspec.json.Decoder(_UsualReply).decode
 
 
+def usual_reply_of(said: _UsualReply, answer: str, view: View, limit: int) -> Reply:
+    """Return the reply that an object in the usual form makes, given the answer that was read out of it."""
+    sure = said.confidence
+    return Reply(
+        answer,
+        clip(said.why, limit) or None,
+        cited(said.uses, view) if said.uses else (),
+        cited(said.disputes, view) if said.disputes else (),
+        sure if sure is not None and 0 <= sure <= 1 else None,
+    )
+
+
 def _read_json(family: TaskFamily, task: Task, view: View, text: str, finish: str, limit: int) -> Reply | Fault:
     """Return the reply that a JSON object states; the usual form is read in one step, any other by `_read_any_json`."""
     if view.turn.purpose in ("answer", "merge", "work", "vote"):
@@ -101,14 +113,7 @@ def _read_json(family: TaskFamily, task: Task, view: View, text: str, finish: st
             return _read_any_json(family, task, view, text, finish, limit)
         answer = _answer(family, task, view, said.answer)
         if answer is not None:
-            sure = said.confidence
-            return Reply(
-                answer,
-                clip(said.why, limit) or None,
-                cited(said.uses, view) if said.uses else (),
-                cited(said.disputes, view) if said.disputes else (),
-                sure if sure is not None and 0 <= sure <= 1 else None,
-            )
+            return usual_reply_of(said, answer, view, limit)
     return _read_any_json(family, task, view, text, finish, limit)
 
 
@@ -127,17 +132,8 @@ def _read_any_json(family: TaskFamily, task: Task, view: View, text: str, finish
         return Reply(stop=stop, text=clip_any(data.get("why"), limit))
     if purpose in VERDICTS:
         return read_verdict(view, data, limit)
-    delegations: tuple[Delegation, ...] = ()
     if view.turn.targets and purpose in ("plan", "guide"):
-        items = data.get("subtasks")
-        if not isinstance(items, list):
-            return Fault('"subtasks" has to be a list')
-        pairs = [(i.get("to"), i.get("task")) for i in items if isinstance(i, dict)]
-        # a truth value is a whole number in Python, but True names no agent
-        delegations = delegations_to(((t, w) for t, w in pairs if type(t) is int and isinstance(w, str)), view, limit)
-        if not delegations:
-            return Fault("no subtask names one of the agents " + ", ".join(map(str, view.turn.targets[:20])))
-        return Reply(delegations=delegations, text=clip_any(data.get("why"), limit))
+        return read_plan(view, data, limit)
     stated = data.get("answer")
     if isinstance(stated, bool) or not isinstance(stated, str | int | float):
         return Fault('"answer" is missing or is not text')
@@ -165,6 +161,20 @@ def read_verdict(view: View, data: dict[str, Any], limit: int) -> Reply | Fault:
         return Reply(accepts=accepts, text=why)
     named = claims_of(handle_numbers([data.get("best")]), view)
     return Reply(chosen=named[0], text=why) if len(named) == 1 else Fault('"best" names none of the lines')
+
+
+def read_plan(view: View, data: dict[str, Any], limit: int) -> Reply | Fault:
+    """Return the work that an object hands to the agents who may be addressed."""
+    items = data.get("subtasks")
+    if not isinstance(items, list):
+        return Fault('"subtasks" has to be a list')
+    pairs = [(item.get("to"), item.get("task")) for item in items if isinstance(item, dict)]
+    # a truth value is a whole number in Python, but True names no agent
+    whole = ((to, work) for to, work in pairs if type(to) is int and isinstance(work, str))
+    work = delegations_to(whole, view, limit)
+    if not work:
+        return Fault("no subtask names one of the agents " + ", ".join(map(str, view.turn.targets[:20])))
+    return Reply(delegations=work, text=clip_any(data.get("why"), limit))
 
 
 def _json_part(text: str) -> str:

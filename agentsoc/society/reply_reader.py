@@ -7,27 +7,28 @@ What a run's replies say is decided by the rules that it was made by: `Rules.rea
 from __future__ import annotations
 
 import re
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
 from agentsoc.contracts.society import Society
 from agentsoc.contracts.task import Task, TaskFamily
-from agentsoc.contracts.turns import Delegation, Reply, View
+from agentsoc.contracts.turns import Reply, View
 from agentsoc.reading.handles import handles, without_handles
 from agentsoc.reading.objects import find_object
 from agentsoc.reading.options import option_stated
 from agentsoc.reading.text import CUT, without_reasoning
 from agentsoc.society.first_reader import (
     LINE_FOR,
-    cited,
     claims_of,
     clip_any,
     delegations_to,
     handle_numbers,
+    read_plan,
     read_reply_first,
     read_verdict,
     usual_reply,
+    usual_reply_of,
 )
 from agentsoc.society.reply_fault import MALFORMED, Fault
 from agentsoc.society.reply_form import CHARS_PER_TOKEN, VERDICTS, clip, form_of
@@ -116,14 +117,7 @@ def _read_json(read: _Reading, text: str, finish: str, limit: int) -> Reply | Fa
             return _read_any_json(read, text, finish, limit)
         answer = read.answer(said.answer)
         if answer is not None:
-            sure = said.confidence
-            return Reply(
-                answer,
-                clip(said.why, limit) or None,
-                cited(said.uses, view) if said.uses else (),
-                cited(said.disputes, view) if said.disputes else (),
-                sure if sure is not None and 0 <= sure <= 1 else None,
-            )
+            return usual_reply_of(said, answer, view, limit)
     return _read_any_json(read, text, finish, limit)
 
 
@@ -142,7 +136,7 @@ def _read_any_json(read: _Reading, text: str, finish: str, limit: int) -> Reply 
     if purpose in VERDICTS:
         return read_verdict(view, data, limit)
     if plans:
-        return _read_plan(view, data, limit)
+        return read_plan(view, data, limit)
     stated = data.get("answer")
     if isinstance(stated, bool) or not isinstance(stated, str | int | float):
         return Fault('"answer" is missing or is not text')
@@ -174,17 +168,3 @@ def _no_object(text: str, finish: str) -> Fault:
     except (msgspec.DecodeError, RecursionError):
         return Fault("it is not valid JSON")
     return Fault("it is not a JSON object")
-
-
-def _read_plan(view: View, data: dict[str, Any], limit: int) -> Reply | Fault:
-    """Return the work that an object hands to the agents who may be addressed."""
-    items = data.get("subtasks")
-    if not isinstance(items, list):
-        return Fault('"subtasks" has to be a list')
-    pairs = [(item.get("to"), item.get("task")) for item in items if isinstance(item, dict)]
-    # a truth value is a whole number in Python, but True names no agent
-    whole = ((to, work) for to, work in pairs if type(to) is int and isinstance(work, str))
-    work: tuple[Delegation, ...] = delegations_to(whole, view, limit)
-    if not work:
-        return Fault("no subtask names one of the agents " + ", ".join(map(str, view.turn.targets[:20])))
-    return Reply(delegations=work, text=clip_any(data.get("why"), limit))
