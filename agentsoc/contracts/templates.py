@@ -7,7 +7,6 @@ object, loop within no loop, and what it makes is bounded, so that neither memor
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
@@ -29,8 +28,8 @@ LOOP_NODES_MAX: Final = 200
 INDENT_MAX: Final = 16
 _MADE_KEPT: Final = 64
 """Texts that a template has made and that are kept, should the same be asked again (texts)."""
-_PIECES: Final = 64
-"""Pieces of a text that are made before its length is looked at again."""
+_KEPT_CHARS: Final = 4_000
+"""Longest of them; a stranger's scenario may have thousands of templates (characters)."""
 TESTS: Final = ("defined", "even", "odd")
 
 
@@ -163,18 +162,18 @@ class Compiled:
         kept = self._made.get(key)
         if kept is not None:
             return kept
-        made = ""
+        parts: list[str] = []
+        size = 0
         try:
-            pieces = self._pieces(self._context(values))
-            while some := list(itertools.islice(pieces, _PIECES)):
-                made += "".join(some)
-                _bounded(len(made))
-                if len(some) < _PIECES:
-                    break
+            for part in self._pieces(self._context(values)):
+                size += len(part)
+                if size > MADE_MAX:
+                    _bounded(size)
+                parts.append(part)
         except (TypeError, ValueError, AttributeError) as error:
             raise BadTemplateError(f"it cannot be rendered: {error}") from None
-        made = made.strip()
-        if len(made) <= TEXT_MAX:  # in a round many agents are asked the same
+        made = "".join(parts).strip()
+        if len(made) <= _KEPT_CHARS:  # in a round many agents are asked the same
             if len(self._made) >= _MADE_KEPT:
                 self._made.clear()
             self._made[key] = made

@@ -146,3 +146,19 @@ def test_a_block_takes_texts_files_and_examples() -> None:
     for bad in ({"answer": "{{ nobody }}"}, {"anser": "x"}, {"answer": {"text": "x", "file": "y"}}):
         with pytest.raises(ValueError, match=r"nobody|anser|not both"):
             PromptSet.model_validate(bad)
+
+
+def test_a_text_that_was_made_before_is_made_of_the_same_values_only() -> None:
+    """What a template made is kept; a value that it does not use changes nothing, one that it uses does."""
+    template = Compiled("{{ question }}|{{ claims | join(',') }}", ("question", "claims", "own"), ("claims",))
+    first = template.render({"question": "A?", "claims": ["x", "y"], "own": "1"})
+    assert first == template.render({"question": "A?", "claims": ["x", "y"], "own": "2"}) == "A?|x,y"
+    assert template.render({"question": "A?", "claims": ["x,y"], "own": "1"}) == "A?|x,y"
+    assert template.render({"question": "A?", "claims": ["x", "z"], "own": "1"}) == "A?|x,z"
+    assert template.render({"question": "B?", "claims": [], "own": "1"}) == "B?|"
+
+
+def test_what_one_agent_was_asked_reaches_no_other() -> None:
+    template = Compiled("You are {{ name }}.", ("name",), ())
+    said = [template.render({"name": number}) for number in (*range(200), *range(200))]
+    assert said == [f"You are {number}." for number in (*range(200), *range(200))]
