@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import threading
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, ClassVar
@@ -22,6 +21,7 @@ from agentsoc.cli import main
 from agentsoc.errors import BackendSetupError
 from agentsoc.log.read import RunLog
 from analysis.measures.episodes import RUN_METRICS
+from tests.serving import served
 from tests.strategies import scenario
 
 Told = Callable[..., tuple[int, str, str]]
@@ -146,13 +146,8 @@ class Answers(BaseHTTPRequestHandler):
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     monkeypatch.setattr(Answers, "asked", [])
-    http = ThreadingHTTPServer(("127.0.0.1", 0), Answers)
-    thread = threading.Thread(target=http.serve_forever, args=(0.01,))
-    thread.start()
-    yield f"http://127.0.0.1:{http.server_port}/v1"
-    http.shutdown()
-    thread.join()
-    http.server_close()
+    with served(Answers) as address:
+        yield address
 
 
 def test_texts_are_embedded_by_a_server_once(

@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-import threading
 from collections import Counter
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
@@ -28,6 +27,7 @@ from agentsoc.errors import ReplayMismatchError
 from agentsoc.log.read import RunLog
 from agentsoc.scenario.model import Scenario
 from tests.interrupted import to_the_end, with_kills
+from tests.serving import served
 from tests.strategies import scenario
 
 TOKENS_IN: Final = 40
@@ -57,13 +57,8 @@ class Counting(BaseHTTPRequestHandler):
 
 @pytest.fixture(scope="module")
 def provider() -> Iterator[str]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Counting)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}/v1"
-    server.shutdown()
-    server.server_close()
-    thread.join(10)
+    with served(Counting) as address:
+        yield address
 
 
 @pytest.mark.parametrize("order", ["together", "in-turn"])

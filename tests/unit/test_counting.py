@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -23,6 +22,7 @@ from agentsoc.engine.replay import replay
 from agentsoc.engine.run import run
 from agentsoc.errors import BackendSetupError, InputError
 from agentsoc.scenario.model import Scenario
+from tests.serving import served
 from tests.strategies import scenario
 
 ASKED = Request.of("Be brief.", "How many legs has a spider? Größe: 東京.", 8, 0.5, 11)
@@ -134,13 +134,8 @@ class Counting(BaseHTTPRequestHandler):
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     monkeypatch.setattr(Counting, "seen", [])
     monkeypatch.setattr(Counting, "manner", "vllm")
-    made = ThreadingHTTPServer(("127.0.0.1", 0), Counting)
-    thread = threading.Thread(target=made.serve_forever, daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{made.server_port}/v1"
-    made.shutdown()
-    made.server_close()
-    thread.join(10)
+    with served(Counting) as address:
+        yield address
 
 
 @pytest.mark.parametrize("manner", ["vllm", "llama"])
