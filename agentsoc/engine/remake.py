@@ -16,6 +16,7 @@ import msgspec
 from agentsoc.budget.spent import Spent
 from agentsoc.contracts.failure import family_of
 from agentsoc.contracts.model import CallError
+from agentsoc.errors import ModelFailedError
 from agentsoc.events import SOCIETY
 from agentsoc.log.failures import failures_of
 from agentsoc.log.files import RunLock
@@ -28,6 +29,18 @@ from agentsoc.society.probe import FIRST_K
 SUPERSEDED: Final = "superseded"
 BEING_MADE_AGAIN: Final = "its failed turns are being made again"
 """What the manifest says as its error while rows are marked: a run that dies then goes on as a failed one."""
+
+
+def is_to_be_made_again(manifest: Manifest) -> bool:
+    """Return whether the failed turns of a run are made again without being asked for.
+
+    So they are of a run that ended because a model could not be used, and of one that was about to make them again. A
+    full disk has failed no turn, and what was answered before it is not bought twice.
+    """
+    error = manifest.error or ""
+    return manifest.status == "failed" and (
+        error == BEING_MADE_AGAIN or error.startswith(f"{ModelFailedError.__name__}:")
+    )
 
 
 def failed_rounds(known: Mapping[Key, Attempt], *, lost: bool, sequential: bool) -> dict[int, int]:

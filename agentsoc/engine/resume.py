@@ -19,17 +19,16 @@ from agentsoc.engine.directory import clear_temporaries
 from agentsoc.engine.execute import Plan, execute
 from agentsoc.engine.inputs import RunTasks
 from agentsoc.engine.ready import with_engine
-from agentsoc.engine.remake import failed_rounds, mark, superseded_rows
+from agentsoc.engine.remake import failed_rounds, is_to_be_made_again, mark, superseded_rows
 from agentsoc.engine.replay import event_text
 from agentsoc.engine.run import Progress, Run
 from agentsoc.engine.shared import Shared
 from agentsoc.engine.stored_scenario import require_named_address, stored_scenario
 from agentsoc.engine.waiting import wait_for
-from agentsoc.errors import InputError, LogDamagedError, ModelFailedError, ReplayMismatchError
+from agentsoc.errors import InputError, LogDamagedError, ReplayMismatchError
 from agentsoc.events import Event
 from agentsoc.log.files import RunLock
 from agentsoc.log.journal import Attempt, Journal, Key, load_journal
-from agentsoc.log.manifest import Manifest
 from agentsoc.log.names import EPISODES, EVENTS, JOURNAL, TASKS
 from agentsoc.log.read import RunLog
 from agentsoc.log.schema import from_table
@@ -49,8 +48,9 @@ def resume(
 ) -> Run:
     """Finish an interrupted or failed run; a finished one is left as it is, or its events computed again if damaged.
 
-    Of a failed run, the turns are made again that failed by the infrastructure (no such model, a wrong key, an outage),
-    with everything that came after them in their episodes; see `agentsoc.engine.remake`.
+    Of a run that ended because a model could not be used (no such model, a wrong key, an outage), the turns are made
+    again that failed by the infrastructure, with everything that came after them in their episodes; see
+    `agentsoc.engine.remake`.
 
     Args:
         directory: the run directory.
@@ -58,7 +58,7 @@ def resume(
         allow_code: loose code files of the run.
         progress: filled while the run goes on.
         consent: what may be called; see `agentsoc.engine.run.run`. That the directory names a model is no consent.
-        retry_failed: whether failed turns are made again of a finished or interrupted run as well.
+        retry_failed: whether failed turns are made again of any run, a finished one included.
 
     Raises:
         ConsentNeededError: it would send something to an address that nobody has agreed to; nothing was sent.
@@ -117,7 +117,7 @@ async def _resume(log: RunLog, means: _Means) -> Run:
     scenario, code = stored_scenario(log, means.allow_code)
     known: dict[Key, Attempt] | None = None
     rounds: dict[int, int] = {}
-    if means.retry_failed or _failed_by_its_models(log.manifest):
+    if means.retry_failed or is_to_be_made_again(log.manifest):
         ended = log.manifest.status == "finished"
         known = log.checked() if ended else _load_pinned(log)
         rounds = failed_rounds(known, lost=ended, sequential=scenario.episodes == "sequential")
@@ -219,11 +219,6 @@ async def _rebuild(log: RunLog, scenario: Scenario, damage: LogDamagedError) -> 
         # rows of the journal that were the finished run's are written to its file, whole
         manifest.journal_file = Journal(directory / JOURNAL).seal()
     manifest.save(directory)
-
-
-def _failed_by_its_models(manifest: Manifest) -> bool:
-    """Return whether a run ended because something that it asked could not be used; a full disk has failed no turn."""
-    return manifest.status == "failed" and (manifest.error or "").startswith(f"{ModelFailedError.__name__}:")
 
 
 def _require_own(log: RunLog) -> None:
