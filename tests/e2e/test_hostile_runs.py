@@ -96,6 +96,8 @@ def _serve(kitchen: Kitchen, case: Case, base: str, verbs: dict[str, Verb], tmp_
             assert found.code in (0, 3), about
         elif name == "compare" and found.code == 1:  # a run that cannot be used makes no comparison of the others
             assert "not comparable" in found.out, about
+            assert case.named in found.out, about
+            assert "minus" not in found.out, about
         else:
             assert found.code in (2, 4), about
             assert case.named in found.err or f"{directory}: there is no" in found.err, about
