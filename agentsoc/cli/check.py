@@ -200,6 +200,7 @@ def _print_prompts(society: BuiltSociety, as_json: bool) -> None:
                 "role": one.role,
                 "round": one.round,
                 "purpose": one.turn.purpose,
+                "template": one.template,
                 "claims": one.claims,
                 "messages": [{"role": each.role, "content": each.content} for each in one.request.messages],
                 "choices": list(one.request.choices),
@@ -211,7 +212,9 @@ def _print_prompts(society: BuiltSociety, as_json: bool) -> None:
     elif samples:
         say("\n\n".join("\n".join(sample_lines(one)) for one in samples))
     else:
-        say("no model is asked by a prompt")
+        say(
+            "no agent is asked by a prompt: simulated and coded agents read none; --model scripted shows what others do"
+        )
 
 
 def _facts(society: BuiltSociety, variant: Variant) -> dict[str, Any]:

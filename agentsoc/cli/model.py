@@ -1,4 +1,4 @@
-"""Get the files of models that run on this machine, or say where they are (`agentsoc model`)."""
+"""Get the files of models that run on this machine, or say where they are."""
 
 from __future__ import annotations
 

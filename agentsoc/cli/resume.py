@@ -32,8 +32,8 @@ def resume(
     """Finish the run in DIR; replies that it has are read from its journal, not bought again.
 
     Without a budget, and with a model that answers the same prompt alike, the result is what the undisturbed run
-    would have given. With a budget of any size it may differ after a crash: lost attempts are charged in full and
-    use up attempts that turns were granted. The budget holds, and the log replays.
+    would have given. With a budget it may differ after a crash: attempts that the crash cut off are charged in full,
+    so that less is left for later turns. The budget holds, and the log replays.
 
     Turns that failed because a server, a network or a key did are made again when the run failed, and with
     --retry-failed when it is finished: they and what came after them in their episodes. What all that had cost stays

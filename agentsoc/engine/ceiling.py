@@ -73,7 +73,7 @@ class CeilingForecast:
             if one.refused == one.turns:
                 said.append(f"{name} cannot be paid for{unless}")
             elif one.refused:
-                said.append(f"of {name} {one.turns - one.refused} of {one.turns} turns can be paid for{unless}")
+                said.append(f"in {name}, {one.turns - one.refused} of {one.turns} turns can be paid for{unless}")
             elif one.waves > 1:
                 at_once = f"{one.at_once} of {one.turns} agents can speak in a round at once"
                 if (text := f"{at_once}; the round takes {one.waves} waves") not in said:

@@ -31,7 +31,7 @@ from agentsoc.scenario.source import printable
 from agentsoc.society.build import BuiltSociety, open_board
 from agentsoc.society.calls import ModelCall
 from agentsoc.society.coded import CodedAgent
-from agentsoc.society.prompt import build_request
+from agentsoc.society.prompt import build_request, purpose_template
 
 ROUNDS_MAX: Final = 12
 """Rounds that are rehearsed for their prompts (rounds)."""
@@ -85,6 +85,11 @@ class SamplePrompt:
     claims: int
     """Claims that it shows."""
     request: Request
+
+    @property
+    def template(self) -> str | None:
+        """Name of the template that made its question; None where the protocol has words of its own for the turn."""
+        return None if self.turn.asks else purpose_template(self.turn.purpose, self.claims)
 
 
 def sample_prompts(society: BuiltSociety, index: int = 0) -> list[SamplePrompt]:

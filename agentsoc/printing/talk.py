@@ -28,15 +28,16 @@ def request_lines(request: Request) -> Iterator[str]:
         yield f"  {message.role}:"
         yield block(message.content)
     if request.choices:
-        yield f"  one of: {line(', '.join(request.choices), 1_000)}"
+        yield f"  held to one of: {line(', '.join(request.choices), 1_000)}"
     if request.schema is not None:
-        yield f"  schema: {line(request.schema, 1_000)}"
+        yield f"  held to the schema: {line(request.schema, 1_000)}"
 
 
 def sample_lines(sample: SamplePrompt) -> Iterator[str]:
     """Yield a prompt that nobody was sent."""
     shown = f", {sample.claims} claims shown (made up)" if sample.claims else ""
-    yield f"round {sample.round}, agent {sample.agent} ({line(sample.role)}): {sample.turn.purpose}{shown}"
+    asked = f"template {sample.template}" if sample.template else f"{sample.turn.purpose}, in words of the protocol"
+    yield f"round {sample.round}, agent {sample.agent} ({line(sample.role)}): {asked}{shown}"
     yield from request_lines(sample.request)
 
 

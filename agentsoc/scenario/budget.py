@@ -118,7 +118,10 @@ class Shown(Part):
 
 
 class Budget(Part):
-    """The wall. Each limit holds for itself; of two limits on one resource the stricter one holds."""
+    """What may be spent: no call is made that could pass it.
+
+    Each limit holds for itself; of two limits on one resource the stricter one holds.
+    """
 
     tokens: Tokens | None = None
     """Input and output of the whole run (tokens); split evenly over its tasks before the start."""

@@ -32,13 +32,15 @@ _NO_STARTER: Final = ("custom",)
 
 _SCENARIO: Final = """\
 # A few agents answer a few questions.
-# agentsoc check {scenario} says what would run and what it can cost; agentsoc run {scenario} runs it.
+# agentsoc check {scenario} says what would run and what it can cost, with --prompts also what agents would be asked;
+# agentsoc run {scenario} runs it.
 # Any value can be set from outside: --set topology=chain --set agents.count=7 --seeds 5 --model openai/gpt-4o-mini
 name: {name}
 seed: 1                     # decides every random draw; the same seed gives the same run
 tasks:
   kind: jsonl
-  file: {tasks}         # your questions, one a line: a question, its answer, options if it has some
+  file: {tasks}         # your questions, one a line: a question, its answer, options if it has some;
+                            # without options, scoring: {{score: number}} and the like say what is right
   count: 6
 models:                     # named once, used by any group of agents below
   main: {model:<18}  # {about}
@@ -50,7 +52,7 @@ agents:                     # one group; write a list of groups for agents of se
 topology: {topology:<18}# who hears whom; others: {others}
 protocol: {protocol:<18}# {rules}
 budget:
-  tokens_per_task: 8000     # a wall: no call is made that could pass it
+  tokens_per_task: 8000     # a hard limit: no call is made that could pass it
 """
 _ABOUT: Final = {
     "local": "the embedded model, without a key; any other in a word: openai/gpt-4o-mini",

@@ -155,7 +155,7 @@ class _Writer:
 
     def _messages(self, view: View, kept: Kept) -> tuple[Message, ...]:
         call = self.call
-        name = purpose_template(view)
+        name = purpose_template(view.turn.purpose, len(view.claims))
         own = self._own if kept.own else cut(self._own, self.society.message_tokens)
         values = self._values(view, own, call.memory if kept.memory else ())
         asked = render_asks(view.turn.asks, values) if view.turn.asks else self._prompter.render(name, values)
@@ -182,7 +182,8 @@ class _Writer:
         claims = shown_claims(self.society, self._prompter, view.claims)
         values = self._values(view, "", (), claims)
         turn = view.turn
-        asked = render_asks(turn.asks, values) if turn.asks else self._prompter.render(purpose_template(view), values)
+        name = purpose_template(turn.purpose, len(view.claims))
+        asked = render_asks(turn.asks, values) if turn.asks else self._prompter.render(name, values)
         return Message("user", asked), Message("assistant", earlier.said)
 
     def _values(
@@ -222,10 +223,9 @@ class _Writer:
         )
 
 
-def purpose_template(view: View) -> str:
-    """Return the name of the template by which a turn is asked."""
-    purpose = view.turn.purpose
-    return "revise" if purpose == "answer" and view.claims else purpose
+def purpose_template(purpose: str, n_claims: int) -> str:
+    """Return the name of the template by which a turn is asked that is shown so many claims."""
+    return "revise" if purpose == "answer" and n_claims else purpose
 
 
 def shown_claims(society: Society, by: Prompter, claims: Sequence[Claim]) -> list[str]:

@@ -31,17 +31,17 @@ class Jsonl(TaskFamily):
     number of the line when it is left out), ``parts`` (a list of questions with answers), ``chance`` (the score of a
     guess, 0 to 1) and ``difficulty`` (a number): `{"question": "Two and two?", "answer": "4"}`.
 
-    With ``options`` an answer is right if it is the right option. Without, ``match`` decides: ``exact`` compares the
-    last line of the reply with the answer, but for case, spaces and outer marks; ``number`` compares the last number of
-    the reply with the answer, which has to be a number, and takes it if they differ by at most
-    max(tolerance, relative * abs(answer)); ``contains`` looks for the answer anywhere in the reply, as whole words.
+    With ``options`` an answer is right if it is the right option. Without, ``scoring`` says what is right
+    (docs/replies.md has its rules and examples): the answer but for case and spaces, a number within a tolerance, words
+    that occur in the reply, a pattern, or the grade of a judge, which is a model. ``match``, with ``tolerance`` and
+    ``relative`` beside it, is the older way to say the first three.
     """
 
     kind: Literal["jsonl"] = "jsonl"
     file: Annotated[str, Field(min_length=1, max_length=1_000)]
     """Path of the file, relative to the scenario's directory."""
     match: Match = "exact"
-    """How free answers are judged."""
+    """How answers are judged where a line has no options; the older way to say `scoring`."""
     tolerance: float = Field(default=0.0, ge=0)
     """Largest difference that still counts as right, for `match: number` (in the unit of the answer)."""
     relative: float = Field(default=0.0, ge=0, le=1)

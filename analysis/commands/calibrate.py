@@ -28,7 +28,7 @@ MEASUREMENTS = "measurements.json"
 
 def calibrate(
     scenario: Annotated[Path, typer.Argument(metavar="SCENARIO", help="A scenario with one group of agents (YAML).")],
-    budget: Annotated[int, typer.Option(min=1, metavar="TOKENS", help="The wall over all runs together.")],
+    budget: Annotated[int, typer.Option(min=1, metavar="TOKENS", help="What all runs together may take at most.")],
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Where runs and measurements go; default runs/NAME-calibration.")
     ] = None,
@@ -58,11 +58,12 @@ def calibrate(
     quiet: options.Quiet = False,
     yes: options.Yes = False,
 ) -> None:
-    """Measure a, beta, gamma and rho of the agents of SCENARIO on its tasks, within TOKENS over all runs.
+    """Measure how the agents of SCENARIO answer, read and err together, within TOKENS over all runs.
 
-    Lone agents at several levels of compute tell the leaf law; planted messages tell fidelity; merges of B votes and
-    their replicates tell correlation and difficulty. Topology and protocol of the scenario are not used, except for
-    whether nodes are asked (`by: model`) or a rule counts.
+    Lone agents at several levels of compute tell a and beta (the signal of one agent is a x^beta when it has x
+    tokens); planted messages tell gamma, how well a message is read; merges of B votes and their replicates tell rho,
+    how far votes err together, and how much tasks differ in difficulty. Topology and protocol of the scenario are
+    not used, except for whether nodes are asked (`by: model`) or a rule counts.
 
     The same command goes on where it was interrupted. It writes measurements.json for `agentsoc plan`.
     """

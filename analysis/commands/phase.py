@@ -35,11 +35,13 @@ def phase(
     accept_failures: AcceptFailures = False,
     as_json: AsJson = False,
 ) -> None:
-    """Estimate a, beta, gamma, rho, the growth alpha and the exponent s, with intervals, and say the regime.
+    """Say from runs whether trees of such agents amplify or lose their signal, with intervals.
 
     RUN... are runs of lone agents at several computes, relays with a planted message, and merges: what
     `agentsoc calibrate` makes, or any of your own; each is used for what it can tell. FILE has the columns task, run,
-    node, agent, correct. What the data cannot tell is refused by name; assumptions that they contradict are listed.
+    node, agent, correct. Estimated are a, beta, gamma, rho, the growth alpha at a merge and the exponent s of a tree
+    (what they mean: docs/phase-guide.md). What the data cannot tell is refused by name; assumptions that they
+    contradict are listed.
 
     With --json, the object that `agentsoc plan --measurements` reads.
     """

@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from contextlib import redirect_stdout
 from fnmatch import fnmatch
 from importlib.metadata import entry_points
+from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,9 +27,11 @@ import numpy as np
 import polars as pl
 import pytest
 
+from agentsoc.backends.scripted import Scripted
 from agentsoc.cli import main
 from agentsoc.contracts.protocol import PROTOCOLS
 from agentsoc.contracts.topology import TOPOLOGIES
+from agentsoc.engine.rehearsal import sample_prompts
 from agentsoc.engine.run import run
 from agentsoc.events import KINDS
 from agentsoc.experiment.comparison import parse_comparison
@@ -43,6 +46,7 @@ from agentsoc.scenario.model import Scenario
 from agentsoc.scenario.strict import parse
 from agentsoc.society.build import build_society
 from docs.generate import DOCS, own_kinds, pages, scenario_files
+from docs.prompts_page import ASKED
 from tests.strategies import scenario as small_scenario
 
 ROOT = DOCS.parent
@@ -290,6 +294,28 @@ def test_the_vocabulary_classifies_every_topology_protocol_and_scenario() -> Non
         sizes = {build_society(one).n for one in load_scenarios(path)}
         told = told if " or " in table[path.stem] else [sum(told) + table[path.stem].startswith("lead")]
         assert set(told) == sizes, path.stem
+
+
+def test_the_page_of_prompts_says_by_which_template_each_protocol_asks() -> None:
+    told: dict[tuple[str, str], str] = {}
+    for protocols, _, templates, instruction in ASKED:
+        for key in product(re.findall(r"`([\w-]+)`", protocols), re.findall(r"`(\w+)`", templates)):
+            told[key] = told.get(key, "") + instruction
+    assert {kind for kind, _ in told} >= set(own_kinds(PROTOCOLS))
+    asked = set()
+    for path in scenario_files():
+        for one in load_scenarios(path):
+            if sum(group.count or 0 for group in one.agents) > 20:
+                continue
+            groups = tuple(group.model_copy(update={"model": Scripted()}) for group in one.agents)
+            society = build_society(one.model_copy(update={"agents": groups}))
+            kind = one.protocol.kind
+            for sample in sample_prompts(society) if kind != "dti" else ():
+                name = sample.template or sample.turn.purpose
+                assert (kind, name) in told, path.stem
+                assert kind == "roles" or sample.turn.instruction in told[kind, name], path.stem
+                asked.add((kind, name))
+    assert len(asked) >= 15
 
 
 def test_the_architecture_lists_the_layers_that_the_import_contract_holds() -> None:

@@ -53,6 +53,25 @@ def test_check_shows_the_first_prompt_of_each_role(file: Path, capsys: pytest.Ca
     assert (first["round"], second["round"], first["claims"], second["claims"]) == (0, 1, 0, 2)
     assert first["messages"][1]["content"].startswith("MINE ")
     assert second["messages"][1]["content"].startswith("Others said:\n#1 agent")
+    assert (first["purpose"], first["template"]) == ("answer", "answer")
+    assert (second["purpose"], second["template"]) == ("answer", "revise")
+
+
+def test_check_names_the_template_of_each_prompt(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", str(file), "--prompts"]) == 0
+    said = capsys.readouterr().out
+    assert "round 0, agent 0 (peer): template answer\n" in said
+    assert "round 1, agent 0 (peer): template revise, 2 claims shown (made up)\n" in said
+    assert "  held to the schema: {" in said
+    short = ["--set", "agents.reply=short", "--prompts"]
+    assert main(["check", str(file), *short]) == 0
+    assert "  held to one of: " in capsys.readouterr().out
+    roles = {"kind": "roles", "stages": [{"name": "plan", "asks": "Plan."}, {"name": "end", "asks": "Answer."}]}
+    text = ["--set", f"protocol={json.dumps(roles)}", "--set", "agents.reply=text", "--set", "agents.prompts={}"]
+    assert main(["check", str(file), *text, "--prompts"]) == 0
+    assert "agent 0 (peer): work, in words of the protocol\n" in capsys.readouterr().out
+    assert main(["check", str(file), "--set", "agents.model=simulated", "--set", "agents.prompts={}", "--prompts"]) == 0
+    assert "--model scripted" in capsys.readouterr().out
 
 
 def test_a_fault_in_a_file_is_told_with_its_line(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
