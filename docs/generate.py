@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 import sys
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -109,7 +110,26 @@ Each file is a page of documentation: its header says what it shows and what to 
 law, `effort` voters succeed by what they spend, `scripted` answers by rule, `litellm` reaches a server or a provider.
 The tests run every file: those with `local` with fewer tasks, `provider-local-server` against a server on loopback,
 `provider-hosted` up to the missing key. How the times were measured:
-[first ten minutes](first-ten-minutes.md#about-times)."""
+[first ten minutes](first-ten-minutes.md#about-times).
+
+Put a model of yours in with `--model openai/gpt-4o-mini` ([models and providers](providers.md)), but not where the
+tasks are `signal`: they are for simulated voters, and all that they ask is "Which is right: A or B?". There,
+`--set tasks=arithmetic` puts questions in their place. Files in `scenarios/comparisons/` compare organisations:
+[comparing organisations](comparing.md), [experiments](experiments/index.md).
+"""
+
+SCENARIO_GROUPS: Final = {
+    "quickstart": "To begin",
+    "literature": "Methods of papers",
+    "protocol": "Protocols",
+    "topology": "Topologies",
+    "aggregator": "How answers are counted",
+    "preset": "Presets",
+    "tasks": "Tasks of your own",
+    "provider": "Models of your own",
+    "experiment": "Experiments",
+}
+"""What the first word of a file's name says, in the order of the page's list."""
 
 SWEEP: Final = f"""\
 ## sweep
@@ -361,6 +381,10 @@ def scenario_files() -> list[Path]:
 def scenarios_page() -> str:
     """Return the page that lists the shipped scenarios."""
     lines = [SCENARIOS_INTRODUCTION]
+    for group, title in SCENARIO_GROUPS.items():
+        names = [path.stem for path in scenario_files() if path.stem.rstrip("s").startswith(group.rstrip("s"))]
+        links = ", ".join(f"[{name.removeprefix(group + '-')}](#{name})" for name in names)
+        lines.append(textwrap.fill(f"- {title}: {links}.", 120, subsequent_indent="  ", break_on_hyphens=False))
     for path in scenario_files():
         head = header(path)
         runs = load_scenarios(path)

@@ -36,7 +36,10 @@ class MixtureComponent(Part):
 
 
 class Signal(TaskFamily):
-    """A K-ary question whose truth is uniform; optionally a mixture of difficulties."""
+    """A question without content, for simulated voters: which of K options is right is a uniform draw.
+
+    Tasks may be a mixture of difficulties.
+    """
 
     kind: Literal["signal"] = "signal"
     choices: int = Field(default=2, ge=2, le=len(LETTERS))

@@ -220,6 +220,11 @@ def anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
 
 
+def test_the_page_of_scenarios_begins_with_a_list_of_all() -> None:
+    first = (DOCS / "scenarios.md").read_text(encoding="utf-8").partition("\n## ")[0]
+    assert sorted(re.findall(r"\(#([\w-]+)\)", first)) == sorted(path.stem for path in scenario_files())
+
+
 @pytest.mark.parametrize("page", [pytest.param(page, id=named(page)) for page in PAGES])
 def test_every_link_leads_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")):
