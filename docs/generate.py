@@ -66,6 +66,23 @@ SLOTS: Final[dict[str, Slot[Any]]] = {
 }
 """Keys that any registered part may fill."""
 
+PAGES: Final = {
+    "prompts": "[prompts](prompts.md), with the defaults and what agents see of each other",
+    "budget": "[budgets](budgets.md): what a run will cost, and why turns are refused",
+    "prices": "[what will it cost?](budgets.md#what-will-it-cost)",
+    "probe": "[what agents make of what they are shown](metrics.md#what-agents-make-of-what-they-are-shown)",
+    "faults": "[planted errors](aggregators.md#planted-errors)",
+    "calls": "[when models fail](failures.md)",
+    "engine": "[Ray](ray.md)",
+    "topology": "[vocabulary](vocabulary.md#the-surveys-five-words); each has a file in [scenarios](scenarios.md)",
+    "protocol": "[methods of the literature](methods.md), [aggregators](aggregators.md), and by "
+    "[which template each asks](prompts.md#which-template-asks-when)",
+    "tasks": "[tasks of your own](replies.md#tasks-of-your-own)",
+    "model": "[models and providers](providers.md)",
+    "budget.policy": "[policies](budgets.md#policies)",
+}
+"""Where more is said about a key."""
+
 NAMES: Final = {
     "integer": "whole number",
     "number": "number",
@@ -205,11 +222,11 @@ def scenario_reference() -> str:
     """Return the page of all keys of a scenario."""
     parts = [INTRODUCTION, "## The file\n", *_table(Scenario)]
     for key, cls in BLOCKS.items():
-        parts += [f"## {key}\n", *_part(cls)]
+        parts += [f"## {key}\n", *_more(key), *_part(cls)]
     for key, slot in SLOTS.items():
         kinds = own_kinds(slot)
         links = ", ".join(f"[{kind}](#{_anchor(_title(key, kind))})" for kind in kinds)
-        parts += [f"## {key}\n\nOne of: {links}.\n"]
+        parts += [f"## {key}\n", *_more(key), f"One of: {links}.\n"]
         nested: dict[str, type[Part]] = {}
         for kind, cls in kinds.items():
             parts += [f"### {_title(key, kind)}\n", *_part(cls)]
@@ -223,6 +240,11 @@ def own_kinds(slot: Slot[Any]) -> dict[str, type[Part]]:
     """Return the kinds that agentsoc itself brings, in the order of their entry points."""
     own = [kind for kind, entry in Slot.entries(slot.group).items() if entry.value.startswith("agentsoc.")]
     return {kind: slot.find(kind) for kind in own}
+
+
+def _more(key: str) -> Iterator[str]:
+    if key in PAGES:
+        yield f"More: {PAGES[key]}.\n"
 
 
 def _title(key: str, kind: str) -> str:
@@ -239,9 +261,14 @@ def _part(cls: type[Part]) -> Iterator[str]:
 
 
 def _prose(text: str) -> str:
-    """Return a docstring as Markdown: one line a paragraph, single backticks."""
+    """Return a docstring as Markdown: one line a paragraph, single backticks, pages as links."""
     paragraphs = re.split(r"\n\s*\n", text.strip())
-    return "\n\n".join(" ".join(paragraph.split()).replace("``", "`") for paragraph in paragraphs)
+    return _linked("\n\n".join(" ".join(paragraph.split()).replace("``", "`") for paragraph in paragraphs))
+
+
+def _linked(text: str) -> str:
+    """Return a text in which pages of the documentation are links."""
+    return re.sub(r"\bdocs/([\w-]+)\.md\b", r"[docs/\1.md](\1.md)", text)
 
 
 def _nested(cls: type[Part]) -> dict[str, type[Part]]:
@@ -395,7 +422,7 @@ def scenarios_page() -> str:
         if len(runs) > 1:
             facts.append(f"{len(runs)} runs")
         lines += ["", f"## {path.stem}", "", head["about"], "", "; ".join(facts) + "."]
-        lines += ["", f"- Shows: {head['Shows']}", f"- Look at: {head['Look at']}", f"- Time: {head['Time']}"]
+        lines += ["", *(f"- {key}: {_linked(head[key])}" for key in ("Shows", "Look at", "Time"))]
     return "\n".join(lines) + "\n"
 
 
