@@ -37,17 +37,19 @@ def check(
     ] = None,
     allow_code: options.AllowCode = None,
     prompts: Annotated[
-        bool, typer.Option("--prompts", help="Of a scenario: show the first prompt of each role, and call nobody.")
+        bool, typer.Option("--prompts", help="Show what agents would be sent, and call nobody.")
     ] = False,
     as_json: options.AsJson = False,
     yes: options.Yes = False,
 ) -> None:
-    """Check a scenario or comparison file, or every byte that counts in a run or comparison directory.
+    """Check a scenario or comparison file and say what it would run, or check that a run is as it was written.
 
     A scenario is loaded and its society built, not run: exit code 2 and the place of each fault, or a summary of what
-    would run; so are all that a comparison stands for. A run directory is compared with its digests, a comparison with
-    what it was asked for, and every run that it has: exit code 4 and the first thing that was altered. Code is not run
-    for that: files of --allow-code are only compared with the hashes that were recorded.
+    would run; so are all that a comparison stands for. A run directory is compared, byte for byte, with its digests, a
+    comparison directory with what it was asked for, and every run that it has: exit code 4 and the first thing that
+    was altered. Code is not run for that: files of --allow-code are only compared with the hashes that were recorded.
+
+    With --prompts the first prompt of each template and role is shown, and nothing else.
 
     With --pilot N the first N tasks are run besides, after the question that a run asks before anything is sent, and
     what they took stands beside the bound: tokens, cost and time. The pilot is a run of its own, kept under runs/.
@@ -57,6 +59,12 @@ def check(
     given = [] if path.is_dir() else options.overrides(path, set_, model)
     if pilot is not None and (path.is_dir() or is_comparison(path)):
         raise InputError("a pilot is of one scenario", "--pilot", "name the file of a scenario")
+    if prompts and is_comparison(path):
+        raise InputError("prompts are shown of a scenario", "--prompts", "write one organisation as a scenario")
+    if prompts and path.is_dir():
+        raise InputError(
+            "prompts are shown of a scenario", "--prompts", "agentsoc show RUN --task N --prompts has a run's"
+        )
     if path.is_dir():
         from agentsoc.log.comparison import FILE
 

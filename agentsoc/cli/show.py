@@ -38,10 +38,11 @@ def show(
     allow_code: options.AllowCode = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """Show the run in DIR: scenario, result, tokens, events, versions; with --task what happened in one task.
+    """Show the run in DIR; with --task what happened in one task, with --prompts what was sent and said in it.
 
-    Without --task and --events only the manifest is read, so this is quick however long the log is; where calls failed,
-    two columns of the log are read as well, for the commonest cause.
+    Of a run: scenario, result, tokens, events, versions. Without --task and --events only the manifest is read, so
+    this is quick however long the log is; where calls failed, two columns of the log are read as well, for the
+    commonest cause.
     """
     if prompts or agent is not None:
         _show_prompts(directory, task, agent if prompts else None, allow_code or [], as_json, asked=prompts)

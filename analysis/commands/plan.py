@@ -1,4 +1,4 @@
-"""Say which organisation is worth a budget of tokens, before it is paid for; sub-commands have modules of their own."""
+"""Say which organisation is worth a budget of tokens, before it is paid for."""
 
 from __future__ import annotations
 

@@ -74,6 +74,18 @@ def test_check_names_the_template_of_each_prompt(file: Path, capsys: pytest.Capt
     assert "--model scripted" in capsys.readouterr().out
 
 
+def test_check_shows_prompts_of_a_scenario_alone(
+    file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    comparison = tmp_path / "two.yaml"
+    base = "{tasks: sentiment, agents: {count: 2, model: scripted}, protocol: vote}"
+    comparison.write_text(f"name: two\nbase: {base}\norganisations: {{a: {{topology: star}}, b: {{topology: ring}}}}\n")
+    assert main(["check", str(comparison), "--prompts"]) == 2
+    assert "write one organisation as a scenario" in capsys.readouterr().err
+    assert main(["check", str(tmp_path), "--prompts"]) == 2
+    assert "agentsoc show RUN --task N --prompts" in capsys.readouterr().err
+
+
 def test_a_fault_in_a_file_is_told_with_its_line(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (file.parent / "mine.jinja").write_text("one\n{{ questoin }}\n")
     assert main(["check", str(file)]) == 2
