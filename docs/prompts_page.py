@@ -120,7 +120,8 @@ as if nobody had spoken. `check` warns before a run where this is known.
 
 ## What a reply rests on
 
-Where claims are shown, a reply that states an answer has to say which of them it rests on, or that it rests on none:
+Where claims are shown, a reply that states an answer is asked which of them it rests on, or whether it rests on none. A
+reply that names nothing is read all the same; it then rests on no other agent's claim.
 
 | form | what is asked for |
 | --- | --- |
@@ -153,7 +154,7 @@ agents:
 topology: decentralized    # everybody hears everybody
 protocol: {kind: debate, rounds: 2}
 peers_see: whole           # solutions are passed on uncut
-parents: visible           # nobody is asked for handles: a claim rests on what its author was shown
+parents: inferred          # nobody is asked for handles: answers that change or stay say what they rest on
 prompts:
   system: ""               # none, as in the paper
   answer: >-
