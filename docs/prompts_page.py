@@ -30,9 +30,10 @@ example. Nothing else is said to an agent: what is not on this page, in your sce
 - `agentsoc check SCENARIO --prompts` shows, without calling anybody, the first prompt of each template for each role in
   the topology, and the name of the template; what others say in it is made up.
 - `agentsoc show RUN --task N --prompts`, with `--agent A` for one agent, shows what was sent in a run and what came
-  back: messages, reply, reasoning, tokens, latency, further attempts, and what was read out of the reply. Prompts are
-  in no file of a run; they are written again, and the hash of each is compared with the journal's. In Python,
-  `Run(directory).transcript(task, agent)` returns the same as objects.
+  back: messages, reply, reasoning, tokens, latency, further attempts, and what was read out of the reply. Rounds count
+  from 0, so the second round of a debate is round 1. Prompts are in no file of a run; they are written again, and the
+  hash of each is compared with the journal's. In Python, `Run(directory).transcript(task, agent)` returns the same as
+  objects.
 - `agentsoc prompts` lists the templates, `agentsoc prompts answer` prints one, `agentsoc prompts --copy DIR` copies
   them to begin from.
 
