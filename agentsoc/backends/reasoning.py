@@ -60,6 +60,8 @@ def apart(said: Completion) -> Completion:
     Reasoning that was cut off before its end leaves no text at all. Some chat templates open the mark in the prompt,
     so that a reply holds only its end: what stands before it is reasoning as well.
     """
+    if "<" not in said.text:  # a mark begins with it, and looking for one takes time
+        return said
     text, thoughts = said.text, [] if said.reasoning is None else [said.reasoning]
     while (found := _THOUGHT.match(text)) is not None:
         thoughts.append(found[2].strip())

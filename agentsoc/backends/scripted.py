@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import Any, ClassVar, Literal
+from functools import lru_cache
+from typing import Any, ClassVar, Literal, NamedTuple
 
 from pydantic import Field
 
@@ -76,7 +77,7 @@ class ScriptedBackend(Backend):
 
     def count(self, request: Request) -> int:
         """Return the number of words: this model's tokens are words."""
-        return sum(len(each.content.split()) for each in request.messages)
+        return sum([len(each.content.split()) for each in request.messages])
 
     async def complete(self, request: Request) -> Completion:
         """Answer one prompt."""
@@ -106,15 +107,15 @@ class ScriptedBackend(Backend):
         return uniform(self.seed, f"scripted-{purpose}", hint.task, hint.round, hint.agent, hint.k)
 
     def _answer(self, hint: Hint) -> str:
-        others = [option for option in hint.options if option != hint.truth] or ["0"]
-        wrong = others[int(self._draw("wrong", hint) * len(others))]
-        right = {"truth": hint.truth, "wrong": wrong, "random": hint.truth, "majority": hint.truth}[self.model.says]
-        if self.model.says == "random" and hint.options:
-            right = hint.options[int(self._draw("random", hint) * len(hint.options))]
-        if self.model.says == "majority" and hint.shown:
-            stated = [answer for answer in hint.shown if answer is not None]
-            right = max(sorted(set(stated)), key=stated.count) if stated else right
-        return right if self._draw("accuracy", hint) < self.model.accuracy else wrong
+        says = self.model.says
+        if says == "wrong" or self._draw("accuracy", hint) >= self.model.accuracy:
+            others = [option for option in hint.options if option != hint.truth] or ["0"]
+            return others[0 if len(others) == 1 else int(self._draw("wrong", hint) * len(others))]
+        if says == "random" and hint.options:
+            return hint.options[int(self._draw("random", hint) * len(hint.options))]
+        if says == "majority" and (stated := [answer for answer in hint.shown if answer is not None]):
+            return max(sorted(set(stated)), key=stated.count)
+        return hint.truth
 
     def _verdict(self, choosing: bool, hint: Hint) -> dict[str, Any]:
         """Return a choice among the shown answers, or whether the one that is shown is right."""
@@ -141,29 +142,51 @@ class ScriptedBackend(Backend):
             return lines[0] if lines else request.choices[0]
         if request.schema is None:
             return self._answer(hint)
-        schema = json.loads(request.schema)
-        properties = schema["properties"]
+        wanted = _wanted(request.schema)
+        properties = wanted.properties
         reply: dict[str, Any] = {}
         if "stop" in properties:
             reply["stop"] = False
         if "subtasks" in properties:
-            n = properties["subtasks"]["maxItems"]
-            reply["subtasks"] = [{"to": agent, "task": f"look at side {agent}"} for agent in hint.targets[:n]]
+            takers = hint.targets[: wanted.subtasks_max]
+            reply["subtasks"] = [{"to": agent, "task": f"look at side {agent}"} for agent in takers]
         if "accept" in properties or "best" in properties:
             reply |= self._verdict("best" in properties, hint)
         answer = self._answer(hint)
         if "answer" in properties:
             reply["answer"] = answer
-        if "uses" in properties and self.model.cites == "none" and "uses" in schema.get("required", ()):
+        if "uses" in properties and self.model.cites == "none" and wanted.cites:
             reply["uses"] = reply["disputes"] = [NONE]
         elif "uses" in properties and self.model.cites != "none":
-            distinct = list(hint.shown_unique)
-            uses = [i for i, said in enumerate(distinct, 1) if self.model.cites == "all" or said == answer]
-            against = [i for i in range(1, len(distinct) + 1) if i not in uses]
-            nothing = [NONE] if "uses" in schema.get("required", ()) else []
-            reply["uses"] = [f"#{i}" for i in uses] or nothing
-            reply["disputes"] = [f"#{i}" for i in against] or nothing
+            every = self.model.cites == "all"
+            uses: list[str] = []
+            against: list[str] = []
+            for i, said in enumerate(hint.shown_unique, 1):
+                (uses if every or said == answer else against).append(f"#{i}")
+            nothing = [NONE] if wanted.cites else []
+            reply["uses"], reply["disputes"] = uses or nothing, against or nothing
         reply["why"] = f"call {hint.k}"
         if "confidence" in properties:
             reply["confidence"] = round(0.5 + 0.5 * self._draw("confidence", hint), 3)
         return json.dumps(reply)
+
+
+class _Wanted(NamedTuple):
+    """What a schema asks for."""
+
+    properties: frozenset[str]
+    subtasks_max: int
+    """Pieces of work that a plan may have."""
+    cites: bool
+    """Whether a reply has to say what it rests on."""
+
+
+@lru_cache(maxsize=256)
+def _wanted(schema: str) -> _Wanted:
+    data = json.loads(schema)
+    properties = data["properties"]
+    return _Wanted(
+        frozenset(properties),
+        properties["subtasks"]["maxItems"] if "subtasks" in properties else 0,
+        "uses" in data.get("required", ()),
+    )

@@ -74,6 +74,8 @@ class SampleHint(Hint, frozen=True):
     question: int = 0  # type: ignore[misc]
 
 
+_encode: Final = msgspec.msgpack.Encoder().encode
+
 Role = Literal["system", "user", "assistant", "tool"]
 """Who speaks in a message: whoever set the agent up, who asks it, the agent itself, a tool that it called."""
 
@@ -138,8 +140,9 @@ class Request(msgspec.Struct, frozen=True):
         that time still name their requests.
         """
         whole: _SystemAndUser | Request = self
-        if tuple(each.role for each in self.messages) == ("system", "user"):
-            first, last = self.messages
+        messages = self.messages
+        if len(messages) == 2 and messages[0].role == "system" and messages[1].role == "user":
+            first, last = messages
             whole = _SystemAndUser(
                 first.content,
                 last.content,
@@ -150,7 +153,7 @@ class Request(msgspec.Struct, frozen=True):
                 self.schema,
                 self.hint,
             )
-        return hashlib.sha256(msgspec.msgpack.encode(whole)).digest()
+        return hashlib.sha256(_encode(whole)).digest()
 
 
 class _SystemAndUser(msgspec.Struct, frozen=True):

@@ -117,9 +117,10 @@ class Society:
 
     def remember(self, key: Hashable, compute: Callable[[], T]) -> T:
         """Return `compute()`, kept for the next call with the same key: protocols hold no state of their own."""
-        if key not in self._remembered:
-            self._remembered[key] = compute()
-        return self._remembered[key]  # type: ignore[no-any-return]
+        kept = self._remembered
+        if key not in kept:
+            kept[key] = compute()
+        return kept[key]  # type: ignore[no-any-return]
 
     def speaks(self, agent: int) -> bool:
         """Return whether anybody reads what `agent` writes: not the end of an organisation, nor somebody alone."""

@@ -10,6 +10,7 @@ import re
 import unicodedata
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import Annotated, Any, ClassVar, Final, overload
 
 import msgspec
@@ -109,13 +110,7 @@ class TaskFamily(Part):
         `parse` reads runs of rules 1, and all runs of a family whose class has a `parse` of its own and no `stated`;
         `stated` reads all others.
         """
-        if rules > 1:
-            for cls in type(self).__mro__:
-                if "stated" in vars(cls):
-                    return self.stated(task, text)
-                if "parse" in vars(cls):
-                    break
-        return self.parse(task, text)
+        return self.stated(task, text) if rules > 1 and _has_stated(type(self)) else self.parse(task, text)
 
     def score(self, task: Task, answer: str | None) -> float:
         """Return the score of a canonical `answer` in [0, 1]; 0 for no answer."""
@@ -132,6 +127,13 @@ class TaskFamily(Part):
     def combine(self, task: Task, answers: Sequence[str | None]) -> str | None:
         """Return the answer that follows from the answers to `task.parts`; None when it cannot be told."""
         return None
+
+
+@lru_cache(maxsize=1024)
+def _has_stated(family: type[TaskFamily]) -> bool:
+    """Return whether a family has a `stated` that no `parse` of a class below it takes the place of."""
+    owner = next(cls for cls in family.__mro__ if "stated" in vars(cls) or "parse" in vars(cls))
+    return "stated" in vars(owner)
 
 
 TASKS: Slot[TaskFamily] = Slot("agentsoc.tasks", "task family")

@@ -134,7 +134,6 @@ class Compiled:
             BadTemplateError: it is too long, is no template, or uses a name or a construct that there is not.
         """
         from jinja2 import TemplateError, TemplateSyntaxError
-        from jinja2.meta import find_undeclared_variables
 
         if len(text) > TEXT_MAX:
             raise BadTemplateError(f"it has {len(text):,} characters, the limit is {TEXT_MAX:,}")
@@ -143,9 +142,10 @@ class Compiled:
         self._made: dict[tuple[object, ...], str] = {}
         try:
             tree = environment.parse(text)
-            _Checker(variables, lists).check(tree)
+            checker = _Checker(variables, lists)
+            checker.check(tree)
             # a template is compiled from what was looked at, and only then are constants in it worked out
-            self._used = tuple(sorted(find_undeclared_variables(tree)))
+            self._used = tuple(sorted(checker.used))
             self._pieces = environment.from_string(tree).root_render_func
         except TemplateSyntaxError as error:
             raise BadTemplateError(str(error.message), error.lineno, "see docs/prompts.md") from None
@@ -212,6 +212,8 @@ class _Checker:
 
     def __init__(self, variables: Collection[str], lists: Collection[str]) -> None:
         self._variables, self._lists = variables, lists
+        self.used: set[str] = set()
+        """The values that the template names."""
 
     def check(self, tree: nodes.Template) -> None:
         """Raise `BadTemplateError` for what a template may not hold."""
@@ -245,6 +247,7 @@ class _Checker:
         if node.name not in self._variables:
             what = f"it uses {node.name[:60]!r}, which does not exist here"
             raise BadTemplateError(what, node.lineno, nearest(node.name, self._variables))
+        self.used.add(node.name)
 
     def _require_loop(self, node: nodes.Getattr, looping: bool) -> None:
         from jinja2 import nodes

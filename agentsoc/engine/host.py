@@ -40,9 +40,7 @@ from agentsoc.events import Event
 from agentsoc.log.cached import MARK
 from agentsoc.society.build import BuiltSociety
 from agentsoc.society.coded import CodedAgent
-from agentsoc.society.reply_form import form_of
-from agentsoc.society.reply_reader import Fault, read_reply
-from agentsoc.society.reply_text import text_of
+from agentsoc.society.reply_reader import Fault, read_whole
 
 REPLY_BYTES_MAX = 256 * 1024
 """A longer reply is a fault of the provider (bytes)."""
@@ -228,7 +226,7 @@ class Host:
         whole = self.views.prompted(planned)
         view, task = first_claims(whole, known.shown or 0), self.views.asked(planned)
         said = Completion(known.reply or "", usage, known.finish or "stop", known.reasoning)  # type: ignore[arg-type]
-        return self._read(AttemptResult(known.request, name), view, task, said, len(whole.claims))
+        return self._read((known.request, name, 0), view, task, said, len(whole.claims))
 
     def from_cache(self, wanted: AttemptRequest) -> AttemptResult | None:
         """Return the outcome of an attempt whose request the cache of replies knows, None for any other."""
@@ -239,8 +237,8 @@ class Host:
         found = self.cache.get(self._identities[group], prompt.request)
         if found is None:
             return None
-        result = AttemptResult(prompt.request.digest(), f"{MARK}{self._names[group]}")
-        return self._read(result, prompt.view, prompt.task, found, prompt.due)
+        origin = (prompt.request.digest(), f"{MARK}{self._names[group]}", 0)
+        return self._read(origin, prompt.view, prompt.task, found, prompt.due)
 
     async def attempt(self, wanted: AttemptRequest) -> AttemptResult:
         """Make one attempt, or read the journal's row in its place; never raises for what a model does."""
@@ -268,13 +266,15 @@ class Host:
         if len(text) > REPLY_BYTES_MAX:
             long = CallError("server", f"a reply of {len(text)} characters is over the limit", usage=completion.usage)
             return self._failed(digest, name, long, _ms(began))
-        text = mask(text.encode("utf-8", "replace").decode().replace("\x00", "\ufffd"))
-        completion = msgspec.structs.replace(completion, text=text)
+        if not text.isascii():
+            text = text.encode("utf-8", "replace").decode()
+        text = mask(text.replace("\x00", "\ufffd"))
+        if text is not completion.text:
+            completion = msgspec.structs.replace(completion, text=text)
         if self.cache is not None:
             group = self.society.group_index(wanted.planned.turn.agent)
             self.cache.put(self._identities[group], prompt.request, completion)
-        result = AttemptResult(digest, name, latency_ms=_ms(began))
-        return self._read(result, view, task, completion, prompt.due)
+        return self._read((digest, name, _ms(began)), view, task, completion, prompt.due)
 
     def _failed(self, digest: bytes, name: str, error: CallError, latency_ms: int) -> AttemptResult:
         return AttemptResult(
@@ -289,37 +289,32 @@ class Host:
             rate_limited=error.kind in REFUSED_UNSEEN,
         )
 
-    def _read(self, result: AttemptResult, view: View, task: Task, said: Completion, due: int) -> AttemptResult:
+    def _read(
+        self, origin: tuple[bytes, str, int], view: View, task: Task, said: Completion, due: int
+    ) -> AttemptResult:
         """Return the result of an attempt that got a completion, with the reply that it holds or what is wrong with it.
 
         Args:
-            result: what else is known of the attempt.
+            origin: digest of its request, name of its model, and how long it took (milliseconds).
             view: what the agent was shown.
             task: what it was asked.
             said: the completion.
             due: claims that it was to be shown.
         """
-        read = read_reply(self.society, self.family, task, view, said.text, said.finish)
-        reply, fault, shown = None, None, len(view.claims)
-        if isinstance(read, Fault):
-            fault = read.what
-        elif self.society.rules.prompts == 1:
-            reply = read
-        else:
-            form = form_of(self.society, view.agent, task, view)
-            reply = msgspec.structs.replace(
-                read, text=text_of(read, said.text, form, free=not view.options), said=said.text, due=due, shown=shown
-            )
-        return msgspec.structs.replace(
-            result,
-            text=said.text,
-            finish=said.finish,
-            retryable=False,
+        read = read_whole(self.society, self.family, task, view, said.text, said.finish, due)
+        request, model, latency_ms = origin
+        faulty = isinstance(read, Fault)
+        return AttemptResult(
+            request,
+            model,
+            said.text,
+            said.finish,
             usage=said.usage,
+            latency_ms=latency_ms,
+            reply=None if faulty else read,
+            fault=read.what if faulty else None,
+            shown=len(view.claims),
             reasoning=said.reasoning,
-            reply=reply,
-            fault=fault,
-            shown=shown,
         )
 
 

@@ -79,7 +79,7 @@ def claims_of(numbers: Sequence[int], view: View) -> tuple[int, ...]:
     return tuple([claims[n - 1].id for n in numbers if 1 <= n <= last])
 
 
-class _UsualReply(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
+class UsualReply(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     """The answer that most models give: everything as it was asked for, nothing else."""
 
     answer: str
@@ -89,10 +89,10 @@ class _UsualReply(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=Fa
     confidence: float | None = None
 
 
-usual_reply: Final = msgspec.json.Decoder(_UsualReply).decode
+usual_reply: Final = msgspec.json.Decoder(UsualReply).decode
 
 
-def usual_reply_of(said: _UsualReply, answer: str, view: View, limit: int) -> Reply:
+def usual_reply_of(said: UsualReply, answer: str, view: View, limit: int) -> Reply:
     """Return the reply that an object in the usual form makes, given the answer that was read out of it."""
     sure = said.confidence
     return Reply(

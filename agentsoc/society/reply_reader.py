@@ -20,6 +20,7 @@ from agentsoc.reading.options import option_stated
 from agentsoc.reading.text import CUT, without_reasoning
 from agentsoc.society.first_reader import (
     LINE_FOR,
+    UsualReply,
     claims_of,
     clip_any,
     delegations_to,
@@ -31,9 +32,10 @@ from agentsoc.society.first_reader import (
     usual_reply_of,
 )
 from agentsoc.society.reply_fault import MALFORMED, Fault
-from agentsoc.society.reply_form import CHARS_PER_TOKEN, VERDICTS, clip, form_of
+from agentsoc.society.reply_form import CHARS_PER_TOKEN, VERDICTS, Form, clip, form_of
+from agentsoc.society.reply_text import text_of, text_of_object
 
-__all__ = ["MALFORMED", "Fault", "read_reply"]
+__all__ = ["MALFORMED", "Fault", "read_reply", "read_whole"]
 
 _ANSWERS: Final = ("answer", "merge", "work", "vote")
 _WANTED: Final = {"judge": "stop", "check": "accept", "choose": "best"}
@@ -51,14 +53,52 @@ def read_reply(society: Society, family: TaskFamily, task: Task, view: View, tex
     """
     if society.rules.reader == 1:
         return read_reply_first(society, family, task, view, text, finish)
-    form = form_of(society, view.agent, task, view)
-    limit = society.message_tokens * CHARS_PER_TOKEN
+    read = _Reading(family, task, view, society.rules.reader, society.message_tokens * CHARS_PER_TOKEN)
+    return _read(read, form_of(society, view.agent, task, view), text, finish)
+
+
+def read_whole(
+    society: Society, family: TaskFamily, task: Task, view: View, text: str, finish: str, due: int
+) -> Reply | Fault:
+    """Return what `read_reply` does, with what others read of the reply and what is noted of it.
+
+    Args:
+        society: the agents.
+        family: of the task.
+        task: what was asked.
+        view: what the agent was shown.
+        text: the completion.
+        finish: how it ended.
+        due: claims that the agent was to be shown.
+    """
+    rules = society.rules
+    if rules.prompts == 1:
+        return read_reply(society, family, task, view, text, finish)
+    form, free = form_of(society, view.agent, task, view), not view.options
+    said: str | None
+    if rules.reader == 1:
+        read = read_reply_first(society, family, task, view, text, finish)
+        usual = None
+    else:
+        reading = _Reading(family, task, view, rules.reader, society.message_tokens * CHARS_PER_TOKEN)
+        read = _read(reading, form, text, finish)
+        usual = reading.usual
+    if isinstance(read, Fault):
+        return read
+    if usual is not None:  # the object need not be looked for again
+        said = text_of_object(read, usual.answer, usual.why, free=free)
+    else:
+        said = text_of(read, text, form, free=free)
+    return msgspec.structs.replace(read, text=said, said=text, due=due, shown=len(view.claims))
+
+
+def _read(read: _Reading, form: Form, text: str, finish: str) -> Reply | Fault:
+    view, limit = read.view, read.limit
     said = without_reasoning(text).strip()
     if not said:
         return Fault("it was cut off by its length limit" if text.strip() and finish == "length" else "it was empty")
-    read = _Reading(family, task, view, society.rules.reader)
     if form == "json":
-        return _read_json(read, said, finish, limit)
+        return _read_json(read, said, finish)
     purpose = view.turn.purpose
     if purpose == "judge":
         stop = option_stated(said, ("stop", "go on", "continue"))
@@ -82,13 +122,17 @@ def read_reply(society: Society, family: TaskFamily, task: Task, view: View, tex
     return Reply(answer=answer, text=note, uses=uses, disputes=claims_of(named.disputes, view))
 
 
-class _Reading(msgspec.Struct, frozen=True):
+class _Reading(msgspec.Struct):
     """What a reply is read against."""
 
     family: TaskFamily
     task: Task
     view: View
     rules: int
+    limit: int
+    """Length to which texts are cut (characters)."""
+    usual: UsualReply | None = None
+    """The object that the reply was, where it was in the usual form."""
 
     def answer(self, text: str) -> str | None:
         """Return the canonical answer that a text states; handles of shown claims are no part of it."""
@@ -107,22 +151,23 @@ def _closed(text: str, view: View) -> str:
     return text[:-_NUMBER_MAX] + _OPEN_NUMBER.sub(CUT, text[-_NUMBER_MAX:])
 
 
-def _read_json(read: _Reading, text: str, finish: str, limit: int) -> Reply | Fault:
+def _read_json(read: _Reading, text: str, finish: str) -> Reply | Fault:
     """Return the reply that a JSON object states; the usual form is read in one step, any other by `_read_any_json`."""
     view = read.view
     if view.turn.purpose in _ANSWERS:
         try:
             said = usual_reply(text)
         except (msgspec.MsgspecError, ValueError, RecursionError):  # another form, prose around it, half a character
-            return _read_any_json(read, text, finish, limit)
+            return _read_any_json(read, text, finish)
         answer = read.answer(said.answer)
         if answer is not None:
-            return usual_reply_of(said, answer, view, limit)
-    return _read_any_json(read, text, finish, limit)
+            read.usual = said
+            return usual_reply_of(said, answer, view, read.limit)
+    return _read_any_json(read, text, finish)
 
 
-def _read_any_json(read: _Reading, text: str, finish: str, limit: int) -> Reply | Fault:
-    view = read.view
+def _read_any_json(read: _Reading, text: str, finish: str) -> Reply | Fault:
+    view, limit = read.view, read.limit
     purpose = view.turn.purpose
     plans = bool(view.turn.targets) and purpose in ("plan", "guide")
     data = find_object(text, ("subtasks",) if plans else (_WANTED.get(purpose, "answer"),))

@@ -35,7 +35,11 @@ def text_of(reply: Reply, said: str, form: str, *, free: bool) -> str | None:
         line = _SOURCES.sub("", clean)
         return line if free and reply.answer is not None and line != reply.answer else reply.text
     data = find_object(clean, _FIELDS) or {}
-    why, answer = data.get("why"), data.get("answer")
+    return text_of_object(reply, data.get("answer"), data.get("why"), free=free)
+
+
+def text_of_object(reply: Reply, answer: object, why: object, *, free: bool) -> str | None:
+    """Return the text of a reply that was an object, from its fields; see `text_of`."""
     text = why.strip() if isinstance(why, str) and reply.text is not None else ""
     if free and isinstance(answer, str) and reply.answer is not None and answer.strip() != reply.answer:
         return f"{answer.strip()}\n{text}".strip()

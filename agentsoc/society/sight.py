@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from functools import lru_cache
 from typing import Final
 
 import msgspec
@@ -16,6 +18,8 @@ from agentsoc.streams import uniform, uniforms
 
 _FEW: Final = 15
 """Claims up to which one draw decides their order: there are no more orders than a draw has values (claims)."""
+_ORDERS: Final = tuple(math.factorial(n) for n in range(_FEW + 1))
+"""Orders that so many claims may have."""
 
 
 def view_of(
@@ -69,12 +73,19 @@ def in_shown_order(society: BuiltSociety, view: View) -> View:
     purpose = f"order of claims {turn.slot}" if turn.slot else "order of claims"
     place = society.seed, purpose, view.task, view.round, turn.agent
     if n <= _FEW:
-        left, drawn = list(view.claims), int(uniform(*place) * math.factorial(n))
-        claims = []
-        for size in range(n, 0, -1):  # the digits of the drawn number, one base after the other
-            drawn, at = divmod(drawn, size)
-            claims.append(left.pop(at))
+        order: Sequence[int] = _order(n, int(uniform(*place) * _ORDERS[n]))
     else:
         draws = uniforms(*place, draws=n)[0].tolist()
-        claims = [view.claims[i] for i in sorted(range(n), key=draws.__getitem__)]
-    return msgspec.structs.replace(view, claims=tuple(claims))
+        order = sorted(range(n), key=draws.__getitem__)
+    claims = view.claims
+    return msgspec.structs.replace(view, claims=tuple([claims[i] for i in order]))
+
+
+@lru_cache(maxsize=1024)
+def _order(n: int, number: int) -> Sequence[int]:
+    """Return the order of `n` places that has this number among all orders."""
+    left, order = list(range(n)), []
+    for size in range(n, 0, -1):  # the digits of the number, one base after the other
+        number, at = divmod(number, size)
+        order.append(left.pop(at))
+    return tuple(order)

@@ -76,7 +76,7 @@ class Prompter:
     """The templates of one group of agents: its own, else those of the scenario, else the defaults."""
 
     def __init__(self, society: Society, group: int) -> None:
-        """Find and compile them.
+        """Find them, and compile those that are given; defaults, which are known to hold, when they are first asked by.
 
         Raises:
             InputError: a file cannot be read, or its template does not hold; names file and line.
@@ -91,23 +91,27 @@ class Prompter:
         """What prompts of agents begin with, for some of them."""
         self._compiled: dict[str, Compiled] = {}
         self._examples: dict[str, tuple[Message, ...]] = {}
-        for name, kind in TEMPLATES.items():
-            template, where = found.get(name, (PromptTemplate(), name))
+        for name, (template, where) in found.items():
             text = template.text
             if template.file is not None:
                 text, where = open_text(template.file, limit_bytes=_BYTES_MAX), template.file
-            self._compiled[name] = compile_at(
-                default_template(name) if text is None else text, kind.variables, kind.lists, where
-            )
+            if text is not None:
+                self._compile(name, text, where)
             self._examples[name] = tuple(
                 message
                 for example in template.examples
                 for message in (Message("user", example.user), Message("assistant", example.assistant))
             )
 
+    def _compile(self, name: str, text: str, where: str) -> Compiled:
+        kind = TEMPLATES[name]
+        made = self._compiled[name] = compile_at(text, kind.variables, kind.lists, where)
+        return made
+
     def render(self, name: str, values: Mapping[str, Value]) -> str:
         """Return the text that a template makes of its values, without white space around it."""
-        return self._compiled[name].render(values)
+        made = self._compiled.get(name) or self._compile(name, default_template(name), name)
+        return made.render(values)
 
     def claim(self, claim: Claim, number: int, see: PeersSee, tokens: int) -> str:
         """Return one claim as others see it; see `claim_values`. Those who hear the same agents are shown the same."""
@@ -137,7 +141,7 @@ class Prompter:
 
     def examples(self, name: str) -> tuple[Message, ...]:
         """Return the exchanges that come before the question of a purpose, as messages."""
-        return self._examples[name]
+        return self._examples.get(name, ())
 
 
 def prompter(society: Society, group: int) -> Prompter:

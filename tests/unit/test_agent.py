@@ -22,6 +22,7 @@ from agentsoc.society.first_prompts import user_prompt
 from agentsoc.society.prompt import build_request, system_prompt
 from agentsoc.society.reply_form import form_of, reply_schema
 from agentsoc.society.reply_reader import Fault, read_reply
+from agentsoc.society.reply_text import text_of, text_of_object
 from tests.loose import scenario
 
 steady = settings(deadline=None, derandomize=True)
@@ -462,10 +463,16 @@ def test_the_short_way_to_read_json_says_what_the_long_way_says(
     first = [
         way(family, task, view, text, "stop", 256) for way in (first_reader._read_json, first_reader._read_any_json)
     ]
-    against = reply_reader._Reading(family, task, view, 2)
+    against = reply_reader._Reading(family, task, view, 2, 256)
     ways = (reply_reader._read_json, reply_reader._read_any_json)
     assert first[0] == first[1]
-    assert ways[0](against, text, "stop", 256) == ways[1](against, text, "stop", 256)
+    said, other = [way(against, text, "stop") for way in ways]
+    assert said == other
+    if against.usual is not None:
+        assert isinstance(said, Reply)
+        assert [text_of_object(said, against.usual.answer, against.usual.why, free=free) for free in (True, False)] == [
+            text_of(said, text, "json", free=free) for free in (True, False)
+        ]
 
 
 def test_more_handles_than_are_read_are_passed_over() -> None:
