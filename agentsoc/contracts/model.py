@@ -32,7 +32,7 @@ ANY_NUMBER: Final = "<number>"
 """What a choice begins with that holds for every number in its place: ``<number> #1`` allows ``27 #1``."""
 
 
-class Hint(msgspec.Struct, frozen=True):
+class Hint(msgspec.Struct, frozen=True, gc=False):
     """The hint holds what a simulated or scripted voter may know and a real model never sees."""
 
     task: int
@@ -64,7 +64,7 @@ class Hint(msgspec.Struct, frozen=True):
     """What tells this question from others of the same task; see `SampleHint`."""
 
 
-class SampleHint(Hint, frozen=True):
+class SampleHint(Hint, frozen=True, gc=False):
     """The hint belongs to one of several samples, or one of several questions of a task, for voters without prompts.
 
     A kind of its own, because a hint is part of the hash by which the journal knows a request.
@@ -87,7 +87,7 @@ class Message(msgspec.Struct, frozen=True, gc=False):
     content: str
 
 
-class Request(msgspec.Struct, frozen=True):
+class Request(msgspec.Struct, frozen=True, gc=False):
     """One prompt: a conversation that ends where the model is to go on.
 
     Its digest identifies it in the journal, so it holds everything that may change a reply.
@@ -156,7 +156,7 @@ class Request(msgspec.Struct, frozen=True):
         return hashlib.sha256(_encode(whole)).digest()
 
 
-class _SystemAndUser(msgspec.Struct, frozen=True):
+class _SystemAndUser(msgspec.Struct, frozen=True, gc=False):
     """A request as it was hashed before it held messages; names and order of the fields are part of the hash."""
 
     system: str
@@ -169,7 +169,7 @@ class _SystemAndUser(msgspec.Struct, frozen=True):
     hint: Hint | None
 
 
-class Usage(msgspec.Struct, frozen=True):
+class Usage(msgspec.Struct, frozen=True, gc=False):
     """The usage counts the tokens of one attempt. `tokens_in` includes cached ones, `tokens_out` reasoning tokens."""
 
     tokens_in: int = 0
@@ -179,7 +179,7 @@ class Usage(msgspec.Struct, frozen=True):
     """False when the server did not say: the ledger then charges the whole reservation."""
 
 
-class Completion(msgspec.Struct, frozen=True):
+class Completion(msgspec.Struct, frozen=True, gc=False):
     """A completion holds a reply as it came: `finish` is ``length`` when the output cap cut it."""
 
     text: str

@@ -28,7 +28,7 @@ LOOP_NODES_MAX: Final = 200
 INDENT_MAX: Final = 16
 _MADE_KEPT: Final = 64
 """Texts that a template has made and that are kept, should the same be asked again (texts)."""
-_KEPT_CHARS: Final = 4_000
+KEPT_CHARS: Final = 4_000
 """Longest of them; a stranger's scenario may have thousands of templates (characters)."""
 TESTS: Final = ("defined", "even", "odd")
 
@@ -111,11 +111,14 @@ def _context_of_values() -> Callable[[Mapping[str, Value]], Any]:
 
     class Values(Context):
         def __init__(self, values: Mapping[str, Value]) -> None:
-            given = Given(values)
-            self.parent, self.vars, self.blocks, self.exported_vars = given, {}, {}, set()
-            self.environment, self.eval_ctx, self.name, self.globals_keys = environment, evaluated, None, set()
-            self.resolve_or_missing = given.__getitem__  # type: ignore[assignment]
+            self.resolve_or_missing = Given(values).__getitem__  # type: ignore[assignment]
 
+    # what else a context has is the same for all, as a template sets nothing
+    shared = Values({})
+    shared.parent, shared.vars, shared.blocks, shared.exported_vars = {}, {}, {}, set()
+    shared.environment, shared.eval_ctx, shared.name, shared.globals_keys = environment, evaluated, None, set()
+    for name, value in vars(shared).items():
+        setattr(Values, name, value)
     return Values
 
 
@@ -139,6 +142,7 @@ class Compiled:
             raise BadTemplateError(f"it has {len(text):,} characters, the limit is {TEXT_MAX:,}")
         environment = _environment()
         self._context = _context_of_values()
+        self._worked_on: frozenset[str] = frozenset()
         self._made: dict[tuple[object, ...], str] = {}
         try:
             tree = environment.parse(text)
@@ -146,11 +150,16 @@ class Compiled:
             checker.check(tree)
             # a template is compiled from what was looked at, and only then are constants in it worked out
             self._used = tuple(sorted(checker.used))
+            self._worked_on = frozenset(checker.worked_on)
             self._pieces = environment.from_string(tree).root_render_func
         except TemplateSyntaxError as error:
             raise BadTemplateError(str(error.message), error.lineno, "see docs/prompts.md") from None
         except (TemplateError, RecursionError, SyntaxError, MemoryError) as error:
             raise BadTemplateError(f"it cannot be compiled: {type(error).__name__}") from None
+
+    def only_says(self, name: str) -> bool:
+        """Return whether all that the template does with a value is to put it into the text as it is."""
+        return name not in self._worked_on
 
     def render(self, values: Mapping[str, Value]) -> str:
         """Return the text that the template makes of `values`, without white space around it.
@@ -173,7 +182,7 @@ class Compiled:
         except (TypeError, ValueError, AttributeError) as error:
             raise BadTemplateError(f"it cannot be rendered: {error}") from None
         made = "".join(parts).strip()
-        if len(made) <= _KEPT_CHARS:  # in a round many agents are asked the same
+        if len(made) <= KEPT_CHARS:  # in a round many agents are asked the same
             if len(self._made) >= _MADE_KEPT:
                 self._made.clear()
             self._made[key] = made
@@ -214,6 +223,9 @@ class _Checker:
         self._variables, self._lists = variables, lists
         self.used: set[str] = set()
         """The values that the template names."""
+        self.worked_on: set[str] = set()
+        """Those of them that it does more with than to put them into the text."""
+        self._said: set[int] = set()
 
     def check(self, tree: nodes.Template) -> None:
         """Raise `BadTemplateError` for what a template may not hold."""
@@ -228,6 +240,10 @@ class _Checker:
             raise BadTemplateError(f"a prompt template has no {_name_of(kind)}", node.lineno, "see docs/prompts.md")
         if isinstance(node, nodes.Name) and node.ctx == "load" and node.name not in own:
             self._require_known(node)
+            if id(node) not in self._said:
+                self.worked_on.add(node.name)
+        elif isinstance(node, nodes.Output):
+            self._said.update([id(each) for each in node.nodes if isinstance(each, nodes.Name)])
         elif isinstance(node, nodes.Getattr):
             self._require_loop(node, looping)
             return 1

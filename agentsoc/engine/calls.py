@@ -280,9 +280,9 @@ class Caller:
             raise ReplayMismatchError("the journal has no reply for this call", f"{_name(key)}, attempt {key.attempt}")
         if turn.rest_until and (rest := turn.rest_until - time.monotonic()) > 0:
             await asyncio.sleep(rest)
-        started = Attempt(*key, state="started", request=b"", model="", room=wanted.tokens_in or 0, reserved=reserved)
+        room = wanted.tokens_in or 0
         if self._calls.cache is not None and (hit := self._pool.from_cache(wanted)) is not None:
-            await journal.write(_row(started, hit))  # nobody is asked, so there is nothing to wait for
+            await journal.write(_row(key, room, reserved, hit))  # nobody is asked, so there is nothing to wait for
             return hit
         gate = self._gates[turn.group]
         await gate.enter(reserved, again=turn.waits > 0)
@@ -293,7 +293,7 @@ class Caller:
                 self.flight.running += 1  # before the row is written: the end of a run waits for what is announced
                 self._quiet.clear()
                 try:
-                    await journal.write(started)
+                    await journal.write(Attempt(*key, "started", b"", "", room, reserved))
                     self.flight.live += 1
                     if turn.free_until is None:
                         turn.free_until = time.monotonic() + self._calls.deadline_s
@@ -310,30 +310,32 @@ class Caller:
             gate.give_back(reserved - usage.tokens_in - usage.tokens_out)
         if outcome.rate_limited and time.monotonic() >= turn.free_until:
             outcome = msgspec.structs.replace(outcome, rate_limited=False)
-        await journal.write(_row(started, outcome))
+        await journal.write(_row(key, room, reserved, outcome))
         if gate.cause is not None and outcome.failure is not None:
             raise ModelFailedError(gate.cause)
         return outcome
 
 
-def _row(started: Attempt, outcome: AttemptResult) -> Attempt:
+def _row(key: Key, room: int, reserved: int, outcome: AttemptResult) -> Attempt:
     """Return the row of an attempt that has an outcome."""
     usage = outcome.usage
-    return msgspec.structs.replace(
-        started,
-        state="done" if outcome.failure is None else "failed",
-        request=outcome.request,
-        model=outcome.model,
-        reply=outcome.text,
-        finish=NO_ATTEMPT if outcome.rate_limited else outcome.finish,
-        shown=outcome.shown,
-        failure=outcome.failure,
-        tokens_in=None if usage is None else usage.tokens_in,
-        tokens_cached=None if usage is None else usage.tokens_cached,
-        tokens_out=None if usage is None else usage.tokens_out,
-        usage_known=None if usage is None else usage.known,
-        latency_ms=outcome.latency_ms,
-        reasoning=outcome.reasoning,
+    used: tuple[int | None, int | None, int | None, bool | None] = (None, None, None, None)
+    if usage is not None:
+        used = (usage.tokens_in, usage.tokens_cached, usage.tokens_out, usage.known)
+    return Attempt(
+        *key,
+        "done" if outcome.failure is None else "failed",
+        outcome.request,
+        outcome.model,
+        room,
+        reserved,
+        outcome.text,
+        NO_ATTEMPT if outcome.rate_limited else outcome.finish,
+        outcome.shown,
+        outcome.failure,
+        *used,
+        outcome.latency_ms,
+        outcome.reasoning,
     )
 
 

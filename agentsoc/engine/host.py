@@ -32,6 +32,7 @@ from agentsoc.engine.attempts import NO_ROOM, AttemptRequest, AttemptResult, Pla
 from agentsoc.engine.prompts import Prompts, first_claims
 from agentsoc.engine.reply_cache import ReplyCache, identity_of
 from agentsoc.engine.shared import Shared
+from agentsoc.engine.time_limit import TimeLimit
 from agentsoc.engine.views import Views
 from agentsoc.engine.voters import Voters
 from agentsoc.engine.watchdog import WAITING_S, Watchdog
@@ -94,6 +95,7 @@ class Host:
         """What a person should hear of: agents that block or do not come back. Emptied by whoever passes it on."""
         self.overheard: Callable[[AttemptRequest, AttemptResult], None] | None = None
         """What hears of every outcome that is read from the journal, for a transcript."""
+        self._limit = TimeLimit(scenario.calls.timeout_s)
         self._busy: PlannedTurn | None = None
         self._waits: set[CodedAgent] = set()
         """Coded agents that were seen to await something."""
@@ -252,9 +254,9 @@ class Host:
         if prompt.due and not view.claims and self.society.rules.prompts > 1:
             return self._failed(digest, name, CallError("too_long", NO_ROOM), 0)
         try:
-            async with asyncio.timeout(self.scenario.calls.timeout_s):
+            with self._limit.on_call():
                 completion = await prompt.backend.complete(prompt.request)
-                self.notices += prompt.backend.take_notices()
+            self.notices += prompt.backend.take_notices()
         except TimeoutError:
             late = CallError("timeout", f"no reply within {self.scenario.calls.timeout_s:g} s")
             return self._failed(digest, name, late, _ms(began))

@@ -42,6 +42,7 @@ class Prompts:
         self._groups = views.society.scenario.agents
         self._backends = backends
         self._coded = [isinstance(group.model, CodedAgent) for group in self._groups]
+        self._pure = [backend if isinstance(backend, PureBackend) else None for backend in backends]
         self._rendered: dict[tuple[int, int, int, int], tuple[int, int, RenderedPrompt]] = {}
         """Prompts that were counted and not sent yet, with their tokens and output cap."""
 
@@ -88,11 +89,12 @@ class Prompts:
         group, backend = self._groups[index], self._backends[index]
         if self._coded[index]:
             return _NOTHING
-        if isinstance(backend, ElasticBackend):
-            wanted = min(backend.wants(planned.left, planned.team_left, self._society.n), group.max_tokens)
+        pure = self._pure[index]
+        if isinstance(pure, ElasticBackend):
+            wanted = min(pure.wants(planned.left, planned.team_left, self._society.n), group.max_tokens)
             return _NOTHING if turn.by_rule else Need((0,), max(wanted, 1))
-        if isinstance(backend, PureBackend):
-            tokens_in, tokens_out = backend.cost(len(turn.sees), turn.by_rule, self._society.speaks(turn.agent))
+        if pure is not None:
+            tokens_in, tokens_out = pure.cost(len(turn.sees), turn.by_rule, self._society.speaks(turn.agent))
             asks = not turn.by_rule
             return Need((tokens_in,), tokens_out, whole=True, asks=asks) if tokens_in or tokens_out else _NOTHING
         if turn.by_rule:

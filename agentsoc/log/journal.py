@@ -114,6 +114,7 @@ _FLAG: Final = {None: None, 0: False, 1: True}
 """Truth values as SQLite gives them back."""
 _ROWS_AT_ONCE: Final = 4096
 """Rows in memory when a journal is read through without being kept (rows)."""
+_astuple: Final = msgspec.structs.astuple
 _encode: Final = msgspec.msgpack.Encoder().encode
 _WIDTH: Final = tuple(len(_FIELDS) - len(MORE) + 1 + version for version in range(len(MORE)))
 """Fields of an attempt that each version of the table has a column for; the later ones are not kept in it."""
@@ -197,10 +198,7 @@ class Journal:
                         done.set_result(None)
 
     def _commit(self, attempts: list[Attempt]) -> None:
-        rows = []
-        for attempt in attempts:
-            row = msgspec.structs.astuple(attempt)[: self._width]
-            rows.append((*row, _crc(row)))
+        rows = [(*row, _crc(row)) for row in [_astuple(attempt)[: self._width] for attempt in attempts]]
         self._db.execute("BEGIN IMMEDIATE")
         try:
             self._db.executemany(f"INSERT OR REPLACE INTO attempts VALUES ({', '.join('?' * (self._width + 1))})", rows)

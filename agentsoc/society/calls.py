@@ -66,7 +66,7 @@ def hint_of(society: Society, task: Task, view: View, shown: tuple[str | None, .
         truth=task.truth,
         options=view.options,
         shown=shown,
-        shown_unique=tuple(claim.answer for claim in view.claims),
+        shown_unique=tuple([claim.answer for claim in view.claims]),
         targets=turn.targets,
         attempt=call.attempt,
         own=None if view.own is None else view.own.answer,

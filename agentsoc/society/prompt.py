@@ -16,7 +16,7 @@ from agentsoc.contracts.board import Claim
 from agentsoc.contracts.model import Message, Request
 from agentsoc.contracts.society import Society
 from agentsoc.contracts.task import Task
-from agentsoc.contracts.templates import Value
+from agentsoc.contracts.templates import KEPT_CHARS, Value
 from agentsoc.contracts.turns import View
 from agentsoc.society import first_prompts
 from agentsoc.society.calls import Exchange, ModelCall, hint_of, repair_line
@@ -123,14 +123,16 @@ class _Writer:
     def __init__(self, society: Society, task: Task, view: View, call: ModelCall) -> None:
         self.society, self.task, self.view, self.call = society, task, view, call
         agent = view.agent
-        self._prompter = prompter(society, society.group_index(agent))
+        index = society.group_index(agent)
+        self._group = society.groups[index]
+        self._prompter = prompter(society, index)
         self._form = form_of(society, agent, task, view)
         introduced = _introduced(society, agent, self._prompter)
         self._who, self._system = introduced.who, introduced.system
         self._claims = shown_claims(society, self._prompter, view.claims)
         answers = {claim.id: claim.answer for claim in view.claims}
-        self._answers = tuple(answers[claim] for claim in view.turn.sees)
-        history = society.group(agent).history
+        self._answers = tuple([answers[claim] for claim in view.turn.sees])
+        history = self._group.history
         self._earlier = () if history == "none" or view.turn.fresh else call.earlier
         reminded = history == "none" and not view.turn.fresh and view.turn.purpose in _OWN
         self._own = call.earlier[-1].said if reminded and call.earlier else ""
@@ -142,7 +144,7 @@ class _Writer:
         view, call, turn = self.view, self.call, self.view.turn
         if kept.claims < len(view.claims):
             view = msgspec.structs.replace(view, claims=view.claims[: kept.claims])
-        group = self.society.group(view.agent)
+        group = self._group
         return Request(
             messages=self._messages(view, kept),
             max_tokens=call.max_tokens,
@@ -198,7 +200,7 @@ class _Writer:
         return {
             **self._who,
             "question": view.question,
-            "options": list(view.options),
+            "options": [*view.options],
             "claims": shown,
             "own": self._prompter.render("own", {"said": own}) if own else "",
             "memory": list(memory),
@@ -206,8 +208,16 @@ class _Writer:
             "note": view.note,
             "targets": [str(target) for target in turn.targets],
             "round": view.round,
-            "form": self._prompter.form(self._form_of(view, form)),
+            "form": self._form_text(view, form),
         }
+
+    def _form_text(self, view: View, form: str) -> str:
+        turn, question = view.turn, view.question
+        if len(question) > KEPT_CHARS:
+            return self._prompter.form(self._form_of(view, form))
+        whole = turn.subtask is None
+        key = (form, turn.purpose, view.options, question, whole, len(view.claims), turn.targets)
+        return self._prompter.form_of_turn(key, lambda: self._form_of(view, form))
 
     def _form_of(self, view: View, form: str) -> FormOf:
         options, turn = view.options, view.turn

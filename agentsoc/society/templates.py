@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Final
@@ -14,7 +14,7 @@ from agentsoc.contracts.group import PeersSee
 from agentsoc.contracts.model import Message
 from agentsoc.contracts.prompts import ASKED, TEMPLATES, PromptTemplate
 from agentsoc.contracts.society import Society
-from agentsoc.contracts.templates import TEXT_MAX, Compiled, Value, compile_at
+from agentsoc.contracts.templates import KEPT_CHARS, TEXT_MAX, Compiled, Value, compile_at
 from agentsoc.scenario.files import open_text
 from agentsoc.society.shown import claim_values
 
@@ -29,6 +29,8 @@ _INTRODUCED_KEPT: Final = 4_096
 """Agents of whom the beginning of prompts is kept (agents)."""
 _FORMS_KEPT: Final = 64
 """Forms that are kept as they were rendered (forms)."""
+_NUMBER_MARK: Final = "\x00number\x00"
+"""Stands in a claim as it is kept for its number in a prompt; a claim that says it itself is not kept."""
 
 
 @lru_cache(maxsize=len(TEMPLATES))
@@ -85,8 +87,12 @@ class Prompter:
         for where, block in (("prompts", society.prompts), ("agents.prompts", society.groups[group].prompts)):
             for name, template in block.given():
                 found[name] = (template, f"{where}.{name}")
-        self._claims: dict[tuple[object, ...], str] = {}
+        self._claims: dict[tuple[object, ...], list[str]] = {}
+        """Claims as they were rendered: in parts, between which the number of the claim stands."""
+        self._numbers_differ: bool | None = None
+        """Whether more of a claim than its number depends on that; None until a claim is asked for."""
         self._forms: dict[FormOf, str] = {}
+        self._forms_asked: dict[tuple[object, ...], str] = {}
         self.introduced: dict[int, Introduced] = {}
         """What prompts of agents begin with, for some of them."""
         self._compiled: dict[str, Compiled] = {}
@@ -110,18 +116,30 @@ class Prompter:
 
     def render(self, name: str, values: Mapping[str, Value]) -> str:
         """Return the text that a template makes of its values, without white space around it."""
-        made = self._compiled.get(name) or self._compile(name, default_template(name), name)
-        return made.render(values)
+        return self._template(name).render(values)
+
+    def _template(self, name: str) -> Compiled:
+        return self._compiled.get(name) or self._compile(name, default_template(name), name)
 
     def claim(self, claim: Claim, number: int, see: PeersSee, tokens: int) -> str:
-        """Return one claim as others see it; see `claim_values`. Those who hear the same agents are shown the same."""
-        key = (claim.agent, claim.answer, claim.text, number, see, tokens)
-        made = self._claims.get(key)
-        if made is None:
+        """Return one claim as others see it; see `claim_values`. It is rendered once for all who are shown it."""
+        if self._numbers_differ is None:
+            self._numbers_differ = not self._template("claim").only_says("number")
+        key = (claim.agent, claim.answer, claim.text, see, tokens, self._numbers_differ and number)
+        parts = self._claims.get(key)
+        return self._claim(key, claim, number) if parts is None else str(number).join(parts)
+
+    def _claim(self, key: tuple[object, ...], claim: Claim, number: int) -> str:
+        see, tokens = key[3:5]
+        values = claim_values(claim, number, see, tokens)  # type: ignore[arg-type]
+        if _NUMBER_MARK in f"{claim.answer}{claim.text}":
+            return self.render("claim", values)
+        parts = self.render("claim", values if self._numbers_differ else {**values, "number": _NUMBER_MARK})
+        if len(parts) <= KEPT_CHARS:
             if len(self._claims) >= _CLAIMS_KEPT:
                 self._claims.clear()
-            made = self._claims[key] = self.render("claim", claim_values(claim, number, see, tokens))
-        return made
+            self._claims[key] = parts.split(_NUMBER_MARK)
+        return parts.replace(_NUMBER_MARK, str(number))
 
     def introduce(self, agent: int, introduced: Introduced) -> Introduced:
         """Keep what the prompts of an agent begin with, and return it."""
@@ -129,6 +147,16 @@ class Prompter:
             self.introduced.clear()
         self.introduced[agent] = introduced
         return introduced
+
+    def form_of_turn(self, key: tuple[object, ...], form: Callable[[], FormOf]) -> str:
+        """Return the words that say in which form to reply to a turn, given all that `form` depends on."""
+        made = self._forms_asked.get(key)
+        if made is None:
+            made = self.form(form())
+            if len(self._forms_asked) >= _FORMS_KEPT:
+                self._forms_asked.clear()
+            self._forms_asked[key] = made
+        return made
 
     def form(self, form: FormOf) -> str:
         """Return the words that say in which form to reply. Most turns of a society are to reply in the same."""
