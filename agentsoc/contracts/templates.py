@@ -41,7 +41,8 @@ class BadTemplateError(Exception):
         self.what, self.line, self.hint = what, line, hint
 
 
-def _join(values: Any, between: str = "") -> str:
+def joined(values: Any, between: str = "") -> str:
+    """Return texts as one, bounded before it is made; the filter ``join``."""
     if not isinstance(values, list | tuple):
         raise BadTemplateError("join takes a list")
     _bounded(sum(map(len, values)) + len(between) * len(values))
@@ -67,7 +68,7 @@ FILTERS: Final[Mapping[str, Callable[..., Any]]] = {
     "capitalize": lambda text: str(text).capitalize(),
     "first": _first,
     "indent": _indent,
-    "join": _join,
+    "join": joined,
     "last": _last,
     "length": len,
     "lower": lambda text: str(text).lower(),
@@ -79,6 +80,29 @@ FILTERS: Final[Mapping[str, Callable[..., Any]]] = {
 def _bounded(size: int) -> None:
     if size > MADE_MAX:
         raise BadTemplateError(f"it makes more than {MADE_MAX:,} characters")
+
+
+class Ready:
+    """A template that was made a function before; it renders as `Compiled` does, without Jinja2."""
+
+    def __init__(self, write: Callable[[Mapping[str, Any]], list[str]], worked_on: Collection[str]) -> None:
+        """Take a function.
+
+        Args:
+            write: gives the pieces of the text; every value of the template has to be there.
+            worked_on: the values for which `only_says` is not true.
+        """
+        self._write, self._worked_on = write, frozenset(worked_on)
+
+    def only_says(self, name: str) -> bool:
+        """Return whether all that the template does with a value is to put it into the text as it is."""
+        return name not in self._worked_on
+
+    def render(self, values: Mapping[str, Value]) -> str:
+        """Return the text that the template makes of `values`; see `Compiled.render`."""
+        parts = self._write(values)
+        _bounded(sum(map(len, parts)))
+        return "".join(parts).strip()
 
 
 @lru_cache(maxsize=1)
@@ -187,6 +211,11 @@ class Compiled:
                 self._made.clear()
             self._made[key] = made
         return made
+
+
+def parsed(text: str) -> nodes.Template:
+    """Return the tree of a template, for whoever makes something else of it; nothing of it is checked."""
+    return _environment().parse(text)
 
 
 @lru_cache(maxsize=512)

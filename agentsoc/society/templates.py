@@ -14,8 +14,9 @@ from agentsoc.contracts.group import PeersSee
 from agentsoc.contracts.model import Message
 from agentsoc.contracts.prompts import ASKED, TEMPLATES, PromptTemplate
 from agentsoc.contracts.society import Society
-from agentsoc.contracts.templates import KEPT_CHARS, TEXT_MAX, Compiled, Value, compile_at
+from agentsoc.contracts.templates import KEPT_CHARS, TEXT_MAX, Compiled, Ready, Value, compile_at
 from agentsoc.scenario.files import open_text
+from agentsoc.society.default_templates import DEFAULTS
 from agentsoc.society.shown import claim_values
 
 DIRECTORY: Final = Path(__file__).parent / "templates"
@@ -78,7 +79,7 @@ class Prompter:
     """The templates of one group of agents: its own, else those of the scenario, else the defaults."""
 
     def __init__(self, society: Society, group: int) -> None:
-        """Find them, and compile those that are given; defaults, which are known to hold, when they are first asked by.
+        """Find them, and compile those that are given.
 
         Raises:
             InputError: a file cannot be read, or its template does not hold; names file and line.
@@ -102,24 +103,20 @@ class Prompter:
             if template.file is not None:
                 text, where = open_text(template.file, limit_bytes=_BYTES_MAX), template.file
             if text is not None:
-                self._compile(name, text, where)
+                kind = TEMPLATES[name]
+                self._compiled[name] = compile_at(text, kind.variables, kind.lists, where)
             self._examples[name] = tuple(
                 message
                 for example in template.examples
                 for message in (Message("user", example.user), Message("assistant", example.assistant))
             )
 
-    def _compile(self, name: str, text: str, where: str) -> Compiled:
-        kind = TEMPLATES[name]
-        made = self._compiled[name] = compile_at(text, kind.variables, kind.lists, where)
-        return made
-
     def render(self, name: str, values: Mapping[str, Value]) -> str:
         """Return the text that a template makes of its values, without white space around it."""
         return self._template(name).render(values)
 
-    def _template(self, name: str) -> Compiled:
-        return self._compiled.get(name) or self._compile(name, default_template(name), name)
+    def _template(self, name: str) -> Compiled | Ready:
+        return self._compiled.get(name) or DEFAULTS[name]
 
     def claim(self, claim: Claim, number: int, see: PeersSee, tokens: int) -> str:
         """Return one claim as others see it; see `claim_values`. It is rendered once for all who are shown it."""

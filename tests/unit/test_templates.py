@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import ast
+import subprocess
+import sys
 import time
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from agentsoc.contracts.board import Claim
 from agentsoc.contracts.prompts import ASKED, TEMPLATES, VARIABLES, PromptSet, check_asks
-from agentsoc.contracts.templates import MADE_MAX, TEXT_MAX, BadTemplateError, Compiled
+from agentsoc.contracts.templates import MADE_MAX, TEXT_MAX, BadTemplateError, Compiled, compiled
 from agentsoc.errors import InputError
-from agentsoc.society.templates import DIRECTORY, SUFFIX, default_template
+from agentsoc.scenario.model import Scenario
+from agentsoc.society.build import BuiltSociety, build_society
+from agentsoc.society.default_templates import DEFAULTS
+from agentsoc.society.shown import claim_values
+from agentsoc.society.templates import DIRECTORY, SUFFIX, default_template, prompter
+from tests import default_templates
 
 LISTS = TEMPLATES["answer"].lists
 VALUES = {
@@ -131,6 +141,98 @@ def test_every_template_has_a_default_that_holds_and_every_value_a_meaning() -> 
         Compiled(default_template(name), kind.variables, kind.lists)
         assert set(kind.variables) <= set(VARIABLES)
     assert set(VARIABLES) == {value for kind in TEMPLATES.values() for value in kind.variables}
+
+
+def test_the_functions_of_the_defaults_are_those_of_their_files() -> None:
+    written = default_templates.FILE.read_text(encoding="utf-8")
+    assert ast.dump(ast.parse(written)) == ast.dump(ast.parse(default_templates.source()))
+
+
+TEXTS = st.one_of(st.sampled_from(["", "a", " x\n", "{{ name }}", "judge", "work"]), st.text(max_size=8))
+NUMBERS = ("name", "n_agents", "round", "number", "agent", "n_claims")
+FACTS = ("stated", "cites", "numeric", "options_said")
+PURPOSES = ("answer", "merge", "plan", "guide", "work", "vote", "judge", "check", "choose")
+
+
+def values_of(name: str) -> st.SearchStrategy[Any]:
+    if name in LISTS:
+        return st.lists(TEXTS, max_size=3)
+    if name in NUMBERS:
+        return st.integers(0, 3)
+    if name in FACTS:
+        return st.booleans()
+    return st.sampled_from(PURPOSES) if name == "purpose" else TEXTS
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.sampled_from(list(TEMPLATES)), st.fixed_dictionaries({name: values_of(name) for name in VARIABLES}))
+def test_the_functions_of_the_defaults_say_what_their_files_say(name: str, values: dict[str, Any]) -> None:
+    kind = TEMPLATES[name]
+    template = compiled(default_template(name), kind.variables, kind.lists)
+    assert DEFAULTS[name].render(values) == template.render(values)
+    assert all(DEFAULTS[name].only_says(value) == template.only_says(value) for value in kind.variables)
+
+
+def test_what_the_function_of_a_default_makes_is_bounded() -> None:
+    values: dict[str, Any] = {name: [] if name in LISTS else "" for name in VARIABLES}
+    with pytest.raises(BadTemplateError, match=f"{MADE_MAX:,}"):
+        DEFAULTS["answer"].render({**values, "question": "x" * MADE_MAX, "form": "y"})
+    with pytest.raises(BadTemplateError, match=f"{MADE_MAX:,}"):
+        DEFAULTS["revise"].render({**values, "claims": ["x" * 1000] * (MADE_MAX // 1000 + 1)})
+
+
+@pytest.mark.parametrize(
+    ("text", "only_says"),
+    [
+        ("#{{ number }}: {{ answer }}", True),
+        ("{% if text %}{{ number }}{% endif %}", True),
+        ("{% if number == 1 %}first{% endif %}{{ number }}", False),
+        ("{{ number | upper }}", False),
+        ("{{ number if answer else answer }}", False),
+        ("{{ [number] | first }}", False),
+        ("{{ number is odd }}", False),
+    ],
+)
+def test_it_is_known_of_which_values_more_is_made_than_a_text(text: str, only_says: bool) -> None:
+    kind = TEMPLATES["claim"]
+    assert Compiled(text, kind.variables, kind.lists).only_says("number") is only_says
+
+
+@pytest.mark.parametrize("text", [None, "#{{ number }} {{ number }}|{{ text }}", "{% if number == 2 %}two{% endif %}!"])
+@pytest.mark.parametrize("said", ["why", "", "\x00number\x00 in words", "x" * 10_000])
+def test_a_claim_is_shown_under_its_own_number_to_each_reader(text: str | None, said: str) -> None:
+    by = prompter(built({} if text is None else {"claim": text}), 0)
+    claim, kind = Claim(5, 0, 4, "propose_claim", "heads", said), TEMPLATES["claim"]
+    fresh = Compiled(text or default_template("claim"), kind.variables, kind.lists)
+    for number in (1, 2, 30, 2, 1):
+        assert by.claim(claim, number, "whole", 64) == fresh.render(claim_values(claim, number, "whole", 64))
+
+
+def built(prompts: dict[str, Any]) -> BuiltSociety:
+    return build_society(
+        Scenario.model_validate(
+            {
+                "name": "shown",
+                "tasks": {"kind": "sentiment", "count": 1},
+                "agents": {"count": 2, "model": "scripted"},
+                "topology": "decentralized",
+                "protocol": "debate",
+                "prompts": prompts,
+            }
+        )
+    )
+
+
+def test_a_run_that_keeps_to_the_defaults_loads_no_jinja() -> None:
+    said = """
+import sys, tempfile
+from pathlib import Path
+from agentsoc.engine.run import run
+from agentsoc.scenario.load import load_scenario
+run(load_scenario("scenarios/protocol-orchestrate.yaml", ["tasks.count=1"]), Path(tempfile.mkdtemp()) / "run")
+sys.exit("jinja2" in sys.modules)
+"""
+    assert subprocess.run([sys.executable, "-c", said], check=False).returncode == 0
 
 
 def test_a_block_takes_texts_files_and_examples() -> None:
