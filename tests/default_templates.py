@@ -19,7 +19,7 @@ from agentsoc.contracts.templates import Compiled, parsed
 from agentsoc.society.templates import default_template
 
 FILE: Final = Path(__file__).parents[1] / "agentsoc" / "society" / "default_templates.py"
-HEAD: Final = '''"""The default prompt templates as functions, written from their files by ``python -m tests.default_templates``.
+HEAD: Final = '''"""Default prompt templates as functions, made of their files by ``python -m tests.default_templates``.
 
 Do not edit: change a file of ``agentsoc/society/templates`` and write this one again.
 """

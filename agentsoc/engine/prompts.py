@@ -81,6 +81,7 @@ class Prompts:
             turns: the turns.
             limit: room for prompt and reply of one call, for a concluding turn (tokens).
         """
+        self._views.expect(turns)
         return [self._need(planned, limit) for planned in turns]
 
     def _need(self, planned: PlannedTurn, limit: int | None) -> Need:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 import msgspec
 
@@ -15,7 +16,11 @@ from agentsoc.events import Event
 from agentsoc.society.build import BuiltSociety
 from agentsoc.society.calls import Exchange
 from agentsoc.society.probe import without_claim
-from agentsoc.society.sight import in_shown_order, view_of
+from agentsoc.society.sight import in_shown_order, orders_drawn, view_of
+
+_MANY: Final = 16
+"""Turns of a round from which on it pays to draw for all of them at once (turns)."""
+_NONE_DRAWN: Final[tuple[int, dict[int, float]]] = (-1, {})
 
 
 class Views:
@@ -35,6 +40,8 @@ class Views:
         self._folds = boards is None
         self._tasks: dict[int, Task] = {}
         self._memory: dict[int, list[str]] = {}
+        self._drawn: dict[int, tuple[int, dict[int, float]]] = {}
+        """Task -> its round under way, and what decides for agents in which order claims are shown."""
 
     def task(self, index: int) -> Task:
         """Return a task, made once and kept until its episode ends."""
@@ -63,12 +70,14 @@ class Views:
         if events and events[-1].kind == "stop":  # a stop ends the episode
             self._remember(board)
             self._tasks.pop(task, None)
+            self._drawn.pop(task, None)
             if self._folds:
                 self._boards.pop(task, None)
 
     def drop(self, task: int) -> None:
         """Forget an episode that has ended."""
         self._tasks.pop(task, None)
+        self._drawn.pop(task, None)
         self._boards.pop(task, None)
 
     def _remember(self, board: Board) -> None:
@@ -94,8 +103,19 @@ class Views:
 
     def prompted(self, planned: PlannedTurn) -> View:
         """Return what an agent sees that is asked by a prompt: shown claims are in an order drawn for the turn."""
-        view = in_shown_order(self.society, self.view(planned))
+        round_, drawn = self._drawn.get(planned.task, _NONE_DRAWN)
+        number = drawn.get(planned.turn.agent) if round_ == planned.round else None
+        view = in_shown_order(self.society, self.view(planned), number)
         return view if planned.without is None else without_claim(view, planned.without)
+
+    def expect(self, turns: Sequence[PlannedTurn]) -> None:
+        """Draw the orders in which the turns of a round show claims, where they are many."""
+        if len(turns) < _MANY or self.society.rules.prompts == 1:
+            return
+        task, round_ = turns[0].task, turns[0].round
+        agents = [each.turn.agent for each in turns if len(each.turn.sees) > 1]
+        if agents:
+            self._drawn[task] = round_, orders_drawn(self.society, task, round_, agents)
 
     def exchanges(self, planned: PlannedTurn) -> tuple[Exchange, ...]:
         """Return what the agent of a turn was asked and said before, each with the claims that it was shown."""

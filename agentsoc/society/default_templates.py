@@ -1,4 +1,4 @@
-"""The default prompt templates as functions, written from their files by ``python -m tests.default_templates``.
+"""Default prompt templates as functions, made of their files by ``python -m tests.default_templates``.
 
 Do not edit: change a file of ``agentsoc/society/templates`` and write this one again.
 """

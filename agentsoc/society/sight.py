@@ -16,6 +16,8 @@ from agentsoc.society.build import BuiltSociety
 from agentsoc.society.reply_form import VERDICTS
 from agentsoc.streams import uniform, uniforms
 
+_ORDER: Final = "order of claims"
+"""Purpose of the draws that decide it."""
 _FEW: Final = 15
 """Claims up to which one draw decides their order: there are no more orders than a draw has values (claims)."""
 _ORDERS: Final = tuple(math.factorial(n) for n in range(_FEW + 1))
@@ -61,24 +63,39 @@ def view_of(
     return View(board.task, when, turn.agent, question, options, turn, shown, own, told, society.seed, team_left, note)
 
 
-def in_shown_order(society: BuiltSociety, view: View) -> View:
+def in_shown_order(society: BuiltSociety, view: View, drawn: float | None = None) -> View:
     """Return a view whose claims are in the order in which a prompt shows them, drawn for the turn.
 
     Models prefer places, so that places must not belong to authors. Where claims are compared with each other the
     protocol has drawn the order itself.
+
+    Args:
+        society: the agents.
+        view: what the agent of a turn sees.
+        drawn: what `orders_drawn` gave for the turn, if it was asked.
     """
     n, turn = len(view.claims), view.turn
     if n < 2 or turn.purpose in VERDICTS or society.rules.prompts == 1:
         return view
-    purpose = f"order of claims {turn.slot}" if turn.slot else "order of claims"
+    purpose = f"{_ORDER} {turn.slot}" if turn.slot else _ORDER
     place = society.seed, purpose, view.task, view.round, turn.agent
     if n <= _FEW:
-        order: Sequence[int] = _order(n, int(uniform(*place) * _ORDERS[n]))
+        number = uniform(*place) if drawn is None or turn.slot else drawn
+        order: Sequence[int] = _order(n, int(number * _ORDERS[n]))
     else:
         draws = uniforms(*place, draws=n)[0].tolist()
         order = sorted(range(n), key=draws.__getitem__)
     claims = view.claims
     return msgspec.structs.replace(view, claims=tuple([claims[i] for i in order]))
+
+
+def orders_drawn(society: BuiltSociety, task: int, round_: int, agents: Sequence[int]) -> dict[int, float]:
+    """Return what decides the order of shown claims in the first turn of each of many agents in a round.
+
+    Drawn together they cost a small part of what they cost one by one, and are the same.
+    """
+    draws = uniforms(society.seed, _ORDER, task, round_, agents)[:, 0].tolist()
+    return dict(zip(agents, draws, strict=True))
 
 
 @lru_cache(maxsize=1024)
