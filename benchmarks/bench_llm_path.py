@@ -33,31 +33,33 @@ REPEATS = 3
 REQUEST = Request.of(
     "You are a careful agent.", "Others said: #1 positive, #2 negative. Is it positive or negative? " * 4, 16, 0.5, 7
 )
+REPLY = '{"answer": "positive", "why": "The guest was pleased with the room.", "confidence": 0.9}'
 ANSWER = {
     "id": "x",
     "object": "chat.completion",
     "created": 1,
     "model": "m",
-    "choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "positive"}}],
+    "choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": REPLY}}],
     "usage": {"prompt_tokens": 90, "completion_tokens": 1, "total_tokens": 91},
 }
+BODY = json.dumps(ANSWER).encode()
 Call = Callable[[], Awaitable[Any]]
 
 
-def serve() -> None:
-    """Answer every chat completion after `LATENCY_S`; print the port first."""
+def serve(latency_s: float) -> None:
+    """Answer every chat completion after `latency_s`; print the port first."""
 
     async def chat(request: web.Request) -> web.Response:
         await request.read()
-        await asyncio.sleep(LATENCY_S)
-        return web.json_response(ANSWER)
+        await asyncio.sleep(latency_s)
+        return web.Response(body=BODY, content_type="application/json")
 
     async def main() -> None:
         app = web.Application()
         app.router.add_post("/v1/chat/completions", chat)
         runner = web.AppRunner(app, access_log=None)
         await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0, backlog=1024).start()
+        await web.TCPSite(runner, "127.0.0.1", 0, backlog=2048).start()
         print(runner.addresses[0][1], flush=True)
         await asyncio.sleep(600)  # ends by itself if nobody ends it
 
@@ -150,12 +152,13 @@ def main() -> None:
     """Run what the command line asks for and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--latency", type=float, default=LATENCY_S, help=argparse.SUPPRESS)
     parser.add_argument("--calls", type=int, default=CALLS)
     parser.add_argument("--repeats", type=int, default=REPEATS)
     parser.add_argument("--no-model", action="store_true", help="leave out the embedded model")
     args = parser.parse_args()
     if args.serve:
-        serve()
+        serve(args.latency)
         return
     print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} at the start")
     server = subprocess.Popen(

@@ -14,10 +14,10 @@ from __future__ import annotations
 import asyncio
 import importlib
 import importlib.metadata
-import json
 import logging
 import os
 import warnings
+from collections.abc import Mapping
 from typing import Any, ClassVar, Final
 
 from agentsoc.backends import counting, reply
@@ -165,9 +165,12 @@ class LiteLLMBackend(Backend):
                 refused = error
         raise refused
 
-    def _constraint(self, request: Request) -> dict[str, Any] | None:
+    def _constraint(self, request: Request) -> Mapping[str, Any] | None:
         """Return the ``response_format`` of a request, None where replies are not constrained."""
-        return None if self._habits.form == "none" else reply.response_format(request)
+        if self._habits.form == "none":
+            return None
+        # litellm may change what it is given
+        return reply.response_format(request) if self._http is None else reply.kept_format(*_limits(request))
 
     async def _send(self, body: dict[str, Any], choices: tuple[str, ...]) -> Completion:
         """Make one HTTP request."""
@@ -242,10 +245,10 @@ class LiteLLMBackend(Backend):
     def count(self, request: Request) -> int:
         """Return a bound: by the tokenizer, or a token for each byte; of the texts and the schema, with framing."""
         try:
-            constraint = self._constraint(request)
+            text = "" if self._habits.form == "none" else reply.format_text(*_limits(request))
         except CallError:
-            constraint = None
-        return self._counter(request, "" if constraint is None else json.dumps(constraint))
+            text = ""
+        return self._counter(request, text)
 
     async def close(self) -> None:
         """Close the HTTP clients; litellm's own are shared and close with the last backend of the process."""
@@ -278,6 +281,11 @@ class LiteLLMBackend(Backend):
             **({"learned": list(self._habits.learned)} if self._habits.learned else {}),
             **({AUTHORS: list(self._authors)} if self._authors else {}),
         }
+
+
+def _limits(request: Request) -> tuple[str | None, tuple[str, ...]]:
+    """Return what a reply is held to."""
+    return request.schema, request.choices
 
 
 def _version(package: str) -> str:

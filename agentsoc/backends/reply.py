@@ -6,10 +6,12 @@ context window is a 400 with a text. The decisions are made here once, for every
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from collections.abc import Mapping, Sequence
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
@@ -180,17 +182,38 @@ def response_format(request: Request) -> dict[str, Any] | None:
     """Return the ``response_format`` that makes a provider keep to the request's schema or choices.
 
     Choices are asked for as ``{"choice": ...}`` because structured output must be an object; `unwrap` undoes it.
+    Whoever is given it may change it.
 
     Raises:
         CallError: ``rejected`` when the schema is no JSON object.
     """
-    if request.schema is not None:
+    return _format(request.schema, request.choices)
+
+
+@lru_cache(maxsize=256)
+def format_text(schema: str | None, choices: tuple[str, ...]) -> str:
+    """Return the ``response_format`` of requests with a schema or choices as JSON text; empty where there is neither.
+
+    Raises:
+        CallError: see `response_format`.
+    """
+    found = _format(schema, choices)
+    return "" if found is None else json.dumps(found)
+
+
+@lru_cache(maxsize=256)
+def kept_format(schema: str | None, choices: tuple[str, ...]) -> Mapping[str, Any] | None:
+    """Return what `response_format` does, made once for all requests with a schema or choices; nobody may change it."""
+    return _format(schema, choices)
+
+
+def _format(schema_text: str | None, one: tuple[str, ...]) -> dict[str, Any] | None:
+    if schema_text is not None:
         try:
-            schema = msgspec.json.decode(request.schema, type=dict[str, Any])
+            schema = msgspec.json.decode(schema_text, type=dict[str, Any])
         except (msgspec.DecodeError, RecursionError) as error:
             raise CallError("rejected", f"the request's schema is no JSON object: {error}") from None
-    elif request.choices:
-        one = request.choices
+    elif one:
         allowed = {"pattern": pattern(one)} if leaves_number_open(one) else {"enum": list(one)}
         schema = {
             "type": "object",

@@ -161,8 +161,8 @@ class ScriptedBackend(Backend):
             every = self.model.cites == "all"
             uses: list[str] = []
             against: list[str] = []
-            for i, said in enumerate(hint.shown_unique, 1):
-                (uses if every or said == answer else against).append(f"#{i}")
+            for i, shown in enumerate(hint.shown_unique, 1):
+                (uses if every or shown == answer else against).append(f"#{i}")
             nothing = [NONE] if wanted.cites else []
             reply["uses"], reply["disputes"] = uses or nothing, against or nothing
         reply["why"] = f"call {hint.k}"

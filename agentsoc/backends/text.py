@@ -25,7 +25,7 @@ _MARKER: Final = re.compile(
 
 def plain(text: str) -> str:
     """Return `text` as well-formed Unicode: each lone surrogate becomes U+FFFD."""
-    return _SURROGATE.sub("\ufffd", text)
+    return text if text.isascii() else _SURROGATE.sub("\ufffd", text)
 
 
 def without_markers(text: str) -> str:
@@ -33,6 +33,8 @@ def without_markers(text: str) -> str:
 
     A space, so that what stood around a marker cannot close up into another one.
     """
+    if "<" not in text and "[" not in text:  # every marker begins with one of them
+        return plain(text)
     return _MARKER.sub(" ", plain(text))
 
 
