@@ -38,7 +38,7 @@ ROWS: tuple[tuple[str, str, str, float], ...] = (
     ("vote-ray", "simulated population, vote, 2 Ray hosts", "agents*rounds/s", 1e6),
     ("w1-ray", "simulated population, W1, 2 Ray hosts", "agents*rounds/s", 1e6),
     ("w1-coded", "coroutine agents, W1, 100,000 agents, full path", "turns/s", 1e5),
-    ("llm", "LLM agents, model of no latency: prompt, JSON, journal, budget", "turns/s", 5e3),
+    ("llm", "LLM agents, model of no latency: prompt, JSON, journal, budget", "turns/s", 8e3),
     ("w2", "W2 gossip, simulated population, 50,000 agents", "messages/s", 4e5),
     ("w2-coded", "W2 gossip, coroutine agents, 10,000 agents", "messages/s", 4e5),
     ("log-write", "events to disk from columns, 200 characters of text each", "events/s", 5e5),
@@ -72,6 +72,12 @@ def measured(words: Sequence[str | Path], where: Path = ROOT) -> dict[str, Any]:
 def work(name: str, n: int | None = None) -> dict[str, Any]:
     """Run one of our workloads."""
     return measured([sys.executable, "-m", "benchmarks.work", name, *([] if n is None else [str(n)])])
+
+
+def printed(name: str, *words: str) -> str:
+    """Return what a benchmark of this package prints."""
+    command = [sys.executable, "-m", f"benchmarks.{name}", *words]
+    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=RUN_S).stdout.strip()
 
 
 def load() -> float:
@@ -232,14 +238,14 @@ def main() -> None:
         print("\n".join([*table(runs), "", *peer_table(runs)]))
         return
     grown, sizes = scaling()
-    embedded, clients = {}, ""
+    embedded, clients, engine = {}, "", ""
     if not args.no_model:
         embedded = work("embedded")
-        path = [sys.executable, "-m", "benchmarks.bench_llm_path", "--no-model"]
-        clients = subprocess.run(path, capture_output=True, text=True, cwd=ROOT, timeout=RUN_S).stdout.strip()
+        clients = printed("bench_llm_path", "--no-model")
+        engine = printed("bench_engine_path")
     laws = bench_laws.section(TRACES)
     end = load()
-    page = written(runs, skipped, grown, embedded, clients, start, end)
+    page = written(runs, skipped, grown, embedded, (clients, engine), (start, end))
     page = f"{page}\n{laws}"
     PAGE.write_text(page)
     RESULTS.parent.mkdir(exist_ok=True)
@@ -253,11 +259,20 @@ def written(
     skipped: dict[str, str],
     grown: list[str],
     embedded: dict[str, Any],
-    clients: str,
-    start: float,
-    end: float,
+    paths: tuple[str, str],
+    loads: tuple[float, float],
 ) -> str:
-    """Return docs/benchmarks.md."""
+    """Return docs/benchmarks.md.
+
+    Args:
+        runs: of every workload and peer.
+        skipped: peers that were left out, with the reason.
+        grown: the table of growth.
+        embedded: what the embedded model came to.
+        paths: what the benchmarks of clients and of the whole engine on the way to a server printed.
+        loads: before and after.
+    """
+    (clients, engine), (start, end) = paths, loads
     share = "not run"
     if "share_of_bare" in embedded:
         share = (
@@ -309,6 +324,15 @@ def written(
             "",
             "```",
             clients or "not run",
+            "```",
+            "",
+            "The whole engine (prompts, budget, journal synced before and after each call, replies read, events) "
+            "against a bare client that posts the same bodies (`benchmarks/bench_engine_path.py`). Rates are from the "
+            "first answer on, as before it a run has five calls under way at most; *whole* is that of a run from its "
+            "start to its manifest. The bare client's share of what is possible says whether the server kept up.",
+            "",
+            "```",
+            engine or "not run",
             "```",
             "",
         ]

@@ -64,6 +64,12 @@ def _last(values: Sequence[str]) -> str:
     return values[-1] if values else ""
 
 
+def _is_odd(value: object) -> bool:
+    if not isinstance(value, int):  # of a text, Python's % makes another one, as long as the text says
+        raise BadTemplateError("even and odd are said of numbers")
+    return value % 2 == 1
+
+
 FILTERS: Final[Mapping[str, Callable[..., Any]]] = {
     "capitalize": lambda text: str(text).capitalize(),
     "first": _first,
@@ -115,7 +121,11 @@ def _environment() -> Environment:
     )
     made.globals.clear()
     made.filters = dict(FILTERS)
-    made.tests = {name: made.tests[name] for name in TESTS}
+    made.tests = {
+        "defined": made.tests["defined"],
+        "even": lambda value: not _is_odd(value),
+        "odd": _is_odd,
+    }
     return made
 
 

@@ -111,10 +111,23 @@ def test_what_a_template_makes_is_bounded(text: str) -> None:
     assert time.monotonic() - began < 5
 
 
-@pytest.mark.parametrize("text", ["{{ question | join(question) }}", "{{ question | indent(1000000000) }}"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{{ question | join(question) }}",
+        "{{ question | indent(1000000000) }}",
+        "{{ '%9999999999d' is even }}",
+        "{% if question is odd %}x{% endif %}",
+    ],
+)
 def test_a_filter_takes_only_what_it_is_for(text: str) -> None:
     with pytest.raises(BadTemplateError):
         made(text)
+
+
+def test_even_and_odd_are_said_of_numbers() -> None:
+    text = "{% for one in options %}{% if loop.index is odd %}{{ one }}{% endif %}{% endfor %}{{ name is even }}"
+    assert made(text, name=4) == "aTrue"
 
 
 def test_a_fault_names_its_line_and_the_nearest_name() -> None:
