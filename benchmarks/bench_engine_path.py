@@ -160,11 +160,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--repeats", type=int, default=REPEATS)
     parser.add_argument("--only", type=int, help="calls at once of the one case to measure")
+    parser.add_argument("--slower", type=float, default=1.0, help="factor of the latencies, for a machine that is busy")
     args = parser.parse_args()
     print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} at the start")
     for at_once, latency_s, times in CASES:
         if args.only in (None, at_once):
-            case(at_once, latency_s, times, args.repeats)
+            case(at_once, latency_s * args.slower, times, args.repeats)
 
 
 if __name__ == "__main__":

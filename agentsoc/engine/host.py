@@ -305,7 +305,7 @@ class Host:
         """
         read = read_whole(self.society, self.family, task, view, said.text, said.finish, due)
         request, model, latency_ms = origin
-        faulty = isinstance(read, Fault)
+        reply, fault = (None, read.what) if isinstance(read, Fault) else (read, None)
         return AttemptResult(
             request,
             model,
@@ -313,8 +313,8 @@ class Host:
             said.finish,
             usage=said.usage,
             latency_ms=latency_ms,
-            reply=None if faulty else read,
-            fault=read.what if faulty else None,
+            reply=reply,
+            fault=fault,
             shown=len(view.claims),
             reasoning=said.reasoning,
         )
