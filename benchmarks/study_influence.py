@@ -92,16 +92,17 @@ class Cell:
     organisation: str
     kind: str
     order: str = "claims"
+    history: str = "last"
 
     @property
     def name(self) -> str:
-        return "-".join((self.model, self.form, self.organisation, self.kind, self.order))
+        return "-".join((self.model, self.form, self.organisation, self.kind, self.order, self.history))
 
     def scenario(self, tasks: int) -> dict[str, Any]:
         """Return the cell as a scenario."""
         n, topology, protocol, tokens = ORGANISATIONS[self.organisation]
         agents = {"count": n, "model": MODELS[self.model], "temperature": TEMPERATURE}
-        agents |= {"max_tokens": CAPS[self.form], "reply": self.form}
+        agents |= {"max_tokens": CAPS[self.form], "reply": self.form, "history": self.history}
         return {
             "name": "influence",
             "seed": SEED,
@@ -271,13 +272,14 @@ def main() -> int:
     parser.add_argument("--organisations", default="debate,star")
     parser.add_argument("--kinds", default="arithmetic,choice")
     parser.add_argument("--orders", default="claims")
+    parser.add_argument("--histories", default="last", help="last, none: the own reply as a message or in the question")
     parser.add_argument("--tasks", type=int, default=12, help="tasks of a cell")
     parser.add_argument("--minutes", type=float, default=30.0, help="time for all cells; 0 only counts what is there")
     parser.add_argument("--runs", type=Path, default=Path("runs/influence"))
     parser.add_argument("--out", type=Path, default=RESULTS)
     parser.add_argument("--sample", type=int, default=0, help="replies to print whose answer a handle might be")
     told = parser.parse_args()
-    axes = (told.models, told.forms, told.organisations, told.kinds, told.orders)
+    axes = (told.models, told.forms, told.organisations, told.kinds, told.orders, told.histories)
     cells = [Cell(*each) for each in product(*(axis.split(",") for axis in axes))]
     found = study(cells, told.runs, told.tasks, told.minutes)
     print("\n".join(table(found)))

@@ -50,7 +50,7 @@ peers_see: conclusion                      # what others see of a reply; also fo
 agents:
   count: 3
   model: local
-  history: own                             # earlier rounds as messages: none, own, all
+  history: own                             # earlier rounds as messages: none, last, own, all
 ```
 
 A template is [Jinja2](https://jinja.palletsprojects.com/): values in double braces, `{% if %}`, `{% for %}` over a
@@ -90,8 +90,10 @@ Three things to know before a default is replaced:
 ## What is in a prompt
 
 1. The system prompt, then the examples of the purpose.
-2. With `history: own` or `all`, earlier rounds of the task: what the agent was asked, with or without the claims that
-   it was shown, and its replies as it gave them. With `none` its last reply stands whole in the question (`own`).
+2. What the agent said before, as it said it, each reply after what the agent was asked: by default its `last` reply;
+   with `history: own` all its replies to the task, with `all` also the claims that it was shown then. Where there is no
+   room for the exchange, or with `none`, its last reply stands whole in the question (`own`). [A pilot with small
+   models](influence.md#the-own-reply-as-a-message) says why this is the default.
 3. The question, with [others' claims](#what-an-agent-sees-of-the-others) where the turn is shown some.
 4. In a turn of several calls (`iterations`), the reply of the call before and `critique`.
 5. After a reply that could not be read, once: the same again with two lines below it,

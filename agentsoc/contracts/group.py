@@ -49,9 +49,10 @@ class AgentGroup(Part):
     """System prompt; {name}, {persona}, {role}, {n_agents} and {topology} are replaced. None for that of `prompts`."""
     prompts: PromptSet = PromptSet()
     """Templates of this group; what it leaves out is that of the scenario's ``prompts``."""
-    history: Literal["none", "own", "all"] = "none"
-    """Earlier rounds of the task as messages: none (the last reply stands in the question), the agent's own replies, or
-    its own replies with the claims that it was shown. What no longer fits the window is left out, oldest first."""
+    history: Literal["none", "last", "own", "all"] = "last"
+    """Earlier rounds of the task as messages: none (the last reply stands in the question), the agent's last reply
+    after what it was asked, all its own replies, or its own replies with the claims that it was shown. What no longer
+    fits the window is left out, oldest first; with ``last`` the reply then stands in the question."""
     peers_see: PeersSee | None = None
     """What others see of this group's replies; None for what the scenario says."""
     later: ClassVar[frozenset[str]] = frozenset({"prompts", "history", "peers_see"})

@@ -32,7 +32,7 @@ class EarlierTurns:
             if reply is None or reply.said is None or turn.purpose not in _REMEMBERED:
                 continue
             kept = self._turns.setdefault(turn.agent, [])
-            most = 1 if society.group(turn.agent).history == "none" else ROUNDS_MAX
+            most = 1 if society.group(turn.agent).history in ("none", "last") else ROUNDS_MAX
             kept.append(EarlierTurn(round_, turn, reply.said))
             del kept[:-most]
 

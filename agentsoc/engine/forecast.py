@@ -224,7 +224,7 @@ def _most(society: BuiltSociety, task: Task) -> _Most:
             prompt = bare + answer + claims * claim
             prompt += CITING_BYTES if claims else 0
             earlier = said.setdefault(turn.agent, [])
-            exchanges = earlier if settings.history != "none" else earlier[-1:]
+            exchanges = earlier if settings.history in ("own", "all") else earlier[-1:]
             shown_again = sum(exchanges) if settings.history == "all" else 0
             prompt += len(exchanges) * (cap * DRAFT_BYTES + bare) + shown_again * claim
             earlier.append(len(set(turn.sees)))

@@ -121,13 +121,14 @@ class Views:
         """Return what the agent of a turn was asked and said before, each with the claims that it was shown."""
         if not planned.earlier:
             return ()
-        if self.society.group(planned.turn.agent).history == "none":
+        history = self.society.group(planned.turn.agent).history
+        if history == "none":
             return (Exchange(None, planned.earlier[-1].said),)
+        seen = (
+            self.prompted if history == "all" else self.view
+        )  # an order of claims is drawn where they are shown again
         return tuple(
-            [
-                Exchange(self.prompted(PlannedTurn(planned.task, each.round, each.turn)), each.said)
-                for each in planned.earlier
-            ]
+            [Exchange(seen(PlannedTurn(planned.task, each.round, each.turn)), each.said) for each in planned.earlier]
         )
 
     def memory(self, agent: int) -> tuple[str, ...]:

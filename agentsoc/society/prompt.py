@@ -27,6 +27,8 @@ from agentsoc.streams import seed_for
 
 _OWN: Final = ("answer", "work", "vote")
 """Purposes of turns in which an agent is reminded of what it said before."""
+_REMINDING: Final = ("none", "last")
+"""Histories with which the last reply stands in the question: always, or where there is no room for the exchange."""
 
 
 _LESS: Final[tuple[dict[str, Any], ...]] = ({"draft": False}, {"own": False})
@@ -132,12 +134,21 @@ class _Writer:
         self._claims = shown_claims(society, self._prompter, view.claims)
         answers = {claim.id: claim.answer for claim in view.claims}
         self._answers = tuple([answers[claim] for claim in view.turn.sees])
-        history = self._group.history
-        self._earlier = () if history == "none" or view.turn.fresh else call.earlier
-        reminded = history == "none" and not view.turn.fresh and view.turn.purpose in _OWN
+        self._history = self._group.history
+        self._earlier = self._repeated()
+        reminded = self._history in _REMINDING and not view.turn.fresh and view.turn.purpose in _OWN
         self._own = call.earlier[-1].said if reminded and call.earlier else ""
         self._exchanges: list[tuple[Message, Message]] | None = None
         self.whole = Kept(len(view.claims), len(self._earlier))
+
+    def _repeated(self) -> Sequence[Exchange]:
+        """Return the earlier turns that stand before the question as messages."""
+        earlier, turn = self.call.earlier, self.view.turn
+        if self._history == "none" or turn.fresh:
+            return ()
+        if self._history == "last":
+            return earlier[-1:] if turn.purpose in _OWN else ()
+        return earlier
 
     def request(self, kept: Kept) -> Request:
         """Return the request that says as much."""
@@ -158,7 +169,7 @@ class _Writer:
     def _messages(self, view: View, kept: Kept) -> tuple[Message, ...]:
         call = self.call
         name = purpose_template(view.turn.purpose, len(view.claims))
-        own = self._own if kept.own else cut(self._own, self.society.message_tokens)
+        own = "" if kept.history else self._own if kept.own else cut(self._own, self.society.message_tokens)
         values = self._values(view, own, call.memory if kept.memory else ())
         asked = render_asks(view.turn.asks, values) if view.turn.asks else self._prompter.render(name, values)
         messages = [self._system, *self._prompter.examples(name)]
@@ -176,10 +187,10 @@ class _Writer:
         return tuple(messages)
 
     def _exchange(self, earlier: Exchange) -> tuple[Message, Message]:
-        """Return what the agent was asked in an earlier turn, and its reply; with `own`, without others' claims."""
+        """Return what the agent was asked in an earlier turn, and its reply; with others' claims where all is kept."""
         view = earlier.view
         assert view is not None  # there is one for every agent with a history
-        if self.society.group(view.agent).history == "own":
+        if self._history != "all":
             view = msgspec.structs.replace(view, claims=())
         claims = shown_claims(self.society, self._prompter, view.claims)
         values = self._values(view, "", (), claims)

@@ -193,14 +193,43 @@ def test_what_others_read_of_a_reply_is_as_it_was_written_without_the_handles_of
 # What an agent is shown of itself
 
 
-def test_an_agent_sees_its_own_earlier_reply_whole() -> None:
-    built = society("text", "free", message_tokens=4)
-    said = "First:\n    " + "a long way to go, " * 30 + "so 42"
-    earlier = (exchange(built, 0, said),)
+LONG = "First:\n    " + "a long way to go, " * 30 + "so 42"
+
+
+def test_an_agent_without_history_sees_its_own_earlier_reply_whole_in_the_question() -> None:
+    built = society("text", "free", message_tokens=4, agents={"history": "none"})
+    earlier = (exchange(built, 0, LONG),)
     for purpose, sees in (("answer", True), ("work", True), ("merge", False), ("judge", False)):
-        user = request(built, view_of(built, *CLAIMS, purpose=purpose), earlier=earlier).user
-        assert (f"You said before:\n{said}" in user) is sees
+        asked = request(built, view_of(built, *CLAIMS, purpose=purpose), earlier=earlier)
+        assert roles(asked) == "s u"
+        assert (f"You said before:\n{LONG}" in asked.user) is sees
     assert "You said before" not in request(built, view_of(built, fresh=True), earlier=earlier).user
+
+
+def test_by_default_the_last_reply_follows_what_it_was_a_reply_to() -> None:
+    built = society("text", "free", message_tokens=4)
+    earlier = (exchange(built, 0, "soon"), exchange(built, 1, LONG, CLAIMS[0]))
+    first = request(built, view_of(built, round_=0))
+    for purpose, sees in (("answer", True), ("work", True), ("merge", False), ("judge", False)):
+        asked = request(built, view_of(built, *CLAIMS, round_=2, purpose=purpose), earlier=earlier)
+        assert roles(asked) == ("s u a u" if sees else "s u")
+        assert "You said before" not in asked.user
+        assert not sees or [m.content for m in asked.messages[1:3]] == [first.user, LONG]
+    assert roles(request(built, view_of(built, fresh=True), earlier=earlier)) == "s u"
+
+
+def test_a_last_reply_whose_exchange_has_no_room_stands_in_the_question() -> None:
+    built = society("text", "free")
+    earlier = (exchange(built, 0, LONG),)
+    view = view_of(built, *CLAIMS)
+    room = len(request(built, view, earlier=earlier).user) + len(f"You said before:\n{LONG}\n\n")
+    asked = request(
+        built, view, earlier=earlier, fits=lambda one: sum(len(m.content) for m in one.messages[1:]) <= room
+    )
+    assert roles(asked) == "s u"
+    assert f"You said before:\n{LONG}" in asked.user
+    assert "agent 3" in asked.user
+    assert asked in list(all_requests(built, task_of(built), view, ModelCall(k=0, max_tokens=50, earlier=earlier), 3))
 
 
 def test_history_gives_earlier_rounds_as_messages() -> None:
