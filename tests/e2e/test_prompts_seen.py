@@ -52,7 +52,9 @@ def test_check_shows_the_first_prompt_of_each_role(file: Path, capsys: pytest.Ca
     first, second = json.loads(capsys.readouterr().out)["prompts"]
     assert (first["round"], second["round"], first["claims"], second["claims"]) == (0, 1, 0, 2)
     assert first["messages"][1]["content"].startswith("MINE ")
-    assert second["messages"][1]["content"].startswith("Others said:\n#1 agent")
+    assert second["messages"][1]["content"] == first["messages"][1]["content"]
+    assert [message["role"] for message in second["messages"]] == ["system", "user", "assistant", "user"]
+    assert second["messages"][3]["content"].startswith("Others said:\n#1 agent")
     assert (first["purpose"], first["template"]) == ("answer", "answer")
     assert (second["purpose"], second["template"]) == ("answer", "revise")
 

@@ -165,7 +165,7 @@ def test_further_attempts_are_given_to_more_than_the_first_agent(tmp_path: Path)
 # Crashes
 
 
-@pytest.mark.parametrize("tokens", [None, 1_200, 2_800, 20_000])
+@pytest.mark.parametrize("tokens", [None, 1_200, 3600, 20_000])
 def test_a_crash_changes_a_result_only_where_its_charges_change_what_is_granted(
     tokens: int | None, tmp_path: Path
 ) -> None:
@@ -193,7 +193,7 @@ def test_a_crash_changes_a_result_only_where_its_charges_change_what_is_granted(
         if tokens is not None:
             assert episodes.filter(pl.col("charged") > tokens).height == 0
     assert lost > 5
-    expected = {None: {8}, 1_200: range(3), 2_800: range(1, 8), 20_000: {8}}
+    expected = {None: {8}, 1_200: range(3), 3600: range(1, 8), 20_000: {8}}
     assert same in expected[tokens]
 
 
