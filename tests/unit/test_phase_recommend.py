@@ -378,6 +378,17 @@ def test_another_fan_in_than_the_measured_one_is_told() -> None:
     assert cautions(fan_ins=[5], b=7) == ("gamma and rho were measured at b = 7, the design has b = 5",)
 
 
+def test_a_design_of_many_by_a_rho_or_gamma_that_is_hardly_known_is_undecided() -> None:
+    known = {"a": stated(0.05), "beta": stated(0.15)}
+    wide, narrow = Estimate(0.1, -0.2, 0.31), Estimate(0.1, -0.1, 0.39)
+    told = "undecided: the interval of rho is wider than 0.5, so no design is to be chosen by it"
+    assert cautions(fan_ins=[5], parameters={**known, "rho": wide}) == (told,)
+    assert cautions(fan_ins=[5], parameters={**known, "rho": narrow}) == ()
+    assert cautions(100, 250, parameters={**known, "rho": wide}) == ()  # one agent needs no rho
+    deaf = replace(message(), gamma=Estimate(0.85, 0.4, 1.0))
+    assert cautions(fan_ins=[5], messages=(deaf,)) == (told.replace("rho", f"gamma at {deaf.m} tokens"),)
+
+
 def test_an_exponent_that_was_refused_or_is_below_nothing_is_told() -> None:
     refused = {"a": stated(0.05), "beta": None, "rho": stated(0.1)}
     told = "beta was refused as a result: its doubt is carried in full, and P moves with it"

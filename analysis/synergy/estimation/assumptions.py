@@ -26,6 +26,8 @@ from analysis.synergy.theory.plurality import plurality_alpha
 
 Status = Literal["violated", "not contradicted", "not checked"]
 
+SIZE: Final = "size"
+"""Code of the check that there are tasks enough."""
 FEW_TASKS: Final = 30
 """Below this many tasks intervals of any kind are to be doubted."""
 _NO_PARTS: Final[Mapping[str, int]] = MappingProxyType({})
@@ -205,9 +207,9 @@ def check_size(n_tasks: int, of_each: Mapping[str, int] = _NO_PARTS) -> Check:
         of_each: tasks behind each estimate, by its name.
     """
     if n_tasks < FEW_TASKS:
-        return Check("size", "violated", f"{n_tasks} tasks; below {FEW_TASKS} no interval here is to be trusted")
+        return Check(SIZE, "violated", f"{n_tasks} tasks; below {FEW_TASKS} no interval here is to be trusted")
     few = [f"{name} from {n}" for name, n in of_each.items() if n < FEW_TASKS]
     if few:
         text = f"{n_tasks} tasks, but {', '.join(few)}; below {FEW_TASKS} an interval is not to be trusted"
-        return Check("size", "violated", text)
-    return Check("size", "not contradicted", f"{n_tasks} tasks")
+        return Check(SIZE, "violated", text)
+    return Check(SIZE, "not contradicted", f"{n_tasks} tasks")

@@ -33,7 +33,6 @@ from analysis.synergy.estimation.assumptions import (
 )
 from analysis.synergy.estimation.count_shapes import ShapeTest, compare_shapes
 from analysis.synergy.estimation.difficulty import DifficultyMixture, difficulty_draws
-from analysis.synergy.estimation.fidelity_fit import WIDEST as WIDEST_GAMMA
 from analysis.synergy.estimation.fidelity_fit import TripCounts, count_trips, gamma_at, gamma_draws
 from analysis.synergy.estimation.growth import GrowingNode, delta_growth, drawn_growth, shapes_left
 from analysis.synergy.estimation.interval import Estimate, given
@@ -228,11 +227,7 @@ class _Joint:
             self.refusals.append("gamma: no round trips and no merges")
             return None, "none"
         self.draws["gamma"] = gamma_draws(self.trips, 0, self.weights)
-        value = gamma_at(self.trips, 0, self.draws["gamma"])
-        if value.width > WIDEST_GAMMA:
-            self.refusals.append(f"gamma: its interval is wider than {WIDEST_GAMMA}; measure more round trips")
-            return None, "none"
-        return value, "round trips"
+        return gamma_at(self.trips, 0, self.draws["gamma"]), "round trips"
 
     def rho(
         self, response: ResponseFit | None, siblings: RhoFit | None, known: float | None

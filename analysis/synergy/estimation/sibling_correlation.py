@@ -25,8 +25,6 @@ from analysis.synergy.theory.arrays import FloatArray
 MIN_TASKS: Final = 10
 """Fewest tasks with replicates that rho is read from."""
 _SURE: Final = 2.326  # standard errors; one side, 1 %
-WIDEST: Final = 0.5
-"""Widest interval of rho that still says something."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +44,7 @@ class RhoFit:
     """The fit gives the correlation of siblings: within runs if there are replicates, pooled if not."""
 
     within: Estimate | None
-    """Correlation given the task, which the theory calls rho; None when refused. May be negative."""
+    """Correlation given the task, which the theory calls rho, however wide; None when refused. May be negative."""
     pooled: Estimate | None
     """Correlation and difficulty together (rho_pooled): an upper end, not an estimate of rho."""
     between_variance: Estimate | None
@@ -130,9 +128,6 @@ def estimate_rho(votes: pl.DataFrame) -> RhoFit:
             refusals.append("all votes are equal: their correlation is not defined")
         else:
             within = jackknife(float(_ratio(same.mean(), cross.mean())), _ratio(left_s, left_c))
-            if within.width > WIDEST:
-                refusals.append(f"the interval of rho is wider than {WIDEST}; measure more tasks or runs")
-                within = None
     return RhoFit(
         within=within,
         pooled=_pooled(moments),
