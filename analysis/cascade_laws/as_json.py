@@ -58,6 +58,7 @@ def _law(law: Law) -> dict[str, object]:
         "gini": gini(values),
         "top10_share": top_share(values),
         "effective_n": effective_n(values),
+        "n_eff": law.n_effective,
         "executions": len(np.unique(law.sample.execution)),
         "capped": law.design.capped if law.sample.has_caps else None,
         "replication": None if law.design.replication is None else asdict(law.design.replication),
@@ -115,6 +116,8 @@ def _test(test: LikelihoodRatio) -> dict[str, object]:
         "z": test.z,
         "p": test.p,
         "log10_p": test.log10_p,
+        "log10_p_holm": test.log10_p_holm,
+        "family": test.family,
         "nested": test.nested,
         "clusters": test.clusters,
     }

@@ -357,7 +357,7 @@ def test_every_method_of_an_interval_is_named() -> None:
     assert len(set(methods)) == 2
     assert f"difference: {methods[0]} or {methods[1]}" in " ".join(notes(found))
     alike = report(of("alone", 1, alone), of("often", 3, often))
-    assert notes(alike)[0].endswith(f"mean: Wilson, difference: {methods[1]}")
+    assert notes(alike)[0].endswith(f"mean: {methods[1]}, difference: {methods[1]}")
 
 
 def test_what_makes_a_comparison_rough_is_told_once() -> None:

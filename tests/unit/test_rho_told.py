@@ -10,7 +10,7 @@ from analysis.synergy.estimation.interval import WIDEST
 from analysis.synergy.estimation.known import KnownParameters
 from analysis.synergy.estimation.phase_estimate import PhaseEstimate
 from analysis.synergy.estimation.phase_of_runs import phase_of_votes
-from benchmarks.study_rho import merged, replicated
+from benchmarks.study_rho import merged
 from benchmarks.study_shapes import votes
 
 ROUGH = "undecided, because the interval of rho is wider than 0.5; measure more merges or replicates"
@@ -21,7 +21,7 @@ def of_votes(tasks: int, gamma: float = 0.95, rho: float = 0.05) -> PhaseEstimat
 
 
 def test_a_wide_rho_is_told_and_decides_nothing() -> None:
-    wide, narrow = of_votes(14), of_votes(200)
+    wide, narrow = of_votes(10), of_votes(200)
     assert wide.rho is not None
     assert narrow.rho is not None
     assert wide.rho.width > WIDEST > narrow.rho.width

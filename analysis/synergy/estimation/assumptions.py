@@ -95,6 +95,13 @@ def check_difficulty(rho: RhoFit | None) -> Check:
     if rho is None or rho.between_variance is None:
         return Check("A2", "not checked", "equally hard tasks; needs several runs of the same tasks")
     variance = rho.between_variance
+    if rho.tasks_differ and rho.one_run:
+        return Check(
+            "A2",
+            "violated",
+            f"tasks differ in difficulty, or runs share errors (variance of signal {variance.value:.3g}): each task "
+            "was run once, which cannot tell these apart",
+        )
     if rho.tasks_differ:
         return Check(
             "A2",
@@ -103,6 +110,21 @@ def check_difficulty(rho: RhoFit | None) -> Check:
             "not from the mean signal",
         )
     return Check("A2", "not contradicted", f"equally hard tasks (variance of signal {variance.value:.2g})")
+
+
+def check_runs(rho: RhoFit | None) -> Check | None:
+    """Check that the nodes of a run share nothing but their task; None without several runs of several nodes."""
+    if rho is None or rho.run_variance is None:
+        return None
+    variance = rho.run_variance
+    if rho.runs_differ:
+        return Check(
+            "A2, runs",
+            "violated",
+            f"nodes of one run share errors (variance of signal {variance.value:.3g} between runs of a task), which is "
+            "neither difficulty nor rho: levels of a tree do not average them out",
+        )
+    return Check("A2, runs", "not contradicted", f"runs share no errors beyond a node (variance {variance.value:.2g})")
 
 
 def check_truths(leaves: pl.DataFrame | None) -> Check:

@@ -26,6 +26,7 @@ from analysis.synergy.estimation.assumptions import (
     check_difficulty,
     check_leaf_law,
     check_majority,
+    check_runs,
     check_sent,
     check_shape,
     check_size,
@@ -140,10 +141,11 @@ def _checks(
     of_each: Mapping[str, int],
 ) -> tuple[Check, ...]:
     """Return what the data say of each assumption."""
-    return (
+    checks = (
         check_chance((data.leaves, data.votes, data.merges)),
         check_truths(data.leaves),
         check_difficulty(found.siblings),
+        check_runs(found.siblings),
         check_channel(data.trips),
         check_shape(found.shape),
         check_majority(found.response),
@@ -152,6 +154,7 @@ def _checks(
         check_answers((data.leaves, data.trips, data.votes, data.merges), b, None if gamma is None else gamma.value),
         check_size(data.n_tasks(), of_each),
     )
+    return tuple(check for check in checks if check is not None)
 
 
 @dataclass(frozen=True)
