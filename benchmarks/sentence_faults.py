@@ -1,7 +1,7 @@
 """Plants faults of sentences that once went unnoticed, each alone, and says whether the tests beside it notice.
 
-Usage: ``python -m benchmarks.sentence_faults [--only WORD]``. The faults are in sentence_faults.yaml; the tests run in a
-copy of the working tree, never in place. Exit code 1 if one is not noticed.
+Usage: ``python -m benchmarks.sentence_faults [--only WORD]``. The faults are in sentence_faults.yaml; the tests run in
+a copy of the working tree, never in place. Exit code 1 if one is not noticed.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Final
 
 import yaml
 
-from benchmarks.mutate import ROOT, Tree
+from benchmarks.mutate import Tree
 
 FILE: Final = Path(__file__).parent / "sentence_faults.yaml"
 LIMIT_S: Final = 900.0

@@ -139,7 +139,7 @@ def graded_row(margin: float, n: int, true: float, replicates: int) -> tuple[flo
 def study_margins(replicates: int) -> None:
     """Size at both margins and power at no difference."""
     print(
-        "| values | margin | tasks | not worse, at -margin | equivalent, at +margin | not worse, at 0 | equivalent, at 0 |"
+        "| values | margin | tasks | not worse, at -margin | equivalent, at +margin | not worse, at 0 | equivalent, 0 |"
     )
     print("| --- " * 7 + "|")
     many = 20 * replicates

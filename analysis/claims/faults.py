@@ -30,8 +30,8 @@ class FaultTrace:
     table: pl.DataFrame
     """One row per fault: execution, claim, agent, round; downstream (claims), later (claims after it in the execution),
     exposed = downstream / later (null without later ones), agents (distinct others that own one), rounds (from the
-    fault to its last downstream claim), reaches_end (whether the last claim is downstream), claims (downstream ids), linked (whether the log says of any
-    claim of the execution what it builds on; where it does not, `exposed` is null and nothing is known)."""
+    fault to its last downstream claim), reaches_end (whether the last claim is downstream), claims (downstream ids),
+    linked (whether the log says of any claim of the execution what it builds on; if not, `exposed` is null)."""
 
     def summary(self) -> str:
         """Return one line: how many faults, how far they got."""
@@ -50,9 +50,10 @@ class FaultTrace:
         share = known["exposed"].drop_nulls()
         mean = f"{np.mean(share.to_numpy()):.0%}" if share.len() else "none"
         of = "" if known.height == t.height else f" of the other {known.height}"
+        ends = int(known["reaches_end"].sum())
         return (
             f"{text}; on average {mean} of the later claims are downstream{of}; "
-            f"{int(known['reaches_end'].sum())} reach the last claim of their execution"
+            f"{ends} reach the last claim of their execution"
         )
 
 

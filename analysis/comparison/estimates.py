@@ -1,7 +1,7 @@
-"""This module makes ``estimates.parquet`` and ``estimates.csv``: one row for each figure of a comparison, for R and others.
+"""This module makes ``estimates.parquet`` and ``estimates.csv``: one row for each figure of a comparison.
 
-The columns are the same for every figure; what a figure does not have is empty. A comparison's other tidy table,
-``results.parquet``, has one row for each episode.
+They are for R and whatever else reads tables. The columns are the same for every figure; what a figure does not have
+is empty. A comparison's other tidy table, ``results.parquet``, has one row for each episode.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ COLUMNS: Final = {
     "method": pl.String, "p": pl.Float64, "p_holm": pl.Float64, "margin": pl.Float64, "verdict": pl.String,
     "n_tasks": pl.Int64, "n_rows": pl.Int64,
 }  # fmt: skip
-"""Columns of the table; `tasks` names a task block and is empty for all together, `agents` is the number on the axis."""
+"""Columns of the table; `tasks` names a task block and is empty for all, `agents` is the number on the axis."""
 
 
 def estimates(report: Report) -> pl.DataFrame:

@@ -274,8 +274,8 @@ def _test_notes(report: Report) -> Iterator[str]:
     )
     tests = {row.test for block in report.blocks for row in block.found.rows}
     yield (
-        "a difference leaves 0 out of its interval exactly where its p, before correction, is at most "
-        f"{1 - found.level:.2g}; d is told from {FEWEST_TASKS} tasks on, {FEWEST_UNUSUAL} of them off the commonest difference"
+        f"an interval leaves 0 out exactly where its p, before correction, is at most {1 - found.level:.2g}; d is told "
+        f"from {FEWEST_TASKS} tasks on, {FEWEST_UNUSUAL} of them off the commonest difference"
     )
     yield (
         f"p: sign-flip test over tasks ({', '.join(sorted(tests))}), corrected by Holm for {report.n_tests} "

@@ -1,4 +1,4 @@
-"""This module says the result of a comparison in a few sentences: who is better, who is worse, and what is not shown."""
+"""This module says the result of a comparison in a few sentences: who is better, who is worse, what is not shown."""
 
 from __future__ import annotations
 
@@ -109,7 +109,8 @@ def _lost_note(report: Report, block: BaselineBlock, row: PairedRow) -> Iterator
     if up is None:
         yield text
     else:
-        yield f"{text}; the verdict {'holds' if stands(report, block, row, better=up) else 'does not hold'} at both ends"
+        holds = "holds" if stands(report, block, row, better=up) else "does not hold"
+        yield f"{text}; the verdict {holds} at both ends"
 
 
 def _within_margins(report: Report) -> list[str]:

@@ -1,15 +1,16 @@
-"""This module says at which level each of several looks at growing data may test, so that all looks together keep alpha.
+"""This module says at which level each of several looks at growing data may test, so that all together keep alpha.
 
-Whoever adds seeds until something shows finds something in the end: with ten looks at 5 % in 19 % of comparisons of
-equals. Lan and DeMets (Biometrika 70, 1983) spend alpha look by look instead; of the function that resembles O'Brien
+Whoever adds seeds until something shows finds something in the end: with ten looks at 5 % in up to 19 % of comparisons
+of equals. Lan and DeMets (Biometrika 70, 1983) spend alpha look by look instead; of the function that resembles O'Brien
 and Fleming's limits, look j of K planned ones has spent
 
     alpha(j) = 4 - 4 Phi(z / sqrt(j / K)),    z the upper normal quantile of alpha / 4,
 
-half of it on either side, which leaves nearly all of it for the end. The level of a look follows from what it may spend and from how much of its
-data the earlier looks had seen: sums of n and m > n tasks have correlation sqrt(n / m), so the levels hold whatever
-number of tasks each look adds. They hold for looks that come when they were planned to, not for those that somebody
-chooses by what the data show. The normal law is used for the dependence of looks only; each test keeps its own p.
+half of it on either side, which leaves nearly all of it for the end. The level of a look follows from what it may spend
+and from how much of its data the earlier looks had seen: sums of n and m > n tasks have correlation sqrt(n / m), so the
+levels hold whatever number of tasks each look adds. They hold for looks that come when they were planned to, not for
+those that somebody chooses by what the data show. The normal law is used for the dependence of looks only; each test
+keeps its own p.
 """
 
 from __future__ import annotations

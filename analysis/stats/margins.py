@@ -3,8 +3,8 @@
 That no difference was found does not show that there is none. Here the burden is turned round: the null hypotheses
 are that the organisation is worse by the margin or more, and that it is better by the margin or more. Rejecting the
 first shows that it is not worse than by more than the margin; rejecting both, that the two are equivalent within it
-(two one-sided tests, Schuirmann 1987). Each one-sided test has size 1 - level, so equivalence is shown exactly where the
-interval of level 2 level - 1 lies within the margins.
+(two one-sided tests, Schuirmann 1987). Each one-sided test has size 1 - level, so equivalence is shown exactly where
+the interval of level 2 level - 1 lies within it.
 
 Right-or-wrong answers with one row a task are tested by Tango's score (Statistics in Medicine 17, 1998; Liu et al.,
 ibid. 21, 2002), which is not exact but was measured to hold its size; other values by Student's t over tasks, with

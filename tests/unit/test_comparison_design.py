@@ -72,7 +72,7 @@ def test_margins_are_corrected_over_all_organisations() -> None:
 
 
 def test_the_tests_of_a_margin_hold_their_size() -> None:
-    """20,000 drawn samples of answers, 2,000 of scores: 5.0 % is exceeded by 0.6 points in fewer than 1 of 1,000 seeds."""
+    """20,000 samples of answers, 2,000 of scores: 5.0 % is exceeded by so much in fewer than one of 1,000 seeds."""
     assert margin_row(0.05, 0.2, 400, -0.05, 20_000)[0] <= 0.056
     assert margin_row(0.05, 0.2, 400, 0.05, 20_000)[1] <= 0.056
     assert graded_row(0.02, 50, -0.02, 2000)[0] <= 0.066

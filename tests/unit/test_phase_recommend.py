@@ -461,3 +461,15 @@ def test_where_one_agent_is_best_the_text_says_what_the_best_other_design_would_
     nothing = recommend(measured(), 100, 1_000)
     assert "  nothing else fits budget and window" in nothing.summary()
     assert "next best" not in nothing.summary()
+
+
+def test_of_designs_with_equal_signals_the_smallest_society_is_recommended() -> None:
+    """Leaves at the ceiling and messages that lose nothing: one agent is as right as any society."""
+    sure_leaf = {"a": 1.0, "beta": 0.0, "rho": 0.0}
+    perfect = measured(points=sure_leaf, mu_max=1.0, messages=(message(gamma=1.0),))
+    found = recommend(perfect, 5_000, 1_000, fan_ins=[3, 5])
+    assert found.best.design.organisation == "single"
+    assert {round(one.mean, 12) for one in (found.best, *found.rivals)} == {1.0}
+    assert len(found.rivals) > 0
+    short = measured(points=sure_leaf | {"a": 0.9}, mu_max=1.0, messages=(message(gamma=1.0),))
+    assert recommend(short, 5_000, 1_000, fan_ins=[3, 5]).best.design.organisation != "single"
