@@ -197,7 +197,7 @@ def pooled_row(k: int, tau: float, replicates: int, *, uneven: bool = False) -> 
     errors = np.linspace(0.5, 2.0, k) if uneven else np.ones(k)
     true = tau * rng.standard_normal((replicates, k + 1))
     seen = true[:, :k] + errors * rng.standard_normal((replicates, k))
-    found = [random_effects(one, errors) for one in seen]
+    found = [random_effects(one.tolist(), errors.tolist()) for one in seen]
     these = [one.these.covers(float(t[:k].mean())) for one, t in zip(found, true, strict=True)]
     more = [one.another.covers(float(t[k])) for one, t in zip(found, true, strict=True)]
     width = np.median([one.beyond.width for one in found])

@@ -35,6 +35,7 @@ def laws_as_dict(laws: Laws) -> dict[str, object]:
         "attachment": {name: _attachment(value) for name, value in laws.attachment.items()},
         "dti": {name: _deficits(value) for name, value in laws.deficits.items()},
         "faults": laws.faults.table.to_dicts(),
+        "switched": {} if laws.switched is None else {one.name: asdict(one) for one in laws.switched.measures},
         "where": laws.where,
         "executions": laws.table.n_executions,
         "events": laws.table.events.height,

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from agentsoc.errors import InputError
 from analysis.cascade_laws.elites import Concentration, concentration
 from analysis.cascade_laws.extremes import Extremes, largest_growth
+from analysis.cascade_laws.switched import Switched, against_switched
 from analysis.claims.attachment import Attachment, fit_attachment
 from analysis.claims.attachment_choices import RiskSet, claim_choices
 from analysis.claims.attachment_offers import OFFERED, offered_choices
@@ -54,9 +55,10 @@ class ResamplingEffort:
     growth: int = 400
     chance: int = 200
     attachment: int = 40
+    switched: int = 199
 
 
-FAST: Final = ResamplingEffort(gof=0, interval=0, growth=50, chance=20, attachment=0)
+FAST: Final = ResamplingEffort(gof=0, interval=0, growth=50, chance=20, attachment=0, switched=0)
 
 
 @dataclass(frozen=True)
@@ -96,6 +98,8 @@ class Laws:
     faults: FaultTrace
     where: dict[str, str | int | None] = field(default_factory=dict)
     """Keys of the group to which the executions belong; empty for all executions."""
+    switched: Switched | None = None
+    """The cascades against the same fan-in and fan-out wired at random."""
     caveats: tuple[str, ...] = ()
     n_tests: int = 0
     """Likelihood ratios that the words are corrected for; 0 where nothing was corrected."""
@@ -139,6 +143,7 @@ def examine(
         attachment=_attachment(found, effort, risk),
         deficits=deficits(table, found.graph, found.cascades),
         faults=trace_faults(table, found.graph),
+        switched=against_switched(table, found.graph, replicates=effort.switched, seed=seed),
         where=where or {},
         caveats=tuple(notes),
     )

@@ -29,6 +29,8 @@ def laws_as_text(laws: Laws, *, cards: bool = False) -> str:
         blocks += [f"  {name}: {_nulls(law)}" for name, law in laws.laws.items()]
         blocks += ["", "Growth of the largest value with N", *_growth_lines(laws)]
     blocks += ["", "Concentration of effort", f"  {laws.concentration.summary()}"]
+    if laws.switched is not None and laws.switched.replicates:
+        blocks += ["", "Cascades against the same fan-in and fan-out wired at random", f"  {laws.switched.summary()}"]
     blocks += ["", "Merge conversion", f"  {laws.integration.summary()}"]
     blocks += ["", "Attachment exponent, by topology"]
     blocks += [f"  {name}: {_attachment(found)}" for name, found in laws.attachment.items()]
