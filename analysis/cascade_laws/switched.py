@@ -6,7 +6,8 @@ that build on p and q build on q and p instead, where both were there already an
 cross a round go on crossing one. Such switches lead from every wiring to the others and back with equal probability.
 
 P values are exact however few switches are made (Besag & Clifford, Biometrika 76, 1989): the wiring of the log stands
-at a place drawn at random in a chain of switched ones, so under the null hypothesis it is as likely as any to be extreme.
+at a place drawn at random in a chain of switched ones, so under the null hypothesis it is as likely as any to be
+extreme.
 """
 
 from __future__ import annotations

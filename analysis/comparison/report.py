@@ -23,6 +23,7 @@ from analysis.measures.episodes import RunMetrics, run_metrics
 from analysis.stats import Interval, MeanRow, PairedComparison, PairedRow, compare_paired, holm, mean_interval
 from analysis.stats.margins import WithinMargin, corrected, within_margin
 from analysis.stats.pooled import Pooled, random_effects
+from analysis.stats.proportions import score_bounds
 
 REPLICATES: Final = 10_000
 SHOWN_METRICS: Final = (
@@ -224,10 +225,14 @@ def _block(
         margins = within_margin(part, how.margin, baseline=baseline, cluster=results.cluster, level=how.level)
     bounds = lost_bounds(part, lost, baseline, results.cluster, seed=how.seed, replicates=how.replicates)
     named = {one.organisation: one for one in margins}
-    return BaselineBlock(n, found, by_tasks, named, bounds, _pooled(by_tasks, labels, how.level))
+    scores = score_bounds(part["score"].cast(pl.Float64).to_numpy()) is not None
+    within = (-1.0, 1.0) if scores else (-np.inf, np.inf)
+    return BaselineBlock(n, found, by_tasks, named, bounds, _pooled(by_tasks, labels, how.level, within))
 
 
-def _pooled(by_tasks: Mapping[str, PairedComparison], labels: Sequence[str], level: float) -> dict[str, Pooled]:
+def _pooled(
+    by_tasks: Mapping[str, PairedComparison], labels: Sequence[str], level: float, within: tuple[float, float]
+) -> dict[str, Pooled]:
     """Return the difference of each organisation over the task blocks that it was compared on, where there are several.
 
     The error of a difference is a quarter of the width of its 95 % interval, and at other levels accordingly.
@@ -238,7 +243,7 @@ def _pooled(by_tasks: Mapping[str, PairedComparison], labels: Sequence[str], lev
         rows = [row for one in by_tasks.values() for row in one.rows if row.organisation == label]
         errors = [row.difference.width / reach for row in rows]
         if len(rows) > 1 and all(0 < error < np.inf for error in errors):
-            found[label] = random_effects([row.difference.value for row in rows], errors, level=level)
+            found[label] = random_effects([row.difference.value for row in rows], errors, level=level, within=within)
     return found
 
 

@@ -52,13 +52,20 @@ class Pooled:
         )
 
 
-def random_effects(values: Sequence[float], errors: Sequence[float], *, level: float = 0.95) -> Pooled:
+def random_effects(
+    values: Sequence[float],
+    errors: Sequence[float],
+    *,
+    level: float = 0.95,
+    within: tuple[float, float] = (-np.inf, np.inf),
+) -> Pooled:
     """Return the pooled difference of k models or families.
 
     Args:
         values: differences, shape (k,).
         errors: their standard errors, same shape, positive.
         level: coverage aimed at.
+        within: range of a difference, to which intervals are cut: (-1, 1) for scores.
 
     Raises:
         InputError: fewer than two, or an error that is not positive.
@@ -79,10 +86,14 @@ def random_effects(values: Sequence[float], errors: Sequence[float], *, level: f
     further = float(stats.t.ppf((1 + level) / 2, max(k - 2, 1))) * float(np.sqrt(tau2 + error**2))
     plain, own = float(x.mean()), float(np.sqrt(variance.sum())) / k
     z = float(stats.norm.ppf((1 + level) / 2))
+
+    def around(centre: float, by: float, method: str) -> Interval:
+        return Interval(centre, max(centre - by, within[0]), min(centre + by, within[1]), level, method)
+
     return Pooled(
-        these=Interval(plain, plain - z * own, plain + z * own, level, "mean of those at hand"),
-        beyond=Interval(mean, mean - reach, mean + reach, level, "random effects, Hartung-Knapp-Sidik-Jonkman"),
-        another=Interval(mean, mean - further, mean + further, level, "prediction"),
+        these=around(plain, z * own, "mean of those at hand"),
+        beyond=around(mean, reach, "random effects, Hartung-Knapp-Sidik-Jonkman"),
+        another=around(mean, further, "prediction"),
         tau=float(np.sqrt(tau2)), n=k,
     )  # fmt: skip
 

@@ -239,6 +239,8 @@ def test_pooling_by_hand() -> None:
     assert (found.beyond.low, found.beyond.high) == pytest.approx((0.45 - reach, 0.45 + reach), rel=1e-3)
     assert found.these.width == pytest.approx(2 * 1.96 * 0.05, rel=1e-3)
     assert found.another.width > found.beyond.width
+    cut = random_effects([0.1, 0.9], [0.1, 0.1], within=(-1.0, 1.0))
+    assert (cut.another.low, cut.another.high) == (-1.0, 1.0)
     equal = random_effects([0.2, 0.2], [0.1, 0.1])
     assert equal.tau == pytest.approx(0, abs=1e-3)
     with pytest.raises(InputError, match="at least 2 differences"):
