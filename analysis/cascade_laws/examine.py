@@ -55,7 +55,7 @@ class ResamplingEffort:
     growth: int = 400
     chance: int = 200
     attachment: int = 40
-    switched: int = 199
+    switched: int = 139
 
 
 FAST: Final = ResamplingEffort(gof=0, interval=0, growth=50, chance=20, attachment=0, switched=0)

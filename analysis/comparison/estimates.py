@@ -6,6 +6,7 @@ is empty. A comparison's other tidy table, ``results.parquet``, has one row for 
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Iterator
 from typing import Any, Final
@@ -43,8 +44,6 @@ def estimates(report: Report) -> pl.DataFrame:
 
 def write_estimates(report: Report) -> None:
     """Write the table beside the runs, as Parquet and as CSV."""
-    import io
-
     table = estimates(report)
     inside = Inside(report.results.directory)
     for suffix, write in (("parquet", table.write_parquet), ("csv", table.write_csv)):

@@ -6,7 +6,7 @@ coordination costs from `analysis.measures.episodes.run_metrics`; nothing is est
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -161,14 +161,21 @@ def make_report(
     table = table.filter(pl.col("organisation").is_in(list(present)))
     reference = _reference(results, present) if present else ""
     metrics = _metrics(table, results, reference, seed) if present else {}
-    costs = {
-        label: mean_interval(part, value="cost", cluster=results.cluster, level=level, replicates=replicates, seed=seed)
-        for label in metrics
+    costs = _costs(table, results, metrics, settings)
+    looks = _looks(results, blocks, 1 - level)
+    return Report(results, tuple(blocks), metrics, costs, reference, n_tests, broken, omitted, looks)
+
+
+def _costs(table: pl.DataFrame, results: Results, labels: Iterable[str], how: _Settings) -> dict[str, Interval]:
+    """Return the mean cost of a task of each organisation of which every task has one."""
+    return {
+        label: mean_interval(
+            part, value="cost", cluster=results.cluster, level=how.level, replicates=how.replicates, seed=how.seed
+        )
+        for label in labels
         for part in [table.filter(pl.col("organisation") == label)]
         if part["cost"].null_count() == 0
     }
-    looks = _looks(results, blocks, 1 - level)
-    return Report(results, tuple(blocks), metrics, costs, reference, n_tests, broken, omitted, looks)
 
 
 def _looks(results: Results, blocks: Sequence[BaselineBlock], alpha: float) -> Looks | None:

@@ -155,9 +155,7 @@ def compare_paired(
     own, versus = sums.own, sums.versus
     own_means, found, sizes = _mean_intervals(sums, replicates, seed, level)
     tests = [sign_flip_p(one.total, replicates=replicates, seed=seed) for one in versus]
-    differences = [
-        _difference(sums, place, interval, p) for place, (interval, (p, _)) in enumerate(zip(found, tests, strict=True))
-    ]
+    differences = [_difference(sums, place, one, tests[place][0]) for place, one in enumerate(found)]
     adjusted = holm(np.array([p for p, _ in tests]))
     alpha = (1 - level) / max(len(others), 1)
     wanted = (EFFECT if sums.bounds is not None else None) if effect is None else effect

@@ -14,6 +14,7 @@ from analysis.cascade_laws.text import laws_as_text
 from analysis.claims.attachment import fit_attachment
 from analysis.claims.attachment_choices import claim_choices
 from analysis.claims.cascades import claim_graph
+from analysis.comparison.text import notes
 from analysis.synergy.estimation.assumptions import (
     Check,
     check_answers,
@@ -32,7 +33,7 @@ from analysis.synergy.estimation.node_response import ResponseFit
 from analysis.synergy.estimation.sibling_correlation import estimate_rho
 from benchmarks.planted_cascades import random_cascades, random_routing
 from benchmarks.study_shapes import votes
-from tests.unit.test_comparison_report import ALONE, notes, of, report
+from tests.unit.test_comparison_report import ALONE, of, report
 
 # Assumptions of the phase
 
