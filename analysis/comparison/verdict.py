@@ -8,7 +8,8 @@ from typing import Final
 import polars as pl
 
 from analysis.comparison.report import BaselineBlock, Report, measured
-from analysis.stats import PairedRow
+from analysis.stats import MeanRow, PairedRow
+from analysis.stats.clusters import effective_size
 
 IDLE: Final = 0.5
 """Share of the budget left unspent above which the report says what that means."""
@@ -75,6 +76,8 @@ def design_notes(report: Report) -> Iterator[str]:
     """Yield what looks, lost episodes, margins and task blocks make of the differences."""
     if report.looks is not None:
         yield report.looks.words()
+    if worth := [text for row in report.rows() if (text := _worth(report, row))]:
+        yield f"seeds repeat the same tasks: {'; '.join(worth)}"
     base = report.results.record.baseline
     for block in report.blocks:
         for row in block.found.rows:
@@ -88,6 +91,18 @@ def design_notes(report: Report) -> Iterator[str]:
     for block in report.blocks:
         for label, found in block.pooled.items():
             yield f"{block.name(label)} against {base} over blocks of tasks: {found.summary('blocks of tasks')}"
+
+
+def _worth(report: Report, row: MeanRow) -> str:
+    """Return how many independent episodes those of an organisation are worth, where tasks were repeated."""
+    if row.n_rows == row.n_tasks:
+        return ""
+    rows = report.table.filter(of_label(report, row.organisation)).drop_nulls("score")
+    if row.organisation in report.left_out:
+        rows = rows.filter(pl.col("failed_infrastructure") == 0)
+    task = rows.select(pl.struct(report.results.cluster).rank("dense")).to_series().to_numpy()
+    worth = effective_size(rows["score"].cast(pl.Float64).to_numpy(), task)
+    return f"{row.n_rows:,} episodes of {row.organisation} are worth {worth:.0f} independent ones"
 
 
 def _tests(report: Report) -> str:

@@ -209,6 +209,23 @@ def test_without_planned_looks_none_are_kept(tmp_path: Path) -> None:
     assert report_as_dict(found)["looks"] is None
 
 
+# What episodes are worth
+
+
+def test_episodes_of_repeated_tasks_are_worth_fewer() -> None:
+    again = [of(name, n, score, seed=seed) for seed in range(3) for name, n, score in two()]
+    repeated = told(report(*again, same_tasks=True))
+    assert (
+        "seeds repeat the same tasks: 60 episodes of alone are worth 20 independent ones; 60 episodes of " in repeated
+    )
+    assert "are worth" not in told(report(*again, same_tasks=False))  # then each seed has tasks of its own
+    assert "are worth" not in told(report(*(of(name, n, score) for name, n, score in two()), same_tasks=True))
+
+
+def two() -> list[tuple[str, int, list[float]]]:
+    return [("alone", 1, ALONE), ("votes", 3, [1.0] * 10 + ALONE[10:])]
+
+
 # Blocks of tasks
 
 
