@@ -1,6 +1,6 @@
 """This study asks how often the interval of rho holds, and what would come of telling rho only where it is narrow.
 
-Usage: python -m benchmarks.study_rho [--replicates 1000] (about three minutes of an idle core). Votes have the lock form.
+Usage: python -m benchmarks.study_rho [--replicates 1000] (some minutes of one core). Votes have the lock form.
 Replicates are received votes of five siblings, two runs a task, of equal tasks or of signals from -0.2 to 0.8; merges
 are nodes that read five votes of signal 0.2 through a channel of fidelity 0.8. The table is in docs/verdict-studies.md.
 """

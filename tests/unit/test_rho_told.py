@@ -61,7 +61,7 @@ def test_a_gamma_of_few_round_trips_is_told_and_decides_nothing() -> None:
 
 
 def test_rho_of_few_merges_is_not_too_small_on_average_for_being_told() -> None:
-    """100 samples of 40 merges with rho .2: left out by their width, the rest has a mean of .06."""
+    """100 samples of 40 merges with rho .2: those that are narrow have a mean of .06."""
     found = [merged(np.random.default_rng([1, seed]), 40, 0.2) for seed in range(100)]
     told = [one for one in found if one is not None]
     assert len(told) == 100
