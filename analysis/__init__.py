@@ -192,7 +192,12 @@ def metrics(
 
 
 def compare(
-    results: str | Path | Results, *, effect: float | None = None, seed: int = 0, accept_failures: bool = False
+    results: str | Path | Results,
+    *,
+    effect: float | None = None,
+    margin: float | None = None,
+    seed: int = 0,
+    accept_failures: bool = False,
 ) -> Report:
     """Return the differences between the organisations of a comparison; what `agentsoc compare` prints.
 
@@ -201,6 +206,8 @@ def compare(
     Args:
         results: the directory of a comparison, or what `analysis.comparison.table.read_results` made of it.
         effect: difference of the score for which the number of tasks needed is told; None for 0.05.
+        margin: largest difference of the score that does not matter, for which equivalence is tested; None for that of
+            the comparison's file.
         seed: seed of all resampling.
         accept_failures: whether organisations are compared in which server, network or key failed in more than one
             turn in a hundred: by the tasks in which none did, with bounds for the others.
@@ -225,7 +232,7 @@ def compare(
     from analysis.comparison.table import read_results
 
     read = read_results(Path(results)) if isinstance(results, str | Path) else results
-    return make_report(read, effect=effect, seed=seed, accept_failures=accept_failures)
+    return make_report(read, effect=effect, seed=seed, accept_failures=accept_failures, margin=margin)
 
 
 def phase(

@@ -153,7 +153,7 @@ def sizes_row(n_tasks: int, seeds: int, experiments: int) -> tuple[float, float]
 def study_sizes(experiments: int) -> None:
     """Intervals of d and of the odds ratio."""
     print("| tasks x seeds | d | odds ratio |\n|---|---|---|")
-    for n_tasks, seeds in ((20, 1), (50, 1), (50, 3), (200, 1)):
+    for n_tasks, seeds in ((100, 1), (100, 3), (200, 1)):
         d, odds = sizes_row(n_tasks, seeds, experiments // 2)
         print(f"| {n_tasks} x {seeds} | {d:.1%} | {odds:.1%} |", flush=True)
 

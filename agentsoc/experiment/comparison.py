@@ -75,6 +75,12 @@ class ComparisonSpec(Part):
     """Organisation that the others are compared with; None for the first."""
     unequal_budgets: bool = False
     """Allows organisations with budgets of their own; then the comparison is not a matched one."""
+    margin: Annotated[float, Field(gt=0, le=1)] | None = None
+    """Largest difference of scores that does not matter: the report says who is equivalent to the baseline within it,
+    and who is not worse by more. None for no such test. Choose it before the results are seen."""
+    looks: Annotated[int, Field(ge=1, le=50)] | None = None
+    """How often the results are looked at in all while seeds are added; each look then tests at a level of its own, so
+    that all of them together keep 5 %. None where nobody looks before the end."""
     budget_total: BudgetTotal | None = None
     """Ceiling over all runs together, split evenly over the tasks of all of them before the first one starts."""
 

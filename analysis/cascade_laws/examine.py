@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from agentsoc.errors import InputError
 from analysis.cascade_laws.elites import Concentration, concentration
 from analysis.cascade_laws.extremes import Extremes, largest_growth
+from analysis.cascade_laws.switched import Switched, against_switched
 from analysis.claims.attachment import Attachment, fit_attachment
 from analysis.claims.attachment_choices import RiskSet, claim_choices
 from analysis.claims.attachment_offers import OFFERED, offered_choices
@@ -27,9 +28,10 @@ from analysis.claims.faults import FaultTrace, trace_faults
 from analysis.claims.integration import Integration, integration
 from analysis.observables.audit import StructureAudit, cells_of, design_of, structure_audit
 from analysis.observables.sampled import Sample, Structures, observables, structures
+from analysis.stats.clusters import effective_size
 from analysis.tables import EventTable
 from analysis.tails import Resampling, SampleDesign, TailFit, fit_tail
-from analysis.tails.verdict import NOTEWORTHY
+from analysis.tails.verdict import LEVEL, NOTEWORTHY
 
 GROUP_KEYS: Final = {"benchmark": "benchmark", "topology": "topology", "n": "n_agents", "seed": "seed", "run": "run"}
 """What executions can be grouped by, and the column behind it."""
@@ -53,9 +55,10 @@ class ResamplingEffort:
     growth: int = 400
     chance: int = 200
     attachment: int = 40
+    switched: int = 139
 
 
-FAST: Final = ResamplingEffort(gof=0, interval=0, growth=50, chance=20, attachment=0)
+FAST: Final = ResamplingEffort(gof=0, interval=0, growth=50, chance=20, attachment=0, switched=0)
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,11 @@ class Law:
     """Why there is no growth exponent; empty if there is one."""
     nulls: tuple[str, ...]
     """Null models that the data cannot be told from."""
+
+    @property
+    def n_effective(self) -> float:
+        """Independent values that the sample is worth, for its mean logarithm: values of an execution are alike."""
+        return effective_size(np.log1p(self.sample.values), self.sample.execution)
 
 
 @dataclass(frozen=True)
@@ -90,7 +98,11 @@ class Laws:
     faults: FaultTrace
     where: dict[str, str | int | None] = field(default_factory=dict)
     """Keys of the group to which the executions belong; empty for all executions."""
+    switched: Switched | None = None
+    """The cascades against the same fan-in and fan-out wired at random."""
     caveats: tuple[str, ...] = ()
+    n_tests: int = 0
+    """Likelihood ratios that the words are corrected for; 0 where nothing was corrected."""
 
     def summary(self) -> str:
         """Return one line per observable: its verdict."""
@@ -131,6 +143,7 @@ def examine(
         attachment=_attachment(found, effort, risk),
         deficits=deficits(table, found.graph, found.cascades),
         faults=trace_faults(table, found.graph),
+        switched=against_switched(table, found.graph, replicates=effort.switched, seed=seed),
         where=where or {},
         caveats=tuple(notes),
     )
@@ -244,8 +257,8 @@ def cannot_tell(fit: TailFit, design: SampleDesign, growth: Extremes | None) -> 
     if design.max_is_cap or (design.replication is not None and design.replication.beyond_chance >= NOTEWORTHY):
         found.append("deterministic mixture over N")
     if fit.power is not None:
-        tests = fit.levels[-1].tests if fit.levels else fit.tests
-        beaten = {test.second if test.ratio > 0 else test.first for test in tests.values() if test.p < 0.05}
+        tests = fit.deciding.values()
+        beaten = {test.second if test.ratio > 0 else test.first for test in tests if test.deciding_p < LEVEL}
         if "power_law" not in beaten and (fit.gof is None or fit.gof.p > 0.1):
             found.append("power law" if fit.gof is not None else "power law (goodness of fit not computed)")
         if "lognormal" not in beaten:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from analysis.cascade_laws.as_json import laws_as_dict
 from analysis.cascade_laws.examine import FAST, Laws, ResamplingEffort, examine, groups
 from analysis.cascade_laws.text import laws_as_text
+from analysis.cascade_laws.together import corrected_together
 from analysis.claims.attachment_choices import RiskSet
 from analysis.tables import EventTable
 
@@ -60,5 +61,6 @@ def laws_of_table(
     if gof is not None:
         effort = replace(effort, gof=gof)
     whole = examine(table, effort=effort, risk=risk, seed=seed)
-    found = tuple(examine(part, effort=effort, risk=risk, seed=seed, where=where) for where, part in parts)
-    return LawsReport(whole, found, tuple(by))
+    found = [examine(part, effort=effort, risk=risk, seed=seed, where=where) for where, part in parts]
+    whole, *found = corrected_together([whole, *found])
+    return LawsReport(whole, tuple(found), tuple(by))

@@ -9,8 +9,8 @@ from analysis.claims.attachment import Attachment
 from analysis.tails.competitor import COMPETITORS
 from analysis.tails.fit import POWER
 
-HEAD = ("observable", "n", "mean", "max", "gini", "top10%", "alpha", "xmin", "KS", "tail", "best", "verdict")
-_RIGHT = frozenset(range(1, 10))
+HEAD = ("observable", "n", "n_eff", "mean", "max", "gini", "top10%", "alpha", "xmin", "KS", "tail", "best", "verdict")
+_RIGHT = frozenset(range(1, 11))
 
 
 def laws_as_text(laws: Laws, *, cards: bool = False) -> str:
@@ -20,11 +20,17 @@ def laws_as_text(laws: Laws, *, cards: bool = False) -> str:
     blocks += [f"note: {text}" for text in laws.caveats]
     if laws.laws:
         blocks += ["", table([HEAD, *(_row(name, law) for name, law in laws.laws.items())], right=_RIGHT)]
-        blocks += ["", "Verdicts", *(text for name, law in laws.laws.items() for text in _verdict(name, law))]
+        blocks += [
+            "",
+            f"Verdicts{_over(laws)}",
+            *(text for name, law in laws.laws.items() for text in _verdict(name, law)),
+        ]
         blocks += ["", "Cannot be told from"]
         blocks += [f"  {name}: {_nulls(law)}" for name, law in laws.laws.items()]
         blocks += ["", "Growth of the largest value with N", *_growth_lines(laws)]
     blocks += ["", "Concentration of effort", f"  {laws.concentration.summary()}"]
+    if laws.switched is not None and laws.switched.replicates:
+        blocks += ["", "Cascades against the same fan-in and fan-out wired at random", f"  {laws.switched.summary()}"]
     blocks += ["", "Merge conversion", f"  {laws.integration.summary()}"]
     blocks += ["", "Attachment exponent, by topology"]
     blocks += [f"  {name}: {_attachment(found)}" for name, found in laws.attachment.items()]
@@ -39,10 +45,17 @@ def laws_as_text(laws: Laws, *, cards: bool = False) -> str:
     return "\n".join(blocks).lstrip("\n")
 
 
+def _over(laws: Laws) -> str:
+    """Return what the words are corrected for."""
+    if not laws.n_tests:
+        return ""
+    return f" (words follow p values that Holm corrects over {laws.n_tests} likelihood ratios; goodness of fit is not)"
+
+
 def _row(name: str, law: Law) -> list[str]:
     """Return the cells of one observable."""
     values, power = law.sample.values, law.fit.power
-    cells = [name, str(law.sample.n), f"{values.mean():.4g}", f"{values.max():g}"]
+    cells = [name, str(law.sample.n), f"{law.n_effective:.0f}", f"{values.mean():.4g}", f"{values.max():g}"]
     cells += [f"{gini(values):.3f}", f"{top_share(values):.3f}"]
     if power is None:
         cells += ["-"] * 4

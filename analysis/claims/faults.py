@@ -19,7 +19,7 @@ from analysis.tables import EventTable
 _COLUMNS = {
     "execution": pl.Int64(), "claim": pl.Int64(), "agent": pl.Int64(), "round": pl.Int64(), "downstream": pl.Int64(),
     "later": pl.Int64(), "exposed": pl.Float64(), "agents": pl.Int64(), "rounds": pl.Int64(),
-    "reaches_end": pl.Boolean(), "claims": pl.List(pl.Int64()),
+    "reaches_end": pl.Boolean(), "claims": pl.List(pl.Int64()), "linked": pl.Boolean(),
 }  # fmt: skip
 
 
@@ -30,19 +30,30 @@ class FaultTrace:
     table: pl.DataFrame
     """One row per fault: execution, claim, agent, round; downstream (claims), later (claims after it in the execution),
     exposed = downstream / later (null without later ones), agents (distinct others that own one), rounds (from the
-    fault to its last downstream claim), reaches_end (whether the last claim is downstream), claims (downstream ids)."""
+    fault to its last downstream claim), reaches_end (whether the last claim is downstream), claims (downstream ids),
+    linked (whether the log says of any claim of the execution what it builds on; if not, `exposed` is null)."""
 
     def summary(self) -> str:
         """Return one line: how many faults, how far they got."""
         t = self.table
         if not t.height:
             return "no faults"
-        share = t["exposed"].drop_nulls()
-        reached = int(t["reaches_end"].sum())
+        known = t.filter("linked")
+        text = f"{t.height} faults"
+        if known.height < t.height:
+            text += (
+                f"; of {t.height - known.height} nothing is known: no claim of their executions is said to build on "
+                "another"
+            )
+        if not known.height:
+            return text
+        share = known["exposed"].drop_nulls()
         mean = f"{np.mean(share.to_numpy()):.0%}" if share.len() else "none"
+        of = "" if known.height == t.height else f" of the other {known.height}"
+        ends = int(known["reaches_end"].sum())
         return (
-            f"{t.height} faults; on average {mean} of the later claims are downstream; "
-            f"{reached} reach the last claim of their execution"
+            f"{text}; on average {mean} of the later claims are downstream{of}; "
+            f"{ends} reach the last claim of their execution"
         )
 
 
@@ -66,6 +77,8 @@ def trace_faults(table: EventTable, graph: ClaimGraph) -> FaultTrace:
     ptr, child = graph.children()
     rounds = table.events["round"].to_numpy()[graph.row]
     first = np.searchsorted(graph.execution, np.arange(graph.n_executions + 1))
+    linked = np.zeros(graph.n_executions, dtype=bool)
+    linked[graph.execution[graph.in_degree > 0]] = True
     rows = []
     for start in starts:
         seen, waiting = {start}, [start]
@@ -83,10 +96,10 @@ def trace_faults(table: EventTable, graph: ClaimGraph) -> FaultTrace:
         rows.append(
             (
                 e, int(graph.claim[start]), int(graph.agent[start]), int(rounds[start]), len(down), later,
-                len(down) / later if later else None,
+                len(down) / later if later and linked[e] else None,
                 len(set(graph.agent[down].tolist()) - {int(graph.agent[start])}),
                 int(rounds[down].max() - rounds[start]) if len(down) else 0,
-                bool(last == start or last in seen), graph.claim[down].tolist(),
+                bool(last == start or last in seen), graph.claim[down].tolist(), bool(linked[e]),
             )
         )  # fmt: skip
     return FaultTrace(pl.DataFrame(rows, schema=_COLUMNS, orient="row"))

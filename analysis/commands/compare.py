@@ -46,6 +46,10 @@ def compare(
     effect: Annotated[
         float | None, typer.Option(min=0.0001, help="Difference for which the tasks needed are told [0.05].")
     ] = None,
+    margin: Annotated[
+        float | None,
+        typer.Option(min=0.0001, max=1, help="Difference that does not matter: tells who is equivalent within it."),
+    ] = None,
     figures: Annotated[bool, typer.Option("--figures", help="Also draw figures (PNG) into DIR/figures.")] = False,
     accept_failures: options.AcceptFailures = False,
     retry_failed: Annotated[
@@ -65,7 +69,8 @@ def compare(
     comparable, and no difference to it is printed. --accept-failures compares by the episodes without such failures,
     with bounds for the others.
 
-    DIR holds results.parquet (one row per task), report.txt, report.json and one run directory per cell.
+    DIR holds results.parquet (one row per task), estimates.parquet and .csv (one row per estimate), report.txt,
+    report.json and one run directory per cell.
 
     Exit code 0: all runs are finished, whatever ended their episodes; 1: some failed, or are not comparable; 130:
     interrupted, resumable.
@@ -94,7 +99,7 @@ def compare(
     with by_umask(asked.grid.by_umask):
         results = read_results(outcome.directory)
         save_table(results)  # the table is kept even when no report can be made yet
-        report = analysis.compare(results, effect=effect, accept_failures=accept_failures)
+        report = analysis.compare(results, effect=effect, accept_failures=accept_failures, margin=margin)
         write_report(report)
         for drawn in draw_report(report) if figures else ():
             note(f"written: {drawn}")

@@ -6,18 +6,24 @@ coordination costs from `analysis.measures.episodes.run_metrics`; nothing is est
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
 import numpy as np
 import polars as pl
+from scipy import stats
 
 from agentsoc.errors import InputError
 from analysis.comparison.broken import LeftOut, left_out, not_comparable
+from analysis.comparison.looks import Looks, look_again, read_looks
+from analysis.comparison.lost import LostBounds, lost_bounds, lost_episodes
 from analysis.comparison.table import Results
 from analysis.measures.episodes import RunMetrics, run_metrics
 from analysis.stats import Interval, MeanRow, PairedComparison, PairedRow, compare_paired, holm, mean_interval
+from analysis.stats.margins import WithinMargin, corrected, within_margin
+from analysis.stats.pooled import Pooled, random_effects
+from analysis.stats.proportions import score_bounds
 
 REPLICATES: Final = 10_000
 SHOWN_METRICS: Final = (
@@ -37,11 +43,32 @@ class BaselineBlock:
     found: PairedComparison
     by_tasks: Mapping[str, PairedComparison]
     """The same for each task block alone, where there are several; p values are not corrected over blocks."""
+    margins: Mapping[str, WithinMargin] = field(default_factory=dict)
+    """By organisation whether its difference is within the margin, where one was given."""
+    lost: Mapping[str, LostBounds] = field(default_factory=dict)
+    """By organisation what episodes that were lost could change."""
+    pooled: Mapping[str, Pooled] = field(default_factory=dict)
+    """By organisation its difference over the task blocks, where there are several."""
+
+    def name(self, organisation: str) -> str:
+        """Return what an organisation is called over all blocks."""
+        return organisation if self.count is None else f"{organisation} (at n={self.count})"
 
     @property
     def rows(self) -> list[MeanRow | PairedRow]:
         """The baseline and every other organisation."""
         return [self.found.baseline, *self.found.rows]
+
+
+@dataclass(frozen=True)
+class _Settings:
+    """The settings say how differences are computed; as in `make_report`."""
+
+    seed: int
+    replicates: int
+    level: float
+    effect: float | None
+    margin: float | None
 
 
 @dataclass(frozen=True)
@@ -62,6 +89,8 @@ class Report:
     """Label -> reason of organisations that are not compared, because server, network or key failed."""
     left_out: Mapping[str, LeftOut] = field(default_factory=dict)
     """By label, episodes with failures that are left out because somebody accepted them."""
+    looks: Looks | None = None
+    """The looks at the comparison, this one last, where looks are planned."""
 
     @property
     def table(self) -> pl.DataFrame:
@@ -85,6 +114,7 @@ def make_report(
     level: float = 0.95,
     effect: float | None = None,
     accept_failures: bool = False,
+    margin: float | None = None,
 ) -> Report:
     """Return the report on the results of a comparison.
 
@@ -95,6 +125,7 @@ def make_report(
         level: coverage of the intervals.
         effect: difference for which the tasks that it needs are computed; None for 0.05.
         accept_failures: whether organisations in which the infrastructure failed are compared by their whole episodes.
+        margin: largest difference that does not matter, for equivalence; None for that of the comparison's file.
 
     Returns:
         The report; without a block where all that could be compared is not comparable.
@@ -111,11 +142,14 @@ def make_report(
             str(results.directory),
             "see status and error of its runs in comparison.json",
         )
+    margin = results.record.asked.get("margin") if margin is None else margin
+    settings = _Settings(seed, replicates, level, effect, margin)
+    lost = lost_episodes(results, _labelled(results), table)
     blocks = [
         block
         for baseline in baselines
         if baseline in present
-        if (block := _block(results, table, present, baseline, seed, replicates, level, effect)) is not None
+        if (block := _block(results, table, lost, present, baseline, settings)) is not None
     ]
     if not blocks and not broken:
         raise InputError(
@@ -127,13 +161,36 @@ def make_report(
     table = table.filter(pl.col("organisation").is_in(list(present)))
     reference = _reference(results, present) if present else ""
     metrics = _metrics(table, results, reference, seed) if present else {}
-    costs = {
-        label: mean_interval(part, value="cost", cluster=results.cluster, level=level, replicates=replicates, seed=seed)
-        for label in metrics
+    costs = _costs(table, results, metrics, settings)
+    looks = _looks(results, blocks, 1 - level)
+    return Report(results, tuple(blocks), metrics, costs, reference, n_tests, broken, omitted, looks)
+
+
+def _costs(table: pl.DataFrame, results: Results, labels: Iterable[str], how: _Settings) -> dict[str, Interval]:
+    """Return the mean cost of a task of each organisation of which every task has one."""
+    return {
+        label: mean_interval(
+            part, value="cost", cluster=results.cluster, level=how.level, replicates=how.replicates, seed=how.seed
+        )
+        for label in labels
         for part in [table.filter(pl.col("organisation") == label)]
         if part["cost"].null_count() == 0
     }
-    return Report(results, tuple(blocks), metrics, costs, reference, n_tests, broken, omitted)
+
+
+def _looks(results: Results, blocks: Sequence[BaselineBlock], alpha: float) -> Looks | None:
+    """Return the looks at the comparison with this one; None where none are planned."""
+    planned = results.record.asked.get("looks")
+    if planned is None:
+        return None
+    found = {
+        block.name(row.organisation): (row.n_pairs, row.p, row.difference.value > 0)
+        for block in blocks
+        for row in block.found.rows
+    }
+    absent = {cell.id for cell in results.missing}
+    runs = [f"{cell.id} {cell.digest}" for cell in results.record.cells if cell.id not in absent]
+    return look_again(read_looks(results.directory, int(planned)), int(planned), runs, found, alpha)
 
 
 def _usable(results: Results, accept_failures: bool) -> tuple[pl.DataFrame, dict[str, LeftOut], dict[str, str]]:
@@ -151,12 +208,10 @@ def _usable(results: Results, accept_failures: bool) -> tuple[pl.DataFrame, dict
 def _block(
     results: Results,
     table: pl.DataFrame,
+    lost: pl.DataFrame,
     present: set[str],
     baseline: str,
-    seed: int,
-    replicates: int,
-    level: float,
-    effect: float | None,
+    how: _Settings,
 ) -> BaselineBlock | None:
     """Return the differences of all that belong to a baseline to it; None where nothing does."""
     several = sum(name == results.record.baseline for name, _ in results.members.values()) > 1
@@ -168,9 +223,35 @@ def _block(
         return None
     part = _in_order(table, labels)
     found = compare_paired(
-        part, baseline=baseline, cluster=results.cluster, seed=seed, replicates=replicates, level=level, effect=effect
-    )
-    return BaselineBlock(n, found, _by_tasks(part, results, baseline, seed, replicates, level))
+        part, baseline=baseline, cluster=results.cluster, seed=how.seed, replicates=how.replicates, level=how.level,
+        effect=how.effect,
+    )  # fmt: skip
+    by_tasks = _by_tasks(part, results, baseline, how)
+    margins: Sequence[WithinMargin] = ()
+    if how.margin is not None:
+        margins = within_margin(part, how.margin, baseline=baseline, cluster=results.cluster, level=how.level)
+    bounds = lost_bounds(part, lost, baseline, results.cluster, seed=how.seed, replicates=how.replicates)
+    named = {one.organisation: one for one in margins}
+    scores = score_bounds(part["score"].cast(pl.Float64).to_numpy()) is not None
+    within = (-1.0, 1.0) if scores else (-np.inf, np.inf)
+    return BaselineBlock(n, found, by_tasks, named, bounds, _pooled(by_tasks, labels, how.level, within))
+
+
+def _pooled(
+    by_tasks: Mapping[str, PairedComparison], labels: Sequence[str], level: float, within: tuple[float, float]
+) -> dict[str, Pooled]:
+    """Return the difference of each organisation over the task blocks that it was compared on, where there are several.
+
+    The error of a difference is a quarter of the width of its 95 % interval, and at other levels accordingly.
+    """
+    reach = 2 * float(stats.norm.ppf((1 + level) / 2))
+    found = {}
+    for label in labels:
+        rows = [row for one in by_tasks.values() for row in one.rows if row.organisation == label]
+        errors = [row.difference.width / reach for row in rows]
+        if len(rows) > 1 and all(0 < error < np.inf for error in errors):
+            found[label] = random_effects([row.difference.value for row in rows], errors, level=level, within=within)
+    return found
 
 
 def _labelled(results: Results) -> pl.DataFrame:
@@ -194,9 +275,7 @@ def _in_order(table: pl.DataFrame, labels: Sequence[str]) -> pl.DataFrame:
     return pl.concat([table.filter(pl.col("organisation") == label) for label in labels])
 
 
-def _by_tasks(
-    table: pl.DataFrame, results: Results, baseline: str, seed: int, replicates: int, level: float
-) -> dict[str, PairedComparison]:
+def _by_tasks(table: pl.DataFrame, results: Results, baseline: str, how: _Settings) -> dict[str, PairedComparison]:
     blocks = table["tasks"].unique(maintain_order=True).to_list()
     if len(blocks) < 2:
         return {}
@@ -205,8 +284,9 @@ def _by_tasks(
         part = table.filter(pl.col("tasks") == name)
         if baseline in part["organisation"] and part["organisation"].n_unique() > 1:
             found[name] = compare_paired(
-                part, baseline=baseline, cluster=results.cluster, seed=seed, replicates=replicates, level=level
-            )
+                part, baseline=baseline, cluster=results.cluster, seed=how.seed, replicates=how.replicates,
+                level=how.level,
+            )  # fmt: skip
     return found
 
 
@@ -216,11 +296,13 @@ def _corrected_together(blocks: Sequence[BaselineBlock]) -> tuple[list[BaselineB
     if len(blocks) < 2:
         return list(blocks), len(p)
     adjusted = iter(holm(p).tolist())
-    corrected = []
+    margins = iter(corrected([one for block in blocks for one in block.margins.values()]))
+    together = []
     for block in blocks:
         rows = tuple(replace(row, p_holm=next(adjusted)) for row in block.found.rows)
-        corrected.append(replace(block, found=replace(block.found, rows=rows)))
-    return corrected, len(p)
+        named = {name: next(margins) for name in block.margins}
+        together.append(replace(block, found=replace(block.found, rows=rows), margins=named))
+    return together, len(p)
 
 
 def _reference(results: Results, present: set[str]) -> str:

@@ -14,17 +14,17 @@ from agentsoc.printing.text import WIDE, line, prompt_bounds_text, table
 from analysis.comparison.broken import bounds_text, ways_out
 from analysis.comparison.report import SHOWN_METRICS, BaselineBlock, Report, measured
 from analysis.comparison.table import Results
+from analysis.comparison.verdict import IDLE, decided, design_notes, of_label, stands, verdict
 from analysis.interval import Interval, shown
 from analysis.measures.failures import failed_text, failed_turns
 from analysis.stats import PairedRow
+from analysis.stats.effects import FEWEST_TASKS, FEWEST_UNUSUAL
 
 FORMAT: Final = 1
 _FAILED_SHOWN: Final = 8
 _WIDTH: Final = 120
 _TIMES: Final = {"cost": 1000.0}
 """Factor of each column that is not shown as a mean per task: costs are shown per 1,000 tasks."""
-_IDLE: Final = 0.5
-"""Share of the budget left unspent above which the report says what that means."""
 _RIGHT: Final = frozenset(range(1, 12))
 
 
@@ -55,15 +55,28 @@ def report_as_dict(report: Report) -> dict[str, Any]:
         "design": _design(results),
         "verdict": verdict(report),
         "failures": {
-            label: failed_turns(results.table.filter(_is(report, label)))
+            label: failed_turns(results.table.filter(of_label(report, label)))
             for label in (results.members if results.table.height else ())
         },
         "not_comparable": dict(report.not_comparable),
         "left_out": {label: asdict(found) for label, found in report.left_out.items()},
+        "looks": None if report.looks is None else report.looks.as_dict(),
         "blocks": [
             {
                 "count": block.count,
                 "comparison": block.found.as_dict(),
+                "margins": [one.as_dict() for one in block.margins.values()],
+                "lost": {
+                    row.organisation: block.lost[row.organisation].as_dict()
+                    | {"verdict_holds": _holds(report, block, row)}
+                    for row in block.found.rows
+                    if row.organisation in block.lost
+                },
+                "pooled": {
+                    label: {"these": one.these.as_dict(), "beyond": one.beyond.as_dict(), "tau": one.tau}
+                    | {"another": one.another.as_dict(), "blocks": one.n}
+                    for label, one in block.pooled.items()
+                },
                 "by_tasks": {name: found.as_dict() for name, found in block.by_tasks.items()},
             }
             for block in report.blocks
@@ -78,49 +91,10 @@ def report_as_dict(report: Report) -> dict[str, Any]:
     }
 
 
-def verdict(report: Report) -> str:
-    """Return the result of the comparison in a sentence or two."""
-    better: list[str] = []
-    worse: list[str] = []
-    open_: list[str] = []
-    for block in report.blocks:
-        for row in block.found.rows:
-            name = row.organisation if block.count is None else f"{row.organisation} (at n={block.count})"
-            if row.p_holm > 1 - block.found.level:
-                open_.append(name)
-            else:
-                (better if row.difference.value > 0 else worse).append(f"{name} by {row.difference.text(sign=True)}")
-    said = [f"not comparable: {label}: {why}" for label, why in report.not_comparable.items()]
-    if not report.blocks:
-        said.append("there is no difference to tell")
-    base = report.results.record.baseline
-    if better:
-        said.append(f"better than {base}: {'; '.join(better)}")
-    if worse:
-        said.append(f"worse than {base}: {'; '.join(worse)}")
-    if open_:
-        said.append(f"cannot be told from {base} with this much data: {', '.join(open_)}")
-    if idle := _idle_ceilings(report):
-        said.append(f"but the ceiling decided part of this: {'; '.join(idle)}")
-    return ". ".join(text[0].upper() + text[1:] for text in said) + "."
-
-
-def _idle_ceilings(report: Report) -> list[str]:
-    """Return for which organisations the ceiling refused turns while more than half of it was unspent, in words."""
-    found = []
-    for label in report.metrics:
-        use, spent = report.results.ceilings.get(report.results.members[label]), measured(report, label, "budget_use")
-        if use is None or not use.refused or spent is None:
-            continue
-        rows = report.table.filter(_is(report, label) & pl.col("budget").is_not_null())
-        ended = rows.filter((pl.col("stop") == "budget_exhausted") & (2 * pl.col("charged") < pl.col("budget"))).height
-        turns = "1 turn" if use.refused == 1 else f"{use.refused:,} turns"
-        if ended:
-            tasks = "1 task" if ended == 1 else f"{ended:,} of {rows.height:,} tasks"
-            found.append(f"it refused {turns} of {label} and ended {tasks} with more than half of it unspent")
-        elif spent.value < 1 - _IDLE:  # shares: the episode goes on without who has spent theirs
-            found.append(f"it refused {turns} of {label} while {100 * (1 - spent.value):.0f} % of it was unspent")
-    return found
+def _holds(report: Report, block: BaselineBlock, row: PairedRow) -> bool | None:
+    """Return whether a verdict holds at both ends of what lost episodes could have scored; None without a verdict."""
+    up = decided(report, block, row)
+    return None if up is None else stands(report, block, row, better=up)
 
 
 def notes(report: Report) -> list[str]:
@@ -248,6 +222,7 @@ def _notes(report: Report) -> Iterator[str]:
     results, record = report.results, report.results.record
     if report.blocks:
         yield from _test_notes(report)
+        yield from design_notes(report)
     yield from _money_notes(report)
     if report.metrics:
         yield (
@@ -257,7 +232,7 @@ def _notes(report: Report) -> Iterator[str]:
         )
     yield from _left_out_notes(results)
     for label in results.members if results.table.height else ():
-        if failed := failed_text(results.table.filter(_is(report, label))):
+        if failed := failed_text(results.table.filter(of_label(report, label))):
             yield f"{label}: {failed}"
     for label, why in report.not_comparable.items():
         yield f"{label} is not comparable: {why}; {ways_out(why)}"
@@ -270,10 +245,10 @@ def _notes(report: Report) -> Iterator[str]:
         yield "the organisations had no common ceiling: a difference may be one of spending, not of organisation"
     for label in report.metrics:
         ended = _stops(report, label).get("budget_exhausted", 0)
-        n = report.table.filter(_is(report, label)).height
+        n = report.table.filter(of_label(report, label)).height
         if ended:
             yield f"{label}: the budget ended {ended:,} of {n:,} episodes before the protocol was done"
-    if record.earlier:
+    if record.earlier and report.looks is None:
         yield (
             "this comparison was made larger after runs had been there; if it was because of what they showed, "
             "the p values are too small"
@@ -298,6 +273,10 @@ def _test_notes(report: Report) -> Iterator[str]:
         f"difference: {_methods(row.difference for block in report.blocks for row in block.found.rows)}"
     )
     tests = {row.test for block in report.blocks for row in block.found.rows}
+    yield (
+        f"an interval leaves 0 out exactly where its p, before correction, is at most {1 - found.level:.2g}; d is told "
+        f"from {FEWEST_TASKS} tasks on, {FEWEST_UNUSUAL} of them off the commonest difference"
+    )
     yield (
         f"p: sign-flip test over tasks ({', '.join(sorted(tests))}), corrected by Holm for {report.n_tests} "
         "comparisons; intervals hold one at a time, not all together"
@@ -338,7 +317,7 @@ def _money_notes(report: Report) -> Iterator[str]:
         for counted, (bound, used) in ({} if use is None else use.prompts).items():
             if used and bound > WIDE * used:
                 yield f"{label}: {prompt_bounds_text(counted, bound, used)}"
-    if any(found.value < 1 - _IDLE for _, found in known):
+    if any(found.value < 1 - IDLE for _, found in known):
         yield (
             "who leaves most of the budget unspent was not stopped by it: the same ceiling is not the same spending; "
             "see score/1k tokens, or give it more calls (iterations, rounds, agents)"
@@ -346,13 +325,8 @@ def _money_notes(report: Report) -> Iterator[str]:
 
 
 def _stops(report: Report, label: str) -> dict[str, int]:
-    rows = report.table.filter(_is(report, label))
+    rows = report.table.filter(of_label(report, label))
     return dict(sorted(rows["stop"].value_counts().iter_rows()))
-
-
-def _is(report: Report, label: str) -> pl.Expr:
-    name, n = report.results.members[label]
-    return (pl.col("organisation") == name) & (pl.col("n_agents") == n)
 
 
 def _design(results: Results) -> dict[str, Any]:

@@ -307,5 +307,12 @@ def notes(table: EventTable, parents: ParentRule) -> list[str]:
     ]
     found = [f"{faults.height} annotated mistakes in {table.n_executions} transcripts", *odd]
     if parents == "addressee":
+        acts = table.events.filter(pl.col("kind") != "fault")
+        building = acts.filter(pl.col("parents").list.len() > 0)["execution"].n_unique()
+        if building < table.n_executions:
+            found.append(
+                f"the rule addressee found nothing in {table.n_executions - building} of {table.n_executions} "
+                "transcripts: no message there answers one that was addressed to its speaker"
+            )
         return found
     return [f"parents by the rule {parents}: every message is downstream of all before it, by the rule alone", *found]

@@ -3,8 +3,11 @@
 from analysis.interval import Interval
 from analysis.stats.clusters import TaskSums, sums_by_task
 from analysis.stats.configurations import configurations
+from analysis.stats.looks import look_levels
+from analysis.stats.margins import WithinMargin, within_margin
 from analysis.stats.paired import MeanRow, PairedComparison, PairedRow, compare_paired
 from analysis.stats.permutation import holm, sign_flip_p
+from analysis.stats.pooled import Pooled, random_effects
 from analysis.stats.power import Components, components, detectable, tasks_needed
 from analysis.stats.proportions import clopper_pearson, mean_interval, wilson
 from analysis.stats.regression import PredictorFit, fit_predictors
@@ -16,9 +19,11 @@ __all__ = [
     "MeanRow",
     "PairedComparison",
     "PairedRow",
+    "Pooled",
     "PredictorFit",
     "SelectorReport",
     "TaskSums",
+    "WithinMargin",
     "clopper_pearson",
     "compare_paired",
     "components",
@@ -27,9 +32,12 @@ __all__ = [
     "evaluate_selector",
     "fit_predictors",
     "holm",
+    "look_levels",
     "mean_interval",
+    "random_effects",
     "sign_flip_p",
     "sums_by_task",
     "tasks_needed",
     "wilson",
+    "within_margin",
 ]

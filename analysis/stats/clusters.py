@@ -101,6 +101,31 @@ def sums_by_task(value: FloatArray, task: IntArray, n_tasks: int) -> TaskSums:
     return TaskSums(total[kept], rows[kept], squares[kept])
 
 
+def effective_size(value: FloatArray, cluster: IntArray) -> float:
+    """Return how many independent values a mean over clustered values is worth (Kish): n / (1 + (m - 1) r).
+
+    r is the intraclass correlation by analysis of variance, in [0, 1], and m the mean size of the cluster of a value.
+    With a single cluster nothing tells them apart, and n is returned.
+
+    Args:
+        value: shape (n,).
+        cluster: any labels, same shape.
+    """
+    _, code, sizes = np.unique(cluster, return_inverse=True, return_counts=True)
+    n, k = value.size, sizes.size
+    if k < 2 or n == k:
+        return float(n)
+    means = np.bincount(code, weights=value) / sizes
+    within = float(np.sum((value - means[code]) ** 2)) / (n - k)
+    between = float(sizes @ (means - value.mean()) ** 2) / (k - 1)
+    typical = (n - float(sizes @ sizes) / n) / (k - 1)
+    shared = (between - within) / typical
+    if shared <= 0:
+        return float(n)
+    r = shared / (shared + within)
+    return n / (1 + (float(sizes @ sizes) / n - 1) * r)
+
+
 def task_weights(n_draws: int, n_tasks: int, *, seed: int) -> Iterator[FloatArray]:
     """Yield how often each task occurs in each bootstrap sample, in blocks of shape (some draws, n_tasks).
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
 from scipy import stats
 
@@ -10,9 +12,16 @@ from analysis.stats.bootstrap import FEW_UNUSUAL
 from analysis.stats.clusters import TaskSums
 from analysis.stats.proportions import clopper_pearson
 
+FEWEST_TASKS: Final = 100
+"""Tasks below which no d is given: its interval was measured to hold too rarely; see docs/comparison-studies.md."""
+FEWEST_UNUSUAL: Final = 10
+"""Tasks off the commonest difference below which no d is given either."""
 
-def paired_d(sums: TaskSums, level: float) -> Interval | None:
-    """Return the mean difference in standard deviations of the tasks' differences; None when all tasks are alike.
+
+def paired_d(
+    sums: TaskSums, level: float, *, fewest: tuple[int, int] = (FEWEST_TASKS, FEWEST_UNUSUAL)
+) -> Interval | None:
+    """Return the mean difference in standard deviations of the tasks' differences; None where too few tasks carry it.
 
     se^2 = (1 - d g + d^2 (k - 1) / 4) / T with skewness g and kurtosis k of the tasks' differences (delta method); for
     normal ones this is the usual (1 + d^2 / 2) / T. Measured to hold better than resampling it.
@@ -20,11 +29,12 @@ def paired_d(sums: TaskSums, level: float) -> Interval | None:
     Args:
         sums: differences by task.
         level: coverage aimed at.
+        fewest: tasks, and tasks off the commonest difference, that it takes.
     """
     n = sums.n_tasks
-    sd = float(np.std(sums.by_task, ddof=1)) if n > 1 else 0.0
-    if sd < 1e-12:
+    if n < fewest[0] or sums.n_unusual < fewest[1]:
         return None
+    sd = float(np.std(sums.by_task, ddof=1))
     d = sums.mean / sd
     standard = (sums.by_task - sums.by_task.mean()) / sd
     skewness, kurtosis = (float(np.mean(standard**power)) for power in (3, 4))

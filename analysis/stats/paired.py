@@ -19,6 +19,7 @@ from analysis.stats import power
 from analysis.stats.bootstrap import DIFFERENCE, Bounds, check, columns_for, interval_from, kind_for, resample
 from analysis.stats.clusters import TaskSums, sums_by_task
 from analysis.stats.effects import odds_ratio, paired_d
+from analysis.stats.inversion import agreeing, score_interval
 from analysis.stats.permutation import Test, holm, sign_flip_p
 from analysis.stats.proportions import is_proportion, mean_of, score_bounds
 
@@ -46,9 +47,10 @@ class PairedRow(MeanRow):
     """Rows for which the baseline has the same task and seed, both with a value."""
     n_paired_tasks: int
     difference: Interval
-    """Mean of value - value of the baseline, over pairs. For answers right or wrong, the risk difference."""
+    """Mean of value - value of the baseline, over pairs. For answers right or wrong, the risk difference. Its interval
+    leaves 0 out exactly where `p` is at most 1 - level."""
     d: Interval | None
-    """Difference in standard deviations between tasks (paired d); None when all tasks differ alike."""
+    """Difference in standard deviations between tasks (paired d); None where `paired_d` refuses it."""
     odds_ratio: Interval | None
     """Pairs won for each pair lost; only for answers right or wrong."""
     p: float
@@ -146,13 +148,14 @@ def compare_paired(
             the baseline.
     """
     check(level, replicates)
-    names, matrix, task, warnings = _paired_up(table, baseline, value, tuple(cluster))
+    names, matrix, task, warnings = paired_up(table, baseline, value, tuple(cluster))
     at_base = names.index(baseline)
     others = [at for at in range(len(names)) if at != at_base]
-    sums = _sums(matrix, task, at_base, others)
+    sums = paired_sums(matrix, task, at_base, others)
     own, versus = sums.own, sums.versus
-    own_means, differences, sizes = _mean_intervals(sums, replicates, seed, level)
+    own_means, found, sizes = _mean_intervals(sums, replicates, seed, level)
     tests = [sign_flip_p(one.total, replicates=replicates, seed=seed) for one in versus]
+    differences = [_difference(sums, place, one, tests[place][0]) for place, one in enumerate(found)]
     adjusted = holm(np.array([p for p, _ in tests]))
     alpha = (1 - level) / max(len(others), 1)
     wanted = (EFFECT if sums.bounds is not None else None) if effect is None else effect
@@ -177,7 +180,7 @@ def compare_paired(
     return PairedComparison(value, base, tuple(rows), level, wanted, replicates, seed, tuple(warnings))
 
 
-def _paired_up(
+def paired_up(
     table: pl.DataFrame, baseline: str, value: str, cluster: tuple[str, ...]
 ) -> tuple[list[str], FloatArray, IntArray, list[str]]:
     """Return organisations, values by pair and organisation (NaN where missing), task of each pair, warnings."""
@@ -219,8 +222,8 @@ def _paired_up(
 
 
 @dataclass(frozen=True)
-class _Sums:
-    """What is compared, summed by task."""
+class PairedSums:
+    """The object holds what is compared, summed by task."""
 
     own: list[TaskSums]
     """One for each organisation."""
@@ -236,13 +239,17 @@ class _Sums:
     """Task of each pair."""
     right_or_wrong: bool
 
+    def one_answer_a_task(self, place: int) -> bool:
+        """Return whether a difference is one of answers right or wrong, with one pair a task."""
+        return self.right_or_wrong and self.versus[place].n_rows == self.versus[place].n_tasks
 
-def _sums(matrix: FloatArray, task: IntArray, at_base: int, others: list[int]) -> _Sums:
+
+def paired_sums(matrix: FloatArray, task: IntArray, at_base: int, others: list[int]) -> PairedSums:
     """Return the sums by task of values and of their differences from the baseline, which is a column of `matrix`."""
     n_tasks = int(task.max()) + 1
     bounds = score_bounds(matrix)
     steps = (matrix - matrix[:, [at_base]])[:, others]
-    return _Sums(
+    return PairedSums(
         own=[sums_by_task(matrix[:, at], task, n_tasks) for at in range(matrix.shape[1])], bounds=bounds,
         versus=[sums_by_task(steps[:, place], task, n_tasks) for place in range(len(others))],
         change=DIFFERENCE if bounds is not None else None, steps=steps, task=task,
@@ -251,7 +258,7 @@ def _sums(matrix: FloatArray, task: IntArray, at_base: int, others: list[int]) -
 
 
 def _mean_intervals(
-    sums: _Sums, replicates: int, seed: int, level: float
+    sums: PairedSums, replicates: int, seed: int, level: float
 ) -> tuple[list[Interval], list[Interval], list[tuple[Interval | None, Interval | None]]]:
     """Return intervals of means and of differences, and the sizes (d, odds ratio), from one set of samples."""
     own, versus, task, right_or_wrong = sums.own, sums.versus, sums.task, sums.right_or_wrong
@@ -278,6 +285,15 @@ def _mean_intervals(
         odds = odds_ratio(one, wins, losses, draws, level) if right_or_wrong else None
         sizes.append((paired_d(one, level), odds))
     return means, found[len(own) :], sizes
+
+
+def _difference(sums: PairedSums, place: int, found: Interval, p: float) -> Interval:
+    """Return the interval of one of the differences, which says of 0 what p says."""
+    step = sums.steps[:, place]
+    if sums.one_answer_a_task(place):
+        wins, losses = int(np.sum(step > 0)), int(np.sum(step < 0))
+        found = score_interval(wins, losses, sums.versus[place].n_tasks, level=found.level)
+    return agreeing(found, p)
 
 
 def _count(task: IntArray, n_tasks: int) -> FloatArray:

@@ -39,11 +39,20 @@ class LikelihoodRatio:
     nested: bool
     clusters: int | None = None
     """Clusters behind the standard error; None if values were taken as independent."""
+    log10_p_holm: float | None = None
+    """The same as `log10_p` after Holm's correction over `family` tests; None where nothing was corrected."""
+    family: int = 0
+    """Tests that the correction is over."""
+
+    @property
+    def deciding_p(self) -> float:
+        """The p value that words follow: the corrected one where there is one."""
+        return self.p if self.log10_p_holm is None else float(10.0**self.log10_p_holm)
 
     def prefers(self, name: str, level: float = 0.05) -> bool:
         """Return whether the test decides for the model `name` at `level`."""
         winner = self.first if self.ratio > 0 else self.second
-        return winner == name and self.p < level
+        return winner == name and self.deciding_p < level
 
     def summary(self) -> str:
         """Return one line: who wins and how surely."""
@@ -51,6 +60,8 @@ class LikelihoodRatio:
         test = "nested" if self.z is None else f"z = {self.z:.2f}"
         basis = f" over {self.clusters} clusters" if self.clusters is not None else ""
         sure = f"{test}, log10 p = {self.log10_p:.1f}{basis}"
+        if self.log10_p_holm is not None:
+            sure += f", {self.log10_p_holm:.1f} by Holm over {self.family} tests"
         return f"{self.first} against {self.second}: {winner} by {abs(self.ratio):.6g} ({sure})"
 
 

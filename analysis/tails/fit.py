@@ -63,6 +63,21 @@ class TailFit:
     card: FitCard
 
     @property
+    def deciding(self) -> dict[str, LikelihoodRatio]:
+        """The likelihood ratios that words follow: those of the coarsest clusters."""
+        return self.levels[-1].tests if self.levels else self.tests
+
+    def judged_by(self, tests: Mapping[str, LikelihoodRatio], design: SampleDesign) -> TailFit:
+        """Return the same with other deciding tests, such as corrected ones, and the word that follows from them."""
+        if self.power is None:
+            return self
+        verdict = judge(self.power, self.sample.tail(self.power.xmin), self.models, tests, self.gof, design)
+        if not self.levels:
+            return replace(self, tests=dict(tests), verdict=verdict)
+        last = replace(self.levels[-1], tests=dict(tests))
+        return replace(self, levels=(*self.levels[:-1], last), verdict=verdict)
+
+    @property
     def best(self) -> str | None:
         """The model with the smallest AIC."""
         if self.power is None:

@@ -350,14 +350,14 @@ def test_an_ended_budget_is_told_with_its_number_of_episodes() -> None:
 
 def test_every_method_of_an_interval_is_named() -> None:
     """Where nearly all tasks come out alike, pseudo-tasks stand for what was not seen; else tasks are resampled."""
-    alone, rare = [0.0, 1.0] * 20, [0.0, 1.0] * 19 + [1.0, 1.0]
-    often = [1.0, 0.0] * 9 + [0.0, 1.0] * 11
+    alone, rare = [0.0, 0.5] * 20, [0.0, 0.5] * 19 + [0.5, 0.5]
+    often = [0.5, 0.0] * 9 + [0.0, 0.5] * 11
     found = report(of("alone", 1, alone), of("rare", 3, rare), of("often", 3, often))
     methods = [row.difference.method for row in found.blocks[0].found.rows]
     assert len(set(methods)) == 2
     assert f"difference: {methods[0]} or {methods[1]}" in " ".join(notes(found))
     alike = report(of("alone", 1, alone), of("often", 3, often))
-    assert notes(alike)[0].endswith(f"mean: Wilson, difference: {methods[1]}")
+    assert notes(alike)[0].endswith(f"mean: {methods[1]}, difference: {methods[1]}")
 
 
 def test_what_makes_a_comparison_rough_is_told_once() -> None:

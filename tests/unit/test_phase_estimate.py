@@ -23,7 +23,7 @@ from agentsoc.streams import stream
 from analysis.synergy.estimation.binomial_fit import ParameterBounds, fit_binomial, profile_interval
 from analysis.synergy.estimation.channel_errors import channel_errors
 from analysis.synergy.estimation.fidelity_fit import fit_fidelity
-from analysis.synergy.estimation.interval import Estimate, from_draws, jackknife
+from analysis.synergy.estimation.interval import WIDEST, Estimate, from_draws, jackknife
 from analysis.synergy.estimation.leaf_law import fit_leaf, fit_leaf_law, leaf_probability, profile_beta
 from analysis.synergy.estimation.node_response import count_responses, fit_response, response_law
 from analysis.synergy.estimation.resample import TaskIndex, task_weights
@@ -446,7 +446,9 @@ def test_relays_fix_gamma_and_tell_nothing_of_rho() -> None:
 
 def test_a_deaf_channel_hides_rho() -> None:
     fit = fit_response(merges(stream(21, "deaf"), 300, 5, 0.02, 0.3))
-    assert fit.rho is None
+    assert fit.rho is not None  # told, and with all of its width
+    assert fit.rho.width > WIDEST
+    assert fit.refusals == ()
 
 
 def test_a_node_that_copies_an_unknown_child_is_read_with_the_help_of_relays() -> None:

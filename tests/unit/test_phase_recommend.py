@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -378,6 +379,17 @@ def test_another_fan_in_than_the_measured_one_is_told() -> None:
     assert cautions(fan_ins=[5], b=7) == ("gamma and rho were measured at b = 7, the design has b = 5",)
 
 
+def test_a_design_of_many_by_a_rho_or_gamma_that_is_hardly_known_is_undecided() -> None:
+    known = {"a": stated(0.05), "beta": stated(0.15)}
+    wide, narrow = Estimate(0.1, -0.2, 0.31), Estimate(0.1, -0.1, 0.39)
+    told = "undecided: the interval of rho is wider than 0.5, so no design is to be chosen by it"
+    assert cautions(fan_ins=[5], parameters={**known, "rho": wide}) == (told,)
+    assert cautions(fan_ins=[5], parameters={**known, "rho": narrow}) == ()
+    assert cautions(100, 250, parameters={**known, "rho": wide}) == ()  # one agent needs no rho
+    deaf = replace(message(), gamma=Estimate(0.85, 0.4, 1.0))
+    assert cautions(fan_ins=[5], messages=(deaf,)) == (told.replace("rho", f"gamma at {deaf.m} tokens"),)
+
+
 def test_an_exponent_that_was_refused_or_is_below_nothing_is_told() -> None:
     refused = {"a": stated(0.05), "beta": None, "rho": stated(0.1)}
     told = "beta was refused as a result: its doubt is carried in full, and P moves with it"
@@ -449,3 +461,15 @@ def test_where_one_agent_is_best_the_text_says_what_the_best_other_design_would_
     nothing = recommend(measured(), 100, 1_000)
     assert "  nothing else fits budget and window" in nothing.summary()
     assert "next best" not in nothing.summary()
+
+
+def test_of_designs_with_equal_signals_the_smallest_society_is_recommended() -> None:
+    """Leaves at the ceiling and messages that lose nothing: one agent is as right as any society."""
+    sure_leaf = {"a": 1.0, "beta": 0.0, "rho": 0.0}
+    perfect = measured(points=sure_leaf, mu_max=1.0, messages=(message(gamma=1.0),))
+    found = recommend(perfect, 5_000, 1_000, fan_ins=[3, 5])
+    assert found.best.design.organisation == "single"
+    assert {round(one.mean, 12) for one in (found.best, *found.rivals)} == {1.0}
+    assert len(found.rivals) > 0
+    short = measured(points=sure_leaf | {"a": 0.9}, mu_max=1.0, messages=(message(gamma=1.0),))
+    assert recommend(short, 5_000, 1_000, fan_ins=[3, 5]).best.design.organisation != "single"

@@ -26,6 +26,8 @@ from analysis.synergy.theory.plurality import plurality_alpha
 
 Status = Literal["violated", "not contradicted", "not checked"]
 
+SIZE: Final = "size"
+"""Code of the check that there are tasks enough."""
 FEW_TASKS: Final = 30
 """Below this many tasks intervals of any kind are to be doubted."""
 _NO_PARTS: Final[Mapping[str, int]] = MappingProxyType({})
@@ -93,6 +95,13 @@ def check_difficulty(rho: RhoFit | None) -> Check:
     if rho is None or rho.between_variance is None:
         return Check("A2", "not checked", "equally hard tasks; needs several runs of the same tasks")
     variance = rho.between_variance
+    if rho.tasks_differ and rho.one_run:
+        return Check(
+            "A2",
+            "violated",
+            f"tasks differ in difficulty, or runs share errors (variance of signal {variance.value:.3g}): each task "
+            "was run once, which cannot tell these apart",
+        )
     if rho.tasks_differ:
         return Check(
             "A2",
@@ -101,6 +110,21 @@ def check_difficulty(rho: RhoFit | None) -> Check:
             "not from the mean signal",
         )
     return Check("A2", "not contradicted", f"equally hard tasks (variance of signal {variance.value:.2g})")
+
+
+def check_runs(rho: RhoFit | None) -> Check | None:
+    """Check that the nodes of a run share nothing but their task; None without several runs of several nodes."""
+    if rho is None or rho.run_variance is None:
+        return None
+    variance = rho.run_variance
+    if rho.runs_differ:
+        return Check(
+            "A2, runs",
+            "violated",
+            f"nodes of one run share errors (variance of signal {variance.value:.3g} between runs of a task), which is "
+            "neither difficulty nor rho: levels of a tree do not average them out",
+        )
+    return Check("A2, runs", "not contradicted", f"runs share no errors beyond a node (variance {variance.value:.2g})")
 
 
 def check_truths(leaves: pl.DataFrame | None) -> Check:
@@ -205,9 +229,9 @@ def check_size(n_tasks: int, of_each: Mapping[str, int] = _NO_PARTS) -> Check:
         of_each: tasks behind each estimate, by its name.
     """
     if n_tasks < FEW_TASKS:
-        return Check("size", "violated", f"{n_tasks} tasks; below {FEW_TASKS} no interval here is to be trusted")
+        return Check(SIZE, "violated", f"{n_tasks} tasks; below {FEW_TASKS} no interval here is to be trusted")
     few = [f"{name} from {n}" for name, n in of_each.items() if n < FEW_TASKS]
     if few:
         text = f"{n_tasks} tasks, but {', '.join(few)}; below {FEW_TASKS} an interval is not to be trusted"
-        return Check("size", "violated", text)
-    return Check("size", "not contradicted", f"{n_tasks} tasks")
+        return Check(SIZE, "violated", text)
+    return Check(SIZE, "not contradicted", f"{n_tasks} tasks")

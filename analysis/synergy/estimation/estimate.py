@@ -26,6 +26,7 @@ from analysis.synergy.estimation.assumptions import (
     check_difficulty,
     check_leaf_law,
     check_majority,
+    check_runs,
     check_sent,
     check_shape,
     check_size,
@@ -33,7 +34,6 @@ from analysis.synergy.estimation.assumptions import (
 )
 from analysis.synergy.estimation.count_shapes import ShapeTest, compare_shapes
 from analysis.synergy.estimation.difficulty import DifficultyMixture, difficulty_draws
-from analysis.synergy.estimation.fidelity_fit import WIDEST as WIDEST_GAMMA
 from analysis.synergy.estimation.fidelity_fit import TripCounts, count_trips, gamma_at, gamma_draws
 from analysis.synergy.estimation.growth import GrowingNode, delta_growth, drawn_growth, shapes_left
 from analysis.synergy.estimation.interval import Estimate, given
@@ -141,10 +141,11 @@ def _checks(
     of_each: Mapping[str, int],
 ) -> tuple[Check, ...]:
     """Return what the data say of each assumption."""
-    return (
+    checks = (
         check_chance((data.leaves, data.votes, data.merges)),
         check_truths(data.leaves),
         check_difficulty(found.siblings),
+        check_runs(found.siblings),
         check_channel(data.trips),
         check_shape(found.shape),
         check_majority(found.response),
@@ -153,6 +154,7 @@ def _checks(
         check_answers((data.leaves, data.trips, data.votes, data.merges), b, None if gamma is None else gamma.value),
         check_size(data.n_tasks(), of_each),
     )
+    return tuple(check for check in checks if check is not None)
 
 
 @dataclass(frozen=True)
@@ -228,11 +230,7 @@ class _Joint:
             self.refusals.append("gamma: no round trips and no merges")
             return None, "none"
         self.draws["gamma"] = gamma_draws(self.trips, 0, self.weights)
-        value = gamma_at(self.trips, 0, self.draws["gamma"])
-        if value.width > WIDEST_GAMMA:
-            self.refusals.append(f"gamma: its interval is wider than {WIDEST_GAMMA}; measure more round trips")
-            return None, "none"
-        return value, "round trips"
+        return gamma_at(self.trips, 0, self.draws["gamma"]), "round trips"
 
     def rho(
         self, response: ResponseFit | None, siblings: RhoFit | None, known: float | None

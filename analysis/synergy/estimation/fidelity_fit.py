@@ -17,7 +17,7 @@ from scipy import special
 
 from agentsoc.errors import InputError
 from analysis.synergy.estimation.binomial_fit import BinomialFits, Law, ParameterBounds, fit_binomial
-from analysis.synergy.estimation.interval import LEVEL, Estimate, from_draws
+from analysis.synergy.estimation.interval import LEVEL, WIDEST, Estimate, from_draws
 from analysis.synergy.estimation.resample import TaskIndex, sums_by_task, task_weights
 from analysis.synergy.estimation.votes import demand_columns
 from analysis.synergy.theory.arrays import FloatArray
@@ -26,8 +26,6 @@ from analysis.synergy.theory.fidelity import FidelityCurve, FidelityFamily, fide
 from analysis.synergy.theory.moments import fidelity_from_agreement
 
 FAMILIES: Final[tuple[FidelityFamily, ...]] = ("exp", "hyp", "hill", "capacity")
-WIDEST: Final = 0.5
-"""Widest interval of gamma that still says something."""
 
 Quantity = Literal["reading", "counted_vote"]
 """What the reader was asked for: what it had read, or its own vote."""

@@ -22,6 +22,9 @@ Method = Literal["profile", "wilson", "jackknife", "bootstrap", "delta", "given"
 
 LEVEL: Final = 0.95
 """Coverage that every interval aims at."""
+WIDEST: Final = 0.5
+"""Widest interval of gamma or rho by which a regime is decided. A wider one is told all the same: to leave estimates
+out by their width would leave in those that came out small, and they would be too small on average."""
 
 
 @dataclass(frozen=True)

@@ -43,8 +43,6 @@ from analysis.synergy.theory.recursion import Lock
 Copied = Literal["first", "any"]
 """Whose vote a locked node repeats: the first child's (simulated voters), or that of a child that is not known."""
 
-WIDEST: Final = 0.5
-"""Widest interval of gamma or rho that still says something."""
 _BOX: Final = ParameterBounds.of((-1.0, 1.0), (0.0, 1.0))
 _STARTS: Final = (np.array([0.8, 0.1]), np.array([0.4, 0.4]), np.array([0.95, 0.6]))
 
@@ -115,8 +113,8 @@ def fit_response(
 ) -> ResponseFit:
     """Return gamma and rho from merges (and relays, rows with b = 1) by maximum likelihood.
 
-    Intervals by profile likelihood, by task bootstrap where a task has several merges. rho is refused without merges
-    of at least three children, or when its interval is wider than 0.5 (a deaf channel hides it).
+    Intervals by profile likelihood, by task bootstrap where a task has several merges; they are wide where a deaf
+    channel hides rho. rho is refused without merges of at least three children.
 
     Args:
         merges: columns task, b, right, first, out, k; see `votes.merge_table`.
@@ -139,14 +137,9 @@ def fit_response(
     refusals = []
     if not np.any(counts.b >= 3):
         refusals.append("no node merged three votes or more: rho is not identified")
-    elif rho.width > WIDEST:
-        refusals.append(f"the interval of rho is wider than {WIDEST}; measure more merges, or clearer messages")
-    deaf = gamma.width > WIDEST
-    if deaf:
-        refusals.append(f"the interval of gamma is wider than {WIDEST}; measure more merges or relays")
     return ResponseFit(
-        gamma=None if deaf else gamma,
-        rho=None if len(refusals) > int(deaf) else rho,
+        gamma=gamma,
+        rho=None if refusals else rho,
         lock=lock,
         copied=copied,
         loglik=float(fits.loglik[0]),

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
-from analysis.synergy.estimation.assumptions import CHANCE, Check
+from analysis.synergy.estimation.assumptions import CHANCE, SIZE, Check
 from analysis.synergy.estimation.count_shapes import ShapeTest
 from analysis.synergy.estimation.difficulty import DifficultyMixture
 from analysis.synergy.estimation.growth import SHAPE_NAMES
-from analysis.synergy.estimation.interval import Estimate, sure
+from analysis.synergy.estimation.interval import WIDEST, Estimate, sure
 from analysis.synergy.estimation.leaf_law import LeafFit
 from analysis.synergy.estimation.node_response import ResponseFit
 from analysis.synergy.estimation.sibling_correlation import RhoFit
@@ -105,8 +105,23 @@ class PhaseEstimate:
         return tuple(str(check) for check in self.checks if check.status == "not checked")
 
     @property
+    def too_rough(self) -> tuple[str, ...]:
+        """Why no regime is decided by these estimates, whatever they say: too wide an interval, too few tasks."""
+        wide = [
+            f"the interval of {name} is wider than {WIDEST:g}; measure {more}"
+            for name, one, more in (
+                ("gamma", self.gamma, "more round trips or merges"),
+                ("rho", self.rho, "more merges or replicates, or clearer messages"),
+            )
+            if one is not None and one.width > WIDEST
+        ]
+        return (*wide, *(one.text for one in self.checks if (one.code, one.status) == (SIZE, "violated")))
+
+    @property
     def verdict(self) -> Verdict:
         """Whether trees amplify weak signals, under every form of shared errors that the votes leave open."""
+        if self.too_rough:
+            return "undecided"
         chances = [self.p_amplify_by[shape] for shape in self.shapes_left if shape in self.p_amplify_by]
         if not chances:
             return "undecided"
@@ -165,6 +180,8 @@ class PhaseEstimate:
             for shape, p in self.p_amplify_by.items()
         ]
         text = f"P(alpha > 1) = {', '.join(said)}: {self.verdict}"
+        if self.too_rough:
+            return f"{text}, because {'; '.join(self.too_rough)}"
         chances = [self.p_amplify_by[shape] for shape in self.shapes_left if shape in self.p_amplify_by]
         if self.verdict == "undecided" and max(chances) >= _SURE:
             return f"{text}, because the form of shared errors decides and the votes do not tell it"

@@ -25,8 +25,6 @@ from analysis.synergy.theory.arrays import FloatArray
 MIN_TASKS: Final = 10
 """Fewest tasks with replicates that rho is read from."""
 _SURE: Final = 2.326  # standard errors; one side, 1 %
-WIDEST: Final = 0.5
-"""Widest interval of rho that still says something."""
 
 
 @dataclass(frozen=True)
@@ -36,9 +34,13 @@ class PairMoments:
     same: FloatArray
     """Mean product over pairs of one run."""
     cross: FloatArray
-    """Mean product over pairs of different runs."""
+    """Mean product over pairs of different nodes, of one run or of several."""
     mean: FloatArray
     """Mean vote."""
+    nodes: FloatArray
+    """Mean product over pairs of different nodes of one run."""
+    runs: FloatArray
+    """Mean product over pairs of different runs."""
 
 
 @dataclass(frozen=True)
@@ -46,11 +48,16 @@ class RhoFit:
     """The fit gives the correlation of siblings: within runs if there are replicates, pooled if not."""
 
     within: Estimate | None
-    """Correlation given the task, which the theory calls rho; None when refused. May be negative."""
+    """Correlation given the task, which the theory calls rho, however wide; None when refused. May be negative."""
     pooled: Estimate | None
     """Correlation and difficulty together (rho_pooled): an upper end, not an estimate of rho."""
     between_variance: Estimate | None
-    """C - M, variance of the tasks' signals: the difficulty that A2 assumes away."""
+    """C - M, variance of the tasks' signals: the difficulty that A2 assumes away. From pairs of different runs; where
+    tasks were run once, from pairs of different nodes, and then what a run shares is in it as well."""
+    run_variance: Estimate | None
+    """Variance of what the nodes of a run share beyond their task; None without several runs of several nodes."""
+    one_run: bool
+    """Whether tasks were run once, so that difficulty and what a run shares cannot be told apart."""
     signal: float
     """Mean vote, 2 accuracy - 1."""
     n_tasks: int
@@ -63,6 +70,11 @@ class RhoFit:
         """Whether tasks differ in difficulty; said of equal tasks once in a hundred times."""
         return self.between_variance is not None and self.between_variance.value > _SURE * self.between_variance.se
 
+    @property
+    def runs_differ(self) -> bool:
+        """Whether the nodes of a run share more than their task; said of independent runs once in a hundred times."""
+        return self.run_variance is not None and self.run_variance.value > _SURE * self.run_variance.se
+
     def summary(self) -> str:
         """Return the fit as text; the pooled figure always says what it is."""
         lines = [f"siblings: {self.n_votes} votes, {self.n_runs} runs of {self.n_tasks} tasks"]
@@ -72,7 +84,10 @@ class RhoFit:
         if self.pooled is not None:
             lines.append(f"rho_pooled = {self.pooled}: includes task difficulty, not for alpha")
         if self.between_variance is not None:
-            lines.append(f"variance of signal between tasks = {self.between_variance}")
+            of = "tasks or runs (each task was run once)" if self.one_run else "tasks"
+            lines.append(f"variance of signal between {of} = {self.between_variance}")
+        if self.run_variance is not None:
+            lines.append(f"variance of signal between runs of a task = {self.run_variance}")
         return "\n".join(lines)
 
 
@@ -89,14 +104,18 @@ def pair_moments(votes: pl.DataFrame, index: TaskIndex | None = None) -> PairMom
     groups = votes.group_by("task", "run", "node").agg(
         pl.len().cast(pl.Float64).alias("n"), (2 * pl.col("correct").cast(pl.Float64) - 1).sum().alias("s")
     )
+    sums = pl.col("n").sum(), pl.col("s").sum()
     squares = (pl.col("s") ** 2).sum().alias("s2"), (pl.col("n") ** 2).sum().alias("n2")
-    tasks = groups.group_by("task").agg(pl.col("n").sum(), pl.col("s").sum(), *squares)
+    by_run = groups.group_by("task", "run").agg(*sums, *squares)
+    whole = (pl.col("s") ** 2).sum().alias("sr"), (pl.col("n") ** 2).sum().alias("nr")
+    tasks = by_run.group_by("task").agg(*sums, pl.col("s2").sum(), pl.col("n2").sum(), *whole)
     names = tasks["task"].to_list()
     index = index or TaskIndex([names])
-    n, s, s2, n2 = (tasks[name].to_numpy() for name in ("n", "s", "s2", "n2"))
-    filled = [np.full(len(index), np.nan) for _ in range(3)]
+    n, s, s2, n2, sr, nr = (tasks[name].to_numpy() for name in ("n", "s", "s2", "n2", "sr", "nr"))
+    filled = [np.full(len(index), np.nan) for _ in range(5)]
     place = index.codes(names)
-    for column, top, bottom in zip(filled, (s2 - n, s * s - s2, s), (n2 - n, n * n - n2, n), strict=True):
+    tops, bottoms = (s2 - n, s * s - s2, s, sr - s2, s * s - sr), (n2 - n, n * n - n2, n, nr - n2, n * n - nr)
+    for column, top, bottom in zip(filled, tops, bottoms, strict=True):
         column[place] = np.divide(top, bottom, out=np.full(n.shape, np.nan), where=bottom > 0)
     return PairMoments(*filled)
 
@@ -130,13 +149,14 @@ def estimate_rho(votes: pl.DataFrame) -> RhoFit:
             refusals.append("all votes are equal: their correlation is not defined")
         else:
             within = jackknife(float(_ratio(same.mean(), cross.mean())), _ratio(left_s, left_c))
-            if within.width > WIDEST:
-                refusals.append(f"the interval of rho is wider than {WIDEST}; measure more tasks or runs")
-                within = None
+    several = int(np.isfinite(moments.runs).sum()) >= MIN_TASKS
+    apart = moments.runs if several else moments.cross
     return RhoFit(
         within=within,
         pooled=_pooled(moments),
-        between_variance=_between(moments) if int(usable.sum()) >= MIN_TASKS else None,
+        between_variance=_between(apart, moments.mean) if int(usable.sum()) >= MIN_TASKS else None,
+        run_variance=_of_runs(moments),
+        one_run=not several,
         signal=float(np.nanmean(moments.mean)),
         n_tasks=int(np.isfinite(moments.mean).sum()),
         n_runs=runs,
@@ -203,9 +223,19 @@ def _pooled(moments: PairMoments) -> Estimate | None:
     return jackknife(float(value), left) if np.all(np.isfinite(left)) else None
 
 
-def _between(moments: PairMoments) -> Estimate:
-    usable = np.isfinite(moments.cross)
-    c, m = moments.cross[usable], moments.mean[usable]
+def _of_runs(moments: PairMoments) -> Estimate | None:
+    """Return how much more the nodes of one run agree than those of different runs, over tasks that have both."""
+    usable = np.isfinite(moments.nodes) & np.isfinite(moments.runs)
+    n = int(usable.sum())
+    if n < MIN_TASKS:
+        return None
+    more = (moments.nodes - moments.runs)[usable]
+    return jackknife(float(more.mean()), (more.sum() - more) / (n - 1))
+
+
+def _between(apart: FloatArray, mean: FloatArray) -> Estimate:
+    usable = np.isfinite(apart)
+    c, m = apart[usable], mean[usable]
     n = c.size
     value = c.mean() - _different_tasks(m.sum(), (m * m).sum(), n)
     left = (c.sum() - c) / (n - 1) - _different_tasks(m.sum() - m, (m * m).sum() - m * m, n - 1)

@@ -21,7 +21,7 @@ from typing import Any, Final
 import numpy as np
 
 from agentsoc.errors import InputError
-from analysis.synergy.estimation.interval import sure
+from analysis.synergy.estimation.interval import WIDEST, sure
 from analysis.synergy.estimation.measured import Measured, MeasuredMessage
 from analysis.synergy.planning.design import Design, Organisation
 from analysis.synergy.planning.parameter_draws import ParameterDraws
@@ -366,6 +366,10 @@ def _cautions(measured: Measured, best: Design, single: Design, organised: Ranke
         yield "undecided: the form of shared errors decides whether it beats one agent, and no votes tell it"
     if measured.parameters.get("beta") is None and "beta" in measured.draws:
         yield "beta was refused as a result: its doubt is carried in full, and P moves with it"
+    messages = ((f"gamma at {one.m:g} tokens", one.gamma) for one in measured.messages if one.m == best.m)
+    for name, estimate in (("rho", measured.parameters.get("rho")), *messages):
+        if best.organisation != "single" and estimate is not None and estimate.width > WIDEST:
+            yield f"undecided: the interval of {name} is wider than {WIDEST:g}, so no design is to be chosen by it"
     if measured.points["beta"] < 0:
         yield f"more tokens made a lone agent worse: one agent is taken at its best, {single.x:,.0f} tokens"
     if measured.x_range is not None:
