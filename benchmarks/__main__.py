@@ -297,13 +297,13 @@ def written(
             "",
             "## Targets",
             "",
-            *table(runs),
-            "",
             "*W1* is guess two thirds of the average: n participants and a moderator, three rounds, everybody is told "
             "the announcement and answers a number, the moderator aggregates; one event a reply. *W2* is gossip on a "
             "random 4-regular graph: ten rounds, 100 bytes to each neighbour; an event a speaker and round, which "
             "reaches four readers. In the population form of W2 a message is one of sixteen texts and travels as its "
             "code. On Ray the start of the cluster is not in the time, that of the hosts is.",
+            "",
+            *table(runs),
             "",
             "## Peers in the same run",
             "",
