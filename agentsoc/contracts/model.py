@@ -30,6 +30,8 @@ FailureKind = Literal[
 
 ANY_NUMBER: Final = "<number>"
 """What a choice begins with that holds for every number in its place: ``<number> #1`` allows ``27 #1``."""
+ANY_WHOLE: Final = "<whole>"
+"""The same for every whole number: ``<whole> #1`` allows ``27 #1`` and not ``27.5 #1``."""
 
 
 class Hint(msgspec.Struct, frozen=True):
@@ -98,7 +100,7 @@ class Request(msgspec.Struct, frozen=True):
     choices: tuple[str, ...] = ()
     """When not empty, the reply is one of these strings; a backend that can constrain its output does.
 
-    A choice that begins with `ANY_NUMBER` allows any number there.
+    A choice that begins with `ANY_NUMBER` or `ANY_WHOLE` allows any number there, or any whole one.
     """
     schema: str | None = None
     """JSON Schema (as JSON text) that the reply must satisfy; a backend that can constrain its output does."""
