@@ -113,7 +113,7 @@ def schema_grammar(library: Any, text: str) -> str:
 
 
 def choice_grammar(choices: tuple[str, ...]) -> str:
-    """Return a GBNF grammar whose only texts are `choices`, with any number, or any whole one, where one leaves it open.
+    """Return a GBNF grammar whose only texts are `choices`, with any number, or whole one, where one leaves it open.
 
     Raises:
         CallError: ``rejected`` when one of them is empty: the model cannot say nothing.

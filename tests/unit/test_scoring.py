@@ -108,7 +108,12 @@ def test_scoring_and_match_are_not_given_together(base: Path) -> None:
     for fields in ({"match": "contains"}, {"match": "number", "tolerance": 1.0}):
         with pytest.raises(ValidationError, match="write them there"):
             written(base, "x", scoring={"score": "exact"}, **fields)
-    for wrong in ({"score": "exact", "tolerance": 1}, {"score": "number", "tolerance": -1}, {"score": "judged"}, {"whole": True}):
+    for wrong in (
+        {"score": "exact", "tolerance": 1},
+        {"score": "number", "tolerance": -1},
+        {"score": "judged"},
+        {"whole": True},
+    ):
         with pytest.raises(ValidationError):
             Scoring.model_validate(wrong)
     with pytest.raises(ValidationError):
