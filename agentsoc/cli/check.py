@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -45,9 +46,11 @@ def check(
     """Check a scenario or comparison file and say what it would run, or check that a run is as it was written.
 
     A scenario is loaded and its society built, not run: exit code 2 and the place of each fault, or a summary of what
-    would run; so are all that a comparison stands for. A run directory is compared, byte for byte, with its digests, a
-    comparison directory with what it was asked for, and every run that it has: exit code 4 and the first thing that
-    was altered. Code is not run for that: files of --allow-code are only compared with the hashes that were recorded.
+    would run; so are all that a comparison stands for. A file of a model or a tokenizer that is not on this machine is
+    named below the summary, or instead of it with --json, with exit code 2. A run directory is compared, byte for byte,
+    with its digests, a comparison directory with what it was asked for, and every run that it has: exit code 4 and the
+    first thing that was altered. Code is not run for that: files of --allow-code are only compared with the hashes that
+    were recorded.
 
     With --prompts the first prompt of each template and role is shown, and nothing else.
 
@@ -130,10 +133,13 @@ def _check_comparison(
     grid = load_grid(path, overrides, seeds=seeds, allow_code=allow_code)
     with placed(path):
         rows = plan_kinds(grid, build_kinds(grid.cells), {})
+    scenarios = [cell.scenario for cell in grid.cells]
     if as_json:
+        _require_files(path, scenarios)
         print_json(plan_as_dict(grid, rows))
     else:
         print_plan(grid, rows)
+        _require_files(path, scenarios)
 
 
 @dataclass(frozen=True)
@@ -164,21 +170,38 @@ def _check_scenario(path: Path, asked: _Asked, as_json: bool) -> None:
         _facts(options.ready(variant.scenario, path, variant.scenario.name if many else ""), variant)
         for variant in variants[:RUNS_BUILT]
     ]
+    scenarios = [variant.scenario for variant in variants]
+    if as_json or asked.pilot is not None:
+        _require_files(path, scenarios)
     piloted = None if asked.pilot is None else _piloted(path, variants[0].scenario, asked)
     if as_json:
         print_json({"n_runs": len(variants), "runs": found} | ({} if piloted is None else {"pilot": piloted.as_dict()}))
-        return
-    if many:
-        say(f"{line(str(path))}: {len(variants):,} runs")
-        for facts in found[:RUNS_SHOWN]:
-            where = ", ".join(f"{axis} {label}" for axis, label in facts["labels"].items())
-            say(f"  {line(facts['name'])}: {line(where, 200)}; {facts['bound']}")
-        if len(variants) > RUNS_SHOWN:
-            say(f"  ... and {len(variants) - RUNS_SHOWN:,} more")
-        return
-    _print_facts(found[0])
-    if piloted is not None:
-        say("\n".join(f"{name:<10}{line(text)}" for name, text in piloted.lines()))
+    elif many:
+        _print_runs(path, found, len(variants))
+    else:
+        _print_facts(found[0])
+        if piloted is not None:
+            say("\n".join(f"{name:<10}{line(text)}" for name, text in piloted.lines()))
+    _require_files(path, scenarios)
+
+
+def _require_files(path: Path, scenarios: Sequence[Scenario]) -> None:
+    """Check that the files of models are here, which what would run is known without."""
+    from agentsoc.engine.ready import require_files
+    from agentsoc.scenario.given import placed
+
+    with placed(path):
+        require_files(scenarios)
+
+
+def _print_runs(path: Path, found: list[dict[str, Any]], n_runs: int) -> None:
+    """Print what a sweep stands for, a line for each of the first runs."""
+    say(f"{line(str(path))}: {n_runs:,} runs")
+    for facts in found[:RUNS_SHOWN]:
+        where = ", ".join(f"{axis} {label}" for axis, label in facts["labels"].items())
+        say(f"  {line(facts['name'])}: {line(where, 200)}; {facts['bound']}")
+    if n_runs > RUNS_SHOWN:
+        say(f"  ... and {n_runs - RUNS_SHOWN:,} more")
 
 
 def _piloted(path: Path, scenario: Scenario, asked: _Asked) -> Pilot:

@@ -339,6 +339,13 @@ class Model(Part):
         """Return whether its backend counts before it is started; otherwise it then gives a wider bound."""
         return True
 
+    def require_files(self) -> None:
+        """Check that the files that it needs are on this machine, without starting anything; by default it needs none.
+
+        Raises:
+            InputError: one is missing or another one; names what gets it. `Backend.start` would raise the same.
+        """
+
     def destinations(self) -> tuple[Destination, ...]:
         """Return where prompts are sent and the environment variables that go with them; nothing for no network.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pydantic import ValidationError
@@ -52,6 +52,22 @@ def ready_society(scenario: Scenario) -> BuiltSociety:
     _require_tasks(scenario)
     require_a_call(society)
     return society
+
+
+def require_files(scenarios: Iterable[Scenario]) -> None:
+    """Check that the files are on this machine that models of agents and judges need, each model once.
+
+    Raises:
+        InputError: one is missing or another one, as a run would find before its first call.
+    """
+    seen: set[str] = set()
+    for scenario in scenarios:
+        judge = scenario.tasks.judged_by()
+        models = [group.model for group in scenario.agents] + ([] if judge is None else [judge.model])
+        for model in models:
+            if (settings := model.model_dump_json()) not in seen:
+                seen.add(settings)
+                model.require_files()
 
 
 def _require_tasks(scenario: Scenario) -> None:
