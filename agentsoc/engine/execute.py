@@ -27,6 +27,7 @@ from agentsoc.engine.judging import EpisodeJudge
 from agentsoc.engine.loop import RunEngine
 from agentsoc.engine.pool import LocalPool, Pool
 from agentsoc.engine.progress import Progress
+from agentsoc.engine.ready import require_own_cache
 from agentsoc.engine.run_files import RunFiles, new_manifest
 from agentsoc.engine.run_state import ScenarioEpoch
 from agentsoc.engine.shared import Shared
@@ -296,8 +297,7 @@ def make_pool(society: BuiltSociety, boards: dict[int, Board], plan: Plan) -> Po
         local = LocalPool(society, boards, live=plan.live, shared=plan.shared)
         local.host.notices = plan.progress.notices
         return local
-    if scenario.calls.cache is not None:
-        raise InputError("hosts of a cluster share no cache of replies", "calls.cache", "leave it out, or --address")
+    require_own_cache(scenario)
     from agentsoc.engine.ray_host import RayPool
 
     return RayPool(

@@ -48,10 +48,27 @@ def ready_society(scenario: Scenario) -> BuiltSociety:
         InputError: no such society can be built, the tasks cannot be made, or the budget pays for no call; names the
             key of the scenario.
     """
+    require_own_cache(scenario)
     society = build_society(scenario)
     _require_tasks(scenario)
     require_a_call(society)
     return society
+
+
+def require_own_cache(scenario: Scenario) -> None:
+    """Check that whoever asks the models can use the cache of replies.
+
+    Raises:
+        InputError: hosts on Ray ask them, and the cache is a file of this process.
+    """
+    if scenario.calls.cache is not None and scenario.engine.address is not None:
+        raise InputError(
+            "hosts on Ray write and send their requests themselves, also on other machines, and the cache of replies "
+            f"is a file of this one, {scenario.calls.cache}, that is looked at before a request is sent",
+            "calls.cache",
+            "run in this process, without --address (--concurrency says how many calls go on at once), or set "
+            "calls.cache=null",
+        )
 
 
 def require_files(scenarios: Iterable[Scenario]) -> None:
