@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 import msgspec
 
-from agentsoc.contracts.turns import SLOT_WIDTH, Turn, View
-from agentsoc.events import MAX_K
+from agentsoc.contracts.probe import FIRST_K, probe_k
+from agentsoc.contracts.turns import View
 from agentsoc.society.build import BuiltSociety
 from agentsoc.society.reply_form import STATING
 from agentsoc.streams import uniforms
 
-FIRST_K: Final = MAX_K
-"""Numbers of the society's calls from here on are those of probes."""
-_SLOTS: Final = MAX_K // SLOT_WIDTH
+__all__ = ["FIRST_K", "left_out_of", "probe_k", "without_claim"]
 
 
 def left_out_of(society: BuiltSociety, view: View) -> int | None:
@@ -30,11 +26,6 @@ def left_out_of(society: BuiltSociety, view: View) -> int | None:
     place = (view.task, view.round, view.agent)
     probed, which = uniforms(society.seed, f"probe {turn.slot}", *place, draws=2)[0].tolist()
     return view.claims[int(which * len(view.claims))].id if probed < probe.share else None
-
-
-def probe_k(turn: Turn, *, control: bool) -> int:
-    """Return the number in the journal, under the society's id, of the first call of a probe of a turn."""
-    return FIRST_K + ((turn.agent * _SLOTS + turn.slot) * 2 + control) * SLOT_WIDTH
 
 
 def without_claim(view: View, claim: int) -> View:
