@@ -14,7 +14,7 @@ from agentsoc.engine.attempts import PlannedTurn
 from agentsoc.events import Event
 from agentsoc.society.build import BuiltSociety
 from agentsoc.society.calls import Exchange
-from agentsoc.society.probe import without_claim
+from agentsoc.society.probe import with_answer, without_claim
 from agentsoc.society.sight import in_shown_order, view_of
 
 
@@ -95,6 +95,8 @@ class Views:
     def prompted(self, planned: PlannedTurn) -> View:
         """Return what an agent sees that is asked by a prompt: shown claims are in an order drawn for the turn."""
         view = in_shown_order(self.society, self.view(planned))
+        if planned.swapped is not None:
+            return with_answer(view, *planned.swapped)
         return view if planned.without is None else without_claim(view, planned.without)
 
     def exchanges(self, planned: PlannedTurn) -> tuple[Exchange, ...]:
