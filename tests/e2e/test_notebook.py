@@ -67,7 +67,7 @@ def executed(path: Path, where: Path) -> str:
 def test_the_notebook_of_laws_does_what_it_says(tmp_path: Path) -> None:
     told = executed(LAWS, tmp_path)
     run = agentsoc.RunLog(tmp_path / "runs" / "talk")
-    assert run.manifest.digest in told
+    assert f"digest    {run.manifest.digest}" in told
     assert "Worse than vote: debate by -" in told
     assert "endorse_claim" in told
     assert "cascade_size - degenerate" in told

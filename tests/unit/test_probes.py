@@ -181,7 +181,9 @@ def test_a_swapped_answer_takes_the_place_of_one_claims_answer_and_of_nothing_el
     assert log.manifest.digest == RunLog(tmp_path / "plain").manifest.digest
     calls = transcript(tmp_path / "run", 0)
     assert all(call.same for call in calls)
-    turns = {(call.round, call.agent): call for call in calls if call.agent != SOCIETY and call.outcome.shown}
+    turns: dict[tuple[int, int | None], Any] = {
+        (call.round, call.agent): call for call in calls if call.agent != SOCIETY and call.outcome.shown
+    }
     by_turn: dict[tuple[int, int | None], list[Any]] = {key: [] for key in turns}
     for call in calls:
         if call.agent == SOCIETY:

@@ -126,7 +126,8 @@ def test_a_wave_is_as_long_as_it_fits_and_the_next_takes_what_came_back() -> Non
     queue = WaveQueue(ledger, [NEED] * 3, 2)
     assert queue.whole() is None
     first = queue.next()
-    assert first == ([(place, Grant(100, 1, once)) for place in (0, 1)], [])
+    assert first.grants == [(place, Grant(100, 1, once)) for place in (0, 1)]
+    assert not first.refused
     assert queue.waiting
     ledger.settle(first.grants[0][1], 100)
     ledger.settle(first.grants[1][1], 150)
