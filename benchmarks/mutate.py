@@ -46,7 +46,7 @@ TARGETS: dict[str, tuple[str, ...]] = {
         "tests/unit/test_ledger.py",
         "tests/property/test_ledger.py::test_a_round_that_the_budget_pays_for_whole_is_granted_as_any_other",
     ),
-    "agentsoc/budget/waves.py": ("tests/property/test_waves.py",),
+    "agentsoc/budget/waves.py": ("tests/unit/test_waves.py", "tests/property/test_waves.py"),
     "agentsoc/budget/purse.py": ("tests/unit/test_ledger.py",),
     "agentsoc/budget/account.py": ("tests/unit/test_account.py", "tests/unit/test_budget_shown.py"),
     "analysis/tails/verdict.py": ("tests/unit/test_tails_verdict.py",),

@@ -56,7 +56,7 @@ class Ended(NamedTuple):
 def to_the_end(built: Scenario, where: Path) -> Ended:
     """Run a scenario that nobody disturbs; replay it as well."""
     run(built, where)
-    return _ended(where)
+    return ended(where)
 
 
 def with_kills(built: Scenario, where: Path, rng: random.Random, n_writes: int, kills: int = 1) -> Ended:
@@ -80,7 +80,7 @@ def with_kills(built: Scenario, where: Path, rng: random.Random, n_writes: int, 
             break
     if not (where / NAME).exists() or RunLog(where).manifest.status != "finished":
         _go_on(built, where)
-    return _ended(where)
+    return ended(where)
 
 
 def _go_on(built: Scenario, where: Path) -> None:
@@ -90,7 +90,8 @@ def _go_on(built: Scenario, where: Path) -> None:
         run(built, where)
 
 
-def _ended(where: Path) -> Ended:
+def ended(where: Path) -> Ended:
+    """Return what a run came to that has ended; it is replayed as well."""
     seen = replay(where)
     log = RunLog(where)
     assert (seen.digest, seen.model_calls) == (log.manifest.digest, 0)

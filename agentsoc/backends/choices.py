@@ -7,29 +7,41 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final
 
-from agentsoc.contracts.model import ANY_NUMBER
+from agentsoc.contracts.model import ANY_NUMBER, ANY_WHOLE
 
 NUMBER: Final = r"-?[0-9]{1,18}(\.[0-9]{1,12})?(/[0-9]{1,12})?"
 """A regular expression of the numbers that a choice allows: whole, decimal or a fraction, without groups of digits."""
+WHOLE: Final = r"-?[0-9]{1,18}"
+"""The same of the whole numbers that a choice allows."""
+OPEN: Final = {ANY_NUMBER: NUMBER, ANY_WHOLE: WHOLE}
+"""What a choice may begin with that leaves a number open, and which numbers it allows."""
 
 
 def pattern(choices: Sequence[str]) -> str:
     """Return a regular expression, in the syntax of JSON Schema too, of all that the choices allow."""
-    ends = "|".join(
-        NUMBER + _escaped(choice.removeprefix(ANY_NUMBER)) if choice.startswith(ANY_NUMBER) else _escaped(choice)
-        for choice in choices
-    )
-    return f"^({ends})$"
+    allowed = []
+    for choice in choices:
+        number, end = parted(choice)
+        allowed.append(OPEN.get(number, "") + _escaped(end))
+    return f"^({'|'.join(allowed)})$"
+
+
+def parted(choice: str) -> tuple[str, str]:
+    """Return what of a choice leaves a number open, empty where nothing does, and the rest of it."""
+    number = next((each for each in OPEN if choice.startswith(each)), "")
+    return number, choice.removeprefix(number)
 
 
 def allows(choices: Sequence[str], text: str) -> bool:
     """Return whether a text is one of the choices."""
-    return text in choices or (leaves_number_open(choices) and _compiled(tuple(choices)).fullmatch(text) is not None)
+    if leaves_number_open(choices):
+        return _compiled(tuple(choices)).fullmatch(text) is not None
+    return text in choices
 
 
 def leaves_number_open(choices: Sequence[str]) -> bool:
     """Return whether one of the choices begins with any number."""
-    return any(choice.startswith(ANY_NUMBER) for choice in choices)
+    return any(choice.startswith(tuple(OPEN)) for choice in choices)
 
 
 @lru_cache(maxsize=256)

@@ -12,17 +12,21 @@ from urllib.parse import urlsplit
 import msgspec
 
 from agentsoc.backends import reply
-from agentsoc.backends.choices import leaves_number_open
+from agentsoc.backends.choices import parted
 from agentsoc.backends.secrets import mask
 from agentsoc.backends.text import plain
-from agentsoc.contracts.model import ANY_NUMBER, CallError, Usage
+from agentsoc.contracts.model import ANY_NUMBER, ANY_WHOLE, CallError, Usage
 
 BATCH: Final = 512
 """Prompt tokens evaluated at once; part of what makes the text (tokens)."""
 SAMPLING: Final = {"top_k": 40, "top_p": 0.95, "min_p": 0.05, "repeat_penalty": 1.0}
 """Sent with every request, so that a new default of the library changes nothing."""
 ALIAS: Final = "local"
-_NUMBER_RULE: Final = 'number ::= "-"? [0-9]{1,18} ("." [0-9]{1,12})? ("/" [0-9]{1,12})?'
+_RULES: Final = {
+    ANY_NUMBER: ("number", '"-"? [0-9]{1,18} ("." [0-9]{1,12})? ("/" [0-9]{1,12})?'),
+    ANY_WHOLE: ("whole", '"-"? [0-9]{1,18}'),
+}
+"""Name and rule of the grammar for what a choice leaves open."""
 START_S: Final = 30.0
 """Time limit for a new server's port to answer (seconds)."""
 
@@ -109,21 +113,25 @@ def schema_grammar(library: Any, text: str) -> str:
 
 
 def choice_grammar(choices: tuple[str, ...]) -> str:
-    """Return a GBNF grammar whose only texts are `choices`, with any number where one begins with `ANY_NUMBER`.
+    """Return a GBNF grammar whose only texts are `choices`, with any number, or whole one, where one leaves it open.
 
     Raises:
         CallError: ``rejected`` when one of them is empty: the model cannot say nothing.
     """
     if not all(choices):
         raise CallError("rejected", "an empty string is among the choices")
-    lines = "root ::= " + " | ".join(map(_alternative, choices))
-    return f"{lines}\n{_NUMBER_RULE}" if leaves_number_open(choices) else lines
+    left_open = [_RULES[number] for number in dict.fromkeys(parted(choice)[0] for choice in choices) if number]
+    root = "root ::= " + " | ".join(map(_alternative, choices))
+    return "\n".join([root, *(f"{name} ::= {rule}" for name, rule in left_open)])
 
 
 def _alternative(choice: str) -> str:
-    end = plain(choice.removeprefix(ANY_NUMBER))
-    text = f'"{"".join(map(_escaped, end))}"'
-    return text if end == plain(choice) else f"number {text}" if end else "number"
+    number, end = parted(choice)
+    text = f'"{"".join(map(_escaped, plain(end)))}"'
+    if not number:
+        return text
+    name, _ = _RULES[number]
+    return f"{name} {text}" if end else name
 
 
 def _escaped(character: str) -> str:

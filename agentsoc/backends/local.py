@@ -81,6 +81,10 @@ class Local(Model):
         """Return nothing: the model runs in this process."""
         return ()
 
+    def require_files(self) -> None:
+        """Check that the model file is here and the right one; see `checked_file`."""
+        checked_file(self)
+
     def open(self, *, seed: int, share: int = 1) -> Backend:
         """Return the backend of one of `share` hosts on this machine; `seed` makes no difference."""
         return LocalBackend(self, self.servers or default_servers(share))
@@ -102,6 +106,24 @@ class Local(Model):
         if self.mode == "fast":
             return "fast mode decodes requests together, which changes the rounding; replay of the log is exact"
         return ""
+
+
+def checked_file(model: Local) -> Path:
+    """Return the path of the model file, whose hash is the expected one.
+
+    Raises:
+        BackendSetupError: it is missing, another one, or has no hash in the scenario; names what to do.
+    """
+    path = modelfile.find(model.file, model.sha256)
+    expected = modelfile.expected(model.file, model.sha256)
+    if expected is None:
+        raise BackendSetupError(
+            f"{path} needs its SHA-256 in the scenario: another file is another experiment",
+            "agents.model.sha256",
+            f"sha256: {modelfile.sha256_of(path)}",
+        )
+    modelfile.verify(path, expected)
+    return path
 
 
 def default_servers(share: int) -> int:
@@ -146,7 +168,7 @@ class LocalBackend(Backend):
             if error.name != "xllamacpp":
                 raise
             raise MissingExtraError("model local", "xllamacpp", "local") from None
-        path = await asyncio.to_thread(self._checked_file)
+        path = await asyncio.to_thread(checked_file, self.model)
         self._pool = ThreadPoolExecutor(self.parallel, thread_name_prefix="agentsoc-local")
         loop = asyncio.get_running_loop()
         slots = self.parallel // self.servers
@@ -174,19 +196,6 @@ class LocalBackend(Backend):
             for server in self._all:
                 self._free.put(server)
 
-    def _checked_file(self) -> Path:
-        model = self.model
-        path = modelfile.find(model.file)
-        expected = modelfile.expected(model.file, model.sha256)
-        if expected is None:
-            raise BackendSetupError(
-                f"{path} needs its SHA-256 in the scenario: another file is another experiment",
-                "agents.model.sha256",
-                f"sha256: {modelfile.sha256_of(path)}",
-            )
-        modelfile.verify(path, expected)
-        return path
-
     def count(self, request: Request) -> int:
         """Return the prompt's tokens, exact for every model file: its own chat template and tokenizer count them.
 
@@ -197,7 +206,7 @@ class LocalBackend(Backend):
             BackendSetupError: the model file is not here.
         """
         if self._counter is None:
-            path = self._checked_file()
+            path = checked_file(self.model)
             if (counter := prompt_counter(path)) is not None:
                 self._counter = counter
             elif self._by_bytes:

@@ -41,11 +41,12 @@ DOWNLOAD_S: Final = 1_800
 """Time limit of the download of the embedded model's package (seconds)."""
 
 
-def find(file: Path | None = None) -> Path:
+def find(file: Path | None = None, sha256: str | None = None) -> Path:
     """Return the path of the model file, unchecked: `file` if given, else the installed package's, else the cached one.
 
     Args:
         file: a path, or the name of a known model; None for the embedded model.
+        sha256: what its hash has to be, if that is known: it may tell how to get the file.
 
     Raises:
         BackendSetupError: there is none; names the command that gets it.
@@ -55,7 +56,10 @@ def find(file: Path | None = None) -> Path:
         return _found(known)
     assert file is not None
     if not file.is_file():
-        raise BackendSetupError(f"the model file {file} does not exist or is no regular file", "agents.model.file")
+        hint = next((f"get it: {COMMAND} {each.name}" for each in MODELS.values() if each.sha256 == sha256), "")
+        hint = f"{hint}, and write file: {hint.split()[-1]}" if hint else ""
+        what = f"the model file {file} does not exist or is no regular file"
+        raise BackendSetupError(what, "agents.model.file", hint)
     try:
         with file.open("rb") as opened:
             magic = opened.read(4)

@@ -81,6 +81,15 @@ class RemoteModel(Model):
     rate: RateLimit | None = None
     """What the provider allows a minute; None for no limit but what its refusals teach."""
 
+    def require_files(self) -> None:
+        """Check that the tokenizer that prompts are counted with is here; a server's own is asked during a run.
+
+        Raises:
+            BackendSetupError, MissingExtraError: see `agentsoc.backends.counting.text_counter`.
+        """
+        if self.tokenizer is not None and self.tokenizer != counting.SERVER:
+            counting.text_counter(self.tokenizer)
+
     @field_validator("base_url")
     @classmethod
     def _clean_url(cls, value: str | None) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -15,6 +16,8 @@ from agentsoc.printing.text import line
 
 if TYPE_CHECKING:
     from agentsoc.engine.pilot import Pilot
+    from agentsoc.experiment.pilot import KindPilot
+    from agentsoc.experiment.plan import Kind
     from agentsoc.scenario.load import Variant
     from agentsoc.scenario.model import Scenario
     from agentsoc.society.build import BuiltSociety
@@ -33,7 +36,12 @@ def check(
     seed: Annotated[int | None, typer.Option(help="Takes the place of the scenario's seed.")] = None,
     seeds: Annotated[int | None, typer.Option(min=1, help="Repeat with this many seeds, counted up.")] = None,
     pilot: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Run the first N tasks and say what to expect of all.")
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Run N tasks (of each organisation); say what to expect.",
+        ),
     ] = None,
     allow_code: options.AllowCode = None,
     prompts: Annotated[
@@ -45,20 +53,23 @@ def check(
     """Check a scenario or comparison file and say what it would run, or check that a run is as it was written.
 
     A scenario is loaded and its society built, not run: exit code 2 and the place of each fault, or a summary of what
-    would run; so are all that a comparison stands for. A run directory is compared, byte for byte, with its digests, a
-    comparison directory with what it was asked for, and every run that it has: exit code 4 and the first thing that
-    was altered. Code is not run for that: files of --allow-code are only compared with the hashes that were recorded.
+    would run; so are all that a comparison stands for. A file of a model or a tokenizer that is not on this machine is
+    named below the summary, or instead of it with --json, with exit code 2. A run directory is compared, byte for byte,
+    with its digests, a comparison directory with what it was asked for, and every run that it has: exit code 4 and the
+    first thing that was altered. Code is not run for that: files of --allow-code are only compared with the hashes that
+    were recorded.
 
     With --prompts the first prompt of each template and role is shown, and nothing else.
 
     With --pilot N the first N tasks are run besides, after the question that a run asks before anything is sent, and
-    what they took stands beside the bound: tokens, cost and time. The pilot is a run of its own, kept under runs/.
+    what they took stands beside the bound: tokens, cost and time; of a comparison, for one run of each organisation
+    that asks a model. A pilot is a run of its own, kept under runs/.
     """
     from agentsoc.experiment.comparison import is_comparison
 
     given = [] if path.is_dir() else options.overrides(path, set_, model)
-    if pilot is not None and (path.is_dir() or is_comparison(path)):
-        raise InputError("a pilot is of one scenario", "--pilot", "name the file of a scenario")
+    if pilot is not None and path.is_dir():
+        raise InputError("a pilot is of a file", "--pilot", "name the file of a scenario or of a comparison")
     if prompts and is_comparison(path):
         raise InputError("prompts are shown of a scenario", "--prompts", "write one organisation as a scenario")
     if prompts and path.is_dir():
@@ -71,7 +82,7 @@ def check(
         check_directory = _check_results if (path / FILE).is_file() else _check_log
         check_directory(path, allow_code or [], as_json)
     elif is_comparison(path):
-        _check_comparison(path, given, seed, seeds, allow_code or [], as_json)
+        _check_comparison(path, _Asked(given, seed, seeds, tuple(allow_code or ()), pilot, yes, prompts), as_json)
     else:
         asked = _Asked(given, seed, seeds, tuple(allow_code or ()), pilot, yes, prompts)
         _check_scenario(path, asked, as_json)
@@ -116,24 +127,43 @@ def _check_results(directory: Path, code: list[Path], as_json: bool) -> None:
         say(f"  but {line(text)}")
 
 
-def _check_comparison(
-    path: Path, overrides: list[str], seed: int | None, seeds: int | None, allow_code: list[Path], as_json: bool
-) -> None:
+def _check_comparison(path: Path, asked: _Asked, as_json: bool) -> None:
     """Load a comparison, build a society for each organisation, number of agents and task block; say what would run."""
     from agentsoc.experiment.grid import load_grid
     from agentsoc.experiment.plan import build_kinds, plan_kinds
-    from agentsoc.printing.plan import plan_as_dict, print_plan
+    from agentsoc.printing.plan import pilots_as_dicts, plan_as_dict, print_pilots, print_plan
     from agentsoc.scenario.given import placed
 
-    if seed is not None:
+    if asked.seed is not None:
         raise InputError("a comparison has several seeds", "--seed", "write --set base.seed=N for the first of them")
-    grid = load_grid(path, overrides, seeds=seeds, allow_code=allow_code)
+    grid = load_grid(path, asked.overrides, seeds=asked.seeds, allow_code=asked.code)
     with placed(path):
         rows = plan_kinds(grid, build_kinds(grid.cells), {})
+    scenarios = [cell.scenario for cell in grid.cells]
     if as_json:
-        print_json(plan_as_dict(grid, rows))
+        _require_files(path, scenarios)
+        pilots = {} if asked.pilot is None else {"pilots": pilots_as_dicts(_piloted_kinds(path, rows, asked))}
+        print_json(plan_as_dict(grid, rows) | pilots)
     else:
         print_plan(grid, rows)
+        _require_files(path, scenarios)
+        if asked.pilot is not None:
+            print_pilots(_piloted_kinds(path, rows, asked))
+
+
+def _piloted_kinds(path: Path, rows: Sequence[Kind], asked: _Asked) -> list[KindPilot]:
+    """Run the pilots of a comparison, after the one question that they may need."""
+    from agentsoc.engine.pilot import pilot_scenario
+    from agentsoc.experiment.pilot import pilot_scenarios, run_pilots
+    from agentsoc.printing.ask import ask_before_sending
+    from agentsoc.scenario.code import CodeFiles, load_codes
+    from agentsoc.scenario.given import placed
+
+    n = asked.pilot
+    assert n is not None
+    agreed = ask_before_sending([pilot_scenario(each, n) for _, each in pilot_scenarios(rows, n)], asked.yes)
+    with placed(path):
+        return run_pilots(rows, n, code_paths=CodeFiles(asked.code, load_codes(asked.code)), consent=agreed)
 
 
 @dataclass(frozen=True)
@@ -164,21 +194,38 @@ def _check_scenario(path: Path, asked: _Asked, as_json: bool) -> None:
         _facts(options.ready(variant.scenario, path, variant.scenario.name if many else ""), variant)
         for variant in variants[:RUNS_BUILT]
     ]
+    scenarios = [variant.scenario for variant in variants]
+    if as_json or asked.pilot is not None:
+        _require_files(path, scenarios)
     piloted = None if asked.pilot is None else _piloted(path, variants[0].scenario, asked)
     if as_json:
         print_json({"n_runs": len(variants), "runs": found} | ({} if piloted is None else {"pilot": piloted.as_dict()}))
-        return
-    if many:
-        say(f"{line(str(path))}: {len(variants):,} runs")
-        for facts in found[:RUNS_SHOWN]:
-            where = ", ".join(f"{axis} {label}" for axis, label in facts["labels"].items())
-            say(f"  {line(facts['name'])}: {line(where, 200)}; {facts['bound']}")
-        if len(variants) > RUNS_SHOWN:
-            say(f"  ... and {len(variants) - RUNS_SHOWN:,} more")
-        return
-    _print_facts(found[0])
-    if piloted is not None:
-        say("\n".join(f"{name:<10}{line(text)}" for name, text in piloted.lines()))
+    elif many:
+        _print_runs(path, found, len(variants))
+    else:
+        _print_facts(found[0])
+        if piloted is not None:
+            say("\n".join(f"{name:<10}{line(text)}" for name, text in piloted.lines()))
+    _require_files(path, scenarios)
+
+
+def _require_files(path: Path, scenarios: Sequence[Scenario]) -> None:
+    """Check that the files of models are here, which what would run is known without."""
+    from agentsoc.engine.ready import require_files
+    from agentsoc.scenario.given import placed
+
+    with placed(path):
+        require_files(scenarios)
+
+
+def _print_runs(path: Path, found: list[dict[str, Any]], n_runs: int) -> None:
+    """Print what a sweep stands for, a line for each of the first runs."""
+    say(f"{line(str(path))}: {n_runs:,} runs")
+    for facts in found[:RUNS_SHOWN]:
+        where = ", ".join(f"{axis} {label}" for axis, label in facts["labels"].items())
+        say(f"  {line(facts['name'])}: {line(where, 200)}; {facts['bound']}")
+    if n_runs > RUNS_SHOWN:
+        say(f"  ... and {n_runs - RUNS_SHOWN:,} more")
 
 
 def _piloted(path: Path, scenario: Scenario, asked: _Asked) -> Pilot:

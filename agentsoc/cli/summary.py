@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from agentsoc.printing.fitting import coloured, folded, is_coloured, is_folded, width
 from agentsoc.printing.terminal import print_safe
@@ -158,6 +158,13 @@ def manifest_lines(manifest: Manifest, score: str = "score") -> list[str]:
     return lines + [f"{'':<10}- {line(reason)}" for reason in reasons]
 
 
+PROSE: Final = (
+    "a model that writes prose instead can be read: --set agents.*.reply=text (show ... --prompts has its words)"
+)
+"""What to do where replies hold no JSON object."""
+_NO_JSON: Final = "malformed: it is not "
+
+
 def failure_text(directory: Path, totals: Totals) -> str | None:
     """Return how many calls failed and the commonest cause, as the log has it; None when none did."""
     from collections import Counter
@@ -189,7 +196,7 @@ def summary_lines(directory: Path, manifest: Manifest, score: str = "score") -> 
     cause = failure_text(directory, manifest.totals)
     if cause is not None:
         at = next(at for at, fact in enumerate(facts) if fact.startswith("calls "))
-        facts.insert(at + 1, f"{'failed':<10}{cause}")
+        facts[at + 1 : at + 1] = [f"{'failed':<10}{cause}", *([f"{'':<10}{PROSE}"] if _NO_JSON in cause else [])]
     return facts
 
 

@@ -30,6 +30,8 @@ FailureKind = Literal[
 
 ANY_NUMBER: Final = "<number>"
 """What a choice begins with that holds for every number in its place: ``<number> #1`` allows ``27 #1``."""
+ANY_WHOLE: Final = "<whole>"
+"""The same for every whole number: ``<whole> #1`` allows ``27 #1`` and not ``27.5 #1``."""
 
 
 class Hint(msgspec.Struct, frozen=True, gc=False):
@@ -100,7 +102,7 @@ class Request(msgspec.Struct, frozen=True, gc=False):
     choices: tuple[str, ...] = ()
     """When not empty, the reply is one of these strings; a backend that can constrain its output does.
 
-    A choice that begins with `ANY_NUMBER` allows any number there.
+    A choice that begins with `ANY_NUMBER` or `ANY_WHOLE` allows any number there, or any whole one.
     """
     schema: str | None = None
     """JSON Schema (as JSON text) that the reply must satisfy; a backend that can constrain its output does."""
@@ -339,6 +341,13 @@ class Model(Part):
     def counts_offline(self) -> bool:
         """Return whether its backend counts before it is started; otherwise it then gives a wider bound."""
         return True
+
+    def require_files(self) -> None:
+        """Check that the files that it needs are on this machine, without starting anything; by default it needs none.
+
+        Raises:
+            InputError: one is missing or another one; names what gets it. `Backend.start` would raise the same.
+        """
 
     def destinations(self) -> tuple[Destination, ...]:
         """Return where prompts are sent and the environment variables that go with them; nothing for no network.

@@ -46,7 +46,7 @@ ASKED: Final = (
     "form",
 )
 """Values that say what is asked in a turn."""
-FORM: Final = ("purpose", "options", "options_said", "numeric", "n_claims", "cites", "targets")
+FORM: Final = ("purpose", "options", "options_said", "numeric", "whole", "n_claims", "cites", "targets")
 LISTS: Final = ("options", "claims", "memory", "targets")
 VARIABLES: Final = {
     "name": "number of the agent",
@@ -67,6 +67,7 @@ VARIABLES: Final = {
     "purpose": "why the agent is asked: answer, merge, work, vote, judge, check, choose, plan or guide",
     "options_said": "whether the question names every option already",
     "numeric": "whether the answer is a number",
+    "whole": "whether it is a whole number",
     "n_claims": "claims that are shown",
     "cites": "whether the reply has to say which of them it rests on",
     "number": "number of the claim in this prompt; its handle is # and the number",

@@ -73,6 +73,13 @@ class TaskFamily(Part):
         """Return whether the answer to every task is a number, so that replies can be held to one; False by default."""
         return False
 
+    def whole(self) -> bool:
+        """Return whether these numbers are whole, so that replies can be held to such; False by default.
+
+        It is asked of families whose answers are numbers (`numeric`) alone; what their `stated` reads has to agree.
+        """
+        return False
+
     def judged_by(self) -> Judge | None:
         """Return the model that grades final answers in place of `score`; None, the default, where rules do."""
         return None

@@ -44,6 +44,8 @@ class PlannedTurn(msgspec.Struct, frozen=True, gc=False):
     """Turns of the agent before this one, oldest first, as many as it may be shown."""
     without: int | None = None
     """The claim that a probe of the turn leaves out of its prompt."""
+    swapped: tuple[int, str] | None = None
+    """The claim that states another answer in a probe of the turn, and that answer."""
     cap: int | None = None
     """Granted output of a voter that decides itself what it spends (tokens); None for what it wants."""
 

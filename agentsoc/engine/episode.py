@@ -260,12 +260,13 @@ class Episode:
         decision = self.epoch.society.scenario.protocol.decide(self.epoch.society, board)
         answer = decision.answer
         notes = [decision.note] if decision.note else []
-        if self.state.judge is None:
+        judge = self.epoch.judge
+        if judge is None:
             score = self.scores.of_decision(decision)
         elif answer is None:
             score = 0.0
         else:
-            grade = await self.state.judge.grade(self.task, board.round, answer)
+            grade = await judge.grade(self.task, board.round, answer)
             score = grade.score
             notes += [grade.note] if grade.note else []
         parents = () if decision.claim is None else (decision.claim,)

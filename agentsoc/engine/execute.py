@@ -27,6 +27,7 @@ from agentsoc.engine.judging import EpisodeJudge
 from agentsoc.engine.loop import RunEngine
 from agentsoc.engine.pool import LocalPool, Pool
 from agentsoc.engine.progress import Progress
+from agentsoc.engine.ready import require_own_cache
 from agentsoc.engine.run_files import RunFiles, new_manifest
 from agentsoc.engine.run_state import ScenarioEpoch
 from agentsoc.engine.shared import Shared
@@ -181,12 +182,8 @@ class _Execution:
         epochs = await self._start_hosts()
         self.files.manifest.models = epochs[-1].pool.identities()
         engine = self.engine = RunEngine(epochs, self.writer, self.boards)
-        if judge is not None:
-            journal = self.journal if plan.live else None
-            engine.judge = EpisodeJudge(plan.scenario, judge, journal, plan.known, plan.shared)
-            self.pools.insert(0, engine.judge.desk)
-            await engine.judge.desk.start()
-            [self.files.manifest.judge] = engine.judge.desk.identities()
+        if (last := epochs[-1].judge) is not None:
+            [self.files.manifest.judge] = last.desk.identities()
         plan.progress.pace, plan.progress.flight = engine.pace, epochs[-1].caller.flight
         plan.progress.ledgers = engine.ledgers
         return engine
@@ -201,9 +198,11 @@ class _Execution:
             pool: Pool = LocalPool(old, self.boards, live=False)
             pools.append(pool)
             await pool.start()
-            epochs.append(
-                ScenarioEpoch(before.start, old, pool, Caller(pool, None, plan.known, old.scenario.calls, 64))
-            )
+            graded_by = EpisodeJudge.of(old.scenario, None, plan.known)
+            if graded_by is not None:
+                pools.append(graded_by.desk)
+            caller = Caller(pool, None, plan.known, old.scenario.calls, 64)
+            epochs.append(ScenarioEpoch(before.start, old, pool, caller, graded_by))
         pool = make_pool(self.society, self.boards, plan)
         pools.append(pool)
         await pool.start()
@@ -211,7 +210,11 @@ class _Execution:
         gates = (plan.shared or Shared()).gates(scenario, pool.parallel()) if plan.live else None
         caller = Caller(pool, journal, plan.known, scenario.calls, scenario.engine.concurrency, gates)
         start = (0, 0) if plan.fork is None else (plan.fork.task, plan.fork.round)
-        return [*epochs, ScenarioEpoch(start, self.society, pool, caller)]
+        judge = EpisodeJudge.of(scenario, journal, plan.known, plan.shared)
+        if judge is not None:
+            pools.insert(0, judge.desk)
+            await judge.desk.start()
+        return [*epochs, ScenarioEpoch(start, self.society, pool, caller, judge)]
 
     async def _drive(self, engine: RunEngine) -> None:
         """Run all episodes, with the log near behind, until they have ended or the run is asked to stop."""
@@ -262,7 +265,7 @@ class _Execution:
         episodes = engine.episodes.table()
         totals = self.files.finish(digest, engine.episodes.totals, episodes)
         calls_live = sum(epoch.caller.flight.live for epoch in engine.epochs)
-        calls_live += 0 if engine.judge is None else engine.judge.caller.flight.live
+        calls_live += sum(epoch.judge.caller.flight.live for epoch in engine.epochs if epoch.judge is not None)
         return Result(digest, totals, self.writer.digest.rows, calls_live, self.writer.segments, episodes)
 
 
@@ -296,8 +299,7 @@ def make_pool(society: BuiltSociety, boards: dict[int, Board], plan: Plan) -> Po
         local = LocalPool(society, boards, live=plan.live, shared=plan.shared)
         local.host.notices = plan.progress.notices
         return local
-    if scenario.calls.cache is not None:
-        raise InputError("hosts of a cluster share no cache of replies", "calls.cache", "leave it out, or --address")
+    require_own_cache(scenario)
     from agentsoc.engine.ray_host import RayPool
 
     return RayPool(

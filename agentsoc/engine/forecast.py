@@ -18,6 +18,7 @@ from agentsoc.errors import InputError
 if TYPE_CHECKING:
     from agentsoc.contracts.board import Board
     from agentsoc.contracts.model import Backend, Request
+    from agentsoc.contracts.probe import Probe
     from agentsoc.contracts.task import Task
     from agentsoc.contracts.turns import Turn
     from agentsoc.scenario.model import Scenario
@@ -168,16 +169,17 @@ class _Most:
         self.cost_max += rate.most(most_in, most_out, attempts)
         self.calls_cost_max += attempts * rate.call
 
-    def add_probes(self, before: _Most, after: _Most, share: float) -> None:
-        """Add that a turn, which took `after` less `before`, is asked twice more with probability `share`.
+    def add_probes(self, before: _Most, after: _Most, probe: Probe) -> None:
+        """Add that a turn, which took `after` less `before`, is asked more often by a probe.
 
         At most all such turns are drawn; the likely tokens are those of the share.
         """
-        self.calls += 2 * (after.calls - before.calls)
-        self.tokens += round(2 * share * (after.tokens - before.tokens))
-        self.tokens_max += 2 * (after.tokens_max - before.tokens_max)
-        self.cost += round(2 * share * (after.cost - before.cost))
-        self.cost_max += 2 * (after.cost_max - before.cost_max)
+        n, likely = probe.calls, probe.calls * probe.share
+        self.calls += n * (after.calls - before.calls)
+        self.tokens += round(likely * (after.tokens - before.tokens))
+        self.tokens_max += n * (after.tokens_max - before.tokens_max)
+        self.cost += round(likely * (after.cost - before.cost))
+        self.cost_max += n * (after.cost_max - before.cost_max)
 
 
 class _TooLongError(Exception):
@@ -236,7 +238,7 @@ def _most(society: BuiltSociety, task: Task) -> _Most:
             prompts = n * prompt + drafts + repeats * (n * (prompt + REPAIR_TOKENS) + drafts)
             most.add_calls(rate, (n, likely, n * cap), (attempts, prompts, attempts * cap))
             if most.study is not None and scenario.probe is not None and turn.sees and turn.purpose in STATING:
-                most.study.add_probes(before, most, scenario.probe.share)
+                most.study.add_probes(before, most, scenario.probe)
         board.fold(rehearsed(society, board, turns)[1])
     return most
 

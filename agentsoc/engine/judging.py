@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
 
 import msgspec
 
@@ -37,6 +37,8 @@ from agentsoc.streams import seed_for
 _REPLY_MAX = 64 * 1024
 """A longer grade is a fault of the provider (characters)."""
 _SYSTEM = "You are a careful examiner."
+GRADE: Final = "grade"
+"""Purpose of a judge's readings."""
 
 
 class Grade(msgspec.Struct, frozen=True):
@@ -64,6 +66,8 @@ class JudgeDesk(Pool):
         seed = scenario.seed
         self.backend: Backend = model.open(seed=seed) if shared is None else shared.open(model, seed=seed)
         self._name = str(model.label())
+        self.overheard: Callable[[AttemptRequest, AttemptResult], None] | None = None
+        """Told of every reading that the journal has, when it is asked for."""
 
     async def start(self) -> None:
         """Start the judge's model, unless it will not be asked."""
@@ -112,12 +116,18 @@ class JudgeDesk(Pool):
             asked += f"\n\n{repair_line(wanted.fault)}"
         place = (planned.task, planned.round, turn.slot, wanted.attempt)
         best, attempt = judge.grades[-1], wanted.attempt
-        hint = Hint(planned.task, planned.round, SOCIETY, turn.slot, "grade", best, judge.grades, attempt=attempt)
+        hint = Hint(planned.task, planned.round, SOCIETY, turn.slot, GRADE, best, judge.grades, attempt=attempt)
         seed = seed_for(self._scenario.seed, "judge", *place)
         return Request.of(_SYSTEM, asked, judge.max_tokens, judge.temperature, seed, judge.grades, None, hint)
 
     def recall(self, wanted: AttemptRequest) -> AttemptResult:
         """Return the outcome that the journal has for an attempt, after comparing what was asked."""
+        result = self._recalled(wanted)
+        if self.overheard is not None:
+            self.overheard(wanted, result)
+        return result
+
+    def _recalled(self, wanted: AttemptRequest) -> AttemptResult:
         known = wanted.known
         assert known is not None
         digest = self.request(wanted).digest()
@@ -195,6 +205,18 @@ class EpisodeJudge:
             patience = Patience(calls.fail_fast, calls.outage_s, calls.backoff_s)
             gates = [(shared or Shared()).gate(judge.model, limit, self.desk.backend.parallel, patience)]
         self.caller = Caller(self.desk, journal, known, scenario.calls, limit, gates)
+
+    @classmethod
+    def of(
+        cls,
+        scenario: Scenario,
+        journal: Journal | None,
+        known: Mapping[Key, Attempt],
+        shared: Shared | None = None,
+    ) -> EpisodeJudge | None:
+        """Return the judge of a scenario, prepared; None where rules grade."""
+        judge = scenario.tasks.judged_by()
+        return None if judge is None else cls(scenario, judge, journal, known, shared)
 
     async def grade(self, task: Task, round_: int, answer: str) -> Grade:
         """Return the grade of an episode's answer; nothing of it is charged to the budget of the team.

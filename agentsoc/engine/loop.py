@@ -66,7 +66,8 @@ class RunEngine(RunState):
         What is cut off stays `started` in the journal and is made again on resume.
         """
         self.stopping = True
-        callers = [epoch.caller for epoch in self.epochs] + ([self.judge.caller] if self.judge is not None else [])
+        callers = [epoch.caller for epoch in self.epochs]
+        callers += [epoch.judge.caller for epoch in self.epochs if epoch.judge is not None]
         for caller in callers:
             caller.holding = True
         with contextlib.suppress(TimeoutError):

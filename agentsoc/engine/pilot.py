@@ -64,7 +64,7 @@ class Pilot:
             cost = f"{money_text(round(sum(self.costs) / n))} a task"
             found.append(("money", f"{cost}, about {money_text(self.cost_expected)} for all tasks"))
         at_once = f"with {n} tasks at a time" if n > 1 else "with one task at a time"
-        pace = f"about {_time(self.seconds_expected)} for all tasks {at_once}"
+        pace = f"about {time_text(self.seconds_expected)} for all tasks {at_once}"
         return [*found, ("time", f"{self.seconds:,.1f} s for the pilot, {pace}")]
 
     def as_dict(self) -> dict[str, Any]:
@@ -150,7 +150,8 @@ def run_pilot(
     )
 
 
-def _time(seconds: float) -> str:
+def time_text(seconds: float) -> str:
+    """Return a time in the unit that is easily read."""
     if seconds < 100:
         return f"{seconds:,.0f} s"
     return f"{seconds / 60:,.0f} min" if seconds < 6_000 else f"{seconds / 3_600:,.1f} h"

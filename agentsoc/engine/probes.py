@@ -1,4 +1,4 @@
-"""This module makes the calls of probes: turns that are asked again, with and without one of the claims shown.
+"""This module makes the calls of probes: turns that are asked again, with, without or with another one of the claims.
 
 They are made after the turns of a round and before anything of it is committed, so that the boards are as they were.
 Nobody but the journal hears of them, and the budget of the team pays for none: `agentsoc.log.journal` adds up what is
@@ -19,7 +19,7 @@ from agentsoc.contracts.turns import Reply
 from agentsoc.engine.attempts import PlannedTurn, TurnUnderWay
 from agentsoc.engine.run_state import ScenarioEpoch
 from agentsoc.events import SOCIETY
-from agentsoc.society.probe import left_out_of, probe_k
+from agentsoc.society.probe import left_out_of, probe_k, swapped_answer
 from agentsoc.society.sight import in_shown_order, view_of
 
 
@@ -52,24 +52,31 @@ async def probe_round(
         view = in_shown_order(epoch.society, view_of(epoch.society, task, board, each.turn))
         claim = left_out_of(epoch.society, view) if reply.shown == len(view.claims) else None
         if claim is not None:
-            due += [_ask(epoch, each, need, cap, claim), _ask(epoch, each, need, cap, None)]
+            told = msgspec.structs.replace(each, without=claim)
+            due += [
+                _ask(epoch, told, need, cap, probe_k(each.turn)),
+                _ask(epoch, each, need, cap, probe_k(each.turn, control=True)),
+            ]
+            if (answer := swapped_answer(epoch.society, view, claim)) is not None:
+                told = msgspec.structs.replace(each, swapped=(claim, answer))
+                due.append(_ask(epoch, told, need, cap, probe_k(each.turn, swapped=True)))
     async with asyncio.TaskGroup() as group:
         for call in due:
             group.create_task(call)
 
 
-async def _ask(epoch: ScenarioEpoch, planned: PlannedTurn, need: Need, cap: int, claim: int | None) -> None:
-    """Take a turn again, without one of the claims or, as a control, with all of them.
+async def _ask(epoch: ScenarioEpoch, planned: PlannedTurn, need: Need, cap: int, k: int) -> None:
+    """Take a turn again, without one of the claims, with another answer in it or, as a control, as it was.
 
-    Both have the seed of a second attempt: a model that is asked the same with the same seed says the same.
+    All have the seed of a second attempt: a model that is asked the same with the same seed says the same.
     """
     attempts = epoch.society.scenario.calls.attempts + 1
     turn = TurnUnderWay(
-        msgspec.structs.replace(planned, without=claim),
+        planned,
         epoch.society.group_index(planned.turn.agent),
         need,
         attempts,
         had=1,
-        under=(SOCIETY, probe_k(planned.turn, control=claim is None)),
+        under=(SOCIETY, k),
     )
     await epoch.caller.turn(turn, Grant(cap, attempts, 0))

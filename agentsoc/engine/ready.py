@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pydantic import ValidationError
@@ -48,10 +48,43 @@ def ready_society(scenario: Scenario) -> BuiltSociety:
         InputError: no such society can be built, the tasks cannot be made, or the budget pays for no call; names the
             key of the scenario.
     """
+    require_own_cache(scenario)
     society = build_society(scenario)
     _require_tasks(scenario)
     require_a_call(society)
     return society
+
+
+def require_own_cache(scenario: Scenario) -> None:
+    """Check that whoever asks the models can use the cache of replies.
+
+    Raises:
+        InputError: hosts on Ray ask them, and the cache is a file of this process.
+    """
+    if scenario.calls.cache is not None and scenario.engine.address is not None:
+        raise InputError(
+            "hosts on Ray write and send their requests themselves, also on other machines, and the cache of replies "
+            f"is a file of this one, {scenario.calls.cache}, that is looked at before a request is sent",
+            "calls.cache",
+            "run in this process, without --address (--concurrency says how many calls go on at once), or set "
+            "calls.cache=null",
+        )
+
+
+def require_files(scenarios: Iterable[Scenario]) -> None:
+    """Check that the files are on this machine that models of agents and judges need, each model once.
+
+    Raises:
+        InputError: one is missing or another one, as a run would find before its first call.
+    """
+    seen: set[str] = set()
+    for scenario in scenarios:
+        judge = scenario.tasks.judged_by()
+        models = [group.model for group in scenario.agents] + ([] if judge is None else [judge.model])
+        for model in models:
+            if (settings := model.model_dump_json()) not in seen:
+                seen.add(settings)
+                model.require_files()
 
 
 def _require_tasks(scenario: Scenario) -> None:

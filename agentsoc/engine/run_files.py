@@ -28,9 +28,11 @@ from agentsoc.log.manifest import (
     machine,
     versions,
 )
+from agentsoc.log.money import study_rates
 from agentsoc.log.names import EPISODES, INPUTS, TASKS
 from agentsoc.log.record import hash_json
 from agentsoc.log.segments import Segment, SegmentWriter
+from agentsoc.log.study import StudyAccount
 from agentsoc.log.totals import EpisodeTotals, EventTotals, ceilings, fold
 from agentsoc.scenario.model import Scenario
 
@@ -129,7 +131,9 @@ class RunFiles:
         if journal is None:
             return
         manifest.journal_file = journal.seal()
-        (manifest.journal_rows, manifest.journal_digest), found = read_digest(journal.path)
+        (manifest.journal_rows, manifest.journal_digest), found = read_digest(
+            journal.path, StudyAccount(study_rates(manifest.scenario))
+        )
         manifest.study = found.study if found.study.calls else None
 
 

@@ -30,6 +30,8 @@ class ScenarioEpoch:
     society: BuiltSociety
     pool: Pool
     caller: Caller
+    judge: EpisodeJudge | None = None
+    """Who grades the answers of episodes that end in it, where its tasks have no rules for that."""
 
     @cached_property
     def asks_model(self) -> list[bool]:
@@ -114,8 +116,6 @@ class RunState:
         self.order = InOrder(writer, self.episodes)
         self.stopping = False
         """Set to end the run in order: rounds under way are finished, no new one is begun."""
-        self.judge: EpisodeJudge | None = None
-        """Who grades final answers, where the tasks have no rules for that."""
         self.pace = Pace()
         self.open: dict[int, Callable[[], EpisodeRow]] = {}
         """For each episode under way, what gives its row as it is after the last committed round."""

@@ -20,7 +20,7 @@ from agentsoc.engine.attempts import AttemptRequest, AttemptResult
 from agentsoc.engine.calls import Caller
 from agentsoc.engine.episode import Episode
 from agentsoc.engine.host import Host
-from agentsoc.engine.judging import EpisodeJudge
+from agentsoc.engine.judging import GRADE, EpisodeJudge, JudgeDesk
 from agentsoc.engine.loop import RunEngine
 from agentsoc.engine.pool import LocalPool
 from agentsoc.engine.prompts import model_call
@@ -134,7 +134,9 @@ async def _again(log: RunLog, scenario: Scenario, tasks: range, heard: list[Tran
     parts = [(before.start, Scenario.model_validate(before.scenario)) for before in (fork.before if fork else ())]
     parts.append(((0, 0) if fork is None else (fork.task, fork.round), scenario))
     boards: dict[int, Board] = {}
-    epochs, pools = [], []
+    epochs: list[ScenarioEpoch] = []
+    pools: list[LocalPool] = []
+    desks: list[JudgeDesk] = []
     try:
         for start, one in parts:
             society = build_society(one, stored=True, rules=rules)
@@ -142,15 +144,18 @@ async def _again(log: RunLog, scenario: Scenario, tasks: range, heard: list[Tran
             pools.append(pool)
             await pool.start()
             pool.host.overheard = lambda wanted, result, host=pool.host: heard.append(_call(host, wanted, result))
-            epochs.append(ScenarioEpoch(start, society, pool, Caller(pool, None, known, one.calls, 64)))
+            if (judge := EpisodeJudge.of(one, None, known)) is not None:
+                desks.append(judge.desk)
+                judge.desk.overheard = lambda wanted, result, desk=judge.desk: heard.append(
+                    _reading(desk, wanted, result)
+                )
+            epochs.append(ScenarioEpoch(start, society, pool, Caller(pool, None, known, one.calls, 64), judge))
         engine = RunEngine(epochs, SegmentWriter(Path(), keep=False), boards)
-        if (judge := scenario.tasks.judged_by()) is not None:
-            engine.judge = EpisodeJudge(scenario, judge, None, known)
         for index in tasks:
             await Episode(engine, index).run()
     finally:
-        for pool in pools:
-            await pool.close()
+        for each in (*pools, *desks):
+            await each.close()
 
 
 def _call(host: Host, wanted: AttemptRequest, result: AttemptResult) -> TranscribedCall:
@@ -171,6 +176,16 @@ def _call(host: Host, wanted: AttemptRequest, result: AttemptResult) -> Transcri
     return TranscribedCall(
         row.task, row.round, row.agent, row.k, row.attempt, turn.purpose, request, same, row, result.reply,
         result.fault, len(view.claims),
+    )  # fmt: skip
+
+
+def _reading(desk: JudgeDesk, wanted: AttemptRequest, result: AttemptResult) -> TranscribedCall:
+    """Return a reading of the judge, which is asked about the society's answer and sees no claims."""
+    row, request = wanted.known, desk.request(wanted)
+    assert row is not None
+    return TranscribedCall(
+        row.task, row.round, row.agent, row.k, row.attempt, GRADE, request, request.digest() == row.request, row,
+        result.reply, result.fault, 0,
     )  # fmt: skip
 
 

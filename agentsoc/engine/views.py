@@ -15,7 +15,7 @@ from agentsoc.engine.attempts import PlannedTurn
 from agentsoc.events import Event
 from agentsoc.society.build import BuiltSociety
 from agentsoc.society.calls import Exchange
-from agentsoc.society.probe import without_claim
+from agentsoc.society.probe import with_answer, without_claim
 from agentsoc.society.sight import in_shown_order, orders_drawn, view_of
 
 _MANY: Final = 16
@@ -106,6 +106,8 @@ class Views:
         round_, drawn = self._drawn.get(planned.task, _NONE_DRAWN)
         number = drawn.get(planned.turn.agent) if round_ == planned.round else None
         view = in_shown_order(self.society, self.view(planned), number)
+        if planned.swapped is not None:
+            return with_answer(view, *planned.swapped)
         return view if planned.without is None else without_claim(view, planned.without)
 
     def expect(self, turns: Sequence[PlannedTurn]) -> None:

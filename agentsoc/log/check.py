@@ -24,13 +24,13 @@ from agentsoc.log.episodes import UNDER_WAY
 from agentsoc.log.inside import READ_MAX
 from agentsoc.log.journal import Attempt, JournalTotals, Key, load_journal, read_digest
 from agentsoc.log.manifest import NAME, Totals, check_seal
-from agentsoc.log.money import EventCost
+from agentsoc.log.money import EventCost, study_rates
 from agentsoc.log.names import EPISODES, EVENTS, INPUTS, JOURNAL, TASKS
 from agentsoc.log.record import hash_json
 from agentsoc.log.segments import REBUILD, chained, read_segment
 from agentsoc.log.stored import StoredRun
 from agentsoc.log.strangers import check_strangers
-from agentsoc.log.study import Study
+from agentsoc.log.study import Study, StudyAccount
 from agentsoc.log.totals import EpisodeTotals, EventTotals, ceilings, fold
 from agentsoc.scenario.model import NAME as NAME_OF_SCENARIO
 
@@ -81,16 +81,19 @@ def check(log: StoredRun, *, keep: bool = False) -> tuple[Checked, dict[Key, Att
         )
     notes = list(_files(log))
     known: dict[Key, Attempt] = {}
+    stated = manifest.study or Study()
+    # an earlier version kept no account in money
+    account = StudyAccount(study_rates(manifest.scenario) if stated.cost is not None else None)
     if keep:
         known, of_rows = load_journal(log.directory / JOURNAL)
-        attempts = JournalTotals()
+        attempts = JournalTotals(account=account)
         attempts.add(list(known.values()))
     else:
-        of_rows, attempts = read_digest(log.directory / JOURNAL)
+        of_rows, attempts = read_digest(log.directory / JOURNAL, account)
     _same_journal(log, of_rows)
     _same_scenario(log)
     notes += found.compare(attempts)
-    if manifest.journal_rows is not None and (manifest.study or Study()) != attempts.study:
+    if manifest.journal_rows is not None and stated != attempts.study:
         what = "the manifest's account of the study is not what the journal adds up to"
         raise LogDamagedError(what, str(log.directory / NAME), REBUILD)
     count = manifest.scenario.get("tasks", {}).get("count")

@@ -34,7 +34,7 @@ from agentsoc.log.journal_file import (
     require_own,
     require_plain,
 )
-from agentsoc.log.study import Study
+from agentsoc.log.study import Study, StudyAccount
 
 State = Literal["started", "done", "failed", "superseded"]
 _REFUSALS: Final = frozenset(
@@ -279,24 +279,31 @@ class JournalTotals(msgspec.Struct):
 
     lost: int = 0
     """Attempts whose outcome counts for nothing: a crash swallowed it, it is under way, or it was superseded."""
-    study: Study = msgspec.field(default_factory=Study)
+    account: StudyAccount = msgspec.field(default_factory=StudyAccount)
+
+    @property
+    def study(self) -> Study:
+        """Return what the calls of the study amount to."""
+        return self.account.study
 
     def add(self, attempts: Sequence[Attempt]) -> None:
         """Take in rows."""
         self.lost += sum([attempt.state in ("started", "superseded") for attempt in attempts])
         for row in attempts:
             if row.agent == SOCIETY:
-                used = (row.tokens_in or 0, row.tokens_out or 0) if row.usage_known else None
-                self.study.charge(used, row.failure, row.reserved)
+                used = (row.tokens_in or 0, row.tokens_cached or 0, row.tokens_out or 0) if row.usage_known else None
+                self.account.add(row.k, used, row.failure, (row.reserved, row.room))
 
 
-def read_digest(path: Path) -> tuple[tuple[int, str], JournalTotals]:
+def read_digest(path: Path, account: StudyAccount | None = None) -> tuple[tuple[int, str], JournalTotals]:
     """Return number and digest of the rows of a journal, and what they amount to, in one pass that keeps nothing.
+
+    `account` takes in the calls of the study; without one they have no prices.
 
     Raises:
         LogDamagedError: see `read_journal`.
     """
-    digest, totals = JournalDigest(), JournalTotals()
+    digest, totals = JournalDigest(), JournalTotals(account=account or StudyAccount())
     with reading(path) as db:
         for rows, attempts in _chunks(db, path):
             digest.update(rows)

@@ -1,15 +1,20 @@
-"""This module adds up exactly, from tables, what the events of a run cost by its scenario's prices."""
+"""This module adds up exactly, from tables, what the events of a run cost by its scenario's prices.
+
+It also says what the calls of the study cost each, which are in no event.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from bisect import bisect_right
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
 from pydantic import ValidationError
 
-from agentsoc.scenario.prices import FREE, Rate, money, run_rates
+from agentsoc.contracts.probe import probed_agent
+from agentsoc.scenario.prices import FREE, Price, Rate, money, price_of, run_rates
 
 _USED: Final = ("calls", "tokens_in", "tokens_cached", "tokens_out")
 
@@ -50,6 +55,28 @@ class EventCost:
                 for rate, (calls, tokens_in, cached, tokens_out) in zip(self._rates, self._sums.tolist(), strict=True)
             )
         )
+
+
+def study_rates(scenario: Mapping[str, Any]) -> Callable[[int], Rate | None] | None:
+    """Return what gives the price of a call of the study by its number `k`; None for a scenario without prices.
+
+    A probe is paid like the turn that it probes; everything else is the judge's. None stands for a price that is not
+    known.
+    """
+    groups, starts = _rates(scenario) if scenario.get("prices") else ([], [0])
+    if not groups:
+        return None
+    prices = {name: Price.model_validate(price) for name, price in scenario["prices"].items()}
+    judge = ((scenario["tasks"].get("scoring") or {}).get("judge") or {}).get("model")
+    price = None if judge is None else price_of(judge, prices)
+
+    def rate(k: int) -> Rate | None:
+        agent = probed_agent(k)
+        if agent is None:
+            return None if price is None else price.rate
+        return groups[bisect_right(starts, agent) - 1]
+
+    return rate
 
 
 def _rates(scenario: Mapping[str, Any]) -> tuple[list[Rate | None], list[int]]:

@@ -11,6 +11,7 @@ from agentsoc.printing.text import line, table
 
 if TYPE_CHECKING:
     from agentsoc.experiment.grid import Grid
+    from agentsoc.experiment.pilot import KindPilot
     from agentsoc.experiment.plan import Kind
 
 _RIGHT: Final = frozenset({1, 3, 4, 5, 6, 7, 8})
@@ -66,6 +67,53 @@ def print_plan(grid: Grid, rows: Sequence[Kind]) -> None:
     for at, text in enumerate(_cuts(rows)):
         say(f"{'' if at else 'ceiling':<12}{line(text)}")
     say(f"time        {_time(live)}")
+
+
+def print_pilots(found: Sequence[KindPilot]) -> None:
+    """Print what the pilots took and let expect, a line for each organisation, beside the bound of the plan."""
+    from agentsoc.engine.pilot import time_text
+    from agentsoc.scenario.prices import money_text
+
+    priced = any(each.cost_expected is not None for each in found)
+    head = ["organisation", "agents", "tasks", "runs", "tokens a task", "tokens expected", "time expected"]
+    cells = [head + ["cost expected"] * priced]
+    for each in found:
+        first, pilot = each.kind.cells[0], each.pilot
+        cost = each.cost_expected
+        name = f"{len(pilot.tokens)} of {pilot.n_tasks:,} of {first.tasks}"
+        cells.append(
+            [first.organisation, f"{first.n_agents:,}", name, f"{each.runs:,}"]
+            + [f"{sum(pilot.tokens) / len(pilot.tokens):,.0f}", f"{each.tokens_expected:,}"]
+            + [time_text(each.seconds_expected)]
+            + ["unknown" if cost is None else money_text(cost)] * priced
+        )
+    say("\npilots      what their first tasks took, and all runs if all tasks are like these; in runs/")
+    say(table(cells, right=frozenset({1, 3, 4, 5, 6, 7}), indent="  "))
+    tokens, seconds = sum(each.tokens_expected for each in found), sum(each.seconds_expected for each in found)
+    costs = [each.cost_expected for each in found]
+    money = "" if None in costs else f", {money_text(sum(cost or 0 for cost in costs))} in money"
+    say(f"expected    about {tokens:,} tokens{money}; {time_text(seconds)} one run after the other")
+    if failed := sum(each.pilot.run.manifest.totals.calls_failed for each in found):
+        say(f"            {failed:,} calls of the pilots failed: these figures are too low")
+
+
+def pilots_as_dicts(found: Sequence[KindPilot]) -> list[dict[str, Any]]:
+    """Return the pilots as plain values."""
+    from agentsoc.scenario.prices import money
+
+    return [
+        {
+            "organisation": each.kind.cells[0].organisation,
+            "n_agents": each.kind.cells[0].n_agents,
+            "tasks": each.kind.cells[0].tasks,
+            "runs": each.runs,
+            "tokens_expected": each.tokens_expected,
+            "cost_expected": None if each.cost_expected is None else money(each.cost_expected),
+            "seconds_expected": round(each.seconds_expected, 3),
+            "pilot": each.pilot.as_dict(),
+        }
+        for each in found
+    ]
 
 
 def _ceilings(rows: Sequence[Kind]) -> str:

@@ -6,6 +6,9 @@ import unicodedata
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from agentsoc.contracts.probe import probed_agent
+from agentsoc.engine.judging import GRADE
+from agentsoc.events import SOCIETY
 from agentsoc.printing.text import line
 
 if TYPE_CHECKING:
@@ -45,7 +48,10 @@ def call_lines(call: TranscribedCall) -> Iterator[str]:
     """Yield one attempt at a call: what was sent, what came back, what was read out of it."""
     row = call.outcome
     again = f", attempt {call.attempt}" if call.attempt else ""
-    yield f"round {call.round}, agent {call.agent}, call {call.k}{again}: {call.purpose}, model {line(row.model)}"
+    who = f"agent {call.agent}"
+    if call.agent == SOCIETY:
+        who = "the judge" if call.purpose == GRADE else f"a probe of agent {probed_agent(call.k)}"
+    yield f"round {call.round}, {who}, call {call.k}{again}: {call.purpose}, model {line(row.model)}"
     if not call.same:
         yield "  NOT what was sent: the hash of this prompt is another than the journal's"
     yield from request_lines(call.request)

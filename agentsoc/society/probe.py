@@ -1,20 +1,16 @@
-"""This module says which turns are probed, which claim is left out, and where their calls stand in the journal."""
+"""This module says which turns are probed, and which claim is left out or states another answer."""
 
 from __future__ import annotations
 
-from typing import Final
-
 import msgspec
 
-from agentsoc.contracts.turns import SLOT_WIDTH, Turn, View
-from agentsoc.events import MAX_K
+from agentsoc.contracts.probe import FIRST_K, probe_k
+from agentsoc.contracts.turns import View
 from agentsoc.society.build import BuiltSociety
 from agentsoc.society.reply_form import STATING
 from agentsoc.streams import uniforms
 
-FIRST_K: Final = MAX_K
-"""Numbers of the society's calls from here on are those of probes."""
-_SLOTS: Final = MAX_K // SLOT_WIDTH
+__all__ = ["FIRST_K", "left_out_of", "probe_k", "swapped_answer", "with_answer", "without_claim"]
 
 
 def left_out_of(society: BuiltSociety, view: View) -> int | None:
@@ -32,12 +28,36 @@ def left_out_of(society: BuiltSociety, view: View) -> int | None:
     return view.claims[int(which * len(view.claims))].id if probed < probe.share else None
 
 
-def probe_k(turn: Turn, *, control: bool) -> int:
-    """Return the number in the journal, under the society's id, of the first call of a probe of a turn."""
-    return FIRST_K + ((turn.agent * _SLOTS + turn.slot) * 2 + control) * SLOT_WIDTH
-
-
 def without_claim(view: View, claim: int) -> View:
     """Return a view that does not show one of its claims; the others keep their order."""
     turn = msgspec.structs.replace(view.turn, sees=tuple([each for each in view.turn.sees if each != claim]))
     return msgspec.structs.replace(view, turn=turn, claims=tuple([each for each in view.claims if each.id != claim]))
+
+
+def swapped_answer(society: BuiltSociety, view: View, claim: int) -> str | None:
+    """Return the answer that a probe puts in the place of a claim's, drawn evenly; None where there is no other.
+
+    Args:
+        society: the agents.
+        view: what the turn was shown.
+        claim: whose answer is swapped.
+    """
+    probe = society.scenario.probe
+    if probe is None or not probe.swap:
+        return None
+    said = next(each.answer for each in view.claims if each.id == claim)
+    others = view.options or tuple(dict.fromkeys(each.answer for each in view.claims if each.answer is not None))
+    others = tuple([answer for answer in others if answer != said])
+    if not others:
+        return None
+    place = (view.task, view.round, view.agent)
+    [[drawn]] = uniforms(society.seed, f"probe swap {view.turn.slot}", *place, draws=1).tolist()
+    return others[int(drawn * len(others))]
+
+
+def with_answer(view: View, claim: int, answer: str) -> View:
+    """Return a view in which one of its claims states another answer; its text, which argued for its own, is gone."""
+    claims = [
+        msgspec.structs.replace(each, answer=answer, text=None) if each.id == claim else each for each in view.claims
+    ]
+    return msgspec.structs.replace(view, claims=tuple(claims))

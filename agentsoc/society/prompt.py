@@ -20,7 +20,7 @@ from agentsoc.contracts.templates import KEPT_CHARS, Value
 from agentsoc.contracts.turns import View
 from agentsoc.society import first_prompts
 from agentsoc.society.calls import Exchange, ModelCall, hint_of, repair_line
-from agentsoc.society.reply_form import asks_for_handles, form_of, is_numeric, reply_schema_text, short_lines
+from agentsoc.society.reply_form import asks_for_handles, form_of, number_asked, reply_schema_text, short_lines
 from agentsoc.society.shown import cut
 from agentsoc.society.templates import FormOf, Introduced, Prompter, prompter, render_asks
 from agentsoc.streams import seed_for
@@ -161,7 +161,7 @@ class _Writer:
             max_tokens=call.max_tokens,
             temperature=group.temperature if turn.temperature is None else turn.temperature,
             seed=seed_for(self.society.seed, "call", *_place(view), turn.slot, call.k, call.attempt),
-            choices=short_lines(view, is_numeric(self.society, view)) if self._form == "short" else (),
+            choices=short_lines(view, number_asked(self.society, view)) if self._form == "short" else (),
             schema=reply_schema_text(self.society, view, call.max_tokens) if self._form == "json" else None,
             hint=hint_of(self.society, self.task, view, self._answers, call),
         )
@@ -238,6 +238,7 @@ class _Writer:
             options,
             bool(options) and all(option in view.question for option in options),
             self.society.tasks.numeric() and turn.subtask is None,
+            self.society.tasks.whole(),
             len(view.claims),
             asks_for_handles(view, form),
             turn.targets,

@@ -6,7 +6,7 @@ import json
 from functools import lru_cache
 from typing import Any, Final, Literal
 
-from agentsoc.contracts.model import ANY_NUMBER
+from agentsoc.contracts.model import ANY_NUMBER, ANY_WHOLE
 from agentsoc.contracts.society import Society
 from agentsoc.contracts.task import Task
 from agentsoc.contracts.turns import NONE, Purpose, View
@@ -20,6 +20,8 @@ STATING: Final = ("answer", "merge", "work", "vote")
 """Purposes of turns that state an answer."""
 NUMBER: Final = r"^-?[0-9]{1,18}(\.[0-9]{1,12})?(/[0-9]{1,12})?$"
 """What a number looks like that is the answer of a JSON object."""
+PATTERNS: Final = {ANY_NUMBER: NUMBER, ANY_WHOLE: r"^-?[0-9]{1,18}$"}
+"""The same for each sort of number that an answer may be held to."""
 _CITING_LINES_MAX: Final = 128
 """Lines beyond which a short reply cannot name its sources: the list of allowed ones would grow too long."""
 _FRAME_TOKENS: Final = 32
@@ -48,12 +50,15 @@ def asks_for_handles(view: View, form: str) -> bool:
     return purpose != "merge" and max(len(view.options), 2) * (len(view.claims) + 1) <= _CITING_LINES_MAX
 
 
-def is_numeric(society: Society, view: View) -> bool:
-    """Return whether a turn is answered by a number of whatever size."""
-    return not view.options and view.turn.subtask is None and society.tasks.numeric()
+def number_asked(society: Society, view: View) -> str:
+    """Return which number of whatever size answers a turn, `ANY_NUMBER` or `ANY_WHOLE`; empty where none does."""
+    tasks = society.tasks
+    if view.options or view.turn.subtask is not None or not tasks.numeric():
+        return ""
+    return ANY_WHOLE if tasks.whole() else ANY_NUMBER
 
 
-def short_lines(view: View, numeric: bool = False) -> tuple[str, ...]:
+def short_lines(view: View, number: str = "") -> tuple[str, ...]:
     """Return every line that a short reply may be, or nothing when the turn cannot be answered in one.
 
     Where claims are shown, a line names the answer and one of them, those that agree, or none: with the answer alone
@@ -61,7 +66,7 @@ def short_lines(view: View, numeric: bool = False) -> tuple[str, ...]:
 
     Args:
         view: what is asked.
-        numeric: whether the answer is a number, which a line then leaves open where claims are shown.
+        number: which number answers it (`number_asked`), which a line then leaves open where claims are shown.
     """
     purpose = view.turn.purpose
     if purpose == "judge":
@@ -70,7 +75,7 @@ def short_lines(view: View, numeric: bool = False) -> tuple[str, ...]:
         return ("accept", "reject")
     if purpose == "choose":
         return tuple([f"#{index}" for index in range(1, len(view.claims) + 1)])
-    if purpose in ("plan", "guide") or not (view.options or numeric):
+    if purpose in ("plan", "guide") or not (view.options or number):
         return ()
     if not asks_for_handles(view, "short"):
         return tuple(view.options)
@@ -79,7 +84,7 @@ def short_lines(view: View, numeric: bool = False) -> tuple[str, ...]:
         ends = [f"{negation}#{index}" for index in places for negation in ("", "not ")]
         agreeing = dict.fromkeys(claim.answer for claim in view.claims)
         ends += filter(None, (_together(view, answer) for answer in agreeing))
-        return tuple([f"{ANY_NUMBER} {end}" for end in (*ends, NONE)])
+        return tuple([f"{number} {end}" for end in (*ends, NONE)])
     lines = []
     for option in view.options:
         # a line that supports a claim and says otherwise would contradict itself
@@ -94,37 +99,37 @@ def _together(view: View, answer: str | None) -> str:
     return " ".join(found) if answer is not None and len(found) > 1 else ""
 
 
-def reply_schema(view: View, max_tokens: int = 128, numeric: bool = False) -> dict[str, Any]:
+def reply_schema(view: View, max_tokens: int = 128, number: str = "") -> dict[str, Any]:
     """Return the JSON Schema of a reply to this view; small, because weak models pay for every key.
 
     Args:
         view: what is asked.
         max_tokens: output cap, which the lengths of texts follow (tokens).
-        numeric: whether the answer is a number.
+        number: which number answers it (`number_asked`).
     """
-    return _schema(*_schema_key(view, max_tokens, numeric))
+    return _schema(*_schema_key(view, max_tokens, number))
 
 
 def reply_schema_text(society: Society, view: View, max_tokens: int) -> str:
     """Return the schema of a reply as text, made once for each that differs; see `reply_schema`."""
-    return _schema_text(*_schema_key(view, max_tokens, is_numeric(society, view)))
+    return _schema_text(*_schema_key(view, max_tokens, number_asked(society, view)))
 
 
-def _schema_key(view: View, max_tokens: int, numeric: bool) -> tuple[Purpose, tuple[str, ...], int, int, int, bool]:
+def _schema_key(view: View, max_tokens: int, number: str) -> tuple[Purpose, tuple[str, ...], int, int, int, str]:
     """Return what the schema of a reply depends on."""
-    return view.turn.purpose, view.options, len(view.turn.targets), len(view.claims), max_tokens, numeric
+    return view.turn.purpose, view.options, len(view.turn.targets), len(view.claims), max_tokens, number
 
 
 @lru_cache(maxsize=256)
 def _schema_text(
-    purpose: Purpose, options: tuple[str, ...], n_targets: int, n_claims: int, max_tokens: int, numeric: bool
+    purpose: Purpose, options: tuple[str, ...], n_targets: int, n_claims: int, max_tokens: int, number: str
 ) -> str:
     # the order of the keys is the order in which a grammar has them written: that of the prompt
-    return json.dumps(_schema(purpose, options, n_targets, n_claims, max_tokens, numeric))
+    return json.dumps(_schema(purpose, options, n_targets, n_claims, max_tokens, number))
 
 
 def _schema(
-    purpose: Purpose, options: tuple[str, ...], n_targets: int, n_claims: int, max_tokens: int, numeric: bool
+    purpose: Purpose, options: tuple[str, ...], n_targets: int, n_claims: int, max_tokens: int, number: str
 ) -> dict[str, Any]:
     properties: dict[str, Any] = {}
     required: list[str] = []
@@ -146,8 +151,8 @@ def _schema(
     if purpose in STATING:
         if options:
             properties["answer"] = {"enum": list(options)}
-        elif numeric:
-            properties["answer"] = {"type": "string", "pattern": NUMBER}
+        elif number:
+            properties["answer"] = {"type": "string", "pattern": PATTERNS[number]}
         else:
             properties["answer"] = {"type": "string", "maxLength": room // 2}
         required.append("answer")

@@ -49,6 +49,8 @@ class FormOf(msgspec.Struct, frozen=True, gc=False):
     options_said: bool
     """Whether the question names every option."""
     numeric: bool
+    whole: bool
+    """Whether a number that is asked for is a whole one."""
     n_claims: int
     cites: bool
     """Whether the reply is to name the claims that it rests on."""
@@ -61,6 +63,7 @@ class FormOf(msgspec.Struct, frozen=True, gc=False):
             "options": list(self.options),
             "options_said": self.options_said,
             "numeric": self.numeric,
+            "whole": self.numeric and self.whole,
             "n_claims": self.n_claims,
             "cites": self.cites,
             "targets": [str(target) for target in self.targets],

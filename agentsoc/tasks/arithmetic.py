@@ -44,7 +44,11 @@ class Arithmetic(TaskFamily):
         )
 
     def numeric(self) -> bool:
-        """Return True: every answer is a whole number."""
+        """Return True: every answer is a number."""
+        return True
+
+    def whole(self) -> bool:
+        """Return True: operands are whole, and nothing is divided."""
         return True
 
     def parse(self, task: Task, text: str) -> str | None:

@@ -105,6 +105,10 @@ class Jsonl(TaskFamily):
         """Return whether answers are compared as numbers."""
         return self.match == "number" if self.scoring is None else self.scoring.score == "number"
 
+    def whole(self) -> bool:
+        """Return whether the scoring says that these numbers are whole."""
+        return self.scoring is not None and self.scoring.whole
+
     def parse(self, task: Task, text: str) -> str | None:
         """Return the option, the last number, the last line or (contains) the whole of what `text` says, normalised."""
         if self.scoring is not None and not task.options:

@@ -19,7 +19,7 @@ from agentsoc.contracts.part import Part
 from agentsoc.contracts.task import normalise, parse_free, plain
 from agentsoc.errors import MissingExtraError
 from agentsoc.reading.lines import line_stated
-from agentsoc.reading.numbers import exact_number, number_stated, written
+from agentsoc.reading.numbers import exact_number, integer_stated, number_stated, written
 from agentsoc.reading.text import WORD
 
 Score = Literal["exact", "number", "choice", "contains", "regex", "judge"]
@@ -42,11 +42,13 @@ class Scoring(Part):
     """Largest difference that still counts as right, for `number` (in the unit of the answer)."""
     relative: Annotated[float, Field(ge=0, le=1)] = 0.0
     """The same as a share of the answer; the larger of the two is allowed."""
-
+    whole: bool = False
+    """Whether every answer is a whole number, for `number`: agents are asked for one and held to one, and a reply that
+    states another number states no answer."""
     judge: Judge | None = None
     """Who grades, with `score: judge`: a model, its rubric, and how often it reads each answer."""
 
-    later: ClassVar[frozenset[str]] = frozenset({"judge"})
+    later: ClassVar[frozenset[str]] = frozenset({"judge", "whole"})
 
     @model_validator(mode="after")
     def _tolerance_of_numbers(self) -> Scoring:
@@ -54,12 +56,14 @@ class Scoring(Part):
             raise ValueError("score: judge needs a judge, and only that: judge: {model: ...}")
         if self.score != "number" and (self.tolerance or self.relative):
             raise ValueError("tolerance and relative go with score: number")
+        if self.whole and self.score != "number":
+            raise ValueError("whole goes with score: number")
         return self
 
     def stated(self, text: str) -> str | None:
         """Return the canonical answer that a reply states; for `choice` its task's options are asked instead."""
         if self.score == "number":
-            return number_stated(text)
+            return integer_stated(text) if self.whole else number_stated(text)
         if self.score == "judge":
             return plain(text).strip() or None
         return (normalise(text) or None) if self.score == "contains" else line_stated(text)
@@ -84,6 +88,8 @@ class Scoring(Part):
             return "with score: exact the answer has to be one line, as one line of a reply is compared"
         if self.score == "number" and exact_number(truth) is None:
             return "with score: number the answer has to be one number"
+        if self.whole and integer_stated(truth) is None:
+            return "with whole: true the answer has to be a whole number"
         if self.score == "regex":
             try:
                 compiled(truth)

@@ -27,7 +27,7 @@ from agentsoc.reading.objects import find_object
 from agentsoc.scenario.files import BASE_DIR
 from agentsoc.scenario.model import Scenario
 from agentsoc.society.build import BuiltSociety, build_society, open_board
-from agentsoc.society.probe import left_out_of, probe_k, without_claim
+from agentsoc.society.probe import left_out_of, probe_k, swapped_answer, with_answer, without_claim
 from agentsoc.society.reply_fault import Fault
 from agentsoc.society.reply_form import STATING, asks_for_handles, form_of
 from agentsoc.society.reply_reader import read_reply
@@ -64,12 +64,17 @@ class HeardReply(msgspec.Struct, frozen=True, gc=False):
     """Whether a probe gave another answer, with one of the claims left out; None for a turn that was not probed."""
     again: bool | None = None
     """The same for the control of the probe, in which all claims were shown again."""
+    swapped: bool | None = None
+    """The same where that claim stated another answer; None for a turn that was not asked so."""
+    took: bool | None = None
+    """Whether the answer was then the one that was put into the claim, and had not been before."""
 
 
 SCHEMA: Final = {
     "task": pl.Int64(), "round": pl.Int64(), "agent": pl.Int64(), "shown": pl.Int64(), "asked": pl.Boolean(),
     "named": pl.List(pl.Int64()), "none": pl.Boolean(), "had": pl.Boolean(), "against": pl.Boolean(),
     "changed": pl.Boolean(), "adopted": pl.Boolean(), "without": pl.Boolean(), "again": pl.Boolean(),
+    "swapped": pl.Boolean(), "took": pl.Boolean(),
 }  # fmt: skip
 assert tuple(SCHEMA) == HeardReply.__struct_fields__
 
@@ -154,17 +159,26 @@ def _reply(
     read = read_reply(society, family, task, view, text, row.finish or "stop")
     if isinstance(read, Fault):
         return None
-    probed: list[bool | None] = [None, None]
+
+    def probe_said(k: int, seen: View) -> str | None:
+        """Return the answer of a probe; None where there is none that can be read."""
+        probe = said.get((row.round, SOCIETY, k // SLOT_WIDTH))
+        if probe is None:
+            return None
+        other = read_reply(society, family, task, seen, probe.reply or "", probe.finish or "stop")
+        return None if isinstance(other, Fault) else other.answer
+
+    probed: list[bool | None] = [None, None, None, None]
     claim = left_out_of(society, view) if len(view.claims) == len(whole.claims) else None
     if claim is not None:
-        for control, seen in enumerate((without_claim(view, claim), view)):
-            probe = said.get((row.round, SOCIETY, probe_k(turn, control=bool(control)) // SLOT_WIDTH))
-            other = (
-                None
-                if probe is None
-                else read_reply(society, family, task, seen, probe.reply or "", probe.finish or "stop")
-            )
-            probed[control] = None if other is None or isinstance(other, Fault) else other.answer != read.answer
+        swap = swapped_answer(society, view, claim)
+        answers = [
+            probe_said(probe_k(turn), without_claim(view, claim)),
+            probe_said(probe_k(turn, control=True), view),
+            None if swap is None else probe_said(probe_k(turn, swapped=True), with_answer(view, claim, swap)),
+        ]
+        probed = [None if answer is None else answer != read.answer for answer in answers]
+        probed.append(None if answers[2] is None else answers[2] == swap != read.answer)
     form = form_of(society, turn.agent, task, view)
     places = {claim.id: number for number, claim in enumerate(view.claims, 1)}
     before = answer_before(board, turn)

@@ -24,6 +24,7 @@ INFLUENCE: Final = (
     *("names_a_claim", "names_or_none", "first_of_handles", "first_by_chance", "first_over_chance"),
     *("adopted", "changed_elsewhere", "changed_unshown", "adopted_over_unshown"),
     *("changed_without_one", "changed_again", "influence_of_one"),
+    *("changed_swapped", "took_swapped", "influence_of_swap"),
 )
 """Names of the measures; docs/metrics.md defines them."""
 
@@ -38,6 +39,8 @@ class Influence:
     """Claims that they name where at least two were shown (claims)."""
     probed: int
     """Replies that were probed and whose probes could both be read (replies)."""
+    swapped: int
+    """Of these, replies that were also asked for with another answer in one claim (replies)."""
     values: Mapping[str, Interval | None]
     """Measures by name, see `INFLUENCE`; None where no reply tells it."""
 
@@ -67,12 +70,23 @@ class Influence:
                 f"{self.probed:,} probes: other answers without one claim {v['changed_without_one']}, with all claims "
                 f"{v['changed_again']}; influence of a claim {_signed(v['influence_of_one'])}"
             )
+        if v["changed_swapped"] is not None:
+            said.append(
+                f"{self.swapped:,} probes with another answer in one claim: other answers {v['changed_swapped']}, that "
+                f"one {v['took_swapped']}; influence of the swap {_signed(v['influence_of_swap'])}"
+            )
         return said
 
     def as_dict(self) -> dict[str, object]:
         """Return plain values for JSON; a measure that there is not is null."""
         measured = {name: None if one is None else one.as_dict() for name, one in self.values.items()}
-        return {"replies": self.replies, "handles": self.handles, "probed": self.probed, **measured}
+        return {
+            "replies": self.replies,
+            "handles": self.handles,
+            "probed": self.probed,
+            "swapped": self.swapped,
+            **measured,
+        }
 
 
 def _signed(measured: Interval | None) -> str:
@@ -129,8 +143,16 @@ def influence_of(replies: pl.DataFrame, *, seed: int = 0) -> Influence | None:
             probed, pl.col("without").cast(pl.Int8) - pl.col("again").cast(pl.Int8), DIFFERENCE, seed
         ),
     }
+    swapped = probed.drop_nulls("swapped")
+    values |= {
+        "changed_swapped": _mean(swapped, pl.col("swapped"), SCORE, seed),
+        "took_swapped": _mean(swapped, pl.col("took"), SCORE, seed),
+        "influence_of_swap": _mean(
+            swapped, pl.col("swapped").cast(pl.Int8) - pl.col("again").cast(pl.Int8), DIFFERENCE, seed
+        ),
+    }
     assert tuple(values) == INFLUENCE
-    return Influence(shown.height, many.height, probed.height, values)
+    return Influence(shown.height, many.height, probed.height, swapped.height, values)
 
 
 def _mean(rows: pl.DataFrame, value: pl.Expr, within: Bounds, seed: int) -> Interval | None:

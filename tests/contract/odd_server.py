@@ -152,6 +152,12 @@ def _error200(server: OddServer, body: dict[str, Any]) -> Answer:
     return 200, {"error": {"message": "overloaded", "code": 502}}, {}
 
 
+@habit("prose")
+def _prose(server: OddServer, body: dict[str, Any]) -> Answer:
+    """Thinks aloud whatever form is asked for, and ends with the answer alone."""
+    return said("Option A comes first, so it is not A. Therefore it is the other one.\n\nB")
+
+
 @habit("version")
 def _version(server: OddServer, body: dict[str, Any]) -> Answer:
     """Another version of the model answers from the third call on."""

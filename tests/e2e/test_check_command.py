@@ -13,6 +13,7 @@ import yaml
 
 import agentsoc.cli.check as check_module
 from agentsoc import load_scenario
+from agentsoc.backends.known_models import MODELS
 from agentsoc.cli.main import main
 from agentsoc.engine.consent import cost_text
 from agentsoc.engine.forecast import TOO_LARGE
@@ -370,3 +371,67 @@ def test_a_run_of_a_sweep_that_cannot_be_built_is_named(check: Callable[..., Sai
     alone = check(file(tmp_path, topology={"kind": "decentralized", "degree": 2}), "--set", "agents.count=2")
     assert alone.code == 2
     assert "plain--" not in alone.err
+
+
+# Files of models
+
+
+def _asking(tmp_path: Path, model: dict[str, Any], **changes: Any) -> Path:
+    path = tmp_path / "asking.yaml"
+    agents = {"count": 2, "model": model, "max_tokens": 40}
+    blocks = {**PLAIN, "agents": agents, "topology": "independent", "budget": {"tokens_per_task": 9_000}}
+    path.write_text(yaml.safe_dump({**blocks, **changes}))
+    return path
+
+
+MISSING: dict[str, tuple[dict[str, Any], str]] = {
+    "known by name": (
+        {"kind": "local", "file": "qwen2.5-coder-0.5b"},
+        "get it: agentsoc model get qwen2.5-coder-0.5b",
+    ),
+    "known by hash": (
+        {"kind": "local", "file": "mine.gguf", "sha256": MODELS["qwen2.5-coder-1.5b"].sha256},
+        "get it: agentsoc model get qwen2.5-coder-1.5b, and write file: qwen2.5-coder-1.5b",
+    ),
+    "unknown": ({"kind": "local", "file": "mine.gguf", "sha256": "0" * 64}, "the model file mine.gguf does not exist"),
+    "tokenizer": (
+        {"kind": "litellm", "name": "openai/m", "base_url": "http://127.0.0.1:9/v1", "tokenizer": "mine.json"},
+        "the tokenizer mine.json does not exist",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", MISSING)
+def test_a_missing_file_of_a_model_is_named_after_what_would_run_with_the_code_of_the_run(
+    case: str, check: Callable[..., Said], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    model, what = MISSING[case]
+    path = _asking(tmp_path, model)
+    said = check(path)
+    assert said.code == 2
+    assert said.row("run") == "plain, seed 3"
+    assert what in said.err
+    assert said.err.startswith(f"error: {path}")
+    assert main(["run", str(path), "--out", str(tmp_path / "run"), "--yes", "--quiet"]) == 2
+    whole = {"name": "two", "base": yaml.safe_load(path.read_text()), "organisations": {"a": {}, "b": {}}}
+    del whole["base"]["name"], whole["base"]["seed"]
+    both = tmp_path / "both.yaml"
+    both.write_text(yaml.safe_dump(whole))
+    said = check(both)
+    assert said.code == 2
+    assert said.out.startswith("two: 2 runs of 2 organisations")
+    assert what in said.err
+    assert what in str(check(both, "--json").json["error"])  # one object, as ever
+
+
+def test_a_missing_file_of_a_judge_is_named(
+    check: Callable[..., Said], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    (tmp_path / "essays.jsonl").write_text('{"question": "Why?", "answer": "Because."}')
+    judge = {"model": {"kind": "local", "file": "qwen2.5-coder-0.5b"}}
+    tasks = {"kind": "jsonl", "file": "essays.jsonl", "count": 1, "scoring": {"score": "judge", "judge": judge}}
+    said = check(_asking(tmp_path, {"kind": "scripted"}, tasks=tasks, budget=None))
+    assert said.code == 2
+    assert "get it: agentsoc model get qwen2.5-coder-0.5b" in said.err

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from agentsoc.backends.body import ServerHabits
+from agentsoc.cli.main import main
 from agentsoc.engine.replay import replay
 from agentsoc.engine.resume import resume
 from agentsoc.engine.run import Run, run
@@ -79,10 +80,14 @@ def test_a_rate_limit_costs_no_turn_and_changes_no_answer(server: OddServer, tmp
     assert limited.manifest.totals.calls == 180
     replay(limited.directory)
     one = run(single(server, "limited", tasks=tasks), tmp_path / "one")
-    score, alone = limited.manifest.totals.score, one.manifest.totals.score
-    assert score is not None
-    assert alone is not None
-    assert score > alone
+    alone = run(single(server, "voter", tasks=tasks), tmp_path / "alone")
+    gains = []
+    for many, few in ((limited, one), (free, alone)):
+        score, by_one = many.manifest.totals.score, few.manifest.totals.score
+        assert score is not None
+        assert by_one is not None
+        gains.append(score - by_one)
+    assert gains[0] == gains[1] > 0  # what fifteen are worth does not depend on the limit
 
 
 def test_a_rate_of_the_scenario_is_kept_to_over_all_runs_of_the_process(server: OddServer, tmp_path: Path) -> None:
@@ -240,3 +245,18 @@ def test_odd_providers_are_answered_with_the_defaults(server: OddServer, tmp_pat
         totals = done.manifest.totals
         assert (totals.calls, totals.calls_failed, totals.score) == (24, 0, 1.0), habit
         assert (totals.tokens_in, totals.tokens_out, totals.tokens_lost) == (24 * 50, 24 * 12, 0), habit
+
+
+def test_a_model_that_writes_prose_is_told_with_the_key_to_set(
+    server: OddServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    built = scenario(server, "prose", calls={"backoff_s": 0.0})
+    path = tmp_path / "prose.yaml"
+    path.write_text(json.dumps(built.model_dump(mode="json", exclude_none=True)))
+    assert main(["run", str(path), "--out", str(tmp_path / "json"), "--quiet"]) == 1
+    assert "--set agents.*.reply=text" in capsys.readouterr().out
+    words = ["--set", "agents.*.reply=text", "--out", str(tmp_path / "text"), "--quiet"]
+    assert main(["run", str(path), *words]) == 0
+    said = capsys.readouterr().out
+    assert "0 failed" in said
+    assert "reply=text" not in said

@@ -17,6 +17,7 @@ import agentsoc
 
 ROOT = Path(__file__).parents[2]
 NOTEBOOK = ROOT / "docs" / "first-steps.ipynb"
+LAWS = ROOT / "docs" / "run-compare-laws.ipynb"
 
 
 @pytest.fixture(autouse=True)
@@ -44,23 +45,38 @@ def kernel(elsewhere: Path) -> Iterator[tuple[KernelManager, Any]]:
     manager.shutdown_kernel(now=True)
 
 
-def test_the_notebook_is_kept_without_outputs() -> None:
-    notebook = nbformat.read(NOTEBOOK, as_version=4)  # type: ignore[no-untyped-call]
+@pytest.mark.parametrize("path", [NOTEBOOK, LAWS], ids=lambda path: path.stem)
+def test_a_notebook_is_kept_without_outputs(path: Path) -> None:
+    notebook = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
     nbformat.validate(notebook)
     for cell in notebook.cells:
         if cell.cell_type == "code":
             assert (cell.outputs, cell.execution_count) == ([], None)
 
 
-@pytest.mark.model
-def test_the_notebook_does_what_it_says(elsewhere: Path) -> None:
-    notebook = nbformat.read(NOTEBOOK, as_version=4)  # type: ignore[no-untyped-call]
-    client = NotebookClient(
-        notebook, timeout=240, kernel_name="python3", resources={"metadata": {"path": str(elsewhere)}}
-    )
+def executed(path: Path, where: Path) -> str:
+    """Return all that a notebook says when its cells are executed in order."""
+    notebook = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
+    client = NotebookClient(notebook, timeout=240, kernel_name="python3", resources={"metadata": {"path": str(where)}})
     client.execute()
     told = json.dumps([cell.get("outputs", []) for cell in notebook.cells])
     assert "stderr" not in told, told
+    return told
+
+
+def test_the_notebook_of_laws_does_what_it_says(tmp_path: Path) -> None:
+    told = executed(LAWS, tmp_path)
+    run = agentsoc.RunLog(tmp_path / "runs" / "talk")
+    assert f"digest    {run.manifest.digest}" in told
+    assert "Worse than vote: debate by -" in told
+    assert "endorse_claim" in told
+    assert "cascade_size - degenerate" in told
+    assert "in 180 executions of 3 runs" in told
+
+
+@pytest.mark.model
+def test_the_notebook_does_what_it_says(elsewhere: Path) -> None:
+    told = executed(NOTEBOOK, elsewhere)
     run = agentsoc.RunLog(elsewhere / "runs" / "quickstart-s7")
     assert (run.manifest.status, run.manifest.totals.episodes) == ("finished", 3)
     assert f"digest='{run.manifest.digest}'" in told

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from agentsoc import RunLog, compare
 from agentsoc.cli.main import main
 from agentsoc.engine.pilot import Pilot, pilot_scenario, run_pilot
 from agentsoc.engine.run import run
@@ -89,3 +90,78 @@ def test_check_tells_the_pilot_beside_the_bound(
     assert "\npilot     the first 3 of 40 tasks" in told("--pilot", "3")
     assert "this stands for 2" in told("--pilot", "3", "--seeds", "2", code=2)
     assert "pilot" not in told("--json")
+
+
+BOTH = """
+name: both
+base:
+  tasks: {kind: comparison, count: 30}
+  agents: {count: 3, model: {kind: scripted, accuracy: 0.7}}
+  prices: {scripted: {input: 1, output: 2}}
+organisations:
+  vote: {topology: independent, protocol: vote}
+  debate: {topology: decentralized, protocol: {kind: debate, rounds: 2}}
+seeds: 2
+"""
+
+
+def test_a_pilot_of_a_comparison_is_one_of_each_organisation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("both.yaml").write_text(BOTH)
+    assert main(["check", "both.yaml", "--pilot", "10", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert [one["organisation"] for one in told["pilots"]] == ["vote", "debate"]
+    done = compare("both.yaml", "whole")
+    logs = [RunLog(path.parent) for path in sorted(done.directory.glob("runs/*/manifest.json"))]
+    for one, kind in zip(told["pilots"], told["kinds"], strict=True):
+        spent = [log.manifest.totals for log in logs if log.directory.name.startswith(one["organisation"])]
+        tokens = sum(totals.tokens_in + totals.tokens_out for totals in spent)
+        assert one["runs"] == 2
+        assert one["tokens_expected"] == pytest.approx(tokens, rel=0.1)
+        assert one["tokens_expected"] < kind["tokens_max"]
+        assert one["cost_expected"] == pytest.approx(sum(totals.cost or 0 for totals in spent), rel=0.1)
+    assert main(["check", "both.yaml", "--pilot", "2"]) == 0
+    said = capsys.readouterr().out
+    assert "2 of 30 of comparison" in said
+    assert "expected    about " in said
+    assert "one run after the other" in said
+    assert main(["check", str(done.directory), "--pilot", "2"]) == 2
+    assert "a pilot is of a file" in capsys.readouterr().err
+    assert main(["check", "both.yaml", "--pilot", "30"]) == 2
+    assert "no smaller than the run, which has 30" in capsys.readouterr().err
+    free = BOTH.replace("{kind: scripted, accuracy: 0.7}", "simulated").replace("scripted:", "simulated:")
+    Path("free.yaml").write_text(free.replace("kind: comparison", "kind: signal"))
+    assert main(["check", "free.yaml", "--pilot", "2"]) == 2
+    assert "no organisation of this comparison asks a model" in capsys.readouterr().err
+
+
+def test_the_ceiling_over_a_comparison_can_be_set_from_outside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("both.yaml").write_text(BOTH)
+    assert main(["check", "both.yaml", "--set", "budget_total.tokens=60000", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["matched"]
+    assert [kind["budget"] for kind in told["kinds"]] == [30_000, 30_000]
+    assert main(["check", "both.yaml", "--set", "budget_total.tokens=119"]) == 2
+    assert "gives nothing" in capsys.readouterr().err
+
+
+def test_a_cache_of_replies_with_hosts_on_ray_is_refused_with_the_reason(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "cached.yaml"
+    path.write_text(TEXT + "calls: {cache: replies.sqlite}\n")
+    for words in (
+        ["check", "--set", "engine.address=local"],
+        ["run", "--address", "local", "--out", str(tmp_path / "run")],
+    ):
+        assert main([words[0], str(path), *words[1:]]) == 2
+        said = capsys.readouterr().err
+        assert f"{path}" in said
+        assert "hosts on Ray write and send their requests themselves" in said
+        assert "run in this process, without --address" in said
+    assert not (tmp_path / "run").exists()

@@ -28,6 +28,10 @@ from agentsoc.engine import ray_cluster, ray_host
 from agentsoc.engine.replay import replay
 from agentsoc.engine.run import Progress, Run, run
 from agentsoc.errors import InputError
+from agentsoc.log.read import RunLog
+from agentsoc.scenario.model import Scenario
+from tests.interrupted import to_the_end
+from tests.interrupted_on_ray import with_drivers_killed, with_hosts_killed
 from tests.strategies import SIMULATED, scenario, societies
 
 pytestmark = [
@@ -242,6 +246,41 @@ def test_a_killed_driver_leaves_no_process_and_resumes_to_the_same_log(scratch: 
     printed, _ = again.communicate(timeout=120)
     assert printed.split() == [expected, "0"]
     assert left_in(scratch) == []  # neither of the killed driver nor of this one
+
+
+@pytest.mark.parametrize("tokens", [None, 4_000])
+def test_killed_hosts_and_drivers_change_a_result_only_where_their_charges_change_what_is_granted(
+    tokens: int | None, scratch: Path
+) -> None:
+    """The small form of `python -m benchmarks.study_waves --ray`: a host twice, and the driver once."""
+
+    def debated(latency_s: float) -> Scenario:
+        model = {"kind": "scripted", "accuracy": 0.7, "fail_rate": 0.2, "malformed_rate": 0.2, "latency_s": latency_s}
+        return scenario(
+            tasks={"kind": "sentiment", "count": 2},
+            agents={"count": 6, "model": model, "max_tokens": 60},
+            topology="hybrid",
+            protocol={"kind": "debate", "rounds": 3},
+            budget=None if tokens is None else {"tokens_per_task": tokens},
+            calls={"backoff_s": 0.0},
+        )
+
+    whole = to_the_end(debated(0.0), scratch / "whole")
+    half = len(whole.rows) // 2
+    lost = 0
+    for name, (ended, killed) in {
+        "hosts": with_hosts_killed(debated(0.03), scratch / "hosts", random.Random(1), [5, half]),
+        "drivers": with_drivers_killed(debated(0.03), scratch / "drivers", [half]),
+    }.items():
+        assert killed
+        same = ended.steps == whole.steps
+        assert same or (tokens is not None and ended.lost), name
+        assert not same or ended.digest == whole.digest, name
+        lost += ended.lost
+        rows = RunLog(scratch / name).episodes()
+        assert rows is not None
+        assert tokens is None or not (rows["charged"] > tokens).any()
+    assert lost
 
 
 def test_others_cannot_enter_what_ray_and_the_hosts_write_and_hosts_leave_nothing(

@@ -79,7 +79,7 @@ def test_500_random_completion_orders_give_one_digest(monkeypatch: Any) -> None:
     monkeypatch.setattr(Host, "attempt", shuffled)
     # the journal's thread and disk are not what is shuffled here
     monkeypatch.setattr(execute_module, "Journal", MemoryJournal)
-    monkeypatch.setattr(run_files_module, "read_digest", lambda path: ((0, ""), JournalTotals()))
+    monkeypatch.setattr(run_files_module, "read_digest", lambda path, account: ((0, ""), JournalTotals()))
     for _ in range(500):
         again = computed(built, concurrency=order.choice([2, 5, 64]))
         assert again.digest == expected.digest

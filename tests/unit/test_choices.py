@@ -26,9 +26,32 @@ def test_nothing_else_is(text: str) -> None:
     assert not allows(LINES, text)
 
 
+WHOLE = ("<whole> #1", "<whole> none", "<whole>")
+
+
+@pytest.mark.parametrize("text", ["27 #1", "-3 none", "0"])
+def test_a_whole_number_is_allowed_where_one_is_asked_for(text: str) -> None:
+    assert allows(WHOLE, text)
+    assert re.fullmatch(pattern(WHOLE), text)
+
+
+@pytest.mark.parametrize("text", ["29.272930000000 #1", "3/4 none", "2.0", "1,000", "27 #2", "<whole>", ""])
+def test_no_other_number_is_allowed_there(text: str) -> None:
+    assert not allows(WHOLE, text)
+
+
+def test_llama_cpp_is_given_a_rule_for_each_sort_of_number() -> None:
+    assert choice_grammar(WHOLE).split("\n") == [
+        'root ::= whole " #1" | whole " none" | whole',
+        'whole ::= "-"? [0-9]{1,18}',
+    ]
+    both = choice_grammar(("<number>", "<whole> #1", "<number> #2"))
+    assert [line.split(" ")[0] for line in both.split("\n")] == ["root", "number", "whole"]
+
+
 @given(st.lists(st.text(min_size=1), min_size=1, max_size=4), st.text())
 def test_plain_choices_allow_themselves_alone(choices: list[str], text: str) -> None:
-    choices = [choice for choice in choices if not choice.startswith("<number>")] or ["a"]
+    choices = [choice for choice in choices if not choice.startswith(("<number>", "<whole>"))] or ["a"]
     assert not leaves_number_open(choices)
     assert allows(choices, text) == (text in choices)
     for choice in choices:

@@ -77,7 +77,7 @@ def test_the_place_of_a_handle_is_its_place_in_the_prompt_not_that_of_its_author
 
 def rows(*said: tuple[Any, ...]) -> pl.DataFrame:
     """Return replies of (task, agent, shown, named, none, had, against, changed, adopted)."""
-    full = [(task, 1, agent, shown, shown > 0, *rest, None, None) for task, agent, shown, *rest in said]
+    full = [(task, 1, agent, shown, shown > 0, *rest, None, None, None, None) for task, agent, shown, *rest in said]
     return pl.DataFrame(full, schema=SCHEMA, orient="row")
 
 
@@ -101,6 +101,9 @@ def test_shares_are_the_counted_ones() -> None:
         "changed_without_one",
         "changed_again",
         "influence_of_one",
+        "changed_swapped",
+        "took_swapped",
+        "influence_of_swap",
     }
     assert {name: one for name, one in values.items() if one is not None} == {
         "names_a_claim": 3 / 5, "names_or_none": 4 / 5, "first_of_handles": pytest.approx(2 / 3),

@@ -12,13 +12,16 @@ import pytest
 from pydantic import ValidationError
 
 from agentsoc.backends.scripted import ScriptedBackend
+from agentsoc.cli.main import main
 from agentsoc.contracts.judge import RUBRIC, Judge
 from agentsoc.engine.consent import destinations
 from agentsoc.engine.forecast import Bound, bound
+from agentsoc.engine.fork import fork
 from agentsoc.engine.replay import replay
 from agentsoc.engine.resume import resume
 from agentsoc.engine.run import run
-from agentsoc.errors import InputError, RunFailedError
+from agentsoc.engine.transcript import transcript
+from agentsoc.errors import InputError, LogDamagedError, RunFailedError
 from agentsoc.events import SOCIETY
 from agentsoc.log.read import RunLog
 from agentsoc.scenario.files import BASE_DIR
@@ -78,6 +81,72 @@ def test_the_judge_scores_final_answers_on_an_account_of_its_own(tmp_path: Path)
     assert replay(tmp_path / "run").model_calls == 0
     again = resume(tmp_path / "run")
     assert len(graded(RunLog(again.directory))) == 16
+
+
+PRICES = {"scripted": {"input": 1.0, "output": 2.0, "call": 0.001}}
+
+
+def test_the_account_of_the_study_is_in_money_where_the_price_is_known(tmp_path: Path) -> None:
+    done = run(judged({"model": {"fail_rate": 0.3}}, prices=PRICES, calls={"backoff_s": 0.0}), tmp_path / "run")
+    study, rows = done.manifest.study, graded(RunLog(done.directory))
+    assert study is not None
+    used = [row for row in rows if row.usage_known]
+    lost = [row for row in rows if not row.usage_known]
+    assert used
+    assert lost  # a server that breaks off may have billed them
+    expected = float(sum(row.tokens_in + 2 * row.tokens_out for row in used)) / 1e6
+    expected += sum(row.reserved - row.room + 2 * row.room for row in lost) / 1e6 + 0.001 * len(rows)
+    assert study.cost == pytest.approx(expected, abs=1e-12)
+    assert f", {study.cost:.4f} in money, on top of the agents' own" in study.text()
+    assert RunLog(done.directory).check().attempts == len(rows) + 8
+    study.cost = expected + 1
+    done.manifest.save(done.directory)
+    with pytest.raises(LogDamagedError, match="account of the study"):
+        RunLog(done.directory).check()
+
+
+def test_a_judge_without_a_price_has_no_cost(tmp_path: Path) -> None:
+    done = run(judged(prices={"other": PRICES["scripted"]}), tmp_path / "run")
+    assert done.manifest.study is not None
+    assert done.manifest.study.cost is None
+    assert "in money" not in done.manifest.study.text()
+    done.check()
+
+
+def test_what_the_judge_was_asked_is_shown_with_its_replies(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run(judged({"model": {"replies": [["case 0", "good"], ["case 1", "3"], ["", "8"]]}}), tmp_path / "run")
+    log = RunLog(tmp_path / "run")
+    calls = [call for task in range(4) for call in transcript(tmp_path / "run", task)]
+    readings = [call for call in calls if call.agent == SOCIETY]
+    assert [call.outcome for call in readings] == graded(log)
+    assert all(call.same and call.purpose == "grade" for call in readings)
+    assert any(call.fault for call in readings)
+    assert {call.plain()["read"]["answer"] for call in readings if call.reply} == {"8", "3"}
+    assert main(["show", str(log.directory), "--task", "1", "--prompts"]) == 0
+    said = capsys.readouterr().out
+    assert said.count("the judge, call ") == sum(call.task == 1 for call in readings)
+    assert "Reference answer:\n    Because of 1." in said
+    assert "read: answer '3'" in said
+    assert main(["show", str(log.directory), "--task", "1", "--prompts", "--agent", "0"]) == 0
+    assert "the judge" not in capsys.readouterr().out
+
+
+def test_a_fork_with_another_judge_keeps_the_grades_before_it(tmp_path: Path) -> None:
+    old = run(judged(), tmp_path / "old")
+    strict = judged({"scale": 5, "rubric": f"Be strict. {RUBRIC}", "model": {"replies": [["", "1"]]}})
+    asked = fork(tmp_path / "old", 2, 0, strict, tmp_path / "fork")
+    assert [event.correct for event in asked.events() if event.kind == "answer"] == [0.8, 0.3, 0.2, 0.2]
+    assert replay(tmp_path / "fork").model_calls == 0
+    assert [row for row in graded(RunLog(tmp_path / "fork")) if row.task < 2] == [
+        row for row in graded(RunLog(old.directory)) if row.task < 2
+    ]
+    for task, first in ((1, "Grade an answer"), (2, "Be strict.")):
+        shown = [call for call in transcript(tmp_path / "fork", task) if call.agent == SOCIETY]
+        assert len(shown) == 4
+        assert all(call.same and call.request.user.startswith(first) for call in shown)
+    again = fork(tmp_path / "fork", 3, 0, judged(), tmp_path / "again")
+    assert [event.correct for event in again.events() if event.kind == "answer"] == [0.8, 0.3, 0.2, 0.8]
+    replay(tmp_path / "again")
 
 
 def test_the_budget_of_the_team_pays_for_no_grade(tmp_path: Path) -> None:

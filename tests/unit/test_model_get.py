@@ -20,7 +20,7 @@ import pytest
 
 from agentsoc.backends import model_download, modelfile
 from agentsoc.backends.known_models import MODELS, KnownModel, place
-from agentsoc.backends.local import Local
+from agentsoc.backends.local import Local, checked_file
 from agentsoc.cli.main import main
 from agentsoc.errors import BackendSetupError
 
@@ -374,13 +374,14 @@ def test_the_command_says_in_one_line_what_is_wrong(
 
 def test_a_scenario_names_a_known_model_in_place_of_a_file(model: KnownModel) -> None:
     modelfile.get(None, model)
-    backend = Local(file=Path("small")).open(seed=1)
-    assert backend._checked_file() == place(model)  # type: ignore[attr-defined]
+    named = Local(file=Path("small"))
+    backend = named.open(seed=1)
+    assert checked_file(named) == place(model)
     identity = backend.identity()
     assert (identity["model"], identity["sha256"]) == ("small", SHA)
     place(model).write_bytes(CONTENT[:-1])
     with pytest.raises(BackendSetupError, match="agentsoc model get small"):
-        backend._checked_file()  # type: ignore[attr-defined]
+        checked_file(named)
 
 
 def test_what_is_known_of_the_models_is_complete() -> None:

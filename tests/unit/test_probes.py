@@ -6,18 +6,23 @@ import random
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import polars as pl
 import pytest
 
+from agentsoc.contracts.board import Claim
+from agentsoc.contracts.probe import probe_k, probed_agent
+from agentsoc.contracts.turns import Turn, View
 from agentsoc.engine.forecast import Bound, bound
 from agentsoc.engine.replay import replay
 from agentsoc.engine.run import run
 from agentsoc.engine.transcript import transcript
 from agentsoc.errors import InputError, LogDamagedError
-from agentsoc.events import SOCIETY
+from agentsoc.events import SOCIETY, pack_id
 from agentsoc.log.read import RunLog
 from agentsoc.scenario.model import Scenario
 from agentsoc.society.build import build_society
+from agentsoc.society.probe import swapped_answer
 from analysis.measures.heard import heard_replies
 from analysis.measures.influence import influence_of
 from tests.interrupted import to_the_end, with_kills
@@ -163,3 +168,68 @@ def test_probes_need_a_model_that_reads() -> None:
     )
     with pytest.raises(InputError, match="no agent here is a model that reads a prompt"):
         build_society(voters)
+
+
+SWAP = {"share": 1.0, "swap": True}
+
+
+def test_a_swapped_answer_takes_the_place_of_one_claims_answer_and_of_nothing_else(tmp_path: Path) -> None:
+    budget = {"tokens_per_task": 1500}
+    run(debate(budget=budget, probe=SWAP), tmp_path / "run")
+    log = RunLog(tmp_path / "run")
+    run(debate(budget=budget), tmp_path / "plain")
+    assert log.manifest.digest == RunLog(tmp_path / "plain").manifest.digest
+    calls = transcript(tmp_path / "run", 0)
+    assert all(call.same for call in calls)
+    turns: dict[tuple[int, int | None], Any] = {
+        (call.round, call.agent): call for call in calls if call.agent != SOCIETY and call.outcome.shown
+    }
+    by_turn: dict[tuple[int, int | None], list[Any]] = {key: [] for key in turns}
+    for call in calls:
+        if call.agent == SOCIETY:
+            by_turn[call.round, probed_agent(call.k)].append(call.request.user.splitlines())
+    for key, (_, as_it_was, swapped) in by_turn.items():
+        assert as_it_was == turns[key].request.user.splitlines()
+        [(before, after)] = [pair for pair in zip(as_it_was, swapped, strict=True) if pair[0] != pair[1]]
+        assert before.split()[:3] == after.split()[:3]  # handle and author
+        assert {before.split()[3].rstrip(":,."), after.split()[3].rstrip(":,.")} == {"heads", "tails"}
+    assert by_turn
+    log.check()
+    assert replay(tmp_path / "run").model_calls == 0
+    most = [bound(build_society(debate(probe={"share": 1.0, **more}))) for more in ({}, {"swap": True})]
+    assert isinstance(most[0], Bound)
+    assert isinstance(most[1], Bound)
+    assert most[1].calls - most[0].calls == 4 * 4
+
+
+def test_the_influence_of_a_swapped_answer_is_measured_against_the_control(tmp_path: Path) -> None:
+    run(debate(probe=SWAP, tasks={"kind": "coin", "count": 30}), tmp_path / "run")
+    replies = heard_replies(RunLog(tmp_path / "run"))
+    probed = replies.drop_nulls("swapped")
+    assert probed.height == replies.filter(pl.col("shown") > 0).height
+    assert probed.filter(pl.col("took") & ~pl.col("swapped")).height == 0  # who took it has changed to it
+    found = influence_of(replies)
+    assert found is not None
+    assert found.swapped == probed.height
+    swap, one = found.values["influence_of_swap"], found.values["influence_of_one"]
+    assert swap is not None
+    assert one is not None
+    assert swap.value == pytest.approx(probed["swapped"].mean())  # controls change nothing
+    assert swap.value > one.value  # a vote the other way moves a majority more than one that is missing
+    assert any("influence of the swap" in line for line in found.summary())
+    plain = influence_of(heard_replies(RunLog(run(debate(probe=PROBE), tmp_path / "plain").directory)))
+    assert plain is not None
+    assert (plain.swapped, plain.values["influence_of_swap"]) == (0, None)
+
+
+def test_free_answers_are_swapped_for_those_of_other_claims_and_only_where_there_are_some() -> None:
+    built = build_society(debate(probe=SWAP, tasks={"kind": "arithmetic", "count": 1}))
+    claims = [Claim(pack_id(0, agent, 0), agent, 0, "propose_claim", said, None) for agent, said in enumerate("778")]
+    turn = Turn(3, sees=tuple(one.id for one in claims))
+    view = View(0, 1, 3, "What?", (), turn, tuple(claims))
+    assert swapped_answer(built, view, claims[0].id) == "8"
+    assert swapped_answer(built, view, claims[2].id) == "7"
+    alike = msgspec.structs.replace(view, claims=tuple(claims[:2]))
+    assert swapped_answer(built, alike, claims[0].id) is None
+    assert probed_agent(probe_k(Turn(7), swapped=True)) == probed_agent(probe_k(Turn(7))) == 7
+    assert probed_agent(3) is None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -360,8 +361,8 @@ def test_a_short_reply_with_a_number_leaves_the_number_open_and_names_a_source()
     built = society("short", "arithmetic")
     asked = request(built, view_of(built, claim(1, "27"), claim(2, "27"), claim(3, None)))
     assert asked.choices == (
-        "<number> #1", "<number> not #1", "<number> #2", "<number> not #2", "<number> #3", "<number> not #3",
-        "<number> #1 #2", "<number> none",
+        "<whole> #1", "<whole> not #1", "<whole> #2", "<whole> not #2", "<whole> #3", "<whole> not #3",
+        "<whole> #1 #2", "<whole> none",
     )  # fmt: skip
     assert request(built, view_of(built)).choices == ()  # alone there is nothing to name
     assert request(built, view_of(built, claim(1, "27"), purpose="merge")).choices == ()
@@ -409,13 +410,44 @@ def test_lengths_of_a_schema_follow_the_output_cap_and_numbers_have_a_pattern() 
     assert lengths[-1] > 1_500
     numbers = society("json", "arithmetic")
     pattern = json.loads(request(numbers, view_of(numbers)).schema or "")["properties"]["answer"]["pattern"]
-    for good in ("7", "-12", "3.25", "3/4"):
+    for good in ("7", "-12"):
         assert re.fullmatch(pattern, good)
-    for bad in ("", "seven", "#1", "7 apples", "."):
+    for bad in ("", "seven", "#1", "7 apples", ".", "3.25", "3/4"):
         assert not re.fullmatch(pattern, bad)
-    assert '"answer" (a number)' in request(numbers, view_of(numbers)).user
+    assert '"answer" (a whole number)' in request(numbers, view_of(numbers)).user
     part = msgspec.structs.replace(view_of(numbers), turn=Turn(0, "work", subtask=1))
     assert "pattern" not in (request(numbers, part).schema or "")
+
+
+def numbers_of_a_file(base: Path, form: str, whole: bool) -> BuiltSociety:
+    (base / "tasks.jsonl").write_text('{"question": "How many?", "answer": "7"}')
+    return build_society(
+        scenario(
+            agents={"count": 5, "reply": form},
+            tasks={"kind": "jsonl", "file": "tasks.jsonl", "count": 1, "scoring": {"score": "number", "whole": whole}},
+        )
+    )
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_words_lines_and_schema_follow_whether_numbers_are_whole(tmp_path: Path, whole: bool) -> None:
+    token = BASE_DIR.set(tmp_path)
+    try:
+        asked = {
+            form: request(numbers, view_of(numbers, *CLAIMS[1:]))
+            for form in FORMS
+            for numbers in [numbers_of_a_file(tmp_path, form, whole)]
+        }
+    finally:
+        BASE_DIR.reset(token)
+    for form, one in asked.items():
+        assert ("a whole number" in one.user) == whole, form
+        assert whole or "a number" in one.user, form
+    sort = "<whole>" if whole else "<number>"
+    assert asked["short"].choices == tuple(f"{sort} {end}" for end in ("#1", "not #1", "#2", "not #2", "none"))
+    pattern = json.loads(asked["json"].schema or "")["properties"]["answer"]["pattern"]
+    assert re.fullmatch(pattern, "-27")
+    assert bool(re.fullmatch(pattern, "2.5")) != whole
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -54,6 +54,9 @@ def written(base: Path, answer: Any, options: list[str] | None = None, **fields:
         ({"score": "number", "relative": 0.01}, -200, "-202", 1),
         ({"score": "number", "relative": 0.01}, -200, "-203", 0),
         ({"score": "number"}, 7, "5 or 7", 0),
+        ({"score": "number", "whole": True}, 7, "So it is 7.0.", 1),
+        ({"score": "number", "whole": True, "tolerance": 1}, 7, "7.5", 0),
+        ({"score": "number", "tolerance": 1}, 7, "7.5", 1),
         ({"score": "contains"}, "Marie Curie", "It was Marie  Curie, in 1903", 1),
         ({"score": "contains"}, "art", "a party", 0),
         ({"score": "contains"}, "巴黎", "我想是巴黎吧", 1),
@@ -86,6 +89,7 @@ def test_a_choice_is_judged_by_its_options(base: Path) -> None:
         ({"score": "exact"}, "two\nlines", "one line"),
         ({"score": "number"}, "two", "one number"),
         ({"score": "number"}, "2 or 3", "one number"),
+        ({"score": "number", "whole": True}, "2.5", "a whole number"),
         ({"score": "regex"}, "a(", "pattern of RE2"),
         ({"score": "regex"}, "(a)\\1", "pattern of RE2"),
         ({"score": "regex"}, "(?=a)", "pattern of RE2"),
@@ -104,7 +108,12 @@ def test_scoring_and_match_are_not_given_together(base: Path) -> None:
     for fields in ({"match": "contains"}, {"match": "number", "tolerance": 1.0}):
         with pytest.raises(ValidationError, match="write them there"):
             written(base, "x", scoring={"score": "exact"}, **fields)
-    for wrong in ({"score": "exact", "tolerance": 1}, {"score": "number", "tolerance": -1}, {"score": "judged"}):
+    for wrong in (
+        {"score": "exact", "tolerance": 1},
+        {"score": "number", "tolerance": -1},
+        {"score": "judged"},
+        {"whole": True},
+    ):
         with pytest.raises(ValidationError):
             Scoring.model_validate(wrong)
     with pytest.raises(ValidationError):
@@ -112,6 +121,7 @@ def test_scoring_and_match_are_not_given_together(base: Path) -> None:
 
 
 def test_a_stored_scenario_without_scoring_is_written_as_before() -> None:
+    assert Scoring(score="number").model_dump() == {"score": "number", "tolerance": 0.0, "relative": 0.0}
     assert "scoring" not in TASKS.parse({"kind": "jsonl", "file": "x.jsonl"}).model_dump()
 
 
