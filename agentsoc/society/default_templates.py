@@ -171,7 +171,10 @@ def _form_json(given: Given) -> list[str]:
         if given["options"]:
             say(str(joined(given["options"], " or ")))
         elif given["numeric"]:
-            say("a number")
+            say("a ")
+            if given["whole"]:
+                say("whole ")
+            say("number")
         else:
             say("what you answer")
         say("),")
@@ -204,7 +207,10 @@ def _form_short(given: Given) -> list[str]:
             say("Answer ")
             say(str(joined(given["options"], " or ")))
         elif given["numeric"]:
-            say("Answer with a number")
+            say("Answer with a ")
+            if given["whole"]:
+                say("whole ")
+            say("number")
         else:
             say("Answer in a few words")
         say(
@@ -216,7 +222,10 @@ def _form_short(given: Given) -> list[str]:
             say(str(joined(given["options"], " or ")))
             say(".\n")
     elif given["numeric"]:
-        say("Answer with a number.\n")
+        say("Answer with a ")
+        if given["whole"]:
+            say("whole ")
+        say("number.\n")
     else:
         say("Answer in a few words.\n")
     return parts
@@ -244,7 +253,10 @@ def _form_text(given: Given) -> list[str]:
             say(str(joined(given["options"], " or ")))
             say(".")
         elif given["numeric"]:
-            say(" The answer is a number.")
+            say(" The answer is a ")
+            if given["whole"]:
+                say("whole ")
+            say("number.")
     elif given["options"]:
         say("Answer ")
         say(str(joined(given["options"], " or ")))
@@ -269,8 +281,8 @@ DEFAULTS: Final[Mapping[str, Ready]] = {
     "critique": Ready(_critique, ("form",)),
     "claim": Ready(_claim, ("answer", "text", "stated")),
     "own": Ready(_own, ()),
-    "form_json": Ready(_form_json, ("purpose", "options", "numeric", "cites", "targets")),
-    "form_short": Ready(_form_short, ("purpose", "options", "options_said", "numeric", "cites", "targets")),
-    "form_text": Ready(_form_text, ("purpose", "options", "numeric", "cites", "targets")),
+    "form_json": Ready(_form_json, ("purpose", "options", "numeric", "whole", "cites", "targets")),
+    "form_short": Ready(_form_short, ("purpose", "options", "options_said", "numeric", "whole", "cites", "targets")),
+    "form_text": Ready(_form_text, ("purpose", "options", "numeric", "whole", "cites", "targets")),
 }
 """Each default template by its name."""
