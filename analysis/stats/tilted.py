@@ -17,6 +17,7 @@ from analysis.stats.planning import Alternatives
 
 _PLANS: Final = 100  # draws of the weights of what was seen
 _EACH: Final = 12  # experiments for each of them
+_DISTINCT: Final = 40  # sizes of a task's sum that are told apart
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,7 +137,11 @@ def tilted_from(one: TaskSums, right_or_wrong: bool, few: bool, most: float) -> 
         extra = np.full(len(added), 0.5 / len(added))
     else:
         added, extra = np.array([end]), np.array([0.5 if few else 1e-3])
-    values = np.round(np.concatenate([one.total, added, -added, [0.0]]), 9)
+    total = one.total
+    if not right_or_wrong and len(np.unique(np.abs(total))) > _DISTINCT:  # finer steps cost time and change nothing
+        step = float(np.abs(total).max()) / _DISTINCT
+        total = step * np.rint(total / step)
+    values = np.round(np.concatenate([total, added, -added, [0.0]]), 9)
     weights = np.concatenate([np.ones(one.n_tasks), extra, extra, [1.0 if right_or_wrong or few else 1e-3]])
     both = np.concatenate([values, -values]) + 0.0
     totals, where = np.unique(both, return_inverse=True)
