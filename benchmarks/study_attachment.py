@@ -1,8 +1,8 @@
 """This study asks how often attachment is called reinforcement, of choices made by reinforcement or by something else.
 
-Usage: python -m benchmarks.study_attachment [--replicates 1000] [--world NAME ...] (about 20 minutes of one core). In
-each of 10 executions 45 claims are made one after the other by ten agents; from the fourth on each builds on one of
-the earlier claims, drawn with the weights of its world. The tables are in docs/verdict-studies.md.
+Usage: python -m benchmarks.study_attachment [--replicates 1000] [--world NAME ...] [--coverage] (about 20 minutes of
+one core). In each of 10 executions 45 claims are made one after the other by ten agents; from the fourth on each builds
+on one of the earlier claims, drawn with the weights of its world. The tables are in docs/verdict-studies.md.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.claims.attachment_choices import Choices
-from analysis.claims.attachment_rivals import Examined, examine_choices
+from analysis.claims.attachment_rivals import Examined, examine_choices, exponent_and_offset
 from analysis.jit import compiled
 
 I64 = NDArray[np.int64]
@@ -149,12 +149,27 @@ def row(name: str, world: World, replicates: int, **size: int) -> str:
     return f"| {' | '.join(cells)} |"
 
 
+def coverage(name: str, world: World, replicates: int, **size: int) -> str:
+    """Return one row of the table of intervals."""
+    found = [exponent_and_offset(choices_of(world, seed, **size)) for seed in range(replicates)]
+    beta = np.mean([one.covers(world.beta) for one, _ in found])
+    offset = np.mean([one.covers(world.offset) for _, one in found])
+    width = np.median([one.width for one, _ in found])
+    return f"| {name} | {replicates:,} | {beta:.1%} | {offset:.1%} | {width:.2f} |"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--replicates", type=int, default=1000)
     parser.add_argument("--world", nargs="*", default=list(WORLDS))
+    parser.add_argument("--coverage", action="store_true", help="intervals alone, which is faster")
     parser.add_argument("--executions", type=int, default=10)
     asked = parser.parse_args()
+    if asked.coverage:
+        print("| world | replicates | beta covered | offset covered | width of beta |\n| --- | --- | --- | --- | --- |")
+        for name in asked.world:
+            print(coverage(name, WORLDS[name], asked.replicates, executions=asked.executions), flush=True)
+        return
     head = ["world", "reinforcement", "looks like it", "fitness", "none", "other", "median beta", "beta covered"]
     head += ["offset covered", "recency found", "authors found", "fit rejected"]
     print(f"| {' | '.join(head)} |\n{'| --- ' * len(head)}|")

@@ -1,9 +1,9 @@
 """This study asks whether comparisons find what their pilots say they would find, over ties, seeds and graded scores.
 
-Usage: python -m benchmarks.study_power [--pilots 200] [--experiments 1000] [--truth NAME ...] (about ten minutes of one core). A pilot
-without a difference states the smallest difference that it would find in 4 of 5 comparisons, and the tasks that a fixed
-difference needs. Experiments of that size with that difference are drawn from the truth and tested by swapping names;
-their share of findings is the power that was had. The table is in docs/statistics.md.
+Usage: python -m benchmarks.study_power [--pilots 200] [--experiments 1000] [--truth NAME ...] (about ten minutes of one
+core). A pilot without a difference states the smallest difference that it would find in 4 of 5 comparisons, and the
+tasks that a fixed difference needs. Experiments of that size with that difference are drawn from the truth and tested
+by swapping names; their share of findings is the power that was had. The table is in docs/statistics.md.
 """
 
 from __future__ import annotations

@@ -61,7 +61,7 @@ _HALF: Final = float(chi2.ppf(0.95, 1)) / 2
 
 
 @dataclass(frozen=True)
-class Tested:
+class RatioTest:
     """A test is a likelihood ratio with its degrees of freedom."""
 
     ratio: float
@@ -86,19 +86,19 @@ class Examined:
     """Standard error of beta at the estimated offset."""
     offset: Interval
     """The c in (x + c)^beta; open where the choices set no limit."""
-    reinforced: Tested
+    reinforced: RatioTest
     """Against beta = 0."""
-    fitness: Tested
+    fitness: RatioTest
     """What the fitness of claims explains beyond age and authors; two parameters, law and width."""
     aic_over_fitness: float
     """AIC of fitness less AIC of reinforcement: positive speaks for reinforcement."""
-    recency: Tested
+    recency: RatioTest
     """What age explains beside reinforcement."""
     age_slope: float
     """Slope of the effect of age over its logarithm: negative where new claims are preferred."""
-    authors: Tested | None
+    authors: RatioTest | None
     """What authors explain beside reinforcement; None where they are too many, or one."""
-    good: Tested
+    good: RatioTest
     """Free effects of classes of x against (x + c)^beta: small p speaks against the form."""
     n: int
 
@@ -122,6 +122,18 @@ def examine_choices(choices: Choices) -> Examined | None:
     return _Examination(data).result()
 
 
+def exponent_and_offset(choices: Choices) -> tuple[Interval, Interval]:
+    """Return the exponent beside ages and authors and its offset, each with its profile interval.
+
+    Raises:
+        ValueError: ages, authors and claims of the alternatives are not known.
+    """
+    if not choices.described:
+        raise ValueError("ages, authors and claims of the alternatives are needed")
+    beta, offset, _ = _profiles(_Examination(single_choices(choices)).by_offset())
+    return beta, offset
+
+
 class _Examination:
     """The object fits the model and its rivals to one set of choices."""
 
@@ -133,26 +145,32 @@ class _Examination:
         self.nothing = np.zeros(len(data.engagement))
         self.none = fit(data, self.nothing, self.nothing, self.both)
 
-    def result(self) -> Examined:
-        """Return all fits and the word."""
+    def by_offset(self) -> list[Fit]:
+        """Return the fits at each of `OFFSETS`."""
         fits, start = [], self.none.theta
         for c in OFFSETS:
             fits.append(fit(self.data, np.log(self.data.engagement + c), self.nothing, self.both, start))
             start = fits[-1].theta
+        return fits
+
+    def result(self) -> Examined:
+        """Return all fits and the word."""
+        fits = self.by_offset()
+        start = fits[-1].theta
         beta, offset, best = _profiles(fits)
         logs = np.log(self.data.engagement + offset.value)
         at_best = fit(self.data, logs, self.nothing, self.both, start)
-        reinforced = Tested(2 * (best - self.none.loglik), 2)
+        reinforced = RatioTest(2 * (best - self.none.loglik), 2)
         fitness = self._fitness()
         no_age = fit(self.data, logs, self.nothing, effects(random=self.author))
-        recency = Tested(2 * (at_best.loglik - no_age.loglik), int(self.age.max()) + 1)
+        recency = RatioTest(2 * (at_best.loglik - no_age.loglik), int(self.age.max()) + 1)
         authors = None
         if self.author is not None:
             without = fit(self.data, logs, self.nothing, effects(self.age))
-            authors = Tested(2 * (at_best.loglik - without.loglik), int(self.author.max()))
+            authors = RatioTest(2 * (at_best.loglik - without.loglik), int(self.author.max()))
         good = self._good(best)
         over = 2 * best - 4 - (2 * fitness - 2 * 2)
-        gained = Tested(2 * (fitness - self.none.loglik), 2)
+        gained = RatioTest(2 * (fitness - self.none.loglik), 2)
         slope = self._age_slope(at_best)
         word, reasons = _word(beta, reinforced, gained, over, good)
         return Examined(
@@ -179,11 +197,11 @@ class _Examination:
                 best = max(best, _peak(np.log(widths), np.array([one.loglik for one in found]))[1])
         return best
 
-    def _good(self, best: float) -> Tested:
+    def _good(self, best: float) -> RatioTest:
         """Return the test of the form in x: free effects of its classes against the best offset and exponent."""
         classes = self.data.classes(np.rint(self.data.engagement).astype(np.int64), ENGAGED)
         free = fit(self.data, self.nothing, self.nothing, effects(self.age, classes, random=self.author))
-        return Tested(2 * (free.loglik - best), int(classes.max()) + 1 - 2)
+        return RatioTest(2 * (free.loglik - best), int(classes.max()) + 1 - 2)
 
     def _age_slope(self, found: Fit) -> float:
         """Return the slope of the age effects over the logarithm of age, weighted by choices."""
@@ -273,7 +291,7 @@ def _profiles(fits: list[Fit]) -> tuple[Interval, Interval, float]:
 
 
 def _word(
-    beta: Interval, reinforced: Tested, fitness: Tested, over: float, good: Tested
+    beta: Interval, reinforced: RatioTest, fitness: RatioTest, over: float, good: RatioTest
 ) -> tuple[Word, tuple[str, ...]]:
     """Return the word with its reasons, never stronger than the weakest test behind it."""
     said = f"beta = {beta.value:.3g} {beta.brackets()} beside age and authors"
@@ -294,7 +312,7 @@ def _word(
     return "reinforcement", (said, against, f"goodness of fit p = {good.p:.2g}")
 
 
-def _beside(recency: Tested, slope: float, authors: Tested | None) -> tuple[str, ...]:
+def _beside(recency: RatioTest, slope: float, authors: RatioTest | None) -> tuple[str, ...]:
     """Return what else was found."""
     found = []
     if recency.p < SURE:

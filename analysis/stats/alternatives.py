@@ -122,7 +122,8 @@ def alternatives(
     moved = int(np.count_nonzero(one.total))
     most = math.inf if change is None else change.high if base is None else max(base, 1 - base)
     if right_or_wrong and one.n_rows == one.n_tasks:
-        return Discordant.seen(moved, one.n_tasks, most)
+        won = int(np.count_nonzero(one.total > 0))
+        return Discordant.seen(won, moved - won, one.n_tasks, most)
     few = change is not None and one.n_unusual < FEW_UNUSUAL
     if change is not None and (right_or_wrong or few or moved <= (1 - _TIED) * one.n_tasks):
         return tilted_from(one, right_or_wrong, few, most)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
@@ -13,6 +14,7 @@ from agentsoc.errors import InputError
 from analysis.interval import FloatArray
 from analysis.stats.planning import NODES, Alternatives, middles
 
+_SURE: Final = 1.645
 _COUNTS: Final = 300  # values or quantiles of the number of tasks that tell the two apart
 
 
@@ -36,22 +38,26 @@ class Discordant(Alternatives):
         return cls(np.array([rate]))
 
     @classmethod
-    def seen(cls, told_apart: int, n_tasks: int, most: float = 1.0) -> Discordant:
-        """Return the alternatives after a pilot in which `told_apart` of `n_tasks` tasks told the two apart.
+    def seen(cls, won: int, lost: int, n_tasks: int, most: float = 1.0) -> Discordant:
+        """Return the alternatives after a pilot that won and lost so many of its tasks.
 
-        The rate's posterior is Beta(told apart + 1, ties + 1): half a task each way and one tie are added, as in the
-        interval of the difference (Agresti & Min 2005).
+        The posterior of the rate is Beta(won + lost + 1, ties + 1): half a task each way and one tie are added, as in
+        the interval of the difference (Agresti & Min 2005). What the pilot's own difference surely brought (beyond
+        1.645 of its standard errors) is taken off: that would not be there without a difference.
         """
-        return cls(stats.beta.ppf(middles(NODES), told_apart + 1, n_tasks - told_apart + 1), most)
+        moved = won + lost
+        surely = max(abs(won - lost) - _SURE * math.sqrt(moved), 0.0) / n_tasks
+        rates = stats.beta.ppf(middles(NODES), moved + 1, n_tasks - moved + 1)
+        return cls(np.maximum(rates - surely, 0.0), most)
 
     def power(self, difference: float, n_tasks: int, *, alpha: float = 0.05) -> float:
         """Return the probability, exact for each rate."""
         size = abs(difference)
         if size > self.most:
             return 0.0
-        return float(
-            np.mean([_power_of_rate(min(float(rate) + size, 1.0), size, n_tasks, alpha) for rate in self.rates])
-        )
+        # Where the difference takes nearly all the room that the baseline leaves, little is left to be lost.
+        rates = np.minimum(np.minimum(self.rates + size, 2 * self.most - size), 1.0)
+        return float(np.mean([_power_of_rate(float(rate), size, n_tasks, alpha) for rate in rates]))
 
     def _start(self, n_tasks: int) -> float:
         return float(np.sqrt(self.rates.mean() / n_tasks)) + 1 / n_tasks
