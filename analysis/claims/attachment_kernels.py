@@ -14,6 +14,31 @@ F64 = NDArray[np.float64]
 
 
 @compiled
+def _predict(begin: int, end: int, slope: F64, offset: F64, groups: I64, theta: F64, w: F64) -> float:
+    """Fill `w` with the predictors of the alternatives from `begin` to `end`, and return the largest."""
+    top = -math.inf
+    for j in range(begin, end):
+        value = theta[0] * slope[j] + offset[j]
+        for g in range(groups.shape[1]):
+            if groups[j, g] >= 0:
+                value += theta[groups[j, g]]
+        w[j - begin] = value
+        top = max(top, value)
+    return top
+
+
+@compiled
+def _take_off(mean: F64, gradient: F64, information: F64) -> None:
+    """Subtract the means of a decision from the gradient, and their products from the lower triangle."""
+    for a in range(len(mean)):
+        if mean[a] == 0.0:
+            continue
+        gradient[a] -= mean[a]
+        for b in range(a + 1):
+            information[a, b] -= mean[a] * mean[b]
+
+
+@compiled
 def derivatives(ptr: I64, chosen: I64, slope: F64, offset: F64, groups: I64, theta: F64) -> tuple[float, F64, F64]:
     """Return log-likelihood, gradient and negative Hessian of single choices.
 
@@ -36,14 +61,7 @@ def derivatives(ptr: I64, chosen: I64, slope: F64, offset: F64, groups: I64, the
     w = np.empty(widest)
     for d in range(len(ptr) - 1):
         begin, end = ptr[d], ptr[d + 1]
-        top = -math.inf
-        for j in range(begin, end):
-            value = theta[0] * slope[j] + offset[j]
-            for g in range(k):
-                if groups[j, g] >= 0:
-                    value += theta[groups[j, g]]
-            w[j - begin] = value
-            top = max(top, value)
+        top = _predict(begin, end, slope, offset, groups, theta, w)
         whole = 0.0
         at = chosen[d]
         total += w[at - begin] - top
@@ -73,12 +91,7 @@ def derivatives(ptr: I64, chosen: I64, slope: F64, offset: F64, groups: I64, the
         for g in range(k):
             if groups[at, g] >= 0:
                 gradient[groups[at, g]] += 1.0
-        for a in range(n):
-            if mean[a] == 0.0:
-                continue
-            gradient[a] -= mean[a]
-            for b in range(a + 1):
-                information[a, b] -= mean[a] * mean[b]
+        _take_off(mean, gradient, information)
     for a in range(n):
         for b in range(a):
             information[b, a] = information[a, b]

@@ -176,14 +176,18 @@ def _say_power(asked: _Asked, effect: float | None, accept_failures: bool, as_js
     """Say how surely differences would be found: from the runs, where the comparison has finished some."""
     import analysis
     from agentsoc.experiment.store import finished_cells
-    from analysis.comparison.plan import plan_from_grid, plan_from_report
+    from analysis.comparison.plan import plan_before, plan_from_report
 
     if any(finished_cells(asked.grid, asked.out).values()):
         plan = plan_from_report(
             analysis.compare(asked.out, effect=effect, accept_failures=accept_failures), effect=effect
         )
     else:
-        plan = plan_from_grid(asked.grid, effect=effect)
+        cells = asked.grid.cells
+        tasks = {(cell.tasks, cell.scenario.tasks_seed): cell.scenario.tasks.count for cell in cells}
+        kinds = {(cell.organisation, cell.n_agents) for cell in cells}
+        others = [name for name, _ in kinds if name != asked.grid.asked.baseline]
+        plan = plan_before(asked.grid.name, sum(tasks.values()), max(len(others), 1), effect=effect)
     if as_json:
         print_json(plan.as_dict())
     else:

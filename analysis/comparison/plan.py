@@ -8,7 +8,6 @@ from typing import Any, Final
 
 import polars as pl
 
-from agentsoc.experiment.grid import Grid
 from agentsoc.printing.text import line, table
 from analysis.comparison.report import Report
 from analysis.interval import shown
@@ -125,17 +124,15 @@ def _rows_of(report: Report, name: str, n_agents: int, label: str) -> pl.DataFra
     return own.with_columns(organisation=pl.lit(label))
 
 
-def plan_from_grid(grid: Grid, *, effect: float | None = None) -> PowerPlan:
+def plan_before(name: str, n_tasks: int, comparisons: int, *, effect: float | None = None) -> PowerPlan:
     """Return what a comparison would find of which no run is made, for several shares of tasks told apart.
 
     Args:
-        grid: the comparison.
+        name: its name.
+        n_tasks: its tasks; repeats of a task with other seeds are not counted.
+        comparisons: its comparisons with a baseline, at least 1.
         effect: difference for which tasks are told; None for 0.05.
     """
-    tasks = {(c.tasks, c.scenario.tasks_seed): c.scenario.tasks.count for c in grid.cells}
-    kinds = {(cell.organisation, cell.n_agents) for cell in grid.cells}
-    bases = {n for name, n in kinds if name == grid.asked.baseline}
-    comparisons, n_tasks = max(len(kinds) - len(bases), 1), sum(tasks.values())
     wanted, differences = _asked(effect)
     alpha = LEVEL / comparisons
     rows = [
@@ -143,7 +140,7 @@ def plan_from_grid(grid: Grid, *, effect: float | None = None) -> PowerPlan:
         for rate in RATES
         for n in sorted({n_tasks, *SIZES})
     ]
-    return PowerPlan(grid.name, False, differences, wanted, alpha, comparisons, tuple(rows))
+    return PowerPlan(name, False, differences, wanted, alpha, comparisons, tuple(rows))
 
 
 def _asked(effect: float | None) -> tuple[float, tuple[float, ...]]:
