@@ -55,6 +55,7 @@ by fitness alone in one of ten samples."""
 DECIDES: Final = 4.0
 """Difference of AIC from which on fitness is said to explain the choices."""
 _PASSES: Final = 2
+_TURNS: Final = 5
 _QUADRATURE: Final = 24
 _GRID: Final = 80  # values of what was due at which integrals are worked out
 _HALF: Final = float(chi2.ppf(0.95, 1)) / 2
@@ -93,7 +94,7 @@ class Examined:
     aic_over_fitness: float
     """AIC of fitness less AIC of reinforcement: positive speaks for reinforcement."""
     recency: RatioTest
-    """What age explains beside reinforcement."""
+    """What age explains beside reinforcement: its classes or a power of it, whichever is surer."""
     age_slope: float
     """Slope of the effect of age over its logarithm: negative where new claims are preferred."""
     authors: RatioTest | None
@@ -163,7 +164,10 @@ class _Examination:
         reinforced = RatioTest(2 * (best - self.none.loglik), 2)
         fitness = self._fitness()
         no_age = fit(self.data, logs, self.nothing, effects(random=self.author))
-        recency = RatioTest(2 * (at_best.loglik - no_age.loglik), int(self.age.max()) + 1)
+        recency = min(
+            RatioTest(2 * (at_best.loglik - no_age.loglik), int(self.age.max()) + 1),
+            RatioTest(2 * (self._with_age_slope(logs, no_age) - no_age.loglik), 1), key=lambda test: test.p,
+        )  # fmt: skip
         authors = None
         if self.author is not None:
             without = fit(self.data, logs, self.nothing, effects(self.age))
@@ -196,6 +200,18 @@ class _Examination:
                         best, theta, liked = found[-1].loglik, found[-1].theta, expected
                 best = max(best, _peak(np.log(widths), np.array([one.loglik for one in found]))[1])
         return best
+
+    def _with_age_slope(self, logs: F64, without: Fit) -> float:
+        """Return the log-likelihood with a power of age in place of its classes: sees more where that is the form.
+
+        Exponent and power are fitted in turn, from the fit without age on.
+        """
+        ages, random = np.log(self.data.age), effects(random=self.author)
+        found = without
+        for _ in range(_TURNS):
+            aged = fit(self.data, ages, found.slope * logs, random)
+            found = fit(self.data, logs, aged.slope * ages, random)
+        return found.loglik
 
     def _good(self, best: float) -> RatioTest:
         """Return the test of the form in x: free effects of its classes against the best offset and exponent."""
