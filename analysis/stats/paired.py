@@ -311,7 +311,7 @@ def _plan(
     return least, pilot.tasks_needed(effect, alpha=alpha, wanted=WANTED_POWER) if effect else None
 
 
-def _pilot(one: TaskSums, sums: _Sums, at_base: int) -> Alternatives | None:
+def _pilot(one: TaskSums, sums: PairedSums, at_base: int) -> Alternatives | None:
     """Return what may be true beside no difference; None with a single task."""
     if one.n_tasks < 2:
         return None
@@ -326,10 +326,10 @@ def pilots(
 
     The arguments and errors are those of `compare_paired`; with a single task there is None.
     """
-    names, matrix, task, _ = _paired_up(table, baseline, value, tuple(cluster))
+    names, matrix, task, _ = paired_up(table, baseline, value, tuple(cluster))
     at_base = names.index(baseline)
     others = [at for at in range(len(names)) if at != at_base]
-    sums = _sums(matrix, task, at_base, others)
+    sums = paired_sums(matrix, task, at_base, others)
     return {names[at]: (one.n_tasks, _pilot(one, sums, at_base)) for at, one in zip(others, sums.versus, strict=True)}
 
 
