@@ -14,6 +14,7 @@ from analysis.cascade_laws.elites import Concentration, effective_n, gini, top_s
 from analysis.cascade_laws.examine import Law, Laws
 from analysis.cascade_laws.extremes import Extremes, Slope
 from analysis.claims.attachment import Attachment
+from analysis.claims.attachment_rivals import Examined
 from analysis.claims.deficits import Deficits
 from analysis.claims.integration import Integration
 from analysis.observables.audit import StructureAudit
@@ -208,7 +209,25 @@ def _attachment(found: Attachment | str) -> dict[str, object]:
         "executions": found.clusters,
         "at_bound": found.at_bound,
         "reason": found.reason,
+        "plain": {"beta": found.plain, "ci95": found.plain_interval},
+        "examined": None if found.examined is None else _examined(found.examined),
         "card": found.card.as_dict(),
+    }
+
+
+def _examined(found: Examined) -> dict[str, object]:
+    """Return what else explains choices; keys are promised in docs/reading-the-laws.md."""
+    tests = {"reinforced": found.reinforced, "fitness": found.fitness, "recency": found.recency, "fit": found.good}
+    if found.authors is not None:
+        tests["authors"] = found.authors
+    return {
+        "verdict": found.word,
+        "reasons": list(found.reasons),
+        "beta": found.beta.as_dict(),
+        "offset": {**found.offset.as_dict(), "open_low": found.offset.open_low, "open_high": found.offset.open_high},
+        "aic_over_fitness": found.aic_over_fitness,
+        "age_slope": found.age_slope,
+        "tests": {name: {"ratio": test.ratio, "df": test.df, "p": test.p} for name, test in tests.items()},
     }
 
 

@@ -19,9 +19,10 @@ from agentsoc.errors import InputError
 from analysis.cascade_laws.elites import Concentration, concentration
 from analysis.cascade_laws.extremes import Extremes, largest_growth
 from analysis.cascade_laws.switched import Switched, against_switched
-from analysis.claims.attachment import Attachment, fit_attachment
+from analysis.claims.attachment import Attachment
 from analysis.claims.attachment_choices import RiskSet, claim_choices
 from analysis.claims.attachment_offers import OFFERED, offered_choices
+from analysis.claims.attachment_verdict import examine_attachment
 from analysis.claims.cascades import claim_graph
 from analysis.claims.deficits import Deficits, deficits
 from analysis.claims.faults import FaultTrace, trace_faults
@@ -237,14 +238,14 @@ def _attachment(found: Structures, effort: ResamplingEffort, risk: RiskSet | Non
     for where, part in groups(found.table, ("topology",)):
         name = str(where["topology"] or "unknown")
         if part.has(OFFERED):
-            result[name] = fit_attachment(offered_choices(part), groups=effort.attachment)
+            result[name] = examine_attachment(offered_choices(part), groups=effort.attachment)
             continue
         logged = part.has("visible")
         if not logged and risk is None:
             result[name] = "the log does not say which claims an agent could read; if all could be read, pass --risk"
             continue
         choices = claim_choices(part, claim_graph(part), risk=risk or "latest", logged_visibility=logged)
-        result[name] = fit_attachment(choices, groups=effort.attachment)
+        result[name] = examine_attachment(choices, groups=effort.attachment)
     return result
 
 

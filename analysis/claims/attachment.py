@@ -22,6 +22,7 @@ from scipy.special import stdtrit
 
 from agentsoc.errors import InputError
 from analysis.claims.attachment_choices import Choices
+from analysis.claims.attachment_rivals import Examined
 from analysis.fitcard import FitCard
 from analysis.jit import compiled
 
@@ -56,11 +57,22 @@ class Attachment:
     reason: str
     """Why beta is not identified or only a bound; empty if it is an estimate."""
     card: FitCard
+    examined: Examined | None = None
+    """What else explains the choices, and the word for all of it; None where it was not asked for, or too little is
+    known. With it, beta is the exponent beside ages and authors, `constant` the estimated offset, and `interval` the
+    profile likelihood's."""
+    plain: float | None = None
+    """The exponent with offset 1 and nothing beside it, where `beta` is another."""
+    plain_interval: tuple[float, float] | None = None
+    """Interval of `plain` by the jackknife over executions."""
 
     def summary(self) -> str:
         """Return one line."""
         if self.beta is None:
             return f"beta is not identified: {self.reason}"
+        if self.examined is not None:
+            basis = f"{self.n_choices} choices in {self.clusters} executions"
+            return f"{self.examined.summary()}; offset {self.constant:.3g} {self.examined.offset.brackets()}; {basis}"
         basis = f"from {self.n_choices} choices in {self.clusters} executions"
         if self.at_bound:
             return f"beta is beyond {self.beta:.0f} {basis} ({self.reason})"

@@ -7,7 +7,7 @@ its engagement: how often it had been built on in earlier rounds.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Literal
 
@@ -25,6 +25,10 @@ RiskSet = Literal["all", "latest"]
 """`all`: every earlier claim of the execution. `latest`: the latest earlier claim of every other agent."""
 
 
+def _unknown() -> I64:
+    return np.empty(0, np.int64)
+
+
 @dataclass(frozen=True)
 class Choices:
     """The object holds choices from risk sets in CSR form."""
@@ -39,6 +43,18 @@ class Choices:
     """Chosen alternatives as indices into `engagement`, in order of choice."""
     cluster: I64
     """Execution of each decision, shape (n_decisions,)."""
+    age: I64 = field(default_factory=_unknown)
+    """Claims made since each alternative, 1 for the newest that could be on offer, shape (n_alternatives,); empty where
+    it is not known."""
+    author: I64 = field(default_factory=_unknown)
+    """Agent that made each alternative, same shape; empty where it is not known."""
+    item: I64 = field(default_factory=_unknown)
+    """Which alternatives are one claim, by number, same shape; empty where it is not known."""
+
+    @property
+    def described(self) -> bool:
+        """Whether ages, authors and claims of the alternatives are known."""
+        return len(self.item) == len(self.engagement) > 0
 
     @property
     def n_decisions(self) -> int:
@@ -63,7 +79,9 @@ class Choices:
         made = _Maker()
         for d in np.flatnonzero(kept):
             chosen = self.chosen[self.chosen_ptr[d] : self.chosen_ptr[d + 1]] - self.ptr[d]
-            made.add(self.engagement[self.ptr[d] : self.ptr[d + 1]], chosen, int(self.cluster[d]))
+            of = slice(int(self.ptr[d]), int(self.ptr[d + 1]))
+            about = (self.age[of], self.author[of], self.item[of]) if self.described else None
+            made.add(self.engagement[of], chosen, int(self.cluster[d]), about)
         return made.choices()
 
 
@@ -74,9 +92,12 @@ class _Maker:
         self.engagement: list[F64] = []
         self.chosen: list[I64] = []
         self.cluster: list[int] = []
+        self.about: list[tuple[I64, I64, I64]] = []
 
-    def add(self, engagement: F64, chosen: I64, cluster: int) -> None:
-        """Add a decision: x of the alternatives, the positions chosen among them, its execution."""
+    def add(self, engagement: F64, chosen: I64, cluster: int, about: tuple[I64, I64, I64] | None = None) -> None:
+        """Add a decision: x of the alternatives, positions chosen among them, its execution; age, author and claim."""
+        if about is not None:
+            self.about.append(about)
         self.engagement.append(engagement)
         self.chosen.append(chosen)
         self.cluster.append(cluster)
@@ -92,14 +113,38 @@ class _Maker:
             chosen_ptr.astype(np.int64),
             np.concatenate(shifted).astype(np.int64) if shifted else np.empty(0, np.int64),
             np.array(self.cluster, np.int64),
+            *(np.concatenate(column).astype(np.int64) for column in zip(*self.about, strict=True)),
         )
 
 
-def make_choices(decisions: Iterable[tuple[Sequence[float], Sequence[int], int]]) -> Choices:
-    """Return the choices given as (engagement of the alternatives, positions chosen in order, execution)."""
+@dataclass(frozen=True)
+class Offer:
+    """An offer describes the alternatives of one decision beside their engagement; sequences of one length."""
+
+    age: Sequence[int]
+    """Claims made since each."""
+    author: Sequence[int]
+    item: Sequence[int]
+    """The claim behind each, by a number that no other claim of any execution has."""
+
+
+def make_choices(
+    decisions: Iterable[tuple[Sequence[float], Sequence[int], int]], offers: Sequence[Offer] = ()
+) -> Choices:
+    """Return the choices given as (engagement of the alternatives, positions chosen in order, execution).
+
+    Args:
+        decisions: one for each act that chose.
+        offers: what else is known of the alternatives of each; all or none.
+    """
     made = _Maker()
-    for engagement, chosen, execution in decisions:
-        made.add(np.asarray(engagement, dtype=np.float64), np.asarray(chosen, dtype=np.int64), execution)
+    for place, (engagement, chosen, execution) in enumerate(decisions):
+        about = None
+        if offers:
+            own = offers[place]
+            age, author, item = (np.asarray(column, dtype=np.int64) for column in (own.age, own.author, own.item))
+            about = (age, author, item)
+        made.add(np.asarray(engagement, dtype=np.float64), np.asarray(chosen, dtype=np.int64), execution, about)
     return made.choices()
 
 
@@ -145,7 +190,8 @@ def claim_choices(
                 allowed = logged[v] or (None if readable is None else readable.get(me, ()))
                 offer = _offer(graph, risk, start, low, me, latest, allowed, parents)
                 if len(offer) > 1:
-                    made.add(cited[offer - start], np.searchsorted(offer, parents), e)
+                    about = (low - offer, graph.agent[offer].astype(np.int64), offer)
+                    made.add(cited[offer - start], np.searchsorted(offer, parents), e, about)
             for v in range(low, high):
                 latest[int(graph.agent[v])] = v
                 cited[graph.parent[graph.ptr[v] : graph.ptr[v + 1]] - start] += 1

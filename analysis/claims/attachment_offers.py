@@ -18,7 +18,7 @@ import polars as pl
 
 from agentsoc.scenario.model import Scenario
 from agentsoc.society.build import build_society
-from analysis.claims.attachment_choices import Choices, make_choices
+from analysis.claims.attachment_choices import Choices, Offer, make_choices
 from analysis.tables import EventTable
 
 OFFERED: Final = "offered"
@@ -61,14 +61,17 @@ def offered_choices(table: EventTable) -> Choices:
     An act chooses the claims that it builds on, or the one that it endorses. Acts that choose nothing on offer are no
     choices.
     """
-    return make_choices(_decisions(table))
+    found = list(_decisions(table))
+    return make_choices([decision for decision, _ in found], [offer for _, offer in found])
 
 
-def _decisions(table: EventTable) -> Iterator[tuple[Sequence[float], Sequence[int], int]]:
-    """Yield (engagement of the offer, positions chosen, execution) of each act that chose."""
+def _decisions(table: EventTable) -> Iterator[tuple[tuple[Sequence[float], Sequence[int], int], Offer]]:
+    """Yield (engagement of the offer, positions chosen, execution) of each act that chose, and what was on offer."""
+    before = 0
     rows = table.events.select("execution", "round", *_ACT, OFFERED).iter_rows()
     for execution, episode in groupby(rows, key=lambda row: int(row[0])):
         engaged: dict[int, int] = {}
+        made: dict[int, tuple[int, int]] = {}
         for _, same_round in groupby(episode, key=lambda row: int(row[1])):
             acts = list(same_round)
             picked = [_picked(claim, kind, target, parents) for _, _, claim, kind, target, parents, _, _ in acts]
@@ -76,10 +79,16 @@ def _decisions(table: EventTable) -> Iterator[tuple[Sequence[float], Sequence[in
                 offer = act[-1] or []
                 chosen = [offer.index(claim) for claim in wanted if claim in offer]
                 if chosen and len(offer) > 1:
-                    yield [float(engaged.get(claim, 0)) for claim in offer], chosen, execution
+                    born = [made.get(claim, (0, -1)) for claim in offer]
+                    about = Offer([len(made) - n for n, _ in born], [a for _, a in born], [before + n for n, _ in born])
+                    yield ([float(engaged.get(claim, 0)) for claim in offer], chosen, execution), about
             for wanted in picked:
                 for claim in wanted:
                     engaged[claim] = engaged.get(claim, 0) + 1
+            for _, _, claim, _, _, _, agent, _ in acts:
+                if claim is not None:
+                    made.setdefault(claim, (len(made), agent))
+        before += len(made)
 
 
 def _picked(claim: int | None, kind: str | None, target: int | None, parents: Sequence[int]) -> Sequence[int]:

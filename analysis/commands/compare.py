@@ -37,6 +37,12 @@ def compare(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would run and what it can cost at most; start nothing.")
     ] = False,
+    plan: Annotated[
+        bool,
+        typer.Option(
+            "--plan", help="Say how surely differences would be found, from its runs or before; start nothing."
+        ),
+    ] = False,
     workers: Annotated[
         int | None, typer.Option(min=1, help="Processes for simulated runs; default one a core.")
     ] = None,
@@ -87,6 +93,9 @@ def compare(
     asked = _asked(path, out, seeds, given, allow_code or [])
     if dry_run:
         _say_plan(asked, as_json)
+        return
+    if plan:
+        _say_power(asked, effect, accept_failures, as_json)
         return
     if retry_failed:
         _reopen_failed(asked)
@@ -161,6 +170,28 @@ def _say_plan(asked: _Asked, as_json: bool) -> None:
         print_json(plan_as_dict(asked.grid, rows))
     else:
         print_plan(asked.grid, rows)
+
+
+def _say_power(asked: _Asked, effect: float | None, accept_failures: bool, as_json: bool) -> None:
+    """Say how surely differences would be found: from the runs, where the comparison has finished some."""
+    import analysis
+    from agentsoc.experiment.store import finished_cells
+    from analysis.comparison.plan import plan_before, plan_from_report
+
+    if any(finished_cells(asked.grid, asked.out).values()):
+        plan = plan_from_report(
+            analysis.compare(asked.out, effect=effect, accept_failures=accept_failures), effect=effect
+        )
+    else:
+        cells = asked.grid.cells
+        tasks = {(cell.tasks, cell.scenario.tasks_seed): cell.scenario.tasks.count for cell in cells}
+        kinds = {(cell.organisation, cell.n_agents) for cell in cells}
+        others = [name for name, _ in kinds if name != asked.grid.asked.baseline]
+        plan = plan_before(asked.grid.name, sum(tasks.values()), max(len(others), 1), effect=effect)
+    if as_json:
+        print_json(plan.as_dict())
+    else:
+        say(plan.summary())
 
 
 def _carried_out(asked: _Asked, workers: int | None, concurrency: int | None, quiet: bool, yes: bool) -> Outcome:

@@ -281,8 +281,10 @@ def _test_notes(report: Report) -> Iterator[str]:
         f"p: sign-flip test over tasks ({', '.join(sorted(tests))}), corrected by Holm for {report.n_tests} "
         "comparisons; intervals hold one at a time, not all together"
     )
+    none = any(row.detectable is None for block in report.blocks for row in block.found.rows)
     yield (
-        '"could find" is the smallest true difference that this many tasks and seeds find in 4 of 5 comparisons; '
+        '"could find" is the smallest true difference that this many tasks and seeds find in 4 of 5 comparisons'
+        f"{' (-: not even the largest possible one)' if none else ''}; "
         f"the last column is how many tasks a true difference of {found.effect or 0.05:g} needs for that"
     )
 

@@ -15,12 +15,13 @@ import polars as pl
 
 from agentsoc.errors import InputError
 from analysis.interval import FloatArray, IntArray, Interval, shown
-from analysis.stats import power
+from analysis.stats.alternatives import alternatives
 from analysis.stats.bootstrap import DIFFERENCE, Bounds, check, columns_for, interval_from, kind_for, resample
 from analysis.stats.clusters import TaskSums, sums_by_task
 from analysis.stats.effects import odds_ratio, paired_d
 from analysis.stats.inversion import agreeing, score_interval
 from analysis.stats.permutation import Test, holm, sign_flip_p
+from analysis.stats.planning import Alternatives
 from analysis.stats.proportions import is_proportion, mean_of, score_bounds
 
 FEW_TASKS: Final = 20
@@ -64,10 +65,10 @@ class PairedRow(MeanRow):
     losses: int
     detectable: float | None
     """Smallest true difference that as many tasks and seeds find with probability 0.8, after Bonferroni's correction
-    (Holm's is a little better); None with a single task."""
+    (Holm's is a little better); None where not even the largest possible one is found so often, and with one task."""
     tasks_needed: int | None
     """Tasks, each with as many seeds, with which a true difference of `PairedComparison.effect` would be found as
-    often; None when more than ten million, or unknown."""
+    often; None when more than ten million, or unknown, or where there can be no such difference."""
 
 
 @dataclass(frozen=True)
@@ -163,7 +164,7 @@ def compare_paired(
     for place, at in enumerate(others):
         one, step = versus[place], sums.steps[:, place]
         d, odds = sizes[place]
-        least, needed = _plan(one, sums.change, sums.right_or_wrong, alpha, wanted)
+        least, needed = _plan(_pilot(one, sums, at_base), one.n_tasks, alpha, wanted)
         rows.append(
             PairedRow(
                 organisation=names[at], mean=own_means[at], n_tasks=own[at].n_tasks, n_rows=own[at].n_rows,
@@ -301,16 +302,35 @@ def _count(task: IntArray, n_tasks: int) -> FloatArray:
 
 
 def _plan(
-    one: TaskSums, change: Bounds | None, right_or_wrong: bool, alpha: float, effect: float | None
+    pilot: Alternatives | None, n_tasks: int, alpha: float, effect: float | None
 ) -> tuple[float | None, int | None]:
     """Return the smallest detectable difference and the tasks that `effect` needs."""
-    if one.n_tasks < 2:
+    if pilot is None:
         return None, None
-    rows = float(one.rows.mean())
-    sd, grain = power.components(one, change).sd(rows), 1 / rows if right_or_wrong else 0.0
-    least = power.detectable(sd, one.n_tasks, alpha=alpha, wanted=WANTED_POWER, grain=grain)
-    needed = power.tasks_needed(effect, sd, alpha=alpha, wanted=WANTED_POWER, grain=grain) if effect else None
-    return least, needed
+    least = pilot.detectable(n_tasks, alpha=alpha, wanted=WANTED_POWER)
+    return least, pilot.tasks_needed(effect, alpha=alpha, wanted=WANTED_POWER) if effect else None
+
+
+def _pilot(one: TaskSums, sums: PairedSums, at_base: int) -> Alternatives | None:
+    """Return what may be true beside no difference; None with a single task."""
+    if one.n_tasks < 2:
+        return None
+    base = None if sums.bounds is None else sums.own[at_base].mean
+    return alternatives(one, sums.change, right_or_wrong=sums.right_or_wrong, base=base)
+
+
+def pilots(
+    table: pl.DataFrame, *, baseline: str, value: str = "score", cluster: Sequence[str] = ("tasks", "task")
+) -> dict[str, tuple[int, Alternatives | None]]:
+    """Return, for each organisation but the baseline, its number of tasks and what may be true beside no difference.
+
+    The arguments and errors are those of `compare_paired`; with a single task there is None.
+    """
+    names, matrix, task, _ = paired_up(table, baseline, value, tuple(cluster))
+    at_base = names.index(baseline)
+    others = [at for at in range(len(names)) if at != at_base]
+    sums = paired_sums(matrix, task, at_base, others)
+    return {names[at]: (one.n_tasks, _pilot(one, sums, at_base)) for at, one in zip(others, sums.versus, strict=True)}
 
 
 def _p(p: float) -> str:

@@ -154,7 +154,7 @@ def fit_tail(
     tests = _tests(power, models, tail, None)
     gof, own = _resampled(sample, power, asked)
     levels = [_level(key, labels, array, power, models, asked, tail) for key, labels in asked.clusters.items()]
-    verdict = judge(power, tail, models, levels[-1].tests if levels else tests, gof, design)
+    verdict = judge(power, tail, models, levels[-1].tests if levels else tests, gof, design, sample.n)
     interval = None if own is None else own.alpha
     ranges = {} if own is None else {key: _ranges(model, tail, own) for key, model in models.items()}
     card = _card(sample, power, models, asked, gof, interval)

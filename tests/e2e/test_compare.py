@@ -333,6 +333,30 @@ def test_check_and_run_know_a_comparison(capsys: pytest.CaptureFixture[str]) -> 
     assert "organisations" in json.loads(call(capsys, "schema", "--comparison")[1])["properties"]
 
 
+def test_a_plan_before_any_run_says_what_it_assumes_and_starts_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    file = written(SIMULATED)
+    code, said, _ = call(capsys, "compare", file, "--plan")
+    assert code == 0
+    assert "no run says yet how much tasks vary" in said
+    assert not Path("comparisons").exists()
+    code, said, _ = call(capsys, "compare", file, "--plan", "--effect", 0.3, "--json")
+    plan = json.loads(said)
+    assert (code, plan["from_runs"], plan["comparisons"], plan["effect"]) == (0, False, 2, 0.3)
+    assert {row["n_tasks"] for row in plan["rows"]} == {20, 50, 100, 120, 200, 500, 1000}
+    [none] = [row for row in plan["rows"] if row["what"] == "0%" and row["n_tasks"] == 100]
+    assert none["tasks_needed"] < 60
+    assert none["power"]["0.3"] > 0.99
+
+
+def test_a_plan_from_runs_goes_by_their_spread(out: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, said, _ = call(capsys, "compare", out, "--plan", "--json")
+    plan = json.loads(said)
+    assert (code, plan["from_runs"]) == (0, True)
+    assert {row["what"] for row in plan["rows"]} == {"votes", "talk"}
+    code, said, _ = call(capsys, "compare", out, "--plan")
+    assert "tasks vary as in the runs that were made" in said
+
+
 @pytest.fixture(scope="module")
 def compared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small comparison that is finished."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ import pytest
 
 from agentsoc.errors import InputError
 from agentsoc.log.comparison import CellRecord, ComparisonRecord
+from analysis.comparison.plan import plan_from_report
 from analysis.comparison.report import Report, make_report, measured
 from analysis.comparison.table import CeilingUse, Results
 from analysis.comparison.text import notes, p_text, report_as_dict, report_as_text, verdict
@@ -444,6 +447,33 @@ def test_more_than_twelve_seeds_are_cut() -> None:
         seeds = [2 * k for k in range(n)]
         frames = [of(name, a, ALONE[:2], seed=seed) for name, a in (("alone", 1), ("votes", 3)) for seed in seeds]
         assert f"seeds       {n}: 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, {end}" in report_as_text(report(*frames))
+
+
+def test_notes_say_where_not_even_the_largest_difference_could_be_found() -> None:
+    said = "(-: not even the largest possible one)"
+    assert not any(said in note for note in notes(report()))
+    three = report(of("alone", 1, [0.0, 1.0, 0.0]), of("votes", 3, [1.0, 1.0, 0.0]))
+    assert any(said in note for note in notes(three))
+    assert three.blocks[0].found.rows[0].detectable is None
+
+
+def test_a_plan_from_runs_has_a_row_for_each_organisation_and_size() -> None:
+    found = plan_from_report(report())
+    assert [row.n_tasks for row in found.rows if row.what == "votes"] == [20, 50, 100, 200, 500, 1000]
+    assert {row.what for row in found.rows} == {"votes", "talk", "same"}
+    assert (found.comparisons, found.alpha, found.effect) == (3, 0.05 / 3, 0.05)
+    same = [row for row in found.rows if row.what == "same"]
+    assert all(a.power[-1] <= b.power[-1] + 1e-5 for a, b in pairwise(same))
+    now = report().blocks[0].found.row("same")
+    assert (same[0].detectable, same[0].tasks_needed) == (now.detectable, now.tasks_needed)
+    text = found.summary()
+    assert "tasks vary as in the runs that were made" in text
+    assert "no run says yet" not in text
+    assert "so few tasks find not even" not in text
+    assert json.loads(json.dumps(found.as_dict()))["rows"][0]["power"].keys() == {"0.02", "0.05", "0.1", "0.2"}
+    few = plan_from_report(report(of("alone", 1, [0.0, 1.0, 0.0]), of("votes", 3, [1.0, 1.0, 0.0])), effect=0.3)
+    assert "so few tasks find not even the largest possible difference" in few.summary()
+    assert few.differences == (0.02, 0.05, 0.1, 0.2, 0.3)
 
 
 def test_a_p_value_has_three_decimals_or_one_figure() -> None:

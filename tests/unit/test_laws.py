@@ -275,7 +275,7 @@ def fitted(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
         ways.append((*choices, groups))
         return "a fit"
 
-    monkeypatch.setattr(laws, "fit_attachment", noted)
+    monkeypatch.setattr(laws, "examine_attachment", noted)
     return ways
 
 

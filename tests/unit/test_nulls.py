@@ -223,7 +223,7 @@ def test_a_lognormal_body_is_not_called_a_power_law_and_lognormal_stays_possible
 
 
 def test_a_short_piece_of_a_tail_is_no_power_law_however_well_it_fits() -> None:
-    """The same draws, cut at seven times xmin: a decade is asked for."""
+    """The same draws, cut at seven times xmin: two decades are asked for."""
     x = pareto(2.5, 3000, xmin=20.0)
     short = fit_tail(x[x < 150], xmin=20.0, resampling=Resampling(gof=30)).verdict
     assert short.word != "power law"

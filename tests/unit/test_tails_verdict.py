@@ -19,8 +19,8 @@ from analysis.tails.powerlaw import PowerLaw
 from analysis.tails.verdict import DesignRepeats, SampleDesign, Verdict, degeneracies, judge
 
 POWER = PowerLaw(2.5, 2.0, 200, 20, 0.02, 0.1, -300.0, at_bound=False)
-"""Fitted above xmin = 2; with TAIL it spans a factor of 50."""
-TAIL = Histogram(np.arange(2.0, 101.0, 2.0), np.full(50, 4), discrete=True)
+"""Fitted above xmin = 2; with TAIL it spans a factor of 100."""
+TAIL = Histogram(np.arange(2.0, 201.0, 2.0), np.full(100, 4), discrete=True)
 GOOD = GoodnessOfFit(0.5, 100, 0.02)
 COMPETITORS = ("exponential", "truncated_power_law", "lognormal", "stretched_exponential")
 
@@ -28,7 +28,7 @@ COMPETITORS = ("exponential", "truncated_power_law", "lognormal", "stretched_exp
 def up_to(largest: float) -> Histogram:
     """Return a tail that ends at this value."""
     return Histogram(
-        np.array([*np.linspace(2.0, largest, 19, endpoint=False), largest]), np.full(20, 10), discrete=False
+        np.array([*np.linspace(2.0, largest, 19, endpoint=False), largest]), np.full(20, 20), discrete=False
     )
 
 
@@ -43,10 +43,15 @@ def judged(
     gof: GoodnessOfFit | None = GOOD,
     rate: float = 0.1,
     p: float = 0.001,
+    close: tuple[str, ...] = (),
+    n: int | None = None,
     **design: Any,
 ) -> Verdict:
-    """Return the verdict when these (winner, loser) are decided and all other tests are open."""
-    models = {name: TailModel(name, 2.0, {"rate": rate}, -300.0, np.empty(0), ()) for name in COMPETITORS}
+    """Return the verdict when these (winner, loser) are decided, other tests are open, and AIC leaves `close` open."""
+    models = {
+        name: TailModel(name, 2.0, {"rate": rate}, -300.0 if name in close else -301.0, np.empty(0), ())
+        for name in COMPETITORS
+    }
     tests = {name: against("power_law", name, 0.5) for name in COMPETITORS}
     tests["tpl_vs_lognormal"] = against("truncated_power_law", "lognormal", 0.5)
     tests["tpl_vs_stretched"] = against("truncated_power_law", "stretched_exponential", 0.5)
@@ -60,7 +65,7 @@ def judged(
             else "tpl_vs_stretched"
         )
         tests[name] = against(winner, loser, p)
-    return judge(power, tail, models, tests, gof, SampleDesign(**design))
+    return judge(power, tail, models, tests, gof, SampleDesign(**design), n)
 
 
 # What is no tail to speak of
@@ -176,11 +181,11 @@ CUT = ("truncated_power_law", "power_law")
     ("rate", "word"),
     [
         *((rate, "truncated") for rate in (0.5, 0.1, 0.01)),
-        *((rate, "undecided") for rate in (0.51, 0.0099, 0.0, -0.1)),
+        *((rate, "undecided") for rate in (0.51, 0.0049, 0.0, -0.1)),
     ],
 )
 def test_a_cut_off_counts_where_it_lies_inside_the_data(rate: float, word: str) -> None:
-    """The data go from 2 to 100; at rate 0 there is no cut-off."""
+    """The data go from 2 to 200; at rate 0 there is no cut-off."""
     found = judged(CUT, rate=rate)
     assert found.word == word
     assert (f"the cut-off 1/rate = {1 / rate if rate else 0:.4g} lies inside the data" in found.reasons) == (
@@ -198,7 +203,7 @@ def test_a_cut_off_that_is_not_sure_or_that_a_rival_does_without_is_none() -> No
 
 
 def test_models_that_were_not_fitted_and_tests_that_were_not_made_cut_nothing_off() -> None:
-    models = {"exponential": TailModel("exponential", 2.0, {"rate": 0.1}, -300.0, np.empty(0), ())}
+    models = {"exponential": TailModel("exponential", 2.0, {"rate": 0.1}, -301.0, np.empty(0), ())}
     tests = {"exponential": against("power_law", "exponential", 0.5)}
     assert judge(POWER, TAIL, models, tests, GOOD, SampleDesign()).word == "power law"
     models["truncated_power_law"] = replace(models["exponential"], name="truncated_power_law")
@@ -209,19 +214,74 @@ def test_models_that_were_not_fitted_and_tests_that_were_not_made_cut_nothing_of
     assert judge(POWER, TAIL, models, tests, GOOD, SampleDesign()).word == "power law"
 
 
-@pytest.mark.parametrize(("p", "word"), [(0.1, "undecided"), (0.11, "power law"), (1.0, "power law")])
+HEAVY = ("power_law", "exponential")
+
+
+@pytest.mark.parametrize(("p", "word"), [(0.1, "power law rejected"), (0.11, "power law"), (1.0, "power law")])
 def test_a_power_law_needs_a_fit_that_is_better_than_one_in_ten(p: float, word: str) -> None:
-    found = judged(gof=GoodnessOfFit(p, 100, 0.02))
-    assert found.word == word
-    assert any(text.startswith(f"goodness of fit p = {p:.3f}") for text in found.reasons)
+    for wins in ((), (HEAVY,)):
+        found = judged(*wins, gof=GoodnessOfFit(p, 100, 0.02))
+        assert found.word == word
+        assert any(text.startswith(f"goodness of fit p = {p:.3f}") for text in found.reasons)
 
 
-def test_a_power_law_needs_a_decade() -> None:
-    assert judged(tail=up_to(20.0)).word == "power law"
-    short = judged(tail=up_to(19.9))
-    assert short.word == "undecided"
-    assert "the tail spans a factor of 9.95, less than a decade, so a power law is not claimed" in short.reasons
-    assert not any("decade" in text for text in judged(gof=GoodnessOfFit(0.05, 100, 0.02)).reasons)
+@pytest.mark.parametrize(("p", "word"), [(0.05, "power law rejected"), (0.06, "power law")])
+def test_a_tail_of_a_thousand_values_needs_one_in_twenty(p: float, word: str) -> None:
+    large = Histogram(TAIL.values, np.full(100, 10), discrete=True)
+    assert judged(tail=large, gof=GoodnessOfFit(p, 100, 0.02)).word == word
+    almost = Histogram(TAIL.values, np.array([9, *[10] * 99]), discrete=True)
+    assert judged(tail=almost, gof=GoodnessOfFit(p, 100, 0.02)).word == "power law rejected"
+
+
+def test_a_rejected_fit_outranks_that_the_tail_is_heavy_and_not_that_it_is_light() -> None:
+    bad = GoodnessOfFit(0.02, 100, 0.02)
+    heavy = judged(HEAVY, gof=bad)
+    assert heavy.word == "power law rejected"
+    assert heavy.reasons[0] == bad.summary()
+    assert any(text.startswith("it is heavier than an exponential: ") for text in heavy.reasons)
+    assert judged(gof=bad).reasons == (bad.summary(),)
+    assert judged(("exponential", "power_law"), gof=bad).word == "light tailed"
+    assert judged(HEAVY, ("lognormal", "power_law"), gof=bad).word == "power law rejected"
+
+
+@pytest.mark.parametrize(
+    ("lacks", "said"),
+    [
+        (
+            {"tail": up_to(199.9)},
+            "the tail spans a factor of 100, less than two decades, so a power law is not claimed",
+        ),
+        ({"tail": up_to(20.0)}, "the tail spans a factor of 10, less than two decades, so a power law is not claimed"),
+        ({"n": 4001}, "the tail holds 10.0% of the values, less than a tenth, so a power law is not claimed"),
+        (
+            {"tail": Histogram(TAIL.values, np.array([2, *[3] * 99]), discrete=True)},
+            "the tail has 299 values, fewer than 300, so a power law is not claimed",
+        ),
+        ({"close": ("lognormal",)}, "not excluded, by AIC: lognormal"),
+        (
+            {"close": ("lognormal", "stretched_exponential")},
+            "not excluded, by AIC: lognormal, stretched exponential",
+        ),
+    ],
+)
+def test_a_power_law_that_fits_and_lacks_something_is_not_rejected_and_not_claimed(
+    lacks: dict[str, Any], said: str
+) -> None:
+    found = judged(HEAVY, **lacks)
+    assert found.word == "power law not rejected"
+    assert found.reasons[-1] == said
+    assert judged(**lacks).word == "undecided"  # nor does it beat the exponential
+    assert said in judged(**lacks).reasons
+    assert said not in judged(HEAVY).reasons
+
+
+def test_a_power_law_is_claimed_from_two_decades_a_tenth_and_three_hundred_values_on() -> None:
+    assert judged(tail=up_to(200.0), n=4000).word == "power law"
+    least = Histogram(TAIL.values, np.full(100, 3), discrete=True)
+    found = judged(HEAVY, tail=least)
+    assert found.word == "power law"
+    assert "AIC prefers it to every competitor" in found.reasons
+    assert "AIC prefers it to every competitor" not in judged(HEAVY, close=("lognormal",)).reasons
 
 
 @pytest.mark.parametrize("name", ["exponential", "lognormal", "stretched_exponential"])
@@ -230,6 +290,8 @@ def test_a_power_law_needs_that_no_competitor_wins(name: str) -> None:
     assert found.word == ("light tailed" if name == "exponential" else "undecided")
     assert any(text.startswith(f"{name} against power_law: {name} by 4") for text in found.reasons)
     assert judged((name, "power_law"), p=0.05).word == "power law"
+    if name != "exponential":
+        assert judged(HEAVY, (name, "power_law")).word == "heavy tailed"
 
 
 def test_without_goodness_of_fit_a_tail_is_heavy_light_or_undecided() -> None:
