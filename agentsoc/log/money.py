@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 from pydantic import ValidationError
 
-from agentsoc.contracts.probe import probed_agent
+from agentsoc.contracts.probe_calls import probed_agent
 from agentsoc.scenario.prices import FREE, Price, Rate, money, price_of, run_rates
 
 _USED: Final = ("calls", "tokens_in", "tokens_cached", "tokens_out")

@@ -6,7 +6,7 @@ import unicodedata
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from agentsoc.contracts.probe import probed_agent
+from agentsoc.contracts.probe_calls import probed_agent
 from agentsoc.engine.judging import GRADE
 from agentsoc.events import SOCIETY
 from agentsoc.printing.text import line

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from agentsoc.contracts.probe import FIRST_K, probe_k
+from agentsoc.contracts.probe_calls import FIRST_K, probe_k
 from agentsoc.contracts.turns import View
 from agentsoc.society.build import BuiltSociety
 from agentsoc.society.reply_form import STATING

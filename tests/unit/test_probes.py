@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 from agentsoc.contracts.board import Claim
-from agentsoc.contracts.probe import probe_k, probed_agent
+from agentsoc.contracts.probe_calls import probe_k, probed_agent
 from agentsoc.contracts.turns import Turn, View
 from agentsoc.engine.forecast import Bound, bound
 from agentsoc.engine.replay import replay
