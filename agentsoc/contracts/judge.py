@@ -8,7 +8,7 @@ from pydantic import Field, field_validator
 from pydantic_core import PydanticCustomError
 
 from agentsoc.contracts.part import Part, Slot
-from agentsoc.contracts.templates import TEXT_MAX, Compiled, Value, compile_at
+from agentsoc.contracts.templates import TEXT_MAX, Compiled, Value, compile_at, render_at
 from agentsoc.errors import InputError
 
 if TYPE_CHECKING:
@@ -53,7 +53,8 @@ class Judge(Part):
     def _shows_both(cls, rubric: str) -> str:
         """Refuse a template that does not hold, or that shows the judge nothing that could be swapped."""
         try:
-            compiled_rubric(rubric)
+            made = compiled_rubric(rubric)
+            render_at(made, {"question": "text", "parts": ["text", "text"], "scale": 10}, "rubric")
         except InputError as error:
             raise PydanticCustomError("rubric", "{what}", {"what": str(error.args[0])}) from None
         if "parts" not in rubric or "question" not in rubric:
@@ -76,7 +77,7 @@ class Judge(Part):
         if swapped:
             parts.reverse()
         values: dict[str, Value] = {"question": question, "parts": parts, "scale": self.scale}
-        return compiled_rubric(self.rubric).render(values)
+        return render_at(compiled_rubric(self.rubric), values, "rubric")
 
 
 def compiled_rubric(text: str) -> Compiled:

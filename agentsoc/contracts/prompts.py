@@ -6,15 +6,17 @@ the package `agentsoc.society`, printed by ``agentsoc prompts``.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Annotated, Any, Final
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Any, Final, get_args
 
 import msgspec
 from pydantic import Field, StringConstraints, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from agentsoc.contracts.part import Part
-from agentsoc.contracts.templates import TEXT_MAX, BadTemplateError, compile_at, compiled
+from agentsoc.contracts.template_filters import BadTemplateError
+from agentsoc.contracts.templates import TEXT_MAX, Value, compile_at, compiled, render_at
+from agentsoc.contracts.turns import Purpose
 
 
 class TemplateKind(msgspec.Struct, frozen=True):
@@ -48,6 +50,8 @@ ASKED: Final = (
 """Values that say what is asked in a turn."""
 FORM: Final = ("purpose", "options", "options_said", "numeric", "whole", "n_claims", "cites", "targets")
 LISTS: Final = ("options", "claims", "memory", "targets")
+_NUMBERS: Final = ("name", "n_agents", "round", "n_claims", "number", "agent")
+_FACTS: Final = ("options_said", "numeric", "whole", "cites", "stated")
 VARIABLES: Final = {
     "name": "number of the agent",
     "persona": "the persona dealt to it, or nothing",
@@ -181,7 +185,9 @@ class PromptSet(Part):
         if isinstance(text, str):
             kind = TEMPLATES[info.field_name]
             try:
-                compiled(text, kind.variables, kind.lists)
+                made = compiled(text, kind.variables, kind.lists)
+                for values in samples(kind.variables):
+                    made.render(values)
             except BadTemplateError as fault:
                 place = f"line {fault.line} of the template: " if "\n" in text else ""
                 raise PydanticCustomError(
@@ -214,4 +220,27 @@ def check_asks(text: str, where: str) -> None:
     Raises:
         InputError: there is something wrong with it; names place and line.
     """
-    compile_at(text, ASKED, TEMPLATES["answer"].lists, where)
+    made = compile_at(text, ASKED, TEMPLATES["answer"].lists, where)
+    for values in samples(ASKED):
+        render_at(made, values, where)
+
+
+def samples(variables: Sequence[str]) -> Iterator[dict[str, Value]]:
+    """Yield values of the kinds that a template gets: all there, for each purpose, and as little as there can be.
+
+    A template that works on a value of another kind, such as the length of a number, so shows itself before a run.
+    """
+    purposes = get_args(Purpose) if "purpose" in variables else ("",)
+    for full in (True, False):
+        for purpose in purposes:
+            yield {name: purpose if name == "purpose" else _sample(name, full) for name in variables}
+
+
+def _sample(name: str, full: bool) -> Value:
+    if name in _NUMBERS:
+        return 1 if full else 0
+    if name in _FACTS:
+        return full
+    if name in LISTS:
+        return ["1", "2"] if full else []
+    return "text" if full else ""

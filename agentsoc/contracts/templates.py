@@ -12,6 +12,16 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from agentsoc.contracts.part import nearest
+from agentsoc.contracts.template_filters import (
+    FILTERS,
+    MADE_MAX,
+    TESTS,
+    WORK,
+    BadTemplateError,
+    bounded,
+    is_odd,
+    said_as_it_is,
+)
 from agentsoc.errors import InputError
 
 if TYPE_CHECKING:
@@ -21,71 +31,12 @@ Value = str | int | bool | Sequence[str]
 """What a template may be given."""
 TEXT_MAX: Final = 16_000
 """Longest template (characters)."""
-MADE_MAX: Final = 4_000_000
-"""Longest text that a template may make (characters)."""
 LOOP_NODES_MAX: Final = 200
 """Pieces of a template that may be inside of one loop."""
-INDENT_MAX: Final = 16
 _MADE_KEPT: Final = 64
 """Texts that a template has made and that are kept, should the same be asked again (texts)."""
 KEPT_CHARS: Final = 4_000
 """Longest of them; a stranger's scenario may have thousands of templates (characters)."""
-TESTS: Final = ("defined", "even", "odd")
-
-
-class BadTemplateError(Exception):
-    """What is wrong with a template, and where in it."""
-
-    def __init__(self, what: str, line: int = 1, hint: str = "") -> None:
-        super().__init__(what)
-        self.what, self.line, self.hint = what, line, hint
-
-
-def joined(values: Any, between: str = "") -> str:
-    """Return texts as one, bounded before it is made; the filter ``join``."""
-    if not isinstance(values, list | tuple):
-        raise BadTemplateError("join takes a list")
-    _bounded(sum(map(len, values)) + len(between) * len(values))
-    return between.join(values)
-
-
-def _indent(text: str, width: int = 4) -> str:
-    if width not in range(INDENT_MAX + 1):
-        raise BadTemplateError(f"indent takes 0 to {INDENT_MAX} spaces")
-    _bounded(len(text) + width * text.count("\n"))
-    return text.replace("\n", "\n" + " " * width)
-
-
-def _first(values: Sequence[str]) -> str:
-    return values[0] if values else ""
-
-
-def _last(values: Sequence[str]) -> str:
-    return values[-1] if values else ""
-
-
-def _is_odd(value: object) -> bool:
-    if not isinstance(value, int):  # of a text, Python's % makes another one, as long as the text says
-        raise BadTemplateError("even and odd are said of numbers")
-    return value % 2 == 1
-
-
-FILTERS: Final[Mapping[str, Callable[..., Any]]] = {
-    "capitalize": lambda text: str(text).capitalize(),
-    "first": _first,
-    "indent": _indent,
-    "join": joined,
-    "last": _last,
-    "length": len,
-    "lower": lambda text: str(text).lower(),
-    "trim": lambda text: str(text).strip(),
-    "upper": lambda text: str(text).upper(),
-}
-
-
-def _bounded(size: int) -> None:
-    if size > MADE_MAX:
-        raise BadTemplateError(f"it makes more than {MADE_MAX:,} characters")
 
 
 class Ready:
@@ -107,7 +58,7 @@ class Ready:
     def render(self, values: Mapping[str, Value]) -> str:
         """Return the text that the template makes of `values`; see `Compiled.render`."""
         parts = self._write(values)
-        _bounded(sum(map(len, parts)))
+        bounded(sum(map(len, parts)))
         return "".join(parts).strip()
 
 
@@ -117,14 +68,19 @@ def _environment() -> Environment:
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
     made = ImmutableSandboxedEnvironment(
-        undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, autoescape=False, cache_size=0
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        autoescape=False,
+        cache_size=0,
+        finalize=said_as_it_is,
     )
     made.globals.clear()
     made.filters = dict(FILTERS)
     made.tests = {
         "defined": made.tests["defined"],
-        "even": lambda value: not _is_odd(value),
-        "odd": _is_odd,
+        "even": lambda value: not is_odd(value),
+        "odd": is_odd,
     }
     return made
 
@@ -185,10 +141,11 @@ class Compiled:
             # a template is compiled from what was looked at, and only then are constants in it worked out
             self._used = tuple(sorted(checker.used))
             self._worked_on = frozenset(checker.worked_on)
-            self._pieces = environment.from_string(tree).root_render_func
+            self._template = environment.from_string(tree)
+            self._pieces = self._template.root_render_func
         except TemplateSyntaxError as error:
             raise BadTemplateError(str(error.message), error.lineno, "see docs/prompts.md") from None
-        except (TemplateError, RecursionError, SyntaxError, MemoryError) as error:
+        except (TemplateError, RecursionError, SyntaxError, MemoryError, ValueError) as error:  # also huge integers
             raise BadTemplateError(f"it cannot be compiled: {type(error).__name__}") from None
 
     def only_says(self, name: str) -> bool:
@@ -206,21 +163,32 @@ class Compiled:
         if kept is not None:
             return kept
         parts: list[str] = []
-        size = 0
+        size = WORK.chars = 0
         try:
             for part in self._pieces(self._context(values)):
                 size += len(part)
                 if size > MADE_MAX:
-                    _bounded(size)
+                    bounded(size)
                 parts.append(part)
+        except BadTemplateError as fault:
+            raise BadTemplateError(fault.what, self._line_of(fault), fault.hint) from None
         except (TypeError, ValueError, AttributeError) as error:
-            raise BadTemplateError(f"it cannot be rendered: {error}") from None
+            raise BadTemplateError(f"it cannot be rendered: {error}", self._line_of(error)) from None
         made = "".join(parts).strip()
         if len(made) <= KEPT_CHARS:  # in a round many agents are asked the same
             if len(self._made) >= _MADE_KEPT:
                 self._made.clear()
             self._made[key] = made
         return made
+
+    def _line_of(self, error: Exception) -> int:
+        """Return the line of the template at which rendering met `error`."""
+        line, place = 1, error.__traceback__
+        while place is not None:
+            if place.tb_frame.f_code is self._pieces.__code__:
+                line = self._template.get_corresponding_lineno(place.tb_lineno)
+            place = place.tb_next
+        return line
 
 
 def parsed(text: str) -> nodes.Template:
@@ -242,6 +210,20 @@ def compile_at(text: str, variables: tuple[str, ...], lists: tuple[str, ...], wh
     """
     try:
         return compiled(text, variables, lists)
+    except BadTemplateError as fault:
+        raise InputError(
+            f"the prompt template does not hold: {fault.what}", f"{where}:{fault.line}", fault.hint
+        ) from None
+
+
+def render_at(template: Compiled | Ready, values: Mapping[str, Value], where: str) -> str:
+    """Return the text that a template makes; see `Compiled.render`.
+
+    Raises:
+        InputError: it cannot be rendered; names place and line.
+    """
+    try:
+        return template.render(values)
     except BadTemplateError as fault:
         raise InputError(
             f"the prompt template does not hold: {fault.what}", f"{where}:{fault.line}", fault.hint
@@ -291,10 +273,17 @@ class _Checker:
         elif isinstance(node, nodes.Test) and node.name not in TESTS:
             raise BadTemplateError(f"there is no test {node.name[:60]}", node.lineno, nearest(node.name, TESTS))
         elif isinstance(node, nodes.For):
-            own = own | self._loop_name(node, looping)
-            looping = True
-        count = 1 + sum(self._look(child, own, looping=looping) for child in node.iter_child_nodes())
-        if isinstance(node, nodes.For) and count > LOOP_NODES_MAX:
+            return self._look_at_loop(node, own, looping)
+        return 1 + sum(self._look(child, own, looping=looping) for child in node.iter_child_nodes())
+
+    def _look_at_loop(self, node: nodes.For, own: frozenset[str], looping: bool) -> int:
+        """Check a loop: its item is known in its body and its condition alone, its place in the body."""
+        inside = own | self._loop_name(node, looping)
+        count = 1 + self._look(node.iter, own, looping=looping)
+        count += 0 if node.test is None else self._look(node.test, inside, looping=False)
+        count += sum(self._look(each, inside, looping=True) for each in node.body)
+        count += sum(self._look(each, own, looping=looping) for each in node.else_)
+        if count > LOOP_NODES_MAX:
             raise BadTemplateError(f"a loop holds more than {LOOP_NODES_MAX} pieces", node.lineno)
         return count
 

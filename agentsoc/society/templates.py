@@ -12,9 +12,9 @@ import msgspec
 from agentsoc.contracts.board import Claim
 from agentsoc.contracts.group import PeersSee
 from agentsoc.contracts.model import Message
-from agentsoc.contracts.prompts import ASKED, TEMPLATES, PromptTemplate
+from agentsoc.contracts.prompts import ASKED, TEMPLATES, PromptTemplate, samples
 from agentsoc.contracts.society import Society
-from agentsoc.contracts.templates import KEPT_CHARS, TEXT_MAX, Compiled, Ready, Value, compile_at
+from agentsoc.contracts.templates import KEPT_CHARS, TEXT_MAX, Compiled, Ready, Value, compile_at, render_at
 from agentsoc.scenario.files import open_text
 from agentsoc.society.default_templates import DEFAULTS
 from agentsoc.society.shown import claim_values
@@ -100,6 +100,8 @@ class Prompter:
         self.introduced: dict[int, Introduced] = {}
         """What prompts of agents begin with, for some of them."""
         self._compiled: dict[str, Compiled] = {}
+        self._where: dict[str, str] = {}
+        """Where the templates stand that were given."""
         self._examples: dict[str, tuple[Message, ...]] = {}
         for name, (template, where) in found.items():
             text = template.text
@@ -107,7 +109,10 @@ class Prompter:
                 text, where = open_text(template.file, limit_bytes=_BYTES_MAX), template.file
             if text is not None:
                 kind = TEMPLATES[name]
-                self._compiled[name] = compile_at(text, kind.variables, kind.lists, where)
+                made = self._compiled[name] = compile_at(text, kind.variables, kind.lists, where)
+                self._where[name] = where
+                for values in samples(kind.variables):
+                    render_at(made, values, where)
             self._examples[name] = tuple(
                 message
                 for example in template.examples
@@ -115,8 +120,12 @@ class Prompter:
             )
 
     def render(self, name: str, values: Mapping[str, Value]) -> str:
-        """Return the text that a template makes of its values, without white space around it."""
-        return self._template(name).render(values)
+        """Return the text that a template makes of its values, without white space around it.
+
+        Raises:
+            InputError: it makes too much of them; names the place of the template.
+        """
+        return render_at(self._template(name), values, self._where.get(name, f"prompts.{name}"))
 
     def _template(self, name: str) -> Compiled | Ready:
         return self._compiled.get(name) or DEFAULTS[name]
@@ -179,7 +188,8 @@ def prompter(society: Society, group: int) -> Prompter:
 
 def render_asks(text: str, values: Mapping[str, Value]) -> str:
     """Return the text that the template of a turn (`Turn.asks`) makes of its values."""
-    return compile_at(text, ASKED, TEMPLATES["answer"].lists, "the turn's asks").render(values)
+    where = "the turn's asks"
+    return render_at(compile_at(text, ASKED, TEMPLATES["answer"].lists, where), values, where)
 
 
 def check_prompts(society: Society) -> None:

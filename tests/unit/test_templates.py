@@ -6,6 +6,7 @@ import ast
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,14 +14,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agentsoc.contracts.board import Claim
+from agentsoc.contracts.judge import Judge
 from agentsoc.contracts.prompts import ASKED, TEMPLATES, VARIABLES, PromptSet, check_asks
-from agentsoc.contracts.templates import MADE_MAX, TEXT_MAX, BadTemplateError, Compiled, compiled
+from agentsoc.contracts.template_filters import MADE_MAX, BadTemplateError
+from agentsoc.contracts.templates import TEXT_MAX, Compiled, compiled
 from agentsoc.errors import InputError
+from agentsoc.scenario.load import load_scenario
 from agentsoc.scenario.model import Scenario
 from agentsoc.society.build import BuiltSociety, build_society
 from agentsoc.society.default_templates import DEFAULTS
 from agentsoc.society.shown import claim_values
-from agentsoc.society.templates import DIRECTORY, SUFFIX, default_template, prompter
+from agentsoc.society.templates import DIRECTORY, SUFFIX, check_prompts, default_template, prompter
 from tests import default_templates
 
 LISTS = TEMPLATES["answer"].lists
@@ -86,6 +90,11 @@ def test_a_loop_goes_over_a_list_and_knows_its_place() -> None:
         ("(" * 10 + "{{ " + "(" * 5000 + "1" + ")" * 5000 + " }}", ""),
         ("x" * (TEXT_MAX + 1), "the limit is"),
         ("{% if name %}" * 150 + "{% endif %}" * 150, ""),
+        ("{{ " + "9" * 5000 + " }}", "cannot be compiled"),
+        ("{{ 0x" + "f" * 9000 + " }}", "cannot be compiled"),
+        ("{% for c in claims %}x{% else %}{{ c }}{% endfor %}", "'c', which does not exist"),
+        ("{% for c in claims %}x{% else %}{{ loop.index }}{% endfor %}", "looks into an object"),
+        ("{% for c in claims if loop.first %}x{% endfor %}", "looks into an object"),
     ],
 )
 def test_a_hostile_template_is_refused_before_anything_of_it_runs(text: str, what: str) -> None:
@@ -109,6 +118,68 @@ def test_what_a_template_makes_is_bounded(text: str) -> None:
     with pytest.raises(BadTemplateError, match=f"{MADE_MAX:,}"):
         made(text, question="\n" * 50_000, claims=["x" * 1000] * 50)
     assert time.monotonic() - began < 5
+
+
+def nested(times: int, inner: str) -> str:
+    """Return a template in which a list as a text stands in a list as a text, and so on."""
+    for _ in range(times):
+        inner = f"[{inner}]|lower"
+    return "{{ " + inner + " }}"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        nested(22, "'\\\\\\\\'"),
+        nested(22, "question"),
+        "{{ [" + "question," * 1500 + "] }}",
+        "{% for c in claims %}{{ (question" + "|indent(16)" * 30 + ")|length }}{% endfor %}",
+    ],
+    ids=["constant", "value", "list", "between"],
+)
+def test_what_a_template_makes_in_between_is_bounded(text: str) -> None:
+    """Little of it may be in the end: backslashes double in each list that is made a text, filters follow filters."""
+    began = time.monotonic()
+    with pytest.raises(BadTemplateError, match=r"takes a text|characters"):
+        made(text, question="\\\n" * 2_000, claims=["c"] * 1_000)
+    assert time.monotonic() - began < 2
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{{ name | length }}",
+        "one\n{{ -question }}",
+        "{% if claims %}{% for c in claims %}{{ loop.index | indent }}{% endfor %}{% endif %}",
+        "{{ question if claims else (name | first | length) < question }}",
+        "{{ claims | lower }}",
+        "{{ question | indent(2, 3) }}",
+    ],
+)
+def test_what_cannot_be_rendered_is_known_before_a_run_with_its_place(text: str, tmp_path: Path) -> None:
+    line = 2 if text.startswith("one") else 1
+    with pytest.raises(ValueError, match=r"prompts.*revise"):
+        built({"revise": text})
+    (tmp_path / "mine.jinja").write_text(text)
+    scenario = tmp_path / "scenario.yaml"
+    scenario.write_text(
+        "name: a\ntasks: sentiment\ntopology: decentralized\nprotocol: debate\nagents: {count: 2, model: scripted}\nprompts: {revise: {file: mine.jinja}}\n"
+    )
+    with pytest.raises(InputError, match=rf"mine\.jinja:{line}:"):
+        check_prompts(build_society(load_scenario(scenario)))
+    with pytest.raises(InputError, match=rf"protocol\.roles\.asks:{line}:"):
+        check_asks(text, "protocol.roles.asks")
+
+
+def test_a_rubric_that_cannot_be_rendered_is_refused() -> None:
+    with pytest.raises(ValueError, match="no len"):
+        Judge.model_validate({"model": {"kind": "scripted"}, "rubric": "{{ question }}{{ parts }}{{ scale | length }}"})
+
+
+def test_a_text_that_is_too_long_for_a_prompt_names_the_template() -> None:
+    by = prompter(built({"own": "{{ said }}" * 50}), 0)
+    with pytest.raises(InputError, match=r"prompts\.own:1: .* more than"):
+        by.render("own", {"said": "x" * 100_000})
 
 
 @pytest.mark.parametrize(
