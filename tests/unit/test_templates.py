@@ -163,7 +163,8 @@ def test_what_cannot_be_rendered_is_known_before_a_run_with_its_place(text: str,
     (tmp_path / "mine.jinja").write_text(text)
     scenario = tmp_path / "scenario.yaml"
     scenario.write_text(
-        "name: a\ntasks: sentiment\ntopology: decentralized\nprotocol: debate\nagents: {count: 2, model: scripted}\nprompts: {revise: {file: mine.jinja}}\n"
+        "name: a\ntasks: sentiment\ntopology: decentralized\nprotocol: debate\n"
+        "agents: {count: 2, model: scripted}\nprompts: {revise: {file: mine.jinja}}\n"
     )
     with pytest.raises(InputError, match=rf"mine\.jinja:{line}:"):
         check_prompts(build_society(load_scenario(scenario)))
