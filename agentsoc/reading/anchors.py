@@ -57,7 +57,8 @@ _RETRACTED: Final = re.compile(
     r"|i\s+made\s+an?\s+(?:\w+\s+)?(?:mistake|error)"
     r"|(?:that|this|it)(?:['’]s|\s+is|\s+was|\s+seems|\s+looks|\s+must\s+be)(?:\s+\w+)?\s+(?:wrong|incorrect|mistaken|a\s+mistake))\b"
     r"|(?:that|this|it)(?:['’]s|\s+is|\s+was|\s+can)\s*(?:not|n['’]t)\s+(?:be\s+)?(?:right|correct)"
-    r"|(?:^\s*|[.!?\n]\s*)(?:no|actually|or)\b[,:]?",
+    r"|(?:^\s*|[.!?\n]\s*)(?:no|actually|or|sorry|oh|correction|corrected|edit|update|erratum|typo|apologies|my\s+(?:mistake|bad|apolog\w+))"
+    r"\b[,:]?",
     re.IGNORECASE,
 )
 _SAYS: Final = re.compile(r"\w")
@@ -177,7 +178,8 @@ def _last_sentence(text: str, start: int) -> tuple[Statement | None, str]:
             if anchor.start() >= start:
                 before_last, last = last, anchor.end()
         else:
-            clause = _CLAUSE.search(text, anchor.end(), stop) if _NOT_IT.match(text, anchor.end()) else None
+            denied = _NOT_IT.match(text, anchor.end())
+            clause = None if denied is None else _CLAUSE.search(text, denied.end(), stop)
             blanked.append((begun, stop if clause is None else clause.start()))
     kept = text
     for begun, stop in reversed(blanked):

@@ -12,6 +12,9 @@ SYMBOL: Final = "§"
 """Stands for a command of LaTeX that is part of an expression and no number, such as a root."""
 
 _VULGAR: Final = re.compile("[¼-¾⅐-⅞]")
+_AMOUNT: Final = re.compile(r"([$€£¥]\s?-?[0-9][0-9.,]{0,40})\s?[kKmMbBtT](?![A-Za-z$])")
+"""An amount of money in thousands or more; without a currency the letter is a unit."""
+_REPEATING: Final = re.compile(r"([0-9]\.[0-9]{0,40})\([0-9]{1,20}\)")
 _SUPER: Final = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁻]+")
 _SUBSCRIPT: Final = re.compile("[₀-₉]+")
 _FROM_SUPER: Final = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")
@@ -52,6 +55,7 @@ def plain_numbers(text: str) -> str:
     text = _APART.sub(GROUP, text)
     text = unicodedata.normalize("NFKC", text) if not text.isascii() else text
     text = text.translate(_SIGNS).replace("**", "^")
+    text = _REPEATING.sub(rf"\1{SYMBOL}", _AMOUNT.sub(rf"\1{SYMBOL}", text))
     if "\\" in text or "{" in text:
         text = _FRACTION.sub(_over, text)
         text = _ESCAPED.sub(lambda sign: sign[1] if sign[1] in "%#&_" else " ", text)

@@ -64,13 +64,24 @@ _NO_UNITS: Final = frozenset(
         "mod",
         "dozen",
         "dozens",
+        "bn",
+        "mn",
+        "mio",
+        "mrd",
+        "tn",
     )
 )
 _ATTACHED: Final = re.compile(r"[A-Za-zπ√∞§]+")
 _MULTIPLE: Final = re.compile(
-    r"\s?(?:dozens?|tenths|hundredths|thirds|quarters|halves|squared|cubed|factorial|pairs\s+of|π|√|∞|§|%\s+of|times\b(?!\s*[0-9])|(?:more|less|fewer|greater|larger|smaller|higher|lower|older|younger)\s+than\b)",
+    r"\s?(?:dozens?|tenths|hundredths|thirds|quarters|halves|fourths|fifths|sixths|sevenths|eighths|ninths|plus\b(?!\s*[0-9])"
+    r"|and\s+(?:a|one|two|three)[\s-](?:hal(?:f|ves)|thirds?|quarters?|fourths?|fifths?)\b|or\s+(?:more|less|fewer|higher|lower|greater)\b"
+    r"|at\s+(?:most|least)\b|(?:min|max)imum\b|choose\s+[0-9]|(?:k|bn|mn|mio|mrd|tn)\b|per\s?cent\s+of|squared|cubed|factorial|pairs\s+of|π|√|∞|§|%\s+of|times\b(?!\s*[0-9])|(?:more|less|fewer|greater|larger|smaller|higher|lower|older|younger)\s+than\b)",
     re.IGNORECASE,
 )
+_GOES_ON: Final = re.compile(
+    r"[:^_(\\]\s?[0-9a-zA-Z(]|\s?[√π∞±]|\.?\s?§|\.\.[0-9]|\s?\+/-|\s?[-+*/]\s?[xyzn](?![A-Za-z])|[\u0304\u0305\u0307]|[+^]\s*(?:$|[.,;)\n])"
+)
+"""What makes a number part of something that has no value of its own: a power, a repeating decimal, a bound."""
 _LABEL: Final = re.compile(
     r"(?:\b(?:steps?|agents?|claims?|workers?|lines?|eqs?\.?|equations?|cases?|figures?|fig\.|tables?|parts?|questions?|problems?"
     r"|options?|choices?|tasks?|rounds?|examples?|sections?|chapters?|pages?|notes?|peers?|attempts?|iterations?|versions?"
@@ -168,8 +179,9 @@ def _number(text: str, run: re.Match[str]) -> Number:
     elif (attached := _ATTACHED.match(text, end)) is not None:
         end = attached.end()
         unit = attached[0]
-        symbolic = unit in _NO_UNITS or (len(unit) == 1 and unit not in _UNIT_LETTERS)
-    elif _MULTIPLE.match(text, end) or re.compile(r"[:^_(]\s?[0-9a-zA-Z(]|\s?[√π∞]|\.?\s?§").match(text, end):
+        joined = text[end : end + 1].isdigit()  # 3h20, 5C2
+        symbolic = unit in _NO_UNITS or (len(unit) == 1 and unit not in _UNIT_LETTERS) or joined
+    elif _MULTIPLE.match(text, end) or _GOES_ON.match(text, end):
         value = None
     sign = text[start - 1 : start]
     if sign in ("-", "+") and (start < 2 or re.match(rf"[{WORD})\].]", text[start - 2]) is None):
@@ -177,6 +189,9 @@ def _number(text: str, run: re.Match[str]) -> Number:
         value = -value if value is not None and sign == "-" else value
     elif sign and sign in "/^:_":
         value = None
+    around = text[max(0, start - 1) : start + 1]
+    if around == "--" or (around == "|-" and text[end : end + 1] == "|"):
+        value = None  # a sign twice, or a size without its sign
     return Number(None if symbolic else value, start, end, symbolic)
 
 

@@ -51,11 +51,30 @@ _RESULT: Final = re.compile(
     r"\b(?:sum|total|difference|product|quotient|average|result|remainder|outcome)\b", re.IGNORECASE
 )
 _PARENTHESIS: Final = re.compile(r"\((?!\s*(?:or|and|to|but)\b)[^()]*\)", re.IGNORECASE)
-_OPENS: Final = re.compile(
-    r"\W*(?:or|oder|ou|или|maybe|perhaps|unless|vielleicht|peut-être|quizás|let|suppose|assume|if|given)\b|或|如果",
+_UNIT_BETWEEN: Final = re.compile(
+    r"\s*(?!(?:in|of|for|per|after|from|at|on|by|with|since|because|as|out|not|if|when|is|to|the)\b)[^\W\d_]{0,12}['’\"′″°]{0,2}\.?\s*[$€£¥]?",
+)
+"""A unit alone between two numbers, which make one quantity (3 hours 20) or none (10 20)."""
+_UNIT_EQUALS: Final = re.compile(r"\s*[^\W\d_]{1,12}\.?\s*=\s*")
+_REMAINDER: Final = re.compile(
+    r"\s*[,;(]?\s*(?:(?:and|with)\s+)?(?:an?\s+|the\s+)?r(?:em(?:ainder)?)?\b\.?(?:\s+(?:is|of))?\s*[:=]?\s*[0-9]",
     re.IGNORECASE,
 )
-"""Words at the start of a sentence whose number is an alternative or a supposition."""
+_HOWEVER: Final = re.compile(r"\W*(?:but|however|yet)\b", re.IGNORECASE)
+_ASIDE: Final = re.compile(r"\W*(?:my\s+|overall\s+)?(?:confidence|certainty)\b", re.IGNORECASE)
+_SURE: Final = re.compile(
+    r"[0-9]\s?(?:%|per\s?cent)\s+(?:\w+\s+)?(?:sure|certain|confident)\b|\b(?:sure|certain|confident)\s+(?:\w+\s+)?[0-9.]+\s?(?:%|per\s?cent)",
+    re.IGNORECASE,
+)
+"""How sure the reply is of its answer; a number that is none."""
+_OPENS: Final = re.compile(
+    r"\W*(?:or|oder|ou|или|maybe|perhaps|unless|vielleicht|peut-être|quizás|let|suppose|assume|if|given|(?:to\s+)?(?:double[\s-]|cross[\s-])?check\w*|(?:to\s+)?verif\w+|proof|indeed|note|p\.?\s?s\b"
+    r"|compare|(?:my\s+)?(?:back-?up|second|alternative)\s+(?:guess|answer|choice)|ask|feel\s+free|hope)\b|或|如果",
+    re.IGNORECASE,
+)
+"""Words at the start of a sentence whose number is an alternative, a supposition or a check."""
+_PART: Final = re.compile(r"\W*(?:(?:part|question|answer|q)\s*)?\(?[b-h][).:]{1,2}\s", re.IGNORECASE)
+"""The start of a line that answers one of several parts."""
 _COMMA_LANGUAGES: Final = re.compile(
     r"\b(?:respuesta|resultado|antwort|ergebnis|lautet|insgesamt|lösung|summe|réponse|résultat|somme|donc|resposta|risposta"
     r"|risultato|somma|ответ|итого|результат|сумма|wynik|odpowiedź|antwoord|svaret|cevap|jawaban)\w*",
@@ -147,17 +166,50 @@ class _Value:
             return None if REFUSAL.search(said) or said.strip(" .") == "" else self.loose(f"{text}\n{after or ''}")
         first = chains[0]
         if first.start <= _NEAR and _FILLER.fullmatch(bare[: first.start]):
-            return None if len(chains) > 1 and _alternative(bare[first.end : chains[1].start]) else first.value
+            if len(chains) > 1 and (_alternative(gap := bare[first.end : chains[1].start]) or _goes_on(gap)):
+                return None
+            if _REMAINDER.match(bare, first.end) or _taken_back(
+                plain.strip()[len(said) :] + (after or ""), first.value
+            ):
+                return None
+            return first.value
         return _concluded(bare, chains)
 
     def loose(self, text: str) -> Fraction | None:
         if REFUSAL.search(text):
             return None
-        for sentence in reversed(sentences(plain_numbers(text))):
+        said = sentences(plain_numbers(text))
+        told = [each for each in said if not _is_aside(each)] or said
+        for place in range(len(told) - 1, -1, -1):
+            sentence = told[place]
             if chains := _chains(sentence):
                 asked = sentence.rstrip().endswith(("?", "？"))
-                return None if asked or _OPENS.match(sentence) else _concluded(sentence, chains)
+                if asked or _OPENS.match(sentence) or _PART.match(sentence):
+                    return None
+                value = _concluded(sentence, chains)
+                bracketed = sentence.lstrip().startswith("(") and any(_values(each) - {value} for each in told[:place])
+                return None if bracketed else value
         return None
+
+
+def _values(sentence: str) -> set[Fraction]:
+    return {chain.value for chain in _chains(sentence) if chain.value is not None}
+
+
+def _is_aside(sentence: str) -> bool:
+    """Tell whether a sentence says how sure the reply is, and no other number."""
+    return _ASIDE.match(sentence) is not None or (_SURE.search(sentence) is not None and len(_chains(sentence)) == 1)
+
+
+def _goes_on(between: str) -> bool:
+    """Tell whether a number goes on in the next one: a smaller unit, a conversion, or nothing between them."""
+    return (_UNIT_BETWEEN.fullmatch(between) or _UNIT_EQUALS.fullmatch(between)) is not None
+
+
+def _taken_back(after: str, value: Fraction | None) -> bool:
+    """Tell whether the sentence after a stated number begins with "but" and has another number."""
+    said = first_sentence(after.lstrip())[0]
+    return _HOWEVER.match(said) is not None and bool(_values(said) - {value})
 
 
 def _alternative(between: str) -> bool:

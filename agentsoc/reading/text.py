@@ -52,7 +52,12 @@ REFUSAL: Final = re.compile(
 """Words that say that the reply gives no answer; only what is announced as the answer counts beside them."""
 
 _SPACE: Final = re.compile(r"[^\S\n]+")
-_CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\u200b-\u200f\u2060\ufeff\u202a-\u202e]")
+_CONTROL: Final = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f\u00ad\u034f\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufe00-\ufe0f\ufeff]"
+)
+_STRUCK: Final = re.compile(
+    r"~~[^~\n]{1,200}~~|<(del|s|strike)>[^<\n]{0,200}</\1>|\\x?cancel\{[^{}\n]{0,200}\}", re.IGNORECASE
+)
 _LOST: Final = re.compile(r"\x0c(?=rac\b)|\x08(?=oxed\b|eta\b)|\t(?=imes\b|frac\b|ext\{)")
 _AGAIN: Final = {"\x0c": "\\f", "\x08": "\\b", "\t": "\\t"}
 """Commands of LaTeX that begin like an escape of JSON, where a model wrote one backslash."""
@@ -75,7 +80,8 @@ def without_reasoning(text: str) -> str:
 def legible(text: str) -> str:
     """Return the end of a reply without its reasoning: at most `READ_MAX` characters, from the start of a word on.
 
-    Lone surrogates become replacement characters, control characters and those that nobody sees go. Lines stay.
+    Lone surrogates become replacement characters, control characters and those that nobody sees go, and so does what is
+    struck out. Lines stay.
     """
     said = without_reasoning(text)
     if len(said) > READ_MAX:
@@ -83,7 +89,8 @@ def legible(text: str) -> str:
         cut = re.search(r"\s", tail)
         said = tail[cut.end() :] if cut else ""
     said = _SURROGATE.sub("\ufffd", said).replace("\r\n", "\n").replace("\r", "\n").replace("\u2028", "\n")
-    return _CONTROL.sub("", _LOST.sub(lambda sign: _AGAIN[sign[0]], said)).strip()
+    said = _CONTROL.sub("", _LOST.sub(lambda sign: _AGAIN[sign[0]], said))
+    return _STRUCK.sub(" ", said).strip()
 
 
 def readable(text: str) -> str:
