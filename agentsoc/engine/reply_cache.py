@@ -21,9 +21,11 @@ from agentsoc.errors import InputError
 
 _NOT_IDENTITY: Final = ("rate", "timeout_s", "window", "tokenizer", "client", "api_key_env")
 """Settings of a model that change how it is reached and not what it answers."""
-_TABLE: Final = (
-    "CREATE TABLE IF NOT EXISTS replies (key BLOB PRIMARY KEY, completion BLOB, checksum BLOB) WITHOUT ROWID"
-)
+_TABLE: Final = "TABLE replies (key BLOB PRIMARY KEY, completion BLOB, checksum BLOB) WITHOUT ROWID"
+_ROW_MAX: Final = 4 * 1024 * 1024
+"""Longest row that is read: a reply, with what was thought before it (bytes)."""
+_TOKENS_MAX: Final = 10_000_000
+"""Tokens of a call above which its usage was not reported by a model (tokens)."""
 _WAIT_S: Final = 10.0
 """How long another process may keep the file locked (seconds)."""
 
@@ -38,23 +40,40 @@ class ReplyCache:
             InputError: it cannot be opened, or is something else.
         """
         try:
-            self._db = sqlite3.connect(path, timeout=_WAIT_S, isolation_level=None)
+            self._db = sqlite3.connect(path.absolute(), timeout=_WAIT_S, isolation_level=None)
+            self._db.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _ROW_MAX)
+            if not self._is_ours() and self._holds():
+                raise sqlite3.DatabaseError("it is another database")
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA synchronous = NORMAL")  # a reply lost with the power is asked for again
-            self._db.execute(_TABLE)
-            self._db.execute("SELECT key, completion, checksum FROM replies LIMIT 1").fetchone()
-        except sqlite3.Error as error:
+            self._db.execute(_TABLE.replace("TABLE", "CREATE TABLE IF NOT EXISTS", 1))
+            if not self._is_ours():
+                raise sqlite3.DatabaseError("it is another database")
+            path.chmod(path.stat().st_mode & 0o700)  # prompts and replies are as private as the runs
+        except (sqlite3.Error, OSError) as error:
             raise InputError(f"the cache of replies cannot be used: {error}", str(path), "see calls.cache") from None
-        path.chmod(path.stat().st_mode & 0o700)  # prompts and replies are as private as the runs
+
+    def _holds(self) -> list[tuple[str, str, str | None]]:
+        """Return what the file defines; nothing of it is carried out for that."""
+        found = self._db.execute("SELECT type, name, sql FROM sqlite_master LIMIT 2").fetchall()
+        return [(str(kind), str(name), sql) for kind, name, sql in found]
+
+    def _is_ours(self) -> bool:
+        """Return whether the file holds the table of replies alone: views and triggers run when it is used."""
+        return self._holds() == [("table", "replies", f"CREATE {_TABLE}")]
 
     def get(self, model: bytes, request: Request) -> Completion | None:
-        """Return the reply to a request, None when there is none, or none that is what was written."""
+        """Return the reply to a request, None when there is none, or none that a model could have given.
+
+        A checksum tells damage, not intent: whoever can write the file can put replies into it.
+        """
         key = _key(model, request)
         try:
             row = self._db.execute("SELECT completion, checksum FROM replies WHERE key = ?", (key,)).fetchone()
             if row is None or _checksum(key, row[0]) != row[1]:
                 return None
-            return msgspec.msgpack.decode(row[0], type=Completion)
+            found = msgspec.msgpack.decode(row[0], type=Completion)
+            return found if _is_sound(found) else None
         except (sqlite3.Error, msgspec.MsgspecError, TypeError):
             return None
 
@@ -69,6 +88,13 @@ class ReplyCache:
     def close(self) -> None:
         """Close the file."""
         self._db.close()
+
+
+def _is_sound(found: Completion) -> bool:
+    """Return whether a usage can be charged: a negative one would give the budget back what others spent."""
+    usage = found.usage
+    counts = (usage.tokens_in, usage.tokens_cached, usage.tokens_out)
+    return all(0 <= count <= _TOKENS_MAX for count in counts) and usage.tokens_cached <= usage.tokens_in
 
 
 def identity_of(model: Model) -> bytes:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sqlite3
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from agentsoc.cli import main
+from agentsoc.contracts.model import Completion, Usage
 from agentsoc.engine.replay import replay
 from agentsoc.engine.resume import resume
 from agentsoc.engine.run import Progress, run
@@ -80,6 +83,68 @@ def test_a_damaged_row_is_asked_again_and_another_file_is_refused(server: OddSer
     with pytest.raises(InputError, match="the cache of replies cannot be used"):
         run(cached(server, tmp_path, calls={"cache": str(tmp_path / "other")}), tmp_path / "none")
     assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        ("CREATE TABLE replies (a)",),
+        ("CREATE VIEW replies AS SELECT 1 AS key, zeroblob(900000000) AS completion, x'00' AS checksum",),
+        (
+            "CREATE VIEW replies AS WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x FROM c) "
+            "SELECT x AS key, x AS completion, x AS checksum FROM c WHERE x < 0",
+        ),
+        (
+            "CREATE TABLE replies (key BLOB PRIMARY KEY, completion BLOB, checksum BLOB) WITHOUT ROWID",
+            "CREATE TRIGGER t AFTER INSERT ON replies BEGIN DELETE FROM replies; END",
+        ),
+        ("CREATE TABLE mine (a)", "INSERT INTO mine VALUES (1)"),
+    ],
+    ids=["columns", "large", "endless", "trigger", "another"],
+)
+def test_a_database_that_does_more_than_keep_replies_is_refused(
+    server: OddServer, tmp_path: Path, made: tuple[str, ...]
+) -> None:
+    with sqlite3.connect(tmp_path / "replies.sqlite") as db:
+        for statement in made:
+            db.execute(statement)
+    before = (tmp_path / "replies.sqlite").read_bytes()
+    with pytest.raises(InputError, match="the cache of replies cannot be used: it is another database"):
+        run(cached(server, tmp_path), tmp_path / "run")
+    assert not server.calls
+    assert (tmp_path / "replies.sqlite").read_bytes() == before
+
+
+@pytest.mark.parametrize("usage", [Usage(-10_000, 0, 12), Usage(50, 60, 12), Usage(50, 0, 10**12)])
+def test_a_row_with_a_usage_that_nobody_can_be_charged_is_asked_again(
+    server: OddServer, tmp_path: Path, usage: Usage
+) -> None:
+    asked = cached(server, tmp_path)
+    first = run(asked, tmp_path / "first")
+    with sqlite3.connect(tmp_path / "replies.sqlite") as db:
+        for key, packed in db.execute("SELECT key, completion FROM replies").fetchall():
+            found = msgspec.msgpack.decode(packed, type=Completion)
+            forged = msgspec.msgpack.encode(msgspec.structs.replace(found, usage=usage))
+            checksum = hashlib.blake2b(key + forged, digest_size=16).digest()
+            db.execute("UPDATE replies SET completion = ?, checksum = ? WHERE key = ?", (forged, checksum, key))
+    again = run(asked, tmp_path / "again")
+    assert len(server.calls) == 48
+    assert again.manifest.totals == first.manifest.totals
+
+
+def test_a_row_that_is_too_long_is_asked_again(server: OddServer, tmp_path: Path) -> None:
+    asked = cached(server, tmp_path)
+    run(asked, tmp_path / "first")
+    with sqlite3.connect(tmp_path / "replies.sqlite") as db:
+        db.execute("UPDATE replies SET completion = zeroblob(50000000) WHERE key = (SELECT min(key) FROM replies)")
+    assert run(asked, tmp_path / "again").summary()["cached"]["calls"] == 23
+
+
+def test_a_cache_is_always_a_file(server: OddServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    asked = cached(server, tmp_path, calls={"cache": ":memory:"})
+    run(asked, tmp_path / "first")
+    assert run(asked, tmp_path / "again").summary()["cached"]["calls"] == 24
 
 
 def test_another_version_of_the_model_is_told_also_after_a_resume(server: OddServer, tmp_path: Path) -> None:
