@@ -150,6 +150,8 @@ def failure(
     else:
         kind = "server"
     label = f"HTTP {status}: " if status is not None else ""
+    if status is not None and 300 <= status < 400:
+        label += "a redirect, which is not followed, as it would take the key along; name where it leads in base_url. "
     if "<html" in message[:200].lower():
         message = _TAG.sub(" ", message) + "(an HTML page)"
     return CallError(kind, shorten(label + message), seconds(retry_after, now) if kind != "rejected" else None)
