@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from agentsoc.contracts.templates import Ready, joined
+from agentsoc.contracts.template_filters import joined
+from agentsoc.contracts.templates import Ready
 
 Given = Mapping[str, Any]
 
