@@ -7,7 +7,7 @@ the package `agentsoc.society`, printed by ``agentsoc prompts``.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Annotated, Any, Final, get_args
+from typing import Annotated, Any, Final
 
 import msgspec
 from pydantic import Field, StringConstraints, field_validator, model_validator
@@ -16,7 +16,6 @@ from pydantic_core import PydanticCustomError
 from agentsoc.contracts.part import Part
 from agentsoc.contracts.template_filters import BadTemplateError
 from agentsoc.contracts.templates import TEXT_MAX, Value, compile_at, compiled, render_at
-from agentsoc.contracts.turns import Purpose
 
 
 class TemplateKind(msgspec.Struct, frozen=True):
@@ -51,6 +50,7 @@ ASKED: Final = (
 FORM: Final = ("purpose", "options", "options_said", "numeric", "whole", "n_claims", "cites", "targets")
 LISTS: Final = ("options", "claims", "memory", "targets")
 _NUMBERS: Final = ("name", "n_agents", "round", "n_claims", "number", "agent")
+_PURPOSES: Final = ("answer", "merge", "work", "vote", "judge", "check", "choose", "plan", "guide")
 _FACTS: Final = ("options_said", "numeric", "whole", "cites", "stated")
 VARIABLES: Final = {
     "name": "number of the agent",
@@ -230,7 +230,7 @@ def samples(variables: Sequence[str]) -> Iterator[dict[str, Value]]:
 
     A template that works on a value of another kind, such as the length of a number, so shows itself before a run.
     """
-    purposes = get_args(Purpose) if "purpose" in variables else ("",)
+    purposes = _PURPOSES if "purpose" in variables else ("",)
     for full in (True, False):
         for purpose in purposes:
             yield {name: purpose if name == "purpose" else _sample(name, full) for name in variables}

@@ -152,3 +152,11 @@ def test_strict_mode_is_asked_for_only_where_the_schema_allows_it() -> None:
     wanted = reply.response_format(request(schema=json.dumps({"type": "object"})))
     assert wanted is not None
     assert not wanted["json_schema"]["strict"]
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+def test_a_redirect_says_what_it_is_and_what_to_name(status: int) -> None:
+    refused = reply.failure(status, "")
+    assert refused.kind == "rejected"
+    assert "a redirect, which is not followed" in refused.message
+    assert "base_url" in refused.message

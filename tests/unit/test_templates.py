@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given, settings
@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 
 from agentsoc.contracts.board import Claim
 from agentsoc.contracts.judge import Judge
-from agentsoc.contracts.prompts import ASKED, TEMPLATES, VARIABLES, PromptSet, check_asks
+from agentsoc.contracts.prompts import ASKED, TEMPLATES, VARIABLES, PromptSet, check_asks, samples
 from agentsoc.contracts.template_filters import MADE_MAX, BadTemplateError
 from agentsoc.contracts.templates import TEXT_MAX, Compiled, compiled
+from agentsoc.contracts.turns import Purpose
 from agentsoc.errors import InputError
 from agentsoc.scenario.load import load_scenario
 from agentsoc.scenario.model import Scenario
@@ -218,6 +219,11 @@ def test_any_text_is_a_template_or_is_refused(text: str) -> None:
     except BadTemplateError:
         return
     assert isinstance(compiled.render({name: ["x"] if name in LISTS else "x" for name in ASKED}), str)
+
+
+def test_templates_are_tried_for_every_purpose() -> None:
+    tried = {values["purpose"] for values in samples(TEMPLATES["form_json"].variables)}
+    assert tried == set(get_args(Purpose))
 
 
 def test_every_template_has_a_default_that_holds_and_every_value_a_meaning() -> None:
