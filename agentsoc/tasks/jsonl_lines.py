@@ -16,6 +16,7 @@ from typing import Any, Final, Literal
 from agentsoc.contracts.part import nearest
 from agentsoc.contracts.task import Task, has_chat_marker, normalise
 from agentsoc.errors import InputError
+from agentsoc.reading.text import legible
 from agentsoc.tasks.numerals import canonical, last_number, numbers
 from agentsoc.tasks.scoring import Scoring
 
@@ -132,7 +133,7 @@ def _option_for(truth: str, options: tuple[str, ...], where: str) -> str:
     by_form: dict[str, str] = {}
     for option in options:
         form = normalise(option)
-        if not form:
+        if not normalise(legible(option)):
             raise InputError(f"the option {_shown(option)} has neither letters nor digits", where)
         if form in by_form:
             raise InputError(f"the options {_shown(by_form[form])} and {_shown(option)} read the same", where)
@@ -174,7 +175,7 @@ def _answer(value: Any, what: str, where: str) -> str:
         _number(value, what, where)
         return canonical(value)
     text = _text(value, what, where, ANSWER_CHARS_MAX)
-    if not normalise(text):
+    if not normalise(legible(text)):
         raise InputError(f'"{what}" has neither letters nor digits', where)
     return text
 
