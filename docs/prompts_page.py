@@ -57,8 +57,8 @@ A template is [Jinja2](https://jinja.palletsprojects.com/): values in double bra
 list, and the filters `capitalize`, `first`, `indent`, `join`, `last`, `length`, `lower`, `trim`, `upper`. `{` and `}`
 alone are plain text, so JSON, LaTeX and code can stand in it. A name that does not exist is a fault that `check`
 reports with its line and the nearest name; it also tries each template with values of every kind. A template may come
-from a stranger: it can call nothing, look into no object, set nothing and nest no loops, and the length of what it makes
-is bounded. What a value says is never a template.
+from a stranger: it can call nothing, look into no object, set nothing and nest no loops, and the length of what it
+makes is bounded. What a value says is never a template.
 
 The key `prompt` of a group is the older way to write a system prompt, with names in single braces; it still works. An
 empty system prompt (`system: ""`) is not sent to a server at all.
