@@ -113,8 +113,10 @@ MARGINS: Final = (
     (0.05, 0.2, 400), (0.1, 0.1, 50), (0.1, 0.2, 50), (0.1, 0.4, 100), (0.1, 0.4, 400),
 )  # fmt: skip
 """(margin, share of pairs that differ, tasks)."""
-GRADED: Final = ((0.02, 20), (0.02, 50), (0.05, 20), (0.05, 50))
+GRADED: Final = ((0.02, 100), (0.02, 200), (0.05, 50), (0.05, 100), (0.1, 20), (0.1, 50))
 """(margin, tasks), three seeds, scores that vary by .05 between rows and .05 between tasks."""
+RARE: Final = ((0.02, 50), (0.02, 200), (0.02, 800), (0.05, 50), (0.05, 200), (0.1, 20), (0.1, 100))
+"""(margin, tasks), one seed, scores that vary by .01 but for a few tasks that are lost, or won, wholly."""
 
 
 def margin_row(margin: float, moved: float, n: int, true: float, replicates: int) -> tuple[float, float]:
@@ -132,6 +134,19 @@ def graded_row(margin: float, n: int, true: float, replicates: int) -> tuple[flo
     """Return the same for scores that are no counts."""
     rng = np.random.default_rng([n, round(1000 * margin), 3])
     rows = true + 0.05 * rng.standard_normal((replicates, n, 1)) + 0.05 * rng.standard_normal((replicates, n, 3))
+    return _shown(rows, margin)
+
+
+def rare_row(margin: float, n: int, true: float, replicates: int, *, size: float = 1.0) -> tuple[float, float]:
+    """Return the same for scores whose true difference is that of rare tasks lost or won by `size`."""
+    rng = np.random.default_rng([n, round(1000 * margin), 4])
+    rows = 0.01 * rng.standard_normal((replicates, n, 1))
+    rows[rng.random(rows.shape) < abs(true) / size] = np.copysign(size, true)
+    return _shown(rows, margin)
+
+
+def _shown(rows: F64, margin: float) -> tuple[float, float]:
+    """Return how often samples of differences, shape (replicates, tasks, seeds), show each claim."""
     p = np.array([task_tests(summed(one), DIFFERENCE, margin)[:2] for one in rows])
     return float(np.mean(p[:, 0] <= 1 - LEVEL)), float(np.mean(p.max(axis=1) <= 1 - LEVEL))
 
@@ -149,6 +164,30 @@ def study_margins(replicates: int) -> None:
     for margin, n in GRADED:
         at = [graded_row(margin, n, true, 5 * replicates) for true in (-margin, margin, 0.0)]
         print(_margin_cells("graded, 3 seeds", margin, n, at), flush=True)
+    for size in (1.0, 0.5):
+        for margin, n in RARE:
+            at = [rare_row(margin, n, true, 5 * replicates, size=size) for true in (-margin, margin, 0.0)]
+            print(_margin_cells(f"graded, rare tasks off by {size:g}", margin, n, at), flush=True)
+
+
+def rare_alarms(n: int, replicates: int) -> tuple[float, float]:
+    """Return how often scores of equal means are said to differ, and how often once names may be exchanged.
+
+    One task in fifty is lost by half, all others are won by a little, so that the mean is 0; then signs at random.
+    """
+    rng = np.random.default_rng([n, 5])
+    values = 0.01 / 0.98 + 0.003 * rng.standard_normal((replicates, n))
+    values[rng.random(values.shape) < 0.02] = -0.5
+    turned = values * rng.choice([-1.0, 1.0], values.shape)
+    said = [np.mean([sign_flip_p(one, replicates=2000)[0] <= 1 - LEVEL for one in rows]) for rows in (values, turned)]
+    return float(said[0]), float(said[1])
+
+
+def study_rare(replicates: int) -> None:
+    """How often graded scores of equal means are said to differ, because rare tasks were not met."""
+    print("| tasks | said to differ | where names are exchangeable |\n| --- | --- | --- |")
+    for n in (10, 20, 50, 100, 200, 400):
+        print(f"| {n} | {' | '.join(f'{share:.1%}' for share in rare_alarms(n, replicates))} |", flush=True)
 
 
 def _margin_cells(name: str, margin: float, n: int, at: list[tuple[float, float]]) -> str:
@@ -223,7 +262,8 @@ def study_pooled(replicates: int) -> None:
 
 
 PARTS: Final[dict[str, Callable[[int], None]]] = {
-    "intervals": study_intervals, "d": study_d, "margins": study_margins, "looks": study_looks, "pooled": study_pooled,
+    "intervals": study_intervals, "d": study_d, "margins": study_margins, "rare": study_rare,
+    "looks": study_looks, "pooled": study_pooled,
 }  # fmt: skip
 
 

@@ -75,6 +75,21 @@ TRUE: Final[dict[str, Draw]] = {
     **{f"power law, alpha {a:g}": power_law(a) for a in (1.8, 2, 2.5)},
     **{f"power law above 10, alpha {a:g}": power_law(a, 10) for a in (2, 2.5)},
 }
+
+
+def cut_off(alpha: float, at: float, *, hard: bool = False) -> Draw:
+    """A discrete power law from 1 on with an exponential cut-off, or with nothing beyond `at`."""
+    k = np.arange(1, round(at) + 1 if hard else 100 * round(at) + 1, dtype=np.float64)
+    mass = k**-alpha * (1.0 if hard else np.exp(-k / at))
+    return lambda rng, n: rng.choice(k, n, p=mass / mass.sum())
+
+
+CUT: Final[dict[str, Draw]] = {
+    "alpha 2, cut-off at 200": cut_off(2, 200),
+    "alpha 2, cut-off at 1,000": cut_off(2, 1000),
+    "alpha 2, nothing beyond 500": cut_off(2, 500, hard=True),
+}
+"""Power laws that end: false from their end on, true up to it."""
 WORDS: Final = ("power law", "power law not rejected", "power law rejected", "truncated", "heavy tailed")
 
 
@@ -98,7 +113,7 @@ def row(name: str, draw: Draw, n: int, replicates: int) -> str:
     hits, long = said["power law"], [one for one, spans in found if spans]
     cells = [name, f"{n:,}", *(f"{said[w] / replicates:.1%}" for w in WORDS)]
     cells.append(f"{(replicates - sum(said[w] for w in WORDS)) / replicates:.1%}")
-    if name in FALSE:
+    if name in FALSE or name in CUT:
         cells.append(f"below {upper(hits, replicates):.1%}")
     else:
         cells.append(f"{long.count('power law') / max(len(long), 1):.1%} of {len(long)}")
@@ -109,14 +124,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--replicates", type=int, default=250)
     parser.add_argument("--sizes", type=int, nargs="*", default=[500, 1000, 5000])
-    parser.add_argument("--sample", nargs="*", default=[*FALSE, *TRUE], choices=[*FALSE, *TRUE])
+    parser.add_argument("--sample", nargs="*", default=[*FALSE, *CUT, *TRUE], choices=[*FALSE, *CUT, *TRUE])
     asked = parser.parse_args()
     head = ["sample", "n", *WORDS, "other", "power law: bound, or of those with two decades"]
     print(f"| {' | '.join(head)} |\n{'| --- ' * len(head)}|")
     started = time.process_time()
     for n in asked.sizes:
         for name in asked.sample:
-            print(row(name, {**FALSE, **TRUE}[name], n, asked.replicates), flush=True)
+            print(row(name, {**FALSE, **CUT, **TRUE}[name], n, asked.replicates), flush=True)
     print(f"<!-- {time.process_time() - started:.0f} s of CPU -->")
 
 

@@ -112,6 +112,8 @@ def largest_growth(
     top, cap = np.zeros(len(groups)), np.full(len(groups), -np.inf)
     np.maximum.at(top, index, sample.values)
     np.maximum.at(cap, index, sample.cap)
+    if np.ptp(top) == 0:  # an interval of no width would claim to know that it is always so
+        raise InputError(f"the largest {sample.name} is {top[0]:g} in every execution", "", "there is no growth to see")
     draws = np.bincount(index)
     labels = groups if clusters is None else np.asarray(clusters)[groups]
     strata = [np.flatnonzero(n == size) for size in grid]

@@ -90,9 +90,9 @@ def _growth_lines(laws: Laws) -> list[str]:
 
 def _nulls(law: Law) -> str:
     """Return the null models that an observable may come from."""
-    if law.nulls:
-        return ", ".join(law.nulls)
-    return "none of the null models" if law.fit.power is not None else "any: too few values for a test"
+    if law.fit.power is None:
+        return "any: too few values for a test"
+    return ", ".join(law.nulls) if law.nulls else "none of the null models"
 
 
 def _attachment(found: Attachment | str) -> str:

@@ -15,6 +15,7 @@ import polars as pl
 
 from agentsoc.log.inside import Inside
 from analysis.comparison.report import BaselineBlock, Report
+from analysis.comparison.verdict import margin_stands
 from analysis.stats import Interval, PairedComparison, PairedRow
 
 NAME: Final = "estimates"
@@ -37,7 +38,7 @@ def estimates(report: Report) -> pl.DataFrame:
     rows = [
         {"comparison": report.results.record.name, "agents": block.count, **row}
         for block in report.blocks
-        for row in _of_block(block)
+        for row in _of_block(report, block)
     ]
     return pl.DataFrame(rows, schema=COLUMNS)
 
@@ -52,12 +53,12 @@ def write_estimates(report: Report) -> None:
         inside.write(f"{NAME}.{suffix}", sink.getvalue())
 
 
-def _of_block(block: BaselineBlock) -> Iterator[dict[str, Any]]:
+def _of_block(report: Report, block: BaselineBlock) -> Iterator[dict[str, Any]]:
     yield from _of_comparison(block.found, None)
     base = block.found.baseline.organisation
     for label, one in block.margins.items():
         own = {"organisation": label, "baseline": base, "margin": one.margin, "level": one.level, "method": one.test}
-        own["verdict"] = one.verdict
+        own["verdict"] = one.verdict if margin_stands(report, block, label) else "undecided"
         yield {**own, "quantity": "not_worse", "p": one.p_not_worse, "p_holm": one.p_not_worse_holm}
         yield {**own, "quantity": "equivalent", "p": one.p_equivalent, "p_holm": one.p_equivalent_holm}
     for label, lost in block.lost.items():

@@ -15,7 +15,8 @@ import polars as pl
 
 from analysis.comparison.table import Results
 from analysis.interval import Interval
-from analysis.stats import PairedComparison, PairedRow, compare_paired
+from analysis.stats import PairedComparison, PairedRow, WithinMargin, compare_paired, within_margin
+from analysis.stats.margins import MarginVerdict
 from analysis.stats.proportions import score_bounds
 
 _KEYS: Final = ("tasks", "task", "seed")
@@ -35,11 +36,20 @@ class LostBounds:
     p_low: float
     """P value of no difference at the low end, corrected by Holm over the organisations."""
     p_high: float
+    margins: tuple[WithinMargin, WithinMargin] | None = None
+    """What is shown of a margin at the low end and at the high one; None where no margin was given."""
 
     def stands(self, level: float, *, better: bool) -> bool:
         """Return whether the organisation is better (or worse) at both ends, at the level of the tests."""
         sides = ((self.low, self.p_low), (self.high, self.p_high))
         return all(p <= level and (one.value > 0) == better for one, p in sides)
+
+    def margin_stands(self, verdict: MarginVerdict) -> bool:
+        """Return whether what was shown of a margin is shown at both ends too."""
+        if self.margins is None or verdict == "undecided":
+            return True
+        enough = ("equivalent",) if verdict == "equivalent" else ("equivalent", "not worse")
+        return all(one.verdict in enough for one in self.margins)
 
     def text(self) -> str:
         """Return both ends, each with the outer end of its interval."""
@@ -86,7 +96,15 @@ def lost_episodes(results: Results, everything: pl.DataFrame, used: pl.DataFrame
 
 
 def lost_bounds(
-    used: pl.DataFrame, lost: pl.DataFrame, baseline: str, cluster: Sequence[str], *, seed: int, replicates: int
+    used: pl.DataFrame,
+    lost: pl.DataFrame,
+    baseline: str,
+    cluster: Sequence[str],
+    *,
+    seed: int,
+    replicates: int,
+    margin: float | None = None,
+    level: float = 0.95,
 ) -> Mapping[str, LostBounds]:
     """Return by organisation what the lost episodes could change; nothing where none are, or values are no scores.
 
@@ -97,27 +115,34 @@ def lost_bounds(
         cluster: columns that together name a task.
         seed: root of the resampling.
         replicates: bootstrap samples, and random swaps of the test.
+        margin: as for `within_margin`; None where none is tested.
+        level: of that test.
     """
     labels = used["organisation"].unique(maintain_order=True).to_list()
     lost = lost.filter(pl.col("organisation").is_in(labels))
     if not lost.height or score_bounds(used["score"].cast(pl.Float64).to_numpy()) is None:
         return {}
     n = {str(label): int(count) for label, count in lost["organisation"].value_counts().iter_rows()}
-    ends = []
+    ends, within = [], []
     for own in (0.0, 1.0):
         score = pl.when(pl.col("organisation") == baseline).then(1 - own).otherwise(own)
         filled = lost.with_columns(score=score)
         rows = pl.concat([used.select(filled.columns).cast({"score": pl.Float64}), filled])
         ordered = pl.concat([rows.filter(pl.col("organisation") == label) for label in labels])
         ends.append(compare_paired(ordered, baseline=baseline, cluster=cluster, seed=seed, replicates=replicates))
+        if margin is not None:
+            within.append(within_margin(ordered, margin, baseline=baseline, cluster=cluster, level=level))
     at_base = n.get(baseline, 0)
+    pairs = {low.organisation: (low, high) for low, high in zip(*within, strict=True)} if within else {}
     return {
-        row.organisation: _bounds(row, ends[1], n.get(row.organisation, 0), at_base)
+        row.organisation: _bounds(row, ends[1], n.get(row.organisation, 0), at_base, pairs.get(row.organisation))
         for row in ends[0].rows
         if n.get(row.organisation, 0) or at_base
     }
 
 
-def _bounds(low: PairedRow, high: PairedComparison, n_lost: int, at_base: int) -> LostBounds:
+def _bounds(
+    low: PairedRow, high: PairedComparison, n_lost: int, at_base: int, within: tuple[WithinMargin, WithinMargin] | None
+) -> LostBounds:
     other = high.row(low.organisation)
-    return LostBounds(n_lost, at_base, low.difference, other.difference, low.p_holm, other.p_holm)
+    return LostBounds(n_lost, at_base, low.difference, other.difference, low.p_holm, other.p_holm, within)

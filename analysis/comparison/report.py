@@ -230,7 +230,10 @@ def _block(
     margins: Sequence[WithinMargin] = ()
     if how.margin is not None:
         margins = within_margin(part, how.margin, baseline=baseline, cluster=results.cluster, level=how.level)
-    bounds = lost_bounds(part, lost, baseline, results.cluster, seed=how.seed, replicates=how.replicates)
+    bounds = lost_bounds(
+        part, lost, baseline, results.cluster, seed=how.seed, replicates=how.replicates, margin=how.margin,
+        level=how.level,
+    )  # fmt: skip
     named = {one.organisation: one for one in margins}
     scores = score_bounds(part["score"].cast(pl.Float64).to_numpy()) is not None
     within = (-1.0, 1.0) if scores else (-np.inf, np.inf)

@@ -14,13 +14,15 @@ from agentsoc.printing.text import WIDE, line, prompt_bounds_text, table
 from analysis.comparison.broken import bounds_text, ways_out
 from analysis.comparison.report import SHOWN_METRICS, BaselineBlock, Report, measured
 from analysis.comparison.table import Results
-from analysis.comparison.verdict import IDLE, decided, design_notes, of_label, stands, verdict
+from analysis.comparison.verdict import IDLE, decided, design_notes, margin_stands, of_label, stands, verdict
 from analysis.interval import Interval, shown
 from analysis.measures.failures import failed_text, failed_turns
 from analysis.stats import PairedRow
 from analysis.stats.effects import FEWEST_TASKS, FEWEST_UNUSUAL
 
 FORMAT: Final = 1
+LEAST_P: Final = 1e-9
+"""Exact p values are worked out to a resolution of 1e-12, and corrected they are multiples of that."""
 _FAILED_SHOWN: Final = 8
 _WIDTH: Final = 120
 _TIMES: Final = {"cost": 1000.0}
@@ -65,7 +67,10 @@ def report_as_dict(report: Report) -> dict[str, Any]:
             {
                 "count": block.count,
                 "comparison": block.found.as_dict(),
-                "margins": [one.as_dict() for one in block.margins.values()],
+                "margins": [
+                    one.as_dict() | {"stands": margin_stands(report, block, label)}
+                    for label, one in block.margins.items()
+                ],
                 "lost": {
                     row.organisation: block.lost[row.organisation].as_dict()
                     | {"verdict_holds": _holds(report, block, row)}
@@ -346,7 +351,9 @@ def _design(results: Results) -> dict[str, Any]:
 
 
 def p_text(p: float) -> str:
-    """Return a p value as text; it never stands without its interval."""
+    """Return a p value as text; it never stands without its interval. Below `LEAST_P` it is told as less than that."""
+    if p < LEAST_P:
+        return f"<{LEAST_P:.0e}"
     return f"{p:.3f}" if p >= 0.001 else f"{p:.0e}"
 
 

@@ -10,9 +10,12 @@ import polars as pl
 from analysis.comparison.report import BaselineBlock, Report, measured
 from analysis.stats import MeanRow, PairedRow
 from analysis.stats.clusters import effective_size
+from analysis.stats.proportions import score_bounds
 
 IDLE: Final = 0.5
 """Share of the budget left unspent above which the report says what that means."""
+MISSED: Final = 0.05
+"""Chance of meeting none of them, above which tasks of a kind may exist that a comparison did not see."""
 
 
 def verdict(report: Report) -> str:
@@ -20,12 +23,15 @@ def verdict(report: Report) -> str:
     better: list[str] = []
     worse: list[str] = []
     open_: list[str] = []
+    before: list[str] = []
     hanging: list[str] = []
     for block in report.blocks:
         for row in block.found.rows:
             name, up = block.name(row.organisation), decided(report, block, row)
             if up is None:
                 open_.append(name)
+            elif (row.difference.value > 0) != up or row.difference.value == 0:  # an earlier look decided
+                before.append(f"{name} {'better' if up else 'worse'}, now {row.difference.text(sign=True)}")
             elif not stands(report, block, row, better=up):
                 hanging.append(f"{name}, {block.lost[row.organisation].text()}")
             else:
@@ -38,6 +44,8 @@ def verdict(report: Report) -> str:
         said.append(f"better than {base}: {'; '.join(better)}")
     if worse:
         said.append(f"worse than {base}: {'; '.join(worse)}")
+    if before:
+        said.append(f"an earlier look found, and all the data do not show, against {base}: {'; '.join(before)}")
     if hanging:
         said.append(
             f"different from {base} only if what was lost in failed runs is like the rest: {'; '.join(hanging)}"
@@ -82,6 +90,7 @@ def design_notes(report: Report) -> Iterator[str]:
     for block in report.blocks:
         for row in block.found.rows:
             yield from _lost_note(report, block, row)
+    yield from _unseen_notes(report)
     if any(block.margins for block in report.blocks):
         one = next(one for block in report.blocks for one in block.margins.values())
         yield (
@@ -90,7 +99,8 @@ def design_notes(report: Report) -> Iterator[str]:
         )
     for block in report.blocks:
         for label, found in block.pooled.items():
-            yield f"{block.name(label)} against {base} over blocks of tasks: {found.summary('blocks of tasks')}"
+            many = "; not corrected for the number of organisations" if report.n_tests > 1 else ""
+            yield f"{block.name(label)} against {base} over blocks of tasks: {found.summary('blocks of tasks')}{many}"
 
 
 def _worth(report: Report, row: MeanRow) -> str:
@@ -128,13 +138,43 @@ def _lost_note(report: Report, block: BaselineBlock, row: PairedRow) -> Iterator
         yield f"{text}; the verdict {holds} at both ends"
 
 
+def _unseen_notes(report: Report) -> Iterator[str]:
+    """Yield which differences of graded scores are so small that tasks which nobody met could turn them round."""
+    if score_bounds(report.table["score"].cast(pl.Float64).to_numpy()) is None:
+        return
+    for block in report.blocks:
+        for row in block.found.rows:
+            size, share = abs(row.difference.value), 1 - MISSED ** (1 / row.n_paired_tasks)
+            if decided(report, block, row) is not None and row.odds_ratio is None and size < share:
+                n = row.n_paired_tasks
+                yield (
+                    f"{block.name(row.organisation)}: the difference is so small that one task in {1 / share:,.0f} "
+                    f"which comes out wholly the other way would outweigh it, and {n} tasks may hold none of that "
+                    "kind: neither interval nor p allows for it"
+                )
+
+
+def margin_stands(report: Report, block: BaselineBlock, label: str) -> bool | None:
+    """Return whether what was shown of a margin is shown whatever lost episodes scored; None before the last look."""
+    if report.looks is not None and report.looks.number != report.looks.planned:
+        return None
+    lost = block.lost.get(label)
+    return lost is None or lost.margin_stands(block.margins[label].verdict)
+
+
 def _within_margins(report: Report) -> list[str]:
-    """Return what is shown of equivalence, where a margin was given."""
-    return [
-        f"{block.name(label)} is {one.words(block.found.baseline.organisation)}"
-        for block in report.blocks
-        for label, one in block.margins.items()
-    ]
+    """Return what is shown of equivalence, where a margin was given: at the last look, if looks are planned."""
+    if not any(block.margins for block in report.blocks):
+        return []
+    if report.looks is not None and report.looks.number != report.looks.planned:  # each look would be one more test
+        return [f"margins are tested once, at look {report.looks.planned}"]
+    said = []
+    for block in report.blocks:
+        for label, one in block.margins.items():
+            said.append(f"{block.name(label)} is {one.words(block.found.baseline.organisation)}")
+            if not margin_stands(report, block, label):
+                said[-1] += " only if what was lost in failed runs is like the rest"
+    return said
 
 
 def _idle_ceilings(report: Report) -> list[str]:

@@ -334,7 +334,7 @@ def pilots(
 
 
 def _p(p: float) -> str:
-    return f"{p:.3f}" if p >= 0.001 else f"{p:.1e}"
+    return "<1e-9" if p < 1e-9 else f"{p:.3f}" if p >= 0.001 else f"{p:.1e}"
 
 
 def _plain(row: MeanRow) -> dict[str, object]:

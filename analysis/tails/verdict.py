@@ -3,11 +3,12 @@
 Words, in the order in which they are tried: ``no fit`` (too few values), ``deterministic`` (executions of one design
 agree in their values far more often than chance lets them, so the sample holds no chance to speak of), ``design
 bounded`` (the largest value is the largest that the design allows, so the end of the tail is the design's),
-``degenerate`` (the tail is too short or the exponent at its bound), ``truncated`` (a cut-off wins and lies inside the
-data), ``light tailed`` (it loses to the exponential), ``power law rejected`` (it does not fit, whatever it beats),
-``power law`` (it fits, AIC prefers it to every competitor, and the tail is long enough for that to mean something),
-``heavy tailed`` (it beats the exponential, and another law beats it), ``power law not rejected`` (it fits and beats the
-exponential, and what else is open is named) and ``undecided``.
+``degenerate`` (the tail is too short or the exponent at its bound), ``truncated`` (a cut-off wins, by AIC over all, and
+lies inside the data; which other curved laws that does not exclude is told), ``light tailed`` (it loses to the
+exponential), ``power law rejected`` (it does not fit, whatever it beats), ``power law`` (it fits, AIC prefers it to
+every competitor, and the tail is long enough for that to mean something), ``heavy tailed`` (it beats the exponential,
+and another law beats it), ``power law not rejected`` (it fits and beats the exponential, and what else is open is
+named) and ``undecided``.
 
 The lognormal and the stretched exponential have the power law as a limit, so no likelihood-ratio test can exclude them
 (Vuong, Econometrica 57, 1989, has power only between models that are apart); AIC can prefer the law with fewer
@@ -208,13 +209,19 @@ def judge(
         return Verdict("power law rejected", (gof.summary(), *than, *reasons[:-1]))
     lacking = _lacking(tail, power, models, n)
     if not winners and not lacking:
-        return Verdict("power law", (gof.summary(), "AIC prefers it to every competitor", *repeats))
+        return Verdict("power law", (gof.summary(), _PREFERRED, _range(tail, power), *repeats))
     if heavy:
         word: Word = "heavy tailed" if winners else "power law not rejected"
         return Verdict(word, (against.summary(), *reasons, *lacking))
     return Verdict("undecided", (against.summary(), *reasons, *lacking))
 
 
+def _range(tail: Histogram, power: PowerLaw) -> str:
+    """Return over what a power law was seen to hold: a far enough cut-off leaves no trace in the data."""
+    return f"from {power.xmin:.4g} to {tail.values[-1]:.4g}: a cut-off that so few values do not show is not excluded"
+
+
+_PREFERRED: Final = "AIC prefers it to every competitor"
 _NOT_COMPUTED: Final = "goodness of fit not computed, so a power law is not claimed"
 
 
@@ -251,7 +258,11 @@ def _cut_off(
     rate = models[name].params["rate"]
     if rate <= 0 or not power.xmin <= 1.0 / rate <= tail.values[-1]:
         return ()
+    if any(model.aic < models[name].aic for model in models.values()):
+        return ()
     rivals = [test for key, test in tests.items() if key.startswith(AGAINST_CUT_OFF)]
     if any(test.prefers(test.second if test.first == name else test.first, LEVEL) for test in rivals):
         return ()
-    return (tests[name].summary(), f"the cut-off 1/rate = {1.0 / rate:.4g} lies inside the data")
+    reasons = (tests[name].summary(), f"the cut-off 1/rate = {1.0 / rate:.4g} lies inside the data")
+    others = [test.first if test.second == name else test.second for test in rivals if not test.prefers(name, LEVEL)]
+    return (*reasons, f"not excluded: {', '.join(other.replace('_', ' ') for other in others)}") if others else reasons

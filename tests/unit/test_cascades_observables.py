@@ -284,6 +284,15 @@ def test_growth_needs_two_sizes() -> None:
         largest_growth(sample([]), np.array([8, 8]))
 
 
+def test_a_largest_value_that_never_varies_has_no_growth() -> None:
+    """An interval of no width would claim that it never could."""
+    flat, one_off = ([(e, 1.0 + (e == last)) for e in range(6)] for last in (6, 5))
+    n = np.array([8, 8, 16, 16, 32, 32])
+    with pytest.raises(InputError, match="is 1 in every execution"):
+        largest_growth(sample(flat), n)
+    assert largest_growth(sample(one_off), n, replicates=50).by_mean.width > 0
+
+
 def planted_choices(beta: float, *, decisions: int = 1500, seed: int = 0) -> Choices:
     """Decisions of one or two out of six alternatives with engagement 0..9, drawn with weight (x + 1)^beta."""
     rng = np.random.default_rng(seed)

@@ -21,7 +21,7 @@ from analysis.comparison.write import write_report
 from analysis.stats.looks import look_levels, spent
 from analysis.stats.margins import within_margin
 from analysis.stats.pooled import random_effects
-from benchmarks.study_comparison import false_alarms_of_looks, graded_row, margin_row, pooled_row
+from benchmarks.study_comparison import false_alarms_of_looks, graded_row, margin_row, pooled_row, rare_row
 from tests.unit.test_comparison_report import ALONE, lost, of, report, results
 
 SAME = "cannot be told from alone with this much data: "
@@ -75,7 +75,11 @@ def test_the_tests_of_a_margin_hold_their_size() -> None:
     """20,000 samples of answers, 2,000 of scores: 5.0 % is exceeded by so much in fewer than one of 1,000 seeds."""
     assert margin_row(0.05, 0.2, 400, -0.05, 20_000)[0] <= 0.056
     assert margin_row(0.05, 0.2, 400, 0.05, 20_000)[1] <= 0.056
-    assert graded_row(0.02, 50, -0.02, 2000)[0] <= 0.066
+    assert graded_row(0.05, 100, -0.05, 2000)[0] <= 0.066
+    assert graded_row(0.05, 100, 0.0, 500)[1] > 0.95
+    assert rare_row(0.05, 50, -0.05, 2000)[0] <= 0.066  # without tasks added that nobody met 8 %, of 20 tasks 36 %
+    assert rare_row(0.1, 100, 0.1, 2000)[1] <= 0.066
+    assert rare_row(0.1, 100, 0.0, 500)[1] > 0.95
     assert margin_row(0.1, 0.1, 400, 0.0, 2000)[1] > 0.99
 
 
@@ -131,7 +135,68 @@ def test_a_difference_that_is_not_told_is_bounded_without_a_verdict() -> None:
     assert report_as_dict(found)["blocks"][0]["lost"]["same"]["verdict_holds"] is None
 
 
+def equal_with_lost(n_lost: int) -> Report:
+    """Return a comparison of equals over 10 seeds of 100 tasks, of which some runs of twin failed."""
+    half = [0.0, 1.0] * 50
+    frames = [of("alone", 1, half, seed=seed) for seed in range(10)]
+    frames += [of("twin", 2, half, seed=seed) for seed in range(10 - n_lost)]
+    gone = [lost(at, organisation="twin", n_agents=2, seed=9 - at) for at in range(n_lost)]
+    return report(*frames, missing=gone, asked={"margin": 0.1})
+
+
+def test_equivalence_over_failed_runs_is_told_where_it_holds_whatever_they_scored() -> None:
+    whole, few, many = equal_with_lost(0), equal_with_lost(1), equal_with_lost(4)
+    only = "Twin is equivalent to alone within 0.1 only if what was lost in failed runs is like the rest"
+    assert "Twin is equivalent to alone within 0.1." in verdict(whole)
+    assert "Twin is equivalent to alone within 0.1." in verdict(few)
+    assert only in verdict(many)
+    told_of = [report_as_dict(found)["blocks"][0]["margins"][0]["stands"] for found in (whole, few, many)]
+    assert told_of == [True, True, False]
+    words = [estimates(found).filter(pl.col("quantity") == "equivalent")["verdict"].item() for found in (few, many)]
+    assert words == ["equivalent", "undecided"]
+
+
+def graded(n: int, difference: float) -> Report:
+    base = [0.3 + 0.4 * task / n for task in range(n)]
+    return report(
+        of("alone", 1, base), of("votes", 3, [one + difference + 1e-3 * (at % 7) for at, one in enumerate(base)])
+    )
+
+
+def test_a_small_difference_of_graded_scores_is_told_to_be_at_the_mercy_of_rare_tasks() -> None:
+    small, large = graded(40, 0.01), graded(40, 0.2)
+    assert "Better than alone: votes" in verdict(small)
+    assert "votes: the difference is so small that one task in 14 which comes out wholly the other way" in told(small)
+    assert "and 40 tasks may hold none of that kind" in told(small)
+    assert "Better than alone: votes" in verdict(large)
+    for found in (large, graded(40, -0.003), report()):  # large, nothing found, right or wrong
+        assert "comes out wholly the other way" not in told(found)
+
+
 # Looks
+
+
+def test_margins_are_tested_at_the_last_planned_look_alone(tmp_path: Path) -> None:
+    said = []
+    for seeds in (2, 4, 6):
+        frames = [of(name, n, ALONE, seed=seed) for seed in range(seeds) for name, n in (("alone", 1), ("twin", 2))]
+        read = replace(results(*frames, asked={"looks": 2, "margin": 0.2}), directory=tmp_path)
+        found = make_report(read, replicates=200)
+        write_report(found)
+        said.append(verdict(found))
+        assert ("Margins are tested once, at look 2" in said[-1]) is (seeds != 4)
+    assert "Twin is equivalent to alone within 0.2" in said[1]
+    assert "equivalent" not in said[0] + said[2]
+
+
+def test_what_an_earlier_look_found_is_not_said_of_data_that_no_longer_show_it(tmp_path: Path) -> None:
+    write_report(looked(tmp_path, 1))
+    write_report(looked(tmp_path, 3))
+    gone = verdict(looked(tmp_path, 4, better=0.0))
+    assert "An earlier look found, and all the data do not show, against alone: votes better, now +0.000" in gone
+    assert "Better than" not in gone
+    assert "An earlier look" not in verdict(looked(tmp_path, 4))
+    assert "Better than alone: votes" in verdict(looked(tmp_path, 4))
 
 
 def test_the_levels_are_those_of_lan_and_demets() -> None:
@@ -237,6 +302,11 @@ def test_a_difference_over_task_blocks_is_told_for_these_and_beyond_them() -> No
     note = next(text for text in notes(several) if "over blocks of tasks" in text)
     assert note.startswith("votes against alone over blocks of tasks: for these 3 blocks of tasks +0.600 [")
     assert "; beyond these blocks of tasks a difference: +0.600 [" in note
+    assert "not corrected for the number" not in note
+    third = [of("talk", 5, ALONE, tasks=tasks) for tasks in ("easy", "hard", "odd")]
+    assert "; not corrected for the number of organisations" in told(
+        report(*frames, *third, budgets=several.results.budgets)
+    )
     assert "over blocks of tasks" not in told(report())
     opposite = [of("alone", 1, ALONE, tasks="easy"), of("votes", 3, [1.0] * 20, tasks="easy")]
     opposite += [of("alone", 1, [1.0] * 20, tasks="hard"), of("votes", 3, ALONE, tasks="hard")]

@@ -477,7 +477,8 @@ def test_a_plan_from_runs_has_a_row_for_each_organisation_and_size() -> None:
 
 
 def test_a_p_value_has_three_decimals_or_one_figure() -> None:
-    assert [p_text(p) for p in (0.5, 0.0123, 0.001, 0.00099, 1e-12)] == ["0.500", "0.012", "0.001", "1e-03", "1e-12"]
+    said = ["0.500", "0.012", "0.001", "1e-03", "1e-09", "<1e-09"]
+    assert [p_text(p) for p in (0.5, 0.0123, 0.001, 0.00099, 1e-9, 1e-12)] == said
 
 
 def test_the_row_of_an_organisation_holds_its_figures_in_their_columns() -> None:

@@ -202,6 +202,31 @@ def test_a_cut_off_that_is_not_sure_or_that_a_rival_does_without_is_none() -> No
         assert judged(CUT, ("truncated_power_law", rival)).word == "truncated"
 
 
+def test_a_cut_off_names_the_curved_laws_that_it_does_not_exclude() -> None:
+    open_, one, none = (
+        judged(CUT),
+        judged(CUT, (CUT[0], "lognormal")),
+        judged(CUT, *((CUT[0], x) for x in COMPETITORS[2:])),
+    )
+    assert open_.reasons[-1] == "not excluded: lognormal, stretched exponential"
+    assert one.reasons[-1] == "not excluded: stretched exponential"
+    assert "not excluded" not in none.summary()
+
+
+def test_a_cut_off_is_not_told_where_aic_prefers_another_law() -> None:
+    models = {name: TailModel(name, 2.0, {"rate": 0.1}, -301.0, np.empty(0), ()) for name in COMPETITORS}
+    tests = {name: against("power_law", name, 0.5) for name in COMPETITORS} | {CUT[0]: against(*CUT)}
+    assert judge(POWER, TAIL, models, tests, GOOD, SampleDesign()).word == "truncated"
+    models["lognormal"] = replace(models["lognormal"], loglik=-300.9)
+    assert judge(POWER, TAIL, models, tests, GOOD, SampleDesign()).word == "undecided"
+
+
+def test_a_power_law_is_told_for_the_range_that_was_seen_alone() -> None:
+    told = "from 2 to 200: a cut-off that so few values do not show is not excluded"
+    assert told in judged().reasons
+    assert told not in judged(close=("lognormal",)).reasons
+
+
 def test_models_that_were_not_fitted_and_tests_that_were_not_made_cut_nothing_off() -> None:
     models = {"exponential": TailModel("exponential", 2.0, {"rate": 0.1}, -301.0, np.empty(0), ())}
     tests = {"exponential": against("power_law", "exponential", 0.5)}
