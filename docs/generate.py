@@ -3,6 +3,7 @@
 - ``scenario-reference.md`` from the models that scenarios are checked by: every key, its values, default and meaning.
 - ``scenarios.md`` from the header and the content of each file in ``scenarios/``.
 - ``prompts.md`` from the prompt templates.
+- ``files.md`` from the docstrings of the source files.
 
 With ``--check`` nothing is written; exit code 1 says that a page is not what the code gives. A test does the same.
 """
@@ -34,6 +35,7 @@ from agentsoc.scenario.model import Calls, Engine, Scenario
 from agentsoc.scenario.preset import PRESETS
 from agentsoc.scenario.prices import Price
 from agentsoc.scenario.sweep import MAX_RUNS
+from docs.files_page import files_page
 from docs.prompts_page import prompts_page
 
 DOCS: Final = Path(__file__).parent
@@ -436,6 +438,7 @@ def pages() -> dict[Path, str]:
         DOCS / "scenario-reference.md": scenario_reference(),
         DOCS / "scenarios.md": scenarios_page(),
         DOCS / "prompts.md": prompts_page(BANNER),
+        DOCS / "files.md": files_page(BANNER),
     }
 
 
