@@ -33,7 +33,7 @@ def _rooms() -> Iterator[str]:
             files = [path for path in sorted(folder.glob("*.py")) if path.name != "__init__.py"]
             for path in files:
                 yield textwrap.fill(
-                    f"- `{path.name}`: {first_paragraph(path)}",
+                    f"- `{path.relative_to(ROOT)}`: {first_paragraph(path)}",
                     120,
                     subsequent_indent="  ",
                     break_long_words=False,

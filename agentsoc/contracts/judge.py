@@ -1,4 +1,4 @@
-"""A `Judge` is a model that grades the answer of an episode by a rubric, where no rule can tell whether it is right."""
+"""A `Judge` is a model that grades the answer of an episode by a rubric; this module has the words that it is asked."""
 
 from __future__ import annotations
 

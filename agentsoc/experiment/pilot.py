@@ -1,4 +1,4 @@
-"""This module makes pilots of a comparison: the first few tasks of one run of each organisation that asks a model."""
+"""This module makes pilots of a comparison (`engine/pilot.py`): the first tasks of a run of each organisation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""This module says what the agent of a turn is shown, from the board as it is before the round."""
+"""This module says what the agent of a turn is shown, and in which order, from the board as it is before the round."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""This module gives proportions and mean scores intervals that hold for few tasks too."""
+"""This module gives proportions and mean scores of analyses intervals that hold for few tasks too.
+
+The formulas of a proportion are in `agentsoc.theory.proportion`, which a run's own summary takes as well.
+"""
 
 from __future__ import annotations
 
