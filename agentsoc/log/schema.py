@@ -1,4 +1,4 @@
-"""This module holds the Arrow schema of the event table, whose columns are what a digest covers, and converts events."""
+"""This module holds the Arrow schema of the event table; its columns are what a digest covers. It converts events."""
 
 from __future__ import annotations
 
