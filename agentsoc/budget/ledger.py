@@ -1,4 +1,4 @@
-"""The ledger of one episode reserves before a call, charges what the call used and refunds the rest.
+"""The ledger of one episode reserves tokens, calls and money before a call, charges what was used, refunds the rest.
 
 Three resources (tokens, calls, money) in two scopes: the team, and the share that pays for a turn where a policy splits
 the budget. reserved + charged <= limit for each resource in each scope, at every moment. The run is the scope above:

@@ -1,7 +1,7 @@
-"""Aggregators make one answer of standing claims: they count, unite all, or compare them in one call.
+"""Aggregators make the final answer of standing claims; a hub's merge by rule is `majority` of contracts/protocol.py.
 
-The sequential rules (ahead-by-k, first-to-k, a verifier) sample until they can decide; they are a protocol of their
-own, `agentsoc.protocols.resample`.
+They count, unite all, or compare them in one call. The sequential rules (ahead-by-k, first-to-k, a verifier) sample
+until they can decide; they are a protocol of their own, `agentsoc.protocols.resample`.
 """
 
 from __future__ import annotations

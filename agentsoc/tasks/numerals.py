@@ -1,7 +1,8 @@
-"""This module finds which number a reply states in free text, exactly and without limit of size or precision.
+"""This module finds numbers as rules 1 read them and as scores do; new runs read replies by `reading/numbers.py`.
 
-The rule everywhere: the last number of the text is the answer, because models put the result at the end. If that
-number is not of the wanted sort (an integer, say), the text states no answer: to look further back would be to guess.
+Exactly, and without limit of size or precision. The rule everywhere: the last number of the text is the answer, because
+models put the result at the end. If that number is not of the wanted sort (an integer, say), the text states no answer:
+to look further back would be to guess.
 """
 
 from __future__ import annotations

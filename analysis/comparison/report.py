@@ -1,4 +1,4 @@
-"""This module works out what a comparison says: who scores how much, by how much above the baseline, at what price.
+"""This module works out what a comparison says, and from how many samples: who scores how much, and at what price.
 
 Computed from the table of results alone. Scores and differences come from `analysis.stats.compare_paired`, what
 coordination costs from `analysis.measures.episodes.run_metrics`; nothing is estimated here a second time.
