@@ -12,8 +12,6 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.multinomial import multinomial_sums
-
 F64 = NDArray[np.float64]
 
 WEIGHTS_MAX: Final = 4_000_000
@@ -33,6 +31,8 @@ def multinomial(rng: np.random.Generator, draws: int, columns: F64) -> F64:
     """
     n = len(columns)
     if n * draws > WEIGHTS_MAX:
+        from analysis.multinomial import multinomial_sums  # compiled code: only who needs it pays for its import
+
         return multinomial_sums(rng, draws, columns)
     return np.asarray(rng.multinomial(n, np.full(n, 1 / n), size=draws) @ columns)
 

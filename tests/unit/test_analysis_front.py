@@ -218,3 +218,13 @@ def test_a_plan_from_measurements_is_that_of_the_command(
     assert same.best.design.organisation == found.best.design.organisation
     with pytest.raises(InputError, match="without measurements"):
         analysis.plan(6000, measurements=measured, m0=60.0)
+
+
+def test_a_plan_imports_neither_compiled_kernels_nor_the_scenario() -> None:
+    """They took a fifth of the time of `agentsoc plan`, which needs them only to write a follow-up."""
+    program = (
+        "import sys; import analysis.synergy.planning.plan\n"
+        "print(sorted({'numba', 'yaml', 'agentsoc.scenario.model'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

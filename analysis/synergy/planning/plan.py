@@ -14,7 +14,6 @@ from agentsoc.errors import InputError
 from agentsoc.log.files import write_whole
 from analysis.synergy.estimation.measured import Measured
 from analysis.synergy.planning.design import DesignReport, DesignTerms, search
-from analysis.synergy.planning.follow_up import follow_up_text
 from analysis.synergy.planning.recommend import Recommendation
 from analysis.synergy.theory.costs import LeafLaw
 from analysis.synergy.theory.fidelity import FidelityCurve
@@ -88,5 +87,7 @@ def write_follow_up(found: Recommendation, measured: Measured, path: Path) -> Pa
     organised = found.organised
     if organised is None:
         raise InputError("nothing but one agent fits this budget: there is nothing to compare", "--out")
+    from analysis.synergy.planning.follow_up import follow_up_text  # scenarios: only who writes one pays for them
+
     write_whole(path, follow_up_text(measured, organised, found).encode())
     return path
