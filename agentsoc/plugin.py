@@ -1,4 +1,4 @@
-"""What authors of parts import: protocols, topologies, task families, models, agents, budget policies, worlds.
+"""What authors of parts import: protocols, topologies, tasks, models, agents, budget policies, tools, environments.
 
     from agentsoc.plugin import Board, Decision, Protocol, Society, Turn, majority
 
@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from agentsoc.contracts.address import Destination
 from agentsoc.contracts.board import Board, Claim, Subtask, Watcher
+from agentsoc.contracts.environments import ENVIRONMENTS, Action, Draw, Environment, Script, Sight, State, Step
 from agentsoc.contracts.group import AgentGroup
 from agentsoc.contracts.judge import Judge
 from agentsoc.contracts.model import (
@@ -59,6 +60,7 @@ from agentsoc.contracts.task import (
     plain,
 )
 from agentsoc.contracts.ties import tie_draw
+from agentsoc.contracts.tools import TOOLS, Effect, Tool, ToolError, ToolSession, ToolSpec
 from agentsoc.contracts.topology import TOPOLOGIES, Topology
 from agentsoc.contracts.turns import SLOT_WIDTH, Delegation, Purpose, Reply, Turn, View
 from agentsoc.contracts.wiring import Wiring
@@ -74,6 +76,7 @@ __all__ = [
     "CLAIMING",
     "COORDINATION",
     "DISCARDED",
+    "ENVIRONMENTS",
     "MAX_K",
     "MODELS",
     "POLICIES",
@@ -82,9 +85,11 @@ __all__ = [
     "SLOT_WIDTH",
     "SOCIETY",
     "TASKS",
+    "TOOLS",
     "TOPOLOGIES",
     "WORLD",
     "Act",
+    "Action",
     "AgentGroup",
     "AgentsocError",
     "Backend",
@@ -97,6 +102,9 @@ __all__ = [
     "Decision",
     "Delegation",
     "Destination",
+    "Draw",
+    "Effect",
+    "Environment",
     "Event",
     "FailureKind",
     "Hint",
@@ -113,13 +121,21 @@ __all__ = [
     "Purpose",
     "Reply",
     "Request",
+    "Script",
+    "Sight",
     "Slot",
     "Society",
     "Stage",
+    "State",
+    "Step",
     "Subtask",
     "Task",
     "TaskError",
     "TaskFamily",
+    "Tool",
+    "ToolError",
+    "ToolSession",
+    "ToolSpec",
     "Topology",
     "TopologyError",
     "Turn",
