@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -9,7 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from agentsoc.engine.replay import replay
+from agentsoc.engine.run import run
 from agentsoc.sandbox import Sandbox, SandboxError, passes
+from agentsoc.scenario.files import BASE_DIR
+from tests.societies import built
 
 pytestmark = pytest.mark.skipif(find_spec("pydantic_monty") is None, reason="needs the extra sandbox")
 
@@ -147,3 +152,22 @@ def test_tests_behind_a_program_decide(sandbox: Sandbox) -> None:
     assert passes(sandbox, "def add(a, b):\n    return a + b", "assert add(1, 2) == 3")
     assert not passes(sandbox, "def add(a, b):\n    return a - b", "assert add(1, 2) == 3")
     assert not passes(sandbox, "while True:\n    pass", "assert True")
+
+
+def test_answers_that_are_programs_are_scored_by_tests(tmp_path: Path) -> None:
+    line = {"question": "Write add(a, b).", "answer": "assert add(1, 2) == 3\nassert add(0, 0) == 0"}
+    (tmp_path / "tasks.jsonl").write_text(json.dumps(line) + "\n")
+    BASE_DIR.set(tmp_path)
+    right = "Like this:\n```python\ndef add(a, b):\n    return a + b\n```\nDone."
+    blocks = {
+        "tasks": {"kind": "jsonl", "file": "tasks.jsonl", "count": 1, "scoring": {"score": "tests"}},
+        "agents": {"count": 1, "reply": "text", "model": {"kind": "scripted", "replies": [["Write add", right]]}},
+        "topology": "single",
+        "protocol": "vote",
+    }
+    done = run(built(**blocks), tmp_path / "right")
+    assert done.manifest.totals.score == 1.0
+    assert [event.answer for event in done.events() if event.kind == "answer"] == ["def add(a, b):\n    return a + b"]
+    blocks["agents"]["model"]["replies"] = [["Write add", "def add(a, b):\n    return 3"]]  # type: ignore[index]
+    assert run(built(**blocks), tmp_path / "wrong").manifest.totals.score == 0.0
+    assert replay(tmp_path / "right").digest == done.manifest.digest
