@@ -58,8 +58,8 @@ class GridDelivery(Environment):
         """Return what carriers do."""
         return (
             "You and the others carry parcels on one map. Each goes to its pick-up cell, then to its drop cell, one "
-            "cell a step: up, down, left, right, or stay. Nobody can enter a wall, a cell in which somebody stays or which "
-            "another enters too, or change places with another. Be done together as early as you can."
+            "cell a step: up, down, left, right, or stay. Nobody can enter a wall, a cell in which somebody stays or "
+            "which another enters too, or change places with another. Be done together as early as you can."
         )
 
     def task(self, seed: int, index: int) -> Task:
@@ -226,7 +226,10 @@ def _drawn(world: GridDelivery, seed: int, index: int, n: int) -> dict[str, obje
 def _tried(
     world: GridDelivery, rng: np.random.Generator, n: int, walls: float
 ) -> tuple[dict[str, object], bool] | None:
-    """Return one drawn map, and whether own ways meet on it; None when somebody has no way, or the fastest plan is not known."""
+    """Return one drawn map, and whether own ways meet on it.
+
+    None when somebody has no way, or the fastest plan is not known.
+    """
     cells = [(row, column) for row in range(world.size) for column in range(world.size)]
     open_list = [cell for cell, draw in zip(cells, rng.random(len(cells)).tolist(), strict=True) if draw >= walls]
     order = rng.permutation(len(open_list)).tolist()
