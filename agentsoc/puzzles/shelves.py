@@ -149,3 +149,16 @@ def dealt(shelves: int, holders: int) -> list[list[int]]:
     if shelves < holders:
         return [[holder % shelves] for holder in range(holders)]
     return [list(range(holder, shelves, holders)) for holder in range(holders)]
+
+
+_HOLDER: Final = re.compile(r"\bagent (\d{1,6}) has the catalogue of (\w+)")
+
+
+def title(subject: str) -> str:
+    """Return what whoever holds a catalogue has, in words."""
+    return f"the catalogue of {subject}"
+
+
+def holders_in(text: str) -> dict[str, int]:
+    """Return who has which catalogue, as `text` says."""
+    return {found[2]: int(found[1]) for found in _HOLDER.finditer(text)}
