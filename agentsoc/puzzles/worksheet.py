@@ -2,7 +2,8 @@
 
 A sheet states facts and, among them, hearsay that contradicts them; it begins with the sum of the facts; each step adds
 a number and an earlier result to the last one. Everything is reckoned modulo a prime, so that one mistake never goes
-away where no step reaches back further, and hardly ever where one does. How hard that is has five sides, which the five dials of the family turn one by one.
+away where no step reaches back further, and hardly ever where one does. How hard that is has five sides, which the five
+dials of the family turn one by one.
 """
 
 from __future__ import annotations

@@ -54,7 +54,7 @@ DIALS: list[tuple[str, str, dict[str, Any], dict[str, int], tuple[int, int]]] = 
     ("parallel", "parts", TIRED, {"breadth": 4, "depth": 4}, (1, 4)),
     ("robustness", "votes", {"gullible": 0.06}, {"breadth": 10, "depth": 2}, (0, 10)),
 ]
-"""Dial, the organisation that is right for it, the weakness that it meets, the other dials, a low and a high setting."""
+"""Dial, the organisation that is right for it, the weakness, the other dials, a low and a high setting."""
 
 
 @pytest.mark.parametrize(("dial", "organisation", "weakness", "others", "ends"), DIALS, ids=[row[0] for row in DIALS])
