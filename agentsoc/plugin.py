@@ -15,8 +15,17 @@ Importing this module imports no engine, no log, no loader of scenarios and no b
 from __future__ import annotations
 
 from agentsoc.contracts.address import Destination
-from agentsoc.contracts.board import Board, Claim, Subtask, Watcher
-from agentsoc.contracts.environments import ENVIRONMENTS, Action, Draw, Environment, Script, Sight, State, Step
+from agentsoc.contracts.board import Board, Claim, Subtask, Surroundings, Watcher
+from agentsoc.contracts.environments import (
+    ENVIRONMENTS,
+    Action,
+    Draw,
+    Environment,
+    PlayedTasks,
+    State,
+    Step,
+    environment_of,
+)
 from agentsoc.contracts.group import AgentGroup
 from agentsoc.contracts.judge import Judge
 from agentsoc.contracts.model import (
@@ -46,6 +55,8 @@ from agentsoc.contracts.protocol import (
     interpret_reply,
     majority,
 )
+from agentsoc.contracts.script import Script
+from agentsoc.contracts.sight import Sight
 from agentsoc.contracts.society import Society
 from agentsoc.contracts.task import (
     TASKS,
@@ -62,7 +73,7 @@ from agentsoc.contracts.task import (
 from agentsoc.contracts.ties import tie_draw
 from agentsoc.contracts.tools import TOOLS, Effect, Tool, ToolError, ToolSession, ToolSpec
 from agentsoc.contracts.topology import TOPOLOGIES, Topology
-from agentsoc.contracts.turns import SLOT_WIDTH, Delegation, Purpose, Reply, Turn, View
+from agentsoc.contracts.turns import SLOT_WIDTH, Delegation, Purpose, Reply, StepTaken, ToolCall, Turn, View
 from agentsoc.contracts.wiring import Wiring
 from agentsoc.contracts.world import WORLD, World
 from agentsoc.errors import AgentsocError, BackendSetupError, InputError, MissingExtraError, TaskError, TopologyError
@@ -116,6 +127,7 @@ __all__ = [
     "MissingExtraError",
     "Model",
     "Part",
+    "PlayedTasks",
     "Policy",
     "Protocol",
     "Purpose",
@@ -128,11 +140,14 @@ __all__ = [
     "Stage",
     "State",
     "Step",
+    "StepTaken",
     "Subtask",
+    "Surroundings",
     "Task",
     "TaskError",
     "TaskFamily",
     "Tool",
+    "ToolCall",
     "ToolError",
     "ToolSession",
     "ToolSpec",
@@ -148,6 +163,7 @@ __all__ = [
     "attend",
     "bytes_bound",
     "check_asks",
+    "environment_of",
     "has_chat_marker",
     "interpret_reply",
     "majority",

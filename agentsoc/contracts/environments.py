@@ -9,13 +9,15 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import Any, ClassVar, Final
+from typing import Annotated, Any, ClassVar, Final
 
 import msgspec
 import numpy as np
 
 from agentsoc.contracts.part import Part, Slot
-from agentsoc.contracts.task import Task
+from agentsoc.contracts.script import Script
+from agentsoc.contracts.sight import Sight
+from agentsoc.contracts.task import Task, TaskFamily
 from agentsoc.errors import InputError
 from agentsoc.streams import stream, uniform
 
@@ -24,19 +26,6 @@ State = Any
 Action = Any
 """One of the choices (a text) where a sight has choices, else a JSON value that fits its schema."""
 STATE_BYTES: Final = 65_536
-
-
-class Sight(msgspec.Struct, frozen=True):
-    """What one agent sees of a state, and what it may do."""
-
-    text: str
-    """What is shown, in words: everything that the agent needs to choose its action."""
-    choices: tuple[str, ...] = ()
-    """The actions, where they can be listed; when empty, `schema` says what an action is."""
-    schema: Mapping[str, Any] | None = None
-    """JSON Schema of the action (any type); for an action that is no choice."""
-    may_act: bool = True
-    """Whether it is the agent's move. If no agent may act and the episode is not over, that is an error."""
 
 
 class Step(msgspec.Struct, frozen=True):
@@ -68,17 +57,6 @@ class Draw(msgspec.Struct, frozen=True):
     def generator(self) -> np.random.Generator:
         """Return a generator of this stage, for many draws at once."""
         return stream(self.seed, self.purpose, self.task, self.stage)
-
-
-class Script(msgspec.Struct, frozen=True):
-    """A scripted policy that plays in place of a model (`model: {kind: policy}`)."""
-
-    name: str = "optimal"
-    """One of the environment's `scripts`."""
-    error: float = 0.0
-    """Probability that a random action takes the place of the meant one, step by step."""
-    quality: float = 1.0
-    """Probability that a step follows the optimal plan and not the default action."""
 
 
 class Environment(Part):
@@ -181,3 +159,15 @@ NOISE: Final = 1_000_000
 """Number of the first of the draws by which a policy is spoiled; `best` has those below."""
 
 ENVIRONMENTS: Slot[Environment] = Slot("agentsoc.environments", "environment")
+
+
+class PlayedTasks(TaskFamily):
+    """A family whose tasks are episodes of an environment."""
+
+    environment: Annotated[Environment, ENVIRONMENTS]
+    """What agents act in: the name of an environment, or its kind and settings."""
+
+
+def environment_of(family: TaskFamily) -> Environment | None:
+    """Return the environment that the tasks of a family are episodes of; None for any other family."""
+    return family.environment if isinstance(family, PlayedTasks) else None

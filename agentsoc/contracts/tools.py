@@ -8,6 +8,7 @@ is told to the agent as an ``error`` and ends no episode.
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -88,6 +89,9 @@ class Tool(Part):
     starts_program: ClassVar[bool] = False
     """Whether it starts a program that the scenario names: such a scenario needs ``--allow-mcp``."""
 
+    quick: ClassVar[bool] = False
+    """Whether every call takes no more than milliseconds, whatever its arguments, so that no thread is made for it."""
+
     kind: str
     name: str = ""
     """What agents call it; the kind when empty."""
@@ -110,6 +114,10 @@ class Tool(Part):
         """Return what an agent is told of the tool."""
         return ToolSpec(self.name or self.kind, self.describe(), self.arguments(), self.effect)
 
+    def offered(self) -> Sequence[ToolSpec]:
+        """Return the tools that it brings, as far as they are known without starting anything."""
+        return (self.spec(),)
+
     def open(self) -> ToolSession:
         """Return a session that is not started yet."""
         return CalledInThread(self)
@@ -131,6 +139,7 @@ class CalledInThread(ToolSession):
     def __init__(self, tool: Tool) -> None:
         self._tool = tool
         self._spec = tool.spec()
+        self._context = contextvars.copy_context()  # files are found where they were when it was opened
 
     def specs(self) -> Sequence[ToolSpec]:
         """Return the one tool."""
@@ -138,6 +147,8 @@ class CalledInThread(ToolSession):
 
     async def call(self, name: str, arguments: Mapping[str, Any], timeout_s: float) -> str:
         """Make the call."""
+        if self._tool.quick:
+            return result_text(self._tool.call(arguments))
         loop = asyncio.get_running_loop()
         done: asyncio.Future[str] = loop.create_future()
 
@@ -152,7 +163,7 @@ class CalledInThread(ToolSession):
         def work() -> None:
             result, error = None, None
             try:
-                result = result_text(self._tool.call(arguments))
+                result = result_text(self._context.copy().run(self._tool.call, arguments))
             except ToolError as fault:
                 error = fault
             except BaseException as fault:  # whatever a tool raises is its own failure, never the run's

@@ -7,7 +7,7 @@ import contextlib
 import sqlite3
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,10 @@ import msgspec
 import pyarrow as pa
 
 from agentsoc.contracts.board import Board
+from agentsoc.contracts.environments import environment_of
 from agentsoc.contracts.model import AUTHORS
 from agentsoc.contracts.rules import NEWEST, Rules
+from agentsoc.contracts.tools import ToolSpec
 from agentsoc.engine.calls import Caller
 from agentsoc.engine.columns.compute import ColumnRun
 from agentsoc.engine.columns.episodes import column_run, run_columns
@@ -31,6 +33,8 @@ from agentsoc.engine.ready import require_own_cache
 from agentsoc.engine.run_files import RunFiles, new_manifest
 from agentsoc.engine.run_state import ScenarioEpoch
 from agentsoc.engine.shared import Shared
+from agentsoc.engine.tool_desk import ToolDesk
+from agentsoc.engine.toolsets import plain
 from agentsoc.engine.waiting import STOP
 from agentsoc.errors import AgentsocError, InputError, InterruptedRunError, RunFailedError
 from agentsoc.log.files import RunLock
@@ -81,6 +85,8 @@ class Plan:
     """Set by whoever wants the run to end in order; None for a run that listens to signals itself."""
     models: Sequence[Mapping[str, Any]] = ()
     """What was recorded of the models when the run was under way before."""
+    toolsets: Sequence[Sequence[ToolSpec]] = ()
+    """What was recorded of the tools of each group when the run began."""
 
 
 @dataclass(frozen=True)
@@ -137,11 +143,13 @@ class _Execution:
             self.society = plan.society
         self.boards: dict[int, Board] = {}
         self.pools: list[Pool] = []
+        self.desks: list[ToolDesk] = []
         self.engine: RunEngine | None = None
         self.columns: ColumnRun | None = None
         # given away when the run begins: they may be many
         self._tasks, plan.tasks = plan.tasks or RunTasks(scenario), None
-        self.writer = SegmentWriter((plan.directory or Path()) / EVENTS, keep=plan.directory is not None)
+        acts = environment_of(scenario.tasks) is not None
+        self.writer = SegmentWriter((plan.directory or Path()) / EVENTS, keep=plan.directory is not None, rewards=acts)
         manifest = new_manifest(scenario, self._tasks.hash, plan.code, plan.fork, self.society.rules)
         self.files = RunFiles(plan.directory, manifest, journal, self.writer)
         self.files.begin(scenario, self._tasks)
@@ -169,6 +177,8 @@ class _Execution:
         finally:
             for pool in self.pools:
                 await pool.close()
+            for desk in self.desks:
+                await desk.close()
         return self._finish(engine)
 
     async def _open(self) -> RunEngine:
@@ -202,11 +212,13 @@ class _Execution:
             if graded_by is not None:
                 pools.append(graded_by.desk)
             caller = Caller(pool, None, plan.known, old.scenario.calls, 64)
-            epochs.append(ScenarioEpoch(before.start, old, pool, caller, graded_by))
+            desk = ToolDesk(old, None, plan.known, live=False) if any(old.toolsets) else None
+            epochs.append(ScenarioEpoch(before.start, old, pool, caller, graded_by, desk))
+        journal = self.journal if plan.live else None
+        desk = await self._open_tools(journal)
         pool = make_pool(self.society, self.boards, plan)
         pools.append(pool)
         await pool.start()
-        journal = self.journal if plan.live else None
         gates = (plan.shared or Shared()).gates(scenario, pool.parallel()) if plan.live else None
         caller = Caller(pool, journal, plan.known, scenario.calls, scenario.engine.concurrency, gates)
         start = (0, 0) if plan.fork is None else (plan.fork.task, plan.fork.round)
@@ -214,7 +226,19 @@ class _Execution:
         if judge is not None:
             pools.insert(0, judge.desk)
             await judge.desk.start()
-        return [*epochs, ScenarioEpoch(start, self.society, pool, caller, judge)]
+        return [*epochs, ScenarioEpoch(start, self.society, pool, caller, judge, desk)]
+
+    async def _open_tools(self, journal: Journal | None) -> ToolDesk | None:
+        """Open the tools of the society, which are then known to it and written into the manifest."""
+        plan = self.plan
+        if not any(group.tools for group in self.society.groups):
+            return None
+        desk = ToolDesk(self.society, journal, plan.known, live=plan.live)
+        self.desks.append(desk)
+        await desk.start(plan.toolsets)
+        self.society = replace(self.society, toolsets=desk.toolsets)
+        self.files.manifest.toolsets = [plain(specs) for specs in desk.toolsets]
+        return desk
 
     async def _drive(self, engine: RunEngine) -> None:
         """Run all episodes, with the log near behind, until they have ended or the run is asked to stop."""

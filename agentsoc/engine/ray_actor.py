@@ -15,7 +15,7 @@ import numpy as np
 
 from agentsoc.contracts.rules import Rules
 from agentsoc.engine.attempts import AttemptRequest, AttemptResult, PlannedTurn
-from agentsoc.engine.columns.draws import Draw, draw_codes
+from agentsoc.engine.columns.draws import ColumnDraw, draw_codes
 from agentsoc.engine.host import Host
 from agentsoc.engine.ray_files import HostFiles, write_inside
 from agentsoc.events import Event
@@ -139,7 +139,7 @@ class HostActor:
             name: value.astype(np.int64) if isinstance(value, np.ndarray) and value.dtype.kind == "i" else value
             for name, value in draw.items()
         }
-        return small(draw_codes(self._host.backends[0], Draw(**wide)))
+        return small(draw_codes(self._host.backends[0], ColumnDraw(**wide)))
 
     async def close(self) -> None:
         """Close the backends and remove the files."""

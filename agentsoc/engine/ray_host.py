@@ -25,7 +25,7 @@ from agentsoc.contracts.turns import Reply
 from agentsoc.engine import ray_cluster
 from agentsoc.engine.attempts import AttemptRequest, AttemptResult, PlannedTurn
 from agentsoc.engine.calls import HostLostError
-from agentsoc.engine.columns.draws import Draw, draw_codes
+from agentsoc.engine.columns.draws import ColumnDraw, draw_codes
 from agentsoc.engine.host import Host
 from agentsoc.engine.pool import Pool
 from agentsoc.engine.ray_actor import Arrival, Folded, HostActor, HostMessage, small
@@ -380,7 +380,7 @@ class RayPool(Pool):
             else:
                 seat.pending.setdefault(task, []).append(rounds)
 
-    async def draw(self, draw: Draw) -> Any:
+    async def draw(self, draw: ColumnDraw) -> Any:
         """Return the answer codes of many simulated turns, shared out over the hosts by rows."""
         n = len(draw.agent)
         if n < ROWS_WORTH_SENDING:

@@ -24,6 +24,7 @@ from agentsoc.engine.replay import event_text
 from agentsoc.engine.run import Progress, Run
 from agentsoc.engine.shared import Shared
 from agentsoc.engine.stored_scenario import require_named_address, stored_scenario
+from agentsoc.engine.toolsets import specs_of
 from agentsoc.engine.waiting import wait_for
 from agentsoc.errors import InputError, LogDamagedError, ReplayMismatchError
 from agentsoc.events import Event
@@ -162,6 +163,7 @@ async def _resume(log: RunLog, means: _Means) -> Run:
         stop=means.stop,
         tasks=tasks,
         models=log.manifest.models,
+        toolsets=specs_of(log.manifest.toolsets),
     )
     del tasks, known
     await execute(plan)

@@ -7,6 +7,7 @@ each is compared with the one that the journal has of what was sent.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,8 @@ from agentsoc.engine.pool import LocalPool
 from agentsoc.engine.prompts import model_call
 from agentsoc.engine.run_state import ScenarioEpoch
 from agentsoc.engine.stored_scenario import stored_scenario
+from agentsoc.engine.tool_desk import ToolDesk
+from agentsoc.engine.toolsets import specs_of
 from agentsoc.engine.waiting import wait_for
 from agentsoc.errors import InputError, ReplayMismatchError
 from agentsoc.log.journal import Attempt
@@ -140,6 +143,9 @@ async def _again(log: RunLog, scenario: Scenario, tasks: range, heard: list[Tran
     try:
         for start, one in parts:
             society = build_society(one, stored=True, rules=rules)
+            if one is scenario and log.manifest.toolsets:
+                society = replace(society, toolsets=tuple(map(tuple, specs_of(log.manifest.toolsets))))
+            tools = ToolDesk(society, None, known, live=False) if any(society.toolsets) else None
             pool = LocalPool(society, boards, live=False)
             pools.append(pool)
             await pool.start()
@@ -149,7 +155,8 @@ async def _again(log: RunLog, scenario: Scenario, tasks: range, heard: list[Tran
                 judge.desk.overheard = lambda wanted, result, desk=judge.desk: heard.append(
                     _reading(desk, wanted, result)
                 )
-            epochs.append(ScenarioEpoch(start, society, pool, Caller(pool, None, known, one.calls, 64), judge))
+            caller = Caller(pool, None, known, one.calls, 64)
+            epochs.append(ScenarioEpoch(start, society, pool, caller, judge, tools))
         engine = RunEngine(epochs, SegmentWriter(Path(), keep=False), boards)
         for index in tasks:
             await Episode(engine, index).run()

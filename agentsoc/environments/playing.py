@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from agentsoc.contracts.environments import Action, Draw, Environment, Script, State
+from agentsoc.contracts.environments import Action, Draw, Environment, State
+from agentsoc.contracts.script import Script
 from agentsoc.contracts.task import Task
 from agentsoc.errors import TaskError
 

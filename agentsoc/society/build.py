@@ -14,6 +14,7 @@ from agentsoc.contracts.topology import check_window
 from agentsoc.contracts.world import World
 from agentsoc.errors import InputError, TopologyError
 from agentsoc.scenario.model import Scenario
+from agentsoc.society.equipment import offered_toolsets, require_acting_fits
 from agentsoc.society.templates import check_prompts
 from agentsoc.streams import stream
 
@@ -71,6 +72,7 @@ def build_society(scenario: Scenario, *, stored: bool = False, rules: Rules = NE
         prompts=scenario.prompts,
         peers_see=scenario.peers_see,
         scenario=scenario,
+        toolsets=offered_toolsets(scenario),
     )
     for index, group in enumerate(scenario.agents):
         window = group.model.context_window()
@@ -81,6 +83,7 @@ def build_society(scenario: Scenario, *, stored: bool = False, rules: Rules = NE
     if any(block != PromptSet() for block in (scenario.prompts, *(group.prompts for group in scenario.agents))):
         check_prompts(society)
     _require_parts_that_fit(scenario)
+    require_acting_fits(society, scenario)
     scenario.protocol.check(society)
     if scenario.budget is not None and scenario.budget.policy is not None:
         scenario.budget.policy.check(society)
