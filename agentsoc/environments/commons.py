@@ -12,7 +12,9 @@ from typing import Annotated, Any, ClassVar, Final, Literal, NamedTuple
 
 from pydantic import Field, model_validator
 
-from agentsoc.contracts.environments import NOISE, Action, Draw, Environment, Script, Sight, State, Step
+from agentsoc.contracts.environments import NOISE, Action, Draw, Environment, State, Step
+from agentsoc.contracts.script import Script
+from agentsoc.contracts.sight import Sight
 from agentsoc.contracts.task import Task
 from agentsoc.errors import InputError
 from agentsoc.theory.commons import gain_efficiency, regrown, sustainable_share

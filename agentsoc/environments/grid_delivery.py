@@ -14,7 +14,8 @@ from typing import Final, Literal
 import numpy as np
 from pydantic import Field
 
-from agentsoc.contracts.environments import Action, Draw, Environment, Sight, State, Step
+from agentsoc.contracts.environments import Action, Draw, Environment, State, Step
+from agentsoc.contracts.sight import Sight
 from agentsoc.contracts.task import Task
 from agentsoc.environments.grid_search import MOVES, Cell, alone, distances, length, together
 from agentsoc.errors import InputError

@@ -12,7 +12,9 @@ from typing import Annotated, Any, ClassVar, Final, Literal
 
 from pydantic import Field, model_validator
 
-from agentsoc.contracts.environments import NOISE, Action, Draw, Environment, Script, Sight, State, Step
+from agentsoc.contracts.environments import NOISE, Action, Draw, Environment, State, Step
+from agentsoc.contracts.script import Script
+from agentsoc.contracts.sight import Sight
 from agentsoc.contracts.task import Task
 from agentsoc.environments.payoff_games import (
     NEEDS,
@@ -31,6 +33,7 @@ from agentsoc.theory.games import integrated, trust_after
 Amount = Annotated[float, Field(ge=-1e6, le=1e6)]
 _ENDOWMENT: Final = {"public-goods": 20, "trust": 10, "coopetition": 100}
 _FACTOR: Final = {"public-goods": 1.6, "trust": 3.0}
+_OF_ALL: Final = ("kind", "game", "rounds")
 SEEN_MAX: Final = 20
 """Players up to whom each one's last move is told; of more, how many did what, or the mean."""
 
@@ -91,8 +94,10 @@ class Payoff(Environment):
     @model_validator(mode="after")
     def _of_this_game(self) -> Payoff:
         """Refuse settings of other games, and payoffs that make it another game."""
-        others = sorted(
-            name for name in self.model_fields_set if name not in ("kind", "game", "rounds") and name not in self._own
+        others = sorted(  # a stored scenario writes out the defaults of all of them
+            name
+            for name, field in type(self).model_fields.items()
+            if name not in (*_OF_ALL, *self._own) and dict(self)[name] != field.default
         )
         if others:
             raise ValueError(

@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from agentsoc.contracts.environments import Action, Sight
+from agentsoc.contracts.environments import Action
+from agentsoc.contracts.sight import Sight
 from agentsoc.theory.games import (
     best_effort,
     best_team_total,

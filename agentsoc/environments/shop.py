@@ -12,7 +12,9 @@ from typing import Any, Final, Literal
 
 from pydantic import Field
 
-from agentsoc.contracts.environments import NOISE, Action, Draw, Environment, Script, Sight, State, Step
+from agentsoc.contracts.environments import NOISE, Action, Draw, Environment, State, Step
+from agentsoc.contracts.script import Script
+from agentsoc.contracts.sight import Sight
 from agentsoc.contracts.task import Task
 from agentsoc.streams import stream
 

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from agentsoc.contracts.environments import STATE_BYTES, Draw, Script
+from agentsoc.contracts.environments import STATE_BYTES, Draw
+from agentsoc.contracts.script import Script
 from agentsoc.environments.commons import Commons
 from agentsoc.environments.playing import play_out
 from agentsoc.errors import InputError

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agentsoc.contracts.environments import STATE_BYTES, Draw, Script
+from agentsoc.contracts.environments import STATE_BYTES, Draw
+from agentsoc.contracts.script import Script
 from agentsoc.environments.grid_delivery import GridDelivery, moved
 from agentsoc.environments.grid_search import MOVES, Cell, alone, length, together
 from agentsoc.environments.playing import play_out

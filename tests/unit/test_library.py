@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from agentsoc.contracts.environments import Draw, Script
+from agentsoc.contracts.environments import Draw
+from agentsoc.contracts.script import Script
 from agentsoc.environments.library import Library
 from agentsoc.environments.playing import play_out
 from agentsoc.errors import InputError

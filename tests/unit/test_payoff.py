@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from agentsoc.contracts.environments import STATE_BYTES, Draw, Script
+from agentsoc.contracts.environments import STATE_BYTES, Draw
+from agentsoc.contracts.script import Script
 from agentsoc.environments.payoff import Payoff
 from agentsoc.environments.payoff_games import NEEDS, Game
 from agentsoc.environments.playing import play_out

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agentsoc.contracts.environments import Draw, Script
+from agentsoc.contracts.environments import Draw
+from agentsoc.contracts.script import Script
 from agentsoc.environments.playing import play_out
 from agentsoc.environments.shop import ITEMS, Shop
 
