@@ -180,7 +180,7 @@ class Experts(Protocol):
 
     def conclude(self, society: Society, board: Board) -> Turn | None:
         """Let the lead answer from what was found so far."""
-        if self._lead(society) in board.standing or not self._found(society, board):
+        if self._lead(society) in board.standing or not board.standing:
             return None
         return self._answer(society, board)
 
