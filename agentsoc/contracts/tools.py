@@ -16,6 +16,7 @@ from typing import Any, ClassVar, Final, Literal
 
 import msgspec
 
+from agentsoc.contracts.address import Destination
 from agentsoc.contracts.part import Part, Slot
 
 Effect = Literal["pure", "read", "write"]
@@ -86,8 +87,6 @@ class Tool(Part):
 
     slot: ClassVar[str] = "agentsoc.tools"
     effect: ClassVar[Effect] = "write"
-    starts_program: ClassVar[bool] = False
-    """Whether it starts a program that the scenario names: such a scenario needs ``--allow-mcp``."""
 
     quick: ClassVar[bool] = False
     """Whether every call takes no more than milliseconds, whatever its arguments, so that no thread is made for it."""
@@ -113,6 +112,10 @@ class Tool(Part):
     def spec(self) -> ToolSpec:
         """Return what an agent is told of the tool."""
         return ToolSpec(self.name or self.kind, self.describe(), self.arguments(), self.effect)
+
+    def program(self) -> Destination | None:
+        """Return the program that it starts, as something that has to be agreed to; None, the default, for none."""
+        return None
 
     def offered(self) -> Sequence[ToolSpec]:
         """Return the tools that it brings, as far as they are known without starting anything."""

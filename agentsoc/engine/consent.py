@@ -41,6 +41,31 @@ def destinations(scenarios: Iterable[Scenario]) -> list[Destination]:
     return [place for place in found if place.needs_consent]
 
 
+def programs(scenarios: Iterable[Scenario]) -> list[Destination]:
+    """Return the programs that live runs of `scenarios` start on this machine, each once."""
+    tools = dict.fromkeys(tool for scenario in scenarios for group in scenario.agents for tool in group.tools)
+    return list(dict.fromkeys(place for tool in tools if (place := tool.program()) is not None))
+
+
+def require_programs(scenarios: Iterable[Scenario], consent: Consent = False) -> None:
+    """Raise unless somebody has allowed every program that live runs of `scenarios` start.
+
+    Raises:
+        ConsentNeededError: names the programs; nothing has been started.
+    """
+    wanted = programs(scenarios)
+    if consent is True or not wanted:
+        return
+    left = [place for place in wanted if place not in frozenset(consent or ())]
+    if left:
+        named = ", ".join(place.address.removeprefix("program:")[:200] for place in left)
+        raise ConsentNeededError(
+            f"nothing was started, because nobody has allowed the programs that this scenario starts: {named}",
+            "agents.tools",
+            "if you know what they do: add --allow-mcp (from Python: consent=True)",
+        )
+
+
 def cluster(address: str | None) -> tuple[Destination, ...]:
     """Return the Ray cluster at `address` as a destination: it is sent the run, and this user's token for clusters.
 
@@ -76,6 +101,7 @@ def require_consent(scenarios: Sequence[Scenario], consent: Consent = False) -> 
     Raises:
         ConsentNeededError: names addresses, variables and what the runs can cost; nothing has been sent.
     """
+    require_programs(scenarios, consent)
     left, fault = missing(destinations(scenarios), consent)
     if left:
         raise refusal(left, cost_text(scenarios), fault)

@@ -7,7 +7,7 @@ import contextlib
 import sqlite3
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,7 @@ from agentsoc.engine.run_files import RunFiles, new_manifest
 from agentsoc.engine.run_state import ScenarioEpoch
 from agentsoc.engine.shared import Shared
 from agentsoc.engine.tool_desk import ToolDesk
-from agentsoc.engine.toolsets import plain
+from agentsoc.engine.toolsets import plain, specs_of, with_toolsets
 from agentsoc.engine.waiting import STOP
 from agentsoc.errors import AgentsocError, InputError, InterruptedRunError, RunFailedError
 from agentsoc.log.files import RunLock
@@ -205,6 +205,7 @@ class _Execution:
         epochs = []
         for before in plan.fork.before if plan.fork is not None else ():
             old = build_society(Scenario.model_validate(before.scenario), stored=True, rules=plan.rules)
+            old = with_toolsets(old, specs_of(before.toolsets))
             pool: Pool = LocalPool(old, self.boards, live=False)
             pools.append(pool)
             await pool.start()
@@ -236,7 +237,7 @@ class _Execution:
         desk = ToolDesk(self.society, journal, plan.known, live=plan.live)
         self.desks.append(desk)
         await desk.start(plan.toolsets)
-        self.society = replace(self.society, toolsets=desk.toolsets)
+        self.society = with_toolsets(self.society, desk.toolsets)
         self.files.manifest.toolsets = [plain(specs) for specs in desk.toolsets]
         return desk
 

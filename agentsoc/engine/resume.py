@@ -203,7 +203,10 @@ async def _rebuild(log: RunLog, scenario: Scenario, damage: LogDamagedError) -> 
     scenario = scenario.model_copy(update={"engine": EngineSettings(concurrency=64, umask=scenario.engine.umask)})
     with tempfile.TemporaryDirectory(dir=directory, prefix=".rebuilt-") as scratch:
         rules = recorded_rules(manifest.rules, str(directory))
-        plan = Plan(scenario, Path(scratch), known=known, live=False, fork=manifest.fork, rules=rules)
+        plan = Plan(
+            scenario, Path(scratch), known=known, live=False, fork=manifest.fork, rules=rules,
+            toolsets=specs_of(manifest.toolsets),
+        )  # fmt: skip
         result = await execute(plan)
         if result.digest != manifest.digest:
             raise damage

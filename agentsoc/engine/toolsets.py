@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 import msgspec
@@ -12,6 +13,7 @@ import msgspec
 from agentsoc.contracts.tools import ToolSpec
 from agentsoc.errors import InputError, ReplayMismatchError
 from agentsoc.reading.by_schema import canonical, schema_fault
+from agentsoc.society.build import BuiltSociety
 
 _NAME: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _SPEC_MAX: Final = 32_768
@@ -52,6 +54,11 @@ def plain(specs: Sequence[ToolSpec]) -> list[dict[str, Any]]:
 def specs_of(plain_specs: Sequence[Sequence[Any]]) -> list[list[ToolSpec]]:
     """Return the tools of each group from what `plain` gave."""
     return msgspec.convert(plain_specs, list[list[ToolSpec]])
+
+
+def with_toolsets(society: BuiltSociety, toolsets: Sequence[Sequence[ToolSpec]]) -> BuiltSociety:
+    """Return a society whose agents have these tools; itself where there are none."""
+    return replace(society, toolsets=tuple(map(tuple, toolsets))) if toolsets else society
 
 
 def require_same(recorded: Sequence[Sequence[ToolSpec]], found: Sequence[Sequence[ToolSpec]]) -> None:

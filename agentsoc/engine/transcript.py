@@ -7,7 +7,6 @@ each is compared with the one that the journal has of what was sent.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +27,7 @@ from agentsoc.engine.prompts import model_call
 from agentsoc.engine.run_state import ScenarioEpoch
 from agentsoc.engine.stored_scenario import stored_scenario
 from agentsoc.engine.tool_desk import ToolDesk
-from agentsoc.engine.toolsets import specs_of
+from agentsoc.engine.toolsets import specs_of, with_toolsets
 from agentsoc.engine.waiting import wait_for
 from agentsoc.errors import InputError, ReplayMismatchError
 from agentsoc.log.journal import Attempt
@@ -134,17 +133,18 @@ async def _again(log: RunLog, scenario: Scenario, tasks: range, heard: list[Tran
     known = {attempt.key: attempt for attempt in log.journal() if attempt.task in tasks}
     rules = recorded_rules(log.manifest.rules, str(log.directory))
     fork = log.manifest.fork
-    parts = [(before.start, Scenario.model_validate(before.scenario)) for before in (fork.before if fork else ())]
-    parts.append(((0, 0) if fork is None else (fork.task, fork.round), scenario))
+    parts = [
+        (before.start, Scenario.model_validate(before.scenario), before.toolsets)
+        for before in (fork.before if fork else ())
+    ]
+    parts.append(((0, 0) if fork is None else (fork.task, fork.round), scenario, log.manifest.toolsets))
     boards: dict[int, Board] = {}
     epochs: list[ScenarioEpoch] = []
     pools: list[LocalPool] = []
     desks: list[JudgeDesk] = []
     try:
-        for start, one in parts:
-            society = build_society(one, stored=True, rules=rules)
-            if one is scenario and log.manifest.toolsets:
-                society = replace(society, toolsets=tuple(map(tuple, specs_of(log.manifest.toolsets))))
+        for start, one, recorded in parts:
+            society = with_toolsets(build_society(one, stored=True, rules=rules), specs_of(recorded))
             tools = ToolDesk(society, None, known, live=False) if any(society.toolsets) else None
             pool = LocalPool(society, boards, live=False)
             pools.append(pool)

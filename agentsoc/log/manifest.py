@@ -163,6 +163,8 @@ class Before(BaseModel):
     start: tuple[int, int]
     """(task, round) from which it was in force."""
     scenario: PlainScenario
+    toolsets: list[list[dict[str, Any]]] = []
+    """The tools of its agents; see `Manifest.toolsets`."""
 
 
 class Fork(BaseModel):

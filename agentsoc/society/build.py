@@ -40,23 +40,8 @@ def build_society(scenario: Scenario, *, stored: bool = False, rules: Rules = NE
             model's context window.
         InputError: the protocol cannot run on this society.
     """
-    counts = [group.count for group in scenario.agents]
-    if None in counts and len(counts) > 1:
-        raise InputError(
-            "a list of agent groups needs a count in each group", "agents", "only a single group may leave it out"
-        )
-    given = None if counts[0] is None else sum(count for count in counts if count is not None)
-    n = scenario.topology.size(given)
-    if given is None:
-        counts = [n]
-    elif given != n:
-        raise TopologyError(
-            f"{scenario.topology.kind} is an organisation of {n} agents here, but agents counts {given}"
-        )
+    n, start = _sizes(scenario)
     wiring = scenario.topology.wiring(n, stream(scenario.seed, "topology"))
-    start = [0]
-    for count in counts:
-        start.append(start[-1] + (count or 0))
     society = BuiltSociety(
         seed=scenario.seed,
         wiring=wiring,
@@ -88,6 +73,27 @@ def build_society(scenario: Scenario, *, stored: bool = False, rules: Rules = NE
     if scenario.budget is not None and scenario.budget.policy is not None:
         scenario.budget.policy.check(society)
     return society
+
+
+def _sizes(scenario: Scenario) -> tuple[int, list[int]]:
+    """Return the number of agents, and the first agent of each group with that number at the end."""
+    counts = [group.count for group in scenario.agents]
+    if None in counts and len(counts) > 1:
+        raise InputError(
+            "a list of agent groups needs a count in each group", "agents", "only a single group may leave it out"
+        )
+    given = None if counts[0] is None else sum(count for count in counts if count is not None)
+    n = scenario.topology.size(given)
+    if given is None:
+        counts = [n]
+    elif given != n:
+        raise TopologyError(
+            f"{scenario.topology.kind} is an organisation of {n} agents here, but agents counts {given}"
+        )
+    start = [0]
+    for count in counts:
+        start.append(start[-1] + (count or 0))
+    return n, start
 
 
 def _require_parts_that_fit(scenario: Scenario) -> None:
