@@ -16,7 +16,7 @@ from agentsoc.log.read import RunLog
 from agentsoc.theory.commons import gain_efficiency, gain_equality, regrown, sustainable_share
 from agentsoc.theory.proportion import Z95, wilson
 from analysis.interval import Interval
-from analysis.measures.moves import Episode, episodes, mean_over_tasks, value_of
+from analysis.measures.moves import EpisodeMoves, episodes, mean_over_tasks, value_of
 from analysis.stats.bootstrap import SCORE
 from analysis.stats.survival import Survival, kaplan_meier
 
@@ -120,7 +120,7 @@ def shared_resource(log: RunLog, *, seed: int = 0) -> SharedResource | None:
 class _Life:
     """The object follows one episode: the stock from round to round, by what was taken."""
 
-    def __init__(self, world: Commons, n: int, episode: Episode) -> None:
+    def __init__(self, world: Commons, n: int, episode: EpisodeMoves) -> None:
         self.gains = [0.0] * n
         self.over = self.acts = self.rounds = 0
         self.collapsed = False

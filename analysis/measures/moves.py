@@ -19,7 +19,7 @@ _COLUMNS = ("task", "round", "agent", "kind", "answer", "text", "rewards")
 
 
 @dataclass
-class Episode:
+class EpisodeMoves:
     """The moves of one episode, stage by stage, and what agents were rewarded with in each."""
 
     task: int
@@ -28,7 +28,7 @@ class Episode:
     rewards: list[dict[int, float]] = field(default_factory=list)
 
 
-def episodes(log: RunLog) -> Iterator[Episode]:
+def episodes(log: RunLog) -> Iterator[EpisodeMoves]:
     """Yield the episodes of a run in which agents acted, in the order of tasks.
 
     Raises:
@@ -39,7 +39,7 @@ def episodes(log: RunLog) -> Iterator[Episode]:
         if "rewards" not in names:
             return
         rows = zip(*(block.column(name).to_pylist() for name in names), strict=True)
-        now: Episode | None = None
+        now: EpisodeMoves | None = None
         stage = -1
         for task, round_, agent, kind, answer, _, reward in rows:
             if kind != "action":
@@ -47,7 +47,7 @@ def episodes(log: RunLog) -> Iterator[Episode]:
             if now is None or now.task != task:
                 if now is not None:
                     yield now
-                now, stage = Episode(task), -1
+                now, stage = EpisodeMoves(task), -1
             if round_ != stage:
                 stage = round_
                 now.moves.append({})
