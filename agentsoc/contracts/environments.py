@@ -8,12 +8,14 @@ computes it again. docs/environments.md says how one is written and tested.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Final
 
 import msgspec
 import numpy as np
+from pydantic import Field
 
+from agentsoc.contracts.address import Destination
 from agentsoc.contracts.part import Part, Slot
 from agentsoc.contracts.script import Script
 from agentsoc.contracts.sight import Sight
@@ -69,10 +71,11 @@ class Environment(Part):
     slot: ClassVar[str] = "agentsoc.environments"
     scripts: ClassVar[tuple[str, ...]] = ("optimal", "noisy")
     """Names of the scripted policies that `scripted` plays."""
-    foreign: ClassVar[bool] = False
-    """Whether its state lives in a program of its own, so that its steps are journaled and not computed again."""
-
     kind: str
+
+    def program(self) -> Destination | None:
+        """Return the program of the scenario's that it starts, as something that has to be agreed to; None for none."""
+        return None
 
     def check_agents(self, n: int) -> None:
         """Raise `InputError` when it cannot be played by `n` agents."""
@@ -159,6 +162,41 @@ NOISE: Final = 1_000_000
 """Number of the first of the draws by which a policy is spoiled; `best` has those below."""
 
 ENVIRONMENTS: Slot[Environment] = Slot("agentsoc.environments", "environment")
+
+
+class ForeignEnvironment(Environment):
+    """An environment whose state is in a program of its own: a child process an episode, each step journaled.
+
+    The program reads a JSON object a line, first `first_words`, then the actions of each step, and answers each with a
+    state: an object that `observe`, `over` and `score` understand and whose ``agents`` has one name for each agent.
+    """
+
+    step_s: float = Field(default=60.0, gt=0, le=3_600)
+    """Time limit of one step, and of the program's start (seconds)."""
+
+    @abstractmethod
+    def command(self) -> Sequence[str]:
+        """Return the program that plays one episode."""
+
+    @abstractmethod
+    def first_words(self, seed: int) -> dict[str, Any]:
+        """Return what the program is told first."""
+
+    @abstractmethod
+    def named(self, state: State, actions: Mapping[int, Action]) -> dict[str, Any]:
+        """Return actions as the program is told of them."""
+
+    @abstractmethod
+    def step_of(self, state: State) -> Step:
+        """Return what a state says that followed from the actions before it."""
+
+    def opening(self, task: Task, n: int, seed: int) -> State:
+        """Fail: the episode opens in its program."""
+        raise InputError(f"the environment {self.kind} opens in a program of its own")
+
+    def resolve(self, state: State, actions: Mapping[int, Action], draw: Draw) -> Step:
+        """Fail: the episode goes on in its program."""
+        raise InputError(f"the environment {self.kind} goes on in a program of its own")
 
 
 class PlayedTasks(TaskFamily):

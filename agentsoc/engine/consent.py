@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING, Final
 
 from agentsoc.contracts.address import Destination, is_loopback_host
+from agentsoc.contracts.environments import environment_of
 from agentsoc.engine.agreed import remembered
 from agentsoc.errors import ConsentNeededError
 
@@ -41,13 +42,15 @@ def destinations(scenarios: Iterable[Scenario]) -> list[Destination]:
     return [place for place in found if place.needs_consent]
 
 
-def programs(scenarios: Iterable[Scenario]) -> list[Destination]:
+def programs(scenarios: Sequence[Scenario]) -> list[Destination]:
     """Return the programs that live runs of `scenarios` start on this machine, each once."""
     tools = dict.fromkeys(tool for scenario in scenarios for group in scenario.agents for tool in group.tools)
-    return list(dict.fromkeys(place for tool in tools if (place := tool.program()) is not None))
+    games = dict.fromkeys(environment_of(scenario.tasks) for scenario in scenarios)
+    found = [tool.program() for tool in tools] + [game.program() for game in games if game is not None]
+    return list(dict.fromkeys(place for place in found if place is not None))
 
 
-def require_programs(scenarios: Iterable[Scenario], consent: Consent = False) -> None:
+def require_programs(scenarios: Sequence[Scenario], consent: Consent = False) -> None:
     """Raise unless somebody has allowed every program that live runs of `scenarios` start.
 
     Raises:

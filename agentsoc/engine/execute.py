@@ -15,7 +15,7 @@ import msgspec
 import pyarrow as pa
 
 from agentsoc.contracts.board import Board
-from agentsoc.contracts.environments import environment_of
+from agentsoc.contracts.environments import ForeignEnvironment, environment_of
 from agentsoc.contracts.model import AUTHORS
 from agentsoc.contracts.rules import NEWEST, Rules
 from agentsoc.contracts.tools import ToolSpec
@@ -23,6 +23,7 @@ from agentsoc.engine.calls import Caller
 from agentsoc.engine.columns.compute import ColumnRun
 from agentsoc.engine.columns.episodes import column_run, run_columns
 from agentsoc.engine.directory import clear_temporaries
+from agentsoc.engine.foreign_desk import ForeignDesk
 from agentsoc.engine.inputs import RunTasks, input_files
 from agentsoc.engine.interrupt import ended_by_event, ended_by_signals
 from agentsoc.engine.judging import EpisodeJudge
@@ -143,7 +144,7 @@ class _Execution:
             self.society = plan.society
         self.boards: dict[int, Board] = {}
         self.pools: list[Pool] = []
-        self.desks: list[ToolDesk] = []
+        self.desks: list[ToolDesk | ForeignDesk] = []
         self.engine: RunEngine | None = None
         self.columns: ColumnRun | None = None
         # given away when the run begins: they may be many
@@ -194,6 +195,7 @@ class _Execution:
         engine = self.engine = RunEngine(epochs, self.writer, self.boards)
         if (last := epochs[-1].judge) is not None:
             [self.files.manifest.judge] = last.desk.identities()
+        engine.steps = self._foreign()
         plan.progress.pace, plan.progress.flight = engine.pace, epochs[-1].caller.flight
         plan.progress.ledgers = engine.ledgers
         return engine
@@ -228,6 +230,16 @@ class _Execution:
             pools.insert(0, judge.desk)
             await judge.desk.start()
         return [*epochs, ScenarioEpoch(start, self.society, pool, caller, judge, desk)]
+
+    def _foreign(self) -> ForeignDesk | None:
+        """Return what leads the episodes of an environment that has a program of its own; None for any other."""
+        environment = environment_of(self.plan.scenario.tasks)
+        if not isinstance(environment, ForeignEnvironment):
+            return None
+        live = self.plan.live
+        desk = ForeignDesk(environment, self.journal if live else None, self.plan.known, live=live)
+        self.desks.append(desk)
+        return desk
 
     async def _open_tools(self, journal: Journal | None) -> ToolDesk | None:
         """Open the tools of the society, which are then known to it and written into the manifest."""

@@ -13,12 +13,14 @@ from typing import Any
 import msgspec
 
 from agentsoc.contracts.board import Board
+from agentsoc.contracts.environments import ForeignEnvironment, environment_of
 from agentsoc.contracts.model import Request
 from agentsoc.contracts.rules import recorded_rules
 from agentsoc.contracts.turns import Reply
 from agentsoc.engine.attempts import AttemptRequest, AttemptResult
 from agentsoc.engine.calls import Caller
 from agentsoc.engine.episode import Episode
+from agentsoc.engine.foreign_desk import ForeignDesk
 from agentsoc.engine.host import Host
 from agentsoc.engine.judging import GRADE, EpisodeJudge, JudgeDesk
 from agentsoc.engine.loop import RunEngine
@@ -158,6 +160,9 @@ async def _again(log: RunLog, scenario: Scenario, tasks: range, heard: list[Tran
             caller = Caller(pool, None, known, one.calls, 64)
             epochs.append(ScenarioEpoch(start, society, pool, caller, judge, tools))
         engine = RunEngine(epochs, SegmentWriter(Path(), keep=False), boards)
+        environment = environment_of(scenario.tasks)
+        if isinstance(environment, ForeignEnvironment):
+            engine.steps = ForeignDesk(environment, None, known, live=False)
         for index in tasks:
             await Episode(engine, index).run()
     finally:

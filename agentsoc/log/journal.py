@@ -292,7 +292,7 @@ class JournalTotals(msgspec.Struct):
         lost = [row for row in attempts if row.state in ("started", "superseded")]
         self.lost += sum([is_model(row.model) for row in lost])
         for row in attempts:
-            if row.agent == SOCIETY:
+            if row.agent == SOCIETY and is_model(row.model):
                 used = (row.tokens_in or 0, row.tokens_cached or 0, row.tokens_out or 0) if row.usage_known else None
                 self.account.add(row.k, used, row.failure, (row.reserved, row.room))
 

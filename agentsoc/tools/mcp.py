@@ -76,7 +76,7 @@ class _Server(ToolSession):
         self._gone: str = ""
         # the working directory and the file are those of the scenario, which only whoever opens it knows
         self._base = (BASE_DIR.get() or Path()).resolve()
-        self._words = [sys.executable, str(resolve(tool.file))] if tool.file is not None else list(tool.command)
+        self._words = [sys.executable, "-B", str(resolve(tool.file))] if tool.file is not None else list(tool.command)
 
     async def start(self) -> None:
         try:
