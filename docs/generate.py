@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from agentsoc.contracts.attention import Attention
+from agentsoc.contracts.environments import ENVIRONMENTS
 from agentsoc.contracts.fault import PlantedFault
 from agentsoc.contracts.group import AgentGroup
 from agentsoc.contracts.meanings import described
@@ -28,6 +29,7 @@ from agentsoc.contracts.probe import Probe
 from agentsoc.contracts.prompts import Example, PromptSet, PromptTemplate
 from agentsoc.contracts.protocol import PROTOCOLS
 from agentsoc.contracts.task import TASKS
+from agentsoc.contracts.tools import TOOLS
 from agentsoc.contracts.topology import TOPOLOGIES
 from agentsoc.scenario.budget import Budget, Shown, Tier
 from agentsoc.scenario.load import load_scenarios
@@ -64,6 +66,8 @@ SLOTS: Final[dict[str, Slot[Any]]] = {
     "protocol": PROTOCOLS,
     "tasks": TASKS,
     "model": MODELS,
+    "agents.tools": TOOLS,
+    "tasks.environment": ENVIRONMENTS,
     "budget.policy": POLICIES,
 }
 """Keys that any registered part may fill."""
@@ -82,6 +86,9 @@ PAGES: Final = {
     "tasks": "[tasks of your own](replies.md#tasks-of-your-own)",
     "model": "[models and providers](providers.md)",
     "budget.policy": "[policies](budgets.md#policies)",
+    "agents.tools": "[tools](tools.md)",
+    "tasks.environment": "[environments](environments.md)",
+    "tool_use": "[tools](tools.md)",
 }
 """Where more is said about a key."""
 
@@ -146,6 +153,8 @@ SCENARIO_GROUPS: Final = {
     "preset": "Presets",
     "tasks": "Tasks of your own",
     "provider": "Models of your own",
+    "world": "Environments",
+    "tools": "Tools",
     "experiment": "Experiments",
 }
 """What the first word of a file's name says, in the order of the page's list."""
