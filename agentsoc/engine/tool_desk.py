@@ -194,9 +194,7 @@ class ToolDesk:
                 await self._journal.write(row)
             self.called += 1
             text, failure = await self._outcome(one)
-        use = self._society.group(one.turn.agent).tool_use
-        if text is not None:
-            text = cut(mask(text.replace("\x00", "\ufffd").encode("utf-8", "replace").decode()), use.result_tokens)
+        text = self._kept(one, text)
         state: Any = "done" if failure is None else "failed"
         latency = round(1000 * (time.monotonic() - began))
         await self._journal.write(
@@ -205,6 +203,24 @@ class ToolDesk:
             )
         )
         return _failure(one, failure) if failure is not None else _result(one, text or "")
+
+    def _kept(self, one: WantedCall, text: str | None) -> str | None:
+        """Return what is kept of a result: cut, without secrets of this machine and without what no file takes."""
+        if text is None:
+            return None
+        use = self._society.group(one.turn.agent).tool_use
+        return cut(mask(text.replace("\x00", "\ufffd").encode("utf-8", "replace").decode()), use.result_tokens)
+
+    def spec_of(self, one: WantedCall) -> ToolSpec | None:
+        """Return the tool of a call; None for one that is not there."""
+        found = self._by_name[self._society.group_index(one.turn.agent)].get(one.call.tool)
+        return None if found is None else found[1]
+
+    async def again(self, one: WantedCall) -> str:
+        """Return what a call gives now, as an event holds it, without a word in any journal."""
+        text, failure = await self._outcome(one)
+        made = _failure(one, failure) if failure is not None else _result(one, self._kept(one, text) or "")
+        return made.text
 
     async def _outcome(self, one: WantedCall) -> tuple[str | None, str | None]:
         """Return what a call gave, or ``kind: message`` of its failure; whatever a tool does is no fault of the run."""

@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 
 from agentsoc.contracts.board import Board
+from agentsoc.engine.fork import fork
+from agentsoc.engine.recompute import recompute
 from agentsoc.engine.replay import replay
 from agentsoc.engine.resume import resume
 from agentsoc.engine.run import run
@@ -256,3 +258,33 @@ def test_a_tool_that_is_not_there_is_an_answer_too(tmp_path: Path) -> None:
     blocks["agents"]["model"]["uses_tools"] = [[{"tool": "nowhere"}]]
     done = run(built(**blocks), tmp_path / "run")
     assert [text for *_, text in calls_of(list(done.events()))] == ["unknown_tool: there is no nowhere; there is odd"]
+
+
+def test_pure_calls_are_made_again_and_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run(noted(tmp_path / "n", tmp_path / "p"), tmp_path / "run")
+    before = len(lines(tmp_path / "n")), len(lines(tmp_path / "p"))
+    assert recompute(tmp_path / "run") == 18  # those of the calculator
+    assert (len(lines(tmp_path / "n")), len(lines(tmp_path / "p"))) == before
+    monkeypatch.setattr("agentsoc.tools.calculator.Calculator.call", lambda self, arguments: "17")
+    with pytest.raises(ReplayMismatchError, match="the tool calculator gives something else now"):
+        recompute(tmp_path / "run")
+    monkeypatch.setattr("agentsoc.tools.calculator.Calculator.describe", lambda self: "Guesses.")
+    with pytest.raises(ReplayMismatchError, match="calculator: it changed"):
+        recompute(tmp_path / "run")
+
+
+def test_a_fork_has_the_tools_of_its_run_or_others_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scenario = noted(tmp_path / "n", tmp_path / "p")
+    run(scenario, tmp_path / "run")
+    same = fork(tmp_path / "run", 1, 3, scenario, tmp_path / "same")
+    assert same.manifest.digest == RunLog(tmp_path / "run").manifest.digest
+    agents = scenario.model_dump(mode="json")["agents"]
+    agents[0]["tools"] = ["calculator"]
+    other = fork(tmp_path / "run", 1, 3, noted(tmp_path / "n", tmp_path / "p", agents=agents), tmp_path / "other")
+    texts = {text.partition(":")[0] for *_, tool, text in calls_of(list(other.events())) if tool == "noting"}
+    assert "unknown_tool" in texts
+    assert replay(tmp_path / "other").digest == other.manifest.digest
+    assert other.transcript(1, 0)
+    monkeypatch.setattr("tests.tooling.Noting.describe", lambda self: "writes elsewhere")
+    with pytest.raises(ReplayMismatchError, match="noting: it changed"):
+        fork(tmp_path / "run", 1, 3, scenario, tmp_path / "changed")
