@@ -69,6 +69,8 @@ SLOTS: Final[dict[str, Slot[Any]]] = {
     "agents.tools": TOOLS,
     "tasks.environment": ENVIRONMENTS,
     "budget.policy": POLICIES,
+    "environment": ENVIRONMENTS,
+    "tools": TOOLS,
 }
 """Keys that any registered part may fill."""
 
