@@ -343,7 +343,7 @@ class Model(Part):
         return True
 
     def require_files(self) -> None:
-        """Check that what it needs is on this machine, such as its files, without starting anything; by default nothing.
+        """Check that what it needs is on this machine, such as its files, and start nothing; by default nothing.
 
         Raises:
             InputError: something is missing or another one; names what gets it. `Backend.start` would raise the same.
