@@ -15,8 +15,8 @@ import agentsoc.cli.check as check_module
 from agentsoc import load_scenario
 from agentsoc.backends.known_models import MODELS
 from agentsoc.cli.main import main
+from agentsoc.engine.bounds import TOO_LARGE
 from agentsoc.engine.consent import cost_text
-from agentsoc.engine.forecast import TOO_LARGE
 from agentsoc.log.comparison import CellRecord, ComparisonRecord
 from agentsoc.log.names import EPISODES
 from agentsoc.log.read import RunLog

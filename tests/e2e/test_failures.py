@@ -164,14 +164,14 @@ def test_calls_that_had_failed_when_a_run_ended_are_counted_wherever_it_is_told(
     assert in_events + under_way == sum(row.state == "failed" for row in RunLog(runs / "a").journal()) >= 20
     file = tmp_path / "dead.yaml"
     dead = f"{{kind: litellm, name: openai/m, base_url: '{_dead_port()}'}}"
-    tasks = "tasks: {kind: comparison, count: 4}"
+    easy = "tasks: {kind: comparison, count: 4}"
     file.write_text(
-        f"name: dead\nseed: 1\n{tasks}\nagents: {{count: 3, model: {dead}}}\ntopology: independent\nprotocol: vote\n"
+        f"name: dead\nseed: 1\n{easy}\nagents: {{count: 3, model: {dead}}}\ntopology: independent\nprotocol: vote\n"
     )
     capsys.readouterr()
     assert main(["run", str(file), "--out", str(runs / "b"), "--json", "--quiet"]) == 1
-    said = json.loads(capsys.readouterr().out)
-    assert (said["run_dir"], said["failures"]) == (str(runs / "b"), {"infrastructure": 5})
+    told: Any = json.loads(capsys.readouterr().out)
+    assert (told["run_dir"], told["failures"]) == (str(runs / "b"), {"infrastructure": 5})
     assert Run(runs / "b").summary()["failures"]["infrastructure"]["count"] == 5
     main(["ls", str(runs), "--json"])
     rows = json.loads(capsys.readouterr().out)["runs"]
