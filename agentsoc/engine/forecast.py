@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from agentsoc.contracts.world import World
-from agentsoc.engine.bounds import TOO_LARGE, Bound, NoBound, BoundTally
+from agentsoc.engine.bounds import TOO_LARGE, Bound, BoundTally, NoBound
 from agentsoc.errors import InputError
 
 if TYPE_CHECKING:
