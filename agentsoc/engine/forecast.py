@@ -218,10 +218,11 @@ def _bare_request(society: BuiltSociety, board: Board, task: Task, turn: Turn) -
     from agentsoc.contracts.turns import View
     from agentsoc.society.calls import ModelCall
     from agentsoc.society.prompt import build_request
+    from agentsoc.society.sight import part_line
 
     question = task.question
     if turn.subtask is not None:
-        question += f"\nYour part: {board.subtasks[turn.subtask].text}"
+        question += part_line(society, board, turn)
     own = board.position(turn.agent)
     alone = msgspec.structs.replace(turn, sees=())
     # the template of a turn that reads claims, with as little of one as there can be
