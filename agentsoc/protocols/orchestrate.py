@@ -223,7 +223,7 @@ class Orchestrate(Protocol):
 
 
 def _by_findings(society: Society, findings: Sequence[int], some: str, none: str) -> str:
-    """Return the words for a lead who has findings, or for one who has none; the first rules of prompts knew one way."""
+    """Return the words for a lead with findings, or for one without; the first rules of prompts knew one way."""
     return none if not findings and society.rules.prompts > 1 else some
 
 
