@@ -24,7 +24,7 @@ from typing import Any, ClassVar, Final
 from agentsoc.backends import counting, reply
 from agentsoc.backends.body import TRIES_MAX, Form, ServerHabits
 from agentsoc.backends.litellm_errors import failure_of
-from agentsoc.backends.litellm_http import direct, without_redirects
+from agentsoc.backends.litellm_http import direct, restrain
 from agentsoc.backends.openai_http import OpenAIClient
 from agentsoc.backends.providers import AT_BASE_URL, KNOWN, OPENAI_EXTRAS
 from agentsoc.backends.reasoning import settled, with_reasoning
@@ -327,7 +327,7 @@ def _import_litellm() -> Any:
     litellm.telemetry = False
     for name in ("LiteLLM", "LiteLLM Router", "LiteLLM Proxy", "openai", "httpx", "httpcore"):
         logging.getLogger(name).setLevel(logging.CRITICAL)  # they log requests and answers
-    without_redirects()
+    restrain()
     return litellm
 
 
