@@ -10,7 +10,7 @@ from agentsoc.protocols.aggregators import CHOOSE
 from agentsoc.protocols.experts import ANSWER, ASK, WORK
 from agentsoc.protocols.experts import JUDGE as ENOUGH
 from agentsoc.protocols.moa import AGGREGATE
-from agentsoc.protocols.orchestrate import GUIDE, JUDGE, PLAN, SYNTHESISE
+from agentsoc.protocols.orchestrate import GUIDE, GUIDE_FIRST, JUDGE, PLAN, SYNTHESISE, SYNTHESISE_ALONE
 from agentsoc.protocols.refine import AGAIN, CHECK, FIX, REDO
 from agentsoc.protocols.resample import CHECK as VERIFY
 from agentsoc.protocols.roles import FINISH, WRITE
@@ -219,10 +219,12 @@ ASKED: Final = (
     ("`resample`", "a sample", "`answer`", ""),
     ("`resample`, `until: verifier`", "the verifier", "`check`", VERIFY),
     ("`orchestrate`", "the lead, who plans", "`plan`", PLAN),
-    ("`orchestrate`, `guidance: each`", "the lead, to each worker", "`guide`", GUIDE),
+    ("`orchestrate`, `guidance: each`", "the lead, to each worker, before there are findings", "`guide`", GUIDE_FIRST),
+    ("`orchestrate`, `guidance: each`", "the lead, to each worker, later", "`guide`", GUIDE),
     ("`orchestrate`", "a worker; among peers, with their findings", "`work`", "the piece of work, in `question`"),
     ("`orchestrate`, `decision: lead`", "the lead, who may stop", "`judge`", JUDGE),
     ("`orchestrate`", "the lead, at the end", "`merge`", SYNTHESISE),
+    ("`orchestrate`", "the lead, at the end, when all work has failed", "`merge`", SYNTHESISE_ALONE),
     ("`experts`", "the lead, who asks; below it stands who has what", "`plan`", ASK),
     ("`experts`", "who is asked; below it stands what it has", "`work`", WORK),
     ("`experts`, `decision: lead`", "the lead, who may stop asking", "`judge`", ENOUGH),

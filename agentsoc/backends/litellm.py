@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 import importlib.metadata
+import importlib.util
 import logging
 import os
 import warnings
@@ -23,16 +24,17 @@ from typing import Any, ClassVar, Final
 from agentsoc.backends import counting, reply
 from agentsoc.backends.body import TRIES_MAX, Form, ServerHabits
 from agentsoc.backends.litellm_errors import failure_of
-from agentsoc.backends.litellm_http import direct, without_redirects
+from agentsoc.backends.litellm_http import direct, restrain
 from agentsoc.backends.native_tools import tools_parameter, tools_text, with_calls
 from agentsoc.backends.openai_http import OpenAIClient
-from agentsoc.backends.providers import AT_BASE_URL, OPENAI_EXTRAS
+from agentsoc.backends.providers import AT_BASE_URL, KNOWN, OPENAI_EXTRAS
 from agentsoc.backends.reasoning import settled, with_reasoning
 from agentsoc.backends.remote import RemoteModel
 from agentsoc.backends.secrets import register, register_environment
 from agentsoc.backends.text import sendable
 from agentsoc.contracts.address import is_loopback
 from agentsoc.contracts.model import AUTHORS, Backend, CallError, Completion, Request
+from agentsoc.contracts.part import nearest_or_none
 from agentsoc.errors import BackendSetupError, MissingExtraError
 
 TUNING: Final = frozenset(
@@ -50,6 +52,42 @@ class LiteLLM(RemoteModel):
     def open(self, *, seed: int, share: int = 1) -> Backend:
         """Return a backend that makes one HTTP request per call; `seed` and `share` make no difference."""
         return LiteLLMBackend(self)
+
+    def require_files(self) -> None:
+        """Check that the client is installed and knows the provider, and the tokenizer as `RemoteModel` does.
+
+        Whether the key is set is not asked: what a run would cost can be worked out without one.
+
+        Raises:
+            BackendSetupError, MissingExtraError: as a run would before its first call.
+        """
+        super().require_files()
+        package, what = ("aiohttp", "litellm with a base_url") if self.lean else ("litellm", "litellm")
+        if importlib.util.find_spec(package) is None:
+            raise MissingExtraError(f"model {what}", package, "litellm")
+        if self.lean:
+            return
+        self.require_safe_address()
+        if self.provider not in KNOWN:  # looking it up takes seconds
+            _require_provider(_import_litellm(), self.name)
+
+    def require_safe_address(self) -> None:
+        """Fail where litellm might send a server at base_url more of the environment than the variable named for it."""
+        if self.base_url is None:
+            return
+        if self.provider not in AT_BASE_URL:
+            raise BackendSetupError(
+                f"what litellm sends to a base_url for {self.provider} is not known to be the named key alone",
+                "agents.model.base_url",
+                "leave base_url out, or, if the server speaks OpenAI's format, write name: openai/MODEL",
+            )
+        extras = [name for name in OPENAI_EXTRAS if os.environ.get(name)] if self.provider == "openai" else []
+        if extras:
+            raise BackendSetupError(
+                f"client: litellm would send the value of {', '.join(extras)} to {self.base_url} as well",
+                "agents.model.client",
+                "write client: lean, or unset the variable",
+            )
 
 
 class LiteLLMBackend(Backend):
@@ -95,41 +133,17 @@ class LiteLLMBackend(Backend):
             assert model.base_url is not None
             self._http = OpenAIClient(model.base_url, self._key, model.timeout_s)
             return
-        self._require_known()
+        model.require_safe_address()
         direct(place.address for place in model.destinations() if is_loopback(place.address))
         self._litellm = await asyncio.to_thread(_import_litellm)
         LiteLLMBackend._started += 1
         self._check_provider()
         await _warm_up(self._litellm)
 
-    def _require_known(self) -> None:
-        """Fail where litellm might send a server at base_url more of the environment than the variable named for it."""
-        model = self.model
-        if model.base_url is None:
-            return
-        if model.provider not in AT_BASE_URL:
-            raise BackendSetupError(
-                f"what litellm sends to a base_url for {model.provider} is not known to be the named key alone",
-                "agents.model.base_url",
-                "leave base_url out, or, if the server speaks OpenAI's format, write name: openai/MODEL",
-            )
-        extras = [name for name in OPENAI_EXTRAS if os.environ.get(name)] if model.provider == "openai" else []
-        if extras:
-            raise BackendSetupError(
-                f"client: litellm would send the value of {', '.join(extras)} to {model.base_url} as well",
-                "agents.model.client",
-                "write client: lean, or unset the variable",
-            )
-
     def _check_provider(self) -> None:
         """Fail now, and not at the first call, when litellm cannot serve this model."""
         model, litellm = self.model, self._litellm
-        try:
-            litellm.get_llm_provider(model.name)
-        except Exception:
-            raise BackendSetupError(
-                f"litellm knows no provider {model.provider!r}", "agents.model.name", "e.g. openai/gpt-4o-mini"
-            ) from None
+        _require_provider(litellm, model.name)
         if model.base_url is None and self._key is None:
             missing = litellm.validate_environment(model.name)["missing_keys"]
             if missing:
@@ -317,8 +331,19 @@ def _import_litellm() -> Any:
     litellm.telemetry = False
     for name in ("LiteLLM", "LiteLLM Router", "LiteLLM Proxy", "openai", "httpx", "httpcore"):
         logging.getLogger(name).setLevel(logging.CRITICAL)  # they log requests and answers
-    without_redirects()
+    restrain()
     return litellm
+
+
+def _require_provider(litellm: Any, name: str) -> None:
+    """Fail for a model whose provider litellm does not know, with the nearest one that it does."""
+    try:
+        litellm.get_llm_provider(name)
+    except Exception:
+        provider, _, model = name.partition("/")
+        near = nearest_or_none(provider, (str(getattr(one, "value", one)) for one in litellm.provider_list))
+        hint = "e.g. openai/gpt-4o-mini" if near is None else f'did you mean "{near}/{model}"?'
+        raise BackendSetupError(f'litellm knows no provider "{provider}"', "agents.model.name", hint) from None
 
 
 async def _warm_up(litellm: Any) -> None:

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from typing import Final
 
 from agentsoc.backends import reply
 from agentsoc.contracts.model import CallError
+
+_NOT_CONNECTED: Final = frozenset({"ConnectError", "ConnectTimeout", "ClientConnectorError", "ConnectionRefusedError"})
+_WRAPPED: Final = re.compile(r"\A(?:(?:litellm\.)?[A-Z][A-Za-z]*(?:Error|Exception)(?:: | - ))+")
+"""Names of classes that litellm puts before what the server said, which for a server at a base_url are wrong."""
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
@@ -25,10 +31,13 @@ def failure_of(error: Exception) -> CallError:
     refused connection as InternalServerError. Status, headers and the causes are.
     """
     chain = list(_chain(error))
+    if (ours := next((link for link in chain if isinstance(link, CallError)), None)) is not None:
+        return ours  # said by what reads the body, and wrapped by the client on its way
     names = {cls.__name__ for link in chain for cls in type(link).__mro__}
-    message = str(getattr(error, "message", None) or error)
-    if names & {"ConnectError", "ConnectTimeout", "ClientConnectorError", "ConnectionRefusedError"}:
-        return CallError("connection", reply.shorten(f"cannot connect: {message}"))
+    message = _WRAPPED.sub("", str(getattr(error, "message", None) or error))
+    if names & _NOT_CONNECTED:
+        within = next((str(link) for link in chain if type(link).__name__ in _NOT_CONNECTED and str(link)), message)
+        return CallError("connection", reply.shorten(f"cannot connect: {within}"))
     if names & {"Timeout", "TimeoutException", "TimeoutError", "APITimeoutError"}:
         return CallError("timeout", "the server did not answer in time")
     if "ContextWindowExceededError" in names:

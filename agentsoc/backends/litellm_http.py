@@ -1,19 +1,29 @@
-"""This module keeps litellm's HTTP clients from following redirects with a key and local requests from proxies."""
+"""This module keeps litellm's HTTP clients from following redirects, and from reading more than an answer may be.
+
+It also keeps local requests from proxies.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import importlib
 import os
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, Final
 from urllib.parse import urlsplit
 
+from agentsoc.backends.bounded_body import ACCEPTED, unfolded, whole, with_text
 
-def without_redirects() -> None:
-    """Let no client that litellm makes from now on follow a redirect: it would carry prompt and key elsewhere.
+_OF_THE_BODY: Final = (b"content-encoding", b"content-length", b"transfer-encoding")
+"""Headers that say of a body how it came, and hold no more once it was read."""
 
-    httpx drops ``Authorization`` on the way to another host, but not ``x-api-key`` or ``api-key``.
+
+def restrain() -> None:
+    """Let no client that litellm makes from now on follow a redirect or read without a limit.
+
+    A redirect would carry prompt and key elsewhere: httpx drops ``Authorization`` on the way to another host, but not
+    ``x-api-key`` or ``api-key``. A body without end would fill the memory: litellm reads what a server sends.
     """
     handlers: Any = importlib.import_module("litellm.llms.custom_httpx.http_handler")
     openai: Any = importlib.import_module("litellm.llms.openai.common_utils")
@@ -32,9 +42,48 @@ def _staying(make: Callable[..., Any]) -> Callable[..., Any]:
         client = make(*args, **kwargs)
         if client is not None:
             client.follow_redirects = False
+            _bound(client)
         return client
 
     return made
+
+
+def _bound(client: Any) -> None:
+    """Let an asynchronous client of httpx read bodies within the limit; what is read by a synchronous one stays."""
+    httpx: Any = importlib.import_module("httpx")
+    if not isinstance(client, httpx.AsyncClient):
+        return
+    made = _bounded_transport(httpx)
+    client._transport = made(client._transport)
+    client._mounts = {pattern: None if one is None else made(one) for pattern, one in client._mounts.items()}
+
+
+@functools.cache
+def _bounded_transport(httpx: Any) -> Any:
+    """Return the class of a transport that reads the whole body of an answer, within the limit, before it gives it."""
+
+    class Bounded(httpx.AsyncBaseTransport):  # type: ignore[misc]
+        def __init__(self, inner: Any) -> None:
+            self._inner = inner
+
+        async def handle_async_request(self, request: Any) -> Any:
+            request.headers["accept-encoding"] = ACCEPTED
+            answer = await self._inner.handle_async_request(request)
+            limit = request.extensions.get("timeout", {}).get("read")
+            try:
+                async with asyncio.timeout(limit):  # the client's own limit begins anew with every byte
+                    body = unfolded(await whole(answer.stream), answer.headers.get("content-encoding", ""))
+            finally:
+                await answer.aclose()
+            headers = [(name, value) for name, value in answer.headers.raw if name.lower() not in _OF_THE_BODY]
+            return httpx.Response(
+                answer.status_code, headers=headers, content=with_text(body), extensions=answer.extensions
+            )
+
+        async def aclose(self) -> None:
+            await self._inner.aclose()
+
+    return Bounded
 
 
 def _with_staying_client(begin: Callable[..., None]) -> Callable[..., None]:

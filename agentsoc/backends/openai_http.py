@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from agentsoc.backends import reply
+from agentsoc.backends.bounded_body import ACCEPTED, unfolded, whole
 from agentsoc.backends.native_tools import with_calls
 from agentsoc.backends.reasoning import settled, with_reasoning
 from agentsoc.contracts.model import CallError, Completion
@@ -45,7 +46,8 @@ class OpenAIClient:
         self._session: aiohttp.ClientSession = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0),  # how many calls run at once is the engine's decision
             timeout=aiohttp.ClientTimeout(total=timeout_s, sock_connect=CONNECT_S),
-            headers={"Authorization": f"Bearer {key}"} if key else {},
+            headers={"Accept-Encoding": ACCEPTED} | ({"Authorization": f"Bearer {key}"} if key else {}),
+            auto_decompress=False,  # `unfolded` does it, within the limit
             cookie_jar=aiohttp.DummyCookieJar(),
         )
 
@@ -126,15 +128,12 @@ class OpenAIClient:
 
 async def _read(response: aiohttp.ClientResponse) -> bytes:
     """Return the body, or fail as soon as it is known to be too long."""
-    parts: list[bytes] = []
-    size = 0
-    async for part in response.content.iter_any():
-        size += len(part)
-        if size > reply.BODY_BYTES:
-            response.close()
-            raise CallError("server", f"the reply's body is over the limit of {reply.BODY_BYTES} bytes")
-        parts.append(part)
-    return b"".join(parts)
+    try:
+        raw = await whole(response.content.iter_any())
+    except CallError:
+        response.close()
+        raise
+    return unfolded(raw, response.headers.get("Content-Encoding", ""))
 
 
 def _decode(raw: bytes) -> Any:

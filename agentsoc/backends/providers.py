@@ -55,6 +55,9 @@ AT_BASE_URL: Final = frozenset(
 Tests call each of them with every credential of the environment set. Some others do not hold to it: for databricks,
 gigachat, predibase and watsonx their own credentials from the environment go to whatever base_url says."""
 
+KNOWN: Final = AT_BASE_URL | PROVIDERS.keys()
+"""Providers that litellm is known to know, without asking it; there are about 150 more."""
+
 OPENAI_EXTRAS: Final = ("OPENAI_ORGANIZATION", "OPENAI_ORG_ID", "OPENAI_PROJECT_ID", "OPENAI_CUSTOM_HEADERS")
 """Variables whose values OpenAI's own client adds to every request, whatever the address."""
 

@@ -29,7 +29,8 @@ def with_reasoning(said: Completion, message: Mapping[str, Any]) -> Completion:
     for name in FIELDS:
         thought = message.get(name)
         if isinstance(thought, str) and thought.strip():
-            return msgspec.structs.replace(said, reasoning=_kept(mask(plain(thought))))
+            kept = _kept(mask(plain(thought.strip())))
+            return msgspec.structs.replace(said, text=said.text.lstrip(), reasoning=kept)
     return said
 
 

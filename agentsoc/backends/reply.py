@@ -56,7 +56,7 @@ def completion(
     """
     used = usage_of(usage)
     if isinstance(content, list):
-        content = _joined(content)
+        content = joined(content)
     if content is None or content == "":
         why = f"the model declined: {refusal}" if isinstance(refusal, str) and refusal else "a reply without content"
         raise CallError("empty", shorten(f"{why} (finish reason {finish})"), None, used)
@@ -71,7 +71,7 @@ def completion(
     return Completion(unwrap(text, choices), used, "length" if finish == "length" else "stop")
 
 
-def _joined(parts: Sequence[object]) -> object:
+def joined(parts: Sequence[object]) -> object:
     """Return the text of a message that comes in parts; the list itself when none of them is text."""
     texts = [part if isinstance(part, str) else part.get("text") for part in parts if isinstance(part, str | Mapping)]
     found = [text for text in texts if isinstance(text, str)]
@@ -86,7 +86,7 @@ def usage_of(raw: object) -> Usage:
     """
     if not isinstance(raw, Mapping):
         return Usage(known=False)
-    if "prompt_tokens" not in raw and "input_tokens" in raw:
+    if not raw.get("prompt_tokens") and "input_tokens" in raw:  # a client may have put zeros beside them
         return _usage_as_input_output(raw)
     tokens_in, tokens_out, total = (
         _tokens(raw.get(key)) for key in ("prompt_tokens", "completion_tokens", "total_tokens")

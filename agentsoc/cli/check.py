@@ -280,17 +280,18 @@ def _print_prompts(society: BuiltSociety, as_json: bool) -> None:
 
 def _facts(society: BuiltSociety, variant: Variant) -> dict[str, Any]:
     """Return what is known of a run beforehand."""
+    from agentsoc.engine.bounds import bound_as_dict
     from agentsoc.engine.ceiling import forecast_ceiling
-    from agentsoc.engine.forecast import Bound, bound, ceiling
+    from agentsoc.engine.forecast import bound, ceiling
     from agentsoc.engine.forecast_tools import reply_warnings
     from agentsoc.engine.rehearsal import room_warnings
-    from agentsoc.scenario.prices import label, money
+    from agentsoc.scenario.prices import label
     from agentsoc.society.topologies.survey import describe
 
     scenario = society.scenario
     task = scenario.tasks.make(scenario.tasks_seed, 0)
     found = bound(society)
-    most = found if isinstance(found, Bound) else None
+    most = bound_as_dict(found)
     description = describe(society.wiring)
     return {
         "name": scenario.name,
@@ -309,12 +310,8 @@ def _facts(society: BuiltSociety, variant: Variant) -> dict[str, Any]:
         "budget_text": _budget_text(scenario),
         "ceiling": [] if (cut := forecast_ceiling(society)) is None else cut.text(),
         "bound": found.text(),
-        "calls": None if most is None else most.calls,
-        "calls_max": None if most is None else most.attempts,
-        "tokens": None if most is None else most.tokens,
-        "tokens_max": None if most is None else most.tokens_max,
-        "cost": None if most is None or not most.cost_max else money(most.cost),
-        "cost_max": None if most is None or not most.cost_max else money(most.cost_max),
+        **most,
+        **({} if most["cost_max"] else {"cost": None, "cost_max": None}),
         "warnings": [*room_warnings(society), *reply_warnings(society)],
     }
 

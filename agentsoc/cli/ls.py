@@ -178,11 +178,11 @@ def _row(path: Path, base: Path, scenarios: dict[str, dict[str, Any]]) -> dict[s
         tasks=totals.episodes,
         score=totals.score,
         ci95=totals.score_ci95,
-        failed=totals.calls_failed,
+        failed=manifest.calls_failed,
         tokens=totals.tokens,
         budget=totals.budget,
         events=totals.events,
-        failures=totals.failures,
+        failures=manifest.failures,
         changed=round(changed, 3),
         digest=manifest.digest,
     )

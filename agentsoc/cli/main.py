@@ -15,12 +15,12 @@ import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from agentsoc.cli.verbs import Verbs
-from agentsoc.errors import AgentsocError
+from agentsoc.errors import AgentsocError, InterruptedRunError, RunFailedError
 from agentsoc.printing.terminal import note, print_json, tolerate_any_encoding
 
 
@@ -102,8 +102,20 @@ def _fail(error: BaseException, as_json: bool) -> int:
     text = redact(text)
     note(f"error: {text}")
     if as_json:
-        print_json({"error": text, "kind": type(error).__name__, "exit_code": code})
+        print_json({"error": text, "kind": type(error).__name__, "exit_code": code, **_run_of(error)})
     return code
+
+
+def _run_of(error: BaseException) -> dict[str, Any]:
+    """Return what is there of the run that an error ended: where it is, and how many calls failed, by who failed."""
+    from agentsoc.log.manifest import load_manifest
+
+    if not isinstance(error, RunFailedError | InterruptedRunError) or not error.run_dir:
+        return {}
+    try:
+        return {"run_dir": error.run_dir, "failures": load_manifest(Path(error.run_dir)).failures}
+    except (AgentsocError, OSError):
+        return {}
 
 
 def _unexpected(error: BaseException) -> str:

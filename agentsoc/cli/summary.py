@@ -68,6 +68,15 @@ def left_out_text(totals: Totals) -> str:
     )
 
 
+def unanswered_text(calls: int) -> str:
+    """Return how many calls had failed that no event tells of."""
+    one = calls == 1
+    return (
+        f"{calls:,} call{'' if one else 's'} under way when the run ended had failed (infrastructure): "
+        f"no event tells of {'it' if one else 'them'}, and resume makes {'it' if one else 'them'} again"
+    )
+
+
 def cost_text(manifest: Manifest) -> str | None:
     """Return what a run cost, beside its limit; None for one without prices."""
     totals, prices = manifest.totals, manifest.scenario.get("prices")
@@ -139,6 +148,7 @@ def manifest_lines(manifest: Manifest, score: str = "score") -> list[str]:
         ("tokens", tokens_text(totals)),
         *([] if (cost := cost_text(manifest)) is None else [("cost", cost)]),
         ("calls", f"{calls}; {totals.rounds:,} rounds, {totals.turns:,} turns"),
+        *([("failed", unanswered_text(manifest.unanswered))] if manifest.unanswered else []),
         *([] if manifest.study is None else [("study", manifest.study.text())]),
         *([("claims", left_out_text(totals))] if totals.claims_left_out else []),
         *(("", text) for text in _prompt_lines(manifest)),

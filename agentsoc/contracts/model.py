@@ -323,10 +323,10 @@ class Model(Part):
         return True
 
     def require_files(self) -> None:
-        """Check that the files that it needs are on this machine, without starting anything; by default it needs none.
+        """Check that what it needs is on this machine, such as its files, and start nothing; by default nothing.
 
         Raises:
-            InputError: one is missing or another one; names what gets it. `Backend.start` would raise the same.
+            InputError: something is missing or another one; names what gets it. `Backend.start` would raise the same.
         """
 
     def destinations(self) -> tuple[Destination, ...]:

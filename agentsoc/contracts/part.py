@@ -106,11 +106,16 @@ P = TypeVar("P", bound=Part)
 def nearest(word: object, known: Iterable[str]) -> str:
     """Return a suggestion for a misspelt `word`: the nearest known one, or the list when none is near."""
     names = sorted(known)
-    lowered = {name.lower(): name for name in names}
-    close = difflib.get_close_matches(str(word)[:80].lower(), list(lowered), n=1, cutoff=0.6)
-    if close:
-        return f'did you mean "{lowered[close[0]]}"?'
+    if (close := nearest_or_none(word, names)) is not None:
+        return f'did you mean "{close}"?'
     return "known: " + ", ".join(names[:24]) + (", ..." if len(names) > 24 else "")
+
+
+def nearest_or_none(word: object, known: Iterable[str]) -> str | None:
+    """Return the known word that is nearest to a misspelt one; None when none is near."""
+    lowered = {name.lower(): name for name in sorted(known)}
+    close = difflib.get_close_matches(str(word)[:80].lower(), list(lowered), n=1, cutoff=0.6)
+    return lowered[close[0]] if close else None
 
 
 def kind_of(cls: type[Part]) -> str:

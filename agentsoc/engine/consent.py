@@ -124,7 +124,8 @@ def refusal(left: Sequence[Destination], cost: str, fault: str = "") -> ConsentN
 
 def cost_text(scenarios: Sequence[Scenario]) -> str:
     """Return in words what runs of `scenarios` can cost together at most."""
-    from agentsoc.engine.forecast import TOO_LARGE, NoBound, bound, ceiling, total
+    from agentsoc.engine.bounds import TOO_LARGE, NoBound, total
+    from agentsoc.engine.forecast import bound, ceiling
     from agentsoc.society.build import build_society
 
     runs = "" if len(scenarios) == 1 else f"{len(scenarios):,} runs: "

@@ -6,23 +6,21 @@ nobody stops early, and the prompts that this makes are counted.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from agentsoc.contracts.world import World
+from agentsoc.engine.bounds import TOO_LARGE, Bound, BoundTally, NoBound
 from agentsoc.errors import InputError
 
 if TYPE_CHECKING:
     from agentsoc.contracts.board import Board
     from agentsoc.contracts.model import Backend, Request
-    from agentsoc.contracts.probe import Probe
     from agentsoc.contracts.task import Task
     from agentsoc.contracts.turns import Turn
     from agentsoc.scenario.model import Scenario
-    from agentsoc.scenario.prices import Rate
     from agentsoc.society.build import BuiltSociety
 
 TURNS_MAX: Final = 5_000
@@ -43,72 +41,28 @@ DRAFT_BYTES: Final = 16
 """Bytes of text that one token of a draft may stand for when the next call reads it."""
 
 
-UNLESS: Final = "unless a provider ignores its output cap"
-"""The condition of every bound: an output cap is asked for, and the provider has to keep it."""
-
-
-@dataclass(frozen=True)
-class Bound:
-    """A bound says what a run can take at most."""
-
-    calls: int
-    """Model calls when each succeeds at once."""
-    attempts: int
-    """Model calls when each is repeated as often as the scenario allows."""
-    tokens: int
-    """Input and output of `calls` at four bytes a token, full message length and full output cap (tokens)."""
-    tokens_max: int
-    """Input and output of all attempts at one byte a token, or the budget where that is less (tokens)."""
-    cost: int = 0
-    """What `tokens` and `calls` cost by the scenario's prices, nothing of it cached (units of money)."""
-    cost_max: int = 0
-    """What all attempts may cost at most, or the budget where that is less (units of money)."""
-
-    def text(self) -> str:
-        """Return the bound in words, with what it rests on."""
-        from agentsoc.scenario.prices import money_text
-
-        if not self.calls:
-            return "no model calls"
-        repeats = f" ({self.attempts:,} with all repeats)" if self.attempts > self.calls else ""
-        text = f"at most {self.calls:,} model calls{repeats}; about {self.tokens:,} tokens, at most {self.tokens_max:,}"
-        if self.cost_max:
-            text += f"; about {money_text(self.cost)} in money, at most {money_text(self.cost_max)}"
-        return f"{text}, {UNLESS}"
-
-
-@dataclass(frozen=True)
-class NoBound:
-    """What a run can take at most is not known, and why."""
-
-    why: str
-
-    def text(self) -> str:
-        """Return the reason in words."""
-        return self.why
-
-
-TOO_LARGE: Final = NoBound("too large to work out how many model calls at most")
-
-
 def bound(society: BuiltSociety) -> Bound | NoBound:
     """Return what a run of `society` can take, or why that is not known."""
     scenario = society.scenario
     if not scenario.protocol.rehearsable or isinstance(scenario.tasks, World):
         what = f"tasks {scenario.tasks.kind}" if scenario.protocol.rehearsable else f"protocol {scenario.protocol.kind}"
-        return NoBound(f"how many model calls at most is not known: with {what} it depends on the replies")
+        return NoBound(
+            f"how many model calls at most is not known: with {what} it depends on the replies", of_judge(scenario)
+        )
     if any(not tool.offered() for group in scenario.agents for tool in group.tools):
         return NoBound(
-            "how many tokens at most is not known: what the tools of a server say is not, before it is started"
+            "how many tokens at most is not known: what the tools of a server say is not, before it is started",
+            of_judge(scenario),
         )
     try:
         most = _most(society, _longest_task(scenario))
     except _TooLongError:
-        return TOO_LARGE
+        return replace(TOO_LARGE, judge=of_judge(scenario))
     except Exception as error:  # a part of somebody else's that such replies upset must not stop a run from starting
         from agentsoc.engine.rehearsal import failure_text
 
-        return NoBound(f"how many model calls at most is not known: {failure_text(scenario, error)}")
+        why = f"how many model calls at most is not known: {failure_text(scenario, error)}"
+        return NoBound(why, of_judge(scenario))
     n = scenario.tasks.count
     calls, attempts = most.calls, most.calls * scenario.calls.attempts
     tokens_max, cost_max = most.tokens_max, most.cost_max
@@ -122,21 +76,10 @@ def bound(society: BuiltSociety) -> Bound | NoBound:
         if limits.money is not None:
             cost_max = min(cost_max, limits.money)
     tokens, cost = min(most.tokens, tokens_max), min(most.cost, cost_max)
-    if most.study is not None:  # what the study asks on its own account stands above the team's ceiling
-        extra = most.study
-        calls, attempts = calls + extra.calls, attempts + extra.calls * scenario.calls.attempts
-        tokens, tokens_max = tokens + extra.tokens, tokens_max + extra.tokens_max
-        cost, cost_max = cost + extra.cost, cost_max + extra.cost_max
-    return Bound(*(n * x for x in (calls, attempts, tokens, tokens_max, cost, cost_max)))
-
-
-def total(bounds: Sequence[Bound | NoBound]) -> Bound | NoBound:
-    """Return the sum of bounds; when one of them is not known, why: an error rather than mere size."""
-    unknown = [one for one in bounds if isinstance(one, NoBound)]
-    known = [one for one in bounds if isinstance(one, Bound)]
-    if unknown:
-        return next((one for one in unknown if one != TOO_LARGE), TOO_LARGE)
-    return Bound(*(sum(getattr(one, field.name) for one in known) for field in fields(Bound)))
+    # what the study asks on its own account stands beside the team's ceiling
+    study = None if most.study is None else most.study.bound(n, scenario.calls.attempts)
+    team = BoundTally(calls, tokens, tokens_max, cost, cost_max)
+    return replace(team.bound(n, 1), attempts=n * attempts, study=study)
 
 
 def ceiling(scenario: Scenario) -> int | None:
@@ -146,51 +89,11 @@ def ceiling(scenario: Scenario) -> int | None:
     return None if limit is None else limit * n
 
 
-@dataclass
-class _Most:
-    """The object adds up what one episode takes: counts, tokens, and units of money."""
-
-    calls: int = 0
-    tokens: int = 0
-    tokens_max: int = 0
-    cost: int = 0
-    cost_max: int = 0
-    calls_cost_max: int = 0
-    """Part of `cost_max` that is paid by the call."""
-    dearest: int = 0
-    """What a token costs at most."""
-    study: _Most | None = None
-    """What the study may ask on its own account; None for a study that asks nothing."""
-
-    def add_calls(self, rate: Rate, likely: tuple[int, int, int], at_most: tuple[int, int, int]) -> None:
-        """Add the calls of a turn: number, input and output (tokens), likely ones and all that there can be."""
-        calls, tokens_in, tokens_out = likely
-        self.calls += calls
-        self.tokens += tokens_in + tokens_out
-        self.cost += rate.cost(tokens_in, 0, tokens_out, calls)
-        attempts, most_in, most_out = at_most
-        self.tokens_max += most_in + most_out
-        self.cost_max += rate.most(most_in, most_out, attempts)
-        self.calls_cost_max += attempts * rate.call
-
-    def add_probes(self, before: _Most, after: _Most, probe: Probe) -> None:
-        """Add that a turn, which took `after` less `before`, is asked more often by a probe.
-
-        At most all such turns are drawn; the likely tokens are those of the share.
-        """
-        n, likely = probe.calls, probe.calls * probe.share
-        self.calls += n * (after.calls - before.calls)
-        self.tokens += round(likely * (after.tokens - before.tokens))
-        self.tokens_max += n * (after.tokens_max - before.tokens_max)
-        self.cost += round(likely * (after.cost - before.cost))
-        self.cost_max += n * (after.cost_max - before.cost_max)
-
-
 class _TooLongError(Exception):
     """The rehearsal has more turns or shows more claims than is worth waiting for."""
 
 
-def _most(society: BuiltSociety, task: Task) -> _Most:
+def _most(society: BuiltSociety, task: Task) -> BoundTally:
     """Return what one episode of `task` takes when nobody agrees with anybody."""
     from agentsoc.budget.account import rates_of
     from agentsoc.engine.forecast_tools import tool_steps
@@ -206,7 +109,7 @@ def _most(society: BuiltSociety, task: Task) -> _Most:
     board = open_board([society], 0, task)
     rates = rates_of(society) or [FREE] * len(scenario.agents)
     note = 0 if scenario.budget is None else scenario.budget.shown.bytes_max()
-    most = _Most(dearest=max(max(rate[:3]) for rate in rates), study=_study(scenario, task))
+    most = BoundTally(dearest=max(max(rate[:3]) for rate in rates), study=study_tally(scenario, task))
     n_turns = n_shown = 0
     said: dict[int, list[int]] = {}
     while turns := scenario.protocol.plan(society, board):
@@ -251,7 +154,14 @@ def _most(society: BuiltSociety, task: Task) -> _Most:
     return most
 
 
-def _study(scenario: Scenario, task: Task) -> _Most | None:
+def of_judge(scenario: Scenario) -> Bound | None:
+    """Return what a judge's readings of all answers can take; None where rules grade."""
+    tally = study_tally(scenario, _longest_task(scenario))
+    found = None if tally is None else tally.bound(scenario.tasks.count, scenario.calls.attempts)
+    return found if found is not None and found.calls else None
+
+
+def study_tally(scenario: Scenario, task: Task) -> BoundTally | None:
     """Return where the probes of a study are added up, with its judge's readings of one answer in it; None for none."""
     from agentsoc.scenario.prices import FREE, price_of
     from agentsoc.society.calls import REPAIR_TOKENS
@@ -259,7 +169,7 @@ def _study(scenario: Scenario, task: Task) -> _Most | None:
     judge = scenario.tasks.judged_by()
     if scenario.probe is None and judge is None:
         return None
-    most = _Most()
+    found = BoundTally()
     if judge is not None:
         price = price_of(judge.model.model_dump(mode="json"), scenario.prices)
         n, attempts = judge.readings, judge.readings * scenario.calls.attempts
@@ -267,12 +177,12 @@ def _study(scenario: Scenario, task: Task) -> _Most | None:
         shown = _bytes(judge.prompt(task.question, task.truth, "", swapped=False)) + CLAIM_BYTES
         likely = shown // 4 + answer
         at_most = shown + answer * DRAFT_BYTES + REPAIR_TOKENS
-        most.add_calls(
+        found.add_calls(
             FREE if price is None else price.rate,
             (n, n * likely, n * judge.max_tokens),
             (attempts, attempts * at_most, attempts * judge.max_tokens),
         )
-    return most
+    return found
 
 
 def _longest_task(scenario: Scenario) -> Task:
@@ -317,10 +227,11 @@ def _bare_request(society: BuiltSociety, board: Board, task: Task, turn: Turn) -
     from agentsoc.contracts.turns import View
     from agentsoc.society.calls import ModelCall
     from agentsoc.society.prompt import build_request
+    from agentsoc.society.sight import part_line
 
     question = task.question
     if turn.subtask is not None:
-        question += f"\nYour part: {board.subtasks[turn.subtask].text}"
+        question += part_line(society, board, turn)
     own = board.position(turn.agent)
     alone = msgspec.structs.replace(turn, sees=())
     # the template of a turn that reads claims, with as little of one as there can be

@@ -16,12 +16,63 @@ from agentsoc.engine.consent import Consent
 from agentsoc.engine.progress import Progress
 from agentsoc.engine.run import Run, run
 from agentsoc.errors import InputError
+from agentsoc.log.study import Study
 from agentsoc.scenario.code import CodeFiles
 from agentsoc.scenario.model import Scenario
-from agentsoc.scenario.prices import money, money_text
+from agentsoc.scenario.prices import UNIT, money, money_text
 
 _SUFFIX: Final = "-pilot"
 _NAME_LENGTH: Final = 80
+
+
+@dataclass(frozen=True)
+class PilotStudy:
+    """The object holds what the calls of the study took in a pilot, and what that lets expect of all tasks."""
+
+    study: Study
+    """Of the pilot."""
+    times: float
+    """Tasks of the scenario for each task of the pilot."""
+
+    @property
+    def tokens(self) -> int:
+        """Input, output and lost tokens of the pilot's (tokens)."""
+        return self.study.tokens_in + self.study.tokens_out + self.study.tokens_lost
+
+    @property
+    def calls_expected(self) -> int:
+        """Calls of all tasks (calls)."""
+        return round(self.study.calls * self.times)
+
+    @property
+    def tokens_expected(self) -> int:
+        """Tokens of all tasks (tokens)."""
+        return round(self.tokens * self.times)
+
+    @property
+    def cost_expected(self) -> int | None:
+        """Cost of all tasks (units of money); None where a price is missing."""
+        return None if self.study.cost is None else round(self.study.cost * UNIT * self.times)
+
+    def text(self) -> str:
+        """Return it in words."""
+        cost = self.cost_expected
+        money_too = "" if cost is None else f" and {money_text(cost)} in money"
+        return (
+            f"{self.study.calls:,} calls, {self.tokens:,} tokens on an account of their own (probes, judge); "
+            f"about {self.calls_expected:,} calls, {self.tokens_expected:,} tokens{money_too} for all tasks"
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain values."""
+        return {
+            "calls": self.study.calls,
+            "calls_expected": self.calls_expected,
+            "tokens": self.tokens,
+            "tokens_expected": self.tokens_expected,
+            "cost": self.study.cost,
+            "cost_expected": None if self.cost_expected is None else money(self.cost_expected),
+        }
 
 
 @dataclass(frozen=True)
@@ -32,7 +83,7 @@ class Pilot:
     n_tasks: int
     """Tasks of the scenario that it stands for (tasks)."""
     tokens: tuple[int, ...]
-    """Input, output and lost tokens of each task of the pilot (tokens)."""
+    """Input, output and lost tokens of the agents in each task of the pilot (tokens)."""
     costs: tuple[int, ...]
     """What each of its tasks cost (units of money); empty without prices."""
     seconds: float
@@ -53,6 +104,12 @@ class Pilot:
         """Time of all tasks if as many go on at once as in the pilot (seconds)."""
         return self.seconds / len(self.tokens) * self.n_tasks
 
+    @property
+    def study(self) -> PilotStudy | None:
+        """What the calls of the study took, which are in none of the other figures; None where there were none."""
+        study = self.run.manifest.study
+        return None if study is None else PilotStudy(study, self.n_tasks / len(self.tokens))
+
     def lines(self) -> list[tuple[str, str]]:
         """Return what was found, as pairs of a name and a text."""
         totals, n = self.run.manifest.totals, len(self.tokens)
@@ -63,6 +120,8 @@ class Pilot:
         if self.cost_expected is not None:
             cost = f"{money_text(round(sum(self.costs) / n))} a task"
             found.append(("money", f"{cost}, about {money_text(self.cost_expected)} for all tasks"))
+        if self.study is not None:
+            found.append(("study", self.study.text()))
         at_once = f"with {n} tasks at a time" if n > 1 else "with one task at a time"
         pace = f"about {time_text(self.seconds_expected)} for all tasks {at_once}"
         return [*found, ("time", f"{self.seconds:,.1f} s for the pilot, {pace}")]
@@ -76,6 +135,7 @@ class Pilot:
             "tokens_expected": self.tokens_expected,
             "cost": [money(cost) for cost in self.costs] or None,
             "cost_expected": None if self.cost_expected is None else money(self.cost_expected),
+            "study": None if self.study is None else self.study.as_dict(),
             "seconds": round(self.seconds, 3),
             "seconds_expected": round(self.seconds_expected, 3),
             "calls_failed": self.run.manifest.totals.calls_failed,

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from pydantic import ValidationError
 
+from agentsoc.contracts.model import Model
 from agentsoc.engine.forecast import require_a_call
 from agentsoc.errors import InputError, Problem, ScenarioError
 from agentsoc.scenario.model import Engine, Scenario
@@ -72,19 +73,35 @@ def require_own_cache(scenario: Scenario) -> None:
 
 
 def require_files(scenarios: Iterable[Scenario]) -> None:
-    """Check that the files are on this machine that models of agents and judges need, each model once.
+    """Check that what models of agents and judges need is on this machine, such as files, each model once.
 
     Raises:
         InputError: one is missing or another one, as a run would find before its first call.
     """
+    for model in _models(scenarios):
+        model.require_files()
+
+
+def require_senders(scenarios: Iterable[Scenario]) -> None:
+    """Check the same of those models that send something somewhere: nobody need be asked about what cannot start.
+
+    Raises:
+        InputError: as `require_files`.
+    """
+    for model in _models(scenarios):
+        if model.destinations():
+            model.require_files()
+
+
+def _models(scenarios: Iterable[Scenario]) -> Iterator[Model]:
+    """Yield the models of agents and judges, each once."""
     seen: set[str] = set()
     for scenario in scenarios:
         judge = scenario.tasks.judged_by()
-        models = [group.model for group in scenario.agents] + ([] if judge is None else [judge.model])
-        for model in models:
+        for model in [group.model for group in scenario.agents] + ([] if judge is None else [judge.model]):
             if (settings := model.model_dump_json()) not in seen:
                 seen.add(settings)
-                model.require_files()
+                yield model
 
 
 def _require_tasks(scenario: Scenario) -> None:

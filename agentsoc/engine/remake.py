@@ -124,6 +124,7 @@ def reopen_run(directory: Path) -> bool:
 def _unpin(directory: Path, manifest: Manifest) -> None:
     manifest.status, manifest.error, manifest.digest = "failed", BEING_MADE_AGAIN, None
     manifest.journal_rows = manifest.journal_digest = manifest.journal_file = manifest.study = None
+    manifest.unanswered = None
     manifest.save(directory)
 
 

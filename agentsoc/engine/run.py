@@ -20,7 +20,7 @@ from agentsoc.engine.shared import Shared
 from agentsoc.engine.waiting import wait_for
 from agentsoc.errors import InputError
 from agentsoc.log.cached import spared_by_cache
-from agentsoc.log.failures import failures_of
+from agentsoc.log.failures import failures_told
 from agentsoc.log.read import RunLog
 from agentsoc.log.rewards import rewards_of
 from agentsoc.scenario.code import CodeFiles, load_codes
@@ -63,7 +63,7 @@ class Run(RunLog):
             "stop": max(totals.stops, key=lambda stop: totals.stops[stop]) if totals.stops else manifest.status,
             "tool_calls": totals.events_by_kind.get("tool_call", 0),
             "rewards": rewards_of(self),
-            "failures": {name: msgspec.structs.asdict(found) for name, found in failures_of(self).items()},
+            "failures": {name: msgspec.structs.asdict(found) for name, found in failures_told(self).items()},
             "cached": None if (spared := spared_by_cache(self)) is None else msgspec.structs.asdict(spared),
             "error": manifest.error,
             "totals": totals.model_dump(mode="json"),

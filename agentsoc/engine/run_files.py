@@ -17,8 +17,10 @@ from agentsoc.contracts.rules import Rules
 from agentsoc.engine.inputs import RunTasks, input_files, parquet_bytes
 from agentsoc.engine.loop import RunEngine
 from agentsoc.errors import AgentsocError
+from agentsoc.log.episodes import committed_rounds
 from agentsoc.log.inside import Inside
-from agentsoc.log.journal import Journal, read_digest
+from agentsoc.log.journal import Journal
+from agentsoc.log.journal_totals import JournalTotals, read_digest
 from agentsoc.log.manifest import (
     Fork,
     Manifest,
@@ -84,11 +86,14 @@ class RunFiles:
     def end(self, engine: RunEngine, status: Status) -> None:
         """Write down all that was committed of a run that ends before its episodes have."""
         # the journal first: what it cannot take of a run that is stopped makes this a failed one
+        found: JournalTotals | None = None
         with contextlib.suppress(*_JOURNAL_FAULTS) if status == "failed" else contextlib.nullcontext():
-            self._pin_journal()
+            found = self._pin_journal()
         engine.close()
         self._writer.finish()
-        self._write_episodes(engine.episodes.table())
+        episodes = engine.episodes.table()
+        self.manifest.unanswered = None if found is None else found.unanswered(committed_rounds(episodes))
+        self._write_episodes(episodes)
         self._save(self._writer.segments, status, self._totals(self._writer.totals, engine.episodes.totals))
 
     def fail(self, engine: RunEngine | None, error: BaseException) -> None:
@@ -125,16 +130,17 @@ class RunFiles:
         self.manifest.episodes_file = hashlib.sha256(parquet).hexdigest()
         Inside(self.directory).write(EPISODES, parquet)
 
-    def _pin_journal(self) -> None:
+    def _pin_journal(self) -> JournalTotals | None:
         """Close the journal and write down what it holds: nobody calls a model any more."""
         journal, manifest = self._journal, self.manifest
         if journal is None:
-            return
+            return None
         manifest.journal_file = journal.seal()
         (manifest.journal_rows, manifest.journal_digest), found = read_digest(
             journal.path, StudyAccount(study_rates(manifest.scenario))
         )
         manifest.study = found.study if found.study.calls else None
+        return found
 
 
 def new_manifest(

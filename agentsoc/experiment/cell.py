@@ -126,8 +126,9 @@ def require_same(directory: Path, scenario: Scenario) -> None:
 
 
 def is_pure(scenario: Scenario) -> bool:
-    """Return whether a run asks no model: all its agents are functions of the seed."""
-    return all(_computed(group.model, scenario.seed) for group in scenario.agents)
+    """Return whether a run asks no model: all its agents are functions of the seed, and no judge grades."""
+    computed = all(_computed(group.model, scenario.seed) for group in scenario.agents)
+    return computed and scenario.tasks.judged_by() is None
 
 
 def _computed(model: Model, seed: int) -> bool:

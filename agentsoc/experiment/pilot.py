@@ -38,6 +38,19 @@ class KindPilot:
         return None if each is None else each * self.runs
 
     @property
+    def study_expected(self) -> tuple[int, int, int | None]:
+        """Calls, tokens and cost (units of money) of the study in these runs, which are in none of the others."""
+        each = self.pilot.study
+        if each is None:
+            return 0, 0, 0
+        cost = each.cost_expected
+        return (
+            each.calls_expected * self.runs,
+            each.tokens_expected * self.runs,
+            None if cost is None else cost * self.runs,
+        )
+
+    @property
     def seconds_expected(self) -> float:
         """Time of these runs one after the other (seconds)."""
         return self.pilot.seconds_expected * self.runs

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
+from agentsoc.engine.bounds import Bound, NoBound, total
 from agentsoc.engine.ceiling import forecast_ceiling
 from agentsoc.engine.consent import BOUNDED_MAX
-from agentsoc.engine.forecast import Bound, NoBound, bound, ceiling, total
+from agentsoc.engine.forecast import bound, ceiling
 from agentsoc.engine.ready import ready_society
 from agentsoc.errors import InputError
 from agentsoc.experiment.cell import is_pure
@@ -66,7 +67,7 @@ def plan_kinds(grid: Grid, built: Sequence[tuple[Cell, BuiltSociety]], finished:
         cells = tuple(cell for cell in grid.cells if _same_kind(cell, first))
         due = [cell for cell in cells if not finished.get(cell.id)]
         pure = is_pure(first.scenario)
-        most: Bound | NoBound = Bound(*(0 for _ in fields(Bound)))
+        most: Bound | NoBound = Bound()
         if not pure and due:
             if each:
                 most = total([bound(build_society(cell.scenario)) for cell in due])

@@ -20,9 +20,10 @@ import pyarrow.compute as pc
 from agentsoc.errors import LogDamagedError
 from agentsoc.events import SOCIETY
 from agentsoc.log.digest import Digest
-from agentsoc.log.episodes import UNDER_WAY
+from agentsoc.log.episodes import UNDER_WAY, committed_rounds
 from agentsoc.log.inside import READ_MAX
-from agentsoc.log.journal import Attempt, JournalTotals, Key, load_journal, read_digest
+from agentsoc.log.journal import Attempt, Key, load_journal
+from agentsoc.log.journal_totals import JournalTotals, read_digest
 from agentsoc.log.manifest import NAME, Totals, check_seal
 from agentsoc.log.money import EventCost, study_rates
 from agentsoc.log.names import EPISODES, EVENTS, INPUTS, JOURNAL, TASKS
@@ -283,6 +284,11 @@ class _Events:
                 raise self._differs("cost", stated.cost, cost)
         if stated.calls_lost > journal.lost:
             raise self._differs("calls_lost", stated.calls_lost, f"at most {journal.lost}", "the journal")
+        if manifest.unanswered is not None and manifest.journal_rows is not None and rows is not None:
+            found = journal.unanswered(committed_rounds(rows))
+            if manifest.unanswered != found:
+                what = f"the manifest says that {manifest.unanswered} calls had failed unanswered, the journal {found}"
+                raise LogDamagedError(what, str(self.log.directory / NAME), REBUILD)
 
     def _compare_totals(self, stated: Totals, computed: Totals, skipped: set[str]) -> None:
         old = self.log.manifest.format == 1

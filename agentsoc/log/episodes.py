@@ -95,6 +95,11 @@ class EpisodeRow(msgspec.Struct, gc=False):
 assert EpisodeRow.__struct_fields__ == COLUMNS
 
 
+def committed_rounds(table: pa.Table) -> dict[int, int]:
+    """Return the committed rounds of each task that has a row: those that events tell of."""
+    return dict(zip(table["task"].to_pylist(), table["rounds"].to_pylist(), strict=True))
+
+
 class EpisodeTable:
     """The table collects rows of episodes and keeps their totals."""
 

@@ -53,6 +53,16 @@ def failures_of(log: StoredRun) -> dict[FailureFamily, Failures]:
     }
 
 
+def failures_told(log: StoredRun) -> dict[FailureFamily, Failures]:
+    """Return the same with the calls that had failed when the run ended early, of which no event tells."""
+    found, unanswered = failures_of(log), log.manifest.unanswered
+    if unanswered:
+        of_events = found.get("infrastructure", Failures())
+        text = of_events.text or (log.manifest.error or "").partition(": ")[2]
+        found["infrastructure"] = Failures(of_events.count + unanswered, text)
+    return found
+
+
 def broken_by(log: StoredRun) -> str | None:
     """Return why a run says nothing about its society, None when it may: too many turns failed by the infrastructure.
 

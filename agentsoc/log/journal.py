@@ -19,7 +19,6 @@ from typing import Any, Final, Literal, NamedTuple, cast
 import msgspec
 
 from agentsoc.errors import LogDamagedError, RunFailedError
-from agentsoc.events import SOCIETY
 from agentsoc.log.inside import Inside
 from agentsoc.log.journal_file import (
     CELL_MAX,
@@ -34,8 +33,6 @@ from agentsoc.log.journal_file import (
     require_own,
     require_plain,
 )
-from agentsoc.log.study import Study, StudyAccount
-from agentsoc.log.tool_rows import is_model
 
 State = Literal["started", "done", "failed", "superseded"]
 _REFUSALS: Final = frozenset(
@@ -106,11 +103,11 @@ class Attempt(msgspec.Struct, frozen=True, array_like=True, gc=False):
 _FIELDS: Final = Attempt.__struct_fields__
 _USAGE_KNOWN: Final = _FIELDS.index("usage_known")
 _LATENCY: Final = _FIELDS.index("latency_ms")
-_REPLY: Final = _FIELDS.index("reply")
-_FAILURE: Final = _FIELDS.index("failure")
 _KEY: Final = len(Key._fields)
 _REASONING: Final = _FIELDS.index("reasoning")
 assert tuple(range(len(_FIELDS) - 3, len(_FIELDS))) == (_USAGE_KNOWN, _LATENCY, _REASONING)
+_TEXTS: Final = tuple(_FIELDS.index(name) for name in ("reply", "failure", "reasoning"))
+"""Columns that may be large; an earlier version of the table ends before the last one."""
 _FLAG: Final = {None: None, 0: False, 1: True}
 """Truth values as SQLite gives them back."""
 _ROWS_AT_ONCE: Final = 4096
@@ -275,44 +272,6 @@ def holds_attempts(path: Path) -> bool:
     return begun and next(read_journal(path), None) is not None
 
 
-class JournalTotals(msgspec.Struct):
-    """The object adds up what the rows of a journal amount to."""
-
-    lost: int = 0
-    """Attempts whose outcome counts for nothing: a crash swallowed it, it is under way, or it was superseded."""
-    account: StudyAccount = msgspec.field(default_factory=StudyAccount)
-
-    @property
-    def study(self) -> Study:
-        """Return what the calls of the study amount to."""
-        return self.account.study
-
-    def add(self, attempts: Sequence[Attempt]) -> None:
-        """Take in rows."""
-        lost = [row for row in attempts if row.state in ("started", "superseded")]
-        self.lost += sum([is_model(row.model) for row in lost])
-        for row in attempts:
-            if row.agent == SOCIETY and is_model(row.model):
-                used = (row.tokens_in or 0, row.tokens_cached or 0, row.tokens_out or 0) if row.usage_known else None
-                self.account.add(row.k, used, row.failure, (row.reserved, row.room))
-
-
-def read_digest(path: Path, account: StudyAccount | None = None) -> tuple[tuple[int, str], JournalTotals]:
-    """Return number and digest of the rows of a journal, and what they amount to, in one pass that keeps nothing.
-
-    `account` takes in the calls of the study; without one they have no prices.
-
-    Raises:
-        LogDamagedError: see `read_journal`.
-    """
-    digest, totals = JournalDigest(), JournalTotals(account=account or StudyAccount())
-    with reading(path) as db:
-        for rows, attempts in _chunks(db, path):
-            digest.update(rows)
-            totals.add(attempts)
-    return digest.result(), totals
-
-
 def load_journal(path: Path) -> tuple[dict[Key, Attempt], tuple[int, str]]:
     """Return all attempts of a journal by key, and what `journal_digest` says of them, in one pass.
 
@@ -324,18 +283,18 @@ def load_journal(path: Path) -> tuple[dict[Key, Attempt], tuple[int, str]]:
     known: dict[Key, Attempt] = {}
     digest = JournalDigest()
     with reading(path) as db:
-        for rows, attempts in _chunks(db, path):
+        for rows, attempts in journal_chunks(db, path):
             digest.update(rows)
             known.update(zip(cast(list[Key], [row[:_KEY] for row in rows]), attempts, strict=True))
     return known, digest.result()
 
 
 def _rows(db: sqlite3.Connection, path: Path) -> Iterator[Attempt]:
-    for _, attempts in _chunks(db, path):
+    for _, attempts in journal_chunks(db, path):
         yield from attempts
 
 
-def _chunks(db: sqlite3.Connection, path: Path) -> Iterator[tuple[list[tuple[Any, ...]], list[Attempt]]]:
+def journal_chunks(db: sqlite3.Connection, path: Path) -> Iterator[tuple[list[tuple[Any, ...]], list[Attempt]]]:
     """Yield the rows in key order, many at a time: as they were written, each checked, and as attempts."""
     width = _WIDTH[require_plain(db, path)]
     columns = ", ".join(_FIELDS[:width])
@@ -369,7 +328,7 @@ def _some(cursor: sqlite3.Cursor) -> list[tuple[Any, ...]]:
     size = 0
     for row in cursor:
         rows.append(row)
-        size += len(row[_REPLY] or "") + len(row[_FAILURE] or "") + (len(row[-2]) if isinstance(row[-2], str) else 0)
+        size += sum(len(row[at] or "") for at in _TEXTS if at < len(row) - 1)
         if len(rows) == _ROWS_AT_ONCE or size > CELL_MAX:
             break
     return rows

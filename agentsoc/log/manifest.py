@@ -235,6 +235,9 @@ class Manifest(BaseModel):
     totals: Totals = Totals()
     prompt_bounds: list[PromptBounds] = []
     """For each group of agents; set when the run has ended, never set by earlier versions."""
+    unanswered: Count | None = None
+    """Calls under way when a run ended early that had failed by the infrastructure, so that no event tells of them;
+    None for a run that is finished, goes on or was killed, and in earlier versions."""
     study: Study | None = None
     """Calls of the study itself, such as probes; set when a run with some has ended, None for any other."""
     toolsets: list[list[dict[str, Any]]] = []
@@ -243,6 +246,19 @@ class Manifest(BaseModel):
     """Identity of the model that grades answers; None where none does."""
     error: str | None = None
     fork: Fork | None = None
+
+    @property
+    def calls_failed(self) -> int:
+        """Turns whose calls failed, and calls that had failed when the run ended early."""
+        return self.totals.calls_failed + (self.unanswered or 0)
+
+    @property
+    def failures(self) -> dict[FailureFamily, int]:
+        """The same by who failed; nothing where an earlier version did not say it."""
+        found = dict(self.totals.failures)
+        if self.unanswered:
+            found["infrastructure"] = found.get("infrastructure", 0) + self.unanswered
+        return dict(sorted(found.items()))
 
     def save(self, directory: Path) -> None:
         """Write the manifest whole, with a checksum over its content, and its seal.

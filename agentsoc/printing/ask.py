@@ -36,10 +36,11 @@ def ask_before_sending(
 
     Raises:
         ConsentNeededError: nobody has agreed, and nobody could be asked.
-        InputError: the answer was no.
+        InputError: the answer was no; or a model is called that cannot be started here, so nothing need be asked.
     """
     from agentsoc.engine.agreed import remember
     from agentsoc.engine.consent import cost_text, destinations, missing, programs, refusal, require_programs
+    from agentsoc.engine.ready import require_senders
 
     if allow_mcp:
         named = [*named, *programs(scenarios)]
@@ -47,6 +48,7 @@ def ask_before_sending(
     wanted = [place for place in destinations(scenarios) if place not in named]
     if not wanted:
         return frozenset(named)
+    require_senders(scenarios)
     left, fault = missing(wanted, yes)
     cost = cost_text(scenarios)
     if left and not _somebody_is_there():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from agentsoc.engine.forecast import UNLESS, Bound, NoBound, total
+from agentsoc.engine.bounds import UNLESS, Bound, NoBound, bound_as_dict, total
 from agentsoc.printing.terminal import say
 from agentsoc.printing.text import line, table
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from agentsoc.experiment.pilot import KindPilot
     from agentsoc.experiment.plan import Kind
 
-_RIGHT: Final = frozenset({1, 3, 4, 5, 6, 7, 8})
+_RIGHT: Final = frozenset({1, 3, 4, 5, 6, 7, 8, 9, 10})
 
 
 def plan_as_dict(grid: Grid, rows: Sequence[Kind]) -> dict[str, Any]:
@@ -28,7 +28,7 @@ def plan_as_dict(grid: Grid, rows: Sequence[Kind]) -> dict[str, Any]:
         "n_runs": len(grid.cells),
         "n_finished": sum(row.answered for row in rows),
         "kinds": [_row_as_dict(row) for row in rows],
-        "total": _bound_as_dict(whole),
+        "total": bound_as_dict(whole),
         "time_s": None,
         "cells": [cell.id for cell in grid.cells],
     }
@@ -46,13 +46,17 @@ def print_plan(grid: Grid, rows: Sequence[Kind]) -> None:
     )
     priced = any(isinstance(row.most, Bound) and row.most.cost_max for row in rows)
     head = ["organisation", "agents", "tasks", "runs", "done", "calls at most", "tokens about", "tokens at most"]
-    cells = [head + ["cost at most"] * priced]
+    studied = any(_study(row) is not None for row in rows)
+    beside = ["study: calls at most", "tokens at most"] if studied else []
+    cells = [head + ["cost at most"] * priced + beside]
     for row in rows:
         first = row.cells[0]
+        study = _study(row) or Bound()
         name = f"{first.tasks} x {first.scenario.tasks.count:,}"
         cells.append(
             [first.organisation, f"{first.n_agents:,}", name, f"{len(row.cells):,}", f"{row.answered:,}", *_cost(row)]
             + ["unknown" if isinstance(row.most, NoBound) else money_text(row.most.cost_max)] * priced
+            + ([f"{study.attempts:,}", f"{study.tokens_max:,}"] if studied else [])
         )
     say(table(cells, right=_RIGHT, indent="  "))
     whole = total([row.most for row in rows])
@@ -93,8 +97,21 @@ def print_pilots(found: Sequence[KindPilot]) -> None:
     costs = [each.cost_expected for each in found]
     money = "" if None in costs else f", {money_text(sum(cost or 0 for cost in costs))} in money"
     say(f"expected    about {tokens:,} tokens{money}; {time_text(seconds)} one run after the other")
+    if text := _study_expected(found):
+        say(f"study       {text}")
     if failed := sum(each.pilot.run.manifest.totals.calls_failed for each in found):
         say(f"            {failed:,} calls of the pilots failed: these figures are too low")
+
+
+def _study_expected(found: Sequence[KindPilot]) -> str:
+    """Return what the calls of the study will take in all runs, as the pilots let expect; nothing without any."""
+    from agentsoc.scenario.prices import money_text
+
+    studies = [each.study_expected for each in found]
+    calls, tokens = sum(calls for calls, _, _ in studies), sum(tokens for _, tokens, _ in studies)
+    costs = [cost for _, _, cost in studies]
+    money = "" if None in costs or not any(costs) else f", {money_text(sum(cost or 0 for cost in costs))} in money"
+    return f"besides, about {calls:,} calls of probes and judge, {tokens:,} tokens{money}" if calls else ""
 
 
 def pilots_as_dicts(found: Sequence[KindPilot]) -> list[dict[str, Any]]:
@@ -109,11 +126,26 @@ def pilots_as_dicts(found: Sequence[KindPilot]) -> list[dict[str, Any]]:
             "runs": each.runs,
             "tokens_expected": each.tokens_expected,
             "cost_expected": None if each.cost_expected is None else money(each.cost_expected),
+            "study_expected": _study_as_dict(each),
             "seconds_expected": round(each.seconds_expected, 3),
             "pilot": each.pilot.as_dict(),
         }
         for each in found
     ]
+
+
+def _study_as_dict(each: KindPilot) -> dict[str, Any] | None:
+    from agentsoc.scenario.prices import money
+
+    calls, tokens, cost = each.study_expected
+    if each.pilot.study is None:
+        return None
+    return {"calls": calls, "tokens": tokens, "cost": None if cost is None else money(cost)}
+
+
+def _study(row: Kind) -> Bound | None:
+    """Return what the calls of the study can take in runs of a kind; None where there are none."""
+    return row.most.judge if isinstance(row.most, NoBound) else row.most.study
 
 
 def _ceilings(rows: Sequence[Kind]) -> str:
@@ -160,22 +192,7 @@ def _row_as_dict(row: Kind) -> dict[str, Any]:
         "simulated": row.pure,
         "budget": row.ceiling,
         "ceiling": list(row.cut),
-        **_bound_as_dict(row.most),
-    }
-
-
-def _bound_as_dict(found: Bound | NoBound) -> dict[str, Any]:
-    from agentsoc.scenario.prices import money
-
-    most = found if isinstance(found, Bound) else None
-
-    return {
-        "calls": None if most is None else most.calls,
-        "calls_max": None if most is None else most.attempts,
-        "tokens": None if most is None else most.tokens,
-        "tokens_max": None if most is None else most.tokens_max,
-        "cost": None if most is None else money(most.cost),
-        "cost_max": None if most is None else money(most.cost_max),
+        **bound_as_dict(row.most),
     }
 
 

@@ -29,8 +29,10 @@ from agentsoc.society.attention import attend, standing_of
 
 PLAN = "You lead the team. Give each worker one piece of work that helps to answer the question."
 GUIDE = "You lead the team. Read the findings and tell this worker what to do next."
+GUIDE_FIRST = "You lead the team. Nobody has reported a finding yet. Tell this worker how to go about its part."
 JUDGE = "You lead the team. Are the findings enough to answer the question?"
 SYNTHESISE = "You lead the team. Give the answer that follows from the findings above."
+SYNTHESISE_ALONE = "You lead the team. No worker has reported a finding. Answer the question yourself."
 _STOP = "lead"
 
 
@@ -108,8 +110,9 @@ class Orchestrate(Protocol):
                 return [Turn(lead, purpose="plan", targets=tuple(workers), by_rule=True)]
             return [Turn(lead, purpose="plan", sees=findings, targets=tuple(workers), instruction=PLAN)]
         if name == "guide":
+            asked = _by_findings(society, findings, GUIDE, GUIDE_FIRST)
             return [
-                Turn(lead, "guide", slot, findings, GUIDE, next(iter(_open(board, worker)), None), (worker,))
+                Turn(lead, "guide", slot, findings, asked, next(iter(_open(board, worker)), None), (worker,))
                 for slot, worker in enumerate(workers)
             ]
         if name == "judge":
@@ -134,7 +137,8 @@ class Orchestrate(Protocol):
         lead = society.wiring.root
         assert lead is not None
         sees = standing_of(board, self._workers(society))
-        return Turn(lead, purpose="merge", sees=tuple(sees), instruction=SYNTHESISE)
+        asked = _by_findings(society, sees, SYNTHESISE, SYNTHESISE_ALONE)
+        return Turn(lead, purpose="merge", sees=tuple(sees), instruction=asked)
 
     def conclude(self, society: Society, board: Board) -> Turn | None:
         """Let the lead synthesise what there is, if that is a model's work."""
@@ -216,6 +220,11 @@ class Orchestrate(Protocol):
             board.claims[board.standing[worker]].answer for worker in self._workers(society) if worker in board.standing
         )
         return len(answers) == 1 and None not in answers
+
+
+def _by_findings(society: Society, findings: Sequence[int], some: str, none: str) -> str:
+    """Return the words for a lead with findings, or for one without; the first rules of prompts knew one way."""
+    return none if not findings and society.rules.prompts > 1 else some
 
 
 def _open(board: Board, worker: int) -> list[int]:

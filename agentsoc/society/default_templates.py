@@ -241,7 +241,9 @@ def _form_json(given: Given) -> list[str]:
     if given["purpose"] == "judge":
         say(' "stop" (true or false),')
     if (given["purpose"] in ["plan", "guide"]) and given["targets"]:
-        say(' "subtasks" (a list of objects with the keys "to", an agent\'s number, and "task", what it is to do),')
+        say(' "subtasks" (a list of objects with the keys "to", the number of an agent: ')
+        say(str(joined(given["targets"], " or ")))
+        say(', and "task", what it is to do),')
     if given["purpose"] == "check":
         say(' "accept" (true or false),')
     if given["purpose"] == "choose":
@@ -290,7 +292,9 @@ def _form_short(given: Given) -> list[str]:
         say(str(given["n_claims"]))
         say(".\n")
     elif (given["purpose"] in ["plan", "guide"]) and given["targets"]:
-        say("Write one line for each agent: agent number: what to do.\n")
+        say("Write one line for each agent (")
+        say(str(joined(given["targets"], ", ")))
+        say("): agent number: what to do.\n")
     elif given["cites"]:
         if given["options"]:
             say("Answer ")
@@ -332,7 +336,9 @@ def _form_text(given: Given) -> list[str]:
         say(str(given["n_claims"]))
         say(".\n")
     elif (given["purpose"] in ["plan", "guide"]) and given["targets"]:
-        say("Write one line for each agent: agent number: what to do.\n")
+        say("Write one line for each agent (")
+        say(str(joined(given["targets"], ", ")))
+        say("): agent number: what to do.\n")
     elif given["cites"]:
         say(
             "End with one line: your answer and, behind it, what it rests on: #i if line i convinced you, not #i if line i is wrong, none if you used none of them."

@@ -52,7 +52,7 @@ def view_of(
     if turn.subtask is not None:
         subtask = board.subtasks[turn.subtask]
         if subtask.text != question:
-            question = subtask.text if subtask.text in task.parts else f"{question}\nYour part: {subtask.text}"
+            question = subtask.text if subtask.text in task.parts else question + part_line(society, board, turn)
             free = society.scenario.protocol.artefacts or subtask.text in task.parts
             options = () if free else task.options
     if turn.sight is not None:
@@ -64,6 +64,15 @@ def view_of(
     told = team_left if left is None else left
     when = board.round if round_ is None else round_
     return View(board.task, when, turn.agent, question, options, turn, shown, own, told, society.seed, team_left, note)
+
+
+def part_line(society: BuiltSociety, board: Board, turn: Turn) -> str:
+    """Return the line below a question that says which piece of work a turn is about, and whose it is."""
+    assert turn.subtask is not None
+    work = board.subtasks[turn.subtask]
+    others = turn.purpose == "guide" and society.rules.prompts > 1  # the first rules called it the lead's own
+    whose = f"The part of agent {work.taker}" if others else "Your part"
+    return f"\n{whose}: {work.text}"
 
 
 def in_shown_order(society: BuiltSociety, view: View, drawn: float | None = None) -> View:

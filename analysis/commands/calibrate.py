@@ -130,7 +130,7 @@ def _ask(calibration: Calibration, yes: bool, address: str | None, allow_mcp: bo
 
 
 def _say_plan(calibration: Calibration, as_json: bool) -> None:
-    from agentsoc.engine.forecast import UNLESS
+    from agentsoc.engine.bounds import UNLESS
 
     planned = calibration.planned()
     total = sum(one.tokens for one in planned)

@@ -17,10 +17,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from agentsoc.engine.bounds import NoBound
 from agentsoc.engine.consent import Consent
 from agentsoc.engine.directory import make_private
 from agentsoc.engine.execute import Plan, execute
-from agentsoc.engine.forecast import NoBound, bound
+from agentsoc.engine.forecast import bound
 from agentsoc.engine.resume import resume
 from agentsoc.engine.run import Progress, run
 from agentsoc.errors import InputError, InterruptedRunError

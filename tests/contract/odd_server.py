@@ -162,6 +162,11 @@ def _error200(server: OddServer, body: dict[str, Any]) -> Answer:
     return 200, {"error": {"message": "overloaded", "code": 502}}, {}
 
 
+@habit("limited200")
+def _limited200(server: OddServer, body: dict[str, Any]) -> Answer:
+    return 200, {"error": {"message": "slow down", "code": 429}}, {}
+
+
 @habit("prose")
 def _prose(server: OddServer, body: dict[str, Any]) -> Answer:
     """Thinks aloud whatever form is asked for, and ends with the answer alone."""

@@ -6,7 +6,11 @@ Every request is real HTTP on loopback; both clients are tested where they diffe
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
+import resource
+import time
+import zlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,11 +19,14 @@ import pytest
 from pydantic import ValidationError
 
 from agentsoc.backends.body import ServerHabits
+from agentsoc.backends.bounded_body import unfolded, with_text
 from agentsoc.backends.litellm import LiteLLM, LiteLLMBackend
 from agentsoc.backends.reasoning import apart
 from agentsoc.contracts.model import CallError, Completion, Request, Usage
+from tests.contract.hose_server import HoseServer
 from tests.contract.odd_server import OBJECT, OddServer
 
+CLIENTS = ("lean", "litellm")
 SCHEMA = json.dumps(
     {
         "type": "object",
@@ -59,16 +66,11 @@ def ask(of: LiteLLM, *requests: Request) -> tuple[list[Completion], list[str]]:
     return done, notices
 
 
-@pytest.mark.parametrize(
-    ("habit", "client"),
-    [
-        *((habit, "lean") for habit in ("plain", "think", "parts", "reasoning")),
-        *((habit, "litellm") for habit in ("plain", "think", "reasoning")),  # it takes no content that is no text
-    ],
-)
+@pytest.mark.parametrize("client", CLIENTS)
+@pytest.mark.parametrize("habit", ["plain", "think", "half-think", "parts", "reasoning", "aloud"])
 def test_the_text_of_an_answer_is_found_wherever_it_stands(server: OddServer, habit: str, client: str) -> None:
     (done,), _ = ask(model(server, habit, client=client))
-    assert (apart(done).text.strip(), done.usage) == (OBJECT, Usage(50, 0, 12))
+    assert (apart(done).text, done.usage) == (OBJECT, Usage(50, 0, 12))
 
 
 @pytest.mark.parametrize(
@@ -80,8 +82,11 @@ def test_the_text_of_an_answer_is_found_wherever_it_stands(server: OddServer, ha
         ("floats", Usage(50, 0, 12)),
     ],
 )
-def test_usage_is_read_under_the_names_that_providers_give_it(server: OddServer, habit: str, usage: Usage) -> None:
-    (done,), _ = ask(model(server, habit))
+@pytest.mark.parametrize("client", CLIENTS)
+def test_usage_is_read_under_the_names_that_providers_give_it(
+    server: OddServer, habit: str, usage: Usage, client: str
+) -> None:
+    (done,), _ = ask(model(server, habit, client=client))
     assert done.usage == usage
 
 
@@ -95,15 +100,16 @@ def test_usage_is_read_under_the_names_that_providers_give_it(server: OddServer,
         ("reasoning", None),
     ],
 )
+@pytest.mark.parametrize("client", CLIENTS)
 def test_what_a_model_thinks_aloud_is_kept_apart_from_its_answer(
-    server: OddServer, habit: str, reasoning: str | None
+    server: OddServer, habit: str, reasoning: str | None, client: str
 ) -> None:
-    (done,), _ = ask(model(server, habit))
+    (done,), _ = ask(model(server, habit, client=client))
     done = apart(done)
     assert (done.text, done.reasoning) == (OBJECT, reasoning)
 
 
-@pytest.mark.parametrize("client", ["lean", "litellm"])
+@pytest.mark.parametrize("client", CLIENTS)
 @pytest.mark.parametrize(
     ("habit", "refusals", "absent", "told"),
     [
@@ -127,8 +133,9 @@ def test_a_refused_parameter_is_left_out_remembered_and_told_once(
     assert again[0].text == OBJECT
 
 
-def test_a_server_without_json_schema_is_asked_for_a_json_object(server: OddServer) -> None:
-    ask(model(server, "noschema"))
+@pytest.mark.parametrize("client", CLIENTS)
+def test_a_server_without_json_schema_is_asked_for_a_json_object(server: OddServer, client: str) -> None:
+    ask(model(server, "noschema", client=client))
     forms = [call.get("response_format", {}).get("type") for call in server.calls]
     assert forms == ["json_schema", "json_object"]
 
@@ -177,18 +184,95 @@ def test_an_address_without_its_version_is_found_and_told(server: OddServer) -> 
     assert f"write base_url: {server.base_url}" in notices[0]
 
 
-def test_an_error_in_an_answer_with_status_200_is_a_failure_of_its_own_code(server: OddServer) -> None:
-    with pytest.raises(CallError, match="HTTP 502: in an answer with status 200: overloaded") as caught:
-        ask(model(server, "error200"))
+@pytest.mark.parametrize("client", CLIENTS)
+def test_an_error_in_an_answer_with_status_200_is_a_failure_of_its_own_code(server: OddServer, client: str) -> None:
+    with pytest.raises(CallError) as caught:
+        ask(model(server, "error200", client=client))
     assert caught.value.kind == "server"
+    assert caught.value.message.replace("in an answer with status 200: ", "") == "HTTP 502: overloaded"
+    with pytest.raises(CallError, match="slow down") as caught:
+        ask(model(server, "limited200", client=client))
+    assert caught.value.kind == "rate_limited"
 
 
-def test_a_refusal_and_a_page_are_told_in_words(server: OddServer) -> None:
+@pytest.mark.parametrize("client", CLIENTS)
+def test_a_refusal_and_a_page_are_told_in_words(server: OddServer, client: str) -> None:
     with pytest.raises(CallError, match="the model declined: I cannot help with that") as caught:
-        ask(model(server, "refusal"))
+        ask(model(server, "refusal", client=client))
     assert (caught.value.kind, caught.value.usage) == ("empty", Usage(50, 0, 12))
-    with pytest.raises(CallError, match=r"HTTP 502: oops bad gateway \(an HTML page\)"):
-        ask(model(server, "html"))
+    with pytest.raises(CallError, match=r"\Aserver: HTTP 502: oops bad gateway \(an HTML page\)\Z"):
+        ask(model(server, "html", client=client))
+    with pytest.raises(
+        CallError, match=r"\Arejected: HTTP 404: there is no such model\Z"
+    ):  # in the server's words alone
+        ask(model(server, "missing", client=client))
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+@pytest.mark.parametrize("way", ["endless", "packed", "drip"])
+def test_no_body_takes_more_than_so_much_memory_and_time(client: str, way: str) -> None:
+    """A body without end, one that unfolds to 300 megabytes, and one of a byte every tenth of a second."""
+    failure, took, grown = asyncio.run(_pulled(client, way))
+    assert failure.kind == ("timeout" if way == "drip" else "server")
+    assert way == "drip" or "over the limit of 1048576 bytes" in failure.message
+    assert took < 8
+    assert grown < 100 * 2**20
+
+
+async def _pulled(client: str, way: str) -> tuple[CallError, float, int]:
+    """Return what a call to a server with such a body fails with, its time (seconds), the memory that it took."""
+    async with HoseServer(way) as server:
+        backend = LiteLLM(name="openai/m", base_url=server.base_url, client=client, timeout_s=1.0).open(seed=0)
+        await backend.start()
+        try:
+            with pytest.raises(CallError):  # what is loaded at the first call is not counted
+                await backend.complete(ASK)
+            before, began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.monotonic()
+            async with asyncio.timeout(20):
+                with pytest.raises(CallError) as caught:
+                    await backend.complete(ASK)
+            after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+            return caught.value, time.monotonic() - began, 1024 * (after - before)
+        finally:
+            await backend.close()
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+@pytest.mark.parametrize("encoding", ["gzip", "deflate", "raw deflate", "gzip, deflate"])
+def test_an_answer_that_came_packed_is_read(client: str, encoding: str) -> None:
+    async def act() -> Completion:
+        async with HoseServer(encoding) as server:
+            backend = LiteLLM(name="openai/m", base_url=server.base_url, client=client).open(seed=0)
+            await backend.start()
+            try:
+                return await backend.complete(ASK)
+            finally:
+                await backend.close()
+
+    assert asyncio.run(act()).text == OBJECT
+
+
+@pytest.mark.parametrize(
+    ("raw", "encoding"),
+    [
+        (b"{}", "gzip"),
+        (gzip.compress(b"{}")[:-9], "gzip"),
+        (b"{}", "br"),
+        (gzip.compress(b"{}"), "gzip, gzip, gzip, gzip"),
+        (zlib.compress(gzip.compress(bytes(1 << 21))), "gzip, deflate"),
+    ],
+)
+def test_a_body_that_is_not_packed_as_it_says_is_refused_in_words(raw: bytes, encoding: str) -> None:
+    with pytest.raises(CallError) as caught:
+        unfolded(raw, encoding)
+    assert caught.value.kind == "server"
+    assert caught.value.message.startswith("the reply's body is ")
+
+
+def test_only_text_in_parts_is_put_together() -> None:
+    assert with_text(b'{"content": [1]}') == b'{"content": [1]}'.replace(b" ", b"")
+    for other in (b"", b"[]", b'{"content": [', b'"content": [', OBJECT.encode()):
+        assert with_text(other) == other
 
 
 def test_another_version_of_the_model_is_told_once_and_recorded(server: OddServer) -> None:

@@ -15,8 +15,8 @@ import agentsoc.cli.check as check_module
 from agentsoc import load_scenario
 from agentsoc.backends.known_models import MODELS
 from agentsoc.cli.main import main
+from agentsoc.engine.bounds import TOO_LARGE
 from agentsoc.engine.consent import cost_text
-from agentsoc.engine.forecast import TOO_LARGE
 from agentsoc.log.comparison import CellRecord, ComparisonRecord
 from agentsoc.log.names import EPISODES
 from agentsoc.log.read import RunLog
@@ -423,6 +423,24 @@ def test_a_missing_file_of_a_model_is_named_after_what_would_run_with_the_code_o
     assert said.out.startswith("two: 2 runs of 2 organisations")
     assert what in said.err
     assert what in str(check(both, "--json").json["error"])  # one object, as ever
+
+
+def test_a_provider_that_nobody_knows_is_named_before_anybody_is_asked(
+    check: Callable[..., Said], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What `run` refuses `check` does, and `run` does not ask for consent to it first."""
+    path = _asking(tmp_path, {"kind": "scripted"}, budget=None)
+    said = check(path, "--model", "opena/gpt-4o-mini")
+    assert said.code == 2
+    assert said.row("run") == "plain, seed 3"
+    assert said.err.startswith(f'error: {path}: agents.model.name: litellm knows no provider "opena"')
+    assert 'did you mean "openai/gpt-4o-mini"?' in said.err
+    assert main(["run", str(path), "--out", str(tmp_path / "run"), "--model", "opena/gpt-4o-mini"]) == 2
+    refused = capsys.readouterr().err
+    assert 'knows no provider "opena"' in refused
+    assert "nobody has agreed" not in refused
+    assert not (tmp_path / "run").exists()
+    assert check(path, "--model", "openai/gpt-4o-mini").code == 0  # and no key is needed to work out the cost
 
 
 def test_a_missing_file_of_a_judge_is_named(

@@ -23,8 +23,9 @@ from typing import Any
 import pytest
 
 from agentsoc.cli import main, verbs
+from agentsoc.engine.bounds import Bound
 from agentsoc.engine.consent import destinations
-from agentsoc.engine.forecast import Bound, bound
+from agentsoc.engine.forecast import bound
 from agentsoc.log.manifest import Totals
 from agentsoc.printing import live
 from agentsoc.printing import text as text_module

@@ -19,7 +19,7 @@ from agentsoc.cli.main import main
 from agentsoc.engine.replay import replay
 from agentsoc.engine.resume import resume
 from agentsoc.engine.run import Run, run
-from agentsoc.errors import RunFailedError
+from agentsoc.errors import LogDamagedError, RunFailedError
 from agentsoc.log.read import RunLog
 from agentsoc.scenario.files import BASE_DIR
 from agentsoc.scenario.model import Scenario
@@ -146,6 +146,51 @@ def test_nobody_at_the_address_ends_the_run(server: OddServer, tmp_path: Path) -
     with pytest.raises(RunFailedError, match="the first 5 calls of openai/m failed alike: connection: cannot connect"):
         run(scenario(server, "m", agents={"model": model}), tmp_path / "run")
     assert sum(1 for _ in RunLog(tmp_path / "run").journal()) <= 10
+
+
+def test_calls_that_had_failed_when_a_run_ended_are_counted_wherever_it_is_told(
+    server: OddServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No event tells of them, as their round was not committed; the journal does, and the manifest is held to it."""
+    runs = tmp_path / "runs"
+    server.before = 9
+    tasks = {"kind": "jsonl", "file": "mine.jsonl", "count": 20}
+    asked = scenario(server, "revoked", tasks=tasks, engine={"concurrency": 4})
+    with pytest.raises(RunFailedError):
+        run(asked, runs / "a")
+    found = RunLog(runs / "a").manifest
+    in_events, under_way = found.totals.failures.get("infrastructure", 0), found.unanswered
+    assert under_way
+    assert in_events + under_way == sum(row.state == "failed" for row in RunLog(runs / "a").journal()) >= 20
+    file = tmp_path / "dead.yaml"
+    dead = f"{{kind: litellm, name: openai/m, base_url: '{_dead_port()}'}}"
+    easy = "tasks: {kind: comparison, count: 4}"
+    file.write_text(
+        f"name: dead\nseed: 1\n{easy}\nagents: {{count: 3, model: {dead}}}\ntopology: independent\nprotocol: vote\n"
+    )
+    capsys.readouterr()
+    assert main(["run", str(file), "--out", str(runs / "b"), "--json", "--quiet"]) == 1
+    told: Any = json.loads(capsys.readouterr().out)
+    assert (told["run_dir"], told["failures"]) == (str(runs / "b"), {"infrastructure": 5})
+    assert Run(runs / "b").summary()["failures"]["infrastructure"]["count"] == 5
+    main(["ls", str(runs), "--json"])
+    rows = json.loads(capsys.readouterr().out)["runs"]
+    assert [(row["failed"], row["failures"]) for row in rows] == [
+        (in_events + under_way, {"infrastructure": in_events + under_way}),
+        (5, {"infrastructure": 5}),
+    ]
+    main(["show", str(runs / "b")])
+    assert "failed    5 calls under way when the run ended had failed (infrastructure)" in capsys.readouterr().out
+    RunLog(runs / "a").check()
+    found.unanswered = under_way + 1
+    found.save(runs / "a")
+    with pytest.raises(LogDamagedError, match=f"{under_way + 1} calls had failed unanswered, the journal {under_way}"):
+        RunLog(runs / "a").check()
+    found.unanswered = under_way
+    found.save(runs / "a")
+    server.well = True
+    whole = resume(runs / "a").manifest
+    assert (whole.calls_failed, whole.unanswered) == (0, None)
 
 
 def test_a_run_of_few_calls_ends_the_same_way(server: OddServer, tmp_path: Path) -> None:

@@ -22,7 +22,8 @@ from agentsoc.engine.host import Host
 from agentsoc.engine.replay import replay
 from agentsoc.engine.run import run
 from agentsoc.engine.stored_scenario import stored_scenario
-from agentsoc.log.journal import Journal, JournalTotals
+from agentsoc.log.journal import Journal
+from agentsoc.log.journal_totals import JournalTotals
 from agentsoc.log.names import EPISODES
 from agentsoc.scenario.model import Scenario
 from tests.strategies import scenario, societies

@@ -15,8 +15,9 @@ from agentsoc.contracts.policy import Policy
 from agentsoc.contracts.society import Society
 from agentsoc.contracts.task import Task
 from agentsoc.contracts.turns import Turn
+from agentsoc.engine.bounds import Bound
 from agentsoc.engine.columns.schedule import can_vectorise
-from agentsoc.engine.forecast import Bound, bound
+from agentsoc.engine.forecast import bound
 from agentsoc.engine.fork import fork
 from agentsoc.engine.replay import replay
 from agentsoc.engine.run import run

@@ -16,7 +16,8 @@ from agentsoc.budget.shown import NOTHING, BudgetNotice, Used, placebo, tell, ti
 from agentsoc.contracts.model import Completion, Request
 from agentsoc.contracts.part import Slot
 from agentsoc.contracts.turns import Reply, View
-from agentsoc.engine.forecast import Bound, bound
+from agentsoc.engine.bounds import Bound
+from agentsoc.engine.forecast import bound
 from agentsoc.engine.replay import replay
 from agentsoc.engine.run import run
 from agentsoc.log.read import RunLog

@@ -21,6 +21,7 @@ import pytest
 import agentsoc.log.journal as journal_module
 from agentsoc.errors import LogDamagedError, RunFailedError
 from agentsoc.log.journal import Attempt, Journal, journal_digest, load_journal, read_journal
+from agentsoc.log.journal_totals import read_digest
 
 MAIN = "journal.sqlite"
 ROOT = Path(__file__).parents[2]
@@ -399,7 +400,7 @@ def test_text_that_is_no_utf_8_is_named_wherever_it_stands(tmp_path: Path, there
     content = (tmp_path / MAIN).read_bytes()
     assert there in content
     (tmp_path / MAIN).write_bytes(content.replace(there, instead))
-    for read in (load_journal, journal_module.read_digest, lambda path: list(read_journal(path))):
+    for read in (load_journal, read_digest, lambda path: list(read_journal(path))):
         with pytest.raises(LogDamagedError) as raised:
             read(tmp_path / MAIN)
         assert raised.value.problem.where == str(tmp_path / MAIN)

@@ -9,14 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from pydantic import ValidationError
 
 from agentsoc.backends.scripted import ScriptedBackend
 from agentsoc.cli.main import main
 from agentsoc.contracts.judge import RUBRIC, Judge
+from agentsoc.engine.bounds import Bound, NoBound, bound_as_dict, total
 from agentsoc.engine.consent import destinations
-from agentsoc.engine.forecast import Bound, bound
+from agentsoc.engine.forecast import bound
 from agentsoc.engine.fork import fork
+from agentsoc.engine.pilot import Pilot, run_pilot
 from agentsoc.engine.replay import replay
 from agentsoc.engine.resume import resume
 from agentsoc.engine.run import run
@@ -26,6 +29,7 @@ from agentsoc.events import SOCIETY
 from agentsoc.log.read import RunLog
 from agentsoc.scenario.files import BASE_DIR
 from agentsoc.scenario.model import Scenario
+from agentsoc.scenario.prices import UNIT
 from agentsoc.society.build import build_society
 from analysis.measures.judging import agreement
 from analysis.measures.report import examine
@@ -53,8 +57,7 @@ def judged(judge: dict[str, Any] | None = None, **changes: Any) -> Scenario:
         model={"replies": [["case 2", "It Was\n so."], ["", "No idea, really."]]},
         tasks={"kind": "jsonl", "file": "why.jsonl", "count": 4, "scoring": scoring},
         topology={"kind": "independent"},
-        protocol={"kind": "vote"},
-        **changes,
+        **{"protocol": {"kind": "vote"}, **changes},
     )
 
 
@@ -232,10 +235,21 @@ def test_a_judge_who_says_no_grade_is_told_and_one_who_is_not_there_stops_the_ru
     replay(tmp_path / "gone")
 
 
-def test_the_judge_is_in_what_a_run_may_cost_and_where_it_sends() -> None:
+def test_the_judge_is_in_what_a_run_may_cost_and_where_it_sends(tmp_path: Path) -> None:
     most = bound(build_society(judged(budget={"calls_per_task": 2})))
     assert isinstance(most, Bound)
-    assert most.calls == 4 * 2 + 4 * 4
+    assert most.calls == 4 * 2
+    assert most.study is not None
+    assert (most.study.calls, most.study.attempts) == (4 * 4, 4 * 4 * 3)
+    assert "; besides, on the account of the study (probes, judge), at most 16 model calls (48 with" in most.text()
+    twice = total([most, most])
+    assert isinstance(twice, Bound)
+    assert twice.study is not None
+    assert (twice.calls, twice.study.tokens_max) == (16, 2 * most.study.tokens_max)
+    run(judged(), tmp_path / "run")
+    spent = RunLog(tmp_path / "run").manifest.study
+    assert spent is not None
+    assert spent.tokens_in + spent.tokens_out <= most.study.tokens_max
     remote = judged()
     scoring = {
         "score": "judge",
@@ -243,6 +257,65 @@ def test_the_judge_is_in_what_a_run_may_cost_and_where_it_sends() -> None:
     }
     remote = scenario(tasks={"kind": "jsonl", "file": "why.jsonl", "count": 4, "scoring": scoring})
     assert any("judge.example" in place.address for place in destinations([remote]))
+
+
+def test_what_a_judge_may_cost_is_known_where_the_calls_of_agents_are_not() -> None:
+    most = bound(build_society(judged(protocol={"kind": "refine", "critic": "none"})))
+    assert isinstance(most, NoBound)
+    assert most.judge is not None
+    assert most.judge.calls == 16
+    assert "at most 16 model calls" in most.text()
+    found = bound_as_dict(total([most, bound(build_society(judged()))]))
+    assert (found["calls"], found["study"]["calls"]) == (None, 32)
+
+
+def test_a_pilot_lets_expect_the_calls_of_the_study_apart(tmp_path: Path) -> None:
+    priced = judged(prices=PRICES)
+    found = run_pilot(priced, 2, tmp_path / "pilot")
+    whole = run(priced, tmp_path / "whole").manifest
+    assert found.study is not None
+    assert whole.study is not None
+    assert whole.study.cost is not None
+    assert found.study.calls_expected == whole.study.calls == 16
+    assert found.study.tokens_expected == pytest.approx(whole.study.tokens_in + whole.study.tokens_out, rel=0.1)
+    assert found.study.cost_expected is not None
+    assert found.study.cost_expected / UNIT == pytest.approx(whole.study.cost, rel=0.1)
+    assert found.tokens_expected == pytest.approx(whole.totals.tokens, rel=0.1)  # those of the agents, as ever
+    told = dict(found.lines())
+    assert told["study"].startswith("8 calls, ")
+    assert "about 16 calls, " in told["study"]
+    assert found.as_dict()["study"]["calls_expected"] == 16
+    assert Pilot(found.run, 4, (1, 1), (), 1.0).as_dict()["study"]["calls"] == 8
+
+
+def test_a_comparison_says_beforehand_what_its_judge_and_its_probes_may_cost(
+    base: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scoring = {"score": "judge", "judge": {"model": {"kind": "scripted", "replies": [["", "8"]]}}}
+    text = {"kind": "scripted", "replies": [["", "No idea, really."]]}
+    whole = {
+        "name": "two",
+        "base": {
+            "tasks": {"kind": "jsonl", "file": "why.jsonl", "count": 4, "scoring": scoring},
+            "agents": {"count": 2, "reply": "text", "model": text, "max_tokens": 40},
+            "topology": {"kind": "decentralized", "degree": 1},
+            "protocol": "vote",
+            "prices": PRICES,
+        },
+        "organisations": {"vote": {}, "debate": {"protocol": {"kind": "debate", "rounds": 2}, "probe": {"share": 1.0}}},
+    }
+    (base / "two.yaml").write_text(yaml.safe_dump(whole))
+    assert main(["compare", str(base / "two.yaml"), "--dry-run", "--json"]) == 0
+    plan = json.loads(capsys.readouterr().out)
+    assert [(kind["calls"], kind["study"]["calls"]) for kind in plan["kinds"]] == [(16, 16 + 4 * 2 * 2), (8, 16)]
+    assert (plan["total"]["calls"], plan["total"]["study"]["calls"]) == (24, 48)
+    assert plan["total"]["study"]["cost_max"] > 0
+    assert main(["compare", str(base / "two.yaml"), "--dry-run"]) == 0
+    printed = capsys.readouterr().out
+    assert "study: calls at most" in printed
+    assert "besides, on the account of the study (probes, judge), at most 48 model calls" in printed
+    assert main(["check", str(base / "two.yaml"), "--pilot", "1"]) == 0
+    assert "study       besides, about 48 calls of probes and judge, " in capsys.readouterr().out
 
 
 def test_the_agreement_of_a_judge_with_itself_is_counted(tmp_path: Path) -> None:

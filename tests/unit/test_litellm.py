@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import importlib
+import importlib.util
 import json
 import logging
 import subprocess
@@ -19,7 +20,9 @@ from pydantic import ValidationError
 
 from agentsoc.backends import secrets
 from agentsoc.backends.litellm import LiteLLM, LiteLLMBackend
+from agentsoc.backends.litellm import _import_litellm as litellm_itself
 from agentsoc.backends.litellm_errors import failure_of
+from agentsoc.backends.providers import KNOWN
 from agentsoc.contracts.model import CallError, Request
 from agentsoc.errors import BackendSetupError, MissingExtraError
 from tests.contract.fault_server import CONTENT, FaultServer
@@ -147,8 +150,34 @@ def test_a_missing_key_is_named_before_any_call(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_an_unknown_provider_is_named_before_any_call() -> None:
-    with pytest.raises(BackendSetupError, match="no provider 'nobody'"):
+    with pytest.raises(BackendSetupError, match='no provider "nobody"'):
         asyncio.run(call(LiteLLM(name="nobody/m"), ask()))
+
+
+def test_what_a_run_would_refuse_of_a_provider_is_found_without_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(BackendSetupError, match='no provider "opena"') as found:
+        LiteLLM(name="opena/gpt-4o-mini").require_files()
+    assert found.value.problem.hint == 'did you mean "openai/gpt-4o-mini"?'
+    with pytest.raises(BackendSetupError, match='no provider "OpenAI"'):
+        LiteLLM(name="OpenAI/gpt-4o-mini").require_files()
+    with pytest.raises(BackendSetupError) as found:
+        LiteLLM(name="xyzzy-7/m").require_files()
+    assert found.value.problem.hint == "e.g. openai/gpt-4o-mini"
+    with pytest.raises(BackendSetupError, match="not known to be the named key alone"):
+        LiteLLM(name="watsonx/m", base_url=LOCAL).require_files()
+    LiteLLM(name="perplexity/m").require_files()  # litellm has it, and it is in none of our lists
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    for model, package in (
+        (LiteLLM(name="openai/m"), "litellm"),
+        (LiteLLM(name="openai/m", base_url=LOCAL), "aiohttp"),
+    ):
+        with pytest.raises(MissingExtraError, match=rf"the package {package}, which is not installed"):
+            model.require_files()
+
+
+@pytest.mark.parametrize("provider", sorted(KNOWN))
+def test_litellm_knows_every_provider_that_it_is_said_to_know(provider: str) -> None:
+    assert litellm_itself().get_llm_provider(f"{provider}/m")[1] == provider
 
 
 def test_a_missing_litellm_is_named_with_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:

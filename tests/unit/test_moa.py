@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from agentsoc.engine.forecast import Bound, bound
+from agentsoc.engine.bounds import Bound
+from agentsoc.engine.forecast import bound
 from agentsoc.society.build import build_society
 from tests.societies import built, logged, result
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ import pytest
 from agentsoc.contracts.board import Claim
 from agentsoc.contracts.probe_calls import probe_k, probed_agent
 from agentsoc.contracts.turns import Turn, View
-from agentsoc.engine.forecast import Bound, bound
+from agentsoc.engine.bounds import Bound
+from agentsoc.engine.forecast import bound
 from agentsoc.engine.replay import replay
 from agentsoc.engine.run import run
 from agentsoc.engine.transcript import transcript
@@ -148,8 +150,12 @@ def test_what_probes_may_cost_stands_in_the_bound_above_the_budget() -> None:
     assert isinstance(plain, Bound)
     assert isinstance(probed, Bound)
     n_probed = 4 * 4  # tasks, agents that hear somebody in the second round
-    assert probed.calls - plain.calls == 2 * n_probed
-    assert probed.tokens_max > 4 * 1500 >= plain.tokens_max
+    assert plain.study is None
+    assert probed.study is not None
+    assert probed.study.calls == 2 * n_probed
+    assert replace(probed, study=None) == plain  # the team's own, under its budget
+    assert plain.tokens_max <= 4 * 1500
+    assert probed.study.tokens_max > probed.study.tokens > 0
 
 
 def test_an_account_that_the_journal_does_not_add_up_to_is_damage(tmp_path: Path) -> None:
@@ -199,7 +205,9 @@ def test_a_swapped_answer_takes_the_place_of_one_claims_answer_and_of_nothing_el
     most = [bound(build_society(debate(probe={"share": 1.0, **more}))) for more in ({}, {"swap": True})]
     assert isinstance(most[0], Bound)
     assert isinstance(most[1], Bound)
-    assert most[1].calls - most[0].calls == 4 * 4
+    assert most[0].study is not None
+    assert most[1].study is not None
+    assert most[1].study.calls - most[0].study.calls == 4 * 4
 
 
 def test_the_influence_of_a_swapped_answer_is_measured_against_the_control(tmp_path: Path) -> None:

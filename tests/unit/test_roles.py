@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from agentsoc.engine.bounds import Bound
 from agentsoc.engine.execute import Plan, execute
-from agentsoc.engine.forecast import Bound, bound
+from agentsoc.engine.forecast import bound
 from agentsoc.engine.transcript import transcript
 from agentsoc.errors import InputError
 from agentsoc.society.build import build_society
