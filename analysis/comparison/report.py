@@ -15,9 +15,10 @@ import polars as pl
 from scipy import stats
 
 from agentsoc.errors import InputError
+from analysis.comparison.block import BaselineBlock
 from analysis.comparison.broken import LeftOut, left_out, not_comparable
 from analysis.comparison.looks import Looks, look_again, read_looks, surer
-from analysis.comparison.lost import LostBounds, lost_bounds, lost_episodes
+from analysis.comparison.lost import lost_bounds, lost_episodes
 from analysis.comparison.table import Results
 from analysis.comparison.together import corrected_together
 from analysis.measures.episodes import RunMetrics, run_metrics
@@ -33,32 +34,6 @@ SHOWN_METRICS: Final = (
     *("information_gain", "consensus", "k_star", "majority_correct", "virtual_s", "wall_s", "claims_not_shown"),
 )
 """Metrics of the report, in its order; means over tasks, or ratios of means."""
-
-
-@dataclass(frozen=True)
-class BaselineBlock:
-    """A block holds the organisations that are compared with one baseline."""
-
-    count: int | None
-    """The number on the agents axis that the block is about; None where all stand in one block."""
-    found: PairedComparison
-    by_tasks: Mapping[str, PairedComparison]
-    """The same for each task block alone, where there are several; p values are not corrected over blocks."""
-    margins: Mapping[str, WithinMargin] = field(default_factory=dict)
-    """By organisation whether its difference is within the margin, where one was given."""
-    lost: Mapping[str, LostBounds] = field(default_factory=dict)
-    """By organisation what episodes that were lost could change."""
-    pooled: Mapping[str, Pooled] = field(default_factory=dict)
-    """By organisation its difference over the task blocks, where there are several."""
-
-    def name(self, organisation: str) -> str:
-        """Return what an organisation is called over all blocks."""
-        return organisation if self.count is None else f"{organisation} (at n={self.count})"
-
-    @property
-    def rows(self) -> list[MeanRow | PairedRow]:
-        """The baseline and every other organisation."""
-        return [self.found.baseline, *self.found.rows]
 
 
 @dataclass(frozen=True)

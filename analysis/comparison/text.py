@@ -11,8 +11,9 @@ from typing import Any, Final
 import polars as pl
 
 from agentsoc.printing.text import WIDE, line, prompt_bounds_text, table
+from analysis.comparison.block import BaselineBlock
 from analysis.comparison.broken import bounds_text, ways_out
-from analysis.comparison.report import SHOWN_METRICS, BaselineBlock, Report, measured
+from analysis.comparison.report import SHOWN_METRICS, Report, measured
 from analysis.comparison.table import Results
 from analysis.comparison.verdict import IDLE, decided, design_notes, margin_stands, of_label, stands, verdict
 from analysis.interval import Interval, shown

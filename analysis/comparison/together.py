@@ -8,16 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from analysis.comparison.block import BaselineBlock
 from analysis.comparison.lost import LostBounds
 from analysis.stats import PairedRow, holm
 from analysis.stats.margins import WithinMargin, corrected
-
-if TYPE_CHECKING:
-    from analysis.comparison.report import BaselineBlock
 
 
 def corrected_together(blocks: Sequence[BaselineBlock]) -> tuple[list[BaselineBlock], int]:

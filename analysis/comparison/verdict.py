@@ -7,8 +7,9 @@ from typing import Final
 
 import polars as pl
 
+from analysis.comparison.block import BaselineBlock
 from analysis.comparison.looks import out_of_reach
-from analysis.comparison.report import BaselineBlock, Report, measured
+from analysis.comparison.report import Report, measured
 from analysis.stats import MeanRow, PairedRow
 from analysis.stats.clusters import effective_size
 from analysis.stats.proportions import score_bounds

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from analysis.synergy.estimation.assumptions import LOCK
+from analysis.synergy.estimation.assumptions import CHANCE, LOCK
 from analysis.synergy.estimation.interval import Estimate
 from analysis.synergy.estimation.interval import given as stated
 from analysis.synergy.estimation.measured import MeasuredDifficulty
@@ -129,7 +129,45 @@ def test_a_follow_up_says_what_is_predicted() -> None:
     assert "# against one agent, both with 20,000 tokens a task." in text
     assert "# Predicted: signal " in text
     assert "# P(the design is better) = " in text
-    assert " tasks show a difference of that size four times in five." in text
+    few = replace(found, single=replace(found.organised, design=replace(found.organised.design, mu=0.0)))
+    near = replace(found.organised, design=replace(found.organised.design, mu=0.001))
+    below = replace(found, below_chance="votes are below chance")
+    told_apart({
+        " tasks here show a difference of that size four times in five.": text,
+        " tasks here are too few to show a difference of that size four times in five.":
+            follow_up_text(data, near, few),
+        "# Nothing is predicted: votes are below chance.": follow_up_text(data, found.organised, below),
+    })  # fmt: skip
+
+
+def test_below_chance_no_design_of_many_is_recommended_and_nothing_is_predicted() -> None:
+    """Leaves that are stated to be good beside votes that are wrong two times in three: whoever counts them loses."""
+    known = {"a": stated(0.05), "beta": stated(0.15), "rho": stated(0.1)}
+    wrong = ((CHANCE, "violated", "votes are right in 35% of the cases, chance gives 50%: they are below chance"),)
+    above, below = (recommend(measured(assumptions=checks, parameters=known), 5_000, 250) for checks in ((), wrong))
+    assert above.best.design.organisation != "single"
+    assert below.best.design.organisation == "single"
+    told_apart({
+        "they are below chance": below.summary(),
+        "  no design of many is recommended: it would make the errors of its agents surer": below.summary(),
+        "  no signal, accuracy or P is told: they rest on a law of agents that are better than chance": below.summary(),
+        "  find out first why votes are wrong so often: the question, its answers, or how they are read":
+            below.summary(),
+        "P(it beats one agent)": above.summary(),
+    })  # fmt: skip
+    assert below.summary().splitlines()[1] == "with these measurements and 5,000 tokens: one agent with 5,000 tokens"
+    assert below.as_dict()["below_chance"] == wrong[0][2]
+    assert " of two answers" not in below.summary()
+    assert "with these measurements and 5,000 tokens: " in above.summary()
+
+
+def test_draws_that_say_the_same_are_no_given_parameters() -> None:
+    flat = recommend(measured({"a": np.full(200, 0.05)}), 5_000, 250, fan_ins=[5]).summary()
+    given = recommend(measured(), 5_000, 250, fan_ins=[5]).summary()
+    told_apart({
+        "what is in doubt of the measurements moves neither design": flat,
+        "nothing measured is in doubt: the parameters were given": given,
+    })  # fmt: skip
 
 
 # Chains with votes
