@@ -18,6 +18,7 @@ from analysis.comparison.table import Results
 from analysis.comparison.verdict import IDLE, decided, design_notes, margin_stands, of_label, stands, verdict
 from analysis.interval import Interval, shown
 from analysis.measures.failures import failed_text, failed_turns
+from analysis.measures.uneven import uneven_tokens
 from analysis.stats import PairedRow
 from analysis.stats.effects import FEWEST_TASKS, FEWEST_UNUSUAL
 
@@ -236,6 +237,9 @@ def _notes(report: Report) -> Iterator[str]:
             + ("" if results.members[report.reference][1] == 1 else ", because no organisation is a single agent")
             + "; overhead counts turns"
         )
+    for label in report.metrics:
+        if uneven := uneven_tokens(report.table.filter(of_label(report, label))):
+            yield f"{label}: {uneven}"
     yield from _left_out_notes(results)
     for label in results.members if results.table.height else ():
         if failed := failed_text(results.table.filter(of_label(report, label))):

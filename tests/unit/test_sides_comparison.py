@@ -311,3 +311,16 @@ def test_a_run_that_is_not_the_one_that_was_finished_is_missing(tmp_path: Path) 
         _read_run(tmp_path / "r", one).fault for one in (cell, cell.model_copy(update={"scenario_hash": "x"}))
     )
     told_apart({"the run is not the one that was finished here": f"missing: {other}"}, f"missing: {own}")
+
+
+def test_tokens_that_few_tasks_took_are_doubted() -> None:
+    """Of twenty tasks one takes three times as many tokens as all others together, or four times as many as another."""
+
+    def told_of(most: int) -> str:
+        heavy = pl.when(pl.col("task") == 0).then(most * 300).otherwise(300).cast(pl.Int64)
+        return told(report(of("alone", 1, ALONE), of("votes", 3, [1.0] * 20).with_columns(tokens=heavy)))
+
+    told_apart({
+        "votes: few tasks took most of the tokens (one of 20 took 75%), so tokens a task and what is made": told_of(57),
+        " of them may lie far outside their intervals": told_of(57),
+    }, told_of(4))  # fmt: skip

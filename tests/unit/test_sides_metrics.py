@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 
@@ -17,6 +18,7 @@ from analysis.measures.influence import INFLUENCE, Influence, influence_of
 from analysis.measures.judging import JudgeAgreement
 from analysis.measures.report import Reports, RunReport, examine
 from analysis.measures.text import as_text
+from analysis.measures.uneven import uneven_tokens
 from tests.sides import told_apart
 from tests.strategies import scenario
 from tests.synthetic_logs import ended, said, write_log
@@ -176,3 +178,16 @@ def test_a_society_that_cannot_be_built_again_has_no_influence_and_says_so(tmp_p
     manifest.model_copy(update={"scenario": scenario}).save(tmp_path / "gone")
     text = as_text(examine([tmp_path / "gone"]))
     told_apart({"its society cannot be built again here, so what replies made of claims is not measured": text}, known)
+
+
+def test_uneven_tokens_are_told_of_many_tasks_alone() -> None:
+    def told(*used: int) -> str:
+        return uneven_tokens(pl.DataFrame({"tokens": [*used]}, schema={"tokens": pl.Int64}))
+
+    told_apart({"few tasks took most of the tokens (one of 12 took ": told(*[10] * 11, 900)}, told(*[10] * 11, 30))
+    assert told(*[10] * 8, 900) == ""
+    assert told(*[0] * 20) == ""
+    assert told() == ""
+    heavy, light = (np.exp(np.random.default_rng(1).normal(6, sd, 400)).astype(int).tolist() for sd in (2, 0.7))
+    assert told(*heavy) != ""
+    assert told(*light) == ""
