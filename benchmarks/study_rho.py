@@ -58,16 +58,18 @@ def row(name: str, rho: float, found: list[Estimate | None]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--replicates", type=int, default=1000)
-    replicates = parser.parse_args().replicates
+    parser.add_argument("--merges", type=int, nargs="*", help="merges alone, in these numbers")
+    asked = parser.parse_args()
+    replicates, merges = asked.replicates, asked.merges
     print("| measured | rho | none | mean | held | width | wider than .5 | mean of the narrow ones |")
     print("| --- " * 8 + "|")
     for rho in RHOS:
-        for n in TASKS:
+        for n in TASKS if merges is None else ():
             for differ in (False, True):
                 rng = np.random.default_rng([n, int(100 * rho), int(differ)])
                 name = f"{n} tasks twice, {'unequal' if differ else 'equal'}"
                 print(row(name, rho, [replicated(rng, n, rho, differ=differ) for _ in range(replicates)]), flush=True)
-        for n in MERGES:
+        for n in MERGES if merges is None else merges:
             rng = np.random.default_rng([n, int(100 * rho)])
             print(row(f"{n} merges of 5", rho, [merged(rng, n, rho) for _ in range(replicates)]), flush=True)
 

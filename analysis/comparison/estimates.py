@@ -14,7 +14,8 @@ from typing import Any, Final
 import polars as pl
 
 from agentsoc.log.inside import Inside
-from analysis.comparison.report import BaselineBlock, Report
+from analysis.comparison.block import BaselineBlock
+from analysis.comparison.report import Report
 from analysis.comparison.verdict import margin_stands
 from analysis.stats import Interval, PairedComparison, PairedRow
 

@@ -14,7 +14,8 @@ import numpy as np
 
 from agentsoc.errors import InputError, MissingExtraError
 from agentsoc.log.inside import Inside
-from analysis.comparison.report import BaselineBlock, Report, measured
+from analysis.comparison.block import BaselineBlock
+from analysis.comparison.report import Report, measured
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -8,14 +8,20 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
+import polars as pl
+
 from agentsoc.errors import InputError, LogDamagedError
 from agentsoc.log.inside import Inside
+from analysis.stats import PairedComparison, PairedRow, holm
 from analysis.stats.looks import look_levels
+from analysis.stats.paired import paired_sums, paired_up
+from analysis.stats.permutation import most_swaps, smaller_p
 
 FILE: Final = "looks.json"
 FORMAT: Final = 1
@@ -74,6 +80,35 @@ class Looks:
     def as_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
         return {"format": FORMAT, "planned": self.planned, "looks": [vars(look) for look in self.looks]}
+
+
+def surer(found: PairedComparison, table: pl.DataFrame, cluster: Sequence[str]) -> PairedComparison:
+    """Return the same with more random swaps for those that none of them reached: early looks ask for very small p."""
+    if not any(row.test == "random swaps" for row in found.rows):
+        return found
+    names, matrix, task, _ = paired_up(table, found.baseline.organisation, found.value, tuple(cluster))
+    at_base = names.index(found.baseline.organisation)
+    sums = paired_sums(matrix, task, at_base, [names.index(row.organisation) for row in found.rows])
+    made = {"replicates": found.replicates, "seed": found.seed}
+    rows = [
+        row if row.test == "exact" else replace(row, p=smaller_p(one.total, row.p, **made))
+        for row, one in zip(found.rows, sums.versus, strict=True)
+    ]
+    p_holm = holm(np.array([row.p for row in rows]))
+    together = (replace(row, p_holm=float(p)) for row, p in zip(rows, p_holm, strict=True))
+    return replace(found, rows=tuple(together))
+
+
+def out_of_reach(level: float, rows: Iterable[PairedRow]) -> str:
+    """Return for which organisations no p can be as small as a look asks for, in words; nothing where all can be."""
+    least = {row.organisation: 1 / (1 + most_swaps(row.n_paired_tasks)) for row in rows if row.test == "random swaps"}
+    who = [name for name, p in least.items() if p > level > 0]
+    if not who:
+        return ""
+    return (
+        f"this look cannot tell a difference of {', '.join(who)}: the p of graded scores comes from random swaps, of "
+        f"which there are too few for a p of {level:.2g}"
+    )
 
 
 def look_again(

@@ -36,12 +36,22 @@ class LostBounds:
     p_low: float
     """P value of no difference at the low end, corrected by Holm over the organisations."""
     p_high: float
+    p_low_alone: float
+    """The same, not corrected."""
+    p_high_alone: float
     margins: tuple[WithinMargin, WithinMargin] | None = None
     """What is shown of a margin at the low end and at the high one; None where no margin was given."""
 
-    def stands(self, level: float, *, better: bool) -> bool:
-        """Return whether the organisation is better (or worse) at both ends, at the level of the tests."""
-        sides = ((self.low, self.p_low), (self.high, self.p_high))
+    def stands(self, level: float, *, better: bool, alone: bool = False) -> bool:
+        """Return whether the organisation is better (or worse) at both ends, at the level of the tests.
+
+        Args:
+            level: largest p that tells a difference.
+            better: what it has to be.
+            alone: whether the level is one for p values that are not corrected, as those of looks are.
+        """
+        p = (self.p_low_alone, self.p_high_alone) if alone else (self.p_low, self.p_high)
+        sides = zip((self.low, self.high), p, strict=True)
         return all(p <= level and (one.value > 0) == better for one, p in sides)
 
     def margin_stands(self, verdict: MarginVerdict) -> bool:
@@ -145,4 +155,6 @@ def _bounds(
     low: PairedRow, high: PairedComparison, n_lost: int, at_base: int, within: tuple[WithinMargin, WithinMargin] | None
 ) -> LostBounds:
     other = high.row(low.organisation)
-    return LostBounds(n_lost, at_base, low.difference, other.difference, low.p_holm, other.p_holm, within)
+    return LostBounds(
+        n_lost, at_base, low.difference, other.difference, low.p_holm, other.p_holm, low.p, other.p, within
+    )

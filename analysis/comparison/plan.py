@@ -76,8 +76,9 @@ class PowerPlan:
             needed = "-" if row.tasks_needed is None else f"{row.tasks_needed:,}"
             cells.append([row.what, f"{row.n_tasks:,}", *(f"{p:.2f}" for p in row.power), least, needed])
         many = "1 comparison" if self.comparisons == 1 else f"{self.comparisons} comparisons"
+        alarms = f"{LEVEL:.0%} false alarms over {many}"
         said = [
-            f"{line(self.name)}: probability of finding a true difference of the score, {LEVEL:.0%} over {many}",
+            f"{line(self.name)}: probability of finding a true difference of the score at {alarms}",
             table(cells, right=frozenset(range(1, len(head))), indent="  "),
             f'"could find" is the smallest true difference found in {round(5 * WANTED_POWER)} of 5 comparisons; '
             f"the last column is how many tasks a true difference of {self.effect:g} needs for that",

@@ -7,7 +7,7 @@ coordination costs from `analysis.measures.episodes.run_metrics`; nothing is est
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
@@ -15,13 +15,15 @@ import polars as pl
 from scipy import stats
 
 from agentsoc.errors import InputError
+from analysis.comparison.block import BaselineBlock
 from analysis.comparison.broken import LeftOut, left_out, not_comparable
-from analysis.comparison.looks import Looks, look_again, read_looks
-from analysis.comparison.lost import LostBounds, lost_bounds, lost_episodes
+from analysis.comparison.looks import Looks, look_again, read_looks, surer
+from analysis.comparison.lost import lost_bounds, lost_episodes
 from analysis.comparison.table import Results
+from analysis.comparison.together import corrected_together
 from analysis.measures.episodes import RunMetrics, run_metrics
-from analysis.stats import Interval, MeanRow, PairedComparison, PairedRow, compare_paired, holm, mean_interval
-from analysis.stats.margins import WithinMargin, corrected, within_margin
+from analysis.stats import Interval, MeanRow, PairedComparison, PairedRow, compare_paired, mean_interval
+from analysis.stats.margins import WithinMargin, within_margin
 from analysis.stats.pooled import Pooled, random_effects
 from analysis.stats.proportions import score_bounds
 
@@ -32,32 +34,6 @@ SHOWN_METRICS: Final = (
     *("information_gain", "consensus", "k_star", "majority_correct", "virtual_s", "wall_s", "claims_not_shown"),
 )
 """Metrics of the report, in its order; means over tasks, or ratios of means."""
-
-
-@dataclass(frozen=True)
-class BaselineBlock:
-    """A block holds the organisations that are compared with one baseline."""
-
-    count: int | None
-    """The number on the agents axis that the block is about; None where all stand in one block."""
-    found: PairedComparison
-    by_tasks: Mapping[str, PairedComparison]
-    """The same for each task block alone, where there are several; p values are not corrected over blocks."""
-    margins: Mapping[str, WithinMargin] = field(default_factory=dict)
-    """By organisation whether its difference is within the margin, where one was given."""
-    lost: Mapping[str, LostBounds] = field(default_factory=dict)
-    """By organisation what episodes that were lost could change."""
-    pooled: Mapping[str, Pooled] = field(default_factory=dict)
-    """By organisation its difference over the task blocks, where there are several."""
-
-    def name(self, organisation: str) -> str:
-        """Return what an organisation is called over all blocks."""
-        return organisation if self.count is None else f"{organisation} (at n={self.count})"
-
-    @property
-    def rows(self) -> list[MeanRow | PairedRow]:
-        """The baseline and every other organisation."""
-        return [self.found.baseline, *self.found.rows]
 
 
 @dataclass(frozen=True)
@@ -157,7 +133,7 @@ def make_report(
             str(results.directory),
             "see status and error of the other runs in comparison.json",
         )
-    blocks, n_tests = _corrected_together(blocks)
+    blocks, n_tests = corrected_together(blocks)
     table = table.filter(pl.col("organisation").is_in(list(present)))
     reference = _reference(results, present) if present else ""
     metrics = _metrics(table, results, reference, seed) if present else {}
@@ -226,6 +202,8 @@ def _block(
         part, baseline=baseline, cluster=results.cluster, seed=how.seed, replicates=how.replicates, level=how.level,
         effect=how.effect,
     )  # fmt: skip
+    if results.record.asked.get("looks") is not None:
+        found = surer(found, part, results.cluster)
     by_tasks = _by_tasks(part, results, baseline, how)
     margins: Sequence[WithinMargin] = ()
     if how.margin is not None:
@@ -291,21 +269,6 @@ def _by_tasks(table: pl.DataFrame, results: Results, baseline: str, how: _Settin
                 level=how.level,
             )  # fmt: skip
     return found
-
-
-def _corrected_together(blocks: Sequence[BaselineBlock]) -> tuple[list[BaselineBlock], int]:
-    """Return the blocks with p values corrected for the comparisons of all of them, and their number."""
-    p = np.array([row.p for block in blocks for row in block.found.rows])
-    if len(blocks) < 2:
-        return list(blocks), len(p)
-    adjusted = iter(holm(p).tolist())
-    margins = iter(corrected([one for block in blocks for one in block.margins.values()]))
-    together = []
-    for block in blocks:
-        rows = tuple(replace(row, p_holm=next(adjusted)) for row in block.found.rows)
-        named = {name: next(margins) for name in block.margins}
-        together.append(replace(block, found=replace(block.found, rows=rows), margins=named))
-    return together, len(p)
 
 
 def _reference(results: Results, present: set[str]) -> str:

@@ -11,12 +11,14 @@ from typing import Any, Final
 import polars as pl
 
 from agentsoc.printing.text import WIDE, line, prompt_bounds_text, table
+from analysis.comparison.block import BaselineBlock
 from analysis.comparison.broken import bounds_text, ways_out
-from analysis.comparison.report import SHOWN_METRICS, BaselineBlock, Report, measured
+from analysis.comparison.report import SHOWN_METRICS, Report, measured
 from analysis.comparison.table import Results
 from analysis.comparison.verdict import IDLE, decided, design_notes, margin_stands, of_label, stands, verdict
 from analysis.interval import Interval, shown
 from analysis.measures.failures import failed_text, failed_turns
+from analysis.measures.uneven import uneven_tokens
 from analysis.stats import PairedRow
 from analysis.stats.effects import FEWEST_TASKS, FEWEST_UNUSUAL
 
@@ -235,6 +237,9 @@ def _notes(report: Report) -> Iterator[str]:
             + ("" if results.members[report.reference][1] == 1 else ", because no organisation is a single agent")
             + "; overhead counts turns"
         )
+    for label in report.metrics:
+        if uneven := uneven_tokens(report.table.filter(of_label(report, label))):
+            yield f"{label}: {uneven}"
     yield from _left_out_notes(results)
     for label in results.members if results.table.height else ():
         if failed := failed_text(results.table.filter(of_label(report, label))):

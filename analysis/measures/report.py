@@ -32,6 +32,7 @@ from analysis.measures.influence import Influence, influence
 from analysis.measures.information import Information
 from analysis.measures.judging import JudgeAgreement, agreement
 from analysis.measures.outputs import outputs_of, together
+from analysis.measures.uneven import uneven_tokens
 from analysis.tables import from_log
 
 
@@ -219,6 +220,8 @@ def _report(read: _Read, single: _Read | None, embedder: Embedder | None, centre
     episodes = read.episodes
     if failed := failed_text(episodes):
         notes.append(failed)
+    if "tokens" in episodes.columns and (uneven := uneven_tokens(episodes)):
+        notes.append(uneven)
     found = read.labels if embedder is None else diversity(read.said, embedder=embedder, centred=centred)
     if embedder is not None:
         words = found.questions.select("task", redundancy_embedded="redundancy", k_star_embedded="k_star")

@@ -48,10 +48,9 @@ class StructureAudit:
 
     def summary(self) -> str:
         """Return one line: how many cells repeat themselves."""
-        return (
-            f"{self.deterministic_cells} of {self.repeated_cells} design cells with repeats have one structure; "
-            f"{len(set(self.hashes))} structures in {len(self.hashes)} executions"
-        )
+        repeat = f"{self.deterministic_cells} of {self.repeated_cells} design cells with repeats have one structure"
+        found = f"{len(set(self.hashes))} structures in {len(self.hashes)} executions"
+        return f"{repeat} (who acts, in which order, on how many claims); {found}"
 
 
 def structure_audit(table: EventTable, keys: Sequence[str] = CELL) -> StructureAudit:

@@ -71,7 +71,8 @@ class TailFit:
         """Return the same with other deciding tests, such as corrected ones, and the word that follows from them."""
         if self.power is None:
             return self
-        verdict = judge(self.power, self.sample.tail(self.power.xmin), self.models, tests, self.gof, design)
+        tail = self.sample.tail(self.power.xmin)
+        verdict = judge(self.power, tail, self.models, tests, self.gof, design, self.sample.n)
         if not self.levels:
             return replace(self, tests=dict(tests), verdict=verdict)
         last = replace(self.levels[-1], tests=dict(tests))

@@ -444,11 +444,15 @@ def test_verbs_for_runs_say_that_a_comparison_is_none(out: Path, capsys: pytest.
 def test_a_run_that_fails_keeps_no_other_from_being_made_and_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     file = written(SIMULATED)
     bad = Path("out/runs/votes-n5-signal-s2")
-    assert call(capsys, "compare", file, "--out", "out", "--workers", 1)[0] == 0
+    code, out, err = call(capsys, "compare", file, "--out", "out", "--workers", 1)
+    assert code == 0
+    assert "to make the missing runs" not in out
+    assert "runs are finished" not in err
     (bad / "manifest.json").write_text("{")
     shutil.rmtree("out/runs/talk-n5-signal-s0")
     code, out, _ = call(capsys, "compare", file, "--out", "out", "--workers", 2)
     assert code == 1
+    assert "to make the missing runs: agentsoc compare out" in out
     assert "missing: votes-n5-signal-s2 (failed): " in " ".join(out.split())
     assert "the manifest is cut or not JSON" in " ".join(out.split())
     assert "30 rows of votes or single have no score on the other side" in " ".join(out.split())

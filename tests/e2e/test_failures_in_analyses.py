@@ -130,6 +130,7 @@ def test_other_analyses_refuse_runs_of_failures(
     assert "no verdict over failures of the infrastructure" in said
     assert "turns failed (server: HTTP 500: internal error)" in " ".join(said.split())
     assert "--accept-failures" in said
+    assert "accepted although its infrastructure failed" not in said
     code = main.main([verb, str(tmp_path / "run"), *more, "--accept-failures"])
     said = capsys.readouterr().err
     assert "no verdict over failures" not in said

@@ -66,6 +66,8 @@ def test_a_calibration_keeps_its_wall_finds_the_voters_and_leads_to_a_plan_that_
     assert "nothing was started" in dry
     assert list(scenario.parent.iterdir()) == [scenario]
     said = told("calibrate", scenario, "--budget", BUDGET, "--at", "temperature=0.1", "--out", "c", "-q")
+    assert "nothing was started" not in said
+    assert "same command goes on" not in said
     logs = [RunLog(path.parent) for path in Path("c/runs").glob("*/manifest.json")]
     assert 0.9 * BUDGET < sum(map(spent, logs)) <= BUDGET
     assert f"of {BUDGET:,}" in said

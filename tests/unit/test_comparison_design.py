@@ -20,8 +20,10 @@ from analysis.comparison.text import notes, report_as_dict, report_as_text, verd
 from analysis.comparison.write import write_report
 from analysis.stats.looks import look_levels, spent
 from analysis.stats.margins import within_margin
+from analysis.stats.permutation import most_swaps, sign_flip_p, smaller_p
 from analysis.stats.pooled import random_effects
 from benchmarks.study_comparison import false_alarms_of_looks, graded_row, margin_row, pooled_row, rare_row
+from tests.sides import told_apart
 from tests.unit.test_comparison_report import ALONE, lost, of, report, results
 
 SAME = "cannot be told from alone with this much data: "
@@ -364,3 +366,98 @@ def test_every_figure_is_a_row_of_the_table_of_estimates(tmp_path: Path) -> None
     sink = io.BytesIO()
     estimates(report()).write_csv(sink)
     assert b"inf" not in sink.getvalue()
+
+
+# What is corrected over all blocks of a report, at the ends of lost runs too
+
+
+def test_the_ends_of_lost_runs_are_corrected_over_all_blocks() -> None:
+    """Two sizes of baseline: each end of votes is one of four tests, of which its own block has two."""
+    sizes = {("votes", 3): 3, ("votes", 5): 5, ("talk", 3): 3, ("talk", 5): 5, ("alone", 1): None}
+    frames = [
+        *(of("votes", n, ALONE, seed=seed) for n in (3, 5) for seed in (0, 1)),
+        *(of("talk", 3, ALONE, seed=seed) for seed in (0, 1)),
+        of("talk", 5, [1.0] * 20, seed=0),
+        *(of("alone", 1, [0.0, 1.0] * 10, seed=seed) for seed in (0, 1)),
+    ]
+    gone = [lost(0, organisation="talk", n_agents=5, count=5, seed=1)]
+    counts = {key: value for key, value in sizes.items() if value is not None}
+    read = results(*frames, baseline="votes", counts=counts, missing=gone, asked={"margin": 0.5}, same_tasks=True)
+    found = make_report(read, replicates=200)
+    assert found.n_tests == 4
+    [bounds] = [one for block in found.blocks for name, one in block.lost.items() if name == "talk n=5"]
+    for corrected, alone in ((bounds.p_low, bounds.p_low_alone), (bounds.p_high, bounds.p_high_alone)):
+        assert corrected == pytest.approx(min(1.0, 4 * alone))
+    assert bounds.margins is not None
+    for one in bounds.margins:
+        assert one.p_not_worse_holm >= one.p_not_worse
+    rows = [[*block.margins.values()] for block in found.blocks]
+    worst = max(one.p_not_worse_holm for part in rows for one in part)
+    assert bounds.margins[1].p_not_worse_holm <= max(worst, 4 * bounds.margins[1].p_not_worse)
+    single = make_report(replace(read, table=read.table.filter(pl.col("n_agents") == 5)), replicates=200)
+    [own] = single.blocks
+    assert own.lost["talk n=5" if "talk n=5" in own.lost else "talk"].p_low_alone == pytest.approx(bounds.p_low_alone)
+
+
+def test_a_verdict_over_lost_runs_at_an_early_look_needs_the_level_of_that_look(tmp_path: Path) -> None:
+    """At the low end p is .03: enough for a comparison that is looked at once, not for the first of five looks."""
+    bounds = with_lost(1).blocks[0].lost["votes"]
+    close = replace(bounds, p_low=0.03, p_low_alone=0.03)
+
+    def said(planned: int | None) -> str:
+        whole = with_lost(1)
+        [block] = whole.blocks
+        changed = replace(whole, blocks=(replace(block, lost={"votes": close}),))
+        if planned is None:
+            return verdict(changed)
+        looks = look_again((), planned, ["a"], {"votes": (80, 1e-9, True)}, 0.05)
+        return verdict(replace(changed, looks=looks))
+
+    told_apart({
+        "Better than alone: votes": (said(None), said(1)),
+        "Different from alone only if what was lost in failed runs is like the rest: votes": said(5),
+    })  # fmt: skip
+
+
+def graded_looks(tmp_path: Path, n: int, planned: int, *, difference: float = 0.3) -> Report:
+    """Return the first of some looks at graded scores of n tasks that differ by as much in nearly every task."""
+    rng = np.random.default_rng(n)
+    base = rng.uniform(0.2, 0.6, n)
+    frames = [of("alone", 1, list(base)), of("votes", 3, list(base + difference + rng.normal(0, 0.05, n)))]
+    return make_report(replace(results(*frames, asked={"looks": planned}), directory=tmp_path), replicates=2000)
+
+
+def test_an_early_look_at_graded_scores_can_tell_a_plain_difference(tmp_path: Path) -> None:
+    """Two thousand swaps give no p below 5e-4; the first of four looks asks for 1.5e-5, and more swaps are made."""
+    found = graded_looks(tmp_path, 60, 4)
+    assert found.looks is not None
+    [row] = found.blocks[0].found.rows
+    assert row.test == "random swaps"
+    assert row.p < found.looks.now.level < 1 / 2001
+    assert "Better than alone: votes by +0.3" in verdict(found)
+    none = graded_looks(tmp_path / "none", 60, 4, difference=0.0)
+    assert none.blocks[0].found.rows[0].p > 0.01
+    assert "Better" not in verdict(none)
+
+
+def test_a_look_that_asks_for_a_smaller_p_than_swaps_can_give_says_so(tmp_path: Path) -> None:
+    within, beyond = graded_looks(tmp_path, 60, 4), graded_looks(tmp_path / "seven", 60, 7)
+    exact = looked(tmp_path / "exact", 1, planned=7)
+    limited = "this look cannot tell a difference of votes: the p of graded scores comes from random swaps, of which "
+    told_apart({
+        limited: told(beyond),
+        "there are too few for a p of ": told(beyond),
+    }, told(within), told(exact))  # fmt: skip
+    assert "Better" not in verdict(beyond)
+
+
+def test_more_swaps_leave_a_p_that_was_reached_as_it_was() -> None:
+    totals = np.random.default_rng(5).normal(0.3, 1.0, 50)
+    p, how = sign_flip_p(totals, replicates=500)
+    assert how == "random swaps"
+    assert smaller_p(totals, p, replicates=500) == p
+    strong = np.random.default_rng(5).normal(1.0, 0.5, 50)
+    least = sign_flip_p(strong, replicates=500)[0]
+    assert least == pytest.approx(1 / 501)
+    assert smaller_p(strong, least, replicates=500) < 1e-6
+    assert smaller_p(strong, least, replicates=most_swaps(50)) == least

@@ -45,13 +45,18 @@ def judged(
     p: float = 0.001,
     close: tuple[str, ...] = (),
     n: int | None = None,
+    plain: float = 20.0,
     **design: Any,
 ) -> Verdict:
-    """Return the verdict when these (winner, loser) are decided, other tests are open, and AIC leaves `close` open."""
+    """Return the verdict when these (winner, loser) are decided, other tests are open, and AIC leaves `close` open.
+
+    The AIC of the exponential is worse than that of the other competitors by `plain`.
+    """
     models = {
         name: TailModel(name, 2.0, {"rate": rate}, -300.0 if name in close else -301.0, np.empty(0), ())
         for name in COMPETITORS
     }
+    models["exponential"] = replace(models["exponential"], loglik=-301.0 - plain / 2)
     tests = {name: against("power_law", name, 0.5) for name in COMPETITORS}
     tests["tpl_vs_lognormal"] = against("truncated_power_law", "lognormal", 0.5)
     tests["tpl_vs_stretched"] = against("truncated_power_law", "stretched_exponential", 0.5)
@@ -202,6 +207,13 @@ def test_a_cut_off_that_is_not_sure_or_that_a_rival_does_without_is_none() -> No
         assert judged(CUT, ("truncated_power_law", rival)).word == "truncated"
 
 
+def test_a_cut_off_that_an_exponential_explains_nearly_as_well_is_none() -> None:
+    """An exponential is a power law with a cut-off whose exponent is 0."""
+    assert judged(CUT, plain=10.0).word == "truncated"
+    assert judged(CUT, plain=9.9).word == "undecided"
+    assert judged(CUT, ("exponential", "power_law"), plain=0.0).word == "light tailed"
+
+
 def test_a_cut_off_names_the_curved_laws_that_it_does_not_exclude() -> None:
     open_, one, none = (
         judged(CUT),
@@ -215,6 +227,7 @@ def test_a_cut_off_names_the_curved_laws_that_it_does_not_exclude() -> None:
 
 def test_a_cut_off_is_not_told_where_aic_prefers_another_law() -> None:
     models = {name: TailModel(name, 2.0, {"rate": 0.1}, -301.0, np.empty(0), ()) for name in COMPETITORS}
+    models["exponential"] = replace(models["exponential"], loglik=-320.0)
     tests = {name: against("power_law", name, 0.5) for name in COMPETITORS} | {CUT[0]: against(*CUT)}
     assert judge(POWER, TAIL, models, tests, GOOD, SampleDesign()).word == "truncated"
     models["lognormal"] = replace(models["lognormal"], loglik=-300.9)
@@ -232,6 +245,7 @@ def test_models_that_were_not_fitted_and_tests_that_were_not_made_cut_nothing_of
     tests = {"exponential": against("power_law", "exponential", 0.5)}
     assert judge(POWER, TAIL, models, tests, GOOD, SampleDesign()).word == "power law"
     models["truncated_power_law"] = replace(models["exponential"], name="truncated_power_law")
+    models["exponential"] = replace(models["exponential"], loglik=-320.0)
     tests["truncated_power_law"] = against(*CUT)
     assert judge(POWER, TAIL, models, tests, GOOD, SampleDesign()).word == "truncated"
     models["lognormal"] = replace(models["exponential"], name="lognormal")  # fitted, but compared with nothing

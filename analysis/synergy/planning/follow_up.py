@@ -51,7 +51,7 @@ def follow_up(measured: Measured, chosen: Ranked, found: Recommendation) -> dict
     tasks = {"kind": tasks} if isinstance(tasks, str) else dict(tasks)
     tasks.pop("seed", None)
     fixed = tasks.get("file") is not None
-    n = int(tasks.get("count", 20)) if fixed else _tasks_for(chosen, found.single)
+    n = int(tasks.get("count", 20)) if fixed else min(max(tasks_for(chosen, found.single), _FEWEST_TASKS), _MOST_TASKS)
     n_seeds = 1 if fixed else SEEDS
     base.update(
         tasks={**tasks, "count": math.ceil(n / n_seeds)},
@@ -88,12 +88,24 @@ def follow_up_text(measured: Measured, chosen: Ranked, found: Recommendation) ->
     head = [
         f"# {chosen.design.said().capitalize()},",
         f"# against one agent, both with {math.floor(found.budget):,} tokens a task.",
-        f"# Predicted: signal {chosen.design.mu:.3f} [{chosen.low:.3f}, {chosen.high:.3f}] against "
-        f"{found.single.design.mu:.3f} [{found.single.low:.3f}, {found.single.high:.3f}];",
-        f"# P(the design is better) = {found.chance(chosen)}. "
-        f"{n:,} tasks show a difference of that size four times in five.",
+        *_predicted(chosen, found, n),
     ]
     return "\n".join([*head, dump(data)])
+
+
+def _predicted(chosen: Ranked, found: Recommendation, n: int) -> list[str]:
+    """Return what is predicted of a comparison over n tasks, as comments."""
+    if found.below_chance is not None:
+        return [f"# Nothing is predicted: {found.below_chance}."]
+    needed = tasks_for(chosen, found.single)
+    size = f"The {n:,} tasks here show a difference of that size four times in five."
+    if needed > n:
+        size = f"The {n:,} tasks here are too few to show a difference of that size four times in five."
+    return [
+        f"# Predicted: signal {chosen.design.mu:.3f} [{chosen.low:.3f}, {chosen.high:.3f}] against "
+        f"{found.single.design.mu:.3f} [{found.single.low:.3f}, {found.single.high:.3f}];",
+        f"# P(the design is better) = {found.chance(chosen)}. {size}",
+    ]
 
 
 def _wall(budget: int, measured: Measured) -> int:
@@ -150,9 +162,9 @@ def _level(leaf: Mapping[str, Any], x: float) -> float:
     return int(level) if level.is_integer() else level
 
 
-def _tasks_for(chosen: Ranked, single: Ranked) -> int:
+def tasks_for(chosen: Ranked, single: Ranked) -> int:
     """Return tasks for a power of 80 % at 5 %, two-sided, from the predicted accuracies."""
     p, q = (1 + chosen.design.mu) / 2, (1 + single.design.mu) / 2
     gap = max(abs(p - q), 1e-6)
     n = (1.96 + 0.84) ** 2 * (p * (1 - p) + q * (1 - q)) / gap**2
-    return int(min(max(math.ceil(n), _FEWEST_TASKS), _MOST_TASKS))
+    return math.ceil(n)

@@ -23,6 +23,7 @@ import numpy as np
 from agentsoc.errors import InputError
 from analysis.synergy.estimation.interval import WIDEST, sure
 from analysis.synergy.estimation.measured import Measured, MeasuredMessage
+from analysis.synergy.planning.advice import advice
 from analysis.synergy.planning.design import Design, Organisation
 from analysis.synergy.planning.parameter_draws import ParameterDraws
 from analysis.synergy.theory.arrays import FloatArray
@@ -100,8 +101,9 @@ class Recommendation:
 
     def summary(self) -> str:
         """Return the recommendation as text."""
-        lines = [] if self.below_chance is None else [self.below_chance]
-        lines += [f"with these measurements and {self.budget:,.0f} tokens: {self.best.design.said()}"]
+        if self.below_chance is not None:
+            return self._without_prediction(self.below_chance)
+        lines = [f"with these measurements and {self.budget:,.0f} tokens: {self.best.design.said()}"]
         lines.append(f"  signal {_span(self.best)}; accuracy {(1 + self.best.design.mu) / 2:.3f} of two answers")
         organised = self.organised
         if self.best.design.organisation != "single":
@@ -118,6 +120,17 @@ class Recommendation:
         if self.shape != "lock":
             lines.append("  all figures by the beta-binomial law of shared errors, because the votes exclude the lock")
         lines.append(f"  {self.advice}")
+        return "\n".join([*lines, *(f"  caution: {text}" for text in self.cautions)])
+
+    def _without_prediction(self, below_chance: str) -> str:
+        """Return what is said where votes are below chance: whoever counts them makes errors surer."""
+        lines = [
+            below_chance,
+            f"with these measurements and {self.budget:,.0f} tokens: {self.single.design.said()}",
+            "  no design of many is recommended: it would make the errors of its agents surer",
+            "  no signal, accuracy or P is told: they rest on a law of agents that are better than chance",
+            "  find out first why votes are wrong so often: the question, its answers, or how they are read",
+        ]
         return "\n".join([*lines, *(f"  caution: {text}" for text in self.cautions)])
 
     @property
@@ -143,6 +156,7 @@ class Recommendation:
         """Return plain data for JSON."""
         return {
             "shape": self.shape,
+            "below_chance": self.below_chance,
             "p_best_beats_one_agent_least": self.p_least,
             "budget": self.budget,
             "window": self.window,
@@ -190,8 +204,8 @@ def recommend(
     single = ranked[0]
     # Of equal means (clipped leaves, say) the smaller society.
     order = sorted(ranked, key=lambda one: (-round(one.mean, 12), one.design.n_leaves))
-    best = order[0]
-    rivals = tuple(_different(order[1:], best))
+    best = order[0] if measured.below_chance is None else single
+    rivals = tuple(_different([one for one in order if one is not best], best))
     over = 1.0
     if rivals:
         over = _share_above(*(world.signals(one.design, shape) for one in (best, rivals[0])))
@@ -209,7 +223,7 @@ def recommend(
         rivals=rivals,
         p_over_next=over,
         doubt=doubt,
-        advice=_advice(measured, doubt),
+        advice=advice(measured, doubt),
         cautions=tuple(_cautions(measured, best.design, single.design, organised)),
         n_candidates=len(fitting) + 1,
         shape=shape,
@@ -340,26 +354,6 @@ def _doubt(world: ParameterDraws, design: Design, single: Design, shape: Shape) 
     return {group: value / total if total > 1e-24 else 0.0 for group, value in spread.items()}
 
 
-_WHAT: Final = {
-    "leaf": ("leaf trials, at the largest computes above all", ("leaf",)),
-    "gamma": ("round trips (relays) and merges", ("relay", "merge")),
-    "rho": ("merges and replicates", ("merge", "replicate")),
-    "difficulty": ("more tasks, each with replicates", ("merge", "replicate")),
-}
-
-
-def _advice(measured: Measured, doubt: Mapping[str, float]) -> str:
-    """Return what to measure to be surer."""
-    if not any(doubt.values()):
-        return "nothing measured is in doubt: the parameters were given"
-    group, share = max(doubt.items(), key=lambda pair: pair[1])
-    text, purposes = _WHAT[group]
-    trials = sum(measured.trials.get(purpose, 0) for purpose in purposes)
-    tokens = sum(measured.tokens.get(purpose, 0) for purpose in purposes)
-    size = f"; four times the {trials:,} trials ({tokens:,} tokens) so far would halve it" if trials else ""
-    return f"to be surer: {text}, {share:.0%} of the doubt{size}"
-
-
 def _cautions(measured: Measured, best: Design, single: Design, organised: Ranked | None) -> Iterator[str]:
     """Yield what the figures depend on besides the sample."""
     if not measured.shape_tested and organised is not None and _at_odds(organised):
@@ -374,7 +368,8 @@ def _cautions(measured: Measured, best: Design, single: Design, organised: Ranke
         yield f"more tokens made a lone agent worse: one agent is taken at its best, {single.x:,.0f} tokens"
     if measured.x_range is not None:
         low, high = measured.x_range
-        for name, x in (("one agent", single.x), ("a leaf", best.x)):
+        alone = best.organisation == "single"
+        for name, x in (("one agent", single.x), *(() if alone else (("a leaf", best.x),))):
             if x > high * 1.05:
                 yield f"the law of {name} at {x:,.0f} tokens goes {x / high:.3g} times beyond what was tried"
             elif x < low * 0.95:
