@@ -41,8 +41,6 @@ CITING_BYTES: Final = 400
 """Size of what a prompt says about shown claims besides the claims (bytes)."""
 DRAFT_BYTES: Final = 16
 """Bytes of text that one token of a draft may stand for when the next call reads it."""
-
-
 UNLESS: Final = "unless a provider ignores its output cap"
 """The condition of every bound: an output cap is asked for, and the provider has to keep it."""
 
