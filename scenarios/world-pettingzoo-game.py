@@ -33,7 +33,10 @@ class SameSide(ParallelEnv):
         alike = actions["ann"] == actions["bob"]
         pay = (2.0 if actions["ann"] == self.rich else 1.0) if alike else 0.0
         self.left -= 1
-        seen = {agent: {"last": [int(actions[other]) for other in self.possible_agents], "rich": self.rich} for agent in self.agents}
+        seen = {
+            agent: {"last": [int(actions[other]) for other in self.possible_agents], "rich": self.rich}
+            for agent in self.agents
+        }
         over = dict.fromkeys(self.agents, self.left <= 0)
         result = seen, dict.fromkeys(self.agents, pay), over, dict.fromkeys(self.agents, False), {}
         if self.left <= 0:
