@@ -69,8 +69,6 @@ SLOTS: Final[dict[str, Slot[Any]]] = {
     "agents.tools": TOOLS,
     "tasks.environment": ENVIRONMENTS,
     "budget.policy": POLICIES,
-    "environment": ENVIRONMENTS,
-    "tools": TOOLS,
 }
 """Keys that any registered part may fill."""
 

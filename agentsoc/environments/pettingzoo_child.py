@@ -15,10 +15,12 @@ import random
 import sys
 from typing import Any
 
+import numpy
+
 
 def plain(value: Any) -> Any:
     """Return an observation as JSON."""
-    if hasattr(value, "tolist"):
+    if isinstance(value, numpy.ndarray | numpy.generic):
         return value.tolist()
     if isinstance(value, dict):
         return {str(key): plain(item) for key, item in value.items()}
@@ -44,23 +46,21 @@ def schema_of(space: Any) -> dict[str, Any]:
 
 def action_in(space: Any, action: Any) -> Any:
     """Return an action as the environment takes it: one that is out of its range is moved to the nearest."""
-    import numpy
-
     if type(space).__name__ == "Discrete":
         return int(action)
     found = numpy.asarray(action, dtype=space.dtype).reshape(space.shape)
     return numpy.clip(found, space.low, space.high) if type(space).__name__ == "Box" else found
 
 
-class Game:
+class PlayedGame:
     """One episode, by either interface."""
 
     def __init__(self, wanted: dict[str, Any]) -> None:
         module = loaded(wanted)
         settings = wanted["settings"]
         random.seed(wanted["seed"])
-        self.parallel = hasattr(module, "parallel_env")
-        if not self.parallel and not hasattr(module, "env"):
+        self.parallel = "parallel_env" in vars(module)
+        if not self.parallel and "env" not in vars(module):
             raise ValueError("the module has neither parallel_env nor env")
         self.env = module.parallel_env(**settings) if self.parallel else module.env(**settings)
         self.observations: dict[str, Any] = {}
@@ -125,7 +125,7 @@ class Game:
         text = f"You are {name}. You see: {json.dumps(plain(seen))}"
         if type(space).__name__ != "Discrete":
             return {"text": text, "schema": schema_of(space)}
-        start = int(getattr(space, "start", 0))
+        start = int(space.start)
         choices = [str(start + at) for at in range(int(space.n)) if mask is None or mask[at]]
         return {"text": text, "choices": choices}
 
@@ -146,12 +146,12 @@ def main() -> None:
     """Play until standard input ends."""
     out = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-    game: Game | None = None
+    game: PlayedGame | None = None
     for line in sys.stdin:
         try:
             wanted = json.loads(line)
             if game is None:
-                game = Game(wanted)
+                game = PlayedGame(wanted)
             else:
                 game.step(wanted)
             answer: dict[str, Any] = game.state()

@@ -23,6 +23,7 @@ from agentsoc.events import COORDINATION, SOCIETY, Event
 from agentsoc.log.journal import Attempt
 from agentsoc.log.names import INPUTS
 from agentsoc.log.read import RunLog
+from agentsoc.log.tool_rows import is_model
 from agentsoc.reading.objects import find_object
 from agentsoc.scenario.files import BASE_DIR
 from agentsoc.scenario.model import Scenario
@@ -118,7 +119,8 @@ def _replies(log: RunLog) -> Iterator[HeardReply]:
 
 def _last_said(rows: Iterator[Attempt]) -> Mapping[Place, Attempt]:
     """Return the last reply of each turn of a task, as the journal has it."""
-    return {(row.round, row.agent, row.k // SLOT_WIDTH): row for row in rows if row.state == "done"}
+    asked = (row for row in rows if row.state == "done" and is_model(row.model))
+    return {(row.round, row.agent, row.k // SLOT_WIDTH): row for row in asked}
 
 
 def _of_episode(
@@ -131,19 +133,23 @@ def _of_episode(
     last = epochs[-1][1]
     task = last.tasks.make(last.tasks_seed, index)
     board = open_board([society for _, society in epochs], index, task)
+    first = 0  # round in which the stage began: who calls tools answers in a later one than who does not
     for number, group in groupby(events, key=lambda event: event.round):
         of_round = list(group)
         society = [one for at, one in epochs if at <= (index, number)][-1]
         acts = {(event.agent, event.k) for event in of_round if event.kind in COORDINATION}
         over = board.budget_refused > 0 or any(event.kind == "stop" for event in of_round)
         for turn in () if over else society.scenario.protocol.plan(society, board):
-            row = said.get((number, turn.agent, turn.slot))
+            places = ((at, turn.agent, turn.slot) for at in range(number, first - 1, -1))
+            row = next((said[place] for place in places if place in said), None)
             if row is None or turn.purpose not in STATING or (turn.agent, turn.slot * SLOT_WIDTH) not in acts:
                 continue
             reply = _reply(society, board, turn, row, said)
             if reply is not None:
                 yield reply
+        stage = board.round
         board.fold(of_round)
+        first = first if board.round == stage else board.log_round
 
 
 def _reply(
