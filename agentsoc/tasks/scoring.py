@@ -24,6 +24,7 @@ from agentsoc.reading.text import WORD
 
 Score = Literal["exact", "number", "choice", "contains", "regex", "judge"]
 
+_FITTING: Final = re.compile(r"-?[0-9]{1,18}(\.[0-9]{1,12})?")
 PATTERN_MEMORY: Final = 1 << 20
 """Memory of a compiled pattern (bytes); RE2 refuses one that needs more."""
 MATCHED_MAX: Final = 2_000
@@ -96,6 +97,18 @@ class Scoring(Part):
             except ValueError as error:
                 return f"with score: regex the answer has to be a pattern of RE2: {error}"
         return None
+
+
+def fits(truth: str) -> bool:
+    """Return whether a reference answer is a number with at most 18 digits before its point and 12 behind it.
+
+    A fraction is one with as many in its numerator and denominator.
+    """
+    number = exact_number(truth)
+    if number is None:
+        return False
+    as_fraction = abs(number.numerator) < 10**18 and number.denominator < 10**12
+    return as_fraction or _FITTING.fullmatch(written(number)) is not None
 
 
 def within(answer: str, truth: str, tolerance: float, relative: float) -> bool:
