@@ -3,6 +3,9 @@
 Both see what they picked last. Picking alike pays 1 each, else nothing; a side is drawn that pays twice as much.
 """
 
+import random
+from typing import ClassVar
+
 from gymnasium.spaces import Discrete
 from pettingzoo import ParallelEnv
 
@@ -10,26 +13,28 @@ from pettingzoo import ParallelEnv
 class SameSide(ParallelEnv):
     """Left or right, together, for a few steps."""
 
-    metadata = {"name": "same_side"}
+    metadata: ClassVar[dict[str, str]] = {"name": "same_side"}
 
     def __init__(self, steps=5):
         self.possible_agents = ["ann", "bob"]
         self.steps = steps
 
     def observation_space(self, agent):
+        """Return what is seen, as a space."""
         return Discrete(9)
 
     def action_space(self, agent):
+        """Return left and right, as a space."""
         return Discrete(2)
 
     def reset(self, seed=None, options=None):
-        import random
-
+        """Begin, with the richer side drawn."""
         self.agents = list(self.possible_agents)
         self.left, self.rich = self.steps, random.Random(seed).randrange(2)
         return {agent: {"last": None, "rich": self.rich} for agent in self.agents}, {agent: {} for agent in self.agents}
 
     def step(self, actions):
+        """Pay both, and show both what they picked."""
         alike = actions["ann"] == actions["bob"]
         pay = (2.0 if actions["ann"] == self.rich else 1.0) if alike else 0.0
         self.left -= 1
@@ -45,4 +50,5 @@ class SameSide(ParallelEnv):
 
 
 def parallel_env(steps=5):
+    """Return a new game; PettingZoo's modules all have this function."""
     return SameSide(steps)

@@ -80,6 +80,14 @@ class TaskFamily(Part):
         """
         return False
 
+    def numbers_fit(self) -> bool:
+        """Return whether every answer has at most 18 digits before its point and 12 behind it; True by default.
+
+        It is asked of families whose answers are numbers (`numeric`): replies are held to such numbers, and to none
+        where an answer may be longer.
+        """
+        return True
+
     def judged_by(self) -> Judge | None:
         """Return the model that grades final answers in place of `score`; None, the default, where rules do."""
         return None

@@ -38,6 +38,10 @@ _DOWN_FIRST: Final = 2.0
 _DOWN_MIN_S: Final = 0.01
 """Shortest of the pauses after it: a server that is down is not asked as often as a processor can (seconds)."""
 _DOWN_MAX_S: Final = 20.0
+_GROWTHS_MAX: Final = 16
+"""Times that a pause grows: by then it is at its longest."""
+_INSISTING_MAX_S: Final = 5.0
+"""Longest pause in place of a shorter one that a server asked for, after which it refused again (seconds)."""
 _ANSWERED: Final = frozenset({"empty", "too_long"})
 """Kinds of failure that show that the model can be asked."""
 _STATUS: Final = re.compile(r"HTTP (\d{3})")
@@ -194,10 +198,16 @@ class ModelGate:
         self._in_a_row += 1
         self._last_failure = failure
         self._refused = self._refused + 1 if kind in ("unavailable", "connection") else 0
+        times = min(self._pauses, _GROWTHS_MAX)
         if kind == "rate_limited":
-            self._pause(self._patience.backoff_s * 2.0**self._pauses if pause_s is None else pause_s)
+            grown = self._patience.backoff_s * 2.0**times
+            if pause_s is not None:
+                # a server that said 0, and refuses again after it, is not asked as often as a processor can
+                insists = times > 0 and time.monotonic() >= self._pause_until
+                grown = max(pause_s, min(grown, _INSISTING_MAX_S) if insists else 0.0)
+            self._pause(grown)
         elif kind in REFUSED_UNSEEN or self._in_a_row >= OUTAGE_CALLS:
-            grown = min(_DOWN_FIRST * self._patience.backoff_s * _DOWN_PAUSE**self._pauses, _DOWN_MAX_S)
+            grown = min(_DOWN_FIRST * self._patience.backoff_s * _DOWN_PAUSE**times, _DOWN_MAX_S)
             grown = max(grown, _DOWN_MIN_S) if self._pauses else grown
             self._pause(max(grown, pause_s or 0.0), ask_one=True)
         if kind in ("rejected", "connection"):

@@ -60,9 +60,14 @@ def asks_for_handles(view: View, form: str) -> bool:
 
 
 def number_asked(society: Society, view: View) -> str:
-    """Return which number of whatever size answers a turn, `ANY_NUMBER` or `ANY_WHOLE`; empty where none does."""
+    """Return to which numbers the answer of a turn is held, `ANY_NUMBER` or `ANY_WHOLE`; empty where to none.
+
+    A grammar needs an end, which is at 18 digits: a longer answer could not be given, so nobody is held to it then.
+    """
     tasks = society.tasks
     if view.options or view.turn.subtask is not None or not tasks.numeric():
+        return ""
+    if not society.remember("numbers fit", tasks.numbers_fit):
         return ""
     return ANY_WHOLE if tasks.whole() else ANY_NUMBER
 

@@ -51,6 +51,11 @@ class Arithmetic(TaskFamily):
         """Return True: operands are whole, and nothing is divided."""
         return True
 
+    def numbers_fit(self) -> bool:
+        """Return whether no value has more than 18 digits."""
+        longest = self.digits * self.terms if "*" in self.operators else self.digits + len(str(self.terms))
+        return longest <= 18
+
     def parse(self, task: Task, text: str) -> str | None:
         """Return the last number of `text` if it is an integer."""
         stated = last_integer(text)

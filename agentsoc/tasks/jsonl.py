@@ -19,7 +19,7 @@ from agentsoc.scenario.files import open_text, sha256_of
 from agentsoc.streams import stream
 from agentsoc.tasks.jsonl_lines import Match, read_tasks
 from agentsoc.tasks.numerals import DIGITS_MAX, canonical, last_number
-from agentsoc.tasks.scoring import Scoring
+from agentsoc.tasks.scoring import Scoring, fits
 
 FILE_BYTES_MAX: Final = 50_000_000
 
@@ -108,6 +108,14 @@ class Jsonl(TaskFamily):
     def whole(self) -> bool:
         """Return whether the scoring says that these numbers are whole."""
         return self.scoring is not None and self.scoring.whole
+
+    def numbers_fit(self) -> bool:
+        """Return whether all answers of the file fit: a form that followed single ones would tell how long they are.
+
+        Raises:
+            InputError: the file cannot be read, or a line of it is no task.
+        """
+        return all(fits(row.truth) for row in self._rows if not row.options)
 
     def parse(self, task: Task, text: str) -> str | None:
         """Return the option, the last number, the last line or (contains) the whole of what `text` says, normalised."""

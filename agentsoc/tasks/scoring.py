@@ -25,6 +25,7 @@ from agentsoc.sandbox import Sandbox, passes
 
 Score = Literal["exact", "number", "choice", "contains", "regex", "judge", "tests"]
 
+_FITTING: Final = re.compile(r"-?[0-9]{1,18}(\.[0-9]{1,12})?")
 PATTERN_MEMORY: Final = 1 << 20
 """Memory of a compiled pattern (bytes); RE2 refuses one that needs more."""
 MATCHED_MAX: Final = 2_000
@@ -121,6 +122,18 @@ def program_stated(text: str) -> str | None:
 def _sandbox(time_s: float) -> Sandbox:
     """Return the sandbox of this process; its children end with it."""
     return Sandbox(time_s=time_s)
+
+
+def fits(truth: str) -> bool:
+    """Return whether a reference answer is a number with at most 18 digits before its point and 12 behind it.
+
+    A fraction is one with as many in its numerator and denominator.
+    """
+    number = exact_number(truth)
+    if number is None:
+        return False
+    as_fraction = abs(number.numerator) < 10**18 and number.denominator < 10**12
+    return as_fraction or _FITTING.fullmatch(written(number)) is not None
 
 
 def within(answer: str, truth: str, tolerance: float, relative: float) -> bool:

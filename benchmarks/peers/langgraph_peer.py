@@ -12,7 +12,7 @@ from langgraph.types import Send
 RNG = random.Random(7)
 
 
-class Game(TypedDict):
+class Guessing(TypedDict):
     n: int
     round: int
     told: float
@@ -34,7 +34,7 @@ def w1(n):
             return END
         return [Send("participant", {"told": state["told"]}) for _ in range(n)]
 
-    graph = StateGraph(Game)
+    graph = StateGraph(Guessing)
     graph.add_node("moderator", moderate)
     graph.add_node("participant", participant)
     graph.add_edge(START, "moderator")

@@ -68,6 +68,15 @@ def _limited(server: OddServer, body: dict[str, Any]) -> Answer:
     return _by_seed(body)
 
 
+@habit("storm")
+def _storm(server: OddServer, body: dict[str, Any]) -> Answer:
+    """Refuses every call of the first `server.outage_s` with the pause `server.pause`, then every second one."""
+    first = server.down_since = server.down_since or time.monotonic()
+    if time.monotonic() - first < server.outage_s or len(server.calls) % 2:
+        return refused(429, "slow down", Retry_After=server.pause)
+    return _by_seed(body)
+
+
 @habit("missing")
 def _missing(server: OddServer, body: dict[str, Any]) -> Answer:
     return _by_seed(body) if server.well else refused(404, "there is no such model")
@@ -215,6 +224,8 @@ class OddServer:
         self.window_s, self.per_window = 1.0, 6
         self.before, self.outage_s = 0, 0.0
         self.down_since: float | None = None
+        self.pause = "0"
+        """What `storm` says of the pause that it wants."""
         self.author: str | None = None
         """Name that answers give for the model that wrote them; None for none."""
 

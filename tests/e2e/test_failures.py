@@ -90,6 +90,18 @@ def test_a_rate_limit_costs_no_turn_and_changes_no_answer(server: OddServer, tmp
     assert gains[0] == gains[1] > 0  # what fifteen are worth does not depend on the limit
 
 
+@pytest.mark.parametrize("pause", ["0", "-5", "Thu, 01 Jan 1970 00:00:00 GMT", "soon"])
+def test_a_storm_of_refusals_costs_no_turn_and_few_requests(server: OddServer, tmp_path: Path, pause: str) -> None:
+    server.pause, server.outage_s = pause, 1.0
+    asked = scenario(server, "storm", calls={"backoff_s": 0.05})
+    stormy = run(asked, tmp_path / "stormy")
+    assert stormy.manifest.totals.calls_failed == 0
+    assert stormy.manifest.totals.calls == 24
+    assert server.statuses[429] <= 24 + 24 + 12  # one for each answer, first calls at once, and the second of refusals
+    assert stormy.manifest.digest == run(scenario(server, "voter"), tmp_path / "calm").manifest.digest
+    replay(stormy.directory)
+
+
 def test_a_rate_of_the_scenario_is_kept_to_over_all_runs_of_the_process(server: OddServer, tmp_path: Path) -> None:
     rate = {"requests_per_minute": 600}
     model = {"kind": "litellm", "name": "openai/voter", "base_url": server.base_url, "window": 8192, "rate": rate}

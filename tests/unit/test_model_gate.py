@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import pytest
 
+from agentsoc.backends.reply import seconds
 from agentsoc.engine import model_gate
 from agentsoc.engine.model_gate import FIRST_CALLS, ModelGate, Patience
 from agentsoc.engine.rate import BURST_S, RateBook
@@ -119,6 +120,69 @@ def test_a_server_that_names_no_pause_is_left_alone_twice_as_long_each_time(monk
     gate.heard(None)
     gate.heard(SLOW_DOWN)
     assert gate._pause_until - clock.now == 0.5
+
+
+@pytest.mark.parametrize(
+    ("header", "least", "most"),
+    [
+        ("0", 8, 20),
+        ("-7", 8, 20),
+        ("Thu, 01 Jan 1970 00:00:00 GMT", 8, 20),
+        ("0.001", 8, 20),
+        ("soon", 5, 8),
+        ("", 5, 8),
+        ("7", 9, 9),
+        ("1e9", 1, 2),
+        ("9" * 500, 1, 2),
+        ("Thu, 01 Jan 2099 00:00:00 GMT", 1, 2),
+    ],
+)
+def test_a_server_that_refuses_for_a_minute_is_asked_a_few_times_whatever_it_says_of_pauses(
+    monkeypatch: pytest.MonkeyPatch, header: str, least: int, most: int
+) -> None:
+    clock = Clock(monkeypatch)
+    gate = ModelGate(8, patience=Patience(outage_s=3600.0))
+    gate.heard(None)
+    began, asked = clock.now, 0
+    while clock.now < began + 60:
+        gate.heard(SLOW_DOWN, seconds(header))
+        asked += 1
+        clock.now = max(gate._pause_until, clock.now)
+    assert least <= asked <= most
+    gate.heard(SLOW_DOWN, 0.25)
+    gate.heard(None)  # it answers: from then on its word holds again
+    clock.now = max(gate._pause_until, clock.now)
+    gate.heard(SLOW_DOWN, 0.25)
+    assert gate._pause_until - clock.now == pytest.approx(0.25)
+
+
+@pytest.mark.parametrize("pause_s", [None, 0.0, 1.0, 3600.0])
+def test_a_minute_in_which_every_second_call_is_refused_is_a_minute_of_answers(
+    monkeypatch: pytest.MonkeyPatch, pause_s: float | None
+) -> None:
+    clock = Clock(monkeypatch)
+    gate = ModelGate(8, patience=Patience(outage_s=1.0))
+    answers = 0
+    began = clock.now
+    while clock.now < began + 60:
+        gate.heard(SLOW_DOWN, pause_s)
+        clock.now = max(gate._pause_until, clock.now) + 0.01
+        gate.heard(None)
+        answers += 1
+    assert gate.cause is None
+    assert gate._limit >= 1
+    assert answers >= 60 / min(max(0.5 if pause_s is None else pause_s, 0.01) + 0.01, 61) - 1
+
+
+@pytest.mark.parametrize("failure", [SLOW_DOWN, DOWN])
+def test_a_pause_stops_growing_however_often_a_server_refuses(monkeypatch: pytest.MonkeyPatch, failure: str) -> None:
+    clock = Clock(monkeypatch)
+    gate = ModelGate(8, patience=Patience(fail_fast=False))
+    for _ in range(3_000):  # hours of it
+        gate.heard(failure)
+        assert gate._pause_until - clock.now <= 60.0
+        clock.now = gate._pause_until
+    assert gate.cause is None
 
 
 def test_answers_let_more_in_one_more_for_each_round_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
