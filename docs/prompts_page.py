@@ -225,6 +225,7 @@ ASKED: Final = (
     ("`orchestrate`, `decision: lead`", "the lead, who may stop", "`judge`", JUDGE),
     ("`orchestrate`", "the lead, at the end", "`merge`", SYNTHESISE),
     ("`orchestrate`", "the lead, at the end, when all work has failed", "`merge`", SYNTHESISE_ALONE),
+    ("`play`", "who speaks, before moves; who moves", "`talk`; `act`", ""),
     ("`experts`", "the lead, who asks; below it stands who has what", "`plan`", ASK),
     ("`experts`", "who is asked; below it stands what it has", "`work`", WORK),
     ("`experts`, `decision: lead`", "the lead, who may stop asking", "`judge`", ENOUGH),

@@ -68,7 +68,7 @@ def made(agentsoc: Any, runs: tuple[Path, dict[str, list[RunLog]]]) -> Any:
         if not words and name in kept:
             return kept[name]
         stated = re.search(r"Exit code: (\d+)", header(FILES[name])["Time"])
-        code, told = agentsoc("run", FILES[name], "--out", directory / name, "--quiet", *words)
+        code, told = agentsoc("run", FILES[name], "--out", directory / name, "--quiet", "--allow-mcp", *words)
         assert code == (int(stated[1]) if stated else 0), told
         logs = [RunLog(one["run_dir"]) for one in told.get("runs", [told])]
         for log in logs:
