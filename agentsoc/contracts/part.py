@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import difflib
 import importlib.metadata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from types import MappingProxyType
 from typing import Any, ClassVar, Final, Generic, Self, TypeVar, get_args
 
 from pydantic import (
@@ -127,6 +130,8 @@ def kind_of(cls: type[Part]) -> str:
     return tags[0]
 
 
+_STAND_INS: Final[ContextVar[Mapping[str, type[Part]]]] = ContextVar("stand-ins", default=MappingProxyType({}))
+"""By slot, the class of parts whose kind nobody brings; see `Slot.standing_in`."""
 SAME_SLOT: Final = "x-same-slot"
 """Stands in a JSON Schema where a part holds another one of its own category; see `agentsoc.scenario.schema`."""
 
@@ -145,6 +150,16 @@ class Slot(Generic[P]):
 
     def __init__(self, group: str, noun: str) -> None:
         self.group, self.noun = group, noun
+
+    @staticmethod
+    @contextmanager
+    def standing_in(part: type[Part]) -> Iterator[None]:
+        """Within the context, kinds of its slot that nobody brings, or that cannot be loaded, are parts of a class."""
+        token = _STAND_INS.set({**_STAND_INS.get(), part.slot: part})
+        try:
+            yield
+        finally:
+            _STAND_INS.reset(token)
 
     @classmethod
     def entries(cls, group: str) -> Mapping[str, importlib.metadata.EntryPoint]:
@@ -172,8 +187,16 @@ class Slot(Generic[P]):
 
     def find(self, kind: object) -> type[P]:
         """Return the class registered as `kind`; import only that one."""
+        other: type[P] | None = _STAND_INS.get().get(self.group)  # type: ignore[assignment]
         if isinstance(kind, str) and (kind in self.loose(self.group) or kind in self.entries(self.group)):
-            return self._load(kind)
+            try:
+                return self._load(kind)
+            except InputError:
+                if other is None:
+                    raise
+                return other
+        if other is not None and isinstance(kind, str):
+            return other
         fault = PydanticCustomError(
             "unknown_kind",
             "there is no {noun} of kind {kind}; {hint}",

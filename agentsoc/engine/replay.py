@@ -79,7 +79,7 @@ async def _replay(log: RunLog, allow_code: Sequence[Path]) -> Replay:
             f"finish it first: agentsoc resume {directory}",
         )
     known = log.checked()
-    scenario, code = stored_scenario(log, allow_code)
+    scenario, code = stored_scenario(log, allow_code, calls_tools=False)
     scenario = scenario.model_copy(update={"engine": EngineSettings(concurrency=64)})
     tasks = RunTasks(scenario)
     if tasks.hash != log.manifest.tasks_hash:

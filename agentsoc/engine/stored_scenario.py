@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
+from agentsoc.engine.absent_tool import tools_may_be_absent
 from agentsoc.engine.inputs import named_files, use_inputs
 from agentsoc.errors import InputError, LogDamagedError
 from agentsoc.log.read import RunLog
@@ -17,7 +19,7 @@ from agentsoc.scenario.model import Scenario
 
 
 def stored_scenario(
-    log: RunLog, allow_code: Sequence[Path] = (), *, more_code: bool = False
+    log: RunLog, allow_code: Sequence[Path] = (), *, more_code: bool = False, calls_tools: bool = True
 ) -> tuple[Scenario, dict[str, str]]:
     """Return the scenario of a run from its manifest, and the hashes of the loose code it uses.
 
@@ -25,6 +27,7 @@ def stored_scenario(
         log: the run.
         allow_code: files of loose code; none of them runs before all are known to be what the run was made with.
         more_code: whether there may be files among them that the run was made without.
+        calls_tools: whether its tools may have to be called; otherwise packages that bring them need not be there.
 
     Raises:
         InputError: the run needs loose code that was not given, or another version of it.
@@ -35,7 +38,8 @@ def stored_scenario(
     use_inputs(log.directory, manifest.inputs)
     earlier = [] if manifest.fork is None else [before.scenario for before in manifest.fork.before]
     try:
-        scenarios = [Scenario.model_validate(one) for one in (manifest.scenario, *earlier)]
+        with nullcontext() if calls_tools else tools_may_be_absent():
+            scenarios = [Scenario.model_validate(one) for one in (manifest.scenario, *earlier)]
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])

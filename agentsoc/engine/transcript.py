@@ -116,7 +116,7 @@ async def transcript_async(
     """Return a transcript from inside an event loop; see `transcript`."""
     with base_dir_kept():
         log = RunLog(directory)
-        scenario, _ = stored_scenario(log, allow_code)
+        scenario, _ = stored_scenario(log, allow_code, calls_tools=False)
         if not 0 <= task < scenario.tasks.count:
             raise InputError(f"the run has no task {task}", "--task", f"it has {scenario.tasks.count:,}, from 0")
         heard: list[TranscribedCall] = []

@@ -11,12 +11,14 @@ from typing import Any
 import pytest
 
 from agentsoc.contracts.board import Board
+from agentsoc.contracts.part import Slot
 from agentsoc.engine.fork import fork
 from agentsoc.engine.recompute import recompute
 from agentsoc.engine.replay import replay
 from agentsoc.engine.resume import resume
 from agentsoc.engine.run import run
-from agentsoc.errors import InputError, ReplayMismatchError
+from agentsoc.engine.transcript import transcript
+from agentsoc.errors import InputError, LogDamagedError, ReplayMismatchError
 from agentsoc.events import Event
 from agentsoc.log.journal import Journal
 from agentsoc.log.read import RunLog
@@ -288,3 +290,17 @@ def test_a_fork_has_the_tools_of_its_run_or_others_of_its_own(tmp_path: Path, mo
     monkeypatch.setattr("tests.tooling.Noting.describe", lambda self: "writes elsewhere")
     with pytest.raises(ReplayMismatchError, match="noting: it changed"):
         fork(tmp_path / "run", 1, 3, scenario, tmp_path / "changed")
+
+
+def test_a_run_is_replayed_and_shown_where_nobody_brings_its_tools(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of its tools the manifest and the journal say all that is needed; only who would call one needs it."""
+    done = run(noted(tmp_path / "notes", tmp_path / "peeks"), tmp_path / "run")
+    before = transcript(tmp_path / "run", 0)
+    monkeypatch.setitem(Slot._loose, "agentsoc.tools", {})
+    assert replay(tmp_path / "run").digest == done.manifest.digest
+    assert transcript(tmp_path / "run", 0) == before
+    for again in (resume, recompute):
+        with pytest.raises((InputError, LogDamagedError), match=r"no tool of kind 'noting'"):
+            again(tmp_path / "run")
