@@ -177,10 +177,22 @@ class _Examination:
         gained = RatioTest(2 * (fitness - self.none.loglik), 2)
         slope = self._age_slope(at_best)
         word, reasons = _word(beta, reinforced, gained, over, good)
+        reasons += _beside(recency, slope, authors, word)
         return Examined(
-            word, (*reasons, *_beside(recency, slope, authors, word)), beta, at_best.se, offset, reinforced, gained, over,
-            recency, slope, authors, good, self.data.n,
-        )  # fmt: skip
+            word,
+            reasons,
+            beta,
+            at_best.se,
+            offset,
+            reinforced,
+            gained,
+            over,
+            recency,
+            slope,
+            authors,
+            good,
+            self.data.n,
+        )
 
     def _fitness(self) -> float:
         """Return the log-likelihood of choices by the fitness of claims, age and authors: the best law and width.

@@ -300,8 +300,9 @@ def test_words_of_attachment_have_their_reasons() -> None:
     })  # fmt: skip
     told_apart({"AIC 20.0 better than": sure, "AIC 3.0 worse than": line(-3.0)})
     found, lost = RatioTest(50.0, 5), RatioTest(4.0, 5)
-    kinds = ((found, -1.0, lost), (found, 1.0, None), (lost, 1.0, found))
-    newer, older, liked_authors = ("; ".join(_beside(*one, word="reinforcement")) for one in kinds)
+    newer = "; ".join(_beside(found, -1.0, lost, "reinforcement"))
+    older = "; ".join(_beside(found, 1.0, None, "reinforcement"))
+    liked_authors = "; ".join(_beside(lost, 1.0, found, "reinforcement"))
     told_apart({
         "newer claims are preferred (p = ": newer,
         "older claims are preferred (p = ": older,
