@@ -69,10 +69,20 @@ def test_reasons_say_what_was_held_against_what() -> None:
 
 def test_preferred_ages_and_authors_are_told_where_they_are_found() -> None:
     found, lost = RatioTest(50.0, 5), RatioTest(4.0, 5)
-    assert _beside(found, -1.0, None)[0].startswith("newer claims are preferred")
-    assert _beside(found, 1.0, None)[0].startswith("older claims are preferred")
-    assert _beside(lost, -1.0, lost) == ()
-    assert _beside(lost, -1.0, found)[0].startswith("some authors are preferred")
+    assert _beside(found, -1.0, None, "reinforcement")[0].startswith("newer claims are preferred (p = ")
+    assert _beside(found, 1.0, None, "no reinforcement")[0].startswith("older claims are preferred (p = ")
+    assert _beside(lost, -1.0, lost, "reinforcement") == ()
+    assert _beside(lost, -1.0, found, "reinforcement")[0].startswith("some authors are preferred")
+
+
+def test_an_age_that_fitness_explains_as_well_is_not_told_alone() -> None:
+    """Fitness alone makes one age or the other look preferred in nearly every sample."""
+    liked = [examined(WORLDS["fitness of claims, sd 1.5"], seed) for seed in range(4)]
+    said = [text for one in liked for text in one.reasons if "claims are preferred" in text]
+    assert said
+    assert all(", or claims are of unequal fitness (p = " in text for text in said)
+    plain = examined(World(recency=-1), 3)
+    assert any(text.startswith("newer claims are preferred (p = ") for text in plain.reasons)
 
 
 @pytest.mark.parametrize(

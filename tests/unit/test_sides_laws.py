@@ -300,15 +300,17 @@ def test_words_of_attachment_have_their_reasons() -> None:
     })  # fmt: skip
     told_apart({"AIC 20.0 better than": sure, "AIC 3.0 worse than": line(-3.0)})
     found, lost = RatioTest(50.0, 5), RatioTest(4.0, 5)
-    newer, older, liked_authors = (
-        "; ".join(_beside(*one)) for one in ((found, -1.0, lost), (found, 1.0, None), (lost, 1.0, found))
-    )
+    newer = "; ".join(_beside(found, -1.0, lost, "reinforcement"))
+    older = "; ".join(_beside(found, 1.0, None, "reinforcement"))
+    liked_authors = "; ".join(_beside(lost, 1.0, found, "reinforcement"))
     told_apart({
         "newer claims are preferred (p = ": newer,
         "older claims are preferred (p = ": older,
         " claims are preferred (p = ": (newer, older),
         "some authors are preferred (p = ": liked_authors,
-    }, "; ".join(_beside(lost, 1.0, lost)))  # fmt: skip
+    }, "; ".join(_beside(lost, 1.0, lost, "reinforcement")))  # fmt: skip
+    either = "; ".join(_beside(found, 1.0, None, "looks like reinforcement; fitness not excluded"))
+    told_apart({" claims are preferred, or claims are of unequal fitness (p = ": either}, older)
 
 
 def test_an_exponent_that_few_choices_leave_open_is_not_told() -> None:
