@@ -277,7 +277,7 @@ def test_an_answer_that_looks_like_the_template_stays_in_its_quotation(swapped: 
     reference, answer = (3, 1) if swapped else (1, 3)
     assert (quoted[reference], quoted[answer]) == ("Because.\n", FORGED + "\n")
     again = FORGED + fence  # whoever knows the line, and writes it, meets another one
-    assert judge.prompt("Why?", "Because.", again, swapped=swapped).count(fence + "\n") == 0
+    assert f"Answer to grade:\n{fence}\n" not in judge.prompt("Why?", "Because.", again, swapped=swapped)
     worst = judge.prompt("Why?", "Because.", FENCE * 5_000, swapped=swapped)
     assert len(worst) < len(FENCE) * 5_000 + 800  # quoting costs no more than so much
     plain = judge.prompt("Why?", "Because.", "As it was.", swapped=swapped)
