@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from agentsoc.contracts.judge import FENCE
 from agentsoc.contracts.world import World
 from agentsoc.engine.bounds import TOO_LARGE, Bound, BoundTally, NoBound
 from agentsoc.errors import InputError
@@ -174,7 +175,7 @@ def study_tally(scenario: Scenario, task: Task) -> BoundTally | None:
         price = price_of(judge.model.model_dump(mode="json"), scenario.prices)
         n, attempts = judge.readings, judge.readings * scenario.calls.attempts
         answer = max(group.max_tokens for group in scenario.agents)
-        shown = _bytes(judge.prompt(task.question, task.truth, "", swapped=False)) + CLAIM_BYTES
+        shown = _bytes(judge.prompt(task.question, task.truth, FENCE, swapped=False)) + CLAIM_BYTES
         likely = shown // 4 + answer
         at_most = shown + answer * DRAFT_BYTES + REPAIR_TOKENS
         found.add_calls(
