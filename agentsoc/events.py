@@ -41,8 +41,8 @@ class EventKind(NamedTuple):
     """Whether it makes a claim. An endorsement supports an existing claim and mints none."""
     scored: bool = False
     """Whether the verifier is asked what its answer is worth."""
-    reserved: bool = False
-    """Whether nothing writes it yet; an act of an imported log that is called so is outside the vocabulary."""
+    acting: bool = False
+    """Whether it is something that an agent does to the world: a call of a tool, a move in an environment."""
 
 
 EVENT_KINDS: Final[tuple[EventKind, ...]] = (
@@ -59,14 +59,14 @@ EVENT_KINDS: Final[tuple[EventKind, ...]] = (
     EventKind("budget_exhausted"),
     EventKind("call_failed"),
     EventKind("stop"),
-    EventKind("tool_call", reserved=True),  # of log format 2, for agents that act
-    EventKind("action", reserved=True),
+    EventKind("tool_call", acting=True),
+    EventKind("action", acting=True),
 )
 """All kinds, in an order that never changes: the index of a kind is its code in columns. New ones come last."""
 
 KINDS: Final[tuple[Kind, ...]] = tuple(kind.name for kind in EVENT_KINDS)
 """All tags, in the order of their codes."""
-RESERVED: Final[frozenset[str]] = frozenset(kind.name for kind in EVENT_KINDS if kind.reserved)
+ACTING: Final[frozenset[str]] = frozenset(kind.name for kind in EVENT_KINDS if kind.acting)
 COORDINATION: Final[frozenset[str]] = frozenset(kind.name for kind in EVENT_KINDS if kind.coordination)
 CLAIMING: Final[frozenset[str]] = frozenset(kind.name for kind in EVENT_KINDS if kind.mints_claim)
 SCORED: Final[frozenset[str]] = frozenset(kind.name for kind in EVENT_KINDS if kind.scored)
@@ -108,9 +108,11 @@ class Event(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One row of the event log.
 
     Meaning of ``target``: the agent addressed (``delegate_subtask``), the claim supported (``endorse_claim``), the
-    claim disputed first (``contradict_claim``); otherwise null. ``parents`` are claim ids that the act builds on;
-    for an endorsement it holds the supported claim. ``subtask`` is the subtask that the act belongs to (null for the
-    episode's own question) and, on ``delegate_subtask``, the new subtask; ``subtask_parent`` is the one above it.
+    claim disputed first (``contradict_claim``); otherwise null. A ``tool_call`` has the call as its ``answer`` and what
+    it gave as its ``text``; an ``action`` has the action as its ``answer``. ``parents`` are claim ids that the act
+    builds on; for an endorsement it holds the supported claim. ``subtask`` is the subtask that the act belongs to (null
+    for the episode's own question) and, on ``delegate_subtask``, the new subtask; ``subtask_parent`` is the one above
+    it.
     Tokens and ``calls`` are those of all model attempts behind the act, failed ones included.
     """
 
@@ -134,6 +136,8 @@ class Event(msgspec.Struct, frozen=True, array_like=True, gc=False):
     tokens_cached: int = 0
     tokens_out: int = 0
     label_source: LabelSource = "rule"
+    rewards: float | None = None
+    """Reward of an ``action`` in an environment; null elsewhere."""
 
     @property
     def place(self) -> tuple[int, int, int, int]:

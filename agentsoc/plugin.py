@@ -1,4 +1,4 @@
-"""What authors of parts import: protocols, topologies, task families, models, agents, budget policies, worlds.
+"""What authors of parts import: protocols, topologies, tasks, models, agents, budget policies, tools, environments.
 
     from agentsoc.plugin import Board, Decision, Protocol, Society, Turn, majority
 
@@ -15,7 +15,17 @@ Importing this module imports no engine, no log, no loader of scenarios and no b
 from __future__ import annotations
 
 from agentsoc.contracts.address import Destination
-from agentsoc.contracts.board import Board, Claim, Subtask, Watcher
+from agentsoc.contracts.board import Board, Claim, Subtask, Surroundings, Watcher
+from agentsoc.contracts.environments import (
+    ENVIRONMENTS,
+    Action,
+    Draw,
+    Environment,
+    PlayedTasks,
+    State,
+    Step,
+    environment_of,
+)
 from agentsoc.contracts.group import AgentGroup
 from agentsoc.contracts.judge import Judge
 from agentsoc.contracts.model import (
@@ -45,6 +55,8 @@ from agentsoc.contracts.protocol import (
     interpret_reply,
     majority,
 )
+from agentsoc.contracts.script import Script
+from agentsoc.contracts.sight import Sight
 from agentsoc.contracts.society import Society
 from agentsoc.contracts.task import (
     TASKS,
@@ -59,8 +71,9 @@ from agentsoc.contracts.task import (
     plain,
 )
 from agentsoc.contracts.ties import tie_draw
+from agentsoc.contracts.tools import TOOLS, Effect, Tool, ToolError, ToolSession, ToolSpec
 from agentsoc.contracts.topology import TOPOLOGIES, Topology
-from agentsoc.contracts.turns import SLOT_WIDTH, Delegation, Purpose, Reply, Turn, View
+from agentsoc.contracts.turns import SLOT_WIDTH, Delegation, Purpose, Reply, StepTaken, ToolCall, Turn, View
 from agentsoc.contracts.wiring import Wiring
 from agentsoc.contracts.world import WORLD, World
 from agentsoc.errors import AgentsocError, BackendSetupError, InputError, MissingExtraError, TaskError, TopologyError
@@ -74,6 +87,7 @@ __all__ = [
     "CLAIMING",
     "COORDINATION",
     "DISCARDED",
+    "ENVIRONMENTS",
     "MAX_K",
     "MODELS",
     "POLICIES",
@@ -82,9 +96,11 @@ __all__ = [
     "SLOT_WIDTH",
     "SOCIETY",
     "TASKS",
+    "TOOLS",
     "TOPOLOGIES",
     "WORLD",
     "Act",
+    "Action",
     "AgentGroup",
     "AgentsocError",
     "Backend",
@@ -97,6 +113,9 @@ __all__ = [
     "Decision",
     "Delegation",
     "Destination",
+    "Draw",
+    "Effect",
+    "Environment",
     "Event",
     "FailureKind",
     "Hint",
@@ -108,18 +127,30 @@ __all__ = [
     "MissingExtraError",
     "Model",
     "Part",
+    "PlayedTasks",
     "Policy",
     "Protocol",
     "Purpose",
     "Reply",
     "Request",
+    "Script",
+    "Sight",
     "Slot",
     "Society",
     "Stage",
+    "State",
+    "Step",
+    "StepTaken",
     "Subtask",
+    "Surroundings",
     "Task",
     "TaskError",
     "TaskFamily",
+    "Tool",
+    "ToolCall",
+    "ToolError",
+    "ToolSession",
+    "ToolSpec",
     "Topology",
     "TopologyError",
     "Turn",
@@ -132,6 +163,7 @@ __all__ = [
     "attend",
     "bytes_bound",
     "check_asks",
+    "environment_of",
     "has_chat_marker",
     "interpret_reply",
     "majority",

@@ -15,9 +15,19 @@ from pydantic import Field
 
 from agentsoc.backends.choices import leaves_number_open
 from agentsoc.contracts.address import Destination
-from agentsoc.contracts.model import Backend, CallError, Completion, FailureKind, Hint, Model, Request, Usage
+from agentsoc.contracts.model import ActHint, Backend, CallError, Completion, FailureKind, Hint, Model, Request, Usage
+from agentsoc.contracts.part import Part
 from agentsoc.contracts.turns import NONE
 from agentsoc.streams import uniform
+
+
+class ScriptedCall(Part):
+    """A call of a tool; {question}, {agent}, {task} and {result} in a text of its arguments are replaced."""
+
+    tool: str = Field(min_length=1, max_length=80)
+    """Name of the tool."""
+    arguments: dict[str, Any] = Field(default_factory=dict)
+    """Its arguments."""
 
 
 class Scripted(Model):
@@ -42,6 +52,11 @@ class Scripted(Model):
     """Probability that a call's first reply is not in the form asked for."""
     window: int | None = Field(default=None, ge=64)
     """Context window (tokens)."""
+    later: ClassVar[frozenset[str]] = frozenset({"uses_tools", "says_result"})
+    uses_tools: tuple[tuple[ScriptedCall, ...], ...] = ()
+    """Calls of tools that an agent makes in the steps of its turn, step by step; then it answers."""
+    says_result: bool = False
+    """Whether an agent that has called tools answers with what the last of them gave."""
     replies: tuple[tuple[str, str], ...] = ()
     """Pairs (text, reply): a prompt that contains the text is answered with the reply, word for word."""
 
@@ -108,6 +123,8 @@ class ScriptedBackend(Backend):
 
     def _answer(self, hint: Hint) -> str:
         says = self.model.says
+        if self.model.says_result and isinstance(hint, ActHint) and hint.results:
+            return hint.results[-1]
         if says == "wrong" or self._draw("accuracy", hint) >= self.model.accuracy:
             others = [option for option in hint.options if option != hint.truth] or ["0"]
             return others[0 if len(others) == 1 else int(self._draw("wrong", hint) * len(others))]
@@ -127,7 +144,24 @@ class ScriptedBackend(Backend):
             return {"accept": bool(right) == follows}
         return {"best": f"#{((right or wrong) if follows else (wrong or right))[0]}"}
 
+    def _calls(self, hint: Hint) -> list[dict[str, Any]]:
+        """Return what the agent calls in this step; nothing where it answers."""
+        if not isinstance(hint, ActHint) or not hint.calls or hint.step >= len(self.model.uses_tools):
+            return []
+        known = {
+            "question": hint.question_text,
+            "agent": str(hint.agent),
+            "task": str(hint.task),
+            "result": hint.results[-1] if hint.results else "",
+        }
+        return [
+            {"tool": call.tool, "arguments": {name: _filled(value, known) for name, value in call.arguments.items()}}
+            for call in self.model.uses_tools[hint.step]
+        ]
+
     def _text(self, request: Request, hint: Hint) -> str:
+        if calls := self._calls(hint):
+            return json.dumps({"calls": calls})
         for found, said in self.model.replies:
             if any(found in each.content for each in request.messages):
                 return said
@@ -171,6 +205,14 @@ class ScriptedBackend(Backend):
         return json.dumps(reply)
 
 
+def _filled(value: Any, known: dict[str, str]) -> Any:
+    if not isinstance(value, str):
+        return value
+    for name, text in known.items():
+        value = value.replace(f"{{{name}}}", text)
+    return value
+
+
 class _Wanted(NamedTuple):
     """What a schema asks for."""
 
@@ -184,6 +226,7 @@ class _Wanted(NamedTuple):
 @lru_cache(maxsize=256)
 def _wanted(schema: str) -> _Wanted:
     data = json.loads(schema)
+    data = data["oneOf"][-1] if "oneOf" in data else data  # the other way is to call tools
     properties = data["properties"]
     return _Wanted(
         frozenset(properties),

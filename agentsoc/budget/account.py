@@ -11,7 +11,7 @@ from agentsoc.contracts.board import Board
 from agentsoc.contracts.task import Task
 from agentsoc.contracts.turns import Reply, Turn
 from agentsoc.scenario.budget import Limits
-from agentsoc.scenario.prices import FREE, Rate, price_of
+from agentsoc.scenario.prices import FREE, Rate, price_of, tool_prices
 from agentsoc.society.build import BuiltSociety
 
 
@@ -78,6 +78,8 @@ class Account:
         self.policy = None if budget is None else budget.policy
         self.shown = None if budget is None or budget.shown.scope == "hidden" else budget.shown
         self.ledger.limit(self._limits)
+        self.ledger.tool_calls.limit = None if budget is None else budget.tool_call_limit(scenario.tasks.count)
+        self._tool_prices = tool_prices(scenario.prices)
         self.ledger.carry = self.policy is not None and self.policy.carry
 
     def enter(self, society: BuiltSociety) -> None:
@@ -122,11 +124,12 @@ class Account:
         if self.shown is None:
             return NOTHING
         team = (self._limits, Used(board.tokens, board.calls, self.cost))
+        tools = self.ledger.tool_calls
         if self.policy is None:
-            return tell(self.shown, None, team)
+            return tell(self.shown, None, team, (tools.limit, tools.charged))
         share = self.share(board, turn)
         own = self._given[-1 if share is None else share], self._used.get(share, Used())
-        return tell(self.shown, own, team)
+        return tell(self.shown, own, team, (tools.limit, tools.charged))
 
     def settle(self, grant: Grant, agent: int, spent: Spent) -> None:
         """Charge what a turn spent under a grant.
@@ -144,6 +147,14 @@ class Account:
         self.cost_lost += lost
         used = rate.cost(spent.tokens_in, spent.tokens_cached, spent.tokens_out, spent.calls)
         self.ledger.settle(grant, spent.tokens, spent.calls + spent.lost_calls, used + lost)
+
+    def take_tool_call(self, board: Board, turn: Turn, tool: str) -> bool:
+        """Pay for a call of a tool; return whether the budget could."""
+        price = self._tool_prices.get(tool, 0)
+        if not self.ledger.take_tool_call(price, self.share(board, turn)):
+            return False
+        self.cost += price
+        return True
 
     def commit(self, board: Board, turn: Turn, reply: Reply) -> None:
         """Note what the events of a turn say that it used."""

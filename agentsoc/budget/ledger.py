@@ -76,6 +76,8 @@ class Ledger:
             carry: whether shares help each other; see `agentsoc.contracts.policy.Policy.carry`.
         """
         self.team = [Purse(budget), Purse(calls), Purse(money)]
+        self.tool_calls = Purse(None)
+        """Calls of tools, of the team: taken one by one between the steps of a stage, never reserved."""
         self.carry = carry
         self.shares: list[list[Purse]] = []
         """Purses of each share, in the policy's order; the last one is what no share was given. Empty for one purse."""
@@ -222,6 +224,23 @@ class Ledger:
     def pays(self, cost: Sequence[int], share: int | None = None) -> bool:
         """Return whether tokens, calls and money of this cost are free in every scope."""
         return all(times_paid(scope, cost) > 0 for scope in self.scopes(share))
+
+    # Calls of tools
+
+    def take_tool_call(self, price: int, share: int | None = None) -> bool:
+        """Pay for a call of a tool; return whether it could be paid for.
+
+        Args:
+            price: what it costs (units).
+            share: the share of the budget that pays.
+        """
+        scopes = self.scopes(share)
+        if self.tool_calls.free < 1 or any(scope[MONEY].free < price for scope in scopes if price):
+            return False
+        self.tool_calls.settle(0, 1)
+        for scope in scopes:
+            scope[MONEY].settle(0, price)
+        return True
 
     # Settle
 

@@ -40,13 +40,19 @@ class BudgetNotice(msgspec.Struct, frozen=True):
 NOTHING: Final = BudgetNotice()
 
 
-def tell(shown: Shown, own: tuple[Limits, Used] | None, team: tuple[Limits, Used]) -> BudgetNotice:
+def tell(
+    shown: Shown,
+    own: tuple[Limits, Used] | None,
+    team: tuple[Limits, Used],
+    tools: tuple[int | None, int] = (None, 0),
+) -> BudgetNotice:
     """Return what an agent with this share of this team's budget is told.
 
     Args:
         shown: the scenario's words.
         own: limits and use of the agent's share; None when it has none.
         team: the same of the team.
+        tools: limit and use of calls of tools, which are the team's.
     """
     scopes = []
     if shown.scope in ("self", "both") and own is not None:
@@ -55,7 +61,7 @@ def tell(shown: Shown, own: tuple[Limits, Used] | None, team: tuple[Limits, Used
         scopes.append(("The team's", *team))
     if not scopes:
         return NOTHING
-    note = _note(shown, scopes)
+    note = _note(shown, scopes, tools)
     if shown.placebo:
         return BudgetNotice(note=placebo(len(note)))
     left = [_left(limits.tokens, used.tokens) for _, limits, used in scopes]
@@ -80,10 +86,11 @@ def _left(limit: int | None, used: int) -> int | None:
     return None if limit is None else max(limit - used, 0)
 
 
-def _note(shown: Shown, scopes: Sequence[tuple[str, Limits, Used]]) -> str:
+def _note(shown: Shown, scopes: Sequence[tuple[str, Limits, Used]], tools: tuple[int | None, int]) -> str:
     lines, worst = [], -1
-    for whose, limits, used in scopes:
-        for resource, limit, amount in zip(RESOURCES, limits, used, strict=True):
+    told = [(whose, zip(RESOURCES, limits, used, strict=True)) for whose, limits, used in scopes]
+    for whose, resources in [*told, ("The team's", zip(("tool calls",), tools[:1], tools[1:], strict=True))]:
+        for resource, limit, amount in resources:
             left = _left(limit, amount)
             if limit is None or left is None:
                 continue

@@ -49,6 +49,7 @@ def check(
     ] = False,
     as_json: options.AsJson = False,
     yes: options.Yes = False,
+    allow_mcp: options.AllowMcp = False,
 ) -> None:
     """Check a scenario or comparison file and say what it would run, or check that a run is as it was written.
 
@@ -82,9 +83,11 @@ def check(
         check_directory = _check_results if (path / FILE).is_file() else _check_log
         check_directory(path, allow_code or [], as_json)
     elif is_comparison(path):
-        _check_comparison(path, _Asked(given, seed, seeds, tuple(allow_code or ()), pilot, yes, prompts), as_json)
+        _check_comparison(
+            path, _Asked(given, seed, seeds, tuple(allow_code or ()), pilot, yes, prompts, allow_mcp), as_json
+        )
     else:
-        asked = _Asked(given, seed, seeds, tuple(allow_code or ()), pilot, yes, prompts)
+        asked = _Asked(given, seed, seeds, tuple(allow_code or ()), pilot, yes, prompts, allow_mcp)
         _check_scenario(path, asked, as_json)
 
 
@@ -161,7 +164,9 @@ def _piloted_kinds(path: Path, rows: Sequence[Kind], asked: _Asked) -> list[Kind
 
     n = asked.pilot
     assert n is not None
-    agreed = ask_before_sending([pilot_scenario(each, n) for _, each in pilot_scenarios(rows, n)], asked.yes)
+    agreed = ask_before_sending(
+        [pilot_scenario(each, n) for _, each in pilot_scenarios(rows, n)], asked.yes, allow_mcp=asked.allow_mcp
+    )
     with placed(path):
         return run_pilots(rows, n, code_paths=CodeFiles(asked.code, load_codes(asked.code)), consent=agreed)
 
@@ -177,6 +182,7 @@ class _Asked:
     pilot: int | None
     yes: bool
     prompts: bool
+    allow_mcp: bool = False
 
 
 def _check_scenario(path: Path, asked: _Asked, as_json: bool) -> None:
@@ -236,7 +242,7 @@ def _piloted(path: Path, scenario: Scenario, asked: _Asked) -> Pilot:
     from agentsoc.scenario.given import placed
 
     assert asked.pilot is not None
-    agreed = ask_before_sending([pilot_scenario(scenario, asked.pilot)], asked.yes)
+    agreed = ask_before_sending([pilot_scenario(scenario, asked.pilot)], asked.yes, allow_mcp=asked.allow_mcp)
     code = CodeFiles(asked.code, load_codes(asked.code))
     with placed(path):
         return run_pilot(scenario, asked.pilot, code_paths=code, consent=agreed)

@@ -27,6 +27,7 @@ def fork(
     as_json: options.AsJson = False,
     quiet: options.Quiet = False,
     yes: options.Yes = False,
+    allow_mcp: options.AllowMcp = False,
 ) -> None:
     """Start a new run from round ROUND of task TASK of the run in DIR, with changes.
 
@@ -50,7 +51,7 @@ def fork(
     require_named_address(stored, changes, directory)
     scenario = options.with_engine(with_overrides(stored, set_ or (), "manifest.json", stored=True), changes)
     n_agents = build_society(scenario).n
-    agreed = ask_before_sending([scenario], yes, cluster(address))
+    agreed = ask_before_sending([scenario], yes, cluster(address), allow_mcp=allow_mcp)
     target = new_directory(scenario, out)
     progress = Progress()
     watch = Watch(progress, title(scenario, n_agents, target), style=style_for(quiet), budget=ceiling(scenario))

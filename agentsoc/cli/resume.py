@@ -28,6 +28,7 @@ def resume(
     as_json: options.AsJson = False,
     quiet: options.Quiet = False,
     yes: options.Yes = False,
+    allow_mcp: options.AllowMcp = False,
 ) -> None:
     """Finish the run in DIR; replies that it has are read from its journal, not bought again.
 
@@ -58,7 +59,7 @@ def resume(
     agreed: frozenset[Destination] = frozenset()
     if manifest.status != "finished" or retry_failed:  # a finished run calls no model
         stored, _ = stored_scenario(log, allow_code or ())
-        agreed = ask_before_sending([options.with_engine(stored, changes)], yes, cluster(address))
+        agreed = ask_before_sending([options.with_engine(stored, changes)], yes, cluster(address), allow_mcp=allow_mcp)
     progress = Progress()
     title = f"{directory}: {manifest.name}, seed {manifest.seed}; it was {manifest.status}"
     style = style_for(quiet or (manifest.status == "finished" and not retry_failed))

@@ -49,6 +49,7 @@ def run(
     as_json: options.AsJson = False,
     quiet: options.Quiet = False,
     yes: options.Yes = False,
+    allow_mcp: options.AllowMcp = False,
 ) -> None:
     """Run SCENARIO and write its log; print the result and how to go on.
 
@@ -80,7 +81,7 @@ def run(
     many = len(scenarios) > 1
     # what cannot be built is found before anything is started; a thousand built societies are not kept
     sizes = [options.ready(one, scenario, one.name if many else "").n for one in scenarios]
-    agreed = ask_before_sending(scenarios, yes, cluster(address))
+    agreed = ask_before_sending(scenarios, yes, cluster(address), allow_mcp=allow_mcp)
     directories = _directories(scenarios, out) if many else [out]
     runner = _Runner(scenario, code, style_for(quiet), agreed)
     if not many:

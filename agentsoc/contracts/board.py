@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
 
+from agentsoc.contracts.sight import Sight
 from agentsoc.contracts.task import Task
 from agentsoc.events import Event, Kind
 
@@ -42,6 +43,28 @@ class Watcher(Protocol):
         """Take in the events of one round, in canonical order."""
 
 
+class Surroundings(Protocol):
+    """What protocols see of the environment of an episode."""
+
+    spoken: int
+    """Stages without a move since the last move, or since the episode began."""
+
+    def over(self) -> str | None:
+        """Return why the episode is over; None while it goes on."""
+
+    def sights(self) -> Mapping[int, Sight]:
+        """Return what each agent sees whose move it is, in order of agents."""
+
+    def played(self, agent: int) -> str | None:
+        """Return the action of an agent that follows a scripted policy; None for one that is asked."""
+
+    def says(self, agent: int) -> str | None:
+        """Return what such an agent says before moves are made; None for one that is asked."""
+
+    def outcome(self) -> str:
+        """Return how the episode stands, in one line."""
+
+
 class Board:
     """Claims, standing positions, engagement and subtasks of one episode after `round` rounds.
 
@@ -58,6 +81,7 @@ class Board:
         "engagement",
         "events",
         "flags",
+        "log_round",
         "own",
         "problem",
         "round",
@@ -67,6 +91,7 @@ class Board:
         "task",
         "tokens",
         "watchers",
+        "world",
     )
 
     def __init__(self, task: int, problem: Task | None = None) -> None:
@@ -74,6 +99,9 @@ class Board:
         self.problem = problem
         """The task itself, for protocols that plan from its parts. Its reference answer is not theirs to use."""
         self.round = 0
+        """The stage that comes next: plans count these."""
+        self.log_round = 0
+        """The same as the log counts it: a stage in which tools are called has a round for each step."""
         self.events = 0
         self.claims: dict[int, Claim] = {}
         self.standing: dict[int, int] = {}
@@ -92,15 +120,21 @@ class Board:
         self.stopped: str | None = None
         self.watchers: tuple[Watcher, ...] = ()
         """What protocols keep of the events beyond the board: further folds of the same log."""
+        self.world: Surroundings | None = None
+        """The environment of the episode, where it has one."""
 
     def fold(self, events: Iterable[Event]) -> None:
-        """Take in the events of one round, in canonical order, and step to the next round."""
+        """Take in the events of one round, in canonical order, and step to the next one.
+
+        A round with a ``tool_call`` ends no stage: whoever called is still to answer, and everybody else waits.
+        """
         if self.watchers:
             events = list(events)
             for watcher in self.watchers:
                 watcher.fold(events)
         claims, engagement, standing, own = self.claims, self.engagement, self.standing, self.own
         n = calls = tokens = 0
+        lag, ends = self.log_round - self.round, True
         for event in events:
             n += 1
             calls += event.calls
@@ -110,7 +144,7 @@ class Board:
             if claim is not None:
                 agent = event.agent
                 claims[claim] = Claim(
-                    claim, agent, event.round, kind, event.answer, event.text, event.confidence, event.subtask
+                    claim, agent, event.round - lag, kind, event.answer, event.text, event.confidence, event.subtask
                 )
                 standing[agent] = own[agent] = claim
                 for parent in event.parents:
@@ -122,12 +156,19 @@ class Board:
             elif kind == "delegate_subtask":
                 if event.subtask is not None and event.target is not None:
                     self.subtasks[event.subtask] = Subtask(
-                        event.subtask, event.subtask_parent, event.agent, event.target, event.round, event.text or ""
+                        event.subtask,
+                        event.subtask_parent,
+                        event.agent,
+                        event.target,
+                        event.round - lag,
+                        event.text or "",
                     )
             elif kind == "call_failed":
                 self.calls_failed += 1
             elif kind == "budget_exhausted":
                 self.budget_refused += 1
+            elif kind == "tool_call":
+                ends = False
             elif kind == "stop":
                 self.stopped = event.answer
             elif kind == "flag":
@@ -135,7 +176,9 @@ class Board:
         self.events += n
         self.calls += calls
         self.tokens += tokens
-        self.round += 1
+        self.log_round += 1
+        if ends:
+            self.round += 1
 
     def position(self, agent: int) -> Claim | None:
         """Return the claim that `agent` stands by, if it has taken a position."""

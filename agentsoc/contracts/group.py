@@ -10,11 +10,14 @@ from pydantic_core import PydanticCustomError
 
 from agentsoc.contracts.part import Part, Slot, nearest
 from agentsoc.contracts.prompts import PromptSet
+from agentsoc.contracts.tool_use import ToolUse
 
 if TYPE_CHECKING:
     from agentsoc.contracts.model import Model
+    from agentsoc.contracts.tools import Tool
 else:  # at run time a slot is filled by whatever class is registered for the kind
     Model = Annotated[Part, Slot("agentsoc.models", "model")]
+    Tool = Annotated[Part, Slot("agentsoc.tools", "tool")]
 
 MAX_AGENTS: Final = 10_000_000
 PROMPT_VARIABLES: Final = ("name", "persona", "role", "n_agents", "topology")
@@ -43,8 +46,9 @@ class AgentGroup(Part):
     """Model calls that an agent makes in a turn, each continuing the last (calls)."""
     memory: int = Field(default=0, ge=0, le=64)
     """Own earlier replies that an agent carries over from task to task (replies); needs ``episodes: sequential``."""
-    reply: Literal["auto", "json", "short", "text"] = "auto"
-    """Form of replies: a JSON object, one line "answer [uses #i] [against #j]", or free text; auto asks the model."""
+    reply: Literal["auto", "json", "short", "text", "native"] = "auto"
+    """Form of replies: a JSON object, one line "answer [uses #i] [against #j]", or free text; auto asks the model. An
+    agent with tools replies in JSON where it may call them, or with ``native`` as its provider writes calls."""
     prompt: Annotated[str, StringConstraints(max_length=8_000)] | None = None
     """System prompt; {name}, {persona}, {role}, {n_agents} and {topology} are replaced. None for that of `prompts`."""
     prompts: PromptSet = PromptSet()
@@ -55,7 +59,11 @@ class AgentGroup(Part):
     fits the window is left out, oldest first; with ``last`` the reply then stands in the question."""
     peers_see: PeersSee | None = None
     """What others see of this group's replies; None for what the scenario says."""
-    later: ClassVar[frozenset[str]] = frozenset({"prompts", "history", "peers_see"})
+    tools: Annotated[tuple[Tool, ...], Field(max_length=32)] = ()
+    """What these agents may call before they answer: kinds of tools with their settings."""
+    tool_use: ToolUse = ToolUse()
+    """How often they may, and what they see of the results."""
+    later: ClassVar[frozenset[str]] = frozenset({"prompts", "history", "peers_see", "tools", "tool_use"})
 
     @model_validator(mode="after")
     def _one_system_prompt(self) -> AgentGroup:

@@ -14,7 +14,11 @@ from typing import Any, ClassVar, Final, Literal
 import msgspec
 
 from agentsoc.contracts.address import Destination
+from agentsoc.contracts.hint import ActHint as ActHint
+from agentsoc.contracts.hint import Hint as Hint
+from agentsoc.contracts.hint import SampleHint as SampleHint
 from agentsoc.contracts.part import Part, Slot
+from agentsoc.contracts.script import Script
 
 FailureKind = Literal[
     "timeout",  # no reply within the time limit: it may have been billed
@@ -32,48 +36,6 @@ ANY_NUMBER: Final = "<number>"
 """What a choice begins with that holds for every number in its place: ``<number> #1`` allows ``27 #1``."""
 ANY_WHOLE: Final = "<whole>"
 """The same for every whole number: ``<whole> #1`` allows ``27 #1`` and not ``27.5 #1``."""
-
-
-class Hint(msgspec.Struct, frozen=True, gc=False):
-    """The hint holds what a simulated or scripted voter may know and a real model never sees."""
-
-    task: int
-    round: int
-    agent: int
-    k: int
-    purpose: str
-    truth: str
-    options: tuple[str, ...]
-    shown: tuple[str | None, ...] = ()
-    """Answers that the agent is shown, one for each neighbour who stands by them."""
-    shown_unique: tuple[str | None, ...] = ()
-    """Answers of the claims that the prompt shows, each claim once, in the order of their handles."""
-    targets: tuple[int, ...] = ()
-    """Agents to whom the turn may delegate."""
-    own: str | None = None
-    """The agent's own standing answer."""
-    by_rule: bool = False
-    """The turn tallies what it is shown and adds no evidence of its own."""
-    speaks: bool = True
-    """Whether anybody reads what the agent writes; the end of an organisation writes no message."""
-    attempt: int = 0
-    """Attempts of this call that had an outcome before this one."""
-    difficulty: float | None = None
-
-    sample: ClassVar[int] = 0
-    """Number of this one among several independent answers of the agent in the round; see `SampleHint`."""
-    question: ClassVar[int] = 0
-    """What tells this question from others of the same task; see `SampleHint`."""
-
-
-class SampleHint(Hint, frozen=True, gc=False):
-    """The hint belongs to one of several samples, or one of several questions of a task, for voters without prompts.
-
-    A kind of its own, because a hint is part of the hash by which the journal knows a request.
-    """
-
-    sample: int = 0  # type: ignore[misc]
-    question: int = 0  # type: ignore[misc]
 
 
 _encode: Final = msgspec.msgpack.Encoder().encode
@@ -156,6 +118,22 @@ class Request(msgspec.Struct, frozen=True, gc=False):
                 self.hint,
             )
         return hashlib.sha256(_encode(whole)).digest()
+
+
+class NativeRequest(Request, frozen=True, gc=False):
+    """A request whose reply may call tools, which the provider is to be told of in its own way."""
+
+    tools: tuple[tuple[str, str, str], ...] = ()
+    """Name, description and JSON Schema of the arguments (as JSON text) of each tool."""
+
+    @classmethod
+    def of_request(cls, request: Request, tools: tuple[tuple[str, str, str], ...]) -> NativeRequest:
+        """Return a request with the tools that its reply may call."""
+        return cls(*(getattr(request, name) for name in Request.__struct_fields__), tools)  # type: ignore[call-arg]
+
+    def digest(self) -> bytes:
+        """Return the SHA-256 of the request with its tools."""
+        return hashlib.sha256(_encode(self)).digest()
 
 
 class _SystemAndUser(msgspec.Struct, frozen=True, gc=False):
@@ -367,6 +345,10 @@ class Model(Part):
     def rate_limits(self) -> tuple[int | None, int | None]:
         """Return the requests and the tokens a minute that its provider allows; None for no limit."""
         return (None, None)
+
+    def script(self) -> Script | None:
+        """Return the scripted policy that plays environments in its place; None, the default, for a model proper."""
+        return None
 
     def label(self) -> str:
         """Return what messages call the model."""

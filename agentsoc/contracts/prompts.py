@@ -47,10 +47,10 @@ ASKED: Final = (
     "form",
 )
 """Values that say what is asked in a turn."""
-FORM: Final = ("purpose", "options", "options_said", "numeric", "whole", "n_claims", "cites", "targets")
-LISTS: Final = ("options", "claims", "memory", "targets")
-_NUMBERS: Final = ("name", "n_agents", "round", "n_claims", "number", "agent")
-_PURPOSES: Final = ("answer", "merge", "work", "vote", "judge", "check", "choose", "plan", "guide")
+FORM: Final = ("purpose", "options", "options_said", "numeric", "whole", "n_claims", "cites", "targets", "action")
+LISTS: Final = ("options", "claims", "memory", "targets", "tools", "results")
+_NUMBERS: Final = ("name", "n_agents", "round", "n_claims", "number", "agent", "calls_max", "calls_left")
+_PURPOSES: Final = ("answer", "merge", "work", "vote", "judge", "check", "choose", "plan", "guide", "act", "talk")
 _FACTS: Final = ("options_said", "numeric", "whole", "cites", "stated")
 VARIABLES: Final = {
     "name": "number of the agent",
@@ -68,7 +68,7 @@ VARIABLES: Final = {
     "targets": "list of the agents that may be handed work",
     "round": "number of the round, from 0",
     "form": "in which form to reply, as one of the templates `form_*` makes it",
-    "purpose": "why the agent is asked: answer, merge, work, vote, judge, check, choose, plan or guide",
+    "purpose": "why the agent is asked: answer, merge, work, vote, judge, check, choose, plan, guide, act or talk",
     "options_said": "whether the question names every option already",
     "numeric": "whether the answer is a number",
     "whole": "whether it is a whole number",
@@ -81,6 +81,11 @@ VARIABLES: Final = {
     "stated": "whether the text holds the answer",
     "said": "the reply as the agent gave it",
     "draft": "what the agent said in the call before, in the same turn",
+    "action": "JSON Schema of the action, where an action is no choice among options; else nothing",
+    "tools": "list of the tools that may be called, each with what it does and its arguments",
+    "calls_max": "calls that one reply may make",
+    "calls_left": "replies of this turn that may still call tools, this one included",
+    "results": "list of what the calls of the last reply gave",
 }
 """What each value is."""
 TEMPLATES: Final = {
@@ -95,6 +100,10 @@ TEMPLATES: Final = {
     "plan": TemplateKind("work for others", ASKED),
     "guide": TemplateKind("guidance for the next round", ASKED),
     "work": TemplateKind("a piece of work that was handed out", ASKED),
+    "act": TemplateKind("a move in an environment", ASKED),
+    "talk": TemplateKind("something to say to others before moves are made", ASKED),
+    "tools": TemplateKind("form of a reply that may call tools instead", ("tools", "calls_max", "calls_left", "form")),
+    "results": TemplateKind("what tools gave that the last reply called", ("results", "form")),
     "critique": TemplateKind(
         "a second look at the draft of the call before, in a turn of several calls", (*ASKED, "draft")
     ),
@@ -164,6 +173,14 @@ class PromptSet(Part):
     """Guidance for the next round."""
     work: Text | PromptTemplate | None = None
     """A piece of work that was handed out."""
+    act: Text | PromptTemplate | None = None
+    """A move in an environment."""
+    talk: Text | PromptTemplate | None = None
+    """Something to say to others before moves are made."""
+    tools: Text | PromptTemplate | None = None
+    """What is said of the form of a reply that may call tools instead of answering."""
+    results: Text | PromptTemplate | None = None
+    """What tools gave that the last reply called."""
     critique: Text | PromptTemplate | None = None
     """A second look at the draft of the call before, in a turn of several calls (``iterations``)."""
     claim: Text | PromptTemplate | None = None

@@ -84,6 +84,8 @@ class Protocol(Part):
 
     worlds: ClassVar[bool] = False
     """Whether it can lead a society through tasks that go through states (`agentsoc.contracts.world`)."""
+    plays: ClassVar[bool] = False
+    """Whether it leads agents through an environment (`agentsoc.contracts.environments`): its turns act."""
     alone: ClassVar[str | None] = None
     """Why no other protocol can go around it; None where one can."""
     artefacts: ClassVar[bool] = False
@@ -175,15 +177,16 @@ def interpret_reply(society: Society, board: Board, turn: Turn, reply: Reply) ->
     7. Otherwise: ``propose_claim``.
 
     A turn that chooses endorses the claim that it chose, and its text says in which order they were shown. A turn that
-    checks endorses the claim, or disputes it without another answer.
+    checks endorses the claim, or disputes it without another answer. A turn that acts gives an ``action``, one that
+    talks a ``propose_claim`` that states no answer.
 
     Used and disputed claims count only among those that the turn showed. With ``parents: visible`` in the scenario,
     and for a merge turn whose reply format cannot name its sources, everything shown counts as used. With ``parents:
     inferred`` what a reply names does not count: its answer says which shown claims it uses and disputes (see
     `agentsoc.contracts.influence`), and its act is marked.
     """
-    if turn.purpose in ("choose", "check"):
-        return _verdicts(board, turn, reply)
+    if turn.purpose in _APART:
+        return _acts_apart(board, turn, reply)
     acts = _handed_out(turn, reply) if reply.delegations else []
     if reply.answer is None and (acts or reply.text is None):
         return acts
@@ -249,6 +252,19 @@ def _cited(society: Society, turn: Turn, reply: Reply) -> tuple[Sequence[int], S
         refused = disputes if len(disputes) < _MANY else frozenset(disputes)
         uses = [c for c in uses if c not in refused]
     return disputes, uses
+
+
+_APART: Final = ("choose", "check", "act", "talk")
+"""Purposes of turns whose replies are no claim that rests on others."""
+
+
+def _acts_apart(board: Board, turn: Turn, reply: Reply) -> Sequence[Act]:
+    """Return the act of a verdict on claims, of a move in an environment, or of something said before moves."""
+    if turn.purpose == "act":
+        return () if reply.answer is None else (Act("action", reply.answer, reply.text),)
+    if turn.purpose == "talk":
+        return () if reply.text is None else (Act("propose_claim", reply.answer, reply.text),)
+    return _verdicts(board, turn, reply)
 
 
 def _verdicts(board: Board, turn: Turn, reply: Reply) -> Sequence[Act]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, TypeVar
 
@@ -15,6 +15,7 @@ from agentsoc.contracts.probe import ParentSource
 from agentsoc.contracts.prompts import PromptSet
 from agentsoc.contracts.rules import Rules
 from agentsoc.contracts.task import TaskFamily
+from agentsoc.contracts.tools import ToolSpec
 from agentsoc.contracts.wiring import Wiring
 
 T = TypeVar("T")
@@ -52,6 +53,8 @@ class Society:
     """Templates that the scenario puts in place of the defaults; a group's own come before them."""
     peers_see: PeersSee
     """What agents see of each other's replies, where a group does not say it."""
+    toolsets: tuple[tuple[ToolSpec, ...], ...] = field(default=(), kw_only=True)
+    """For each group, the tools that its agents may call; empty where no agent may call any."""
 
     @property
     def n(self) -> int:
@@ -87,11 +90,18 @@ class Society:
         """Return what others see of the replies of `agent`."""
         return self.group(agent).peers_see or self.peers_see
 
+    def tools_of(self, agent: int) -> tuple[ToolSpec, ...]:
+        """Return the tools that `agent` may call."""
+        return self.toolsets[self.group_index(agent)] if self.toolsets else ()
+
     @cached_property
     def reply_forms(self) -> list[tuple[str, bool]]:
         """Give, for each group, the form of its agents' replies, and whether the model (not the scenario) chose it."""
         return [
-            (group.model.reply_form, True) if group.reply == "auto" else (group.reply, False) for group in self.groups
+            (group.model.reply_form, True)
+            if group.reply == "auto"
+            else ("json" if group.reply == "native" else group.reply, False)
+            for group in self.groups
         ]
 
     @cached_property

@@ -11,11 +11,13 @@ from typing import Final, Literal
 import msgspec
 
 from agentsoc.contracts.board import Claim
+from agentsoc.contracts.sight import Sight
 
-Purpose = Literal["answer", "merge", "plan", "guide", "work", "judge", "vote", "choose", "check"]
+Purpose = Literal["answer", "merge", "plan", "guide", "work", "judge", "vote", "choose", "check", "act", "talk"]
 """Why an agent is asked: its own answer; one answer out of several claims; a plan of subtasks; guidance for the next
 round; a subtask; whether to stop; a ballot over claims; which of the shown claims is best; whether the one that is
-shown is right."""
+shown is right; a move in an environment;
+something to say before moves are made."""
 
 
 NONE: Final = "none"
@@ -61,6 +63,15 @@ class Turn(msgspec.Struct, frozen=True, gc=False):
     built."""
     form: Literal["json", "short", "text"] | None = None
     """Form of the reply to this turn; None for that of the agent."""
+    tools: bool | None = None
+    """Whether the reply may call tools instead of stating anything; None for whether it is a turn that answers, works
+    or acts, of an agent that has tools."""
+    step: int = 0
+    """Number of the turn's step: how often it has called tools. The engine counts."""
+    sight: Sight | None = None
+    """What is seen of an environment, in a turn that acts."""
+    played: str | None = None
+    """The action of a scripted policy; then nobody is asked."""
 
 
 class Delegation(msgspec.Struct, frozen=True, gc=False):
@@ -68,6 +79,23 @@ class Delegation(msgspec.Struct, frozen=True, gc=False):
 
     to: int
     text: str
+
+
+class ToolCall(msgspec.Struct, frozen=True, gc=False):
+    """A tool call is what an agent says instead of an answer."""
+
+    tool: str
+    arguments: str
+    """The arguments as JSON text; whatever the agent wrote where that is no JSON object."""
+
+
+class StepTaken(msgspec.Struct, frozen=True, gc=False):
+    """What an agent said in an earlier step of its turn, and what the tools gave that it called."""
+
+    said: str
+    """The reply as it came, without reasoning."""
+    results: tuple[str, ...]
+    """What each call gave, in the order of the calls, as the agent is told of it."""
 
 
 class View(msgspec.Struct, frozen=True, gc=False):
@@ -91,6 +119,8 @@ class View(msgspec.Struct, frozen=True, gc=False):
     """What the agent is told of the whole team's budget, when the scenario shows that."""
     note: str = ""
     """What the agent's prompt says of the budget, in the scenario's words."""
+    steps: tuple[StepTaken, ...] = ()
+    """The steps of this turn that were taken before, in which the agent called tools."""
 
 
 class Reply(msgspec.Struct, frozen=True, gc=False):
@@ -116,6 +146,8 @@ class Reply(msgspec.Struct, frozen=True, gc=False):
     """Simulated time of the turn (seconds); never in an event."""
     said: str | None = None
     """The reply as it came from a model, without its reasoning; None for agents that ask none."""
+    tool_calls: tuple[ToolCall, ...] = ()
+    """What the agent calls; then it says nothing else, and is asked again with what the calls gave."""
     due: int = 0
     """Claims that the turn of a model was to read (claims)."""
     shown: int = 0

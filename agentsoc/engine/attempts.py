@@ -10,7 +10,7 @@ import msgspec
 from agentsoc.budget.ledger import Need
 from agentsoc.budget.spent import Spent
 from agentsoc.contracts.model import Usage
-from agentsoc.contracts.turns import SLOT_WIDTH, Reply, Turn
+from agentsoc.contracts.turns import SLOT_WIDTH, Reply, StepTaken, Turn
 from agentsoc.log.journal import Attempt
 
 NO_ROOM = "no room for any of the claims that the turn is to read"
@@ -24,6 +24,8 @@ class EarlierTurn(msgspec.Struct, frozen=True, gc=False):
     turn: Turn
     said: str
     """The reply as it came, without reasoning."""
+    steps: tuple[StepTaken, ...] = ()
+    """Its steps before, in which it called tools."""
 
 
 class PlannedTurn(msgspec.Struct, frozen=True, gc=False):
@@ -31,6 +33,7 @@ class PlannedTurn(msgspec.Struct, frozen=True, gc=False):
 
     task: int
     round: int
+    """Round of the log: each step of a stage has one."""
     turn: Turn
     room: int | None = None
     """Tokens that the prompt was allowed when the turn was first taken, from the journal."""
@@ -46,8 +49,17 @@ class PlannedTurn(msgspec.Struct, frozen=True, gc=False):
     """The claim that a probe of the turn leaves out of its prompt."""
     swapped: tuple[int, str] | None = None
     """The claim that states another answer in a probe of the turn, and that answer."""
+    stage: int | None = None
+    """The stage, as the protocol counts; None for the round."""
+    steps: tuple[StepTaken, ...] = ()
+    """Steps of the turn that were taken before."""
     cap: int | None = None
     """Granted output of a voter that decides itself what it spends (tokens); None for what it wants."""
+
+    @property
+    def seen_at(self) -> int:
+        """Return the stage of the turn: what it sees, and every draw that belongs to it, are counted by stages."""
+        return self.round if self.stage is None else self.stage
 
 
 class AttemptRequest(msgspec.Struct, frozen=True, gc=False):

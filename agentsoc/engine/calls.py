@@ -23,7 +23,7 @@ from agentsoc.engine.attempts import AttemptRequest, AttemptResult, TurnUnderWay
 from agentsoc.engine.call_limiter import CallLimiter
 from agentsoc.engine.model_gate import ModelGate, Patience
 from agentsoc.engine.pool import Pool
-from agentsoc.engine.remake import SUPERSEDED, charges
+from agentsoc.engine.remake import SUPERSEDED, charges, tools_charged
 from agentsoc.errors import ModelFailedError, ReplayMismatchError
 from agentsoc.log.journal import Attempt, Journal, Key
 from agentsoc.scenario.model import Calls
@@ -102,6 +102,7 @@ class Caller:
                     continue
                 self._last_round[task] = max(round_, self._last_round.get(task, 0))
         self._superseded = charges(known.values())
+        self._tools_superseded = tools_charged(known.values())
         self.flight = CallsInFlight()
         self.prompts = [PromptTally() for _ in self._gates]
         """Of each group."""
@@ -115,6 +116,10 @@ class Caller:
     def superseded(self, task: int, round_: int) -> Sequence[tuple[int, Spent]]:
         """Return what is charged at the start of a round for attempts that were made again: agents and costs."""
         return self._superseded.get((task, round_), ())
+
+    def superseded_tools(self, task: int, round_: int) -> Sequence[tuple[int, str]]:
+        """Return the calls of tools that are charged at the start of a round because it is made again."""
+        return self._tools_superseded.get((task, round_), ())
 
     async def idle(self) -> None:
         """Return when no call is in flight."""

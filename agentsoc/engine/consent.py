@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING, Final
 
 from agentsoc.contracts.address import Destination, is_loopback_host
+from agentsoc.contracts.environments import environment_of
 from agentsoc.engine.agreed import remembered
 from agentsoc.errors import ConsentNeededError
 
@@ -39,6 +40,33 @@ def destinations(scenarios: Iterable[Scenario]) -> list[Destination]:
         for place in cluster(scenario.engine.address):
             found.setdefault(place, place)
     return [place for place in found if place.needs_consent]
+
+
+def programs(scenarios: Sequence[Scenario]) -> list[Destination]:
+    """Return the programs that live runs of `scenarios` start on this machine, each once."""
+    tools = dict.fromkeys(tool for scenario in scenarios for group in scenario.agents for tool in group.tools)
+    games = dict.fromkeys(environment_of(scenario.tasks) for scenario in scenarios)
+    found = [tool.program() for tool in tools] + [game.program() for game in games if game is not None]
+    return list(dict.fromkeys(place for place in found if place is not None))
+
+
+def require_programs(scenarios: Sequence[Scenario], consent: Consent = False) -> None:
+    """Raise unless somebody has allowed every program that live runs of `scenarios` start.
+
+    Raises:
+        ConsentNeededError: names the programs; nothing has been started.
+    """
+    wanted = programs(scenarios)
+    if consent is True or not wanted:
+        return
+    left = [place for place in wanted if place not in frozenset(consent or ())]
+    if left:
+        named = ", ".join(place.address.removeprefix("program:")[:200] for place in left)
+        raise ConsentNeededError(
+            f"nothing was started, because nobody has allowed the programs that this scenario starts: {named}",
+            "agents.tools",
+            "if you know what they do: add --allow-mcp (from Python: consent=True)",
+        )
 
 
 def cluster(address: str | None) -> tuple[Destination, ...]:
@@ -76,6 +104,7 @@ def require_consent(scenarios: Sequence[Scenario], consent: Consent = False) -> 
     Raises:
         ConsentNeededError: names addresses, variables and what the runs can cost; nothing has been sent.
     """
+    require_programs(scenarios, consent)
     left, fault = missing(destinations(scenarios), consent)
     if left:
         raise refusal(left, cost_text(scenarios), fault)

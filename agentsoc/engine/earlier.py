@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import msgspec
 
 from agentsoc.contracts.society import Society
-from agentsoc.contracts.turns import Reply, Turn
+from agentsoc.contracts.turns import Reply, StepTaken, Turn
 from agentsoc.engine.attempts import EarlierTurn, PlannedTurn
 
 ROUNDS_MAX = 256
@@ -24,16 +24,24 @@ class EarlierTurns:
     def __init__(self) -> None:
         self._turns: dict[int, list[EarlierTurn]] = {}
 
-    def note(self, society: Society, round_: int, turns: Sequence[Turn], replies: Sequence[Reply | None]) -> None:
-        """Take in the replies of a round."""
+    def note(
+        self,
+        society: Society,
+        round_: int,
+        turns: Sequence[Turn],
+        replies: Sequence[Reply | None],
+        steps: Sequence[tuple[StepTaken, ...]] = (),
+    ) -> None:
+        """Take in the replies of a stage, and the steps that led to them where tools were called."""
         if society.rules.prompts == 1:
             return
-        for turn, reply in zip(turns, replies, strict=True):
+        for place, (turn, reply) in enumerate(zip(turns, replies, strict=True)):
             if reply is None or reply.said is None or turn.purpose not in _REMEMBERED:
                 continue
             kept = self._turns.setdefault(turn.agent, [])
             most = 1 if society.group(turn.agent).history in ("none", "last") else ROUNDS_MAX
-            kept.append(EarlierTurn(round_, turn, reply.said))
+            taken = steps[place] if steps and society.group(turn.agent).history in ("own", "all") else ()
+            kept.append(EarlierTurn(round_, turn, reply.said, taken))
             del kept[:-most]
 
     def told(self, planned: PlannedTurn) -> PlannedTurn:
@@ -44,5 +52,5 @@ class EarlierTurns:
         return msgspec.structs.replace(planned, earlier=tuple(kept))
 
 
-_REMEMBERED = ("answer", "work", "merge", "vote")
+_REMEMBERED = ("answer", "work", "merge", "vote", "act", "talk")
 """Purposes of the turns in which an agent states something of its own."""

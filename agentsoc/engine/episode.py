@@ -14,20 +14,24 @@ from agentsoc.budget.account import Account, rates_of
 from agentsoc.budget.ledger import Grant, Need
 from agentsoc.contracts.protocol import DISCARDED, Act
 from agentsoc.contracts.task import Task
-from agentsoc.contracts.turns import SLOT_WIDTH, Reply, Turn
+from agentsoc.contracts.turns import SLOT_WIDTH, Reply, StepTaken, Turn
 from agentsoc.contracts.world import asked
 from agentsoc.engine.act_events import add_events
 from agentsoc.engine.attempts import NO_ROOM, PlannedTurn
 from agentsoc.engine.conclusion import conclusion_tokens
 from agentsoc.engine.earlier import EarlierTurns
-from agentsoc.engine.paid_round import PaidRound
+from agentsoc.engine.paid_round import PaidRound, RoundTaken
 from agentsoc.engine.probes import probe_round
 from agentsoc.engine.run_state import RunState
 from agentsoc.engine.scores import Scores
+from agentsoc.engine.stage import StageUnderWay
+from agentsoc.engine.step import step_events, told
+from agentsoc.engine.worlds import world_of
 from agentsoc.errors import RunFailedError
 from agentsoc.events import COORDINATION, MAX_K, MAX_ROUNDS, SOCIETY, Event
 from agentsoc.log.episodes import UNDER_WAY, EpisodeRow
 from agentsoc.protocols.faults import planted
+from agentsoc.society.acting import equipped
 from agentsoc.society.build import BuiltSociety, open_board
 
 Stop = str
@@ -52,10 +56,14 @@ class Episode:
         self.account = Account(self.epoch.society, self.task)
         self.ledger = run.ledgers[index] = self.account.ledger
         run.open[index] = self.row_so_far
+        self.world = world_of(self.epoch.society, self.task, run.steps)
+        self.board.world = self.world
 
     async def run(self) -> None:
         """Take rounds until the protocol has nobody left to ask or the budget refuses a turn."""
         self._keep_for_conclusion()
+        if self.world is not None:
+            await self.world.open()
         stop: Stop = "finished"
         while True:
             if self.state.stopping:
@@ -64,18 +72,20 @@ class Episode:
             turns = self.epoch.society.scenario.protocol.plan(self.epoch.society, self.board)
             if not turns:
                 break
-            if self.board.round + 2 >= MAX_ROUNDS:
+            if self.board.log_round + 1 + self._steps_max >= MAX_ROUNDS:
                 stop = "max_rounds"
                 break
-            self._charge_superseded()
-            if await self._round(turns):
+            spent = await self._stage(turns)
+            if spent is None:
+                return
+            if spent:
                 stop = "budget_exhausted"
                 await self._conclude()
                 break
         await self._close(stop)
 
     def _change_epoch(self) -> None:
-        epoch = self.state.epoch_at(self.index, self.board.round)
+        epoch = self.state.epoch_at(self.index, self.board.log_round)
         if epoch is not self.epoch:
             self.epoch = epoch
             self.account.enter(epoch.society)
@@ -83,7 +93,9 @@ class Episode:
 
     def _charge_superseded(self) -> None:
         """Charge what attempts had cost that are made again from this round on; the rest is divided anew."""
-        found = self.epoch.caller.superseded(self.index, self.board.round)
+        for agent, tool in self.epoch.caller.superseded_tools(self.index, self.board.log_round):
+            self.account.take_tool_call(self.board, Turn(agent), tool)
+        found = self.epoch.caller.superseded(self.index, self.board.log_round)
         if not found:
             return
         self.ledger.release_kept()
@@ -96,22 +108,61 @@ class Episode:
             pace.calls_lost += spent.lost_calls
         self._keep_for_conclusion()
 
-    # A round
+    # A stage, step by step
 
-    async def _round(self, turns: Sequence[Turn]) -> bool:
-        """Take one round; return whether the budget refused a turn."""
+    @property
+    def _steps_max(self) -> int:
+        """Steps that a stage can have."""
+        society = self.epoch.society
+        return max([group.tool_use.steps for group in society.groups]) if any(society.toolsets) else 1
+
+    async def _stage(self, turns: Sequence[Turn]) -> bool | None:
+        """Take one stage; return whether the budget ends the episode, None when the run is ending in its middle."""
+        stage = StageUnderWay(self.epoch.society, equipped(self.epoch.society, turns))
+        while True:
+            self._charge_superseded()
+            due = stage.due()
+            calling = stage.take(*(await self._step(due) if due else ((), 0.0)))
+            if not calling:
+                break
+            if self.state.stopping:
+                return None  # the journal has everything
+            await self._use_tools(stage, calling)
+            if self.state.stopping:
+                return None
+            self._change_epoch()
+        await self._commit(stage.ended(), stage.replies, stage.virtual_s, stage.steps)
+        return stage.refused(self.account.policy is not None)
+
+    async def _step(self, due: Sequence[tuple[Turn, tuple[StepTaken, ...]]]) -> tuple[Sequence[Reply | None], float]:
+        """Take the turns that are due; return their replies, None for those refused, and what it took (seconds)."""
+        turns = [turn for turn, _ in due]
         modelled = self._modelled(turns)
-        planned = self._planned(turns, modelled)
+        planned = self._planned(turns, modelled, [steps for _, steps in due])
         if not self.ledger.walled and not any(modelled):
             replies = await self.epoch.pool.act(planned)
             self.ledger.charged += sum([reply.tokens_in + reply.tokens_out for reply in replies])
-            await self._commit(turns, replies, max([reply.latency_s for reply in replies]))
-            return False
+            return replies, max([reply.latency_s for reply in replies])
         needs = await self.epoch.pool.prepare(planned)
-        return await self._take(planned, needs, modelled)
+        taken = await self._take(planned, needs, modelled)
+        return taken.replies, taken.virtual_s
 
-    async def _take(self, planned: Sequence[PlannedTurn], needs: Sequence[Need], modelled: Sequence[bool]) -> bool:
-        """Reserve, act, settle and commit; return whether the budget is spent."""
+    async def _use_tools(self, stage: StageUnderWay, calling: Sequence[tuple[int, Reply]]) -> None:
+        """Make the calls of a step, in the order of agents, and commit what they gave."""
+        in_order = sorted(calling, key=lambda each: (stage.turns[each[0]].agent, stage.turns[each[0]].slot))
+        events = await step_events(self.epoch, self.account, self.board, [(stage.turns[at], r) for at, r in in_order])
+        noted = self.account.rates is not None or self.account.shown is not None
+        for (at, reply), made in zip(in_order, events, strict=True):
+            if noted:
+                self.account.commit(self.board, stage.turns[at], reply)
+            stage.go_on(at, reply.said or "", [told(event) for event in made])
+        self.row.rounds += 1
+        await self._log([event for made in events for event in made])
+
+    async def _take(
+        self, planned: Sequence[PlannedTurn], needs: Sequence[Need], modelled: Sequence[bool]
+    ) -> RoundTaken:
+        """Reserve, act and settle; return what came of it."""
         taken = await PaidRound(self.epoch, self.account, self.board, planned, needs, modelled).take()
         await probe_round(self.epoch, self.task, self.board, planned, needs, taken.replies, taken.caps)
         lost, pace = taken.lost, self.state.pace
@@ -119,8 +170,7 @@ class Episode:
         self.row.calls_lost += lost.lost_calls
         pace.tokens += lost.lost_tokens
         pace.calls_lost += lost.lost_calls
-        await self._commit([each.turn for each in planned], taken.replies, taken.virtual_s)
-        return taken.spent
+        return taken
 
     def _modelled(self, turns: Sequence[Turn]) -> list[bool]:
         """Return for each turn whether it is a model call."""
@@ -129,20 +179,28 @@ class Episode:
         needs_model = self.epoch.needs_model
         return [needs_model(turn) for turn in turns]
 
-    def _planned(self, turns: Sequence[Turn], modelled: Sequence[bool]) -> list[PlannedTurn]:
+    def _planned(
+        self, turns: Sequence[Turn], modelled: Sequence[bool], steps: Sequence[tuple[StepTaken, ...]] = ()
+    ) -> list[PlannedTurn]:
         """Return the turns with what the journal knows of them, so that each is granted what it was granted before.
 
         Each has what its agent is told of the budget.
         """
-        index, round_, room = self.index, self.board.round, self.epoch.caller.room
+        index, round_, room = self.index, self.board.log_round, self.epoch.caller.room
+        stage = self.board.round if self.board.round != round_ else None
         if any(modelled):
             told = self.earlier.told
             planned = [
-                told(PlannedTurn(index, round_, turn, room(index, round_, turn) if model else None))
+                told(PlannedTurn(index, round_, turn, room(index, round_, turn) if model else None, stage=stage))
                 for turn, model in zip(turns, modelled, strict=True)
             ]
         else:
-            planned = [PlannedTurn(index, round_, turn) for turn in turns]
+            planned = [PlannedTurn(index, round_, turn, stage=stage) for turn in turns]
+        if any(steps):
+            planned = [
+                msgspec.structs.replace(each, steps=taken) if taken else each
+                for each, taken in zip(planned, steps, strict=True)
+            ]
         return planned if self.account.shown is None else [self._told(each) for each in planned]
 
     def _told(self, planned: PlannedTurn) -> PlannedTurn:
@@ -171,22 +229,29 @@ class Episode:
         planned = self._planned([turn], [modelled])
         room_left = self.ledger.room(share, self.account.rate(turn.agent)) if modelled else None
         needs = await self.epoch.pool.prepare(planned, room_left)
-        await self._take(planned, needs, [modelled])
+        taken = await self._take(planned, needs, [modelled])
+        await self._commit([turn], taken.replies, taken.virtual_s)
 
     # What is committed
 
-    async def _commit(self, turns: Sequence[Turn], replies: Sequence[Reply | None], virtual_s: float) -> None:
-        """Turn the replies of a round into events, in canonical order, and let everybody fold them."""
+    async def _commit(
+        self,
+        turns: Sequence[Turn],
+        replies: Sequence[Reply | None],
+        virtual_s: float,
+        steps: Sequence[tuple[StepTaken, ...]] = (),
+    ) -> None:
+        """Turn the replies of a stage into events, in canonical order, and let everybody fold them."""
         events: list[Event] = []
         board, society = self.board, self.epoch.society
         protocol = society.scenario.protocol
         deliveries = protocol.deliveries
-        place = (self.index, board.round)
+        place = (self.index, board.log_round)
         taken = delivered = broadcasts = 0
         noted = self.account.rates is not None or self.account.shown is not None
         last = (-2, 0)
         in_order = True
-        self.earlier.note(society, board.round, turns, replies)
+        self.earlier.note(society, board.round, turns, replies, steps)
         for turn, reply in zip(turns, replies, strict=True):
             here = (turn.agent, turn.slot)
             in_order = in_order and last < here
@@ -214,6 +279,8 @@ class Episode:
             events.append(Event(*place, SOCIETY, k, "flag", answer=name, text=text))
         if flags or not in_order:
             events.sort(key=_order)
+        if self.world is not None:
+            events = await self.world.resolve(place, turns, events)
         row = self.row
         row.turns += taken
         row.rounds += 1
@@ -261,17 +328,19 @@ class Episode:
         answer = decision.answer
         notes = [decision.note] if decision.note else []
         judge = self.epoch.judge
-        if judge is None:
+        if self.world is not None:
+            score = self.world.score()
+        elif judge is None:
             score = self.scores.of_decision(decision)
         elif answer is None:
             score = 0.0
         else:
-            grade = await judge.grade(self.task, board.round, answer)
+            grade = await judge.grade(self.task, board.log_round, answer)
             score = grade.score
             notes += [grade.note] if grade.note else []
         parents = () if decision.claim is None else (decision.claim,)
         tie = "; ".join([*notes, *(["tie: " + ", ".join(decision.tied)] if decision.tied else [])]) or None
-        here = (self.index, board.round, SOCIETY)
+        here = (self.index, board.log_round, SOCIETY)
         await self._log(
             [
                 Event(*here, 0, "answer", None, parents, answer=answer, correct=score, text=tie),
@@ -279,6 +348,8 @@ class Episode:
             ]
         )
         state = self.state
+        if self.world is not None and state.steps is not None:
+            await state.steps.ended(self.index)
         row = self.row_so_far()
         row.score, row.answer, row.answered, row.stop = score, answer, answer is not None, stop
         state.order.end(row)

@@ -15,12 +15,15 @@ import msgspec
 import pyarrow as pa
 
 from agentsoc.contracts.board import Board
+from agentsoc.contracts.environments import ForeignEnvironment, environment_of
 from agentsoc.contracts.model import AUTHORS
 from agentsoc.contracts.rules import NEWEST, Rules
+from agentsoc.contracts.tools import ToolSpec
 from agentsoc.engine.calls import Caller
 from agentsoc.engine.columns.compute import ColumnRun
 from agentsoc.engine.columns.episodes import column_run, run_columns
 from agentsoc.engine.directory import clear_temporaries
+from agentsoc.engine.foreign_desk import ForeignDesk
 from agentsoc.engine.inputs import RunTasks, input_files
 from agentsoc.engine.interrupt import ended_by_event, ended_by_signals
 from agentsoc.engine.judging import EpisodeJudge
@@ -31,6 +34,8 @@ from agentsoc.engine.ready import require_own_cache
 from agentsoc.engine.run_files import RunFiles, new_manifest
 from agentsoc.engine.run_state import ScenarioEpoch
 from agentsoc.engine.shared import Shared
+from agentsoc.engine.tool_desk import ToolDesk
+from agentsoc.engine.toolsets import plain, specs_of, with_toolsets
 from agentsoc.engine.waiting import STOP
 from agentsoc.errors import AgentsocError, InputError, InterruptedRunError, RunFailedError
 from agentsoc.log.files import RunLock
@@ -81,6 +86,8 @@ class Plan:
     """Set by whoever wants the run to end in order; None for a run that listens to signals itself."""
     models: Sequence[Mapping[str, Any]] = ()
     """What was recorded of the models when the run was under way before."""
+    toolsets: Sequence[Sequence[ToolSpec]] = ()
+    """What was recorded of the tools of each group when the run began."""
 
 
 @dataclass(frozen=True)
@@ -137,11 +144,13 @@ class _Execution:
             self.society = plan.society
         self.boards: dict[int, Board] = {}
         self.pools: list[Pool] = []
+        self.desks: list[ToolDesk | ForeignDesk] = []
         self.engine: RunEngine | None = None
         self.columns: ColumnRun | None = None
         # given away when the run begins: they may be many
         self._tasks, plan.tasks = plan.tasks or RunTasks(scenario), None
-        self.writer = SegmentWriter((plan.directory or Path()) / EVENTS, keep=plan.directory is not None)
+        acts = environment_of(scenario.tasks) is not None
+        self.writer = SegmentWriter((plan.directory or Path()) / EVENTS, keep=plan.directory is not None, rewards=acts)
         manifest = new_manifest(scenario, self._tasks.hash, plan.code, plan.fork, self.society.rules)
         self.files = RunFiles(plan.directory, manifest, journal, self.writer)
         self.files.begin(scenario, self._tasks)
@@ -169,6 +178,8 @@ class _Execution:
         finally:
             for pool in self.pools:
                 await pool.close()
+            for desk in self.desks:
+                await desk.close()
         return self._finish(engine)
 
     async def _open(self) -> RunEngine:
@@ -184,6 +195,7 @@ class _Execution:
         engine = self.engine = RunEngine(epochs, self.writer, self.boards)
         if (last := epochs[-1].judge) is not None:
             [self.files.manifest.judge] = last.desk.identities()
+        engine.steps = self._foreign()
         plan.progress.pace, plan.progress.flight = engine.pace, epochs[-1].caller.flight
         plan.progress.ledgers = engine.ledgers
         return engine
@@ -195,6 +207,7 @@ class _Execution:
         epochs = []
         for before in plan.fork.before if plan.fork is not None else ():
             old = build_society(Scenario.model_validate(before.scenario), stored=True, rules=plan.rules)
+            old = with_toolsets(old, specs_of(before.toolsets))
             pool: Pool = LocalPool(old, self.boards, live=False)
             pools.append(pool)
             await pool.start()
@@ -202,11 +215,13 @@ class _Execution:
             if graded_by is not None:
                 pools.append(graded_by.desk)
             caller = Caller(pool, None, plan.known, old.scenario.calls, 64)
-            epochs.append(ScenarioEpoch(before.start, old, pool, caller, graded_by))
+            desk = ToolDesk(old, None, plan.known, live=False) if any(old.toolsets) else None
+            epochs.append(ScenarioEpoch(before.start, old, pool, caller, graded_by, desk))
+        journal = self.journal if plan.live else None
+        desk = await self._open_tools(journal)
         pool = make_pool(self.society, self.boards, plan)
         pools.append(pool)
         await pool.start()
-        journal = self.journal if plan.live else None
         gates = (plan.shared or Shared()).gates(scenario, pool.parallel()) if plan.live else None
         caller = Caller(pool, journal, plan.known, scenario.calls, scenario.engine.concurrency, gates)
         start = (0, 0) if plan.fork is None else (plan.fork.task, plan.fork.round)
@@ -214,7 +229,29 @@ class _Execution:
         if judge is not None:
             pools.insert(0, judge.desk)
             await judge.desk.start()
-        return [*epochs, ScenarioEpoch(start, self.society, pool, caller, judge)]
+        return [*epochs, ScenarioEpoch(start, self.society, pool, caller, judge, desk)]
+
+    def _foreign(self) -> ForeignDesk | None:
+        """Return what leads the episodes of an environment that has a program of its own; None for any other."""
+        environment = environment_of(self.plan.scenario.tasks)
+        if not isinstance(environment, ForeignEnvironment):
+            return None
+        live = self.plan.live
+        desk = ForeignDesk(environment, self.journal if live else None, self.plan.known, live=live)
+        self.desks.append(desk)
+        return desk
+
+    async def _open_tools(self, journal: Journal | None) -> ToolDesk | None:
+        """Open the tools of the society, which are then known to it and written into the manifest."""
+        plan = self.plan
+        if not any(group.tools for group in self.society.groups):
+            return None
+        desk = ToolDesk(self.society, journal, plan.known, live=plan.live)
+        self.desks.append(desk)
+        await desk.start(plan.toolsets)
+        self.society = with_toolsets(self.society, desk.toolsets)
+        self.files.manifest.toolsets = [plain(specs) for specs in desk.toolsets]
+        return desk
 
     async def _drive(self, engine: RunEngine) -> None:
         """Run all episodes, with the log near behind, until they have ended or the run is asked to stop."""

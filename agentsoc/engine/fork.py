@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from agentsoc.contracts.rules import recorded_rules
+from agentsoc.contracts.tools import ToolSpec
 from agentsoc.engine.consent import Consent, require_consent
 from agentsoc.engine.directory import new_directory
 from agentsoc.engine.execute import Plan, Result, execute
@@ -14,6 +16,7 @@ from agentsoc.engine.inputs import RunTasks
 from agentsoc.engine.remake import counts_at
 from agentsoc.engine.run import Progress, Run, refuse_secrets
 from agentsoc.engine.stored_scenario import stored_scenario
+from agentsoc.engine.toolsets import specs_of
 from agentsoc.engine.waiting import wait_for
 from agentsoc.errors import InputError
 from agentsoc.log.journal import Attempt, Journal, Key
@@ -99,7 +102,7 @@ async def fork_async(
         before = [] if earlier is None else [b for b in earlier.before if b.start < start]
         own_start = (0, 0) if earlier is None else (earlier.task, earlier.round)
         if own_start < start:
-            before.append(Before(start=own_start, scenario=log.manifest.scenario))
+            before.append(Before(start=own_start, scenario=log.manifest.scenario, toolsets=log.manifest.toolsets))
         refuse_secrets(scenario)
         require_consent([scenario], consent)
         target = new_directory(scenario, out)
@@ -111,10 +114,17 @@ async def fork_async(
             code_paths=code_paths,
             progress=progress or Progress(),
             rules=rules,
+            toolsets=_same_tools(old, scenario, log.manifest.toolsets),
             fork=Fork(run=log.directory.name, digest=log.manifest.digest, task=task, round=round_, before=before),
         )
         await _with_journal(plan, list(known.values()))
         return Run(target)
+
+
+def _same_tools(old: Scenario, new: Scenario, recorded: list[list[dict[str, Any]]]) -> list[list[ToolSpec]]:
+    """Return the tools that the fork has to find as they were; nothing where its scenario names others."""
+    same = [group.tools for group in old.agents] == [group.tools for group in new.agents]
+    return specs_of(recorded) if same else []
 
 
 async def _with_journal(plan: Plan, attempts: Sequence[Attempt]) -> Result:

@@ -119,7 +119,8 @@ def named_files(scenario: Scenario) -> list[str]:
 
 def _files(scenario: Scenario) -> dict[str, str]:
     groups = (group.prompts for group in scenario.agents)
-    parts = (scenario.tasks, scenario.topology, scenario.protocol, scenario.prompts, *groups)
+    tools = (tool for group in scenario.agents for tool in group.tools)
+    parts = (scenario.tasks, scenario.topology, scenario.protocol, scenario.prompts, *groups, *tools)
     return {posixpath.normpath(name): name for part in parts for name in part.files()}
 
 

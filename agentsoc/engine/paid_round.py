@@ -40,14 +40,6 @@ class RoundTaken:
     """Simulated time: the slowest turn of each wave, summed (seconds)."""
     lost: Spent = field(default_factory=Spent)
     """What was charged to the round; of interest is what of it has unknown usage."""
-    shared: bool = False
-    """Whether a policy splits the budget."""
-
-    @property
-    def spent(self) -> bool:
-        """Tell whether the budget ends the episode: it refused a turn, or with shares all of them."""
-        refused = [reply is None for reply in self.replies]  # agents whose share is spent are not asked; others go on
-        return all(refused) if self.shared else any(refused)
 
 
 class PaidRound:
@@ -78,7 +70,7 @@ class PaidRound:
         self._turns: list[TurnUnderWay | None] = [None] * len(planned)
         turns = [each.turn for each in planned]
         self._shares, self._rates = account.shares(board, turns), account.turn_rates(turns)
-        self._taken = RoundTaken([None] * len(planned), [0] * len(planned), shared=self._shares is not None)
+        self._taken = RoundTaken([None] * len(planned), [0] * len(planned))
 
     async def take(self) -> RoundTaken:
         """Take the round and return what came of it."""
@@ -151,7 +143,7 @@ class PaidRound:
         n_tasks = min(
             sum([modelled[place] for place, _ in grants]), _TASKS_PER_SLOT * epoch.society.scenario.engine.concurrency
         )
-        if n_tasks and epoch.caller.answered(self._board.task, self._board.round):
+        if n_tasks and epoch.caller.answered(self._board.task, self._board.log_round):
             await self._ask(due, costs, queued)
             n_tasks = 0
         pure = [(i, place, grant) for i, (place, grant) in enumerate(grants) if not modelled[place]]

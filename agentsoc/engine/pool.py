@@ -11,7 +11,7 @@ from agentsoc.budget.ledger import Need
 from agentsoc.contracts.board import Board
 from agentsoc.contracts.turns import Reply
 from agentsoc.engine.attempts import AttemptRequest, AttemptResult, PlannedTurn
-from agentsoc.engine.columns.draws import Draw, draw_codes
+from agentsoc.engine.columns.draws import ColumnDraw, draw_codes
 from agentsoc.engine.host import Host
 from agentsoc.engine.reply_cache import ReplyCache
 from agentsoc.engine.shared import Shared
@@ -66,7 +66,7 @@ class Pool(ABC):
         """Tell the hosts concerned what was committed."""
 
     @abstractmethod
-    async def draw(self, draw: Draw) -> Any:
+    async def draw(self, draw: ColumnDraw) -> Any:
         """Return the answer codes of many simulated turns."""
 
 
@@ -123,6 +123,6 @@ class LocalPool(Pool):
         """Let the host note the end of an episode; the board is the driver's own."""
         self.host.fold(task, events)
 
-    async def draw(self, draw: Draw) -> Any:
+    async def draw(self, draw: ColumnDraw) -> Any:
         """Return the answer codes of many simulated turns."""
         return draw_codes(self.host.backends[0], draw)

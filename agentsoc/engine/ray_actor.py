@@ -15,13 +15,14 @@ import numpy as np
 
 from agentsoc.contracts.rules import Rules
 from agentsoc.engine.attempts import AttemptRequest, AttemptResult, PlannedTurn
-from agentsoc.engine.columns.draws import Draw, draw_codes
+from agentsoc.engine.columns.draws import ColumnDraw, draw_codes
 from agentsoc.engine.host import Host
 from agentsoc.engine.ray_files import HostFiles, write_inside
+from agentsoc.engine.toolsets import plain, specs_of, with_toolsets
 from agentsoc.events import Event
 from agentsoc.scenario.code import load_code
 from agentsoc.scenario.model import Scenario
-from agentsoc.society.build import build_society
+from agentsoc.society.build import BuiltSociety, build_society
 
 BATCH_S = 0.01
 """How long a host gathers outcomes before it sends them (seconds)."""
@@ -57,12 +58,18 @@ _encode = msgspec.msgpack.Encoder().encode
 _read_message = msgspec.msgpack.Decoder(HostMessage).decode
 
 
+def made_from(society: BuiltSociety) -> tuple[bytes, dict[str, int], bytes]:
+    """Return what a host makes its society from: scenario, rules, and the tools as they are known here."""
+    tools = msgspec.json.encode(list(map(plain, society.toolsets)))
+    return society.scenario.model_dump_json().encode(), society.rules.record(), tools
+
+
 class HostActor:
     """The actor is a host behind Ray; `RayPool` makes it an actor class."""
 
     def __init__(
         self,
-        made_from: tuple[bytes, dict[str, int]],
+        made_from: tuple[bytes, dict[str, int], bytes],
         code: list[tuple[str, str]],
         inputs: list[tuple[str, bytes]],
         share: int,
@@ -77,9 +84,10 @@ class HostActor:
                 load_code(write_inside(files.path, name, source.encode()))
             for name, content in inputs:
                 write_inside(files.path, name, content)
-        text, rules = made_from
-        scenario = Scenario.model_validate_json(text)
-        self._host = Host(build_society(scenario, stored=True, rules=Rules(**rules)), share=share)
+        text, rules, tools = made_from
+        society = build_society(Scenario.model_validate_json(text), stored=True, rules=Rules(**rules))
+        society = with_toolsets(society, specs_of(msgspec.json.decode(tools)))  # some are known where they were started
+        self._host = Host(society, share=share)
         self._arrived: list[Arrival] = []
         self._any = asyncio.Event()
         self._running: set[asyncio.Task[None]] = set()
@@ -139,7 +147,7 @@ class HostActor:
             name: value.astype(np.int64) if isinstance(value, np.ndarray) and value.dtype.kind == "i" else value
             for name, value in draw.items()
         }
-        return small(draw_codes(self._host.backends[0], Draw(**wide)))
+        return small(draw_codes(self._host.backends[0], ColumnDraw(**wide)))
 
     async def close(self) -> None:
         """Close the backends and remove the files."""

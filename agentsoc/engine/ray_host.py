@@ -25,10 +25,10 @@ from agentsoc.contracts.turns import Reply
 from agentsoc.engine import ray_cluster
 from agentsoc.engine.attempts import AttemptRequest, AttemptResult, PlannedTurn
 from agentsoc.engine.calls import HostLostError
-from agentsoc.engine.columns.draws import Draw, draw_codes
+from agentsoc.engine.columns.draws import ColumnDraw, draw_codes
 from agentsoc.engine.host import Host
 from agentsoc.engine.pool import Pool
-from agentsoc.engine.ray_actor import Arrival, Folded, HostActor, HostMessage, small
+from agentsoc.engine.ray_actor import Arrival, Folded, HostActor, HostMessage, made_from, small
 from agentsoc.engine.ray_files import check_inside
 from agentsoc.errors import RunFailedError
 from agentsoc.events import Event
@@ -142,7 +142,7 @@ class RayPool(Pool):
     async def _sit(self, seat: _Seat) -> tuple[list[dict[str, Any]], list[Any], int]:
         seat.epoch += 1
         seat.actor = self._remote.remote(
-            (self._scenario.model_dump_json().encode(), self._local.society.rules.record()),
+            made_from(self._local.society),
             self._code,
             self._inputs,
             self._hosts,
@@ -380,7 +380,7 @@ class RayPool(Pool):
             else:
                 seat.pending.setdefault(task, []).append(rounds)
 
-    async def draw(self, draw: Draw) -> Any:
+    async def draw(self, draw: ColumnDraw) -> Any:
         """Return the answer codes of many simulated turns, shared out over the hosts by rows."""
         n = len(draw.agent)
         if n < ROWS_WORTH_SENDING:

@@ -24,6 +24,7 @@ from agentsoc.log.journal import Attempt, Journal, Key
 from agentsoc.log.manifest import Manifest
 from agentsoc.log.names import JOURNAL
 from agentsoc.log.read import RunLog
+from agentsoc.log.tool_rows import TOOL, is_model
 from agentsoc.society.probe import FIRST_K
 
 SUPERSEDED: Final = "superseded"
@@ -77,6 +78,8 @@ def _failed_calls(known: Mapping[Key, Attempt], lost: bool) -> set[tuple[int, in
     """Return the calls whose last attempt failed by the infrastructure: task, round, agent and number of each."""
     last: dict[tuple[int, int, int, int], Attempt] = {}
     for row in known.values():
+        if not is_model(row.model):
+            continue  # what a tool gave is an answer, a failure as well
         call = (row.task, row.round, row.agent, row.k)
         if row.agent == SOCIETY and row.k >= FIRST_K:  # a probe that failed says nothing, and no turn rests on it
             continue
@@ -133,10 +136,24 @@ def charges(rows: Iterable[Attempt]) -> dict[tuple[int, int], list[tuple[int, Sp
     """Return for each (task, round) what is charged at its start: agents, and what their superseded rows cost."""
     found: dict[tuple[int, int], list[tuple[int, Spent]]] = {}
     for row in rows:
-        if row.state == SUPERSEDED and row.agent != SOCIETY and (tokens := _cost(row)) is not None:
+        if (
+            row.state == SUPERSEDED
+            and row.agent != SOCIETY
+            and is_model(row.model)
+            and (tokens := _cost(row)) is not None
+        ):
             tokens_in, whole = tokens
             spent = Spent(whole, whole, tokens_in, 1)
             found.setdefault(counts_at(row), []).append((row.agent, spent))
+    return found
+
+
+def tools_charged(rows: Iterable[Attempt]) -> dict[tuple[int, int], list[tuple[int, str]]]:
+    """Return for each (task, round) the calls of tools that are charged at its start: agents, and names of tools."""
+    found: dict[tuple[int, int], list[tuple[int, str]]] = {}
+    for row in rows:
+        if row.state == SUPERSEDED and row.model.startswith(TOOL):
+            found.setdefault(counts_at(row), []).append((row.agent, row.model.removeprefix(TOOL)))
     return found
 
 

@@ -14,6 +14,7 @@ from agentsoc.engine.execute import Plan, Result, execute
 from agentsoc.engine.inputs import RunTasks
 from agentsoc.engine.loop import fewer_collections
 from agentsoc.engine.stored_scenario import stored_scenario
+from agentsoc.engine.toolsets import specs_of
 from agentsoc.engine.waiting import wait_for
 from agentsoc.errors import InputError, InterruptedRunError, ReplayMismatchError
 from agentsoc.events import Event
@@ -89,8 +90,9 @@ async def _replay(log: RunLog, allow_code: Sequence[Path]) -> Replay:
     fork = log.manifest.fork
     rules = recorded_rules(log.manifest.rules, str(directory))
     plan = Plan(
-        scenario, None, known, live=False, code=code, code_paths=allow_code, fork=fork, rules=rules, tasks=tasks
-    )
+        scenario, None, known, live=False, code=code, code_paths=allow_code, fork=fork, rules=rules, tasks=tasks,
+        toolsets=specs_of(log.manifest.toolsets),
+    )  # fmt: skip
     del tasks
     result = await execute(plan)
     if result.digest != log.manifest.digest:

@@ -24,6 +24,7 @@ from agentsoc.engine.replay import event_text
 from agentsoc.engine.run import Progress, Run
 from agentsoc.engine.shared import Shared
 from agentsoc.engine.stored_scenario import require_named_address, stored_scenario
+from agentsoc.engine.toolsets import specs_of
 from agentsoc.engine.waiting import wait_for
 from agentsoc.errors import InputError, LogDamagedError, ReplayMismatchError
 from agentsoc.events import Event
@@ -162,6 +163,7 @@ async def _resume(log: RunLog, means: _Means) -> Run:
         stop=means.stop,
         tasks=tasks,
         models=log.manifest.models,
+        toolsets=specs_of(log.manifest.toolsets),
     )
     del tasks, known
     await execute(plan)
@@ -201,7 +203,10 @@ async def _rebuild(log: RunLog, scenario: Scenario, damage: LogDamagedError) -> 
     scenario = scenario.model_copy(update={"engine": EngineSettings(concurrency=64, umask=scenario.engine.umask)})
     with tempfile.TemporaryDirectory(dir=directory, prefix=".rebuilt-") as scratch:
         rules = recorded_rules(manifest.rules, str(directory))
-        plan = Plan(scenario, Path(scratch), known=known, live=False, fork=manifest.fork, rules=rules)
+        plan = Plan(
+            scenario, Path(scratch), known=known, live=False, fork=manifest.fork, rules=rules,
+            toolsets=specs_of(manifest.toolsets),
+        )  # fmt: skip
         result = await execute(plan)
         if result.digest != manifest.digest:
             raise damage

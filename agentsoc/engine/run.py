@@ -22,6 +22,7 @@ from agentsoc.errors import InputError
 from agentsoc.log.cached import spared_by_cache
 from agentsoc.log.failures import failures_of
 from agentsoc.log.read import RunLog
+from agentsoc.log.rewards import rewards_of
 from agentsoc.scenario.code import CodeFiles, load_codes
 from agentsoc.scenario.draft import Overrides
 from agentsoc.scenario.given import given_scenario, placed
@@ -60,6 +61,8 @@ class Run(RunLog):
             "budget": totals.budget,
             "cost": totals.cost,
             "stop": max(totals.stops, key=lambda stop: totals.stops[stop]) if totals.stops else manifest.status,
+            "tool_calls": totals.events_by_kind.get("tool_call", 0),
+            "rewards": rewards_of(self),
             "failures": {name: msgspec.structs.asdict(found) for name, found in failures_of(self).items()},
             "cached": None if (spared := spared_by_cache(self)) is None else msgspec.structs.asdict(spared),
             "error": manifest.error,

@@ -14,6 +14,8 @@ from agentsoc.engine.calls import Caller
 from agentsoc.engine.judging import EpisodeJudge
 from agentsoc.engine.pool import Pool
 from agentsoc.engine.progress import Pace
+from agentsoc.engine.tool_desk import ToolDesk
+from agentsoc.engine.worlds import Steps
 from agentsoc.events import Event
 from agentsoc.log.episodes import EpisodeRow, EpisodeTable
 from agentsoc.log.segments import SegmentWriter
@@ -32,6 +34,8 @@ class ScenarioEpoch:
     caller: Caller
     judge: EpisodeJudge | None = None
     """Who grades the answers of episodes that end in it, where its tasks have no rules for that."""
+    desk: ToolDesk | None = None
+    """Who calls the tools of its agents, where they have any."""
 
     @cached_property
     def asks_model(self) -> list[bool]:
@@ -117,6 +121,8 @@ class RunState:
         self.stopping = False
         """Set to end the run in order: rounds under way are finished, no new one is begun."""
         self.pace = Pace()
+        self.steps: Steps | None = None
+        """What resolves the steps of an environment that has its state in a program of its own."""
         self.open: dict[int, Callable[[], EpisodeRow]] = {}
         """For each episode under way, what gives its row as it is after the last committed round."""
 

@@ -13,12 +13,14 @@ from typing import Any
 import msgspec
 
 from agentsoc.contracts.board import Board
+from agentsoc.contracts.environments import ForeignEnvironment, environment_of
 from agentsoc.contracts.model import Request
 from agentsoc.contracts.rules import recorded_rules
 from agentsoc.contracts.turns import Reply
 from agentsoc.engine.attempts import AttemptRequest, AttemptResult
 from agentsoc.engine.calls import Caller
 from agentsoc.engine.episode import Episode
+from agentsoc.engine.foreign_desk import ForeignDesk
 from agentsoc.engine.host import Host
 from agentsoc.engine.judging import GRADE, EpisodeJudge, JudgeDesk
 from agentsoc.engine.loop import RunEngine
@@ -26,6 +28,8 @@ from agentsoc.engine.pool import LocalPool
 from agentsoc.engine.prompts import model_call
 from agentsoc.engine.run_state import ScenarioEpoch
 from agentsoc.engine.stored_scenario import stored_scenario
+from agentsoc.engine.tool_desk import ToolDesk
+from agentsoc.engine.toolsets import specs_of, with_toolsets
 from agentsoc.engine.waiting import wait_for
 from agentsoc.errors import InputError, ReplayMismatchError
 from agentsoc.log.journal import Attempt
@@ -131,15 +135,19 @@ async def _again(log: RunLog, scenario: Scenario, tasks: range, heard: list[Tran
     known = {attempt.key: attempt for attempt in log.journal() if attempt.task in tasks}
     rules = recorded_rules(log.manifest.rules, str(log.directory))
     fork = log.manifest.fork
-    parts = [(before.start, Scenario.model_validate(before.scenario)) for before in (fork.before if fork else ())]
-    parts.append(((0, 0) if fork is None else (fork.task, fork.round), scenario))
+    parts = [
+        (before.start, Scenario.model_validate(before.scenario), before.toolsets)
+        for before in (fork.before if fork else ())
+    ]
+    parts.append(((0, 0) if fork is None else (fork.task, fork.round), scenario, log.manifest.toolsets))
     boards: dict[int, Board] = {}
     epochs: list[ScenarioEpoch] = []
     pools: list[LocalPool] = []
     desks: list[JudgeDesk] = []
     try:
-        for start, one in parts:
-            society = build_society(one, stored=True, rules=rules)
+        for start, one, recorded in parts:
+            society = with_toolsets(build_society(one, stored=True, rules=rules), specs_of(recorded))
+            tools = ToolDesk(society, None, known, live=False) if any(society.toolsets) else None
             pool = LocalPool(society, boards, live=False)
             pools.append(pool)
             await pool.start()
@@ -149,8 +157,12 @@ async def _again(log: RunLog, scenario: Scenario, tasks: range, heard: list[Tran
                 judge.desk.overheard = lambda wanted, result, desk=judge.desk: heard.append(
                     _reading(desk, wanted, result)
                 )
-            epochs.append(ScenarioEpoch(start, society, pool, Caller(pool, None, known, one.calls, 64), judge))
+            caller = Caller(pool, None, known, one.calls, 64)
+            epochs.append(ScenarioEpoch(start, society, pool, caller, judge, tools))
         engine = RunEngine(epochs, SegmentWriter(Path(), keep=False), boards)
+        environment = environment_of(scenario.tasks)
+        if isinstance(environment, ForeignEnvironment):
+            engine.steps = ForeignDesk(environment, None, known, live=False)
         for index in tasks:
             await Episode(engine, index).run()
     finally:

@@ -96,15 +96,16 @@ class Views:
         """Return what the agent of a turn sees."""
         task = self.asked(planned)
         board = self._boards.get(planned.task) or self.board(planned.task)
-        return view_of(
+        view = view_of(
             self.society, task, board, planned.turn,
-            left=planned.left, team_left=planned.team_left, note=planned.note, round_=planned.round,
+            left=planned.left, team_left=planned.team_left, note=planned.note, round_=planned.seen_at,
         )  # fmt: skip
+        return msgspec.structs.replace(view, steps=planned.steps) if planned.steps else view
 
     def prompted(self, planned: PlannedTurn) -> View:
         """Return what an agent sees that is asked by a prompt: shown claims are in an order drawn for the turn."""
         round_, drawn = self._drawn.get(planned.task, _NONE_DRAWN)
-        number = drawn.get(planned.turn.agent) if round_ == planned.round else None
+        number = drawn.get(planned.turn.agent) if round_ == planned.seen_at else None
         view = in_shown_order(self.society, self.view(planned), number)
         if planned.swapped is not None:
             return with_answer(view, *planned.swapped)
@@ -114,7 +115,7 @@ class Views:
         """Draw the orders in which the turns of a round show claims, where they are many."""
         if len(turns) < _MANY or self.society.rules.prompts == 1:
             return
-        task, round_ = turns[0].task, turns[0].round
+        task, round_ = turns[0].task, turns[0].seen_at
         agents = [each.turn.agent for each in turns if len(each.turn.sees) > 1]
         if agents:
             self._drawn[task] = round_, orders_drawn(self.society, task, round_, agents)
@@ -130,7 +131,10 @@ class Views:
             self.prompted if history == "all" else self.view
         )  # an order of claims is drawn where they are shown again
         return tuple(
-            [Exchange(seen(PlannedTurn(planned.task, each.round, each.turn)), each.said) for each in planned.earlier]
+            [
+                Exchange(seen(PlannedTurn(planned.task, each.round, each.turn, steps=each.steps)), each.said)
+                for each in planned.earlier
+            ]
         )
 
     def memory(self, agent: int) -> tuple[str, ...]:

@@ -34,7 +34,7 @@ class Voters:
             claims,
             seed=self._scenario.seed,
             task=planned.task,
-            round_=planned.round,
+            round_=planned.seen_at,
             agent=turn.agent,
             weights=weights,
         )
@@ -46,7 +46,7 @@ class Voters:
         own = None if turn.fresh else board.position(turn.agent)
         hint = Hint(
             task=planned.task,
-            round=planned.round,
+            round=planned.seen_at,
             agent=turn.agent,
             k=turn.slot,
             purpose=turn.purpose,

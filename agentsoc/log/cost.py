@@ -14,7 +14,7 @@ import polars as pl
 
 from agentsoc.events import SOCIETY, Event
 from agentsoc.log.stored import StoredRun
-from agentsoc.scenario.prices import FREE, UNIT, Price, Rate, run_rates
+from agentsoc.scenario.prices import FREE, UNIT, Price, Rate, run_rates, tool_cost, tool_prices
 
 
 def cost(events: Iterable[Event], groups: Sequence[Rate | None], group_start: Sequence[int] = (0,)) -> int | None:
@@ -60,6 +60,12 @@ def cost_by_task(log: StoredRun, prices: Mapping[str, Price] | None = None) -> p
         if rate is None and (calls or tokens_in or tokens_out):
             return None
         totals[task] += (rate or FREE).cost(tokens_in, cached, tokens_out, calls)
+    table = log.manifest.scenario.get("prices", {}) if prices is None else prices
+    of_tools = tool_prices({name: Price.model_validate(price) for name, price in table.items()})
+    if of_tools:
+        called = log.scan().filter(pl.col("kind") == "tool_call").select("task", "answer", "text").collect()
+        for task, said, text in called.iter_rows():
+            totals[task] += tool_cost(of_tools, [(said, text)])
     tasks = sorted(totals)
     return pl.DataFrame(
         {"task": tasks, "cost": [totals[task] / UNIT for task in tasks]}, {"task": pl.Int64, "cost": pl.Float64}

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from agentsoc.log.schema import SCHEMA
+from agentsoc.log.schema import REWARDS, SCHEMA
 
 _NAME: Final = b"agentsoc-events-1"
 
@@ -28,6 +28,8 @@ class Digest:
 
     def update(self, table: pa.Table) -> None:
         """Take in the rows of `table`; only their order counts, not how they are split over calls."""
+        if REWARDS.name in table.column_names:
+            self._add_rewards(table.column(REWARDS.name))
         self.rows += table.num_rows
         for field in SCHEMA:
             for chunk in table.column(field.name).chunks:
@@ -38,11 +40,19 @@ class Digest:
         """Return the digest of everything so far as 64 hexadecimal digits."""
         whole = hashlib.sha256(_NAME)
         whole.update(self.rows.to_bytes(8, "little"))
-        for field in SCHEMA:
+        for field in (*SCHEMA, REWARDS) if f"{REWARDS.name}/values" in self._streams else SCHEMA:
             for part in ("valid", "lengths", "values"):
                 stream = self._streams.get(f"{field.name}/{part}")
                 whole.update(stream.digest() if stream is not None else bytes(32))
         return whole.hexdigest()
+
+    def _add_rewards(self, column: pa.ChunkedArray) -> None:
+        """Take in the rewards that there are, each with its row: without any, a digest is what it was before them."""
+        valid = np.flatnonzero(column.is_valid().to_numpy())
+        if len(valid):
+            values = column.drop_null().to_numpy().astype("<f8") + 0.0
+            self._feed(REWARDS.name, "lengths", (valid + self.rows).astype("<i8"))
+            self._feed(REWARDS.name, "values", values)
 
     def _column(self, field: pa.Field, chunk: pa.Array) -> None:
         if pa.types.is_dictionary(chunk.type):

@@ -35,6 +35,7 @@ from agentsoc.log.journal_file import (
     require_plain,
 )
 from agentsoc.log.study import Study, StudyAccount
+from agentsoc.log.tool_rows import is_model
 
 State = Literal["started", "done", "failed", "superseded"]
 _REFUSALS: Final = frozenset(
@@ -288,9 +289,10 @@ class JournalTotals(msgspec.Struct):
 
     def add(self, attempts: Sequence[Attempt]) -> None:
         """Take in rows."""
-        self.lost += sum([attempt.state in ("started", "superseded") for attempt in attempts])
+        lost = [row for row in attempts if row.state in ("started", "superseded")]
+        self.lost += sum([is_model(row.model) for row in lost])
         for row in attempts:
-            if row.agent == SOCIETY:
+            if row.agent == SOCIETY and is_model(row.model):
                 used = (row.tokens_in or 0, row.tokens_cached or 0, row.tokens_out or 0) if row.usage_known else None
                 self.account.add(row.k, used, row.failure, (row.reserved, row.room))
 

@@ -163,6 +163,8 @@ class Before(BaseModel):
     start: tuple[int, int]
     """(task, round) from which it was in force."""
     scenario: PlainScenario
+    toolsets: list[list[dict[str, Any]]] = []
+    """The tools of its agents; see `Manifest.toolsets`."""
 
 
 class Fork(BaseModel):
@@ -235,6 +237,8 @@ class Manifest(BaseModel):
     """For each group of agents; set when the run has ended, never set by earlier versions."""
     study: Study | None = None
     """Calls of the study itself, such as probes; set when a run with some has ended, None for any other."""
+    toolsets: list[list[dict[str, Any]]] = []
+    """For each group of agents the tools that it may call: name, description, schema, effect; empty without any."""
     judge: dict[str, Any] | None = None
     """Identity of the model that grades answers; None where none does."""
     error: str | None = None

@@ -11,10 +11,11 @@ from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from pydantic import ValidationError
 
 from agentsoc.contracts.probe_calls import probed_agent
-from agentsoc.scenario.prices import FREE, Price, Rate, money, price_of, run_rates
+from agentsoc.scenario.prices import FREE, Price, Rate, money, price_of, run_rates, tool_cost, tool_prices
 
 _USED: Final = ("calls", "tokens_in", "tokens_cached", "tokens_out")
 
@@ -25,6 +26,8 @@ class EventCost:
     def __init__(self, scenario: Mapping[str, Any]) -> None:
         self._rates, starts = _rates(scenario) if scenario.get("prices") else ([], [0])
         self._starts = np.asarray(starts)
+        self._tools = _tool_prices(scenario)
+        self._tool_cost = 0
         self._sums = np.zeros((max(len(self._rates), 1), len(_USED)), dtype=object)
 
     def add(self, table: pa.Table) -> None:
@@ -38,6 +41,10 @@ class EventCost:
         for which in np.unique(group).tolist():
             mine = (group == which) & (agent >= 0)
             self._sums[which] += [int(column[mine].sum()) for column in used]
+        if self._tools:
+            calls = table.filter(pc.equal(table["kind"].cast(pa.string()), "tool_call"))
+            said = (calls[name].cast(pa.string()).to_pylist() for name in ("answer", "text"))
+            self._tool_cost += tool_cost(self._tools, zip(*said, strict=True))
 
     @property
     def known(self) -> bool:
@@ -50,11 +57,19 @@ class EventCost:
     def total(self) -> float:
         """Return what the events cost together (money)."""
         return money(
-            sum(
+            self._tool_cost
+            + sum(
                 (rate or FREE).cost(tokens_in, cached, tokens_out, calls)
                 for rate, (calls, tokens_in, cached, tokens_out) in zip(self._rates, self._sums.tolist(), strict=True)
             )
         )
+
+
+def _tool_prices(scenario: Mapping[str, Any]) -> dict[str, int]:
+    try:
+        return tool_prices({name: Price.model_validate(price) for name, price in scenario.get("prices", {}).items()})
+    except (AttributeError, ValidationError):  # `check` tells of an invalid scenario
+        return {}
 
 
 def study_rates(scenario: Mapping[str, Any]) -> Callable[[int], Rate | None] | None:

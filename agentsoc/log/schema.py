@@ -36,22 +36,29 @@ SCHEMA: Final = pa.schema(
     ]
 )
 COLUMNS: Final = tuple(SCHEMA.names)
-RESERVED: Final = ("rewards",)
-"""Columns that log format 2 keeps for what agents will do in environments; no event of this version has them."""
+REWARDS: Final = pa.field("rewards", pa.float64())
+"""A column that runs in environments have besides; a digest covers it where there are values."""
+RESERVED: Final = (REWARDS.name,)
+"""Columns that a log may have besides."""
 
 
-def to_table(events: Sequence[Event]) -> pa.Table:
-    """Return the events as a table with `SCHEMA`, one row each, in the order given."""
+def to_table(events: Sequence[Event], *, rewards: bool = False) -> pa.Table:
+    """Return the events as a table with `SCHEMA`, one row each, in the order given; with rewards where asked for."""
     if not events:
-        return SCHEMA.empty_table()
-    rows = map(msgspec.structs.astuple, events)
-    columns = [pa.array(column, type=kind) for column, (_, kind) in zip(zip(*rows, strict=True), _PLAIN, strict=True)]
-    return pa.Table.from_arrays(columns, schema=_PLAIN_SCHEMA).cast(SCHEMA)
+        table = SCHEMA.empty_table()
+        return table.append_column(REWARDS, pa.array([], REWARDS.type)) if rewards else table
+    columns = list(zip(*map(msgspec.structs.astuple, events), strict=True))
+    arrays = [pa.array(column, type=kind) for column, (_, kind) in zip(columns, _PLAIN, strict=False)]
+    table = pa.Table.from_arrays(arrays, schema=_PLAIN_SCHEMA).cast(SCHEMA)
+    return table.append_column(REWARDS, pa.array(columns[_REWARDS], REWARDS.type)) if rewards else table
 
 
 def from_table(table: pa.Table) -> Iterator[Event]:
     """Yield the rows of a table with `SCHEMA` as events."""
-    for batch in table.cast(_PLAIN_SCHEMA).to_batches(max_chunksize=8192):
+    rewarded = REWARDS.name in table.column_names
+    for batch in table.cast(_PLAIN_SCHEMA.append(REWARDS) if rewarded else _PLAIN_SCHEMA).to_batches(
+        max_chunksize=8192
+    ):
         columns: list[Sequence[Any]] = [batch.column(i).to_pylist() for i in range(batch.num_columns)]
         columns[_PARENTS] = [tuple(parents) for parents in columns[_PARENTS]]
         for row in zip(*columns, strict=True):
@@ -65,3 +72,6 @@ def _plain(field_type: pa.DataType) -> pa.DataType:
 _PLAIN: Final = [(field.name, _plain(field.type)) for field in SCHEMA]
 _PLAIN_SCHEMA: Final = pa.schema([pa.field(f.name, _plain(f.type), nullable=f.nullable) for f in SCHEMA])
 _PARENTS: Final = COLUMNS.index("parents")
+_REWARDS: Final = len(COLUMNS)
+"""Place of the rewards in an event."""
+assert Event.__struct_fields__ == (*COLUMNS, REWARDS.name)

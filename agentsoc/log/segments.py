@@ -24,7 +24,7 @@ from agentsoc.events import Event
 from agentsoc.log.bounded import read_parquet, require_kind, unfolded_bytes
 from agentsoc.log.digest import Digest, digest_of
 from agentsoc.log.inside import Inside
-from agentsoc.log.schema import COLUMNS, RESERVED, SCHEMA, to_table
+from agentsoc.log.schema import COLUMNS, RESERVED, REWARDS, SCHEMA, to_table
 from agentsoc.log.totals import EpisodeTotals, EventTotals
 
 REBUILD: Final = "it can be computed again from the journal: agentsoc resume on the run directory"
@@ -56,12 +56,13 @@ def chain(previous: str, digest: str) -> str:
 class SegmentWriter:
     """The writer writes the event log and keeps `digest` and `totals` of everything that was added."""
 
-    def __init__(self, directory: Path, *, keep: bool = True) -> None:
+    def __init__(self, directory: Path, *, keep: bool = True, rewards: bool = False) -> None:
         """Open a writer.
 
         Args:
             directory: where the parts go; made when missing. Parts that are there are replaced one by one.
             keep: False to compute digest and totals only and write nothing (replay).
+            rewards: whether its events may have rewards, for which they then have a column.
 
         Raises:
             LogDamagedError: something that is no directory of the run's own stands there.
@@ -69,6 +70,7 @@ class SegmentWriter:
         self._inside = Inside(directory.parent)
         self._name = directory.name
         self._keep = keep
+        self._rewards = rewards
         self._events: list[Event] = []
         self._tables: list[pa.Table] = []
         self._rows_waiting = self._bytes_waiting = 0
@@ -108,7 +110,7 @@ class SegmentWriter:
     def _to_table(self) -> None:
         if self._events:
             events, self._events = self._events, []
-            self._take(to_table(events))
+            self._take(to_table(events, rewards=self._rewards))
 
     def _take(self, table: pa.Table) -> None:
         self.digest.update(table)
@@ -234,7 +236,7 @@ def read_segment(
         raise LogDamagedError(f"this segment holds invalid values ({type(error).__name__})", where, REBUILD) from None
     if found != segment.digest:
         raise LogDamagedError("this segment is not what was written: its digest differs", where, REBUILD)
-    return table if columns is None else table.select([name for name in COLUMNS if name in set(columns)])
+    return table if columns is None else table.select([name for name in table.column_names if name in set(columns)])
 
 
 def segment_bytes(directory: Path, segment: Segment) -> bytes:
@@ -258,6 +260,8 @@ def segment_bytes(directory: Path, segment: Segment) -> bytes:
 def conform(table: pa.Table, where: str, columns: Sequence[str] | None) -> pa.Table:
     """Return a table with the event schema, or those columns of it."""
     fields = [field for field in SCHEMA if columns is None or field.name in set(columns)]
+    if REWARDS.name in table.column_names and (columns is None or REWARDS.name in set(columns)):
+        fields.append(REWARDS)
     strangers = set(table.column_names) - set(COLUMNS) - set(RESERVED)
     if strangers:
         raise LogDamagedError(f"this segment has a column {min(strangers)[:60]!r} too many", where, REBUILD)

@@ -29,7 +29,10 @@ _OF_ROWS: Final = (
     *("tokens_lost", "calls_lost", "tokens_overrun", "claims_due", "claims_left_out"),
 )
 """Columns of episodes that are added up: they are in no event."""
-_LIMITS: Final = ("tokens", "tokens_per_task", "calls", "calls_per_task", "money", "money_per_task")
+_LIMITS: Final = (
+    *("tokens", "tokens_per_task", "calls", "calls_per_task", "money", "money_per_task"),
+    *("tool_calls", "tool_calls_per_task"),
+)
 _LIMB: Final = 26
 """How many bits of a mantissa are added up at a time: 2**36 such numbers still fit into 64 bits."""
 

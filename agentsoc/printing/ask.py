@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def ask_before_sending(
-    scenarios: Sequence[Scenario], yes: bool, named: Collection[Destination] = ()
+    scenarios: Sequence[Scenario], yes: bool, named: Collection[Destination] = (), *, allow_mcp: bool = False
 ) -> frozenset[Destination]:
     """Ask a person to confirm what live runs of `scenarios` would send to addresses that need consent.
 
@@ -29,6 +29,7 @@ def ask_before_sending(
         scenarios: the runs that are to be made.
         yes: whether ``--yes`` was given.
         named: destinations that stand on the command line themselves.
+        allow_mcp: whether ``--allow-mcp`` was given, without which no program of a scenario is started.
 
     Returns:
         What is agreed to, for the library.
@@ -38,8 +39,11 @@ def ask_before_sending(
         InputError: the answer was no.
     """
     from agentsoc.engine.agreed import remember
-    from agentsoc.engine.consent import cost_text, destinations, missing, refusal
+    from agentsoc.engine.consent import cost_text, destinations, missing, programs, refusal, require_programs
 
+    if allow_mcp:
+        named = [*named, *programs(scenarios)]
+    require_programs(scenarios, frozenset(named))
     wanted = [place for place in destinations(scenarios) if place not in named]
     if not wanted:
         return frozenset(named)

@@ -38,6 +38,9 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
 AcceptFailures = Annotated[
     bool, typer.Option("--accept-failures", help="Use runs although server, network or key failed in them.")
 ]
+AllowMcp = Annotated[
+    bool, typer.Option("--allow-mcp", help="Let the scenario start the programs (MCP servers) that its tools name.")
+]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Agree to what is sent to whom, for this command.")]
 
 

@@ -48,7 +48,7 @@ def planted(society: Society, board: Board, turn: Turn, acts: Sequence[Act], tas
             # who said the same as somebody else now says something else, on the same grounds
             kind = "revise_claim" if act.kind == "endorse_claim" else act.kind
             target = None if act.kind == "endorse_claim" else act.target
-            claim = pack_id(board.round, turn.agent, turn.slot * SLOT_WIDTH + k)
+            claim = pack_id(board.log_round, turn.agent, turn.slot * SLOT_WIDTH + k)
             changed = msgspec.structs.replace(act, kind=kind, answer=wrong, target=target)
             note = Act("fault", wrong, f"instead of {act.answer}", target=claim, subtask=act.subtask)
             return [*acts[:k], changed, *acts[k + 1 :], note]

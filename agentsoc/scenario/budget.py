@@ -114,7 +114,7 @@ class Shown(Part):
         tier = max(len(t.name.encode()) for t in self.tiers)
         line = len(self.style.encode()) + len(_BRACES.findall(self.style)) * max(NUMBER_CHARS, tier) + 1
         advice = max(len(t.advice.encode()) for t in self.tiers) + tier + 3
-        return 3 * line * (2 if self.scope == "both" else 1) + advice
+        return 4 * line * (2 if self.scope == "both" else 1) + advice
 
 
 class Budget(Part):
@@ -135,6 +135,10 @@ class Budget(Part):
     """Cost of the whole run by the scenario's prices (money); split evenly over its tasks."""
     money_per_task: Sum | None = None
     """Cost of each task by the scenario's prices (money)."""
+    tool_calls: Calls | None = None
+    """Calls of tools in the whole run (calls); split evenly over its tasks."""
+    tool_calls_per_task: Calls | None = None
+    """Calls of tools in each task (calls): all that agents ask for but those that are refused for want of budget."""
     conclude: Annotated[int, Field(ge=0, le=10**15)] | None = None
     """Kept aside in each task for one concluding call (tokens); None for what that call needs at most."""
     policy: Policy | None = None
@@ -143,7 +147,7 @@ class Budget(Part):
     """What agents are told of it."""
 
     later: ClassVar[frozenset[str]] = frozenset(
-        {"calls", "calls_per_task", "money", "money_per_task", "policy", "shown"}
+        {"calls", "calls_per_task", "money", "money_per_task", "tool_calls", "tool_calls_per_task", "policy", "shown"}
     )
 
     @field_validator("shown", mode="before", json_schema_input_type=Shown | Scope)
@@ -155,7 +159,10 @@ class Budget(Part):
     @model_validator(mode="after")
     def _consistent(self) -> Budget:
         tokens = [limit for limit in (self.tokens, self.tokens_per_task) if limit is not None]
-        others = (self.calls, self.calls_per_task, self.money, self.money_per_task)
+        others = (
+            *(self.calls, self.calls_per_task, self.money, self.money_per_task),
+            *(self.tool_calls, self.tool_calls_per_task),
+        )
         if not tokens and all(limit is None for limit in others):
             raise PydanticCustomError(
                 "no_limit",
@@ -189,6 +196,10 @@ class Budget(Part):
     def per_task(self, n_tasks: int) -> int | None:
         """Return the ceiling of one task (tokens); None when tokens are not limited."""
         return self.limits(n_tasks).tokens
+
+    def tool_call_limit(self, n_tasks: int) -> int | None:
+        """Return how many calls of tools a task may make; None without a limit."""
+        return _stricter(self.tool_calls, self.tool_calls_per_task, n_tasks)
 
     def limits(self, n_tasks: int) -> Limits:
         """Return the ceilings of one task; those of `n_tasks` tasks add up to no more than the run's."""

@@ -67,6 +67,36 @@ def resolve(name: str) -> Path:
     return path
 
 
+FOLDER_MAX: Final = 10_000
+"""Files that a folder may hold (files)."""
+
+
+def folder_files(name: str) -> list[str]:
+    """Return the names of the ordinary files in a folder that a scenario names, and below it, in order.
+
+    Raises:
+        InputError: there is no such folder, it lies outside the scenario's directory, or it holds too many files.
+    """
+    if not name or name.startswith("/") or posixpath.normpath(name).split("/")[0] == "..":
+        raise InputError("this folder lies outside the directory of the scenario", name[:200], _BESIDE)
+    found: list[str] = []
+    try:
+        base = (BASE_DIR.get() or Path()).resolve(strict=True)
+        top = (base / posixpath.normpath(name)).resolve(strict=True)
+        if not top.is_relative_to(base) or not top.is_dir():
+            raise InputError("this is no folder in the directory of the scenario", name[:200], _BESIDE)
+        for place, folders, files in os.walk(top):
+            folders.sort()
+            found += [(Path(place) / file).relative_to(base).as_posix() for file in files if not file.startswith(".")]
+            if len(found) > FOLDER_MAX:
+                raise InputError(f"this folder holds more than {FOLDER_MAX:,} files", name[:200])
+    except (ValueError, RuntimeError) as error:
+        raise InputError(f"not a folder's name: {error}", repr(name)[:200], _BESIDE) from error
+    except OSError as error:
+        raise _refused(name, error) from error
+    return sorted(found)
+
+
 def open_text(name: str, *, limit_bytes: int = LIMIT_BYTES) -> str:
     """Return the text of the file that a scenario calls `name`: UTF-8, a leading byte order mark dropped.
 

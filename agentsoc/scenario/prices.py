@@ -8,12 +8,14 @@ decimals are whole numbers of that unit per token.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import contextlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 from itertools import accumulate
 from typing import Annotated, Any, Final, NamedTuple
 
-from pydantic import AfterValidator, Field, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
 from agentsoc.contracts.part import Part
@@ -49,6 +51,12 @@ class Price(Part):
     call: Money = 0.0
     """Every attempt that had an outcome, and every one lost in a crash (money)."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _call_alone(cls, data: Any) -> Any:
+        """Let the price of a tool say what a call costs and nothing else."""
+        return {"input": 0.0, "output": 0.0, **data} if isinstance(data, dict) and set(data) == {"call"} else data
+
     @property
     def rate(self) -> Rate:
         """Return the same price in units, as arithmetic needs it."""
@@ -62,7 +70,7 @@ class Price(Part):
 Prices = Annotated[
     dict[Annotated[str, StringConstraints(min_length=1, max_length=200)], Price], Field(max_length=1_000)
 ]
-"""Prices by model: its own name (openai/gpt-4o-mini) or else its kind (local)."""
+"""Prices by model: its own name (openai/gpt-4o-mini) or else its kind (local); by tool: ``tool:`` and its name."""
 
 
 class Rate(NamedTuple):
@@ -84,6 +92,24 @@ class Rate(NamedTuple):
 
 
 FREE: Final = Rate(0, 0, 0, 0)
+TOOL: Final = "tool:"
+"""How the name of a tool begins in a table of prices."""
+
+
+def tool_prices(prices: Mapping[str, Price]) -> dict[str, int]:
+    """Return what a call of each tool costs that has a price (units), by its name."""
+    return {name.removeprefix(TOOL): price.rate.call for name, price in prices.items() if name.startswith(TOOL)}
+
+
+def tool_cost(prices: Mapping[str, int], calls: Iterable[tuple[str | None, str | None]]) -> int:
+    """Return what calls of tools cost (units), given the answer and the text of their events; refused ones are free."""
+    total = 0
+    for said, text in calls:
+        if not (text or "").startswith("limit: "):
+            with contextlib.suppress(ValueError, RecursionError):  # a stranger's event may say anything
+                call = json.loads(said or "null")
+                total += prices.get(str(call.get("tool")), 0) if isinstance(call, dict) else 0
+    return total
 
 
 def units(value: float, per: int = UNIT) -> int:

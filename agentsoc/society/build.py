@@ -14,6 +14,7 @@ from agentsoc.contracts.topology import check_window
 from agentsoc.contracts.world import World
 from agentsoc.errors import InputError, TopologyError
 from agentsoc.scenario.model import Scenario
+from agentsoc.society.equipment import offered_toolsets, require_acting_fits
 from agentsoc.society.templates import check_prompts
 from agentsoc.streams import stream
 
@@ -39,23 +40,8 @@ def build_society(scenario: Scenario, *, stored: bool = False, rules: Rules = NE
             model's context window.
         InputError: the protocol cannot run on this society.
     """
-    counts = [group.count for group in scenario.agents]
-    if None in counts and len(counts) > 1:
-        raise InputError(
-            "a list of agent groups needs a count in each group", "agents", "only a single group may leave it out"
-        )
-    given = None if counts[0] is None else sum(count for count in counts if count is not None)
-    n = scenario.topology.size(given)
-    if given is None:
-        counts = [n]
-    elif given != n:
-        raise TopologyError(
-            f"{scenario.topology.kind} is an organisation of {n} agents here, but agents counts {given}"
-        )
+    n, start = _sizes(scenario)
     wiring = scenario.topology.wiring(n, stream(scenario.seed, "topology"))
-    start = [0]
-    for count in counts:
-        start.append(start[-1] + (count or 0))
     society = BuiltSociety(
         seed=scenario.seed,
         wiring=wiring,
@@ -71,6 +57,7 @@ def build_society(scenario: Scenario, *, stored: bool = False, rules: Rules = NE
         prompts=scenario.prompts,
         peers_see=scenario.peers_see,
         scenario=scenario,
+        toolsets=offered_toolsets(scenario),
     )
     for index, group in enumerate(scenario.agents):
         window = group.model.context_window()
@@ -81,10 +68,32 @@ def build_society(scenario: Scenario, *, stored: bool = False, rules: Rules = NE
     if any(block != PromptSet() for block in (scenario.prompts, *(group.prompts for group in scenario.agents))):
         check_prompts(society)
     _require_parts_that_fit(scenario)
+    require_acting_fits(society, scenario)
     scenario.protocol.check(society)
     if scenario.budget is not None and scenario.budget.policy is not None:
         scenario.budget.policy.check(society)
     return society
+
+
+def _sizes(scenario: Scenario) -> tuple[int, list[int]]:
+    """Return the number of agents, and the first agent of each group with that number at the end."""
+    counts = [group.count for group in scenario.agents]
+    if None in counts and len(counts) > 1:
+        raise InputError(
+            "a list of agent groups needs a count in each group", "agents", "only a single group may leave it out"
+        )
+    given = None if counts[0] is None else sum(count for count in counts if count is not None)
+    n = scenario.topology.size(given)
+    if given is None:
+        counts = [n]
+    elif given != n:
+        raise TopologyError(
+            f"{scenario.topology.kind} is an organisation of {n} agents here, but agents counts {given}"
+        )
+    start = [0]
+    for count in counts:
+        start.append(start[-1] + (count or 0))
+    return n, start
 
 
 def _require_parts_that_fit(scenario: Scenario) -> None:

@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from agentsoc.contracts.model import Hint
+from agentsoc.contracts.model import ActHint, Hint
 from agentsoc.contracts.society import Society
 from agentsoc.contracts.task import Task
 from agentsoc.contracts.turns import SLOT_WIDTH, View
@@ -57,7 +57,8 @@ class ModelCall(msgspec.Struct, frozen=True, gc=False):
 def hint_of(society: Society, task: Task, view: View, shown: tuple[str | None, ...], call: ModelCall) -> Hint:
     """Return what scripted models know of a call; `view` has the claims that fit, `shown` the answers of all."""
     turn = view.turn
-    return Hint(
+    acts = turn.tools or turn.step
+    hint = Hint(
         task=view.task,
         round=view.round,
         agent=view.agent,
@@ -74,6 +75,10 @@ def hint_of(society: Society, task: Task, view: View, shown: tuple[str | None, .
         speaks=society.speaks(view.agent),
         difficulty=task.difficulty,
     )
+    if not acts:
+        return hint
+    results = view.steps[-1].results if view.steps else ()
+    return ActHint(*msgspec.structs.astuple(hint), turn.step, bool(turn.tools), results, view.question)  # type: ignore[call-arg]
 
 
 def fault_text(fault: str) -> str:

@@ -111,6 +111,85 @@ def _merge(given: Given) -> list[str]:
     return parts
 
 
+def _act(given: Given) -> list[str]:
+    parts: list[str] = []
+    say = parts.append
+    if given["memory"]:
+        say(str(joined(given["memory"], "\n")))
+        say("\n\n")
+    say(str(given["question"]))
+    say("\n")
+    if given["claims"]:
+        say("\nOthers said:\n")
+        say(str(joined(given["claims"], "\n")))
+        say("\n")
+    if given["instruction"]:
+        say("\n")
+        say(str(given["instruction"]))
+        say("\n")
+    if given["note"]:
+        say("\n")
+        say(str(given["note"]))
+        say("\n")
+    if given["form"]:
+        say("\n")
+        say(str(given["form"]))
+        say("\n")
+    return parts
+
+
+def _talk(given: Given) -> list[str]:
+    parts: list[str] = []
+    say = parts.append
+    if given["memory"]:
+        say(str(joined(given["memory"], "\n")))
+        say("\n\n")
+    say(str(given["question"]))
+    say("\n")
+    if given["claims"]:
+        say("\nOthers said:\n")
+        say(str(joined(given["claims"], "\n")))
+        say("\n")
+    if given["instruction"]:
+        say("\n")
+        say(str(given["instruction"]))
+        say("\n")
+    if given["note"]:
+        say("\n")
+        say(str(given["note"]))
+        say("\n")
+    say("Say to the others, in a few sentences, what you think should be done.")
+    return parts
+
+
+def _tools(given: Given) -> list[str]:
+    parts: list[str] = []
+    say = parts.append
+    if given["tools"]:
+        say("You may call tools before you answer:\n")
+        say(str(joined(given["tools"], "\n")))
+        say("\n")
+    say('To call, reply with nothing but {"calls": [{"tool": a name, "arguments": an object}]}, at most ')
+    say(str(given["calls_max"]))
+    say(" at once; you are then told what they gave. Replies that may call: ")
+    say(str(given["calls_left"]))
+    say(".\nIf you call none, reply like this:\n")
+    say(str(given["form"]))
+    return parts
+
+
+def _results(given: Given) -> list[str]:
+    parts: list[str] = []
+    say = parts.append
+    say(str(joined(given["results"], "\n")))
+    say("\n")
+    if given["form"]:
+        say("\n")
+        say(str(given["form"]))
+        say("\n")
+    return parts
+
+
 def _critique(given: Given) -> list[str]:
     parts: list[str] = []
     say = parts.append
@@ -179,6 +258,15 @@ def _form_json(given: Given) -> list[str]:
         else:
             say("what you answer")
         say("),")
+    if given["purpose"] == "act":
+        if given["options"]:
+            say(' "answer" (')
+            say(str(joined(given["options"], " or ")))
+            say("),")
+        else:
+            say(' "action" (by this JSON Schema: ')
+            say(str(given["action"]))
+            say("),")
     if given["cites"]:
         say(
             ' "uses" (a list of the lines that convinced you, each as # and its number, or of "none"), "disputes" (a list of the lines that are wrong, in the same way),'
@@ -279,6 +367,10 @@ DEFAULTS: Final[Mapping[str, Ready]] = {
     "plan": Ready(_merge, ("claims", "memory", "instruction", "note", "form")),
     "guide": Ready(_merge, ("claims", "memory", "instruction", "note", "form")),
     "work": Ready(_revise, ("claims", "own", "memory", "instruction", "note", "form")),
+    "act": Ready(_act, ("claims", "memory", "instruction", "note", "form")),
+    "talk": Ready(_talk, ("claims", "memory", "instruction", "note")),
+    "tools": Ready(_tools, ("tools",)),
+    "results": Ready(_results, ("results", "form")),
     "critique": Ready(_critique, ("form",)),
     "claim": Ready(_claim, ("answer", "text", "stated")),
     "own": Ready(_own, ()),

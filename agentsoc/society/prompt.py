@@ -13,14 +13,22 @@ from typing import Any, Final
 import msgspec
 
 from agentsoc.contracts.board import Claim
-from agentsoc.contracts.model import Message, Request
+from agentsoc.contracts.model import Message, NativeRequest, Request
 from agentsoc.contracts.society import Society
 from agentsoc.contracts.task import Task
 from agentsoc.contracts.templates import KEPT_CHARS, Value
-from agentsoc.contracts.turns import View
+from agentsoc.contracts.turns import StepTaken, View
 from agentsoc.society import first_prompts
+from agentsoc.society.acting import LEFT_OUT, native_specs, tool_lines
 from agentsoc.society.calls import Exchange, ModelCall, hint_of, repair_line
-from agentsoc.society.reply_form import asks_for_handles, form_of, number_asked, reply_schema_text, short_lines
+from agentsoc.society.reply_form import (
+    action_asked,
+    asks_for_handles,
+    form_of,
+    number_asked,
+    reply_schema_text,
+    short_lines,
+)
 from agentsoc.society.shown import cut
 from agentsoc.society.templates import FormOf, Introduced, Prompter, prompter, render_asks
 from agentsoc.streams import seed_for
@@ -46,6 +54,8 @@ class Kept(msgspec.Struct, frozen=True, gc=False):
     draft: bool = True
     own: bool = True
     """Whether the own earlier reply is whole; otherwise it is cut like others' are."""
+    results: int = 0
+    """Steps of the turn of which it is kept what tools gave, the last ones."""
 
 
 def system_prompt(society: Society, agent: int) -> str:
@@ -61,9 +71,9 @@ def build_request(
     """Return the request of one call of a turn.
 
     When `fits` refuses it, less is kept until it fits or only the question is left: first without what is remembered of
-    earlier tasks, then without earlier exchanges from the oldest on, then without the draft, with the own earlier reply
-    cut, and last without shown claims from the end. The claims that are shown are as many as ``hint.shown_unique`` has
-    answers.
+    earlier tasks, then without earlier exchanges from the oldest on, then without what tools gave, from the oldest on
+    and with a mark in its place, then without the draft, with the own earlier reply cut, and last without shown claims
+    from the end. The claims that are shown are as many as ``hint.shown_unique`` has answers.
     """
     if society.rules.prompts == 1:
         return first_prompts.build_request(society, task, view, call, fits)
@@ -78,6 +88,9 @@ def build_request(
     if kept.history:
         n = _most(kept.history, lambda k: fits(writer.request(msgspec.structs.replace(kept, history=k))))
         kept = msgspec.structs.replace(kept, history=n)
+    if kept.results and not fits(writer.request(kept)):
+        n = _most(kept.results, lambda k: fits(writer.request(msgspec.structs.replace(kept, results=k))))
+        kept = msgspec.structs.replace(kept, results=n)
     for less in _LESS:
         if fits(best := writer.request(kept)):
             return best
@@ -99,8 +112,9 @@ def all_requests(society: Society, task: Task, view: View, call: ModelCall, show
     writer = _Writer(society, task, view, call)
     yield writer.request(msgspec.structs.replace(writer.whole, claims=shown))
     for history in range(writer.whole.history, -1, -1):
-        for draft, own in ((True, True), (False, True), (False, False)):
-            yield writer.request(Kept(shown, history, False, draft, own))
+        for results in range(writer.whole.results, -1, -1):
+            for draft, own in ((True, True), (False, True), (False, False)):
+                yield writer.request(Kept(shown, history, False, draft, own, results))
 
 
 def _shows(request: Request) -> int:
@@ -138,8 +152,9 @@ class _Writer:
         self._earlier = self._repeated()
         reminded = self._history in _REMINDING and not view.turn.fresh and view.turn.purpose in _OWN
         self._own = call.earlier[-1].said if reminded and call.earlier else ""
-        self._exchanges: list[tuple[Message, Message]] | None = None
-        self.whole = Kept(len(view.claims), len(self._earlier))
+        self._exchanges: list[tuple[Message, ...]] | None = None
+        self.whole = Kept(len(view.claims), len(self._earlier), results=len(view.steps))
+        self._native = native_specs(society, view) if view.turn.tools else ()
 
     def _repeated(self) -> Sequence[Exchange]:
         """Return the earlier turns that stand before the question as messages."""
@@ -156,15 +171,19 @@ class _Writer:
         if kept.claims < len(view.claims):
             view = msgspec.structs.replace(view, claims=view.claims[: kept.claims])
         group = self._group
-        return Request(
+        place: tuple[int | str, ...] = (*_place(view), turn.slot, call.k, call.attempt)
+        request = Request(
             messages=self._messages(view, kept),
             max_tokens=call.max_tokens,
             temperature=group.temperature if turn.temperature is None else turn.temperature,
-            seed=seed_for(self.society.seed, "call", *_place(view), turn.slot, call.k, call.attempt),
+            seed=seed_for(self.society.seed, "call", *place, *(("step", turn.step) if turn.step else ())),
             choices=short_lines(view, number_asked(self.society, view)) if self._form == "short" else (),
-            schema=reply_schema_text(self.society, view, call.max_tokens) if self._form == "json" else None,
+            schema=reply_schema_text(self.society, view, call.max_tokens)
+            if self._form == "json" and not self._native
+            else None,
             hint=hint_of(self.society, self.task, view, self._answers, call),
         )
+        return NativeRequest.of_request(request, self._native) if self._native else request
 
     def _messages(self, view: View, kept: Kept) -> tuple[Message, ...]:
         call = self.call
@@ -178,6 +197,7 @@ class _Writer:
                 self._exchanges = [self._exchange(each) for each in self._earlier]
             messages.extend(message for pair in self._exchanges[-kept.history :] for message in pair)
         messages.append(Message("user", asked))
+        messages += self._stepped(view, view.steps, kept.results)
         if call.draft is not None and kept.draft:
             again = self._prompter.render("critique", {**values, "draft": call.draft})
             messages += [Message("assistant", call.draft), Message("user", again)]
@@ -186,7 +206,19 @@ class _Writer:
             messages[-1] = Message("user", f"{last.content}\n\n{repair_line(call.fault)}")
         return tuple(messages)
 
-    def _exchange(self, earlier: Exchange) -> tuple[Message, Message]:
+    def _stepped(self, view: View, steps: Sequence[StepTaken], kept: int) -> Iterator[Message]:
+        """Yield what the agent said in the earlier steps of a turn, each with what tools gave: that of the last ones.
+
+        The last of these messages says once more in which form to reply.
+        """
+        gone = len(steps) - kept
+        for number, step in enumerate(steps):
+            results = [LEFT_OUT] if number < gone else list(step.results)
+            form = self._form_text(view, self._form, further=True) if number == len(steps) - 1 else ""
+            yield Message("assistant", step.said)
+            yield Message("user", self._prompter.render("results", {"results": results, "form": form}))
+
+    def _exchange(self, earlier: Exchange) -> tuple[Message, ...]:
         """Return what the agent was asked in an earlier turn, and its reply; with others' claims where all is kept."""
         view = earlier.view
         assert view is not None  # there is one for every agent with a history
@@ -197,7 +229,12 @@ class _Writer:
         turn = view.turn
         name = purpose_template(turn.purpose, len(view.claims))
         asked = render_asks(turn.asks, values) if turn.asks else self._prompter.render(name, values)
-        return Message("user", asked), Message("assistant", earlier.said)
+        steps = view.steps if self._history in ("own", "all") else ()
+        stepped = []
+        for step in steps:
+            results = self._prompter.render("results", {"results": list(step.results), "form": ""})
+            stepped += [Message("assistant", step.said), Message("user", results)]
+        return Message("user", asked), *stepped, Message("assistant", earlier.said)
 
     def _values(
         self, view: View, own: str, memory: Sequence[str], claims: Sequence[str] | None = None
@@ -222,12 +259,29 @@ class _Writer:
             "form": self._form_text(view, form),
         }
 
-    def _form_text(self, view: View, form: str) -> str:
+    def _form_text(self, view: View, form: str, *, further: bool = False) -> str:
+        """Return in which form to reply: with the tools where a turn begins, with what is left of it `further` on."""
+        if view.turn.purpose == "talk":
+            return ""
+        words = self._answer_form(view, form)
+        if not (view.turn.tools or (view.steps and not further)) or self._native:
+            return words
+        use, step = self._group.tool_use, view.turn.step if further else 0
+        lines = [] if further else tool_lines(self.society.tools_of(view.agent))
+        values: dict[str, Value] = {
+            "tools": lines,
+            "calls_max": use.calls,
+            "calls_left": use.steps - 1 - step,
+            "form": words,
+        }
+        return self._prompter.render("tools", values)
+
+    def _answer_form(self, view: View, form: str) -> str:
         turn, question = view.turn, view.question
         if len(question) > KEPT_CHARS:
             return self._prompter.form(self._form_of(view, form))
         whole = turn.subtask is None
-        key = (form, turn.purpose, view.options, question, whole, len(view.claims), turn.targets)
+        key = (form, turn.purpose, view.options, question, whole, len(view.claims), turn.targets, action_asked(view))
         return self._prompter.form_of_turn(key, lambda: self._form_of(view, form))
 
     def _form_of(self, view: View, form: str) -> FormOf:
@@ -242,6 +296,7 @@ class _Writer:
             len(view.claims),
             asks_for_handles(view, form),
             turn.targets,
+            action_asked(view),
         )
 
 

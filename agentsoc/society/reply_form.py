@@ -10,6 +10,8 @@ from agentsoc.contracts.model import ANY_NUMBER, ANY_WHOLE
 from agentsoc.contracts.society import Society
 from agentsoc.contracts.task import Task
 from agentsoc.contracts.turns import NONE, Purpose, View
+from agentsoc.reading.by_schema import canonical
+from agentsoc.society.acting import action_schema, tools_key
 
 Form = Literal["json", "short", "text"]
 CHARS_PER_TOKEN: Final = 4
@@ -33,8 +35,15 @@ _ROOM_MIN: Final = 80
 def form_of(society: Society, agent: int, task: Task, view: View) -> Form:
     """Return the form in which this turn is to be answered."""
     form, free = society.reply_forms[society.group_index(agent)]
-    if view.turn.form is not None:
-        form = view.turn.form
+    turn = view.turn
+    if turn.form is not None:
+        form = turn.form
+    if turn.purpose == "talk":
+        return "text"
+    if turn.purpose == "act" and turn.sight is not None and not view.options:
+        return "json"
+    if turn.tools and form != "text":
+        return "json"
     if free and form == "short" and not short_lines(view):
         form = "text"
     return form  # type: ignore[return-value]
@@ -75,7 +84,7 @@ def short_lines(view: View, number: str = "") -> tuple[str, ...]:
         return ("accept", "reject")
     if purpose == "choose":
         return tuple([f"#{index}" for index in range(1, len(view.claims) + 1)])
-    if purpose in ("plan", "guide") or not (view.options or number):
+    if purpose in ("plan", "guide", "talk") or not (view.options or number):
         return ()
     if not asks_for_handles(view, "short"):
         return tuple(view.options)
@@ -112,24 +121,45 @@ def reply_schema(view: View, max_tokens: int = 128, number: str = "") -> dict[st
 
 def reply_schema_text(society: Society, view: View, max_tokens: int) -> str:
     """Return the schema of a reply as text, made once for each that differs; see `reply_schema`."""
-    return _schema_text(*_schema_key(view, max_tokens, number_asked(society, view)))
+    answer = _schema_text(*_schema_key(view, max_tokens, number_asked(society, view)))
+    if not view.turn.tools:
+        return answer
+    offered = society.tools_of(view.agent)
+    tools = society.remember(("tools", society.group_index(view.agent)), lambda: tools_key(offered))
+    return action_schema(answer, tools, society.group(view.agent).tool_use.calls)
 
 
-def _schema_key(view: View, max_tokens: int, number: str) -> tuple[Purpose, tuple[str, ...], int, int, int, str]:
+def _schema_key(view: View, max_tokens: int, number: str) -> tuple[Purpose, tuple[str, ...], int, int, int, str, str]:
     """Return what the schema of a reply depends on."""
-    return view.turn.purpose, view.options, len(view.turn.targets), len(view.claims), max_tokens, number
+    turn = view.turn
+    action = action_asked(view)
+    return turn.purpose, view.options, len(turn.targets), len(view.claims), max_tokens, number, action
+
+
+def action_asked(view: View) -> str:
+    """Return the JSON Schema of the action of a turn that acts, as text; empty where it is one of the options."""
+    sight = view.turn.sight
+    if view.turn.purpose != "act" or sight is None or view.options:
+        return ""
+    return canonical(dict(sight.schema or {}))
 
 
 @lru_cache(maxsize=256)
 def _schema_text(
-    purpose: Purpose, options: tuple[str, ...], n_targets: int, n_claims: int, max_tokens: int, number: str
+    purpose: Purpose, options: tuple[str, ...], n_targets: int, n_claims: int, max_tokens: int, number: str, action: str
 ) -> str:
     # the order of the keys is the order in which a grammar has them written: that of the prompt
-    return json.dumps(_schema(purpose, options, n_targets, n_claims, max_tokens, number))
+    return json.dumps(_schema(purpose, options, n_targets, n_claims, max_tokens, number, action))
 
 
 def _schema(
-    purpose: Purpose, options: tuple[str, ...], n_targets: int, n_claims: int, max_tokens: int, number: str
+    purpose: Purpose,
+    options: tuple[str, ...],
+    n_targets: int,
+    n_claims: int,
+    max_tokens: int,
+    number: str,
+    action: str = "",
 ) -> dict[str, Any]:
     properties: dict[str, Any] = {}
     required: list[str] = []
@@ -156,6 +186,12 @@ def _schema(
         else:
             properties["answer"] = {"type": "string", "maxLength": room // 2}
         required.append("answer")
+    if purpose == "act":
+        if options:
+            properties["answer"] = {"enum": list(options)}
+        else:
+            properties["action"] = json.loads(action)
+        required.append("answer" if options else "action")
     if purpose == "check":
         properties["accept"] = {"type": "boolean"}
         required.append("accept")

@@ -6,18 +6,21 @@ What a run's replies say is decided by the rules that it was made by: `Rules.rea
 
 from __future__ import annotations
 
+import json
 import re
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
 from agentsoc.contracts.society import Society
 from agentsoc.contracts.task import Task, TaskFamily
 from agentsoc.contracts.turns import Reply, View
+from agentsoc.reading.by_schema import canonical, value_fault
 from agentsoc.reading.handles import handles, without_handles
 from agentsoc.reading.objects import find_object
 from agentsoc.reading.options import option_stated
 from agentsoc.reading.text import CUT, without_reasoning
+from agentsoc.society.acting import read_calls
 from agentsoc.society.first_reader import (
     LINE_FOR,
     UsualReply,
@@ -32,7 +35,7 @@ from agentsoc.society.first_reader import (
     usual_reply_of,
 )
 from agentsoc.society.reply_fault import MALFORMED, Fault
-from agentsoc.society.reply_form import CHARS_PER_TOKEN, VERDICTS, Form, clip, form_of
+from agentsoc.society.reply_form import CHARS_PER_TOKEN, VERDICTS, Form, action_asked, clip, form_of
 from agentsoc.society.reply_text import text_of, text_of_object
 
 __all__ = ["MALFORMED", "Fault", "read_reply", "read_whole"]
@@ -74,6 +77,10 @@ def read_whole(
     rules = society.rules
     if rules.prompts == 1:
         return read_reply(society, family, task, view, text, finish)
+    if view.turn.tools and (called := read_calls(text)) is not None:
+        if isinstance(called, Fault):
+            return called
+        return Reply(tool_calls=called, said=text, due=due, shown=len(view.claims))
     form, free = form_of(society, view.agent, task, view), not view.options
     said: str | None
     if rules.reader == 1:
@@ -100,6 +107,8 @@ def _read(read: _Reading, form: Form, text: str, finish: str) -> Reply | Fault:
     if form == "json":
         return _read_json(read, said, finish)
     purpose = view.turn.purpose
+    if purpose == "talk":
+        return Reply(text=clip(said, limit))
     if purpose == "judge":
         stop = option_stated(said, ("stop", "go on", "continue"))
         return Fault('it was neither "stop" nor "go on"') if stop is None else Reply(stop=stop == "stop")
@@ -138,6 +147,8 @@ class _Reading(msgspec.Struct):
         """Return the canonical answer that a text states; handles of shown claims are no part of it."""
         view = self.view
         said = without_handles(text) if view.claims and text not in view.options else text
+        if view.turn.sight is not None:
+            return option_stated(said, view.options) if view.options else clip(said, _PART_MAX) or None
         if view.turn.subtask is not None and view.question != self.task.question:
             last = (said.strip().splitlines() or [""])[-1]
             return option_stated(said, view.options) if view.options else clip(last, _PART_MAX) or None
@@ -170,7 +181,8 @@ def _read_any_json(read: _Reading, text: str, finish: str) -> Reply | Fault:
     view, limit = read.view, read.limit
     purpose = view.turn.purpose
     plans = bool(view.turn.targets) and purpose in ("plan", "guide")
-    data = find_object(text, ("subtasks",) if plans else (_WANTED.get(purpose, "answer"),))
+    wanted = "action" if action_asked(view) else _WANTED.get(purpose, "answer")
+    data = find_object(text, ("subtasks",) if plans else (wanted,))
     if data is None:
         return _no_object(text, finish)
     if purpose == "judge":
@@ -182,6 +194,8 @@ def _read_any_json(read: _Reading, text: str, finish: str) -> Reply | Fault:
         return read_verdict(view, data, limit)
     if plans:
         return read_plan(view, data, limit)
+    if (schema := action_asked(view)) != "":
+        return _read_action(data, schema, limit)
     stated = data.get("answer")
     if isinstance(stated, bool) or not isinstance(stated, str | int | float):
         return Fault('"answer" is missing or is not text')
@@ -197,6 +211,15 @@ def _read_any_json(read: _Reading, text: str, finish: str) -> Reply | Fault:
         disputes=claims_of(_named(data.get("disputes")), view),
         confidence=sure,
     )
+
+
+def _read_action(data: dict[str, Any], schema: str, limit: int) -> Reply | Fault:
+    """Return the move that an object states; whether it fits its schema is said in words."""
+    if "action" not in data:
+        return Fault('"action" is missing')
+    if (wrong := value_fault(json.loads(schema), data["action"])) is not None:
+        return Fault(f'"action" does not fit: {wrong}')
+    return Reply(answer=canonical(data["action"]), text=clip_any(data.get("why"), limit))
 
 
 def _named(value: object) -> list[int]:

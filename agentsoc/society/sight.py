@@ -55,6 +55,9 @@ def view_of(
             question = subtask.text if subtask.text in task.parts else f"{question}\nYour part: {subtask.text}"
             free = society.scenario.protocol.artefacts or subtask.text in task.parts
             options = () if free else task.options
+    if turn.sight is not None:
+        question = turn.sight.text
+        options = turn.sight.choices if turn.purpose == "act" else ()
     sees = turn.sees
     shown: tuple[Claim, ...] = tuple(map(claims.__getitem__, dict.fromkeys(sees))) if sees else ()
     own = None if standing is None or turn.fresh else claims.get(standing)

@@ -55,6 +55,8 @@ class FormOf(msgspec.Struct, frozen=True, gc=False):
     cites: bool
     """Whether the reply is to name the claims that it rests on."""
     targets: tuple[int, ...]
+    action: str = ""
+    """JSON Schema of the action, where it is no choice."""
 
     def values(self) -> dict[str, Value]:
         """Return what the template of the form is given."""
@@ -67,6 +69,7 @@ class FormOf(msgspec.Struct, frozen=True, gc=False):
             "n_claims": self.n_claims,
             "cites": self.cites,
             "targets": [str(target) for target in self.targets],
+            "action": self.action,
         }
 
 

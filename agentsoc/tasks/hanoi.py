@@ -38,7 +38,7 @@ class Move(NamedTuple):
     target: int
 
 
-class Step(NamedTuple):
+class HanoiMove(NamedTuple):
     """A step is what an agent returns: a move and the state after it."""
 
     move: Move
@@ -125,7 +125,7 @@ def write_state(state: State) -> str:
     return json.dumps(state, separators=(",", ":"))
 
 
-def write_step(step: Step) -> str:
+def write_step(step: HanoiMove) -> str:
     """Return the canonical form of an answer: ``move = [1,0,2] next_state = [[3,2],[],[1]]``."""
     return f"move = {json.dumps(step.move, separators=(',', ':'))} next_state = {write_state(step.state)}"
 
@@ -143,7 +143,7 @@ _STATE = re.compile(
 )
 
 
-def strict_parse(text: str, disks: int) -> Step | None:
+def strict_parse(text: str, disks: int) -> HanoiMove | None:
     """Return the step that `text` states, or None when anything about its form is suspicious.
 
     Exactly one ``move = [disk, from, to]`` and one ``next_state = [[..], [..], [..]]``; disk and pegs that exist; every
@@ -156,13 +156,13 @@ def strict_parse(text: str, disks: int) -> Step | None:
     move, state = moves[0], states[0]
     if not (1 <= move.disk <= disks and 0 <= move.source <= 2 and 0 <= move.target <= 2):
         return None
-    return Step(move, state) if sorted(sum(state, ())) == list(range(1, disks + 1)) else None
+    return HanoiMove(move, state) if sorted(sum(state, ())) == list(range(1, disks + 1)) else None
 
 
-def lenient_parse(text: str) -> Step | None:
+def lenient_parse(text: str) -> HanoiMove | None:
     """Return the last move and the last state in `text`, whatever they say; None when either is missing."""
     moves, states = _found(text)
-    return Step(moves[-1], states[-1]) if moves and states else None
+    return HanoiMove(moves[-1], states[-1]) if moves and states else None
 
 
 def _found(text: str) -> tuple[list[Move], list[State]]:
@@ -232,7 +232,7 @@ class Hanoi(TaskFamily):
             index=index,
             id=f"{self.kind}-{self.disks}-{step}" if self.order == "run" else f"{self.kind}-{self.disks}-draw-{index}",
             question=question(self.disks, state, previous, options),
-            truth=write_move(move) if options else write_step(Step(move, following)),
+            truth=write_move(move) if options else write_step(HanoiMove(move, following)),
             options=options,
             chance=1 / len(options) if options else 0.0,
         )

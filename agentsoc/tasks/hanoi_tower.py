@@ -18,9 +18,9 @@ from agentsoc.contracts.task import Task, parse_option
 from agentsoc.contracts.world import World
 from agentsoc.reading.options import option_stated
 from agentsoc.tasks.hanoi import (
+    HanoiMove,
     Move,
     State,
-    Step,
     apply_move,
     best_move,
     initial,
@@ -142,7 +142,7 @@ def _at(disks: int, ask: Ask, state: str) -> Task | None:
         index=0,
         id=f"hanoi-{disks}-{place.done}",
         question=question(disks, place.state, place.previous, options),
-        truth=write_move(move) if options else write_step(Step(move, apply_move(place.state, move))),
+        truth=write_move(move) if options else write_step(HanoiMove(move, apply_move(place.state, move))),
         options=options,
         chance=1 / len(options) if options else 0.0,
     )

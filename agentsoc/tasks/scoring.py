@@ -21,8 +21,9 @@ from agentsoc.errors import MissingExtraError
 from agentsoc.reading.lines import line_stated
 from agentsoc.reading.numbers import exact_number, integer_stated, number_stated, written
 from agentsoc.reading.text import WORD
+from agentsoc.sandbox import Sandbox, passes
 
-Score = Literal["exact", "number", "choice", "contains", "regex", "judge"]
+Score = Literal["exact", "number", "choice", "contains", "regex", "judge", "tests"]
 
 PATTERN_MEMORY: Final = 1 << 20
 """Memory of a compiled pattern (bytes); RE2 refuses one that needs more."""
@@ -37,18 +38,22 @@ class Scoring(Part):
     """`exact`: the line that the reply announces, or its last, is the answer but for case, spaces and outer marks.
     `number`: the number that it states is the answer within the tolerance. `choice`: it states the right one of the
     line's options. `contains`: the answer occurs in it as whole words. `regex`: the line is matched by the answer, a
-    pattern of RE2, from end to end and in either case. `judge`: a model grades the whole reply by a rubric."""
+    pattern of RE2, from end to end and in either case. `judge`: a model grades the whole reply by a rubric.
+    `tests`: the reply is a Python program (the last block between ``` marks, else all of it), the answer is what is run
+    behind it, with `assert`; both run in the sandbox (extra `sandbox`) and have to end without an error."""
     tolerance: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
     """Largest difference that still counts as right, for `number` (in the unit of the answer)."""
     relative: Annotated[float, Field(ge=0, le=1)] = 0.0
     """The same as a share of the answer; the larger of the two is allowed."""
+    time_s: Annotated[float, Field(gt=0, le=120)] = 5.0
+    """Time limit of a program with its tests, for `tests` (seconds)."""
     whole: bool = False
     """Whether every answer is a whole number, for `number`: agents are asked for one and held to one, and a reply that
     states another number states no answer."""
     judge: Judge | None = None
     """Who grades, with `score: judge`: a model, its rubric, and how often it reads each answer."""
 
-    later: ClassVar[frozenset[str]] = frozenset({"judge", "whole"})
+    later: ClassVar[frozenset[str]] = frozenset({"judge", "time_s", "whole"})
 
     @model_validator(mode="after")
     def _tolerance_of_numbers(self) -> Scoring:
@@ -66,6 +71,8 @@ class Scoring(Part):
             return integer_stated(text) if self.whole else number_stated(text)
         if self.score == "judge":
             return plain(text).strip() or None
+        if self.score == "tests":
+            return program_stated(text)
         return (normalise(text) or None) if self.score == "contains" else line_stated(text)
 
     def right(self, answer: str, truth: str) -> bool:
@@ -76,6 +83,8 @@ class Scoring(Part):
             return occurs(normalise(truth), normalise(answer))
         if self.score == "regex":
             return matches(truth, answer)
+        if self.score == "tests":
+            return passes(_sandbox(self.time_s), answer, truth)
         return parse_free(answer) == parse_free(truth)
 
     def refusal(self, truth: str, *, options: bool) -> str | None:
@@ -96,6 +105,22 @@ class Scoring(Part):
             except ValueError as error:
                 return f"with score: regex the answer has to be a pattern of RE2: {error}"
         return None
+
+
+_BLOCK: Final = re.compile(r"```[a-zA-Z0-9]*[ \t]*\n(.*?)(?:```|\Z)", re.DOTALL)
+
+
+def program_stated(text: str) -> str | None:
+    """Return the program in a reply: its last block between marks of three backticks, else all of it."""
+    said = plain(text)
+    blocks = _BLOCK.findall(said)
+    return (blocks[-1] if blocks else said).strip() or None
+
+
+@lru_cache(maxsize=4)
+def _sandbox(time_s: float) -> Sandbox:
+    """Return the sandbox of this process; its children end with it."""
+    return Sandbox(time_s=time_s)
 
 
 def within(answer: str, truth: str, tolerance: float, relative: float) -> bool:

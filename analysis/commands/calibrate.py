@@ -57,6 +57,7 @@ def calibrate(
     as_json: options.AsJson = False,
     quiet: options.Quiet = False,
     yes: options.Yes = False,
+    allow_mcp: options.AllowMcp = False,
 ) -> None:
     """Measure how the agents of SCENARIO answer, read and err together, within TOKENS over all runs.
 
@@ -91,7 +92,7 @@ def calibrate(
     if dry_run:
         _say_plan(calibration, as_json)
         return
-    calibration.consent = _ask(calibration, yes, address)
+    calibration.consent = _ask(calibration, yes, address, allow_mcp)
     directory = out if out is not None else Path("runs") / f"{loaded.name}-calibration"
     style = style_for(quiet)
 
@@ -116,7 +117,7 @@ def _points(text: str) -> list[tuple[str, float]]:
     return [(key.strip(), value) for value in _numbers(values, "--at")]
 
 
-def _ask(calibration: Calibration, yes: bool, address: str | None) -> frozenset[Destination]:
+def _ask(calibration: Calibration, yes: bool, address: str | None, allow_mcp: bool) -> frozenset[Destination]:
     """Ask for consent to what the runs would send to somebody else's address; the wall is the budget of each run."""
     from agentsoc.engine.consent import cluster
     from agentsoc.printing.ask import ask_before_sending
@@ -125,7 +126,7 @@ def _ask(calibration: Calibration, yes: bool, address: str | None) -> frozenset[
 
     planned = calibration.planned()
     scenarios = [Scenario.model_validate(batch(p.step, 0, p.n_tasks, p.tokens)) for p in planned]
-    return ask_before_sending(scenarios, yes, cluster(address))
+    return ask_before_sending(scenarios, yes, cluster(address), allow_mcp=allow_mcp)
 
 
 def _say_plan(calibration: Calibration, as_json: bool) -> None:

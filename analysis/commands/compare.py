@@ -65,6 +65,7 @@ def compare(
     as_json: options.AsJson = False,
     quiet: options.Quiet = False,
     yes: options.Yes = False,
+    allow_mcp: options.AllowMcp = False,
 ) -> None:
     """Run every organisation in PATH on the same tasks and budget, and report the differences with their intervals.
 
@@ -99,7 +100,7 @@ def compare(
         return
     if retry_failed:
         _reopen_failed(asked)
-    outcome = _carried_out(asked, workers, concurrency, quiet, yes)
+    outcome = _carried_out(asked, workers, concurrency, quiet, (yes, allow_mcp))
     import analysis
     from analysis.comparison.table import read_results, save_table
     from analysis.comparison.text import report_as_dict, report_as_text
@@ -194,8 +195,8 @@ def _say_power(asked: _Asked, effect: float | None, accept_failures: bool, as_js
         say(plan.summary())
 
 
-def _carried_out(asked: _Asked, workers: int | None, concurrency: int | None, quiet: bool, yes: bool) -> Outcome:
-    """Make what is missing, after the question that it may need."""
+def _carried_out(asked: _Asked, workers: int | None, concurrency: int | None, quiet: bool, agrees: tuple[bool, bool]) -> Outcome:
+    """Make what is missing, after the question that it may need; `agrees` to what is sent, to what is started."""
     from agentsoc.engine.forecast import ceiling
     from agentsoc.engine.run import Progress
     from agentsoc.experiment.plan import build_kinds
@@ -210,7 +211,8 @@ def _carried_out(asked: _Asked, workers: int | None, concurrency: int | None, qu
         build_kinds(grid.cells)  # what cannot be built is found before anything is started
     done = finished_cells(grid, out)
     due = [cell.scenario for cell in grid.cells if not done.get(cell.id)]
-    agreed = ask_before_sending(due, yes)
+    yes, allow_mcp = agrees
+    agreed = ask_before_sending(due, yes, allow_mcp=allow_mcp)
     progress = Progress()
     title = f"{out}: {len(grid.cells):,} runs, {len(grid.cells) - len(due):,} of them finished already"
     known = [most for cell in grid.cells if (most := ceiling(cell.scenario)) is not None]

@@ -17,7 +17,7 @@ from typing import ClassVar, Final
 import polars as pl
 
 from agentsoc.errors import InputError
-from agentsoc.events import KINDS, MAX_ROUNDS, RESERVED
+from agentsoc.events import ACTING, KINDS, MAX_ROUNDS
 from agentsoc.log.parquet import read_frame
 from analysis.files import read_json
 from analysis.importers.importer import Importer, LogReading
@@ -241,7 +241,7 @@ def _act(row: dict[str, object]) -> LabelledAct:
 def _core_columns() -> dict[str, pl.Expr]:
     """Return the columns of the event table as expressions over the numbered rows."""
     kind = pl.col("event_type").replace({"finalize_answer": "answer"})
-    known = pl.when(kind.is_in([tag for tag in KINDS if tag not in RESERVED])).then(kind).otherwise(None).cast(KIND)
+    known = pl.when(kind.is_in([tag for tag in KINDS if tag not in ACTING])).then(kind).otherwise(None).cast(KIND)
     delegates, endorses = (pl.col("event_type") == name for name in ("delegate_subtask", "endorse_claim"))
     tokens_in, tokens_out = pl.col("tokens_input").fill_null(0), pl.col("tokens_output").fill_null(0)
     return {

@@ -12,6 +12,7 @@ import numpy as np
 from agentsoc.contracts.turns import SLOT_WIDTH
 from agentsoc.events import SOCIETY
 from agentsoc.log.read import RunLog
+from agentsoc.log.tool_rows import is_model
 from agentsoc.reading.options import option_stated
 from agentsoc.society.probe import FIRST_K
 from analysis.interval import Interval
@@ -68,7 +69,7 @@ def agreement(log: RunLog, *, seed: int = 0) -> JudgeAgreement | None:
     grades = tuple(map(str, range(scale + 1)))
     read: dict[int, dict[int, float | None]] = {}
     for row in log.journal():
-        if row.agent == SOCIETY and row.k < FIRST_K and row.state in ("done", "failed"):
+        if row.agent == SOCIETY and row.k < FIRST_K and is_model(row.model) and row.state in ("done", "failed"):
             said = option_stated(row.reply, grades) if row.state == "done" and row.reply else None
             read.setdefault(row.task, {})[row.k // SLOT_WIDTH] = None if said is None else int(said) / scale
     swaps, repeats, moves = _Pairs(), _Pairs(), _Pairs()

@@ -67,6 +67,27 @@ CASES: dict[str, dict[str, Any]] = {
         "protocol": {"kind": "aggregate", "by": "model"},
         "budget": {"tokens_per_task": 700},
     },
+    "with tools": {
+        "agents": {
+            "count": 5,
+            "model": {
+                "kind": "scripted",
+                "accuracy": 0.7,
+                "latency_s": 0.005,
+                "fail_rate": 0.1,
+                "uses_tools": [
+                    [{"tool": "calculator", "arguments": {"expression": "{agent} * 7"}}, {"tool": "nowhere"}],
+                    [{"tool": "calculator", "arguments": {"expression": "{result} + 1"}}],
+                ],
+            },
+            "tools": ["calculator"],
+            "history": "all",
+        },
+        "topology": "decentralized",
+        "protocol": {"kind": "debate", "rounds": 2},
+        "budget": {"tool_calls_per_task": 25, "tokens_per_task": 9_000, "shown": "team"},
+        "calls": {"backoff_s": 0.0},
+    },
     "split and shown": {
         "tasks": {"kind": "parts", "parts": 4, "count": 4, "difficulty": [50, 300]},
         "agents": [

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from agentsoc.engine.run import Run, run, run_async
 from agentsoc.events import (
+    ACTING,
     CLAIMING,
     COORDINATION,
     EVENT_KINDS,
@@ -19,7 +20,6 @@ from agentsoc.events import (
     MAX_AGENTS,
     MAX_K,
     MAX_ROUNDS,
-    RESERVED,
     SCORED,
     SOCIETY,
     Event,
@@ -59,7 +59,7 @@ def test_what_is_said_of_kinds_is_what_logs_were_written_with() -> None:
     assert claiming == CLAIMING
     assert claiming | {"endorse_claim"} == SCORED
     assert claiming | {"endorse_claim", "delegate_subtask"} == COORDINATION
-    assert {"tool_call", "action"} == RESERVED
+    assert {"tool_call", "action"} == ACTING
 
 
 @given(parts=societies())

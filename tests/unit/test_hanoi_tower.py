@@ -14,7 +14,7 @@ from agentsoc.contracts.world import WORLD, asked
 from agentsoc.errors import InputError
 from agentsoc.events import SOCIETY
 from agentsoc.society.build import build_society
-from agentsoc.tasks.hanoi import Move, Step, best_move, initial, state_after, steps, write_move, write_step
+from agentsoc.tasks.hanoi import HanoiMove, Move, best_move, initial, state_after, steps, write_move, write_step
 from agentsoc.tasks.hanoi_tower import HanoiTower, read_place
 from tests.societies import built, logged, result
 
@@ -200,4 +200,4 @@ def test_the_step_form_states_move_and_state() -> None:
     question = family.at(task, family.opening(task))
     assert question is not None
     assert question.truth == "move = [1,0,1] next_state = [[2],[1],[]]"
-    assert question.truth == write_step(Step(Move(1, 0, 1), ((2,), (1,), ())))
+    assert question.truth == write_step(HanoiMove(Move(1, 0, 1), ((2,), (1,), ())))

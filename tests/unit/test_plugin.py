@@ -25,6 +25,7 @@ NOT_FOR_AUTHORS = {
     "nearest": "the hint of the loader's messages",
     "check_window": "what the engine checks of a topology before a run",
     "MAX_AGENTS": "a limit that the scenario is held to before a part sees it",
+    "MAX_ROUNDS": "a limit of the log that a long environment is held to",
     "MAX_ROLES": "a limit that Wiring is held to",
 }
 """What built-in parts take from below and authors are not promised, with the reason."""

@@ -20,7 +20,7 @@ from scipy import stats
 
 from agentsoc.backends.simulated import Fidelity, Simulated, SimulatedBackend
 from agentsoc.contracts.model import CallError, Hint, Request
-from agentsoc.engine.columns.draws import Draw, draw_codes
+from agentsoc.engine.columns.draws import ColumnDraw, draw_codes
 from agentsoc.engine.run import run
 from tests.loose import scenario
 
@@ -72,7 +72,7 @@ def test_one_voter_answers_what_it_answers_among_many(
 
     many = draw_codes(
         backend,
-        Draw(
+        ColumnDraw(
             round=round_,
             k=k,
             task=task,

@@ -12,9 +12,9 @@ from pydantic import ValidationError
 from agentsoc.errors import TaskError
 from agentsoc.tasks.hanoi import (
     Hanoi,
+    HanoiMove,
     Move,
     State,
-    Step,
     apply_move,
     best_move,
     initial,
@@ -100,7 +100,7 @@ def test_the_last_step_of_twenty_disks_is_made_without_playing_a_million() -> No
     done = state_after(20, steps(20))
     assert is_solved(done)
     last = Hanoi(disks=19, count=steps(19)).make(0, steps(19) - 1)
-    assert last.truth == write_step(Step(Move(1, 0, 2), state_after(19, steps(19))))
+    assert last.truth == write_step(HanoiMove(Move(1, 0, 2), state_after(19, steps(19))))
 
 
 def test_a_run_is_not_longer_than_its_solution() -> None:
@@ -143,7 +143,7 @@ GOOD = "move = [1, 0, 2] next_state = [[3, 2], [], [1]]"
     ],
 )
 def test_a_clean_step_is_read(text: str) -> None:
-    assert strict_parse(text, 3) == Step(Move(1, 0, 2), ((3, 2), (), (1,)))
+    assert strict_parse(text, 3) == HanoiMove(Move(1, 0, 2), ((3, 2), (), (1,)))
 
 
 @pytest.mark.parametrize(
@@ -177,7 +177,7 @@ def test_the_lenient_reading_takes_the_last_step_instead() -> None:
     text = f"move = [2, 0, 1] next_state = [[3], [2], [1]] no: {GOOD}"
     assert lenient_parse(text) == strict_parse(GOOD, 3)
     assert Hanoi(disks=3, strict=False).parse(Hanoi(disks=3).make(0, 0), text) is not None
-    assert lenient_parse("move = [1, 0, 2] next_state = [[], [], [2]]") == Step(Move(1, 0, 2), ((), (), (2,)))
+    assert lenient_parse("move = [1, 0, 2] next_state = [[], [], [2]]") == HanoiMove(Move(1, 0, 2), ((), (), (2,)))
 
 
 def test_a_right_move_with_a_wrong_state_is_wrong() -> None:

@@ -240,13 +240,13 @@ def test_the_functions_of_the_defaults_are_those_of_their_files() -> None:
 
 
 TEXTS = st.one_of(st.sampled_from(["", "a", " x\n", "{{ name }}", "judge", "work"]), st.text(max_size=8))
-NUMBERS = ("name", "n_agents", "round", "number", "agent", "n_claims")
+NUMBERS = ("name", "n_agents", "round", "number", "agent", "n_claims", "calls_max", "calls_left")
 FACTS = ("stated", "cites", "numeric", "options_said")
-PURPOSES = ("answer", "merge", "plan", "guide", "work", "vote", "judge", "check", "choose")
+PURPOSES = ("answer", "merge", "plan", "guide", "work", "vote", "judge", "check", "choose", "act", "talk")
 
 
 def values_of(name: str) -> st.SearchStrategy[Any]:
-    if name in LISTS:
+    if name in {*LISTS, "tools", "results"}:
         return st.lists(TEXTS, max_size=3)
     if name in NUMBERS:
         return st.integers(0, 3)

@@ -16,7 +16,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from agentsoc.engine.columns.decide import Decided, decide
-from agentsoc.engine.columns.draws import Draw
+from agentsoc.engine.columns.draws import ColumnDraw
 from agentsoc.engine.columns.schedule import Lane, Programme, simulated_backend
 from agentsoc.engine.columns.table import Cites, EventGrid, events_table
 from agentsoc.events import KINDS, MAX_AGENTS, pack_id
@@ -103,7 +103,7 @@ class ColumnRun:
                 await asyncio.gather(following, return_exceptions=True)
 
     async def block(self, first: int, n: int, draw: Any) -> EpisodeBlock:
-        """Return the events of tasks first..first+n-1; `draw` computes a `Draw`, here or on other hosts."""
+        """Return the events of tasks first..first+n-1; `draw` computes a `ColumnDraw`, here or on other hosts."""
         p = self.programme
         tasks = np.arange(first, first + n)
         difficulty = None if self.difficulty is None else self.difficulty[tasks]
@@ -143,12 +143,12 @@ class ColumnRun:
         signal: NDArray[np.float64],
         standing: _Standing,
         heard: NDArray[np.int64] | None,
-    ) -> Draw:
+    ) -> ColumnDraw:
         """Return the turns of a lane in all tasks, to be drawn."""
         n, (m, b) = len(tasks), lane.hears.shape
         own = standing.answer[:, lane.agents].reshape(-1) if lane.has_own else None
         alone = not lane.tally and own is None  # then each adds its own finding
-        return Draw(
+        return ColumnDraw(
             lane.stage,
             len(self.options),
             np.repeat(tasks, m),
@@ -160,7 +160,7 @@ class ColumnRun:
             lane.tally,
         )
 
-    def _latency(self, turns: Draw) -> NDArray[np.float64]:
+    def _latency(self, turns: ColumnDraw) -> NDArray[np.float64]:
         """Return how long each of some turns takes (seconds)."""
         draws = uniforms(self.society.seed, "latency", turns.task, turns.round, turns.agent)[:, 0]
         return np.asarray(-self.backend.model.latency_s * np.log1p(-draws))

@@ -12,7 +12,7 @@ from agentsoc.backends.simulated import SimulatedBackend
 from agentsoc.contracts.model import Backend
 
 
-class Draw(msgspec.Struct, frozen=True):
+class ColumnDraw(msgspec.Struct, frozen=True):
     """A draw holds turns of simulated agents to compute: a row is a (task, agent), its columns the codes heard."""
 
     round: int
@@ -31,7 +31,7 @@ class Draw(msgspec.Struct, frozen=True):
     """Whether agents only count what they heard and add no answer of their own."""
 
 
-def draw_codes(backend: Backend, draw: Draw) -> NDArray[np.int64]:
+def draw_codes(backend: Backend, draw: ColumnDraw) -> NDArray[np.int64]:
     """Return the answer code of each row of `draw`."""
     assert isinstance(backend, SimulatedBackend)
     own: NDArray[np.int64] | None = None

@@ -1,0 +1,294 @@
+"""This module calls tools for the agents of a run, at the driver, wherever the agents are; each call is journaled.
+
+After all replies of a step: what can be called is decided in the order of agents and calls, then pure and reading calls
+run together on what there was before the step, then those that write one by one. A call that only reads is journaled
+when it has an outcome, and is made again after a crash; one that writes is journaled before as well, and is never made
+again: if a crash swallowed its outcome, the agent is told that it is lost.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from agentsoc.backends.secrets import mask, redact
+from agentsoc.contracts.tools import ERROR_CHARACTERS, Tool, ToolError, ToolSession, ToolSpec
+from agentsoc.contracts.turns import SLOT_WIDTH, ToolCall, Turn
+from agentsoc.engine.toolsets import require_same, sound_toolset, toolset_digest
+from agentsoc.errors import ReplayMismatchError
+from agentsoc.log.journal import Attempt, Journal, Key
+from agentsoc.log.tool_rows import TOOL
+from agentsoc.reading.by_schema import canonical, value_fault
+from agentsoc.society.build import BuiltSociety
+from agentsoc.society.shown import cut
+
+AT_ONCE: Final = 64
+"""Calls of tools that run at once (calls)."""
+ARGUMENTS_MAX: Final = 64 * 1024
+"""Longest arguments of a call (characters)."""
+_SLACK_S: Final = 5.0
+"""What a session may take beyond the time limit that it was given, before it is not waited for any more (seconds)."""
+_OF_FAILURE: Final = (*("unknown_tool: ", "bad_arguments: ", "timeout: ", "error: ", "refused: ", "lost: ", "limit: "),)
+
+
+class WantedCall(NamedTuple):
+    """A call that an agent wants to be made."""
+
+    turn: Turn
+    number: int
+    """Its place among the calls of the reply, from 0."""
+    call: ToolCall
+    allowed: str
+    """Empty, or why it is not made: it is one too many."""
+
+
+class CallOutcome(msgspec.Struct, frozen=True):
+    """What came of a call."""
+
+    said: str
+    """The call as an event holds it: tool and arguments as JSON."""
+    text: str
+    """What it gave, cut; or ``kind: message`` of a failure."""
+    failed: bool = False
+
+
+class ToolDesk:
+    """The desk opens the tools of a society, makes the calls of its agents and knows which were made before."""
+
+    def __init__(
+        self, society: BuiltSociety, journal: Journal | None, known: Mapping[Key, Attempt], *, live: bool = True
+    ) -> None:
+        """Prepare.
+
+        Args:
+            society: whose agents call.
+            journal: where calls are written; None for a replay, in which a missing one is a mismatch.
+            known: the journal as it was before.
+            live: whether tools are opened; otherwise every call has to be known.
+        """
+        self._society = society
+        self._journal = journal
+        self._known = known
+        self._live = live
+        self._sessions: dict[Tool, ToolSession] = {}
+        self._by_name: list[dict[str, tuple[ToolSession, ToolSpec]]] = [{} for _ in society.groups]
+        self.toolsets: tuple[tuple[ToolSpec, ...], ...] = society.toolsets
+        self._digests = [toolset_digest(specs) for specs in self.toolsets]
+        self._at_once = asyncio.Semaphore(AT_ONCE)
+        self.called = 0
+        """Calls that were made now and not read from the journal."""
+
+    async def start(self, recorded: Sequence[Sequence[ToolSpec]] = ()) -> None:
+        """Open the tools; of a run that goes on they have to be those that it began with.
+
+        Raises:
+            BackendSetupError, InputError: a tool cannot be started, or two have one name.
+            ReplayMismatchError: a tool is another one than when the run began; names it.
+        """
+        if not self._live:
+            self.toolsets = tuple(tuple(specs) for specs in recorded) or self.toolsets
+            return
+        found: list[tuple[ToolSpec, ...]] = []
+        for group in self._society.groups:
+            specs: list[ToolSpec] = []
+            for tool in group.tools:
+                session = self._sessions.get(tool)
+                if session is None:
+                    session = self._sessions[tool] = tool.open()
+                    await session.start()
+                for spec in session.specs():
+                    self._by_name[len(found)].setdefault(spec.name, (session, spec))
+                    specs.append(spec)
+            sound_toolset(specs)
+            found.append(tuple(specs))
+        if recorded:
+            require_same(recorded, found)
+        self.toolsets = tuple(found)
+        self._digests = [toolset_digest(specs) for specs in found]
+
+    async def close(self) -> None:
+        """Close the tools."""
+        for session in self._sessions.values():
+            await session.close()
+
+    async def make(self, task: int, round_: int, wanted: Sequence[WantedCall]) -> list[CallOutcome]:
+        """Make the calls of one step; return what came of each, in their order.
+
+        Raises:
+            ReplayMismatchError: the journal has another call at a place, or none where it has to have one.
+        """
+        outcomes: list[CallOutcome | None] = [None] * len(wanted)
+        writing: list[int] = []
+        async with asyncio.TaskGroup() as group:
+            for place, one in enumerate(wanted):
+                outcomes[place] = self._beforehand(task, round_, one)
+                if outcomes[place] is not None:
+                    continue
+                if self._effect(one) == "write":
+                    writing.append(place)
+                else:
+                    group.create_task(self._into(outcomes, place, task, round_, one))
+        for place in writing:
+            await self._into(outcomes, place, task, round_, wanted[place])
+        return [outcome for outcome in outcomes if outcome is not None]
+
+    async def _into(
+        self, outcomes: list[CallOutcome | None], place: int, task: int, round_: int, one: WantedCall
+    ) -> None:
+        outcomes[place] = await self._call(task, round_, one)
+
+    def _effect(self, one: WantedCall) -> str:
+        found = self._by_name[self._society.group_index(one.turn.agent)].get(one.call.tool)
+        return "pure" if found is None else found[1].effect  # what is not there changes nothing
+
+    def _beforehand(self, task: int, round_: int, one: WantedCall) -> CallOutcome | None:
+        """Return the outcome of a call that is not made: it is one too many, or the journal has it; else None."""
+        if one.allowed:
+            return _failure(one, one.allowed)
+        row = self._row(task, round_, one)[1]
+        if row is None:
+            if self._journal is None:
+                raise ReplayMismatchError("the journal has no row for this call of a tool", _name(task, round_, one))
+            return None
+        if self._live and row.request != self._request(one):
+            what = "this call of a tool is another one than the journal's"
+            raise ReplayMismatchError(what, _name(task, round_, one), row.model, f"{TOOL}{one.call.tool}")
+        if row.state == "started":
+            return None
+        return _failure(one, row.failure) if row.failure is not None else _result(one, row.reply or "")
+
+    def _row(self, task: int, round_: int, one: WantedCall) -> tuple[Key, Attempt | None, Attempt | None]:
+        """Return the key of a call, its row, and the last one that was superseded."""
+        number, before = 0, None
+        while True:
+            key = Key(task, round_, one.turn.agent, one.turn.slot * SLOT_WIDTH + 1 + one.number, number)
+            row = self._known.get(key)
+            if row is None or row.state != "superseded":
+                return key, row, before
+            number, before = number + 1, row
+
+    def _request(self, one: WantedCall) -> bytes:
+        """Return what identifies a call: the toolset, the tool, the arguments, its effect."""
+        digest = self._digests[self._society.group_index(one.turn.agent)]
+        text = canonical([digest, one.call.tool, one.call.arguments, self._effect(one)])
+        return hashlib.sha256(text.encode()).digest()
+
+    async def _call(self, task: int, round_: int, one: WantedCall) -> CallOutcome:
+        """Make a call, with its outcome in the journal before anybody acts on it."""
+        assert self._journal is not None
+        key, started, before = self._row(task, round_, one)
+        request = self._request(one)
+        row = Attempt(*key, "started", request, f"{TOOL}{one.call.tool}", 0, 0)
+        writes = self._effect(one) == "write"
+        began = time.monotonic()
+        if writes and (lost := _swallowed(started, before, request)) is not None:
+            text, failure = lost
+        else:
+            if writes:
+                await self._journal.write(row)
+            self.called += 1
+            text, failure = await self._outcome(one)
+        text = self._kept(one, text)
+        state: Any = "done" if failure is None else "failed"
+        latency = round(1000 * (time.monotonic() - began))
+        await self._journal.write(
+            msgspec.structs.replace(
+                row, state=state, reply=text, finish="stop", failure=failure, latency_ms=latency, shown=0
+            )
+        )
+        return _failure(one, failure) if failure is not None else _result(one, text or "")
+
+    def _kept(self, one: WantedCall, text: str | None) -> str | None:
+        """Return what is kept of a result: cut, without secrets of this machine and without what no file takes."""
+        if text is None:
+            return None
+        use = self._society.group(one.turn.agent).tool_use
+        return cut(mask(text.replace("\x00", "\ufffd").encode("utf-8", "replace").decode()), use.result_tokens)
+
+    def spec_of(self, one: WantedCall) -> ToolSpec | None:
+        """Return the tool of a call; None for one that is not there."""
+        found = self._by_name[self._society.group_index(one.turn.agent)].get(one.call.tool)
+        return None if found is None else found[1]
+
+    async def again(self, one: WantedCall) -> str:
+        """Return what a call gives now, as an event holds it, without a word in any journal."""
+        text, failure = await self._outcome(one)
+        made = _failure(one, failure) if failure is not None else _result(one, self._kept(one, text) or "")
+        return made.text
+
+    async def _outcome(self, one: WantedCall) -> tuple[str | None, str | None]:
+        """Return what a call gave, or ``kind: message`` of its failure; whatever a tool does is no fault of the run."""
+        try:
+            return await self._made(one), None
+        except ToolError as error:
+            return None, str(ToolError(error.kind, redact(mask(error.message))))
+        except Exception as error:  # a session of somebody else's
+            return None, str(ToolError("error", redact(f"{type(error).__name__}: {error}")))
+
+    async def _made(self, one: WantedCall) -> str:
+        offered = self._by_name[self._society.group_index(one.turn.agent)]
+        if one.call.tool not in offered:
+            raise ToolError("unknown_tool", f"there is no {one.call.tool[:60]}; there is {', '.join(offered)}")
+        session, spec = offered[one.call.tool]
+        arguments = _arguments(one.call.arguments)
+        if (wrong := value_fault(spec.schema, arguments)) is not None:
+            raise ToolError("bad_arguments", wrong)
+        limit = self._society.group(one.turn.agent).tool_use.timeout_s
+        try:
+            async with self._at_once:
+                return await asyncio.wait_for(session.call(spec.name, arguments, limit), limit + _SLACK_S)
+        except TimeoutError:
+            raise ToolError("timeout", f"no result within {limit:g} s") from None
+
+
+def _arguments(text: str) -> Mapping[str, Any]:
+    if len(text) > ARGUMENTS_MAX:
+        raise ToolError("bad_arguments", f"they have {len(text):,} characters; at most {ARGUMENTS_MAX:,}")
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ToolError("bad_arguments", f"they are no JSON: {error}") from None
+    if not isinstance(value, dict):
+        raise ToolError("bad_arguments", "they have to be an object")
+    return value
+
+
+def _swallowed(started: Attempt | None, before: Attempt | None, request: bytes) -> tuple[str | None, str | None] | None:
+    """Return the outcome of a call that writes and may have been made before; None for one that was not.
+
+    Of one that was superseded because its round is made again, what it gave then stands.
+    """
+    if started is None and before is not None and before.request == request:
+        if before.reply is not None or before.failure is not None:
+            return before.reply, before.failure
+        started = before
+    if started is None:
+        return None
+    return None, str(ToolError("lost", "it may have been made before a crash, and is not made twice"))
+
+
+def _said(one: WantedCall) -> str:
+    try:
+        arguments = json.loads(one.call.arguments)
+    except (ValueError, RecursionError):
+        arguments = one.call.arguments[:1000]
+    return canonical({"tool": one.call.tool, "arguments": arguments})
+
+
+def _failure(one: WantedCall, failure: str) -> CallOutcome:
+    return CallOutcome(_said(one), failure[: ERROR_CHARACTERS + 20], failed=True)
+
+
+def _result(one: WantedCall, text: str) -> CallOutcome:
+    """Return a result; one that begins like a failure says first that it is none."""
+    return CallOutcome(_said(one), f"result: {text}" if text.startswith(_OF_FAILURE) else text)
+
+
+def _name(task: int, round_: int, one: WantedCall) -> str:
+    return f"task {task}, round {round_}, agent {one.turn.agent}, tool {one.call.tool}"

@@ -1,0 +1,66 @@
+"""This module says what is wrong with a JSON value by a JSON Schema, without ever looking anything up elsewhere."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from jsonschema import Draft202012Validator
+
+_FAULT_MAX: Final = 160
+"""Length of the words of a fault (characters)."""
+
+
+def canonical(value: Any) -> str:
+    """Return a JSON value as text, the same for equal values: keys sorted, no spaces, no escapes of letters.
+
+    Raises:
+        ValueError: it is no JSON value, or holds a number that JSON has no word for.
+    """
+    try:
+        text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    except (TypeError, RecursionError) as error:
+        raise ValueError(f"this is no JSON value: {error}") from None
+    return text.encode("utf-8", "replace").decode()
+
+
+def schema_fault(schema: Mapping[str, Any]) -> str | None:
+    """Return why a mapping is no JSON Schema that can be used; None for one that is."""
+    from jsonschema import Draft202012Validator, SchemaError
+
+    try:
+        Draft202012Validator.check_schema(schema)
+    except SchemaError as error:
+        return _said(error.message)
+    except Exception as error:  # a reference that leads nowhere, a depth that nobody reads
+        return _said(f"{type(error).__name__}: {error}")
+    return None
+
+
+def value_fault(schema: Mapping[str, Any], value: Any) -> str | None:
+    """Return the first thing that is wrong with a value by a schema, with its place; None when it fits."""
+    try:
+        error = next(iter(_validator(canonical(schema)).iter_errors(value)), None)
+    except Exception as error:  # a reference that leads nowhere, a value that is too deep
+        return _said(f"it cannot be checked: {type(error).__name__}")
+    if error is None:
+        return None
+    place = "/".join(map(str, error.absolute_path))
+    return _said(f"{place}: {error.message}" if place else error.message)
+
+
+def _said(text: str) -> str:
+    flat = " ".join(text.split())
+    return flat if len(flat) <= _FAULT_MAX else flat[: _FAULT_MAX - 1] + "…"
+
+
+@lru_cache(maxsize=256)
+def _validator(schema: str) -> Draft202012Validator:
+    from jsonschema import Draft202012Validator
+    from referencing import Registry
+
+    registry: Registry[Any] = Registry()  # an empty one: a reference to an address is not followed
+    return Draft202012Validator(json.loads(schema), registry=registry)

@@ -1,0 +1,1 @@
+"""Tools that come with agentsoc, one file each, found by entry point."""
