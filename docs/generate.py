@@ -146,6 +146,7 @@ SCENARIO_GROUPS: Final = {
     "preset": "Presets",
     "tasks": "Tasks of your own",
     "provider": "Models of your own",
+    "world": "Environments",
     "experiment": "Experiments",
 }
 """What the first word of a file's name says, in the order of the page's list."""

@@ -7,6 +7,8 @@ from typing import Final
 
 from agentsoc.contracts.prompts import TEMPLATES, VARIABLES
 from agentsoc.protocols.aggregators import CHOOSE
+from agentsoc.protocols.experts import ANSWER, ASK, WORK
+from agentsoc.protocols.experts import JUDGE as ENOUGH
 from agentsoc.protocols.moa import AGGREGATE
 from agentsoc.protocols.orchestrate import GUIDE, JUDGE, PLAN, SYNTHESISE
 from agentsoc.protocols.refine import AGAIN, CHECK, FIX, REDO
@@ -221,6 +223,10 @@ ASKED: Final = (
     ("`orchestrate`", "a worker; among peers, with their findings", "`work`", "the piece of work, in `question`"),
     ("`orchestrate`, `decision: lead`", "the lead, who may stop", "`judge`", JUDGE),
     ("`orchestrate`", "the lead, at the end", "`merge`", SYNTHESISE),
+    ("`experts`", "the lead, who asks; below it stands who has what", "`plan`", ASK),
+    ("`experts`", "who is asked; below it stands what it has", "`work`", WORK),
+    ("`experts`, `decision: lead`", "the lead, who may stop asking", "`judge`", ENOUGH),
+    ("`experts`", "the lead, at the end", "`merge`", ANSWER),
     ("`dti`", "as in the protocol inside it; who is called to merge", "`merge`", "its key `instruction`"),
 )
 """Protocol, whose turn it is, the template that asks, and what the protocol adds as ``instruction``."""

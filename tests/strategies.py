@@ -150,6 +150,15 @@ def societies(
                 "synthesis": draw(st.sampled_from(["model", "majority"])),
             },
         ),
+        (
+            led,
+            {
+                "kind": "experts",
+                "asks": draw(st.integers(1, 3)),
+                "route": draw(st.sampled_from(["one", "all"])),
+                "decision": draw(st.sampled_from(["asks", "lead"])),
+            },
+        ),
     ]
     if leadable:
         blocks = [block for block in blocks if can_be_led(block[1])]
@@ -345,6 +354,7 @@ COUNTED: dict[str, tuple[Any, Any, Callable[[int], tuple[int, int]]]] = {
     ),
     "roles": ("chain", {"kind": "roles", "stages": CHAIN}, lambda n: (3, 3)),
     "resample": ("independent", {"kind": "resample", "until": "first-to-k", "k": 2}, lambda n: (2, 2)),
+    "experts": ("star", {"kind": "experts", "asks": 2, "route": "all"}, lambda n: (2 * n + 1, 4 * (n - 1))),
     "dti": ("decentralized", {"kind": "dti", "protocol": "vote", "threshold": 1e6}, lambda n: (n, n)),
 }
 """By protocol: a topology, its settings, and calls and deliveries of n agents who are always right. A protocol that is

@@ -195,7 +195,9 @@ def _say_power(asked: _Asked, effect: float | None, accept_failures: bool, as_js
         say(plan.summary())
 
 
-def _carried_out(asked: _Asked, workers: int | None, concurrency: int | None, quiet: bool, agrees: tuple[bool, bool]) -> Outcome:
+def _carried_out(
+    asked: _Asked, workers: int | None, concurrency: int | None, quiet: bool, agrees: tuple[bool, bool]
+) -> Outcome:
     """Make what is missing, after the question that it may need; `agrees` to what is sent, to what is started."""
     from agentsoc.engine.forecast import ceiling
     from agentsoc.engine.run import Progress

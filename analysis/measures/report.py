@@ -18,7 +18,10 @@ from agentsoc.log.below import runs_at
 from agentsoc.log.read import RunLog
 from analysis.blocks import blocks, frame_of
 from analysis.interval import Interval
+from analysis.measures.acting import Acting, acting
 from analysis.measures.amplification import Amplification, Taint, a_task, a_trace, taint
+from analysis.measures.commons import SharedResource, shared_resource
+from analysis.measures.cooperation import Cooperation, cooperation
 from analysis.measures.diversity import correlation
 from analysis.measures.diversity_logs import Diversity, LabelDiversity, diversity, label_questions
 from analysis.measures.effective_votes import EffectiveVotes, lone_votes, worth_of
@@ -57,6 +60,10 @@ class RunReport:
     """How far the judge of its tasks agrees with itself; None for tasks without one."""
     influence: Influence | None
     """What replies made of the claims that they were shown; None where no model was shown one."""
+    acting: Acting | None
+    """What tools and environments did; None in a run with neither."""
+    world: SharedResource | Cooperation | None
+    """What its environment is measured by besides, for commons and games with payoffs."""
     notes: tuple[str, ...]
 
 
@@ -247,5 +254,7 @@ def _report(read: _Read, single: _Read | None, embedder: Embedder | None, centre
         a_trace(read.taint, single.taint, seed=seed) if traced and single is not None else None,
         agreement(read.log, seed=seed),
         heard,
+        acting(read.log, seed=seed),
+        shared_resource(read.log, seed=seed) or cooperation(read.log, seed=seed),
         tuple(notes),
     )

@@ -80,6 +80,9 @@ def _details(report: RunReport) -> list[str]:
         said.append(f"  {report.judge.summary()}")
     if report.influence is not None:
         said += [f"  {line}" for line in report.influence.summary()]
+    for measured in (report.acting, report.world):
+        if measured is not None:
+            said += [f"  {line}" for line in measured.summary()]
     return said
 
 
@@ -138,6 +141,8 @@ def _run(report: RunReport) -> dict[str, object]:
         "faults": report.taint.table.to_dicts(),
         "judge": None if report.judge is None else report.judge.as_dict(),
         "influence": None if report.influence is None else report.influence.as_dict(),
+        "acting": None if report.acting is None else report.acting.as_dict(),
+        "world": None if report.world is None else report.world.as_dict(),
         "notes": list(report.notes),
     }
 

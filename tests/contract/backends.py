@@ -18,6 +18,7 @@ from agentsoc.backends.litellm import LiteLLM
 from agentsoc.backends.local import Local
 from agentsoc.backends.scripted import Scripted
 from agentsoc.backends.simulated import Simulated
+from agentsoc.backends.solver import Solver
 from agentsoc.contracts.model import Backend, Hint, Request
 from tests.contract.fault_server import FaultServer
 from tests.contract.llama_server import llama_server
@@ -128,6 +129,7 @@ CASES = [
     Case("litellm-on-fake", lambda: _fake("litellm"), reproducible=True),
     Case("lean-on-fake", lambda: _fake("lean"), reproducible=True),
     Case("scripted", lambda: _opened(Scripted()), reproducible=True, exact=True, closes=False),
+    Case("solver", lambda: _opened(Solver(slip=0.3)), reproducible=True, exact=True, closes=False),
     Case(
         "effort",
         lambda: _opened(Effort(habit=20)),

@@ -318,7 +318,8 @@ def test_the_page_of_prompts_says_by_which_template_each_protocol_asks() -> None
             for sample in sample_prompts(society) if kind != "dti" else ():
                 name = sample.template or sample.turn.purpose
                 assert (kind, name) in told, path.stem
-                assert kind == "roles" or sample.turn.instruction in told[kind, name], path.stem
+                first = sample.turn.instruction.partition("\n")[0]  # below it stands what differs by task
+                assert kind == "roles" or first in told[kind, name], path.stem
                 asked.add((kind, name))
     assert len(asked) >= 15
 

@@ -29,7 +29,8 @@ from tests.contract.llama_server import llama_server
 
 FILES = {path.stem: path for path in scenario_files()}
 KINDS = {name: {g.model.kind for run in load_scenarios(path) for g in run.agents} for name, path in FILES.items()}
-COMPUTED = sorted(name for name, kinds in KINDS.items() if kinds <= {"simulated", "scripted", "effort"})
+DRAWN = {"simulated", "scripted", "effort", "policy", "solver"}
+COMPUTED = sorted(name for name, kinds in KINDS.items() if kinds <= DRAWN)
 EMBEDDED = sorted(name for name, kinds in KINDS.items() if "local" in kinds)
 REMOTE = sorted(name for name, kinds in KINDS.items() if "litellm" in kinds)
 
@@ -226,6 +227,54 @@ def test_the_same_answers_are_counted_in_two_ways(made: Any) -> None:
     claims = [[(e.task, e.agent, e.answer, e.confidence) for e in log.events() if e.claim] for log in (heads, weights)]
     assert claims[0] == claims[1]
     assert score(heads) != score(weights)
+
+
+def test_one_ton_more_each_month_ends_a_lake_as_the_table_says(made: Any) -> None:
+    assert [f"{score(log):.3f}" for log in made("world-commons-one-more")] == [
+        *("1.000", "0.325", "0.267", "0.208", "0.167")
+    ]
+
+
+def test_a_newcomer_who_wants_everything_ends_the_meadow_when_it_comes(made: Any) -> None:
+    (log,) = made("world-commons-newcomer")
+    moves = [event.round for event in log.events() if event.kind == "action" and event.task == 0]
+    assert max(moves) == 4
+
+
+def test_the_arms_of_a_commons_do_not_differ_for_who_reads_nothing(made: Any) -> None:
+    logs = made("world-commons")
+    assert len(logs) == 6
+    assert len({score(log) for log in logs}) == 1
+    assert 0.1 < score(logs[0]) < 0.6
+
+
+def test_fines_are_worth_their_price_among_three_who_give_and_one_who_does_not(made: Any) -> None:
+    without, fined = (score(log) for log in made("world-public-goods"))
+    assert without == 0.75 < fined < 1
+
+
+def test_clerks_work_on_lines_side_by_side(made: Any) -> None:
+    rounds = [max(event.round for event in log.events() if event.kind == "action") for log in made("world-shop")]
+    assert rounds[0] > rounds[1] > rounds[2]
+
+
+def test_readers_who_vote_guess_and_experts_who_are_asked_know(made: Any) -> None:
+    votes, experts = (score(log) for log in made("world-library"))
+    assert abs(votes - 0.125) < 3 * (0.125 * 0.875 / 200) ** 0.5
+    assert experts == 1.0
+    (asked,) = made("protocol-experts")
+    assert (score(asked), asked.manifest.totals.calls) == (1.0, 40 * 5)
+
+
+def test_carriers_who_stray_take_longer(made: Any) -> None:
+    scores = [score(log) for log in made("world-grid-delivery")]
+    assert scores[0] == 1.0 > scores[1] > scores[2]
+
+
+def test_dealing_work_out_helps_solvers_who_tire_where_there_is_much_of_it(made: Any) -> None:
+    alone_one, alone_four, led_one, led_four = (score(log) for log in made("tasks-axes"))
+    assert alone_one == led_one == led_four == 1.0
+    assert alone_four < 0.7
 
 
 def test_the_sweep_gives_every_organisation_the_same_seeds_and_ceiling(made: Any) -> None:

@@ -17,11 +17,13 @@ from agentsoc.contracts.rules import NEWEST
 from agentsoc.contracts.task import READ_MAX, TASKS, TaskFamily, has_chat_marker, normalise, parse_letter, parse_option
 from agentsoc.contracts.world import World
 from agentsoc.tasks.arithmetic import Arithmetic
+from agentsoc.tasks.axes import Axes
 from agentsoc.tasks.comparison import Comparison
 from agentsoc.tasks.hanoi import Hanoi
 from agentsoc.tasks.hanoi_tower import HanoiTower
 from agentsoc.tasks.jsonl import Jsonl
 from agentsoc.tasks.jsonl_lines import read_tasks
+from agentsoc.tasks.library import LibraryQuestions
 from agentsoc.tasks.multiple_choice import SUBJECTS, MultipleChoice
 from agentsoc.tasks.numerals import canonical, integers, last_integer, last_number, numbers
 from agentsoc.tasks.parts import Parts
@@ -55,7 +57,14 @@ WELL_FORMED: dict[str, st.SearchStrategy[TaskFamily]] = {
         Parts, work=st.sampled_from(["count", "sum"]), parts=st.integers(2, 64), size=st.integers(1, 100)
     ),
     "signal": st.builds(Signal, choices=st.integers(2, 26)),
-}
+    "axes": st.builds(
+        Axes, depth=st.integers(6, 60), horizon=st.integers(0, 5), breadth=st.integers(1, 30),
+        parallel=st.integers(1, 16), robustness=st.integers(0, 60),
+    ),
+    "library": st.builds(
+        LibraryQuestions, shelves=st.integers(3, 8), hops=st.integers(1, 3), names=st.integers(2, 12)
+    ),
+}  # fmt: skip
 FAMILIES = st.sampled_from(sorted(WELL_FORMED)).flatmap(WELL_FORMED.__getitem__)
 INDICES = st.integers(0, 19)
 
