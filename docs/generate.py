@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from agentsoc.contracts.attention import Attention
+from agentsoc.contracts.environments import ENVIRONMENTS
 from agentsoc.contracts.fault import PlantedFault
 from agentsoc.contracts.group import AgentGroup
 from agentsoc.contracts.meanings import described
@@ -28,6 +29,7 @@ from agentsoc.contracts.probe import Probe
 from agentsoc.contracts.prompts import Example, PromptSet, PromptTemplate
 from agentsoc.contracts.protocol import PROTOCOLS
 from agentsoc.contracts.task import TASKS
+from agentsoc.contracts.tools import TOOLS
 from agentsoc.contracts.topology import TOPOLOGIES
 from agentsoc.scenario.budget import Budget, Shown, Tier
 from agentsoc.scenario.load import load_scenarios
@@ -65,6 +67,8 @@ SLOTS: Final[dict[str, Slot[Any]]] = {
     "tasks": TASKS,
     "model": MODELS,
     "budget.policy": POLICIES,
+    "environment": ENVIRONMENTS,
+    "tools": TOOLS,
 }
 """Keys that any registered part may fill."""
 
