@@ -66,6 +66,8 @@ SLOTS: Final[dict[str, Slot[Any]]] = {
     "protocol": PROTOCOLS,
     "tasks": TASKS,
     "model": MODELS,
+    "agents.tools": TOOLS,
+    "tasks.environment": ENVIRONMENTS,
     "budget.policy": POLICIES,
     "environment": ENVIRONMENTS,
     "tools": TOOLS,
@@ -86,6 +88,9 @@ PAGES: Final = {
     "tasks": "[tasks of your own](replies.md#tasks-of-your-own)",
     "model": "[models and providers](providers.md)",
     "budget.policy": "[policies](budgets.md#policies)",
+    "agents.tools": "[tools](tools.md)",
+    "tasks.environment": "[environments](environments.md)",
+    "tool_use": "[tools](tools.md)",
 }
 """Where more is said about a key."""
 
@@ -151,6 +156,7 @@ SCENARIO_GROUPS: Final = {
     "tasks": "Tasks of your own",
     "provider": "Models of your own",
     "world": "Environments",
+    "tools": "Tools",
     "experiment": "Experiments",
 }
 """What the first word of a file's name says, in the order of the page's list."""

@@ -24,6 +24,7 @@ from agentsoc.backends import counting, reply
 from agentsoc.backends.body import TRIES_MAX, Form, ServerHabits
 from agentsoc.backends.litellm_errors import failure_of
 from agentsoc.backends.litellm_http import direct, without_redirects
+from agentsoc.backends.native_tools import tools_parameter, tools_text, with_calls
 from agentsoc.backends.openai_http import OpenAIClient
 from agentsoc.backends.providers import AT_BASE_URL, OPENAI_EXTRAS
 from agentsoc.backends.reasoning import settled, with_reasoning
@@ -43,6 +44,8 @@ TUNING: Final = frozenset(
 
 class LiteLLM(RemoteModel):
     """A model behind an API."""
+
+    native_tools: ClassVar[bool] = True
 
     def open(self, *, seed: int, share: int = 1) -> Backend:
         """Return a backend that makes one HTTP request per call; `seed` and `share` make no difference."""
@@ -155,7 +158,7 @@ class LiteLLMBackend(Backend):
             # a schema replaces the choices, so only then is there nothing to unwrap
             choices = request.choices if "response_format" in parameters and request.schema is None else ()
             try:
-                return await self._send({"messages": messages, **parameters}, choices)
+                return await self._send({"messages": messages, **tools_parameter(request), **parameters}, choices)
             except CallError as error:
                 task = asyncio.current_task()
                 if task is not None and task.cancelling():  # what a client makes of being cut off is no failed attempt
@@ -238,7 +241,7 @@ class LiteLLMBackend(Backend):
             raise CallError("empty", "an answer without choices", None, reply.usage_of(usage))
         self._note_author(getattr(answer, "model", None))
         refusal = (getattr(first.message, "provider_specific_fields", None) or {}).get("refusal")
-        message = settled(first.message.model_dump())
+        message = with_calls(settled(first.message.model_dump()))
         said = reply.completion(message.get("content"), first.finish_reason, usage, refusal, choices)
         return with_reasoning(said, message)
 
@@ -246,6 +249,7 @@ class LiteLLMBackend(Backend):
         """Return a bound: by the tokenizer, or a token for each byte; of the texts and the schema, with framing."""
         try:
             text = "" if self._habits.form == "none" else reply.format_text(*_limits(request))
+            text += tools_text(request)
         except CallError:
             text = ""
         return self._counter(request, text)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from agentsoc.backends import reply
+from agentsoc.backends.native_tools import with_calls
 from agentsoc.backends.reasoning import settled, with_reasoning
 from agentsoc.contracts.model import CallError, Completion
 from agentsoc.errors import MissingExtraError
@@ -114,7 +115,7 @@ class OpenAIClient:
             raise _no_completion(body, raw)
         if isinstance(author := body.get("model"), str):
             self.reported = author
-        message, finish = settled(message), first.get("finish_reason")
+        message, finish = with_calls(settled(message)), first.get("finish_reason")
         said = reply.completion(message.get("content"), finish, usage, message.get("refusal"), choices)
         return with_reasoning(said, message)
 

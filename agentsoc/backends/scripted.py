@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from functools import lru_cache
 from typing import Any, ClassVar, Literal, NamedTuple
 
@@ -20,9 +21,11 @@ from agentsoc.contracts.part import Part
 from agentsoc.contracts.turns import NONE
 from agentsoc.streams import uniform
 
+_SUM = re.compile(r"\(*\d[-+*/() .\d]*\d")
+
 
 class ScriptedCall(Part):
-    """A call of a tool; {question}, {agent}, {task} and {result} in a text of its arguments are replaced."""
+    """A call of a tool; {question}, {expression} (the first sum in it), {agent}, {task} and {result} are filled in."""
 
     tool: str = Field(min_length=1, max_length=80)
     """Name of the tool."""
@@ -153,6 +156,7 @@ class ScriptedBackend(Backend):
             "agent": str(hint.agent),
             "task": str(hint.task),
             "result": hint.results[-1] if hint.results else "",
+            "expression": found[0] if (found := _SUM.search(hint.question_text)) else "",
         }
         return [
             {"tool": call.tool, "arguments": {name: _filled(value, known) for name, value in call.arguments.items()}}

@@ -282,6 +282,7 @@ def _facts(society: BuiltSociety, variant: Variant) -> dict[str, Any]:
     """Return what is known of a run beforehand."""
     from agentsoc.engine.ceiling import forecast_ceiling
     from agentsoc.engine.forecast import Bound, bound, ceiling
+    from agentsoc.engine.forecast_tools import reply_warnings
     from agentsoc.engine.rehearsal import room_warnings
     from agentsoc.scenario.prices import label, money
     from agentsoc.society.topologies.survey import describe
@@ -314,7 +315,7 @@ def _facts(society: BuiltSociety, variant: Variant) -> dict[str, Any]:
         "tokens_max": None if most is None else most.tokens_max,
         "cost": None if most is None or not most.cost_max else money(most.cost),
         "cost_max": None if most is None or not most.cost_max else money(most.cost_max),
-        "warnings": room_warnings(society),
+        "warnings": [*room_warnings(society), *reply_warnings(society)],
     }
 
 

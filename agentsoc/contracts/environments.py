@@ -71,6 +71,9 @@ class Environment(Part):
     slot: ClassVar[str] = "agentsoc.environments"
     scripts: ClassVar[tuple[str, ...]] = ("optimal", "noisy")
     """Names of the scripted policies that `scripted` plays."""
+    foreign: ClassVar[bool] = False
+    """Whether its state lives in a program of its own, so that its steps are journaled and not computed again."""
+
     kind: str
 
     def program(self) -> Destination | None:
@@ -171,6 +174,7 @@ class ForeignEnvironment(Environment):
     state: an object that `observe`, `over` and `score` understand and whose ``agents`` has one name for each agent.
     """
 
+    foreign: ClassVar[bool] = True
     step_s: float = Field(default=60.0, gt=0, le=3_600)
     """Time limit of one step, and of the program's start (seconds)."""
 

@@ -293,6 +293,8 @@ class Model(Part):
     """Whether the backend depends on the run's seed; one that does not can serve several runs at once."""
     reply_form: ClassVar[str] = "json"
     """Form in which agents reply that do not say one: json, short or text."""
+    native_tools: ClassVar[bool] = False
+    """Whether it can be told of tools in its provider's way (`NativeRequest`), for ``reply: native``."""
 
     kind: str
 

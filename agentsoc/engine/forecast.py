@@ -97,6 +97,10 @@ def bound(society: BuiltSociety) -> Bound | NoBound:
     if not scenario.protocol.rehearsable or isinstance(scenario.tasks, World):
         what = f"tasks {scenario.tasks.kind}" if scenario.protocol.rehearsable else f"protocol {scenario.protocol.kind}"
         return NoBound(f"how many model calls at most is not known: with {what} it depends on the replies")
+    if any(not tool.offered() for group in scenario.agents for tool in group.tools):
+        return NoBound(
+            "how many tokens at most is not known: what the tools of a server say is not, before it is started"
+        )
     try:
         most = _most(society, _longest_task(scenario))
     except _TooLongError:
@@ -189,6 +193,7 @@ class _TooLongError(Exception):
 def _most(society: BuiltSociety, task: Task) -> _Most:
     """Return what one episode of `task` takes when nobody agrees with anybody."""
     from agentsoc.budget.account import rates_of
+    from agentsoc.engine.forecast_tools import tool_steps
     from agentsoc.engine.rehearsal import rehearsed
     from agentsoc.scenario.prices import FREE
     from agentsoc.society.build import open_board
@@ -230,13 +235,16 @@ def _most(society: BuiltSociety, task: Task) -> _Most:
             shown_again = sum(exchanges) if settings.history == "all" else 0
             prompt += len(exchanges) * (cap * DRAFT_BYTES + bare) + shown_again * claim
             earlier.append(len(set(turn.sees)))
-            n = turn.iterations
+            steps = tool_steps(society, turn)
+            n = max(turn.iterations, steps.calls)
+            bare, prompt = bare + steps.said, prompt + steps.said + steps.results * (1 + len(exchanges))
             attempts = n * (1 + repeats)
             again = len(exchanges) * (cap + bare // 4) + shown_again * (message + 8)
-            likely = n * (bare // 4 + claims * (message + 8) + again)
-            drafts = (n - 1) * cap * DRAFT_BYTES
+            likely = n * (bare // 4 + claims * (message + 8) + again + steps.likely)
+            drafts = (n - 1) * cap * DRAFT_BYTES * (n if steps.calls else 1)
             prompts = n * prompt + drafts + repeats * (n * (prompt + REPAIR_TOKENS) + drafts)
             most.add_calls(rate, (n, likely, n * cap), (attempts, prompts, attempts * cap))
+            most.cost, most.cost_max = most.cost + steps.price, most.cost_max + steps.price
             if most.study is not None and scenario.probe is not None and turn.sees and turn.purpose in STATING:
                 most.study.add_probes(before, most, scenario.probe)
         board.fold(rehearsed(society, board, turns)[1])

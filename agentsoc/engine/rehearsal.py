@@ -28,6 +28,7 @@ from agentsoc.errors import AgentsocError, BackendSetupError
 from agentsoc.events import SOCIETY, Event
 from agentsoc.scenario.model import Scenario
 from agentsoc.scenario.source import printable
+from agentsoc.society.acting import equipped
 from agentsoc.society.build import BuiltSociety, open_board
 from agentsoc.society.calls import ModelCall
 from agentsoc.society.coded import CodedAgent
@@ -162,7 +163,8 @@ def _samples(society: BuiltSociety, index: int) -> Iterator[tuple[SamplePrompt, 
     seen: set[tuple[int, str, str, bool]] = set()
     rounds = ROUNDS_MAX if scenario.protocol.rehearsable and not isinstance(scenario.tasks, World) else 1
     n_turns = 0
-    while board.round < rounds and n_turns < TURNS_MAX and (turns := scenario.protocol.plan(society, board)):
+    while board.round < rounds and n_turns < TURNS_MAX and (planned_turns := scenario.protocol.plan(society, board)):
+        turns = equipped(society, planned_turns)
         n_turns += len(turns)
         for turn in turns:
             group, role = society.group_index(turn.agent), society.wiring.role_of(turn.agent)

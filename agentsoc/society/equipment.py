@@ -28,6 +28,9 @@ def require_acting_fits(society: Society, scenario: Scenario) -> None:
         InputError: that is not so; names what to change.
     """
     for group in scenario.agents:
+        if group.reply == "native" and not group.model.native_tools:
+            what = f"{group.model.label()} cannot be told of tools in a way of its own"
+            raise InputError(what, "agents.reply", "use reply: json, which works with every model that reads prompts")
         if not group.tools:
             continue
         if society.rules.prompts == 1:

@@ -109,6 +109,16 @@ def _flaky(server: OddServer, body: dict[str, Any]) -> Answer:
     return _by_seed(body)
 
 
+@habit("caller")
+def _caller(server: OddServer, body: dict[str, Any]) -> Answer:
+    """Calls the first tool that it is told of, once, and then answers with the last thing it was told."""
+    if "tools" not in body or len(body["messages"]) > 2:
+        told = str(body["messages"][-1]["content"]).splitlines()[0]
+        return said(json.dumps({"answer": told, "why": "I was told"}))
+    function = {"name": body["tools"][0]["function"]["name"], "arguments": '{"expression": "6 * 7"}'}
+    return said(None, tool_calls=[{"id": "call-1", "type": "function", "function": function}])
+
+
 @habit("html")
 def _html(server: OddServer, body: dict[str, Any]) -> Answer:
     return 502, "<html><head><title>oops</title></head><body>bad gateway</body></html>", {}

@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def pair(tmp_path: Path, **changes: Any) -> dict[str, Any]:
-    (tmp_path / "game.py").write_text((ROOT / "scenarios" / "environment-pettingzoo-game.py").read_text())
+    (tmp_path / "game.py").write_text((ROOT / "scenarios" / "world-pettingzoo-game.py").read_text())
     (tmp_path / "turns.py").write_text((ROOT / "tests" / "data" / "turns_game.py").read_text())
     BASE_DIR.set(tmp_path)
     game = {"kind": "pettingzoo", "file": "game.py", "settings": {"steps": 3}, "high": 6, **changes}

@@ -1,4 +1,4 @@
-"""A game of PettingZoo's parallel interface, for the scenario environment-pettingzoo.yaml: two pick the same side or not.
+"""A game of PettingZoo's parallel interface, for the scenario world-pettingzoo.yaml: two pick the same side or not.
 
 Both see what they picked last. Picking alike pays 1 each, else nothing; a side is drawn that pays twice as much.
 """
