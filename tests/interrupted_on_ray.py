@@ -63,6 +63,12 @@ def rows_on_disk(directory: Path) -> int:
 
 def with_hosts_killed(built: Scenario, where: Path, rng: random.Random, at_rows: Sequence[int]) -> tuple[Ended, int]:
     """Run a scenario of which hosts are killed; return what it came to, and how many were there to be killed."""
+    hit = hosts_killed(lambda: run(on_ray(built), where), where, rng, at_rows)
+    return ended(where), hit
+
+
+def hosts_killed(go: Callable[[], object], where: Path, rng: random.Random, at_rows: Sequence[int]) -> int:
+    """Do what runs something on Ray, and kill hosts meanwhile; return how many were there to be killed."""
     hit: list[int] = []
     over = threading.Event()
     with _pools() as pools:
@@ -79,11 +85,11 @@ def with_hosts_killed(built: Scenario, where: Path, rng: random.Random, at_rows:
         killer = threading.Thread(target=kill)
         killer.start()
         try:
-            run(on_ray(built), where)
+            go()
         finally:
             over.set()
             killer.join()
-    return ended(where), len(hit)
+    return len(hit)
 
 
 def with_drivers_killed(built: Scenario, where: Path, at_rows: Sequence[int]) -> tuple[Ended, int]:
@@ -99,9 +105,15 @@ def with_drivers_killed(built: Scenario, where: Path, at_rows: Sequence[int]) ->
 def _driver_killed(built: Scenario, where: Path, at_row: int) -> bool:
     """Run or resume a scenario in a process of its own and kill that; tell whether there was something to kill."""
     address = cluster_address()
+    words = ["-c", _DRIVER, on_ray(built, address).model_dump_json(), str(where), address]
+    return driver_killed(words, where, at_row)
+
+
+def driver_killed(words: Sequence[str], where: Path, at_row: int) -> bool:
+    """Start Python with these words and kill it at a row of its journal; tell whether there was something to kill."""
     root = Path(__file__).parent.parent
     child = subprocess.Popen(
-        [sys.executable, "-c", _DRIVER, on_ray(built, address).model_dump_json(), str(where), address],
+        [sys.executable, *words],
         cwd=root,
         env={**os.environ, "PYTHONPATH": str(root)},
         stdout=subprocess.DEVNULL,

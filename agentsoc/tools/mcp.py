@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import shutil
 import sys
@@ -83,6 +84,8 @@ class _Server(ToolSession):
             import mcp
         except ImportError as error:
             raise MissingExtraError("the tool mcp", error.name or "mcp", "mcp") from None
+        # what a server writes that is no message is no news for a terminal, least of all once a line
+        logging.getLogger("mcp").addHandler(logging.NullHandler())
         if shutil.which(self._words[0], path=os.environ.get("PATH")) is None:
             raise BackendSetupError(f"there is no program {self._words[0][:200]}", "agents.tools", "install it")
         ready: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
@@ -90,6 +93,7 @@ class _Server(ToolSession):
         try:
             listed = await asyncio.wait_for(asyncio.shield(ready), self._tool.start_s)
         except TimeoutError:
+            ready.cancel()  # nobody waits any more for what becomes of it
             await self.close()
             what = f"the MCP server {self._words[-1][:200]} did not answer within {self._tool.start_s:g} s"
             raise BackendSetupError(what, "agents.tools", "start it by hand to see why, or raise start_s") from None
@@ -102,7 +106,8 @@ class _Server(ToolSession):
     async def _keep(self, mcp: Any, ready: asyncio.Future[Any]) -> None:
         from mcp.client.stdio import stdio_client
 
-        parameters = mcp.StdioServerParameters(command=self._words[0], args=self._words[1:], cwd=str(self._base))
+        base = self._base if self._base.is_dir() else None  # a run that keeps no files of its scenario has no folder
+        parameters = mcp.StdioServerParameters(command=self._words[0], args=self._words[1:], cwd=base)
         try:
             with _nowhere() as nowhere:
                 async with stdio_client(parameters, nowhere) as streams, mcp.ClientSession(*streams) as session:
