@@ -261,6 +261,7 @@ def test_an_answer_that_came_packed_is_read(client: str, encoding: str) -> None:
         (gzip.compress(b"{}"), "gzip, gzip, gzip, gzip"),
         (zlib.compress(gzip.compress(bytes(1 << 21))), "gzip, deflate"),
     ],
+    ids=["plain text", "cut", "unknown", "packed too often", "bomb"],
 )
 def test_a_body_that_is_not_packed_as_it_says_is_refused_in_words(raw: bytes, encoding: str) -> None:
     with pytest.raises(CallError) as caught:
