@@ -167,6 +167,14 @@ class ReplayMismatchError(AgentsocError):
         return text
 
 
+class RoundChangedError(ReplayMismatchError):
+    """A round that is made again asks or grants otherwise than its kept answers were asked: it is made again whole."""
+
+    def __init__(self, what: str, where: str, task: int = 0, round_: int = 0) -> None:
+        super().__init__(what, where)
+        self.task, self.round = task, round_
+
+
 class ModelFailedError(RunFailedError):
     """A run stopped because a model that it asks cannot be used; `resume` makes its failed turns again."""
 

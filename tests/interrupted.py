@@ -71,8 +71,7 @@ def with_kills(built: Scenario, where: Path, rng: random.Random, n_writes: int, 
     """
     for _ in range(kills):
         with pytest.MonkeyPatch.context() as patched:
-            patched.setattr(RunFiles, "fail", lambda *_: None)  # who is dead writes nothing down
-            patched.setattr(Journal, "write", _fatal(rng.randrange(1, n_writes + 1), rng.random() < 0.5))
+            die_after(patched, rng.randrange(1, n_writes + 1), reaches=rng.random() < 0.5)
             try:
                 _go_on(built, where)
             except DiedError:
@@ -81,6 +80,19 @@ def with_kills(built: Scenario, where: Path, rng: random.Random, n_writes: int, 
     if not (where / NAME).exists() or RunLog(where).manifest.status != "finished":
         _go_on(built, where)
     return ended(where)
+
+
+def die_after(patched: pytest.MonkeyPatch, writes: int, *, reaches: bool = True) -> None:
+    """Let this process die at a write of a journal with this number; with 0 as rows are marked, before any write."""
+    patched.setattr(RunFiles, "fail", lambda *_: None)  # who is dead writes nothing down
+    if writes:
+        patched.setattr(Journal, "write", _fatal(writes, reaches))
+    else:
+        patched.setattr(Journal, "rewrite", _dead)
+
+
+def _dead(*_: object) -> None:
+    raise DiedError("it is dead")
 
 
 def _go_on(built: Scenario, where: Path) -> None:

@@ -23,8 +23,8 @@ from agentsoc.engine.attempts import AttemptRequest, AttemptResult, TurnUnderWay
 from agentsoc.engine.call_limiter import CallLimiter
 from agentsoc.engine.model_gate import ModelGate, Patience
 from agentsoc.engine.pool import Pool
-from agentsoc.engine.remake import SUPERSEDED, charges, tools_charged
-from agentsoc.errors import ModelFailedError, ReplayMismatchError
+from agentsoc.engine.remake import SUPERSEDED, charges, counts_at, tools_charged
+from agentsoc.errors import ModelFailedError, ReplayMismatchError, RoundChangedError
 from agentsoc.log.journal import Attempt, Journal, Key
 from agentsoc.scenario.model import Calls
 from agentsoc.society.reply_reader import MALFORMED
@@ -33,6 +33,8 @@ UNKNOWN_ROOM = 1 << 50
 """Prompt room of a turn that was not taken when the run was made: more than any budget pays for (tokens)."""
 BACKOFF_MAX_S = 60.0
 """A server may ask for a longer pause than this; it is not granted (seconds)."""
+_ON_THE_WAY_S: Final = 0.05
+"""Replies that have just come are in the journal after this time (seconds)."""
 NO_ATTEMPT: Final = "no attempt"
 """The journal's word, in place of how a reply ended, for a refusal that used up no attempt."""
 
@@ -103,6 +105,8 @@ class Caller:
                 self._last_round[task] = max(round_, self._last_round.get(task, 0))
         self._superseded = charges(known.values())
         self._tools_superseded = tools_charged(known.values())
+        self._remade = {counts_at(row) for row in known.values() if row.state == SUPERSEDED}
+        """Rounds (task, round) that are made again, with their answers kept."""
         self.flight = CallsInFlight()
         self.prompts = [PromptTally() for _ in self._gates]
         """Of each group."""
@@ -133,6 +137,26 @@ class Caller:
                 return known.room
             number += 1
         return UNKNOWN_ROOM if self._journal is None else None
+
+    async def refuse(self, task: int, round_: int, turn: Turn) -> None:
+        """Note that the budget pays for no call of a turn.
+
+        Raises:
+            RoundChangedError: the journal has an answer to one, kept when the round was to be made again.
+        """
+        key = (task, round_, turn.agent, turn.slot * SLOT_WIDTH)
+        if self._journal is not None and (task, round_) in self._remade and self.room(task, round_, turn) is not None:
+            await self._require_kept((*key, 0))
+
+    async def _require_kept(self, key: tuple[int, int, int, int, int]) -> None:
+        """Raise `RoundChangedError` for a call of a round that is made again, once no call is in flight any more."""
+        task, round_, *_ = key
+        if self._journal is None or (task, round_) not in self._remade:
+            return
+        self.holding = True
+        await self.idle()
+        await asyncio.sleep(_ON_THE_WAY_S)
+        raise RoundChangedError("its answer was kept, and it would now be asked otherwise", _name(key), task, round_)
 
     def answered(self, task: int, round_: int) -> bool:
         """Return whether the journal answers every call of a round here and now, so that no turn waits for another."""
@@ -183,6 +207,7 @@ class Caller:
                     turn.attempts -= 1
                 continue
             if outcome.mismatch:
+                await self._require_kept(key)
                 raise ReplayMismatchError("this call makes another request than the journal's", _name(key))
             if outcome.rate_limited:
                 turn.waits += 1  # for all calls of the model together, at its gate

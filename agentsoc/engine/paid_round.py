@@ -95,7 +95,9 @@ class PaidRound:
             wave = queue.next()
             for place in wave.refused:
                 turn = self._turns[place]
-                if turn is not None:  # it had an attempt: what it said before stands, or the call has failed
+                if turn is None:
+                    await self._epoch.caller.refuse(self._board.task, self._board.round, self._planned[place].turn)
+                else:  # it had an attempt: what it said before stands, or the call has failed
                     turn.give_up()
                     self._epoch.caller.flight.failed += 1
                     self._taken.replies[place] = turn.result()

@@ -28,6 +28,8 @@ from agentsoc.log.tool_rows import TOOL, is_model
 from agentsoc.society.probe import FIRST_K
 
 SUPERSEDED: Final = "superseded"
+BEFORE_ALL: Final = -1
+"""Stands for the round from which on an episode is made again that built on one that changes: nothing of it is kept."""
 BEING_MADE_AGAIN: Final = "its failed turns are being made again"
 """What the manifest says as its error while rows are marked: a run that dies then goes on as a failed one."""
 
@@ -57,7 +59,7 @@ def failed_rounds(known: Mapping[Key, Attempt], *, lost: bool, sequential: bool)
         found[task] = min(round_, found.get(task, round_))
     if sequential and found:
         first = min(found)
-        found |= {task: 0 for task in {key[0] for key in known} if task > first}
+        found |= {task: BEFORE_ALL for task in {key[0] for key in known} if task > first}
     return found
 
 
@@ -70,8 +72,35 @@ def superseded_rows(known: Mapping[Key, Attempt], rounds: Mapping[int, int], *, 
         if first is None or row.state == SUPERSEDED or row.round < first:
             continue
         if row.round > first or ((row.task, row.round, row.agent, row.k) in failed and _fails(row, lost)):
-            marked.append(msgspec.structs.replace(row, state=SUPERSEDED, finish=str(first)))
+            marked.append(msgspec.structs.replace(row, state=SUPERSEDED, finish=str(max(first, 0))))
     return marked
+
+
+def rest_of_rounds(known: Mapping[Key, Attempt], task: int, round_: int, *, others: bool) -> list[Attempt]:
+    """Return what is still kept of a round that is made again, marked as superseded.
+
+    It was asked under a ledger that had not been charged for the attempts that failed. Where that changes what is
+    granted, or what an agent is told of the budget, kept answers would be answers to other requests.
+
+    Args:
+        known: the journal.
+        task: of the round.
+        round_: its number.
+        others: whether the same is done of all rounds that are made again and behind which nothing stands yet.
+    """
+    places = {(task, round_)}
+    if others:
+        last: dict[int, int] = {}
+        for row in known.values():
+            if row.state != SUPERSEDED:
+                last[row.task] = max(row.round, last.get(row.task, 0))
+        remade = {counts_at(row) for row in known.values() if row.state == SUPERSEDED}
+        places |= {place for place in remade if last.get(place[0], 0) <= place[1]}
+    return [
+        msgspec.structs.replace(row, state=SUPERSEDED, finish=str(row.round))
+        for row in known.values()
+        if row.state != SUPERSEDED and (row.task, row.round) in places
+    ]
 
 
 def _failed_calls(known: Mapping[Key, Attempt], lost: bool) -> set[tuple[int, int, int, int]]:

@@ -27,7 +27,9 @@ _ROW_MAX: Final = 4 * 1024 * 1024
 _TOKENS_MAX: Final = 10_000_000
 """Tokens of a call above which its usage was not reported by a model (tokens)."""
 _WAIT_S: Final = 10.0
-"""How long another process may keep the file locked (seconds)."""
+"""How long another process may keep the file locked while it is opened (seconds)."""
+_WAIT_RUNNING_S: Final = 0.5
+"""The same while a run goes on, whose other calls wait meanwhile; only once, then nobody is waited for (seconds)."""
 
 
 class ReplyCache:
@@ -50,8 +52,12 @@ class ReplyCache:
             if not self._is_ours():
                 raise sqlite3.DatabaseError("it is another database")
             path.chmod(path.stat().st_mode & 0o700)  # prompts and replies are as private as the runs
+            self._wait(_WAIT_RUNNING_S)
         except (sqlite3.Error, OSError) as error:
             raise InputError(f"the cache of replies cannot be used: {error}", str(path), "see calls.cache") from None
+
+    def _wait(self, seconds: float) -> None:
+        self._db.execute(f"PRAGMA busy_timeout = {round(1000 * seconds)}")
 
     def _holds(self) -> list[tuple[str, str, str | None]]:
         """Return what the file defines; nothing of it is carried out for that."""
@@ -74,6 +80,9 @@ class ReplyCache:
                 return None
             found = msgspec.msgpack.decode(row[0], type=Completion)
             return found if _is_sound(found) else None
+        except sqlite3.OperationalError:
+            self._wait(0)
+            return None
         except (sqlite3.Error, msgspec.MsgspecError, TypeError):
             return None
 
@@ -82,6 +91,8 @@ class ReplyCache:
         key, packed = _key(model, request), msgspec.msgpack.encode(completion)
         try:
             self._db.execute("INSERT OR REPLACE INTO replies VALUES (?, ?, ?)", (key, packed, _checksum(key, packed)))
+        except sqlite3.OperationalError:  # somebody else holds it: the run does not stop for that at every reply
+            self._wait(0)
         except sqlite3.Error:
             return
 

@@ -7,9 +7,9 @@ import contextlib
 import itertools
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pyarrow as pa
 
@@ -19,14 +19,14 @@ from agentsoc.engine.directory import clear_temporaries
 from agentsoc.engine.execute import Plan, execute
 from agentsoc.engine.inputs import RunTasks
 from agentsoc.engine.ready import with_engine
-from agentsoc.engine.remake import failed_rounds, is_to_be_made_again, mark, superseded_rows
+from agentsoc.engine.remake import failed_rounds, is_to_be_made_again, mark, rest_of_rounds, superseded_rows
 from agentsoc.engine.replay import event_text
 from agentsoc.engine.run import Progress, Run
 from agentsoc.engine.shared import Shared
 from agentsoc.engine.stored_scenario import require_named_address, stored_scenario
 from agentsoc.engine.toolsets import specs_of
 from agentsoc.engine.waiting import wait_for
-from agentsoc.errors import InputError, LogDamagedError, ReplayMismatchError
+from agentsoc.errors import InputError, LogDamagedError, ReplayMismatchError, RoundChangedError
 from agentsoc.events import Event
 from agentsoc.log.files import RunLock
 from agentsoc.log.journal import Attempt, Journal, Key, load_journal
@@ -166,10 +166,31 @@ async def _resume(log: RunLog, means: _Means) -> Run:
         toolsets=specs_of(log.manifest.toolsets),
     )
     del tasks, known
-    await execute(plan)
+    await _execute(plan)
     run = Run(directory)
     _same_beginning(run, before, rounds)
     return run
+
+
+async def _execute(plan: Plan) -> None:
+    """Carry out a plan; what is kept of a round that is made again gives way where it would be asked otherwise now."""
+    assert plan.directory is not None
+    for times in itertools.count(1):
+        try:
+            await execute(plan)
+            return
+        except RoundChangedError as changed:
+            known, _ = load_journal(plan.directory / JOURNAL)
+            marked = rest_of_rounds(known, changed.task, changed.round, others=times > _ONE_BY_ONE)
+            if not marked:
+                raise
+            mark(plan.directory, RunLog(plan.directory).manifest, marked)
+            known |= {row.key: row for row in marked}
+            plan = replace(plan, known=known, tasks=None, society=None)
+
+
+_ONE_BY_ONE: Final = 8
+"""Rounds of which the kept answers are given up one by one; beyond, those of all rounds that stand like them."""
 
 
 def _load_pinned(log: RunLog) -> dict[Key, Attempt]:

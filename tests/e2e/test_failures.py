@@ -24,6 +24,7 @@ from agentsoc.log.read import RunLog
 from agentsoc.scenario.files import BASE_DIR
 from agentsoc.scenario.model import Scenario
 from tests.contract.odd_server import OddServer
+from tests.interrupted import DiedError, die_after
 
 
 @pytest.fixture
@@ -280,6 +281,73 @@ def test_failed_turns_of_a_finished_run_are_made_again_with_what_came_after(
     if budget is None:
         undisturbed = run(asked, tmp_path / "undisturbed")
         assert answers(again) == answers(undisturbed)
+
+
+TIGHT: dict[str, dict[str, Any]] = {
+    "tokens": {"budget": {"tokens_per_task": 4_200}},
+    "calls": {"budget": {"calls_per_task": 7}},
+    "money": {"budget": {"money_per_task": 0.004}, "prices": {"openai/flaky": {"input": 1, "output": 2}}},
+    "shown": {"budget": {"tokens_per_task": 30_000, "shown": "team"}},
+}
+"""Budgets under which what failed attempts cost changes what the others of their round are granted, or told."""
+
+
+@pytest.mark.parametrize("limit", TIGHT)
+@pytest.mark.parametrize("seed", [5, 77])
+def test_failed_turns_are_made_again_where_what_they_cost_changes_their_round(
+    server: OddServer, tmp_path: Path, limit: str, seed: int
+) -> None:
+    """Answers that were kept, and would now be asked otherwise, are given up and charged; nothing passes the wall."""
+    tasks = {"kind": "jsonl", "file": "mine.jsonl", "count": 5}
+    asked = scenario(server, "flaky", **DEBATE, calls={"attempts": 1}, seed=seed, tasks=tasks, **TIGHT[limit])
+    first = run(asked, tmp_path / "run")
+    assert first.manifest.totals.calls_failed
+    server.well = True
+    again = resume(first.directory, retry_failed=True)
+    assert again.manifest.status == "finished"
+    assert "infrastructure" not in again.manifest.totals.failures
+    again.check()
+    replay(again.directory)
+    rows, totals = list(again.journal()), again.manifest.totals
+    assert sum(row.reply is not None for row in rows) == server.statuses[200]  # every answer that was paid is there
+    cost = {row.task: 0 for row in rows}
+    for row in rows:
+        cost[row.task] += (row.tokens_in or 0) + (row.tokens_out or 0) if row.usage_known else row.reserved
+    assert sum(cost.values()) == totals.tokens_in + totals.tokens_out + totals.tokens_lost
+    if limit in ("tokens", "shown"):
+        assert max(cost.values()) <= TIGHT[limit]["budget"]["tokens_per_task"]
+
+
+def test_a_run_that_dies_while_its_failed_turns_are_made_again_goes_on(server: OddServer, tmp_path: Path) -> None:
+    """It dies before rows are marked, as it marks them, and twice among its calls; `resume` then needs no option."""
+    tasks = {"kind": "jsonl", "file": "mine.jsonl", "count": 4}
+    asked = scenario(server, "flaky", **DEBATE, calls={"attempts": 1}, tasks=tasks)
+    run(asked, tmp_path / "run")
+    server.well = True
+    for writes in (0, 3, 5):
+        with pytest.MonkeyPatch.context() as patched:
+            die_after(patched, writes)
+            with pytest.raises(DiedError):
+                resume(tmp_path / "run", retry_failed=writes == 0)
+    whole = resume(tmp_path / "run")
+    assert whole.manifest.totals.calls_failed == 0
+    whole.check()
+    replay(whole.directory)
+    assert answers(whole) == answers(run(asked, tmp_path / "undisturbed"))
+
+
+@pytest.mark.parametrize("protocol", [DEBATE, {"topology": "independent", "protocol": "vote"}], ids=["debate", "vote"])
+def test_episodes_that_remember_one_that_is_made_again_are_made_again(
+    server: OddServer, tmp_path: Path, protocol: dict[str, Any]
+) -> None:
+    tasks = {"kind": "jsonl", "file": "mine.jsonl", "count": 4}
+    remembering = {"episodes": "sequential", "agents": {"memory": 2}, "tasks": tasks, "calls": {"attempts": 1}}
+    asked = scenario(server, "flaky", **protocol, **remembering)
+    assert run(asked, tmp_path / "run").manifest.totals.calls_failed
+    server.well = True
+    again = resume(tmp_path / "run", retry_failed=True)
+    again.check()
+    assert answers(again) == answers(run(asked, tmp_path / "undisturbed"))
 
 
 def test_failed_turns_can_be_made_again_twice(server: OddServer, tmp_path: Path) -> None:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import sqlite3
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +18,9 @@ import pytest
 from agentsoc.cli import main
 from agentsoc.contracts.model import Completion, Usage
 from agentsoc.engine.replay import replay
+from agentsoc.engine.reply_cache import ReplyCache
 from agentsoc.engine.resume import resume
-from agentsoc.engine.run import Progress, run
+from agentsoc.engine.run import Progress, run, run_async
 from agentsoc.errors import InputError, RunFailedError
 from tests.contract.odd_server import OddServer
 from tests.e2e.test_failures import answers, scenario, server
@@ -52,6 +57,61 @@ def test_a_second_run_asks_nobody_and_gives_the_same_log(
     assert "24 calls answered, 1,488 tokens, charged like all others; 0.0018 of the cost was not paid" in (
         capsys.readouterr().out
     )
+
+
+def test_runs_that_use_one_file_at_once_disturb_each_other_in_nothing(server: OddServer, tmp_path: Path) -> None:
+    asked = cached(server, tmp_path)
+
+    async def both() -> list[Any]:
+        return list(await asyncio.gather(*(run_async(asked, tmp_path / name) for name in "abc")))
+
+    runs = asyncio.run(both())
+    assert len({one.manifest.digest for one in runs}) == 1
+    assert 24 <= len(server.calls) <= 3 * 24
+    for one in runs:
+        one.check()
+        replay(one.directory)
+        assert one.manifest.totals == runs[0].manifest.totals  # asked or found, it is charged alike
+    before = len(server.calls)
+    run(asked, tmp_path / "later")
+    assert len(server.calls) == before
+
+
+def test_processes_that_open_a_new_file_at_once_all_get_it(tmp_path: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path\n"
+        "from agentsoc.contracts.model import Completion, Request, Usage\n"
+        "from agentsoc.engine.reply_cache import ReplyCache\n"
+        "sys.stdin.read(); cache = ReplyCache(Path(sys.argv[1]))\n"
+        "for n in range(50):\n"
+        "    request = Request.of('s', f'{n}', 8, 0.5, n)\n"
+        "    cache.put(b'm', request, Completion(f'a{n}', Usage(3, 0, 1)))\n"
+        "    assert cache.get(b'm', request).text == f'a{n}'\n"
+    )
+    words = [sys.executable, "-c", code, str(tmp_path / "new.sqlite")]
+    children = [subprocess.Popen(words, stdin=subprocess.PIPE) for _ in range(3)]
+    for child in children:
+        assert child.stdin is not None
+        child.stdin.close()
+    assert [child.wait(60) for child in children] == [0, 0, 0]
+
+
+def test_a_file_that_somebody_keeps_locked_holds_up_no_run(server: OddServer, tmp_path: Path) -> None:
+    asked = cached(server, tmp_path)
+    ReplyCache(tmp_path / "replies.sqlite").close()
+    other = sqlite3.connect(tmp_path / "replies.sqlite", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    try:
+        began = time.monotonic()
+        done = run(asked, tmp_path / "run")
+        assert time.monotonic() - began < 8  # 24 replies that each waited for ten seconds would take four minutes
+    finally:
+        other.close()
+    assert done.manifest.totals.calls_failed == 0
+    run(asked, tmp_path / "again")
+    assert len(server.calls) == 48  # what it could not keep is asked again, and kept
+    run(asked, tmp_path / "last")
+    assert len(server.calls) == 48
 
 
 def test_what_is_asked_otherwise_is_asked(server: OddServer, tmp_path: Path) -> None:
