@@ -136,6 +136,18 @@ def result_text(value: Any) -> str:
     return value if isinstance(value, str) else _encode(value).decode()
 
 
+def fault_text(error: BaseException) -> str:
+    """Return what an exception of somebody else's code says; its name alone when it cannot say it."""
+    try:
+        return f"{type(error).__name__}: {error}"
+    except Exception:
+        return type(error).__name__
+
+
+def _as_tool_error(error: BaseException) -> ToolError:
+    return error if isinstance(error, ToolError) else ToolError("error", fault_text(error))
+
+
 class CalledInThread(ToolSession):
     """Calls a tool's `call`, each in a thread that ends with the process: one that hangs is left behind."""
 
@@ -151,7 +163,10 @@ class CalledInThread(ToolSession):
     async def call(self, name: str, arguments: Mapping[str, Any], timeout_s: float) -> str:
         """Make the call."""
         if self._tool.quick:
-            return result_text(self._tool.call(arguments))
+            try:
+                return result_text(self._tool.call(arguments))
+            except (Exception, SystemExit, asyncio.CancelledError) as fault:
+                raise _as_tool_error(fault) from None
         loop = asyncio.get_running_loop()
         done: asyncio.Future[str] = loop.create_future()
 
@@ -167,10 +182,8 @@ class CalledInThread(ToolSession):
             result, error = None, None
             try:
                 result = result_text(self._context.copy().run(self._tool.call, arguments))
-            except ToolError as fault:
-                error = fault
             except BaseException as fault:  # whatever a tool raises is its own failure, never the run's
-                error = ToolError("error", f"{type(fault).__name__}: {fault}")
+                error = _as_tool_error(fault)
             try:
                 loop.call_soon_threadsafe(tell, result, error)
             except RuntimeError:  # the loop has ended meanwhile: nobody waits for the result

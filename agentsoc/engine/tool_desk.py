@@ -18,7 +18,15 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from agentsoc.backends.secrets import mask, redact
-from agentsoc.contracts.tools import ERROR_CHARACTERS, Tool, ToolError, ToolSession, ToolSpec
+from agentsoc.contracts.tools import (
+    ERROR_CHARACTERS,
+    Tool,
+    ToolError,
+    ToolFailure,
+    ToolSession,
+    ToolSpec,
+    fault_text,
+)
 from agentsoc.contracts.turns import SLOT_WIDTH, ToolCall, Turn
 from agentsoc.engine.toolsets import require_same, sound_toolset, toolset_digest
 from agentsoc.errors import ReplayMismatchError
@@ -32,6 +40,8 @@ AT_ONCE: Final = 64
 """Calls of tools that run at once (calls)."""
 ARGUMENTS_MAX: Final = 64 * 1024
 """Longest arguments of a call (characters)."""
+_MESSAGE_MAX: Final = 4_000
+"""What is looked at of the message of a failure before it is cut (characters)."""
 _SLACK_S: Final = 5.0
 """What a session may take beyond the time limit that it was given, before it is not waited for any more (seconds)."""
 _OF_FAILURE: Final = (*("unknown_tool: ", "bad_arguments: ", "timeout: ", "error: ", "refused: ", "lost: ", "limit: "),)
@@ -209,7 +219,7 @@ class ToolDesk:
         if text is None:
             return None
         use = self._society.group(one.turn.agent).tool_use
-        return cut(mask(text.replace("\x00", "\ufffd").encode("utf-8", "replace").decode()), use.result_tokens)
+        return cut(mask(_storable(text)), use.result_tokens)
 
     def spec_of(self, one: WantedCall) -> ToolSpec | None:
         """Return the tool of a call; None for one that is not there."""
@@ -227,9 +237,10 @@ class ToolDesk:
         try:
             return await self._made(one), None
         except ToolError as error:
-            return None, str(ToolError(error.kind, redact(mask(error.message))))
+            kind = error.kind if f"{error.kind}: " in _OF_FAILURE else "error"
+            return None, _told_failure(kind, str(error.message))
         except Exception as error:  # a session of somebody else's
-            return None, str(ToolError("error", redact(f"{type(error).__name__}: {error}")))
+            return None, _told_failure("error", fault_text(error))
 
     async def _made(self, one: WantedCall) -> str:
         offered = self._by_name[self._society.group_index(one.turn.agent)]
@@ -245,6 +256,17 @@ class ToolDesk:
                 return await asyncio.wait_for(session.call(spec.name, arguments, limit), limit + _SLACK_S)
         except TimeoutError:
             raise ToolError("timeout", f"no result within {limit:g} s") from None
+
+
+def _told_failure(kind: ToolFailure, message: str) -> str:
+    """Return the line of a failure, without secrets of this machine and without what no file takes."""
+    flat = " ".join(message[: 16 * _MESSAGE_MAX].split())[:_MESSAGE_MAX]
+    return str(ToolError(kind, redact(mask(_storable(flat)))))
+
+
+def _storable(text: str) -> str:
+    """Return a text without NUL and halves of characters."""
+    return text.replace("\x00", "\ufffd").encode("utf-8", "replace").decode()
 
 
 def _arguments(text: str) -> Mapping[str, Any]:
@@ -275,10 +297,9 @@ def _swallowed(started: Attempt | None, before: Attempt | None, request: bytes) 
 
 def _said(one: WantedCall) -> str:
     try:
-        arguments = json.loads(one.call.arguments)
-    except (ValueError, RecursionError):
-        arguments = one.call.arguments[:1000]
-    return canonical({"tool": one.call.tool, "arguments": arguments})
+        return canonical({"tool": one.call.tool, "arguments": json.loads(one.call.arguments)})
+    except (ValueError, RecursionError):  # no JSON, or a number that JSON has no word for
+        return canonical({"tool": one.call.tool, "arguments": one.call.arguments[:1000]})
 
 
 def _failure(one: WantedCall, failure: str) -> CallOutcome:

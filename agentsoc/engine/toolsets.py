@@ -35,10 +35,10 @@ def sound_toolset(specs: Sequence[ToolSpec]) -> None:
         if spec.name in seen:
             raise InputError(f"two tools are called {name}", "agents.tools", "give one of them a name of its own")
         seen.add(spec.name)
-        if (wrong := schema_fault(spec.schema)) is not None:
-            raise InputError(f"the schema of the tool {name} cannot be used: {wrong}", "agents.tools")
         if len(canonical(dict(spec.schema))) + len(spec.description) > _SPEC_MAX:
             raise InputError(f"the tool {name} describes itself in more than {_SPEC_MAX:,} characters", "agents.tools")
+        if (wrong := schema_fault(spec.schema)) is not None:
+            raise InputError(f"the schema of the tool {name} cannot be used: {wrong}", "agents.tools")
 
 
 def toolset_digest(specs: Sequence[ToolSpec]) -> str:

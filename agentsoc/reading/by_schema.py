@@ -41,9 +41,17 @@ def schema_fault(schema: Mapping[str, Any]) -> str | None:
 
 
 def value_fault(schema: Mapping[str, Any], value: Any) -> str | None:
-    """Return the first thing that is wrong with a value by a schema, with its place; None when it fits."""
+    """Return the first thing that is wrong with a value by a schema, with its place; None when it fits.
+
+    It takes bounded time, whoever wrote the schema: see `agentsoc.reading.bounded_schema`.
+    """
+    from agentsoc.reading.bounded_schema import TooMuchError, counted
+
     try:
-        error = next(iter(_validator(canonical(schema)).iter_errors(value)), None)
+        with counted():
+            error = next(iter(_validator(canonical(schema)).iter_errors(value)), None)
+    except TooMuchError:
+        return "it cannot be checked: the schema takes too many steps"
     except Exception as error:  # a reference that leads nowhere, a value that is too deep
         return _said(f"it cannot be checked: {type(error).__name__}")
     if error is None:
@@ -59,8 +67,9 @@ def _said(text: str) -> str:
 
 @lru_cache(maxsize=256)
 def _validator(schema: str) -> Draft202012Validator:
-    from jsonschema import Draft202012Validator
     from referencing import Registry
 
+    from agentsoc.reading.bounded_schema import bounded_validator
+
     registry: Registry[Any] = Registry()  # an empty one: a reference to an address is not followed
-    return Draft202012Validator(json.loads(schema), registry=registry)
+    return bounded_validator()(json.loads(schema), registry=registry)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Annotated, Any, ClassVar, Final, Literal
 
@@ -16,6 +17,8 @@ from agentsoc.errors import InputError
 from agentsoc.scenario.files import read_whole
 
 ROWS_MAX: Final = 1_000_000
+UNFOLDED_MAX: Final = 256 << 20
+"""What a Parquet file may unfold to (bytes)."""
 _COLUMNS_MAX: Final = 1_000
 
 
@@ -87,13 +90,18 @@ def _same(stored: Any, asked: Any) -> bool:
 
 
 def _parsed(name: str, content: bytes) -> tuple[Sequence[str], Sequence[Mapping[str, Any]]]:
+    """Return columns and rows of a table; of one that is too large no more is read than shows it."""
+    most = ROWS_MAX + 1
+    rows: list[Any]
     try:
         if name.endswith(".parquet"):
-            rows = _parquet(content)
+            rows = list(itertools.islice(_parquet(content), most))
         elif name.endswith(".jsonl"):
-            rows = [json.loads(line) for line in content.decode("utf-8-sig").splitlines() if line.strip()]
+            lines = (line for line in content.decode("utf-8-sig").splitlines() if line.strip())
+            rows = [json.loads(line) for line in itertools.islice(lines, most)]
         elif name.endswith(".csv"):
-            rows = list(csv.DictReader(io.StringIO(content.decode("utf-8-sig"), newline=""), strict=True))
+            text = io.StringIO(content.decode("utf-8-sig"), newline="")
+            rows = list(itertools.islice(csv.DictReader(text, strict=True), most))
         else:
             raise InputError("a table is a file of .csv, .jsonl or .parquet", name)
     except (ValueError, RecursionError, csv.Error) as error:
@@ -106,13 +114,27 @@ def _parsed(name: str, content: bytes) -> tuple[Sequence[str], Sequence[Mapping[
     return columns, rows
 
 
-def _parquet(content: bytes) -> list[dict[str, Any]]:
+def _parquet(content: bytes) -> Iterator[dict[str, Any]]:
+    """Yield the rows of a Parquet file, a few at a time: a small file can unfold to any size."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    too_large = f"it unfolds to more than {UNFOLDED_MAX:,} bytes"
     try:
-        table = pq.read_table(io.BytesIO(content))
+        file = pq.ParquetFile(io.BytesIO(content))
+        groups = range(file.metadata.num_row_groups)
+        packed = sum(file.metadata.row_group(group).total_byte_size for group in groups)
+        if not 0 <= packed <= UNFOLDED_MAX:
+            raise ValueError(too_large)
+        if file.metadata.num_rows > ROWS_MAX:
+            raise ValueError(f"it has {file.metadata.num_rows:,} rows; at most {ROWS_MAX:,}")
+        at_once = min(4096, UNFOLDED_MAX // max(packed, 1))  # one value is at most all that is packed
+        unfolded = 0
+        for batch in file.iter_batches(batch_size=at_once):
+            unfolded += batch.nbytes
+            if unfolded > UNFOLDED_MAX:
+                raise ValueError(too_large)
+            for row in batch.to_pylist():
+                yield json.loads(json.dumps(row, default=str))
     except (pa.ArrowException, OSError) as error:
         raise ValueError(str(error)) from None
-    rows: list[dict[str, Any]] = table.to_pylist()
-    return [json.loads(json.dumps(row, default=str)) for row in rows]

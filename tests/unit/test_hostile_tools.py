@@ -1,0 +1,120 @@
+"""Tools and models that mean harm: whatever a call says or raises, it is a line told to the agent, and the run goes on."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from agentsoc.contracts.part import Slot
+from agentsoc.contracts.tools import Effect, Tool, ToolError
+from agentsoc.engine.replay import replay
+from agentsoc.engine.run import run
+from agentsoc.errors import InputError
+from agentsoc.log.read import RunLog
+from agentsoc.scenario.files import BASE_DIR
+from agentsoc.tools import table
+from agentsoc.tools.table import Table
+from tests.societies import built
+
+
+class SpeechlessError(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("nothing to say")
+
+
+RAISED: dict[str, BaseException] = {
+    "half": ValueError("x\ud800y\x00z"),
+    "long": ValueError("ab " * 5_000_000),
+    "exit": SystemExit(3),
+    "cancelled": asyncio.CancelledError(),
+    "speechless": SpeechlessError(),
+    "number": ToolError("error", 5),  # type: ignore[arg-type]
+    "kind": ToolError("odd\nkind", "m"),  # type: ignore[arg-type]
+}
+TOLD = {
+    "half": "error: ValueError: x?y\ufffdz",
+    "long": "error: ValueError: " + ("ab " * 70)[:188],
+    "exit": "error: SystemExit: 3",
+    "cancelled": "error: CancelledError:",
+    "speechless": "error: SpeechlessError",
+    "number": "error: 5",
+    "kind": "error: m",
+}
+
+
+class Raising(Tool):
+    """Raises what it is asked to."""
+
+    effect: ClassVar[Effect] = "pure"
+    kind: Literal["raising"] = "raising"
+
+    def arguments(self) -> Mapping[str, Any]:
+        return {"type": "object", "properties": {"what": {"type": "string"}}, "required": ["what"]}
+
+    def call(self, arguments: Mapping[str, Any]) -> str:
+        raise RAISED[arguments["what"]]
+
+
+class RaisingQuickly(Raising):
+    """Raises what it is asked to, without a thread."""
+
+    quick: ClassVar[bool] = True
+    kind: Literal["raising_quickly"] = "raising_quickly"  # type: ignore[assignment]
+
+
+def told(directory: Path, tool: str, arguments: Any) -> str:
+    """Return what an agent was told whose model called a tool so; the run has to end, and its replay to agree."""
+    for kind in (Raising, RaisingQuickly):
+        Slot.register(kind)
+    reply = json.dumps({"calls": [{"tool": tool, "arguments": arguments}]})
+    model = {"kind": "scripted", "replies": [["What", reply]]}
+    group = {"count": 1, "model": model, "tools": [tool], "tool_use": {"steps": 2}, "max_tokens": 512}
+    done = run(
+        built(tasks={"kind": "arithmetic", "count": 1}, agents=[group], topology="single", protocol="vote"), directory
+    )
+    assert done.manifest.status == "finished"
+    assert replay(directory).digest == done.manifest.digest
+    [text] = [event.text for event in RunLog(directory).events() if event.kind == "tool_call"]
+    return text or ""
+
+
+@pytest.mark.parametrize("tool", ["raising", "raising_quickly"])
+@pytest.mark.parametrize("what", list(RAISED))
+def test_whatever_a_tool_raises_is_told_in_a_line(tmp_path: Path, tool: str, what: str) -> None:
+    began = time.monotonic()
+    assert told(tmp_path / "run", tool, {"what": what})[:200] == TOLD[what][:200]
+    assert time.monotonic() - began < 10
+
+
+@pytest.mark.parametrize("arguments", ["NaN", "[1e999]", '{"expression": NaN}', "{", "[" * 5000 + "]" * 5000])
+def test_arguments_that_are_no_json_are_bad_arguments(tmp_path: Path, arguments: str) -> None:
+    assert told(tmp_path / "run", "calculator", arguments).startswith("bad_arguments: ")
+
+
+def test_a_small_table_that_unfolds_to_much_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(table, "UNFOLDED_MAX", 1 << 20)
+    monkeypatch.setattr(table, "ROWS_MAX", 20_000)
+    many = pa.table({"a": pa.array(["x" * 1000], pa.string()).take(pa.array([0] * 10_000))})
+    pq.write_table(many, tmp_path / "much.parquet")
+    pq.write_table(pa.table({"a": list(range(20_001))}), tmp_path / "many.parquet")
+    pq.write_table(pa.table({"a": ["x", "y"]}), tmp_path / "few.parquet")
+    (tmp_path / "many.csv").write_text("a\n" + "1\n" * 20_001)
+    (tmp_path / "many.jsonl").write_text('{"a": 1}\n' * 20_001)
+    token = BASE_DIR.set(tmp_path)
+    try:
+        assert Table(file="few.parquet").call({"where": {"a": "y"}}) == '{"a": "y"}'
+        with pytest.raises(InputError, match="unfolds to more than"):
+            Table(file="much.parquet").describe()
+        for name in ("many.parquet", "many.csv", "many.jsonl"):
+            with pytest.raises(InputError, match="20,00[01] rows|at most 20,000"):
+                Table(file=name).describe()
+    finally:
+        BASE_DIR.reset(token)
