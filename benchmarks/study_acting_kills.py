@@ -19,6 +19,7 @@ import random
 import shutil
 import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -97,15 +98,15 @@ def in_process(name: str, whole: Whole, home: Path, kills: int, seed: int = 0) -
     return [plain, hit]
 
 
-def on_ray(name: str, whole: Whole, home: Path) -> list[Found]:
-    """Run a society on 1, 2 and 7 hosts at every concurrency: undisturbed, with a host killed, with the driver."""
+def on_ray(name: str, whole: Whole, home: Path, at_once: Sequence[int] = CONCURRENCY) -> list[Found]:
+    """Run a society on 1, 2 and 7 hosts at each concurrency: undisturbed, with a host killed, with the driver."""
     found = []
     for hosts in HOSTS:
         plain, host, driver = (
             Found(f"{name}, {hosts} hosts{what}") for what in ("", ", a host killed", ", driver killed and resumed")
         )
         found += [plain, host, driver]
-        for concurrency in CONCURRENCY:
+        for concurrency in at_once:
             rng = random.Random(f"{name} {hosts} {concurrency}")
             engine: dict[str, Any] = {"hosts": hosts, "address": "local", "concurrency": concurrency}
             for kind in (plain, host, driver):
@@ -136,6 +137,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--kills", type=int, default=164, help="in one process, over both societies")
     parser.add_argument("--no-ray", action="store_true")
+    parser.add_argument("--concurrency", type=int, action="append", default=[], help="on Ray; 1, 8 and 64 without it")
     told = parser.parse_args()
     main_module = sys.modules["__main__"]  # children need nothing of it, and would run it each time they start
     main_module.__spec__ = None
@@ -149,7 +151,7 @@ def main() -> int:
         found += in_process(name, whole, home / name, told.kills // 2)
         print("\n".join(one.row() for one in found[-2:]), flush=True)
         if not told.no_ray:
-            found += on_ray(name, whole, home / name)
+            found += on_ray(name, whole, home / name, told.concurrency or CONCURRENCY)
     print(f"| {' | '.join(COLUMNS)} |\n{'|---' * len(COLUMNS)}|")
     print("\n".join(one.row() for one in found))
     broken = [what for one in found for what in one.broken]

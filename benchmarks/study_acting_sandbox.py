@@ -1,4 +1,4 @@
-"""Can a program that an agent wrote do harm? A corpus of hostile ones, as the tool `python` and as answers to be tested.
+"""Can a program that an agent wrote do harm? Hostile ones, as the tool `python` and as answers to be tested.
 
 Run: ``python -m benchmarks.study_acting_sandbox [--time-s 1] [--memory-mb 64]`` (five minutes on two cores; prints a
 table in Markdown, exits with 1 when something was touched, or a program passed its limits).

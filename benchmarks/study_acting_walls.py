@@ -6,7 +6,7 @@ Markdown, exits with 1 when a wall was passed, an episode did not end, or a call
 An episode is one agent's sequence of steps, drawn by a seed: right calls, tools that are not there, arguments of every
 wrong kind (no object, too deep, too long, no JSON, what a schema forbids), tools that raise, exit, hang, give 50 MB,
 something that is no text, or a text that looks like a failure; too many calls in a reply. Each batch has other ceilings
-in calls of tools, tokens and money. What is charged is added up from the log and compared with the ceilings; a hundredth
+in calls of tools, tokens and money. What is charged is added up from the log and compared with the ceilings; a tenth
 of the runs is replayed as well.
 """
 

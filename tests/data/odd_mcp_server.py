@@ -52,7 +52,7 @@ async def double(n: int, ctx: Context) -> str:
         case "never answers":
             await asyncio.sleep(1000)
         case "blocks":
-            time.sleep(1000)
+            time.sleep(1000)  # noqa: ASYNC251
         case "answers 50 MB":
             return "y" * 50_000_000
         case "asks for a completion":

@@ -27,6 +27,7 @@ from agentsoc.scenario.code import forget_code
 from agentsoc.scenario.files import BASE_DIR
 from analysis.comparison.table import read_results
 from tests.data.billed_model import BILL
+from tests.model_files import skip_without_models
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = sorted((ROOT / "scenarios" / "comparisons").glob("*.yaml"))
@@ -611,6 +612,7 @@ def test_a_shipped_comparison_runs(path: Path, capsys: pytest.CaptureFixture[str
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
 def test_a_shipped_comparison_holds_and_is_matched(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    skip_without_models(path)
     code, out, err = call(capsys, "check", path, "--json")
     assert code == 0, err
     assert json.loads(out)["matched"]

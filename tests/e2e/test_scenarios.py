@@ -26,6 +26,7 @@ from agentsoc.scenario.files import BASE_DIR
 from agentsoc.scenario.load import load_scenarios
 from docs.generate import header, own_kinds, scenario_files
 from tests.contract.llama_server import llama_server
+from tests.model_files import skip_without_models
 
 FILES = {path.stem: path for path in scenario_files()}
 KINDS = {name: {g.model.kind for run in load_scenarios(path) for g in run.agents} for name, path in FILES.items()}
@@ -105,6 +106,7 @@ def test_a_scenario_without_a_model_runs_as_it_is_and_replays(name: str, made: A
 @pytest.mark.model
 @pytest.mark.parametrize("name", EMBEDDED)
 def test_a_scenario_with_the_embedded_model_runs_with_one_task_and_replays(name: str, made: Any) -> None:
+    skip_without_models(FILES[name])
     (log,) = made(name, "--set", "tasks.count=1")
     totals = log.manifest.totals
     assert totals.calls > 0
