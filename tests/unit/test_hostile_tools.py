@@ -16,6 +16,8 @@ import pytest
 from agentsoc.contracts.part import Slot
 from agentsoc.contracts.tools import Effect, Tool, ToolError, ToolSession, ToolSpec
 from agentsoc.contracts.turns import ToolCall, Turn
+from agentsoc.engine.bounds import Bound
+from agentsoc.engine.forecast import bound
 from agentsoc.engine.replay import replay
 from agentsoc.engine.run import run
 from agentsoc.engine.tool_desk import ToolDesk, WantedCall
@@ -23,6 +25,7 @@ from agentsoc.errors import InputError
 from agentsoc.log.journal import Attempt
 from agentsoc.log.read import RunLog
 from agentsoc.scenario.files import BASE_DIR
+from agentsoc.scenario.prices import money
 from agentsoc.society.build import build_society
 from agentsoc.tools import table
 from agentsoc.tools.table import Table
@@ -167,3 +170,18 @@ def test_what_a_call_waits_for_others_is_not_its_time(monkeypatch: pytest.Monkey
         return [outcome.text for outcome in await desk.make(0, 0, wanted)]
 
     assert asyncio.run(ask()) == ["done"] * 8
+
+
+def test_the_bound_on_the_cost_holds_the_price_of_tools_under_a_ceiling_of_tokens(tmp_path: Path) -> None:
+    calls = [[{"tool": "calculator", "arguments": {"expression": "1"}}] * 2]
+    group = {"count": 1, "model": {"kind": "scripted", "uses_tools": calls}, "tools": ["calculator"]}
+    scenario = built(
+        tasks={"kind": "arithmetic", "count": 1}, agents=[group], topology="single", protocol="vote",
+        prices={"scripted": {"input": 1, "output": 1}, "tool:calculator": {"call": 1}},
+        budget={"tokens_per_task": 50_000},
+    )  # fmt: skip
+    found = bound(scenario)
+    assert isinstance(found, Bound)
+    spent = run(scenario, tmp_path / "run").manifest.totals.cost
+    assert spent is not None
+    assert 2 < spent < money(found.cost_max)
