@@ -180,7 +180,7 @@ def test_the_bound_on_the_cost_holds_the_price_of_tools_under_a_ceiling_of_token
         prices={"scripted": {"input": 1, "output": 1}, "tool:calculator": {"call": 1}},
         budget={"tokens_per_task": 50_000},
     )  # fmt: skip
-    found = bound(scenario)
+    found = bound(build_society(scenario))
     assert isinstance(found, Bound)
     spent = run(scenario, tmp_path / "run").manifest.totals.cost
     assert spent is not None
