@@ -62,6 +62,9 @@ class ToolSpec(msgspec.Struct, frozen=True):
 class ToolSession(ABC):
     """Open tools of one part, used by many agents at once; closed once, also after a failed start."""
 
+    at_once: int = 64
+    """Calls that it can make at once (calls); further ones wait, and their time limit begins after that."""
+
     async def start(self) -> None:  # noqa: B027
         """Start what is needed. Raises `BackendSetupError` when it cannot."""
 

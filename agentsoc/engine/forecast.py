@@ -149,6 +149,7 @@ def _most(society: BuiltSociety, task: Task) -> BoundTally:
             prompts = n * prompt + drafts + repeats * (n * (prompt + REPAIR_TOKENS) + drafts)
             most.add_calls(rate, (n, likely, n * cap), (attempts, prompts, attempts * cap))
             most.cost, most.cost_max = most.cost + steps.price, most.cost_max + steps.price
+            most.calls_cost_max += steps.price
             if most.study is not None and scenario.probe is not None and turn.sees and turn.purpose in STATING:
                 most.study.add_probes(before, most, scenario.probe)
         board.fold(rehearsed(society, board, turns)[1])

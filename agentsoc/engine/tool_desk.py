@@ -91,6 +91,7 @@ class ToolDesk:
         self.toolsets: tuple[tuple[ToolSpec, ...], ...] = society.toolsets
         self._digests = [toolset_digest(specs) for specs in self.toolsets]
         self._at_once = asyncio.Semaphore(AT_ONCE)
+        self._queues: dict[ToolSession, asyncio.Semaphore] = {}
         self.called = 0
         """Calls that were made now and not read from the journal."""
 
@@ -111,6 +112,7 @@ class ToolDesk:
                 session = self._sessions.get(tool)
                 if session is None:
                     session = self._sessions[tool] = tool.open()
+                    self._queues[session] = asyncio.Semaphore(max(session.at_once, 1))
                     await session.start()
                 for spec in session.specs():
                     self._by_name[len(found)].setdefault(spec.name, (session, spec))
@@ -252,7 +254,7 @@ class ToolDesk:
             raise ToolError("bad_arguments", wrong)
         limit = self._society.group(one.turn.agent).tool_use.timeout_s
         try:
-            async with self._at_once:
+            async with self._queues[session], self._at_once:  # the time spent waiting here is not the call's
                 return await asyncio.wait_for(session.call(spec.name, arguments, limit), limit + _SLACK_S)
         except TimeoutError:
             raise ToolError("timeout", f"no result within {limit:g} s") from None

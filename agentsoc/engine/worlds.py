@@ -8,6 +8,7 @@ resume and fork. What becomes of one that has its state in a program of its own 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
@@ -184,7 +185,7 @@ class EpisodeWorld:
         rewards: Mapping[int, float],
         last: dict[int, int],
     ) -> list[Event]:
-        counted = {id(moves[agent]): float(rewards.get(agent, 0.0)) for agent in moves}
+        counted = {id(moves[agent]): self._reward(rewards.get(agent, 0.0)) for agent in moves}
         found = [
             msgspec.structs.replace(event, rewards=counted[id(event)]) if id(event) in counted else event
             for event in events
@@ -192,9 +193,20 @@ class EpisodeWorld:
         for agent, reward in sorted(rewards.items()):
             if agent not in moves and 0 <= agent < self.society.n and reward:
                 k = last.get(agent, -1) + 1
-                found.append(Event(*place, agent, k, "action", text=NO_MOVE, rewards=float(reward)))
+                found.append(Event(*place, agent, k, "action", text=NO_MOVE, rewards=self._reward(reward)))
         found.sort(key=lambda event: (event.agent, event.k))
         return found
+
+    def _reward(self, reward: Any) -> float:
+        try:
+            number = float(reward)
+        except (TypeError, ValueError, OverflowError):
+            number = math.nan
+        if not math.isfinite(number):
+            said = repr(reward)[:80] if isinstance(reward, (float, str)) else f"of type {type(reward).__name__}"
+            what = f"the environment {self.environment.kind} gave the reward {said} in task {self.task.index}"
+            raise RunFailedError(f"{what}; a reward is a finite number")
+        return number
 
     def _sound(self, state: Any) -> Any:
         """Check that a state can be kept."""

@@ -259,8 +259,10 @@ class Payoff(Environment):
         return "played" if state["round"] >= self.rounds else None
 
     def score(self, task: Task, state: State) -> float:
-        """Return where the sum of all payoffs stands between what scores 0 and the best for all."""
+        """Return where the sum of all payoffs stands between what scores 0 and the best for all; 1 where these agree."""
         worst, best = self.played.welfare(state["n"])
+        if not best > worst:
+            return 1.0
         rounds = max(state["round"], 1)
         share: float = (sum(state["pays"]) / rounds - worst) / (best - worst)
         return min(max(round(share, 12), 0.0), 1.0)

@@ -17,8 +17,13 @@ def rewards_of(log: StoredRun) -> dict[str, Any] | None:
     if not acting:
         return None
     found: list[float] = []
+    actions = 0
     for table in log.tables():
         if REWARDS.name in table.column_names:
-            found += pc.drop_null(table[REWARDS.name]).to_pylist()
+            rewards = table[REWARDS.name]
+            found += pc.drop_null(rewards).to_pylist()
+            # neither a reward of an agent that had no move, nor a move in whose place the default was taken
+            taken = pc.and_(pc.is_valid(rewards), pc.is_valid(table["answer"]))
+            actions += pc.sum(taken).as_py() or 0
     total = math.fsum(found)
-    return {"total": total, "per_episode": total / max(log.manifest.totals.episodes, 1), "actions": acting}
+    return {"total": total, "per_episode": total / max(log.manifest.totals.episodes, 1), "actions": actions}

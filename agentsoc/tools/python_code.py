@@ -50,17 +50,16 @@ class _Running(ToolSession):
     def __init__(self, tool: PythonCode) -> None:
         self._spec = tool.spec()
         self._sandbox = Sandbox(time_s=tool.time_s, memory=tool.memory_mb << 20, processes=tool.processes)
-        self._at_once = asyncio.Semaphore(tool.processes)
+        self.at_once = tool.processes
 
     def specs(self) -> Sequence[ToolSpec]:
         return (self._spec,)
 
     async def call(self, name: str, arguments: Mapping[str, Any], timeout_s: float) -> str:
-        async with self._at_once:
-            try:
-                return await asyncio.to_thread(self._sandbox.run, arguments["code"])
-            except SandboxError as error:
-                raise ToolError(error.kind, error.message) from None
+        try:
+            return await asyncio.to_thread(self._sandbox.run, arguments["code"])
+        except SandboxError as error:
+            raise ToolError(error.kind, error.message) from None
 
     async def close(self) -> None:
         await asyncio.to_thread(self._sandbox.close)

@@ -1,4 +1,4 @@
-"""Tools and models that mean harm: whatever a call says or raises, it is a line told to the agent, and the run goes on."""
+"""Tools and models that mean harm: whatever a call says or raises is a line told to the agent, and the run goes on."""
 
 from __future__ import annotations
 
@@ -14,12 +14,19 @@ import pyarrow.parquet as pq
 import pytest
 
 from agentsoc.contracts.part import Slot
-from agentsoc.contracts.tools import Effect, Tool, ToolError
+from agentsoc.contracts.tools import Effect, Tool, ToolError, ToolSession, ToolSpec
+from agentsoc.contracts.turns import ToolCall, Turn
+from agentsoc.engine.bounds import Bound
+from agentsoc.engine.forecast import bound
 from agentsoc.engine.replay import replay
 from agentsoc.engine.run import run
+from agentsoc.engine.tool_desk import ToolDesk, WantedCall
 from agentsoc.errors import InputError
+from agentsoc.log.journal import Attempt
 from agentsoc.log.read import RunLog
 from agentsoc.scenario.files import BASE_DIR
+from agentsoc.scenario.prices import money
+from agentsoc.society.build import build_society
 from agentsoc.tools import table
 from agentsoc.tools.table import Table
 from tests.societies import built
@@ -114,7 +121,67 @@ def test_a_small_table_that_unfolds_to_much_is_refused(tmp_path: Path, monkeypat
         with pytest.raises(InputError, match="unfolds to more than"):
             Table(file="much.parquet").describe()
         for name in ("many.parquet", "many.csv", "many.jsonl"):
-            with pytest.raises(InputError, match="20,00[01] rows|at most 20,000"):
+            with pytest.raises(InputError, match=r"20,00[01] rows|at most 20,000"):
                 Table(file=name).describe()
     finally:
         BASE_DIR.reset(token)
+
+
+class OneAtATime(Tool):
+    """Takes a while, and has a session that makes one call at once."""
+
+    effect: ClassVar[Effect] = "pure"
+    kind: Literal["one_at_a_time"] = "one_at_a_time"
+
+    def open(self) -> ToolSession:
+        return Slow(self.spec())
+
+
+class Slow(ToolSession):
+    at_once = 1
+
+    def __init__(self, spec: ToolSpec) -> None:
+        self._spec = spec
+
+    def specs(self) -> tuple[ToolSpec]:
+        return (self._spec,)
+
+    async def call(self, name: str, arguments: Mapping[str, Any], timeout_s: float) -> str:
+        await asyncio.wait_for(asyncio.sleep(0.04), timeout_s)
+        return "done"
+
+
+class Nowhere:
+    async def write(self, row: Attempt) -> None:
+        assert row.model == "tool:one_at_a_time"
+
+
+def test_what_a_call_waits_for_others_is_not_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    Slot.register(OneAtATime)
+    monkeypatch.setattr("agentsoc.engine.tool_desk._SLACK_S", 0.0)
+    group = {"count": 8, "model": "scripted", "tools": ["one_at_a_time"], "tool_use": {"timeout_s": 0.2}}
+    tasks = {"kind": "arithmetic", "count": 1}
+    society = build_society(built(tasks=tasks, agents=[group], topology="decentralized", protocol="vote"))
+
+    async def ask() -> list[str]:
+        desk = ToolDesk(society, Nowhere(), {})  # type: ignore[arg-type]
+        await desk.start()
+        wanted = [WantedCall(Turn(agent), 0, ToolCall("one_at_a_time", "{}"), "") for agent in range(8)]
+        return [outcome.text for outcome in await desk.make(0, 0, wanted)]
+
+    assert asyncio.run(ask()) == ["done"] * 8
+
+
+def test_the_bound_on_the_cost_holds_the_price_of_tools_under_a_ceiling_of_tokens(tmp_path: Path) -> None:
+    calls = [[{"tool": "calculator", "arguments": {"expression": "1"}}] * 2]
+    group = {"count": 1, "model": {"kind": "scripted", "uses_tools": calls}, "tools": ["calculator"]}
+    scenario = built(
+        tasks={"kind": "arithmetic", "count": 1}, agents=[group], topology="single", protocol="vote",
+        prices={"scripted": {"input": 1, "output": 1}, "tool:calculator": {"call": 1}},
+        budget={"tokens_per_task": 50_000},
+    )  # fmt: skip
+    found = bound(build_society(scenario))
+    assert isinstance(found, Bound)
+    spent = run(scenario, tmp_path / "run").manifest.totals.cost
+    assert spent is not None
+    assert 2 < spent < money(found.cost_max)

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+import msgspec
 import pytest
 
+from agentsoc.contracts.environments import Action, Draw, State, Step
+from agentsoc.contracts.part import Slot
 from agentsoc.contracts.script import Script
+from agentsoc.contracts.sight import Sight
 from agentsoc.engine.replay import replay
 from agentsoc.engine.run import run
 from agentsoc.environments.playing import play_out
-from agentsoc.errors import InputError
+from agentsoc.errors import InputError, RunFailedError
 from agentsoc.events import Event
 from agentsoc.log.digest import digest_of
 from agentsoc.log.read import RunLog
@@ -37,6 +42,45 @@ def test_the_engine_gives_what_playing_without_it_gives(tmp_path: Path) -> None:
     said = done.summary()
     assert said["tool_calls"] == 0
     assert said["rewards"]["total"] == sum(event.rewards or 0.0 for event in done.events())
+    assert said["rewards"]["actions"] == 48
+
+
+class Odd(Garden):
+    """A garden whose rewards are no numbers, in which one who has no move is rewarded, or whose best move is none."""
+
+    kind: Literal["odd"] = "odd"  # type: ignore[assignment]
+    reward: str = ""
+
+    def resolve(self, state: State, actions: Mapping[int, Action], draw: Draw) -> Step:
+        step = super().resolve(state, actions, draw)
+        given: Any = 10**400 if self.reward == "huge" else float(self.reward) if self.reward else 1.0
+        return Step(step.state, step.told, dict.fromkeys(range(4), given))
+
+    def observe(self, state: State, agent: int) -> Sight:
+        sight = super().observe(state, agent)
+        return msgspec.structs.replace(sight, may_act=agent > 0)
+
+    def best(self, state: State, agent: int, draw: Draw) -> Action:
+        return "dance" if agent == 1 else "water"
+
+
+def odd(**settings: Any) -> dict[str, Any]:
+    Slot.register(Odd)
+    tasks = {"kind": "episodes", "count": 1, "environment": {"kind": "odd", "days": 1, **settings}}
+    return garden(tasks=tasks, protocol={"kind": "play"})
+
+
+def test_actions_are_the_moves_that_were_made(tmp_path: Path) -> None:
+    done = run(built(**odd()), tmp_path / "run")
+    moves = [(event.agent, event.answer, event.rewards) for event in done.events() if event.kind == "action"]
+    assert moves == [(0, None, 1.0), (1, "dance", None), (1, "rest", 1.0), (2, "water", 1.0), (3, "water", 1.0)]
+    assert done.summary()["rewards"] == {"total": 4.0, "per_episode": 4.0, "actions": 3}
+
+
+@pytest.mark.parametrize("reward", ["nan", "inf", "huge"])
+def test_a_reward_that_is_no_finite_number_ends_the_run_and_is_named(tmp_path: Path, reward: str) -> None:
+    with pytest.raises(RunFailedError, match="a reward is a finite number"):
+        run(built(**odd(reward=reward)), tmp_path / "run")
 
 
 def test_a_noisy_policy_is_worse_and_seeded(tmp_path: Path) -> None:
