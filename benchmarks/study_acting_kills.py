@@ -14,6 +14,7 @@ replay calls nothing.
 from __future__ import annotations
 
 import argparse
+import functools
 import multiprocessing
 import random
 import shutil
@@ -114,7 +115,7 @@ def on_ray(name: str, whole: Whole, home: Path, at_once: Sequence[int] = CONCURR
                 written(name, where)
                 hits, row = 0, rng.randrange(5, len(whole.rows) // 2)
                 if kind is host:
-                    hits = hosts_killed(lambda w=where, e=engine: go_on(w, e), where / "run", rng, [row])
+                    hits = hosts_killed(functools.partial(go_on, where, engine), where / "run", rng, [row])
                 else:
                     if kind is driver:
                         joined = {**engine, "address": cluster_address()}

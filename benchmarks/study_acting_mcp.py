@@ -187,12 +187,12 @@ def _interrupted(wanted: Scenario, where: Path) -> None:
     class DiedError(AgentsocError):
         pass
 
-    async def dies(self: Journal, row: Attempt) -> None:
+    async def dies(self: Journal, attempt: Attempt) -> None:
         nonlocal left
         left -= 1
         if left < 0:
             raise DiedError("it is dead")
-        await write(self, row)
+        await write(self, attempt)
 
     Journal.write = dies  # type: ignore[method-assign]
     try:

@@ -89,7 +89,7 @@ class Wild(Tool):
 
 WORDS: Final = ("a", "b", "fake", "ugly", "none", "nan", "raise", "exit", "interrupt", "set")
 RARE: Final = ("hang", "flood", "deep")
-BAD: Final = (
+BAD: Final[tuple[Any, ...]] = (
     *("no object", None, 3, [], [1], True, {}, {"word": 3}, {"word": None}, {"word": "x" * 41}, {"n": 3}),
     *({"word": "a", "n": -1}, {"word": "a", "n": 1.5}, {"word": "a", "n": 10**400}, {"word": "a", "more": 1}),
     *({"word": ["a"]}, {"word": {"word": "a"}}, {"Word": "a"}, {"word": "a", "__class__": "x"}, {"": ""}),

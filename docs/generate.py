@@ -338,7 +338,7 @@ def _value(name: str, cls: type[Part], schema: dict[str, Any]) -> str:
     slot = _slot_of(cls.model_fields[name])
     if slot is not None:
         key = next(key for key, known in SLOTS.items() if known.group == slot.group)
-        return f"a {slot.noun} ([{key}](#{key}))"
+        return f"{'an' if slot.noun[0] in 'aeiou' else 'a'} {slot.noun} ([{key}](#{_anchor(key)}))"
     if cls is Scenario and name in BLOCKS:
         return f"[{name}](#{name})"
     return _kind(schema)

@@ -259,7 +259,7 @@ class Payoff(Environment):
         return "played" if state["round"] >= self.rounds else None
 
     def score(self, task: Task, state: State) -> float:
-        """Return where the sum of all payoffs stands between what scores 0 and the best for all; 1 where these agree."""
+        """Return where the sum of all payoffs stands between what scores 0 and the best; 1 where these agree."""
         worst, best = self.played.welfare(state["n"])
         if not best > worst:
             return 1.0

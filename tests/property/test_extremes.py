@@ -77,7 +77,11 @@ AROUND: dict[str, dict[str, Any]] = {
     "resample": {"topology": "single", "agents": {"count": 1, "model": "scripted"}},
     "episodes": {"agents": {"count": 2, "model": "policy"}, "protocol": "play", "topology": "decentralized"},
     "pettingzoo": {"agents": {"count": 2, "model": "scripted"}},
-    "play": {"tasks": {"kind": "episodes", "count": 1, "environment": "commons"}, "agents": {"model": "policy"}},
+    "play": {
+        "tasks": {"kind": "episodes", "count": 1, "environment": "commons"},
+        "agents": {"count": 2, "model": "policy"},
+        "topology": "decentralized",
+    },
     "policy": {"tasks": {"kind": "episodes", "count": 1, "environment": "commons"}, "protocol": "play"},
     "difficulty": {
         "tasks": {"kind": "parts", "count": 1, "difficulty": [100, 1000]},
