@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from analysis.comparison.lost import LostBounds
+from analysis.interval import Interval
 from analysis.stats import MeanRow, PairedComparison, PairedRow
 from analysis.stats.margins import WithinMargin
 from analysis.stats.pooled import Pooled
@@ -26,6 +27,9 @@ class BaselineBlock:
     """By organisation what episodes that were lost could change."""
     pooled: Mapping[str, Pooled] = field(default_factory=dict)
     """By organisation its difference over the task blocks, where there are several."""
+
+    gains: Mapping[str, Interval | str] = field(default_factory=dict)
+    """By organisation its collaboration gain, or why it has none; empty unless the baseline is one agent."""
 
     def name(self, organisation: str) -> str:
         """Return what an organisation is called over all blocks."""

@@ -32,7 +32,7 @@ COLUMNS: Final = {
 def estimates(report: Report) -> pl.DataFrame:
     """Return the figures of a report, one row each, with the columns of `COLUMNS`.
 
-    ``quantity`` is score, difference, d, odds_ratio, difference_lost_low, difference_lost_high, difference_these,
+    ``quantity`` is score, difference, d, odds_ratio, gain, difference_lost_low, difference_lost_high, difference_these,
     difference_beyond, difference_another, not_worse or equivalent; the last two have a p and a verdict and no value. An
     end that is infinite is empty.
     """
@@ -66,6 +66,9 @@ def _of_block(report: Report, block: BaselineBlock) -> Iterator[dict[str, Any]]:
         own = {"organisation": label, "baseline": base}
         yield {**own, "quantity": "difference_lost_low", **_interval(lost.low), "p_holm": lost.p_low}
         yield {**own, "quantity": "difference_lost_high", **_interval(lost.high), "p_holm": lost.p_high}
+    for label, gain in block.gains.items():
+        if not isinstance(gain, str):
+            yield {"organisation": label, "baseline": base, "quantity": "gain", **_interval(gain)}
     for label, pooled in block.pooled.items():
         for name, found in (("these", pooled.these), ("beyond", pooled.beyond), ("another", pooled.another)):
             yield {"organisation": label, "baseline": base, "quantity": f"difference_{name}", **_interval(found)}

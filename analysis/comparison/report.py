@@ -17,6 +17,7 @@ from scipy import stats
 from agentsoc.errors import InputError
 from analysis.comparison.block import BaselineBlock
 from analysis.comparison.broken import LeftOut, left_out, not_comparable
+from analysis.comparison.gain import gains_of
 from analysis.comparison.looks import Looks, look_again, read_looks, surer
 from analysis.comparison.lost import lost_bounds, lost_episodes
 from analysis.comparison.table import Results
@@ -215,7 +216,12 @@ def _block(
     named = {one.organisation: one for one in margins}
     scores = score_bounds(part["score"].cast(pl.Float64).to_numpy()) is not None
     within = (-1.0, 1.0) if scores else (-np.inf, np.inf)
-    return BaselineBlock(n, found, by_tasks, named, bounds, _pooled(by_tasks, labels, how.level, within))
+    gains: dict[str, Interval | str] = {}
+    if results.members[baseline][1] == 1 and results.record.matched:
+        gains = gains_of(
+            part, baseline, results.cluster, replicates=how.replicates, seed=how.seed, level=how.level
+        )  # fmt: skip
+    return BaselineBlock(n, found, by_tasks, named, bounds, _pooled(by_tasks, labels, how.level, within), gains)
 
 
 def _pooled(

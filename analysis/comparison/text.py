@@ -13,6 +13,7 @@ import polars as pl
 from agentsoc.printing.text import WIDE, line, prompt_bounds_text, table
 from analysis.comparison.block import BaselineBlock
 from analysis.comparison.broken import bounds_text, ways_out
+from analysis.comparison.gain import gain_text
 from analysis.comparison.report import SHOWN_METRICS, Report, measured
 from analysis.comparison.table import Results
 from analysis.comparison.verdict import IDLE, decided, design_notes, margin_stands, of_label, stands, verdict
@@ -73,6 +74,10 @@ def report_as_dict(report: Report) -> dict[str, Any]:
                     one.as_dict() | {"stands": margin_stands(report, block, label)}
                     for label, one in block.margins.items()
                 ],
+                "gains": {
+                    label: {"reason": one} if isinstance(one, str) else one.as_dict()
+                    for label, one in block.gains.items()
+                },
                 "lost": {
                     row.organisation: block.lost[row.organisation].as_dict()
                     | {"verdict_holds": _holds(report, block, row)}
@@ -169,7 +174,8 @@ def _scores(report: Report, block: BaselineBlock) -> list[str]:
         for row in found.rows
     ]
     title = "Scores" if block.count is None else f"Scores at n={block.count}"
-    return [title, table(rows, right=_RIGHT, indent="  ")]
+    told = _wrapped("  ", line(gain_text(block.gains))) if block.gains else []
+    return [title, table(rows, right=_RIGHT, indent="  "), *told]
 
 
 def _costs(report: Report) -> list[str]:

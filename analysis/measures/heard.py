@@ -7,6 +7,7 @@ was shown, and in which order, is in no file of a run: it follows from scenario 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Final
@@ -14,12 +15,12 @@ from typing import Final
 import msgspec
 import polars as pl
 
-from agentsoc.contracts.board import Board
+from agentsoc.contracts.board import Board, Claim
 from agentsoc.contracts.influence import answer_before
 from agentsoc.contracts.rules import recorded_rules
 from agentsoc.contracts.turns import NONE, SLOT_WIDTH, Turn, View
 from agentsoc.contracts.world import asked
-from agentsoc.events import COORDINATION, SOCIETY, Event
+from agentsoc.events import CLAIMING, COORDINATION, SOCIETY, Event
 from agentsoc.log.journal import Attempt
 from agentsoc.log.names import INPUTS
 from agentsoc.log.read import RunLog
@@ -69,13 +70,21 @@ class HeardReply(msgspec.Struct, frozen=True, gc=False):
     """The same where that claim stated another answer; None for a turn that was not asked so."""
     took: bool | None = None
     """Whether the answer was then the one that was put into the claim, and had not been before."""
+    led: bool | None = None
+    """Whether its answer before was not the most frequent one of others, shown or, where no other was shown, held."""
+    followed: bool | None = None
+    """Whether it changed to that most frequent answer (one of them, where several are)."""
+    right_before: bool | None = None
+    """Whether its answer before had the full score; None without one, or where nothing scored it."""
+    right_after: bool | None = None
 
 
 SCHEMA: Final = {
     "task": pl.Int64(), "round": pl.Int64(), "agent": pl.Int64(), "shown": pl.Int64(), "asked": pl.Boolean(),
     "named": pl.List(pl.Int64()), "none": pl.Boolean(), "had": pl.Boolean(), "against": pl.Boolean(),
     "changed": pl.Boolean(), "adopted": pl.Boolean(), "without": pl.Boolean(), "again": pl.Boolean(),
-    "swapped": pl.Boolean(), "took": pl.Boolean(),
+    "swapped": pl.Boolean(), "took": pl.Boolean(), "led": pl.Boolean(), "followed": pl.Boolean(),
+    "right_before": pl.Boolean(), "right_after": pl.Boolean(),
 }  # fmt: skip
 assert tuple(SCHEMA) == HeardReply.__struct_fields__
 
@@ -133,23 +142,35 @@ def _of_episode(
     last = epochs[-1][1]
     task = last.tasks.make(last.tasks_seed, index)
     board = open_board([society for _, society in epochs], index, task)
+    scores: dict[int, float | None] = {}
     first = 0  # round in which the stage began: who calls tools answers in a later one than who does not
     for number, group in groupby(events, key=lambda event: event.round):
         of_round = list(group)
         society = [one for at, one in epochs if at <= (index, number)][-1]
-        acts = {(event.agent, event.k) for event in of_round if event.kind in COORDINATION}
+        acts = {(event.agent, event.k): event for event in of_round if event.kind in COORDINATION}
         over = board.budget_refused > 0 or any(event.kind == "stop" for event in of_round)
         for turn in () if over else society.scenario.protocol.plan(society, board):
             places = ((at, turn.agent, turn.slot) for at in range(number, first - 1, -1))
             row = next((said[place] for place in places if place in said), None)
-            if row is None or turn.purpose not in STATING or (turn.agent, turn.slot * SLOT_WIDTH) not in acts:
+            act = acts.get((turn.agent, turn.slot * SLOT_WIDTH))
+            if row is None or turn.purpose not in STATING or act is None:
                 continue
             reply = _reply(society, board, turn, row, said)
             if reply is not None:
-                yield reply
+                yield _scored(reply, act, scores.get(board.standing.get(turn.agent, -1)), scores)
+        scores |= {one.claim: one.correct for one in of_round if one.kind in CLAIMING and one.claim is not None}
         stage = board.round
         board.fold(of_round)
         first = first if board.round == stage else board.log_round
+
+
+def _scored(reply: HeardReply, act: Event, before: float | None, scores: Mapping[int, float | None]) -> HeardReply:
+    """Return a reply with whether it was right, and whether its agent had been before."""
+    after = act.correct
+    if after is None and act.target is not None:
+        after = scores.get(act.target)
+    right_before = None if before is None or not reply.had else before >= 1
+    return msgspec.structs.replace(reply, right_before=right_before, right_after=None if after is None else after >= 1)
 
 
 def _reply(
@@ -190,12 +211,28 @@ def _reply(
     before = answer_before(board, turn)
     others = {claim.answer for claim in view.claims if claim.agent != turn.agent} - {None}
     changed = before is not None and read.answer != before
-    return HeardReply(
+    against = before is not None and bool(others - {before})
+    modal = _most_frequent(view.claims if against else _held(board, turn), turn.agent)
+    led = bool(modal) and before is not None and before not in modal
+    found = HeardReply(
         row.task, row.round, row.agent, len(view.claims), _asks(society, view, form),
         tuple(sorted({places[claim] for claim in (*read.uses, *read.disputes) if claim in places})),
-        _says_none(text, form), before is not None, before is not None and bool(others - {before}),
-        changed, changed and read.answer in others, *probed,
+        _says_none(text, form), before is not None, against, changed, changed and read.answer in others, *probed,
     )  # fmt: skip
+    return msgspec.structs.replace(found, led=led, followed=led and read.answer in modal)
+
+
+def _held(board: Board, turn: Turn) -> list[Claim]:
+    """Return the claims on the question of a turn that agents stand by, once for each agent."""
+    held = (board.position(agent) for agent in board.standing)
+    return [claim for claim in held if claim is not None and claim.subtask == turn.subtask]
+
+
+def _most_frequent(claims: Sequence[Claim], agent: int) -> set[str]:
+    """Return the answers that most claims of others than `agent` give."""
+    counts = Counter(claim.answer for claim in claims if claim.agent != agent and claim.answer is not None)
+    most = max(counts.values(), default=0)
+    return {answer for answer, n in counts.items() if n == most}
 
 
 def _asks(society: BuiltSociety, view: View, form: str) -> bool:

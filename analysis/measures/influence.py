@@ -105,11 +105,20 @@ def influence(log: RunLog, *, seed: int = 0) -> Influence | str | None:
     Raises:
         LogDamagedError: the log is not what was written.
     """
+    replies = replies_or_why(log)
+    return replies if isinstance(replies, str) else influence_of(replies, seed=seed)
+
+
+def replies_or_why(log: RunLog) -> pl.DataFrame | str:
+    """Return the rows of `heard_replies`, or why they cannot be had.
+
+    Raises:
+        LogDamagedError: the log is not what was written.
+    """
     try:
-        replies = heard_replies(log)
+        return heard_replies(log)
     except (InputError, ValueError):  # made with parts that are not installed here, or with files of its own
         return "its society cannot be built again here, so what replies made of claims is not measured"
-    return influence_of(replies, seed=seed)
 
 
 def influence_of(replies: pl.DataFrame, *, seed: int = 0) -> Influence | None:

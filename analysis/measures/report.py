@@ -27,11 +27,15 @@ from analysis.measures.diversity_logs import Diversity, LabelDiversity, diversit
 from analysis.measures.effective_votes import EffectiveVotes, lone_votes, worth_of
 from analysis.measures.embeddings import Embedder
 from analysis.measures.episodes import EVENTS_USED, EpisodeReading, RunMetrics, run_metrics
+from analysis.measures.exchange import ExchangeMeasures, exchange_of
 from analysis.measures.failures import failed_text
-from analysis.measures.influence import Influence, influence
+from analysis.measures.independence import IndependentVotes
+from analysis.measures.influence import Influence, influence_of, replies_or_why
 from analysis.measures.information import Information
 from analysis.measures.judging import JudgeAgreement, agreement
 from analysis.measures.outputs import outputs_of, together
+from analysis.measures.standing import standing_of
+from analysis.measures.team_size import SizedRun, TeamSize, laws_of, setting_of
 from analysis.measures.uneven import uneven_tokens
 from analysis.tables import from_log
 
@@ -47,6 +51,8 @@ class RunReport:
     """Agents that said something, or that the scenario counts."""
     tasks: str
     """Identity of the tasks: runs on the same ones can be compared task by task."""
+    setting: str
+    """What its scenario says but for the number of agents, the seed and which tasks there are."""
     metrics: RunMetrics
     diversity: Diversity
     information: pl.DataFrame
@@ -61,6 +67,8 @@ class RunReport:
     """How far the judge of its tasks agrees with itself; None for tasks without one."""
     influence: Influence | None
     """What replies made of the claims that they were shown; None where no model was shown one."""
+    exchange: ExchangeMeasures
+    """What votes were worth, and what exchange made of them."""
     acting: Acting | None
     """What tools and environments did; None in a run with neither."""
     world: SharedResource | Cooperation | None
@@ -89,6 +97,16 @@ class Reports:
             if n > 1 and len(group) >= 4:
                 found.append((n, len(group), correlation(k_stars, right)))
         return found
+
+    def team_sizes(self) -> list[tuple[str, TeamSize]]:
+        """Return the law of team size of each setting that was run with several numbers of agents."""
+        return list(
+            laws_of(
+                (report.setting, f"{report.topology}, {report.protocol}", SizedRun(votes, report.tasks))
+                for report in self.runs
+                if isinstance(votes := report.exchange.votes, IndependentVotes)
+            )
+        )
 
 
 def _value(measured: Interval | None) -> float:
@@ -164,7 +182,7 @@ class _Read:
         episodes = EpisodeReading(self.log)
         labels = LabelDiversity(centred=centred)
         self.information = Information(self.tasks) if {"task", "truth"} <= set(self.tasks.columns) else None
-        lone, faults, said = [], [], []
+        lone, faults, said, standing = [], [], [], []
         agents = np.zeros(0, np.int64)
         n_tasks = 0
         for block in blocks(self.log):
@@ -176,6 +194,7 @@ class _Read:
             if self.information is not None:
                 self.information.add(votes)
             lone.append(lone_votes(events))
+            standing.append(standing_of(outputs))
             faults.append(self._taint(block, events, n_tasks))
             if texts:
                 said.append(outputs.table)
@@ -190,6 +209,7 @@ class _Read:
         self.labels = labels.result()
         self.said = together(said)
         self.lone = pl.concat(lone).rechunk()
+        self.standing = pl.concat(standing).rechunk()
         self.taint = Taint(pl.concat(faults).rechunk())
         self.n_agents = int((agents >= 0).sum())
 
@@ -236,10 +256,10 @@ def _report(read: _Read, single: _Read | None, embedder: Embedder | None, centre
     except InputError as error:
         worth = str(error.args[0])
     failure = None if single is None else a_task(read.episodes, single.episodes, same_tasks=same, seed=seed)
-    heard = influence(read.log, seed=seed)
+    heard = replies_or_why(read.log)
     if isinstance(heard, str):
         notes.append(heard)
-        heard = None
+    replies = None if isinstance(heard, str) else heard
     traced = single is not None and read.taint.table.height and single.taint.table.height
     counted = _counted(read.log)
     return RunReport(
@@ -248,6 +268,7 @@ def _report(read: _Read, single: _Read | None, embedder: Embedder | None, centre
         str(manifest.scenario.get("protocol", {}).get("kind", "")),
         read.n_agents if counted is None else counted,
         manifest.tasks_hash,
+        setting_of(manifest.scenario),
         metrics,
         found,
         pl.DataFrame() if read.information is None else read.information.result(),
@@ -256,7 +277,8 @@ def _report(read: _Read, single: _Read | None, embedder: Embedder | None, centre
         read.taint,
         a_trace(read.taint, single.taint, seed=seed) if traced and single is not None else None,
         agreement(read.log, seed=seed),
-        heard,
+        None if replies is None else influence_of(replies, seed=seed),
+        exchange_of(read.standing, read.episodes, replies, seed=seed),
         acting(read.log, seed=seed),
         shared_resource(read.log, seed=seed) or cooperation(read.log, seed=seed),
         tuple(notes),

@@ -42,6 +42,8 @@ def as_text(reports: Reports) -> str:
     for n, n_runs, (r, low, high) in reports.correlations():
         if np.isfinite(r):
             blocks += ["", f"K* and majority accuracy over {n_runs} teams of {n}: r = {r:.3f} [{low:.3f}, {high:.3f}]"]
+    for name, law in reports.team_sizes():
+        blocks += ["", f"team size, {name}: {law.summary()}"]
     return "\n".join(blocks)
 
 
@@ -80,6 +82,7 @@ def _details(report: RunReport) -> list[str]:
         said.append(f"  {report.judge.summary()}")
     if report.influence is not None:
         said += [f"  {line}" for line in report.influence.summary()]
+    said += [f"  {line}" for line in report.exchange.summary()]
     for measured in (report.acting, report.world):
         if measured is not None:
             said += [f"  {line}" for line in measured.summary()]
@@ -97,6 +100,7 @@ def as_dict(reports: Reports) -> dict[str, Any]:
                 {"n_agents": n, "runs": n_runs, "r": r, "ci95": [low, high]}
                 for n, n_runs, (r, low, high) in reports.correlations()
             ],
+            "team_size": [{"setting": name, **law.as_dict()} for name, law in reports.team_sizes()],
         }
     )
     assert isinstance(found, dict)
@@ -141,6 +145,7 @@ def _run(report: RunReport) -> dict[str, object]:
         "faults": report.taint.table.to_dicts(),
         "judge": None if report.judge is None else report.judge.as_dict(),
         "influence": None if report.influence is None else report.influence.as_dict(),
+        "exchange": report.exchange.as_dict(),
         "acting": None if report.acting is None else report.acting.as_dict(),
         "world": None if report.world is None else report.world.as_dict(),
         "notes": list(report.notes),

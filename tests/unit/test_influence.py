@@ -77,7 +77,7 @@ def test_the_place_of_a_handle_is_its_place_in_the_prompt_not_that_of_its_author
 
 def rows(*said: tuple[Any, ...]) -> pl.DataFrame:
     """Return replies of (task, agent, shown, named, none, had, against, changed, adopted)."""
-    full = [(task, 1, agent, shown, shown > 0, *rest, None, None, None, None) for task, agent, shown, *rest in said]
+    full = [(task, 1, agent, shown, shown > 0, *rest, *[None] * 8) for task, agent, shown, *rest in said]
     return pl.DataFrame(full, schema=SCHEMA, orient="row")
 
 
