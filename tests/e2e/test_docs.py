@@ -29,7 +29,10 @@ import pytest
 
 from agentsoc.backends.scripted import Scripted
 from agentsoc.cli import main
+from agentsoc.contracts.environments import ENVIRONMENTS
+from agentsoc.contracts.part import Part, Slot
 from agentsoc.contracts.protocol import PROTOCOLS
+from agentsoc.contracts.tools import TOOLS
 from agentsoc.contracts.topology import TOPOLOGIES
 from agentsoc.engine.rehearsal import sample_prompts
 from agentsoc.engine.run import run
@@ -299,6 +302,11 @@ def test_the_vocabulary_classifies_every_topology_protocol_and_scenario() -> Non
         sizes = {build_society(one).n for one in load_scenarios(path)}
         told = told if " or " in table[path.stem] else [sum(told) + table[path.stem].startswith("lead")]
         assert set(told) == sizes, path.stem
+
+
+@pytest.mark.parametrize(("slot", "page"), [(TOOLS, "tools.md"), (ENVIRONMENTS, "environments.md")])
+def test_every_tool_and_environment_has_a_row_on_its_page(slot: Slot[Part], page: str) -> None:
+    assert set(own_kinds(slot)) <= rows(page)
 
 
 def test_the_page_of_prompts_says_by_which_template_each_protocol_asks() -> None:
