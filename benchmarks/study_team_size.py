@@ -27,6 +27,8 @@ ACCURACY: Final = 0.65
 PILOT: Final = (2, 3, 4, 5)
 WIDE: Final = (2, 4, 8, 16, 30)
 TARGET: Final = 30
+DRAWS: Final = 2000
+"""Bootstrap samples behind a gain."""
 DESIGNS: Final = (
     *((PILOT, tasks, False) for tasks in (100, 400, 2000)),
     *((sizes, 400, True) for sizes in (PILOT, WIDE)),
@@ -114,7 +116,8 @@ def gains(replicates: int) -> None:
             for _ in range(replicates):
                 luck = rng.random(tasks)
                 other = np.where(rng.random(tasks) < 0.5, luck, rng.random(tasks))
-                one = gain_of((other < society).astype(float), (luck < single).astype(float), np.arange(tasks))
+                scores = (other < society).astype(float), (luck < single).astype(float)
+                one = gain_of(*scores, np.arange(tasks), replicates=DRAWS)
                 if isinstance(one, Interval):
                     found.append(one)
             truth = society / single

@@ -45,7 +45,8 @@ def metrics(
     """Say what coordination cost in the runs in DIR..., and what it gave.
 
     Overhead, efficiency, message density, success per token, information gain, use of the budget; diversity K* and
-    redundancy; effective votes and error amplification. Every number comes with a 95 % interval over tasks.
+    redundancy; effective votes and error amplification; what exchange made of votes, and the law of team size over runs
+    of several sizes. Every number comes with a 95 % interval over tasks.
     """
     require("numba", "scipy")
     if embed is None and (embed_url or embed_key_env):

@@ -19,11 +19,13 @@ import polars as pl
 
 from analysis.interval import Interval
 from analysis.measures.outputs import Outputs
-from analysis.stats.bootstrap import DIFFERENCE, SCORE, mean_intervals
-from analysis.stats.clusters import sums_by_task
+from analysis.stats.bootstrap import DIFFERENCE, SCORE, Bounds, mean_intervals
+from analysis.stats.clusters import TaskSums, sums_by_task
 
 MARGIN: Final = 0.02
 """Change of the mean accuracy that does not count as one, if its interval lies within."""
+_DRAWN: Final = 20_000_000
+"""Tasks that are drawn for an interval, in all resamples together, as long as these stay a thousand."""
 STANDING: Final = {
     "task": pl.Int64, "voters": pl.Int64, "right": pl.Float64, "best": pl.Float64, "alone_gap": pl.Float64,
     "revisers": pl.Int64, "mean_first": pl.Float64, "mean_last": pl.Float64, "majority_first": pl.Float64,
@@ -118,7 +120,7 @@ def oracle_gap(standing: pl.DataFrame, episodes: pl.DataFrame, *, seed: int = 0)
     gaps = [(both["best"] - both["score"]).clip(lower_bound=0.0), both["alone_gap"]]
     task = np.arange(both.height)
     sums = [sums_by_task(gap.to_numpy(), task, both.height) for gap in gaps]
-    points, alone = (one.mapped(lambda gap: 100 * gap) for one in mean_intervals(sums, [SCORE, SCORE], seed=seed))
+    points, alone = (one.mapped(lambda gap: 100 * gap) for one in _intervals(sums, SCORE, seed))
     return OracleGap(points, alone, both.height)
 
 
@@ -173,9 +175,15 @@ def moved(standing: pl.DataFrame, *, seed: int = 0) -> Moved | None:
     first, last, before, after = (rows[name].to_numpy() for name in names)
     task = np.arange(rows.height)
     sums = [sums_by_task(np.round(change, 9), task, rows.height) for change in (last - first, after - before)]
-    mean, majority = mean_intervals(sums, [DIFFERENCE, DIFFERENCE], seed=seed)
+    mean, majority = _intervals(sums, DIFFERENCE, seed)
     ends = [float(one.mean()) for one in (first, last, before, after)]
     return Moved(ends[0], ends[1], mean, ends[2], ends[3], majority, rows.height)
+
+
+def _intervals(sums: list[TaskSums], within: Bounds, seed: int) -> list[Interval]:
+    """Return the intervals of means over the same tasks, from fewer resamples where there are many tasks."""
+    replicates = max(1_000, min(10_000, _DRAWN // sums[0].n_tasks))
+    return mean_intervals(sums, [within] * len(sums), replicates=replicates, seed=seed)
 
 
 def _proper(rows: pl.DataFrame, *names: str) -> bool:
