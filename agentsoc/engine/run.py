@@ -23,6 +23,7 @@ from agentsoc.log.cached import spared_by_cache
 from agentsoc.log.failures import failures_told
 from agentsoc.log.read import RunLog
 from agentsoc.log.rewards import rewards_of
+from agentsoc.log.tool_calls import tool_calls_of
 from agentsoc.scenario.code import CodeFiles, load_codes
 from agentsoc.scenario.draft import Overrides
 from agentsoc.scenario.given import given_scenario, placed
@@ -47,6 +48,7 @@ class Run(RunLog):
     def summary(self) -> dict[str, Any]:
         """Return the plain values that `agentsoc run --json` prints."""
         manifest, totals = self.manifest, self.manifest.totals
+        calls, refused = tool_calls_of(self)
         return {
             "run_dir": str(self.directory),
             "name": manifest.name,
@@ -61,7 +63,8 @@ class Run(RunLog):
             "budget": totals.budget,
             "cost": totals.cost,
             "stop": max(totals.stops, key=lambda stop: totals.stops[stop]) if totals.stops else manifest.status,
-            "tool_calls": totals.events_by_kind.get("tool_call", 0),
+            "tool_calls": calls,
+            "tool_calls_refused": refused,
             "rewards": rewards_of(self),
             "failures": {name: msgspec.structs.asdict(found) for name, found in failures_told(self).items()},
             "cached": None if (spared := spared_by_cache(self)) is None else msgspec.structs.asdict(spared),

@@ -178,6 +178,10 @@ def test_a_call_has_a_price_that_counts_against_money(tmp_path: Path) -> None:
     made = [text for event in done.events() if event.kind == "tool_call" and "calculator" in (event.answer or "")
             for text in [event.text or ""]]  # fmt: skip
     assert Counter(text.startswith("limit: ") for text in made) == {False: 9, True: 9}
+    assert (done.summary()["tool_calls"], done.summary()["tool_calls_refused"]) == (
+        45,
+        9,
+    )  # the other tools have no price
     assert done.manifest.totals.cost == pytest.approx(4.5)
     assert RunLog(tmp_path / "run").check() is not None
     assert replay(tmp_path / "run").digest == done.manifest.digest
