@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from pydantic import Field
 
 from agentsoc.contracts.part import Part
-from agentsoc.contracts.turns import Turn
+
+if TYPE_CHECKING:
+    from agentsoc.contracts.turns import Turn  # it loads numpy, which reading a scenario does without
 
 CALLS_MAX: Final = 8
 """Calls that one reply may make at most (calls); the journal has so many places after a model call."""
