@@ -114,7 +114,8 @@ def body_of(call: TranscribedCall) -> tuple[str, int, float, int]:
 
 
 def test_every_protocol_has_its_row() -> None:
-    assert set(BLOCKS) == set(PROTOCOLS.entries(PROTOCOLS.group))
+    acting = {"play", "experts"}  # they need an environment or shelves, and are not compared with a server yet
+    assert set(BLOCKS) == set(PROTOCOLS.entries(PROTOCOLS.group)) - acting
 
 
 @pytest.mark.parametrize("name", BLOCKS)
