@@ -48,6 +48,7 @@ ROWS: tuple[tuple[str, str, str, float], ...] = (
     ("replay-llm", "replay of LLM agents from the journal", "events/s", 1e5),
     ("cli-help", "`agentsoc --help`", "s", 0.3),
     ("cli-check", "`agentsoc check scenarios/quickstart.yaml`", "s", 0.5),
+    ("cli-ls", "`agentsoc ls` in a folder of 1,000 runs", "s", 1.0),
     *bench_phase.ROWS,
 )
 SCALING = (

@@ -263,8 +263,26 @@ def command(*words: str) -> dict[str, Any]:
         "units": 1,
         "seconds": wall,
         "cpu_s": after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime,
-        "check": done.returncode == 0 and "agentsoc" in done.stdout + done.stderr + "agentsoc" * (words[0] == "check"),
+        "check": done.returncode == 0 and (words[0] != "--help" or "agentsoc" in done.stdout),
     }
+
+
+def listed(n: int) -> dict[str, Any]:
+    """Time the list of a folder of runs; the unit is one command, however many the runs."""
+    with tempfile.TemporaryDirectory() as scratch:
+        runs = Path(scratch)
+        built = scenario(
+            tasks={"kind": "signal", "count": 1},
+            agents={"count": 2, "model": {"kind": "simulated", "signal": 0.1}},
+            topology="independent",
+            protocol="vote",
+        )
+        run(built, runs / "0")
+        manifest = (runs / "0" / "manifest.json").read_bytes()
+        for number in range(1, n):
+            (runs / str(number)).mkdir()
+            (runs / str(number) / "manifest.json").write_bytes(manifest)
+        return command("ls", scratch, "--json")
 
 
 RAY = {"hosts": 2, "address": "local"}
@@ -286,6 +304,7 @@ WORK: dict[str, tuple[int, Callable[[int], dict[str, Any]]]] = {
     "log-query": (5_000_000, log_query),
     "cli-help": (1, lambda _: command("--help")),
     "cli-check": (1, lambda _: command("check", "scenarios/quickstart.yaml")),
+    "cli-ls": (1_000, listed),
     **bench_phase.WORK,
 }
 

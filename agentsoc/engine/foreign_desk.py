@@ -29,6 +29,8 @@ STEP_K: Final = MAX_K - 1
 _KEPT: Final = ("PATH", "HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "TMPDIR", "VIRTUAL_ENV")
 """Variables of the environment that a game is given: no keys are among them."""
 _LINE_MAX: Final = 4 * STATE_BYTES
+_PATIENCE_S: Final = 2.0
+"""How long a game may take to end by itself (s)."""
 
 
 class ForeignDesk:
@@ -184,16 +186,20 @@ class _Game:
         if process is None and self._starting is not None:
             with contextlib.suppress(OSError):
                 process = await self._starting
-        if process is None or process.returncode is not None:
+        if process is None:
             return
         if process.stdin is not None:
             process.stdin.close()
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(process.wait(), 2.0)
+        if process.returncode is None:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(process.wait(), _PATIENCE_S)
         if process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
             await process.wait()
+        if process.stdout is not None:  # its pipe is read to the end: until then the loop holds it open
+            with contextlib.suppress(TimeoutError, ValueError):
+                await asyncio.wait_for(process.stdout.read(), _PATIENCE_S)
 
 
 def _name(key: Key) -> str:

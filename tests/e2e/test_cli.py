@@ -7,7 +7,6 @@ import json
 import os
 import pty
 import re
-import resource
 import select
 import shutil
 import signal
@@ -188,19 +187,6 @@ def test_help_of_resume_promises_an_undisturbed_end_only_without_a_budget(agents
     said = " ".join(agentsoc("resume", "--help").out.split())
     assert "Without a budget, and with a model that answers the same prompt alike, the result is what" in said
     assert "With a budget it may differ after a crash" in said
-
-
-def test_help_takes_less_than_300_ms() -> None:
-    """Processor time, the best of five: the machine may be busy with something else. It was 0.1 s when written."""
-    took = []
-    for _ in range(5):
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        subprocess.run(
-            [sys.executable, "-m", "agentsoc.cli.main", "--help"], capture_output=True, check=True, timeout=60
-        )
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        took.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
-    assert min(took) < 0.3
 
 
 def test_check_imports_neither_ray_nor_a_model_library_nor_the_log(scenario: Path) -> None:
@@ -532,22 +518,20 @@ def test_without_out_runs_go_into_runs_under_names_of_their_own(
     assert agentsoc("ls", "--sort", "colour").code == 2
 
 
-def test_a_thousand_runs_are_listed_in_less_than_a_second(agentsoc: Any, scenario: Path, tmp_path: Path) -> None:
-    """Processor time in a process of its own, imports included."""
+def test_a_thousand_runs_are_listed_from_their_manifests_alone(agentsoc: Any, scenario: Path, tmp_path: Path) -> None:
+    """How long that takes is in `make bench`: the workload cli-ls."""
     agentsoc("run", scenario, "--out", tmp_path / "runs" / "0")
     manifest = (tmp_path / "runs" / "0" / "manifest.json").read_bytes()
     for number in range(1, 1_000):
         (tmp_path / "runs" / str(number)).mkdir()
         (tmp_path / "runs" / str(number) / "manifest.json").write_bytes(manifest)
     (tmp_path / "runs" / "17" / "manifest.json").write_bytes(manifest[:99])
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    done = process("ls", tmp_path / "runs", "--json")
-    out, _ = done.communicate(timeout=60)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    rows = json.loads(out)["runs"]
+    rows = agentsoc("ls", tmp_path / "runs", "--json").json["runs"]
     assert len(rows) == 1_000
     assert [row["run"] for row in rows if row["status"] == "damaged"] == ["17"]
-    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 1.0
+    done, modules = modules_after(["ls", str(tmp_path / "runs")])
+    assert done.returncode == 0
+    assert not modules & {"ray", "litellm", "polars", "pyarrow", "numpy", "scipy", "networkx", "xllamacpp"}
 
 
 def test_hosts_without_ray_are_refused_before_anything_is_made(agentsoc: Any, scenario: Path, tmp_path: Path) -> None:
