@@ -250,14 +250,18 @@ class Journal:
         return self._inside.sha256(self.path.name)
 
 
-def read_journal(path: Path) -> Iterator[Attempt]:
+def read_journal(path: Path, task: int | None = None) -> Iterator[Attempt]:
     """Yield the rows of a journal without changing it; also from a medium that cannot be written.
+
+    Args:
+        path: the database file.
+        task: the task whose rows are wanted; None for all.
 
     Raises:
         LogDamagedError: there is none, the file is no journal, or a row is not what was written.
     """
     with reading(path) as db:
-        yield from _rows(db, path)
+        yield from _rows(db, path, task)
 
 
 def holds_attempts(path: Path) -> bool:
@@ -289,13 +293,15 @@ def load_journal(path: Path) -> tuple[dict[Key, Attempt], tuple[int, str]]:
     return known, digest.result()
 
 
-def _rows(db: sqlite3.Connection, path: Path) -> Iterator[Attempt]:
-    for _, attempts in journal_chunks(db, path):
+def _rows(db: sqlite3.Connection, path: Path, task: int | None = None) -> Iterator[Attempt]:
+    for _, attempts in journal_chunks(db, path, task):
         yield from attempts
 
 
-def journal_chunks(db: sqlite3.Connection, path: Path) -> Iterator[tuple[list[tuple[Any, ...]], list[Attempt]]]:
-    """Yield the rows in key order, many at a time: as they were written, each checked, and as attempts."""
+def journal_chunks(
+    db: sqlite3.Connection, path: Path, task: int | None = None
+) -> Iterator[tuple[list[tuple[Any, ...]], list[Attempt]]]:
+    """Yield the rows, all or of one task, in key order: many at a time, as written, each checked, and as attempts."""
     width = _WIDTH[require_plain(db, path)]
     columns = ", ".join(_FIELDS[:width])
     try:
@@ -303,7 +309,8 @@ def journal_chunks(db: sqlite3.Connection, path: Path) -> Iterator[tuple[list[tu
         verdict = db.execute("PRAGMA quick_check(1)").fetchone()
         if verdict is None or verdict[0] != "ok":
             raise damaged(path, " ".join(str(verdict[0] if verdict else "no answer").split()))
-        cursor = db.execute(f"SELECT {columns}, crc FROM attempts ORDER BY task, round, agent, k, attempt")
+        wanted = "" if task is None else f"WHERE task = {int(task)} "
+        cursor = db.execute(f"SELECT {columns}, crc FROM attempts {wanted}ORDER BY task, round, agent, k, attempt")
         # no page is used twice, as was just checked: a small file cannot hold large rows
         small = size <= CELL_MAX
         while found := cursor.fetchmany(_ROWS_AT_ONCE) if small else _some(cursor):

@@ -223,9 +223,9 @@ class StoredRun:
             self._small[name] = table
         return table
 
-    def journal(self) -> Iterator[Attempt]:
-        """Yield the model attempts in key order, each row checked."""
-        return read_journal(self.directory / JOURNAL)
+    def journal(self, task: int | None = None) -> Iterator[Attempt]:
+        """Yield the model attempts, all or of one task, in key order, each row checked."""
+        return read_journal(self.directory / JOURNAL, task)
 
     def table(self, name: str, digest: str | None, what: str, *, most: int | None = None) -> pa.Table:
         """Return a small table of the run, compared with the hash of its bytes.

@@ -13,6 +13,7 @@ import polars as pl
 from analysis.cascade_laws.elites import Concentration, effective_n, gini, top_share
 from analysis.cascade_laws.examine import Law, Laws
 from analysis.cascade_laws.extremes import Extremes, Slope
+from analysis.cascade_laws.tail_curves import curves_as_dict
 from analysis.claims.attachment import Attachment
 from analysis.claims.attachment_rivals import Examined
 from analysis.claims.deficits import Deficits
@@ -73,6 +74,7 @@ def _law(law: Law) -> dict[str, object]:
         "verdict": law.fit.verdict.word,
         "reasons": list(law.fit.verdict.reasons),
         "nulls": list(law.nulls),
+        "curves": curves_as_dict(law),
     }
 
 

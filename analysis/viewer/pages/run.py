@@ -1,0 +1,280 @@
+"""This module is the page of a run: one sentence, its budget, score by task, tokens by round, and its society."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import polars as pl
+import yaml
+
+from agentsoc.events import SOCIETY
+from agentsoc.log.failures import failures_told
+from agentsoc.log.manifest import Manifest
+from agentsoc.log.rewards import rewards_of
+from agentsoc.log.tool_calls import tool_calls_of
+from agentsoc.printing.text import command, line
+from agentsoc.theory.proportion import Z95, wilson
+from analysis.viewer.pages.society import SocietyMap, society_map
+from analysis.viewer.pages.store import OpenLog
+
+TASKS_MAX: Final = 2_000
+"""Tasks of the strip that are told one by one; of more, so many at equal distances."""
+FLAGS_MAX: Final = 20
+NAME_CHARS: Final = 300
+SCENARIO_CHARS: Final = 40_000
+"""Length to which a scenario is shown (characters)."""
+
+
+class Figure(msgspec.Struct, frozen=True):
+    """A number with its interval."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+    """Of how many tasks it is."""
+    method: str
+
+
+class BudgetLine(msgspec.Struct, frozen=True):
+    """What was spent of a budget (tokens)."""
+
+    used: int
+    lost: int
+    """Charged for attempts of which nobody knows what they used."""
+    budget: int | None
+    left: int | None
+    overrun: int
+    cost: float | None
+
+
+class TaskScore(msgspec.Struct, frozen=True):
+    """What one task came to."""
+
+    task: int
+    score: float | None
+    answer: str | None
+    stop: str
+    tokens: int
+    events: int
+    rounds: int
+
+
+class RoundTokens(msgspec.Struct, frozen=True):
+    """Tokens of one round, over all tasks, by what they were spent on."""
+
+    round: int
+    act: str
+    """The kind of event that the tokens stand on: the first that came of a turn."""
+    calls: int
+    tokens_in: int
+    tokens_out: int
+
+
+class Counted(msgspec.Struct, frozen=True):
+    """How often something happened; clicking it leads to these events."""
+
+    name: str
+    count: int
+    kind: str
+    """Kind of the events, for the filter."""
+    text: str = ""
+
+
+class RunPage(msgspec.Struct, frozen=True):
+    """What the page of a run shows."""
+
+    name: str
+    place: str
+    status: str
+    seed: int | None
+    sentence: str
+    digest: str | None
+    score: Figure | None
+    budget: BudgetLine | None
+    episodes: int
+    events: int
+    kinds: dict[str, int]
+    calls: int
+    calls_failed: int
+    calls_lost: int
+    turns: int
+    rounds: int
+    deliveries: int
+    tasks: list[TaskScore]
+    tasks_in_all: int
+    by_round: list[RoundTokens]
+    society: SocietyMap
+    stops: list[Counted]
+    failures: list[Counted]
+    flags: list[Counted]
+    tool_calls: tuple[int, int]
+    """Calls of tools that were made, and those beyond a limit."""
+    rewards: dict[str, Any] | None
+    models: list[str]
+    versions: dict[str, str]
+    not_reproducible: list[str]
+    error: str | None
+    notes: list[str]
+    scenario: str
+    """As YAML."""
+    commands: list[str]
+    """To show, replay and run it again."""
+
+
+def run_page(log: OpenLog) -> RunPage:
+    """Return the page of a run or of an imported log; a run that goes on is shown as far as it got.
+
+    Raises:
+        LogDamagedError: the log is not what was written.
+    """
+    tasks = task_scores(log)
+    society = society_map(log)
+    by_round, kinds, flags, stops = _counts(log)
+    scored = [one.score for one in tasks if one.score is not None]
+    if log.run is None:
+        assert log.table is not None
+        assert log.about is not None
+        notes = [f"imported from {log.about.importer}", *log.about.notes]
+        return RunPage(
+            log.name, str(log.directory), "imported", None, log.table.summary(), None, _score(scored), None,
+            log.table.n_executions, log.rows, kinds, 0, 0, 0, 0, 0, 0, _thinned(tasks), len(tasks), by_round, society,
+            stops, [], flags, (0, 0), None, [], {}, [], None, notes, "", [],
+        )  # fmt: skip
+    manifest, totals = log.run.manifest, log.run.manifest.totals
+    ci = totals.score_ci95
+    score = None
+    if totals.score is not None and ci is not None:
+        score = Figure(totals.score, *ci, totals.episodes, "Wilson")
+    failures = [Counted(name, one.count, "call_failed", one.text) for name, one in failures_told(log.run).items()]
+    return RunPage(
+        manifest.name, str(log.directory), manifest.status, manifest.seed, run_sentence(manifest), manifest.digest,
+        score or _score(scored), _budget(manifest), totals.episodes, log.rows, kinds, totals.calls,
+        manifest.calls_failed, totals.calls_lost, totals.turns, totals.rounds, totals.deliveries, _thinned(tasks),
+        len(tasks), by_round, society, stops, failures, flags, tool_calls_of(log.run), rewards_of(log.run),
+        models_of(manifest), dict(manifest.versions), list(manifest.not_reproducible), manifest.error, [],
+        scenario_text(manifest), _commands(log.directory),
+    )  # fmt: skip
+
+
+def run_sentence(manifest: Manifest) -> str:
+    """Return in one sentence what a run is and what came out."""
+    totals = manifest.totals
+    agents = sum(group.get("count") or 0 for group in manifest.scenario.get("agents", []))
+    parts = [manifest.scenario.get(name, {}).get("kind") for name in ("topology", "protocol", "tasks")]
+    topology, protocol, tasks = (str(part) if part else "unknown" for part in parts)
+    who = f"{agents:,} agents" if agents > 1 else "one agent" if agents else "agents"
+    begun = f"{who} in the organisation {topology}, by the protocol {protocol}, on tasks of {tasks}"
+    if totals.score is None or (ci := totals.score_ci95) is None:
+        return f"{begun}: no episode has ended."
+    n = "1 task" if totals.episodes == 1 else f"{totals.episodes:,} tasks"
+    return f"{begun}: score {totals.score:.3f}, 95 % between {ci[0]:.3f} and {ci[1]:.3f}, {n}."
+
+
+def task_scores(log: OpenLog) -> list[TaskScore]:
+    """Return what each task came to: from the table of episodes, or where there is none from the events."""
+    table = log.run.episodes() if log.run is not None else None
+    if table is not None:
+        spent = pl.col("tokens_in") + pl.col("tokens_out") + pl.col("tokens_lost")
+        rows = table.sort("task").select("task", "score", "answer", "stop", spent.alias("tokens"), "events", "rounds")
+        return [TaskScore(*row) for row in rows.iter_rows()]
+    found: dict[int, dict[str, Any]] = {}
+    names = ["task", "round", "agent", "kind", "answer", "correct", "tokens_in", "tokens_out"]
+    for frame in log.columns(names):
+        ends = frame.filter((pl.col("kind").is_in(["answer", "stop"])) & (pl.col("agent") == SOCIETY))
+        for row in (
+            frame.group_by("task")
+            .agg(
+                pl.len().alias("events"),
+                (pl.col("round").max() + 1).alias("rounds"),
+                (pl.col("tokens_in").fill_null(0) + pl.col("tokens_out").fill_null(0)).sum().alias("tokens"),
+            )
+            .iter_rows(named=True)
+        ):
+            one = found.setdefault(row["task"], {"events": 0, "rounds": 0, "tokens": 0, "stop": "under way"})
+            one["events"] += row["events"]
+            one["tokens"] += row["tokens"]
+            one["rounds"] = max(one["rounds"], row["rounds"])
+        for task, kind, answer, correct in ends.select("task", "kind", "answer", "correct").iter_rows():
+            found[task] |= {"stop": answer or ""} if kind == "stop" else {"answer": answer, "score": correct}
+    return [
+        TaskScore(
+            task, one.get("score"), one.get("answer"), one["stop"], one["tokens"], one["events"], one["rounds"]
+        )
+        for task, one in sorted(found.items())
+    ]  # fmt: skip
+
+
+def _counts(log: OpenLog) -> tuple[list[RoundTokens], dict[str, int], list[Counted], list[Counted]]:
+    """Return tokens by round and act, events by kind, flags and stops: one pass over a few columns."""
+    spent: dict[tuple[int, str], list[int]] = {}
+    kinds: dict[str, int] = {}
+    said: dict[tuple[str, str], int] = {}
+    sums = [pl.col(name).fill_null(0).sum() for name in ("calls", "tokens_in", "tokens_out")]
+    for frame in log.columns(["round", "kind", "answer", "calls", "tokens_in", "tokens_out"]):
+        for round_, kind, n, *tokens in frame.group_by("round", "kind").agg(pl.len(), *sums).iter_rows():
+            name = kind or "other"
+            kinds[name] = kinds.get(name, 0) + n
+            if any(tokens):
+                row = spent.setdefault((round_, name), [0, 0, 0])
+                row[:] = [before + more for before, more in zip(row, tokens, strict=True)]
+        marked = frame.filter(pl.col("kind").is_in(["stop", "flag"]))
+        for kind, answer, n in marked.group_by("kind", "answer").len().iter_rows():
+            said[kind, answer or ""] = said.get((kind, answer or ""), 0) + n
+    by_round = [RoundTokens(round_, act, *row) for (round_, act), row in sorted(spent.items())]
+    ordered = sorted(said.items(), key=lambda one: (-one[1], one[0]))
+    flags, stops = (
+        [Counted(name, n, kind) for (kind, name), n in ordered if kind == wanted][:FLAGS_MAX]
+        for wanted in ("flag", "stop")
+    )
+    return by_round, dict(sorted(kinds.items())), flags, stops
+
+
+def _score(scores: list[float]) -> Figure | None:
+    """Return the mean of scores with Wilson's interval; see `Totals.score_ci95`."""
+    if not scores:
+        return None
+    mean = min(max(math.fsum(scores) / len(scores), 0.0), 1.0)
+    low, high = wilson(mean, len(scores), Z95)
+    return Figure(mean, max(low, 0.0), min(high, 1.0), len(scores), "Wilson")
+
+
+def _budget(manifest: Manifest) -> BudgetLine:
+    totals = manifest.totals
+    left = None if totals.budget is None else max(totals.budget - totals.tokens, 0)
+    return BudgetLine(
+        totals.tokens_in + totals.tokens_out,
+        totals.tokens_lost,
+        totals.budget,
+        left,
+        totals.tokens_overrun,
+        totals.cost,
+    )
+
+
+def _thinned(tasks: list[TaskScore]) -> list[TaskScore]:
+    step = max(-(-len(tasks) // TASKS_MAX), 1)
+    return tasks[::step]
+
+
+def models_of(manifest: Manifest) -> list[str]:
+    """Return the model of each group of agents, by name or kind."""
+    found = []
+    for group in manifest.scenario.get("agents", []):
+        model = group.get("model")
+        named = model.get("model") or model.get("kind") if isinstance(model, dict) else model
+        found.append(line(str(named), NAME_CHARS))
+    return list(dict.fromkeys(found))
+
+
+def scenario_text(manifest: Manifest) -> str:
+    """Return the scenario of a run as YAML."""
+    text = yaml.safe_dump(manifest.scenario, sort_keys=False, allow_unicode=True, width=120)
+    return text if len(text) <= SCENARIO_CHARS else text[:SCENARIO_CHARS] + "\n# cut here\n"
+
+
+def _commands(directory: Path) -> list[str]:
+    return [command("show", directory), command("replay", directory), command("check", directory)]
