@@ -7,7 +7,7 @@ Every page is a `msgspec.Struct`; `msgspec.json.encode(page)` is its JSON. What 
 | `runs` | `runs_page(directory)` | `RunsPage`: every run, comparison and imported log below a directory |
 | `run` | `run_page(open_log(directory))` | `RunPage`: how one run went, score by task, tokens by round, society |
 | `episode` | `episode_page(log, task)` | `EpisodePage`: the question, the agents round by round, the claims |
-| `claims` | `claim_graph(rows)` | `ClaimGraph`: claims as nodes in columns of rounds, with what each builds on |
+| `claims` | `claim_graph(rows)` | `EpisodeClaims`: claims as nodes in columns of rounds, with what each builds on |
 | `transcript` | `transcript_page(log, task, agent, transcriber=...)` | `TranscriptPage`: what was sent and said |
 | `events` | `events_page(log, EventFilter(...), offset)` | `EventsPage`: 200 rows, how many there are in all |
 | `compare` | `compare_page(report)` | `ComparePage`: verdict, differences, score against tokens, task by task |

@@ -42,7 +42,7 @@ class ClaimEdge(msgspec.Struct, frozen=True):
     agent: int
 
 
-class ClaimGraph(msgspec.Struct, frozen=True):
+class EpisodeClaims(msgspec.Struct, frozen=True):
     """The claims of an episode. What a claim leads to and comes from follows from `edges`."""
 
     nodes: list[ClaimNode]
@@ -54,7 +54,7 @@ class ClaimGraph(msgspec.Struct, frozen=True):
     """Claims beyond `NODES_MAX`."""
 
 
-def claim_graph(log: OpenLog, rows: pl.DataFrame) -> ClaimGraph:
+def claim_graph(log: OpenLog, rows: pl.DataFrame) -> EpisodeClaims:
     """Return the claims among the events of one episode, given as `OpenLog.of_task` returns them."""
     minted = rows.filter(pl.col("claim").is_not_null() & pl.col("kind").is_in(list(CLAIMING)))
     taken = minted.head(NODES_MAX)
@@ -73,7 +73,7 @@ def claim_graph(log: OpenLog, rows: pl.DataFrame) -> ClaimGraph:
             nodes[edge.parent] = ClaimNode(edge.parent, -1, SOCIETY, at, None, None, None, None, None)
     rounds = max((node.round + 1 for node in nodes.values()), default=0)
     left_out = minted.height - taken.height
-    return ClaimGraph(list(nodes.values()), edges, rounds, max(column.values(), default=0), left_out)
+    return EpisodeClaims(list(nodes.values()), edges, rounds, max(column.values(), default=0), left_out)
 
 
 def _node(name: str, at: int, row: dict[str, Any]) -> ClaimNode:

@@ -13,7 +13,7 @@ import polars as pl
 
 from agentsoc.errors import InputError
 from agentsoc.events import SCORED, SOCIETY
-from analysis.viewer.pages.claims import ClaimGraph, claim_graph
+from analysis.viewer.pages.claims import EpisodeClaims, claim_graph
 from analysis.viewer.pages.store import OpenLog
 
 QUESTION_CHARS: Final = 20_000
@@ -77,7 +77,7 @@ class EpisodePage(msgspec.Struct, frozen=True):
     rounds: list[RoundLine]
     standings: list[Standing]
     spoke: list[Spoke]
-    claims: ClaimGraph
+    claims: EpisodeClaims
     events: int
 
 
