@@ -149,6 +149,7 @@ def _say_plan(calibration: Calibration, as_json: bool) -> None:
 def _report(calibration: Calibration, done: Done, directory: Path, mu_max: float, as_json: bool) -> None:
     """Estimate, write the measurements, and print both."""
     from agentsoc.log.inside import Inside, by_umask
+    from analysis.commands.write_html import REPORT, write_beside
     from analysis.synergy.estimation.known import KnownParameters
     from analysis.synergy.estimation.operating import operating_points, reader_in_place
     from analysis.synergy.estimation.phase_of_runs import phase_of_runs
@@ -168,6 +169,7 @@ def _report(calibration: Calibration, done: Done, directory: Path, mu_max: float
     file = directory / MEASUREMENTS
     with by_umask(calibration.engine.umask):
         Inside(directory).write(MEASUREMENTS, json.dumps(data, indent=1).encode())
+        write_beside(directory, data)
     if as_json:
         print_json(data)
         return
@@ -180,7 +182,7 @@ def _report(calibration: Calibration, done: Done, directory: Path, mu_max: float
     for text in done.cut_short():
         say(f"  caution: {text}")
     say(f"tokens  {done.tokens:,} of {calibration.settings.budget:,}, in {len(done.runs)} runs")
-    say(f"written to {file}")
+    say(f"written to {file}, to look at: {directory / REPORT}")
     say(f"go on with: {command('plan', '--measurements', file, '--budget', 'TOKENS')}")
 
 

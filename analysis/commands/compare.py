@@ -77,7 +77,7 @@ def compare(
     with bounds for the others.
 
     DIR holds results.parquet (one row per task), estimates.parquet and .csv (one row per estimate), report.txt,
-    report.json and one run directory per cell.
+    report.json, report.html (to look at) and one run directory per cell.
 
     Exit code 0: all runs are finished, whatever ended their episodes; 1: some failed, or are not comparable; 130:
     interrupted, resumable.
@@ -102,6 +102,7 @@ def compare(
         _reopen_failed(asked)
     outcome = _carried_out(asked, workers, concurrency, quiet, (yes, allow_mcp))
     import analysis
+    from analysis.commands.write_html import write_beside
     from analysis.comparison.table import read_results, save_table
     from analysis.comparison.text import report_as_dict, report_as_text
     from analysis.comparison.write import draw_report, write_report
@@ -111,13 +112,14 @@ def compare(
         save_table(results)  # the table is kept even when no report can be made yet
         report = analysis.compare(results, effect=effect, accept_failures=accept_failures, margin=margin)
         write_report(report)
+        write_beside(outcome.directory, report_as_dict(report))
         for drawn in draw_report(report) if figures else ():
             note(f"written: {drawn}")
     if as_json:
         print_json(report_as_dict(report))
     else:
         say(report_as_text(report))
-        say(f"\nwritten to {outcome.directory}: results.parquet, report.txt, report.json")
+        say(f"\nwritten to {outcome.directory}: results.parquet, report.txt, report.json, report.html")
         if outcome.failed:
             say(f"to make the missing runs: {command('compare', outcome.directory)}")
     raise typer.Exit(1 if report.results.missing or report.not_comparable else 0)

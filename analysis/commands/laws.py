@@ -43,6 +43,9 @@ def laws(
     figures: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Write figures (PNG) into this directory.")
     ] = None,
+    html: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Also write an HTML document to look at, e.g. laws.html.")
+    ] = None,
     accept_failures: AcceptFailures = False,
     as_json: AsJson = False,
 ) -> None:
@@ -72,6 +75,11 @@ def laws(
         print_json(found.as_dict())
     else:
         say(found.summary(cards=cards))
+    if html is not None:
+        from analysis.commands.write_html import write_section
+
+        write_section(html, found.as_dict())
+        note(f"written: {html}")
     if figures is not None:
         from analysis.cascade_laws.figures import draw
 

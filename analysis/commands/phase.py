@@ -32,6 +32,9 @@ def phase(
     draws: Annotated[int, typer.Option(min=2, max=100_000, help="Bootstrap samples.")] = 400,
     seed: Annotated[int, typer.Option(help="Seed of the bootstrap.")] = 0,
     figures: Annotated[Path | None, typer.Option(metavar="DIR", help="Draw the phase diagram (PNG) into DIR.")] = None,
+    html: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Also write an HTML document to look at, e.g. phase.html.")
+    ] = None,
     accept_failures: AcceptFailures = False,
     as_json: AsJson = False,
 ) -> None:
@@ -64,6 +67,11 @@ def phase(
         from analysis.synergy.diagram.draw import draw_phase
 
         drawn = draw_phase(found.estimate, found.measured, figures)
+    if html is not None:
+        from analysis.commands.write_html import write_section
+
+        write_section(html, found.as_dict())
+        note(f"written: {html}")
     if as_json:
         print_json(found.as_dict() | {"figures": [str(path) for path in drawn]})
     else:

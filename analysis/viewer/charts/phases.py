@@ -34,7 +34,7 @@ def plane_chart(page: PhasePage) -> Chart:
         drawing.dot(across(gamma), up(rho), "c2", radius=1.4)
     if plane.point is not None:
         drawing.dot(across(plane.point[0]), up(plane.point[1]), "c1", radius=6, note="measured")
-    drawing.text(WIDTH - 28, 30, "amplifies", anchor="end", kind="muted")
+    drawing.text(WIDTH - 28, _BOTTOM - 10, "amplifies", anchor="end", kind="muted")
     drawing.text(_LEFT + 10, 30, "loses", kind="muted")
     y = _HEIGHT + 14
     for x, dash, words in ((_LEFT, "", "boundary, lock"), (_LEFT + 170, "3 3", "boundary, beta-binomial")):

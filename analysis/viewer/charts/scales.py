@@ -12,6 +12,8 @@ CHAR: Final = 6.4
 """Width of a character of a label (pixels)."""
 _STEPS: Final = (1.0, 2.0, 2.5, 5.0, 10.0)
 _LEAST_SPAN: Final = 1e-12
+_LEAST_LOG: Final = 1e-290
+"""Values up to which there is no logarithmic scale: what is below has too few digits."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,8 @@ class Scale:
 
     def _share(self, value: float) -> float:
         if self.log:
-            return math.log(value / self.low) / math.log(self.high / self.low)
+            first = math.log(self.low)
+            return (math.log(value) - first) / (math.log(self.high) - first)
         return (value - self.low) / (self.high - self.low)
 
     def ticks(self, most: int = 6) -> list[tuple[float, str]]:
@@ -53,7 +56,7 @@ def scale(
         log: by logarithm, if all values allow it.
         around: further values that have to be within.
     """
-    known = [value for value in (*values, *around) if math.isfinite(value) and (not log or value > 0)]
+    known = [value for value in (*values, *around) if math.isfinite(value) and (not log or value > _LEAST_LOG)]
     if not known:
         return Scale(1.0, 10.0, start, end, log=True) if log else Scale(0.0, 1.0, start, end)
     low, high = min(known), max(known)
@@ -77,7 +80,7 @@ def label(value: float, step: float = 0.0) -> str:
         return "0"
     size = abs(value)
     if size >= 1e15 or size < 1e-4:
-        return f"{value:.{0 if step <= 0 else 2}e}".replace("e-0", "e-").replace("e+0", "e").replace("e+", "e")
+        return f"{value:.3g}".replace("e-0", "e-").replace("e+0", "e").replace("e+", "e")
     for factor, name in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
         if size >= factor and (size >= 1e4 or factor > 1e3):
             return f"{_digits(value / factor, step / factor)}{name}"

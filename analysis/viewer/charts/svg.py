@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import count
@@ -148,7 +149,7 @@ def short(words: object, most: int = LABEL_CHARS) -> str:
 
 def figure(value: float | None, digits: int = 4) -> str:
     """Return a number for the table of a picture: as it is in the data, to so many digits."""
-    if value is None:
+    if value is None or not math.isfinite(value):
         return "-"
     if value == int(value) and abs(value) < 1e15:
         return f"{int(value):,}"

@@ -28,7 +28,7 @@ def tail_chart(law: LawLine) -> Chart | None:
         name: [
             (x, y)
             for x, y in zip(tail.fit_x, curve, strict=True)
-            if x is not None and y is not None and y >= least / 3 and x > 0
+            if x is not None and y is not None and y >= least / 1.15 and x > 0
         ]
         for name, curve in tail.fits.items()
     }

@@ -103,8 +103,14 @@ def result_section(place: Path, at: int) -> DocumentSection:
     raise InputError("there is nothing to report on here", str(place), _HINT)
 
 
-def data_section(data: Any, at: int, where: str = "") -> DocumentSection:
+def data_section(data: Any, at: int, where: str = "", *, directory: Path | None = None) -> DocumentSection:
     """Return the section of plain data that a command wrote, by what is in it.
+
+    Args:
+        data: what it wrote.
+        at: number of the section.
+        where: the file, for messages.
+        directory: that of the comparison, for its tasks; None leaves them out.
 
     Raises:
         InputError: it is none of these.
@@ -116,7 +122,7 @@ def data_section(data: Any, at: int, where: str = "") -> DocumentSection:
             ignored = tuple(text for text in data.get("ignored") or () if isinstance(text, str))
             return phase_section(phase_page(Measured.from_dict(data, where), ignored), at)
         if "blocks" in data and "verdict" in data:
-            return compare_section(compare_page(data), at)
+            return compare_section(compare_page(data, directory), at)
         if "concentration" in data and "gamma" in data:
             return laws_section(laws_page(data), at)
     raise InputError("this file holds nothing to report on", where, _HINT)

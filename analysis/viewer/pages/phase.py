@@ -105,7 +105,9 @@ def phase_page(measured: Measured, ignored: tuple[str, ...] = ()) -> PhasePage:
         b=measured.b,
         verdict=measured.verdict,
         sentence=SENTENCES.get(measured.verdict, OTHER_VERDICT),
-        probabilities=dict(measured.probabilities),
+        probabilities={
+            name: None if value is None else _finite(value) for name, value in measured.probabilities.items()
+        },
         parameters=parameters,
         plane=_plane(measured),
         depths=_depths(measured),
