@@ -64,6 +64,12 @@ class StoredRun:
         )
         return "\n".join(f"{name:<10}{text}" for name, text in facts)
 
+    def _repr_html_(self) -> str:
+        """Return the run for a notebook: pictures and tables where the analysis is installed, else its text."""
+        from agentsoc.log.notebook import notebook_html
+
+        return notebook_html("run", self, str(self))
+
     @cached_property
     def segments(self) -> list[Segment]:
         """Return the files of the event log, in order."""

@@ -16,6 +16,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from agentsoc.errors import InputError
+from agentsoc.log.notebook import notebook_html
 from analysis.cascade_laws.elites import Concentration, concentration
 from analysis.cascade_laws.extremes import Extremes, largest_growth
 from analysis.cascade_laws.switched import Switched, against_switched
@@ -104,6 +105,10 @@ class Laws:
     caveats: tuple[str, ...] = ()
     n_tests: int = 0
     """Likelihood ratios that the words are corrected for; 0 where nothing was corrected."""
+
+    def _repr_html_(self) -> str:
+        """Return it for a notebook: pictures and tables, without any script."""
+        return notebook_html("laws", self, self.summary())
 
     def summary(self) -> str:
         """Return one line per observable: its verdict."""

@@ -6,6 +6,7 @@ Needs matplotlib (the `plot` extra). `draw` writes one PNG each; nothing is draw
 from __future__ import annotations
 
 import io
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -17,9 +18,11 @@ from agentsoc.errors import InputError, MissingExtraError
 from agentsoc.log.files import write_whole
 from analysis.cascade_laws.elites import lorenz
 from analysis.cascade_laws.examine import Law, Laws
+from analysis.cascade_laws.tail_curves import data_points, fitted_curves
 from analysis.observables.sampled import effort
+from analysis.scales import label, scale
 from analysis.tails.competitor import COMPETITORS
-from analysis.tails.powerlaw import survival
+from analysis.tails.fit import POWER
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -29,7 +32,6 @@ F64 = NDArray[np.float64]
 
 _DOTS_PER_INCH: Final = 120
 _COLUMNS: Final = 4
-_POINTS: Final = 120
 _SMALL: Final = 7
 _LEVELS: Final = np.linspace(0.0, 1.0, 101)
 _POWER_STYLE: Final = ("k", "-")
@@ -71,10 +73,9 @@ def draw_tails(laws: Laws) -> Figure | None:
     figure, panels = _blank(len(fitted), _COLUMNS)
     for axes, (name, law) in zip(panels, fitted.items(), strict=True):
         _tail(axes, law)
-        axes.set(xscale="log", yscale="log")
         _label(axes, f"{name}: {law.fit.verdict.word}", law.sample.unit)
     panels[0].set_ylabel("share of values >= x", fontsize=_SMALL)
-    panels[0].legend(fontsize=6)
+    _legend_below(figure, panels)
     return figure
 
 
@@ -82,20 +83,16 @@ def _tail(axes: Axes, law: Law) -> None:
     """Draw one sample and its fits."""
     power, sample = law.fit.power, law.fit.sample
     assert power is not None
-    above = 1.0 - sample.below[:-1] / sample.n
-    axes.plot(sample.values, above, ".", ms=3, color="tab:blue", label="data")
-    share = power.n_tail / sample.n
-    x = np.geomspace(power.xmin, sample.values[-1], _POINTS)
-    if sample.discrete:
-        x = np.unique(np.rint(x))
-    curves = {"power_law": (survival(power, x, discrete=sample.discrete), _POWER_STYLE)}
-    for name, model in law.fit.models.items():
-        competitor = COMPETITORS.get(name)
-        curves[name] = (competitor.survival(model, x, discrete=sample.discrete), competitor.style)
-    for name, (curve, (color, style)) in curves.items():
-        seen = curve * share > 0.2 / sample.n
-        axes.plot(x[seen], share * curve[seen], color=color, ls=style, lw=1, label=name.replace("_", " "))
+    values, above = data_points(law)
+    axes.plot(values, above, ".", ms=3, color="tab:blue", label="data")
+    x, curves = fitted_curves(law)
+    for name, curve in curves.items():
+        color, style = _POWER_STYLE if name == POWER else COMPETITORS.get(name).style
+        seen = curve > 0.2 / sample.n
+        axes.plot(x[seen], curve[seen], color=color, ls=style, lw=1, label=name.replace("_", " "))
     axes.axvline(power.xmin, color="0.7", lw=0.5)
+    _log_axis(axes, "x", values)
+    _log_axis(axes, "y", above)
 
 
 def draw_lorenz(laws: Laws) -> Figure | None:
@@ -115,7 +112,7 @@ def draw_lorenz(laws: Laws) -> Figure | None:
         axes.plot(_LEVELS, np.mean(curves, axis=0), lw=1.2, label=f"{topology} ({len(curves)})")
     axes.plot([0, 1], [0, 1], color="0.7", lw=0.8, label="equal")
     axes.set(xlabel="share of agents, least active first", ylabel="share of all acts", title="Lorenz curves of effort")
-    axes.legend(fontsize=7)
+    _legend_below(figure, [axes])
     return figure
 
 
@@ -134,10 +131,10 @@ def draw_growth(laws: Laws) -> Figure | None:
         axes.plot(n, line, "k-", lw=1, label="N^gamma")
         if np.all(np.isfinite(cap) & (cap > 0)):
             axes.plot(n, cap, ":", color="tab:red", lw=1, label="cap of the design")
-        axes.set(xscale="log", yscale="log")
-        axes.tick_params(which="both", labelsize=_SMALL)
+        _log_axis(axes, "x", n)
+        _log_axis(axes, "y", np.concatenate([mean, line, cap[np.isfinite(cap) & (cap > 0)]]))
         _label(axes, f"{name}\n{slope.value:.2f} [{slope.low:.2f}, {slope.high:.2f}]", "agents")
-    panels[0].legend(fontsize=6)
+    _legend_below(figure, panels)
     return figure
 
 
@@ -156,7 +153,9 @@ def draw_merges(laws: Laws) -> Figure | None:
         axes.plot(part["expansion"], part["merges"], ".", ms=4, alpha=0.5, label=str(topology))
     axes.set(xlabel="other acts of coordination", ylabel="merges", title="Merges against expansion, per execution")
     axes.set(xscale="symlog", yscale="symlog")
-    axes.legend(fontsize=7)
+    for side, column in (("x", "expansion"), ("y", "merges")):
+        _symlog_ticks(axes, side, float(per_run[column].to_numpy().max()))
+    _legend_below(figure, [axes])
     return figure
 
 
@@ -176,7 +175,42 @@ def _blank(panels: int, columns: int) -> tuple[Figure, list[Axes]]:
     return figure, axes
 
 
+def _log_axis(axes: Axes, side: str, values: F64) -> None:
+    """Make an axis (x or y) logarithmic and wide enough, with at least two labelled ticks even within a decade."""
+    from matplotlib.ticker import NullLocator
+
+    found = scale([float(value) for value in values], 0.0, 1.0, log=True)
+    ticks = found.ticks(4)
+    axes.set(**{f"{side}scale": "log", f"{side}lim": (found.low, found.high)})
+    axis = axes.xaxis if side == "x" else axes.yaxis
+    axis.set_minor_locator(NullLocator())
+    axis.set_ticks([value for value, _ in ticks], [words for _, words in ticks])
+
+
+def _symlog_ticks(axes: Axes, side: str, most: float) -> None:
+    """Give an axis that begins at 0 ticks at 0, 1 and the powers of ten up to its largest value, thinned out."""
+    from matplotlib.ticker import NullLocator
+
+    powers = [10.0**at for at in range(max(int(np.ceil(np.log10(max(most, 1.0)))), 1) + 1)]
+    ticks = [0.0, *powers[:: -(-len(powers) // 5)]]
+    axis = axes.xaxis if side == "x" else axes.yaxis
+    axis.set_minor_locator(NullLocator())
+    axis.set_ticks(ticks, [label(value) for value in ticks])
+
+
+def _legend_below(figure: Figure, panels: list[Axes]) -> None:
+    """Put one legend of all that is named in the panels below them, where it covers nothing."""
+    named = {
+        words: line for axes in panels for line, words in zip(*axes.get_legend_handles_labels(), strict=True)
+    }  # fmt: skip
+    figure.legend(
+        list(named.values()), list(named), loc="outside lower center", ncols=min(len(named), 4), fontsize=_SMALL,
+        frameon=False,
+    )  # fmt: skip
+
+
 def _label(axes: Axes, title: str, x: str) -> None:
-    """Write title and x label of a small panel."""
-    axes.set_title(title, fontsize=_SMALL)
+    """Write title and x label of a small panel, the title in lines that fit above it."""
+    lines = [part for one in title.split("\n") for part in textwrap.wrap(one, 40)]
+    axes.set_title("\n".join(lines), fontsize=_SMALL)
     axes.set_xlabel(x, fontsize=_SMALL)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from agentsoc.log.notebook import notebook_html
 from analysis.cascade_laws.as_json import laws_as_dict
 from analysis.cascade_laws.examine import FAST, Laws, ResamplingEffort, examine, groups
 from analysis.cascade_laws.text import laws_as_text
@@ -27,6 +28,10 @@ class LawsReport:
     def summary(self, *, cards: bool = False) -> str:
         """Return the report as text; with `cards` the fit card of every tail as well."""
         return "\n\n".join(laws_as_text(part, cards=cards) for part in (self.whole, *self.groups))
+
+    def _repr_html_(self) -> str:
+        """Return it for a notebook: pictures and tables, without any script."""
+        return notebook_html("laws", self, self.summary())
 
     def as_dict(self) -> dict[str, object]:
         """Return plain data for JSON: that of all executions, and under ``groups`` that of each group."""

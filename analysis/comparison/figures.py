@@ -16,6 +16,7 @@ from agentsoc.errors import InputError, MissingExtraError
 from agentsoc.log.inside import Inside
 from analysis.comparison.block import BaselineBlock
 from analysis.comparison.report import Report, measured
+from analysis.scales import apart
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 _DOTS_PER_INCH: Final = 120
 _WIDTH: Final = 7.0
+_COST_HEIGHT: Final = 4.5
 _BASE: Final = "0.45"
 _COLOUR: Final = "#0072b2"  # distinguishable with any kind of colour vision
 
@@ -68,9 +70,10 @@ def draw_cost(report: Report) -> Figure:
     """Return the mean score against the tokens that a task took, with both intervals."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(_WIDTH, 4.5), layout="constrained")
+    figure = Figure(figsize=(_WIDTH, _COST_HEIGHT), layout="constrained")
     axes = figure.add_subplot()
-    tokens = []
+    tokens: list[float] = []
+    points: list[tuple[str, float, float]] = []
     for row in report.rows():
         spent = measured(report, row.organisation, "tokens")
         if spent is None:
@@ -80,9 +83,10 @@ def draw_cost(report: Report) -> Figure:
         across = [[max(spent.value - spent.low, 0)], [max(spent.high - spent.value, 0)]]
         up = [[max(row.mean.value - row.mean.low, 0)], [max(row.mean.high - row.mean.value, 0)]]
         axes.errorbar([spent.value], [row.mean.value], xerr=across, yerr=up, fmt="o", ms=5, color=colour, capsize=2)
-        axes.annotate(row.organisation, (spent.value, row.mean.value), (5, 4), textcoords="offset points", fontsize=8)
+        points.append((row.organisation, spent.value, row.mean.value))
     if tokens and min(tokens) > 0 and max(tokens) > 10 * min(tokens):
         axes.set_xscale("log")
+    _name_points(axes, points)
     for ceiling in {value for value in report.results.budgets.values() if value is not None}:
         axes.axvline(ceiling, color="0.7", lw=0.8, ls=":")
     axes.set(xlabel="tokens a task (dotted: the budget)", ylabel="mean score", title="Score against what it took")
@@ -100,6 +104,19 @@ def draw_differences(report: Report) -> Figure:
     base = report.results.record.baseline
     axes.set(xlabel=f"score minus that of {base}, {rows[0][1].difference.level:.0%} interval", title="Paired by task")
     return figure
+
+
+def _name_points(axes: Axes, points: list[tuple[str, float, float]]) -> None:
+    """Write names at the right of the picture, each as near to the height of its point as no other name is."""
+    low, high = axes.get_ylim()
+    axes.set_ylim(low, high)
+    height = 55 * _COST_HEIGHT  # points of type that the axes are about high
+    places = [(mean - low) / (high - low) * height for _, _, mean in points]
+    for (name, x, y), place in zip(points, apart(places, 10, 0, height), strict=True):
+        axes.annotate(
+            name, (x, y), (1.02, place / height), textcoords="axes fraction", fontsize=8, va="center",
+            arrowprops={"arrowstyle": "-", "color": "0.8", "lw": 0.6},
+        )  # fmt: skip
 
 
 def _name(block: BaselineBlock, organisation: str) -> str:

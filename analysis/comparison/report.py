@@ -15,6 +15,7 @@ import polars as pl
 from scipy import stats
 
 from agentsoc.errors import InputError
+from agentsoc.log.notebook import notebook_html
 from analysis.comparison.block import BaselineBlock
 from analysis.comparison.broken import LeftOut, left_out, not_comparable
 from analysis.comparison.gain import gains_of
@@ -68,6 +69,10 @@ class Report:
     """By label, episodes with failures that are left out because somebody accepted them."""
     looks: Looks | None = None
     """The looks at the comparison, this one last, where looks are planned."""
+
+    def _repr_html_(self) -> str:
+        """Return it for a notebook: pictures and tables, without any script."""
+        return notebook_html("comparison", self, _plain_text(self))
 
     @property
     def table(self) -> pl.DataFrame:
@@ -307,3 +312,8 @@ def measured(report: Report, label: str, name: str) -> Interval | None:
         return report.costs[label]
     found = report.metrics.get(label)
     return None if found is None else found.values.get(name)
+
+
+def _plain_text(report: Report) -> str:
+    """Return the scores of a report, a line each; `analysis.comparison.text` has the whole report."""
+    return "\n".join(f"{row.organisation}: {row.mean.text()}" for row in report.rows())

@@ -12,6 +12,7 @@ import polars as pl
 from agentsoc.errors import InputError
 from agentsoc.log.below import runs_at
 from agentsoc.log.names import CALIBRATION
+from agentsoc.log.notebook import notebook_html
 from agentsoc.log.read import RunLog
 from analysis.synergy.estimation.known import KnownParameters
 from analysis.synergy.estimation.measured import Measured
@@ -33,6 +34,10 @@ class PhaseReport:
     def summary(self) -> str:
         """Return the report as text."""
         return "\n".join([self.estimate.summary(), *(f"  ignored: {text}" for text in self.ignored)])
+
+    def _repr_html_(self) -> str:
+        """Return it for a notebook: pictures and tables, without any script."""
+        return notebook_html("phase", self, self.summary())
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain data for JSON: what `agentsoc plan --measurements` reads, and what was ignored."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
+from agentsoc.log.notebook import notebook_html
 from analysis.synergy.estimation.assumptions import CHANCE, SIZE, Check
 from analysis.synergy.estimation.count_shapes import ShapeTest
 from analysis.synergy.estimation.difficulty import DifficultyMixture
@@ -80,6 +81,10 @@ class PhaseEstimate:
     """P(alpha > 1) under each form of shared errors."""
     shapes_left: tuple[Shape, ...] = ("lock",)
     """Forms that the test of the votes leaves open; the regime must hold under each of them."""
+
+    def _repr_html_(self) -> str:
+        """Return it for a notebook: pictures and tables, without any script."""
+        return notebook_html("phase", self, self.summary())
 
     def parameters(self) -> dict[str, Estimate | None]:
         """Return the parameters by name, and what follows from them."""

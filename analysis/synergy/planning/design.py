@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agentsoc.errors import InputError
+from agentsoc.log.notebook import notebook_html
 from analysis.synergy.theory.alternatives import full_vote
 from analysis.synergy.theory.arrays import FloatArray, IntArray, fraction
 from analysis.synergy.theory.costs import LeafLaw, demand_window, leaf_tokens, overhead
@@ -123,6 +124,10 @@ class DesignReport:
         )
     )
     """What must hold for the figures to be right; see the theory for what breaks when one fails."""
+
+    def _repr_html_(self) -> str:
+        """Return it for a notebook: pictures and tables, without any script."""
+        return notebook_html("plan", self, self.summary())
 
     @property
     def gain(self) -> float:

@@ -21,6 +21,7 @@ from typing import Any, Final
 import numpy as np
 
 from agentsoc.errors import InputError
+from agentsoc.log.notebook import notebook_html
 from analysis.synergy.estimation.interval import WIDEST, sure
 from analysis.synergy.estimation.measured import Measured, MeasuredMessage
 from analysis.synergy.planning.advice import advice
@@ -93,6 +94,10 @@ class Recommendation:
     """Whether votes tell the form of shared errors; where they do not, P is what both forms allow."""
     below_chance: str | None = None
     """That votes are worse than chance, in words."""
+
+    def _repr_html_(self) -> str:
+        """Return it for a notebook: pictures and tables, without any script."""
+        return notebook_html("plan", self, self.summary())
 
     @property
     def organised(self) -> Ranked | None:

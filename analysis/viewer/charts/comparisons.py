@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from analysis.viewer.charts.scales import CHAR, Scale, apart, scale
+from analysis.scales import CHAR, Scale, apart, scale
 from analysis.viewer.charts.svg import Chart, Drawing, FigureTable, colour, figure, short
 from analysis.viewer.pages.compare import ComparePage, Organisation
 from analysis.viewer.pages.plain import Span

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from analysis.viewer.charts.scales import Scale, scale
+from analysis.scales import Scale, scale
 from analysis.viewer.charts.svg import Chart, Drawing, FigureTable, figure
 from analysis.viewer.pages.phase import PhasePage
 

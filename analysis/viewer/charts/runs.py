@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Final
 
-from analysis.viewer.charts.scales import Scale, scale
+from analysis.scales import Scale, scale
 from analysis.viewer.charts.svg import Chart, Drawing, FigureTable, colour, figure
 from analysis.viewer.pages.run import RunPage, TaskScore
 from analysis.viewer.pages.society import SocietyMap

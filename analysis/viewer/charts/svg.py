@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from itertools import count
 from typing import Final
 
+from analysis.scales import CHAR, Scale
 from analysis.viewer.charts.escape import escaped
-from analysis.viewer.charts.scales import CHAR, Scale
 
 COLOURS: Final = ("#0072b2", "#d55e00", "#007f5f", "#b3568f", "#8a6d00", "#3f7fa6", "#5b5b5b", "#9a3324")
 """The light colours of the classes c1 to c8; `style` has the dark ones."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Final
 
-from analysis.viewer.charts.scales import scale
+from analysis.scales import scale
 from analysis.viewer.charts.svg import DASHES, Chart, Drawing, FigureTable, colour, figure
 from analysis.viewer.pages.laws import LawLine
 
