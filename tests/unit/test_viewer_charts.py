@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from analysis.scales import apart, label, scale
 from analysis.viewer.charts.comparisons import cost_chart, forest_chart
 from analysis.viewer.charts.escape import escaped, visible, visible_data
 from analysis.viewer.charts.phases import depth_chart, plane_chart
 from analysis.viewer.charts.runs import rounds_chart, society_chart, sparkline, strip_chart
-from analysis.scales import apart, label, scale
 from analysis.viewer.charts.svg import Chart, figure
 from analysis.viewer.charts.tails import growth_chart, tail_chart
 from analysis.viewer.pages.compare import ComparePage, Organisation
