@@ -17,7 +17,7 @@ _LEAST_LOG: Final = 1e-290
 
 
 @dataclass(frozen=True)
-class Scale:
+class AxisScale:
     """A scale maps [low, high] to pixels [start, end], linearly or by logarithm."""
 
     low: float
@@ -46,7 +46,7 @@ class Scale:
 
 def scale(
     values: Sequence[float], start: float, end: float, *, log: bool = False, around: Sequence[float] = ()
-) -> Scale:
+) -> AxisScale:
     """Return a scale that holds all `values`, and those of `around`, with some room; never a single point.
 
     Args:
@@ -58,20 +58,20 @@ def scale(
     """
     known = [value for value in (*values, *around) if math.isfinite(value) and (not log or value > _LEAST_LOG)]
     if not known:
-        return Scale(1.0, 10.0, start, end, log=True) if log else Scale(0.0, 1.0, start, end)
+        return AxisScale(1.0, 10.0, start, end, log=True) if log else AxisScale(0.0, 1.0, start, end)
     low, high = min(known), max(known)
     if log:
         low, high = (low / 1.15, high * 1.15) if high > low * 1.01 else (low / 2.0, high * 2.0)
-        return Scale(low, high, start, end, log=True)
+        return AxisScale(low, high, start, end, log=True)
     room = 0.05 * (high - low)
     if high - low <= _LEAST_SPAN * max(abs(high), abs(low), 1.0):
         room = max(abs(high) * 0.1, 0.5)
-    return Scale(low - room, high + room, start, end)
+    return AxisScale(low - room, high + room, start, end)
 
 
-def unit_scale(start: float, end: float) -> Scale:
+def unit_scale(start: float, end: float) -> AxisScale:
     """Return a scale of [0, 1] with a little room."""
-    return Scale(-0.03, 1.03, start, end)
+    return AxisScale(-0.03, 1.03, start, end)
 
 
 def label(value: float, step: float = 0.0) -> str:

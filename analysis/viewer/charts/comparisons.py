@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from analysis.scales import CHAR, Scale, apart, scale
-from analysis.viewer.charts.svg import Chart, Drawing, FigureTable, colour, figure, short
+from analysis.scales import CHAR, AxisScale, apart, scale
+from analysis.viewer.charts.svg import Chart, FigureTable, SvgDrawing, colour, figure, short
 from analysis.viewer.pages.compare import ComparePage, Organisation
 from analysis.viewer.pages.plain import Span
 
@@ -24,7 +24,7 @@ def forest_chart(page: ComparePage) -> Chart | None:
         return None
     left = 24 + CHAR * max(min(len(one.label), _LABEL_MAX) for one, _ in known)
     height = 30 + _ROW * len(known) + 46
-    drawing = Drawing(WIDTH, height)
+    drawing = SvgDrawing(WIDTH, height)
     bottom = height - 44
     ends = [end for _, found in known for end in (found.value, found.low, found.high) if end is not None]
     across = scale(ends, left, WIDTH - 20, around=(0.0,))
@@ -52,7 +52,7 @@ def _excludes_zero(found: Span) -> bool:
     return found.low is not None and found.high is not None and (found.low > 0 or found.high < 0)
 
 
-def _whiskers(drawing: Drawing, across: Scale, found: Span, y: float) -> None:
+def _whiskers(drawing: SvgDrawing, across: AxisScale, found: Span, y: float) -> None:
     if found.low is None or found.high is None:
         return
     low, high = across(found.low), across(found.high)
@@ -72,7 +72,7 @@ def cost_chart(page: ComparePage) -> Chart | None:
         return None
     right = WIDTH - 26 - CHAR * max(min(len(one.label), _LABEL_MAX) for one, _, _ in known)
     height, bottom, left = 380, 330, 60
-    drawing = Drawing(WIDTH, height)
+    drawing = SvgDrawing(WIDTH, height)
     tokens = [end for _, spent, _ in known for end in (spent.value, spent.low, spent.high) if end is not None]
     tokens += [one.value or 0.0 for curve in page.curves for one in curve.tokens if one is not None]
     scores = [end for _, _, found in known for end in (found.value, found.low, found.high) if end is not None]
@@ -105,7 +105,7 @@ def cost_chart(page: ComparePage) -> Chart | None:
 
 
 def _point(
-    drawing: Drawing, scales: tuple[Scale, Scale], spans: tuple[Span, Span], whose: tuple[Organisation, int]
+    drawing: SvgDrawing, scales: tuple[AxisScale, AxisScale], spans: tuple[Span, Span], whose: tuple[Organisation, int]
 ) -> None:
     (across, up), (spent, found), (one, at) = scales, spans, whose
     x, y, kind = across(spent.value or 0.0), up(found.value or 0.0), colour(at)
@@ -117,7 +117,7 @@ def _point(
     drawing.dot(x, y, kind, radius=5, hollow=not one.on_front, note=words)
 
 
-def _crossings(drawing: Drawing, page: ComparePage, across: Scale, bottom: float) -> None:
+def _crossings(drawing: SvgDrawing, page: ComparePage, across: AxisScale, bottom: float) -> None:
     for one in page.crossovers:
         at = one.at
         if at.value is None or not across.low <= at.value <= across.high:

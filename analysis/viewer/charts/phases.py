@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from analysis.scales import Scale, scale
-from analysis.viewer.charts.svg import Chart, Drawing, FigureTable, figure
+from analysis.scales import AxisScale, scale
+from analysis.viewer.charts.svg import Chart, FigureTable, SvgDrawing, figure
 from analysis.viewer.pages.phase import PhasePage
 
 WIDTH: Final = 560
@@ -17,9 +17,9 @@ _BOTTOM: Final = _HEIGHT - 48
 def plane_chart(page: PhasePage) -> Chart:
     """Return the plane with the band of the boundary, the draws and the measured point."""
     plane = page.plane
-    drawing = Drawing(WIDTH, _HEIGHT + 24)
-    across = Scale(*plane.gamma_span, _LEFT, WIDTH - 20)
-    up = Scale(*plane.rho_span, _BOTTOM, 14)
+    drawing = SvgDrawing(WIDTH, _HEIGHT + 24)
+    across = AxisScale(*plane.gamma_span, _LEFT, WIDTH - 20)
+    up = AxisScale(*plane.rho_span, _BOTTOM, 14)
     drawing.x_axis(across, _BOTTOM, 14, "fidelity of a message, gamma")
     drawing.y_axis(up, _LEFT, WIDTH - 20, "correlation of the votes that a node reads, rho")
     first, second = (
@@ -62,9 +62,9 @@ def depth_chart(page: PhasePage) -> Chart | None:
     depths = page.depths
     if depths is None or len(depths.levels) < 2:
         return None
-    drawing = Drawing(WIDTH, 330)
+    drawing = SvgDrawing(WIDTH, 330)
     bottom = 282.0
-    across = Scale(-0.2, max(depths.levels) + 0.2, _LEFT, WIDTH - 20)
+    across = AxisScale(-0.2, max(depths.levels) + 0.2, _LEFT, WIDTH - 20)
     lines = {"signal": depths.signal, "lower bound": depths.lower, "upper bound": depths.upper}
     known = [value for line in lines.values() for value in line if value is not None]
     up = scale(known, bottom, 14, around=(0.0,))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from analysis.scales import CHAR, scale
-from analysis.viewer.charts.svg import Chart, Drawing, FigureTable, figure, short
+from analysis.viewer.charts.svg import Chart, FigureTable, SvgDrawing, figure, short
 from analysis.viewer.pages.plan import PlanPage
 
 WIDTH: Final = 720
@@ -19,7 +19,7 @@ def plan_chart(page: PlanPage) -> Chart | None:
         return None
     left = 20 + CHAR * max(min(len(one.said), _NAME) for one in page.designs)
     height = 20 + _ROW * len(page.designs) + 46
-    drawing = Drawing(WIDTH, height)
+    drawing = SvgDrawing(WIDTH, height)
     ends = [
         end for one in page.designs for end in (one.signal.value, one.signal.low, one.signal.high) if end is not None
     ]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import Final
 
-from analysis.scales import Scale, scale
-from analysis.viewer.charts.svg import Chart, Drawing, FigureTable, colour, figure
+from analysis.scales import AxisScale, scale
+from analysis.viewer.charts.svg import Chart, FigureTable, SvgDrawing, colour, figure
 from analysis.viewer.pages.run import RunPage, TaskScore
 from analysis.viewer.pages.society import SocietyMap
 
@@ -27,7 +27,7 @@ def strip_chart(page: RunPage) -> Chart | None:
     step = -(-len(scored) // _CELLS_MAX)
     groups = [scored[at : at + step] for at in range(0, len(scored), step)]
     columns = int((WIDTH - 20) / _CELL)
-    drawing = Drawing(WIDTH, 16 + _CELL * -(-len(groups) // columns) + 26)
+    drawing = SvgDrawing(WIDTH, 16 + _CELL * -(-len(groups) // columns) + 26)
     for at, group in enumerate(groups):
         mean = math.fsum(one.score or 0.0 for one in group) / len(group)
         corner = (10.0 + _CELL * (at % columns), 10.0 + _CELL * (at // columns))
@@ -70,9 +70,9 @@ def rounds_chart(page: RunPage) -> Chart | None:
         bar = bars.setdefault(round_ // step, {})
         bar[act] = bar.get(act, 0) + tokens
     height, bottom, left = 300 + 18 * (len(acts) // 3 + 1), 250, 64
-    drawing = Drawing(WIDTH, height)
+    drawing = SvgDrawing(WIDTH, height)
     up = scale([0.0, *(sum(bar.values()) for bar in bars.values())], bottom, 12)
-    up = Scale(0.0, up.high, bottom, 12)
+    up = AxisScale(0.0, up.high, bottom, 12)
     n = last // step + 1
     wide = (WIDTH - left - 20) / n
     drawing.y_axis(up, left, WIDTH - 16, "tokens, all tasks")
@@ -110,7 +110,7 @@ def society_chart(society: SocietyMap) -> Chart | None:
     if not society.x or society.n > NODES_MAX:
         return None
     size, margin = 520.0, 34.0
-    drawing = Drawing(size, size)
+    drawing = SvgDrawing(size, size)
     places = [
         (margin + x * (size - 2 * margin), margin + y * (size - 2 * margin))
         for x, y in zip(society.x, society.y, strict=True)
@@ -143,7 +143,7 @@ def sparkline(values: list[float], title: str) -> Chart | None:
     known = [value for value in values if math.isfinite(value)]
     if len(known) < 2:
         return None
-    drawing = Drawing(120, 28)
+    drawing = SvgDrawing(120, 28)
     up = scale(known, 25, 3)
     step = 112 / (len(known) - 1)
     drawing.path([(4 + at * step, up(value)) for at, value in enumerate(known)], "c1")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import count
 from typing import Final
 
-from analysis.scales import CHAR, Scale
+from analysis.scales import CHAR, AxisScale
 from analysis.viewer.charts.escape import escaped
 
 COLOURS: Final = ("#0072b2", "#d55e00", "#007f5f", "#b3568f", "#8a6d00", "#3f7fa6", "#5b5b5b", "#9a3324")
@@ -42,7 +42,7 @@ def colour(at: int) -> str:
     return f"c{at % len(COLOURS) + 1}"
 
 
-class Drawing:
+class SvgDrawing:
     """A drawing takes shapes, and becomes an SVG with a title and a description."""
 
     def __init__(self, width: float, height: float) -> None:
@@ -103,7 +103,7 @@ class Drawing:
             f'font-size="{size}" font-family="system-ui, sans-serif"{turn}>{escaped(short(words))}</text>'
         )
 
-    def x_axis(self, scale: Scale, y: float, top: float, name: str) -> None:
+    def x_axis(self, scale: AxisScale, y: float, top: float, name: str) -> None:
         """Draw a horizontal axis below with ticks, grid lines up to `top`, and its name; no label on another one."""
         self.line((scale.start, y), (scale.end, y), "muted")
         last = -1e9
@@ -117,7 +117,7 @@ class Drawing:
                 last = x + half
         self.text((scale.start + scale.end) / 2, y + 33, name, anchor="middle")
 
-    def y_axis(self, scale: Scale, x: float, right: float, name: str) -> None:
+    def y_axis(self, scale: AxisScale, x: float, right: float, name: str) -> None:
         """Draw a vertical axis on the left with ticks, grid lines up to `right`, and its name."""
         self.line((x, scale.start), (x, scale.end), "muted")
         last = 1e9

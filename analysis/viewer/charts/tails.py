@@ -6,7 +6,7 @@ import math
 from typing import Final
 
 from analysis.scales import scale
-from analysis.viewer.charts.svg import DASHES, Chart, Drawing, FigureTable, colour, figure
+from analysis.viewer.charts.svg import DASHES, Chart, FigureTable, SvgDrawing, colour, figure
 from analysis.viewer.pages.laws import LawLine
 
 WIDTH: Final = 520
@@ -32,7 +32,7 @@ def tail_chart(law: LawLine) -> Chart | None:
         ]
         for name, curve in tail.fits.items()
     }
-    drawing = Drawing(WIDTH, HEIGHT + 18 * (len(curves) // 2 + 1))
+    drawing = SvgDrawing(WIDTH, HEIGHT + 18 * (len(curves) // 2 + 1))
     across = scale([x for x, _ in points], _LEFT, WIDTH - 16, log=True)
     up = scale([y for _, y in points], _BOTTOM, 12, log=True)
     drawing.x_axis(across, _BOTTOM, 12, f"{law.name} ({law.unit})")
@@ -63,7 +63,7 @@ def growth_chart(law: LawLine) -> Chart | None:
     ]
     if len({n for n, _ in points}) < 2:
         return None
-    drawing = Drawing(WIDTH, HEIGHT)
+    drawing = SvgDrawing(WIDTH, HEIGHT)
     across = scale([n for n, _ in points], _LEFT, WIDTH - 16, log=True)
     slope = growth.gamma.value
     middle_n, middle = (math.fsum(math.log(point[axis]) for point in points) / len(points) for axis in (0, 1))
