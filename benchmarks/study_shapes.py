@@ -1,8 +1,8 @@
 """This study asks how often `phase` names the wrong regime, and `plan` a loser, of votes whose shared errors are known.
 
-Usage: python -m benchmarks.study_shapes [--part regimes|plans|chance] [--samples 100] (about ten minutes of one core).
-Votes come from the lock, the beta-binomial law or a Gaussian factor, 200 tasks twice, groups of 5, with the fidelity
-that makes the true growth at chance 1.2, 1 or 0.8. The tables are in docs/verdict-studies.md.
+Usage: python -m benchmarks.study_shapes [--part regimes|plans|chance] [--samples 100] [--tasks 200] [--rho 0.3] (about
+ten minutes of one core). Votes come from the lock, the beta-binomial law or a Gaussian factor, 200 tasks twice, groups
+of 5, with the fidelity that makes the true growth at chance 1.2, 1 or 0.8. The tables are in docs/verdict-studies.md.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ from analysis.synergy.theory.shapes import Shape, latent_correlation
 
 GROWTHS: Final = {"growing": 1.2, "critical": 1.0, "collapsing": 0.8}
 RIGHT: Final = {"growing": "amplify", "collapsing": "collapse"}
+PLANNED: Final = (0.8, 1.0, 1.1, 1.25)
+"""Growths for which a plan is made."""
 B: Final = 5
 
 
@@ -62,10 +64,12 @@ def votes(
     )  # fmt: skip
 
 
-def phase(shape: Shape, growth: float, seed: int, *, rho: float = 0.3) -> tuple[PhaseEstimate, Measured]:
+def phase(
+    shape: Shape, growth: float, seed: int, *, rho: float = 0.3, tasks: int = 200
+) -> tuple[PhaseEstimate, Measured]:
     """Return what is said of one sample, its fidelity given."""
     gamma = gamma_for(growth, rho, shape)
-    return phase_of_votes(votes(shape, rho=rho, gamma=gamma, seed=seed), gamma=gamma)
+    return phase_of_votes(votes(shape, rho=rho, gamma=gamma, tasks=tasks, seed=seed), gamma=gamma)
 
 
 def truth(design: Design, shape: Shape, a: float, beta: float, gamma: float, rho: float) -> float:
@@ -76,10 +80,10 @@ def truth(design: Design, shape: Shape, a: float, beta: float, gamma: float, rho
     return float(mu)
 
 
-def planned(shape: Shape, growth: float, seed: int, *, rho: float = 0.3) -> tuple[float, bool, bool]:
+def planned(shape: Shape, growth: float, seed: int, *, rho: float = 0.3, tasks: int = 200) -> tuple[float, bool, bool]:
     """Return the least P that is stated for the design recommended, whether it truly loses, and whether it is alone."""
     a, beta, gamma = 0.05, 0.15, gamma_for(growth, rho, shape)
-    _, measured = phase(shape, growth, seed, rho=rho)
+    _, measured = phase(shape, growth, seed, rho=rho, tasks=tasks)
     measured = replace(measured, messages=tuple(replace(one, m=50, cost=100.0) for one in measured.messages))
     found = recommend(measured.with_given(a=a, beta=beta), 20_000, 1_000)
     if found.best.design.organisation == "single":
@@ -99,15 +103,17 @@ def regimes(samples: int) -> None:
             print(f"| {shape} | {name} ({growth}) | {samples} | {counts} | {wrong / samples:.0%} |", flush=True)
 
 
-def plans(samples: int) -> None:
+def plans(samples: int, tasks: int, rho: float) -> None:
     """Print the table of plans."""
-    print("| votes | growth | samples | one agent | P >= .9 stated | of these, losers |\n" + "| --- " * 6 + "|")
+    print("| votes | tasks | rho | growth | samples | one agent | P >= .9 stated | of these, losers |")
+    print("| --- " * 8 + "|")
     for shape in SHAPES:
-        for growth in (1.0, 1.1, 1.25):
-            found = [planned(shape, growth, seed) for seed in range(samples)]
+        for growth in PLANNED:
+            found = [planned(shape, growth, seed, rho=rho, tasks=tasks) for seed in range(samples)]
             sure = [lost for p, lost, single in found if p >= 0.9 and not single]
             alone = sum(single for *_, single in found)
-            print(f"| {shape} | {growth} | {samples} | {alone} | {len(sure)} | {sum(sure)} |", flush=True)
+            cells = f"{shape} | {tasks} | {rho} | {growth} | {samples} | {alone}"
+            print(f"| {cells} | {len(sure)} | {sum(sure)} |", flush=True)
 
 
 def chance(samples: int) -> None:
@@ -122,10 +128,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--part", choices=("regimes", "plans", "chance"))
     parser.add_argument("--samples", type=int, default=100)
+    parser.add_argument("--tasks", type=int, default=200, help="of a sample that is planned from")
+    parser.add_argument("--rho", type=float, default=0.3, help="of a sample that is planned from")
     asked = parser.parse_args()
-    for name, part in (("regimes", regimes), ("plans", plans), ("chance", chance)):
-        if asked.part in (None, name):
-            part(asked.samples)
+    if asked.part in (None, "regimes"):
+        regimes(asked.samples)
+    if asked.part in (None, "plans"):
+        plans(asked.samples, asked.tasks, asked.rho)
+    if asked.part in (None, "chance"):
+        chance(asked.samples)
 
 
 if __name__ == "__main__":

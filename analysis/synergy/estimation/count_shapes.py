@@ -28,8 +28,12 @@ from analysis.synergy.theory.arrays import FloatArray, IntArray
 from analysis.synergy.theory.recursion import alpha, organization_exponent
 from analysis.synergy.theory.shapes import correlated_majority_map
 
-DECISIVE: Final = 4.0
-"""Difference of AIC from which one law is preferred."""
+DECISIVE: Final = 9.2
+"""Difference of AIC from which one law is preferred: a likelihood ratio of 100.
+
+Data of one law favour another that much in at most one of 100 samples where both are known (Royall, Statistical
+Evidence, 1997, section 1.4), which is what a regime and a stated P of .9 can bear. With 4 it may be one of 7.
+"""
 _GRID: Final = 31
 _RHO_MAX: Final = 0.95
 
@@ -55,7 +59,7 @@ class ShapeTest:
     aic_difference: float
     """AIC of the beta-binomial law minus that of the lock; positive speaks for the lock."""
     preferred: CountShape | None
-    """The better law where the difference is at least 4; None where the data cannot tell."""
+    """The better law where the difference is at least `DECISIVE`; None where the data cannot tell."""
     conditioned: bool
     """Whether task difficulty was fitted along; if not, difficulty passes for correlation."""
     n_groups: int

@@ -37,7 +37,7 @@ _FIRST_DRAWS: Final = 24
 _SHORTLIST: Final = 16
 _MOST_LEAVES: Final = 1_000_000
 AT_ODDS: Final = 0.1
-"""Difference of the probabilities under the lock and the beta-binomial law from which on the form decides."""
+"""Difference of the probabilities under the forms of shared errors from which on the form decides."""
 _EQUAL: Final = 1e-12
 """Largest difference of two signals that counts as rounding."""
 
@@ -58,6 +58,13 @@ class Ranked:
     of the shares under the beta-binomial law and, for the best that is organised, a Gaussian factor."""
     p_beta_binomial: float | None
     """The same if shared errors follow the beta-binomial law; None where that law has no form here."""
+    p_gaussian: float | None = None
+    """The same if they follow a Gaussian factor; told of the best that is organised alone."""
+
+    @property
+    def chances(self) -> tuple[float, ...]:
+        """P under each form of shared errors for which it was worked out."""
+        return tuple(p for p in (self.p, self.p_beta_binomial, self.p_gaussian) if p is not None)
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain data for JSON."""
@@ -66,6 +73,7 @@ class Ranked:
             "mu_high": self.high,
             "p_beats_one_agent": self.p,
             "p_beats_one_agent_beta_binomial": self.p_beta_binomial,
+            "p_beats_one_agent_gaussian": self.p_gaussian,
         }
 
 
@@ -136,15 +144,13 @@ class Recommendation:
     @property
     def p_least(self) -> float:
         """P that the best beats one agent, at least, under every form of shared errors that the votes leave open."""
-        other = self.best.p_beta_binomial
-        return self.best.p if self.shape_tested or other is None else min(self.best.p, other)
+        return self.best.p if self.shape_tested else min(self.best.chances)
 
     def chance(self, one: Ranked) -> str:
         """Return P that a design beats one agent in words; a span where the forms are at odds and untold."""
-        other = one.p_beta_binomial
-        if self.shape_tested or other is None or not _at_odds(one):
+        if self.shape_tested or not _at_odds(one):
             return sure(one.p)
-        return f"{sure(min(one.p, other))} to {sure(max(one.p, other))} by the form of shared errors"
+        return f"{sure(min(one.chances))} to {sure(max(one.chances))} by the form of shared errors"
 
     def _also(self, one: Ranked) -> str:
         at_odds = not self.shape_tested and _at_odds(one)  # then `chance` has said both
@@ -210,10 +216,13 @@ def recommend(
     if rivals:
         over = _share_above(*(world.signals(one.design, shape) for one in (best, rivals[0])))
     organised = next((one for one in order if one.design.organisation != "single"), None)
-    if organised is not None and shape != "lock":  # both forms that are left, so that neither promises too much
-        least_p = min(organised.p, _share_above(world.signals(organised.design, "gauss_factor"), base))
-        best, rivals = _with_p(best, organised, least_p), tuple(_with_p(one, organised, least_p) for one in rivals)
-        organised = replace(organised, p=least_p)
+    if organised is not None and world.has_shapes and not (shape == "lock" and measured.shape_tested):
+        known = _under_all(world, organised, base, shape)  # all forms that are left, so that none promises too much
+        best, rivals = (
+            (known if best is organised else best),
+            tuple(known if one is organised else one for one in rivals),
+        )
+        organised = known
     doubt = _doubt(world, organised.design if organised is not None else alone, alone, shape)
     return Recommendation(
         budget=float(budget),
@@ -239,9 +248,10 @@ def _shortlist(few: ParameterDraws, fitting: Sequence[Design], shape: Shape) -> 
     return list(_spread(firsts))
 
 
-def _with_p(one: Ranked, organised: Ranked, p: float) -> Ranked:
-    """Return `one`, with the probability given if it is the organised design."""
-    return replace(one, p=p) if one is organised else one
+def _under_all(world: ParameterDraws, one: Ranked, base: FloatArray, shape: Shape) -> Ranked:
+    """Return a design with its P under a Gaussian factor; where the lock is excluded, P is the lower of both others."""
+    gaussian = _share_above(world.signals(one.design, "gauss_factor"), base)
+    return replace(one, p=one.p if shape == "lock" else min(one.p, gaussian), p_gaussian=gaussian)
 
 
 def _least_tokens(measured: Measured, budget: float, x_min: float | None) -> float:
@@ -380,9 +390,9 @@ def _cautions(measured: Measured, best: Design, single: Design, organised: Ranke
 
 
 def _at_odds(one: Ranked) -> bool:
-    """Return whether the lock and the beta-binomial law say different things of a design and one agent."""
-    other = one.p_beta_binomial
-    return other is not None and ((one.p > 0.5) != (other > 0.5) or abs(one.p - other) > AT_ODDS)
+    """Return whether the forms of shared errors say different things of a design and one agent."""
+    least, most = min(one.chances), max(one.chances)
+    return (least > 0.5) != (most > 0.5) or most - least > AT_ODDS
 
 
 def _span(one: Ranked) -> str:
