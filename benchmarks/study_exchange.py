@@ -4,8 +4,8 @@ Usage: python -m benchmarks.study_exchange [--samples 400] [--tasks 10 30 100] [
 (about fifteen minutes of one core).
 Of five agents each answers alone first, then twice more. Who sees others sees all of them: where its answer is not
 among their most frequent ones it goes to one of these with probability `follow`; else, and where nothing else was
-shown, it draws anew with probability `drift`. A share of the turns sees nobody. Truths are shares over 200,000 tasks of the
-same debate. The tables are in docs/comparison-studies.md.
+shown, it draws anew with probability `drift`. A share of the turns sees nobody. Truths are shares over 200,000 tasks of
+the same debate. The tables are in docs/comparison-studies.md.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ def replies_of(course: Course) -> pl.DataFrame:
         columns: dict[str, NDArray[Any]] = {
             "task": task, "round": np.full(before.shape, at + 1), "agent": agent, "against": course.saw[at] & differs,
             "had": np.ones(before.shape, dtype=bool), "changed": changed, "led": led, "followed": followed,
-            "right_before": before == 0, "right_after": after == 0,
+            "right_before": np.equal(before, 0), "right_after": np.equal(after, 0),
         }  # fmt: skip
         parts.append(pl.DataFrame({name: values.reshape(-1) for name, values in columns.items()}))
     return pl.concat(parts).with_columns(pl.lit(None, kind).alias(n) for n, kind in SCHEMA.items() if n not in columns)

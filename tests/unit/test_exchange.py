@@ -192,6 +192,19 @@ def test_votes_that_always_agree_are_worth_one_and_not_with_certainty() -> None:
     assert independent_votes(spoken([np.ones((40, 1), dtype=bool)])) is None
 
 
+def test_a_few_tasks_on_which_all_err_together_are_allowed_for() -> None:
+    """With thirty agents and tasks three of these carry all that is known of rho; some samples have one, or none."""
+    rng, held = np.random.default_rng(6), 0
+    for _ in range(100):
+        found = independent_votes(spoken([locked(30, 30, 0.1, 0.65, rng)]))
+        assert isinstance(found, IndependentVotes)
+        held += found.rho.covers(0.1)
+    assert held >= 92  # .82 without the task that is added; .97 with it
+    alone = independent_votes(spoken([rng.random((30, 30)) < 0.65]))
+    assert isinstance(alone, IndependentVotes)
+    assert alone.votes.low < 10
+
+
 def test_what_is_said_of_final_votes_goes_by_what_they_are() -> None:
     rng = np.random.default_rng(4)
     votes = rng.random((60, 5)) < 0.6

@@ -7,7 +7,8 @@ from dataclasses import replace
 import polars as pl
 import pytest
 
-from analysis.synergy.estimation.growth import SHAPES
+from analysis.synergy.estimation.count_shapes import DECISIVE, compare_shapes
+from analysis.synergy.estimation.growth import SHAPES, shapes_left
 from analysis.synergy.estimation.measured import Measured
 from analysis.synergy.estimation.phase_estimate import PhaseEstimate
 from analysis.synergy.estimation.phase_of_runs import phase_of_votes
@@ -82,6 +83,12 @@ def test_a_plan_goes_by_the_form_that_the_votes_leave() -> None:
     measured = phase("beta_binomial", 1.0, 2)[1]
     assert measured.shape == "beta_binomial"
     found, blind = plan_of(measured), plan_of(replace(measured, assumptions=()))
+    assert found.organised is not None
+    assert blind.organised is not None
+    assert found.organised.p == min(found.organised.chances)  # both forms that are left
+    assert found.organised.p_gaussian is not None
+    assert blind.p_least == min(blind.organised.chances)
+    assert len(blind.organised.chances) == 3
     assert BY_LAW in found.summary()
     assert "if shared errors are beta-binomial" not in found.summary()
     assert found.organised is not None
@@ -103,6 +110,23 @@ def test_a_plan_from_votes_of_the_lock_has_no_such_words() -> None:
     assert BY_LAW not in found.summary()
     assert OPEN not in found.cautions
     assert "if shared errors are beta-binomial" in found.summary()
+    assert found.organised is not None
+    assert found.organised.p_gaussian is None
+    assert found.p_least == found.organised.p
+
+
+def test_votes_that_hardly_speak_for_the_lock_do_not_exclude_the_others() -> None:
+    """Votes of a Gaussian factor by which the lock is better by an AIC of 5: a plan that trusts it loses."""
+    table = votes("gauss_factor", gamma=gamma_for(1.25, 0.3, "gauss_factor"), seed=28)
+    test = compare_shapes(table)
+    assert 4 < test.aic_difference < DECISIVE
+    assert test.preferred is None
+    assert shapes_left(test, "after_channel") == SHAPES
+    p, loses, alone = planned("gauss_factor", 1.25, 28)
+    assert alone or (loses and p < 0.5)
+    sure = compare_shapes(votes("lock", seed=3))
+    assert sure.aic_difference > DECISIVE
+    assert shapes_left(sure, "after_channel") == ("lock",)
 
 
 def test_a_plan_says_first_that_votes_are_below_chance() -> None:
