@@ -218,7 +218,7 @@ def test_the_line_of_a_report_has_word_exponent_offset_and_basis() -> None:
 
 def test_the_interval_of_the_exponent_leaves_0_out_where_the_test_against_it_does() -> None:
     """Where nothing is reinforced the offset means nothing, and a ratio over all offsets exceeds that of one."""
-    even = [examined(WORLDS["evenly"], seed) for seed in (0, 1, 4, 9)]
+    even = [examined(WORLDS["evenly"], seed) for seed in (0, 3, 4, 9)]
     for one in even:
         assert one.reinforced.p >= LEVEL
         assert one.beta.covers(0.0)
