@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import polars as pl
 import pytest
 from numpy.typing import NDArray
 
+from agentsoc.engine.transcript import transcript_async
 from analysis.interval import Interval
 from analysis.measures.exchange import ExchangeMeasures, exchange_of
 from analysis.measures.exposure import Exposure, exposure_of
@@ -96,6 +98,33 @@ def test_who_is_shown_two_answers_equally_often_is_led_by_neither_of_its_own(tmp
     known = exposed.drop_nulls(["right_before", "right_after"])
     assert known.height == exposed.height
     assert (known["changed"] == (known["right_before"] != known["right_after"])).all()
+
+
+def test_a_claim_of_ones_own_that_another_agent_took_over_is_what_that_one_says(tmp_path: Path) -> None:
+    """Two agents endorse and leave each other's claims; a transcript tells what each was shown and held."""
+    blocks: dict[str, Any] = {
+        "topology": {"kind": "decentralized", "degree": 1},
+        "protocol": {"kind": "debate", "rounds": 3, "until": "rounds"},
+        "model": {"says": "random", "accuracy": 0.6, "cites": "all"}, "agents": {"reply": "short", "count": 2},
+        "tasks": {"kind": "multiple-choice", "count": 12},
+    }  # fmt: skip
+    log = made(tmp_path / "run", **blocks)
+    found = {(row["task"], row["round"], row["agent"]): row for row in heard_replies(log).iter_rows(named=True)}
+    taken_over = 0
+    for call in (call for task in range(12) for call in asyncio.run(transcript_async(log.directory, task))):
+        hint = call.request.hint
+        if call.round == 0 or call.reply is None:
+            continue
+        row = found[call.task, call.round, call.agent]
+        assert row["had"]
+        assert row["against"] == any(answer != hint.own for answer in hint.shown)
+        assert (row["right_before"], row["right_after"]) == (hint.own == hint.truth, call.reply.answer == hint.truth)
+        if row["against"]:
+            assert row["led"]  # one other agent: its answer is the most frequent one
+            assert row["followed"] == row["adopted"] == (call.reply.answer in hint.shown)
+        shows_itself = f"#1 agent {call.agent}: " in str(call.request.messages[-1].content)
+        taken_over += shows_itself and row["against"]
+    assert taken_over
 
 
 def spoken(rounds: list[Votes]) -> pl.DataFrame:
