@@ -118,8 +118,8 @@ def replies_of(course: Course) -> pl.DataFrame:
 
 def standing_rows(course: Course) -> pl.DataFrame:
     """Return the rows of `standing_of` for the answers of a debate."""
-    round_, task, agent = np.indices(course.answers.shape)
-    columns: dict[str, Ints] = {"task": task, "round": round_, "agent": agent, "answer": course.answers}
+    index = np.indices(course.answers.shape)
+    columns = {"task": index[1], "round": index[0], "agent": index[2], "answer": course.answers}
     table = pl.DataFrame({name: values.reshape(-1) for name, values in columns.items()}).sort("task", "round", "agent")
     return standing_of(
         Outputs(

@@ -182,6 +182,29 @@ def test_whether_mean_accuracy_moved_is_said_where_the_data_show_it() -> None:
     assert moved(spoken([rng.random((20, 9)) < 0.5])) is None  # nobody answered twice
 
 
+@pytest.mark.parametrize(
+    ("first", "last", "gap", "alone"),
+    [
+        ([[True, False, True]], [[True, True, True]], 0.0, 0.0),  # one task
+        ([[True] * 3] * 20, [[True] * 3] * 20, 0.0, 0.0),
+        ([[False] * 3] * 20, [[False] * 3] * 20, 0.0, 0.0),
+        ([[True, False]] * 20, [[True, False]] * 20, 0.0, 50.0),  # ties, which the society decides for the right one
+    ],
+)
+def test_where_tasks_tell_nothing_apart_nothing_is_claimed(
+    first: list[list[bool]], last: list[list[bool]], gap: float, alone: float
+) -> None:
+    rows = spoken([np.array(first), np.array(last)])
+    scores = pl.DataFrame({"task": range(len(last)), "score": [float(one[0]) for one in last]})
+    found, change = oracle_gap(rows, scores), moved(rows)
+    assert found is not None
+    assert change is not None
+    assert (found.points.value, found.alone.value) == (gap, alone)
+    assert found.points.width >= 15
+    assert change.word == "whether it moved cannot be told"
+    assert isinstance(independent_votes(rows), str)
+
+
 def test_the_oracle_gap_counts_what_somebody_had_and_the_society_missed() -> None:
     first = np.array([[1, 0, 0], [1, 1, 0], [0, 0, 0], [1, 1, 1], [0, 0, 0]], dtype=bool)
     last = np.array([[0, 0, 0], [1, 1, 0], [0, 0, 0], [1, 1, 1], [1, 0, 0]], dtype=bool)
