@@ -171,7 +171,9 @@ def test_votes_of_an_unknown_form_name_no_regime_and_no_design() -> None:
         {
             "how often its nodes would err together is not known": found.summary(),
             "they rest on a law of shared errors that these votes do not follow": found.summary(),
-            "find out first which agents err together": found.summary(),
+            "which agents err together, or compare a small design with one agent on the tasks themselves": (
+                found.summary()
+            ),
         },
         sure.summary(),
         below.summary(),

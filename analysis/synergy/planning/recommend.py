@@ -237,11 +237,8 @@ def recommend(
     organised = next((one for one in order if one.design.organisation != "single"), None)
     if organised is not None and world.has_shapes and not (shape == "lock" and measured.shape_tested):
         known = _under_all(world, organised, base, shape)  # all forms that are left, so that none promises too much
-        best, rivals = (
-            (known if best is organised else best),
-            tuple(known if one is organised else one for one in rivals),
-        )
-        organised = known
+        best, *others = (known if one is organised else one for one in (best, *rivals))
+        rivals, organised = tuple(others), known
     doubt = _doubt(world, organised.design if organised is not None else alone, alone, shape)
     return Recommendation(
         budget=float(budget),
