@@ -246,7 +246,8 @@ class Host:
         """Make one attempt, or read the journal's row in its place; never raises for what a model does."""
         if wanted.known is not None:
             return self.recall(wanted)
-        name = self._names[self.society.group_index(wanted.planned.turn.agent)]
+        group = self.society.group_index(wanted.planned.turn.agent)
+        name = self._names[group]
         prompt = self.prompts.rendered(wanted)
         view, task = prompt.view, prompt.task
         digest = prompt.request.digest()
@@ -274,7 +275,6 @@ class Host:
         if text is not completion.text:
             completion = msgspec.structs.replace(completion, text=text)
         if self.cache is not None:
-            group = self.society.group_index(wanted.planned.turn.agent)
             self.cache.put(self._identities[group], prompt.request, completion)
         return self._read((digest, name, _ms(began)), view, task, completion, prompt.due)
 
