@@ -115,6 +115,7 @@ def test_a_claim_of_ones_own_that_another_agent_took_over_is_what_that_one_says(
         hint = call.request.hint
         if call.round == 0 or call.reply is None:
             continue
+        assert hint is not None
         row = found[call.task, call.round, call.agent]
         assert row["had"]
         assert row["against"] == any(answer != hint.own for answer in hint.shown)
