@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import sqlite3
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -101,6 +101,8 @@ class Result:
     segments: list[Any]
     episodes: pa.Table
     """One row per episode; see `agentsoc.log.episodes`."""
+    read: Set[Key] = frozenset()
+    """Rows of tools and environments that a replay asked the journal for."""
 
 
 async def execute(plan: Plan) -> Result:
@@ -145,6 +147,8 @@ class _Execution:
         self.boards: dict[int, Board] = {}
         self.pools: list[Pool] = []
         self.desks: list[ToolDesk | ForeignDesk] = []
+        self.read: set[Key] | None = None if plan.live else set()
+        """Rows of tools and environments that a replay asked for."""
         self.engine: RunEngine | None = None
         self.columns: ColumnRun | None = None
         # given away when the run begins: they may be many
@@ -215,7 +219,7 @@ class _Execution:
             if graded_by is not None:
                 pools.append(graded_by.desk)
             caller = Caller(pool, None, plan.known, old.scenario.calls, 64)
-            desk = ToolDesk(old, None, plan.known, live=False) if any(old.toolsets) else None
+            desk = ToolDesk(old, None, plan.known, live=False, read=self.read) if any(old.toolsets) else None
             epochs.append(ScenarioEpoch(before.start, old, pool, caller, graded_by, desk))
         journal = self.journal if plan.live else None
         desk = await self._open_tools(journal)
@@ -237,7 +241,7 @@ class _Execution:
         if not isinstance(environment, ForeignEnvironment):
             return None
         live = self.plan.live
-        desk = ForeignDesk(environment, self.journal if live else None, self.plan.known, live=live)
+        desk = ForeignDesk(environment, self.journal if live else None, self.plan.known, live=live, read=self.read)
         self.desks.append(desk)
         return desk
 
@@ -246,7 +250,7 @@ class _Execution:
         plan = self.plan
         if not any(group.tools for group in self.society.groups):
             return None
-        desk = ToolDesk(self.society, journal, plan.known, live=plan.live)
+        desk = ToolDesk(self.society, journal, plan.known, live=plan.live, read=self.read)
         self.desks.append(desk)
         await desk.start(plan.toolsets)
         self.society = with_toolsets(self.society, desk.toolsets)
@@ -303,7 +307,9 @@ class _Execution:
         totals = self.files.finish(digest, engine.episodes.totals, episodes)
         calls_live = sum(epoch.caller.flight.live for epoch in engine.epochs)
         calls_live += sum(epoch.judge.caller.flight.live for epoch in engine.epochs if epoch.judge is not None)
-        return Result(digest, totals, self.writer.digest.rows, calls_live, self.writer.segments, episodes)
+        return Result(
+            digest, totals, self.writer.digest.rows, calls_live, self.writer.segments, episodes, self.read or frozenset()
+        )
 
 
 def prompt_bounds(epoch: ScenarioEpoch) -> list[PromptBounds]:

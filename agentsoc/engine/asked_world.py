@@ -1,0 +1,163 @@
+"""This module asks an environment on behalf of the engine, and says what its author has to mend where it fails.
+
+Environments may be somebody else's: whatever they raise, or give in place of what they should, ends the run with the
+task, the stage and the method. What was done before is in the journal, so a run can go on once the code was mended.
+"""
+
+from __future__ import annotations
+
+import math
+import traceback
+from collections.abc import Awaitable, Callable, Mapping
+from numbers import Real
+from pathlib import PurePath
+from typing import Any, TypeVar
+
+from agentsoc.contracts.environments import STATE_BYTES, Action, Draw, Environment, Step
+from agentsoc.contracts.script import Script
+from agentsoc.contracts.sight import Sight
+from agentsoc.contracts.task import Task
+from agentsoc.contracts.tools import fault_text
+from agentsoc.errors import AgentsocError, EnvironmentFailedError
+from agentsoc.reading.by_schema import canonical
+
+_SAID_MAX = 300
+"""Length to which what an environment said is cut (characters)."""
+Given = TypeVar("Given")
+
+
+class AskedWorld:
+    """The object asks one environment about one episode; `stage` says where the episode stands, for messages."""
+
+    def __init__(self, environment: Environment, task: Task) -> None:
+        self._environment, self._task = environment, task
+        self.stage = 0
+
+    def opening(self, n: int, seed: int) -> Any:
+        """Return the state in which the episode begins."""
+        return self._state("opening", self._ask("opening", self._environment.opening, self._task, n, seed))
+
+    def horizon(self) -> int:
+        """Return the most stages that the episode can have."""
+        found = self._ask("horizon", self._environment.horizon)
+        return found if isinstance(found, int) else self._wrong("horizon", found, "it has to be a whole number")
+
+    def over(self, state: Any) -> str | None:
+        """Return why the episode is over; None while it goes on."""
+        found = self._ask("over", self._environment.over, state)
+        if found is not None and not isinstance(found, str):
+            return self._wrong("over", found, "it has to be words that say why, or None")
+        return found
+
+    def observe(self, state: Any, agent: int) -> Sight:
+        """Return what an agent sees."""
+        found = self._ask("observe", self._environment.observe, state, agent)
+        if not isinstance(found, Sight):
+            return self._wrong("observe", found, "it has to be a Sight")
+        if not isinstance(found.text, str):
+            return self._wrong("observe", found.text, "the text of a Sight has to be a text")
+        if not isinstance(found.choices, tuple | list) or not all([isinstance(one, str) for one in found.choices]):
+            return self._wrong("observe", found.choices, "the choices of a Sight have to be texts")
+        if found.schema is not None and not isinstance(found.schema, Mapping):
+            return self._wrong("observe", found.schema, "the schema of a Sight has to be an object")
+        return found
+
+    def default(self, state: Any, agent: int, sight: Sight) -> Action:
+        """Return the action in place of a missing one."""
+        return self._action("default", self._ask("default", self._environment.default, state, agent), sight)
+
+    def scripted(self, script: Script, state: Any, agent: int, draw: Draw, sight: Sight) -> Action:
+        """Return the action of a scripted policy."""
+        found = self._ask("scripted (or best)", self._environment.scripted, script, state, agent, draw)
+        return self._action("scripted (or best)", found, sight)
+
+    def says(self, state: Any, agent: int, draw: Draw) -> str:
+        """Return what a scripted policy says before moves are made."""
+        found = self._ask("says", self._environment.says, state, agent, draw)
+        return found if isinstance(found, str) else self._wrong("says", found, "it has to be a text")
+
+    def resolve(self, state: Any, actions: Mapping[int, Action], draw: Draw) -> Step:
+        """Return what follows from actions."""
+        step = self._sound(self._ask("resolve", self._environment.resolve, state, actions, draw))
+        self._state("resolve", step.state)
+        return step
+
+    async def resolved_by(self, steps: Awaitable[Step]) -> Step:
+        """Return what the program of a foreign environment says that follows."""
+        try:
+            return self._sound(await steps)
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+            return self._raised("named or step_of", error)
+
+    def _sound(self, step: Any) -> Step:
+        if not isinstance(step, Step):
+            return self._wrong("resolve", step, "it has to be a Step")
+        if not isinstance(step.told, Mapping) or not all([isinstance(text, str) for text in step.told.values()]):
+            return self._wrong("resolve", step.told, "told has to give texts by agent")
+        if not isinstance(step.rewards, Mapping) or not all([isinstance(agent, int) for agent in step.rewards]):
+            return self._wrong("resolve", step.rewards, "rewards have to be numbers by agent")
+        return step
+
+    def reward(self, reward: Any) -> float:
+        """Return a reward as a number."""
+        try:
+            number = float(reward) if isinstance(reward, Real) else math.nan
+        except OverflowError:
+            number = math.nan
+        return number if math.isfinite(number) else self._wrong("resolve", reward, "a reward is a finite number")
+
+    def score(self, state: Any) -> float:
+        """Return the score of the episode as it stands."""
+        found = self._ask("score", self._environment.score, self._task, state)
+        number = float(found) if isinstance(found, Real) else math.nan
+        return number if 0.0 <= number <= 1.0 else self._wrong("score", found, "a score is a number between 0 and 1")
+
+    def outcome(self, state: Any) -> str:
+        """Return how the episode stands, in one line."""
+        found = self._ask("outcome", self._environment.outcome, self._task, state)
+        return found if isinstance(found, str) else self._wrong("outcome", found, "it has to be a text")
+
+    def _action(self, method: str, found: Any, sight: Sight) -> Action:
+        if sight.choices:
+            wanted = "an action has to be a text where a Sight has choices"
+            return found if isinstance(found, str) else self._wrong(method, found, wanted)
+        try:
+            canonical(found)
+        except ValueError:
+            return self._wrong(method, found, "an action has to be a JSON value")
+        return found
+
+    def _state(self, method: str, state: Any) -> Any:
+        try:
+            size = len(canonical(state).encode())
+        except ValueError as error:
+            return self._failed(method, f"gave a state that is no JSON value: {error}")
+        if size > STATE_BYTES:
+            return self._failed(method, f"gave a state of {size:,} bytes; at most {STATE_BYTES:,}")
+        return state
+
+    def _ask(self, method: str, function: Callable[..., Given], *given: Any) -> Given:
+        try:
+            return function(*given)
+        except AgentsocError:
+            raise
+        except (Exception, SystemExit) as error:
+            return self._raised(method, error)
+
+    def _raised(self, method: str, error: BaseException) -> Any:
+        frames = traceback.extract_tb(error.__traceback__)
+        place = f"{PurePath(frames[-1].filename).name}:{frames[-1].lineno}"
+        return self._failed(method, f"raised {fault_text(error)[:_SAID_MAX]} at {place}")
+
+    def _wrong(self, method: str, found: Any, wanted: str) -> Any:
+        kind = type(found).__name__
+        try:
+            said = f"{repr(found)[:80]}, of type {kind}" if isinstance(found, int | float | str) else f"a {kind}"
+        except ValueError:  # a whole number with too many digits
+            said = f"a {kind}"
+        return self._failed(method, f"gave {said}; {wanted}")
+
+    def _failed(self, method: str, what: str) -> Any:
+        name = self._environment.kind
+        place = f"task {self._task.index}, stage {self.stage}"
+        raise EnvironmentFailedError(f"the environment {name} {what} ({place}); its author has to mend {method}")
