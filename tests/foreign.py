@@ -21,7 +21,7 @@ for line in sys.stdin:
     added = {} if "seed" in words else words
     at += sum(added.values())
     step += not "seed" in words
-    state = {"agents": ["a", "b"], "at": at, "step": step, "rewards": {name: value / 2 for name, value in added.items()}}
+    state = {"agents": ["a", "b"], "at": at, "step": step, "rewards": {name: n / 2 for name, n in added.items()}}
     print(json.dumps(state), flush=True)
 """
 

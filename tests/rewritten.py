@@ -1,4 +1,4 @@
-"""Run directories rewritten as a stranger would who computes every hash anew: other rows, other events, a sound seal."""
+"""Run directories rewritten as a stranger would who computes every hash anew: other rows or events, a sound seal."""
 
 from __future__ import annotations
 

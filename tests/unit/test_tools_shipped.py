@@ -146,6 +146,52 @@ def test_search_ranks_by_the_words_of_the_query() -> None:
         Search(folder="../..").files()
 
 
+def test_a_folder_with_too_much_in_it_is_refused_before_it_is_read(
+    beside: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from agentsoc.engine.ready import ready_society
+
+    def ready(folder: str) -> None:
+        ready_society(
+            built(
+                tasks={"kind": "coin", "count": 1},
+                agents={"count": 1, "model": "scripted", "tools": [{"kind": "search", "folder": folder}]},
+                topology="single",
+                protocol="vote",
+            )
+        )
+
+    ready("texts")
+    with pytest.raises(InputError, match="agents.tools: a tool cannot be used: gone: there is no such file"):
+        ready("gone")
+    many = beside / "many"
+    many.mkdir()
+    for number in range(6):
+        (many / f"{number}.txt").write_text("x" * 100)
+    (many / "other.bin").write_text("y" * 1000)  # not searched, so it does not count
+    monkeypatch.setattr("agentsoc.tools.search.LIMIT_BYTES", 600)
+    monkeypatch.setattr("agentsoc.scenario.files.folder_files.__kwdefaults__", {"limit_bytes": 600})
+    ready("many")
+    assert len(Search(folder="many")._loaded[0]) == 6
+    (many / "2.txt").write_text("x" * 101)
+    with pytest.raises(InputError, match="many: the files of this folder have 601 bytes together, the limit is 600"):
+        ready("many")
+    monkeypatch.setattr("agentsoc.scenario.files.FOLDER_MAX", 5)
+    with pytest.raises(InputError, match="holds 6 files that would be read, the limit is 5"):
+        ready("many")
+    monkeypatch.setattr("agentsoc.scenario.files._ENTRIES_MAX", 3)
+    with pytest.raises(InputError, match="more than 3 files and folders"):
+        ready("many")
+
+
+def test_a_file_of_a_folder_that_grows_is_not_read_beyond_the_limit(
+    beside: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agentsoc.tools.search.LIMIT_BYTES", 20)
+    with pytest.raises(InputError, match="the limit is"):
+        _ = Search(folder="texts")._loaded
+
+
 def test_bm25_is_the_formula_of_its_paper() -> None:
     import math
 
