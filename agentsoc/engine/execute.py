@@ -309,7 +309,7 @@ class _Execution:
         totals = self.files.finish(digest, engine.episodes.totals, episodes)
         calls_live = sum(epoch.caller.flight.live for epoch in engine.epochs)
         calls_live += sum(epoch.judge.caller.flight.live for epoch in engine.epochs if epoch.judge is not None)
-        read = self.read or frozenset()
+        read: Set[Key] = self.read or frozenset()
         return Result(digest, totals, self.writer.digest.rows, calls_live, self.writer.segments, episodes, read)
 
 

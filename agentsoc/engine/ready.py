@@ -114,9 +114,8 @@ def _require_folders(scenario: Scenario) -> None:
                 resolve(name)
     except InputError as error:
         problem = error.problem
-        raise InputError(
-            f"a tool cannot be used: {problem.where}: {problem.what}", "agents.tools", problem.hint
-        ) from error
+        what = f"a tool cannot be used: {problem.where}: {problem.what}"
+        raise InputError(what, "agents.tools", problem.hint) from error
 
 
 def _require_tasks(scenario: Scenario) -> None:

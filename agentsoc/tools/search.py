@@ -39,7 +39,7 @@ class Search(Tool):
     file: Annotated[str, StringConstraints(min_length=1, max_length=300)] | None = None
     """Name of a JSONL file beside the scenario; of each object, ``title`` and ``text`` are searched."""
     folder: Annotated[str, StringConstraints(min_length=1, max_length=300)] | None = None
-    """Name of a folder beside the scenario, whose .txt and .md files are searched: at most 10,000, of 50 MB together."""
+    """Name of a folder beside the scenario, whose .txt and .md files are searched: at most 10,000 of 50 MB in all."""
     about: Annotated[str, StringConstraints(max_length=400)] = ""
     """What the texts are about, for the agents."""
     results: int = Field(default=3, ge=1, le=50)
@@ -81,10 +81,7 @@ class Search(Tool):
     @cached_property
     def _loaded(self) -> tuple[tuple[tuple[str, str], ...], Index]:
         """Titles and texts, read once, with what ranks them."""
-        if self.file is not None:
-            texts = _of_lines(self.file, open_text(self.file))
-        else:
-            texts = _of_files(self.folder or "")
+        texts = _of_files(self.folder or "") if self.file is None else _of_lines(self.file, open_text(self.file))
         return texts, Index([f"{title}\n{text}" for title, text in texts])
 
     def open(self) -> ToolSession:

@@ -162,7 +162,7 @@ def test_a_folder_with_too_much_in_it_is_refused_before_it_is_read(
         )
 
     ready("texts")
-    with pytest.raises(InputError, match="agents.tools: a tool cannot be used: gone: there is no such file"):
+    with pytest.raises(InputError, match=r"agents\.tools: a tool cannot be used: gone: there is no such file"):
         ready("gone")
     many = beside / "many"
     many.mkdir()
