@@ -6,12 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import ValidationError
 
 from agentsoc.environments.payoff import Payoff
 from agentsoc.log.read import RunLog
 from analysis.interval import Interval
-from analysis.measures.moves import episodes, mean_over_tasks, value_of
+from analysis.measures.moves import episodes, mean_over_tasks, played, value_of
 from analysis.stats.bootstrap import DIFFERENCE, SCORE, Bounds
 
 
@@ -60,16 +59,10 @@ def cooperation(log: RunLog, *, seed: int = 0) -> Cooperation | None:
     Raises:
         LogDamagedError: a segment is not what was written.
     """
-    tasks = log.manifest.scenario.get("tasks") or {}
-    settings = tasks.get("environment") if isinstance(tasks, dict) else None
-    if not isinstance(settings, dict) or settings.get("kind") != "payoff":
+    found = played(log, Payoff)
+    if found is None:
         return None
-    try:
-        world = Payoff.model_validate(settings)
-    except ValidationError:  # of a version that has other settings
-        return None
-    counts = [group.get("count") for group in log.manifest.scenario.get("agents", [])]
-    n = sum(count for count in counts if isinstance(count, int))
+    world, n = found
     game = world.played
     rows: list[tuple[float, float, float]] = []  # episode, round, how far a move cooperated
     fines: list[tuple[float, float]] = []

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 import numpy as np
+from pydantic import ValidationError
 
+from agentsoc.contracts.environments import Environment
 from agentsoc.log.read import RunLog
 from analysis.blocks import blocks
 from analysis.interval import FloatArray, Interval
@@ -16,6 +18,9 @@ from analysis.stats.bootstrap import Bounds, mean_intervals
 from analysis.stats.clusters import sums_by_task
 
 _COLUMNS = ("task", "round", "agent", "kind", "answer", "text", "rewards")
+
+
+World = TypeVar("World", bound=Environment)
 
 
 @dataclass
@@ -58,6 +63,26 @@ def episodes(log: RunLog) -> Iterator[EpisodeMoves]:
                 now.rewards[-1][agent] = now.rewards[-1].get(agent, 0.0) + reward
         if now is not None:
             yield now
+
+
+def played(log: RunLog, kind: type[World]) -> tuple[World, int] | None:
+    """Return the environment of a run with its number of agents; None for a run in another one, or in none.
+
+    Args:
+        log: the run.
+        kind: the environment.
+    """
+    tasks = log.manifest.scenario.get("tasks")
+    settings = tasks.get("environment") if isinstance(tasks, dict) else None
+    if not isinstance(settings, dict) or settings.get("kind") != kind.model_fields["kind"].default:
+        return None
+    try:
+        world = kind.model_validate(settings)
+    except ValidationError:  # of a version that has other settings
+        return None
+    groups = log.manifest.scenario.get("agents")
+    counts = [group.get("count") for group in groups if isinstance(group, dict)] if isinstance(groups, list) else []
+    return world, sum(count for count in counts if isinstance(count, int))
 
 
 def value_of(answer: str) -> Any:

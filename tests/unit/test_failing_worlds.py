@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 import pytest
 
+from agentsoc.contracts.board import Board
 from agentsoc.contracts.environments import Action, Draw, State, Step
 from agentsoc.contracts.part import Slot
+from agentsoc.contracts.protocol import Decision, Protocol
 from agentsoc.contracts.script import Script
 from agentsoc.contracts.sight import Sight
+from agentsoc.contracts.society import Society
 from agentsoc.contracts.task import Task
+from agentsoc.contracts.turns import Turn
 from agentsoc.engine.replay import replay
 from agentsoc.engine.resume import resume
 from agentsoc.engine.run import run
-from agentsoc.errors import EnvironmentFailedError, ReplayMismatchError
+from agentsoc.errors import EnvironmentFailedError, InputError, ReplayMismatchError
 from agentsoc.log.read import RunLog
+from agentsoc.society.build import build_society
 from tests.gardens import Garden, garden
 from tests.societies import built
 
@@ -132,6 +137,45 @@ def test_what_an_environment_does_wrong_is_told_with_its_place(
     assert (manifest.status, (manifest.error or "").partition(":")[0]) == ("failed", "EnvironmentFailedError")
 
 
+class Leading(Protocol):
+    """A protocol of somebody else's that lets everybody act at once."""
+
+    plays: ClassVar[bool] = True
+    rehearsable: ClassVar[bool] = False
+
+    kind: Literal["leading"] = "leading"
+
+    def plan(self, society: Society, board: Board) -> Sequence[Turn]:
+        world = board.world
+        if world is None or world.over() is not None:
+            return ()
+        return [Turn(agent, "act", sight=sight, played=world.played(agent)) for agent, sight in world.sights().items()]
+
+    def decide(self, society: Society, board: Board) -> Decision:
+        return Decision(None)
+
+
+@pytest.mark.parametrize(
+    ("days", "said"),
+    [
+        (70_000, r"an episode could have 70,000 rounds \(70,000 stages of up to 1 steps\); the limit is"),
+        (0, r"says that it can have 0 stages\n.*mend horizon"),
+        ("three", r"says that it can have three stages"),
+        (None, r"does not say how long it can be: ZeroDivisionError: no water"),
+    ],
+)
+def test_how_long_an_episode_can_be_is_checked_for_every_protocol(
+    days: Any, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Slot.register(Leading)
+    blocks = failing(protocol="leading")
+    assert build_society(built(**blocks)).n == 4
+    monkeypatch.setattr(Failing, "horizon", raises if days is None else lambda self: days)
+    with pytest.raises(InputError, match=said) as caught:
+        build_society(built(**blocks))
+    assert caught.value.problem.where == "tasks.environment"
+
+
 def test_a_default_that_is_no_choice_is_told(tmp_path: Path) -> None:
     Failing.faults["default"] = lambda _: 0
     agents = {"count": 4, "model": {"kind": "scripted", "replies": [("Day", "no move")]}}
@@ -169,6 +213,7 @@ def test_an_environment_that_fails_in_a_replay_is_a_mismatch(tmp_path: Path) -> 
 
 
 LOOSE = '''
+from agentsoc.society.build import build_society
 from tests.gardens import Garden
 from typing import Literal
 
