@@ -250,7 +250,8 @@ class ToolDesk:
         try:
             return await self._made(one), None
         except ToolError as error:
-            kind = error.kind if f"{error.kind}: " in OF_FAILURE else "error"
+            # what a call says that was not made is the engine's to say: it costs nothing
+            kind = error.kind if f"{error.kind}: " in OF_FAILURE and error.kind not in ("limit", "lost") else "error"
             return None, _told_failure(kind, str(error.message))
         except Exception as error:  # a session of somebody else's
             return None, _told_failure("error", fault_text(error))
