@@ -19,6 +19,7 @@ from agentsoc.contracts.sight import Sight
 from agentsoc.contracts.task import Task
 from agentsoc.contracts.tools import fault_text
 from agentsoc.errors import AgentsocError, EnvironmentFailedError
+from agentsoc.events import REWARD_MAX
 from agentsoc.reading.by_schema import canonical
 
 _SAID_MAX = 300
@@ -110,8 +111,8 @@ class AskedWorld:
     def reward(self, reward: Any) -> float:
         """Return a reward as a number."""
         number = _number(reward)
-        if not math.isfinite(number):
-            raise self._wrong("resolve", reward, "a reward is a finite number")
+        if not abs(number) <= REWARD_MAX:
+            raise self._wrong("resolve", reward, f"a reward is a finite number, of at most {REWARD_MAX:g}")
         return number
 
     def score(self, state: Any) -> float:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from agentsoc.errors import LogDamagedError
+from agentsoc.events import REWARD_MAX
+from agentsoc.log.names import EVENTS
 from agentsoc.log.schema import REWARDS
 from agentsoc.log.stored import StoredRun
 
@@ -29,6 +33,19 @@ class Acted:
     """The sum of all rewards, its mean over episodes, and the number of actions; None without an environment."""
 
 
+def sound_rewards(table: pa.Table, directory: Path) -> pa.ChunkedArray:
+    """Return the rewards of a table of events that has them.
+
+    Raises:
+        LogDamagedError: one is no number, or larger than any that a run writes.
+    """
+    found = table[REWARDS.name]
+    if not pc.all(pc.less_equal(pc.abs(pc.drop_null(found)), REWARD_MAX), min_count=0).as_py():
+        what = f"the events have a reward that is none: a reward is a number of at most {REWARD_MAX:g}"
+        raise LogDamagedError(what, str(directory / EVENTS))
+    return found
+
+
 def acted(log: StoredRun) -> Acted:
     """Return what the agents of a run did; the events are read only where there is something of it among them."""
     kinds = log.manifest.totals.events_by_kind
@@ -42,7 +59,7 @@ def acted(log: StoredRun) -> Acted:
             calls = table.filter(pc.equal(table["kind"].cast(pa.string()), "tool_call"))
             refused += pc.sum(pc.starts_with(calls["text"].cast(pa.string()), _BEYOND)).as_py() or 0
         if acting and REWARDS.name in table.column_names:
-            found = table[REWARDS.name]
+            found = sound_rewards(table, log.directory)
             rewards += pc.drop_null(found).to_pylist()
             # neither a reward of an agent that had no move, nor a move in whose place the default was taken
             actions += pc.sum(pc.and_(pc.is_valid(found), pc.is_valid(table["answer"]))).as_py() or 0

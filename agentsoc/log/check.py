@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 
 from agentsoc.errors import LogDamagedError
 from agentsoc.events import SOCIETY
+from agentsoc.log.acted import sound_rewards
 from agentsoc.log.digest import Digest
 from agentsoc.log.episodes import UNDER_WAY, committed_rounds
 from agentsoc.log.inside import READ_MAX
@@ -28,6 +29,7 @@ from agentsoc.log.manifest import NAME, Totals, check_seal
 from agentsoc.log.money import EventCost, study_rates
 from agentsoc.log.names import EPISODES, EVENTS, FILE_BACK, INPUTS, JOURNAL, TASKS
 from agentsoc.log.record import hash_json
+from agentsoc.log.schema import REWARDS
 from agentsoc.log.segments import REBUILD, chained, read_segment
 from agentsoc.log.stored import StoredRun
 from agentsoc.log.strangers import check_strangers
@@ -230,6 +232,8 @@ class _Events:
             self.totals.add(table)
         except (ValueError, OverflowError) as error:
             raise LogDamagedError(f"the events hold a number that is none: {error}", str(self.log.directory)) from None
+        if REWARDS.name in table.column_names:
+            sound_rewards(table, self.log.directory)
         self.cost.add(table)
         self._in_order(table)
         task = table["task"].to_numpy()

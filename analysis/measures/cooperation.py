@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from agentsoc.environments.payoff import Payoff
+from agentsoc.errors import LogDamagedError
 from agentsoc.log.read import RunLog
 from analysis.interval import Interval
 from analysis.measures.moves import episodes, mean_over_tasks, played, value_of
@@ -74,11 +77,17 @@ def cooperation(log: RunLog, *, seed: int = 0) -> Cooperation | None:
             round_, phase = divmod(stage, game.phases)
             acts = stages[stage - phase : stage + 1]
             for agent in moved:
-                share = game.cooperation(agent, n, acts)
+                try:
+                    share = game.cooperation(agent, n, acts)
+                    given = _given(agent, moved[agent]) if share is None else 0.0
+                except (ArithmeticError, LookupError, TypeError, ValueError):
+                    share, given = math.nan, math.nan
+                if not (0.0 <= (share or 0.0) <= 1.0 and given >= 0.0):
+                    what = f"the events have a move that {world.game} does not know: task {episode.task}"
+                    raise LogDamagedError(f"{what}, stage {stage}, agent {agent}", str(log.directory))
                 if share is not None:
                     rows.append((number, round_, share))
                 elif isinstance(moved[agent], list):
-                    given = sum(points for other, points in enumerate(moved[agent]) if other != agent)
                     fines.append((number, given))
             last_round[number] = round_
         rounds = last_round.get(number, 0) + 1
@@ -107,6 +116,13 @@ def cooperation(log: RunLog, *, seed: int = 0) -> Cooperation | None:
         _mean(fines, None, seed) if world.punishment else None,
         _mean(pays, None, seed),
     )
+
+
+def _given(agent: int, fines: Any) -> float:
+    """Return the points that a move gives to others; 0 for one that is no list of fines."""
+    if not isinstance(fines, list):
+        return 0.0
+    return float(sum(points for other, points in enumerate(fines) if other != agent))
 
 
 def _mean(pairs: list[tuple[float, float]], within: Bounds | None, seed: int) -> Interval | None:

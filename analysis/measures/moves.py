@@ -11,6 +11,8 @@ import numpy as np
 from pydantic import ValidationError
 
 from agentsoc.contracts.environments import Environment
+from agentsoc.events import MAX_AGENTS
+from agentsoc.log.acted import sound_rewards
 from agentsoc.log.read import RunLog
 from analysis.blocks import blocks
 from analysis.interval import FloatArray, Interval
@@ -43,6 +45,7 @@ def episodes(log: RunLog) -> Iterator[EpisodeMoves]:
         names = [name for name in _COLUMNS if name in block.column_names]
         if "rewards" not in names:
             return
+        sound_rewards(block, log.directory)
         rows = zip(*(block.column(name).to_pylist() for name in names), strict=True)
         now: EpisodeMoves | None = None
         stage = -1
@@ -82,14 +85,15 @@ def played(log: RunLog, kind: type[World]) -> tuple[World, int] | None:
         return None
     groups = log.manifest.scenario.get("agents")
     counts = [group.get("count") for group in groups if isinstance(group, dict)] if isinstance(groups, list) else []
-    return world, sum(count for count in counts if isinstance(count, int))
+    n = sum(count for count in counts if isinstance(count, int))
+    return (world, n) if 1 <= n <= MAX_AGENTS else None
 
 
 def value_of(answer: str) -> Any:
     """Return an action: the value of its JSON, or the choice itself."""
     try:
         return msgspec.json.decode(answer.encode("utf-8", "replace"))
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return answer
 
 
