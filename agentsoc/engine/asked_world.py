@@ -64,7 +64,7 @@ class AskedWorld:
             raise self._wrong("observe", text, "the text of a Sight has to be a text")
         if not isinstance(choices, tuple | list) or not all(isinstance(one, str) for one in choices):
             raise self._wrong("observe", choices, "the choices of a Sight have to be texts")
-        if schema is not None and not isinstance(schema, Mapping):
+        if schema is not None and type(schema) is not dict and not isinstance(schema, Mapping):
             raise self._wrong("observe", schema, "the schema of a Sight has to be an object")
         return found
 
@@ -104,7 +104,9 @@ class AskedWorld:
         rewards: Any = step.rewards
         if not isinstance(told, Mapping) or not all(isinstance(text, str) for text in told.values()):
             raise self._wrong("resolve", told, "told has to give texts by agent")
-        if not isinstance(rewards, Mapping) or not all(isinstance(agent, Integral) for agent in rewards):
+        if not isinstance(rewards, Mapping) or not all(
+            type(agent) is int or isinstance(agent, Integral) for agent in rewards
+        ):
             raise self._wrong("resolve", rewards, "rewards have to be numbers by agent")
         return step
 
@@ -175,8 +177,14 @@ class AskedWorld:
         return EnvironmentFailedError(f"the environment {name} {what} ({place}); its author has to mend {method}")
 
 
+def _is_whole(found: Any) -> bool:
+    return type(found) is int or isinstance(found, Integral)
+
+
 def _number(found: Any) -> float:
     """Return a number as one; of what is none, or too large, what is no number."""
+    if type(found) is float:
+        return found
     try:
         return float(found) if isinstance(found, Real) else math.nan
     except OverflowError:
