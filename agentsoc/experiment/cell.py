@@ -23,7 +23,7 @@ from agentsoc.errors import InputError, RunLockedError
 from agentsoc.log.inside import Inside
 from agentsoc.log.manifest import NAME, load_manifest
 from agentsoc.log.record import hash_json
-from agentsoc.scenario.code import CodeFiles
+from agentsoc.scenario.code import LOOSE_MODULE, CodeFiles
 from agentsoc.scenario.model import Scenario
 
 LOCK_WAIT_S: Final = 10.0
@@ -148,6 +148,6 @@ def is_portable(scenario: Scenario) -> bool:
     ]
     for part in parts:
         cls = type(part)
-        if part.kind in Slot.loose(part.slot) and not cls.__module__.startswith("agentsoc_code_"):
+        if part.kind in Slot.loose(part.slot) and not cls.__module__.startswith(LOOSE_MODULE):
             return False
     return True

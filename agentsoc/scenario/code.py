@@ -25,9 +25,11 @@ from agentsoc.scenario.source import decode, printable, read_bytes
 KIND: Final = re.compile(r"[a-z][a-z0-9-]{0,39}")
 
 _HOW: Final = (
-    "derive a class from Topology, Protocol, TaskFamily or Model and give it kind: "
-    'Literal["my-kind"] = "my-kind"; see docs/writing-a-protocol.md'
+    "derive a class from Topology, Protocol, TaskFamily, Model, Tool or Environment and give it kind: "
+    'Literal["my-kind"] = "my-kind"; see docs/plugins.md'
 )
+LOOSE_MODULE: Final = "agentsoc_code_"
+"""How the names of modules begin that loose files become."""
 _loaded: dict[str, dict[str, str]] = {}
 
 
@@ -65,7 +67,7 @@ def load_code(path: str | Path, sha256: str | None = None) -> dict[str, str]:
     if sha256 not in (None, digest):  # nothing of it has run
         raise InputError("this file is not the one that was looked at a moment ago", where, "start again")
     if digest not in _loaded:
-        module = _imported(source, path, where, f"agentsoc_code_{digest[:16]}")
+        module = _imported(source, path, where, f"{LOOSE_MODULE}{digest[:16]}")
         try:
             for part in _checked_parts(module, source, where):
                 Slot.register(part)
@@ -159,7 +161,7 @@ def loaded_code() -> list[dict[str, str]]:
 def forget_code() -> None:
     """Forget every loaded file and its parts, so that tests do not see each other's."""
     for digest in _loaded:
-        sys.modules.pop(f"agentsoc_code_{digest[:16]}", None)
+        sys.modules.pop(f"{LOOSE_MODULE}{digest[:16]}", None)
     _loaded.clear()
     Slot.forget_loose()
 

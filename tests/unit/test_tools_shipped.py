@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import time
 from importlib.util import find_spec
 from pathlib import Path
@@ -200,6 +201,24 @@ def test_bm25_is_the_formula_of_its_paper() -> None:
     idf = math.log(1 + (3 - 2 + 0.5) / (2 + 0.5))
     expected = {at: idf * tf * 2.2 / (tf + 1.2 * (0.25 + 0.75 * lengths[at] / mean)) for at, tf in ((0, 1), (1, 2))}
     assert index.scores("a") == pytest.approx(expected)
+
+
+def test_a_function_in_a_loose_file_becomes_a_tool(tmp_path: Path) -> None:
+    from agentsoc.scenario.code import forget_code
+
+    page = (Path(__file__).parents[2] / "docs" / "tools.md").read_text()
+    [code] = [block for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "function_tool" in block]
+    (tmp_path / "tools.py").write_text(code)
+    calls = [[{"tool": "word-length", "arguments": {"word": "lake"}}]]
+    agents = {"count": 1, "model": {"kind": "scripted", "uses_tools": calls}, "tools": ["word-length"]}
+    blocks = {"tasks": {"kind": "arithmetic", "count": 1}, "agents": agents, "topology": "single", "protocol": "vote"}
+    (tmp_path / "s.yaml").write_text(json.dumps({"name": "loose", **blocks}))
+    try:
+        done = run(tmp_path / "s.yaml", tmp_path / "run", code_paths=[tmp_path / "tools.py"])
+        assert [event.text for event in done.events() if event.kind == "tool_call"] == ["4"]
+        assert replay(tmp_path / "run", allow_code=[tmp_path / "tools.py"]).digest == done.manifest.digest
+    finally:
+        forget_code()
 
 
 def test_a_function_becomes_a_tool_by_its_types_and_docstring(tmp_path: Path) -> None:
