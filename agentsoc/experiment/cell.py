@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from agentsoc.contracts.model import Model
-from agentsoc.contracts.part import Slot
+from agentsoc.contracts.part import LOOSE_MODULE, Slot
 from agentsoc.contracts.protocol import Protocol
 from agentsoc.contracts.task import TaskFamily
 from agentsoc.contracts.topology import Topology
@@ -23,7 +23,7 @@ from agentsoc.errors import InputError, RunLockedError
 from agentsoc.log.inside import Inside
 from agentsoc.log.manifest import NAME, load_manifest
 from agentsoc.log.record import hash_json
-from agentsoc.scenario.code import LOOSE_MODULE, CodeFiles
+from agentsoc.scenario.code import CodeFiles
 from agentsoc.scenario.model import Scenario
 
 LOCK_WAIT_S: Final = 10.0

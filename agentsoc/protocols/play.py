@@ -19,7 +19,6 @@ from agentsoc.contracts.turns import Purpose, Turn
 from agentsoc.errors import InputError
 from agentsoc.events import MAX_ROUNDS
 from agentsoc.society.attention import attend
-from agentsoc.society.equipment import steps_max
 
 
 class Play(Protocol):
@@ -41,7 +40,7 @@ class Play(Protocol):
         environment = environment_of(society.tasks)
         if environment is None:
             return
-        steps = steps_max(society)
+        steps = max(group.tool_use.steps for group in society.groups) if any(society.toolsets) else 1
         rounds = environment.horizon() * (self.talk + 1) * steps
         if rounds + 2 >= MAX_ROUNDS:
             raise InputError(

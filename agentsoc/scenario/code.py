@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from agentsoc.contracts.part import Part, Slot, kind_of
+from agentsoc.contracts.part import LOOSE_MODULE, Part, Slot, kind_of
 from agentsoc.errors import InputError
 from agentsoc.scenario.source import decode, printable, read_bytes
 
@@ -28,8 +28,6 @@ _HOW: Final = (
     "derive a class from Topology, Protocol, TaskFamily, Model, Tool or Environment and give it kind: "
     'Literal["my-kind"] = "my-kind"; see docs/plugins.md'
 )
-LOOSE_MODULE: Final = "agentsoc_code_"
-"""How the names of modules begin that loose files become."""
 _loaded: dict[str, dict[str, str]] = {}
 
 

@@ -16,11 +16,6 @@ if TYPE_CHECKING:
     from agentsoc.scenario.model import Scenario
 
 
-def steps_max(society: Society) -> int:
-    """Return the most steps that a stage can have."""
-    return max(group.tool_use.steps for group in society.groups) if any(society.toolsets) else 1
-
-
 def _require_horizon(society: Society, environment: Environment) -> None:
     """Refuse an episode that could reach the largest number of rounds, whatever protocol leads through it.
 
@@ -35,7 +30,7 @@ def _require_horizon(society: Society, environment: Environment) -> None:
     if not isinstance(stages, int) or stages < 1:
         what = f"the environment {environment.kind} says that it can have {str(stages)[:40]} stages"
         raise InputError(what, "tasks.environment", "its author has to mend horizon: a whole number from 1 on")
-    steps = steps_max(society)
+    steps = max(group.tool_use.steps for group in society.groups) if any(society.toolsets) else 1
     if stages * steps + 2 >= MAX_ROUNDS:
         what = f"an episode could have {stages * steps:,} rounds ({stages:,} stages of up to {steps} steps)"
         hint = "shorten the environment, or lower tool_use.steps"

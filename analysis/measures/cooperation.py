@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agentsoc.environments.payoff import Payoff
+from agentsoc.environments.payoff_games import Game
 from agentsoc.errors import LogDamagedError
 from agentsoc.log.read import RunLog
 from analysis.interval import Interval
@@ -77,14 +78,13 @@ def cooperation(log: RunLog, *, seed: int = 0) -> Cooperation | None:
             round_, phase = divmod(stage, game.phases)
             acts = stages[stage - phase : stage + 1]
             for agent in moved:
-                try:
-                    share = game.cooperation(agent, n, acts)
-                    given = _given(agent, moved[agent]) if share is None else 0.0
-                except (ArithmeticError, LookupError, TypeError, ValueError):
-                    share, given = math.nan, math.nan
+                share, given = _cooperated(game, agent, n, acts)
                 if not (0.0 <= (share or 0.0) <= 1.0 and given >= 0.0):
-                    what = f"the events have a move that {world.game} does not know: task {episode.task}"
-                    raise LogDamagedError(f"{what}, stage {stage}, agent {agent}", str(log.directory))
+                    raise LogDamagedError(
+                        f"the events have a move that {world.game} does not know: task {episode.task}, stage {stage}, "
+                        f"agent {agent}",
+                        str(log.directory),
+                    )
                 if share is not None:
                     rows.append((number, round_, share))
                 elif isinstance(moved[agent], list):
@@ -116,6 +116,15 @@ def cooperation(log: RunLog, *, seed: int = 0) -> Cooperation | None:
         _mean(fines, None, seed) if world.punishment else None,
         _mean(pays, None, seed),
     )
+
+
+def _cooperated(game: Game, agent: int, n: int, acts: list[dict[int, Any]]) -> tuple[float | None, float]:
+    """Return how far a move cooperated, and what it gave in fines; no numbers for one that is none of the game."""
+    try:
+        share = game.cooperation(agent, n, acts)
+        return share, _given(agent, acts[-1][agent]) if share is None else 0.0
+    except (ArithmeticError, LookupError, TypeError, ValueError):
+        return math.nan, math.nan
 
 
 def _given(agent: int, fines: Any) -> float:

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from agentsoc.contracts.function_tool import function_tool
 from agentsoc.contracts.part import Slot
 from agentsoc.contracts.tools import TOOLS, Tool, ToolError
 from agentsoc.engine.replay import replay
@@ -22,7 +23,6 @@ from agentsoc.errors import ConsentNeededError, InputError
 from agentsoc.reading.by_schema import schema_fault
 from agentsoc.scenario.files import BASE_DIR
 from agentsoc.tools.calculator import Calculator
-from agentsoc.tools.function import function_tool
 from agentsoc.tools.search import Index, Search
 from tests.societies import built
 

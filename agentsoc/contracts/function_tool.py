@@ -8,10 +8,9 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, create_model
 
-from agentsoc.contracts.part import Slot
+from agentsoc.contracts.part import LOOSE_MODULE, Slot
 from agentsoc.contracts.tools import Effect, Tool
 from agentsoc.errors import InputError
-from agentsoc.scenario.code import LOOSE_MODULE
 
 
 def function_tool(function: Callable[..., Any], effect: Effect, kind: str = "") -> type[Tool]:
