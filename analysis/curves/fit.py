@@ -1,8 +1,10 @@
 """This module fits a curve: `fit_curve` chooses the form by held-out error and tells it with intervals and a fit card.
 
 The interval of everything is by a wild bootstrap: the residuals of each unit (cluster, or all values with one x) keep
-their size and get a random sign, together; the chosen form is fitted anew. So the scatter may differ along x. Residuals
-are pushed out for the parameters that were fitted, percentiles for the number of units.
+their size and get a random sign, together; the chosen form is fitted anew. So the scatter may differ along x. How sharp a
+break is says little in the loss and much about slopes: samples are drawn not only from the best curve but from the best
+with each width that the loss leaves open. An interval is the number less the errors of the samples. Residuals are pushed
+out for the parameters that were fitted, percentiles for the number of units.
 """
 
 from __future__ import annotations
@@ -11,11 +13,12 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.special import stdtrit
 
 from agentsoc.streams import stream
 from analysis.curves.forms import POWER, Form
 from analysis.curves.holdout import LEVEL, Choice, allowed, choose
-from analysis.curves.law import METHOD, Break, CurveLaw, interval_of
+from analysis.curves.law import METHOD, Break, CurveLaw, Samples, interval_of
 from analysis.curves.points import FOLDS, Points, points_of
 from analysis.curves.search import ABOVE, BELOW, PLACES, WIDTHS, Sets, best_of_sides, grid_starts, refine, search
 from analysis.fitcard import FitCard, range_warnings
@@ -24,6 +27,8 @@ from analysis.percentiles import percentile_levels
 
 DRAWS: Final = 400
 OCTAVE: Final = 2.0
+WIDTHS_TRIED: Final = 6
+"""Widths of a break of which samples may be drawn."""
 
 
 def fit_curve(
@@ -65,69 +70,79 @@ def fit_curve(
     residual = points.log_y - form.log_y(theta[None], points.log_x)[0][0, points.at]
     room = max(points.n_units - form.n_parameters, 1)
     residual = residual * np.sqrt(points.n_units / room)
-    levels = percentile_levels(0.95, room + 1)
-    drawn = _bootstrap(form, theta, points, residual, max(draws, 20), seed)
-    ends = form.bounds(points.log_x, whole.log_y)
-    parts = _parts(form, theta, drawn, points, levels, ends)
+    samples = _bootstrap(form, theta, points, residual, max(draws, 20), seed)
+    others = (best_of_sides(one, whole) for one in choice.as_good)
     return CurveLaw(
-        names=names, form=form, x=points.x(), choice=choice, theta=theta, draws=drawn, centre=(points.centre, points.level),
-        levels=levels, residual=residual, card=_card(points, choice, form, names, len(drawn), seed), **parts,
+        names=names, form=form, x=points.x(), choice=choice, theta=theta, samples=samples,
+        rivals=tuple((one.form, one.theta[0]) for one in others), centre=(points.centre, points.level),
+        residual=residual, card=_card(points, choice, form, names, len(samples.fitted), seed),
+        **_parts(form, theta[None], samples, points),
     )  # fmt: skip
 
 
-def _bootstrap(
-    form: Form, theta: FloatArray, points: Points, residual: FloatArray, draws: int, seed: int
-) -> FloatArray:
-    """Return the parameters of each bootstrap sample, shape (draws, n_parameters)."""
-    signs = stream(seed, "curve").choice((-1.0, 1.0), size=(draws, points.n_units))
-    centre = form.log_y(theta[None], points.log_x)[0]
+def _bootstrap(form: Form, theta: FloatArray, points: Points, residual: FloatArray, draws: int, seed: int) -> Samples:
+    """Return the samples of a bootstrap from all curves that the loss leaves open."""
+    rng, whole = stream(seed, "curve"), points.whole()
+    centres = _open_widths(form, theta, points)
+    true = centres[np.arange(draws) % len(centres)]
+    signs = rng.choice((-1.0, 1.0), size=(draws, points.n_units))
+    curves = form.log_y(true, points.log_x)[0] + points.spread(residual, signs)
+    sets = Sets(points.log_x, curves, np.repeat(whole.weight, draws, axis=0))
+    fixed = np.concatenate([theta[None], grid_starts(form, whole)[: 2 if form.breaks > 0 else 1]])
+    starts = np.concatenate([true[:, None], np.broadcast_to(fixed, (draws, *fixed.shape))], axis=1)
+    owner = np.repeat(np.arange(draws), starts.shape[1])
+    fitted = refine(form, sets, starts.reshape(len(owner), -1), owner).theta
+    levels = percentile_levels(0.95, max(points.n_units - form.n_parameters, 1) + 1)
+    return Samples(_in_order(form, true), _in_order(form, fitted), levels)
+
+
+def _open_widths(form: Form, theta: FloatArray, points: Points) -> FloatArray:
+    """Return the best parameters, and the best with each width of breaks that the loss does not rule out at 5 %."""
+    if form.breaks < 1:
+        return theta[None]
     whole = points.whole()
-    sets = Sets(points.log_x, centre + points.spread(residual, signs), np.repeat(whole.weight, draws, axis=0))
-    grid = grid_starts(form, whole)
-    starts = np.concatenate([theta[None], grid[: 2 if form.breaks > 0 else 1]])
-    owner = np.repeat(np.arange(draws), len(starts))
-    return refine(form, sets, np.tile(starts, (draws, 1)), owner).theta
+    low, high = form.bounds(points.log_x, whole.log_y)
+    widths = np.arange(int(form.limit) + 4, form.n_parameters, 3)
+    found = [theta]
+    for width in np.linspace(low[widths[0]], high[widths[0]], WIDTHS_TRIED):
+        start, ends = theta.copy(), (low.copy(), high.copy())
+        start[widths] = ends[0][widths] = ends[1][widths] = width
+        found.append(refine(form, whole, start[None], np.zeros(1, dtype=np.int64), ends).theta[0])
+    off = points.log_y - form.log_y(np.array(found), points.log_x)[0][:, points.at]
+    squares = (off**2).sum(axis=1)
+    room = max(points.n_units - form.n_parameters, 1)
+    return np.array(found)[squares <= squares[0] * (1 + float(stdtrit(room, 0.975)) ** 2 / room)]
 
 
-def _parts(
-    form: Form,
-    theta: FloatArray,
-    drawn: FloatArray,
-    points: Points,
-    levels: tuple[float, float],
-    ends: tuple[FloatArray, FloatArray],
-) -> dict[str, object]:
+def _parts(form: Form, theta: FloatArray, samples: Samples, points: Points) -> dict[str, object]:
     """Return limit, slopes, breaks and the parameters of a logistic, with their intervals."""
+    low, high = form.bounds(points.log_x, points.whole().log_y)
+    start, theta = int(form.limit), _in_order(form, theta)
 
-    def told(value: FloatArray, draws: FloatArray, at: int | None = None) -> Interval:
-        span = (-np.inf, np.inf) if at is None else (float(ends[0][at]), float(ends[1][at]))
-        return interval_of(float(value), draws, levels, span)
+    def told(at: int) -> Interval:
+        return interval_of(samples, lambda rows: rows[:, at], theta, (float(low[at]), float(high[at])))
 
-    start = int(form.limit)
-    limit = told(theta[0], drawn[:, 0], 0).mapped(lambda v: v * float(np.exp(points.level))) if form.limit else None
-    empty = {"limit": limit, "slopes": (), "breaks": (), "steepness": None, "middle": None}
+    def free(columns: list[int]) -> Interval:
+        return interval_of(samples, lambda rows: -rows[:, columns].sum(axis=1), theta, (-np.inf, np.inf))
+
+    def place(found: Interval) -> Interval:
+        return found.mapped(lambda value: float(np.exp(value + points.centre)))
+
+    limit = told(0).mapped(lambda value: value * float(np.exp(points.level))) if form.limit else None
+    found: dict[str, object] = {"limit": limit, "slopes": (), "breaks": (), "steepness": None, "middle": None}
     if form.logistic:
-        middle = told(theta[start + 2], drawn[:, start + 2], start + 2).mapped(lambda v: float(np.exp(v + points.centre)))
-        return empty | {"steepness": told(theta[start + 1], drawn[:, start + 1], start + 1), "middle": middle}
+        return found | {"steepness": told(start + 1), "middle": place(told(start + 2))}
     if form.breaks < 0:
-        return empty
-    theta, drawn = (_in_order(form, one) for one in (theta[None], drawn))
-    changes = np.array([start + 1, *range(start + 2, theta.shape[1], 3)])
-    slopes = -np.cumsum(theta[:, changes], axis=1)[0], -np.cumsum(drawn[:, changes], axis=1)
+        return found
+    changes = [start + 1, *range(start + 2, form.n_parameters, 3)]
     breaks = []
-    for at in changes[1:].tolist():
-        place = told(theta[0, at + 1], drawn[:, at + 1], at + 1)
-        inside = bool(points.log_x[0] < place.low and place.high < points.log_x[-1])
-        breaks.append(
-            Break(
-                place.mapped(lambda v: float(np.exp(v + points.centre))),
-                told(theta[0, at + 2], drawn[:, at + 2], at + 2).mapped(lambda v: float(np.exp(v))),
-                told(-theta[0, at], -drawn[:, at]),
-                inside,
-            )
-        )
-    segments = tuple(told(slopes[0][i], slopes[1][:, i]) for i in range(len(changes)))
-    return empty | {"slopes": segments, "breaks": tuple(breaks)}
+    for at in changes[1:]:
+        where = told(at + 1)
+        inside = bool(points.log_x[0] < where.low and where.high < points.log_x[-1])
+        width = told(at + 2).mapped(lambda value: float(np.exp(value)))
+        breaks.append(Break(place(where), width, free([at]), inside))
+    slopes = tuple(free(changes[: i + 1]) for i in range(len(changes)))
+    return found | {"slopes": slopes, "breaks": tuple(breaks)}
 
 
 def _in_order(form: Form, theta: FloatArray) -> FloatArray:
@@ -153,9 +168,7 @@ def _at_the_end(points: Points, form: Form) -> float:
     return float(np.exp(np.average(off, weights=late.weight[0])) - 1.0)
 
 
-def _card(
-    points: Points, choice: Choice, form: Form, names: tuple[str, str], draws: int, seed: int
-) -> FitCard:
+def _card(points: Points, choice: Choice, form: Form, names: tuple[str, str], draws: int, seed: int) -> FitCard:
     """Return the fit card."""
     x = points.x()
     others = tuple(one.name for one in choice.errors if one.name != form.name)

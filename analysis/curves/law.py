@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -21,6 +21,29 @@ FAR: Final = 10.0
 METHOD: Final = "wild bootstrap"
 
 Word = Literal["constant", "power law", "power law with a limit", "logistic", "broken power law", "bends", "too few x"]
+
+
+@dataclass(frozen=True)
+class Samples:
+    """The samples are those of a bootstrap: the parameters they were drawn with, and those that were fitted to them."""
+
+    true: FloatArray
+    """Shape (n_draws, n_parameters)."""
+    fitted: FloatArray
+    """Shape (n_draws, n_parameters)."""
+    levels: tuple[float, float]
+    """Shares of the errors at which an interval ends."""
+
+    def ends(self, value: FloatArray, true: FloatArray, fitted: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return the ends of the interval of a number: its value less the errors of the samples at both levels.
+
+        Args:
+            value: the number, shape (n,).
+            true: the number in what the samples were drawn with, shape (n_draws, n).
+            fitted: the number in what was fitted to them, shape (n_draws, n).
+        """
+        high, low = np.quantile(fitted - true, self.levels, axis=0)
+        return np.minimum(value - low, value), np.maximum(value - high, value)
 
 
 @dataclass(frozen=True)
@@ -64,12 +87,12 @@ class CurveLaw:
     choice: Choice
     theta: FloatArray
     """Parameters as in `analysis.curves.forms`, for ln x and ln y less `centre`."""
-    draws: FloatArray
-    """The same of each bootstrap sample, shape (n_draws, n_parameters)."""
+    samples: Samples
+    """What the bootstrap made of it."""
+    rivals: tuple[tuple[Form, FloatArray], ...]
+    """Other forms whose held-out error is not told apart, with their parameters."""
     centre: tuple[float, float]
     """What is taken from ln x and from ln y."""
-    levels: tuple[float, float]
-    """Shares of the draws at which an interval ends."""
     residual: FloatArray
     """ln y less the curve, of each value, pushed out for the parameters that were fitted."""
     card: FitCard
@@ -95,7 +118,8 @@ class CurveLaw:
     def predict(self, x: ArrayLike, *, new: bool = False, seed: int = 0) -> tuple[Interval, ...]:
         """Return y at these x, with the bootstrap's interval.
 
-        What is assumed is that the chosen form holds at x. The choice of the form has no part in the interval.
+        What is assumed is that the chosen form holds at x, or one that held-out values do not tell apart from it: what
+        those give is in the interval.
 
         Args:
             x: where, in the units of x, at most a factor of 10 outside of the data.
@@ -110,14 +134,17 @@ class CurveLaw:
             least, most = self.x[0] / FAR, self.x[-1] * FAR
             raise InputError(f"this curve is told from {least:g} to {most:g}", self.names[0], "ask for x in that range")
         log_x = np.log(at) - self.centre[0]
-        value = np.exp(self.form.log_y(self.theta[None], log_x)[0][0] + self.centre[1])
-        curves = self.form.log_y(self.draws, log_x)[0] + self.centre[1]
+        value = self.form.log_y(self.theta[None], log_x)[0][0]
+        fitted = self.form.log_y(self.samples.fitted, log_x)[0]
         if new:
-            curves = curves + stream(seed, "curve-new").choice(self.residual, size=curves.shape)
-        low, high = np.exp(np.quantile(curves, self.levels, axis=0))
+            fitted = fitted + stream(seed, "curve-new").choice(self.residual, size=fitted.shape)
+        low, high = self.samples.ends(value, self.form.log_y(self.samples.true, log_x)[0], fitted)
+        for form, theta in self.rivals:
+            other = form.log_y(theta[None], log_x)[0][0]
+            low, high = np.minimum(low, other), np.maximum(high, other)
         return tuple(
-            Interval(float(v), min(float(a), float(v)), max(float(b), float(v)), method=METHOD)
-            for v, a, b in zip(value, low, high, strict=True)
+            Interval(*(float(np.exp(one + self.centre[1])) for one in ends), method=METHOD)
+            for ends in zip(value, low, high, strict=True)
         )
 
     def summary(self) -> str:
@@ -128,7 +155,7 @@ class CurveLaw:
         if self.form != POWER and POWER in self.choice.errors:
             said += f", {self.choice.rms(POWER):.2%} for a power law"
         beyond = self.predict(2 * self.x[-1])[0]
-        return f"{said}; {beyond} at {2 * self.x[-1]:g}, if the form holds that far"
+        return f"{said}; {beyond} at {2 * self.x[-1]:g}, if it goes on so"
 
     def _told(self) -> str:
         """Return the word with its numbers."""
@@ -170,11 +197,21 @@ class CurveLaw:
         }
 
 
-def interval_of(value: float, drawn: FloatArray, levels: Sequence[float], ends: tuple[float, float]) -> Interval:
-    """Return the percentile interval of a parameter, open where it reaches an end of what is looked at."""
-    low, high = (float(one) for one in np.quantile(drawn, levels))
-    low, high = min(low, value), max(high, value)
+def interval_of(
+    samples: Samples, number: Callable[[FloatArray], FloatArray], theta: FloatArray, ends: tuple[float, float]
+) -> Interval:
+    """Return the interval of a number that follows from the parameters, open where it reaches an end.
+
+    Args:
+        samples: the bootstrap.
+        number: gives the number for parameters of shape (n, n_parameters), shape (n,).
+        theta: the parameters that were found, shape (1, n_parameters).
+        ends: least and largest value that is looked at; infinite where there is none.
+    """
+    value = number(theta)
+    found = samples.ends(value, number(samples.true)[:, None], number(samples.fitted)[:, None])
+    low, high = (float(np.clip(one[0], *ends)) for one in found)
     slack = 1e-6 * (ends[1] - ends[0]) if np.isfinite(ends[1] - ends[0]) else 0.0
     return Interval(
-        value, low, high, method=METHOD, open_low=low <= ends[0] + slack, open_high=high >= ends[1] - slack
+        float(value[0]), low, high, method=METHOD, open_low=low <= ends[0] + slack, open_high=high >= ends[1] - slack
     )  # fmt: skip

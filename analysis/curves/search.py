@@ -87,7 +87,13 @@ def search(form: Form, sets: Sets) -> Found:
     return refine(form, sets, np.concatenate(starts), owner)
 
 
-def refine(form: Form, sets: Sets, starts: FloatArray, owner: IntArray) -> Found:
+def refine(
+    form: Form,
+    sets: Sets,
+    starts: FloatArray,
+    owner: IntArray,
+    bounds: tuple[FloatArray, FloatArray] | None = None,
+) -> Found:
     """Return the best parameters of every set from given starts.
 
     Args:
@@ -95,9 +101,10 @@ def refine(form: Form, sets: Sets, starts: FloatArray, owner: IntArray) -> Found
         sets: the data.
         starts: shape (n_starts, n_parameters).
         owner: the set that each start is for, shape (n_starts,); every set has one or more.
+        bounds: least and largest value of each parameter; None for those of the form.
     """
     seen = sets.weight.sum(axis=0) > 0
-    low, high = form.bounds(sets.log_x[seen], sets.log_y[:, seen])
+    low, high = bounds or form.bounds(sets.log_x[seen], sets.log_y[:, seen])
     theta, loss = _refined(form, sets, np.clip(starts, low, high), owner, (low, high), FIRST_STEPS)
     order, first = _ranked(loss, owner, sets.n_sets)
     second = np.minimum(first + 1, len(owner) - 1)
