@@ -2,8 +2,8 @@
 
 A system that returns more and more slowly from small disturbances remembers them longer: near an AR(1) process with
 coefficient phi the lag-1 autocorrelation is phi, the variance sigma^2 / (1 - phi^2) and the recovery time -1 / ln phi
-steps. The trend is taken away first by a Gaussian kernel; each indicator is followed over windows, and Kendall's tau with
-time says in one number whether it rises or falls. Batches: the first axis counts series.
+steps. The trend is taken away first by a Gaussian kernel; each indicator is followed over windows, and Kendall's tau
+with time says in one number whether it rises or falls. Batches: the first axis counts series.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from analysis.interval import FloatArray, IntArray
 
 INDICATORS: Final = ("autocorrelation", "variance", "skewness")
 """Lag-1 autocorrelation, variance, and absolute skewness, in this order."""
-WINDOWS_MAX: Final = 256
+WINDOWS_MAX: Final = 128
 """Windows at most; of a longer series every k-th is taken."""
 
 
@@ -33,7 +33,7 @@ def trend(series: FloatArray, bandwidth: float) -> FloatArray:
 
 
 def window_ends(n: int, window: int) -> IntArray:
-    """Return the end of each window, exclusive: every step, or every k-th so that there are at most 256."""
+    """Return the end of each window, exclusive: every step, or every k-th so that there are at most 128."""
     step = -(-(n - window + 1) // WINDOWS_MAX)
     return np.arange(n, window - 1, -step)[::-1]
 

@@ -1,7 +1,7 @@
 """This module makes series like a given one in which nothing changes: what an indicator does in them is chance.
 
-Windows overlap, so that tau is large by chance alone: in stationary series of 500 steps with phi = .5 and windows of 250
-steps, one in ten lies beyond -.73 or +.80. Only the tau of such series says what is much.
+Windows overlap, so that tau is large by chance alone: in stationary series of 500 steps with phi = .5 and windows of
+250 steps, one in ten lies beyond -.74 or +.74. Only the tau of such series says what is much.
 """
 
 from __future__ import annotations
@@ -45,3 +45,25 @@ SURROGATES: Final[Mapping[str, Callable[[FloatArray, int, np.random.Generator], 
     "phase-randomised": phases,
 }
 """How surrogates are made, by name."""
+
+
+def pooled(kind: str, rows: FloatArray, number: int, rng: np.random.Generator) -> FloatArray:
+    """Return series with the memory, or the spectrum, that several series have on average, shape (number, n).
+
+    Args:
+        kind: a name of `SURROGATES`.
+        rows: the series, shape (n_series, n), each of mean 0.
+        number: how many.
+        rng: makes the draws.
+    """
+    n = rows.shape[1]
+    scaled = rows / rows.std(axis=1, keepdims=True)
+    if kind == "AR(1)":
+        phi = float(lag1(rows).mean())
+        shocks = rng.normal(size=(number, n)) * np.sqrt(1 - phi**2)
+        shocks[:, 0] /= np.sqrt(1 - phi**2)
+        return np.asarray(lfilter([1.0], [1.0, -phi], shocks, axis=1))
+    amplitude = np.sqrt(np.mean(np.abs(np.fft.rfft(scaled, axis=1)) ** 2, axis=0))
+    # a spectrum that is averaged is smooth, so its amplitudes are drawn as those of noise are, with their phases
+    noise = rng.normal(size=(number, amplitude.size)) + 1j * rng.normal(size=(number, amplitude.size))
+    return np.fft.irfft(amplitude * noise / np.sqrt(2), n=n, axis=1)
