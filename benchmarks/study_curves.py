@@ -1,8 +1,8 @@
 """This study asks how often planted breaks, power laws and logistics are told for what they are, and where curves go.
 
-Usage: python -m benchmarks.study_curves [--replicates 100] [--part breaks words] (about 30 minutes of one core). Each design has one value at
-each of 40 x over three decades unless it says otherwise, times a lognormal factor; d, slopes and the side of the bend
-are drawn anew for each replicate. The tables are in docs/curves.md.
+Usage: python -m benchmarks.study_curves [--replicates 100] [--part breaks words] (about 30 minutes of one core). Each
+design has one value at each of 40 x over three decades unless it says otherwise, times a lognormal factor; d, slopes
+and the side of the bend are drawn anew for each replicate. The tables are in docs/curves.md.
 """
 
 from __future__ import annotations
@@ -114,12 +114,12 @@ def break_row(
         seen.append(recovered(law, planted))
         ends.append(octave(law, planted))
         if seen[-1][0]:
-            slopes = [one.covers(true) for one, true in zip(law.slopes, planted.slopes, strict=True)]
-            covered.append((law.breaks[0].at.covers(planted.d), *slopes))
-    told, near, steep = np.mean(seen, axis=0)
+            steep = [one.covers(true) for one, true in zip(law.slopes, planted.slopes, strict=True)]
+            covered.append((law.breaks[0].at.covers(planted.d), *steep))
+    told, near, sloped = np.mean(seen, axis=0)
     both = np.mean([a and b for _, a, b in seen])
     own, single, held = np.array(ends, dtype=float).T
-    cells = [f"{told:.0%}", f"{near:.0%}", f"{steep:.0%}", f"{both:.0%}"]
+    cells = [f"{told:.0%}", f"{near:.0%}", f"{sloped:.0%}", f"{both:.0%}"]
     cells += [f"{share:.0%}" for share in np.mean(covered, axis=0)] if covered else ["-"] * 3
     cells += [
         f"{np.median(own):.3f}",

@@ -62,7 +62,7 @@ def fold(number: int, seed: int, steps: int = STEPS) -> F64:
 
 
 def switch(number: int, seed: int, steps: int = STEPS) -> F64:
-    """Return noise around a state that nothing prepares to leave: what comes after the last step pushes it out at once."""
+    """Return noise around a state that is left at once after the last step, with nothing to prepare it."""
     return 1.24 + 0.05 * ar1(0.5, number, seed + 1000, steps)
 
 
@@ -141,7 +141,9 @@ def recovery_row(gamma_share: float, replicas: int = 200) -> str:
     noise = poll_rounds(np.full(5000, gamma), MANY, B, seed=6)[0, 100:]
     memory = float(np.corrcoef(noise[1:], noise[:-1])[0, 1])
     time = back.time
-    return f"| {phi:.2f} | {back.rate} | {memory:.3f} | {-1 / np.log(phi):.2f} | {'not told' if time is None else time} |"
+    return (
+        f"| {phi:.2f} | {back.rate} | {memory:.3f} | {-1 / np.log(phi):.2f} | {'not told' if time is None else time} |"
+    )
 
 
 def sweep_row(shares: F64, replicates: int) -> str:
@@ -151,7 +153,9 @@ def sweep_row(shares: F64, replicates: int) -> str:
     for course in (shares, np.full(shares.size, 0.5)):
         found = []
         for seed in range(replicates):
-            series = [poll_rounds(np.full(200, s * top), AGENTS, B, seed=100 * seed + i)[0] for i, s in enumerate(course)]
+            series = [
+                poll_rounds(np.full(200, s * top), AGENTS, B, seed=100 * seed + i)[0] for i, s in enumerate(course)
+            ]
             one = watch_sweep(np.arange(shares.size), series, seed=seed)
             found.append([one.sign("autocorrelation").trend > 0, one.sign("variance").trend > 0, one.slowing])
         told.append(" | ".join(f"{share:.0%}" for share in np.mean(found, axis=0)))
@@ -167,7 +171,9 @@ def main() -> None:
     if "taus" in parts:
         print(taus(10 * given.replicates), flush=True)
     if "recovery" in parts:
-        print("\n| phi | left after a step | memory of its noise | -1 / ln phi | recovery time |\n" + "| --- " * 5 + "|")
+        print(
+            "\n| phi | left after a step | memory of its noise | -1 / ln phi | recovery time |\n" + "| --- " * 5 + "|"
+        )
         for share in (0.3, 0.6, 0.8, 0.9, 0.95):
             print(recovery_row(share), flush=True)
     if "systems" in parts:
@@ -175,7 +181,11 @@ def main() -> None:
         for name in SYSTEMS:
             print(system_row(name, given.replicates), flush=True)
     if "sweep" in parts:
-        print("\n| sweep | autocorrelation up | variance up | slowing | the same without change | | |\n" + "| --- " * 7 + "|")
+        print(
+            "\n| sweep | autocorrelation up | variance up | slowing | the same without change | | |\n"
+            + "| --- " * 7
+            + "|"
+        )
         print(sweep_row(np.linspace(0.1, 0.97, 8), given.replicates // 4), flush=True)
 
 

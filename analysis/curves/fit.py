@@ -1,10 +1,10 @@
 """This module fits a curve: `fit_curve` chooses the form by held-out error and tells it with intervals and a fit card.
 
 The interval of everything is by a wild bootstrap: the residuals of each unit (cluster, or all values with one x) keep
-their size and get a random sign, together; the chosen form is fitted anew. So the scatter may differ along x. How sharp a
-break is says little in the loss and much about slopes: samples are drawn not only from the best curve but from the best
-with each width that the loss leaves open. An interval is the number less the errors of the samples. Residuals are pushed
-out for the parameters that were fitted, percentiles for the number of units.
+their size and get a random sign, together; the chosen form is fitted anew. So the scatter may differ along x. How sharp
+a break is says little in the loss and much about slopes: samples are drawn not only from the best curve but from the
+best with each width that the loss leaves open. An interval is the number less the errors of the samples. Residuals are
+pushed out for the parameters that were fitted, percentiles for the number of units.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ def fit_curve(
     """Return the law of y over x: constant, power law, logistic, or a power law with breaks (arXiv 2210.14891).
 
     y = a + b x^(-c0) prod_{i=1..n} (1 + (x/d_i)^(1/f_i))^(-c_i f_i) with n in {0, 1, 2}, the limit a free or 0, and the
-    logistic in ln x; the mean squared error of ln y is the least. Which form is chosen goes by held-out error. A break is
-    reported if the interval of d lies inside the data and the held-out error is better than that of every power law
+    logistic in ln x; the mean squared error of ln y is the least. Which form is chosen goes by held-out error. A break
+    is reported if the interval of d lies inside the data and the held-out error is better than that of every power law
     without a break.
 
     Args:

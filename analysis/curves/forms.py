@@ -1,9 +1,9 @@
 """This module defines the forms that a curve can have: constant, power law, power law with breaks, logistic.
 
-Broken neural scaling laws (arXiv 2210.14891) are y = a + b x^(-c0) prod_i (1 + (x/d_i)^(1/f_i))^(-c_i f_i): a the limit,
-b the scale, c0 the first exponent, d_i the place of a break, f_i its width in ln x (small is sharp), c_i by how much the
-exponent changes. On segment j, |y - a| falls as x^-(c0 + ... + cj). A power law is n = 0. The logistic in ln x,
-y = a + b / (1 + (x/m)^-k), is what a curve with a floor and a ceiling follows.
+Broken neural scaling laws (arXiv 2210.14891) are y = a + b x^(-c0) prod_i (1 + (x/d_i)^(1/f_i))^(-c_i f_i): a the
+limit, b the scale, c0 the first exponent, d_i the place of a break, f_i its width in ln x (small is sharp), c_i by how
+much the exponent changes. On segment j, |y - a| falls as x^-(c0 + ... + cj). A power law is n = 0. The logistic in ln
+x, y = a + b / (1 + (x/m)^-k), is what a curve with a floor and a ceiling follows.
 
 Parameters of a form stand in one vector: a (where the form has a limit), ln |b|, then those of its core: c0, and for
 each break c_i, ln d_i, ln f_i; or k and ln m. b > 0 where `sign` is 1: the curve lies above a. Arrays are batches: the

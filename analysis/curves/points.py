@@ -119,7 +119,7 @@ def points_of(x: ArrayLike, y: ArrayLike, clusters: ArrayLike | None, *, names: 
     if merged:
         bins = np.linspace(log_x[0], log_x[-1], MOST_X + 1)
         place = np.clip(np.searchsorted(bins, log_x, side="right") - 1, 0, MOST_X - 1)
-        kept, place = np.unique(place, return_inverse=True)
+        place = np.unique(place, return_inverse=True)[1]
         count = np.bincount(place[at]).astype(np.float64)
         log_x, at = np.bincount(place[at], np.log(xs)) / count, place[at]
     unit, by_clusters, notes = _units(at, clusters, xs.size, names)

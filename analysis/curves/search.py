@@ -1,10 +1,10 @@
 """This module finds the parameters of a form: a grid of starts, then refinement, for many sets of data at once.
 
-The loss is the mean squared error of ln y. Points with the same x enter by the mean of their ln y and their number, which
-loses nothing: the rest of the loss does not depend on the curve. A start fixes the limit, the places and the widths of
-breaks on a grid; ln |b| and the exponents then follow by linear least squares, and the best starts are refined by the
-method of Levenberg and Marquardt within the bounds of the form. scipy's does one set of data at a time; held-out errors
-and bootstraps need hundreds, so all are refined together.
+The loss is the mean squared error of ln y. Points with the same x enter by the mean of their ln y and their number,
+which loses nothing: the rest of the loss does not depend on the curve. A start fixes the limit, the places and the
+widths of breaks on a grid; ln |b| and the exponents then follow by linear least squares, and the best starts are
+refined by the method of Levenberg and Marquardt within the bounds of the form. scipy's does one set of data at a time;
+held-out errors and bootstraps need hundreds, so all are refined together.
 """
 
 from __future__ import annotations

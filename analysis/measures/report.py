@@ -17,6 +17,7 @@ from agentsoc.errors import InputError
 from agentsoc.log.below import runs_at
 from agentsoc.log.read import RunLog
 from analysis.blocks import blocks, frame_of
+from analysis.curves import CurveLaw
 from analysis.interval import Interval
 from analysis.measures.acting import Acting, acting
 from analysis.measures.amplification import Amplification, Taint, a_task, a_trace, taint
@@ -35,6 +36,7 @@ from analysis.measures.information import Information
 from analysis.measures.judging import JudgeAgreement, agreement
 from analysis.measures.outputs import outputs_of, together
 from analysis.measures.standing import standing_of
+from analysis.measures.sweep import curves_of
 from analysis.measures.team_size import SizedRun, TeamSize, laws_of, setting_of
 from analysis.measures.uneven import uneven_tokens
 from analysis.tables import from_log
@@ -49,6 +51,8 @@ class RunReport:
     protocol: str
     n_agents: int
     """Agents that said something, or that the scenario counts."""
+    rounds: int | None
+    """Rounds of its protocol; None for one without."""
     tasks: str
     """Identity of the tasks: runs on the same ones can be compared task by task."""
     setting: str
@@ -107,6 +111,10 @@ class Reports:
                 if isinstance(votes := report.exchange.votes, IndependentVotes)
             )
         )
+
+    def curves(self) -> list[tuple[str, CurveLaw]]:
+        """Return how the score goes with N and with tokens in each setting with enough of them, with its name."""
+        return list(curves_of(self.runs))
 
 
 def _value(measured: Interval | None) -> float:
@@ -267,6 +275,7 @@ def _report(read: _Read, single: _Read | None, embedder: Embedder | None, centre
         str(manifest.scenario.get("topology", {}).get("kind", "")),
         str(manifest.scenario.get("protocol", {}).get("kind", "")),
         read.n_agents if counted is None else counted,
+        rounds if isinstance(rounds := manifest.scenario.get("protocol", {}).get("rounds"), int) else None,
         manifest.tasks_hash,
         setting_of(manifest.scenario),
         metrics,

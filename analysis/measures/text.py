@@ -44,6 +44,8 @@ def as_text(reports: Reports) -> str:
             blocks += ["", f"K* and majority accuracy over {n_runs} teams of {n}: r = {r:.3f} [{low:.3f}, {high:.3f}]"]
     for name, law in reports.team_sizes():
         blocks += ["", f"team size, {name}: {law.summary()}"]
+    for name, curve in reports.curves():
+        blocks += ["", f"curve, {name}: {curve.summary()}"]
     return "\n".join(blocks)
 
 
@@ -101,6 +103,7 @@ def as_dict(reports: Reports) -> dict[str, Any]:
                 for n, n_runs, (r, low, high) in reports.correlations()
             ],
             "team_size": [{"setting": name, **law.as_dict()} for name, law in reports.team_sizes()],
+            "curves": [{"setting": name, **curve.as_dict()} for name, curve in reports.curves()],
         }
     )
     assert isinstance(found, dict)

@@ -54,9 +54,7 @@ class Recovery:
         return f"{said}; a recovery time is not told"
 
 
-def recovery(
-    displaced: ArrayLike, control: ArrayLike | None = None, *, draws: int = 400, seed: int = 0
-) -> Recovery:
+def recovery(displaced: ArrayLike, control: ArrayLike | None = None, *, draws: int = 400, seed: int = 0) -> Recovery:
     """Return how fast replicas return that were pushed.
 
     Args:
@@ -76,7 +74,9 @@ def recovery(
         raise InputError(what, "", "give both as (replicas, steps after the push)")
     if x.shape[0] < REPLICAS_LEAST or x.shape[1] < STEPS_LEAST:
         what = f"there are {x.shape[0]} replicas of {x.shape[1]} steps"
-        raise InputError(what, "", f"a recovery needs {REPLICAS_LEAST} replicas and {STEPS_LEAST} steps, better hundreds")
+        raise InputError(
+            what, "", f"a recovery needs {REPLICAS_LEAST} replicas and {STEPS_LEAST} steps, better hundreds"
+        )
     off = x - still
     if not np.isfinite(off).all():
         raise InputError("a displacement is not finite", "", "leave such replicas out")

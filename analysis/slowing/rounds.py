@@ -44,7 +44,9 @@ def round_series(table: EventTable, quantity: Quantity) -> dict[int, FloatArray]
     if quantity not in _MEASURES:
         raise InputError(f"there is no quantity {quantity!r}", "quantity", f"use {', '.join(_MEASURES)}")
     acts = table.events.filter(pl.col("kind").is_in(list(COORDINATION)))
-    rounds = acts.group_by("execution", "round").agg(value=_MEASURES[quantity]()).drop_nulls().sort("execution", "round")
+    rounds = (
+        acts.group_by("execution", "round").agg(value=_MEASURES[quantity]()).drop_nulls().sort("execution", "round")
+    )
     return {
         int(part["execution"][0]): part["value"].cast(pl.Float64).to_numpy().astype(np.float64)
         for part in rounds.partition_by("execution", maintain_order=True)
@@ -79,6 +81,7 @@ def watch_rounds(
     if execution not in found:
         what = f"execution {execution} has no round in which {quantity} can be measured"
         raise InputError(what, "execution", f"the table has {table.n_executions} executions, from 0")
+    name = f"{quantity} by round"
     return watch_series(
-        found[execution], window=window, bandwidth=bandwidth, surrogates=surrogates, name=f"{quantity} by round", seed=seed
-    )  # fmt: skip
+        found[execution], window=window, bandwidth=bandwidth, surrogates=surrogates, name=name, seed=seed
+    )
