@@ -127,11 +127,13 @@ class Form:
         if not self.limit:
             return value, slope
         part = self.sign * np.exp(np.clip(value, -300.0, 300.0))
-        y = np.maximum(theta[:, :1] + part, LEAST * (theta[:, :1] + np.abs(part)))
+        y, whole = theta[:, :1] + part, theta[:, :1] + np.abs(part)
+        low = y < LEAST * whole
+        y = np.where(low, whole, y)
         found = np.empty((*value.shape, theta.shape[1]))
         found[..., 0] = 1 / y
-        found[..., 1:] = slope * (part / y)[..., None]
-        return np.log(y), found
+        found[..., 1:] = slope * (np.where(low, np.abs(part), part) / y)[..., None]
+        return np.log(y) + np.where(low, np.log(LEAST), 0.0), found
 
     def bounds(self, log_x: FloatArray, log_y: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return the least and the largest value of each parameter, for data in these ranges."""

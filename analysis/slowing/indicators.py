@@ -87,7 +87,7 @@ def kendall(values: FloatArray) -> FloatArray:
     total = np.zeros(values.shape[:-1])
     for at in range(n - 1):
         later, now = values[..., at + 1 :], values[..., at : at + 1]
-        total += (later > now).sum(axis=-1) - (later < now).sum(axis=-1).astype(np.float64)
+        total += np.count_nonzero(later > now, axis=-1).astype(np.float64) - np.count_nonzero(later < now, axis=-1)
     return np.asarray(total / (n * (n - 1) / 2))
 
 
@@ -98,4 +98,4 @@ def lag1(series: FloatArray) -> FloatArray:
     """
     n = series.shape[1]
     found = rolling(series, n)[0, :, 0]
-    return np.clip(found + (1 + 3 * found) / n, -0.999, 0.999)
+    return np.asarray(np.clip(found + (1 + 3 * found) / n, -0.999, 0.999))

@@ -1,9 +1,9 @@
 """This module watches a series, or a sweep of them, for signs of slowing, and says which of them chance does not give.
 
-What an indicator does is judged by surrogates alone: series like the given one in which nothing changes. A sign is
-told where its tau lies beyond those of both kinds of surrogates, two-sided at 5 %. Surrogates are made of what is left
-after the trend was taken away; taking it away from them once more would make them calmer than the series, and alarms
-too many.
+What an indicator does is judged by surrogates alone: series like the given one in which nothing changes. A sign is told
+where its tau lies beyond those of both kinds of surrogates, taken together, two-sided at 5 %. Surrogates are made of
+what is left after the trend was taken away; taking it away from them once more would make them calmer than the series,
+and alarms too many.
 """
 
 from __future__ import annotations
@@ -46,25 +46,29 @@ class Sign:
     tau: float
     """Kendall's tau with time, or with the control parameter."""
     chance: tuple[float, float]
-    """What 95 % of the surrogates give, of the kind that gives more on either side."""
-    p: Mapping[str, float]
-    """Two-sided, by kind of surrogate."""
+    """What 95 % of the surrogates give, both kinds together."""
+    p: float
+    """Two-sided, by both kinds together."""
+    p_of: Mapping[str, float]
+    """Two-sided, by each kind of surrogate."""
 
     @property
     def trend(self) -> int:
-        """1 where it rises beyond chance, -1 where it falls, else 0; both kinds of surrogates have to agree."""
-        return int(np.sign(self.tau)) if max(self.p.values()) <= LEVEL else 0
+        """1 where it rises beyond chance, -1 where it falls, else 0."""
+        return int(np.sign(self.tau)) if self.p <= LEVEL else 0
 
     def summary(self) -> str:
         """Return the sign in words."""
         word = {1: "rises", -1: "falls", 0: "has no trend beyond chance"}[self.trend]
-        told = ", ".join(f"{p:.3f} {kind}" for kind, p in self.p.items())
+        told = ", ".join(f"{p:.3f} {kind}" for kind, p in self.p_of.items())
         low, high = self.chance
-        return f"{_NAMES[self.name]} {word}: tau {self.tau:+.2f}, chance {low:+.2f} to {high:+.2f} (p = {told})"
+        chance = f"chance {low:+.2f} to {high:+.2f}"
+        return f"{_NAMES[self.name]} {word}: tau {self.tau:+.2f}, {chance}, p = {self.p:.3f} ({told})"
 
     def as_dict(self) -> dict[str, object]:
         """Return plain values for JSON."""
-        return {"tau": self.tau, "chance95": list(self.chance), "p": dict(self.p), "trend": self.trend}
+        kinds = dict(self.p_of)
+        return {"tau": self.tau, "chance95": list(self.chance), "p": self.p, "p_of": kinds, "trend": self.trend}
 
 
 @dataclass(frozen=True)
@@ -216,15 +220,18 @@ def _signs(tau: FloatArray, taus: Mapping[str, FloatArray]) -> tuple[Sign, ...]:
     """Return the sign of each indicator from its tau and those of the surrogates, shape (3, n) of each kind."""
     found = []
     for place, name in enumerate(INDICATORS):
-        p, ends = {}, []
-        for kind, all_taus in taus.items():
-            by_chance = all_taus[place]
-            above, below = np.sum(by_chance >= tau[place]), np.sum(by_chance <= tau[place])
-            p[kind] = min(1.0, 2.0 * float(1 + min(above, below)) / (1 + by_chance.size))
-            ends.append(np.quantile(by_chance, (LEVEL / 2, 1 - LEVEL / 2)))
-        low, high = np.min(ends, axis=0)[0], np.max(ends, axis=0)[1]
-        found.append(Sign(name, float(tau[place]), (float(low), float(high)), p))
+        of_kinds = {kind: _two_sided(float(tau[place]), all_taus[place]) for kind, all_taus in taus.items()}
+        every = np.concatenate([all_taus[place] for all_taus in taus.values()])
+        low, high = np.quantile(every, (LEVEL / 2, 1 - LEVEL / 2))
+        p = _two_sided(float(tau[place]), every)
+        found.append(Sign(name, float(tau[place]), (float(low), float(high)), p, of_kinds))
     return tuple(found)
+
+
+def _two_sided(tau: float, by_chance: FloatArray) -> float:
+    """Return how often chance gives a tau as far out, the tau itself counted in."""
+    above, below = np.sum(by_chance >= tau), np.sum(by_chance <= tau)
+    return min(1.0, 2.0 * float(1 + min(above, below)) / (1 + by_chance.size))
 
 
 def _portions(total: int, steps: int) -> list[int]:

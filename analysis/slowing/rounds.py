@@ -16,7 +16,7 @@ from analysis.tables import EventTable
 
 Quantity = Literal["right", "agreement", "disputes", "acts"]
 
-_SAID: Final = pl.col("answer").is_not_null() & pl.col("kind").is_in(["propose_claim", "revise_claim"])
+_SAID: Final = pl.col("answer").is_not_null()
 _MEASURES: Final[Mapping[Quantity, Callable[[], pl.Expr]]] = {
     "right": lambda: pl.col("correct").filter(_SAID).mean(),
     "agreement": lambda: pl.col("answer").filter(_SAID).unique_counts().max() / pl.col("answer").filter(_SAID).len(),
@@ -32,8 +32,9 @@ def round_series(table: EventTable, quantity: Quantity) -> dict[int, FloatArray]
 
     Args:
         table: the events, as `analysis.read_tables` gives them.
-        quantity: `right`, the share of the answers proposed or revised in the round that are right; `agreement`, the
-            share that the commonest of them has; `disputes`, the share of acts that contradict; `acts`, their number.
+        quantity: `right`, the share of the answers given in the round that are right; `agreement`, the share that the
+            commonest of them has; `disputes`, the share of acts that contradict; `acts`, their number. Acts are those
+            of coordination.
 
     Returns:
         By execution, one value a round, shape (rounds,). Rounds in which there is nothing to measure are left out.
