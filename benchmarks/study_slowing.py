@@ -1,6 +1,6 @@
 """This study asks when signs of slowing are seen: in systems that slow down, in systems that do not, and by chance.
 
-Usage: python -m benchmarks.study_slowing [--replicates 200] [--part NAME...] (about 15 minutes of one core). Series of
+Usage: python -m benchmarks.study_slowing [--replicates 200] [--part NAME...] (about 5 minutes of one core). Series of
 500 steps, windows of 250, a trend of 50 steps taken away, 500 surrogates of each kind. The tables are in
 docs/early-warning.md.
 """

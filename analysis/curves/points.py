@@ -20,7 +20,7 @@ from analysis.interval import FloatArray, IntArray
 
 FEWEST_X: Final = 4
 """Distinct x below which nothing is fitted."""
-MOST_X: Final = 512
+MOST_X: Final = 128
 """Distinct x kept; with more, neighbours in ln x are taken together."""
 FOLDS: Final = 10
 FEWEST_UNITS: Final = 5

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,16 +17,25 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.optimize import approx_fprime, least_squares
 
+import agentsoc
+import analysis
 from agentsoc.errors import InputError
-from analysis.curves import CurveLaw, curve_of, fit_curve
+from analysis.cascade_laws.as_json import laws_as_dict
+from analysis.cascade_laws.examine import FAST, examine
+from analysis.cascade_laws.text import laws_as_text
+from analysis.curves import Break, CurveLaw, curve_of, fit_curve
 from analysis.curves.forms import CANDIDATES, CONSTANT, POWER, Form
 from analysis.curves.holdout import Choice, beats, choose
 from analysis.curves.points import points_of
 from analysis.curves.search import best_of_sides, sides
 from analysis.fitcard import FitCard
 from analysis.interval import Interval
+from analysis.measures.text import as_dict, as_text
+from analysis.tables import EventTable
+from benchmarks.planted_cascades import table_of
 from benchmarks.study_curves import broken, logistic, octave, one_break, plain, recovered
 from tests.sides import told_apart
+from tests.strategies import scenario
 
 F64 = NDArray[np.float64]
 X: F64 = np.geomspace(1.0, 1000.0, 40)
@@ -73,26 +84,26 @@ def test_the_search_finds_what_scipy_finds_from_the_truth() -> None:
 
 def test_a_planted_break_comes_back_with_its_slopes() -> None:
     told = []
-    for seed in range(4):
-        planted = one_break(seed, slopes=(-0.2, -0.8))
+    for seed in range(2):
+        planted = one_break(seed, slopes=(-0.2, -0.8), points=24)
         law = fit_curve(planted.x, planted.y, draws=40)
         own, single, _ = octave(law, planted)
         assert own < single
         told.append(recovered(law, planted)[:2])
-    assert sum(all(one) for one in told) >= 3
+    assert told == [(True, True)] * 2
 
 
 def test_a_power_law_has_no_break_and_a_logistic_is_no_power_law() -> None:
-    powers = [plain(seed) for seed in (2, 3)]
-    assert {fit_curve(one.x, one.y, draws=20).word for one in powers} == {"power law"}
-    for floor in (0.0, 0.25):
-        assert fit_curve(*logistic(1, floor=floor), draws=20).word == "logistic"
+    one = plain(2, points=12)
+    assert fit_curve(one.x, one.y, draws=20).word == "power law"
+    assert fit_curve(*logistic(1, points=16), draws=20).word == "logistic"
 
 
 def test_a_limit_is_found_on_either_side() -> None:
-    noise = np.exp(0.02 * np.random.default_rng(5).normal(size=X.size))
-    for y, limit, slope in ((0.1 + X**-0.7, 0.1, -0.7), (0.9 - 0.8 * X**-0.5, 0.9, -0.5)):
-        law = fit_curve(X, y * noise, draws=60)
+    x = np.geomspace(1, 1000, 16)
+    noise = np.exp(0.02 * np.random.default_rng(5).normal(size=x.size))
+    for y, limit, slope in ((0.1 + x**-0.7, 0.1, -0.7), (0.9 - 0.8 * x**-0.5, 0.9, -0.5)):
+        law = fit_curve(x, y * noise, draws=60)
         assert law.word == "power law with a limit"
         assert law.limit is not None
         assert law.limit.value == pytest.approx(limit, rel=0.1)
@@ -100,7 +111,7 @@ def test_a_limit_is_found_on_either_side() -> None:
 
 
 def test_units_of_x_and_y_change_nothing_but_units() -> None:
-    planted = one_break(1)
+    planted = one_break(1, points=20)
     one, other = (fit_curve(planted.x * a, planted.y * b, draws=30) for a, b in ((1.0, 1.0), (1e-6, 1e30)))
     assert other.breaks[0].at.value == pytest.approx(one.breaks[0].at.value * 1e-6, rel=1e-3)
     assert [s.value for s in other.slopes] == pytest.approx([s.value for s in one.slopes], abs=1e-3)
@@ -118,26 +129,33 @@ def test_equal_data_give_equal_laws_and_cards() -> None:
 def test_values_of_one_cluster_are_left_out_together_and_resampled_together() -> None:
     """Runs with a level of their own at every x: taken as independent, the interval is far too narrow."""
     rng = np.random.default_rng(6)
-    level = np.repeat(0.3 * rng.normal(size=12), 10)
-    x = np.tile(np.geomspace(1, 100, 10), 12)
-    y, run = np.exp(level) * x**0.5, np.repeat(np.arange(12), 10)
+    level = np.repeat(0.3 * rng.normal(size=12), 6)
+    x = np.tile(np.geomspace(1, 100, 6), 12)
+    y, run = np.exp(level + 0.01 * rng.normal(size=72)) * x**0.5, np.repeat(np.arange(12), 6)
     clustered, alone = (fit_curve(x, y, clusters=labels, draws=60) for labels in (run, None))
     assert clustered.predict(10)[0].width > 3 * alone.predict(10)[0].width
     assert clustered.card.data["units"] == "clusters"
     assert alone.card.data["units"] == "values with one x"
-    few = fit_curve(x[:30], y[:30], clusters=run[:30], draws=20)
-    only = fit_curve(x[:10], y[:10], clusters=run[:10], draws=20)
-    assert any("values are of only 3 clusters" in text for text in few.card.warnings)
-    assert any("all values are of one cluster" in text for text in only.card.warnings)
-    assert not any("cluster" in text for text in clustered.card.warnings)
+    few = fit_curve(x[:18], y[:18], clusters=run[:18], draws=20)
+    only = fit_curve(x[:6], y[:6], clusters=run[:6], draws=20)
+    warned = [" ".join(one.card.warnings) for one in (few, only, clustered)]
+    told_apart({
+        "values are of only 3 clusters": warned[0],
+        "all values are of one cluster": warned[1],
+        "so each x is taken as independent, which it may not be": tuple(warned[:2]),
+    }, warned[2])  # fmt: skip
+    told_apart({"values with one x": str(alone.card.data["units"])}, str(clustered.card.data["units"]))
 
 
 def test_many_x_are_taken_together() -> None:
     x = np.geomspace(1, 1e4, 3000)
-    law = fit_curve(x, x**0.5 * np.exp(0.1 * np.random.default_rng(1).normal(size=3000)), draws=20)
-    assert law.slopes[0].value == pytest.approx(0.5, abs=0.01)
-    assert str(law.card.extraction["smoothing"]).startswith("neighbours in ln x")
-    assert law.card.data["values"] == 3000
+    y = x**0.5 * np.exp(0.1 * np.random.default_rng(1).normal(size=3000))
+    points = points_of(x, y, None, names=("x", "y"))
+    assert points.n_x == 128
+    assert points.merged
+    assert points.at.size == 3000
+    assert float(-best_of_sides(POWER, points.whole()).theta[0, 1]) == pytest.approx(0.5, abs=0.01)
+    assert not points_of(x[:100], y[:100], None, names=("x", "y")).merged
 
 
 def test_a_form_that_is_wildly_wrong_once_is_still_beaten() -> None:
@@ -177,7 +195,7 @@ def test_what_no_curve_can_be_fitted_to_is_refused(x: Any, y: Any, more: Mapping
 
 
 def test_a_prediction_has_its_reach() -> None:
-    law = fit_curve(X, X**0.5, draws=20)
+    law = straight()
     assert law.predict([2000.0])[0].value == pytest.approx(2000**0.5)
     with pytest.raises(InputError, match=r"told from 0\.1 to 10000"):
         law.predict([10_001.0])
@@ -186,7 +204,7 @@ def test_a_prediction_has_its_reach() -> None:
 
 
 def test_a_new_value_scatters_more_than_the_curve() -> None:
-    one = plain(3)
+    one = plain(3, points=12)
     law = fit_curve(one.x, one.y, draws=200)
     assert law.predict(500, new=True)[0].width > 2 * law.predict(500)[0].width
 
@@ -205,9 +223,9 @@ def test_columns_of_a_table_become_a_curve() -> None:
         curve_of(table, "run", "score")
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=5, deadline=None)
 @given(
-    n=st.integers(4, 9), seed=st.integers(0, 2**32 - 1), scale=st.floats(-40, 40), wild=st.sampled_from([0.0, 0.1, 3.0])
+    n=st.integers(4, 8), seed=st.integers(0, 2**32 - 1), scale=st.floats(-40, 40), wild=st.sampled_from([0.0, 0.1, 3.0])
 )
 def test_any_positive_columns_give_a_law_with_ordered_intervals(n: int, seed: int, scale: float, wild: float) -> None:
     rng = np.random.default_rng(seed)
@@ -221,9 +239,82 @@ def test_any_positive_columns_give_a_law_with_ordered_intervals(n: int, seed: in
     assert law.summary()
 
 
+def test_forms_are_told_by_their_names() -> None:
+    names = {form: form.name for form in CANDIDATES}
+    limited = tuple(name for form, name in names.items() if form.limit and not form.logistic)
+    told_apart({
+        "power law with one break": (names[Form(1)], names[Form(1, limit=True)]),
+        "power law with two breaks": (names[Form(2)], names[Form(2, limit=True)]),
+        ", with a limit": limited,
+        ", with a floor": names[Form(limit=True, logistic=True)],
+    }, *names.values())  # fmt: skip
+    assert len(set(names.values())) == len(CANDIDATES)
+    assert [form.n_parameters for form in CANDIDATES] == [1, 2, 3, 3, 4, 5, 6, 8, 9]
+
+
+def grown(n_agents: tuple[int, ...]) -> EventTable:
+    """Return executions of N agents in which one claim gathers about N^1.2 others."""
+    parents: list[int | None] = []
+    where: list[int] = []
+    agents: list[int] = []
+    rng = np.random.default_rng(1)
+    for e, n in enumerate(n_agents):
+        size, first = max(2, round(n**1.2 * float(np.exp(0.1 * rng.normal())))), len(parents)
+        parents += [None, *[first] * (size - 1)]
+        where += [e] * size
+        agents += [at % n for at in range(size)]
+    return table_of(parents, where, np.array(agents), one_seed=False, n_agents=list(n_agents))
+
+
+def test_laws_tell_a_curve_where_there_are_numbers_of_agents_enough() -> None:
+    effort = replace(FAST, curve=40)
+    many, few, quick = (
+        examine(grown(numbers), effort=one)
+        for numbers, one in (
+            ((2, 4, 8, 16, 32) * 3, effort),
+            ((8, 16, 32, 8, 16, 32), effort),
+            ((2, 4, 8, 16, 32), FAST),
+        )
+    )
+    words = "as a curve: largest cascade_size over N (5 of them from 2 to 32): power law, slope +1."
+    told_apart({words: laws_as_text(many)}, laws_as_text(few), laws_as_text(quick))
+    told_apart({"    as a curve: ": laws_as_text(many)}, laws_as_text(few), laws_as_text(quick))
+    told = laws_as_dict(many)["growth"]["cascade_size"]["curve"]  # type: ignore[index]
+    assert told["word"] == "power law"
+    assert many.laws["cascade_size"].curve is not None
+    assert few.laws["cascade_size"].curve is None
+
+
+def test_metrics_tell_how_the_score_of_a_sweep_goes(tmp_path: Path) -> None:
+    voter = {"kind": "simulated", "signal": 0.1, "fidelity": 1.0}
+    numbers = (1, 3, 5, 9, 15)
+    for n in numbers:
+        agents, tasks = {"count": n, "model": voter}, {"kind": "signal", "count": 60}
+        agentsoc.run(scenario(name="n", tasks=tasks, agents=agents, topology="independent"), tmp_path / f"n{n}")
+    law = analysis.curve(tmp_path, x="n_agents", y="score")
+    assert law.x.tolist() == pytest.approx(numbers)
+    reports = analysis.metrics(tmp_path)
+    known = {name: curve.names[0] for name, curve in reports.curves()}
+    assert set(known) == {"independent, vote"}
+    some = analysis.metrics([tmp_path / f"n{n}" for n in (1, 3, 5)])
+    told_apart(
+        {"curve, independent, vote: score over n_agents (5 of them from 1 to 15)": as_text(reports)}, as_text(some)
+    )
+    assert as_dict(reports)["curves"][0]["x"] == "n_agents"
+    with pytest.raises(InputError, match="no column colour"):
+        analysis.curve(tmp_path, x="colour")
+
+
+@cache
+def straight() -> CurveLaw:
+    """Return the law of a power law of eight x."""
+    x = np.geomspace(1.0, 1000.0, 8)
+    return fit_curve(x, x**0.5, draws=20)
+
+
 def said(form: Form, **more: Any) -> CurveLaw:
     """Return a law as it is told, made by hand."""
-    made = fit_curve(X, X**0.5, draws=20)
+    made = straight()
     told = Interval(0.5, 0.4, 0.6)
     base = replace(made, form=form, theta=np.zeros(form.n_parameters), rivals=(), slopes=(told,))
     samples = replace(made.samples, true=np.zeros((20, form.n_parameters)), fitted=np.zeros((20, form.n_parameters)))
@@ -232,8 +323,6 @@ def said(form: Form, **more: Any) -> CurveLaw:
 
 
 def test_each_word_is_said_of_what_it_is_true_of() -> None:
-    from analysis.curves import Break
-
     inside = Break(Interval(30.0, 20.0, 40.0), Interval(0.2, 0.1, 0.3), Interval(-0.4, -0.5, -0.3), inside=True)
     slopes = (Interval(0.5, 0.4, 0.6), Interval(0.1, 0.0, 0.2))
     one = said(Form(1), breaks=(inside,), slopes=slopes)
