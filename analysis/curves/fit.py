@@ -17,7 +17,7 @@ from scipy.special import stdtrit
 
 from agentsoc.streams import stream
 from analysis.curves.forms import POWER, Form
-from analysis.curves.holdout import LEVEL, Choice, allowed, choose
+from analysis.curves.holdout import Choice, allowed, choose, with_fewer
 from analysis.curves.law import METHOD, Break, CurveLaw, Samples, interval_of
 from analysis.curves.points import FOLDS, Points, points_of
 from analysis.curves.search import ABOVE, BELOW, PLACES, WIDTHS, Sets, best_of_sides, grid_starts, refine, search
@@ -63,7 +63,17 @@ def fit_curve(
             x.
     """
     points = points_of(x, y, clusters, names=names)
-    choice = choose(points, allowed(points))
+    first = law = _told(points, choose(points, allowed(points)), names, draws, seed)
+    while law.breaks and not all(one.inside for one in law.breaks):
+        choice = with_fewer(law.choice)
+        if choice is None:
+            return first
+        law = _told(points, choice, names, draws, seed)
+    return law
+
+
+def _told(points: Points, choice: Choice, names: tuple[str, str], draws: int, seed: int) -> CurveLaw:
+    """Return the law of the chosen form."""
     whole = points.whole()
     found = best_of_sides(choice.chosen, whole)
     form, theta = found.form, found.theta[0]
@@ -190,7 +200,7 @@ def _card(points: Points, choice: Choice, form: Form, names: tuple[str, str], dr
             "loss": "mean squared error of ln y, every value with the same weight",
             "starts": f"grid of places {PLACES}, widths {WIDTHS}, limits {ABOVE} x least and {BELOW} x largest y",
             "optimiser": "linear least squares on the grid, then Levenberg-Marquardt within bounds",
-            "choice": f"simplest form not beaten at {LEVEL:g} by the best, {FOLDS} parts left out in turn",
+            "choice": f"simplest form within one standard error of the best, {FOLDS} parts left out in turn",
             "held-out rms error of ln y": tuple(f"{one.name}: {choice.rms(one):.6g}" for one in choice.errors),
             "as good": tuple(one.name for one in choice.as_good),
             "uncertainty": f"{METHOD} over {units}, {draws} samples",

@@ -1,27 +1,25 @@
 """This module chooses the form of a curve by the error on values that the fit has not seen.
 
 Values are left out in ten parts (by whole clusters where clusters have several x, else by x), every form is fitted to
-the rest with a search of its own, and predicts them. The simplest form is chosen whose squared error of ln y is not
-beyond that of the best by more than chance: the mean difference over what was left out, by one-sided t at 2.5 %. So a
-form with more parameters has to predict better, not only fit better.
+the rest with a search of its own, and predicts them. The simplest form is chosen whose mean squared error of ln y is at
+most one standard error above that of the best (Breiman et al., Classification and Regression Trees, 1984). The error is
+that of the difference over what was left out, put right for what training sets have in common (Nadeau & Bengio, Machine
+Learning 52, 2003). So a form with more parameters has to predict better, not only fit better.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
-from scipy.special import stdtrit
 
 from analysis.curves.forms import CANDIDATES, Form
-from analysis.curves.points import Points
+from analysis.curves.points import FOLDS, Points
 from analysis.curves.search import Sets, search, sides
 from analysis.interval import FloatArray
 
-LEVEL: Final = 0.025
-"""One-sided level at which one form predicts better than another."""
 SPARE: Final = 2
 """Distinct x that a form needs beyond its parameters."""
 
@@ -57,15 +55,17 @@ class Choice:
 
 
 def beats(one: FloatArray, other: FloatArray) -> bool:
-    """Return whether the first errors are smaller than the others beyond chance.
+    """Return whether the first errors are smaller than the others by more than a standard error.
 
-    Chance is the smaller of the scatter of the differences and that of the first errors themselves: of a form that is
+    It is the smaller of the scatter of the differences and that of the first errors themselves: of a form that is
     wildly wrong now and then the differences scatter so much that pairs alone would never tell it from any other.
     """
     gain = other - one
     n = gain.size
-    se = min(float(gain.std(ddof=1)), float(one.std(ddof=1))) / np.sqrt(n)
-    return float(gain.mean()) > float(stdtrit(n - 1, 1 - LEVEL)) * se
+    parts = min(n, FOLDS)
+    common = 1 + parts / (parts - 1)
+    se = min(float(gain.std(ddof=1)), float(one.std(ddof=1))) * np.sqrt(common / n)
+    return float(gain.mean()) > se
 
 
 def allowed(points: Points) -> tuple[Form, ...]:
@@ -84,9 +84,19 @@ def choose(points: Points, forms: Sequence[Form]) -> Choice:
     left_out = points.fold == parts[:, None]
     training = points.sets(~left_out)
     errors = {form: _errors(form, training, points, left_out) for form in forms}
+    return Choice(errors, points.at.size, _simplest(errors, forms))
+
+
+def with_fewer(choice: Choice) -> Choice | None:
+    """Return the choice among forms with breaks and fewer parameters than the chosen one; None where there is none."""
+    left = [form for form in choice.errors if form.breaks > 0 and form.n_parameters < choice.chosen.n_parameters]
+    return replace(choice, chosen=_simplest(choice.errors, left)) if left else None
+
+
+def _simplest(errors: Mapping[Form, FloatArray], forms: Sequence[Form]) -> Form:
+    """Return the simplest of these forms that the best of them does not beat."""
     best = min(forms, key=lambda form: (float(errors[form].sum()), form.n_parameters))
-    chosen = next(form for form in forms if form == best or not beats(errors[best], errors[form]))
-    return Choice(errors, points.at.size, chosen)
+    return next(form for form in forms if form == best or not beats(errors[best], errors[form]))
 
 
 def _errors(form: Form, training: Sets, points: Points, left_out: np.ndarray) -> FloatArray:

@@ -23,15 +23,15 @@ PLACES: Final = (14, 10)
 """Places of a break on the grid, for one break and for two."""
 WIDTHS: Final = ((1 / 100, 1 / 25, 1 / 8), (1 / 60, 1 / 12))
 """Widths of a break on the grid, as shares of the range in ln x, for one break and for two."""
-ABOVE: Final = (0.2, 0.5, 0.8, 0.95)
+ABOVE: Final = (0.3, 0.7, 0.95)
 """Limits of a curve above its limit, as shares of the least y."""
-BELOW: Final = (1.02, 1.1, 1.3, 2.0, 5.0)
+BELOW: Final = (1.05, 1.3, 3.0)
 """Limits of a curve below its limit, as multiples of the largest y."""
-KEPT: Final = 4
+KEPT: Final = 3
 """Starts of the grid that are refined; of a form with a limit, one for each limit of the grid."""
 FIRST_STEPS: Final = 8
 """Steps after which only the best two starts of a set go on."""
-STEPS: Final = 80
+STEPS: Final = 50
 STILL: Final = 1e-8
 """Relative change of the loss below which a fit is found."""
 _RIDGE: Final = 1e-10

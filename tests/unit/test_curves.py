@@ -271,15 +271,15 @@ def test_laws_tell_a_curve_where_there_are_numbers_of_agents_enough() -> None:
     many, few, quick = (
         examine(grown(numbers), effort=one)
         for numbers, one in (
-            ((2, 4, 8, 16, 32) * 3, effort),
-            ((8, 16, 32, 8, 16, 32), effort),
+            ((2, 4, 8, 16, 32) * 2, effort),
+            ((8, 16, 32), effort),
             ((2, 4, 8, 16, 32), FAST),
         )
     )
     words = "as a curve: largest cascade_size over N (5 of them from 2 to 32): power law, slope +1."
     told_apart({words: laws_as_text(many)}, laws_as_text(few), laws_as_text(quick))
     told_apart({"    as a curve: ": laws_as_text(many)}, laws_as_text(few), laws_as_text(quick))
-    told = laws_as_dict(many)["growth"]["cascade_size"]["curve"]  # type: ignore[index]
+    told = laws_as_dict(many)["extremes"]["cascade_size"]["curve"]  # type: ignore[index]
     assert told["word"] == "power law"
     assert many.laws["cascade_size"].curve is not None
     assert few.laws["cascade_size"].curve is None
@@ -287,9 +287,9 @@ def test_laws_tell_a_curve_where_there_are_numbers_of_agents_enough() -> None:
 
 def test_metrics_tell_how_the_score_of_a_sweep_goes(tmp_path: Path) -> None:
     voter = {"kind": "simulated", "signal": 0.1, "fidelity": 1.0}
-    numbers = (1, 3, 5, 9, 15)
+    numbers = (1, 3, 5, 7, 11)
     for n in numbers:
-        agents, tasks = {"count": n, "model": voter}, {"kind": "signal", "count": 60}
+        agents, tasks = {"count": n, "model": voter}, {"kind": "signal", "count": 20}
         agentsoc.run(scenario(name="n", tasks=tasks, agents=agents, topology="independent"), tmp_path / f"n{n}")
     law = analysis.curve(tmp_path, x="n_agents", y="score")
     assert law.x.tolist() == pytest.approx(numbers)
@@ -298,7 +298,7 @@ def test_metrics_tell_how_the_score_of_a_sweep_goes(tmp_path: Path) -> None:
     assert set(known) == {"independent, vote"}
     some = analysis.metrics([tmp_path / f"n{n}" for n in (1, 3, 5)])
     told_apart(
-        {"curve, independent, vote: score over n_agents (5 of them from 1 to 15)": as_text(reports)}, as_text(some)
+        {"curve, independent, vote: score over n_agents (5 of them from 1 to 11)": as_text(reports)}, as_text(some)
     )
     assert as_dict(reports)["curves"][0]["x"] == "n_agents"
     with pytest.raises(InputError, match="no column colour"):
