@@ -279,7 +279,7 @@ def test_laws_tell_a_curve_where_there_are_numbers_of_agents_enough() -> None:
     words = "as a curve: largest cascade_size over N (5 of them from 2 to 32): power law, slope +1."
     told_apart({words: laws_as_text(many)}, laws_as_text(few), laws_as_text(quick))
     told_apart({"    as a curve: ": laws_as_text(many)}, laws_as_text(few), laws_as_text(quick))
-    told = laws_as_dict(many)["extremes"]["cascade_size"]["curve"]  # type: ignore[index]
+    told = laws_as_dict(many)["gamma"]["cascade_size"]["curve"]  # type: ignore[index]
     assert told["word"] == "power law"
     assert many.laws["cascade_size"].curve is not None
     assert few.laws["cascade_size"].curve is None
