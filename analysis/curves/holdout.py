@@ -65,7 +65,7 @@ def beats(one: FloatArray, other: FloatArray) -> bool:
     parts = min(n, FOLDS)
     common = 1 + parts / (parts - 1)
     se = min(float(gain.std(ddof=1)), float(one.std(ddof=1))) * np.sqrt(common / n)
-    return float(gain.mean()) > se
+    return bool(float(gain.mean()) > se)
 
 
 def allowed(points: Points) -> tuple[Form, ...]:
@@ -107,4 +107,4 @@ def _errors(form: Form, training: Sets, points: Points, left_out: np.ndarray) ->
     curve = curves[better, np.arange(training.n_sets)]
     part = np.argmax(left_out, axis=0)
     off = points.log_y - curve[part, points.at]
-    return np.bincount(points.held, off**2)
+    return np.asarray(np.bincount(points.held, off**2), dtype=np.float64)

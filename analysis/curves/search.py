@@ -59,7 +59,7 @@ class Sets:
 
 
 @dataclass(frozen=True)
-class Found:
+class BestFit:
     """The object holds the best parameters of each set."""
 
     form: Form
@@ -75,12 +75,12 @@ def sides(form: Form) -> tuple[Form, ...]:
     return (form, replace(form, sign=-1)) if form.limit and not form.logistic else (form,)
 
 
-def best_of_sides(form: Form, sets: Sets) -> Found:
+def best_of_sides(form: Form, sets: Sets) -> BestFit:
     """Return the fit of a form to a single set, on the side of the limit on which it is better."""
     return min((search(one, sets) for one in sides(form)), key=lambda found: float(found.loss[0]))
 
 
-def search(form: Form, sets: Sets) -> Found:
+def search(form: Form, sets: Sets) -> BestFit:
     """Return the best parameters of every set, each found from a grid of its own."""
     starts = [grid_starts(form, sets.row(at)) for at in range(sets.n_sets)]
     owner = np.repeat(np.arange(sets.n_sets), [len(one) for one in starts])
@@ -93,7 +93,7 @@ def refine(
     starts: FloatArray,
     owner: IntArray,
     bounds: tuple[FloatArray, FloatArray] | None = None,
-) -> Found:
+) -> BestFit:
     """Return the best parameters of every set from given starts.
 
     Args:
@@ -111,7 +111,7 @@ def refine(
     kept = order[np.unique(np.concatenate([first, second[owner[order[second]] == np.arange(sets.n_sets)]]))]
     theta, loss = _refined(form, sets, theta[kept], owner[kept], (low, high), STEPS)
     order, first = _ranked(loss, owner[kept], sets.n_sets)
-    return Found(form, theta[order[first]], loss[order[first]])
+    return BestFit(form, theta[order[first]], loss[order[first]])
 
 
 def _ranked(loss: FloatArray, owner: IntArray, n_sets: int) -> tuple[IntArray, IntArray]:

@@ -17,7 +17,6 @@ from agentsoc.errors import InputError
 from agentsoc.log.below import runs_at
 from agentsoc.log.read import RunLog
 from analysis.blocks import blocks, frame_of
-from analysis.curves import CurveLaw
 from analysis.interval import Interval
 from analysis.measures.acting import Acting, acting
 from analysis.measures.amplification import Amplification, Taint, a_task, a_trace, taint
@@ -36,7 +35,6 @@ from analysis.measures.information import Information
 from analysis.measures.judging import JudgeAgreement, agreement
 from analysis.measures.outputs import outputs_of, together
 from analysis.measures.standing import standing_of
-from analysis.measures.sweep import curves_of
 from analysis.measures.team_size import SizedRun, TeamSize, laws_of, setting_of
 from analysis.measures.uneven import uneven_tokens
 from analysis.tables import from_log
@@ -111,10 +109,6 @@ class Reports:
                 if isinstance(votes := report.exchange.votes, IndependentVotes)
             )
         )
-
-    def curves(self) -> list[tuple[str, CurveLaw]]:
-        """Return how the score goes with N and with tokens in each setting with enough of them, with its name."""
-        return list(curves_of(self.runs))
 
 
 def _value(measured: Interval | None) -> float:

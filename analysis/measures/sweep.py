@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import polars as pl
 
 from agentsoc.errors import InputError
 from analysis.curves import CurveLaw, curve_of
 from analysis.fitcard import MIN_POINTS, MIN_RATIO
-
-if TYPE_CHECKING:
-    from analysis.measures.report import RunReport
+from analysis.measures.report import RunReport
 
 OVER: Final = ("n_agents", "tokens")
 """What `metrics` fits the score over, where the runs of a setting differ enough in it."""

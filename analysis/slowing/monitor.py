@@ -161,7 +161,13 @@ def watch_series(
         taus[kind] = np.concatenate(found, axis=1)
     how = f"trend of {bandwidth:g} steps taken away" if bandwidth else "no trend taken away"
     about = f"{name}: {n} steps, windows of {window}, {how}"
-    return EarlyWarning(about, window_ends(n, window) - 1.0, values, _signs(kendall(values), taus), surrogates)
+    return EarlyWarning(
+        about,
+        np.asarray(window_ends(n, window) - 1.0, dtype=np.float64),
+        values,
+        _signs(kendall(values), taus),
+        surrogates,
+    )
 
 
 def watch_sweep(

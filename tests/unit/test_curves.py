@@ -30,6 +30,7 @@ from analysis.curves.points import points_of
 from analysis.curves.search import best_of_sides, sides
 from analysis.fitcard import FitCard
 from analysis.interval import Interval
+from analysis.measures.sweep import curves_of
 from analysis.measures.text import as_dict, as_text
 from analysis.tables import EventTable
 from benchmarks.planted_cascades import table_of
@@ -294,7 +295,7 @@ def test_metrics_tell_how_the_score_of_a_sweep_goes(tmp_path: Path) -> None:
     law = analysis.curve(tmp_path, x="n_agents", y="score")
     assert law.x.tolist() == pytest.approx(numbers)
     reports = analysis.metrics(tmp_path)
-    known = {name: curve.names[0] for name, curve in reports.curves()}
+    known = {name: curve.names[0] for name, curve in curves_of(reports.runs)}
     assert set(known) == {"independent, vote"}
     some = analysis.metrics([tmp_path / f"n{n}" for n in (1, 3, 5)])
     told_apart(

@@ -170,6 +170,7 @@ def test_each_sentence_on_signs_is_said_where_it_holds() -> None:
             "no trend taken away": watch_series(x, bandwidth=0).about,
         }
     )
+    assert watch_series(x, name="acts").about.startswith("acts: 500 steps, windows of 250, ")
     assert "signs point the other way" in WARNING
 
 
