@@ -48,7 +48,8 @@ def fold(number: int, seed: int, steps: int = STEPS) -> F64:
     The fold is at p = -2 / sqrt(27) = -.385; p ends at -.36, where about one series in a hundred has tipped; those are
     drawn again.
     """
-    rng, kept, h = np.random.default_rng([2, seed]), [], 0.2
+    rng, h = np.random.default_rng([2, seed]), 0.2
+    kept: list[F64] = []
     course = np.linspace(0.6, -0.36, steps)
     while len(kept) < number:
         x, path = 1.24, np.empty(steps)

@@ -9,7 +9,7 @@ pushed out for the parameters that were fitted, percentiles for the number of un
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -124,7 +124,7 @@ def _open_widths(form: Form, theta: FloatArray, points: Points) -> FloatArray:
     return np.array(found)[squares <= squares[0] * (1 + float(stdtrit(room, 0.975)) ** 2 / room)]
 
 
-def _parts(form: Form, theta: FloatArray, samples: Samples, points: Points) -> dict[str, object]:
+def _parts(form: Form, theta: FloatArray, samples: Samples, points: Points) -> dict[str, Any]:
     """Return limit, slopes, breaks and the parameters of a logistic, with their intervals."""
     low, high = form.bounds(points.log_x, points.whole().log_y)
     start, theta = int(form.limit), _in_order(form, theta)
@@ -139,7 +139,7 @@ def _parts(form: Form, theta: FloatArray, samples: Samples, points: Points) -> d
         return found.mapped(lambda value: float(np.exp(value + points.centre)))
 
     limit = told(0).mapped(lambda value: value * float(np.exp(points.level))) if form.limit else None
-    found: dict[str, object] = {"limit": limit, "slopes": (), "breaks": (), "steepness": None, "middle": None}
+    found: dict[str, Any] = {"limit": limit, "slopes": (), "breaks": (), "steepness": None, "middle": None}
     if form.logistic:
         return found | {"steepness": told(start + 1), "middle": place(told(start + 2))}
     if form.breaks < 0:

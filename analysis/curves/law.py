@@ -142,10 +142,8 @@ class CurveLaw:
         for form, theta in self.rivals:
             other = form.log_y(theta[None], log_x)[0][0]
             low, high = np.minimum(low, other), np.maximum(high, other)
-        return tuple(
-            Interval(*(float(np.exp(one + self.centre[1])) for one in ends), method=METHOD)
-            for ends in zip(value, low, high, strict=True)
-        )
+        ends = np.exp(np.stack([value, low, high]) + self.centre[1]).T.tolist()
+        return tuple(Interval(middle, least, most, method=METHOD) for middle, least, most in ends)
 
     def summary(self) -> str:
         """Return the law in words, with the form's held-out error and what lies one octave beyond."""
