@@ -121,7 +121,8 @@ def _open_widths(form: Form, theta: FloatArray, points: Points) -> FloatArray:
     off = points.log_y - form.log_y(np.array(found), points.log_x)[0][:, points.at]
     squares = (off**2).sum(axis=1)
     room = max(points.n_units - form.n_parameters, 1)
-    return np.array(found)[squares <= squares[0] * (1 + float(stdtrit(room, 0.975)) ** 2 / room)]
+    left = squares <= squares[0] * (1 + float(stdtrit(room, 0.975)) ** 2 / room)
+    return np.asarray(np.array(found)[left], dtype=np.float64)
 
 
 def _parts(form: Form, theta: FloatArray, samples: Samples, points: Points) -> dict[str, Any]:

@@ -224,7 +224,7 @@ def test_polls_refuse_what_is_impossible() -> None:
         ({"n": 10, "b": 3, "push": Push(7, 0.1)}, "a push of 0.1 after round 7"),
     ):
         with pytest.raises(InputError, match=said):
-            poll_rounds([0.5] * 5, seed=1, **more)  # type: ignore[arg-type]
+            poll_rounds([0.5] * 5, seed=1, **more)
 
 
 def test_polls_follow_the_map_of_the_theory_and_a_push_moves_one_round() -> None:
