@@ -22,6 +22,7 @@ import analysis
 from agentsoc.errors import InputError
 from analysis.cascade_laws.as_json import laws_as_dict
 from analysis.cascade_laws.examine import FAST, examine
+from analysis.cascade_laws.growth_curve import growth_curve
 from analysis.cascade_laws.text import laws_as_text
 from analysis.curves import Break, CurveLaw, curve_of, fit_curve
 from analysis.curves.forms import CANDIDATES, CONSTANT, POWER, Form
@@ -268,22 +269,19 @@ def grown(n_agents: tuple[int, ...]) -> EventTable:
 
 
 def test_laws_tell_a_curve_where_there_are_numbers_of_agents_enough() -> None:
-    effort = replace(FAST, curve=40)
-    many, few, quick = (
-        examine(grown(numbers), effort=one)
-        for numbers, one in (
-            ((2, 4, 8, 16, 32) * 2, effort),
-            ((8, 16, 32), effort),
-            ((2, 4, 8, 16, 32), FAST),
-        )
+    numbers = (2, 4, 8, 16, 32)
+    many, quick = (
+        examine(grown(numbers * times), effort=one) for times, one in ((2, replace(FAST, curve=40)), (1, FAST))
     )
-    words = "as a curve: largest cascade_size over N (5 of them from 2 to 32): power law, slope +1."
-    told_apart({words: laws_as_text(many)}, laws_as_text(few), laws_as_text(quick))
-    told_apart({"    as a curve: ": laws_as_text(many)}, laws_as_text(few), laws_as_text(quick))
+    words = "    as a curve: largest cascade_size over N (5 of them from 2 to 32): power law, slope +1."
+    told_apart({words: laws_as_text(many), "    as a curve: ": laws_as_text(many)}, laws_as_text(quick))
     told = laws_as_dict(many)["gamma"]["cascade_size"]["curve"]  # type: ignore[index]
     assert told["word"] == "power law"
-    assert many.laws["cascade_size"].curve is not None
-    assert few.laws["cascade_size"].curve is None
+    sample, cells = many.laws["cascade_size"].sample, np.arange(10)
+    assert growth_curve(sample, numbers * 2, clusters=cells, draws=40) is not None
+    assert growth_curve(sample, (8, 8, 8, 16, 32) * 2, clusters=cells, draws=40) is None  # too few N
+    assert growth_curve(sample, (8, 9, 10, 16, 32) * 2, clusters=cells, draws=40) is None  # too short a range
+    assert growth_curve(sample, numbers * 2, clusters=cells, draws=0) is None
 
 
 def test_metrics_tell_how_the_score_of_a_sweep_goes(tmp_path: Path) -> None:
@@ -297,13 +295,11 @@ def test_metrics_tell_how_the_score_of_a_sweep_goes(tmp_path: Path) -> None:
     reports = analysis.metrics(tmp_path)
     known = {name: curve.names[0] for name, curve in curves_of(reports.runs)}
     assert set(known) == {"independent, vote"}
-    some = analysis.metrics([tmp_path / f"n{n}" for n in (1, 3, 5)])
+    some = replace(reports, runs=reports.runs[:3])
     told_apart(
         {"curve, independent, vote: score over n_agents (5 of them from 1 to 11)": as_text(reports)}, as_text(some)
     )
     assert as_dict(reports)["curves"][0]["x"] == "n_agents"
-    with pytest.raises(InputError, match="no column colour"):
-        analysis.curve(tmp_path, x="colour")
 
 
 @cache
