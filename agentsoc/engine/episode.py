@@ -93,13 +93,14 @@ class Episode:
 
     def _charge_superseded(self) -> None:
         """Charge what attempts had cost that are made again from this round on; the rest is divided anew."""
-        for agent, tool in self.epoch.caller.superseded_tools(self.index, self.board.log_round):
-            self.account.take_tool_call(self.board, Turn(agent), tool)
+        calls = self.epoch.caller.superseded_tools(self.index, self.board.log_round)
         found = self.epoch.caller.superseded(self.index, self.board.log_round)
-        if not found:
+        if not found and not calls:
             return
         self.ledger.release_kept()
         pace = self.state.pace
+        for agent, tool in calls:
+            self.account.charge_superseded_call(self.board, agent, tool)
         for agent, spent in found:
             self.account.settle(Grant(0, 0, 0), agent, spent)
             self.row.tokens_lost += spent.lost_tokens
