@@ -72,6 +72,8 @@ def test_a_calibration_keeps_its_wall_finds_the_voters_and_leads_to_a_plan_that_
     assert 0.9 * BUDGET < sum(map(spent, logs)) <= BUDGET
     assert f"of {BUDGET:,}" in said
     assert "temperature = 0.1: signal" in said
+    assert "written to c/measurements.json, to look at: c/report.html" in said
+    assert b"Phase at fan-in" in Path("c/report.html").read_bytes()
     measured = load_measurements(Path("c/measurements.json"))
     truth = {"gamma": -np.expm1(-2.0), "rho": 0.1, "beta": 0.1}
     for name, value in truth.items():

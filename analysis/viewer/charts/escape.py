@@ -13,13 +13,12 @@ from agentsoc.printing.text import safe
 
 TEXT_MAX: Final = 20_000
 """Length to which a text is cut unless the caller says otherwise (characters)."""
-CUT: Final = " ... cut, {n:,} characters in all"
 
 
 def visible(text: object, limit: int = TEXT_MAX) -> str:
     """Return a text in which every character can be seen, cut to `limit` characters; not escaped for HTML."""
     whole = str(text)
-    cut = whole if len(whole) <= limit else whole[:limit] + CUT.format(n=len(whole))
+    cut = whole if len(whole) <= limit else f"{whole[:limit]} ... cut, {len(whole):,} characters in all"
     return safe(cut)
 
 

@@ -11,10 +11,9 @@ import polars as pl
 import yaml
 
 from agentsoc.events import SOCIETY
+from agentsoc.log.acted import acted
 from agentsoc.log.failures import failures_told
 from agentsoc.log.manifest import Manifest
-from agentsoc.log.rewards import rewards_of
-from agentsoc.log.tool_calls import tool_calls_of
 from agentsoc.printing.text import command, line
 from agentsoc.theory.proportion import Z95, wilson
 from analysis.viewer.pages.society import SocietyMap, society_map
@@ -149,12 +148,13 @@ def run_page(log: OpenLog) -> RunPage:
     score = None
     if totals.score is not None and ci is not None:
         score = Figure(totals.score, *ci, totals.episodes, "Wilson")
+    did = acted(log.run)
     failures = [Counted(name, one.count, "call_failed", one.text) for name, one in failures_told(log.run).items()]
     return RunPage(
         manifest.name, str(log.directory), manifest.status, manifest.seed, run_sentence(manifest), manifest.digest,
         score or _score(scored), _budget(manifest), totals.episodes, log.rows, kinds, totals.calls,
         manifest.calls_failed, totals.calls_lost, totals.turns, totals.rounds, totals.deliveries, _thinned(tasks),
-        len(tasks), by_round, society, stops, failures, flags, tool_calls_of(log.run), rewards_of(log.run),
+        len(tasks), by_round, society, stops, failures, flags, (did.tool_calls, did.tool_calls_refused), did.rewards,
         models_of(manifest), dict(manifest.versions), list(manifest.not_reproducible), manifest.error, [],
         scenario_text(manifest), _commands(log.directory),
     )  # fmt: skip
