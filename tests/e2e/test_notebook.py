@@ -69,6 +69,8 @@ def test_the_notebook_of_laws_does_what_it_says(tmp_path: Path) -> None:
     run = agentsoc.RunLog(tmp_path / "runs" / "talk")
     assert f"digest    {run.manifest.digest}" in told
     assert "Worse than vote: debate by -" in told
+    assert "Score by task" in told
+    assert told.count("text/html") >= 1
     assert "endorse_claim" in told
     assert "cascade_size - degenerate" in told
     assert "in 180 executions of 3 runs" in told
