@@ -58,6 +58,18 @@ def test_those_that_nobody_beats_are_on_the_front(tmp_path: Path) -> None:
     assert page.matrix is None
 
 
+def test_a_table_of_results_that_cannot_be_used_is_told(tmp_path: Path) -> None:
+    place = a_comparison(tmp_path)
+    report = read_report(place)
+    words = "the table of results is missing or cannot be used, so there are no scores task by task"
+    assert words not in compare_page(report, place).notes
+    assert words not in compare_page(report).notes
+    (place / "results.parquet").write_bytes(b"no table")
+    page = compare_page(report, place)
+    assert page.notes[-1] == words
+    assert page.matrix is None
+
+
 def test_curves_and_crossovers_are_taken_where_a_report_has_them() -> None:
     score = {"value": 0.5, "low": 0.4, "high": 0.6, "level": 0.95, "method": "Wilson"}
     report = {

@@ -22,6 +22,7 @@ from analysis.viewer.pages.plain import Span, listed, number, numbers, span, tab
 REPORT: Final = "report.json"
 REPORT_BYTES: Final = 64 << 20
 RESULTS: Final = "results.parquet"
+NO_MATRIX: Final = "the table of results is missing or cannot be used, so there are no scores task by task"
 MATRIX_MAX: Final = 500
 """Tasks that are told one by one; those on which organisations differ come first."""
 _KEYS: Final = ("tasks", "seed", "task")
@@ -145,6 +146,8 @@ def compare_page(report: Mapping[str, Any], directory: Path | None = None) -> Co
         for label, row in table(report.get("metrics"), "metrics").items()
     }
     found = _organisations(report, spent)
+    matrix = None if directory is None else _matrix(report, directory)
+    missing = [NO_MATRIX] if directory is not None and matrix is None else []
     curves = [_curve(one) for one in listed(report.get("curves"), "curves")]
     return ComparePage(
         name=text(report.get("name", ""), "name"),
@@ -161,9 +164,9 @@ def compare_page(report: Mapping[str, Any], directory: Path | None = None) -> Co
         crossovers=[_crossover(one) for one in listed(report.get("crossovers"), "crossovers")],
         unequal_stops=[words for one in found if (words := _stopped(one))],
         failures=_failures(report),
-        notes=texts(report.get("notes"), "notes"),
+        notes=[*texts(report.get("notes"), "notes"), *missing],
         missing=texts(report.get("missing"), "missing"),
-        matrix=None if directory is None else _matrix(report, directory),
+        matrix=matrix,
     )  # fmt: skip
 
 

@@ -114,6 +114,7 @@ class OpenLog:
         if columns is not None:
             return self.parts[at].read(columns)
         frame = self.parts[at].read(None)
+        pa.default_memory_pool().release_unused()  # what it took to read is several times what is kept
         self._kept[at] = frame
         while len(self._kept) > 1 and sum(one.estimated_size() for one in self._kept.values()) > CACHE_BYTES:
             self._kept.popitem(last=False)
