@@ -25,6 +25,7 @@ from analysis.viewer.document.episodes import pack_episodes
 from analysis.viewer.document.parts import table_html
 from analysis.viewer.document.result_sections import compare_html, laws_html, phase_html
 from analysis.viewer.document.run_section import run_html
+from analysis.viewer.pages import transcript as transcripts
 from analysis.viewer.pages.compare import compare_page
 from analysis.viewer.pages.episode import Standing, episode_page
 from analysis.viewer.pages.laws import laws_page
@@ -158,17 +159,21 @@ def test_who_was_wrong_first_is_told_or_nobody() -> None:
     assert ", in round 0" not in str(episode_page(open_log(GOLDEN / "simulated"), 0).stop)
 
 
-def test_why_prompts_are_missing_is_told() -> None:
+def test_why_prompts_are_missing_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     log = open_log(GOLDEN / "debated")
 
     def refuse(place: Path, task: int) -> list[Any]:
         raise InputError("this run needs code", str(place))
 
     there = transcript_page(log, 0, 1, transcriber=lambda place, task: transcript(place, task))
+    refused, left_out = (transcript_page(log, 0, 1, transcriber=one).why for one in (refuse, None))
+    monkeypatch.setattr(transcripts, "JOURNAL_MAX", 100)
     told_apart(
         {
-            "the prompts cannot be written again: ": str(transcript_page(log, 0, 1, transcriber=refuse).why),
-            "the prompts are not written again here": str(transcript_page(log, 0, 1).why),
+            "the prompts cannot be written again: ": str(refused),
+            "the prompts are not written again here": str(left_out),
+            "the journal is too large to be read here (": str(transcript_page(log, 0, 1).why),
+            " bytes); agentsoc show --prompts reads it": str(transcript_page(log, 0, 1).why),
         },
         str(there.why),
     )

@@ -73,6 +73,15 @@ def test_scores_from_events_are_those_of_the_table_of_episodes(
     ]
 
 
+def test_a_score_that_is_no_number_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    log = open_log(GOLDEN / "debated")
+    table = RunLog(GOLDEN / "debated").episodes()
+    assert table is not None
+    told = table.with_columns(score=pl.lit(float("inf")))
+    monkeypatch.setattr(RunLog, "episodes", lambda _: told)
+    assert [one.score for one in run_page(log).tasks] == [None] * 5
+
+
 def test_an_episode_has_the_claims_of_its_events_with_what_they_build_on() -> None:
     log = open_log(GOLDEN / "debated")
     page = episode_page(log, 1)

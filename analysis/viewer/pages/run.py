@@ -180,6 +180,7 @@ def task_scores(log: OpenLog) -> list[TaskScore]:
     if table is not None:
         spent = pl.col("tokens_in") + pl.col("tokens_out") + pl.col("tokens_lost")
         rows = table.sort("task").select("task", "score", "answer", "stop", spent.alias("tokens"), "events", "rounds")
+        rows = rows.with_columns(pl.when(pl.col("score").is_finite()).then("score"))
         return [TaskScore(*row) for row in rows.iter_rows()]
     found: dict[int, dict[str, Any]] = {}
     names = ["task", "round", "agent", "kind", "answer", "correct", "tokens_in", "tokens_out"]

@@ -23,6 +23,8 @@ from analysis.viewer.pages.store import OpenLog
 
 TEXT_CHARS: Final = 64_000
 """Length to which each text is cut (characters)."""
+JOURNAL_MAX: Final = 128 << 20
+"""Largest journal that is read for a transcript, which takes the whole of it (bytes)."""
 SLOTS: Final = 64
 """Calls of one turn: the number of a call is 64 times the agent's turn in the round, plus its place in the turn."""
 
@@ -123,8 +125,10 @@ def task_calls(log: OpenLog, task: int, transcriber: Transcriber | None) -> tupl
     """Return the calls of a task, and why prompts or replies are missing."""
     if log.run is None:
         return [], "an imported log has no prompts"
-    if not _has_journal(log):
+    if not (size := _journal_size(log)):
         return [], "no model was called: these agents are simulated"
+    if size > JOURNAL_MAX:
+        return [], f"the journal is too large to be read here ({size:,} bytes); agentsoc show --prompts reads it"
     if transcriber is not None:
         try:
             return [_call(one.plain()) for one in transcriber(log.directory, task)], None
@@ -140,11 +144,13 @@ def task_calls(log: OpenLog, task: int, transcriber: Transcriber | None) -> tupl
         return [], f"the journal cannot be read: {str(error).splitlines()[0][:300]}"
 
 
-def _has_journal(log: OpenLog) -> bool:
+def _journal_size(log: OpenLog) -> int:
+    """Return the size of the journal; 0 for none, and for one without a row (bytes)."""
     assert log.run is not None
     if log.run.manifest.journal_rows == 0:
-        return False
-    return log.run.inside.look(JOURNAL) is not None
+        return 0
+    found = log.run.inside.look(JOURNAL)
+    return 0 if found is None else found.st_size
 
 
 def _call(data: dict[str, Any]) -> CallLine:
