@@ -40,9 +40,9 @@ def build_kinds(cells: Sequence[Cell]) -> list[tuple[Cell, BuiltSociety]]:
     Raises:
         InputError: a society cannot be built, tasks cannot be made, or a budget pays for no call; names the run.
     """
-    first: dict[tuple[str, int, str], Cell] = {}
+    first: dict[tuple[str, int, str, int | None], Cell] = {}
     for cell in cells:
-        first.setdefault((cell.organisation, cell.n_agents, cell.tasks), cell)
+        first.setdefault((cell.organisation, cell.n_agents, cell.tasks, cell.budget), cell)
     found = []
     for cell in first.values():
         try:
@@ -82,4 +82,5 @@ def plan_kinds(grid: Grid, built: Sequence[tuple[Cell, BuiltSociety]], finished:
 
 
 def _same_kind(one: Cell, other: Cell) -> bool:
-    return (one.organisation, one.n_agents, one.tasks) == (other.organisation, other.n_agents, other.tasks)
+    same = (one.organisation, one.n_agents, one.tasks) == (other.organisation, other.n_agents, other.tasks)
+    return same and one.budget == other.budget
