@@ -32,6 +32,9 @@ DIALS: Final[dict[str, tuple[str, ...]]] = {
 ROOTS: Final = ("agents", "protocol", "topology", "attention", "message_tokens")
 """Blocks of a scenario in which a dial can be."""
 MOST: Final = 4_096
+MOST_TOKENS: Final = 10**9
+TOKENS: Final = ("compute", "max_tokens")
+"""Dials that are amounts of tokens."""
 _UNITS: Final = {"": 1, "k": 1_000, "m": 1_000_000}
 _AMOUNT: Final = re.compile(r"(\d{1,12})(?:\.(\d{1,6}))? ?([kKmM]?)")
 
@@ -62,8 +65,8 @@ class Fill(Part):
     the scenario of the organisation, such as `protocol.peer_rounds`."""
     least: Value = 1
     """Smallest value; a ceiling that does not pay for it is left out, and the report says so."""
-    most: Value = MOST
-    """Largest value."""
+    most: Value | None = None
+    """Largest value; None for 4,096, and for amounts of tokens (compute, max_tokens) for any that a ceiling pays."""
     step: Annotated[int, Field(ge=1, le=10**6)] = 1
     """Values are `least`, `least + step`, and so on: 2 keeps the number of votes odd."""
     values: Annotated[tuple[Value, ...], Field(max_length=32)] = ()
@@ -79,11 +82,10 @@ class Fill(Part):
             raise PydanticCustomError(
                 "dial", "there is no dial {name}", {"name": f'"{self.dial[:40]}"', "hint": nearest(self.dial, DIALS)}
             )
-        if self.most < self.least:
+        if self.largest < self.least:
             what = "the largest value, {most}, is below the smallest, {least}"
-            raise PydanticCustomError(
-                "dial_range", what, {"most": self.most, "least": self.least, "hint": "raise most"}
-            )
+            context = {"most": self.largest, "least": self.least, "hint": "raise most"}
+            raise PydanticCustomError("dial_range", what, context)
         return self
 
     @property
@@ -92,9 +94,16 @@ class Fill(Part):
         return DIALS.get(self.dial) or tuple(self.dial.split("."))
 
     @property
+    def largest(self) -> int:
+        """The largest value, also where none is given."""
+        if self.most is not None:
+            return self.most
+        return max(MOST_TOKENS if self.dial in TOKENS else MOST, self.least)
+
+    @property
     def n_values(self) -> int:
         """How many values there are from the smallest to the largest."""
-        return (self.most - self.least) // self.step + 1
+        return (self.largest - self.least) // self.step + 1
 
     def value(self, place: int) -> int:
         """Return a value by its place, from 0."""
