@@ -187,13 +187,13 @@ def make_curves(
     draws = tasks.draws(seed=seed, replicates=replicates)
     named = {name: tuple(sorted(own, key=lambda point: point.budget)) for name, own in points.items()}
     order = [name for name in results.record.organisations if name in named]
-    single = _single(results, order)
+    single, how = _single(results, order), (seed, replicates, level)
     budgets = tuple(sorted({cell.budget for cell in results.record.cells if cell.budget is not None} | _asked(results)))
     return Curves(
         budgets,
         tuple(_curve(results, name, named[name], draws, budgets, seed) for name in order),
-        tuple(_crossovers(results, order, named, tasks, draws, (seed, replicates, level))),
-        tuple(_gains(results, table, single, named, (seed, replicates, level))),
+        tuple(_crossovers(results, order, named, tasks, draws, how)),
+        tuple(_gains(results, table, single, named, {one.budget: one.gains for one in blocks if one.gains}, how)),
         single,
         front_of(draws),
         tuple(_spending(named, budgets)),
@@ -280,6 +280,7 @@ def _gains(
     table: pl.DataFrame,
     single: str,
     points: Mapping[str, tuple[CurvePoint, ...]],
+    known: Mapping[int | None, Mapping[str, Interval | str]],
     how: tuple[int, int, float],
 ) -> list[GainAt]:
     """Return the gain of each organisation at each of its budgets over the single agent at the same one."""
@@ -293,8 +294,10 @@ def _gains(
             why = NO_RUN_OF_SINGLE if single else NO_SINGLE
             found += [GainAt(name, budget, why, matched=False) for name in others]
             continue
-        rows = table.filter(pl.col("organisation").is_in(list(at.values())))
-        gains = gains_of(rows, at[single], results.cluster, replicates=replicates, seed=seed, level=level)
+        gains = known.get(budget)  # those over the baseline are there already
+        if gains is None or single != results.record.baseline:
+            rows = table.filter(pl.col("organisation").is_in(list(at.values())))
+            gains = gains_of(rows, at[single], results.cluster, replicates=replicates, seed=seed, level=level)
         for name in others:
             low, high = sorted((spent[name, budget], spent[single, budget]))
             gain = gains.get(at[name], "it has no task in common with the single agent")
