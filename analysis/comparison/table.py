@@ -20,6 +20,7 @@ from agentsoc.errors import LogDamagedError
 from agentsoc.log.comparison import CellRecord, ComparisonRecord, load_comparison_record
 from agentsoc.log.cost import cost_by_task
 from agentsoc.log.failures import failures_of
+from agentsoc.log.first_answers import OneOption, one_options
 from agentsoc.log.inside import Inside
 from agentsoc.log.manifest import Manifest
 from agentsoc.log.read import RunLog
@@ -65,6 +66,8 @@ class Results:
     """What the ceiling did to each organisation (name and number of agents or budget), over all its runs."""
     failures: Mapping[tuple[str, int], str] = field(default_factory=dict)
     """What the infrastructure said most often when it failed, by organisation and number of agents or budget."""
+    options: Mapping[tuple[str, int], OneOption] = field(default_factory=dict)
+    """By organisation and number of agents or budget, an option that takes nearly all its first answers in a run."""
     scenarios: Mapping[str, StoredOrganisation] = field(default_factory=dict)
     """With several budgets, each organisation as one of its runs has it."""
 
@@ -142,6 +145,7 @@ def read_results(directory: Path) -> Results:
     ceilings: dict[tuple[str, int], CeilingUse] = {}
     failures: dict[tuple[str, int], str] = {}
     scenarios: dict[str, StoredOrganisation] = {}
+    options: dict[tuple[str, int], OneOption] = {}
     dials = {dial.organisation: dial.dial for dial in record.dials}
     inside = Inside(directory)
     finished = [cell for cell in record.cells if cell.status == "finished"]
@@ -165,12 +169,16 @@ def read_results(directory: Path) -> Results:
             budgets[cell.tasks] = run.budget
         if run.failure:
             failures.setdefault((cell.organisation, number_of(cell)), run.failure)
+        if run.option is not None:
+            options.setdefault((cell.organisation, number_of(cell)), run.option)
         if cell.budget is not None and cell.organisation not in scenarios:
             own = dict(run.manifest.scenario)
             scenarios[cell.organisation] = StoredOrganisation(own, cell.n_agents, dials.get(cell.organisation, ""))
         frames.append(run.table)
     table = pl.concat(frames) if frames else pl.DataFrame(schema=_NOTHING)
-    return Results(directory, record, table, tuple(missing), _same(hashes), budgets, ceilings, failures, scenarios)
+    return Results(
+        directory, record, table, tuple(missing), _same(hashes), budgets, ceilings, failures, options, scenarios
+    )
 
 
 def save_table(results: Results) -> Path:
@@ -192,6 +200,8 @@ class _Run:
     manifest: Manifest | None = None
     failure: str = ""
     """What the infrastructure said most often when it failed."""
+    option: OneOption | None = None
+    """An option that takes nearly all first answers of a group."""
 
 
 def _read_run(directory: Path, cell: CellRecord) -> _Run:
@@ -208,7 +218,7 @@ def _read_run(directory: Path, cell: CellRecord) -> _Run:
     most = failures_of(log).get("infrastructure")
     return _Run(
         _columns(episodes, cell), manifest.tasks_hash, budget if isinstance(budget, int) else None, "", manifest,
-        "" if most is None else most.text,
+        "" if most is None else most.text, next(iter(one_options(log)), None),
     )  # fmt: skip
 
 

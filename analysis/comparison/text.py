@@ -220,6 +220,8 @@ def _notes(report: Report) -> Iterator[str]:
     for label in results.members if results.table.height else ():
         if failed := failed_text(results.table.filter(of_label(report, label))):
             yield f"{label}: {failed}"
+        if one := results.options.get(results.members[label]):
+            yield f"{label}: in a run of it {one.text()}"
     for label, why in report.not_comparable.items():
         yield f"{label} is not comparable: {why}; {ways_out(why)}"
     scores = {row.organisation: row.mean.value for row in report.rows()}
