@@ -95,7 +95,19 @@ class _Finder:
     def __init__(self, asked: ComparisonRequest, organisation: str, tasks: str, seed: int, fill: Fill) -> None:
         self._asked, self._organisation, self._tasks, self._seed = asked, organisation, tasks, seed
         self._tokens: dict[int, int | None] = {}
+        if fill.path == COUNT and fill.n_values > 1:  # one agent alone may be of a size that is always one
+            self._refuse_fixed(fill)
         self.fill = self._from_smallest(fill)
+
+    def _refuse_fixed(self, fill: Fill) -> None:
+        """Raise when the organisation has a number of agents of its own."""
+        place = self._place(fill.value(1), max(self._asked.comparison.budgets), fill)
+        try:
+            fixed = organised(self._asked, place).fixed
+        except ScenarioError:  # told where the value is needed
+            return
+        if fixed:
+            _checked(self._asked, place)
 
     def _from_smallest(self, fill: Fill) -> Fill:
         """Return the fill from the smallest value on of which there is a society: a debate of one is none."""
