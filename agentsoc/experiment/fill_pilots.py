@@ -3,7 +3,7 @@
 A pilot is a small run under the ceiling itself, on tasks that are not scored, kept in ``pilots/`` and taken up again
 like any other run. What it takes is told apart from the runs. The largest value of the dial at which nothing was
 refused is taken; the search ends when nine tenths of the ceiling are used, for within a tenth is what is called matched
-spending, and when turning the dial up takes no more tokens.
+spending, and when turning the dial up takes no more tokens: then the larger value holds, which may use them elsewhere.
 """
 
 from __future__ import annotations
@@ -123,7 +123,7 @@ class _Search:
             if trial is None or trial.cut:
                 high = self._next(low, high)
             elif trial.tokens < GROWS * low.tokens:
-                why = "it takes no more tokens when it is turned up"
+                low, why = trial, "it takes no more tokens when it is turned up"
                 break
             else:
                 low = trial

@@ -63,7 +63,7 @@ def test_two_changes_are_two_crossovers() -> None:
 def test_who_is_ahead_everywhere_leaves_no_crossover() -> None:
     found = pair(table(np.full(4, 0.5), np.full(4, 0.7)))
     assert (found.verdict, found.ahead, found.crossings) == ("none", "b", ())
-    assert (found.low, found.high) == (pytest.approx(1_000), pytest.approx(8_000))
+    assert [found.low, found.high] == pytest.approx([1_000, 8_000])
     assert pair(table(np.full(4, 0.7), np.full(4, 0.5))).ahead == "a"
 
 
@@ -80,7 +80,7 @@ def test_equals_and_few_tasks_cannot_be_told() -> None:
 def test_curves_are_compared_where_both_have_spending() -> None:
     curves = np.full(4, 0.6), np.array([0.4, 0.5, 0.7, 0.8])
     shifted = pair(table(*curves, of_other=2 * X))
-    assert (shifted.low, shifted.high) == (pytest.approx(2_000), pytest.approx(8_000))
+    assert [shifted.low, shifted.high] == pytest.approx([2_000, 8_000])
     assert shifted.crossings[0].budget.value == pytest.approx(2 * np.sqrt(2_000 * 4_000), rel=1e-6)
     apart = pair(table(*curves, of_other=100 * X))
     assert apart.verdict == "open"
@@ -115,7 +115,7 @@ def test_no_crossover_is_told_where_there_is_none() -> None:
 
 
 def test_the_theory_puts_the_planted_crossover_where_it_is() -> None:
-    model = {
+    model: dict[str, object] = {
         "kind": "simulated", "signal": None, "mixture": [], "a": 0.02, "beta": 0.45, "signal_max": 0.6, "message": 20,
         "overhead": 0, "fidelity": 0.95, "lock": 0.05, "lock_order": "after_channel", "compute": 9,
     }  # fmt: skip
