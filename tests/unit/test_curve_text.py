@@ -13,7 +13,7 @@ from agentsoc.log.comparison import CellRecord, ComparisonRecord, DialRecord
 from analysis.comparison.crossovers import Crossing, Crossover
 from analysis.comparison.curve_law import CurveFit, CurvePoints, Isotonic
 from analysis.comparison.curve_text import PAIRS_SHOWN, crossover_text, curve_lines, curve_notes, curve_table
-from analysis.comparison.curves import Curve, CurvePoint, Curves, GainAt, Spending, _gains, _spending
+from analysis.comparison.curves import Curve, CurvePoint, Curves, GainAt, Spending, _gains, _spending, _why_absent
 from analysis.comparison.estimates import estimates
 from analysis.comparison.front import FrontPoint
 from analysis.comparison.report import Report, make_report
@@ -252,11 +252,28 @@ def test_without_a_single_agent_there_is_no_gain_and_left_out_budgets_are_told()
         "there is no gain G: no organisation is a single agent": report_as_text(found),
         "talk has no point at 1,000: the least that it does takes 1,180 tokens": report_as_text(found),
     }, report_as_text(report()))  # fmt: skip
+    assert _why_absent([dial], 1_000) == "the least that it does takes 1,180 tokens"
+    bare = dial.model_copy(update={"least_tokens": None})
+    refused = bare.model_copy(update={"reason": "the budget pays for no call"})
+    told_apart({
+        "no run that can be compared": _why_absent([dial], 4_000),
+        "the smallest value of its dial does not fit": _why_absent([bare], 1_000),
+        "the budget pays for no call": _why_absent([refused], 1_000),
+    })  # fmt: skip
     mixed = {"alone": (point("alone", 1_000, 9.0),), "talk": (point("talk", 4_000, 9.0),)}
     table = pl.concat([at("alone", 1, 1_000, half(3), 9), at("talk", 3, 4_000, half(3), 9)])
     stored = results(at("alone", 1, 1_000, half(3), 9), at("talk", 3, 4_000, half(3), 9))
     (gap,) = _gains(stored, table, "alone", mixed, {}, (0, 200, 0.95))
-    assert gap.gain == "the single agent has no run at this budget"
+    both = {"alone": (point("alone", 1_000, 9.0),), "talk": (point("talk", 1_000, 9.0),)}
+    rows = results(at("alone", 1, 1_000, half(3), 9), at("talk", 3, 1_000, half(3), 9))
+    apart = pl.concat(
+        [at("alone", 1, 1_000, half(3), 9), at("talk", 3, 1_000, half(3), 9).with_columns(seed=pl.lit(9, pl.Int64))]
+    )
+    (other,) = _gains(rows, apart, "alone", both, {}, (0, 200, 0.95))
+    told_apart({
+        "the single agent has no run at this budget": str(gap.gain),
+        "it has no task in common with the single agent": str(other.gain),
+    })  # fmt: skip
 
 
 def test_only_tasks_of_both_are_pairs() -> None:
@@ -267,4 +284,7 @@ def test_only_tasks_of_both_are_pairs() -> None:
     found = make_report(results(*frames), replicates=400)
     assert found.curves is not None
     assert found.curves.crossovers[0].verdict == "crossover"
+    begin, end = frames[1].filter(pl.col("task") < 20), frames[3].filter(pl.col("task") >= 20)
+    never = make_report(results(frames[0], begin, frames[2], end), replicates=400)
+    told_apart({"both have no task in common at all budgets": report_as_text(never)}, report_as_text(found))
     assert len(curve_table(found.curves)) == 2
