@@ -70,8 +70,12 @@ def crossover_text(one: Crossover) -> str:
     text = f"whether {one.other} and {one.one} cross cannot be told{where}"
     if one.reason:
         return f"{text}: {one.reason}"
-    ahead = [f"{who} is ahead from {shown(low)} to {shown(high)}" for who, low, high in one.shown]
+    ahead = [f"{who} is ahead {_span(low, high)}" for who, low, high in one.shown]
     return f"{text}; shown is only that {', '.join(ahead)}" if ahead else text
+
+
+def _span(low: float, high: float) -> str:
+    return f"at {shown(low)}" if low == high else f"from {shown(low)} to {shown(high)}"
 
 
 def _tokens(found: Interval) -> str:
@@ -98,7 +102,9 @@ def _gain_lines(found: Curves) -> Iterator[str]:
 
 
 def _front_lines(found: Curves) -> Iterator[str]:
-    told = [f"{one.label} ({one.share:.0%})" for one in found.front if one.on_front]
+    on = [one for one in found.front if one.on_front]
+    first = {(one.tokens, one.score, one.label.partition(" at ")[0]): one for one in reversed(on)}
+    told = [f"{one.label} ({one.share:.0%})" for one in on if one in first.values()]
     yield f"nobody has more for as few tokens as (share of {found.replicates:,} samples of tasks): {', '.join(told)}"
 
 

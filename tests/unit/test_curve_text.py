@@ -84,13 +84,13 @@ def test_crossovers_are_told_or_not_and_why() -> None:
     there = pair("crossover", crossings=(Crossing(B_STAR, "alone", "talk"),))
     by_theory = pair("crossover", crossings=(Crossing(B_STAR, "alone", "talk"),), predicted=2_200.0)
     never = pair("none", ahead="talk")
-    open_, partly = pair("open"), pair("open", shown=(("talk", 4_000.0, 8_000.0),))
+    open_, partly = pair("open"), pair("open", shown=(("talk", 4_000.0, 8_000.0), ("alone", 900.0, 900.0)))
     told_apart({
         "talk overtakes alone at 2,310 tokens a task [1,900, 2,800]": (there, by_theory),
         " (by the theory of phases at 2,200)": by_theory,
         "no crossover in the range: talk is ahead of alone from 1,000 to 8,000 tokens": never,
         "whether talk and alone cross cannot be told from 1,000 to 8,000 tokens": (open_, partly),
-        "; shown is only that talk is ahead from 4,000 to 8,000": partly,
+        "; shown is only that talk is ahead from 4,000 to 8,000, alone is ahead at 900": partly,
     }, lines())  # fmt: skip
     apart = Crossover("alone", "talk", "open", reason="no spending in common")
     assert crossover_text(apart) == "whether talk and alone cross cannot be told: no spending in common"
@@ -127,6 +127,8 @@ def test_the_front_names_what_is_on_it() -> None:
         "nobody has more for as few tokens as (share of 2,000 samples of tasks): alone at 1,000 (87%)": lines(),
     }, told(curve("alone")))  # fmt: skip
     assert "talk" not in lines()
+    again = FrontPoint("alone at 2,000", 990.0, 0.5, True, 0.8)
+    assert "2,000 (" not in lines(front=(front("alone", on_front=True), again)), "the same at a higher budget"
 
 
 def test_notes_say_how_dials_were_set_and_what_is_absent() -> None:
