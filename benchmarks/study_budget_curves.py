@@ -31,7 +31,7 @@ import yaml
 
 from analysis.comparison.crossovers import Crossover, crossover
 from analysis.comparison.curve_draws import TaskTable
-from analysis.comparison.curve_law import CurveFit, CurvePoints, Isotonic
+from analysis.comparison.curve_law import CurvePoints, FittedCurve, Isotonic
 from analysis.interval import FloatArray
 from analysis.synergy.theory.budget import exact_threshold
 from analysis.synergy.theory.costs import LeafLaw, leaf_tokens
@@ -126,7 +126,7 @@ def falls_row(curve: Callable[[FloatArray], FloatArray], tasks: int, replicates:
         scores = rng.binomial(tasks, curve(x)) / tasks
         error = np.sqrt(scores * (1 - scores) / tasks + (1 / (tasks + 2)) ** 2)
         fit = Isotonic().fit(CurvePoints("planted", x, scores, error, tasks), at)
-        assert isinstance(fit, CurveFit)
+        assert isinstance(fit, FittedCurve)
         assert (np.diff(fit.fitted) >= 0).all()
         said += bool(fit.words)
     return said / replicates

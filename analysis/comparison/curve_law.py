@@ -36,7 +36,7 @@ class CurvePoints:
 
 
 @dataclass(frozen=True)
-class CurveFit:
+class FittedCurve:
     """A fit of one law."""
 
     law: str
@@ -59,7 +59,7 @@ class CurveLaw(Protocol):
 
     name: str
 
-    def fit(self, points: CurvePoints, seed: int) -> CurveFit | str:
+    def fit(self, points: CurvePoints, seed: int) -> FittedCurve | str:
         """Return the fit of the points, or why there is none."""
 
 
@@ -68,7 +68,7 @@ class Isotonic:
 
     name = "isotonic"
 
-    def fit(self, points: CurvePoints, seed: int) -> CurveFit | str:
+    def fit(self, points: CurvePoints, seed: int) -> FittedCurve | str:
         """Return the non-decreasing scores that are nearest to the points, and whether these contradict that."""
         if len(points.tokens) < _FEWEST:
             return "a curve needs two points at different spending"
@@ -96,7 +96,7 @@ class Isotonic:
                 "misfit": misfit, "p": p, "p_by": f"{SIMULATIONS} simulations of a constant curve, the hardest case",
             },
         )  # fmt: skip
-        return CurveFit(self.name, fitted, p, words, card)
+        return FittedCurve(self.name, fitted, p, words, card)
 
 
 LAWS: Final[tuple[CurveLaw, ...]] = (Isotonic(),)

@@ -19,7 +19,7 @@ from agentsoc.log.comparison import DialRecord
 from analysis.comparison.block import BaselineBlock
 from analysis.comparison.crossovers import Crossover, crossover
 from analysis.comparison.curve_draws import Draws, TaskTable, task_table
-from analysis.comparison.curve_law import LAWS, CurveFit, CurvePoints
+from analysis.comparison.curve_law import LAWS, CurvePoints, FittedCurve
 from analysis.comparison.front import FrontPoint, front_of
 from analysis.comparison.gain import gains_of
 from analysis.comparison.predicted import predicted_crossover
@@ -70,7 +70,7 @@ class Curve:
     points: tuple[CurvePoint, ...]
     absent: Mapping[int, str]
     """Budget -> why there is no point."""
-    fits: tuple[CurveFit, ...]
+    fits: tuple[FittedCurve, ...]
     unfitted: Mapping[str, str] = field(default_factory=dict)
     """Law -> why it has no fit."""
     pilot_tokens: int = 0
@@ -220,7 +220,7 @@ def _curve(
     error = np.sqrt(mine.score[1:].var(axis=0, ddof=1) + unseen**2)
     data = CurvePoints(name, mine.tokens[0], mine.score[0], error, mine.n_tasks)
     found = {law.name: law.fit(data, seed) for law in LAWS}
-    fits = tuple(fit for fit in found.values() if isinstance(fit, CurveFit))
+    fits = tuple(fit for fit in found.values() if isinstance(fit, FittedCurve))
     unfitted = {law: why for law, why in found.items() if isinstance(why, str)}
     dial = next((dial.dial for dial in own), "")
     return Curve(name, dial, points, absent, fits, unfitted, sum(one.pilot_tokens for one in own))

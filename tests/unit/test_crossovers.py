@@ -7,7 +7,7 @@ import pytest
 
 from analysis.comparison.crossovers import FEWEST, Crossover, crossover
 from analysis.comparison.curve_draws import TaskTable
-from analysis.comparison.curve_law import FALLS, CurveFit, CurvePoints, Isotonic, non_decreasing
+from analysis.comparison.curve_law import FALLS, CurvePoints, FittedCurve, Isotonic, non_decreasing
 from analysis.comparison.front import front_of, on_front
 from analysis.comparison.predicted import StoredOrganisation, predicted_crossover
 from analysis.interval import FloatArray
@@ -172,9 +172,9 @@ def test_the_isotonic_fit_pools_what_falls() -> None:
     assert non_decreasing(rising, np.ones(3)) == pytest.approx(rising)
 
 
-def fitted(score: FloatArray, error: float) -> CurveFit:
+def fitted(score: FloatArray, error: float) -> FittedCurve:
     fit = Isotonic().fit(CurvePoints("a", X[: len(score)], score, np.full(len(score), error), 400), 0)
-    assert isinstance(fit, CurveFit)
+    assert isinstance(fit, FittedCurve)
     return fit
 
 
@@ -192,7 +192,7 @@ def test_scores_that_fall_are_told_where_that_is_no_chance() -> None:
     )
 
 
-def json_of(fit: CurveFit) -> dict[str, dict[str, dict[str, object]]]:
+def json_of(fit: FittedCurve) -> dict[str, dict[str, dict[str, object]]]:
     return fit.as_dict()
 
 

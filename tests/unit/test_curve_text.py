@@ -11,7 +11,7 @@ import polars as pl
 
 from agentsoc.log.comparison import CellRecord, ComparisonRecord, DialRecord
 from analysis.comparison.crossovers import Crossing, Crossover
-from analysis.comparison.curve_law import CurveFit, CurvePoints, Isotonic
+from analysis.comparison.curve_law import CurvePoints, FittedCurve, Isotonic
 from analysis.comparison.curve_text import PAIRS_SHOWN, crossover_text, curve_lines, curve_notes, curve_table
 from analysis.comparison.curves import Curve, CurvePoint, Curves, GainAt, Spending, _gains, _spending, _why_absent
 from analysis.comparison.estimates import estimates
@@ -135,7 +135,7 @@ def test_notes_say_how_dials_were_set_and_what_is_absent() -> None:
     fits = Isotonic().fit(
         CurvePoints("alone", np.array([1.0, 2.0]), np.array([0.9, 0.2]), np.array([0.01, 0.01]), 9), 0
     )
-    assert isinstance(fits, CurveFit)
+    assert isinstance(fits, FittedCurve)
     exact, none = told(curve("alone")), told(curve("alone", ""))
     given, pilots = (
         told(curve("alone", set={"how": "given"})),
