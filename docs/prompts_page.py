@@ -206,6 +206,7 @@ ASKED: Final = (
     ("`aggregate`, `by: model`", "who hears several", "`merge`", MERGE),
     ("`vote`, `aggregate`, `moa`, `by: judge`", "who chooses", "`choose`", CHOOSE),
     ("`debate`", "in round 0; in later rounds", "`answer`; `revise`", ""),
+    ("`placebo`", "as in `debate`, with what was said about another question", "`answer`; `revise`", ""),
     ("`relay`", "who hears nobody; who hears somebody", "`answer`; `revise`", ""),
     ("`moa`", "the first layer", "`answer`", ""),
     ("`moa`", "later layers and the aggregator", "`merge`", AGGREGATE),

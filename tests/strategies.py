@@ -140,6 +140,14 @@ def societies(
             },
         ),
         (
+            peers,
+            {
+                "kind": "placebo",
+                "rounds": draw(st.integers(1, 3)),
+                "until": draw(st.sampled_from(["rounds", "consensus"])),
+            },
+        ),
+        (
             led,
             {
                 "kind": "orchestrate",
@@ -219,6 +227,8 @@ def societies(
         st.sampled_from([{"kind": "all"}, {"kind": "random", "k": 2}, {"kind": "reinforced", "k": 2, "beta": 1.5}])
     )
     episodes = draw(st.sampled_from(["concurrent", "concurrent", "sequential"]))
+    if protocol["kind"] == "placebo":  # its episodes show each other what is said
+        episodes = "concurrent"
     parts = {
         "seed": draw(st.integers(0, 2**32)),
         "tasks": tasks,
@@ -346,6 +356,7 @@ COUNTED: dict[str, tuple[Any, Any, Callable[[int], tuple[int, int]]]] = {
     "debate": ("decentralized", {"kind": "debate", "rounds": 2}, lambda n: (2 * n, 2 * n * (n - 1))),
     "orchestrate": ("star", {"kind": "orchestrate", "rounds": 1}, lambda n: (n + 1, 2 * (n - 1))),
     "relay": ("chain", "relay", lambda n: (n, n - 1)),
+    "placebo": ("decentralized", {"kind": "placebo", "rounds": 2}, lambda n: (2 * n, 2 * n * (n - 1))),
     "moa": ("independent", {"kind": "moa", "layers": 3}, lambda n: (3 * n + 1, 2 * n * n + n)),
     "refine": (
         "independent",

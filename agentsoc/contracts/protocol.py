@@ -88,6 +88,8 @@ class Protocol(Part):
     """Whether it leads agents through an environment (`agentsoc.contracts.environments`): its turns act."""
     alone: ClassVar[str | None] = None
     """Why no other protocol can go around it; None where one can."""
+    elsewhere: ClassVar[bool] = False
+    """Whether turns are shown, in place of each claim that they see, what was said in the episode of another task."""
     artefacts: ClassVar[bool] = False
     """Whether pieces of work are answered in free text, also on tasks with options; parts of the task are not."""
 

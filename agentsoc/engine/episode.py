@@ -69,9 +69,12 @@ class Episode:
             if self.state.stopping:
                 return  # the journal has everything; resume takes the episode up again
             self._change_epoch()
-            turns = self.epoch.society.scenario.protocol.plan(self.epoch.society, self.board)
+            protocol = self.epoch.society.scenario.protocol
+            turns = protocol.plan(self.epoch.society, self.board)
             if not turns:
                 break
+            if protocol.elsewhere and self.state.elsewhere is not None:
+                turns = await self.state.elsewhere.dressed(self.board, turns)
             if self.board.log_round + 1 + self._steps_max >= MAX_ROUNDS:
                 stop = "max_rounds"
                 break
@@ -132,6 +135,8 @@ class Episode:
                 return None
             self._change_epoch()
         await self._commit(stage.ended(), stage.replies, stage.virtual_s, stage.steps)
+        if self.state.elsewhere is not None:
+            self.state.elsewhere.committed(self.board)
         return stage.refused(self.account.policy is not None)
 
     async def _step(self, due: Sequence[tuple[Turn, tuple[StepTaken, ...]]]) -> tuple[Sequence[Reply | None], float]:
@@ -353,6 +358,8 @@ class Episode:
         row = self.row_so_far()
         row.score, row.answer, row.answered, row.stop = score, answer, answer is not None, stop
         state.order.end(row)
+        if state.elsewhere is not None:
+            state.elsewhere.ended(self.index)
         state.pace.episodes += 1
         del state.open[self.index]
         state.boards.pop(self.index, None)

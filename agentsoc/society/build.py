@@ -108,6 +108,14 @@ def _require_parts_that_fit(scenario: Scenario) -> None:
             "protocol",
             "use protocol resample, which decides step by step",
         )
+    if scenario.protocol.elsewhere and (scenario.episodes == "sequential" or scenario.tasks.count < 2):
+        short = scenario.tasks.count < 2
+        raise InputError(
+            f"{scenario.protocol.kind} shows what was said in another task"
+            + (", and there is only one" if short else " that goes on at the same time"),
+            "tasks.count" if short else "episodes",
+            "give it two tasks or more" if short else "use episodes: concurrent",
+        )
     judge = scenario.tasks.judged_by()
     if judge is not None and not judge.model.open(seed=scenario.seed).journaled:
         where = "tasks.scoring.judge.model"

@@ -59,7 +59,7 @@ def view_of(
         question = turn.sight.text
         options = turn.sight.choices if turn.purpose == "act" else ()
     sees = turn.sees
-    shown: tuple[Claim, ...] = tuple(map(claims.__getitem__, dict.fromkeys(sees))) if sees else ()
+    shown: tuple[Claim, ...] = turn.instead or (tuple(map(claims.__getitem__, dict.fromkeys(sees))) if sees else ())
     own = None if standing is None or turn.fresh else claims.get(standing)
     told = team_left if left is None else left
     when = board.round if round_ is None else round_

@@ -97,6 +97,7 @@ def test_whatever_it_inserts_the_run_replays_and_the_inner_protocol_takes_all_it
 
 ALONE = {
     "experts": {"kind": "experts"},
+    "placebo": {"kind": "placebo"},
     "refine": {"kind": "refine"},
     "resample": {"kind": "resample"},
     "roles": {"kind": "roles", "stages": [{"name": "answer", "asks": "Give the answer."}]},
