@@ -7,6 +7,7 @@ from typing import Final
 
 from agentsoc.contracts.prompts import TEMPLATES, VARIABLES
 from agentsoc.protocols.aggregators import CHOOSE
+from agentsoc.protocols.dag import CRITICISE, IMPROVE
 from agentsoc.protocols.experts import ANSWER, ASK, WORK
 from agentsoc.protocols.experts import JUDGE as ENOUGH
 from agentsoc.protocols.moa import AGGREGATE
@@ -206,6 +207,9 @@ ASKED: Final = (
     ("`aggregate`, `by: model`", "who hears several", "`merge`", MERGE),
     ("`vote`, `aggregate`, `moa`, `by: judge`", "who chooses", "`choose`", CHOOSE),
     ("`debate`", "in round 0; in later rounds", "`answer`; `revise`", ""),
+    ("`dag`", "who builds on nobody", "`answer`", ""),
+    ("`dag`", "a critic on an edge; key `checks`", "`check`", CRITICISE),
+    ("`dag`", "who builds on others; key `instruction`", "`revise`", IMPROVE),
     ("`placebo`", "as in `debate`, with what was said about another question", "`answer`; `revise`", ""),
     ("`relay`", "who hears nobody; who hears somebody", "`answer`; `revise`", ""),
     ("`moa`", "the first layer", "`answer`", ""),

@@ -140,6 +140,15 @@ def societies(
             },
         ),
         (
+            draw(st.sampled_from([peers, rooted])),
+            {
+                "kind": "dag",
+                "critic": draw(st.sampled_from(["reader", "author", "none"])),
+                "rejected": draw(st.sampled_from(["shown", "left-out"])),
+                "direction": draw(st.sampled_from(["inward", "outward"])),
+            },
+        ),
+        (
             peers,
             {
                 "kind": "placebo",
@@ -356,6 +365,7 @@ COUNTED: dict[str, tuple[Any, Any, Callable[[int], tuple[int, int]]]] = {
     "debate": ("decentralized", {"kind": "debate", "rounds": 2}, lambda n: (2 * n, 2 * n * (n - 1))),
     "orchestrate": ("star", {"kind": "orchestrate", "rounds": 1}, lambda n: (n + 1, 2 * (n - 1))),
     "relay": ("chain", "relay", lambda n: (n, n - 1)),
+    "dag": ("decentralized", "dag", lambda n: (n + n * (n - 1) // 2, n * (n - 1) // 2)),
     "placebo": ("decentralized", {"kind": "placebo", "rounds": 2}, lambda n: (2 * n, 2 * n * (n - 1))),
     "moa": ("independent", {"kind": "moa", "layers": 3}, lambda n: (3 * n + 1, 2 * n * n + n)),
     "refine": (

@@ -25,6 +25,7 @@ BLOCKS: dict[str, dict[str, Any]] = {
         "topology": {"kind": "tree", "fan_in": 2, "depth": 2}, "protocol": {"kind": "aggregate", "by": "model"},
     },
     "debate": {"topology": "decentralized", "protocol": {"kind": "debate", "rounds": 4}},
+    "dag": {"topology": "decentralized", "protocol": {"kind": "dag"}},
     "placebo": {"topology": "decentralized", "protocol": {"kind": "placebo", "rounds": 3}},
     "orchestrate": {
         "topology": {"kind": "hybrid", "peers": 2},
