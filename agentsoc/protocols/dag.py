@@ -138,7 +138,7 @@ class Dag(Protocol):
             return None
         open_ = [a for a in sorted(seen.written) if not any(later in seen.written for later in graph.after[a])]
         sees = seen.readable(graph.last[0], open_) or tuple(sorted(seen.written[agent] for agent in open_))
-        return Turn(graph.last[0], sees=sees, instruction=self.instruction, fresh=True) if sees else None
+        return Turn(graph.last[0], sees=sees, instruction=self.instruction, fresh=True) if board.standing else None
 
     def deliveries(self, society: Society, board: Board, turn: Turn, acts: Sequence[Act]) -> int:
         """Count an artefact once for each edge that it goes along; a verdict where the author has it sent along."""
