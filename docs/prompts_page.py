@@ -11,10 +11,12 @@ from agentsoc.protocols.dag import CRITICISE, IMPROVE
 from agentsoc.protocols.experts import ANSWER, ASK, WORK
 from agentsoc.protocols.experts import JUDGE as ENOUGH
 from agentsoc.protocols.moa import AGGREGATE
+from agentsoc.protocols.narrated import NARRATE, NARRATED
 from agentsoc.protocols.orchestrate import GUIDE, GUIDE_FIRST, JUDGE, PLAN, SYNTHESISE, SYNTHESISE_ALONE
 from agentsoc.protocols.refine import AGAIN, CHECK, FIX, REDO
 from agentsoc.protocols.resample import CHECK as VERIFY
 from agentsoc.protocols.roles import FINISH, WRITE
+from agentsoc.protocols.tournament import COMPARE
 from agentsoc.protocols.vote import MERGE
 from agentsoc.society.calls import repair_line
 from agentsoc.society.templates import default_template
@@ -210,6 +212,11 @@ ASKED: Final = (
     ("`dag`", "who builds on nobody", "`answer`", ""),
     ("`dag`", "a critic on an edge; key `checks`", "`check`", CRITICISE),
     ("`dag`", "who builds on others; key `instruction`", "`revise`", IMPROVE),
+    ("`tournament`", "everybody, first", "`answer`", ""),
+    ("`tournament`", "who judges a match", "`choose`", COMPARE),
+    ("`narrated-choice`", "everybody, first", "`answer`", ""),
+    ("`narrated-choice`", "a narrator; below it stand the calls of tools; key `asks`", "`work` *", NARRATE),
+    ("`narrated-choice`", "the judge", "`choose`", CHOOSE),
     ("`placebo`", "as in `debate`, with what was said about another question", "`answer`; `revise`", ""),
     ("`relay`", "who hears nobody; who hears somebody", "`answer`; `revise`", ""),
     ("`moa`", "the first layer", "`answer`", ""),
@@ -255,7 +262,12 @@ def _asked() -> Iterator[str]:
         yield "| " + " | ".join(row) + " |"
     yield "\nNo built-in protocol asks by the template `vote`; it is for protocols of your own. Rows with a star are"
     yield "asked in the words below, where the reply is free text and the scenario has no template of that name."
-    for name, text in (("stages that write", WRITE), ("the last stage", FINISH), ("a rejected draft", REDO)):
+    for name, text in (
+        ("stages that write", WRITE),
+        ("the last stage", FINISH),
+        ("a rejected draft", REDO),
+        ("a narrator", NARRATED),
+    ):
         yield f"\n{name[0].upper()}{name[1:]}:\n\n```jinja\n{text.strip()}\n```"
     yield ""
 

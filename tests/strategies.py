@@ -149,6 +149,20 @@ def societies(
             },
         ),
         (
+            draw(st.sampled_from([{"kind": "independent"}] if n < 3 else [peers, rooted])),
+            {
+                "kind": "tournament",
+                "matches": draw(st.integers(1, 9)),
+                "at_once": draw(st.integers(1, 4)),
+                "pairing": draw(st.sampled_from(["spread", "random"])),
+                "by": draw(st.sampled_from(["elo", "bradley-terry"])),
+            },
+        ),
+        (
+            draw(st.sampled_from([{"kind": "independent"}] if n < 3 else [peers, rooted])),
+            {"kind": "narrated-choice", "narrator": draw(st.sampled_from(["judge", "peers"]))},
+        ),
+        (
             peers,
             {
                 "kind": "placebo",
@@ -366,6 +380,8 @@ COUNTED: dict[str, tuple[Any, Any, Callable[[int], tuple[int, int]]]] = {
     "orchestrate": ("star", {"kind": "orchestrate", "rounds": 1}, lambda n: (n + 1, 2 * (n - 1))),
     "relay": ("chain", "relay", lambda n: (n, n - 1)),
     "dag": ("decentralized", "dag", lambda n: (n + n * (n - 1) // 2, n * (n - 1) // 2)),
+    "tournament": ("independent", {"kind": "tournament", "matches": 7}, lambda n: (n + 7, 14)),
+    "narrated-choice": ("independent", "narrated-choice", lambda n: (2 * n + 1, 2 * n)),
     "placebo": ("decentralized", {"kind": "placebo", "rounds": 2}, lambda n: (2 * n, 2 * n * (n - 1))),
     "moa": ("independent", {"kind": "moa", "layers": 3}, lambda n: (3 * n + 1, 2 * n * n + n)),
     "refine": (

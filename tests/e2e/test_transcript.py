@@ -26,6 +26,8 @@ BLOCKS: dict[str, dict[str, Any]] = {
     },
     "debate": {"topology": "decentralized", "protocol": {"kind": "debate", "rounds": 4}},
     "dag": {"topology": "decentralized", "protocol": {"kind": "dag"}},
+    "tournament": {"topology": "decentralized", "protocol": {"kind": "tournament", "matches": 6, "at_once": 3}},
+    "narrated-choice": {"topology": "decentralized", "protocol": {"kind": "narrated-choice"}},
     "placebo": {"topology": "decentralized", "protocol": {"kind": "placebo", "rounds": 3}},
     "orchestrate": {
         "topology": {"kind": "hybrid", "peers": 2},
