@@ -7,6 +7,8 @@ from typing import Final
 
 from agentsoc.contracts.prompts import TEMPLATES, VARIABLES
 from agentsoc.protocols.aggregators import CHOOSE
+from agentsoc.protocols.auction import AGAIN as BID_AGAIN
+from agentsoc.protocols.auction import BID, EXECUTE, MARK, PLANS
 from agentsoc.protocols.dag import CRITICISE, IMPROVE
 from agentsoc.protocols.experts import ANSWER, ASK, WORK
 from agentsoc.protocols.experts import JUDGE as ENOUGH
@@ -217,6 +219,9 @@ ASKED: Final = (
     ("`narrated-choice`", "everybody, first", "`answer`", ""),
     ("`narrated-choice`", "a narrator; below it stand the calls of tools; key `asks`", "`work` *", NARRATE),
     ("`narrated-choice`", "the judge", "`choose`", CHOOSE),
+    ("`auction`", "everybody, who bids; then each juror, of each plan", "`work` *", f"{BID} / {MARK}"),
+    ("`auction`, `memory: kept`", "who bids again; below it stand plans that lost and won", "`work` *", BID_AGAIN),
+    ("`auction`", "the winner", "`revise`", EXECUTE),
     ("`placebo`", "as in `debate`, with what was said about another question", "`answer`; `revise`", ""),
     ("`relay`", "who hears nobody; who hears somebody", "`answer`; `revise`", ""),
     ("`moa`", "the first layer", "`answer`", ""),
@@ -267,6 +272,7 @@ def _asked() -> Iterator[str]:
         ("the last stage", FINISH),
         ("a rejected draft", REDO),
         ("a narrator", NARRATED),
+        ("an auction", PLANS),
     ):
         yield f"\n{name[0].upper()}{name[1:]}:\n\n```jinja\n{text.strip()}\n```"
     yield ""

@@ -163,6 +163,14 @@ def societies(
             {"kind": "narrated-choice", "narrator": draw(st.sampled_from(["judge", "peers"]))},
         ),
         (
+            draw(st.sampled_from([peers, rooted])),
+            {
+                "kind": "auction",
+                "jury": draw(st.sampled_from([None, 1])),
+                "memory": draw(st.sampled_from(["none", "kept", "shuffled"])),
+            },
+        ),
+        (
             peers,
             {
                 "kind": "placebo",
@@ -252,6 +260,8 @@ def societies(
     episodes = draw(st.sampled_from(["concurrent", "concurrent", "sequential"]))
     if protocol["kind"] == "placebo":  # its episodes show each other what is said
         episodes = "concurrent"
+    if protocol.get("memory", "none") != "none":
+        episodes = "sequential"
     parts = {
         "seed": draw(st.integers(0, 2**32)),
         "tasks": tasks,
@@ -382,6 +392,7 @@ COUNTED: dict[str, tuple[Any, Any, Callable[[int], tuple[int, int]]]] = {
     "dag": ("decentralized", "dag", lambda n: (n + n * (n - 1) // 2, n * (n - 1) // 2)),
     "tournament": ("independent", {"kind": "tournament", "matches": 7}, lambda n: (n + 7, 14)),
     "narrated-choice": ("independent", "narrated-choice", lambda n: (2 * n + 1, 2 * n)),
+    "auction": ("independent", "auction", lambda n: (n + n * n + 1, n * n)),
     "placebo": ("decentralized", {"kind": "placebo", "rounds": 2}, lambda n: (2 * n, 2 * n * (n - 1))),
     "moa": ("independent", {"kind": "moa", "layers": 3}, lambda n: (3 * n + 1, 2 * n * n + n)),
     "refine": (

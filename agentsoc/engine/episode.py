@@ -36,6 +36,8 @@ from agentsoc.society.build import BuiltSociety, open_board
 
 Stop = str
 """Why an episode ended: ``finished``, ``budget_exhausted`` or ``max_rounds``."""
+KEPT_MAX = 1_000
+"""Earlier tasks of which a protocol is told what it kept (tasks)."""
 _SILENCE = Reply()
 _SAID_NOTHING = (Act("flag", answer="silent"),)
 
@@ -49,6 +51,7 @@ class Episode:
         self.family = run.family
         self.task: Task = run.family.make(run.society.scenario.tasks_seed, index)
         self.board = run.boards[index] = open_board([epoch.society for epoch in run.epochs], index, self.task)
+        self.board.kept = tuple(run.kept[-KEPT_MAX:])
         self.row = EpisodeRow(index)
         self.scores = Scores(run.family, self.task, self.board)
         self.earlier = EarlierTurns()
@@ -357,6 +360,9 @@ class Episode:
             await state.steps.ended(self.index)
         row = self.row_so_far()
         row.score, row.answer, row.answered, row.stop = score, answer, answer is not None, stop
+        protocol = self.epoch.society.scenario.protocol
+        if state.sequential and (kept := protocol.keeps(self.epoch.society, board)) is not None:
+            state.kept.append(kept)
         state.order.end(row)
         if state.elsewhere is not None:
             state.elsewhere.ended(self.index)

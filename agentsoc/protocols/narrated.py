@@ -25,7 +25,7 @@ from agentsoc.contracts.turns import Reply, Turn
 from agentsoc.errors import InputError
 from agentsoc.events import CLAIMING, MAX_K, SOCIETY, Event
 from agentsoc.protocols.aggregators import comparison
-from agentsoc.protocols.asking import refuse_inference, with_asks, work_asks
+from agentsoc.protocols.asking import refuse_inference, with_asks, work_asks, worked_text
 
 NARRATE: Final = (
     "Say what the attempt above did, step by step: what was known before each step, what was done, what came of it. "
@@ -116,9 +116,7 @@ class NarratedChoice(Protocol):
         if turn.purpose != "work":
             return interpret_reply(society, board, turn, reply)
         attempt = board.claims[turn.sees[0]]
-        said = dict.fromkeys([reply.answer, reply.text] if reply.said is not None else [reply.text])
-        text = "\n".join([part for part in said if part]) or None
-        return [Act("revise_claim", attempt.answer, text, (attempt.id,), subtask=turn.subtask)]
+        return [Act("revise_claim", attempt.answer, worked_text(reply), (attempt.id,), subtask=turn.subtask)]
 
     def decide(self, society: Society, board: Board) -> Decision:
         """Return the attempt that was chosen; before that, the majority of all."""

@@ -116,6 +116,12 @@ def _require_parts_that_fit(scenario: Scenario) -> None:
             "tasks.count" if short else "episodes",
             "give it two tasks or more" if short else "use episodes: concurrent",
         )
+    if scenario.protocol.remembers and scenario.episodes != "sequential":
+        raise InputError(
+            f"{scenario.protocol.kind} remembers earlier tasks, so it takes tasks one after the other",
+            "episodes",
+            "use episodes: sequential, or protocol.memory: none",
+        )
     judge = scenario.tasks.judged_by()
     if judge is not None and not judge.model.open(seed=scenario.seed).journaled:
         where = "tasks.scoring.judge.model"

@@ -28,6 +28,9 @@ BLOCKS: dict[str, dict[str, Any]] = {
     "dag": {"topology": "decentralized", "protocol": {"kind": "dag"}},
     "tournament": {"topology": "decentralized", "protocol": {"kind": "tournament", "matches": 6, "at_once": 3}},
     "narrated-choice": {"topology": "decentralized", "protocol": {"kind": "narrated-choice"}},
+    "auction": {
+        "topology": "decentralized", "protocol": {"kind": "auction", "memory": "kept"}, "episodes": "sequential",
+    },
     "placebo": {"topology": "decentralized", "protocol": {"kind": "placebo", "rounds": 3}},
     "orchestrate": {
         "topology": {"kind": "hybrid", "peers": 2},

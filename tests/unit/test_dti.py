@@ -96,6 +96,7 @@ def test_whatever_it_inserts_the_run_replays_and_the_inner_protocol_takes_all_it
 
 
 ALONE = {
+    "auction": {"kind": "auction"},
     "dag": {"kind": "dag"},
     "experts": {"kind": "experts"},
     "narrated-choice": {"kind": "narrated-choice"},
