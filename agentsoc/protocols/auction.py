@@ -1,9 +1,9 @@
 """`auction`: everybody bids with a short plan, a jury marks the plans, and whose plan scores lowest carries it out.
 
-Strategy auctions (SALE, arXiv 2602.02751), for teams whose members differ in skill and price. The score of a plan is its cost
-less its value (`agentsoc.theory.auction`): the price of its author's tokens times its length, and the jury's mean mark.
-With a memory, those who are cheaper than the provisional winner read plans that lost and won in earlier tasks like
-this one, write theirs again, and are marked again.
+Strategy auctions (SALE, arXiv 2602.02751), for teams whose members differ in skill and price. The score of a plan is
+its cost less its value (`agentsoc.theory.auction`): the price of its author's tokens times its length, and the jury's
+mean mark. With a memory, those who are cheaper than the provisional winner read plans that lost and won in earlier
+tasks like this one, write theirs again, and are marked again.
 
 With n who bid and j jurors the calls are n + n j + 1, and with m who bid again m (1 + j) more; the rounds are 4 (the
 first without a call), or 6 where somebody bids again; the deliveries are n j and m j, one for each plan that a juror

@@ -14,7 +14,7 @@ who prefers right to wrong with odds w are right with probability p^2 + 2 p (1 -
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final, Literal, NamedTuple
+from typing import ClassVar, Final, Literal, NamedTuple
 
 from pydantic import Field
 
@@ -44,6 +44,8 @@ class Pair(NamedTuple):
 
 class Tournament(Protocol):
     """Answers are compared two by two and rated. Edges of the topology are not used."""
+
+    alone: ClassVar[str | None] = "its matches follow each other"
 
     kind: Literal["tournament"] = "tournament"
     matches: int = Field(default=24, ge=1, le=100_000)
