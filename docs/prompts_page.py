@@ -12,6 +12,9 @@ from agentsoc.protocols.auction import BID, EXECUTE, MARK, PLANS
 from agentsoc.protocols.dag import CRITICISE, IMPROVE
 from agentsoc.protocols.experts import ANSWER, ASK, WORK
 from agentsoc.protocols.experts import JUDGE as ENOUGH
+from agentsoc.protocols.manager import DRAFT, EDIT, MANAGE
+from agentsoc.protocols.manager import MERGE as FROM_RESULTS
+from agentsoc.protocols.manager import WORK as PIECE
 from agentsoc.protocols.moa import AGGREGATE
 from agentsoc.protocols.narrated import NARRATE, NARRATED
 from agentsoc.protocols.orchestrate import GUIDE, GUIDE_FIRST, JUDGE, PLAN, SYNTHESISE, SYNTHESISE_ALONE
@@ -222,6 +225,10 @@ ASKED: Final = (
     ("`auction`", "everybody, who bids; then each juror, of each plan", "`work` *", f"{BID} / {MARK}"),
     ("`auction`, `memory: kept`", "who bids again; below it stand plans that lost and won", "`work` *", BID_AGAIN),
     ("`auction`", "the winner", "`revise`", EXECUTE),
+    ("`manager`", "the lead, who drafts the work", "`work` *", DRAFT),
+    ("`manager`", "the lead, who may edit it; below it stand the pieces", "`work` *", EDIT),
+    ("`manager`", "a worker; what tools gave before it stands below", "`work` *", "the piece of work, in `question`"),
+    ("`manager`", "the lead, at the end", "`merge`", FROM_RESULTS),
     ("`placebo`", "as in `debate`, with what was said about another question", "`answer`; `revise`", ""),
     ("`relay`", "who hears nobody; who hears somebody", "`answer`; `revise`", ""),
     ("`moa`", "the first layer", "`answer`", ""),
@@ -273,6 +280,8 @@ def _asked() -> Iterator[str]:
         ("a rejected draft", REDO),
         ("a narrator", NARRATED),
         ("an auction", PLANS),
+        ("a manager", MANAGE),
+        ("its workers", PIECE),
     ):
         yield f"\n{name[0].upper()}{name[1:]}:\n\n```jinja\n{text.strip()}\n```"
     yield ""

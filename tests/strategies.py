@@ -171,6 +171,15 @@ def societies(
             },
         ),
         (
+            led,
+            {
+                "kind": "manager",
+                "edits": draw(st.integers(0, 2)),
+                "width": draw(st.sampled_from([None, 1])),
+                "carries": draw(st.sampled_from(["ancestors", "direct"])),
+            },
+        ),
+        (
             peers,
             {
                 "kind": "placebo",
@@ -393,6 +402,7 @@ COUNTED: dict[str, tuple[Any, Any, Callable[[int], tuple[int, int]]]] = {
     "tournament": ("independent", {"kind": "tournament", "matches": 7}, lambda n: (n + 7, 14)),
     "narrated-choice": ("independent", "narrated-choice", lambda n: (2 * n + 1, 2 * n)),
     "auction": ("independent", "auction", lambda n: (n + n * n + 1, n * n)),
+    "manager": ("star", "manager", lambda n: (2, 0)),  # the script drafts no line: the lead answers alone
     "placebo": ("decentralized", {"kind": "placebo", "rounds": 2}, lambda n: (2 * n, 2 * n * (n - 1))),
     "moa": ("independent", {"kind": "moa", "layers": 3}, lambda n: (3 * n + 1, 2 * n * n + n)),
     "refine": (

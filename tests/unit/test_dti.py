@@ -99,6 +99,7 @@ ALONE = {
     "auction": {"kind": "auction"},
     "dag": {"kind": "dag"},
     "experts": {"kind": "experts"},
+    "manager": {"kind": "manager"},
     "narrated-choice": {"kind": "narrated-choice"},
     "placebo": {"kind": "placebo"},
     "refine": {"kind": "refine"},
