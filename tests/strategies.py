@@ -23,10 +23,12 @@ from agentsoc.society.topologies import (
     Chain,
     Custom,
     Decentralized,
+    DynamicReputation,
     Exponential,
     Hybrid,
     Independent,
     Modular,
+    NeedOffer,
     Ring,
     Single,
     SmallWorld,
@@ -180,6 +182,14 @@ def societies(
             },
         ),
         (
+            {
+                "kind": draw(st.sampled_from(["dynamic-reputation", "need-offer"])),
+                "hears": draw(st.integers(1, n - 1)),
+                "drop": draw(st.integers(0, 2)),
+            },
+            {"kind": draw(st.sampled_from(["debate", "placebo"])), "rounds": draw(st.integers(1, 4))},
+        ),
+        (
             peers,
             {
                 "kind": "placebo",
@@ -305,6 +315,7 @@ def societies(
 SHAPES = (
     *("single", "independent", "star", "chain", "tree", "complete", "random", "regular", "circle", "mixed"),
     *("ring", "small-world", "hybrid", "modular", "exponential", "custom"),
+    *("reputation", "needs"),
 )
 
 
@@ -360,6 +371,10 @@ def topology_cases(draw: st.DrawFn) -> TopologyCase:
             communities = draw(st.integers(2, n - integrator))
             bridges = draw(st.integers(1, (n - integrator) // communities))
             return TopologyCase(Modular(communities=communities, bridges=bridges, integrator=integrator), n, True)
+        case "reputation" | "needs":
+            n = size(2)
+            live = DynamicReputation if kind == "reputation" else NeedOffer
+            return TopologyCase(live(hears=draw(st.integers(1, n - 1))), n, True)
         case "exponential":
             return TopologyCase(Exponential(), size(2), True)
         case _:
@@ -385,6 +400,8 @@ EDGES: dict[str, tuple[Topology, int, Callable[[int], int]]] = {
     "hybrid": (Hybrid(peers=4), 8, lambda n: 2 * (n - 1) + 2 * 4),
     "modular": (Modular(communities=3), 12, lambda n: 3 * 4 * 3 + 3 * 2),
     "exponential": (Exponential(), 8, lambda n: 3 * n),
+    "dynamic-reputation": (DynamicReputation(hears=3), 9, lambda n: 3 * n),
+    "need-offer": (NeedOffer(), 7, lambda n: 2 * n),
     "custom": (Custom(edges=((0, 1), (1, 2), (2, 0))), 3, lambda n: 3),
 }
 """By kind: settings, a number of agents, and the number of directed edges as a closed form. A topology that is shipped

@@ -88,6 +88,8 @@ class Protocol(Part):
     """Whether it leads agents through an environment (`agentsoc.contracts.environments`): its turns act."""
     alone: ClassVar[str | None] = None
     """Why no other protocol can go around it; None where one can."""
+    follows_routes: ClassVar[bool] = False
+    """Whether it asks `Society.hears` whom an agent hears, so that edges may change while an episode goes on."""
     elsewhere: ClassVar[bool] = False
     """Whether turns are shown, in place of each claim that they see, what was said in the episode of another task."""
     remembers: ClassVar[bool] = False

@@ -271,9 +271,10 @@ def test_after_an_interruption_nodes_that_were_done_are_not_done_again(
                 stop.set()
             return await complete(self, request)
 
-        with monkeypatch.context() as patch, pytest.raises(InterruptedRunError):
+        with monkeypatch.context() as patch:
             patch.setattr(ScriptedBackend, "complete", third_stops)
-            await run_async(scenario, tmp_path / "run", stop=stop)
+            with pytest.raises(InterruptedRunError):
+                await run_async(scenario, tmp_path / "run", stop=stop)
 
     asyncio.run(interrupted())
     first = {row.key for row in run_log(tmp_path / "run") if row.state == "done"}
