@@ -219,9 +219,10 @@ def societies(
         ),
     ]
     if leadable:
-        blocks = [block for block in blocks if can_be_led(block[1])]
+        blocks = [(peers, protocol) for peers, protocol in blocks if can_be_led(protocol) and "hears" not in peers]
     topology, protocol = draw(st.sampled_from(blocks))
-    if not leadable and can_be_led(protocol) and draw(st.integers(0, 5)) == 0:
+    moves = "hears" in topology  # which only the protocol itself follows
+    if not leadable and not moves and can_be_led(protocol) and draw(st.integers(0, 5)) == 0:
         threshold = draw(st.sampled_from([0.0, 1.0, 2.0]))
         broadcast = draw(st.sampled_from(["next", "always", "no"]))
         protocol = {"kind": "dti", "protocol": protocol, "threshold": threshold, "broadcast": broadcast}

@@ -110,7 +110,7 @@ def consultations(beta: float, tasks: int = 40, n: int = 10) -> tuple[float, flo
             router.fold(spoken(task, round_, n))
 
     def minus(b: np.ndarray) -> float:
-        return -sum(b[0] * own - float(np.logaddexp.reduce(b[0] * offered)) for own, offered in chosen)
+        return -sum(float(b[0] * own - np.logaddexp.reduce(b[0] * offered)) for own, offered in chosen)
 
     best = float(optimize.minimize(minus, np.zeros(1), tol=1e-9).x[0])
     h = 1e-3
