@@ -1,11 +1,12 @@
 # One-line targets. `make demo` and `make test` need only Python 3.11 to 3.13, pip or uv, bash and make.
 PY := .venv/bin/python
 
-.PHONY: setup demo test shuffle coverage check bench mutate lock docs clean
+.PHONY: setup demo test shuffle hostile coverage check bench mutate lock docs clean
 setup: ; @bash scripts/setup
 demo: setup ; @bash scripts/demo
 test: setup ; $(PY) -m pytest -q -n 2 --dist loadfile
 shuffle: setup ; $(PY) -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder --random-order
+hostile: setup ; HOSTILE=all $(PY) -m pytest -q tests/e2e/test_hostile_runs.py
 coverage: setup ; $(PY) -m pytest -q -n 2 --dist loadfile tests/unit tests/contract tests/property --cov
 check: setup ; $(PY) -m ruff format --check . && $(PY) -m ruff check . && $(PY) -m mypy && .venv/bin/lint-imports
 bench: setup ; $(PY) -m benchmarks

@@ -26,6 +26,7 @@ from agentsoc.contracts.environments import (
     Step,
     environment_of,
 )
+from agentsoc.contracts.function_tool import function_tool
 from agentsoc.contracts.group import AgentGroup
 from agentsoc.contracts.judge import Judge
 from agentsoc.contracts.model import (
@@ -166,6 +167,7 @@ __all__ = [
     "bytes_bound",
     "check_asks",
     "environment_of",
+    "function_tool",
     "has_chat_marker",
     "interpret_reply",
     "majority",

@@ -100,20 +100,21 @@ def flat(scenario: Mapping[str, Any]) -> Settings:
     """Return what may be varied in a stored scenario; one group of agents as people write it, without a number."""
     found: Settings = {}
 
-    def walk(value: Any, path: tuple[str, ...]) -> None:
-        if path[-1:] == ("agents",) and isinstance(value, list) and len(value) == 1:
+    def walk(value: Any, name: str, path: str) -> None:
+        if name == "agents" and isinstance(value, list) and len(value) == 1:
             value = value[0]
-        if isinstance(value, Mapping) and value:
+        if isinstance(value, dict) and value:
             for key, item in value.items():
-                if path or key not in _ASIDE:
-                    walk(item, (*path, str(key)))
-        elif isinstance(value, list) and any(isinstance(item, Mapping) for item in value):
+                walk(item, key, f"{path}.{key}")
+        elif isinstance(value, list) and any(isinstance(item, dict) for item in value):
             for at, item in enumerate(value):
-                walk(item, (*path, str(at)))
+                walk(item, "", f"{path}.{at}")
         else:
-            found[".".join(path)] = value
+            found[path] = value
 
-    walk(scenario, ())
+    for key, item in scenario.items():
+        if key not in _ASIDE:
+            walk(item, key, key)
     return found
 
 
@@ -139,7 +140,14 @@ def varied_keys(settings: Sequence[Settings]) -> list[str]:
 
 
 def _differ(settings: Sequence[Settings], key: str) -> bool:
-    return len({json.dumps(one.get(key), sort_keys=True) for one in settings}) > 1
+    return len({_compared(one.get(key)) for one in settings}) > 1
+
+
+def _compared(value: Any) -> tuple[type, Any]:
+    """Return what equals that of another value exactly when both are the same in JSON; most are texts or numbers."""
+    kind = type(value)
+    plain = value is None or kind is str or kind is int or kind is bool
+    return kind, value if plain else json.dumps(value, sort_keys=True)
 
 
 def short(key: str) -> str:

@@ -73,12 +73,13 @@ class Board:
     """
 
     __slots__ = (
+        "_engaged",
+        "_engagement",
         "budget_refused",
         "calls",
         "calls_failed",
         "claims",
         "deliveries",
-        "engagement",
         "events",
         "flags",
         "kept",
@@ -109,7 +110,9 @@ class Board:
         """Agent -> id of the claim it stands by."""
         self.own: dict[int, int] = {}
         """Agent -> id of the last claim that it minted itself."""
-        self.engagement: dict[int, int] = {}
+        self._engagement: dict[int, int] = {}
+        self._engaged: list[Sequence[int]] = []
+        """Claims that acts built on and that are not counted yet."""
         self.subtasks: dict[int, Subtask] = {}
         self.flags: dict[str, str] = {}
         """What protocols noted for themselves through ``flag`` events: name -> text."""
@@ -135,7 +138,7 @@ class Board:
             events = list(events)
             for watcher in self.watchers:
                 watcher.fold(events)
-        claims, engagement, standing, own = self.claims, self.engagement, self.standing, self.own
+        claims, engage, standing, own = self.claims, self._engaged.append, self.standing, self.own
         n = calls = tokens = 0
         lag, ends = self.log_round - self.round, True
         for event in events:
@@ -150,12 +153,12 @@ class Board:
                     claim, agent, event.round - lag, kind, event.answer, event.text, event.confidence, event.subtask
                 )
                 standing[agent] = own[agent] = claim
-                for parent in event.parents:
-                    engagement[parent] = engagement.get(parent, 0) + 1
+                if event.parents:
+                    engage(event.parents)
             elif kind == "endorse_claim":
                 if event.target is not None:
                     standing[event.agent] = event.target
-                    engagement[event.target] = engagement.get(event.target, 0) + 1
+                    engage((event.target,))
             elif kind == "delegate_subtask":
                 if event.subtask is not None and event.target is not None:
                     self.subtasks[event.subtask] = Subtask(
@@ -182,6 +185,20 @@ class Board:
         self.log_round += 1
         if ends:
             self.round += 1
+
+    @property
+    def engagement(self) -> dict[int, int]:
+        """Return claim -> acts that build on it, endorse it or dispute it.
+
+        They are counted when somebody asks: few protocols do, and in a society of talkers to count was a tenth of all
+        work, as each count lies somewhere else in memory.
+        """
+        counts = self._engagement
+        for parents in self._engaged:
+            for parent in parents:
+                counts[parent] = counts.get(parent, 0) + 1
+        self._engaged.clear()
+        return counts
 
     def position(self, agent: int) -> Claim | None:
         """Return the claim that `agent` stands by, if it has taken a position."""

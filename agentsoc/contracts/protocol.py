@@ -198,9 +198,9 @@ def interpret_reply(society: Society, board: Board, turn: Turn, reply: Reply) ->
     if turn.purpose in _APART:
         return _acts_apart(board, turn, reply)
     acts = _handed_out(turn, reply) if reply.delegations else []
-    if reply.answer is None and (acts or reply.text is None):
-        return acts
     answer, text, confidence = reply.answer, reply.text, reply.confidence
+    if answer is None and (acts or text is None):
+        return acts
     label: LabelSource = "rule"
     if reply.uses or reply.disputes or turn.sees:
         if society.parents == "inferred":
@@ -247,15 +247,16 @@ def _handed_out(turn: Turn, reply: Reply) -> list[Act]:
 def _cited(society: Society, turn: Turn, reply: Reply) -> tuple[Sequence[int], Sequence[int]]:
     """Return the visible claims that a reply disputes and those that it uses, each once and none in both."""
     sees, named = turn.sees, reply.uses
-    seen: Collection[int] = sees if len(sees) < _MANY else frozenset(sees)
+    searched = len(sees) >= _MANY and (named != sees or reply.disputes)
+    seen: Collection[int] = frozenset(sees) if searched else sees
     disputes = [c for c in dict.fromkeys(reply.disputes) if c in seen] if reply.disputes else _NONE
-    if society.parents_visible or (turn.purpose == "merge" and not named and not disputes):
+    if society.parents == "visible" or (turn.purpose == "merge" and not named and not disputes):
         named = sees
     uses: Sequence[int]
     if not named:
         uses = _NONE
     elif named == sees:
-        uses = list(dict.fromkeys(named))
+        uses = named if len(named) == 1 else list(dict.fromkeys(named))
     else:
         uses = [c for c in dict.fromkeys(named) if c in seen]
     if disputes:
@@ -264,7 +265,7 @@ def _cited(society: Society, turn: Turn, reply: Reply) -> tuple[Sequence[int], S
     return disputes, uses
 
 
-_APART: Final = ("choose", "check", "act", "talk")
+_APART: Final = frozenset({"choose", "check", "act", "talk"})
 """Purposes of turns whose replies are no claim that rests on others."""
 
 

@@ -57,9 +57,9 @@ class Ready:
 
     def render(self, values: Mapping[str, Value]) -> str:
         """Return the text that the template makes of `values`; see `Compiled.render`."""
-        parts = self._write(values)
-        bounded(sum(map(len, parts)))
-        return "".join(parts).strip()
+        made = "".join(self._write(values))
+        bounded(len(made))
+        return made.strip()
 
 
 @lru_cache(maxsize=1)

@@ -99,13 +99,14 @@ class Episode:
 
     def _charge_superseded(self) -> None:
         """Charge what attempts had cost that are made again from this round on; the rest is divided anew."""
-        for agent, tool in self.epoch.caller.superseded_tools(self.index, self.board.log_round):
-            self.account.take_tool_call(self.board, Turn(agent), tool)
+        calls = self.epoch.caller.superseded_tools(self.index, self.board.log_round)
         found = self.epoch.caller.superseded(self.index, self.board.log_round)
-        if not found:
+        if not found and not calls:
             return
         self.ledger.release_kept()
         pace = self.state.pace
+        for agent, tool in calls:
+            self.account.charge_superseded_call(self.board, agent, tool)
         for agent, spent in found:
             self.account.settle(Grant(0, 0, 0), agent, spent)
             self.row.tokens_lost += spent.lost_tokens
@@ -127,8 +128,8 @@ class Episode:
         stage = StageUnderWay(self.epoch.society, equipped(self.epoch.society, turns))
         while True:
             self._charge_superseded()
-            due = stage.due()
-            calling = stage.take(*(await self._step(due) if due else ((), 0.0)))
+            due, steps = stage.due()
+            calling = stage.take(*(await self._step(due, steps) if due else ((), 0.0)))
             if not calling:
                 break
             if self.state.stopping:
@@ -142,11 +143,12 @@ class Episode:
             self.state.elsewhere.committed(self.board)
         return stage.refused(self.account.policy is not None)
 
-    async def _step(self, due: Sequence[tuple[Turn, tuple[StepTaken, ...]]]) -> tuple[Sequence[Reply | None], float]:
+    async def _step(
+        self, turns: Sequence[Turn], steps: Sequence[tuple[StepTaken, ...]]
+    ) -> tuple[Sequence[Reply | None], float]:
         """Take the turns that are due; return their replies, None for those refused, and what it took (seconds)."""
-        turns = [turn for turn, _ in due]
         modelled = self._modelled(turns)
-        planned = self._planned(turns, modelled, [steps for _, steps in due])
+        planned = self._planned(turns, modelled, steps)
         if not self.ledger.walled and not any(modelled):
             replies = await self.epoch.pool.act(planned)
             self.ledger.charged += sum([reply.tokens_in + reply.tokens_out for reply in replies])
@@ -202,6 +204,8 @@ class Episode:
                 told(PlannedTurn(index, round_, turn, room(index, round_, turn) if model else None, stage=stage))
                 for turn, model in zip(turns, modelled, strict=True)
             ]
+        elif stage is None:
+            planned = [PlannedTurn(index, round_, turn) for turn in turns]
         else:
             planned = [PlannedTurn(index, round_, turn, stage=stage) for turn in turns]
         if any(steps):
@@ -257,31 +261,36 @@ class Episode:
         place = (self.index, board.log_round)
         taken = delivered = broadcasts = 0
         noted = self.account.rates is not None or self.account.shown is not None
-        last = (-2, 0)
+        row, score, acts_of = self.row, self.scores.of_act, self._acts
+        last_agent, last_slot = -2, 0
         in_order = True
         self.earlier.note(society, board.round, turns, replies, steps)
         for turn, reply in zip(turns, replies, strict=True):
-            here = (turn.agent, turn.slot)
-            in_order = in_order and last < here
-            last = here
+            agent = turn.agent
+            if agent <= last_agent:
+                in_order = in_order and agent == last_agent and last_slot < turn.slot
+            last_agent, last_slot = agent, turn.slot
             if reply is None:
-                events.append(Event(*place, turn.agent, turn.slot * SLOT_WIDTH, "budget_exhausted"))
+                events.append(Event(*place, agent, last_slot * SLOT_WIDTH, "budget_exhausted"))
                 continue
             taken += 1
-            due = len(set(turn.sees)) if reply.failed is not None and NO_ROOM in reply.failed else reply.due
-            self.row.claims_due += due
-            self.row.claims_left_out += due - reply.shown
+            failed, due = reply.failed, reply.due
+            if failed is not None and NO_ROOM in failed:
+                due = len(set(turn.sees))
+            if due or reply.shown:
+                row.claims_due += due
+                row.claims_left_out += due - reply.shown
             if noted:
                 self.account.commit(board, turn, reply)
-            acts = self._acts(society, turn, reply)
-            if reply.failed is None and reply.discarded is None and (sent := deliveries(society, board, turn, acts)):
+            acts = acts_of(society, turn, reply)
+            if failed is None and reply.discarded is None and (sent := deliveries(society, board, turn, acts)):
                 delivered += sent
                 for act in acts:
                     broadcasts += act.kind in COORDINATION
             # an agent with one turn in the round may number its acts as far as ids reach: a plan for many workers
             if len(acts) > SLOT_WIDTH and (len(acts) >= MAX_K or _has_other_turns(turns, turn)):
                 raise RunFailedError(f"agent {turn.agent} made {len(acts)} acts in one turn; at most {SLOT_WIDTH}")
-            add_events(events, place, turn, reply, acts, self.scores.of_act)
+            add_events(events, place, turn, reply, acts, score)
         flags = protocol.flags(society, board, turns, [reply or _SILENCE for reply in replies])
         for k, (name, text) in enumerate(flags.items()):
             events.append(Event(*place, SOCIETY, k, "flag", answer=name, text=text))
@@ -289,7 +298,6 @@ class Episode:
             events.sort(key=_order)
         if self.world is not None:
             events = await self.world.resolve(place, turns, events)
-        row = self.row
         row.turns += taken
         row.rounds += 1
         row.deliveries += delivered

@@ -154,13 +154,13 @@ class Host:
         replies: list[Reply | None] = [None] * len(turns)
         waiting: list[tuple[int, asyncio.Task[Reply]]] = []
         group_index, view = self.society.group_index, self.views.view
-        coded = self._coded
+        coded, alone = self._coded, len(self._coded) == 1
         waits = {index for index, model in enumerate(coded) if model is not None and model in self._waits}
         for position, planned in enumerate(turns):
-            index = group_index(planned.turn.agent)
+            index = 0 if alone else group_index(planned.turn.agent)
             model = coded[index]
+            self._busy = planned
             if model is not None:
-                self._busy = planned
                 if waits and index in waits:
                     waiting.append((position, asyncio.ensure_future(self._in_time(planned, model))))
                     continue
@@ -174,11 +174,11 @@ class Host:
                     self._waits.add(model)
                     waits.add(index)
                     waiting.append((position, asyncio.ensure_future(self._in_time(planned, model))))
-                self._busy = None
             elif (backend := self._pure[index]) is not None:
                 replies[position] = self.voters.vote(planned, backend)
             else:
                 replies[position] = self.voters.merge_by_rule(planned)
+        self._busy = None
         for position, task in waiting:
             replies[position] = await task
         for planned, reply in zip(turns, replies, strict=True):
@@ -246,7 +246,8 @@ class Host:
         """Make one attempt, or read the journal's row in its place; never raises for what a model does."""
         if wanted.known is not None:
             return self.recall(wanted)
-        name = self._names[self.society.group_index(wanted.planned.turn.agent)]
+        group = self.society.group_index(wanted.planned.turn.agent)
+        name = self._names[group]
         prompt = self.prompts.rendered(wanted)
         view, task = prompt.view, prompt.task
         digest = prompt.request.digest()
@@ -274,7 +275,6 @@ class Host:
         if text is not completion.text:
             completion = msgspec.structs.replace(completion, text=text)
         if self.cache is not None:
-            group = self.society.group_index(wanted.planned.turn.agent)
             self.cache.put(self._identities[group], prompt.request, completion)
         return self._read((digest, name, _ms(began)), view, task, completion, prompt.due)
 

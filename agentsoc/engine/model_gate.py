@@ -56,7 +56,7 @@ class Patience(msgspec.Struct, frozen=True):
     """Time without an answer after which an outage is one (seconds)."""
     backoff_s: float = 0.5
     """First pause after a refusal for too many requests that names none (seconds); doubles each time. Twice that, and
-    growing faster, while a server is down."""
+    growing faster, while a server is down. Runs set it from `calls.backoff_s` of their scenario."""
 
 
 _PATIENT: Final = Patience()

@@ -43,6 +43,7 @@ class Prompts:
         self._backends = backends
         self._coded = [isinstance(group.model, CodedAgent) for group in self._groups]
         self._pure = [backend if isinstance(backend, PureBackend) else None for backend in backends]
+        self._elastic = [backend if isinstance(backend, ElasticBackend) else None for backend in backends]
         self._rendered: dict[tuple[int, int, int, int], tuple[int, int, RenderedPrompt]] = {}
         """Prompts that were counted and not sent yet, with their tokens and output cap."""
 
@@ -90,9 +91,9 @@ class Prompts:
         group, backend = self._groups[index], self._backends[index]
         if self._coded[index]:
             return _NOTHING
-        pure = self._pure[index]
-        if isinstance(pure, ElasticBackend):
-            wanted = min(pure.wants(planned.left, planned.team_left, self._society.n), group.max_tokens)
+        pure, elastic = self._pure[index], self._elastic[index]
+        if elastic is not None:
+            wanted = min(elastic.wants(planned.left, planned.team_left, self._society.n), group.max_tokens)
             return _NOTHING if turn.by_rule else Need((0,), max(wanted, 1))
         if pure is not None:
             tokens_in, tokens_out = pure.cost(len(turn.sees), turn.by_rule, self._society.speaks(turn.agent))
@@ -107,8 +108,9 @@ class Prompts:
             room = None if limit is None else limit - cap
             rendered = self._render(AttemptRequest(planned, 0, 0, room, cap))
             first = backend.count(rendered.request)
-            if len(self._rendered) >= RENDERED_MAX:
-                self._rendered.clear()
+            if len(self._rendered) >= RENDERED_MAX:  # those of turns that were never sent stand among the oldest
+                for place in list(self._rendered)[: RENDERED_MAX // 2]:
+                    del self._rendered[place]
             self._rendered[_place(planned)] = (first, cap, rendered)
         later = later_prompt_bound(first, cap, backend.window)
         calls = (first,) if turn.iterations == 1 else (first,) + (later,) * (turn.iterations - 1)

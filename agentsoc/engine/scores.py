@@ -24,19 +24,19 @@ class Scores:
 
     def of_act(self, act: Act, state: str | None) -> float | None:
         """Return the verifier's score of an answer: to the question, or to a part of it; None for other subtasks."""
-        task, answer = self._task, act.answer
+        task, answer, subtask = self._task, act.answer, act.subtask
         if state is not None:
             return self._verified(asked(self._family, task, state), answer)
-        if self._judged and act.subtask is None:
+        if self._judged and subtask is None:
             return None  # a judge grades final answers alone
-        if act.subtask is None or act.subtask not in self._board.subtasks:
+        if subtask is None or subtask not in self._board.subtasks:
             score = self._known.get(answer)
             if score is None:
                 score = self._verified(task, answer)
                 if len(self._known) < _SCORES_MAX:
                     self._known[answer] = score
             return score
-        text = self._board.subtasks[act.subtask].text
+        text = self._board.subtasks[subtask].text
         if text in task.parts and task.part_truths:
             if answer is None:
                 return 0.0

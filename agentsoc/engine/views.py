@@ -94,12 +94,13 @@ class Views:
 
     def view(self, planned: PlannedTurn) -> View:
         """Return what the agent of a turn sees."""
-        task = self.asked(planned)
-        board = self._boards.get(planned.task) or self.board(planned.task)
-        view = view_of(
-            self.society, task, board, planned.turn,
-            left=planned.left, team_left=planned.team_left, note=planned.note, round_=planned.seen_at,
-        )  # fmt: skip
+        index, turn, stage = planned.task, planned.turn, planned.stage
+        task = self._tasks.get(index) or self.task(index)
+        if turn.state is not None:
+            task = asked(self._family, task, turn.state)
+        board = self._boards.get(index) or self.board(index)
+        when = planned.round if stage is None else stage  # `seen_at`, which costs a call of its own for every turn
+        view = view_of(self.society, task, board, turn, planned.left, planned.team_left, planned.note, when)
         return msgspec.structs.replace(view, steps=planned.steps) if planned.steps else view
 
     def prompted(self, planned: PlannedTurn) -> View:

@@ -1,4 +1,4 @@
-"""The games of `payoff`: who moves in which phase of a round, what may be done, and what it pays."""
+"""The games of `payoff`: who moves in which phase of a round, what agents are told and may do, and what it pays."""
 
 from __future__ import annotations
 

@@ -7,6 +7,8 @@ import sys
 from io import TextIOWrapper
 from typing import Any
 
+import msgspec
+
 from agentsoc.printing.text import safe
 
 
@@ -27,7 +29,15 @@ def note(text: str) -> None:
 
 def print_json(data: Any) -> None:
     """Print one JSON document on stdout: ASCII only, so that no locale or terminal can garble it."""
-    print(json.dumps(data, indent=1, allow_nan=False), flush=True)
+    print(indented(data), flush=True)
+
+
+def indented(data: Any) -> str:
+    """Return what ``json.dumps(data, indent=1, allow_nan=False)`` does; Python alone indents slowly."""
+    try:
+        return msgspec.json.format(json.dumps(data, allow_nan=False), indent=1)
+    except (msgspec.DecodeError, RecursionError):  # half a character, or very deep
+        return json.dumps(data, indent=1, allow_nan=False)
 
 
 def tolerate_any_encoding() -> None:

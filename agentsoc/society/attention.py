@@ -24,7 +24,8 @@ def attend(society: Society, board: Board, agent: int, visible: Sequence[int]) -
     draws = uniforms(society.seed, "attention", board.task, board.round, agent, draws=len(visible))[0]
     keys = -np.log(-np.log(np.clip(draws, 1e-300, 1 - 1e-16)))
     if rule.kind == "reinforced":
-        engagement = np.array([board.engagement.get(claim, 0) for claim in visible])
+        counts = board.engagement
+        engagement = np.array([counts.get(claim, 0) for claim in visible])
         keys = keys + rule.beta * np.log(engagement + 1.0)
     chosen = np.argsort(-keys, kind="stable")[: rule.k]
     return tuple(sorted(visible[i] for i in chosen.tolist()))

@@ -197,7 +197,8 @@ class _Writer:
                 self._exchanges = [self._exchange(each) for each in self._earlier]
             messages.extend(message for pair in self._exchanges[-kept.history :] for message in pair)
         messages.append(Message("user", asked))
-        messages += self._stepped(view, view.steps, kept.results)
+        if view.steps:
+            messages += self._stepped(view, view.steps, kept.results)
         if call.draft is not None and kept.draft:
             again = self._prompter.render("critique", {**values, "draft": call.draft})
             messages += [Message("assistant", call.draft), Message("user", again)]
@@ -281,7 +282,8 @@ class _Writer:
         if len(question) > KEPT_CHARS:
             return self._prompter.form(self._form_of(view, form))
         whole = turn.subtask is None
-        key = (form, turn.purpose, view.options, question, whole, len(view.claims), turn.targets, action_asked(view))
+        action = action_asked(view) if turn.purpose == "act" else ""
+        key = (form, turn.purpose, view.options, question, whole, len(view.claims), turn.targets, action)
         return self._prompter.form_of_turn(key, lambda: self._form_of(view, form))
 
     def _form_of(self, view: View, form: str) -> FormOf:
@@ -308,6 +310,9 @@ def purpose_template(purpose: str, n_claims: int) -> str:
 def shown_claims(society: Society, by: Prompter, claims: Sequence[Claim]) -> list[str]:
     """Return claims as they are shown, under the handles #1, #2, ... in their order."""
     tokens = society.message_tokens
+    if len(society.groups) == 1:
+        seen = society.seen_of(0)
+        return [by.claim(claim, number, seen, tokens) for number, claim in enumerate(claims, 1)]
     return [by.claim(claim, number, society.seen_of(claim.agent), tokens) for number, claim in enumerate(claims, 1)]
 
 

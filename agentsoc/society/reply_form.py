@@ -38,9 +38,10 @@ def form_of(society: Society, agent: int, task: Task, view: View) -> Form:
     turn = view.turn
     if turn.form is not None:
         form = turn.form
-    if turn.purpose == "talk":
+    purpose = turn.purpose
+    if purpose == "talk":
         return "text"
-    if turn.purpose == "act" and turn.sight is not None and not view.options:
+    if purpose == "act" and turn.sight is not None and not view.options:
         return "json"
     if turn.tools and form != "text":
         return "json"
@@ -137,7 +138,7 @@ def reply_schema_text(society: Society, view: View, max_tokens: int) -> str:
 def _schema_key(view: View, max_tokens: int, number: str) -> tuple[Purpose, tuple[str, ...], int, int, int, str, str]:
     """Return what the schema of a reply depends on."""
     turn = view.turn
-    action = action_asked(view)
+    action = action_asked(view) if turn.purpose == "act" else ""
     return turn.purpose, view.options, len(turn.targets), len(view.claims), max_tokens, number, action
 
 

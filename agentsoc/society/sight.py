@@ -29,7 +29,6 @@ def view_of(
     task: Task,
     board: Board,
     turn: Turn,
-    *,
     left: int | None = None,
     team_left: int | None = None,
     note: str = "",
@@ -59,7 +58,11 @@ def view_of(
         question = turn.sight.text
         options = turn.sight.choices if turn.purpose == "act" else ()
     sees = turn.sees
-    shown: tuple[Claim, ...] = turn.instead or (tuple(map(claims.__getitem__, dict.fromkeys(sees))) if sees else ())
+    shown: tuple[Claim, ...] = turn.instead
+    if len(sees) == 1 and not shown:
+        shown = (claims[sees[0]],)
+    elif sees and not shown:
+        shown = tuple(map(claims.__getitem__, dict.fromkeys(sees)))
     own = None if standing is None or turn.fresh else claims.get(standing)
     told = team_left if left is None else left
     when = board.round if round_ is None else round_

@@ -1,4 +1,4 @@
-"""This module has the arithmetic of a shared resource: what may be taken of it, and how well a society did.
+"""This module has the arithmetic of a shared resource: how it grows back, what may be taken, how well a society did.
 
 The measures are those of GovSim (arXiv 2404.16698); its released code has the dynamics, the paper the definitions.
 """

@@ -250,6 +250,13 @@ def test_the_arms_of_a_commons_do_not_differ_for_who_reads_nothing(made: Any) ->
     assert 0.1 < score(logs[0]) < 0.6
 
 
+def test_an_order_is_looked_up_and_worked_out_step_by_step(made: Any) -> None:
+    (log,) = made("tools-shop")
+    assert score(log) == 1.0
+    called = [json.loads(event.answer or "")["tool"] for event in log.events() if event.kind == "tool_call"]
+    assert called == ["shop", "shop", "calculator"] * 4
+
+
 def test_fines_are_worth_their_price_among_three_who_give_and_one_who_does_not(made: Any) -> None:
     without, fined = (score(log) for log in made("world-public-goods"))
     assert without == 0.75 < fined < 1
