@@ -89,7 +89,9 @@ def _fit(fit: TailFit) -> dict[str, object]:
         "verdict": fit.verdict.word,
         "reasons": list(fit.verdict.reasons),
         "degenerate": list(fit.degenerate),
-        "gof": None if gof is None else {"p": gof.p, "error": gof.error, "replicates": gof.replicates},
+        "gof": None
+        if gof is None
+        else {"p": gof.p, "error": gof.error, "replicates": gof.replicates, "family": gof.family},
         "intervals": {"value": _interval(fit.interval)}
         | {level.name: _interval(level.interval) for level in fit.levels},
         "models": {
