@@ -41,6 +41,8 @@ _MARK: Final = re.compile(r"(?<![\d.,/-])[0-5](?![\d]|[.,]\d)")
 _CHARS_PER_TOKEN: Final = 4
 _RECORD_CHARS: Final = 2_000
 """Length to which a question and each plan are kept for later auctions (characters)."""
+_RECORDS_READ: Final = 200
+"""Earlier auctions, the last ones, among which similar ones are looked for (auctions)."""
 _WORD: Final = re.compile(r"\w+")
 _JURORS_MAX: Final = MAX_K // SLOT_WIDTH - 1
 
@@ -307,7 +309,7 @@ def recalled(rules: Auction, board: Board, agent: int, seed: int) -> list[tuple[
     """
     question = frozenset(_WORD.findall((board.problem.question if board.problem else "").lower()))
     found: list[tuple[float, int, str, str]] = []
-    for number, record in enumerate(board.kept):
+    for number, record in enumerate(board.kept[-_RECORDS_READ:]):
         kept = json.loads(record)
         own, winner = str(agent), kept["winner"]
         others = [plan for other, plan in sorted(kept["plans"].items()) if other != winner]

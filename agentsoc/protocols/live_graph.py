@@ -16,11 +16,11 @@ Status = Literal["pending", "running", "done", "failed", "cancelled"]
 
 _NAME: Final = r"[A-Za-z][A-Za-z0-9_-]{0,39}"
 _EDIT: Final = re.compile(
-    rf"^[\s\-*•]*(?:(?P<verb>add|rewrite|cancel|again)\s+)?(?P<name>{_NAME})"
-    rf"(?:\s*\(?\s*after\s+(?P<after>{_NAME}(?:\s*(?:,|and)\s*{_NAME})*)\s*\)?)?\s*(?::\s*(?P<goal>.*\S))?\s*$",
+    rf"(?:(?P<verb>add|rewrite|cancel|again) )?(?P<name>{_NAME})"
+    rf"(?: ?\(?after (?P<after>{_NAME}(?:(?: ?, ?| and ){_NAME})*)\)?)? ?(?:: ?(?P<goal>\S.*))?$",
     re.IGNORECASE,
 )
-_SEPARATOR: Final = re.compile(r"\s*(?:,|\band\b)\s*", re.IGNORECASE)
+_SEPARATOR: Final = re.compile(r" ?, ?| and ", re.IGNORECASE)
 LINES_MAX: Final = 200
 """Lines of a reply that are read as edits (lines)."""
 _LINE_CHARS: Final = 2_000
@@ -155,10 +155,11 @@ def read_edits(text: str) -> list[Edit]:
     """Return the edits in a text, nodes that others wait for before these; lines that are none are passed over."""
     found: list[Edit] = []
     for line in text.splitlines()[:LINES_MAX]:
-        if line.strip(" -*.").lower() == "stop":
+        line = " ".join(line[:_LINE_CHARS].split()).lstrip("-*• ")  # one space each: nothing can be read in two ways
+        if line.rstrip(" *.").lower() == "stop":
             found.append(Edit("stop"))
             continue
-        read = _EDIT.match(line[:_LINE_CHARS])
+        read = _EDIT.match(line)
         if read is None:
             continue
         verb = (read["verb"] or "add").lower()

@@ -162,6 +162,7 @@ def test_needs_are_matched_with_the_offers_that_fit_them_best() -> None:
     assert router.hears(board, 2) == (0,)
     assert marked(said[0], "offer") == {"prices", "of", "fish"}
     assert marked("no line", "need") == {"no", "line"}
+    assert marked("\n" * 200_000 + "need" * 9 + " \t" * 100_000, "need") == {"need" * 9}
 
 
 class Holder(CodedAgent):

@@ -183,6 +183,13 @@ def test_edits_are_read_line_by_line_and_what_is_none_is_passed_over() -> None:
     ]
     assert read_edits("go on") == []
     assert read_edits("x" * 100_000 + ": y") == []
+    for hostile in (
+        "b after " + "aand" * 500 + "!",
+        "b" + " " * 1_900 + "!",
+        "b after a" + " , a" * 400 + "!",
+        "- " * 900,
+    ):
+        assert read_edits("\n".join([hostile] * 300)) == []
     names = [edit.name for edit in read_edits("b after a: y\na: x")]
     assert names == ["a", "b"]  # whom others wait for comes first
     for edit in (

@@ -27,7 +27,7 @@ from agentsoc.streams import uniforms
 AGENTS_MAX: Final = 2_000
 """Agents of an organisation whose edges are drawn anew for every stage: each draws among all others (agents)."""
 _WORD: Final = re.compile(r"\w+")
-_MARKED: Final = {word: re.compile(rf"(?im)^[\s*_>-]*{word}[\s*_]*:(.*)$") for word in ("need", "offer")}
+_MARKED: Final = {word: re.compile(rf"(?im)^[ \t*_>-]{{0,20}}{word}[ \t*_]{{0,8}}:(.*)$") for word in ("need", "offer")}
 
 
 class LivePeers(Topology):
