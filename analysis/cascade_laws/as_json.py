@@ -142,6 +142,7 @@ def _growth(law: Law) -> dict[str, object]:
         "predicted_by_iid": found.predicted(alpha) if alpha > 1.0 else None,
         "at_cap": found.at_cap,
         "holdout_error": found.holdout_error,
+        "curve": None if law.curve is None else law.curve.as_dict(),
         "per_n": found.per_n.to_dicts(),
         "card": found.card.as_dict(),
     }
