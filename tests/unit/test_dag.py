@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import networkx as nx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agentsoc.contracts.part import Slot
+from agentsoc.contracts.turns import Reply, View
 from agentsoc.engine.bounds import Bound
 from agentsoc.engine.forecast import bound
 from agentsoc.engine.run import run
 from agentsoc.errors import InputError
 from agentsoc.protocols.dag import Dag, WorkGraph, work_graph
 from agentsoc.society.build import build_society
+from agentsoc.society.coded import CodedAgent
+from agentsoc.streams import uniform
+from analysis.curves import fit_curve
 from tests.societies import built, logged
 
 TOPOLOGIES: dict[str, Any] = {
@@ -176,3 +181,30 @@ def test_more_edges_at_a_node_than_an_agent_has_turns_are_refused() -> None:
     with pytest.raises(InputError, match="would check 600 artefacts in one round; at most 511"):
         build_society(built(**dag(601, "star", model="simulated")))
     assert build_society(built(**dag(601, "star", model="simulated", critic="none"))).n == 601
+
+
+class Grown(CodedAgent):
+    """Is right as often as a logistic in the logarithm of the size of its society says."""
+
+    kind: Literal["grown"] = "grown"
+    n: int = 1
+
+    async def act(self, view: View) -> Reply:
+        if view.turn.purpose == "check":
+            return Reply(accepts=True)
+        truth = "heads" if uniform(5, "coin", view.task, 0, 0) < 0.5 else "tails"
+        right = uniform(view.seed, "grown", view.task, self.n, view.agent) < 0.1 + 0.8 / (1 + (self.n / 6) ** -3)
+        return Reply(answer=truth if right else ("tails" if truth == "heads" else "heads"))
+
+
+Slot.register(Grown)
+
+
+def test_a_growth_that_is_planted_as_a_logistic_is_not_told_as_a_power_law() -> None:
+    sizes, scores = (2, 3, 4, 6, 8, 11, 16, 24, 32), []
+    for n in sizes:
+        blocks = dag(n, "star", model={"kind": "grown", "n": n}, tasks=60, critic="none")
+        scores.append(logged(check=False, **blocks)[0].totals.score or 0.0)
+    assert scores[0] < 0.35 < 0.75 < scores[-1]
+    found = fit_curve(sizes, scores, draws=20)
+    assert found.word != "power law"
