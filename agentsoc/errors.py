@@ -179,6 +179,10 @@ class ModelFailedError(RunFailedError):
     """A run stopped because a model that it asks cannot be used; `resume` makes its failed turns again."""
 
 
+class EnvironmentFailedError(RunFailedError):
+    """A run stopped because its environment failed; `resume` goes on with it once its code was mended."""
+
+
 class InterruptedRunError(AgentsocError):
     """A run that was asked to stop; it can be resumed."""
 

@@ -83,6 +83,8 @@ _AGENT_BITS: Final = 32
 _ROUND_BITS: Final = 16
 MAX_ROUNDS: Final = 1 << _ROUND_BITS
 MAX_AGENTS: Final = 1 << _AGENT_BITS
+REWARD_MAX: Final = 1e100
+"""Largest reward, without its sign: sums of as many as a log can hold are numbers."""
 MAX_K: Final = 1 << _K_BITS
 
 

@@ -26,6 +26,7 @@ from agentsoc.contracts.environments import (
     Step,
     environment_of,
 )
+from agentsoc.contracts.function_tool import function_tool
 from agentsoc.contracts.group import AgentGroup
 from agentsoc.contracts.judge import Judge
 from agentsoc.contracts.model import (
@@ -55,6 +56,7 @@ from agentsoc.contracts.protocol import (
     interpret_reply,
     majority,
 )
+from agentsoc.contracts.router import Router
 from agentsoc.contracts.script import Script
 from agentsoc.contracts.sight import Sight
 from agentsoc.contracts.society import Society
@@ -133,6 +135,7 @@ __all__ = [
     "Purpose",
     "Reply",
     "Request",
+    "Router",
     "Script",
     "Sight",
     "Slot",
@@ -164,6 +167,7 @@ __all__ = [
     "bytes_bound",
     "check_asks",
     "environment_of",
+    "function_tool",
     "has_chat_marker",
     "interpret_reply",
     "majority",

@@ -1,6 +1,7 @@
 """This package says what the logs of societies show, and holds the theory behind it. It never runs a society.
 
-Six functions do from Python what the commands of the same names do, and return objects instead of text:
+Six functions do from Python what the commands of the same names do, and two more have no command; they return objects
+instead of text:
 
 - `read_tables`  runs and imported logs as one table of events
 - `laws`         tails, growth with N, elites, integration, attachment, with every reason to doubt them
@@ -8,10 +9,12 @@ Six functions do from Python what the commands of the same names do, and return 
 - `compare`      differences between organisations of a comparison that was run
 - `phase`        signal, fidelity and correlation of agents, and whether trees of them amplify or collapse
 - `plan`         the organisation that is worth its tokens
+- `curve`        how a quantity goes with N, tokens or rounds: power law, with breaks, with a limit, logistic
+- `watch`        signs of slowing along the rounds of a society, with what chance gives
 
-Rooms behind them: ``claims`` (cascades, merges, attachment), ``observables``, ``cascade_laws``, ``measures``,
-``comparison``, ``synergy`` (theory, simulation, estimation, planning, diagrams), ``stats``, ``tails``, ``voting``,
-``importers``; ``commands`` has the verbs.
+Rooms behind them: ``claims`` (cascades, merges, attachment), ``observables``, ``cascade_laws``, ``curves``,
+``measures``, ``comparison``, ``slowing``, ``synergy`` (theory, simulation, estimation, planning, diagrams), ``stats``,
+``tails``, ``voting``, ``importers``; ``commands`` has the verbs.
 
 Nothing heavy is imported before it is used. The functions need the extra: ``pip install "agentsoc[analysis]"``.
 """
@@ -19,6 +22,8 @@ Nothing heavy is imported before it is used. The functions need the extra: ``pip
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypedDict, overload
+
+from analysis.along import curve, watch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -41,7 +46,7 @@ if TYPE_CHECKING:
     from analysis.synergy.planning.recommend import Recommendation
     from analysis.tables import EventTable
 
-__all__ = ["compare", "laws", "metrics", "phase", "plan", "read_tables"]
+__all__ = ["compare", "curve", "laws", "metrics", "phase", "plan", "read_tables", "watch"]
 
 
 class KnownVoters(TypedDict, total=False):

@@ -132,6 +132,7 @@ def weight(replicates: int) -> None:
 
 
 TOKENS: Final[dict[str, tuple[Callable[[np.random.Generator, int], F64], float]]] = {
+    "exponential": (lambda rng, n: rng.exponential(400, n), 400.0),
     "lognormal, sigma 0.5": (lambda rng, n: np.exp(rng.normal(6, 0.5, n)), float(np.exp(6 + 0.125))),
     "lognormal, sigma 1": (lambda rng, n: np.exp(rng.normal(6, 1, n)), float(np.exp(6.5))),
     "lognormal, sigma 2": (lambda rng, n: np.exp(rng.normal(6, 2, n)), float(np.exp(8))),

@@ -156,6 +156,12 @@ class Account:
         self.cost += price
         return True
 
+    def charge_superseded_call(self, board: Board, agent: int, tool: str) -> None:
+        """Charge a call of a tool whose round is made again: it was paid for, and counts as lost."""
+        price = self._tool_prices.get(tool, 0)
+        self.ledger.charge_tool_call(price, self.share(board, Turn(agent)))
+        self.cost_lost += price
+
     def commit(self, board: Board, turn: Turn, reply: Reply) -> None:
         """Note what the events of a turn say that it used."""
         cost = reply_cost(self.rate(turn.agent), reply)

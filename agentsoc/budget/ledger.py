@@ -234,13 +234,16 @@ class Ledger:
             price: what it costs (units).
             share: the share of the budget that pays.
         """
-        scopes = self.scopes(share)
-        if self.tool_calls.free < 1 or any(scope[MONEY].free < price for scope in scopes if price):
+        if self.tool_calls.free < 1 or any(scope[MONEY].free < price for scope in self.scopes(share) if price):
             return False
-        self.tool_calls.settle(0, 1)
-        for scope in scopes:
-            scope[MONEY].settle(0, price)
+        self.charge_tool_call(price, share)
         return True
+
+    def charge_tool_call(self, price: int, share: int | None = None) -> None:
+        """Charge a call of a tool that was made; what no purse has is recorded as overrun."""
+        self.tool_calls.settle(0, 1)
+        for scope in self.scopes(share):
+            scope[MONEY].settle(0, price)
 
     # Settle
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from agentsoc.engine.pilot import Pilot
     from agentsoc.experiment.pilot import KindPilot
     from agentsoc.experiment.plan import Kind
+    from agentsoc.log.check import Checked
     from agentsoc.scenario.load import Variant
     from agentsoc.scenario.model import Scenario
     from agentsoc.society.build import BuiltSociety
@@ -100,15 +101,22 @@ def _check_log(directory: Path, code: list[Path], as_json: bool) -> None:
     checked, manifest = log.check(), log.manifest
     if as_json:
         found = {"run_dir": str(directory), "sound": True, "status": manifest.status, "n_events": checked.events}
-        found |= {"n_segments": checked.segments, "n_attempts": checked.attempts, "digest": manifest.digest}
+        found |= {"n_segments": checked.segments, "n_attempts": checked.attempts, "n_tool_calls": checked.tool_rows}
+        found |= {"n_environment_steps": checked.environment_rows, "digest": manifest.digest}
         print_json({**found, "format": manifest.format, "not_checked": list(checked.notes)})
         return
     say(
         f"sound: {checked.events:,} events in {checked.segments} segments, {checked.attempts:,} journaled attempts, "
-        f"{manifest.status}, digest {manifest.digest or 'not set yet'}"
+        f"{_acting(checked)}{manifest.status}, digest {manifest.digest or 'not set yet'}"
     )
     for text in checked.notes:
         say(f"  but {line(text)}")
+
+
+def _acting(checked: Checked) -> str:
+    """Return what the journal has of tools and environments, with a comma behind each."""
+    rows = ((checked.tool_rows, "calls of tools"), (checked.environment_rows, "steps of an environment"))
+    return "".join(f"{n:,} {what}, " for n, what in rows if n)
 
 
 def _check_results(directory: Path, code: list[Path], as_json: bool) -> None:

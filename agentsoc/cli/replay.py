@@ -51,4 +51,4 @@ def replay(
         return
     say(f"verified: {found.n_events:,} events, digest {found.digest}, {found.model_calls} model calls")
     if made is not None:
-        say(f"made again: {made:,} calls of pure tools, which gave the same")
+        say(f"made again: {made:,} call{'' if made == 1 else 's'} of pure tools, which gave the same")

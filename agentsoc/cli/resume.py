@@ -40,6 +40,9 @@ def resume(
     --retry-failed when it is finished: they and what came after them in their episodes. What all that had cost stays
     charged, and what was answered before it stays. Replies that no reader understood are answers, and stay as well.
 
+    A run that ended because its environment failed goes on with mended code: --allow-code may name another version
+    of a file then.
+
     A finished run is left as it is, or its events are computed again from the journal when they are damaged. Where
     it is carried out (--hosts, --address, --concurrency) may change; no result depends on it.
 
@@ -49,7 +52,7 @@ def resume(
     from agentsoc.engine.consent import cluster
     from agentsoc.engine.resume import resume as resume_run
     from agentsoc.engine.run import Progress
-    from agentsoc.engine.stored_scenario import stored_scenario
+    from agentsoc.engine.stored_scenario import may_be_mended, stored_scenario
     from agentsoc.log.read import RunLog
     from agentsoc.printing.ask import ask_before_sending
 
@@ -58,7 +61,7 @@ def resume(
     changes = options.engine_changes(hosts, address, concurrency)
     agreed: frozenset[Destination] = frozenset()
     if manifest.status != "finished" or retry_failed:  # a finished run calls no model
-        stored, _ = stored_scenario(log, allow_code or ())
+        stored, _ = stored_scenario(log, allow_code or (), mended_code=may_be_mended(manifest))
         agreed = ask_before_sending([options.with_engine(stored, changes)], yes, cluster(address), allow_mcp=allow_mcp)
     progress = Progress()
     title = f"{directory}: {manifest.name}, seed {manifest.seed}; it was {manifest.status}"

@@ -69,10 +69,8 @@ def run(
     Exit code 3 means: done, but the budget ended at least one episode.
     """
     from agentsoc.engine.consent import cluster
-    from agentsoc.engine.ready import require_senders
     from agentsoc.printing.ask import ask_before_sending
     from agentsoc.scenario.code import CodeFiles, load_codes
-    from agentsoc.scenario.given import placed
     from agentsoc.scenario.load import load_scenarios
 
     code = CodeFiles(allow_code or (), load_codes(allow_code or ()))
@@ -84,9 +82,7 @@ def run(
     many = len(scenarios) > 1
     # what cannot be built is found before anything is started; a thousand built societies are not kept
     sizes = [options.ready(one, scenario, one.name if many else "").n for one in scenarios]
-    with placed(scenario):  # what cannot be asked is told with its place in the file
-        require_senders(scenarios)
-    agreed = ask_before_sending(scenarios, yes, cluster(address), allow_mcp=allow_mcp)
+    agreed = ask_before_sending(scenarios, yes, cluster(address), allow_mcp=allow_mcp, file=scenario)
     directories = _directories(scenarios, out) if many else [out]
     runner = _Runner(scenario, code, style_for(quiet), agreed)
     if not many:

@@ -158,7 +158,8 @@ def _task_lines(log: RunLog, task: int) -> list[str]:
     lines = [f"task {task}: {line(str(row.get('question') or '(made from the seed)'), 1_000)}"]
     if row.get("options"):
         lines.append(f"    options: {line(', '.join(map(str, row['options'])), 300)}")
-    return [*lines, f"    reference answer: {line(str(row['truth']), 300)}"]
+    # an episode of an environment has none: its state says how good it is
+    return [*lines, f"    reference answer: {line(str(row['truth']), 300)}"] if row["truth"] else lines
 
 
 def _plain(event: Event) -> dict[str, Any]:

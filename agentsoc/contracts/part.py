@@ -136,6 +136,10 @@ SAME_SLOT: Final = "x-same-slot"
 """Stands in a JSON Schema where a part holds another one of its own category; see `agentsoc.scenario.schema`."""
 
 
+LOOSE_MODULE: Final = "agentsoc_code_"
+"""How the names of modules begin that loose files become."""
+
+
 class Slot(Generic[P]):
     """A place in a scenario: ``Annotated[Base, Slot(group, noun)]``. A bare word stands for ``{kind: word}``.
 

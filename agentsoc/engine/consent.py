@@ -44,10 +44,14 @@ def destinations(scenarios: Iterable[Scenario]) -> list[Destination]:
 
 def programs(scenarios: Sequence[Scenario]) -> list[Destination]:
     """Return the programs that live runs of `scenarios` start on this machine, each once."""
-    tools = dict.fromkeys(tool for scenario in scenarios for group in scenario.agents for tool in group.tools)
     games = dict.fromkeys(environment_of(scenario.tasks) for scenario in scenarios)
-    found = [tool.program() for tool in tools] + [game.program() for game in games if game is not None]
+    found = [*_of_tools(scenarios), *(game.program() for game in games if game is not None)]
     return list(dict.fromkeys(place for place in found if place is not None))
+
+
+def _of_tools(scenarios: Sequence[Scenario]) -> list[Destination]:
+    tools = dict.fromkeys(tool for scenario in scenarios for group in scenario.agents for tool in group.tools)
+    return [place for place in (tool.program() for tool in tools) if place is not None]
 
 
 def require_programs(scenarios: Sequence[Scenario], consent: Consent = False) -> None:
@@ -64,7 +68,7 @@ def require_programs(scenarios: Sequence[Scenario], consent: Consent = False) ->
         named = ", ".join(place.address.removeprefix("program:")[:200] for place in left)
         raise ConsentNeededError(
             f"nothing was started, because nobody has allowed the programs that this scenario starts: {named}",
-            "agents.tools",
+            "agents.tools" if any(place in left for place in _of_tools(scenarios)) else "tasks.environment",
             "if you know what they do: add --allow-mcp (from Python: consent=True)",
         )
 

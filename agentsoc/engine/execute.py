@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import sqlite3
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -37,7 +37,7 @@ from agentsoc.engine.shared import Shared
 from agentsoc.engine.tool_desk import ToolDesk
 from agentsoc.engine.toolsets import plain, specs_of, with_toolsets
 from agentsoc.engine.waiting import STOP
-from agentsoc.errors import AgentsocError, InputError, InterruptedRunError, RunFailedError
+from agentsoc.errors import AgentsocError, EnvironmentFailedError, InputError, InterruptedRunError, RunFailedError
 from agentsoc.log.files import RunLock
 from agentsoc.log.inside import by_umask
 from agentsoc.log.journal import Attempt, Journal, Key, load_journal
@@ -101,6 +101,8 @@ class Result:
     segments: list[Any]
     episodes: pa.Table
     """One row per episode; see `agentsoc.log.episodes`."""
+    read: Set[Key] = frozenset()
+    """Rows of tools and environments that a replay asked the journal for."""
 
 
 async def execute(plan: Plan) -> Result:
@@ -125,6 +127,8 @@ async def execute(plan: Plan) -> Result:
 def _stopped(error: OSError | sqlite3.Error | RunFailedError, directory: Path) -> RunFailedError:
     """Return what to tell of a run that a fault stopped: what happened, and whether there is anything to resume."""
     what = error.what if isinstance(error, RunFailedError) else f"the disk refused: {error}"
+    if isinstance(error, EnvironmentFailedError):
+        return EnvironmentFailedError(what, str(directory), f"what was done is safe; then: agentsoc resume {directory}")
     if (directory / NAME).exists():
         return RunFailedError(what, str(directory))
     return RunFailedError(what, str(directory), "no model has been asked yet: start again, here if you like")
@@ -145,6 +149,8 @@ class _Execution:
         self.boards: dict[int, Board] = {}
         self.pools: list[Pool] = []
         self.desks: list[ToolDesk | ForeignDesk] = []
+        self.read: set[Key] | None = None if plan.live else set()
+        """Rows of tools and environments that a replay asked for."""
         self.engine: RunEngine | None = None
         self.columns: ColumnRun | None = None
         # given away when the run begins: they may be many
@@ -215,7 +221,7 @@ class _Execution:
             if graded_by is not None:
                 pools.append(graded_by.desk)
             caller = Caller(pool, None, plan.known, old.scenario.calls, 64)
-            desk = ToolDesk(old, None, plan.known, live=False) if any(old.toolsets) else None
+            desk = ToolDesk(old, None, plan.known, live=False, read=self.read) if any(old.toolsets) else None
             epochs.append(ScenarioEpoch(before.start, old, pool, caller, graded_by, desk))
         journal = self.journal if plan.live else None
         desk = await self._open_tools(journal)
@@ -237,7 +243,7 @@ class _Execution:
         if not isinstance(environment, ForeignEnvironment):
             return None
         live = self.plan.live
-        desk = ForeignDesk(environment, self.journal if live else None, self.plan.known, live=live)
+        desk = ForeignDesk(environment, self.journal if live else None, self.plan.known, live=live, read=self.read)
         self.desks.append(desk)
         return desk
 
@@ -246,7 +252,7 @@ class _Execution:
         plan = self.plan
         if not any(group.tools for group in self.society.groups):
             return None
-        desk = ToolDesk(self.society, journal, plan.known, live=plan.live)
+        desk = ToolDesk(self.society, journal, plan.known, live=plan.live, read=self.read)
         self.desks.append(desk)
         await desk.start(plan.toolsets)
         self.society = with_toolsets(self.society, desk.toolsets)
@@ -303,7 +309,8 @@ class _Execution:
         totals = self.files.finish(digest, engine.episodes.totals, episodes)
         calls_live = sum(epoch.caller.flight.live for epoch in engine.epochs)
         calls_live += sum(epoch.judge.caller.flight.live for epoch in engine.epochs if epoch.judge is not None)
-        return Result(digest, totals, self.writer.digest.rows, calls_live, self.writer.segments, episodes)
+        read: Set[Key] = self.read or frozenset()
+        return Result(digest, totals, self.writer.digest.rows, calls_live, self.writer.segments, episodes, read)
 
 
 def prompt_bounds(epoch: ScenarioEpoch) -> list[PromptBounds]:

@@ -18,14 +18,12 @@ from typing import Any, Final
 from agentsoc.contracts.environments import STATE_BYTES, Action, ForeignEnvironment, Step
 from agentsoc.contracts.task import Task
 from agentsoc.errors import ReplayMismatchError, RunFailedError
-from agentsoc.events import MAX_K, SOCIETY
+from agentsoc.events import SOCIETY
 from agentsoc.log.journal import Attempt, Journal, Key
-from agentsoc.log.tool_rows import ENVIRONMENT
+from agentsoc.log.tool_rows import ENVIRONMENT, OPENING_K, STEP_K
 from agentsoc.reading.by_schema import canonical
 from agentsoc.streams import seed_for
 
-OPENING_K: Final = MAX_K - 2
-STEP_K: Final = MAX_K - 1
 _KEPT: Final = ("PATH", "HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "TMPDIR", "VIRTUAL_ENV")
 """Variables of the environment that a game is given: no keys are among them."""
 _LINE_MAX: Final = 4 * STATE_BYTES
@@ -37,7 +35,13 @@ class ForeignDesk:
     """The desk plays the episodes of one run."""
 
     def __init__(
-        self, environment: ForeignEnvironment, journal: Journal | None, known: Mapping[Key, Attempt], *, live: bool
+        self,
+        environment: ForeignEnvironment,
+        journal: Journal | None,
+        known: Mapping[Key, Attempt],
+        *,
+        live: bool,
+        read: set[Key] | None = None,
     ) -> None:
         """Prepare.
 
@@ -46,9 +50,10 @@ class ForeignDesk:
             journal: where steps are written; None for a replay.
             known: the journal as it was before.
             live: whether games may be started.
+            read: takes in which rows of the journal were asked for; None where nobody wants to know.
         """
         self._environment = environment
-        self._journal, self._known, self._live = journal, known, live
+        self._journal, self._known, self._live, self._read = journal, known, live, read
         self._games: dict[int, _Game] = {}
         self._said: dict[int, list[dict[str, Any]]] = {}
         """For each episode under way, what its game was told so far."""
@@ -84,11 +89,20 @@ class ForeignDesk:
     async def _go_on(self, key: Key, words: dict[str, Any]) -> Any:
         while (row := self._known.get(key)) is not None and row.state == "superseded":
             key = key._replace(attempt=key.attempt + 1)
-        request = hashlib.sha256(canonical([self._environment.model_dump(mode="json"), words]).encode()).digest()
+        request = self._request(key.task, words)
         if row is not None and row.reply is not None:
-            if row.request != request:
+            if self._read is not None:
+                self._read.add(key)
+            if row.request != request or row.model != f"{ENVIRONMENT}{self._environment.kind}":
                 raise ReplayMismatchError("this step of the environment is another one than the journal's", _name(key))
             answer = row.reply
+            try:
+                same = self._sound(answer) == answer
+            except RunFailedError:
+                same = False
+            if not same:
+                what = "the journal's row of this step of the environment holds no state that it could have given"
+                raise ReplayMismatchError(what, _name(key), answer[:300])
         elif self._journal is None or not self._live:
             raise ReplayMismatchError("the journal has no row for this step of the environment", _name(key))
         else:
@@ -101,6 +115,12 @@ class ForeignDesk:
         self._said[key.task].append(words)
         self._answers[key.task].append(answer)
         return json.loads(answer)
+
+    def _request(self, task: int, words: dict[str, Any]) -> bytes:
+        """Return what identifies a step: the environment, what it is told, and the state that it goes on from."""
+        before = self._answers[task][-1:]
+        said = [self._environment.model_dump(mode="json"), words, *before]
+        return hashlib.sha256(canonical(said).encode()).digest()
 
     def _first(self, words: dict[str, Any]) -> dict[str, Any]:
         return self._environment.first_words(words["seed"])
@@ -129,8 +149,10 @@ class ForeignDesk:
         if not isinstance(state, dict) or "error" in state:
             said = str(state.get("error", ""))[:300] if isinstance(state, dict) else ""
             raise RunFailedError(f"the environment {self._environment.kind} failed: {said or 'it gave no state'}")
-        if len(state.get("agents", ())) != self._agents:
-            what = f"the environment is played by {len(state.get('agents', ()))} agents, and there are {self._agents}"
+        agents = state.get("agents")
+        n = len(agents) if isinstance(agents, list) else 0
+        if n != self._agents:
+            what = f"the environment is played by {n} agents, and there are {self._agents}"
             raise RunFailedError(what, "", "set agents.count to that number")
         kept = canonical(state)
         if len(kept) > STATE_BYTES:

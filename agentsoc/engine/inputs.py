@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from agentsoc.contracts.task import Task
 from agentsoc.errors import InputError, LogDamagedError
 from agentsoc.log.inside import READ_MAX, Inside
-from agentsoc.log.names import INPUTS
+from agentsoc.log.names import FILE_BACK, INPUTS
 from agentsoc.log.record import hash_json
 from agentsoc.scenario.files import BASE_DIR, read_whole
 from agentsoc.scenario.model import Scenario
@@ -142,7 +142,8 @@ def use_inputs(directory: Path, inputs: Mapping[str, str], what: str = "run") ->
         try:
             found = inside.sha256(f"{INPUTS}/{name}", limit=READ_MAX)
         except OSError as error:
-            raise LogDamagedError(f"a file of the {what} cannot be read: {error.strerror}", where) from None
+            what = f"a file of the {what} cannot be read: {error.strerror}"
+            raise LogDamagedError(what, where, FILE_BACK) from None
         if found != digest:
-            raise LogDamagedError(f"a file of the {what} is not what it was", where)
+            raise LogDamagedError(f"a file of the {what} is not what it was", where, FILE_BACK)
     BASE_DIR.set(directory / INPUTS)  # also without any: no name in it may mean a file beside whoever reads it

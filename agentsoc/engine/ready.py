@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from agentsoc.contracts.model import Model
 from agentsoc.engine.forecast import require_a_call
 from agentsoc.errors import InputError, Problem, ScenarioError
+from agentsoc.scenario.files import resolve
 from agentsoc.scenario.model import Engine, Scenario
 from agentsoc.society.build import BuiltSociety, build_society
 
@@ -52,6 +53,7 @@ def ready_society(scenario: Scenario) -> BuiltSociety:
     require_own_cache(scenario)
     society = build_society(scenario)
     _require_tasks(scenario)
+    _require_folders(scenario)
     require_a_call(society)
     return society
 
@@ -102,6 +104,18 @@ def _models(scenarios: Iterable[Scenario]) -> Iterator[Model]:
             if (settings := model.model_dump_json()) not in seen:
                 seen.add(settings)
                 yield model
+
+
+def _require_folders(scenario: Scenario) -> None:
+    """Check that the files that tools read are there and not too many."""
+    try:
+        for tool in (tool for group in scenario.agents for tool in group.tools):
+            for name in tool.files():
+                resolve(name)
+    except InputError as error:
+        problem = error.problem
+        what = f"a tool cannot be used: {problem.where}: {problem.what}"
+        raise InputError(what, "agents.tools", problem.hint) from error
 
 
 def _require_tasks(scenario: Scenario) -> None:

@@ -15,8 +15,9 @@ from agentsoc.engine.inputs import RunTasks
 from agentsoc.engine.loop import fewer_collections
 from agentsoc.engine.stored_scenario import stored_scenario
 from agentsoc.engine.toolsets import specs_of
+from agentsoc.engine.unread import require_all_read
 from agentsoc.engine.waiting import wait_for
-from agentsoc.errors import InputError, InterruptedRunError, ReplayMismatchError
+from agentsoc.errors import InputError, InterruptedRunError, ReplayMismatchError, RunFailedError
 from agentsoc.events import Event
 from agentsoc.log.episodes import COLUMNS as COLUMNS_OF_EPISODES
 from agentsoc.log.episodes import MEASURES
@@ -94,9 +95,13 @@ async def _replay(log: RunLog, allow_code: Sequence[Path]) -> Replay:
         toolsets=specs_of(log.manifest.toolsets),
     )  # fmt: skip
     del tasks
-    result = await execute(plan)
+    try:
+        result = await execute(plan)
+    except RunFailedError as failed:
+        raise ReplayMismatchError("it cannot be computed again", str(directory), "it ended", str(failed)) from None
     if result.digest != log.manifest.digest:
         await _name_divergence(log, plan)
+    require_all_read(known, result.read)
     _same_totals(log, result)
     return Replay(result.digest, result.n_events, result.calls_live)
 
@@ -161,8 +166,7 @@ async def _name_divergence(log: RunLog, plan: Plan) -> None:
         again = RunLog(scratch)
         for stored, computed in itertools.zip_longest(log.events(), again.events()):
             if stored != computed:
-                first = stored or computed
-                assert first is not None
+                first = min([event for event in (stored, computed) if event is not None], key=_place)
                 raise ReplayMismatchError(
                     "this event differs",
                     f"task {first.task}, round {first.round}, agent {first.agent}, k {first.k}",
@@ -170,6 +174,10 @@ async def _name_divergence(log: RunLog, plan: Plan) -> None:
                     event_text(computed),
                 )
     raise ReplayMismatchError("the digests differ although all events agree", "the end", str(log.manifest.digest), "")
+
+
+def _place(event: Event) -> tuple[int, int, int, int]:
+    return event.task, event.round, event.agent, event.k
 
 
 def event_text(event: Event | None) -> str:

@@ -23,7 +23,7 @@ from agentsoc.engine.remake import failed_rounds, is_to_be_made_again, mark, res
 from agentsoc.engine.replay import event_text
 from agentsoc.engine.run import Progress, Run
 from agentsoc.engine.shared import Shared
-from agentsoc.engine.stored_scenario import require_named_address, stored_scenario
+from agentsoc.engine.stored_scenario import may_be_mended, require_named_address, stored_scenario
 from agentsoc.engine.toolsets import specs_of
 from agentsoc.engine.waiting import wait_for
 from agentsoc.errors import InputError, LogDamagedError, ReplayMismatchError, RoundChangedError
@@ -51,7 +51,8 @@ def resume(
 
     Of a run that ended because a model could not be used (no such model, a wrong key, an outage), the turns are made
     again that failed by the infrastructure, with everything that came after them in their episodes; see
-    `agentsoc.engine.remake`.
+    `agentsoc.engine.remake`. Of one that ended because its environment failed, loose code may be another version now;
+    what it gives has to begin with what the run has.
 
     Args:
         directory: the run directory.
@@ -115,13 +116,15 @@ class _Means:
 
 async def _resume(log: RunLog, means: _Means) -> Run:
     directory = log.directory
-    scenario, code = stored_scenario(log, means.allow_code)
+    scenario, code = stored_scenario(log, means.allow_code, mended_code=may_be_mended(log.manifest))
+    for name in (name for name, digest in code.items() if log.manifest.code.get(name, digest) != digest):
+        means.progress.notices.append(f"{name} is another version than the run began with; it is taken as mended")
     known: dict[Key, Attempt] | None = None
     rounds: dict[int, int] = {}
     if means.retry_failed or is_to_be_made_again(log.manifest):
         ended = log.manifest.status == "finished"
         known = log.checked() if ended else _load_pinned(log)
-        rounds = failed_rounds(known, lost=ended, sequential=scenario.episodes == "sequential")
+        rounds = failed_rounds(known, scenario, lost=ended)
     if log.manifest.status == "finished" and not rounds:
         try:
             log.check()

@@ -19,12 +19,11 @@ from agentsoc.engine.progress import Progress
 from agentsoc.engine.shared import Shared
 from agentsoc.engine.waiting import wait_for
 from agentsoc.errors import InputError
+from agentsoc.log.acted import acted
 from agentsoc.log.cached import spared_by_cache
 from agentsoc.log.failures import failures_told
 from agentsoc.log.first_answers import one_options
 from agentsoc.log.read import RunLog
-from agentsoc.log.rewards import rewards_of
-from agentsoc.log.tool_calls import tool_calls_of
 from agentsoc.scenario.code import CodeFiles, load_codes
 from agentsoc.scenario.draft import Overrides
 from agentsoc.scenario.given import given_scenario, placed
@@ -49,7 +48,7 @@ class Run(RunLog):
     def summary(self) -> dict[str, Any]:
         """Return the plain values that `agentsoc run --json` prints."""
         manifest, totals = self.manifest, self.manifest.totals
-        calls, refused = tool_calls_of(self)
+        did = acted(self)
         return {
             "run_dir": str(self.directory),
             "name": manifest.name,
@@ -64,9 +63,9 @@ class Run(RunLog):
             "budget": totals.budget,
             "cost": totals.cost,
             "stop": max(totals.stops, key=lambda stop: totals.stops[stop]) if totals.stops else manifest.status,
-            "tool_calls": calls,
-            "tool_calls_refused": refused,
-            "rewards": rewards_of(self),
+            "tool_calls": did.tool_calls,
+            "tool_calls_refused": did.tool_calls_refused,
+            "rewards": did.rewards,
             "failures": {name: msgspec.structs.asdict(found) for name, found in failures_told(self).items()},
             "cached": None if (spared := spared_by_cache(self)) is None else msgspec.structs.asdict(spared),
             "one_option": [vars(found) for found in one_options(self)],

@@ -11,7 +11,8 @@ from pydantic import ValidationError
 
 from agentsoc.engine.absent_tool import tools_may_be_absent
 from agentsoc.engine.inputs import named_files, use_inputs
-from agentsoc.errors import InputError, LogDamagedError
+from agentsoc.errors import EnvironmentFailedError, InputError, LogDamagedError
+from agentsoc.log.manifest import Manifest
 from agentsoc.log.read import RunLog
 from agentsoc.log.record import hash_json
 from agentsoc.scenario.code import load_recorded
@@ -19,7 +20,12 @@ from agentsoc.scenario.model import Scenario
 
 
 def stored_scenario(
-    log: RunLog, allow_code: Sequence[Path] = (), *, more_code: bool = False, calls_tools: bool = True
+    log: RunLog,
+    allow_code: Sequence[Path] = (),
+    *,
+    more_code: bool = False,
+    mended_code: bool = False,
+    calls_tools: bool = True,
 ) -> tuple[Scenario, dict[str, str]]:
     """Return the scenario of a run from its manifest, and the hashes of the loose code it uses.
 
@@ -27,6 +33,7 @@ def stored_scenario(
         log: the run.
         allow_code: files of loose code; none of them runs before all are known to be what the run was made with.
         more_code: whether there may be files among them that the run was made without.
+        mended_code: whether they may be other versions, because the code had a fault that ended the run.
         calls_tools: whether its tools may have to be called; otherwise packages that bring them need not be there.
 
     Raises:
@@ -34,7 +41,7 @@ def stored_scenario(
         LogDamagedError: the manifest's scenario is not what its hash says.
     """
     manifest = log.manifest
-    given = load_recorded(allow_code, manifest.code, "this run", log.directory, more=more_code)
+    given = load_recorded(allow_code, manifest.code, "this run", log.directory, more=more_code, mended=mended_code)
     use_inputs(log.directory, manifest.inputs)
     earlier = [] if manifest.fork is None else [before.scenario for before in manifest.fork.before]
     try:
@@ -55,6 +62,11 @@ def stored_scenario(
                 f"the scenario names the file {name[:200]!r}, of which the run keeps no copy", str(log.directory)
             )
     return scenario, given
+
+
+def may_be_mended(manifest: Manifest) -> bool:
+    """Return whether loose code may be another version now: the run ended because its environment failed."""
+    return manifest.status == "failed" and (manifest.error or "").startswith(f"{EnvironmentFailedError.__name__}:")
 
 
 def require_named_address(scenario: Scenario, engine: Mapping[str, Any], directory: Path) -> None:

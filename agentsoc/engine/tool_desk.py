@@ -18,20 +18,12 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from agentsoc.backends.secrets import mask, redact
-from agentsoc.contracts.tools import (
-    ERROR_CHARACTERS,
-    Tool,
-    ToolError,
-    ToolFailure,
-    ToolSession,
-    ToolSpec,
-    fault_text,
-)
+from agentsoc.contracts.tools import Tool, ToolError, ToolFailure, ToolSession, ToolSpec, fault_text
 from agentsoc.contracts.turns import SLOT_WIDTH, ToolCall, Turn
 from agentsoc.engine.toolsets import require_same, sound_toolset, toolset_digest
 from agentsoc.errors import ReplayMismatchError
 from agentsoc.log.journal import Attempt, Journal, Key
-from agentsoc.log.tool_rows import TOOL
+from agentsoc.log.tool_rows import OF_FAILURE, TOOL, told_of
 from agentsoc.reading.by_schema import canonical, value_fault
 from agentsoc.society.build import BuiltSociety
 from agentsoc.society.shown import cut
@@ -44,7 +36,6 @@ _MESSAGE_MAX: Final = 4_000
 """What is looked at of the message of a failure before it is cut (characters)."""
 _SLACK_S: Final = 5.0
 """What a session may take beyond the time limit that it was given, before it is not waited for any more (seconds)."""
-_OF_FAILURE: Final = (*("unknown_tool: ", "bad_arguments: ", "timeout: ", "error: ", "refused: ", "lost: ", "limit: "),)
 
 
 class WantedCall(NamedTuple):
@@ -72,7 +63,13 @@ class ToolDesk:
     """The desk opens the tools of a society, makes the calls of its agents and knows which were made before."""
 
     def __init__(
-        self, society: BuiltSociety, journal: Journal | None, known: Mapping[Key, Attempt], *, live: bool = True
+        self,
+        society: BuiltSociety,
+        journal: Journal | None,
+        known: Mapping[Key, Attempt],
+        *,
+        live: bool = True,
+        read: set[Key] | None = None,
     ) -> None:
         """Prepare.
 
@@ -81,15 +78,17 @@ class ToolDesk:
             journal: where calls are written; None for a replay, in which a missing one is a mismatch.
             known: the journal as it was before.
             live: whether tools are opened; otherwise every call has to be known.
+            read: takes in which rows of the journal were asked for; None where nobody wants to know.
         """
         self._society = society
         self._journal = journal
         self._known = known
         self._live = live
+        self._read = read
         self._sessions: dict[Tool, ToolSession] = {}
         self._by_name: list[dict[str, tuple[ToolSession, ToolSpec]]] = [{} for _ in society.groups]
-        self.toolsets: tuple[tuple[ToolSpec, ...], ...] = society.toolsets
-        self._digests = [toolset_digest(specs) for specs in self.toolsets]
+        self.toolsets: tuple[tuple[ToolSpec, ...], ...] = ()
+        self._known_by(society.toolsets)
         self._at_once = asyncio.Semaphore(AT_ONCE)
         self._queues: dict[ToolSession, asyncio.Semaphore] = {}
         self.called = 0
@@ -103,7 +102,7 @@ class ToolDesk:
             ReplayMismatchError: a tool is another one than when the run began; names it.
         """
         if not self._live:
-            self.toolsets = tuple(tuple(specs) for specs in recorded) or self.toolsets
+            self._known_by(recorded or self.toolsets)
             return
         found: list[tuple[ToolSpec, ...]] = []
         for group in self._society.groups:
@@ -121,8 +120,13 @@ class ToolDesk:
             found.append(tuple(specs))
         if recorded:
             require_same(recorded, found)
-        self.toolsets = tuple(found)
-        self._digests = [toolset_digest(specs) for specs in found]
+        self._known_by(found)
+
+    def _known_by(self, toolsets: Sequence[Sequence[ToolSpec]]) -> None:
+        """Take in what the tools of each group are known by: calls are compared with the journal's by that."""
+        self.toolsets = tuple(tuple(specs) for specs in toolsets)
+        self._digests = [toolset_digest(specs) for specs in self.toolsets]
+        self._effects = [{spec.name: spec.effect for spec in specs} for specs in self.toolsets]
 
     async def close(self) -> None:
         """Close the tools."""
@@ -156,24 +160,32 @@ class ToolDesk:
         outcomes[place] = await self._call(task, round_, one)
 
     def _effect(self, one: WantedCall) -> str:
-        found = self._by_name[self._society.group_index(one.turn.agent)].get(one.call.tool)
-        return "pure" if found is None else found[1].effect  # what is not there changes nothing
+        effects = self._effects[self._society.group_index(one.turn.agent)]
+        return effects.get(one.call.tool, "pure")  # what is not there changes nothing
 
     def _beforehand(self, task: int, round_: int, one: WantedCall) -> CallOutcome | None:
         """Return the outcome of a call that is not made: it is one too many, or the journal has it; else None."""
         if one.allowed:
-            return _failure(one, one.allowed)
-        row = self._row(task, round_, one)[1]
+            return _came_of(one, None, one.allowed)
+        key, row, _ = self._row(task, round_, one)
         if row is None:
             if self._journal is None:
                 raise ReplayMismatchError("the journal has no row for this call of a tool", _name(task, round_, one))
             return None
-        if self._live and row.request != self._request(one):
+        if self._read is not None:
+            self._read.add(key)
+        if row.request != self._request(one) or row.model != f"{TOOL}{one.call.tool}":
             what = "this call of a tool is another one than the journal's"
-            raise ReplayMismatchError(what, _name(task, round_, one), row.model, f"{TOOL}{one.call.tool}")
+            raise ReplayMismatchError(what, _name(task, round_, one), f"a call of {row.model}", _said(one)[:300])
         if row.state == "started":
+            if self._journal is None:
+                what = "the journal does not say what came of this call of a tool"
+                raise ReplayMismatchError(what, _name(task, round_, one))
             return None
-        return _failure(one, row.failure) if row.failure is not None else _result(one, row.reply or "")
+        if (row.state == "failed") != (row.failure is not None) or (row.failure is None and row.reply is None):
+            what = "the journal's row of this call of a tool contradicts itself"
+            raise ReplayMismatchError(what, _name(task, round_, one), f"{row.state}, failure {row.failure!r}"[:300])
+        return _came_of(one, row.reply, row.failure)
 
     def _row(self, task: int, round_: int, one: WantedCall) -> tuple[Key, Attempt | None, Attempt | None]:
         """Return the key of a call, its row, and the last one that was superseded."""
@@ -214,7 +226,7 @@ class ToolDesk:
                 row, state=state, reply=text, finish="stop", failure=failure, latency_ms=latency, shown=0
             )
         )
-        return _failure(one, failure) if failure is not None else _result(one, text or "")
+        return _came_of(one, text, failure)
 
     def _kept(self, one: WantedCall, text: str | None) -> str | None:
         """Return what is kept of a result: cut, without secrets of this machine and without what no file takes."""
@@ -231,15 +243,15 @@ class ToolDesk:
     async def again(self, one: WantedCall) -> str:
         """Return what a call gives now, as an event holds it, without a word in any journal."""
         text, failure = await self._outcome(one)
-        made = _failure(one, failure) if failure is not None else _result(one, self._kept(one, text) or "")
-        return made.text
+        return _came_of(one, self._kept(one, text), failure).text
 
     async def _outcome(self, one: WantedCall) -> tuple[str | None, str | None]:
         """Return what a call gave, or ``kind: message`` of its failure; whatever a tool does is no fault of the run."""
         try:
             return await self._made(one), None
         except ToolError as error:
-            kind = error.kind if f"{error.kind}: " in _OF_FAILURE else "error"
+            # what a call says that was not made is the engine's to say: it costs nothing
+            kind = error.kind if f"{error.kind}: " in OF_FAILURE and error.kind not in ("limit", "lost") else "error"
             return None, _told_failure(kind, str(error.message))
         except Exception as error:  # a session of somebody else's
             return None, _told_failure("error", fault_text(error))
@@ -304,13 +316,8 @@ def _said(one: WantedCall) -> str:
         return canonical({"tool": one.call.tool, "arguments": one.call.arguments[:1000]})
 
 
-def _failure(one: WantedCall, failure: str) -> CallOutcome:
-    return CallOutcome(_said(one), failure[: ERROR_CHARACTERS + 20], failed=True)
-
-
-def _result(one: WantedCall, text: str) -> CallOutcome:
-    """Return a result; one that begins like a failure says first that it is none."""
-    return CallOutcome(_said(one), f"result: {text}" if text.startswith(_OF_FAILURE) else text)
+def _came_of(one: WantedCall, reply: str | None, failure: str | None) -> CallOutcome:
+    return CallOutcome(_said(one), told_of(reply, failure), failed=failure is not None)
 
 
 def _name(task: int, round_: int, one: WantedCall) -> str:

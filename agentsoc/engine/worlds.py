@@ -8,17 +8,17 @@ resume and fork. What becomes of one that has its state in a program of its own 
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import msgspec
 
-from agentsoc.contracts.environments import STATE_BYTES, Action, Draw, Environment, Step, environment_of
+from agentsoc.contracts.environments import Action, Draw, Environment, Step, environment_of
 from agentsoc.contracts.sight import Sight
 from agentsoc.contracts.task import Task
 from agentsoc.contracts.turns import Turn
-from agentsoc.errors import RunFailedError
+from agentsoc.engine.asked_world import AskedWorld
+from agentsoc.errors import EnvironmentFailedError, RunFailedError
 from agentsoc.events import Event
 from agentsoc.reading.by_schema import canonical, value_fault
 from agentsoc.society.build import BuiltSociety
@@ -56,14 +56,19 @@ class EpisodeWorld:
         """
         self.society, self.environment, self.task = society, environment, task
         self._steps = steps
+        self._asked = AskedWorld(environment, task)
+        self._horizon = self._asked.horizon()
         self.state: Any = None
-        self.stage = 0
-        """Stages that were resolved."""
         self.spoken = 0
         """Stages without a move since the last one with moves."""
         self._told: Mapping[int, str] = {}
         self._sights: dict[int, Sight] | None = None
         self._scripts = [group.model.script() for group in society.groups]
+
+    @property
+    def stage(self) -> int:
+        """Stages that were resolved."""
+        return self._asked.stage
 
     async def open(self) -> None:
         """Give it the state in which the episode begins."""
@@ -71,14 +76,14 @@ class EpisodeWorld:
         if self._steps is not None:
             self.state = await self._steps.opening(self.task, society.n, society.seed)
         else:
-            self.state = self._sound(self.environment.opening(self.task, society.n, society.seed))
+            self.state = self._asked.opening(society.n, society.seed)
 
     # What protocols see
 
     def over(self) -> str | None:
         """Return why the episode is over; None while it goes on."""
-        why = self.environment.over(self.state)
-        if why is None and self.stage >= self.environment.horizon():
+        why = self._asked.over(self.state)
+        if why is None and self.stage >= self._horizon:
             return "the horizon is reached"
         return why
 
@@ -89,11 +94,12 @@ class EpisodeWorld:
             RunFailedError: nobody may act, and the episode is not over.
         """
         if self._sights is None:
-            seen = ((agent, self.environment.observe(self.state, agent)) for agent in range(self.society.n))
+            seen = ((agent, self._asked.observe(self.state, agent)) for agent in range(self.society.n))
             self._sights = {agent: self._with_told(agent, sight) for agent, sight in seen if sight.may_act}
             if not self._sights:
-                raise RunFailedError(
-                    f"the environment {self.environment.kind} is not over in task {self.task.index} and nobody may act"
+                raise EnvironmentFailedError(
+                    f"the environment {self.environment.kind} is not over in task {self.task.index} (stage "
+                    f"{self.stage}) and nobody may act; its author has to mend over or observe"
                 )
         return self._sights
 
@@ -107,28 +113,24 @@ class EpisodeWorld:
         if script is None:
             return None
         draw = Draw(self.society.seed, "script", self.task.index, self.stage)
-        return action_text(self.environment.scripted(script, self.state, agent, draw))
+        return action_text(self._asked.scripted(script, self.state, agent, draw, self.sights()[agent]))
 
     def says(self, agent: int) -> str | None:
         """Return what such an agent says before moves are made; None for one that is asked."""
         if self._scripts[self.society.group_index(agent)] is None:
             return None
         draw = Draw(self.society.seed, "script talk", self.task.index, self.stage)
-        return self.environment.says(self.state, agent, draw)
+        return self._asked.says(self.state, agent, draw)
 
     def outcome(self) -> str:
         """Return how the episode stands, in one line."""
-        return self.environment.outcome(self.task, self.state)
+        return self._asked.outcome(self.state)
 
     # What the engine does
 
     def score(self) -> float:
         """Return the score of the episode as it stands."""
-        score = float(self.environment.score(self.task, self.state))
-        if not 0.0 <= score <= 1.0:
-            what = f"the environment gave task {self.task.index} the score {score}; a score is between 0 and 1"
-            raise RunFailedError(what)
-        return score
+        return self._asked.score(self.state)
 
     async def resolve(self, place: tuple[int, int], turns: Sequence[Turn], events: Sequence[Event]) -> list[Event]:
         """Let the moves of a stage take effect; return its events with rewards, and with the moves taken by default.
@@ -156,7 +158,7 @@ class EpisodeWorld:
                 raise RunFailedError(f"the protocol let agent {agent} act, whose move it is not")
             action = _NOTHING if move is None else action_of(sight, move.answer)
             if action is _NOTHING:
-                action = self.environment.default(self.state, agent)
+                action = self._asked.default(self.state, agent, sight)
                 k = last.get(agent, -1) + 1
                 last[agent] = k
                 missing.append(Event(*place, agent, k, "action", answer=action_text(action), text=BY_DEFAULT))
@@ -167,13 +169,12 @@ class EpisodeWorld:
 
     async def _resolved(self, place: tuple[int, int], actions: Mapping[int, Action]) -> Step:
         if self._steps is not None:
-            step = await self._steps.resolve(*place, self.state, actions)
+            step = await self._asked.resolved_by(self._steps.resolve(*place, self.state, actions))
         else:
             draw = Draw(self.society.seed, "world", self.task.index, self.stage)
-            step = self.environment.resolve(self.state, actions, draw)
-            self._sound(step.state)
+            step = self._asked.resolve(self.state, actions, draw)
         self.state, self._told, self._sights = step.state, step.told, None
-        self.stage += 1
+        self._asked.stage += 1
         self.spoken = 0
         return step
 
@@ -185,7 +186,7 @@ class EpisodeWorld:
         rewards: Mapping[int, float],
         last: dict[int, int],
     ) -> list[Event]:
-        counted = {id(moves[agent]): self._reward(rewards.get(agent, 0.0)) for agent in moves}
+        counted = {id(moves[agent]): self._asked.reward(rewards.get(agent, 0.0)) for agent in moves}
         found = [
             msgspec.structs.replace(event, rewards=counted[id(event)]) if id(event) in counted else event
             for event in events
@@ -193,32 +194,9 @@ class EpisodeWorld:
         for agent, reward in sorted(rewards.items()):
             if agent not in moves and 0 <= agent < self.society.n and reward:
                 k = last.get(agent, -1) + 1
-                found.append(Event(*place, agent, k, "action", text=NO_MOVE, rewards=self._reward(reward)))
+                found.append(Event(*place, agent, k, "action", text=NO_MOVE, rewards=self._asked.reward(reward)))
         found.sort(key=lambda event: (event.agent, event.k))
         return found
-
-    def _reward(self, reward: Any) -> float:
-        try:
-            number = float(reward)
-        except (TypeError, ValueError, OverflowError):
-            number = math.nan
-        if not math.isfinite(number):
-            said = repr(reward)[:80] if isinstance(reward, (float, str)) else f"of type {type(reward).__name__}"
-            what = f"the environment {self.environment.kind} gave the reward {said} in task {self.task.index}"
-            raise RunFailedError(f"{what}; a reward is a finite number")
-        return number
-
-    def _sound(self, state: Any) -> Any:
-        """Check that a state can be kept."""
-        try:
-            size = len(canonical(state).encode())
-        except ValueError as error:
-            what = f"the environment {self.environment.kind} gave a state that is no JSON value: {error}"
-            raise RunFailedError(what) from None
-        if size > STATE_BYTES:
-            what = f"the environment {self.environment.kind} gave a state of {size:,} bytes; at most {STATE_BYTES:,}"
-            raise RunFailedError(what)
-        return state
 
 
 class _Nothing:

@@ -77,7 +77,7 @@ WORDS: Final[dict[str, Words]] = {
 class Commons(Environment):
     """A shared resource that grows back: fishery, pasture, pollution, or, seen from the other side, waste."""
 
-    scripts: ClassVar[tuple[str, ...]] = ("optimal", "noisy", "cautious", "fixed", "greedy")
+    scripts: ClassVar[tuple[str, ...]] = ("optimal", "noisy", "cautious", "fixed", "greedy", "heeding")
 
     kind: Literal["commons"] = "commons"
     resource: Literal["fishery", "pasture", "pollution", "inverse"] = "fishery"
@@ -97,7 +97,7 @@ class Commons(Environment):
     newcomer_from: Annotated[int, Field(ge=1)] | None = None
     """Round (from 0) from which the last agent takes part, told to want as much as it can get; None for nobody new."""
     fixed: int = Field(default=11, ge=0, le=1_000_000)
-    """What the scripted policy `fixed` takes every round (units)."""
+    """What the scripted policy `fixed` takes every round, and `heeding` where no hint names a share (units)."""
 
     @model_validator(mode="after")
     def _possible(self) -> Commons:
@@ -276,11 +276,15 @@ class Commons(Environment):
     def scripted(self, script: Script, state: State, agent: int, draw: Draw) -> Action:
         """Return the action of a policy: the share, less, a fixed number, or everything.
 
+        `heeding` takes the share where a hint names it, else the fixed number: what a reader could do who knows nothing
+        but what it is told.
         `noisy` wants the share with probability `quality`, else nothing; then, with probability `error`, too much: any
         amount from the share to everything.
         """
-        if script.name in ("cautious", "fixed", "greedy"):
-            take = {"cautious": max(self.share(state) - 1, 0), "fixed": self.fixed, "greedy": state["stock"]}
+        if script.name in ("cautious", "fixed", "greedy", "heeding"):
+            share = self.share(state)
+            take = {"cautious": max(share - 1, 0), "fixed": self.fixed, "greedy": state["stock"]}
+            take["heeding"] = self.fixed if self.hint == "none" else share
             return self._as_action(state, min(take[script.name], self._most(state)))
         action: Action = super().scripted(script, state, agent, draw)
         if script.name == "noisy" and draw.uniform(agent, NOISE + 1) < script.error:

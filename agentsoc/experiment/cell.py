@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from agentsoc.contracts.model import Model
-from agentsoc.contracts.part import Slot
+from agentsoc.contracts.part import LOOSE_MODULE, Slot
 from agentsoc.contracts.protocol import Protocol
 from agentsoc.contracts.task import TaskFamily
 from agentsoc.contracts.topology import Topology
@@ -148,6 +148,6 @@ def is_portable(scenario: Scenario) -> bool:
     ]
     for part in parts:
         cls = type(part)
-        if part.kind in Slot.loose(part.slot) and not cls.__module__.startswith("agentsoc_code_"):
+        if part.kind in Slot.loose(part.slot) and not cls.__module__.startswith(LOOSE_MODULE):
             return False
     return True

@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 
 from agentsoc.errors import LogDamagedError
 from agentsoc.events import SOCIETY
+from agentsoc.log.acted import sound_rewards
 from agentsoc.log.digest import Digest
 from agentsoc.log.episodes import UNDER_WAY, committed_rounds
 from agentsoc.log.inside import READ_MAX
@@ -26,16 +27,19 @@ from agentsoc.log.journal import Attempt, Key, load_journal
 from agentsoc.log.journal_totals import JournalTotals, read_digest
 from agentsoc.log.manifest import NAME, Totals, check_seal
 from agentsoc.log.money import EventCost, study_rates
-from agentsoc.log.names import EPISODES, EVENTS, INPUTS, JOURNAL, TASKS
+from agentsoc.log.names import EPISODES, EVENTS, FILE_BACK, INPUTS, JOURNAL, TASKS
 from agentsoc.log.record import hash_json
+from agentsoc.log.schema import REWARDS
 from agentsoc.log.segments import REBUILD, chained, read_segment
 from agentsoc.log.stored import StoredRun
 from agentsoc.log.strangers import check_strangers
 from agentsoc.log.study import Study, StudyAccount
+from agentsoc.log.tool_check import ActingRows
 from agentsoc.log.totals import EpisodeTotals, EventTotals, ceilings, fold
 from agentsoc.scenario.model import NAME as NAME_OF_SCENARIO
 
 _BUILT_IN: Final = frozenset({"local", "litellm", "simulated", "effort", "scripted"})
+_JOURNAL_BACK: Final = "put back the journal that the run ended with: nothing else says what was answered"
 _IDENTITY: Final = ("kind", "name", "base_url")
 """What scenario and manifest both say of a model."""
 _PER_TASK: Final = ("calls", "tokens_in", "tokens_cached", "tokens_out")
@@ -55,7 +59,11 @@ class Checked:
     events: int
     segments: int
     attempts: int
-    """Rows of the journal."""
+    """Rows of the journal that are attempts at a model."""
+    tool_rows: int
+    """Rows of the journal that are calls of tools."""
+    environment_rows: int
+    """Rows of the journal that are steps of an environment of its own."""
     notes: tuple[str, ...]
     """What could not be checked, in sentences; empty for a finished run of the current format."""
 
@@ -65,14 +73,16 @@ def check(log: StoredRun, *, keep: bool = False) -> tuple[Checked, dict[Key, Att
 
     Args:
         log: the run.
-        keep: whether to return the journal's attempts, which are read anyway.
+        keep: whether to return the journal's attempts, which are read anyway, for whoever then computes the run again
+            and so finds by itself where rows of tools and environments differ from events.
 
     Raises:
         LogDamagedError: names the first thing that is not what was written.
     """
     manifest = log.manifest
     log.forget()
-    found, events = _Events(log), log.directory / EVENTS
+    acting = ActingRows()
+    found, events = _Events(log, acting), log.directory / EVENTS
     for segment in chained(log.segments):
         # bytes that are pinned need no digest of their own beside that of the whole log
         found.add(read_segment(events, segment, digest=segment.sha256 is None or manifest.digest is None))
@@ -87,10 +97,13 @@ def check(log: StoredRun, *, keep: bool = False) -> tuple[Checked, dict[Key, Att
     account = StudyAccount(study_rates(manifest.scenario) if stated.cost is not None else None)
     if keep:
         known, of_rows = load_journal(log.directory / JOURNAL)
-        attempts = JournalTotals(account=account)
+        attempts = JournalTotals(account=account, acting=acting)
         attempts.add(list(known.values()))
     else:
-        of_rows, attempts = read_digest(log.directory / JOURNAL, account)
+        of_rows, attempts = read_digest(log.directory / JOURNAL, account, acting)
+    for what, place in () if keep else acting.differences(ended=manifest.status == "finished"):
+        own = of_rows == (manifest.journal_rows, manifest.journal_digest)
+        raise LogDamagedError(f"{what}: {place}", str(log.directory), REBUILD if own else _JOURNAL_BACK)
     _same_journal(log, of_rows)
     _same_scenario(log)
     notes += found.compare(attempts)
@@ -103,7 +116,9 @@ def check(log: StoredRun, *, keep: bool = False) -> tuple[Checked, dict[Key, Att
         raise LogDamagedError(what, str(log.directory / NAME))
     if manifest.format > 1:
         check_seal(log.directory)
-    return Checked(found.totals.events, len(log.segments), of_rows[0], tuple(notes)), known
+    of_model = of_rows[0] - acting.tool_rows - acting.environment_rows
+    found_sound = (len(log.segments), of_model, acting.tool_rows, acting.environment_rows, tuple(notes))
+    return Checked(found.totals.events, *found_sound), known
 
 
 def _files(log: StoredRun) -> Iterator[str]:
@@ -147,9 +162,9 @@ def _same_input(log: StoredRun, name: str, digest: str) -> None:
         found = log.inside.sha256(name, limit=READ_MAX)
     except OSError as error:
         what = f"the copy of a file of the scenario cannot be read: {error.strerror}"
-        raise LogDamagedError(what, where, REBUILD) from None
+        raise LogDamagedError(what, where, FILE_BACK) from None
     if found != digest:
-        raise LogDamagedError("the copy of a file of the scenario is not what was written", where, REBUILD)
+        raise LogDamagedError("the copy of a file of the scenario is not what was written", where, FILE_BACK)
 
 
 def _same_journal(log: StoredRun, found: tuple[int, str]) -> None:
@@ -196,8 +211,9 @@ def _same_scenario(log: StoredRun) -> None:
 class _Events:
     """The object adds up what the events of a run amount to, in all and task by task."""
 
-    def __init__(self, log: StoredRun) -> None:
+    def __init__(self, log: StoredRun, acting: ActingRows) -> None:
         self.log = log
+        self.acting = acting
         self.digest = Digest()
         self.totals = EventTotals()
         self.cost = EventCost(log.manifest.scenario)
@@ -211,10 +227,13 @@ class _Events:
         if not table.num_rows:
             return
         self.digest.update(table)
+        self.acting.add_events(table)
         try:
             self.totals.add(table)
         except (ValueError, OverflowError) as error:
             raise LogDamagedError(f"the events hold a number that is none: {error}", str(self.log.directory)) from None
+        if REWARDS.name in table.column_names:
+            sound_rewards(table, self.log.directory)
         self.cost.add(table)
         self._in_order(table)
         task = table["task"].to_numpy()

@@ -14,6 +14,7 @@ from agentsoc.events import SOCIETY
 from agentsoc.log.journal import Attempt, JournalDigest, journal_chunks
 from agentsoc.log.journal_file import reading
 from agentsoc.log.study import Study, StudyAccount
+from agentsoc.log.tool_check import ActingRows
 from agentsoc.log.tool_rows import is_model
 
 _WITHOUT_OUTCOME: Final = ("started", "superseded")
@@ -25,6 +26,8 @@ class JournalTotals(msgspec.Struct):
     lost: int = 0
     """Attempts whose outcome counts for nothing: a crash swallowed it, it is under way, or it was superseded."""
     account: StudyAccount = msgspec.field(default_factory=StudyAccount)
+    acting: ActingRows | None = None
+    """Takes in the rows of tools and environments; None where nobody wants to know of them."""
     failing: set[tuple[int, int, int, int]] = msgspec.field(default_factory=set)
     """Calls (task, round, agent, k) whose last attempt failed by the infrastructure; probes left out, on which no turn
     rests."""
@@ -36,6 +39,8 @@ class JournalTotals(msgspec.Struct):
 
     def add(self, attempts: Sequence[Attempt]) -> None:
         """Take in rows."""
+        if self.acting is not None:
+            self.acting.add(attempts)
         self.lost += sum([is_model(row.model) for row in attempts if row.state in _WITHOUT_OUTCOME])
         for row in attempts:
             if row.agent == SOCIETY and is_model(row.model):
@@ -62,15 +67,18 @@ class JournalTotals(msgspec.Struct):
         return sum(round_ >= rounds.get(task, 0) for task, round_, _, _ in self.failing)
 
 
-def read_digest(path: Path, account: StudyAccount | None = None) -> tuple[tuple[int, str], JournalTotals]:
+def read_digest(
+    path: Path, account: StudyAccount | None = None, acting: ActingRows | None = None
+) -> tuple[tuple[int, str], JournalTotals]:
     """Return number and digest of the rows of a journal, and what they amount to, in one pass that keeps no row.
 
-    `account` takes in the calls of the study; without one they have no prices.
+    `account` takes in the calls of the study; without one they have no prices. `acting` takes in the rows of tools and
+    environments.
 
     Raises:
         LogDamagedError: see `agentsoc.log.journal.read_journal`.
     """
-    digest, totals = JournalDigest(), JournalTotals(account=account or StudyAccount())
+    digest, totals = JournalDigest(), JournalTotals(account=account or StudyAccount(), acting=acting)
     with reading(path) as db:
         for rows, attempts in journal_chunks(db, path):
             digest.update(rows)

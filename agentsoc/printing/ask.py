@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Collection, Sequence
+from contextlib import nullcontext
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agentsoc.errors import InputError
@@ -18,7 +20,12 @@ if TYPE_CHECKING:
 
 
 def ask_before_sending(
-    scenarios: Sequence[Scenario], yes: bool, named: Collection[Destination] = (), *, allow_mcp: bool = False
+    scenarios: Sequence[Scenario],
+    yes: bool,
+    named: Collection[Destination] = (),
+    *,
+    allow_mcp: bool = False,
+    file: Path | None = None,
 ) -> frozenset[Destination]:
     """Ask a person to confirm what live runs of `scenarios` would send to addresses that need consent.
 
@@ -30,6 +37,7 @@ def ask_before_sending(
         yes: whether ``--yes`` was given.
         named: destinations that stand on the command line themselves.
         allow_mcp: whether ``--allow-mcp`` was given, without which no program of a scenario is started.
+        file: their scenario file, in which a model that cannot be started is then told with its place.
 
     Returns:
         What is agreed to, for the library.
@@ -41,6 +49,7 @@ def ask_before_sending(
     from agentsoc.engine.agreed import remember
     from agentsoc.engine.consent import cost_text, destinations, missing, programs, refusal, require_programs
     from agentsoc.engine.ready import require_senders
+    from agentsoc.scenario.given import placed
 
     if allow_mcp:
         named = [*named, *programs(scenarios)]
@@ -48,7 +57,8 @@ def ask_before_sending(
     wanted = [place for place in destinations(scenarios) if place not in named]
     if not wanted:
         return frozenset(named)
-    require_senders(scenarios)
+    with nullcontext() if file is None else placed(file):
+        require_senders(scenarios)
     left, fault = missing(wanted, yes)
     cost = cost_text(scenarios)
     if left and not _somebody_is_there():

@@ -18,15 +18,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from agentsoc.contracts.part import Part, Slot, kind_of
+from agentsoc.contracts.part import LOOSE_MODULE, Part, Slot, kind_of
 from agentsoc.errors import InputError
 from agentsoc.scenario.source import decode, printable, read_bytes
 
 KIND: Final = re.compile(r"[a-z][a-z0-9-]{0,39}")
 
 _HOW: Final = (
-    "derive a class from Topology, Protocol, TaskFamily or Model and give it kind: "
-    'Literal["my-kind"] = "my-kind"; see docs/writing-a-protocol.md'
+    "derive a class from Topology, Protocol, TaskFamily, Model, Tool or Environment and give it kind: "
+    'Literal["my-kind"] = "my-kind"; see docs/plugins.md'
 )
 _loaded: dict[str, dict[str, str]] = {}
 
@@ -65,7 +65,7 @@ def load_code(path: str | Path, sha256: str | None = None) -> dict[str, str]:
     if sha256 not in (None, digest):  # nothing of it has run
         raise InputError("this file is not the one that was looked at a moment ago", where, "start again")
     if digest not in _loaded:
-        module = _imported(source, path, where, f"agentsoc_code_{digest[:16]}")
+        module = _imported(source, path, where, f"{LOOSE_MODULE}{digest[:16]}")
         try:
             for part in _checked_parts(module, source, where):
                 Slot.register(part)
@@ -83,7 +83,13 @@ def load_codes(paths: Sequence[str | Path]) -> dict[str, str]:
 
 
 def load_recorded(
-    paths: Sequence[str | Path], recorded: Mapping[str, str], what: str, directory: Path, *, more: bool = False
+    paths: Sequence[str | Path],
+    recorded: Mapping[str, str],
+    what: str,
+    directory: Path,
+    *,
+    more: bool = False,
+    mended: bool = False,
 ) -> dict[str, str]:
     """Import the files that something stored was made with; nothing of any of them runs before all hashes agree.
 
@@ -93,6 +99,7 @@ def load_recorded(
         what: what is stored, for messages: this run, this comparison.
         directory: where it is stored.
         more: whether there may be files that are not recorded.
+        mended: whether a file may be another version than the recorded one: it had a fault that ended the run.
 
     Returns:
         File name -> SHA-256 of all that were imported.
@@ -101,7 +108,7 @@ def load_recorded(
         ScenarioError: a file cannot be read or is not UTF-8.
         InputError: a file is not what was recorded or not among those recorded, one is missing, or importing one fails.
     """
-    given = check_recorded(paths, recorded, what, directory, more=more)
+    given = check_recorded(paths, {} if mended else recorded, what, directory, more=more)
     for name, digest in recorded.items():
         if name not in given:
             raise InputError(
@@ -152,7 +159,7 @@ def loaded_code() -> list[dict[str, str]]:
 def forget_code() -> None:
     """Forget every loaded file and its parts, so that tests do not see each other's."""
     for digest in _loaded:
-        sys.modules.pop(f"agentsoc_code_{digest[:16]}", None)
+        sys.modules.pop(f"{LOOSE_MODULE}{digest[:16]}", None)
     _loaded.clear()
     Slot.forget_loose()
 

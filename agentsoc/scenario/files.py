@@ -27,6 +27,7 @@ LIMIT_BYTES: Final = 50_000_000
 """Largest file that is read unless the caller says otherwise (bytes)."""
 
 _CHUNK: Final = 1 << 20
+_FEWER: Final = "name a folder with less in it, or put the texts into a JSONL file"
 _BESIDE: Final = "name a file that lies beside the scenario or in a directory below it"
 
 
@@ -68,33 +69,60 @@ def resolve(name: str) -> Path:
 
 
 FOLDER_MAX: Final = 10_000
-"""Files that a folder may hold (files)."""
+"""Files that are taken from a folder (files)."""
+_ENTRIES_MAX: Final = 4 * FOLDER_MAX
+"""Files and folders that are looked at in one (entries)."""
 
 
-def folder_files(name: str) -> list[str]:
+def folder_files(name: str, endings: tuple[str, ...] = ("",), *, limit_bytes: int = LIMIT_BYTES) -> list[str]:
     """Return the names of the ordinary files in a folder that a scenario names, and below it, in order.
 
+    Args:
+        name: path relative to the scenario's directory.
+        endings: how the names of the files end that are taken.
+        limit_bytes: largest size that they have together (bytes).
+
     Raises:
-        InputError: there is no such folder, it lies outside the scenario's directory, or it holds too many files.
+        InputError: there is no such folder, it lies outside the scenario's directory, or it holds too much.
     """
     if not name or name.startswith("/") or posixpath.normpath(name).split("/")[0] == "..":
         raise InputError("this folder lies outside the directory of the scenario", name[:200], _BESIDE)
     found: list[str] = []
+    total = 0
     try:
         base = (BASE_DIR.get() or Path()).resolve(strict=True)
         top = (base / posixpath.normpath(name)).resolve(strict=True)
         if not top.is_relative_to(base) or not top.is_dir():
             raise InputError("this is no folder in the directory of the scenario", name[:200], _BESIDE)
-        for place, folders, files in os.walk(top):
-            folders.sort()
-            found += [(Path(place) / file).relative_to(base).as_posix() for file in files if not file.startswith(".")]
-            if len(found) > FOLDER_MAX:
-                raise InputError(f"this folder holds more than {FOLDER_MAX:,} files", name[:200])
+        for number, entry in enumerate(_entries(top)):
+            if number >= _ENTRIES_MAX:
+                what = f"this folder holds more than {_ENTRIES_MAX:,} files and folders"
+                raise InputError(what, name[:200], _FEWER)
+            if not entry.name.startswith(".") and entry.name.endswith(endings) and entry.is_file():
+                found.append(Path(entry.path).relative_to(base).as_posix())
+                total += entry.stat().st_size
+        if len(found) > FOLDER_MAX:
+            what = f"this folder holds {len(found):,} files that would be read, the limit is {FOLDER_MAX:,}"
+            raise InputError(what, name[:200], _FEWER)
+        if total > limit_bytes:
+            what = f"the files of this folder have {total:,} bytes together, the limit is {limit_bytes:,}"
+            raise InputError(what, name[:200], _FEWER)
     except (ValueError, RuntimeError) as error:
         raise InputError(f"not a folder's name: {error}", repr(name)[:200], _BESIDE) from error
     except OSError as error:
         raise _refused(name, error) from error
     return sorted(found)
+
+
+def _entries(top: Path) -> Iterator[os.DirEntry[str]]:
+    """Yield what is in a folder and below it, one by one; links to folders are not followed."""
+    waiting = [str(top)]
+    while waiting:
+        with os.scandir(waiting.pop()) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    waiting.append(entry.path)
+                yield entry
 
 
 def open_text(name: str, *, limit_bytes: int = LIMIT_BYTES) -> str:

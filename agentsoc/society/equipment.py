@@ -2,16 +2,39 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from agentsoc.contracts.environments import environment_of
+from agentsoc.contracts.environments import Environment, environment_of
+from agentsoc.contracts.tools import fault_text
 from agentsoc.errors import InputError
+from agentsoc.events import MAX_ROUNDS
 from agentsoc.society.coded import CodedAgent
 
 if TYPE_CHECKING:
     from agentsoc.contracts.society import Society
     from agentsoc.contracts.tools import ToolSpec
     from agentsoc.scenario.model import Scenario
+
+
+def _require_horizon(society: Society, environment: Environment) -> None:
+    """Refuse an episode that could reach the largest number of rounds, whatever protocol leads through it.
+
+    Raises:
+        InputError: it could, or the environment does not say how long it can be.
+    """
+    try:
+        stages: Any = environment.horizon()
+    except Exception as error:
+        what = f"the environment {environment.kind} does not say how long it can be: {fault_text(error)[:200]}"
+        raise InputError(what, "tasks.environment", "its author has to mend horizon") from error
+    if not isinstance(stages, int) or stages < 1:
+        what = f"the environment {environment.kind} says that it can have {str(stages)[:40]} stages"
+        raise InputError(what, "tasks.environment", "its author has to mend horizon: a whole number from 1 on")
+    steps = max(group.tool_use.steps for group in society.groups) if any(society.toolsets) else 1
+    if stages * steps + 2 >= MAX_ROUNDS:
+        what = f"an episode could have {stages * steps:,} rounds ({stages:,} stages of up to {steps} steps)"
+        hint = "shorten the environment, or lower tool_use.steps"
+        raise InputError(f"{what}; the limit is {MAX_ROUNDS - 3:,}", "tasks.environment", hint)
 
 
 def offered_toolsets(scenario: Scenario) -> tuple[tuple[ToolSpec, ...], ...]:
@@ -53,6 +76,7 @@ def require_acting_fits(society: Society, scenario: Scenario) -> None:
             what = f"{environment.kind} is an environment, and {scenario.protocol.kind} does not know what to do in it"
             raise InputError(what, "protocol", "use protocol play")
         environment.check_agents(society.n)
+        _require_horizon(society, environment)
         return
     if scenario.protocol.plays:
         what = f"protocol {scenario.protocol.kind} leads agents through an environment, and the tasks have none"

@@ -10,6 +10,7 @@ import json
 import math
 import re
 import unicodedata
+from array import array
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -19,7 +20,7 @@ from pydantic import Field, StringConstraints, model_validator
 
 from agentsoc.contracts.tools import Effect, Tool, ToolSession
 from agentsoc.errors import InputError
-from agentsoc.scenario.files import folder_files, open_text
+from agentsoc.scenario.files import LIMIT_BYTES, folder_files, open_text
 
 _WORD: Final = re.compile(r"\w+")
 _TEXTS_MAX: Final = 100_000
@@ -38,7 +39,7 @@ class Search(Tool):
     file: Annotated[str, StringConstraints(min_length=1, max_length=300)] | None = None
     """Name of a JSONL file beside the scenario; of each object, ``title`` and ``text`` are searched."""
     folder: Annotated[str, StringConstraints(min_length=1, max_length=300)] | None = None
-    """Name of a folder beside the scenario, whose .txt and .md files are searched."""
+    """Name of a folder beside the scenario, whose .txt and .md files are searched: at most 10,000 of 50 MB in all."""
     about: Annotated[str, StringConstraints(max_length=400)] = ""
     """What the texts are about, for the agents."""
     results: int = Field(default=3, ge=1, le=50)
@@ -80,10 +81,7 @@ class Search(Tool):
     @cached_property
     def _loaded(self) -> tuple[tuple[tuple[str, str], ...], Index]:
         """Titles and texts, read once, with what ranks them."""
-        if self.file is not None:
-            texts = _of_lines(self.file, open_text(self.file))
-        else:
-            texts = tuple([(name, open_text(name)) for name in _of_folder(self.folder or "")])
+        texts = _of_files(self.folder or "") if self.file is None else _of_lines(self.file, open_text(self.file))
         return texts, Index([f"{title}\n{text}" for title, text in texts])
 
     def open(self) -> ToolSession:
@@ -93,10 +91,20 @@ class Search(Tool):
 
 
 def _of_folder(folder: str) -> tuple[str, ...]:
-    names = [name for name in folder_files(folder) if name.endswith((".txt", ".md"))]
+    names = folder_files(folder, (".txt", ".md"))
     if not names:
         raise InputError("this folder holds no .txt or .md file", folder)
     return tuple(names)
+
+
+def _of_files(folder: str) -> tuple[tuple[str, str], ...]:
+    """Return names and texts of the files of a folder; none is read further than what is left of the limit."""
+    texts = []
+    left = LIMIT_BYTES
+    for name in _of_folder(folder):
+        texts.append((name, open_text(name, limit_bytes=left)))
+        left -= len(texts[-1][1].encode())
+    return tuple(texts)
 
 
 def _of_lines(name: str, content: str) -> tuple[tuple[str, str], ...]:
@@ -129,19 +137,21 @@ class Index:
         lengths = [sum(count.values()) for count in counts]
         mean = sum(lengths) / max(len(texts), 1) or 1.0
         self._norms = [K1 * (1 - B + B * length / mean) for length in lengths]
-        self._postings: dict[str, list[tuple[int, int]]] = {}
+        self._postings: dict[str, array[int]] = {}
+        """Word -> the texts that have it, each followed by how often."""
         for at, count in enumerate(counts):
             for word, times in count.items():
-                self._postings.setdefault(word, []).append((at, times))
+                self._postings.setdefault(word, array("I")).extend((at, times))
         self._n = len(texts)
 
     def scores(self, query: str) -> dict[int, float]:
         """Return the score of each text that has a word of the query."""
         found: dict[int, float] = {}
         for word in dict.fromkeys(words_of(query)):
-            postings = self._postings.get(word, [])
-            idf = math.log(1 + (self._n - len(postings) + 0.5) / (len(postings) + 0.5))
-            for at, times in postings:
+            postings = self._postings.get(word, array("I"))
+            texts = len(postings) // 2
+            idf = math.log(1 + (self._n - texts + 0.5) / (texts + 0.5))
+            for at, times in zip(postings[::2], postings[1::2], strict=True):
                 found[at] = found.get(at, 0.0) + idf * times * (K1 + 1) / (times + self._norms[at])
         return found
 

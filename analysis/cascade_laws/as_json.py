@@ -89,7 +89,9 @@ def _fit(fit: TailFit) -> dict[str, object]:
         "verdict": fit.verdict.word,
         "reasons": list(fit.verdict.reasons),
         "degenerate": list(fit.degenerate),
-        "gof": None if gof is None else {"p": gof.p, "error": gof.error, "replicates": gof.replicates},
+        "gof": None
+        if gof is None
+        else {"p": gof.p, "error": gof.error, "replicates": gof.replicates, "family": gof.family},
         "intervals": {"value": _interval(fit.interval)}
         | {level.name: _interval(level.interval) for level in fit.levels},
         "models": {
@@ -140,6 +142,7 @@ def _growth(law: Law) -> dict[str, object]:
         "predicted_by_iid": found.predicted(alpha) if alpha > 1.0 else None,
         "at_cap": found.at_cap,
         "holdout_error": found.holdout_error,
+        "curve": None if law.curve is None else law.curve.as_dict(),
         "per_n": found.per_n.to_dicts(),
         "card": found.card.as_dict(),
     }

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from agentsoc.errors import InputError
 from analysis.cascade_laws.elites import Concentration, concentration
 from analysis.cascade_laws.extremes import Extremes, largest_growth
+from analysis.cascade_laws.growth_curve import growth_curve
 from analysis.cascade_laws.switched import Switched, against_switched
 from analysis.claims.attachment import Attachment
 from analysis.claims.attachment_choices import RiskSet, claim_choices
@@ -27,6 +28,7 @@ from analysis.claims.cascades import claim_graph
 from analysis.claims.deficits import Deficits, deficits
 from analysis.claims.faults import FaultTrace, trace_faults
 from analysis.claims.integration import Integration, integration
+from analysis.curves import CurveLaw
 from analysis.observables.audit import StructureAudit, cells_of, design_of, structure_audit
 from analysis.observables.sampled import Sample, Structures, observables, structures
 from analysis.stats.clusters import effective_size
@@ -57,9 +59,10 @@ class ResamplingEffort:
     chance: int = 200
     attachment: int = 40
     switched: int = 139
+    curve: int = 200
 
 
-FAST: Final = ResamplingEffort(gof=0, interval=0, growth=50, chance=20, attachment=0, switched=0)
+FAST: Final = ResamplingEffort(gof=0, interval=0, growth=50, chance=20, attachment=0, switched=0, curve=0)
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,8 @@ class Law:
     """Why there is no growth exponent; empty if there is one."""
     nulls: tuple[str, ...]
     """Null models that the data cannot be told from."""
+    curve: CurveLaw | None = None
+    """The curve of the largest value over N; None where growth is refused, there are too few N, or nothing is drawn."""
 
     @property
     def n_effective(self) -> float:
@@ -209,7 +214,11 @@ def _law(sample: Sample, table: EventTable, cells: NDArray[np.int64], effort: Re
     small = fit.power is not None and fit.power.n_tail < SMALL_TAIL * sample.n
     whole = fitted(float(sample.values.min())) if small else None
     growth, reason = _growth(sample, table, cells, effort.growth, seed)
-    return Law(sample, fit, whole, design, growth, reason, cannot_tell(fit, design, growth))
+    curve = None
+    if growth is not None:
+        units, n_agents = _units(table, cells), table.per_execution("n_agents")
+        curve = growth_curve(sample, n_agents, clusters=units, draws=effort.curve, seed=seed)
+    return Law(sample, fit, whole, design, growth, reason, cannot_tell(fit, design, growth), curve)
 
 
 def _growth(

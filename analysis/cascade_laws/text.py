@@ -78,9 +78,11 @@ def _verdict(name: str, law: Law) -> list[str]:
 def _growth_lines(laws: Laws) -> list[str]:
     """Return one line per observable that has an exponent, and one for the reasons of all others."""
     lines = []
-    for growth in (law.growth for law in laws.laws.values()):
-        if growth is not None:
-            lines += [f"  {growth.summary()}", *(f"    warning: {text}" for text in growth.card.warnings)]
+    for law in laws.laws.values():
+        if law.growth is not None:
+            lines += [f"  {law.growth.summary()}", *(f"    warning: {text}" for text in law.growth.card.warnings)]
+        if law.curve is not None:
+            lines.append(f"    as a curve: {law.curve.summary()}")
     reasons = {law.no_growth for law in laws.laws.values() if law.growth is None}
     few = [name for name, law in laws.laws.items() if law.growth is None]
     if not lines:

@@ -3,7 +3,7 @@
 A report on laws compares models for some twenty observables, in every group that was asked for. At 5 % each, some model
 "wins" somewhere whatever the data. So Holm's correction is taken over all likelihood ratios that decide words, and the
 words follow the corrected p values. The goodness of fit is not corrected: its null hypothesis is the power law itself,
-and a correction would make it easier to pass.
+and a correction would make it easier to pass. Its line says so where a report has several.
 """
 
 from __future__ import annotations
@@ -30,8 +30,13 @@ def corrected_together(parts: Sequence[Laws]) -> tuple[Laws, ...]:
     found: dict[Key, dict[str, LikelihoodRatio]] = {}
     for (key, name, test), log10 in zip(tests, adjusted, strict=True):
         found.setdefault(key, {})[name] = replace(test, log10_p_holm=float(log10), family=len(tests))
+    n_gof = sum(fit.gof is not None for fit in fits.values())
     return tuple(
-        replace(part, laws={name: _law(law, at, name, found) for name, law in part.laws.items()}, n_tests=len(tests))
+        replace(
+            part,
+            laws={name: _law(law, (at, name), found, n_gof) for name, law in part.laws.items()},
+            n_tests=len(tests),
+        )
         for at, part in enumerate(parts)
     )
 
@@ -53,11 +58,11 @@ def _fits(parts: Sequence[Laws]) -> Iterator[tuple[Key, TailFit]]:
                 yield (at, name, True), law.whole
 
 
-def _law(law: Law, at: int, name: str, found: Mapping[Key, dict[str, LikelihoodRatio]]) -> Law:
-    if (at, name, False) not in found:
+def _law(law: Law, place: tuple[int, str], found: Mapping[Key, dict[str, LikelihoodRatio]], n_gof: int) -> Law:
+    if (*place, False) not in found:
         return law
-    fit = law.fit.judged_by(found[at, name, False], law.design)
+    fit = law.fit.judged_by(found[*place, False], law.design, n_gof)
     whole = law.whole
-    if whole is not None and (at, name, True) in found:
-        whole = whole.judged_by(found[at, name, True], law.design)
+    if whole is not None and (*place, True) in found:
+        whole = whole.judged_by(found[*place, True], law.design, n_gof)
     return replace(law, fit=fit, whole=whole, nulls=cannot_tell(fit, law.design, law.growth))

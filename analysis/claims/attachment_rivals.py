@@ -131,7 +131,8 @@ def exponent_and_offset(choices: Choices) -> tuple[Interval, Interval]:
     """
     if not choices.described:
         raise ValueError("ages, authors and claims of the alternatives are needed")
-    beta, offset, _ = _profiles(_Examination(single_choices(choices)).by_offset())
+    examination = _Examination(single_choices(choices))
+    beta, offset, _ = _profiles(examination.by_offset(), examination.none.loglik)
     return beta, offset
 
 
@@ -158,7 +159,7 @@ class _Examination:
         """Return all fits and the word."""
         fits = self.by_offset()
         start = fits[-1].theta
-        beta, offset, best = _profiles(fits)
+        beta, offset, best = _profiles(fits, self.none.loglik)
         logs = np.log(self.data.engagement + offset.value)
         at_best = fit(self.data, logs, self.nothing, self.both, start)
         reinforced = RatioTest(2 * (best - self.none.loglik), 2)
@@ -292,8 +293,13 @@ def _peak(at: F64, values: F64) -> tuple[float, float]:
     return float(dense[place]), float(curve[place])
 
 
-def _profiles(fits: list[Fit]) -> tuple[Interval, Interval, float]:
-    """Return exponent and offset with their profile intervals, and the largest log-likelihood."""
+def _profiles(fits: list[Fit], none: float) -> tuple[Interval, Interval, float]:
+    """Return exponent and offset with their profile intervals, and the largest log-likelihood.
+
+    Where beta is 0 the offset means nothing, and the largest ratio over all offsets is no chi-square with one degree of
+    freedom (Davies, Biometrika 64, 1977). So the interval leaves 0 out only where the test against beta = 0 does, whose
+    log-likelihood is `none`.
+    """
     at = np.log(OFFSETS)
     values = np.array([one.loglik for one in fits])
     where, best = _peak(at, values)
@@ -311,11 +317,10 @@ def _profiles(fits: list[Fit]) -> tuple[Interval, Interval, float]:
     for side in (-1.0, 1.0):  # for each offset beta reaches as far as the likelihood that the offset leaves allows
         reach = np.sqrt(2 * np.maximum(curve[inside] - (best - _HALF), 0.0))
         ends.append(slopes(dense[inside]) + side * reach * errors(dense[inside]))
-    return (
-        Interval(float(slopes(where)), float(ends[0].min()), float(ends[1].max()), 0.95, "profile likelihood"),
-        c,
-        best,
-    )
+    lowest, highest = float(ends[0].min()), float(ends[1].max())
+    if RatioTest(2 * (best - none), 2).p >= LEVEL:
+        lowest, highest = min(lowest, 0.0), max(highest, 0.0)
+    return Interval(float(slopes(where)), lowest, highest, 0.95, "profile likelihood"), c, best
 
 
 def _word(

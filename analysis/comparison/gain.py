@@ -1,8 +1,9 @@
 """This module works out the collaboration gain G = score of a society / score of a single agent at an equal budget.
 
-Both scores are of the same tasks and seeds. The interval is a paired bootstrap over tasks (arXiv 2602.05289 has G; no
-interval). Where hardly any task tells the two apart, resampling knows too little: the interval then comes from that of
-the difference D, as G = 1 + D / S, at the ends of D and of the single agent's score S.
+Both scores are of the same tasks and seeds. The interval is a paired bootstrap over tasks, its percentiles pushed out
+as Student's t asks for (arXiv 2602.05289 has G; no interval). Where hardly any task tells the two apart, resampling
+knows too little: the interval then comes from that of the difference D, as G = 1 + D / S, at the ends of D and of the
+single agent's score S.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import numpy as np
 import polars as pl
 
 from analysis.interval import FloatArray, IntArray, Interval
-from analysis.stats.bootstrap import DIFFERENCE, FEW_UNUSUAL, SCORE, mean_intervals
+from analysis.stats.bootstrap import DIFFERENCE, FEW_UNUSUAL, SCORE, expanded_tail, mean_intervals
 from analysis.stats.clusters import TaskSums, sums_by_task, task_weights
 
 NO_SCORE: Final = "the single agent scores 0"
@@ -83,7 +84,7 @@ def gain_of(
     sums = np.concatenate([weights @ columns for weights in task_weights(replicates, n_tasks, seed=seed)])
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = np.where(sums[:, 1] > 0, sums[:, 0] / sums[:, 1], np.inf)
-    tail = (1 - level) / 2
+    tail = expanded_tail(n_tasks, level)
     low, high = np.quantile(ratio, [tail, 1 - tail], method="inverted_cdf")
     return Interval(gain, float(low), float(high), level, METHOD)
 

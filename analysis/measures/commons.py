@@ -9,14 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from pydantic import ValidationError
 
 from agentsoc.environments.commons import Commons
 from agentsoc.log.read import RunLog
 from agentsoc.theory.commons import gain_efficiency, gain_equality, regrown, sustainable_share
 from agentsoc.theory.proportion import Z95, wilson
 from analysis.interval import Interval
-from analysis.measures.moves import EpisodeMoves, episodes, mean_over_tasks, value_of
+from analysis.measures.moves import EpisodeMoves, episodes, mean_over_tasks, played, value_of
 from analysis.stats.bootstrap import SCORE
 from analysis.stats.survival import Survival, kaplan_meier
 
@@ -77,16 +76,10 @@ def shared_resource(log: RunLog, *, seed: int = 0) -> SharedResource | None:
     Raises:
         LogDamagedError: a segment is not what was written.
     """
-    tasks = log.manifest.scenario.get("tasks") or {}
-    settings = tasks.get("environment") if isinstance(tasks, dict) else None
-    if not isinstance(settings, dict) or settings.get("kind") != "commons":
+    found = played(log, Commons)
+    if found is None:
         return None
-    try:
-        world = Commons.model_validate(settings)
-    except ValidationError:  # of a version that has other settings
-        return None
-    counts = [group.get("count") for group in log.manifest.scenario.get("agents", [])]
-    n_agents = sum(count for count in counts if isinstance(count, int))
+    world, n_agents = found
     lives = [_Life(world, n_agents, episode) for episode in episodes(log)]
     lives = [life for life in lives if life.ended]
     if not lives:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import ValidationError
 
 from agentsoc.environments.payoff import Payoff
+from agentsoc.environments.payoff_games import Game
+from agentsoc.errors import LogDamagedError
 from agentsoc.log.read import RunLog
 from analysis.interval import Interval
-from analysis.measures.moves import episodes, mean_over_tasks, value_of
+from analysis.measures.moves import episodes, mean_over_tasks, played, value_of
 from analysis.stats.bootstrap import DIFFERENCE, SCORE, Bounds
 
 
@@ -60,16 +63,10 @@ def cooperation(log: RunLog, *, seed: int = 0) -> Cooperation | None:
     Raises:
         LogDamagedError: a segment is not what was written.
     """
-    tasks = log.manifest.scenario.get("tasks") or {}
-    settings = tasks.get("environment") if isinstance(tasks, dict) else None
-    if not isinstance(settings, dict) or settings.get("kind") != "payoff":
+    found = played(log, Payoff)
+    if found is None:
         return None
-    try:
-        world = Payoff.model_validate(settings)
-    except ValidationError:  # of a version that has other settings
-        return None
-    counts = [group.get("count") for group in log.manifest.scenario.get("agents", [])]
-    n = sum(count for count in counts if isinstance(count, int))
+    world, n = found
     game = world.played
     rows: list[tuple[float, float, float]] = []  # episode, round, how far a move cooperated
     fines: list[tuple[float, float]] = []
@@ -81,11 +78,16 @@ def cooperation(log: RunLog, *, seed: int = 0) -> Cooperation | None:
             round_, phase = divmod(stage, game.phases)
             acts = stages[stage - phase : stage + 1]
             for agent in moved:
-                share = game.cooperation(agent, n, acts)
+                share, given = _cooperated(game, agent, n, acts)
+                if not (0.0 <= (share or 0.0) <= 1.0 and given >= 0.0):
+                    raise LogDamagedError(
+                        f"the events have a move that {world.game} does not know: task {episode.task}, stage {stage}, "
+                        f"agent {agent}",
+                        str(log.directory),
+                    )
                 if share is not None:
                     rows.append((number, round_, share))
                 elif isinstance(moved[agent], list):
-                    given = sum(points for other, points in enumerate(moved[agent]) if other != agent)
                     fines.append((number, given))
             last_round[number] = round_
         rounds = last_round.get(number, 0) + 1
@@ -114,6 +116,22 @@ def cooperation(log: RunLog, *, seed: int = 0) -> Cooperation | None:
         _mean(fines, None, seed) if world.punishment else None,
         _mean(pays, None, seed),
     )
+
+
+def _cooperated(game: Game, agent: int, n: int, acts: list[dict[int, Any]]) -> tuple[float | None, float]:
+    """Return how far a move cooperated, and what it gave in fines; no numbers for one that is none of the game."""
+    try:
+        share = game.cooperation(agent, n, acts)
+        return share, _given(agent, acts[-1][agent]) if share is None else 0.0
+    except (ArithmeticError, LookupError, TypeError, ValueError):
+        return math.nan, math.nan
+
+
+def _given(agent: int, fines: Any) -> float:
+    """Return the points that a move gives to others; 0 for one that is no list of fines."""
+    if not isinstance(fines, list):
+        return 0.0
+    return float(sum(points for other, points in enumerate(fines) if other != agent))
 
 
 def _mean(pairs: list[tuple[float, float]], within: Bounds | None, seed: int) -> Interval | None:

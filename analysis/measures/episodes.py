@@ -38,6 +38,7 @@ from analysis.measures.failures import FAILED_COLUMNS, with_failures
 from analysis.measures.outputs import F64, Outputs, outputs_of
 from analysis.measures.outputs import together as outputs_together
 from analysis.resampling import drawn
+from analysis.stats.bootstrap import expanded_tail
 
 SLOT_WIDTH: Final = 64
 """Acts that one turn may number (see docs/log-format.md)."""
@@ -300,17 +301,17 @@ def run_metrics(
     paired = None if baseline is None else _same(episodes, baseline, same_tasks)
     together = [episodes] if baseline is None or not paired else [episodes, baseline]
     own, *others = _means(together, draws, seed, "run")
-    found: dict[str, Interval | None] = {name: _measured(own[name]) for name in _MEANS}
+    found: dict[str, Interval | None] = {name: _measured(own[name], n) for name in _MEANS}
     for name, (above, below, factor) in _RATIOS.items():
-        found[name] = _measured(_quotient(own[above], own[below], factor))
+        found[name] = _measured(_quotient(own[above], own[below], factor), n)
     found |= dict.fromkeys(RUN_METRICS[len(found) :])
     if baseline is not None:
         other = others[0] if others else _means([baseline], draws, seed, "baseline")[0]
         for name, column in _OVERHEADS.items():
             relative = _quotient(own[column], other[column])
-            found[f"overhead_{name}"] = _measured(None if relative is None else 100 * (relative - 1))
+            found[f"overhead_{name}"] = _measured(None if relative is None else 100 * (relative - 1), n)
             if name == "turns":
-                found["efficiency"] = _measured(_quotient(own["score"], relative))
+                found["efficiency"] = _measured(_quotient(own["score"], relative), n)
     return RunMetrics(n, paired, found)
 
 
@@ -352,9 +353,11 @@ def _quotient(above: F64 | None, below: F64 | None, factor: float = 1.0) -> F64 
         return np.asarray(factor * above / below)
 
 
-def _measured(values: F64 | None) -> Interval | None:
+def _measured(values: F64 | None, n_tasks: int) -> Interval | None:
+    """Return the first value with percentiles of the others, as far out as Student's t over so many tasks asks for."""
     if values is None or not np.isfinite(values[0]):
         return None
     usable = values[1:][np.isfinite(values[1:])]
-    low, high = np.quantile(usable, [0.025, 0.975]) if len(usable) else (np.nan, np.nan)
-    return Interval(float(values[0]), float(low), float(high), method="percentiles over tasks")
+    tail = expanded_tail(n_tasks, 0.95) if n_tasks > 1 else 0.025
+    low, high = np.quantile(usable, [tail, 1 - tail]) if len(usable) else (np.nan, np.nan)
+    return Interval(float(values[0]), float(low), float(high), method="percentiles over tasks, expanded")

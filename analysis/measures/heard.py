@@ -57,11 +57,11 @@ class HeardReply(msgspec.Struct, frozen=True, gc=False):
     had: bool
     """Whether the agent had an answer to the question before."""
     against: bool
-    """Whether a claim of another agent was shown that gives another answer than the one it had."""
+    """Whether a claim was shown that another agent made or stands by, with another answer than the one it had."""
     changed: bool
     """Whether its answer is another one than before."""
     adopted: bool
-    """Whether it changed to an answer that another agent's claim showed."""
+    """Whether it changed to an answer that such a claim showed."""
     without: bool | None = None
     """Whether a probe gave another answer, with one of the claims left out; None for a turn that was not probed."""
     again: bool | None = None
@@ -118,6 +118,8 @@ def _replies(log: RunLog) -> Iterator[HeardReply]:
     fork = log.manifest.fork
     parts = [(before.start, before.scenario) for before in (fork.before if fork else ())]
     parts.append(((0, 0) if fork is None else (fork.task, fork.round), log.manifest.scenario))
+    if any(Scenario.model_validate(one).protocol.elsewhere for _, one in parts):
+        return  # what was shown comes from other episodes, and nothing of it is a claim of this one
     epochs = [(at, build_society(Scenario.model_validate(one), stored=True, rules=rules)) for at, one in parts]
     for index, events in groupby(log.events(), key=lambda event: event.task):
         while task is not None and task < index:
@@ -209,10 +211,11 @@ def _reply(
     form = form_of(society, turn.agent, task, view)
     places = {claim.id: number for number, claim in enumerate(view.claims, 1)}
     before = answer_before(board, turn)
-    others = {claim.answer for claim in view.claims if claim.agent != turn.agent} - {None}
+    shown = _of_others(board, turn, view.claims)
+    others = {claim.answer for claim in shown} - {None}
     changed = before is not None and read.answer != before
     against = before is not None and bool(others - {before})
-    modal = _most_frequent(view.claims if against else _held(board, turn), turn.agent)
+    modal = _most_frequent(shown if against else _held(board, turn))
     led = bool(modal) and before is not None and before not in modal
     found = HeardReply(
         row.task, row.round, row.agent, len(view.claims), _asks(society, view, form),
@@ -222,15 +225,21 @@ def _reply(
     return msgspec.structs.replace(found, led=led, followed=led and read.answer in modal)
 
 
+def _of_others(board: Board, turn: Turn, claims: Sequence[Claim]) -> list[Claim]:
+    """Return the claims that others made or stand by: also one's own of earlier, if another agent took it over."""
+    held = {claim for agent, claim in board.standing.items() if agent != turn.agent}
+    return [claim for claim in claims if claim.agent != turn.agent or claim.id in held]
+
+
 def _held(board: Board, turn: Turn) -> list[Claim]:
-    """Return the claims on the question of a turn that agents stand by, once for each agent."""
-    held = (board.position(agent) for agent in board.standing)
+    """Return the claims on the question of a turn that others stand by, once for each of them."""
+    held = (board.position(agent) for agent in board.standing if agent != turn.agent)
     return [claim for claim in held if claim is not None and claim.subtask == turn.subtask]
 
 
-def _most_frequent(claims: Sequence[Claim], agent: int) -> set[str]:
-    """Return the answers that most claims of others than `agent` give."""
-    counts = Counter(claim.answer for claim in claims if claim.agent != agent and claim.answer is not None)
+def _most_frequent(claims: Sequence[Claim]) -> set[str]:
+    """Return the answers that most claims give."""
+    counts = Counter(claim.answer for claim in claims if claim.answer is not None)
     most = max(counts.values(), default=0)
     return {answer for answer, n in counts.items() if n == most}
 

@@ -6,6 +6,9 @@ Of T tasks with N final votes each, x_t is the share that is right, p its mean a
 
 rho is the correlation of two votes on a task that is drawn like these. It holds all that makes votes alike: copying, a
 common model, and tasks that are easy or hard for all. Kish, Survey Sampling (1965), section 8.2; arXiv 2606.02646.
+
+A few tasks on which all err together may carry rho, and a sample may lack them. So the interval reaches as far as with
+one such task more, as with the pseudo-observations of Agresti and Coull (The American Statistician 52, 1998).
 """
 
 from __future__ import annotations
@@ -74,11 +77,11 @@ def independent_votes(standing: pl.DataFrame) -> IndependentVotes | str | None:
         )
     deff, pull = _design_effect(shares, n)
     reach = float(stats.t.ppf(0.975, shares.size - 1))
-    bounds = _bounds(deff, pull, reach)
+    unseen = [[], [0.0 if shares.mean() >= 0.5 else 1.0]]  # what the sample has, and one task that is off for all
     if np.sum((shares > 0) & (shares < 1)) < FEW_UNUSUAL:  # nearly all agree everywhere: the spread tells too little
-        low, high = _bounds(*_design_effect(np.append(shares, [0.5] * PSEUDO), n), reach)
-        bounds = min(low, bounds[0]), max(high, bounds[1])
-    low, high = bounds[0], min(bounds[1], float(n))
+        unseen.append([0.5] * PSEUDO)
+    bounds = [_bounds(*_design_effect(np.append(shares, added), n), reach) for added in unseen]
+    low, high = min(one[0] for one in bounds), min(max(one[1] for one in bounds), float(n))
     rho = Interval((deff - 1) / (n - 1), (low - 1) / (n - 1), (high - 1) / (n - 1), method=METHOD)
     votes = Interval(n / deff, n / high, n / low, method=METHOD)
     return IndependentVotes(

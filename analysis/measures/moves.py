@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 import numpy as np
+from pydantic import ValidationError
 
+from agentsoc.contracts.environments import Environment
+from agentsoc.events import MAX_AGENTS
+from agentsoc.log.acted import sound_rewards
 from agentsoc.log.read import RunLog
 from analysis.blocks import blocks
 from analysis.interval import FloatArray, Interval
@@ -16,6 +20,9 @@ from analysis.stats.bootstrap import Bounds, mean_intervals
 from analysis.stats.clusters import sums_by_task
 
 _COLUMNS = ("task", "round", "agent", "kind", "answer", "text", "rewards")
+
+
+World = TypeVar("World", bound=Environment)
 
 
 @dataclass
@@ -38,6 +45,7 @@ def episodes(log: RunLog) -> Iterator[EpisodeMoves]:
         names = [name for name in _COLUMNS if name in block.column_names]
         if "rewards" not in names:
             return
+        sound_rewards(block, log.directory)
         rows = zip(*(block.column(name).to_pylist() for name in names), strict=True)
         now: EpisodeMoves | None = None
         stage = -1
@@ -60,11 +68,32 @@ def episodes(log: RunLog) -> Iterator[EpisodeMoves]:
             yield now
 
 
+def played(log: RunLog, kind: type[World]) -> tuple[World, int] | None:
+    """Return the environment of a run with its number of agents; None for a run in another one, or in none.
+
+    Args:
+        log: the run.
+        kind: the environment.
+    """
+    tasks = log.manifest.scenario.get("tasks")
+    settings = tasks.get("environment") if isinstance(tasks, dict) else None
+    if not isinstance(settings, dict) or settings.get("kind") != kind.model_fields["kind"].default:
+        return None
+    try:
+        world = kind.model_validate(settings)
+    except ValidationError:  # of a version that has other settings
+        return None
+    groups = log.manifest.scenario.get("agents")
+    counts = [group.get("count") for group in groups if isinstance(group, dict)] if isinstance(groups, list) else []
+    n = sum(count for count in counts if isinstance(count, int))
+    return (world, n) if 1 <= n <= MAX_AGENTS else None
+
+
 def value_of(answer: str) -> Any:
     """Return an action: the value of its JSON, or the choice itself."""
     try:
         return msgspec.json.decode(answer.encode("utf-8", "replace"))
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return answer
 
 

@@ -50,6 +50,8 @@ class RunReport:
     protocol: str
     n_agents: int
     """Agents that said something, or that the scenario counts."""
+    rounds: int | None
+    """Rounds of its protocol; None for one without."""
     tasks: str
     """Identity of the tasks: runs on the same ones can be compared task by task."""
     setting: str
@@ -269,6 +271,7 @@ def _report(read: _Read, single: _Read | None, embedder: Embedder | None, centre
         str(manifest.scenario.get("topology", {}).get("kind", "")),
         str(manifest.scenario.get("protocol", {}).get("kind", "")),
         read.n_agents if counted is None else counted,
+        rounds if isinstance(rounds := manifest.scenario.get("protocol", {}).get("rounds"), int) else None,
         manifest.tasks_hash,
         setting_of(manifest.scenario),
         metrics,

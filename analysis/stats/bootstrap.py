@@ -139,9 +139,18 @@ def interval_from(one: TaskSums, within: Bounds | None, kind: Kind, drawn: Float
     return found if within is None else _clipped(found, within)
 
 
+def expanded_tail(n_tasks: int, level: float) -> float:
+    """Return the share of resamples beyond each end of an interval that is as wide as Student's t asks for.
+
+    Args:
+        n_tasks: two or more.
+        level: coverage that is aimed at.
+    """
+    return float(stats.norm.cdf(stats.t.ppf((1 - level) / 2, n_tasks - 1) * np.sqrt(n_tasks / (n_tasks - 1))))
+
+
 def _expanded(one: TaskSums, shift: FloatArray, level: float) -> Interval:
-    n = one.n_tasks
-    tail = float(stats.norm.cdf(stats.t.ppf((1 - level) / 2, n - 1) * np.sqrt(n / (n - 1))))
+    tail = expanded_tail(one.n_tasks, level)
     low, high = np.quantile(shift, [tail, 1 - tail])
     return Interval(one.mean, one.mean + float(low), one.mean + float(high), level, "bootstrap over tasks, expanded")
 

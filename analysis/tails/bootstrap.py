@@ -42,6 +42,8 @@ class GoodnessOfFit:
     replicates: int
     distance: float
     """KS distance of the data."""
+    family: int = 1
+    """Laws of the same report that are tested so: p is that of each alone, not corrected for their number."""
 
     @property
     def error(self) -> float:
@@ -49,8 +51,9 @@ class GoodnessOfFit:
         return math.sqrt(self.p * (1.0 - self.p) / self.replicates)
 
     def summary(self) -> str:
-        """Return one line: p with its error."""
-        return f"goodness of fit p = {self.p:.3f} +- {self.error:.3f} ({self.replicates} replicates)"
+        """Return one line: p with its error, and that it is single where there are several."""
+        single = f"; single, not corrected for {self.family} laws" if self.family > 1 else ""
+        return f"goodness of fit p = {self.p:.3f} +- {self.error:.3f} ({self.replicates} replicates{single})"
 
 
 @dataclass(frozen=True)

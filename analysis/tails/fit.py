@@ -67,16 +67,23 @@ class TailFit:
         """The likelihood ratios that words follow: those of the coarsest clusters."""
         return self.levels[-1].tests if self.levels else self.tests
 
-    def judged_by(self, tests: Mapping[str, LikelihoodRatio], design: SampleDesign) -> TailFit:
-        """Return the same with other deciding tests, such as corrected ones, and the word that follows from them."""
+    def judged_by(self, tests: Mapping[str, LikelihoodRatio], design: SampleDesign, family: int = 1) -> TailFit:
+        """Return the same with other deciding tests, such as corrected ones, and the word that follows from them.
+
+        Args:
+            tests: by name of the competitor, as `deciding` has them.
+            design: caps and repeats.
+            family: fits of the same report with a goodness of fit, which is told and not corrected for.
+        """
         if self.power is None:
             return self
         tail = self.sample.tail(self.power.xmin)
-        verdict = judge(self.power, tail, self.models, tests, self.gof, design, self.sample.n)
+        gof = None if self.gof is None else replace(self.gof, family=family)
+        verdict = judge(self.power, tail, self.models, tests, gof, design, self.sample.n)
         if not self.levels:
-            return replace(self, tests=dict(tests), verdict=verdict)
+            return replace(self, tests=dict(tests), gof=gof, verdict=verdict)
         last = replace(self.levels[-1], tests=dict(tests))
-        return replace(self, levels=(*self.levels[:-1], last), verdict=verdict)
+        return replace(self, levels=(*self.levels[:-1], last), gof=gof, verdict=verdict)
 
     @property
     def best(self) -> str | None:

@@ -15,6 +15,7 @@ from analysis.claims.attachment_logit import effects, fit, single_choices
 from analysis.claims.attachment_rivals import (
     DECIDES,
     EXCLUDES,
+    LEVEL,
     RatioTest,
     _beside,
     _gamma,
@@ -213,3 +214,13 @@ def test_the_line_of_a_report_has_word_exponent_offset_and_basis() -> None:
     assert found.plain is not None
     assert found.plain_interval is not None
     assert found.beta == found.examined.beta.value
+
+
+def test_the_interval_of_the_exponent_leaves_0_out_where_the_test_against_it_does() -> None:
+    """Where nothing is reinforced the offset means nothing, and a ratio over all offsets exceeds that of one."""
+    even = [examined(WORLDS["evenly"], seed) for seed in (0, 3, 4, 9)]
+    for one in even:
+        assert one.reinforced.p >= LEVEL
+        assert one.beta.covers(0.0)
+    assert [RatioTest(one.reinforced.ratio, 1).p < LEVEL for one in even] == [True, False, True, True]
+    assert not examined(WORLDS["reinforced, beta 1, offset 1"], 0).beta.covers(0.0)

@@ -30,6 +30,7 @@ from agentsoc.log.read import RunLog
 from agentsoc.log.record import record_bytes
 from agentsoc.log.schema import SCHEMA, to_table
 from agentsoc.log.segments import REBUILD, chain
+from agentsoc.log.tool_check import ActingRows
 from tests.forged import SCENARIO, Forged, found, task_events, task_row
 
 PRICED: dict[str, Any] = {
@@ -406,7 +407,7 @@ ORDERED = [
 
 
 def in_order(log: RunLog, *parts: list[Event]) -> bool:
-    places = _Events(log)
+    places = _Events(log, ActingRows())
     try:
         for part in parts:
             places._in_order(to_table(part))

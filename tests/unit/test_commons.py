@@ -71,6 +71,16 @@ def test_the_published_table_to_the_digit(
     assert state["ended"] == ("survived" if time == 12 else "collapsed")
 
 
+@pytest.mark.parametrize("resource", ["fishery", "inverse"])
+def test_who_heeds_hints_lives_by_them_and_else_takes_too_much(resource: Any) -> None:
+    lived = {}
+    for hint in ("none", "universalisation", "numbers"):
+        world = Commons(resource=resource, hint=hint)
+        played = play_out(world, world.task(1, 0), 5, 1, Script("heeding"))
+        lived[hint] = (len(played.states) - 1, sum(played.states[-1]["gains"]))
+    assert lived == {"none": (4, 195), "universalisation": (12, 600), "numbers": (12, 600)}
+
+
 def test_one_who_takes_everything_leaves_equality_at_a_fifth() -> None:
     state, over, acts = lived(Commons(), lambda state, agent: 100 if agent == 2 else 0)
     assert state["gains"] == [0, 0, 100, 0, 0]
@@ -193,7 +203,7 @@ def test_a_society_that_cannot_live_is_refused() -> None:
 
 
 @settings(max_examples=20)
-@given(n=st.integers(1, 500), greedy=st.sampled_from(["optimal", "fixed", "greedy", "cautious", "noisy"]))
+@given(n=st.integers(1, 500), greedy=st.sampled_from(["optimal", "fixed", "greedy", "cautious", "noisy", "heeding"]))
 def test_a_state_stays_small_and_plain(n: int, greedy: str) -> None:
     world = Commons(capacity=2 * n * 3, rounds=4)
     played = play_out(world, world.task(1, 0), n, 1, Script(greedy, error=0.3, quality=0.5))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import polars as pl
 import pytest
 from numpy.typing import NDArray
 
+from agentsoc.engine.transcript import transcript_async
 from analysis.interval import Interval
 from analysis.measures.exchange import ExchangeMeasures, exchange_of
 from analysis.measures.exposure import Exposure, exposure_of
@@ -98,6 +100,34 @@ def test_who_is_shown_two_answers_equally_often_is_led_by_neither_of_its_own(tmp
     assert (known["changed"] == (known["right_before"] != known["right_after"])).all()
 
 
+def test_a_claim_of_ones_own_that_another_agent_took_over_is_what_that_one_says(tmp_path: Path) -> None:
+    """Two agents endorse and leave each other's claims; a transcript tells what each was shown and held."""
+    blocks: dict[str, Any] = {
+        "topology": {"kind": "decentralized", "degree": 1},
+        "protocol": {"kind": "debate", "rounds": 3, "until": "rounds"},
+        "model": {"says": "random", "accuracy": 0.6, "cites": "all"}, "agents": {"reply": "short", "count": 2},
+        "tasks": {"kind": "multiple-choice", "count": 12},
+    }  # fmt: skip
+    log = made(tmp_path / "run", **blocks)
+    found = {(row["task"], row["round"], row["agent"]): row for row in heard_replies(log).iter_rows(named=True)}
+    taken_over = 0
+    for call in (call for task in range(12) for call in asyncio.run(transcript_async(log.directory, task))):
+        hint = call.request.hint
+        if call.round == 0 or call.reply is None:
+            continue
+        assert hint is not None
+        row = found[call.task, call.round, call.agent]
+        assert row["had"]
+        assert row["against"] == any(answer != hint.own for answer in hint.shown)
+        assert (row["right_before"], row["right_after"]) == (hint.own == hint.truth, call.reply.answer == hint.truth)
+        if row["against"]:
+            assert row["led"]  # one other agent: its answer is the most frequent one
+            assert row["followed"] == row["adopted"] == (call.reply.answer in hint.shown)
+        shows_itself = f"#1 agent {call.agent}: " in str(call.request.messages[-1].content)
+        taken_over += shows_itself and row["against"]
+    assert taken_over
+
+
 def spoken(rounds: list[Votes]) -> pl.DataFrame:
     """Return what is said of votes: arrays of who was right, shape (tasks, agents), one for each round."""
     right = np.stack(rounds, axis=2)
@@ -153,6 +183,29 @@ def test_whether_mean_accuracy_moved_is_said_where_the_data_show_it() -> None:
     assert moved(spoken([rng.random((20, 9)) < 0.5])) is None  # nobody answered twice
 
 
+@pytest.mark.parametrize(
+    ("first", "last", "gap", "alone"),
+    [
+        ([[True, False, True]], [[True, True, True]], 0.0, 0.0),  # one task
+        ([[True] * 3] * 20, [[True] * 3] * 20, 0.0, 0.0),
+        ([[False] * 3] * 20, [[False] * 3] * 20, 0.0, 0.0),
+        ([[True, False]] * 20, [[True, False]] * 20, 0.0, 50.0),  # ties, which the society decides for the right one
+    ],
+)
+def test_where_tasks_tell_nothing_apart_nothing_is_claimed(
+    first: list[list[bool]], last: list[list[bool]], gap: float, alone: float
+) -> None:
+    rows = spoken([np.array(first), np.array(last)])
+    scores = pl.DataFrame({"task": range(len(last)), "score": [float(one[0]) for one in last]})
+    found, change = oracle_gap(rows, scores), moved(rows)
+    assert found is not None
+    assert change is not None
+    assert (found.points.value, found.alone.value) == (gap, alone)
+    assert found.points.width >= 15
+    assert change.word == "whether it moved cannot be told"
+    assert isinstance(independent_votes(rows), str)
+
+
 def test_the_oracle_gap_counts_what_somebody_had_and_the_society_missed() -> None:
     first = np.array([[1, 0, 0], [1, 1, 0], [0, 0, 0], [1, 1, 1], [0, 0, 0]], dtype=bool)
     last = np.array([[0, 0, 0], [1, 1, 0], [0, 0, 0], [1, 1, 1], [1, 0, 0]], dtype=bool)
@@ -190,6 +243,19 @@ def test_votes_that_always_agree_are_worth_one_and_not_with_certainty() -> None:
     assert found.votes.low == found.votes.value == pytest.approx(1)
     assert found.votes.high > 1.02
     assert independent_votes(spoken([np.ones((40, 1), dtype=bool)])) is None
+
+
+def test_a_few_tasks_on_which_all_err_together_are_allowed_for() -> None:
+    """With thirty agents and tasks three of these carry all that is known of rho; some samples have one, or none."""
+    rng, held = np.random.default_rng(6), 0
+    for _ in range(100):
+        found = independent_votes(spoken([locked(30, 30, 0.1, 0.65, rng)]))
+        assert isinstance(found, IndependentVotes)
+        held += found.rho.covers(0.1)
+    assert held >= 92  # .82 without the task that is added; .97 with it
+    alone = independent_votes(spoken([rng.random((30, 30)) < 0.65]))
+    assert isinstance(alone, IndependentVotes)
+    assert alone.votes.low < 10
 
 
 def test_what_is_said_of_final_votes_goes_by_what_they_are() -> None:

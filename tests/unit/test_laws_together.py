@@ -14,6 +14,7 @@ from analysis.cascade_laws.together import corrected_together, holm_log10
 from analysis.stats.clusters import effective_size
 from analysis.stats.permutation import holm
 from benchmarks.planted_cascades import random_cascades
+from tests.sides import told_apart
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +67,24 @@ def test_what_the_words_are_corrected_for_is_told() -> None:
     assert said in report.summary()
     bare = examine(random_cascades("lognormal", 10, 1, n=100, form="star"), effort=FAST)
     assert "Holm" not in laws_as_text(bare)
+
+
+def test_a_goodness_of_fit_says_that_it_is_single_where_there_are_several() -> None:
+    """Corrected it would be easier to pass: the null hypothesis is the law that the word claims."""
+    table = random_cascades("lognormal", 10, 1, n=100, form="star")
+    some = examine(table, effort=replace(FAST, gof=5))
+    tested = {name: law for name, law in some.laws.items() if law.fit.gof is not None}
+    assert len(tested) > 1
+    [many] = corrected_together([some])
+    n = sum(fit is not None and fit.gof is not None for law in some.laws.values() for fit in (law.fit, law.whole))
+    name, law = next((name, law) for name, law in many.laws.items() if "goodness of fit p" in law.fit.verdict.summary())
+    [one] = corrected_together([replace(some, laws={name: replace(some.laws[name], whole=None)})])
+    words = "single, not corrected for"
+    told_apart({words: law.fit.verdict.summary()}, one.laws[name].fit.verdict.summary())
+    assert f"(5 replicates; {words} {n} laws)" in law.fit.summary()
+    assert law.fit.gof is not None
+    assert law.fit.gof.p == tested[name].fit.gof.p  # type: ignore[union-attr]
+    assert one.laws[name].fit.gof == tested[name].fit.gof
 
 
 def test_values_that_repeat_within_clusters_are_worth_their_clusters() -> None:

@@ -170,6 +170,13 @@ def test_tools_in_an_environment(tmp_path: Path) -> None:
         ({"tasks": {"kind": "arithmetic", "count": 1}}, "the tasks have none"),
         ({"agents": {"count": 4, "model": {"kind": "policy", "name": "clever"}}}, 'no scripted policy "clever"'),
         ({"tasks": {"kind": "episodes", "environment": {"kind": "garden", "days": 70_000}}}, "70,000 stages"),
+        (
+            {
+                "tasks": {"kind": "episodes", "environment": {"kind": "garden", "days": 20_000}},
+                "protocol": {"kind": "play", "talk": 3},
+            },
+            "could have 80,000 rounds",
+        ),
     ],
 )
 def test_what_cannot_be_played_is_refused(tmp_path: Path, changes: dict[str, Any], said: str) -> None:

@@ -21,6 +21,7 @@ from analysis.synergy.estimation.assumptions import (
     check_chance,
     check_channel,
     check_difficulty,
+    check_form,
     check_leaf_law,
     check_majority,
     check_sent,
@@ -93,6 +94,23 @@ def test_the_form_of_shared_errors_is_checked_only_where_votes_tell_it() -> None
         assert [words for words in better if words in shape.summary()] == [own]
         assert "difficulty not separated" not in shape.summary()
     assert "difficulty not separated, because no task was run twice" in single.summary()
+
+
+def test_votes_that_no_known_form_fits_are_named() -> None:
+    lock = compare_shapes(votes("lock", tasks=60))
+
+    def said(p: float) -> Check | None:
+        fits = {name: replace(getattr(lock, name), misfit=p) for name in ("lock", "beta_binomial")}
+        return check_form(replace(lock, **fits))
+
+    odd, plain = said(0.049), said(0.051)
+    assert odd is not None
+    assert plain is not None
+    assert (odd.status, plain.status) == ("violated", "not contradicted")
+    assert odd.text.startswith("the votes follow no form of shared errors that is known here (p = 0.049), so what")
+    assert plain.text == "the votes fit a known form of shared errors (p = 0.051)"
+    assert check_form(None) is None
+    assert said(float("nan")) is None
 
 
 def test_messages_err_more_one_way_or_alike() -> None:

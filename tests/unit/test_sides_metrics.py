@@ -18,7 +18,7 @@ from analysis.measures.influence import INFLUENCE, Influence, influence_of
 from analysis.measures.judging import JudgeAgreement
 from analysis.measures.report import Reports, RunReport, examine
 from analysis.measures.text import as_text
-from analysis.measures.uneven import uneven_tokens
+from analysis.measures.uneven import tail_index, uneven_tokens
 from tests.sides import told_apart
 from tests.strategies import scenario
 from tests.synthetic_logs import ended, said, write_log
@@ -188,6 +188,14 @@ def test_uneven_tokens_are_told_of_many_tasks_alone() -> None:
     assert told(*[10] * 8, 900) == ""
     assert told(*[0] * 20) == ""
     assert told() == ""
-    heavy, light = (np.exp(np.random.default_rng(1).normal(6, sd, 400)).astype(int).tolist() for sd in (2, 0.7))
+    heavy, light = (np.exp(np.random.default_rng(1).normal(6, sd, 400)).astype(int).tolist() for sd in (2, 0.5))
     assert told(*heavy) != ""
     assert told(*light) == ""
+    above = 1 - (np.arange(400) + 0.5) / 400  # the quantiles of a power law and of an exponential
+    power, thin = 100 * above ** (-1 / 1.5), 1 - 1000 * np.log(above)
+    slow = told(*power.astype(int).tolist())
+    told_apart({"too heavy-tailed for an interval of their mean (tail index ": slow}, told(*thin.astype(int).tolist()))
+    assert told(*power[2::5].astype(int).tolist()) == ""  # eighty tasks
+    assert tail_index(power) == pytest.approx(1.5, abs=0.1)
+    assert tail_index(np.full(400, 7.0)) == np.inf
+    assert tail_index(np.zeros(400)) is None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import time
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from agentsoc.contracts.function_tool import function_tool
 from agentsoc.contracts.part import Slot
 from agentsoc.contracts.tools import TOOLS, Tool, ToolError
 from agentsoc.engine.replay import replay
@@ -21,7 +23,6 @@ from agentsoc.errors import ConsentNeededError, InputError
 from agentsoc.reading.by_schema import schema_fault
 from agentsoc.scenario.files import BASE_DIR
 from agentsoc.tools.calculator import Calculator
-from agentsoc.tools.function import function_tool
 from agentsoc.tools.search import Index, Search
 from tests.societies import built
 
@@ -146,6 +147,52 @@ def test_search_ranks_by_the_words_of_the_query() -> None:
         Search(folder="../..").files()
 
 
+def test_a_folder_with_too_much_in_it_is_refused_before_it_is_read(
+    beside: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from agentsoc.engine.ready import ready_society
+
+    def ready(folder: str) -> None:
+        ready_society(
+            built(
+                tasks={"kind": "coin", "count": 1},
+                agents={"count": 1, "model": "scripted", "tools": [{"kind": "search", "folder": folder}]},
+                topology="single",
+                protocol="vote",
+            )
+        )
+
+    ready("texts")
+    with pytest.raises(InputError, match=r"agents\.tools: a tool cannot be used: gone: there is no such file"):
+        ready("gone")
+    many = beside / "many"
+    many.mkdir()
+    for number in range(6):
+        (many / f"{number}.txt").write_text("x" * 100)
+    (many / "other.bin").write_text("y" * 1000)  # not searched, so it does not count
+    monkeypatch.setattr("agentsoc.tools.search.LIMIT_BYTES", 600)
+    monkeypatch.setattr("agentsoc.scenario.files.folder_files.__kwdefaults__", {"limit_bytes": 600})
+    ready("many")
+    assert len(Search(folder="many")._loaded[0]) == 6
+    (many / "2.txt").write_text("x" * 101)
+    with pytest.raises(InputError, match="many: the files of this folder have 601 bytes together, the limit is 600"):
+        ready("many")
+    monkeypatch.setattr("agentsoc.scenario.files.FOLDER_MAX", 5)
+    with pytest.raises(InputError, match="holds 6 files that would be read, the limit is 5"):
+        ready("many")
+    monkeypatch.setattr("agentsoc.scenario.files._ENTRIES_MAX", 3)
+    with pytest.raises(InputError, match="more than 3 files and folders"):
+        ready("many")
+
+
+def test_a_file_of_a_folder_that_grows_is_not_read_beyond_the_limit(
+    beside: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agentsoc.tools.search.LIMIT_BYTES", 20)
+    with pytest.raises(InputError, match="the limit is"):
+        _ = Search(folder="texts")._loaded
+
+
 def test_bm25_is_the_formula_of_its_paper() -> None:
     import math
 
@@ -154,6 +201,24 @@ def test_bm25_is_the_formula_of_its_paper() -> None:
     idf = math.log(1 + (3 - 2 + 0.5) / (2 + 0.5))
     expected = {at: idf * tf * 2.2 / (tf + 1.2 * (0.25 + 0.75 * lengths[at] / mean)) for at, tf in ((0, 1), (1, 2))}
     assert index.scores("a") == pytest.approx(expected)
+
+
+def test_a_function_in_a_loose_file_becomes_a_tool(tmp_path: Path) -> None:
+    from agentsoc.scenario.code import forget_code
+
+    page = (Path(__file__).parents[2] / "docs" / "tools.md").read_text()
+    [code] = [block for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "function_tool" in block]
+    (tmp_path / "tools.py").write_text(code)
+    calls = [[{"tool": "word-length", "arguments": {"word": "lake"}}]]
+    agents = {"count": 1, "model": {"kind": "scripted", "uses_tools": calls}, "tools": ["word-length"]}
+    blocks = {"tasks": {"kind": "arithmetic", "count": 1}, "agents": agents, "topology": "single", "protocol": "vote"}
+    (tmp_path / "s.yaml").write_text(json.dumps({"name": "loose", **blocks}))
+    try:
+        done = run(tmp_path / "s.yaml", tmp_path / "run", code_paths=[tmp_path / "tools.py"])
+        assert [event.text for event in done.events() if event.kind == "tool_call"] == ["4"]
+        assert replay(tmp_path / "run", allow_code=[tmp_path / "tools.py"]).digest == done.manifest.digest
+    finally:
+        forget_code()
 
 
 def test_a_function_becomes_a_tool_by_its_types_and_docstring(tmp_path: Path) -> None:

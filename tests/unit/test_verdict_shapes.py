@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import polars as pl
 import pytest
 
-from analysis.synergy.estimation.growth import SHAPES
+from analysis.synergy.estimation.count_shapes import DECISIVE, _cells, compare_shapes
+from analysis.synergy.estimation.growth import SHAPES, shapes_left
 from analysis.synergy.estimation.measured import Measured
 from analysis.synergy.estimation.phase_estimate import PhaseEstimate
 from analysis.synergy.estimation.phase_of_runs import phase_of_votes
 from analysis.synergy.planning.recommend import Recommendation, recommend
 from analysis.synergy.theory.shapes import Shape
-from benchmarks.study_shapes import gamma_for, phase, planned, votes
+from benchmarks.study_shapes import clique_votes, gamma_for, phase, planned, votes
+from tests.sides import told_apart
 
 DECIDES = "because the form of shared errors decides and the votes do not tell it"
 ERROR = "what is amplified is error"
@@ -82,6 +85,12 @@ def test_a_plan_goes_by_the_form_that_the_votes_leave() -> None:
     measured = phase("beta_binomial", 1.0, 2)[1]
     assert measured.shape == "beta_binomial"
     found, blind = plan_of(measured), plan_of(replace(measured, assumptions=()))
+    assert found.organised is not None
+    assert blind.organised is not None
+    assert found.organised.p == min(found.organised.chances)  # both forms that are left
+    assert found.organised.p_gaussian is not None
+    assert blind.p_least == min(blind.organised.chances)
+    assert len(blind.organised.chances) == 3
     assert BY_LAW in found.summary()
     assert "if shared errors are beta-binomial" not in found.summary()
     assert found.organised is not None
@@ -103,6 +112,23 @@ def test_a_plan_from_votes_of_the_lock_has_no_such_words() -> None:
     assert BY_LAW not in found.summary()
     assert OPEN not in found.cautions
     assert "if shared errors are beta-binomial" in found.summary()
+    assert found.organised is not None
+    assert found.organised.p_gaussian is None
+    assert found.p_least == found.organised.p
+
+
+def test_votes_that_hardly_speak_for_the_lock_do_not_exclude_the_others() -> None:
+    """Votes of a Gaussian factor by which the lock is better by an AIC of 5: a plan that trusts it loses."""
+    table = votes("gauss_factor", gamma=gamma_for(1.25, 0.3, "gauss_factor"), seed=28)
+    test = compare_shapes(table)
+    assert 4 < test.aic_difference < DECISIVE
+    assert test.preferred is None
+    assert shapes_left(test, "after_channel") == SHAPES
+    p, loses, alone = planned("gauss_factor", 1.25, 28)
+    assert alone or (loses and p < 0.5)
+    sure = compare_shapes(votes("lock", seed=3))
+    assert sure.aic_difference > DECISIVE
+    assert shapes_left(sure, "after_channel") == ("lock",)
 
 
 def test_a_plan_says_first_that_votes_are_below_chance() -> None:
@@ -126,3 +152,37 @@ def test_no_plan_that_is_called_sure_loses(shape: Shape) -> None:
         for seed in range(3):
             p, loses, _ = planned(shape, growth, seed)
             assert not (p >= 0.9 and loses)
+
+
+def test_votes_of_an_unknown_form_name_no_regime_and_no_design() -> None:
+    """Three of five agents always say the same, so a node is never better than one of them; both laws say amplify."""
+    strange, known = clique_votes(1.0, 0.9, seed=1), votes("beta_binomial", gamma=0.9, seed=1)
+    (odd, measured), (plain, other) = (phase_of_votes(one, gamma=0.9) for one in (strange, known))
+    assert (odd.verdict, plain.verdict) == ("undecided", "amplify")
+    assert odd.p_amplify_least == 1  # what the laws would have it
+    told_apart({"follow no form of shared errors that is known here": odd.summary()}, plain.summary())
+    found, sure = plan_of(measured), plan_of(other)
+    assert found.best.design.organisation == "single"
+    assert found.no_prediction == found.unknown_form is not None
+    assert found.as_dict()["unknown_form"] == found.unknown_form
+    assert (sure.no_prediction, sure.as_dict()["unknown_form"]) == (None, None)
+    below = plan_of(phase_of_votes(votes("lock", mu=-0.3), gamma=0.85)[1])
+    told_apart(
+        {
+            "how often its nodes would err together is not known": found.summary(),
+            "they rest on a law of shared errors that these votes do not follow": found.summary(),
+            "which agents err together, or compare a small design with one agent on the tasks themselves": (
+                found.summary()
+            ),
+        },
+        sure.summary(),
+        below.summary(),
+    )
+
+
+def test_numbers_of_right_votes_that_are_rare_are_taken_together() -> None:
+    assert _cells(np.array([1.0, 2, 9, 30, 12, 3]), 10).tolist() == [0, 0, 0, 1, 2, 2]
+    assert _cells(np.array([4.0, 3, 2]), 10).tolist() == [0, 0, 0]
+    few = compare_shapes(votes("lock", tasks=30))
+    assert few.misfit is None
+    assert replace(compare_shapes(votes("lock", tasks=60)), conditioned=False).misfit is None

@@ -36,6 +36,10 @@ _LEVEL: Final = 0.01  # of each check: with about ten of them, one in ten sound 
 
 LOCK: Final = "A4"
 """Code of the check of the lock, the optimistic form of shared errors."""
+FORM: Final = "form"
+"""Code of the check that the votes follow a form of shared errors that is known here."""
+_FORM_LEVEL: Final = 0.05
+"""Its level: the p is too large by far (benchmarks/study_shapes.py), so false alarms are below 2 %."""
 CHANCE: Final = "chance"
 """Code of the check that votes are better than chance."""
 
@@ -175,6 +179,20 @@ def check_shape(shape: ShapeTest | None) -> Check:
     return Check(
         "A4", "not contradicted", f"shared errors of the lock form (AIC difference {shape.aic_difference:.3g})"
     )
+
+
+def check_form(shape: ShapeTest | None) -> Check | None:
+    """Check that the votes follow one of the forms of shared errors that are known here; None where none was fitted."""
+    if shape is None or shape.misfit is None:
+        return None
+    if shape.misfit < _FORM_LEVEL:
+        return Check(
+            FORM,
+            "violated",
+            f"the votes follow no form of shared errors that is known here (p = {shape.misfit:.2g}), so what nodes "
+            "make of them cannot be worked out",
+        )
+    return Check(FORM, "not contradicted", f"the votes fit a known form of shared errors (p = {shape.misfit:.2g})")
 
 
 def check_majority(response: ResponseFit | None) -> Check:

@@ -17,10 +17,17 @@ from typing import Final
 
 import numpy as np
 import polars as pl
-from scipy import optimize, special
+from scipy import optimize, special, stats
 
 from agentsoc.errors import InputError
-from analysis.synergy.estimation.difficulty import CountShape, VoteCounts, count_votes, mixture_weights, task_loglik
+from analysis.synergy.estimation.difficulty import (
+    CountShape,
+    VoteCounts,
+    count_votes,
+    log_count_law,
+    mixture_weights,
+    task_loglik,
+)
 from analysis.synergy.estimation.interval import Estimate, from_draws
 from analysis.synergy.estimation.resample import TaskIndex, sums_by_task, task_weights
 from analysis.synergy.estimation.sibling_correlation import estimate_rho
@@ -28,8 +35,14 @@ from analysis.synergy.theory.arrays import FloatArray, IntArray
 from analysis.synergy.theory.recursion import alpha, organization_exponent
 from analysis.synergy.theory.shapes import correlated_majority_map
 
-DECISIVE: Final = 4.0
-"""Difference of AIC from which one law is preferred."""
+DECISIVE: Final = 9.2
+"""Difference of AIC from which one law is preferred: a likelihood ratio of 100.
+
+Data of one law favour another that much in at most one of 100 samples where both are known (Royall, Statistical
+Evidence, 1997, section 1.4), which is what a regime and a stated P of .9 can bear. With 4 it may be one of 7.
+"""
+_LEAST_IN_CELL: Final = 10.0
+_LEAST_TASKS: Final = 40
 _GRID: Final = 31
 _RHO_MAX: Final = 0.95
 
@@ -44,6 +57,8 @@ class ShapeFit:
     mus: FloatArray
     weights: FloatArray
     """Mixture of task signals that was fitted along; one signal where tasks were taken as equal."""
+    misfit: float = float("nan")
+    """p of the counts under this law, see `_misfit`; NaN where there are too few."""
 
 
 @dataclass(frozen=True)
@@ -55,11 +70,21 @@ class ShapeTest:
     aic_difference: float
     """AIC of the beta-binomial law minus that of the lock; positive speaks for the lock."""
     preferred: CountShape | None
-    """The better law where the difference is at least 4; None where the data cannot tell."""
+    """The better law where the difference is at least `DECISIVE`; None where the data cannot tell."""
     conditioned: bool
     """Whether task difficulty was fitted along; if not, difficulty passes for correlation."""
     n_groups: int
     n_tasks: int
+
+    @property
+    def misfit(self) -> float | None:
+        """P value of the counts under the better law, or under the one that fits better where none is preferred.
+
+        None where there are too few counts, or difficulty was not fitted along.
+        """
+        fits = [one for one in (self.lock, self.beta_binomial) if self.preferred in (None, one.shape)]
+        known = [one.misfit for one in fits if np.isfinite(one.misfit)]
+        return max(known) if known and self.conditioned else None
 
     def alphas(self, b: int, gamma: float) -> dict[CountShape, float]:
         """Return alpha under both laws, each with its own rho."""
@@ -126,7 +151,45 @@ def _fit_mixed(counts: VoteCounts, shape: CountShape) -> ShapeFit:
     found = optimize.minimize_scalar(loss, bounds=(0.0, _RHO_MAX), method="bounded", options={"xatol": 1e-3})
     rho = 0.0 if loss(0.0) <= float(found.fun) else float(found.x)
     weights, loglik = mixture_weights(task_loglik(counts, mus, rho, shape), all_tasks)
-    return ShapeFit(shape, rho, float(loglik[0]), mus, weights[0])
+    return ShapeFit(shape, rho, float(loglik[0]), mus, weights[0], _misfit(counts, mus, weights[0], rho, shape))
+
+
+def _misfit(counts: VoteCounts, mus: FloatArray, weights: FloatArray, rho: float, shape: CountShape) -> float:
+    """Return p of how often each number of right votes occurs under a fitted law; NaN for too few tasks.
+
+    Hotelling's test over tasks, as groups of a task are alike, for groups of the commonest size; rare numbers are taken
+    with their neighbours. What was fitted brings the law nearer to the data, so p is too large rather than too small.
+    """
+    size = int(np.bincount(counts.n).argmax())
+    kept = counts.n == size
+    law = log_count_law(np.full(size + 1, size), np.arange(size + 1), mus, rho, shape)
+    expected = np.exp(law) @ weights
+    tasks, member = np.unique(counts.task[kept], return_inverse=True)
+    groups = _cells(expected * tasks.size, _LEAST_IN_CELL)
+    cell = groups[counts.right[kept]]
+    n_cells = int(groups[-1]) + 1
+    if n_cells < 2 or tasks.size < _LEAST_TASKS:
+        return float("nan")
+    shares = np.zeros((tasks.size, n_cells))
+    np.add.at(shares, (member.reshape(-1), cell), 1.0)
+    shares /= shares.sum(axis=1, keepdims=True)
+    off = (shares - np.bincount(groups, weights=expected, minlength=n_cells))[:, :-1]  # shares sum to 1
+    mean, spread, df = off.mean(axis=0), np.cov(off, rowvar=False).reshape(n_cells - 1, -1), n_cells - 1
+    squared = tasks.size * float(mean @ np.linalg.pinv(spread, hermitian=True) @ mean)
+    n = tasks.size
+    return float(stats.f.sf((n - df) / (df * (n - 1)) * squared, df, n - df))
+
+
+def _cells(expected: FloatArray, least: float) -> IntArray:
+    """Return the cell of each number of right votes, from 0 on: neighbours together until `least` are expected."""
+    found, cell, held = np.zeros(expected.size, dtype=np.int64), 0, 0.0
+    for at, one in enumerate(expected):
+        if held >= least:
+            cell, held = cell + 1, 0.0
+        found[at], held = cell, held + float(one)
+    if held < least and cell:
+        found[found == cell] = cell - 1
+    return found
 
 
 def _fit_equal(counts: VoteCounts, shape: CountShape) -> ShapeFit:

@@ -18,7 +18,7 @@ import numpy as np
 from agentsoc.errors import InputError
 from agentsoc.streams import stream
 from analysis.files import read_json
-from analysis.synergy.estimation.assumptions import CHANCE, LOCK
+from analysis.synergy.estimation.assumptions import CHANCE, FORM, LOCK
 from analysis.synergy.estimation.fidelity_fit import FidelityAt
 from analysis.synergy.estimation.interval import Estimate, given
 from analysis.synergy.estimation.leaf_law import LeafFit
@@ -122,7 +122,15 @@ class Measured:
     @property
     def below_chance(self) -> str | None:
         """That votes are worse than chance, in words; None where nothing says so."""
-        return next((text for code, status, text in self.assumptions if (code, status) == (CHANCE, "violated")), None)
+        return self._violation(CHANCE)
+
+    @property
+    def unknown_form(self) -> str | None:
+        """That the votes follow no form of shared errors that is known here, in words; None where nothing says so."""
+        return self._violation(FORM)
+
+    def _violation(self, code: str) -> str | None:
+        return next((text for one, status, text in self.assumptions if (one, status) == (code, "violated")), None)
 
     def missing(self) -> list[str]:
         """Return why no plan can be made; nothing when one can."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
-from analysis.synergy.estimation.assumptions import CHANCE, SIZE, Check
+from analysis.synergy.estimation.assumptions import CHANCE, FORM, SIZE, Check
 from analysis.synergy.estimation.count_shapes import ShapeTest
 from analysis.synergy.estimation.difficulty import DifficultyMixture
 from analysis.synergy.estimation.growth import SHAPE_NAMES
@@ -106,7 +106,7 @@ class PhaseEstimate:
 
     @property
     def too_rough(self) -> tuple[str, ...]:
-        """Why no regime is decided by these estimates, whatever they say: too wide an interval, too few tasks."""
+        """Why no regime is decided by these estimates: too wide an interval, too few tasks, no form that fits."""
         wide = [
             f"the interval of {name} is wider than {WIDEST:g}; measure {more}"
             for name, one, more in (
@@ -115,7 +115,7 @@ class PhaseEstimate:
             )
             if one is not None and one.width > WIDEST
         ]
-        return (*wide, *(one.text for one in self.checks if (one.code, one.status) == (SIZE, "violated")))
+        return (*wide, *(one.text for one in self.checks if one.code in (SIZE, FORM) and one.status == "violated"))
 
     @property
     def verdict(self) -> Verdict:

@@ -95,8 +95,8 @@ def follow_up_text(measured: Measured, chosen: Ranked, found: Recommendation) ->
 
 def _predicted(chosen: Ranked, found: Recommendation, n: int) -> list[str]:
     """Return what is predicted of a comparison over n tasks, as comments."""
-    if found.below_chance is not None:
-        return [f"# Nothing is predicted: {found.below_chance}."]
+    if found.no_prediction is not None:
+        return [f"# Nothing is predicted: {found.no_prediction}."]
     needed = tasks_for(chosen, found.single)
     size = f"The {n:,} tasks here show a difference of that size four times in five."
     if needed > n:

@@ -22,24 +22,34 @@ import numpy as np
 
 from agentsoc.errors import InputError
 from analysis.synergy.estimation.interval import WIDEST, sure
-from analysis.synergy.estimation.measured import Measured, MeasuredMessage
+from analysis.synergy.estimation.measured import Measured
 from analysis.synergy.planning.advice import advice
-from analysis.synergy.planning.design import Design, Organisation
+from analysis.synergy.planning.candidates import candidates, most_promising
+from analysis.synergy.planning.design import Design
 from analysis.synergy.planning.parameter_draws import ParameterDraws
 from analysis.synergy.theory.arrays import FloatArray
-from analysis.synergy.theory.costs import leaf_tokens
 from analysis.synergy.theory.shapes import Shape
 
 GROUPS: Final = ("leaf", "gamma", "rho", "difficulty")
 """What doubt can come from: the leaf law (a and beta), fidelity, correlation, the spread of difficulty."""
-_FAN_INS: Final = 48
 _FIRST_DRAWS: Final = 24
-_SHORTLIST: Final = 16
-_MOST_LEAVES: Final = 1_000_000
 AT_ODDS: Final = 0.1
-"""Difference of the probabilities under the lock and the beta-binomial law from which on the form decides."""
+"""Difference of the probabilities under the forms of shared errors from which on the form decides."""
 _EQUAL: Final = 1e-12
 """Largest difference of two signals that counts as rounding."""
+
+
+_BELOW: Final = (
+    "it would make the errors of its agents surer",
+    "agents that are better than chance",
+    "why votes are wrong so often: the question, its answers, or how they are read",
+)
+_NO_FORM: Final = (
+    "how often its nodes would err together is not known",
+    "shared errors that these votes do not follow",
+    "which agents err together, or compare a small design with one agent on the tasks themselves",
+)
+"""Why no design of many is recommended, what the figures would rest on, and what to find out first."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +68,13 @@ class Ranked:
     of the shares under the beta-binomial law and, for the best that is organised, a Gaussian factor."""
     p_beta_binomial: float | None
     """The same if shared errors follow the beta-binomial law; None where that law has no form here."""
+    p_gaussian: float | None = None
+    """The same if they follow a Gaussian factor; told of the best that is organised alone."""
+
+    @property
+    def chances(self) -> tuple[float, ...]:
+        """P under each form of shared errors for which it was worked out."""
+        return tuple(p for p in (self.p, self.p_beta_binomial, self.p_gaussian) if p is not None)
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain data for JSON."""
@@ -66,6 +83,7 @@ class Ranked:
             "mu_high": self.high,
             "p_beats_one_agent": self.p,
             "p_beats_one_agent_beta_binomial": self.p_beta_binomial,
+            "p_beats_one_agent_gaussian": self.p_gaussian,
         }
 
 
@@ -93,6 +111,13 @@ class Recommendation:
     """Whether votes tell the form of shared errors; where they do not, P is what both forms allow."""
     below_chance: str | None = None
     """That votes are worse than chance, in words."""
+    unknown_form: str | None = None
+    """That votes follow no form of shared errors that is known here, in words."""
+
+    @property
+    def no_prediction(self) -> str | None:
+        """Why nothing is predicted; None where something is."""
+        return self.below_chance or self.unknown_form
 
     @property
     def organised(self) -> Ranked | None:
@@ -101,8 +126,8 @@ class Recommendation:
 
     def summary(self) -> str:
         """Return the recommendation as text."""
-        if self.below_chance is not None:
-            return self._without_prediction(self.below_chance)
+        if self.no_prediction is not None:
+            return self._without_prediction(self.no_prediction)
         lines = [f"with these measurements and {self.budget:,.0f} tokens: {self.best.design.said()}"]
         lines.append(f"  signal {_span(self.best)}; accuracy {(1 + self.best.design.mu) / 2:.3f} of two answers")
         organised = self.organised
@@ -122,29 +147,28 @@ class Recommendation:
         lines.append(f"  {self.advice}")
         return "\n".join([*lines, *(f"  caution: {text}" for text in self.cautions)])
 
-    def _without_prediction(self, below_chance: str) -> str:
-        """Return what is said where votes are below chance: whoever counts them makes errors surer."""
+    def _without_prediction(self, reason: str) -> str:
+        """Return what is said where votes are below chance, or follow no form that is known here."""
+        why, law, first = _NO_FORM if self.below_chance is None else _BELOW
         lines = [
-            below_chance,
+            reason,
             f"with these measurements and {self.budget:,.0f} tokens: {self.single.design.said()}",
-            "  no design of many is recommended: it would make the errors of its agents surer",
-            "  no signal, accuracy or P is told: they rest on a law of agents that are better than chance",
-            "  find out first why votes are wrong so often: the question, its answers, or how they are read",
+            f"  no design of many is recommended: {why}",
+            f"  no signal, accuracy or P is told: they rest on a law of {law}",
+            f"  find out first {first}",
         ]
         return "\n".join([*lines, *(f"  caution: {text}" for text in self.cautions)])
 
     @property
     def p_least(self) -> float:
         """P that the best beats one agent, at least, under every form of shared errors that the votes leave open."""
-        other = self.best.p_beta_binomial
-        return self.best.p if self.shape_tested or other is None else min(self.best.p, other)
+        return self.best.p if self.shape_tested else min(self.best.chances)
 
     def chance(self, one: Ranked) -> str:
         """Return P that a design beats one agent in words; a span where the forms are at odds and untold."""
-        other = one.p_beta_binomial
-        if self.shape_tested or other is None or not _at_odds(one):
+        if self.shape_tested or not _at_odds(one):
             return sure(one.p)
-        return f"{sure(min(one.p, other))} to {sure(max(one.p, other))} by the form of shared errors"
+        return f"{sure(min(one.chances))} to {sure(max(one.chances))} by the form of shared errors"
 
     def _also(self, one: Ranked) -> str:
         at_odds = not self.shape_tested and _at_odds(one)  # then `chance` has said both
@@ -157,6 +181,7 @@ class Recommendation:
         return {
             "shape": self.shape,
             "below_chance": self.below_chance,
+            "unknown_form": self.unknown_form,
             "p_best_beats_one_agent_least": self.p_least,
             "budget": self.budget,
             "window": self.window,
@@ -197,23 +222,23 @@ def recommend(
     # Where more tokens make an agent worse, one agent does best to leave them unspent.
     alone_x = float(budget) if measured.points["beta"] >= 0 else least
     alone = Design("single", 1, 0, 0, 1, alone_x, 1.0, 0.0)
-    fitting = list(_candidates(measured, budget, window, fan_ins, least))
+    fitting = list(candidates(measured, budget, window, fan_ins, least))
     shape = measured.shape
     base = world.signals(alone)
     ranked = [_ranked(world, design, base, shape) for design in [alone, *_shortlist(few, fitting, shape)]]
     single = ranked[0]
     # Of equal means (clipped leaves, say) the smaller society.
     order = sorted(ranked, key=lambda one: (-round(one.mean, 12), one.design.n_leaves))
-    best = order[0] if measured.below_chance is None else single
+    best = single if measured.below_chance or measured.unknown_form else order[0]
     rivals = tuple(_different([one for one in order if one is not best], best))
     over = 1.0
     if rivals:
         over = _share_above(*(world.signals(one.design, shape) for one in (best, rivals[0])))
     organised = next((one for one in order if one.design.organisation != "single"), None)
-    if organised is not None and shape != "lock":  # both forms that are left, so that neither promises too much
-        least_p = min(organised.p, _share_above(world.signals(organised.design, "gauss_factor"), base))
-        best, rivals = _with_p(best, organised, least_p), tuple(_with_p(one, organised, least_p) for one in rivals)
-        organised = replace(organised, p=least_p)
+    if organised is not None and world.has_shapes and not (shape == "lock" and measured.shape_tested):
+        known = _under_all(world, organised, base, shape)  # all forms that are left, so that none promises too much
+        best, *others = (known if one is organised else one for one in (best, *rivals))
+        rivals, organised = tuple(others), known
     doubt = _doubt(world, organised.design if organised is not None else alone, alone, shape)
     return Recommendation(
         budget=float(budget),
@@ -229,6 +254,7 @@ def recommend(
         shape=shape,
         shape_tested=measured.shape_tested,
         below_chance=measured.below_chance,
+        unknown_form=measured.unknown_form,
     )
 
 
@@ -236,12 +262,13 @@ def _shortlist(few: ParameterDraws, fitting: Sequence[Design], shape: Shape) -> 
     """Return the designs to look at closely: the best by a few draws, and some of each kind."""
     firsts = [(float(few.signals(design, shape).mean()), design) for design in fitting]
     firsts.sort(key=lambda pair: (-pair[0], pair[1].n_leaves))
-    return list(_spread(firsts))
+    return most_promising(firsts)
 
 
-def _with_p(one: Ranked, organised: Ranked, p: float) -> Ranked:
-    """Return `one`, with the probability given if it is the organised design."""
-    return replace(one, p=p) if one is organised else one
+def _under_all(world: ParameterDraws, one: Ranked, base: FloatArray, shape: Shape) -> Ranked:
+    """Return a design with its P under a Gaussian factor; where the lock is excluded, P is the lower of both others."""
+    gaussian = _share_above(world.signals(one.design, "gauss_factor"), base)
+    return replace(one, p=one.p if shape == "lock" else min(one.p, gaussian), p_gaussian=gaussian)
 
 
 def _least_tokens(measured: Measured, budget: float, x_min: float | None) -> float:
@@ -256,54 +283,6 @@ def _least_tokens(measured: Measured, budget: float, x_min: float | None) -> flo
     if budget < least:
         raise InputError(f"{budget:g} tokens do not pay for one agent of {least:g}", "", "raise the budget")
     return least
-
-
-def _candidates(
-    measured: Measured, budget: float, window: float, fan_ins: Sequence[int] | None, x_min: float
-) -> Iterator[Design]:
-    """Yield every star and tree of the measured messages whose leaves get x_min tokens at least."""
-    for message in measured.messages:
-        for b in _fan_ins(message, measured, budget, window, x_min, fan_ins):
-            for depth in range(1, 64):
-                n = b**depth
-                if n > _MOST_LEAVES:
-                    break
-                x = float(leaf_tokens(budget, b, depth, message.cost / 2, measured.c_agg))
-                if x < x_min * (1 - 1e-9):
-                    break
-                kind: Organisation = "star" if depth == 1 else "tree"
-                # m stays as it was measured: lengths that were not tried are not guessed
-                yield Design(kind, b, message.m, depth, n, x, message.gamma.value, 0.0)
-
-
-def _fan_ins(
-    message: MeasuredMessage,
-    measured: Measured,
-    budget: float,
-    window: float,
-    x_min: float,
-    wanted: Sequence[int] | None,
-) -> list[int]:
-    """Return the odd fan-ins that fit window and budget."""
-    widest = min(window / message.m if message.m > 0 else np.inf, budget / (x_min + message.cost), 20_001)
-    if wanted is not None:
-        return [b for b in wanted if b <= widest]
-    top = int(widest)
-    if top < 3:
-        return []
-    small = np.arange(3, min(top, 2 * (_FAN_INS // 2) + 1) + 1, 2)
-    large = np.geomspace(small[-1], top, _FAN_INS // 2) if top > small[-1] else np.empty(0)
-    odd = {int(b) for b in small} | {int(b) - (int(b) % 2 == 0) for b in large}
-    return sorted(odd)
-
-
-def _spread(firsts: list[tuple[float, Design]]) -> list[Design]:
-    """Return the most promising designs, and the best of each depth."""
-    best_of: dict[tuple[str, int], Design] = {}
-    for _, design in firsts:
-        best_of.setdefault((design.organisation, design.depth), design)
-    chosen = [design for _, design in firsts[:_SHORTLIST]]
-    return chosen + [design for design in best_of.values() if design not in chosen]
 
 
 def _ranked(world: ParameterDraws, design: Design, single: FloatArray, shape: Shape) -> Ranked:
@@ -380,9 +359,9 @@ def _cautions(measured: Measured, best: Design, single: Design, organised: Ranke
 
 
 def _at_odds(one: Ranked) -> bool:
-    """Return whether the lock and the beta-binomial law say different things of a design and one agent."""
-    other = one.p_beta_binomial
-    return other is not None and ((one.p > 0.5) != (other > 0.5) or abs(one.p - other) > AT_ODDS)
+    """Return whether the forms of shared errors say different things of a design and one agent."""
+    least, most = min(one.chances), max(one.chances)
+    return (least > 0.5) != (most > 0.5) or most - least > AT_ODDS
 
 
 def _span(one: Ranked) -> str:

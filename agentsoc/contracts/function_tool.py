@@ -8,21 +8,22 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, create_model
 
-from agentsoc.contracts.part import Slot
+from agentsoc.contracts.part import LOOSE_MODULE, Slot
 from agentsoc.contracts.tools import Effect, Tool
 from agentsoc.errors import InputError
 
 
 def function_tool(function: Callable[..., Any], effect: Effect, kind: str = "") -> type[Tool]:
-    """Return a kind of tool that calls a function, registered for scenarios.
+    """Return a kind of tool that calls a function, for scenarios.
 
     The function holds no state. It is given its arguments by name, as its types say, and returns a text or a JSON
     value. Write in a loose file: ``function_tool(distance, "pure")``; a scenario then has ``tools: [distance]``.
+    Elsewhere it can be used in the process that made it.
 
     Args:
         function: what is called; each parameter needs a type that JSON has.
         effect: what a call does; see `agentsoc.contracts.tools.Effect`.
-        kind: name of the kind; that of the function when empty.
+        kind: name of the kind; when empty that of the function, with dashes for underscores.
 
     Raises:
         InputError: a parameter has no type, or takes any number of values.
@@ -42,7 +43,7 @@ def function_tool(function: Callable[..., Any], effect: Effect, kind: str = "") 
     schema.pop("title", None)
     for field in schema.get("properties", {}).values():
         field.pop("title", None)
-    named = kind or function.__name__
+    named = kind or function.__name__.replace("_", "-")
     words = inspect.getdoc(function) or named
 
     def arguments(self: Tool) -> Mapping[str, Any]:
@@ -66,5 +67,8 @@ def function_tool(function: Callable[..., Any], effect: Effect, kind: str = "") 
         "call": call,
     }
     made: type[Tool] = type(f"{named}_tool", (Tool,), body)
-    Slot.register(made)
+    if function.__module__.startswith(LOOSE_MODULE):
+        function.__globals__[made.__name__] = made  # whoever loads the file finds it among its parts
+    else:
+        Slot.register(made)
     return made
