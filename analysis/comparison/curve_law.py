@@ -54,7 +54,7 @@ class FittedCurve:
         return {**values, "card": self.card.as_dict()}
 
 
-class CurveLaw(Protocol):
+class FittedLaw(Protocol):
     """A law of the curve of score against tokens."""
 
     name: str
@@ -99,7 +99,7 @@ class Isotonic:
         return FittedCurve(self.name, fitted, p, words, card)
 
 
-LAWS: Final[tuple[CurveLaw, ...]] = (Isotonic(),)
+LAWS: Final[tuple[FittedLaw, ...]] = (Isotonic(),)
 """The laws that are fitted to every curve."""
 
 
