@@ -56,6 +56,7 @@ from agentsoc.contracts.protocol import (
     interpret_reply,
     majority,
 )
+from agentsoc.contracts.router import Router
 from agentsoc.contracts.script import Script
 from agentsoc.contracts.sight import Sight
 from agentsoc.contracts.society import Society
@@ -134,6 +135,7 @@ __all__ = [
     "Purpose",
     "Reply",
     "Request",
+    "Router",
     "Script",
     "Sight",
     "Slot",

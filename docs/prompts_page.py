@@ -7,13 +7,21 @@ from typing import Final
 
 from agentsoc.contracts.prompts import TEMPLATES, VARIABLES
 from agentsoc.protocols.aggregators import CHOOSE
+from agentsoc.protocols.auction import AGAIN as BID_AGAIN
+from agentsoc.protocols.auction import BID, EXECUTE, MARK, PLANS
+from agentsoc.protocols.dag import CRITICISE, IMPROVE
 from agentsoc.protocols.experts import ANSWER, ASK, WORK
 from agentsoc.protocols.experts import JUDGE as ENOUGH
+from agentsoc.protocols.manager import DRAFT, EDIT, MANAGE
+from agentsoc.protocols.manager import MERGE as FROM_RESULTS
+from agentsoc.protocols.manager import WORK as PIECE
 from agentsoc.protocols.moa import AGGREGATE
+from agentsoc.protocols.narrated import NARRATE, NARRATED
 from agentsoc.protocols.orchestrate import GUIDE, GUIDE_FIRST, JUDGE, PLAN, SYNTHESISE, SYNTHESISE_ALONE
 from agentsoc.protocols.refine import AGAIN, CHECK, FIX, REDO
 from agentsoc.protocols.resample import CHECK as VERIFY
 from agentsoc.protocols.roles import FINISH, WRITE
+from agentsoc.protocols.tournament import COMPARE
 from agentsoc.protocols.vote import MERGE
 from agentsoc.society.calls import repair_line
 from agentsoc.society.templates import default_template
@@ -206,6 +214,22 @@ ASKED: Final = (
     ("`aggregate`, `by: model`", "who hears several", "`merge`", MERGE),
     ("`vote`, `aggregate`, `moa`, `by: judge`", "who chooses", "`choose`", CHOOSE),
     ("`debate`", "in round 0; in later rounds", "`answer`; `revise`", ""),
+    ("`dag`", "who builds on nobody", "`answer`", ""),
+    ("`dag`", "a critic on an edge; key `checks`", "`check`", CRITICISE),
+    ("`dag`", "who builds on others; key `instruction`", "`revise`", IMPROVE),
+    ("`tournament`", "everybody, first", "`answer`", ""),
+    ("`tournament`", "who judges a match", "`choose`", COMPARE),
+    ("`narrated-choice`", "everybody, first", "`answer`", ""),
+    ("`narrated-choice`", "a narrator; below it stand the calls of tools; key `asks`", "`work` *", NARRATE),
+    ("`narrated-choice`", "the judge", "`choose`", CHOOSE),
+    ("`auction`", "everybody, who bids; then each juror, of each plan", "`work` *", f"{BID} / {MARK}"),
+    ("`auction`, `memory: kept`", "who bids again; below it stand plans that lost and won", "`work` *", BID_AGAIN),
+    ("`auction`", "the winner", "`revise`", EXECUTE),
+    ("`manager`", "the lead, who drafts the work", "`work` *", DRAFT),
+    ("`manager`", "the lead, who may edit it; below it stand the pieces", "`work` *", EDIT),
+    ("`manager`", "a worker; what tools gave before it stands below", "`work` *", "the piece of work, in `question`"),
+    ("`manager`", "the lead, at the end", "`merge`", FROM_RESULTS),
+    ("`placebo`", "as in `debate`, with what was said about another question", "`answer`; `revise`", ""),
     ("`relay`", "who hears nobody; who hears somebody", "`answer`; `revise`", ""),
     ("`moa`", "the first layer", "`answer`", ""),
     ("`moa`", "later layers and the aggregator", "`merge`", AGGREGATE),
@@ -250,7 +274,15 @@ def _asked() -> Iterator[str]:
         yield "| " + " | ".join(row) + " |"
     yield "\nNo built-in protocol asks by the template `vote`; it is for protocols of your own. Rows with a star are"
     yield "asked in the words below, where the reply is free text and the scenario has no template of that name."
-    for name, text in (("stages that write", WRITE), ("the last stage", FINISH), ("a rejected draft", REDO)):
+    for name, text in (
+        ("stages that write", WRITE),
+        ("the last stage", FINISH),
+        ("a rejected draft", REDO),
+        ("a narrator", NARRATED),
+        ("an auction", PLANS),
+        ("a manager", MANAGE),
+        ("its workers", PIECE),
+    ):
         yield f"\n{name[0].upper()}{name[1:]}:\n\n```jinja\n{text.strip()}\n```"
     yield ""
 

@@ -23,10 +23,12 @@ from agentsoc.society.topologies import (
     Chain,
     Custom,
     Decentralized,
+    DynamicReputation,
     Exponential,
     Hybrid,
     Independent,
     Modular,
+    NeedOffer,
     Ring,
     Single,
     SmallWorld,
@@ -140,6 +142,62 @@ def societies(
             },
         ),
         (
+            draw(st.sampled_from([peers, rooted])),
+            {
+                "kind": "dag",
+                "critic": draw(st.sampled_from(["reader", "author", "none"])),
+                "rejected": draw(st.sampled_from(["shown", "left-out"])),
+                "direction": draw(st.sampled_from(["inward", "outward"])),
+            },
+        ),
+        (
+            draw(st.sampled_from([{"kind": "independent"}] if n < 3 else [peers, rooted])),
+            {
+                "kind": "tournament",
+                "matches": draw(st.integers(1, 9)),
+                "at_once": draw(st.integers(1, 4)),
+                "pairing": draw(st.sampled_from(["spread", "random"])),
+                "by": draw(st.sampled_from(["elo", "bradley-terry"])),
+            },
+        ),
+        (
+            draw(st.sampled_from([{"kind": "independent"}] if n < 3 else [peers, rooted])),
+            {"kind": "narrated-choice", "narrator": draw(st.sampled_from(["judge", "peers"]))},
+        ),
+        (
+            draw(st.sampled_from([peers, rooted])),
+            {
+                "kind": "auction",
+                "jury": draw(st.sampled_from([None, 1])),
+                "memory": draw(st.sampled_from(["none", "kept", "shuffled"])),
+            },
+        ),
+        (
+            led,
+            {
+                "kind": "manager",
+                "edits": draw(st.integers(0, 2)),
+                "width": draw(st.sampled_from([None, 1])),
+                "carries": draw(st.sampled_from(["ancestors", "direct"])),
+            },
+        ),
+        (
+            {
+                "kind": draw(st.sampled_from(["dynamic-reputation", "need-offer"])),
+                "hears": draw(st.integers(1, n - 1)),
+                "drop": draw(st.integers(0, 2)),
+            },
+            {"kind": draw(st.sampled_from(["debate", "placebo"])), "rounds": draw(st.integers(1, 4))},
+        ),
+        (
+            peers,
+            {
+                "kind": "placebo",
+                "rounds": draw(st.integers(1, 3)),
+                "until": draw(st.sampled_from(["rounds", "consensus"])),
+            },
+        ),
+        (
             led,
             {
                 "kind": "orchestrate",
@@ -161,9 +219,10 @@ def societies(
         ),
     ]
     if leadable:
-        blocks = [block for block in blocks if can_be_led(block[1])]
+        blocks = [(peers, protocol) for peers, protocol in blocks if can_be_led(protocol) and "hears" not in peers]
     topology, protocol = draw(st.sampled_from(blocks))
-    if not leadable and can_be_led(protocol) and draw(st.integers(0, 5)) == 0:
+    moves = "hears" in topology  # which only the protocol itself follows
+    if not leadable and not moves and can_be_led(protocol) and draw(st.integers(0, 5)) == 0:
         threshold = draw(st.sampled_from([0.0, 1.0, 2.0]))
         broadcast = draw(st.sampled_from(["next", "always", "no"]))
         protocol = {"kind": "dti", "protocol": protocol, "threshold": threshold, "broadcast": broadcast}
@@ -219,6 +278,10 @@ def societies(
         st.sampled_from([{"kind": "all"}, {"kind": "random", "k": 2}, {"kind": "reinforced", "k": 2, "beta": 1.5}])
     )
     episodes = draw(st.sampled_from(["concurrent", "concurrent", "sequential"]))
+    if protocol["kind"] == "placebo":  # its episodes show each other what is said
+        episodes = "concurrent"
+    if protocol.get("memory", "none") != "none":
+        episodes = "sequential"
     parts = {
         "seed": draw(st.integers(0, 2**32)),
         "tasks": tasks,
@@ -253,6 +316,7 @@ def societies(
 SHAPES = (
     *("single", "independent", "star", "chain", "tree", "complete", "random", "regular", "circle", "mixed"),
     *("ring", "small-world", "hybrid", "modular", "exponential", "custom"),
+    *("reputation", "needs"),
 )
 
 
@@ -308,6 +372,10 @@ def topology_cases(draw: st.DrawFn) -> TopologyCase:
             communities = draw(st.integers(2, n - integrator))
             bridges = draw(st.integers(1, (n - integrator) // communities))
             return TopologyCase(Modular(communities=communities, bridges=bridges, integrator=integrator), n, True)
+        case "reputation" | "needs":
+            n = size(2)
+            live = DynamicReputation if kind == "reputation" else NeedOffer
+            return TopologyCase(live(hears=draw(st.integers(1, n - 1))), n, True)
         case "exponential":
             return TopologyCase(Exponential(), size(2), True)
         case _:
@@ -333,6 +401,8 @@ EDGES: dict[str, tuple[Topology, int, Callable[[int], int]]] = {
     "hybrid": (Hybrid(peers=4), 8, lambda n: 2 * (n - 1) + 2 * 4),
     "modular": (Modular(communities=3), 12, lambda n: 3 * 4 * 3 + 3 * 2),
     "exponential": (Exponential(), 8, lambda n: 3 * n),
+    "dynamic-reputation": (DynamicReputation(hears=3), 9, lambda n: 3 * n),
+    "need-offer": (NeedOffer(), 7, lambda n: 2 * n),
     "custom": (Custom(edges=((0, 1), (1, 2), (2, 0))), 3, lambda n: 3),
 }
 """By kind: settings, a number of agents, and the number of directed edges as a closed form. A topology that is shipped
@@ -346,6 +416,12 @@ COUNTED: dict[str, tuple[Any, Any, Callable[[int], tuple[int, int]]]] = {
     "debate": ("decentralized", {"kind": "debate", "rounds": 2}, lambda n: (2 * n, 2 * n * (n - 1))),
     "orchestrate": ("star", {"kind": "orchestrate", "rounds": 1}, lambda n: (n + 1, 2 * (n - 1))),
     "relay": ("chain", "relay", lambda n: (n, n - 1)),
+    "dag": ("decentralized", "dag", lambda n: (n + n * (n - 1) // 2, n * (n - 1) // 2)),
+    "tournament": ("independent", {"kind": "tournament", "matches": 7}, lambda n: (n + 7, 14)),
+    "narrated-choice": ("independent", "narrated-choice", lambda n: (2 * n + 1, 2 * n)),
+    "auction": ("independent", "auction", lambda n: (n + n * n + 1, n * n)),
+    "manager": ("star", "manager", lambda n: (2, 0)),  # the script drafts no line: the lead answers alone
+    "placebo": ("decentralized", {"kind": "placebo", "rounds": 2}, lambda n: (2 * n, 2 * n * (n - 1))),
     "moa": ("independent", {"kind": "moa", "layers": 3}, lambda n: (3 * n + 1, 2 * n * n + n)),
     "refine": (
         "independent",

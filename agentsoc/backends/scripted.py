@@ -145,6 +145,8 @@ class ScriptedBackend(Backend):
         follows = self._draw("accuracy", hint) < self.model.accuracy
         if not choosing:
             return {"accept": bool(right) == follows}
+        if not places:  # there is nothing to choose from
+            return {"best": "#1"}
         return {"best": f"#{((right or wrong) if follows else (wrong or right))[0]}"}
 
     def _calls(self, hint: Hint) -> list[dict[str, Any]]:

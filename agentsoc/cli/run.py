@@ -15,6 +15,7 @@ from agentsoc.cli.summary import (
     cache_lines,
     exit_code,
     next_lines,
+    option_lines,
     say_facts,
     short_score_text,
     summary_lines,
@@ -204,5 +205,5 @@ def report(finished: Run, code: Sequence[Path], as_json: bool) -> None:
         return
     manifest, directory = finished.manifest, finished.directory
     label = "accuracy" if all_right_or_wrong(directory, manifest) else "score"
-    say_facts([*summary_lines(directory, manifest, label), *cache_lines(finished)])
+    say_facts([*summary_lines(directory, manifest, label), *cache_lines(finished), *option_lines(finished)])
     say("\n".join(next_lines(manifest, directory, code)))

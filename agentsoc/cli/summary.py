@@ -119,6 +119,13 @@ def _prompt_lines(manifest: Manifest) -> list[str]:
     return [prompt_bounds_text(counted, bound, used) for counted, (bound, used) in found.items() if used]
 
 
+def option_lines(log: RunLog) -> list[str]:
+    """Return which option takes nearly all first answers of a group, a line each; nothing where none does."""
+    from agentsoc.log.first_answers import one_options
+
+    return [f"{'answers':<10}{line(one.text())}" for one in one_options(log)]
+
+
 def cache_lines(log: RunLog) -> list[str]:
     """Return what the cache of replies spared a run, on one line; nothing for a run without one."""
     from agentsoc.log.cached import spared_by_cache

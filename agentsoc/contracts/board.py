@@ -82,6 +82,7 @@ class Board:
         "deliveries",
         "events",
         "flags",
+        "kept",
         "log_round",
         "own",
         "problem",
@@ -123,6 +124,8 @@ class Board:
         self.stopped: str | None = None
         self.watchers: tuple[Watcher, ...] = ()
         """What protocols keep of the events beyond the board: further folds of the same log."""
+        self.kept: Sequence[str] = ()
+        """What the protocol kept of earlier tasks, oldest first, where these are taken one after the other."""
         self.world: Surroundings | None = None
         """The environment of the episode, where it has one."""
 

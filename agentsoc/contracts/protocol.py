@@ -88,6 +88,12 @@ class Protocol(Part):
     """Whether it leads agents through an environment (`agentsoc.contracts.environments`): its turns act."""
     alone: ClassVar[str | None] = None
     """Why no other protocol can go around it; None where one can."""
+    follows_routes: ClassVar[bool] = False
+    """Whether it asks `Society.hears` whom an agent hears, so that edges may change while an episode goes on."""
+    elsewhere: ClassVar[bool] = False
+    """Whether turns are shown, in place of each claim that they see, what was said in the episode of another task."""
+    remembers: ClassVar[bool] = False
+    """Whether what it `keeps` of a task decides later ones, so that tasks have to follow each other."""
     artefacts: ClassVar[bool] = False
     """Whether pieces of work are answered in free text, also on tasks with options; parts of the task are not."""
 
@@ -117,6 +123,10 @@ class Protocol(Part):
 
         A schedule lets simulated societies be computed as columns. `plan` must agree with it.
         """
+        return None
+
+    def keeps(self, society: Society, board: Board) -> str | None:
+        """Return what is kept of an ended episode for later tasks (`Board.kept`), where they follow each other."""
         return None
 
     def weighs_claims(self) -> bool:

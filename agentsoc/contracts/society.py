@@ -9,10 +9,12 @@ from functools import cached_property
 from typing import Any, TypeVar
 
 from agentsoc.contracts.attention import Attention
+from agentsoc.contracts.board import Board
 from agentsoc.contracts.fault import PlantedFault
 from agentsoc.contracts.group import AgentGroup, PeersSee
 from agentsoc.contracts.probe import ParentSource
 from agentsoc.contracts.prompts import PromptSet
+from agentsoc.contracts.router import Router
 from agentsoc.contracts.rules import Rules
 from agentsoc.contracts.task import TaskFamily
 from agentsoc.contracts.tools import ToolSpec
@@ -116,6 +118,16 @@ class Society:
             for source in heard:
                 addresses.setdefault(source, []).append(agent)
         return addresses
+
+    def router(self, board: Board) -> Router | None:
+        """Return what says who hears whom where that changes; None where it is always the same."""
+        found = (one for one in board.watchers if isinstance(one, Router) and one.wiring is self.wiring)
+        return next(found, None)
+
+    def hears(self, board: Board, agent: int) -> tuple[int, ...]:
+        """Return whom `agent` hears in the stage that comes next: its `neighbours`, unless edges change."""
+        router = self.router(board)
+        return self.neighbours[agent] if router is None else router.hears(board, agent)
 
     def addresses(self, agent: int) -> Sequence[int]:
         """Return the agents who hear `agent`, in increasing order."""

@@ -13,6 +13,8 @@ import numpy as np
 
 from agentsoc.contracts.graphs import nx
 from agentsoc.contracts.part import Part, Slot
+from agentsoc.contracts.router import Router
+from agentsoc.contracts.society import Society
 from agentsoc.contracts.wiring import Wiring
 from agentsoc.errors import TopologyError
 
@@ -21,6 +23,8 @@ class Topology(Part):
     """Base of all topologies; the ``topology`` block of a scenario."""
 
     slot: ClassVar[str] = "agentsoc.topologies"
+    live: ClassVar[bool] = False
+    """Whether its edges change while an episode goes on: then it has a `router`."""
 
     kind: str
 
@@ -34,6 +38,10 @@ class Topology(Part):
 
     def root(self, n: int) -> int | None:
         """Return the agent in whom the organisation ends, or None among peers."""
+        return None
+
+    def router(self, society: Society) -> Router | None:
+        """Return a new fold that says who hears whom in each stage of an episode; None where `build` says it."""
         return None
 
     def size(self, n: int | None) -> int:

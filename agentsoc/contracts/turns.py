@@ -72,6 +72,9 @@ class Turn(msgspec.Struct, frozen=True, gc=False):
     """What is seen of an environment, in a turn that acts."""
     played: str | None = None
     """The action of a scripted policy; then nobody is asked."""
+    instead: tuple[Claim, ...] = ()
+    """What is shown in place of the claims of `sees`, one for each of them and under its id; the engine fills it in for
+    a protocol that shows what was said elsewhere."""
 
 
 class Delegation(msgspec.Struct, frozen=True, gc=False):

@@ -48,6 +48,9 @@ class Wiring:
     community: NDArray[np.int32] | None = None
     """Community per agent for modular organisations, shape (n,); -1 for an agent who is in none."""
 
+    live: bool = False
+    """Whether the edges are only the first ones: who hears whom changes while an episode goes on."""
+
     def __post_init__(self) -> None:
         if not len(self.role):
             object.__setattr__(self, "role", np.zeros(self.n, dtype=np.int8))

@@ -36,6 +36,8 @@ from agentsoc.society.build import BuiltSociety, open_board
 
 Stop = str
 """Why an episode ended: ``finished``, ``budget_exhausted`` or ``max_rounds``."""
+KEPT_MAX = 1_000
+"""Earlier tasks of which a protocol is told what it kept (tasks)."""
 _SILENCE = Reply()
 _SAID_NOTHING = (Act("flag", answer="silent"),)
 
@@ -49,6 +51,7 @@ class Episode:
         self.family = run.family
         self.task: Task = run.family.make(run.society.scenario.tasks_seed, index)
         self.board = run.boards[index] = open_board([epoch.society for epoch in run.epochs], index, self.task)
+        self.board.kept = tuple(run.kept[-KEPT_MAX:])
         self.row = EpisodeRow(index)
         self.scores = Scores(run.family, self.task, self.board)
         self.earlier = EarlierTurns()
@@ -69,9 +72,12 @@ class Episode:
             if self.state.stopping:
                 return  # the journal has everything; resume takes the episode up again
             self._change_epoch()
-            turns = self.epoch.society.scenario.protocol.plan(self.epoch.society, self.board)
+            protocol = self.epoch.society.scenario.protocol
+            turns = protocol.plan(self.epoch.society, self.board)
             if not turns:
                 break
+            if protocol.elsewhere and self.state.elsewhere is not None:
+                turns = await self.state.elsewhere.dressed(self.board, turns)
             if self.board.log_round + 1 + self._steps_max >= MAX_ROUNDS:
                 stop = "max_rounds"
                 break
@@ -133,6 +139,8 @@ class Episode:
                 return None
             self._change_epoch()
         await self._commit(stage.ended(), stage.replies, stage.virtual_s, stage.steps)
+        if self.state.elsewhere is not None:
+            self.state.elsewhere.committed(self.board)
         return stage.refused(self.account.policy is not None)
 
     async def _step(
@@ -360,7 +368,12 @@ class Episode:
             await state.steps.ended(self.index)
         row = self.row_so_far()
         row.score, row.answer, row.answered, row.stop = score, answer, answer is not None, stop
+        protocol = self.epoch.society.scenario.protocol
+        if state.sequential and (kept := protocol.keeps(self.epoch.society, board)) is not None:
+            state.kept.append(kept)
         state.order.end(row)
+        if state.elsewhere is not None:
+            state.elsewhere.ended(self.index)
         state.pace.episodes += 1
         del state.open[self.index]
         state.boards.pop(self.index, None)

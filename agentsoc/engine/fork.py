@@ -97,6 +97,13 @@ async def fork_async(
                 "a fork keeps the tasks and the seed of its run", "tasks", "start a new run to change them"
             )
         start = (task, round_)
+        if old.protocol.elsewhere and (0, 1) < start < (2, 0):
+            raise InputError(
+                f"what comes before task {task}, round {round_} shows what is said after it: {old.protocol.kind} shows "
+                "task 0 what is said in task 1",
+                "--at",
+                "fork at 0:0, 0:1, or in task 2 or a later one",
+            )
         known: dict[Key, Attempt] = {attempt.key: attempt for attempt in log.journal() if counts_at(attempt) < start}
         earlier = log.manifest.fork
         before = [] if earlier is None else [b for b in earlier.before if b.start < start]

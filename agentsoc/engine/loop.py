@@ -1,7 +1,8 @@
 """This module runs the episodes of a scenario side by side and writes their events in the order of the tasks.
 
-An episode is one task on its own board. Episodes run side by side, but nothing that one does can change another, and
-their events reach the log in the order of the tasks: the log never shows who was faster.
+An episode is one task on its own board. Episodes run side by side, and nothing that one does can change another, but
+where a protocol shows what was said elsewhere (`elsewhere.py`): then one waits for stages of another. Their events
+reach the log in the order of the tasks: the log never shows who was faster.
 """
 
 from __future__ import annotations

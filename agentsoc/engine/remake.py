@@ -25,6 +25,7 @@ from agentsoc.log.manifest import Manifest
 from agentsoc.log.names import JOURNAL
 from agentsoc.log.read import RunLog
 from agentsoc.log.tool_rows import TOOL, is_model
+from agentsoc.scenario.model import Scenario
 from agentsoc.society.probe import FIRST_K
 
 SUPERSEDED: Final = "superseded"
@@ -46,21 +47,35 @@ def is_to_be_made_again(manifest: Manifest) -> bool:
     )
 
 
-def failed_rounds(known: Mapping[Key, Attempt], *, lost: bool, sequential: bool) -> dict[int, int]:
+def failed_rounds(known: Mapping[Key, Attempt], scenario: Scenario, *, lost: bool) -> dict[int, int]:
     """Return task -> first round of which a call failed by the infrastructure and is to be made again.
+
+    So are all episodes after a failed one, where they are taken one after the other with what agents remember, and in
+    a protocol that shows what was said elsewhere, whatever was shown of a round that is made again.
 
     Args:
         known: the journal.
+        scenario: of the run.
         lost: whether a call that ended with a lost attempt counts; so it does in a run that has ended by itself.
-        sequential: whether each episode builds on those before it, so that all later ones are made again as well.
     """
     found: dict[int, int] = {}
     for task, round_, _, _ in _failed_calls(known, lost):
         found[task] = min(round_, found.get(task, round_))
-    if sequential and found:
+    if scenario.episodes == "sequential" and found:
         first = min(found)
         found |= {task: BEFORE_ALL for task in {key[0] for key in known} if task > first}
+    if scenario.protocol.elsewhere and found:
+        _shown_again(found, {key[0] for key in known})
     return found
+
+
+def _shown_again(found: dict[int, int], tasks: Iterable[int]) -> None:
+    """Add the episodes that show what was said in rounds that are made again: all that comes after these rounds."""
+    if 1 in found:
+        found[0] = min(found[1], found.get(0, found[1]))
+    for task in sorted(set(tasks) - {0}):
+        if task - 1 in found:
+            found[task] = min(found[task - 1], found.get(task, found[task - 1]))
 
 
 def superseded_rows(known: Mapping[Key, Attempt], rounds: Mapping[int, int], *, lost: bool) -> list[Attempt]:

@@ -124,7 +124,7 @@ async def _resume(log: RunLog, means: _Means) -> Run:
     if means.retry_failed or is_to_be_made_again(log.manifest):
         ended = log.manifest.status == "finished"
         known = log.checked() if ended else _load_pinned(log)
-        rounds = failed_rounds(known, lost=ended, sequential=scenario.episodes == "sequential")
+        rounds = failed_rounds(known, scenario, lost=ended)
     if log.manifest.status == "finished" and not rounds:
         try:
             log.check()

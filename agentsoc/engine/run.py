@@ -22,6 +22,7 @@ from agentsoc.errors import InputError
 from agentsoc.log.acted import acted
 from agentsoc.log.cached import spared_by_cache
 from agentsoc.log.failures import failures_told
+from agentsoc.log.first_answers import one_options
 from agentsoc.log.read import RunLog
 from agentsoc.scenario.code import CodeFiles, load_codes
 from agentsoc.scenario.draft import Overrides
@@ -67,6 +68,7 @@ class Run(RunLog):
             "rewards": did.rewards,
             "failures": {name: msgspec.structs.asdict(found) for name, found in failures_told(self).items()},
             "cached": None if (spared := spared_by_cache(self)) is None else msgspec.structs.asdict(spared),
+            "one_option": [vars(found) for found in one_options(self)],
             "error": manifest.error,
             "totals": totals.model_dump(mode="json"),
             "not_reproducible": manifest.not_reproducible,

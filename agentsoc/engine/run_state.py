@@ -11,6 +11,7 @@ from agentsoc.contracts.board import Board
 from agentsoc.contracts.model import ElasticBackend
 from agentsoc.contracts.turns import Turn
 from agentsoc.engine.calls import Caller
+from agentsoc.engine.elsewhere import Elsewhere
 from agentsoc.engine.judging import EpisodeJudge
 from agentsoc.engine.pool import Pool
 from agentsoc.engine.progress import Pace
@@ -123,8 +124,19 @@ class RunState:
         self.pace = Pace()
         self.steps: Steps | None = None
         """What resolves the steps of an environment that has its state in a program of its own."""
+        self.kept: list[str] = []
+        """What protocols kept of earlier tasks, where these are taken one after the other."""
+        self.elsewhere: Elsewhere | None = None
+        """What episodes show of each other, where a protocol has it so."""
+        if any(epoch.society.scenario.protocol.elsewhere for epoch in epochs):
+            self.elsewhere = Elsewhere(self.family.count)
         self.open: dict[int, Callable[[], EpisodeRow]] = {}
         """For each episode under way, what gives its row as it is after the last committed round."""
+
+    @property
+    def sequential(self) -> bool:
+        """Whether tasks are taken one after the other."""
+        return self.society.scenario.episodes == "sequential"
 
     def epoch_at(self, task: int, round_: int) -> ScenarioEpoch:
         """Return the epoch to which a round belongs."""

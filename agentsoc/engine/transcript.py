@@ -6,6 +6,7 @@ each is compared with the one that the journal has of what was sent.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -120,9 +121,13 @@ async def transcript_async(
         if not 0 <= task < scenario.tasks.count:
             raise InputError(f"the run has no task {task}", "--task", f"it has {scenario.tasks.count:,}, from 0")
         heard: list[TranscribedCall] = []
-        first = 0 if scenario.episodes == "sequential" else task  # memory is carried over from the tasks before
+        before = log.manifest.fork.before if log.manifest.fork else ()
+        parts = [Scenario.model_validate(one.scenario) for one in before] + [scenario]
+        elsewhere = any(one.protocol.elsewhere for one in parts)
+        # memory is carried over from the tasks before; what is shown of another task comes from the one before it
+        first = 0 if elsewhere or scenario.episodes == "sequential" else task
         try:
-            await _again(log, scenario, range(first, task + 1), heard)
+            await _again(log, scenario, range(first, max(task, elsewhere) + 1), heard)
         except ReplayMismatchError:
             if log.manifest.status == "finished":
                 raise
@@ -163,8 +168,13 @@ async def _again(log: RunLog, scenario: Scenario, tasks: range, heard: list[Tran
         environment = environment_of(scenario.tasks)
         if isinstance(environment, ForeignEnvironment):
             engine.steps = ForeignDesk(environment, None, known, live=False)
-        for index in tasks:
-            await Episode(engine, index).run()
+        if engine.elsewhere is None:
+            for index in tasks:
+                await Episode(engine, index).run()
+        else:  # they wait for each other
+            async with asyncio.TaskGroup() as group:
+                for index in tasks:
+                    group.create_task(Episode(engine, index).run())
     finally:
         for each in (*pools, *desks):
             await each.close()

@@ -6,9 +6,10 @@ import zlib
 
 import msgspec
 
+from agentsoc.contracts.board import Board
 from agentsoc.contracts.model import ElasticBackend, Hint, PureBackend, SampleHint, VoterReply
 from agentsoc.contracts.protocol import majority
-from agentsoc.contracts.turns import Delegation, Reply
+from agentsoc.contracts.turns import Delegation, Reply, Turn
 from agentsoc.engine.attempts import PlannedTurn
 from agentsoc.engine.views import Views
 from agentsoc.society.parts import part_of
@@ -52,7 +53,7 @@ class Voters:
             purpose=turn.purpose,
             truth=task.truth,
             options=task.options,
-            shown=tuple([board.claims[claim].answer for claim in turn.sees]) if turn.sees else (),
+            shown=_shown_answers(board, turn) if turn.sees else (),
             own=None if own is None else own.answer,
             by_rule=turn.by_rule,
             speaks=self._society.speaks(turn.agent),
@@ -95,3 +96,11 @@ class Voters:
             backend.wants(planned.left, planned.team_left, self._society.n), self._society.group(turn.agent).max_tokens
         )
         return backend.spend(hint, max(wanted, 1) if planned.cap is None else planned.cap)
+
+
+def _shown_answers(board: Board, turn: Turn) -> tuple[str | None, ...]:
+    """Return the answers that a voter hears, one for each claim that its turn sees."""
+    if turn.instead:
+        said = {claim.id: claim.answer for claim in turn.instead}
+        return tuple([said[claim] for claim in turn.sees])
+    return tuple([board.claims[claim].answer for claim in turn.sees])

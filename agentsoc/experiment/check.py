@@ -22,7 +22,7 @@ from agentsoc.log.read import RunLog
 from agentsoc.scenario.code import check_recorded
 
 _DERIVED: Final = ("results.parquet", "report.txt", "report.json", "figures")
-_OF_CELL: Final = ("organisation", "n_agents", "count", "tasks", "seed")
+_OF_CELL: Final = ("organisation", "n_agents", "count", "budget", "tasks", "seed")
 _NAMED: Final = 3
 """Unknown names that are told one by one."""
 
@@ -72,7 +72,7 @@ def _compare_record(directory: Path, record: ComparisonRecord) -> Iterator[str]:
         yield "its runs were not derived again from what was asked: that would run its loose code"
         return
     try:
-        grid = make_grid(stored_comparison(record.asked, where, record.text_hash))
+        grid = make_grid(stored_comparison(record.asked, where, record.text_hash), record.dials)
     except (ScenarioError, InputError) as error:
         first = str(error).splitlines()[0]
         hint = "if it needs a package that is not installed here, or another version of agentsoc, use that"
@@ -98,6 +98,7 @@ def _facts(record: ComparisonRecord, grid: Grid) -> Iterator[tuple[str, Any, Any
             yield f"{name} of {asked.id}", of_record[name], of_grid[name]
         yield f"directory of {asked.id}", stated.run, f"{RUNS}/{asked.id}"
         yield f"scenario_hash of {asked.id}", stated.scenario_hash, asked.hash
+    yield "dials", [dial.model_dump() for dial in record.dials], [one.dial.model_dump() for one in grid.levels]
     yield "hash", record.hash, grid.hash
     yield "inputs", sorted(record.inputs), sorted({name for cell in grid.cells for name in named_files(cell.scenario)})
 

@@ -14,6 +14,7 @@ The file is read as strictly as a scenario, with the same messages::
     tasks: {easy: {signal: 0.8}, hard: {signal: 0.2}}
     seeds: 5                             # or a list
     baseline: single
+    budgets: [1k, 2k, 5k]                # ceilings of a task, instead of one in base.budget
 
 The cells of the grid that it stands for are made by `agentsoc.experiment.grid`.
 """
@@ -31,6 +32,7 @@ from pydantic import Field, StringConstraints, ValidationError
 from agentsoc.contracts.group import MAX_AGENTS
 from agentsoc.contracts.part import Part, nearest
 from agentsoc.errors import Problem, ScenarioError
+from agentsoc.experiment.fill import KEY, Level, fill_of
 from agentsoc.scenario.budget_total import BudgetTotal
 from agentsoc.scenario.code import load_code
 from agentsoc.scenario.draft import Draft, Overrides, Setting, as_arguments, read_argument
@@ -82,7 +84,14 @@ class ComparisonSpec(Part):
     """How often the results are looked at in all while seeds are added; each look then tests at a level of its own, so
     that all of them together keep 5 %. None where nobody looks before the end."""
     budget_total: BudgetTotal | None = None
-    """Ceiling over all runs together, split evenly over the tasks of all of them before the first one starts."""
+    """Ceiling over all runs together, split evenly over the tasks of all of them before the first one starts; with
+    `budgets` it has to pay for all of their ceilings, and money is split in proportion to them."""
+    budgets: Annotated[tuple[Level, ...], Field(max_length=32)] = ()
+    """Ceilings of a task (tokens; also 5k, 2M): every organisation is run at each of them, on the same tasks, and the
+    report says at how many tokens one overtakes the other. An organisation's `fill` names what it turns up to use
+    them."""
+    pilot_tasks: Annotated[int, Field(ge=1, le=1_000)] = 4
+    """Tasks of each pilot by which a dial is set, where usage is not known beforehand; they are not scored (tasks)."""
 
 
 @dataclass(frozen=True)
@@ -182,7 +191,7 @@ def checked(draft: Draft, text_hash: str) -> ComparisonRequest:
         comparison = ComparisonSpec.model_validate(draft.data)
     except ValidationError as error:
         raise ScenarioError(problems_of(error, draft)) from None
-    problems = [*_repeated(comparison, draft), *_forbidden(comparison, draft)]
+    problems = [*_repeated(comparison, draft), *_forbidden(comparison, draft), *_of_budgets(comparison, draft)]
     if comparison.baseline is not None and comparison.baseline not in comparison.organisations:
         what = f"the baseline {show(comparison.baseline)} is none of the organisations"
         problems.append(Problem(draft.place(("baseline",)), what, nearest(comparison.baseline, draft.data[MARK])))
@@ -243,11 +252,52 @@ def _forbidden(comparison: ComparisonSpec, draft: Draft) -> list[Problem]:
 def _repeated(comparison: ComparisonSpec, draft: Draft) -> list[Problem]:
     """Return the values of a list that stand there twice: the same run would be made and paid for twice."""
     found = []
-    for key in ("agents", "seeds"):
+    for key in ("agents", "seeds", "budgets"):
         values = getattr(comparison, key)
         if isinstance(values, tuple):
             for at, value in enumerate(values):
                 if value in values[:at]:
                     place = draft.place((key, at))
                     found.append(Problem(place, f"{key} has {value} twice", "keep one of the two"))
+    return found
+
+
+def _of_budgets(comparison: ComparisonSpec, draft: Draft) -> list[Problem]:
+    """Return what does not go with budgets, or only with them."""
+    found = []
+    several = bool(comparison.budgets)
+    for label, keys in comparison.organisations.items():
+        place = draft.place((MARK, label, KEY), of_key=KEY in keys)
+        try:
+            fill = fill_of(keys)
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = (MARK, label, KEY, *first["loc"]) if isinstance(keys[KEY], Mapping) else (MARK, label, KEY)
+            hint = str(first.get("ctx", {}).get("hint", "for example fill: rounds"))
+            found.append(Problem(draft.place(draft.path(where)), f"fill of {label}: {first['msg']}", hint))
+            continue
+        if fill is None:
+            continue
+        if not several:
+            found.append(Problem(place, f"{label} has a fill, and the comparison no budgets", "add budgets: [1k, 2k]"))
+        elif fill.values and len(fill.values) != len(comparison.budgets):
+            what = f"fill of {label}: {len(fill.values)} values for {len(comparison.budgets)} budgets"
+            found.append(Problem(place, what, "write one value for each budget, in their order"))
+    if not several:
+        return found
+    if comparison.agents:
+        hint = "numbers of agents are what fill turns up: fill: agents; or write an organisation for each number"
+        found.append(Problem(draft.place(("agents",), of_key=True), "budgets and agents do not go together", hint))
+    if comparison.unequal_budgets:
+        hint = "delete unequal_budgets: each of the budgets is the same for all"
+        found.append(Problem(draft.place(("unequal_budgets",), of_key=True), "budgets are the same for all", hint))
+    places: list[tuple[tuple[str, ...], Any]] = [(("base",), comparison.base)]
+    places += [((MARK, label), keys) for label, keys in comparison.organisations.items()]
+    for path, keys in places:
+        own = keys.get("budget")
+        for key in ("tokens", "tokens_per_task"):
+            if isinstance(own, Mapping) and own.get(key) is not None:
+                hint = "delete it: budgets says what a task may take"
+                what = f"budgets sets the tokens of a task, and so does {'.'.join((*path, 'budget', key))}"
+                found.append(Problem(draft.place((*path, "budget", key), of_key=True), what, hint))
     return found

@@ -13,28 +13,24 @@ from dataclasses import dataclass, replace
 from pathlib import Path as FilePath
 from typing import Any, Final
 
-from pydantic import ValidationError
-
 from agentsoc.contracts.part import MAX_PROBLEMS
-from agentsoc.contracts.topology import TOPOLOGIES
-from agentsoc.errors import InputError, Problem, ScenarioError, TopologyError
+from agentsoc.errors import Problem, ScenarioError
 from agentsoc.experiment.comparison import MARK, ComparisonRequest, load_comparison
-from agentsoc.experiment.overlay import lay
+from agentsoc.experiment.levels import AtLevel, Dials, at_levels, dial_key, pilot_bound
+from agentsoc.experiment.organise import NAME_LENGTH, CellPlace, organised
+from agentsoc.log.comparison import DialRecord
 from agentsoc.log.record import hash_json
 from agentsoc.scenario.block import block
-from agentsoc.scenario.budget_total import under_total
-from agentsoc.scenario.draft import Draft, Overrides, Setting
-from agentsoc.scenario.explain import problems_of, show
+from agentsoc.scenario.budget_total import under_total, under_total_of_levels
+from agentsoc.scenario.draft import Overrides
+from agentsoc.scenario.explain import show
 from agentsoc.scenario.model import MAX_SEED, Budget, Scenario
-from agentsoc.scenario.models import BLOCK, with_models
-from agentsoc.scenario.preset import PRESETS, expand, takes_count
-from agentsoc.scenario.strict import Document, Path, Position
+from agentsoc.scenario.strict import Path
 
 MAX_CELLS: Final = 10_000
 """Largest number of runs that one comparison may stand for."""
 LIMITS: Final = ("tokens", "tokens_per_task", "calls", "calls_per_task", "money", "money_per_task")
 """Keys of a budget that are ceilings; how a budget is split and shown is a matter of the organisation."""
-NAME_LENGTH: Final = 80
 
 
 @dataclass(frozen=True)
@@ -42,7 +38,8 @@ class Cell:
     """A cell is one run of a comparison, and its place in the grid."""
 
     id: str
-    """Names the run directory: ``<organisation>-n<agents>-<tasks>-s<seed>``."""
+    """Names the run directory: ``<organisation>-n<agents>-<tasks>-s<seed>``, with several budgets
+    ``<organisation>-b<tokens>-<tasks>-s<seed>``."""
     organisation: str
     n_agents: int
     """Agents in the society, whatever they do in it."""
@@ -52,6 +49,8 @@ class Cell:
     seed: int
     """Seed of the design: cells of one seed and task block are pairs. That of the run is `run_seed`."""
     scenario: Scenario
+    budget: int | None = None
+    """Ceiling of a task (tokens), where the comparison has several."""
 
     @property
     def hash(self) -> str:
@@ -61,10 +60,12 @@ class Cell:
 
 @dataclass(frozen=True)
 class Grid:
-    """A grid holds a comparison and all its cells, in a fixed order: task block, agents, seed, organisation."""
+    """A grid holds a comparison and all its cells, in a fixed order: task block, budget, agents, organisation, seed."""
 
     asked: ComparisonRequest
     cells: tuple[Cell, ...]
+    levels: tuple[AtLevel, ...] = ()
+    """With several budgets, what each organisation does at each of them."""
 
     @property
     def name(self) -> str:
@@ -74,10 +75,15 @@ class Grid:
     @property
     def matched(self) -> bool:
         """Whether all cells of a task block have the same ceiling, and there is one."""
-        limits: dict[str, set[Any]] = {}
+        limits: dict[tuple[str, int | None], set[Any]] = {}
         for cell in self.cells:
-            limits.setdefault(cell.tasks, set()).add(_ceiling(cell.scenario.budget))
+            limits.setdefault((cell.tasks, cell.budget), set()).add(_ceiling(cell.scenario.budget))
         return all(len(found) == 1 and None not in found for found in limits.values())
+
+    @property
+    def unset(self) -> tuple[AtLevel, ...]:
+        """Dials that pilots have to set before the runs are what they are to be."""
+        return tuple(one for one in self.levels if one.dial.how == "unset")
 
     @property
     def by_umask(self) -> bool:
@@ -105,8 +111,12 @@ def load_grid(
     return make_grid(load_comparison(path, overrides, seeds=seeds, allow_code=allow_code))
 
 
-def make_grid(asked: ComparisonRequest) -> Grid:
+def make_grid(asked: ComparisonRequest, dials: Sequence[DialRecord] = ()) -> Grid:
     """Return the cells that a comparison stands for.
+
+    Args:
+        asked: the comparison.
+        dials: those that pilots have set.
 
     Raises:
         ScenarioError: a cell is no valid scenario, budgets differ, two cells have one name, or there are too many.
@@ -117,138 +127,88 @@ def make_grid(asked: ComparisonRequest) -> Grid:
     seeds = _seeds(asked, base.data.get("seed", 0))
     labels = list(comparison.tasks) or [_tasks_label(base.data)]
     _require_bounded(asked, len(labels), len(seeds))
-    problems: dict[tuple[str, str], Problem] = {}
-    kinds: list[Cell] = []
-    for label in labels:
-        for organisation in comparison.organisations:
-            sizes: set[int] = set()
-            for count in comparison.agents or (None,):
-                if len(problems) >= MAX_PROBLEMS:
-                    break
-                try:
-                    draft, fixed = _draft(asked, organisation, count, label, seeds[0])
-                    scenario = Scenario.model_validate(expand(draft.data))
-                    n = _size(scenario)
-                except ValidationError as error:
-                    found = problems_of(error, draft)
-                except ScenarioError as error:
-                    found = list(error.problems)
-                except InputError as error:
-                    found = [_placed(error, asked, organisation)]
-                else:
-                    if n not in sizes:  # an organisation that fixes its number of agents is there once
-                        sizes.add(n)
-                        kinds.append(Cell("", organisation, n, None if fixed else count, label, seeds[0], scenario))
-                    continue
-                problems.update({(problem.where, problem.what): problem for problem in found})
-    if problems:
-        raise ScenarioError(list(problems.values()))
+    levels: list[AtLevel] = []
+    kinds = _kinds(asked, labels, seeds[0], {dial_key(dial): dial for dial in dials}, levels)
     _require_equal_budgets(asked, kinds)
     cells = list(_ordered(kinds, seeds, labels, list(comparison.organisations)))
     if comparison.budget_total is not None:
-        parts = under_total(
-            [cell.scenario for cell in cells], comparison.budget_total, asked.draft.place(("budget_total",))
-        )
+        scenarios, place = [cell.scenario for cell in cells], asked.draft.place(("budget_total",))
+        if comparison.budgets:
+            pilots = sum(pilot_bound(asked, one.dial) for one in levels)
+            parts = under_total_of_levels(scenarios, comparison.budget_total, place, besides=pilots)
+        else:
+            parts = under_total(scenarios, comparison.budget_total, place)
         cells = [replace(cell, scenario=scenario) for cell, scenario in zip(cells, parts, strict=True)]
-    grid = Grid(asked, tuple(cells))
+    grid = Grid(asked, tuple(cells), tuple(levels))
     _require_distinct(grid)
     return grid
 
 
-def _draft(asked: ComparisonRequest, organisation: str, count: int | None, tasks: str, seed: int) -> tuple[Draft, bool]:
-    """Return the draft of a scenario, and whether the organisation fixes its own number of agents."""
-    base = block(asked.draft, ("base",), (MARK, organisation))
-    over = block(asked.draft, (MARK, organisation))
-    below = dict(base.data)
-    if "preset" in over.data:  # a preset says how to organise: what the base says of that is not laid over it
-        for key in ("topology", "protocol"):
-            below.pop(key, None)
-    draft = Draft(below, base)
-    if isinstance(groups := below.get("agents"), list) and len(groups) == 1:
-        draft = draft.having(Setting(("agents",), groups[0], base, ("agents", 0)))
-    for name, model in asked.comparison.models.items():
-        if name not in (below.get(BLOCK) or ()):
-            draft = draft.having(Setting((BLOCK, name), model, block(asked.draft, (BLOCK,)), (name,)))
-    draft = lay(draft, over)
-    if tasks in asked.comparison.tasks:
-        draft = lay(draft, block(asked.draft, ("tasks",)), ("tasks",), (tasks,))
-    here = Document(asked.draft.place(("name",)), None, Position(1, 1), lines=False)
-    name = f"{organisation}-{tasks}-s{seed}"
-    draft = draft.having(Setting(("name",), name[:NAME_LENGTH].rstrip("-."), here))
-    draft = draft.having(
-        Setting(("seed",), seed, Document(asked.draft.place(("seeds",)), None, Position(1, 1), lines=False))
-    )
-    if count is not None:
-        where = Document(asked.draft.place(("agents",)), None, Position(1, 1), lines=False)
-        draft = _counted(draft, count, where)
-    return _fixed(with_models(draft), over.data, count is not None)
+def _kinds(
+    asked: ComparisonRequest,
+    labels: Sequence[str],
+    seed: int,
+    dials: Dials,
+    levels: list[AtLevel],
+) -> list[Cell]:
+    """Return the first cell of each kind, and add to `levels` what each organisation does at each budget."""
+    problems: dict[tuple[str, str], Problem] = {}
+    kinds: list[Cell] = []
+    for label in labels:
+        for organisation in asked.comparison.organisations:
+            if len(problems) >= MAX_PROBLEMS:
+                break
+            try:
+                if asked.comparison.budgets:
+                    found = list(at_levels(asked, organisation, label, seed, dials))
+                    levels += found
+                    kinds += [_at_level(one) for one in found if one.made is not None]
+                else:
+                    kinds += _at_counts(asked, organisation, label, seed)
+            except ScenarioError as error:
+                problems.update({(problem.where, problem.what): problem for problem in error.problems})
+    if problems:
+        raise ScenarioError(list(problems.values()))
+    return kinds
 
 
-def _counted(draft: Draft, count: int, where: Document) -> Draft:
-    """Return the draft with the number of agents of the axis."""
-    groups = draft.data.get("agents")
-    if isinstance(groups, list):
-        what = f"a number of agents cannot be set: there are {len(groups)} groups of them"
-        raise ScenarioError([Problem(draft.place(("agents",)), what, "use one group, or delete the agents axis")])
-    return draft.having(Setting(("agents", "count"), count, where))
+def _at_level(one: AtLevel) -> Cell:
+    made, place = one.made, one.place
+    assert made is not None
+    return Cell("", place.organisation, made.n_agents, None, place.tasks, place.seed, made.scenario, place.budget)
 
 
-def _fixed(draft: Draft, own: Mapping[str, Any], from_axis: bool) -> tuple[Draft, bool]:
-    """Drop a number of agents that was meant for all from an organisation that fixes its own; say whether it does."""
-    groups, said = draft.data.get("agents"), own.get("agents")
-    count = groups.get("count") if isinstance(groups, Mapping) else None
-    if count is None or not isinstance(groups, Mapping):
-        return draft, False
-    if isinstance(said, Mapping) and "count" in said and not from_axis:
-        return draft, False
-    if not _fixes_its_own(draft.data):
-        return draft, False
-    kept = {key: value for key, value in groups.items() if key != "count"}
-    placed = tuple((path, by) for path, by in draft.placed if path[:2] != ("agents", "count"))
-    return Draft({**draft.data, "agents": kept}, draft.document, placed), True
-
-
-def _fixes_its_own(data: Mapping[str, Any]) -> bool:
-    """Return whether an organisation has a number of agents of its own, and the one that it is given is another."""
-    preset = data.get("preset")
-    if isinstance(preset, str) and preset in PRESETS and not takes_count(preset):
-        return True
-    try:
-        whole = expand(data)
-        topology = TOPOLOGIES.parse(whole.get("topology"))
-    except (ValueError, InputError):  # its faults are told when the whole scenario is checked
-        return False
-    try:
-        topology.size(whole["agents"].get("count"))
-    except TopologyError:
+def _at_counts(asked: ComparisonRequest, organisation: str, label: str, seed: int) -> Iterator[Cell]:
+    """Yield the first cell of an organisation for each number of agents; one that fixes its own is there once."""
+    sizes: set[int] = set()
+    problems: list[Problem] = []
+    for count in asked.comparison.agents or (None,):
         try:
-            topology.size(None)
-        except TopologyError:
-            return False
-        return True
-    return False
-
-
-def _size(scenario: Scenario) -> int:
-    """Return the number of agents of a scenario."""
-    counts = [group.count for group in scenario.agents]
-    given = None if None in counts else sum(count for count in counts if count is not None)
-    return scenario.topology.size(given)
-
-
-def _placed(error: InputError, asked: ComparisonRequest, organisation: str) -> Problem:
-    problem = error.problem
-    where = asked.draft.place((MARK, organisation))
-    return Problem(where, f"the organisation {organisation}: {problem.what}", problem.hint)
+            made = organised(asked, CellPlace(organisation, label, seed, count))
+        except ScenarioError as error:
+            problems += error.problems
+            continue
+        if made.n_agents not in sizes:
+            sizes.add(made.n_agents)
+            own = None if made.fixed else count
+            yield Cell("", organisation, made.n_agents, own, label, seed, made.scenario)
+    if problems:
+        raise ScenarioError(problems)
 
 
 def _ordered(kinds: list[Cell], seeds: tuple[int, ...], labels: list[str], organisations: list[str]) -> Iterator[Cell]:
     """Yield the cells; those that are compared with each other follow each other."""
     order = {label: at for at, label in enumerate(labels)}
     place = {organisation: at for at, organisation in enumerate(organisations)}
-    for kind in sorted(kinds, key=lambda cell: (order[cell.tasks], cell.n_agents, place[cell.organisation])):
+
+    def rank(cell: Cell) -> tuple[int, ...]:
+        of_all = (order[cell.tasks], cell.budget or 0)
+        return (*of_all, cell.n_agents if cell.budget is None else 0, place[cell.organisation])
+
+    for kind in sorted(kinds, key=rank):
+        which = f"n{kind.n_agents}" if kind.budget is None else f"b{kind.budget}"
         for seed in seeds:
-            name = f"{kind.organisation}-n{kind.n_agents}-{kind.tasks}-s{seed}"
+            name = f"{kind.organisation}-{which}-{kind.tasks}-s{seed}"
             own = run_seed(seed, kind.tasks if len(labels) > 1 else "")
             scenario = kind.scenario.model_copy(
                 update={"seed": own, "name": name if len(name) <= NAME_LENGTH else _shortened(name)}
@@ -300,6 +260,7 @@ def _require_bounded(asked: ComparisonRequest, n_tasks: int, n_seeds: int) -> No
     sizes = {
         "organisations": len(asked.organisations),
         "agents": len(asked.comparison.agents) or 1,
+        "budgets": len(asked.comparison.budgets) or 1,
         "tasks": n_tasks,
         "seeds": n_seeds,
     }
@@ -322,6 +283,9 @@ def _require_equal_budgets(asked: ComparisonRequest, cells: list[Cell]) -> None:
     """Raise unless every organisation may spend the same on the same tasks."""
     if asked.comparison.unequal_budgets:
         return
+    if asked.comparison.budgets:
+        _require_equal_limits(asked, cells)
+        return
     problems: dict[str, Problem] = {}
     for cell in cells:
         of_all = next(one for one in cells if one.tasks == cell.tasks and one.organisation == asked.baseline)
@@ -337,6 +301,18 @@ def _require_equal_budgets(asked: ComparisonRequest, cells: list[Cell]) -> None:
             )
     if problems:
         raise ScenarioError(list(problems.values()))
+
+
+def _require_equal_limits(asked: ComparisonRequest, cells: Sequence[Cell]) -> None:
+    """Raise unless what else than tokens limits a task is the same for all organisations at a budget."""
+    limits: dict[tuple[str, int | None], Any] = {}
+    for cell in cells:
+        own = _ceiling(cell.scenario.budget)
+        if limits.setdefault((cell.tasks, cell.budget), own) != own:
+            other = _said(limits[cell.tasks, cell.budget])
+            what = f"{cell.organisation} has limits of its own ({_said(own)}; another one has {other})"
+            place = asked.draft.place((MARK, cell.organisation))
+            raise ScenarioError([Problem(place, what, "write limits of calls or money in base.budget, for all")])
 
 
 def _said(ceiling: Any) -> str:

@@ -13,6 +13,8 @@ from agentsoc.engine.ready import ready_society
 from agentsoc.errors import InputError
 from agentsoc.experiment.cell import is_pure
 from agentsoc.experiment.grid import Cell, Grid
+from agentsoc.experiment.levels import dial_key
+from agentsoc.log.comparison import DialRecord
 from agentsoc.society.build import BuiltSociety, build_society
 
 
@@ -30,6 +32,8 @@ class Kind:
     """Budget of all its runs (tokens)."""
     answered: int
     """Runs that are finished already."""
+    dial: DialRecord | None = None
+    """What is turned up to fill the budget, where the comparison has several."""
     cut: tuple[str, ...] = ()
     """What the ceiling of a task makes of its rounds, in words; see `agentsoc.engine.ceiling`."""
 
@@ -40,9 +44,9 @@ def build_kinds(cells: Sequence[Cell]) -> list[tuple[Cell, BuiltSociety]]:
     Raises:
         InputError: a society cannot be built, tasks cannot be made, or a budget pays for no call; names the run.
     """
-    first: dict[tuple[str, int, str], Cell] = {}
+    first: dict[tuple[str, int, str, int | None], Cell] = {}
     for cell in cells:
-        first.setdefault((cell.organisation, cell.n_agents, cell.tasks), cell)
+        first.setdefault((cell.organisation, cell.n_agents, cell.tasks, cell.budget), cell)
     found = []
     for cell in first.values():
         try:
@@ -63,6 +67,7 @@ def plan_kinds(grid: Grid, built: Sequence[tuple[Cell, BuiltSociety]], finished:
     """
     found = []
     each = len(grid.cells) <= BOUNDED_MAX
+    dials = {dial_key(one.dial): one.dial for one in grid.levels}
     for first, society in built:
         cells = tuple(cell for cell in grid.cells if _same_kind(cell, first))
         due = [cell for cell in cells if not finished.get(cell.id)]
@@ -77,9 +82,11 @@ def plan_kinds(grid: Grid, built: Sequence[tuple[Cell, BuiltSociety]], finished:
         all_runs = None if per_run is None else per_run * len(due)
         cut = forecast_ceiling(society)
         said = () if cut is None else tuple(cut.text())
-        found.append(Kind(cells, pure, most, not each, all_runs, len(cells) - len(due), said))
+        dial = dials.get((first.organisation, first.tasks, first.budget or 0))
+        found.append(Kind(cells, pure, most, not each, all_runs, len(cells) - len(due), dial, said))
     return found
 
 
 def _same_kind(one: Cell, other: Cell) -> bool:
-    return (one.organisation, one.n_agents, one.tasks) == (other.organisation, other.n_agents, other.tasks)
+    same = (one.organisation, one.n_agents, one.tasks) == (other.organisation, other.n_agents, other.tasks)
+    return same and one.budget == other.budget

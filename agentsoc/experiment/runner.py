@@ -12,7 +12,7 @@ import contextlib
 import os
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -24,7 +24,8 @@ from agentsoc.engine.shared import Shared
 from agentsoc.engine.waiting import STOP, wait_for
 from agentsoc.errors import AgentsocError, InputError, InterruptedRunError, RunLockedError
 from agentsoc.experiment.cell import CellOptions, carry_out, is_portable, is_pure
-from agentsoc.experiment.grid import Cell, Grid
+from agentsoc.experiment.fill_pilots import set_dials
+from agentsoc.experiment.grid import Cell, Grid, make_grid
 from agentsoc.experiment.plan import build_kinds
 from agentsoc.experiment.store import begin, finished_cells, given_grid, require_room
 from agentsoc.experiment.tally import Tally
@@ -147,12 +148,33 @@ async def compare_async(
         except RunLockedError as error:
             what = error.problem.what.replace("this run", "this comparison")
             raise RunLockedError(what, str(directory), "wait for it to end, or interrupt it") from None
-        record = begin(grid, directory, code)
         # exactly what was agreed to, here or before: the file of the user is not looked at again for every run
         agreed = consent if consent is True else frozenset((*(consent or ()), *destinations(scenarios)))
-        runner = _Runner(grid, directory, record, progress or Progress(), code, code_paths, agreed)
+        progress = progress or Progress()
+        record = begin(grid, directory, code)
+        if grid.unset:
+            means = CellOptions(concurrency, code, code_paths, None, STOP.get() or asyncio.Event(), agreed)
+            grid, record = await _with_dials(grid, directory, means, progress)
+        runner = _Runner(grid, directory, record, progress, code, code_paths, agreed)
         await runner.run(workers, concurrency)
     return Outcome(directory, record)
+
+
+async def _with_dials(
+    grid: Grid, directory: Path, means: CellOptions, progress: Progress
+) -> tuple[Grid, ComparisonRecord]:
+    """Have pilots set the dials of a comparison; return what it stands for then."""
+    calls = means.concurrency or max((one.scenario.engine.concurrency for one in grid.cells), default=None)
+    shared = Shared(calls)
+    try:
+        dials = await set_dials(grid, directory, replace(means, shared=shared), progress)
+    except InterruptedRunError:
+        raise InterruptedComparisonError(str(directory)) from None
+    finally:
+        await shared.close()
+    whole = make_grid(grid.asked, dials)
+    build_kinds(whole.cells)
+    return whole, begin(whole, directory, means.code, instead_of=grid.hash)
 
 
 def default_workers(n_pure: int) -> int:

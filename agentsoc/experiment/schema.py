@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from agentsoc.experiment.comparison import ComparisonSpec
+from agentsoc.experiment.fill import KEY, Fill
 from agentsoc.scenario.schema import scenario_schema
 
 
@@ -29,6 +30,8 @@ def comparison_schema() -> dict[str, Any]:
         "properties": {name: {"anyOf": [shape, {"type": "object"}]} for name, shape in keys.items()},
         "additionalProperties": False,
     }
+    fill = {key: value for key, value in Fill.model_json_schema(mode="validation").items() if key != "$defs"}
+    loose[KEY] = {"anyOf": [{"type": "string"}, fill]}
     properties["organisations"] = {
         **_about(properties["organisations"]),
         "type": "object",

@@ -3,6 +3,7 @@
 comparison.json      what was asked, its runs and how far they are
 inputs/              copies of the files that the comparison names
 runs/<cell id>/      ordinary run directories
+pilots/<name>/       those by which dials were set, where there are several budgets
 """
 
 from __future__ import annotations
@@ -52,7 +53,8 @@ def given_grid(
         LogDamagedError: the directory's record is not what was written.
     """
     if isinstance(grid, Grid):
-        return grid, default_directory(grid) if out is None else out, dict(code or {})
+        place = default_directory(grid) if out is None else out
+        return _with_known_dials(grid, place), place, dict(code or {})
     path = Path(grid)
     if path.is_dir():
         if out is not None and out != path:
@@ -62,7 +64,15 @@ def given_grid(
         return grid, path, recorded
     known = load_codes(code_paths) if code is None else dict(code)
     grid = load_grid(path, allow_code=code_paths)
-    return grid, default_directory(grid) if out is None else out, known
+    place = default_directory(grid) if out is None else out
+    return _with_known_dials(grid, place), place, known
+
+
+def _with_known_dials(grid: Grid, directory: Path) -> Grid:
+    """Return the comparison with the dials that pilots in its directory have set."""
+    if not grid.unset or not (directory / FILE).exists():
+        return grid
+    return make_grid(grid.asked, load_comparison_record(directory).dials)
 
 
 def require_room(directory: Path) -> None:
@@ -113,10 +123,16 @@ def reopen_failed(grid: Grid, directory: Path) -> list[str]:
     return [cell.id for cell in grid.cells if done[cell.id] and reopen_run(directory / RUNS / cell.id)]
 
 
-def begin(grid: Grid, directory: Path, code: Mapping[str, str]) -> ComparisonRecord:
+def begin(grid: Grid, directory: Path, code: Mapping[str, str], *, instead_of: str | None = None) -> ComparisonRecord:
     """Write down what is asked for and return it; runs that are there already are checked to be of it.
 
     To be called under the lock of the directory.
+
+    Args:
+        grid: the comparison.
+        directory: where it goes.
+        code: hashes of its loose code.
+        instead_of: hash of the same comparison before its dials were set, which counts as no smaller one.
 
     Raises:
         InputError: a run or a file that is there belongs to another comparison, or a scenario holds a secret.
@@ -130,7 +146,8 @@ def begin(grid: Grid, directory: Path, code: Mapping[str, str]) -> ComparisonRec
     earlier: list[str] = []
     if (directory / FILE).exists():
         old = load_comparison_record(directory)
-        earlier = [*old.earlier, old.hash] if old.hash != grid.hash else list(old.earlier)
+        same = old.hash in (grid.hash, instead_of)
+        earlier = list(old.earlier) if same else [*old.earlier, old.hash]
         changed = [name for name, found in old.inputs.items() if name in inputs and _sha256(inputs[name]) != found]
         if changed:
             raise InputError(
@@ -166,12 +183,14 @@ def _record(grid: Grid, inputs: Mapping[str, bytes], code: Mapping[str, str], ea
         inputs={name: _sha256(content) for name, content in inputs.items()},
         code=dict(code),
         earlier=earlier,
+        dials=[one.dial for one in grid.levels],
         cells=[
             CellRecord(
                 id=cell.id,
                 organisation=cell.organisation,
                 n_agents=cell.n_agents,
                 count=cell.count,
+                budget=cell.budget,
                 tasks=cell.tasks,
                 seed=cell.seed,
                 run=f"{RUNS}/{cell.id}",
@@ -194,7 +213,7 @@ def reopen(directory: Path, code_paths: Sequence[Path] = ()) -> tuple[Grid, dict
     record = load_comparison_record(directory)
     code = load_recorded(code_paths, record.code, "this comparison", directory)
     use_inputs(directory, record.inputs, "comparison")
-    grid = make_grid(stored_comparison(record.asked, str(directory / FILE), record.text_hash))
+    grid = make_grid(stored_comparison(record.asked, str(directory / FILE), record.text_hash), record.dials)
     if grid.hash != record.hash:
         raise InputError(
             "this version of agentsoc makes other runs of this comparison than the one that began it",

@@ -19,6 +19,7 @@ from agentsoc.log.record import read_record, record_bytes
 FILE: Final = COMPARISON
 FORMAT: Final = 1
 RUNS: Final = "runs"
+PILOTS: Final = "pilots"
 
 CellStatus = Literal["waiting", "finished", "interrupted", "failed"]
 
@@ -33,6 +34,8 @@ class CellRecord(BaseModel):
     n_agents: int
     count: int | None = None
     """The number on the agents axis; None without one, and where an organisation fixes its own."""
+    budget: int | None = None
+    """Ceiling of a task (tokens), where the comparison has several."""
     tasks: str
     seed: int
     run: FileName
@@ -43,6 +46,40 @@ class CellRecord(BaseModel):
     digest: str | None = None
     """Digest of its event log, once it is finished."""
     error: str | None = None
+
+
+class DialRecord(BaseModel):
+    """A record says what an organisation turns up to fill a ceiling, how far, and how that was found."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    organisation: str
+    tasks: str
+    budget: int
+    """Ceiling of a task (tokens)."""
+    dial: str = ""
+    """As the comparison names it; empty for an organisation that has none."""
+    value: int | None = None
+    """None without a dial, and where the ceiling does not pay for the smallest value: then there is no run."""
+    how: Literal["none", "given", "exact", "pilot", "unset"] = "none"
+    """From the file, from the schedule, by pilots; unset until these have been made."""
+    tokens: float | None = None
+    """Tokens that an episode takes at it, as far as that is known beforehand: of a pilot the mean (tokens)."""
+    least_tokens: float | None = None
+    """The same at the smallest value (tokens)."""
+    reason: str = ""
+    """Why it stands where it does, where that is not the ceiling; in words."""
+    basis: str = ""
+    """SHA-256 of what the pilots were made for."""
+    pilots: list[FileName] = []
+    """Directories of the pilots, relative to that of the comparison."""
+    pilot_tokens: int = 0
+    """Tokens of these pilots, which are in no other figure (tokens)."""
+
+    @property
+    def left_out(self) -> bool:
+        """Whether there is no run at this ceiling."""
+        return self.value is None and self.how in ("exact", "pilot")
 
 
 class ComparisonRecord(BaseModel):
@@ -70,11 +107,21 @@ class ComparisonRecord(BaseModel):
     """Loose code files that its runs were allowed to use: name -> SHA-256."""
     earlier: list[str] = []
     """Hashes of smaller comparisons that were in this directory before; their runs were kept."""
+    dials: list[DialRecord] = []
+    """With several budgets, what each organisation turns up at each of them; else none."""
     cells: list[CellRecord]
 
     def save(self, directory: Path) -> None:
-        """Write the record whole, with a checksum over its content."""
-        Inside(directory).write(FILE, record_bytes(self.model_dump(mode="json")))
+        """Write the record whole, with a checksum over its content.
+
+        What only comparisons with several budgets have is written of these alone, so that earlier versions read others.
+        """
+        data = self.model_dump(mode="json")
+        if not self.dials:
+            data.pop("dials")
+            for cell in data["cells"]:
+                cell.pop("budget")
+        Inside(directory).write(FILE, record_bytes(data))
 
 
 def load_comparison_record(directory: Path) -> ComparisonRecord:

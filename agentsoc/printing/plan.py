@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from agentsoc.engine.bounds import UNLESS, Bound, NoBound, bound_as_dict, total
+from agentsoc.experiment.levels import pilot_bound
 from agentsoc.printing.terminal import say
 from agentsoc.printing.text import line, table
 
@@ -28,6 +29,8 @@ def plan_as_dict(grid: Grid, rows: Sequence[Kind]) -> dict[str, Any]:
         "n_runs": len(grid.cells),
         "n_finished": sum(row.answered for row in rows),
         "kinds": [_row_as_dict(row) for row in rows],
+        **({} if not grid.levels else {"levels": [one.dial.model_dump(mode="json") for one in grid.levels]}),
+        **({} if not grid.levels else {"pilots_at_most": pilots_at_most(grid)}),
         "total": bound_as_dict(whole),
         "time_s": None,
         "cells": [cell.id for cell in grid.cells],
@@ -45,7 +48,9 @@ def print_plan(grid: Grid, rows: Sequence[Kind]) -> None:
         f"{_many(len(tasks), 'task block')} with {_many(len(seeds), 'seed')}, baseline {grid.asked.baseline}"
     )
     priced = any(isinstance(row.most, Bound) and row.most.cost_max for row in rows)
-    head = ["organisation", "agents", "tasks", "runs", "done", "calls at most", "tokens about", "tokens at most"]
+    levels = bool(grid.levels)
+    head = ["organisation", *["budget", "dial"] * levels]
+    head += ["agents", "tasks", "runs", "done", "calls at most", "tokens about", "tokens at most"]
     studied = any(_study(row) is not None for row in rows)
     beside = ["study: calls at most", "tokens at most"] if studied else []
     cells = [head + ["cost at most"] * priced + beside]
@@ -54,11 +59,14 @@ def print_plan(grid: Grid, rows: Sequence[Kind]) -> None:
         study = _study(row) or Bound()
         name = f"{first.tasks} x {first.scenario.tasks.count:,}"
         cells.append(
-            [first.organisation, f"{first.n_agents:,}", name, f"{len(row.cells):,}", f"{row.answered:,}", *_cost(row)]
+            [first.organisation, *([f"{first.budget:,}", _dial(row)] if levels else []), f"{first.n_agents:,}", name]
+            + [f"{len(row.cells):,}", f"{row.answered:,}", *_cost(row)]
             + ["unknown" if isinstance(row.most, NoBound) else money_text(row.most.cost_max)] * priced
             + ([f"{study.attempts:,}", f"{study.tokens_max:,}"] if studied else [])
         )
-    say(table(cells, right=_RIGHT, indent="  "))
+    say(table(cells, right=frozenset({1, *range(3, 13)} - {4}) if levels else _RIGHT, indent="  "))
+    for text in _levels(grid):
+        say(f"{'dials':<12}{line(text)}")
     whole = total([row.most for row in rows])
     live = [row for row in rows if not row.pure]
     due = sum(len(row.cells) - row.answered for row in rows)
@@ -67,10 +75,44 @@ def print_plan(grid: Grid, rows: Sequence[Kind]) -> None:
     if any(row.about for row in live):
         say("            one seed stands for all: others may have longer tasks")
     same = "the same for all organisations" if grid.matched else "not matched: a difference may be one of spending"
-    say(f"budget      {_ceilings(rows)}; {same}")
+    several = f" at {len(grid.asked.comparison.budgets)} budgets" * levels
+    say(f"budget      {_ceilings(rows)}{several}; {same}")
     for at, text in enumerate(_cuts(rows)):
         say(f"{'' if at else 'ceiling':<12}{line(text)}")
     say(f"time        {_time(live)}")
+
+
+def pilots_at_most(grid: Grid) -> int:
+    """Return what the pilots that are still to be made can take at most (tokens)."""
+    return sum(pilot_bound(grid.asked, one.dial) for one in grid.unset)
+
+
+def _dial(row: Kind) -> str:
+    """Return what an organisation turns up at a budget, and how far."""
+    if row.dial is None or not row.dial.dial:
+        return "-"
+    return f"{row.dial.dial} " + ("by pilots" if row.dial.how == "unset" else f"{row.dial.value:,}")
+
+
+def _levels(grid: Grid) -> list[str]:
+    """Return which budgets an organisation has no run at, and what pilots have still to set."""
+    said = [
+        f"{one.dial.organisation} has no run at {one.dial.budget:,}: "
+        + (
+            f"the least that it does takes {one.dial.least_tokens:,.0f} tokens"
+            if one.dial.least_tokens
+            else one.dial.reason
+        )
+        for one in grid.levels
+        if one.made is None
+    ]
+    if grid.unset:
+        names = ", ".join(dict.fromkeys(one.dial.organisation for one in grid.unset))
+        said.append(
+            f"of {names} are set by pilots on tasks that are not scored, which take {pilots_at_most(grid):,} tokens at "
+            "most besides"
+        )
+    return said
 
 
 def print_pilots(found: Sequence[KindPilot]) -> None:
@@ -157,11 +199,14 @@ def _ceilings(rows: Sequence[Kind]) -> str:
 
 def _cuts(rows: Sequence[Kind]) -> list[str]:
     """Return what the ceiling makes of the rounds of each organisation."""
-    several = len({row.cells[0].tasks for row in rows}) > 1, len({row.cells[0].n_agents for row in rows}) > 1
+    levels = any(row.cells[0].budget is not None for row in rows)
+    sizes = len({row.cells[0].n_agents for row in rows}) > 1 and not levels
+    several = len({row.cells[0].tasks for row in rows}) > 1, sizes
     said = []
     for row in rows:
         first = row.cells[0]
-        name = first.organisation + f" n={first.n_agents}" * several[1] + f" on {first.tasks}" * several[0]
+        at = f" at {first.budget:,}" if first.budget is not None else ""
+        name = first.organisation + at + f" n={first.n_agents}" * several[1] + f" on {first.tasks}" * several[0]
         said += [f"{name}: {'; '.join(row.cut)}"] if row.cut else []
     return said
 
@@ -191,6 +236,7 @@ def _row_as_dict(row: Kind) -> dict[str, Any]:
         "finished": row.answered,
         "simulated": row.pure,
         "budget": row.ceiling,
+        **({} if first.budget is None else {"budget_per_task": first.budget}),
         "ceiling": list(row.cut),
         **bound_as_dict(row.most),
     }

@@ -67,6 +67,15 @@ def with_asks(
     return turn
 
 
+def worked_text(reply: Reply) -> str | None:
+    """Return what a reply to a piece of work says: its answer and its text, whatever the form; None for nothing.
+
+    A voter that asks no model has no words, and an answer that it draws is none.
+    """
+    said = dict.fromkeys([reply.answer, reply.text] if reply.said is not None else [reply.text])
+    return "\n".join([part for part in said if part]) or None
+
+
 def sourced(turn: Turn, reply: Reply) -> Reply:
     """Return a reply that rests on all that it was given, where it was not asked what it rests on and names nothing."""
     if turn.asks and not reply.uses and not reply.disputes:

@@ -6,12 +6,16 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import ClassVar, Literal
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
 from agentsoc.contracts.board import Board
-from agentsoc.contracts.protocol import Decision, Protocol, Stage, Verdict
+from agentsoc.contracts.protocol import Act, Decision, Protocol, Stage, Verdict
+from agentsoc.contracts.router import Router
 from agentsoc.contracts.society import Society
 from agentsoc.contracts.turns import Turn
+from agentsoc.errors import InputError
 from agentsoc.protocols.aggregators import count, verdict_of
 from agentsoc.society.attention import attend, standing_of
 
@@ -32,15 +36,21 @@ class Debate(Protocol):
     by: Literal["majority", "weighted", "union"] = "majority"
     """How the last answers become one: count heads, count stated confidence, or put all different ones side by side."""
     later: ClassVar[frozenset[str]] = frozenset({"order", "by"})
+    follows_routes: ClassVar[bool] = True
 
     def plan(self, society: Society, board: Board) -> Sequence[Turn]:
         """Let everybody act in every round, all at once or one agent in each round of the engine."""
         if self.order == "in-turn":
             return self._next(society, board)
-        if board.round >= self.rounds or (board.round > 0 and self.until == "consensus" and self._agreed(board)):
+        if board.round >= self.rounds or (
+            board.round > 0 and self.until == "consensus" and self._agreed(society, board)
+        ):
             return ()
         if board.round == 0:
             return [Turn(agent, iterations=society.group(agent).iterations) for agent in range(society.n)]
+        router = society.router(board)
+        if router is not None:
+            return self._routed(society, board, router)
         neighbours = society.neighbours
         iterations, group_index = [group.iterations for group in society.groups], society.group_index
         return [
@@ -52,31 +62,70 @@ class Debate(Protocol):
             for agent in range(society.n)
         ]
 
+    def _routed(self, society: Society, board: Board, router: Router) -> Sequence[Turn]:
+        """Return the turns of a round in which everybody who is left hears whom the topology chooses for it."""
+        return [
+            Turn(
+                agent,
+                sees=attend(society, board, agent, standing_of(board, router.hears(board, agent))),
+                iterations=society.group(agent).iterations,
+            )
+            for agent in range(society.n)
+            if agent not in router.dropped
+        ]
+
+    def check(self, society: Society) -> None:
+        """Refuse agents who speak in turn where edges change from round to round."""
+        if self.order == "in-turn" and society.wiring.live:
+            raise InputError(
+                f"the edges of {society.wiring.kind} change from round to round, and agents speak in turn",
+                "protocol.order",
+                "use order: together",
+            )
+
     def _next(self, society: Society, board: Board) -> Sequence[Turn]:
         """Return the turn of whoever speaks next."""
         done, agent = divmod(board.round, society.n)
-        if done >= self.rounds or (agent == 0 and done > 0 and self.until == "consensus" and self._agreed(board)):
+        if done >= self.rounds or (
+            agent == 0 and done > 0 and self.until == "consensus" and self._agreed(society, board)
+        ):
             return ()
         sees = attend(society, board, agent, standing_of(board, society.neighbours[agent]))
         return [Turn(agent, sees=sees, iterations=society.group(agent).iterations)]
 
     def decide(self, society: Society, board: Board) -> Decision:
         """Return what the standing claims amount to, one for each agent."""
-        claims = [board.claims[board.standing[agent]] for agent in sorted(board.standing)]
+        claims = [board.claims[board.standing[agent]] for agent in self._left(society, board)]
         return count(self.by, claims, society, board)
 
     def schedule(self, society: Society) -> Sequence[Stage] | None:
         """Return all rounds when none depends on what is said, else None."""
-        if self.until != "rounds" or self.order != "together" or society.attention.kind != "all":
+        if society.wiring.live or self.until != "rounds" or self.order != "together" or society.attention.kind != "all":
             return None
         everybody = tuple(range(society.n))
         return [Stage(everybody, () if round_ == 0 else society.neighbours) for round_ in range(self.rounds)]
+
+    def deliveries(self, society: Society, board: Board, turn: Turn, acts: Sequence[Act]) -> int:
+        """Count to whom a claim goes; where edges change, the claims that come to an agent, when it reads them."""
+        return len(turn.sees) if society.wiring.live else super().deliveries(society, board, turn, acts)
+
+    def deliveries_each(
+        self, society: Society, board: Board, agents: NDArray[np.int64], turn: Turn, acts: Sequence[Act]
+    ) -> NDArray[np.int64]:
+        """Return the same of many agents at once; what is computed so has edges that stay."""
+        return len(acts) * society.wiring.fan_out[agents]
 
     def verdict(self, society: Society) -> Verdict:
         """Return the count that decides at the end."""
         return verdict_of(self.by)
 
-    def _agreed(self, board: Board) -> bool:
-        answers = Counter(board.claims[claim].answer for claim in board.standing.values())
+    def _left(self, society: Society, board: Board) -> list[int]:
+        """Return who has taken a position and has not been dropped."""
+        router = society.router(board)
+        return sorted(board.standing if router is None else board.standing.keys() - router.dropped)
+
+    def _agreed(self, society: Society, board: Board) -> bool:
+        left = self._left(society, board)
+        answers = Counter(board.claims[board.standing[agent]].answer for agent in left)
         answers.pop(None, None)
-        return bool(answers) and max(answers.values()) >= self.threshold * len(board.standing) - 1e-9
+        return bool(answers) and max(answers.values()) >= self.threshold * len(left) - 1e-9

@@ -67,6 +67,46 @@ def under_total(scenarios: Sequence[Scenario], total: BudgetTotal, where: str) -
     return [_limited(scenario, part) for scenario in scenarios]
 
 
+def under_total_of_levels(
+    scenarios: Sequence[Scenario], total: BudgetTotal, where: str, *, besides: int = 0
+) -> list[Scenario]:
+    """Return the scenarios of a comparison with several budgets under a ceiling over all of them.
+
+    What is compared is what each budget gives, so none is lowered: the tokens have to pay for all of them. Money is
+    split over the tasks in proportion to their tokens.
+
+    Args:
+        scenarios: of all runs, each with its tokens of a task.
+        total: the ceiling.
+        where: what an error names as its place.
+        besides: what pilots take, or can take at most (tokens).
+
+    Raises:
+        InputError: it is too small.
+    """
+    each = [(0 if one.budget is None else one.budget.per_task(one.tasks.count) or 0) for one in scenarios]
+    needed = sum(tokens * one.tasks.count for tokens, one in zip(each, scenarios, strict=True))
+    if total.tokens is not None and total.tokens < needed + besides:
+        pilots = f", pilots to {besides:,}" if besides else ""
+        raise InputError(
+            f"budget_total is {total.tokens:,} tokens, and the budgets of {len(scenarios):,} runs come to "
+            f"{needed:,}{pilots}",
+            where,
+            "raise it, or take fewer budgets, seeds or tasks: lowering the budgets would change what is compared",
+        )
+    if total.money is None:
+        return list(scenarios)
+    found = []
+    for tokens, one in zip(each, scenarios, strict=True):
+        part = units(total.money) * tokens // needed // _STEP * _STEP
+        if not part:
+            raise InputError(
+                f"budget_total gives no money to a task with {tokens:,} tokens", where, "raise it, or take fewer runs"
+            )
+        found.append(_limited(one, {"money_per_task": money(part)}))
+    return found
+
+
 def _limited(scenario: Scenario, part: dict[str, float]) -> Scenario:
     own = {} if scenario.budget is None else scenario.budget.model_dump()
     stricter = {name: limit for name, limit in part.items() if own.get(name) is None or limit < own[name]}

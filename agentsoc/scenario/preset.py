@@ -158,6 +158,20 @@ PRESETS: Final[dict[str, Preset]] = {
         1,
         "Peers who answer, read each other's answers once and answer again; then a vote.",
     ),
+    "placebo": Preset(
+        {"kind": "decentralized"},
+        {"kind": "placebo", "rounds": 2},
+        3,
+        1,
+        "As debate, but what the peers read was said about another question: what is gained by reading anything.",
+    ),
+    "self-correction": Preset(
+        {"kind": "independent"},
+        {"kind": "debate", "rounds": 2},
+        3,
+        1,
+        "As debate, but nobody hears anybody: each is asked again alone; then a vote.",
+    ),
     "moa": Preset(
         {"kind": "star"},
         {"kind": "moa", "layers": 2},

@@ -108,6 +108,26 @@ def _require_parts_that_fit(scenario: Scenario) -> None:
             "protocol",
             "use protocol resample, which decides step by step",
         )
+    if scenario.protocol.elsewhere and (scenario.episodes == "sequential" or scenario.tasks.count < 2):
+        short = scenario.tasks.count < 2
+        raise InputError(
+            f"{scenario.protocol.kind} shows what was said in another task"
+            + (", and there is only one" if short else " that goes on at the same time"),
+            "tasks.count" if short else "episodes",
+            "give it two tasks or more" if short else "use episodes: concurrent",
+        )
+    if scenario.topology.live and not scenario.protocol.follows_routes:
+        raise InputError(
+            f"edges of {scenario.topology.kind} change while it runs, which {scenario.protocol.kind} does not follow",
+            "topology",
+            "use protocol debate, whose agents hear others anew in every round",
+        )
+    if scenario.protocol.remembers and scenario.episodes != "sequential":
+        raise InputError(
+            f"{scenario.protocol.kind} remembers earlier tasks, so it takes tasks one after the other",
+            "episodes",
+            "use episodes: sequential, or protocol.memory: none",
+        )
     judge = scenario.tasks.judged_by()
     if judge is not None and not judge.model.open(seed=scenario.seed).journaled:
         where = "tasks.scoring.judge.model"
@@ -144,4 +164,5 @@ def open_board(societies: Sequence[BuiltSociety], index: int, task: Task) -> Boa
 def new_watchers(societies: Sequence[BuiltSociety]) -> tuple[Watcher, ...]:
     """Return new folds for a board, one for each society whose protocol keeps one."""
     watchers = [society.scenario.protocol.watcher(society) for society in societies]
+    watchers += [society.scenario.topology.router(society) for society in societies]
     return tuple(watcher for watcher in watchers if watcher is not None)

@@ -58,10 +58,10 @@ def view_of(
         question = turn.sight.text
         options = turn.sight.choices if turn.purpose == "act" else ()
     sees = turn.sees
-    shown: tuple[Claim, ...] = ()
-    if len(sees) == 1:
+    shown: tuple[Claim, ...] = turn.instead
+    if len(sees) == 1 and not shown:
         shown = (claims[sees[0]],)
-    elif sees:
+    elif sees and not shown:
         shown = tuple(map(claims.__getitem__, dict.fromkeys(sees)))
     own = None if standing is None or turn.fresh else claims.get(standing)
     told = team_left if left is None else left

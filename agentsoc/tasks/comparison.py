@@ -20,8 +20,9 @@ class Comparison(TaskFamily):
     kind: Literal["comparison"] = "comparison"
     digits: int = Field(default=3, ge=1, le=50)
     """Decimal digits of either number (digits)."""
-    answer: Literal["letter", "number"] = "letter"
-    """What is asked for: the letter of the larger number, or the number itself."""
+    answer: Literal["letter", "number"] = "number"
+    """What is asked for: the number itself, or the letter of the larger one. Small models say one letter whatever is
+    asked, and then a comparison measures that."""
 
     def make(self, seed: int, index: int) -> Task:
         """Return pair `index`; uniform over ordered pairs of different numbers without a leading zero."""

@@ -36,6 +36,8 @@ def offers_of_debate(events: pl.DataFrame, scenario: Scenario) -> pl.Series | No
     Raises:
         InputError: the society cannot be built again.
     """
+    if scenario.topology.live:  # whom an agent heard changed from round to round
+        return None
     if scenario.protocol.kind != "debate" or scenario.attention.kind == "all":
         return None
     neighbours = build_society(scenario, stored=True).neighbours

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -16,6 +16,7 @@ from analysis.extras import require
 
 if TYPE_CHECKING:
     from agentsoc.experiment.grid import Grid
+    from agentsoc.experiment.plan import Kind
     from agentsoc.experiment.runner import Outcome
 
 
@@ -161,18 +162,26 @@ def _reopen_failed(asked: _Asked) -> None:
 
 def _say_plan(asked: _Asked, as_json: bool) -> None:
     """Say what is missing and what it can cost at most."""
+    from agentsoc.printing.plan import print_plan
+
+    found, rows = _costs(asked)
+    if as_json:
+        print_json(found)
+    else:
+        print_plan(asked.grid, rows)
+
+
+def _costs(asked: _Asked) -> tuple[dict[str, Any], list[Kind]]:
+    """Return what is missing and what it can cost at most, as plain values and by kind."""
     from agentsoc.experiment.plan import build_kinds, plan_kinds
     from agentsoc.experiment.store import finished_cells
-    from agentsoc.printing.plan import plan_as_dict, print_plan
+    from agentsoc.printing.plan import plan_as_dict
     from agentsoc.scenario.given import placed
 
     with placed(asked.path):
         built = build_kinds(asked.grid.cells)
     rows = plan_kinds(asked.grid, built, finished_cells(asked.grid, asked.out))
-    if as_json:
-        print_json(plan_as_dict(asked.grid, rows))
-    else:
-        print_plan(asked.grid, rows)
+    return plan_as_dict(asked.grid, rows), rows
 
 
 def _say_power(asked: _Asked, effect: float | None, accept_failures: bool, as_json: bool) -> None:
@@ -188,13 +197,16 @@ def _say_power(asked: _Asked, effect: float | None, accept_failures: bool, as_js
     else:
         cells = asked.grid.cells
         tasks = {(cell.tasks, cell.scenario.tasks_seed): cell.scenario.tasks.count for cell in cells}
-        kinds = {(cell.organisation, cell.n_agents) for cell in cells}
+        kinds = {(cell.organisation, cell.n_agents if cell.budget is None else cell.budget) for cell in cells}
         others = [name for name, _ in kinds if name != asked.grid.asked.baseline]
         plan = plan_before(asked.grid.name, sum(tasks.values()), max(len(others), 1), effect=effect)
     if as_json:
-        print_json(plan.as_dict())
+        print_json(plan.as_dict() | ({"costs": _costs(asked)[0]} if asked.grid.levels else {}))
     else:
         say(plan.summary())
+        if asked.grid.levels:
+            say("")
+            _say_plan(asked, as_json)
 
 
 def _carried_out(

@@ -31,9 +31,19 @@ class BaselineBlock:
     gains: Mapping[str, Interval | str] = field(default_factory=dict)
     """By organisation its collaboration gain, or why it has none; empty unless the baseline is one agent."""
 
+    budget: int | None = None
+    """The budget that the block is about (tokens); then organisations carry it in their labels."""
+
     def name(self, organisation: str) -> str:
         """Return what an organisation is called over all blocks."""
         return organisation if self.count is None else f"{organisation} (at n={self.count})"
+
+    @property
+    def where(self) -> str:
+        """What the block is about, to follow the word for its table."""
+        if self.budget is not None:
+            return f" at {self.budget:,} tokens"
+        return "" if self.count is None else f" at n={self.count}"
 
     @property
     def rows(self) -> list[MeanRow | PairedRow]:

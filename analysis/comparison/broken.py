@@ -15,7 +15,7 @@ import polars as pl
 
 from agentsoc.log.failures import BROKEN_SHARE
 from agentsoc.printing.text import line
-from analysis.comparison.table import Results
+from analysis.comparison.table import Results, number_of
 
 _SAID: Final = 200
 """Characters of an error that are told."""
@@ -47,7 +47,7 @@ def not_comparable(results: Results, table: pl.DataFrame) -> dict[str, str]:
     for label, member in results.members.items():
         rows = table.filter(pl.col("organisation") == label) if table.height else table
         if not rows.height:
-            errors = [cell.error for cell in results.missing if (cell.organisation, cell.n_agents) == member]
+            errors = [cell.error for cell in results.missing if (cell.organisation, number_of(cell)) == member]
             if told := next((error for error in errors if error), None):
                 found[label] = f"{_NO_RUN}: {line(told.splitlines()[0], _SAID)}"
             continue

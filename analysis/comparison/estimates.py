@@ -15,6 +15,7 @@ import polars as pl
 
 from agentsoc.log.inside import Inside
 from analysis.comparison.block import BaselineBlock
+from analysis.comparison.curves import Curves
 from analysis.comparison.report import Report
 from analysis.comparison.verdict import margin_stands
 from analysis.stats import Interval, PairedComparison, PairedRow
@@ -24,23 +25,27 @@ COLUMNS: Final = {
     "comparison": pl.String, "tasks": pl.String, "agents": pl.Int64, "organisation": pl.String, "baseline": pl.String,
     "quantity": pl.String, "value": pl.Float64, "low": pl.Float64, "high": pl.Float64, "level": pl.Float64,
     "method": pl.String, "p": pl.Float64, "p_holm": pl.Float64, "margin": pl.Float64, "verdict": pl.String,
-    "n_tasks": pl.Int64, "n_rows": pl.Int64,
+    "n_tasks": pl.Int64, "n_rows": pl.Int64, "budget": pl.Int64,
 }  # fmt: skip
-"""Columns of the table; `tasks` names a task block and is empty for all, `agents` is the number on the axis."""
+"""Columns of the table; `tasks` names a task block and is empty for all, `agents` is the number on the axis, `budget`
+the ceiling where there are several."""
 
 
 def estimates(report: Report) -> pl.DataFrame:
     """Return the figures of a report, one row each, with the columns of `COLUMNS`.
 
     ``quantity`` is score, difference, d, odds_ratio, gain, difference_lost_low, difference_lost_high, difference_these,
-    difference_beyond, difference_another, not_worse or equivalent; the last two have a p and a verdict and no value. An
-    end that is infinite is empty.
+    difference_beyond, difference_another, not_worse, equivalent, tokens or crossover; not_worse and equivalent have a p
+    and a verdict and no value. A crossover is in tokens, and of a pair that has none there is its verdict alone. An end
+    that is infinite is empty.
     """
     rows = [
-        {"comparison": report.results.record.name, "agents": block.count, **row}
+        {"comparison": report.results.record.name, "agents": block.count, **_named(report, row)}
         for block in report.blocks
         for row in _of_block(report, block)
     ]
+    if report.curves is not None:
+        rows += [{"comparison": report.results.record.name, **row} for row in _of_curves(report.curves)]
     return pl.DataFrame(rows, schema=COLUMNS)
 
 
@@ -74,6 +79,28 @@ def _of_block(report: Report, block: BaselineBlock) -> Iterator[dict[str, Any]]:
             yield {"organisation": label, "baseline": base, "quantity": f"difference_{name}", **_interval(found)}
     for tasks, found_in in block.by_tasks.items():
         yield from _of_comparison(found_in, tasks)
+
+
+def _named(report: Report, row: dict[str, Any]) -> dict[str, Any]:
+    """Return a row with the budget apart from the name of the organisation, where there are several."""
+    if not report.results.at_budgets:
+        return row
+    members = report.results.members
+    name, budget = members[row["organisation"]]
+    return {**row, "organisation": name, "baseline": members[row["baseline"]][0], "budget": budget}
+
+
+def _of_curves(curves: Curves) -> Iterator[dict[str, Any]]:
+    for curve in curves.curves:
+        for point in curve.points:
+            own = {"organisation": curve.organisation, "quantity": "tokens", "budget": point.budget}
+            yield {**own, **_interval(point.tokens)}
+    for pair in curves.crossovers:
+        own = {"organisation": pair.other, "baseline": pair.one, "quantity": "crossover", "verdict": pair.verdict}
+        for crossing in pair.crossings:
+            yield {**own, **_interval(crossing.budget)}
+        if not pair.crossings:
+            yield own
 
 
 def _of_comparison(found: PairedComparison, tasks: str | None) -> Iterator[dict[str, Any]]:

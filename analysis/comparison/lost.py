@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import polars as pl
 
-from analysis.comparison.table import Results
+from analysis.comparison.table import Results, number_of
 from analysis.interval import Interval
 from analysis.stats import PairedComparison, PairedRow, WithinMargin, compare_paired, within_margin
 from analysis.stats.margins import MarginVerdict
@@ -95,7 +95,7 @@ def lost_episodes(results: Results, everything: pl.DataFrame, used: pl.DataFrame
         block = everything.filter(pl.col("tasks") == cell.tasks)
         same = block.filter(pl.col("seed") == cell.seed)
         known = same if same.height else block.filter(pl.col("seed") == block["seed"].min())
-        label = results.label(cell.organisation, cell.n_agents)
+        label = results.label(cell.organisation, number_of(cell))
         tasks = known.select("tasks", "task").unique().sort("tasks", "task")
         found.append(
             tasks.with_columns(

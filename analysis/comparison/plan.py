@@ -106,10 +106,9 @@ def plan_from_report(report: Report, *, effect: float | None = None) -> PowerPla
     alpha = LEVEL / max(report.n_tests, 1)
     rows = []
     wanted, differences = _asked(effect)
-    labels = {label: (name, n) for label, (name, n) in report.results.members.items()}
     for block in report.blocks:
         known = [one.organisation for one in block.rows]
-        parts = [_rows_of(report, *labels[label], label) for label in known]
+        parts = [_rows_of(report, label) for label in known]
         found = pilots(pl.concat(parts), baseline=block.found.baseline.organisation, cluster=report.results.cluster)
         for label, (n_tasks, pilot) in found.items():
             if pilot is not None:
@@ -118,8 +117,8 @@ def plan_from_report(report: Report, *, effect: float | None = None) -> PowerPla
     return PowerPlan(report.results.record.name, True, differences, wanted, alpha, report.n_tests, tuple(rows))
 
 
-def _rows_of(report: Report, name: str, n_agents: int, label: str) -> pl.DataFrame:
-    own = report.results.table.filter((pl.col("organisation") == name) & (pl.col("n_agents") == n_agents))
+def _rows_of(report: Report, label: str) -> pl.DataFrame:
+    own = report.results.table.filter(report.results.rows_of(label))
     if report.left_out:
         own = own.filter(pl.col("failed_infrastructure") == 0)
     return own.with_columns(organisation=pl.lit(label))

@@ -18,6 +18,8 @@ from agentsoc.errors import InputError
 from agentsoc.log.notebook import notebook_html
 from analysis.comparison.block import BaselineBlock
 from analysis.comparison.broken import LeftOut, left_out, not_comparable
+from analysis.comparison.curve_draws import REPLICATES as DRAWN
+from analysis.comparison.curves import Curves, make_curves
 from analysis.comparison.gain import gains_of
 from analysis.comparison.looks import Looks, look_again, read_looks, surer
 from analysis.comparison.lost import lost_bounds, lost_episodes
@@ -67,6 +69,8 @@ class Report:
     """Label -> reason of organisations that are not compared, because server, network or key failed."""
     left_out: Mapping[str, LeftOut] = field(default_factory=dict)
     """By label, episodes with failures that are left out because somebody accepted them."""
+    curves: Curves | None = None
+    """What several budgets tell, where the comparison has them."""
     looks: Looks | None = None
     """The looks at the comparison, this one last, where looks are planned."""
 
@@ -144,8 +148,9 @@ def make_report(
     reference = _reference(results, present) if present else ""
     metrics = _metrics(table, results, reference, seed) if present else {}
     costs = _costs(table, results, metrics, settings)
+    curves = make_curves(results, table, blocks, metrics, seed=seed, replicates=min(replicates, DRAWN), level=level)
     looks = _looks(results, blocks, 1 - level)
-    return Report(results, tuple(blocks), metrics, costs, reference, n_tests, broken, omitted, looks)
+    return Report(results, tuple(blocks), metrics, costs, reference, n_tests, broken, omitted, curves, looks)
 
 
 def _costs(table: pl.DataFrame, results: Results, labels: Iterable[str], how: _Settings) -> dict[str, Interval]:
@@ -222,11 +227,14 @@ def _block(
     scores = score_bounds(part["score"].cast(pl.Float64).to_numpy()) is not None
     within = (-1.0, 1.0) if scores else (-np.inf, np.inf)
     gains: dict[str, Interval | str] = {}
-    if results.members[baseline][1] == 1 and results.record.matched:
+    if results.agents[baseline] == 1 and results.record.matched:
         gains = gains_of(
             part, baseline, results.cluster, replicates=how.replicates, seed=how.seed, level=how.level
         )  # fmt: skip
-    return BaselineBlock(n, found, by_tasks, named, bounds, _pooled(by_tasks, labels, how.level, within), gains)
+    pooled = _pooled(by_tasks, labels, how.level, within)
+    if results.at_budgets:
+        return BaselineBlock(None, found, by_tasks, named, bounds, pooled, gains, results.members[baseline][1])
+    return BaselineBlock(n, found, by_tasks, named, bounds, pooled, gains)
 
 
 def _pooled(
@@ -253,12 +261,12 @@ def _labelled(results: Results) -> pl.DataFrame:
     names = pl.DataFrame(
         {
             "organisation": [name for name, _ in results.members.values()],
-            "n_agents": [n for _, n in results.members.values()],
+            results.number: [n for _, n in results.members.values()],
             "label": list(results.members),
         },
-        schema={"organisation": pl.String, "n_agents": pl.Int64, "label": pl.String},
+        schema={"organisation": pl.String, results.number: pl.Int64, "label": pl.String},
     )
-    joined = results.table.join(names, on=["organisation", "n_agents"], how="left", maintain_order="left")
+    joined = results.table.join(names, on=["organisation", results.number], how="left", maintain_order="left")
     return joined.with_columns(organisation=pl.col("label")).drop("label")
 
 
@@ -286,16 +294,23 @@ def _reference(results: Results, present: set[str]) -> str:
     """Return what overhead is relative to: a single agent, the baseline if it is one, else the baseline."""
     members = {label: place for label, place in results.members.items() if label in present}
     of_baseline = [label for label, (name, _) in members.items() if name == results.record.baseline]
-    alone = [label for label, (_, n) in members.items() if n == 1]
+    alone = [label for label in members if results.agents[label] == 1]
     return next((label for label in of_baseline if label in alone), (alone or of_baseline or list(members))[0])
 
 
 def _metrics(table: pl.DataFrame, results: Results, reference: str, seed: int) -> dict[str, RunMetrics]:
-    """Return the metrics of every organisation; tasks that recur with several seeds count once, by their mean."""
+    """Return the metrics of every organisation; tasks that recur with several seeds count once, by their mean.
+
+    Where there are several budgets, what coordination costs is relative to the reference at the same one.
+    """
     rows = {label: part for (label,), part in table.group_by("organisation", maintain_order=True)}
     tasks = {str(label): _by_task(part, results.cluster) for label, part in rows.items()}
+    at = {results.label(results.members[reference][0], n): n for n in results.sizes[results.members[reference][0]]}
+    same = {n: label for label, n in at.items() if label in tasks} if results.at_budgets else {}
     return {
-        label: run_metrics(tasks[label], tasks[reference], seed=seed) for label in results.members if label in tasks
+        label: run_metrics(tasks[label], tasks[same.get(number, reference)], seed=seed)
+        for label, (_, number) in results.members.items()
+        if label in tasks
     }
 
 

@@ -20,9 +20,11 @@ from agentsoc.errors import LogDamagedError
 from agentsoc.log.comparison import CellRecord, ComparisonRecord, load_comparison_record
 from agentsoc.log.cost import cost_by_task
 from agentsoc.log.failures import failures_of
+from agentsoc.log.first_answers import OneOption, one_options
 from agentsoc.log.inside import Inside
 from agentsoc.log.manifest import Manifest
 from agentsoc.log.read import RunLog
+from analysis.comparison.predicted import StoredOrganisation
 from analysis.measures.episodes import episode_metrics
 
 TABLE: Final = "results.parquet"
@@ -61,9 +63,13 @@ class Results:
     budgets: Mapping[str, int | None]
     """Per task block the ceiling of one task (tokens), for the baseline."""
     ceilings: Mapping[tuple[str, int], CeilingUse] = field(default_factory=dict)
-    """What the ceiling did to each organisation (name and number of agents), over all its runs."""
+    """What the ceiling did to each organisation (name and number of agents or budget), over all its runs."""
     failures: Mapping[tuple[str, int], str] = field(default_factory=dict)
-    """What the infrastructure said most often when it failed, by organisation and number of agents."""
+    """What the infrastructure said most often when it failed, by organisation and number of agents or budget."""
+    options: Mapping[tuple[str, int], OneOption] = field(default_factory=dict)
+    """By organisation and number of agents or budget, an option that takes nearly all its first answers in a run."""
+    scenarios: Mapping[str, StoredOrganisation] = field(default_factory=dict)
+    """With several budgets, each organisation as one of its runs has it."""
 
     @property
     def cluster(self) -> tuple[str, ...]:
@@ -71,28 +77,58 @@ class Results:
         return ("tasks", "task") if self.same_tasks else ("tasks", "seed", "task")
 
     @cached_property
+    def at_budgets(self) -> bool:
+        """Whether every organisation was run at several budgets."""
+        return any(cell.budget is not None for cell in self.record.cells)
+
+    @property
+    def number(self) -> str:
+        """The column that tells the members of one organisation apart."""
+        return "budget" if self.at_budgets else "n_agents"
+
+    @cached_property
     def sizes(self) -> dict[str, list[int]]:
-        """Numbers of agents of each organisation, in the order of the comparison."""
+        """Numbers of agents of each organisation, or its budgets where there are several, in order."""
         found: dict[str, list[int]] = {}
         for cell in self.record.cells:
             sizes = found.setdefault(cell.organisation, [])
-            if cell.n_agents not in sizes:
-                sizes.append(cell.n_agents)
-        return {name: sorted(found[name]) for name in self.record.organisations}
+            if number_of(cell) not in sizes:
+                sizes.append(number_of(cell))
+        return {name: sorted(found.get(name, [])) for name in self.record.organisations}
 
     @cached_property
     def counts(self) -> dict[str, int | None]:
-        """For each label the number on the agents axis that it belongs to; None for one that fixes its own."""
-        return {self.label(cell.organisation, cell.n_agents): cell.count for cell in self.record.cells}
+        """For each label the number that it belongs to, of agents or the budget; None for one of fixed size."""
+        return {
+            self.label(cell.organisation, number_of(cell)): cell.count if cell.budget is None else cell.budget
+            for cell in self.record.cells
+        }
 
-    def label(self, organisation: str, n_agents: int) -> str:
-        """Return what a report calls an organisation: with its number of agents where it comes in several."""
-        return f"{organisation} n={n_agents}" if len(self.sizes[organisation]) > 1 else organisation
+    @cached_property
+    def agents(self) -> dict[str, int]:
+        """Number of agents of each label."""
+        return {self.label(cell.organisation, number_of(cell)): cell.n_agents for cell in self.record.cells}
+
+    def label(self, organisation: str, number: int) -> str:
+        """Return what a report calls an organisation: with its budget, or its agents where it comes in several."""
+        if self.at_budgets:
+            return f"{organisation} at {number:,}"
+        return f"{organisation} n={number}" if len(self.sizes[organisation]) > 1 else organisation
 
     @cached_property
     def members(self) -> dict[str, tuple[str, int]]:
-        """Every label with its organisation and number of agents, in the order of the comparison."""
+        """Every label with its organisation and its number of agents or budget, in the order of the comparison."""
         return {self.label(name, n): (name, n) for name, sizes in self.sizes.items() for n in sizes}
+
+    def rows_of(self, label: str) -> pl.Expr:
+        """Return the condition for the rows of a label in the table."""
+        name, number = self.members[label]
+        return (pl.col("organisation") == name) & (pl.col(self.number) == number)
+
+
+def number_of(cell: CellRecord) -> int:
+    """Return what tells a cell from others of its organisation: its budget where there are several, else its agents."""
+    return cell.n_agents if cell.budget is None else cell.budget
 
 
 def read_results(directory: Path) -> Results:
@@ -108,6 +144,9 @@ def read_results(directory: Path) -> Results:
     budgets: dict[str, int | None] = {}
     ceilings: dict[tuple[str, int], CeilingUse] = {}
     failures: dict[tuple[str, int], str] = {}
+    scenarios: dict[str, StoredOrganisation] = {}
+    options: dict[tuple[str, int], OneOption] = {}
+    dials = {dial.organisation: dial.dial for dial in record.dials}
     inside = Inside(directory)
     finished = [cell for cell in record.cells if cell.status == "finished"]
     missing += [cell for cell in record.cells if cell.status != "finished"]
@@ -125,14 +164,21 @@ def read_results(directory: Path) -> Results:
                 "remove that run and call compare again",
             )
         assert run.manifest is not None
-        ceilings.setdefault((cell.organisation, cell.n_agents), CeilingUse()).add(run.manifest)
+        ceilings.setdefault((cell.organisation, number_of(cell)), CeilingUse()).add(run.manifest)
         if cell.organisation == record.baseline:
             budgets[cell.tasks] = run.budget
         if run.failure:
-            failures.setdefault((cell.organisation, cell.n_agents), run.failure)
+            failures.setdefault((cell.organisation, number_of(cell)), run.failure)
+        if run.option is not None:
+            options.setdefault((cell.organisation, number_of(cell)), run.option)
+        if cell.budget is not None and cell.organisation not in scenarios:
+            own = dict(run.manifest.scenario)
+            scenarios[cell.organisation] = StoredOrganisation(own, cell.n_agents, dials.get(cell.organisation, ""))
         frames.append(run.table)
     table = pl.concat(frames) if frames else pl.DataFrame(schema=_NOTHING)
-    return Results(directory, record, table, tuple(missing), _same(hashes), budgets, ceilings, failures)
+    return Results(
+        directory, record, table, tuple(missing), _same(hashes), budgets, ceilings, failures, options, scenarios
+    )
 
 
 def save_table(results: Results) -> Path:
@@ -154,6 +200,8 @@ class _Run:
     manifest: Manifest | None = None
     failure: str = ""
     """What the infrastructure said most often when it failed."""
+    option: OneOption | None = None
+    """An option that takes nearly all first answers of a group."""
 
 
 def _read_run(directory: Path, cell: CellRecord) -> _Run:
@@ -170,7 +218,7 @@ def _read_run(directory: Path, cell: CellRecord) -> _Run:
     most = failures_of(log).get("infrastructure")
     return _Run(
         _columns(episodes, cell), manifest.tasks_hash, budget if isinstance(budget, int) else None, "", manifest,
-        "" if most is None else most.text,
+        "" if most is None else most.text, next(iter(one_options(log)), None),
     )  # fmt: skip
 
 
@@ -190,6 +238,8 @@ def _columns(episodes: pl.DataFrame, cell: CellRecord) -> pl.DataFrame:
         "tasks": pl.lit(cell.tasks),
         "seed": pl.lit(cell.seed, pl.Int64),
     }
+    if cell.budget is not None:
+        keys["budget"] = pl.lit(cell.budget, pl.Int64)
     rows = episodes.with_columns(**keys)
     rest = [name for name in rows.columns if name not in KEYS]
     return rows.select(*KEYS, *rest)

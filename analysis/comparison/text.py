@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import math
-import textwrap
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from typing import Any, Final
 
-import polars as pl
-
 from agentsoc.printing.text import WIDE, line, prompt_bounds_text, table
 from analysis.comparison.block import BaselineBlock
 from analysis.comparison.broken import bounds_text, ways_out
+from analysis.comparison.curve_text import curve_lines, curve_notes, curve_table
 from analysis.comparison.gain import gain_text
+from analysis.comparison.head import design_of, head, wrapped
 from analysis.comparison.report import SHOWN_METRICS, Report, measured
 from analysis.comparison.table import Results
 from analysis.comparison.verdict import IDLE, decided, design_notes, margin_stands, of_label, stands, verdict
@@ -27,7 +26,6 @@ FORMAT: Final = 1
 LEAST_P: Final = 1e-9
 """Exact p values are worked out to a resolution of 1e-12, and corrected they are multiples of that."""
 _FAILED_SHOWN: Final = 8
-_WIDTH: Final = 120
 _TIMES: Final = {"cost": 1000.0}
 """Factor of each column that is not shown as a mean per task: costs are shown per 1,000 tasks."""
 _RIGHT: Final = frozenset(range(1, 12))
@@ -35,14 +33,17 @@ _RIGHT: Final = frozenset(range(1, 12))
 
 def report_as_text(report: Report) -> str:
     """Return the report: what was compared, scores and differences, what they cost, and what limits them."""
-    parts = [*_head(report), ""]
+    parts = [*head(report), ""]
+    if report.curves is not None:
+        lines = curve_lines(report.curves, report.results.record.baseline)
+        parts += [*curve_table(report.curves), *(row for text in lines for row in wrapped("  ", text)), ""]
     for block in report.blocks:
         parts += [*_scores(report, block), ""]
     if report.metrics:
         parts += [*_costs(report), ""]
     for block in report.blocks:
         parts += _by_tasks(block)
-    return "\n".join([*parts, "Notes", *(row for text in notes(report) for row in _wrapped("- ", text))])
+    return "\n".join([*parts, "Notes", *(row for text in notes(report) for row in wrapped("- ", text))])
 
 
 def report_as_dict(report: Report) -> dict[str, Any]:
@@ -57,7 +58,7 @@ def report_as_dict(report: Report) -> dict[str, Any]:
         "reference": report.reference,
         "matched": record.matched,
         "budget_per_task": dict(results.budgets),
-        "design": _design(results),
+        "design": design_of(results),
         "verdict": verdict(report),
         "failures": {
             label: failed_turns(results.table.filter(of_label(report, label)))
@@ -97,6 +98,7 @@ def report_as_dict(report: Report) -> dict[str, Any]:
             label: {name: _plain(measured(report, label, name)) for name in SHOWN_METRICS} for label in report.metrics
         },
         "stops": {label: _stops(report, label) for label in report.metrics},
+        **({} if report.curves is None else report.curves.as_dict()),
         "notes": notes(report),
         "cells": [cell.model_dump(mode="json") for cell in record.cells],
         "missing": [cell.id for cell in results.missing],
@@ -112,44 +114,6 @@ def _holds(report: Report, block: BaselineBlock, row: PairedRow) -> bool | None:
 def notes(report: Report) -> list[str]:
     """Return what a reader must know to trust, repeat or doubt the figures."""
     return [line(text) for text in _notes(report)]
-
-
-def _head(report: Report) -> list[str]:
-    results, record = report.results, report.results.record
-    design = _design(results)
-    seeds = design["seeds"]
-    drawn = "the same tasks for all seeds" if results.same_tasks else "new tasks for every seed"
-    facts = [
-        ("comparison", f"{record.name}: {len(results.members)} organisations, baseline {record.baseline}"),
-        ("tasks", ", ".join(f"{n:,} of {name}" for name, n in design["tasks"].items()) + f"; {drawn}"),
-        ("seeds", f"{len(seeds)}: {_listed(seeds)}"),
-        ("budget", _budget(results)),
-        ("result", verdict(report)),
-    ]
-    return [row for name, text in facts for row in _wrapped(f"{name:<12}", line(text))]
-
-
-def _wrapped(begin: str, text: str) -> list[str]:
-    """Return a text in lines of bounded length, the later ones indented as far as the first."""
-    return textwrap.wrap(
-        text, _WIDTH, initial_indent=begin, subsequent_indent=" " * len(begin), break_long_words=False,
-        break_on_hyphens=False,
-    ) or [begin.rstrip()]  # fmt: skip
-
-
-def _budget(results: Results) -> str:
-    if not results.record.matched:
-        none = all(value is None for value in results.budgets.values())
-        return "none: what is compared is not matched" if none else "not the same for all: not a matched comparison"
-    return (
-        "; ".join(
-            f"{value:,} tokens a task" + (f" ({name})" if len(results.budgets) > 1 else "")
-            if value is not None
-            else "limits other than tokens"
-            for name, value in results.budgets.items()
-        )
-        + ", the same for all"
-    )
 
 
 def _scores(report: Report, block: BaselineBlock) -> list[str]:
@@ -173,8 +137,8 @@ def _scores(report: Report, block: BaselineBlock) -> list[str]:
         ]
         for row in found.rows
     ]
-    title = "Scores" if block.count is None else f"Scores at n={block.count}"
-    told = _wrapped("  ", line(gain_text(block.gains))) if block.gains else []
+    title = f"Scores{block.where}"
+    told = wrapped("  ", line(gain_text(block.gains))) if block.gains and report.curves is None else []
     return [title, table(rows, right=_RIGHT, indent="  "), *told]
 
 
@@ -227,12 +191,17 @@ def _by_tasks(block: BaselineBlock) -> list[str]:
             differences = [row.difference.text(sign=True) for row in found.rows if row.organisation == organisation]
             cells.append(differences[0] if differences else "-")
         rows.append([organisation, *cells])
-    where = "" if block.count is None else f" at n={block.count}"
-    return [f"Differences to {first.baseline.organisation} by tasks{where}", table(rows, right=_RIGHT, indent="  "), ""]
+    return [
+        f"Differences to {first.baseline.organisation} by tasks{block.where}",
+        table(rows, right=_RIGHT, indent="  "),
+        "",
+    ]
 
 
 def _notes(report: Report) -> Iterator[str]:
     results, record = report.results, report.results.record
+    if report.curves is not None:
+        yield from curve_notes(report.curves)
     if report.blocks:
         yield from _test_notes(report)
         yield from design_notes(report)
@@ -240,7 +209,8 @@ def _notes(report: Report) -> Iterator[str]:
     if report.metrics:
         yield (
             f"overhead and efficiency are relative to {report.reference}"
-            + ("" if results.members[report.reference][1] == 1 else ", because no organisation is a single agent")
+            + (" or the same organisation at the same budget" if results.at_budgets else "")
+            + ("" if results.agents[report.reference] == 1 else ", because no organisation is a single agent")
             + "; overhead counts turns"
         )
     for label in report.metrics:
@@ -250,6 +220,8 @@ def _notes(report: Report) -> Iterator[str]:
     for label in results.members if results.table.height else ():
         if failed := failed_text(results.table.filter(of_label(report, label))):
             yield f"{label}: {failed}"
+        if one := results.options.get(results.members[label]):
+            yield f"{label}: in a run of it {one.text()}"
     for label, why in report.not_comparable.items():
         yield f"{label} is not comparable: {why}; {ways_out(why)}"
     scores = {row.organisation: row.mean.value for row in report.rows()}
@@ -314,8 +286,8 @@ def _left_out_notes(results: Results) -> Iterator[str]:
     """Say of which organisations prompts had no room for all the claims that their agents were to read."""
     if "claims_due" not in results.table.columns:
         return
-    for label, (organisation, n_agents) in results.members.items():
-        own = results.table.filter((pl.col("organisation") == organisation) & (pl.col("n_agents") == n_agents))
+    for label in results.members:
+        own = results.table.filter(results.rows_of(label))
         due, left_out = (int(own[name].fill_null(0).sum()) for name in ("claims_due", "claims_left_out"))
         if left_out:
             yield (
@@ -347,32 +319,11 @@ def _stops(report: Report, label: str) -> dict[str, int]:
     return dict(sorted(rows["stop"].value_counts().iter_rows()))
 
 
-def _design(results: Results) -> dict[str, Any]:
-    cells = results.record.cells
-    per_seed = results.table.group_by("tasks", maintain_order=True).agg(pl.col("task").n_unique())
-    counts = {str(name): int(n) for name, n in per_seed.iter_rows()}
-    return {
-        "organisations": {name: results.sizes[name] for name in results.record.organisations},
-        "tasks": counts,
-        "seeds": list(dict.fromkeys(cell.seed for cell in cells)),
-        "same_tasks": results.same_tasks,
-        "cells": len(cells),
-        "rows": results.table.height,
-    }
-
-
 def p_text(p: float) -> str:
     """Return a p value as text; it never stands without its interval. Below `LEAST_P` it is told as less than that."""
     if p < LEAST_P:
         return f"<{LEAST_P:.0e}"
     return f"{p:.3f}" if p >= 0.001 else f"{p:.0e}"
-
-
-def _listed(seeds: list[int]) -> str:
-    consecutive = len(seeds) > 2 and seeds == list(range(seeds[0], seeds[0] + len(seeds)))
-    return (
-        f"{seeds[0]} to {seeds[-1]}" if consecutive else ", ".join(map(str, seeds[:12])) + ("..." * (len(seeds) > 12))
-    )
 
 
 def _range(values: list[int]) -> str:

@@ -86,8 +86,7 @@ def stands(report: Report, block: BaselineBlock, row: PairedRow, *, better: bool
 
 def of_label(report: Report, label: str) -> pl.Expr:
     """Return the condition for the rows of an organisation in the table of results."""
-    name, n = report.results.members[label]
-    return (pl.col("organisation") == name) & (pl.col("n_agents") == n)
+    return report.results.rows_of(label)
 
 
 def design_notes(report: Report) -> Iterator[str]:

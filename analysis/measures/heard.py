@@ -118,6 +118,8 @@ def _replies(log: RunLog) -> Iterator[HeardReply]:
     fork = log.manifest.fork
     parts = [(before.start, before.scenario) for before in (fork.before if fork else ())]
     parts.append(((0, 0) if fork is None else (fork.task, fork.round), log.manifest.scenario))
+    if any(Scenario.model_validate(one).protocol.elsewhere for _, one in parts):
+        return  # what was shown comes from other episodes, and nothing of it is a claim of this one
     epochs = [(at, build_society(Scenario.model_validate(one), stored=True, rules=rules)) for at, one in parts]
     for index, events in groupby(log.events(), key=lambda event: event.task):
         while task is not None and task < index:

@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from agentsoc.errors import InputError
 from agentsoc.log.below import runs_at
+from agentsoc.log.first_answers import one_options
 from agentsoc.log.read import RunLog
 from analysis.blocks import blocks, frame_of
 from analysis.interval import Interval
@@ -242,6 +243,7 @@ def _report(read: _Read, single: _Read | None, embedder: Embedder | None, centre
     episodes = read.episodes
     if failed := failed_text(episodes):
         notes.append(failed)
+    notes += [one.text() for one in one_options(read.log)]
     if "tokens" in episodes.columns and (uneven := uneven_tokens(episodes)):
         notes.append(uneven)
     found = read.labels if embedder is None else diversity(read.said, embedder=embedder, centred=centred)

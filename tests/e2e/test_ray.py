@@ -88,6 +88,21 @@ CASES: dict[str, dict[str, Any]] = {
         "budget": {"tool_calls_per_task": 25, "tokens_per_task": 9_000, "shown": "team"},
         "calls": {"backoff_s": 0.0},
     },
+    "what was said elsewhere": {
+        "agents": {
+            "count": 4,
+            "model": {"kind": "scripted", "accuracy": 0.6, "latency_s": 0.01, "cites": "all"},
+            "history": "all",
+        },
+        "topology": {"kind": "dynamic-reputation", "hears": 2, "drop": 1},
+        "protocol": {"kind": "placebo", "rounds": 3},
+    },
+    "an auction with memory": {
+        "agents": {"count": 3, "model": {"kind": "scripted", "accuracy": 0.6}},
+        "topology": "independent",
+        "protocol": {"kind": "auction", "memory": "kept"},
+        "episodes": "sequential",
+    },
     "split and shown": {
         "tasks": {"kind": "parts", "parts": 4, "count": 4, "difficulty": [50, 300]},
         "agents": [

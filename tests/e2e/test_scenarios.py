@@ -167,6 +167,60 @@ def test_a_hub_that_compares_is_right_as_often_as_its_odds_say(made: Any) -> Non
         assert abs(score(log) - expected) < 3 * (expected * (1 - expected) / 1000) ** 0.5
 
 
+def test_a_placebo_gains_nothing_and_costs_voters_who_count_what_they_read(made: Any) -> None:
+    placebo, debate, vote = made("protocol-placebo")
+    assert placebo.manifest.totals.calls == debate.manifest.totals.calls == 600 * 2 * 5
+    assert score(placebo) < score(vote) - 0.1
+    assert abs(score(debate) - score(vote)) < 3 * (0.25 / 600) ** 0.5
+
+
+def test_critics_on_the_edges_of_a_chain_gain_where_they_can_tell(made: Any) -> None:
+    knows, guesses = made("protocol-dag")
+    assert knows.manifest.totals.calls == 400 * (8 + 7)
+    assert abs(score(knows) - 0.867) < 3 * (0.867 * 0.133 / 400) ** 0.5
+    assert abs(score(guesses) - 0.6) < 3 * (0.24 / 400) ** 0.5
+
+
+def test_matches_and_narratives_gain_what_the_odds_of_the_judge_allow(made: Any) -> None:
+    by_lot, judged = (score(log) for log in made("protocol-tournament"))
+    assert abs(by_lot - 0.4) < 3 * (0.24 / 200) ** 0.5
+    assert judged > 0.8
+    for log, expected in zip(made("protocol-narrated-choice"), (0.400, 0.549, 0.728, 0.896), strict=True):
+        assert abs(score(log) - expected) < 3 * (expected * (1 - expected) / 250) ** 0.5
+        assert log.manifest.totals.calls == 250 * 17
+
+
+def test_an_auction_is_won_by_the_cheap_where_all_plans_are_marked_alike(made: Any) -> None:
+    (log,) = made("protocol-auction")
+    won = [event.text or "" for event in log.events() if event.answer == "auction"]
+    assert len(won) == 10
+    assert all(text.startswith(("agent 0 ", "agent 1 ")) for text in won)
+    assert log.manifest.totals.calls == 10 * (4 + 4 * 4 + 1)
+
+
+def test_a_manager_adds_a_piece_that_it_sees_the_need_of_and_closes_no_circle(made: Any) -> None:
+    (log,) = made("protocol-manager")
+    edits = Counter(event.answer for event in log.events() if event.agent == 0 and event.kind == "flag")
+    assert edits["edit"] == 5 * 5
+    refused = [event.text or "" for event in log.events() if event.answer == "refused"]
+    assert sum("would wait for itself" in text for text in refused) == 5
+
+
+def test_claims_rest_on_few_where_reputation_routes(made: Any) -> None:
+    shares = []
+    for log in made("topology-dynamic-reputation"):
+        counts: Counter[tuple[int, int]] = Counter()
+        author = {}
+        for event in log.events():
+            if event.claim is not None:
+                author[event.task, event.claim] = event.agent
+            for parent in event.parents if event.agent >= 0 else ():
+                counts[event.task, author[event.task, parent]] += author[event.task, parent] != event.agent
+        most = [max(counts[task, agent] for agent in range(16)) for task in range(200)]
+        shares.append(sum(most) / sum(counts.values()))
+    assert shares[0] < shares[1] < shares[2]
+
+
 def test_a_chain_of_roles_makes_four_calls_and_two_more_for_each_return(made: Any) -> None:
     (log,) = made("protocol-roles")
     rejected = Counter(event.task for event in log.events() if event.kind == "contradict_claim" and not event.answer)

@@ -14,6 +14,7 @@ import pytest
 
 from agentsoc.errors import InputError
 from agentsoc.log.comparison import CellRecord, ComparisonRecord
+from agentsoc.log.first_answers import OneOption
 from analysis.comparison.plan import plan_from_report
 from analysis.comparison.report import Report, make_report, measured
 from analysis.comparison.table import CeilingUse, Results
@@ -62,6 +63,7 @@ def results(
     same_tasks: bool = False,
     budgets: Mapping[str, int | None] | None = None,
     ceilings: Mapping[tuple[str, int], CeilingUse] | None = None,
+    options: Mapping[tuple[str, int], OneOption] | None = None,
     **record: Any,
 ) -> Results:
     """Return the results of a comparison whose runs gave these rows."""
@@ -81,7 +83,17 @@ def results(
         "organisations": list(dict.fromkeys(cell.organisation for cell in cells)), "cells": cells,
     }  # fmt: skip
     made = ComparisonRecord(**{**whole, **record})
-    return Results(Path("out"), made, table, tuple(missing), same_tasks, budgets or {"sums": 1000}, ceilings or {})
+    return Results(
+        Path("out"),
+        made,
+        table,
+        tuple(missing),
+        same_tasks,
+        budgets or {"sums": 1000},
+        ceilings or {},
+        {},
+        options or {},
+    )
 
 
 def lost(number: int, **more: Any) -> CellRecord:

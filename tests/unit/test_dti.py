@@ -96,9 +96,15 @@ def test_whatever_it_inserts_the_run_replays_and_the_inner_protocol_takes_all_it
 
 
 ALONE = {
+    "auction": {"kind": "auction"},
+    "dag": {"kind": "dag"},
     "experts": {"kind": "experts"},
+    "manager": {"kind": "manager"},
+    "narrated-choice": {"kind": "narrated-choice"},
+    "placebo": {"kind": "placebo"},
     "refine": {"kind": "refine"},
     "resample": {"kind": "resample"},
+    "tournament": {"kind": "tournament"},
     "roles": {"kind": "roles", "stages": [{"name": "answer", "asks": "Give the answer."}]},
 }
 

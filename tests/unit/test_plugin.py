@@ -105,6 +105,9 @@ OF_THE_LIBRARY = {
     "agentsoc.budget.allocation": "the formulas of the page on budgets",
     "agentsoc.log.cost": "what a stored run cost",
     "agentsoc.scenario.prices": "the arithmetic of prices",
+    "agentsoc.theory.auction": "the score of a plan, of the page on protocols",
+    "agentsoc.theory.makespan": "how long work takes that waits for other work, of the same page",
+    "agentsoc.theory.ratings": "ratings from matches, of the same page",
     "agentsoc.society.deficit": "the brakes that the analysis of interventions replays",
 }
 """Modules of the library, not of plug-ins, that pages show at work."""

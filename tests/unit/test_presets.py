@@ -118,6 +118,7 @@ def test_presets_of_the_literature_make_the_calls_and_deliveries_of_their_shapes
         ("self-refine", 2 * n, 2, 0),
         ("debate", 2 * n, 2, 2 * n * (n - 1)),
         ("moa", 2 * n + 1, 3, n * n + n),
+        ("self-correction", 2 * n, 2, 0),
         ("roles", 5, 5, 3 + 1 + 2),
         ("planner-executor-critic", 4, 4, 1 + 2),
     ):
@@ -162,6 +163,8 @@ def test_the_five_have_the_reference_parameters() -> None:
         "self-consistency": 5,
         "self-refine": 1,
         "debate": 3,
+        "placebo": 3,
+        "self-correction": 3,
         "moa": 4,
         "roles": 4,
         "planner-executor-critic": 3,

@@ -74,7 +74,7 @@ def test_a_comparison_is_read_from_the_number_or_the_letter_that_is_named() -> N
     assert family.parse(task, f"{high:,} is it") == str(high)
     assert family.parse(task, f"{high} is larger than {low}") is None
     assert family.parse(task, f"{high}.5") is None
-    letters = Comparison()
+    letters = Comparison(answer="letter")
     assert letters.parse(letters.make(0, 0), "The larger one is a big number: B") == "B"
 
 

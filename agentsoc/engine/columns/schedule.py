@@ -66,9 +66,23 @@ def can_vectorise(society: BuiltSociety, tasks: Sequence[Task] | None, options: 
     They can when all agents are one kind of simulated voter, the answer space is the same finite one for all tasks,
     the protocol's rounds do not depend on what is said, and the budget pays for all of them.
     """
+    programme = fixed_programme(society) if len(options) >= 2 else None
+    if programme is None:
+        return None
+    tokens_in, tokens_out = int(programme.tokens_in.sum()), int(programme.tokens_out.sum())
+    if not affords(society, tokens_in, tokens_out, programme.calls):
+        return None
+    return programme
+
+
+def fixed_programme(society: BuiltSociety) -> Programme | None:
+    """Return the programme of a society of which no turn depends on what is said, whatever its budget; else None.
+
+    Its `tokens` are what an episode takes, exactly, where the budget pays for them.
+    """
     scenario = society.scenario
     models = {group.model for group in scenario.agents}
-    if len(models) != 1 or not isinstance(next(iter(models)), Simulated) or len(options) < 2:
+    if len(models) != 1 or not isinstance(next(iter(models)), Simulated):
         return None
     if not _follows_schedule(type(scenario.protocol)) or scenario.protocol.verdict(society) is None:
         return None
@@ -79,15 +93,7 @@ def can_vectorise(society: BuiltSociety, tasks: Sequence[Task] | None, options: 
     if scenario.parents != "cited":  # a voter's turn is one draw, whatever its iterations
         return None
     stages = scenario.protocol.schedule(society)
-    if not stages:
-        return None
-    programme = _lay_out(society, stages)
-    if programme is None:
-        return None
-    tokens_in, tokens_out = int(programme.tokens_in.sum()), int(programme.tokens_out.sum())
-    if not affords(society, tokens_in, tokens_out, programme.calls):
-        return None
-    return programme
+    return _lay_out(society, stages) if stages else None
 
 
 def _follows_schedule(kind: type[Protocol]) -> bool:

@@ -6,6 +6,7 @@
     circles.py   ring, exponential, small-world
     peers.py     decentralized                everybody with everybody, or each with a few
     modules.py   modular                      communities and bridges
+    live.py      dynamic-reputation, need-offer   edges that move while an episode goes on
     custom.py    custom                       edges from a file or the scenario (edges.py reads them)
     survey.py    describe                     who hears whom, roles, levels, diameter
     limits.py                                 what is too small or too large
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from agentsoc.society.topologies.circles import Exponential, Ring, SmallWorld
     from agentsoc.society.topologies.custom import Custom
     from agentsoc.society.topologies.hubs import Hybrid, Star
+    from agentsoc.society.topologies.live import DynamicReputation, NeedOffer
     from agentsoc.society.topologies.modules import Modular
     from agentsoc.society.topologies.peers import Decentralized
     from agentsoc.society.topologies.survey import Description, describe
@@ -34,10 +36,12 @@ __all__ = [
     "Custom",
     "Decentralized",
     "Description",
+    "DynamicReputation",
     "Exponential",
     "Hybrid",
     "Independent",
     "Modular",
+    "NeedOffer",
     "Ring",
     "Single",
     "SmallWorld",
@@ -52,10 +56,12 @@ _HOME = {
     "Custom": "custom",
     "Decentralized": "peers",
     "Description": "survey",
+    "DynamicReputation": "live",
     "Exponential": "circles",
     "Hybrid": "hubs",
     "Independent": "alone",
     "Modular": "modules",
+    "NeedOffer": "live",
     "Ring": "circles",
     "Single": "alone",
     "SmallWorld": "circles",
