@@ -32,7 +32,7 @@ Kinds = tuple[tuple[Where, str], ...]
 
 INTS = (-(10**30), -(2**63) - 1, -(2**31), -1, 0, 1, 2**31, 2**32, 2**53, 2**63 - 1, 2**63, 2**64, 10**30, 10**400)
 FLOATS = (1e308, 1e-320, float("nan"), float("inf"), float("-inf"), -1e308, 1e15, -0.0)
-SIZES = {"agents.count", "agents.0.count", "tasks.count", "topology.fan_in", "engine.hosts"}
+SIZES = {"agents.count", "agents.0.count", "tasks.count", "topology.fan_in", "engine.hosts", "protocol.matches"}
 """What decides how much there is to do: the largest that is allowed works, and takes minutes or another machine."""
 NO_RUN = {"local", "litellm", "mcp", "pettingzoo"}
 """What is not there in every place where tests run, or starts a program."""
@@ -50,6 +50,7 @@ BLOCKS: dict[str, dict[str, Any]] = {
     "theory": {"beta": 0.3, "exponent": 0.5},
     "tree": {"depth": 1},
     "roles": {"stages": [{"name": "work", "agent": 0, "asks": "What is it?"}]},
+    "auction": {"prices": [1.0]},
     "difficulty": {"lead": 0.1},
     "episodes": {"environment": "commons"},
     "pettingzoo": {"file": "game.py"},
