@@ -32,7 +32,6 @@ OWN: Final = ("init", "run", "resume", "replay", "fork", "ls", "show", "check", 
 """The built-in verbs, in the order in which the help lists them; others follow by name."""
 
 INSTEAD: Final = {
-    "report": "agentsoc show RUN says how a run went, laws and metrics analyse runs, compare reports on organisations",
     "view": "agentsoc show RUN --task 0 tells what happened in a task; agentsoc ls lists the runs",
     "list": "agentsoc ls lists the runs",
     "status": "agentsoc ls lists the runs with their status; agentsoc show RUN says how one went",

@@ -113,6 +113,8 @@ class Debate(Protocol):
         self, society: Society, board: Board, agents: NDArray[np.int64], turn: Turn, acts: Sequence[Act]
     ) -> NDArray[np.int64]:
         """Return the same of many agents at once; what is computed so has edges that stay."""
+        if any(act.kind == "delegate_subtask" for act in acts):  # work goes to its taker alone
+            return super().deliveries_each(society, board, agents, turn, acts)
         return len(acts) * society.wiring.fan_out[agents]
 
     def verdict(self, society: Society) -> Verdict:

@@ -49,8 +49,8 @@ agents:                     # one group; write a list of groups for agents of se
   model: main
   temperature: 0.7
   max_tokens: 64            # the longest reply (tokens)
-topology: {topology:<18}# who hears whom; others: {others}
-protocol: {protocol:<18}# {rules}
+topology: {topology:<17} # who hears whom; others: {others}
+protocol: {protocol:<17} # {rules}
 budget:
   tokens_per_task: 8000     # a hard limit: no call is made that could pass it
 """

@@ -78,7 +78,6 @@ def test_what_cannot_be_written_leaves_nothing(
 @pytest.mark.parametrize(
     ("word", "said"),
     [
-        ("report", "agentsoc show RUN says how a run went"),
         ("rnu", "did you mean: agentsoc run"),
         ("xyzzy", "agentsoc --help lists the commands"),
     ],

@@ -26,13 +26,15 @@ PRICES = (0.05, 0.36)
 class Bidder(CodedAgent):
     """Bids, marks and works by a curve of skill: right with probability sigma(skill - difficulty)."""
 
-    kind: Literal["bidder"] = "bidder"
+    kind: Literal["of-test-bidder"] = "of-test-bidder"
     skill: float = 0.0
+    """Skill on the scale of difficulties."""
     informed: bool = True
     """Whether its marks follow the author's chance of being right, or are drawn."""
     learns: bool = False
     """Whether its plan takes over the word `check` from plans that won, and its marks want that word."""
     careful: bool = False
+    """Whether its plan has the word from the start."""
 
     async def act(self, view: View) -> Reply:
         asked = view.question
@@ -77,12 +79,12 @@ def auction(n: int, *, model: Any = "scripted", tasks: int = 2, **rules: Any) ->
 
 def team(tasks: int, small: dict[str, Any], large: dict[str, Any], **rules: Any) -> dict[str, Any]:
     """Return an auction between one small agent, one large one, and a price each."""
-    agents = [{"count": 1, "model": {"kind": "bidder", **one}} for one in (small, large)]
+    agents = [{"count": 1, "model": {"kind": "of-test-bidder", **one}} for one in (small, large)]
     return {**auction(2, tasks=tasks, prices=list(PRICES), **rules), "agents": agents}
 
 
 @pytest.mark.parametrize("jury", [None, 1])
-@pytest.mark.parametrize("model", ["scripted", {"kind": "simulated", "signal": 0.3}, {"kind": "bidder"}])
+@pytest.mark.parametrize("model", ["scripted", {"kind": "simulated", "signal": 0.3}, {"kind": "of-test-bidder"}])
 def test_calls_deliveries_and_rounds_are_as_the_closed_form_says(model: Any, jury: int | None) -> None:
     for n in (2, 3, 6):
         blocks = auction(n, model=model, jury=jury)
@@ -112,7 +114,7 @@ def test_scores_are_those_worked_out_by_hand_and_equal_ones_are_drawn() -> None:
     assert lowest({}) == []
     assert score(2.0, 3, (), cost_weight=0.5, jury_weight=9.0) == 3.0
     # the same in a run whose bidders all say the same: every auction is tied, and every agent wins its share by lot
-    _, events = logged(check=False, **auction(3, model={"kind": "bidder"}, tasks=150))
+    _, events = logged(check=False, **auction(3, model={"kind": "of-test-bidder"}, tasks=150))
     notes = [event.text or "" for event in events if event.answer == "auction"]
     assert all(note.endswith("the lowest of 3, by lot") for note in notes)
     winners = Counter(note.split()[1] for note in notes)

@@ -35,9 +35,11 @@ from tests.societies import built, logged
 class Lead(CodedAgent):
     """Leads by a script, works by finding, and knows the answer only if somebody hands on what `look` saw."""
 
-    kind: Literal["lead-by-script"] = "lead-by-script"
+    kind: Literal["of-test-lead"] = "of-test-lead"
     draft: str = "look: open the box\ncount after look: count\nsum after count: add up"
+    """The graph that it begins with."""
     edits: tuple[str, ...] = ()
+    """What it changes, round after round."""
 
     async def act(self, view: View) -> Reply:
         asked = view.turn.instruction
@@ -64,7 +66,7 @@ Slot.register(Lead)
 def managed(workers: int, *, model: Any = None, tasks: int = 1, **rules: Any) -> dict[str, Any]:
     return {
         "tasks": {"kind": "coin", "count": tasks},
-        "agents": {"count": workers + 1, "model": model or {"kind": "lead-by-script"}},
+        "agents": {"count": workers + 1, "model": model or {"kind": "of-test-lead"}},
         "topology": "star",
         "protocol": {"kind": "manager", **rules},
     }
@@ -110,7 +112,7 @@ def test_a_run_takes_as_many_rounds_of_work_as_a_greedy_schedule_and_counts_as_t
         after = random_graph(draw, n)
         for workers in (1, 3):
             for edits in (0, 100):
-                model = {"kind": "lead-by-script", "draft": drafted(after)}
+                model = {"kind": "of-test-lead", "draft": drafted(after)}
                 done, events = logged(check=workers == 3, **managed(workers, model=model, edits=edits))
                 m = work_rounds(events)
                 assert m == greedy_makespan(after, [1.0] * n, workers)
@@ -123,14 +125,14 @@ def test_a_run_takes_as_many_rounds_of_work_as_a_greedy_schedule_and_counts_as_t
 
 
 def test_the_width_limits_how_many_nodes_are_carried_out_at_once() -> None:
-    model = {"kind": "lead-by-script", "draft": drafted({piece: [] for piece in range(6)})}
+    model = {"kind": "of-test-lead", "draft": drafted({piece: [] for piece in range(6)})}
     for width in (1, 2, 3):
         _, events = logged(check=False, **managed(5, model=model, width=width, edits=0))
         assert work_rounds(events) == 6 / width
 
 
 def score(model: dict[str, Any] | None = None, **rules: Any) -> float | None:
-    lead = {"kind": "lead-by-script", **(model or {})}
+    lead = {"kind": "of-test-lead", **(model or {})}
     return logged(check=False, **managed(2, model=lead, tasks=2, **rules))[0].totals.score
 
 
@@ -234,7 +236,7 @@ def test_no_edit_closes_a_circle_or_touches_what_has_begun(rounds: list[tuple[li
 
 def test_edits_that_cannot_be_made_are_in_the_log_with_the_reason() -> None:
     model = {
-        "kind": "lead-by-script",
+        "kind": "of-test-lead",
         "draft": "a: x\nb after a: y\nlost after nowhere: z\nc after c: w",
         "edits": ("cancel a\nrewrite b after b: again\nagain zz\nb: twice",),
     }
