@@ -30,7 +30,6 @@ from agentsoc.log.schema import to_table
 from agentsoc.log.segments import Segment, SegmentWriter, chain, read_all, read_segment
 from agentsoc.log.totals import EpisodeTotals, EventTotals, fold
 
-
 TOLD = [kind for kind in KINDS if kind not in ACTING]
 """Kinds of events that need no row in the journal."""
 
