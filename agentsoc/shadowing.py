@@ -21,7 +21,7 @@ from agentsoc.errors import InputError
 NAME: Final = "analysis"
 INSTALLED: Final = Path(__file__).resolve().parents[1] / NAME
 """Folder of the package, beside that of agentsoc."""
-FUNCTIONS: Final = frozenset({"compare", "laws", "metrics", "phase", "plan", "read_tables"})
+FUNCTIONS: Final = frozenset({"compare", "curve", "laws", "metrics", "phase", "plan", "read_tables", "watch"})
 """What `analysis` itself offers, besides its submodules."""
 _WAY_OUT: Final = "rename it, or move it off the path (the working directory, the script's directory, PYTHONPATH)"
 
