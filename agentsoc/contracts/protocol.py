@@ -136,8 +136,11 @@ class Protocol(Part):
     def deliveries(self, society: Society, board: Board, turn: Turn, acts: Sequence[Act]) -> int:
         """Return how many agents the acts of a turn are sent to, summed over the acts.
 
-        By default a claim or endorsement reaches everybody who hears its author, and a delegation its taker.
+        By default a claim or endorsement reaches everybody who hears its author, and a delegation its taker. Where
+        edges change from round to round, the claims that come to an agent are counted, when it reads them.
         """
+        if society.wiring.live:
+            return len(turn.sees)
         if len(acts) == 1:
             return 1 if acts[0].kind == "delegate_subtask" else society.reach[turn.agent]
         claims = len([act for act in acts if act.kind != "delegate_subtask"])

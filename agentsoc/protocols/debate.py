@@ -6,12 +6,10 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import ClassVar, Literal
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
 from agentsoc.contracts.board import Board
-from agentsoc.contracts.protocol import Act, Decision, Protocol, Stage, Verdict
+from agentsoc.contracts.protocol import Decision, Protocol, Stage, Verdict
 from agentsoc.contracts.router import Router
 from agentsoc.contracts.society import Society
 from agentsoc.contracts.turns import Turn
@@ -104,18 +102,6 @@ class Debate(Protocol):
             return None
         everybody = tuple(range(society.n))
         return [Stage(everybody, () if round_ == 0 else society.neighbours) for round_ in range(self.rounds)]
-
-    def deliveries(self, society: Society, board: Board, turn: Turn, acts: Sequence[Act]) -> int:
-        """Count to whom a claim goes; where edges change, the claims that come to an agent, when it reads them."""
-        return len(turn.sees) if society.wiring.live else super().deliveries(society, board, turn, acts)
-
-    def deliveries_each(
-        self, society: Society, board: Board, agents: NDArray[np.int64], turn: Turn, acts: Sequence[Act]
-    ) -> NDArray[np.int64]:
-        """Return the same of many agents at once; what is computed so has edges that stay."""
-        if any(act.kind == "delegate_subtask" for act in acts):  # work goes to its taker alone
-            return super().deliveries_each(society, board, agents, turn, acts)
-        return len(acts) * society.wiring.fan_out[agents]
 
     def verdict(self, society: Society) -> Verdict:
         """Return the count that decides at the end."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 import numpy as np
+from scipy.optimize import isotonic_regression
 
 from agentsoc.streams import stream
 from analysis.fitcard import FitCard
@@ -73,7 +74,7 @@ class Isotonic:
         if len(points.tokens) < _FEWEST:
             return "a curve needs two points at different spending"
         weight = points.error**-2
-        fitted = non_decreasing(points.score, weight)
+        fitted = isotonic_regression(points.score, weights=weight).x
         misfit = float(weight @ (points.score - fitted) ** 2)
         p = _misfit_p(misfit, points.error, stream(seed, "comparison", "isotonic", points.organisation))
         drop = float(np.max(np.maximum.accumulate(points.score) - points.score))
@@ -103,28 +104,11 @@ LAWS: Final[tuple[FittedLaw, ...]] = (Isotonic(),)
 """The laws that are fitted to every curve."""
 
 
-def non_decreasing(values: FloatArray, weight: FloatArray) -> FloatArray:
-    """Return the non-decreasing sequence nearest to `values` by weighted squares (pooling of adjacent violators)."""
-    means: list[float] = []
-    weights: list[float] = []
-    sizes: list[int] = []
-    for value, own in zip(values.tolist(), weight.tolist(), strict=True):
-        means.append(value)
-        weights.append(own)
-        sizes.append(1)
-        while len(means) > 1 and means[-2] > means[-1]:
-            mean, own_weight, size = means.pop(), weights.pop(), sizes.pop()
-            whole = weights[-1] + own_weight
-            means[-1] = (means[-1] * weights[-1] + mean * own_weight) / whole
-            weights[-1], sizes[-1] = whole, sizes[-1] + size
-    return np.repeat(means, sizes).astype(np.float64)
-
-
 def _misfit_p(misfit: float, error: FloatArray, rng: np.random.Generator) -> float:
     """Return how often points around a constant curve are as far from a non-decreasing one, or farther."""
     if misfit <= 0:
         return 1.0
     weight = error**-2
     drawn = rng.normal(size=(SIMULATIONS, len(error))) * error
-    far = sum(float(weight @ (one - non_decreasing(one, weight)) ** 2) >= misfit for one in drawn)
+    far = sum(float(weight @ (one - isotonic_regression(one, weights=weight).x) ** 2) >= misfit for one in drawn)
     return (1 + far) / (1 + SIMULATIONS)

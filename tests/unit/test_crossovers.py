@@ -7,7 +7,7 @@ import pytest
 
 from analysis.comparison.crossovers import FEWEST, Crossover, crossover
 from analysis.comparison.curve_draws import TaskTable
-from analysis.comparison.curve_law import FALLS, CurvePoints, FittedCurve, Isotonic, non_decreasing
+from analysis.comparison.curve_law import FALLS, CurvePoints, FittedCurve, Isotonic
 from analysis.comparison.front import front_of, on_front
 from analysis.comparison.predicted import StoredOrganisation, predicted_crossover
 from analysis.interval import FloatArray
@@ -167,13 +167,14 @@ def test_the_front_is_told_with_its_share_of_samples() -> None:
 
 def test_the_isotonic_fit_pools_what_falls() -> None:
     values, weight = np.array([0.2, 0.5, 0.3, 0.4, 0.9]), np.array([1.0, 1.0, 3.0, 1.0, 1.0])
-    assert non_decreasing(values, weight) == pytest.approx([0.2, 0.35, 0.35, 0.4, 0.9])
+    assert fitted(values, weight**-0.5).fitted == pytest.approx([0.2, 0.35, 0.35, 0.4, 0.9])
     rising = np.array([0.1, 0.2, 0.3])
-    assert non_decreasing(rising, np.ones(3)) == pytest.approx(rising)
+    assert fitted(rising, 1.0).fitted == pytest.approx(rising)
 
 
-def fitted(score: FloatArray, error: float) -> FittedCurve:
-    fit = Isotonic().fit(CurvePoints("a", X[: len(score)], score, np.full(len(score), error), 400), 0)
+def fitted(score: FloatArray, error: float | FloatArray) -> FittedCurve:
+    data = CurvePoints("a", np.arange(1.0, len(score) + 1), score, np.broadcast_to(error, score.shape), 400)
+    fit = Isotonic().fit(data, 0)
     assert isinstance(fit, FittedCurve)
     return fit
 
