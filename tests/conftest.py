@@ -36,6 +36,13 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         terminalreporter.write_line(f"this order again: --random-order --random-order-seed={seed}")
 
 
+def pytest_collection_finish() -> None:
+    """Refuse test modules that register parts when they are imported: every other module would see those."""
+    loose = [part for parts in Slot._loose.values() for part in parts.values()]
+    if left := sorted(part.__qualname__ for part in loose if part.__module__.rpartition(".")[2].startswith("test_")):
+        raise pytest.UsageError(f"registered at import, not in a fixture: {', '.join(left)}")
+
+
 @contextlib.contextmanager
 def _loose_parts_kept() -> Iterator[None]:
     loose = {group: dict(parts) for group, parts in Slot._loose.items()}

@@ -18,13 +18,14 @@ from agentsoc.engine.interrupt import first_signal
 from agentsoc.engine.progress import Progress
 from agentsoc.engine.ready import ready_society
 from agentsoc.engine.run import Run
-from agentsoc.errors import InputError, ScenarioError
+from agentsoc.errors import InputError, RunFailedError, ScenarioError
 from agentsoc.experiment.cell import CellOptions, carry_out
 from agentsoc.experiment.fill import Fill
 from agentsoc.experiment.grid import Grid
 from agentsoc.experiment.levels import TRIALS_MAX, AtLevel
 from agentsoc.experiment.organise import NAME_LENGTH, organised
 from agentsoc.log.comparison import PILOTS, DialRecord
+from agentsoc.log.failures import broken_by
 from agentsoc.log.inside import Inside
 from agentsoc.scenario.model import MAX_SEED, Scenario
 
@@ -65,7 +66,7 @@ async def set_dials(grid: Grid, directory: Path, means: CellOptions, progress: P
 
     Raises:
         InputError: there are no tasks for a pilot but those that are scored.
-        RunFailedError: a pilot stopped because of a fault.
+        RunFailedError: a pilot stopped because of a fault, or too many of its turns failed by the infrastructure.
         InterruptedRunError: it was asked to stop; pilots that are made are kept.
     """
     Inside(directory).make(PILOTS)
@@ -179,6 +180,15 @@ class _Search:
 
 
 def _trial(place: int, run: Run) -> Trial:
+    """Return what a pilot took.
+
+    Raises:
+        RunFailedError: too many of its turns failed by the infrastructure: they took nothing, and the dial would be set
+            too high.
+    """
+    if (why := broken_by(run)) is not None:
+        again = f"agentsoc resume {run.directory} --retry-failed, and then this comparison again"
+        raise RunFailedError(f"a pilot cannot tell what its organisation takes: {why}", str(run.directory), again)
     rows = run.episode_rows()
     assert rows is not None
     kinds = [rows[name].to_pylist() for name in ("tokens_in", "tokens_out", "tokens_lost")]

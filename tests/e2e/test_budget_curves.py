@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import time
 from pathlib import Path
@@ -210,6 +211,24 @@ def _finished_pilots() -> set[str]:
     return {
         at.parent.name for at in Path("out").glob("pilots/*/manifest.json") if '"status": "finished"' in at.read_text()
     }
+
+
+def test_a_pilot_of_which_calls_failed_sets_no_dial(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(BILL, "bill")
+    base = {**ASKED["base"], "calls": {"attempts": 1, "fail_fast": False}}
+    votes = {**ASKED["organisations"]["votes"], "agents": {"model": {"payer": "votes", "fail_rate": 0.5}}}
+    asked = {**ASKED, "base": base, "organisations": {**ASKED["organisations"], "votes": votes}}
+    code, _, err = call(capsys, "compare", written(asked), "--allow-code", CODE, "--out", "out")
+    assert code == 1
+    assert "a pilot cannot tell what its organisation takes: " in err
+    assert "turns failed (server: " in err
+    named = re.search(r"agentsoc resume (\S+) --retry-failed", err)
+    assert named is not None
+    assert Path(named[1]).parent == Path("out/pilots")
+    assert Path(named[1], "manifest.json").is_file()
+    assert not list(Path("out").glob("runs/*/manifest.json"))
 
 
 def test_more_seeds_keep_the_dials_that_were_set(

@@ -65,7 +65,9 @@ def chance(skill: float, task: int) -> float:
     return 1 / (1 + exp(6 * uniform(5, "hard", task, 0, 0) - 3 - skill))
 
 
-Slot.register(Bidder)
+@pytest.fixture(autouse=True)
+def _bidder_is_known() -> None:
+    Slot.register(Bidder)
 
 
 def auction(n: int, *, model: Any = "scripted", tasks: int = 2, **rules: Any) -> dict[str, Any]:

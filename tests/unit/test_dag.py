@@ -197,7 +197,9 @@ class Grown(CodedAgent):
         return Reply(answer=truth if right else ("tails" if truth == "heads" else "heads"))
 
 
-Slot.register(Grown)
+@pytest.fixture(autouse=True)
+def _grown_is_known() -> None:
+    Slot.register(Grown)
 
 
 def test_a_growth_that_is_planted_as_a_logistic_is_not_told_as_a_power_law() -> None:

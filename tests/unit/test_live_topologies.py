@@ -180,7 +180,9 @@ class Holder(CodedAgent):
         return Reply(answer=truth if knows else wrong, text=text)
 
 
-Slot.register(Holder)
+@pytest.fixture(autouse=True)
+def _holder_is_known() -> None:
+    Slot.register(Holder)
 
 
 def test_who_is_matched_by_words_hears_what_it_needs_and_who_is_matched_by_lots_as_often_as_lots_say() -> None:

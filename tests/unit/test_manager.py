@@ -60,7 +60,9 @@ class Lead(CodedAgent):
         return Reply(text=f"{work.partition(':')[0]} found nothing new")
 
 
-Slot.register(Lead)
+@pytest.fixture(autouse=True)
+def _lead_is_known() -> None:
+    Slot.register(Lead)
 
 
 def managed(workers: int, *, model: Any = None, tasks: int = 1, **rules: Any) -> dict[str, Any]:
