@@ -68,8 +68,11 @@ KINDS: Final[tuple[Kind, ...]] = tuple(kind.name for kind in EVENT_KINDS)
 """All tags, in the order of their codes."""
 ACTING: Final[frozenset[str]] = frozenset(kind.name for kind in EVENT_KINDS if kind.acting)
 COORDINATION: Final[frozenset[str]] = frozenset(kind.name for kind in EVENT_KINDS if kind.coordination)
+"""Tags of the acts of coordination, which the laws are about."""
 CLAIMING: Final[frozenset[str]] = frozenset(kind.name for kind in EVENT_KINDS if kind.mints_claim)
+"""Tags of the acts that make a claim, with an id of its own."""
 SCORED: Final[frozenset[str]] = frozenset(kind.name for kind in EVENT_KINDS if kind.scored)
+"""Tags of the events whose answer has a score, where the task has a reference answer."""
 
 LabelSource = Literal["rule", "logged", "judge", "inferred"]
 """How the kind and the parents of an act were decided; new ones come last."""
@@ -86,6 +89,7 @@ MAX_AGENTS: Final = 1 << _AGENT_BITS
 REWARD_MAX: Final = 1e100
 """Largest reward, without its sign: sums of as many as a log can hold are numbers."""
 MAX_K: Final = 1 << _K_BITS
+"""Acts that one agent may have in one round; `k` of an event is below it."""
 
 
 class Place(NamedTuple):

@@ -165,6 +165,7 @@ NOISE: Final = 1_000_000
 """Number of the first of the draws by which a policy is spoiled; `best` has those below."""
 
 ENVIRONMENTS: Slot[Environment] = Slot("agentsoc.environments", "environment")
+"""The environments that scenarios can name: their classes by kind, and `parse`, which makes one from a block."""
 
 
 class ForeignEnvironment(Environment):

@@ -362,6 +362,7 @@ class Model(Part):
 
 
 MODELS: Slot[Model] = Slot("agentsoc.models", "model")
+"""The models that scenarios can name: their classes by kind, and `parse`, which makes one from a block."""
 
 
 _FRAME_BYTES: Final = 16

@@ -49,3 +49,4 @@ class Policy(Part):
 
 
 POLICIES: Slot[Policy] = Slot("agentsoc.policies", "budget policy")
+"""The budget policies that scenarios can name: their classes by kind, and `parse`, which makes one from a block."""

@@ -176,6 +176,7 @@ class Protocol(Part):
 
 
 PROTOCOLS: Slot[Protocol] = Slot("agentsoc.protocols", "protocol")
+"""The protocols that scenarios can name: their classes by kind, and `parse`, which makes one from a block."""
 
 
 def interpret_reply(society: Society, board: Board, turn: Turn, reply: Reply) -> Sequence[Act]:

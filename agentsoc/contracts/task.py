@@ -152,6 +152,7 @@ def _has_stated(family: type[TaskFamily]) -> bool:
 
 
 TASKS: Slot[TaskFamily] = Slot("agentsoc.tasks", "task family")
+"""The task families that scenarios can name: their classes by kind, and `parse`, which makes one from a block."""
 
 
 class MadeOnDemand(Sequence[Task]):

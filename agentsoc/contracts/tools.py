@@ -130,6 +130,7 @@ class Tool(Part):
 
 
 TOOLS: Slot[Tool] = Slot("agentsoc.tools", "tool")
+"""The tools that scenarios can name: their classes by kind, and `parse`, which makes one from a block."""
 
 _encode = msgspec.json.Encoder().encode
 
