@@ -13,4 +13,4 @@ bench: setup ; $(PY) -m benchmarks
 mutate: setup ; $(PY) -m benchmarks.mutate
 lock: ; bash scripts/lock
 docs: setup ; @bash scripts/docs
-clean: ; rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .coverage.*
+clean: ; rm -rf .venv build .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .coverage.*

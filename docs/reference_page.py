@@ -27,7 +27,7 @@ MODULES: Final = {
 
 GUIDES: Final = {
     "agentsoc": "[first ten minutes](../first-ten-minutes.md), [reproducibility](../reproducibility.md)",
-    "agentsoc.plugin": "[plug-ins](../plugins.md), where the names are grouped by what they are for, and what is promised",
+    "agentsoc.plugin": "[plug-ins](../plugins.md), by what each name is for, with what is promised",
     "agentsoc.testing": "[testing your parts](../testing-parts.md)",
     "analysis": "[the analysis from Python](../analysis-from-python.md)",
 }

@@ -1,16 +1,16 @@
 """The documentation site: `python -m docs.site` (or ``make docs``) builds it into ``build/docs/site``.
 
-Pages are copied into ``build/docs/pages`` as a site needs them: the pages of ``docs/``, those of the root (contributing,
-changelog, security, conduct), the notebooks as pages beside the files themselves, and every file of the repository that
-a page links to. Then mkdocs builds them, strict: what it warns of, such as a link or an anchor that leads nowhere, ends
-the build. At last the built pages are read: every link and anchor has to lead somewhere, and nothing may be loaded from
-another server.
+Pages are copied into ``build/docs/pages`` as a site needs them: the pages of ``docs/``, those of the root, the
+notebooks as pages beside the files themselves, and every file of the repository that a page links to. Then mkdocs
+builds them, strict: what it warns of, such as a link or an anchor that leads nowhere, ends the build. At last the built
+pages are read: every link and anchor has to lead somewhere, and nothing may be loaded from another server.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import posixpath
 import re
 import shutil
 import subprocess
@@ -57,15 +57,15 @@ def rewritten(text: str, file: str) -> tuple[str, set[str]]:
         file: its path in the repository.
     """
     linked: set[str] = set()
-    here = os.path.dirname(place_of(file))
+    here = posixpath.dirname(place_of(file))
 
     def link(found: re.Match[str]) -> str:
         path, mark, anchor = found[2].partition("#")
         if not path or urlsplit(path).scheme:
             return found[0]
-        target = os.path.normpath(os.path.join(os.path.dirname(file), path))
+        target = posixpath.normpath(posixpath.join(posixpath.dirname(file), path))
         linked.add(target)
-        return f"{found[1]}{os.path.relpath(place_of(target), here or '.')}{mark}{anchor}{found[3]}"
+        return f"{found[1]}{posixpath.relpath(place_of(target), here or '.')}{mark}{anchor}{found[3]}"
 
     parts = _FENCE.split(text)  # every second part is a block of code, and stays as it is
     return "".join(part if at % 2 else _LINK.sub(link, part) for at, part in enumerate(parts)), linked
