@@ -92,6 +92,19 @@ def test_what_a_public_function_takes_is_told_unless_its_first_sentence_does(mod
         assert missing == set(), f"{one.module}.{one.name} says nothing of {sorted(missing)}"
 
 
+@pytest.mark.parametrize("module", MODULES)
+def test_what_a_public_function_returns_is_told_with_its_type(module: str) -> None:
+    """What stands before the first colon of such a section is taken for the type, whatever it is."""
+    for one in names_of(module):
+        if one.kind != "function":
+            continue
+        function = getattr(importlib.import_module(one.home), one.name)
+        section = re.search(r"^Returns:\n((?: +.*\n?)+)", inspect.getdoc(function) or "", re.MULTILINE)
+        if section and ":" in section[1]:
+            told = section[1].partition(":")[0].strip()
+            assert told == function.__annotations__["return"], f"{one.home}.{one.name} returns no {told!r}"
+
+
 def test_names_that_differ_by_case_alone_have_entries_of_their_own() -> None:
     for module in MODULES:
         anchors = [one.anchor for one in names_of(module)]
