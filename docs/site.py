@@ -1,13 +1,14 @@
 """The documentation site: `python -m docs.site` (or ``make docs``) builds it into ``build/docs/site``.
 
 Pages are copied into ``build/docs/pages`` as a site needs them: the pages of ``docs/``, those of the root, the
-notebooks as pages beside the files themselves, and every file of the repository that a page links to. Then mkdocs
+notebooks as pages beside the files themselves, formulas as MathML, and every file that a page links to. Then mkdocs
 builds them, strict: what it warns of, such as a link or an anchor that leads nowhere, ends the build. At last the built
 pages are read: every link and anchor has to lead somewhere, and nothing may be loaded from another server.
 """
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import posixpath
@@ -35,6 +36,7 @@ ROOT_PAGES: Final = {
 """Where pages of the root stand in the site; what the README says to begin with, the first page says."""
 
 _LINK: Final = re.compile(r"(\]\()([^)\s]+)(\))")
+_FORMULA: Final = re.compile(r"\$`([^`$\n]+)`\$")
 _FENCE: Final = re.compile(r"^(```.*?^```$)", re.MULTILINE | re.DOTALL)
 
 
@@ -71,6 +73,29 @@ def rewritten(text: str, file: str) -> tuple[str, set[str]]:
     return "".join(part if at % 2 else _LINK.sub(link, part) for at, part in enumerate(parts)), linked
 
 
+def with_formulas(text: str, file: str) -> str:
+    """Return a page in which formulas (LaTeX between ``$`` and backticks, as GitHub reads them) are MathML.
+
+    Browsers draw MathML themselves, without a script. Where the converter is not installed, formulas stay as they are.
+
+    Raises:
+        ValueError: a formula has a command that the converter does not know.
+    """
+    if find_spec("latex2mathml") is None:
+        return text
+    convert = importlib.import_module("latex2mathml.converter").convert
+
+    def formula(found: re.Match[str]) -> str:
+        drawn = str(convert(found[1]))
+        if "\\" in drawn:
+            raise ValueError(f"{file}: the formula {found[1]} is not understood")
+        drawn = drawn.replace("*", "&#42;").replace("_", "&#95;")  # which Markdown would take for emphasis
+        return f"<span>{drawn}</span>"  # where a line begins with it, Markdown would take it for a block of its own
+
+    parts = _FENCE.split(text)
+    return "".join(part if at % 2 else _FORMULA.sub(formula, part) for at, part in enumerate(parts))
+
+
 def notebook_page(path: Path) -> str:
     """Return a notebook as Markdown: texts as they are, code in blocks, the file to download."""
     cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
@@ -93,7 +118,7 @@ def stage(pages: Path = PAGES) -> None:
         file = source.relative_to(ROOT).as_posix()
         text, linked = rewritten(source.read_text(encoding="utf-8"), file)
         wanted |= linked
-        _write(pages / place_of(file), text)
+        _write(pages / place_of(file), with_formulas(text, file))
     for notebook in sorted((ROOT / "docs").glob("*.ipynb")):
         _write(pages / f"{notebook.stem}.md", notebook_page(notebook))
         shutil.copy(notebook, pages)

@@ -21,7 +21,7 @@ import pytest
 import yaml
 
 from docs.reference_page import MODULES, exported, names_of, page_of
-from docs.site import ROOT_PAGES, faults_of, notebook_page, place_of, rewritten, stage
+from docs.site import ROOT_PAGES, faults_of, notebook_page, place_of, rewritten, stage, with_formulas
 
 ROOT = Path(__file__).parents[2]
 
@@ -165,6 +165,28 @@ def test_a_notebook_is_a_page_with_its_texts_its_code_and_the_file(tmp_path: Pat
     assert place_of("docs/first-steps.ipynb") == "first-steps.md"
 
 
+@pytest.mark.skipif(find_spec("latex2mathml") is None, reason="the group docs is not installed: make docs")
+def test_formulas_are_drawn_by_the_browser_and_code_stays_as_it_is() -> None:
+    text = "so $`\\mu_0 \\le x^*`$, `a $x$`\n\n```sh\necho $`x`$\n```\n"
+    drawn = with_formulas(text, "x.md")
+    assert drawn.startswith("so <span><math")
+    assert "<msub>" in drawn
+    assert "<msup>" in drawn
+    assert "*" not in drawn.partition("</math>")[0]
+    assert drawn.endswith("</math></span>, `a $x$`\n\n```sh\necho $`x`$\n```\n")
+    with pytest.raises(ValueError, match=r"x\.md: the formula"):
+        with_formulas("$`\\nosuch{x}`$", "x.md")
+
+
+def test_the_pages_of_theory_have_formulas_and_the_names_of_the_code_beside_them() -> None:
+    page = (ROOT / "docs" / "phase-theory.md").read_text(encoding="utf-8")
+    formulas = re.findall(r"\$`([^`$\n]+)`\$", page)
+    assert len(formulas) > 30
+    assert all(one.count("{") == one.count("}") for one in formulas)
+    for name in ("a", "beta", "gamma", "rho", "b", "budget", "window"):
+        assert f"`{name}`" in page
+
+
 # What a built site must not have
 
 
@@ -241,6 +263,11 @@ def test_the_site_builds_without_a_warning_and_no_page_asks_another_server(tmp_p
         ids = set(re.findall(r'id="([^"]+)"', text))
         assert {f"{module}.{name}" for name in exported(module)} <= ids
     assert (site / "search" / "search_index.json").exists()
+    theory = (site / "phase-theory.html").read_text(encoding="utf-8")
+    assert theory.count("<math ") > 30
+    assert not re.search(r"<math [^>]*></p>|</p>\s*<span><math", theory)
+    assert "$`" not in theory
+    assert len(re.findall(r"<li>\s*(?:<p>)?<strong>", theory)) >= 8  # a formula at a line's begin ends no list
     home = (site / "index.html").read_text(encoding="utf-8")
     assert 'data-md-color-scheme="slate"' in home
     assert 'data-md-color-scheme="default"' in home
