@@ -233,6 +233,7 @@ def test_a_sound_site_has_no_fault(tmp_path: Path) -> None:
     reason="the dependency group docs is not installed: make docs",
 )
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_the_site_builds_without_a_warning_and_no_page_asks_another_server(tmp_path: Path) -> None:
     stage(tmp_path / "pages")
     settings = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
