@@ -31,7 +31,7 @@ FORMAT: Final = 1
 KIND: Final = "agentsoc imported log"
 _MANIFEST_BYTES: Final = 4 << 20
 _AGAIN: Final = "import it again: agentsoc import"
-_READ: Final = frozenset({".csv", ".gz", ".json", ".jsonl", ".parquet"})
+_READ: Final = frozenset({".csv", ".eval", ".gz", ".json", ".jsonl", ".ndjson", ".parquet"})
 
 
 @dataclass(frozen=True)
