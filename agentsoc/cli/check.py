@@ -52,7 +52,7 @@ def check(
     yes: options.Yes = False,
     allow_mcp: options.AllowMcp = False,
 ) -> None:
-    """Check a scenario or comparison file and say what it would run, or check that a run is as it was written.
+    """Check a scenario or comparison file and say what it would run, or check that a run or import is as it was written.
 
     A scenario is loaded and its society built, not run: exit code 2 and the place of each fault, or a summary of what
     would run; so are all that a comparison stands for. A file of a model or a tokenizer that is not on this machine is
@@ -81,7 +81,10 @@ def check(
     if path.is_dir():
         from agentsoc.log.comparison import FILE
 
+        from agentsoc.log.imported import is_imported
+
         check_directory = _check_results if (path / FILE).is_file() else _check_log
+        check_directory = _check_imported if is_imported(path) else check_directory
         check_directory(path, allow_code or [], as_json)
     elif is_comparison(path):
         _check_comparison(
@@ -111,6 +114,23 @@ def _check_log(directory: Path, code: list[Path], as_json: bool) -> None:
     )
     for text in checked.notes:
         say(f"  but {line(text)}")
+
+
+def _check_imported(directory: Path, code: list[Path], as_json: bool) -> None:
+    """Check that the tables of an imported log are as they were written."""
+    from agentsoc.log.imported import read_imported, read_tables
+
+    if code:
+        raise InputError("an imported log has no code", "--allow-code", "leave the option out")
+    about = read_imported(directory)
+    rows = {name: frame.height for name, frame in read_tables(directory).items()}
+    if as_json:
+        print_json({"imported": str(directory), "sound": True, "importer": about.importer, "rows": rows})
+        return
+    say(
+        f"sound: {rows['events.parquet']:,} acts in {rows['executions.parquet']:,} executions, imported by "
+        f"{line(about.importer, 40)} from {line(about.source, 120)}"
+    )
 
 
 def _acting(checked: Checked) -> str:

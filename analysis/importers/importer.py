@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import ClassVar, Final
 
 from agentsoc.errors import InputError
+from agentsoc.log.imported import Imported
 from analysis.importers import store
 from analysis.importers.loose_json import BadParts
 from analysis.importers.sample import Sample
@@ -113,7 +114,7 @@ def import_log(
     parents: str | None = None,
     skip_bad: bool = False,
     partial: bool = False,
-) -> tuple[EventTable, store.Imported]:
+) -> tuple[EventTable, Imported]:
     """Read `path` with an importer, store what it holds in the new directory `out`, and return both.
 
     Args:

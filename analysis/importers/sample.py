@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from agentsoc.errors import InputError
 from agentsoc.log.below import is_run
+from agentsoc.log.imported import is_imported
 from agentsoc.scenario.source import printable
 from analysis.files import read_rows
 from analysis.importers.loose_json import ENDINGS, BadParts, documents
@@ -57,7 +58,7 @@ class Sample:
         """
         if not path.exists():
             raise InputError("no such file or directory", printable(str(path), 200))
-        if path.is_dir() and (is_run(path) or (path / "imported.json").is_file()):
+        if path.is_dir() and (is_run(path) or is_imported(path)):
             raise InputError("this is a run, or a log that was imported already", str(path), f"agentsoc laws {path}")
         names: frozenset[str] = frozenset()
         file = path

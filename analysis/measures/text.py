@@ -10,7 +10,8 @@ from agentsoc.printing.text import table as lines
 from analysis.cascade_laws.as_json import plain
 from analysis.interval import Interval
 from analysis.measures.amplification import Amplification
-from analysis.measures.report import Reports, RunReport
+from analysis.measures.report import Reports
+from analysis.measures.run_report import RunReport
 from analysis.measures.sweep import curves_of
 
 UNITS: Final = {
