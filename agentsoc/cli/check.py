@@ -52,7 +52,7 @@ def check(
     yes: options.Yes = False,
     allow_mcp: options.AllowMcp = False,
 ) -> None:
-    """Check a scenario or comparison file and say what it would run, or check that a run or import is as it was written.
+    """Check a scenario or comparison file and say what it would run, or check that a run or import is as written.
 
     A scenario is loaded and its society built, not run: exit code 2 and the place of each fault, or a summary of what
     would run; so are all that a comparison stands for. A file of a model or a tokenizer that is not on this machine is
@@ -80,7 +80,6 @@ def check(
         )
     if path.is_dir():
         from agentsoc.log.comparison import FILE
-
         from agentsoc.log.imported import is_imported
 
         check_directory = _check_results if (path / FILE).is_file() else _check_log

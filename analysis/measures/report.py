@@ -22,6 +22,7 @@ from analysis.blocks import blocks, frame_of
 from analysis.interval import Interval
 from analysis.measures.acting import acting
 from analysis.measures.amplification import Taint, a_task, a_trace, taint
+from analysis.measures.categories import categories_of
 from analysis.measures.commons import shared_resource
 from analysis.measures.cooperation import cooperation
 from analysis.measures.diversity import correlation
@@ -261,4 +262,5 @@ def _report(read: _Read, single: _Read | None, embedder: Embedder | None, centre
         acting(read.log, seed=seed),
         shared_resource(read.log, seed=seed) or cooperation(read.log, seed=seed),
         tuple(notes),
+        categories_of(read.log, read.episodes, seed=seed),
     )

@@ -8,6 +8,7 @@ import polars as pl
 
 from analysis.measures.acting import Acting
 from analysis.measures.amplification import Amplification, Taint
+from analysis.measures.categories import Categories
 from analysis.measures.commons import SharedResource
 from analysis.measures.cooperation import Cooperation
 from analysis.measures.diversity_logs import Diversity
@@ -54,3 +55,5 @@ class RunReport:
     world: SharedResource | Cooperation | None
     """What its environment is measured by besides, for commons and games with payoffs."""
     notes: tuple[str, ...]
+    categories: Categories | None = None
+    """Scores by a column of the task file; None where the scenario names none."""

@@ -20,13 +20,13 @@ import pyarrow as pa
 from agentsoc.errors import InputError, LogDamagedError
 from agentsoc.events import unpack_id
 from agentsoc.log.below import is_run
-from agentsoc.log.bounded import read_parquet
 from agentsoc.log.imported import Imported, is_imported
 from agentsoc.log.manifest import Manifest
 from agentsoc.log.names import EVENTS
 from agentsoc.log.read import RunLog
 from agentsoc.log.schema import COLUMNS, REWARDS, SCHEMA
 from agentsoc.log.segments import chained, conform, read_segment
+from agentsoc.scenario.parquet_bounds import read_parquet
 from analysis.importers import store as imports
 from analysis.tables import EventTable
 
