@@ -1,8 +1,9 @@
 """This package says what the logs of societies show, and holds the theory behind it. It never runs a society.
 
-Six functions do from Python what the commands of the same names do, and two more have no command; they return objects
-instead of text:
+These functions do from Python what commands do, or have no command; they return objects instead of text:
 
+- `load_runs`    one row for each run: settings, score, tokens
+- `to_csv`       any of the tables as CSV
 - `read_tables`  runs and imported logs as one table of events
 - `laws`         tails, growth with N, elites, integration, attachment, with every reason to doubt them
 - `metrics`      what coordination cost, how diverse agents were, how errors spread
@@ -46,7 +47,9 @@ if TYPE_CHECKING:
     from analysis.synergy.planning.recommend import Recommendation
     from analysis.tables import EventTable
 
-__all__ = ["compare", "curve", "laws", "metrics", "phase", "plan", "read_tables", "watch"]
+__all__ = [
+    "compare", "curve", "laws", "load_runs", "metrics", "phase", "plan", "read_tables", "to_csv", "watch",
+]  # fmt: skip
 
 
 class KnownVoters(TypedDict, total=False):
@@ -101,6 +104,38 @@ def read_tables(places: Places) -> EventTable:
     from analysis.files import paths_of
 
     return read(paths_of(places))
+
+
+def load_runs(places: Places, *, settings: Sequence[str] = (), skip_damaged: bool = False) -> pl.DataFrame:
+    """Return a polars frame with one row for each run, from its manifest alone.
+
+    Args:
+        places: one directory or several: runs, or directories that hold some at most three levels below.
+        settings: values of the scenario that become columns, by dotted path: ``protocol.rounds``.
+        skip_damaged: whether runs whose manifest cannot be read are left out, instead of an error.
+
+    Returns:
+        Columns in `analysis.load.COLUMNS`: run, seed, topology, protocol, n_agents, mean score in [0, 1] with its 95 %
+        interval, tokens, calls, budget (tokens), cost, digest. `to_pandas()` of it needs pandas.
+
+    Raises:
+        InputError: there is no run at a place.
+        LogDamagedError: a manifest is not what was written.
+    """
+    from analysis.load import load_runs as load
+
+    return load(places, settings=tuple(settings), skip_damaged=skip_damaged)
+
+
+def to_csv(frame: pl.DataFrame, path: str | Path) -> None:
+    """Write any table of this package as CSV: lists become one cell with ``;`` between, nulls stay empty.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    from analysis.exporters.tables import to_csv as write
+
+    write(frame, path)
 
 
 def laws(

@@ -124,10 +124,18 @@ def _check_imported(directory: Path, code: list[Path], as_json: bool) -> None:
     about = read_imported(directory)
     rows = {name: frame.height for name, frame in read_tables(directory).items()}
     if as_json:
-        print_json({"imported": str(directory), "sound": True, "importer": about.importer, "rows": rows})
+        print_json(
+            {
+                "imported": str(directory),
+                "sound": True,
+                "importer": about.importer,
+                "rows": rows,
+                "redacted": "redacted" in about.rules,
+            }
+        )
         return
     say(
-        f"sound: {rows['events.parquet']:,} acts in {rows['executions.parquet']:,} executions, imported by "
+        f"sound{', redacted' if 'redacted' in about.rules else ''}: {rows['events.parquet']:,} acts in {rows['executions.parquet']:,} executions, imported by "
         f"{line(about.importer, 40)} from {line(about.source, 120)}"
     )
 

@@ -85,7 +85,7 @@ def show(
 def _show_imported(directory: Path, task: int | None, events: int | None, as_json: bool, *, prompts: bool) -> None:
     """Show a log that came from another framework."""
     from agentsoc.log.imported import read_imported
-    from agentsoc.printing.imported import act_text, imported_acts, imported_text
+    from agentsoc.printing.imported import act_text, imported_acts, imported_text, is_packed
 
     if prompts:
         raise InputError("an imported log has no prompts", "--prompts", "leave the option out: --task N shows its acts")
@@ -103,7 +103,8 @@ def _show_imported(directory: Path, task: int | None, events: int | None, as_jso
     if as_json:
         print_json({"imported": str(directory), "task": task, "events": found, "more": more})
         return
-    say("\n".join(act_text(act) for act in found))
+    packed = is_packed(read_imported(directory))
+    say("\n".join(act_text(act, packed=packed) for act in found))
     if more:
         say("... and more: --events N shows N of them")
 

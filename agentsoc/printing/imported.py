@@ -8,8 +8,8 @@ from typing import Any, Final
 import polars as pl
 
 from agentsoc.errors import InputError
-from agentsoc.events import SOCIETY
-from agentsoc.log.imported import read_imported, read_tables
+from agentsoc.events import SOCIETY, unpack_id
+from agentsoc.log.imported import Imported, read_imported, read_tables
 from agentsoc.printing.text import line
 
 TEXT_CHARS: Final = 160
@@ -70,8 +70,13 @@ def imported_acts(directory: Path, execution: int | None, limit: int) -> tuple[l
     return events.head(limit).to_dicts(), events.height > limit
 
 
-def act_text(act: dict[str, Any]) -> str:
-    """Return an act as one line: who, what, on what it builds, at what cost. Claims are numbered in their execution."""
+def act_text(act: dict[str, Any], *, packed: bool = False) -> str:
+    """Return an act as one line: who, what, on what it builds, at what cost.
+
+    Args:
+        act: a row of the table of events.
+        packed: whether ids of claims are places, as those of our own runs are; others are numbers in their execution.
+    """
     who = "society" if act["agent"] == SOCIETY else f"agent {act['agent']}"
     parts = [f"{act['execution']}:{act['round']} {who} {act['kind'] or 'other act'}"]
     if act["answer"] is not None:
@@ -80,7 +85,7 @@ def act_text(act: dict[str, Any]) -> str:
         parts.append(f"[{act['correct']:g}]")
     if act["parents"]:
         more = " ..." if len(act["parents"]) > 8 else ""
-        parts.append("on " + ", ".join(map(_claim, act["parents"][:8])) + more)
+        parts.append("on " + ", ".join(_claim(one, packed) for one in act["parents"][:8]) + more)
     if act["target"] is not None:
         to = (
             "to agent"
@@ -89,9 +94,10 @@ def act_text(act: dict[str, Any]) -> str:
             if act["kind"] == "contradict_claim"
             else "of"
         )
-        parts.append(f"{to} {act['target']}")
+        delegated = act["kind"] == "delegate_subtask"
+        parts.append(f"{to} {act['target'] if delegated else _claim(act['target'], packed)}")
     if act["claim"] is not None:
-        parts.append(f"= claim {act['claim']}")
+        parts.append(f"= claim {_claim(act['claim'], packed)}")
     if act["calls"]:
         parts.append(f"({act['calls']} calls, {act['tokens_in']} + {act['tokens_out']} tokens)")
     if act["text"]:
@@ -99,5 +105,12 @@ def act_text(act: dict[str, Any]) -> str:
     return " ".join(parts)
 
 
-def _claim(number: int) -> str:
-    return str(number) if number >= 0 else f"unseen {-number}"
+def _claim(number: int, packed: bool) -> str:
+    if number < 0:
+        return f"unseen {-number}"
+    return ".".join(map(str, unpack_id(number))) if packed else str(number)
+
+
+def is_packed(about: Imported) -> bool:
+    """Return whether a log was made of one of our own runs, whose ids of claims are places."""
+    return about.rules.get("parents") in ("as exported", "as the run has them")
