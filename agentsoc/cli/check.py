@@ -123,20 +123,15 @@ def _check_imported(directory: Path, code: list[Path], as_json: bool) -> None:
         raise InputError("an imported log has no code", "--allow-code", "leave the option out")
     about = read_imported(directory)
     rows = {name: frame.height for name, frame in read_tables(directory).items()}
+    redacted = "redacted" in about.rules
     if as_json:
-        print_json(
-            {
-                "imported": str(directory),
-                "sound": True,
-                "importer": about.importer,
-                "rows": rows,
-                "redacted": "redacted" in about.rules,
-            }
-        )
+        found = {"imported": str(directory), "sound": True, "importer": about.importer, "rows": rows}
+        print_json({**found, "redacted": redacted})
         return
     say(
-        f"sound{', redacted' if 'redacted' in about.rules else ''}: {rows['events.parquet']:,} acts in {rows['executions.parquet']:,} executions, imported by "
-        f"{line(about.importer, 40)} from {line(about.source, 120)}"
+        f"sound{', redacted' if redacted else ''}: {rows['events.parquet']:,} acts in "
+        f"{rows['executions.parquet']:,} executions, imported by {line(about.importer, 40)} from "
+        f"{line(about.source, 120)}"
     )
 
 

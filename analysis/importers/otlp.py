@@ -155,7 +155,9 @@ def read_traces(traces: list[Trace], path: Path, rule: SpanRule, bad: BadParts, 
             bad.refuse(error)
     if not found.executions:
         raise InputError("no trace was read", str(path), "; ".join(bad.skipped[:3]))
-    told = [f"format: {', '.join(forms)}; {len(found.executions):,} traces, one execution each", *_notes(found, rule)]
+    n = len(found.executions)
+    count = "1 trace" if n == 1 else f"{n:,} traces"
+    told = [f"format: {', '.join(forms)}; {count}, one execution each", *_notes(found, rule)]
     own = set(forms) == {"OTLP-JSON of agentsoc export"}
     rules = {"format": ", ".join(forms), "parents": "as exported" if own else rule}
     return LogReading(found.table(str(path)), rules, (*told, *bad.notes()))
@@ -211,7 +213,7 @@ def _notes(found: _Table, rule: SpanRule) -> Iterator[str]:
     if not found.claims:
         return
     if found.by:
-        told = ", ".join(f"{name} {n:,}" for name, n in found.by.items() if n)
+        told = ", ".join(f"{name} {found.by[name]:,}" for name in SPAN_RULES if found.by[name])
         yield f"parents by the rule {rule} ({told or 'none found'}): a claim that was in view need not have been used"
     if found.unsaid:
         yield f"{found.unsaid:,} of {found.claims:,} claims have no text: the trace does not hold what was said"

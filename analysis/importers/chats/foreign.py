@@ -29,7 +29,7 @@ def foreign_format(value: Any) -> ForeignFormat | None:
         return ForeignFormat("spans of a console exporter of OpenTelemetry", _OTLP, "otlp")
     if isinstance(first.get("observations"), list) or ("parentObservationId" in first and "traceId" in first):
         return ForeignFormat("a Langfuse export", _OTLP, "otlp")
-    if "run_type" in first and ("inputs" in first or "outputs" in first):
+    if "run_type" in first and not first.keys().isdisjoint({"inputs", "outputs", "trace_id", "child_runs"}):
         return ForeignFormat("a LangSmith export", _OTLP, "otlp")
     if isinstance(value, Mapping) and isinstance(value.get("eval"), Mapping) and "status" in value:
         return ForeignFormat("an Inspect log", "agentsoc import inspect PATH --out DIR", "inspect")
