@@ -20,7 +20,7 @@ from agentsoc.streams import stream
 from agentsoc.tasks.jsonl_lines import Match, make_tasks
 from agentsoc.tasks.numerals import DIGITS_MAX, canonical, last_number
 from agentsoc.tasks.scoring import Scoring, fits
-from agentsoc.tasks.task_fields import MMLU_HEADING, AnswerIs, Mapped, Preset, TaskFields, preset_settings
+from agentsoc.tasks.task_fields import AnswerIs, Column, Mapped, Preset, TaskFields, preset_settings
 from agentsoc.tasks.task_files import read_rows
 
 FILE_BYTES_MAX: Final = 50_000_000
@@ -63,7 +63,7 @@ class Jsonl(TaskFamily):
 
     preset: Preset | None = None
     """A benchmark as it is published: `gsm8k`, `mmlu` (JSON, Parquet or its CSV without heading), `mmlu-pro`,
-    `big-bench`, or `inspect` for `input` and `target`. It sets what follows, unless that is set."""
+    `big-bench`, or `inspect` for `input` and `target`. It stands for settings of what follows, which a run records."""
     fields: TaskFields | None = None
     """Columns of the file that are called otherwise."""
     answer_is: AnswerIs = "text"
@@ -72,23 +72,25 @@ class Jsonl(TaskFamily):
     """Mark behind which the answer stands; the last one counts."""
     lettered: bool = False
     """Whether options are shown as letters below the question, and agents choose a letter."""
+    heading: Annotated[tuple[Column, ...], Field(min_length=2, max_length=1_000)] | None = None
+    """Columns of a CSV file that has no heading of its own."""
     category: Annotated[str, Field(min_length=1, max_length=100)] | None = None
     """Column by whose values `metrics` tells scores apart."""
 
     later: ClassVar[frozenset[str]] = TaskFamily.later | {
-        "scoring", "preset", "fields", "answer_is", "answer_after", "lettered", "category",
+        "scoring", "preset", "fields", "answer_is", "answer_after", "lettered", "category", "heading",
     }  # fmt: skip
 
     @model_validator(mode="before")
     @classmethod
     def _of_preset(cls, data: Any) -> Any:
-        """Fill in what a preset says and the scenario does not."""
+        """Put the settings of a preset in its place; what the scenario sets itself stays."""
         if not isinstance(data, dict) or data.get("preset") not in get_args(Preset):
             return data
         settings = preset_settings(data["preset"], str(data.get("file", "")))
         if "match" in data:
             settings.pop("scoring", None)
-        return {**settings, **data}
+        return {**settings, **data, "preset": None}
 
     @model_validator(mode="after")
     def _all_by_default(self) -> Jsonl:
@@ -119,8 +121,7 @@ class Jsonl(TaskFamily):
                 self.file,
                 "restore the file, or write the new hash into the scenario",
             )
-        own = self.preset == "mmlu" and self.file.lower().endswith(".csv")
-        rows = read_rows(self.file, limit_bytes=FILE_BYTES_MAX, heading=MMLU_HEADING if own else ())
+        rows = read_rows(self.file, limit_bytes=FILE_BYTES_MAX, heading=self.heading or ())
         mapped = Mapped(
             self.fields, self.answer_is, self.answer_after, lettered=self.lettered, strict=self.fields is None
         )

@@ -71,6 +71,8 @@ class Mapped:
         if "target_scores" in data and "answer" not in data and self.fields.answer == "target":
             data = _scored(data, where)
             used.add("target_scores")
+        if self.strict and (preset := _preset_of(data)) and (words := _WORDS_OF_PRESETS & data.keys()):
+            raise InputError(f"there is no key {shown(min(words))}", where, f"add preset: {preset}")
         self._require(data, where)
         found["question"] = self._filled(self.fields.question, data, where, used)
         answer = self._filled(self.fields.answer, data, where, used)
@@ -90,11 +92,8 @@ class Mapped:
             found["id"] = str(found["id"])
         beside = {key: value for key, value in data.items() if key not in used}
         if self.strict:
-            preset = _preset_of(data)
             for key in beside:
-                if preset and key in _WORDS_OF_PRESETS:
-                    raise InputError(f"there is no key {shown(key)}", where, f"add preset: {preset}")
-                if key != "metadata" and (hint := nearest(key, list(KEYS))):
+                if key != "metadata" and (hint := _misspelt(key)):
                     raise InputError(f"there is no key {shown(key)}", where, hint)
         return found, _kept(beside)
 
@@ -109,8 +108,7 @@ class Mapped:
     def _instead(self, data: Mapping[str, Any]) -> str:
         preset = _preset_of(data)
         columns = ", ".join(shown(key) for key in list(data)[:12])
-        near = {} if preset else {key: nearest(key, ["question", "answer"]) for key in data if key not in KEYS}
-        typo = next((f"{shown(key)}: {hint}" for key, hint in near.items() if hint), "")
+        typo = next((f"{shown(key)}: {hint}" for key in data if key not in KEYS and (hint := _misspelt(key))), "")
         return f"add preset: {preset}" if preset else typo or f"{self.needs}; the row has {columns or 'no columns'}"
 
     def _filled(self, template: str, data: Mapping[str, Any], where: str, used: set[str]) -> Any:
@@ -210,12 +208,19 @@ def _preset_of(data: Mapping[str, Any]) -> str | None:
     return next((name for keys, name in _PRESET_BY_KEYS.items() if keys <= data.keys()), None)
 
 
+def _misspelt(key: str) -> str:
+    """Return which key was meant, where one is near; empty otherwise."""
+    hint = nearest(key, list(KEYS))
+    return hint if hint.startswith("did you mean") else ""
+
+
 def preset_settings(name: str, file: str) -> dict[str, Any]:
     """Return the settings of a task family for files of a benchmark as they are published."""
     if name == "gsm8k":
         return {"answer_after": "####", "scoring": {"score": "number"}}
     if name == "mmlu" and file.lower().endswith(".csv"):
-        return {"fields": {"options": ["A", "B", "C", "D"]}, "answer_is": "letter", "lettered": True}
+        lettered = {"options": ["A", "B", "C", "D"]}
+        return {"fields": lettered, "answer_is": "letter", "lettered": True, "heading": list(MMLU_HEADING)}
     if name == "mmlu":
         return {"fields": {"options": "choices"}, "answer_is": "index", "lettered": True, "category": "subject"}
     if name == "mmlu-pro":

@@ -99,7 +99,7 @@ def test_tools_are_acts_and_their_results_stand_beside_their_calls() -> None:
 
 
 def test_usage_in_the_file_is_read_under_each_name(tmp_path: Path) -> None:
-    usages = [
+    usages: list[dict[str, Any]] = [
         {"usage": {"prompt_tokens": 9, "completion_tokens": 2, "prompt_tokens_details": {"cached_tokens": 4}}},
         {"usage_metadata": {"input_tokens": 9, "output_tokens": 2, "input_token_details": {"cache_read": 4}}},
         {"models_usage": {"prompt_tokens": 9, "completion_tokens": 2}},

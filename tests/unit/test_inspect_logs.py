@@ -13,6 +13,7 @@ from agentsoc.engine.run import run
 from agentsoc.errors import InputError
 from agentsoc.log.read import RunLog
 from agentsoc.scenario.load import parse_scenario
+from analysis.importers import inspect_log
 from analysis.importers.importer import import_log
 from analysis.importers.inspect_log import InspectLog
 from analysis.importers.loose_json import BadParts
@@ -104,7 +105,7 @@ def test_a_log_that_did_not_end_is_taken_when_asked_for(tmp_path: Path) -> None:
     assert InspectLog().read_parts(path, "both", BadParts(), partial=True).table.n_executions == 1
 
 
-def test_what_inspect_cannot_read_is_refused_in_one_message(tmp_path: Path) -> None:
+def test_what_inspect_cannot_read_is_refused_in_one_message(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(InputError, match="an Inspect log that inspect_ai cannot read"):
         InspectLog().read(FORMATS / "inspect.json", "both")
     (tmp_path / "no.eval").write_bytes(b"PK no zip")
@@ -112,6 +113,7 @@ def test_what_inspect_cannot_read_is_refused_in_one_message(tmp_path: Path) -> N
         InspectLog().read(tmp_path / "no.eval", "both")
     with zipfile.ZipFile(tmp_path / "bomb.eval", "w", zipfile.ZIP_DEFLATED) as archive:
         for number in range(3):
-            archive.writestr(f"samples/{number}.json", b"0" * 400_000_000)
-    with pytest.raises(InputError, match="a log of 1,200,000,000 bytes; the limit"):
+            archive.writestr(f"samples/{number}.json", b"0" * 400_000)
+    monkeypatch.setattr(inspect_log, "UNPACKED_MAX", 1_000_000)
+    with pytest.raises(InputError, match="a log of 1,200,000 bytes; the limit is 1,000,000"):
         InspectLog().read(tmp_path / "bomb.eval", "both")
