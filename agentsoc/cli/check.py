@@ -79,11 +79,12 @@ def check(
             "prompts are shown of a scenario", "--prompts", "agentsoc show RUN --task N --prompts has a run's"
         )
     if path.is_dir():
+        from agentsoc.cli.check_imported import check_imported
         from agentsoc.log.comparison import FILE
         from agentsoc.log.imported import is_imported
 
         check_directory = _check_results if (path / FILE).is_file() else _check_log
-        check_directory = _check_imported if is_imported(path) else check_directory
+        check_directory = check_imported if is_imported(path) else check_directory
         check_directory(path, allow_code or [], as_json)
     elif is_comparison(path):
         _check_comparison(
@@ -113,26 +114,6 @@ def _check_log(directory: Path, code: list[Path], as_json: bool) -> None:
     )
     for text in checked.notes:
         say(f"  but {line(text)}")
-
-
-def _check_imported(directory: Path, code: list[Path], as_json: bool) -> None:
-    """Check that the tables of an imported log are as they were written."""
-    from agentsoc.log.imported import read_imported, read_tables
-
-    if code:
-        raise InputError("an imported log has no code", "--allow-code", "leave the option out")
-    about = read_imported(directory)
-    rows = {name: frame.height for name, frame in read_tables(directory).items()}
-    redacted = "redacted" in about.rules
-    if as_json:
-        found = {"imported": str(directory), "sound": True, "importer": about.importer, "rows": rows}
-        print_json({**found, "redacted": redacted})
-        return
-    say(
-        f"sound{', redacted' if redacted else ''}: {rows['events.parquet']:,} acts in "
-        f"{rows['executions.parquet']:,} executions, imported by {line(about.importer, 40)} from "
-        f"{line(about.source, 120)}"
-    )
 
 
 def _acting(checked: Checked) -> str:

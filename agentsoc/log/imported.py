@@ -46,7 +46,7 @@ class Imported:
     """Choices that shaped the table, such as where parents come from."""
     notes: tuple[str, ...]
     """What a reader must know: what was cut, dropped, unknown or assumed."""
-    rows: Mapping[str, int] = field(default_factory=dict)
+    rows: Mapping[str, int] = field(default_factory=dict, compare=False)
     """Rows of each table, as its manifest states them."""
 
 

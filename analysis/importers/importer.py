@@ -15,7 +15,7 @@ from agentsoc.errors import InputError
 from agentsoc.log.imported import Imported
 from analysis.importers import store
 from analysis.importers.loose_json import BadParts
-from analysis.importers.sample import Sample
+from analysis.importers.sample import ImportSample
 from analysis.registry import Registered, Registry
 from analysis.tables import EventTable
 
@@ -69,7 +69,7 @@ class Importer(Registered, ABC):
             raise InputError(f"{self.reads} has no parts that can be missing", "--partial", "leave the option out")
         return self.read(path, parents)
 
-    def recognises(self, sample: Sample) -> str | None:
+    def recognises(self, sample: ImportSample) -> str | None:
         """Return the name of the format where this importer reads what the sample is of; None, the default, if not."""
         return None
 
@@ -98,7 +98,7 @@ def recognised(path: Path) -> Importer:
     Raises:
         InputError: none does; says what was met and what each reads.
     """
-    sample = Sample.of(path)
+    sample = ImportSample.of(path)
     for one in IMPORTERS.all().values():
         if one.recognises(sample) is not None:
             return one

@@ -30,10 +30,10 @@ from analysis.importers.chats.usage_forms import whole
 from analysis.importers.chats.wrappings import RawChat
 from analysis.importers.importer import Importer, LogReading
 from analysis.importers.loose_json import BadParts, files_at, whole_text
-from analysis.importers.sample import Sample
+from analysis.importers.sample import ImportSample
 from analysis.importers.spans.acts import TraceActs
 from analysis.importers.spans.otlp_json import nanoseconds
-from analysis.importers.spans.span import Span, Trace
+from analysis.importers.spans.span import Trace, TraceSpan
 from analysis.importers.spans.tree import tree_of
 from analysis.tables import EVENT_COLUMNS, EXECUTION_COLUMNS, N_SEEN, EventTable, conform
 
@@ -76,7 +76,7 @@ class InspectLog(Importer):
         rules = {"format": "Inspect log", "parents": parents}
         return LogReading(found.table(str(path)), rules, (*found.notes(), *bad.notes()))
 
-    def recognises(self, sample: Sample) -> str | None:
+    def recognises(self, sample: ImportSample) -> str | None:
         """Return the name of the format."""
         known = foreign_format(sample.value)
         own = sample.file.suffix == ".eval" or (known is not None and known.importer == self.name)
@@ -223,7 +223,7 @@ def _message(one: Any) -> dict[str, Any]:
     found: dict[str, Any] = {"role": one.role, "content": one.text}
     if isinstance(metadata.get("agent"), str):
         found["name"] = metadata["agent"]
-    calls = getattr(one, "tool_calls", None) or ()
+    calls = (one.tool_calls if one.role == "assistant" else None) or ()
     if calls:
         found["tool_calls"] = [
             {"id": call.id, "name": call.function, "arguments": _plain(call.arguments)} for call in calls
@@ -233,7 +233,7 @@ def _message(one: Any) -> dict[str, Any]:
     return found
 
 
-def _spans(sample: EvalSample) -> Iterator[Span]:
+def _spans(sample: EvalSample) -> Iterator[TraceSpan]:
     """Yield the spans, calls of models and calls of tools among the events of a sample."""
     trace = str(sample.id)
     ends = {event.id: nanoseconds(event.timestamp.isoformat()) for event in sample.events if event.event == "span_end"}
@@ -244,7 +244,7 @@ def _spans(sample: EvalSample) -> Iterator[Span]:
             attributes: dict[str, Any] = {"gen_ai.operation.name": operation}
             if operation == "invoke_agent":
                 attributes["gen_ai.agent.name"] = event.name
-            yield Span(
+            yield TraceSpan(
                 trace, event.id, event.parent_id, event.name, start, ends.get(event.id, start), attributes, place=at
             )
         elif event.event == "model":
@@ -263,13 +263,13 @@ def _spans(sample: EvalSample) -> Iterator[Span]:
                     "gen_ai.usage.cache_read.input_tokens": whole(cached),
                 }
             end = start if event.completed is None else nanoseconds(event.completed.isoformat())
-            yield Span(trace, f"model {at}", event.span_id, "chat", start, end, attributes, place=at)
+            yield TraceSpan(trace, f"model {at}", event.span_id, "chat", start, end, attributes, place=at)
         elif event.event == "tool":
             attributes = {
                 "gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": event.function,
                 "gen_ai.tool.call.arguments": _plain(event.arguments), "gen_ai.tool.call.result": _scalar(event.result),
             }  # fmt: skip
-            yield Span(trace, f"tool {at}", event.span_id, event.function, start, start, attributes, place=at)
+            yield TraceSpan(trace, f"tool {at}", event.span_id, event.function, start, start, attributes, place=at)
 
 
 def _scalar(value: Any) -> Any:

@@ -28,7 +28,7 @@ _LONE: Final = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
-class Document:
+class JsonDocument:
     """A document is one value of a file, with its place."""
 
     value: Any
@@ -86,7 +86,7 @@ def files_at(path: Path, endings: tuple[str, ...] = ENDINGS) -> list[Path]:
     return sorted(found)
 
 
-def documents(file: Path, bad: BadParts | None = None) -> Iterator[Document]:
+def documents(file: Path, bad: BadParts | None = None) -> Iterator[JsonDocument]:
     """Yield the documents of a file: its lines where its name or its text says so, otherwise the whole of it.
 
     Raises:
@@ -99,7 +99,7 @@ def documents(file: Path, bad: BadParts | None = None) -> Iterator[Document]:
         return
     if len(raw) <= JSON_BYTES:
         try:
-            yield Document(_decode(raw, str(file)), file)
+            yield JsonDocument(_decode(raw, str(file)), file)
             return
         except InputError as error:
             if not _several(raw):
@@ -123,7 +123,7 @@ def _several(raw: bytes) -> bool:
         return False
 
 
-def _lines(raw: bytes, file: Path, bad: BadParts) -> Iterator[Document]:
+def _lines(raw: bytes, file: Path, bad: BadParts) -> Iterator[JsonDocument]:
     start, number = 0, 0
     while start < len(raw):
         number += 1
@@ -142,7 +142,7 @@ def _lines(raw: bytes, file: Path, bad: BadParts) -> Iterator[Document]:
         except InputError as error:
             bad.refuse(error)
             continue
-        yield Document(value, file, number)
+        yield JsonDocument(value, file, number)
 
 
 def _decode(raw: bytes, where: str) -> Any:

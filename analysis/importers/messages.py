@@ -23,7 +23,7 @@ from analysis.importers.chats.read_chats import read_chats
 from analysis.importers.chats.wrappings import unwrap
 from analysis.importers.importer import Importer, LogReading
 from analysis.importers.loose_json import BadParts, files_at
-from analysis.importers.sample import Sample
+from analysis.importers.sample import ImportSample
 from analysis.importers.transcripts import notes as notes_on_faults
 from analysis.tables import EventTable
 
@@ -52,7 +52,7 @@ class Messages(Importer):
         told = (*_notes(chats), *bad.notes(), *_notes_of_rule(chats, table, rule))
         return LogReading(table, {"format": ", ".join(forms), "parents": rule}, told)
 
-    def recognises(self, sample: Sample) -> str | None:
+    def recognises(self, sample: ImportSample) -> str | None:
         """Return the name of the format where the sample holds a conversation."""
         if sample.value is None or foreign_format(sample.value) is not None:
             return None

@@ -20,13 +20,13 @@ from agentsoc.errors import InputError
 from agentsoc.scenario.source import printable
 from analysis.importers.chats.foreign import foreign_format
 from analysis.importers.importer import Importer, LogReading
-from analysis.importers.loose_json import BadParts, Document, documents, files_at
-from analysis.importers.sample import Sample
+from analysis.importers.loose_json import BadParts, JsonDocument, documents, files_at
+from analysis.importers.sample import ImportSample
 from analysis.importers.spans.acts import SPAN_RULES, SpanRule, TraceActs
 from analysis.importers.spans.otlp_json import console_span, otlp_spans
 from analysis.importers.spans.own import is_own, own_execution, own_rows, root_of
 from analysis.importers.spans.platforms import langfuse_spans, langsmith_spans
-from analysis.importers.spans.span import Span, Trace
+from analysis.importers.spans.span import Trace, TraceSpan
 from analysis.importers.spans.tree import tree_of
 from analysis.tables import EVENT_COLUMNS, EXECUTION_COLUMNS, N_SEEN, EventTable, conform
 
@@ -55,7 +55,7 @@ class Otlp(Importer):
         """Return the traces; those of which spans are missing only where `partial` says so."""
         return read_traces(traces_at(path, bad), path, cast(SpanRule, parents), bad, partial=partial)
 
-    def recognises(self, sample: Sample) -> str | None:
+    def recognises(self, sample: ImportSample) -> str | None:
         """Return the name of the export's format."""
         found = foreign_format(sample.value)
         return found.name if found is not None and found.importer == self.name else None
@@ -67,7 +67,7 @@ def traces_at(path: Path, bad: BadParts) -> list[Trace]:
     Raises:
         InputError: a file holds no spans, and `bad` does not pass over such.
     """
-    found: dict[tuple[str, str], list[Span]] = {}
+    found: dict[tuple[str, str], list[TraceSpan]] = {}
     n = 0
     for file in files_at(path):
         for document in documents(file, bad):
@@ -86,7 +86,7 @@ def traces_at(path: Path, bad: BadParts) -> list[Trace]:
     return [Trace(trace, tuple(spans), form) for (form, trace), spans in found.items()]
 
 
-def _spans(document: Document) -> Iterator[tuple[str, Span]]:
+def _spans(document: JsonDocument) -> Iterator[tuple[str, TraceSpan]]:
     value, where = document.value, document.where
     for at, one in enumerate(value if isinstance(value, list) else [value]):
         place = f"{where}: entry {at}" if isinstance(value, list) else where

@@ -20,7 +20,7 @@ _LOOKED_AT: Final = 4_000
 
 
 @dataclass(frozen=True)
-class Sample:
+class ImportSample:
     """The sample holds what is known of a path without reading all of it."""
 
     path: Path
@@ -50,7 +50,7 @@ class Sample:
         return f"a file called {printable(self.file.name, 80)}" if self.file.is_file() else "what is there"
 
     @classmethod
-    def of(cls, path: Path) -> Sample:
+    def of(cls, path: Path) -> ImportSample:
         """Return the sample of a file or directory.
 
         Raises:

@@ -82,7 +82,9 @@ def test_every_wrapping_is_found_out_and_read(name: str, tmp_path: Path) -> None
 
 
 def test_every_case_has_its_row() -> None:
-    assert {file.name for file in FORMATS.iterdir()} - {"README.md", "inspect.json"} == set(CASES)
+    assert {file.name for file in FORMATS.iterdir()} - {"README.md", "inspect.json", "inspect_sample.json"} == set(
+        CASES
+    )
 
 
 @pytest.mark.parametrize("name", ["langfuse.json", "langsmith.json", "otel.json", "inspect.json"])

@@ -11,7 +11,7 @@ PARENT_RULES: tuple[ParentRule, ...] = get_args(ParentRule)
 
 
 @dataclass(frozen=True, slots=True)
-class Usage:
+class ToldUsage:
     """The usage of a model as a file tells it (tokens)."""
 
     tokens_in: int = 0
@@ -21,9 +21,9 @@ class Usage:
     known: bool = False
     """Whether the file says anything of it."""
 
-    def plus(self, other: Usage) -> Usage:
+    def plus(self, other: ToldUsage) -> ToldUsage:
         """Return both together."""
-        return Usage(
+        return ToldUsage(
             self.tokens_in + other.tokens_in,
             self.tokens_cached + other.tokens_cached,
             self.tokens_out + other.tokens_out,
@@ -32,7 +32,7 @@ class Usage:
 
 
 @dataclass(frozen=True, slots=True)
-class ToolUse:
+class ChatToolUse:
     """A call of a tool that a message asks for."""
 
     name: str
@@ -50,8 +50,8 @@ class ChatMessage:
     speaker: str
     addressee: str | None
     text: str
-    tools: tuple[ToolUse, ...] = ()
-    usage: Usage = Usage()
+    tools: tuple[ChatToolUse, ...] = ()
+    usage: ToldUsage = ToldUsage()
     claims: bool = True
     """Whether it says something; false for one that only calls tools."""
     hands_over: bool = False

@@ -22,7 +22,7 @@ from typing import Final, NamedTuple
 import polars as pl
 
 from agentsoc.events import MAX_K
-from analysis.importers.chats.chat import Chat, ChatMessage, ParentRule, Usage
+from analysis.importers.chats.chat import Chat, ChatMessage, ParentRule, ToldUsage
 from analysis.importers.labels import LabelledAct, label
 from analysis.tables import EVENT_COLUMNS, EXECUTION_COLUMNS, N_SEEN, EventTable, conform
 
@@ -133,14 +133,14 @@ def _rows(chat: Chat, agents: Mapping[str, int], rule: ParentRule) -> Iterator[d
                 "label_source": "logged"
             }
         told = message.claims or message.hands_over
-        yield from _tool_rows(message, me, Usage() if told else spent)
+        yield from _tool_rows(message, me, ToldUsage() if told else spent)
 
 
-def _tool_rows(message: ChatMessage, me: int, spent: Usage) -> Iterator[dict[str, object]]:
+def _tool_rows(message: ChatMessage, me: int, spent: ToldUsage) -> Iterator[dict[str, object]]:
     """Yield the tools that a message calls; the first bears the usage of a message that does nothing else."""
     for at, tool in enumerate(message.tools[: MAX_K - _TOOL_K]):
         call = f"{tool.name}({tool.arguments})"
-        usage = spent if at == 0 else Usage()
+        usage = spent if at == 0 else ToldUsage()
         row = _row(message.index, me, _TOOL_K + at, "tool_call", text=tool.result, usage=usage)
         yield row | {"answer": call, "label_source": "logged"}
 
@@ -154,7 +154,7 @@ def _row(
     claim: int | None = None,
     parents: Sequence[int] = (),
     text: str | None = None,
-    usage: Usage = Usage(),  # noqa: B008 (frozen)
+    usage: ToldUsage = ToldUsage(),  # noqa: B008 (frozen)
 ) -> dict[str, object]:
     """Return an event with the columns that a conversation can fill."""
     return {

@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 
 from agentsoc.errors import InputError
 from agentsoc.scenario.source import printable
-from analysis.importers.chats.chat import ChatMessage, ToolUse
+from analysis.importers.chats.chat import ChatMessage, ChatToolUse
 from analysis.importers.chats.usage_forms import usage_of
 from analysis.importers.loose_json import whole_text
 
@@ -189,7 +189,7 @@ def handed_to(tool: str) -> str | None:
     return found["to"][:NAME_CHARS] if found else None
 
 
-def _tools(raw: Mapping[str, Any]) -> tuple[ToolUse, ...]:
+def _tools(raw: Mapping[str, Any]) -> tuple[ChatToolUse, ...]:
     """Return the tools that a message calls: `tool_calls`, the older `function_call`, or parts of its content."""
     calls = raw.get("tool_calls")
     listed: list[Any] = list(calls) if isinstance(calls, list) else []
@@ -215,14 +215,14 @@ def _is_calls(content: object) -> bool:
     )
 
 
-def _tool(call: object) -> ToolUse | None:
+def _tool(call: object) -> ChatToolUse | None:
     if not isinstance(call, Mapping):
         return None
     inner = call["function"] if isinstance(call.get("function"), Mapping) else call
     name = inner.get("name")
     arguments = next((inner[key] for key in ("arguments", "args", "input") if inner.get(key) is not None), "")
     number = call.get("id") or call.get("call_id")
-    return ToolUse(
+    return ChatToolUse(
         whole_text(str(name))[:NAME_CHARS] if name else "?",
         whole_text(arguments) if isinstance(arguments, str) else _json(arguments),
         str(number) if number is not None else None,
@@ -260,7 +260,7 @@ def _item(raw: Mapping[str, Any], index: int, where: str) -> ReadMessage:
         return ReadMessage(results=(_result(raw),))
     tool = _tool(raw)
     if tool is None or tool.name == "?":
-        tool = ToolUse(str(raw.get("type")), "", None)
+        tool = ChatToolUse(str(raw.get("type")), "", None)
     speaker = next((raw[key] for key in ("agent", "agent_name") if isinstance(raw.get(key), str)), "assistant")
     if to := handed_to(tool.name):
         return ReadMessage(ChatMessage(index, speaker, to, "", hands_over=True, claims=False))

@@ -11,12 +11,12 @@ from typing import Any, Final
 from agentsoc.errors import InputError
 from agentsoc.events import MAX_ROUNDS
 from agentsoc.scenario.source import printable
-from analysis.importers.chats.chat import Chat, ChatMessage, ToolUse, Usage
+from analysis.importers.chats.chat import Chat, ChatMessage, ChatToolUse, ToldUsage
 from analysis.importers.chats.foreign import foreign_format
 from analysis.importers.chats.message_forms import TEXT, is_message, read_message, text_of
 from analysis.importers.chats.usage_forms import usage_of
 from analysis.importers.chats.wrappings import KEYS, RawChat, form_of, unwrap
-from analysis.importers.loose_json import BadParts, Document, documents, whole_text
+from analysis.importers.loose_json import BadParts, JsonDocument, documents, whole_text
 
 GROUPS: Final = ("conversation_id", "chat_id", "session_id", "thread_id", "episode_id")
 """Keys that tell the conversations of a file with a message a line apart, the first that every line has."""
@@ -32,7 +32,7 @@ def read_chats(file: Path, bad: BadParts) -> Iterator[Chat]:
     Raises:
         InputError: the file or a conversation cannot be read, and `bad` does not pass over such.
     """
-    lines: list[Document] = []
+    lines: list[JsonDocument] = []
     for document in documents(file, bad):
         if document.line is not None and _is_line(document.value):
             lines.append(document)
@@ -59,7 +59,7 @@ def _is_line(value: Any) -> bool:
     return is_message(value) and not holds and foreign_format(value) is None
 
 
-def _name(name: str, document: Document, many: bool) -> str:
+def _name(name: str, document: JsonDocument, many: bool) -> str:
     if not many:
         return name
     beside = document.value.get("id") if isinstance(document.value, Mapping) else None
@@ -67,7 +67,7 @@ def _name(name: str, document: Document, many: bool) -> str:
     return f"{own}/{name}" if name else own
 
 
-def _grouped(lines: Sequence[Document]) -> Iterator[RawChat]:
+def _grouped(lines: Sequence[JsonDocument]) -> Iterator[RawChat]:
     """Yield the conversations of a file with a message a line."""
     if not lines:
         return
@@ -167,7 +167,7 @@ def _join(
         passed["results of tools that nobody was seen to call"] += 1
         return
     message = kept[place[0]]
-    tools: list[ToolUse] = list(message.tools)
+    tools: list[ChatToolUse] = list(message.tools)
     tools[place[1]] = replace(tools[place[1]], result=gave)
     kept[place[0]] = replace(message, tools=tuple(tools))
 
@@ -233,7 +233,7 @@ def _debate(raw: RawChat, where: str) -> Chat:
     return Chat(tuple(kept), len(kept), raw.form, raw.name, extra=_extra(raw.beside))
 
 
-def _answers(contexts: Sequence[Sequence[Any]], where: str) -> list[tuple[int, int, str, str, Usage]]:
+def _answers(contexts: Sequence[Sequence[Any]], where: str) -> list[tuple[int, int, str, str, ToldUsage]]:
     """Return (round, agent, prompt, answer, usage) of every answer, by round and agent."""
     found = []
     for agent, context in enumerate(contexts):

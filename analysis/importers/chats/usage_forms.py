@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from analysis.importers.chats.chat import Usage
+from analysis.importers.chats.chat import ToldUsage
 
 TOKENS_MAX: Final = 1 << 53
 """Largest count that is believed (tokens)."""
@@ -26,7 +26,7 @@ _CACHED: Final = (
 _DETAILS: Final = ("prompt_tokens_details", "input_tokens_details", "input_token_details", "promptTokensDetails")
 
 
-def usage_of(raw: Mapping[str, Any]) -> Usage:
+def usage_of(raw: Mapping[str, Any]) -> ToldUsage:
     """Return the usage that an object tells of itself, under any name that is known here."""
     inner = raw.get("response_metadata")
     places = [raw.get(key) for key in _PLACES]
@@ -35,22 +35,22 @@ def usage_of(raw: Mapping[str, Any]) -> Usage:
     for place in places:
         if isinstance(place, Mapping) and (found := counted(place)).known:
             return found
-    return Usage()
+    return ToldUsage()
 
 
-def counted(place: Mapping[str, Any]) -> Usage:
+def counted(place: Mapping[str, Any]) -> ToldUsage:
     """Return the usage that a mapping of counts tells."""
     tokens_in, tokens_out, cached = _first(place, _INPUT), _first(place, _OUTPUT), _first(place, _CACHED)
     if cached is None:
         details: Mapping[str, Any] = next((place[key] for key in _DETAILS if isinstance(place.get(key), Mapping)), {})
         cached = _first(details, _CACHED)
     if tokens_in is None and tokens_out is None:
-        return Usage()
+        return ToldUsage()
     tokens_in = tokens_in or 0
     if "cache_read_input_tokens" in place and "input_tokens" in place and "total_tokens" not in place:
         # Anthropic counts what was read from the cache, and written into it, apart from its input
         tokens_in += (cached or 0) + (_first(place, ("cache_creation_input_tokens",)) or 0)
-    return Usage(tokens_in, min(cached or 0, tokens_in), tokens_out or 0, known=True)
+    return ToldUsage(tokens_in, min(cached or 0, tokens_in), tokens_out or 0, known=True)
 
 
 def _first(place: Mapping[str, Any], keys: tuple[str, ...]) -> int | None:

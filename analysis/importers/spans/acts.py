@@ -25,7 +25,7 @@ import polars as pl
 from agentsoc.errors import InputError
 from agentsoc.events import MAX_K, MAX_ROUNDS
 from agentsoc.scenario.source import printable
-from analysis.importers.chats.chat import Usage
+from analysis.importers.chats.chat import ToldUsage
 from analysis.importers.labels import LabelledAct, label
 from analysis.importers.spans.meaning import SpanMeaning
 from analysis.importers.spans.tree import SpanTree
@@ -130,9 +130,9 @@ class TraceActs:
             texts = [self._span(one.number).said, *(self._span(at).said for at in reversed(one.calls))]
             one.text = next((text for text in texts if text), None)
 
-    def usage(self, one: Invocation) -> Usage:
+    def usage(self, one: Invocation) -> ToldUsage:
         """Return the usage of an invocation: that of its calls, or else what its own span says."""
-        found = Usage()
+        found = ToldUsage()
         for at in one.calls:
             found = found.plus(self._span(at).usage)
         return found if found.known else self._span(one.number).usage

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from analysis.importers.chats.message_forms import text_of
-from analysis.importers.spans.span import Span
+from analysis.importers.spans.span import TraceSpan
 
 JSON_CHARS: Final = 20_000_000
 """Longest text that is read as JSON (characters)."""
@@ -47,12 +47,12 @@ Said = tuple[str, str]
 """(role, text); the role is empty where it is not told."""
 
 
-def messages_in(span: Span) -> list[Said]:
+def messages_in(span: TraceSpan) -> list[Said]:
     """Return what a span was given: (role, text) of each message, in order."""
     return _found(span, _INPUT, "prompt", "input", outputs=False)
 
 
-def messages_out(span: Span) -> list[Said]:
+def messages_out(span: TraceSpan) -> list[Said]:
     """Return what a span gave."""
     return _found(span, _OUTPUT, "completion", "output", outputs=True)
 
@@ -65,7 +65,7 @@ def last_said(said: list[Said]) -> str | None:
     return None
 
 
-def _found(span: Span, keys: tuple[str, ...], old: str, inference: str, *, outputs: bool) -> list[Said]:
+def _found(span: TraceSpan, keys: tuple[str, ...], old: str, inference: str, *, outputs: bool) -> list[Said]:
     spread = _spread(span.attributes, old, inference)
     if spread:
         return spread
@@ -96,7 +96,7 @@ def _spread(attributes: Mapping[str, Any], old: str, inference: str) -> list[Sai
     return said
 
 
-def _of_events(span: Span, outputs: bool) -> Iterator[Said]:
+def _of_events(span: TraceSpan, outputs: bool) -> Iterator[Said]:
     for event in span.events:
         role = _EVENTS.get(event.name)
         if role is None:

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final, Literal
 
-from analysis.importers.chats.chat import Usage
+from analysis.importers.chats.chat import ToldUsage
 from analysis.importers.chats.message_forms import handed_to
 from analysis.importers.chats.usage_forms import whole
 from analysis.importers.loose_json import whole_text
 from analysis.importers.spans.content import last_said, messages_in, messages_out
-from analysis.importers.spans.span import Span
+from analysis.importers.spans.span import TraceSpan
 
 Operation = Literal["agent", "chat", "tool", "handoff", "workflow", "other"]
 
@@ -54,7 +54,7 @@ NAME_CHARS: Final = 200
 class SpanMeaning:
     """The object reads what a span means when it is asked for."""
 
-    span: Span
+    span: TraceSpan
 
     @cached_property
     def operation(self) -> Operation:
@@ -110,12 +110,12 @@ class SpanMeaning:
         return _value(self.span.attributes, _RESULT) or None
 
     @cached_property
-    def usage(self) -> Usage:
+    def usage(self) -> ToldUsage:
         """Tokens of the span."""
         tokens_in, tokens_out, cached = (_count(self.span.attributes, keys) for keys in (_INPUT, _OUTPUT, _CACHED))
         if tokens_in is None and tokens_out is None:
-            return Usage()
-        return Usage(tokens_in or 0, min(cached or 0, tokens_in or 0), tokens_out or 0, known=True)
+            return ToldUsage()
+        return ToldUsage(tokens_in or 0, min(cached or 0, tokens_in or 0), tokens_out or 0, known=True)
 
     @cached_property
     def said(self) -> str | None:

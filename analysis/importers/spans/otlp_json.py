@@ -1,4 +1,4 @@
-"""This module reads OTLP-JSON and the spans that OpenTelemetry's console exporter prints into `Span`."""
+"""This module reads OTLP-JSON and the spans that OpenTelemetry's console exporter prints into `TraceSpan`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, Final
 from agentsoc.errors import InputError
 from agentsoc.scenario.source import printable
 from analysis.importers.loose_json import whole_text
-from analysis.importers.spans.span import Span, SpanEvent
+from analysis.importers.spans.span import SpanEvent, TraceSpan
 
 DEPTH_MAX: Final = 40
 """Values within values of an attribute that are read (levels)."""
@@ -20,7 +20,7 @@ _THRESHOLD: Final = re.compile(r"(?:^|[,;=])(?:ot=)?(?:[^,]*;)?th:([0-9a-f]+)")
 _SAMPLED: Final = ("sampling.rate", "sampling.ratio", "SampleRate", "sample_rate", "sampler.param")
 
 
-def otlp_spans(value: Mapping[str, Any], where: str) -> Iterator[Span]:
+def otlp_spans(value: Mapping[str, Any], where: str) -> Iterator[TraceSpan]:
     """Yield the spans of a document of OTLP-JSON.
 
     Raises:
@@ -48,7 +48,7 @@ def _get(value: Any, key: str) -> Any:
     return value.get(key) if isinstance(value, Mapping) else None
 
 
-def _span(raw: Mapping[str, Any], resource: Mapping[str, Any], where: str) -> Span:
+def _span(raw: Mapping[str, Any], resource: Mapping[str, Any], where: str) -> TraceSpan:
     trace, span = _id(raw, "traceId", "trace_id"), _id(raw, "spanId", "span_id")
     if not trace or not span:
         raise InputError("a span without traceId or spanId", where, "export the trace as OTLP-JSON")
@@ -63,7 +63,7 @@ def _span(raw: Mapping[str, Any], resource: Mapping[str, Any], where: str) -> Sp
         for one in raw.get("events") or ()
         if isinstance(one, Mapping)
     )
-    return Span(
+    return TraceSpan(
         trace,
         span,
         _id(raw, "parentSpanId", "parent_span_id") or None,
@@ -175,7 +175,7 @@ def nanoseconds(value: Any) -> int:
     return 0
 
 
-def console_span(raw: Mapping[str, Any], where: str) -> Span:
+def console_span(raw: Mapping[str, Any], where: str) -> TraceSpan:
     """Return a span as OpenTelemetry's console exporter prints it.
 
     Raises:
@@ -199,7 +199,7 @@ def console_span(raw: Mapping[str, Any], where: str) -> Span:
     times = nanoseconds(raw.get("start_time")), nanoseconds(raw.get("end_time"))
     name, parent = whole_text(str(raw.get("name", ""))), _hexadecimal(raw.get("parent_id")) or None
     kept = tuple(link for link in links if link[1])
-    return Span(trace, span, parent, name, *times, own, events, kept, sampled=_is_sampled(context, own))
+    return TraceSpan(trace, span, parent, name, *times, own, events, kept, sampled=_is_sampled(context, own))
 
 
 def _hexadecimal(value: Any) -> str:

@@ -14,7 +14,7 @@ from typing import Any, Final
 from agentsoc.errors import InputError
 from agentsoc.events import KINDS, LABEL_SOURCES
 from agentsoc.scenario.source import printable
-from analysis.importers.spans.span import Span, Trace
+from analysis.importers.spans.span import Trace, TraceSpan
 
 PREFIX: Final = "agentsoc."
 ACT_EVENT: Final = "agentsoc.act"
@@ -45,7 +45,7 @@ def is_own(trace: Trace) -> bool:
     return any(FORMAT in span.attributes for span in trace.spans)
 
 
-def root_of(trace: Trace, where: str) -> Span:
+def root_of(trace: Trace, where: str) -> TraceSpan:
     """Return the span of the episode.
 
     Raises:
@@ -112,7 +112,7 @@ def _are_numbers(value: Any) -> bool:
     return isinstance(value, Sequence) and all(isinstance(one, int) and not isinstance(one, bool) for one in value)
 
 
-def own_execution(root: Span) -> Iterator[tuple[str, Any]]:
+def own_execution(root: TraceSpan) -> Iterator[tuple[str, Any]]:
     """Yield (column of `executions`, value) of what the root span says."""
     for attribute, column in EPISODE.items():
         value = root.attributes.get(attribute)

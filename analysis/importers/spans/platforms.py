@@ -1,4 +1,4 @@
-"""This module reads exports of Langfuse and LangSmith into `Span`: the same tree under other names.
+"""This module reads exports of Langfuse and LangSmith into `TraceSpan`: the same tree under other names.
 
 What a row is (a call of a model, an agent, a tool) goes into the attributes that OpenTelemetry has for it, so that
 `analysis.importers.spans.meaning` reads all traces in one way.
@@ -14,7 +14,7 @@ from agentsoc.scenario.source import printable
 from analysis.importers.chats.usage_forms import counted, usage_of
 from analysis.importers.loose_json import whole_text
 from analysis.importers.spans.otlp_json import nanoseconds
-from analysis.importers.spans.span import Span
+from analysis.importers.spans.span import TraceSpan
 
 _OPERATION: Final = {
     "GENERATION": "chat", "AGENT": "invoke_agent", "TOOL": "execute_tool", "CHAIN": "invoke_workflow",
@@ -24,7 +24,7 @@ DEPTH_MAX: Final = 200
 """Runs within runs that are read (levels)."""
 
 
-def langfuse_spans(value: Mapping[str, Any], where: str) -> Iterator[Span]:
+def langfuse_spans(value: Mapping[str, Any], where: str) -> Iterator[TraceSpan]:
     """Yield the spans of a Langfuse trace with its observations, or of one row of observations.
 
     Raises:
@@ -44,19 +44,19 @@ def langfuse_spans(value: Mapping[str, Any], where: str) -> Iterator[Span]:
             )
         yield _observation(row, trace, where)
     if not rows and (value.get("output") is not None):
-        yield Span(
+        yield TraceSpan(
             trace, trace, None, _text(value.get("name")), 0, 0, _said(value, "invoke_agent", _text(value.get("name")))
         )
 
 
-def _observation(row: Mapping[str, Any], trace: str, where: str) -> Span:
+def _observation(row: Mapping[str, Any], trace: str, where: str) -> TraceSpan:
     kind = str(row.get("type", "")).upper()
     named = _agent(_mapping(row.get("metadata"))) or (_text(row.get("name")) if kind == "AGENT" else "")
     attributes = _said(row, _OPERATION.get(kind, "other"), named)
     usage = usage_of(row)
     if not usage.known:
         usage = counted({"input": row.get("promptTokens"), "output": row.get("completionTokens")})
-    return Span(
+    return TraceSpan(
         trace,
         _needed(row, "id", where),
         _text(row.get("parentObservationId")) or None,
@@ -67,7 +67,7 @@ def _observation(row: Mapping[str, Any], trace: str, where: str) -> Span:
     )
 
 
-def langsmith_spans(value: Mapping[str, Any], where: str) -> Iterator[Span]:
+def langsmith_spans(value: Mapping[str, Any], where: str) -> Iterator[TraceSpan]:
     """Yield the spans of a LangSmith run and of the runs below it.
 
     Raises:
@@ -85,7 +85,7 @@ def langsmith_spans(value: Mapping[str, Any], where: str) -> Iterator[Span]:
         waiting += [(one, span.id, depth + 1) for one in reversed(below or []) if isinstance(one, Mapping)]
 
 
-def _run(run: Mapping[str, Any], trace: str, above: str | None, where: str) -> Span:
+def _run(run: Mapping[str, Any], trace: str, above: str | None, where: str) -> TraceSpan:
     kind = str(run.get("run_type", ""))
     node = _agent(_mapping(_mapping(run.get("extra")).get("metadata")))
     said = {"input": run.get("inputs"), "output": run.get("outputs")}
@@ -94,7 +94,7 @@ def _run(run: Mapping[str, Any], trace: str, above: str | None, where: str) -> S
     for place in (outputs, outputs.get("llm_output"), outputs.get("usage_metadata")):
         if not usage.known and isinstance(place, Mapping):
             usage = usage_of(place) if usage_of(place).known else counted(place)
-    return Span(
+    return TraceSpan(
         trace,
         _needed(run, "id", where),
         _text(run.get("parent_run_id")) or above,

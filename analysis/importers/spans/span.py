@@ -16,7 +16,7 @@ class SpanEvent:
 
 
 @dataclass(frozen=True)
-class Span:
+class TraceSpan:
     """A span is one piece of work of a trace."""
 
     trace: str
@@ -41,7 +41,7 @@ class Trace:
     """A trace holds the spans of one piece of work, in the order in which they were exported."""
 
     id: str
-    spans: tuple[Span, ...]
+    spans: tuple[TraceSpan, ...]
     form: str
     """Name of the export's format."""
     name: str = ""
