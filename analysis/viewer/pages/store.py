@@ -20,12 +20,13 @@ import pyarrow as pa
 from agentsoc.errors import InputError, LogDamagedError
 from agentsoc.events import unpack_id
 from agentsoc.log.below import is_run
-from agentsoc.log.bounded import read_parquet
+from agentsoc.log.imported import Imported, is_imported
 from agentsoc.log.manifest import Manifest
 from agentsoc.log.names import EVENTS
 from agentsoc.log.read import RunLog
 from agentsoc.log.schema import COLUMNS, REWARDS, SCHEMA
 from agentsoc.log.segments import chained, conform, read_segment
+from agentsoc.scenario.parquet_bounds import read_parquet
 from analysis.importers import store as imports
 from analysis.tables import EventTable
 
@@ -56,7 +57,7 @@ class OpenLog:
         """The run; None for an imported log."""
         self.table: EventTable | None = None
         """The imported log; None for a run."""
-        self.about: imports.Imported | None = None
+        self.about: Imported | None = None
         self.parts: list[LogPart] = []
         self._kept: OrderedDict[int, pl.DataFrame] = OrderedDict()
         self._spans: list[tuple[int, int]] = []
@@ -89,7 +90,7 @@ class OpenLog:
             if self.run.manifest.status == "running":
                 parts += _unlisted(self.run)
             self.parts = parts
-        elif imports.is_imported(self.directory):
+        elif is_imported(self.directory):
             self.table, self.about = imports.load(self.directory)
             self.parts = [_of_table(self.table)]
         else:
@@ -174,7 +175,7 @@ def open_log(directory: Path | str) -> OpenLog:
 
 def is_log(directory: Path) -> bool:
     """Return whether there is a run or an imported log at a place, sound or not."""
-    return is_run(directory) or imports.is_imported(directory)
+    return is_run(directory) or is_imported(directory)
 
 
 def _listed(run: RunLog) -> Iterator[LogPart]:
