@@ -6,20 +6,28 @@ A law gets the points of one organisation and returns a fit, or says why there i
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Protocol
 
 import numpy as np
 from scipy.optimize import isotonic_regression
 
+from agentsoc.errors import InputError
 from agentsoc.streams import stream
-from analysis.fitcard import FitCard
+from analysis.curves import CurveLaw, fit_curve
+from analysis.fitcard import MIN_POINTS, MIN_RATIO, FitCard
 from analysis.interval import FloatArray
 
 SIMULATIONS: Final = 2_000
 FALLS: Final = 0.05
 """P value up to which scores are said to fall where more is spent."""
 _FEWEST: Final = 2
+_SHAPE: Final = (
+    "word", "form", "equation", "breaks_reported", "slopes", "breaks", "limit", "steepness", "middle", "held_out",
+    "as_good",
+)  # fmt: skip
+"""Keys of a law of `analysis.curves` that say nothing of what lies beyond the data."""
 
 
 @dataclass(frozen=True)
@@ -46,13 +54,15 @@ class FittedCurve:
     p: float | None
     """P value of the law, small where the points contradict it; None for a law that has none."""
     words: str
-    """What a reader has to know; empty where the points do not contradict the law."""
+    """What a reader has to know: what speaks against the law, or what it says; empty where that is nothing."""
     card: FitCard
+    shape: Mapping[str, Any] = field(default_factory=dict)
+    """Plain values of what the law says of the form of the curve; empty for a law that says nothing of it."""
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
         values = {"law": self.law, "fitted": self.fitted.tolist(), "p": self.p, "words": self.words}
-        return {**values, "card": self.card.as_dict()}
+        return {**values, "shape": dict(self.shape), "card": self.card.as_dict()}
 
 
 class FittedLaw(Protocol):
@@ -100,7 +110,32 @@ class Isotonic:
         return FittedCurve(self.name, fitted, p, words, card)
 
 
-LAWS: Final[tuple[FittedLaw, ...]] = (Isotonic(),)
+class Broken:
+    """A constant, a power law with or without limit or breaks, or a logistic: whichever predicts points left out best.
+
+    It is `analysis.curves.fit_curve`, on points of a range that bears a law, and it says nothing beyond this range.
+    """
+
+    name = "broken power law"
+
+    def fit(self, points: CurvePoints, seed: int) -> FittedCurve | str:
+        """Return the form that was chosen by held-out error, with its slopes and breaks."""
+        n, range_ = len(np.unique(points.tokens)), _factor(points.tokens)
+        if n < MIN_POINTS or not range_ >= MIN_RATIO:
+            needs = f"{MIN_POINTS} points at different spending over a factor of {MIN_RATIO:g}"
+            return f"a law of the curve needs {needs}, and there are {n} over {range_:.3g}"
+        try:
+            law = fit_curve(points.tokens, points.score, names=("tokens", "score"), seed=seed)
+        except InputError as error:
+            return str(error.args[0])
+        fitted = np.array([one.value for one in law.predict(points.tokens)])
+        told = "no form predicts points left out better than a constant" if law.word == "constant" else law.told()
+        low, high = points.tokens[0], points.tokens[-1]
+        words = f"score over tokens, by {n} points from {low:,.0f} to {high:,.0f} and for these alone: {told}"
+        return FittedCurve(self.name, fitted, None, f"{words}; {law.held_out()}", _card(law, points), _shape(law))
+
+
+LAWS: Final[tuple[FittedLaw, ...]] = (Isotonic(), Broken())
 """The laws that are fitted to every curve."""
 
 
@@ -112,3 +147,25 @@ def _misfit_p(misfit: float, error: FloatArray, rng: np.random.Generator) -> flo
     drawn = rng.normal(size=(SIMULATIONS, len(error))) * error
     far = sum(float(weight @ (one - isotonic_regression(one, weights=weight).x) ** 2) >= misfit for one in drawn)
     return (1 + far) / (1 + SIMULATIONS)
+
+
+def _factor(tokens: FloatArray) -> float:
+    """Return by which factor the most is above the least; 0 where there is none."""
+    return float(tokens[-1] / tokens[0]) if len(tokens) and tokens[0] > 0 else 0.0
+
+
+def _card(law: CurveLaw, points: CurvePoints) -> FitCard:
+    """Return the card of the curve with what is known of its points."""
+    data = {
+        **law.card.data, "organisation": points.organisation, "tasks": points.n_tasks,
+        "largest standard error of a point": float(points.error.max()),
+        "dependence": "points share tasks and are taken as independent: levels are less sure than their intervals say",
+    }  # fmt: skip
+    extraction = {**law.card.extraction, "y": "mean score over tasks and seeds", "x": "mean tokens spent on a task"}
+    return replace(law.card, data=data, extraction=extraction)
+
+
+def _shape(law: CurveLaw) -> dict[str, Any]:
+    """Return what the law says within its range."""
+    whole = law.as_dict()
+    return {name: whole[name] for name in _SHAPE}

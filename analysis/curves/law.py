@@ -148,14 +148,18 @@ class CurveLaw:
     def summary(self) -> str:
         """Return the law in words, with the form's held-out error and what lies one octave beyond."""
         name_x, name_y = self.names
-        said = f"{name_y} over {name_x} ({self.x.size} of them from {self.x[0]:g} to {self.x[-1]:g}): {self._told()}"
-        said += f"; held-out error {self.choice.rms(self.form):.2%}"
+        range_ = f"{name_y} over {name_x} ({self.x.size} of them from {self.x[0]:g} to {self.x[-1]:g})"
+        beyond = self.predict(2 * self.x[-1])[0]
+        return f"{range_}: {self.told()}; {self.held_out()}; {beyond} at {2 * self.x[-1]:g}, if it goes on so"
+
+    def held_out(self) -> str:
+        """Return the error on values left out, beside that of a power law."""
+        said = f"held-out error {self.choice.rms(self.form):.2%}"
         if self.form != POWER and POWER in self.choice.errors:
             said += f", {self.choice.rms(POWER):.2%} for a power law"
-        beyond = self.predict(2 * self.x[-1])[0]
-        return f"{said}; {beyond} at {2 * self.x[-1]:g}, if it goes on so"
+        return said
 
-    def _told(self) -> str:
+    def told(self) -> str:
         """Return the word with its numbers."""
         if self.word == "too few x":
             return f"too few {self.names[0]} or too short a range for a law; {self.form.name} predicts best"
