@@ -15,14 +15,18 @@ from scipy.optimize import isotonic_regression
 
 from agentsoc.errors import InputError
 from agentsoc.streams import stream
-from analysis.curves import CurveLaw, fit_curve
+from analysis.curves import CurveLaw, Resampled, fit_curve
 from analysis.fitcard import MIN_POINTS, MIN_RATIO, FitCard
 from analysis.interval import FloatArray
 
 SIMULATIONS: Final = 2_000
+DRAWS: Final = 200
+"""Samples of tasks behind the intervals of a broken power law."""
 FALLS: Final = 0.05
 """P value up to which scores are said to fall where more is spent."""
 _FEWEST: Final = 2
+RISE: Final = 2 * float(np.log(9))
+"""ln x that a logistic of steepness 1 takes from a tenth to nine tenths of its height."""
 _SHAPE: Final = (
     "word", "form", "equation", "breaks_reported", "slopes", "breaks", "limit", "steepness", "middle", "held_out",
     "as_good",
@@ -42,6 +46,8 @@ class CurvePoints:
     error: FloatArray
     """Standard errors of the scores, same shape, above 0."""
     n_tasks: int
+    samples: FloatArray | None = None
+    """Mean scores in bootstrap samples of the tasks, the same for all points, shape (n_samples, n); None for none."""
 
 
 @dataclass(frozen=True)
@@ -125,14 +131,18 @@ class Broken:
             needs = f"{MIN_POINTS} points at different spending over a factor of {MIN_RATIO:g}"
             return f"a law of the curve needs {needs}, and there are {n} over {range_:.3g}"
         try:
-            law = fit_curve(points.tokens, points.score, names=("tokens", "score"), seed=seed)
+            law = fit_curve(
+                points.tokens, points.score, names=("tokens", "score"), draws=DRAWS, seed=seed,
+                resampled=_resampled(points),
+            )  # fmt: skip
         except InputError as error:
             return str(error.args[0])
         fitted = np.array([one.value for one in law.predict(points.tokens)])
-        told = "no form predicts points left out better than a constant" if law.word == "constant" else law.told()
+        vague = _vague(law)
         low, high = points.tokens[0], points.tokens[-1]
-        words = f"score over tokens, by {n} points from {low:,.0f} to {high:,.0f} and for these alone: {told}"
-        return FittedCurve(self.name, fitted, None, f"{words}; {law.held_out()}", _card(law, points), _shape(law))
+        words = f"score over tokens, by {n} points from {low:,.0f} to {high:,.0f} and for these alone: "
+        words += f"{vague or law.told()}; {law.held_out()}"
+        return FittedCurve(self.name, fitted, None, words, _card(law, points), _shape(law, told=not vague))
 
 
 LAWS: Final[tuple[FittedLaw, ...]] = (Isotonic(), Broken())
@@ -154,18 +164,45 @@ def _factor(tokens: FloatArray) -> float:
     return float(tokens[-1] / tokens[0]) if len(tokens) and tokens[0] > 0 else 0.0
 
 
+def _resampled(points: CurvePoints) -> Resampled | None:
+    """Return the samples of tasks; a score of 0 in one is taken as half a task, as it has no logarithm."""
+    if points.samples is None:
+        return None
+    return Resampled(np.maximum(points.samples[:DRAWS], 0.5 / max(points.n_tasks, 1)), points.n_tasks)
+
+
 def _card(law: CurveLaw, points: CurvePoints) -> FitCard:
     """Return the card of the curve with what is known of its points."""
     data = {
         **law.card.data, "organisation": points.organisation, "tasks": points.n_tasks,
         "largest standard error of a point": float(points.error.max()),
-        "dependence": "points share tasks and are taken as independent: levels are less sure than their intervals say",
+        "dependence": "the choice of the form takes points as independent, though they share tasks",
     }  # fmt: skip
     extraction = {**law.card.extraction, "y": "mean score over tasks and seeds", "x": "mean tokens spent on a task"}
     return replace(law.card, data=data, extraction=extraction)
 
 
-def _shape(law: CurveLaw) -> dict[str, Any]:
-    """Return what the law says within its range."""
-    whole = law.as_dict()
-    return {name: whole[name] for name in _SHAPE}
+def _vague(law: CurveLaw) -> str:
+    """Return what is said of a curve whose parameters the points do not tell; empty where they do.
+
+    A logistic may be steeper than the points are close, and then every steeper one fits as well; or its middle may lie
+    where there are no points.
+    """
+    if law.word == "constant":
+        return "no form predicts points left out better than a constant"
+    if not law.form.logistic or law.middle is None or law.steepness is None or law.word == "too few x":
+        return ""
+    after = int(np.searchsorted(law.x, law.middle.value))
+    if not 0 < after < law.x.size:
+        return "it bends as a logistic whose middle lies outside of these points"
+    below, above = law.x[after - 1], law.x[after]
+    if RISE / abs(law.steepness.value) > np.log(above / below):
+        return ""
+    return f"it changes in a step between {below:,.0f} and {above:,.0f}, and how steep that is cannot be told"
+
+
+def _shape(law: CurveLaw, *, told: bool) -> dict[str, Any]:
+    """Return what the law says within its range; no parameters of a logistic that the points do not tell."""
+    whole = law.as_dict() if told else {**law.as_dict(), "steepness": None, "middle": None}
+    breaks = [{"at": one.at.as_dict(), "change": one.change.as_dict(), "inside": one.inside} for one in law.breaks]
+    return {name: whole[name] for name in _SHAPE} | {"breaks": breaks}

@@ -24,6 +24,17 @@ Word = Literal["constant", "power law", "power law with a limit", "logistic", "b
 
 
 @dataclass(frozen=True)
+class Resampled:
+    """The object holds the values of a curve in bootstrap samples of what they are means of."""
+
+    values: FloatArray
+    """Shape (n_samples, n_values), positive."""
+    units: int
+    """What is drawn in each sample (tasks)."""
+    method: str = "bootstrap over tasks"
+
+
+@dataclass(frozen=True)
 class Samples:
     """The samples are those of a bootstrap: the parameters they were drawn with, and those that were fitted to them."""
 
@@ -33,6 +44,8 @@ class Samples:
     """Shape (n_draws, n_parameters)."""
     levels: tuple[float, float]
     """Shares of the errors at which an interval ends."""
+    method: str = METHOD
+    """How they were drawn."""
 
     def ends(self, value: FloatArray, true: FloatArray, fitted: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return the ends of the interval of a number: its value less the errors of the samples at both levels.
@@ -143,7 +156,8 @@ class CurveLaw:
             other = form.log_y(theta[None], log_x)[0][0]
             low, high = np.minimum(low, other), np.maximum(high, other)
         ends = np.exp(np.stack([value, low, high]) + self.centre[1]).T.tolist()
-        return tuple(Interval(middle, least, most, method=METHOD) for middle, least, most in ends)
+        method = self.samples.method
+        return tuple(Interval(middle, least, most, method=method) for middle, least, most in ends)
 
     def summary(self) -> str:
         """Return the law in words, with the form's held-out error and what lies one octave beyond."""
@@ -215,5 +229,6 @@ def interval_of(
     low, high = (float(np.clip(one[0], *ends)) for one in found)
     slack = 1e-6 * (ends[1] - ends[0]) if np.isfinite(ends[1] - ends[0]) else 0.0
     return Interval(
-        float(value[0]), low, high, method=METHOD, open_low=low <= ends[0] + slack, open_high=high >= ends[1] - slack
+        float(value[0]), low, high, method=samples.method, open_low=low <= ends[0] + slack,
+        open_high=high >= ends[1] - slack,
     )  # fmt: skip
