@@ -20,6 +20,8 @@ from analysis.fitcard import MIN_POINTS, MIN_RATIO, FitCard
 from analysis.interval import FloatArray
 
 SIMULATIONS: Final = 2_000
+SAME: Final = 1.02
+"""Factor in spending below which two points of a curve count as one for its law, as for crossovers."""
 DRAWS: Final = 200
 """Samples of tasks behind the intervals of a broken power law."""
 FALLS: Final = 0.05
@@ -126,14 +128,15 @@ class Broken:
 
     def fit(self, points: CurvePoints, seed: int) -> FittedCurve | str:
         """Return the form that was chosen by held-out error, with its slopes and breaks."""
-        n, range_ = len(np.unique(points.tokens)), _factor(points.tokens)
+        at = _apart(points.tokens)
+        n, range_ = len(at), _factor(points.tokens)
         if n < MIN_POINTS or not range_ >= MIN_RATIO:
             needs = f"{MIN_POINTS} points at different spending over a factor of {MIN_RATIO:g}"
             return f"a law of the curve needs {needs}, and there are {n} over {range_:.3g}"
         try:
             law = fit_curve(
-                points.tokens, points.score, names=("tokens", "score"), draws=DRAWS, seed=seed,
-                resampled=_resampled(points),
+                points.tokens[at], points.score[at], names=("tokens", "score"), draws=DRAWS, seed=seed,
+                resampled=_resampled(points, at),
             )  # fmt: skip
         except InputError as error:
             return str(error.args[0])
@@ -164,11 +167,20 @@ def _factor(tokens: FloatArray) -> float:
     return float(tokens[-1] / tokens[0]) if len(tokens) and tokens[0] > 0 else 0.0
 
 
-def _resampled(points: CurvePoints) -> Resampled | None:
+def _apart(tokens: FloatArray) -> list[int]:
+    """Return the places of points that spend at least 2 % more than the one before: the others are no further x."""
+    kept: list[int] = []
+    for at, spent in enumerate(tokens):
+        if not kept or spent >= SAME * tokens[kept[-1]]:
+            kept.append(at)
+    return kept
+
+
+def _resampled(points: CurvePoints, at: list[int]) -> Resampled | None:
     """Return the samples of tasks; a score of 0 in one is taken as half a task, as it has no logarithm."""
     if points.samples is None:
         return None
-    return Resampled(np.maximum(points.samples[:DRAWS], 0.5 / max(points.n_tasks, 1)), points.n_tasks)
+    return Resampled(np.maximum(points.samples[:DRAWS, at], 0.5 / max(points.n_tasks, 1)), points.n_tasks)
 
 
 def _card(law: CurveLaw, points: CurvePoints) -> FitCard:

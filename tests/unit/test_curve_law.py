@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -90,6 +91,58 @@ def test_scores_that_have_no_logarithm_are_refused_with_their_reason(bad: float)
 def test_spending_that_bears_no_law_is_refused(tokens: FloatArray) -> None:
     data = CurvePoints("talk", tokens, np.full(len(tokens), 0.5), np.full(len(tokens), 0.1), 9)
     assert str(Broken().fit(data, 0)).startswith("a law of the curve needs 5 points")
+
+
+def again(data: CurvePoints, step: int) -> CurvePoints:
+    """Return every `step`-th point twice."""
+    tokens, score, error = (np.repeat(one[::step], 2) for one in (data.tokens, data.score, data.error))
+    return CurvePoints("talk", tokens, score, error, 400)
+
+
+def test_points_that_spend_the_same_are_one() -> None:
+    data = planted(8)
+    twice = again(data, 1)
+    one, other = fitted(data), fitted(twice)
+    assert "by 8 points" in other.words
+    assert one.words == other.words
+    assert len(other.fitted) == 16
+    four = again(data, 2)
+    assert "there are 4 over" in str(Broken().fit(four, 0))
+
+
+def resampled(data: CurvePoints, common: float) -> CurvePoints:
+    """Return the points with samples of tasks that all err by the same factor, and by 1 % each."""
+    rng = stream(4, "curve-law-test")
+    factor = np.exp(common * rng.normal(size=(300, 1)) + 0.01 * rng.normal(size=(300, len(data.score))))
+    return replace(data, samples=data.score * factor)
+
+
+def test_intervals_are_over_tasks_where_these_are_known() -> None:
+    """What all points share moves the level and no slope."""
+    alike, apart = fitted(resampled(planted(8), 0.3)), fitted(resampled(planted(8), 0.0))
+    widths = [one.shape["slopes"][0]["high"] - one.shape["slopes"][0]["low"] for one in (alike, apart)]
+    assert widths[0] == pytest.approx(widths[1], rel=0.05)
+    truth = 2 * 1.96 * 0.01 / np.log(planted(8).tokens).std() / np.sqrt(8)
+    assert widths[1] == pytest.approx(truth, rel=0.25)
+    assert alike.shape["slopes"][0]["method"] == "bootstrap over tasks"
+    nothing = planted(8)
+    some = replace(nothing, samples=np.where(np.arange(300)[:, None] % 2, nothing.score, 0.0))
+    assert np.isfinite(fitted(some).shape["slopes"][0]["low"])  # samples without a right answer have no logarithm
+
+
+def test_a_logistic_that_the_points_do_not_tell_has_no_steepness() -> None:
+    x = np.geomspace(LOW, HIGH, 10)
+    step = fitted(points(np.where(x > 4_000, 0.8, 0.4)))
+    clear = fitted(points(np.asarray(0.1 + 0.8 / (1 + (x / 5_000) ** -1.2))))
+    beyond = fitted(points(np.asarray(0.9 / (1 + 200_000 / x))))
+    told_apart({
+        ": it changes in a step between 3,871 and 6,458, and how steep that is cannot be told;": step.words,
+        "it bends as a logistic whose middle lies outside of these points": beyond.words,
+        "levels off as a logistic, steepness 1.": clear.words,
+    })  # fmt: skip
+    assert step.shape["steepness"] is None
+    assert beyond.shape["middle"] is None
+    assert clear.shape["steepness"]["value"] == pytest.approx(1.2, rel=0.05)
 
 
 def test_equal_points_give_an_equal_card() -> None:
