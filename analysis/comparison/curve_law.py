@@ -7,7 +7,7 @@ A law gets the points of one organisation and returns a fit, or says why there i
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 import numpy as np
@@ -185,13 +185,20 @@ def _resampled(points: CurvePoints, at: list[int]) -> Resampled | None:
 
 def _card(law: CurveLaw, points: CurvePoints) -> FitCard:
     """Return the card of the curve with what is known of its points."""
-    data = {
-        **law.card.data, "organisation": points.organisation, "tasks": points.n_tasks,
-        "largest standard error of a point": float(points.error.max()),
-        "dependence": "the choice of the form takes points as independent, though they share tasks",
-    }  # fmt: skip
-    extraction = {**law.card.extraction, "y": "mean score over tasks and seeds", "x": "mean tokens spent on a task"}
-    return replace(law.card, data=data, extraction=extraction)
+    card = law.card
+    return FitCard(
+        form=card.form,
+        data={
+            **card.data, "organisation": points.organisation, "tasks": points.n_tasks,
+            "largest standard error of a point": float(points.error.max()),
+            "dependence": "the choice of the form takes points as independent, though they share tasks",
+        },
+        extraction={
+            **card.extraction, "y": "mean score over tasks and seeds", "x": "mean tokens spent on a task",
+        },
+        optimisation=card.optimisation,
+        warnings=card.warnings,
+    )  # fmt: skip
 
 
 def _vague(law: CurveLaw) -> str:

@@ -165,9 +165,10 @@ class CurveLaw:
     def summary(self) -> str:
         """Return the law in words, with the form's held-out error and what lies one octave beyond."""
         name_x, name_y = self.names
-        range_ = f"{name_y} over {name_x} ({self.x.size} of them from {self.x[0]:g} to {self.x[-1]:g})"
+        said = f"{name_y} over {name_x} ({self.x.size} of them from {self.x[0]:g} to {self.x[-1]:g}): {self.told()}"
+        said += f"; {self.held_out()}"
         beyond = self.predict(2 * self.x[-1])[0]
-        return f"{range_}: {self.told()}; {self.held_out()}; {beyond} at {2 * self.x[-1]:g}, if it goes on so"
+        return f"{said}; {beyond} at {2 * self.x[-1]:g}, if it goes on so"
 
     def held_out(self) -> str:
         """Return the error on values left out, beside that of a power law."""
