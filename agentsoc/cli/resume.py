@@ -49,6 +49,7 @@ def resume(
     That the directory names a model, an address and a variable is no consent to use them: as `agentsoc run` does, the
     command asks first, and without a terminal what is not remembered needs --yes.
     """
+    changes = options.engine_changes(hosts, address, concurrency)
     from agentsoc.engine.consent import cluster
     from agentsoc.engine.resume import resume as resume_run
     from agentsoc.engine.run import Progress
@@ -58,7 +59,6 @@ def resume(
 
     log = RunLog(directory)
     manifest = log.manifest
-    changes = options.engine_changes(hosts, address, concurrency)
     agreed: frozenset[Destination] = frozenset()
     if manifest.status != "finished" or retry_failed:  # a finished run calls no model
         stored, _ = stored_scenario(log, allow_code or (), mended_code=may_be_mended(manifest))

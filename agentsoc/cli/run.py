@@ -68,13 +68,13 @@ def run(
 
     Exit code 3 means: done, but the budget ended at least one episode.
     """
+    changes = options.engine_changes(hosts, address, concurrency)
     from agentsoc.engine.consent import cluster
     from agentsoc.printing.ask import ask_before_sending
     from agentsoc.scenario.code import CodeFiles, load_codes
     from agentsoc.scenario.load import load_scenarios
 
     code = CodeFiles(allow_code or (), load_codes(allow_code or ()))
-    changes = options.engine_changes(hosts, address, concurrency)
     loaded = load_scenarios(
         scenario, options.overrides(scenario, set_, model), seeds, seed=seed, allow_code=allow_code or ()
     )

@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from agentsoc.engine import ray_files
 from agentsoc.engine.ray_output import OutputFile
-from agentsoc.engine.ray_probe import NOBODY, TOKEN_WAY_ON, Endpoint, endpoint, probe
+from agentsoc.engine.ray_probe import NOBODY, TOKEN_WAY_ON, Endpoint, endpoint, probe, resolved
 from agentsoc.errors import InputError, MissingExtraError, RunFailedError
 
 TRIES = 4
@@ -42,7 +42,8 @@ def connect(address: str, hosts: int) -> Any:
     """Return the ray module, connected to `address`; a second call in the process uses the same connection.
 
     Args:
-        address: ``local`` to start a cluster that ends with this process, or HOST:PORT of a running one.
+        address: ``local`` to start a cluster that ends with this process, HOST:PORT of a running one, or ``auto`` for
+            that of the Ray job which this process is part of.
         hosts: hosts that will be placed.
 
     Raises:
@@ -52,15 +53,8 @@ def connect(address: str, hosts: int) -> Any:
         RunFailedError: the cluster does not start or cannot be joined.
     """
     global _connected, _heard
-    # none of these can be set once Ray is imported or workers run
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    if find_spec("ray") is None:
-        raise MissingExtraError("running on several hosts", "ray", "ray")
-    where = None if address == "local" else endpoint(address)
-    if where is not None:
-        _demand_token(where)
+    where = _named(address)
+    address = address if where is None else str(where)
     if _connected is not None and _connected != address:
         raise InputError(f"this process is already connected to Ray at {_connected}", "engine.address")
     if where is None:
@@ -68,7 +62,7 @@ def connect(address: str, hosts: int) -> Any:
         os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
         _own_token()
     elif _connected is None:
-        probe(where, _token, encrypted=_uses_tls())
+        probe(where, _token_to_tell, encrypted=_uses_tls())
     import ray
 
     if not ray.is_initialized():
@@ -82,6 +76,33 @@ def connect(address: str, hosts: int) -> Any:
         atexit.register(disconnect)  # after Ray registered its own: the last one is called first
     _connected, _heard = address, time.monotonic()
     return ray
+
+
+def look(address: str) -> None:
+    """Find out within seconds whether there is a cluster to join at `address`, before anything is loaded or built.
+
+    Raises:
+        MissingExtraError: ray is not installed.
+        InputError: as `connect`; nothing is left behind.
+    """
+    where = _named(address)
+    if where is not None and _connected is None:
+        probe(where, _token_to_tell, encrypted=_uses_tls())
+
+
+def _named(address: str) -> Endpoint | None:
+    """Return where the head of the cluster is, None for one that is started here, with the environment made ready."""
+    # none of these can be set once Ray is imported or workers run
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    if find_spec("ray") is None:
+        raise MissingExtraError("running on several hosts", "ray", "ray")
+    if address == "local":
+        return None
+    where = endpoint(resolved(address))
+    _demand_token(where)
+    return where
 
 
 def disconnect() -> None:
@@ -352,6 +373,12 @@ def _token() -> str:
     raylet.Config.initialize("")  # reads the environment anew; has to come before the token's cache is dropped
     raylet.AuthenticationTokenLoader.instance().reset_cache()
     return _token_in_use()
+
+
+def _token_to_tell() -> str:
+    """Return the token to ask with; Ray, which takes seconds to load, is needed only where there may be one."""
+    set_here = any(os.environ.get(name) for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"))
+    return _token() if set_here or (Path.home() / ".ray" / "auth_token").exists() else ""
 
 
 def _token_in_use() -> str:

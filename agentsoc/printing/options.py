@@ -30,7 +30,7 @@ AllowCode = Annotated[
 Hosts = Annotated[int | None, typer.Option(min=1, help="Hosts that the agents are spread over; more than 1 needs Ray.")]
 Address = Annotated[
     str | None,
-    typer.Option(metavar="ADDR", help="Run on Ray: local starts it here, HOST:PORT joins a cluster."),
+    typer.Option(metavar="ADDR", help="Run on Ray: local starts it here, HOST:PORT joins a cluster, auto that of a Ray job."),
 ]
 Concurrency = Annotated[int | None, typer.Option(min=1, help="Model calls in flight at once.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout, also for an error.")]
@@ -67,7 +67,18 @@ def overrides(path: Path, set_: Sequence[str] | None, model: str | None) -> list
 
 
 def engine_changes(hosts: int | None, address: str | None, concurrency: int | None) -> dict[str, Any]:
-    """Return the settings of the engine block that the command line gives."""
+    """Return the settings of the engine block that the command line gives.
+
+    A cluster that cannot be joined is told of now, within seconds: what is to run on it may take long to build.
+
+    Raises:
+        InputError: nobody answers at the address, or the token is missing or refused.
+        MissingExtraError: ray is not installed.
+    """
+    if address is not None:
+        from agentsoc.engine.ray_cluster import look
+
+        look(address)
     given = {"hosts": hosts, "address": address, "concurrency": concurrency}
     return {name: value for name, value in given.items() if value is not None}
 
