@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from agentsoc.engine import ray_files
+from agentsoc.engine.ray_guard import GUARD
 from agentsoc.engine.ray_output import OutputFile
 from agentsoc.engine.ray_probe import NOBODY, TOKEN_WAY_ON, Endpoint, endpoint, probe, resolved
 from agentsoc.errors import InputError, MissingExtraError, RunFailedError
@@ -149,6 +150,20 @@ def lost() -> str:
     return ""
 
 
+def node() -> str:
+    """Return which node of the cluster this process, an actor's, is on."""
+    import ray
+
+    return str(ray.get_runtime_context().get_node_id())
+
+
+def here() -> Any:
+    """Return the placement on the node of this process, and on no other."""
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    return NodeAffinitySchedulingStrategy(node(), soft=False)
+
+
 def directory() -> Path:
     """Return this process's directory for Ray's files and those of hosts on this machine; nobody else can enter it."""
     global _temporary
@@ -204,65 +219,6 @@ def _try_to_start(ray: Any, settings: dict[str, Any]) -> None:
             return
 
 
-_GUARD: Final = """
-import os, select, signal, sys, time
-from pathlib import Path
-
-mark = sys.argv[1].encode()
-
-
-def parents():
-    # pid -> (parent, start time); the name in the second field may hold spaces and brackets
-    found = {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                fields = (entry / "stat").read_text(errors="replace").rpartition(")")[2].split()
-                found[int(entry.name)] = (int(fields[1]), fields[19])
-            except (OSError, IndexError):
-                pass
-    return found
-
-
-def marked(pid):
-    try:
-        return mark in Path(f"/proc/{pid}/environ").read_bytes()
-    except OSError:
-        return False
-
-
-# every process of the cluster so far: pid -> start time. A process that gives itself a title may overwrite its
-# environment, but its ancestors in the cluster do not
-seen = {}
-while True:
-    now = parents()
-    grown = True
-    while grown:
-        grown = False
-        for pid, (parent, start) in now.items():
-            if seen.get(pid) != start and (seen.get(parent, "") == now.get(parent, (0, None))[1] or marked(pid)):
-                seen[pid] = start
-                grown = True
-    ready, _, _ = select.select([sys.stdin], [], [], 1.0)
-    if ready:  # end of file: the driver is gone, however it went
-        break
-
-time.sleep(1.0)
-for _ in range(20):
-    now, left = parents(), False
-    for pid, (_, start) in now.items():
-        if seen.get(pid) == start or marked(pid):
-            try:
-                os.kill(pid, signal.SIGKILL)
-                left = True
-            except OSError:
-                pass
-    if not left:
-        break
-    time.sleep(0.1)
-"""
-
-
 def _guard() -> None:
     """Start a small process that ends what a killed driver leaves behind: some of Ray's helpers live on for a minute.
 
@@ -273,7 +229,7 @@ def _guard() -> None:
         return
     mark = f"AGENTSOC_CLUSTER={secrets.token_hex(16)}"
     name, _, value = mark.partition("=")
-    command = [sys.executable, "-I", "-c", _GUARD, mark]
+    command = [sys.executable, "-I", "-c", GUARD, mark]
     directory()
     assert _temporary is not None
     _guardian = subprocess.Popen(

@@ -30,7 +30,9 @@ AllowCode = Annotated[
 Hosts = Annotated[int | None, typer.Option(min=1, help="Hosts that the agents are spread over; more than 1 needs Ray.")]
 Address = Annotated[
     str | None,
-    typer.Option(metavar="ADDR", help="Run on Ray: local starts it here, HOST:PORT joins a cluster, auto that of a Ray job."),
+    typer.Option(
+        metavar="ADDR", help="Run on Ray: local starts it here, HOST:PORT joins a cluster, auto that of a Ray job."
+    ),
 ]
 Concurrency = Annotated[int | None, typer.Option(min=1, help="Model calls in flight at once.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout, also for an error.")]
