@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from agentsoc.cli.ls import print_means, rows_of
+from agentsoc.cli.over_hosts import spread_runs
 from agentsoc.cli.summary import (
     all_right_or_wrong,
     cache_lines,
@@ -54,7 +55,8 @@ def run(
 ) -> None:
     """Run SCENARIO and write its log; print the result and how to go on.
 
-    A sweep block, --set a.b=1,2,3 and --seeds N stand for several runs, which are made one after the other.
+    A sweep block, --set a.b=1,2,3 and --seeds N stand for several runs, which are made one after the other; with
+    --address by hosts of a Ray cluster, side by side, unless they need this machine or have a budget_total.
 
     Ctrl-C ends the run in order (calls in flight may finish for a few seconds) and prints how to resume it; a second
     Ctrl-C ends it at once. Nothing that was received is lost either way.
@@ -70,6 +72,7 @@ def run(
     """
     changes = options.engine_changes(hosts, address, concurrency)
     from agentsoc.engine.consent import cluster
+    from agentsoc.experiment.spread import Spread
     from agentsoc.printing.ask import ask_before_sending
     from agentsoc.scenario.code import CodeFiles, load_codes
     from agentsoc.scenario.load import load_scenarios
@@ -89,7 +92,12 @@ def run(
         finished = runner.one(scenarios[0], sizes[0], directories[0])
         report(finished, allow_code or (), as_json)
         raise typer.Exit(exit_code(finished.manifest.totals))
-    raise typer.Exit(_sweep(runner, list(zip(scenarios, sizes, directories, strict=True)), as_json))
+    runs = list(zip(scenarios, sizes, directories, strict=True))
+    done: dict[str, Run | AgentsocError] = {}
+    if address is not None and not options.has_total(scenario, set_ or ()):
+        places = [(one, place) for one, _, place in runs]
+        done = spread_runs(places, Spread(address, hosts or 1), code, agreed, concurrency, runner.style)
+    raise typer.Exit(_sweep(runner, runs, as_json, done))
 
 
 def _directories(scenarios: Sequence[Scenario], out: Path | None) -> list[Path | None]:
@@ -133,8 +141,13 @@ class _Runner:
             )
 
 
-def _sweep(runner: _Runner, runs: Sequence[tuple[Scenario, int, Path | None]], as_json: bool) -> int:
-    """Make the runs one after the other; return the exit code of the whole.
+def _sweep(
+    runner: _Runner,
+    runs: Sequence[tuple[Scenario, int, Path | None]],
+    as_json: bool,
+    ended: Mapping[str, Run | AgentsocError],
+) -> int:
+    """Make the runs one after the other, but those that hosts have made; return the exit code of the whole.
 
     A run that fails does not keep the others from being made. What would be wrong with all of them does (a key that is
     missing, say), and so does an interrupt.
@@ -144,7 +157,9 @@ def _sweep(runner: _Runner, runs: Sequence[tuple[Scenario, int, Path | None]], a
     for number, (scenario, n_agents, out) in enumerate(runs, 1):
         name = scenario.name
         try:
-            finished = runner.one(scenario, n_agents, out, f"{number}/{len(runs)} ")
+            finished = ended.get(name) or runner.one(scenario, n_agents, out, f"{number}/{len(runs)} ")
+            if isinstance(finished, AgentsocError):
+                raise finished
         except AgentsocError as error:
             note(f"error: {error}")
             codes.append(error.exit_code)

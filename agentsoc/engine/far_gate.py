@@ -31,6 +31,8 @@ class GateTerms(msgspec.Struct, frozen=True):
     patience: Patience
     requests_per_minute: int | None
     tokens_per_minute: int | None
+    account: str
+    """Whose limits these are: models with other settings at one address count together, as in one process."""
     careful: bool
 
 
@@ -49,6 +51,7 @@ class GateKeeper:
 
     def __init__(self) -> None:
         self._gates: dict[str, ModelGate] = {}
+        self._books: dict[str, RateBook] = {}
         self._answered: set[str] = set()
         self._held: dict[str, Counter[str]] = {}
         self._gone: set[str] = set()
@@ -58,7 +61,7 @@ class GateKeeper:
         gate = self._gates.get(terms.model)
         if gate is None:
             limits = terms.requests_per_minute, terms.tokens_per_minute
-            rate = None if limits == (None, None) else RateBook(*limits)
+            rate = None if limits == (None, None) else self._books.setdefault(terms.account, RateBook(*limits))
             gate = ModelGate(terms.places, terms.label, terms.patience, rate, careful=terms.careful)
             self._gates[terms.model] = gate
         try:
@@ -220,14 +223,15 @@ class SharedOverHosts(Shared):
     def gate(self, model: Model, concurrency: int, parallel: int | None, patience: Patience) -> ModelGate:
         """Return what stands here for the gate of a model."""
         if model not in self._gates:
-            places = model.destinations()
+            places, limits = model.destinations(), model.rate_limits()
             kind = type(model)
             terms = GateTerms(
                 f"{kind.__module__}.{kind.__qualname__} {model.model_dump_json()}",
                 model.label(),
                 self._concurrency or concurrency,
                 patience,
-                *model.rate_limits(),
+                *limits,
+                repr((model.label(), *((place.address, place.variable) for place in places), limits)),
                 careful=bool(places),
             )
             self._gates[model] = FarGate(self._keeper, self._client, terms, parallel)

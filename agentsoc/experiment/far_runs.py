@@ -17,6 +17,9 @@ from agentsoc.scenario.model import Scenario
 LIVE_RUNS: Final = 8
 """Runs that ask a model and go on at once: enough to keep its gate busy, few enough for the memory (runs)."""
 
+FAR_GRACE_S: Final = 6.0
+"""How long runs on hosts may take longer to end than those here, as their files have to arrive (seconds)."""
+
 
 @dataclass(frozen=True)
 class FarRun:

@@ -25,7 +25,7 @@ from agentsoc.engine.waiting import STOP, wait_for
 from agentsoc.errors import AgentsocError, InputError, InterruptedRunError, RunLockedError
 from agentsoc.experiment.cell import CellOptions, carry_out, is_portable, is_pure
 from agentsoc.experiment.far_cells import far_cells, far_means
-from agentsoc.experiment.far_runs import LIVE_RUNS, FarRun, carry_out_all
+from agentsoc.experiment.far_runs import FAR_GRACE_S, LIVE_RUNS, FarRun, carry_out_all
 from agentsoc.experiment.fill_pilots import set_dials
 from agentsoc.experiment.grid import Cell, Grid, make_grid
 from agentsoc.experiment.plan import build_kinds
@@ -40,8 +40,6 @@ from agentsoc.log.manifest import Totals, load_manifest
 from agentsoc.log.names import INPUTS
 from agentsoc.scenario.files import base_dir_kept
 
-FAR_GRACE_S: Final = 6.0
-"""How long runs on hosts may take longer to end, as their files have to arrive (seconds)."""
 CELLS_PER_WORKER: Final = 4
 """Simulated cells for which a worker is worth its start (cells)."""
 SAVE_S: Final = 1.0

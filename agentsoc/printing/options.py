@@ -68,6 +68,20 @@ def overrides(path: Path, set_: Sequence[str] | None, model: str | None) -> list
     return [*model_arguments(data, model), *(set_ or ())]
 
 
+def has_total(path: Path, set_: Sequence[str]) -> bool:
+    """Return whether the runs of a scenario file share one budget.
+
+    Args:
+        path: the file, which was loaded before.
+        set_: the arguments of ``--set``.
+    """
+    from agentsoc.scenario.source import decode, read_bytes
+    from agentsoc.scenario.strict import parse
+
+    data = parse(decode(read_bytes(path), str(path)), str(path)).data
+    return (isinstance(data, dict) and "budget_total" in data) or any(one.startswith("budget_total") for one in set_)
+
+
 def engine_changes(hosts: int | None, address: str | None, concurrency: int | None) -> dict[str, Any]:
     """Return the settings of the engine block that the command line gives.
 
