@@ -30,7 +30,7 @@ from agentsoc.printing.text import command, line
 if TYPE_CHECKING:
     from agentsoc.cli.varied import Mean
     from agentsoc.contracts.address import Destination
-    from agentsoc.engine.run import Run
+    from agentsoc.engine.run import Progress, Run
     from agentsoc.scenario.code import CodeFiles
     from agentsoc.scenario.model import Scenario
 
@@ -47,6 +47,7 @@ def run(
     hosts: options.Hosts = None,
     address: options.Address = None,
     concurrency: options.Concurrency = None,
+    sync: options.Sync = None,
     allow_code: options.AllowCode = None,
     as_json: options.AsJson = False,
     quiet: options.Quiet = False,
@@ -68,6 +69,9 @@ def run(
     With --json, stdout holds one object: run_dir, digest, n_events, n_episodes, score, tokens, budget, stop and more;
     for several runs {"runs": [...]}; after an error {"error", "kind", "exit_code"}.
 
+    --sync DEST keeps a copy elsewhere that can be resumed: agentsoc resume DIR --from DEST. What reaches it, such as
+    keys, is found by fsspec and not written down.
+
     Exit code 3 means: done, but the budget ended at least one episode.
     """
     changes = options.engine_changes(hosts, address, concurrency)
@@ -87,7 +91,10 @@ def run(
     sizes = [options.ready(one, scenario, one.name if many else "").n for one in scenarios]
     agreed = ask_before_sending(scenarios, yes, cluster(address), allow_mcp=allow_mcp, file=scenario)
     directories = _directories(scenarios, out) if many else [out]
-    runner = _Runner(scenario, code, style_for(quiet), agreed)
+    if many and address is not None and sync is not None:
+        what = "--sync follows runs that are made here, and hosts would make these"
+        raise InputError(what, "--sync", "leave --address out, or copy the directory of the runs when they have ended")
+    runner = _Runner(scenario, code, style_for(quiet), agreed, sync)
     if not many:
         finished = runner.one(scenarios[0], sizes[0], directories[0])
         report(finished, allow_code or (), as_json)
@@ -116,8 +123,10 @@ def _directories(scenarios: Sequence[Scenario], out: Path | None) -> list[Path |
 class _Runner:
     """The runner holds what the runs of one command have in common, and makes them one by one."""
 
-    def __init__(self, file: Path, code: CodeFiles, style: Style, consent: frozenset[Destination]) -> None:
-        self.file, self.code, self.style, self.consent = file, code, style, consent
+    def __init__(
+        self, file: Path, code: CodeFiles, style: Style, consent: frozenset[Destination], sync: str | None
+    ) -> None:
+        self.file, self.code, self.style, self.consent, self.sync = file, code, style, consent, sync
 
     def one(self, scenario: Scenario, n_agents: int, out: Path | None, prefix: str = "") -> Run:
         """Make one run and return its log."""
@@ -131,7 +140,8 @@ class _Runner:
         progress = Progress()
         about = prefix + title(scenario, n_agents, directory)
         watch = Watch(progress, about, style=self.style, budget=ceiling(scenario))
-        with placed(self.file), removed_if_empty(directory), watch:
+        address = self.sync if self.sync is None or not prefix else f"{self.sync.rstrip('/')}/{directory.name}"
+        with placed(self.file), removed_if_empty(directory), synced(directory, address, progress), watch:
             return run_scenario(
                 scenario,
                 directory,
@@ -192,6 +202,15 @@ def _means(done: Sequence[dict[str, Any]]) -> list[Mean]:
     from agentsoc.cli.varied import means_over_seeds
 
     return means_over_seeds(rows_of([Path(one["run_dir"]) for one in done if "run_dir" in one], Path()))
+
+
+def synced(directory: Path, address: str | None, progress: Progress) -> contextlib.AbstractContextManager[object]:
+    """Return what keeps a copy of a run at an address meanwhile; nothing without one."""
+    if address is None:
+        return contextlib.nullcontext()
+    from agentsoc.engine.sync import Synced
+
+    return Synced(directory, address, progress.notices)
 
 
 @contextlib.contextmanager
