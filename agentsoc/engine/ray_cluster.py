@@ -12,6 +12,7 @@ import secrets
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
@@ -157,11 +158,31 @@ def node() -> str:
     return str(ray.get_runtime_context().get_node_id())
 
 
-def here() -> Any:
-    """Return the placement on the node of this process, and on no other."""
+def nodes() -> dict[str, float]:
+    """Return the nodes that are alive, and the cores of each (cores)."""
+    ray: Any = importlib.import_module("ray")
+    return {str(found["NodeID"]): float(found["Resources"].get("CPU", 0.0)) for found in ray.nodes() if found["Alive"]}
+
+
+def least_loaded(used: Sequence[str]) -> str:
+    """Return the node with the fewest hosts for its cores; one without cores only where there is no other.
+
+    Ray's own spreading looks at what actors ask for, and hosts ask for nothing: a cluster that is full of others' work,
+    or has fewer cores than hosts, would otherwise never start them.
+
+    Args:
+        used: the node of each host that is placed already.
+    """
+    found = nodes()
+    cores = {name: n for name, n in found.items() if n > 0} or dict.fromkeys(found, 1.0)
+    return min(cores, key=lambda name: ((used.count(name) + 1) / cores[name], name))
+
+
+def on_node(name: str, *, only: bool = False) -> Any:
+    """Return the placement on a node: on no other, if `only`, else rather there than elsewhere."""
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-    return NodeAffinitySchedulingStrategy(node(), soft=False)
+    return NodeAffinitySchedulingStrategy(name, soft=not only)
 
 
 def directory() -> Path:

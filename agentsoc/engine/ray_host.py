@@ -58,6 +58,7 @@ class _Seat:
     def __init__(self, index: int) -> None:
         self.index = index
         self.actor: Any = None
+        self.node = ""
         self.pid = 0
         self.epoch = 0
         self.pending: dict[int, list[list[Event]]] = {}
@@ -115,9 +116,9 @@ class RayPool(Pool):
         # hosts on this machine work below it; what killed ones leave goes with it
         self._files = tempfile.mkdtemp(prefix="hosts-", dir=ray_cluster.directory())
         self._cluster = Cluster(self._ray)
-        self._remote = self._ray.remote(
-            num_cpus=0, max_restarts=0, max_task_retries=0, max_concurrency=1000, scheduling_strategy="SPREAD"
-        )(HostActor)
+        self._remote = self._ray.remote(num_cpus=0, max_restarts=0, max_task_retries=0, max_concurrency=1000)(HostActor)
+        for seat in self._seats:
+            self._place(seat)
         started = await asyncio.gather(*(self._sit(seat) for seat in self._seats))
         self._identities = started[0][0]
         self._parallel = [
@@ -127,13 +128,19 @@ class RayPool(Pool):
             for group in range(len(self._scenario.agents))
         ]
 
+    def _place(self, seat: _Seat) -> None:
+        """Say on which node the host of a seat is to be."""
+        seat.node = ray_cluster.least_loaded([other.node for other in self._seats if other is not seat])
+
     async def _sit(self, seat: _Seat) -> tuple[list[dict[str, Any]], list[Any], int]:
         seat.epoch += 1
-        seat.actor = self._remote.remote(
+        if seat.epoch > 1:  # its node may be gone
+            self._place(seat)
+        seat.actor = self._remote.options(scheduling_strategy=ray_cluster.on_node(seat.node)).remote(
             made_from(self._local.society),
             self._code,
             self._inputs,
-            self._hosts,
+            sum(other.node == seat.node for other in self._seats),
             (socket.gethostname(), os.getpid(), self._files),
         )
         try:

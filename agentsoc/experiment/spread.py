@@ -177,16 +177,18 @@ class CellPool:
             self._means.umask,
         )
         options = {"num_cpus": 0, "max_restarts": 0, "max_task_retries": 0, "max_concurrency": 1000}
-        self._remote = ray.remote(**options, scheduling_strategy="SPREAD")(CellHost)
+        self._remote = ray.remote(**options)(CellHost)
         # gates that were on another node would end with it, and with them all calls
-        self._keeper = ray.remote(**options, scheduling_strategy=ray_cluster.here())(GateKeeper).remote()
+        here = ray_cluster.on_node(ray_cluster.node(), only=True)
+        self._keeper = ray.remote(**options, scheduling_strategy=here)(GateKeeper).remote()
         await asyncio.gather(*(self._place(host) for host in self.hosts))
         on_node = Counter(host.node for host in self.hosts)
         await asyncio.gather(*(self._begin(host, on_node[host.node]) for host in self.hosts))
 
     async def _place(self, host: FarHost) -> None:
         host.epoch += 1
-        host.actor = self._remote.remote(self._setup)
+        host.node = ray_cluster.least_loaded([other.node for other in self.hosts if other is not host])
+        host.actor = self._remote.options(scheduling_strategy=ray_cluster.on_node(host.node)).remote(self._setup)
         try:
             async with asyncio.timeout(START_S):
                 host.node, host.pid = await self._answer(host.actor.start.remote())

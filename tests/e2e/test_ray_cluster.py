@@ -94,15 +94,17 @@ def digests(record: Any) -> dict[str, str | None]:
     return {cell.id: cell.digest for cell in record.cells}
 
 
-def when_given(monkeypatch: pytest.MonkeyPatch, number: int, act: Callable[[CellPool, Any], None]) -> None:
-    """Do something shortly after a host was given the run of this number."""
+def when_given(
+    monkeypatch: pytest.MonkeyPatch, number: int, act: Callable[[CellPool, Any], None], after_s: float = 0.3
+) -> None:
+    """Do something a while after a host was given the run of this number."""
     given, original = 0, CellPool.carry_out
 
     async def carry_out(self: CellPool, host: Any, *rest: Any) -> Any:
         nonlocal given
         given += 1
         if given == number:
-            asyncio.get_running_loop().call_later(0.3, act, self, host)
+            asyncio.get_running_loop().call_later(after_s, act, self, host)
         return await original(self, host, *rest)
 
     monkeypatch.setattr(CellPool, "carry_out", carry_out)
@@ -138,9 +140,9 @@ def test_a_spread_comparison_that_is_stopped_keeps_what_was_answered_and_goes_on
     async def body() -> None:
         stop = asyncio.Event()
         STOP.set(stop)
-        when_given(monkeypatch, 2, lambda *_: stop.set())
+        when_given(monkeypatch, 2, lambda *_: stop.set(), after_s=5.0)
         with pytest.raises(InterruptedComparisonError):
-            await compare_async(grid, tmp_path / "far", workers=Spread(cluster.address, 2), concurrency=2)
+            await compare_async(grid, tmp_path / "far", workers=Spread(cluster.address, 2), concurrency=1)
 
     asyncio.run(body())
     begun = [path for path in (tmp_path / "far" / "runs").iterdir() if (path / JOURNAL).exists()]

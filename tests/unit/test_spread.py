@@ -177,10 +177,13 @@ def test_a_run_that_was_begun_stays_here(tmp_path: Path) -> None:
 
 
 def test_what_needs_this_machine_stays_here(tmp_path: Path) -> None:
-    assert stays_here(LIVE) == ""
-    assert "cache" in stays_here(scenario(calls={"cache": "replies.sqlite"}))
+    known = {"kind": "sentiment", "count": 3}  # the family `coin` is one that only the tests have
+    assert stays_here(scenario(tasks=known)) == ""
+    assert "parts" in stays_here(LIVE)
+    assert "cache" in stays_here(scenario(tasks=known, calls={"cache": "replies.sqlite"}))
     server = {"kind": "mcp", "command": ["/bin/true"]}
-    assert "programs" in stays_here(scenario(agents={"count": 1, "model": {"kind": "scripted"}, "tools": [server]}))
+    agents = {"count": 1, "model": {"kind": "scripted"}, "tools": [server]}
+    assert "programs" in stays_here(scenario(tasks=known, agents=agents))
 
 
 def test_where_a_run_is_made_changes_nothing_of_what_it_is() -> None:
