@@ -164,7 +164,7 @@ def nodes() -> dict[str, float]:
     return {str(found["NodeID"]): float(found["Resources"].get("CPU", 0.0)) for found in ray.nodes() if found["Alive"]}
 
 
-def least_loaded(used: Sequence[str]) -> str:
+def least_loaded(used: Sequence[str], avoid: str = "") -> str:
     """Return the node with the fewest hosts for its cores; one without cores only where there is no other.
 
     Ray's own spreading looks at what actors ask for, and hosts ask for nothing: a cluster that is full of others' work,
@@ -172,8 +172,11 @@ def least_loaded(used: Sequence[str]) -> str:
 
     Args:
         used: the node of each host that is placed already.
+        avoid: the node on which a host has just died: it may be gone, which Ray needs seconds to find out. Taken only
+            where there is no other.
     """
     found = nodes()
+    found = {name: n for name, n in found.items() if name != avoid} or found
     cores = {name: n for name, n in found.items() if n > 0} or dict.fromkeys(found, 1.0)
     return min(cores, key=lambda name: ((used.count(name) + 1) / cores[name], name))
 

@@ -130,7 +130,8 @@ class RayPool(Pool):
 
     def _place(self, seat: _Seat) -> None:
         """Say on which node the host of a seat is to be."""
-        seat.node = ray_cluster.least_loaded([other.node for other in self._seats if other is not seat])
+        others = [other.node for other in self._seats if other is not seat]
+        seat.node = ray_cluster.least_loaded(others, avoid=seat.node)
 
     async def _sit(self, seat: _Seat) -> tuple[list[dict[str, Any]], list[Any], int]:
         seat.epoch += 1

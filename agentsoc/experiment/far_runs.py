@@ -62,9 +62,12 @@ async def carry_out_all(pool: CellPool, runs: Sequence[FarRun], reports: Reports
         await asyncio.gather(*(_lane(pool, host, live, reports, stop) for _ in range(lanes)))
         await _lane(pool, host, pure, reports, stop)
 
-    await asyncio.gather(*(of_host(host) for host in pool.hosts))
-    if (live or pure) and not stop.is_set():
-        raise pool.ended()
+    # a run that is lost comes back to be made when the other hosts may have ended already
+    while (live or pure) and not stop.is_set():
+        hosts = [host for host in pool.hosts if not host.given_up]
+        if not hosts or pool.gone:
+            raise pool.ended()
+        await asyncio.gather(*(of_host(host) for host in hosts))
 
 
 async def _lane(pool: CellPool, host: FarHost, runs: deque[FarRun], reports: Reports, stop: asyncio.Event) -> None:

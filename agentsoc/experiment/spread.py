@@ -37,6 +37,10 @@ DEATHS_MAX: Final = 20
 """Hosts that may die in a command: beyond that something is wrong with the cluster or the code."""
 TRIES: Final = 3
 """Hosts that may die over one run before it counts as failed: it may be what kills them."""
+PLACES: Final = 4
+"""Attempts at a new host in the place of a dead one: a node that is gone is listed for some seconds."""
+PLACE_AGAIN_S: Final = 3.0
+"""Time between them (seconds)."""
 START_S: Final = 120.0
 """Time that a host has to start (seconds)."""
 INCOMING: Final = ".{}.incoming"
@@ -187,7 +191,8 @@ class CellPool:
 
     async def _place(self, host: FarHost) -> None:
         host.epoch += 1
-        host.node = ray_cluster.least_loaded([other.node for other in self.hosts if other is not host])
+        others = [other.node for other in self.hosts if other is not host]
+        host.node = ray_cluster.least_loaded(others, avoid=host.node)
         host.actor = self._remote.options(scheduling_strategy=ray_cluster.on_node(host.node)).remote(self._setup)
         try:
             async with asyncio.timeout(START_S):
@@ -214,14 +219,26 @@ class CellPool:
                 if self._deaths > DEATHS_MAX:
                     raise RunFailedError(f"hosts died {self._deaths} times")
                 await self._answer(self._keeper.forget.remote(host.client))
-                await self._place(host)
-                await self._begin(host, sum(other.node == host.node for other in self.hosts))
+                await self._replace(host)
             except Exception as error:  # the others go on
                 host.given_up = True
                 self._why = str(error)
                 self._notices.append(f"host {host.index} died and could not be replaced: {error}")
             else:
                 self._notices.append(f"host {host.index} died and was replaced; what it was at is made again")
+
+    async def _replace(self, host: FarHost) -> None:
+        """Start an actor in the place of a dead one; where that fails, on another node, after a while."""
+        for left in range(PLACES - 1, -1, -1):
+            try:
+                await self._place(host)
+                await self._begin(host, sum(other.node == host.node for other in self.hosts))
+            except Exception:
+                if not left or self.gone:
+                    raise
+                await asyncio.sleep(PLACE_AGAIN_S)
+            else:
+                return
 
     @property
     def gone(self) -> bool:

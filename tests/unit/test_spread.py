@@ -120,6 +120,21 @@ def test_runs_of_a_host_that_cannot_be_replaced_go_to_others_and_without_any_it_
         made(Hosts(2, each))
 
 
+def test_a_run_that_is_lost_when_all_other_hosts_have_ended_is_made_by_one_of_them() -> None:
+    class Slow(Hosts):
+        async def carry_out(self, host: FarHost, directory: Path, asked: Scenario) -> Answer:
+            if host.index == 1 and not host.given_up:
+                await asyncio.sleep(0.1)  # host 0 has made all others by then
+                host.given_up = True
+                raise HostDiedError
+            return await super().carry_out(host, directory, asked)
+
+    hosts = Slow(2)
+    heard = made(hosts)
+    assert {said[-1] for said in heard.said.values()} == {"finished"}
+    assert {index for index, _ in hosts.asked} == {0}
+
+
 def test_a_run_that_fails_keeps_no_other_from_being_made() -> None:
     def act(host: FarHost, directory: Path) -> None:
         if directory.name == "3":
