@@ -30,6 +30,9 @@ JOIN_S = 60.0
 SILENCE_S = 30.0
 """Time without an answer after which a head that was joined counts as gone (seconds); Ray exits after 60."""
 OBJECT_STORE_BYTES = 256 << 20
+LEAST: Final = {"num_cpus": 0, "memory": 1}
+"""What an actor of ours asks for: no cores, so that it starts on a full cluster, and a byte, because Ray puts what asks
+for nothing at all on any node, whatever was said of where it is to be."""
 
 _connected: str | None = None
 _temporary: ray_files.Held | None = None

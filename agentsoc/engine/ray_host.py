@@ -116,7 +116,9 @@ class RayPool(Pool):
         # hosts on this machine work below it; what killed ones leave goes with it
         self._files = tempfile.mkdtemp(prefix="hosts-", dir=ray_cluster.directory())
         self._cluster = Cluster(self._ray)
-        self._remote = self._ray.remote(num_cpus=0, max_restarts=0, max_task_retries=0, max_concurrency=1000)(HostActor)
+        self._remote = self._ray.remote(**ray_cluster.LEAST, max_restarts=0, max_task_retries=0, max_concurrency=1000)(
+            HostActor
+        )
         for seat in self._seats:
             self._place(seat)
         started = await asyncio.gather(*(self._sit(seat) for seat in self._seats))

@@ -180,7 +180,7 @@ class CellPool:
             self._means.concurrency,
             self._means.umask,
         )
-        options = {"num_cpus": 0, "max_restarts": 0, "max_task_retries": 0, "max_concurrency": 1000}
+        options = {**ray_cluster.LEAST, "max_restarts": 0, "max_task_retries": 0, "max_concurrency": 1000}
         self._remote = ray.remote(**options)(CellHost)
         # gates that were on another node would end with it, and with them all calls
         here = ray_cluster.on_node(ray_cluster.node(), only=True)

@@ -94,9 +94,7 @@ def digests(record: Any) -> dict[str, str | None]:
     return {cell.id: cell.digest for cell in record.cells}
 
 
-def when_given(
-    monkeypatch: pytest.MonkeyPatch, number: int, act: Callable[[CellPool, Any], None], after_s: float = 0.3
-) -> None:
+def when_given(monkeypatch: pytest.MonkeyPatch, number: int, act: Callable[[CellPool, Any], None]) -> None:
     """Do something a while after a host was given the run of this number."""
     given, original = 0, CellPool.carry_out
 
@@ -104,7 +102,7 @@ def when_given(
         nonlocal given
         given += 1
         if given == number:
-            asyncio.get_running_loop().call_later(after_s, act, self, host)
+            asyncio.get_running_loop().call_later(0.3, act, self, host)
         return await original(self, host, *rest)
 
     monkeypatch.setattr(CellPool, "carry_out", carry_out)
@@ -137,10 +135,22 @@ def test_hosts_of_two_nodes_make_the_same_runs_though_one_is_killed(
 def test_a_spread_comparison_that_is_stopped_keeps_what_was_answered_and_goes_on_anywhere(
     cluster: Standing, grid: Grid, expected: dict[str, str | None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    stop = asyncio.Event()
+
+    async def when_something_was_answered(pool: CellPool) -> None:
+        """Set `stop` when a journal of a host, which are all on this machine, has an answer."""
+        while not any(answered(path.parent) for path in Path(pool._files).glob(f"host-*/runs/*/{JOURNAL}")):
+            await asyncio.sleep(0.2)
+        stop.set()
+
+    waiting: list[Any] = []
+
+    def wait(pool: CellPool, _: Any) -> None:
+        waiting.append(asyncio.get_running_loop().create_task(when_something_was_answered(pool)))
+
     async def body() -> None:
-        stop = asyncio.Event()
         STOP.set(stop)
-        when_given(monkeypatch, 2, lambda *_: stop.set(), after_s=5.0)
+        when_given(monkeypatch, 2, wait)
         with pytest.raises(InterruptedComparisonError):
             await compare_async(grid, tmp_path / "far", workers=Spread(cluster.address, 2), concurrency=1)
 
