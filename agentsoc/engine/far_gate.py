@@ -36,7 +36,7 @@ class GateTerms(msgspec.Struct, frozen=True):
     careful: bool
 
 
-class Report(msgspec.Struct, array_like=True):
+class CallReport(msgspec.Struct, array_like=True):
     """A report says what came of a call that was let in."""
 
     model: str
@@ -74,7 +74,7 @@ class GateKeeper:
             self._held.setdefault(client, Counter())[terms.model] += 1
         return None
 
-    async def left(self, client: str, report: Report) -> tuple[str | None, bool]:
+    async def left(self, client: str, report: CallReport) -> tuple[str | None, bool]:
         """Take in that a call has ended; return why the model cannot be used, and whether it has answered anybody."""
         gate = self._gates[report.model]
         held = self._held.get(client, Counter())
@@ -118,7 +118,7 @@ class FarGate(ModelGate):
         super().__init__(terms.places, terms.label, terms.patience)
         self._keeper, self._client, self._terms = keeper, client, terms
         self._own = asyncio.Semaphore(parallel) if parallel else None
-        self._report = Report(terms.model, False, None, None)
+        self._report = CallReport(terms.model, False, None, None)
         self._reporting: set[asyncio.Task[None]] = set()
         self._failures = 0
         self._last = ""
@@ -150,7 +150,7 @@ class FarGate(ModelGate):
         """Give back a place that came when nobody wanted it any more."""
         self._release()
         if not asked.cancelled() and asked.exception() is None and asked.result() is None:
-            self._send(Report(self._terms.model, False, None, None))
+            self._send(CallReport(self._terms.model, False, None, None))
 
     def _release(self) -> None:
         if self._own is not None:
@@ -158,7 +158,7 @@ class FarGate(ModelGate):
 
     def heard(self, failure: str | None, pause_s: float | None = None) -> None:
         """Take in the outcome of a call that is inside; `leave` follows in the same step, and sends both."""
-        self._report = Report(self._terms.model, True, failure, pause_s)
+        self._report = CallReport(self._terms.model, True, failure, pause_s)
         if failure is None:
             self._answered = True
         else:
@@ -166,16 +166,16 @@ class FarGate(ModelGate):
 
     def leave(self) -> None:
         """Give a place back."""
-        report, self._report = self._report, Report(self._terms.model, False, None, None)
+        report, self._report = self._report, CallReport(self._terms.model, False, None, None)
         self._release()
         self._send(report)
 
-    def _send(self, report: Report) -> None:
+    def _send(self, report: CallReport) -> None:
         task = asyncio.get_running_loop().create_task(self._tell(report))
         self._reporting.add(task)
         task.add_done_callback(self._reporting.discard)
 
-    async def _tell(self, report: Report) -> None:
+    async def _tell(self, report: CallReport) -> None:
         try:
             cause, answered = await _answer(self._keeper.left.remote(self._client, report))
         except Exception as error:  # the keeper is gone, and with it the driver or its machine

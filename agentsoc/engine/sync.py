@@ -34,7 +34,7 @@ _PART: Final = ".part"
 """What a file's name ends with until it is whole, where names can be changed in one step."""
 
 
-class Place:
+class CopyPlace:
     """A place is an address of fsspec at which a copy is, or is to be."""
 
     def __init__(self, address: str) -> None:
@@ -126,7 +126,7 @@ class Synced:
             MissingExtraError: a package is missing.
         """
         self._directory, self._notices, self._every_s = directory, notices, every_s
-        self._place = Place(address)
+        self._place = CopyPlace(address)
         self._there: dict[str, object] = {}
         """What has been copied: name -> what says that it is the same."""
         self._done = threading.Event()
@@ -243,7 +243,7 @@ def fetch(address: str, directory: Path) -> None:
     """
     if directory.exists():
         raise InputError("something is there already", str(directory), "name a directory that is not there yet")
-    place = Place(address)
+    place = CopyPlace(address)
     staging = directory.with_name(f".{directory.name}.incoming")
     try:
         sizes = place.sizes()

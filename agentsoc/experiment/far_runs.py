@@ -31,7 +31,7 @@ class FarRun:
     scenario: Scenario
 
 
-class Reports(Protocol):
+class RunReports(Protocol):
     """Whoever wants to hear how runs ended."""
 
     def begun(self, name: str) -> None:
@@ -47,7 +47,7 @@ class Reports(Protocol):
         """A run was lost with its host, and is waiting again."""
 
 
-async def carry_out_all(pool: CellPool, runs: Sequence[FarRun], reports: Reports, stop: asyncio.Event) -> None:
+async def carry_out_all(pool: CellPool, runs: Sequence[FarRun], reports: RunReports, stop: asyncio.Event) -> None:
     """Return when every run has ended, or none is begun any more because `stop` is set.
 
     Raises:
@@ -70,7 +70,7 @@ async def carry_out_all(pool: CellPool, runs: Sequence[FarRun], reports: Reports
         await asyncio.gather(*(of_host(host) for host in hosts))
 
 
-async def _lane(pool: CellPool, host: FarHost, runs: deque[FarRun], reports: Reports, stop: asyncio.Event) -> None:
+async def _lane(pool: CellPool, host: FarHost, runs: deque[FarRun], reports: RunReports, stop: asyncio.Event) -> None:
     """Have one host carry out runs until none is left, or the host is."""
     while runs and not stop.is_set() and not host.given_up and not pool.gone:
         run = runs.popleft()

@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from agentsoc.backends.secrets import redact
 from agentsoc.engine.consent import Consent, destinations, require_consent
@@ -190,10 +190,6 @@ def default_workers(n_pure: int) -> int:
     return max(1, min(cores, n_pure // CELLS_PER_WORKER))
 
 
-async def _all(tasks: Sequence[asyncio.Task[None]]) -> None:
-    await asyncio.gather(*tasks)
-
-
 class _Runner:
     """The runner makes one pass over the cells of a comparison."""
 
@@ -263,8 +259,8 @@ class _Runner:
 
     async def _finish(self, tasks: Sequence[asyncio.Task[None]], processes: Sequence[Worker]) -> None:
         """Wait for all; after a request to stop, as long as calls in flight may take, then let workers go."""
-        stopping: asyncio.Future[object] = asyncio.ensure_future(self.stop.wait())
-        everything: asyncio.Future[object] = asyncio.ensure_future(_all(tasks))
+        stopping: asyncio.Future[Any] = asyncio.ensure_future(self.stop.wait())
+        everything: asyncio.Future[Any] = asyncio.gather(*tasks)
         await asyncio.wait({stopping, everything}, return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
         if not everything.done():
@@ -316,14 +312,14 @@ class _Runner:
             else:
                 self._finished(cell, answer["digest"], Totals.model_validate(answer["totals"]))
 
-    # What hosts of a cluster do; see `agentsoc.experiment.far_runs.Reports`
+    # What hosts of a cluster do; see `agentsoc.experiment.far_runs.RunReports`
 
     def _prepare_hosts(self, spread: Spread, concurrency: int | None) -> list[FarRun]:
         """Return the cells that hosts are to carry out, with a pool for them."""
         clear_incoming(self.directory / RUNS)
         far, kept = far_cells(self.grid, self.directory)
         for why, n in kept.items():
-            self.tally.say(f"{n} run{'s are' if n > 1 else ' is'} made here and not on a host: {why}")
+            self.tally.say(f"made here and not on a host: {n} of {len(self.cells)} runs, because {why}")
         if far:
             spread = replace(spread, hosts=min(spread.hosts, len(far)))
             means = far_means(spread, self.grid.cells, self.code, self.code_paths, self.consent, concurrency)

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -137,20 +138,23 @@ def test_a_spread_comparison_that_is_stopped_keeps_what_was_answered_and_goes_on
 ) -> None:
     stop = asyncio.Event()
 
-    async def when_something_was_answered(pool: CellPool) -> None:
+    def when_something_was_answered(pool: CellPool, _: Any) -> None:
         """Set `stop` when a journal of a host, which are all on this machine, has an answer."""
-        while not any(answered(path.parent) for path in Path(pool._files).glob(f"host-*/runs/*/{JOURNAL}")):
-            await asyncio.sleep(0.2)
-        stop.set()
+        loop = asyncio.get_running_loop()
 
-    waiting: list[Any] = []
+        def look() -> None:
+            give_up = time.monotonic() + 90
+            while time.monotonic() < give_up:
+                if any(answered(path.parent) for path in Path(pool._files).glob(f"host-*/runs/*/{JOURNAL}")):
+                    break
+                time.sleep(0.2)
+            loop.call_soon_threadsafe(stop.set)
 
-    def wait(pool: CellPool, _: Any) -> None:
-        waiting.append(asyncio.get_running_loop().create_task(when_something_was_answered(pool)))
+        threading.Thread(target=look, daemon=True).start()
 
     async def body() -> None:
         STOP.set(stop)
-        when_given(monkeypatch, 2, wait)
+        when_given(monkeypatch, 2, when_something_was_answered)
         with pytest.raises(InterruptedComparisonError):
             await compare_async(grid, tmp_path / "far", workers=Spread(cluster.address, 2), concurrency=1)
 

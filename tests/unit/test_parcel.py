@@ -54,7 +54,8 @@ def test_files_of_any_size_arrive_whole_however_they_are_cut(
 NAMES = [
     "../x", "/etc/passwd", "events/../../x", "events/part-00000.parquet/x", "events/part-0.parquet", "events/x",
     "inputs/other.txt", "inputs/../x", "run.lock", ".holder.json", "", ".", "journal.sqlite-wal", "manifest.json\0",
-    "manifest.json\n", "EVENTS/part-00000.parquet", "events/part-00000.parquet\n", "events/part-\u0660\u0660\u0660\u0660\u0660.parquet",
+    "manifest.json\n", "EVENTS/part-00000.parquet", "events/part-00000.parquet\n",
+    "events/part-\u0660\u0660\u0660\u0660\u0660.parquet",
 ]  # fmt: skip
 
 

@@ -20,7 +20,7 @@ from fsspec import register_implementation
 
 from agentsoc.engine.resume import resume
 from agentsoc.engine.run import run
-from agentsoc.engine.sync import Place, Synced, fetch, shown
+from agentsoc.engine.sync import CopyPlace, Synced, fetch, shown
 from agentsoc.errors import InputError, LogDamagedError, RunFailedError
 from agentsoc.log.journal import read_journal
 from agentsoc.log.manifest import load_manifest
@@ -170,8 +170,8 @@ def test_a_file_that_is_larger_than_it_said_is_not_read_to_its_end(
     directory = run(SLOW, tmp_path / "run").directory
     with Synced(directory, "objects://b/r", []):
         pass
-    honest = Place.sizes
-    monkeypatch.setattr(Place, "sizes", lambda self: {**honest(self), "tasks.parquet": 10})
+    honest = CopyPlace.sizes
+    monkeypatch.setattr(CopyPlace, "sizes", lambda self: {**honest(self), "tasks.parquet": 10})
     with pytest.raises(LogDamagedError, match="larger than it said"):
         fetch("objects://b/r", tmp_path / "back")
     assert not (tmp_path / "back").exists()
