@@ -46,7 +46,7 @@ export class Run extends Component {
 /** @param {any} props */
 function Counts({ place, title, rows }) {
   if (!rows.length) return null;
-  const link = (/** @type {any} */ row) => to("events", { place, kind: row.kind, answer: row.kind === "stop" || row.kind === "flag" ? row.name : "" });
+  const link = (/** @type {any} */ row) => to("events", { place, kind: row.kind, answer: row.kind === row.name || row.kind === "call_failed" ? "" : row.name });
   return html`<h3>${title}</h3><${Table} label=${title} head=${["what", "count", "said most often"]} rows=${rows.map((/** @type {any} */ row) => [html`<a href=${link(row)}>${row.name}</a>`, whole(row.count), row.text])} />`;
 }
 
