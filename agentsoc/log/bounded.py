@@ -180,7 +180,7 @@ def unfolded_bytes(column: pa.Array) -> int:
         return int(column.nbytes)
     if not len(column.dictionary) or not len(column):
         return int(column.indices.nbytes)
-    lengths = pc.fill_null(pc.binary_length(column.dictionary), 0)
+    lengths = pc.binary_length(column.dictionary)  # null for null, which the sum passes over
     return int(column.indices.nbytes) + (pc.sum(lengths.take(column.indices)).as_py() or 0)
 
 

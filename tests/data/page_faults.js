@@ -8,6 +8,10 @@
   const name = (e) => (e.getAttribute("aria-label") || byId(e) || e.textContent || e.getAttribute("title") || "").trim();
 
   for (const e of all("a, button, [role=button], summary")) if (shown(e) && !name(e)) found.push(`no name: ${start(e)}`);
+  for (const e of all("button[aria-label], a[aria-label]")) {
+    if (shown(e) && /\w/.test(e.textContent) && !e.getAttribute("aria-label").includes(e.textContent.trim())) found.push(`name without what is seen: ${start(e)}`);
+  }
+  for (const e of all("th")) if (!e.textContent.trim()) found.push(`empty heading of a table: ${start(e)}`);
   for (const e of all("input, select, textarea")) {
     if (shown(e) && !e.getAttribute("aria-label") && !e.labels.length) found.push(`no label: ${start(e)}`);
   }

@@ -319,6 +319,8 @@ def test_the_browsers_side_is_small_and_takes_no_markup() -> None:
         names = re.findall(r'Asked} what="(\w+)"|ask\("(\w+)"', text)
         assert {one or other for one, other in names} <= set(ANSWERS), path.name
     assert "/index.html" not in assets()
+    modules = {path.relative_to(FRONT).as_posix() for path in FRONT.rglob("*.*js")} - {"app.js"}
+    assert set(re.findall(r'modulepreload" href="([^"]+)"', assets()["/"][0].decode())) == modules
     assert re.findall(rb"<script[^>]*>", assets()["/"][0]) == [b'<script type="module" src="app.js">']
     assert b"style=" not in assets()["/"][0]
 

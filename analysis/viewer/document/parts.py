@@ -31,6 +31,8 @@ class DocumentSection:
     """Gzipped JSON; empty for none."""
     notes: tuple[str, ...] = ()
     """What was left out, in words."""
+    blocks: Sequence[Block] = ()
+    """What `html` was made of; empty where it has more in it than blocks."""
 
 
 def table_html(head: Sequence[object], rows: Sequence[Sequence[object]], *, limit: int = ROWS_MAX) -> str:

@@ -18,13 +18,18 @@ NOT_MATCHED = "The organisations had no common ceiling: a difference may be one 
 
 def compare_section(page: ComparePage, at: int) -> DocumentSection:
     """Return the section of a comparison."""
-    return DocumentSection(f"comparison-{at}", f"Comparison {page.name}", compare_html(page))
+    return _section(f"comparison-{at}", f"Comparison {page.name}", whole_comparison(page))
 
 
 def compare_html(page: ComparePage) -> str:
     """Return the page of a comparison."""
+    return html_of(whole_comparison(page))
+
+
+def whole_comparison(page: ComparePage) -> list[Block]:
+    """Return the page of a comparison with its tasks."""
     matrix = matrix_blocks(page.matrix) if page.matrix is not None and page.matrix.rows else []
-    return html_of([*compare_blocks(page), *matrix, *compare_notes(page)])
+    return [*compare_blocks(page), *matrix, *compare_notes(page)]
 
 
 def compare_blocks(page: ComparePage) -> list[Block]:
@@ -93,7 +98,7 @@ def span_words(span: Span | None) -> str:
 
 def laws_section(page: LawsPage, at: int) -> DocumentSection:
     """Return the section of laws, each group after the whole."""
-    return DocumentSection(f"laws-{at}", "Laws", laws_html(page))
+    return _section(f"laws-{at}", "Laws", laws_blocks(page))
 
 
 def laws_html(page: LawsPage) -> str:
@@ -144,7 +149,7 @@ def law_blocks(one: LawLine) -> list[Block]:
 
 def phase_section(page: PhasePage, at: int) -> DocumentSection:
     """Return the section of a phase."""
-    return DocumentSection(f"phase-{at}", f"Phase at fan-in {page.b}", phase_html(page))
+    return _section(f"phase-{at}", f"Phase at fan-in {page.b}", phase_blocks(page))
 
 
 def phase_html(page: PhasePage) -> str:
@@ -172,3 +177,7 @@ def phase_blocks(page: PhasePage) -> list[Block]:
     if page.ignored:
         blocks += [*heading("Runs that told nothing"), *listed(page.ignored)]
     return blocks
+
+
+def _section(name: str, title: str, blocks: list[Block]) -> DocumentSection:
+    return DocumentSection(name, title, html_of(blocks), blocks=blocks)

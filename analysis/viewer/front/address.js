@@ -1,3 +1,4 @@
+// @ts-check
 // The address of what is shown stands after the # : it stays in the browser, and a link leads to the place.
 
 /** @typedef {{page: string, at: Record<string, string>}} Address */

@@ -1,3 +1,4 @@
+// @ts-check
 // Begins the browser's side: finds the page of the address and shows it.
 import { here, to } from "./address.js";
 import { Component, html, render } from "./dom.js";
@@ -28,15 +29,12 @@ class App extends Component {
     const { page, at } = this.state.address;
     const Page = PAGES[page] || Runs;
     document.title = `${NAMES[page] || "Runs"}${at.place ? ` ${at.place}` : ""} - agentsoc view`;
-    return html`<a class="skip" href=${`${to(page, at)}`} onClick=${skip}>to the content</a>
-      <header class="top"><b>agentsoc</b><nav aria-label="pages">${["runs", "laws", "phase"].map((one) => html`<a href=${to(one)} aria-current=${one === page ? "page" : null}>${NAMES[one]}</a>`)}</nav></header>
+    return html`<header class="top"><button type="button" class="skip" onClick=${skip}>to the content</button><b>agentsoc</b><nav aria-label="pages">${["runs", "laws", "phase"].map((one) => html`<a href=${to(one)} aria-current=${one === page ? "page" : null}>${NAMES[one]}</a>`)}</nav></header>
       <main id="main" tabindex="-1"><${Page} key=${`${page} ${at.place || ""} ${at.file || ""}`} page=${page} at=${at} /></main>`;
   }
 }
 
-/** @param {Event} event */
-function skip(event) {
-  event.preventDefault();
+function skip() {
   document.getElementById("main")?.focus();
 }
 

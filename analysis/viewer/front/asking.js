@@ -1,3 +1,4 @@
+// @ts-check
 // Asks the server for data, shows that it is under way, and what went wrong; asks again where a run goes on.
 import { Component, html } from "./dom.js";
 

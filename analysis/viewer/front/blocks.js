@@ -1,3 +1,4 @@
+// @ts-check
 // Shows blocks that the server made: the same words, tables and pictures as in the document of agentsoc report.
 import { h, html, whole } from "./dom.js";
 
@@ -22,7 +23,7 @@ export function Wide({ label, children }) {
 export function Table({ head, rows, more = 0, label = "table" }) {
   const named = head.some((name) => name !== "");
   return html`<${Wide} label=${label}><table>
-    ${named ? html`<thead><tr>${head.map((name) => html`<th scope="col">${name}</th>`)}</tr></thead>` : null}
+    ${named ? html`<thead><tr>${head.map((name) => (name === "" ? html`<td></td>` : html`<th scope="col">${name}</th>`))}</tr></thead>` : null}
     <tbody>${rows.map((row) => html`<tr>${row.map((cell, at) => (at === 0 && !named ? html`<th scope="row">${cell}</th>` : html`<td>${cell}</td>`))}</tr>`)}</tbody>
   </table><//>${more ? html`<p class="muted">... and ${whole(more)} more rows</p>` : null}`;
 }

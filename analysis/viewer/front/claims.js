@@ -1,3 +1,4 @@
+// @ts-check
 // The graph of claims up to a round: columns are rounds, dashes say how a claim builds on another.
 import { Table } from "./blocks.js";
 import { html, words } from "./dom.js";
@@ -41,8 +42,8 @@ function Edge({ edge, from, to, dim }) {
 function Node({ node, at, mark, chosen, dim, choose }) {
   /** @param {KeyboardEvent} event */
   const key = (event) => { if (event.key === "Enter" || event.key === " ") { event.preventDefault(); choose(node.id); } };
-  return html`<g class=${`node${dim ? " dim" : ""}`} tabindex="0" role="button" aria-pressed=${String(chosen)} aria-label=${`claim ${node.id}, agent ${node.agent}, ${MARKS[mark].said}`} onClick=${() => choose(node.id)} onKeyDown=${key}>
+  const who = `${node.agent < 0 ? "S" : node.agent}${MARKS[mark].letter}`;
+  return html`<g class=${`node${dim ? " dim" : ""}`} tabindex="0" role="button" aria-pressed=${String(chosen)} aria-label=${`claim ${node.id} of ${who}: ${MARKS[mark].said}`} onClick=${() => choose(node.id)} onKeyDown=${key}>
     <circle cx=${at[0]} cy=${at[1]} r="10" class=${`f ${FILLS[mark]}`} stroke="currentColor" stroke-width=${chosen ? 3 : 0} />
-    <text x=${at[0]} y=${at[1] + 4} text-anchor="middle" font-size="10" class="f paper">${node.agent < 0 ? "S" : node.agent}${MARKS[mark].letter}</text>
-    <title>${`${node.id} ${node.kind}: ${words(node.answer)}`}</title></g>`;
+    <text x=${at[0]} y=${at[1] + 4} text-anchor="middle" font-size="10" class="f paper" aria-hidden="true">${who}</text></g>`;
 }

@@ -1,3 +1,4 @@
+// @ts-check
 // The page of a comparison: verdict first, then differences, score against tokens, and task by task.
 import { to } from "./address.js";
 import { Asked } from "./asking.js";
@@ -14,7 +15,7 @@ export class Compare extends Component {
   choose(cell) {
     const same = (/** @type {any} */ one) => one.place === cell.place && one.task === cell.task;
     const { chosen } = this.state;
-    this.setState({ chosen: chosen.some(same) ? chosen.filter((one) => !same(one)) : [...chosen, cell].slice(-2) });
+    this.setState({ chosen: chosen.some(same) ? chosen.filter((/** @type {any} */ one) => !same(one)) : [...chosen, cell].slice(-2) });
   }
   render() {
     const { place } = this.props.at;
@@ -22,7 +23,7 @@ export class Compare extends Component {
     return html`<${Asked} what="compare" at=${{ place, offset }} keep=${true}>${(/** @type {any} */ page) => html`
       <h1 id="title" tabindex="-1">Comparison ${page.name}</h1>
       <${Blocks} blocks=${page.blocks} />
-      ${page.matrix ? html`<h2>Task by task</h2><p>${page.matrix.said}</p>
+      ${page.matrix ? html`<h2>Task by task</h2><p>${page.said}</p>
         <div class="bar" role="status">${chosen.length === 2
           ? html`<a class="chip" href=${to("pair", { a: chosen[0].place, ta: chosen[0].task, b: chosen[1].place, tb: chosen[1].task })}>${chosen[0].said} beside ${chosen[1].said}</a>`
           : html`<span class="muted">A score leads to its episode; tick two to see them side by side.</span>`}</div>

@@ -1,9 +1,11 @@
+// @ts-check
 // What the other modules build elements with. Every text goes into the page as text: nothing here takes markup.
-import { Component, Fragment, h, render } from "./vendor/preact.mjs";
+import * as preact from "./vendor/preact.mjs";
 import htm from "./vendor/htm.mjs";
 
+const { Component, Fragment, h, render } = /** @type {any} */ (preact);
 /** @type {(strings: TemplateStringsArray, ...values: any[]) => any} */
-export const html = htm.bind(h);
+export const html = /** @type {any} */ (htm).bind(h);
 export { Component, Fragment, h, render };
 
 /** @param {unknown} value @returns {string} */

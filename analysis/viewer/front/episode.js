@@ -1,3 +1,4 @@
+// @ts-check
 // The page of an episode: who stands for what round by round, the claims, and what an agent was sent and said.
 import { digits, replace, to } from "./address.js";
 import { Asked, Watch } from "./asking.js";
@@ -90,9 +91,9 @@ class Shown extends Component {
         <button type="button" disabled=${this.last < 1} onClick=${() => this.play()}>${this.state.playing ? "stop" : "play"}</button>
         <span class="muted">arrow keys move through the rounds</span></div>
       <${RoundLine} line=${page.rounds[round]} />
-      <div class="side"><section aria-label="who stands for what"><${Asked} what="society" at=${{ place }} busy="placing agents ...">${(/** @type {any} */ society) => html`
-          <${Topology} page=${page} society=${society} round=${shown} stands=${stands} agent=${agent} lit=${lit} pick=${pick} />`}<//></section>
-        <section aria-label="claims"><${Claims} page=${page} round=${shown} claim=${claim} lit=${lit} choose=${choose} /></section></div>
+      <div class="side"><div><${Asked} what="society" at=${{ place }} busy="placing agents ...">${(/** @type {any} */ society) => html`
+          <${Topology} page=${page} society=${society} round=${shown} stands=${stands} agent=${agent} lit=${lit} pick=${pick} />`}<//></div>
+        <div><${Claims} page=${page} round=${shown} claim=${claim} lit=${lit} choose=${choose} /></div></div>
       ${agent === null ? null : html`<${Transcript} place=${place} task=${task} agent=${agent} again=${again} link=${link} />`}
       <h2>Events of this task</h2><${EventTable} place=${place} fixed=${{ task }} again=${again} />`;
   }

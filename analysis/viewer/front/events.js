@@ -1,3 +1,4 @@
+// @ts-check
 // The table of events: 200 rows at a time, filtered by the server.
 import { digits, replace, to } from "./address.js";
 import { Asked } from "./asking.js";

@@ -1,3 +1,4 @@
+// @ts-check
 // Two runs side by side, at a task of each.
 import { digits, to } from "./address.js";
 import { Asked } from "./asking.js";

@@ -1,3 +1,4 @@
+// @ts-check
 // What follows from the data of an episode: who stands for what, what hangs together.
 
 /** @typedef {{stand: string, answer: string}} Stand */

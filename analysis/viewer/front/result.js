@@ -1,3 +1,4 @@
+// @ts-check
 // Laws and phases: lists of the files that hold them, and the page of one.
 import { to } from "./address.js";
 import { Asked } from "./asking.js";

@@ -1,3 +1,4 @@
+// @ts-check
 // The page of a run: what came out, what it cost, its tasks, its society, what stopped or failed.
 import { to } from "./address.js";
 import { ask, Asked, Watch } from "./asking.js";
@@ -36,8 +37,11 @@ export class Run extends Component {
         ${run.failures.length ? null : html`<p class="muted">No call failed.</p>`}
         <${Counts} place=${place} title="All events" rows=${Object.entries(data.kinds).map(([kind, count]) => ({ name: kind, kind, count, text: "" }))} />`}<//>
       <h2>Society</h2>
-      <${Asked} what="society" at=${{ place }} again=${again} busy="reading who built on whom ...">${(/** @type {any} */ data) => html`<${Blocks} blocks=${data.figure} /><${Blocks} blocks=${data.note} />
-        ${data.cited.length ? html`<h3>Cited most</h3><${Table} label="cited most" head=${["agent", "claims of it that others used"]} rows=${data.cited.map((/** @type {any} */ one) => [`agent ${one[0]}`, whole(one[1])])} />` : html`<p class="muted">Nobody built on a claim of another.</p>`}`}<//>
+      <${Asked} what="society" at=${{ place }} again=${again} busy="placing agents ...">${(/** @type {any} */ data) => html`<${Blocks} blocks=${data.figure} /><${Blocks} blocks=${data.note} />`}<//>
+      <h3>Cited most</h3>
+      <${Asked} what="cited" at=${{ place }} again=${again} busy="reading who built on whom ...">${(/** @type {any} */ data) => data.cited.length
+        ? html`<${Table} label="cited most" head=${["agent", "claims of it that others used"]} rows=${data.cited.map((/** @type {any} */ one) => [`agent ${one[0]}`, whole(one[1])])} />`
+        : html`<p class="muted">Nobody built on a claim of another.</p>`}<//>
       <h2>How it was made</h2>
       <${Blocks} blocks=${run.last} />`}<//>`;
   }

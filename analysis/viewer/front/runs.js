@@ -1,3 +1,4 @@
+// @ts-check
 // The list of runs: filter, groups folded, two of them ticked to stand side by side.
 import { to } from "./address.js";
 import { Asked } from "./asking.js";
@@ -21,7 +22,7 @@ export class Runs extends Component {
   /** @param {string} place */
   tick(place) {
     const { ticked } = this.state;
-    this.setState({ ticked: ticked.includes(place) ? ticked.filter((one) => one !== place) : [...ticked, place].slice(-2) });
+    this.setState({ ticked: ticked.includes(place) ? ticked.filter((/** @type {string} */ one) => one !== place) : [...ticked, place].slice(-2) });
   }
   render() {
     const { text, offset, open, ticked } = this.state;
@@ -33,7 +34,7 @@ export class Runs extends Component {
       <${Asked} what="runs" at=${{ text, offset }} keep=${true}>${(/** @type {any} */ data) => html`
         <p class="muted">below ${data.directory}</p>
         ${data.total === 0 ? html`<p>${data.n_groups ? "Nothing matches the filter." : "There is no run here yet."}</p>` : html`<${Wide} label="runs"><table>
-          <thead><tr>${["", "run", "status", "failed calls", "score", "tokens", "stops", "model", "changed"].map((name) => html`<th scope="col">${name}</th>`)}</tr></thead>
+          <thead><tr>${["tick", "run", "status", "failed calls", "score", "tokens", "stops", "model", "changed"].map((name) => html`<th scope="col">${name}</th>`)}</tr></thead>
           <tbody>${data.rows.map((/** @type {any} */ group) => html`<${Group} key=${group.place} group=${group} open=${!!open[group.place]} ticked=${ticked}
             fold=${() => this.setState({ open: { ...open, [group.place]: !open[group.place] } })} tick=${(/** @type {string} */ place) => this.tick(place)} />`)}</tbody></table><//>`}
         <${Pager} offset=${data.offset} total=${data.total} n=${data.rows.length} what="rows" go=${(/** @type {number} */ next) => this.setState({ offset: next })} />`}<//>`;

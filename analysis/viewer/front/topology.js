@@ -1,3 +1,4 @@
+// @ts-check
 // Agents and links on a canvas: places come from the server, links of all rounds are drawn once into a bitmap.
 import { Component, html, words } from "./dom.js";
 import { Table } from "./blocks.js";
@@ -79,11 +80,12 @@ export class Topology extends Component {
   render() {
     const { page, stands, agent, pick, round } = this.props;
     const said = (/** @type {number} */ one) => { const stand = stands.get(one); return stand ? MARKS[stand.stand].said : "no answer yet"; };
+    const label = (/** @type {number} */ one) => `${one}${stands.get(one) ? ` ${MARKS[stands.get(one).stand].letter}` : ""}`;
     const spoke = page.spoke.filter((/** @type {any} */ one) => one.round === round);
     return html`<h2>Who stands for what</h2>
       ${this.map.x.length ? html`<canvas ref=${(/** @type {any} */ made) => { this.canvas = made; }} width=${SIZE} height=${SIZE} role="img" aria-label=${`society of ${this.map.n} agents in round ${round}; the table below says the same`} onClick=${(/** @type {any} */ event) => this.click(event)}></canvas>
         <p class="muted">R right, W the commonest wrong answer, O another one, ? not scored. A line is lit where a claim was built on in this round; thick rims acted in it.</p>` : html`<p class="muted">There are too many agents to place them.</p>`}
-      <div class="agents" role="group" aria-label="agents" tabindex="0">${page.agents.slice(0, BUTTONS_MAX).map((/** @type {number} */ one) => html`<button type="button" aria-pressed=${String(one === agent)} aria-label=${`agent ${one}, ${said(one)}`} onClick=${() => pick(one)}>${one}${stands.get(one) ? ` ${MARKS[stands.get(one).stand].letter}` : ""}</button>`)}</div>
+      <div class="agents" role="group" aria-label="agents" tabindex="0">${page.agents.slice(0, BUTTONS_MAX).map((/** @type {number} */ one) => html`<button type="button" aria-pressed=${String(one === agent)} aria-label=${`agent ${label(one)}: ${said(one)}`} onClick=${() => pick(one)}>${label(one)}</button>`)}</div>
       ${page.agents.length > BUTTONS_MAX ? html`<p class="muted">The first ${BUTTONS_MAX} agents are listed; the picture and the address reach all.</p>` : null}
       <details><summary>the figures as a table</summary>
         <${Table} label="who stands for what" head=${["agent", "stands for", "answer"]} rows=${page.agents.slice(0, 200).map((/** @type {number} */ one) => [`agent ${one}`, said(one), words(stands.get(one)?.answer)])} more=${Math.max(page.agents.length - 200, 0)} />

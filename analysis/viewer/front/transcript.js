@@ -1,3 +1,4 @@
+// @ts-check
 // What an agent was sent and said, turn by turn, what was read out of it, and what came of it.
 import { Asked } from "./asking.js";
 import { html, number, whole, words } from "./dom.js";

@@ -124,10 +124,14 @@ def society(places: ViewedPlaces, asked: Asked) -> Any:
             "links": [[link.speaker, link.hearer] for link in found.links],
             "figure": plain_blocks(figure_of(society_chart(found))),
             "note": plain_blocks(society_note(found)),
-            "cited": plain(cited(built_on(log))),
         }
 
     return places.worked_out(place_of(asked), "society", made)
+
+
+def cited_most(places: ViewedPlaces, asked: Asked) -> Any:
+    """Return the agents on whose claims others built most."""
+    return places.worked_out(place_of(asked), "cited", lambda log: {"cited": plain(cited(built_on(log)))})
 
 
 def tasks(places: ViewedPlaces, asked: Asked) -> Any:

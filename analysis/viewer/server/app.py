@@ -33,6 +33,7 @@ ANSWERS: Final[dict[str, answers.Answer]] = {
     "run": answers.run,
     "rounds": answers.rounds,
     "society": answers.society,
+    "cited": answers.cited_most,
     "tasks": answers.tasks,
     "episode": answers.episode,
     "transcript": answers.transcript,

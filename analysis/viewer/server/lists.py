@@ -8,21 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from agentsoc.errors import AgentsocError, InputError
+from agentsoc.errors import AgentsocError
 from agentsoc.log.below import is_run
-from agentsoc.log.names import CALIBRATION, COMPARISON
 from analysis.files import read_json
 from analysis.viewer.charts.svg import figure
-from analysis.viewer.document.result_sections import (
-    compare_blocks,
-    compare_notes,
-    laws_blocks,
-    matrix_said,
-    phase_blocks,
-)
-from analysis.viewer.document.sources import MEASUREMENTS, data_page
-from analysis.viewer.pages.compare import ComparePage, Matrix, compare_page, read_report
-from analysis.viewer.pages.laws import LawsPage
+from analysis.viewer.pages.compare import Matrix, compare_page, read_report
 from analysis.viewer.pages.runs import RunGroup, runs_page
 from analysis.viewer.server.answers import Asked, place_of, rows_from, whole
 from analysis.viewer.server.places import ViewedPlaces
@@ -97,29 +87,28 @@ def _below(root: Path) -> list[Path]:
 
 
 def result(places: ViewedPlaces, asked: Asked) -> Any:
-    """Return the page of a file of laws or measurements."""
+    """Return the page of a file of laws, measurements or a comparison; what that takes is loaded when it is asked."""
     name = asked.get("file", "")
     path = places.path(name)
-    page = data_page(read_json(path), name)
-    if isinstance(page, ComparePage):
-        raise InputError("this is a comparison", name, "choose its directory from the list of runs")
-    if isinstance(page, LawsPage):
-        return {"kind": "laws", "title": "Laws", "blocks": plain_blocks(laws_blocks(page))}
-    return {"kind": "phase", "title": f"Phase at fan-in {page.b}", "blocks": plain_blocks(phase_blocks(page))}
+    from analysis.viewer.document.sources import data_section
+
+    section = data_section(read_json(path), 1, name)
+    return {"title": plain(section.title), "blocks": plain_blocks(section.blocks)}
 
 
 def compare(places: ViewedPlaces, asked: Asked) -> Any:
     """Return the page of a comparison with 200 rows of its tasks."""
+    from analysis.viewer.document.result_sections import compare_blocks, compare_notes, matrix_said
+
     place = place_of(asked)
     path = places.path(place)
     page = compare_page(read_report(path), path)
     return {
         "name": plain(page.name),
         "blocks": plain_blocks(compare_blocks(page)),
+        "said": None if page.matrix is None else matrix_said(page.matrix),
         "matrix": None if page.matrix is None else _matrix(place, page.matrix, asked),
         "notes": plain_blocks(compare_notes(page)),
-        "measurements": (path / MEASUREMENTS).is_file() and (path / CALIBRATION).exists(),
-        "has_runs": (path / COMPARISON).exists(),
     }
 
 
@@ -127,7 +116,6 @@ def _matrix(place: str, matrix: Matrix, asked: Asked) -> Any:
     offset = max(whole(asked, "offset", 0) or 0, 0)
     shown = matrix.rows[offset : offset + ROWS_MAX]
     return {
-        "said": matrix_said(matrix),
         "labels": plain(matrix.labels),
         "offset": offset,
         "total": len(matrix.rows),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections import OrderedDict
+from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -42,6 +42,8 @@ class _Kept:
     state: object
     looked: float
     lock: threading.RLock = field(default_factory=threading.RLock)
+    working: dict[str, threading.Lock] = field(default_factory=lambda: defaultdict(threading.Lock))
+    """One for each piece of work, so that nobody waits for another one's."""
     done: dict[str, Any] = field(default_factory=dict)
     changes: int = 0
 
@@ -80,14 +82,19 @@ class ViewedPlaces:
             yield kept.log
 
     def worked_out(self, place: str, what: str, work: Callable[[OpenLog], Any]) -> Any:
-        """Return what `work` makes of the log at a place; the same again until its events are others."""
+        """Return what `work` makes of the log at a place; the same again until its events are others.
+
+        It may take a look at every event, so others are not kept from the log meanwhile: `work` may read columns and
+        small tables, and leaves the blocks that are kept alone.
+        """
         with self._opened(place) as kept:
             if kept.changes != kept.log.changes:
-                kept.done.clear()
-                kept.changes = kept.log.changes
-            if what not in kept.done:
-                kept.done[what] = work(kept.log)
-            return kept.done[what]
+                kept.done, kept.changes = {}, kept.log.changes
+            done, working = kept.done, kept.working[what]
+        with working:
+            if what not in done:
+                done[what] = work(kept.log)
+            return done[what]
 
     @contextlib.contextmanager
     def _opened(self, place: str) -> Iterator[_Kept]:
