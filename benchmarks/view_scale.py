@@ -1,8 +1,8 @@
 """Does the viewer keep up with a million events? `python -m benchmarks.view_scale [--events N]`, on a quiet machine.
 
 Makes a run of that many events (simulated societies, as columns: a few seconds), serves it with `agentsoc view` in a
-process of its own, and asks for every page, each for the first time and again. With a chromium and playwright at hand it
-also measures how long the first page of the run takes from the address to what can be read. Writes
+process of its own, and asks for every page, each for the first time and again. With a chromium and playwright it also
+measures how long the first page of the run takes from the address to what can be read. Writes
 ``benchmarks/results/view_scale.json``. The bounds: first paint 2 s, any page 1 s, memory of the server 500 MB.
 """
 
@@ -101,16 +101,20 @@ class Asker:
         answer.read()
         self._cookie = (answer.getheader("set-cookie") or "").split(";")[0]
 
-    def seconds(self, what: str, at: dict[str, object]) -> float:
-        """Return how long an answer takes (seconds)."""
-        began = time.perf_counter()
+    def data(self, what: str, at: dict[str, object]) -> Any:
+        """Return the data of a page."""
         self._connection.request("GET", f"/data/{what}?{urlencode(at)}", headers={"Cookie": self._cookie})
         answer = self._connection.getresponse()
         body = answer.read()
-        taken = time.perf_counter() - began
         if answer.status != 200:
             raise RuntimeError(f"{what}: {answer.status} {body[:200]!r}")
-        return taken
+        return json.loads(body)
+
+    def seconds(self, what: str, at: dict[str, object]) -> float:
+        """Return how long an answer takes (seconds)."""
+        began = time.perf_counter()
+        self.data(what, at)
+        return time.perf_counter() - began
 
 
 def first_paint(address: str) -> float | None:

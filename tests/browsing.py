@@ -6,7 +6,6 @@ import contextlib
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Final
 
 import pytest
@@ -16,7 +15,6 @@ from analysis.viewer.server.serve import ViewServer
 
 NAMES: Final = ("chromium", "chromium-browser", "google-chrome")
 WAIT_MS: Final = 20_000
-PICTURES: Final = Path(__file__).parents[1] / "docs" / "images" / "viewer"
 
 
 def chromium() -> str:
@@ -71,9 +69,3 @@ def to(page: Page, address: str) -> None:
     """Go to another page of the viewer by its address."""
     page.evaluate("hash => { location.hash = hash }", address)
     page.wait_for_selector("h1")
-
-
-def picture(page: Page, name: str) -> None:
-    """Compare the name with the pictures of the documentation; `python -m tests.viewer_pictures` takes them anew."""
-    assert (PICTURES / f"{name}.png").is_file(), f"docs/images/viewer/{name}.png is missing"
-    assert page.query_selector("h1") is not None

@@ -34,7 +34,7 @@ def view(
     The address that is printed has a token, without which nothing is shown; only this machine can reach it. Nothing is
     written into a run. Ctrl-C ends it.
     """
-    require("starlette", "uvicorn", extra="view")
+    require("anyio", "starlette", "uvicorn", extra="view")
     if not directory.is_dir():
         raise InputError(
             "there is no such directory", str(directory), "name a run, or the directory that holds the runs"

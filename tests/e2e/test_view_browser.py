@@ -1,4 +1,7 @@
-"""The viewer in a real browser: every page by clicks and by keys, hostile texts as text, narrow, dark and printed."""
+"""The viewer in a real browser: every page by clicks and by keys, hostile texts as text, narrow, dark and printed.
+
+Ten questions are walked to their answers, in as many clicks as docs/viewer.md says.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,11 @@ from analysis.viewer.server.serve import ViewServer
 from tests.browsing import Seen, browser, looking, to
 from tests.view_folder import HOSTILE, make_folder
 from tests.view_served import viewer
+from tests.view_walk import WALKS, Walker
+from tests.viewer_pictures import PICTURES, SHOWN, SIZE, take_all
 
+CLICKS_MAX = 5
+DOCUMENT = Path(__file__).parents[2] / "docs" / "viewer.md"
 EPISODE = "#episode?place=debated&task=1"
 FAULTS = (Path(__file__).parents[1] / "data" / "page_faults.js").read_text(encoding="utf-8")
 COLOURS = """() => {
@@ -184,7 +191,7 @@ def test_hostile_texts_stand_as_text_and_nothing_runs(page: Page, address: str) 
     shown = page.locator("main").inner_text()
     assert not set(shown) & set("\x00\x1b\u202e\u2066\u2028")
     if address != "#runs":
-        assert HOSTILE[0] in page.locator("main").text_content()
+        assert HOSTILE[0] in (page.locator("main").text_content() or "")
         assert "a\\x00b\\x1b[31mred" in (page.locator("main").text_content() or "")
 
 
@@ -272,3 +279,29 @@ def test_a_page_prints(page: Page, tmp_path: Path) -> None:
     assert (tmp_path / "page.pdf").read_bytes().startswith(b"%PDF")
     page.emulate_media(media="print")
     expect(page.locator(".top")).to_be_hidden()
+
+
+def test_each_question_has_its_answer_in_few_clicks_as_the_page_says(chrome: Browser, server: ViewServer) -> None:
+    told = dict(re.findall(r"^\| (.+\?) \|.*\| (\d) \|$", DOCUMENT.read_text(encoding="utf-8"), re.MULTILINE))
+    assert list(told) == list(WALKS)
+    with looking(chrome, server) as (page, _):
+        for question, walk in WALKS.items():
+            page.goto(page.url.partition("#")[0] + "#runs")
+            expect(page.get_by_role("link", name="debated", exact=True)).to_be_visible()
+            walker = Walker(page)
+            walk(walker)
+            assert 0 < walker.clicks <= CLICKS_MAX, question
+            assert str(walker.clicks) == told[question], question
+
+
+def test_the_pictures_of_the_page_are_those_of_the_viewer(chrome: Browser, server: ViewServer, tmp_path: Path) -> None:
+    """Fonts differ between machines, so not the points are compared, but that each can be taken, and its size."""
+    taken = take_all(chrome, server, tmp_path)
+    assert {path.name for path in PICTURES.iterdir()} == {path.name for path in taken}
+    told = DOCUMENT.read_text(encoding="utf-8")
+    for path in taken:
+        stored = (PICTURES / path.name).read_bytes()
+        assert path.read_bytes()[16:24] == stored[16:24] == b"".join(n.to_bytes(4, "big") for n in SIZE)
+        assert 5_000 < len(stored) < 150_000
+        assert f"images/viewer/{path.name}" in told
+    assert len(taken) == len(SHOWN)

@@ -7,17 +7,20 @@ import hashlib
 import json
 import re
 import shutil
+import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
 
+from agentsoc.cli import main
 from agentsoc.engine.transcript import events_so_far
-from agentsoc.errors import InputError
+from agentsoc.errors import AgentsocError, InputError
 from agentsoc.log.read import RunLog
+from analysis.commands.view import means_with
 from analysis.importers.store import describe, save
 from analysis.tables import from_log
 from analysis.viewer.blocks import figure_of
@@ -29,6 +32,7 @@ from analysis.viewer.server.guard import HEADERS, NO_HOST, NO_TOKEN, POLICY, REA
 from analysis.viewer.server.places import LOGS_MAX, Means, ViewedPlaces
 from analysis.viewer.server.serve import ViewServer
 from analysis.viewer.server.shown import plain_blocks
+from tests.sides import told_apart
 from tests.view_served import asked, cookie, data, named, viewer
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "format-2"
@@ -325,6 +329,13 @@ def test_the_browsers_side_is_small_and_takes_no_markup() -> None:
     assert b"style=" not in assets()["/"][0]
 
 
+def test_the_types_in_the_comments_hold() -> None:
+    if (tsc := shutil.which("tsc")) is None:
+        pytest.skip("no tsc here: npm install --global typescript")
+    checked = subprocess.run([tsc, "--project", str(FRONT)], capture_output=True, text=True, timeout=120, check=False)
+    assert checked.returncode == 0, checked.stdout
+
+
 def test_the_server_has_no_way_to_write() -> None:
     """Whoever adds one meets this: no module of the server opens a file to write, or imports what does."""
     for path in sorted((Path(__file__).parents[2] / "analysis" / "viewer" / "server").glob("*.py")):
@@ -356,3 +367,45 @@ def test_rows_are_the_same_however_they_are_read() -> None:
         assert log.of_task(task).equals(whole.filter(pl.col("task") == task))
     frames = list(log.whole_tasks(["task", "round"]))
     assert pl.concat(frames).equals(whole.select("task", "round"))
+
+
+def test_the_command_says_where_it_shows_what_and_opens_a_browser(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    opened: list[str] = []
+
+    def begin(server: ViewServer, begun: Callable[[], None]) -> None:
+        begun()
+        server._socket.close()
+
+    monkeypatch.setattr(ViewServer, "run", begin)
+    monkeypatch.setattr("webbrowser.open", opened.append)
+    monkeypatch.setattr("threading.Thread.start", lambda thread: thread.run())
+    shutil.copytree(GOLDEN / "debated", tmp_path / "debated")
+    assert main.main(["view", str(tmp_path), "--no-browser"]) == 0
+    said = capsys.readouterr().out
+    assert opened == []
+    assert main.main(["view", str(tmp_path), "--json"]) == 0
+    plain = capsys.readouterr().out
+    told_apart({"showing": said, " at http": said, "Ctrl-C ends it": said}, plain)
+    assert said.splitlines()[0].startswith(f"showing {tmp_path} at http://127.0.0.1:")
+    found = json.loads(plain)
+    assert set(found) == {"address", "port", "directory"}
+    (once,) = opened
+    assert once.partition("?")[0] == found["address"].partition("?")[0]
+    assert once != found["address"]
+    assert main.main(["view", str(tmp_path / "nothing")]) == 2
+    assert "there is no such directory" in capsys.readouterr().err
+
+
+def test_what_a_replay_says_is_said_of_one_that_gave_the_log_alone(tmp_path: Path) -> None:
+    replayer = means_with().replayer
+    assert replayer is not None
+    said = replayer(GOLDEN / "debated")
+    shutil.copytree(GOLDEN / "debated", tmp_path / "debated")
+    manifest = json.loads((tmp_path / "debated" / "manifest.json").read_text())
+    manifest["seed"] += 1
+    (tmp_path / "debated" / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(AgentsocError) as other:
+        replayer(tmp_path / "debated")
+    told_apart({"verified: ": said, " events, digest ": said, " model calls": said}, str(other.value))

@@ -23,3 +23,8 @@ export function number(value, digits = 3) {
   if (value === null || value === undefined) return "-";
   return Number.isInteger(value) ? whole(value) : String(Number(value.toPrecision(digits)));
 }
+
+/** A number with its noun. @param {number} n @param {string} noun @returns {string} */
+export function many(n, noun) {
+  return `${whole(n)} ${noun}${n === 1 ? "" : "s"}`;
+}

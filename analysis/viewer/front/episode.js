@@ -3,7 +3,7 @@
 import { digits, replace, to } from "./address.js";
 import { Asked, Watch } from "./asking.js";
 import { Claims } from "./claims.js";
-import { Component, html, number, whole, words } from "./dom.js";
+import { Component, html, many, number, whole, words } from "./dom.js";
 import { EventTable } from "./events.js";
 import { kin, standings } from "./reading.js";
 import { Topology } from "./topology.js";
@@ -103,7 +103,7 @@ class Shown extends Component {
 function About({ page, place, task, level }) {
   const title = html`Task ${task} of <a href=${to("run", { place })}>${page.name}</a>`;
   const rows = [["question", page.question], ["options", page.options.join(", ")], ["reference answer", page.truth], ["answer", page.answer], ["score", page.score === null ? null : number(page.score)],
-    ["ended by", page.stop ?? "it goes on"], ["wrong first", page.first_wrong], ["cited most", page.cited.length ? `agent ${page.cited[0][0]}, ${whole(page.cited[0][1])} times` : null]];
+    ["ended by", page.stop ?? "it goes on"], ["wrong first", page.first_wrong], ["cited most", page.cited.length ? `agent ${page.cited[0][0]}, ${many(page.cited[0][1], "time")}` : null]];
   return html`${level === "h1" ? html`<h1 id="title" tabindex="-1">${title}</h1>` : html`<h2>${title}</h2>`}
     <div class="bar">${task > 0 ? html`<a href=${to("episode", { place, task: task - 1 })}>task before</a>` : null}${task + 1 < page.tasks ? html`<a href=${to("episode", { place, task: task + 1 })}>next task</a>` : null}</div>
     <dl class="about">${rows.filter(([, value]) => value !== null && value !== undefined && value !== "").map(([name, value]) => html`<dt>${name}</dt><dd>${value}</dd>`)}</dl>`;
@@ -113,6 +113,6 @@ function About({ page, place, task, level }) {
 function RoundLine({ line }) {
   if (!line) return null;
   const acts = Object.entries(line.acts).map(([kind, n]) => `${whole(/** @type {number} */ (n))} ${kind}`).join(", ");
-  const spent = line.calls ? `; ${whole(line.calls)} calls, ${whole(line.tokens_in)} + ${whole(line.tokens_out)} tokens` : "";
+  const spent = line.calls ? `; ${many(line.calls, "call")}, ${whole(line.tokens_in)} + ${whole(line.tokens_out)} tokens` : "";
   return html`<p aria-live="polite">In this round: ${words(acts)}${spent}${line.rewards === null ? "" : `; rewards ${number(line.rewards)}`}.</p>`;
 }

@@ -3,7 +3,7 @@
 import { to } from "./address.js";
 import { ask, Asked, Watch } from "./asking.js";
 import { Blocks, Pager, Table } from "./blocks.js";
-import { Component, html, number, whole, words } from "./dom.js";
+import { Component, html, many, number, whole, words } from "./dom.js";
 
 export class Run extends Component {
   constructor() {
@@ -57,7 +57,7 @@ function Counts({ place, title, rows }) {
 /** How far a run that goes on has got. @param {any} props */
 function Live({ live, place }) {
   const sum = (/** @type {string} */ name) => live.rounds.reduce((/** @type {number} */ all, /** @type {any} */ one) => all + one[name], 0);
-  return html`<section aria-label="under way"><p>${whole(sum("done"))} calls answered, ${whole(sum("started"))} in flight, ${whole(sum("failed"))} failed; ${whole(sum("tokens_in") + sum("tokens_out"))} tokens so far.</p>
+  return html`<section aria-label="under way"><p>${many(sum("done"), "call")} answered, ${whole(sum("started"))} in flight, ${whole(sum("failed"))} failed; ${whole(sum("tokens_in") + sum("tokens_out"))} tokens so far.</p>
     <${Table} label="calls by round" head=${["round", "answered", "in flight", "failed", "tokens"]} rows=${live.rounds.slice(-20).map((/** @type {any} */ one) => [one.round, whole(one.done), whole(one.started), whole(one.failed), whole(one.tokens_in + one.tokens_out)])} />
     <${Table} label="tasks under way" head=${["task", "round", "calls", "tokens"]} rows=${live.tasks.slice(-20).reverse().map((/** @type {any} */ one) => [html`<a href=${to("episode", { place, task: one.task })}>task ${one.task}</a>`, one.round, whole(one.calls), whole(one.tokens)])} /></section>`;
 }

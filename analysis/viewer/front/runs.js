@@ -52,7 +52,7 @@ function Group({ group, open, ticked, fold, tick }) {
   const tokens = group.runs.reduce((/** @type {number} */ sum, /** @type {any} */ run) => sum + run.tokens, 0);
   return html`<${Fragment}><tr><td></td>
       <td><button type="button" aria-expanded=${String(open)} aria-label=${`runs of ${group.place}`} onClick=${fold}>${open ? "-" : "+"}</button> ${link} <span class="muted">${group.kind} of ${whole(group.runs_in_all)} runs</span></td>
-      <td>${group.status}</td><td>${whole(failed)}</td><td></td><td>${whole(tokens)}</td><td></td><td></td><td></td></tr>
+      <td class="word">${group.status}</td><td>${whole(failed)}</td><td></td><td>${whole(tokens)}</td><td></td><td></td><td></td></tr>
     ${open ? group.runs.map((/** @type {any} */ run) => html`<${Line} run=${run} ticked=${ticked} tick=${tick} inside=${true} columns=${group.columns} />`) : null}
     ${open && group.runs_in_all > group.runs.length ? html`<tr><td></td><td colspan="8" class="muted">... and ${whole(group.runs_in_all - group.runs.length)} more runs</td></tr>` : null}<//>`;
 }
@@ -65,9 +65,9 @@ function Line({ run, ticked, tick, inside, columns }) {
     <td>${sound ? html`<input type="checkbox" aria-label=${`tick ${run.place}`} checked=${ticked.includes(run.place)} onChange=${() => tick(run.place)} />` : null}</td>
     <td>${sound ? html`<a href=${to("run", { place: run.place })}>${run.place === "." ? run.name : run.place}</a>` : run.place} ${run.name !== run.place ? html`<span class="muted">${run.name}${run.seed === null ? "" : `, seed ${run.seed}`}</span>` : null}
       ${varied ? html`<div class="muted">${varied}</div>` : null}${run.error ? html`<div>${run.error}</div>` : null}</td>
-    <td>${run.status}</td><td>${whole(run.calls_failed)}</td><td><${Score} run=${run} /></td><td><${Tokens} run=${run} /></td>
-    <td>${Object.entries(run.stops).map(([name, n]) => `${whole(/** @type {number} */ (n))} ${name}`).join(", ")}</td>
-    <td>${run.models.join(", ")}</td><td>${run.changed === null ? "" : new Date(run.changed * 1000).toISOString().slice(0, 16).replace("T", " ")}</td></tr>`;
+    <td class="word">${run.status}</td><td>${whole(run.calls_failed)}</td><td><${Score} run=${run} /></td><td><${Tokens} run=${run} /></td>
+    <td class="word">${Object.entries(run.stops).map(([name, n]) => `${whole(/** @type {number} */ (n))} ${name}`).join(", ")}</td>
+    <td class="word">${run.models.join(", ")}</td><td>${run.changed === null ? "" : new Date(run.changed * 1000).toISOString().slice(0, 16).replace("T", " ")}</td></tr>`;
 }
 
 /** The score as a dot on a line from 0 to 1, its interval as a bar. @param {any} props */

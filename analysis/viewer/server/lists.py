@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from agentsoc.errors import AgentsocError
 from agentsoc.log.below import is_run
+from analysis.extras import require
 from analysis.files import read_json
 from analysis.viewer.charts.svg import figure
 from analysis.viewer.pages.compare import Matrix, compare_page, read_report
@@ -90,6 +91,7 @@ def result(places: ViewedPlaces, asked: Asked) -> Any:
     """Return the page of a file of laws, measurements or a comparison; what that takes is loaded when it is asked."""
     name = asked.get("file", "")
     path = places.path(name)
+    require("numba", "scipy")
     from analysis.viewer.document.sources import data_section
 
     section = data_section(read_json(path), 1, name)
@@ -98,6 +100,7 @@ def result(places: ViewedPlaces, asked: Asked) -> Any:
 
 def compare(places: ViewedPlaces, asked: Asked) -> Any:
     """Return the page of a comparison with 200 rows of its tasks."""
+    require("numba", "scipy")
     from analysis.viewer.document.result_sections import compare_blocks, compare_notes, matrix_said
 
     place = place_of(asked)
