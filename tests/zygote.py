@@ -123,6 +123,10 @@ def _run(what: dict[str, Any]) -> int:
     if "code" in what:
         exec(what["code"], {"args": what["args"]})
         return 0
+    if what["args"][0] == "viewed":
+        from viewed import main as viewed
+
+        return viewed(*what["args"][1:])
     from agentsoc.cli.main import main
 
     return main(what["args"])

@@ -71,6 +71,9 @@ def test_the_token_sets_a_cookie_that_opens_the_rest(server: ViewServer) -> None
     assert found.headers["set-cookie"] == f"{server.keys.name}={server.keys.cookie}; Path=/; HttpOnly; SameSite=Strict"
     assert asked(server, "/data/runs").status == 200
     assert "set-cookie" not in asked(server, "/data/runs").headers
+    others = ("a=1", 'b={"x": [1, 2]}', "c", "=d", "e=;;")  # of other servers on this address, in any form
+    among = [("Cookie", "; ".join([*others, *(value for _, value in cookie(server)), "f=2"]))]
+    assert asked(server, "/data/runs", named(server) + among).status == 200
 
 
 def test_a_token_for_one_time_opens_once() -> None:

@@ -76,7 +76,7 @@ class OpenLog:
         """Tasks that a teller told, since the last look."""
         self._unlisted: dict[object, LogPart] = {}
         self.changes = 0
-        """How often the events turned out to be others than before."""
+        """How often the events, or what the manifest says of them, turned out to be others than before."""
         self.counted: OrderedDict[object, list[int]] = OrderedDict()
         """Events of each part that a filter lets through, for filters that were counted before; see `events`."""
         self.refresh()
@@ -98,7 +98,7 @@ class OpenLog:
 
     def refresh(self) -> None:
         """Look again: a run that goes on may have more events. Blocks of parts that are as they were stay in memory."""
-        before = self._state()
+        before, told = self._state(), self._told_of_it()
         if is_run(self.directory):
             self.run = RunLog(self.directory)
             parts = list(_listed(self.run))
@@ -115,12 +115,17 @@ class OpenLog:
             self._kept.clear()
             self._places.clear()
             self.counted.clear()
+        if (self._state(), self._told_of_it()) != (before, told):
             self.changes += 1
+
+    def _told_of_it(self) -> object:
+        """Return what the manifest says of the run beside its events."""
+        return None if self.run is None else (self.run.manifest.status, self.run.manifest.totals)
 
     def _state(self) -> object:
         run = self.run
         listed = () if run is None else tuple(segment.chain for segment in run.segments)
-        return listed, tuple(part.rows for part in self.parts)
+        return listed, tuple(part.rows for part in self.parts), tuple(self._unlisted)
 
     @property
     def live(self) -> bool:
@@ -263,7 +268,7 @@ def _listed(run: RunLog) -> Iterator[LogPart]:
             for table in iter_segment(run.directory / EVENTS, segment, wanted):
                 yield _frame(table, columns)
 
-        yield LogPart(segment.rows, read)
+        yield LogPart(segment.rows, _remembering(read))
 
 
 def _unlisted_part(run: RunLog, place: str) -> LogPart:
@@ -275,7 +280,23 @@ def _unlisted_part(run: RunLog, place: str) -> LogPart:
         for table in iter_parquet(run.inside.read(place), place, columns=wanted, rows=rows):
             yield _frame(conform(table, place, wanted), columns)
 
-    return LogPart(rows, read)
+    return LogPart(rows, _remembering(read))
+
+
+def _remembering(read: Reader) -> Reader:
+    """Return a reader that refuses at once what it refused before: a part that is broken may take long to read."""
+    found: list[LogDamagedError] = []
+
+    def remembering(columns: Sequence[str] | None) -> Iterator[pl.DataFrame]:
+        if found:
+            raise LogDamagedError(*found[0].args)
+        try:
+            yield from read(columns)
+        except LogDamagedError as error:
+            found.append(error)
+            raise
+
+    return remembering
 
 
 def _blocks(frames: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]:

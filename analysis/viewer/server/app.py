@@ -24,7 +24,6 @@ from analysis.viewer.server.places import Means, ViewedPlaces
 
 THREADS: Final = 4
 """Answers that are made at once."""
-UNFORESEEN: Final = "nobody foresaw this; the terminal in which agentsoc view runs says more"
 ANSWERS: Final[dict[str, answers.Answer]] = {
     "runs": lists.runs,
     "results": lists.results,
@@ -71,14 +70,15 @@ def _answer(answer: answers.Answer, places: ViewedPlaces, limiter: anyio.Capacit
     async def endpoint(request: Request) -> Response:
         asked = dict(request.query_params)
         data, status = await anyio.to_thread.run_sync(
-            functools.partial(_made, answer, places, asked), limiter=limiter, abandon_on_cancel=False
+            functools.partial(answered, answer, places, asked), limiter=limiter, abandon_on_cancel=False
         )
         return Response(msgspec.json.encode(data), status, media_type="application/json")
 
     return endpoint
 
 
-def _made(answer: answers.Answer, places: ViewedPlaces, asked: answers.Asked) -> tuple[Any, int]:
+def answered(answer: answers.Answer, places: ViewedPlaces, asked: answers.Asked) -> tuple[Any, int]:
+    """Return an answer, or what is said in its place, with the status of either."""
     try:
         return answer(places, asked), 200
     except InputError as error:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hmac
 import secrets
 from collections.abc import Mapping
-from http.cookies import CookieError, SimpleCookie
 from typing import Final
 from urllib.parse import parse_qs
 
@@ -77,13 +76,11 @@ class Keys:
 
     def knows(self, cookies: str) -> bool:
         """Return whether the cookies of a request hold ours."""
-        jar = SimpleCookie()
-        try:
-            jar.load(cookies)
-        except CookieError:
-            return False
-        found = jar.get(self.name)
-        return found is not None and hmac.compare_digest(self.cookie.encode(), found.value.encode("utf-8", "replace"))
+        for part in cookies.split(";"):
+            name, _, value = part.strip().partition("=")
+            if name == self.name and hmac.compare_digest(self.cookie.encode(), value.encode("utf-8", "replace")):
+                return True
+        return False
 
     def as_cookie(self) -> str:
         """Return the header that sets the cookie, for this browser until it is closed."""
