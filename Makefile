@@ -6,11 +6,11 @@ setup: ; @bash scripts/setup
 demo: setup ; @bash scripts/demo
 test: setup ; $(PY) -m pytest -q -n 2 --dist loadfile
 shuffle: setup ; $(PY) -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder --random-order
-hostile: setup ; HOSTILE=all $(PY) -m pytest -q tests/e2e/test_hostile_runs.py
+hostile: setup ; HOSTILE=all $(PY) -m pytest -q tests/e2e/test_hostile_runs.py tests/property/test_extremes.py
 coverage: setup ; $(PY) -m pytest -q -n 2 --dist loadfile tests/unit tests/contract tests/property --cov
 check: setup ; $(PY) -m ruff format --check . && $(PY) -m ruff check . && $(PY) -m mypy && .venv/bin/lint-imports
 bench: setup ; $(PY) -m benchmarks
 mutate: setup ; $(PY) -m benchmarks.mutate
 lock: ; bash scripts/lock
-docs: setup ; $(PY) -m docs.generate
-clean: ; rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .coverage.*
+docs: setup ; @bash scripts/docs
+clean: ; rm -rf .venv build .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .coverage.*

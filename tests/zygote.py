@@ -6,8 +6,12 @@ processor and memory. The forked process counts what was imported before it as i
 
 from __future__ import annotations
 
+import contextlib
+import gc
+import importlib
 import json
 import os
+import pkgutil
 import resource
 import signal
 import subprocess
@@ -76,17 +80,27 @@ class Zygote:
         return Outcome(answer["code"], answer["cpu_s"], answer["rss_mb"], *texts)
 
 
-def _serve() -> None:
-    import analysis.cascade_laws.examine
-    import analysis.commands.calibrate
-    import analysis.commands.compare
-    import analysis.commands.laws
-    import analysis.commands.metrics
-    import analysis.commands.phase
-    import analysis.comparison.report
-    import analysis.measures.report
-    import analysis.synergy.estimation.phase_of_runs  # noqa: F401
+def _import_all() -> None:
+    """Import what a verb might: a child that has to pays for it at every call."""
+    import agentsoc
+    import analysis
 
+    for package in (agentsoc, analysis):
+        for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+            if "ray" not in module.name and not module.name.endswith("__main__"):
+                with contextlib.suppress(ImportError):  # of an extra that is not here
+                    importlib.import_module(module.name)
+    with contextlib.suppress(ImportError):  # pyarrow looks for it when it takes a list
+        importlib.import_module("pandas")
+    from numba.core.registry import cpu_target
+
+    cpu_target.typing_context.refresh()  # what the first compiled function would wait for
+    cpu_target.target_context.refresh()
+    gc.freeze()
+
+
+def _serve() -> None:
+    _import_all()
     for line in sys.stdin:
         what = json.loads(line)
         child = os.fork()

@@ -115,7 +115,9 @@ def run_comparison(
 
 
 compare = run_comparison
-"""The same by the name of the command; `analysis.compare` reports on what it leaves."""
+"""Carry out what is missing of a comparison: `run_comparison` by the name of the command.
+
+`analysis.compare` reports on what it leaves."""
 
 
 async def compare_async(
@@ -129,7 +131,7 @@ async def compare_async(
     progress: Progress | None = None,
     consent: Consent = False,
 ) -> Outcome:
-    """Carry out a comparison from inside an event loop; see `run_comparison`.
+    """Carry out a comparison from inside an event loop; arguments and errors are those of `run_comparison`.
 
     In the main thread it listens to SIGINT and SIGTERM while it goes on.
     """

@@ -97,7 +97,7 @@ class Scenario(Part):
     attention: Attention = Attention()
     """Whether agents are shown everything that they may see, or a selection."""
     budget: Budget | None = None
-    """None for no limit."""
+    """What the run may spend: tokens, calls, money; none for no limit."""
     prices: Prices = Field(default_factory=dict)
     """What models cost, by their name or kind; without them a run reports tokens and no money."""
     calls: Calls = Calls()

