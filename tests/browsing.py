@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Dialog, Page, sync_playwright
 
 from analysis.viewer.server.serve import ViewServer
 
@@ -42,6 +42,11 @@ class Seen:
     requests: list[str] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
 
+    def dialog(self, found: Dialog) -> None:
+        """Note a dialog, which no page opens."""
+        self.errors.append(f"dialog {found.message}")
+        found.dismiss()
+
 
 @contextlib.contextmanager
 def looking(found: Browser, server: ViewServer | None = None, **settings: Any) -> Iterator[tuple[Page, Seen]]:
@@ -51,7 +56,7 @@ def looking(found: Browser, server: ViewServer | None = None, **settings: Any) -
     page, seen = context.new_page(), Seen()
     page.on("request", lambda request: seen.requests.append(request.url))
     page.on("pageerror", lambda error: seen.errors.append(str(error)))
-    page.on("dialog", lambda dialog: (seen.errors.append(f"dialog {dialog.message}"), dialog.dismiss()))
+    page.on("dialog", seen.dialog)
     page.on("console", lambda said: seen.errors.append(said.text) if said.type == "error" else None)
     try:
         if server is not None:

@@ -138,9 +138,7 @@ def _run(what: dict[str, Any]) -> int:
         exec(what["code"], {"args": what["args"]})
         return 0
     if what["args"][0] == "viewed":
-        from viewed import main as viewed
-
-        return viewed(*what["args"][1:])
+        return int(importlib.import_module("viewed").main(*what["args"][1:]))
     from agentsoc.cli.main import main
 
     return main(what["args"])
