@@ -12,5 +12,5 @@ check: setup ; $(PY) -m ruff format --check . && $(PY) -m ruff check . && $(PY) 
 bench: setup ; $(PY) -m benchmarks
 mutate: setup ; $(PY) -m benchmarks.mutate
 lock: ; bash scripts/lock
-docs: setup ; $(PY) -m docs.generate
-clean: ; rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .coverage.*
+docs: setup ; @bash scripts/docs
+clean: ; rm -rf .venv build .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .coverage.*

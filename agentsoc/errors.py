@@ -15,6 +15,7 @@ class AgentsocError(Exception):
     """Base of all errors that agentsoc raises on purpose."""
 
     exit_code: ClassVar[int] = 1
+    """What a command ends with that meets it."""
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ Kind = Literal[
     "tool_call",
     "action",
 ]
-"""What an event is. Acts of coordination come first; the rest say how an episode went and ended."""
+"""What an event is: first the acts of coordination, then what says how an episode went and ended."""
 
 
 class EventKind(NamedTuple):
@@ -68,8 +68,11 @@ KINDS: Final[tuple[Kind, ...]] = tuple(kind.name for kind in EVENT_KINDS)
 """All tags, in the order of their codes."""
 ACTING: Final[frozenset[str]] = frozenset(kind.name for kind in EVENT_KINDS if kind.acting)
 COORDINATION: Final[frozenset[str]] = frozenset(kind.name for kind in EVENT_KINDS if kind.coordination)
+"""Tags of the acts of coordination, which the laws are about."""
 CLAIMING: Final[frozenset[str]] = frozenset(kind.name for kind in EVENT_KINDS if kind.mints_claim)
+"""Tags of the acts that make a claim, with an id of its own."""
 SCORED: Final[frozenset[str]] = frozenset(kind.name for kind in EVENT_KINDS if kind.scored)
+"""Tags of the events whose answer has a score, where the task has a reference answer."""
 
 LabelSource = Literal["rule", "logged", "judge", "inferred"]
 """How the kind and the parents of an act were decided; new ones come last."""
@@ -86,18 +89,28 @@ MAX_AGENTS: Final = 1 << _AGENT_BITS
 REWARD_MAX: Final = 1e100
 """Largest reward, without its sign: sums of as many as a log can hold are numbers."""
 MAX_K: Final = 1 << _K_BITS
+"""Acts that one agent may have in one round; `k` of an event is below it."""
 
 
 class Place(NamedTuple):
     """Where an id was minted."""
 
     round: int
+    """Round of the episode, from 0."""
     agent: int
+    """The agent."""
     k: int
+    """Number of the act among the agent's acts of the round."""
 
 
 def pack_id(round_: int, agent: int, k: int) -> int:
-    """Return the id minted at (round, agent, k): 16 + 32 + 15 bits, positive, increasing in that order."""
+    """Return the id minted at a place: 16 + 32 + 15 bits, positive, increasing in the order round, agent, k.
+
+    Args:
+        round_: round of the log, from 0, below 65,536.
+        agent: the agent, from 0, below 2^32.
+        k: number of the act among the agent's acts of the round, from 0, below `MAX_K`.
+    """
     return (round_ << (_AGENT_BITS + _K_BITS)) | (agent << _K_BITS) | k
 
 
@@ -119,25 +132,43 @@ class Event(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """
 
     task: int
+    """Index of the task: which episode."""
     round: int
+    """Round of the episode, from 0."""
     agent: int
+    """Who acted; -1 is the society."""
     k: int
+    """Number of the act among the agent's acts of the round: 64 times the turn's slot, plus its number."""
     kind: Kind
+    """What it is."""
     claim: int | None = None
+    """Id of the claim that the act made; null where it made none."""
     parents: tuple[int, ...] = ()
+    """Ids of the claims that it builds on."""
     target: int | None = None
+    """Agent or claim that it is about, by kind; see above."""
     subtask: int | None = None
+    """The subtask that it belongs to."""
     subtask_parent: int | None = None
+    """On ``delegate_subtask``, the subtask above the new one."""
     answer: str | None = None
+    """The answer in canonical form; for ``flag`` the flag's name, for ``stop`` the reason."""
     correct: float | None = None
     """Verifier's score of `answer` in [0, 1]; null where there is no answer to score."""
     confidence: float | None = None
+    """Confidence that the agent stated, in [0, 1]."""
     text: str | None = None
+    """The agent's words, cut to `message_tokens`; a failure's message; how a tie was broken."""
     calls: int = 0
+    """Model attempts behind the turn that had an outcome."""
     tokens_in: int = 0
+    """Their prompt tokens, cached ones included."""
     tokens_cached: int = 0
+    """Those of them that a provider's cache served (tokens)."""
     tokens_out: int = 0
+    """Their output tokens, reasoning included."""
     label_source: LabelSource = "rule"
+    """How `kind` and `parents` were decided."""
     rewards: float | None = None
     """Reward of an ``action`` in an environment; null elsewhere."""
 

@@ -38,6 +38,10 @@ def stream(seed: int, *path: int | str) -> np.random.Generator:
 
     Equal arguments give equal generators in every process; different paths give independent ones (128-bit Philox
     keys from BLAKE2b).
+
+    Args:
+        seed: the run's seed.
+        path: what the generator is for, as words and whole numbers: purpose, task, round, agent.
     """
     key = np.frombuffer(_digest(16, (seed, *path)), dtype="<u8")
     return np.random.Generator(np.random.Philox(key=key))
@@ -82,7 +86,16 @@ def philox(counter: tuple[int, int, int, int], key: tuple[int, int]) -> tuple[in
 
 
 def uniform(seed: int, purpose: str, task: int, round_: int, agent: int, draw: int = 0) -> float:
-    """Return the draw in [0, 1) that belongs to this place; equal to `uniforms` there."""
+    """Return the draw in [0, 1) that belongs to this place; equal to `uniforms` there.
+
+    Args:
+        seed: the run's seed.
+        purpose: what the draw decides; different purposes are independent.
+        task: index of the task.
+        round_: round of the episode.
+        agent: the agent, or any whole number that tells draws of the round apart.
+        draw: number of the draw at this place, from 0.
+    """
     a, b, c, d = _block(agent & _LOW, round_ & _LOW, task & _LOW, (draw >> 1) & _LOW, _keys(seed, purpose))
     if draw & 1:
         a, b = c, d

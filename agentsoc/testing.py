@@ -65,6 +65,9 @@ def register(*parts: type[Part]) -> None:
 
     A kind can be registered again, so that each test may define its own class.
 
+    Args:
+        parts: classes of protocols, topologies, task families, models, policies, tools or environments.
+
     Raises:
         InputError: a class is no part, or has the kind of a built-in one.
     """
@@ -73,15 +76,26 @@ def register(*parts: type[Part]) -> None:
 
 
 def small_scenario(**blocks: Any) -> Scenario:
-    """Return a scenario of two questions and three scripted agents who vote; `blocks` replace whole blocks.
+    """Return a scenario of two questions and three scripted agents who vote.
 
     Failed calls are tried again at once, so no test waits for one.
+
+    Args:
+        blocks: blocks of a scenario by key, each in place of the one that is there: ``protocol={"kind": "debate"}``.
+
+    Raises:
+        pydantic.ValidationError: a block is no valid one.
     """
     return Scenario.model_validate({**_SMALL, **blocks})
 
 
 def small_run(out: Path | str, **blocks: Any) -> Run:
-    """Run `small_scenario(**blocks)` into the directory `out` and return its log."""
+    """Run `small_scenario(**blocks)` and return its log.
+
+    Args:
+        out: the run directory, which must not exist or be empty.
+        blocks: as of `small_scenario`.
+    """
     return run(small_scenario(**blocks), out)
 
 
@@ -91,6 +105,9 @@ def assert_schedule_independent(**blocks: Any) -> str:
     Each log is replayed. The scenario is run one call at a time, with many at once, and as columns where that is
     possible. A protocol that remembers something between rounds, or a part that draws from anywhere but
     `agentsoc.plugin`, fails here.
+
+    Args:
+        blocks: as of `small_scenario`.
 
     Raises:
         AssertionError: two ways gave different logs, or a replay another one.
@@ -108,6 +125,10 @@ def assert_schedule_independent(**blocks: Any) -> str:
 
 def replay(path: Path | str, *, allow_code: Sequence[Path] = ()) -> Replay:
     """Replay a stored run; fail the test with the first event that differs.
+
+    Args:
+        path: the run directory.
+        allow_code: loose code files of the run.
 
     Raises:
         AssertionError: the code no longer gives the stored events.

@@ -93,9 +93,9 @@ def read_tables(places: Places) -> EventTable:
             levels below.
 
     Returns:
-        `events`, a polars frame with a row for each act, in order of execution, round, agent; `executions`, a frame
-        with a row for each society on one task; `caveats`, what a reader must know of the logs. The columns are
-        documented in `analysis.tables`.
+        EventTable: `events`, a polars frame with a row for each act, in order of execution, round, agent;
+            `executions`, a frame with a row for each society on one task; `caveats`, what a reader must know of the
+            logs.
 
     Raises:
         InputError: a path does not exist or holds no log, or the same log is given twice.
@@ -130,9 +130,9 @@ def laws(
             hundred; they say nothing about a society.
 
     Returns:
-        `whole`, the laws of all executions: for each observable its sample (counts, in the unit it names), its tail
-        with intervals and verdict, and its growth with N; `groups`, the same for each group. `summary()` is the text
-        and `as_dict()` the JSON of the command.
+        LawsReport: `whole`, the laws of all executions: for each observable its sample (counts, in the unit it
+            names), its tail with intervals and verdict, and its growth with N; `groups`, the same for each group.
+            `summary()` is the text and `as_dict()` the JSON of the command.
 
     Raises:
         InputError: there is no log at a path, or executions cannot be grouped so.
@@ -176,9 +176,9 @@ def metrics(
             hundred; they say nothing about a society.
 
     Returns:
-        One report a run, in the order found. Every metric is a value with its 95 % interval over tasks: overheads in
-        percent of the baseline, information in bits, budget in tokens, times in seconds, all others as ratios.
-        `analysis.measures.text` makes the command's text and JSON of them.
+        Reports: one report a run, in the order found. Every metric is a value with its 95 % interval over tasks:
+            overheads in percent of the baseline, information in bits, budget in tokens, times in seconds, all
+            others as ratios. `analysis.measures.text` makes the command's text and JSON of them.
 
     Raises:
         InputError: there is no run at a path, or a run has no task that ended.
@@ -222,10 +222,10 @@ def compare(
             turn in a hundred: by the tasks in which none did, with bounds for the others.
 
     Returns:
-        For each number of agents the paired differences from the baseline, in the unit of the score, with 95 %
-        intervals and corrected p values; metrics of every organisation; costs in money where prices are known; the
-        table of results, a row for each organisation, number of agents, task and seed.
-        `analysis.comparison.text` makes the command's text and JSON of it.
+        Report: for each number of agents the paired differences from the baseline, in the unit of the score, with
+            95 % intervals and corrected p values; metrics of every organisation; costs in money where prices are
+            known; the table of results, a row for each organisation, number of agents, task and seed.
+            `analysis.comparison.text` makes the command's text and JSON of it.
 
     Raises:
         InputError: the baseline, or all but one organisation, has no finished run.
@@ -270,9 +270,9 @@ def phase(
         known: `gamma`, `rho`, `mu_max`, where they are known beforehand.
 
     Returns:
-        `estimate`: a, beta, gamma, rho, growth alpha and exponent s, each with its 95 % interval, or refused with a
-        reason; `measured`, the same with joint bootstrap draws of shape (n_draws,), for `plan`; `ignored` runs.
-        `summary()` is the text and `as_dict()` the JSON of the command.
+        PhaseReport: `estimate`, with a, beta, gamma, rho, growth alpha and exponent s, each with its 95 % interval,
+            or refused with a reason; `measured`, the same with joint bootstrap draws of shape (n_draws,), for
+            `plan`; `ignored` runs. `summary()` is the text and `as_dict()` the JSON of the command.
 
     Raises:
         InputError: runs and votes were both given, or neither; or something that only the other of them can use;
@@ -351,9 +351,9 @@ def plan(
             what was measured. Without, `a`, `beta`, `rho` and either `gamma` with `message` or `m0` with `family`.
 
     Returns:
-        With measurements, a `Recommendation`: the best design and its rivals, each with the share of bootstrap draws
-        in which it beats one agent. Without, a `DesignReport` of the exact search. Signals are in [0, 1], lengths in
-        tokens. Both have `as_dict()`.
+        Recommendation | DesignReport: with measurements, a `Recommendation`: the best design and its rivals, each
+            with the share of bootstrap draws in which it beats one agent. Without, a `DesignReport` of the exact
+            search. Signals are in [0, 1], lengths in tokens. Both have `as_dict()`.
 
     Raises:
         InputError: a parameter is missing, or the budget does not pay for one agent.

@@ -40,8 +40,9 @@ def curve(
             hundred.
 
     Returns:
-        The law, chosen by the error on values that were left out: `word`, `slopes` (log-log), `breaks` (in units of x),
-        `limit` (in units of y), each with its 95 % interval; `predict` for other x; `summary()` in words; `card`.
+        CurveLaw: the law, chosen by the error on values that were left out: `word`, `slopes` (log-log), `breaks`
+            (in units of x), `limit` (in units of y), each with its 95 % interval; `predict` for other x;
+            `summary()` in words; `card`.
 
     Raises:
         InputError: there is no run at a path, a column is missing, fewer than four distinct x, or a value is not
@@ -91,8 +92,8 @@ def watch(
         seed: seed of the surrogates.
 
     Returns:
-        For lag-1 autocorrelation, variance and absolute skewness Kendall's tau with time, what 95 % of the surrogates
-        give, and p; `summary()` in words, with what these signs are not.
+        EarlyWarning: for lag-1 autocorrelation, variance and absolute skewness Kendall's tau with time, what 95 %
+            of the surrogates give, and p; `summary()` in words, with what these signs are not.
 
     Raises:
         InputError: there is no log at a path, the execution has fewer than 40 rounds in which this can be measured, it

@@ -79,10 +79,14 @@ N_SEEN: Final = "n_seen"
 
 @dataclass(frozen=True)
 class EventTable:
-    """The table holds events and the executions they belong to; see the module for the meaning of the columns."""
+    """Events, and the executions that they belong to: one society on one task, once."""
 
     events: pl.DataFrame
+    """A row for each act: number of its `execution`, then the columns of `agentsoc.Event`. Rows are in order of
+    execution, and within one in canonical order (round, agent, k) or another in which the acts happened."""
     executions: pl.DataFrame
+    """A row for each society on one task: `execution`, `run`, `task`, `topology`, `n_agents`, `seed`, `n_events`, and
+    whether it is `complete`; of imported logs also `attempt`, `benchmark` and `task_name`."""
     caveats: tuple[str, ...] = ()
     """What a reader must know of the logs as a whole; `where` leaves them out, because they may not hold for a part."""
 

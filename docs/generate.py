@@ -1,9 +1,12 @@
-"""Write the pages that follow from the code: `python -m docs.generate` (or ``make docs``).
+"""Write the pages that follow from the code: `python -m docs.generate`, which ``make docs`` does first.
 
 - ``scenario-reference.md`` from the models that scenarios are checked by: every key, its values, default and meaning.
 - ``scenarios.md`` from the header and the content of each file in ``scenarios/``.
 - ``prompts.md`` from the prompt templates.
 - ``files.md`` from the docstrings of the source files.
+- ``reference/`` from the names that modules export.
+
+``make docs`` then builds the site from all pages, see ``docs/site.py``.
 
 With ``--check`` nothing is written; exit code 1 says that a page is not what the code gives. A test does the same.
 """
@@ -39,6 +42,7 @@ from agentsoc.scenario.prices import Price
 from agentsoc.scenario.sweep import MAX_RUNS
 from docs.files_page import files_page
 from docs.prompts_page import prompts_page
+from docs.reference_page import reference_pages
 
 DOCS: Final = Path(__file__).parent
 SCENARIOS: Final = DOCS.parent / "scenarios"
@@ -448,6 +452,7 @@ def pages() -> dict[Path, str]:
         DOCS / "scenarios.md": scenarios_page(),
         DOCS / "prompts.md": prompts_page(BANNER),
         DOCS / "files.md": files_page(BANNER),
+        **{DOCS / "reference" / name: text for name, text in reference_pages(BANNER).items()},
     }
 
 
@@ -457,8 +462,9 @@ def main(arguments: list[str]) -> int:
     for path, text in pages().items():
         if path.exists() and path.read_text(encoding="utf-8") == text:
             continue
-        stale.append(path.name)
+        stale.append(path.relative_to(DOCS).as_posix())
         if "--check" not in arguments:
+            path.parent.mkdir(exist_ok=True)
             path.write_text(text, encoding="utf-8")
     if stale:
         print(("not current: " if "--check" in arguments else "written: ") + ", ".join(stale))

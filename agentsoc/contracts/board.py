@@ -16,24 +16,38 @@ class Claim(msgspec.Struct, frozen=True, gc=False):
     """A proposition on the board, as its author put it."""
 
     id: int
+    """Its id, unique in the episode and larger than those of its parents."""
     agent: int
+    """Its author."""
     round: int
+    """Round in which it was made."""
     kind: Kind
+    """The act that made it."""
     answer: str | None
+    """The answer that it states, in canonical form; None for none."""
     text: str | None = None
+    """The author's words."""
     confidence: float | None = None
+    """Confidence that the author stated, in [0, 1]."""
     subtask: int | None = None
+    """The subtask that it is about; None for the question itself."""
 
 
 class Subtask(msgspec.Struct, frozen=True, gc=False):
     """A piece of work that one agent handed to another."""
 
     id: int
+    """Its id."""
     parent: int | None
+    """The subtask above it; None for the question itself."""
     giver: int
+    """The agent that handed it out."""
     taker: int
+    """The agent that works on it."""
     round: int
+    """Round in which it was handed out."""
     text: str
+    """What is to be done."""
 
 
 class Watcher(Protocol):
@@ -79,7 +93,6 @@ class Board:
         "calls",
         "calls_failed",
         "claims",
-        "deliveries",
         "events",
         "flags",
         "kept",
@@ -98,6 +111,7 @@ class Board:
 
     def __init__(self, task: int, problem: Task | None = None) -> None:
         self.task = task
+        """Index of the task."""
         self.problem = problem
         """The task itself, for protocols that plan from its parts. Its reference answer is not theirs to use."""
         self.round = 0
@@ -105,7 +119,9 @@ class Board:
         self.log_round = 0
         """The same as the log counts it: a stage in which tools are called has a round for each step."""
         self.events = 0
+        """Events so far."""
         self.claims: dict[int, Claim] = {}
+        """Claims by id."""
         self.standing: dict[int, int] = {}
         """Agent -> id of the claim it stands by."""
         self.own: dict[int, int] = {}
@@ -114,14 +130,19 @@ class Board:
         self._engaged: list[Sequence[int]] = []
         """Claims that acts built on and that are not counted yet."""
         self.subtasks: dict[int, Subtask] = {}
+        """Subtasks by id."""
         self.flags: dict[str, str] = {}
         """What protocols noted for themselves through ``flag`` events: name -> text."""
         self.calls = 0
+        """Model attempts that had an outcome."""
         self.tokens = 0
-        self.deliveries = 0
+        """Their tokens, input and output."""
         self.calls_failed = 0
+        """Turns that got no reply."""
         self.budget_refused = 0
+        """Turns that the budget refused."""
         self.stopped: str | None = None
+        """Why the episode ended; None while it goes on."""
         self.watchers: tuple[Watcher, ...] = ()
         """What protocols keep of the events beyond the board: further folds of the same log."""
         self.kept: Sequence[str] = ()

@@ -34,6 +34,7 @@ class Step(msgspec.Struct, frozen=True):
     """What follows from the actions of one stage."""
 
     state: State
+    """The state after the actions."""
     told: Mapping[int, str] = {}
     """What each agent is told of it, beside what it will see of the new state; nothing for those left out."""
     rewards: Mapping[int, float] = {}
@@ -44,9 +45,13 @@ class Draw(msgspec.Struct, frozen=True):
     """Seeded draws that belong to one stage of one episode: equal places give equal draws, in any order."""
 
     seed: int
+    """The run's seed."""
     purpose: str
+    """What the draws decide; different purposes are independent."""
     task: int
+    """Index of the task."""
     stage: int
+    """Stage of the episode, from 0."""
 
     def uniform(self, agent: int = 0, number: int = 0) -> float:
         """Return the draw in [0, 1) that belongs to an agent (or any whole number) and a number."""
@@ -165,6 +170,7 @@ NOISE: Final = 1_000_000
 """Number of the first of the draws by which a policy is spoiled; `best` has those below."""
 
 ENVIRONMENTS: Slot[Environment] = Slot("agentsoc.environments", "environment")
+"""The environments that scenarios can name: their classes by kind, and `parse`, which makes one from a block."""
 
 
 class ForeignEnvironment(Environment):

@@ -47,7 +47,7 @@ class AgentGroup(Part):
     memory: int = Field(default=0, ge=0, le=64)
     """Own earlier replies that an agent carries over from task to task (replies); needs ``episodes: sequential``."""
     reply: Literal["auto", "json", "short", "text", "native"] = "auto"
-    """Form of replies: a JSON object, one line "answer [uses #i] [against #j]", or free text; auto asks the model. An
+    """Form of replies: a JSON object, one line ``answer [uses #i] [against #j]``, or free text; auto asks the model. An
     agent with tools replies in JSON where it may call them, or with ``native`` as its provider writes calls."""
     prompt: Annotated[str, StringConstraints(max_length=8_000)] | None = None
     """System prompt; {name}, {persona}, {role}, {n_agents} and {topology} are replaced. None for that of `prompts`."""

@@ -11,12 +11,19 @@ class Hint(msgspec.Struct, frozen=True, gc=False):
     """The hint holds what a simulated or scripted voter may know and a real model never sees."""
 
     task: int
+    """Index of the task."""
     round: int
+    """Round of the log."""
     agent: int
+    """Who answers."""
     k: int
+    """Number of the call among the agent's calls of the round."""
     purpose: str
+    """What the agent is asked for."""
     truth: str
+    """The reference answer."""
     options: tuple[str, ...]
+    """The answer space; empty for free answers."""
     shown: tuple[str | None, ...] = ()
     """Answers that the agent is shown, one for each neighbour who stands by them."""
     shown_unique: tuple[str | None, ...] = ()
@@ -32,6 +39,7 @@ class Hint(msgspec.Struct, frozen=True, gc=False):
     attempt: int = 0
     """Attempts of this call that had an outcome before this one."""
     difficulty: float | None = None
+    """The task's difficulty by its family's measure; None for none."""
 
     sample: ClassVar[int] = 0
     """Number of this one among several independent answers of the agent in the round; see `SampleHint`."""

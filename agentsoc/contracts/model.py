@@ -30,6 +30,8 @@ FailureKind = Literal[
     "server",  # 5xx, connection lost half-way, body that is no completion: may have been billed
     "empty",  # a completion without content: billed as far as usage is known
 ]
+"""Why a call gave nothing. It may have been billed in full where it is `timeout` or `server`, by what is known of its
+usage where it is `empty`, and not at all else. Asking again is useless where it is `rejected` or `too_long`."""
 
 
 ANY_NUMBER: Final = "<number>"
@@ -48,7 +50,9 @@ class Message(msgspec.Struct, frozen=True, gc=False):
     """A message is one contribution to the conversation that a model is sent."""
 
     role: Role
+    """Who speaks."""
     content: str
+    """What is said."""
 
 
 class Request(msgspec.Struct, frozen=True, gc=False):
@@ -58,9 +62,13 @@ class Request(msgspec.Struct, frozen=True, gc=False):
     """
 
     messages: tuple[Message, ...]
+    """The conversation, oldest message first."""
     max_tokens: int
+    """Output cap (tokens)."""
     temperature: float
+    """Sampling temperature."""
     seed: int
+    """Seed of the call, 31 bits; providers may ignore it."""
     choices: tuple[str, ...] = ()
     """When not empty, the reply is one of these strings; a backend that can constrain its output does.
 
@@ -69,6 +77,7 @@ class Request(msgspec.Struct, frozen=True, gc=False):
     schema: str | None = None
     """JSON Schema (as JSON text) that the reply must satisfy; a backend that can constrain its output does."""
     hint: Hint | None = None
+    """What a voter that is no model may know; never sent."""
 
     @classmethod
     def of(
@@ -153,8 +162,11 @@ class Usage(msgspec.Struct, frozen=True, gc=False):
     """The usage counts the tokens of one attempt. `tokens_in` includes cached ones, `tokens_out` reasoning tokens."""
 
     tokens_in: int = 0
+    """Prompt tokens, cached ones included."""
     tokens_cached: int = 0
+    """Prompt tokens that a cache served."""
     tokens_out: int = 0
+    """Output tokens, reasoning included."""
     known: bool = True
     """False when the server did not say: the ledger then charges the whole reservation."""
 
@@ -163,8 +175,11 @@ class Completion(msgspec.Struct, frozen=True, gc=False):
     """A completion holds a reply as it came: `finish` is ``length`` when the output cap cut it."""
 
     text: str
+    """The reply, without reasoning."""
     usage: Usage
+    """Tokens that it took."""
     finish: Literal["stop", "length"] = "stop"
+    """Why it ended: by itself, or at the output cap."""
     reasoning: str | None = None
     """What the model thought before it answered, where the provider tells it apart: shown to people, never to agents,
     and never searched for the answer. Its tokens are among the usage's output tokens."""
@@ -362,6 +377,7 @@ class Model(Part):
 
 
 MODELS: Slot[Model] = Slot("agentsoc.models", "model")
+"""The models that scenarios can name: their classes by kind, and `parse`, which makes one from a block."""
 
 
 _FRAME_BYTES: Final = 16

@@ -18,7 +18,7 @@ from agentsoc.contracts.turns import Turn
 
 
 class Policy(Part):
-    """Base of all policies. To write one: a ``kind`` and the method `shares`; see docs/budgets.md."""
+    """Base of all budget policies. To write one: a ``kind`` and the method `shares`; see docs/budgets.md."""
 
     slot: ClassVar[str] = "agentsoc.policies"
     needs_tokens: ClassVar[bool] = False
@@ -49,3 +49,4 @@ class Policy(Part):
 
 
 POLICIES: Slot[Policy] = Slot("agentsoc.policies", "budget policy")
+"""The budget policies that scenarios can name: their classes by kind, and `parse`, which makes one from a block."""

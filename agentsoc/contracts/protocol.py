@@ -32,14 +32,23 @@ class Act(msgspec.Struct, frozen=True, gc=False):
     """An act is what a reply amounts to: an event without its place and cost."""
 
     kind: Kind
+    """What event it becomes."""
     answer: str | None = None
+    """The answer that it states, in canonical form."""
     text: str | None = None
+    """The agent's words."""
     parents: tuple[int, ...] = ()
+    """Ids of the claims that it builds on."""
     target: int | None = None
+    """Agent or claim that it is about, by kind, as in `Event`."""
     confidence: float | None = None
+    """Confidence that the agent stated, in [0, 1]."""
     subtask: int | None = None
+    """The subtask that it belongs to; None for the question itself."""
     subtask_parent: int | None = None
+    """The subtask above the new one, where it hands out work."""
     mints_subtask: bool = False
+    """Whether it makes a subtask, whose id is the act's own."""
     label_source: LabelSource = "rule"
     """Whether kind and parents follow from what the agent said (`rule`), or from its answers (`inferred`)."""
 
@@ -48,6 +57,7 @@ class Decision(msgspec.Struct, frozen=True):
     """A decision is the society's answer and, where it is one agent's, the claim that states it."""
 
     answer: str | None
+    """The society's answer; None for none."""
     claim: int | None = None
     """The one claim that is the answer, where it is one agent's; None for a count of votes."""
     tied: tuple[str, ...] = ()
@@ -67,10 +77,13 @@ class Stage(msgspec.Struct, frozen=True):
     """One round of a fixed schedule: the agents that act and, for each, the agents whose last claims it is shown."""
 
     agents: tuple[int, ...]
+    """Who acts, in the order of their turns."""
     hears: tuple[tuple[int, ...], ...] = ()
     """Per acting agent, the agents whose standing claims it sees; empty when nobody sees anything."""
     purpose: str = "answer"
+    """What the agents are asked for."""
     by_rule: bool = False
+    """Whether they only tally what they see; no model is asked then."""
 
 
 class Protocol(Part):
@@ -176,10 +189,11 @@ class Protocol(Part):
 
 
 PROTOCOLS: Slot[Protocol] = Slot("agentsoc.protocols", "protocol")
+"""The protocols that scenarios can name: their classes by kind, and `parse`, which makes one from a block."""
 
 
 def interpret_reply(society: Society, board: Board, turn: Turn, reply: Reply) -> Sequence[Act]:
-    """Return the atomic acts that a reply amounts to; the first rule that matches decides.
+    """Return the acts that the `reply` to a `turn` amounts to, on a `board` of a `society`; the first rule decides.
 
     1. The reply hands out work: one ``delegate_subtask`` per taker (and nothing else, unless it also answers).
     2. It disputes a visible claim: ``contradict_claim``; parents are the disputed and the used claims.
@@ -311,6 +325,14 @@ def majority(
     """Return the answer with the most votes (or weight); a tie is broken by a seeded fair draw and stated.
 
     Claims without an answer do not vote.
+
+    Args:
+        claims: the claims that are counted, in any order; one that several agents stand by occurs once for each.
+        seed: the run's seed; with the next three it is the place of the draw that breaks a tie.
+        task: index of the task.
+        round_: round of the episode.
+        agent: whoever counts.
+        weights: weight of each claim; None for one vote each.
     """
     tally: Counter[str] = Counter()
     for index, claim in enumerate(claims):

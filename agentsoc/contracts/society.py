@@ -33,6 +33,7 @@ class Society:
     seed: int
     """The run's seed, which decides every random draw."""
     wiring: Wiring
+    """Who may address whom."""
     groups: tuple[AgentGroup, ...]
     """Settings of each group of agents."""
     group_start: tuple[int, ...]

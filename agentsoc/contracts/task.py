@@ -32,6 +32,7 @@ class Task(msgspec.Struct, frozen=True):
     id: str
     """Stable name, unique in its family and seed."""
     question: str
+    """What agents are asked."""
     truth: str
     """Reference answer in canonical form; never shown to agents."""
     options: tuple[str, ...] = ()
@@ -41,6 +42,7 @@ class Task(msgspec.Struct, frozen=True):
     parts: tuple[str, ...] = ()
     """Sub-questions that together decide the question; empty when it does not decompose."""
     part_truths: tuple[str, ...] = ()
+    """Reference answers of `parts`, in their order."""
     difficulty: float | None = None
     """The family's own measure of difficulty, if it has one."""
     data: dict[str, Any] = {}
@@ -152,6 +154,7 @@ def _has_stated(family: type[TaskFamily]) -> bool:
 
 
 TASKS: Slot[TaskFamily] = Slot("agentsoc.tasks", "task family")
+"""The task families that scenarios can name: their classes by kind, and `parse`, which makes one from a block."""
 
 
 class MadeOnDemand(Sequence[Task]):

@@ -15,7 +15,14 @@ _UNSIGNED: Final = 0xFFFFFFFF
 
 
 def tie_draw(seed: int, task: int, round_: int, agent: int) -> float:
-    """Return the draw in [0, 1) that breaks a tie of `agent` in a round of a task."""
+    """Return the draw in [0, 1) that breaks a tie of `agent` in a round of a task.
+
+    Args:
+        seed: the run's seed.
+        task: index of the task.
+        round_: round of the episode.
+        agent: whoever counts; -1 for the society.
+    """
     return uniform(seed, "tie", task, round_, agent & _UNSIGNED)
 
 

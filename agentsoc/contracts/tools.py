@@ -54,9 +54,11 @@ class ToolSpec(msgspec.Struct, frozen=True):
     name: str
     """At most 64 letters, digits, dots, dashes and underscores; unique among the tools of an agent."""
     description: str
+    """What it does, in words for the agent."""
     schema: Mapping[str, Any]
     """JSON Schema of the arguments: of an object."""
     effect: Effect = "write"
+    """What a call does; by default it counts as a change, which is never made twice."""
 
 
 class ToolSession(ABC):
@@ -130,6 +132,7 @@ class Tool(Part):
 
 
 TOOLS: Slot[Tool] = Slot("agentsoc.tools", "tool")
+"""The tools that scenarios can name: their classes by kind, and `parse`, which makes one from a block."""
 
 _encode = msgspec.json.Encoder().encode
 

@@ -75,6 +75,7 @@ class Topology(Part):
 
 
 TOPOLOGIES: Slot[Topology] = Slot("agentsoc.topologies", "topology")
+"""The topologies that scenarios can name: their classes by kind, and `parse`, which makes one from a block."""
 
 _SYMBOLS: Final = {
     "star": ("N", "workers under the hub"),

@@ -30,7 +30,9 @@ class Turn(msgspec.Struct, frozen=True, gc=False):
     """One agent's move in a round, as the protocol plans it. (agent, slot) is unique in a round."""
 
     agent: int
+    """Whose turn it is."""
     purpose: Purpose = "answer"
+    """What the agent is asked for."""
     slot: int = 0
     """Number of the turn among the agent's turns of this round: a lead may write to many workers in one round."""
     sees: tuple[int, ...] = ()
@@ -81,13 +83,16 @@ class Delegation(msgspec.Struct, frozen=True, gc=False):
     """A delegation hands work to another agent."""
 
     to: int
+    """The agent that takes the work."""
     text: str
+    """What it is to do."""
 
 
 class ToolCall(msgspec.Struct, frozen=True, gc=False):
     """A tool call is what an agent says instead of an answer."""
 
     tool: str
+    """Name of the tool."""
     arguments: str
     """The arguments as JSON text; whatever the agent wrote where that is no JSON object."""
 
@@ -105,11 +110,17 @@ class View(msgspec.Struct, frozen=True, gc=False):
     """What one agent sees in one turn: nothing else of the run reaches it."""
 
     task: int
+    """Index of the task."""
     round: int
+    """Round of the episode, from 0."""
     agent: int
+    """The agent itself."""
     question: str
+    """What is asked: the task's question, or the text of the subtask."""
     options: tuple[str, ...]
+    """The answer space where it is finite and small; empty for free answers."""
     turn: Turn
+    """The turn as the protocol planned it."""
     claims: tuple[Claim, ...] = ()
     """The claims of `turn.sees`, each once; in prompts they carry the handles #1, #2, ... in this order."""
     own: Claim | None = None
@@ -130,11 +141,17 @@ class Reply(msgspec.Struct, frozen=True, gc=False):
     """What an agent says: content, and the claims (by id) that it used or disputes."""
 
     answer: str | None = None
+    """The answer in canonical form; None for none."""
     text: str | None = None
+    """The agent's words, which others may read."""
     uses: tuple[int, ...] = ()
+    """Ids of the shown claims that it builds on."""
     disputes: tuple[int, ...] = ()
+    """Ids of the shown claims that it disputes."""
     confidence: float | None = None
+    """Confidence that it states, in [0, 1]."""
     delegations: tuple[Delegation, ...] = ()
+    """Work that it hands out."""
     stop: bool | None = None
     """A lead's decision: True to stop, False to go on, None when it was not asked."""
     failed: str | None = None
@@ -156,6 +173,10 @@ class Reply(msgspec.Struct, frozen=True, gc=False):
     shown: int = 0
     """Those of them for which its prompt had room (claims)."""
     calls: int = 0
+    """Model attempts behind it that had an outcome."""
     tokens_in: int = 0
+    """Their prompt tokens, cached ones included."""
     tokens_cached: int = 0
+    """Those of them that a provider's cache served."""
     tokens_out: int = 0
+    """Their output tokens, reasoning included."""

@@ -34,9 +34,13 @@ class Wiring:
     """
 
     kind: str
+    """Name of the topology."""
     n: int
+    """Number of agents."""
     hears_start: NDArray[np.int64]
+    """Where each agent's list begins in `hears`, shape (n + 1,)."""
     hears: NDArray[np.int64]
+    """Agents that are heard, agent after agent, shape (n_edges,)."""
     level: NDArray[np.int32]
     """Distance from the root of the organisation, shape (n,): 0 for the hub, root or last of a chain; 0 for peers."""
     roles: tuple[str, ...] = ("peer",)

@@ -43,7 +43,16 @@ def fork(
 
     Earlier tasks, and the rounds of `task` before `round_`, are computed with the old scenario from the old journal;
     from there on the changed scenario acts, later tasks included. The new run has its own journal and replays alone.
-    `code_paths` are the loose code files of the old run, and those that the changed scenario needs besides.
+
+    Args:
+        directory: the old run.
+        task: index of the task in which it branches off.
+        round_: the first round of that task that is new.
+        scenario: the changed scenario; its tasks and agents are those of the old run.
+        out: the new run directory, which must not exist or be empty; None for a new one.
+        code_paths: the loose code files of the old run, and those that the changed scenario needs besides.
+        progress: filled while the run goes on.
+        consent: what may be called, as of `run`.
 
     Raises:
         ConsentNeededError: it would send something to an address that nobody has agreed to with `consent` (see
@@ -77,7 +86,7 @@ async def fork_async(
     progress: Progress | None = None,
     consent: Consent = False,
 ) -> Run:
-    """Start a fork from inside an event loop; see `fork`.
+    """Start a fork from inside an event loop; arguments and errors are those of `fork`.
 
     In the main thread it listens to SIGINT and SIGTERM while it goes on.
     """

@@ -30,11 +30,14 @@ from agentsoc.scenario.model import Engine as EngineSettings
 
 @dataclass(frozen=True)
 class Replay:
-    """A replay says what was compared: the stored log and the computed one are the same."""
+    """What a replay compared. There is one only where the stored log and the computed one are the same."""
 
     digest: str
+    """Digest of the log, stored and computed."""
     n_events: int
+    """Events that were compared."""
     model_calls: int = 0
+    """Calls of a model: none, or the replay would have failed."""
 
 
 class InterruptedReplayError(InterruptedRunError):
@@ -49,6 +52,10 @@ def replay(directory: Path | str, *, allow_code: Sequence[Path] = ()) -> Replay:
 
     No model is called and no network is used. Returns when both are the same.
 
+    Args:
+        directory: the run.
+        allow_code: loose code files of the run, as they were.
+
     Raises:
         ReplayMismatchError: they differ; names the first event that does.
         LogDamagedError: the stored log is not what was written.
@@ -59,7 +66,7 @@ def replay(directory: Path | str, *, allow_code: Sequence[Path] = ()) -> Replay:
 
 
 async def replay_async(directory: Path | str, *, allow_code: Sequence[Path] = ()) -> Replay:
-    """Replay a run from inside an event loop; see `replay`.
+    """Replay a run from inside an event loop; arguments and errors are those of `replay`.
 
     It computes in long stretches, in which the loop does nothing else; ``asyncio.to_thread(replay, directory)`` keeps
     the loop free.

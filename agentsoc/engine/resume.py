@@ -89,9 +89,19 @@ async def resume_async(
     consent: Consent = False,
     retry_failed: bool = False,
 ) -> Run:
-    """Finish a run from inside an event loop; see `resume` and, for `shared` and `stop`, `Plan`.
+    """Finish a run from inside an event loop.
 
     In the main thread it listens to SIGINT and SIGTERM while it goes on, unless `stop` is given.
+
+    Args:
+        directory: as of `resume`; so is everything that is not said here, and what is raised.
+        engine: settings of the engine block to use now.
+        allow_code: loose code files of the run.
+        progress: filled while the run goes on.
+        shared: models that it uses together with other runs of the process; None for its own.
+        stop: set by whoever wants the run to end in order; None for a run that listens to signals.
+        consent: what may be called.
+        retry_failed: whether failed turns are made again of any run.
     """
     RunLog(directory)  # a lock is put into a run directory only
     # Everything is read under the lock: what another process has bought until now must not be bought again.

@@ -130,10 +130,20 @@ async def run_async(
     stop: asyncio.Event | None = None,
     consent: Consent = False,
 ) -> Run:
-    """Run a scenario from inside an event loop; see `run` and, for `shared` and `stop`, `Plan`.
+    """Run a scenario from inside an event loop, and return its log.
 
     In the main thread it listens to SIGINT and SIGTERM while it goes on, unless `stop` is given. The loop is free while
     models are waited for, and not while simulated agents are computed as columns.
+
+    Args:
+        scenario: as of `run`; so are `out`, `overrides`, `code_paths`, `progress`, `consent` and what is raised.
+        out: the run directory.
+        overrides: values that take the place of the scenario's.
+        code_paths: loose code files that the scenario needs.
+        progress: filled while the run goes on.
+        shared: models that it uses together with other runs of the process; None for its own.
+        stop: set by whoever wants the run to end in order; None for a run that listens to signals.
+        consent: what may be called.
     """
     code = code_paths if isinstance(code_paths, CodeFiles) else CodeFiles(code_paths)
     if code is not code_paths and not isinstance(scenario, Scenario):

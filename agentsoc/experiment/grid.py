@@ -63,7 +63,9 @@ class Grid:
     """A grid holds a comparison and all its cells, in a fixed order: task block, budget, agents, organisation, seed."""
 
     asked: ComparisonRequest
+    """The comparison as its file says it."""
     cells: tuple[Cell, ...]
+    """Every run that belongs to it."""
     levels: tuple[AtLevel, ...] = ()
     """With several budgets, what each organisation does at each of them."""
 
@@ -103,7 +105,13 @@ def load_grid(
     seeds: int | None = None,
     allow_code: Sequence[str | FilePath] = (),
 ) -> Grid:
-    """Return the cells that a comparison file stands for; see `load_comparison` for the arguments.
+    """Return the cells that a comparison file stands for: every run that belongs to it.
+
+    Args:
+        path: the YAML file. Its directory becomes the one that files named in it are looked up in.
+        overrides: values by dotted path, or ``path=value`` each, with paths as in the file: ``base.tasks.count=5``.
+        seeds: number of seeds; takes the place of the file's.
+        allow_code: Python files whose parts the comparison may name.
 
     Raises:
         ScenarioError: the file is no comparison, or one of its cells is no scenario.

@@ -156,7 +156,6 @@ class StoredRun:
 
     def task_table(self) -> pa.Table:
         """Return the tasks of the run as they are kept, one row for each task of its scenario; see `tasks`."""
-        import numpy as np
         import pyarrow as pa
 
         from agentsoc.scenario.parquet_bounds import require_kind
@@ -176,7 +175,7 @@ class StoredRun:
             count = self.manifest.scenario.get("tasks", {}).get("count", table.num_rows)
             if table.num_rows != count:
                 raise ValueError(f"it has {table.num_rows:,} rows, and the scenario {count:,} tasks")
-            if table["task"].null_count or not np.array_equal(table["task"].to_numpy(), np.arange(count)):
+            if table["task"].to_pylist() != list(range(count)):  # `to_numpy` would load pandas, where it is installed
                 raise ValueError("its rows are not those of the tasks, in their order")
         except (pa.ArrowException, ValueError, KeyError) as error:
             what = f"the task table holds something else ({error})"

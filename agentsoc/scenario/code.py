@@ -50,7 +50,8 @@ def load_code(path: str | Path, sha256: str | None = None) -> dict[str, str]:
         sha256: the hash that its bytes have to have; None for any, because naming the file is consent to run it.
 
     Returns:
-        ``file``, its name without directory, and ``sha256``, the hash of its bytes: what the manifest records.
+        dict[str, str]: ``file``, its name without directory, and ``sha256``, the hash of its bytes, as the manifest
+            records them.
 
     Raises:
         ScenarioError: the file cannot be read or is not UTF-8.

@@ -118,6 +118,11 @@ def load_variants(
 def parse_scenario(text: str, where: str = "scenario", overrides: Overrides = ()) -> Scenario:
     """Return the scenario that a text holds.
 
+    Args:
+        text: YAML.
+        where: what errors call it.
+        overrides: values by dotted path, or ``path=value`` each, as ``--set`` takes them; they win over the text.
+
     Raises:
         ScenarioError: the text is not a valid scenario, or stands for several runs.
     """

@@ -68,7 +68,7 @@ class Engine(Part):
     hosts: int = Field(default=1, ge=1, le=1_024)
     """Hosts that the agents are spread over; more than one needs Ray."""
     address: Annotated[str, StringConstraints(pattern=r"^[!-~]{1,300}$")] | None = None
-    """Ray cluster: none for in-process, "local" to start one, or the address of a running one."""
+    """Ray cluster: none for in-process, "local" to start one, HOST:PORT of a running one, "auto" in a Ray job."""
     concurrency: int = Field(default=8, ge=1, le=4_096)
     """Model calls in flight at once, over all hosts."""
     vectorise: bool = True
@@ -97,7 +97,7 @@ class Scenario(Part):
     attention: Attention = Attention()
     """Whether agents are shown everything that they may see, or a selection."""
     budget: Budget | None = None
-    """None for no limit."""
+    """What the run may spend: tokens, calls, money; none for no limit."""
     prices: Prices = Field(default_factory=dict)
     """What models cost, by their name or kind; without them a run reports tokens and no money."""
     calls: Calls = Calls()

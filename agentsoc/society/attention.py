@@ -17,6 +17,12 @@ def attend(society: Society, board: Board, agent: int, visible: Sequence[int]) -
     ``random`` draws k without replacement. ``reinforced`` draws k without replacement with probability proportional
     to (engagement + 1)^beta, renormalised after each draw; Gumbel keys do that in one pass (Efraimidis & Spirakis,
     Inf. Process. Lett. 97 (2006)).
+
+    Args:
+        society: whose `attention` decides.
+        board: the state of the episode, for engagement and for the place of the draws.
+        agent: whom the claims are shown to.
+        visible: ids of the claims that it may see.
     """
     rule = society.attention
     if rule.kind == "all" or len(visible) <= rule.k:

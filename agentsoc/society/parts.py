@@ -7,7 +7,13 @@ from agentsoc.contracts.task import Task
 
 
 def part_of(task: Task, board: Board, subtask: int | None) -> int | None:
-    """Return the index of the part of `task` that `subtask` is; None when it is none of them."""
+    """Return the index of the part of `task` that `subtask` is; None when it is none of them.
+
+    Args:
+        task: whose `parts` are looked through.
+        board: the state of the episode, which holds the subtask's text.
+        subtask: its id; None for the question itself, which is no part.
+    """
     work = None if subtask is None else board.subtasks.get(subtask)
     if work is None or work.text not in task.parts:
         return None

@@ -1,6 +1,7 @@
 """This module draws the laws: tails with their fits, Lorenz curves, growth of the largest, merges against expansion.
 
-Needs matplotlib (the `plot` extra). `draw` writes one PNG each; nothing is drawn that `Laws` does not hold.
+Needs matplotlib (the `plot` extra). `draw` writes one PNG each, and its numbers beside it; nothing is drawn that is not
+in `analysis.cascade_laws.figure_tables`.
 """
 
 from __future__ import annotations
@@ -16,10 +17,15 @@ from numpy.typing import NDArray
 
 from agentsoc.errors import InputError, MissingExtraError
 from agentsoc.log.files import write_whole
-from analysis.cascade_laws.elites import lorenz
 from analysis.cascade_laws.examine import Law, Laws
-from analysis.cascade_laws.tail_curves import data_points, fitted_curves
-from analysis.observables.sampled import effort
+from analysis.cascade_laws.figure_tables import (
+    DATA,
+    as_csv,
+    growth_table,
+    lorenz_table,
+    merges_table,
+    tails_table,
+)
 from analysis.scales import label, scale
 from analysis.tails.competitor import COMPETITORS
 from analysis.tails.fit import POWER
@@ -33,32 +39,35 @@ F64 = NDArray[np.float64]
 _DOTS_PER_INCH: Final = 120
 _COLUMNS: Final = 4
 _SMALL: Final = 7
-_LEVELS: Final = np.linspace(0.0, 1.0, 101)
 _POWER_STYLE: Final = ("k", "-")
 
 
 def draw(laws: Laws, directory: Path) -> list[Path]:
-    """Write the figures of `laws` into `directory` and return their files; one without data is left out.
+    """Write the figures of `laws` into `directory`, each with its numbers as CSV, and return the files.
+
+    One that would show nothing is left out.
 
     Raises:
         InputError: the directory cannot be written.
         MissingExtraError: matplotlib is not installed.
     """
-    figures = {
-        "tails": draw_tails(laws),
-        "lorenz": draw_lorenz(laws),
-        "growth": draw_growth(laws),
-        "merges": draw_merges(laws),
+    pictures = {
+        "tails": (draw_tails(laws), tails_table(laws)),
+        "lorenz": (draw_lorenz(laws), lorenz_table(laws)),
+        "growth": (draw_growth(laws), growth_table(laws)),
+        "merges": (draw_merges(laws), merges_table(laws)),
     }
     written = []
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        for name, figure in figures.items():
-            if figure is not None:
-                path = directory / f"{name}.png"
-                drawn = io.BytesIO()
-                figure.savefig(drawn, format="png", dpi=_DOTS_PER_INCH)
-                write_whole(path, drawn.getvalue())
+        for name, (figure, table) in pictures.items():
+            if figure is None or table is None:
+                continue
+            drawn = io.BytesIO()
+            figure.savefig(drawn, format="png", dpi=_DOTS_PER_INCH)
+            for ending, data in (("png", drawn.getvalue()), ("csv", as_csv(table))):
+                path = directory / f"{name}.{ending}"
+                write_whole(path, data)
                 written.append(path)
     except OSError as error:
         raise InputError(f"figures cannot be written: {error.strerror or error}", str(directory)) from error
@@ -67,50 +76,46 @@ def draw(laws: Laws, directory: Path) -> list[Path]:
 
 def draw_tails(laws: Laws) -> Figure | None:
     """Return the share of values >= x of every fitted observable, with the fitted models above xmin."""
-    fitted = {name: law for name, law in laws.laws.items() if law.fit.power is not None}
-    if not fitted:
+    table = tails_table(laws)
+    if table is None:
         return None
+    fitted = table.partition_by("observable", maintain_order=True)
     figure, panels = _blank(len(fitted), _COLUMNS)
-    for axes, (name, law) in zip(panels, fitted.items(), strict=True):
-        _tail(axes, law)
-        _label(axes, f"{name}: {law.fit.verdict.word}", law.sample.unit)
-    panels[0].set_ylabel("share of values >= x", fontsize=_SMALL)
+    for axes, part in zip(panels, fitted, strict=True):
+        law = laws.laws[part["observable"][0]]
+        _tail(axes, law, part)
+        _label(axes, f"{law.sample.name}: {law.fit.verdict.word}", law.sample.unit)
+    for axes in panels[::_COLUMNS]:
+        axes.set_ylabel("share of values >= x", fontsize=_SMALL)
     _legend_below(figure, panels)
     return figure
 
 
-def _tail(axes: Axes, law: Law) -> None:
+def _tail(axes: Axes, law: Law, points: pl.DataFrame) -> None:
     """Draw one sample and its fits."""
-    power, sample = law.fit.power, law.fit.sample
+    power = law.fit.power
     assert power is not None
-    values, above = data_points(law)
-    axes.plot(values, above, ".", ms=3, color="tab:blue", label="data")
-    x, curves = fitted_curves(law)
-    for name, curve in curves.items():
-        color, style = _POWER_STYLE if name == POWER else COMPETITORS.get(name).style
-        seen = curve > 0.2 / sample.n
-        axes.plot(x[seen], curve[seen], color=color, ls=style, lw=1, label=name.replace("_", " "))
+    for part in points.partition_by("of", maintain_order=True):
+        name, x, share = part["of"][0], part["x"], part["share"]
+        if name == DATA:
+            axes.plot(x, share, ".", ms=3, color="tab:blue", label=DATA)
+            _log_axis(axes, "x", x.to_numpy())
+            _log_axis(axes, "y", share.to_numpy())
+        else:
+            color, style = _POWER_STYLE if name == POWER else COMPETITORS.get(name).style
+            axes.plot(x, share, color=color, ls=style, lw=1, label=name.replace("_", " "))
     axes.axvline(power.xmin, color="0.7", lw=0.5)
-    _log_axis(axes, "x", values)
-    _log_axis(axes, "y", above)
 
 
 def draw_lorenz(laws: Laws) -> Figure | None:
     """Return the mean Lorenz curve of effort (acts) over all agents, for each topology."""
-    acts = effort(laws.table).filter(pl.col("events") > 0)
-    if not acts.height:
+    table = lorenz_table(laws)
+    if table is None:
         return None
     figure, (axes,) = _blank(1, 1)
-    executions = laws.table.executions.select("execution", "n_agents", pl.col("topology").fill_null("unknown"))
-    joined = acts.join(executions, on="execution", how="left", maintain_order="left")
-    for (topology,), part in joined.sort("topology").group_by("topology", maintain_order=True):
-        curves = []
-        for _, one in part.group_by("execution", maintain_order=True):
-            missing = max(int(one["n_agents"][0] or one.height) - one.height, 0)
-            share, held = lorenz(np.concatenate([one["events"].to_numpy(), np.zeros(missing)]))
-            curves.append(np.interp(_LEVELS, share, held))
-        axes.plot(_LEVELS, np.mean(curves, axis=0), lw=1.2, label=f"{topology} ({len(curves)})")
-    axes.plot([0, 1], [0, 1], color="0.7", lw=0.8, label="equal")
+    axes.plot([0, 1], [0, 1], color="0.6", ls="--", lw=2.4, label="equal")  # below a curve that lies on it, and wider
+    for part in table.partition_by("topology", maintain_order=True):
+        axes.plot(part["agents"], part["acts"], lw=1.2, label=f"{part['topology'][0]} ({part['executions'][0]})")
     axes.set(xlabel="share of agents, least active first", ylabel="share of all acts", title="Lorenz curves of effort")
     _legend_below(figure, [axes])
     return figure
@@ -118,21 +123,22 @@ def draw_lorenz(laws: Laws) -> Figure | None:
 
 def draw_growth(laws: Laws) -> Figure | None:
     """Return the mean largest value against N with the fitted line and the structural cap, for each observable."""
-    grown = {name: law.growth for name, law in laws.laws.items() if law.growth is not None}
-    if not grown:
+    table = growth_table(laws)
+    if table is None:
         return None
+    grown = table.partition_by("observable", maintain_order=True)
     figure, panels = _blank(len(grown), _COLUMNS)
-    for axes, (name, growth) in zip(panels, grown.items(), strict=True):
-        n, mean, cap = (growth.per_n[column].to_numpy().astype(np.float64) for column in ("n_agents", "mean", "cap"))
+    for axes, part in zip(panels, grown, strict=True):
+        name, n = part["observable"][0], part["n_agents"].to_numpy()
+        growth = laws.laws[name].growth
+        assert growth is not None
         slope = growth.by_mean
-        middle = np.exp(np.mean(np.log(mean)))
-        line = middle * (n / np.exp(np.mean(np.log(n)))) ** slope.value
-        axes.plot(n, mean, "o", ms=4, color="tab:blue", label="mean of the largest")
-        axes.plot(n, line, "k-", lw=1, label="N^gamma")
-        if np.all(np.isfinite(cap) & (cap > 0)):
-            axes.plot(n, cap, ":", color="tab:red", lw=1, label="cap of the design")
+        axes.plot(n, part["mean"], "o", ms=4, color="tab:blue", label="mean of the largest")
+        axes.plot(n, part["line"], "k-", lw=1, label="N^gamma")
+        if not part["cap"].null_count():
+            axes.plot(n, part["cap"], ":", color="tab:red", lw=1, label="cap of the design")
         _log_axis(axes, "x", n)
-        _log_axis(axes, "y", np.concatenate([mean, line, cap[np.isfinite(cap) & (cap > 0)]]))
+        _log_axis(axes, "y", np.concatenate([part[one].drop_nulls().to_numpy() for one in ("mean", "line", "cap")]))
         _label(axes, f"{name}\n{slope.value:.2f} [{slope.low:.2f}, {slope.high:.2f}]", "agents")
     _legend_below(figure, panels)
     return figure
@@ -140,21 +146,16 @@ def draw_growth(laws: Laws) -> Figure | None:
 
 def draw_merges(laws: Laws) -> Figure | None:
     """Return merges against all other acts of coordination, one point per execution."""
-    per_run = laws.integration.executions.join(
-        laws.table.executions.select("execution", pl.col("topology").fill_null("unknown")),
-        on="execution",
-        how="left",
-        maintain_order="left",
-    ).filter(pl.col("expansion") > 0)
-    if not per_run.height:
+    table = merges_table(laws)
+    if table is None:
         return None
     figure, (axes,) = _blank(1, 1)
-    for (topology,), part in per_run.sort("topology").group_by("topology", maintain_order=True):
-        axes.plot(part["expansion"], part["merges"], ".", ms=4, alpha=0.5, label=str(topology))
+    for part in table.partition_by("topology", maintain_order=True):
+        axes.plot(part["expansion"], part["merges"], ".", ms=4, alpha=0.5, label=part["topology"][0])
     axes.set(xlabel="other acts of coordination", ylabel="merges", title="Merges against expansion, per execution")
     axes.set(xscale="symlog", yscale="symlog")
     for side, column in (("x", "expansion"), ("y", "merges")):
-        _symlog_ticks(axes, side, float(per_run[column].to_numpy().max()))
+        _symlog_ticks(axes, side, float(table[column].to_numpy().max()))
     _legend_below(figure, [axes])
     return figure
 

@@ -41,7 +41,8 @@ def laws(
     seed: Annotated[int, typer.Option(help="Seed of all resampling.")] = 0,
     cards: Annotated[bool, typer.Option("--cards", help="Print every fit card whole.")] = False,
     figures: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Write figures (PNG) into this directory.")
+        Path | None,
+        typer.Option(metavar="DIR", help="Write figures (PNG), and their numbers (CSV), into this directory."),
     ] = None,
     html: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Also write an HTML document to look at, e.g. laws.html.")

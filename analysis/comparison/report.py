@@ -56,7 +56,9 @@ class Report:
     """A report holds a comparison with all that is said of it."""
 
     results: Results
+    """What the runs of the comparison gave."""
     blocks: tuple[BaselineBlock, ...]
+    """For each number of agents, the differences from the baseline."""
     metrics: Mapping[str, RunMetrics]
     """Coordination metrics of each organisation, by its label."""
     costs: Mapping[str, Interval]

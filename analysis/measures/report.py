@@ -50,9 +50,11 @@ class Reports:
     """The object holds the reports of all runs, and says what was compared with what."""
 
     runs: list[RunReport]
+    """One report a run, in the order found."""
     baseline: str | None
     """The single agent's run."""
     notes: tuple[str, ...]
+    """What a reader must know of all of them."""
 
     def correlations(self) -> list[tuple[int, int, tuple[float, float, float]]]:
         """Return (agents, runs, correlation of team K* with majority accuracy) for teams of equal size and tasks."""

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 
 from agentsoc.cli import main
@@ -227,9 +228,13 @@ def test_figures_are_written_where_asked(tmp_path: Path, agentsoc: Any) -> None:
     code, _, said = agentsoc("laws", tmp_path / "log", "--fast", "--figures", tmp_path / "figures")
     assert code == 0
     files = sorted((tmp_path / "figures").iterdir())
-    assert [path.name for path in files] == ["growth.png", "lorenz.png", "merges.png", "tails.png"]
-    assert all(path.read_bytes()[:4] == b"\x89PNG" for path in files)
-    assert said.count("written:") == 4
+    names = ("growth", "lorenz", "tails")  # nobody merged, so there is no picture of merges
+    assert [path.name for path in files] == [f"{name}.{ending}" for name in names for ending in ("csv", "png")]
+    assert all(path.read_bytes()[:4] == b"\x89PNG" for path in files if path.suffix == ".png")
+    assert said.count("written:") == 6
+    growth = pl.read_csv(tmp_path / "figures" / "growth.csv")
+    assert growth.columns == ["observable", "n_agents", "mean", "line", "cap"]
+    assert set(growth["n_agents"]) == {8.0, 16.0, 32.0}
 
 
 def test_curves_in_the_figure_are_the_fitted_laws(tmp_path: Path) -> None:

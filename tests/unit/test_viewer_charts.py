@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analysis.scales import apart, label, scale
+from analysis.scales import CHAR, apart, label, scale
 from analysis.viewer.charts.comparisons import cost_chart, forest_chart
 from analysis.viewer.charts.escape import escaped, visible, visible_data
 from analysis.viewer.charts.phases import depth_chart, plane_chart
@@ -176,6 +176,30 @@ def test_tails_have_the_data_and_the_fits() -> None:
         assert chart.title == f"Tail of {law.name}: {law.verdict}"
         assert ("No model was fitted" in chart.description) is (not law.tail.fits)
         assert any(f"xmin {figure(law.xmin)}" == words for words in labels(root)) is (law.xmin is not None)
+
+
+def test_the_label_of_xmin_covers_no_point_of_the_data() -> None:
+    checked = 0
+    for law in laws_page(some_laws().as_dict()).laws:
+        if law.tail is None or law.tail.xmin is None or (chart := tail_chart(law)) is None:
+            continue
+        for xmin in law.tail.x[:-1]:  # wherever the tail may begin
+            if xmin is None or xmin <= 0:
+                continue
+            chart = tail_chart(msgspec.structs.replace(law, tail=msgspec.structs.replace(law.tail, xmin=xmin)))
+            assert chart is not None
+            root = parsed(chart)
+            (label,) = [one for one in root.iter(f"{SVG}text") if (one.text or "").startswith("xmin ")]
+            wide, x, y = len(label.text or "") * CHAR, float(label.attrib["x"]), float(label.attrib["y"])
+            left = x - wide if label.attrib["text-anchor"] == "end" else x
+            assert left >= 64  # within the axes
+            for dot in root.iter(f"{SVG}circle"):
+                inside = (
+                    left - 5 < float(dot.attrib["cx"]) < left + wide + 3 and y - 12 < float(dot.attrib["cy"]) < y + 2
+                )
+                assert not inside, (law.name, xmin)
+            checked += 1
+    assert checked > 20
 
 
 def growing(n: list[float | None], mean: list[float | None]) -> LawLine:

@@ -106,7 +106,9 @@ class DesignReport:
     """The report holds the best design, the best of each organisation, and what was searched."""
 
     best: Design
+    """The design with the largest signal."""
     single: Design
+    """One agent that takes the whole budget."""
     by_organisation: dict[Organisation, Design]
     """The best design of each organisation that fits budget and window."""
     n_candidates: int

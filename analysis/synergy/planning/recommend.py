@@ -93,9 +93,13 @@ class Recommendation:
     """The recommendation says what to build, how sure that is, and what would make it surer."""
 
     budget: float
+    """Tokens of one answer of the whole organisation."""
     window: float
+    """Tokens of messages that a node can read."""
     best: Ranked
+    """The design whose mean signal over the draws is largest; one agent where votes are worse than chance."""
     single: Ranked
+    """One agent that takes the whole budget."""
     rivals: tuple[Ranked, ...]
     """The next best designs of another depth or another kind, best first."""
     p_over_next: float
@@ -105,7 +109,9 @@ class Recommendation:
     advice: str
     """What to measure next."""
     cautions: tuple[str, ...]
+    """What speaks against relying on it, in words."""
     n_candidates: int
+    """Designs that fit budget and window."""
     shape: Shape = "lock"
     """Form of shared errors that the figures are for; not the lock where the votes exclude it."""
     shape_tested: bool = True

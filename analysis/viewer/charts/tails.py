@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Final
 
-from analysis.scales import scale
+from analysis.scales import CHAR, scale
 from analysis.viewer.charts.svg import DASHES, Chart, FigureTable, SvgDrawing, colour, figure
 from analysis.viewer.pages.laws import LawLine
 
@@ -45,8 +45,12 @@ def tail_chart(law: LawLine) -> Chart | None:
         drawing.line((place[0], place[1] - 4), (place[0] + 30, place[1] - 4), colour(at), dash=DASHES[at % 8], width=2)
         drawing.text(place[0] + 36, place[1], name.replace("_", " "))
     if tail.xmin is not None and across.low <= tail.xmin <= across.high:
-        drawing.line((across(tail.xmin), _BOTTOM), (across(tail.xmin), 12), "muted", dash="4 3")
-        drawing.text(across(tail.xmin) + 4, 22, f"xmin {figure(tail.xmin)}", kind="muted")
+        at_xmin, words = across(tail.xmin), f"xmin {figure(tail.xmin)}"
+        drawing.line((at_xmin, _BOTTOM), (at_xmin, 12), "muted", dash="4 3")
+        # Shares fall with x, so below the data on the left there is room; none is beside an xmin at the least value.
+        room = at_xmin - len(words) * CHAR - 4 > _LEFT
+        side = (-4, "end") if room else (4, "start")
+        drawing.text(at_xmin + side[0], _BOTTOM - 6, words, anchor=side[1], kind="muted")
     fits = f" Models above xmin = {figure(tail.xmin)}: {', '.join(curves)}." if curves else " No model was fitted."
     head = ("x", "share of values at least x")
     rows = tuple((figure(x), figure(y)) for x, y in points)
