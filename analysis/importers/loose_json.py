@@ -20,6 +20,8 @@ from analysis.files import JSON_BYTES, unpacked
 
 LINES_BYTES: Final = 256 << 20
 """Largest file of one document a line, unpacked (bytes)."""
+PARTS_MAX: Final = 5_000_000
+"""Lists and objects of a document, at most; each takes some 60 bytes of memory and as little as two of a file."""
 ENDINGS: Final = (".json", ".jsonl", ".ndjson", ".json.gz", ".jsonl.gz", ".ndjson.gz")
 FILES_MAX: Final = 20_000
 """Files that are taken from a directory (files)."""
@@ -146,6 +148,9 @@ def _lines(raw: bytes, file: Path, bad: BadParts) -> Iterator[JsonDocument]:
 
 
 def _decode(raw: bytes, where: str) -> Any:
+    if raw.count(b"[") + raw.count(b"{") > PARTS_MAX or raw.count(b",") > 2 * PARTS_MAX:
+        what = f"more than {PARTS_MAX:,} lists and objects, or twice as many entries"
+        raise InputError(what, where, "write one conversation a line (.jsonl)")
     try:
         return json.loads(raw.decode("utf-8-sig"), parse_constant=lambda _: None)
     except UnicodeDecodeError as error:

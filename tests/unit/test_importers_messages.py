@@ -260,6 +260,7 @@ HOSTILE: dict[str, str] = {
     "deep content": '[{"role": "a", "content": ' + "[" * 900 + '"x"' + "]" * 900 + "}]",
     "deep wrapping": '{"data": ' * 400 + '{"messages": [{"role": "a", "content": "x"}]}' + "}" * 400,
     "deeper than the stack": "[" * 100_000,
+    "millions of lists": "[" + "[]," * 5_000_001 + "[]]",
     "a long name": json.dumps([{"role": "r" * 100_000 + "(" * 100_000, "content": "x"}]),
     "many brackets": json.dumps([{"role": "(" * 50_000 + "->" * 50_000, "content": "x"}]),
     "huge number": '[{"role": "a", "content": "x", "usage": {"input_tokens": ' + "9" * 4_000 + "}}]",
@@ -268,7 +269,7 @@ HOSTILE: dict[str, str] = {
 }
 
 
-REFUSED_ONES = {"deep content", "deep wrapping", "deeper than the stack"}
+REFUSED_ONES = {"millions of lists", "deep content", "deep wrapping", "deeper than the stack"}
 
 
 @pytest.mark.parametrize("case", HOSTILE)
