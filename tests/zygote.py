@@ -137,6 +137,8 @@ def _run(what: dict[str, Any]) -> int:
     if "code" in what:
         exec(what["code"], {"args": what["args"]})
         return 0
+    if what["args"][0] == "viewed":
+        return int(importlib.import_module("viewed").main(*what["args"][1:]))
     from agentsoc.cli.main import main
 
     return main(what["args"])

@@ -1,4 +1,4 @@
-"""This module tells what was sent to models in a task and what they said, word for word.
+"""This module tells what was sent to models in a task and what they said, word for word, and what came of it so far.
 
 Prompts are in no file of a run: they are written again from its scenario, its journal and its events, and the hash of
 each is compared with the one that the journal has of what was sent.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +28,13 @@ from agentsoc.engine.judging import GRADE, EpisodeJudge, JudgeDesk
 from agentsoc.engine.loop import RunEngine
 from agentsoc.engine.pool import LocalPool
 from agentsoc.engine.prompts import model_call
-from agentsoc.engine.run_state import ScenarioEpoch
+from agentsoc.engine.run_state import InOrder, ScenarioEpoch
 from agentsoc.engine.stored_scenario import stored_scenario
 from agentsoc.engine.tool_desk import ToolDesk
 from agentsoc.engine.toolsets import specs_of, with_toolsets
 from agentsoc.engine.waiting import wait_for
 from agentsoc.errors import InputError, ReplayMismatchError
+from agentsoc.events import Event
 from agentsoc.log.journal import Attempt
 from agentsoc.log.read import RunLog
 from agentsoc.log.segments import SegmentWriter
@@ -116,28 +118,80 @@ async def transcript_async(
 ) -> list[TranscribedCall]:
     """Return a transcript from inside an event loop; see `transcript`."""
     with base_dir_kept():
-        log = RunLog(directory)
-        scenario, _ = stored_scenario(log, allow_code, calls_tools=False)
-        if not 0 <= task < scenario.tasks.count:
-            raise InputError(f"the run has no task {task}", "--task", f"it has {scenario.tasks.count:,}, from 0")
-        heard: list[TranscribedCall] = []
-        before = log.manifest.fork.before if log.manifest.fork else ()
-        parts = [Scenario.model_validate(one.scenario) for one in before] + [scenario]
-        elsewhere = any(one.protocol.elsewhere for one in parts)
-        # memory is carried over from the tasks before; what is shown of another task comes from the one before it
-        first = 0 if elsewhere or scenario.episodes == "sequential" else task
-        try:
-            await _again(log, scenario, range(first, max(task, elsewhere) + 1), heard)
-        except ReplayMismatchError:
-            if log.manifest.status == "finished":
-                raise
-    found = [call for call in heard if call.task == task and agent in (None, call.agent)]
-    return sorted(found, key=lambda call: call.outcome.key)
+        found = await _overheard(RunLog(directory), task, allow_code)
+    return sorted((call for call in found.calls if agent in (None, call.agent)), key=lambda call: call.outcome.key)
 
 
-async def _again(log: RunLog, scenario: Scenario, tasks: range, heard: list[TranscribedCall]) -> None:
+def events_so_far(directory: Path | str, task: int, *, allow_code: Sequence[Path] = ()) -> list[Event]:
+    """Return the events of the rounds of a task that have ended, worked out from the journal of a run that goes on.
+
+    They are those that its log will have. No model is called, and nothing is written.
+
+    Args:
+        directory: the run.
+        task: the task.
+        allow_code: loose code files that the run was made with.
+
+    Raises:
+        InputError: the run has no such task, or needs code that was not given.
+        LogDamagedError: the journal is not what was written.
+    """
+    return wait_for(_events_so_far(directory, task, allow_code))
+
+
+async def _events_so_far(directory: Path | str, task: int, allow_code: Sequence[Path]) -> list[Event]:
+    with base_dir_kept():
+        return (await _overheard(RunLog(directory), task, allow_code)).events
+
+
+@dataclass
+class _Overheard:
+    """What was overheard while episodes were taken again."""
+
+    task: int
+    calls: list[TranscribedCall] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
+
+    def call(self, one: TranscribedCall) -> None:
+        if one.task == self.task:
+            self.calls.append(one)
+
+
+class _OverheardOrder(InOrder):
+    """Passes events on as they come and keeps those of one task."""
+
+    heard: _Overheard
+
+    def add(self, task: int, events: Sequence[Event]) -> None:
+        if task == self.heard.task:
+            self.heard.events.extend(events)
+        super().add(task, events)
+
+
+async def _overheard(log: RunLog, task: int, allow_code: Sequence[Path]) -> _Overheard:
+    """Return what is overheard of a task when its episode, and those that it rests on, are taken again."""
+    scenario, _ = stored_scenario(log, allow_code, calls_tools=False)
+    if not 0 <= task < scenario.tasks.count:
+        raise InputError(f"the run has no task {task}", "--task", f"it has {scenario.tasks.count:,}, from 0")
+    heard = _Overheard(task)
+    before = log.manifest.fork.before if log.manifest.fork else ()
+    parts = [Scenario.model_validate(one.scenario) for one in before] + [scenario]
+    elsewhere = any(one.protocol.elsewhere for one in parts)
+    # memory is carried over from the tasks before; what is shown of another task comes from the one before it
+    first = 0 if elsewhere or scenario.episodes == "sequential" else task
+    try:
+        await _again(log, scenario, range(first, max(task, elsewhere) + 1), heard)
+    except ReplayMismatchError:
+        if log.manifest.status == "finished":
+            raise
+    return heard
+
+
+async def _again(log: RunLog, scenario: Scenario, tasks: range, heard: _Overheard) -> None:
     """Take the episodes of some tasks again from the journal, and write down what was said in them."""
     known = {attempt.key: attempt for attempt in log.journal() if attempt.task in tasks}
+    if log.manifest.status == "running":  # calls in flight are not lost ones
+        known = {key: attempt for key, attempt in known.items() if attempt.state != "started"}
     rules = recorded_rules(log.manifest.rules, str(log.directory))
     fork = log.manifest.fork
     parts = [
@@ -156,15 +210,18 @@ async def _again(log: RunLog, scenario: Scenario, tasks: range, heard: list[Tran
             pool = LocalPool(society, boards, live=False)
             pools.append(pool)
             await pool.start()
-            pool.host.overheard = lambda wanted, result, host=pool.host: heard.append(_call(host, wanted, result))
+            pool.host.overheard = lambda wanted, result, host=pool.host: heard.call(_call(host, wanted, result))
             if (judge := EpisodeJudge.of(one, None, known)) is not None:
                 desks.append(judge.desk)
-                judge.desk.overheard = lambda wanted, result, desk=judge.desk: heard.append(
+                judge.desk.overheard = lambda wanted, result, desk=judge.desk: heard.call(
                     _reading(desk, wanted, result)
                 )
             caller = Caller(pool, None, known, one.calls, 64)
             epochs.append(ScenarioEpoch(start, society, pool, caller, judge, tools))
-        engine = RunEngine(epochs, SegmentWriter(Path(), keep=False), boards)
+        writer = SegmentWriter(Path(), keep=False)
+        engine = RunEngine(epochs, writer, boards)
+        engine.order = _OverheardOrder(writer, engine.episodes)
+        engine.order.heard = heard
         environment = environment_of(scenario.tasks)
         if isinstance(environment, ForeignEnvironment):
             engine.steps = ForeignDesk(environment, None, known, live=False)

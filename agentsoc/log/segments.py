@@ -21,11 +21,11 @@ import pyarrow.parquet as pq
 
 from agentsoc.errors import LogDamagedError
 from agentsoc.events import Event
-from agentsoc.log.bounded import read_parquet, require_kind, unfolded_bytes
 from agentsoc.log.digest import Digest, digest_of
 from agentsoc.log.inside import Inside
 from agentsoc.log.schema import COLUMNS, RESERVED, REWARDS, SCHEMA, to_table
 from agentsoc.log.totals import EpisodeTotals, EventTotals
+from agentsoc.scenario.parquet_bounds import iter_parquet, read_parquet, require_kind, unfolded_bytes
 
 REBUILD: Final = "it can be computed again from the journal: agentsoc resume on the run directory"
 """The advice for a run in which anything but the journal and the manifest is damaged."""
@@ -237,6 +237,17 @@ def read_segment(
     if found != segment.digest:
         raise LogDamagedError("this segment is not what was written: its digest differs", where, REBUILD)
     return table if columns is None else table.select([name for name in table.column_names if name in set(columns)])
+
+
+def iter_segment(directory: Path, segment: Segment, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
+    """Yield a segment's rows in tables of bounded size, once its bytes have their hash; see `read_segment`."""
+    if segment.sha256 is None:
+        yield read_segment(directory, segment, columns)
+        return
+    where = str(directory / segment.file)
+    content = segment_bytes(directory, segment)
+    for table in iter_parquet(content, where, columns=columns, rows=segment.rows, hint=REBUILD):
+        yield conform(table, where, columns)
 
 
 def segment_bytes(directory: Path, segment: Segment) -> bytes:

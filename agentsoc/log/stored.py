@@ -127,7 +127,7 @@ class StoredRun:
         """
         import polars as pl
 
-        from agentsoc.log.bounded import read_schema, require_size
+        from agentsoc.scenario.parquet_bounds import read_schema, require_size
 
         files = []
         for segment in chained(self.segments):
@@ -156,10 +156,9 @@ class StoredRun:
 
     def task_table(self) -> pa.Table:
         """Return the tasks of the run as they are kept, one row for each task of its scenario; see `tasks`."""
-        import numpy as np
         import pyarrow as pa
 
-        from agentsoc.log.bounded import require_kind
+        from agentsoc.scenario.parquet_bounds import require_kind
 
         if TASKS in self._small:
             return self._small[TASKS]
@@ -176,7 +175,7 @@ class StoredRun:
             count = self.manifest.scenario.get("tasks", {}).get("count", table.num_rows)
             if table.num_rows != count:
                 raise ValueError(f"it has {table.num_rows:,} rows, and the scenario {count:,} tasks")
-            if table["task"].null_count or not np.array_equal(table["task"].to_numpy(), np.arange(count)):
+            if table["task"].to_pylist() != list(range(count)):  # `to_numpy` would load pandas, where it is installed
                 raise ValueError("its rows are not those of the tasks, in their order")
         except (pa.ArrowException, ValueError, KeyError) as error:
             what = f"the task table holds something else ({error})"
@@ -245,7 +244,7 @@ class StoredRun:
         Raises:
             LogDamagedError: it is missing, not what was written, or unfolds to more than it may.
         """
-        from agentsoc.log.bounded import read_parquet
+        from agentsoc.scenario.parquet_bounds import read_parquet
 
         where = str(self.directory / name)
         return read_parquet(self.file(name, digest, what), where, hint=REBUILD, most=most)
@@ -274,6 +273,7 @@ def _task_types() -> dict[str, pa.DataType]:
         "options": pa.list_(pa.string()),
         "chance": pa.float64(),
         "difficulty": pa.float64(),
+        "metadata": pa.string(),
     }
 
 

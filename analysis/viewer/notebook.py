@@ -17,8 +17,9 @@ from analysis.synergy.estimation.phase_estimate import PhaseEstimate
 from analysis.synergy.phase_report import PhaseReport
 from analysis.synergy.planning.design import DesignReport
 from analysis.synergy.planning.recommend import Recommendation
+from analysis.viewer.blocks import figure_of, paragraph, verbatim
 from analysis.viewer.charts.plans import plan_chart
-from analysis.viewer.document.parts import STYLE, figure_html, paragraph, verbatim
+from analysis.viewer.document.parts import STYLE, html_of
 from analysis.viewer.document.result_sections import compare_html, laws_html, phase_html
 from analysis.viewer.document.run_section import run_html
 from analysis.viewer.pages.compare import compare_page
@@ -35,7 +36,7 @@ EVENTS_MAX: Final = 500_000
 def shown_run(run: RunLog) -> str:
     """Return a run as HTML; of a very large one its summary."""
     if run.manifest.totals.events > EVENTS_MAX:
-        return _framed(paragraph(run_sentence(run.manifest), "said") + verbatim(run))
+        return _framed(html_of([*paragraph(run_sentence(run.manifest), "said"), *verbatim(run)]))
     return _framed(run_html(run_page(open_log(run.directory))))
 
 
@@ -60,7 +61,8 @@ def shown_phase(phase: PhaseEstimate | PhaseReport) -> str:
 def shown_plan(plan: Recommendation | DesignReport) -> str:
     """Return a plan as HTML."""
     page = plan_page(plan)
-    return _framed(paragraph(page.sentence, "said") + figure_html(plan_chart(page)) + verbatim(page.text))
+    blocks = [*paragraph(page.sentence, "said"), *figure_of(plan_chart(page)), *verbatim(page.text)]
+    return _framed(html_of(blocks))
 
 
 def _framed(html: str) -> str:

@@ -29,11 +29,14 @@ pytestmark = [
 ]
 
 CPU_S: Final = 10.0
-RSS_MB: Final = {"calibrate": 650.0, "phase": 650.0}
-"""Bounds of verbs that take more than 500 MB on harmless runs already: compiled code, most of it (MB)."""
+RSS_MB: Final = {"calibrate": 650.0, "phase": 650.0, "viewed": 650.0}
+"""Bounds of verbs that take more than 500 MB: compiled code, and for `viewed` ten questions in one process (MB)."""
 
-SHOWS: Final = frozenset({"report"})
-"""Verbs that show what can be read and say what cannot, such as a run without its journal; or they refuse."""
+SHOWS: Final = frozenset({"report", "viewed"})
+"""Verbs that show what can be read and say what cannot, such as a run without its journal; or they refuse.
+
+`viewed` is every page of `agentsoc view`.
+"""
 
 Verb = Callable[[Path, Path], list[Any]]
 OF_RUNS: Final[dict[str, Verb]] = {
@@ -46,11 +49,12 @@ OF_RUNS: Final[dict[str, Verb]] = {
     "laws": lambda run, out: ["laws", run],
     "phase": lambda run, out: ["phase", run],
     "report": lambda run, out: ["report", run, "-o", f"{out}.html"],
+    "viewed": lambda run, out: ["viewed", run],
     "ls": lambda run, out: ["ls", run],
     "resume": lambda run, out: ["resume", run, "--quiet"],  # the last one: it may mend the run
 }
 OF_COMPARISONS: Final[dict[str, Verb]] = {
-    **{name: OF_RUNS[name] for name in ("check", "ls", "metrics", "laws", "report")},
+    **{name: OF_RUNS[name] for name in ("check", "ls", "metrics", "laws", "report", "viewed")},
     "compare": lambda run, out: ["compare", run, "--figures", "--quiet", "--workers", 1],
 }
 

@@ -34,7 +34,7 @@ from analysis.viewer.pages.plain import Span
 from analysis.viewer.pages.plan import PlannedDesign, PlanPage
 from analysis.viewer.pages.run import BudgetLine, RoundTokens, RunPage, run_page, run_sentence
 from analysis.viewer.pages.society import society_map
-from analysis.viewer.pages.store import open_log
+from analysis.viewer.pages.store import LogPart, open_log
 from analysis.viewer.pages.transcript import transcript_page
 from tests.sides import told_apart
 from tests.viewer_results import some_laws, some_measurements
@@ -291,8 +291,8 @@ def test_plans_say_which_design_is_best() -> None:
 def test_an_episode_that_goes_on_says_so() -> None:
     log = open_log(GOLDEN / "debated")
     ended = run_page(log).tasks[0].stop
-    frames = [frame.filter(~pl.col("kind").is_in(["stop"])) for frame in (log.part(0),)]
-    log._kept[0] = frames[0]
+    whole = log.rows_of(0, 0, log.rows).filter(~pl.col("kind").is_in(["stop"]))
+    log.parts = [LogPart(whole.height, lambda names: iter([whole if names is None else whole.select(names)]))]
     assert log.run is not None
     object.__setattr__(log.run, "episodes", lambda: None)
     told_apart({"under way": run_page(log).tasks[0].stop}, ended)

@@ -161,13 +161,7 @@ def _questions(log: OpenLog, tasks: Sequence[int]) -> dict[int, dict[str, Any]]:
 
 def _columns(log: OpenLog, tasks: Sequence[int]) -> tuple[dict[str, list[Any]], list[str]]:
     """Return the events of some tasks as columns; texts as places in a list of all texts."""
-    first, last = tasks[0], tasks[-1]
-    parts = [
-        log.part(at).filter(pl.col("task").is_in(list(tasks)))
-        for at in range(len(log.parts))
-        if log.span(at)[0] <= last and log.span(at)[1] >= first
-    ]
-    frame = pl.concat(parts)
+    frame = pl.concat([log.of_task(task) for task in tasks])
     known: dict[str, int] = {}
 
     def places(name: str) -> list[int | None]:

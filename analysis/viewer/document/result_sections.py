@@ -2,20 +2,12 @@
 
 from __future__ import annotations
 
+from analysis.viewer.blocks import Block, figure_of, folded, heading, listed, paragraph, table_of
 from analysis.viewer.charts.comparisons import cost_chart, forest_chart
 from analysis.viewer.charts.phases import depth_chart, plane_chart
 from analysis.viewer.charts.svg import figure
 from analysis.viewer.charts.tails import growth_chart, tail_chart
-from analysis.viewer.document.parts import (
-    DocumentSection,
-    counted,
-    figure_html,
-    folded,
-    heading,
-    listed_html,
-    paragraph,
-    table_html,
-)
+from analysis.viewer.document.parts import DocumentSection, counted, html_of
 from analysis.viewer.pages.compare import ComparePage, CrossoverLine, Matrix
 from analysis.viewer.pages.laws import LawLine, LawsPage
 from analysis.viewer.pages.phase import PhasePage
@@ -26,14 +18,25 @@ NOT_MATCHED = "The organisations had no common ceiling: a difference may be one 
 
 def compare_section(page: ComparePage, at: int) -> DocumentSection:
     """Return the section of a comparison."""
-    return DocumentSection(f"comparison-{at}", f"Comparison {page.name}", compare_html(page))
+    return _section(f"comparison-{at}", f"Comparison {page.name}", whole_comparison(page))
 
 
 def compare_html(page: ComparePage) -> str:
     """Return the page of a comparison."""
-    parts = [paragraph(page.verdict, "said")]
+    return html_of(whole_comparison(page))
+
+
+def whole_comparison(page: ComparePage) -> list[Block]:
+    """Return the page of a comparison with its tasks."""
+    matrix = matrix_blocks(page.matrix) if page.matrix is not None and page.matrix.rows else []
+    return [*compare_blocks(page), *matrix, *compare_notes(page)]
+
+
+def compare_blocks(page: ComparePage) -> list[Block]:
+    """Return the page of a comparison down to its tasks."""
+    blocks = paragraph(page.verdict, "said")
     if not page.matched:
-        parts.append(paragraph(NOT_MATCHED))
+        blocks += paragraph(NOT_MATCHED)
     head = ("organisation", "score", "minus the baseline", "p (Holm)", "won/tied/lost", "tokens of a task", "stops")
     rows = [
         (
@@ -44,19 +47,21 @@ def compare_html(page: ComparePage) -> str:
         )
         for one in page.organisations
     ]  # fmt: skip
-    parts += [table_html(head, rows), figure_html(forest_chart(page)), figure_html(cost_chart(page))]
+    blocks += [*table_of(head, rows), *figure_of(forest_chart(page)), *figure_of(cost_chart(page))]
     if page.crossovers:
-        parts += [heading("Crossovers"), listed_html(crossover_words(one) for one in page.crossovers)]
+        blocks += [*heading("Crossovers"), *listed([crossover_words(one) for one in page.crossovers])]
     if page.unequal_stops or page.failures:
-        parts.append(heading("Failures and unequal stops"))
-        parts.append(listed_html(page.unequal_stops))
-        parts.append(listed_html(f"{label}: {counted(found)} failures" for label, found in page.failures.items()))
-    if page.matrix is not None and page.matrix.rows:
-        parts.append(matrix_html(page.matrix))
-    parts += [heading("Notes"), listed_html(page.notes)]
+        blocks += [*heading("Failures and unequal stops"), *listed(page.unequal_stops)]
+        blocks += listed([f"{label}: {counted(found)} failures" for label, found in page.failures.items()])
+    return blocks
+
+
+def compare_notes(page: ComparePage) -> list[Block]:
+    """Return what a reader of a comparison must know, and what is missing."""
+    blocks = [*heading("Notes"), *listed(page.notes)]
     if page.missing:
-        parts += [heading("Runs that are missing"), listed_html(page.missing)]
-    return "".join(parts)
+        blocks += [*heading("Runs that are missing"), *listed(page.missing)]
+    return blocks
 
 
 def crossover_words(one: CrossoverLine) -> str:
@@ -69,14 +74,19 @@ def crossover_words(one: CrossoverLine) -> str:
     return f"{begun}; {one.reason}" if one.reason else begun
 
 
-def matrix_html(matrix: Matrix) -> str:
-    """Return scores task by task."""
+def matrix_said(matrix: Matrix) -> str:
+    """Return in words on how many tasks organisations differ."""
     differ = sum(row.differ for row in matrix.rows)
     more = f" (of {matrix.rows_in_all:,})" if matrix.rows_in_all > len(matrix.rows) else ""
-    said = f"{differ:,} of {len(matrix.rows):,} tasks{more} shown differ between organisations; they come first."
+    return f"{differ:,} of {len(matrix.rows):,} tasks{more} shown differ between organisations; they come first."
+
+
+def matrix_blocks(matrix: Matrix) -> list[Block]:
+    """Return scores task by task."""
     head = ("tasks", "seed", "task", *matrix.labels)
     rows = [(row.tasks, row.seed, row.task, *(figure(score) for score in row.scores)) for row in matrix.rows]
-    return heading("Task by task") + paragraph(said) + folded("scores task by task", table_html(head, rows))
+    scores = folded("scores task by task", table_of(head, rows))
+    return [*heading("Task by task"), *paragraph(matrix_said(matrix)), *scores]
 
 
 def span_words(span: Span | None) -> str:
@@ -88,14 +98,16 @@ def span_words(span: Span | None) -> str:
 
 def laws_section(page: LawsPage, at: int) -> DocumentSection:
     """Return the section of laws, each group after the whole."""
-    html = laws_html(page) + "".join(
-        folded(f"group: {group.title}", laws_html(group)) for group in page.groups
-    )  # fmt: skip
-    return DocumentSection(f"laws-{at}", "Laws", html)
+    return _section(f"laws-{at}", "Laws", laws_blocks(page))
 
 
 def laws_html(page: LawsPage) -> str:
-    """Return the page of laws."""
+    """Return the page of laws and of each of its groups."""
+    return html_of(laws_blocks(page))
+
+
+def laws_blocks(page: LawsPage) -> list[Block]:
+    """Return the page of laws, each group folded after the whole."""
     counts = f"{figure(page.events)} events in {figure(page.executions)} executions."
     head = ("observable", "n", "worth", "mean", "largest", "alpha", "xmin", "tail", "fit p", "verdict")
     rows = [
@@ -106,56 +118,66 @@ def laws_html(page: LawsPage) -> str:
         )
         for one in page.laws
     ]  # fmt: skip
-    parts = [paragraph(page.verdict, "said"), paragraph(counts), table_html(head, rows)]
-    parts += [law_html(one) for one in page.laws]
+    blocks = [*paragraph(page.verdict, "said"), *paragraph(counts), *table_of(head, rows)]
+    for one in page.laws:
+        blocks += law_blocks(one)
     if page.concentration:
         effort = [(name, figure(value)) for name, value in page.concentration.items()]
-        parts += [heading("Concentration of effort"), table_html(("measure", "mean over executions"), effort)]
+        blocks += [*heading("Concentration of effort"), *table_of(("measure", "mean over executions"), effort)]
     if page.caveats:
-        parts += [heading("What a reader must know"), listed_html(page.caveats)]
-    return "".join(parts)
+        blocks += [*heading("What a reader must know"), *listed(page.caveats)]
+    for group in page.groups:
+        blocks += folded(f"group: {group.title}", laws_blocks(group))
+    return blocks
 
 
-def law_html(one: LawLine) -> str:
+def law_blocks(one: LawLine) -> list[Block]:
     """Return what is said of one observable."""
-    parts = [heading(f"{one.name}: {one.verdict}")]
+    blocks = heading(f"{one.name}: {one.verdict}")
     if one.reasons:
-        parts += [paragraph("Reasons:"), listed_html(one.reasons)]
+        blocks += [*paragraph("Reasons:"), *listed(one.reasons)]
     if one.nulls:
-        parts.append(paragraph(f"Cannot be told from: {', '.join(one.nulls)}"))
-    parts += [figure_html(tail_chart(one)), figure_html(growth_chart(one))]
+        blocks += paragraph(f"Cannot be told from: {', '.join(one.nulls)}")
+    blocks += [*figure_of(tail_chart(one)), *figure_of(growth_chart(one))]
     if one.growth is not None and one.growth.reason:
-        parts.append(paragraph(f"No growth exponent: {one.growth.reason}", "muted"))
+        blocks += paragraph(f"No growth exponent: {one.growth.reason}", "muted")
     if one.ratios:
         rows = [(test.first, test.second, figure(test.ratio), figure(test.p)) for test in one.ratios]
-        parts.append(
-            folded("likelihood ratios", table_html(("model", "against", "ratio (above 0: the first)", "p"), rows))
-        )
-    return "".join(parts)
+        blocks += folded("likelihood ratios", table_of(("model", "against", "ratio (above 0: the first)", "p"), rows))
+    return blocks
 
 
 def phase_section(page: PhasePage, at: int) -> DocumentSection:
     """Return the section of a phase."""
-    return DocumentSection(f"phase-{at}", f"Phase at fan-in {page.b}", phase_html(page))
+    return _section(f"phase-{at}", f"Phase at fan-in {page.b}", phase_blocks(page))
 
 
 def phase_html(page: PhasePage) -> str:
     """Return the page of a phase."""
+    return html_of(phase_blocks(page))
+
+
+def phase_blocks(page: PhasePage) -> list[Block]:
+    """Return the page of a phase."""
     chances = ", ".join(f"P({name}) {figure(value)}" for name, value in page.probabilities.items() if value is not None)
-    parts = [paragraph(page.sentence, "said"), paragraph(chances) if chances else ""]
+    blocks = [*paragraph(page.sentence, "said"), *(paragraph(chances) if chances else [])]
     rows = [
         (one.name, one.meaning, span_words(one.value), "" if one.value is None else one.value.method)
         for one in page.parameters
     ]
-    parts.append(table_html(("parameter", "meaning", "value", "method"), rows))
-    parts += [figure_html(plane_chart(page)), figure_html(depth_chart(page))]
+    blocks += table_of(("parameter", "meaning", "value", "method"), rows)
+    blocks += [*figure_of(plane_chart(page)), *figure_of(depth_chart(page))]
     if page.refusals:
-        parts += [heading("Refused"), listed_html(page.refusals)]
+        blocks += [*heading("Refused"), *listed(page.refusals)]
     if page.assumptions:
-        parts += [heading("What is assumed"), table_html(("", "status", "assumption"), page.assumptions)]
+        blocks += [*heading("What is assumed"), *table_of(("", "status", "assumption"), page.assumptions)]
     if page.trials:
         rows_of = [(name, f"{n:,}", f"{page.tokens.get(name, 0):,}") for name, n in page.trials.items()]
-        parts += [heading("What was measured"), table_html(("purpose", "trials", "tokens"), rows_of)]
+        blocks += [*heading("What was measured"), *table_of(("purpose", "trials", "tokens"), rows_of)]
     if page.ignored:
-        parts += [heading("Runs that told nothing"), listed_html(page.ignored)]
-    return "".join(parts)
+        blocks += [*heading("Runs that told nothing"), *listed(page.ignored)]
+    return blocks
+
+
+def _section(name: str, title: str, blocks: list[Block]) -> DocumentSection:
+    return DocumentSection(name, title, html_of(blocks), blocks=blocks)

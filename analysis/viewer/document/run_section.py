@@ -2,20 +2,12 @@
 
 from __future__ import annotations
 
+from analysis.viewer.blocks import Block, figure_of, folded, heading, listed, paragraph, table_of, verbatim
 from analysis.viewer.charts.runs import rounds_chart, society_chart, strip_chart
 from analysis.viewer.document.episodes import EpisodeData
-from analysis.viewer.document.parts import (
-    DocumentSection,
-    counted,
-    figure_html,
-    folded,
-    heading,
-    listed_html,
-    paragraph,
-    table_html,
-    verbatim,
-)
+from analysis.viewer.document.parts import DocumentSection, counted, html_of
 from analysis.viewer.pages.run import BudgetLine, RunPage
+from analysis.viewer.pages.society import SocietyMap
 
 
 def run_section(page: RunPage, at: int, episodes: EpisodeData | None = None) -> DocumentSection:
@@ -24,7 +16,9 @@ def run_section(page: RunPage, at: int, episodes: EpisodeData | None = None) -> 
     parts = [run_html(page)]
     notes: tuple[str, ...] = ()
     if episodes is not None and episodes.packed:
-        parts += [heading("Episodes"), *(paragraph(note, "muted") for note in episodes.notes)]
+        parts.append(
+            html_of([*heading("Episodes"), *(one for note in episodes.notes for one in paragraph(note, "muted"))])
+        )
         parts.append(
             f'<div class="episodes" id="{name}-episodes" data-source="{name}-data"><p class="muted">The episodes need '
             "a script, which this viewer of the document does not run.</p></div>"
@@ -36,10 +30,35 @@ def run_section(page: RunPage, at: int, episodes: EpisodeData | None = None) -> 
 
 def run_html(page: RunPage) -> str:
     """Return the page of a run without its episodes."""
-    parts = [paragraph(page.sentence, "said")]
+    said = [*told_first(page), *table_of(("", ""), run_facts(page))]
+    pictures = (strip_chart(page), rounds_chart(page), society_chart(page.society))
+    return html_of(
+        [
+            *said,
+            *(one for chart in pictures for one in figure_of(chart)),
+            *society_note(page.society),
+            *counts_of(page),
+            *told_last(page),
+        ]
+    )
+
+
+def told_first(page: RunPage) -> list[Block]:
+    """Return what a run came to in a sentence, and that it is not finished where it is not."""
+    blocks = paragraph(page.sentence, "said")
     if page.status not in ("finished", "imported"):
-        parts.append(paragraph(f"This run is {page.status}: what it has so far is shown. {page.error or ''}".strip()))
-    facts = [("place", page.place), ("status", page.status), ("seed", page.seed), ("models", ", ".join(page.models))]
+        blocks += paragraph(f"This run is {page.status}: what it has so far is shown. {page.error or ''}".strip())
+    return blocks
+
+
+def run_facts(page: RunPage) -> list[tuple[str, object]]:
+    """Return what there is to say of a run in a table, name by name."""
+    facts: list[tuple[str, object]] = [
+        ("place", page.place),
+        ("status", page.status),
+        ("seed", page.seed),
+        ("models", ", ".join(page.models)),
+    ]
     if page.budget is not None:
         facts.append(("tokens", budget_words(page.budget)))
         if page.budget.cost is not None:
@@ -54,25 +73,34 @@ def run_html(page: RunPage) -> str:
         facts.append(("calls of tools", f"{page.tool_calls[0]:,} made, {page.tool_calls[1]:,} beyond a limit"))
     if page.rewards:
         facts.append(("rewards", ", ".join(f"{name} {value}" for name, value in page.rewards.items())))
-    parts += [table_html(("", ""), facts)]
-    parts += [figure_html(chart(page)) for chart in (strip_chart, rounds_chart)]
-    parts.append(figure_html(society_chart(page.society)))
-    if page.society.why:
-        parts.append(paragraph(f"Links are those that the log shows: {page.society.why}", "muted"))
+    return facts
+
+
+def society_note(society: SocietyMap) -> list[Block]:
+    """Return why links are those that the log shows, where they are."""
+    return paragraph(f"Links are those that the log shows: {society.why}", "muted") if society.why else []
+
+
+def counts_of(page: RunPage) -> list[Block]:
+    """Return stops, failures and flags with their counts."""
+    blocks: list[Block] = []
     for title, rows in (("Stops", page.stops), ("Failures", page.failures), ("Flags", page.flags)):
         if rows:
-            parts += [
-                heading(title),
-                table_html(("what", "count", "said most often"), [(r.name, f"{r.count:,}", r.text) for r in rows]),
-            ]
-    parts += [listed_html(page.notes), listed_html(page.not_reproducible)]
+            blocks += heading(title)
+            blocks += table_of(("what", "count", "said most often"), [(r.name, f"{r.count:,}", r.text) for r in rows])
+    return blocks
+
+
+def told_last(page: RunPage) -> list[Block]:
+    """Return notes, commands, scenario and versions."""
+    blocks = [*listed(page.notes), *listed(page.not_reproducible)]
     if page.commands:
-        parts += [heading("From the command line"), verbatim("\n".join(page.commands))]
+        blocks += [*heading("From the command line"), *verbatim("\n".join(page.commands))]
     if page.scenario:
-        parts.append(folded("the scenario", verbatim(page.scenario)))
+        blocks += folded("the scenario", verbatim(page.scenario))
     if page.versions:
-        parts.append(folded("made with", table_html(("package", "version"), list(page.versions.items()))))
-    return "".join(parts)
+        blocks += folded("made with", table_of(("package", "version"), list(page.versions.items())))
+    return blocks
 
 
 def budget_words(budget: BudgetLine) -> str:

@@ -17,9 +17,9 @@ from analysis.viewer.document.parts import DocumentSection
 from analysis.viewer.document.result_sections import compare_section, laws_section, phase_section
 from analysis.viewer.document.run_section import run_section
 from analysis.viewer.document.whole import SIZE_MAX, document
-from analysis.viewer.pages.compare import compare_page, read_report
-from analysis.viewer.pages.laws import laws_page
-from analysis.viewer.pages.phase import phase_page
+from analysis.viewer.pages.compare import ComparePage, compare_page, read_report
+from analysis.viewer.pages.laws import LawsPage, laws_page
+from analysis.viewer.pages.phase import PhasePage, phase_page
 from analysis.viewer.pages.run import run_page
 from analysis.viewer.pages.store import is_log, open_log
 from analysis.viewer.pages.transcript import Transcriber
@@ -104,11 +104,18 @@ def result_section(place: Path, at: int) -> DocumentSection:
 
 
 def data_section(data: Any, at: int, where: str = "", *, directory: Path | None = None) -> DocumentSection:
-    """Return the section of plain data that a command wrote, by what is in it.
+    """Return the section of plain data that a command wrote, by what is in it; `at` is its number, see `data_page`."""
+    page = data_page(data, where, directory=directory)
+    if isinstance(page, PhasePage):
+        return phase_section(page, at)
+    return compare_section(page, at) if isinstance(page, ComparePage) else laws_section(page, at)
+
+
+def data_page(data: Any, where: str = "", *, directory: Path | None = None) -> ComparePage | LawsPage | PhasePage:
+    """Return the page of plain data that a command wrote, by what is in it.
 
     Args:
         data: what it wrote.
-        at: number of the section.
         where: the file, for messages.
         directory: that of the comparison, for its tasks; None leaves them out.
 
@@ -120,9 +127,9 @@ def data_section(data: Any, at: int, where: str = "", *, directory: Path | None 
             data = data["phase"]
         if data.get("kind") == KIND:
             ignored = tuple(text for text in data.get("ignored") or () if isinstance(text, str))
-            return phase_section(phase_page(Measured.from_dict(data, where), ignored), at)
+            return phase_page(Measured.from_dict(data, where), ignored)
         if "blocks" in data and "verdict" in data:
-            return compare_section(compare_page(data, directory), at)
+            return compare_page(data, directory)
         if "concentration" in data and "gamma" in data:
-            return laws_section(laws_page(data), at)
+            return laws_page(data)
     raise InputError("this file holds nothing to report on", where, _HINT)

@@ -14,6 +14,7 @@ import polars as pl
 from agentsoc.errors import InputError
 from agentsoc.events import SCORED, SOCIETY
 from analysis.viewer.pages.claims import EpisodeClaims, claim_graph
+from analysis.viewer.pages.society import cited
 from analysis.viewer.pages.store import OpenLog
 
 QUESTION_CHARS: Final = 20_000
@@ -73,6 +74,8 @@ class EpisodePage(msgspec.Struct, frozen=True):
     """Why it ended; None while it goes on."""
     first_wrong: str | None
     """In words, who was wrong first; None where nobody was, or nothing is scored."""
+    cited: list[tuple[int, int]]
+    """Agents on whose claims others built most, and how often."""
     agents: list[int]
     rounds: list[RoundLine]
     standings: list[Standing]
@@ -94,7 +97,7 @@ def episode_page(log: OpenLog, task: int) -> EpisodePage:
     about = _about(log, task)
     ends = {row["kind"]: row for row in rows.filter(pl.col("kind").is_in(["answer", "stop"])).iter_rows(named=True)}
     answer, stop = ends.get("answer"), ends.get("stop")
-    standings = _standings(rows)
+    standings, spoke = _standings(rows), _spoke(rows)
     return EpisodePage(
         task=task,
         tasks=log.tasks(),
@@ -106,10 +109,11 @@ def episode_page(log: OpenLog, task: int) -> EpisodePage:
         score=None if answer is None else answer["correct"],
         stop=None if stop is None else stop["answer"],
         first_wrong=_first_wrong(standings),
+        cited=cited([(one.author, one.reader, one.claims) for one in spoke]),
         agents=sorted(agent for agent in rows["agent"].unique().to_list() if agent != SOCIETY),
         rounds=_rounds(rows),
         standings=standings,
-        spoke=_spoke(rows),
+        spoke=spoke,
         claims=claim_graph(log, rows),
         events=rows.height,
     )

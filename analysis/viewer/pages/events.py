@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any, Final
 
 import msgspec
@@ -83,22 +82,35 @@ def events_page(log: OpenLog, wanted: EventFilter | None = None, offset: int = 0
     require_filter(wanted)
     if offset < 0 or not 1 <= limit <= PAGE:
         raise InputError(f"there is no page of {limit} rows from {offset} on", "events", f"take 1 to {PAGE} rows")
-    condition = _condition(wanted)
-    total = _total(log, wanted, condition)
-    found: list[pl.DataFrame] = []
-    skip, left = offset, min(limit, max(total - offset, 0))
-    for at in _parts(log, wanted):
-        if not left:
+    if wanted.task is not None:
+        here = log.of_task(wanted.task)
+        if (condition := _condition(wanted)) is not None:
+            here = here.filter(condition)
+        return EventsPage(wanted, offset, here.height, event_lines(log, here.slice(offset, limit)))
+    counts = _counts(log, wanted)
+    rows: list[EventLine] = []
+    skip = offset
+    for at, n in enumerate(counts):
+        if len(rows) == limit:
             break
-        if condition is None and skip >= log.parts[at].rows:
-            skip -= log.parts[at].rows
-            continue
-        here = log.part(at) if condition is None else log.part(at).filter(condition)
-        found.append(here.slice(skip, left))
-        left -= found[-1].height
-        skip = max(skip - here.height, 0)
-    rows = [line for frame in found for line in event_lines(log, frame)]
-    return EventsPage(wanted, offset, total, rows)
+        rows += event_lines(log, _rows(log, wanted, at, (skip, min(skip + limit - len(rows), n))))
+        skip = max(skip - n, 0)
+    return EventsPage(wanted, offset, sum(counts), rows)
+
+
+def _rows(log: OpenLog, wanted: EventFilter, at: int, span: tuple[int, int]) -> pl.DataFrame:
+    """Return some of the rows of part `at` that a filter lets through, by their places among these."""
+    start, stop = span
+    if (condition := _condition(wanted)) is None or start >= stop:
+        return log.rows_of(at, start, stop)
+    found: list[pl.DataFrame] = []
+    for frame in log.parts[at].read(None):
+        here = frame.filter(condition)
+        found.append(here.slice(min(start, here.height), max(stop - start, 0)))
+        start, stop = max(start - here.height, 0), stop - here.height
+        if stop <= 0:
+            break
+    return pl.concat(found)
 
 
 def require_filter(wanted: EventFilter) -> None:
@@ -134,10 +146,8 @@ def _line(log: OpenLog, row: dict[str, Any]) -> EventLine:
 
 
 def _condition(wanted: EventFilter) -> pl.Expr | None:
-    """Return what rows must hold; None for no condition."""
-    held = [
-        pl.col(name) == value for name in ("task", "round", "agent") if (value := getattr(wanted, name)) is not None
-    ]
+    """Return what rows must hold beside their task; None for no condition."""
+    held = [pl.col(name) == value for name in ("round", "agent") if (value := getattr(wanted, name)) is not None]
     if wanted.kinds:
         held.append(pl.col("kind").is_in(list(wanted.kinds)))
     if wanted.answer is not None:
@@ -149,21 +159,15 @@ def _condition(wanted: EventFilter) -> pl.Expr | None:
     return None if not held else pl.all_horizontal(held).fill_null(value=False)
 
 
-def _parts(log: OpenLog, wanted: EventFilter) -> Iterator[int]:
-    """Yield the parts that can hold what is wanted."""
-    for at in range(len(log.parts)):
-        if wanted.task is None or log.span(at)[0] <= wanted.task <= log.span(at)[1]:
-            yield at
-
-
-def _total(log: OpenLog, wanted: EventFilter, condition: pl.Expr | None) -> int:
+def _counts(log: OpenLog, wanted: EventFilter) -> list[int]:
+    """Return how many events of each part a filter lets through; one pass over the columns that it looks at."""
+    condition = _condition(wanted)
     if condition is None:
-        return log.rows
-    if (known := log.counted.get(wanted)) is not None:
-        return known
-    names = condition.meta.root_names()
-    total = sum(log.part(at, names).select(condition.sum()).item() or 0 for at in _parts(log, wanted))
-    log.counted[wanted] = total
-    while len(log.counted) > _COUNTS_KEPT:
-        log.counted.popitem(last=False)
-    return int(total)
+        return [part.rows for part in log.parts]
+    if (known := log.counted.get(wanted)) is None:
+        names = condition.meta.root_names()
+        known = [sum(frame.select(condition.sum()).item() or 0 for frame in part.read(names)) for part in log.parts]
+        log.counted[wanted] = known
+        while len(log.counted) > _COUNTS_KEPT:
+            log.counted.popitem(last=False)
+    return known

@@ -16,7 +16,7 @@ from agentsoc.log.failures import failures_told
 from agentsoc.log.manifest import Manifest
 from agentsoc.printing.text import command, line
 from agentsoc.theory.proportion import Z95, wilson
-from analysis.viewer.pages.society import SocietyMap, society_map
+from analysis.viewer.pages.society import NO_SOCIETY, SocietyMap, society_map
 from analysis.viewer.pages.store import OpenLog
 
 TASKS_MAX: Final = 2_000
@@ -124,15 +124,25 @@ class RunPage(msgspec.Struct, frozen=True):
     """To show, replay and run it again."""
 
 
-def run_page(log: OpenLog) -> RunPage:
+def run_page(log: OpenLog, *, whole: bool = True) -> RunPage:
     """Return the page of a run or of an imported log; a run that goes on is shown as far as it got.
+
+    Args:
+        log: the run.
+        whole: whether to look at every event; else tokens by round, flags and the society, which take a look at all
+            of them, are left empty, and events by kind and stops are those of the manifest.
 
     Raises:
         LogDamagedError: the log is not what was written.
     """
     tasks = task_scores(log)
-    society = society_map(log)
-    by_round, kinds, flags, stops = _counts(log)
+    if whole or log.manifest is None:
+        society = society_map(log)
+        by_round, kinds, flags, stops = round_counts(log)
+    else:
+        society, by_round, flags = NO_SOCIETY, [], []
+        kinds = dict(log.manifest.totals.events_by_kind)
+        stops = [Counted(name, n, "stop") for name, n in log.manifest.totals.stops.items()]
     scored = [one.score for one in tasks if one.score is not None]
     if log.run is None:
         assert log.table is not None
@@ -209,8 +219,8 @@ def task_scores(log: OpenLog) -> list[TaskScore]:
     ]  # fmt: skip
 
 
-def _counts(log: OpenLog) -> tuple[list[RoundTokens], dict[str, int], list[Counted], list[Counted]]:
-    """Return tokens by round and act, events by kind, flags and stops: one pass over a few columns."""
+def round_counts(log: OpenLog) -> tuple[list[RoundTokens], dict[str, int], list[Counted], list[Counted]]:
+    """Return tokens by round and act, events by kind, flags and stops: one pass over a few columns of all events."""
     spent: dict[tuple[int, str], list[int]] = {}
     kinds: dict[str, int] = {}
     said: dict[tuple[str, str], int] = {}

@@ -28,6 +28,8 @@ BUILT_MAX: Final = 2_000
 """Agents up to which the links are built from the scenario: all may hear all."""
 AGENTS_MAX: Final = 50_000
 """Agents up to which any are placed."""
+CITED_MAX: Final = 20
+"""Agents that are told as cited most."""
 LINKS_MAX: Final = 20_000
 """Links that are told at most, the busiest first."""
 
@@ -61,6 +63,10 @@ class SocietyMap(msgspec.Struct, frozen=True):
     """Whether the deliveries add up to those that the run counted; otherwise a protocol may have delivered fewer."""
     why: str | None = None
     """Why the links are not those of the topology, in words."""
+
+
+NO_SOCIETY: Final = SocietyMap("", 0, [], [], [], [], 0, built=False, exact=False)
+"""What stands in place of a society that was not asked for."""
 
 
 def society_map(log: OpenLog) -> SocietyMap:
@@ -106,7 +112,7 @@ def _placed(
 def built_on(log: OpenLog) -> list[tuple[int, int, int]]:
     """Return which agents built on whose claims in a log, and how often: author, reader, claims."""
     found: dict[tuple[int, int], int] = {}
-    for frame in log.columns(["task", "agent", "claim", "parents"]):
+    for frame in log.whole_tasks(["task", "agent", "claim", "parents"]):
         minted = frame.filter(pl.col("claim").is_not_null()).select("task", "claim", pl.col("agent").alias("author"))
         used = frame.filter(pl.col("agent") != SOCIETY).select("task", "agent", "parents").explode("parents")
         pairs = used.join(minted, left_on=["task", "parents"], right_on=["task", "claim"], how="inner")
@@ -114,6 +120,14 @@ def built_on(log: OpenLog) -> list[tuple[int, int, int]]:
         for author, reader, n in counted.iter_rows():
             found[author, reader] = found.get((author, reader), 0) + n
     return [(u, v, n) for (u, v), n in sorted(found.items()) if 0 <= u < AGENTS_MAX and 0 <= v < AGENTS_MAX]
+
+
+def cited(links: list[tuple[int, int, int]]) -> list[tuple[int, int]]:
+    """Return the agents on whose claims others built most, and how often: agent, claims used; the first ones."""
+    found: dict[int, int] = {}
+    for author, _, n in links:
+        found[author] = found.get(author, 0) + n
+    return sorted(found.items(), key=lambda one: (-one[1], one[0]))[:CITED_MAX]
 
 
 def agents_stated(manifest: Manifest) -> int | None:

@@ -8,7 +8,7 @@ large they would be in full is added up before anything is unfolded. A file is r
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import pyarrow as pa
@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from agentsoc.errors import LogDamagedError
-from agentsoc.log.footer import read_footer
+from agentsoc.scenario.parquet_footer import read_footer
 
 UNFOLDED_MAX: Final = 256 << 20
 """How much memory any file may take, however small it is (bytes)."""
@@ -69,6 +69,36 @@ def read_parquet(
     if rows is not None and table.num_rows != rows:
         raise LogDamagedError(f"this file has {table.num_rows:,} rows, not {rows:,}", where, hint)
     return table
+
+
+def iter_parquet(
+    content: bytes, where: str, *, columns: Sequence[str] | None = None, rows: int | None = None, hint: str = ""
+) -> Iterator[pa.Table]:
+    """Yield what `read_parquet` returns in tables of at most `ROWS_AT_ONCE` rows, each held to the same rules.
+
+    Whoever stops early has read no further; that the rows are as many as they have to be is known at the end only.
+
+    Raises:
+        LogDamagedError: as for `read_parquet`.
+    """
+    most, seen, total = max(UNFOLDED_MAX, UNFOLDED_TIMES * len(content)), 0, 0
+    try:
+        _require_size(content, where, rows, most, hint)
+        stated, file = _opened(content)
+        wanted = None if columns is None else [name for name in stated.names if name in set(columns)]
+        with file:
+            for batch in file.iter_batches(ROWS_AT_ONCE, columns=wanted):
+                total += sum(map(unfolded_bytes, batch.columns))
+                if total > most:
+                    raise _too_large(where, most, hint)
+                table = pa.Table.from_batches([batch])
+                table.validate(full=True)
+                seen += table.num_rows
+                yield table.cast(_schema(stated, wanted))
+    except (OSError, pa.ArrowException, ValueError, KeyError, IndexError, OverflowError, MemoryError) as error:
+        raise LogDamagedError(f"this file cannot be read ({type(error).__name__})", where, hint) from None
+    if rows is not None and seen != rows:
+        raise LogDamagedError(f"this file has {seen:,} rows, not {rows:,}", where, hint)
 
 
 def require_size(content: bytes, where: str, *, rows: int | None = None, hint: str = "") -> None:
@@ -150,7 +180,7 @@ def unfolded_bytes(column: pa.Array) -> int:
         return int(column.nbytes)
     if not len(column.dictionary) or not len(column):
         return int(column.indices.nbytes)
-    lengths = pc.binary_length(column.dictionary)
+    lengths = pc.binary_length(column.dictionary)  # null for null, which the sum passes over
     return int(column.indices.nbytes) + (pc.sum(lengths.take(column.indices)).as_py() or 0)
 
 
