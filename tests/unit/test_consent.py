@@ -334,3 +334,12 @@ def test_the_memory_holds_names_and_addresses_and_no_value(monkeypatch: pytest.M
     text = (config / "consent.json").read_text()
     assert "canary" not in text
     assert json.loads(text) == {"agreed": [{"address": ELSEWHERE.address, "variable": "SOME_KEY"}]}
+
+
+def test_the_cluster_of_a_job_is_the_one_that_auto_stands_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    assert cluster("auto") == ()  # nothing is joined then
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:6379")
+    assert cluster("auto") == ()
+    monkeypatch.setenv("RAY_ADDRESS", "203.0.113.7:6379")
+    assert cluster("auto") == cluster("203.0.113.7:6379") != ()

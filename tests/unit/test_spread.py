@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from agentsoc.cli.main import main
 from agentsoc.engine.run import run
 from agentsoc.errors import InputError, LogDamagedError, RunFailedError
 from agentsoc.experiment.comparison import parse_comparison
@@ -299,3 +300,39 @@ def test_what_was_arriving_when_a_driver_was_killed_is_removed(tmp_path: Path) -
         (tmp_path / name).mkdir()
     clear_incoming(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == [".hidden", "a-n3-t-s0", "incoming"]
+
+
+# What the command line refuses
+
+SWEPT = """
+name: s
+tasks: {kind: sentiment, count: 2}
+agents: {count: 2, model: simulated}
+topology: star
+protocol: aggregate
+"""
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["compare", "FILE", "--hosts", "2"], "hosts are those of a Ray cluster"),
+        (["compare", "FILE", "--address", "local", "--workers", "2"], "--workers and --address do not go together"),
+        (["compare", "FILE", "--address", "auto"], "RAY_ADDRESS is not set here"),
+        (
+            ["run", "FILE", "--seeds", "2", "--address", "local", "--sync", "x"],
+            "--sync follows runs that are made here",
+        ),
+    ],
+)
+def test_options_that_do_not_go_together_are_refused_before_anything_is_made(
+    words: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("ray")
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.chdir(tmp_path)
+    file = tmp_path / "file.yaml"
+    file.write_text(COMPARED.format(total="") if words[0] == "compare" else SWEPT)
+    code = main([str(file) if word == "FILE" else word for word in words])
+    assert (code, message in capsys.readouterr().err) == (2, True)
+    assert [path.name for path in tmp_path.iterdir()] == ["file.yaml"]
