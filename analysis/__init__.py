@@ -1,8 +1,9 @@
 """This package says what the logs of societies show, and holds the theory behind it. It never runs a society.
 
-Six functions do from Python what the commands of the same names do, and two more have no command; they return objects
-instead of text:
+These functions do from Python what commands do, or have no command; they return objects instead of text:
 
+- `load_runs`    one row for each run: settings, score, tokens
+- `to_csv`       any of the tables as CSV
 - `read_tables`  runs and imported logs as one table of events
 - `laws`         tails, growth with N, elites, integration, attachment, with every reason to doubt them
 - `metrics`      what coordination cost, how diverse agents were, how errors spread
@@ -24,6 +25,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypedDict, overload
 
 from analysis.along import curve, watch
+from analysis.frames import load_runs, to_csv
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -46,7 +48,9 @@ if TYPE_CHECKING:
     from analysis.synergy.planning.recommend import Recommendation
     from analysis.tables import EventTable
 
-__all__ = ["compare", "curve", "laws", "metrics", "phase", "plan", "read_tables", "watch"]
+__all__ = [
+    "compare", "curve", "laws", "load_runs", "metrics", "phase", "plan", "read_tables", "to_csv", "watch",
+]  # fmt: skip
 
 
 class KnownVoters(TypedDict, total=False):

@@ -1,6 +1,6 @@
 """This study asks how often what is said of budget curves holds, and what twenty organisations at five budgets take.
 
-Usage: python -m benchmarks.study_budget_curves [--replicates 1000] [--part crossing none falls speed]
+Usage: python -m benchmarks.study_budget_curves [--replicates 1000] [--part crossing none falls law speed]
 Societies are planted: one agent who thinks with all its tokens, and a star of five who think with what messages leave,
 both by the leaf law of docs/phase-theory.md, so that the score of each at every budget is known, and with it the
 budget at which they are equal. Scores are drawn
@@ -22,16 +22,16 @@ import json
 import os
 import resource
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import yaml
 
 from analysis.comparison.crossovers import Crossover, crossover
 from analysis.comparison.curve_draws import TaskTable
-from analysis.comparison.curve_law import CurvePoints, FittedCurve, Isotonic
+from analysis.comparison.curve_law import Broken, CurvePoints, FittedCurve, Isotonic
 from analysis.interval import FloatArray
 from analysis.synergy.theory.budget import exact_threshold
 from analysis.synergy.theory.costs import LeafLaw, leaf_tokens
@@ -173,6 +173,48 @@ def falls(replicates: int, modes: Sequence[str]) -> None:
             print(f"| {name} | {tasks:,} | {falls_row(curve, tasks, replicates):.1%} |", flush=True)
 
 
+def laws(replicates: int, modes: Sequence[str]) -> None:
+    """Print which word is said of planted curves over two decades of tokens; drawn anew for every budget."""
+    del modes
+    words = ("constant", "power law", "power law with a limit", "logistic", "broken power law", "bends")
+    print(f"| curve | points | tasks | {' | '.join(words)} | slope held | break held |")
+    print("| --- " * (5 + len(words)) + "|")
+    planted: dict[str, Callable[[FloatArray], FloatArray]] = {
+        "constant .6": lambda x: np.full(len(x), 0.6),
+        "slope .2": lambda x: 0.35 * (x / 500) ** 0.2,
+        "slope .3, from 5,000 on .02": lambda x: 0.4 * np.where(x < 5_000, (x / 5_000) ** 0.3, (x / 5_000) ** 0.02),
+    }
+    for name, curve in planted.items():
+        for n in (6, 10):
+            for tasks in (400, 4_000):
+                rng = np.random.default_rng([n, tasks, len(name)])
+                fits = [_law_of(rng, curve, n, tasks) for _ in range(replicates)]
+                said = [f"{np.mean([fit['word'] == word for fit in fits]):.0%}" for word in words]
+                slopes = [fit["slopes"][0] for fit in fits if fit["word"] == "power law"]
+                places = [fit["breaks"][0]["at"] for fit in fits if fit["word"] == "broken power law"]
+                held = [_share(slopes, 0.2 if name == "slope .2" else None), _share(places, 5_000)]
+                print(f"| {name} | {n} | {tasks:,} | {' | '.join([*said, *held])} |", flush=True)
+
+
+def _law_of(
+    rng: np.random.Generator, curve: Callable[[FloatArray], FloatArray], n: int, tasks: int
+) -> Mapping[str, Any]:
+    """Return the shape that is told of a planted curve at n budgets, scores drawn anew for each."""
+    x = np.geomspace(500, 50_000, n)
+    scores = rng.binomial(tasks, curve(x)) / tasks
+    samples = rng.binomial(tasks, scores, (BOOTSTRAP, n)) / tasks
+    fit = Broken().fit(CurvePoints("planted", x, scores, np.full(n, 0.02), tasks, samples), 0)
+    assert isinstance(fit, FittedCurve)
+    return fit.shape
+
+
+def _share(found: Sequence[Mapping[str, float]], truth: float | None) -> str:
+    """Return the share of intervals that hold the truth, and of how many."""
+    if truth is None or not found:
+        return "-"
+    return f"{sum(one['low'] <= truth <= one['high'] for one in found)} of {len(found)}"
+
+
 def many(organisations: int, budgets: tuple[int, ...], tasks: int, seeds: int) -> str:
     """Return a comparison of so many simulated organisations."""
     model = {"kind": "simulated", "a": 0.02, "beta": 0.45, "signal_max": 0.6, "message": 20, "compute": 60}
@@ -214,7 +256,7 @@ def speed() -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parts = {"crossing": crossings, "none": nones, "falls": falls}
+    parts = {"crossing": crossings, "none": nones, "falls": falls, "law": laws}
     parser.add_argument("--replicates", type=int, default=1_000)
     parser.add_argument("--part", nargs="*", choices=(*parts, "speed"), default=(*parts, "speed"))
     parser.add_argument("--modes", nargs="*", choices=MODES, default=MODES, help="how scores are drawn")

@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+from collections import Counter
 from functools import lru_cache
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 from pydantic import Field
 
@@ -55,7 +56,11 @@ class Scripted(Model):
     """Probability that a call's first reply is not in the form asked for."""
     window: int | None = Field(default=None, ge=64)
     """Context window (tokens)."""
-    later: ClassVar[frozenset[str]] = frozenset({"uses_tools", "says_result"})
+    later: ClassVar[frozenset[str]] = frozenset({"uses_tools", "says_result", "follows"})
+    follows: Annotated[float, Field(ge=0, le=1)] | None = None
+    """Probability that an agent that has an answer goes to the one that most of those it hears stand by; otherwise, and
+    where its own is among the most frequent ones, it stands by its own. None: an answer given before counts for
+    nothing."""
     uses_tools: tuple[tuple[ScriptedCall, ...], ...] = ()
     """Calls of tools that an agent makes in the steps of its turn, step by step; then it answers."""
     says_result: bool = False
@@ -128,6 +133,8 @@ class ScriptedBackend(Backend):
         says = self.model.says
         if self.model.says_result and isinstance(hint, ActHint) and hint.results:
             return hint.results[-1]
+        if self.model.follows is not None and hint.own is not None:
+            return self._conforming(hint, hint.own)
         if says == "wrong" or self._draw("accuracy", hint) >= self.model.accuracy:
             others = [option for option in hint.options if option != hint.truth] or ["0"]
             return others[0 if len(others) == 1 else int(self._draw("wrong", hint) * len(others))]
@@ -136,6 +143,15 @@ class ScriptedBackend(Backend):
         if says == "majority" and (stated := [answer for answer in hint.shown if answer is not None]):
             return max(sorted(set(stated)), key=stated.count)
         return hint.truth
+
+    def _conforming(self, hint: Hint, own: str) -> str:
+        """Return the answer of an agent that has one: the most frequent one of others, or its own."""
+        heard = Counter(answer for answer in hint.shown if answer is not None)
+        most = max(heard.values(), default=0)
+        leading = sorted(answer for answer, count in heard.items() if count == most)
+        if not leading or own in leading or self._draw("follows", hint) >= (self.model.follows or 0.0):
+            return own
+        return leading[int(self._draw("leading", hint) * len(leading))]
 
     def _verdict(self, choosing: bool, hint: Hint) -> dict[str, Any]:
         """Return a choice among the shown answers, or whether the one that is shown is right."""

@@ -52,7 +52,7 @@ def check(
     yes: options.Yes = False,
     allow_mcp: options.AllowMcp = False,
 ) -> None:
-    """Check a scenario or comparison file and say what it would run, or check that a run is as it was written.
+    """Check a scenario or comparison file and say what it would run, or check that a run or import is as written.
 
     A scenario is loaded and its society built, not run: exit code 2 and the place of each fault, or a summary of what
     would run; so are all that a comparison stands for. A file of a model or a tokenizer that is not on this machine is
@@ -79,9 +79,12 @@ def check(
             "prompts are shown of a scenario", "--prompts", "agentsoc show RUN --task N --prompts has a run's"
         )
     if path.is_dir():
+        from agentsoc.cli.check_imported import check_imported
         from agentsoc.log.comparison import FILE
+        from agentsoc.log.imported import is_imported
 
         check_directory = _check_results if (path / FILE).is_file() else _check_log
+        check_directory = check_imported if is_imported(path) else check_directory
         check_directory(path, allow_code or [], as_json)
     elif is_comparison(path):
         _check_comparison(
@@ -313,6 +316,7 @@ def _facts(society: BuiltSociety, variant: Variant) -> dict[str, Any]:
         "models_text": ", ".join(label(group.model.model_dump(mode="json")) for group in scenario.agents),
         "topology": asdict(description),
         "topology_text": description.summary(),
+        "topology_remarks": list(scenario.topology.remarks(society.n)),
         "protocol": scenario.protocol.kind,
         "budget": ceiling(scenario),
         "budget_text": _budget_text(scenario),
@@ -369,6 +373,7 @@ def _print_facts(facts: dict[str, Any]) -> None:
         ("first", line(tasks["first"], 200)),
         ("agents", f"{facts['agents']:,}, {facts['models_text']}; protocol {facts['protocol']}"),
         *(("wired" if not at else "", text) for at, text in enumerate(facts["topology_text"].splitlines())),
+        *(("", line(text, 300)) for text in facts["topology_remarks"]),
         ("budget", facts["budget_text"]),
         *(("" if at else "ceiling", text) for at, text in enumerate(facts["ceiling"])),
         ("cost", facts["bound"]),

@@ -34,6 +34,7 @@ def fork(
     Everything before that place is taken from the old run, without model calls; from there on the changed scenario
     acts. The old run is not touched, and the new one can be replayed and resumed on its own.
     """
+    changes = options.engine_changes(hosts, address, concurrency)
     from agentsoc.engine.consent import cluster
     from agentsoc.engine.directory import new_directory
     from agentsoc.engine.forecast import ceiling
@@ -47,7 +48,6 @@ def fork(
 
     task, round_ = _place(at)
     stored, _ = stored_scenario(RunLog(directory), allow_code or (), more_code=True)
-    changes = options.engine_changes(hosts, address, concurrency)
     require_named_address(stored, changes, directory)
     scenario = options.with_engine(with_overrides(stored, set_ or (), "manifest.json", stored=True), changes)
     n_agents = build_society(scenario).n

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from agentsoc.cli.run import report
+from agentsoc.cli.run import report, synced
 from agentsoc.cli.summary import exit_code
 from agentsoc.printing import options
 from agentsoc.printing.live import Watch, style_for
@@ -21,6 +21,10 @@ def resume(
     hosts: options.Hosts = None,
     address: options.Address = None,
     concurrency: options.Concurrency = None,
+    sync: options.Sync = None,
+    source: Annotated[
+        str | None, typer.Option("--from", metavar="DEST", help="Fetch the copy there into DIR first, which is new.")
+    ] = None,
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Also make the failed turns of a finished run again.")
     ] = False,
@@ -43,12 +47,15 @@ def resume(
     A run that ended because its environment failed goes on with mended code: --allow-code may name another version
     of a file then.
 
+    --from DEST brings the copy that --sync kept into DIR first.
+
     A finished run is left as it is, or its events are computed again from the journal when they are damaged. Where
     it is carried out (--hosts, --address, --concurrency) may change; no result depends on it.
 
     That the directory names a model, an address and a variable is no consent to use them: as `agentsoc run` does, the
     command asks first, and without a terminal what is not remembered needs --yes.
     """
+    changes = options.engine_changes(hosts, address, concurrency)
     from agentsoc.engine.consent import cluster
     from agentsoc.engine.resume import resume as resume_run
     from agentsoc.engine.run import Progress
@@ -56,9 +63,12 @@ def resume(
     from agentsoc.log.read import RunLog
     from agentsoc.printing.ask import ask_before_sending
 
+    if source is not None:
+        from agentsoc.engine.sync import fetch
+
+        fetch(source, directory)
     log = RunLog(directory)
     manifest = log.manifest
-    changes = options.engine_changes(hosts, address, concurrency)
     agreed: frozenset[Destination] = frozenset()
     if manifest.status != "finished" or retry_failed:  # a finished run calls no model
         stored, _ = stored_scenario(log, allow_code or (), mended_code=may_be_mended(manifest))
@@ -66,7 +76,7 @@ def resume(
     progress = Progress()
     title = f"{directory}: {manifest.name}, seed {manifest.seed}; it was {manifest.status}"
     style = style_for(quiet or (manifest.status == "finished" and not retry_failed))
-    with Watch(progress, title, style=style, budget=manifest.totals.budget):
+    with synced(directory, sync, progress), Watch(progress, title, style=style, budget=manifest.totals.budget):
         finished = resume_run(
             directory,
             engine=changes,

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from agentsoc.cli.ls import print_means, rows_of
+from agentsoc.cli.over_hosts import spread_runs
 from agentsoc.cli.summary import (
     all_right_or_wrong,
     cache_lines,
@@ -29,7 +30,7 @@ from agentsoc.printing.text import command, line
 if TYPE_CHECKING:
     from agentsoc.cli.varied import Mean
     from agentsoc.contracts.address import Destination
-    from agentsoc.engine.run import Run
+    from agentsoc.engine.run import Progress, Run
     from agentsoc.scenario.code import CodeFiles
     from agentsoc.scenario.model import Scenario
 
@@ -46,6 +47,7 @@ def run(
     hosts: options.Hosts = None,
     address: options.Address = None,
     concurrency: options.Concurrency = None,
+    sync: options.Sync = None,
     allow_code: options.AllowCode = None,
     as_json: options.AsJson = False,
     quiet: options.Quiet = False,
@@ -54,7 +56,8 @@ def run(
 ) -> None:
     """Run SCENARIO and write its log; print the result and how to go on.
 
-    A sweep block, --set a.b=1,2,3 and --seeds N stand for several runs, which are made one after the other.
+    A sweep block, --set a.b=1,2,3 and --seeds N stand for several runs, which are made one after the other; with
+    --address by hosts of a Ray cluster, side by side, unless they need this machine or have a budget_total.
 
     Ctrl-C ends the run in order (calls in flight may finish for a few seconds) and prints how to resume it; a second
     Ctrl-C ends it at once. Nothing that was received is lost either way.
@@ -66,15 +69,19 @@ def run(
     With --json, stdout holds one object: run_dir, digest, n_events, n_episodes, score, tokens, budget, stop and more;
     for several runs {"runs": [...]}; after an error {"error", "kind", "exit_code"}.
 
+    --sync DEST keeps a copy elsewhere that can be resumed: agentsoc resume DIR --from DEST. What reaches it, such as
+    keys, is found by fsspec and not written down.
+
     Exit code 3 means: done, but the budget ended at least one episode.
     """
+    changes = options.engine_changes(hosts, address, concurrency)
     from agentsoc.engine.consent import cluster
+    from agentsoc.experiment.spread import Spread
     from agentsoc.printing.ask import ask_before_sending
     from agentsoc.scenario.code import CodeFiles, load_codes
     from agentsoc.scenario.load import load_scenarios
 
     code = CodeFiles(allow_code or (), load_codes(allow_code or ()))
-    changes = options.engine_changes(hosts, address, concurrency)
     loaded = load_scenarios(
         scenario, options.overrides(scenario, set_, model), seeds, seed=seed, allow_code=allow_code or ()
     )
@@ -84,12 +91,20 @@ def run(
     sizes = [options.ready(one, scenario, one.name if many else "").n for one in scenarios]
     agreed = ask_before_sending(scenarios, yes, cluster(address), allow_mcp=allow_mcp, file=scenario)
     directories = _directories(scenarios, out) if many else [out]
-    runner = _Runner(scenario, code, style_for(quiet), agreed)
+    if many and address is not None and sync is not None:
+        what = "--sync follows runs that are made here, and hosts would make these"
+        raise InputError(what, "--sync", "leave --address out, or copy the directory of the runs when they have ended")
+    runner = _Runner(scenario, code, style_for(quiet), agreed, sync)
     if not many:
         finished = runner.one(scenarios[0], sizes[0], directories[0])
         report(finished, allow_code or (), as_json)
         raise typer.Exit(exit_code(finished.manifest.totals))
-    raise typer.Exit(_sweep(runner, list(zip(scenarios, sizes, directories, strict=True)), as_json))
+    runs = list(zip(scenarios, sizes, directories, strict=True))
+    done: dict[str, Run | AgentsocError] = {}
+    if address is not None and not options.has_total(scenario, set_ or ()):
+        places = [(one, place) for one, _, place in runs]
+        done = spread_runs(places, Spread(address, hosts or 1), code, agreed, concurrency, runner.style)
+    raise typer.Exit(_sweep(runner, runs, as_json, done))
 
 
 def _directories(scenarios: Sequence[Scenario], out: Path | None) -> list[Path | None]:
@@ -108,8 +123,10 @@ def _directories(scenarios: Sequence[Scenario], out: Path | None) -> list[Path |
 class _Runner:
     """The runner holds what the runs of one command have in common, and makes them one by one."""
 
-    def __init__(self, file: Path, code: CodeFiles, style: Style, consent: frozenset[Destination]) -> None:
-        self.file, self.code, self.style, self.consent = file, code, style, consent
+    def __init__(
+        self, file: Path, code: CodeFiles, style: Style, consent: frozenset[Destination], sync: str | None
+    ) -> None:
+        self.file, self.code, self.style, self.consent, self.sync = file, code, style, consent, sync
 
     def one(self, scenario: Scenario, n_agents: int, out: Path | None, prefix: str = "") -> Run:
         """Make one run and return its log."""
@@ -123,7 +140,8 @@ class _Runner:
         progress = Progress()
         about = prefix + title(scenario, n_agents, directory)
         watch = Watch(progress, about, style=self.style, budget=ceiling(scenario))
-        with placed(self.file), removed_if_empty(directory), watch:
+        address = self.sync if self.sync is None or not prefix else f"{self.sync.rstrip('/')}/{directory.name}"
+        with placed(self.file), removed_if_empty(directory), synced(directory, address, progress), watch:
             return run_scenario(
                 scenario,
                 directory,
@@ -133,8 +151,13 @@ class _Runner:
             )
 
 
-def _sweep(runner: _Runner, runs: Sequence[tuple[Scenario, int, Path | None]], as_json: bool) -> int:
-    """Make the runs one after the other; return the exit code of the whole.
+def _sweep(
+    runner: _Runner,
+    runs: Sequence[tuple[Scenario, int, Path | None]],
+    as_json: bool,
+    ended: Mapping[str, Run | AgentsocError],
+) -> int:
+    """Make the runs one after the other, but those that hosts have made; return the exit code of the whole.
 
     A run that fails does not keep the others from being made. What would be wrong with all of them does (a key that is
     missing, say), and so does an interrupt.
@@ -144,7 +167,9 @@ def _sweep(runner: _Runner, runs: Sequence[tuple[Scenario, int, Path | None]], a
     for number, (scenario, n_agents, out) in enumerate(runs, 1):
         name = scenario.name
         try:
-            finished = runner.one(scenario, n_agents, out, f"{number}/{len(runs)} ")
+            finished = ended.get(name) or runner.one(scenario, n_agents, out, f"{number}/{len(runs)} ")
+            if isinstance(finished, AgentsocError):
+                raise finished
         except AgentsocError as error:
             note(f"error: {error}")
             codes.append(error.exit_code)
@@ -177,6 +202,15 @@ def _means(done: Sequence[dict[str, Any]]) -> list[Mean]:
     from agentsoc.cli.varied import means_over_seeds
 
     return means_over_seeds(rows_of([Path(one["run_dir"]) for one in done if "run_dir" in one], Path()))
+
+
+def synced(directory: Path, address: str | None, progress: Progress) -> contextlib.AbstractContextManager[object]:
+    """Return what keeps a copy of a run at an address meanwhile; nothing without one."""
+    if address is None:
+        return contextlib.nullcontext()
+    from agentsoc.engine.sync import Synced
+
+    return Synced(directory, address, progress.notices)
 
 
 @contextlib.contextmanager

@@ -38,12 +38,17 @@ def show(
     allow_code: options.AllowCode = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """Show the run in DIR; with --task what happened in one task, with --prompts what was sent and said in it.
+    """Show the run or imported log in DIR; with --task what happened in a task, with --prompts what was sent and said.
 
     Of a run: scenario, result, tokens, events, versions. Without --task and --events only the manifest is read, so
     this is quick however long the log is; where calls failed, two columns of the log are read as well, for the
     commonest cause.
     """
+    from agentsoc.log.imported import is_imported
+
+    if is_imported(directory):
+        _show_imported(directory, task, events, as_json, prompts=prompts or agent is not None)
+        return
     if prompts or agent is not None:
         _show_prompts(directory, task, agent if prompts else None, allow_code or [], as_json, asked=prompts)
         return
@@ -73,6 +78,33 @@ def show(
         say("\n".join(_task_lines(log, task)))
     for event in found:
         say(event_text(event))
+    if more:
+        say("... and more: --events N shows N of them")
+
+
+def _show_imported(directory: Path, task: int | None, events: int | None, as_json: bool, *, prompts: bool) -> None:
+    """Show a log that came from another framework."""
+    from agentsoc.log.imported import read_imported
+    from agentsoc.printing.imported import act_text, imported_acts, imported_text, is_packed
+
+    if prompts:
+        raise InputError("an imported log has no prompts", "--prompts", "leave the option out: --task N shows its acts")
+    if task is None and events is None:
+        if as_json:
+            about = read_imported(directory)
+            print_json(
+                {"imported": str(directory), "importer": about.importer, "source": about.source, "notes": about.notes,
+                 "rules": about.rules, "rows": about.rows}
+            )  # fmt: skip
+        else:
+            say(imported_text(directory))
+        return
+    found, more = imported_acts(directory, task, SHOWN if events is None else events)
+    if as_json:
+        print_json({"imported": str(directory), "task": task, "events": found, "more": more})
+        return
+    packed = is_packed(read_imported(directory))
+    say("\n".join(act_text(act, packed=packed) for act in found))
     if more:
         say("... and more: --events N shows N of them")
 

@@ -66,6 +66,13 @@ class Topology(Part):
         """
         return n - 1
 
+    def remarks(self, n: int) -> tuple[str, ...]:
+        """Return what a person should know of how the organisation of `n` agents was read, in sentences; () by default.
+
+        `agentsoc check` prints them: ids of a file that became others, edges that were left out.
+        """
+        return ()
+
 
 TOPOLOGIES: Slot[Topology] = Slot("agentsoc.topologies", "topology")
 """The topologies that scenarios can name: their classes by kind, and `parse`, which makes one from a block."""

@@ -341,6 +341,8 @@ class Caller:
         if outcome.rate_limited and time.monotonic() >= turn.free_until:
             outcome = msgspec.structs.replace(outcome, rate_limited=False)
         await journal.write(_row(key, room, reserved, outcome))
+        if outcome.failure is not None:
+            await gate.settled()
         if gate.cause is not None and outcome.failure is not None:
             raise ModelFailedError(gate.cause)
         return outcome

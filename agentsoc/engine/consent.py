@@ -7,12 +7,14 @@ calls. A local server that is sent no variable needs none, and nor does what cal
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING, Final
 
 from agentsoc.contracts.address import Destination, is_loopback_host
 from agentsoc.contracts.environments import environment_of
 from agentsoc.engine.agreed import remembered
+from agentsoc.engine.ray_probe import AUTO, VARIABLE
 from agentsoc.errors import ConsentNeededError
 
 if TYPE_CHECKING:
@@ -80,9 +82,13 @@ def cluster(address: str | None) -> tuple[Destination, ...]:
     """
     if address is None or address == "local":
         return ()
+    if address == AUTO:
+        address = os.environ.get(VARIABLE, "")
+        if not address:  # refused when it is to be joined
+            return ()
     if is_loopback_host(address.removeprefix("ray://").rsplit(":", 1)[0]):
         return ()
-    place = address if address.startswith("ray://") else f"ray://{address}"
+    place = address if "://" in address else f"ray://{address}"
     return (Destination(place, "RAY_AUTH_TOKEN", "a Ray cluster", "it is sent the run and its loose code"),)
 
 

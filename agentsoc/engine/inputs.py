@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import posixpath
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -62,6 +63,8 @@ class RunTasks:
     @cached_property
     def _rows(self) -> dict[str, list[Any]]:
         tasks = self.tasks
+        beside = [task.data.get("metadata") for task in tasks]
+        kept = {"metadata": [None if one is None else json.dumps(one, sort_keys=True) for one in beside]}
         return {
             "task": [task.index for task in tasks],
             "id": [task.id for task in tasks],
@@ -70,6 +73,7 @@ class RunTasks:
             "options": [list(task.options) for task in tasks],
             "chance": [task.chance for task in tasks],
             "difficulty": [task.difficulty for task in tasks],
+            **(kept if any(beside) else {}),
         }
 
     @cached_property
@@ -94,6 +98,7 @@ class RunTasks:
             )
         types = [pa.int64(), pa.string(), pa.string(), pa.string(), pa.list_(pa.string()), pa.float64(), pa.float64()]
         rows = self._rows
+        types += [pa.string()] * (len(rows) - len(types))
         return pa.table({name: pa.array(rows[name], kind) for name, kind in zip(rows, types, strict=True)})
 
 

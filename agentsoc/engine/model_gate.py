@@ -265,6 +265,9 @@ class ModelGate:
         elif silent >= self._patience.outage_s and (self._in_a_row >= OUTAGE_CALLS or self._refused >= DOWN_CALLS):
             self._close(f"{self._label} has answered nobody for {silent:.0f} s, in {self._in_a_row} calls: {failure}")
 
+    async def settled(self) -> None:
+        """Return when everything that was heard counts, which here it does at once."""
+
     def hopeless(self) -> str | None:
         """Return why a run that has come to its end has no answers at all; None when it has, or may have some."""
         if self._answered or not self._in_a_row or not self._patience.fail_fast:

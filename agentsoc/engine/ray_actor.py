@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-import threading
-import time
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +15,7 @@ from agentsoc.contracts.rules import Rules
 from agentsoc.engine.attempts import AttemptRequest, AttemptResult, PlannedTurn
 from agentsoc.engine.columns.draws import ColumnDraw, draw_codes
 from agentsoc.engine.host import Host
-from agentsoc.engine.ray_files import HostFiles, write_inside
+from agentsoc.engine.ray_files import HostFiles, die_with, write_inside
 from agentsoc.engine.toolsets import plain, specs_of, with_toolsets
 from agentsoc.events import Event
 from agentsoc.scenario.code import load_code
@@ -75,7 +73,7 @@ class HostActor:
         share: int,
         driver: tuple[str, int, str],
     ) -> None:
-        _die_with(driver)
+        die_with(driver)
         self._files: HostFiles | None = None
         if code or inputs:
             self._files = files = HostFiles(Path(driver[2]) if driver[0] == socket.gethostname() else None)
@@ -155,25 +153,6 @@ class HostActor:
         if self._files is not None:
             self._files.remove()
             self._files = None
-
-
-def _die_with(driver: tuple[str, int, str]) -> None:
-    """End this process when the driver's is gone: on its own machine, within a second instead of Ray's four."""
-    name, pid, _ = driver
-    if name != socket.gethostname():
-        return
-
-    def watch() -> None:
-        while True:
-            time.sleep(0.5)
-            try:
-                os.kill(pid, 0)
-            except ProcessLookupError:
-                os._exit(1)
-            except OSError:
-                return
-
-    threading.Thread(target=watch, daemon=True, name="driver-watch").start()
 
 
 def small(values: Any) -> Any:

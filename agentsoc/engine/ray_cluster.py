@@ -12,13 +12,15 @@ import secrets
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
 from agentsoc.engine import ray_files
+from agentsoc.engine.ray_guard import GUARD
 from agentsoc.engine.ray_output import OutputFile
-from agentsoc.engine.ray_probe import NOBODY, TOKEN_WAY_ON, Endpoint, endpoint, probe
+from agentsoc.engine.ray_probe import NOBODY, TOKEN_WAY_ON, Endpoint, endpoint, probe, resolved
 from agentsoc.errors import InputError, MissingExtraError, RunFailedError
 
 TRIES = 4
@@ -28,6 +30,9 @@ JOIN_S = 60.0
 SILENCE_S = 30.0
 """Time without an answer after which a head that was joined counts as gone (seconds); Ray exits after 60."""
 OBJECT_STORE_BYTES = 256 << 20
+LEAST: Final = {"num_cpus": 0, "memory": 1}
+"""What an actor of ours asks for: no cores, so that it starts on a full cluster, and a byte, because Ray puts what asks
+for nothing at all on any node, whatever was said of where it is to be."""
 
 _connected: str | None = None
 _temporary: ray_files.Held | None = None
@@ -42,7 +47,8 @@ def connect(address: str, hosts: int) -> Any:
     """Return the ray module, connected to `address`; a second call in the process uses the same connection.
 
     Args:
-        address: ``local`` to start a cluster that ends with this process, or HOST:PORT of a running one.
+        address: ``local`` to start a cluster that ends with this process, HOST:PORT of a running one, or ``auto`` for
+            that of the Ray job which this process is part of.
         hosts: hosts that will be placed.
 
     Raises:
@@ -52,15 +58,8 @@ def connect(address: str, hosts: int) -> Any:
         RunFailedError: the cluster does not start or cannot be joined.
     """
     global _connected, _heard
-    # none of these can be set once Ray is imported or workers run
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    if find_spec("ray") is None:
-        raise MissingExtraError("running on several hosts", "ray", "ray")
-    where = None if address == "local" else endpoint(address)
-    if where is not None:
-        _demand_token(where)
+    where = _named(address)
+    address = address if where is None else str(where)
     if _connected is not None and _connected != address:
         raise InputError(f"this process is already connected to Ray at {_connected}", "engine.address")
     if where is None:
@@ -68,7 +67,7 @@ def connect(address: str, hosts: int) -> Any:
         os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
         _own_token()
     elif _connected is None:
-        probe(where, _token, encrypted=_uses_tls())
+        probe(where, _token_to_tell, encrypted=_uses_tls())
     import ray
 
     if not ray.is_initialized():
@@ -82,6 +81,33 @@ def connect(address: str, hosts: int) -> Any:
         atexit.register(disconnect)  # after Ray registered its own: the last one is called first
     _connected, _heard = address, time.monotonic()
     return ray
+
+
+def look(address: str) -> None:
+    """Find out within seconds whether there is a cluster to join at `address`, before anything is loaded or built.
+
+    Raises:
+        MissingExtraError: ray is not installed.
+        InputError: as `connect`; nothing is left behind.
+    """
+    where = _named(address)
+    if where is not None and _connected is None:
+        probe(where, _token_to_tell, encrypted=_uses_tls())
+
+
+def _named(address: str) -> Endpoint | None:
+    """Return where the head of the cluster is, None for one that is started here, with the environment made ready."""
+    # none of these can be set once Ray is imported or workers run
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    if find_spec("ray") is None:
+        raise MissingExtraError("running on several hosts", "ray", "ray")
+    if address == "local":
+        return None
+    where = endpoint(resolved(address))
+    _demand_token(where)
+    return where
 
 
 def disconnect() -> None:
@@ -126,6 +152,43 @@ def lost() -> str:
         return f"its head has not answered for {silent_s:.0f} s: {why}" if silent_s > SILENCE_S else ""
     _heard = time.monotonic()
     return ""
+
+
+def node() -> str:
+    """Return which node of the cluster this process, an actor's, is on."""
+    import ray
+
+    return str(ray.get_runtime_context().get_node_id())
+
+
+def nodes() -> dict[str, float]:
+    """Return the nodes that are alive, and the cores of each (cores)."""
+    ray: Any = importlib.import_module("ray")
+    return {str(found["NodeID"]): float(found["Resources"].get("CPU", 0.0)) for found in ray.nodes() if found["Alive"]}
+
+
+def least_loaded(used: Sequence[str], avoid: str = "") -> str:
+    """Return the node with the fewest hosts for its cores; one without cores only where there is no other.
+
+    Ray's own spreading looks at what actors ask for, and hosts ask for nothing: a cluster that is full of others' work,
+    or has fewer cores than hosts, would otherwise never start them.
+
+    Args:
+        used: the node of each host that is placed already.
+        avoid: the node on which a host has just died: it may be gone, which Ray needs seconds to find out. Taken only
+            where there is no other.
+    """
+    found = nodes()
+    found = {name: n for name, n in found.items() if name != avoid} or found
+    cores = {name: n for name, n in found.items() if n > 0} or dict.fromkeys(found, 1.0)
+    return min(cores, key=lambda name: ((used.count(name) + 1) / cores[name], name))
+
+
+def on_node(name: str, *, only: bool = False) -> Any:
+    """Return the placement on a node: on no other, if `only`, else rather there than elsewhere."""
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    return NodeAffinitySchedulingStrategy(name, soft=not only)
 
 
 def directory() -> Path:
@@ -183,65 +246,6 @@ def _try_to_start(ray: Any, settings: dict[str, Any]) -> None:
             return
 
 
-_GUARD: Final = """
-import os, select, signal, sys, time
-from pathlib import Path
-
-mark = sys.argv[1].encode()
-
-
-def parents():
-    # pid -> (parent, start time); the name in the second field may hold spaces and brackets
-    found = {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                fields = (entry / "stat").read_text(errors="replace").rpartition(")")[2].split()
-                found[int(entry.name)] = (int(fields[1]), fields[19])
-            except (OSError, IndexError):
-                pass
-    return found
-
-
-def marked(pid):
-    try:
-        return mark in Path(f"/proc/{pid}/environ").read_bytes()
-    except OSError:
-        return False
-
-
-# every process of the cluster so far: pid -> start time. A process that gives itself a title may overwrite its
-# environment, but its ancestors in the cluster do not
-seen = {}
-while True:
-    now = parents()
-    grown = True
-    while grown:
-        grown = False
-        for pid, (parent, start) in now.items():
-            if seen.get(pid) != start and (seen.get(parent, "") == now.get(parent, (0, None))[1] or marked(pid)):
-                seen[pid] = start
-                grown = True
-    ready, _, _ = select.select([sys.stdin], [], [], 1.0)
-    if ready:  # end of file: the driver is gone, however it went
-        break
-
-time.sleep(1.0)
-for _ in range(20):
-    now, left = parents(), False
-    for pid, (_, start) in now.items():
-        if seen.get(pid) == start or marked(pid):
-            try:
-                os.kill(pid, signal.SIGKILL)
-                left = True
-            except OSError:
-                pass
-    if not left:
-        break
-    time.sleep(0.1)
-"""
-
-
 def _guard() -> None:
     """Start a small process that ends what a killed driver leaves behind: some of Ray's helpers live on for a minute.
 
@@ -252,7 +256,7 @@ def _guard() -> None:
         return
     mark = f"AGENTSOC_CLUSTER={secrets.token_hex(16)}"
     name, _, value = mark.partition("=")
-    command = [sys.executable, "-I", "-c", _GUARD, mark]
+    command = [sys.executable, "-I", "-c", GUARD, mark]
     directory()
     assert _temporary is not None
     _guardian = subprocess.Popen(
@@ -352,6 +356,12 @@ def _token() -> str:
     raylet.Config.initialize("")  # reads the environment anew; has to come before the token's cache is dropped
     raylet.AuthenticationTokenLoader.instance().reset_cache()
     return _token_in_use()
+
+
+def _token_to_tell() -> str:
+    """Return the token to ask with; Ray, which takes seconds to load, is needed only where there may be one."""
+    set_here = any(os.environ.get(name) for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"))
+    return _token() if set_here or (Path.home() / ".ray" / "auth_token").exists() else ""
 
 
 def _token_in_use() -> str:

@@ -11,9 +11,12 @@ import contextlib
 import fcntl
 import os
 import shutil
+import socket
 import stat
 import sys
 import tempfile
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Final
@@ -180,3 +183,22 @@ def write_inside(directory: Path, name: str, content: bytes) -> Path:
     with os.fdopen(descriptor, "wb") as handle:
         handle.write(content)
     return path
+
+
+def die_with(driver: tuple[str, int, str]) -> None:
+    """End this process when the driver's is gone: on its own machine, within a second instead of Ray's four."""
+    name, pid, _ = driver
+    if name != socket.gethostname():
+        return
+
+    def watch() -> None:
+        while True:
+            time.sleep(0.5)
+            try:
+                os.kill(pid, 0)
+            except ProcessLookupError:
+                os._exit(1)
+            except OSError:
+                return
+
+    threading.Thread(target=watch, daemon=True, name="driver-watch").start()

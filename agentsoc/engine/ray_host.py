@@ -30,6 +30,7 @@ from agentsoc.engine.host import Host
 from agentsoc.engine.pool import Pool
 from agentsoc.engine.ray_actor import Arrival, Folded, HostActor, HostMessage, made_from, small
 from agentsoc.engine.ray_files import check_inside
+from agentsoc.engine.ray_watch import Cluster, cause
 from agentsoc.errors import RunFailedError
 from agentsoc.events import Event
 from agentsoc.society.build import BuiltSociety
@@ -38,8 +39,6 @@ DEATHS_MAX = 20
 """Hosts that may die in a run before it stops: beyond that something is wrong with the machine or the code."""
 ROWS_WORTH_SENDING = 1 << 15
 """Simulated turns below which one host computes them all."""
-WATCH_S = 2.0
-"""How often the driver looks whether the cluster is still there (seconds)."""
 
 T = TypeVar("T")
 
@@ -47,15 +46,6 @@ _encode = msgspec.msgpack.Encoder().encode
 _read_needs = msgspec.msgpack.Decoder(list[Need]).decode
 _read_replies = msgspec.msgpack.Decoder(list[Reply]).decode
 _read_arrivals = msgspec.msgpack.Decoder(list[Arrival]).decode
-
-
-def _cause(error: Exception) -> str:
-    """Return what went wrong, taken out of Ray's account of it."""
-    cause = getattr(error, "cause", None) or error.__cause__
-    if cause is not None:
-        return str(cause)
-    lines = [line for line in str(error).strip().splitlines() if line.strip()]
-    return lines[-1].strip() if lines else type(error).__name__
 
 
 def _failed(seat: _Seat, error: Exception) -> RunFailedError:
@@ -68,6 +58,7 @@ class _Seat:
     def __init__(self, index: int) -> None:
         self.index = index
         self.actor: Any = None
+        self.node = ""
         self.pid = 0
         self.epoch = 0
         self.pending: dict[int, list[list[Event]]] = {}
@@ -114,8 +105,7 @@ class RayPool(Pool):
         self._remote: Any = None
         self._closing = False
         self._files = ""
-        self._lost: asyncio.Future[str] | None = None
-        self._watching: asyncio.Task[None] | None = None
+        self._cluster: Cluster | None = None
 
     # Life and death
 
@@ -125,11 +115,12 @@ class RayPool(Pool):
         self._ray = ray_cluster.connect(address, self._hosts)
         # hosts on this machine work below it; what killed ones leave goes with it
         self._files = tempfile.mkdtemp(prefix="hosts-", dir=ray_cluster.directory())
-        self._lost = asyncio.get_running_loop().create_future()
-        self._watching = asyncio.create_task(self._watch(self._lost))
-        self._remote = self._ray.remote(
-            num_cpus=0, max_restarts=0, max_task_retries=0, max_concurrency=1000, scheduling_strategy="SPREAD"
-        )(HostActor)
+        self._cluster = Cluster(self._ray)
+        self._remote = self._ray.remote(**ray_cluster.LEAST, max_restarts=0, max_task_retries=0, max_concurrency=1000)(
+            HostActor
+        )
+        for seat in self._seats:
+            self._place(seat)
         started = await asyncio.gather(*(self._sit(seat) for seat in self._seats))
         self._identities = started[0][0]
         self._parallel = [
@@ -139,13 +130,20 @@ class RayPool(Pool):
             for group in range(len(self._scenario.agents))
         ]
 
+    def _place(self, seat: _Seat) -> None:
+        """Say on which node the host of a seat is to be."""
+        others = [other.node for other in self._seats if other is not seat]
+        seat.node = ray_cluster.least_loaded(others, avoid=seat.node)
+
     async def _sit(self, seat: _Seat) -> tuple[list[dict[str, Any]], list[Any], int]:
         seat.epoch += 1
-        seat.actor = self._remote.remote(
+        if seat.epoch > 1:  # its node may be gone
+            self._place(seat)
+        seat.actor = self._remote.options(scheduling_strategy=ray_cluster.on_node(seat.node)).remote(
             made_from(self._local.society),
             self._code,
             self._inputs,
-            self._hosts,
+            sum(other.node == seat.node for other in self._seats),
             (socket.gethostname(), os.getpid(), self._files),
         )
         try:
@@ -154,7 +152,7 @@ class RayPool(Pool):
         except TimeoutError:
             raise RunFailedError(f"host {seat.index} did not start within 120 s") from None
         except self._ray.exceptions.RayError as error:
-            raise RunFailedError(f"host {seat.index} could not start: {_cause(error)}") from None
+            raise RunFailedError(f"host {seat.index} could not start: {cause(error)}") from None
         seat.pid = pid
         seat.collector = asyncio.create_task(self._collect(seat, seat.epoch))
         return identities, limits, pid
@@ -181,33 +179,12 @@ class RayPool(Pool):
                 else:
                     future.set_result(arrival.outcome)
 
-    async def _watch(self, lost: asyncio.Future[str]) -> None:
-        while not lost.done():
-            if what := await asyncio.to_thread(ray_cluster.lost):
-                lost.set_result(what)
-            await asyncio.sleep(WATCH_S)
-
     async def _answer(self, reference: Awaitable[T]) -> T:
-        """Await something of Ray for as long as the cluster is there.
-
-        Raises:
-            RunFailedError: it is gone.
-        """
-        assert self._lost is not None
-        answer = asyncio.ensure_future(reference)
-        try:
-            await asyncio.wait((answer, self._lost), return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            if not answer.done():
-                answer.cancel()
-        if self._lost.done():
-            if not answer.cancelled() and answer.done():
-                answer.exception()  # heard; asyncio would print it
-            raise RunFailedError(f"the Ray cluster is gone: {self._lost.result()}")
-        return answer.result()
+        assert self._cluster is not None
+        return await self._cluster.answer(reference)
 
     def _died(self, error: BaseException) -> bool:
-        return isinstance(error, self._ray.exceptions.RayActorError | self._ray.exceptions.NodeDiedError)
+        return self._cluster is not None and self._cluster.died(error)
 
     async def _revive(self, seat: _Seat, epoch: int) -> None:
         """Put a new host in the seat of a dead one; the attempts that were with it are lost."""
@@ -226,7 +203,7 @@ class RayPool(Pool):
             try:
                 await self._sit(seat)
             except Exception as error:
-                gone = self._lost is not None and self._lost.done()
+                gone = self._cluster is not None and self._cluster.gone
                 what = f"host {seat.index} could not be replaced: {error}"
                 self._fail_all(seat, error if gone else RunFailedError(what))
                 return
@@ -241,9 +218,10 @@ class RayPool(Pool):
     async def close(self) -> None:
         """Stop the hosts; the connection to Ray stays for the next run of this process."""
         self._closing = True
-        if self._watching is not None:
-            self._watching.cancel()
-        gone = self._lost is not None and self._lost.done()
+        gone = False
+        if self._cluster is not None:
+            gone = self._cluster.gone
+            self._cluster.close()
         for seat in self._seats:
             if seat.collector is not None:
                 seat.collector.cancel()

@@ -8,6 +8,7 @@ text, so neither a gRPC library nor Ray is needed, nothing is left running, and 
 from __future__ import annotations
 
 import ipaddress
+import os
 import queue
 import re
 import socket
@@ -21,14 +22,21 @@ from typing import Final
 
 from agentsoc.errors import InputError
 
-PROBE_S: Final = 2.5
+PROBE_S: Final = 2.0
 """Time in which whoever is at the address has to answer in HTTP/2, the look-up of its name included (seconds)."""
+ANSWER_S: Final = 1.5
+"""Time from then on to the answer, the loading of the token not included (seconds); a head takes milliseconds."""
 NOBODY: Final = "there is no Ray cluster to join"
 WAY_ON: Final = (
     "check that HOST:PORT is what `ray start --head` printed and that it runs; "
     "--address local starts Ray here, --hosts 1 without --address needs no Ray"
 )
 TOKEN_WAY_ON: Final = "set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN_PATH here to the token file of that cluster"
+
+AUTO: Final = "auto"
+"""The address that stands for the cluster of the Ray job that this process is part of."""
+VARIABLE: Final = "RAY_ADDRESS"
+"""Where Ray tells a job's processes the address of their cluster."""
 
 _METHOD: Final = "/ray.rpc.NodeInfoGcsService/CheckAlive"
 _PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
@@ -56,6 +64,31 @@ class Endpoint:
         with suppress(ValueError):
             return ipaddress.ip_address(self.host).is_loopback
         return self.host == "localhost"
+
+
+def resolved(address: str) -> str:
+    """Return the address that is meant: that of the job's cluster for ``auto``, else `address` itself.
+
+    Raises:
+        InputError: it is ``auto`` where no job is, or where the variable does not say HOST:PORT.
+    """
+    if address != AUTO:
+        return address
+    told = os.environ.get(VARIABLE, "")
+    if not told:
+        raise InputError(
+            f"auto is the cluster of the Ray job that a command runs in, and {VARIABLE} is not set here",
+            "engine.address",
+            "give HOST:PORT of the head, or send the command into the cluster: ray job submit -- agentsoc run ...",
+        )
+    try:
+        return str(endpoint(told))
+    except InputError:
+        raise InputError(
+            f"auto is what {VARIABLE} says, and that is {told[:100]!r}, not HOST:PORT of a head",
+            "engine.address",
+            f"Ray sets it inside of a job; elsewhere unset {VARIABLE} and give HOST:PORT",
+        ) from None
 
 
 def endpoint(address: str) -> Endpoint:
@@ -92,7 +125,7 @@ def probe(where: Endpoint, token: Callable[[], str], *, encrypted: bool = False,
         token: gives what the cluster wants to hear, empty for nothing; only called, and the token only sent, when
             something that speaks HTTP/2 is there.
         encrypted: the cluster uses TLS: only ask whether the port is open.
-        limit_s: time until HTTP/2 is spoken, and again from then to the answer (seconds).
+        limit_s: time until HTTP/2 is spoken; the answer to the question has at most `ANSWER_S` more (seconds).
 
     Raises:
         InputError: the host has no address, nobody is there, it is not the head of a Ray cluster, or the head refuses
@@ -113,7 +146,7 @@ def probe(where: Endpoint, token: Callable[[], str], *, encrypted: bool = False,
         try:
             _greet(connection, deadline)
             text = token()
-            status = _ask(connection, where, text, time.monotonic() + limit_s)
+            status = _ask(connection, where, text, time.monotonic() + min(limit_s, ANSWER_S))
         except TimeoutError:
             raise _nobody(f"{where} accepts connections but did not answer as a Ray head in {limit_s:g} s") from None
         except (OSError, EOFError):

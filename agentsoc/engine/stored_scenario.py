@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from agentsoc.engine.absent_tool import tools_may_be_absent
 from agentsoc.engine.inputs import named_files, use_inputs
+from agentsoc.engine.ray_probe import AUTO
 from agentsoc.errors import EnvironmentFailedError, InputError, LogDamagedError
 from agentsoc.log.manifest import Manifest
 from agentsoc.log.read import RunLog
@@ -73,12 +74,13 @@ def require_named_address(scenario: Scenario, engine: Mapping[str, Any], directo
     """Refuse to go to a cluster that only a stored run names, because the run may be a stranger's.
 
     Raises:
-        InputError: `engine`, what was asked for now, names none.
+        InputError: `engine`, what was asked for now, names none (or None, for this process).
     """
     address = scenario.engine.address
-    if address not in (None, "local") and engine.get("address") is None:
-        raise InputError(
-            f"this run was carried out on the Ray cluster at {address}, which is not joined unless you name it",
-            str(directory),
-            f"add --address {address}, or --address local",
-        )
+    if address in (None, "local") or "address" in engine:
+        return
+    if address == AUTO:
+        what, hint = "inside of a Ray job, whose cluster", "add --address auto in a job, or --address local"
+    else:
+        what, hint = f"on the Ray cluster at {address}, which", f"add --address {address}, or --address local"
+    raise InputError(f"this run was carried out {what} is not joined unless you name it", str(directory), hint)

@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from agentsoc.backends.secrets import redact
 from agentsoc.engine.consent import Consent, destinations, require_consent
@@ -24,21 +24,22 @@ from agentsoc.engine.shared import Shared
 from agentsoc.engine.waiting import STOP, wait_for
 from agentsoc.errors import AgentsocError, InputError, InterruptedRunError, RunLockedError
 from agentsoc.experiment.cell import CellOptions, carry_out, is_portable, is_pure
+from agentsoc.experiment.far_cells import far_cells, far_means
+from agentsoc.experiment.far_runs import FAR_GRACE_S, LIVE_RUNS, FarRun, carry_out_all
 from agentsoc.experiment.fill_pilots import set_dials
 from agentsoc.experiment.grid import Cell, Grid, make_grid
 from agentsoc.experiment.plan import build_kinds
+from agentsoc.experiment.spread import Answer, CellPool, Spread, away, clear_incoming
 from agentsoc.experiment.store import begin, finished_cells, given_grid, require_room
 from agentsoc.experiment.tally import Tally
 from agentsoc.experiment.worker import Worker, WorkerEndedError
 from agentsoc.log.comparison import RUNS, CellRecord, ComparisonRecord
 from agentsoc.log.files import RunLock
 from agentsoc.log.inside import by_umask
-from agentsoc.log.manifest import Totals
+from agentsoc.log.manifest import Totals, load_manifest
 from agentsoc.log.names import INPUTS
 from agentsoc.scenario.files import base_dir_kept
 
-LIVE_RUNS: Final = 8
-"""Runs that ask a model and go on at once: enough to keep its call limiter busy, few enough for the memory (runs)."""
 CELLS_PER_WORKER: Final = 4
 """Simulated cells for which a worker is worth its start (cells)."""
 SAVE_S: Final = 1.0
@@ -72,7 +73,7 @@ def run_comparison(
     grid: Grid | Path | str,
     out: Path | str | None = None,
     *,
-    workers: int | None = None,
+    workers: int | Spread | None = None,
     concurrency: int | None = None,
     code: Mapping[str, str] | None = None,
     code_paths: Sequence[Path] = (),
@@ -85,7 +86,8 @@ def run_comparison(
         grid: its cells, or the path of its file (YAML) or of the directory of one that was begun.
         out: the result directory: new, empty, or of this comparison (or a smaller one, whose runs are kept); None for
             ``comparisons/<name>``.
-        workers: processes for simulated cells; None for one a core, 1 for this process alone.
+        workers: processes for simulated cells; None for one a core, 1 for this process alone. Or a `Spread`: hosts of
+            a Ray cluster then carry out whole cells, of any model.
         concurrency: calls in flight for each model over all runs; None for what the comparison says.
         code: hashes of the loose code files that the runs may use; None for those of `code_paths` when `grid` is a
             path.
@@ -124,7 +126,7 @@ async def compare_async(
     grid: Grid | Path | str,
     out: Path | str | None = None,
     *,
-    workers: int | None = None,
+    workers: int | Spread | None = None,
     concurrency: int | None = None,
     code: Mapping[str, str] | None = None,
     code_paths: Sequence[Path] = (),
@@ -138,6 +140,8 @@ async def compare_async(
     with contextlib.ExitStack() as stack:
         stack.enter_context(base_dir_kept())
         grid, directory, code = given_grid(grid, None if out is None else Path(out), code, code_paths)
+        if isinstance(workers, Spread):  # where a cell is carried out is said by that alone
+            grid = replace(grid, cells=tuple(replace(cell, scenario=away(cell.scenario)) for cell in grid.cells))
         done = finished_cells(grid, directory)
         due = [cell for cell in grid.cells if not done[cell.id]]
         build_kinds(due)  # what cannot be built or paid for is found before anything is started
@@ -186,10 +190,6 @@ def default_workers(n_pure: int) -> int:
     return max(1, min(cores, n_pure // CELLS_PER_WORKER))
 
 
-async def _all(tasks: Sequence[asyncio.Task[None]]) -> None:
-    await asyncio.gather(*tasks)
-
-
 class _Runner:
     """The runner makes one pass over the cells of a comparison."""
 
@@ -206,15 +206,23 @@ class _Runner:
         self.grid, self.directory, self.record = grid, directory, record
         self.code, self.code_paths, self.consent = code, code_paths, consent
         self.records = {cell.id: cell for cell in record.cells}
+        self.cells = {cell.id: cell for cell in grid.cells}
         self.tally = Tally(progress, sum(cell.scenario.tasks.count for cell in grid.cells))
         self.stop = STOP.get() or asyncio.Event()
+        self.pool: CellPool | None = None
 
-    async def run(self, workers: int | None, concurrency: int | None) -> None:
+    async def run(self, workers: int | Spread | None, concurrency: int | None) -> None:
         """Carry out every cell; raise when it was asked to stop before the end."""
+        far: list[FarRun] = []
+        if isinstance(workers, Spread):
+            far, workers = self._prepare_hosts(workers, concurrency), None
+        sent = {run.name for run in far}
         live: list[Cell] = []
         pure: list[Cell] = []
         ray: deque[Cell] = deque()
         for cell in self.grid.cells:
+            if cell.id in sent:
+                continue
             away_from_here = cell.scenario.engine.address is not None
             (ray if away_from_here else pure if is_pure(cell.scenario) else live).append(cell)
         n_workers = workers or max(default_workers(len(pure)), 2 if live else 1)  # calls must not wait for computing
@@ -222,7 +230,10 @@ class _Runner:
         here: deque[Cell] = deque()
         for cell in pure:
             (away if n_workers > 1 and is_portable(cell.scenario) else here).append(cell)
-        shared = Shared(concurrency or max((cell.scenario.engine.concurrency for cell in (*live, *ray)), default=None))
+        if self.pool is not None:
+            await self.pool.start()
+        most = concurrency or max((cell.scenario.engine.concurrency for cell in (*live, *ray)), default=None)
+        shared = Shared(most) if self.pool is None else self.pool.shared()
         means = CellOptions(concurrency, self.code, self.code_paths, shared, self.stop, self.consent)
         processes = [self._worker() for _ in range(min(n_workers, len(away)))]
         with first_signal(self._stop):
@@ -233,26 +244,33 @@ class _Runner:
                 for cells in (here, ray):  # one cluster at a time
                     tasks += [asyncio.create_task(self._one_by_one(cells, means))] if cells else []
                 tasks += [asyncio.create_task(self._by_worker(away, process)) for process in processes]
+                tasks += [asyncio.create_task(carry_out_all(self.pool, far, self, self.stop))] if self.pool else []
                 await self._finish(tasks, processes)
             finally:
                 telling.cancel()
                 for process in processes:
                     await process.close()
                 await shared.close()
+                if self.pool is not None:
+                    await self.pool.close()
                 self._settle()
         if self.stop.is_set() and any(cell.status in ("waiting", "interrupted") for cell in self.record.cells):
             raise InterruptedComparisonError(str(self.directory))
 
     async def _finish(self, tasks: Sequence[asyncio.Task[None]], processes: Sequence[Worker]) -> None:
         """Wait for all; after a request to stop, as long as calls in flight may take, then let workers go."""
-        stopping: asyncio.Future[object] = asyncio.ensure_future(self.stop.wait())
-        everything: asyncio.Future[object] = asyncio.ensure_future(_all(tasks))
+        stopping: asyncio.Future[Any] = asyncio.ensure_future(self.stop.wait())
+        everything: asyncio.Future[Any] = asyncio.gather(*tasks)
         await asyncio.wait({stopping, everything}, return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
         if not everything.done():
-            await asyncio.wait({everything}, timeout=GRACE_S)
+            if self.pool is not None:
+                await self.pool.stop()
+            await asyncio.wait({everything}, timeout=GRACE_S + (0 if self.pool is None else FAR_GRACE_S))
             for process in processes:
                 await process.close()
+            if self.pool is not None:
+                await self.pool.close()
         await everything
 
     def _worker(self) -> Worker:
@@ -293,6 +311,45 @@ class _Runner:
                 self._failed(cell, str(answer["error"]))
             else:
                 self._finished(cell, answer["digest"], Totals.model_validate(answer["totals"]))
+
+    # What hosts of a cluster do; see `agentsoc.experiment.far_runs.RunReports`
+
+    def _prepare_hosts(self, spread: Spread, concurrency: int | None) -> list[FarRun]:
+        """Return the cells that hosts are to carry out, with a pool for them."""
+        clear_incoming(self.directory / RUNS)
+        far, kept = far_cells(self.grid, self.directory)
+        for why, n in kept.items():
+            self.tally.say(f"made here and not on a host: {n} of {len(self.cells)} runs, because {why}")
+        if far:
+            spread = replace(spread, hosts=min(spread.hosts, len(far)))
+            means = far_means(spread, self.grid.cells, self.code, self.code_paths, self.consent, concurrency)
+            self.pool = CellPool(means, self.tally.whole.notices)
+        return far
+
+    def begun(self, name: str) -> None:
+        """A host was given a cell."""
+        self.tally.begin(name)
+
+    def lost(self, name: str) -> None:
+        """A cell was lost with its host."""
+        self.tally.drop(name)
+
+    def refused(self, name: str, error: str) -> None:
+        """A cell failed, and nothing of it is here."""
+        self._failed(self.cells[name], error)
+
+    def made(self, name: str, answer: Answer) -> None:
+        """A cell's run has ended."""
+        cell = self.cells[name]
+        for text in answer.notices:
+            self.tally.say(f"{name}: {text}")
+        if answer.status == "finished":
+            manifest = load_manifest(self.directory / RUNS / name)
+            self._finished(cell, manifest.digest, manifest.totals)
+        elif answer.status == "interrupted":
+            self._ended(cell, "interrupted")
+        else:
+            self._failed(cell, answer.error or "")
 
     def _finished(self, cell: Cell, digest: str | None, totals: Totals) -> None:
         record = self.records[cell.id]

@@ -46,6 +46,10 @@ class Tally:
         self.ended += 1
         self.refresh()
 
+    def drop(self, name: str) -> None:
+        """Note that a run was lost, to be made again; nothing of it counts."""
+        self._running.pop(name, None)
+
     def say(self, text: str) -> None:
         """Add a notice for the person who watches."""
         self.whole.notices.append(text)

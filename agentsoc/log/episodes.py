@@ -17,8 +17,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from agentsoc.log.bounded import require_kind
 from agentsoc.log.totals import EpisodeTotals
+from agentsoc.scenario.parquet_bounds import require_kind
 
 SCHEMA: Final = pa.schema(
     [

@@ -192,7 +192,7 @@ class Inside:
             LogDamagedError: it is no such file, or larger than `limit`.
             OSError: there is none, or the system refuses.
         """
-        with self._opened(name) as file:
+        with self.opened(name) as file:
             found = os.fstat(file.fileno())
             if found.st_size > limit:
                 what = f"this file is too large: {found.st_size:,} bytes, of {limit:,} at most"
@@ -204,14 +204,15 @@ class Inside:
 
     def sha256(self, name: str, *, limit: int | None = None) -> str:
         """Return the SHA-256 of a file of the directory's own; see `read`. Without a limit whatever its size."""
-        with self._opened(name) as file:
+        with self.opened(name) as file:
             found = os.fstat(file.fileno()).st_size
             if limit is not None and found > limit:
                 raise LogDamagedError(f"this file has {found:,} bytes, of {limit:,} at most", str(self.base / name))
             return hashlib.file_digest(file, "sha256").hexdigest()
 
     @contextlib.contextmanager
-    def _opened(self, name: str) -> Iterator[io.BufferedReader]:
+    def opened(self, name: str) -> Iterator[io.BufferedReader]:
+        """Open an ordinary file of the directory's own for reading; see `read`."""
         with self._parent(name) as (handle, last):
             self._require_own(name, os.stat(last, dir_fd=handle, follow_symlinks=False))
             # not blocking matters only if the file was exchanged since it was looked at

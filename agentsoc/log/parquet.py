@@ -33,7 +33,7 @@ def read_frame(source: Path | bytes) -> pl.DataFrame:
     import polars as pl
 
     from agentsoc.errors import LogDamagedError
-    from agentsoc.log.bounded import read_parquet
+    from agentsoc.scenario.parquet_bounds import read_parquet
 
     if isinstance(source, Path):
         if source.exists() and not source.is_file():

@@ -21,11 +21,11 @@ import pyarrow.parquet as pq
 
 from agentsoc.errors import LogDamagedError
 from agentsoc.events import Event
-from agentsoc.log.bounded import iter_parquet, read_parquet, require_kind, unfolded_bytes
 from agentsoc.log.digest import Digest, digest_of
 from agentsoc.log.inside import Inside
 from agentsoc.log.schema import COLUMNS, RESERVED, REWARDS, SCHEMA, to_table
 from agentsoc.log.totals import EpisodeTotals, EventTotals
+from agentsoc.scenario.parquet_bounds import iter_parquet, read_parquet, require_kind, unfolded_bytes
 
 REBUILD: Final = "it can be computed again from the journal: agentsoc resume on the run directory"
 """The advice for a run in which anything but the journal and the manifest is damaged."""

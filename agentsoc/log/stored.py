@@ -127,7 +127,7 @@ class StoredRun:
         """
         import polars as pl
 
-        from agentsoc.log.bounded import read_schema, require_size
+        from agentsoc.scenario.parquet_bounds import read_schema, require_size
 
         files = []
         for segment in chained(self.segments):
@@ -158,7 +158,7 @@ class StoredRun:
         """Return the tasks of the run as they are kept, one row for each task of its scenario; see `tasks`."""
         import pyarrow as pa
 
-        from agentsoc.log.bounded import require_kind
+        from agentsoc.scenario.parquet_bounds import require_kind
 
         if TASKS in self._small:
             return self._small[TASKS]
@@ -244,7 +244,7 @@ class StoredRun:
         Raises:
             LogDamagedError: it is missing, not what was written, or unfolds to more than it may.
         """
-        from agentsoc.log.bounded import read_parquet
+        from agentsoc.scenario.parquet_bounds import read_parquet
 
         where = str(self.directory / name)
         return read_parquet(self.file(name, digest, what), where, hint=REBUILD, most=most)
@@ -273,6 +273,7 @@ def _task_types() -> dict[str, pa.DataType]:
         "options": pa.list_(pa.string()),
         "chance": pa.float64(),
         "difficulty": pa.float64(),
+        "metadata": pa.string(),
     }
 
 

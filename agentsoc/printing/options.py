@@ -30,9 +30,15 @@ AllowCode = Annotated[
 Hosts = Annotated[int | None, typer.Option(min=1, help="Hosts that the agents are spread over; more than 1 needs Ray.")]
 Address = Annotated[
     str | None,
-    typer.Option(metavar="ADDR", help="Run on Ray: local starts it here, HOST:PORT joins a cluster."),
+    typer.Option(
+        metavar="ADDR", help="Run on Ray: local starts it here, HOST:PORT joins a cluster, auto that of a Ray job."
+    ),
 ]
 Concurrency = Annotated[int | None, typer.Option(min=1, help="Model calls in flight at once.")]
+Sync = Annotated[
+    str | None,
+    typer.Option(metavar="DEST", help="Keep a copy of the run there, every minute and at its end: any fsspec address."),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout, also for an error.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
 AcceptFailures = Annotated[
@@ -66,8 +72,33 @@ def overrides(path: Path, set_: Sequence[str] | None, model: str | None) -> list
     return [*model_arguments(data, model), *(set_ or ())]
 
 
+def has_total(path: Path, set_: Sequence[str]) -> bool:
+    """Return whether the runs of a scenario file share one budget.
+
+    Args:
+        path: the file, which was loaded before.
+        set_: the arguments of ``--set``.
+    """
+    from agentsoc.scenario.source import decode, read_bytes
+    from agentsoc.scenario.strict import parse
+
+    data = parse(decode(read_bytes(path), str(path)), str(path)).data
+    return (isinstance(data, dict) and "budget_total" in data) or any(one.startswith("budget_total") for one in set_)
+
+
 def engine_changes(hosts: int | None, address: str | None, concurrency: int | None) -> dict[str, Any]:
-    """Return the settings of the engine block that the command line gives."""
+    """Return the settings of the engine block that the command line gives.
+
+    A cluster that cannot be joined is told of now, within seconds: what is to run on it may take long to build.
+
+    Raises:
+        InputError: nobody answers at the address, or the token is missing or refused.
+        MissingExtraError: ray is not installed.
+    """
+    if address is not None:
+        from agentsoc.engine.ray_cluster import look
+
+        look(address)
     given = {"hosts": hosts, "address": address, "concurrency": concurrency}
     return {name: value for name, value in given.items() if value is not None}
 

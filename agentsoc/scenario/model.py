@@ -68,7 +68,7 @@ class Engine(Part):
     hosts: int = Field(default=1, ge=1, le=1_024)
     """Hosts that the agents are spread over; more than one needs Ray."""
     address: Annotated[str, StringConstraints(pattern=r"^[!-~]{1,300}$")] | None = None
-    """Ray cluster: none for in-process, "local" to start one, or the address of a running one."""
+    """Ray cluster: none for in-process, "local" to start one, HOST:PORT of a running one, "auto" in a Ray job."""
     concurrency: int = Field(default=8, ge=1, le=4_096)
     """Model calls in flight at once, over all hosts."""
     vectorise: bool = True

@@ -1,4 +1,4 @@
-"""This family reads tasks from a file of JSON lines, one a line (see `jsonl_lines`), and judges by a ready scheme."""
+"""This family reads tasks from a file (`task_files`, `task_fields`, `jsonl_lines`) and judges by a ready scheme."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from decimal import Decimal, localcontext
 from fractions import Fraction
 from functools import cached_property
-from typing import Annotated, ClassVar, Final, Literal
+from typing import Annotated, Any, ClassVar, Final, Literal, get_args
 
 from pydantic import Field, model_validator
 
@@ -15,21 +15,25 @@ from agentsoc.contracts.judge import Judge
 from agentsoc.contracts.task import Task, TaskFamily, normalise, parse_free, parse_option
 from agentsoc.errors import InputError
 from agentsoc.reading.options import option_stated
-from agentsoc.scenario.files import open_text, sha256_of
+from agentsoc.scenario.files import sha256_of
 from agentsoc.streams import stream
-from agentsoc.tasks.jsonl_lines import Match, read_tasks
+from agentsoc.tasks.jsonl_lines import Match, make_tasks
 from agentsoc.tasks.numerals import DIGITS_MAX, canonical, last_number
 from agentsoc.tasks.scoring import Scoring, fits
+from agentsoc.tasks.task_fields import AnswerIs, Column, Mapped, Preset, TaskFields, preset_settings
+from agentsoc.tasks.task_files import read_rows
 
 FILE_BYTES_MAX: Final = 50_000_000
 
 
 class Jsonl(TaskFamily):
-    """The first `count` tasks of a file of JSON objects, one a line.
+    """Tasks of a file: JSON lines, a JSON array, CSV or Parquet; all of them, or the first `count`.
 
-    A line has ``question`` and ``answer``, and may have ``options`` (a list that holds the answer), ``id`` (a text; the
-    number of the line when it is left out), ``parts`` (a list of questions with answers), ``chance`` (the score of a
-    guess, 0 to 1) and ``difficulty`` (a number): `{"question": "Two and two?", "answer": "4"}`.
+    A row has ``question`` and ``answer``, and may have ``options`` (a list that holds the answer), ``id`` (a text or a
+    number; the number of the row when it is left out), ``parts`` (a list of questions with answers), ``chance`` (the
+    score of a guess, 0 to 1) and ``difficulty`` (a number): `{"question": "Two and two?", "answer": "4"}`. Other
+    columns are kept beside the task. ``fields`` names columns that are called otherwise, ``preset`` benchmarks as they
+    are published.
 
     With ``options`` an answer is right if it is the right option. Without, ``scoring`` says what is right
     (docs/replies.md has its rules and examples): the answer but for case and spaces, a number within a tolerance, words
@@ -38,8 +42,10 @@ class Jsonl(TaskFamily):
     """
 
     kind: Literal["jsonl"] = "jsonl"
+    count: int = Field(default=20, ge=1, le=1_000_000)
+    """Tasks in a run; all of the file where it is left out (tasks)."""
     file: Annotated[str, Field(min_length=1, max_length=1_000)]
-    """Path of the file, relative to the scenario's directory."""
+    """Path of the file, relative to the scenario's directory: .jsonl, .json, .csv, .tsv or .parquet."""
     match: Match = "exact"
     """How answers are judged where a line has no options; the older way to say `scoring`."""
     tolerance: float = Field(default=0.0, ge=0)
@@ -55,7 +61,47 @@ class Jsonl(TaskFamily):
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
     """Hash that the file must have: then a changed file is refused instead of judged by."""
 
-    later: ClassVar[frozenset[str]] = TaskFamily.later | {"scoring"}
+    preset: Preset | None = None
+    """A benchmark as it is published: `gsm8k`, `mmlu` (JSON, Parquet or its CSV without heading), `mmlu-pro`,
+    `big-bench`, or `inspect` for `input` and `target`. It stands for settings of what follows, which a run records."""
+    fields: TaskFields | None = None
+    """Columns of the file that are called otherwise."""
+    answer_is: AnswerIs = "text"
+    """What stands in the answer's column: the answer, the letter of an option or its index, counted from 0."""
+    answer_after: Annotated[str, Field(min_length=1, max_length=100)] | None = None
+    """Mark behind which the answer stands; the last one counts."""
+    lettered: bool = False
+    """Whether options are shown as letters below the question, and agents choose a letter."""
+    heading: Annotated[tuple[Column, ...], Field(min_length=2, max_length=1_000)] | None = None
+    """Columns of a CSV file that has no heading of its own."""
+    category: Annotated[str, Field(min_length=1, max_length=100)] | None = None
+    """Column by whose values `metrics` tells scores apart."""
+
+    later: ClassVar[frozenset[str]] = TaskFamily.later | {
+        "scoring", "preset", "fields", "answer_is", "answer_after", "lettered", "category", "heading",
+    }  # fmt: skip
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_preset(cls, data: Any) -> Any:
+        """Put the settings of a preset in its place; what the scenario sets itself stays."""
+        if not isinstance(data, dict) or data.get("preset") not in get_args(Preset):
+            return data
+        settings = preset_settings(data["preset"], str(data.get("file", "")))
+        if "match" in data:
+            settings.pop("scoring", None)
+        return {**settings, **data, "preset": None}
+
+    @model_validator(mode="after")
+    def _all_by_default(self) -> Jsonl:
+        """Take all tasks of the file where no count is given; a file that cannot be read is refused when it is run."""
+        if "count" not in self.model_fields_set:
+            try:
+                self.__dict__["count"] = len(self._rows)
+            except InputError:
+                return self
+            self.model_fields_set.add("count")
+        return self
 
     @model_validator(mode="after")
     def _tolerance_of_numbers(self) -> Jsonl:
@@ -75,8 +121,11 @@ class Jsonl(TaskFamily):
                 self.file,
                 "restore the file, or write the new hash into the scenario",
             )
-        text = open_text(self.file, limit_bytes=FILE_BYTES_MAX)
-        return tuple(read_tasks(text, self.file, self.match, self.scoring))
+        rows = read_rows(self.file, limit_bytes=FILE_BYTES_MAX, heading=self.heading or ())
+        mapped = Mapped(
+            self.fields, self.answer_is, self.answer_after, lettered=self.lettered, strict=self.fields is None
+        )
+        return tuple(make_tasks(rows, self.file, mapped, self.match, self.scoring))
 
     def judged_by(self) -> Judge | None:
         """Return the judge of the scoring, if that asks one."""

@@ -1,17 +1,19 @@
 """This module decodes the lines of a task file strictly and names every fault with file and line.
 
-A line is an object: ``question`` and ``answer``, and if wanted ``id`` (otherwise the number of the line), ``options``
-(a list of two or more texts, one of them the answer), ``chance`` (expected score of a guess, for free answers),
-``difficulty`` (a number) and ``parts`` (a list of objects with ``question`` and ``answer``). ``answer`` may be a text
-or a number. Nothing else is accepted: otherwise one bad line makes wrong figures silently.
+A row has ``question`` and ``answer``, and if wanted ``id`` (otherwise the number of the row), ``options`` (a list of
+two or more texts, one of them the answer), ``chance`` (expected score of a guess, for free answers), ``difficulty`` (a
+number) and ``parts`` (a list of objects with ``question`` and ``answer``). ``answer`` may be a text or a number. What
+else a row holds is kept beside its task, except what looks like one of these misspelt: otherwise one bad line makes
+wrong figures silently.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from typing import Any, Final, Literal
+
+from msgspec import structs
 
 from agentsoc.contracts.part import nearest
 from agentsoc.contracts.task import Task, has_chat_marker, normalise
@@ -19,76 +21,71 @@ from agentsoc.errors import InputError
 from agentsoc.reading.text import legible
 from agentsoc.tasks.numerals import canonical, last_number, numbers
 from agentsoc.tasks.scoring import Scoring
+from agentsoc.tasks.task_fields import Mapped
+from agentsoc.tasks.task_files import TaskRow, lines_of, shown, sort_of
 
-LINE_CHARS_MAX: Final = 200_000
 TEXT_CHARS_MAX: Final = 100_000
 ANSWER_CHARS_MAX: Final = 8_000
 OPTIONS_MAX: Final = 64
 PARTS_MAX: Final = 256
 
-KEYS: Final = ("id", "question", "answer", "options", "parts", "chance", "difficulty")
 _PART_KEYS: Final = ("question", "answer")
 
+_AS_LETTERS: Final = "add lettered: true, then agents choose letters"
+_MARKER: Final = "models would take it for their own; write <| |> with spaces, or ＜| |＞"
 Match = Literal["exact", "number", "contains"]
 
 
 def read_tasks(text: str, name: str, match: Match, scoring: Scoring | None = None) -> list[Task]:
-    """Return the tasks of a file's `text`; `name` is what messages call the file.
+    """Return the tasks of a `text` of JSON lines; `name` is what messages call the file.
 
     Raises:
         InputError: at the first line that is no task, with file and line.
     """
+    strict = Mapped(None, "text", None, lettered=False, strict=True)
+    return make_tasks(lines_of(text, name), name, strict, match, scoring)
+
+
+def make_tasks(
+    rows: Iterable[TaskRow], name: str, mapped: Mapped, match: Match, scoring: Scoring | None = None
+) -> list[Task]:
+    """Return the tasks of the rows of a file.
+
+    Args:
+        rows: rows with their places.
+        name: what messages call the file.
+        mapped: which columns are what.
+        match: how answers are judged, where there is no `scoring`.
+        scoring: how they are judged.
+
+    Raises:
+        InputError: at the first row that is no task, with its place.
+    """
     tasks: list[Task] = []
-    lines: dict[str, int] = {}
-    for number, line in enumerate(text.split("\n"), 1):  # not splitlines: JSON may hold other line separators as text
-        if not line.strip(" \t\r"):
-            continue
-        where = f"{name}:{number}"
-        if len(line) > LINE_CHARS_MAX:
-            raise InputError(f"the line has {len(line):,} characters, the limit is {LINE_CHARS_MAX:,}", where)
-        task = _task(_decode(line, where), len(tasks), number, where, match, scoring)
-        if task.id in lines:
+    places: dict[str, int] = {}
+    for row in rows:
+        data, beside = mapped.task(row)
+        task = _task(data, len(tasks), row.number, row.where, match, scoring)
+        if beside:
+            task = structs.replace(task, data={"metadata": beside})
+        if task.id in places:
             hint = "ids have to be unique; a line without one has its number"
-            raise InputError(f"the id {_shown(task.id)} is already that of line {lines[task.id]}", where, hint)
-        lines[task.id] = number
+            raise InputError(f"the id {shown(task.id)} is already that of line {places[task.id]}", row.where, hint)
+        places[task.id] = row.number
         tasks.append(task)
     if not tasks:
         raise InputError("the file holds no task", name, 'a line: {"question": "...", "answer": "..."}')
     return tasks
 
 
-def _decode(line: str, where: str) -> dict[str, Any]:
-    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        found: dict[str, Any] = {}
-        for key, value in pairs:
-            if key in found:
-                raise InputError(f"the key {_shown(key)} occurs twice", where)
-            found[key] = value
-        return found
-
-    def constant(word: str) -> Any:
-        raise InputError(f"{word} is no number in JSON", where)
-
-    try:
-        data = json.loads(line, object_pairs_hook=unique, parse_constant=constant, parse_float=Decimal)
-    except json.JSONDecodeError as error:
-        raise InputError(f"not JSON: {error.msg}", f"{where}:{error.colno}", "one JSON object a line") from error
-    except (ValueError, ArithmeticError, RecursionError) as error:  # numbers of thousands of digits, deep nesting
-        raise InputError(f"not usable as JSON: {type(error).__name__}", where) from error
-    if not isinstance(data, dict):
-        raise InputError(f"a line has to be an object, this is {_sort(data)}", where)
-    return data
-
-
 def _task(data: dict[str, Any], index: int, number: int, where: str, match: Match, scoring: Scoring | None) -> Task:
-    _known(data, KEYS, where)
     options = tuple(
         _text(option, "an option", where, ANSWER_CHARS_MAX)
         for option in _items(data.get("options"), "options", where, OPTIONS_MAX)
     )
     truth = _answer(_needed(data, "answer", where), "answer", where)
     if scoring is not None and (refusal := scoring.refusal(truth, options=bool(options))) is not None:
-        raise InputError(f"{refusal}, got {_shown(truth)}", where)
+        raise InputError(f"{refusal}, got {shown(truth)}", where)
     if options:
         truth = _option_for(truth, options, where)
     elif scoring is None and match == "exact" and "\n" in truth:
@@ -96,7 +93,7 @@ def _task(data: dict[str, Any], index: int, number: int, where: str, match: Matc
             "with match: exact the answer has to be one line", where, "the last line of a reply is compared"
         )
     elif scoring is None and match == "number" and (len(numbers(truth)) != 1 or last_number(truth) is None):
-        raise InputError(f"with match: number the answer has to be one number, got {_shown(truth)}", where)
+        raise InputError(f"with match: number the answer has to be one number, got {shown(truth)}", where)
     parts = [_part(part, where) for part in _items(data.get("parts"), "parts", where, PARTS_MAX)]
     chance = 1 / len(options) if options else 0.0
     if (stated := data.get("chance")) is not None:
@@ -122,7 +119,7 @@ def _task(data: dict[str, Any], index: int, number: int, where: str, match: Matc
 
 def _part(data: Any, where: str) -> tuple[str, str]:
     if not isinstance(data, dict):
-        raise InputError(f"a part has to be an object with question and answer, this is {_sort(data)}", where)
+        raise InputError(f"a part has to be an object with question and answer, this is {sort_of(data)}", where)
     _known(data, _PART_KEYS, where)
     question = _text(_needed(data, "question", where), "question of a part", where, TEXT_CHARS_MAX)
     return question, _answer(_needed(data, "answer", where), "answer of a part", where)
@@ -134,21 +131,23 @@ def _option_for(truth: str, options: tuple[str, ...], where: str) -> str:
     for option in options:
         form = normalise(option)
         if not normalise(legible(option)):
-            raise InputError(f"the option {_shown(option)} has neither letters nor digits", where)
+            raise InputError(f"the option {shown(option)} has neither letters nor digits", where, _AS_LETTERS)
         if form in by_form:
-            raise InputError(f"the options {_shown(by_form[form])} and {_shown(option)} read the same", where)
+            raise InputError(
+                f"the options {shown(by_form[form])} and {shown(option)} read the same", where, _AS_LETTERS
+            )
         by_form[form] = option
     if len(options) < 2:
         raise InputError("one option is no choice", where, "give two or more, or none for a free answer")
     if (form := normalise(truth)) not in by_form:
-        raise InputError(f"the answer {_shown(truth)} is none of the options", where)
+        raise InputError(f"the answer {shown(truth)} is none of the options", where)
     return by_form[form]
 
 
 def _known(data: dict[str, Any], keys: Sequence[str], where: str) -> None:
     for key in data:
         if key not in keys:
-            raise InputError(f"there is no key {_shown(key)}", where, nearest(key, list(keys)))
+            raise InputError(f"there is no key {shown(key)}", where, nearest(key, list(keys)))
 
 
 def _needed(data: dict[str, Any], key: str, where: str) -> Any:
@@ -161,7 +160,7 @@ def _items(value: Any, key: str, where: str, limit: int) -> list[Any]:
     if value is None:
         return []
     if not isinstance(value, list):
-        raise InputError(f'"{key}" has to be a list, this is {_sort(value)}', where)
+        raise InputError(f'"{key}" has to be a list, this is {sort_of(value)}', where)
     if not 1 <= len(value) <= limit:
         raise InputError(f'"{key}" has {len(value):,} entries, allowed are 1 to {limit}', where)
     return value
@@ -182,7 +181,7 @@ def _answer(value: Any, what: str, where: str) -> str:
 
 def _text(value: Any, what: str, where: str, limit: int) -> str:
     if not isinstance(value, str):
-        raise InputError(f'"{what}" has to be a text, this is {_sort(value)}', where)
+        raise InputError(f'"{what}" has to be a text, this is {sort_of(value)}', where)
     if not value.strip():
         raise InputError(f'"{what}" is empty', where)
     if len(value) > limit:
@@ -192,22 +191,13 @@ def _text(value: Any, what: str, where: str, limit: int) -> str:
     if "\0" in value:
         raise InputError(f'"{what}" holds a NUL character', where)
     if has_chat_marker(value):
-        raise InputError(f'"{what}" holds a chat marker like <|im_start|>', where, "models would take it for their own")
+        raise InputError(f'"{what}" holds a chat marker like <|im_start|>', where, _MARKER)
     return value
 
 
 def _number(value: Any, what: str, where: str) -> float:
     if isinstance(value, bool) or not isinstance(value, int | Decimal):
-        raise InputError(f'"{what}" has to be a number, this is {_sort(value)}', where)
+        raise InputError(f'"{what}" has to be a number, this is {sort_of(value)}', where)
     if abs(Decimal(value).adjusted()) > 300:
         raise InputError(f'"{what}" is out of range', where)
     return float(value)
-
-
-def _sort(value: Any) -> str:
-    names = {dict: "an object", list: "a list", str: "a text", bool: "a truth value", type(None): "null"}
-    return names.get(type(value), "a number")
-
-
-def _shown(text: str) -> str:
-    return ascii(text if len(text) <= 60 else text[:57] + "...")

@@ -12,6 +12,7 @@ import polars as pl
 
 from agentsoc.errors import InputError
 from agentsoc.log.below import is_run, runs_at
+from agentsoc.log.imported import is_imported
 from agentsoc.log.names import INPUTS
 from agentsoc.log.read import RunLog
 from agentsoc.scenario.files import BASE_DIR
@@ -33,7 +34,7 @@ def read_tables(paths: Sequence[Path]) -> EventTable:
     sources: Counter[str] = Counter()
     hint = "name run directories or imported logs; foreign logs come in by agentsoc import"
     for directory in runs_at(paths, is_one=_is_log, what="run and no imported log", hint=hint):
-        imported = store.is_imported(directory)  # its own notes say what its parents are
+        imported = is_imported(directory)  # its own notes say what its parents are
         table, notes = _imported(directory) if imported else _own(directory)
         tables.append(table)
         caveats += notes
@@ -57,7 +58,7 @@ def _runs(n: int) -> str:
 
 
 def _is_log(directory: Path) -> bool:
-    return is_run(directory) or store.is_imported(directory)
+    return is_run(directory) or is_imported(directory)
 
 
 def _imported(directory: Path) -> tuple[EventTable, list[str]]:

@@ -68,6 +68,7 @@ def calibrate(
 
     The same command goes on where it was interrupted. It writes measurements.json for `agentsoc plan`.
     """
+    changes = options.engine_changes(hosts, address, concurrency)
     require("numba", "scipy")
     from agentsoc.scenario.code import load_codes
     from agentsoc.scenario.given import placed
@@ -76,7 +77,6 @@ def calibrate(
     from analysis.synergy.planning.calibration_plan import Settings
 
     code = load_codes(allow_code or ())
-    changes = options.engine_changes(hosts, address, concurrency)
     loaded = options.with_engine(load_scenario(scenario, set_ or (), allow_code=allow_code or ()), changes)
     settings = Settings(
         budget=budget,

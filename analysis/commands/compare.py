@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from agentsoc.experiment.grid import Grid
     from agentsoc.experiment.plan import Kind
     from agentsoc.experiment.runner import Outcome
+    from agentsoc.experiment.spread import Spread
 
 
 def compare(
@@ -50,6 +51,10 @@ def compare(
     concurrency: Annotated[
         int | None, typer.Option(min=1, help="Calls in flight for each model, over all runs.")
     ] = None,
+    address: options.Address = None,
+    hosts: Annotated[
+        int | None, typer.Option(min=1, max=1024, help="Hosts of that cluster, which carry out whole runs.")
+    ] = None,
     effect: Annotated[
         float | None, typer.Option(min=0.0001, help="Difference for which the tasks needed are told [0.05].")
     ] = None,
@@ -80,9 +85,13 @@ def compare(
     DIR holds results.parquet (one row per task), estimates.parquet and .csv (one row per estimate), report.txt,
     report.json, report.html (to look at) and one run directory per cell.
 
+    With --address, hosts of a Ray cluster carry out whole runs, each once, and send them here; what comes of them is
+    the same. A run that was begun goes on here, and so do runs that need this machine.
+
     Exit code 0: all runs are finished, whatever ended their episodes; 1: some failed, or are not comparable; 130:
     interrupted, resumable.
     """
+    where = _who(workers, address, hosts)
     from agentsoc.log.inside import by_umask
 
     require("scipy")
@@ -101,7 +110,7 @@ def compare(
         return
     if retry_failed:
         _reopen_failed(asked)
-    outcome = _carried_out(asked, workers, concurrency, quiet, (yes, allow_mcp))
+    outcome = _carried_out(asked, where, concurrency, quiet, (yes, allow_mcp))
     import analysis
     from analysis.commands.write_html import write_beside
     from analysis.comparison.table import read_results, save_table
@@ -209,8 +218,26 @@ def _say_power(asked: _Asked, effect: float | None, accept_failures: bool, as_js
             _say_plan(asked, as_json)
 
 
+def _who(workers: int | None, address: str | None, hosts: int | None) -> int | Spread | None:
+    """Return who carries out the runs, after asking whether the cluster is there.
+
+    Raises:
+        InputError: the options do not go together, or nobody answers at the address.
+    """
+    if address is None:
+        if hosts is not None:
+            raise InputError("hosts are those of a Ray cluster", "--hosts", "add --address local, or HOST:PORT")
+        return workers
+    if workers is not None:
+        raise InputError("--workers and --address do not go together", "--workers", "with --address, say --hosts")
+    options.engine_changes(None, address, None)
+    from agentsoc.experiment.spread import Spread
+
+    return Spread(address, hosts or 1)
+
+
 def _carried_out(
-    asked: _Asked, workers: int | None, concurrency: int | None, quiet: bool, agrees: tuple[bool, bool]
+    asked: _Asked, workers: int | Spread | None, concurrency: int | None, quiet: bool, agrees: tuple[bool, bool]
 ) -> Outcome:
     """Make what is missing, after the question that it may need; `agrees` to what is sent, to what is started."""
     from agentsoc.engine.forecast import ceiling

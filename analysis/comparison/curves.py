@@ -218,7 +218,7 @@ def _curve(
     mine = draws.of([point.label for point in at])
     unseen = 1.0 / (mine.n_tasks + 2) if mine.bounded else 1e-12
     error = np.sqrt(mine.score[1:].var(axis=0, ddof=1) + unseen**2)
-    data = CurvePoints(name, mine.tokens[0], mine.score[0], error, mine.n_tasks)
+    data = CurvePoints(name, mine.tokens[0], mine.score[0], error, mine.n_tasks, mine.score[1:])
     found = {law.name: law.fit(data, seed) for law in LAWS}
     fits = tuple(fit for fit in found.values() if isinstance(fit, FittedCurve))
     unfitted = {law: why for law, why in found.items() if isinstance(why, str)}

@@ -1,7 +1,7 @@
-"""This module draws a comparison: scores with intervals, score against cost, differences to the baseline.
+"""This module draws a comparison: scores with intervals, score against cost or budget curves, differences to baselines.
 
 Needs matplotlib (the `plot` extra). Nothing is drawn that `Report` does not hold; the tables of the report are the text
-alternative of every figure.
+alternative of every figure, and budget curves have a table of their own beside them.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import numpy as np
 from agentsoc.errors import InputError, MissingExtraError
 from agentsoc.log.inside import Inside
 from analysis.comparison.block import BaselineBlock
+from analysis.comparison.curve_figure import curve_rows, draw_curves
 from analysis.comparison.report import Report, measured
 from analysis.scales import apart
 
@@ -41,14 +42,20 @@ def draw(report: Report, directory: Path) -> list[Path]:
         figures |= {"scores": draw_scores(report), "cost": draw_cost(report)}
     if any(block.found.rows for block in report.blocks):
         figures["differences"] = draw_differences(report)
+    files: dict[str, bytes] = {}
+    if report.curves is not None:
+        figures["budget-curves"] = draw_curves(report.curves)
+        files["budget-curves.csv"] = curve_rows(report.curves).write_csv().encode()
     written = []
     try:
         directory.parent.mkdir(parents=True, exist_ok=True)
         for name, figure in figures.items():
             drawn = io.BytesIO()
             figure.savefig(drawn, format="png", dpi=_DOTS_PER_INCH)
-            Inside(directory.parent).write(f"{directory.name}/{name}.png", drawn.getvalue())
-            written.append(directory / f"{name}.png")
+            files[f"{name}.png"] = drawn.getvalue()
+        for name, data in files.items():
+            Inside(directory.parent).write(f"{directory.name}/{name}", data)
+            written.append(directory / name)
     except OSError as error:
         raise InputError(f"figures cannot be written: {error.strerror or error}", str(directory)) from error
     return written

@@ -2,6 +2,6 @@
 
 from analysis.curves.columns import curve_of
 from analysis.curves.fit import fit_curve
-from analysis.curves.law import Break, CurveLaw
+from analysis.curves.law import Break, CurveLaw, Resampled
 
-__all__ = ["Break", "CurveLaw", "curve_of", "fit_curve"]
+__all__ = ["Break", "CurveLaw", "Resampled", "curve_of", "fit_curve"]

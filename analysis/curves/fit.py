@@ -15,10 +15,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import stdtrit
 
+from agentsoc.errors import InputError
 from agentsoc.streams import stream
 from analysis.curves.forms import POWER, Form
 from analysis.curves.holdout import Choice, allowed, choose, with_fewer
-from analysis.curves.law import METHOD, Break, CurveLaw, Samples, interval_of
+from analysis.curves.law import METHOD, Break, CurveLaw, Resampled, Samples, interval_of
 from analysis.curves.points import FOLDS, Points, points_of
 from analysis.curves.search import ABOVE, BELOW, PLACES, WIDTHS, Sets, best_of_sides, grid_starts, refine, search
 from analysis.fitcard import FitCard, range_warnings
@@ -39,6 +40,7 @@ def fit_curve(
     names: tuple[str, str] = ("x", "y"),
     draws: int = DRAWS,
     seed: int = 0,
+    resampled: Resampled | None = None,
 ) -> CurveLaw:
     """Return the law of y over x: constant, power law, logistic, or a power law with breaks (arXiv 2210.14891).
 
@@ -54,25 +56,31 @@ def fit_curve(
         names: what x and y are called in what is said.
         draws: bootstrap samples, 20 or more.
         seed: seed of the bootstrap.
+        resampled: where each y is a mean over the same things (tasks), these means in bootstrap samples of them, for
+            which intervals then hold. Only with one value at each x.
 
     Returns:
         The law; `summary()` says it in words, `predict` goes beyond the data, `card` holds how it was fitted.
 
     Raises:
         InputError: columns of different lengths, values that are not positive and finite, or fewer than four distinct
-            x.
+            x, or several values at an x that are resampled.
     """
     points = points_of(x, y, clusters, names=names)
-    first = law = _told(points, choose(points, allowed(points)), names, draws, seed)
+    if resampled is not None and (points.n_x != points.at.size or resampled.values.shape[1:] != points.at.shape):
+        raise InputError(f"resampled values need one value at each {names[0]}", names[0], "give means")
+    first = law = _told(points, choose(points, allowed(points)), names, draws, seed, resampled)
     while law.breaks and not all(one.inside for one in law.breaks):
         choice = with_fewer(law.choice)
         if choice is None:
             return first
-        law = _told(points, choice, names, draws, seed)
+        law = _told(points, choice, names, draws, seed, resampled)
     return law
 
 
-def _told(points: Points, choice: Choice, names: tuple[str, str], draws: int, seed: int) -> CurveLaw:
+def _told(
+    points: Points, choice: Choice, names: tuple[str, str], draws: int, seed: int, resampled: Resampled | None
+) -> CurveLaw:
     """Return the law of the chosen form."""
     whole = points.whole()
     found = best_of_sides(choice.chosen, whole)
@@ -80,12 +88,15 @@ def _told(points: Points, choice: Choice, names: tuple[str, str], draws: int, se
     residual = points.log_y - form.log_y(theta[None], points.log_x)[0][0, points.at]
     room = max(points.n_units - form.n_parameters, 1)
     residual = residual * np.sqrt(points.n_units / room)
-    samples = _bootstrap(form, theta, points, residual, max(draws, 20), seed)
+    if resampled is None:
+        samples = _bootstrap(form, theta, points, residual, max(draws, 20), seed)
+    else:
+        samples = _of_resampled(form, theta, points, resampled, max(draws, 20))
     others = (best_of_sides(one, whole) for one in choice.as_good)
     return CurveLaw(
         names=names, form=form, x=points.x(), choice=choice, theta=theta, samples=samples,
         rivals=tuple((one.form, one.theta[0]) for one in others), centre=(points.centre, points.level),
-        residual=residual, card=_card(points, choice, form, names, len(samples.fitted), seed),
+        residual=residual, card=_card(points, choice, form, names, samples, seed),
         **_parts(form, theta[None], samples, points),
     )  # fmt: skip
 
@@ -104,6 +115,17 @@ def _bootstrap(form: Form, theta: FloatArray, points: Points, residual: FloatArr
     fitted = refine(form, sets, starts.reshape(len(owner), -1), owner).theta
     levels = percentile_levels(0.95, max(points.n_units - form.n_parameters, 1) + 1)
     return Samples(_in_order(form, true), _in_order(form, fitted), levels)
+
+
+def _of_resampled(form: Form, theta: FloatArray, points: Points, resampled: Resampled, draws: int) -> Samples:
+    """Return the form fitted anew, from a grid of its own, to each sample of the values."""
+    whole, values = points.whole(), resampled.values[:draws]
+    log_y = np.empty((len(values), points.n_x))
+    log_y[:, points.at] = np.log(values) - points.level
+    fitted = search(form, Sets(points.log_x, log_y, np.repeat(whole.weight, len(values), axis=0))).theta
+    true = np.repeat(theta[None], len(values), axis=0)
+    levels = percentile_levels(0.95, resampled.units)
+    return Samples(_in_order(form, true), _in_order(form, fitted), levels, resampled.method)
 
 
 def _open_widths(form: Form, theta: FloatArray, points: Points) -> FloatArray:
@@ -179,9 +201,9 @@ def _at_the_end(points: Points, form: Form) -> float:
     return float(np.exp(np.average(off, weights=late.weight[0])) - 1.0)
 
 
-def _card(points: Points, choice: Choice, form: Form, names: tuple[str, str], draws: int, seed: int) -> FitCard:
+def _card(points: Points, choice: Choice, form: Form, names: tuple[str, str], samples: Samples, seed: int) -> FitCard:
     """Return the fit card."""
-    x = points.x()
+    x, draws = points.x(), len(samples.fitted)
     others = tuple(one.name for one in choice.errors if one.name != form.name)
     units = "clusters" if points.by_clusters else "values with one x"
     return FitCard(
@@ -204,7 +226,7 @@ def _card(points: Points, choice: Choice, form: Form, names: tuple[str, str], dr
             "choice": f"simplest form within one standard error of the best, {FOLDS} parts left out in turn",
             "held-out rms error of ln y": tuple(f"{one.name}: {choice.rms(one):.6g}" for one in choice.errors),
             "as good": tuple(one.name for one in choice.as_good),
-            "uncertainty": f"{METHOD} over {units}, {draws} samples",
+            "uncertainty": f"{samples.method}{f' over {units}' if samples.method == METHOD else ''}, {draws} samples",
             "hold-out at the largest x, relative error": _at_the_end(points, form),
             "the same of a power law": _at_the_end(points, POWER),
             "seed": seed,

@@ -24,6 +24,17 @@ Word = Literal["constant", "power law", "power law with a limit", "logistic", "b
 
 
 @dataclass(frozen=True)
+class Resampled:
+    """The object holds the values of a curve in bootstrap samples of what they are means of."""
+
+    values: FloatArray
+    """Shape (n_samples, n_values), positive."""
+    units: int
+    """What is drawn in each sample (tasks)."""
+    method: str = "bootstrap over tasks"
+
+
+@dataclass(frozen=True)
 class Samples:
     """The samples are those of a bootstrap: the parameters they were drawn with, and those that were fitted to them."""
 
@@ -33,6 +44,8 @@ class Samples:
     """Shape (n_draws, n_parameters)."""
     levels: tuple[float, float]
     """Shares of the errors at which an interval ends."""
+    method: str = METHOD
+    """How they were drawn."""
 
     def ends(self, value: FloatArray, true: FloatArray, fitted: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return the ends of the interval of a number: its value less the errors of the samples at both levels.
@@ -146,19 +159,25 @@ class CurveLaw:
             other = form.log_y(theta[None], log_x)[0][0]
             low, high = np.minimum(low, other), np.maximum(high, other)
         ends = np.exp(np.stack([value, low, high]) + self.centre[1]).T.tolist()
-        return tuple(Interval(middle, least, most, method=METHOD) for middle, least, most in ends)
+        method = self.samples.method
+        return tuple(Interval(middle, least, most, method=method) for middle, least, most in ends)
 
     def summary(self) -> str:
         """Return the law in words, with the form's held-out error and what lies one octave beyond."""
         name_x, name_y = self.names
-        said = f"{name_y} over {name_x} ({self.x.size} of them from {self.x[0]:g} to {self.x[-1]:g}): {self._told()}"
-        said += f"; held-out error {self.choice.rms(self.form):.2%}"
-        if self.form != POWER and POWER in self.choice.errors:
-            said += f", {self.choice.rms(POWER):.2%} for a power law"
+        said = f"{name_y} over {name_x} ({self.x.size} of them from {self.x[0]:g} to {self.x[-1]:g}): {self.told()}"
+        said += f"; {self.held_out()}"
         beyond = self.predict(2 * self.x[-1])[0]
         return f"{said}; {beyond} at {2 * self.x[-1]:g}, if it goes on so"
 
-    def _told(self) -> str:
+    def held_out(self) -> str:
+        """Return the error on values left out, beside that of a power law."""
+        said = f"held-out error {self.choice.rms(self.form):.2%}"
+        if self.form != POWER and POWER in self.choice.errors:
+            said += f", {self.choice.rms(POWER):.2%} for a power law"
+        return said
+
+    def told(self) -> str:
         """Return the word with its numbers."""
         if self.word == "too few x":
             return f"too few {self.names[0]} or too short a range for a law; {self.form.name} predicts best"
@@ -214,5 +233,6 @@ def interval_of(
     low, high = (float(np.clip(one[0], *ends)) for one in found)
     slack = 1e-6 * (ends[1] - ends[0]) if np.isfinite(ends[1] - ends[0]) else 0.0
     return Interval(
-        float(value[0]), low, high, method=METHOD, open_low=low <= ends[0] + slack, open_high=high >= ends[1] - slack
+        float(value[0]), low, high, method=samples.method, open_low=low <= ends[0] + slack,
+        open_high=high >= ends[1] - slack,
     )  # fmt: skip

@@ -29,6 +29,7 @@ from analysis.claims.cascades import claim_graph
 from analysis.files import read_rows
 from analysis.importers.importer import Importer, LogReading
 from analysis.importers.labels import LabelledAct, label_execution
+from analysis.importers.sample import ImportSample
 from analysis.importers.trace_ids import number_subtasks
 from analysis.tables import EVENT_COLUMNS, KIND, LOGGED_COLUMNS, N_SEEN, EventTable, conform
 
@@ -59,6 +60,10 @@ class ClaimsTable(Importer):
         """Return the claims of the file, and say which columns were kept as they are."""
         table, kept = import_claims(path), kept_columns(path)
         return LogReading(table, notes=(f"kept as they are: {', '.join(kept)}",) if kept else ())
+
+    def recognises(self, sample: ImportSample) -> str | None:
+        """Return the format of a table with the columns that are required."""
+        return "a claims table" if sample.path == sample.file and {*REQUIRED} <= {*sample.columns} else None
 
 
 def import_claims(path: Path | str) -> EventTable:

@@ -12,7 +12,10 @@ from pathlib import Path
 from typing import ClassVar, Final
 
 from agentsoc.errors import InputError
+from agentsoc.log.imported import Imported
 from analysis.importers import store
+from analysis.importers.loose_json import BadParts
+from analysis.importers.sample import ImportSample
 from analysis.registry import Registered, Registry
 from analysis.tables import EventTable
 
@@ -48,6 +51,28 @@ class Importer(Registered, ABC):
             InputError: this is no such file; says where and why.
         """
 
+    def read_parts(self, path: Path, parents: str, bad: BadParts, *, partial: bool) -> LogReading:
+        """Return what is in `path`; an importer that can pass over what is bad, or take parts of a whole, overrides it.
+
+        Args:
+            path: what the user named.
+            parents: as for `read`.
+            bad: says whether what cannot be read is passed over, and is told of it.
+            partial: whether a log is taken of which parts are known to be missing.
+
+        Raises:
+            InputError: as `read`; or this importer can do neither.
+        """
+        if bad.skip:
+            raise InputError(f"{self.reads} is read whole or not at all", "--skip-bad", "leave the option out")
+        if partial:
+            raise InputError(f"{self.reads} has no parts that can be missing", "--partial", "leave the option out")
+        return self.read(path, parents)
+
+    def recognises(self, sample: ImportSample) -> str | None:
+        """Return the name of the format where this importer reads what the sample is of; None, the default, if not."""
+        return None
+
     def rule(self, asked: str | None) -> str:
         """Return the rule for parents that was asked for, or the default.
 
@@ -63,25 +88,51 @@ class Importer(Registered, ABC):
 
 IMPORTERS: Final[Registry[Importer]] = Registry("analysis.importers", Importer)  # type: ignore[type-abstract]
 
+AUTO: Final = "auto"
+"""What stands in place of an importer's name where it is to be found out."""
+
+
+def recognised(path: Path) -> Importer:
+    """Return the first importer that recognises what is at `path`.
+
+    Raises:
+        InputError: none does; says what was met and what each reads.
+    """
+    sample = ImportSample.of(path)
+    for one in IMPORTERS.all().values():
+        if one.recognises(sample) is not None:
+            return one
+    named = "; ".join(f"{name}: {one.reads}" for name, one in IMPORTERS.all().items())
+    raise InputError(f"no importer recognises {sample.seen}", sample.where, f"name one: {named}")
+
 
 def import_log(
-    importer: str, path: Path, out: Path, *, parents: str | None = None
-) -> tuple[EventTable, store.Imported]:
+    importer: str,
+    path: Path,
+    out: Path,
+    *,
+    parents: str | None = None,
+    skip_bad: bool = False,
+    partial: bool = False,
+) -> tuple[EventTable, Imported]:
     """Read `path` with an importer, store what it holds in the new directory `out`, and return both.
 
     Args:
-        importer: name of an importer.
+        importer: name of an importer, or ``auto`` for the first that recognises what is there.
         path: a file or a directory, as that importer wants it.
         out: directory for the imported log; it must be new or empty.
         parents: rule for the parents of claims, of those that the importer knows; None for its default.
+        skip_bad: whether conversations, lines or spans that cannot be read are passed over and counted.
+        partial: whether traces are taken of which spans are missing.
 
     Raises:
         InputError: there is no such importer or rule, `path` is not what it should be, `out` cannot be written, or the
             importer gave something other than a reading.
     """
     store.require_new(out)
-    chosen = IMPORTERS.get(importer, "SOURCE")
-    read: object = chosen.read(path, chosen.rule(parents))
+    chosen = IMPORTERS.get(importer, "SOURCE") if importer != AUTO else recognised(path)
+    importer = chosen.name
+    read: object = chosen.read_parts(path, chosen.rule(parents), BadParts(skip_bad), partial=partial)
     if not isinstance(read, LogReading) or not isinstance(read.table, EventTable):
         found = f"a {type(read.table).__name__} as table" if isinstance(read, LogReading) else type(read).__name__
         what = f"the importer {importer} gave {found}, not a LogReading with an EventTable"

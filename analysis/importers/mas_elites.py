@@ -22,6 +22,7 @@ from agentsoc.log.parquet import read_frame
 from analysis.files import read_json
 from analysis.importers.importer import Importer, LogReading
 from analysis.importers.labels import LabelledAct, label_execution
+from analysis.importers.sample import ImportSample
 from analysis.importers.trace_ids import number_agents, number_claims, number_subtasks
 from analysis.importers.trace_rows import TRACE_COLUMNS, read_native, read_parquet
 from analysis.tables import EXECUTION_COLUMNS, KIND, EventTable, conform
@@ -59,6 +60,12 @@ class MasElites(Importer):
     def read(self, path: Path, parents: str) -> LogReading:
         """Return the traces under `path`."""
         return LogReading(import_traces(path, parents=parents), {"parents": parents})
+
+    def recognises(self, sample: ImportSample) -> str | None:
+        """Return the layout: the native one, or Parquet of it."""
+        native = "run_config.json" in sample.names and not sample.names.isdisjoint({"events.jsonl", "events.jsonl.gz"})
+        table = {"run_id", "step_id"} <= {*sample.columns} and sample.file.suffix == ".parquet"
+        return "traces of the study of intellectual elites" if native or table else None
 
 
 def import_traces(path: Path | str, *, parents: str = "visible") -> EventTable:

@@ -16,38 +16,16 @@ import hashlib
 import json
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from agentsoc.errors import InputError, LogDamagedError
 from agentsoc.log.files import sync_directory, write_whole
-from agentsoc.log.inside import Inside
-from agentsoc.log.parquet import read_frame
+from agentsoc.log.imported import AGAIN, FORMAT, KIND, Imported, checksum, read_imported, read_tables
+from agentsoc.log.imported import IMPORTED as NAME
 from analysis.tables import EVENT_COLUMNS, EXECUTION_COLUMNS, EventTable, conform
 
-NAME: Final = "imported.json"
-FORMAT: Final = 1
-KIND: Final = "agentsoc imported log"
-_MANIFEST_BYTES: Final = 4 << 20
-_AGAIN: Final = "import it again: agentsoc import"
-_READ: Final = frozenset({".csv", ".gz", ".json", ".jsonl", ".parquet"})
-
-
-@dataclass(frozen=True)
-class Imported:
-    """The object is what an import says about itself."""
-
-    importer: str
-    """Name of the importer, such as ``claims``."""
-    source: str
-    """Name of the file or directory that was imported, without its path."""
-    source_digest: str
-    """SHA-256 over the files that were there to be read."""
-    rules: Mapping[str, str]
-    """Choices that shaped the table, such as where parents come from."""
-    notes: tuple[str, ...]
-    """What a reader must know: what was cut, dropped, unknown or assumed."""
+_READ: Final = frozenset({".csv", ".eval", ".gz", ".json", ".jsonl", ".ndjson", ".parquet"})
 
 
 def describe(importer: str, source: Path, rules: Mapping[str, str], notes: Sequence[str] = ()) -> Imported:
@@ -64,11 +42,6 @@ def source_digest(source: Path) -> str:
         one = hashlib.sha256(path.read_bytes()).hexdigest()
         whole.update(f"{path.relative_to(source).as_posix()}\n{one}\n".encode())
     return whole.hexdigest()
-
-
-def is_imported(directory: Path) -> bool:
-    """Return whether `directory` holds an imported log, sound or not."""
-    return (directory / NAME).is_file()
 
 
 def require_new(directory: Path) -> None:
@@ -104,7 +77,7 @@ def save(table: EventTable, directory: Path, about: Imported) -> None:
             "notes": list(about.notes),
             "files": files,
         }
-        write_whole(building / NAME, json.dumps(data | {"checksum": _checksum(data)}, indent=1).encode() + b"\n")
+        write_whole(building / NAME, json.dumps(data | {"checksum": checksum(data)}, indent=1).encode() + b"\n")
         building.replace(directory)
         sync_directory(directory.parent)
     except OSError as error:
@@ -118,54 +91,11 @@ def load(directory: Path) -> tuple[EventTable, Imported]:
     Raises:
         LogDamagedError: the manifest or a table is missing, cut, altered or from a newer version.
     """
-    data = _manifest(directory)
-    frames = {}
-    for name in ("events.parquet", "executions.parquet"):
-        path = directory / name
-        try:
-            raw = Inside(directory).read(name)
-            stated = data["files"][name]
-            if hashlib.sha256(raw).hexdigest() != stated["sha256"]:
-                raise LogDamagedError("this table is not what was written", str(path), _AGAIN)
-            frames[name] = read_frame(raw)
-        except FileNotFoundError:
-            raise LogDamagedError("this table is missing", str(path), _AGAIN) from None
-        except (OSError, KeyError, TypeError, ValueError) as error:
-            raise LogDamagedError(f"this table cannot be read ({type(error).__name__})", str(path), _AGAIN) from None
+    about = read_imported(directory)
+    frames = read_tables(directory)
     events, executions = frames["events.parquet"], frames["executions.parquet"]
     for frame, columns, name in ((events, EVENT_COLUMNS, "events"), (executions, EXECUTION_COLUMNS, "executions")):
         missing = [column for column in columns if column not in frame.columns]
         if missing:
-            raise LogDamagedError(f"the table of {name} lacks {', '.join(missing)}", str(directory), _AGAIN)
-    about = Imported(
-        str(data["importer"]), str(data["source"]), str(data["source_digest"]), data["rules"], tuple(data["notes"])
-    )
+            raise LogDamagedError(f"the table of {name} lacks {', '.join(missing)}", str(directory), AGAIN)
     return EventTable(conform(events, str(directory)), executions), about
-
-
-def _manifest(directory: Path) -> dict[str, Any]:
-    """Return the manifest of an imported log after checking its checksum and version."""
-    path = directory / NAME
-    try:
-        data = json.loads(Inside(directory).read(NAME, limit=_MANIFEST_BYTES))
-    except FileNotFoundError:
-        raise LogDamagedError("there is no imported log here", str(directory), _AGAIN) from None
-    except (OSError, ValueError, RecursionError):
-        raise LogDamagedError("the manifest of the import is cut or not JSON", str(path), _AGAIN) from None
-    if not isinstance(data, dict) or data.get("kind") != KIND:
-        raise LogDamagedError("this is no manifest of an imported log", str(path), _AGAIN)
-    if not isinstance(data.get("format"), int) or data["format"] > FORMAT:
-        raise LogDamagedError(
-            f"this import has format {data.get('format')}; this version reads up to {FORMAT}",
-            str(path),
-            "update agentsoc",
-        )
-    stated = data.pop("checksum", None)
-    if stated != _checksum(data):
-        raise LogDamagedError("the manifest of the import was altered: its checksum differs", str(path), _AGAIN)
-    return data
-
-
-def _checksum(data: Mapping[str, object]) -> str:
-    """Return the SHA-256 of `data` in canonical JSON."""
-    return hashlib.sha256(json.dumps(data, sort_keys=True, separators=(",", ":")).encode()).hexdigest()

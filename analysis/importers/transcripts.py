@@ -7,17 +7,10 @@ brackets, as in ``Speaker (thought)``, is no part of the name. Messages whose ro
 claims.
 
 A transcript does not say what a message builds on, so the parents are an assumption, the same for all messages:
-
-    previous    the message right before it
-    addressee   the latest earlier message that was addressed to its speaker and not answered yet, and the latest
-                earlier message of the one that it addresses
-    both        the union, listed in the order in which they were said (the default)
+``previous``, ``addressee`` or ``both``, as `analysis.importers.chats.chat_rows` defines them.
 
 Under ``previous`` and ``both`` every message is downstream of all before it, by the rule and not by what was said:
 depths are positions, and every fault reaches the end. Only ``addressee`` leaves something to find out.
-
-Labels come from `analysis.importers.labels` (``label_source = "rule"``), where only messages of others count as parents
-and one for each speaker, so that going on with one's own thought is no merge. ``round`` is the index of the message.
 
 An annotation ``mistake_step`` (index of a message) becomes a ``fault`` event on that message's claim; `trace_faults` in
 `analysis.claims.faults` follows it downstream.
@@ -27,54 +20,26 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from pathlib import Path
-from typing import ClassVar, Final, Literal, cast, get_args
+from typing import ClassVar, Final, cast
 
 import polars as pl
 
 from agentsoc.errors import InputError
 from agentsoc.events import MAX_ROUNDS
 from analysis.files import read_json
+from analysis.importers.chats.chat import PARENT_RULES, Chat, ChatMessage, ParentRule
+from analysis.importers.chats.chat_rows import PlacedChat, table_of
 from analysis.importers.importer import Importer, LogReading
-from analysis.importers.labels import LabelledAct, label
-from analysis.tables import EVENT_COLUMNS, EXECUTION_COLUMNS, N_SEEN, EventTable, conform
-
-ParentRule = Literal["both", "addressee", "previous"]
-PARENT_RULES: Final[tuple[ParentRule, ...]] = get_args(ParentRule)
+from analysis.importers.loose_json import whole_text
+from analysis.tables import EventTable
 
 _HISTORY: Final = ("history", "messages")
 _SPEAKER: Final = ("name", "source", "speaker", "role", "type")
 _ADDRESSEE: Final = ("to", "recipient", "target")
 _TO: Final = re.compile(r"^(?P<who>.*?)\s*\(\s*->\s*(?P<to>[^)]+?)\s*\)\s*$")
 _ASIDE: Final = re.compile(r"^(?P<who>.*?)\s*\([^()]*\)\s*$")
-_FAULT_K: Final = 1
-"""`k` of a fault event: the message itself is act 0 of its round."""
-
-
-@dataclass(frozen=True)
-class TranscriptMessage:
-    """A message stands at one place of a transcript."""
-
-    index: int
-    speaker: str
-    addressee: str | None
-    text: str
-
-
-@dataclass(frozen=True)
-class Transcript:
-    """A transcript is one conversation with what was annotated about it."""
-
-    messages: tuple[TranscriptMessage, ...]
-    n_messages: int
-    """Messages in the file, system ones included."""
-    mistake_step: int | None = None
-    mistake_agent: str | None = None
-    mistake_reason: str | None = None
-    extra: Mapping[str, object] = field(default_factory=dict)
-    """Other keys of the file with a plain value."""
 
 
 class Transcripts(Importer):
@@ -113,28 +78,18 @@ def import_transcripts(path: Path | str, *, parents: ParentRule = "both") -> Eve
     files = [path] if path.is_file() else sorted(path.rglob("*.json"))
     if not files:
         raise InputError("no .json files below it", str(path), "name a transcript or a directory of transcripts")
-    events: list[dict[str, object]] = []
-    executions: list[dict[str, object]] = []
-    for number, file in enumerate(files):
-        found = read_transcript(file)
-        name = file.stem if path.is_file() else file.relative_to(path).with_suffix("").as_posix()
-        agents = _agents(found)
-        rows = list(_rows(found, agents, parents, str(file)))
-        events += [{"execution": number, "task": number, **row} for row in rows]
-        executions.append(_execution(found, agents, number, name, path, len(rows)))
-    types: dict[str, pl.DataType] = {
-        **EXECUTION_COLUMNS, N_SEEN: pl.Boolean(), "agents": pl.List(pl.String()), **_ANNOTATION,
-    }  # fmt: skip
-    table = conform(pl.DataFrame(events, schema=EVENT_COLUMNS), str(path))
-    return EventTable(table, pl.DataFrame(executions, schema=types))
+    chats = [
+        PlacedChat(path.stem, _name(file, path), read_transcript(file), _name(file, path).rpartition("/")[0] or None)
+        for file in files
+    ]
+    return table_of(chats, parents, str(path))
 
 
-_ANNOTATION: Final[dict[str, pl.DataType]] = {
-    "mistake_step": pl.Int64(), "mistake_agent": pl.String(), "mistake_reason": pl.String(), "extra": pl.String(),
-}  # fmt: skip
+def _name(file: Path, path: Path) -> str:
+    return file.stem if file == path else file.relative_to(path).with_suffix("").as_posix()
 
 
-def read_transcript(file: Path) -> Transcript:
+def read_transcript(file: Path) -> Chat:
     """Return the transcript in `file`.
 
     Raises:
@@ -165,8 +120,13 @@ def read_transcript(file: Path) -> Transcript:
     known = {*_HISTORY, "mistake_step", "mistake_agent", "mistake_reason"}
     plain = {k: v for k, v in found.items() if k not in known and isinstance(v, str | int | float | bool)}
     agent, reason = found.get("mistake_agent"), found.get("mistake_reason")
-    return Transcript(
-        kept, len(history), step, None if agent is None else str(agent), None if reason is None else str(reason), plain
+    return Chat(
+        kept,
+        len(history),
+        mistake_step=step,
+        mistake_agent=None if agent is None else str(agent),
+        mistake_reason=None if reason is None else str(reason),
+        extra=plain,
     )
 
 
@@ -183,7 +143,7 @@ def _step(raw: object, n: int, file: Path) -> int | None:
     return step
 
 
-def _message(raw: object, index: int, file: Path) -> TranscriptMessage | None:
+def _message(raw: object, index: int, file: Path) -> ChatMessage | None:
     """Return the message, or None for a system message."""
     where = f"{file}: message {index}"
     if not isinstance(raw, dict):
@@ -208,7 +168,7 @@ def _message(raw: object, index: int, file: Path) -> TranscriptMessage | None:
         who = aside["who"] if aside else who
     if not who:
         raise InputError("the speaker's name is empty", where)
-    return TranscriptMessage(index, who, addressee.strip() if addressee else None, _text(raw["content"]))
+    return ChatMessage(index, who, addressee.strip() if addressee else None, _text(raw["content"]))
 
 
 def _text(content: object) -> str:
@@ -216,83 +176,12 @@ def _text(content: object) -> str:
     if content is None:
         return ""
     if isinstance(content, str):
-        return content
+        return whole_text(content)
     if isinstance(content, list):
         return "\n".join(_text(part) for part in content)
     if isinstance(content, dict) and isinstance(content.get("text"), str):
-        return str(content["text"])
+        return whole_text(content["text"])
     return json.dumps(content, sort_keys=True)
-
-
-def _agents(transcript: Transcript) -> dict[str, int]:
-    """Return a number for each name, letter case aside: speakers in order of their first message, then addressees."""
-    numbers: dict[str, int] = {}
-    for name in [m.speaker for m in transcript.messages] + [m.addressee for m in transcript.messages if m.addressee]:
-        numbers.setdefault(str(name).casefold(), len(numbers))
-    return numbers
-
-
-def _rows(
-    transcript: Transcript, agents: Mapping[str, int], rule: ParentRule, where: str
-) -> Iterator[dict[str, object]]:
-    """Yield the events of one transcript; the claim of a message is its index."""
-    said: dict[int, int] = {}
-    asked: dict[int, int] = {}
-    before: int | None = None
-    speaker_of: dict[int, int] = {}
-    for message in transcript.messages:
-        me, index = agents[message.speaker.casefold()], message.index
-        to = agents[message.addressee.casefold()] if message.addressee else None
-        found: set[int] = set()
-        if rule != "addressee" and before is not None:
-            found.add(before)
-        if rule != "previous":
-            if me in asked:
-                found.add(asked.pop(me))
-            if to is not None and to in said:
-                found.add(said[to])
-        parents = sorted(found)
-        others = {speaker_of[p]: p for p in parents if speaker_of[p] != me}
-        act = LabelledAct(str(index), tuple(str(p) for p in others.values()), text=message.text)
-        kind = label(act, frozenset())
-        target = min(others.values()) if kind == "contradict_claim" and others else None
-        row = _row(index, me, 0, kind, index, parents, message.text)
-        yield row | {"target": target}
-        said[me] = before = index
-        speaker_of[index] = me
-        if to is not None and to != me:
-            asked[to] = index
-        if index == transcript.mistake_step:
-            yield _row(index, me, _FAULT_K, "fault", None, [index], transcript.mistake_reason) | {
-                "label_source": "logged"
-            }
-
-
-def _row(
-    index: int, agent: int, k: int, kind: str | None, claim: int | None, parents: list[int], text: str | None
-) -> dict[str, object]:
-    """Return an event with the columns that a transcript can fill."""
-    return {
-        "round": index, "agent": agent, "k": k, "kind": kind, "claim": claim, "parents": parents, "text": text,
-        "calls": 0, "tokens_in": 0, "tokens_cached": 0, "tokens_out": 0, "label_source": "rule",
-    }  # fmt: skip
-
-
-def _execution(
-    transcript: Transcript, agents: Mapping[str, int], number: int, name: str, path: Path, n_events: int
-) -> dict[str, object]:
-    """Return the row of `executions` for one transcript."""
-    names = {message.speaker.casefold(): message.speaker for message in reversed(transcript.messages)}
-    named = {str(m.addressee).casefold(): str(m.addressee) for m in transcript.messages if m.addressee}
-    return {
-        "execution": number, "run": path.stem, "task": number, "attempt": 0,
-        "benchmark": name.rpartition("/")[0] or None, "task_name": name, "topology": None, "n_agents": len(agents),
-        "seed": None, "n_events": n_events, "complete": None, N_SEEN: True,
-        "agents": [names.get(key, named.get(key, key)) for key in agents],
-        "mistake_step": transcript.mistake_step, "mistake_agent": transcript.mistake_agent,
-        "mistake_reason": transcript.mistake_reason,
-        "extra": json.dumps(transcript.extra, sort_keys=True) if transcript.extra else None,
-    }  # fmt: skip
 
 
 def notes(table: EventTable, parents: ParentRule) -> list[str]:

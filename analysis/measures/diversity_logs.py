@@ -57,7 +57,7 @@ class Diversity:
         """Return one line: which K*, of what."""
         how = f"{self.embedding}{', centred' if self.centred else ''}"
         if not self.questions.height:
-            return f"K* ({how}): nobody said anything"
+            return f"K* ({how}): no agent gave an answer"
         mean = self.questions["k_star"].mean()
         n = self.questions["n_agents"].max()
         whole = "not comparable over tasks" if self.team is None else f"{self.team:.3f} as a team over all tasks"

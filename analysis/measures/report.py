@@ -14,69 +14,35 @@ import polars as pl
 import pyarrow as pa
 
 from agentsoc.errors import InputError
-from agentsoc.log.below import runs_at
+from agentsoc.log.below import is_run, runs_at
 from agentsoc.log.first_answers import one_options
+from agentsoc.log.imported import is_imported
 from agentsoc.log.read import RunLog
 from analysis.blocks import blocks, frame_of
 from analysis.interval import Interval
-from analysis.measures.acting import Acting, acting
-from analysis.measures.amplification import Amplification, Taint, a_task, a_trace, taint
-from analysis.measures.commons import SharedResource, shared_resource
-from analysis.measures.cooperation import Cooperation, cooperation
+from analysis.measures.acting import acting
+from analysis.measures.amplification import Taint, a_task, a_trace, taint
+from analysis.measures.categories import categories_of
+from analysis.measures.commons import shared_resource
+from analysis.measures.cooperation import cooperation
 from analysis.measures.diversity import correlation
-from analysis.measures.diversity_logs import Diversity, LabelDiversity, diversity, label_questions
+from analysis.measures.diversity_logs import LabelDiversity, diversity, label_questions
 from analysis.measures.effective_votes import EffectiveVotes, lone_votes, worth_of
 from analysis.measures.embeddings import Embedder
-from analysis.measures.episodes import EVENTS_USED, EpisodeReading, RunMetrics, run_metrics
-from analysis.measures.exchange import ExchangeMeasures, exchange_of
+from analysis.measures.episodes import EVENTS_USED, EpisodeReading, run_metrics
+from analysis.measures.exchange import exchange_of
 from analysis.measures.failures import failed_text
+from analysis.measures.imported import report_of_import
 from analysis.measures.independence import IndependentVotes
-from analysis.measures.influence import Influence, influence_of, replies_or_why
+from analysis.measures.influence import influence_of, replies_or_why
 from analysis.measures.information import Information
-from analysis.measures.judging import JudgeAgreement, agreement
+from analysis.measures.judging import agreement
 from analysis.measures.outputs import outputs_of, together
+from analysis.measures.run_report import RunReport
 from analysis.measures.standing import standing_of
 from analysis.measures.team_size import SizedRun, TeamSize, laws_of, setting_of
 from analysis.measures.uneven import uneven_tokens
 from analysis.tables import from_log
-
-
-@dataclass(frozen=True)
-class RunReport:
-    """The report holds everything that is said of one run."""
-
-    run: str
-    topology: str
-    protocol: str
-    n_agents: int
-    """Agents that said something, or that the scenario counts."""
-    rounds: int | None
-    """Rounds of its protocol; None for one without."""
-    tasks: str
-    """Identity of the tasks: runs on the same ones can be compared task by task."""
-    setting: str
-    """What its scenario says but for the number of agents, the seed and which tasks there are."""
-    metrics: RunMetrics
-    diversity: Diversity
-    information: pl.DataFrame
-    worth: EffectiveVotes | str
-    """Effective votes, or why there are none."""
-    failure: Amplification | None
-    """A_task; None without a baseline."""
-    taint: Taint
-    trace: Amplification | None
-    """A_trace; None without faults in the run and in the baseline."""
-    judge: JudgeAgreement | None
-    """How far the judge of its tasks agrees with itself; None for tasks without one."""
-    influence: Influence | None
-    """What replies made of the claims that they were shown; None where no model was shown one."""
-    exchange: ExchangeMeasures
-    """What votes were worth, and what exchange made of them."""
-    acting: Acting | None
-    """What tools and environments did; None in a run with neither."""
-    world: SharedResource | Cooperation | None
-    """What its environment is measured by besides, for commons and games with payoffs."""
-    notes: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -139,13 +105,22 @@ def examine(
         InputError: there is no run at a path, or a run has no task that ended.
         LogDamagedError: a log is not what was written.
     """
-    directories = runs_at(paths)
+    hint = "name run directories or imported logs, or directories that hold some"
+    directories = runs_at(paths, is_one=lambda one: is_run(one) or is_imported(one), what="run", hint=hint)
     notes: list[str] = []
-    single = baseline if baseline is not None else _single(directories, notes)
+    own = [directory for directory in directories if not is_imported(directory)]
+    if embedder is not None and len(own) < len(directories):
+        raise InputError(
+            "texts of imported logs are not embedded", "--embed", "leave the option out, or name runs alone"
+        )
+    single = baseline if baseline is not None else _single(own, notes)
     texts = embedder is not None
     reference = None if single is None else _Read(single, texts=texts, centred=centred)
     runs = []
     for directory in directories:
+        if is_imported(directory):
+            runs.append(report_of_import(directory, centred=centred, seed=seed))
+            continue
         read = reference if reference is not None and directory == single else None
         read = read or _Read(directory, texts=texts, centred=centred)
         runs.append(_report(read, reference, None if embedder is None else embedder(directory), centred, seed))
@@ -289,4 +264,5 @@ def _report(read: _Read, single: _Read | None, embedder: Embedder | None, centre
         acting(read.log, seed=seed),
         shared_resource(read.log, seed=seed) or cooperation(read.log, seed=seed),
         tuple(notes),
+        categories_of(read.log, read.episodes, seed=seed),
     )

@@ -10,7 +10,7 @@ import polars as pl
 from agentsoc.errors import InputError
 from analysis.curves import CurveLaw, curve_of
 from analysis.fitcard import MIN_POINTS, MIN_RATIO
-from analysis.measures.report import RunReport
+from analysis.measures.run_report import RunReport
 
 OVER: Final = ("n_agents", "tokens")
 """What `metrics` fits the score over, where the runs of a setting differ enough in it."""

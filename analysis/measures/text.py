@@ -10,7 +10,8 @@ from agentsoc.printing.text import table as lines
 from analysis.cascade_laws.as_json import plain
 from analysis.interval import Interval
 from analysis.measures.amplification import Amplification
-from analysis.measures.report import Reports, RunReport
+from analysis.measures.report import Reports
+from analysis.measures.run_report import RunReport
 from analysis.measures.sweep import curves_of
 
 UNITS: Final = {
@@ -86,6 +87,8 @@ def _details(report: RunReport) -> list[str]:
     if report.influence is not None:
         said += [f"  {line}" for line in report.influence.summary()]
     said += [f"  {line}" for line in report.exchange.summary()]
+    if report.categories is not None:
+        said += [f"  {line}" for line in report.categories.summary()]
     for measured in (report.acting, report.world):
         if measured is not None:
             said += [f"  {line}" for line in measured.summary()]
@@ -152,6 +155,7 @@ def _run(report: RunReport) -> dict[str, object]:
         "exchange": report.exchange.as_dict(),
         "acting": None if report.acting is None else report.acting.as_dict(),
         "world": None if report.world is None else report.world.as_dict(),
+        "categories": None if report.categories is None else report.categories.as_dict(),
         "notes": list(report.notes),
     }
 

@@ -75,6 +75,9 @@ CASES: dict[str, tuple[str, bytes, tuple[str, ...]]] = {
     **{f"code {name}": ("c.py", raw, ("check", "GOOD", "--allow-code", "FILE")) for name, raw in CODE.items()},
     **{f"measurements {n}": ("m.json", r, ("plan", "-B", "1000", "--measurements", "FILE")) for n, r in JSON.items()},
     **{f"transcript {n}": ("t.json", r, ("import", "transcripts", "FILE", "--out", "OUT")) for n, r in JSON.items()},
+    **{f"messages {n}": ("t.json", r, ("import", "messages", "FILE", "--out", "OUT")) for n, r in JSON.items()},
+    **{f"traces {n}": ("t.json", r, ("import", "otlp", "FILE", "--out", "OUT")) for n, r in JSON.items()},
+    **{f"auto {n}": ("t.json", r, ("import", "auto", "FILE", "--out", "OUT")) for n, r in JSON.items()},
     **{
         f"claims {n}": ("k.csv", r, ("import", "claims", "FILE", "--out", "OUT"))
         for n, r in CSV.items()
@@ -134,6 +137,8 @@ VERBS: tuple[tuple[str, ...], ...] = (
     ("phase", "--votes", "FILE"),
     ("import", "claims", "FILE", "--out", "OUT"),
     ("import", "transcripts", "FILE", "--out", "OUT"),
+    ("import", "messages", "FILE", "--out", "OUT"),
+    ("import", "auto", "FILE", "--out", "OUT"),
 )
 
 

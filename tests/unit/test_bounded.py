@@ -9,10 +9,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-import agentsoc.log.bounded as bounded
+import agentsoc.scenario.parquet_bounds as bounded
 from agentsoc.errors import LogDamagedError
-from agentsoc.log.bounded import read_parquet, unfolded_bytes
-from agentsoc.log.footer import read_footer
+from agentsoc.scenario.parquet_bounds import read_parquet, unfolded_bytes
+from agentsoc.scenario.parquet_footer import read_footer
 
 TABLE = pa.table(
     {

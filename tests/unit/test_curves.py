@@ -24,7 +24,7 @@ from analysis.cascade_laws.as_json import laws_as_dict
 from analysis.cascade_laws.examine import FAST, examine
 from analysis.cascade_laws.growth_curve import growth_curve
 from analysis.cascade_laws.text import laws_as_text
-from analysis.curves import Break, CurveLaw, curve_of, fit_curve
+from analysis.curves import Break, CurveLaw, Resampled, curve_of, fit_curve
 from analysis.curves.forms import CANDIDATES, CONSTANT, POWER, Form
 from analysis.curves.holdout import Choice, beats, choose
 from analysis.curves.points import points_of
@@ -209,6 +209,18 @@ def test_a_new_value_scatters_more_than_the_curve() -> None:
     one = plain(3, points=12)
     law = fit_curve(one.x, one.y, draws=200)
     assert law.predict(500, new=True)[0].width > 2 * law.predict(500)[0].width
+
+
+def test_resampled_values_give_intervals_of_their_own_and_need_one_value_at_each_x() -> None:
+    one = plain(3, points=12)
+    values = one.y * np.exp(0.2 * np.random.default_rng(1).normal(size=(200, 12)))
+    law = fit_curve(one.x, one.y, draws=200, resampled=Resampled(values, 50, "bootstrap over papers"))
+    (slope,) = law.slopes
+    assert slope.method == law.predict(500)[0].method == "bootstrap over papers"
+    assert slope.width == pytest.approx(2 * 2.01 * 0.2 / np.log(one.x).std() / np.sqrt(12), rel=0.2)
+    assert law.card.optimisation["uncertainty"] == "bootstrap over papers, 200 samples"
+    with pytest.raises(InputError, match="one value at each x"):
+        fit_curve(np.repeat(one.x, 2), np.repeat(one.y, 2), resampled=Resampled(values, 50))
 
 
 def test_columns_of_a_table_become_a_curve() -> None:

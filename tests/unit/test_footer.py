@@ -14,8 +14,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-import agentsoc.log.footer as footer_module
-from agentsoc.log.footer import Footer, read_footer
+import agentsoc.scenario.parquet_footer as footer_module
+from agentsoc.scenario.parquet_footer import Footer, read_footer
 
 # What is written by hand here is Thrift's compact protocol: a field is (step of its number << 4 | type), a number is a
 # zigzag varint, a structure ends with 0.

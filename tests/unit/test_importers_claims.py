@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from agentsoc.errors import InputError, LogDamagedError
+from agentsoc.log.imported import IMPORTED
 from analysis.claims.cascades import cascades, claim_graph
 from analysis.importers import store
 from analysis.importers.claims import import_claims, kept_columns
@@ -168,7 +169,7 @@ def test_nothing_is_ever_written_over(tmp_path: Path) -> None:
 def test_a_damaged_import_is_told_from_a_sound_one(tmp_path: Path, harm: str) -> None:
     log = tmp_path / "log"
     store.save(import_claims(SAMPLE), log, store.describe("claims", SAMPLE, {}))
-    manifest = log / store.NAME
+    manifest = log / IMPORTED
     if harm == "cut":
         (log / "events.parquet").write_bytes((log / "events.parquet").read_bytes()[:-1])
     elif harm == "gone":

@@ -10,7 +10,8 @@ import pytest
 from agentsoc.errors import InputError
 from analysis.claims.cascades import claim_graph
 from analysis.claims.faults import trace_faults
-from analysis.importers.transcripts import ParentRule, import_transcripts, notes, read_transcript
+from analysis.importers.chats.chat import ParentRule
+from analysis.importers.transcripts import import_transcripts, notes, read_transcript
 from analysis.tables import EventTable
 
 SAMPLE = Path(__file__).parents[1] / "data" / "who_when"

@@ -20,6 +20,7 @@ DOCS = ROOT / "docs"
 BELOW = ("agentsoc.contracts", "agentsoc.errors", "agentsoc.events", "agentsoc.streams", "agentsoc.society.attention")
 """Where the facade takes its names from."""
 NOT_FOR_AUTHORS = {
+    "LogDamagedError": "the reader of Parquet raises it; a family of tasks says it as bad input",
     "nx": "networkx itself, imported late",
     "starts": "offsets of groups in a flat array; Wiring.from_edges makes them",
     "nearest": "the hint of the loader's messages",

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from agentsoc.engine.ray_probe import Endpoint, endpoint, probe
+from agentsoc.engine.ray_probe import ANSWER_S, PROBE_S, Endpoint, endpoint, probe, resolved
 from agentsoc.errors import InputError
 
 ROOT = Path(__file__).parent.parent.parent
@@ -232,11 +232,21 @@ def test_the_protocol_of_rays_client_is_refused_with_the_way_on() -> None:
     assert "HOST:PORT of the head" in str(raised.value)
 
 
-@pytest.mark.parametrize("there", [closed, full, lambda: server(lambda _: None)])
+@pytest.mark.parametrize(
+    "there",
+    [
+        closed,
+        full,
+        lambda: server(lambda _: None),
+        lambda: server(says(b"HTTP/1.1 400 Bad Request\r\n\r\n")),
+        lambda: server(says(frame(4, 0, 0))),
+    ],
+)
 def test_the_command_says_within_seconds_that_nobody_is_there_and_leaves_nothing(there: Any, tmp_path: Path) -> None:
     pytest.importorskip("ray")
     command = [sys.executable, "-m", "agentsoc.cli.main", "run", "scenarios/topology-star.yaml", "--hosts", "2"]
     out = tmp_path / "run"
+    begun = time.monotonic()
     with there() as where:
         done = subprocess.run(
             [*command, "--address", str(where), "--out", str(out)],
@@ -247,7 +257,27 @@ def test_the_command_says_within_seconds_that_nobody_is_there_and_leaves_nothing
             timeout=60,
             check=False,
         )
+    assert time.monotonic() - begun < 12  # 0.5 to 3.6 s; what it takes beyond the probe is the start of Python
+    assert PROBE_S + ANSWER_S < 4
     assert done.returncode == 2
     assert "there is no Ray cluster to join: " in done.stderr
     assert str(where) in done.stderr
     assert not out.exists()
+
+
+def test_auto_is_the_cluster_of_the_job_and_nothing_where_no_job_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", "10.0.0.1:6379")
+    assert resolved("auto") == "10.0.0.1:6379"
+    assert resolved("127.0.0.1:1") == "127.0.0.1:1"  # what was named is not replaced by the variable
+    monkeypatch.delenv("RAY_ADDRESS")
+    with pytest.raises(InputError, match="RAY_ADDRESS is not set here") as raised:
+        resolved("auto")
+    assert "ray job submit" in str(raised.value)
+
+
+@pytest.mark.parametrize("told", ["http://127.0.0.1:8265", "auto", "local", "ray://h:10001", "h"])
+def test_auto_where_the_variable_names_something_else_says_what(told: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", told)
+    with pytest.raises(InputError, match="not HOST:PORT of a head") as raised:
+        resolved("auto")
+    assert repr(told) in str(raised.value)

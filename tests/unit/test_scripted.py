@@ -46,6 +46,30 @@ def test_it_follows_the_majority_of_what_it_is_shown() -> None:
     assert ask(model, HINT).text == "heads"
 
 
+def test_a_conformist_goes_to_most_of_those_it_hears_as_often_as_it_follows() -> None:
+    """Binomial tests on 2,000 answers each; false alarms: 3e-4 in all."""
+    backend = ScriptedBackend(Scripted(accuracy=0.6, follows=0.8), 7)
+    told: dict[str, Any] = {"round": 1, "own": "heads", "shown": ("tails", "edge", "tails", None)}
+    went = [backend._answer(hint) for hint in hints(2_000, **told)]
+    assert set(went) == {"heads", "tails"}  # nobody goes to the edge, which fewer say
+    assert stats.binomtest(went.count("tails"), 2_000, 0.8).pvalue > 1e-4
+    tied = [backend._answer(hint) for hint in hints(2_000, **{**told, "shown": ("tails", "edge")})]
+    assert stats.binomtest(tied.count("edge"), 2_000, 0.4).pvalue > 1e-4
+    first = [backend._answer(hint) for hint in hints(2_000, shown=told["shown"])]  # no answer of its own yet
+    assert stats.binomtest(first.count("heads"), 2_000, 0.6).pvalue > 1e-4
+
+
+@pytest.mark.parametrize("shown", [("heads", "tails"), ("heads", "heads", "edge"), (), (None, None)])
+def test_a_conformist_stays_with_the_most_frequent_answer_and_where_nobody_says_another(shown: Any) -> None:
+    backend = ScriptedBackend(Scripted(accuracy=0.0, follows=1.0), 7)
+    assert {backend._answer(hint) for hint in hints(50, round=1, own="heads", shown=shown)} == {"heads"}
+
+
+def test_a_rule_that_follows_nobody_is_recorded_as_it_was_before_there_was_one() -> None:
+    assert "follows" not in ScriptedBackend(Scripted(), 7).identity()
+    assert ScriptedBackend(Scripted(follows=0.5), 7).identity()["follows"] == 0.5
+
+
 def test_it_counts_words() -> None:
     got = ask(Scripted())
     assert (got.text, got.usage.tokens_in, got.usage.tokens_out, got.finish) == ("heads", 8, 1, "stop")

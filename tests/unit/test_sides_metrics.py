@@ -16,7 +16,8 @@ from analysis.interval import Interval
 from analysis.measures.amplification import Amplification, Taint, taint
 from analysis.measures.influence import INFLUENCE, Influence, influence_of
 from analysis.measures.judging import JudgeAgreement
-from analysis.measures.report import Reports, RunReport, examine
+from analysis.measures.report import Reports, examine
+from analysis.measures.run_report import RunReport
 from analysis.measures.text import as_text
 from analysis.measures.uneven import tail_index, uneven_tokens
 from tests.sides import told_apart
@@ -69,7 +70,7 @@ def test_what_is_told_of_a_run_goes_by_what_it_has(runs: Path) -> None:
     nobody = replace(report.diversity, questions=report.diversity.questions.clear())
     apart = replace(report.diversity, rounds=report.diversity.rounds.clear())
     told_apart({
-        "K* (labels): nobody said anything": nobody.summary(),
+        "K* (labels): no agent gave an answer": nobody.summary(),
         "K* (labels) of up to 3 agents: ": (report.diversity.summary(), apart.summary()),
         " as a team over all tasks": report.diversity.summary(),
         "not comparable over tasks": apart.summary(),

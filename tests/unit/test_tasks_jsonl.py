@@ -15,7 +15,8 @@ from agentsoc.contracts.task import TASKS
 from agentsoc.errors import InputError
 from agentsoc.scenario.files import BASE_DIR
 from agentsoc.tasks.jsonl import Jsonl
-from agentsoc.tasks.jsonl_lines import LINE_CHARS_MAX, read_tasks
+from agentsoc.tasks.jsonl_lines import read_tasks
+from agentsoc.tasks.task_files import LINE_CHARS_MAX
 
 
 @pytest.fixture
@@ -64,7 +65,7 @@ BAD_LINES: list[tuple[str, str]] = [
     ('{"id": "1", "question": "q"}', '"answer" is missing'),
     (line(answer=None), '"answer" is missing'),
     (line(question=None), '"question" is missing'),
-    (line(id=3), '"id" has to be a text, this is a number'),
+    (line(id=[3]), '"id" has to be a text, this is a list'),
     (line(id=" "), '"id" is empty'),
     (line(question=["q"]), "this is a list"),
     (line(answer=True), "this is a truth value"),

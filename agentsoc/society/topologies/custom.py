@@ -15,10 +15,12 @@ from agentsoc.contracts.topology import Topology
 from agentsoc.contracts.wiring import MAX_ROLES, Wiring
 from agentsoc.errors import InputError, TopologyError
 from agentsoc.scenario.files import sha256_of
+from agentsoc.society.topologies.edge_files import NAME_MAX
 from agentsoc.society.topologies.edges import EdgeList, given_edges, read_edges
 from agentsoc.society.topologies.limits import MAX_GRAPH_EDGES, require_agents
 
 AgentNumber = Annotated[int, Field(ge=0, lt=MAX_AGENTS, strict=True)]
+NodeName = Annotated[str, Field(min_length=1, max_length=NAME_MAX, strict=True)]
 RoleName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9 _-]{0,39}$")]
 
 
@@ -156,17 +158,20 @@ class Custom(Topology):
 
     kind: Literal["custom"] = "custom"
     file: Annotated[str, Field(min_length=1, max_length=1_000)] | None = None
-    """Edge list beside the scenario: .csv (0,1), .txt (0 1) or .jsonl ([0, 1]); the first addresses the second."""
+    """Edge list beside the scenario, the first addresses the second: .csv, .tsv, .txt, .edgelist, .json, .jsonl,
+    .graphml or .gml. Ids that are not 0 to n - 1, or are names, are compacted, and `agentsoc check` says how."""
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
     """Digest that the file must have; None not to check it."""
     edges: Annotated[tuple[tuple[AgentNumber, AgentNumber], ...], Field(max_length=MAX_GRAPH_EDGES)] | None = None
     """Edge list given here instead: pairs (speaker, hearer)."""
     both_ways: bool = False
     """Whether each listed edge also holds the other way round."""
-    roles: Annotated[dict[RoleName, tuple[AgentNumber, ...]], Field(max_length=MAX_ROLES - 1)] = Field(default={})
-    """Agents that have each role; all others are peers."""
-    ends_in: AgentNumber | None = None
-    """Agent in whom the organisation ends, as a hub or a root does; None among peers."""
+    roles: Annotated[dict[RoleName, tuple[AgentNumber | NodeName, ...]], Field(max_length=MAX_ROLES - 1)] = Field(
+        default={}
+    )
+    """Agents that have each role, by number, or by their id in the file as a text; all others are peers."""
+    ends_in: AgentNumber | NodeName | None = None
+    """Agent in whom the organisation ends, as a hub or a root does; by number, or by its id in the file as a text."""
     allow_disconnected: bool = False
     """Whether agents may be cut off from the others."""
 
@@ -178,15 +183,15 @@ class Custom(Topology):
             raise ValueError("sha256 is the digest of a file; there is none")
         return self
 
-    def edge_list(self) -> EdgeList:
-        """Return the edges as they are listed.
+    def edge_list(self, n: int | None = None) -> EdgeList:
+        """Return the edges as they are listed; ids of a file become agents, of whom there are `n` where that is known.
 
         Raises:
             TopologyError: they cannot be read, are no edges, or the file is not the one that `sha256` names.
         """
         if self.file is None:
             return given_edges(self.edges or ())
-        found = read_edges(self.file)
+        found = read_edges(self.file, n, as_written=self.allow_disconnected, both_ways=self.both_ways)
         if self.sha256 is not None and (digest := _digest(self.file)) != self.sha256:
             raise TopologyError(
                 f"the file has changed: its SHA-256 is {digest}, not {self.sha256}",
@@ -217,17 +222,22 @@ class Custom(Topology):
         return self.wiring(n, rng).graph()
 
     def root(self, n: int) -> int | None:
-        """Return `ends_in`."""
-        return self.ends_in
+        """Return the agent of `ends_in`."""
+        return None if self.ends_in is None else self.edge_list(n).agent(self.ends_in, "ends_in")
+
+    def remarks(self, n: int) -> tuple[str, ...]:
+        """Return what was assumed of the ids and edges of the file."""
+        return self.edge_list(n).notes
 
     def wiring(self, n: int, rng: np.random.Generator) -> Wiring:
         """Return `custom`; draws nothing."""
+        edges = self.edge_list(n)
         return custom(
             n,
-            self.edge_list(),
-            both_ways=self.both_ways,
-            roles=self.roles,
-            ends_in=self.ends_in,
+            edges,
+            both_ways=self.both_ways or edges.undirected,
+            roles={role: [edges.agent(one, f"roles.{role}") for one in agents] for role, agents in self.roles.items()},
+            ends_in=None if self.ends_in is None else edges.agent(self.ends_in, "ends_in"),
             allow_disconnected=self.allow_disconnected,
         )
 

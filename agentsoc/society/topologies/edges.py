@@ -1,19 +1,15 @@
-"""This module reads lists of edges that a person or another program wrote, in the scenario or in a file beside it.
+"""This module numbers the edges that a person or another program wrote, in the scenario or in a file beside it.
 
-Forms of a file, told by its ending, one edge a line, blank lines skipped:
-
-* ``.csv``: ``0,1``; a first line of column names is skipped;
-* ``.txt``: ``0 1``; what follows a ``#`` is skipped;
-* ``.jsonl``: ``[0, 1]`` or ``{"from": 0, "to": 1}``.
+`agentsoc.society.topologies.edge_files` reads files with their own ids. Here these become agents: numbers that are 0 to
+n - 1 as they are; others, and names, are compacted: numbers in their order, names in that of their first mention. An
+edge that is listed twice counts once, and one from an agent to itself is left out, since everybody knows their own
+claims. All of it is said (`EdgeList.notes`).
 """
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 from typing import Final
 
 import numpy as np
@@ -22,14 +18,12 @@ from numpy.typing import NDArray
 from agentsoc.contracts.group import MAX_AGENTS
 from agentsoc.errors import InputError, TopologyError
 from agentsoc.scenario.files import open_text
+from agentsoc.society.topologies.edge_files import FileEdges, NodeId, file_edges
 from agentsoc.society.topologies.limits import MAX_GRAPH_EDGES
 
 Edge = tuple[int, int]
-
-_LINE_MAX: Final = 200
-"""Longest line that is looked at (characters); two numbers and their marks take far less."""
-_NUMBER: Final = re.compile(r'"?([0-9]{1,12})"?')
-_COLUMN_NAME: Final = re.compile(r'"?[A-Za-z_][\w ]*"?')
+_SHOWN: Final = 5
+"""Ids that a note names."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +38,14 @@ class EdgeList:
     """File name, or ``edges`` for those in the scenario."""
     lines: NDArray[np.int64] | None = None
     """Line of each edge in the file, shape (n_edges,)."""
+    nodes: int = 0
+    """Agents that the file names, with edges or without; 0 where it names none beside its edges."""
+    ids: tuple[str, ...] | None = None
+    """What the file calls each agent, where that is not its number."""
+    undirected: bool = False
+    """Whether the file says that its edges hold both ways."""
+    notes: tuple[str, ...] = ()
+    """What was assumed and left out."""
 
     def where(self, index: int) -> str:
         """Return the place of one edge as file:line, or as a dotted key."""
@@ -52,7 +54,30 @@ class EdgeList:
     @property
     def agents(self) -> int:
         """Return the smallest number of agents that these edges need."""
-        return 1 + int(max(self.speakers.max(initial=-1), self.hearers.max(initial=-1)))
+        return max(self.nodes, 1 + int(max(self.speakers.max(initial=-1), self.hearers.max(initial=-1))))
+
+    def agent(self, named: int | str, key: str) -> int:
+        """Return the agent that a scenario names: by its number, or by what the file calls it.
+
+        Args:
+            named: number of an agent; or its id in the file, as a text.
+            key: where the scenario names it, for messages.
+
+        Raises:
+            TopologyError: the file calls nobody so, or agents are numbered otherwise than in the file.
+        """
+        if isinstance(named, int):
+            if self.ids is None:
+                return named
+            hint = f'write it as in the file, in quotes: {key.split(".")[0]}: "{self.ids[0]}"'
+            what = f"agent {named} could be meant by its number or by its id in {self.source}, which are not the same"
+            raise TopologyError(what, key, hint)
+        if self.ids is None and named.isascii() and named.isdigit():
+            return int(named)
+        if self.ids is None or named not in self.ids:
+            known = ", ".join((self.ids or ())[:_SHOWN]) or "numbers"
+            raise TopologyError(f"{self.source} calls nobody {named!r}", key, f"it has {known}, ...")
+        return self.ids.index(named)
 
 
 def given_edges(edges: Iterable[Edge], source: str = "edges") -> EdgeList:
@@ -61,11 +86,18 @@ def given_edges(edges: Iterable[Edge], source: str = "edges") -> EdgeList:
     Raises:
         TopologyError: more than a million of them, or a number out of range.
     """
-    return _collect(((i, edge) for i, edge in enumerate(edges)), source, lambda i: f"{source}[{i}]", by_line=False)
+    flat: list[int] = []
+    for place, (u, v) in enumerate(edges):
+        _require_agents(u, v, f"{source}[{place}]")
+        if place == MAX_GRAPH_EDGES:
+            raise TopologyError(f"more than {MAX_GRAPH_EDGES:,} edges, which is the limit", f"{source}[{place}]")
+        flat += (u, v)
+    both = np.array(flat, dtype=np.int64).reshape(-1, 2)
+    return EdgeList(both[:, 0], both[:, 1], source)
 
 
-def read_edges(name: str) -> EdgeList:
-    """Return the edges of the file that a scenario calls `name`.
+def read_edges(name: str, n: int | None = None, *, as_written: bool = False, both_ways: bool = False) -> EdgeList:
+    """Return the edges of the file that a scenario calls `name`; for the rest see `parse_edges`.
 
     Raises:
         TopologyError: the file cannot be used (outside the scenario's directory, too big, not UTF-8, ...), or one of
@@ -75,87 +107,87 @@ def read_edges(name: str) -> EdgeList:
         text = open_text(name)
     except InputError as error:
         raise TopologyError(error.problem.what, error.problem.where, error.problem.hint) from error
-    return parse_edges(text, name)
+    return parse_edges(text, name, n, as_written=as_written, both_ways=both_ways)
 
 
-def parse_edges(text: str, name: str) -> EdgeList:
+def parse_edges(
+    text: str, name: str, n: int | None = None, *, as_written: bool = False, both_ways: bool = False
+) -> EdgeList:
     """Return the edges that `text` lists in the form that the ending of `name` tells.
+
+    Args:
+        text: the file.
+        name: its name.
+        n: number of agents, where it is known: ids below it are then numbers of agents.
+        as_written: whether numbers are those of agents, whatever is between them.
+        both_ways: whether an edge and the one back are the same.
 
     Raises:
         TopologyError: the ending is unknown, a line is no edge, or there are more than a million.
     """
-    suffix = PurePosixPath(name).suffix.lower()
-    parse = {".csv": _comma, ".txt": _space, ".jsonl": _json}.get(suffix)
-    if parse is None:
-        raise TopologyError(
-            f"cannot tell the form of an edge list ending in {suffix!r}", name, "use .csv, .txt or .jsonl"
-        )
-    return _collect(_edges(text, name, suffix, parse), name, lambda line: f"{name}:{line}", by_line=True)
+    found = file_edges(text, name)
+    ids, compact = _ids(found, n, as_written)
+    number = {one: at for at, one in enumerate(ids)} if compact else None
+    u = _numbers(found, found.speakers, number)
+    v = _numbers(found, found.hearers, number)
+    lines = np.array(found.lines, dtype=np.int64)
+    notes: list[str] = []
+    if compact:
+        named = ", ".join(f"{at} is {one}" for at, one in enumerate(ids[:_SHOWN]))
+        more = f", ... of {len(ids):,}" if len(ids) > _SHOWN else ""
+        notes.append(f"ids of {name} are compacted: agent {named}{more}")
+    kept = u != v
+    if not kept.all():
+        notes.append(f"{int((~kept).sum()):,} edges of an agent to itself are left out")
+    once = _once(u, v, both_ways or found.undirected) & kept
+    if int(kept.sum()) > int(once.sum()):
+        notes.append(f"{int(kept.sum() - once.sum()):,} edges are listed again, and count once")
+    if found.weighted:
+        notes.append(f"{found.weighted:,} edges have a weight or other data, which is not used")
+    if found.undirected:
+        notes.append("the file says that its edges hold both ways")
+    nodes = len(ids) if compact else 1 + max((one for one in found.nodes if isinstance(one, int)), default=-1)
+    texts = tuple(map(str, ids)) if compact else None
+    return EdgeList(u[once], v[once], name, lines[once], nodes, texts, found.undirected, tuple(notes))
 
 
-def _edges(text: str, name: str, suffix: str, parse: Callable[[str], Edge | None]) -> Iterator[tuple[int, Edge]]:
-    """Yield each edge with the number of its line."""
-    first = True
-    for number, raw in enumerate(text.split("\n"), start=1):
-        line = (raw.partition("#")[0] if suffix == ".txt" else raw).strip()
-        if not line:
-            continue
-        edge = parse(line) if len(line) <= _LINE_MAX else None
-        if edge is not None:
-            yield number, edge
-        elif not (first and suffix == ".csv" and _is_heading(line)):
-            shown = line if len(line) <= 40 else f"{line[:40]}..."
-            example = {".csv": "0,1", ".txt": "0 1", ".jsonl": '[0, 1] or {"from": 0, "to": 1}'}[suffix]
-            raise TopologyError(f"this line is no edge: {shown!r}", f"{name}:{number}", f"write it as {example}")
-        first = False
+def _ids(found: FileEdges, n: int | None, as_written: bool) -> tuple[list[NodeId], bool]:
+    """Return the ids of a file in the order of agents, and whether they are compacted."""
+    seen = dict.fromkeys(found.nodes)
+    for one, other in zip(found.speakers, found.hearers, strict=True):
+        seen[one] = seen[other] = None
+    ids = list(seen)
+    if ids and isinstance(ids[0], str):
+        return ids, True
+    numbers = sorted(one for one in ids if isinstance(one, int))
+    last = numbers[-1] if numbers else -1
+    if as_written or last == len(numbers) - 1 or (n is not None and (last < n or len(numbers) != n)):
+        return list(numbers), False
+    return list(numbers), True
 
 
-def _collect(found: Iterable[tuple[int, Edge]], source: str, where: Callable[[int], str], *, by_line: bool) -> EdgeList:
-    flat: list[int] = []
-    places: list[int] = []
-    for place, (u, v) in found:
-        if not (0 <= u < MAX_AGENTS and 0 <= v < MAX_AGENTS):
-            raise TopologyError(
-                f"the edge {u} -> {v}: agents are numbered from 0 to at most {MAX_AGENTS - 1}", where(place)
-            )
-        if len(places) == MAX_GRAPH_EDGES:
-            raise TopologyError(f"more than {MAX_GRAPH_EDGES:,} edges, which is the limit", where(place))
-        flat += (u, v)
-        places.append(place)
-    both = np.array(flat, dtype=np.int64).reshape(-1, 2)
-    return EdgeList(both[:, 0], both[:, 1], source, np.array(places, dtype=np.int64) if by_line else None)
+def _numbers(found: FileEdges, column: list[NodeId], number: dict[NodeId, int] | None) -> NDArray[np.int64]:
+    if number is None:
+        for at, one in enumerate(column):
+            if not isinstance(one, int) or one >= MAX_AGENTS:
+                _require_agents(*_edge(found, at), f"{found.source}:{found.lines[at]}")
+        return np.array(column, dtype=np.int64)
+    return np.array([number[one] for one in column], dtype=np.int64)
 
 
-def _comma(line: str) -> Edge | None:
-    return _pair(line.split(","))
+def _edge(found: FileEdges, at: int) -> tuple[int, int]:
+    return int(found.speakers[at]), int(found.hearers[at])
 
 
-def _space(line: str) -> Edge | None:
-    return _pair(line.split())
+def _require_agents(u: int, v: int, where: str) -> None:
+    if not (0 <= u < MAX_AGENTS and 0 <= v < MAX_AGENTS):
+        raise TopologyError(f"the edge {u} -> {v}: agents are numbered from 0 to at most {MAX_AGENTS - 1}", where)
 
 
-def _pair(fields: list[str]) -> Edge | None:
-    """Return the two numbers, or None when these are not two numbers."""
-    if len(fields) != 2:
-        return None
-    matches = [_NUMBER.fullmatch(field.strip()) for field in fields]
-    if matches[0] is None or matches[1] is None:
-        return None
-    return int(matches[0][1]), int(matches[1][1])
-
-
-def _json(line: str) -> Edge | None:
-    try:
-        value = json.loads(line)
-    except ValueError:
-        return None
-    if isinstance(value, dict) and value.keys() == {"from", "to"}:
-        value = [value["from"], value["to"]]
-    if isinstance(value, list) and len(value) == 2 and all(type(x) is int for x in value):  # True is no agent
-        return value[0], value[1]
-    return None
-
-
-def _is_heading(line: str) -> bool:
-    fields = line.split(",")
-    return len(fields) == 2 and all(_COLUMN_NAME.fullmatch(field.strip()) for field in fields)
+def _once(u: NDArray[np.int64], v: NDArray[np.int64], both_ways: bool) -> NDArray[np.bool_]:
+    """Return which edges are the first of their kind, shape (n_edges,)."""
+    first = np.zeros(len(u), dtype=bool)
+    low, high = (np.minimum(u, v), np.maximum(u, v)) if both_ways else (u, v)
+    _, at = np.unique(low * MAX_AGENTS + high, return_index=True)
+    first[at] = True
+    return first

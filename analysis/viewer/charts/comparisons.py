@@ -1,10 +1,14 @@
-"""This module draws comparisons: paired differences as a forest, and score against tokens with the front."""
+"""This module draws comparisons: paired differences as a forest, and score against tokens with the front.
+
+Those with several budgets have curves instead of single points (`analysis.viewer.charts.budgets`).
+"""
 
 from __future__ import annotations
 
 from typing import Final
 
 from analysis.scales import CHAR, AxisScale, apart, scale
+from analysis.viewer.charts.budgets import curves_chart
 from analysis.viewer.charts.svg import Chart, FigureTable, SvgDrawing, colour, figure, short
 from analysis.viewer.pages.compare import ComparePage, Organisation
 from analysis.viewer.pages.plain import Span
@@ -62,7 +66,9 @@ def _whiskers(drawing: SvgDrawing, across: AxisScale, found: Span, y: float) -> 
 
 
 def cost_chart(page: ComparePage) -> Chart | None:
-    """Return the mean score against tokens of a task with both intervals, curves, crossovers and the front."""
+    """Return the mean score against tokens of a task with both intervals and the front; curves where there are any."""
+    if (curves := curves_chart(page)) is not None:
+        return curves
     known = [
         (one, one.tokens, one.score)
         for one in page.organisations
@@ -74,24 +80,14 @@ def cost_chart(page: ComparePage) -> Chart | None:
     height, bottom, left = 380, 330, 60
     drawing = SvgDrawing(WIDTH, height)
     tokens = [end for _, spent, _ in known for end in (spent.value, spent.low, spent.high) if end is not None]
-    tokens += [one.value or 0.0 for curve in page.curves for one in curve.tokens if one is not None]
     scores = [end for _, _, found in known for end in (found.value, found.low, found.high) if end is not None]
-    scores += [one.value or 0.0 for curve in page.curves for one in curve.scores if one is not None]
     wide = min(tokens) > 0 and max(tokens) > 10 * min(tokens)
     across = scale(tokens, left, right, log=wide)
     up = scale(scores, bottom, 14)
     drawing.x_axis(across, bottom, 14, "tokens of a task" + (" (each step a factor)" if wide else ""))
     drawing.y_axis(up, left, right, "mean score")
-    _crossings(drawing, page, across, bottom)
     front = sorted((spent.value or 0.0, found.value or 0.0) for one, spent, found in known if one.on_front)
     drawing.path([(across(x), up(y)) for x, y in front], "muted", dash="5 4")
-    for at, curve in enumerate(page.curves):
-        points = [
-            (across(spent.value), up(found.value))
-            for spent, found in zip(curve.tokens, curve.scores, strict=True)
-            if spent is not None and found is not None and spent.value is not None and found.value is not None
-        ]
-        drawing.path(points, colour(at))
     places = apart([up(found.value or 0.0) + 4 for _, _, found in known], 14, 20, bottom)
     for at, ((one, spent, found), place) in enumerate(zip(known, places, strict=True)):
         _point(drawing, (across, up), (spent, found), (one, at))
@@ -101,7 +97,7 @@ def cost_chart(page: ComparePage) -> Chart | None:
         drawing.text(right + 9, place, short(one.label, _LABEL_MAX))
     named = ", ".join(one.label for one, _, _ in known if one.on_front)
     description = f"Nobody scores more for fewer tokens than: {named} (filled, joined by the dashed line)."
-    return drawing.chart(COST, description, _cost_table(page, known))
+    return drawing.chart(COST, description, _cost_table(known))
 
 
 def _point(
@@ -117,28 +113,11 @@ def _point(
     drawing.dot(x, y, kind, radius=5, hollow=not one.on_front, note=words)
 
 
-def _crossings(drawing: SvgDrawing, page: ComparePage, across: AxisScale, bottom: float) -> None:
-    for one in page.crossovers:
-        at = one.at
-        if at.value is None or not across.low <= at.value <= across.high:
-            continue
-        if at.low is not None and at.high is not None:
-            low, high = across(at.low), across(at.high)
-            drawing.box((low, 14), (high - low, bottom - 14), "muted", opacity=0.12)
-        drawing.line((across(at.value), 14), (across(at.value), bottom), "muted", dash="2 3")
-
-
-def _cost_table(page: ComparePage, known: list[tuple[Organisation, Span, Span]]) -> FigureTable:
+def _cost_table(known: list[tuple[Organisation, Span, Span]]) -> FigureTable:
     head = ("organisation", "tokens", "low", "high", "score", "low", "high", "on the front")
     rows = [
         (one.label, *(figure(end) for span in (spent, found) for end in (span.value, span.low, span.high)),
          "yes" if one.on_front else "no")
         for one, spent, found in known
     ]  # fmt: skip
-    for curve in page.curves:
-        for budget, spent, found in zip(curve.budgets, curve.tokens, curve.scores, strict=True):
-            ends = (
-                end for span in (spent, found) for end in ((span.value, span.low, span.high) if span else (None,) * 3)
-            )
-            rows.append((f"{curve.organisation} at {figure(budget)}", *(figure(end) for end in ends), ""))
     return FigureTable(head, tuple(rows))

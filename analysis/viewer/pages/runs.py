@@ -11,11 +11,11 @@ import msgspec
 from agentsoc.errors import AgentsocError
 from agentsoc.log.below import is_run, runs_below
 from agentsoc.log.comparison import load_comparison_record
+from agentsoc.log.imported import is_imported
 from agentsoc.log.inside import Inside
 from agentsoc.log.manifest import Manifest, load_manifest
 from agentsoc.log.names import CALIBRATION, COMPARISON, MANIFEST
 from agentsoc.printing.text import line
-from analysis.importers import store as imports
 from analysis.viewer.pages.run import NAME_CHARS, models_of
 
 VALUES_MAX: Final = 12
@@ -83,7 +83,7 @@ def runs_page(directory: Path) -> RunsPage:
 
 
 def _is_shown(path: Path) -> bool:
-    return is_run(path) or imports.is_imported(path)
+    return is_run(path) or is_imported(path)
 
 
 def _place(path: Path, directory: Path) -> str:

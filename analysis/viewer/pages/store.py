@@ -22,13 +22,14 @@ import pyarrow as pa
 from agentsoc.errors import AgentsocError, InputError, LogDamagedError
 from agentsoc.events import Event, unpack_id
 from agentsoc.log.below import is_run
-from agentsoc.log.bounded import iter_parquet
-from agentsoc.log.footer import read_footer
+from agentsoc.log.imported import Imported, is_imported
 from agentsoc.log.manifest import Manifest
 from agentsoc.log.names import EVENTS, JOURNAL
 from agentsoc.log.read import RunLog
 from agentsoc.log.schema import COLUMNS, REWARDS, SCHEMA, to_table
 from agentsoc.log.segments import Segment, chained, conform, iter_segment
+from agentsoc.scenario.parquet_bounds import iter_parquet
+from agentsoc.scenario.parquet_footer import read_footer
 from analysis.importers import store as imports
 from analysis.tables import EventTable
 
@@ -65,7 +66,7 @@ class OpenLog:
         """The run; None for an imported log."""
         self.table: EventTable | None = None
         """The imported log; None for a run."""
-        self.about: imports.Imported | None = None
+        self.about: Imported | None = None
         self.parts: list[LogPart] = []
         self._teller = teller
         self._kept: OrderedDict[tuple[int, int], pl.DataFrame] = OrderedDict()
@@ -105,7 +106,7 @@ class OpenLog:
             if self.run.manifest.status == "running":
                 parts += self._not_listed(self.run)
             self.parts = parts
-        elif imports.is_imported(self.directory):
+        elif is_imported(self.directory):
             self.table, self.about = imports.load(self.directory)
             self.parts = [_of_table(self.table)]
         else:
@@ -256,7 +257,7 @@ def open_log(directory: Path | str, teller: Teller | None = None) -> OpenLog:
 
 def is_log(directory: Path) -> bool:
     """Return whether there is a run or an imported log at a place, sound or not."""
-    return is_run(directory) or imports.is_imported(directory)
+    return is_run(directory) or is_imported(directory)
 
 
 def _listed(run: RunLog) -> Iterator[LogPart]:

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from agentsoc.errors import LogDamagedError
-from agentsoc.log.footer import read_footer
+from agentsoc.scenario.parquet_footer import read_footer
 
 UNFOLDED_MAX: Final = 256 << 20
 """How much memory any file may take, however small it is (bytes)."""

@@ -1,0 +1,1 @@
+"""Runs for other programs: traces as OTLP-JSON, logs of Inspect, plain tables, and logs without texts."""

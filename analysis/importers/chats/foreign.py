@@ -1,0 +1,48 @@
+"""This module knows documents that are no conversations, and says which importer reads them, or what to export."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+
+class ForeignFormat(NamedTuple):
+    """A format that another importer reads, or none."""
+
+    name: str
+    hint: str
+    importer: str | None = None
+    """Importer that reads it; None where there is none."""
+
+
+_OTLP = "agentsoc import otlp PATH --out DIR"
+
+
+def foreign_format(value: Any) -> ForeignFormat | None:
+    """Return what a JSON value is, where it is known and no conversation; None otherwise."""
+    first = value[0] if isinstance(value, list) and value else value
+    if not isinstance(first, Mapping):
+        return None
+    if "resourceSpans" in first or "resource_spans" in first:
+        return ForeignFormat("OTLP-JSON, a trace of spans", _OTLP, "otlp")
+    if isinstance(first.get("context"), Mapping) and {"trace_id", "span_id"} <= first["context"].keys():
+        return ForeignFormat("spans of a console exporter of OpenTelemetry", _OTLP, "otlp")
+    if isinstance(first.get("observations"), list) or ("parentObservationId" in first and "traceId" in first):
+        return ForeignFormat("a Langfuse export", _OTLP, "otlp")
+    if "run_type" in first and not first.keys().isdisjoint({"inputs", "outputs", "trace_id", "child_runs"}):
+        return ForeignFormat("a LangSmith export", _OTLP, "otlp")
+    if isinstance(value, Mapping) and isinstance(value.get("eval"), Mapping) and "status" in value:
+        return ForeignFormat("an Inspect log", "agentsoc import inspect PATH --out DIR", "inspect")
+    if isinstance(first.get("data"), list) and first["data"] and _has(first["data"][0], "traceID", "spans"):
+        return ForeignFormat("a Jaeger export", "export the trace as OTLP-JSON, then agentsoc import otlp")
+    if "traceId" in first and "localEndpoint" in first:
+        return ForeignFormat("a Zipkin export", "export the trace as OTLP-JSON, then agentsoc import otlp")
+    if _has(first, "claim", "parents", "agent"):
+        return ForeignFormat("rows of claims", "write them as CSV or Parquet, then agentsoc import claims")
+    if {"question", "answer"} <= first.keys() and "messages" not in first:
+        return ForeignFormat("a file of tasks, not of what was said", "name it as file of tasks: {kind: jsonl}")
+    return None
+
+
+def _has(value: Any, *keys: str) -> bool:
+    return isinstance(value, Mapping) and all(key in value for key in keys)

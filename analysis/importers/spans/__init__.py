@@ -1,0 +1,1 @@
+"""Traces of spans: how exporters write them, what a span means, and the events that a trace becomes."""

@@ -1,0 +1,225 @@
+"""A cluster of two nodes: whole runs on its hosts, hosts and a node that die, a Ray job that is stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agentsoc.engine import ray_cluster
+from agentsoc.engine.resume import resume
+from agentsoc.engine.run import Progress, run
+from agentsoc.engine.waiting import STOP
+from agentsoc.experiment.comparison import parse_comparison
+from agentsoc.experiment.grid import Grid, make_grid
+from agentsoc.experiment.runner import InterruptedComparisonError, compare_async, run_comparison
+from agentsoc.experiment.spread import CellPool, Spread
+from agentsoc.log.journal import read_journal
+from agentsoc.log.names import JOURNAL
+from agentsoc.log.read import RunLog
+from tests.standing import LOOPBACK, Standing, standing
+
+BIN = Path(sys.executable).parent
+HAS_JOBS = find_spec("aiohttp_cors") is not None
+
+pytestmark = [
+    pytest.mark.ray,
+    pytest.mark.skipif(find_spec("ray") is None, reason="needs the extra ray"),
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.timeout(300),
+]
+
+COMPARISON = """
+name: far
+base:
+  tasks: {kind: sentiment, count: 12}
+organisations:
+  computed: {agents: {count: 5, model: {kind: simulated, signal: 0.3}}, topology: star, protocol: aggregate}
+  asked: {agents: {count: 3, model: {kind: scripted, latency_s: 0.1}}, topology: star, protocol: aggregate}
+seeds: 4
+"""
+
+SCENARIO = """
+name: in-a-job
+tasks: {kind: sentiment, count: 60}
+agents: {count: 3, model: {kind: scripted, latency_s: 0.25}}
+topology: star
+protocol: aggregate
+engine: {concurrency: 3}
+"""
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Standing]:
+    with (
+        tempfile.TemporaryDirectory() as directory,
+        pytest.MonkeyPatch.context() as patch,
+        standing(Path(directory), jobs=HAS_JOBS) as found,
+    ):
+        for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN_PATH", *LOOPBACK):
+            patch.setenv(name, found.environment[name])
+        yield found
+        with warnings.catch_warnings():  # Ray leaves the log files of its processes open
+            warnings.simplefilter("ignore", ResourceWarning)
+            ray_cluster.disconnect()
+            gc.collect()
+
+
+@pytest.fixture(scope="module")
+def grid() -> Grid:
+    return make_grid(parse_comparison(COMPARISON))
+
+
+@pytest.fixture(scope="module")
+def expected(grid: Grid, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str | None]:
+    return digests(run_comparison(grid, tmp_path_factory.mktemp("c") / "here", workers=1, concurrency=64).record)
+
+
+def digests(record: Any) -> dict[str, str | None]:
+    assert {cell.status for cell in record.cells} == {"finished"}, [cell.error for cell in record.cells]
+    return {cell.id: cell.digest for cell in record.cells}
+
+
+def when_given(monkeypatch: pytest.MonkeyPatch, number: int, act: Callable[[CellPool, Any], None]) -> None:
+    """Do something a while after a host was given the run of this number."""
+    given, original = 0, CellPool.carry_out
+
+    async def carry_out(self: CellPool, host: Any, *rest: Any) -> Any:
+        nonlocal given
+        given += 1
+        if given == number:
+            asyncio.get_running_loop().call_later(0.3, act, self, host)
+        return await original(self, host, *rest)
+
+    monkeypatch.setattr(CellPool, "carry_out", carry_out)
+
+
+def test_hosts_of_two_nodes_make_the_same_runs_though_one_is_killed(
+    cluster: Standing, grid: Grid, expected: dict[str, str | None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nodes: list[set[str]] = []
+
+    def kill(pool: CellPool, host: Any) -> None:
+        nodes.append({each.node for each in pool.hosts})
+        os.kill(host.pid, signal.SIGKILL)
+
+    when_given(monkeypatch, 3, kill)
+    progress = Progress()
+    spread = Spread(cluster.address, 2)
+    outcome = run_comparison(grid, tmp_path / "far", workers=spread, concurrency=4, progress=progress)
+    assert digests(outcome.record) == expected
+    assert len(nodes[0]) == 2
+    assert [text for text in progress.notices if "died and was replaced" in text]
+    for cell in grid.cells:
+        directory = tmp_path / "far" / "runs" / cell.id
+        log = RunLog(directory)
+        log.check()
+        assert log.manifest.scenario["engine"]["address"] is None
+    assert [path for path in (tmp_path / "far" / "runs").iterdir() if path.name.startswith(".")] == []
+
+
+def test_a_spread_comparison_that_is_stopped_keeps_what_was_answered_and_goes_on_anywhere(
+    cluster: Standing, grid: Grid, expected: dict[str, str | None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stop = asyncio.Event()
+
+    def when_something_was_answered(pool: CellPool, _: Any) -> None:
+        """Set `stop` when a journal of a host, which are all on this machine, has an answer."""
+        loop = asyncio.get_running_loop()
+
+        def look() -> None:
+            give_up = time.monotonic() + 90
+            while time.monotonic() < give_up:
+                if any(answered(path.parent) for path in Path(pool._files).glob(f"host-*/runs/*/{JOURNAL}")):
+                    break
+                time.sleep(0.2)
+            loop.call_soon_threadsafe(stop.set)
+
+        threading.Thread(target=look, daemon=True).start()
+
+    async def body() -> None:
+        STOP.set(stop)
+        when_given(monkeypatch, 2, when_something_was_answered)
+        with pytest.raises(InterruptedComparisonError):
+            await compare_async(grid, tmp_path / "far", workers=Spread(cluster.address, 2), concurrency=1)
+
+    asyncio.run(body())
+    begun = [path for path in (tmp_path / "far" / "runs").iterdir() if (path / JOURNAL).exists()]
+    states = {RunLog(path).manifest.status for path in begun}
+    assert "interrupted" in states
+    kept = sum(row.state == "done" for path in begun for row in read_journal(path / JOURNAL))
+    assert kept > 0
+    assert digests(run_comparison(grid, tmp_path / "far", workers=1, concurrency=64).record) == expected
+
+
+@pytest.mark.skipif(not HAS_JOBS, reason="needs the extra cluster: Ray with its server for jobs")
+def test_a_job_joins_its_cluster_by_auto_and_a_job_that_is_stopped_leaves_a_run_that_is_resumed(
+    cluster: Standing, tmp_path: Path
+) -> None:
+    file, out = tmp_path / "s.yaml", tmp_path / "run"
+    file.write_text(SCENARIO)
+
+    def ray(*words: str) -> str:
+        command = [str(BIN / "ray"), "job", words[0], "--address", f"http://{cluster.jobs}", *words[1:]]
+        done = subprocess.run(
+            command, env=cluster.environment, capture_output=True, text=True, timeout=100, check=False
+        )
+        return done.stdout + done.stderr
+
+    words = ["run", str(file), "--address", "auto", "--hosts", "2", "--out", str(out), "--quiet"]
+    patience = json.dumps({"env_vars": {"RAY_JOB_STOP_WAIT_TIME_S": "30"}})
+    options = ["--no-wait", "--submission-id", "a-run", "--runtime-env-json", patience]
+    said = ray("submit", *options, "--", str(BIN / "agentsoc"), *words)
+    give_up = time.monotonic() + 90
+    while answered(out) < 5:
+        assert time.monotonic() < give_up, said + ray("logs", "a-run")
+        time.sleep(0.5)
+    said = ray("stop", "a-run")
+    stopped = RunLog(out).manifest
+    assert stopped.status == "interrupted", said + ray("logs", "a-run")
+    assert (stopped.scenario["engine"]["address"], stopped.scenario["engine"]["hosts"]) == ("auto", 2)
+    assert 5 <= answered(out) < 180
+    resumed = resume(out, engine={"address": None, "hosts": 1, "concurrency": 64})
+    here = run(file, tmp_path / "here", overrides={"engine.concurrency": 64})
+    assert resumed.manifest.digest == here.manifest.digest
+    assert resumed.manifest.totals.calls_lost == 0
+
+
+def answered(directory: Path) -> int:
+    """Return how many replies are in the journal; none before there is one."""
+    with contextlib.suppress(Exception):
+        return sum(row.state == "done" for row in read_journal(directory / JOURNAL))
+    return 0
+
+
+def test_a_node_that_is_lost_loses_only_the_runs_in_flight_on_it(
+    cluster: Standing, grid: Grid, expected: dict[str, str | None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lost: list[str] = []
+
+    def lose(pool: CellPool, host: Any) -> None:
+        lost.extend({each.node for each in pool.hosts})
+        asyncio.get_running_loop().run_in_executor(None, cluster.lose_a_node)
+
+    when_given(monkeypatch, 4, lose)
+    progress = Progress()
+    spread = Spread(cluster.address, 2)
+    outcome = run_comparison(grid, tmp_path / "far", workers=spread, concurrency=4, progress=progress)
+    assert digests(outcome.record) == expected
+    assert len(lost) == 2
+    assert [text for text in progress.notices if "died and was replaced" in text]
