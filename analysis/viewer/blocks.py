@@ -50,14 +50,14 @@ class Verbatim(msgspec.Struct, frozen=True, tag="verbatim", tag_field="block"):
     words: str
 
 
-class Folded(msgspec.Struct, frozen=True, tag="folded", tag_field="block"):
+class FoldedBlocks(msgspec.Struct, frozen=True, tag="folded", tag_field="block"):
     """Blocks that are unfolded by a click or a key."""
 
     words: str
     blocks: Sequence[Block]
 
 
-Block = Paragraph | Heading | TableBlock | FigureBlock | Listed | Verbatim | Folded
+Block = Paragraph | Heading | TableBlock | FigureBlock | Listed | Verbatim | FoldedBlocks
 
 
 def paragraph(words: object, style: str = "") -> list[Block]:
@@ -87,7 +87,7 @@ def listed(items: Sequence[object]) -> list[Block]:
 
 def folded(words: object, blocks: Sequence[Block]) -> list[Block]:
     """Return blocks folded away."""
-    return [Folded(str(words), blocks)]
+    return [FoldedBlocks(str(words), blocks)]
 
 
 def verbatim(words: object) -> list[Block]:

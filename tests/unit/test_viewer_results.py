@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 from pathlib import Path
@@ -159,8 +160,7 @@ def test_the_page_of_a_phase_has_the_parameters_and_the_plane() -> None:
     [("amplify", "amplify a weak"), ("collapse", "lose their"), ("undecided", "not decided"), ("x", "No regime")],
 )
 def test_each_regime_has_its_sentence(verdict: str, words: str) -> None:
-    measured = some_measurements()
-    object.__setattr__(measured, "verdict", verdict)
+    measured = dataclasses.replace(some_measurements(), verdict=verdict)
     assert words in phase_page(measured).sentence
 
 

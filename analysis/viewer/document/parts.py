@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from analysis.viewer.blocks import Block, FigureBlock, Folded, Heading, Listed, Paragraph, TableBlock, Verbatim
+from analysis.viewer.blocks import Block, FigureBlock, FoldedBlocks, Heading, Listed, Paragraph, TableBlock, Verbatim
 from analysis.viewer.charts.escape import escaped
 from analysis.viewer.charts.svg import Chart
 
@@ -62,7 +62,7 @@ def _html(block: Block) -> str:
             return f"<ul>{''.join(f'<li>{escaped(item)}</li>' for item in items)}</ul>"
         case Verbatim(words):
             return f"<pre>{escaped(words, VERBATIM_MAX)}</pre>"
-        case Folded(words, inner):
+        case FoldedBlocks(words, inner):
             return _folded(words, html_of(inner))
 
 

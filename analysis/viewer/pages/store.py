@@ -43,17 +43,6 @@ _PART: Final = re.compile(r"part-\d{5,}\.parquet")
 ALL: Final = (*COLUMNS, REWARDS.name)
 """Columns of the events as pages see them; a log without rewards has nulls there."""
 
-_KINDS: Final[dict[str, pl.DataType]] = {
-    "int64": pl.Int64(),
-    "int32": pl.Int32(),
-    "double": pl.Float64(),
-    "string": pl.String(),
-    "dictionary<values=string, indices=int32, ordered=0>": pl.String(),
-    "list<element: int64>": pl.List(pl.Int64),
-    "list<item: int64>": pl.List(pl.Int64),
-}
-"""Types of columns of events in polars, by their names in pyarrow."""
-
 Reader = Callable[[Sequence[str] | None], Iterator[pl.DataFrame]]
 """Yields the rows of a part in their order, some at a time: those columns, or all of them for None."""
 Teller = Callable[[Path, int], Sequence[Event]]
@@ -357,4 +346,15 @@ def _frame(table: pa.Table, columns: Sequence[str] | None) -> pl.DataFrame:
 
 def _schema() -> dict[str, pl.DataType]:
     """Return the columns of events with their types in polars; an empty table of pyarrow's would load pandas."""
-    return {field.name: _KINDS[str(field.type)] for field in (*SCHEMA, REWARDS)}
+    return {field.name: _kind(field.type) for field in (*SCHEMA, REWARDS)}
+
+
+def _kind(kind: pa.DataType) -> pl.DataType:
+    """Return the type that polars has for values of a column of events."""
+    if pa.types.is_list(kind):
+        return pl.List(_kind(kind.value_type))
+    if pa.types.is_floating(kind):
+        return pl.Float64()
+    if pa.types.is_integer(kind):
+        return pl.Int32() if kind.bit_width == 32 else pl.Int64()
+    return pl.String()

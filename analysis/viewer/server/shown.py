@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
-from analysis.viewer.blocks import Block, FigureBlock, Folded, Heading, Listed, Paragraph, TableBlock, Verbatim
+from analysis.viewer.blocks import Block, FigureBlock, FoldedBlocks, Heading, Listed, Paragraph, TableBlock, Verbatim
 from analysis.viewer.charts.escape import visible, visible_data
 from analysis.viewer.charts.svg import Chart
 
@@ -48,7 +48,7 @@ def _plain(block: Block) -> dict[str, Any]:
             return {"block": "list", "items": [visible(item) for item in items[:ROWS_MAX]]}
         case Verbatim(words):
             return {"block": "verbatim", "words": visible(words, TEXT_CHARS)}
-        case Folded(words, inner):
+        case FoldedBlocks(words, inner):
             return {"block": "folded", "words": visible(words), "blocks": plain_blocks(inner)}
 
 
