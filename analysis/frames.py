@@ -25,8 +25,9 @@ def load_runs(places: Places, *, settings: Sequence[str] = (), skip_damaged: boo
         skip_damaged: whether runs whose manifest cannot be read are left out, instead of an error.
 
     Returns:
-        Columns in `analysis.load.COLUMNS`: run, seed, topology, protocol, n_agents, mean score in [0, 1] with its 95 %
-        interval, tokens, calls, budget (tokens), cost, digest. `to_pandas()` of it needs pandas.
+        pl.DataFrame: with the columns `analysis.load.COLUMNS`, among them run, seed, topology, protocol, n_agents, mean
+            score in [0, 1] with its 95 % interval, tokens, calls, budget (tokens), cost and digest. `to_pandas()` of it
+            needs pandas.
 
     Raises:
         InputError: there is no run at a place.
