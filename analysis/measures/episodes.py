@@ -58,6 +58,7 @@ EPISODE_COLUMNS: Final = (
     *("n_voters", "n_answers", "consensus", "disagreement", "vote_entropy", "voter_accuracy", "majority_correct"),
     *("information_gain", "redundancy", "k_star"),
     *FAILED_COLUMNS,
+    "tool_calls",
 )
 """Columns of `episode_metrics`; with an embedder also `redundancy_embedded` and `k_star_embedded`."""
 
@@ -120,7 +121,7 @@ class EpisodeReading:
             start, end = np.searchsorted(self._stored["task"].to_numpy(), [first, last + 1]).tolist()
             episodes = self._stored[start:end]
         voted = with_votes(episodes, said, questions["task", "k_star"])
-        self._parts.append(with_failures(voted, events))
+        self._parts.append(with_tool_calls(with_failures(voted, events), events))
 
     def result(self) -> pl.DataFrame:
         """Return the columns `EPISODE_COLUMNS` of all blocks."""
@@ -129,10 +130,24 @@ class EpisodeReading:
             empty = pl.from_arrow(EPISODE_SCHEMA.empty_table())
             assert isinstance(empty, pl.DataFrame)
             voted = with_votes(empty if self._stored is None else self._stored, nothing)
-            self._parts.append(with_failures(voted, frame_of(EVENT_SCHEMA.empty_table())))
+            none = frame_of(EVENT_SCHEMA.empty_table())
+            self._parts.append(with_tool_calls(with_failures(voted, none), none))
         found = pl.concat(self._parts).rechunk()
         found = found.join(_wall(self._log), on="task", how="left", maintain_order="left")
         return found.select(EPISODE_COLUMNS)
+
+
+def with_tool_calls(episodes: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame:
+    """Return `episodes` with the column `tool_calls`: calls of tools in the task, those that failed among them (calls).
+
+    Args:
+        episodes: one row per task.
+        events: of these tasks, with the columns task and kind.
+    """
+    made = events.filter(pl.col("kind").cast(pl.String) == "tool_call")
+    counts = made.group_by("task").agg(tool_calls=pl.len().cast(pl.Int64))
+    joined = episodes.join(counts, on="task", how="left", maintain_order="left")
+    return joined.with_columns(pl.col("tool_calls").fill_null(0))
 
 
 def with_votes(episodes: pl.DataFrame, said: Outputs, k_star: pl.DataFrame | None = None) -> pl.DataFrame:

@@ -19,7 +19,7 @@ from analysis.importers.store import load
 from analysis.measures.amplification import taint
 from analysis.measures.diversity_logs import LabelDiversity
 from analysis.measures.effective_votes import EffectiveVotes, lone_votes, worth_of
-from analysis.measures.episodes import EPISODE_COLUMNS, SLOT_WIDTH, run_metrics, with_votes
+from analysis.measures.episodes import EPISODE_COLUMNS, SLOT_WIDTH, run_metrics, with_tool_calls, with_votes
 from analysis.measures.exchange import exchange_of
 from analysis.measures.failures import FAILED_COLUMNS, with_failures
 from analysis.measures.outputs import outputs_of
@@ -71,7 +71,7 @@ def episodes_of_import(table: EventTable) -> pl.DataFrame:
     if not said.height:  # nobody says that anything was answered, so nothing was refused either
         found = found.with_columns(answered=pl.lit(None, pl.Boolean))
     outputs = outputs_of(events)
-    voted = with_failures(with_votes(found.select(columns), outputs), events)
+    voted = with_tool_calls(with_failures(with_votes(found.select(columns), outputs), events), events)
     if outputs.table["answer"].null_count() == outputs.table.height:  # claims are texts, and no answers
         voted = voted.with_columns(n_answers=pl.lit(None, voted.schema["n_answers"]))
     return voted.with_columns(wall_s=pl.lit(None, pl.Float64)).select(EPISODE_COLUMNS)
