@@ -21,7 +21,9 @@ from agentsoc.errors import InputError
 NAME: Final = "analysis"
 INSTALLED: Final = Path(__file__).resolve().parents[1] / NAME
 """Folder of the package, beside that of agentsoc."""
-FUNCTIONS: Final = frozenset({"compare", "curve", "laws", "metrics", "phase", "plan", "read_tables", "watch"})
+FUNCTIONS: Final = frozenset(
+    {"compare", "curve", "laws", "load_runs", "metrics", "phase", "plan", "read_tables", "to_csv", "watch"}
+)
 """What `analysis` itself offers, besides its submodules."""
 _WAY_OUT: Final = "rename it, or move it off the path (the working directory, the script's directory, PYTHONPATH)"
 
