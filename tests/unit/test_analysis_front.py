@@ -28,7 +28,7 @@ from analysis.synergy.planning.design import DesignReport
 from analysis.tables import EVENT_COLUMNS, EXECUTION_COLUMNS
 from tests.strategies import scenario
 
-FUNCTIONS = ("read_tables", "laws", "metrics", "compare", "phase", "plan", "curve", "watch")
+FUNCTIONS = ("read_tables", "laws", "metrics", "compare", "phase", "plan", "curve", "watch", "load_runs", "to_csv")
 VOTER: dict[str, Any] = {"kind": "simulated", "a": 0.12, "beta": 0.1, "fidelity": 0.8, "lock": 0.1, "message": 120}
 COMPARISON = """
 name: two
