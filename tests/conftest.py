@@ -1,10 +1,13 @@
 """Scratch files of tests are kept in memory where the system has that: most tests say nothing about the disk."""
 
 import contextlib
+import gc
 import os
 import secrets
 import signal
+import sys
 import tempfile
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -53,9 +56,14 @@ def _loose_parts_kept() -> Iterator[None]:
 
 @pytest.fixture(autouse=True, scope="module")
 def _nothing_stays_behind_a_module() -> Iterator[None]:
-    """Loose parts that fixtures of a module register are the module's own."""
+    """Loose parts that fixtures of a module register are the module's own, and so is a Ray that it has joined."""
     with _loose_parts_kept():
         yield
+    if (joined := sys.modules.get("agentsoc.engine.ray_cluster")) is not None and "ray" in sys.modules:
+        with warnings.catch_warnings():  # Ray leaves the log files of its processes open
+            warnings.simplefilter("ignore", ResourceWarning)
+            joined.disconnect()
+            gc.collect()
 
 
 @pytest.fixture(autouse=True)
