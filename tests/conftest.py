@@ -59,10 +59,12 @@ def _nothing_stays_behind_a_module() -> Iterator[None]:
     """Loose parts that fixtures of a module register are the module's own, and so is a Ray that it has joined."""
     with _loose_parts_kept():
         yield
-    if (joined := sys.modules.get("agentsoc.engine.ray_cluster")) is not None and "ray" in sys.modules:
+    if (ray := sys.modules.get("ray")) is not None and ray.is_initialized():
+        from agentsoc.engine import ray_cluster
+
         with warnings.catch_warnings():  # Ray leaves the log files of its processes open
             warnings.simplefilter("ignore", ResourceWarning)
-            joined.disconnect()
+            ray_cluster.disconnect()
             gc.collect()
 
 

@@ -29,7 +29,7 @@ import polars as pl
 from agentsoc.errors import InputError
 from agentsoc.events import MAX_ROUNDS
 from analysis.files import read_json
-from analysis.importers.chats.chat import PARENT_RULES, Chat, ChatMessage, ParentRule
+from analysis.importers.chats.chat import PARENT_RULES, Chat, ChatMessage, ParentRule, annotated_step
 from analysis.importers.chats.chat_rows import PlacedChat, table_of
 from analysis.importers.importer import Importer, LogReading
 from analysis.importers.loose_json import whole_text
@@ -114,7 +114,7 @@ def read_transcript(file: Path) -> Chat:
     kept = tuple(message for message in messages if message is not None)
     if not kept:
         raise InputError("only system messages", str(file))
-    step = _step(found.get("mistake_step"), len(history), file)
+    step = annotated_step(found.get("mistake_step"), len(history), str(file))
     if step is not None and messages[step] is None:
         raise InputError(f"mistake_step {step} is a system message, which is no claim", str(file))
     known = {*_HISTORY, "mistake_step", "mistake_agent", "mistake_reason"}
@@ -128,19 +128,6 @@ def read_transcript(file: Path) -> Chat:
         mistake_reason=None if reason is None else str(reason),
         extra=plain,
     )
-
-
-def _step(raw: object, n: int, file: Path) -> int | None:
-    """Return the annotated step as an index below `n`; it may be a number or its text."""
-    if raw is None or raw == "":
-        return None
-    try:
-        step = int(raw) if isinstance(raw, str | int) and not isinstance(raw, bool) else -1
-    except ValueError:
-        step = -1
-    if not 0 <= step < n:
-        raise InputError(f"mistake_step is {raw!r}", str(file), f"it is the index of a message, 0 to {n - 1}")
-    return step
 
 
 def _message(raw: object, index: int, file: Path) -> ChatMessage | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import gc
 import json
 import os
 import random
@@ -14,7 +13,6 @@ import sys
 import tempfile
 import threading
 import time
-import warnings
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -119,15 +117,6 @@ CASES: dict[str, dict[str, Any]] = {
         "prices": {"scripted": {"input": 1, "output": 1}, "effort": {"input": 0, "output": 2}},
     },
 }
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _ray() -> Iterator[None]:
-    yield
-    with warnings.catch_warnings():  # Ray leaves the log files of its processes open
-        warnings.simplefilter("ignore", ResourceWarning)
-        ray_cluster.disconnect()
-        gc.collect()
 
 
 @pytest.fixture

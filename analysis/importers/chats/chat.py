@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
+from agentsoc.errors import InputError
+from agentsoc.scenario.source import printable
+
 ParentRule = Literal["both", "addressee", "previous"]
 PARENT_RULES: tuple[ParentRule, ...] = get_args(ParentRule)
 
@@ -80,3 +83,21 @@ class Chat:
     """Other keys of the file with a plain value."""
     passed_over: Mapping[str, int] = field(default_factory=dict)
     """Messages that are no acts of an agent (system, thoughts, chunks), counted by what they are."""
+
+
+def annotated_step(raw: object, n: int, where: str) -> int | None:
+    """Return a step that a file annotates as an index below `n`; it may be a number or its text. None for no step.
+
+    Raises:
+        InputError: it is no index of a message.
+    """
+    if raw is None or raw == "":
+        return None
+    try:
+        step = int(raw) if isinstance(raw, str | int) and not isinstance(raw, bool) else -1
+    except ValueError:
+        step = -1
+    if not 0 <= step < n:
+        shown = printable(repr(raw), 60)
+        raise InputError(f"mistake_step is {shown}", where, f"it is the index of a message, 0 to {n - 1}")
+    return step

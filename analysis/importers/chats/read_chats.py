@@ -11,7 +11,7 @@ from typing import Any, Final
 from agentsoc.errors import InputError
 from agentsoc.events import MAX_ROUNDS
 from agentsoc.scenario.source import printable
-from analysis.importers.chats.chat import Chat, ChatMessage, ChatToolUse, ToldUsage
+from analysis.importers.chats.chat import Chat, ChatMessage, ChatToolUse, ToldUsage, annotated_step
 from analysis.importers.chats.foreign import foreign_format
 from analysis.importers.chats.message_forms import TEXT, is_message, read_message, text_of
 from analysis.importers.chats.usage_forms import usage_of
@@ -173,17 +173,9 @@ def _join(
 
 
 def _step(raw: object, n: int, steps: set[int], where: str) -> int | None:
-    """Return the annotated step as the index of a message; it may be a number or its text."""
-    if raw is None or raw == "":
-        return None
-    try:
-        step = int(raw) if isinstance(raw, str | int) and not isinstance(raw, bool) else -1
-    except ValueError:
-        step = -1
-    if not 0 <= step < n:
-        shown = printable(repr(raw), 60)
-        raise InputError(f"mistake_step is {shown}", where, f"it is the index of a message, 0 to {n - 1}")
-    if step not in steps:
+    """Return the annotated step as the index of a message of an agent."""
+    step = annotated_step(raw, n, where)
+    if step is not None and step not in steps:
         raise InputError(f"mistake_step {step} is no message of an agent", where, "name the message that is wrong")
     return step
 
