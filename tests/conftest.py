@@ -20,6 +20,9 @@ from agentsoc.scenario.files import BASE_DIR
 if Path("/dev/shm").is_dir() and os.access("/dev/shm", os.W_OK):
     tempfile.tempdir = "/dev/shm"
 
+# Clusters of tests keep to loopback. Ray looks at this once, when it is first imported, whichever test does that.
+os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
+
 # A shell lets its background jobs ignore Ctrl-C, and what they start inherits that: tests that interrupt a program
 # would see it go on.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

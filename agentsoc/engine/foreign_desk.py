@@ -77,9 +77,10 @@ class ForeignDesk:
         """End the game of an episode."""
         self._said.pop(task, None)
         self._answers.pop(task, None)
-        game = self._games.pop(task, None)
+        game = self._games.get(task)
         if game is not None:
-            await game.close()
+            await game.close()  # when that is cut off, the game is still among those that `close` ends
+            self._games.pop(task, None)
 
     async def close(self) -> None:
         """End all games."""

@@ -300,6 +300,7 @@ def _join(ray: Any, where: Endpoint) -> None:
         command = [sys.executable, "-P", "-c", _TRIAL, str(where)]
         trial = subprocess.run(
             command,
+            env=os.environ | _as_imported(),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
@@ -318,6 +319,12 @@ def _join(ray: Any, where: Endpoint) -> None:
         ray.init(address=str(where), log_to_driver=False, logging_level=logging.ERROR)
     except (RuntimeError, OSError, ConnectionError, ValueError) as error:
         raise _not_joined(where, str(error)[:300]) from None
+
+
+def _as_imported() -> dict[str, str]:
+    """Return what lets another process look for its node where this one will: Ray decided that when it was imported."""
+    several = getattr(importlib.import_module("ray._private.ray_constants"), "ENABLE_RAY_CLUSTER", None)
+    return {} if several is None else {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": str(int(several))}
 
 
 def _not_joined(where: Endpoint, why: str) -> RunFailedError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from importlib.util import find_spec
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from agentsoc.engine.foreign_desk import ForeignDesk
 from agentsoc.engine.replay import replay
 from agentsoc.engine.resume import resume
 from agentsoc.engine.run import run
@@ -115,3 +117,23 @@ def test_no_game_is_given_a_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     text = (tmp_path / "game.py").read_text()
     (tmp_path / "game.py").write_text(f"import os\nassert 'SOME_API_KEY' not in os.environ\n{text}")
     assert run(built(**blocks), tmp_path / "run", consent=True).manifest.totals.score == 1.0
+
+
+def test_a_game_whose_end_is_cut_off_is_ended_by_the_desk(tmp_path: Path) -> None:
+    """Its process would otherwise outlive the run: nothing else knows of it any more."""
+    environment = built(**pair(tmp_path)).tasks.environment
+
+    async def play() -> None:
+        desk = ForeignDesk(environment, None, {}, live=True)
+        desk._said[0], desk._answers[0] = [], []
+        process = (await desk._game(0))._process
+        end = asyncio.ensure_future(desk.ended(0))
+        await asyncio.sleep(0)
+        end.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await end
+        await desk.close()
+        assert process is not None
+        assert process.returncode is not None
+
+    asyncio.run(play())
