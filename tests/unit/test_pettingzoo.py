@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from agentsoc.contracts.environments import ForeignEnvironment, environment_of
 from agentsoc.engine.foreign_desk import ForeignDesk
 from agentsoc.engine.replay import replay
 from agentsoc.engine.resume import resume
@@ -121,7 +122,8 @@ def test_no_game_is_given_a_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 def test_a_game_whose_end_is_cut_off_is_ended_by_the_desk(tmp_path: Path) -> None:
     """Its process would otherwise outlive the run: nothing else knows of it any more."""
-    environment = built(**pair(tmp_path)).tasks.environment
+    environment = environment_of(built(**pair(tmp_path)).tasks)
+    assert isinstance(environment, ForeignEnvironment)
 
     async def play() -> None:
         desk = ForeignDesk(environment, None, {}, live=True)
