@@ -6,6 +6,7 @@ Ten questions are walked to their answers, in as many clicks as docs/viewer.md s
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,10 +16,11 @@ pytest.importorskip("playwright", reason="no playwright here: it is one of the d
 
 from playwright.sync_api import Browser, Page, expect
 
+from analysis.viewer.server import lists
 from analysis.viewer.server.guard import NO_TOKEN
 from analysis.viewer.server.serve import ViewServer
 from tests.browsing import Seen, browser, looking, to
-from tests.view_folder import HOSTILE, make_folder
+from tests.view_folder import GOLDEN, HOSTILE, make_folder
 from tests.view_served import viewer
 from tests.view_walk import WALKS, Walker
 from tests.viewer_pictures import PICTURES, SHOWN, SIZE, take_all
@@ -305,3 +307,22 @@ def test_the_pictures_of_the_page_are_those_of_the_viewer(chrome: Browser, serve
         assert 5_000 < len(stored) < 150_000
         assert f"images/viewer/{path.name}" in told
     assert len(taken) == len(SHOWN)
+
+
+def test_files_that_were_passed_over_are_told_and_odd_names_open(
+    chrome: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(GOLDEN / "debated", tmp_path / "\u202ebad\x1b")
+    monkeypatch.setattr(lists, "ALL_BYTES", 8)
+    with viewer(tmp_path) as odd, looking(chrome, odd) as (page, _):
+        page.get_by_role("link", name="\\u202ebad\\x1b", exact=True).click()
+        expect(page.get_by_role("heading", name="Run debated")).to_be_visible()
+        for n, words in ((0, None), (1, "1 file more was not looked at"), (2, "2 files more were not looked at")):
+            if n:
+                (tmp_path / f"{n}.json").write_text('{"concentration": {}, "gamma": {}}')
+            page.get_by_role("link", name="Runs", exact=True).click()
+            page.get_by_role("link", name="Laws", exact=True).click()
+            expect(page.get_by_text("No file of laws is here.")).to_be_visible()
+            expect(page.get_by_text(re.compile("not looked at"))).to_have_count(0 if words is None else 1)
+            if words is not None:
+                expect(page.get_by_text(words)).to_be_visible()

@@ -3,7 +3,7 @@
 import { to } from "./address.js";
 import { Asked } from "./asking.js";
 import { Blocks } from "./blocks.js";
-import { html } from "./dom.js";
+import { html, many } from "./dom.js";
 
 /** @type {Record<string, string>} */
 const HINTS = {
@@ -15,7 +15,7 @@ const HINTS = {
 export function Results({ page }) {
   return html`<h1 id="title" tabindex="-1">${page === "laws" ? "Laws" : "Phase"}</h1><${Asked} what="results" at=${{}}>${(/** @type {any} */ data) => {
     const files = data.rows.filter((/** @type {any} */ one) => one.kind === page);
-    return files.length ? html`<ul>${files.map((/** @type {any} */ one) => html`<li><a href=${to("result", { file: one.file })}>${one.file}</a></li>`)}</ul>` : html`<p>${HINTS[page]}</p>`;
+    return html`${files.length ? html`<ul>${files.map((/** @type {any} */ one) => html`<li><a href=${to("result", { file: one.file })}>${one.file}</a></li>`)}</ul>` : html`<p>${HINTS[page]}</p>`}${data.passed_over ? html`<p class="muted">${many(data.passed_over, "file")} more ${data.passed_over === 1 ? "was" : "were"} not looked at: together they are too large. Show the directory that holds the one you want.</p>` : null}`;
   }}<//>`;
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import OrderedDict
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -20,6 +21,10 @@ from analysis.viewer.pages.run import NAME_CHARS, models_of
 
 VALUES_MAX: Final = 12
 """Settings of a folded group that have a column; the first ones that differ."""
+KNOWN_MAX: Final = 4_000
+"""Manifests that are remembered between two looks."""
+Known = OrderedDict[Path, tuple[tuple[int, int, int], Manifest]]
+"""Manifests that were read: where -> inode, size and time of change of the file, and what it said."""
 Group = Literal["run", "sweep", "comparison", "calibration", "imported"]
 
 
@@ -68,12 +73,18 @@ class RunsPage(msgspec.Struct, frozen=True):
     groups: list[RunGroup]
 
 
-def runs_page(directory: Path) -> RunsPage:
-    """Return the runs, comparisons, calibrations and imported logs at or below a directory; no log is read."""
+def runs_page(directory: Path, known: Known | None = None) -> RunsPage:
+    """Return the runs, comparisons, calibrations and imported logs at or below a directory; no log is read.
+
+    Args:
+        directory: where they are.
+        known: manifests that an earlier look has read, which are not read again as long as their files are the same;
+            those of this look are added. None to read all.
+    """
     folded: dict[tuple[str, Group], list[tuple[Path, Manifest | str]]] = {}
     for path in runs_below(directory, is_one=_is_shown, skip_unreadable=True):
         place, kind = _group(path, directory)
-        folded.setdefault((place, kind), []).append((path, _manifest(path)))
+        folded.setdefault((place, kind), []).append((path, _manifest(path, known)))
     groups = []
     for (place, kind), members in sorted(folded.items()):
         if kind == "sweep" and len(members) == 1:
@@ -109,11 +120,20 @@ def _name(above: Path, directory: Path) -> str:
     return _place(above, directory) if above.is_relative_to(directory) else above.name
 
 
-def _manifest(path: Path) -> Manifest | str:
+def _manifest(path: Path, known: Known | None) -> Manifest | str:
     try:
         if not is_run(path):
             return ""
-        return load_manifest(path)
+        state = os.lstat(path / MANIFEST)  # before it is read: what changes meanwhile is read again
+        key = (state.st_ino, state.st_size, state.st_mtime_ns)
+        if known is not None and (before := known.get(path)) is not None and before[0] == key:
+            return before[1]
+        found = load_manifest(path)
+        if known is not None:
+            known[path] = (key, found)
+            while len(known) > KNOWN_MAX:
+                known.popitem(last=False)
+        return found
     except (AgentsocError, OSError) as error:
         return line(str(error), NAME_CHARS)
 

@@ -23,11 +23,13 @@ FILES_MAX: Final = 100
 """Files of results that are looked at."""
 FILE_BYTES: Final = 8 << 20
 """Largest file that is looked at for the list (bytes)."""
+ALL_BYTES: Final = 16 << 20
+"""How much is read for the list in all (bytes): a file of a stranger may take long to take apart."""
 
 
 def runs(places: ViewedPlaces, asked: Asked) -> Any:
     """Return what is below the directory, filtered by a text: 200 rows, of each at most 200 runs."""
-    page = runs_page(places.root)
+    page = runs_page(places.root, places.manifests)
     needle = asked.get("text", "").lower()
     found = [group for group in page.groups if needle in _words(group)]
     rows = rows_from(found, asked)
@@ -46,14 +48,18 @@ def _words(group: RunGroup) -> str:
 
 
 def results(places: ViewedPlaces, asked: Asked) -> Any:
-    """Return the files below the directory that hold laws or measurements."""
-    found = []
-    for path in _files(places.root):
+    """Return the files below the directory that hold laws or measurements, and how many files were not looked at."""
+    found, left, passed_over = [], ALL_BYTES, 0
+    for path, size in _files(places.root):
+        if size > left:
+            passed_over += 1
+            continue
+        left -= size
         with contextlib.suppress(AgentsocError, OSError, ValueError):
             kind = _kind(read_json(path))
             if kind is not None:
                 found.append({"file": path.relative_to(places.root).as_posix(), "kind": kind})
-    return {"rows": plain(found)}
+    return {"rows": plain(found), "passed_over": passed_over}
 
 
 def _kind(data: Any) -> str | None:
@@ -64,8 +70,8 @@ def _kind(data: Any) -> str | None:
     return "laws" if "concentration" in data and "gamma" in data else None
 
 
-def _files(root: Path) -> Iterator[Path]:
-    """Yield JSON files in the directory and in those right below it that are no runs; links are not followed."""
+def _files(root: Path) -> Iterator[tuple[Path, int]]:
+    """Yield JSON files with their sizes (bytes), in the directory and right below it, outside of runs and links."""
     n = 0
     for directory in [root, *_below(root)]:
         with contextlib.suppress(OSError), os.scandir(directory) as entries:
@@ -73,9 +79,9 @@ def _files(root: Path) -> Iterator[Path]:
                 if n >= FILES_MAX:
                     return
                 plain_file = entry.name.endswith(".json") and entry.is_file(follow_symlinks=False)
-                if plain_file and entry.stat(follow_symlinks=False).st_size <= FILE_BYTES:
+                if plain_file and (size := entry.stat(follow_symlinks=False).st_size) <= FILE_BYTES:
                     n += 1
-                    yield Path(entry.path)
+                    yield Path(entry.path), size
 
 
 def _below(root: Path) -> list[Path]:

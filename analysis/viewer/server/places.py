@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
 import time
 from collections import OrderedDict, defaultdict
@@ -14,6 +15,8 @@ from typing import Any, Final
 from agentsoc.errors import AgentsocError, InputError
 from agentsoc.log.inside import Inside, is_inside
 from agentsoc.log.names import JOURNAL, MANIFEST
+from analysis.viewer.charts.escape import visible
+from analysis.viewer.pages.runs import Known
 from analysis.viewer.pages.store import OpenLog, Teller, is_log, open_log
 from analysis.viewer.pages.transcript import Transcriber
 
@@ -55,6 +58,8 @@ class ViewedPlaces:
         """Look below `root`."""
         self.root = root
         self.means = means
+        self.manifests: Known = OrderedDict()
+        """Manifests that the list of runs has read, until their files are others."""
         self._logs: OrderedDict[str, _Kept] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -70,7 +75,7 @@ class ViewedPlaces:
             raise InputError("this is no place below the directory that is shown", "", "begin with the list of runs")
         path = self.root
         for part in place.split("/"):
-            path = path / part
+            path = _named(path, part)
             if path.is_symlink():
                 raise InputError("a link leads there, and links are not followed", place, "show the directory itself")
         return path
@@ -115,6 +120,18 @@ class ViewedPlaces:
                 kept.log.refresh()
                 kept.state, kept.looked = state, now
             yield kept
+
+
+def _named(above: Path, part: str) -> Path:
+    """Return the entry of a directory with that name, or the only one that pages write so; see `visible`."""
+    path = above / part
+    if "\\" not in part or os.path.lexists(path):  # what cannot be seen is written with a backslash
+        return path
+    with contextlib.suppress(OSError), os.scandir(above) as entries:
+        found = [entry.name for entry in entries if visible(entry.name) == part]
+        if len(found) == 1:
+            return above / found[0]
+    return path
 
 
 def stamp(path: Path) -> list[int]:
