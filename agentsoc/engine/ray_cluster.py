@@ -323,7 +323,7 @@ def _join(ray: Any, where: Endpoint) -> None:
 
 def _as_imported() -> dict[str, str]:
     """Return what lets another process look for its node where this one will: Ray decided that when it was imported."""
-    several = getattr(importlib.import_module("ray._private.ray_constants"), "ENABLE_RAY_CLUSTER", None)
+    several = vars(importlib.import_module("ray._private.ray_constants")).get("ENABLE_RAY_CLUSTER")
     return {} if several is None else {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": str(int(several))}
 
 

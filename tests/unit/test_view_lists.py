@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
+import socket
+import time
 from pathlib import Path
 from urllib.parse import quote
 
@@ -11,7 +14,7 @@ import pytest
 
 from agentsoc.log.manifest import Manifest, load_manifest
 from analysis.viewer.pages import runs as pages_runs
-from analysis.viewer.server import lists
+from analysis.viewer.server import lists, serve
 from tests.view_folder import GOLDEN
 from tests.view_served import asked, data, viewer
 
@@ -66,3 +69,25 @@ def test_manifests_are_read_again_only_where_they_are_others(tmp_path: Path, mon
         again = data(server, "runs")["rows"]
         assert [group["status"] for group in again] == ["finished", "damaged"]
         assert read == ["one", "two", "two"]
+
+
+def test_requests_that_never_end_shut_nobody_out_for_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(serve, "HEAD_S", 2.0)
+    half, whole = b"GET / HTTP/1.1\r\n", b"GET / HTTP/1.1\r\nHost: other\r\n\r\n"
+    with viewer(tmp_path) as server, contextlib.ExitStack() as held:
+
+        def held_open() -> socket.socket:
+            return held.enter_context(socket.create_connection(("127.0.0.1", server.port), timeout=10))
+
+        second = held_open()  # a request that is answered, then one that does not end
+        second.sendall(whole)
+        assert second.recv(1 << 16).startswith(b"HTTP/1.1 403")
+        second.sendall(half)
+        for _ in range(serve.AT_ONCE + 6):
+            held_open().sendall(half)
+        time.sleep(0.2)
+        assert asked(server, "/data/runs").status == 503
+        time.sleep(2.5)
+        assert asked(server, "/data/runs").status == 200
+        while second.recv(1 << 16):
+            pass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import socket
 from collections.abc import Callable
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from agentsoc.errors import InputError
 from analysis.viewer.server.app import make_app
@@ -20,6 +22,38 @@ GRACE_S: Final = 3
 """Time that answers under way are given once the server is to end (seconds)."""
 AT_ONCE: Final = 64
 """Connections that are served at once."""
+HEAD_S: Final = 10.0
+"""Time that a request may take to arrive whole (seconds); else few who never end theirs would shut out everybody."""
+
+
+class _Prompt(H11Protocol):
+    """A connection that is closed where a request has begun, or is awaited for the first time, and does not arrive."""
+
+    _late: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._await_request()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self._awaited():
+            self._await_request()
+        elif self._late is not None:
+            self._late.cancel()
+            self._late = None
+
+    def _awaited(self) -> bool:
+        return self.cycle is None or self.cycle.response_complete  # type: ignore[redundant-expr]  # None at first
+
+    def _await_request(self) -> None:
+        if self._late is None:
+            self._late = self.loop.call_later(HEAD_S, self._end_if_late)
+
+    def _end_if_late(self) -> None:
+        self._late = None
+        if self._awaited():
+            self.transport.close()
 
 
 class ViewServer:
@@ -39,7 +73,7 @@ class ViewServer:
         self._server = uvicorn.Server(
             uvicorn.Config(
                 app, log_level="error", access_log=False, server_header=False, date_header=False, proxy_headers=False,
-                lifespan="off", ws="none", http="h11", loop="asyncio", limit_concurrency=AT_ONCE,
+                lifespan="off", ws="none", http=_Prompt, loop="asyncio", limit_concurrency=AT_ONCE,
                 timeout_graceful_shutdown=GRACE_S,
             )
         )  # fmt: skip
