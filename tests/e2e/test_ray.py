@@ -135,11 +135,13 @@ def on(hosts: int, parts: dict[str, Any], out: Path, **engine: Any) -> tuple[Run
 
 @pytest.mark.parametrize("name", CASES)
 def test_one_digest_in_the_process_and_on_1_2_and_7_hosts(name: str, scratch: Path) -> None:
+    """The cases take the numbers of hosts in turns, for hosts take long to start; all with AGENTSOC_NIGHTLY=1."""
     alone = on(0, CASES[name], scratch / "local")[0]
     expected, episodes = alone.manifest, alone.episodes()
     assert episodes is not None
-    other = ((1, 1), (7, 8))[list(CASES).index(name) % 2]  # in turns: hosts take long to start
-    for hosts, concurrency in ((2, 64), other):
+    numbers = ((1, 1), (2, 64), (7, 8))
+    in_turn = (numbers[list(CASES).index(name) % 3],)
+    for hosts, concurrency in numbers if os.environ.get("AGENTSOC_NIGHTLY") else in_turn:
         spread = on(hosts, CASES[name], scratch / f"ray{hosts}", concurrency=concurrency)[0]
         got, again = spread.manifest, spread.episodes()
         assert got.digest == expected.digest
@@ -150,7 +152,12 @@ def test_one_digest_in_the_process_and_on_1_2_and_7_hosts(name: str, scratch: Pa
 
 
 @given(parts=societies(), concurrency=st.sampled_from([1, 8, 64]))
-@settings(deadline=None, max_examples=6, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(
+    deadline=None,
+    max_examples=6 if os.environ.get("AGENTSOC_NIGHTLY") else 3,
+    derandomize=True,
+    suppress_health_check=list(HealthCheck),
+)
 def test_random_societies_give_one_digest_in_the_process_and_on_two_hosts(
     parts: dict[str, Any], concurrency: int
 ) -> None:

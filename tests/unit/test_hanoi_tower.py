@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from typing import Any
 
 import pytest
@@ -170,14 +171,18 @@ def test_votes_buy_what_one_agent_cannot_do() -> None:
 
 
 @pytest.mark.slow
-def test_ten_disks_are_solved_without_an_error_in_at_least_95_percent_of_200_runs() -> None:
-    """1,023 steps at k_min, one million events; p_full >= .9969, so fewer than 190 of 200 has probability 2e-9."""
+def test_ten_disks_are_solved_without_an_error_in_at_least_95_percent_of_runs() -> None:
+    """1,023 steps at k_min, 40 runs; p_full >= .9969, so fewer than 38 of 40 has a probability below 1e-3.
+
+    AGENTSOC_NIGHTLY=1 makes 200 runs, one million events: fewer than 190 of them has probability 2e-9.
+    """
+    count, rare = (200, 1e-8) if os.environ.get("AGENTSOC_NIGHTLY") else (40, 1e-3)
     k = k_min(P_STEP, 1023, 0.95)
     assert k == 4
     bound = (1 / (1 + ((1 - P_STEP) / P_STEP) ** k)) ** 1023
-    assert stats.binom.cdf(189, 200, bound) < 1e-8
+    assert stats.binom.cdf(math.ceil(0.95 * count) - 1, count, bound) < rare
     done = result(
-        tasks=tower(10, count=200),
+        tasks=tower(10, count=count),
         agents=voters(k, P_STEP),
         topology="independent",
         protocol={"kind": "resample", "k": k},
@@ -185,7 +190,7 @@ def test_ten_disks_are_solved_without_an_error_in_at_least_95_percent_of_200_run
     assert (done.totals.score or 0) >= 0.95
     right = 1 / (1 + ((1 - P_STEP) / P_STEP) ** k)
     votes = k * (2 * right - 1) / (2 * P_STEP - 1)
-    assert 0.98 * votes < done.totals.calls / (200 * 1023) < 1.01 * votes  # a second wrong answer shortens the race
+    assert 0.98 * votes < done.totals.calls / (count * 1023) < 1.01 * votes  # a second wrong answer shortens the race
 
 
 def test_a_protocol_that_asks_one_question_refuses_a_task_of_many_steps() -> None:
