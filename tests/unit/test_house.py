@@ -40,7 +40,6 @@ FOREIGN: Final = {
     "agentsoc/backends/local.py": "os.sched_getaffinity is there on Linux only",
     "agentsoc/experiment/runner.py": "os.sched_getaffinity is there on Linux only",
     "agentsoc/cli/main.py": "errors of click, with and without a context",
-    "agentsoc/engine/ray_cluster.py": "a constant of ray that is its own affair, and that another version may not have",
     "agentsoc/engine/ray_watch.py": "errors of ray, whose cause is not always kept",
     "agentsoc/log/journal.py": "sqlite3 sets the code on errors that come from SQLite itself",
     "agentsoc/scenario/explain.py": "whatever value somebody wrote in place of a field",
