@@ -100,7 +100,7 @@ def fan_out(n: int, sleep: float) -> dict[str, Any]:
 
 
 def budgeted(n: int) -> dict[str, Any]:
-    """Time agents who ask a model of no latency under a budget; what is charged and what lies idle is in its manifest."""
+    """Time agents who ask a model of no latency under a budget; what was used and what lies idle is in the manifest."""
     built = scenario(
         tasks={"kind": "sentiment", "count": 2},
         agents={"count": n, "model": {"kind": "scripted", "accuracy": 0.7}},
@@ -143,7 +143,7 @@ def by_events(rounds: int) -> dict[str, Any]:
 
 
 def raw_ray(n: int) -> dict[str, Any]:
-    """Time W1 as bare Ray code: two actors with half of the agents each, one batched call an actor and round, no log."""
+    """Time W1 as bare Ray code: two actors with half of the agents each, a batched call an actor and round, no log."""
     import random
 
     import ray
