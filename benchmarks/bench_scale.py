@@ -34,9 +34,9 @@ DECADES: Final[dict[str, tuple[int, ...]]] = {
     "small-world": (1_000, 10_000, 100_000, MILLION),
     "tree": (1_000, 10_000, 100_000, MILLION),
     "tasks": (100, 1_000, 10_000, 100_000),
-    "rounds": (10, 100, 1_000, 10_000),
+    "rounds": (1, 10, 100, 1_000),
 }
-"""Three decades of agents, of tasks (of a hundred agents), of events (rounds of a thousand agents)."""
+"""Three decades of agents, of tasks (of a hundred agents), of events (rounds of five thousand agents)."""
 SLEEPS: Final = (0.0, 0.01, 1.0)
 Runs = dict[str, list[dict[str, Any]]]
 
@@ -173,8 +173,9 @@ def tables(found: dict[str, Any]) -> str:
     """Return the tables of what was measured, with the machine and what was left out."""
     runs: Runs = found["runs"]
     start, end = found["load"]
-    most = max(len(got) for got in runs.values())
-    about = f"{found['machine']}; load {start:.1f} before, {end:.1f} after; medians of {most}."
+    counts = sorted({len(got) for got in runs.values()})
+    times = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+    about = f"{found['machine']}; load {start:.1f} before, {end:.1f} after; medians of {times} runs."
     broken = [f"Left out: {name}: {run['error']}" for name, got in runs.items() for run in got if "error" in run]
     parts = [growth_table(runs), peer_lines(runs), variant_tables(runs), broken]
     return "\n\n".join([about, *("\n".join(part) for part in parts if part)])

@@ -35,7 +35,7 @@ def test_events_grow_with_tasks_and_rounds() -> None:
     assert by_tasks(20)["check"]
     found = by_events(5)
     assert found["check"]
-    assert found["units"] == 5_002
+    assert found["units"] == 25_002
 
 
 def test_growth_is_that_of_planted_costs() -> None:
