@@ -185,6 +185,28 @@ def right_by_task(replies: Iterable[Said], last: bool = False) -> dict[int, floa
     return {task: sum(each) / len(each) for task, each in sorted(by_task.items())}
 
 
+def led(replies: Iterable[Said]) -> dict[str, tuple[int, int]]:
+    """Count, where one agent merges what the others say: right answers of both, and answers that it takes over.
+
+    Only the last reply of a round counts, and one that could not be read counts as wrong. `taken` is of the merges that
+    were shown answers that differ. Each count goes with what it is a share of; nothing where nobody merges.
+    """
+    last: dict[tuple[int, int, int], Said] = {}
+    for said in replies:
+        if said.purpose in ASKED:
+            last[said.task, said.round, said.agent] = said  # attempts come in their order
+    merges = [said for said in last.values() if said.purpose == "merge"]
+    if not merges:
+        return {}
+    workers = [said for said in last.values() if said.purpose != "merge"]
+    differ = [said for said in merges if len(set(said.answers)) > 1]
+    return {
+        "workers_right": (sum(said.answer == said.truth for said in workers), len(workers)),
+        "lead_right": (sum(said.answer == said.truth for said in merges), len(merges)),
+        "taken": (sum(said.answer in said.answers for said in differ), len(differ)),
+    }
+
+
 def figures(directory: Path, replies: list[Said], n_agents: int, short: bool) -> dict[str, Any]:
     """Return the counts of one run as plain data."""
     asked = [said for said in replies if is_asked(said, short)]
@@ -214,6 +236,7 @@ def figures(directory: Path, replies: list[Said], n_agents: int, short: bool) ->
         "misread": [said.text for said in replies if misread(said, n_agents)],
         "right_first": right_by_task(replies),
         "right_last": right_by_task(replies, last=True),
+        "led": led(replies),
         "reserved": [sum(s.reserved for s in replies), sum(s.tokens_in for s in replies)],
         "reserved_otherwise": sum(said.reserved != said.tokens_in for said in replies if said.attempt == 0),
         "repairs": sum(said.attempt > 0 for said in replies),

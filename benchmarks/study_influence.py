@@ -222,6 +222,12 @@ def table(found: list[dict[str, Any]]) -> Iterator[str]:
             f"| {_title(one)} | {len(one['misread'])} of {one['replies']} | {reserved:,} and {used:,} "
             f"| {one['reserved_otherwise']} | {one['repairs']} | {one.get('replays_without_model', '-')} |"
         )
+    if leads := [one for one in found if one.get("led")]:
+        yield "\n| cell | workers right | lead right | lead takes a shown answer, where they differ |"
+        yield "|---|---|---|---|"
+        for one in leads:
+            shares = (share(*one["led"][name]) for name in ("workers_right", "lead_right", "taken"))
+            yield f"| {_title(one)} | {' | '.join(shares)} |"
     yield from _pairs(found)
 
 

@@ -16,6 +16,7 @@ from hypothesis import settings
 
 from agentsoc.contracts.part import Slot
 from agentsoc.scenario.files import BASE_DIR
+from tests.nightly import NIGHTLY
 
 if Path("/dev/shm").is_dir() and os.access("/dev/shm", os.W_OK):
     tempfile.tempdir = "/dev/shm"
@@ -32,7 +33,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 # The suite gives the same verdict on every machine; AGENTSOC_NIGHTLY=1 looks further, with new examples each time.
 settings.register_profile("suite", derandomize=True, deadline=None)
 settings.register_profile("nightly", deadline=None)
-settings.load_profile("nightly" if os.environ.get("AGENTSOC_NIGHTLY") else "suite")
+settings.load_profile("nightly" if NIGHTLY else "suite")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 _PATH = "/chat/completions"
 CONNECT_S = 10.0
 """Time limit of opening a connection (seconds)."""
+IDLE_S = 4.0
+"""Time after which an idle connection is not used again (seconds): many servers end theirs after 5, and a request that
+crosses that end is lost."""
 
 
 class OpenAIClient:
@@ -44,7 +47,8 @@ class OpenAIClient:
         self.notices: list[str] = []
         """What was learned of the server and a person has not heard yet."""
         self._session: aiohttp.ClientSession = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0),  # how many calls run at once is the engine's decision
+            # how many calls run at once is the engine's decision
+            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=IDLE_S),
             timeout=aiohttp.ClientTimeout(total=timeout_s, sock_connect=CONNECT_S),
             headers={"Accept-Encoding": ACCEPTED} | ({"Authorization": f"Bearer {key}"} if key else {}),
             auto_decompress=False,  # `unfolded` does it, within the limit

@@ -180,7 +180,7 @@ def test_cancelled_calls_leave_a_backend_that_answers(running: Running) -> None:
         for call in calls:
             call.cancel()
         ended = await asyncio.gather(*calls, return_exceptions=True)
-        assert all(isinstance(one, Completion | asyncio.CancelledError) for one in ended)
+        assert [one for one in ended if not isinstance(one, Completion | asyncio.CancelledError)] == []
         assert (await backend.complete(ask())).text
 
     running.run(act)

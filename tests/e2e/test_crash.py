@@ -30,8 +30,9 @@ from agentsoc.log.names import EPISODES, JOURNAL
 from agentsoc.log.read import RunLog
 from agentsoc.scenario.model import Scenario
 from tests.e2e.victim import BILL, ENDS, STARTS, WHENS, BilledBackend, live, society
+from tests.nightly import NIGHTLY
 
-KILLS = 100 if os.environ.get("AGENTSOC_NIGHTLY") else 10
+KILLS = 100 if NIGHTLY else 10
 CONCURRENCY = 6
 NO_PAUSE = {"FLUSH_S": 0.02, "FLUSHES": 10**9}
 """So that a short run writes its log as often as a long one."""

@@ -30,6 +30,7 @@ from agentsoc.log.read import RunLog
 from agentsoc.scenario.model import Scenario
 from tests.interrupted import to_the_end
 from tests.interrupted_on_ray import with_hosts_killed
+from tests.nightly import NIGHTLY
 from tests.strategies import SIMULATED, scenario, societies
 
 pytestmark = [
@@ -141,7 +142,7 @@ def test_one_digest_in_the_process_and_on_1_2_and_7_hosts(name: str, scratch: Pa
     assert episodes is not None
     numbers = ((1, 1), (2, 64), (7, 8))
     in_turn = (numbers[list(CASES).index(name) % 3],)
-    for hosts, concurrency in numbers if os.environ.get("AGENTSOC_NIGHTLY") else in_turn:
+    for hosts, concurrency in numbers if NIGHTLY else in_turn:
         spread = on(hosts, CASES[name], scratch / f"ray{hosts}", concurrency=concurrency)[0]
         got, again = spread.manifest, spread.episodes()
         assert got.digest == expected.digest
@@ -154,7 +155,7 @@ def test_one_digest_in_the_process_and_on_1_2_and_7_hosts(name: str, scratch: Pa
 @given(parts=societies(), concurrency=st.sampled_from([1, 8, 64]))
 @settings(
     deadline=None,
-    max_examples=6 if os.environ.get("AGENTSOC_NIGHTLY") else 3,
+    max_examples=6 if NIGHTLY else 3,
     derandomize=True,
     suppress_health_check=list(HealthCheck),
 )

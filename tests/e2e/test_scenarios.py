@@ -8,7 +8,6 @@ run up to its missing key.
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -28,6 +27,7 @@ from agentsoc.scenario.load import load_scenarios
 from docs.generate import header, own_kinds, scenario_files
 from tests.contract.llama_server import llama_server
 from tests.model_files import skip_without_models
+from tests.nightly import NIGHTLY
 
 FILES = {path.stem: path for path in scenario_files()}
 KINDS = {name: {g.model.kind for run in load_scenarios(path) for g in run.agents} for name, path in FILES.items()}
@@ -111,7 +111,7 @@ def test_a_scenario_without_a_model_runs_as_it_is_and_replays(name: str, made: A
 def test_a_scenario_with_the_embedded_model_runs_with_one_task_and_replays(name: str, made: Any) -> None:
     skip_without_models(FILES[name])
     words = ["--set", "tasks.count=1"]
-    if name in SHORT and not os.environ.get("AGENTSOC_NIGHTLY"):
+    if name in SHORT and not NIGHTLY:
         words += ["--set", f"agents.max_tokens={SHORT[name]}"]
     (log,) = made(name, *words)
     totals = log.manifest.totals

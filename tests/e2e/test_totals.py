@@ -6,7 +6,6 @@ import asyncio
 import hashlib
 import json
 import math
-import os
 import random
 from collections import Counter
 from decimal import Decimal
@@ -35,6 +34,7 @@ from agentsoc.log.record import record_bytes
 from agentsoc.log.totals import ExactSum
 from agentsoc.scenario.model import Scenario
 from tests.loose import Coin
+from tests.nightly import NIGHTLY
 from tests.strategies import SIMULATED, scenario
 
 PRICED: dict[str, Any] = {
@@ -149,7 +149,7 @@ def test_totals_are_what_the_files_add_up_to_however_the_run_was_executed(
 @pytest.mark.slow
 def test_two_hosts_give_the_same_totals(tmp_path: Path) -> None:
     """Columns of a budget on the hosts, and turns of a priced debate; AGENTSOC_NIGHTLY=1 makes all societies."""
-    chosen = range(len(SOCIETIES)) if os.environ.get("AGENTSOC_NIGHTLY") else (1, len(SOCIETIES) - 1)
+    chosen = range(len(SOCIETIES)) if NIGHTLY else (1, len(SOCIETIES) - 1)
     for number in chosen:
         parts = SOCIETIES[number]
         alone = run(built(parts, vectorise=number % 2 == 0), tmp_path / f"alone-{number}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from typing import Any
 
 import pytest
@@ -17,6 +16,7 @@ from agentsoc.events import SOCIETY
 from agentsoc.society.build import build_society
 from agentsoc.tasks.hanoi import HanoiMove, Move, best_move, initial, state_after, steps, write_move, write_step
 from agentsoc.tasks.hanoi_tower import HanoiTower, read_place
+from tests.nightly import NIGHTLY
 from tests.societies import built, logged, result
 
 P_STEP = 0.96
@@ -176,7 +176,7 @@ def test_ten_disks_are_solved_without_an_error_in_at_least_95_percent_of_runs() 
 
     AGENTSOC_NIGHTLY=1 makes 200 runs, one million events: fewer than 190 of them has probability 2e-9.
     """
-    count, rare = (200, 1e-8) if os.environ.get("AGENTSOC_NIGHTLY") else (40, 1e-3)
+    count, rare = (200, 1e-8) if NIGHTLY else (40, 1e-3)
     k = k_min(P_STEP, 1023, 0.95)
     assert k == 4
     bound = (1 / (1 + ((1 - P_STEP) / P_STEP) ** k)) ** 1023

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from agentsoc import Scenario, run
-from benchmarks.influence import Places, Said, figures, misread, right_by_task, said_in, suspect
-from benchmarks.study_influence import Cell, mean, table
+from benchmarks.influence import Places, Said, figures, led, misread, right_by_task, said_in, suspect
+from benchmarks.study_influence import RESULTS, Cell, mean, table
 
+ROOT = Path(__file__).parents[2]
 TASKS = 4
 
 
@@ -42,6 +44,44 @@ def test_a_star_in_the_short_form_is_not_asked_to_name_and_merges_all(tmp_path: 
     found = counted(tmp_path, "short", "star")
     assert (found["asked"], found["claims_due"], found["claims_shown"]) == (0, 3 * TASKS, 3 * TASKS)
     assert set(found["acts_on_others"]) == {"merge_claims"}
+
+
+def test_a_lead_and_its_workers_are_counted_apart(tmp_path: Path) -> None:
+    assert counted(tmp_path / "debate", "short")["led"] == {}
+    found = counted(tmp_path / "star", "short", "star")
+    workers, lead, taken = (found["led"][name] for name in ("workers_right", "lead_right", "taken"))
+    assert (workers[1], lead[1]) == (3 * TASKS, TASKS)
+    assert workers[0] + lead[0] == round(4 * sum(found["right_last"].values()))  # of all four agents of a task
+    assert 0 <= taken[0] <= taken[1] <= TASKS
+    assert "lead right" in "\n".join(table([found | {"finished": True}]))
+
+
+@pytest.mark.parametrize(
+    ("answer", "shown", "taken"),
+    [("27", ("27", "3"), (1, 1)), ("9", ("27", "3"), (0, 1)), ("27", ("27", "27"), (0, 0))],
+)
+def test_a_lead_takes_an_answer_only_where_those_shown_differ(
+    answer: str, shown: tuple[str, ...], taken: tuple[int, int]
+) -> None:
+    worker = said("27", "27", agent=1, shown=0)
+    first = said("3", "3", purpose="merge", answers=shown)
+    last = said(answer, answer, purpose="merge", answers=shown, attempt=1)
+    found = led([worker, first, last])
+    assert found == {"workers_right": (1, 1), "lead_right": (int(answer == "27"), 1), "taken": taken}
+
+
+def test_the_page_says_of_stars_what_the_results_hold() -> None:
+    page = (ROOT / "docs" / "influence.md").read_text()
+    models, kinds = {"0.5b": "0.5B", "1.5b": "1.5B"}, {"arithmetic": "sums", "choice": "choice"}
+    forms = {"short": "short", "json": "JSON"}
+    stars = [one for one in json.loads(RESULTS.read_text()) if one.get("led")]
+    assert len(stars) == 7
+    for one in stars:
+        cell = one["cell"]
+        names = f"{models[cell['model']]}, {forms[cell['form']]}, {kinds[cell['kind']]}"
+        shares = [f"{k} of {n}" for k, n in one["led"].values()]
+        acts = ", ".join(f"{n} {kind.split('_')[0]}" for kind, n in one["acts_on_others"].items())
+        assert f"| {' | '.join([names, *shares, acts])} |" in page.replace("**", "")
 
 
 def test_five_voters_under_a_ceiling_are_all_asked_and_prompts_are_reserved_as_they_are(tmp_path: Path) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import stat
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
 from agentsoc.engine import ray_cluster, ray_files
-from agentsoc.errors import InputError
+from agentsoc.engine.ray_probe import Endpoint
+from agentsoc.errors import InputError, RunFailedError
 
 
 @pytest.fixture
@@ -51,3 +53,17 @@ def test_what_is_no_address_is_refused_before_anything_is_made(address: str, bas
     with pytest.raises(InputError, match=r"engine\.address"):
         ray_cluster.connect(address, 1)
     assert list(base.iterdir()) == []
+
+
+@pytest.mark.skipif(find_spec("ray") is None, reason="needs the extra ray")
+@pytest.mark.parametrize("several", [True, False])
+def test_the_trial_to_join_looks_for_its_node_as_this_process_will(
+    several: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process that looks elsewhere could join where this one would wait for minutes."""
+    monkeypatch.setattr("ray._private.ray_constants.ENABLE_RAY_CLUSTER", several)
+    monkeypatch.setenv("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", str(int(not several)))
+    script = "import ray._private.ray_constants as c; raise SystemExit(f'several: {c.ENABLE_RAY_CLUSTER}')"
+    monkeypatch.setattr(ray_cluster, "_TRIAL", script)
+    with pytest.raises(RunFailedError, match=f"cannot be joined from here: several: {several}"):
+        ray_cluster._join(None, Endpoint("127.0.0.1", 1))

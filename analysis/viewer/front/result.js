@@ -15,7 +15,7 @@ const HINTS = {
 export function Results({ page }) {
   return html`<h1 id="title" tabindex="-1">${page === "laws" ? "Laws" : "Phase"}</h1><${Asked} what="results" at=${{}}>${(/** @type {any} */ data) => {
     const files = data.rows.filter((/** @type {any} */ one) => one.kind === page);
-    return html`${files.length ? html`<ul>${files.map((/** @type {any} */ one) => html`<li><a href=${to("result", { file: one.file })}>${one.file}</a></li>`)}</ul>` : html`<p>${HINTS[page]}</p>`}${data.passed_over ? html`<p class="muted">${many(data.passed_over, "file")} more ${data.passed_over === 1 ? "was" : "were"} not looked at: together they are too large. Show the directory that holds the one you want.</p>` : null}`;
+    return html`${files.length ? html`<ul>${files.map((/** @type {any} */ one) => html`<li><a href=${to("result", { file: one.file })}>${one.file}</a></li>`)}</ul>` : html`<p>${HINTS[page]}</p>`}${data.passed_over ? html`<p class="muted">${many(data.passed_over, "file")} more ${data.passed_over === 1 ? "was" : "were"} not looked at: they are too large or too many. Show the directory that holds the one you want.</p>` : null}`;
   }}<//>`;
 }
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections import OrderedDict
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -21,10 +20,12 @@ from analysis.viewer.pages.run import NAME_CHARS, models_of
 
 VALUES_MAX: Final = 12
 """Settings of a folded group that have a column; the first ones that differ."""
-KNOWN_MAX: Final = 4_000
-"""Manifests that are remembered between two looks."""
-Known = OrderedDict[Path, tuple[tuple[int, int, int], Manifest]]
-"""Manifests that were read: where -> inode, size and time of change of the file, and what it said."""
+KNOWN_BYTES: Final = 32 << 20
+"""Files whose manifests are remembered between two looks, the first ones (bytes)."""
+_State = tuple[int, int, int]
+"""Inode, size (bytes) and time of change (ns) of a file."""
+Known = dict[Path, tuple[_State, Manifest]]
+"""Manifests that were read: where -> the file as it was, and what it said."""
 Group = Literal["run", "sweep", "comparison", "calibration", "imported"]
 
 
@@ -79,12 +80,15 @@ def runs_page(directory: Path, known: Known | None = None) -> RunsPage:
     Args:
         directory: where they are.
         known: manifests that an earlier look has read, which are not read again as long as their files are the same;
-            those of this look are added. None to read all.
+            those of this look take their place, up to `KNOWN_BYTES` of files. None to read all.
     """
+    seen: Known = {}
     folded: dict[tuple[str, Group], list[tuple[Path, Manifest | str]]] = {}
     for path in runs_below(directory, is_one=_is_shown, skip_unreadable=True):
         place, kind = _group(path, directory)
-        folded.setdefault((place, kind), []).append((path, _manifest(path, known)))
+        folded.setdefault((place, kind), []).append((path, _manifest(path, known or {}, seen)))
+    if known is not None:
+        _remember(known, seen)
     groups = []
     for (place, kind), members in sorted(folded.items()):
         if kind == "sweep" and len(members) == 1:
@@ -120,22 +124,29 @@ def _name(above: Path, directory: Path) -> str:
     return _place(above, directory) if above.is_relative_to(directory) else above.name
 
 
-def _manifest(path: Path, known: Known | None) -> Manifest | str:
+def _manifest(path: Path, known: Known, seen: Known) -> Manifest | str:
     try:
         if not is_run(path):
             return ""
-        state = os.lstat(path / MANIFEST)  # before it is read: what changes meanwhile is read again
-        key = (state.st_ino, state.st_size, state.st_mtime_ns)
-        if known is not None and (before := known.get(path)) is not None and before[0] == key:
-            return before[1]
-        found = load_manifest(path)
-        if known is not None:
-            known[path] = (key, found)
-            while len(known) > KNOWN_MAX:
-                known.popitem(last=False)
+        file = Inside(path).look(MANIFEST)  # before it is read: what changes meanwhile is read again
+        state = (0, 0, 0) if file is None else (file.st_ino, file.st_size, file.st_mtime_ns)
+        before = known.get(path)
+        found = before[1] if before is not None and before[0] == state else load_manifest(path)
+        seen[path] = (state, found)
         return found
     except (AgentsocError, OSError) as error:
         return line(str(error), NAME_CHARS)
+
+
+def _remember(known: Known, seen: Known) -> None:
+    """Keep what one look has read for the next one; of runs that are gone nothing stays."""
+    known.clear()
+    room = KNOWN_BYTES
+    for path, (state, manifest) in seen.items():
+        room -= state[1]
+        if room < 0:
+            return
+        known[path] = (state, manifest)
 
 
 def _folded(kind: Group, place: str, members: list[tuple[Path, Manifest | str]], directory: Path) -> RunGroup:

@@ -49,12 +49,12 @@ def _words(group: RunGroup) -> str:
 
 def results(places: ViewedPlaces, asked: Asked) -> Any:
     """Return the files below the directory that hold laws or measurements, and how many files were not looked at."""
-    found, left, passed_over = [], ALL_BYTES, 0
+    found, files, left, passed_over = [], FILES_MAX, ALL_BYTES, 0
     for path, size in _files(places.root):
-        if size > left:
+        if not files or size > min(left, FILE_BYTES):
             passed_over += 1
             continue
-        left -= size
+        files, left = files - 1, left - size
         with contextlib.suppress(AgentsocError, OSError, ValueError):
             kind = _kind(read_json(path))
             if kind is not None:
@@ -72,16 +72,11 @@ def _kind(data: Any) -> str | None:
 
 def _files(root: Path) -> Iterator[tuple[Path, int]]:
     """Yield JSON files with their sizes (bytes), in the directory and right below it, outside of runs and links."""
-    n = 0
     for directory in [root, *_below(root)]:
         with contextlib.suppress(OSError), os.scandir(directory) as entries:
             for entry in sorted(entries, key=lambda one: one.name):
-                if n >= FILES_MAX:
-                    return
-                plain_file = entry.name.endswith(".json") and entry.is_file(follow_symlinks=False)
-                if plain_file and (size := entry.stat(follow_symlinks=False).st_size) <= FILE_BYTES:
-                    n += 1
-                    yield Path(entry.path), size
+                if entry.name.endswith(".json") and entry.is_file(follow_symlinks=False):
+                    yield Path(entry.path), entry.stat(follow_symlinks=False).st_size
 
 
 def _below(root: Path) -> list[Path]:

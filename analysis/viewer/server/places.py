@@ -58,7 +58,7 @@ class ViewedPlaces:
         """Look below `root`."""
         self.root = root
         self.means = means
-        self.manifests: Known = OrderedDict()
+        self.manifests: Known = {}
         """Manifests that the list of runs has read, until their files are others."""
         self._logs: OrderedDict[str, _Kept] = OrderedDict()
         self._lock = threading.Lock()

@@ -1,0 +1,8 @@
+"""Whether this is the nightly run: the suite in small and with fixed seeds, or whole and with new examples."""
+
+from __future__ import annotations
+
+import os
+from typing import Final
+
+NIGHTLY: Final = bool(os.environ.get("AGENTSOC_NIGHTLY"))
