@@ -34,7 +34,7 @@ class Integration:
     executions: pl.DataFrame
     """execution, events by kind, merges, expansion, merge_per_expansion, claims, participation, integration, ..."""
     cascades: pl.DataFrame
-    """execution, root, tce, merges, merge_per_tce; only cascades with tce > 0."""
+    """execution, root, tce, merges, merge_per_tce; only cascades with tce > 0. A long log's have no root."""
     roots: str
     """Whose roots the cascades go by: ``logged`` or a root policy."""
 
@@ -61,7 +61,9 @@ class Integration:
         if executions is not None and keys:
             labels = executions.select("execution", *keys)
             per_run = per_run.join(labels, on="execution", maintain_order="left")
-            per_cascade = per_cascade.join(labels, on="execution", maintain_order="left")
+            own = labels.with_columns(pl.col("execution").cast(per_cascade.schema["execution"]))
+            per_cascade = per_cascade.join(own, on="execution", maintain_order="left")
+        per_cascade = per_cascade.select(*keys, "tce", "merge_per_tce")
         group: list[pl.Expr] = [pl.col(key) for key in keys] or [pl.lit(0).alias("_all")]
         totals = per_run.group_by(group, maintain_order=True).agg(
             pl.len().alias("n_executions"), pl.col([*COUNTED, "merges", "expansion"]).sum()
@@ -106,14 +108,20 @@ def integration(table: EventTable, graph: ClaimGraph, found: Cascades) -> Integr
 
 
 def joined(parts: Sequence[tuple[int, Integration]]) -> Integration:
-    """Return the integration of all executions from that of parts of them, each with the number of its first one."""
-    executions, cascades = (
-        pl.concat(
-            [getattr(part, name).with_columns(pl.col("execution") + first) for first, part in parts], rechunk=True
-        )
-        for name in ("executions", "cascades")
-    )
-    return Integration(executions, cascades, parts[0][1].roots)
+    """Return the integration of all executions from that of parts of them, each with the number of its first one.
+
+    A long log has tens of millions of cascades, so their columns are narrow ones, and their roots are left out.
+    """
+    per_run = [part.executions.with_columns(pl.col("execution") + first) for first, part in parts]
+    per_cascade = [
+        part.cascades.select((pl.col("execution") + first).cast(pl.Int32), pl.col("tce", "merges").cast(pl.Int32))
+        for first, part in parts
+    ]
+    cascades = pl.concat(per_cascade, rechunk=True).with_columns(_PER_TCE)
+    return Integration(pl.concat(per_run, rechunk=True), cascades, parts[0][1].roots)
+
+
+_PER_TCE: Final = (pl.col("merges") / pl.col("tce")).alias("merge_per_tce")
 
 
 def _ratio(top: str, bottom: str) -> pl.Expr:
@@ -172,4 +180,4 @@ def _per_cascade(table: EventTable, graph: ClaimGraph, found: Cascades) -> tuple
         (pl.len().cast(pl.Int64) - 1).alias("tce"), pl.col("merge").sum().cast(pl.Int64).alias("merges")
     )
     kept = grouped.filter(pl.col("tce") > 0)
-    return kept.with_columns(merge_per_tce=pl.col("merges") / pl.col("tce")), roots
+    return kept.with_columns(_PER_TCE), roots

@@ -17,11 +17,13 @@ from agentsoc.errors import InputError
 from agentsoc.log import segments
 from agentsoc.log.imported import Imported
 from agentsoc.scenario.model import Scenario
+from agentsoc.society.deficit import NO_BRAKES, Brakes, Monitor, Parameters
 from analysis import blocks
 from analysis.cascade_laws import input as reading
 from analysis.cascade_laws.long_table import LongTable
 from analysis.claims import attachment_choices
 from analysis.claims.attachment_choices import make_choices
+from analysis.claims.dti import replay
 from analysis.observables.base import Sample
 from analysis.observables.described import described
 from analysis.observables.pooled import compacted, pooled
@@ -198,3 +200,25 @@ def test_pictures_of_a_long_log_are_those_of_the_whole(runs: Path) -> None:
         assert (one is None) == (other is None)
         if one is not None and other is not None:
             pl.testing.assert_frame_equal(one, other)
+
+
+@pytest.mark.parametrize(
+    "brakes", [NO_BRAKES, Brakes(), Brakes(min_branches=3, min_tce=4, cooldown_events=5, max_triggers=2)]
+)
+def test_the_compiled_monitor_is_the_monitor(brakes: Brakes) -> None:
+    rng = np.random.default_rng(3)
+    execution = np.sort(rng.integers(5, size=2000))
+    columns = {"row": np.arange(2000), "root": rng.integers(4, size=2000), "agent": rng.integers(-1, 5, size=2000)}
+    rows = pl.DataFrame({"execution": execution, **columns, "merge": rng.random(2000) < 0.1})
+    own = {e: Parameters(0.8 + 0.1 * e, 1.5 + 0.2 * e) for e in range(5)}
+    wanted = []
+    for e in range(5):
+        monitor = Monitor(own[e], brakes)
+        for at, row, root, agent, merge in rows.filter(pl.col("execution") == e).iter_rows():
+            hit = monitor.observe(root, agent, row, merge=merge)
+            if hit is not None:
+                last = (hit.deficit, hit.events, hit.merges, len(hit.heads), hit.number)
+                wanted.append((at, row, root, *last))
+    assert len(wanted) > 30
+    assert replay(rows, own, brakes).triggers.rows() == wanted
+    assert replay(rows.head(0), own, brakes).triggers.height == 0
