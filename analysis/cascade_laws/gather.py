@@ -22,7 +22,7 @@ from analysis.claims.dti import DeficitPoints
 from analysis.claims.faults import FaultTrace
 from analysis.claims.integration import Integration
 from analysis.observables.audit import structure_hashes
-from analysis.observables.pooled import compacted, pooled
+from analysis.observables.pooled import PackedSample, packed, pooled
 from analysis.observables.sampled import Sample, all_samples, structures
 from analysis.tables import EventTable, Executions
 
@@ -59,7 +59,10 @@ def gathered(table: Executions, *, chance: int, switched: int, risk: RiskSet | N
     for number, (first, part) in enumerate(table.parts()):
         found = structures(part)
         for name, sample in all_samples(found).items():
-            parts.samples.setdefault(name, []).append(sample if whole else compacted(sample, first))
+            if whole:
+                parts.whole[name] = sample
+            else:
+                parts.samples.setdefault(name, []).append(packed(sample, first))
         parts.hashes += structure_hashes(part)
         parts.concentration.append(concentration(part, first=first, null_replicates=chance, seed=seed))
         parts.integration.append((first, integration.integration(part, found.graph, found.cascades)))
@@ -71,9 +74,10 @@ def gathered(table: Executions, *, chance: int, switched: int, risk: RiskSet | N
         if whole:
             sources = [(part, found.graph, found.cascades)]
     assert parts.wirings is not None
-    samples = {name: of[0] if whole else pooled(of) for name, of in parts.samples.items()}
+    for name in list(parts.samples):
+        parts.whole[name] = pooled(parts.samples.pop(name))
     return Gathered(
-        samples={name: sample for name, sample in samples.items() if sample.n},
+        samples={name: sample for name, sample in parts.whole.items() if sample.n},
         hashes=parts.hashes,
         concentration=elites.joined(parts.concentration),
         integration=parts.integration[0][1] if whole else integration.joined(parts.integration),
@@ -95,7 +99,9 @@ def _sources(table: Executions) -> Iterator[Source]:
 class _Parts:
     """The object holds what was found in the parts so far."""
 
-    samples: dict[str, list[Sample]] = field(default_factory=dict)
+    samples: dict[str, list[PackedSample]] = field(default_factory=dict)
+    whole: dict[str, Sample] = field(default_factory=dict)
+    """Samples of all parts."""
     hashes: list[str] = field(default_factory=list)
     concentration: list[Concentration] = field(default_factory=list)
     integration: list[tuple[int, Integration]] = field(default_factory=list)

@@ -61,21 +61,27 @@ class Integration:
         if executions is not None and keys:
             labels = executions.select("execution", *keys)
             per_run = per_run.join(labels, on="execution", maintain_order="left")
-            own = labels.with_columns(pl.col("execution").cast(per_cascade.schema["execution"]))
-            per_cascade = per_cascade.join(own, on="execution", maintain_order="left")
-        per_cascade = per_cascade.select(*keys, "tce", "merge_per_tce")
+            number = labels.select(pl.struct(*keys).rank("dense")).to_series()
+            of_group = labels.select(*keys, _group=number).unique()
+            # a number for each cascade: there are tens of millions, and texts would take most of the room
+            groups = number.gather(per_cascade["execution"])
+            per_cascade = per_cascade.select("tce", "merge_per_tce", _group=groups)
+        else:
+            of_group = pl.DataFrame({"_all": [0], "_group": [0]}, schema={"_all": pl.Int32, "_group": pl.UInt32})
+            per_cascade = per_cascade.select("tce", "merge_per_tce", _group=pl.lit(0, pl.UInt32))
         group: list[pl.Expr] = [pl.col(key) for key in keys] or [pl.lit(0).alias("_all")]
         totals = per_run.group_by(group, maintain_order=True).agg(
             pl.len().alias("n_executions"), pl.col([*COUNTED, "merges", "expansion"]).sum()
         )
         ordered = per_cascade.sort("tce", descending=True, maintain_order=True)
         ratio = pl.col("merge_per_tce")
-        heads = ordered.group_by(group, maintain_order=True).agg(
+        heads = ordered.group_by("_group", maintain_order=True).agg(
             pl.len().alias("n_cascades"),
             ratio.mean().alias("mean_merge_per_tce"),
             _head(0.10).alias("top10pct_merge_per_tce"),
             _head(0.01).alias("top1pct_merge_per_tce"),
         )
+        heads = heads.join(of_group, on="_group", maintain_order="left").drop("_group")
         on = list(keys) or ["_all"]
         joined = totals.join(heads, on=on, how="left", maintain_order="left").with_columns(
             merge_per_expansion=pl.col("merges") / pl.col("expansion"),

@@ -26,7 +26,7 @@ from analysis.claims.attachment_choices import make_choices
 from analysis.claims.dti import replay
 from analysis.observables.base import Sample
 from analysis.observables.described import described
-from analysis.observables.pooled import compacted, pooled
+from analysis.observables.pooled import packed, pooled
 from analysis.stats.clusters import effective_size
 from analysis.tables import EventTable
 from analysis.tails import Resampling, fit_tail
@@ -144,7 +144,7 @@ def _sample(rng: np.random.Generator, *, capped: bool = False) -> Sample:
 
 def test_counted_samples_are_the_samples_that_they_count() -> None:
     sample = _sample(np.random.default_rng(1), capped=True)
-    short = pooled([compacted(sample, 0)])
+    short = pooled([packed(sample, 0)])
     assert len(short.values) < 500
     assert short.n == sample.n == 1000
     assert (short.capped, short.max_is_cap, short.has_caps) == (sample.capped, sample.max_is_cap, sample.has_caps)
@@ -167,11 +167,11 @@ def test_counted_samples_are_the_samples_that_they_count() -> None:
 def test_a_cap_that_is_passed_in_any_part_is_none() -> None:
     sample = _sample(np.random.default_rng(2), capped=True)
     passed = Sample(sample.name, sample.values, sample.execution, np.full(1000, np.inf), sample.unit, passed=True)
-    both = pooled([compacted(sample, 0), compacted(passed, 40)])
+    both = pooled([packed(sample, 0), packed(passed, 40)])
     assert not both.has_caps
     assert both.passed
     assert both.execution.max() == 79
-    assert pooled([compacted(sample, 0), compacted(sample, 40)]).has_caps
+    assert pooled([packed(sample, 0), packed(sample, 40)]).has_caps
 
 
 def test_values_that_are_all_the_same_are_worth_their_number() -> None:
