@@ -65,7 +65,8 @@ def gathered(table: Executions, *, chance: int, switched: int, risk: RiskSet | N
                 parts.samples.setdefault(name, []).append(packed(sample, first))
         parts.hashes += structure_hashes(part)
         parts.concentration.append(concentration(part, first=first, null_replicates=chance, seed=seed))
-        parts.integration.append((first, integration.integration(part, found.graph, found.cascades)))
+        merging = integration.integration(part, found.graph, found.cascades)
+        parts.integration.append(merging if whole else integration.narrowed(merging, first))
         parts.faults.append((first, faults.trace_faults(part, found.graph)))
         parts.add_choices(part, first, risk)
         add_points(parts.points, (part, found.graph, found.cascades))
@@ -80,7 +81,7 @@ def gathered(table: Executions, *, chance: int, switched: int, risk: RiskSet | N
         samples={name: sample for name, sample in parts.whole.items() if sample.n},
         hashes=parts.hashes,
         concentration=elites.joined(parts.concentration),
-        integration=parts.integration[0][1] if whole else integration.joined(parts.integration),
+        integration=parts.integration[0] if whole else integration.joined(parts.integration),
         faults=parts.faults[0][1] if whole else faults.joined(parts.faults),
         choices=parts.all_choices(),
         deficits=replayed(parts.points, sources),
@@ -104,7 +105,7 @@ class _Parts:
     """Samples of all parts."""
     hashes: list[str] = field(default_factory=list)
     concentration: list[Concentration] = field(default_factory=list)
-    integration: list[tuple[int, Integration]] = field(default_factory=list)
+    integration: list[Integration] = field(default_factory=list)
     faults: list[tuple[int, FaultTrace]] = field(default_factory=list)
     offered: dict[str, list[tuple[int, Choices]]] = field(default_factory=dict)
     """Choices by topology, from what runs are known to have offered."""

@@ -113,18 +113,26 @@ def integration(table: EventTable, graph: ClaimGraph, found: Cascades) -> Integr
     return Integration(per_run, per_cascade, roots)
 
 
-def joined(parts: Sequence[tuple[int, Integration]]) -> Integration:
-    """Return the integration of all executions from that of parts of them, each with the number of its first one.
+def narrowed(part: Integration, first: int) -> Integration:
+    """Return the integration of a part of a long log as it is kept until all parts are there.
 
-    A long log has tens of millions of cascades, so their columns are narrow ones, and their roots are left out.
+    There are tens of millions of cascades, so their columns are narrow ones, and their roots are left out.
+
+    Args:
+        part: integration of the part.
+        first: number of the part's first execution in the log.
     """
-    per_run = [part.executions.with_columns(pl.col("execution") + first) for first, part in parts]
-    per_cascade = [
-        part.cascades.select((pl.col("execution") + first).cast(pl.Int32), pl.col("tce", "merges").cast(pl.Int32))
-        for first, part in parts
-    ]
-    cascades = pl.concat(per_cascade, rechunk=True).with_columns(_PER_TCE)
-    return Integration(pl.concat(per_run, rechunk=True), cascades, parts[0][1].roots)
+    narrow = ((pl.col("execution") + first).cast(pl.Int32), pl.col("tce", "merges").cast(pl.Int32))
+    return Integration(
+        part.executions.with_columns(pl.col("execution") + first), part.cascades.select(narrow), part.roots
+    )
+
+
+def joined(parts: Sequence[Integration]) -> Integration:
+    """Return the integration of a long log from its parts, in order, as `narrowed` gave them."""
+    executions = pl.concat([part.executions for part in parts], rechunk=True)
+    cascades = pl.concat([part.cascades for part in parts], rechunk=True).with_columns(_PER_TCE)
+    return Integration(executions, cascades, parts[0].roots)
 
 
 _PER_TCE: Final = (pl.col("merges") / pl.col("tce")).alias("merge_per_tce")
