@@ -92,6 +92,10 @@ class _Options(TaskFamily):
         return Task(index, "0", "Which?", "0")
 
 
+OPTIONS: Final = _Options()
+"""A family whose tasks are given their options."""
+
+
 @cache
 def _society(form: str, reader: int) -> BuiltSociety:
     return build_society(
@@ -104,7 +108,7 @@ def _society(form: str, reader: int) -> BuiltSociety:
 
 def _stated(case: Case, reader: int) -> str | None:
     """Return the number or option that a reply states by itself, where no claims are shown."""
-    family = _Options() if case.options else _Numbers()
+    family = OPTIONS if case.options else _Numbers()
     task = msgspec.structs.replace(family.make(0, 0), options=case.options)
     view = View(0, 0, 0, task.question, task.options, Turn(0), ())
     said = read_reply(_society("text", reader), family, task, view, case.text, case.finish)

@@ -27,11 +27,14 @@ _GIVEN: Final = re.compile(
 )
 _ALONE: Final = re.compile(rf"[\s*_\"'“”(\[$.]*{_NUMBER}\s*(?:points?)?[\s*_\"'“”)\]$.!]*", re.IGNORECASE)
 _OPEN: Final = re.compile(
-    r"(?:\b(?:if|whether|not|never|(?<!i )would|could|might|suppose|unless|between|possible|highest|lowest|best|worst|top"
-    r"|maximum|minimum|max|min|reference|other|first|second)|n['’]t)\b|\?\s*$",
+    r"(?:\b(?:if|whether|not|never|(?<!i )would|could|might|suppose|unless|between|possible|highest|lowest|best"
+    r"|worst|top|maximum|minimum|max|min|reference|other|first|second)|n['’]t)\b|\?\s*$",
     re.IGNORECASE,
 )
 """What makes a sentence with a grade in it no grading."""
+_FOREIGN: Final = re.compile(r"\b(?:says|said|claims|states|asks|wants|demands|tells|writes)\b", re.IGNORECASE)
+_QUOTED: Final = re.compile(r"[\"“”][^\"“”\n]{4,400}[\"“”]")
+"""Words of another, such as an answer that asks for a grade; a grade alone may stand in quotes."""
 _GOES_ON: Final = re.compile(r"\s*(?:-|–|to|or|and)\s*[0-9]|\s*(?:-|–|to|or)\s*$", re.IGNORECASE)
 
 
@@ -66,7 +69,7 @@ def grade_stated(text: str, grades: Sequence[str], rules: int, *, cut: bool = Fa
 
 
 def _sentences(text: str) -> list[str]:
-    return [each for each in sentences(text) if not _OPEN.search(each)]
+    return [each for each in sentences(_QUOTED.sub(" ", text)) if not _OPEN.search(each) and not _FOREIGN.search(each)]
 
 
 def _named(sentence: str) -> list[re.Match[str]]:

@@ -16,7 +16,8 @@ _MARK: Final = re.compile(
 )
 """A number with a point or bracket at the start of a line that goes on: "1. First", "- 3. x", "2)then", "1、首先"."""
 _SENTENCE: Final = re.compile(
-    r"\s*[*_]{0,3}[0-9]{1,2}\.[*_]{0,3}[ \t]+(?![a-zà-ÿ]|(?:First|Second|Third|Next|Then|Now|Finally|Last|After|We|Let)\b)"
+    r"\s*[*_]{0,3}[0-9]{1,2}\.[*_]{0,3}[ \t]+"
+    r"(?![a-zà-ÿ]|(?:First|Second|Third|Next|Then|Now|Finally|Last|After|We|Let)\b)"
 )
 """A number as a sentence of its own, with another sentence behind it that is no step of a calculation."""
 _LEADS: Final = re.compile(r"\b(?:answer|option|choice|solution)s?\b[^\n]{0,40}[:：][\s*_]*$", re.IGNORECASE)

@@ -49,6 +49,8 @@ _WANTED: Final = {"judge": "stop", "check": "accept", "choose": "best"}
 _CUT_OFF: Final = "it was cut off at its output cap (max_tokens) before it stated its answer"
 _ENDS_NAMED: Final = re.compile(r"(?:#\s?(\d{1,6})|\bnone)[\s.!)]*\Z", re.IGNORECASE)
 """What a reply ends with that has said its answer and names what it rests on."""
+_NAMED_MAX: Final = 64
+"""Characters at the end of a reply among which the last handle is looked for."""
 _HANDLE_ALONE: Final = re.compile(r"\W*#\s?\d{1,6}\W*")
 _PART_MAX: Final = 400
 """Characters of an answer to a piece of work that are kept."""
@@ -169,7 +171,7 @@ def _verdict(purpose: str, said: str | None) -> Reply | Fault:
 
 def _without_open_handle(said: str, shown: int) -> str:
     """Return a reply that was cut off without a handle at its end that may be the beginning of another shown one."""
-    end = _ENDS_NAMED.search(said)
+    end = _ENDS_NAMED.search(said, max(0, len(said) - _NAMED_MAX))
     if end is None or end[1] is None or not said.endswith(end[1]) or 10 * int(end[1]) > shown:
         return said
     return said[: end.start()]
@@ -209,7 +211,7 @@ class _Reading(msgspec.Struct):
         """
         view = self.view
         said = without_handles(text) if view.claims and text.strip() not in view.options else text
-        if said != text and _ENDS_NAMED.search(text):
+        if said != text and _ENDS_NAMED.search(text, max(0, len(text) - _NAMED_MAX)):
             said += "\n"  # who names what the answer rests on has said the answer
         piece = view.turn.sight is not None or (view.turn.subtask is not None and view.question != self.task.question)
         if piece and view.options:
