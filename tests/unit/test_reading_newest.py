@@ -14,7 +14,7 @@ from agentsoc.contracts.board import Claim
 from agentsoc.contracts.failure import family_of
 from agentsoc.contracts.rules import NEWEST, Rules
 from agentsoc.contracts.task import Task
-from agentsoc.contracts.turns import Turn, View
+from agentsoc.contracts.turns import Purpose, Turn, View
 from agentsoc.events import pack_id
 from agentsoc.log.read import RunLog
 from agentsoc.reading.grades import grade_stated
@@ -47,7 +47,11 @@ def society(form: str, rules: Rules) -> Any:
 
 
 def said(
-    text: str, purpose: str = "answer", options: tuple[str, ...] = (), reader: int = NEWEST.reader, n_claims: int = 0
+    text: str,
+    purpose: Purpose = "answer",
+    options: tuple[str, ...] = (),
+    reader: int = NEWEST.reader,
+    n_claims: int = 0,
 ) -> Any:
     """Return what a reply in words says that was cut off."""
     built = society("text", msgspec.structs.replace(NEWEST, reader=reader))
@@ -133,7 +137,7 @@ def test_among_options_that_are_numbers_the_first_mark_may_name_one() -> None:
     ],
 )
 def test_of_a_reply_that_was_cut_off_counts_what_was_complete(
-    text: str, purpose: str, options: tuple[str, ...], wanted: str | dict[str, Any]
+    text: str, purpose: Purpose, options: tuple[str, ...], wanted: str | dict[str, Any]
 ) -> None:
     found = said(text, purpose, options)
     if isinstance(wanted, str):
