@@ -72,7 +72,7 @@ class Hanging:
 def test_a_server_that_hangs_is_left_alone_until_it_has_answered() -> None:
     files = Hanging()
     place = StorePlace(files, "b", "b", patience_s=0.1)
-    with pytest.raises(TimeoutError, match="did not answer within 0.1 s"):
+    with pytest.raises(TimeoutError, match=r"did not answer within 0\.1 s"):
         place.sizes()
     with pytest.raises(TimeoutError, match="has not answered what it was asked before"):
         place.sizes()
