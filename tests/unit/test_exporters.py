@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from agentsoc.cli import main
 from agentsoc.engine.run import run
 from agentsoc.errors import InputError, LogDamagedError
 from agentsoc.log.read import RunLog
+from agentsoc.log.record import record_bytes
 from agentsoc.scenario.load import parse_scenario
 from analysis.csv_cells import as_csv, flat
 from analysis.exporters.otlp import write_otlp
@@ -280,3 +282,31 @@ def test_load_runs_is_one_row_a_run_and_goes_to_pandas(made: Path, tmp_path: Pat
     with pytest.raises(LogDamagedError):
         analysis.load_runs(tmp_path)
     assert analysis.load_runs([made.parent, broken], skip_damaged=True).height == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"seed": 1 << 70}, "seed is a number beyond 64 bits"),
+        ({"name": "\ud800"}, "name is no text that can be written"),
+        ({"models": [{"name": "\udfff"}]}, "models is no text that can be written"),
+    ],
+)
+def test_a_manifest_that_no_table_can_hold_is_damaged(
+    change: dict[str, Any], message: str, made: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(made, tmp_path / "runs" / "sound")
+    (tmp_path / "runs" / "forged").mkdir()
+    data = json.loads((made / "manifest.json").read_text()) | change
+    data.pop("checksum")
+    (tmp_path / "runs" / "forged" / "manifest.json").write_bytes(record_bytes(data))
+    with pytest.raises(LogDamagedError, match=message):
+        analysis.load_runs(tmp_path / "runs")
+    assert analysis.load_runs(tmp_path / "runs", skip_damaged=True).height == 1
+
+
+def test_a_setting_is_a_column_of_its_own(made: Path) -> None:
+    with pytest.raises(InputError, match="a column of every such table already"):
+        analysis.load_runs(made, settings=["score"])
+    found = analysis.load_runs(made, settings=["agents.0.count", "agents.²", "protocol.rounds"])
+    assert found.select("agents.0.count", "agents.²", "protocol.rounds").rows() == [("3", None, "2")]
