@@ -13,7 +13,7 @@ import os
 import posixpath
 import re
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final, Protocol, TypeVar
@@ -21,10 +21,12 @@ from typing import Any, Final, Protocol, TypeVar
 from agentsoc.backends.secrets import redact
 from agentsoc.errors import InputError, LogDamagedError, MissingExtraError
 from agentsoc.log.inside import READ_MAX, TEMPORARY, Inside, directory_mode
-from agentsoc.log.parcel import CHUNK, FILES_MAX, new_file
+from agentsoc.log.parcel import CHUNK, new_file
 
 PATIENCE_S: Final = 60.0
 """Time in which a place answers what needs no data to be moved (seconds)."""
+FILES_MAX: Final = 200_000
+"""Most files at a place: those of a comparison of many thousand runs."""
 SLOWEST: Final = 100_000
 """Speed that data have to move with beyond that (bytes/s)."""
 
@@ -60,15 +62,14 @@ class DiskPlace:
             Inside(self.base).write_pieces(name, _read(file))
 
     def sizes(self) -> dict[str, int]:
-        """Return names and sizes of all that is there and no directory (bytes); of too much, as much as is too much."""
+        """Return names and sizes of all that is there and no directory (bytes)."""
         found: dict[str, int] = {}
         for above, _, names in os.walk(self.base, onerror=_raise_unless_missing):
             for name in names:
                 if TEMPORARY.fullmatch(name) is None:
                     path = Path(above, name)
                     found[path.relative_to(self.base).as_posix()] = path.lstat().st_size
-            if len(found) > FILES_MAX:
-                break
+            require_few(found, self.shown)
         return found
 
     def pieces(self, name: str) -> Iterator[bytes]:
@@ -149,7 +150,9 @@ class StorePlace:
 
         prefix = self._base.rstrip("/") + "/"
         found = self._ask(body).items()
-        return {path[len(prefix) :]: int(about.get("size") or 0) for path, about in found if path.startswith(prefix)}
+        sizes = {path[len(prefix) :]: int(about.get("size") or 0) for path, about in found if path.startswith(prefix)}
+        require_few(sizes, self.shown)
+        return sizes
 
     def pieces(self, name: str) -> Iterator[bytes]:
         """Yield the content of an object."""
@@ -157,6 +160,16 @@ class StorePlace:
         with file:
             while piece := self._ask(lambda: bytes(file.read(CHUNK)), CHUNK):
                 yield piece
+
+
+def require_few(sizes: Mapping[str, int], place: str) -> None:
+    """Refuse a place with more files than any copy has.
+
+    Raises:
+        LogDamagedError: it has.
+    """
+    if len(sizes) > FILES_MAX:
+        raise LogDamagedError(f"more than {FILES_MAX:,} files are there", place)
 
 
 def place_at(address: str) -> CopyPlace:

@@ -17,11 +17,12 @@ import shutil
 import sqlite3
 import tempfile
 import threading
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Final
+from typing import ClassVar, Final
 
-from agentsoc.engine.copy_place import get, in_words, place_at, require_apart
+from agentsoc.engine.copy_place import CopyPlace, get, in_words, place_at, require_apart
 from agentsoc.errors import AgentsocError, InputError, LogDamagedError, RunFailedError
 from agentsoc.log.inside import Inside, by_umask, directory_mode
 from agentsoc.log.journal import read_journal
@@ -44,6 +45,11 @@ class _TakenError(Exception):
 
 class Synced:
     """The copy follows the run from `with` to its end, in a thread of its own; the run never waits for it."""
+
+    _what: ClassVar[str] = "run"
+    """What is copied, in a word."""
+    _go_on: ClassVar[str] = "resume"
+    """The verb that copies it again."""
 
     def __init__(self, directory: Path, address: str, notices: list[str], *, every_s: float = EVERY_S) -> None:
         """Prepare, and see that nothing else is at the address.
@@ -123,9 +129,9 @@ class Synced:
         failed = self._try()
         if failed and error is None:
             raise RunFailedError(
-                f"the run is whole in {self._directory}, and its copy at {self._place.shown} is not: {failed}",
+                f"the {self._what} is whole in {self._directory}, and its copy at {self._place.shown} is not: {failed}",
                 str(self._directory),
-                f"to copy it: agentsoc resume {self._directory} --sync {self._place.shown}",
+                f"to copy it: agentsoc {self._go_on} {self._directory} --sync {self._place.shown}",
             )
 
     def _follow(self) -> None:
@@ -226,24 +232,29 @@ def fetch(address: str, directory: Path) -> None:
         LogDamagedError: what is there is no run, or more than a run may be.
         MissingExtraError: a package is missing.
     """
+    with arriving(address, directory) as (place, sizes, staging):
+        if NAME not in sizes:
+            raise InputError("there is no copy of a run", place.shown)
+        take_run(place, sizes, staging)
+
+
+@contextlib.contextmanager
+def arriving(address: str, directory: Path) -> Iterator[tuple[CopyPlace, dict[str, int], Path]]:
+    """Yield a place, the sizes of its files, and a new directory, which becomes `directory` when all went well.
+
+    Raises:
+        InputError: something is at `directory`, or the place cannot be reached.
+        MissingExtraError: a package is missing.
+    """
     if directory.exists():
         raise InputError("something is there already", str(directory), "name a directory that is not there yet")
     place = place_at(address)
     staging = directory.with_name(f".{directory.name[:100]}.{secrets.token_hex(4)}.incoming")
     try:
-        sizes = {name: size for name, size in place.sizes().items() if name != WRITER}
-        if NAME not in sizes:
-            raise InputError("there is no copy of a run", place.shown)
+        sizes = place.sizes()
         directory.parent.mkdir(parents=True, exist_ok=True)
         staging.mkdir(mode=directory_mode())
-        get(place, NAME, staging, sizes[NAME])
-        inputs = load_manifest(staging).inputs
-        entries = [Entry(name, size) for name, size in sizes.items()]
-        require_expected(entries, inputs, place.shown)
-        for name, size in entries:
-            if name != NAME:
-                get(place, name, staging, size)
-        listed(staging, inputs)
+        yield place, sizes, staging
         staging.rename(directory)
     except AgentsocError:
         raise
@@ -252,3 +263,26 @@ def fetch(address: str, directory: Path) -> None:
     finally:
         if staging.is_dir():
             shutil.rmtree(staging)
+
+
+def take_run(place: CopyPlace, sizes: Mapping[str, int], staging: Path, below: str = "") -> None:
+    """Fetch the files of a run.
+
+    Args:
+        place: where they are.
+        sizes: of all files there (bytes).
+        staging: a directory that was made for them; they go to the same names in it.
+        below: what their names begin with there: nothing, or a directory with its slash.
+
+    Raises:
+        LogDamagedError: there are others, or they are larger than those of a run may be.
+    """
+    get(place, below + NAME, staging, sizes[below + NAME])
+    inputs = load_manifest(staging / below).inputs
+    found = ((name[len(below) :], size) for name, size in sizes.items() if name.startswith(below))
+    entries = [Entry(name, size) for name, size in found if name != WRITER]
+    require_expected(entries, inputs, place.shown)
+    for name, size in entries:
+        if name != NAME:
+            get(place, below + name, staging, size)
+    listed(staging / below, inputs)
