@@ -104,8 +104,6 @@ def compare(
         from agentsoc.experiment.sync import fetch_comparison
 
         fetch_comparison(source, path)
-    from agentsoc.log.inside import by_umask
-
     require("scipy")
     if figures:
         require("matplotlib", extra="plot")
@@ -123,28 +121,8 @@ def compare(
     if retry_failed:
         _reopen_failed(asked)
     outcome = _carried_out(asked, where, concurrency, quiet, (yes, allow_mcp), sync)
-    import analysis
-    from analysis.commands.write_html import write_beside
-    from analysis.comparison.table import read_results, save_table
-    from analysis.comparison.text import report_as_dict, report_as_text
-    from analysis.comparison.write import draw_report, write_report
-
-    with by_umask(asked.grid.by_umask):
-        results = read_results(outcome.directory)
-        save_table(results)  # the table is kept even when no report can be made yet
-        report = analysis.compare(results, effect=effect, accept_failures=accept_failures, margin=margin)
-        write_report(report)
-        write_beside(outcome.directory, report_as_dict(report))
-        for drawn in draw_report(report) if figures else ():
-            note(f"written: {drawn}")
-    if as_json:
-        print_json(report_as_dict(report))
-    else:
-        say(report_as_text(report))
-        say(f"\nwritten to {outcome.directory}: results.parquet, report.txt, report.json, report.html")
-        if outcome.failed:
-            say(f"to make the missing runs: {command('compare', outcome.directory)}")
-    raise typer.Exit(1 if report.results.missing or report.not_comparable else 0)
+    code = _reported(asked, outcome, (effect, margin, accept_failures), figures, as_json)
+    raise typer.Exit(code)
 
 
 @dataclass(frozen=True)
@@ -287,6 +265,40 @@ def _carried_out(
             finished = sum(finished_cells(grid, out).values())
             note(f"{finished:,} of {len(grid.cells):,} runs are finished")
             raise
+
+
+def _reported(
+    asked: _Asked,
+    outcome: Outcome,
+    wanted: tuple[float | None, float | None, bool],
+    figures: bool,
+    as_json: bool,
+) -> int:
+    """Write the report and print it; return the exit code. `wanted`: effect, margin, whether failures are accepted."""
+    import analysis
+    from agentsoc.log.inside import by_umask
+    from analysis.commands.write_html import write_beside
+    from analysis.comparison.table import read_results, save_table
+    from analysis.comparison.text import report_as_dict, report_as_text
+    from analysis.comparison.write import draw_report, write_report
+
+    effect, margin, accept_failures = wanted
+    with by_umask(asked.grid.by_umask):
+        results = read_results(outcome.directory)
+        save_table(results)  # the table is kept even when no report can be made yet
+        report = analysis.compare(results, effect=effect, accept_failures=accept_failures, margin=margin)
+        write_report(report)
+        write_beside(outcome.directory, report_as_dict(report))
+        for drawn in draw_report(report) if figures else ():
+            note(f"written: {drawn}")
+    if as_json:
+        print_json(report_as_dict(report))
+    else:
+        say(report_as_text(report))
+        say(f"\nwritten to {outcome.directory}: results.parquet, report.txt, report.json, report.html")
+        if outcome.failed:
+            say(f"to make the missing runs: {command('compare', outcome.directory)}")
+    return 1 if report.results.missing or report.not_comparable else 0
 
 
 def _synced(out: Path, address: str | None, progress: Progress) -> AbstractContextManager[object]:
