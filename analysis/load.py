@@ -47,8 +47,11 @@ def load_runs(places: Places, *, settings: tuple[str, ...] = (), skip_damaged: b
     """
     for path in settings:
         if path in COLUMNS:
-            what = "this is a column of every such table already"
-            raise InputError(what, f"settings: {path}", "a part of it has a path of its own, such as protocol.kind")
+            raise InputError(
+                "this is a column of every such table already",
+                f"settings: {path}",
+                "a part of it has a path of its own, such as protocol.kind",
+            )
     rows: list[dict[str, Any]] = []
     for directory in runs_at(paths_of(places)):
         try:

@@ -109,8 +109,11 @@ def compare(
         require("matplotlib", extra="plot")
     given = [] if path.is_dir() else options.overrides(path, set_, model)
     if path.is_dir() and (out is not None or seeds is not None or set_ or model is not None):
-        what = "--out, --set, --model and --seeds go with a comparison file"
-        raise InputError(what, str(path), "call compare with the file instead")
+        raise InputError(
+            "--out, --set, --model and --seeds go with a comparison file",
+            str(path),
+            "call compare with the file instead",
+        )
     asked = _asked(path, out, seeds, given, allow_code or [])
     if dry_run:
         _say_plan(asked, as_json)
