@@ -147,6 +147,20 @@ def test_a_place_where_another_run_is_is_refused_before_anything_starts(store: A
         pass
 
 
+def test_wrong_credentials_are_told_before_anything_starts_and_without_what_they_were(
+    store: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ObjectFiles, "password", PASSWORD + "-wrong")
+    for act in (
+        lambda: Synced(tmp_path / "run", "objects://b/r", []),
+        lambda: fetch("objects://b/r", tmp_path / "run"),
+    ):
+        with pytest.raises(InputError, match="HTTP 403") as raised:
+            act()
+        assert PASSWORD not in str(raised.value)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_place_with_files_of_somebody_is_refused_and_they_stay(store: Any, tmp_path: Path) -> None:
     (tmp_path / "there").mkdir()
     (tmp_path / "there" / "tasks.parquet").write_bytes(b"mine")
