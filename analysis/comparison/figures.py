@@ -17,6 +17,7 @@ from agentsoc.log.inside import Inside
 from analysis.comparison.block import BaselineBlock
 from analysis.comparison.curve_figure import curve_rows, draw_curves
 from analysis.comparison.report import Report, measured
+from analysis.csv_cells import as_csv
 from analysis.scales import apart
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def draw(report: Report, directory: Path) -> list[Path]:
     files: dict[str, bytes] = {}
     if report.curves is not None:
         figures["budget-curves"] = draw_curves(report.curves)
-        files["budget-curves.csv"] = curve_rows(report.curves).write_csv().encode()
+        files["budget-curves.csv"] = as_csv(curve_rows(report.curves))
     written = []
     try:
         directory.parent.mkdir(parents=True, exist_ok=True)

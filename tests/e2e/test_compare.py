@@ -185,6 +185,9 @@ def test_json_holds_the_figures_of_the_text_and_nothing_else_is_on_stdout(capsys
     code, out, _ = call(capsys, "compare", file, "--json", "--workers", 1)
     assert code == 0
     assert json.loads(out) == json.loads(Path("comparisons/simulated/report.json").read_text())
+    written_to = ": results.parquet, report.txt, report.json, report.html"
+    assert written_to not in out
+    assert written_to in call(capsys, "compare", "comparisons/simulated")[1]
     code, out, _ = call(capsys, "compare", "none.yaml", "--json")
     assert (code, json.loads(out)["exit_code"]) == (2, 2)
 
