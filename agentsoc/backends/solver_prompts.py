@@ -19,9 +19,14 @@ def question_in(request: Request, hint: Hint) -> str:
 
 
 def results_in(request: Request, hint: ActHint) -> list[list[str]]:
-    """Return the lines that the agent was told in each step of its turn so far; one line a result comes first."""
+    """Return what the agent was told in each step of its turn so far: one line for each of its calls."""
+    found = []
     exchanged = request.messages[-_SAID_AND_TOLD * hint.step :] if hint.step else ()
-    return [told.content.split("\n") for told in exchanged[1::_SAID_AND_TOLD]]
+    for said, told in zip(exchanged[::_SAID_AND_TOLD], exchanged[1::_SAID_AND_TOLD], strict=True):
+        calls = len(json.loads(said.content)["calls"])  # the agent's own words, which it wrote as JSON
+        lines = told.content.split("\n")[:calls]
+        found.append(lines + [""] * (calls - len(lines)))
+    return found
 
 
 def most_calls(request: Request) -> int:

@@ -7,11 +7,14 @@ that are put at once are operations of different sheets, because the steps of on
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from agentsoc.puzzles.worksheet import MODULUS, Mistake, Sheet, facts_as_read
 
-_NUMBERS = 3
+_NUMBERS: Final = 3
 """Numbers that a step puts into its expression."""
+_DIGITS: Final = 3
+"""Longest result that is taken for one (digits)."""
 
 
 def due_after(sheets: Sequence[Sheet], told: Sequence[Sequence[str]], most: int) -> tuple[list[int], list[list[int]]]:
@@ -20,17 +23,15 @@ def due_after(sheets: Sequence[Sheet], told: Sequence[Sequence[str]], most: int)
     Args:
         sheets: what has to be worked out.
         told: what the calculator gave in each step before, one text for each expression that was put.
-        most: expressions that may be put at once.
+        most: expressions that may be put next.
 
     A sheet of which a result is missing, or is no number, goes no further.
     """
     known: list[list[int]] = [[] for _ in sheets]
     lost: set[int] = set()
     for texts in told:
-        due = _due(sheets, known, lost, most)
-        for place, number in enumerate(due):
-            text = texts[place].strip() if place < len(texts) else ""
-            if text.isascii() and text.isdigit() and len(text) <= _NUMBERS:
+        for number, text in zip(_due(sheets, known, lost, len(texts)), map(str.strip, texts), strict=False):
+            if text.isascii() and text.isdigit() and len(text) <= _DIGITS:
                 known[number].append(int(text) % MODULUS)
             else:
                 lost.add(number)
