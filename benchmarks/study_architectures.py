@@ -12,7 +12,9 @@ import argparse
 import json
 import sys
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
+from statistics import fmean, variance
 from typing import Any, Final
 
 import polars as pl
@@ -26,6 +28,9 @@ COLUMNS: Final = (
     *("organisation", "tasks", "task", "seed", "score", "answered", "stop", "turns", "calls", "tool_calls"),
     *("broadcasts", "tokens", "budget"),
 )
+BUDGETS: Final = (6_000, 40_000)
+"""Ceilings of the simulated part (tokens a task)."""
+Z95: Final = 1.96
 DECIDED: Final = 0.05
 """Largest corrected p of a difference that is said to be told (probability)."""
 
@@ -51,6 +56,7 @@ def gather(found: dict[str, Path]) -> None:
     DIGESTS.write_text(json.dumps(dict(sorted(digests.items())), indent=1) + "\n")
 
 
+@lru_cache(maxsize=16)
 def compared(setting: str) -> PairedComparison:
     """Return the comparison of all organisations with the single agent in one setting."""
     return compare_paired(of(setting), baseline=BASELINE)
@@ -115,10 +121,37 @@ def told(setting: str) -> str:
     return f"{text[0].upper()}{text[1:]}."
 
 
+def contrast(organisation: str, one: str, other: str) -> str:
+    """Return the lead of an organisation in one setting minus that in another, with its normal 95 % interval."""
+    leads = [_leads(organisation, setting) for setting in (one, other)]
+    value = fmean(leads[0]) - fmean(leads[1])
+    reach = Z95 * sum(variance(lead) / len(lead) for lead in leads) ** 0.5
+    return f"{value:+.3f} [{value - reach:+.3f}, {value + reach:+.3f}]"
+
+
+def _leads(organisation: str, setting: str) -> list[float]:
+    """Return by task how much better an organisation is than the single agent."""
+    rows = of(setting)
+    own, base = (rows.filter(pl.col("organisation") == name).sort("seed", "task") for name in (organisation, BASELINE))
+    if not own.select("seed", "task").equals(base.select("seed", "task")):
+        raise SystemExit(f"{setting}: {organisation} and {BASELINE} have other tasks")
+    return (own["score"] - base["score"]).to_list()
+
+
+def contrasts(budget: int) -> list[str]:
+    """Return the table of leads in tool-heavy work minus leads in sequential work, at one ceiling, in Markdown."""
+    settings = f"tool-heavy-{budget}", f"sequential-{budget}"
+    names = [row.organisation for row in compared(settings[0]).rows]
+    cells = [contrast(name, *settings) for name in names]
+    return [f"| | {' | '.join(names)} |", f"| --- |{' --- |' * len(names)}", f"| {budget:,} | {' | '.join(cells)} |"]
+
+
 def page() -> Iterator[str]:
-    """Yield what stands on the page of each setting: its name, its table and its sentence."""
-    for name in json.loads(DIGESTS.read_text()):
+    """Yield what stands on the page: the table and the sentence of each setting, then the contrasts."""
+    for name in sorted(json.loads(DIGESTS.read_text()), reverse=True):
         yield from (f"<!-- {name} -->", *table(name), "", told(name), "")
+    tables = [contrasts(budget) for budget in BUDGETS]
+    yield from (*tables[0][:2], *(table[2] for table in tables))
 
 
 def main() -> int:
