@@ -232,7 +232,7 @@ def main() -> int:
     """Run as many episodes as asked for."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--episodes", type=int, default=10_000)
-    parser.add_argument("--out", type=Path, default=None, help="file for the figures (JSON)")
+    parser.add_argument("--out", type=Path, default=None, help="file for the figures (JSON), written after each batch")
     told = parser.parse_args()
     register()
     found, number = Found(), 0
@@ -241,8 +241,8 @@ def main() -> int:
             found.add(number, batch(number, min(BATCH, told.episodes - number * BATCH)), Path(home) / str(number))
             number += 1
             print(f"{found.episodes} episodes, {len(found.faults)} faults", flush=True)
-    if told.out is not None:
-        told.out.write_text(json.dumps(found.figures(), indent=1) + "\n")
+            if told.out is not None:
+                told.out.write_text(json.dumps(found.figures(), indent=1) + "\n")
     print("| how calls ended | calls |\n| --- | --- |")
     print("\n".join(f"| {kind} | {found.ends[kind]:,} |" for kind in ("result", *KINDS)))
     print(f"of the results {found.large:,} were 50 MB before they were cut")
