@@ -142,7 +142,7 @@ def test_one_digest_in_the_process_and_on_1_2_and_7_hosts(name: str, scratch: Pa
     expected, episodes = alone.manifest, alone.episodes()
     assert episodes is not None
     numbers = ((1, 1), (2, 64), (7, 8))
-    in_turn = (numbers[list(CASES).index(name) % 3],)
+    in_turn: tuple[tuple[int, int], ...] = (numbers[list(CASES).index(name) % 3],)
     if "tools" in name:
         in_turn = ((1, 8), (2, 1))  # no more hosts to start than seven
         for concurrency in (1, 8):

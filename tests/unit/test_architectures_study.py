@@ -36,7 +36,7 @@ def rate(operations_of_replies: list[int], scenario: Scenario) -> float:
     wrong = [
         model.miss + (model.tired if place >= model.stamina else 0) for n in operations_of_replies for place in range(n)
     ]
-    return prod(1 - each for each in wrong)
+    return float(prod(1 - each for each in wrong))
 
 
 def test_every_table_and_sentence_of_the_page_is_what_the_committed_results_give() -> None:

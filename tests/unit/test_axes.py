@@ -147,7 +147,7 @@ CALCULATES = {"kind": "solver", "calculates": True}
 
 
 def calculated(
-    model: dict[str, Any], tool_use: dict[str, int], n: int = 12, *, budget: dict[str, int] | None = None, **dials: int
+    model: dict[str, Any], tool_use: dict[str, int], n: int = 12, *, calls_in_all: int | None = None, **dials: int
 ) -> tuple[list[float], list[Any]]:
     """Return the score of each task of one agent with a calculator, and its calls."""
     _, events = logged(
@@ -162,7 +162,7 @@ def calculated(
         },
         topology="independent",
         protocol="vote",
-        budget=budget,
+        budget=None if calls_in_all is None else {"tool_calls_per_task": calls_in_all},
     )
     right = [float(event.correct or 0.0) for event in events if event.kind == "answer"]
     return right, [event for event in events if event.kind == "tool_call"]
@@ -199,8 +199,7 @@ def test_what_the_calculator_is_not_asked_any_more_is_worked_out_in_the_head() -
     right, calls = calculated({}, {"steps": 3}, 5, **dials)
     assert (set(right), len(calls)) == ({1.0}, 10)  # two replies may call, the third has to answer
     assert sum(calculated({"slip": 0.5}, {"steps": 3}, 20, **dials)[0]) < 20
-    budget = {"tool_calls_per_task": 2}
-    right, calls = calculated({}, {"steps": 9}, 5, budget=budget, **dials)
+    right, calls = calculated({}, {"steps": 9}, 5, calls_in_all=2, **dials)
     assert set(right) == {1.0}  # a call that is over the limit gives no number
     assert {(event.text or "").partition(":")[0] for event in calls if event.round == 2} == {"limit"}
     assert max(event.round for event in calls) == 2
