@@ -24,6 +24,7 @@ from agentsoc.scenario.load import load_scenario, load_variants, parse_scenario
 from agentsoc.scenario.model import Scenario
 from agentsoc.scenario.preset import PRESETS, expand, takes_count, total
 from agentsoc.society.build import build_society
+from tests.nightly import NIGHTLY
 from tests.societies import built, logged
 
 NS = range(1, 17) if NIGHTLY else (1, 2, 3, 4, 6, 9, 16)
