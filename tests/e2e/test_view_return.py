@@ -105,7 +105,9 @@ def test_a_run_that_is_silent_gone_or_not_served_any_more_says_so(chrome: Browse
         expect(page.get_by_text("Nothing was written for ")).to_be_visible(timeout=10_000)
         expect(page.locator("p code")).to_have_text(f"agentsoc resume {folder / 'going'}")
         shutil.rmtree(folder / "going")
-        expect(page.get_by_role("alert").first).to_contain_text("there is no run and no imported log here", timeout=10_000)
+        expect(page.get_by_role("alert").first).to_contain_text(
+            "there is no run and no imported log here", timeout=10_000
+        )
         server.stop()
         expect(page.get_by_text("The server does not answer.").first).to_be_visible(timeout=15_000)
         seen.errors.clear()  # the browser notes each request that was refused

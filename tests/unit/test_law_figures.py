@@ -18,10 +18,11 @@ from matplotlib.text import Text
 
 import analysis
 from analysis.cascade_laws.examine import FAST, Laws, examine
-from analysis.cascade_laws.figure_tables import as_csv, growth_table, lorenz_table, merges_table, tails_table
+from analysis.cascade_laws.figure_tables import growth_table, lorenz_table, merges_table, tails_table
 from analysis.cascade_laws.figures import _log_axis, _symlog_ticks, draw_growth, draw_lorenz, draw_merges, draw_tails
 from analysis.cascade_laws.nulls import deterministic_mixture
 from analysis.comparison.figures import draw_cost
+from analysis.csv_text import as_csv
 from tests.viewer_results import a_comparison, some_laws
 
 
