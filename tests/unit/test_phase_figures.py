@@ -22,11 +22,11 @@ def test_the_table_of_the_plane_has_each_place_of_it_and_the_lines() -> None:
     assert plane.finite is not None
     for name, field in (("s", plane.s), ("mu over mu0", plane.finite)):
         rows = of(table, name)
-        np.testing.assert_array_equal(rows["value"].to_numpy().reshape(7, 7), field)
-        np.testing.assert_array_equal(rows["gamma"].to_numpy()[:7], plane.gamma)
-        np.testing.assert_array_equal(rows["rho"].to_numpy()[::7], plane.rho)
+        np.testing.assert_allclose(rows["value"].to_numpy().reshape(7, 7), field, rtol=1e-5)
+        np.testing.assert_allclose(rows["gamma"].to_numpy()[:7], plane.gamma, rtol=1e-5)
+        np.testing.assert_allclose(rows["rho"].to_numpy()[::7], plane.rho, rtol=1e-5)
     line = of(table, "alpha = 1, lock")
-    np.testing.assert_array_equal(line["gamma"].fill_null(np.inf), plane.boundary_lock)
+    np.testing.assert_allclose(line["gamma"].fill_null(np.inf), plane.boundary_lock, rtol=1e-5)
     assert of(table, "beta").row(0) == ("beta", None, None, 0.2)
     assert of(table, "measured").height == of(table, "draw").height == 0
 

@@ -6,6 +6,7 @@ In each, `what` says what a row belongs to, as the panel's legend does, and what
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 import numpy as np
 import polars as pl
@@ -13,6 +14,8 @@ from numpy.typing import NDArray
 
 from analysis.synergy.diagram.panels import BudgetPanel, PhasePlane, TrajectoryPanel
 
+DIGITS: Final = 6
+"""Significant digits of the table of the plane: it has a row for every place that is coloured."""
 _Column = NDArray[np.float64] | NDArray[np.int64] | Sequence[float] | float | None
 
 
@@ -36,7 +39,7 @@ def plane_table(plane: PhasePlane) -> pl.DataFrame:
         parts.append(_places("measured", [plane.point[0]], [plane.point[1]]))
     if plane.cloud.size:
         parts.append(_places("draw", plane.cloud[:, 0], plane.cloud[:, 1]))
-    return _finite(pl.concat(parts))
+    return _finite(pl.concat(parts)).with_columns(pl.selectors.numeric().round_sig_figs(DIGITS))
 
 
 def budget_table(panel: BudgetPanel) -> pl.DataFrame:
