@@ -9,11 +9,13 @@ from typing import Any
 
 import pytest
 
+from agentsoc.engine.transcript import events_so_far
 from agentsoc.log.manifest import load_manifest
 from agentsoc.log.read import RunLog
 from analysis.importers.store import describe, save
 from analysis.tables import from_log
 from analysis.viewer.document.run_section import run_html
+from analysis.viewer.pages import store
 from analysis.viewer.pages.run import NOT_TOLD, run_page
 from analysis.viewer.pages.store import open_log
 from analysis.viewer.server import answers
@@ -133,3 +135,28 @@ def test_what_is_no_comparison_is_told_in_one_sentence(tmp_path: Path) -> None:
         assert "no report yet" not in found["error"]
     found, _ = answered(ANSWERS["compare"], places, {"place": "two"})
     assert found["error"].endswith("this comparison has no report yet")
+
+
+def test_an_episode_whose_rounds_cannot_be_worked_out_yet_says_so_and_lists_its_agents(
+    places: ViewedPlaces, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = places.root / "running"
+    for part in (place / "events").iterdir():
+        part.unlink()
+    load_manifest(place).model_copy(update={"segments": []}).save(place)
+
+    def asked() -> Any:
+        means = Means(teller=events_so_far)
+        return told(ViewedPlaces(places.root, means), "episode", place="running", task="0")
+
+    whole = asked()
+    assert whole["behind"] is None
+    assert whole["rounds"]
+    monkeypatch.setattr(store, "LIVE_BYTES", 10)
+    large = asked()
+    assert large["behind"] == answers.BEHIND
+    assert large["rounds"] == []
+    assert large["agents"] == list(range(6))
+    told_apart(
+        {"What stands in no segment of the log yet cannot be worked out here": large["behind"]}, str(whole["behind"])
+    )

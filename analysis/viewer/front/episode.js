@@ -28,6 +28,7 @@ export class Episode extends Component {
     const { place, task } = this.props;
     return html`<${Asked} what="episode" at=${{ place, task }} again=${this.state.again}>${(/** @type {any} */ page) => html`
       ${page.live && page.stop === null ? html`<${Watch} place=${place} stamp=${page.stamp} changed=${(/** @type {string} */ again) => this.setState({ again })} />` : null}
+      ${page.behind ? html`<p class="muted" role="status">${page.behind}</p>` : null}
       <${Shown} ...${this.props} page=${page} again=${this.state.again} />`}<//>`;
   }
 }

@@ -175,7 +175,7 @@ def run_page(log: OpenLog, *, whole: bool = True) -> RunPage:
 def run_sentence(manifest: Manifest) -> str:
     """Return in one sentence what a run is and what came out."""
     totals = manifest.totals
-    agents = sum(group.get("count") or 0 for group in manifest.scenario.get("agents", []))
+    agents = agents_of(manifest)
     parts = [manifest.scenario.get(name, {}).get("kind") for name in ("topology", "protocol", "tasks")]
     topology, protocol, tasks = (str(part) if part else "unknown" for part in parts)
     who = f"{agents:,} agents" if agents > 1 else "one agent" if agents else "agents"
@@ -292,6 +292,11 @@ def _budget(manifest: Manifest) -> BudgetLine:
 def _thinned(tasks: list[TaskScore]) -> list[TaskScore]:
     step = max(-(-len(tasks) // TASKS_MAX), 1)
     return tasks[::step]
+
+
+def agents_of(manifest: Manifest) -> int:
+    """Return how many agents the groups of a run have together; 0 where that is not stated."""
+    return sum(group.get("count") or 0 for group in manifest.scenario.get("agents", []))
 
 
 def models_of(manifest: Manifest) -> list[str]:

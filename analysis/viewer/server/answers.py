@@ -22,9 +22,18 @@ from analysis.viewer.charts.runs import rounds_chart, society_chart, strip_chart
 from analysis.viewer.document.run_section import run_facts, society_note, told_first, told_last
 from analysis.viewer.pages.episode import episode_page
 from analysis.viewer.pages.events import EventFilter, events_page
-from analysis.viewer.pages.run import NOT_TOLD, RunPage, TaskScore, not_ended, round_counts, run_page, task_scores
+from analysis.viewer.pages.run import (
+    NOT_TOLD,
+    RunPage,
+    TaskScore,
+    agents_of,
+    not_ended,
+    round_counts,
+    run_page,
+    task_scores,
+)
 from analysis.viewer.pages.society import NO_SOCIETY, built_on, cited, society_map
-from analysis.viewer.pages.store import OpenLog
+from analysis.viewer.pages.store import LIVE_BYTES, OpenLog
 from analysis.viewer.pages.transcript import transcript_page
 from analysis.viewer.server.places import ViewedPlaces, stamp
 from analysis.viewer.server.shown import ROWS_MAX, plain, plain_blocks
@@ -34,6 +43,12 @@ Answer = Callable[[ViewedPlaces, Asked], Any]
 _WHOLE: Final = re.compile(r"-?\d{1,15}")
 REPLAY_MAX: Final = 200_000
 """Events of a run that is replayed from a page; a larger one takes the command."""
+BEHIND: Final = (
+    "What stands in no segment of the log yet cannot be worked out here (its journal is larger than "
+    f"{LIVE_BYTES >> 20} MiB, or needs code that is not allowed): choose an agent to see its calls; rounds and claims "
+    "appear once their segment is written."
+)
+"""Said of an episode that goes on where its page may lack rounds."""
 WANTED: Final[dict[str, Callable[[TaskScore], bool]]] = {
     "all": lambda one: True,
     "wrong": lambda one: one.score is not None and one.score < 1.0,
@@ -164,9 +179,14 @@ def rows_from(found: list[Any], asked: Asked) -> Any:
 def episode(places: ViewedPlaces, asked: Asked) -> Any:
     """Return one episode: question, rounds, standings, claims."""
     with places.log(place_of(asked)) as log:
-        found = plain(episode_page(log, needed(asked, "task")))
+        page = episode_page(log, needed(asked, "task"))
+        found = plain(page)
+        behind = log.live and page.stop is None and not log.worked_out and log.journal_bytes() > 0
+        if behind and not page.agents and log.manifest is not None:
+            found["agents"] = list(range(min(agents_of(log.manifest), ROWS_MAX)))  # their calls can be looked at
         return found | {
-            "name": plain(log.name), "live": log.live, "not_ended": not_ended(log), "stamp": stamp(log.directory)
+            "name": plain(log.name), "live": log.live, "not_ended": not_ended(log), "stamp": stamp(log.directory),
+            "behind": BEHIND if behind else None,
         }  # fmt: skip
 
 
