@@ -27,8 +27,8 @@ from agentsoc.errors import AgentsocError
 from agentsoc.experiment.plan import build_kinds, plan_kinds
 from agentsoc.experiment.store import finished_cells
 from agentsoc.scenario.given import placed
-from benchmarks.when import PARTS, PILOT, RESULTS, ROOT, cpu_hours, file_of, grid_of, keep, model_of
-from benchmarks.when_page import IMAGES, PAGE, page, pictures
+from benchmarks.when import PARTS, PILOT, ROOT, cpu_hours, file_of, grid_of, keep, kept, model_of, parts
+from benchmarks.when_page import IMAGES, PAGE, page, picture
 
 RUNS: Final = ROOT / "runs" / "study"
 TRIED: Final = {"self-consistency": 2, "debate": 2, "placebo": 2}
@@ -90,16 +90,18 @@ def run(names: Sequence[str], runs: Path, *, small: bool) -> int:
     return next((code for code in codes if code), 0)
 
 
-def write(root: Path = RESULTS) -> int:
+def write() -> int:
     """Write the page and its pictures; nothing where no part is kept."""
-    text = page(root)
+    found = parts()
+    text = page(found, kept(PILOT))
     if text is None:
         print("no part is kept yet, so there is no page")
         return 1
     PAGE.write_text(text, encoding="utf-8")
     IMAGES.mkdir(parents=True, exist_ok=True)
-    for name, svg in pictures(root).items():
-        (IMAGES / f"{name}.svg").write_text(svg, encoding="utf-8")
+    for part in found:
+        if (svg := picture(part)) is not None:
+            (IMAGES / f"{part.name}.svg").write_text(svg, encoding="utf-8")
     print(f"written: {PAGE.relative_to(ROOT)}")
     return 0
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
@@ -37,18 +38,23 @@ SPEEDS: Final = {"smollm2": (163.0, 46.0), "qwen2.5-coder-0.5b": (75.0, 12.0), "
 MACHINE: Final = "one core of a shared x86-64 machine with two, no accelerator"
 
 
-@dataclass(frozen=True)
+@dataclass
 class Part:
-    """A finished comparison of the study: its report, worked out from what is kept of it, and what it took."""
+    """A finished comparison of the study: its table, and what it took."""
 
     name: str
-    report: Report
+    results: Results
     made: dict[str, Any]
+
+    @cached_property
+    def report(self) -> Report:
+        """The report, worked out from the table when it is first asked for."""
+        return analysis.compare(self.results)
 
     @property
     def about(self) -> str:
         """What it is about: the description of its file without the question of the study."""
-        said = self.report.results.record.description
+        said = self.results.record.description
         return said.partition("? ")[2] or said or self.name
 
 
@@ -144,7 +150,7 @@ def kept(name: str, root: Path = RESULTS) -> Part | None:
     base = table.filter(pl.col("organisation") == record.baseline)
     budgets = {str(tasks): own["budget"].max() for (tasks,), own in base.group_by("tasks", maintain_order=True)}
     results = Results(directory, record, table, (), True, budgets)  # type: ignore[arg-type]  # one seed, so one set
-    return Part(name, analysis.compare(results), made)
+    return Part(name, results, made)
 
 
 def parts(root: Path = RESULTS) -> list[Part]:

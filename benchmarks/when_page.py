@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -25,7 +24,7 @@ from analysis.stats.paired import pilots
 from analysis.stats.permutation import holm
 from analysis.viewer.charts.budgets import curves_chart
 from analysis.viewer.pages.compare import compare_page
-from benchmarks.when import PILOT, RESULTS, ROOT, Part, kept, parts
+from benchmarks.when import ROOT, Part
 
 PAGE: Final = ROOT / "docs" / "when-is-a-society-worth-its-tokens.md"
 IMAGES: Final = ROOT / "docs" / "images" / "study"
@@ -70,11 +69,13 @@ class Talk:
     row: PairedRow
     p: float
     """P value, corrected by Holm over the ceilings."""
+    beats_baseline: bool = False
+    """Whether the debate is better than the baseline at this ceiling, after the correction of the part."""
 
 
 def talking(part: Part) -> list[Talk]:
     """Return debate less placebo at each ceiling at which agents read anything and both can be compared."""
-    results = part.report.results
+    results = part.results
     usable = {row.organisation for row in part.report.rows()}
     rounds = {(dial.organisation, dial.budget): dial.value or 0 for dial in results.record.dials}
     found: list[tuple[int, PairedRow]] = []
@@ -85,56 +86,72 @@ def talking(part: Part) -> list[Talk]:
         both = pl.concat([results.table.filter(results.rows_of(label)) for label in labels])
         found.append((budget, compare_paired(both, baseline=PLACEBO, cluster=results.cluster).row(DEBATE)))
     corrected = holm(np.array([row.p for _, row in found]))
-    return [Talk(budget, row, float(p)) for (budget, row), p in zip(found, corrected, strict=True)]
+    ahead = {
+        row.organisation
+        for block in part.report.blocks
+        for row in block.found.rows
+        if row.p_holm <= LEVEL and row.difference.value > 0
+    }
+    return [
+        Talk(budget, row, float(p), results.label(DEBATE, budget) in ahead)
+        for (budget, row), p in zip(found, corrected, strict=True)
+    ]
 
 
-def talk_words(talks: Sequence[Talk]) -> str:
-    """Return what can be said of talking, in a sentence."""
+def talk_words(talks: Sequence[Talk], base: str) -> str:
+    """Return what can be said of talking, in a sentence or two.
+
+    A placebo may harm its readers, so that to beat it is no gain yet: talking gains where the debate beats the baseline
+    at the same ceiling as well.
+    """
     if not talks:
         return "There is no placebo beside a debate that talks, so nothing is said of talking."
     told = [one for one in talks if one.p <= LEVEL]
     each = "; ".join(f"{_difference(one.row.difference)} at {one.budget:,}" for one in told or talks)
     if not told:
         return f"Whether what is said in the debate matters cannot be told: debate less placebo {each}."
-    up = {one.row.difference.value > 0 for one in told}
-    word = "gains" if up == {True} else "costs" if up == {False} else "gains at one ceiling and costs at another"
-    return f"What is said in the debate {word}: debate less placebo {each}."
+    better = {one.row.difference.value > 0 for one in told}
+    word = "better" if better == {True} else "worse" if better == {False} else "better at one ceiling, worse at another"
+    text = f"What agents read matters, the debate does {word} than its placebo: {each}."
+    if better == {False}:
+        return text
+    ahead = [f"{one.budget:,}" for one in told if one.row.difference.value > 0 and one.beats_baseline]
+    if ahead:
+        return f"{text} It is ahead of {base} as well at {', '.join(ahead)}: there, talking gains."
+    return f"{text} It is not shown to be ahead of {base}, so no gain by talking is shown."
 
 
 def _difference(found: Interval) -> str:
     return found.text(sign=True)
 
 
-def page(root: Path = RESULTS) -> str | None:
-    """Return the page of what is kept; None where no part is finished."""
-    found = parts(root)
+def page(found: Sequence[Part], pilot: Part | None) -> str | None:
+    """Return the page of some parts; None without any."""
     if not found:
         return None
-    blocks = [INTRODUCTION, *_summary(found), METHOD, *_power(found, kept(PILOT, root))]
+    blocks = [INTRODUCTION, *_summary(found), METHOD, *_power(found, pilot)]
     for part in found:
         blocks += _part(part)
     return "\n".join([*blocks, *_took(found), *_limits()]) + "\n"
 
 
-def pictures(root: Path = RESULTS) -> dict[str, str]:
-    """Return the picture of each part that has curves, by its name."""
-    found = {}
-    for part in parts(root):
-        chart = curves_chart(compare_page(report_as_dict(part.report)))
-        if chart is not None:
-            number = chart.svg.partition('aria-labelledby="t')[2].partition(" ")[0]
-            plain = chart.svg.replace(f'"t{number} d{number}"', '"t d"').replace(f'id="t{number}"', 'id="t"')
-            plain = plain.replace(f'id="d{number}"', 'id="d"')
-            style = 'class="chart" style="background:#ffffff;font-family:sans-serif"'
-            found[part.name] = plain.replace('class="chart"', style, 1) + "\n"
-    return found
+def picture(part: Part) -> str | None:
+    """Return the picture of a part, SVG; None of one that has no curves."""
+    chart = curves_chart(compare_page(report_as_dict(part.report)))
+    if chart is None:
+        return None
+    number = chart.svg.partition('aria-labelledby="t')[2].partition(" ")[0]
+    plain = chart.svg.replace(f'"t{number} d{number}"', '"t d"')  # the numbers count pictures of this process
+    plain = plain.replace(f'id="t{number}"', 'id="t"').replace(f'id="d{number}"', 'id="d"')
+    style = 'class="chart" style="background:#ffffff;font-family:sans-serif"'
+    return plain.replace('class="chart"', style, 1) + "\n"
 
 
 def _summary(found: Sequence[Part]) -> Iterator[str]:
     yield "## What came out\n"
     for part in found:
         talks = talking(part)
-        said = f" {talk_words(talks)}" if talks or DEBATE in part.report.results.sizes else ""
+        said = f" {talk_words(talks, part.results.record.baseline)}" if talks or DEBATE in part.results.sizes else ""
         yield f"- **{part.about}** {verdict(part.report)}{said}"
     yield ""
 
@@ -150,7 +167,7 @@ def _power(found: Sequence[Part], pilot: Part | None) -> Iterator[str]:
     yield f"| part | difference from | tasks | tests | {' | '.join(f'{rate:.0%} differ' for rate in RATES)} |"
     yield "| --- " * (4 + len(RATES)) + "|"
     for part in found:
-        n_tasks = part.report.table["task"].n_unique()
+        n_tasks = part.results.table["task"].n_unique()
         for what, tests in _tests(part):
             least = [Discordant.known(rate).detectable(n_tasks, alpha=LEVEL / tests) for rate in RATES]
             cells = ["-" if one is None else f"{one:.2f}" for one in least]
@@ -161,7 +178,7 @@ def _power(found: Sequence[Part], pilot: Part | None) -> Iterator[str]:
 
 
 def _tests(part: Part) -> Iterator[tuple[str, int]]:
-    record = part.report.results.record
+    record = part.results.record
     yield record.baseline, sum(cell.organisation != record.baseline for cell in record.cells)
     if talks := talking(part):
         yield PLACEBO, len(talks)
@@ -169,8 +186,8 @@ def _tests(part: Part) -> Iterator[tuple[str, int]]:
 
 def _pilot(found: Sequence[Part], pilot: Part) -> Iterator[str]:
     """Yield what the pilot says of the same, which is little."""
-    results = pilot.report.results
-    base = found[0].report.results.record.baseline
+    results = pilot.results
+    base = found[0].results.record.baseline
     seen: dict[str, tuple[int, Alternatives | None]] = {}
     if base not in results.sizes:
         return
@@ -180,7 +197,7 @@ def _pilot(found: Sequence[Part], pilot: Part) -> Iterator[str]:
             [results.table.filter(results.rows_of(one)).with_columns(organisation=pl.lit(one)) for one in labels]
         )
         seen |= pilots(table, baseline=results.label(base, budget), cluster=results.cluster)
-    n_tasks, tests = found[0].report.table["task"].n_unique(), next(_tests(found[0]))[1]
+    n_tasks, tests = found[0].results.table["task"].n_unique(), next(_tests(found[0]))[1]
     least = [one.detectable(n_tasks, alpha=LEVEL / tests) for _, one in seen.values() if one is not None]
     known = [one for one in least if one is not None]
     if not known:
@@ -195,8 +212,8 @@ def _part(part: Part) -> Iterator[str]:
     """Yield the tables of a part, its picture and its crossovers."""
     report, curves = part.report, part.report.curves
     yield f"## {part.about.rstrip('.')}\n"
-    n_tasks = report.table["task"].n_unique()
-    yield f"`scenarios/study/{part.name}.yaml`: {n_tasks} tasks, {len(report.results.record.cells)} runs.\n"
+    n_tasks = part.results.table["task"].n_unique()
+    yield f"`scenarios/study/{part.name}.yaml`: {n_tasks} tasks, {len(part.results.record.cells)} runs.\n"
     if curves is None:
         yield from _block(part)
     else:
@@ -224,7 +241,7 @@ def _block(part: Part) -> Iterator[str]:
 
 
 def _curves(part: Part, curves: Curves) -> Iterator[str]:
-    report, base = part.report, part.report.results.record.baseline
+    report, base = part.report, part.results.record.baseline
     heads = " | ".join(f"at {budget:,}" for budget in curves.budgets)
     line = "| --- " * (1 + len(curves.budgets)) + "|"
     yield f"![score against tokens spent](images/study/{part.name}.svg)\n"
@@ -236,7 +253,7 @@ def _curves(part: Part, curves: Curves) -> Iterator[str]:
     rows = {row.organisation: row for block in report.blocks for row in block.found.rows}
     for curve in curves.curves:
         if curve.organisation != base:
-            own = [rows.get(report.results.label(curve.organisation, one)) for one in curves.budgets]
+            own = [rows.get(part.results.label(curve.organisation, one)) for one in curves.budgets]
             cells = ["-" if row is None else f"{_difference(row.difference)}, {_p(row.p_holm)}" for row in own]
             yield f"| {curve.organisation} | {' | '.join(cells)} |"
     yield from _gains(curves, heads, line)
@@ -287,7 +304,7 @@ def _took(found: Sequence[Part]) -> Iterator[str]:
         tokens = made["tokens_in"] + made["tokens_out"]
         hashes = ", ".join(f"`{one['sha256'][:16]}`" for one in made["models"] if one.get("sha256")) or "-"
         hours = "-" if made["cpu_hours"] is None else f"{made['cpu_hours']:.1f}"
-        digest = part.report.results.record.hash[:16]
+        digest = part.results.record.hash[:16]
         cells = [f"`{part.name}`", made["model"], hashes, f"{made['calls']:,}", f"{tokens:,}", hours, f"`{digest}`"]
         yield f"| {' | '.join(cells)} |"
     machines = ", ".join(dict.fromkeys(part.made["machine"] for part in found))
