@@ -9,7 +9,7 @@ shuffle: setup ; $(PY) -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder 
 hostile: setup ; HOSTILE=all $(PY) -m pytest -q tests/e2e/test_hostile_runs.py tests/property/test_extremes.py
 coverage: setup ; $(PY) -m pytest -q -n 2 --dist loadfile tests/unit tests/contract tests/property --cov
 check: setup ; $(PY) -m ruff format --check . && $(PY) -m ruff check . && $(PY) -m mypy && .venv/bin/lint-imports
-bench: setup ; $(PY) -m benchmarks
+bench: setup ; $(PY) -m benchmarks && $(PY) -m benchmarks.bench_scale
 study: setup ; $(PY) -m benchmarks.study_when $(or $(STUDY),run)
 mutate: setup ; $(PY) -m benchmarks.mutate
 lock: ; bash scripts/lock

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -161,11 +162,11 @@ def _row(path: Path, base: Path, scenarios: dict[str, dict[str, Any]]) -> dict[s
     from agentsoc.log.manifest import load_manifest
 
     row: dict[str, Any] = dict.fromkeys(COLUMNS)
-    row["run"] = str(path.relative_to(base)) if path != base and path.is_relative_to(base) else str(path)
+    row["run"] = _place(path, base)
     row["varied"] = {}
     try:
         manifest = load_manifest(path)
-        changed = (path / MANIFEST).stat().st_mtime
+        changed = os.stat(f"{path}/{MANIFEST}").st_mtime  # noqa: PTH116 - a path object costs more than the question
     except (LogDamagedError, OSError) as error:
         row["status"] = "damaged"
         row["error"] = str(error)
@@ -188,6 +189,16 @@ def _row(path: Path, base: Path, scenarios: dict[str, dict[str, Any]]) -> dict[s
     )
     scenarios[row["run"]] = manifest.scenario
     return row
+
+
+def _place(path: Path, base: Path) -> str:
+    """Return the path of a run below `base`, or its whole path where it is `base` or elsewhere."""
+    if path == base:
+        return str(path)
+    try:
+        return str(path.relative_to(base))
+    except ValueError:
+        return str(path)
 
 
 def _cell(row: dict[str, Any], name: str) -> str:

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any, Final
 
+import msgspec
+
 Settings = dict[str, Any]
 """Values of a scenario by dotted path."""
 
@@ -51,8 +53,8 @@ def find_varied(rows: Sequence[dict[str, Any]], scenarios: Mapping[str, Mapping[
         scenarios: the scenario of each run that has a sound manifest, by its ``run``.
     """
     for members in _together(rows):
-        settings = {row["run"]: flat(scenarios[row["run"]]) for row in members}
-        keys = varied_keys(list(settings.values()))
+        settings = _flat_each({row["run"]: scenarios[row["run"]] for row in members})
+        keys = varied_keys(list({id(one): one for one in settings.values()}.values()))
         for row in members:
             row["varied"] = {short(key): settings[row["run"]].get(key) for key in keys}
 
@@ -115,6 +117,23 @@ def flat(scenario: Mapping[str, Any]) -> Settings:
     for key, item in scenario.items():
         if key not in _ASIDE:
             walk(item, key, key)
+    return found
+
+
+def _flat_each(scenarios: Mapping[str, Mapping[str, Any]]) -> dict[str, Settings]:
+    """Return `flat` of each scenario, one object for all that say the same: most of a folder differ in seeds alone."""
+    known: dict[bytes, Settings] = {}
+    found = {}
+    for run, scenario in scenarios.items():
+        kept = {key: value for key, value in scenario.items() if key not in _ASIDE}
+        try:
+            text = msgspec.json.encode(kept)
+        except (ValueError, OverflowError, RecursionError):  # what a forged manifest may hold
+            found[run] = flat(scenario)
+            continue
+        if text not in known:
+            known[text] = flat(scenario)
+        found[run] = known[text]
     return found
 
 

@@ -197,7 +197,9 @@ class Inside:
             if found.st_size > limit:
                 what = f"this file is too large: {found.st_size:,} bytes, of {limit:,} at most"
                 raise LogDamagedError(what, str(self.base / name))
-            content = file.read(limit + 1)  # it may grow, or hide its size
+            content = file.read(found.st_size + 1)  # a buffer of the limit would be made anew for every small file
+            if len(content) > found.st_size:  # it grew, or hides its size
+                content += file.read(limit + 1 - len(content))
         if len(content) > limit:
             raise LogDamagedError(f"this file is too large: more than {limit:,} bytes", str(self.base / name))
         return content

@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 
 from agentsoc.errors import LogDamagedError
 from agentsoc.events import Event
-from agentsoc.log.digest import Digest, digest_of
+from agentsoc.log.digest import Digest, digest_of, has_rewards, pieces_of
 from agentsoc.log.inside import Inside
 from agentsoc.log.schema import COLUMNS, RESERVED, REWARDS, SCHEMA, to_table
 from agentsoc.log.totals import EpisodeTotals, EventTotals
@@ -33,6 +33,12 @@ ROWS_MAX: Final = 1 << 18
 """Rows after which a segment is closed (events)."""
 BYTES_MAX: Final = 64 << 20
 """Size in memory after which a segment is closed (bytes)."""
+
+_RISING: Final = dict.fromkeys(("agent", "claim", "target", "parents.list.element"), "DELTA_BINARY_PACKED")
+"""Columns of numbers that mostly rise and seldom come twice: their differences are small, a dictionary of them is not.
+
+Keys are the paths of Parquet.
+"""
 
 
 class Segment(msgspec.Struct, frozen=True):
@@ -75,6 +81,8 @@ class SegmentWriter:
         self._tables: list[pa.Table] = []
         self._rows_waiting = self._bytes_waiting = 0
         self.digest = Digest()
+        self._segment = Digest()
+        """The digest of the rows that wait for their segment; not kept for the first one."""
         self.totals = EventTotals()
         """The totals of all events that the digest covers."""
         self.segments: list[Segment] = []
@@ -113,20 +121,31 @@ class SegmentWriter:
             self._take(to_table(events, rewards=self._rewards))
 
     def _take(self, table: pa.Table) -> None:
-        self.digest.update(table)
         if not self._keep:
+            self.digest.update(table)
             self.totals.add(table)
             return
         # a reader refuses what unfolds to far more than this, so no segment may grow to it
         rows = max(1, table.num_rows * BYTES_MAX // max(sum(map(_unfolded, table.columns)), 1))
         for first in range(0, table.num_rows, rows):
             part = table.slice(first, rows)
+            self._add_to_digests(part)
             self.totals.add(part)
             self._tables.append(part)
             self._rows_waiting += part.num_rows
             self._bytes_waiting += sum(map(_unfolded, part.columns))
             if self._rows_waiting >= ROWS_MAX or self._bytes_waiting >= BYTES_MAX:
                 self._close_segment()
+
+    def _add_to_digests(self, part: pa.Table) -> None:
+        """Take rows into the digest of the log and into that of the segment under way, which are one in the first."""
+        pieces = pieces_of(part, self.digest.rows)
+        self.digest.feed(pieces, part.num_rows)
+        if not self.segments:
+            return
+        if has_rewards(pieces):
+            pieces = pieces_of(part, self._segment.rows)
+        self._segment.feed(pieces, part.num_rows)
 
     def flush(self) -> None:
         """Make everything added so far a segment on disk (written in the background)."""
@@ -138,7 +157,8 @@ class SegmentWriter:
     def _close_segment(self) -> None:
         table = pa.concat_tables(self._tables).unify_dictionaries()
         self._tables, self._rows_waiting, self._bytes_waiting = [], 0, 0
-        digest = digest_of(table)
+        digest = (self._segment if self.segments else self.digest).hexdigest()
+        self._segment = Digest()
         previous = self.segments[-1].chain if self.segments else ""
         name = f"part-{len(self.segments):05d}.parquet"
         # parts of an earlier attempt may be cut elsewhere: nobody must see both
@@ -155,7 +175,11 @@ class SegmentWriter:
 
     def _write(self, table: pa.Table, name: str) -> str:
         sink = io.BytesIO()
-        pq.write_table(table, sink, compression="zstd", compression_level=1, write_statistics=True)
+        rising = {path.split(".")[0] for path in _RISING}
+        as_words = [name for name in table.column_names if name not in rising]
+        pq.write_table(
+            table, sink, compression="zstd", compression_level=1, use_dictionary=as_words, column_encoding=_RISING
+        )
         # released whatever happens: Python 3.13 complains of a buffer that is freed together with a view of it
         with sink.getbuffer() as content:
             self._inside.write(f"{self._name}/{name}", content)

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar, Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 from agentsoc.contracts.board import Board
 from agentsoc.contracts.protocol import Act, Decision, Protocol, Stage, majority
 from agentsoc.contracts.society import Society
@@ -116,6 +119,18 @@ class Aggregate(Protocol):
         first = not turn.sees and turn.purpose == "answer"
         return len(acts) * (len(peers) if peers and first else len(above))
 
+    def deliveries_each(
+        self, society: Society, board: Board, agents: NDArray[np.int64], turn: Turn, acts: Sequence[Act]
+    ) -> NDArray[np.int64]:
+        """Return the same counts from the arrays of the wiring, in time linear in edges."""
+        if type(self).deliveries is not Aggregate.deliveries:
+            return super().deliveries_each(society, board, agents, turn, acts)
+        peers, above = society.remember("aggregate above", lambda: _peers_and_above(society))
+        each = above[agents]
+        if not turn.sees and turn.purpose == "answer":
+            each = np.where(peers[agents] > 0, peers[agents], each)
+        return len(acts) * np.where(agents == society.wiring.root, 0, each)
+
 
 _ASKED = ("judge", "model")
 """Ways of merging that are a model's work."""
@@ -132,17 +147,26 @@ def _directions(society: Society, agent: int) -> tuple[list[int], list[int], lis
     return below, above, peers
 
 
+def _peers_and_above(society: Society) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return, per agent, how many peers of its level it hears and how many it reports to, shape (n,) each."""
+    wiring = society.wiring
+    hearer = np.repeat(np.arange(wiring.n), wiring.fan_in)
+    heard_level, own_level = wiring.level[wiring.hears], wiring.level[hearer]
+    peers = np.bincount(hearer[heard_level == own_level], minlength=wiring.n)
+    return peers, np.bincount(wiring.hears[own_level == heard_level - 1], minlength=wiring.n)
+
+
 def _cached_stages(society: Society, by_rule: bool) -> tuple[Stage, ...]:
     return society.remember(("aggregate", by_rule), lambda: _stages(society, by_rule))
 
 
 def _stages(society: Society, by_rule: bool) -> tuple[Stage, ...]:
-    level = society.wiring.level
+    level = society.wiring.level.tolist()  # numbers of Python: looked up once an edge
     depth = society.wiring.depth
     below: dict[int, list[int]] = {}
     peers: dict[int, list[int]] = {}
     for agent in range(society.n):
-        mine = int(level[agent])
+        mine = level[agent]
         for heard in society.neighbours[agent]:
             if level[heard] == mine + 1:
                 below.setdefault(agent, []).append(heard)

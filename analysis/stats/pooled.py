@@ -4,9 +4,8 @@
 *Beyond these*: the ones at hand are taken as a sample of all that could have been chosen, whose true differences vary
 with variance tau^2 (restricted maximum likelihood). The interval is that of Hartung and Knapp and of Sidik and Jonkman:
 Student's t with k - 1 degrees of freedom, its error never below that of equal true differences (Roever et al., BMC
-Medical Research Methodology 15, 2015). The prediction interval is for the true difference of one more: k - 2 degrees of
-freedom at least 1 (Higgins et al. 2009). With two at hand both are so wide that they hardly say anything, as it should
-be.
+Medical Research Methodology 15, 2015). The prediction interval is for the true difference of one more
+(`analysis.stats.prediction`). With two at hand both are so wide that they hardly say anything, as it should be.
 """
 
 from __future__ import annotations
@@ -20,6 +19,7 @@ from scipy import optimize, stats
 
 from agentsoc.errors import InputError
 from analysis.interval import FloatArray, Interval
+from analysis.stats.prediction import predict_another
 
 FEWEST: Final = 2
 
@@ -83,7 +83,7 @@ def random_effects(
     spread = float(weight @ (x - mean) ** 2) / (k - 1)
     error = float(np.sqrt(max(spread, 1.0) / weight.sum()))
     reach = float(stats.t.ppf((1 + level) / 2, k - 1)) * error
-    further = float(stats.t.ppf((1 + level) / 2, max(k - 2, 1))) * float(np.sqrt(tau2 + error**2))
+    least, most = predict_another(x, variance, level)
     plain, own = float(x.mean()), float(np.sqrt(variance.sum())) / k
     z = float(stats.norm.ppf((1 + level) / 2))
 
@@ -93,7 +93,7 @@ def random_effects(
     return Pooled(
         these=around(plain, z * own, "mean of those at hand"),
         beyond=around(mean, reach, "random effects, Hartung-Knapp-Sidik-Jonkman"),
-        another=around(mean, further, "prediction"),
+        another=Interval(mean, max(least, within[0]), min(most, within[1]), level, "prediction"),
         tau=float(np.sqrt(tau2)), n=k,
     )  # fmt: skip
 

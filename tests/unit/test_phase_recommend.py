@@ -390,6 +390,21 @@ def test_a_design_of_many_by_a_rho_or_gamma_that_is_hardly_known_is_undecided() 
     assert cautions(fan_ins=[5], messages=(deaf,)) == (told.replace("rho", f"gamma at {deaf.m} tokens"),)
 
 
+def test_a_design_of_many_by_a_rho_from_few_tasks_is_told() -> None:
+    told = (
+        "rho was measured on 60 tasks; below 100 its draws are narrower than its error, so a high P promises too much"
+    )
+    assert cautions(fan_ins=[5], rho_tasks=60) == (told,)
+    assert cautions(fan_ins=[5], rho_tasks=100) == ()
+    assert cautions(100, 250, rho_tasks=60) == ()  # one agent needs no rho
+    few = measured(rho_tasks=60)
+    assert Measured.from_dict(few.as_dict()).rho_tasks == 60
+    assert few.with_given(a=0.05).rho_tasks == 60
+    assert few.with_given(rho=0.1).rho_tasks == 0
+    old = {name: value for name, value in few.as_dict().items() if name != "rho_tasks"}
+    assert Measured.from_dict(old).rho_tasks == 0
+
+
 def test_an_exponent_that_was_refused_or_is_below_nothing_is_told() -> None:
     refused = {"a": stated(0.05), "beta": None, "rho": stated(0.1)}
     told = "beta was refused as a result: its doubt is carried in full, and P moves with it"

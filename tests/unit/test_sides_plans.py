@@ -88,6 +88,8 @@ def test_cautions_stand_where_they_are_due() -> None:
             text(parameters={**known, "rho": Estimate(0.1, -0.2, 0.31)}),
         "caution: undecided: the interval of gamma at 50 tokens is wider than 0.5":
             text(messages=(replace(message(), gamma=Estimate(0.85, 0.4, 1.0)),)),
+        "caution: rho was measured on 99 tasks; below 100 its draws are narrower than its error": text(rho_tasks=99),
+        ", so a high P promises too much": text(rho_tasks=99),
         "caution: beta was refused as a result: its doubt is carried in full, and P moves with it":
             text(parameters={**known, "beta": None}, draws={"beta": spread(0.15)}),
         "caution: more tokens made a lone agent worse: one agent is taken at its best, 20 tokens":

@@ -193,12 +193,15 @@ def test_a_graph_of_more_than_a_million_edges_is_refused_with_a_way_out() -> Non
         wire(Ring(neighbours=30), 1_000_000)
     for topology, n in (
         (Modular(), 2_000),
-        (SmallWorld(), 300_000),
-        (Decentralized(degree=4, shape="regular"), 250_001),
         (Hybrid(peers=500_001), 2_000_000),
     ):
         with pytest.raises(TopologyError, match="the limit is 1,000,000"):
             wire(topology, n)
+    for other, n in ((SmallWorld(), 300_000), (Decentralized(degree=4, shape="regular"), 250_001)):
+        with pytest.raises(TopologyError, match="the limit is 1,000,000"):  # a graph of objects, not the arrays
+            other.build(n, np.random.default_rng(0))
+        with pytest.raises(TopologyError, match="the limit is 50,000,000"):
+            wire(other, 50 * n)
 
 
 def test_the_limit_of_edges_itself_is_allowed() -> None:

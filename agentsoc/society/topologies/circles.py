@@ -12,6 +12,7 @@ from agentsoc.contracts.graphs import nx
 from agentsoc.contracts.topology import Topology
 from agentsoc.contracts.wiring import Wiring
 from agentsoc.errors import TopologyError
+from agentsoc.society.topologies.drawn import small_world_pairs
 from agentsoc.society.topologies.limits import MAX_WIRING_EDGES, require_agents, require_edges
 
 
@@ -57,12 +58,33 @@ def small_world(
     Raises:
         TopologyError: `neighbours` < 1, `n` < 2 `neighbours` + 1, or `rewire` is not in [0, 1].
     """
-    ring_offsets(n, neighbours, kind)
-    if not 0 <= rewire <= 1:
-        raise TopologyError(f"{kind} needs 0 <= rewire <= 1, got {rewire=}")
+    _require_small_world(n, neighbours, rewire, kind)
     require_edges(kind, n, 2 * n * neighbours, hint="take fewer neighbours or agents")
     seed = int(rng.integers(2**31))
     return both_ways(n, nx.watts_strogatz_graph(n, 2 * neighbours, rewire, seed=seed))
+
+
+def small_world_wiring(kind: str, n: int, neighbours: int, rewire: float, rng: np.random.Generator) -> Wiring:
+    """Return the same edges as `small_world`, in time linear in agents + edges.
+
+    Raises:
+        TopologyError: as there, or there are more edges than a wiring holds.
+    """
+    _require_small_world(n, neighbours, rewire, kind)
+    edges = 2 * n * neighbours
+    require_edges(kind, n, edges, limit=MAX_WIRING_EDGES, hint="take fewer neighbours or agents")
+    return both_ways_wiring(kind, n, small_world_pairs(n, neighbours, rewire, int(rng.integers(2**31))))
+
+
+def both_ways_wiring(kind: str, n: int, pairs: NDArray[np.int64]) -> Wiring:
+    """Return the wiring of peers 0..n-1 who address each other along edges that stand once each, shape (n_edges, 2)."""
+    return Wiring.from_edges(kind, n, pairs.reshape(-1), pairs[:, ::-1].reshape(-1))
+
+
+def _require_small_world(n: int, neighbours: int, rewire: float, kind: str) -> None:
+    ring_offsets(n, neighbours, kind)
+    if not 0 <= rewire <= 1:
+        raise TopologyError(f"{kind} needs 0 <= rewire <= 1, got {rewire=}")
 
 
 def both_ways(n: int, undirected: nx.Graph[int]) -> nx.DiGraph[int]:
@@ -173,3 +195,7 @@ class SmallWorld(Topology):
     def build(self, n: int, rng: np.random.Generator) -> nx.DiGraph[int]:
         """Return `small_world`; one draw seeds it."""
         return small_world(n, neighbours=self.neighbours, rewire=self.rewire, rng=rng)
+
+    def wiring(self, n: int, rng: np.random.Generator) -> Wiring:
+        """Return the arrays directly, in time linear in agents + edges."""
+        return small_world_wiring(self.kind, n, self.neighbours, self.rewire, rng)

@@ -12,7 +12,16 @@ from agentsoc.contracts.graphs import nx
 from agentsoc.contracts.topology import Topology
 from agentsoc.contracts.wiring import Wiring
 from agentsoc.errors import TopologyError
-from agentsoc.society.topologies.circles import both_ways, circle_wiring, ring, ring_offsets, small_world
+from agentsoc.society.topologies.circles import (
+    both_ways,
+    both_ways_wiring,
+    circle_wiring,
+    ring,
+    ring_offsets,
+    small_world,
+    small_world_wiring,
+)
+from agentsoc.society.topologies.drawn import regular_pairs
 from agentsoc.society.topologies.limits import MAX_WIRING_EDGES, require_agents, require_edges
 
 _FEWER = "give each agent fewer peers: topology: {kind: decentralized, degree: 4}"
@@ -67,6 +76,27 @@ def regular(n: int, *, degree: int, rng: np.random.Generator) -> nx.DiGraph[int]
 
 def _regular_pairs(n: int, degree: int, rng: np.random.Generator) -> nx.Graph[int]:
     """Return who is joined with whom in `regular`."""
+    _require_regular(n, degree)
+    require_edges("decentralized", n, n * degree, hint=_FEWER)
+    seed = int(rng.integers(2**31))
+    few = 2 * degree < n
+    # The pairing often fails when nearly all pairs are taken, so draw who does not hear whom.
+    pairs: nx.Graph[int] = nx.random_regular_graph(degree if few else n - 1 - degree, n, seed=seed)
+    return pairs if few else nx.complement(pairs)
+
+
+def _regular_wiring(kind: str, n: int, degree: int, rng: np.random.Generator) -> Wiring:
+    """Return the same edges as `regular`; with few neighbours no object is made for one."""
+    _require_regular(n, degree)
+    if 2 * degree < n:
+        require_edges("decentralized", n, n * degree, limit=MAX_WIRING_EDGES, hint=_FEWER)
+        pairs = regular_pairs(n, degree, int(rng.integers(2**31)))
+    else:
+        pairs = np.array(_regular_pairs(n, degree, rng).edges(), dtype=np.int64).reshape(-1, 2)
+    return both_ways_wiring(kind, n, pairs)
+
+
+def _require_regular(n: int, degree: int) -> None:
     _require_degree(n, degree)
     if n * degree % 2:
         raise TopologyError(
@@ -74,12 +104,6 @@ def _regular_pairs(n: int, degree: int, rng: np.random.Generator) -> nx.Graph[in
             "",
             "change one of them by 1",
         )
-    require_edges("decentralized", n, n * degree, hint=_FEWER)
-    seed = int(rng.integers(2**31))
-    few = 2 * degree < n
-    # The pairing often fails when nearly all pairs are taken, so draw who does not hear whom.
-    pairs: nx.Graph[int] = nx.random_regular_graph(degree if few else n - 1 - degree, n, seed=seed)
-    return pairs if few else nx.complement(pairs)
 
 
 def random_peers(n: int, degree: int, rng: np.random.Generator) -> NDArray[np.int64]:
@@ -148,7 +172,7 @@ class Decentralized(Topology):
         return decentralized(n, degree=self.degree, rng=rng)
 
     def wiring(self, n: int, rng: np.random.Generator) -> Wiring:
-        """Return the arrays directly, except for the shape small-world."""
+        """Return the arrays directly, in time linear in agents + edges."""
         if self.degree is None:
             require_agents(self.kind, n)
             require_edges(self.kind, n, n * (n - 1), hint=_FEWER)
@@ -158,11 +182,10 @@ class Decentralized(Topology):
             chosen = random_peers(n, self.degree, rng)
             return Wiring.from_edges(self.kind, n, np.repeat(np.arange(n), self.degree), chosen.reshape(-1))
         if self.shape == "regular":
-            pairs = np.array(_regular_pairs(n, self.degree, rng).edges(), dtype=np.int64).reshape(-1, 2)
-            return Wiring.from_edges(self.kind, n, pairs.reshape(-1), pairs[:, ::-1].reshape(-1))
+            return _regular_wiring(self.kind, n, self.degree, rng)
         if self.shape == "ring":
             return circle_wiring(self.kind, n, ring_offsets(n, self.degree // 2, self.kind))
-        return super().wiring(n, rng)
+        return small_world_wiring(self.kind, n, self.degree // 2, self.rewire or 0.0, rng)
 
     def fan_in_limit(self, n: int) -> int:
         """Return `degree` where it is exact, else n - 1: in the worst draw everybody addresses the same agent."""

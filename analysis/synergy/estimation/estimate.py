@@ -117,7 +117,7 @@ def estimate_phase(
         b=b, lock=lock, a=None if leaf is None else leaf.a, beta=beta, gamma=gamma, gamma_from=gamma_from, rho=rho,
         rho_from=rho_from, **vars(growth), draws=joint.draws if joint.drawn else {}, **vars(found),
         checks=_checks(data, b, gamma, found, sent_votes, of_each), refusals=tuple(joint.refusals),
-        n_tasks=data.n_tasks(),
+        n_tasks=data.n_tasks(), tasks_of=of_each,
     )  # fmt: skip
 
 

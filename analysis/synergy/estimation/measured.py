@@ -96,6 +96,8 @@ class Measured:
     """The scenario that was measured."""
     dial: str = "model.compute"
     """Setting that was turned to give a leaf more tokens."""
+    rho_tasks: int = 0
+    """Tasks that rho was measured on; 0 where it was stated, or nobody kept their number."""
 
     @property
     def n_draws(self) -> int:
@@ -155,7 +157,8 @@ class Measured:
                 messages = tuple(replace(one, gamma=given(value), draws=stated_draws) for one in measured)
             else:
                 points[name], draws[name] = value, np.full(self.n_draws, value)
-        return replace(self, points=points, draws=draws, parameters=parameters, messages=messages, mu_max=float(mu_max))
+        changed = replace(self, points=points, draws=draws, parameters=parameters, messages=messages)
+        return replace(changed, mu_max=float(mu_max), rho_tasks=0 if "rho" in stated else self.rho_tasks)
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain data that `from_dict` reads back."""
@@ -189,6 +192,7 @@ class Measured:
             "trials": dict(self.trials),
             "tokens": dict(self.tokens),
             "dial": self.dial,
+            "rho_tasks": self.rho_tasks,
             "scenario": None if self.scenario is None else dict(self.scenario),
             "draws": {name: _listed(values) for name, values in self.draws.items()},
         }
@@ -242,6 +246,7 @@ class Measured:
             tokens=data["tokens"],
             scenario=data["scenario"],
             dial=data["dial"],
+            rho_tasks=int(data.get("rho_tasks", 0)),
         )
 
 
@@ -317,6 +322,7 @@ def measured_from(
         tokens=facts.tokens,
         scenario=facts.scenario,
         dial=facts.dial,
+        rho_tasks=estimate.tasks_of.get("rho", 0),
     )
 
 

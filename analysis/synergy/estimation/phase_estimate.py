@@ -81,6 +81,8 @@ class PhaseEstimate:
     """P(alpha > 1) under each form of shared errors."""
     shapes_left: tuple[Shape, ...] = ("lock",)
     """Forms that the test of the votes leaves open; the regime must hold under each of them."""
+    tasks_of: Mapping[str, int] = field(default_factory=dict)
+    """Tasks behind "a and beta", "gamma" and "rho", as far as these were measured."""
 
     def _repr_html_(self) -> str:
         """Return it for a notebook: pictures and tables, without any script."""

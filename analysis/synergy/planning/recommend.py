@@ -36,6 +36,8 @@ GROUPS: Final = ("leaf", "gamma", "rho", "difficulty")
 _FIRST_DRAWS: Final = 24
 AT_ODDS: Final = 0.1
 """Difference of the probabilities under the forms of shared errors from which on the form decides."""
+RHO_TASKS: Final = 100
+"""Tasks below which draws of rho are narrower than its error: plans from 60 and from 200 in docs/verdict-studies.md."""
 _EQUAL: Final = 1e-12
 """Largest difference of two signals that counts as rounding."""
 
@@ -354,6 +356,11 @@ def _cautions(measured: Measured, best: Design, single: Design, organised: Ranke
     for name, estimate in (("rho", measured.parameters.get("rho")), *messages):
         if best.organisation != "single" and estimate is not None and estimate.width > WIDEST:
             yield f"undecided: the interval of {name} is wider than {WIDEST:g}, so no design is to be chosen by it"
+    if best.organisation != "single" and 0 < measured.rho_tasks < RHO_TASKS:
+        found = (
+            f"rho was measured on {measured.rho_tasks} tasks; below {RHO_TASKS} its draws are narrower than its error"
+        )
+        yield f"{found}, so a high P promises too much"
     if measured.points["beta"] < 0:
         yield f"more tokens made a lone agent worse: one agent is taken at its best, {single.x:,.0f} tokens"
     if measured.x_range is not None:

@@ -1,0 +1,59 @@
+"""The scale table: every piece holds its own check at a small size, and what is said of growth is right on planted."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from agentsoc.scenario.code import forget_code
+from benchmarks.bench_scale import Runs, exponent, growth_table, last_decade, peer_lines, variant_tables
+from benchmarks.scale_work import SHAPES, by_events, by_tasks, fan_out, talk
+
+
+@pytest.fixture(autouse=True)
+def _parts_of_its_own() -> Iterator[None]:
+    """Load the parts of the benchmark anew for each test, as what a test registers ends with it."""
+    forget_code()
+    yield
+    forget_code()
+
+
+@pytest.mark.parametrize("shape", sorted(SHAPES))
+def test_everybody_speaks_in_every_round(shape: str) -> None:
+    assert talk(shape, 200)["check"]
+
+
+def test_fan_out_includes_every_agent_and_takes_virtual_time_only() -> None:
+    quick, slow = fan_out(300, 0.0), fan_out(300, 1.0)
+    assert quick["check"]
+    assert slow["check"]
+    assert quick["virtual_s"] == 0.0
+    assert slow["virtual_s"] > 3.0  # the slowest of 300 whose times are exponential with mean 1
+
+
+def test_events_grow_with_tasks_and_rounds() -> None:
+    assert by_tasks(20)["check"]
+    found = by_events(5)
+    assert found["check"]
+    assert found["units"] == 25_002
+
+
+def test_growth_is_that_of_planted_costs() -> None:
+    sizes = [1e3, 1e4, 1e5, 1e6]
+    assert exponent(sizes, [2e-6 * n**1.3 for n in sizes], 0.0) == pytest.approx(1.3)
+    assert exponent(sizes, [0.1 + 2e-6 * n for n in sizes], 0.1) == pytest.approx(1.0)
+    assert exponent(sizes, [0.1 + 2e-6 * n for n in sizes], 0.0) < 0.8, "a fixed cost hides growth"
+    assert last_decade(sizes, [2e-6 * n**2 for n in sizes]) == pytest.approx(2.0)
+
+
+def test_what_failed_is_in_no_table() -> None:
+    runs: Runs = {
+        "w1": [{"units": 10, "cpu_s": 1.0}],
+        "mesa w1": [{"error": "its check failed", "units": 10, "cpu_s": 1}],
+    }
+    assert len(peer_lines(runs)) == 2
+    assert len(growth_table(runs)) == 2
+    runs["mesa w1"] = [{"units": 20, "cpu_s": 1.0}]
+    assert peer_lines(runs)[-1].endswith("| 0.50 |")
+    assert "budgeted" in "\n".join(variant_tables(runs))
+    assert np.isfinite(exponent([1, 10], [1, 10], 0))
