@@ -31,7 +31,7 @@ from benchmarks.when import PARTS, PILOT, ROOT, cpu_hours, file_of, grid_of, kee
 from benchmarks.when_page import IMAGES, PAGE, page, picture
 
 RUNS: Final = ROOT / "runs" / "study"
-TRIED: Final = {"self-consistency": 2, "debate": 2, "placebo": 2}
+TRIED: Final = {"self-consistency": 1, "debate": 2, "placebo": 2}
 """Organisations of the short form, and how far their dials are turned up."""
 PAIR: Final = {"count": 2}
 """Agents of a debate in the short form."""
@@ -56,7 +56,7 @@ def foretold(name: str, runs: Path) -> str:
 def short(name: str) -> list[str]:
     """Return what makes a part so small that it can be tried out: two tasks, few calls, the embedded model.
 
-    Of a part with several ceilings there is a vote, and a debate of two in two rounds beside its placebo, at one.
+    Of a part with several ceilings there is one answer, and a debate of two in two rounds beside its placebo, at one.
     """
     given = ["base.tasks.count=2", "base.agents.max_tokens=8"]
     asked = yaml.safe_load(file_of(name).read_text(encoding="utf-8"))
