@@ -132,7 +132,8 @@ def page(found: Sequence[Part], pilot: Part | None) -> str | None:
     blocks = [INTRODUCTION, *_summary(found), METHOD, *_power(found, pilot)]
     for part in found:
         blocks += _part(part)
-    return "\n".join([*blocks, *_took(found), *_limits()]) + "\n"
+    took = [*found, *([] if pilot is None else [pilot])]
+    return "\n".join([*blocks, *_took(took), *_limits()]) + "\n"
 
 
 def picture(part: Part) -> str | None:
@@ -187,24 +188,26 @@ def _tests(part: Part) -> Iterator[tuple[str, int]]:
 def _pilot(found: Sequence[Part], pilot: Part) -> Iterator[str]:
     """Yield what the pilot says of the same, which is little."""
     results = pilot.results
-    base = found[0].results.record.baseline
-    seen: dict[str, tuple[int, Alternatives | None]] = {}
-    if base not in results.sizes:
+    alike = (part for part in found if part.results.at_budgets and part.made["model"] == pilot.made["model"])
+    part = next((one for one in alike if one.results.record.baseline in results.sizes), None)
+    if part is None:
         return
+    base = part.results.record.baseline
+    seen: dict[str, tuple[int, Alternatives | None]] = {}
     for budget in results.sizes[base][1:]:  # at the least ceiling it is one agent, as all others are nearly
         labels = [label for label, (_, at) in results.members.items() if at == budget]
         table = pl.concat(
             [results.table.filter(results.rows_of(one)).with_columns(organisation=pl.lit(one)) for one in labels]
         )
         seen |= pilots(table, baseline=results.label(base, budget), cluster=results.cluster)
-    n_tasks, tests = found[0].results.table["task"].n_unique(), next(_tests(found[0]))[1]
+    n_tasks, tests = part.results.table["task"].n_unique(), next(_tests(part))[1]
     least = [one.detectable(n_tasks, alpha=LEVEL / tests) for _, one in seen.values() if one is not None]
     known = [one for one in least if one is not None]
     if not known:
         return
     yield (
         f"The pilot had {results.table['task'].n_unique()} tasks and leaves nearly every share open: by each of its "
-        f"{len(known)} differences from {base}, `{found[0].name}`\nfinds {min(known):.2f} to {max(known):.2f}.\n"
+        f"{len(known)} differences from {base}, `{part.name}`\nfinds {min(known):.2f} to {max(known):.2f}.\n"
     )
 
 

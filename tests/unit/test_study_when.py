@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from copy import copy
 from dataclasses import replace
 from pathlib import Path
 
@@ -36,26 +37,41 @@ seeds: 1
 baseline: self-consistency
 """
 
+AT_ONE_CEILING = """
+name: at-one-ceiling
+description: Voters under one ceiling.
+base:
+  tasks: {kind: signal, count: 30}
+  agents: {model: {kind: simulated, signal: 0.4, message: 20}}
+  budget: {tokens_per_task: 9000}
+organisations:
+  single: {preset: single, agents: {iterations: 1}}
+  debate: {preset: debate}
+seeds: 1
+baseline: single
+"""
+
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Make a comparison of voters in place of sums, keep it, and return where all of it is."""
     home = tmp_path_factory.mktemp("when")
-    (home / "file.yaml").write_text(STAND_IN)
-    agentsoc.compare(home / "file.yaml", home / "made", workers=1)
-    keep(PARTS[0], home / "made", home / "kept", load_grid(home / "file.yaml"))
+    for name, said in zip(PARTS, (STAND_IN, AT_ONE_CEILING), strict=False):
+        file = home / f"{name}.yaml"
+        file.write_text(said)
+        agentsoc.compare(file, home / name, workers=1)
+        keep(name, home / name, home / "kept", load_grid(file))
     return home
 
 
 @pytest.fixture(scope="module")
 def stand_in(home: Path) -> Part:
-    (found,) = parts(home / "kept")
-    return found
+    return parts(home / "kept")[0]
 
 
 @pytest.fixture(scope="module")
-def text(stand_in: Part) -> str:
-    found = page([stand_in], kept(PILOT))
+def text(home: Path, stand_in: Part) -> str:
+    found = page([stand_in, *parts(home / "kept")[1:]], kept(PILOT))
     assert found is not None
     return found
 
@@ -140,8 +156,23 @@ def test_every_score_and_token_of_a_page_follows_from_the_table_alone(home: Path
     assert f"\n| at 9,000 | {gap:+.3f} [" in text
     assert "\n| at 2,000 | " not in text, "a debate of one round talks of nothing"
     assert "](images/study/sums-0.5b.svg)" in text
-    for name in PARTS[1:]:
+    for name in PARTS[2:]:
         assert name not in text, "a part that is not finished has no line"
+
+
+def test_a_part_at_one_ceiling_has_one_table_and_without_a_placebo_nothing_is_said_of_talking(
+    home: Path, text: str
+) -> None:
+    table = pl.read_parquet(home / "kept" / PARTS[1] / "results.parquet").pivot(
+        "organisation", index="task", values="score"
+    )
+    games = [int((sign * (table["debate"] - table["single"]) > 0).sum()) for sign in (1, -1)]
+    below = text.partition("## Voters under one ceiling")[2]
+    (row,) = re.findall(r"^\| debate \| .*$", below.partition("## What it took")[0], re.MULTILINE)
+    assert f" | {games[0]}/{30 - sum(games)}/{games[1]} | " in row
+    said = next(line for line in text.splitlines() if line.startswith("- **Voters under one ceiling.**"))
+    assert said.endswith("There is no placebo beside a debate that talks, so nothing is said of talking.")
+    assert f"images/study/{PARTS[1]}" not in text
 
 
 def test_a_picture_is_the_same_whenever_it_is_drawn(stand_in: Part) -> None:
@@ -163,17 +194,29 @@ def test_the_page_says_before_which_power_the_study_had(text: str) -> None:
     assert all(a > b for a, b in zip(many, few, strict=True)), "more tests find less"
 
 
+def test_the_pilot_speaks_of_parts_with_its_model_alone(stand_in: Part, text: str) -> None:
+    assert "The pilot had" not in text
+    same = copy(stand_in)
+    same.made = {**stand_in.made, "model": "qwen2.5-coder-0.5b"}
+    told = page([same], kept(PILOT)) or ""
+    found = re.search(r"The pilot had 3 tasks .* 12 differences .*\nfinds 0\.(\d\d) to 0\.(\d\d)\.", told)
+    assert found
+    assert 10 < int(found[1]) <= int(found[2]) < 60
+    assert "The pilot had" not in (page([same], None) or "")
+    assert f"| `{PILOT}` | qwen2.5-coder-0.5b | `1d9614638d18024d` | 380 | 37,542 | 0.2 |" in told, "it took tokens too"
+
+
 def test_another_comparison_and_one_that_is_not_finished_are_not_kept(home: Path, tmp_path: Path) -> None:
-    made = home / "made"
+    made = home / PARTS[0]
     with pytest.raises(InputError, match="not the comparison sums"):
         keep(PARTS[0], made, tmp_path)
     record = json.loads((made / "comparison.json").read_text())
     assert record["status"] == "finished"
-    gone = next((made / "runs").iterdir())
+    gone = min((made / "runs").iterdir())
     gone.rename(made / "elsewhere")
     try:
         with pytest.raises(InputError, match="1 runs are not finished"):
-            keep(PARTS[0], made, tmp_path, load_grid(home / "file.yaml"))
+            keep(PARTS[0], made, tmp_path, load_grid(home / f"{PARTS[0]}.yaml"))
     finally:
         (made / "elsewhere").rename(gone)
 
