@@ -99,13 +99,17 @@ def test_the_speeds_are_those_that_the_documentation_states() -> None:
     assert when.cpu_hours("another", 1, 1) is None
 
 
-def test_what_a_part_takes_is_said_before_it_is_made(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    assert study_when.main(["plan", "--only", "orders-0.5b", "--runs", str(tmp_path)]) == 0
-    said = capsys.readouterr().out
-    assert re.fullmatch(
-        r"orders-0\.5b: 0 of 4 runs are finished; about 360 calls, 0\.\d CPU-hours of qwen2\.5-coder-0\.5b are left\n",
-        said,
+@pytest.mark.parametrize("name", PARTS)
+def test_a_part_checks_and_what_it_takes_is_said_before_it_is_made(
+    name: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert study_when.main(["plan", "--only", name, "--runs", str(tmp_path)]) == 0
+    runs, model = len(grid_of(name).cells), re.escape(when.model_of(grid_of(name)))
+    said = (
+        rf"{re.escape(name)}: 0 of {runs} runs are finished; about [\d,]+ calls, \d\.\d CPU-hours of {model} are left\n"
     )
+    assert re.fullmatch(said, capsys.readouterr().out)
+    assert not (tmp_path / name).exists(), "nothing is started"
 
 
 def test_the_record_and_the_table_of_the_pilot_are_those_of_its_file() -> None:
