@@ -18,7 +18,6 @@ F64 = NDArray[np.float64]
 DATA: Final = "data"
 LEVELS: Final = np.linspace(0.0, 1.0, 101)
 """Shares of agents at which a mean Lorenz curve is taken."""
-_FORMULA: Final = r"^([=+\-@\t\r])"
 
 
 def tails_table(laws: Laws) -> pl.DataFrame | None:
@@ -117,9 +116,3 @@ def merges_table(laws: Laws) -> pl.DataFrame | None:
     if not told["merges"].sum() or told.select("expansion", "merges").n_unique() < 2:
         return None
     return told
-
-
-def as_csv(table: pl.DataFrame) -> bytes:
-    """Return a table as CSV, in which no cell of text is taken for a formula by a spreadsheet."""
-    texts = pl.col(pl.String).str.replace(_FORMULA, "'$1")
-    return table.with_columns(texts).write_csv().encode("utf-8")
