@@ -89,12 +89,12 @@ def test_a_long_log_has_the_laws_that_it_has_in_memory(runs: Path) -> None:
     assert table.summary() == whole.summary()
     assert table.caveats == whole.caveats
     keys = ("topology", "n")
-    found = analysis.laws(table, by=keys, fast=True, gof=4, seed=2)
+    found = analysis.laws(runs, by=keys, fast=True, gof=4, seed=2)
     wanted = analysis.laws(whole, by=keys, fast=True, gof=4, seed=2)
     _same(found.as_dict(), wanted.as_dict())
     assert found.summary() == wanted.summary()
+    assert isinstance(found.whole.table, LongTable)
     assert [one.where for one in found.groups] == [one.where for one in wanted.groups]
-    assert analysis.laws(runs, fast=True).summary() == analysis.laws(whole, fast=True).summary()
 
 
 @pytest.mark.usefixtures("in_parts")
