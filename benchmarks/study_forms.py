@@ -25,7 +25,7 @@ ONE: Final = (1, "single", {"kind": "vote"})
 
 
 @dataclass(frozen=True)
-class Form(Cell):
+class FormCell(Cell):
     """A cell of one agent that answers once."""
 
     def scenario(self, tasks: int) -> dict[str, Any]:
@@ -43,10 +43,10 @@ class Form(Cell):
 
 
 @dataclass(frozen=True)
-class Counted:
+class FormCounts:
     """What one form gave over the tasks that are there."""
 
-    cell: Form
+    cell: FormCell
     tasks: int
     right: int
     unread: int
@@ -62,7 +62,7 @@ class Counted:
         )
 
 
-def counted(cell: Form, directory: Path) -> Counted:
+def counted(cell: FormCell, directory: Path) -> FormCounts:
     """Return the counts of a cell, of its first attempts alone: a repair would hide what a form costs."""
     log = RunLog(directory)
     tasks = sorted({call.task for call in log.journal()})
@@ -72,10 +72,10 @@ def counted(cell: Form, directory: Path) -> Counted:
     for one in firsts:
         hint = one.request.hint
         right += one.reply is not None and hint is not None and one.reply.answer == hint.truth
-    return Counted(cell, len(firsts), right, len(unread), sum(one.outcome.finish == "length" for one in unread))
+    return FormCounts(cell, len(firsts), right, len(unread), sum(one.outcome.finish == "length" for one in unread))
 
 
-def table(found: list[Counted]) -> Iterator[str]:
+def table(found: list[FormCounts]) -> Iterator[str]:
     """Yield the lines of the table."""
     yield "| model, tasks | form | right, first attempt | no answer | of them cut off |"
     yield "|---|---|---|---|---|"
@@ -95,7 +95,7 @@ def main() -> int:
     deadline = time.monotonic() + 60 * told.minutes
     found = []
     for model, kind, form in product(*(axis.split(",") for axis in (told.models, told.kinds, told.forms))):
-        cell = Form(model, form, "single", kind)
+        cell = FormCell(model, form, "single", kind)
         directory = told.runs / cell.name
         advance(cell, directory, told.tasks, deadline)
         if has_run(directory) and (one := counted(cell, directory)).tasks:

@@ -8,13 +8,13 @@ import pytest
 
 from agentsoc import Scenario, run
 from benchmarks.reread import reread
-from benchmarks.study_forms import Form, counted, table
+from benchmarks.study_forms import FormCell, counted, table
 from tests.golden.test_golden import HERE
 
 
 @pytest.mark.parametrize("form", ["short", "json", "text"])
 def test_a_form_is_counted_by_first_attempts(tmp_path: Path, form: str) -> None:
-    cell = Form("scripted", form, "single", "choice")
+    cell = FormCell("scripted", form, "single", "choice")
     asked = cell.scenario(20)
     asked["agents"]["model"] = {"kind": "scripted", "accuracy": 1.0, "malformed_rate": 0.5}
     done = run(Scenario.model_validate(asked), tmp_path / "run")
