@@ -68,7 +68,9 @@ def compare(
         float | None,
         typer.Option(min=0.0001, max=1, help="Difference that does not matter: tells who is equivalent within it."),
     ] = None,
-    figures: Annotated[bool, typer.Option("--figures", help="Also draw figures (PNG) into DIR/figures.")] = False,
+    figures: Annotated[
+        bool, typer.Option("--figures", help="Also draw figures (PNG), with their numbers (CSV), into DIR/figures.")
+    ] = False,
     accept_failures: options.AcceptFailures = False,
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Also make the failed turns of finished runs again.")

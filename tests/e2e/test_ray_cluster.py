@@ -35,6 +35,7 @@ from agentsoc.experiment.spread import CellPool, Spread
 from agentsoc.log.journal import read_journal
 from agentsoc.log.names import JOURNAL
 from agentsoc.log.read import RunLog
+from analysis.comparison.table import read_results
 from tests.nightly import NIGHTLY
 from tests.standing import LOOPBACK, Standing, standing
 
@@ -55,6 +56,16 @@ base:
 organisations:
   computed: {agents: {count: 5, model: {kind: simulated, signal: 0.3}}, topology: star, protocol: aggregate}
   asked: {agents: {count: 3, model: {kind: scripted, latency_s: 0.1}}, topology: star, protocol: aggregate}
+  calling:
+    agents:
+      count: 3
+      model:
+        kind: scripted
+        latency_s: 0.05
+        uses_tools: [[{tool: calculator, arguments: {expression: "{agent} + 1"}}]]
+      tools: [calculator]
+    topology: decentralized
+    protocol: {kind: debate, rounds: 2}
 seeds: 4
 """
 
@@ -127,6 +138,9 @@ def test_hosts_of_two_nodes_make_the_same_runs_though_one_is_killed(
     spread = Spread(cluster.address, 2)
     outcome = run_comparison(grid, tmp_path / "far", workers=spread, concurrency=4, progress=progress)
     assert digests(outcome.record) == expected
+    table = read_results(outcome.directory).table
+    called = table.group_by("organisation").agg(pl.col("tool_calls").unique()).sort("organisation").rows()
+    assert called == [("asked", [0]), ("calling", [6]), ("computed", [0])]
     assert len(nodes[0]) == 2
     assert [text for text in progress.notices if "died and was replaced" in text]
     for cell in grid.cells:
