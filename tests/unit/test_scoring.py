@@ -206,6 +206,6 @@ def test_a_run_with_scoring_says_what_was_read_and_replays(
     done = small_run(base / "run", tasks=family.model_dump(), agents=agents)
     (final,) = [event for event in done.events() if event.kind == "answer"]
     assert (final.answer, final.correct) == (said, 1.0)
-    assert done.manifest.rules["reader"] == 2
+    assert done.manifest.rules["reader"] == NEWEST.reader
     (base / "tasks.jsonl").write_text("gone", encoding="utf-8")  # the run keeps a copy
     assert replay(base / "run").digest == done.manifest.digest
