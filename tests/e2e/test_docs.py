@@ -69,8 +69,8 @@ SMALL = {
 }
 """Files with the embedded model, and what they are reduced to."""
 HERE = ("--workers", "1")
-"""Runs of comparisons are made in this process: who makes them changes nothing (`e2e/test_compare.py`), and others would
-have to start."""
+"""Runs of comparisons are made in this process: others would have to start, and who makes them changes nothing
+(`e2e/test_compare.py`)."""
 MARKS = {"ray": pytest.mark.ray}
 
 
