@@ -1,6 +1,7 @@
 """This study asks how often planted breaks, power laws and logistics are told for what they are, and where curves go.
 
-Usage: python -m benchmarks.study_curves [--replicates 100] [--part breaks words] (about 30 minutes of one core). Each
+Usage: python -m benchmarks.study_curves [--replicates 100] [--seed 0] [--part breaks words] (about 30 minutes of one
+core). Replicate i draws by number seed + i, so another seed of 100 or more gives samples that were never seen. Each
 design has one value at each of 40 x over three decades unless it says otherwise, times a lognormal factor; d, slopes
 and the side of the bend are drawn anew for each replicate. The tables are in docs/curves.md.
 """
@@ -104,11 +105,11 @@ def octave(law: CurveLaw, planted: Planted) -> tuple[float, float, bool]:
 
 
 def break_row(
-    name: str, replicates: int, *, points: int = POINTS, noise: float = NOISE, slopes: tuple[float, float] | None = None
+    name: str, seeds: range, *, points: int = POINTS, noise: float = NOISE, slopes: tuple[float, float] | None = None
 ) -> str:
     """Return how often planted breaks are found, and their intervals hold."""
     seen, ends, covered = [], [], []
-    for seed in range(replicates):
+    for seed in seeds:
         planted = one_break(seed, points=points, noise=noise, slopes=slopes)
         law = fit_curve(planted.x, planted.y, seed=seed)
         seen.append(recovered(law, planted))
@@ -136,34 +137,34 @@ def word_row(name: str, laws: list[CurveLaw]) -> str:
     return f"| {name} | {' | '.join(f'{np.mean([one.word == word for one in laws]):.0%}' for word in words)} |"
 
 
-def breaks_table(n: int) -> None:
+def breaks_table(seeds: range) -> None:
     """Print how often planted breaks are found."""
     print("| one break | reported | d | slopes | both | d held | slope 1 | slope 2 | error | power's | better | held |")
     print("| --- " * 12 + "|")
     for slopes in ((-0.2, -0.8), (-0.8, -0.2), (0.8, 0.3)):
-        print(break_row(f"slopes {slopes[0]:g}, {slopes[1]:g}; 40 x, 5 %", n, slopes=slopes), flush=True)
-    print(break_row("slopes drawn; 12 x, 5 %", n, points=12), flush=True)
-    print(break_row("slopes drawn; 40 x, 5 %", n), flush=True)
-    print(break_row("slopes drawn; 40 x, 10 %", n, noise=0.1), flush=True)
+        print(break_row(f"slopes {slopes[0]:g}, {slopes[1]:g}; 40 x, 5 %", seeds, slopes=slopes), flush=True)
+    print(break_row("slopes drawn; 12 x, 5 %", seeds, points=12), flush=True)
+    print(break_row("slopes drawn; 40 x, 5 %", seeds), flush=True)
+    print(break_row("slopes drawn; 40 x, 10 %", seeds, noise=0.1), flush=True)
 
 
-def words_table(n: int) -> None:
+def words_table(seeds: range) -> None:
     """Print what curves of every kind are called."""
     print("| planted | constant | power law | with a limit | logistic | broken | bends |\n" + "| --- " * 7 + "|")
     for points, noise in ((40, 0.05), (12, 0.05)):
         name = f"{points} x, {noise:.0%}"
-        powers = [plain(seed, points=points, noise=noise) for seed in range(n)]
-        laws = [fit_curve(one.x, one.y, seed=seed, draws=100) for seed, one in enumerate(powers)]
+        powers = [plain(seed, points=points, noise=noise) for seed in seeds]
+        laws = [fit_curve(one.x, one.y, seed=seed, draws=100) for seed, one in zip(seeds, powers, strict=True)]
         held = [octave(law, one)[2] for law, one in zip(laws, powers, strict=True)]
         print(word_row(f"power law, {name}", laws) + f" octave beyond held in {np.mean(held):.0%}", flush=True)
         for floor in (0.0, 0.25):
-            curves = [logistic(seed, points=points, noise=noise, floor=floor) for seed in range(n)]
+            curves = [logistic(seed, points=points, noise=noise, floor=floor) for seed in seeds]
             found = [fit_curve(x, y, draws=20) for x, y in curves]
             print(word_row(f"logistic from {floor:g}, {name}", found), flush=True)
-        limited = [plain(seed, points=points, noise=noise, limit=0.1) for seed in range(n)]
+        limited = [plain(seed, points=points, noise=noise, limit=0.1) for seed in seeds]
         found = [fit_curve(one.x, one.y, draws=20) for one in limited]
         print(word_row(f"power law and 0.1, {name}", found), flush=True)
-        flat = [np.exp(noise * np.random.default_rng([4, seed]).normal(size=points)) for seed in range(n)]
+        flat = [np.exp(noise * np.random.default_rng([4, seed]).normal(size=points)) for seed in seeds]
         found = [fit_curve(powers[0].x, y, draws=20) for y in flat]
         print(word_row(f"constant, {name}", found), flush=True)
 
@@ -171,10 +172,11 @@ def words_table(n: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--replicates", type=int, default=100)
+    parser.add_argument("--seed", type=int, default=0, help="number of the first replicate")
     parser.add_argument("--part", choices=("breaks", "words"), nargs="+", default=("breaks", "words"))
     given = parser.parse_args()
     for part in given.part:
-        (breaks_table if part == "breaks" else words_table)(given.replicates)
+        (breaks_table if part == "breaks" else words_table)(range(given.seed, given.seed + given.replicates))
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """This study asks when signs of slowing are seen: in systems that slow down, in systems that do not, and by chance.
 
-Usage: python -m benchmarks.study_slowing [--replicates 200] [--part NAME...] (about 5 minutes of one core). Series of
-500 steps, windows of 250, a trend of 50 steps taken away, 500 surrogates of each kind. The tables are in
-docs/early-warning.md.
+Usage: python -m benchmarks.study_slowing [--replicates 200] [--seed 0] [--part NAME...] (about 5 minutes of one core).
+Another seed gives series that were never seen. Series of 500 steps, windows of 250, a trend of 50 steps taken away, 500
+surrogates of each kind. The tables are in docs/early-warning.md.
 """
 
 from __future__ import annotations
@@ -113,9 +113,10 @@ SYSTEMS: Final[dict[str, Callable[[int, int], F64]]] = {
 }
 
 
-def system_row(name: str, replicates: int) -> str:
+def system_row(name: str, replicates: int, seed: int) -> str:
     """Return how often each indicator rises or falls beyond chance, and how often slowing is said."""
-    found = [watch_series(x, window=WINDOW, bandwidth=50, seed=at) for at, x in enumerate(SYSTEMS[name](replicates, 0))]
+    series = SYSTEMS[name](replicates, seed)
+    found = [watch_series(x, window=WINDOW, bandwidth=50, seed=seed + at) for at, x in enumerate(series)]
     cells = []
     for kind in INDICATORS:
         trends = np.array([one.sign(kind).trend for one in found])
@@ -124,22 +125,22 @@ def system_row(name: str, replicates: int) -> str:
     return f"| {name} | {' | '.join(cells)} | {np.mean([one.slowing for one in found]):.1%} |"
 
 
-def taus(number: int) -> str:
+def taus(number: int, seed: int) -> str:
     """Return what Kendall's tau of the lag-1 autocorrelation is without any test."""
-    rising = kendall(rolling(ar1(np.linspace(0.1, 0.95, STEPS), number, 7), WINDOW)[0])
-    still = kendall(rolling(ar1(0.5, number, 8), WINDOW)[0])
+    rising = kendall(rolling(ar1(np.linspace(0.1, 0.95, STEPS), number, seed + 7), WINDOW)[0])
+    still = kendall(rolling(ar1(0.5, number, seed + 8), WINDOW)[0])
     low, high = np.quantile(still, (0.05, 0.95))
     return f"phi .10 to .95: median tau {np.median(rising):.3f}; stationary, phi .5: 5-95 % {low:+.2f} to {high:+.2f}"
 
 
-def recovery_row(gamma_share: float, replicas: int = 200) -> str:
+def recovery_row(gamma_share: float, seed: int, replicas: int = 200) -> str:
     """Return recovery and -1 / ln phi of a society at a share of the critical fidelity, and of AR(1) from its noise."""
     gamma = gamma_share * float(critical_gamma(B, 0.0))
     phi = float(alpha(B, gamma, 0.0))
     push, rounds = Push(49, 0.05), np.full(90, gamma)
-    seen = [poll_rounds(rounds, MANY, B, replicas=replicas, push=one, seed=5)[:, 49:] for one in (push, None)]
+    seen = [poll_rounds(rounds, MANY, B, replicas=replicas, push=one, seed=seed + 5)[:, 49:] for one in (push, None)]
     back = recovery(*seen)
-    noise = poll_rounds(np.full(5000, gamma), MANY, B, seed=6)[0, 100:]
+    noise = poll_rounds(np.full(5000, gamma), MANY, B, seed=seed + 6)[0, 100:]
     memory = float(np.corrcoef(noise[1:], noise[:-1])[0, 1])
     time = back.time
     return (
@@ -147,13 +148,13 @@ def recovery_row(gamma_share: float, replicas: int = 200) -> str:
     )
 
 
-def sweep_row(shares: F64, replicates: int) -> str:
+def sweep_row(shares: F64, replicates: int, first: int) -> str:
     """Return how often a sweep over fidelity shows slowing, and one over a constant fidelity does."""
     top = float(critical_gamma(B, 0.0))
     told = []
     for course in (shares, np.full(shares.size, 0.5)):
         found = []
-        for seed in range(replicates):
+        for seed in range(first, first + replicates):
             series = [
                 poll_rounds(np.full(200, s * top), AGENTS, B, seed=100 * seed + i)[0] for i, s in enumerate(course)
             ]
@@ -166,29 +167,30 @@ def sweep_row(shares: F64, replicates: int) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--replicates", type=int, default=200)
+    parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--part", choices=("taus", "systems", "recovery", "sweep"), nargs="+")
     given = parser.parse_args()
     parts = given.part or ["taus", "recovery", "systems", "sweep"]
     if "taus" in parts:
-        print(taus(10 * given.replicates), flush=True)
+        print(taus(10 * given.replicates, given.seed), flush=True)
     if "recovery" in parts:
         print(
             "\n| phi | left after a step | memory of its noise | -1 / ln phi | recovery time |\n" + "| --- " * 5 + "|"
         )
         for share in (0.3, 0.6, 0.8, 0.9, 0.95):
-            print(recovery_row(share), flush=True)
+            print(recovery_row(share, given.seed), flush=True)
     if "systems" in parts:
         print("\n| system | autocorrelation | variance | skewness | slowing |\n" + "| --- " * 5 + "|")
         for name in SYSTEMS:
             still = name.startswith(("stationary", "abrupt"))
-            print(system_row(name, given.replicates if still else given.replicates // 2), flush=True)
+            print(system_row(name, given.replicates if still else given.replicates // 2, given.seed), flush=True)
     if "sweep" in parts:
         print(
             "\n| sweep | autocorrelation up | variance up | slowing | the same without change | | |\n"
             + "| --- " * 7
             + "|"
         )
-        print(sweep_row(np.linspace(0.1, 0.97, 8), given.replicates // 4), flush=True)
+        print(sweep_row(np.linspace(0.1, 0.97, 8), given.replicates // 4, given.seed), flush=True)
 
 
 if __name__ == "__main__":

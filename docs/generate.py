@@ -144,8 +144,8 @@ The tests run every file: those with `local` with fewer tasks, `provider-local-s
 
 Put a model of yours in with `--model openai/gpt-4o-mini` ([models and providers](providers.md)), but not where the
 tasks are `signal`: they are for simulated voters, and all that they ask is "Which is right: A or B?". There,
-`--set tasks=arithmetic` puts questions in their place. Files in `scenarios/comparisons/` compare organisations:
-[comparing organisations](comparing.md), [experiments](experiments/index.md).
+`--set tasks=arithmetic` puts questions in their place. Files in `scenarios/comparisons/` and `scenarios/study/` compare
+organisations: [comparing organisations](comparing.md), [experiments](experiments/index.md).
 """
 
 SCENARIO_GROUPS: Final = {

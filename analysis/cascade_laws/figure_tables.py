@@ -53,7 +53,8 @@ def lorenz_table(laws: Laws) -> pl.DataFrame | None:
         pl.DataFrame | None: `topology`, `executions` (how many), `agents` and `acts`, both shares in [0, 1], the least
             active agents first. None without an act.
     """
-    acts = effort(laws.table).filter(pl.col("events") > 0)
+    parts_of = [effort(part).with_columns(pl.col("execution") + first) for first, part in laws.table.parts()]
+    acts = pl.concat(parts_of).filter(pl.col("events") > 0)
     if not acts.height:
         return None
     executions = laws.table.executions.select("execution", "n_agents", pl.col("topology").fill_null("unknown"))

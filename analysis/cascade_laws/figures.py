@@ -25,7 +25,7 @@ from analysis.cascade_laws.figure_tables import (
     merges_table,
     tails_table,
 )
-from analysis.csv_text import as_csv
+from analysis.csv_cells import as_csv
 from analysis.scales import label, scale
 from analysis.tails.competitor import COMPETITORS
 from analysis.tails.fit import POWER

@@ -18,7 +18,7 @@ from agentsoc.log.inside import Inside
 from analysis.comparison.curve_figure import curve_rows, draw_curves
 from analysis.comparison.figure_tables import baselines, cost_table, differences_table, row_name, scores_table
 from analysis.comparison.report import Report, measured
-from analysis.csv_text import as_csv
+from analysis.csv_cells import as_csv
 from analysis.scales import apart
 
 if TYPE_CHECKING:

@@ -185,17 +185,19 @@ def test_json_holds_the_figures_of_the_text_and_nothing_else_is_on_stdout(capsys
     code, out, _ = call(capsys, "compare", file, "--json", "--workers", 1)
     assert code == 0
     assert json.loads(out) == json.loads(Path("comparisons/simulated/report.json").read_text())
+    written_to = ": results.parquet, report.txt, report.json, report.html"
+    assert written_to not in out
+    assert written_to in call(capsys, "compare", "comparisons/simulated")[1]
     code, out, _ = call(capsys, "compare", "none.yaml", "--json")
     assert (code, json.loads(out)["exit_code"]) == (2, 2)
 
 
 def test_who_carries_it_out_changes_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     file = written(SIMULATED)
-    for out, workers in (("one", 1), ("two", 2), ("three", 3)):
+    for out, workers in (("one", 1), ("three", 3)):
         assert call(capsys, "compare", file, "--out", out, "--workers", workers)[0] == 0
-    reports = [json.loads(Path(out, "report.json").read_text()) | {"directory": ""} for out in ("one", "two", "three")]
-    assert reports[0] == reports[1] == reports[2]
-    assert results(Path("one")).equals(results(Path("two")))
+    reports = [json.loads(Path(out, "report.json").read_text()) | {"directory": ""} for out in ("one", "three")]
+    assert reports[0] == reports[1]
     assert results(Path("one")).equals(results(Path("three")))
 
 

@@ -6,6 +6,7 @@ from collections import Counter
 from math import exp
 from typing import Any, Literal
 
+import numpy as np
 import pytest
 
 from agentsoc.contracts.part import Slot
@@ -17,7 +18,7 @@ from agentsoc.protocols.auction import AGAIN, BID, MARK, _mark
 from agentsoc.society.build import build_society
 from agentsoc.society.coded import CodedAgent
 from agentsoc.streams import uniform
-from agentsoc.theory.auction import lowest, score
+from agentsoc.theory.auction import Bid, fit_cost_weight, lowest, score
 from tests.societies import built, logged
 
 PRICES = (0.05, 0.36)
@@ -218,3 +219,39 @@ def test_a_bidder_that_fails_has_no_plan_and_who_is_silent_to_the_end_gives_no_a
     blocks["agents"] = {"count": 3, "model": silent}
     done, _ = logged(**blocks)
     assert (done.totals.calls, done.totals.answered) == (2 * 3, 0)
+
+
+def worst(auctions: list[list[Bid]], weight: float) -> tuple[float, float]:
+    """Return the largest loss and the sum of losses at a weight of cost."""
+    lost = []
+    for bids in auctions:
+        won = lowest({at: weight * bid.cost - sum(bid.marks) / len(bid.marks) for at, bid in enumerate(bids)})
+        lost.append(max(bids[at].loss for at in won))
+    return max(lost), sum(lost)
+
+
+def test_the_weight_of_cost_is_that_of_the_least_worst_loss_as_a_fine_grid_finds_it() -> None:
+    rng = np.random.default_rng(5)
+    for _ in range(20):
+        auctions = [
+            [Bid(float(rng.uniform(1, 9)), (float(rng.integers(6)),), float(rng.uniform(1, 9))) for _ in range(3)]
+            for _ in range(6)
+        ]
+        found = worst(auctions, fit_cost_weight(auctions))
+        assert found <= min(worst(auctions, float(weight)) for weight in np.geomspace(1e-3, 1e3, 400))
+
+
+def test_the_worst_task_decides_and_not_the_mean() -> None:
+    """Nine tasks would be cheaper with the small agent; on one it is wrong, which costs 12."""
+    small, large = Bid(1.0, (4.0,), 1.0), Bid(6.0, (5.0,), 6.0)
+    auctions = [[small, large]] * 9 + [[Bid(1.0, (4.0,), 12.0), large]]  # the jury cannot tell them apart
+    weight = fit_cost_weight(auctions)
+    assert worst(auctions, weight) == (6.0, 60.0)
+    assert worst(auctions, 10.0) == (12.0, 21.0)
+    assert fit_cost_weight([[small, large]] * 9) > 1 / 5
+
+
+@pytest.mark.parametrize("auctions", [[], [[]]])
+def test_weights_are_not_fitted_to_nothing(auctions: list[list[Bid]]) -> None:
+    with pytest.raises(ValueError, match="at least one bid"):
+        fit_cost_weight(auctions)

@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from analysis.csv_text import as_csv
+from analysis.csv_cells import as_csv
 from analysis.synergy.diagram.figure_tables import budget_table, depth_table, plane_table
 from analysis.synergy.diagram.panels import budget_panel, phase_plane, trajectory_panel
 from analysis.synergy.theory.costs import LeafLaw

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections import Counter
 from math import comb
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from agentsoc.engine.replay import replay
 from agentsoc.engine.resume import resume
 from agentsoc.engine.run import run
 from agentsoc.errors import InputError
+from agentsoc.events import COORDINATION
 from agentsoc.log.read import RunLog
 from agentsoc.society.build import build_society
 from tests.societies import built, logged
@@ -158,6 +160,32 @@ def test_an_episode_that_ends_early_is_shown_as_it_ended() -> None:
     rounds = {event.task: event.round for event in events if event.kind == "stop"}
     assert min(rounds.values()) < max(rounds.values())
     assert done.totals.stops == {"finished": 20}
+
+
+def calls_under(budget: int, kind: str, order: str) -> dict[int, int]:
+    """Return how many turns each task had that were answered, under a ceiling."""
+    blocks = society(
+        4, tasks=4, budget={"tokens_per_task": budget}, protocol={"kind": kind, "rounds": 4, "order": order}
+    )
+    done, events = logged(check=False, **blocks)
+    assert done.totals.stops == {"budget_exhausted": 4}
+    turns = Counter(event.task for event in events if event.kind in COORDINATION and event.agent >= 0)
+    assert sum(turns.values()) == done.totals.calls
+    return dict(turns)
+
+
+@pytest.mark.parametrize("budget", [150, 500, 700, 1200, 1600])
+def test_under_a_budget_it_makes_exactly_the_calls_of_a_debate(budget: int) -> None:
+    """Replies are equally long, so that whatever a ceiling pays for in one, it pays for in the other."""
+    placebo, debate = (calls_under(budget, kind, "together") for kind in ("placebo", "debate"))
+    assert placebo == debate
+    assert 0 < min(debate.values()) < 4 * 4
+
+
+def test_in_turn_a_debate_shows_less_where_its_agents_endorse_so_a_budget_may_pay_for_more_of_it() -> None:
+    found = [[calls_under(budget, kind, "in-turn") for kind in ("placebo", "debate")] for budget in (300, 500, 700)]
+    assert all(one[task] <= other[task] for one, other in found for task in other)
+    assert any(one != other for one, other in found)
 
 
 def test_a_budget_ends_episodes_and_nobody_waits_for_ever() -> None:

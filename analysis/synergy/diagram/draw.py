@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from agentsoc.log.files import write_whole
-from analysis.csv_text import as_csv
+from analysis.csv_cells import as_csv
 from analysis.synergy.diagram.figure_tables import budget_table, depth_table, plane_table
 from analysis.synergy.diagram.figures import draw_budget, draw_plane, draw_trajectory, save
 from analysis.synergy.diagram.panels import budget_panel, phase_plane, trajectory_panel

@@ -1,0 +1,325 @@
+"""The page of the study "When is a society worth its tokens?", written from what is kept of its comparisons.
+
+No figure stands in this file. A part that is not finished has no line on the page, and without any part there is no
+page. Whatever is said of talking is said of a debate beside its placebo, in which as much was read that says nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import polars as pl
+
+from analysis.comparison.crossovers import Crossover
+from analysis.comparison.curve_text import crossover_text
+from analysis.comparison.curves import Curves
+from analysis.comparison.text import report_as_dict
+from analysis.comparison.verdict import verdict
+from analysis.interval import Interval, shown
+from analysis.stats import Alternatives, Discordant, PairedRow, compare_paired
+from analysis.stats.paired import pilots
+from analysis.stats.permutation import holm
+from analysis.viewer.charts.budgets import curves_chart
+from analysis.viewer.pages.compare import compare_page
+from benchmarks.when import ROOT, Part
+
+PAGE: Final = ROOT / "docs" / "when-is-a-society-worth-its-tokens.md"
+IMAGES: Final = ROOT / "docs" / "images" / "study"
+BANNER: Final = "<!-- Written by benchmarks/study_when.py (page). Do not edit. -->"
+LEVEL: Final = 0.05
+RATES: Final = (0.1, 0.2, 0.4)
+"""Shares of tasks that would tell two equals apart, for which it is said what could be found."""
+DEBATE: Final = "debate"
+PLACEBO: Final = "placebo"
+
+INTRODUCTION: Final = f"""\
+# When is a society worth its tokens?
+
+{BANNER}
+
+Small language models in several organisations, each under the same ceilings of tokens: one agent, a vote, refinement,
+a debate, its placebo, a mixture. What each scored for what it spent, with intervals, and what so few tasks leave open.
+The figures are of these models, tasks and dials; they say nothing about strong models.
+"""
+
+METHOD: Final = """\
+## How it was asked
+
+- **Files.** `scenarios/study/` has a comparison a part. Every organisation has the same tasks and the same seed, and
+  turns up one dial to use a ceiling; the values of the dials are in the files, from a pilot on three tasks.
+- **Spending.** A ceiling is not a spending. Scores stand beside what was spent; see [budget curves](budget-curves.md).
+- **Tests.** Differences are from the baseline at the same ceiling, paired by task, p by swapping names and corrected by
+  Holm over all differences of a part ([statistics](statistics.md)).
+- **Talking.** A debate is beaten or not by its *placebo*: as many agents are asked as often and read as many claims of
+  the same length, which were said about another question. What is said of talking is the difference of these two, at
+  ceilings at which anything is read at all (two rounds or more), corrected by Holm over these.
+- **Again.** `make study` makes all of it, goes on where it stopped, and says first what it takes;
+  `python -m benchmarks.study_when page` writes this page from `benchmarks/results/study`.
+"""
+
+
+@dataclass(frozen=True)
+class Talk:
+    """What a debate scored beyond its placebo at one ceiling."""
+
+    budget: int
+    row: PairedRow
+    p: float
+    """P value, corrected by Holm over the ceilings."""
+    beats_baseline: bool = False
+    """Whether the debate is better than the baseline at this ceiling, after the correction of the part."""
+
+
+def talking(part: Part) -> list[Talk]:
+    """Return debate less placebo at each ceiling at which agents read anything and both can be compared."""
+    results = part.results
+    usable = {row.organisation for row in part.report.rows()}
+    rounds = {(dial.organisation, dial.budget): dial.value or 0 for dial in results.record.dials}
+    found: list[tuple[int, PairedRow]] = []
+    for budget in results.sizes.get(DEBATE, []) if results.at_budgets else []:
+        labels = [results.label(name, budget) for name in (PLACEBO, DEBATE)]
+        if not set(labels) <= usable or rounds.get((DEBATE, budget), 0) < 2:
+            continue
+        both = pl.concat([results.table.filter(results.rows_of(label)) for label in labels])
+        found.append((budget, compare_paired(both, baseline=PLACEBO, cluster=results.cluster).row(DEBATE)))
+    corrected = holm(np.array([row.p for _, row in found]))
+    ahead = {
+        row.organisation
+        for block in part.report.blocks
+        for row in block.found.rows
+        if row.p_holm <= LEVEL and row.difference.value > 0
+    }
+    return [
+        Talk(budget, row, float(p), results.label(DEBATE, budget) in ahead)
+        for (budget, row), p in zip(found, corrected, strict=True)
+    ]
+
+
+def talk_words(talks: Sequence[Talk], base: str) -> str:
+    """Return what can be said of talking, in a sentence or two.
+
+    A placebo may harm its readers, so that to beat it is no gain yet: talking gains where the debate beats the baseline
+    at the same ceiling as well.
+    """
+    if not talks:
+        return "There is no placebo beside a debate that talks, so nothing is said of talking."
+    told = [one for one in talks if one.p <= LEVEL]
+    each = "; ".join(f"{_difference(one.row.difference)} at {one.budget:,}" for one in told or talks)
+    if not told:
+        return f"Whether what is said in the debate matters cannot be told: debate less placebo {each}."
+    better = {one.row.difference.value > 0 for one in told}
+    word = "better" if better == {True} else "worse" if better == {False} else "better at one ceiling, worse at another"
+    text = f"What agents read matters, the debate does {word} than its placebo: {each}."
+    if better == {False}:
+        return text
+    ahead = [f"{one.budget:,}" for one in told if one.row.difference.value > 0 and one.beats_baseline]
+    if ahead:
+        return f"{text} It is ahead of {base} as well at {', '.join(ahead)}: there, talking gains."
+    return f"{text} It is not shown to be ahead of {base}, so no gain by talking is shown."
+
+
+def _difference(found: Interval) -> str:
+    return found.text(sign=True)
+
+
+def page(found: Sequence[Part], pilot: Part | None) -> str | None:
+    """Return the page of some parts; None without any."""
+    if not found:
+        return None
+    blocks = [INTRODUCTION, *_summary(found), METHOD, *_power(found, pilot)]
+    for part in found:
+        blocks += _part(part)
+    took = [*found, *([] if pilot is None else [pilot])]
+    return "\n".join([*blocks, *_took(took), *_limits()]) + "\n"
+
+
+def picture(part: Part) -> str | None:
+    """Return the picture of a part, SVG; None of one that has no curves."""
+    chart = curves_chart(compare_page(report_as_dict(part.report)))
+    if chart is None:
+        return None
+    number = chart.svg.partition('aria-labelledby="t')[2].partition(" ")[0]
+    plain = chart.svg.replace(f'"t{number} d{number}"', '"t d"')  # the numbers count pictures of this process
+    plain = plain.replace(f'id="t{number}"', 'id="t"').replace(f'id="d{number}"', 'id="d"')
+    style = 'class="chart" style="background:#ffffff;font-family:sans-serif"'
+    return plain.replace('class="chart"', style, 1) + "\n"
+
+
+def _summary(found: Sequence[Part]) -> Iterator[str]:
+    yield "## What came out\n"
+    for part in found:
+        talks = talking(part)
+        said = f" {talk_words(talks, part.results.record.baseline)}" if talks or DEBATE in part.results.sizes else ""
+        yield f"- **{part.about}** {verdict(part.report)}{said}"
+    yield ""
+
+
+def _power(found: Sequence[Part], pilot: Part | None) -> Iterator[str]:
+    """Yield what could be found, by what was known before the run."""
+    yield "## What could be found\n"
+    yield (
+        "Worked out from the design: the smallest true difference of the score that so many tasks find in 4 of 5 "
+        "experiments, by\nthe share of tasks on which two equal organisations would come out differently (-: not even "
+        "the largest one).\n"
+    )
+    yield f"| part | difference from | tasks | tests | {' | '.join(f'{rate:.0%} differ' for rate in RATES)} |"
+    yield "| --- " * (4 + len(RATES)) + "|"
+    for part in found:
+        n_tasks = part.results.table["task"].n_unique()
+        for what, tests in _tests(part):
+            least = [Discordant.known(rate).detectable(n_tasks, alpha=LEVEL / tests) for rate in RATES]
+            cells = ["-" if one is None else f"{one:.2f}" for one in least]
+            yield f"| `{part.name}` | {what} | {n_tasks} | {tests} | {' | '.join(cells)} |"
+    yield ""
+    if pilot is not None:
+        yield from _pilot(found, pilot)
+
+
+def _tests(part: Part) -> Iterator[tuple[str, int]]:
+    record = part.results.record
+    yield record.baseline, sum(cell.organisation != record.baseline for cell in record.cells)
+    if talks := talking(part):
+        yield PLACEBO, len(talks)
+
+
+def _pilot(found: Sequence[Part], pilot: Part) -> Iterator[str]:
+    """Yield what the pilot says of the same, which is little."""
+    results = pilot.results
+    alike = (part for part in found if part.results.at_budgets and part.made["model"] == pilot.made["model"])
+    part = next((one for one in alike if one.results.record.baseline in results.sizes), None)
+    if part is None:
+        return
+    base = part.results.record.baseline
+    seen: dict[str, tuple[int, Alternatives | None]] = {}
+    for budget in results.sizes[base][1:]:  # at the least ceiling it is one agent, as all others are nearly
+        labels = [label for label, (_, at) in results.members.items() if at == budget]
+        table = pl.concat(
+            [results.table.filter(results.rows_of(one)).with_columns(organisation=pl.lit(one)) for one in labels]
+        )
+        seen |= pilots(table, baseline=results.label(base, budget), cluster=results.cluster)
+    n_tasks, tests = part.results.table["task"].n_unique(), next(_tests(part))[1]
+    least = [one.detectable(n_tasks, alpha=LEVEL / tests) for _, one in seen.values() if one is not None]
+    known = [one for one in least if one is not None]
+    if not known:
+        return
+    yield (
+        f"The pilot had {results.table['task'].n_unique()} tasks and leaves nearly every share open: by each of its "
+        f"{len(known)} differences from {base}, `{part.name}`\nfinds {min(known):.2f} to {max(known):.2f}.\n"
+    )
+
+
+def _part(part: Part) -> Iterator[str]:
+    """Yield the tables of a part, its picture and its crossovers."""
+    report, curves = part.report, part.report.curves
+    yield f"## {part.about.rstrip('.')}\n"
+    n_tasks = part.results.table["task"].n_unique()
+    yield f"`scenarios/study/{part.name}.yaml`: {n_tasks} tasks, {len(part.results.record.cells)} runs.\n"
+    if curves is None:
+        yield from _block(part)
+    else:
+        yield from _curves(part, curves)
+    for label, why in report.not_comparable.items():
+        yield f"{label} is left out: {why}.\n"
+
+
+def _block(part: Part) -> Iterator[str]:
+    """Yield the table of a comparison at one ceiling."""
+    report = part.report
+    (block,) = report.blocks
+    less = f"less {block.found.baseline.organisation} [95 %]"
+    yield f"| organisation | score [95 %] | tokens a task | {less} | won/tied/lost | p (Holm) |"
+    yield "| --- " * 6 + "|"
+    for row in block.rows:
+        spent = report.metrics[row.organisation].values["tokens"]
+        cells = [row.organisation, row.mean.text(), "-" if spent is None else shown(spent.value)]
+        if isinstance(row, PairedRow):
+            cells += [_difference(row.difference), f"{row.wins}/{row.ties}/{row.losses}", _p(row.p_holm)]
+        else:
+            cells += ["", "", ""]
+        yield f"| {' | '.join(cells)} |"
+    yield ""
+
+
+def _curves(part: Part, curves: Curves) -> Iterator[str]:
+    report, base = part.report, part.results.record.baseline
+    heads = " | ".join(f"at {budget:,}" for budget in curves.budgets)
+    line = "| --- " * (1 + len(curves.budgets)) + "|"
+    yield f"![score against tokens spent](images/study/{part.name}.svg)\n"
+    yield f"Score [95 %], and tokens spent on a task.\n\n| organisation | {heads} |\n{line}"
+    for curve in curves.curves:
+        points = {one.budget: f"{one.score.text()} ({shown(one.tokens.value)})" for one in curve.points}
+        yield f"| {curve.organisation} | {' | '.join(points.get(one, '-') for one in curves.budgets)} |"
+    yield f"\nScore less that of {base} at the same ceiling [95 %], p (Holm).\n\n| organisation | {heads} |\n{line}"
+    rows = {row.organisation: row for block in report.blocks for row in block.found.rows}
+    for curve in curves.curves:
+        if curve.organisation != base:
+            own = [rows.get(part.results.label(curve.organisation, one)) for one in curves.budgets]
+            cells = ["-" if row is None else f"{_difference(row.difference)}, {_p(row.p_holm)}" for row in own]
+            yield f"| {curve.organisation} | {' | '.join(cells)} |"
+    yield from _gains(curves, heads, line)
+    if talks := talking(part):
+        yield f"\n| {DEBATE} less {PLACEBO} | difference [95 %] | won/tied/lost | p (Holm) |\n{'| --- ' * 4}|"
+        for one in talks:
+            games = f"{one.row.wins}/{one.row.ties}/{one.row.losses}"
+            yield f"| at {one.budget:,} | {_difference(one.row.difference)} | {games} | {_p(one.p)} |"
+    yield ""
+    for spent in curves.spending:
+        (least, low), (most, high) = spent.least, spent.most
+        word = "within a tenth of each other" if spent.matched else "not the same"
+        yield f"- Spent at {spent.budget:,}: {shown(low)} ({least}) to {shown(high)} ({most}), {word}."
+    yield from (f"- {_sentence(one)}" for one in curves.crossovers if _told(one, base))
+    yield ""
+
+
+def _gains(curves: Curves, heads: str, line: str) -> Iterator[str]:
+    """Yield the table of the gain over one agent."""
+    by_name: dict[str, dict[int, str]] = {}
+    for one in curves.gains:
+        text = one.gain if isinstance(one.gain, str) else one.gain.text() + ("" if one.matched else " *")
+        by_name.setdefault(one.organisation, {})[one.budget] = text
+    if by_name:
+        yield f"\nGain G: score over that of {curves.single} at the same ceiling (*: not at equal spending).\n"
+        yield f"| organisation | {heads} |\n{line}"
+        for name, own in by_name.items():
+            yield f"| {name} | {' | '.join(own.get(one, '-') for one in curves.budgets)} |"
+
+
+def _told(one: Crossover, base: str) -> bool:
+    return base in (one.one, one.other) or {one.one, one.other} == {DEBATE, PLACEBO}
+
+
+def _sentence(one: Crossover) -> str:
+    text = crossover_text(one)
+    return f"{text[0].upper()}{text[1:]}."
+
+
+def _took(found: Sequence[Part]) -> Iterator[str]:
+    """Yield what the parts took."""
+    yield "## What it took\n"
+    yield "CPU-hours are worked out from the tokens and the [speed of each model](providers.md), and so an upper limit:"
+    yield "replies that two organisations have in common were made once.\n"
+    yield "| part | model | SHA-256 of its file | calls | tokens | CPU-hours | comparison |\n" + "| --- " * 7 + "|"
+    for part in found:
+        made = part.made
+        tokens = made["tokens_in"] + made["tokens_out"]
+        hashes = ", ".join(f"`{one['sha256'][:16]}`" for one in made["models"] if one.get("sha256")) or "-"
+        hours = "-" if made["cpu_hours"] is None else f"{made['cpu_hours']:.1f}"
+        digest = part.results.record.hash[:16]
+        cells = [f"`{part.name}`", made["model"], hashes, f"{made['calls']:,}", f"{tokens:,}", hours, f"`{digest}`"]
+        yield f"| {' | '.join(cells)} |"
+    machines = ", ".join(dict.fromkeys(part.made["machine"] for part in found))
+    yield f"\nMade on {machines}. The digest of every run is in `benchmarks/results/study`.\n"
+
+
+def _limits() -> Iterator[str]:
+    yield "## What does not follow\n"
+    yield "- That other models, tasks, prompts or dials would rank organisations in the same way."
+    yield "- That there is no difference where none is told: see what could be found."
+    yield "- That a debate gains by talking where it beats a vote. Only where it beats its placebo."
+
+
+def _p(p: float) -> str:
+    return f"{p:.3f}" if p >= 0.001 else f"{p:.1e}"

@@ -1,0 +1,282 @@
+"""The study of small models: its files are sound, what is kept gives the page, and the page says no more."""
+
+from __future__ import annotations
+
+import json
+import re
+from copy import copy
+from dataclasses import replace
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+import agentsoc
+from agentsoc.errors import InputError
+from agentsoc.experiment.grid import load_grid
+from agentsoc.theory.proportion import wilson
+from analysis.interval import Interval
+from benchmarks import study_when, when
+from benchmarks.when import PARTS, PILOT, Part, file_of, grid_of, keep, kept, parts
+from benchmarks.when_page import IMAGES, PAGE, Talk, page, picture, talk_words, talking
+
+STAND_IN = """
+name: stand-in
+description: When is a society of small models worth its tokens? Voters who count what they read.
+base:
+  seed: 3
+  tasks: {kind: signal, count: 60}
+  agents: {model: {kind: simulated, signal: 0.4, message: 20}}
+organisations:
+  single: {preset: single, agents: {iterations: 1}}
+  self-consistency: {preset: self-consistency, fill: {dial: samples, values: [3, 5]}}
+  debate: {preset: debate, agents: {count: 5}, fill: {dial: rounds, values: [1, 3]}}
+  placebo: {preset: placebo, agents: {count: 5}, fill: {dial: rounds, values: [1, 3]}}
+budgets: [2000, 9000]
+seeds: 1
+baseline: self-consistency
+"""
+
+AT_ONE_CEILING = """
+name: at-one-ceiling
+description: Voters under one ceiling.
+base:
+  tasks: {kind: signal, count: 30}
+  agents: {model: {kind: simulated, signal: 0.4, message: 20}}
+  budget: {tokens_per_task: 9000}
+organisations:
+  single: {preset: single, agents: {iterations: 1}}
+  debate: {preset: debate}
+seeds: 1
+baseline: single
+"""
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make a comparison of voters in place of sums, keep it, and return where all of it is."""
+    home = tmp_path_factory.mktemp("when")
+    for name, said in zip(PARTS, (STAND_IN, AT_ONE_CEILING), strict=False):
+        file = home / f"{name}.yaml"
+        file.write_text(said)
+        agentsoc.compare(file, home / name, workers=1)
+        keep(name, home / name, home / "kept", load_grid(file))
+    return home
+
+
+@pytest.fixture(scope="module")
+def stand_in(home: Path) -> Part:
+    return parts(home / "kept")[0]
+
+
+@pytest.fixture(scope="module")
+def text(home: Path, stand_in: Part) -> str:
+    found = page([stand_in, *parts(home / "kept")[1:]], kept(PILOT))
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize("name", [*PARTS, PILOT])
+def test_a_file_of_the_study_asks_for_what_the_study_is_of(name: str) -> None:
+    grid = grid_of(name)
+    assert {group.model.kind for cell in grid.cells for group in cell.scenario.agents} == {"local"}
+    assert when.model_of(grid) in when.SPEEDS
+    assert "smollm2" in name or name == PILOT or when.model_of(grid).endswith(name.rsplit("-", 1)[1])
+    head = file_of(name).read_text().splitlines()
+    assert sum(line.startswith(("# Shows: ", "# Look at: ", "# Time: ")) for line in head) == 3
+    tasks = {cell.scenario.tasks.count for cell in grid.cells}
+    assert f"({len(grid.cells)} runs of {tasks.pop()} tasks)" in file_of(name).read_text()
+    if set(grid.asked.comparison.organisations) >= {"debate"} and grid.levels:  # who talks has its placebo
+        of = {(one.dial.organisation, one.dial.budget): one.dial.value for one in grid.levels}
+        assert all(of["placebo", budget] == value for (who, budget), value in of.items() if who == "debate")
+
+
+def test_the_speeds_are_those_that_the_documentation_states() -> None:
+    said = (when.ROOT / "docs" / "providers.md").read_text()
+    for name, (ahead, back) in when.SPEEDS.items():
+        assert re.search(rf"\| `{re.escape(name)}` \|.*\| {ahead:g} / {back:g} \|", said)
+    assert when.cpu_hours("qwen2.5-coder-0.5b", 75 * 3600, 12 * 1800) == pytest.approx(1.5)
+    assert when.cpu_hours("another", 1, 1) is None
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_a_part_checks_and_what_it_takes_is_said_before_it_is_made(
+    name: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert study_when.main(["plan", "--only", name, "--runs", str(tmp_path)]) == 0
+    runs, model = len(grid_of(name).cells), re.escape(when.model_of(grid_of(name)))
+    said = (
+        rf"{re.escape(name)}: 0 of {runs} runs are finished; about [\d,]+ calls, \d\.\d CPU-hours of {model} are left\n"
+    )
+    assert re.fullmatch(said, capsys.readouterr().out)
+    assert not (tmp_path / name).exists(), "nothing is started"
+
+
+def test_the_record_and_the_table_of_the_pilot_are_those_of_its_file() -> None:
+    pilot = kept(PILOT)
+    assert pilot is not None
+    assert pilot.results.record.hash == grid_of(PILOT).hash
+    assert pilot.made["tokens_in"] == pilot.results.table["tokens_in"].sum()
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_what_is_kept_of_a_part_is_of_the_file_that_is_shipped(name: str) -> None:
+    if (found := kept(name)) is not None:
+        record = found.results.record
+        assert record.hash == grid_of(name).hash
+        assert all(cell.status == "finished" and cell.digest for cell in record.cells)
+
+
+def test_the_page_is_what_follows_from_what_is_kept() -> None:
+    found = parts()
+    text = page(found, kept(PILOT))
+    if text is None:
+        assert not PAGE.exists()
+        assert PAGE.name not in (PAGE.parent / "index.md").read_text()
+        return
+    assert PAGE.read_text(encoding="utf-8") == text
+    assert f"]({PAGE.name})" in (PAGE.parent / "index.md").read_text()
+    drawn = {part.name: svg for part in found if (svg := picture(part)) is not None}
+    assert {path.stem: path.read_text(encoding="utf-8") for path in IMAGES.glob("*.svg")} == drawn
+
+
+def test_every_score_and_token_of_a_page_follows_from_the_table_alone(home: Path, text: str) -> None:
+    table = pl.read_parquet(home / "kept" / PARTS[0] / "results.parquet")
+    for name in table["organisation"].unique().to_list():
+        own = table.filter(pl.col("organisation") == name)
+        cells = []
+        for budget in (2000, 9000):
+            rows = own.filter(pl.col("budget") == budget)
+            right, n = int(rows["score"].sum()), rows.height
+            low, high = wilson(right / n, n, 1.959964)
+            spent = (rows["tokens_in"] + rows["tokens_out"]).mean()
+            assert isinstance(spent, float)
+            shown = f"{spent:.1f}" if spent < 100 else f"{spent:,.0f}"
+            cells.append(f"{right / n:.3f} [{low:.3f}, {high:.3f}] ({shown})")
+        assert f"| {name} | {' | '.join(cells)} |" in text
+    wide = table.filter(pl.col("budget") == 9000).pivot("organisation", index="task", values="score")
+    gap = (wide["debate"] - wide["placebo"]).mean()
+    assert isinstance(gap, float)
+    assert f"\n| at 9,000 | {gap:+.3f} [" in text
+    assert "\n| at 2,000 | " not in text, "a debate of one round talks of nothing"
+    assert "](images/study/sums-0.5b.svg)" in text
+    for name in PARTS[2:]:
+        assert name not in text, "a part that is not finished has no line"
+
+
+def test_a_part_at_one_ceiling_has_one_table_and_without_a_placebo_nothing_is_said_of_talking(
+    home: Path, text: str
+) -> None:
+    table = pl.read_parquet(home / "kept" / PARTS[1] / "results.parquet").pivot(
+        "organisation", index="task", values="score"
+    )
+    games = [int((sign * (table["debate"] - table["single"]) > 0).sum()) for sign in (1, -1)]
+    below = text.partition("## Voters under one ceiling")[2]
+    (row,) = re.findall(r"^\| debate \| .*$", below.partition("## What it took")[0], re.MULTILINE)
+    assert f" | {games[0]}/{30 - sum(games)}/{games[1]} | " in row
+    said = next(line for line in text.splitlines() if line.startswith("- **Voters under one ceiling.**"))
+    assert said.endswith("There is no placebo beside a debate that talks, so nothing is said of talking.")
+    assert f"images/study/{PARTS[1]}" not in text
+
+
+def test_a_picture_is_the_same_whenever_it_is_drawn(stand_in: Part) -> None:
+    svg = picture(stand_in)
+    assert svg is not None
+    assert svg.startswith("<svg ")
+    assert svg == picture(stand_in)
+
+
+def test_without_any_part_there_is_no_page(tmp_path: Path) -> None:
+    assert page(parts(tmp_path), kept(PILOT)) is None
+
+
+def test_the_page_says_before_which_power_the_study_had(text: str) -> None:
+    rows = [line for line in text.splitlines() if line.startswith(f"| `{PARTS[0]}` | ")]
+    assert rows[0].startswith(f"| `{PARTS[0]}` | self-consistency | 60 | 6 | ")
+    assert rows[1].startswith(f"| `{PARTS[0]}` | placebo | 60 | 1 | ")
+    many, few = ([float(one) for one in row.strip(" |").split(" | ")[4:]] for row in rows[:2])
+    assert all(a > b for a, b in zip(many, few, strict=True)), "more tests find less"
+
+
+def test_the_pilot_speaks_of_parts_with_its_model_alone(stand_in: Part, text: str) -> None:
+    assert "The pilot had" not in text
+    same = copy(stand_in)
+    same.made = {**stand_in.made, "model": "qwen2.5-coder-0.5b"}
+    told = page([same], kept(PILOT)) or ""
+    found = re.search(r"The pilot had 3 tasks .* 12 differences .*\nfinds 0\.(\d\d) to 0\.(\d\d)\.", told)
+    assert found
+    assert 10 < int(found[1]) <= int(found[2]) < 60
+    assert "The pilot had" not in (page([same], None) or "")
+    assert f"| `{PILOT}` | qwen2.5-coder-0.5b | `1d9614638d18024d` | 380 | 37,542 | 0.2 |" in told, "it took tokens too"
+
+
+def test_another_comparison_and_one_that_is_not_finished_are_not_kept(home: Path, tmp_path: Path) -> None:
+    made = home / PARTS[0]
+    with pytest.raises(InputError, match="not the comparison sums"):
+        keep(PARTS[0], made, tmp_path)
+    record = json.loads((made / "comparison.json").read_text())
+    assert record["status"] == "finished"
+    gone = min((made / "runs").iterdir())
+    gone.rename(made / "elsewhere")
+    try:
+        with pytest.raises(InputError, match="1 runs are not finished"):
+            keep(PARTS[0], made, tmp_path, load_grid(home / f"{PARTS[0]}.yaml"))
+    finally:
+        (made / "elsewhere").rename(gone)
+
+
+def test_a_table_that_somebody_changed_is_refused(home: Path, tmp_path: Path) -> None:
+    for path in (home / "kept" / PARTS[0]).iterdir():
+        (tmp_path / PARTS[0]).mkdir(exist_ok=True)
+        (tmp_path / PARTS[0] / path.name).write_bytes(path.read_bytes())
+    changed = tmp_path / PARTS[0] / "results.parquet"
+    pl.read_parquet(changed).with_columns(score=pl.lit(1.0)).write_parquet(changed)
+    with pytest.raises(InputError, match="not the one that was kept"):
+        kept(PARTS[0], tmp_path)
+
+
+def test_talking_is_told_beside_the_placebo_and_to_beat_it_is_no_gain_yet(stand_in: Part) -> None:
+    """Readers who count are harmed by a placebo, so that a debate beats it which gains nothing over a vote."""
+    (one,) = talking(stand_in)
+    assert one.budget == 9000
+    assert one.row.difference.low > 0
+    assert not one.beats_baseline
+    said = talk_words([one], "self-consistency")
+    assert said.endswith("It is not shown to be ahead of self-consistency, so no gain by talking is shown.")
+
+
+def talk(stand_in: Part, budget: int, value: float, p: float, ahead: bool = False) -> Talk:
+    (one,) = talking(stand_in)
+    return Talk(budget, replace(one.row, difference=Interval(value, value - 0.1, value + 0.1)), p, ahead)
+
+
+def test_each_sentence_of_talking_stands_where_it_must_and_nowhere_else(stand_in: Part) -> None:
+    better, worse, open_ = (
+        talk(stand_in, *each) for each in ((1000, 0.2, 0.01), (2000, -0.2, 0.01), (3000, 0.2, 0.06))
+    )
+    gains = talk(stand_in, 4000, 0.3, 0.01, ahead=True)
+    nothing = "It is not shown to be ahead of vote, so no gain by talking is shown."
+    matters = "What agents read matters, the debate does"
+    assert talk_words([better, open_], "vote") == (
+        f"{matters} better than its placebo: +0.200 [+0.100, +0.300] at 1,000. {nothing}"
+    )
+    assert talk_words([gains, better], "vote").endswith("ahead of vote as well at 4,000: there, talking gains.")
+    assert talk_words([worse], "vote") == f"{matters} worse than its placebo: -0.200 [-0.300, -0.100] at 2,000."
+    assert "better at one ceiling, worse at another than its placebo" in talk_words([better, worse], "vote")
+    assert talk_words([open_], "vote") == (
+        "Whether what is said in the debate matters cannot be told: debate less placebo +0.200 [+0.100, +0.300] "
+        "at 3,000."
+    )
+    ahead_only = talk(stand_in, 3000, 0.2, 0.06, ahead=True)
+    assert "gains" not in talk_words([ahead_only], "vote"), "without the placebo nothing is claimed"
+    assert talk_words([], "vote") == "There is no placebo beside a debate that talks, so nothing is said of talking."
+
+
+@pytest.mark.model
+def test_the_study_is_made_in_a_short_form_by_one_command(tmp_path: Path) -> None:
+    asked = ["run", "--short", "--only", "sentiment-smollm2", "--runs", str(tmp_path)]
+    assert study_when.main(asked) == 0
+    table = pl.read_parquet(tmp_path / "sentiment-smollm2" / "results.parquet")
+    assert set(table["organisation"]) == {"self-consistency", "debate", "placebo"}
+    assert table.height == 6
+    assert (table["calls"] > 0).all()
