@@ -367,7 +367,7 @@ def test_a_comparison_says_what_its_brackets_and_columns_are() -> None:
     score = {"value": 0.5, "low": 0.4, "high": 0.6, "level": 0.95, "method": "Wilson"}
     row = {"organisation": "a", "mean": score, "difference": score, "detectable": 0.25, "tasks_needed": 1234}
     found = {"effect": 0.05, "baseline": {"organisation": "b", "mean": score}, "rows": [row]}
-    page = compare_page({"verdict": "v", "blocks": [{"comparison": found}]})
+    page = compare_page({"verdict": "v", "blocks": [{"comparison": found}], "notes": ["n"]})
     html = compare_html(page)
     bare = compare_html(compare_page({"verdict": "v", "blocks": []}))
     told_apart(
@@ -376,6 +376,7 @@ def test_a_comparison_says_what_its_brackets_and_columns_are() -> None:
             "Won, tied and lost are the pairs of one task and one seed in which an organisation scored more, as much, "
             "or less.": html,
             "tasks for 0.05": html,
+            "These are the notes of report.txt, which has more columns than this page.": html,
         },
         bare,
     )

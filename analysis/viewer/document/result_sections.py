@@ -78,7 +78,10 @@ def compare_blocks(page: ComparePage) -> list[Block]:
 
 def compare_notes(page: ComparePage) -> list[Block]:
     """Return what a reader of a comparison must know, and what is missing."""
-    blocks = [*heading("Notes"), *listed(page.notes)]
+    blocks = heading("Notes")
+    if page.notes:
+        blocks += paragraph("These are the notes of report.txt, which has more columns than this page.", "muted")
+    blocks += listed(page.notes)
     if page.missing:
         blocks += [*heading("Runs that are missing"), *listed(page.missing)]
     return blocks
