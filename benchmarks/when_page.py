@@ -55,8 +55,8 @@ METHOD: Final = """\
   Holm over all differences of a part ([statistics](statistics.md)).
 - **Talking.** Beside each debate with several ceilings stands its *placebo*: as many agents are asked as often and read
   as many claims of the same length, which were said about another question. What is said of talking is debate less
-  placebo, at ceilings at which anything is read at all (two rounds or more), corrected by Holm over these. A placebo may
-  harm its readers; so a gain is told only where the debate is ahead of the baseline as well.
+  placebo, at ceilings at which anything is read at all (two rounds or more), corrected by Holm over these. A placebo
+  may harm its readers; so a gain is told only where the debate is ahead of the baseline as well.
 - **Again.** `make study` makes all of it, goes on where it stopped, and says first what it takes;
   `python -m benchmarks.study_when page` writes this page from `benchmarks/results/study`.
 """
