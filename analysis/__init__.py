@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     import polars as pl
 
+    from analysis.cascade_laws.long_table import LongTable
     from analysis.cascade_laws.report import LawsReport
     from analysis.claims.attachment_choices import RiskSet
     from analysis.comparison.report import Report
@@ -108,7 +109,7 @@ def read_tables(places: Places) -> EventTable:
 
 
 def laws(
-    logs: Places | EventTable,
+    logs: Places | EventTable | LongTable,
     *,
     by: str | Sequence[str] = (),
     fast: bool = False,
@@ -120,7 +121,8 @@ def laws(
     """Return which laws of coordination the logs support; what `agentsoc laws` prints.
 
     Args:
-        logs: directories as for `read_tables`, or a table that it gave.
+        logs: directories as for `read_tables`, or a table that it gave. Runs of more than a million events are read
+            from directories part by part, so that they need not fit into memory; a table has to.
         by: also for each group of executions: any of benchmark, topology, n, seed, run.
         fast: leave the bootstrap out; no power law is claimed then.
         gof: replicates of the goodness-of-fit test; None for 100. Take 1000 for a claim.
@@ -143,15 +145,17 @@ def laws(
     from analysis.extras import require
 
     require("numba", "scipy")
+    from analysis.cascade_laws.input import open_tables
+    from analysis.cascade_laws.long_table import LongTable
     from analysis.cascade_laws.report import laws_of_table
     from analysis.files import paths_of
     from analysis.measures.failures import require_unbroken
     from analysis.tables import EventTable
 
     keys = [by] if isinstance(by, str) and by else list(by)
-    if not isinstance(logs, EventTable):
+    if not isinstance(logs, EventTable | LongTable):
         require_unbroken(paths_of(logs), accept_failures)
-    table = logs if isinstance(logs, EventTable) else read_tables(logs)
+    table = logs if isinstance(logs, EventTable | LongTable) else open_tables(paths_of(logs))
     return laws_of_table(table, by=keys, fast=fast, gof=gof, risk=risk, seed=seed)
 
 

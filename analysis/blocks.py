@@ -21,12 +21,13 @@ BLOCK_ROWS: Final = 1 << 18
 """Events after which a block is closed: it has these, less its last task, and what their segment has (events)."""
 
 
-def blocks(log: RunLog, *, rows: int | None = None) -> Iterator[pa.Table]:
+def blocks(log: RunLog, *, rows: int | None = None, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
     """Yield the events of a run, segments checked, as tables of whole tasks; tasks that follow each other stay whole.
 
     Args:
         log: the run.
         rows: events that are read before a block is given out; None for `BLOCK_ROWS`.
+        columns: what to read, `task` among it; None for everything.
 
     Raises:
         LogDamagedError: a segment is not what was written, or the tasks are not in order.
@@ -34,7 +35,7 @@ def blocks(log: RunLog, *, rows: int | None = None) -> Iterator[pa.Table]:
     rows = BLOCK_ROWS if rows is None else rows
     waiting: list[pa.Table] = []
     n = 0
-    for table in log.tables():
+    for table in log.tables(columns):
         waiting.append(table)
         n += table.num_rows
         if n < rows:

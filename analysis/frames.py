@@ -30,7 +30,7 @@ def load_runs(places: Places, *, settings: Sequence[str] = (), skip_damaged: boo
             needs pandas.
 
     Raises:
-        InputError: there is no run at a place.
+        InputError: there is no run at a place, or a setting has the name of another column.
         LogDamagedError: a manifest is not what was written.
     """
     from analysis.load import load_runs as load

@@ -11,7 +11,10 @@ import polars as pl
 from agentsoc.errors import InputError, LogDamagedError
 from agentsoc.log.below import runs_at
 from agentsoc.log.manifest import Manifest, load_manifest
+from agentsoc.log.names import MANIFEST
 from analysis.files import Places, paths_of
+
+_WHOLE_MAX: Final = 1 << 63
 
 COLUMNS: Final[dict[str, pl.DataType]] = {
     "run": pl.String(), "name": pl.String(), "status": pl.String(), "seed": pl.Int64(), "tasks": pl.String(),
@@ -39,18 +42,26 @@ def load_runs(places: Places, *, settings: tuple[str, ...] = (), skip_damaged: b
         none. `frame.to_pandas()` makes a frame of pandas of it, where pandas is installed.
 
     Raises:
-        InputError: there is no run at a place.
+        InputError: there is no run at a place, or a setting has the name of another column.
         LogDamagedError: a manifest is not what was written.
     """
+    for path in settings:
+        if path in COLUMNS:
+            raise InputError(
+                "this is a column of every such table already",
+                f"settings: {path}",
+                "a part of it has a path of its own, such as protocol.kind",
+            )
     rows: list[dict[str, Any]] = []
     for directory in runs_at(paths_of(places)):
         try:
-            manifest = load_manifest(directory)
+            row = _row(directory, load_manifest(directory), settings)
+            _require_fitting(row, directory)
         except LogDamagedError:
             if not skip_damaged:
                 raise
             continue
-        rows.append(_row(directory, manifest, settings))
+        rows.append(row)
     if not rows:
         raise InputError("every run there is damaged", "", "agentsoc check RUN says what is wrong with one")
     return pl.DataFrame(rows, schema={**COLUMNS, **dict.fromkeys(settings, pl.String())})
@@ -73,6 +84,20 @@ def _row(directory: Path, manifest: Manifest, settings: tuple[str, ...]) -> dict
     return row | {path: _setting(scenario, path) for path in settings}
 
 
+def _require_fitting(row: dict[str, Any], directory: Path) -> None:
+    """Refuse what no column of a table can hold: whole numbers beyond 64 bits, text that is no UTF-8.
+
+    Raises:
+        LogDamagedError: names the column.
+    """
+    for name, value in row.items():
+        if isinstance(value, int) and not -_WHOLE_MAX <= value < _WHOLE_MAX:
+            raise LogDamagedError(f"{name} is a number beyond 64 bits", str(directory / MANIFEST))
+        for text in value if isinstance(value, list) else [value]:
+            if isinstance(text, str) and not text.isascii() and any("\ud800" <= one <= "\udfff" for one in text):
+                raise LogDamagedError(f"{name} is no text that can be written", str(directory / MANIFEST))
+
+
 def _kind(part: Any) -> str | None:
     return str(part["kind"]) if isinstance(part, dict) and "kind" in part else None
 
@@ -82,7 +107,7 @@ def _setting(scenario: Any, path: str) -> str | None:
     value = scenario
     for key in path.split("."):
         if isinstance(value, list):
-            value = value[int(key)] if key.isdigit() and int(key) < len(value) else None
+            value = value[int(key)] if key.isdecimal() and int(key) < len(value) else None
         else:
             value = value.get(key) if isinstance(value, dict) else None
     if value is None or isinstance(value, str):

@@ -11,7 +11,8 @@ parents that the log names but never shows (stubs).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
@@ -77,8 +78,49 @@ N_SEEN: Final = "n_seen"
 """Optional column of executions: true where `n_agents` was not stated, so that it counts the agents that acted."""
 
 
+class Executions(ABC):
+    """The executions of a set of logs, whether their events are in memory (`EventTable`) or not (`LongTable`)."""
+
+    executions: pl.DataFrame
+    """A row for each society on one task; see `EXECUTION_COLUMNS`."""
+
+    @property
+    @abstractmethod
+    def n_events(self) -> int:
+        """Return the number of events."""
+
+    @abstractmethod
+    def parts(self) -> Iterator[tuple[int, EventTable]]:
+        """Yield tables that hold all events, in order, each with the number of its first execution.
+
+        Executions are whole, and within a part they are numbered from 0.
+        """
+
+    @property
+    def n_executions(self) -> int:
+        """Number of executions."""
+        return self.executions.height
+
+    @property
+    def n_is_seen(self) -> NDArray[np.bool_]:
+        """Whether N of each execution counts the agents that acted, which is an outcome, shape (n_executions,)."""
+        if N_SEEN not in self.executions.columns:
+            return np.zeros(self.n_executions, dtype=bool)
+        return self.executions[N_SEEN].fill_null(value=False).to_numpy().astype(bool)
+
+    def per_execution(self, column: str) -> NDArray[np.int64]:
+        """Return an integer column of `executions`, in their order, shape (n_executions,)."""
+        return self.executions[column].to_numpy().astype(np.int64)
+
+    def summary(self) -> str:
+        """Return one line: how many events, executions and runs."""
+        cut = self.executions.filter(pl.col("complete").eq(other=False)).height
+        text = f"{self.n_events} events in {self.n_executions} executions of {self.executions['run'].n_unique()} runs"
+        return f"{text}; {cut} executions are cut short" if cut else text
+
+
 @dataclass(frozen=True)
-class EventTable:
+class EventTable(Executions):
     """Events, and the executions that they belong to: one society on one task, once."""
 
     events: pl.DataFrame
@@ -97,24 +139,17 @@ class EventTable:
         return np.concatenate([np.zeros(1, np.int64), np.cumsum(counts, dtype=np.int64)])
 
     @property
-    def n_executions(self) -> int:
-        """Number of executions."""
-        return self.executions.height
+    def n_events(self) -> int:
+        """Number of events."""
+        return self.events.height
+
+    def parts(self) -> Iterator[tuple[int, EventTable]]:
+        """Yield the table itself, which is all of it."""
+        yield 0, self
 
     def has(self, column: str) -> bool:
         """Return whether `column` is in the events and holds anything but nulls."""
         return column in self.events.columns and self.events[column].null_count() < self.events.height
-
-    @property
-    def n_is_seen(self) -> NDArray[np.bool_]:
-        """Whether N of each execution counts the agents that acted, which is an outcome, shape (n_executions,)."""
-        if N_SEEN not in self.executions.columns:
-            return np.zeros(self.n_executions, dtype=bool)
-        return self.executions[N_SEEN].fill_null(value=False).to_numpy().astype(bool)
-
-    def per_execution(self, column: str) -> NDArray[np.int64]:
-        """Return an integer column of `executions`, in their order, shape (n_executions,)."""
-        return self.executions[column].to_numpy().astype(np.int64)
 
     def where(self, condition: pl.Expr) -> EventTable:
         """Return the table of those executions for which `condition`, on columns of `executions`, holds."""
@@ -126,14 +161,6 @@ class EventTable:
             .drop("_new")
         )
         return EventTable(events, kept.with_columns(execution=pl.int_range(pl.len(), dtype=pl.Int64)))
-
-    def summary(self) -> str:
-        """Return one line: how many events, executions and runs."""
-        cut = self.executions.filter(pl.col("complete").eq(other=False)).height
-        text = (
-            f"{self.events.height} events in {self.n_executions} executions of {self.executions['run'].n_unique()} runs"
-        )
-        return f"{text}; {cut} executions are cut short" if cut else text
 
 
 def from_log(
@@ -169,30 +196,55 @@ def from_log(
     frame = events.with_columns(execution=tasks.search_sorted(events["task"]).cast(pl.Int64))
     extra = [name for name in frame.columns if name not in EVENT_COLUMNS]
     frame = conform(frame.select(*EVENT_COLUMNS, *extra), f"run {run}")
-    stops = frame.filter(pl.col("kind") == "stop")["execution"].unique()
-    per_execution = frame.group_by("execution").agg(
-        pl.len().cast(pl.Int64).alias("n_events"),
-        pl.col("agent").filter(pl.col("agent") >= 0).n_unique().cast(pl.Int64).alias("_seen"),
+    executions = executions_of(
+        frame, run=run, topology=topology, n_agents=n_agents, seed=seed, benchmark=benchmark, task_names=task_names
+    )
+    return EventTable(frame, executions)
+
+
+def executions_of(
+    events: pl.DataFrame,
+    *,
+    run: str,
+    topology: str | None = None,
+    n_agents: int | None = None,
+    seed: int | None = None,
+    benchmark: str | None = None,
+    task_names: Mapping[int, str] | None = None,
+) -> pl.DataFrame:
+    """Return the executions of one of our own runs, one for each task.
+
+    Args:
+        events: rows with task, agent and kind (text), tasks in order.
+        run: as for `from_log`, like all others.
+        topology: the run's topology.
+        n_agents: agents of the society; None to count those that appear.
+        seed: the run's seed.
+        benchmark: the task family.
+        task_names: name of each task by its index.
+    """
+    per_execution = (
+        events.group_by("task")
+        .agg(
+            pl.len().cast(pl.Int64).alias("n_events"),
+            pl.col("agent").filter(pl.col("agent") >= 0).n_unique().cast(pl.Int64).alias("_seen"),
+            (pl.col("kind") == "stop").any().alias("complete"),
+        )
+        .sort("task")
     )
     names = task_names or {}
-    executions = (
-        per_execution.sort("execution")
-        .with_columns(
-            run=pl.lit(run),
-            task=tasks.cast(pl.Int64),
-            attempt=pl.lit(0, pl.Int64),
-            benchmark=pl.lit(benchmark, pl.String),
-            task_name=pl.Series([names.get(task, str(task)) for task in tasks.to_list()], dtype=pl.String),
-            topology=pl.lit(topology, pl.String),
-            n_agents=pl.col("_seen") if n_agents is None else pl.lit(n_agents, pl.Int64),
-            seed=pl.lit(seed, pl.Int64),
-            complete=pl.col("execution").is_in(stops.implode()),
-        )
-        .select(*EXECUTION_COLUMNS)
-    )
-    if n_agents is None:
-        executions = executions.with_columns(pl.lit(value=True).alias(N_SEEN))
-    return EventTable(frame, executions)
+    executions = per_execution.with_columns(
+        execution=pl.int_range(pl.len(), dtype=pl.Int64),
+        run=pl.lit(run),
+        task=pl.col("task").cast(pl.Int64),
+        attempt=pl.lit(0, pl.Int64),
+        benchmark=pl.lit(benchmark, pl.String),
+        task_name=pl.Series([names.get(task, str(task)) for task in per_execution["task"].to_list()], dtype=pl.String),
+        topology=pl.lit(topology, pl.String),
+        n_agents=pl.col("_seen") if n_agents is None else pl.lit(n_agents, pl.Int64),
+        seed=pl.lit(seed, pl.Int64),
+    ).select(*EXECUTION_COLUMNS)
+    return executions.with_columns(pl.lit(value=True).alias(N_SEEN)) if n_agents is None else executions
 
 
 def from_events(
@@ -234,6 +286,13 @@ def conform(events: pl.DataFrame, where: str) -> pl.DataFrame:
     return events if events["execution"].is_sorted() else events.sort("execution", maintain_order=True)
 
 
+def require_once(executions: pl.DataFrame) -> None:
+    """Raise `InputError` where two executions are the same (run, task, attempt)."""
+    twice = executions.filter(pl.struct("run", "task", "attempt").is_duplicated())
+    if twice.height:
+        raise InputError(f"the run {twice['run'][0]!r} is given twice", "", "give every run a name of its own")
+
+
 def concat(tables: Sequence[EventTable]) -> EventTable:
     """Return one table of all executions of `tables`, renumbered in the order given.
 
@@ -248,8 +307,6 @@ def concat(tables: Sequence[EventTable]) -> EventTable:
         executions.append(table.executions.with_columns(pl.col("execution") + shift))
         shift += table.n_executions
     joined = pl.concat(executions, how="diagonal_relaxed")
-    twice = joined.filter(pl.struct("run", "task", "attempt").is_duplicated())
-    if twice.height:
-        raise InputError(f"the run {twice['run'][0]!r} is given twice", "", "give every run a name of its own")
+    require_once(joined)
     known = tuple(text for table in tables for text in table.caveats)
     return EventTable(pl.concat(events, how="diagonal_relaxed"), joined, known)

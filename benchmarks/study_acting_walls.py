@@ -88,7 +88,8 @@ class Wild(Tool):
 
 
 WORDS: Final = ("a", "b", "fake", "ugly", "none", "nan", "raise", "exit", "interrupt", "set")
-RARE: Final = ("hang", "flood", "deep")
+RARE: Final = {"hang": 0.03, "flood": 0.015, "deep": 0.005}
+"""Words that cost time or memory (a time-out, a result of 50 MB, a value nested too deep), and their share of calls."""
 BAD: Final[tuple[Any, ...]] = (
     *("no object", None, 3, [], [1], True, {}, {"word": 3}, {"word": None}, {"word": "x" * 41}, {"n": 3}),
     *({"word": "a", "n": -1}, {"word": "a", "n": 1.5}, {"word": "a", "n": 10**400}, {"word": "a", "more": 1}),
@@ -130,7 +131,8 @@ def _call(rng: random.Random) -> dict[str, Any]:
         return {"tool": tool, "arguments": {"expression": rng.choice(["1+1", "9**9**9", "1/0", "(" * 400, "__a__"])}}
     if rng.random() < 0.4:
         return {"tool": tool, "arguments": rng.choice(BAD)}
-    return {"tool": tool, "arguments": {"word": rng.choice(RARE if rng.random() < 0.004 else WORDS)}}
+    (word,) = rng.choices((None, *RARE), (1 - sum(RARE.values()), *RARE.values()))
+    return {"tool": tool, "arguments": {"word": word or rng.choice(WORDS)}}
 
 
 def batch(number: int, episodes: int) -> Scenario:
@@ -170,6 +172,8 @@ class Found:
     def __init__(self) -> None:
         self.ends: Counter[str] = Counter()
         self.at_the_wall: Counter[str] = Counter()
+        self.large = 0
+        """Results that were 50 MB before they were cut."""
         self.episodes = 0
         self.faults: list[str] = []
 
@@ -188,6 +192,7 @@ class Found:
             kind = head if head in KINDS else "result"
             self.ends[kind] += 1
             made[event.task] += kind != "limit"
+            self.large += kind == "result" and '"word":"flood"' in (event.answer or "")
             if len(event.text or "") > 400:
                 self.faults.append(f"batch {number}: a result of {len(event.text or ''):,} characters")
         rows, budget = done.episodes(), scenario.budget
@@ -210,6 +215,12 @@ class Found:
         if number % 10 == 0 and replay(where).digest != done.manifest.digest:
             self.faults.append(f"batch {number}: replay gives something else")
 
+    def figures(self) -> dict[str, Any]:
+        """Return the counts as plain values."""
+        ends = {kind: self.ends[kind] for kind in ("result", *KINDS)}
+        near = dict(sorted(self.at_the_wall.items()))
+        return {"episodes": self.episodes, "ends": ends, "large": self.large, "near": near, "faults": len(self.faults)}
+
 
 def register() -> None:
     """Make the tool and the model known to scenarios in this process."""
@@ -221,6 +232,7 @@ def main() -> int:
     """Run as many episodes as asked for."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--episodes", type=int, default=10_000)
+    parser.add_argument("--out", type=Path, default=None, help="file for the figures (JSON), written after each batch")
     told = parser.parse_args()
     register()
     found, number = Found(), 0
@@ -229,8 +241,11 @@ def main() -> int:
             found.add(number, batch(number, min(BATCH, told.episodes - number * BATCH)), Path(home) / str(number))
             number += 1
             print(f"{found.episodes} episodes, {len(found.faults)} faults", flush=True)
-    print("| how calls ended | calls |\n|---|---|")
+            if told.out is not None:
+                told.out.write_text(json.dumps(found.figures(), indent=1) + "\n")
+    print("| how calls ended | calls |\n| --- | --- |")
     print("\n".join(f"| {kind} | {found.ends[kind]:,} |" for kind in ("result", *KINDS)))
+    print(f"of the results {found.large:,} were 50 MB before they were cut")
     print(f"within a fifth of the wall: {dict(found.at_the_wall)} of {found.episodes} episodes")
     print(f"{len(found.faults)} faults", *found.faults[:50], sep="\n")
     return bool(found.faults)

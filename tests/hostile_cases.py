@@ -12,8 +12,10 @@ import shutil
 import socket
 import stat
 import struct
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -157,8 +159,17 @@ def _many_texts(path: Path) -> None:
 
 def _lists(path: Path) -> None:
     """Lists of 8 million numbers, 100 times: 6.4 GB."""
+    path.write_bytes(_lists_written())
+
+
+@cache
+def _lists_written() -> bytes:
+    """Return the file of `_lists`, 50 kB: making it takes seconds, and several cases plant it."""
     one = pa.ListArray.from_arrays(pa.array([0, 8_000_000], pa.int32()), pa.repeat(pa.scalar(7, pa.int64()), 8_000_000))
-    _pieces(path, pa.table({"task": pa.array([0]), "options": one}), 100)
+    with tempfile.TemporaryDirectory() as scratch:
+        path = Path(scratch) / "lists"
+        _pieces(path, pa.table({"task": pa.array([0]), "options": one}), 100)
+        return path.read_bytes()
 
 
 def _rows(path: Path) -> None:

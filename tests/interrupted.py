@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from collections import defaultdict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -86,7 +86,7 @@ def die_after(patched: pytest.MonkeyPatch, writes: int, *, reaches: bool = True)
     """Let this process die at a write of a journal with this number; with 0 as rows are marked, before any write."""
     patched.setattr(RunFiles, "fail", lambda *_: None)  # who is dead writes nothing down
     if writes:
-        patched.setattr(Journal, "write", _fatal(writes, reaches))
+        patched.setattr(Journal, "write_all", _fatal(writes, reaches))
     else:
         patched.setattr(Journal, "rewrite", _dead)
 
@@ -110,17 +110,17 @@ def ended(where: Path) -> Ended:
     return Ended(seen.digest, list(log.journal()))
 
 
-def _fatal(left: int, reaches: bool) -> Callable[[Journal, Attempt], Awaitable[None]]:
-    """Return a way to write that fails at the write with this number, and at all later ones."""
-    write = Journal.write
+def _fatal(left: int, reaches: bool) -> Callable[[Journal, Sequence[Attempt]], Awaitable[None]]:
+    """Return a way to write that fails at the row with this number, with all that is written with it, and later."""
+    write = Journal.write_all
 
-    async def fatal(self: Journal, row: Attempt) -> None:
+    async def fatal(self: Journal, rows: Sequence[Attempt]) -> None:
         nonlocal left
-        left -= 1
-        if left < 0 or (left == 0 and not reaches):
+        before, left = left, left - len(rows)
+        if before <= 0 or (left <= 0 and not reaches):
             raise DiedError("it is dead")
-        await write(self, row)
-        if left == 0:
+        await write(self, rows)
+        if left <= 0:
             raise DiedError("it is dead")
 
     return fatal

@@ -1,28 +1,31 @@
 """The stored replies of tests/data/replies.jsonl, read by the reader of new runs: what it takes and how often.
 
-    python -m tests.reply_cases
+    python -m tests.reply_cases [READER]
 
-prints precision and recall by sort, and every reply whose reading is not the one that a careful person gives.
+prints precision and recall by sort, and every reply whose reading is not the one that a careful person gives; READER is
+2 or 3, by default that of new runs.
 """
 
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 
 from agentsoc.contracts.board import Claim
+from agentsoc.contracts.rules import NEWEST
+from agentsoc.contracts.task import Task, TaskFamily
 from agentsoc.contracts.turns import Turn, View
 from agentsoc.events import pack_id
 from agentsoc.reading.handles import handles
 from agentsoc.reading.lines import line_stated
 from agentsoc.reading.numbers import number_stated
 from agentsoc.reading.objects import find_object
-from agentsoc.reading.options import option_stated
 from agentsoc.society.build import BuiltSociety, build_society
 from agentsoc.society.reply_reader import Fault, read_reply
 from tests.loose import scenario
@@ -65,15 +68,55 @@ def cases() -> Iterator[Case]:
         yield msgspec.convert(json.loads(line), Case)
 
 
+class _Numbers(TaskFamily):
+    """Questions whose answers are numbers of any sort."""
+
+    kind: Literal["stored-numbers"] = "stored-numbers"
+
+    def numeric(self) -> bool:
+        return True
+
+    def make(self, seed: int, index: int) -> Task:
+        return Task(index, "0", "How many?", "0")
+
+    def stated(self, task: Task, text: str) -> str | None:
+        return number_stated(text)
+
+
+class _Options(TaskFamily):
+    """Questions of choice."""
+
+    kind: Literal["stored-options"] = "stored-options"
+
+    def make(self, seed: int, index: int) -> Task:
+        return Task(index, "0", "Which?", "0")
+
+
+OPTIONS: Final = _Options()
+"""A family whose tasks are given their options."""
+
+
 @cache
-def _society(form: str) -> BuiltSociety:
+def _society(form: str, reader: int) -> BuiltSociety:
     return build_society(
-        scenario(agents={"count": 3, "reply": form}, tasks={"kind": "arithmetic", "count": 1}, topology="decentralized")
+        scenario(
+            agents={"count": 3, "reply": form}, tasks={"kind": "arithmetic", "count": 1}, topology="decentralized"
+        ),
+        rules=msgspec.structs.replace(NEWEST, reader=reader),
     )
 
 
-def _replied(case: Case, form: str, claims: tuple[Claim, ...]) -> dict[str, Any]:
-    built = _society(form)
+def _stated(case: Case, reader: int) -> str | None:
+    """Return the number or option that a reply states by itself, where no claims are shown."""
+    family = OPTIONS if case.options else _Numbers()
+    task = msgspec.structs.replace(family.make(0, 0), options=case.options)
+    view = View(0, 0, 0, task.question, task.options, Turn(0), ())
+    said = read_reply(_society("text", reader), family, task, view, case.text, case.finish)
+    return None if isinstance(said, Fault) else said.answer
+
+
+def _replied(case: Case, form: str, claims: tuple[Claim, ...], reader: int) -> dict[str, Any]:
+    built = _society(form, reader)
     family = built.scenario.tasks
     task = msgspec.structs.replace(family.make(0, 0), options=case.options)
     view = View(0, 1, 0, task.question, task.options, Turn(0, sees=tuple(each.id for each in claims)), claims)
@@ -90,19 +133,17 @@ def _replied(case: Case, form: str, claims: tuple[Claim, ...]) -> dict[str, Any]
     }
 
 
-def read(case: Case) -> dict[str, Any]:
-    """Return what the reader of new runs makes of a reply: the answer, and with claims what is used and disputed."""
-    if case.sort == "number":
-        return {"answer": number_stated(case.text)}
-    if case.sort == "option":
-        return {"answer": option_stated(case.text, case.options)}
+def read(case: Case, reader: int = NEWEST.reader) -> dict[str, Any]:
+    """Return what a reader makes of a reply: the answer, and with claims what is used and disputed."""
+    if case.sort in ("number", "option"):
+        return {"answer": _stated(case, reader)}
     if case.sort == "line":
         return {"answer": line_stated(case.text)}
     if case.sort == "handles":
         return {"answer": None, **handles(case.text)._asdict()}
     if case.sort == "json":
-        return {"answer": _replied_number(case) if not case.options else _replied(case, "json", ())["answer"]}
-    return _replied(case, case.form, CLAIMS)
+        return {"answer": _replied_number(case) if not case.options else _replied(case, "json", (), reader)["answer"]}
+    return _replied(case, case.form, CLAIMS, reader)
 
 
 def _replied_number(case: Case) -> str | None:
@@ -117,12 +158,12 @@ def read_json(text: str) -> str | None:
     return str(answer) if isinstance(answer, str | int | float) and not isinstance(answer, bool) else None
 
 
-def figures(wanted: str | None = None) -> Figures:
-    """Return the figures over all stored replies, or those of a sort."""
+def figures(wanted: str | None = None, reader: int = NEWEST.reader) -> Figures:
+    """Return the figures of a reader over all stored replies, or those of a sort."""
     counts = Figures()
     for case in cases():
         if wanted in (None, case.sort):
-            got = read(case)["answer"]
+            got = read(case, reader)["answer"]
             counts = Figures(
                 counts.taken + (got is not None),
                 counts.right + (got is not None and got == case.answer),
@@ -133,12 +174,13 @@ def figures(wanted: str | None = None) -> Figures:
 
 def main() -> None:
     """Print the figures and what is read differently."""
+    reader = int(sys.argv[1]) if len(sys.argv) > 1 else NEWEST.reader
     for case in cases():
-        if (got := read(case)["answer"]) != case.answer:
+        if (got := read(case, reader)["answer"]) != case.answer:
             how = "missed" if got is None else "WRONG"
             print(f"{how} {case.sort}, {case.kind}: {case.text!r}: {got!r}, not {case.answer!r}")
     for sort in (*dict.fromkeys(case.sort for case in cases() if case.sort != "handles"), None):
-        found = figures(sort)
+        found = figures(sort, reader)
         print(
             f"{sort or 'all':8} precision {found.right}/{found.taken} = {found.right / found.taken:.3f}"
             f"   recall {found.right}/{found.due} = {found.right / found.due:.3f}"

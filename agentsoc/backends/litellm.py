@@ -29,7 +29,7 @@ from agentsoc.backends.native_tools import tools_parameter, tools_text, with_cal
 from agentsoc.backends.openai_http import OpenAIClient
 from agentsoc.backends.providers import AT_BASE_URL, KNOWN, OPENAI_EXTRAS
 from agentsoc.backends.reasoning import settled, with_reasoning
-from agentsoc.backends.remote import RemoteModel
+from agentsoc.backends.remote import OPENAI_FORMAT, RemoteModel
 from agentsoc.backends.secrets import register, register_environment
 from agentsoc.backends.text import sendable
 from agentsoc.contracts.address import is_loopback
@@ -108,6 +108,9 @@ class LiteLLMBackend(Backend):
         self._authors: list[str] = []
         """Names that answers gave for the model that wrote them, in the order of their coming."""
         self._notices: list[str] = []
+        self._address = model.base_url
+        """Where litellm sends requests; it learns that of a server that answers below ``/v1`` only."""
+        self._unsure = model.base_url is not None and model.provider in OPENAI_FORMAT and not _below_v1(model.base_url)
         self._counter = counting.PromptCounter(model.tokenizer, model.base_url, model.name.split("/", 1)[1])
 
     async def start(self) -> None:
@@ -227,25 +230,21 @@ class LiteLLMBackend(Backend):
         model = self.model
         tuning = {key: value for key, value in model.extra.items() if key in TUNING}
         rest = {key: value for key, value in model.extra.items() if key not in TUNING}
-        try:
-            answer = await self._litellm.acompletion(
-                model=model.name,
+        answer = await self._answer(
+            {
+                "model": model.name,
                 **body,
                 **tuning,
                 **({"extra_body": rest} if rest else {}),
-                base_url=model.base_url,
                 # without a key of its own, litellm would send a server at base_url the provider's one
-                api_key=self._key or ("none" if model.base_url is not None else None),
-                timeout=model.timeout_s,
-                max_retries=0,
-                num_retries=0,
-                stream=False,
-                drop_params=True,  # e.g. seed, where a provider has none
-            )
-        except CallError:
-            raise
-        except Exception as error:  # whatever litellm raises is a failed attempt, never the end of a run
-            raise failure_of(error) from None
+                "api_key": self._key or ("none" if model.base_url is not None else None),
+                "timeout": model.timeout_s,
+                "max_retries": 0,
+                "num_retries": 0,
+                "stream": False,
+                "drop_params": True,  # e.g. seed, where a provider has none
+            }
+        )
         try:
             usage = answer.usage.model_dump() if getattr(answer, "usage", None) is not None else None
             first = answer.choices[0] if answer.choices else None
@@ -258,6 +257,36 @@ class LiteLLMBackend(Backend):
         message = with_calls(settled(first.message.model_dump()))
         said = reply.completion(message.get("content"), first.finish_reason, usage, refusal, choices)
         return with_reasoning(said, message)
+
+    async def _answer(self, parameters: dict[str, Any]) -> Any:
+        """Return what litellm makes of an answer; the first address that gives 404 or 405 is tried below ``/v1``."""
+        asked = self._address
+        try:
+            answer = await self._litellm.acompletion(**parameters, base_url=asked)
+        except Exception as error:  # whatever litellm raises is a failed attempt, never the end of a run
+            first = failure_of(error)
+            if not _is_absent(error) or not (self._unsure or asked != self._address):
+                raise first from None
+        else:
+            self._unsure = False
+            return answer
+        other = f"{str(self.model.base_url).rstrip('/')}/v1"
+        try:
+            answer = await self._litellm.acompletion(**parameters, base_url=other)
+        except Exception as error:
+            self._unsure = False
+            if _is_absent(error):
+                raise first from None
+            self._move(other)
+            raise failure_of(error) from None
+        self._move(other)
+        return answer
+
+    def _move(self, address: str) -> None:
+        """Send requests to another address of the same server from now on, and tell what to write."""
+        if self._address != address:
+            self._address, self._unsure = address, False
+            self._tell(f"{address.removesuffix('/v1')} answers below /v1 only: write base_url: {address}")
 
     def count(self, request: Request) -> int:
         """Return a bound: by the tokenizer, or a token for each byte; of the texts and the schema, with framing."""
@@ -299,6 +328,15 @@ class LiteLLMBackend(Backend):
             **({"learned": list(self._habits.learned)} if self._habits.learned else {}),
             **({AUTHORS: list(self._authors)} if self._authors else {}),
         }
+
+
+def _below_v1(address: str) -> bool:
+    return address.rstrip("/").endswith("/v1")
+
+
+def _is_absent(error: Exception) -> bool:
+    """Tell whether a server has nothing at the address that was asked."""
+    return not isinstance(error, CallError) and getattr(error, "status_code", None) in (404, 405)
 
 
 def _limits(request: Request) -> tuple[str | None, tuple[str, ...]]:

@@ -16,10 +16,12 @@ import msgspec
 from pydantic import Field
 
 from agentsoc.backends.scripted import Scripted, ScriptedBackend
+from agentsoc.backends.solver_prompts import most_calls, question_in, results_in
 from agentsoc.contracts.address import Destination
-from agentsoc.contracts.model import CallError, Completion, Hint, Model, Request, Usage
+from agentsoc.contracts.model import ActHint, CallError, Completion, Hint, Model, Request, Usage
 from agentsoc.puzzles.shelves import NOT_HERE, entries, holders_in, look_up, steps_asked, walked
 from agentsoc.puzzles.worksheet import MODULUS, Mistake, Sheet, sheets_in, worked_out
+from agentsoc.puzzles.worksheet_calls import due_after, expression
 from agentsoc.streams import uniform
 
 _SAMPLES: Final = 1 << 13
@@ -49,6 +51,10 @@ class Solver(Model):
     """What is added to `slip` and `miss` for every operation beyond `stamina`: long work is done worse."""
     shared: float = Field(default=0.0, ge=0, le=1)
     """Probability that the mistakes on a sheet are the same for everybody and every time."""
+    later: ClassVar[frozenset[str]] = frozenset({"calculates"})
+    calculates: bool = False
+    """Whether sums of sheets are put to the tool `calculator`, which never slips; each number that is put to it may be
+    misread (`miss`), and what it could not be asked any more is worked out without it."""
 
     def destinations(self) -> tuple[Destination, ...]:
         """Return nothing: prompts are read in the process."""
@@ -81,13 +87,38 @@ class SolverBackend(ScriptedBackend):
         hint = request.hint
         if hint is None:
             raise CallError("rejected", "the solver answers turns of a society, not bare prompts")
-        answer, work = self._said(request.user, hint)
-        asked = steps_asked(request.user)
+        question = question_in(request, hint)
+        calls, known = self._put(request, question, hint)
+        if calls:
+            return self._capped(request, json.dumps({"calls": calls}))
+        answer, work = self._said(question, hint, known)
+        asked = steps_asked(question)
         told = msgspec.structs.replace(request, hint=msgspec.structs.replace(hint, truth=answer))
         done = await (super().complete(told) if asked is None else self._reports.complete(told))
         usage = Usage(done.usage.tokens_in, 0, min(done.usage.tokens_out + work, request.max_tokens))
-        text = done.text if asked is None else self._found(request.user, asked, hint, answer, done.text)
+        text = done.text if asked is None else self._found(question, asked, hint, answer, done.text)
         return Completion(text, usage, done.finish)
+
+    def _put(self, request: Request, question: str, hint: Hint) -> tuple[list[dict[str, Any]], list[list[int]]]:
+        """Return the calls of the calculator that are due, and the results of each sheet that it has given."""
+        if not self.solver.calculates or not isinstance(hint, ActHint) or not (hint.calls or hint.step):
+            return [], []
+        sheets = sheets_in(question)
+        if _taken(hint) is not None:
+            return [], []
+        due, known = due_after(sheets, results_in(request, hint), most_calls(request))
+        if not hint.calls:
+            return [], known
+        mind = _Mind(self.solver, self.seed, hint)
+        put = [expression(sheets[number], known[number], mind.on(number, sheets[number])) for number in due]
+        return [{"tool": "calculator", "arguments": {"expression": each}} for each in put], known
+
+    def _capped(self, request: Request, text: str) -> Completion:
+        """Return a text as a completion, cut at the output cap."""
+        words = text.split()
+        cut = len(words) > request.max_tokens
+        usage = Usage(self.count(request), 0, min(len(words), request.max_tokens))
+        return Completion(" ".join(words[: request.max_tokens]) if cut else text, usage, "length" if cut else "stop")
 
     def _found(self, text: str, asked: tuple[str, list[str]], hint: Hint, answer: str, said: str) -> str:
         """Return the reply about catalogues: a lead's next question or judgement, or a finding with its reason."""
@@ -99,22 +130,26 @@ class SolverBackend(ScriptedBackend):
             return _explained(said, f"{asked[0]} leads to {answer}" if answer != NOT_HERE else answer)
         return said
 
-    def _said(self, text: str, hint: Hint) -> tuple[str, int]:
+    def _said(self, text: str, hint: Hint, known: list[list[int]]) -> tuple[str, int]:
         """Return the answer that the agent comes to, and what it took (operations).
 
-        Whoever is shown an answer that at least two gave takes it; a merge takes the one that most gave.
+        Whoever is shown an answer that at least two gave takes it; a merge takes the one that most gave. Of each sheet
+        the results that are `known` are not worked out again.
         """
-        stated = [answer for answer in hint.shown if answer is not None]
-        leading = Counter(stated).most_common(1)
         if (asked := steps_asked(text)) is not None:
             return self._looked_up(text, asked, hint)
+        if (taken := _taken(hint)) is not None:
+            return taken, 1
         sheets = sheets_in(text)
-        if leading and (hint.purpose == "merge" or leading[0][1] > 1) and hint.purpose != "check":
-            return min(answer for answer in stated if stated.count(answer) == leading[0][1]), 1
         if not sheets:  # a language that it does not read
             return hint.options[int(self._draw("guess", hint) * len(hint.options))] if hint.options else "0", 0
         mind = _Mind(self.solver, self.seed, hint)
-        return str(sum(worked_out(sheet, mind.on(number, sheet)) for number, sheet in enumerate(sheets))), mind.done
+        given = known or [[] for _ in sheets]
+        results = [
+            worked_out(sheet, mind.on(number, sheet), had)
+            for number, (sheet, had) in enumerate(zip(sheets, given, strict=True))
+        ]
+        return str(sum(results)), mind.done
 
     def _looked_up(self, text: str, asked: tuple[str, list[str]], hint: Hint) -> tuple[str, int]:
         """Return how far the entries in the prompt lead; a slip is another name of the same kind."""
@@ -138,6 +173,15 @@ class SolverBackend(ScriptedBackend):
         subject = asked[1][min(taken, len(asked[1]) - 1)]
         holder = holders_in(text).get(subject, hint.targets[0] if hint.targets else 0)
         return json.dumps({"subtasks": [{"to": holder, "task": look_up(name, subject)}], "why": f"step {taken + 1}"})
+
+
+def _taken(hint: Hint) -> str | None:
+    """Return the answer of others that an agent takes; None where it works the question out itself."""
+    stated = [answer for answer in hint.shown if answer is not None]
+    leading = Counter(stated).most_common(1)
+    if not leading or hint.purpose == "check" or (hint.purpose != "merge" and leading[0][1] < 2):
+        return None
+    return min(answer for answer in stated if stated.count(answer) == leading[0][1])
 
 
 def _explained(text: str, why: str) -> str:

@@ -76,7 +76,7 @@ def resume(
     progress = Progress()
     title = f"{directory}: {manifest.name}, seed {manifest.seed}; it was {manifest.status}"
     style = style_for(quiet or (manifest.status == "finished" and not retry_failed))
-    with synced(directory, sync, progress), Watch(progress, title, style=style, budget=manifest.totals.budget):
+    with Watch(progress, title, style=style, budget=manifest.totals.budget), synced(directory, sync, progress):
         finished = resume_run(
             directory,
             engine=changes,

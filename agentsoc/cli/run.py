@@ -141,7 +141,7 @@ class _Runner:
         about = prefix + title(scenario, n_agents, directory)
         watch = Watch(progress, about, style=self.style, budget=ceiling(scenario))
         address = self.sync if self.sync is None or not prefix else f"{self.sync.rstrip('/')}/{directory.name}"
-        with placed(self.file), removed_if_empty(directory), synced(directory, address, progress), watch:
+        with placed(self.file), removed_if_empty(directory), watch, synced(directory, address, progress):
             return run_scenario(
                 scenario,
                 directory,

@@ -16,7 +16,7 @@ class Rules(msgspec.Struct, frozen=True):
     prompts: int = 1
     """How a prompt is written."""
     reader: int = 1
-    """How a reply is read."""
+    """How a reply is read: docs/replies.md says what each number takes and leaves."""
     reserve: int = 1
     """How the turns of a round are paid for: 1 reserves all of them at once, 2 by waves."""
 
@@ -27,7 +27,7 @@ class Rules(msgspec.Struct, frozen=True):
 
 FIRST: Final = Rules()
 """The rules of every run of log format 1."""
-NEWEST: Final = Rules(prompts=2, reader=2, reserve=2)
+NEWEST: Final = Rules(prompts=2, reader=3, reserve=2)
 """The rules that new runs are made by."""
 
 

@@ -20,7 +20,9 @@ from pydantic import Field
 
 from agentsoc.contracts.judge import Judge
 from agentsoc.contracts.part import Part, Slot
+from agentsoc.reading.cut_off import closed, line_before_cut, number_before_cut, option_before_cut
 from agentsoc.reading.lines import line_stated
+from agentsoc.reading.list_marks import unmarked, unmarked_among
 from agentsoc.reading.options import option_stated
 
 
@@ -125,9 +127,39 @@ class TaskFamily(Part):
         """Return the canonical answer that a reply states, by the reader `rules` of the run (`Rules.reader`).
 
         `parse` reads runs of rules 1, and all runs of a family whose class has a `parse` of its own and no `stated`;
-        `stated` reads all others.
+        `stated` reads all others, by rules 3 without the marks of lists where numbers or options are read.
         """
-        return self.stated(task, text) if rules > 1 and _has_stated(type(self)) else self.parse(task, text)
+        if rules == 1 or not _has_stated(type(self)):
+            return self.parse(task, text)
+        if rules > 2 and text not in task.options:
+            if task.options:
+                text = unmarked_among(text, task.options)
+            elif self.numeric():
+                text = unmarked(text)
+        return self.stated(task, text)
+
+    def read_cut(self, task: Task, text: str, rules: int) -> str | None:
+        """Return the canonical answer that a reply states which its output cap cut off, by the reader `rules`, or None.
+
+        By rules 3 it has to be complete before the cut (`agentsoc.reading.cut_off`), but where all of a reply is its
+        answer (`takes_all`) and where the class has a `parse` of its own alone, which then reads what is there.
+        """
+        if rules < 3 or not _has_stated(type(self)) or (self.takes_all() and not task.options):
+            return self.read(task, text if text in task.options else closed(text), rules)
+
+        def read(said: str) -> str | None:
+            return self.read(task, said, rules)
+
+        if task.options:
+            return option_before_cut(text, task.options, read)
+        return (number_before_cut if self.numeric() else line_before_cut)(text, read)
+
+    def takes_all(self) -> bool:
+        """Return whether a free reply that was cut off is read as it is; False, the default, for a line of it.
+
+        It is where all of a reply is its answer, such as an essay, and where the form of an answer says where it ends.
+        """
+        return False
 
     def score(self, task: Task, answer: str | None) -> float:
         """Return the score of a canonical `answer` in [0, 1]; 0 for no answer."""

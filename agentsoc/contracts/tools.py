@@ -160,19 +160,25 @@ class CalledInThread(ToolSession):
     def __init__(self, tool: Tool) -> None:
         self._tool = tool
         self._spec = tool.spec()
+        self.immediate = tool.quick
+        """Whether a call has its result at once, without a thread and without waiting for anything."""
         self._context = contextvars.copy_context()  # files are found where they were when it was opened
 
     def specs(self) -> Sequence[ToolSpec]:
         """Return the one tool."""
         return (self._spec,)
 
+    def now(self, arguments: Mapping[str, Any]) -> str:
+        """Make the call of a tool whose calls are immediate."""
+        try:
+            return result_text(self._tool.call(arguments))
+        except (Exception, SystemExit, asyncio.CancelledError) as fault:
+            raise _as_tool_error(fault) from None
+
     async def call(self, name: str, arguments: Mapping[str, Any], timeout_s: float) -> str:
         """Make the call."""
-        if self._tool.quick:
-            try:
-                return result_text(self._tool.call(arguments))
-            except (Exception, SystemExit, asyncio.CancelledError) as fault:
-                raise _as_tool_error(fault) from None
+        if self.immediate:
+            return self.now(arguments)
         loop = asyncio.get_running_loop()
         done: asyncio.Future[str] = loop.create_future()
 

@@ -217,7 +217,7 @@ class _Execution:
             pool: Pool = LocalPool(old, self.boards, live=False)
             pools.append(pool)
             await pool.start()
-            graded_by = EpisodeJudge.of(old.scenario, None, plan.known)
+            graded_by = EpisodeJudge.of(old.scenario, None, plan.known, rules=plan.rules)
             if graded_by is not None:
                 pools.append(graded_by.desk)
             caller = Caller(pool, None, plan.known, old.scenario.calls, 64)
@@ -231,7 +231,7 @@ class _Execution:
         gates = (plan.shared or Shared()).gates(scenario, pool.parallel()) if plan.live else None
         caller = Caller(pool, journal, plan.known, scenario.calls, scenario.engine.concurrency, gates)
         start = (0, 0) if plan.fork is None else (plan.fork.task, plan.fork.round)
-        judge = EpisodeJudge.of(scenario, journal, plan.known, plan.shared)
+        judge = EpisodeJudge.of(scenario, journal, plan.known, plan.shared, plan.rules)
         if judge is not None:
             pools.insert(0, judge.desk)
             await judge.desk.start()

@@ -19,6 +19,7 @@ from agentsoc.budget.ledger import Grant, Need
 from agentsoc.contracts.failure import REFUSED_UNSEEN, family_of
 from agentsoc.contracts.judge import Judge
 from agentsoc.contracts.model import Backend, CallError, Completion, Hint, Request, Usage
+from agentsoc.contracts.rules import NEWEST, Rules
 from agentsoc.contracts.task import Task
 from agentsoc.contracts.turns import Reply, Turn
 from agentsoc.engine.attempts import AttemptRequest, AttemptResult, PlannedTurn, TurnUnderWay
@@ -29,7 +30,7 @@ from agentsoc.engine.shared import Shared
 from agentsoc.errors import ModelFailedError
 from agentsoc.events import SOCIETY, Event
 from agentsoc.log.journal import Attempt, Journal, Key
-from agentsoc.reading.options import option_stated
+from agentsoc.reading.grades import grade_stated
 from agentsoc.scenario.model import Scenario
 from agentsoc.society.calls import repair_line
 from agentsoc.streams import seed_for
@@ -60,8 +61,10 @@ class Grade(msgspec.Struct, frozen=True):
 class JudgeDesk(Pool):
     """The desk is where the judge sits: a pool of hosts with one agent, the society itself."""
 
-    def __init__(self, scenario: Scenario, judge: Judge, *, live: bool, shared: Shared | None) -> None:
-        self._scenario, self._judge, self._live = scenario, judge, live
+    def __init__(
+        self, scenario: Scenario, judge: Judge, *, live: bool, shared: Shared | None, rules: Rules = NEWEST
+    ) -> None:
+        self._scenario, self._judge, self._live, self._rules = scenario, judge, live, rules
         model = judge.model
         seed = scenario.seed
         self.backend: Backend = model.open(seed=seed) if shared is None else shared.open(model, seed=seed)
@@ -167,7 +170,7 @@ class JudgeDesk(Pool):
         )  # fmt: skip
 
     def _read(self, digest: bytes, said: Completion, latency_ms: int) -> AttemptResult:
-        grade = option_stated(said.text, self._judge.grades)
+        grade = grade_stated(said.text, self._judge.grades, self._rules.reader, cut=said.finish == "length")
         return AttemptResult(
             digest, self._name, said.text, said.finish,
             usage=said.usage, latency_ms=latency_ms, reasoning=said.reasoning,
@@ -186,6 +189,7 @@ class EpisodeJudge:
         journal: Journal | None,
         known: Mapping[Key, Attempt],
         shared: Shared | None = None,
+        rules: Rules = NEWEST,
     ) -> None:
         """Prepare to grade.
 
@@ -195,9 +199,10 @@ class EpisodeJudge:
             journal: where attempts are written; None for a replay, in which a missing attempt is a mismatch.
             known: attempts of earlier runs by key.
             shared: models that this run uses together with others.
+            rules: by which its replies are read.
         """
         self._judge, self._calls = judge, scenario.calls
-        self.desk = JudgeDesk(scenario, judge, live=journal is not None, shared=shared)
+        self.desk = JudgeDesk(scenario, judge, live=journal is not None, shared=shared, rules=rules)
         limit = scenario.engine.concurrency
         gates: list[ModelGate] | None = None
         if journal is not None:
@@ -213,10 +218,11 @@ class EpisodeJudge:
         journal: Journal | None,
         known: Mapping[Key, Attempt],
         shared: Shared | None = None,
+        rules: Rules = NEWEST,
     ) -> EpisodeJudge | None:
         """Return the judge of a scenario, prepared; None where rules grade."""
         judge = scenario.tasks.judged_by()
-        return None if judge is None else cls(scenario, judge, journal, known, shared)
+        return None if judge is None else cls(scenario, judge, journal, known, shared, rules)
 
     async def grade(self, task: Task, round_: int, answer: str) -> Grade:
         """Return the grade of an episode's answer; nothing of it is charged to the budget of the team.

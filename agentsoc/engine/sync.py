@@ -4,113 +4,52 @@ A run is on a local disk, because its journal is not safe on a network file syst
 change any more (closed segments, copies of files), a consistent backup of the journal, and last the manifest: whenever
 it is interrupted, what is there can be resumed. Any address of fsspec will do. Credentials are those that fsspec finds
 by itself; neither they nor the address are written into the run.
+
+One command writes a copy. Each puts a word of its own there when it begins, and looks for it before each copy: of two,
+the one that began last goes on, and the other one is told.
 """
 
 from __future__ import annotations
 
 import contextlib
-import posixpath
-import re
+import secrets
 import shutil
 import sqlite3
 import tempfile
 import threading
-from importlib.util import find_spec
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final
+from typing import ClassVar, Final
 
-from agentsoc.backends.secrets import redact
-from agentsoc.errors import AgentsocError, InputError, LogDamagedError, MissingExtraError, RunFailedError
-from agentsoc.log.inside import READ_MAX, Inside, directory_mode
+from agentsoc.engine.copy_place import CopyPlace, get, in_words, place_at, require_apart
+from agentsoc.errors import AgentsocError, InputError, LogDamagedError, RunFailedError
+from agentsoc.log.inside import Inside, by_umask, directory_mode
+from agentsoc.log.journal import read_journal
 from agentsoc.log.journal_file import reading
 from agentsoc.log.manifest import NAME, SEAL, Manifest, load_manifest, seal
 from agentsoc.log.names import EPISODES, EVENTS, INPUTS, JOURNAL, TASKS
-from agentsoc.log.parcel import CHUNK, Entry, listed, require_expected
+from agentsoc.log.parcel import Entry, listed, require_expected
 
 EVERY_S: Final = 60.0
 """How often the copy follows the run (seconds)."""
-_PART: Final = ".part"
-"""What a file's name ends with until it is whole, where names can be changed in one step."""
+WRITER: Final = "writer"
+"""Name of the word of the command that writes the copy; it is no file of the run."""
+_WORD_MAX: Final = 100
+"""Size up to which that word is read (bytes)."""
 
 
-class CopyPlace:
-    """A place is an address of fsspec at which a copy is, or is to be."""
-
-    def __init__(self, address: str) -> None:
-        """Open the place.
-
-        Raises:
-            MissingExtraError: fsspec, or the package that this kind of address needs, is not installed.
-            InputError: this is no address of fsspec's.
-        """
-        self.shown = shown(address)
-        if find_spec("fsspec") is None:
-            raise MissingExtraError("a copy of the run elsewhere", "fsspec", "sync")
-        from fsspec.core import url_to_fs
-
-        try:
-            self._fs, self._base = url_to_fs(address)
-        except ImportError as error:
-            raise InputError(f"this address needs a package that is not installed: {error}", self.shown) from None
-        except Exception as error:
-            raise InputError(f"this is no address that fsspec knows: {_said(error)}", self.shown) from None
-        protocol = self._fs.protocol
-        self._renames = "file" in ((protocol,) if isinstance(protocol, str) else protocol)
-
-    def _path(self, name: str) -> str:
-        return posixpath.join(self._base, name)
-
-    def put(self, source: Path, name: str) -> None:
-        """Write a file whole: a reader sees the old one or the new one."""
-        path = self._path(name)
-        self._fs.makedirs(posixpath.dirname(path), exist_ok=True)
-        if self._renames:
-            self._fs.put_file(str(source), path + _PART)
-            self._fs.mv(path + _PART, path)
-        else:  # an object is there when all of it is
-            self._fs.put_file(str(source), path)
-
-    def get(self, name: str, target: Path, limit: int = READ_MAX) -> None:
-        """Fetch a file of at most `limit` bytes.
-
-        Raises:
-            LogDamagedError: it is larger.
-        """
-        target.parent.mkdir(mode=directory_mode(), parents=True, exist_ok=True)
-        with self._fs.open(self._path(name), "rb") as source, target.open("xb") as file:
-            while piece := source.read(CHUNK):
-                limit -= len(piece)
-                if limit < 0:
-                    raise LogDamagedError(f"{name} is larger than it said, or than it may be", self.shown)
-                file.write(piece)
-
-    def sizes(self) -> dict[str, int]:
-        """Return names and sizes of the files there, as far as they are; none where there is nothing (bytes)."""
-        self._fs.invalidate_cache()
-        try:
-            found: dict[str, Any] = self._fs.find(self._base, detail=True)
-        except FileNotFoundError:
-            return {}
-        prefix = self._base.rstrip("/") + "/"
-        return {
-            path.removeprefix(prefix): int(about.get("size") or 0)
-            for path, about in found.items()
-            if path.startswith(prefix) and not path.endswith(_PART)
-        }
-
-
-def shown(address: str) -> str:
-    """Return an address as it may be printed: without user, password and parameters."""
-    return redact(re.sub(r"(?<=://)[^/@]*@", "", address).partition("?")[0])[:300]
-
-
-def _said(error: BaseException) -> str:
-    return redact(" ".join(str(error).split()) or type(error).__name__)[:300]
+class _TakenError(Exception):
+    """Another command writes the copy now."""
 
 
 class Synced:
     """The copy follows the run from `with` to its end, in a thread of its own; the run never waits for it."""
+
+    _what: ClassVar[str] = "run"
+    """What is copied, in a word."""
+    _go_on: ClassVar[str] = "resume"
+    """The verb that copies it again."""
 
     def __init__(self, directory: Path, address: str, notices: list[str], *, every_s: float = EVERY_S) -> None:
         """Prepare, and see that nothing else is at the address.
@@ -126,29 +65,57 @@ class Synced:
             MissingExtraError: a package is missing.
         """
         self._directory, self._notices, self._every_s = directory, notices, every_s
-        self._place = CopyPlace(address)
+        self._place = place_at(address)
+        require_apart(self._place, directory)
+        self._word = secrets.token_hex(16).encode()
+        self._taken = ""
+        """What was said when another command had begun to write there."""
         self._there: dict[str, object] = {}
         """What has been copied: name -> what says that it is the same."""
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._follow, daemon=True, name="sync")
-        self._require_own()
-
-    def _require_own(self) -> None:
-        """Refuse a place where another run is: its files would be mixed with ours."""
         try:
-            if NAME not in self._place.sizes():
-                return
             with tempfile.TemporaryDirectory() as scratch:
-                self._place.get(NAME, Path(scratch) / NAME)
-                other = load_manifest(Path(scratch))
+                self._require_own(Path(scratch))
+                (Path(scratch) / WRITER).write_bytes(self._word)
+                self._place.put(Path(scratch) / WRITER, WRITER)
+        except (InputError, RunFailedError):
+            raise
         except (OSError, AgentsocError) as error:
-            raise InputError(f"the copy cannot be kept there: {_said(error)}", self._place.shown) from None
+            raise InputError(f"the copy cannot be kept there: {in_words(error)}", self._place.shown) from None
         except Exception as error:  # fsspec passes on what its libraries raise
-            raise InputError(f"the place cannot be reached: {_said(error)}", self._place.shown) from None
-        own = load_manifest(self._directory) if (self._directory / NAME).exists() else None
-        if own is None or (own.scenario_hash, own.seed) != (other.scenario_hash, other.seed):
-            what = "there is a run already" if own is None else "another run is there"
-            raise InputError(what, self._place.shown, "name another place with --sync")
+            raise InputError(f"the place cannot be reached: {in_words(error)}", self._place.shown) from None
+
+    def _require_own(self, scratch: Path) -> None:
+        """Refuse a place where anything is but a copy of this run, or one that has what this run has not."""
+        there = {name: size for name, size in self._place.sizes().items() if name != WRITER}
+        if not there:
+            return
+        elsewhere = "name another place with --sync"
+        if not (self._directory / NAME).exists():
+            what = "there is a run already" if NAME in there else f"something is there already: {min(there)[:100]}"
+            raise InputError(what, self._place.shown, elsewhere)
+        own = load_manifest(self._directory)
+        try:
+            require_expected([Entry(*one) for one in there.items()], own.inputs, self._place.shown)
+        except LogDamagedError as error:
+            raise InputError(f"something else is there already: {error}", self._place.shown, elsewhere) from None
+        if NAME not in there:  # the first copy was cut off
+            return
+        get(self._place, NAME, scratch, there[NAME])
+        other = load_manifest(scratch)
+        if (own.scenario_hash, own.seed) != (other.scenario_hash, other.seed):
+            raise InputError("another run is there", self._place.shown, elsewhere)
+        if JOURNAL in there:
+            get(self._place, JOURNAL, scratch, there[JOURNAL])
+            if n := _missing(scratch / JOURNAL, self._directory):
+                what = f"the copy there has {n:,} replies that the run here has not"
+                raise InputError(what, self._place.shown, f"resume NEW --from there goes on with them, or {elsewhere}")
+
+    def _require_mine(self, scratch: Path) -> None:
+        get(self._place, WRITER, scratch, _WORD_MAX)
+        if (scratch / WRITER).read_bytes() != self._word:
+            raise _TakenError
 
     def __enter__(self) -> Synced:
         self._thread.start()
@@ -162,9 +129,9 @@ class Synced:
         failed = self._try()
         if failed and error is None:
             raise RunFailedError(
-                f"the run is whole in {self._directory}, and its copy at {self._place.shown} is not: {failed}",
+                f"the {self._what} is whole in {self._directory}, and its copy at {self._place.shown} is not: {failed}",
                 str(self._directory),
-                f"to copy it: agentsoc resume {self._directory} --sync {self._place.shown}",
+                f"to copy it: agentsoc {self._go_on} {self._directory} --sync {self._place.shown}",
             )
 
     def _follow(self) -> None:
@@ -173,10 +140,16 @@ class Synced:
 
     def _try(self) -> str:
         """Bring the copy up to date; return what went wrong, after saying it."""
+        if self._taken:
+            return self._taken
         try:
             self.copy()
+        except _TakenError:
+            self._taken = "another command has begun to write there"
+            self._notices.append(f"no more copies are made at {self._place.shown}: {self._taken}")
+            return self._taken
         except Exception as error:  # whatever a library of fsspec's raises, the run goes on
-            said = _said(error)
+            said = in_words(error)
             self._notices.append(f"the copy at {self._place.shown} failed and is tried again: {said}")
             return said
         return ""
@@ -187,20 +160,23 @@ class Synced:
         if inside.look(NAME) is None:  # the run has not begun
             return
         content = inside.read(NAME)
-        with tempfile.TemporaryDirectory() as scratch:
-            snapshot = Path(scratch) / NAME
+        with tempfile.TemporaryDirectory() as path:
+            scratch = Path(path)
+            self._require_mine(scratch)
+            snapshot = scratch / NAME
             snapshot.write_bytes(content)
-            (Path(scratch) / SEAL).write_bytes(seal(content))
-            manifest = load_manifest(Path(scratch))
-            self._copy_fixed(manifest)
-            self._copy_journal(manifest, Path(scratch) / JOURNAL)
-            if manifest.episodes_file is not None:
-                self._put(self._directory / EPISODES, EPISODES, manifest.episodes_file)
-            if self._there.get(NAME) != content:
-                # the seal of a manifest that is not there yet makes no copy: that has the one before as well
-                self._place.put(Path(scratch) / SEAL, SEAL)
-                self._place.put(snapshot, NAME)
-                self._there[NAME] = content
+            (scratch / SEAL).write_bytes(seal(content))
+            manifest = load_manifest(scratch)
+            with by_umask(_is_by_umask(manifest)):
+                self._copy_fixed(manifest)
+                self._copy_journal(manifest, scratch / JOURNAL)
+                if manifest.episodes_file is not None:
+                    self._put(self._directory / EPISODES, EPISODES, manifest.episodes_file)
+                if self._there.get(NAME) != content:
+                    # the seal of a manifest that is not there yet makes no copy: that has the one before as well
+                    self._place.put(scratch / SEAL, SEAL)
+                    self._place.put(snapshot, NAME)
+                    self._there[NAME] = content
 
     def _copy_fixed(self, manifest: Manifest) -> None:
         self._put(self._directory / TASKS, TASKS, manifest.tasks_file)
@@ -229,6 +205,21 @@ class Synced:
             self._there[name] = mark
 
 
+def _is_by_umask(manifest: Manifest) -> bool:
+    return manifest.scenario.get("engine", {}).get("umask") is True
+
+
+def _missing(journal: Path, directory: Path) -> int:
+    """Return how many replies of a journal are not in that of a run."""
+    answered = {row.key: row.reply for row in read_journal(journal) if row.state in ("done", "superseded")}
+    if Inside(directory).look(JOURNAL) is None:
+        return len(answered)
+    for row in read_journal(directory / JOURNAL):
+        if row.state != "started" and answered.get(row.key, row) == row.reply:
+            del answered[row.key]
+    return len(answered)
+
+
 def fetch(address: str, directory: Path) -> None:
     """Bring a copy of a run into a directory that is not there yet, to be resumed, replayed or read.
 
@@ -241,29 +232,57 @@ def fetch(address: str, directory: Path) -> None:
         LogDamagedError: what is there is no run, or more than a run may be.
         MissingExtraError: a package is missing.
     """
-    if directory.exists():
-        raise InputError("something is there already", str(directory), "name a directory that is not there yet")
-    place = CopyPlace(address)
-    staging = directory.with_name(f".{directory.name}.incoming")
-    try:
-        sizes = place.sizes()
+    with arriving(address, directory) as (place, sizes, staging):
         if NAME not in sizes:
             raise InputError("there is no copy of a run", place.shown)
+        take_run(place, sizes, staging)
+
+
+@contextlib.contextmanager
+def arriving(address: str, directory: Path) -> Iterator[tuple[CopyPlace, dict[str, int], Path]]:
+    """Yield a place, the sizes of its files, and a new directory, which becomes `directory` when all went well.
+
+    Raises:
+        InputError: something is at `directory`, or the place cannot be reached.
+        MissingExtraError: a package is missing.
+    """
+    if directory.exists():
+        raise InputError("something is there already", str(directory), "name a directory that is not there yet")
+    place = place_at(address)
+    staging = directory.with_name(f".{directory.name[:100]}.{secrets.token_hex(4)}.incoming")
+    try:
+        sizes = place.sizes()
         directory.parent.mkdir(parents=True, exist_ok=True)
         staging.mkdir(mode=directory_mode())
-        place.get(NAME, staging / NAME)
-        inputs = load_manifest(staging).inputs
-        entries = [Entry(name, size) for name, size in sizes.items()]
-        require_expected(entries, inputs, place.shown)
-        for name, size in entries:
-            if name != NAME:
-                place.get(name, staging / name, size)
-        listed(staging, inputs)
+        yield place, sizes, staging
         staging.rename(directory)
     except AgentsocError:
         raise
     except Exception as error:  # fsspec passes on what its libraries raise
-        raise InputError(f"the copy cannot be fetched: {_said(error)}", place.shown) from None
+        raise InputError(f"the copy cannot be fetched: {in_words(error)}", place.shown) from None
     finally:
         if staging.is_dir():
             shutil.rmtree(staging)
+
+
+def take_run(place: CopyPlace, sizes: Mapping[str, int], staging: Path, below: str = "") -> None:
+    """Fetch the files of a run.
+
+    Args:
+        place: where they are.
+        sizes: of all files there (bytes).
+        staging: a directory that was made for them; they go to the same names in it.
+        below: what their names begin with there: nothing, or a directory with its slash.
+
+    Raises:
+        LogDamagedError: there are others, or they are larger than those of a run may be.
+    """
+    get(place, below + NAME, staging, sizes[below + NAME])
+    inputs = load_manifest(staging / below).inputs
+    found = ((name[len(below) :], size) for name, size in sizes.items() if name.startswith(below))
+    entries = [Entry(name, size) for name, size in found if name != WRITER]
+    require_expected(entries, inputs, place.shown)
+    for name, size in entries:
+        if name != NAME:
+            get(place, below + name, staging, size)
+    listed(staging / below, inputs)

@@ -18,7 +18,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from agentsoc.backends.secrets import mask, redact
-from agentsoc.contracts.tools import Tool, ToolError, ToolFailure, ToolSession, ToolSpec, fault_text
+from agentsoc.contracts.tools import CalledInThread, Tool, ToolError, ToolFailure, ToolSession, ToolSpec, fault_text
 from agentsoc.contracts.turns import SLOT_WIDTH, ToolCall, Turn
 from agentsoc.engine.toolsets import require_same, sound_toolset, toolset_digest
 from agentsoc.errors import ReplayMismatchError
@@ -141,6 +141,7 @@ class ToolDesk:
         """
         outcomes: list[CallOutcome | None] = [None] * len(wanted)
         writing: list[int] = []
+        at_once: list[int] = []
         async with asyncio.TaskGroup() as group:
             for place, one in enumerate(wanted):
                 outcomes[place] = self._beforehand(task, round_, one)
@@ -148,8 +149,12 @@ class ToolDesk:
                     continue
                 if self._effect(one) == "write":
                     writing.append(place)
+                elif self._is_immediate(one):
+                    at_once.append(place)
                 else:
                     group.create_task(self._into(outcomes, place, task, round_, one))
+            if at_once:
+                group.create_task(self._at_once_into(outcomes, at_once, task, round_, wanted))
         for place in writing:
             await self._into(outcomes, place, task, round_, wanted[place])
         return [outcome for outcome in outcomes if outcome is not None]
@@ -158,6 +163,48 @@ class ToolDesk:
         self, outcomes: list[CallOutcome | None], place: int, task: int, round_: int, one: WantedCall
     ) -> None:
         outcomes[place] = await self._call(task, round_, one)
+
+    def _is_immediate(self, one: WantedCall) -> bool:
+        """Return whether a call has its result at once, so that it needs no task of its own and no limit of time."""
+        found = self._by_name[self._society.group_index(one.turn.agent)].get(one.call.tool)
+        return found is not None and isinstance(found[0], CalledInThread) and found[0].immediate
+
+    async def _at_once_into(
+        self,
+        outcomes: list[CallOutcome | None],
+        places: Sequence[int],
+        task: int,
+        round_: int,
+        wanted: Sequence[WantedCall],
+    ) -> None:
+        """Make immediate calls one after the other, and write what came of them in one commit."""
+        assert self._journal is not None
+        rows = []
+        for made, place in enumerate(places, 1):
+            one = wanted[place]
+            key, _, _ = self._row(task, round_, one)
+            began = time.monotonic()
+            self.called += 1
+            try:
+                session, _, arguments = self._checked(one)
+                assert isinstance(session, CalledInThread)
+                text, failure = self._kept(one, session.now(arguments)), None
+            except ToolError as error:
+                text, failure = None, _told_error(error)
+            rows.append(self._finished(key, one, self._request(one), text, failure, began))
+            outcomes[place] = _came_of(one, text, failure)
+            if made % AT_ONCE == 0:
+                await asyncio.sleep(0)
+        await self._journal.write_all(rows)
+
+    def _finished(
+        self, key: Key, one: WantedCall, request: bytes, text: str | None, failure: str | None, began: float
+    ) -> Attempt:
+        """Return the row of a call that was made."""
+        state: Any = "done" if failure is None else "failed"
+        latency = round(1000 * (time.monotonic() - began))
+        row = Attempt(*key, state, request, f"{TOOL}{one.call.tool}", 0, 0, text, "stop", 0, failure)
+        return msgspec.structs.replace(row, latency_ms=latency)
 
     def _effect(self, one: WantedCall) -> str:
         effects = self._effects[self._society.group_index(one.turn.agent)]
@@ -219,13 +266,7 @@ class ToolDesk:
             self.called += 1
             text, failure = await self._outcome(one)
         text = self._kept(one, text)
-        state: Any = "done" if failure is None else "failed"
-        latency = round(1000 * (time.monotonic() - began))
-        await self._journal.write(
-            msgspec.structs.replace(
-                row, state=state, reply=text, finish="stop", failure=failure, latency_ms=latency, shown=0
-            )
-        )
+        await self._journal.write(self._finished(key, one, request, text, failure, began))
         return _came_of(one, text, failure)
 
     def _kept(self, one: WantedCall, text: str | None) -> str | None:
@@ -250,13 +291,12 @@ class ToolDesk:
         try:
             return await self._made(one), None
         except ToolError as error:
-            # what a call says that was not made is the engine's to say: it costs nothing
-            kind = error.kind if f"{error.kind}: " in OF_FAILURE and error.kind not in ("limit", "lost") else "error"
-            return None, _told_failure(kind, str(error.message))
+            return None, _told_error(error)
         except Exception as error:  # a session of somebody else's
             return None, _told_failure("error", fault_text(error))
 
-    async def _made(self, one: WantedCall) -> str:
+    def _checked(self, one: WantedCall) -> tuple[ToolSession, ToolSpec, Mapping[str, Any]]:
+        """Return who makes a call, of which tool, with which arguments, which fit the schema."""
         offered = self._by_name[self._society.group_index(one.turn.agent)]
         if one.call.tool not in offered:
             raise ToolError("unknown_tool", f"there is no {one.call.tool[:60]}; there is {', '.join(offered)}")
@@ -264,12 +304,23 @@ class ToolDesk:
         arguments = _arguments(one.call.arguments)
         if (wrong := value_fault(spec.schema, arguments)) is not None:
             raise ToolError("bad_arguments", wrong)
+        return session, spec, arguments
+
+    async def _made(self, one: WantedCall) -> str:
+        session, spec, arguments = self._checked(one)
         limit = self._society.group(one.turn.agent).tool_use.timeout_s
         try:
             async with self._queues[session], self._at_once:  # the time spent waiting here is not the call's
                 return await asyncio.wait_for(session.call(spec.name, arguments, limit), limit + _SLACK_S)
         except TimeoutError:
             raise ToolError("timeout", f"no result within {limit:g} s") from None
+
+
+def _told_error(error: ToolError) -> str:
+    """Return the line of a call that gave no result."""
+    # what a call says that was not made is the engine's to say: it costs nothing
+    kind = error.kind if f"{error.kind}: " in OF_FAILURE and error.kind not in ("limit", "lost") else "error"
+    return _told_failure(kind, str(error.message))
 
 
 def _told_failure(kind: ToolFailure, message: str) -> str:

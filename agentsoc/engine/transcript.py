@@ -211,7 +211,7 @@ async def _again(log: RunLog, scenario: Scenario, tasks: range, heard: _Overhear
             pools.append(pool)
             await pool.start()
             pool.host.overheard = lambda wanted, result, host=pool.host: heard.call(_call(host, wanted, result))
-            if (judge := EpisodeJudge.of(one, None, known)) is not None:
+            if (judge := EpisodeJudge.of(one, None, known, rules=rules)) is not None:
                 desks.append(judge.desk)
                 judge.desk.overheard = lambda wanted, result, desk=judge.desk: heard.call(
                     _reading(desk, wanted, result)

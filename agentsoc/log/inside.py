@@ -17,7 +17,7 @@ import os
 import re
 import secrets
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Final
@@ -243,6 +243,10 @@ class Inside:
             data: its content.
             durable: whether it has to survive a power loss.
         """
+        self.write_pieces(name, (data,), durable=durable)
+
+    def write_pieces(self, name: str, pieces: Iterable[bytes | memoryview], *, durable: bool = True) -> None:
+        """Write a file whose content comes in pieces; see `write`."""
         with self._parent(name, make=True) as (handle, last):
             with contextlib.suppress(FileNotFoundError):
                 self._require_own(name, os.stat(last, dir_fd=handle, follow_symlinks=False))
@@ -251,7 +255,8 @@ class Inside:
             descriptor = os.open(temporary, flags, file_mode(), dir_fd=handle)
             try:
                 with os.fdopen(descriptor, "wb") as file:
-                    file.write(data)
+                    for piece in pieces:
+                        file.write(piece)
                     file.flush()
                     if durable:
                         os.fsync(file.fileno())

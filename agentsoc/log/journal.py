@@ -169,9 +169,13 @@ class Journal:
 
     async def write(self, attempt: Attempt) -> None:
         """Return when the row is durable."""
+        await self.write_all((attempt,))
+
+    async def write_all(self, attempts: Sequence[Attempt]) -> None:
+        """Return when the rows are durable, which they are all at once."""
         loop = asyncio.get_running_loop()
         done: asyncio.Future[None] = loop.create_future()
-        self._waiting.append((attempt, done))
+        self._waiting.extend([(attempt, done) for attempt in attempts])
         if self._writer is None or self._writer.done():
             self._writer = loop.create_task(self._write_groups())
         await done

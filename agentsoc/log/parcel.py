@@ -140,7 +140,7 @@ class Unpacker:
             if not self._due:
                 return
             entry = self._due.pop(0)
-            self._file, self._left = _new_file(self._directory, entry.name), entry.size
+            self._file, self._left = new_file(self._directory, entry.name), entry.size
 
     def close(self) -> None:
         """Close what is open; what was written survives a power loss."""
@@ -160,7 +160,8 @@ class Unpacker:
             raise LogDamagedError("less was sent than was announced", str(self._directory))
 
 
-def _new_file(directory: Path, name: str) -> BinaryIO:
+def new_file(directory: Path, name: str) -> BinaryIO:
+    """Open a file for writing that is not there yet, in a directory that was just made for a run that arrives."""
     path = directory
     for part in name.split("/")[:-1]:
         path = path / part

@@ -37,7 +37,7 @@ Address = Annotated[
 Concurrency = Annotated[int | None, typer.Option(min=1, help="Model calls in flight at once.")]
 Sync = Annotated[
     str | None,
-    typer.Option(metavar="DEST", help="Keep a copy of the run there, every minute and at its end: any fsspec address."),
+    typer.Option(metavar="DEST", help="Keep a copy there, every minute and at the end: any fsspec address."),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout, also for an error.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]

@@ -106,14 +106,25 @@ def exact(kind: str, place: int, right: int, wrong: int | None) -> int:
     return right
 
 
-def worked_out(sheet: Sheet, mistake: Mistake = exact) -> int:
-    """Return the last result of a sheet, with the mistakes that are made on the way."""
+def facts_as_read(sheet: Sheet, mistake: Mistake) -> list[int]:
+    """Return the numbers that a sheet begins with, as they are read: hearsay may be believed, a fact misread."""
     said = dict(sheet.facts)
     for place, (name, rumour) in enumerate(sheet.hearsay):
         if name in said:
             said[name] = mistake("believe", place, said[name], rumour)
-    results = [sum(mistake("fact", place, said[name], None) for place, (name, _) in enumerate(sheet.facts)) % MODULUS]
-    for place, add in enumerate(sheet.added):
+    return [mistake("fact", place, said[name], None) for place, (name, _) in enumerate(sheet.facts)]
+
+
+def worked_out(sheet: Sheet, mistake: Mistake = exact, known: Sequence[int] = ()) -> int:
+    """Return the last result of a sheet, with the mistakes that are made on the way.
+
+    Args:
+        sheet: what is worked out.
+        mistake: what is made of each number.
+        known: the first results, where they are known already.
+    """
+    results = list(known) or [sum(facts_as_read(sheet, mistake)) % MODULUS]
+    for place, add in enumerate(sheet.added[len(results) - 1 :], len(results) - 1):
         other = results[max(place - sheet.back, 0)]
         if sheet.back:
             other = mistake("recall", place, other, None)

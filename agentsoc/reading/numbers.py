@@ -239,6 +239,13 @@ NUMBER: Final = _Value()
 """Numbers as a `Sort` of answer."""
 
 
+def opens_with_number(text: str) -> bool:
+    """Tell whether the first sentence of what is announced begins with a number, not with words that lead to one."""
+    said = _PARENTHESIS.sub(" ", first_sentence(plain_numbers(text).strip())[0])
+    chains = _chains(said)
+    return bool(chains) and chains[0].start <= _NEAR and _FILLER.fullmatch(said[: chains[0].start]) is not None
+
+
 def exact_number(text: str) -> Fraction | None:
     """Return the number that a reply states, exactly, or None when it states none or more than one."""
     said = text.strip()

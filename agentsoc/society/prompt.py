@@ -268,14 +268,12 @@ class _Writer:
         if not (view.turn.tools or (view.steps and not further)) or self._native:
             return words
         use, step = self._group.tool_use, view.turn.step if further else 0
-        lines = [] if further else tool_lines(self.society.tools_of(view.agent))
-        values: dict[str, Value] = {
-            "tools": lines,
-            "calls_max": use.calls,
-            "calls_left": use.steps - 1 - step,
-            "form": words,
-        }
-        return self._prompter.render("tools", values)
+        return self._prompter.tools(() if further else self._tool_lines(view), use.calls, use.steps - 1 - step, words)
+
+    def _tool_lines(self, view: View) -> tuple[str, ...]:
+        offered = self.society.tools_of(view.agent)
+        key = ("tool lines", self.society.group_index(view.agent))
+        return self.society.remember(key, lambda: tuple(tool_lines(offered)))
 
     def _answer_form(self, view: View, form: str) -> str:
         turn, question = view.turn, view.question

@@ -100,6 +100,7 @@ class Prompter:
         """Whether more of a claim than its number depends on that; None until a claim is asked for."""
         self._forms: dict[FormOf, str] = {}
         self._forms_asked: dict[tuple[object, ...], str] = {}
+        self._tools: dict[tuple[tuple[str, ...], int, int, str], str] = {}
         self.introduced: dict[int, Introduced] = {}
         """What prompts of agents begin with, for some of them."""
         self._compiled: dict[str, Compiled] = {}
@@ -177,6 +178,27 @@ class Prompter:
             if len(self._forms) >= _FORMS_KEPT:
                 self._forms.clear()
             made = self._forms[form] = self.render(f"form_{form.name}", form.values())
+        return made
+
+    def tools(self, lines: tuple[str, ...], calls_max: int, calls_left: int, form: str) -> str:
+        """Return the words that say which tools there are and how they are called. Most turns are told the same.
+
+        Args:
+            lines: one for each tool; none where the agent knows them by now.
+            calls_max: calls of one reply at most (calls).
+            calls_left: replies that may still call (replies).
+            form: in which form to reply to the turn.
+        """
+        key = (lines, calls_max, calls_left, form)
+        made = self._tools.get(key)
+        if made is None:
+            values: dict[str, Value] = {"calls_max": calls_max, "calls_left": calls_left, "form": form}
+            made = self.render("tools", {"tools": list(lines), **values})
+            if len(made) > KEPT_CHARS:
+                return made
+            if len(self._tools) >= _FORMS_KEPT:
+                self._tools.clear()
+            self._tools[key] = made
         return made
 
     def examples(self, name: str) -> tuple[Message, ...]:

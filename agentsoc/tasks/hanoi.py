@@ -252,6 +252,10 @@ class Hanoi(TaskFamily):
         """Return the move that `text` states, or its move and state in canonical form."""
         return option_stated(text, task.options) if task.options else self.parse(task, text)
 
+    def takes_all(self) -> bool:
+        """Return True: a move is read where it is whole, and one that is cut off is none."""
+        return True
+
 
 def question(disks: int, state: State, previous: Move | None, options: Sequence[str] = ()) -> str:
     """Return what an agent is asked in `state`: the rules, the strategy, the state and the move before it."""

@@ -109,6 +109,10 @@ class HanoiTower(World):
         """Return the move that `text` states, or its move and state in canonical form."""
         return option_stated(text, task.options) if task.options else self.parse(task, text)
 
+    def takes_all(self) -> bool:
+        """Return True: a move is read where it is whole, and one that is cut off is none."""
+        return True
+
     def score(self, task: Task, answer: str | None) -> float:
         """Return 1 for the reference answer, else 0."""
         return 1.0 if answer == task.truth else 0.0

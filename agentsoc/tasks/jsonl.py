@@ -183,6 +183,11 @@ class Jsonl(TaskFamily):
             return option_stated(text, task.options)
         return (self.scoring or Scoring(score=self.match)).stated(text)
 
+    def takes_all(self) -> bool:
+        """Return whether all of a reply is looked at: for words in it, by a judge, or as a program."""
+        score = self.match if self.scoring is None else self.scoring.score
+        return score in ("contains", "judge", "tests")
+
     def score(self, task: Task, answer: str | None) -> float:
         """Return 1 if `answer` matches by the scheme of the family, else 0."""
         if answer is None:

@@ -181,6 +181,8 @@ class _Server(ToolSession):
     async def close(self) -> None:
         self._closing.set()
         if self._keeper is not None:
+            if self._session is None:  # it has not come to where it waits for `_closing`, or is over
+                self._keeper.cancel()
             done, _ = await asyncio.wait({self._keeper}, timeout=10.0)
             if not done:
                 self._keeper.cancel()

@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 import polars as pl
 
-from analysis.cascade_laws.elites import Concentration, effective_n, gini, top_share
+from analysis.cascade_laws.elites import Concentration
 from analysis.cascade_laws.examine import Law, Laws
 from analysis.cascade_laws.extremes import Extremes, Slope
 from analysis.cascade_laws.tail_curves import curves_as_dict
@@ -40,7 +40,7 @@ def laws_as_dict(laws: Laws) -> dict[str, object]:
         "switched": {} if laws.switched is None else {one.name: asdict(one) for one in laws.switched.measures},
         "where": laws.where,
         "executions": laws.table.n_executions,
-        "events": laws.table.events.height,
+        "events": laws.table.n_events,
         "caveats": list(laws.caveats),
     }
     plain_data = plain(found)
@@ -49,18 +49,18 @@ def laws_as_dict(laws: Laws) -> dict[str, object]:
 
 
 def _law(law: Law) -> dict[str, object]:
-    values = law.sample.values
+    told = law.numbers
     return {
         "n": law.sample.n,
         "unit": law.sample.unit,
-        "mean": float(values.mean()),
-        "median": float(np.median(values)),
-        "std": float(values.std()),
-        "max": float(values.max()),
-        "distinct": len(np.unique(values)),
-        "gini": gini(values),
-        "top10_share": top_share(values),
-        "effective_n": effective_n(values),
+        "mean": told.mean,
+        "median": told.median,
+        "std": told.std,
+        "max": told.largest,
+        "distinct": told.distinct,
+        "gini": told.gini,
+        "top10_share": told.top_share,
+        "effective_n": told.effective_n,
         "n_eff": law.n_effective,
         "executions": len(np.unique(law.sample.execution)),
         "capped": law.design.capped if law.sample.has_caps else None,
@@ -246,7 +246,7 @@ def _deficits(found: Deficits) -> dict[str, object]:
             "large_cascades": estimate.large_cascades,
             "merge_points": estimate.merge_points,
             "events": found.replays[name].events,
-            "triggers": found.replays[name].triggers.height,
+            "triggers": found.replays[name].triggers,
             "cascades_hit": found.replays[name].cascades_hit,
         }
         for name, estimate in found.estimates.items()

@@ -15,9 +15,8 @@ They differ much where acts per agent are few, and which one is right depends on
 
 from __future__ import annotations
 
-import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
 
 import numpy as np
 import polars as pl
@@ -26,23 +25,12 @@ from numpy.typing import ArrayLike, NDArray
 from agentsoc.streams import stream
 from analysis.claims.cascades import Cascades, ClaimGraph
 from analysis.claims.reach import Reach
+from analysis.observables.described import TOP, effective_n, gini, top_share, top_size
 from analysis.observables.sampled import effort
 from analysis.tables import EventTable
 
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
-
-TOP: Final = 0.10
-"""Share of agents that count as the top."""
-
-
-def gini(x: ArrayLike) -> float:
-    """Return the Gini coefficient of non-negative `x`; nan if it sums to zero."""
-    ordered = np.sort(np.asarray(x, dtype=np.float64))
-    n, total = len(ordered), ordered.sum()
-    if total <= 0:
-        return math.nan
-    return float((2.0 * np.arange(1, n + 1) - n - 1) @ ordered / (n * total))
 
 
 def lorenz(x: ArrayLike) -> tuple[F64, F64]:
@@ -50,25 +38,6 @@ def lorenz(x: ArrayLike) -> tuple[F64, F64]:
     ordered = np.sort(np.asarray(x, dtype=np.float64))
     held = np.concatenate([[0.0], np.cumsum(ordered)])
     return np.linspace(0.0, 1.0, len(held)), held / held[-1] if held[-1] > 0 else held
-
-
-def top_size(n: int, q: float = TOP) -> int:
-    """Return k = max(1, ceil(q n)); q n is first rounded to twelve digits, so that 0.1 x 70 gives 7, not 8."""
-    return max(1, math.ceil(round(q * n, 12)))
-
-
-def top_share(x: ArrayLike, q: float = TOP) -> float:
-    """Return the share of the total held by the `top_size` largest of `x`; nan if it sums to zero."""
-    ordered = np.sort(np.asarray(x, dtype=np.float64))
-    total = ordered.sum()
-    return float(ordered[len(ordered) - top_size(len(ordered), q) :].sum() / total) if total > 0 else math.nan
-
-
-def effective_n(x: ArrayLike) -> float:
-    """Return (sum x)^2 / sum x^2, the number of equal agents that would be as concentrated; nan if it sums to zero."""
-    array = np.asarray(x, dtype=np.float64)
-    squares = float(array @ array)
-    return float(array.sum() ** 2 / squares) if squares > 0 else math.nan
 
 
 @dataclass(frozen=True)
@@ -132,11 +101,39 @@ def _both(one: F64, other: F64) -> str:
     return f"{np.mean(one):.3f} and {np.mean(other):.3f}"
 
 
-def concentration(table: EventTable, *, null_replicates: int = 200, seed: int = 0) -> Concentration:
+def joined(parts: Sequence[Concentration]) -> Concentration:
+    """Return the concentration of all executions from that of parts of them, in order; parts without effort go."""
+    some = [part for part in parts if part.table.height]
+    if len(some) < 2:
+        return some[0] if some else parts[0]
+    return Concentration(
+        pl.concat([part.table for part in some], how="vertical_relaxed", rechunk=True),
+        _one_null([part.null_events for part in some]),
+        _one_null([part.null_tokens for part in some]),
+        _one_null([part.schedule_events for part in some]),
+        _one_null([part.schedule_tokens for part in some]),
+        sum(part.n_seen for part in some),
+    )
+
+
+def _one_null(parts: Sequence[Null | None]) -> Null | None:
+    known = [part for part in parts if part is not None]
+    if not known:
+        return None
+    return Null(
+        np.concatenate([part.gini for part in known]),
+        np.concatenate([part.top_share for part in known]),
+        np.concatenate([part.top_share_p for part in known]),
+        known[0].replicates,
+    )
+
+
+def concentration(table: EventTable, *, first: int = 0, null_replicates: int = 200, seed: int = 0) -> Concentration:
     """Return the concentration of effort in every execution.
 
     Args:
         table: the events.
+        first: number of the first execution, where the table is a part of a log.
         null_replicates: replicates of the null model per execution; 0 leaves it out.
         seed: seed of the null model.
     """
@@ -145,13 +142,13 @@ def concentration(table: EventTable, *, null_replicates: int = 200, seed: int = 
     rows = []
     for (execution,), part in efforts.group_by("execution", maintain_order=True):
         n_agents = agents["n_agents"][int(execution)] or part.height
-        rows.append({"execution": execution, **_measures(part, max(int(n_agents), part.height))})
+        rows.append({"execution": first + int(execution), **_measures(part, max(int(n_agents), part.height))})
     frame = pl.DataFrame(rows)
-    seen = int(table.n_is_seen[frame["execution"].to_numpy()].sum()) if rows else 0
+    seen = int(table.n_is_seen[frame["execution"].to_numpy() - first].sum()) if rows else 0
     if not null_replicates or not rows:
         return Concentration(frame, None, None, n_seen=seen)
     costs = table.events.filter(pl.col("agent") >= 0).select(
-        "execution", cost=pl.col("tokens_in") + pl.col("tokens_out")
+        pl.col("execution") + first, cost=pl.col("tokens_in") + pl.col("tokens_out")
     )
     acts = dict(zip(frame["execution"], frame["events"], strict=True))
     token_costs = {int(e): part["cost"].to_numpy() for (e,), part in costs.group_by("execution", maintain_order=True)}

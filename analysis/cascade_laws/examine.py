@@ -9,6 +9,7 @@ deficit-triggered integration, structure audit, traced faults, and which null mo
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Final
 
 import numpy as np
@@ -17,28 +18,27 @@ from numpy.typing import NDArray
 
 from agentsoc.errors import InputError
 from agentsoc.log.notebook import notebook_html
-from analysis.cascade_laws.elites import Concentration, concentration
+from analysis.cascade_laws.elites import Concentration
 from analysis.cascade_laws.extremes import Extremes, largest_growth
+from analysis.cascade_laws.gather import gathered
 from analysis.cascade_laws.growth_curve import growth_curve
-from analysis.cascade_laws.switched import Switched, against_switched
+from analysis.cascade_laws.long_table import LongTable
+from analysis.cascade_laws.switched import Switched
 from analysis.claims.attachment import Attachment
-from analysis.claims.attachment_choices import RiskSet, claim_choices
-from analysis.claims.attachment_offers import OFFERED, offered_choices
+from analysis.claims.attachment_choices import Choices, RiskSet
 from analysis.claims.attachment_verdict import examine_attachment
-from analysis.claims.cascades import claim_graph
-from analysis.claims.deficits import Deficits, deficits
-from analysis.claims.faults import FaultTrace, trace_faults
-from analysis.claims.integration import Integration, integration
+from analysis.claims.deficits import Deficits
+from analysis.claims.faults import FaultTrace
+from analysis.claims.integration import Integration
 from analysis.curves import CurveLaw
 from analysis.observables.audit import StructureAudit, cells_of, design_of, structure_audit
-from analysis.observables.sampled import Sample, Structures, observables, structures
+from analysis.observables.described import Described, described
+from analysis.observables.sampled import Sample
 from analysis.stats.clusters import effective_size
 from analysis.tables import EventTable
 from analysis.tails import Resampling, SampleDesign, TailFit, fit_tail
 from analysis.tails.verdict import LEVEL, NOTEWORTHY
 
-GROUP_KEYS: Final = {"benchmark": "benchmark", "topology": "topology", "n": "n_agents", "seed": "seed", "run": "run"}
-"""What executions can be grouped by, and the column behind it."""
 SMALL_TAIL: Final = 0.1
 """Below this share of the values a chosen tail is not all there is to say: the KS distance avoids every cut-off."""
 MIN_CLUSTERS: Final = 10
@@ -46,6 +46,8 @@ MIN_CLUSTERS: Final = 10
 
 
 SEEN: Final = "N is not stated: the agents that acted are counted, and more of them act where more happens"
+
+_UNSEEN: Final = "the log does not say which claims an agent could read; if all could be read, pass --risk"
 
 _RISK: Final[dict[RiskSet, str]] = {"all": "every earlier claim", "latest": "everybody's latest earlier claim"}
 
@@ -86,14 +88,19 @@ class Law:
     @property
     def n_effective(self) -> float:
         """Independent values that the sample is worth, for its mean logarithm: values of an execution are alike."""
-        return effective_size(np.log1p(self.sample.values), self.sample.execution)
+        return effective_size(np.log1p(self.sample.values), self.sample.execution, self.sample.count)
+
+    @cached_property
+    def numbers(self) -> Described:
+        """The numbers that describe the sample."""
+        return described(self.sample)
 
 
 @dataclass(frozen=True)
 class Laws:
     """The laws hold everything that was found in one set of executions."""
 
-    table: EventTable
+    table: EventTable | LongTable
     laws: dict[str, Law]
     concentration: Concentration
     integration: Integration
@@ -122,7 +129,7 @@ class Laws:
 
 
 def examine(
-    table: EventTable,
+    table: EventTable | LongTable,
     *,
     effort: ResamplingEffort | None = None,
     risk: RiskSet | None = None,
@@ -132,52 +139,35 @@ def examine(
     """Return what the executions of `table` say.
 
     Args:
-        table: the events.
+        table: the events, in memory or not.
         effort: how much is resampled.
         risk: which earlier claims everybody could read, where the log does not say; None takes the log's word only.
         seed: seed of all resampling.
         where: the group that the table is, for the reader.
     """
     effort = effort or ResamplingEffort()
-    found = structures(table)
+    found = gathered(table, chance=effort.chance, switched=effort.switched, risk=risk, seed=seed)
     cells = cells_of(table)
     notes = [*table.caveats, *_caveats(table, cells)]
     if risk is not None:
         notes.append(f"attachment takes it that everybody could read {_RISK[risk]}, unless the log says otherwise")
-    laws = {name: _law(sample, table, cells, effort, seed) for name, sample in observables(found).items()}
+    laws = {name: _law(sample, table, cells, effort, seed, found.hashes) for name, sample in found.samples.items()}
     return Laws(
         table=table,
         laws=laws,
-        concentration=concentration(table, null_replicates=effort.chance, seed=seed),
-        integration=integration(table, found.graph, found.cascades),
-        audit=structure_audit(table),
-        attachment=_attachment(found, effort, risk),
-        deficits=deficits(table, found.graph, found.cascades),
-        faults=trace_faults(table, found.graph),
-        switched=against_switched(table, found.graph, replicates=effort.switched, seed=seed),
+        concentration=found.concentration,
+        integration=found.integration,
+        audit=structure_audit(table, hashes=found.hashes),
+        attachment=_attachment(found.choices, effort),
+        deficits=found.deficits,
+        faults=found.faults,
+        switched=found.switched,
         where=where or {},
         caveats=tuple(notes),
     )
 
 
-def groups(table: EventTable, keys: tuple[str, ...]) -> list[tuple[dict[str, str | int | None], EventTable]]:
-    """Return the parts of `table` that share the values of `keys`, in order of these values.
-
-    Raises:
-        InputError: a key is none of `GROUP_KEYS`.
-    """
-    unknown = [key for key in keys if key not in GROUP_KEYS]
-    if unknown:
-        raise InputError(f"executions cannot be grouped by {unknown[0]!r}", "--by", f"use {', '.join(GROUP_KEYS)}")
-    columns = [GROUP_KEYS[key] for key in keys]
-    parts = []
-    for values in table.executions.select(columns).unique().sort(columns, nulls_last=True).iter_rows():
-        same = [pl.col(column).eq_missing(pl.lit(value)) for column, value in zip(columns, values, strict=True)]
-        parts.append((dict(zip(keys, values, strict=True)), table.where(pl.all_horizontal(same))))
-    return parts
-
-
-def _caveats(table: EventTable, cells: NDArray[np.int64]) -> list[str]:
+def _caveats(table: EventTable | LongTable, cells: NDArray[np.int64]) -> list[str]:
     """Return what limits every statement about the table."""
     cut = table.executions.filter(pl.col("complete").eq(other=False)).height
     notes = [f"{cut} of {table.n_executions} executions are cut short and are counted as they are"] if cut else []
@@ -200,9 +190,16 @@ def _caveats(table: EventTable, cells: NDArray[np.int64]) -> list[str]:
     return notes
 
 
-def _law(sample: Sample, table: EventTable, cells: NDArray[np.int64], effort: ResamplingEffort, seed: int) -> Law:
+def _law(
+    sample: Sample,
+    table: EventTable | LongTable,
+    cells: NDArray[np.int64],
+    effort: ResamplingEffort,
+    seed: int,
+    hashes: list[str] | None = None,
+) -> Law:
     """Return the examination of one observable; tests go by design cells if there are enough, else by executions."""
-    design = design_of(sample, table)
+    design = design_of(sample, table, hashes=hashes)
     levels = {}
     if len(np.unique(sample.execution)) > 1:
         levels["execution"] = sample.execution
@@ -211,7 +208,7 @@ def _law(sample: Sample, table: EventTable, cells: NDArray[np.int64], effort: Re
 
     def fitted(xmin: float | None) -> TailFit:
         return fit_tail(
-            sample.values, name=sample.name, unit=sample.unit, xmin=xmin, clusters=levels, design=design,
+            sample.counted, name=sample.name, unit=sample.unit, xmin=xmin, clusters=levels, design=design,
             resampling=Resampling(effort.gof, effort.interval, seed),
         )  # fmt: skip
 
@@ -227,7 +224,7 @@ def _law(sample: Sample, table: EventTable, cells: NDArray[np.int64], effort: Re
 
 
 def _growth(
-    sample: Sample, table: EventTable, cells: NDArray[np.int64], replicates: int, seed: int
+    sample: Sample, table: EventTable | LongTable, cells: NDArray[np.int64], replicates: int, seed: int
 ) -> tuple[Extremes | None, str]:
     """Return how the largest value grows with N, or why that cannot be said."""
     present = np.unique(sample.execution)
@@ -240,27 +237,18 @@ def _growth(
         return None, error.problem.what
 
 
-def _units(table: EventTable, cells: NDArray[np.int64]) -> NDArray[np.int64]:
+def _units(table: EventTable | LongTable, cells: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return the independent unit of each execution: its design cell, and itself where no seed tells repeats."""
     unknown = table.executions["seed"].is_null().to_numpy()
     return np.where(unknown, len(cells) + np.arange(len(cells)), cells)
 
 
-def _attachment(found: Structures, effort: ResamplingEffort, risk: RiskSet | None) -> dict[str, Attachment | str]:
-    """Return the attachment exponent of each topology: pooled over topologies it would measure their differences."""
-    result: dict[str, Attachment | str] = {}
-    for where, part in groups(found.table, ("topology",)):
-        name = str(where["topology"] or "unknown")
-        if part.has(OFFERED):
-            result[name] = examine_attachment(offered_choices(part), groups=effort.attachment)
-            continue
-        logged = part.has("visible")
-        if not logged and risk is None:
-            result[name] = "the log does not say which claims an agent could read; if all could be read, pass --risk"
-            continue
-        choices = claim_choices(part, claim_graph(part), risk=risk or "latest", logged_visibility=logged)
-        result[name] = examine_attachment(choices, groups=effort.attachment)
-    return result
+def _attachment(found: dict[str, Choices | None], effort: ResamplingEffort) -> dict[str, Attachment | str]:
+    """Return the attachment exponent of each topology, or why it was not looked for."""
+    return {
+        name: _UNSEEN if choices is None else examine_attachment(choices, groups=effort.attachment)
+        for name, choices in found.items()
+    }
 
 
 def cannot_tell(fit: TailFit, design: SampleDesign, growth: Extremes | None) -> tuple[str, ...]:

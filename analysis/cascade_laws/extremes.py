@@ -114,13 +114,13 @@ def largest_growth(
     np.maximum.at(cap, index, sample.cap)
     if np.ptp(top) == 0:  # an interval of no width would claim to know that it is always so
         raise InputError(f"the largest {sample.name} is {top[0]:g} in every execution", "", "there is no growth to see")
-    draws = np.bincount(index)
+    draws = np.bincount(index) if sample.count is None else np.bincount(index, weights=sample.count).astype(np.int64)
     labels = groups if clusters is None else np.asarray(clusters)[groups]
     strata = [np.flatnonzero(n == size) for size in grid]
     means, medians = _curve(top, strata, np.mean), _curve(top, strata, np.median)
     means_line = fit_line(np.log(grid), [_clustered(top, labels, part) for part in strata])
     medians_line = line_of_points(np.log(grid), np.log(medians), median_weights(means_line.weights))
-    null = _null(sample.values, draws, strata, replicates, seed)
+    null = _null(sample, draws, strata, replicates, seed)
     log_n = np.log(grid)
     by_mean, by_median = (
         _slope(log_n, curve, line, chance, level)
@@ -181,17 +181,20 @@ def _slopes(log_n: F64, curves: F64) -> F64:
     return np.asarray(np.log(curves) @ centred / (centred @ centred))
 
 
-def _null(pool: F64, draws: I64, strata: list[I64], replicates: int, seed: int) -> tuple[F64, F64]:
+def _null(pool: Sample, draws: I64, strata: list[I64], replicates: int, seed: int) -> tuple[F64, F64]:
     """Return curves of means and medians when every execution draws its number of values from the pooled sample.
 
     The largest of n draws is the quantile of the pool at U^(1/n).
     """
-    ordered = np.sort(pool)
+    by_size = np.argsort(pool.values, kind="stable")
+    ordered = pool.values[by_size]
+    up_to = None if pool.count is None else np.cumsum(pool.count[by_size], dtype=np.int64)
     rng = stream(seed, "extremes-null")
     means, medians = np.empty((replicates, len(strata))), np.empty((replicates, len(strata)))
     for r in range(replicates):
         level = rng.random(len(draws)) ** (1.0 / draws)
-        top = ordered[np.minimum((level * len(ordered)).astype(np.int64), len(ordered) - 1)]
+        place = np.minimum((level * pool.n).astype(np.int64), pool.n - 1)
+        top = ordered[place if up_to is None else np.searchsorted(up_to, place, side="right")]
         for s, part in enumerate(strata):
             means[r, s], medians[r, s] = top[part].mean(), np.median(top[part])
     return means, medians

@@ -18,7 +18,6 @@ F64 = NDArray[np.float64]
 DATA: Final = "data"
 LEVELS: Final = np.linspace(0.0, 1.0, 101)
 """Shares of agents at which a mean Lorenz curve is taken."""
-_FORMULA: Final = r"^([=+\-@\t\r])"
 
 
 def tails_table(laws: Laws) -> pl.DataFrame | None:
@@ -54,7 +53,8 @@ def lorenz_table(laws: Laws) -> pl.DataFrame | None:
         pl.DataFrame | None: `topology`, `executions` (how many), `agents` and `acts`, both shares in [0, 1], the least
             active agents first. None without an act.
     """
-    acts = effort(laws.table).filter(pl.col("events") > 0)
+    parts_of = [effort(part).with_columns(pl.col("execution") + first) for first, part in laws.table.parts()]
+    acts = pl.concat(parts_of).filter(pl.col("events") > 0)
     if not acts.height:
         return None
     executions = laws.table.executions.select("execution", "n_agents", pl.col("topology").fill_null("unknown"))
@@ -116,9 +116,3 @@ def merges_table(laws: Laws) -> pl.DataFrame | None:
     if not told["merges"].sum() or told.select("expansion", "merges").n_unique() < 2:
         return None
     return told
-
-
-def as_csv(table: pl.DataFrame) -> bytes:
-    """Return a table as CSV, in which no cell of text is taken for a formula by a spreadsheet."""
-    texts = pl.col(pl.String).str.replace(_FORMULA, "'$1")
-    return table.with_columns(texts).write_csv().encode("utf-8")

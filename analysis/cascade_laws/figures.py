@@ -20,12 +20,12 @@ from agentsoc.log.files import write_whole
 from analysis.cascade_laws.examine import Law, Laws
 from analysis.cascade_laws.figure_tables import (
     DATA,
-    as_csv,
     growth_table,
     lorenz_table,
     merges_table,
     tails_table,
 )
+from analysis.csv_cells import as_csv
 from analysis.scales import label, scale
 from analysis.tails.competitor import COMPETITORS
 from analysis.tails.fit import POWER

@@ -1,9 +1,12 @@
-"""This module reads runs and imported logs, found at or below the paths given, into one event table."""
+"""This module reads runs and imported logs, found at or below the paths given, into one event table.
+
+Large runs stay on disk (`LongTable`): what is asked of their events is answered part by part.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -17,9 +20,14 @@ from agentsoc.log.names import INPUTS
 from agentsoc.log.read import RunLog
 from agentsoc.scenario.files import BASE_DIR
 from agentsoc.scenario.model import Scenario
-from analysis.claims.attachment_offers import offers_of_debate
+from analysis.blocks import BLOCK_ROWS, blocks, frame_of
+from analysis.cascade_laws.long_table import LongTable
+from analysis.claims.attachment_offers import heard_in_debate, offers_to
 from analysis.importers import store
-from analysis.tables import EventTable, concat, from_log
+from analysis.tables import EventTable, concat, executions_of, from_log, require_once
+
+LONG: Final = 1 << 20
+"""Events beyond which runs are not read into memory whole."""
 
 
 def read_tables(paths: Sequence[Path]) -> EventTable:
@@ -29,19 +37,67 @@ def read_tables(paths: Sequence[Path]) -> EventTable:
         InputError: a path does not exist or holds no log, or the same log is given twice.
         LogDamagedError: a log is not what was written.
     """
+    return _read(_logs(paths))
+
+
+def open_tables(paths: Sequence[Path]) -> EventTable | LongTable:
+    """Return the same; runs of together more than `LONG` events stay on disk, unless there are imported logs as well.
+
+    Raises:
+        InputError: a path does not exist or holds no log, or the same log is given twice.
+        LogDamagedError: a log is not what was written.
+    """
+    directories = _logs(paths)
+    if any(is_imported(directory) for directory in directories):
+        return _read(directories)
+    runs = [RunLog(directory) for directory in directories]
+    if sum(segment.rows for log in runs for segment in log.segments) <= LONG:
+        return _read(directories)
+    opened = [OwnRun(log) for log in runs]
+    executions = pl.concat([run.executions() for run in opened], how="diagonal_relaxed")
+    require_once(executions)
+    numbered = executions.with_columns(execution=pl.int_range(pl.len(), dtype=pl.Int64))
+    sources = Counter(run.parents for run in opened)
+    notes = [note for run in opened for note in run.notes]
+    return LongTable(numbered, lambda: _parts(opened), (*_told(sources), *notes))
+
+
+def _logs(paths: Sequence[Path]) -> list[Path]:
+    hint = "name run directories or imported logs; foreign logs come in by agentsoc import"
+    return list(runs_at(paths, is_one=_is_log, what="run and no imported log", hint=hint))
+
+
+def _read(directories: Sequence[Path]) -> EventTable:
     tables: list[EventTable] = []
     caveats: list[str] = []
     sources: Counter[str] = Counter()
-    hint = "name run directories or imported logs; foreign logs come in by agentsoc import"
-    for directory in runs_at(paths, is_one=_is_log, what="run and no imported log", hint=hint):
-        imported = is_imported(directory)  # its own notes say what its parents are
-        table, notes = _imported(directory) if imported else _own(directory)
+    for directory in directories:
+        if is_imported(directory):  # its own notes say what its parents are
+            table, notes = _imported(directory)
+        else:
+            run = OwnRun(RunLog(directory))
+            table, notes = run.whole(), run.notes
+            sources[run.parents] += 1
         tables.append(table)
         caveats += notes
-        if not imported:
-            sources[str(RunLog(directory).manifest.scenario.get("parents", "cited"))] += 1
-    told = [f"parents in {_runs(n)}: {_PARENTS.get(source, source)}" for source, n in sorted(sources.items())]
-    return replace(concat(tables), caveats=(*told, *caveats))
+    return replace(concat(tables), caveats=(*_told(sources), *caveats))
+
+
+def _parts(runs: Sequence[OwnRun]) -> Iterator[EventTable]:
+    """Yield the events of runs as tables of some `BLOCK_ROWS` rows; small runs share one."""
+    waiting: list[EventTable] = []
+    for run in runs:
+        for table in run.parts():
+            waiting.append(table)
+            if sum(one.n_events for one in waiting) >= BLOCK_ROWS:
+                yield concat(waiting)
+                waiting = []
+    if waiting:
+        yield concat(waiting)
+
+
+def _told(sources: Counter[str]) -> list[str]:
+    return [f"parents in {_runs(n)}: {_PARENTS.get(source, source)}" for source, n in sorted(sources.items())]
 
 
 _PARENTS: Final = {
@@ -69,33 +125,70 @@ def _imported(directory: Path) -> tuple[EventTable, list[str]]:
     return table, [origin, *(f"{directory.name}: {note}" for note in about.notes)]
 
 
-def _own(directory: Path) -> tuple[EventTable, list[str]]:
-    """Return one run of agentsoc; each of its tasks is an execution."""
-    log = RunLog(directory)
-    scenario, notes = log.manifest.scenario, []
-    if log.manifest.status != "finished":
-        notes.append(f"{directory.name}: this run is {log.manifest.status}; what it has so far is counted")
-    frame = log.frame()
-    if not frame.height:
-        raise InputError("this run has no events yet", str(directory), f"go on with: agentsoc resume {directory}")
-    own = BASE_DIR.set(directory / INPUTS)  # a file that it names is not looked for in the reader's directory
-    try:
-        log.inside.has_directory(INPUTS)
-        offers = offers_of_debate(frame, Scenario.model_validate(scenario))
-    except (InputError, ValueError):  # made with parts that are not installed here, or with files of its own
-        offers = None
-        notes.append(f"{directory.name}: its society cannot be built again here, so attention is not estimated")
-    finally:
-        BASE_DIR.reset(own)
-    return from_log(
-        frame if offers is None else frame.with_columns(offers),
-        run=str(directory),
-        topology=_kind(scenario.get("topology")),
-        n_agents=_agents(scenario.get("agents")),
-        seed=log.manifest.seed,
-        benchmark=_kind(scenario.get("tasks")),
-        task_names=_names(log.tasks()),
-    ), notes
+class OwnRun:
+    """One run of agentsoc as tables of events; each of its tasks is an execution."""
+
+    def __init__(self, log: RunLog) -> None:
+        """Look at what the events need of the run's scenario; no event is read."""
+        self._log = log
+        scenario = log.manifest.scenario
+        self.parents = str(scenario.get("parents", "cited"))
+        """The source of the parents of claims."""
+        self.notes: list[str] = []
+        """What a reader must know of this run."""
+        if log.manifest.status != "finished":
+            status = log.manifest.status
+            self.notes.append(f"{log.directory.name}: this run is {status}; what it has so far is counted")
+        self._heard = self._heard_in_debate()
+        self._about: dict[str, Any] = {
+            "run": str(log.directory),
+            "topology": _kind(scenario.get("topology")),
+            "n_agents": _agents(scenario.get("agents")),
+            "seed": log.manifest.seed,
+            "benchmark": _kind(scenario.get("tasks")),
+            "task_names": _names(log.tasks()),
+        }
+
+    def whole(self) -> EventTable:
+        """Return all events."""
+        frame = self._log.frame()
+        self._require(frame.height)
+        return self._table(frame)
+
+    def parts(self) -> Iterator[EventTable]:
+        """Yield the events as tables of whole tasks, in order."""
+        for block in blocks(self._log):
+            yield self._table(frame_of(block))
+
+    def executions(self) -> pl.DataFrame:
+        """Return the executions, from a few columns of the events."""
+        columns = ("task", "agent", "kind")
+        found = [executions_of(frame_of(block, columns), **self._about) for block in blocks(self._log, columns=columns)]
+        self._require(len(found))
+        return pl.concat(found)
+
+    def _table(self, events: pl.DataFrame) -> EventTable:
+        if self._heard is not None:
+            events = events.with_columns(offers_to(events, self._heard))
+        return from_log(events, **self._about)
+
+    def _require(self, events: int) -> None:
+        where = str(self._log.directory)
+        if not events:
+            raise InputError("this run has no events yet", where, f"go on with: agentsoc resume {where}")
+
+    def _heard_in_debate(self) -> Sequence[Sequence[int]] | None:
+        """Return whom each agent heard, where what it could choose from follows from that."""
+        own = BASE_DIR.set(self._log.directory / INPUTS)  # what it names is not looked for in the reader's directory
+        try:
+            self._log.inside.has_directory(INPUTS)
+            return heard_in_debate(Scenario.model_validate(self._log.manifest.scenario))
+        except (InputError, ValueError):  # made with parts that are not installed here, or with files of its own
+            name = self._log.directory.name
+            self.notes.append(f"{name}: its society cannot be built again here, so attention is not estimated")
+            return None
+        finally:
+            BASE_DIR.reset(own)
 
 
 def _names(tasks: pl.DataFrame) -> dict[int, str]:

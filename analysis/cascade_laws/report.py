@@ -7,7 +7,9 @@ from dataclasses import dataclass, replace
 
 from agentsoc.log.notebook import notebook_html
 from analysis.cascade_laws.as_json import laws_as_dict
-from analysis.cascade_laws.examine import FAST, Laws, ResamplingEffort, examine, groups
+from analysis.cascade_laws.examine import FAST, Laws, ResamplingEffort, examine
+from analysis.cascade_laws.groups import groups
+from analysis.cascade_laws.long_table import LongTable
 from analysis.cascade_laws.text import laws_as_text
 from analysis.cascade_laws.together import corrected_together
 from analysis.claims.attachment_choices import RiskSet
@@ -40,7 +42,7 @@ class LawsReport:
 
 
 def laws_of_table(
-    table: EventTable,
+    table: EventTable | LongTable,
     *,
     by: Sequence[str] = (),
     fast: bool = False,
@@ -51,7 +53,7 @@ def laws_of_table(
     """Return the laws that the executions of `table` support, and those of each group of them.
 
     Args:
-        table: events of all executions.
+        table: events of all executions, in memory or not.
         by: keys of the groups, any of benchmark, topology, n, seed, run; none for no groups.
         fast: whether the bootstrap is left out; no power law is claimed then.
         gof: replicates of the goodness-of-fit test; None for the usual number.

@@ -77,6 +77,25 @@ class Switched:
         return "; ".join(one.summary() for one in self.measures)
 
 
+@dataclass(frozen=True)
+class Wirings:
+    """The wirings are sums over executions of the measures of their cascades; those of several parts add up."""
+
+    executions: int
+    """Executions with a claim."""
+    seen: F64
+    """Measures of the log's own wiring, shape (3,)."""
+    drawn: F64
+    """Those of the switched ones, shape (replicates, 3)."""
+    made: I64
+    """Switches between each of them and the one before, shape (replicates,)."""
+
+    def __add__(self, other: Wirings) -> Wirings:
+        """Return the sums over both."""
+        n, seen = self.executions + other.executions, self.seen + other.seen
+        return Wirings(n, seen, self.drawn + other.drawn, self.made + other.made)
+
+
 def against_switched(table: EventTable, graph: ClaimGraph, *, replicates: int = 99, seed: int = 0) -> Switched:
     """Return how the cascades of `graph` compare with the same claims wired at random.
 
@@ -86,20 +105,47 @@ def against_switched(table: EventTable, graph: ClaimGraph, *, replicates: int = 
         replicates: switched wirings; 0 leaves the comparison out.
         seed: seed of the switches.
     """
-    if not replicates or not len(graph.parent):
-        return Switched((), replicates, 0)
+    return compared(wirings(table, graph, replicates=replicates, seed=seed))
+
+
+def wirings(table: EventTable, graph: ClaimGraph, *, replicates: int, seed: int = 0, part: int = 0) -> Wirings:
+    """Return the wirings of one part of a log.
+
+    Edges are switched within executions, so that the chains of all parts together are a chain of the whole log, if the
+    log's own wiring stands at the same place in each.
+
+    Args:
+        table: the events of the part.
+        graph: their claim graph.
+        replicates: switched wirings; 0 leaves the comparison out.
+        seed: seed of the switches.
+        part: number of the part, which has switches of its own.
+    """
+    if not replicates:
+        return Wirings(0, np.zeros(3), np.zeros((0, 3)), np.zeros(0, np.int64))
     rng = stream(seed, "switched cascades")
     before = int(rng.integers(replicates + 1))  # place of the log's own wiring in the chain
-    seen = _measured(graph, graph.parent)
-    drawn: list[F64] = []
-    switches = 0
-    for n in (before, replicates - before):
-        for parent, made in _chain(table, graph, n, rng):
-            switches = max(switches, made)
-            drawn.append(_measured(graph, parent))
+    if part:
+        rng = stream(seed, "switched cascades", part)
+    n, seen = _measured(graph, graph.parent)
+    if not len(graph.parent):
+        return Wirings(n, seen, np.tile(seen, (replicates, 1)), np.zeros(replicates, np.int64))
+    chains = [found for n_of in (before, replicates - before) for found in _chain(table, graph, n_of, rng)]
+    return Wirings(n, seen, np.array([sums for sums, _ in chains]), np.array([made for _, made in chains]))
+
+
+def compared(found: Wirings) -> Switched:
+    """Return how the log's own wiring compares with the switched ones."""
+    replicates, switches = len(found.made), int(found.made.max(initial=0))
     if not switches:
         return Switched((), replicates, 0)
-    chance = np.array(drawn)
+    seen, chance = found.seen / found.executions, found.drawn / found.executions
+    return Switched(_against_chance(seen, chance), replicates, switches)
+
+
+def _against_chance(seen: F64, chance: F64) -> tuple[AgainstChance, ...]:
+    """Return each measure of the log beside those of the switched wirings."""
+    replicates = len(chance)
     found = []
     for at, name in enumerate(MEASURES):
         column = chance[:, at]
@@ -108,12 +154,11 @@ def against_switched(table: EventTable, graph: ClaimGraph, *, replicates: int = 
         low, high = np.quantile(column, [0.025, 0.975])
         found.append(AgainstChance(name, float(seen[at]), float(column.mean()), float(low), float(high), p))
     adjusted = holm(np.array([one.p for one in found]))
-    whole = tuple(replace(one, p_holm=float(p)) for one, p in zip(found, adjusted, strict=True))
-    return Switched(whole, replicates, switches)
+    return tuple(replace(one, p_holm=float(p)) for one, p in zip(found, adjusted, strict=True))
 
 
-def _chain(table: EventTable, graph: ClaimGraph, n: int, rng: np.random.Generator) -> Iterator[tuple[I64, int]]:
-    """Yield n wirings, each switched from the one before, the first from the log's, with the switches made."""
+def _chain(table: EventTable, graph: ClaimGraph, n: int, rng: np.random.Generator) -> Iterator[tuple[F64, int]]:
+    """Yield measures of n wirings, each switched from the one before, the first from the log's; and switches made."""
     child = graph.edges()[1]
     rank = np.arange(graph.n_claims)
     if len(graph.order):
@@ -127,7 +172,7 @@ def _chain(table: EventTable, graph: ClaimGraph, n: int, rng: np.random.Generato
         first = rng.integers(len(parent), size=tries)
         second = start[first] + (rng.random(tries) * (stop - start)[first]).astype(np.int64)
         made = switch(parent, child, graph.ptr, rank, round_, first, second)
-        yield parent.copy(), int(made)
+        yield _measured(graph, parent)[1], int(made)
 
 
 @compiled
@@ -162,8 +207,8 @@ def switch(parent: I64, child: I64, ptr: I64, rank: I64, round_: I64, first: I64
     return made
 
 
-def _measured(graph: ClaimGraph, parent: I64) -> F64:
-    """Return the measures of the cascades under a wiring, means over executions, shape (3,)."""
+def _measured(graph: ClaimGraph, parent: I64) -> tuple[int, F64]:
+    """Return the number of executions with claims, and their sums of the measures under a wiring, shape (3,)."""
     found = cascades(replace(graph, parent=parent, logged_root=np.full(graph.n_claims, -1, np.int64)))
     n = graph.n_executions
     claims = np.bincount(graph.execution, minlength=n)
@@ -176,4 +221,5 @@ def _measured(graph: ClaimGraph, parent: I64) -> F64:
         return_inverse=True, return_counts=True,
     )  # fmt: skip
     np.maximum.at(widest, graph.execution, counts[code])
-    return np.array([deepest[some].mean(), widest[some].mean(), (largest[some] / claims[some]).mean()])
+    sums = np.array([deepest[some].sum(), widest[some].sum(), (largest[some] / claims[some]).sum()])
+    return int(np.count_nonzero(some)), sums

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from agentsoc.printing.text import table
-from analysis.cascade_laws.elites import gini, top_share
 from analysis.cascade_laws.examine import Law, Laws
 from analysis.claims.attachment import Attachment
 from analysis.tails.competitor import COMPETITORS
@@ -54,9 +53,9 @@ def _over(laws: Laws) -> str:
 
 def _row(name: str, law: Law) -> list[str]:
     """Return the cells of one observable."""
-    values, power = law.sample.values, law.fit.power
-    cells = [name, str(law.sample.n), f"{law.n_effective:.0f}", f"{values.mean():.4g}", f"{values.max():g}"]
-    cells += [f"{gini(values):.3f}", f"{top_share(values):.3f}"]
+    told, power = law.numbers, law.fit.power
+    cells = [name, str(law.sample.n), f"{law.n_effective:.0f}", f"{told.mean:.4g}", f"{told.largest:g}"]
+    cells += [f"{told.gini:.3f}", f"{told.top_share:.3f}"]
     if power is None:
         cells += ["-"] * 4
     else:

@@ -7,7 +7,7 @@ its engagement: how often it had been built on in earlier rounds.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Literal
 
@@ -115,6 +115,39 @@ class _Maker:
             np.array(self.cluster, np.int64),
             *(np.concatenate(column).astype(np.int64) for column in zip(*self.about, strict=True)),
         )
+
+
+def joined(parts: Sequence[tuple[int, Choices]]) -> Choices:
+    """Return the choices of all executions from those of parts of them, each with the number of its first one."""
+    some = [(first, part) for first, part in parts if part.n_decisions]
+    if len(some) < 2:
+        return replace(some[0][1], cluster=some[0][1].cluster + some[0][0]) if some else parts[0][1]
+    starts, chosen, items = np.zeros(3, np.int64)
+    moved = []
+    for first, part in some:
+        cluster, item = part.cluster + first, part.item + items
+        moved.append(
+            replace(
+                part,
+                ptr=part.ptr[:-1] + starts,
+                chosen_ptr=part.chosen_ptr[:-1] + chosen,
+                chosen=part.chosen + starts,
+                cluster=cluster,
+                item=item,
+            )
+        )
+        starts, chosen = starts + len(part.engagement), chosen + len(part.chosen)
+        items = max(items, item.max(initial=-1) + 1)
+    return Choices(
+        ptr=np.append(np.concatenate([one.ptr for one in moved]), starts),
+        engagement=np.concatenate([one.engagement for one in moved]),
+        chosen_ptr=np.append(np.concatenate([one.chosen_ptr for one in moved]), chosen),
+        chosen=np.concatenate([one.chosen for one in moved]),
+        cluster=np.concatenate([one.cluster for one in moved]),
+        age=np.concatenate([one.age for one in moved]),
+        author=np.concatenate([one.author for one in moved]),
+        item=np.concatenate([one.item for one in moved]),
+    )
 
 
 @dataclass(frozen=True)

@@ -36,11 +36,25 @@ def offers_of_debate(events: pl.DataFrame, scenario: Scenario) -> pl.Series | No
     Raises:
         InputError: the society cannot be built again.
     """
+    neighbours = heard_in_debate(scenario)
+    return None if neighbours is None else offers_to(events, neighbours)
+
+
+def heard_in_debate(scenario: Scenario) -> Sequence[Sequence[int]] | None:
+    """Return whom each agent hears, or None where what is on offer does not follow from the scenario.
+
+    Raises:
+        InputError: the society cannot be built again.
+    """
     if scenario.topology.live:  # whom an agent heard changed from round to round
         return None
     if scenario.protocol.kind != "debate" or scenario.attention.kind == "all":
         return None
-    neighbours = build_society(scenario, stored=True).neighbours
+    return build_society(scenario, stored=True).neighbours
+
+
+def offers_to(events: pl.DataFrame, neighbours: Sequence[Sequence[int]]) -> pl.Series:
+    """Return what was on offer at each event of whole episodes, in canonical order."""
     offers: list[list[int]] = []
     rows = events.select("task", "round", *_ACT).iter_rows()
     for _, episode in groupby(rows, key=lambda row: int(row[0])):

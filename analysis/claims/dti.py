@@ -12,7 +12,7 @@ those a live one needs.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -26,6 +26,7 @@ from analysis.claims.cascades import Cascades, ClaimGraph
 from analysis.tables import EventTable
 
 I64 = NDArray[np.int64]
+I32 = NDArray[np.int32]
 
 MIN_POINTS: Final = 5
 MIN_TCE: Final = 3
@@ -102,18 +103,34 @@ def cascade_rows(table: EventTable, graph: ClaimGraph | None = None, found: Casc
     )
 
 
-def estimate(rows: pl.DataFrame, *, rule: DeficitRule = "corrected", beta: float = BETA) -> FittedDeficits:
-    """Return the parameters of one class of conditions from its cascades.
+@dataclass(frozen=True)
+class DeficitPoints:
+    """The points are all that estimates of one class of conditions need of its cascades."""
 
-    a = max(0.01, exp(mean(log m - beta log t))) over all merges, t and m being events and merges of the cascade so
-    far; 1 with fewer than five merges. delta = max(0.5, mean + sd of the deficit at the end of the cascades); 2 with
-    fewer than five cascades.
+    cascades: int
+    t: I32
+    """Events of the cascade up to each merge of a large cascade, shape (n_merges,)."""
+    m: I32
+    """Merges up to each of them, same shape."""
+    t_end: I32
+    """Events of each large cascade, shape (n_large,)."""
+    m_end: I32
+    """Merges of each large cascade, same shape."""
+
+
+def estimate(rows: pl.DataFrame, *, rule: DeficitRule = "corrected", beta: float = BETA) -> FittedDeficits:
+    """Return the parameters of one class of conditions from its cascades; see `estimate_from`.
 
     Args:
         rows: `cascade_rows` of the executions of the class.
         rule: which deficit delta is estimated from.
         beta: exponent of the pressure.
     """
+    return estimate_from([points_of(rows)], rule=rule, beta=beta)
+
+
+def points_of(rows: pl.DataFrame) -> DeficitPoints:
+    """Return what estimates need of `cascade_rows`."""
     grouped = rows.with_columns(
         t=pl.int_range(1, pl.len() + 1).over("execution", "root"),
         m=pl.col("merge").cast(pl.Int64).cum_sum().over("execution", "root"),
@@ -121,18 +138,39 @@ def estimate(rows: pl.DataFrame, *, rule: DeficitRule = "corrected", beta: float
     )
     n_cascades = grouped.select("execution", "root").n_unique() if rows.height else 0
     large = grouped.filter(pl.col("size") - 1 >= MIN_TCE)
-    merges = large.filter("merge")
-    t, m = merges["t"].to_numpy().astype(np.float64), merges["m"].to_numpy().astype(np.float64)
+    merges, ends = large.filter("merge"), large.filter(pl.col("t") == pl.col("size"))
+    t, m = (merges[name].to_numpy().astype(np.int32) for name in ("t", "m"))
+    t_end, m_end = (ends[name].to_numpy().astype(np.int32) for name in ("t", "m"))
+    return DeficitPoints(n_cascades, t, m, t_end, m_end)
+
+
+def estimate_from(
+    parts: Sequence[DeficitPoints], *, rule: DeficitRule = "corrected", beta: float = BETA
+) -> FittedDeficits:
+    """Return the parameters of one class of conditions from the points of parts of its executions, in order.
+
+    a = max(0.01, exp(mean(log m - beta log t))) over all merges, t and m being events and merges of the cascade so
+    far; 1 with fewer than five merges. delta = max(0.5, mean + sd of the deficit at the end of the cascades); 2 with
+    fewer than five cascades.
+
+    Args:
+        parts: points of the class.
+        rule: which deficit delta is estimated from.
+        beta: exponent of the pressure.
+    """
+    t, m, t_end, m_end = (
+        np.concatenate([getattr(part, name) for part in parts]).astype(np.float64)
+        for name in ("t", "m", "t_end", "m_end")
+    )
     scale = 1.0
     if len(t) >= MIN_POINTS:
         scale = max(0.01, float(np.exp(np.mean(np.log(m) - beta * np.log(t)))))
-    ends = large.filter(pl.col("t") == pl.col("size"))
-    t_end, m_end = ends["t"].to_numpy().astype(np.float64), ends["m"].to_numpy().astype(np.float64)
     threshold = 2.0
     if len(t_end) >= MIN_POINTS:
         last = scale * t_end**beta - m_end if rule == "corrected" else scale * (t_end**beta - m_end)
         threshold = max(0.5, float(last.mean() + last.std()))
-    return FittedDeficits(Parameters(scale, threshold, beta), rule, n_cascades, ends.height, len(t))
+    n_cascades = sum(part.cascades for part in parts)
+    return FittedDeficits(Parameters(scale, threshold, beta), rule, n_cascades, len(t_end), len(t))
 
 
 def replay(

@@ -8,6 +8,7 @@ later claims are wrong. `analysis.measures.amplification` counts those that are.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -55,6 +56,11 @@ class FaultTrace:
             f"{text}; on average {mean} of the later claims are downstream{of}; "
             f"{ends} reach the last claim of their execution"
         )
+
+
+def joined(parts: Sequence[tuple[int, FaultTrace]]) -> FaultTrace:
+    """Return the trace of all executions from those of parts of them, each with the number of its first execution."""
+    return FaultTrace(pl.concat([part.table.with_columns(pl.col("execution") + first) for first, part in parts]))
 
 
 def faulty_claims(table: EventTable) -> pl.DataFrame:

@@ -7,6 +7,7 @@ where it has them: merge rows over total cognitive effort (rows of the cascade m
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -102,6 +103,17 @@ def integration(table: EventTable, graph: ClaimGraph, found: Cascades) -> Integr
     per_run = per_run.join(claims, on="execution", how="left", maintain_order="left")
     per_cascade, roots = _per_cascade(table, graph, found)
     return Integration(per_run, per_cascade, roots)
+
+
+def joined(parts: Sequence[tuple[int, Integration]]) -> Integration:
+    """Return the integration of all executions from that of parts of them, each with the number of its first one."""
+    executions, cascades = (
+        pl.concat(
+            [getattr(part, name).with_columns(pl.col("execution") + first) for first, part in parts], rechunk=True
+        )
+        for name in ("executions", "cascades")
+    )
+    return Integration(executions, cascades, parts[0][1].roots)
 
 
 def _ratio(top: str, bottom: str) -> pl.Expr:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,6 +16,7 @@ from agentsoc.printing.text import command
 from analysis.extras import require
 
 if TYPE_CHECKING:
+    from agentsoc.engine.run import Progress
     from agentsoc.experiment.grid import Grid
     from agentsoc.experiment.plan import Kind
     from agentsoc.experiment.runner import Outcome
@@ -55,6 +57,10 @@ def compare(
     hosts: Annotated[
         int | None, typer.Option(min=1, max=1024, help="Hosts of that cluster, which carry out whole runs.")
     ] = None,
+    sync: options.Sync = None,
+    source: Annotated[
+        str | None, typer.Option("--from", metavar="DEST", help="Fetch the copy there into PATH first, which is new.")
+    ] = None,
     effect: Annotated[
         float | None, typer.Option(min=0.0001, help="Difference for which the tasks needed are told [0.05].")
     ] = None,
@@ -62,7 +68,9 @@ def compare(
         float | None,
         typer.Option(min=0.0001, max=1, help="Difference that does not matter: tells who is equivalent within it."),
     ] = None,
-    figures: Annotated[bool, typer.Option("--figures", help="Also draw figures (PNG) into DIR/figures.")] = False,
+    figures: Annotated[
+        bool, typer.Option("--figures", help="Also draw figures (PNG), with their numbers (CSV), into DIR/figures.")
+    ] = False,
     accept_failures: options.AcceptFailures = False,
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Also make the failed turns of finished runs again.")
@@ -88,19 +96,26 @@ def compare(
     With --address, hosts of a Ray cluster carry out whole runs, each once, and send them here; what comes of them is
     the same. A run that was begun goes on here, and so do runs that need this machine.
 
+    --sync DEST keeps a copy of its runs elsewhere; agentsoc compare DIR --from DEST goes on with that in a new DIR.
+
     Exit code 0: all runs are finished, whatever ended their episodes; 1: some failed, or are not comparable; 130:
     interrupted, resumable.
     """
     where = _who(workers, address, hosts)
-    from agentsoc.log.inside import by_umask
+    if source is not None:
+        from agentsoc.experiment.sync import fetch_comparison
 
+        fetch_comparison(source, path)
     require("scipy")
     if figures:
         require("matplotlib", extra="plot")
     given = [] if path.is_dir() else options.overrides(path, set_, model)
     if path.is_dir() and (out is not None or seeds is not None or set_ or model is not None):
-        what = "--out, --set, --model and --seeds go with a comparison file"
-        raise InputError(what, str(path), "call compare with the file instead")
+        raise InputError(
+            "--out, --set, --model and --seeds go with a comparison file",
+            str(path),
+            "call compare with the file instead",
+        )
     asked = _asked(path, out, seeds, given, allow_code or [])
     if dry_run:
         _say_plan(asked, as_json)
@@ -110,29 +125,9 @@ def compare(
         return
     if retry_failed:
         _reopen_failed(asked)
-    outcome = _carried_out(asked, where, concurrency, quiet, (yes, allow_mcp))
-    import analysis
-    from analysis.commands.write_html import write_beside
-    from analysis.comparison.table import read_results, save_table
-    from analysis.comparison.text import report_as_dict, report_as_text
-    from analysis.comparison.write import draw_report, write_report
-
-    with by_umask(asked.grid.by_umask):
-        results = read_results(outcome.directory)
-        save_table(results)  # the table is kept even when no report can be made yet
-        report = analysis.compare(results, effect=effect, accept_failures=accept_failures, margin=margin)
-        write_report(report)
-        write_beside(outcome.directory, report_as_dict(report))
-        for drawn in draw_report(report) if figures else ():
-            note(f"written: {drawn}")
-    if as_json:
-        print_json(report_as_dict(report))
-    else:
-        say(report_as_text(report))
-        say(f"\nwritten to {outcome.directory}: results.parquet, report.txt, report.json, report.html")
-        if outcome.failed:
-            say(f"to make the missing runs: {command('compare', outcome.directory)}")
-    raise typer.Exit(1 if report.results.missing or report.not_comparable else 0)
+    outcome = _carried_out(asked, where, concurrency, quiet, (yes, allow_mcp), sync)
+    code = _reported(asked, outcome, (effect, margin, accept_failures), figures, as_json)
+    raise typer.Exit(code)
 
 
 @dataclass(frozen=True)
@@ -237,7 +232,12 @@ def _who(workers: int | None, address: str | None, hosts: int | None) -> int | S
 
 
 def _carried_out(
-    asked: _Asked, workers: int | Spread | None, concurrency: int | None, quiet: bool, agrees: tuple[bool, bool]
+    asked: _Asked,
+    workers: int | Spread | None,
+    concurrency: int | None,
+    quiet: bool,
+    agrees: tuple[bool, bool],
+    sync: str | None,
 ) -> Outcome:
     """Make what is missing, after the question that it may need; `agrees` to what is sent, to what is started."""
     from agentsoc.engine.forecast import ceiling
@@ -260,7 +260,7 @@ def _carried_out(
     title = f"{out}: {len(grid.cells):,} runs, {len(grid.cells) - len(due):,} of them finished already"
     known = [most for cell in grid.cells if (most := ceiling(cell.scenario)) is not None]
     budget = sum(known) if len(known) == len(grid.cells) else None
-    with Watch(progress, title, style=style_for(quiet), budget=budget):
+    with Watch(progress, title, style=style_for(quiet), budget=budget), _synced(out, sync, progress):
         try:
             return run_comparison(
                 grid, out, workers=workers, concurrency=concurrency, code=asked.code, code_paths=asked.code_paths,
@@ -270,3 +270,46 @@ def _carried_out(
             finished = sum(finished_cells(grid, out).values())
             note(f"{finished:,} of {len(grid.cells):,} runs are finished")
             raise
+
+
+def _reported(
+    asked: _Asked,
+    outcome: Outcome,
+    wanted: tuple[float | None, float | None, bool],
+    figures: bool,
+    as_json: bool,
+) -> int:
+    """Write the report and print it; return the exit code. `wanted`: effect, margin, whether failures are accepted."""
+    import analysis
+    from agentsoc.log.inside import by_umask
+    from analysis.commands.write_html import write_beside
+    from analysis.comparison.table import read_results, save_table
+    from analysis.comparison.text import report_as_dict, report_as_text
+    from analysis.comparison.write import draw_report, write_report
+
+    effect, margin, accept_failures = wanted
+    with by_umask(asked.grid.by_umask):
+        results = read_results(outcome.directory)
+        save_table(results)  # the table is kept even when no report can be made yet
+        report = analysis.compare(results, effect=effect, accept_failures=accept_failures, margin=margin)
+        write_report(report)
+        write_beside(outcome.directory, report_as_dict(report))
+        for drawn in draw_report(report) if figures else ():
+            note(f"written: {drawn}")
+    if as_json:
+        print_json(report_as_dict(report))
+    else:
+        say(report_as_text(report))
+        say(f"\nwritten to {outcome.directory}: results.parquet, report.txt, report.json, report.html")
+        if outcome.failed:
+            say(f"to make the missing runs: {command('compare', outcome.directory)}")
+    return 1 if report.results.missing or report.not_comparable else 0
+
+
+def _synced(out: Path, address: str | None, progress: Progress) -> AbstractContextManager[object]:
+    """Return what keeps a copy of the comparison at an address meanwhile; nothing without one."""
+    if address is None:
+        return nullcontext()
+    from agentsoc.experiment.sync import SyncedComparison
+
+    return SyncedComparison(out, address, progress.notices)

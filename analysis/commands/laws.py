@@ -61,13 +61,14 @@ def laws(
     if figures is not None:
         require("matplotlib", extra="plot")
     import analysis
+    from analysis.cascade_laws.input import open_tables
     from analysis.jit import when_compiling
     from analysis.measures.failures import require_unbroken
 
     said = "compiling the analysis for this machine; only the first use takes these ten seconds"
     keys = [key.strip() for key in by.split(",") if key.strip()]
     rule: RiskSet | None = None if risk is None else ("all" if risk is Risk.all else "latest")
-    table = analysis.read_tables(directories)
+    table = open_tables(directories)
     for text in require_unbroken(directories, accept_failures):
         note(text)
     with when_compiling(lambda: note(said)):

@@ -31,7 +31,9 @@ def phase(
     ] = 1.0,
     draws: Annotated[int, typer.Option(min=2, max=100_000, help="Bootstrap samples.")] = 400,
     seed: Annotated[int, typer.Option(help="Seed of the bootstrap.")] = 0,
-    figures: Annotated[Path | None, typer.Option(metavar="DIR", help="Draw the phase diagram (PNG) into DIR.")] = None,
+    figures: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Draw the phase diagram (PNG) into DIR, with its numbers (CSV).")
+    ] = None,
     html: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Also write an HTML document to look at, e.g. phase.html.")
     ] = None,

@@ -18,6 +18,7 @@ from analysis.comparison.block import BaselineBlock
 from analysis.comparison.curves import Curves
 from analysis.comparison.report import Report
 from analysis.comparison.verdict import margin_stands
+from analysis.csv_cells import as_csv
 from analysis.stats import Interval, PairedComparison, PairedRow
 
 NAME: Final = "estimates"
@@ -53,10 +54,10 @@ def write_estimates(report: Report) -> None:
     """Write the table beside the runs, as Parquet and as CSV."""
     table = estimates(report)
     inside = Inside(report.results.directory)
-    for suffix, write in (("parquet", table.write_parquet), ("csv", table.write_csv)):
-        sink = io.BytesIO()
-        write(sink)
-        inside.write(f"{NAME}.{suffix}", sink.getvalue())
+    sink = io.BytesIO()
+    table.write_parquet(sink)
+    inside.write(f"{NAME}.parquet", sink.getvalue())
+    inside.write(f"{NAME}.csv", as_csv(table))
 
 
 def _of_block(report: Report, block: BaselineBlock) -> Iterator[dict[str, Any]]:

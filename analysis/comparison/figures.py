@@ -1,7 +1,7 @@
 """This module draws a comparison: scores with intervals, score against cost or budget curves, differences to baselines.
 
-Needs matplotlib (the `plot` extra). Nothing is drawn that `Report` does not hold; the tables of the report are the text
-alternative of every figure, and budget curves have a table of their own beside them.
+Needs matplotlib (the `plot` extra). Nothing is drawn that `Report` does not hold; beside each picture (PNG) stands the
+table of what is drawn (CSV).
 """
 
 from __future__ import annotations
@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
+import polars as pl
 
 from agentsoc.errors import InputError, MissingExtraError
 from agentsoc.log.inside import Inside
-from analysis.comparison.block import BaselineBlock
 from analysis.comparison.curve_figure import curve_rows, draw_curves
+from analysis.comparison.figure_tables import baselines, cost_table, differences_table, row_name, scores_table
 from analysis.comparison.report import Report, measured
+from analysis.csv_cells import as_csv
 from analysis.scales import apart
 
 if TYPE_CHECKING:
@@ -31,28 +33,30 @@ _COLOUR: Final = "#0072b2"  # distinguishable with any kind of colour vision
 
 
 def draw(report: Report, directory: Path) -> list[Path]:
-    """Write the figures of a report into `directory` and return their files; none of what cannot be compared.
+    """Write the figures of a report into `directory`, each with its numbers as CSV, and return the files.
+
+    There is none of what cannot be compared.
 
     Raises:
         InputError: the directory cannot be written.
         MissingExtraError: matplotlib is not installed.
     """
-    figures: dict[str, Figure] = {}
+    figures: dict[str, tuple[Figure, pl.DataFrame]] = {}
     if report.rows():
-        figures |= {"scores": draw_scores(report), "cost": draw_cost(report)}
+        figures["scores"] = draw_scores(report), scores_table(report)
+        figures["cost"] = draw_cost(report), cost_table(report)
     if any(block.found.rows for block in report.blocks):
-        figures["differences"] = draw_differences(report)
-    files: dict[str, bytes] = {}
+        figures["differences"] = draw_differences(report), differences_table(report)
     if report.curves is not None:
-        figures["budget-curves"] = draw_curves(report.curves)
-        files["budget-curves.csv"] = curve_rows(report.curves).write_csv().encode()
+        figures["budget-curves"] = draw_curves(report.curves), curve_rows(report.curves)
+    files: dict[str, bytes] = {}
     written = []
     try:
         directory.parent.mkdir(parents=True, exist_ok=True)
-        for name, figure in figures.items():
+        for name, (figure, table) in figures.items():
             drawn = io.BytesIO()
             figure.savefig(drawn, format="png", dpi=_DOTS_PER_INCH)
-            files[f"{name}.png"] = drawn.getvalue()
+            files |= {f"{name}.png": drawn.getvalue(), f"{name}.csv": as_csv(table)}
         for name, data in files.items():
             Inside(directory.parent).write(f"{directory.name}/{name}", data)
             written.append(directory / name)
@@ -66,7 +70,7 @@ def draw_scores(report: Report) -> Figure:
     rows = report.rows()
     figure, axes = _rows_figure(len(rows))
     for at, row in enumerate(rows):
-        base = row.organisation in _baselines(report)
+        base = row.organisation in baselines(report)
         _bar(axes, at, row.mean.value, row.mean.low, row.mean.high, _BASE if base else _COLOUR)
     _label_rows(axes, [row.organisation for row in rows])
     axes.set(xlabel=f"mean score, {rows[0].mean.level:.0%} interval", title=report.results.record.name)
@@ -86,7 +90,7 @@ def draw_cost(report: Report) -> Figure:
         if spent is None:
             continue
         tokens.append(spent.value)
-        colour = _BASE if row.organisation in _baselines(report) else _COLOUR
+        colour = _BASE if row.organisation in baselines(report) else _COLOUR
         across = [[max(spent.value - spent.low, 0)], [max(spent.high - spent.value, 0)]]
         up = [[max(row.mean.value - row.mean.low, 0)], [max(row.mean.high - row.mean.value, 0)]]
         axes.errorbar([spent.value], [row.mean.value], xerr=across, yerr=up, fmt="o", ms=5, color=colour, capsize=2)
@@ -107,7 +111,7 @@ def draw_differences(report: Report) -> Figure:
     axes.axvline(0.0, color="0.6", lw=0.8)
     for at, (_, row) in enumerate(rows):
         _bar(axes, at, row.difference.value, row.difference.low, row.difference.high, _COLOUR)
-    _label_rows(axes, [_name(block, row.organisation) for block, row in rows])
+    _label_rows(axes, [row_name(block, row.organisation) for block, row in rows])
     base = report.results.record.baseline
     axes.set(xlabel=f"score minus that of {base}, {rows[0][1].difference.level:.0%} interval", title="Paired by task")
     return figure
@@ -124,14 +128,6 @@ def _name_points(axes: Axes, points: list[tuple[str, float, float]]) -> None:
             name, (x, y), (1.02, place / height), textcoords="axes fraction", fontsize=8, va="center",
             arrowprops={"arrowstyle": "-", "color": "0.8", "lw": 0.6},
         )  # fmt: skip
-
-
-def _name(block: BaselineBlock, organisation: str) -> str:
-    return organisation if block.count is None else f"{organisation} (at n={block.count})"
-
-
-def _baselines(report: Report) -> set[str]:
-    return {block.found.baseline.organisation for block in report.blocks}
 
 
 def _rows_figure(n: int) -> tuple[Figure, Axes]:

@@ -15,6 +15,7 @@ from agentsoc.errors import InputError
 from agentsoc.log.files import write_whole
 from agentsoc.log.imported import is_imported
 from agentsoc.log.read import RunLog
+from analysis.csv_cells import as_csv
 from analysis.importers.store import load
 
 Form = Literal["csv", "parquet"]
@@ -25,32 +26,13 @@ CALLS: Final = (
 """Columns of the table of calls: those of the journal, but for hashes of requests."""
 
 
-def flat(frame: pl.DataFrame) -> pl.DataFrame:
-    """Return a table without lists and objects, as CSV can hold it: entries separated by ``;``, objects as JSON.
-
-    Args:
-        frame: any table.
-    """
-    columns = []
-    for name, kind in frame.schema.items():
-        column = pl.col(name)
-        if isinstance(kind, pl.List):
-            column = column.cast(pl.List(pl.String)).list.join(";")
-        elif isinstance(kind, pl.Struct):
-            column = column.struct.json_encode()
-        elif isinstance(kind, pl.Enum | pl.Categorical):
-            column = column.cast(pl.String)
-        columns.append(column)
-    return frame.with_columns(columns)
-
-
 def to_csv(frame: pl.DataFrame, path: Path | str) -> None:
-    """Write any table of the analysis as CSV: lists flattened as by `flat`, nulls empty, UTF-8.
+    """Write any table of the analysis as CSV: lists flattened as by `flat`, nulls empty, no formulas, UTF-8.
 
     Raises:
         OSError: the file cannot be written.
     """
-    flat(frame).write_csv(path)
+    Path(path).write_bytes(as_csv(frame))
 
 
 def tables_of(directory: Path) -> Mapping[str, pl.DataFrame]:
@@ -95,7 +77,7 @@ def write_tables(directory: Path, out: Path, form: Form) -> Iterator[tuple[str, 
     for name, frame in tables.items():
         path = out / f"{name}.{form}"
         if form == "csv":
-            write_whole(path, flat(frame).write_csv().encode("utf-8", "replace"))
+            write_whole(path, as_csv(frame))
         else:
             frame.write_parquet(path, compression="zstd")
         yield path.name, frame.height

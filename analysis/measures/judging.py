@@ -9,11 +9,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from agentsoc.contracts.rules import recorded_rules
 from agentsoc.contracts.turns import SLOT_WIDTH
 from agentsoc.events import SOCIETY
 from agentsoc.log.read import RunLog
 from agentsoc.log.tool_rows import is_model
-from agentsoc.reading.options import option_stated
+from agentsoc.reading.grades import grade_stated
 from agentsoc.society.probe import FIRST_K
 from analysis.interval import Interval
 from analysis.stats.bootstrap import DIFFERENCE, SCORE, Bounds, mean_intervals
@@ -67,10 +68,13 @@ def agreement(log: RunLog, *, seed: int = 0) -> JudgeAgreement | None:
         return None
     scale, n = int(judge["scale"]), 2 * int(judge["repeats"])
     grades = tuple(map(str, range(scale + 1)))
+    reader = recorded_rules(log.manifest.rules, str(log.directory)).reader
     read: dict[int, dict[int, float | None]] = {}
     for row in log.journal():
         if row.agent == SOCIETY and row.k < FIRST_K and is_model(row.model) and row.state in ("done", "failed"):
-            said = option_stated(row.reply, grades) if row.state == "done" and row.reply else None
+            cut = row.finish == "length"
+            done = row.state == "done" and row.reply
+            said = grade_stated(row.reply or "", grades, reader, cut=cut) if done else None
             read.setdefault(row.task, {})[row.k // SLOT_WIDTH] = None if said is None else int(said) / scale
     swaps, repeats, moves = _Pairs(), _Pairs(), _Pairs()
     for task, readings in read.items():

@@ -19,7 +19,7 @@ import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
 from analysis.observables.sampled import Sample
-from analysis.tables import EventTable
+from analysis.tables import EventTable, Executions
 from analysis.tails.verdict import DesignRepeats, SampleDesign
 
 I64 = NDArray[np.int64]
@@ -53,14 +53,17 @@ class StructureAudit:
         return f"{repeat} (who acts, in which order, on how many claims); {found}"
 
 
-def structure_audit(table: EventTable, keys: Sequence[str] = CELL) -> StructureAudit:
+def structure_audit(
+    table: Executions, keys: Sequence[str] = CELL, *, hashes: list[str] | None = None
+) -> StructureAudit:
     """Return how many structures the executions of each design cell have.
 
     Args:
         table: the events.
         keys: columns of `executions` that make a cell.
+        hashes: structure of each execution, where it is known already.
     """
-    hashes = structure_hashes(table)
+    hashes = structure_hashes(table) if hashes is None else hashes
     frame = _designs(table).with_columns(structure=pl.Series(hashes, dtype=pl.String))
     whole = pl.col("complete").fill_null(value=True)
     cells = frame.group_by(*keys, maintain_order=True).agg(
@@ -72,8 +75,12 @@ def structure_audit(table: EventTable, keys: Sequence[str] = CELL) -> StructureA
     return StructureAudit(cells.sort(*keys), hashes)
 
 
-def structure_hashes(table: EventTable) -> list[str]:
+def structure_hashes(table: Executions) -> list[str]:
     """Return the structure of each execution as a hash: who acted, in which order and on how many parents."""
+    return [found for _, part in table.parts() for found in _hashes(part)]
+
+
+def _hashes(table: EventTable) -> list[str]:
     agent = table.events["agent"].to_numpy().astype("<i8")
     parents = table.events["parents"].list.len().to_numpy().astype("<i8")
     pairs = np.stack([agent, parents], axis=1)
@@ -84,12 +91,12 @@ def structure_hashes(table: EventTable) -> list[str]:
     ]
 
 
-def cells_of(table: EventTable, keys: Sequence[str] = CELL) -> I64:
+def cells_of(table: Executions, keys: Sequence[str] = CELL) -> I64:
     """Return the design cell of each execution as a dense number, shape (n_executions,)."""
     return _designs(table).select(pl.struct(*keys).rank("dense")).to_series().to_numpy().astype(np.int64) - 1
 
 
-def _designs(table: EventTable) -> pl.DataFrame:
+def _designs(table: Executions) -> pl.DataFrame:
     """Return the executions, N left out where it counts the agents that acted: an outcome is no part of a design."""
     seen = pl.Series("n_is_seen", table.n_is_seen)
     return table.executions.with_columns(n_agents=pl.when(seen).then(None).otherwise(pl.col("n_agents")))
@@ -134,7 +141,9 @@ def agreement(signatures: Sequence[bytes | str], cells: ArrayLike) -> PairAgreem
     return PairAgreement(within, between, int((n[again] - 1).sum()), float(n[again].sum() / n.sum()))
 
 
-def replication(sample: Sample, table: EventTable, keys: Sequence[str] = CELL) -> DesignRepeats | None:
+def replication(
+    sample: Sample, table: Executions, keys: Sequence[str] = CELL, *, hashes: list[str] | None = None
+) -> DesignRepeats | None:
     """Return how far repeats of a design repeat the values of `sample`, and the schedule; None without repeats.
 
     Executions that are known to be cut are no repeats, unless all are cut. One without a value counts as having none,
@@ -146,10 +155,12 @@ def replication(sample: Sample, table: EventTable, keys: Sequence[str] = CELL) -
     order = np.lexsort((sample.values, sample.execution))
     values, execution = sample.values[order], sample.execution[order]
     first = np.searchsorted(execution, np.arange(len(cell) + 1))
+    if sample.count is not None:
+        values = np.column_stack([values, sample.count[order].astype(np.float64)])
     found = agreement([_digest(values[first[e] : first[e + 1]]) for e in counted], cell[counted])
     if found is None:
         return None
-    schedules = structure_hashes(table)
+    schedules = structure_hashes(table) if hashes is None else hashes
     schedule = agreement([schedules[e] for e in counted], cell[counted])
     assert schedule is not None
     return DesignRepeats(found.within, found.between, schedule.within, found.repeats, found.covered)
@@ -159,14 +170,14 @@ def _digest(values: NDArray[np.float64]) -> str:
     return blake2b(values.tobytes(), digest_size=8).hexdigest()
 
 
-def design_of(sample: Sample, table: EventTable) -> SampleDesign:
+def design_of(sample: Sample, table: Executions, *, hashes: list[str] | None = None) -> SampleDesign:
     """Return what the design says about `sample`: its caps, and how far repeats of a design repeat its values.
 
     Repeats share topology, N and seed; other seeds are no repeats. Only where no design is repeated under its seed are
     executions compared within (topology, N): what is the same whatever the seed is no chance either.
     """
-    found = replication(sample, table)
+    found = replication(sample, table, hashes=hashes)
     if found is None:
-        across = replication(sample, table, CELL[:2])
+        across = replication(sample, table, CELL[:2], hashes=hashes)
         found = across if across is not None and across.by_design else None
     return SampleDesign(sample.max_is_cap, sample.capped, found)

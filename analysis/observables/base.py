@@ -17,6 +17,7 @@ from analysis.claims.reach import Reach, reach
 from analysis.claims.subtasks import SubtaskForest, subtask_forest
 from analysis.registry import Registered, Registry
 from analysis.tables import EventTable
+from analysis.tails.histogram import Counted
 
 I64 = NDArray[np.int64]
 F64 = NDArray[np.float64]
@@ -40,11 +41,20 @@ class Sample:
     What the same execution brought forth (its claims, its events) is no design.
     """
     unit: str
+    count: I64 | None = None
+    """How many values each entry stands for, where the sample is of a long log (shape (n,)); None for one each."""
+    passed: bool = False
+    """Whether caps were left out because a value passes them."""
 
     @property
     def n(self) -> int:
         """Number of values."""
-        return len(self.values)
+        return len(self.values) if self.count is None else int(self.count.sum())
+
+    @property
+    def counted(self) -> F64 | Counted:
+        """The values as fits of tails take them."""
+        return self.values if self.count is None else Counted(self.values, self.count)
 
     @property
     def capped(self) -> float:
@@ -75,7 +85,8 @@ class Sample:
         """Return one line: size, mean and range."""
         if not self.n:
             return f"{self.name}: no values"
-        return f"{self.name}: n={self.n} mean={self.values.mean():.4g} max={self.values.max():.6g} {self.unit}"
+        mean = self.values.mean() if self.count is None else float(self.values @ self.count) / self.n
+        return f"{self.name}: n={self.n} mean={mean:.4g} max={self.values.max():.6g} {self.unit}"
 
 
 @dataclass(frozen=True)
@@ -124,9 +135,10 @@ def sample_of(name: str, values: NDArray[np.generic], execution: I64, caps: F64 
     kept = numbers > 0
     where = execution[kept]
     bound = np.full(len(where), np.inf) if caps is None else caps[where]
-    if np.any(numbers[kept] > bound):  # what is passed bounds nothing
+    passed = bool(np.any(numbers[kept] > bound))
+    if passed:  # what is passed bounds nothing
         bound = np.full(len(where), np.inf)
-    return Sample(name, numbers[kept], where, bound, unit)
+    return Sample(name, numbers[kept], where, bound, unit, passed=passed)
 
 
 def measured(name: str, observable: Observable, found: Structures) -> Sample:

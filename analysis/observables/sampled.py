@@ -24,11 +24,16 @@ def observables(found: Structures) -> dict[str, Sample]:
     Raises:
         InputError: a package adds an observable under a name that is taken, or one whose values are no sample.
     """
+    return {name: sample for name, sample in all_samples(found).items() if sample.n}
+
+
+def all_samples(found: Structures) -> dict[str, Sample]:
+    """Return every observable by name, those without a value as well; see `observables`."""
     samples = [make(found) for make in BUILT_IN]
     added = {name: measured(name, one, found) for name, one in OBSERVABLES.all().items()}
     if taken := sorted(set(added) & {sample.name for sample in samples}):
         raise InputError(f"the observable {taken[0]} is built in", OBSERVABLES.group, "give the added one another name")
-    return {sample.name: sample for sample in (*samples, *added.values()) if sample.n}
+    return {sample.name: sample for sample in (*samples, *added.values())}
 
 
 BUILT_IN: Final[tuple[Callable[[Structures], Sample], ...]] = (

@@ -101,23 +101,27 @@ def sums_by_task(value: FloatArray, task: IntArray, n_tasks: int) -> TaskSums:
     return TaskSums(total[kept], rows[kept], squares[kept])
 
 
-def effective_size(value: FloatArray, cluster: IntArray) -> float:
+def effective_size(value: FloatArray, cluster: IntArray, count: IntArray | None = None) -> float:
     """Return how many independent values a mean over clustered values is worth (Kish): n / (1 + (m - 1) r).
 
     r is the intraclass correlation by analysis of variance, in [0, 1], and m the mean size of the cluster of a value.
-    With a single cluster nothing tells them apart, and n is returned.
+    With a single cluster, or a single value, nothing tells them apart, and n is returned.
 
     Args:
         value: shape (n,).
         cluster: any labels, same shape.
+        count: how many values each entry stands for, same shape; None for one each.
     """
     _, code, sizes = np.unique(cluster, return_inverse=True, return_counts=True)
-    n, k = value.size, sizes.size
-    if k < 2 or n == k:
+    n, k, often = value.size, sizes.size, np.ones(1, np.int64)
+    if count is not None:
+        n, often, sizes = int(count.sum()), count, np.bincount(code, weights=count)
+    if k < 2 or n == k or np.ptp(value) == 0:
         return float(n)
-    means = np.bincount(code, weights=value) / sizes
-    within = float(np.sum((value - means[code]) ** 2)) / (n - k)
-    between = float(sizes @ (means - value.mean()) ** 2) / (k - 1)
+    means = np.bincount(code, weights=value * often) / sizes
+    mean = value.mean() if count is None else float(value @ count) / n
+    within = float(np.sum((value - means[code]) ** 2 * often)) / (n - k)
+    between = float(sizes @ (means - mean) ** 2) / (k - 1)
     typical = (n - float(sizes @ sizes) / n) / (k - 1)
     shared = (between - within) / typical
     if shared <= 0:

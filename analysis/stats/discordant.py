@@ -57,35 +57,48 @@ class Discordant(Alternatives):
             return 0.0
         # Where the difference takes nearly all the room that the baseline leaves, little is left to be lost.
         rates = np.minimum(np.minimum(self.rates + size, 2 * self.most - size), 1.0)
-        return float(np.mean([_power_of_rate(float(rate), size, n_tasks, alpha) for rate in rates]))
+        possible = rates[rates > 0]  # where no task tells the two apart nothing is found
+        return float(_power_of_rates(possible, size, n_tasks, alpha).sum()) / len(rates)
 
     def _start(self, n_tasks: int) -> float:
         return float(np.sqrt(self.rates.mean() / n_tasks)) + 1 / n_tasks
 
 
-def _power_of_rate(rate: float, size: float, n_tasks: int, alpha: float) -> float:
-    """Return the power where each task tells the two apart with probability `rate`, at least the difference's size."""
-    if rate == 0:
-        return 0.0
-    low, high = stats.binom.ppf([1e-7, 1 - 1e-7], n_tasks, rate)
-    if high - low < _COUNTS:
-        counts = np.arange(low, high + 1)
-        chance = stats.binom.pmf(counts, n_tasks, rate)
-    else:
-        counts = stats.binom.ppf(middles(_COUNTS), n_tasks, rate)
-        chance = np.full(_COUNTS, 1 / _COUNTS)
+def _power_of_rates(rates: FloatArray, size: float, n_tasks: int, alpha: float) -> FloatArray:
+    """Return the power where each task tells the two apart with probability `rate`, at least the difference's size.
+
+    All rates at once: a search for a number of tasks asks thousands of times, and each call of scipy costs more than
+    what it computes.
+    """
+    low, high = stats.binom.ppf([[1e-7], [1 - 1e-7]], n_tasks, rates)
+    few = high - low < _COUNTS
+    found = np.zeros(len(rates))
+    if few.any():
+        within = low[few, None] + np.arange(_COUNTS)
+        within = within[:, : int((high - low)[few].max()) + 1]
+        chance = np.where(within <= high[few, None], stats.binom.pmf(within, n_tasks, rates[few, None]), 0.0)
+        found[few] = np.sum(chance * _found(within, rates[few, None], size, alpha), axis=1)
+    if not few.all():
+        counts = stats.binom.ppf(middles(_COUNTS), n_tasks, rates[~few, None])
+        found[~few] = np.mean(_found(counts, rates[~few, None], size, alpha), axis=1)
+    return found
+
+
+def _found(counts: FloatArray, rates: FloatArray, size: float, alpha: float) -> FloatArray:
+    """Return the probability that so many tasks that differ are won often enough; counts are rows of a rate each."""
     needed = _wins_needed(counts, alpha)
     enough = needed <= counts
     needed = np.where(enough, needed, counts)  # P(wins >= needed) is an incomplete beta function
-    found = special.betainc(np.maximum(needed, 1), counts - needed + 1, min((1 + size / rate) / 2, 1.0))
-    return float(chance @ np.where(enough, found, 0.0))
+    won = special.betainc(np.maximum(needed, 1), counts - needed + 1, np.minimum((1 + size / rates) / 2, 1.0))
+    found: FloatArray = np.where(enough, won, 0.0)
+    return found
 
 
 def _wins_needed(counts: FloatArray, alpha: float) -> FloatArray:
     """Return the fewest wins of so many tasks that differ for a two-sided p of at most alpha; too many if none are."""
     table = _table_of_wins(alpha)
     small = table[np.minimum(counts, len(table) - 1).astype(np.int64)]
-    z = float(stats.norm.isf(alpha / 2))
+    z = -float(special.ndtri(alpha / 2))
     return np.where(counts < len(table), small, np.ceil((counts + z * np.sqrt(counts) + 1) / 2))
 
 

@@ -21,7 +21,7 @@ from agentsoc.streams import stream
 from analysis.interval import Interval
 from analysis.percentiles import percentile_levels
 from analysis.tails.competitors.truncated import fit_truncated
-from analysis.tails.histogram import Histogram, histogram
+from analysis.tails.histogram import Counted, Histogram, counted, histogram
 from analysis.tails.kernels import invert, zeta_sums
 from analysis.tails.powerlaw import USUAL_TAIL, LeastTail, PowerLaw, fit_at, select_xmin, survival
 
@@ -232,7 +232,7 @@ def _percentiles(
 
 
 def cluster_interval(
-    values: ArrayLike,
+    values: ArrayLike | Counted,
     clusters: ArrayLike,
     fit: PowerLaw,
     *,
@@ -255,14 +255,16 @@ def cluster_interval(
         refit: choose xmin anew in each replicate, with this least tail; None keeps fit.xmin, so that its choice adds
             no spread.
     """
-    array = np.asarray(values, dtype=np.float64)
+    array, often = counted(values)
     _, cluster = np.unique(np.asarray(clusters), return_inverse=True)
     if array.shape != cluster.shape:
         raise InputError(f"{len(array)} values but {len(cluster)} cluster labels", "", "give every value its cluster")
     n_clusters = int(cluster.max()) + 1
-    sample = histogram(array, discrete=discrete)
+    sample = histogram(values, discrete=discrete)
     pair = cluster * len(sample.values) + np.searchsorted(sample.values, array)
-    pairs, counts = np.unique(pair, return_counts=True)
+    pairs, code, counts = np.unique(pair, return_inverse=True, return_counts=True)
+    if often is not None:
+        counts = np.bincount(code, weights=often, minlength=len(pairs)).astype(np.int64)
     owner, position = pairs // len(sample.values), pairs % len(sample.values)
     alphas: list[float] = []
     for k in range(replicates):

@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import log_ndtr
 
 from agentsoc.errors import InputError
-from analysis.tails.histogram import Histogram
+from analysis.tails.histogram import Counted, Histogram, counted
 
 I64 = NDArray[np.int64]
 F64 = NDArray[np.float64]
@@ -74,21 +74,24 @@ class Members:
     cluster: I64
     """Cluster of each value, 0..n_clusters - 1, shape (n_tail,)."""
     n_clusters: int
+    count: I64 | None = None
+    """How many values each entry stands for; None for one each."""
 
 
-def members(tail: Histogram, values: ArrayLike, clusters: ArrayLike) -> Members:
+def members(tail: Histogram, values: ArrayLike | Counted, clusters: ArrayLike) -> Members:
     """Return the memberships of those of `values` that are in `tail`; `clusters` has any labels.
 
     Raises:
         InputError: the two have different lengths.
     """
-    array, labels = np.asarray(values, dtype=np.float64), np.asarray(clusters)
+    (array, often), labels = counted(values), np.asarray(clusters)
     if array.shape != labels.shape:
         raise InputError(f"{len(array)} values but {len(labels)} cluster labels", "", "give every value its cluster")
     inside = array >= tail.values[0]
     _, cluster = np.unique(labels[inside], return_inverse=True)
     position = np.searchsorted(tail.values, array[inside])
-    return Members(position.astype(np.int64), cluster.astype(np.int64), int(cluster.max(initial=-1)) + 1)
+    count = None if often is None else often[inside]
+    return Members(position.astype(np.int64), cluster.astype(np.int64), int(cluster.max(initial=-1)) + 1, count)
 
 
 def vuong(names: tuple[str, str], masses: tuple[F64, F64], tail: Histogram) -> LikelihoodRatio:
@@ -107,7 +110,8 @@ def vuong_clustered(names: tuple[str, str], masses: tuple[F64, F64], tail: Histo
     if who.n_clusters < 2:
         return LikelihoodRatio(*names, ratio, 0.0, 1.0, 0.0, nested=False, clusters=who.n_clusters)
     centred = difference - ratio / tail.n
-    totals = np.bincount(who.cluster, weights=centred[who.position], minlength=who.n_clusters)
+    own = centred[who.position] if who.count is None else centred[who.position] * who.count
+    totals = np.bincount(who.cluster, weights=own, minlength=who.n_clusters)
     error = float(np.sqrt(totals @ totals * who.n_clusters / (who.n_clusters - 1)))
     return _tested(names, ratio, error, who.n_clusters)
 

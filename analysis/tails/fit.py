@@ -22,7 +22,7 @@ from analysis.tails.bootstrap import (
 from analysis.tails.compare import LikelihoodRatio, Members, members, nested, vuong, vuong_clustered
 from analysis.tails.competitor import COMPETITORS, TailModel
 from analysis.tails.competitors.truncated import TRUNCATED
-from analysis.tails.histogram import Histogram, histogram
+from analysis.tails.histogram import Counted, Histogram, counted, histogram
 from analysis.tails.powerlaw import USUAL_TAIL, LeastTail, PowerLaw, fit_at, log_mass, select_xmin
 from analysis.tails.verdict import AGAINST_CUT_OFF, SampleDesign, Verdict, degeneracies, judge
 
@@ -123,7 +123,7 @@ NO_RESAMPLING: Final = Resampling()
 
 
 def fit_tail(
-    values: ArrayLike,
+    values: ArrayLike | Counted,
     *,
     name: str = "",
     unit: str = "",
@@ -148,8 +148,7 @@ def fit_tail(
     Raises:
         InputError: values are negative or not finite, or labels do not match them.
     """
-    array = np.asarray(values, dtype=np.float64)
-    sample, design = histogram(array, discrete=discrete), design or SampleDesign()
+    sample, design = histogram(values, discrete=discrete), design or SampleDesign()
     given = None if isinstance(xmin, LeastTail) else xmin
     least = xmin if isinstance(xmin, LeastTail) else USUAL_TAIL if xmin is None else None
     asked = _Asked(unit, given, least, clusters or {}, resampling)
@@ -161,7 +160,7 @@ def fit_tail(
     models = {key: one.fit(tail, power) for key, one in COMPETITORS.all().items()}
     tests = _tests(power, models, tail, None)
     gof, own = _resampled(sample, power, asked)
-    levels = [_level(key, labels, array, power, models, asked, tail) for key, labels in asked.clusters.items()]
+    levels = [_level(key, labels, values, power, models, asked, tail) for key, labels in asked.clusters.items()]
     verdict = judge(power, tail, models, levels[-1].tests if levels else tests, gof, design, sample.n)
     interval = None if own is None else own.alpha
     ranges = {} if own is None else {key: _ranges(model, tail, own) for key, model in models.items()}
@@ -205,18 +204,21 @@ def _resampled(sample: Histogram, power: PowerLaw, asked: _Asked) -> tuple[Goodn
 def _level(
     name: str,
     labels: ArrayLike,
-    array: F64,
+    values: ArrayLike | Counted,
     power: PowerLaw,
     models: Mapping[str, TailModel],
     asked: _Asked,
     tail: Histogram,
 ) -> ClusterLevel:
     """Return what is left of the evidence when the clusters of one level are the units."""
-    who = members(tail, array, labels)
+    who = members(tail, values, labels)
     interval, again = None, asked.resampling
     if again.interval:
+        array, often = counted(values)
+        some = array > 0
+        kept = array[some] if often is None else Counted(array[some], often[some])
         interval = cluster_interval(
-            array[array > 0], np.asarray(labels)[array > 0], power, discrete=tail.discrete,
+            kept, np.asarray(labels)[some], power, discrete=tail.discrete,
             replicates=again.interval, seed=again.seed, refit=asked.least,
         )  # fmt: skip
     return ClusterLevel(name, who.n_clusters, _tests(power, models, tail, who), interval)

@@ -57,13 +57,31 @@ class Histogram:
         return Histogram(self.values[start:], self.counts[start:], self.discrete)
 
 
-def histogram(values: ArrayLike, *, discrete: bool = True) -> Histogram:
+@dataclass(frozen=True)
+class Counted:
+    """The object is a sample that says how often each of its values stands in it, as a large one does."""
+
+    values: F64
+    """Shape (n,); the same value may come again, of another cluster."""
+    counts: I64
+    """How many there are of each, at least one, shape (n,)."""
+
+
+def counted(values: ArrayLike | Counted) -> tuple[F64, I64 | None]:
+    """Return values, and how many there are of each; None where there is one of each."""
+    if isinstance(values, Counted):
+        return values.values, values.counts
+    return np.asarray(values, dtype=np.float64), None
+
+
+def histogram(values: ArrayLike | Counted, *, discrete: bool = True) -> Histogram:
     """Return the histogram of the positive `values`; zeros are left out, as in every observable.
 
     Raises:
         InputError: a value is negative, not finite or, for a discrete sample, not a whole number.
     """
-    array = np.asarray(values, dtype=np.float64).ravel()
+    array, often = counted(values)
+    array = array.ravel()
     if not np.all(np.isfinite(array)):
         raise InputError("the sample holds values that are not finite", "", "drop or censor them before fitting")
     if len(array) and array.min() < 0:
@@ -75,10 +93,15 @@ def histogram(values: ArrayLike, *, discrete: bool = True) -> Histogram:
         raise InputError(
             f"the discrete sample holds {odd:g}, which is not a whole number", "", "fit it with discrete=False"
         )
+    often = None if often is None else often[array > 0]
     array = array[array > 0]
     if discrete and len(array) and array.max() < _LARGEST_COUNTED:
-        counts = np.bincount(array.astype(np.int64))
+        counts = np.bincount(array.astype(np.int64), weights=often).astype(np.int64)  # whole numbers: exact
         present = np.flatnonzero(counts)
         return Histogram(present.astype(np.float64), counts[present], discrete)
-    distinct, counts = np.unique(array, return_counts=True)
+    if often is None:
+        distinct, counts = np.unique(array, return_counts=True)
+    else:
+        distinct, code = np.unique(array, return_inverse=True)
+        counts = np.bincount(code, weights=often, minlength=len(distinct))
     return Histogram(distinct, counts.astype(np.int64), discrete)

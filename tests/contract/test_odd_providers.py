@@ -177,11 +177,25 @@ def test_other_refusals_are_not_tried_again(server: OddServer) -> None:
     assert len(server.calls) == 1
 
 
-def test_an_address_without_its_version_is_found_and_told(server: OddServer) -> None:
-    done, notices = ask(model(server, "plain", base_url=server.root), ASK, ASK)
+@pytest.mark.parametrize("client", CLIENTS)
+def test_an_address_without_its_version_is_found_and_told(server: OddServer, client: str) -> None:
+    done, notices = ask(model(server, "plain", base_url=server.root, client=client), ASK, ASK)
     assert [each.text for each in done] == [OBJECT, OBJECT]
-    assert len(notices) == 1
-    assert f"write base_url: {server.base_url}" in notices[0]
+    assert notices == [
+        f"openai/plain: {server.root} answers below /v1 only: write base_url: {server.base_url}",
+    ]
+    assert len(server.calls) == 2
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+def test_what_an_address_without_its_version_refuses_is_told_as_it_is(server: OddServer, client: str) -> None:
+    with pytest.raises(CallError, match="HTTP 401"):
+        ask(model(server, "key", base_url=server.root, client=client))
+    with pytest.raises(CallError, match="HTTP 404"):
+        ask(model(server, "missing", base_url=server.root, client=client))
+    with pytest.raises(CallError, match="HTTP 404"):
+        ask(model(server, "plain", base_url=f"{server.root}/elsewhere", client=client))
+    assert len(server.calls) == 2
 
 
 @pytest.mark.parametrize("client", CLIENTS)

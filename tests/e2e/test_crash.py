@@ -1,6 +1,6 @@
 """A killed run goes on where it was: same digest, nothing paid for twice but what was in flight, nothing left behind.
 
-20 kill points in the ordinary suite, 200 with AGENTSOC_NIGHTLY=1. The seeds are fixed; where a wall-clock kill hits is
+12 kill points in the ordinary suite, 200 with AGENTSOC_NIGHTLY=1. The seeds are fixed; where a wall-clock kill hits is
 up to the machine, and the claims hold wherever it does.
 """
 
@@ -32,7 +32,7 @@ from agentsoc.scenario.model import Scenario
 from tests.e2e.victim import BILL, ENDS, STARTS, WHENS, BilledBackend, live, society
 from tests.nightly import NIGHTLY
 
-KILLS = 100 if NIGHTLY else 10
+KILLS = 100 if NIGHTLY else 6
 CONCURRENCY = 6
 NO_PAUSE = {"FLUSH_S": 0.02, "FLUSHES": 10**9}
 """So that a short run writes its log as often as a long one."""

@@ -71,7 +71,7 @@ def single(server: OddServer, habit: str, **changes: Any) -> Scenario:
 
 
 def test_a_rate_limit_costs_no_turn_and_changes_no_answer(server: OddServer, tmp_path: Path) -> None:
-    server.window_s, server.per_window = 0.25, 6
+    server.window_s, server.per_window = 0.25, 12
     tasks = {"kind": "jsonl", "file": "mine.jsonl", "count": 12}
     free = run(scenario(server, "voter", agents={"count": 15}, tasks=tasks), tmp_path / "free")
     limited = run(scenario(server, "limited", agents={"count": 15}, tasks=tasks), tmp_path / "limited")

@@ -1,7 +1,8 @@
 """Runs of a stranger: whatever they hold, no verb reads, writes or calls anything outside, or takes long over it.
 
 Every case of `tests.hostile_cases` meets `check` and two of the other verbs that take such a directory, in turns, so
-that every verb meets cases of every kind; ``make hostile`` (HOSTILE=all) has every case meet every verb.
+that every verb meets cases of every kind (those of comparisons meet `compare` as well); ``make hostile``
+(HOSTILE=all) has every case meet every verb.
 Nothing that a verb opens, reads, writes, makes or removes in the canary folder goes unseen (inotify), and nobody
 answers at the address that runs name.
 """
@@ -59,13 +60,13 @@ OF_COMPARISONS: Final[dict[str, Verb]] = {
 }
 
 
-def _met_by(number: int) -> dict[str, Verb]:
+def _met_by(number: int, verbs: dict[str, Verb], always: frozenset[str]) -> dict[str, Verb]:
     """Return the verbs that the case of this number meets, in their order."""
     if os.environ.get("HOSTILE") == "all":
-        return OF_RUNS
-    others = [name for name in OF_RUNS if name != "check"]
+        return verbs
+    others = [name for name in verbs if name not in always]
     chosen = {others[(2 * number + number // 5 + one) % len(others)] for one in range(2)}
-    return {name: verb for name, verb in OF_RUNS.items() if name in chosen or name == "check"}
+    return {name: verb for name, verb in verbs.items() if name in chosen | always}
 
 
 class Kitchen(NamedTuple):
@@ -129,7 +130,7 @@ def _named(case: Case) -> str:
 
 @pytest.mark.parametrize("case", RUNS, ids=_named)
 def test_a_hostile_run_harms_nobody(kitchen: Kitchen, tmp_path: Path, case: Case) -> None:
-    verbs = _met_by(RUNS.index(case))
+    verbs = _met_by(RUNS.index(case), OF_RUNS, frozenset({"check"}))
     _serve(kitchen, case, case.base, verbs, tmp_path)
     if "resume" in verbs and "resume" in case.whole:  # it mended the run: now it is what was written
         assert kitchen.zygote.call("check", tmp_path / "guest").code == 0
@@ -137,7 +138,8 @@ def test_a_hostile_run_harms_nobody(kitchen: Kitchen, tmp_path: Path, case: Case
 
 @pytest.mark.parametrize("case", COMPARISONS, ids=_named)
 def test_a_hostile_comparison_harms_nobody(kitchen: Kitchen, tmp_path: Path, case: Case) -> None:
-    _serve(kitchen, case, "comparison", OF_COMPARISONS, tmp_path)
+    verbs = _met_by(COMPARISONS.index(case), OF_COMPARISONS, frozenset({"check", "compare"}))
+    _serve(kitchen, case, "comparison", verbs, tmp_path)
 
 
 @pytest.mark.parametrize("case", CALIBRATIONS, ids=_named)

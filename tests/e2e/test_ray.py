@@ -66,25 +66,26 @@ CASES: dict[str, dict[str, Any]] = {
         "protocol": {"kind": "aggregate", "by": "model"},
         "budget": {"tokens_per_task": 700},
     },
-    "with tools": {
+    "with tools in an environment": {
+        "tasks": {"kind": "episodes", "count": 6, "environment": {"kind": "commons", "rounds": 3}},
         "agents": {
             "count": 5,
             "model": {
                 "kind": "scripted",
-                "accuracy": 0.7,
                 "latency_s": 0.005,
                 "fail_rate": 0.1,
                 "uses_tools": [
                     [{"tool": "calculator", "arguments": {"expression": "{agent} * 7"}}, {"tool": "nowhere"}],
                     [{"tool": "calculator", "arguments": {"expression": "{result} + 1"}}],
                 ],
+                "replies": [["fish", '{"action": 9, "why": "enough"}']],
             },
             "tools": ["calculator"],
             "history": "all",
         },
         "topology": "decentralized",
-        "protocol": {"kind": "debate", "rounds": 2},
-        "budget": {"tool_calls_per_task": 25, "tokens_per_task": 9_000, "shown": "team"},
+        "protocol": {"kind": "play", "talk": 1},
+        "budget": {"tool_calls_per_task": 40, "tokens_per_task": 90_000, "shown": "team"},
         "calls": {"backoff_s": 0.0},
     },
     "what was said elsewhere": {
@@ -141,9 +142,15 @@ def test_one_digest_in_the_process_and_on_1_2_and_7_hosts(name: str, scratch: Pa
     expected, episodes = alone.manifest, alone.episodes()
     assert episodes is not None
     numbers = ((1, 1), (2, 64), (7, 8))
-    in_turn = (numbers[list(CASES).index(name) % 3],)
-    for hosts, concurrency in numbers if NIGHTLY else in_turn:
-        spread = on(hosts, CASES[name], scratch / f"ray{hosts}", concurrency=concurrency)[0]
+    in_turn: tuple[tuple[int, int], ...] = (numbers[list(CASES).index(name) % 3],)
+    if "tools" in name:
+        in_turn = ((1, 8), (2, 1))  # no more hosts to start than seven
+        for concurrency in (1, 8):
+            again_alone = on(0, CASES[name], scratch / f"local{concurrency}", concurrency=concurrency)[0]
+            assert again_alone.manifest.digest == expected.digest
+        assert min(expected.totals.events_by_kind.get(kind, 0) for kind in ("tool_call", "action", "propose_claim")) > 0
+    for hosts, concurrency in (*numbers, *in_turn) if NIGHTLY else in_turn:
+        spread = on(hosts, CASES[name], scratch / f"ray{hosts}-{concurrency}", concurrency=concurrency)[0]
         got, again = spread.manifest, spread.episodes()
         assert got.digest == expected.digest
         assert again is not None

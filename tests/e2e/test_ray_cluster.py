@@ -19,8 +19,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 
+from agentsoc.cli import main
 from agentsoc.engine import ray_cluster
 from agentsoc.engine.resume import resume
 from agentsoc.engine.run import Progress, run
@@ -32,6 +34,8 @@ from agentsoc.experiment.spread import CellPool, Spread
 from agentsoc.log.journal import read_journal
 from agentsoc.log.names import JOURNAL
 from agentsoc.log.read import RunLog
+from analysis.comparison.table import read_results
+from tests.nightly import NIGHTLY
 from tests.standing import LOOPBACK, Standing, standing
 
 BIN = Path(sys.executable).parent
@@ -51,6 +55,16 @@ base:
 organisations:
   computed: {agents: {count: 5, model: {kind: simulated, signal: 0.3}}, topology: star, protocol: aggregate}
   asked: {agents: {count: 3, model: {kind: scripted, latency_s: 0.1}}, topology: star, protocol: aggregate}
+  calling:
+    agents:
+      count: 3
+      model:
+        kind: scripted
+        latency_s: 0.05
+        uses_tools: [[{tool: calculator, arguments: {expression: "{agent} + 1"}}]]
+      tools: [calculator]
+    topology: decentralized
+    protocol: {kind: debate, rounds: 2}
 seeds: 4
 """
 
@@ -123,6 +137,9 @@ def test_hosts_of_two_nodes_make_the_same_runs_though_one_is_killed(
     spread = Spread(cluster.address, 2)
     outcome = run_comparison(grid, tmp_path / "far", workers=spread, concurrency=4, progress=progress)
     assert digests(outcome.record) == expected
+    table = read_results(outcome.directory).table
+    called = table.group_by("organisation").agg(pl.col("tool_calls").unique()).sort("organisation").rows()
+    assert called == [("asked", [0]), ("calling", [6]), ("computed", [0])]
     assert len(nodes[0]) == 2
     assert [text for text in progress.notices if "died and was replaced" in text]
     for cell in grid.cells:
@@ -165,6 +182,58 @@ def test_a_spread_comparison_that_is_stopped_keeps_what_was_answered_and_goes_on
     kept = sum(row.state == "done" for path in begun for row in read_journal(path / JOURNAL))
     assert kept > 0
     assert digests(run_comparison(grid, tmp_path / "far", workers=1, concurrency=64).record) == expected
+
+
+SWEEP = """
+name: swept
+tasks: {kind: sentiment, count: 8}
+agents: {count: 3, model: {kind: scripted}}
+topology: star
+protocol: aggregate
+sweep:
+  agents.model: [{kind: scripted}, {kind: simulated, signal: 0.3}]
+"""
+
+
+def test_the_runs_of_a_sweep_are_the_same_made_by_hosts_of_two_nodes_as_one_after_the_other(
+    cluster: Standing, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "sweep.yaml").write_text(SWEEP)
+    monkeypatch.chdir(tmp_path)
+    nodes: set[str] = set()
+    when_given(monkeypatch, 1, lambda pool, _: nodes.update(host.node for host in pool.hosts))
+    words = ["run", "sweep.yaml", "--seeds", "3", "--json", "--quiet"]
+    far = ["--address", cluster.address, "--hosts", "2"]
+    told: list[list[dict[str, Any]]] = []
+    for place, more in (("here", []), ("far", far)):
+        assert main.main([*words, "--out", place, *more]) == 0
+        told.append(json.loads(capsys.readouterr().out)["runs"])
+    here, there = ([{**one, "run_dir": Path(one["run_dir"]).name} for one in runs] for runs in told)
+    assert here == there
+    assert len({one["digest"] for one in here}) == 6
+    assert len(nodes) == 2
+    for one in told[1]:
+        RunLog(Path(one["run_dir"])).check()
+    assert sorted(path.name for path in Path("far").iterdir()) == sorted(path.name for path in Path("here").iterdir())
+
+
+@pytest.mark.skipif(not NIGHTLY, reason="its runs are made one after the other, each with hosts of its own")
+def test_a_calibration_over_hosts_measures_what_it_measures_here(
+    cluster: Standing, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = SWEEP[: SWEEP.index("sweep:")].replace("sentiment", "signal").replace("count: 8", "count: 100")
+    model = "simulated, a: 0.12, beta: 0.1, fidelity: {kind: exp, m0: 60}, lock: 0.1, message: 120, compute: 100"
+    (tmp_path / "voters.yaml").write_text(
+        text.replace("{count: 3, model: {kind: scripted}}", f"{{model: {{kind: {model}}}}}")
+    )
+    monkeypatch.chdir(tmp_path)
+    words = ["calibrate", "voters.yaml", "--budget", "300000", "--quiet", "--json"]
+    told = []
+    for place, more in (("here", []), ("far", ["--address", cluster.address, "--hosts", "2"])):
+        assert main.main([*words, "--out", place, *more]) == 0
+        told.append(json.loads(capsys.readouterr().out))
+        assert told[-1]["scenario"].pop("engine")["hosts"] == (1 if place == "here" else 2)
+    assert told[0] == told[1]
 
 
 @pytest.mark.skipif(not HAS_JOBS, reason="needs the extra cluster: Ray with its server for jobs")

@@ -32,11 +32,11 @@ def scratch() -> Iterator[Path]:
 def test_the_strict_model_gives_one_digest_whatever_the_concurrency_and_replays(scratch: Path) -> None:
     digests = set()
     for concurrency in (1, 8):
-        changes = ["tasks.count=3", "agents.count=5", f"engine.concurrency={concurrency}"]
+        changes = ["tasks.count=2", "agents.count=4", f"engine.concurrency={concurrency}"]
         done = run(load_scenario(QUICKSTART, changes), scratch / f"run{concurrency}")
         digests.add(done.manifest.digest)
         totals = done.manifest.totals
-        assert (totals.calls, totals.calls_failed) == (12, 0)
+        assert (totals.calls, totals.calls_failed) == (6, 0)
         assert done.manifest.models[0]["sha256"].startswith("b179c9523d0e6a0f")
         claims = done.frame().filter(kind="propose_claim")
         assert set(claims["answer"]) <= {"positive", "negative"}
@@ -52,7 +52,7 @@ def test_a_model_behind_an_http_server_runs_a_society(scratch: Path) -> None:
             "tasks.count=2",
             "agents.count=4",
             f"agents.model={server}",
-            "agents.max_tokens=96",
+            "agents.max_tokens=24",
         ]
         done = run(load_scenario(QUICKSTART, changes), scratch / "run", consent=True)
     assert done.manifest.totals.calls == 6

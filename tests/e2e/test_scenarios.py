@@ -35,8 +35,30 @@ DRAWN = {"simulated", "scripted", "effort", "policy", "solver"}
 COMPUTED = sorted(name for name, kinds in KINDS.items() if kinds <= DRAWN)
 EMBEDDED = sorted(name for name, kinds in KINDS.items() if "local" in kinds)
 REMOTE = sorted(name for name, kinds in KINDS.items() if "litellm" in kinds)
-SHORT = {"literature-debate": 24, "literature-chat-chain": 24}
-"""Most tokens of a reply of the embedded model where it would write much; all else is as in the file."""
+SHORT = {
+    "literature-debate": ["agents.max_tokens=24"],
+    "literature-chat-chain": ["agents.max_tokens=24"],
+    "literature-mixture-of-agents": [f"agents.{group}.max_tokens=24" for group in range(4)],
+    "literature-planner-executor-critic": ["agents.max_tokens=24"],
+    "tools-shop-local": ["agents.max_tokens=48"],
+}
+"""Most tokens of a reply of the embedded model where it would write much; all else is as in the file, and all of it
+each night."""
+FEW = {
+    name: [] if NIGHTLY else ["--set", f"tasks.count={tasks}"]
+    for name, tasks in {
+        "aggregator-judge": 50,
+        "aggregator-verifier": 50,
+        "experiment-budget-by-difficulty": 50,
+        "experiment-four-aggregators": 50,
+        "experiment-maker-hanoi": 2,
+        "experiment-shared-mistakes": 50,
+        "protocol-relay": 50,
+        "protocol-resample": 50,
+    }.items()
+}
+"""Settings of files that only have to run and replay, for no other test looks at their runs: fewer tasks, but each
+night."""
 
 
 @pytest.fixture(autouse=True)
@@ -103,7 +125,7 @@ def test_every_file_is_of_one_class_and_every_topology_and_protocol_has_one() ->
 
 @pytest.mark.parametrize("name", COMPUTED)
 def test_a_scenario_without_a_model_runs_as_it_is_and_replays(name: str, made: Any) -> None:
-    assert made(name)
+    assert made(name, *FEW.get(name, ()))
 
 
 @pytest.mark.model
@@ -111,8 +133,8 @@ def test_a_scenario_without_a_model_runs_as_it_is_and_replays(name: str, made: A
 def test_a_scenario_with_the_embedded_model_runs_with_one_task_and_replays(name: str, made: Any) -> None:
     skip_without_models(FILES[name])
     words = ["--set", "tasks.count=1"]
-    if name in SHORT and not NIGHTLY:
-        words += ["--set", f"agents.max_tokens={SHORT[name]}"]
+    if not NIGHTLY:
+        words += [word for change in SHORT.get(name, ()) for word in ("--set", change)]
     (log,) = made(name, *words)
     totals = log.manifest.totals
     assert totals.calls > 0

@@ -1,8 +1,10 @@
-"""Make the stored runs of the current log format: `python -m tests.golden.make`. Done once for each released format."""
+"""Make the stored runs of the current log format that are not there yet: `python -m tests.golden.make`.
+
+Done once for each released format and for each rule that new runs are made by; a stored run is never made again.
+"""
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -45,14 +47,37 @@ RUNS: dict[str, dict[str, Any]] = {
         "topology": {"kind": "tree", "fan_in": 3, "depth": 2},
         "protocol": "aggregate",
     },
+    "read-by-3": {
+        "seed": 6,
+        "tasks": {"kind": "arithmetic", "count": 3},
+        "agents": {
+            "count": 4,
+            "model": {
+                "kind": "scripted",
+                "replies": [
+                    ("a lister", "Let us go step by step:\n\n1. First, we multiply"),
+                    ("a talker", "We take 3. " + "Then we go on and on. " * 12),
+                    ("a teller", "Answer: 7\n" + "I say so as I know it. " * 12),
+                    ("plain", "1. 42"),
+                ],
+            },
+            "personas": ["a lister", "a talker", "a teller", "plain"],
+            "reply": "text",
+            "max_tokens": 32,
+        },
+        "topology": "decentralized",
+        "protocol": {"kind": "debate", "rounds": 2},
+        "calls": {"backoff_s": 0.0},
+    },
 }
 
 
 def main() -> None:
-    """Write every run of `RUNS` below the directory of this format."""
+    """Write every run of `RUNS` that is not there below the directory of this format."""
     target = HERE / f"format-{FORMAT_VERSION}"
-    shutil.rmtree(target, ignore_errors=True)
     for name, parts in RUNS.items():
+        if (target / name).exists():
+            continue
         done = run(Scenario.model_validate({"name": name, **parts}), target / name)
         (done.directory / "run.lock").unlink(missing_ok=True)
         print(name, done.manifest.digest, done.manifest.totals.events)

@@ -19,6 +19,7 @@ DIGESTS = {
     "format-2/orchestrated": "2273e4c098b856e11a79056e48dfae21c7e18dbe57f800fed1b118c9c7260656",
     "format-2/debated": "7797771311d86ede410c6123025f54d5753e262d04fe3aefd787b7537eafd582",
     "format-2/simulated": "4576cf68a95fdf92f8b250eb313ed04a679605eaa5fb0c90884e2d4a320ccee0",
+    "format-2/read-by-3": "351adad36b9490fa1bb1d46f02100e129297dca9895fd4442ec4583fd3c46d78",
 }
 
 

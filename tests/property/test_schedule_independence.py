@@ -26,6 +26,7 @@ from agentsoc.log.journal import Journal
 from agentsoc.log.journal_totals import JournalTotals
 from agentsoc.log.names import EPISODES
 from agentsoc.scenario.model import Scenario
+from tests.nightly import NIGHTLY
 from tests.strategies import scenario, societies
 
 SLOW = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -39,7 +40,7 @@ def computed(built: Scenario, **engine: Any) -> Result:
 
 
 @given(parts=societies(), concurrency=st.sampled_from([1, 8, 64]))
-@settings(SLOW, max_examples=60)
+@settings(SLOW, max_examples=60 if NIGHTLY else 40)
 def test_the_digest_is_one_whatever_the_concurrency_and_the_way_of_computing(
     parts: dict[str, Any], concurrency: int
 ) -> None:
@@ -56,7 +57,8 @@ def test_the_digest_is_one_whatever_the_concurrency_and_the_way_of_computing(
     assert of_one_way.episodes.equals(first.episodes)
 
 
-def test_500_random_completion_orders_give_one_digest(monkeypatch: Any) -> None:
+def test_random_completion_orders_give_one_digest(monkeypatch: Any) -> None:
+    """100 orders; 500 each night."""
     built = scenario(
         tasks={"kind": "coin", "count": 3},
         topology="hybrid",
@@ -81,7 +83,7 @@ def test_500_random_completion_orders_give_one_digest(monkeypatch: Any) -> None:
     # the journal's thread and disk are not what is shuffled here
     monkeypatch.setattr(execute_module, "Journal", MemoryJournal)
     monkeypatch.setattr(run_files_module, "read_digest", lambda path, account: ((0, ""), JournalTotals()))
-    for _ in range(500):
+    for _ in range(500 if NIGHTLY else 100):
         again = computed(built, concurrency=order.choice([2, 5, 64]))
         assert again.digest == expected.digest
         assert again.episodes.equals(expected.episodes)
@@ -107,7 +109,7 @@ class MemoryJournal:
 
 
 @given(parts=societies())
-@settings(SLOW, max_examples=40)
+@settings(SLOW, max_examples=40 if NIGHTLY else 25)
 def test_a_replay_asks_nobody_and_gives_the_digest(parts: dict[str, Any]) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         done = run(scenario(**parts), Path(scratch) / "run")
@@ -121,7 +123,7 @@ def test_a_replay_asks_nobody_and_gives_the_digest(parts: dict[str, Any]) -> Non
 
 
 @given(parts=societies())
-@settings(SLOW, max_examples=40)
+@settings(SLOW, max_examples=40 if NIGHTLY else 25)
 def test_no_episode_spends_more_than_its_budget(parts: dict[str, Any]) -> None:
     built = scenario(**parts)
     with tempfile.TemporaryDirectory() as scratch:

@@ -219,7 +219,7 @@ def test_a_json_reply_is_read_through_prose_and_fences() -> None:
         ("", "stop", "it was empty"),
         (" \n ", "length", "it was empty"),
         ("heads", "stop", "not valid JSON"),
-        ('{"answer": "he', "length", "cut off by its length limit"),
+        ('{"answer": "he', "length", "cut off at its output cap (max_tokens)"),
         ('["heads"]', "stop", "not a JSON object"),
         ("{}", "stop", '"answer" is missing'),
         ('{"answer": true}', "stop", '"answer" is missing or is not text'),

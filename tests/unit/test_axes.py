@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from agentsoc.puzzles.worksheet import MODULUS, exact, operations, sheets_in, worked_out
+from agentsoc.puzzles.worksheet_calls import due_after
 from agentsoc.streams import stream
 from agentsoc.tasks.axes import Axes
 from tests.societies import logged
@@ -140,3 +141,96 @@ def test_any_text_can_be_searched_for_sheets(text: str) -> None:
 def test_a_horizon_beyond_the_depth_is_refused() -> None:
     with pytest.raises(ValidationError, match="the horizon is at most 2, got 3"):
         Axes(depth=3, horizon=3)
+
+
+CALCULATES = {"kind": "solver", "calculates": True}
+
+
+def calculated(
+    model: dict[str, Any], tool_use: dict[str, int], n: int = 12, *, calls_in_all: int | None = None, **dials: int
+) -> tuple[list[float], list[Any]]:
+    """Return the score of each task of one agent with a calculator, and its calls."""
+    _, events = logged(
+        check=False,
+        tasks={"kind": "axes", "count": n, **dials},
+        agents={
+            "count": 1,
+            "model": {**CALCULATES, **model},
+            "tools": ["calculator"],
+            "tool_use": tool_use,
+            "max_tokens": 400,
+        },
+        topology="independent",
+        protocol="vote",
+        budget=None if calls_in_all is None else {"tool_calls_per_task": calls_in_all},
+    )
+    right = [float(event.correct or 0.0) for event in events if event.kind == "answer"]
+    return right, [event for event in events if event.kind == "tool_call"]
+
+
+@pytest.mark.parametrize(
+    ("dials", "most", "steps"),
+    [
+        ({"depth": 3, "breadth": 3, "parallel": 4}, 4, 4),
+        ({"depth": 3, "breadth": 3, "parallel": 4}, 3, 8),
+        ({"depth": 5, "horizon": 3, "breadth": 2}, 2, 6),
+        ({"depth": 0, "breadth": 1, "parallel": 2}, 8, 1),
+    ],
+)
+def test_a_calculator_is_asked_for_each_operation_once_and_a_careful_agent_is_right(
+    dials: dict[str, int], most: int, steps: int
+) -> None:
+    right, calls = calculated({}, {"calls": most, "steps": steps + 1}, 5, **dials)
+    assert set(right) == {1.0}
+    assert len(calls) == 5 * (dials["depth"] + 1) * dials.get("parallel", 1)
+    assert {event.round for event in calls if event.task == 0} == set(range(steps))
+
+
+def test_with_a_calculator_steps_do_not_slip_but_numbers_are_misread() -> None:
+    dials, use = {"depth": 6, "breadth": 2}, {"steps": 8}
+    assert set(calculated({"slip": 0.5}, use, **dials)[0]) == {1.0}
+    right, _ = calculated({"miss": 0.02}, use, 150, **dials)
+    expected = 0.98**20  # two facts and three numbers a step
+    assert abs(sum(right) / 150 - expected) < 4 * (expected * (1 - expected) / 150) ** 0.5
+
+
+def test_what_the_calculator_is_not_asked_any_more_is_worked_out_in_the_head() -> None:
+    dials = {"depth": 6, "breadth": 2}
+    right, calls = calculated({}, {"steps": 3}, 5, **dials)
+    assert (set(right), len(calls)) == ({1.0}, 10)  # two replies may call, the third has to answer
+    assert sum(calculated({"slip": 0.5}, {"steps": 3}, 20, **dials)[0]) < 20
+    right, calls = calculated({}, {"steps": 9}, 5, calls_in_all=2, **dials)
+    assert set(right) == {1.0}  # a call that is over the limit gives no number
+    assert {(event.text or "").partition(":")[0] for event in calls if event.round == 2} == {"limit"}
+    assert max(event.round for event in calls) == 2
+
+
+@pytest.mark.parametrize(
+    ("told", "due", "known"),
+    [
+        ((), [0, 1], [[], []]),
+        ((("5", "6"),), [0, 1], [[5], [6]]),
+        ((("5", "error: no"),), [0], [[5], []]),
+        ((("[left out for want of room]", ""),), [], [[], []]),
+        ((("٥", "6"), ("7",)), [], [[], [6, 7]]),
+        ((("5", "6"), ("1e3", "7")), [], [[5], [6, 7]]),
+        ((("5",),), [1], [[5], []]),
+    ],
+)
+def test_a_sheet_of_which_a_result_is_missing_goes_no_further(
+    told: tuple[tuple[str, ...], ...], due: list[int], known: list[list[int]]
+) -> None:
+    sheet = sheets_in(Axes(depth=1, breadth=2).make(1, 0).question)[0]
+    assert due_after([sheet, sheet], told, 8) == (due, known)
+
+
+def test_peers_who_agree_are_believed_without_a_call() -> None:
+    _, events = logged(
+        check=False,
+        tasks={"kind": "axes", "count": 4, "depth": 2},
+        agents={"count": 3, "model": CALCULATES, "tools": ["calculator"], "max_tokens": 400},
+        topology="decentralized",
+        protocol={"kind": "debate", "rounds": 2},
+    )
+    assert all(event.correct for event in events if event.kind == "answer")
+    assert sum(event.kind == "tool_call" for event in events) == 4 * 3 * 3

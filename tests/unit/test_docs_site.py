@@ -187,6 +187,20 @@ def test_the_pages_of_theory_have_formulas_and_the_names_of_the_code_beside_them
         assert f"`{name}`" in page
 
 
+@pytest.mark.parametrize(
+    "page", ["aggregators", "methods", "metrics", "phase-estimation", "protocols", "statistics", "voting-laws"]
+)
+def test_pages_with_laws_have_formulas_that_can_be_drawn(page: str) -> None:
+    text = (ROOT / "docs" / f"{page}.md").read_text(encoding="utf-8")
+    formulas = re.findall(r"\$`([^`$\n]+)`\$", text)
+    assert len(formulas) >= 6
+    assert text.count("$`") == len(formulas) == text.count("`$")  # none goes on to the next line
+    for one in formulas:
+        assert one.count("{") == one.count("}")
+        assert "|" not in one  # it would end the cell of a table
+    with_formulas(text, page)
+
+
 # What a built site must not have
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,11 @@ from agentsoc.cli import main
 from agentsoc.engine.run import run
 from agentsoc.errors import InputError, LogDamagedError
 from agentsoc.log.read import RunLog
+from agentsoc.log.record import record_bytes
 from agentsoc.scenario.load import parse_scenario
+from analysis.csv_cells import as_csv, flat
 from analysis.exporters.otlp import write_otlp
 from analysis.exporters.redacted import write_redacted
-from analysis.exporters.tables import flat
 from analysis.importers.importer import import_log
 from analysis.load import COLUMNS
 from analysis.tables import EVENT_COLUMNS
@@ -195,6 +197,38 @@ def test_any_table_is_csv(tmp_path: Path) -> None:
     assert flat(frame)["a"].to_list() == ["1;2", ""]
 
 
+def test_no_cell_is_a_formula_and_numbers_stay_as_they_are() -> None:
+    formulas = ["=1+1", "+a", "-b", "@c", "\t=1", "\n=1", "＝1"]
+    others = ["star", 'x"y\n', "-5", "+1,200.5", "-3 %", "-1e5", "-.5", None]
+    texts = [*formulas, *others]
+    table = pl.DataFrame(
+        {
+            "=said": texts,
+            "x": [-1.5] * len(texts),
+            "parents": [[-1, -2]] * len(texts),
+            "words": [["=a", "b"]] * len(texts),
+            "kind": pl.Series(["-k"] * len(texts), dtype=pl.Enum(["-k"])),
+        }
+    )
+    back = pl.read_csv(as_csv(table), infer_schema=False)
+    assert back.columns == ["'=said", "x", "parents", "words", "kind"]
+    assert back["'=said"].to_list() == [*("'" + text for text in formulas), *others]
+    assert set(back.drop("'=said").rows()) == {("-1.5", "-1;-2", "'=a;b", "'-k")}
+
+
+def test_a_reply_that_is_a_formula_is_none_in_the_tables_of_its_run(tmp_path: Path) -> None:
+    reply = '=HYPERLINK("http://127.0.0.1/?"&A1)'
+    text = SCENARIO.replace("confidence: 0.75", f'replies: [["a", {json.dumps(reply)}]]').replace(
+        "comparison", "arithmetic"
+    )
+    run(parse_scenario(text), tmp_path / "run")
+    assert main.main(["export", str(tmp_path / "run"), "--to", "csv", "--out", str(tmp_path / "t")]) == 0
+    assert f"'{reply}" in pl.read_csv(tmp_path / "t" / "calls.csv")["reply"].to_list()
+    for file in (tmp_path / "t").iterdir():
+        cells = pl.read_csv(file, infer_schema=False)
+        assert not any((cell or "").startswith("=") for row in cells.rows() for cell in row)
+
+
 def test_what_cannot_be_exported_is_refused(made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     there = tmp_path / "there.json"
     there.write_text("x")
@@ -248,3 +282,31 @@ def test_load_runs_is_one_row_a_run_and_goes_to_pandas(made: Path, tmp_path: Pat
     with pytest.raises(LogDamagedError):
         analysis.load_runs(tmp_path)
     assert analysis.load_runs([made.parent, broken], skip_damaged=True).height == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"seed": 1 << 70}, "seed is a number beyond 64 bits"),
+        ({"name": "\ud800"}, "name is no text that can be written"),
+        ({"models": [{"name": "\udfff"}]}, "models is no text that can be written"),
+    ],
+)
+def test_a_manifest_that_no_table_can_hold_is_damaged(
+    change: dict[str, Any], message: str, made: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(made, tmp_path / "runs" / "sound")
+    (tmp_path / "runs" / "forged").mkdir()
+    data = json.loads((made / "manifest.json").read_text()) | change
+    data.pop("checksum")
+    (tmp_path / "runs" / "forged" / "manifest.json").write_bytes(record_bytes(data))
+    with pytest.raises(LogDamagedError, match=message):
+        analysis.load_runs(tmp_path / "runs")
+    assert analysis.load_runs(tmp_path / "runs", skip_damaged=True).height == 1
+
+
+def test_a_setting_is_a_column_of_its_own(made: Path) -> None:
+    with pytest.raises(InputError, match="a column of every such table already"):
+        analysis.load_runs(made, settings=["score"])
+    found = analysis.load_runs(made, settings=["agents.0.count", "agents.²", "protocol.rounds"])
+    assert found.select("agents.0.count", "agents.²", "protocol.rounds").rows() == [("3", None, "2")]

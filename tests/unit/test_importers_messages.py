@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import time
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from analysis.importers.importer import IMPORTERS, import_log, recognised
 from analysis.importers.loose_json import BadParts
 from analysis.importers.messages import Messages
 from analysis.tables import EventTable
+from tests.pace import at_most
 
 FORMATS = Path(__file__).parents[1] / "data" / "formats"
 LONG = "The road over the hills is shorter than the one along the river by a good hour."
@@ -275,16 +275,15 @@ REFUSED_ONES = {"millions of lists", "deep content", "deep wrapping", "deeper th
 @pytest.mark.parametrize("case", HOSTILE)
 def test_hostile_conversations_are_read_or_refused_fast(case: str, tmp_path: Path) -> None:
     path = written(tmp_path, HOSTILE[case])
-    began = time.process_time()
     if case in REFUSED_ONES:
-        with pytest.raises(InputError) as caught:
+        with at_most(100), pytest.raises(InputError) as caught:
             import_log("messages", path, tmp_path / "out")
         assert str(caught.value).replace("\n", "").isprintable()
     else:
-        table, about = import_log("messages", path, tmp_path / "out")
+        with at_most(100):
+            table, about = import_log("messages", path, tmp_path / "out")
         assert table.n_executions == 1
         assert all(note.isprintable() for note in about.notes)
-    assert time.process_time() - began < 5
 
 
 def test_a_link_out_of_the_directory_is_not_followed(tmp_path: Path) -> None:

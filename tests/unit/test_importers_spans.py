@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from agentsoc.errors import InputError
 from analysis.importers.importer import LogReading
 from analysis.importers.loose_json import BadParts
 from analysis.importers.otlp import Otlp
+from tests.pace import at_most
 
 LONG = "The road over the hills is shorter than the one along the river by a good hour."
 
@@ -259,9 +259,8 @@ def test_thousands_of_claims_that_repeat_each_other_take_no_long_time(tmp_path: 
     shown = json.dumps([{"role": "user", "content": "\n".join(texts)}])
     spans = [agent("a", str(at), (2 * at, 2 * at + 1), text) for at, text in enumerate(texts)]
     spans.append(agent("b", "end", (5_000, 5_001), "so", gen_ai__input__messages=shown))
-    began = time.process_time()
-    found = read(tmp_path, otlp(*spans))
-    assert time.process_time() - began < 5
+    with at_most(100):
+        found = read(tmp_path, otlp(*spans))
     assert len(claims(found)[-1][2]) == 32  # of claims that begin alike the latest are looked for
 
 

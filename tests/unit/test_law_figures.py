@@ -18,7 +18,7 @@ from matplotlib.text import Text
 
 import analysis
 from analysis.cascade_laws.examine import FAST, Laws, examine
-from analysis.cascade_laws.figure_tables import as_csv, growth_table, lorenz_table, merges_table, tails_table
+from analysis.cascade_laws.figure_tables import growth_table, lorenz_table, merges_table, tails_table
 from analysis.cascade_laws.figures import _log_axis, _symlog_ticks, draw_growth, draw_lorenz, draw_merges, draw_tails
 from analysis.cascade_laws.nulls import deterministic_mixture
 from analysis.comparison.figures import draw_cost
@@ -129,15 +129,6 @@ def test_merges_that_would_be_one_point_or_none_are_not_drawn(designed: Laws) ->
         executions=designed.integration.executions.with_columns(expansion=pl.lit(7), merges=pl.lit(2)),
     )
     assert merges_table(replace(designed, integration=same)) is None
-
-
-def test_no_cell_of_a_table_is_a_formula_and_numbers_stay_as_they_are() -> None:
-    table = pl.DataFrame(
-        {"topology": ["=1+1", "+a", "-b", "@c", "star", 'x"y\n'], "x": [-1.5, 2.0, 3.0, 4.0, 5.0, 6.0]}
-    )
-    back = pl.read_csv(as_csv(table))
-    assert back["topology"].to_list() == ["'=1+1", "'+a", "'-b", "'@c", "star", 'x"y\n']
-    assert back["x"].to_list() == table["x"].to_list()
 
 
 def test_names_of_organisations_lie_apart(tmp_path: Path) -> None:

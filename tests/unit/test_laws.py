@@ -12,10 +12,12 @@ import pytest
 from agentsoc.errors import InputError
 from agentsoc.events import Event
 from analysis.cascade_laws import examine as laws
+from analysis.cascade_laws import gather
 from analysis.cascade_laws.examine import FAST, cannot_tell, examine
 from analysis.cascade_laws.extremes import largest_growth
+from analysis.cascade_laws.groups import groups
 from analysis.observables.audit import cells_of
-from analysis.observables.sampled import Sample, structures
+from analysis.observables.sampled import Sample
 from analysis.tables import EventTable, concat, from_events
 from analysis.tails import Resampling, SampleDesign, TailFit, fit_tail
 from analysis.tails.bootstrap import GoodnessOfFit
@@ -266,9 +268,10 @@ def topology_of(name: str | None, run: str, **columns: Any) -> EventTable:
 def fitted(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """By which way the choices of parents were found."""
     ways: list[Any] = []
-    monkeypatch.setattr(laws, "offered_choices", lambda part: ("offered", None, None))
+    monkeypatch.setattr(gather, "offered_choices", lambda part: ("offered", None, None))
+    monkeypatch.setattr("analysis.claims.attachment_choices.joined", lambda parts: parts[0][1])
     monkeypatch.setattr(
-        laws, "claim_choices", lambda part, graph, risk, logged_visibility: ("claims", risk, logged_visibility)
+        gather, "claim_choices", lambda part, graph, risk, logged_visibility: ("claims", risk, logged_visibility)
     )
 
     def noted(choices: tuple[Any, ...], groups: Any) -> str:
@@ -277,6 +280,13 @@ def fitted(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 
     monkeypatch.setattr(laws, "examine_attachment", noted)
     return ways
+
+
+def looked_for(table: EventTable, risk: Any) -> dict[str, Any]:
+    """What is found of attachment in each topology of a log that is in memory."""
+    parts = gather._Parts()
+    parts.add_choices(table, 0, risk)
+    return laws._attachment(parts.all_choices(), laws.ResamplingEffort(7, 8, 9, 10, 11))
 
 
 UNKNOWN = "the log does not say which claims an agent could read; if all could be read, pass --risk"
@@ -298,8 +308,7 @@ UNKNOWN = "the log does not say which claims an agent could read; if all could b
 def test_choices_are_taken_from_what_the_log_says_best(
     fitted: list[Any], columns: dict[str, Any], risk: Any, result: str, way: list[Any]
 ) -> None:
-    found = structures(topology_of("star", "a", **columns))
-    assert laws._attachment(found, laws.ResamplingEffort(7, 8, 9, 10, 11), risk) == {"star": result}
+    assert looked_for(topology_of("star", "a", **columns), risk) == {"star": result}
     assert fitted == way
 
 
@@ -307,7 +316,7 @@ def test_attachment_is_looked_for_in_each_topology_by_itself(fitted: list[Any]) 
     """One that does not tell what could be read, in whatever place, does not end the search in others."""
     offered = {"offered": [None, [1], None]}
     tables = [topology_of("chain", "a"), topology_of("star", "b", **offered), topology_of(None, "c", **offered)]
-    found = laws._attachment(structures(concat(tables)), laws.ResamplingEffort(7, 8, 9, 10, 11), None)
+    found = looked_for(concat(tables), None)
     assert found == {"chain": UNKNOWN, "star": "a fit", "unknown": "a fit"}
     assert len(fitted) == 2
 
@@ -323,16 +332,16 @@ def test_what_is_taken_for_granted_about_reading_is_a_caveat() -> None:
 
 def test_executions_are_grouped_by_what_is_asked_for_in_order() -> None:
     tables = [topology_of("star", "a"), topology_of("chain", "b"), topology_of(None, "c"), topology_of("star", "d")]
-    found = laws.groups(concat(tables), ("topology",))
+    found = groups(concat(tables), ("topology",))
     assert [(where, part.n_executions) for where, part in found] == [
         ({"topology": "chain"}, 1),
         ({"topology": "star"}, 2),
         ({"topology": None}, 1),
     ]
-    both = laws.groups(concat(tables), ("topology", "n", "run"))
+    both = groups(concat(tables), ("topology", "n", "run"))
     assert [where["run"] for where, _ in both] == ["b", "a", "d", "c"]
     assert [where["n"] for where, _ in both] == [2] * 4
     with pytest.raises(InputError) as raised:
-        laws.groups(concat(tables), ("topology", "colour", "size"))
+        groups(concat(tables), ("topology", "colour", "size"))
     assert "'colour'" in raised.value.problem.what
     assert raised.value.problem.where == "--by"

@@ -5,6 +5,7 @@ Statistical tests have fixed seeds; "within 4 standard errors" fails a right pro
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ from analysis.synergy.estimation.sibling_correlation import estimate_rho
 from analysis.synergy.planning.calibration import leaf_runs, merge_runs, relay_runs
 from analysis.synergy.theory import formulas as theory
 from tests.unit.test_phase_estimate import leaf_trials, locked, merges, near, trips, votes
+from tests.viewer_results import some_measurements
 
 Bools = NDArray[np.bool_]
 
@@ -422,9 +424,10 @@ def test_the_trajectory_lies_between_its_bounds_and_measured_points_are_shown(es
 
 
 def test_figures_are_drawn_without_a_window_and_equal_data_give_equal_files(
-    estimate: PhaseEstimate, tmp_path: Path
+    estimate: PhaseEstimate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("matplotlib")
+    from analysis.synergy.diagram import draw
     from analysis.synergy.diagram.figures import draw_budget, draw_plane, draw_trajectory, save
 
     plane = phase_plane(5, estimate=estimate, mu0=0.3, n=40)
@@ -435,6 +438,11 @@ def test_figures_are_drawn_without_a_window_and_equal_data_give_equal_files(
         assert (tmp_path / f"{name}.png").stat().st_size > 10_000
     save(draw_plane(plane), tmp_path / "again.png")
     assert (tmp_path / "again.png").read_bytes() == (tmp_path / "plane.png").read_bytes()
+    monkeypatch.setattr(draw, "phase_plane", partial(phase_plane, n=20))
+    files = draw.draw_phase(estimate, some_measurements(), tmp_path / "drawn")
+    names = ("phase-plane", "phase-budget", "phase-depth")
+    assert [path.name for path in files] == [f"{name}.{ending}" for name in names for ending in ("png", "csv")]
+    assert all(path.stat().st_size > 500 for path in files)
     legend = draw_plane(plane).axes[0].get_legend()
     assert legend is not None
     entries = {text.get_text() for text in legend.get_texts()}

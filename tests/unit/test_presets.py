@@ -24,9 +24,11 @@ from agentsoc.scenario.load import load_scenario, load_variants, parse_scenario
 from agentsoc.scenario.model import Scenario
 from agentsoc.scenario.preset import PRESETS, expand, takes_count, total
 from agentsoc.society.build import build_society
+from tests.nightly import NIGHTLY
 from tests.societies import built, logged
 
-NS = range(1, 17)
+NS = range(1, 17) if NIGHTLY else (1, 2, 3, 4, 6, 9, 16)
+"""Numbers of agents; what is counted is a polynomial of the second degree in them."""
 FEW = range(1, 6)
 GRID = [*product((1, 3), FEW, FEW), *((n, few, 6 - few) for n in NS for few in FEW if n not in (1, 3))]
 """(n, rounds, k): everything for one and three agents; for all others many rounds of few calls and the reverse."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from agentsoc.tasks.arithmetic import Arithmetic
 from agentsoc.tasks.jsonl import Jsonl
 from agentsoc.tasks.scoring import MATCHED_MAX, Scoring, matches, occurs, within
 from agentsoc.testing import replay, scripted_llm, small_run
+from tests.pace import at_most
 
 
 @pytest.fixture
@@ -129,10 +129,9 @@ def test_a_stored_scenario_without_scoring_is_written_as_before() -> None:
     "pattern", ["(a+)+$", "(a|aa)+$", "(.*a){12}", "(a*)*b", "([a-z]+)*[0-9]", ".{1,900}.{1,900}x"]
 )
 def test_a_hostile_pattern_is_matched_in_linear_time(pattern: str) -> None:
-    began = time.process_time()
-    assert not matches(pattern, "a" * (MATCHED_MAX - 1) + "!")
-    assert not matches(".*", "a" * (MATCHED_MAX + 1))
-    assert time.process_time() - began < 2
+    with at_most(40):
+        assert not matches(pattern, "a" * (MATCHED_MAX - 1) + "!")
+        assert not matches(".*", "a" * (MATCHED_MAX + 1))
 
 
 @settings(deadline=None, derandomize=True, max_examples=300)
@@ -207,6 +206,6 @@ def test_a_run_with_scoring_says_what_was_read_and_replays(
     done = small_run(base / "run", tasks=family.model_dump(), agents=agents)
     (final,) = [event for event in done.events() if event.kind == "answer"]
     assert (final.answer, final.correct) == (said, 1.0)
-    assert done.manifest.rules["reader"] == 2
+    assert done.manifest.rules["reader"] == NEWEST.reader
     (base / "tasks.jsonl").write_text("gone", encoding="utf-8")  # the run keeps a copy
     assert replay(base / "run").digest == done.manifest.digest

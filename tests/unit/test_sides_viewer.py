@@ -63,7 +63,7 @@ def test_what_was_spent_called_and_missed_is_told_where_it_was() -> None:
             "0.5 by the prices of the scenario": run_html(of_budget(cost=0.5)),
             ", 7 beyond the caps that were sent": run_html(of_budget(overrun=7)),
             "3 made, 1 beyond a limit": run_html(page(tool_calls=(3, 1))),
-            "none: the log is not whole": run_html(page(digest=None)),
+            "none: the run is not finished": run_html(page(digest=None)),
             "Links are those that the log shows: a society too large": run_html(
                 page(society=msgspec.structs.replace(page().society, built=False, why="a society too large"))
             ),
@@ -295,4 +295,5 @@ def test_an_episode_that_goes_on_says_so() -> None:
     log.parts = [LogPart(whole.height, lambda names: iter([whole if names is None else whole.select(names)]))]
     assert log.run is not None
     object.__setattr__(log.run, "episodes", lambda: None)
+    object.__setattr__(log.run, "manifest", log.run.manifest.model_copy(update={"status": "running"}))
     told_apart({"under way": run_page(log).tasks[0].stop}, ended)

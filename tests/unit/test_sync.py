@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
 import time
@@ -18,9 +20,10 @@ pytest.importorskip("fsspec")
 
 from fsspec import register_implementation
 
+from agentsoc.engine.copy_place import StorePlace
 from agentsoc.engine.resume import resume
 from agentsoc.engine.run import run
-from agentsoc.engine.sync import CopyPlace, Synced, fetch, shown
+from agentsoc.engine.sync import Synced, fetch
 from agentsoc.errors import InputError, LogDamagedError, RunFailedError
 from agentsoc.log.journal import read_journal
 from agentsoc.log.manifest import load_manifest
@@ -144,6 +147,110 @@ def test_a_place_where_another_run_is_is_refused_before_anything_starts(store: A
         pass
 
 
+def test_wrong_credentials_are_told_before_anything_starts_and_without_what_they_were(
+    store: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ObjectFiles, "password", PASSWORD + "-wrong")
+    for act in (
+        lambda: Synced(tmp_path / "run", "objects://b/r", []),
+        lambda: fetch("objects://b/r", tmp_path / "run"),
+    ):
+        with pytest.raises(InputError, match="HTTP 403") as raised:
+            act()
+        assert PASSWORD not in str(raised.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_place_with_files_of_somebody_is_refused_and_they_stay(store: Any, tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    (tmp_path / "there" / "tasks.parquet").write_bytes(b"mine")
+    store.objects["b/r/letter"] = b"mine"
+    one = run(SLOW, tmp_path / "one").directory
+    for address in ("objects://b/r", str(tmp_path / "there")):
+        with pytest.raises(InputError, match="something is there already"):
+            Synced(tmp_path / "new", address, [])
+    with pytest.raises(InputError, match="something else is there already"):
+        Synced(one, "objects://b/r", [])
+    assert store.objects == {"b/r/letter": b"mine"}
+    assert [path.name for path in (tmp_path / "there").iterdir()] == ["tasks.parquet"]
+
+
+@pytest.mark.parametrize("place", ["run", "run/copy", ".", "link"])
+def test_a_copy_is_never_made_over_the_run(place: str, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "run")
+    with pytest.raises(InputError, match="a copy cannot be where the run is"):
+        Synced(tmp_path / "run", str(tmp_path / place), [])
+    assert [path.name for path in tmp_path.iterdir()] == ["link"]
+
+
+def test_of_two_commands_with_one_place_the_one_that_began_last_goes_on(store: Any, tmp_path: Path) -> None:
+    one, other = (
+        run(SLOW, tmp_path / "one").directory,
+        run(SLOW.model_copy(update={"seed": 5}), tmp_path / "b").directory,
+    )
+    notices: list[str] = []
+    first = Synced(tmp_path / "one", "objects://b/r", notices)
+    (one / "manifest.json").rename(one / "later")  # both begin where nothing is yet
+    (other / "manifest.json").rename(other / "later")
+    second = Synced(other, "objects://b/r", [])
+    for directory in (one, other):
+        (directory / "later").rename(directory / "manifest.json")
+    with second:
+        pass
+    before = dict(store.objects)
+
+    def went_on() -> None:
+        with first:
+            pass
+
+    with pytest.raises(RunFailedError, match="another command has begun to write there"):
+        went_on()
+    assert store.objects == before
+    assert len(notices) == 1
+    fetch("objects://b/r", tmp_path / "back")
+    assert RunLog(tmp_path / "back").check() == RunLog(other).check()
+
+
+def test_a_copy_is_not_put_back_to_an_older_state_of_its_run(store: Any, tmp_path: Path) -> None:
+    directory = run(SLOW, tmp_path / "run").directory
+    shutil.copytree(directory, tmp_path / "old")
+    with Synced(directory, "objects://b/r", []):
+        pass
+    with contextlib.closing(sqlite3.connect(tmp_path / "old" / JOURNAL)) as db:
+        db.execute("DELETE FROM attempts WHERE task >= 10")
+        db.commit()
+    with pytest.raises(InputError, match="the copy there has 60 replies that the run here has not"):
+        Synced(tmp_path / "old", "objects://b/r", [])
+
+
+def test_a_copy_that_is_cut_off_at_any_write_is_resumed_or_is_not_there(store: Any, tmp_path: Path) -> None:
+    states: list[dict[str, bytes]] = []
+
+    class Watched(Synced):
+        def copy(self) -> None:
+            before = len(store.written)
+            super().copy()
+            cut = dict(states[-1] if states else {})
+            for name in store.written[before:]:
+                cut[name] = store.objects[name]
+                states.append(dict(cut))
+
+    with Watched(tmp_path / "run", "objects://b/r", [], every_s=0.1):
+        run(SLOW, tmp_path / "run")
+    whole = RunLog(tmp_path / "run").manifest.digest
+    there = 0
+    for number, state in enumerate(states):
+        store.objects = state
+        if "b/r/manifest.json" not in state:
+            with pytest.raises(InputError, match="no copy of a run"):
+                fetch("objects://b/r", tmp_path / str(number))
+            continue
+        fetch("objects://b/r", tmp_path / str(number))
+        there += 1
+        assert resume(tmp_path / str(number)).manifest.digest == whole
+    assert there > 4
+
+
 @pytest.mark.parametrize(
     ("name", "data", "message"),
     [
@@ -170,8 +277,8 @@ def test_a_file_that_is_larger_than_it_said_is_not_read_to_its_end(
     directory = run(SLOW, tmp_path / "run").directory
     with Synced(directory, "objects://b/r", []):
         pass
-    honest = CopyPlace.sizes
-    monkeypatch.setattr(CopyPlace, "sizes", lambda self: {**honest(self), "tasks.parquet": 10})
+    honest = StorePlace.sizes
+    monkeypatch.setattr(StorePlace, "sizes", lambda self: {**honest(self), "tasks.parquet": 10})
     with pytest.raises(LogDamagedError, match="larger than it said"):
         fetch("objects://b/r", tmp_path / "back")
     assert not (tmp_path / "back").exists()
@@ -181,11 +288,6 @@ def test_a_file_that_is_larger_than_it_said_is_not_read_to_its_end(
 def test_a_place_without_a_copy_is_told(address: str, store: Any, tmp_path: Path) -> None:
     with pytest.raises(InputError):
         fetch(address, tmp_path / "back")
-
-
-def test_an_address_is_shown_without_what_opens_it() -> None:
-    text = shown("ftp://me:secret@host/place?token=abc")
-    assert text == "ftp://host/place"
 
 
 def test_the_command_keeps_a_copy_and_goes_on_from_it_when_the_run_is_killed(tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from agentsoc.cli import main
 from agentsoc.errors import InputError
 from agentsoc.scenario.files import BASE_DIR
 from agentsoc.tasks.jsonl import Jsonl
+from tests.pace import at_most
 
 SHARED = Path(__file__).parents[3] / "shared" / "cases" / "tasks"
 
@@ -263,6 +263,5 @@ HOSTILE: dict[str, tuple[str, bytes, str]] = {
 @pytest.mark.parametrize("case", HOSTILE)
 def test_hostile_files_are_refused_fast_and_in_one_message(base: Path, case: str) -> None:
     name, raw, says = HOSTILE[case]
-    began = time.process_time()
-    assert says in refused(lambda: family(base, raw, name))
-    assert time.process_time() - began < 5
+    with at_most(100):
+        assert says in refused(lambda: family(base, raw, name))

@@ -308,3 +308,24 @@ def test_a_run_is_replayed_and_shown_where_nobody_brings_its_tools(
     for again in (resume, recompute):
         with pytest.raises((InputError, LogDamagedError), match=r"no tool of kind 'noting'"):
             again(tmp_path / "run")
+
+
+def test_calls_that_answer_at_once_are_on_disk_together_in_the_order_of_their_agents(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write, groups = Journal.write_all, []
+
+    async def noted_down(self: Journal, rows: Any) -> None:
+        groups.append([(row.agent, row.k, row.state) for row in rows if row.model == "tool:calculator"])
+        await write(self, rows)
+
+    monkeypatch.setattr(Journal, "write_all", noted_down)
+    sums = [{"tool": "calculator", "arguments": {"expression": text}} for text in ("{agent} + 1", "{agent} / 0")]
+    agents = {"count": 40, "model": {"kind": "scripted", "uses_tools": [sums]}, "tools": ["calculator"]}
+    blocks = {"tasks": {"kind": "coin", "count": 1}, "topology": "independent", "protocol": "vote"}
+    done = run(built(agents=agents, **blocks), tmp_path / "run")
+    expected = [(agent, k, state) for agent in range(40) for k, state in ((1, "done"), (2, "failed"))]
+    assert [group for group in groups if group] == [expected]
+    told = [text for *_, text in calls_of(list(done.events()))]
+    assert told[:4] == ["1", "error: a division by zero", "2", "error: a division by zero"]
+    assert replay(tmp_path / "run").digest == done.manifest.digest

@@ -123,3 +123,23 @@ def test_requests_that_never_end_shut_nobody_out_for_long(tmp_path: Path, monkey
             assert status == wanted
         while second.recv(1 << 16):
             pass
+
+
+def test_absolute_addresses_and_other_protocols_are_given_nothing(tmp_path: Path) -> None:
+    with viewer(tmp_path) as server:
+        own = f"{serve.LOOPBACK}:{server.port}"
+        key = f"Cookie: {server.keys.name}={server.keys.cookie}\r\n"
+        upgrade = "Connection: close, Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+        for line, more, status in (
+            (f"GET http://{own}/data/runs", key, 404),
+            ("GET http://x.example/data/runs", key, 404),
+            (f"GET http://{own}/data/runs", "", 403),
+            ("GET /data/runs", upgrade, 403),
+            ("GET /data/runs", f"{key}{upgrade}", 200),  # answered as any other request, and not upgraded
+            ("CONNECT x.example:443", key, 405),
+            ("TRACE /", key, 405),
+            ("GET //data/../data/runs", key, 404),
+        ):
+            with socket.create_connection((serve.LOOPBACK, server.port), timeout=20) as found:
+                found.sendall(f"{line} HTTP/1.1\r\nHost: {own}\r\n{more}Connection: close\r\n\r\n".encode())
+                assert found.recv(1_000).decode().startswith(f"HTTP/1.1 {status} "), line

@@ -102,6 +102,9 @@ def test_a_report_with_other_values_is_refused_by_name(report: dict[str, Any]) -
 
 
 def test_a_report_that_is_missing_or_no_json_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="there is no comparison here"):
+        read_report(tmp_path)
+    (tmp_path / "comparison.json").touch()
     with pytest.raises(InputError, match="no report yet"):
         read_report(tmp_path)
     (tmp_path / "report.json").write_text("[" * 100_000)

@@ -132,7 +132,7 @@ def society_chart(society: SocietyMap) -> Chart | None:
     width_is = "acts that could be heard" if society.built else "claims that were built on"
     rows = tuple((str(link.speaker), str(link.hearer), f"{link.deliveries:,}") for link in reversed(links))
     return drawing.chart(
-        f"Society: {society.kind}, {society.n:,} agents",
+        f"Society: {society.kind}, {society.n:,} agent{'' if society.n == 1 else 's'}",
         f"Lines are {which}, their width {width_is}; roles: {', '.join(roles[:8]) or 'not known'}.",
         FigureTable(("from", "to", width_is), rows[:_TABLE_ROWS]),
     )  # fmt: skip

@@ -48,6 +48,8 @@ def told_first(page: RunPage) -> list[Block]:
     blocks = paragraph(page.sentence, "said")
     if page.status not in ("finished", "imported"):
         blocks += paragraph(f"This run is {page.status}: what it has so far is shown. {page.error or ''}".strip())
+    if page.status == "running":
+        blocks += paragraph("What is counted below is what its manifest says, which is written now and then.", "muted")
     return blocks
 
 
@@ -63,11 +65,13 @@ def run_facts(page: RunPage) -> list[tuple[str, object]]:
         facts.append(("tokens", budget_words(page.budget)))
         if page.budget.cost is not None:
             facts.append(("cost", f"{page.budget.cost:g} by the prices of the scenario"))
+    facts.append(("events", f"{page.events:,}: {counted(page.kinds)}"))
+    if page.status == "imported":  # nothing else is counted in it
+        return facts
     facts += [
         ("calls", f"{page.calls:,}, {page.calls_failed:,} failed, {page.calls_lost:,} lost"),
         ("turns", f"{page.turns:,} in {page.rounds:,} rounds, {page.deliveries:,} deliveries"),
-        ("events", f"{page.events:,}: {counted(page.kinds)}"),
-        ("digest", page.digest or "none: the log is not whole"),
+        ("digest", page.digest or "none: the run is not finished"),
     ]
     if any(page.tool_calls):
         facts.append(("calls of tools", f"{page.tool_calls[0]:,} made, {page.tool_calls[1]:,} beyond a limit"))

@@ -24,6 +24,22 @@ export function replace(page, at) {
   history.replaceState(null, "", to(page, at));
 }
 
+/** States of pages that were left, by what they show: whoever comes back finds the filter and the place. @type {Map<string, any>} */
+const LEFT = new Map();
+const LEFT_MAX = 50;
+
+/** @param {string} key @param {any} fresh @returns {any} */
+export function left(key, fresh) {
+  return LEFT.get(key) ?? fresh;
+}
+
+/** @param {string} key @param {any} state */
+export function leave(key, state) {
+  LEFT.delete(key);
+  LEFT.set(key, state);
+  for (const oldest of LEFT.keys()) { if (LEFT.size <= LEFT_MAX) break; LEFT.delete(oldest); }
+}
+
 /** @param {string | undefined} text @returns {number | null} */
 export function digits(text) {
   return text !== undefined && /^\d{1,9}$/.test(text) ? Number(text) : null;

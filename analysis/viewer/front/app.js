@@ -27,8 +27,8 @@ class App extends Component {
   }
   render() {
     const { page, at } = this.state.address;
-    const Page = PAGES[page] || Runs;
-    document.title = `${NAMES[page] || "Runs"}${at.place ? ` ${at.place}` : ""} - agentsoc view`;
+    const Page = Object.hasOwn(PAGES, page) ? PAGES[page] : Runs;
+    document.title = `${Object.hasOwn(NAMES, page) ? NAMES[page] : "Runs"}${at.place ? ` ${at.place}` : ""} - agentsoc view`;
     return html`<header class="top"><button type="button" class="skip" onClick=${skip}>to the content</button><b>agentsoc</b><nav aria-label="pages">${["runs", "laws", "phase"].map((one) => html`<a href=${to(one)} aria-current=${one === page ? "page" : null}>${NAMES[one]}</a>`)}</nav></header>
       <main id="main" tabindex="-1"><${Page} key=${`${page} ${at.place || ""} ${at.file || ""}`} page=${page} at=${at} /></main>`;
   }

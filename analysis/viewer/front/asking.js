@@ -1,6 +1,6 @@
 // @ts-check
 // Asks the server for data, shows that it is under way, and what went wrong; asks again where a run goes on.
-import { Component, html } from "./dom.js";
+import { Component, html, many } from "./dom.js";
 
 /** @param {string} what @param {Record<string, unknown>} at @returns {string} */
 export function question(what, at) {
@@ -71,6 +71,9 @@ export class Asked extends Component {
   }
 }
 
+/** Seconds without a change after which it is said: a run that was killed is never told to have ended. */
+const QUIET_S = 60;
+
 /** Looks once a second whether a run has changed, as long as it goes on. Props: `place`, `stamp`, `changed`. */
 export class Watch extends Component {
   constructor() {
@@ -78,6 +81,8 @@ export class Watch extends Component {
     /** @type {number | undefined} */
     this.timer = undefined;
     this.busy = false;
+    /** @type {{error: string | null, quiet: number, resume: string}} */
+    this.state = { error: null, quiet: 0, resume: "" };
   }
   componentDidMount() { this.timer = window.setInterval(() => this.look(), 1000); }
   componentWillUnmount() { window.clearInterval(this.timer); }
@@ -86,8 +91,15 @@ export class Watch extends Component {
     this.busy = true;
     try {
       const found = await ask("state", { place: this.props.place });
-      if (String(found.stamp) !== String(this.props.stamp)) this.props.changed(String(found.stamp));
-    } catch { /* the pages say that the server is gone */ } finally { this.busy = false; }
+      const quiet = found.quiet_s > QUIET_S ? Math.floor(found.quiet_s / 60) : 0;
+      if (this.state.error !== null || this.state.quiet !== quiet) this.setState({ error: null, quiet, resume: found.resume });
+      if (String(found.stamp) !== String(this.props.stamp)) this.props.changed(String(found.stamp) || "gone");
+    } catch (error) { this.setState({ error: String(/** @type {Error} */ (error).message || error) }); } finally { this.busy = false; }
   }
-  render() { return html`<p class="muted" role="status">This run goes on; new rounds appear by themselves.</p>`; }
+  render() {
+    const { error, quiet, resume } = this.state;
+    if (error !== null) return html`<${Failed} error=${error} />`;
+    if (quiet) return html`<p role="status">Nothing was written for ${many(quiet, "minute")}. A call may take long; if the program that ran it was ended, this goes on with it: <code>${resume}</code></p>`;
+    return html`<p class="muted" role="status">This run goes on; new rounds appear by themselves.</p>`;
+  }
 }

@@ -1,6 +1,6 @@
 // @ts-check
 // Shows blocks that the server made: the same words, tables and pictures as in the document of agentsoc report.
-import { h, html, whole } from "./dom.js";
+import { h, html, many, whole } from "./dom.js";
 
 const ELEMENTS = new Set(["svg", "title", "desc", "line", "path", "circle", "rect", "text", "g"]);
 const ATTRIBUTES = /^(aria-[a-z]+|role|id|class|viewBox|width|height|x|y|x1|y1|x2|y2|cx|cy|r|rx|d|fill|stroke|stroke-[a-z]+|text-anchor|font-[a-z]+|transform|opacity|focusable|tabindex)$/;
@@ -55,7 +55,7 @@ function Block({ one }) {
 
 /** Goes through rows page by page. @param {{offset: number, total: number, n: number, go: (offset: number) => void, what: string}} props */
 export function Pager({ offset, total, n, go, what }) {
-  if (total <= n && offset === 0) return html`<p class="muted">${whole(total)} ${what}</p>`;
+  if (total <= n && offset === 0) return html`<p class="muted">${many(total, what.slice(0, -1))}</p>`;
   return html`<div class="bar pager" role="group" aria-label=${`pages of ${what}`}>
     <button type="button" disabled=${offset <= 0} onClick=${() => go(Math.max(offset - 200, 0))}>before</button>
     <span>${total === 0 ? "none" : `${whole(offset + 1)} to ${whole(offset + n)} of ${whole(total)}`} ${what}</span>

@@ -1,16 +1,18 @@
 // @ts-check
 // The page of a comparison: verdict first, then differences, score against tokens, and task by task.
-import { to } from "./address.js";
+import { leave, left, to } from "./address.js";
 import { Asked } from "./asking.js";
 import { Blocks, Pager, Wide } from "./blocks.js";
 import { Component, html } from "./dom.js";
 
 export class Compare extends Component {
-  constructor() {
-    super();
+  /** @param {any} props */
+  constructor(props) {
+    super(props);
     /** @type {{offset: number, chosen: {place: string, task: number, said: string}[]}} */
-    this.state = { offset: 0, chosen: [] };
+    this.state = left(`compare ${props.at.place}`, { offset: 0, chosen: [] });
   }
+  componentWillUnmount() { leave(`compare ${this.props.at.place}`, this.state); }
   /** @param {{place: string, task: number, said: string}} cell */
   choose(cell) {
     const same = (/** @type {any} */ one) => one.place === cell.place && one.task === cell.task;

@@ -13,7 +13,7 @@ const PLAY_MS = 700;
 
 /** The page with its address. @param {any} props */
 export function EpisodePage({ at }) {
-  const task = digits(at.task) ?? 0;
+  const task = at.task ? digits(at.task) ?? at.task : 0;  // what is no number the server refuses in words
   return html`<${Episode} place=${at.place} task=${task} at=${at} level="h1" key=${task}
     address=${(/** @type {Record<string, unknown>} */ more) => replace("episode", { place: at.place, task, ...more })} />`;
 }
@@ -28,6 +28,7 @@ export class Episode extends Component {
     const { place, task } = this.props;
     return html`<${Asked} what="episode" at=${{ place, task }} again=${this.state.again}>${(/** @type {any} */ page) => html`
       ${page.live && page.stop === null ? html`<${Watch} place=${place} stamp=${page.stamp} changed=${(/** @type {string} */ again) => this.setState({ again })} />` : null}
+      ${page.behind ? html`<p class="muted" role="status">${page.behind}</p>` : null}
       <${Shown} ...${this.props} page=${page} again=${this.state.again} />`}<//>`;
   }
 }
@@ -103,7 +104,7 @@ class Shown extends Component {
 function About({ page, place, task, level }) {
   const title = html`Task ${task} of <a href=${to("run", { place })}>${page.name}</a>`;
   const rows = [["question", page.question], ["options", page.options.join(", ")], ["reference answer", page.truth], ["answer", page.answer], ["score", page.score === null ? null : number(page.score)],
-    ["ended by", page.stop ?? "it goes on"], ["wrong first", page.first_wrong], ["cited most", page.cited.length ? `agent ${page.cited[0][0]}, ${many(page.cited[0][1], "time")}` : null]];
+    ["ended by", page.stop ?? page.not_ended], ["wrong first", page.first_wrong], ["cited most", page.cited.length ? `agent ${page.cited[0][0]}, ${many(page.cited[0][1], "time")}` : null]];
   return html`${level === "h1" ? html`<h1 id="title" tabindex="-1">${title}</h1>` : html`<h2>${title}</h2>`}
     <div class="bar">${task > 0 ? html`<a href=${to("episode", { place, task: task - 1 })}>task before</a>` : null}${task + 1 < page.tasks ? html`<a href=${to("episode", { place, task: task + 1 })}>next task</a>` : null}</div>
     <dl class="about">${rows.filter(([, value]) => value !== null && value !== undefined && value !== "").map(([name, value]) => html`<dt>${name}</dt><dd>${value}</dd>`)}</dl>`;

@@ -1,15 +1,17 @@
 // @ts-check
 // The page of a run: what came out, what it cost, its tasks, its society, what stopped or failed.
-import { to } from "./address.js";
+import { leave, left, to } from "./address.js";
 import { ask, Asked, Watch } from "./asking.js";
 import { Blocks, Pager, Table } from "./blocks.js";
 import { Component, html, many, number, whole, words } from "./dom.js";
 
 export class Run extends Component {
-  constructor() {
-    super();
-    this.state = { again: "", which: "all", offset: 0 };
+  /** @param {any} props */
+  constructor(props) {
+    super(props);
+    this.state = { again: "", ...left(`run ${props.at.place}`, { which: "all", offset: 0 }) };
   }
+  componentWillUnmount() { const { which, offset } = this.state; leave(`run ${this.props.at.place}`, { which, offset }); }
   render() {
     const { place } = this.props.at;
     const { again, which, offset } = this.state;
@@ -19,7 +21,7 @@ export class Run extends Component {
       <${Blocks} blocks=${run.first} />
       ${run.live ? html`<${Live} live=${run.live} place=${place} />` : null}
       <${Table} head=${["", ""]} rows=${run.facts} label="what there is to say" />
-      <${Replay} place=${place} can=${run.can_replay} />
+      <${Replay} place=${place} can=${run.can_replay} why=${run.no_replay} />
       <h2>Tasks</h2>
       <${Blocks} blocks=${run.strip} />
       <div class="bar"><label>Show <select value=${which} onChange=${(/** @type {any} */ event) => this.setState({ which: event.target.value, offset: 0 })}>
@@ -31,10 +33,10 @@ export class Run extends Component {
         <${Pager} offset=${data.offset} total=${data.total} n=${data.rows.length} what="tasks" go=${(/** @type {number} */ next) => this.setState({ offset: next })} />`}<//>
       <h2>Where the tokens went</h2>
       <${Asked} what="rounds" at=${{ place }} again=${again} busy="adding up rounds ...">${(/** @type {any} */ data) => html`<${Blocks} blocks=${data.figure} />
-        ${data.figure.length ? null : html`<p class="muted">No tokens were spent.</p>`}
+        ${data.figure.length ? null : html`<p class="muted">${run.status === "imported" ? "The log does not say what was spent." : run.status === "running" ? "No event that is written yet spent tokens." : "No tokens were spent."}</p>`}
         <h2>Stops, failures and flags</h2>
-        <${Counts} place=${place} title="Stops" rows=${data.stops} /><${Counts} place=${place} title="Failures" rows=${run.failures} /><${Counts} place=${place} title="Flags" rows=${data.flags} />
-        ${run.failures.length ? null : html`<p class="muted">No call failed.</p>`}
+        <${Counts} place=${place} title="Stops" rows=${data.stops} /><${Counts} place=${place} title="Failures" rows=${run.failures.map((/** @type {any} */ one) => ({ ...one, kind: data.kinds.call_failed ? one.kind : "" }))} /><${Counts} place=${place} title="Flags" rows=${data.flags} />
+        ${run.failures.length ? (data.kinds.call_failed ? null : html`<p class="muted">No event tells of them: the run ended first. Each stands with its agent, on the page of its task.</p>`) : run.status === "imported" ? null : html`<p class="muted">No call failed${run.status === "running" ? " as far as events are written" : ""}.</p>`}
         <${Counts} place=${place} title="All events" rows=${Object.entries(data.kinds).map(([kind, count]) => ({ name: kind, kind, count, text: "" }))} />`}<//>
       <h2>Society</h2>
       <${Asked} what="society" at=${{ place }} again=${again} busy="placing agents ...">${(/** @type {any} */ data) => html`<${Blocks} blocks=${data.figure} /><${Blocks} blocks=${data.note} />`}<//>
@@ -51,7 +53,7 @@ export class Run extends Component {
 function Counts({ place, title, rows }) {
   if (!rows.length) return null;
   const link = (/** @type {any} */ row) => to("events", { place, kind: row.kind, answer: row.kind === row.name || row.kind === "call_failed" ? "" : row.name });
-  return html`<h3>${title}</h3><${Table} label=${title} head=${["what", "count", "said most often"]} rows=${rows.map((/** @type {any} */ row) => [html`<a href=${link(row)}>${row.name}</a>`, whole(row.count), row.text])} />`;
+  return html`<h3>${title}</h3><${Table} label=${title} head=${["what", "count", "said most often"]} rows=${rows.map((/** @type {any} */ row) => [row.kind ? html`<a href=${link(row)}>${row.name}</a>` : row.name, whole(row.count), row.text])} />`;
 }
 
 /** How far a run that goes on has got. @param {any} props */
@@ -84,7 +86,7 @@ class Replay extends Component {
     } catch (error) { this.setState({ said: String(/** @type {Error} */ (error).message), busy: false }); }
   }
   render() {
-    if (!this.props.can) return html`<p class="muted">This run is not replayed from here: agentsoc replay does it.</p>`;
+    if (!this.props.can) return html`<p class="muted">${this.props.why}</p>`;
     return html`<div class="bar"><button type="button" disabled=${this.state.busy} onClick=${() => this.replay()}>replay it</button>
       <output>${this.state.busy ? "replaying ..." : this.state.said || "A replay computes the run again from its journal and calls no model."}</output></div>`;
   }

@@ -1,6 +1,6 @@
 // @ts-check
 // The list of runs: filter, groups folded, two of them ticked to stand side by side.
-import { to } from "./address.js";
+import { leave, left, to } from "./address.js";
 import { Asked } from "./asking.js";
 import { Pager, Wide } from "./blocks.js";
 import { Component, Fragment, html, number, whole, words } from "./dom.js";
@@ -9,11 +9,11 @@ export class Runs extends Component {
   constructor() {
     super();
     /** @type {{text: string, offset: number, open: Record<string, boolean>, ticked: string[]}} */
-    this.state = { text: "", offset: 0, open: {}, ticked: [] };
+    this.state = left("runs", { text: "", offset: 0, open: {}, ticked: [] });
     /** @type {number | undefined} */
     this.timer = undefined;
   }
-  componentWillUnmount() { window.clearTimeout(this.timer); }
+  componentWillUnmount() { window.clearTimeout(this.timer); leave("runs", this.state); }
   /** @param {string} text */
   filter(text) {
     window.clearTimeout(this.timer);
@@ -27,14 +27,14 @@ export class Runs extends Component {
   render() {
     const { text, offset, open, ticked } = this.state;
     return html`<h1 id="title" tabindex="-1">Runs</h1>
-      <div class="bar"><label>Filter <input type="search" onInput=${(/** @type {any} */ event) => this.filter(event.target.value)} /></label>
+      <div class="bar"><label>Filter <input type="search" value=${text} onInput=${(/** @type {any} */ event) => this.filter(event.target.value)} /></label>
         ${ticked.length === 2
           ? html`<a class="chip" href=${to("pair", { a: ticked[0], b: ticked[1] })}>compare ${ticked[0]} and ${ticked[1]}</a>`
           : html`<span class="muted">Tick two runs to see them side by side.</span>`}</div>
       <${Asked} what="runs" at=${{ text, offset }} keep=${true}>${(/** @type {any} */ data) => html`
         <p class="muted">below ${data.directory}</p>
         ${data.total === 0 ? html`<p>${data.n_groups ? "Nothing matches the filter." : "There is no run here yet."}</p>` : html`<${Wide} label="runs"><table>
-          <thead><tr>${["tick", "run", "status", "failed calls", "score", "tokens", "stops", "model", "changed"].map((name) => html`<th scope="col">${name}</th>`)}</tr></thead>
+          <thead><tr>${["tick", "run", "status", "failed calls", "score", "tokens", "stops", "model", "changed (UTC)"].map((name) => html`<th scope="col">${name}</th>`)}</tr></thead>
           <tbody>${data.rows.map((/** @type {any} */ group) => html`<${Group} key=${group.place} group=${group} open=${!!open[group.place]} ticked=${ticked}
             fold=${() => this.setState({ open: { ...open, [group.place]: !open[group.place] } })} tick=${(/** @type {string} */ place) => this.tick(place)} />`)}</tbody></table><//>`}
         <${Pager} offset=${data.offset} total=${data.total} n=${data.rows.length} what="rows" go=${(/** @type {number} */ next) => this.setState({ offset: next })} />`}<//>`;
@@ -65,7 +65,7 @@ function Line({ run, ticked, tick, inside, columns }) {
     <td>${sound ? html`<input type="checkbox" aria-label=${`tick ${run.place}`} checked=${ticked.includes(run.place)} onChange=${() => tick(run.place)} />` : null}</td>
     <td>${sound ? html`<a href=${to("run", { place: run.place })}>${run.place === "." ? run.name : run.place}</a>` : run.place} ${run.name !== run.place ? html`<span class="muted">${run.name}${run.seed === null ? "" : `, seed ${run.seed}`}</span>` : null}
       ${varied ? html`<div class="muted">${varied}</div>` : null}${run.error ? html`<div>${run.error}</div>` : null}</td>
-    <td class="word">${run.status}</td><td>${whole(run.calls_failed)}</td><td><${Score} run=${run} /></td><td><${Tokens} run=${run} /></td>
+    <td class="word">${run.status}</td><td>${run.status === "imported" ? "-" : whole(run.calls_failed)}</td><td><${Score} run=${run} /></td><td>${run.status === "imported" ? "-" : html`<${Tokens} run=${run} />`}</td>
     <td class="word">${Object.entries(run.stops).map(([name, n]) => `${whole(/** @type {number} */ (n))} ${name}`).join(", ")}</td>
     <td class="word">${run.models.join(", ")}</td><td>${run.changed === null ? "" : new Date(run.changed * 1000).toISOString().slice(0, 16).replace("T", " ")}</td></tr>`;
 }

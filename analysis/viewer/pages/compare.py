@@ -7,6 +7,7 @@ It takes the data of ``report.json``, as `analysis.comparison.text.report_as_dic
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -16,6 +17,7 @@ import polars as pl
 
 from agentsoc.errors import InputError, LogDamagedError
 from agentsoc.log.inside import Inside
+from agentsoc.log.names import COMPARISON
 from agentsoc.log.parquet import UnreadableTableError, read_frame
 from analysis.viewer.pages.plain import Span, listed, number, numbers, span, table, text, texts, whole
 
@@ -113,13 +115,16 @@ def read_report(directory: Path) -> dict[str, Any]:
     """Return the report in the directory of a comparison.
 
     Raises:
-        InputError: there is none, or it is no JSON.
+        InputError: there is none, or no comparison at all, or it is no JSON.
         LogDamagedError: it is a link or too large.
     """
     where = str(directory / REPORT)
     try:
         data = json.loads(Inside(directory).read(REPORT, limit=REPORT_BYTES))
     except FileNotFoundError:
+        if not os.path.lexists(directory / COMPARISON):
+            hint = "agentsoc compare makes one; name its directory"
+            raise InputError("there is no comparison here", str(directory), hint) from None
         hint = f"agentsoc compare {directory} writes it"
         raise InputError("this comparison has no report yet", where, hint) from None
     except (OSError, ValueError, RecursionError) as error:

@@ -19,6 +19,8 @@ from agentsoc.theory.proportion import Z95, wilson
 from analysis.viewer.pages.society import NO_SOCIETY, SocietyMap, society_map
 from analysis.viewer.pages.store import OpenLog
 
+NOT_TOLD: Final = "not told"
+"""Stands where an imported log does not say why an episode ended."""
 TASKS_MAX: Final = 2_000
 """Tasks of the strip that are told one by one; of more, so many at equal distances."""
 FLAGS_MAX: Final = 20
@@ -121,7 +123,7 @@ class RunPage(msgspec.Struct, frozen=True):
     scenario: str
     """As YAML."""
     commands: list[str]
-    """To show, replay and run it again."""
+    """To show it, to replay it or to go on with it, and to check it."""
 
 
 def run_page(log: OpenLog, *, whole: bool = True) -> RunPage:
@@ -166,14 +168,14 @@ def run_page(log: OpenLog, *, whole: bool = True) -> RunPage:
         manifest.calls_failed, totals.calls_lost, totals.turns, totals.rounds, totals.deliveries, _thinned(tasks),
         len(tasks), by_round, society, stops, failures, flags, (did.tool_calls, did.tool_calls_refused), did.rewards,
         models_of(manifest), dict(manifest.versions), list(manifest.not_reproducible), manifest.error, [],
-        scenario_text(manifest), _commands(log.directory),
+        scenario_text(manifest), _commands(log.directory, manifest.status),
     )  # fmt: skip
 
 
 def run_sentence(manifest: Manifest) -> str:
     """Return in one sentence what a run is and what came out."""
     totals = manifest.totals
-    agents = sum(group.get("count") or 0 for group in manifest.scenario.get("agents", []))
+    agents = agents_of(manifest)
     parts = [manifest.scenario.get(name, {}).get("kind") for name in ("topology", "protocol", "tasks")]
     topology, protocol, tasks = (str(part) if part else "unknown" for part in parts)
     who = f"{agents:,} agents" if agents > 1 else "one agent" if agents else "agents"
@@ -185,13 +187,27 @@ def run_sentence(manifest: Manifest) -> str:
 
 
 def task_scores(log: OpenLog) -> list[TaskScore]:
-    """Return what each task came to: from the table of episodes, or where there is none from the events."""
+    """Return what each task came to: from the table of episodes, and what that does not hold from the events."""
+    ended = _ended(log)
+    if ended is not None and log.manifest is not None and log.manifest.status == "finished":
+        return ended
+    known = {one.task for one in ended or ()}
+    return sorted([*(ended or ()), *(one for one in _begun(log) if one.task not in known)], key=lambda one: one.task)
+
+
+def _ended(log: OpenLog) -> list[TaskScore] | None:
+    """Return the tasks of the table of episodes; None where there is none."""
     table = log.run.episodes() if log.run is not None else None
     if table is not None:
         spent = pl.col("tokens_in") + pl.col("tokens_out") + pl.col("tokens_lost")
         rows = table.sort("task").select("task", "score", "answer", "stop", spent.alias("tokens"), "events", "rounds")
         rows = rows.with_columns(pl.when(pl.col("score").is_finite()).then("score"))
         return [TaskScore(*row) for row in rows.iter_rows()]
+    return None
+
+
+def _begun(log: OpenLog) -> list[TaskScore]:
+    """Return what the events say of each task."""
     found: dict[int, dict[str, Any]] = {}
     names = ["task", "round", "agent", "kind", "answer", "correct", "tokens_in", "tokens_out"]
     for frame in log.columns(names):
@@ -205,7 +221,7 @@ def task_scores(log: OpenLog) -> list[TaskScore]:
             )
             .iter_rows(named=True)
         ):
-            one = found.setdefault(row["task"], {"events": 0, "rounds": 0, "tokens": 0, "stop": "under way"})
+            one = found.setdefault(row["task"], {"events": 0, "rounds": 0, "tokens": 0, "stop": not_ended(log)})
             one["events"] += row["events"]
             one["tokens"] += row["tokens"]
             one["rounds"] = max(one["rounds"], row["rounds"])
@@ -217,6 +233,13 @@ def task_scores(log: OpenLog) -> list[TaskScore]:
         )
         for task, one in sorted(found.items())
     ]  # fmt: skip
+
+
+def not_ended(log: OpenLog) -> str:
+    """Return what is said in place of the reason for which an episode ended, where no event tells one."""
+    if log.manifest is None:
+        return NOT_TOLD
+    return "under way" if log.live else f"not ended: the run is {log.manifest.status}"
 
 
 def round_counts(log: OpenLog) -> tuple[list[RoundTokens], dict[str, int], list[Counted], list[Counted]]:
@@ -271,6 +294,11 @@ def _thinned(tasks: list[TaskScore]) -> list[TaskScore]:
     return tasks[::step]
 
 
+def agents_of(manifest: Manifest) -> int:
+    """Return how many agents the groups of a run have together; 0 where that is not stated."""
+    return sum(group.get("count") or 0 for group in manifest.scenario.get("agents", []))
+
+
 def models_of(manifest: Manifest) -> list[str]:
     """Return the model of each group of agents, by name or kind."""
     found = []
@@ -287,5 +315,5 @@ def scenario_text(manifest: Manifest) -> str:
     return text if len(text) <= SCENARIO_CHARS else text[:SCENARIO_CHARS] + "\n# cut here\n"
 
 
-def _commands(directory: Path) -> list[str]:
-    return [command("show", directory), command("replay", directory), command("check", directory)]
+def _commands(directory: Path, status: str) -> list[str]:
+    return [command(name, directory) for name in ("show", "replay" if status == "finished" else "resume", "check")]

@@ -73,6 +73,8 @@ class OpenLog:
         """Blocks by part and place."""
         self._places: list[pl.DataFrame] = []
         """For each part that was looked at: task, its first row and its last."""
+        self.worked_out = False
+        """Whether a teller told events since the last look."""
         self._told: dict[int, pl.DataFrame] = {}
         """Tasks that a teller told, since the last look."""
         self._unlisted: dict[object, LogPart] = {}
@@ -112,6 +114,7 @@ class OpenLog:
         else:
             raise InputError("there is no run and no imported log here", str(self.directory), "agentsoc ls shows runs")
         self._told.clear()
+        self.worked_out = False
         if self._state() != before:
             self._kept.clear()
             self._places.clear()
@@ -200,12 +203,18 @@ class OpenLog:
         """Return the events so far of a task that goes on; none where they cannot be worked out here."""
         if task not in self._told:
             events: Sequence[Event] = ()
-            found = None if self.run is None else self.run.inside.look(JOURNAL)
-            if self._teller is not None and found is not None and found.st_size <= LIVE_BYTES:
+            if self._teller is not None and self.journal_bytes() <= LIVE_BYTES:
                 with contextlib.suppress(AgentsocError, ValueError, OSError):
                     events = self._teller(self.directory, task)
+                    self.worked_out = True
             self._told[task] = _frame(to_table(events, rewards=True), None)
         return self._told[task]
+
+    def journal_bytes(self) -> int:
+        """Return the size of the journal (bytes); 0 without one."""
+        names = (JOURNAL, f"{JOURNAL}-wal")
+        found = [] if self.run is None else [self.run.inside.look(name) for name in names]
+        return sum(state.st_size for state in found if state is not None)
 
     def _not_listed(self, run: RunLog) -> list[LogPart]:
         """Return the parts that are whole and not in the manifest yet; nothing states their hash."""

@@ -6,6 +6,7 @@ Each function takes the places that are shown and what was asked, and returns pl
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -14,14 +15,25 @@ import msgspec
 from agentsoc.errors import AgentsocError, InputError
 from agentsoc.log.names import JOURNAL
 from agentsoc.log.progress import JournalProgress, journal_progress
+from agentsoc.printing.text import command
 from analysis.viewer.blocks import figure_of
+from analysis.viewer.charts.escape import visible
 from analysis.viewer.charts.runs import rounds_chart, society_chart, strip_chart
 from analysis.viewer.document.run_section import run_facts, society_note, told_first, told_last
 from analysis.viewer.pages.episode import episode_page
 from analysis.viewer.pages.events import EventFilter, events_page
-from analysis.viewer.pages.run import RunPage, TaskScore, round_counts, run_page, task_scores
+from analysis.viewer.pages.run import (
+    NOT_TOLD,
+    RunPage,
+    TaskScore,
+    agents_of,
+    not_ended,
+    round_counts,
+    run_page,
+    task_scores,
+)
 from analysis.viewer.pages.society import NO_SOCIETY, built_on, cited, society_map
-from analysis.viewer.pages.store import OpenLog
+from analysis.viewer.pages.store import LIVE_BYTES, OpenLog
 from analysis.viewer.pages.transcript import transcript_page
 from analysis.viewer.server.places import ViewedPlaces, stamp
 from analysis.viewer.server.shown import ROWS_MAX, plain, plain_blocks
@@ -31,11 +43,17 @@ Answer = Callable[[ViewedPlaces, Asked], Any]
 _WHOLE: Final = re.compile(r"-?\d{1,15}")
 REPLAY_MAX: Final = 200_000
 """Events of a run that is replayed from a page; a larger one takes the command."""
+BEHIND: Final = (
+    "What stands in no segment of the log yet cannot be worked out here (its journal is larger than "
+    f"{LIVE_BYTES >> 20} MiB, or needs code that is not allowed): choose an agent to see its calls; rounds and claims "
+    "appear once their segment is written."
+)
+"""Said of an episode that goes on where its page may lack rounds."""
 WANTED: Final[dict[str, Callable[[TaskScore], bool]]] = {
     "all": lambda one: True,
     "wrong": lambda one: one.score is not None and one.score < 1.0,
     "right": lambda one: one.score is not None and one.score >= 1.0,
-    "unfinished": lambda one: one.stop not in ("finished", "consensus"),
+    "unfinished": lambda one: one.stop not in ("finished", "consensus", NOT_TOLD),
 }
 """Which tasks of a run are listed."""
 
@@ -76,7 +94,7 @@ def run(places: ViewedPlaces, asked: Asked) -> Any:
             "facts": plain([[name, "" if value is None else str(value)] for name, value in run_facts(page)]),
             "strip": plain_blocks(figure_of(strip_chart(page))),
             "stops": plain(page.stops), "failures": plain(page.failures), "last": plain_blocks(told_last(page)),
-            "can_replay": _can_replay(places, page),
+            "can_replay": _can_replay(places, page), "no_replay": _no_replay(page),
         }  # fmt: skip
 
     found = dict(places.worked_out(place_of(asked), "run", made))
@@ -86,6 +104,15 @@ def run(places: ViewedPlaces, asked: Asked) -> Any:
 
 def _can_replay(places: ViewedPlaces, page: RunPage) -> bool:
     return places.means.replayer is not None and page.digest is not None and page.events <= REPLAY_MAX
+
+
+def _no_replay(page: RunPage) -> str:
+    """Return why a run is not replayed from its page."""
+    if page.status == "imported":
+        return "An imported log has no journal, so there is nothing to replay."
+    if page.digest is None:
+        return "A run can be replayed once it is finished."
+    return f"A run of more than {REPLAY_MAX:,} events is not replayed from here: agentsoc replay does it."
 
 
 def _live(log: OpenLog) -> Any:
@@ -152,8 +179,15 @@ def rows_from(found: list[Any], asked: Asked) -> Any:
 def episode(places: ViewedPlaces, asked: Asked) -> Any:
     """Return one episode: question, rounds, standings, claims."""
     with places.log(place_of(asked)) as log:
-        found = plain(episode_page(log, needed(asked, "task")))
-        return found | {"name": plain(log.name), "live": log.live, "stamp": stamp(log.directory)}
+        page = episode_page(log, needed(asked, "task"))
+        found = plain(page)
+        behind = log.live and page.stop is None and not log.worked_out and log.journal_bytes() > 0
+        if behind and not page.agents and log.manifest is not None:
+            found["agents"] = list(range(min(agents_of(log.manifest), ROWS_MAX)))  # their calls can be looked at
+        return found | {
+            "name": plain(log.name), "live": log.live, "not_ended": not_ended(log), "stamp": stamp(log.directory),
+            "behind": BEHIND if behind else None,
+        }  # fmt: skip
 
 
 def transcript(places: ViewedPlaces, asked: Asked) -> Any:
@@ -180,8 +214,14 @@ def events(places: ViewedPlaces, asked: Asked) -> Any:
 
 
 def state(places: ViewedPlaces, asked: Asked) -> Any:
-    """Return numbers that are others once the run at a place has changed."""
-    return {"stamp": stamp(places.path(place_of(asked)))}
+    """Return numbers that are others once the run at a place has changed, and how long ago that was (seconds)."""
+    path = places.path(place_of(asked))
+    found = stamp(path)
+    written = max(found[1::2], default=0) / 1e6
+    return {
+        "stamp": found, "quiet_s": max(time.time() - written, 0.0) if found else 0.0,
+        "resume": visible(command("resume", path)),
+    }  # fmt: skip
 
 
 def replay(places: ViewedPlaces, asked: Asked) -> Any:

@@ -101,12 +101,12 @@ def result(places: ViewedPlaces, asked: Asked) -> Any:
 
 def compare(places: ViewedPlaces, asked: Asked) -> Any:
     """Return the page of a comparison with 200 rows of its tasks."""
-    require("numba", "scipy")
-    from analysis.viewer.document.result_sections import compare_blocks, compare_notes, matrix_said
-
     place = place_of(asked)
     path = places.path(place)
     page = compare_page(read_report(path), path)
+    require("numba", "scipy")
+    from analysis.viewer.document.result_sections import compare_blocks, compare_notes, matrix_said
+
     return {
         "name": plain(page.name),
         "blocks": plain_blocks(compare_blocks(page)),

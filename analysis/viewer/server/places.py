@@ -108,7 +108,7 @@ class ViewedPlaces:
             kept = self._logs.get(place)
             if kept is None:
                 if not is_log(path):
-                    raise InputError("there is no run here any more", place, "begin with the list of runs")
+                    raise InputError("there is no run here, or no longer", place, "begin with the list of runs")
                 kept = _Kept(open_log(path, self.means.teller), stamp(path), time.monotonic())
                 self._logs[place] = kept
             self._logs.move_to_end(place)

@@ -1,0 +1,76 @@
+"""This module keeps the numbers that only count the items of a list apart from the numbers that a reply states."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Final
+
+from agentsoc.reading.numbers import NUMBER
+from agentsoc.reading.text import CUT, lines, readable
+
+_MARK: Final = re.compile(
+    r"^[ \t]*(?:[-*•>#]{1,6}[ \t]+)?(?P<mark>[*_]{0,3}\(?(?P<number>[0-9]{1,2})(?:[.)]|、)[*_]{0,3})"
+    r"(?:[ \t]+(?=\S)|(?=[^\W\d_]))",
+    re.MULTILINE,
+)
+"""A number with a point or bracket at the start of a line that goes on: "1. First", "- 3. x", "2)then", "1、首先"."""
+_SENTENCE: Final = re.compile(
+    r"\s*[*_]{0,3}[0-9]{1,2}\.[*_]{0,3}[ \t]+"
+    r"(?![a-zà-ÿ]|(?:First|Second|Third|Next|Then|Now|Finally|Last|After|We|Let)\b)"
+)
+"""A number as a sentence of its own, with another sentence behind it that is no step of a calculation."""
+_LEADS: Final = re.compile(r"\b(?:answer|option|choice|solution)s?\b[^\n]{0,40}[:：][\s*_]*$", re.IGNORECASE)
+"""A line that announces what the next one says."""
+
+
+def unmarked(text: str) -> str:
+    """Return `text` with what counts the items of its lists made unreadable, for a reader of numbers.
+
+    A mark is a number of up to two digits with a point or a bracket, at the start of a line on which something follows;
+    alone on its line it is a number like any other. Where a reply begins with a number, a point and a new sentence, and
+    the number is neither 1 nor followed by the next, it is a short answer with its reason ("42. That is 6 times 7"). Of
+    a list of one item that is a number, the number is what is said: "1. 42" is 42.
+    """
+    found = _marks(text)
+    if len(found) == 1 and NUMBER.whole(_rest_of_line(text, found[0].end())) is not None:
+        return text[: found[0].start("mark")] + text[found[0].end() :]
+    return _made_unreadable(text, found)
+
+
+def unmarked_among(text: str, options: Sequence[str]) -> str:
+    """Return `text` as `unmarked` does, for a reader of options: "2. Rome" at its start may name option 2.
+
+    So may the line behind an announcement, and options that are marked like the items of a list are left alone.
+    """
+    if any(_MARK.match(option) for option in options):
+        return text
+    return _made_unreadable(text, [each for each in _marks(text) if not _names_option(text[: each.start()])])
+
+
+def _names_option(before: str) -> bool:
+    """Tell whether a mark behind this text may name an option: nothing stands before it, or what announces it."""
+    said = before.rstrip()
+    return not said or _LEADS.search(said[said.rfind("\n") + 1 :]) is not None
+
+
+def _marks(text: str) -> list[re.Match[str]]:
+    """Return the marks of lists in a text, in order."""
+    found = list(_MARK.finditer(text))
+    if found and not text[: found[0].start()].strip() and _SENTENCE.match(text, found[0].start()):
+        first = int(found[0]["number"])
+        if first != 1 and (len(found) == 1 or int(found[1]["number"]) != first + 1):
+            return found[1:]
+    return found
+
+
+def _made_unreadable(text: str, marks: Sequence[re.Match[str]]) -> str:
+    pieces, place = [], 0
+    for mark in marks:
+        pieces += [text[place : mark.start("mark")], f"{CUT}. "]
+        place = mark.end()
+    return "".join([*pieces, text[place:]])
+
+
+def _rest_of_line(text: str, start: int) -> str:
+    return (lines(readable(text[start:].partition("\n")[0])) or [""])[0]

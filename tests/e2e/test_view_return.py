@@ -1,0 +1,113 @@
+"""The viewer in a real browser where something is otherwise than usual: coming back, odd addresses, what is gone."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("playwright", reason="no playwright here: it is one of the development packages")
+
+from playwright.sync_api import Browser, Page, expect
+
+from agentsoc.log.manifest import load_manifest
+from analysis.viewer.server.serve import ViewServer
+from tests.browsing import browser, looking, to
+from tests.view_served import viewer
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "format-2"
+NOT_FOUND = "Failed to load resource: the server responded with a status of 404 (Not Found)"
+
+
+@pytest.fixture(scope="module")
+def chrome() -> Iterator[Browser]:
+    with browser() as found:
+        yield found
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name in ("debated", "orchestrated", "going"):
+        shutil.copytree(GOLDEN / name.replace("going", "debated"), tmp_path / name)
+    place = tmp_path / "going"
+    (place / "manifest.sha256").unlink(missing_ok=True)
+    load_manifest(place).model_copy(update={"status": "running", "digest": None}).save(place)
+    for name in ("manifest.json", "journal.sqlite"):
+        os.utime(place / name, (1_000_000_000, 1_000_000_000))
+    return tmp_path
+
+
+@pytest.fixture
+def server(folder: Path) -> Iterator[ViewServer]:
+    with viewer(folder) as found:
+        yield found
+
+
+def back_to(page: Page, heading: str) -> None:
+    page.go_back()
+    expect(page.get_by_role("heading", name=heading, exact=True)).to_be_visible()
+
+
+def test_whoever_comes_back_finds_filter_ticks_and_round_again(chrome: Browser, server: ViewServer) -> None:
+    with looking(chrome, server) as (page, _):
+        page.get_by_label("Filter").fill("deb")
+        expect(page.get_by_text("2 rows")).to_be_visible()
+        page.get_by_label("tick debated").check()
+        page.get_by_role("link", name="debated", exact=True).click()
+        page.get_by_label("Show").select_option("right")
+        page.get_by_role("link", name="task 1", exact=True).click()
+        page.get_by_role("link", name="next task").click()
+        page.locator("body").press("ArrowRight")
+        expect(page.locator("output")).to_contain_text("2 of ")
+        page.get_by_role("link", name="task before").click()
+        expect(page.locator("h1")).to_contain_text("Task 1")
+        page.go_back()
+        expect(page.locator("h1")).to_contain_text("Task 2")
+        expect(page.locator("output")).to_contain_text("2 of ")
+        page.go_back()
+        expect(page.locator("h1")).to_contain_text("Task 1")
+        back_to(page, "Run debated")
+        expect(page.get_by_label("Show")).to_have_value("right")
+        back_to(page, "Runs")
+        expect(page.get_by_label("Filter")).to_have_value("deb")
+        expect(page.get_by_text("2 rows")).to_be_visible()
+        expect(page.get_by_label("tick debated")).to_be_checked()
+        page.go_forward()
+        expect(page.get_by_role("heading", name="Run debated")).to_be_visible()
+
+
+def test_addresses_that_lead_nowhere_show_a_page_or_a_sentence(chrome: Browser, server: ViewServer) -> None:
+    with looking(chrome, server) as (page, seen):
+        for odd in ("#constructor", "#__proto__?place=x", "#toString", "#%00", "#run?__proto__=1&place=debated"):
+            to(page, odd)
+        expect(page.get_by_role("heading", name="Run debated")).to_be_visible()
+        for address, words in (
+            ("#episode?place=debated&task=abc", "task is no whole number"),
+            ("#episode?place=debated&task=-1", "task"),
+            ("#episode?place=debated&task=99", "the log has no task 99"),
+            ("#compare?place=debated", "there is no comparison here"),
+            ("#run?place=nowhere", "there is no run here"),
+        ):
+            page.evaluate("hash => { location.hash = hash }", address)
+            expect(page.get_by_role("alert").first).to_contain_text(words, timeout=15_000)
+        assert {*seen.errors} == {NOT_FOUND}
+        seen.errors.clear()
+
+
+def test_a_run_that_is_silent_gone_or_not_served_any_more_says_so(chrome: Browser, folder: Path) -> None:
+    with viewer(folder) as server, looking(chrome, server) as (page, seen):
+        to(page, "#run?place=debated")
+        expect(page.get_by_text("answered, ")).to_have_count(0)
+        to(page, "#run?place=going")
+        expect(page.get_by_text("Nothing was written for ")).to_be_visible(timeout=10_000)
+        expect(page.locator("p code")).to_have_text(f"agentsoc resume {folder / 'going'}")
+        shutil.rmtree(folder / "going")
+        expect(page.get_by_role("alert").first).to_contain_text(
+            "there is no run and no imported log here", timeout=10_000
+        )
+        server.stop()
+        expect(page.get_by_text("The server does not answer.").first).to_be_visible(timeout=15_000)
+        seen.errors.clear()  # the browser notes each request that was refused

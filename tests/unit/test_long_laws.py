@@ -1,0 +1,200 @@
+"""A log that is read part by part has the laws that it has when it is read whole."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import polars.testing
+import pytest
+
+import agentsoc
+import analysis
+from agentsoc.errors import InputError
+from agentsoc.log import segments
+from agentsoc.log.imported import Imported
+from agentsoc.scenario.model import Scenario
+from analysis import blocks
+from analysis.cascade_laws import input as reading
+from analysis.cascade_laws.long_table import LongTable
+from analysis.claims import attachment_choices
+from analysis.claims.attachment_choices import make_choices
+from analysis.observables.base import Sample
+from analysis.observables.described import described
+from analysis.observables.pooled import compacted, pooled
+from analysis.stats.clusters import effective_size
+from analysis.tables import EventTable
+from analysis.tails import Resampling, fit_tail
+
+NEAR = 1e-12
+"""Largest relative difference of sums that are taken in another order."""
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Runs of three shapes, one in which attention picks what is heard, one that merges."""
+    where = tmp_path_factory.mktemp("runs")
+    debate = {"kind": "debate", "rounds": 2}
+    made: dict[str, dict[str, object]] = {
+        "few": {"protocol": debate, "topology": {"kind": "ring"}, "attention": {"kind": "reinforced", "k": 1}},
+        "many": {"protocol": debate, "topology": {"kind": "decentralized", "degree": 4}},
+        "star": {"protocol": {"kind": "aggregate"}, "topology": {"kind": "star"}},
+    }
+    for n, (name, shape) in enumerate(made.items()):
+        common = {"name": name, "seed": n, "tasks": {"kind": "signal", "count": 30}}
+        agents = {"agents": {"count": (6, 9, 13)[n], "model": {"kind": "simulated", "signal": 0.3}}}
+        with pytest.MonkeyPatch.context() as patched:  # segments of some dozen events
+            patched.setattr(segments, "BYTES_MAX", 6_000)
+            agentsoc.run(Scenario.model_validate({**common, **agents, **shape}), where / name)
+    return where
+
+
+@pytest.fixture
+def in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Everything is long, and read some hundred events at a time."""
+    monkeypatch.setattr(reading, "LONG", 1)
+    monkeypatch.setattr(reading, "BLOCK_ROWS", 120)
+    monkeypatch.setattr(blocks, "BLOCK_ROWS", 60)
+
+
+def _same(one: object, other: object, at: str = "") -> None:
+    """Compare plain data: numbers to `NEAR`, everything else to the letter."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        assert list(one) == list(other), at
+        for key in one:
+            _same(one[key], other[key], f"{at}.{key}")
+    elif isinstance(one, list) and isinstance(other, list):
+        assert len(one) == len(other), at
+        for n, (a, b) in enumerate(zip(one, other, strict=True)):
+            _same(a, b, f"{at}[{n}]")
+    elif isinstance(one, float) and isinstance(other, float):
+        assert math.isclose(one, other, rel_tol=NEAR, abs_tol=NEAR), (at, one, other)
+    else:
+        assert one == other, at
+
+
+@pytest.mark.usefixtures("in_parts")
+def test_a_long_log_has_the_laws_that_it_has_in_memory(runs: Path) -> None:
+    table = reading.open_tables([runs])
+    assert isinstance(table, LongTable)
+    parts = [part for _, part in table.parts()]
+    assert len(parts) == 10
+    whole = analysis.read_tables(runs)
+    assert table.executions.equals(whole.executions)
+    assert table.summary() == whole.summary()
+    assert table.caveats == whole.caveats
+    keys = ("topology", "n")
+    found = analysis.laws(table, by=keys, fast=True, gof=4, seed=2)
+    wanted = analysis.laws(whole, by=keys, fast=True, gof=4, seed=2)
+    _same(found.as_dict(), wanted.as_dict())
+    assert found.summary() == wanted.summary()
+    assert [one.where for one in found.groups] == [one.where for one in wanted.groups]
+    assert analysis.laws(runs, fast=True).summary() == analysis.laws(whole, fast=True).summary()
+
+
+@pytest.mark.usefixtures("in_parts")
+def test_switched_wirings_of_parts_are_wirings_of_the_whole(runs: Path) -> None:
+    from analysis.cascade_laws.examine import FAST, examine
+
+    effort = replace(FAST, switched=39)
+    long, whole = (
+        examine(table, effort=effort).switched for table in (reading.open_tables([runs]), analysis.read_tables(runs))
+    )
+    assert long is not None
+    assert whole is not None
+    assert whole.measures
+    for one, other in zip(long.measures, whole.measures, strict=True):
+        assert one.value == pytest.approx(other.value, rel=NEAR)  # of the log itself
+        assert one.low <= other.by_chance <= one.high or math.isclose(one.by_chance, other.by_chance, rel_tol=0.05)
+
+
+@pytest.mark.usefixtures("in_parts")
+def test_a_long_log_with_what_was_asked_of_the_risk_set(runs: Path) -> None:
+    many = runs / "many"
+    found = analysis.laws(many, fast=True, risk="latest").whole.attachment
+    wanted = analysis.laws(analysis.read_tables(many), fast=True, risk="latest").whole.attachment
+    assert found == wanted
+    silent = analysis.laws(many, fast=True).whole.attachment["decentralized"]
+    assert isinstance(silent, str)
+    assert "pass --risk" in silent
+
+
+@pytest.mark.usefixtures("in_parts")
+def test_the_same_run_twice_is_refused_and_imports_are_read_whole(runs: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="given twice"):
+        reading.open_tables([runs / "few", runs / "few"])
+    from analysis.importers import store
+
+    about = Imported("none", "x", "0", {}, ())
+    store.save(analysis.read_tables(runs / "star"), tmp_path / "imported", about)
+    assert isinstance(reading.open_tables([runs / "few", tmp_path / "imported"]), EventTable)
+
+
+def _sample(rng: np.random.Generator, *, capped: bool = False) -> Sample:
+    execution = np.repeat(np.arange(40), 25)
+    values = np.floor(rng.pareto(1.5, 1000) + 1)
+    cap = np.full(1000, values.max() if capped else np.inf)
+    return Sample("size", values, execution, cap, "claims")
+
+
+def test_counted_samples_are_the_samples_that_they_count() -> None:
+    sample = _sample(np.random.default_rng(1), capped=True)
+    short = pooled([compacted(sample, 0)])
+    assert len(short.values) < 500
+    assert short.n == sample.n == 1000
+    assert (short.capped, short.max_is_cap, short.has_caps) == (sample.capped, sample.max_is_cap, sample.has_caps)
+    assert short.summary() == sample.summary()
+    one, other = described(short), described(sample)
+    _same(vars(one), vars(other))
+    sizes = [effective_size(np.log1p(s.values), s.execution, s.count) for s in (short, sample)]
+    assert sizes[0] == pytest.approx(sizes[1], rel=NEAR)
+    often = Resampling(gof=3, interval=5, seed=1)
+    fits = [
+        fit_tail(s.counted, name="size", clusters={"execution": s.execution}, resampling=often) for s in (short, sample)
+    ]
+    assert fits[0].card.summary() == fits[1].card.summary()
+    assert fits[0].gof == fits[1].gof
+    assert fits[0].levels[0].interval == fits[1].levels[0].interval
+    for name, test in fits[1].deciding.items():
+        assert fits[0].deciding[name].log10_p == pytest.approx(test.log10_p, rel=1e-9)
+
+
+def test_a_cap_that_is_passed_in_any_part_is_none() -> None:
+    sample = _sample(np.random.default_rng(2), capped=True)
+    passed = Sample(sample.name, sample.values, sample.execution, np.full(1000, np.inf), sample.unit, passed=True)
+    both = pooled([compacted(sample, 0), compacted(passed, 40)])
+    assert not both.has_caps
+    assert both.passed
+    assert both.execution.max() == 79
+    assert pooled([compacted(sample, 0), compacted(sample, 40)]).has_caps
+
+
+def test_values_that_are_all_the_same_are_worth_their_number() -> None:
+    ones, cluster = np.full(300, math.log1p(4.0)), np.repeat(np.arange(30), 10)
+    assert effective_size(ones, cluster) == 300
+
+
+def test_choices_of_parts_are_the_choices_of_the_whole() -> None:
+    decisions = [([1.0, 0.0, 2.0], [1], 0), ([0.0, 3.0], [1], 0), ([2.0, 2.0, 0.0], [0, 2], 1)]
+    whole = make_choices(decisions)
+    parts = [(0, make_choices(decisions[:2])), (1, make_choices([])), (1, make_choices([([2.0, 2.0, 0.0], [0, 2], 0)]))]
+    joined = attachment_choices.joined(parts)
+    for name in ("ptr", "engagement", "chosen_ptr", "chosen", "cluster"):
+        assert getattr(joined, name).tolist() == getattr(whole, name).tolist(), name
+    assert attachment_choices.joined(parts[1:2]).n_decisions == 0
+
+
+@pytest.mark.usefixtures("in_parts")
+def test_pictures_of_a_long_log_are_those_of_the_whole(runs: Path) -> None:
+    from analysis.cascade_laws.figure_tables import lorenz_table, merges_table
+
+    long = analysis.laws(runs, fast=True).whole
+    whole = analysis.laws(analysis.read_tables(runs), fast=True).whole
+    for table in (lorenz_table, merges_table):
+        one, other = table(long), table(whole)
+        assert (one is None) == (other is None)
+        if one is not None and other is not None:
+            pl.testing.assert_frame_equal(one, other)

@@ -1,0 +1,151 @@
+"""A copy of a comparison that is kept elsewhere goes on anywhere, with every run that was in it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("fsspec")
+
+from fsspec import register_implementation
+
+from agentsoc.cli import main
+from agentsoc.errors import InputError, LogDamagedError, RunFailedError
+from agentsoc.experiment.comparison import parse_comparison
+from agentsoc.experiment.grid import Grid, make_grid
+from agentsoc.experiment.runner import run_comparison
+from agentsoc.experiment.sync import SyncedComparison, fetch_comparison
+from agentsoc.log.comparison import load_comparison_record
+from agentsoc.log.manifest import load_manifest
+from tests.objects import ObjectFiles, object_store
+
+PASSWORD = "sk-a-password-of-this-test-0123456789"
+COMPARISON = """
+name: kept
+base:
+  tasks: {kind: jsonl, file: quiz.jsonl}
+organisations:
+  computed: {agents: {count: 5, model: {kind: simulated, signal: 0.3}}, topology: star, protocol: aggregate}
+  asked: {agents: {count: 3, model: {kind: scripted, latency_s: 0.02}}, topology: star, protocol: aggregate}
+seeds: 2
+"""
+
+
+@pytest.fixture
+def store(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    register_implementation("objects", ObjectFiles, clobber=True)
+    with object_store(PASSWORD) as found:
+        monkeypatch.setattr(ObjectFiles, "port", found.server_address[1])
+        monkeypatch.setattr(ObjectFiles, "password", PASSWORD)
+        yield found
+
+
+@pytest.fixture
+def grid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Grid:
+    monkeypatch.chdir(tmp_path)
+    rows = [{"question": f"{n} or not?", "answer": "yes", "options": ["yes", "no"]} for n in range(6)]
+    Path("quiz.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    Path("kept.yaml").write_text(COMPARISON)
+    return make_grid(parse_comparison(COMPARISON))
+
+
+def digests(directory: Path) -> dict[str, str | None]:
+    return {cell.id: cell.digest for cell in load_comparison_record(directory).cells}
+
+
+@pytest.mark.parametrize("kind", ["file", "objects"])
+def test_a_comparison_goes_on_from_every_copy_of_it_and_has_the_runs_that_were_in_it(
+    kind: str, store: Any, grid: Grid, tmp_path: Path
+) -> None:
+    address = "objects://bucket/kept" if kind == "objects" else str(tmp_path / "there")
+    copies: list[Path] = []
+
+    class Watched(SyncedComparison):
+        def copy(self) -> None:
+            super().copy()
+            if (self._directory / "comparison.json").exists():
+                copies.append(tmp_path / f"copy{len(copies)}")
+                fetch_comparison(address, copies[-1])
+
+    notices: list[str] = []
+    with Watched(tmp_path / "whole", address, notices, every_s=0.05):
+        run_comparison(grid, tmp_path / "whole", workers=1)
+    assert notices == []
+    had = [sum(load_manifest(run).status == "finished" for run in copy.glob("runs/*")) for copy in copies]
+    assert had == sorted(had)
+    assert had[-1] == 4
+    partly = next(copy for copy, n in zip(copies, had, strict=True) if n < 4)
+    for copy in (partly, copies[-1]):
+        run_comparison(copy, workers=1)
+        assert digests(copy) == digests(tmp_path / "whole")
+    for data in store.objects.values():
+        assert PASSWORD.encode() not in data
+
+
+def test_the_command_keeps_a_copy_and_another_goes_on_from_it(
+    grid: Grid, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["compare", "kept.yaml", "--workers", "1", "--quiet", "--out", "first"]
+    assert main.main([*words, "--sync", "there"]) == 0
+    results = Path("first/results.parquet").read_bytes()
+    shutil.rmtree("first")
+    shutil.rmtree(
+        "there/runs/asked-n3-s1" if Path("there/runs/asked-n3-s1").exists() else next(Path("there/runs").iterdir())
+    )
+    assert main.main(["compare", "again", "--from", "there", "--workers", "1", "--quiet", "--sync", "there"]) == 0
+    assert Path("again/results.parquet").read_bytes() == results
+    assert len(list(Path("there/runs").iterdir())) == 4
+    assert main.main(["compare", "again", "--from", "there"]) == 2
+    assert "something is there already" in capsys.readouterr().err
+
+
+def test_a_place_of_another_comparison_or_of_somebody_is_refused(store: Any, grid: Grid, tmp_path: Path) -> None:
+    run_comparison(grid, tmp_path / "one", workers=1)
+    with SyncedComparison(tmp_path / "one", "objects://b/r", []):
+        pass
+    before = dict(store.objects)
+    with pytest.raises(InputError, match="there is a comparison already"):
+        SyncedComparison(tmp_path / "new", "objects://b/r", [])
+    other = make_grid(parse_comparison(COMPARISON.replace("signal: 0.3", "signal: 0.4")))
+    run_comparison(other, tmp_path / "other", workers=1)
+    with pytest.raises(InputError, match="another comparison is there"):
+        SyncedComparison(tmp_path / "other", "objects://b/r", [])
+    store.objects = {"b/r/letter": b"mine"}
+    with pytest.raises(InputError, match="something is there already"):
+        SyncedComparison(tmp_path / "one", "objects://b/r", [])
+    store.objects = before
+    with SyncedComparison(tmp_path / "one", "objects://b/r", []):
+        pass
+
+
+def test_a_run_that_cannot_be_copied_keeps_no_other_from_it_and_is_told(store: Any, grid: Grid, tmp_path: Path) -> None:
+    run_comparison(grid, tmp_path / "one", workers=1)
+    bad, *others = sorted((tmp_path / "one" / "runs").iterdir())
+    (bad / "tasks.parquet").unlink()
+
+    def kept() -> None:
+        with SyncedComparison(tmp_path / "one", "objects://b/r", []):
+            pass
+
+    with pytest.raises(RunFailedError, match="agentsoc compare"):
+        kept()
+    whole = {key.split("/")[3] for key in store.objects if key.endswith("manifest.json")}
+    assert whole == {run.name for run in others}
+
+
+@pytest.mark.parametrize("name", ["../x", "runs/../../x", "runs/other/manifest.json", "letter", "inputs/other.jsonl"])
+def test_a_copy_that_holds_what_no_comparison_holds_is_refused_and_leaves_nothing(
+    name: str, store: Any, grid: Grid, tmp_path: Path
+) -> None:
+    run_comparison(grid, tmp_path / "one", workers=1)
+    with SyncedComparison(tmp_path / "one", "objects://b/r", []):
+        pass
+    store.objects[f"b/r/{name}"] = b"x"
+    with pytest.raises(LogDamagedError, match="no comparison has a file of this name"):
+        fetch_comparison("objects://b/r", tmp_path / "back")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["kept.yaml", "one", "quiz.jsonl"]

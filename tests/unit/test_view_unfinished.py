@@ -1,0 +1,162 @@
+"""Runs that are not finished, and logs of other frameworks, say in the viewer what is not known of them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agentsoc.engine.transcript import events_so_far
+from agentsoc.log.manifest import load_manifest
+from agentsoc.log.read import RunLog
+from analysis.importers.store import describe, save
+from analysis.tables import from_log
+from analysis.viewer.document.run_section import run_html
+from analysis.viewer.pages import store
+from analysis.viewer.pages.run import NOT_TOLD, run_page
+from analysis.viewer.pages.store import open_log
+from analysis.viewer.server import answers
+from analysis.viewer.server.app import ANSWERS, answered
+from analysis.viewer.server.places import Means, ViewedPlaces
+from tests.sides import told_apart
+
+ALL = ("running", "interrupted", "failed", "finished", "imported")
+GOLDEN = Path(__file__).parents[1] / "golden" / "format-2"
+
+
+def unfinished(place: Path, status: Any) -> Path:
+    """Copy a stored run as if it had not been finished: no table of episodes, no digest."""
+    shutil.copytree(GOLDEN / "debated", place)
+    changes = {"status": status, "digest": None, "episodes_file": None}
+    going = load_manifest(place).model_copy(update=changes)
+    (place / "manifest.sha256").unlink(missing_ok=True)
+    going.save(place)
+    return place
+
+
+@pytest.fixture
+def places(tmp_path: Path) -> ViewedPlaces:
+    for status in ("running", "interrupted", "failed"):
+        unfinished(tmp_path / status, status)
+    shutil.copytree(GOLDEN / "debated", tmp_path / "finished")
+    frame = RunLog(GOLDEN / "debated").frame()
+    save(from_log(frame.filter(frame["kind"] != "stop"), run="one"), tmp_path / "imported", describe("x", GOLDEN, {}))
+    return ViewedPlaces(tmp_path, Means(replayer=lambda place: "replayed"))
+
+
+def told(places: ViewedPlaces, what: str, **at: str) -> Any:
+    found, status = answered(ANSWERS[what], places, at)
+    assert status == 200, found
+    return found
+
+
+def test_each_says_why_it_is_not_replayed_from_its_page(places: ViewedPlaces, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert told(places, "run", place="finished")["can_replay"] is True
+    why = {place: told(places, "run", place=place)["no_replay"] for place in ("imported", "interrupted", "running")}
+    with monkeypatch.context() as patch:
+        patch.setattr(answers, "REPLAY_MAX", 10)
+        small = ViewedPlaces(places.root, places.means)
+        large = told(small, "run", place="finished")
+    assert large["can_replay"] is False
+    told_apart(
+        {
+            "An imported log has no journal, so there is nothing to replay.": why["imported"],
+            "A run can be replayed once it is finished.": (why["interrupted"], why["running"]),
+            "A run of more than 10 events is not replayed from here: agentsoc replay does it.": large["no_replay"],
+        }
+    )
+
+
+def test_tasks_that_did_not_end_are_listed_and_do_not_go_on_where_the_run_does_not(places: ViewedPlaces) -> None:
+    ends = {place: told(places, "episode", place=place, task="0")["not_ended"] for place in ALL}
+    assert ends["running"] == "under way"
+    assert ends["imported"] == NOT_TOLD
+    told_apart(
+        {
+            "not ended: the run is interrupted": ends["interrupted"],
+            "not ended: the run is failed": ends["failed"],
+        },
+        NOT_TOLD,
+    )
+    listed = told(places, "tasks", place="interrupted")
+    assert [row["task"] for row in listed["rows"]] == [0, 1, 2, 3, 4]
+    assert told(places, "tasks", place="imported")["rows"][0]["stop"] == NOT_TOLD
+    assert told(places, "tasks", place="imported", which="unfinished")["total"] == 0
+
+
+def test_a_run_that_did_not_finish_has_the_tasks_of_its_table_and_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = unfinished(tmp_path / "run", "interrupted")
+    whole = RunLog(GOLDEN / "debated").episodes()
+    monkeypatch.setattr(RunLog, "episodes", lambda log: whole.filter(whole["task"] < 2))
+    tasks = run_page(open_log(place), whole=False).tasks
+    assert [one.task for one in tasks] == [0, 1, 2, 3, 4]
+    assert tasks[0].stop == whole["stop"][0]
+
+
+def test_what_is_not_known_is_not_said(places: ViewedPlaces) -> None:
+    html = {place: run_html(run_page(open_log(places.root / place))) for place in ALL}
+    behind = "What is counted below is what its manifest says, which is written now and then."
+    others = (html["running"], html["interrupted"], html["failed"])
+    told_apart({behind: html["running"]}, html["interrupted"], html["finished"], html["imported"])
+    told_apart({"none: the run is not finished": others}, html["finished"], html["imported"])
+    for word in ("deliveries", "0 failed"):
+        assert word in html["finished"]
+        assert word not in html["imported"]
+    told_apart({"agentsoc resume": others, "agentsoc replay": html["finished"]}, html["imported"])
+
+
+def test_a_run_says_how_long_nothing_was_written_and_what_goes_on_with_it(places: ViewedPlaces) -> None:
+    place = places.root / "running"
+    for name in ("manifest.json", "journal.sqlite"):
+        os.utime(place / name, (1_000_000_000, 1_000_000_000))
+    found = told(places, "state", place="running")
+    assert found["quiet_s"] > 3600
+    assert found["resume"] == f"agentsoc resume {place}"
+    (place / "manifest.json").touch()
+    assert told(places, "state", place="running")["quiet_s"] < 600
+    shutil.rmtree(place)
+    assert told(places, "state", place="running")["quiet_s"] == 0
+
+
+def test_what_is_no_comparison_is_told_in_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "two").mkdir()
+    (tmp_path / "two" / "comparison.json").touch()
+    shutil.copytree(GOLDEN / "debated", tmp_path / "debated")
+    places = ViewedPlaces(tmp_path, Means())
+    for place in ("debated", "nowhere", "."):
+        found, status = answered(ANSWERS["compare"], places, {"place": place})
+        assert status == 404
+        assert found["error"].endswith("there is no comparison here")
+        assert "no report yet" not in found["error"]
+    found, _ = answered(ANSWERS["compare"], places, {"place": "two"})
+    assert found["error"].endswith("this comparison has no report yet")
+
+
+def test_an_episode_whose_rounds_cannot_be_worked_out_yet_says_so_and_lists_its_agents(
+    places: ViewedPlaces, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = places.root / "running"
+    for part in (place / "events").iterdir():
+        part.unlink()
+    load_manifest(place).model_copy(update={"segments": []}).save(place)
+
+    def asked() -> Any:
+        means = Means(teller=events_so_far)
+        return told(ViewedPlaces(places.root, means), "episode", place="running", task="0")
+
+    whole = asked()
+    assert whole["behind"] is None
+    assert whole["rounds"]
+    monkeypatch.setattr(store, "LIVE_BYTES", 10)
+    large = asked()
+    assert large["behind"] == answers.BEHIND
+    assert large["rounds"] == []
+    assert large["agents"] == list(range(6))
+    told_apart(
+        {"What stands in no segment of the log yet cannot be worked out here": large["behind"]}, str(whole["behind"])
+    )
