@@ -16,6 +16,10 @@ BETA: Final = 0.6
 """Exponent of the pressure; it has no estimator, so it is an assumption."""
 
 
+SYNTHESIZER: Final = -1
+"""The agent whose branch head is the merge that a trigger led to."""
+
+
 @dataclass(frozen=True)
 class Parameters:
     """Pressure a t^beta and threshold delta of one class of conditions."""
@@ -105,14 +109,14 @@ class Monitor:
         segment.triggers += 1
         found = Trigger(root, tuple(segment.heads.values()), deficit, segment.events, segment.merges, segment.triggers)
         segment.events, segment.merges, segment.since_trigger = 0, 1, 0
-        segment.heads = {_SYNTHESIZER: -1}
+        segment.heads = {SYNTHESIZER: -1}
         return found
 
     def integrated(self, root: int, row: int) -> None:
         """Note the merge that a trigger led to: it is the one branch head of the segment that begins with it."""
         segment = self._segments.get(root)
-        if segment is not None and _SYNTHESIZER in segment.heads:
-            segment.heads[_SYNTHESIZER] = row
+        if segment is not None and SYNTHESIZER in segment.heads:
+            segment.heads[SYNTHESIZER] = row
 
     def _allowed(self, segment: _Segment) -> bool:
         """Return whether the brakes let the cascade trigger now."""
@@ -124,6 +128,3 @@ class Monitor:
         if b.max_triggers is not None and segment.triggers >= b.max_triggers:
             return False
         return b.affordable is None or b.affordable(len(segment.heads))
-
-
-_SYNTHESIZER: Final = -1

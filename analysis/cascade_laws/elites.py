@@ -25,6 +25,7 @@ from numpy.typing import ArrayLike, NDArray
 from agentsoc.streams import stream
 from analysis.claims.cascades import Cascades, ClaimGraph
 from analysis.claims.reach import Reach
+from analysis.jit import compiled
 from analysis.observables.described import TOP, effective_n, gini, top_share, top_size
 from analysis.observables.sampled import effort
 from analysis.tables import EventTable
@@ -138,10 +139,10 @@ def concentration(table: EventTable, *, first: int = 0, null_replicates: int = 2
         seed: seed of the null model.
     """
     efforts = effort(table).filter(pl.col("events") > 0).sort("execution", "agent")
-    agents = table.executions.select("execution", "n_agents")
+    agents = table.executions["n_agents"].to_list()
     rows = []
     for (execution,), part in efforts.group_by("execution", maintain_order=True):
-        n_agents = agents["n_agents"][int(execution)] or part.height
+        n_agents = agents[int(execution)] or part.height
         rows.append({"execution": first + int(execution), **_measures(part, max(int(n_agents), part.height))})
     frame = pl.DataFrame(rows)
     seen = int(table.n_is_seen[frame["execution"].to_numpy() - first].sum()) if rows else 0
@@ -190,48 +191,64 @@ def _measures(part: pl.DataFrame, n_all: int) -> dict[str, float]:
 
 def _null(frame: pl.DataFrame, costs: dict[int, F64], observed: str, replicates: int, seed: int) -> Null:
     """Return the null model: every act goes to an agent drawn uniformly from all N, with its cost."""
-    ginis, shares, ps = [], [], []
-    for row in frame.iter_rows(named=True):
+    found = []
+    columns = ("execution", "n_all", "k_all", observed)
+    for row in frame.select(columns).iter_rows(named=True):
         execution, n, k = int(row["execution"]), int(row["n_all"]), int(row["k_all"])
         cost = np.asarray(costs.get(execution, np.zeros(0)), dtype=np.float64)
         rng = stream(seed, "effort-null", observed, execution)
         drawn = _assign(rng.integers(n, size=(replicates, len(cost))), cost, n, k)
-        ginis.append(float(drawn[:, 0].mean()))
-        shares.append(float(drawn[:, 1].mean()))
-        at_least = np.count_nonzero(drawn[:, 1] >= row[observed] - 1e-12)
-        ps.append((1 + at_least) / (1 + replicates))
-    return Null(np.array(ginis), np.array(shares), np.array(ps), replicates)
+        found.append(_row(drawn, row[observed]))
+    return _of_rows(found, replicates)
 
 
 def _scheduled(frame: pl.DataFrame, costs: dict[int, F64], observed: str, replicates: int, seed: int) -> Null:
     """Return the null model of a schedule: each active agent has one act drawn at random, and others by chance."""
-    ginis, shares, ps = [], [], []
-    for row in frame.iter_rows(named=True):
+    found = []
+    columns = ("execution", "n_active", "k_active", observed)
+    for row in frame.select(columns).iter_rows(named=True):
         execution, n, k = int(row["execution"]), int(row["n_active"]), int(row["k_active"])
         cost = np.asarray(costs.get(execution, np.zeros(0)), dtype=np.float64)
         rng = stream(seed, "effort-schedule", observed, execution)
         first = np.broadcast_to(np.arange(n), (replicates, n))
-        owner = np.hstack([first, rng.integers(n, size=(replicates, max(len(cost) - n, 0)))])[:, : len(cost)]
+        others = rng.integers(n, size=(replicates, max(len(cost) - n, 0)))
+        owner = np.ascontiguousarray(np.hstack([first, others])[:, : len(cost)])
         if np.ptp(cost) > 0 if len(cost) else False:  # equal costs need not be mixed
             owner = rng.permuted(owner, axis=1)
         drawn = _assign(owner, cost, n, k)
-        ginis.append(float(drawn[:, 0].mean()))
-        shares.append(float(drawn[:, 1].mean()))
-        at_least = np.count_nonzero(drawn[:, 1] >= row[observed] - 1e-12)
-        ps.append((1 + at_least) / (1 + replicates))
-    return Null(np.array(ginis), np.array(shares), np.array(ps), replicates)
+        found.append(_row(drawn, row[observed]))
+    return _of_rows(found, replicates)
 
 
+@compiled
 def _assign(owner: I64, cost: F64, n: int, k: int) -> F64:
-    """Return (Gini, share of the k largest) over n agents for each row of owners, shape (replicates, 2)."""
-    rows, total = len(owner), float(cost.sum())
+    """Return (Gini, share of the k largest) over n agents for each row of owners, shape (2, replicates)."""
+    rows, total = len(owner), cost.sum()
+    found = np.full((2, rows), np.nan)
     if total <= 0:
-        return np.full((rows, 2), np.nan)
-    place = owner + n * np.arange(rows)[:, None]
-    held = np.bincount(place.ravel(), weights=np.tile(cost, rows), minlength=rows * n).reshape(rows, n)
-    held.sort(axis=1)
-    weighted = held @ (2.0 * np.arange(1, n + 1) - n - 1.0)
-    return np.column_stack([weighted / (n * total), held[:, n - k :].sum(axis=1) / total])
+        return found
+    for row in range(rows):
+        held = np.zeros(n)
+        for act in range(len(cost)):
+            held[owner[row, act]] += cost[act]
+        held.sort()
+        weighted = top = 0.0
+        for place in range(n):
+            weighted += held[place] * (2.0 * (place + 1) - n - 1.0)
+            top += held[place] if place >= n - k else 0.0
+        found[0, row], found[1, row] = weighted / (n * total), top / total
+    return found
+
+
+def _of_rows(found: list[tuple[float, float, float]], replicates: int) -> Null:
+    gini_of, share, p = np.array(found).T.copy()
+    return Null(gini_of, share, p, replicates)
+
+
+def _row(drawn: F64, observed: float) -> tuple[float, float, float]:
+    """Return what `Null` has of one execution, from what `_assign` gave."""
+    at_least = np.count_nonzero(drawn[1] >= observed - 1e-12)
+    return float(drawn[0].mean()), float(drawn[1].mean()), (1 + at_least) / (1 + drawn.shape[1])
 
 
 def tce_weighted_influence(graph: ClaimGraph, found: Cascades, reach: Reach) -> F64:

@@ -22,7 +22,7 @@ from analysis.claims.dti import DeficitPoints
 from analysis.claims.faults import FaultTrace
 from analysis.claims.integration import Integration
 from analysis.observables.audit import structure_hashes
-from analysis.observables.pooled import compacted, pooled
+from analysis.observables.pooled import PackedSample, packed, pooled
 from analysis.observables.sampled import Sample, all_samples, structures
 from analysis.tables import EventTable, Executions
 
@@ -59,10 +59,14 @@ def gathered(table: Executions, *, chance: int, switched: int, risk: RiskSet | N
     for number, (first, part) in enumerate(table.parts()):
         found = structures(part)
         for name, sample in all_samples(found).items():
-            parts.samples.setdefault(name, []).append(sample if whole else compacted(sample, first))
+            if whole:
+                parts.whole[name] = sample
+            else:
+                parts.samples.setdefault(name, []).append(packed(sample, first))
         parts.hashes += structure_hashes(part)
         parts.concentration.append(concentration(part, first=first, null_replicates=chance, seed=seed))
-        parts.integration.append((first, integration.integration(part, found.graph, found.cascades)))
+        merging = integration.integration(part, found.graph, found.cascades)
+        parts.integration.append(merging if whole else integration.narrowed(merging, first))
         parts.faults.append((first, faults.trace_faults(part, found.graph)))
         parts.add_choices(part, first, risk)
         add_points(parts.points, (part, found.graph, found.cascades))
@@ -71,12 +75,13 @@ def gathered(table: Executions, *, chance: int, switched: int, risk: RiskSet | N
         if whole:
             sources = [(part, found.graph, found.cascades)]
     assert parts.wirings is not None
-    samples = {name: of[0] if whole else pooled(of) for name, of in parts.samples.items()}
+    for name in list(parts.samples):
+        parts.whole[name] = pooled(parts.samples.pop(name))
     return Gathered(
-        samples={name: sample for name, sample in samples.items() if sample.n},
+        samples={name: sample for name, sample in parts.whole.items() if sample.n},
         hashes=parts.hashes,
         concentration=elites.joined(parts.concentration),
-        integration=parts.integration[0][1] if whole else integration.joined(parts.integration),
+        integration=parts.integration[0] if whole else integration.joined(parts.integration),
         faults=parts.faults[0][1] if whole else faults.joined(parts.faults),
         choices=parts.all_choices(),
         deficits=replayed(parts.points, sources),
@@ -95,10 +100,12 @@ def _sources(table: Executions) -> Iterator[Source]:
 class _Parts:
     """The object holds what was found in the parts so far."""
 
-    samples: dict[str, list[Sample]] = field(default_factory=dict)
+    samples: dict[str, list[PackedSample]] = field(default_factory=dict)
+    whole: dict[str, Sample] = field(default_factory=dict)
+    """Samples of all parts."""
     hashes: list[str] = field(default_factory=list)
     concentration: list[Concentration] = field(default_factory=list)
-    integration: list[tuple[int, Integration]] = field(default_factory=list)
+    integration: list[Integration] = field(default_factory=list)
     faults: list[tuple[int, FaultTrace]] = field(default_factory=list)
     offered: dict[str, list[tuple[int, Choices]]] = field(default_factory=dict)
     """Choices by topology, from what runs are known to have offered."""

@@ -21,8 +21,9 @@ import polars as pl
 from numpy.typing import NDArray
 
 from agentsoc.events import COORDINATION
-from agentsoc.society.deficit import BETA, NO_BRAKES, Brakes, Monitor, Parameters
+from agentsoc.society.deficit import BETA, NO_BRAKES, SYNTHESIZER, Brakes, Parameters
 from analysis.claims.cascades import Cascades, ClaimGraph
+from analysis.claims.dti_kernels import triggers
 from analysis.tables import EventTable
 
 I64 = NDArray[np.int64]
@@ -181,20 +182,42 @@ def replay(
     Args:
         rows: `cascade_rows` of any executions.
         parameters: the same for all, or by execution.
-        brakes: when a deficit may trigger; the published monitor always does.
+        brakes: when a deficit may trigger; the published monitor always does. What is affordable is not asked.
     """
-    found: list[tuple[int, int, int, float, int, int, int, int]] = []
-    monitor, current = Monitor(Parameters(), brakes), None
-    for execution, row, agent, root, merge in rows.select("execution", "row", "agent", "root", "merge").iter_rows():
-        if execution != current:
-            own = parameters if isinstance(parameters, Parameters) else parameters[execution]
-            monitor, current = Monitor(own, brakes), execution
-        hit = monitor.observe(root, agent, row, merge=merge)
-        if hit is not None:
-            found.append((execution, row, root, hit.deficit, hit.events, hit.merges, len(hit.heads), hit.number))
-    columns = ("execution", "row", "root", "deficit", "events", "merges", "branches", "number")
-    types = {name: pl.Float64() if name == "deficit" else pl.Int64() for name in columns}
-    return MonitorReplay(pl.DataFrame(found, schema=types, orient="row"), rows.height)
+    if not rows.height:
+        return MonitorReplay(pl.DataFrame(schema=_TRIGGERS), 0)
+    execution, root, agent = (rows[name].to_numpy().astype(np.int64) for name in ("execution", "root", "agent"))
+    cascade, first = _pairs(execution, root)
+    branch, member = _pairs(cascade, agent)
+    n_cascades = len(first)
+    merged = np.full(n_cascades, -1, np.int64)
+    whole = member[agent[member] == SYNTHESIZER]
+    merged[cascade[whole]] = branch[whole]
+    own = [parameters if isinstance(parameters, Parameters) else parameters[int(e)] for e in execution[first]]
+    table = np.array([(one.scale, one.threshold, one.beta) for one in own])
+    most = -1 if brakes.max_triggers is None else brakes.max_triggers
+    limits = np.array([brakes.min_branches, brakes.min_tce, brakes.cooldown_events, most], np.int64)
+    at, deficits, counts = triggers(cascade, branch, rows["merge"].to_numpy().astype(np.bool_), merged, table, limits)
+    events, merges, branches, number = counts.T
+    found = {
+        "execution": execution[at], "row": rows["row"].to_numpy()[at], "root": root[at], "deficit": deficits,
+        "events": events, "merges": merges, "branches": branches, "number": number,
+    }  # fmt: skip
+    return MonitorReplay(pl.DataFrame(found, schema=_TRIGGERS), rows.height)
+
+
+def _pairs(one: I64, other: I64) -> tuple[I64, I64]:
+    """Return the number of each pair, from 0, and the first place of each number."""
+    low = int(other.min())
+    span = int(other.max()) - low + 1
+    _, first, code = np.unique(one * span + (other - low), return_index=True, return_inverse=True)
+    return code.astype(np.int64), first.astype(np.int64)
+
+
+_TRIGGERS: Final = {
+    "execution": pl.Int64(), "row": pl.Int64(), "root": pl.Int64(), "deficit": pl.Float64(), "events": pl.Int64(),
+    "merges": pl.Int64(), "branches": pl.Int64(), "number": pl.Int64(),
+}  # fmt: skip
 
 
 def first_trigger(parameters: Parameters, *, restarted: bool = False) -> int:

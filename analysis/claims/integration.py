@@ -34,7 +34,7 @@ class Integration:
     executions: pl.DataFrame
     """execution, events by kind, merges, expansion, merge_per_expansion, claims, participation, integration, ..."""
     cascades: pl.DataFrame
-    """execution, root, tce, merges, merge_per_tce; only cascades with tce > 0."""
+    """execution, root, tce, merges, merge_per_tce; only cascades with tce > 0. A long log's have no root."""
     roots: str
     """Whose roots the cascades go by: ``logged`` or a root policy."""
 
@@ -61,19 +61,27 @@ class Integration:
         if executions is not None and keys:
             labels = executions.select("execution", *keys)
             per_run = per_run.join(labels, on="execution", maintain_order="left")
-            per_cascade = per_cascade.join(labels, on="execution", maintain_order="left")
+            number = labels.select(pl.struct(*keys).rank("dense")).to_series()
+            of_group = labels.select(*keys, _group=number).unique()
+            # a number for each cascade: there are tens of millions, and texts would take most of the room
+            groups = number.gather(per_cascade["execution"])
+            per_cascade = per_cascade.select("tce", "merge_per_tce", _group=groups)
+        else:
+            of_group = pl.DataFrame({"_all": [0], "_group": [0]}, schema={"_all": pl.Int32, "_group": pl.UInt32})
+            per_cascade = per_cascade.select("tce", "merge_per_tce", _group=pl.lit(0, pl.UInt32))
         group: list[pl.Expr] = [pl.col(key) for key in keys] or [pl.lit(0).alias("_all")]
         totals = per_run.group_by(group, maintain_order=True).agg(
             pl.len().alias("n_executions"), pl.col([*COUNTED, "merges", "expansion"]).sum()
         )
         ordered = per_cascade.sort("tce", descending=True, maintain_order=True)
         ratio = pl.col("merge_per_tce")
-        heads = ordered.group_by(group, maintain_order=True).agg(
+        heads = ordered.group_by("_group", maintain_order=True).agg(
             pl.len().alias("n_cascades"),
             ratio.mean().alias("mean_merge_per_tce"),
             _head(0.10).alias("top10pct_merge_per_tce"),
             _head(0.01).alias("top1pct_merge_per_tce"),
         )
+        heads = heads.join(of_group, on="_group", maintain_order="left").drop("_group")
         on = list(keys) or ["_all"]
         joined = totals.join(heads, on=on, how="left", maintain_order="left").with_columns(
             merge_per_expansion=pl.col("merges") / pl.col("expansion"),
@@ -105,15 +113,29 @@ def integration(table: EventTable, graph: ClaimGraph, found: Cascades) -> Integr
     return Integration(per_run, per_cascade, roots)
 
 
-def joined(parts: Sequence[tuple[int, Integration]]) -> Integration:
-    """Return the integration of all executions from that of parts of them, each with the number of its first one."""
-    executions, cascades = (
-        pl.concat(
-            [getattr(part, name).with_columns(pl.col("execution") + first) for first, part in parts], rechunk=True
-        )
-        for name in ("executions", "cascades")
+def narrowed(part: Integration, first: int) -> Integration:
+    """Return the integration of a part of a long log as it is kept until all parts are there.
+
+    There are tens of millions of cascades, so their columns are narrow ones, and their roots are left out.
+
+    Args:
+        part: integration of the part.
+        first: number of the part's first execution in the log.
+    """
+    narrow = ((pl.col("execution") + first).cast(pl.Int32), pl.col("tce", "merges").cast(pl.Int32))
+    return Integration(
+        part.executions.with_columns(pl.col("execution") + first), part.cascades.select(narrow), part.roots
     )
-    return Integration(executions, cascades, parts[0][1].roots)
+
+
+def joined(parts: Sequence[Integration]) -> Integration:
+    """Return the integration of a long log from its parts, in order, as `narrowed` gave them."""
+    executions = pl.concat([part.executions for part in parts], rechunk=True)
+    cascades = pl.concat([part.cascades for part in parts], rechunk=True).with_columns(_PER_TCE)
+    return Integration(executions, cascades, parts[0].roots)
+
+
+_PER_TCE: Final = (pl.col("merges") / pl.col("tce")).alias("merge_per_tce")
 
 
 def _ratio(top: str, bottom: str) -> pl.Expr:
@@ -172,4 +194,4 @@ def _per_cascade(table: EventTable, graph: ClaimGraph, found: Cascades) -> tuple
         (pl.len().cast(pl.Int64) - 1).alias("tce"), pl.col("merge").sum().cast(pl.Int64).alias("merges")
     )
     kept = grouped.filter(pl.col("tce") > 0)
-    return kept.with_columns(merge_per_tce=pl.col("merges") / pl.col("tce")), roots
+    return kept.with_columns(_PER_TCE), roots

@@ -17,7 +17,7 @@ from analysis.claims.reach import Reach, reach
 from analysis.claims.subtasks import SubtaskForest, subtask_forest
 from analysis.registry import Registered, Registry
 from analysis.tables import EventTable
-from analysis.tails.histogram import Counted
+from analysis.tails.histogram import CountedValues
 
 I64 = NDArray[np.int64]
 F64 = NDArray[np.float64]
@@ -52,9 +52,9 @@ class Sample:
         return len(self.values) if self.count is None else int(self.count.sum())
 
     @property
-    def counted(self) -> F64 | Counted:
+    def counted(self) -> F64 | CountedValues:
         """The values as fits of tails take them."""
-        return self.values if self.count is None else Counted(self.values, self.count)
+        return self.values if self.count is None else CountedValues(self.values, self.count)
 
     @property
     def capped(self) -> float:

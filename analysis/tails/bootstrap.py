@@ -21,7 +21,7 @@ from agentsoc.streams import stream
 from analysis.interval import Interval
 from analysis.percentiles import percentile_levels
 from analysis.tails.competitors.truncated import fit_truncated
-from analysis.tails.histogram import Counted, Histogram, counted, histogram
+from analysis.tails.histogram import CountedValues, Histogram, counted, histogram
 from analysis.tails.kernels import invert, zeta_sums
 from analysis.tails.powerlaw import USUAL_TAIL, LeastTail, PowerLaw, fit_at, select_xmin, survival
 
@@ -232,7 +232,7 @@ def _percentiles(
 
 
 def cluster_interval(
-    values: ArrayLike | Counted,
+    values: ArrayLike | CountedValues,
     clusters: ArrayLike,
     fit: PowerLaw,
     *,

@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import log_ndtr
 
 from agentsoc.errors import InputError
-from analysis.tails.histogram import Counted, Histogram, counted
+from analysis.tails.histogram import CountedValues, Histogram, counted
 
 I64 = NDArray[np.int64]
 F64 = NDArray[np.float64]
@@ -78,7 +78,7 @@ class Members:
     """How many values each entry stands for; None for one each."""
 
 
-def members(tail: Histogram, values: ArrayLike | Counted, clusters: ArrayLike) -> Members:
+def members(tail: Histogram, values: ArrayLike | CountedValues, clusters: ArrayLike) -> Members:
     """Return the memberships of those of `values` that are in `tail`; `clusters` has any labels.
 
     Raises:

@@ -22,7 +22,7 @@ from analysis.tails.bootstrap import (
 from analysis.tails.compare import LikelihoodRatio, Members, members, nested, vuong, vuong_clustered
 from analysis.tails.competitor import COMPETITORS, TailModel
 from analysis.tails.competitors.truncated import TRUNCATED
-from analysis.tails.histogram import Counted, Histogram, counted, histogram
+from analysis.tails.histogram import CountedValues, Histogram, counted, histogram
 from analysis.tails.powerlaw import USUAL_TAIL, LeastTail, PowerLaw, fit_at, log_mass, select_xmin
 from analysis.tails.verdict import AGAINST_CUT_OFF, SampleDesign, Verdict, degeneracies, judge
 
@@ -123,7 +123,7 @@ NO_RESAMPLING: Final = Resampling()
 
 
 def fit_tail(
-    values: ArrayLike | Counted,
+    values: ArrayLike | CountedValues,
     *,
     name: str = "",
     unit: str = "",
@@ -204,7 +204,7 @@ def _resampled(sample: Histogram, power: PowerLaw, asked: _Asked) -> tuple[Goodn
 def _level(
     name: str,
     labels: ArrayLike,
-    values: ArrayLike | Counted,
+    values: ArrayLike | CountedValues,
     power: PowerLaw,
     models: Mapping[str, TailModel],
     asked: _Asked,
@@ -216,7 +216,7 @@ def _level(
     if again.interval:
         array, often = counted(values)
         some = array > 0
-        kept = array[some] if often is None else Counted(array[some], often[some])
+        kept = array[some] if often is None else CountedValues(array[some], often[some])
         interval = cluster_interval(
             kept, np.asarray(labels)[some], power, discrete=tail.discrete,
             replicates=again.interval, seed=again.seed, refit=asked.least,

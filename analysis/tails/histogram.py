@@ -58,7 +58,7 @@ class Histogram:
 
 
 @dataclass(frozen=True)
-class Counted:
+class CountedValues:
     """The object is a sample that says how often each of its values stands in it, as a large one does."""
 
     values: F64
@@ -67,14 +67,14 @@ class Counted:
     """How many there are of each, at least one, shape (n,)."""
 
 
-def counted(values: ArrayLike | Counted) -> tuple[F64, I64 | None]:
+def counted(values: ArrayLike | CountedValues) -> tuple[F64, I64 | None]:
     """Return values, and how many there are of each; None where there is one of each."""
-    if isinstance(values, Counted):
+    if isinstance(values, CountedValues):
         return values.values, values.counts
     return np.asarray(values, dtype=np.float64), None
 
 
-def histogram(values: ArrayLike | Counted, *, discrete: bool = True) -> Histogram:
+def histogram(values: ArrayLike | CountedValues, *, discrete: bool = True) -> Histogram:
     """Return the histogram of the positive `values`; zeros are left out, as in every observable.
 
     Raises:

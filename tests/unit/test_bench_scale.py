@@ -1,12 +1,27 @@
 """The scale table: every piece holds its own check at a small size, and what is said of growth is right on planted."""
 
+import json
+import re
 from collections.abc import Iterator
 
 import numpy as np
 import pytest
 
 from agentsoc.scenario.code import forget_code
-from benchmarks.bench_scale import Runs, exponent, growth_table, last_decade, peer_lines, variant_tables
+from benchmarks.bench_scale import (
+    MARK,
+    PAGE,
+    RESULTS,
+    Runs,
+    exponent,
+    growth_table,
+    last_decade,
+    median,
+    peer_lines,
+    per_cpu_s,
+    tables,
+    variant_tables,
+)  # fmt: skip
 from benchmarks.scale_work import SHAPES, by_events, by_tasks, fan_out, talk
 
 
@@ -57,3 +72,18 @@ def test_what_failed_is_in_no_table() -> None:
     assert peer_lines(runs)[-1].endswith("| 0.50 |")
     assert "budgeted" in "\n".join(variant_tables(runs))
     assert np.isfinite(exponent([1, 10], [1, 10], 0))
+
+
+def test_the_page_shows_the_figures_on_file() -> None:
+    """Tables are those of the results; what the page says of Mesa, replay and `ls` in words is what they hold."""
+    found = json.loads(RESULTS.read_text())
+    words, shown = PAGE.read_text().split(MARK)
+    assert shown.strip() == tables(found).strip()
+    runs: Runs = found["runs"]
+    ratio = (per_cpu_s(runs, "w1") or 0) / (per_cpu_s(runs, "mesa w1") or 1)
+    assert f"W1 reaches {ratio:.2f} of Mesa" in words
+    listed = median(runs, "cli-ls 10000")
+    assert listed is not None
+    assert f"takes {listed:.1f} s of CPU" in words
+    low, high = (int(text.replace(",", "")) for text in re.findall(r"makes ([\d,]+) to ([\d,]+) events", words)[0])
+    assert low <= round(per_cpu_s(runs, "replay-llm") or 0, -3) <= high

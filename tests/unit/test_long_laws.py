@@ -17,14 +17,16 @@ from agentsoc.errors import InputError
 from agentsoc.log import segments
 from agentsoc.log.imported import Imported
 from agentsoc.scenario.model import Scenario
+from agentsoc.society.deficit import NO_BRAKES, Brakes, Monitor, Parameters
 from analysis import blocks
 from analysis.cascade_laws import input as reading
 from analysis.cascade_laws.long_table import LongTable
 from analysis.claims import attachment_choices
 from analysis.claims.attachment_choices import make_choices
+from analysis.claims.dti import replay
 from analysis.observables.base import Sample
 from analysis.observables.described import described
-from analysis.observables.pooled import compacted, pooled
+from analysis.observables.pooled import packed, pooled
 from analysis.stats.clusters import effective_size
 from analysis.tables import EventTable
 from analysis.tails import Resampling, fit_tail
@@ -142,7 +144,7 @@ def _sample(rng: np.random.Generator, *, capped: bool = False) -> Sample:
 
 def test_counted_samples_are_the_samples_that_they_count() -> None:
     sample = _sample(np.random.default_rng(1), capped=True)
-    short = pooled([compacted(sample, 0)])
+    short = pooled([packed(sample, 0)])
     assert len(short.values) < 500
     assert short.n == sample.n == 1000
     assert (short.capped, short.max_is_cap, short.has_caps) == (sample.capped, sample.max_is_cap, sample.has_caps)
@@ -165,11 +167,11 @@ def test_counted_samples_are_the_samples_that_they_count() -> None:
 def test_a_cap_that_is_passed_in_any_part_is_none() -> None:
     sample = _sample(np.random.default_rng(2), capped=True)
     passed = Sample(sample.name, sample.values, sample.execution, np.full(1000, np.inf), sample.unit, passed=True)
-    both = pooled([compacted(sample, 0), compacted(passed, 40)])
+    both = pooled([packed(sample, 0), packed(passed, 40)])
     assert not both.has_caps
     assert both.passed
     assert both.execution.max() == 79
-    assert pooled([compacted(sample, 0), compacted(sample, 40)]).has_caps
+    assert pooled([packed(sample, 0), packed(sample, 40)]).has_caps
 
 
 def test_values_that_are_all_the_same_are_worth_their_number() -> None:
@@ -198,3 +200,25 @@ def test_pictures_of_a_long_log_are_those_of_the_whole(runs: Path) -> None:
         assert (one is None) == (other is None)
         if one is not None and other is not None:
             pl.testing.assert_frame_equal(one, other)
+
+
+@pytest.mark.parametrize(
+    "brakes", [NO_BRAKES, Brakes(), Brakes(min_branches=3, min_tce=4, cooldown_events=5, max_triggers=2)]
+)
+def test_the_compiled_monitor_is_the_monitor(brakes: Brakes) -> None:
+    rng = np.random.default_rng(3)
+    execution = np.sort(rng.integers(5, size=2000))
+    columns = {"row": np.arange(2000), "root": rng.integers(4, size=2000), "agent": rng.integers(-1, 5, size=2000)}
+    rows = pl.DataFrame({"execution": execution, **columns, "merge": rng.random(2000) < 0.1})
+    own = {e: Parameters(0.8 + 0.1 * e, 1.5 + 0.2 * e) for e in range(5)}
+    wanted = []
+    for e in range(5):
+        monitor = Monitor(own[e], brakes)
+        for at, row, root, agent, merge in rows.filter(pl.col("execution") == e).iter_rows():
+            hit = monitor.observe(root, agent, row, merge=merge)
+            if hit is not None:
+                last = (hit.deficit, hit.events, hit.merges, len(hit.heads), hit.number)
+                wanted.append((at, row, root, *last))
+    assert len(wanted) > 30
+    assert replay(rows, own, brakes).triggers.rows() == wanted
+    assert replay(rows.head(0), own, brakes).triggers.height == 0
