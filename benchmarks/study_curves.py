@@ -104,6 +104,11 @@ def octave(law: CurveLaw, planted: Planted) -> tuple[float, float, bool]:
     return abs(np.log(told.value / true)), abs(level + slope * np.log(at) - np.log(true)), told.covers(true)
 
 
+def percent(share: float) -> str:
+    """Return a share as the page writes it."""
+    return f"{100 * share:.0f} %"
+
+
 def break_row(
     name: str, seeds: range, *, points: int = POINTS, noise: float = NOISE, slopes: tuple[float, float] | None = None
 ) -> str:
@@ -120,13 +125,13 @@ def break_row(
     told, near, sloped = np.mean(seen, axis=0)
     both = np.mean([a and b for _, a, b in seen])
     own, single, held = np.array(ends, dtype=float).T
-    cells = [f"{told:.0%}", f"{near:.0%}", f"{sloped:.0%}", f"{both:.0%}"]
-    cells += [f"{share:.0%}" for share in np.mean(covered, axis=0)] if covered else ["-"] * 3
+    cells = [f"{len(seeds)}", *(percent(float(share)) for share in (told, near, sloped, both))]
+    cells += [percent(float(share)) for share in np.mean(covered, axis=0)] if covered else ["-"] * 3
     cells += [
         f"{np.median(own):.3f}",
         f"{np.median(single):.3f}",
-        f"{np.mean(own < single):.0%}",
-        f"{np.mean(held):.0%}",
+        percent(float(np.mean(own < single))),
+        percent(float(np.mean(held))),
     ]
     return f"| {name} | {' | '.join(cells)} |"
 
@@ -134,13 +139,15 @@ def break_row(
 def word_row(name: str, laws: list[CurveLaw]) -> str:
     """Return how often each word is said."""
     words = ("constant", "power law", "power law with a limit", "logistic", "broken power law", "bends")
-    return f"| {name} | {' | '.join(f'{np.mean([one.word == word for one in laws]):.0%}' for word in words)} |"
+    shares = [percent(float(np.mean([one.word == word for one in laws]))) for word in words]
+    return f"| {name} | {len(laws)} | {' | '.join(shares)} |"
 
 
 def breaks_table(seeds: range) -> None:
     """Print how often planted breaks are found."""
-    print("| one break | reported | d | slopes | both | d held | slope 1 | slope 2 | error | power's | better | held |")
-    print("| --- " * 12 + "|")
+    heads = "samples | reported | d | slopes | both | d held | slope 1 | slope 2 | error | power's | better | held"
+    print(f"| one break | {heads} |")
+    print("| --- " * 13 + "|")
     for slopes in ((-0.2, -0.8), (-0.8, -0.2), (0.8, 0.3)):
         print(break_row(f"slopes {slopes[0]:g}, {slopes[1]:g}; 40 x, 5 %", seeds, slopes=slopes), flush=True)
     print(break_row("slopes drawn; 12 x, 5 %", seeds, points=12), flush=True)
@@ -150,7 +157,9 @@ def breaks_table(seeds: range) -> None:
 
 def words_table(seeds: range) -> None:
     """Print what curves of every kind are called."""
-    print("| planted | constant | power law | with a limit | logistic | broken | bends |\n" + "| --- " * 7 + "|")
+    print(
+        "| planted | samples | constant | power law | with a limit | logistic | broken | bends |\n" + "| --- " * 8 + "|"
+    )
     for points, noise in ((40, 0.05), (12, 0.05)):
         name = f"{points} x, {noise:.0%}"
         powers = [plain(seed, points=points, noise=noise) for seed in seeds]

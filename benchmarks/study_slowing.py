@@ -121,8 +121,9 @@ def system_row(name: str, replicates: int, seed: int) -> str:
     for kind in INDICATORS:
         trends = np.array([one.sign(kind).trend for one in found])
         tau = np.median([one.sign(kind).tau for one in found])
-        cells.append(f"{tau:+.2f}, {np.mean(trends > 0):.1%} up, {np.mean(trends < 0):.1%} down")
-    return f"| {name} | {' | '.join(cells)} | {np.mean([one.slowing for one in found]):.1%} |"
+        cells.append(f"{tau:+.2f}, {100 * np.mean(trends > 0):.1f} % up, {100 * np.mean(trends < 0):.1f} % down")
+    slowing = 100 * np.mean([one.slowing for one in found])
+    return f"| {name} | {replicates} | {' | '.join(cells)} | {slowing:.1f} % |"
 
 
 def taus(number: int, seed: int) -> str:
@@ -180,7 +181,7 @@ def main() -> None:
         for share in (0.3, 0.6, 0.8, 0.9, 0.95):
             print(recovery_row(share, given.seed), flush=True)
     if "systems" in parts:
-        print("\n| system | autocorrelation | variance | skewness | slowing |\n" + "| --- " * 5 + "|")
+        print("\n| system | samples | autocorrelation | variance | skewness | slowing |\n" + "| --- " * 6 + "|")
         for name in SYSTEMS:
             still = name.startswith(("stationary", "abrupt"))
             print(system_row(name, given.replicates if still else given.replicates // 2, given.seed), flush=True)

@@ -53,9 +53,10 @@ METHOD: Final = """\
 - **Spending.** A ceiling is not a spending. Scores stand beside what was spent; see [budget curves](budget-curves.md).
 - **Tests.** Differences are from the baseline at the same ceiling, paired by task, p by swapping names and corrected by
   Holm over all differences of a part ([statistics](statistics.md)).
-- **Talking.** A debate is beaten or not by its *placebo*: as many agents are asked as often and read as many claims of
-  the same length, which were said about another question. What is said of talking is the difference of these two, at
-  ceilings at which anything is read at all (two rounds or more), corrected by Holm over these.
+- **Talking.** Beside each debate with several ceilings stands its *placebo*: as many agents are asked as often and read
+  as many claims of the same length, which were said about another question. What is said of talking is debate less
+  placebo, at ceilings at which anything is read at all (two rounds or more), corrected by Holm over these. A placebo
+  may harm its readers; so a gain is told only where the debate is ahead of the baseline as well.
 - **Again.** `make study` makes all of it, goes on where it stopped, and says first what it takes;
   `python -m benchmarks.study_when page` writes this page from `benchmarks/results/study`.
 """
@@ -299,8 +300,8 @@ def _sentence(one: Crossover) -> str:
 def _took(found: Sequence[Part]) -> Iterator[str]:
     """Yield what the parts took."""
     yield "## What it took\n"
-    yield "CPU-hours are worked out from the tokens and the [speed of each model](providers.md), and so an upper limit:"
-    yield "replies that two organisations have in common were made once.\n"
+    yield "CPU-hours are worked out from the tokens and the [speed of each model](providers.md) on one core; replies"
+    yield "that two organisations have in common were made once and count twice.\n"
     yield "| part | model | SHA-256 of its file | calls | tokens | CPU-hours | comparison |\n" + "| --- " * 7 + "|"
     for part in found:
         made = part.made
@@ -318,7 +319,7 @@ def _limits() -> Iterator[str]:
     yield "## What does not follow\n"
     yield "- That other models, tasks, prompts or dials would rank organisations in the same way."
     yield "- That there is no difference where none is told: see what could be found."
-    yield "- That a debate gains by talking where it beats a vote. Only where it beats its placebo."
+    yield "- That a debate gains by talking where it beats a vote: only where it beats its placebo as well."
 
 
 def _p(p: float) -> str:

@@ -13,7 +13,7 @@ from agentsoc.reading.text import CUT, lines, readable, sentences
 _NUMBER: Final = (
     rf"(?P<grade>[0-9]{{1,3}})(?![0-9%{CUT}]|[.,][0-9])(?:\s*(?:/|out\s+of)\s*(?P<of>[0-9]{{1,3}})(?![0-9]|[.,][0-9]))?"
 )
-_LINK: Final = r"\s*(?:is|was|would\s+be|should\s+be|must\s+be|[:：=]|->|→|of)\s*"
+_LINK: Final = r"\s*(?:\([^()]{0,40}\)\s*)?(?:is|was|should\s+be|must\s+be|[:：=]|->|→|of)\s*"
 _SIGNS: Final = r"[\s\"'“”(\[$]*"
 _GRADE: Final = re.compile(
     rf"\b(?:grade|score|rating|mark)\b(?:\s+(?:to|for|of)\s+(?:the|this|that)\s+(?:\w+\s+)?answer)?{_LINK}"
@@ -26,13 +26,20 @@ _GIVEN: Final = re.compile(
     re.IGNORECASE,
 )
 _ALONE: Final = re.compile(rf"[\s*_\"'“”(\[$.]*{_NUMBER}\s*(?:points?)?[\s*_\"'“”)\]$.!]*", re.IGNORECASE)
-_OPEN: Final = re.compile(
-    r"(?:\b(?:if|whether|not|never|(?<!i )would|could|might|suppose|unless|between|possible|highest|lowest|best"
-    r"|worst|top|maximum|minimum|max|min|reference|other|first|second)|n['’]t)\b|\?\s*$",
+_SUPPOSED: Final = re.compile(
+    r"\b(?:if|whether|(?<!i )would|could|might|suppose|unless|says|said|claims|states|asks"
+    r"|wants|demands|tells|writes)\b",
     re.IGNORECASE,
 )
-"""What makes a sentence with a grade in it no grading."""
-_FOREIGN: Final = re.compile(r"\b(?:says|said|claims|states|asks|wants|demands|tells|writes)\b", re.IGNORECASE)
+"""What makes a grade behind it a supposition, or the word of another."""
+_ANOTHER: Final = re.compile(
+    r"(?:\b(?:highest|lowest|best|worst|top|perfect|full|passing|ideal|possible|maximum|minimum|max|min|reference|other"
+    r"|first|second|not|never)|n['’]t)\s+(?:\w+\s+){0,2}$",
+    re.IGNORECASE,
+)
+"""What makes the grade right behind it that of something else, or none."""
+_GENERAL: Final = re.compile(r"\s*(?:if|when|where|means|for(?!\s+(?:this|that|the\s+answer|it)\b))\b", re.IGNORECASE)
+"""What makes the grade before it that of all answers of a sort."""
 _QUOTED: Final = re.compile(r"[\"“”][^\"“”\n]{4,400}[\"“”]")
 """Words of another, such as an answer that asks for a grade; a grade alone may stand in quotes."""
 _GOES_ON: Final = re.compile(r"\s*(?:-|–|to|or|and)\s*[0-9]|\s*(?:-|–|to|or)\s*$", re.IGNORECASE)
@@ -69,13 +76,21 @@ def grade_stated(text: str, grades: Sequence[str], rules: int, *, cut: bool = Fa
 
 
 def _sentences(text: str) -> list[str]:
-    return [each for each in sentences(_QUOTED.sub(" ", text)) if not _OPEN.search(each) and not _FOREIGN.search(each)]
+    """Return the sentences of a reply that ask nothing, without what they quote."""
+    return [each for each in sentences(_QUOTED.sub(" ", text)) if not each.rstrip().endswith(("?", "？"))]
 
 
 def _named(sentence: str) -> list[re.Match[str]]:
     """Return where a sentence calls a number its grade."""
     found = list(_GRADE.finditer(sentence)) or list(_GIVEN.finditer(sentence))
-    return [each for each in found if not _GOES_ON.match(sentence, each.end())]
+    return [each for each in found if _is_its_own(sentence[: each.start()], sentence[each.end() :])]
+
+
+def _is_its_own(before: str, after: str) -> bool:
+    """Tell whether a grade is the reply's own and one, by what stands before and behind it in its sentence."""
+    if _SUPPOSED.search(before) or _ANOTHER.search(before[-80:]):
+        return False
+    return not (_GOES_ON.match(after) or _GENERAL.match(after))
 
 
 def _alone(text: str, grades: Sequence[str]) -> str | None:

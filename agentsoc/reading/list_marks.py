@@ -33,7 +33,7 @@ def unmarked(text: str) -> str:
     a list of one item that is a number, the number is what is said: "1. 42" is 42.
     """
     found = _marks(text)
-    if len(found) == 1 and NUMBER.whole(_rest_of_line(text, found[0].end())) is not None:
+    if len(found) == 1 and _holds_number(text, found[0]):
         return text[: found[0].start("mark")] + text[found[0].end() :]
     return _made_unreadable(text, found)
 
@@ -67,10 +67,15 @@ def _marks(text: str) -> list[re.Match[str]]:
 def _made_unreadable(text: str, marks: Sequence[re.Match[str]]) -> str:
     pieces, place = [], 0
     for mark in marks:
-        pieces += [text[place : mark.start("mark")], f"{CUT}. "]
+        # what stands in brackets behind a number is an aside to readers
+        pieces += [text[place : mark.start("mark")], f"({CUT}) " if "(" in mark["mark"] else f"{CUT}. "]
         place = mark.end()
     return "".join([*pieces, text[place:]])
 
 
-def _rest_of_line(text: str, start: int) -> str:
-    return (lines(readable(text[start:].partition("\n")[0])) or [""])[0]
+def _holds_number(text: str, mark: re.Match[str]) -> bool:
+    """Tell whether an item is a number alone; in brackets behind other words it may be an aside."""
+    if "(" in mark["mark"] and text[: mark.start()].strip():
+        return False
+    rest = lines(readable(text[mark.end() :].partition("\n")[0]))
+    return bool(rest) and NUMBER.whole(rest[0]) is not None

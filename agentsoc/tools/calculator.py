@@ -16,6 +16,7 @@ LENGTH_MAX: Final = 500
 _DIGITS_MAX: Final = 1_000
 """Longest number that is worked with (decimal digits, above and below the line)."""
 _DECIMALS: Final = 12
+_TOO_LONG: Final = "the number grows too long"
 _BITS: Final = int(_DIGITS_MAX * 3.33)
 Number = Fraction | float
 
@@ -69,13 +70,32 @@ def worked_out(expression: str) -> Number:
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         raise ToolError("error", f"this is no arithmetic: {expression[:80]}") from None
     try:
-        return _value(tree.body)
+        whole = _whole(tree.body)
+        return _value(tree.body) if whole is None else Fraction(whole)
     except ZeroDivisionError:
         raise ToolError("error", "a division by zero") from None
     except (ValueError, OverflowError, TypeError) as error:
         raise ToolError("error", str(error)) from None
     except RecursionError:
         raise ToolError("error", "the brackets are too deep") from None
+
+
+def _whole(node: ast.expr) -> int | None:
+    """Return the value of sums, differences and products of whole numbers, which need no fractions; else None."""
+    match node:
+        case ast.Constant(value=number) if type(number) is int:
+            found: int = number
+        case ast.BinOp(left=left, op=ast.Add() | ast.Sub() | ast.Mult() as op, right=right):
+            one = _whole(left)
+            other = None if one is None else _whole(right)
+            if one is None or other is None:
+                return None
+            found = _OPERATORS[type(op)](one, other)
+        case _:
+            return None
+    if found.bit_length() > 2 * _BITS:
+        raise ToolError("error", _TOO_LONG)
+    return found
 
 
 def _value(node: ast.expr) -> Number:
@@ -107,7 +127,7 @@ def _power(base: Number, exponent: Number) -> Number:
     if isinstance(base, Fraction) and isinstance(exponent, Fraction) and exponent.denominator == 1:
         size = max(base.numerator.bit_length(), base.denominator.bit_length())
         if abs(exponent.numerator) * size > _BITS:
-            raise ToolError("error", "the number grows too long")
+            raise ToolError("error", _TOO_LONG)
         return base**exponent.numerator
     return _bounded(math.pow(base, exponent))
 
@@ -141,7 +161,7 @@ def _called(name: str, values: list[Number]) -> Number:
 def _bounded(value: Any) -> Number:
     if isinstance(value, Fraction):
         if max(value.numerator.bit_length(), value.denominator.bit_length()) > 2 * _BITS:
-            raise ToolError("error", "the number grows too long")
+            raise ToolError("error", _TOO_LONG)
         return value
     if isinstance(value, int):
         return Fraction(value)

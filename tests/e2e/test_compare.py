@@ -100,8 +100,11 @@ def written(data: dict[str, Any], name: str = "comparison.yaml") -> Path:
 
 
 def call(capsys: pytest.CaptureFixture[str], *words: object) -> tuple[int, str, str]:
+    """Run a command; a comparison makes its runs in this process where no number of workers is asked for."""
     capsys.readouterr()
-    code = main.main([*map(str, words), *(["--quiet"] if "--help" not in words and words[0] == "compare" else [])])
+    added = ["--quiet"] if "--help" not in words and words[0] == "compare" else []
+    added += ["--workers", "1"] if added and "--workers" not in words else []
+    code = main.main([*map(str, words), *added])
     said = capsys.readouterr()
     return code, said.out, said.err
 

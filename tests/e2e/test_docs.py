@@ -68,6 +68,9 @@ SMALL = {
     "scenarios/experiment-heterogeneous.yaml": {"tasks.count": "1"},
 }
 """Files with the embedded model, and what they are reduced to."""
+HERE = ("--workers", "1")
+"""Runs of comparisons are made in this process: others would have to start, and who makes them changes nothing
+(`e2e/test_compare.py`)."""
 MARKS = {"ray": pytest.mark.ray}
 
 
@@ -125,7 +128,7 @@ class Reader:
             code, told = done.returncode, done.stdout + done.stderr
         else:
             self.capsys.readouterr()
-            code = main.main(words[1:])
+            code = main.main([*words[1:], *(HERE if words[1] == "compare" else ())])
             captured = self.capsys.readouterr()
             told = captured.out + captured.err
         assert code == expected, f"{place}: {command}\n{told}"

@@ -21,6 +21,7 @@ from typing import Any
 
 import polars as pl
 import pytest
+from polars.testing import assert_frame_equal
 
 from agentsoc.cli import main
 from agentsoc.engine import ray_cluster
@@ -202,7 +203,7 @@ def test_the_runs_of_a_sweep_are_the_same_made_by_hosts_of_two_nodes_as_one_afte
     monkeypatch.chdir(tmp_path)
     nodes: set[str] = set()
     when_given(monkeypatch, 1, lambda pool, _: nodes.update(host.node for host in pool.hosts))
-    words = ["run", "sweep.yaml", "--seeds", "3", "--json", "--quiet"]
+    words = ["run", "sweep.yaml", "--seeds", "2", "--json", "--quiet"]
     far = ["--address", cluster.address, "--hosts", "2"]
     told: list[list[dict[str, Any]]] = []
     for place, more in (("here", []), ("far", far)):
@@ -210,7 +211,7 @@ def test_the_runs_of_a_sweep_are_the_same_made_by_hosts_of_two_nodes_as_one_afte
         told.append(json.loads(capsys.readouterr().out)["runs"])
     here, there = ([{**one, "run_dir": Path(one["run_dir"]).name} for one in runs] for runs in told)
     assert here == there
-    assert len({one["digest"] for one in here}) == 6
+    assert len({one["digest"] for one in here}) == 4
     assert len(nodes) == 2
     for one in told[1]:
         RunLog(Path(one["run_dir"])).check()
@@ -243,24 +244,17 @@ def test_a_job_joins_its_cluster_by_auto_and_a_job_that_is_stopped_leaves_a_run_
     file, out = tmp_path / "s.yaml", tmp_path / "run"
     file.write_text(SCENARIO)
 
-    def ray(*words: str) -> str:
-        command = [str(BIN / "ray"), "job", words[0], "--address", f"http://{cluster.jobs}", *words[1:]]
-        done = subprocess.run(
-            command, env=cluster.environment, capture_output=True, text=True, timeout=100, check=False
-        )
-        return done.stdout + done.stderr
-
     words = ["run", str(file), "--address", "auto", "--hosts", "2", "--out", str(out), "--quiet"]
     patience = json.dumps({"env_vars": {"RAY_JOB_STOP_WAIT_TIME_S": "30"}})
     options = ["--no-wait", "--submission-id", "a-run", "--runtime-env-json", patience]
-    said = ray("submit", *options, "--", str(BIN / "agentsoc"), *words)
+    said = job(cluster, "submit", *options, "--", str(BIN / "agentsoc"), *words)
     give_up = time.monotonic() + 90
     while answered(out) < 5:
-        assert time.monotonic() < give_up, said + ray("logs", "a-run")
+        assert time.monotonic() < give_up, said + job(cluster, "logs", "a-run")
         time.sleep(0.5)
-    said = ray("stop", "a-run")
+    said = job(cluster, "stop", "a-run")
     stopped = RunLog(out).manifest
-    assert stopped.status == "interrupted", said + ray("logs", "a-run")
+    assert stopped.status == "interrupted", said + job(cluster, "logs", "a-run")
     assert (stopped.scenario["engine"]["address"], stopped.scenario["engine"]["hosts"]) == ("auto", 2)
     assert 5 <= answered(out) < 180
     resumed = resume(out, engine={"address": None, "hosts": 1, "concurrency": 64})
@@ -269,11 +263,35 @@ def test_a_job_joins_its_cluster_by_auto_and_a_job_that_is_stopped_leaves_a_run_
     assert resumed.manifest.totals.calls_lost == 0
 
 
+def job(cluster: Standing, *words: str) -> str:
+    """Return what a command of `ray job` said."""
+    command = [str(BIN / "ray"), "job", words[0], "--address", f"http://{cluster.jobs}", *words[1:]]
+    done = subprocess.run(command, env=cluster.environment, capture_output=True, text=True, timeout=200, check=False)
+    return done.stdout + done.stderr
+
+
 def answered(directory: Path) -> int:
     """Return how many replies are in the journal; none before there is one."""
     with contextlib.suppress(Exception):
         return sum(row.state == "done" for row in read_journal(directory / JOURNAL))
     return 0
+
+
+@pytest.mark.skipif(not NIGHTLY or not HAS_JOBS, reason="needs the extra cluster; a job takes long to start")
+def test_a_comparison_in_a_job_has_the_runs_and_results_that_it_has_here(
+    cluster: Standing, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("c.yaml").write_text(COMPARISON.replace("seeds: 4", "seeds: 2"))
+    words = ["compare", str(tmp_path / "c.yaml"), "--quiet"]
+    assert main.main([*words, "--out", "here", "--workers", "1"]) == 0
+    far = ["--out", str(tmp_path / "far"), "--address", "auto", "--hosts", "2"]
+    said = job(cluster, "submit", "--submission-id", "compared", "--", str(BIN / "agentsoc"), *words, *far)
+    assert "succeeded" in said, said
+    here, there = (pl.read_parquet(Path(place, "results.parquet")) for place in ("here", "far"))
+    assert_frame_equal(there.drop("wall_s"), here.drop("wall_s"))  # how long replies took is measured each time
+    computed = pl.col("organisation") == "computed"
+    assert_frame_equal(there.filter(computed), here.filter(computed))
 
 
 def test_a_node_that_is_lost_loses_only_the_runs_in_flight_on_it(

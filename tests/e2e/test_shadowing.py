@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from importlib.util import find_spec
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ import agentsoc
 import analysis
 from agentsoc import shadowing
 from agentsoc.errors import InputError
+from tests.nightly import NIGHTLY
 from tests.strategies import scenario
 
 COMMAND = str(Path(sys.executable).with_name("agentsoc"))
@@ -41,8 +43,12 @@ def called(*words: str, where: Path, on_path: bool = False) -> subprocess.Comple
     return subprocess.run(words, cwd=where, env=env, capture_output=True, text=True, check=False)
 
 
-@pytest.mark.parametrize("on_path", [False, True])
-@pytest.mark.parametrize("command", [(COMMAND,), (sys.executable, "-m", MODULE)])
+WAYS = list(product(("folder", "file"), ((COMMAND,), (sys.executable, "-m", MODULE)), (False, True)))
+IN_TURN = [way for number, way in enumerate(WAYS) if NIGHTLY or number.bit_count() % 2 == 0]
+"""All eight ways each night; else four, among which any two of the settings meet in each of their values."""
+
+
+@pytest.mark.parametrize(("here", "command", "on_path"), IN_TURN, indirect=["here"])
 def test_commands_do_not_meet_the_analysis_of_the_user(here: Path, command: tuple[str, ...], on_path: bool) -> None:
     done = called(*command, "laws", "run", "--fast", where=here, on_path=on_path)
     assert done.returncode == 0, done.stderr

@@ -7,13 +7,17 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 pytest.importorskip("playwright", reason="no playwright here: it is one of the development packages")
 
 from playwright.sync_api import Browser, Page, expect
 
+from agentsoc import run
 from agentsoc.log.manifest import load_manifest
+from agentsoc.log.read import RunLog
+from agentsoc.testing import small_scenario
 from analysis.viewer.server.serve import ViewServer
 from tests.browsing import browser, looking, to
 from tests.view_served import viewer
@@ -111,3 +115,25 @@ def test_a_run_that_is_silent_gone_or_not_served_any_more_says_so(chrome: Browse
         server.stop()
         expect(page.get_by_text("The server does not answer.").first).to_be_visible(timeout=15_000)
         seen.errors.clear()  # the browser notes each request that was refused
+
+
+def test_an_act_does_not_use_what_it_disputes_and_tokens_say_which_way(chrome: Browser, tmp_path: Path) -> None:
+    run(
+        small_scenario(
+            tasks={"kind": "arithmetic", "count": 4},
+            agents={"count": 3, "model": {"kind": "scripted", "accuracy": 0.6, "cites": "agreeing", "follows": 0.7}},
+            topology={"kind": "decentralized", "degree": 2},
+            protocol={"kind": "debate", "rounds": 2},
+        ),
+        tmp_path / "talk",
+    )
+    first = RunLog(tmp_path / "talk").frame().filter(pl.col("kind") == "contradict_claim").row(0, named=True)
+    with viewer(tmp_path) as server, looking(chrome, server) as (page, _):
+        to(page, f"#episode?place=talk&task={first['task']}&agent={first['agent']}")
+        acts = page.locator(".turn p", has_text=", disputes ")
+        expect(acts.first).to_be_visible(timeout=15_000)
+        for said in acts.all_inner_texts():
+            before, _, disputed = said.partition(", disputes ")
+            assert disputed.strip() not in before
+        expect(page.locator(".turn").first).to_contain_text(" tokens in, ")
+        expect(page.get_by_text("0 of 0 claims")).to_have_count(0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import multiprocessing
 import random
 from collections.abc import Iterator
@@ -51,6 +52,22 @@ def test_random_actions_pass_no_wall_and_end_no_run(tmp_path: Path) -> None:
     assert found.faults == []
     assert found.episodes == 36
     assert {"result", "unknown_tool", "bad_arguments", "error", "limit"} <= set(found.ends)
+
+
+def test_the_page_of_tools_says_what_the_study_of_walls_found() -> None:
+    root = Path(__file__).parents[2]
+    found = json.loads((root / "benchmarks" / "results" / "acting_walls.json").read_text())
+    text = " ".join((root / "docs" / "tools.md").read_text("utf-8").split())
+    ends, near = found["ends"], found["near"]
+    assert found["faults"] == 0  # "None passed a ceiling, each ended"
+    assert tuple(ends) == ("result", *walls.KINDS)
+    assert f"| {' | '.join(ends)} |" in text
+    assert f"| {' | '.join(f'{count:,}' for count in ends.values())} |" in text
+    assert f"{found['episodes']:,} episodes under ceilings" in text
+    assert f"{found['large']:,} of the results were 50 MB" in text
+    counted = ", ".join(f"{near[name]:,} of {word}" for name, word in
+                        (("tool calls", "calls"), ("tokens", "tokens"), ("money", "money")))  # fmt: skip
+    assert f"more than four fifths of a ceiling: {counted}." in text
 
 
 @pytest.mark.skipif(find_spec("pydantic_monty") is None, reason="needs the extra sandbox")

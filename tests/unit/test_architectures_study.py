@@ -105,7 +105,9 @@ def test_the_results_are_whole_and_name_their_runs() -> None:
         assert set(found["runs"]) == ORGANISATIONS
         assert all(re.fullmatch("[0-9a-f]{64}", digest) for digest in (found["comparison"], *found["runs"].values()))
         rows = of(setting)
-        assert dict(rows.group_by("organisation").len().rows()) == dict.fromkeys(ORGANISATIONS, TASKS)
+        counts = dict(rows.group_by("organisation").len().rows())
+        assert counts == dict.fromkeys(ORGANISATIONS, counts["single"])
+        assert counts["single"] == TASKS or setting.endswith("-local")
         assert rows.select("organisation", "seed", "task").is_unique().all()
         assert (rows["tokens"] <= rows["budget"]).all()
 

@@ -169,10 +169,11 @@ def test_a_hundred_thousand_vectorised_rows_take_no_more_python_than_a_hundred()
             nonlocal calls
             calls += event in ("call", "c_call")
 
-        columns = {"score": np.ones(n), "answer": np.zeros(n, np.int64), "virtual_s": np.zeros(n)}
+        ones, answers, zeros = np.ones(n), np.zeros(n, np.int64), np.zeros(n)
+        each = EpisodeRow(-1, answered=True, stop="finished")
         sys.setprofile(count)
         try:
-            table.add_block(0, **columns, options=("A", "B"), each=EpisodeRow(-1, answered=True, stop="finished"))
+            table.add_block(0, score=ones, answer=answers, options=("A", "B"), virtual_s=zeros, each=each)
             found: pa.Table = table.table()
         finally:
             sys.setprofile(None)

@@ -212,6 +212,15 @@ def test_families_that_take_all_of_a_reply_or_read_it_themselves_get_it_as_it_is
         ("If it were right, the grade would be 10.", "10", None),
         ("Is the grade 10?", None, None),
         ("Grade: 11", None, None),
+        ("The answer is not quite complete, so the grade is 6.", "6", "6"),
+        ("The reference answer is 5, the grade is 8.", "5", "8"),
+        ("Grade (0-10): 8", "8", "8"),
+        ("A perfect grade would be 10.", "10", None),
+        ("The full score is 10.", "10", None),
+        ("The score is 10 for a perfect answer.", "10", None),
+        ("The score is 9 for this answer.", "9", "9"),
+        ("I would not give it an 8.", "8", None),
+        ("The first answer gets 8.", "8", None),
     ],
 )
 def test_a_grade_is_what_the_judge_calls_so(text: str, by_two: str | None, by_three: str | None) -> None:

@@ -273,7 +273,7 @@ def test_comparisons_say_who_is_on_the_front_and_how_runs_ended() -> None:
     report = {"verdict": "v", "blocks": [block], "metrics": {"a": spent, "b": spent}, "stops": {"b": {"finished": 4}}}
     ended = compare_page(report | {"stops": {"b": {"finished": 1, "budget_exhausted": 3}}})
     usual = compare_html(compare_page(report))
-    told_apart({"b: of 4 episodes ended 3 by budget exhausted": compare_html(ended)}, usual)
+    told_apart({"b: of 4 episodes 3 ended by budget exhausted": compare_html(ended)}, usual)
     front, forest = description(cost_chart(ended)), description(forest_chart(ended))
     assert front == "Nobody scores more for fewer tokens than: b (filled, joined by the dashed line)."
     assert forest == "One row an organisation. The interval leaves 0 out for: b (filled dots)."

@@ -206,7 +206,6 @@ def test_the_pilot_speaks_of_parts_with_its_model_alone(stand_in: Part, text: st
     found = re.search(r"The pilot had 3 tasks .* 12 differences .*\nfinds 0\.(\d\d) to 0\.(\d\d)\.", told)
     assert found
     assert 10 < int(found[1]) <= int(found[2]) < 60
-    assert "The pilot had" not in (page([same], None) or "")
     assert f"| `{PILOT}` | qwen2.5-coder-0.5b | `1d9614638d18024d` | 380 | 37,542 | 0.2 |" in told, "it took tokens too"
 
 
@@ -245,16 +244,14 @@ def test_talking_is_told_beside_the_placebo_and_to_beat_it_is_no_gain_yet(stand_
     assert said.endswith("It is not shown to be ahead of self-consistency, so no gain by talking is shown.")
 
 
-def talk(stand_in: Part, budget: int, value: float, p: float, ahead: bool = False) -> Talk:
-    (one,) = talking(stand_in)
+def talk(one: Talk, budget: int, value: float, p: float, ahead: bool = False) -> Talk:
     return Talk(budget, replace(one.row, difference=Interval(value, value - 0.1, value + 0.1)), p, ahead)
 
 
 def test_each_sentence_of_talking_stands_where_it_must_and_nowhere_else(stand_in: Part) -> None:
-    better, worse, open_ = (
-        talk(stand_in, *each) for each in ((1000, 0.2, 0.01), (2000, -0.2, 0.01), (3000, 0.2, 0.06))
-    )
-    gains = talk(stand_in, 4000, 0.3, 0.01, ahead=True)
+    (one,) = talking(stand_in)
+    better, worse, open_ = (talk(one, *each) for each in ((1000, 0.2, 0.01), (2000, -0.2, 0.01), (3000, 0.2, 0.06)))
+    gains = talk(one, 4000, 0.3, 0.01, ahead=True)
     nothing = "It is not shown to be ahead of vote, so no gain by talking is shown."
     matters = "What agents read matters, the debate does"
     assert talk_words([better, open_], "vote") == (
@@ -267,7 +264,7 @@ def test_each_sentence_of_talking_stands_where_it_must_and_nowhere_else(stand_in
         "Whether what is said in the debate matters cannot be told: debate less placebo +0.200 [+0.100, +0.300] "
         "at 3,000."
     )
-    ahead_only = talk(stand_in, 3000, 0.2, 0.06, ahead=True)
+    ahead_only = talk(one, 3000, 0.2, 0.06, ahead=True)
     assert "gains" not in talk_words([ahead_only], "vote"), "without the placebo nothing is claimed"
     assert talk_words([], "vote") == "There is no placebo beside a debate that talks, so nothing is said of talking."
 

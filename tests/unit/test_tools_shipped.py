@@ -13,6 +13,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from agentsoc.contracts.function_tool import function_tool
 from agentsoc.contracts.part import Slot
@@ -22,7 +24,7 @@ from agentsoc.engine.run import run
 from agentsoc.errors import ConsentNeededError, InputError
 from agentsoc.reading.by_schema import schema_fault
 from agentsoc.scenario.files import BASE_DIR
-from agentsoc.tools.calculator import Calculator
+from agentsoc.tools.calculator import Calculator, value_text, worked_out
 from agentsoc.tools.search import Index, Search
 from tests.societies import built
 
@@ -63,6 +65,26 @@ def asked(tool: Tool, **arguments: Any) -> str:
 )
 def test_the_calculator_is_exact_where_numbers_allow_it(expression: str, value: str) -> None:
     assert asked(Calculator(), expression=expression) == value
+
+
+@given(
+    st.recursive(
+        st.sampled_from(["0", "7", "96", "10", "2.5", "True", "1" * 400]),
+        lambda parts: st.tuples(parts, st.sampled_from("+-*/%"), parts).map(lambda each: f"({' '.join(each)})"),
+        max_leaves=12,
+    )
+)
+def test_whole_numbers_are_worked_out_as_fractions_would_be(expression: str) -> None:
+    def found() -> str:
+        try:
+            return value_text(worked_out(expression))
+        except ToolError as error:
+            return str(error)
+
+    quick = found()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("agentsoc.tools.calculator._whole", lambda node: None)
+        assert found() == quick
 
 
 @pytest.mark.parametrize(

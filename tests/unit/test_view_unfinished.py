@@ -92,6 +92,7 @@ def test_a_run_that_did_not_finish_has_the_tasks_of_its_table_and_the_others(
 ) -> None:
     place = unfinished(tmp_path / "run", "interrupted")
     whole = RunLog(GOLDEN / "debated").episodes()
+    assert whole is not None
     monkeypatch.setattr(RunLog, "episodes", lambda log: whole.filter(whole["task"] < 2))
     tasks = run_page(open_log(place), whole=False).tasks
     assert [one.task for one in tasks] == [0, 1, 2, 3, 4]
@@ -104,7 +105,7 @@ def test_what_is_not_known_is_not_said(places: ViewedPlaces) -> None:
     others = (html["running"], html["interrupted"], html["failed"])
     told_apart({behind: html["running"]}, html["interrupted"], html["finished"], html["imported"])
     told_apart({"none: the run is not finished": others}, html["finished"], html["imported"])
-    for word in ("deliveries", "0 failed"):
+    for word in ("deliveries", "0 failed", "seed", "models"):
         assert word in html["finished"]
         assert word not in html["imported"]
     told_apart({"agentsoc resume": others, "agentsoc replay": html["finished"]}, html["imported"])

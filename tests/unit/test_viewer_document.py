@@ -10,7 +10,7 @@ import re
 import shutil
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 import polars as pl
@@ -21,6 +21,7 @@ from agentsoc.cli import main
 from agentsoc.engine.transcript import transcript
 from agentsoc.errors import InputError
 from agentsoc.log.read import RunLog
+from analysis.comparison.crossovers import Verdict
 from analysis.importers.store import describe, save
 from analysis.tables import from_log
 from analysis.viewer.charts.escape import visible
@@ -42,6 +43,7 @@ from analysis.viewer.pages.phase import phase_page
 from analysis.viewer.pages.plain import Span
 from analysis.viewer.pages.run import BudgetLine, run_page
 from analysis.viewer.pages.store import open_log
+from tests.sides import told_apart
 from tests.viewer_results import a_comparison, some_laws, some_measurements
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "format-2"
@@ -348,9 +350,38 @@ def test_a_comparison_without_a_common_ceiling_says_so(matched: bool) -> None:
 
 def test_crossovers_are_told_with_their_place_or_their_reason() -> None:
     there = CrossoverLine("a", "b", "crosses_over", Span(300.0, 200.0, 500.0), "", "")
-    assert crossover_words(there) == "a and b: crosses over, at 300 tokens [200, 500]"
+    assert crossover_words(there) == "a and b: crosses over, at 300 tokens a task [200, 500]"
     none = CrossoverLine("a", "b", "no_crossover", Span(None), "a", "too few tasks")
     assert crossover_words(none) == "a and b: no crossover, a is ahead; too few tasks"
+    said = {verdict: crossover_words(msgspec.structs.replace(there, verdict=verdict)) for verdict in get_args(Verdict)}
+    told_apart(
+        {
+            "one overtakes the other": said["crossover"],
+            "neither overtakes the other": said["none"],
+            "undecided, either may overtake": said["open"],
+        }
+    )
+
+
+def test_a_comparison_says_what_its_brackets_and_columns_are() -> None:
+    score = {"value": 0.5, "low": 0.4, "high": 0.6, "level": 0.95, "method": "Wilson"}
+    row = {"organisation": "a", "mean": score, "difference": score, "detectable": 0.25, "tasks_needed": 1234}
+    found = {"effect": 0.05, "baseline": {"organisation": "b", "mean": score}, "rows": [row]}
+    page = compare_page({"verdict": "v", "blocks": [{"comparison": found}], "notes": ["n"]})
+    html = compare_html(page)
+    bare = compare_html(compare_page({"verdict": "v", "blocks": []}))
+    told_apart(
+        {
+            "Scores are means over tasks; square brackets hold their intervals at 95%.": html,
+            "Won, tied and lost are the pairs of one task and one seed in which an organisation scored more, as much, "
+            "or less.": html,
+            "tasks for 0.05": html,
+            "These are the notes of report.txt, which has more columns than this page.": html,
+        },
+        bare,
+    )
+    for cell in ("could find", "<td>0.25</td>", "<td>1,234</td>"):
+        assert cell in html
 
 
 def test_commands_write_a_document_beside_their_data(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import re
+from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any, cast
 
@@ -12,9 +13,13 @@ import pytest
 import analysis
 from agentsoc.engine.run import Run
 from agentsoc.errors import InputError
+from agentsoc.log.notebook import notebook_html
 from agentsoc.log.read import RunLog
 from analysis.viewer import notebook
-from analysis.viewer.pages.plan import plan_page
+from analysis.viewer.document.parts import STYLE
+from analysis.viewer.pages.plain import Span
+from analysis.viewer.pages.plan import PlannedDesign, PlanPage, plan_page
+from tests.view_folder import HOSTILE
 from tests.viewer_results import a_comparison, some_laws, some_measurements
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "format-2"
@@ -112,3 +117,36 @@ def test_plans_show_their_designs() -> None:
     assert [one.p is None for one in page.designs] == [one.organisation == "single" for one in page.designs]
     assert page.designs[0].signal.low == doubted.best.low
     assert "P(beats one agent)" in shown(doubted)
+
+
+@pytest.mark.parametrize("hostile", HOSTILE, ids=range(len(HOSTILE)))
+def test_hostile_texts_of_a_plan_and_of_a_text_that_nobody_draws_stand_as_text(
+    hostile: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    design = PlannedDesign(hostile, hostile, Span(0.5, 0.4, 0.6), 0.5)
+    monkeypatch.setattr(notebook, "plan_page", lambda plan: PlanPage(hostile, hostile, 100.0, [design, design]))
+    drawn = notebook.shown_plan(cast(Any, None))
+    monkeypatch.setattr(importlib.metadata, "entry_points", lambda **_: ())
+    plain = notebook_html("plan", None, hostile)
+    for found in (drawn, plain):
+        read = Read()
+        read.feed(found.replace(STYLE, ""))
+        assert read.tags <= {"div", "style", "p", "pre", "figure", "figcaption", "b", "svg", "title", "desc", "line",
+                             "path", "circle", "rect", "text", "details", "summary", "table", "thead", "tbody", "tr",
+                             "th", "td"}  # fmt: skip
+        assert not [name for name in read.attributes if name.startswith("on") or name in ("src", "href", "style")]
+    assert "\x1b" not in drawn
+    assert "\u202e" not in drawn
+
+
+class Read(HTMLParser):
+    """The elements of a page and their attributes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: set[str] = set()
+        self.attributes: set[str] = set()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        self.attributes |= {name for name, _ in attrs}

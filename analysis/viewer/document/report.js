@@ -206,7 +206,7 @@
       for (const round of rounds) {
         const turn = el("div", { class: "turn" }, el("strong", {}, `round ${round}`));
         for (const call of calls.filter((one) => one.round === round)) {
-          const cost = `${words(call.model)}, ${words(call.purpose)}, attempt ${call.attempt}: ${words(call.tokens_in)} + ${words(call.tokens_out)} tokens, ${words(call.latency_ms)} ms` + (call.as_sent === false ? "; not word for word what was sent" : "");
+          const cost = `${words(call.model)}, ${words(call.purpose)}, attempt ${call.attempt}: ${words(call.tokens_in)} tokens in, ${words(call.tokens_out)} out, ${words(call.latency_ms)} ms` + (call.as_sent === false ? "; not word for word what was sent" : "");
           turn.append(el("p", { class: "muted" }, cost));
           for (const message of call.messages) turn.append(el("details", {}, el("summary", {}, `${message.role}, as sent`), el("pre", {}, message.content)));
           if (call.reasoning) turn.append(el("details", {}, el("summary", {}, "reasoning"), el("pre", {}, call.reasoning)));

@@ -16,6 +16,17 @@ from analysis.viewer.pages.plain import Span
 NOT_MATCHED = "The organisations had no common ceiling: a difference may be one of spending, not of organisation."
 
 
+PAIRS = (
+    "Won, tied and lost are the pairs of one task and one seed in which an organisation scored more, as much, or less."
+)
+CROSSED = {
+    "crossover": "one overtakes the other",
+    "none": "neither overtakes the other",
+    "open": "undecided, either may overtake",
+}
+"""What the verdicts on crossovers are called on a page."""
+
+
 def compare_section(page: ComparePage, at: int) -> DocumentSection:
     """Return the section of a comparison."""
     return _section(f"comparison-{at}", f"Comparison {page.name}", whole_comparison(page))
@@ -37,17 +48,26 @@ def compare_blocks(page: ComparePage) -> list[Block]:
     blocks = paragraph(page.verdict, "said")
     if not page.matched:
         blocks += paragraph(NOT_MATCHED)
-    head = ("organisation", "score", "minus the baseline", "p (Holm)", "won/tied/lost", "tokens of a task", "stops")
+    found = "it" if page.effect is None else figure(page.effect)
+    head = (
+        "organisation", "score", "minus the baseline", "won/tied/lost", "p (Holm)", "could find", f"tasks for {found}",
+        "tokens of a task", "stops",
+    )  # fmt: skip
     rows = [
         (
             one.label + (" (baseline)" if one.against is None and one.not_comparable is None else ""),
-            span_words(one.score), span_words(one.difference), figure(one.p_holm),
-            "" if one.against is None else f"{one.won:,}/{one.tied:,}/{one.lost:,}", span_words(one.tokens),
-            one.not_comparable or counted(one.stops),
+            span_words(one.score), span_words(one.difference),
+            "" if one.against is None else f"{one.won:,}/{one.tied:,}/{one.lost:,}", figure(one.p_holm),
+            figure(one.detectable), "-" if one.tasks_needed is None else f"{one.tasks_needed:,}",
+            span_words(one.tokens), one.not_comparable or counted(one.stops),
         )
         for one in page.organisations
     ]  # fmt: skip
-    blocks += [*table_of(head, rows), *figure_of(forest_chart(page)), *figure_of(cost_chart(page))]
+    blocks += table_of(head, rows)
+    if page.level is not None:
+        said = f"Scores are means over tasks; square brackets hold their intervals at {page.level:.0%}. {PAIRS}"
+        blocks += paragraph(said, "muted")
+    blocks += [*figure_of(forest_chart(page)), *figure_of(cost_chart(page))]
     if page.crossovers:
         blocks += [*heading("Crossovers"), *listed([crossover_words(one) for one in page.crossovers])]
     if page.unequal_stops or page.failures:
@@ -58,7 +78,10 @@ def compare_blocks(page: ComparePage) -> list[Block]:
 
 def compare_notes(page: ComparePage) -> list[Block]:
     """Return what a reader of a comparison must know, and what is missing."""
-    blocks = [*heading("Notes"), *listed(page.notes)]
+    blocks = heading("Notes")
+    if page.notes:
+        blocks += paragraph("These are the notes of report.txt, which has more columns than this page.", "muted")
+    blocks += listed(page.notes)
     if page.missing:
         blocks += [*heading("Runs that are missing"), *listed(page.missing)]
     return blocks
@@ -66,9 +89,9 @@ def compare_notes(page: ComparePage) -> list[Block]:
 
 def crossover_words(one: CrossoverLine) -> str:
     """Return in a sentence whether and where one organisation overtakes another."""
-    begun = f"{one.one} and {one.other}: {one.verdict.replace('_', ' ')}"
+    begun = f"{one.one} and {one.other}: {CROSSED.get(one.verdict) or one.verdict.replace('_', ' ')}"
     if one.at.value is not None:
-        return f"{begun}, at {figure(one.at.value)} tokens [{figure(one.at.low)}, {figure(one.at.high)}]"
+        return f"{begun}, at {figure(one.at.value)} tokens a task [{figure(one.at.low)}, {figure(one.at.high)}]"
     if one.ahead:
         begun += f", {one.ahead} is ahead"
     return f"{begun}; {one.reason}" if one.reason else begun

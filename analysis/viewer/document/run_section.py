@@ -58,9 +58,11 @@ def run_facts(page: RunPage) -> list[tuple[str, object]]:
     facts: list[tuple[str, object]] = [
         ("place", page.place),
         ("status", page.status),
-        ("seed", page.seed),
-        ("models", ", ".join(page.models)),
     ]
+    if page.seed is not None:
+        facts.append(("seed", page.seed))
+    if page.models:
+        facts.append(("models", ", ".join(page.models)))
     if page.budget is not None:
         facts.append(("tokens", budget_words(page.budget)))
         if page.budget.cost is not None:

@@ -114,6 +114,6 @@ function About({ page, place, task, level }) {
 function RoundLine({ line }) {
   if (!line) return null;
   const acts = Object.entries(line.acts).map(([kind, n]) => `${whole(/** @type {number} */ (n))} ${kind}`).join(", ");
-  const spent = line.calls ? `; ${many(line.calls, "call")}, ${whole(line.tokens_in)} + ${whole(line.tokens_out)} tokens` : "";
+  const spent = line.calls ? `; ${many(line.calls, "call")}, ${whole(line.tokens_in)} tokens in, ${whole(line.tokens_out)} out` : "";
   return html`<p aria-live="polite">In this round: ${words(acts)}${spent}${line.rewards === null ? "" : `; rewards ${number(line.rewards)}`}.</p>`;
 }

@@ -42,7 +42,7 @@ export class Run extends Component {
       <${Asked} what="society" at=${{ place }} again=${again} busy="placing agents ...">${(/** @type {any} */ data) => html`<${Blocks} blocks=${data.figure} /><${Blocks} blocks=${data.note} />`}<//>
       <h3>Cited most</h3>
       <${Asked} what="cited" at=${{ place }} again=${again} busy="reading who built on whom ...">${(/** @type {any} */ data) => data.cited.length
-        ? html`<${Table} label="cited most" head=${["agent", "claims of it that others used"]} rows=${data.cited.map((/** @type {any} */ one) => [`agent ${one[0]}`, whole(one[1])])} />`
+        ? html`<${Table} label="cited most" head=${["agent", "times that others built on or disputed a claim of it"]} rows=${data.cited.map((/** @type {any} */ one) => [`agent ${one[0]}`, whole(one[1])])} />`
         : html`<p class="muted">Nobody built on a claim of another.</p>`}<//>
       <h2>How it was made</h2>
       <${Blocks} blocks=${run.last} />`}<//>`;

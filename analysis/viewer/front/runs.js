@@ -59,11 +59,11 @@ function Group({ group, open, ticked, fold, tick }) {
 
 /** @param {any} props */
 function Line({ run, ticked, tick, inside, columns }) {
-  const varied = (columns || []).map((/** @type {string} */ name) => `${name} ${words(run.varied[name])}`).join(", ");
+  const varied = (columns || []).filter((/** @type {string} */ name) => run.varied[name] !== null).map((/** @type {string} */ name) => `${name} ${words(run.varied[name])}`).join(", ");
   const sound = run.status !== "damaged";
   return html`<tr class=${inside ? "indent" : ""}>
     <td>${sound ? html`<input type="checkbox" aria-label=${`tick ${run.place}`} checked=${ticked.includes(run.place)} onChange=${() => tick(run.place)} />` : null}</td>
-    <td>${sound ? html`<a href=${to("run", { place: run.place })}>${run.place === "." ? run.name : run.place}</a>` : run.place} ${run.name !== run.place ? html`<span class="muted">${run.name}${run.seed === null ? "" : `, seed ${run.seed}`}</span>` : null}
+    <td>${sound ? html`<a href=${to("run", { place: run.place })}>${run.place === "." ? run.name : run.place}</a>` : run.place} ${run.name !== run.place && !(inside && run.place.endsWith(`/${run.name}`)) ? html`<span class="muted">${run.name}${run.seed === null ? "" : `, seed ${run.seed}`}</span>` : null}
       ${varied ? html`<div class="muted">${varied}</div>` : null}${run.error ? html`<div>${run.error}</div>` : null}</td>
     <td class="word">${run.status}</td><td>${run.status === "imported" ? "-" : whole(run.calls_failed)}</td><td><${Score} run=${run} /></td><td>${run.status === "imported" ? "-" : html`<${Tokens} run=${run} />`}</td>
     <td class="word">${Object.entries(run.stops).map(([name, n]) => `${whole(/** @type {number} */ (n))} ${name}`).join(", ")}</td>

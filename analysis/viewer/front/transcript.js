@@ -17,8 +17,8 @@ export function Transcript({ place, task, agent, again, link }) {
 
 /** @param {any} props */
 function Call({ call }) {
-  const spent = `${whole(call.tokens_in)} + ${whole(call.tokens_out)} tokens, ${call.latency_ms === null ? "no time known" : `${whole(call.latency_ms)} ms`}`;
-  const seen = call.claims_shown === null || call.claims_due === null ? "" : `; ${call.claims_shown} of ${call.claims_due} claims were shown`;
+  const spent = `${whole(call.tokens_in)} tokens in, ${whole(call.tokens_out)} out, ${call.latency_ms === null ? "no time known" : `${whole(call.latency_ms)} ms`}`;
+  const seen = call.claims_shown === null || !call.claims_due ? "" : `; ${call.claims_shown} of ${call.claims_due} claims were shown`;
   return html`<div><p class="muted">${call.model}${call.purpose ? `, ${call.purpose}` : ""}, attempt ${call.attempt}: ${spent}${seen}${call.as_sent === false ? "; not word for word what was sent" : ""}</p>
     ${call.messages.map((/** @type {any} */ message) => html`<details><summary>${message.role}, as sent</summary><pre tabindex="0">${message.content}</pre></details>`)}
     ${call.failure ? html`<p class="error">failed: ${call.failure}</p>` : null}
@@ -32,6 +32,7 @@ function Call({ call }) {
 function Act({ act, link }) {
   const claims = (/** @type {string[]} */ ids) => ids.map((id, at) => html`${at ? ", " : ""}<a href=${link({ claim: id })}>${id}</a>`);
   const target = act.target === null ? null : act.target.startsWith("agent ") ? html`, to ${act.target}` : html`, disputes <a href=${link({ claim: act.target })}>${act.target}</a>`;
+  const used = act.parents.filter((/** @type {string} */ id) => id !== act.target);  // what it disputes is among its parents, too
   const worth = act.correct === null ? "" : act.correct >= 1 ? " (right)" : ` (score ${number(act.correct)})`;
-  return html`<p><b>${words(act.kind)}</b> ${act.claim === null ? null : html`<a href=${link({ claim: act.claim })}>${act.claim}</a>`} ${words(act.answer)}${worth}${act.parents.length ? html`, uses ${claims(act.parents)}` : null}${target}</p>`;
+  return html`<p><b>${words(act.kind)}</b> ${act.claim === null ? null : html`<a href=${link({ claim: act.claim })}>${act.claim}</a>`} ${words(act.answer)}${worth}${used.length ? html`, uses ${claims(used)}` : null}${target}</p>`;
 }

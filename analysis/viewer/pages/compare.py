@@ -49,6 +49,10 @@ class Organisation(msgspec.Struct, frozen=True):
     """Whether no other one scores more for fewer tokens."""
     stops: dict[str, int]
     not_comparable: str | None
+    detectable: float | None = None
+    """Smallest true difference that so many tasks and seeds find in four of five comparisons."""
+    tasks_needed: int | None = None
+    """Tasks that find a true difference of `ComparePage.effect` as often."""
 
 
 class CurveLine(msgspec.Struct, frozen=True):
@@ -109,6 +113,10 @@ class ComparePage(msgspec.Struct, frozen=True):
     notes: list[str]
     missing: list[str]
     matrix: Matrix | None
+    level: float | None = None
+    """Of the intervals of scores."""
+    effect: float | None = None
+    """The true difference that `Organisation.tasks_needed` is about."""
 
 
 def read_report(directory: Path) -> dict[str, Any]:
@@ -172,7 +180,18 @@ def compare_page(report: Mapping[str, Any], directory: Path | None = None) -> Co
         notes=[*texts(report.get("notes"), "notes"), *missing],
         missing=texts(report.get("missing"), "missing"),
         matrix=matrix,
+        level=_of_first(report, "baseline", "mean", "level"),
+        effect=_of_first(report, "effect"),
     )  # fmt: skip
+
+
+def _of_first(report: Mapping[str, Any], *names: str) -> float | None:
+    """Return a number of the first block's comparison; None where there is no block, or no such number."""
+    blocks = listed(report["blocks"], "blocks")
+    found = table(blocks[0], "blocks").get("comparison") if blocks else None
+    for name in names:
+        found = table(found, name).get(name)
+    return number(found, names[-1])
 
 
 def _organisations(report: Mapping[str, Any], spent: dict[str, Span | None]) -> list[Organisation]:
@@ -218,6 +237,8 @@ def _organisation(
         on_front,
         ended,
         None,
+        number(row.get("detectable"), label),
+        None if row.get("tasks_needed") is None else whole(row["tasks_needed"], label),
     )
 
 
@@ -271,8 +292,8 @@ def _stopped(one: Organisation) -> str | None:
     others = {reason: n for reason, n in one.stops.items() if reason not in ("finished", "consensus")}
     if not others:
         return None
-    told = ", ".join(f"{n:,} by {reason.replace('_', ' ')}" for reason, n in others.items())
-    return f"{one.label}: of {sum(one.stops.values()):,} episodes ended {told}"
+    told = ", ".join(f"{n:,} ended by {reason.replace('_', ' ')}" for reason, n in others.items())
+    return f"{one.label}: of {sum(one.stops.values()):,} episodes {told}"
 
 
 def _matrix(report: Mapping[str, Any], directory: Path) -> Matrix | None:

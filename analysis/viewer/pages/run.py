@@ -75,7 +75,7 @@ class RoundTokens(msgspec.Struct, frozen=True):
     tokens_out: int
 
 
-class Counted(msgspec.Struct, frozen=True):
+class EventCount(msgspec.Struct, frozen=True):
     """How often something happened; clicking it leads to these events."""
 
     name: str
@@ -109,9 +109,9 @@ class RunPage(msgspec.Struct, frozen=True):
     tasks_in_all: int
     by_round: list[RoundTokens]
     society: SocietyMap
-    stops: list[Counted]
-    failures: list[Counted]
-    flags: list[Counted]
+    stops: list[EventCount]
+    failures: list[EventCount]
+    flags: list[EventCount]
     tool_calls: tuple[int, int]
     """Calls of tools that were made, and those beyond a limit."""
     rewards: dict[str, Any] | None
@@ -144,7 +144,7 @@ def run_page(log: OpenLog, *, whole: bool = True) -> RunPage:
     else:
         society, by_round, flags = NO_SOCIETY, [], []
         kinds = dict(log.manifest.totals.events_by_kind)
-        stops = [Counted(name, n, "stop") for name, n in log.manifest.totals.stops.items()]
+        stops = [EventCount(name, n, "stop") for name, n in log.manifest.totals.stops.items()]
     scored = [one.score for one in tasks if one.score is not None]
     if log.run is None:
         assert log.table is not None
@@ -161,7 +161,7 @@ def run_page(log: OpenLog, *, whole: bool = True) -> RunPage:
     if totals.score is not None and ci is not None:
         score = Figure(totals.score, *ci, totals.episodes, "Wilson")
     did = acted(log.run)
-    failures = [Counted(name, one.count, "call_failed", one.text) for name, one in failures_told(log.run).items()]
+    failures = [EventCount(name, one.count, "call_failed", one.text) for name, one in failures_told(log.run).items()]
     return RunPage(
         manifest.name, str(log.directory), manifest.status, manifest.seed, run_sentence(manifest), manifest.digest,
         score or _score(scored), _budget(manifest), totals.episodes, log.rows, kinds, totals.calls,
@@ -242,7 +242,7 @@ def not_ended(log: OpenLog) -> str:
     return "under way" if log.live else f"not ended: the run is {log.manifest.status}"
 
 
-def round_counts(log: OpenLog) -> tuple[list[RoundTokens], dict[str, int], list[Counted], list[Counted]]:
+def round_counts(log: OpenLog) -> tuple[list[RoundTokens], dict[str, int], list[EventCount], list[EventCount]]:
     """Return tokens by round and act, events by kind, flags and stops: one pass over a few columns of all events."""
     spent: dict[tuple[int, str], list[int]] = {}
     kinds: dict[str, int] = {}
@@ -261,7 +261,7 @@ def round_counts(log: OpenLog) -> tuple[list[RoundTokens], dict[str, int], list[
     by_round = [RoundTokens(round_, act, *row) for (round_, act), row in sorted(spent.items())]
     ordered = sorted(said.items(), key=lambda one: (-one[1], one[0]))
     flags, stops = (
-        [Counted(name, n, kind) for (kind, name), n in ordered if kind == wanted][:FLAGS_MAX]
+        [EventCount(name, n, kind) for (kind, name), n in ordered if kind == wanted][:FLAGS_MAX]
         for wanted in ("flag", "stop")
     )
     return by_round, dict(sorted(kinds.items())), flags, stops

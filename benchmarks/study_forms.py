@@ -1,0 +1,108 @@
+"""In which form does a model answer best? One agent, one call a task, each form on the same tasks: a pilot.
+
+Run: ``python -m benchmarks.study_forms [--models smollm2,0.5b,1.5b] [--kinds arithmetic,choice,sentiment]
+[--forms short,json,text] [--tasks 12] [--minutes 10]``. Every cell is one run directory under ``--runs``, taken in the
+order named and up to the minutes; a later call goes on. The table has, for each form, the share of right answers over
+tasks, first attempts that stated no answer, and those of them that their output cap cut off.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import Any, Final
+
+from agentsoc import RunLog
+from agentsoc.engine.transcript import transcript
+from benchmarks.study_influence import CAPS, KINDS, MODELS, SEED, Cell, advance, has_run, share
+
+ONE: Final = (1, "single", {"kind": "vote"})
+
+
+@dataclass(frozen=True)
+class FormCell(Cell):
+    """A cell of one agent that answers once."""
+
+    def scenario(self, tasks: int) -> dict[str, Any]:
+        """Return the cell as a scenario; temperature 0, as forms are compared and not draws."""
+        n, topology, protocol = ONE
+        agents = {"count": n, "model": MODELS[self.model], "temperature": 0.0, "max_tokens": CAPS[self.form]}
+        return {
+            "name": "forms",
+            "seed": SEED,
+            "tasks": {**KINDS[self.kind], "count": tasks},
+            "agents": {**agents, "reply": self.form},
+            "topology": topology,
+            "protocol": protocol,
+        }
+
+
+@dataclass(frozen=True)
+class FormCounts:
+    """What one form gave over the tasks that are there."""
+
+    cell: FormCell
+    tasks: int
+    right: int
+    unread: int
+    """Tasks whose first reply stated no answer."""
+    cut: int
+    """Those of them that the output cap cut off."""
+
+    def row(self) -> str:
+        """Return it as a line of a table."""
+        one = self.cell
+        return (
+            f"| {one.model}, {one.kind} | {one.form} | {share(self.right, self.tasks)} | {self.unread} | {self.cut} |"
+        )
+
+
+def counted(cell: FormCell, directory: Path) -> FormCounts:
+    """Return the counts of a cell, of its first attempts alone: a repair would hide what a form costs."""
+    log = RunLog(directory)
+    tasks = sorted({call.task for call in log.journal()})
+    firsts = [one for task in tasks for one in transcript(directory, task) if one.attempt == 0]
+    unread = [one for one in firsts if one.reply is None]
+    right = 0
+    for one in firsts:
+        hint = one.request.hint
+        right += one.reply is not None and hint is not None and one.reply.answer == hint.truth
+    return FormCounts(cell, len(firsts), right, len(unread), sum(one.outcome.finish == "length" for one in unread))
+
+
+def table(found: list[FormCounts]) -> Iterator[str]:
+    """Yield the lines of the table."""
+    yield "| model, tasks | form | right, first attempt | no answer | of them cut off |"
+    yield "|---|---|---|---|---|"
+    yield from (one.row() for one in found)
+
+
+def main() -> int:
+    """Advance the cells within the minutes, and print what is there."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--models", default="smollm2,0.5b,1.5b")
+    parser.add_argument("--kinds", default="arithmetic,choice,sentiment")
+    parser.add_argument("--forms", default="short,json,text")
+    parser.add_argument("--tasks", type=int, default=12, help="tasks of a cell")
+    parser.add_argument("--minutes", type=float, default=10.0, help="time for all cells; 0 only counts what is there")
+    parser.add_argument("--runs", type=Path, default=Path("runs/forms"))
+    told = parser.parse_args()
+    deadline = time.monotonic() + 60 * told.minutes
+    found = []
+    for model, kind, form in product(*(axis.split(",") for axis in (told.models, told.kinds, told.forms))):
+        cell = FormCell(model, form, "single", kind)
+        directory = told.runs / cell.name
+        advance(cell, directory, told.tasks, deadline)
+        if has_run(directory) and (one := counted(cell, directory)).tasks:
+            found.append(one)
+    print("\n".join(table(found)))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
