@@ -11,15 +11,7 @@ import pytest
 from agentsoc.errors import InputError
 from agentsoc.events import Event, Kind
 from agentsoc.society.deficit import NO_BRAKES, Brakes, Monitor, Parameters
-from analysis.cascade_laws.elites import (
-    concentration,
-    effective_n,
-    gini,
-    lorenz,
-    tce_weighted_influence,
-    top_share,
-    top_size,
-)
+from analysis.cascade_laws.elites import concentration, lorenz, tce_weighted_influence
 from analysis.cascade_laws.extremes import largest_growth
 from analysis.claims.attachment import fit_attachment
 from analysis.claims.attachment_choices import Choices, claim_choices, make_choices
@@ -28,6 +20,7 @@ from analysis.claims.dti import cascade_rows, estimate, first_trigger, replay
 from analysis.claims.integration import integration
 from analysis.fitcard import FitCard, range_warnings
 from analysis.observables.audit import agreement, design_of, replication, structure_audit
+from analysis.observables.described import effective_n, gini, top_share, top_size
 from analysis.observables.sampled import Sample, observables, structures
 from analysis.tables import EventTable, concat, from_events
 from analysis.tails.verdict import DesignRepeats

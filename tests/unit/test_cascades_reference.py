@@ -15,7 +15,7 @@ import pytest
 
 from agentsoc.errors import InputError
 from agentsoc.society.deficit import Parameters
-from analysis.cascade_laws.elites import concentration, effective_n, gini, top_share
+from analysis.cascade_laws.elites import concentration
 from analysis.cascade_laws.extremes import largest_growth
 from analysis.claims.attachment import fit_attachment
 from analysis.claims.attachment_choices import claim_choices
@@ -25,6 +25,7 @@ from analysis.claims.integration import integration
 from analysis.importers.mas_elites import import_traces
 from analysis.importers.reputation import consultations
 from analysis.observables.audit import structure_audit
+from analysis.observables.described import effective_n, gini, top_share
 from analysis.observables.sampled import Sample, observables, structures
 from analysis.observables.tails import fit_observable
 from analysis.tables import EventTable
