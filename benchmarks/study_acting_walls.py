@@ -88,7 +88,7 @@ class Wild(Tool):
 
 
 WORDS: Final = ("a", "b", "fake", "ugly", "none", "nan", "raise", "exit", "interrupt", "set")
-RARE: Final = {"hang": 0.15, "flood": 0.08, "deep": 0.02}
+RARE: Final = {"hang": 0.03, "flood": 0.015, "deep": 0.005}
 """Words that cost time or memory (a time-out, a result of 50 MB, a value nested too deep), and their share of calls."""
 BAD: Final[tuple[Any, ...]] = (
     *("no object", None, 3, [], [1], True, {}, {"word": 3}, {"word": None}, {"word": "x" * 41}, {"n": 3}),
