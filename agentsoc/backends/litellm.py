@@ -274,11 +274,13 @@ class LiteLLMBackend(Backend):
         try:
             answer = await self._litellm.acompletion(**parameters, base_url=other)
         except Exception as error:
-            self._unsure = False
             if _is_absent(error):
+                self._unsure = False
                 raise first from None
-            self._move(other)
-            raise failure_of(error) from None
+            second = failure_of(error)
+            if hasattr(error, "status_code") and second.kind in ("rejected", "too_long", "rate_limited"):
+                self._move(other)  # else nobody is known to be there
+            raise second from None
         self._move(other)
         return answer
 

@@ -80,7 +80,7 @@ class OpenAIClient:
         if again[0] in (404, 405):
             self._unsure = False
             return first
-        if self._url != other:
+        if self._url != other and again[0] < 500 and again[0] != 408:  # then nothing is known of the address
             self._url = other
             self.notices.append(f"{self._base} answers below /v1 only: write base_url: {self._base}/v1")
         return again

@@ -141,7 +141,7 @@ class _Runner:
         about = prefix + title(scenario, n_agents, directory)
         watch = Watch(progress, about, style=self.style, budget=ceiling(scenario))
         address = self.sync if self.sync is None or not prefix else f"{self.sync.rstrip('/')}/{directory.name}"
-        with placed(self.file), removed_if_empty(directory), watch, synced(directory, address, progress):
+        with placed(self.file), removed_if_empty(directory), watch, synced(directory, address, progress, scenario):
             return run_scenario(
                 scenario,
                 directory,
@@ -204,13 +204,15 @@ def _means(done: Sequence[dict[str, Any]]) -> list[Mean]:
     return means_over_seeds(rows_of([Path(one["run_dir"]) for one in done if "run_dir" in one], Path()))
 
 
-def synced(directory: Path, address: str | None, progress: Progress) -> contextlib.AbstractContextManager[object]:
-    """Return what keeps a copy of a run at an address meanwhile; nothing without one."""
+def synced(
+    directory: Path, address: str | None, progress: Progress, scenario: Scenario | None = None
+) -> contextlib.AbstractContextManager[object]:
+    """Return what keeps a copy of a run at an address meanwhile; nothing without one. `scenario`: of a new run."""
     if address is None:
         return contextlib.nullcontext()
     from agentsoc.engine.sync import Synced
 
-    return Synced(directory, address, progress.notices)
+    return Synced(directory, address, progress.notices, umask=scenario is not None and scenario.engine.umask)
 
 
 @contextlib.contextmanager

@@ -30,6 +30,7 @@ from agentsoc.log.journal_file import reading
 from agentsoc.log.manifest import NAME, SEAL, Manifest, load_manifest, seal
 from agentsoc.log.names import EPISODES, EVENTS, INPUTS, JOURNAL, TASKS
 from agentsoc.log.parcel import Entry, listed, require_expected
+from agentsoc.log.record import SIZE_MAX
 
 EVERY_S: Final = 60.0
 """How often the copy follows the run (seconds)."""
@@ -39,7 +40,7 @@ _WORD_MAX: Final = 100
 """Size up to which that word is read (bytes)."""
 
 
-class _TakenError(Exception):
+class TakenError(Exception):
     """Another command writes the copy now."""
 
 
@@ -51,21 +52,32 @@ class Synced:
     _go_on: ClassVar[str] = "resume"
     """The verb that copies it again."""
 
-    def __init__(self, directory: Path, address: str, notices: list[str], *, every_s: float = EVERY_S) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        address: str | CopyPlace,
+        notices: list[str],
+        *,
+        every_s: float = EVERY_S,
+        umask: bool = False,
+    ) -> None:
         """Prepare, and see that nothing else is at the address.
 
         Args:
             directory: the run directory, of a run that is to begin or to go on.
-            address: where the copy is to be.
+            address: where the copy is to be; or the place itself.
             notices: told when a copy fails; the next one is tried all the same.
             every_s: time between two copies (seconds).
+            umask: whether the umask decides who may open the copy, as the scenario says; else its owner alone. A run
+                that has begun says it itself.
 
         Raises:
             InputError: another run is there, or the place cannot be reached.
             MissingExtraError: a package is missing.
         """
         self._directory, self._notices, self._every_s = directory, notices, every_s
-        self._place = place_at(address)
+        self._umask = umask or self._has_umask()
+        self._place = place_at(address) if isinstance(address, str) else address
         require_apart(self._place, directory)
         self._word = secrets.token_hex(16).encode()
         self._taken = ""
@@ -75,7 +87,7 @@ class Synced:
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._follow, daemon=True, name="sync")
         try:
-            with tempfile.TemporaryDirectory() as scratch:
+            with tempfile.TemporaryDirectory() as scratch, by_umask(self._umask):
                 self._require_own(Path(scratch))
                 (Path(scratch) / WRITER).write_bytes(self._word)
                 self._place.put(Path(scratch) / WRITER, WRITER)
@@ -86,36 +98,25 @@ class Synced:
         except Exception as error:  # fsspec passes on what its libraries raise
             raise InputError(f"the place cannot be reached: {in_words(error)}", self._place.shown) from None
 
+    @property
+    def shown(self) -> str:
+        """Where the copy is, as it may be printed."""
+        return self._place.shown
+
+    def _has_umask(self) -> bool:
+        """Return whether a run that has begun has files with the rights that the umask leaves."""
+        return (self._directory / NAME).exists() and _is_by_umask(load_manifest(self._directory))
+
     def _require_own(self, scratch: Path) -> None:
         """Refuse a place where anything is but a copy of this run, or one that has what this run has not."""
-        there = {name: size for name, size in self._place.sizes().items() if name != WRITER}
-        if not there:
-            return
-        elsewhere = "name another place with --sync"
-        if not (self._directory / NAME).exists():
-            what = "there is a run already" if NAME in there else f"something is there already: {min(there)[:100]}"
-            raise InputError(what, self._place.shown, elsewhere)
-        own = load_manifest(self._directory)
-        try:
-            require_expected([Entry(*one) for one in there.items()], own.inputs, self._place.shown)
-        except LogDamagedError as error:
-            raise InputError(f"something else is there already: {error}", self._place.shown, elsewhere) from None
-        if NAME not in there:  # the first copy was cut off
-            return
-        get(self._place, NAME, scratch, there[NAME])
-        other = load_manifest(scratch)
-        if (own.scenario_hash, own.seed) != (other.scenario_hash, other.seed):
-            raise InputError("another run is there", self._place.shown, elsewhere)
-        if JOURNAL in there:
-            get(self._place, JOURNAL, scratch, there[JOURNAL])
-            if n := _missing(scratch / JOURNAL, self._directory):
-                what = f"the copy there has {n:,} replies that the run here has not"
-                raise InputError(what, self._place.shown, f"resume NEW --from there goes on with them, or {elsewhere}")
+        require_own_run(self._place, self._place.sizes(), self._directory, scratch)
 
-    def _require_mine(self, scratch: Path) -> None:
-        get(self._place, WRITER, scratch, _WORD_MAX)
-        if (scratch / WRITER).read_bytes() != self._word:
-            raise _TakenError
+    def _require_mine(self) -> None:
+        """Raise `TakenError` unless the word at the place is the one of this command."""
+        with tempfile.TemporaryDirectory() as scratch:
+            get(self._place, WRITER, Path(scratch), _WORD_MAX)
+            if (Path(scratch) / WRITER).read_bytes() != self._word:
+                raise TakenError
 
     def __enter__(self) -> Synced:
         self._thread.start()
@@ -144,7 +145,7 @@ class Synced:
             return self._taken
         try:
             self.copy()
-        except _TakenError:
+        except TakenError:
             self._taken = "another command has begun to write there"
             self._notices.append(f"no more copies are made at {self._place.shown}: {self._taken}")
             return self._taken
@@ -162,17 +163,18 @@ class Synced:
         content = inside.read(NAME)
         with tempfile.TemporaryDirectory() as path:
             scratch = Path(path)
-            self._require_mine(scratch)
+            self._require_mine()
             snapshot = scratch / NAME
             snapshot.write_bytes(content)
             (scratch / SEAL).write_bytes(seal(content))
             manifest = load_manifest(scratch)
-            with by_umask(_is_by_umask(manifest)):
+            with by_umask(self._umask):
                 self._copy_fixed(manifest)
                 self._copy_journal(manifest, scratch / JOURNAL)
                 if manifest.episodes_file is not None:
                     self._put(self._directory / EPISODES, EPISODES, manifest.episodes_file)
                 if self._there.get(NAME) != content:
+                    self._require_mine()  # what was copied before may have taken long
                     # the seal of a manifest that is not there yet makes no copy: that has the one before as well
                     self._place.put(scratch / SEAL, SEAL)
                     self._place.put(snapshot, NAME)
@@ -207,6 +209,43 @@ class Synced:
 
 def _is_by_umask(manifest: Manifest) -> bool:
     return manifest.scenario.get("engine", {}).get("umask") is True
+
+
+def require_own_run(place: CopyPlace, sizes: Mapping[str, int], directory: Path, scratch: Path) -> None:
+    """Refuse a place where anything is but a copy of a run, or one that has what the run has not.
+
+    Args:
+        place: where the copy is.
+        sizes: of the files there (bytes).
+        directory: the run.
+        scratch: an empty directory.
+
+    Raises:
+        InputError: there is.
+    """
+    there = {name: size for name, size in sizes.items() if name != WRITER}
+    if not there:
+        return
+    elsewhere = "name another place with --sync"
+    if not (directory / NAME).exists():
+        what = "there is a run already" if NAME in there else f"something is there already: {min(there)[:100]}"
+        raise InputError(what, place.shown, elsewhere)
+    own = load_manifest(directory)
+    try:
+        require_expected([Entry(*one) for one in there.items()], own.inputs, place.shown)
+    except LogDamagedError as error:
+        raise InputError(f"something else is there already: {error}", place.shown, elsewhere) from None
+    if NAME not in there:  # the first copy was cut off
+        return
+    get_record(place, NAME, scratch, there[NAME])
+    other = load_manifest(scratch)
+    if (own.scenario_hash, own.seed) != (other.scenario_hash, other.seed):
+        raise InputError("another run is there", place.shown, elsewhere)
+    if JOURNAL in there:
+        get(place, JOURNAL, scratch, there[JOURNAL])
+        if n := _missing(scratch / JOURNAL, directory):
+            what = f"the copy there has {n:,} replies that the run here has not"
+            raise InputError(what, place.shown, f"--from there goes on with them in a new directory, or {elsewhere}")
 
 
 def _missing(journal: Path, directory: Path) -> int:
@@ -265,6 +304,17 @@ def arriving(address: str, directory: Path) -> Iterator[tuple[CopyPlace, dict[st
             shutil.rmtree(staging)
 
 
+def get_record(place: CopyPlace, name: str, directory: Path, size: int) -> None:
+    """Fetch a manifest, or another record, whose `size` the place says (bytes).
+
+    Raises:
+        LogDamagedError: it is larger than it said, or than a record may be: then nothing is fetched.
+    """
+    if size > SIZE_MAX:
+        raise LogDamagedError(f"{name} has {size:,} bytes, of {SIZE_MAX:,} at most", place.shown)
+    get(place, name, directory, size)
+
+
 def take_run(place: CopyPlace, sizes: Mapping[str, int], staging: Path, below: str = "") -> None:
     """Fetch the files of a run.
 
@@ -277,7 +327,7 @@ def take_run(place: CopyPlace, sizes: Mapping[str, int], staging: Path, below: s
     Raises:
         LogDamagedError: there are others, or they are larger than those of a run may be.
     """
-    get(place, below + NAME, staging, sizes[below + NAME])
+    get_record(place, below + NAME, staging, sizes[below + NAME])
     inputs = load_manifest(staging / below).inputs
     found = ((name[len(below) :], size) for name, size in sizes.items() if name.startswith(below))
     entries = [Entry(name, size) for name, size in found if name != WRITER]
