@@ -2,11 +2,12 @@
 
 A run is on a local disk, because its journal is not safe on a network file system. The copy is made of what cannot
 change any more (closed segments, copies of files), a consistent backup of the journal, and last the manifest: whenever
-it is interrupted, what is there can be resumed. Any address of fsspec will do. Credentials are those that fsspec finds
-by itself; neither they nor the address are written into the run.
+it is interrupted, what is there can be resumed, if the place replaces a file whole (`copy_place.py` says which do). Any
+address of fsspec will do. Credentials are those that fsspec finds by itself; neither they nor the address are written
+into the run.
 
-One command writes a copy. Each puts a word of its own there when it begins, and looks for it before each copy: of two,
-the one that began last goes on, and the other one is told.
+One command writes a copy. Each puts a word of its own there when it begins, and looks for it before each copy and again
+before the manifest: of two, the one that began last goes on, and the other one is told.
 """
 
 from __future__ import annotations
