@@ -115,7 +115,10 @@ def compare(
     where = _who(workers, address, hosts)
     if source is not None:  # after all that can be refused without it: PATH is there from now on
         from agentsoc.experiment.sync import fetch_comparison
+        from agentsoc.scenario.source import read_bytes
 
+        for file in allow_code or ():
+            read_bytes(file)
         fetch_comparison(source, path)
     given = [] if path.is_dir() else options.overrides(path, set_, model)
     asked = _asked(path, out, seeds, given, allow_code or [])

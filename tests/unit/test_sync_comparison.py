@@ -151,6 +151,7 @@ def test_a_run_that_fails_is_no_copy_that_fails(
         (("back", "--from", "there", "--dry-run", "--sync", "there"), "so nothing is copied"),
         (("kept.yaml", "--plan", "--sync", "there"), "so nothing is copied"),
         (("back", "--from", "there", "--figures"), "not installed"),
+        (("back", "--from", "there", "--allow-code", "nowhere.py"), "nowhere.py"),
     ],
 )
 def test_what_does_not_go_together_or_is_not_installed_is_told_before_anything_is_fetched(
