@@ -17,6 +17,7 @@ pytest.importorskip("fsspec")
 
 from fsspec import register_implementation
 
+from agentsoc.cli import main
 from agentsoc.engine.copy_place import DiskPlace
 from agentsoc.engine.run import run
 from agentsoc.engine.sync import Synced, fetch
@@ -229,6 +230,26 @@ def test_the_umask_decides_who_may_open_a_copy_where_the_scenario_says_so(grid: 
     for name in "abc":
         assert modes(tmp_path / name) == {0o750, 0o640}
     assert modes(tmp_path / "d") == {0o700, 0o600}
+
+
+def test_the_commands_leave_the_rights_of_a_copy_to_the_umask_where_the_file_says_so(
+    grid: Grid, tmp_path: Path
+) -> None:
+    Path("compared.yaml").write_text(COMPARISON.replace("umask: false", "umask: true"))
+    Path("single.yaml").write_text(
+        "name: single\ntasks: {kind: coin, count: 2}\nagents: {count: 3, model: {kind: scripted}}\n"
+        "topology: star\nprotocol: aggregate\nengine: {umask: true}\n"
+    )
+    before = os.umask(0o027)
+    try:
+        words = ["--workers", "1", "--quiet", "--json"]
+        assert main.main(["compare", "compared.yaml", "--out", "one", "--sync", "a", *words]) == 0
+        assert main.main(["run", "single.yaml", "--out", "two", "--sync", "b", "--quiet"]) == 0
+        assert main.main(["resume", "two", "--sync", "c", "--quiet"]) == 0
+    finally:
+        os.umask(before)
+    for name in "abc":
+        assert modes(tmp_path / name) == {0o750, 0o640}
 
 
 def test_a_link_at_the_place_of_runs_is_not_followed(made: Path, tmp_path: Path) -> None:
