@@ -149,7 +149,7 @@ class StorePlace:
     ) -> None:
         self._files, self._base, self.shown = files, base, shown
         self._asker = asker or _Asker(patience_s)
-        kinds = getattr(files, "protocol", ())
+        kinds = files.protocol  # one or several
         self._renames = not _RENAMES.isdisjoint((kinds,) if isinstance(kinds, str) else kinds)
 
     def _path(self, name: str) -> str:

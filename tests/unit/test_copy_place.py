@@ -166,6 +166,8 @@ def test_nothing_but_a_file_is_read_or_written_on_a_disk(kind: str, tmp_path: Pa
 class Hanging:
     """A file system that does not answer until it is let go."""
 
+    protocol = "hanging"
+
     def __init__(self) -> None:
         self.go, self.asked = threading.Event(), 0
 
