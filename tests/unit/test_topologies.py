@@ -35,9 +35,10 @@ from agentsoc.society.topologies import (
     Star,
     Tree,
     check_window,
+    circles,
     describe,
+    peers,
 )
-from agentsoc.society.topologies import circles, peers
 from agentsoc.society.topologies.circles import circle_wiring
 from agentsoc.society.topologies.edges import given_edges, parse_edges
 from agentsoc.society.topologies.limits import MAX_DRAWN_EDGES, MAX_GRAPH_EDGES, MAX_WIRING_EDGES, require_edges
