@@ -15,7 +15,7 @@ MAX_WIRING_EDGES: Final = 50_000_000
 MAX_DRAWN_EDGES: Final = 10_000_000
 """Directed edges of a small world or regular graph, which networkx's draws make one by one.
 
-A small world whose edges are all moved takes about 130 bytes each while it is made: moved edges are in a set, a list of
+A small world whose edges are all moved takes about 150 bytes each while it is made: moved edges are in a set, a list of
 pairs and changes of degrees. It is below `MAX_WIRING_EDGES`, since `check` makes the wiring of a stranger's scenario.
 """
 
