@@ -219,8 +219,9 @@ def machine() -> str:
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     packages = ("numpy", "pyarrow", "polars", "msgspec", "ray")
     versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in packages)
+    kernel = f"{platform.system()} {platform.release().partition('-')[0]}"
     return (
-        f"{os.cpu_count()} cores ({platform.machine()}), {memory:.0f} GiB, {platform.system()} {platform.release()}, "
+        f"{os.cpu_count()} cores ({platform.machine()}), {memory:.0f} GiB, {kernel}, "
         f"Python {platform.python_version()}, {versions}"
     )
 

@@ -80,7 +80,9 @@ def test_the_least_budget_looked_at_is_not_told_as_the_threshold() -> None:
     assert said == "by the measured parameters the tree is ahead already at 205 tokens, one a leaf: at or below"
     some = measured_threshold(measured(draws={"beta": np.tile([0.45, 0.001], 20)}))
     assert isinstance(some, Interval)
-    assert (some.low, some.open_low, some.brackets()[0]) == (pytest.approx(205.0), True, "(")
+    assert some.low == pytest.approx(205.0)
+    assert some.open_low
+    assert some.brackets().startswith("(205, ")
     none_there = measured_threshold(measured(draws={"beta": np.full(40, 0.45)}))
     assert isinstance(none_there, Interval)
     assert not none_there.open_low

@@ -121,10 +121,12 @@ def test_the_record_and_the_table_of_the_pilot_are_those_of_its_file() -> None:
 
 @pytest.mark.parametrize("name", PARTS)
 def test_what_is_kept_of_a_part_is_of_the_file_that_is_shipped(name: str) -> None:
-    if (found := kept(name)) is not None:
-        record = found.results.record
-        assert record.hash == grid_of(name).hash
-        assert all(cell.status == "finished" and cell.digest for cell in record.cells)
+    found = kept(name)
+    if found is None:
+        pytest.skip("nothing of this part is kept yet")
+    record = found.results.record
+    assert record.hash == grid_of(name).hash
+    assert all(cell.status == "finished" and cell.digest for cell in record.cells)
 
 
 def test_the_page_is_what_follows_from_what_is_kept() -> None:
