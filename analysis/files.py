@@ -56,6 +56,17 @@ def read_whole(path: Path, *, limit_bytes: int = LIMIT_BYTES) -> bytes:
     return raw
 
 
+def whole_of(value: object, name: str) -> int:
+    """Return a whole number of at least 0 that a JSON file holds; ``true``, 2.0 and "2" are none.
+
+    Raises:
+        ValueError: it is something else, or beyond 2^53.
+    """
+    if type(value) is not int or not 0 <= value <= 1 << 53:
+        raise ValueError(f"{name} is to be a whole number of at least 0, and is {str(value)[:40]!r}")
+    return value
+
+
 def read_json(path: Path, hint: str = "") -> Any:
     """Return what a JSON file holds.
 

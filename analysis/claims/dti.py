@@ -208,9 +208,9 @@ def replay(
 
 def _pairs(one: I64, other: I64) -> tuple[I64, I64]:
     """Return the number of each pair, from 0, and the first place of each number."""
-    low = int(other.min())
-    span = int(other.max()) - low + 1
-    _, first, code = np.unique(one * span + (other - low), return_index=True, return_inverse=True)
+    own = np.unique(one, return_inverse=True)[1]
+    others, number = np.unique(other, return_inverse=True)  # ids are a stranger's and may lie 2^63 apart
+    _, first, code = np.unique(own * len(others) + number, return_index=True, return_inverse=True)
     return code.astype(np.int64), first.astype(np.int64)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from agentsoc.errors import InputError, InterruptedRunError
+from agentsoc.errors import InputError, InterruptedRunError, RunFailedError
 from agentsoc.printing import options
 from agentsoc.printing.terminal import note, print_json, say
 from agentsoc.printing.text import command
@@ -101,21 +101,26 @@ def compare(
     Exit code 0: all runs are finished, whatever ended their episodes; 1: some failed, or are not comparable; 130:
     interrupted, resumable.
     """
-    where = _who(workers, address, hosts)
-    if source is not None:
-        from agentsoc.experiment.sync import fetch_comparison
-
-        fetch_comparison(source, path)
-    require("scipy")
-    if figures:
-        require("matplotlib", extra="plot")
-    given = [] if path.is_dir() else options.overrides(path, set_, model)
-    if path.is_dir() and (out is not None or seeds is not None or set_ or model is not None):
+    if (source is not None or path.is_dir()) and (out is not None or seeds is not None or set_ or model is not None):
         raise InputError(
             "--out, --set, --model and --seeds go with a comparison file",
             str(path),
             "call compare with the file instead",
         )
+    if sync is not None and (dry_run or plan):
+        raise InputError("nothing is started, so nothing is copied", "--sync", "not with --dry-run or --plan")
+    require("scipy")
+    if figures:
+        require("matplotlib", extra="plot")
+    where = _who(workers, address, hosts)
+    if source is not None:  # after all that can be refused without it: PATH is there from now on
+        from agentsoc.experiment.sync import fetch_comparison
+        from agentsoc.scenario.source import read_bytes
+
+        for file in allow_code or ():
+            read_bytes(file)
+        fetch_comparison(source, path)
+    given = [] if path.is_dir() else options.overrides(path, set_, model)
     asked = _asked(path, out, seeds, given, allow_code or [])
     if dry_run:
         _say_plan(asked, as_json)
@@ -125,9 +130,13 @@ def compare(
         return
     if retry_failed:
         _reopen_failed(asked)
-    outcome = _carried_out(asked, where, concurrency, quiet, (yes, allow_mcp), sync)
+    outcome, uncopied = _carried_out(asked, where, concurrency, quiet, (yes, allow_mcp), sync)
     code = _reported(asked, outcome, (effect, margin, accept_failures), figures, as_json)
-    raise typer.Exit(code)
+    if uncopied is not None and not as_json:
+        raise uncopied
+    if uncopied is not None:  # stdout has its one document
+        note(f"error: {uncopied}")
+    raise typer.Exit(code if uncopied is None else uncopied.exit_code)
 
 
 @dataclass(frozen=True)
@@ -238,8 +247,12 @@ def _carried_out(
     quiet: bool,
     agrees: tuple[bool, bool],
     sync: str | None,
-) -> Outcome:
-    """Make what is missing, after the question that it may need; `agrees` to what is sent, to what is started."""
+) -> tuple[Outcome, RunFailedError | None]:
+    """Make what is missing, after the question that it may need; `agrees` to what is sent, to what is started.
+
+    Returns:
+        How the runs ended, and that their last copy failed; None for one that did not.
+    """
     from agentsoc.engine.forecast import ceiling
     from agentsoc.engine.run import Progress
     from agentsoc.experiment.plan import build_kinds
@@ -260,16 +273,22 @@ def _carried_out(
     title = f"{out}: {len(grid.cells):,} runs, {len(grid.cells) - len(due):,} of them finished already"
     known = [most for cell in grid.cells if (most := ceiling(cell.scenario)) is not None]
     budget = sum(known) if len(known) == len(grid.cells) else None
-    with Watch(progress, title, style=style_for(quiet), budget=budget), _synced(out, sync, progress):
-        try:
-            return run_comparison(
+    outcome = None
+    try:
+        with Watch(progress, title, style=style_for(quiet), budget=budget), _synced(out, sync, progress):
+            outcome = run_comparison(
                 grid, out, workers=workers, concurrency=concurrency, code=asked.code, code_paths=asked.code_paths,
                 progress=progress, consent=agreed,
             )  # fmt: skip
-        except InterruptedRunError:
-            finished = sum(finished_cells(grid, out).values())
-            note(f"{finished:,} of {len(grid.cells):,} runs are finished")
+    except InterruptedRunError:
+        finished = sum(finished_cells(grid, out).values())
+        note(f"{finished:,} of {len(grid.cells):,} runs are finished")
+        raise
+    except RunFailedError as error:
+        if outcome is None:
             raise
+        return outcome, error  # the runs are whole and their copy is not
+    return outcome, None
 
 
 def _reported(

@@ -165,3 +165,15 @@ def test_the_agent_that_merges_has_to_exist_and_wrappers_do_not_nest() -> None:
     twice = {"kind": "dti", "protocol": {"kind": "dti", "protocol": DEBATE}}
     with pytest.raises(InputError, match="cannot wrap itself"):
         build_society(scenario(**RING, protocol=twice))
+
+
+def test_cascades_are_told_apart_however_far_their_ids_lie_from_each_other() -> None:
+    acts = [(execution, root, act % 5) for act in range(40) for execution, root in ((0, 0), (0, 4), (4, 0), (4, 1))]
+    near = pl.DataFrame(acts, schema=["execution", "root", "agent"], orient="row").with_columns(merge=False)
+    near = near.with_row_index("row").with_columns(pl.col("row").cast(pl.Int64))
+    far = near.with_columns(pl.col("root").replace(1, 1 << 62))  # 4 x (2^62 + 1) is 4 in 64 bits
+    wide = near.with_columns(pl.col("root").replace_strict({0: -(1 << 63), 1: (1 << 63) - 1, 4: 0}))
+    found = dti.replay(near, Parameters()).triggers.drop("root")
+    assert found.height >= 4
+    for other in (far, wide):
+        assert dti.replay(other, Parameters()).triggers.drop("root").equals(found)

@@ -206,14 +206,20 @@ def test_no_cell_is_a_formula_and_numbers_stay_as_they_are() -> None:
             "=said": texts,
             "x": [-1.5] * len(texts),
             "parents": [[-1, -2]] * len(texts),
-            "words": [["=a", "b"]] * len(texts),
+            "words": [["a", "=b", "-5"]] * len(texts),
+            "mixed": [["-5", "@c", None]] * len(texts),
             "kind": pl.Series(["-k"] * len(texts), dtype=pl.Enum(["-k"])),
         }
     )
     back = pl.read_csv(as_csv(table), infer_schema=False)
-    assert back.columns == ["'=said", "x", "parents", "words", "kind"]
+    assert back.columns == ["'=said", "x", "parents", "words", "mixed", "kind"]
     assert back["'=said"].to_list() == [*("'" + text for text in formulas), *others]
-    assert set(back.drop("'=said").rows()) == {("-1.5", "-1;-2", "'=a;b", "'-k")}
+    assert set(back.drop("'=said").rows()) == {("-1.5", "-1;-2", "a;'=b;-5", "'-5;'@c", "'-k")}
+
+
+def test_columns_whose_harmless_names_are_the_same_stay_apart() -> None:
+    table = pl.DataFrame({"'=a": [1], "=a": [2], "-b": [3], "''=a": [4]})
+    assert flat(table).to_dicts() == [dict(zip(("'=a", 3 * "'" + "=a", "'-b", "''=a"), (1, 2, 3, 4), strict=True))]
 
 
 def test_a_reply_that_is_a_formula_is_none_in_the_tables_of_its_run(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from agentsoc.errors import InputError
 from analysis.synergy.estimation.assumptions import LOCK
 from analysis.synergy.estimation.interval import Estimate, sure
 from analysis.synergy.estimation.interval import given as stated
@@ -403,6 +405,17 @@ def test_a_design_of_many_by_a_rho_from_few_tasks_is_told() -> None:
     assert few.with_given(rho=0.1).rho_tasks == 0
     old = {name: value for name, value in few.as_dict().items() if name != "rho_tasks"}
     assert Measured.from_dict(old).rho_tasks == 0
+
+
+@pytest.mark.parametrize("value", [-5, 2.7, True, "60", None, math.inf, 1 << 60])
+def test_a_number_of_tasks_that_is_none_is_refused(value: object) -> None:
+    with pytest.raises(InputError, match="rho_tasks is to be a whole number of at least 0"):
+        Measured.from_dict({**measured().as_dict(), "rho_tasks": value})
+
+
+def test_numbers_that_are_too_large_are_refused_in_words() -> None:
+    with pytest.raises(InputError, match="the measurements do not hold"):
+        Measured.from_dict({**measured().as_dict(), "b": math.inf})
 
 
 def test_an_exponent_that_was_refused_or_is_below_nothing_is_told() -> None:

@@ -92,6 +92,7 @@ def test_the_command_keeps_a_copy_and_another_goes_on_from_it(
 ) -> None:
     words = ["--workers", "1", "--quiet", "--json"]
     assert main.main(["compare", "kept.yaml", "--out", "first", "--sync", "there", *words]) == 0
+    made = digests(Path("first"))
     shutil.rmtree("first")
     shutil.rmtree(next(Path("there/runs").iterdir()))  # as if the machine had been lost before
     capsys.readouterr()
@@ -99,6 +100,76 @@ def test_the_command_keeps_a_copy_and_another_goes_on_from_it(
     assert json.loads(capsys.readouterr().out)["n_finished"] == 3
     assert main.main(["compare", "again", "--from", "there"]) == 2
     assert "something is there already" in capsys.readouterr().err
+    assert main.main(["compare", "third", "--from", "there", "--sync", "there", *words]) == 0
+    assert len(made) == 4
+    assert digests(Path("third")) == made
+    assert {run.name for run in Path("there/runs").iterdir()} == set(made)
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_a_last_copy_that_fails_keeps_no_results_and_no_report_from_anybody(
+    as_json: bool, grid: Grid, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_comparison(grid, tmp_path / "one", workers=1)
+    assert not (tmp_path / "one" / "results.parquet").exists()
+
+    def copied(self: SyncedComparison) -> None:
+        raise OSError("the place is full")
+
+    monkeypatch.setattr(SyncedComparison, "copy", copied)
+    words = ["compare", "one", "--workers", "1", "--quiet", "--sync", "there", *(["--json"] if as_json else [])]
+    assert main.main(words) == 1
+    told = capsys.readouterr()
+    assert "the comparison is whole in one, and its copy at" in told.err
+    assert "the place is full" in told.err
+    for name in ("results.parquet", "report.txt", "report.json", "report.html"):
+        assert (tmp_path / "one" / name).is_file()
+    report = json.loads((tmp_path / "one" / "report.json").read_text())
+    if as_json:
+        assert json.loads(told.out)["verdict"] == report["verdict"]  # one document, which is the report
+    else:
+        assert report["verdict"] in " ".join(told.out.split())
+
+
+def test_a_run_that_fails_is_no_copy_that_fails(
+    grid: Grid, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(*_: object, **__: object) -> None:
+        raise RunFailedError("nothing was made")
+
+    monkeypatch.setattr("agentsoc.experiment.runner.run_comparison", failing)
+    assert main.main(["compare", "kept.yaml", "--out", "one", "--quiet", "--sync", "there"]) == 1
+    assert "nothing was made" in capsys.readouterr().err
+    assert not (tmp_path / "one" / "report.txt").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("back", "--from", "there", "--seeds", "3"), "go with a comparison file"),
+        (("back", "--from", "there", "--model", "x"), "go with a comparison file"),
+        (("back", "--from", "there", "--dry-run", "--sync", "there"), "so nothing is copied"),
+        (("kept.yaml", "--plan", "--sync", "there"), "so nothing is copied"),
+        (("back", "--from", "there", "--figures"), "not installed"),
+        (("back", "--from", "there", "--allow-code", "nowhere.py"), "nowhere.py"),
+    ],
+)
+def test_what_does_not_go_together_or_is_not_installed_is_told_before_anything_is_fetched(
+    words: tuple[str, ...], says: str, grid: Grid, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lacking(package: str, **_: str) -> None:
+        if package == "matplotlib":
+            raise InputError(f"{package} is not installed")
+
+    def fetched(*_: object) -> None:
+        raise AssertionError("it was fetched")
+
+    monkeypatch.setattr("analysis.commands.compare.require", lacking)
+    monkeypatch.setattr("agentsoc.experiment.sync.fetch_comparison", fetched)
+    assert main.main(["compare", *words]) == 2
+    assert says in capsys.readouterr().err
+    assert not Path("back").exists()
+    assert not Path("there").exists()
 
 
 def test_a_place_of_another_comparison_or_of_somebody_is_refused(store: Any, grid: Grid, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from agentsoc.engine.transcript import events_so_far
+from agentsoc.errors import InputError, LogDamagedError
 from agentsoc.log.manifest import load_manifest
 from agentsoc.log.read import RunLog
 from analysis.importers.store import describe, save
@@ -155,9 +156,38 @@ def test_an_episode_whose_rounds_cannot_be_worked_out_yet_says_so_and_lists_its_
     assert whole["rounds"]
     monkeypatch.setattr(store, "LIVE_BYTES", 10)
     large = asked()
-    assert large["behind"] == answers.BEHIND
+    assert large["behind"] == answers.BEHIND.format(why="the journal is larger than 0 MiB")
     assert large["rounds"] == []
     assert large["agents"] == list(range(6))
     told_apart(
         {"What stands in no segment of the log yet cannot be worked out here": large["behind"]}, str(whole["behind"])
+    )
+
+
+def test_why_rounds_are_missing_is_told_for_each_task_of_its_own(places: ViewedPlaces) -> None:
+    place = places.root / "running"
+    for part in (place / "events").iterdir():
+        part.unlink()
+    load_manifest(place).model_copy(update={"segments": []}).save(place)
+
+    def tell(directory: Path, task: int) -> Any:
+        if task == 1:
+            raise LogDamagedError("the journal is not what was written", "journal.sqlite")
+        if task == 2:
+            raise InputError("the run needs code that was not given", "part.py", "--allow-code")
+        return events_so_far(directory, task)
+
+    viewed = ViewedPlaces(places.root, Means(teller=tell))  # one log for all, as a page has it
+    found = [told(viewed, "episode", place="running", task=str(task)) for task in (0, 1, 2, 0, 1)]
+    assert [bool(one["rounds"]) for one in found] == [True, False, False, True, False]
+    assert [one["behind"] is None for one in found] == [True, False, False, True, False]
+    assert [one["agents"] for one in found[1:3]] == [list(range(6))] * 2
+    unread = told(ViewedPlaces(places.root, Means()), "episode", place="running", task="0")
+    told_apart(
+        {
+            "the journal is not what was written": (found[1]["behind"], found[4]["behind"]),
+            "the run needs code that was not given": found[2]["behind"],
+            "this page only reads segments": unread["behind"],
+        },
+        "the journal is larger than 32 MiB",
     )

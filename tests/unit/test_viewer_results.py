@@ -13,9 +13,11 @@ import pytest
 
 import analysis
 from agentsoc.errors import InputError
+from analysis.viewer.document.result_sections import compare_html
 from analysis.viewer.pages.compare import compare_page, read_report
 from analysis.viewer.pages.laws import laws_page
 from analysis.viewer.pages.phase import phase_page
+from tests.sides import told_apart
 from tests.viewer_results import a_comparison, some_laws, some_measurements
 
 
@@ -63,12 +65,28 @@ def test_a_table_of_results_that_cannot_be_used_is_told(tmp_path: Path) -> None:
     place = a_comparison(tmp_path)
     report = read_report(place)
     words = "the table of results is missing or cannot be used, so there are no scores task by task"
-    assert words not in compare_page(report, place).notes
-    assert words not in compare_page(report).notes
+    for sound in (compare_page(report, place), compare_page(report)):
+        assert words not in compare_html(sound)
+        assert "Of this page:" not in compare_html(sound)
     (place / "results.parquet").write_bytes(b"no table")
     page = compare_page(report, place)
-    assert page.notes[-1] == words
+    assert words in compare_html(page)
+    assert page.notes == report["notes"]
     assert page.matrix is None
+
+
+def test_what_a_page_says_of_itself_is_not_said_to_be_of_the_report() -> None:
+    page = compare_page({"verdict": "v", "blocks": [], "notes": ["theirs"]})
+    both = msgspec.structs.replace(page, own_notes=["ours"])
+    own = msgspec.structs.replace(both, notes=[])
+    told_apart(
+        {
+            "These are the notes of report.txt": (compare_html(page), compare_html(both)),
+            "Of this page:": (compare_html(both), compare_html(own)),
+        }
+    )
+    html = compare_html(both)
+    assert html.index("theirs") < html.index("Of this page:") < html.index("ours")
 
 
 def test_curves_and_crossovers_are_taken_where_a_report_has_them() -> None:

@@ -17,7 +17,7 @@ import numpy as np
 
 from agentsoc.errors import InputError
 from agentsoc.streams import stream
-from analysis.files import read_json
+from analysis.files import read_json, whole_of
 from analysis.synergy.estimation.assumptions import CHANCE, FORM, LOCK
 from analysis.synergy.estimation.fidelity_fit import FidelityAt
 from analysis.synergy.estimation.interval import Estimate, given
@@ -212,7 +212,7 @@ class Measured:
             raise InputError(f"measurements of format {data.get('format')!r}; this version reads {FORMAT}", where)
         try:
             return cls._read(data)
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise InputError(f"the measurements do not hold: {error}", where, "write them again") from None
 
     @classmethod
@@ -246,7 +246,7 @@ class Measured:
             tokens=data["tokens"],
             scenario=data["scenario"],
             dial=data["dial"],
-            rho_tasks=int(data.get("rho_tasks", 0)),
+            rho_tasks=whole_of(data.get("rho_tasks", 0), "rho_tasks"),
         )
 
 

@@ -82,6 +82,8 @@ def compare_notes(page: ComparePage) -> list[Block]:
     if page.notes:
         blocks += paragraph("These are the notes of report.txt, which has more columns than this page.", "muted")
     blocks += listed(page.notes)
+    if page.own_notes:
+        blocks += [*paragraph("Of this page:", "muted"), *listed(page.own_notes)]
     if page.missing:
         blocks += [*heading("Runs that are missing"), *listed(page.missing)]
     return blocks

@@ -117,6 +117,8 @@ class ComparePage(msgspec.Struct, frozen=True):
     """Of the intervals of scores."""
     effect: float | None = None
     """The true difference that `Organisation.tasks_needed` is about."""
+    own_notes: list[str] = []
+    """What the page itself has to say, beside the notes of the report."""
 
 
 def read_report(directory: Path) -> dict[str, Any]:
@@ -160,7 +162,6 @@ def compare_page(report: Mapping[str, Any], directory: Path | None = None) -> Co
     }
     found = _organisations(report, spent)
     matrix = None if directory is None else _matrix(report, directory)
-    missing = [NO_MATRIX] if directory is not None and matrix is None else []
     curves = [_curve(one) for one in listed(report.get("curves"), "curves")]
     return ComparePage(
         name=text(report.get("name", ""), "name"),
@@ -177,11 +178,12 @@ def compare_page(report: Mapping[str, Any], directory: Path | None = None) -> Co
         crossovers=[_crossover(one) for one in listed(report.get("crossovers"), "crossovers")],
         unequal_stops=[words for one in found if (words := _stopped(one))],
         failures=_failures(report),
-        notes=[*texts(report.get("notes"), "notes"), *missing],
+        notes=texts(report.get("notes"), "notes"),
         missing=texts(report.get("missing"), "missing"),
         matrix=matrix,
         level=_of_first(report, "baseline", "mean", "level"),
         effect=_of_first(report, "effect"),
+        own_notes=[NO_MATRIX] if directory is not None and matrix is None else [],
     )  # fmt: skip
 
 

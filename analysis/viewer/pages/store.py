@@ -73,10 +73,10 @@ class OpenLog:
         """Blocks by part and place."""
         self._places: list[pl.DataFrame] = []
         """For each part that was looked at: task, its first row and its last."""
-        self.worked_out = False
-        """Whether a teller told events since the last look."""
         self._told: dict[int, pl.DataFrame] = {}
-        """Tasks that a teller told, since the last look."""
+        """Tasks that a teller was asked for, since the last look."""
+        self.untold: dict[int, str] = {}
+        """Why it told nothing of a task, of those that it was asked for since the last look."""
         self._unlisted: dict[object, LogPart] = {}
         self.changes = 0
         """How often the events, or what the manifest says of them, turned out to be others than before."""
@@ -114,7 +114,7 @@ class OpenLog:
         else:
             raise InputError("there is no run and no imported log here", str(self.directory), "agentsoc ls shows runs")
         self._told.clear()
-        self.worked_out = False
+        self.untold.clear()
         if self._state() != before:
             self._kept.clear()
             self._places.clear()
@@ -203,10 +203,15 @@ class OpenLog:
         """Return the events so far of a task that goes on; none where they cannot be worked out here."""
         if task not in self._told:
             events: Sequence[Event] = ()
-            if self._teller is not None and self.journal_bytes() <= LIVE_BYTES:
-                with contextlib.suppress(AgentsocError, ValueError, OSError):
+            if self._teller is None:
+                self.untold[task] = "this page only reads segments"
+            elif self.journal_bytes() > LIVE_BYTES:
+                self.untold[task] = f"the journal is larger than {LIVE_BYTES >> 20} MiB"
+            else:
+                try:
                     events = self._teller(self.directory, task)
-                    self.worked_out = True
+                except (AgentsocError, ValueError, OSError) as error:
+                    self.untold[task] = (str(error).strip() or type(error).__name__).splitlines()[0][:300]
             self._told[task] = _frame(to_table(events, rewards=True), None)
         return self._told[task]
 

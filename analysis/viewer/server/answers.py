@@ -33,7 +33,7 @@ from analysis.viewer.pages.run import (
     task_scores,
 )
 from analysis.viewer.pages.society import NO_SOCIETY, built_on, cited, society_map
-from analysis.viewer.pages.store import LIVE_BYTES, OpenLog
+from analysis.viewer.pages.store import OpenLog
 from analysis.viewer.pages.transcript import transcript_page
 from analysis.viewer.server.places import ViewedPlaces, stamp
 from analysis.viewer.server.shown import ROWS_MAX, plain, plain_blocks
@@ -44,9 +44,8 @@ _WHOLE: Final = re.compile(r"-?\d{1,15}")
 REPLAY_MAX: Final = 200_000
 """Events of a run that is replayed from a page; a larger one takes the command."""
 BEHIND: Final = (
-    "What stands in no segment of the log yet cannot be worked out here (its journal is larger than "
-    f"{LIVE_BYTES >> 20} MiB, or needs code that is not allowed): choose an agent to see its calls; rounds and claims "
-    "appear once their segment is written."
+    "What stands in no segment of the log yet cannot be worked out here ({why}): rounds and claims appear once their "
+    "segment is written; choose an agent to see what can be read of its calls."
 )
 """Said of an episode that goes on where its page may lack rounds."""
 WANTED: Final[dict[str, Callable[[TaskScore], bool]]] = {
@@ -181,12 +180,12 @@ def episode(places: ViewedPlaces, asked: Asked) -> Any:
     with places.log(place_of(asked)) as log:
         page = episode_page(log, needed(asked, "task"))
         found = plain(page)
-        behind = log.live and page.stop is None and not log.worked_out and log.journal_bytes() > 0
-        if behind and not page.agents and log.manifest is not None:
+        why = log.untold.get(page.task) if log.journal_bytes() > 0 else None
+        if why is not None and not page.agents and log.manifest is not None:
             found["agents"] = list(range(min(agents_of(log.manifest), ROWS_MAX)))  # their calls can be looked at
         return found | {
             "name": plain(log.name), "live": log.live, "not_ended": not_ended(log), "stamp": stamp(log.directory),
-            "behind": BEHIND if behind else None,
+            "behind": None if why is None else plain(BEHIND.format(why=why)),
         }  # fmt: skip
 
 
