@@ -95,6 +95,16 @@ def repetitions(repeats: int, only: str) -> Runs:
     return runs
 
 
+def memory_again(runs: Runs, names: Sequence[str]) -> None:
+    """Replace the peaks of memory of pieces, repetition by repetition, in place; their times stay as they are."""
+    known = {name: (words, where) for name, words, where in jobs()}
+    for name in names:
+        for run in runs[name]:
+            got = measured(*known[name])
+            run["peak_mb"] = got["peak_mb"]
+            print(f"{name:24} {got['peak_mb']:.0f} MB, load {load():.1f}", flush=True)
+
+
 def median(runs: Runs, name: str, what: str = "cpu_s") -> float | None:
     """Return the median of one figure over the runs whose check held; None without any."""
     good = [float(run[what]) for run in runs.get(name, ()) if "error" not in run]
@@ -187,9 +197,11 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--only", default="", help="pieces whose name holds this; writes nothing")
     parser.add_argument("--again", action="store_true", help="write the tables of the figures on file, measure nothing")
+    parser.add_argument("--memory", nargs="+", metavar="NAME", help="measure the memory of these pieces on file anew")
     args = parser.parse_args()
-    if args.again:
+    if args.again or args.memory:
         found = json.loads(RESULTS.read_text())
+        memory_again(found["runs"], args.memory or ())
     else:
         start = load()
         runs = repetitions(args.repeats, args.only)

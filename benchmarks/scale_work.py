@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
 import tempfile
 import time
 from collections.abc import Callable
@@ -24,6 +23,7 @@ import pyarrow.parquet as pq
 from agentsoc.engine.run import run
 from agentsoc.scenario.model import Scenario
 from agentsoc.society.build import build_society
+from benchmarks.peak import peak_mb
 from benchmarks.work import PARTS, ballots, game, games, scenario
 
 pa.array([0])
@@ -208,8 +208,7 @@ def main() -> None:
     parser.add_argument("--sleep", type=float, default=0.0, help="mean virtual latency of a reply (seconds)")
     args = parser.parse_args()
     out = WORK[args.name](args.n, args.sleep)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(json.dumps({**out, "peak_mb": peak, "load": os.getloadavg()[0]}))
+    print(json.dumps({**out, "peak_mb": peak_mb(), "load": os.getloadavg()[0]}))
 
 
 if __name__ == "__main__":

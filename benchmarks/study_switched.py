@@ -14,6 +14,7 @@ import numpy as np
 
 from analysis.cascade_laws.switched import MEASURES, Switched, against_switched
 from analysis.claims.cascades import claim_graph
+from analysis.tables import EventTable
 from benchmarks.planted_cascades import table_of
 
 ACTS: Final = 40
@@ -21,14 +22,19 @@ WIRINGS: Final = 39
 
 
 def wired(seed: int, *, even: float = 0.0, roots: int = 4, executions: int = 6, wirings: int = WIRINGS) -> Switched:
-    """Return the comparison of random executions.
+    """Return the comparison of the executions of `planted` with `wirings` switched ones."""
+    table = planted(seed, even=even, roots=roots, executions=executions)
+    return against_switched(table, claim_graph(table), replicates=wirings, seed=seed)
+
+
+def planted(seed: int, *, even: float = 0.0, roots: int = 4, executions: int = 6) -> EventTable:
+    """Return random executions.
 
     Args:
         seed: seed of everything.
         even: probability of building on a claim of the smallest cascade instead of any earlier one.
         roots: claims that build on none, the first ones.
         executions: how many.
-        wirings: switched wirings.
     """
     rng = np.random.default_rng([seed, round(100 * even)])
     parents: list[int | None] = []
@@ -43,8 +49,7 @@ def wired(seed: int, *, even: float = 0.0, roots: int = 4, executions: int = 6, 
             parents += [None] * roots if t == roots else []
             parents.append(e * ACTS + place)
     where = np.repeat(np.arange(executions), ACTS).tolist()
-    table = table_of(parents, where, np.arange(len(parents)) % 10, one_seed=False, n_agents=10)
-    return against_switched(table, claim_graph(table), replicates=wirings, seed=seed)
+    return table_of(parents, where, np.arange(len(parents)) % 10, one_seed=False, n_agents=10)
 
 
 def row(even: float, executions: int, replicates: int) -> str:

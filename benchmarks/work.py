@@ -33,6 +33,7 @@ from agentsoc.log.segments import SegmentWriter
 from agentsoc.scenario.code import load_code
 from agentsoc.scenario.model import Scenario
 from benchmarks import bench_phase
+from benchmarks.peak import peak_mb
 
 pa.array([0])  # pyarrow looks for pandas as it converts something for the first time
 PARTS = Path(__file__).with_name("parts.py")
@@ -327,8 +328,7 @@ def main() -> None:
     else:
         default, work = WORK[args.name]
         out = work(args.n or default)
-    usage = resource.getrusage(resource.RUSAGE_SELF)
-    print(json.dumps({**out, "peak_mb": usage.ru_maxrss / 1024, "load": os.getloadavg()[0]}))
+    print(json.dumps({**out, "peak_mb": peak_mb(), "load": os.getloadavg()[0]}))
 
 
 if __name__ == "__main__":

@@ -172,7 +172,9 @@ class Journal:
         await self.write_all((attempt,))
 
     async def write_all(self, attempts: Sequence[Attempt]) -> None:
-        """Return when the rows are durable, which they are all at once."""
+        """Return when the rows are durable, which they are all at once; at once where there are none."""
+        if not attempts:
+            return
         loop = asyncio.get_running_loop()
         done: asyncio.Future[None] = loop.create_future()
         self._waiting.extend([(attempt, done) for attempt in attempts])

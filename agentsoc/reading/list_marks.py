@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from agentsoc.reading.numbers import NUMBER
-from agentsoc.reading.text import CUT, lines, readable
+from agentsoc.reading.text import CUT, ending, lines, readable, without_reasoning
 
 _MARK: Final = re.compile(
     r"^[ \t]*(?:[-*•>#]{1,6}[ \t]+)?(?P<mark>[*_]{0,3}\(?(?P<number>[0-9]{1,2})(?:[.)]|、)[*_]{0,3})"
@@ -22,41 +22,56 @@ _SENTENCE: Final = re.compile(
 """A number as a sentence of its own, with another sentence behind it that is no step of a calculation."""
 _LEADS: Final = re.compile(r"\b(?:answer|option|choice|solution)s?\b[^\n]{0,40}[:：][\s*_]*$", re.IGNORECASE)
 """A line that announces what the next one says."""
+_LEADS_MAX: Final = 200
+"""Characters before a mark in which what announces it is looked for."""
 
 
 def unmarked(text: str) -> str:
-    """Return `text` with what counts the items of its lists made unreadable, for a reader of numbers.
+    """Return what is read of `text` (`ending`), with what counts its lists' items unreadable, for a reader of numbers.
 
     A mark is a number of up to two digits with a point or a bracket, at the start of a line on which something follows;
     alone on its line it is a number like any other. Where a reply begins with a number, a point and a new sentence, and
     the number is neither 1 nor followed by the next, it is a short answer with its reason ("42. That is 6 times 7"). Of
-    a list of one item that is a number, the number is what is said: "1. 42" is 42.
+    a list of one item that is a number, the number is what is said: "1. 42" is 42. Linear in the length.
     """
-    found = _marks(text)
-    if len(found) == 1 and _holds_number(text, found[0]):
-        return text[: found[0].start("mark")] + text[found[0].end() :]
-    return _made_unreadable(text, found)
+    said, begin = _read_of(text)
+    found = _marks(said, begin)
+    if len(found) == 1 and _holds_number(said, found[0]):
+        return said[begin : found[0].start("mark")] + said[found[0].end() :]
+    return _made_unreadable(said, begin, found)
 
 
 def unmarked_among(text: str, options: Sequence[str]) -> str:
     """Return `text` as `unmarked` does, for a reader of options: "2. Rome" at its start may name option 2.
 
-    So may the line behind an announcement, and options that are marked like the items of a list are left alone.
+    So may the line behind an announcement, and options that are marked like the items of a list are left alone. Linear
+    in the length.
     """
     if any(_MARK.match(option) for option in options):
         return text
-    return _made_unreadable(text, [each for each in _marks(text) if not _names_option(text[: each.start()])])
+    said, begin = _read_of(text)
+    opening = len(said) - len(said.lstrip())
+    kept = [each for each in _marks(said, begin) if not _names_option(said, each.start(), opening)]
+    return _made_unreadable(said, begin, kept)
 
 
-def _names_option(before: str) -> bool:
-    """Tell whether a mark behind this text may name an option: nothing stands before it, or what announces it."""
-    said = before.rstrip()
-    return not said or _LEADS.search(said[said.rfind("\n") + 1 :]) is not None
+def _read_of(text: str) -> tuple[str, int]:
+    """Return a reply without its reasoning, and where in it begins what is read: marks beyond cost time alone."""
+    said = without_reasoning(text)
+    return said, len(said) - len(ending(said))
 
 
-def _marks(text: str) -> list[re.Match[str]]:
-    """Return the marks of lists in a text, in order."""
-    found = list(_MARK.finditer(text))
+def _names_option(text: str, at: int, opening: int) -> bool:
+    """Tell whether the mark at a place may name an option: nothing stands before it, or what announces it."""
+    if at <= opening:
+        return True
+    before = text[max(opening, at - _LEADS_MAX) : at].rstrip()
+    return _LEADS.search(before[before.rfind("\n") + 1 :]) is not None
+
+
+def _marks(text: str, begin: int) -> list[re.Match[str]]:
+    """Return the marks of lists in a text from a place on, in order."""
+    found = list(_MARK.finditer(text, begin))
     if found and not text[: found[0].start()].strip() and _SENTENCE.match(text, found[0].start()):
         first = int(found[0]["number"])
         if first != 1 and (len(found) == 1 or int(found[1]["number"]) != first + 1):
@@ -64,8 +79,8 @@ def _marks(text: str) -> list[re.Match[str]]:
     return found
 
 
-def _made_unreadable(text: str, marks: Sequence[re.Match[str]]) -> str:
-    pieces, place = [], 0
+def _made_unreadable(text: str, begin: int, marks: Sequence[re.Match[str]]) -> str:
+    pieces, place = [], begin
     for mark in marks:
         # what stands in brackets behind a number is an aside to readers
         pieces += [text[place : mark.start("mark")], f"({CUT}) " if "(" in mark["mark"] else f"{CUT}. "]

@@ -77,18 +77,26 @@ def without_reasoning(text: str) -> str:
     return "" if text.lstrip()[:7] == "<think>" else text
 
 
+def ending(text: str) -> str:
+    """Return what is read of a reply, as it stands: its last `READ_MAX` characters at most, from a word's start on.
+
+    Its reasoning is no part of it.
+    """
+    said = without_reasoning(text)
+    if len(said) <= READ_MAX:
+        return said
+    tail = said[-READ_MAX:]
+    cut = re.search(r"\s", tail)
+    return tail[cut.end() :] if cut else ""
+
+
 def legible(text: str) -> str:
     """Return the end of a reply without its reasoning: at most `READ_MAX` characters, from the start of a word on.
 
     Lone surrogates become replacement characters, control characters and those that nobody sees go, and so does what is
     struck out. Lines stay.
     """
-    said = without_reasoning(text)
-    if len(said) > READ_MAX:
-        tail = said[-READ_MAX:]
-        cut = re.search(r"\s", tail)
-        said = tail[cut.end() :] if cut else ""
-    said = _SURROGATE.sub("\ufffd", said).replace("\r\n", "\n").replace("\r", "\n").replace("\u2028", "\n")
+    said = _SURROGATE.sub("\ufffd", ending(text)).replace("\r\n", "\n").replace("\r", "\n").replace("\u2028", "\n")
     said = _CONTROL.sub("", _LOST.sub(lambda sign: _AGAIN[sign[0]], said))
     return _STRUCK.sub(" ", said).strip()
 

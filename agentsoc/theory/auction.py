@@ -45,8 +45,9 @@ def fit_cost_weight(auctions: Sequence[Sequence[Bid]]) -> float:
     """Return the weight of cost, that of the jury's mean mark being 1, at which the worst auction loses least.
 
     Only the ratio of the two decides who wins. Among weights with the same worst loss that with the least sum of losses
-    is taken, then the smallest. The search is exact: winners change where two plans score the same, so one weight
-    between each two neighbours of these is tried. Where several win, the one who loses most counts.
+    is taken, then the middle of the lowest interval of such weights. Winners change where two plans score the same, so
+    the middle between each two neighbours of these is tried, 0, and twice the last. But for scores that differ by less
+    than `ALIKE`, which count as equal, the search is exact. Where several win, the one who loses most counts.
 
     Args:
         auctions: for each task the bids of all agents, each with what came or would come of it.

@@ -14,6 +14,7 @@ from typing import Final
 import numpy as np
 import polars as pl
 
+from agentsoc.errors import InputError
 from analysis.claims.cascades import Cascades, ClaimGraph
 from analysis.tables import EventTable
 
@@ -56,10 +57,15 @@ class Integration:
 
         Columns: n_executions, counts by kind, merges, expansion, merge_per_expansion, merge_fraction,
         merges_per_execution, n_cascades, mean_merge_per_tce and its mean over the top 10 % and 1 % of cascades by TCE.
+
+        Raises:
+            InputError: `executions` does not have every number from 0 on once.
         """
         per_run, per_cascade = self.executions, self.cascades
         if executions is not None and keys:
-            labels = executions.select("execution", *keys)
+            labels = executions.select("execution", *keys).sort("execution")
+            if not labels["execution"].equals(pl.int_range(labels.height, dtype=pl.Int64, eager=True)):
+                raise InputError("`executions` must have each number from 0 on once: cascades find their labels by it")
             per_run = per_run.join(labels, on="execution", maintain_order="left")
             number = labels.select(pl.struct(*keys).rank("dense")).to_series()
             of_group = labels.select(*keys, _group=number).unique()

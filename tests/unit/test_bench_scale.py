@@ -2,12 +2,17 @@
 
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from agentsoc.scenario.code import forget_code
+from benchmarks import bench_scale
+from benchmarks.__main__ import ROOT
 from benchmarks.bench_scale import (
     MARK,
     PAGE,
@@ -17,6 +22,7 @@ from benchmarks.bench_scale import (
     growth_table,
     last_decade,
     median,
+    memory_again,
     peer_lines,
     per_cpu_s,
     tables,
@@ -51,6 +57,30 @@ def test_events_grow_with_tasks_and_rounds() -> None:
     found = by_events(5)
     assert found["check"]
     assert found["units"] == 25_002
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="memory is told by the kernel of Linux")
+def test_the_peak_of_a_piece_is_its_own_and_not_that_of_its_parent() -> None:
+    held = np.ones(1 << 25)  # 256 MB of the process that starts the piece
+    code = (
+        "import resource as r; from benchmarks.peak import peak_mb; print(peak_mb(), r.getrusage(0).ru_maxrss / 1024)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    own, inherited = map(float, done.stdout.split())
+    assert 1 < own < 100 < held.nbytes / 2**20 < inherited
+
+
+def test_the_memory_on_file_is_replaced_and_the_times_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = iter([{"peak_mb": 3.0, "cpu_s": 9.0}, {"peak_mb": 5.0, "cpu_s": 9.0}])
+    monkeypatch.setattr(
+        bench_scale, "jobs", lambda: [("fan-out 1000 0", ["true"], ROOT), ("ring 1000", ["true"], ROOT)]
+    )
+    monkeypatch.setattr(bench_scale, "measured", lambda *_: next(told))
+    one, other = {"cpu_s": 1.0, "peak_mb": 200.0}, {"cpu_s": 2.0, "peak_mb": 200.0}
+    runs: Runs = {"fan-out 1000 0": [one, other], "ring 1000": [{"cpu_s": 1.0, "peak_mb": 200.0}]}
+    memory_again(runs, ["fan-out 1000 0"])
+    assert runs["fan-out 1000 0"] == [{"cpu_s": 1.0, "peak_mb": 3.0}, {"cpu_s": 2.0, "peak_mb": 5.0}]
+    assert runs["ring 1000"][0]["peak_mb"] == 200.0
 
 
 def test_growth_is_that_of_planted_costs() -> None:

@@ -17,7 +17,7 @@ from analysis.claims.attachment import fit_attachment
 from analysis.claims.attachment_choices import Choices, claim_choices, make_choices
 from analysis.claims.cascades import cascades, claim_graph
 from analysis.claims.dti import cascade_rows, estimate, first_trigger, replay
-from analysis.claims.integration import integration
+from analysis.claims.integration import COUNTED, Integration, integration
 from analysis.fitcard import FitCard, range_warnings
 from analysis.observables.audit import agreement, design_of, replication, structure_audit
 from analysis.observables.described import effective_n, gini, top_share, top_size
@@ -220,6 +220,19 @@ def test_integration_counts_merges_against_everything_else(log: EventTable) -> N
     assert row["integration"] == 1
     assert result.conversion().row(0, named=True)["mean_merge_per_tce"] == pytest.approx(1 / 6)
     assert result.roots == "earliest_parent"
+
+
+def test_cascades_find_their_labels_by_execution_in_whatever_order_these_stand() -> None:
+    runs = pl.DataFrame({"execution": [0, 1, 2], **dict.fromkeys(COUNTED, 1), "merges": 1, "expansion": 5})
+    per_cascade = pl.DataFrame({"execution": [0, 1, 2, 2], "tce": [1, 1, 2, 2], "merge_per_tce": [0.1, 0.2, 0.4, 0.8]})
+    found = Integration(runs, per_cascade, "logged")
+    labels = pl.DataFrame({"execution": [0, 1, 2], "topology": ["star", "tree", "ring"]})
+    for order in ([0, 1, 2], [2, 0, 1], [2, 1, 0]):
+        rows = found.conversion(labels[order], "topology").select("topology", "n_cascades", "mean_merge_per_tce").rows()
+        assert rows == [("ring", 2, pytest.approx(0.6)), ("star", 1, 0.1), ("tree", 1, 0.2)]
+    for wrong in (labels[[0, 2]], labels[[0, 1, 1, 2]], labels[[1, 2]]):
+        with pytest.raises(InputError, match="each number from 0 on once"):
+            found.conversion(wrong, "topology")
 
 
 def test_a_log_of_votes_alone_has_no_integration_and_says_so() -> None:

@@ -44,7 +44,9 @@ def several(one: Any) -> dict[str, Any]:
 
 
 # A schema of our own, in which are the fields that KubeRay's reference of ray.io/v1 (1.5.1 and newer) and Kubernetes'
-# have for a job with a cluster of its own, as far as our file uses them: not the schema that KubeRay ships.
+# have for a job with a cluster of its own, as far as our file uses them: not the schema that KubeRay ships. It is
+# stricter: that `rayVersion`, `authOptions`, `requests` and `limits` are there, and that the mode of `authOptions` is
+# "token", we demand of our own file.
 CONTAINER = block(
     "name image resources",
     name=NAME,
@@ -158,7 +160,9 @@ def test_the_job_is_a_rayjob_with_a_token_by_the_schema_of_its_fields(job: Any) 
         ("spec.runtimeEnvYAML", {"env_vars": {}}),
     ],
 )
-def test_the_schema_of_a_rayjob_refuses_what_kuberay_would(job: Any, place: str, value: Any) -> None:
+def test_our_schema_of_a_rayjob_refuses_wrong_types_unknown_fields_and_a_cluster_without_token(
+    job: Any, place: str, value: Any
+) -> None:
     changed = copy.deepcopy(job)
     *above, last = place.split(".")
     at = changed

@@ -308,6 +308,16 @@ def test_a_row_whose_writer_was_cut_off_is_written_all_the_same(
     assert list(read_journal(tmp_path / MAIN)) == ROWS[:6]
 
 
+def test_no_rows_are_durable_at_once(tmp_path: Path) -> None:
+    async def main() -> None:
+        journal = Journal(tmp_path / MAIN)
+        await asyncio.wait_for(journal.write_all([]), 5)
+        journal.close()
+
+    asyncio.run(main())
+    assert list(read_journal(tmp_path / MAIN)) == []
+
+
 def test_a_full_disk_fails_the_group_and_keeps_what_was_there(tmp_path: Path) -> None:
     async def main() -> list[Attempt]:
         journal = Journal(tmp_path / MAIN)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -20,9 +21,10 @@ from agentsoc.scenario.model import Scenario
 from agentsoc.society.deficit import NO_BRAKES, Brakes, Monitor, Parameters
 from analysis import blocks
 from analysis.cascade_laws import input as reading
+from analysis.cascade_laws.gather import gathered
 from analysis.cascade_laws.long_table import LongTable
 from analysis.claims import attachment_choices
-from analysis.claims.attachment_choices import make_choices
+from analysis.claims.attachment_choices import Choices, Offer, make_choices
 from analysis.claims.dti import replay
 from analysis.observables.base import Sample
 from analysis.observables.described import described
@@ -30,6 +32,7 @@ from analysis.observables.pooled import packed, pooled
 from analysis.stats.clusters import effective_size
 from analysis.tables import EventTable
 from analysis.tails import Resampling, fit_tail
+from benchmarks.study_switched import planted
 
 NEAR = 1e-12
 """Largest relative difference of sums that are taken in another order."""
@@ -79,7 +82,7 @@ def _same(one: object, other: object, at: str = "") -> None:
 
 
 @pytest.mark.usefixtures("in_parts")
-def test_a_long_log_has_the_laws_that_it_has_in_memory(runs: Path) -> None:
+def test_a_long_log_has_the_laws_that_it_has_in_memory(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     table = reading.open_tables([runs])
     assert isinstance(table, LongTable)
     parts = [part for _, part in table.parts()]
@@ -89,7 +92,17 @@ def test_a_long_log_has_the_laws_that_it_has_in_memory(runs: Path) -> None:
     assert table.summary() == whole.summary()
     assert table.caveats == whole.caveats
     keys = ("topology", "n")
+    readings = 0
+    read = reading._parts
+
+    def counted(opened: Sequence[reading.OwnRun]) -> Iterator[EventTable]:
+        nonlocal readings
+        readings += 1
+        return read(opened)
+
+    monkeypatch.setattr(reading, "_parts", counted)
     found = analysis.laws(runs, by=keys, fast=True, gof=4, seed=2)
+    assert readings == 2 * (1 + len(found.groups)), "what the page says of the cost of --by"
     wanted = analysis.laws(whole, by=keys, fast=True, gof=4, seed=2)
     _same(found.as_dict(), wanted.as_dict())
     assert found.summary() == wanted.summary()
@@ -97,20 +110,20 @@ def test_a_long_log_has_the_laws_that_it_has_in_memory(runs: Path) -> None:
     assert [one.where for one in found.groups] == [one.where for one in wanted.groups]
 
 
-@pytest.mark.usefixtures("in_parts")
-def test_switched_wirings_of_parts_are_wirings_of_the_whole(runs: Path) -> None:
-    from analysis.cascade_laws.examine import FAST, examine
-
-    effort = replace(FAST, switched=39)
-    long, whole = (
-        examine(table, effort=effort).switched for table in (reading.open_tables([runs]), analysis.read_tables(runs))
-    )
-    assert long is not None
-    assert whole is not None
-    assert whole.measures
-    for one, other in zip(long.measures, whole.measures, strict=True):
+@pytest.mark.parametrize(("even", "share"), [(0.0, "as by chance"), (1.0, "less than by chance")])
+def test_switched_wirings_of_parts_say_what_those_of_the_whole_say(even: float, share: str) -> None:
+    """Of cascades at random, and of some that are kept equal: the largest has less than by chance, at the least p."""
+    whole = planted(1, even=even)
+    parts = [whole.where(pl.col("execution") // 2 == n) for n in range(3)]
+    long = LongTable(whole.executions, lambda: iter(parts))
+    found, wanted = (gathered(t, chance=0, switched=199, risk=None, seed=1).switched for t in (long, whole))
+    for one, other in zip(found.measures, wanted.measures, strict=True):
         assert one.value == pytest.approx(other.value, rel=NEAR)  # of the log itself
-        assert one.low <= other.by_chance <= one.high or math.isclose(one.by_chance, other.by_chance, rel_tol=0.05)
+        assert one.low < one.high
+        assert one.by_chance == pytest.approx(other.by_chance, abs=(other.high - other.low) / 8)
+        assert (one.p_holm <= 0.05) == (other.p_holm <= 0.05)
+    assert share in found.measures[2].summary()
+    assert (found.measures[2].p == wanted.measures[2].p == 2 / 200) == (even == 1.0)
 
 
 @pytest.mark.usefixtures("in_parts")
@@ -180,12 +193,25 @@ def test_values_that_are_all_the_same_are_worth_their_number() -> None:
 
 
 def test_choices_of_parts_are_the_choices_of_the_whole() -> None:
-    decisions = [([1.0, 0.0, 2.0], [1], 0), ([0.0, 3.0], [1], 0), ([2.0, 2.0, 0.0], [0, 2], 1)]
-    whole = make_choices(decisions)
-    parts = [(0, make_choices(decisions[:2])), (1, make_choices([])), (1, make_choices([([2.0, 2.0, 0.0], [0, 2], 0)]))]
+    """Claims of a part are numbered from 0; in the whole, those of the next part follow on the highest before."""
+    first = [([1.0, 0.0, 2.0], [1], 0), ([0.0, 3.0], [1], 0)]
+    of_first = [Offer([3, 2, 1], [4, 5, 6], [0, 1, 4]), Offer([2, 1], [4, 6], [0, 4])]
+    second = ([2.0, 2.0, 0.0], [0, 2])
+    third = ([5.0], [0])
+    whole = make_choices(
+        [*first, (*second, 1), (*third, 2)],
+        [*of_first, Offer([9, 8, 1], [1, 2, 3], [5, 6, 8]), Offer([7], [2], [9])],
+    )
+    parts = [
+        (0, make_choices(first, of_first)),
+        (1, make_choices([])),
+        (1, make_choices([(*second, 0)], [Offer([9, 8, 1], [1, 2, 3], [0, 1, 3])])),
+        (2, make_choices([(*third, 0)], [Offer([7], [2], [0])])),
+    ]
     joined = attachment_choices.joined(parts)
-    for name in ("ptr", "engagement", "chosen_ptr", "chosen", "cluster"):
-        assert getattr(joined, name).tolist() == getattr(whole, name).tolist(), name
+    assert joined.described
+    for field in fields(Choices):
+        assert getattr(joined, field.name).tolist() == getattr(whole, field.name).tolist(), field.name
     assert attachment_choices.joined(parts[1:2]).n_decisions == 0
 
 

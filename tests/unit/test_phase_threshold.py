@@ -7,14 +7,17 @@ from typing import Any
 import numpy as np
 import pytest
 
+from agentsoc.errors import InputError
 from agentsoc.streams import stream
 from analysis.interval import Interval
 from analysis.synergy.estimation.interval import Estimate
 from analysis.synergy.estimation.interval import given as stated
 from analysis.synergy.estimation.measured import Measured, MeasuredMessage
-from analysis.synergy.planning.threshold import measured_threshold
+from analysis.synergy.planning.threshold import MOST, measured_threshold
 from analysis.synergy.theory.budget import exact_threshold
-from analysis.synergy.theory.costs import LeafLaw
+from analysis.synergy.theory.costs import LeafLaw, tree_cost
+
+NEVER = "by the measured parameters the tree never gets ahead at budgets up to 1e+12 tokens"
 
 
 def measured(n: int = 0, gamma: float = 0.95, seed: int = 1, **changes: Any) -> Measured:
@@ -46,18 +49,19 @@ def test_without_doubt_it_is_that_of_the_theory(b: int, depth: int, gamma: float
     found = measured_threshold(measured(gamma=gamma, mu_max=mu_max), b=b, depth=depth)
     exact = exact_threshold(b, gamma, 0.05, 20, LeafLaw(0.02, 0.45, mu_max), depth)
     if np.isinf(exact):
-        assert found == "by the measured parameters the tree never gets ahead"
+        assert found == NEVER
         return
     assert isinstance(found, Interval)
     assert found.value == pytest.approx(exact, rel=2e-3)
     assert found.low == found.value == found.high
 
 
-def test_with_doubt_its_interval_holds_the_truth_as_often_as_it_says() -> None:
+def test_with_doubt_its_interval_holds_the_truth_in_most_of_a_dozen_experiments() -> None:
+    """A dozen shows that the interval is neither beside the truth nor everything; it cannot tell 95 % from 80 %."""
     truth = exact_threshold(5, 0.95, 0.05, 20, LeafLaw(0.02, 0.45, 0.6))
     found = [measured_threshold(measured(40, seed=seed)) for seed in range(12)]
     held = [isinstance(one, Interval) and one.covers(truth) for one in found]
-    assert sum(held) >= 9  # at a true 95 % fewer are held twice in a thousand times
+    assert sum(held) >= 9
     widths = [one.high / one.low for one in found if isinstance(one, Interval)]
     assert np.median(widths) < 3, "an interval that holds everything says nothing"
 
@@ -65,7 +69,55 @@ def test_with_doubt_its_interval_holds_the_truth_as_often_as_it_says() -> None:
 def test_a_tree_that_never_gets_ahead_has_no_budget() -> None:
     assert np.isinf(exact_threshold(5, 0.3, 0.05, 20, LeafLaw(0.02, 0.45, 0.6)))
     found = measured_threshold(measured(gamma=0.3))
-    assert found == "by the measured parameters the tree never gets ahead"
+    assert found == NEVER
+
+
+def test_the_least_budget_looked_at_is_not_told_as_the_threshold() -> None:
+    """At beta = 0.001 the theory has 200 tokens, and a leaf has a token from 205 on."""
+    flat = {**measured().points, "beta": 0.001}
+    assert exact_threshold(5, 0.95, 0.05, 20, LeafLaw(0.02, 0.001, 0.6)) == pytest.approx(200.0, rel=1e-3)
+    said = measured_threshold(measured(points=flat))
+    assert said == "by the measured parameters the tree is ahead already at 205 tokens, one a leaf: at or below"
+    some = measured_threshold(measured(draws={"beta": np.tile([0.45, 0.001], 20)}))
+    assert isinstance(some, Interval)
+    assert some.low == pytest.approx(205.0)
+    assert some.open_low
+    assert some.brackets().startswith("(205, ")
+    none_there = measured_threshold(measured(draws={"beta": np.full(40, 0.45)}))
+    assert isinstance(none_there, Interval)
+    assert not none_there.open_low
+
+
+@pytest.mark.parametrize("beta", [0.0, -0.1])
+def test_where_compute_gains_nothing_no_budget_decides(beta: float) -> None:
+    said = measured_threshold(measured(points={**measured().points, "beta": beta}))
+    assert said == "by the measured parameters no agent gains by compute (beta is not above 0), so no budget decides"
+
+
+@pytest.mark.parametrize("shape", [{"b": 4}, {"b": 1}, {"b": -3}, {"depth": 0}])
+def test_what_is_no_tree_is_refused(shape: dict[str, int]) -> None:
+    with pytest.raises(InputError, match=r"must (be odd and at least 3|have at least 1 level), got"):
+        measured_threshold(measured(), **shape)
+
+
+def test_a_tree_too_deep_for_any_budget_is_not_looked_at_beyond_the_last() -> None:
+    deep = measured(gamma=0.99)
+    assert measured_threshold(deep, depth=20) == (
+        "such a tree costs 4.9e+15 tokens at one a leaf, and budgets are looked at up to 1e+12"
+    )
+    assert tree_cost(5, 14, 1.0, 20) < MOST < tree_cost(5, 15, 1.0, 20)
+    assert "ahead already at 311,279,296,825 tokens" in str(measured_threshold(deep, depth=14))
+
+
+def test_budgets_are_looked_at_where_one_agent_needs_more_than_any_number_to_saturate() -> None:
+    """With beta = 0.004, mu_max / a = 50 is reached at 50^250 tokens, which no float holds."""
+    law = {**measured().points, "beta": 0.004, "rho": 0.0}
+    gamma = 0.537  # s is just above beta, so the tree is ahead late
+    truth = exact_threshold(5, gamma, 0.0, 20, LeafLaw(0.02, 0.004))
+    assert 1_200 < truth < 1e6
+    found = measured_threshold(measured(gamma=gamma, mu_max=1.0, points=law))
+    assert isinstance(found, Interval)
+    assert found.value == pytest.approx(truth, rel=0.01)
 
 
 def test_draws_that_never_get_ahead_leave_the_interval_open_above() -> None:

@@ -19,7 +19,7 @@ from agentsoc.events import pack_id
 from agentsoc.log.read import RunLog
 from agentsoc.reading.grades import grade_stated
 from agentsoc.reading.list_marks import unmarked, unmarked_among
-from agentsoc.reading.text import CUT
+from agentsoc.reading.text import CUT, READ_MAX
 from agentsoc.society.build import build_society
 from agentsoc.society.reply_reader import Fault, read_reply
 from agentsoc.tasks.arithmetic import Arithmetic
@@ -116,6 +116,16 @@ def test_among_options_that_are_numbers_the_first_mark_may_name_one() -> None:
     assert unmarked_among("Answer:\n2. Rome", ("1", "2")) == "Answer:\n2. Rome"
     assert unmarked_among("We go on.\n2. Rome", ("1", "2")) == f"We go on.\n{CUT}. Rome"
     assert unmarked_among("We go on.\n2. Rome", ("1. Paris", "2. Rome")) == "We go on.\n2. Rome"
+    assert unmarked_among("<think>1. No</think>\n2. Rome", ("1", "2")) == "\n2. Rome"
+
+
+@pytest.mark.parametrize("line", ["1. a\n", "answer:\n1. a\n"])
+def test_marks_before_what_is_read_take_no_time_and_what_is_read_does_not_begin_a_reply(line: str) -> None:
+    text = line * 20_000 + "2. Rome"
+    for said in (unmarked(text), unmarked_among(text, ("1", "2"))):
+        assert len(said) <= READ_MAX
+    assert unmarked(text).endswith(f"\n{CUT}. Rome")
+    assert unmarked_among("word " * READ_MAX + "\n2. Rome", ("1", "2")).endswith(f"\n{CUT}. Rome")
 
 
 @pytest.mark.parametrize(
@@ -228,10 +238,67 @@ def test_a_grade_is_what_the_judge_calls_so(text: str, by_two: str | None, by_th
     assert grade_stated(text, GRADES, 2) == by_two
 
 
-def test_a_grade_at_the_cut_counts_unless_another_begins_with_it() -> None:
-    assert grade_stated("The grade is 8", GRADES, 3, cut=True) == "8"
-    assert grade_stated("1", GRADES, 3, cut=True) is None
-    assert grade_stated("10", GRADES, 3, cut=True) == "10"
+@pytest.mark.parametrize(
+    ("text", "grade"),
+    [
+        ("A grade of 9 is too high.", None),
+        ("A grade of 10 is not justified.", None),
+        ("The grade of 10 cannot be justified.", None),
+        ("A score of 10 would be too generous; I give it a 6.", None),
+        ("A grade of 0 is for wrong answers, and this one is right.", None),
+        ("Grade: 0 (wrong) to 10 (right)", None),
+        ("A grade of 10 requires citations. This lacks them.", None),
+        ("I considered a grade of 4 but settle on 6.", None),
+        ("The answer deserves more than a grade of 3.", None),
+        ("With a grade of 9, nothing may be missing.", None),
+        ("A grade of 9.", None),
+        ("I cannot give it a 9.", None),
+        ("I hesitate to give it a 9.", None),
+        ("The answer gets 2 facts wrong.", None),
+        ("The answer gets 8/10 facts right.", None),
+        ("Grade the answer 7 against the reference", None),
+        ("The answer receives 1 point for the name and 2 points for the year.", None),
+        ("The answer receives 1 point for the name.", None),
+        ("The answer gets 3 of the facts right.", None),
+        ("I would give it a 9, were it not for the last line.", None),
+        ("The grade is 9, if one looks at the end alone.", None),
+        ("The grade is 9, which is too high.", None),
+        ("Style grade: 3, content grade: 8", None),
+        ("Score: 6 + 2 = 8", None),
+        ("I give it a 6.", "6"),
+        ("I give it a grade of 6, because the year is wrong.", "6"),
+        ("I give it a 6 because the year is wrong.", "6"),
+        ("It earns 6 points.", "6"),
+        ("I rate it 6 out of 10.", "6"),
+        ("Grade: 6/10", "6"),
+        ("Grade: 6 (out of 10)", "6"),
+        ("Grade: 0 (wrong) to 10 (right)\n6", "6"),
+    ],
+)
+def test_a_number_that_is_denied_conditional_or_a_count_is_no_grade(text: str, grade: str | None) -> None:
+    assert grade_stated(text, GRADES, 3) == grade
+
+
+@pytest.mark.parametrize(
+    ("text", "grade"),
+    [
+        ("1", None),
+        ("10", "10"),
+        ("8", "8"),
+        ("The grade is 8", None),
+        ("The grade is 8\n", "8"),
+        ("The grade is 8. It", "8"),
+        ("8\nThe answer", "8"),
+        ("The answer is thin.\n8", None),
+        ("I would give it a 9, were it not for", None),
+        ("On a scale with a score of 10 as the best, I", None),
+        ("The answer gets 3 of the facts right and", None),
+    ],
+)
+def test_of_a_grade_that_was_cut_off_counts_the_whole_reply_or_a_sentence_that_is_over(
+    text: str, grade: str | None
+) -> None:
+    assert grade_stated(text, GRADES, 3, cut=True) == grade
 
 
 def test_a_run_is_graded_and_replayed_by_its_reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

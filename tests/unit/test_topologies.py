@@ -35,11 +35,13 @@ from agentsoc.society.topologies import (
     Star,
     Tree,
     check_window,
+    circles,
     describe,
+    peers,
 )
 from agentsoc.society.topologies.circles import circle_wiring
 from agentsoc.society.topologies.edges import given_edges, parse_edges
-from agentsoc.society.topologies.limits import MAX_GRAPH_EDGES, require_edges
+from agentsoc.society.topologies.limits import MAX_DRAWN_EDGES, MAX_GRAPH_EDGES, MAX_WIRING_EDGES, require_edges
 from agentsoc.streams import stream
 from tests.strategies import EDGES
 
@@ -200,8 +202,28 @@ def test_a_graph_of_more_than_a_million_edges_is_refused_with_a_way_out() -> Non
     for other, n in ((SmallWorld(), 300_000), (Decentralized(degree=4, shape="regular"), 250_001)):
         with pytest.raises(TopologyError, match="the limit is 1,000,000"):  # a graph of objects, not the arrays
             other.build(n, np.random.default_rng(0))
-        with pytest.raises(TopologyError, match="the limit is 50,000,000"):
-            wire(other, 50 * n)
+        with pytest.raises(TopologyError, match="the limit is 10,000,000"):
+            wire(other, 10 * n)
+
+
+@pytest.mark.parametrize(
+    "topology",
+    [
+        SmallWorld(),
+        Decentralized(degree=4, shape="small-world", rewire=1.0),
+        Decentralized(degree=4, shape="regular"),
+    ],
+)
+def test_graphs_that_are_drawn_edge_by_edge_have_a_limit_of_their_own(
+    topology: Topology, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert 4_000_000 <= MAX_DRAWN_EDGES < MAX_WIRING_EDGES  # a million agents with four neighbours each
+    for module in (circles, peers):
+        monkeypatch.setattr(module, "MAX_DRAWN_EDGES", 40)
+    assert wire(topology, 10).n_edges == 40
+    with pytest.raises(TopologyError, match="11 agents has 44 directed edges, the limit is 40"):
+        wire(topology, 11)
+    assert wire(Ring(neighbours=2), 11).n_edges == wire(Decentralized(degree=4), 11).n_edges == 44
 
 
 def test_the_limit_of_edges_itself_is_allowed() -> None:

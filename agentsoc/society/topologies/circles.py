@@ -13,7 +13,7 @@ from agentsoc.contracts.topology import Topology
 from agentsoc.contracts.wiring import Wiring
 from agentsoc.errors import TopologyError
 from agentsoc.society.topologies.drawn import small_world_pairs
-from agentsoc.society.topologies.limits import MAX_WIRING_EDGES, require_agents, require_edges
+from agentsoc.society.topologies.limits import MAX_DRAWN_EDGES, MAX_WIRING_EDGES, require_agents, require_edges
 
 
 def ring(n: int, *, neighbours: int, kind: str = "ring") -> nx.DiGraph[int]:
@@ -68,11 +68,11 @@ def small_world_wiring(kind: str, n: int, neighbours: int, rewire: float, rng: n
     """Return the same edges as `small_world`, in time linear in agents + edges.
 
     Raises:
-        TopologyError: as there, or there are more edges than a wiring holds.
+        TopologyError: as there, or there are more than ten million directed edges.
     """
     _require_small_world(n, neighbours, rewire, kind)
     edges = 2 * n * neighbours
-    require_edges(kind, n, edges, limit=MAX_WIRING_EDGES, hint="take fewer neighbours or agents")
+    require_edges(kind, n, edges, limit=MAX_DRAWN_EDGES, hint="take fewer neighbours or agents")
     return both_ways_wiring(kind, n, small_world_pairs(n, neighbours, rewire, int(rng.integers(2**31))))
 
 

@@ -96,7 +96,7 @@ def small_world_pairs(n: int, neighbours: int, rewire: float, seed: int) -> NDAr
     """
     agents = np.arange(n, dtype=np.int64)
     circle = np.concatenate([np.stack([agents, (agents + d) % n], axis=1) for d in range(1, neighbours + 1)])
-    if n == 2 * neighbours + 1:  # everybody is joined with everybody, and networkx draws nothing
+    if n == 2 * neighbours + 1:  # everybody is joined with everybody: networkx draws, and moves nothing
         return circle
     moved, added = _moved(n, neighbours, rewire, random.Random(seed))
     stays = np.frombuffer(moved, dtype=np.uint8) == 0

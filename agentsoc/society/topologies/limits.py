@@ -10,7 +10,14 @@ MAX_GRAPH_EDGES: Final = 1_000_000
 """Directed edges of a networkx graph, or of a complete one in any form (about 300 bytes each)."""
 
 MAX_WIRING_EDGES: Final = 50_000_000
-"""Directed edges of a wiring made straight from arrays (8 bytes each)."""
+"""Directed edges of a wiring made from arrays alone (8 bytes each, a few times that while it is made)."""
+
+MAX_DRAWN_EDGES: Final = 10_000_000
+"""Directed edges of a small world or regular graph, which networkx's draws make one by one.
+
+A small world whose edges are all moved takes about 150 bytes each while it is made: moved edges are in a set, a list of
+pairs and changes of degrees. It is below `MAX_WIRING_EDGES`, since `check` makes the wiring of a stranger's scenario.
+"""
 
 
 def require_agents(kind: str, n: int, least: int = 1, why: str = "") -> None:

@@ -22,7 +22,7 @@ from agentsoc.society.topologies.circles import (
     small_world_wiring,
 )
 from agentsoc.society.topologies.drawn import regular_pairs
-from agentsoc.society.topologies.limits import MAX_WIRING_EDGES, require_agents, require_edges
+from agentsoc.society.topologies.limits import MAX_DRAWN_EDGES, MAX_WIRING_EDGES, require_agents, require_edges
 
 _FEWER = "give each agent fewer peers: topology: {kind: decentralized, degree: 4}"
 
@@ -89,7 +89,7 @@ def _regular_wiring(kind: str, n: int, degree: int, rng: np.random.Generator) ->
     """Return the same edges as `regular`; with few neighbours no object is made for one."""
     _require_regular(n, degree)
     if 2 * degree < n:
-        require_edges("decentralized", n, n * degree, limit=MAX_WIRING_EDGES, hint=_FEWER)
+        require_edges("decentralized", n, n * degree, limit=MAX_DRAWN_EDGES, hint=_FEWER)
         pairs = regular_pairs(n, degree, int(rng.integers(2**31)))
     else:
         pairs = np.array(_regular_pairs(n, degree, rng).edges(), dtype=np.int64).reshape(-1, 2)
