@@ -64,6 +64,8 @@ def test_whoever_comes_back_finds_filter_ticks_and_round_again(chrome: Browser, 
         page.get_by_label("Show").select_option("right")
         page.get_by_role("link", name="task 1", exact=True).click()
         page.get_by_role("link", name="next task").click()
+        expect(page.locator("h1")).to_contain_text("Task 2")
+        expect(page.locator("output")).to_contain_text("1 of ")
         page.locator("body").press("ArrowRight")
         expect(page.locator("output")).to_contain_text("2 of ")
         page.get_by_role("link", name="task before").click()
