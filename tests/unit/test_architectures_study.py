@@ -21,6 +21,9 @@ PAGE = ROOT / "docs" / "experiments" / "tool-heavy-or-sequential.md"
 FILES = {name: ROOT / "scenarios" / "comparisons" / f"axes-{name}.yaml" for name in ("tool-heavy", "sequential")}
 ORGANISATIONS = {"single", "independent", "centralized", "decentralized", "hybrid"}
 TASKS = 400
+LOCAL_TASKS = 12
+LOCAL = {name: ROOT / "scenarios" / "study" / f"axes-{name}-0.5b.yaml" for name in FILES}
+"""The same with a model of half a billion weights, which no test asks: the results say what it said."""
 
 
 def cells(name: str, **changes: Any) -> dict[str, Scenario]:
@@ -107,7 +110,7 @@ def test_the_results_are_whole_and_name_their_runs() -> None:
         rows = of(setting)
         counts = dict(rows.group_by("organisation").len().rows())
         assert counts == dict.fromkeys(ORGANISATIONS, counts["single"])
-        assert counts["single"] == TASKS or setting.endswith("-local")
+        assert counts["single"] == (LOCAL_TASKS if setting.endswith("-local") else TASKS)
         assert rows.select("organisation", "seed", "task").is_unique().all()
         assert (rows["tokens"] <= rows["budget"]).all()
 
@@ -121,3 +124,35 @@ def test_the_files_give_the_first_tasks_of_the_committed_results(name: str, tmp_
         kept = of(f"{name}-{BUDGETS[0]}").filter(pl.col("organisation") == organisation, pl.col("task") < 2)
         made = made.with_columns((pl.col("tokens_in") + pl.col("tokens_out")).alias("tokens"))
         assert made.select(columns).rows() == kept.sort("task").select(columns).rows(), organisation
+
+
+@pytest.mark.parametrize("name", LOCAL)
+def test_the_results_of_the_small_model_are_of_the_file_that_is_shipped(name: str) -> None:
+    grid = load_grid(LOCAL[name])
+    assert grid.hash == json.loads(DIGESTS.read_text())[f"{name}-local"]["comparison"]
+    text = " ".join(PAGE.read_text("utf-8").split())
+    for cell in grid.cells:
+        dials: Any = cell.scenario.tasks
+        assert (dials.count, dials.parallel, dials.depth) == (
+            LOCAL_TASKS,
+            *((3, 0) if name == "tool-heavy" else (1, 3)),
+        )
+        assert cell.scenario.budget is not None
+        assert cell.scenario.budget.tokens_per_task == 8_000
+    assert f"scenarios/study/{LOCAL[name].name}" in text
+
+
+def test_what_the_page_says_of_the_small_model_is_what_the_results_hold() -> None:
+    text = " ".join(PAGE.read_text("utf-8").split())
+    told = {name: [r for r in compared(f"{name}-local").rows if r.p_holm <= 0.05] for name in LOCAL}
+    assert [row.organisation for row in told["tool-heavy"]] == ["hybrid"]
+    assert (told["tool-heavy"][0].difference.value or 0) < 0
+    assert "In the tool-heavy setting one of four is told from the single agent, below it: the hybrid" in text
+    assert told["sequential"] == []
+    assert "In the sequential setting none of four is told from the single agent" in text
+    least = [row.detectable for name in LOCAL for row in compared(f"{name}-local").rows]
+    assert {round(each, 3) for each in least if each is not None} == {0.8}
+    assert "Twelve tasks find a difference of 0.8 where they find any" in text
+    for name in LOCAL:
+        assert (of(f"{name}-local")["stop"] == "finished").all()
+    assert "the ceiling stops nobody" in text
