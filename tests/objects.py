@@ -12,6 +12,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, ClassVar
 from urllib.parse import quote, unquote
 
+import pytest
+from fsspec import register_implementation
 from fsspec.spec import AbstractFileSystem
 
 
@@ -113,3 +115,13 @@ class ObjectFiles(AbstractFileSystem):  # type: ignore[misc]  # fsspec has no ty
     def open(self, path: str, *_: Any, **__: Any) -> io.BytesIO:
         """Read an object."""
         return io.BytesIO(self._ask("GET", path))
+
+
+@contextmanager
+def reached(monkeypatch: pytest.MonkeyPatch, password: str, kind: type[ObjectFiles] = ObjectFiles) -> Iterator[_Store]:
+    """Serve a store that `objects://` addresses reach through `kind` with this password."""
+    register_implementation("objects", kind, clobber=True)
+    with object_store(password) as found:
+        monkeypatch.setattr(ObjectFiles, "port", found.server_address[1])
+        monkeypatch.setattr(ObjectFiles, "password", password)
+        yield found

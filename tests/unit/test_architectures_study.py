@@ -140,6 +140,10 @@ def test_the_results_of_the_small_model_are_of_the_file_that_is_shipped(name: st
         assert cell.scenario.budget is not None
         assert cell.scenario.budget.tokens_per_task == 8_000
     assert f"scenarios/study/{LOCAL[name].name}" in text
+    if name == "tool-heavy":  # "16 and 51, the results of the examples in their prompt"
+        shown = LOCAL[name].read_text("utf-8")
+        assert '"answer": "16"' in shown
+        assert '"answer": "51"' in shown
 
 
 def test_what_the_page_says_of_the_small_model_is_what_the_results_hold() -> None:

@@ -18,7 +18,6 @@ import pytest
 
 pytest.importorskip("fsspec")
 
-from fsspec import register_implementation
 
 from agentsoc.engine.copy_place import StorePlace
 from agentsoc.engine.resume import resume
@@ -29,7 +28,7 @@ from agentsoc.log.journal import read_journal
 from agentsoc.log.manifest import load_manifest
 from agentsoc.log.names import JOURNAL
 from agentsoc.log.read import RunLog
-from tests.objects import ObjectFiles, object_store
+from tests.objects import ObjectFiles, reached
 from tests.strategies import scenario
 
 PASSWORD = "sk-a-password-of-this-test-0123456789"
@@ -42,10 +41,7 @@ SLOW = scenario(
 
 @pytest.fixture
 def store(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    register_implementation("objects", ObjectFiles, clobber=True)
-    with object_store(PASSWORD) as found:
-        monkeypatch.setattr(ObjectFiles, "port", found.server_address[1])
-        monkeypatch.setattr(ObjectFiles, "password", PASSWORD)
+    with reached(monkeypatch, PASSWORD) as found:
         yield found
 
 

@@ -12,7 +12,6 @@ import pytest
 
 pytest.importorskip("fsspec")
 
-from fsspec import register_implementation
 
 from agentsoc.cli import main
 from agentsoc.errors import InputError, LogDamagedError, RunFailedError
@@ -22,7 +21,7 @@ from agentsoc.experiment.runner import run_comparison
 from agentsoc.experiment.sync import SyncedComparison, fetch_comparison
 from agentsoc.log.comparison import load_comparison_record
 from agentsoc.log.manifest import load_manifest
-from tests.objects import ObjectFiles, object_store
+from tests.objects import reached
 
 PASSWORD = "sk-a-password-of-this-test-0123456789"
 COMPARISON = """
@@ -38,10 +37,7 @@ seeds: 2
 
 @pytest.fixture
 def store(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    register_implementation("objects", ObjectFiles, clobber=True)
-    with object_store(PASSWORD) as found:
-        monkeypatch.setattr(ObjectFiles, "port", found.server_address[1])
-        monkeypatch.setattr(ObjectFiles, "password", PASSWORD)
+    with reached(monkeypatch, PASSWORD) as found:
         yield found
 
 

@@ -15,7 +15,6 @@ import pytest
 
 pytest.importorskip("fsspec")
 
-from fsspec import register_implementation
 
 from agentsoc.cli import main
 from agentsoc.engine.copy_place import DiskPlace
@@ -28,7 +27,7 @@ from agentsoc.experiment.runner import run_comparison
 from agentsoc.experiment.sync import SyncedComparison, fetch_comparison
 from agentsoc.log.names import JOURNAL
 from agentsoc.log.read import RunLog
-from tests.objects import ObjectFiles, object_store
+from tests.objects import ObjectFiles, reached
 from tests.strategies import scenario
 
 SMALL = scenario(tasks={"kind": "coin", "count": 4}, agents={"count": 3, "model": {"kind": "scripted"}})
@@ -269,11 +268,8 @@ def test_runs_of_a_comparison_are_copied_through_one_connection(
             super().__init__(*args, **words)
             opened.append(self)
 
-    register_implementation("objects", Counted, clobber=True)
     run_comparison(grid, tmp_path / "one", workers=1)
-    with object_store("none") as store:
-        monkeypatch.setattr(ObjectFiles, "port", store.server_address[1])
-        monkeypatch.setattr(ObjectFiles, "password", "none")
+    with reached(monkeypatch, "none", Counted) as store:
         with SyncedComparison(tmp_path / "one", "objects://b/r", []):
             pass
         assert sum(name.endswith("/manifest.json") for name in store.objects) == 2
