@@ -49,8 +49,8 @@ METHOD: Final = """\
 ## How it was asked
 
 - **Files.** `scenarios/study/` has a comparison a part. Every organisation has the same tasks and the same seed, and
-  turns up one dial to use a ceiling; the values of the dials are in the files. They were chosen after a pilot of
-  the sums on three tasks, which had other ceilings.
+  turns up one dial to use a ceiling; the values of the dials are in the files. They were chosen by what calls cost in
+  a pilot of the sums on three tasks, which had other ceilings, and in a trial of one or two tasks of another seed.
 - **Spending.** A ceiling is not a spending. Scores stand beside what was spent; see [budget curves](budget-curves.md).
 - **Tests.** Differences are from the baseline at the same ceiling, paired by task, p by swapping names and corrected by
   Holm over all differences of a part ([statistics](statistics.md)).
