@@ -6,3 +6,8 @@ import os
 from typing import Final
 
 NIGHTLY: Final = bool(os.environ.get("AGENTSOC_NIGHTLY"))
+
+
+def at_night(whole: int, small: int) -> int:
+    """Return how many of something are made: `whole` in the nightly run, `small` otherwise."""
+    return whole if NIGHTLY else small

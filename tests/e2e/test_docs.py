@@ -1,27 +1,21 @@
 """The documentation says what is so: its examples are executed, its generated pages current, its tables complete.
 
 Blocks marked ``console`` hold commands after ``$`` and lines of their output; each line that is shown has to occur, in
-that order, ``...`` standing for others. Runs with the embedded model are made with one task, and then only have to
-succeed. ``python`` blocks of a page share one namespace. Blocks that begin with ``# file: NAME`` are saved. Blocks
-marked ``sh`` are not executed: they install, need a key or a second machine.
+that order, ``...`` standing for others. Runs with the embedded model are made with one task, and three comparisons by
+day with one seed; those then only have to succeed. ``python`` blocks of a page share one namespace. Blocks that begin
+with ``# file: NAME`` are saved. Blocks marked ``sh`` are not executed: they install, need a key or a second machine.
 """
 
 from __future__ import annotations
 
 import hashlib
-import io
 import re
-import shlex
-import subprocess
-import sys
 import tomllib
 from collections.abc import Iterator
-from contextlib import redirect_stdout
 from fnmatch import fnmatch
 from importlib.metadata import entry_points
 from itertools import product
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -50,6 +44,7 @@ from agentsoc.scenario.strict import parse
 from agentsoc.society.build import build_society
 from docs.generate import DOCS, own_kinds, pages, scenario_files
 from docs.prompts_page import ASKED
+from tests.page_reader import Made, Reader, blocks
 from tests.strategies import scenario as small_scenario
 
 ROOT = DOCS.parent
@@ -63,103 +58,7 @@ def named(page: Path) -> str:
 ROOT_PAGES = ("README.md", "CONTRIBUTING.md", "CODE_OF_CONDUCT.md", "SECURITY.md", "CHANGELOG.md")
 PAGES = [*(ROOT / name for name in ROOT_PAGES), *sorted(DOCS.rglob("*.md"))]
 EXAMPLES = [page for page in PAGES if re.search(r"^```(console|python|sql)", page.read_text(), re.MULTILINE)]
-SMALL = {
-    "scenarios/quickstart.yaml": {"tasks.count": "1", "agents.count": "3"},
-    "scenarios/experiment-heterogeneous.yaml": {"tasks.count": "1"},
-}
-"""Files with the embedded model, and what they are reduced to."""
-HERE = ("--workers", "1")
-"""Runs of comparisons are made in this process: others would have to start, and who makes them changes nothing
-(`e2e/test_compare.py`)."""
 MARKS = {"ray": pytest.mark.ray}
-
-
-class Block(NamedTuple):
-    """A fenced block of a page."""
-
-    language: str
-    text: str
-    line: int
-
-
-def blocks(page: Path) -> Iterator[Block]:
-    text = page.read_text(encoding="utf-8")
-    for found in re.finditer(r"^```(\w+)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
-        yield Block(found[1], found[2], text.count("\n", 0, found.start()) + 2)
-
-
-class Reader:
-    """Somebody who follows a page from top to bottom in an empty directory with the shipped scenarios in it."""
-
-    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
-        self.capsys = capsys
-        self.names: dict[str, Any] = {"__name__": "example"}
-        self.reduced = {"runs/quickstart-s7"}
-        """Directories of runs that were made smaller than the page says."""
-
-    def follow(self, block: Block, place: str) -> None:
-        saved = re.match(r"# file: (\S+)\n", block.text)
-        if saved:
-            Path(saved[1]).write_text(block.text, encoding="utf-8")
-        elif block.language == "console":
-            for command, shown in steps(block.text):
-                self.command(command, shown, place)
-        elif block.language == "python":
-            with redirect_stdout(io.StringIO()):
-                exec(compile(block.text, place, "exec"), self.names)
-        elif block.language == "sql":
-            tables = re.sub(r"'([^']+\.parquet)'", r"read_parquet('\1')", block.text)
-            assert pl.SQLContext(eager=True).execute(tables.rstrip().rstrip(";")).height > 0
-
-    def command(self, command: str, shown: list[str], place: str) -> None:
-        command, _, comment = command.partition("   # ")
-        expected = int(comment.removeprefix("exit code ")) if comment else 0
-        words = shlex.split(command)
-        assert words[0] == "agentsoc", f"{place}: a command of another program"
-        as_written = not self.reduced & set(words)
-        if words[1] == "run" and words[2] in SMALL:
-            words = small(words)
-            self.reduced |= {words[at + 1] for at, word in enumerate(words) if word == "--out"}
-            as_written = False
-        if "local" in words and "--address" in words:  # Ray ends with the process that started it
-            done = subprocess.run(
-                [sys.executable, "-m", "agentsoc.cli.main", *words[1:]], capture_output=True, text=True
-            )
-            code, told = done.returncode, done.stdout + done.stderr
-        else:
-            self.capsys.readouterr()
-            code = main.main([*words[1:], *(HERE if words[1] == "compare" else ())])
-            captured = self.capsys.readouterr()
-            told = captured.out + captured.err
-        assert code == expected, f"{place}: {command}\n{told}"
-        said = iter(told.splitlines())
-        for line in shown if as_written else ():
-            assert line == "..." or line in said, (
-                f"{place}: {command}\ndoes not say, or not in this order: {line}\n{told}"
-            )
-
-
-def steps(text: str) -> list[tuple[str, list[str]]]:
-    """Return the commands of a console block, each with the lines that follow it."""
-    found: list[tuple[str, list[str]]] = []
-    for line in text.splitlines():
-        if line.startswith("$ "):
-            found.append((line[2:], []))
-        else:
-            found[-1][1].append(line)
-    return found
-
-
-def small(words: list[str]) -> list[str]:
-    """Return a run's words with settings that make it small, in place of its own for the same keys."""
-    changes = SMALL[words[2]]
-    kept: list[str] = []
-    for word in words:
-        if word.partition("=")[0] in changes and kept[-1] == "--set":
-            kept.pop()
-        else:
-            kept.append(word)
-    return [*kept, *(word for key, value in changes.items() for word in ("--set", f"{key}={value}"))]
 
 
 @pytest.fixture
@@ -174,13 +73,20 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
     forget_code()
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
+    return Made(tmp_path_factory.mktemp("made") / "five-architectures", [])
+
+
 @pytest.mark.model
 @pytest.mark.usefixtures("elsewhere")
 @pytest.mark.parametrize(
     "page", [pytest.param(page, id=named(page), marks=MARKS.get(page.stem, ())) for page in EXAMPLES]
 )
-def test_the_examples_of_a_page_do_what_the_page_says(page: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    reader = Reader(capsys)
+def test_the_examples_of_a_page_do_what_the_page_says(
+    page: Path, capsys: pytest.CaptureFixture[str], made: Made
+) -> None:
+    reader = Reader(capsys, made)
     for block in blocks(page):
         reader.follow(block, f"{page.name}:{block.line}")
 

@@ -16,7 +16,7 @@ import time
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -143,6 +143,8 @@ def test_one_digest_in_the_process_and_on_1_2_and_7_hosts(name: str, scratch: Pa
     assert episodes is not None
     numbers = ((1, 1), (2, 64), (7, 8))
     in_turn: tuple[tuple[int, int], ...] = (numbers[list(CASES).index(name) % 3],)
+    if name == "split and shown":
+        in_turn = (numbers[1],)  # one case is enough for seven
     if "tools" in name:
         in_turn = ((1, 8), (2, 1))  # no more hosts to start than seven
         for concurrency in (1, 8):
@@ -162,7 +164,7 @@ def test_one_digest_in_the_process_and_on_1_2_and_7_hosts(name: str, scratch: Pa
 @given(parts=societies(), concurrency=st.sampled_from([1, 8, 64]))
 @settings(
     deadline=None,
-    max_examples=6 if NIGHTLY else 3,
+    max_examples=6 if NIGHTLY else 2,
     derandomize=True,
     suppress_health_check=list(HealthCheck),
 )
@@ -175,7 +177,7 @@ def test_random_societies_give_one_digest_in_the_process_and_on_two_hosts(
     assert (got.digest, got.totals.events) == (expected.digest, expected.totals.events)
 
 
-@pytest.mark.parametrize("kill", range(3))
+@pytest.mark.parametrize("kill", range(3) if NIGHTLY else (0, 2))
 def test_a_host_that_is_killed_is_replaced_and_the_log_is_the_same_and_ray_prints_nothing(
     kill: int, scratch: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -289,7 +291,7 @@ def test_a_killed_driver_leaves_no_process_and_resumes_to_the_same_log(scratch: 
     assert left_in(scratch) == []  # neither of the killed driver nor of this one
 
 
-@pytest.mark.parametrize("tokens", [None, 4_000])
+@pytest.mark.parametrize("tokens", [None, 4_000] if NIGHTLY else [4_000])
 def test_killed_hosts_change_a_result_only_where_their_charges_change_what_is_granted(
     tokens: int | None, scratch: Path
 ) -> None:
@@ -369,7 +371,7 @@ def command(*words: str | Path, **environment: str) -> subprocess.Popen[str]:
     )
 
 
-@pytest.mark.parametrize("name", ["raylet", "gcs_server"])
+@pytest.mark.parametrize("name", ["raylet", "gcs_server"] if NIGHTLY else ["gcs_server"])
 def test_a_part_of_ray_that_is_killed_ends_the_run_in_order_and_prints_nothing(name: str, scratch: Path) -> None:
     (scratch / "slow.yaml").write_text(SLOW)
     out = scratch / "run"
@@ -390,52 +392,74 @@ def test_a_part_of_ray_that_is_killed_ends_the_run_in_order_and_prints_nothing(n
     assert left_in(scratch) == []
 
 
-CLUSTER = """
-import os
-from ray.cluster_utils import Cluster
-cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
-cluster.add_node(num_cpus=1)
-os.environ["CLUSTER"] = cluster.address
-try:
-    exec(os.environ["DRIVER"])
-finally:
-    cluster.shutdown()
-"""
-
-
-def test_two_nodes_of_a_cluster_with_a_token_give_the_same_log(scratch: Path) -> None:
-    token = scratch / "token"
-    token.write_text("a-token-of-this-test-" + "x" * 16)
-    token.chmod(0o600)
-    expected = on(0, CASES["orchestrated"], scratch / "local")[0].manifest.digest
-    parts = {"tasks": {"kind": "coin", "count": 12}, **CASES["orchestrated"]}
-    program = DRIVER.replace("**parts", '**parts, engine={"hosts": 2, "address": os.environ["CLUSTER"]}')
-    program = program.replace("code_paths=[code]", "code_paths=[code], consent=True")  # the node may not be loopback
-    child = drive(
-        parts,
-        scratch / "ray",
-        CLUSTER,
-        DRIVER=program,
-        RAY_AUTH_MODE="token",
-        RAY_AUTH_TOKEN_PATH=str(token),
-        RAY_USAGE_STATS_ENABLED="0",
-        RAY_ENABLE_UV_RUN_RUNTIME_ENV="0",
-    )
-    printed, _ = child.communicate(timeout=200)
-    assert expected in printed.split()
-
-
 STANDING = """
 import json, sys
 from ray.cluster_utils import Cluster
 cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
 pids = {name: found[0].process.pid for name, found in cluster.head_node.all_processes.items()}
+cluster.add_node(num_cpus=1)
 print(json.dumps([cluster.address, pids]), flush=True)
 try:
     sys.stdin.read()
 finally:
     cluster.shutdown()
 """
+
+
+class Standing(NamedTuple):
+    """A cluster of two nodes that wants a token."""
+
+    address: str
+    pids: dict[str, int]
+    """Processes of the head, by name."""
+    tokens: Path
+    """Where the files `right` and `wrong` are."""
+
+    def environment(self, token: str) -> dict[str, str]:
+        """Return the variables with which a process asks with a token."""
+        return {
+            "RAY_AUTH_MODE": "token",
+            "RAY_AUTH_TOKEN_PATH": str(self.tokens / token),
+            "RAY_USAGE_STATS_ENABLED": "0",
+            "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
+        }
+
+
+@pytest.fixture(scope="module")
+def standing() -> Iterator[Standing]:
+    with tempfile.TemporaryDirectory() as directory:
+        scratch = Path(directory)
+        for name in ("right", "wrong"):
+            (scratch / name).write_text(f"{name}-token-of-this-test" + "x" * 16)
+            (scratch / name).chmod(0o600)
+        cluster = subprocess.Popen(
+            [sys.executable, "-c", STANDING],
+            env={**os.environ, **Standing("", {}, scratch).environment("right"), "RAY_TMPDIR": directory},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        assert cluster.stdin is not None
+        assert cluster.stdout is not None
+        try:
+            address, pids = json.loads(cluster.stdout.readline())
+            yield Standing(address, pids, scratch)
+        finally:
+            cluster.stdin.close()
+            cluster.wait(60)
+            cluster.stdout.close()
+
+
+def test_two_nodes_of_a_cluster_with_a_token_give_the_same_log(standing: Standing, scratch: Path) -> None:
+    expected = on(0, CASES["orchestrated"], scratch / "local")[0].manifest.digest
+    parts = {"tasks": {"kind": "coin", "count": 12}, **CASES["orchestrated"]}
+    program = DRIVER.replace("**parts", f'**parts, engine={{"hosts": 2, "address": "{standing.address}"}}')
+    program = program.replace("code_paths=[code]", "code_paths=[code], consent=True")  # the node may not be loopback
+    child = drive(parts, scratch / "ray", program, **standing.environment("right"), TMPDIR=str(scratch))
+    printed, _ = child.communicate(timeout=200)
+    assert expected in printed.split()
+    assert left_in(scratch) == []
 
 
 @contextlib.contextmanager
@@ -447,35 +471,20 @@ def stopped(pid: int) -> Iterator[None]:
         os.kill(pid, signal.SIGCONT)
 
 
-def test_a_cluster_is_joined_with_its_token_and_refused_in_time_with_another_or_when_a_part_of_it_hangs(
-    scratch: Path,
+def test_a_cluster_refuses_another_token_in_time_and_so_is_one_of_which_a_part_hangs(
+    standing: Standing, scratch: Path
 ) -> None:
-    for name in ("right", "wrong"):
-        (scratch / name).write_text(f"{name}-token-of-this-test" + "x" * 16)
-        (scratch / name).chmod(0o600)
-    quiet = {"RAY_AUTH_MODE": "token", "RAY_USAGE_STATS_ENABLED": "0", "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0"}
-    cluster = subprocess.Popen(
-        [sys.executable, "-c", STANDING],
-        env={**os.environ, **quiet, "RAY_AUTH_TOKEN_PATH": str(scratch / "right"), "RAY_TMPDIR": str(scratch)},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    )
-    assert cluster.stdin is not None
-    assert cluster.stdout is not None
-
     def join(token: str, join_s: float = 120.0) -> tuple[int, str, float]:
         program = (
             "import sys; from agentsoc.engine import ray_cluster; from agentsoc.cli.main import main; "
             f"ray_cluster.JOIN_S = {join_s}; sys.exit(main())"
         )
-        words = ["run", "scenarios/topology-star.yaml", "--address", address, "--hosts", "2", "--quiet"]
+        words = ["run", "scenarios/topology-star.yaml", "--address", standing.address, "--hosts", "2", "--quiet"]
         begun = time.monotonic()
         done = subprocess.run(
             [sys.executable, "-c", program, *words, "--out", str(scratch / f"run-{begun}")],
             cwd=Path(__file__).parent.parent.parent,
-            env={**os.environ, **quiet, "RAY_AUTH_TOKEN_PATH": str(scratch / token), "TMPDIR": str(scratch)},
+            env={**os.environ, **standing.environment(token), "TMPDIR": str(scratch)},
             capture_output=True,
             text=True,
             timeout=150,
@@ -483,26 +492,18 @@ def test_a_cluster_is_joined_with_its_token_and_refused_in_time_with_another_or_
         )
         return done.returncode, done.stdout + done.stderr, time.monotonic() - begun
 
-    try:
-        address, pids = json.loads(cluster.stdout.readline())
-        code, said, _ = join("right")
-        assert (code, "finished" in said) == (0, True), said
-        code, said, lasted_s = join("wrong")
-        assert (code, f"the Ray cluster at {address} wants another token" in said) == (2, True), said
-        assert lasted_s < 20  # 3 s on an idle machine
-        with stopped(pids["gcs_server"]):
-            code, said, lasted_s = join("right")
-        assert (code, "accepts connections but did not answer" in said) == (2, True), said
-        assert lasted_s < 20  # 4 s
-        with stopped(pids["raylet"]):
-            code, said, lasted_s = join("right", join_s=8.0)
-        assert (code, "did not end within 8 s" in said) == (1, True), said
-        assert lasted_s < 40  # 11 s
-        assert left_in(scratch) == []
-    finally:
-        cluster.stdin.close()
-        cluster.wait(60)
-        cluster.stdout.close()
+    code, said, lasted_s = join("wrong")
+    assert (code, f"the Ray cluster at {standing.address} wants another token" in said) == (2, True), said
+    assert lasted_s < 20  # 3 s on an idle machine
+    with stopped(standing.pids["gcs_server"]):
+        code, said, lasted_s = join("right")
+    assert (code, "accepts connections but did not answer" in said) == (2, True), said
+    assert lasted_s < 20  # 4 s
+    with stopped(standing.pids["raylet"]):
+        code, said, lasted_s = join("right", join_s=8.0)
+    assert (code, "did not end within 8 s" in said) == (1, True), said
+    assert lasted_s < 40  # 11 s
+    assert left_in(scratch) == []
 
 
 def test_a_cluster_beyond_this_machine_is_refused_without_a_token(monkeypatch: pytest.MonkeyPatch) -> None:

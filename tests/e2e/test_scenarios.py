@@ -1,8 +1,8 @@
 """Every shipped scenario runs and replays, and what its header says holds.
 
-Files with simulated or scripted models run as they are. Those with the embedded model run with the real model and one
-task. The one for a local server runs against a real HTTP server on loopback; the one for a hosted model is checked, and
-run up to its missing key.
+Files with simulated or scripted models run as they are. Those with the embedded model run with one task, and all but a
+few of them by day with the real model. The one for a local server runs against a real HTTP server on loopback; the one
+for a hosted model is checked, and run up to its missing key.
 """
 
 from __future__ import annotations
@@ -35,15 +35,19 @@ DRAWN = {"simulated", "scripted", "effort", "policy", "solver"}
 COMPUTED = sorted(name for name, kinds in KINDS.items() if kinds <= DRAWN)
 EMBEDDED = sorted(name for name, kinds in KINDS.items() if "local" in kinds)
 REMOTE = sorted(name for name, kinds in KINDS.items() if "litellm" in kinds)
-SHORT = {
-    "literature-debate": ["agents.max_tokens=24"],
-    "literature-chat-chain": ["agents.max_tokens=24"],
-    "literature-mixture-of-agents": [f"agents.{group}.max_tokens=24" for group in range(4)],
-    "literature-planner-executor-critic": ["agents.max_tokens=24"],
-    "tools-shop-local": ["agents.max_tokens=48"],
+SCRIPTED = {
+    "experiment-hanoi-steps": ["agents.model=scripted"],
+    "literature-debate": ["agents.model=scripted"],
+    "literature-chat-chain": ["agents.model=scripted"],
+    "literature-mixture-of-agents": [f"agents.{group}.model=scripted" for group in range(4)],
+    "literature-planner-executor-critic": ["agents.model=scripted"],
+    "literature-self-consistency": ["agents.model=scripted"],
+    "literature-self-refine": ["agents.model=scripted"],
 }
-"""Most tokens of a reply of the embedded model where it would write much; all else is as in the file, and all of it
-each night."""
+"""Where the embedded model would write or read most, a scripted one takes its place by day; all else is as in the file,
+and the embedded model is asked each night."""
+SHORT = {"tools-shop-local": ["agents.max_tokens=48"]}
+"""Most tokens of a reply of the embedded model where it would write much, but each night."""
 FEW = {
     name: [] if NIGHTLY else ["--set", f"tasks.count={tasks}"]
     for name, tasks in {
@@ -134,12 +138,13 @@ def test_a_scenario_with_the_embedded_model_runs_with_one_task_and_replays(name:
     skip_without_models(FILES[name])
     words = ["--set", "tasks.count=1"]
     if not NIGHTLY:
-        words += [word for change in SHORT.get(name, ()) for word in ("--set", change)]
+        words += [word for change in (SCRIPTED | SHORT).get(name, ()) for word in ("--set", change)]
     (log,) = made(name, *words)
     totals = log.manifest.totals
     assert totals.calls > 0
     assert totals.calls_failed == 0
-    assert {model["kind"] for model in log.manifest.models} == {"local"}
+    asked = "scripted" if name in SCRIPTED and not NIGHTLY else "local"
+    assert {model["kind"] for model in log.manifest.models} == {asked}
 
 
 @pytest.mark.model

@@ -2,6 +2,7 @@
 
 Voters are simulated, so a score is a mean of independent 0/1 draws. `close` allows 3.9 standard errors of the closed
 form: a right aggregator with a fresh seed fails one such check with probability 1e-4. Seeds are fixed.
+Where many agents or a judge take part, each night has three or four times the tasks.
 """
 
 from __future__ import annotations
@@ -16,9 +17,13 @@ from scipy import stats
 from agentsoc.errors import InputError
 from agentsoc.protocols.aggregators import BETWEEN
 from agentsoc.society.build import build_society
+from tests.nightly import at_night
 from tests.societies import built, logged, result
 
 SIGMAS = stats.norm.isf(0.5e-4)
+MANY = at_night(4_000, 1_000)
+QUITE_MANY = at_night(3_000, 1_000)
+MOST = at_night(6_000, 1_500)
 
 
 def close(found: float, expected: float, n: int) -> None:
@@ -78,17 +83,17 @@ def judged(n: int, p: float, w: float) -> float:
 @pytest.mark.parametrize(("w", "golden"), [(1, 0.400), (2, 0.549), (5, 0.728), (20, 0.896), (1e12, 0.983)])
 def test_a_judge_of_odds_w_follows_its_law(w: float, golden: float) -> None:
     assert round(judged(8, 0.4, w), 3) == golden
-    close(vote(8, 0.4, 4_000, {"by": "judge"}, judge_odds=w), judged(8, 0.4, w), 4_000)
+    close(vote(8, 0.4, MANY, {"by": "judge"}, judge_odds=w), judged(8, 0.4, w), MANY)
 
 
 def test_a_judge_sees_all_candidates_in_an_order_that_the_log_tells() -> None:
     done, events = logged(
-        tasks={"kind": "signal", "count": 3_000},
+        tasks={"kind": "signal", "count": QUITE_MANY},
         agents=voters(4, 0.5, judge_odds=3),
         topology="independent",
         protocol={"kind": "vote", "by": "judge"},
     )
-    assert done.totals.calls == 3_000 * 5
+    assert done.totals.calls == QUITE_MANY * 5
     claims = {(e.task, e.claim): e for e in events if e.kind == "propose_claim"}
     first: Counter[str] = Counter()
     answers = {e.task: e for e in events if e.kind == "answer"}
@@ -105,20 +110,20 @@ def test_a_judge_sees_all_candidates_in_an_order_that_the_log_tells() -> None:
 
 def test_an_order_that_is_drawn_takes_the_harm_out_of_a_judge_who_takes_the_first() -> None:
     """Whoever always takes the first shown is right as often as one agent, and prefers nobody."""
-    close(vote(6, 0.65, 6_000, {"by": "judge"}, judge_bias=1, judge_odds=50), 0.65, 6_000)
+    close(vote(6, 0.65, MOST, {"by": "judge"}, judge_bias=1, judge_odds=50), 0.65, MOST)
 
 
 def test_a_hub_judges_its_workers_and_passes_the_best_on() -> None:
     workers = {**voters(8, 0.4), "count": 8}
     hub = {"count": 1, "model": {"kind": "simulated", "judge_odds": 5}}
     done = result(
-        tasks={"kind": "signal", "count": 4_000},
+        tasks={"kind": "signal", "count": MANY},
         agents=[hub, workers],
         topology="star",
         protocol={"kind": "aggregate", "by": "judge"},
     )
-    assert done.totals.calls == 4_000 * 9
-    close(done.totals.score or 0.0, judged(8, 0.4, 5), 4_000)
+    assert done.totals.calls == MANY * 9
+    close(done.totals.score or 0.0, judged(8, 0.4, 5), MANY)
 
 
 def test_a_judge_of_prompts_names_a_line() -> None:
@@ -160,10 +165,10 @@ def test_a_union_is_as_good_as_the_worst_in_it_and_is_written_side_by_side() -> 
 
 
 def test_debates_end_in_a_union_or_a_weighted_count() -> None:
-    blocks: dict[str, Any] = {"tasks": {"kind": "signal", "count": 4_000}, "topology": "independent"}
+    blocks: dict[str, Any] = {"tasks": {"kind": "signal", "count": MANY}, "topology": "independent"}
     blocks["agents"] = voters(3, 0.9)
     together = result(**blocks, protocol={"kind": "debate", "rounds": 1, "by": "union"})
-    close(together.totals.score or 0.0, 0.9**3, 4_000)
+    close(together.totals.score or 0.0, 0.9**3, MANY)
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,7 @@ from agentsoc.backends.local import Local, LocalBackend, default_servers
 from agentsoc.backends.text import plain, without_markers
 from agentsoc.contracts.model import CallError, Completion, Request
 from agentsoc.errors import BackendSetupError, MissingExtraError
+from tests.nightly import NIGHTLY, at_night
 
 REVIEWS = ["The hotel was dreadful.", "The food was lovely.", "I loved the room.", "What a waste of money."]
 
@@ -218,10 +219,10 @@ def test_which_server_answers_and_what_else_runs_makes_no_difference() -> None:
     others = "\n".join(f"#{i} agent {i}: {'positive' if i % 3 else 'negative'} - I think it is warm." for i in range(4))
     requests = [
         ask(f"Others said:\n{others}\n\n{text} Explain your view.", max_tokens=20, temperature=t, seed=7)
-        for text in REVIEWS[:2]
+        for text in REVIEWS[: at_night(2, 1)]
         for t in (0.0, 0.8)
     ]
-    order = [3, 0, 2, 1]
+    order = [3, 0, 2, 1] if NIGHTLY else [1, 0]
 
     async def act() -> None:
         async with opened(servers=1) as backend:

@@ -1,6 +1,7 @@
 """Sequential sampling: what stops it, what it costs, and its closed forms, through the engine.
 
-Statistical checks allow 3.9 standard errors: a right protocol with a fresh seed fails one with probability 1e-4.
+Statistical checks allow 3.9 standard errors: a right protocol with a fresh seed fails one with probability 1e-4. They
+are made of a quarter of the questions that each night has.
 """
 
 from __future__ import annotations
@@ -17,9 +18,12 @@ from scipy import stats
 from agentsoc.engine.attempts import AttemptRequest, AttemptResult
 from agentsoc.engine.host import Host
 from agentsoc.events import SOCIETY, Event
+from tests.nightly import at_night
 from tests.societies import logged
 
 SIGMAS = stats.norm.isf(0.5e-4)
+MANY = at_night(4_000, 1_000)
+QUITE_MANY = at_night(3_000, 750)
 
 
 def sampled(tasks: int, p: float, protocol: dict[str, Any], n: int = 1, options: int = 2, **model: Any) -> Any:
@@ -66,8 +70,8 @@ def ruin(p: float, k: int) -> tuple[float, float]:
 )
 def test_ahead_by_k_is_a_gamblers_ruin(p: float, k: int, right: float, votes: float) -> None:
     assert [round(x, digits) for x, digits in zip(ruin(p, k), (4, 3), strict=True)] == [right, votes]
-    done, events = sampled(3_000, p, {"k": k})
-    close_rate(done.totals.score, ruin(p, k)[0], 3_000)
+    done, events = sampled(QUITE_MANY, p, {"k": k})
+    close_rate(done.totals.score, ruin(p, k)[0], QUITE_MANY)
     mean_close(samples_each(events), ruin(p, k)[1])
 
 
@@ -75,8 +79,8 @@ def test_first_to_k_is_another_rule() -> None:
     p, k = 0.6, 3
     right = sum(math.comb(k - 1 + j, j) * p**k * (1 - p) ** j for j in range(k))  # k votes before the other has k
     votes = sum((k + j) * math.comb(k - 1 + j, j) * (p**k * (1 - p) ** j + (1 - p) ** k * p**j) for j in range(k))
-    done, events = sampled(4_000, p, {"until": "first-to-k", "k": k})
-    close_rate(done.totals.score, right, 4_000)
+    done, events = sampled(MANY, p, {"until": "first-to-k", "k": k})
+    close_rate(done.totals.score, right, MANY)
     mean_close(samples_each(events), votes)
     assert max(samples_each(events)) == 2 * k - 1
 
@@ -84,30 +88,30 @@ def test_first_to_k_is_another_rule() -> None:
 def test_discarded_samples_cost_but_do_not_vote() -> None:
     expected = ruin(0.8, 3)[1] / 0.9
     assert round(expected, 3) == 5.385
-    done, events = sampled(4_000, 0.8, {"k": 3, "red_flags": {}}, n=3, invalid=0.1)
+    done, events = sampled(MANY, 0.8, {"k": 3, "red_flags": {}}, n=3, invalid=0.1)
     mean_close(samples_each(events), expected)
-    close_rate(done.totals.score, ruin(0.8, 3)[0], 4_000)
+    close_rate(done.totals.score, ruin(0.8, 3)[0], MANY)
     flags = [e for e in events if e.kind == "flag"]
     close_rate(len(flags) / done.totals.calls, 0.1, done.totals.calls)
     assert {(e.answer, e.calls, e.claim) for e in flags} == {("discarded", 1, None)}
 
 
 def test_wrong_answers_that_differ_are_outvoted_even_at_one_half() -> None:
-    done, _ = sampled(3_000, 0.5, {"k": 3}, options=5)
-    close_rate(done.totals.score, 0.967, 3_000)  # 200,000 simulated races give .967; the two-answer formula .5
+    done, _ = sampled(QUITE_MANY, 0.5, {"k": 3}, options=5)
+    close_rate(done.totals.score, 0.967, QUITE_MANY)  # 200,000 simulated races give .967; the two-answer formula .5
 
 
 @pytest.mark.parametrize(("rho", "golden"), [(0.01, 0.9828), (0.05, 0.9754), (0.2, 0.9477)])
 def test_shared_mistakes_set_a_ceiling(rho: float, golden: float) -> None:
     expected = (1 - rho) * ruin(0.8, 3)[0] + rho * 0.8
     assert round(expected, 4) == golden
-    done, _ = sampled(4_000, 0.8, {"k": 3}, n=3, shared=rho)
-    close_rate(done.totals.score, expected, 4_000)
+    done, _ = sampled(MANY, 0.8, {"k": 3}, n=3, shared=rho)
+    close_rate(done.totals.score, expected, MANY)
 
 
 @pytest.mark.parametrize(("most", "golden"), [(1, 0.300), (2, 0.468), (5, 0.644), (10, 0.680), (50, 0.682)])
 def test_a_verifier_buys_coverage_not_accuracy(most: int, golden: float) -> None:
-    p, c, f, n = 0.3, 1.0, 0.2, 3_000
+    p, c, f, n = 0.3, 1.0, 0.2, QUITE_MANY
     accepts = p * c + (1 - p) * f
     ceiling = p * c / accepts
     coverage = 1 - (1 - accepts) ** most
@@ -152,7 +156,7 @@ def one_at_a_time(votes: list[str | None], until: str, k: int) -> int | None:
     return None
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=at_night(40, 20), deadline=None)
 @given(
     k=st.integers(1, 6),
     n=st.integers(1, 5),
