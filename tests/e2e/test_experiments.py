@@ -1,7 +1,7 @@
 """The comparisons with the embedded model that the pages in docs/experiments quote: checked whole, made small.
 
-What the pages say of simulated agents is checked where the pages are followed (`e2e/test_docs.py`), and every simulated
-file is run in `e2e/test_compare.py`.
+Some of them are made by day with a scripted model. What the pages say of simulated agents is checked where the pages
+are followed (`e2e/test_docs.py`), and every simulated file is run in `e2e/test_compare.py`.
 """
 
 from __future__ import annotations
@@ -30,13 +30,19 @@ SMALL = {
     ],
 }
 """What is made smaller besides the number of tasks."""
+SCRIPTED = {
+    "five-architectures-local": ["base.agents.count=2", "base.agents.model=scripted"],
+    "visible-budget-local": ["base.agents.count=2", "base.agents.model=scripted"],
+    "diversity-or-count-local": [
+        f"organisations.{name}.agents.model=scripted" for name in ("sixteen-copies", "two-by-eight", "two-minds")
+    ],
+}
 SHORT = {
-    "five-architectures-local": ["base.agents.count=2", "base.agents.max_tokens=8"],
-    "visible-budget-local": ["base.agents.count=2", "base.agents.max_tokens=8"],
     "shop-tools-local": ["base.agents.max_tokens=48"],
     "four-aggregators-local": ["base.agents.max_tokens=8"],
 }
-"""What is made smaller still but each night: that they run is claimed here, and nothing of what the model writes."""
+"""What is made smaller still but each night, and where a scripted model answers by day: that they run is claimed here,
+and nothing of what the model writes."""
 N_TASKS = {"four-aggregators-local": 2}
 """Tasks of the small comparison, where it is more than one."""
 
@@ -96,7 +102,11 @@ def test_a_comparison_with_the_embedded_model_runs_with_few_tasks(
     path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     n = N_TASKS.get(path.stem, 1)
-    changes = [f"base.tasks.count={n}", *SMALL.get(path.stem, ()), *([] if NIGHTLY else SHORT.get(path.stem, []))]
+    changes = [
+        f"base.tasks.count={n}",
+        *SMALL.get(path.stem, ()),
+        *([] if NIGHTLY else (SCRIPTED | SHORT).get(path.stem, [])),
+    ]
     words = [word for change in changes for word in ("--set", change)]
     assert main.main(["compare", str(path), *words, "--seeds", "1", "--out", "out", "--quiet"]) == 0
     assert "missing" not in capsys.readouterr().out

@@ -16,6 +16,7 @@ from agentsoc.scenario.model import Scenario
 from benchmarks.influence import figures, said_in
 from benchmarks.study_influence import Cell, replays_without_model
 from tests.contract.llama_server import llama_server
+from tests.nightly import NIGHTLY
 
 ROOT = Path(__file__).parent.parent.parent
 QUICKSTART = ROOT / "scenarios" / "quickstart.yaml"
@@ -60,7 +61,7 @@ def test_a_model_behind_an_http_server_runs_a_society(scratch: Path) -> None:
     assert replay(done.directory).model_calls == 0
 
 
-@pytest.mark.parametrize("form", ["short", "json"])
+@pytest.mark.parametrize("form", ["short", "json"] if NIGHTLY else ["short"])
 def test_where_claims_are_shown_the_embedded_model_says_what_its_reply_rests_on(scratch: Path, form: str) -> None:
     cell = Cell("smollm2", form, "debate", "arithmetic")
     done = run(Scenario.model_validate(cell.scenario(1)), scratch / "run")

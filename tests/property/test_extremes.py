@@ -1,8 +1,9 @@
 """Every number of a scenario at its extremes: `check` names the key, or the run works; nothing else happens.
 
 The fields are those of the JSON Schema, so a part that is added is tried as well. Each is put into a scenario in which
-everything else is plain. It takes its own bounds and six of the extremes in turns, so that each extreme meets fields of
-every kind; ``make hostile`` (HOSTILE=all) has every field take every extreme.
+everything else is plain. It takes its own bounds and two of the extremes in turns, so that each extreme meets fields of
+every kind, and runs with the least or the most that is accepted, in turns; ``make hostile`` (HOSTILE=all) has every
+field take every extreme, and run with both.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from agentsoc.scenario.load import parse_scenario
 from agentsoc.scenario.schema import scenario_schema
 from tests.pace import at_most
 
+EVERY = os.environ.get("HOSTILE") == "all"
 SCHEMA = scenario_schema()
 Where = tuple[str | int, ...]
 Kinds = tuple[tuple[Where, str], ...]
@@ -234,8 +236,8 @@ def values(name: str) -> list[int | float]:
     node, number = FIELDS[name][2], list(FIELDS).index(name)
     bounds = [node[key] for key in ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum") if key in node]
     extremes = [*INTS, *FLOATS]
-    if os.environ.get("HOSTILE") != "all":
-        extremes = [0, 1, *(extremes[(3 * number + one) % len(extremes)] for one in range(3))]
+    if not EVERY:
+        extremes = [0, 1, *(extremes[(2 * number + number // 11 + one) % len(extremes)] for one in range(2))]
     return [*bounds, *extremes]
 
 
@@ -290,6 +292,8 @@ def test_a_number_at_its_extremes_is_refused_by_its_key_or_works(
             assert key in said, (value, said)
         assert code == 2 or within(value, node) or "gt" in node, value
     runs = [min(accepted), max(accepted)] if accepted and not NO_RUN & {kind for _, kind in kinds} else []
+    if not EVERY:
+        runs = runs[list(FIELDS).index(name) % 2 :][:1] or runs[:1]
     if key in ("latency_s", "backoff_s"):  # these are waited for
         runs = runs[:1]
     if "hanoi-tower" in name and key == "disks":  # 16,383 steps, each of its own
