@@ -17,6 +17,7 @@ from agentsoc.backends.litellm import LiteLLM
 from agentsoc.contracts.model import Backend, CallError, Completion, bytes_bound
 from tests.contract.backends import CASES, Case, ask
 from tests.contract.fault_server import CONTENT, FAULTS, FaultServer
+from tests.nightly import at_night
 
 pytestmark = pytest.mark.filterwarnings(
     # litellm builds its answer from what the server sent, also when that is no text
@@ -163,12 +164,15 @@ def test_less_than_one_output_token_is_rejected(running: Running) -> None:
 
 
 @keeps()
-def test_twenty_calls_at_once_all_come_back(running: Running) -> None:
+def test_many_calls_at_once_all_come_back(running: Running) -> None:
+    """Eight calls; twenty each night."""
+    n = at_night(20, 8)
+
     async def act(backend: Backend) -> list[Completion]:
-        return list(await asyncio.gather(*(backend.complete(ask(f"Number {i}.", max_tokens=3)) for i in range(20))))
+        return list(await asyncio.gather(*(backend.complete(ask(f"Number {i}.", max_tokens=3)) for i in range(n))))
 
     done = running.run(act)
-    assert len(done) == 20
+    assert len(done) == n
     assert all(one.text and one.usage.known for one in done)
 
 

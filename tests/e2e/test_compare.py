@@ -29,6 +29,7 @@ from agentsoc.scenario.files import BASE_DIR
 from analysis.comparison.table import read_results
 from tests.data.billed_model import BILL
 from tests.model_files import skip_without_models
+from tests.nightly import NIGHTLY
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = sorted((ROOT / "scenarios" / "comparisons").glob("*.yaml"))
@@ -237,10 +238,10 @@ def test_one_limit_holds_over_all_runs_of_a_model(
 
 
 def test_killed_at_any_moment_it_goes_on_and_pays_for_nothing_twice(capsys: pytest.CaptureFixture[str]) -> None:
-    """Two real SIGKILLs of the whole program: in the midst of paid runs, and of computed ones."""
+    """A real SIGKILL of the whole program in the midst of paid runs; each night another one before."""
     file, bill = written(PAID), Path("bill").resolve()
     words = ("compare", file, "--allow-code", CODE, "--quiet", "--workers", 2)
-    for finished in (2, 5):
+    for finished in (2, 5) if NIGHTLY else (5,):
         child = process(*words, "--out", "out", bill=bill)
         wait_until(child, Path("out"), finished)
         os.kill(child.pid, signal.SIGKILL)
@@ -283,7 +284,7 @@ def _answered(log: RunLog) -> Iterator[str]:
             before[place] += 1
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM] if NIGHTLY else [signal.SIGINT])
 def test_an_interrupt_ends_it_in_order_with_code_130(number: int, capsys: pytest.CaptureFixture[str]) -> None:
     child = process(
         "compare", written(PAID), "--allow-code", CODE, "--out", "out", "--quiet", bill=Path("bill").resolve()

@@ -179,7 +179,7 @@ def test_the_list_of_commands_says_what_laws_does(agentsoc: Any) -> None:
 
 
 def test_equal_logs_give_equal_laws_to_the_last_digit(traces: Path, agentsoc: Any) -> None:
-    words = ("laws", traces, "--json", "--gof", "20")
+    words = ("laws", traces, "--json", "--gof", "8")
     assert agentsoc(*words)[1] == agentsoc(*words)[1]
 
 

@@ -36,6 +36,8 @@ topology: star
 protocol: aggregate
 """
 BUDGET = 1_500_000
+LITTLE = 400_000
+"""Tokens of a calibration that only has to be gone on with."""
 UNMEASURED = Measured(5, "after_channel", "read", {}, {}, {}, (), None)
 
 
@@ -110,7 +112,7 @@ def test_a_calibration_keeps_its_wall_finds_the_voters_and_leads_to_a_plan_that_
 def test_a_calibration_goes_on_where_it_was_interrupted_and_ends_the_same(
     told: Any, scenario: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told("calibrate", scenario, "--budget", BUDGET, "--out", "whole", "-q")
+    told("calibrate", scenario, "--budget", LITTLE, "--out", "whole", "-q")
     before = {path.name: RunLog(path).manifest.digest for path in Path("whole/runs").iterdir()}
     calls = []
 
@@ -121,7 +123,7 @@ def test_a_calibration_goes_on_where_it_was_interrupted_and_ends_the_same(
         return engine.run(*args, **kwargs)
 
     monkeypatch.setattr(calibration_runs, "run", stops)
-    said = told("calibrate", scenario, "--budget", BUDGET, "--out", "c", "-q", code=130)
+    said = told("calibrate", scenario, "--budget", LITTLE, "--out", "c", "-q", code=130)
     assert "same command goes on" in said
     assert "agentsoc resume" not in said  # one way on is told, not two
     for verb in ("show", "replay", "resume"):
@@ -131,17 +133,17 @@ def test_a_calibration_goes_on_where_it_was_interrupted_and_ends_the_same(
         assert "agentsoc run" not in said
     assert not Path("c/measurements.json").exists()
     Path("c/runs/03-leaf-200").mkdir()  # stopped before its manifest was written
-    told("calibrate", scenario, "--budget", BUDGET, "--out", "c", "-q")
+    told("calibrate", scenario, "--budget", LITTLE, "--out", "c", "-q")
     assert {path.name: RunLog(path).manifest.digest for path in Path("c/runs").iterdir()} == before
     assert Path("c/measurements.json").read_bytes() == Path("whole/measurements.json").read_bytes()
     called = len(calls)
-    told("calibrate", scenario, "--budget", BUDGET, "--out", "c", "-q")
+    told("calibrate", scenario, "--budget", LITTLE, "--out", "c", "-q")
     assert len(calls) == called
-    assert "another calibration" in told("calibrate", scenario, "--budget", BUDGET + 1, "--out", "c", code=2)
+    assert "another calibration" in told("calibrate", scenario, "--budget", LITTLE + 1, "--out", "c", code=2)
     shutil.rmtree("c/runs")
     Path("other").mkdir()
     Path("other/file").write_text("")
-    assert "not empty" in told("calibrate", scenario, "--budget", BUDGET, "--out", "other", code=2)
+    assert "not empty" in told("calibrate", scenario, "--budget", LITTLE, "--out", "other", code=2)
 
 
 def test_agents_whose_votes_a_rule_counts_are_misread_by_nobody(told: Any, scenario: Path) -> None:

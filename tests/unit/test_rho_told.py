@@ -62,8 +62,8 @@ def test_a_gamma_of_few_round_trips_is_told_and_decides_nothing() -> None:
 
 
 def test_rho_of_few_merges_is_not_too_small_on_average_for_being_told() -> None:
-    """60 samples, 100 each night, of 40 merges with rho .2: those that are narrow have a mean of .06."""
-    found = [merged(np.random.default_rng([1, seed]), 40, 0.2) for seed in range(100 if NIGHTLY else 60)]
+    """30 samples, 100 each night, of 40 merges with rho .2: those that are narrow have a mean of .06."""
+    found = [merged(np.random.default_rng([1, seed]), 40, 0.2) for seed in range(100 if NIGHTLY else 30)]
     told = [one for one in found if one is not None]
     assert len(told) == len(found)
     assert np.mean([one.value for one in told]) >= 0.2
