@@ -19,6 +19,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+import polars as pl
+
 from agentsoc.errors import InputError, LogDamagedError
 from agentsoc.log.files import sync_directory, write_whole
 from agentsoc.log.imported import AGAIN, FORMAT, KIND, Imported, checksum, read_imported, read_tables
@@ -27,6 +29,11 @@ from agentsoc.log.inside import temporary_name
 from analysis.importers.loose_json import whole_text
 from analysis.tables import EVENT_COLUMNS, EXECUTION_COLUMNS, EventTable, conform
 
+AGENTS_MAX: Final = 10_000_000
+"""Agents of an execution: laws count those that did nothing, too (agents)."""
+SUM_MAX: Final = 1 << 62
+"""Calls, or tokens, of a whole log: beyond that their sums would be no numbers."""
+_COUNTS: Final = ("calls", "tokens_in", "tokens_cached", "tokens_out")
 _READ: Final = frozenset({".csv", ".eval", ".gz", ".json", ".jsonl", ".ndjson", ".parquet"})
 
 
@@ -64,9 +71,11 @@ def save(table: EventTable, directory: Path, about: Imported) -> None:
     """Write `table` into `directory`, which must be new or empty.
 
     Raises:
-        InputError: there is something in `directory`, or it cannot be written.
+        InputError: there is something in `directory`, it cannot be written, or `table` has numbers that no log has.
     """
     require_new(directory)
+    if wrong := _beyond(table.events, table.executions):
+        raise InputError(wrong, about.source, "correct the file")
     building = directory.with_name(temporary_name(directory.name))
     try:
         directory.parent.mkdir(parents=True, exist_ok=True)
@@ -107,4 +116,16 @@ def load(directory: Path) -> tuple[EventTable, Imported]:
         missing = [column for column in columns if column not in frame.columns]
         if missing:
             raise LogDamagedError(f"the table of {name} lacks {', '.join(missing)}", str(directory), AGAIN)
+    if wrong := _beyond(events, executions):
+        raise LogDamagedError(wrong, str(directory), AGAIN)
     return EventTable(conform(events, str(directory)), executions), about
+
+
+def _beyond(events: pl.DataFrame, executions: pl.DataFrame) -> str:
+    """Return in words which number is larger than any log has it, or nothing; whoever counts would need the memory."""
+    most = executions.select(pl.col("n_agents").cast(pl.Float64, strict=False).max()).item() or 0
+    if most > AGENTS_MAX:
+        return f"an execution of {most:,.0f} agents; the limit is {AGENTS_MAX:,}"
+    sums = events.select(pl.col(_COUNTS).cast(pl.Float64, strict=False).abs().sum()).row(0, named=True)
+    over = next((name for name, value in sums.items() if value > SUM_MAX), "")
+    return f"{over} add up to more than any log has" if over else ""

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import socket
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,20 +16,21 @@ import pytest
 from agentsoc.cli import main
 from agentsoc.engine import ray_files
 from agentsoc.engine.run import run
-from agentsoc.errors import InputError, TopologyError
+from agentsoc.errors import InputError, LogDamagedError, TopologyError
 from agentsoc.log.read import RunLog
 from agentsoc.scenario.files import BASE_DIR
 from agentsoc.scenario.load import parse_scenario
 from agentsoc.society.topologies.edge_files import file_edges
 from agentsoc.tasks.jsonl import Jsonl
 from analysis.exporters.otlp import _sort, write_otlp
+from analysis.importers import store
 from analysis.importers.chats import read_chats
 from analysis.importers.chats.chat import parted
-from analysis.importers.importer import LogReading, recognised
+from analysis.importers.importer import LogReading, import_log, recognised
 from analysis.importers.loose_json import BadParts
 from analysis.importers.messages import Messages
 from analysis.importers.otlp import Otlp
-from analysis.importers.store import source_digest
+from analysis.importers.store import load, source_digest
 from analysis.importers.transcripts import import_transcripts
 from tests.pace import at_most
 
@@ -222,6 +226,24 @@ def test_what_is_known_and_not_read_is_refused_by_its_name(value: Any, told: str
         Messages().read(path, "both")
 
 
+def test_numbers_that_no_log_has_are_refused_when_written_and_when_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    most = 2**63 - 1
+    for rows, told in (
+        ("n_agents\na,,x,1000000000000\n", "an execution of 1,000,000,000,000 agents"),
+        (f"tokens_in\na,,x,{most}\nb,,x,{most}\n", "tokens_in add up to more than any log has"),
+    ):
+        path = written(tmp_path, f"claim,parents,agent,{rows}", "claims.csv")
+        with pytest.raises(InputError, match=told):
+            import_log("claims", path, tmp_path / "refused")
+    import_log("claims", written(tmp_path, "claim,parents,agent,n_agents\na,,x,7\n", "c.csv"), tmp_path / "log")
+    assert load(tmp_path / "log")[0].n_executions == 1
+    monkeypatch.setattr(store, "AGENTS_MAX", 6)
+    with pytest.raises(LogDamagedError, match="an execution of 7 agents"):
+        load(tmp_path / "log")
+
+
 @pytest.fixture
 def base(tmp_path: Path) -> Iterator[Path]:
     token = BASE_DIR.set(tmp_path)
@@ -257,11 +279,11 @@ def test_edges_are_not_lost_to_keys_ends_of_lines_and_heads() -> None:
 
 def test_a_process_id_counts_where_it_is_one_of_the_same_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     ended: list[int] = []
-    monkeypatch.setattr(ray_files.os, "_exit", ended.append)
-    monkeypatch.setattr(ray_files.time, "sleep", lambda _: None)
-    monkeypatch.setattr(ray_files.threading, "Thread", Now)
+    monkeypatch.setattr(os, "_exit", ended.append)
+    monkeypatch.setattr(time, "sleep", lambda _: None)
+    monkeypatch.setattr(threading, "Thread", Now)
     gone = 4_194_304 + 1  # beyond any process id of Linux
-    ray_files.die_with((ray_files.socket.gethostname(), gone, ""))  # of the same name, and another machine
+    ray_files.die_with((socket.gethostname(), gone, ""))  # of the same name, and another machine
     ray_files.die_with((f"{ray_files.machine()} other", gone, ""))
     assert ended == []
     with pytest.raises(RecursionError):
@@ -276,7 +298,7 @@ class Now:
 
     def start(self) -> None:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(ray_files.os, "_exit", self.end)
+            patch.setattr(os, "_exit", self.end)
             self.target()
 
     def end(self, code: int) -> None:
