@@ -149,8 +149,11 @@ def _add_sample(found: _Samples, log: EvalLog, sample: EvalSample, where: str) -
     number = len(found.executions)
     found.chars += _chars(sample)
     if found.chars > UNPACKED_MAX:
-        what = f"more than {UNPACKED_MAX:,} characters of text, with what is repeated by reference"
-        raise InputError(what, where, "split the log by samples")
+        raise InputError(
+            f"more than {UNPACKED_MAX:,} characters of text",
+            where,
+            "what is referred to counts each time: split the log by samples",
+        )
     spans = list(_spans(sample))
     named = {span.name for span in spans if span.attributes.get("gen_ai.operation.name") == "invoke_agent"}
     if len(named) > 1:

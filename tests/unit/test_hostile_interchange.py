@@ -9,7 +9,8 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
@@ -23,16 +24,18 @@ from agentsoc.scenario.load import parse_scenario
 from agentsoc.society.topologies.edge_files import file_edges
 from agentsoc.tasks.jsonl import Jsonl
 from analysis.exporters.otlp import _sort, write_otlp
-from analysis.importers import store
+from analysis.importers import inspect_log, store
 from analysis.importers.chats import read_chats
 from analysis.importers.chats.chat import parted
 from analysis.importers.importer import LogReading, import_log, recognised
 from analysis.importers.loose_json import BadParts
 from analysis.importers.messages import Messages
 from analysis.importers.otlp import Otlp
+from analysis.importers.spans import acts
 from analysis.importers.store import load, source_digest
 from analysis.importers.transcripts import import_transcripts
 from tests.pace import at_most
+from tests.sides import told_apart
 
 SAID: list[dict[str, Any]] = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
 INVOKED = [
@@ -107,7 +110,6 @@ def test_an_exported_trace_that_lost_a_span_is_refused_and_taken_in_part_where_a
     run(parse_scenario(RUN), tmp_path / "r")
     write_otlp(RunLog(tmp_path / "r"), tmp_path / "t.jsonl")
     whole = traces(tmp_path / "t.jsonl")
-    assert not any("lack acts" in note for note in whole.notes)
     lines = [json.loads(line) for line in (tmp_path / "t.jsonl").read_text().splitlines()]
     spans = lines[0]["scopeSpans"][0]["spans"] if "scopeSpans" in lines[0] else None
     spans = lines[0]["resourceSpans"][0]["scopeSpans"][0]["spans"] if spans is None else spans
@@ -117,7 +119,7 @@ def test_an_exported_trace_that_lost_a_span_is_refused_and_taken_in_part_where_a
     with pytest.raises(InputError, match=r"the trace is not whole: it has [0-9]+ acts of [0-9]+"):
         traces(path)
     part = traces(path, partial=True)
-    assert "1 x exported traces that lack acts" in part.notes
+    told_apart({"exported traces that lack acts": "; ".join(part.notes)}, "; ".join(whole.notes))
     assert part.table.events.height == whole.table.events.height - len(lost["events"])
 
 
@@ -127,13 +129,41 @@ def test_without_contents_a_failure_has_no_words_but_ours() -> None:
     assert _sort("the secret word was no JSON", contents=True) == "the secret word was no JSON"
 
 
-def test_acts_that_have_no_place_in_a_log_are_counted(tmp_path: Path) -> None:
-    said = {"key": "gen_ai.operation.name", "value": {"stringValue": "chat"}}
-    tool = {"key": "gen_ai.operation.name", "value": {"stringValue": "execute_tool"}}
-    told = traces(written(tmp_path, trace(span("1", attributes=[said]), span("2", attributes=[tool])))).notes
-    assert "1 x calls of tools outside of all invocations, left out" in told
-    inside = trace(span("1"), span("2", parentSpanId="1", attributes=[tool]))
-    assert not any("left out" in note for note in traces(written(tmp_path, inside)).notes)
+def test_acts_that_have_no_place_in_a_log_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    chat = [{"key": "gen_ai.operation.name", "value": {"stringValue": "chat"}}]
+    tool = [{"key": "gen_ai.operation.name", "value": {"stringValue": "execute_tool"}}]
+
+    def told(*spans: dict[str, Any]) -> str:
+        return "; ".join(traces(written(tmp_path, trace(*spans))).notes)
+
+    outside = told(span("1", attributes=chat), span("2", attributes=tool))
+    inside = span("1"), *(span(str(at), parentSpanId="1", attributes=tool) for at in (2, 3))
+    strays = span("1"), *(span(str(at), attributes=chat) for at in (2, 3))
+    whole = told(*inside), told(*strays)
+    monkeypatch.setattr(acts, "TOOLS_MAX", 1)
+    monkeypatch.setattr(acts, "STRAYS_MAX", 1)
+    told_apart(
+        {
+            "1 x calls of tools outside of all invocations, left out": outside,
+            "1 x calls of tools beyond 1 of an invocation, left out": told(*inside),
+            "1 x calls of models outside of all agents beyond 1, left out": told(*strays),
+        },
+        *whole,
+    )
+    monkeypatch.setattr(acts, "MAX_ROUNDS", 1)
+    with pytest.raises(InputError, match="2 invocations; the limit is 1"):
+        told(span("1"), span("2"))
+
+
+def test_a_text_that_inspect_refers_to_counts_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = SimpleNamespace(text="x" * 100)
+    event = SimpleNamespace(event="model", input=[said] * 3, output=SimpleNamespace(completion="y" * 10))
+    sample: Any = SimpleNamespace(messages=[said], events=[event, SimpleNamespace(event="info")])
+    found, log = inspect_log._Samples("r", "both"), cast("Any", None)
+    monkeypatch.setattr(inspect_log, "UNPACKED_MAX", 409)
+    with pytest.raises(InputError, match="more than 409 characters of text"):
+        inspect_log._add_sample(found, log, sample, "sample")
+    assert found.chars == 410
 
 
 def test_no_field_of_a_stranger_takes_more_than_linear_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

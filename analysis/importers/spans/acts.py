@@ -103,8 +103,8 @@ class TraceActs:
                 if at not in inner and one.operation != "tool" and one.said is not None
             ]
         if len(chosen) > MAX_ROUNDS:
-            what = f"{len(chosen):,} invocations; the limit is {MAX_ROUNDS:,}"
-            raise InputError(what, f"trace {printable(self.tree.trace.id, 80)}", "import it in parts")
+            where = f"trace {printable(self.tree.trace.id, 80)}"
+            raise InputError(f"{len(chosen):,} invocations; the limit is {MAX_ROUNDS:,}", where, "import it in parts")
         return [Invocation(at, self._agent(at)) for at in sorted(chosen, key=self._order)]
 
     def _agent(self, number: int) -> str:

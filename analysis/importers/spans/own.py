@@ -96,8 +96,11 @@ def own_rows(trace: Trace, where: str, *, partial: bool = False) -> list[dict[st
             raise InputError("two acts have one place", where, "export the run again")
     said = root_of(trace, where).attributes.get(ACTS)
     if said is not None and said != len(rows) and not partial:
-        what = f"the trace is not whole: it has {len(rows):,} acts of {printable(str(said), 20)}"
-        raise InputError(what, where, "export the run again, or add --partial to take what is there")
+        raise InputError(
+            f"the trace is not whole: it has {len(rows):,} acts of {printable(str(said), 20)}",
+            where,
+            "export the run again, or add --partial to take what is there",
+        )
     return rows
 
 
