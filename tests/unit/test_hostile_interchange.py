@@ -32,6 +32,7 @@ from analysis.importers.loose_json import BadParts
 from analysis.importers.messages import Messages
 from analysis.importers.otlp import Otlp
 from analysis.importers.spans import acts
+from analysis.importers.spans.otlp_json import otlp_spans
 from analysis.importers.store import load, source_digest
 from analysis.importers.transcripts import import_transcripts
 from tests.pace import at_most
@@ -104,6 +105,21 @@ def test_a_trace_with_something_else_in_a_place_is_refused_with_it(value: Any, t
     with pytest.raises(InputError, match=r"(?s)file.json.*") as caught:
         traces(written(tmp_path, value))
     assert told in str(caught.value)
+
+
+def test_attributes_of_a_resource_are_shared_by_its_spans_and_few(tmp_path: Path) -> None:
+    def value(n: int) -> dict[str, Any]:
+        many = trace(span("1", attributes=INVOKED[:1]), span("2", attributes=INVOKED[:1]))
+        named = [{"key": "gen_ai.agent.name", "value": {"stringValue": "ann"}}]
+        more = [{"key": f"k{at}", "value": {"intValue": "1"}} for at in range(n - 1)]
+        many["resourceSpans"][0]["resource"] = {"attributes": named + more}
+        return many
+
+    first, second = otlp_spans(value(256), "file")
+    assert first.attributes.maps[1] is second.attributes.maps[1]  # type: ignore[attr-defined]
+    assert traces(written(tmp_path, value(256))).table.executions["agents"].to_list() == [["ann"]]
+    with pytest.raises(InputError, match="a resource with 257 attributes"):
+        traces(written(tmp_path, value(257)))
 
 
 def test_an_exported_trace_that_lost_a_span_is_refused_and_taken_in_part_where_asked(tmp_path: Path) -> None:

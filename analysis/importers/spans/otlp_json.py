@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import ChainMap
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any, Final
@@ -16,6 +17,8 @@ DEPTH_MAX: Final = 40
 """Values within values of an attribute that are read (levels)."""
 ATTRIBUTES_MAX: Final = 20_000
 """Attributes of a span that are read; a prompt that is spread over attributes has one a field."""
+RESOURCE_MAX: Final = 256
+"""Attributes of a resource: all its spans have them."""
 _THRESHOLD: Final = re.compile(r"(?:^|[,;=])th:([0-9a-f]{1,14})")
 """A threshold in a trace state: ``ot=th:c`` or ``ot=rv:8;th:c``."""
 _SAMPLED: Final = ("sampling.rate", "sampling.ratio", "SampleRate", "sample_rate", "sampler.param")
@@ -29,6 +32,12 @@ def otlp_spans(value: Mapping[str, Any], where: str) -> Iterator[TraceSpan]:
     """
     for resource in _lists(value, ("resourceSpans", "resource_spans"), where):
         known = attributes_of(_get(resource.get("resource") or {}, "attributes"), where)
+        if len(known) > RESOURCE_MAX:
+            raise InputError(
+                f"a resource with {len(known):,} attributes; the limit is {RESOURCE_MAX:,}",
+                where,
+                "they count for each span: put into spans what is theirs",
+            )
         scopes = _lists(resource, ("scopeSpans", "scope_spans", "instrumentationLibrarySpans"), where)
         for scope in scopes:
             for raw in _lists(scope, ("spans",), where):
@@ -66,7 +75,7 @@ def _span(raw: Mapping[str, Any], resource: Mapping[str, Any], where: str) -> Tr
         whole_text(str(raw.get("name", ""))),
         nanoseconds(_either(raw, "startTimeUnixNano", "start_time_unix_nano")),
         nanoseconds(_either(raw, "endTimeUnixNano", "end_time_unix_nano")),
-        {**resource, **own},
+        ChainMap(own, resource) if resource else own,  # type: ignore[arg-type]  # nobody writes into it
         _events(raw, where),
         links,
         sampled=_is_sampled(raw, own),
