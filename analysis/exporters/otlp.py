@@ -51,15 +51,21 @@ def write_otlp(log: RunLog, path: Path, *, contents: bool = True) -> int:
     lines = path.suffix == ".jsonl"
     resource = {"attributes": _attributes({"service.name": "agentsoc", "service.instance.id": log.manifest.name})}
     scope = {"name": "agentsoc", "version": str(log.manifest.versions.get("agentsoc", ""))}
-    documents: list[str] = []
     n = 0
-    for episode in episodes_of(log):
-        spans = list(_spans(log, episode, contents))
-        n += len(spans)
-        whole = {"resource": resource, "scopeSpans": [{"scope": scope, "spans": spans}]}
-        documents.append(json.dumps({"resourceSpans": [whole]} if lines else whole, ensure_ascii=False))
-    text = "\n".join(documents) if lines else '{"resourceSpans": [\n' + ",\n".join(documents) + "\n]}"
-    write_whole(path, text.encode("utf-8", "replace") + b"\n")
+
+    def pieces() -> Iterator[bytes]:
+        nonlocal n
+        before, between, after = ("", "\n", "\n") if lines else ('{"resourceSpans": [\n', ",\n", "\n]}\n")
+        yield before.encode()
+        for at, episode in enumerate(episodes_of(log)):
+            spans = list(_spans(log, episode, contents))
+            n += len(spans)
+            whole = {"resource": resource, "scopeSpans": [{"scope": scope, "spans": spans}]}
+            text = json.dumps({"resourceSpans": [whole]} if lines else whole, ensure_ascii=False)
+            yield ((between if at else "") + text).encode("utf-8", "replace")
+        yield after.encode()
+
+    write_whole(path, pieces())
     return n
 
 

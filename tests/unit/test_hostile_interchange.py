@@ -18,6 +18,7 @@ from agentsoc.cli import main
 from agentsoc.engine import ray_files
 from agentsoc.engine.run import run
 from agentsoc.errors import InputError, LogDamagedError, TopologyError
+from agentsoc.log.files import write_whole
 from agentsoc.log.read import RunLog
 from agentsoc.scenario.files import BASE_DIR
 from agentsoc.scenario.load import parse_scenario
@@ -137,6 +138,20 @@ def test_an_exported_trace_that_lost_a_span_is_refused_and_taken_in_part_where_a
     part = traces(path, partial=True)
     told_apart({"exported traces that lack acts": "; ".join(part.notes)}, "; ".join(whole.notes))
     assert part.table.events.height == whole.table.events.height - len(lost["events"])
+
+
+def test_a_file_that_is_written_in_pieces_is_whole_or_the_old_one(tmp_path: Path) -> None:
+    path = tmp_path / "t"
+    write_whole(path, iter([b"a", b"b"]))
+    assert path.read_bytes() == b"ab"
+
+    def cut() -> Iterator[bytes]:
+        yield b"c"
+        raise InputError("it is cut", "")
+
+    with pytest.raises(InputError):
+        write_whole(path, cut())
+    assert [one.read_bytes() for one in tmp_path.iterdir()] == [b"ab"]
 
 
 def test_without_contents_a_failure_has_no_words_but_ours() -> None:
