@@ -59,10 +59,11 @@ def spread_runs(
     umask = any(scenario.engine.umask for scenario, _ in sent)
     means = SpreadMeans(spread, inputs, code.hashes, code.paths, consent, calls, umask)
     far = [FarRun(scenario.name, new_directory(scenario, out), scenario) for scenario, out in sent]
+    places = {run.name: run.directory for run in far}
     ended: dict[str, Run | AgentsocError] = {}
 
     def told(name: str, answer: Answer) -> None:
-        place = next(run.directory for run in far if run.name == name)
+        place = places[name]
         error = RunFailedError(answer.error or answer.status, "")
         ended[name] = Run(place) if answer.status == "finished" else error
 

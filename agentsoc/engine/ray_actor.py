@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import socket
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from agentsoc.contracts.rules import Rules
 from agentsoc.engine.attempts import AttemptRequest, AttemptResult, PlannedTurn
 from agentsoc.engine.columns.draws import ColumnDraw, draw_codes
 from agentsoc.engine.host import Host
-from agentsoc.engine.ray_files import HostFiles, die_with, write_inside
+from agentsoc.engine.ray_files import HostFiles, die_with, machine, write_inside
 from agentsoc.engine.toolsets import plain, specs_of, with_toolsets
 from agentsoc.events import Event
 from agentsoc.scenario.code import load_code
@@ -76,7 +75,7 @@ class HostActor:
         die_with(driver)
         self._files: HostFiles | None = None
         if code or inputs:
-            self._files = files = HostFiles(Path(driver[2]) if driver[0] == socket.gethostname() else None)
+            self._files = files = HostFiles(Path(driver[2]) if driver[0] == machine() else None)
             os.chdir(files.path)  # files that the scenario names are found in the working directory
             for name, source in code:
                 load_code(write_inside(files.path, name, source.encode()))

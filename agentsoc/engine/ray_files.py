@@ -52,7 +52,7 @@ class HostFiles:
         """Make the directory.
 
         Args:
-            driver: the driver's directory for hosts, if it runs on a machine of the same name.
+            driver: the driver's directory for hosts, if it runs on the same machine.
         """
         self._held: Held | None = None
         try:
@@ -185,10 +185,23 @@ def write_inside(directory: Path, name: str, content: bytes) -> Path:
     return path
 
 
+def machine() -> str:
+    """Return what tells machines apart whose process ids differ.
+
+    Two machines may have one name, and so have a machine and a container on its network; a process id of the one says
+    nothing on the other.
+    """
+    told = [socket.gethostname()]
+    with contextlib.suppress(OSError):
+        told.append(Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip())
+        told.append(str(Path("/proc/self/ns/pid").readlink()))
+    return " ".join(told)
+
+
 def die_with(driver: tuple[str, int, str]) -> None:
     """End this process when the driver's is gone: on its own machine, within a second instead of Ray's four."""
-    name, pid, _ = driver
-    if name != socket.gethostname():
+    where, pid, _ = driver
+    if where != machine():
         return
 
     def watch() -> None:

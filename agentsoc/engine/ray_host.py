@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import os
 import shutil
-import socket
 import tempfile
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
@@ -29,7 +28,7 @@ from agentsoc.engine.columns.draws import ColumnDraw, draw_codes
 from agentsoc.engine.host import Host
 from agentsoc.engine.pool import Pool
 from agentsoc.engine.ray_actor import Arrival, Folded, HostActor, HostMessage, made_from, small
-from agentsoc.engine.ray_files import check_inside
+from agentsoc.engine.ray_files import check_inside, machine
 from agentsoc.engine.ray_watch import Cluster, cause
 from agentsoc.errors import RunFailedError
 from agentsoc.events import Event
@@ -144,7 +143,7 @@ class RayPool(Pool):
             self._code,
             self._inputs,
             sum(other.node == seat.node for other in self._seats),
-            (socket.gethostname(), os.getpid(), self._files),
+            (machine(), os.getpid(), self._files),
         )
         try:
             async with asyncio.timeout(120):

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -27,7 +26,7 @@ class HostSetup(NamedTuple):
     """The setup is what all runs of a host have in common."""
 
     driver: tuple[str, int, str]
-    """Name of the driver's machine, its process id, and its directory for hosts."""
+    """The driver's `machine`, its process id, and its directory for hosts."""
     code: list[tuple[str, bytes, str]]
     """Loose code files: name, content, SHA-256."""
     inputs: list[tuple[str, bytes]]
@@ -46,11 +45,11 @@ class CellHost:
     def __init__(self, setup: HostSetup) -> None:
         for name in _THREADS:  # before the libraries are loaded: hosts share a machine as they are many
             os.environ[name] = "1"
-        from agentsoc.engine.ray_files import HostFiles, die_with, write_inside
+        from agentsoc.engine.ray_files import HostFiles, die_with, machine, write_inside
         from agentsoc.scenario.code import load_code
 
         die_with(setup.driver)
-        here = setup.driver[0] == socket.gethostname()
+        here = setup.driver[0] == machine()
         self._files = HostFiles(Path(setup.driver[2]) if here else None)
         self._setup = setup
         self._inputs, self._runs = self._files.path / "inputs", self._files.path / "runs"

@@ -11,7 +11,6 @@ import asyncio
 import contextlib
 import os
 import shutil
-import socket
 import tempfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -23,7 +22,7 @@ from agentsoc.engine import ray_cluster
 from agentsoc.engine.consent import Consent, programs
 from agentsoc.engine.far_gate import GateKeeper, SharedOverHosts
 from agentsoc.engine.inputs import named_files
-from agentsoc.engine.ray_files import check_inside
+from agentsoc.engine.ray_files import check_inside, machine
 from agentsoc.engine.ray_watch import Cluster, cause
 from agentsoc.errors import InputError, LogDamagedError, RunFailedError
 from agentsoc.experiment.cell import is_portable, require_same, require_unused
@@ -173,7 +172,7 @@ class CellPool:
         self._cluster = Cluster(ray)
         agreed = self._means.consent
         self._setup = HostSetup(
-            (socket.gethostname(), os.getpid(), self._files),
+            (machine(), os.getpid(), self._files),
             [(path.name, path.read_bytes(), self._means.code[path.name]) for path in self._means.code_paths],
             list(self._means.inputs.items()),
             agreed if isinstance(agreed, bool) else [(place.address, place.variable) for place in agreed],

@@ -11,6 +11,7 @@ import os
 import socket
 import stat
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Final
@@ -37,17 +38,18 @@ def sync_directory(path: Path) -> None:
         os.close(handle)
 
 
-def write_whole(path: Path, data: bytes) -> None:
+def write_whole(path: Path, data: bytes | Iterable[bytes]) -> None:
     """Write `data` to `path` so that a reader, a crash or a full disk sees the old content or the new, never a mix.
 
-    A link at `path` is replaced, not followed; the file has the rights that the umask leaves.
+    A link at `path` is replaced, not followed; the file has the rights that the umask leaves. What comes in pieces is
+    never held as a whole.
     """
     temporary = path.with_name(temporary_name(path.name))
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
     descriptor = os.open(temporary, flags, 0o666)
     try:
         with os.fdopen(descriptor, "wb") as handle:
-            handle.write(data)
+            handle.writelines([data] if isinstance(data, bytes) else data)
             handle.flush()
             os.fsync(handle.fileno())
         temporary.replace(path)

@@ -198,6 +198,6 @@ def _text(value: Any, what: str, where: str, limit: int) -> str:
 def _number(value: Any, what: str, where: str) -> float:
     if isinstance(value, bool) or not isinstance(value, int | Decimal):
         raise InputError(f'"{what}" has to be a number, this is {sort_of(value)}', where)
-    if abs(Decimal(value).adjusted()) > 300:
+    if not Decimal(value).is_finite() or abs(Decimal(value).adjusted()) > 300:
         raise InputError(f'"{what}" is out of range', where)
     return float(value)

@@ -234,7 +234,8 @@ def _scored(data: Mapping[str, Any], where: str) -> dict[str, Any]:
     scores = data["target_scores"]
     if not isinstance(scores, Mapping) or not scores:
         raise InputError("target_scores is no object of scores", where)
-    best = [option for option, score in scores.items() if score == max(scores.values(), key=_as_number)]
+    highest = max(scores.values(), key=_as_number)
+    best = [option for option, score in scores.items() if score == highest]
     if len(best) != 1:
         raise InputError(f"{len(best)} options have the best score", where, "leave the task out: one answer is right")
     return {**data, "options": list(scores), "target": best[0]}

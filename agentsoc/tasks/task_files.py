@@ -26,6 +26,7 @@ ROWS_MAX: Final = 1_000_000
 COLUMNS_MAX: Final = 1_000
 HOLDERS: Final = ("examples", "data", "questions", "tasks", "rows", "instances")
 """Keys under which a document holds its list of objects."""
+_SHEETS: Final = (".xlsx", ".xls", ".ods", ".numbers")
 FORMS: Final = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet")
 
 
@@ -52,6 +53,8 @@ def read_rows(name: str, *, limit_bytes: int, heading: Sequence[str] = ()) -> It
         InputError: the file cannot be read, its ending is none of `FORMS`, or a row is none; names the place.
     """
     form = PurePosixPath(name).suffix.lower()
+    if form in _SHEETS:
+        raise InputError(f"a spreadsheet ({form}) is not read", name, "save its sheet as .csv")
     if form == ".parquet":
         yield from _of_parquet(read_whole(name, limit_bytes=limit_bytes), name)
         return

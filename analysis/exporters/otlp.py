@@ -17,14 +17,15 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, get_args
 
+from agentsoc.contracts.model import FailureKind
 from agentsoc.events import SOCIETY, unpack_id
 from agentsoc.log.files import write_whole
 from agentsoc.log.journal import Attempt
 from agentsoc.log.read import RunLog
 from analysis.exporters.episodes import SLOTS, ExportedEpisode, TurnKey, episodes_of
-from analysis.importers.spans.own import ACT, ACT_EVENT, FORMAT, PREFIX, VERSION
+from analysis.importers.spans.own import ACT, ACT_EVENT, ACTS, FORMAT, PREFIX, VERSION
 
 _BEGIN: Final = 946_684_800 * 10**9
 """First moment of the year 2000 (ns since the epoch), from which places are counted as times."""
@@ -50,15 +51,21 @@ def write_otlp(log: RunLog, path: Path, *, contents: bool = True) -> int:
     lines = path.suffix == ".jsonl"
     resource = {"attributes": _attributes({"service.name": "agentsoc", "service.instance.id": log.manifest.name})}
     scope = {"name": "agentsoc", "version": str(log.manifest.versions.get("agentsoc", ""))}
-    documents: list[str] = []
     n = 0
-    for episode in episodes_of(log):
-        spans = list(_spans(log, episode, contents))
-        n += len(spans)
-        whole = {"resource": resource, "scopeSpans": [{"scope": scope, "spans": spans}]}
-        documents.append(json.dumps({"resourceSpans": [whole]} if lines else whole, ensure_ascii=False))
-    text = "\n".join(documents) if lines else '{"resourceSpans": [\n' + ",\n".join(documents) + "\n]}"
-    write_whole(path, text.encode("utf-8", "replace") + b"\n")
+
+    def pieces() -> Iterator[bytes]:
+        nonlocal n
+        before, between, after = ("", "\n", "\n") if lines else ('{"resourceSpans": [\n', ",\n", "\n]}\n")
+        yield before.encode()
+        for at, episode in enumerate(episodes_of(log)):
+            spans = list(_spans(log, episode, contents))
+            n += len(spans)
+            whole = {"resource": resource, "scopeSpans": [{"scope": scope, "spans": spans}]}
+            text = json.dumps({"resourceSpans": [whole]} if lines else whole, ensure_ascii=False)
+            yield ((between if at else "") + text).encode("utf-8", "replace")
+        yield after.encode()
+
+    write_whole(path, pieces())
     return n
 
 
@@ -128,7 +135,7 @@ def _of_episode(log: RunLog, episode: ExportedEpisode) -> dict[str, Any]:
         "agentsoc.benchmark": scenario.get("tasks", {}).get("kind"),
         "agentsoc.topology": scenario.get("topology", {}).get("kind"),
         "agentsoc.n_agents": sum(counts) if known else None, "agentsoc.seed": manifest.seed,
-        "agentsoc.complete": episode.ended,
+        "agentsoc.complete": episode.ended, ACTS: len(episode.acts),
     }  # fmt: skip
 
 
@@ -174,7 +181,7 @@ def _calls(ids: _Ids, key: TurnKey, attempts: list[Attempt], start: int, content
             "agentsoc.call": one.k, "agentsoc.state": one.state, "gen_ai.usage.input_tokens": one.tokens_in,
             "gen_ai.usage.output_tokens": one.tokens_out, "gen_ai.usage.cache_read.input_tokens": one.tokens_cached,
             "gen_ai.response.finish_reasons": [one.finish] if one.finish else None,
-            "error.type": None if one.failure is None else one.failure.split(":")[0][:60],
+            "error.type": None if one.failure is None else _sort(one.failure, contents),
         }  # fmt: skip
         if contents and one.reply is not None:
             attributes["gen_ai.output.messages"] = _messages(one.reply, one.finish or "stop")
@@ -185,6 +192,12 @@ def _calls(ids: _Ids, key: TurnKey, attempts: list[Attempt], start: int, content
             "endTimeUnixNano": str(start + took), "attributes": _attributes(attributes),
             **({} if one.failure is None else {"status": _ERROR}),
         }  # fmt: skip
+
+
+def _sort(failure: str, contents: bool) -> str:
+    """Return the sort of a failure; without contents no words but ours, since a failure may repeat what was said."""
+    sort = failure.split(":")[0].strip()[:60]
+    return sort if contents or sort in get_args(FailureKind) else "_OTHER"
 
 
 def _tools(ids: _Ids, key: TurnKey, acts: list[dict[str, Any]], start: int, contents: bool) -> Iterator[dict[str, Any]]:

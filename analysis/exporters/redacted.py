@@ -23,7 +23,8 @@ from analysis.tables import EVENT_COLUMNS, EventTable, from_log
 
 IMPORTER: Final = "agentsoc-redacted"
 RULES: Final = {"redacted": "texts, answers and names left out", "parents": "as the run has them"}
-_WORD: Final = re.compile(r"[a-z][a-z_ ]{0,39}")
+_STOPS: Final = frozenset({"finished", "budget_exhausted", "max_rounds"})
+"""Reasons for stops that are words of ours; a log that somebody made may have others."""
 _OWN_KINDS: Final = frozenset({"stop", "budget_exhausted"})
 
 
@@ -62,7 +63,7 @@ def _answer(
     if answer is None:
         return None
     if kind in _OWN_KINDS:
-        return answer if _WORD.fullmatch(answer) else None
+        return answer if answer in _STOPS else None
     key = (task, normalise(answer))
     if key not in number:
         count[task] = count.get(task, 0) + 1

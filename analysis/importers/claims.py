@@ -29,6 +29,7 @@ from analysis.claims.cascades import claim_graph
 from analysis.files import read_rows
 from analysis.importers.importer import Importer, LogReading
 from analysis.importers.labels import LabelledAct, label_execution
+from analysis.importers.loose_json import whole_text
 from analysis.importers.sample import ImportSample
 from analysis.importers.trace_ids import number_subtasks
 from analysis.tables import EVENT_COLUMNS, KIND, LOGGED_COLUMNS, N_SEEN, EventTable, conform
@@ -348,7 +349,7 @@ def _executions(rows: pl.DataFrame, path: Path) -> pl.DataFrame:
             )
     seen = pl.col("agent").drop_nulls().n_unique().cast(pl.Int64)
     frame = rows.group_by("execution", maintain_order=True).agg(
-        pl.lit(path.stem).alias("run"),
+        pl.lit(whole_text(path.stem)).alias("run"),
         pl.col("execution").first().alias("task"),
         pl.lit(0, pl.Int64).alias("attempt"),
         pl.col("benchmark").first(),

@@ -14,6 +14,7 @@ from typing import ClassVar, Final
 from agentsoc.errors import InputError
 from agentsoc.log.imported import Imported
 from analysis.importers import store
+from analysis.importers.chats.foreign import foreign_format
 from analysis.importers.loose_json import BadParts
 from analysis.importers.sample import ImportSample
 from analysis.registry import Registered, Registry
@@ -102,6 +103,8 @@ def recognised(path: Path) -> Importer:
     for one in IMPORTERS.all().values():
         if one.recognises(sample) is not None:
             return one
+    if (known := foreign_format(sample.value)) is not None:
+        raise InputError(f"this is {known.name}", sample.where, known.hint)
     named = "; ".join(f"{name}: {one.reads}" for name, one in IMPORTERS.all().items())
     raise InputError(f"no importer recognises {sample.seen}", sample.where, f"name one: {named}")
 

@@ -65,7 +65,7 @@ class InspectLog(Importer):
     def read_parts(self, path: Path, parents: str, bad: BadParts, *, partial: bool) -> LogReading:
         """Return the samples; a log that did not end is taken only where `partial` says so."""
         require("inspect_ai", extra="inspect")
-        found = _Samples(path.name.split(".")[0] or path.name, cast(ParentRule, parents))
+        found = _Samples(whole_text(path.name.split(".")[0] or path.name), cast(ParentRule, parents))
         for file in files_at(path, (".eval", ".json")):
             try:
                 _add_log(found, _log(file), file, bad, partial=partial)
@@ -121,6 +121,8 @@ class _Samples:
     frames: list[pl.DataFrame] = field(default_factory=list)
     executions: list[dict[str, Any]] = field(default_factory=list)
     told: Counter[str] = field(default_factory=Counter)
+    chars: int = 0
+    """Texts of all samples so far: a text that stands in the log once may be referred to many times (characters)."""
 
     def table(self, where: str) -> EventTable:
         frame = conform(pl.concat(self.frames), where)
@@ -145,6 +147,13 @@ def _add_log(found: _Samples, log: EvalLog, file: Path, bad: BadParts, *, partia
 
 def _add_sample(found: _Samples, log: EvalLog, sample: EvalSample, where: str) -> None:
     number = len(found.executions)
+    found.chars += _chars(sample)
+    if found.chars > UNPACKED_MAX:
+        raise InputError(
+            f"more than {UNPACKED_MAX:,} characters of text",
+            where,
+            "what is referred to counts each time: split the log by samples",
+        )
     spans = list(_spans(sample))
     named = {span.name for span in spans if span.attributes.get("gen_ai.operation.name") == "invoke_agent"}
     if len(named) > 1:
@@ -152,6 +161,7 @@ def _add_sample(found: _Samples, log: EvalLog, sample: EvalSample, where: str) -
         names = acts.agents()
         rows = list(acts.rows({name: at for at, name in enumerate(names)}))
         found.told["samples of several agents, parents by links, text or what was last"] += 1
+        found.told.update(acts.left_out)
     else:
         raw = RawChat("Inspect log", [_message(one) for one in sample.messages], str(sample.id))
         table = table_of([PlacedChat(found.run, str(sample.id), chat_of(raw, where))], found.rule, where)
@@ -180,6 +190,13 @@ def _add_sample(found: _Samples, log: EvalLog, sample: EvalSample, where: str) -
         "complete": sample.error is None and sample.limit is None, N_SEEN: True, "agents": names,
         "extra": whole_text(json.dumps(extra, sort_keys=True, default=str)),
     })  # fmt: skip
+
+
+def _chars(sample: EvalSample) -> int:
+    """Return how long the texts of a sample are, each counted as often as it is referred to (characters)."""
+    models = [event for event in sample.events if event.event == "model"]
+    found = sum(len(one.text) for one in sample.messages) + sum(len(one.output.completion) for one in models)
+    return found + sum(len(one.text) for event in models for one in event.input)
 
 
 def _ending(sample: EvalSample, round_: int, rows: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:

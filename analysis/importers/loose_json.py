@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -86,6 +86,12 @@ def files_at(path: Path, endings: tuple[str, ...] = ENDINGS) -> list[Path]:
     if not found:
         raise InputError(f"no file below it ends in {', '.join(endings)}", str(path), "name a file")
     return sorted(found)
+
+
+def own_files(path: Path, files: Iterable[Path]) -> list[Path]:
+    """Return those of `files` that no link puts into the directory `path` from outside, by name."""
+    root = path.resolve()
+    return sorted(file for file in files if file.resolve().is_relative_to(root))
 
 
 def documents(file: Path, bad: BadParts | None = None) -> Iterator[JsonDocument]:

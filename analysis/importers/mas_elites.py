@@ -22,6 +22,7 @@ from agentsoc.log.parquet import read_frame
 from analysis.files import read_json
 from analysis.importers.importer import Importer, LogReading
 from analysis.importers.labels import LabelledAct, label_execution
+from analysis.importers.loose_json import own_files
 from analysis.importers.sample import ImportSample
 from analysis.importers.trace_ids import number_agents, number_claims, number_subtasks
 from analysis.importers.trace_rows import TRACE_COLUMNS, read_native, read_parquet
@@ -85,7 +86,7 @@ def import_traces(path: Path | str, *, parents: str = "visible") -> EventTable:
         raise InputError(f"parents is {parents!r}", "", f"use one of {', '.join(PARENT_SOURCES)}")
     if not path.exists():
         raise InputError("no such file or directory", str(path))
-    parquet = [path] if path.is_file() else sorted(path.glob("events*.parquet"))
+    parquet = [path] if path.is_file() else own_files(path, path.glob("events*.parquet"))
     if parquet:
         rows = pl.concat([read_parquet(file) for file in parquet])
         runs = _runs_parquet(parquet[0].parent / "runs.parquet")
@@ -98,7 +99,11 @@ def import_traces(path: Path | str, *, parents: str = "visible") -> EventTable:
 def _native(path: Path) -> tuple[pl.DataFrame, pl.DataFrame, list[str]]:
     """Return all rows under `path`, one row of settings per run, and the runs whose file ends in a broken line."""
     directories = sorted(
-        {file.parent for pattern in ("events.jsonl", "events.jsonl.gz") for file in path.rglob(pattern)}
+        {
+            file.parent
+            for pattern in ("events.jsonl", "events.jsonl.gz")
+            for file in own_files(path, path.rglob(pattern))
+        }
     )
     if not directories:
         raise InputError("no events.jsonl, events.jsonl.gz or events*.parquet below it", str(path))

@@ -22,7 +22,7 @@ from analysis.importers.chats.foreign import foreign_format
 from analysis.importers.chats.read_chats import read_chats
 from analysis.importers.chats.wrappings import unwrap
 from analysis.importers.importer import Importer, LogReading
-from analysis.importers.loose_json import BadParts, files_at
+from analysis.importers.loose_json import BadParts, files_at, whole_text
 from analysis.importers.sample import ImportSample
 from analysis.importers.transcripts import notes as notes_on_faults
 from analysis.tables import EventTable
@@ -67,7 +67,8 @@ def _placed(path: Path, bad: BadParts) -> list[PlacedChat]:
     n = 0
     taken: set[str] = set()
     for file in files_at(path):
-        own = file.name.split(".")[0] if file == path else file.relative_to(path).with_suffix("").as_posix()
+        at_all = file.name.split(".")[0] if file == path else file.relative_to(path).with_suffix("").as_posix()
+        own = whole_text(at_all)  # a name of a file may hold bytes that are no text
         found = list(read_chats(file, bad))
         for at, chat in enumerate(found):
             n += len(chat.messages)
@@ -76,7 +77,8 @@ def _placed(path: Path, bad: BadParts) -> list[PlacedChat]:
             base = f"{own}/{chat.name or at}" if len(found) > 1 or chat.name else own
             name = base if base not in taken else f"{base}/{len(chats)}"
             taken.add(name)
-            chats.append(PlacedChat(path.name.split(".")[0] or path.name, name, chat, own.rpartition("/")[0] or None))
+            run = whole_text(path.name.split(".")[0] or path.name)
+            chats.append(PlacedChat(run, name, chat, own.rpartition("/")[0] or None))
     if not chats:
         raise InputError("no conversation was read", str(path), "; ".join(bad.skipped[:3]) or "is it empty?")
     return chats

@@ -20,11 +20,11 @@ from agentsoc.errors import InputError
 from agentsoc.scenario.source import printable
 from analysis.importers.chats.foreign import foreign_format
 from analysis.importers.importer import Importer, LogReading
-from analysis.importers.loose_json import BadParts, JsonDocument, documents, files_at
+from analysis.importers.loose_json import BadParts, JsonDocument, documents, files_at, whole_text
 from analysis.importers.sample import ImportSample
 from analysis.importers.spans.acts import SPAN_RULES, SpanRule, TraceActs
 from analysis.importers.spans.otlp_json import console_span, otlp_spans
-from analysis.importers.spans.own import is_own, own_execution, own_rows, root_of
+from analysis.importers.spans.own import ACTS, is_own, own_execution, own_rows, root_of
 from analysis.importers.spans.platforms import langfuse_spans, langsmith_spans
 from analysis.importers.spans.span import Trace, TraceSpan
 from analysis.importers.spans.tree import tree_of
@@ -141,12 +141,12 @@ def read_traces(traces: list[Trace], path: Path, rule: SpanRule, bad: BadParts, 
     Raises:
         InputError: a trace is not whole, or says nothing, and `bad` does not pass over such.
     """
-    found = _Table(path.name.split(".")[0] or path.name)
+    found = _Table(whole_text(path.name.split(".")[0] or path.name))
     forms: Counter[str] = Counter()
     for trace in traces:
         try:
             if is_own(trace):
-                _add_own(found, trace, str(path))
+                _add_own(found, trace, str(path), partial=partial)
                 forms["OTLP-JSON of agentsoc export"] += 1
             else:
                 _add(found, trace, str(path), rule, partial=partial)
@@ -163,11 +163,13 @@ def read_traces(traces: list[Trace], path: Path, rule: SpanRule, bad: BadParts, 
     return LogReading(found.table(str(path)), rules, (*told, *bad.notes()))
 
 
-def _add_own(found: _Table, trace: Trace, where: str) -> None:
+def _add_own(found: _Table, trace: Trace, where: str, *, partial: bool) -> None:
     place = f"{where}: trace {printable(trace.id, 80)}"
     root = root_of(trace, place)
-    rows = own_rows(trace, place)
-    said = dict(own_execution(root))
+    rows = own_rows(trace, place, partial=partial)
+    if partial and root.attributes.get(ACTS, len(rows)) != len(rows):
+        found.told["exported traces that lack acts"] += 1
+    said = dict(own_execution(root, place))
     number = said.get("task")
     agents = {row["agent"] for row in rows if row["agent"] >= 0}
     known = isinstance(said.get("n_agents"), int)
@@ -204,12 +206,15 @@ def _add(found: _Table, trace: Trace, where: str, rule: SpanRule, *, partial: bo
     found.told["spans whose parent is missing"] += tree.missing
     found.told["links that lead to no earlier claim of their trace"] += acts.dropped_links
     found.told["calls of models outside of all agents, counted as effort"] += len(acts.strays)
+    for what, n in acts.left_out.items():
+        found.told[what] += n
     found.told["traces without invocations of agents: calls of models are the claims"] += acts.level == "calls"
     found.told["traces without calls of models: their innermost spans are the claims"] += acts.level == "spans"
 
 
 def _notes(found: _Table, rule: SpanRule) -> Iterator[str]:
     """Yield what was assumed."""
+    yield from (f"{n:,} x {what}" for what, n in found.told.items() if n)
     if not found.claims:
         return
     if found.by:
@@ -221,4 +226,3 @@ def _notes(found: _Table, rule: SpanRule) -> Iterator[str]:
         yield "no span says what it cost: tokens are not known"
     elif found.used < found.claims:
         yield f"usage is told of {found.used:,} of {found.claims:,} invocations; of the others it is not known"
-    yield from (f"{n:,} x {what}" for what, n in found.told.items() if n)

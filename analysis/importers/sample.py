@@ -12,7 +12,7 @@ from agentsoc.log.below import is_run
 from agentsoc.log.imported import is_imported
 from agentsoc.scenario.source import printable
 from analysis.files import read_rows
-from analysis.importers.loose_json import ENDINGS, BadParts, documents
+from analysis.importers.loose_json import ENDINGS, BadParts, documents, own_files
 
 _TABLES: Final = (".csv", ".parquet")
 _LOOKED_AT: Final = 4_000
@@ -69,9 +69,8 @@ class ImportSample:
                 if len(below) >= _LOOKED_AT:
                     break
             names = frozenset(one.name for one in below)
-            readable = sorted(
-                one for one in below if one.name.endswith((*ENDINGS, *_TABLES, ".eval")) and one.is_file()
-            )
+            ends = (*ENDINGS, *_TABLES, ".eval")
+            readable = own_files(path, (one for one in below if one.name.endswith(ends) and one.is_file()))
             if not readable:
                 raise InputError("no file below it is of a kind that is imported", str(path), f"{', '.join(ENDINGS)}")
             file = readable[0]

@@ -19,48 +19,66 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+import polars as pl
+
 from agentsoc.errors import InputError, LogDamagedError
 from agentsoc.log.files import sync_directory, write_whole
 from agentsoc.log.imported import AGAIN, FORMAT, KIND, Imported, checksum, read_imported, read_tables
 from agentsoc.log.imported import IMPORTED as NAME
+from agentsoc.log.inside import temporary_name
+from analysis.importers.loose_json import whole_text
 from analysis.tables import EVENT_COLUMNS, EXECUTION_COLUMNS, EventTable, conform
 
+AGENTS_MAX: Final = 10_000_000
+"""Agents of an execution: laws count those that did nothing, too (agents)."""
+SUM_MAX: Final = 1 << 62
+"""Calls, or tokens, of a whole log: beyond that their sums would be no numbers."""
+_COUNTS: Final = ("calls", "tokens_in", "tokens_cached", "tokens_out")
 _READ: Final = frozenset({".csv", ".eval", ".gz", ".json", ".jsonl", ".ndjson", ".parquet"})
 
 
 def describe(importer: str, source: Path, rules: Mapping[str, str], notes: Sequence[str] = ()) -> Imported:
     """Return the description of an import of `source`, a file or a directory."""
-    return Imported(importer, source.name or str(source), source_digest(source), dict(rules), tuple(notes))
+    return Imported(importer, whole_text(source.name or str(source)), source_digest(source), dict(rules), tuple(notes))
 
 
 def source_digest(source: Path) -> str:
     """Return the SHA-256 over the names and contents of the files at or below `source` that an importer may read."""
     if source.is_file():
-        return hashlib.sha256(source.read_bytes()).hexdigest()
+        return _sha256(source)
+    root = source.resolve()
     whole = hashlib.sha256()
     for path in sorted(p for p in source.rglob("*") if p.suffix in _READ and p.is_file()):
-        one = hashlib.sha256(path.read_bytes()).hexdigest()
-        whole.update(f"{path.relative_to(source).as_posix()}\n{one}\n".encode())
+        if path.resolve().is_relative_to(root):  # links that lead out are not read either
+            whole.update(f"{path.relative_to(source).as_posix()}\n{_sha256(path)}\n".encode("utf-8", "surrogateescape"))
     return whole.hexdigest()
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def require_new(directory: Path) -> None:
     """Raise `InputError` unless `directory` does not exist or is empty."""
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
         raise InputError("it exists and is not empty", str(directory), "name a new directory with --out")
+    if directory.exists() and directory.samefile(Path.cwd()):  # it would be replaced, and whoever is in it be nowhere
+        raise InputError("this is the current directory", str(directory), "name a new directory with --out")
 
 
 def save(table: EventTable, directory: Path, about: Imported) -> None:
     """Write `table` into `directory`, which must be new or empty.
 
     Raises:
-        InputError: there is something in `directory`, or it cannot be written.
+        InputError: there is something in `directory`, it cannot be written, or `table` has numbers that no log has.
     """
     require_new(directory)
-    building = directory.with_name(f".{directory.name}.tmp")
+    if wrong := _beyond(table.events, table.executions):
+        raise InputError(wrong, about.source, "correct the file")
+    building = directory.with_name(temporary_name(directory.name))
     try:
         directory.parent.mkdir(parents=True, exist_ok=True)
-        shutil.rmtree(building, ignore_errors=True)
         building.mkdir()
         files: dict[str, dict[str, object]] = {}
         for name, frame in (("events.parquet", table.events), ("executions.parquet", table.executions)):
@@ -98,4 +116,16 @@ def load(directory: Path) -> tuple[EventTable, Imported]:
         missing = [column for column in columns if column not in frame.columns]
         if missing:
             raise LogDamagedError(f"the table of {name} lacks {', '.join(missing)}", str(directory), AGAIN)
+    if wrong := _beyond(events, executions):
+        raise LogDamagedError(wrong, str(directory), AGAIN)
     return EventTable(conform(events, str(directory)), executions), about
+
+
+def _beyond(events: pl.DataFrame, executions: pl.DataFrame) -> str:
+    """Return in words which number is larger than any log has it, or nothing; whoever counts would need the memory."""
+    most = executions.select(pl.col("n_agents").cast(pl.Float64, strict=False).max()).item() or 0
+    if most > AGENTS_MAX:
+        return f"an execution of {most:,.0f} agents; the limit is {AGENTS_MAX:,}"
+    sums = events.select(pl.col(_COUNTS).cast(pl.Float64, strict=False).abs().sum()).row(0, named=True)
+    over = next((name for name, value in sums.items() if value > SUM_MAX), "")
+    return f"{over} add up to more than any log has" if over else ""

@@ -19,7 +19,6 @@ An annotation ``mistake_step`` (index of a message) becomes a ``fault`` event on
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar, Final, cast
@@ -29,17 +28,17 @@ import polars as pl
 from agentsoc.errors import InputError
 from agentsoc.events import MAX_ROUNDS
 from analysis.files import read_json
-from analysis.importers.chats.chat import PARENT_RULES, Chat, ChatMessage, ParentRule, annotated_step
+from analysis.importers.chats.chat import PARENT_RULES, Chat, ChatMessage, ParentRule, annotated_step, parted
 from analysis.importers.chats.chat_rows import PlacedChat, table_of
 from analysis.importers.importer import Importer, LogReading
-from analysis.importers.loose_json import whole_text
+from analysis.importers.loose_json import files_at, whole_text
 from analysis.tables import EventTable
 
 _HISTORY: Final = ("history", "messages")
 _SPEAKER: Final = ("name", "source", "speaker", "role", "type")
 _ADDRESSEE: Final = ("to", "recipient", "target")
-_TO: Final = re.compile(r"^(?P<who>.*?)\s*\(\s*->\s*(?P<to>[^)]+?)\s*\)\s*$")
-_ASIDE: Final = re.compile(r"^(?P<who>.*?)\s*\([^()]*\)\s*$")
+_DEPTH_MAX: Final = 40
+"""Parts within parts of a content that are looked into (levels)."""
 
 
 class Transcripts(Importer):
@@ -75,18 +74,21 @@ def import_transcripts(path: Path | str, *, parents: ParentRule = "both") -> Eve
         raise InputError(f"parents is {parents!r}", "", f"use one of {', '.join(PARENT_RULES)}")
     if not path.exists():
         raise InputError("no such file or directory", str(path))
-    files = [path] if path.is_file() else sorted(path.rglob("*.json"))
-    if not files:
-        raise InputError("no .json files below it", str(path), "name a transcript or a directory of transcripts")
+    files = files_at(path, (".json",))
     chats = [
-        PlacedChat(path.stem, _name(file, path), read_transcript(file), _name(file, path).rpartition("/")[0] or None)
+        PlacedChat(
+            whole_text(path.stem),
+            _name(file, path),
+            read_transcript(file),
+            _name(file, path).rpartition("/")[0] or None,
+        )
         for file in files
     ]
     return table_of(chats, parents, str(path))
 
 
 def _name(file: Path, path: Path) -> str:
-    return file.stem if file == path else file.relative_to(path).with_suffix("").as_posix()
+    return whole_text(file.stem if file == path else file.relative_to(path).with_suffix("").as_posix())
 
 
 def read_transcript(file: Path) -> Chat:
@@ -147,28 +149,27 @@ def _message(raw: object, index: int, file: Path) -> ChatMessage | None:
     who, addressee = who.strip(), next((raw[key] for key in _ADDRESSEE if raw.get(key)), None)
     if addressee is not None and not isinstance(addressee, str):
         raise InputError(f"the addressee is {str(addressee)[:40]!r}, not a name", where)
-    named = _TO.match(who)
-    if named:
-        who, addressee = named["who"], addressee or named["to"]
-    else:
-        aside = _ASIDE.match(who)
-        who = aside["who"] if aside else who
+    who, named = parted(who)
+    addressee = addressee or named
     if not who:
         raise InputError("the speaker's name is empty", where)
     return ChatMessage(index, who, addressee.strip() if addressee else None, _text(raw["content"]))
 
 
-def _text(content: object) -> str:
+def _text(content: object, depth: int = 0) -> str:
     """Return the content of a message as text: parts of kind text joined, anything else as JSON."""
     if content is None:
         return ""
     if isinstance(content, str):
         return whole_text(content)
     if isinstance(content, list):
-        return "\n".join(_text(part) for part in content)
+        return "\n".join(_text(part, depth + 1) for part in content) if depth < _DEPTH_MAX else "..."
     if isinstance(content, dict) and isinstance(content.get("text"), str):
         return whole_text(content["text"])
-    return json.dumps(content, sort_keys=True)
+    try:
+        return json.dumps(content, sort_keys=True)
+    except RecursionError:
+        return "..."
 
 
 def notes(table: EventTable, parents: ParentRule) -> list[str]:

@@ -159,6 +159,7 @@ def test_reasons_that_are_no_words_of_ours_are_left_out(made: Path) -> None:
     assert _failure(None) is None
     assert _answer(0, "stop", "finished", {}, {}) == "finished"
     assert _answer(0, "stop", "Key sk-1", {}, {}) is None
+    assert _answer(0, "stop", "the gardener did it", {}, {}) is None
     number: dict[tuple[int, str], str] = {}
     count: dict[int, int] = {}
     assert [_answer(0, "answer", text, number, count) for text in ("Yes", "no", "YES ")] == ["a1", "a2", "a1"]

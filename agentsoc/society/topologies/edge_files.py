@@ -133,7 +133,8 @@ def file_edges(text: str, name: str) -> FileEdges:
     elif suffix == ".jsonl":
         for number, line in enumerate(text.split("\n"), start=1):
             if line.strip():
-                _add_json(found, _json(line) if len(line) <= LINE_MAX else None, line, number, suffix)
+                value = _json(line, f"{name}:{number}") if len(line) <= LINE_MAX else None
+                _add_json(found, value, line, number, suffix)
     elif suffix == ".json":
         _of_json(found, text)
     else:
@@ -143,7 +144,10 @@ def file_edges(text: str, name: str) -> FileEdges:
 
 
 def _of_lines(found: FileEdges, text: str, suffix: str) -> None:
-    lines = text.split("\n")
+    if text.startswith("%%MatrixMarket"):
+        hint = "leave out its first lines, to the one with the three sizes, and end its name in .edgelist"
+        raise TopologyError("a Matrix Market file is not read", found.source, hint)
+    lines = re.split("\r\n|\r|\n", text)
     mark = _mark(lines, suffix)
     head: tuple[str, int] | None = None
     for number, raw in enumerate(lines, start=1):
@@ -219,9 +223,23 @@ def _no_edge(line: str, source: str, number: int, suffix: str) -> TopologyError:
     return TopologyError(f"this line is no edge: {shown!r}", f"{source}:{number}", f"write it as {example}")
 
 
-def _json(text: str) -> Any:
+def _json(text: str, where: str) -> Any:
+    """Return what a text holds as JSON; None for what is none.
+
+    Raises:
+        TopologyError: an object has a key twice: of the two, one would be lost.
+    """
+
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for key, value in pairs:
+            if key in found:
+                raise TopologyError(f"the key {ascii(key)[:60]} occurs twice", where, "write what it has under one")
+            found[key] = value
+        return found
+
     try:
-        return json.loads(text)
+        return json.loads(text, object_pairs_hook=unique)
     except (ValueError, RecursionError):
         return None
 
@@ -248,7 +266,7 @@ def _json_id(value: Any) -> NodeId | None:
 
 
 def _of_json(found: FileEdges, text: str) -> None:
-    value = _json(text)
+    value = _json(text, found.source)
     if isinstance(value, Mapping) and isinstance(value.get("nodes"), list):
         edges = value.get("links", value.get("edges"))
         for node in value["nodes"]:

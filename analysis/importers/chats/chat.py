@@ -85,6 +85,15 @@ class Chat:
     """Messages that are no acts of an agent (system, thoughts, chunks), counted by what they are."""
 
 
+def parted(who: str) -> tuple[str, str | None]:
+    """Return the speaker and the addressee of ``Speaker (-> Other)``; another remark in brackets is left out."""
+    head, mark, inner = who[:-1].rpartition("(") if who.endswith(")") else (who, "", "")
+    if not mark or ")" in inner:
+        return who, None
+    arrow, inner = inner.strip().startswith("->"), inner.strip().removeprefix("->").strip()
+    return head.rstrip(), inner if arrow and inner else None
+
+
 def annotated_step(raw: object, n: int, where: str) -> int | None:
     """Return a step that a file annotates as an index below `n`; it may be a number or its text. None for no step.
 

@@ -15,6 +15,7 @@ class ForeignFormat(NamedTuple):
     """Importer that reads it; None where there is none."""
 
 
+_MESSAGES = "write what agents said as a list of {role, name, content}, then agentsoc import messages"
 _OTLP = "agentsoc import otlp PATH --out DIR"
 
 
@@ -37,6 +38,21 @@ def foreign_format(value: Any) -> ForeignFormat | None:
         return ForeignFormat("a Jaeger export", "export the trace as OTLP-JSON, then agentsoc import otlp")
     if "traceId" in first and "localEndpoint" in first:
         return ForeignFormat("a Zipkin export", "export the trace as OTLP-JSON, then agentsoc import otlp")
+    if isinstance(first.get("mapping"), Mapping) and isinstance(value, list | Mapping):
+        hint = "a branch of its tree is a conversation: " + _MESSAGES
+        return ForeignFormat("a data export of ChatGPT, trees of messages", hint)
+    if isinstance(first.get("tasks_output"), list):
+        return ForeignFormat("an output of CrewAI, what tasks gave", _MESSAGES + ", or trace the crew and import otlp")
+    if isinstance(first.get("contents"), list) and _has(next(iter(first["contents"]), None), "parts"):
+        return ForeignFormat("contents of Gemini's API", _MESSAGES)
+    if _has(first, "custom_id") and ("response" in first or "body" in first):
+        return ForeignFormat(
+            "a batch of OpenAI's API", "write each response.body on a line, then agentsoc import messages"
+        )
+    if isinstance(first.get("trajectory"), list) and _has(
+        next(iter(first["trajectory"]), None), "action", "observation"
+    ):
+        return ForeignFormat("a trajectory of SWE-agent", _MESSAGES)
     if _has(first, "claim", "parents", "agent"):
         return ForeignFormat("rows of claims", "write them as CSV or Parquet, then agentsoc import claims")
     if {"question", "answer"} <= first.keys() and "messages" not in first:

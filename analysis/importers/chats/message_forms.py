@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 
 from agentsoc.errors import InputError
 from agentsoc.scenario.source import printable
-from analysis.importers.chats.chat import ChatMessage, ChatToolUse
+from analysis.importers.chats.chat import ChatMessage, ChatToolUse, parted
 from analysis.importers.chats.usage_forms import usage_of
 from analysis.importers.loose_json import whole_text
 
@@ -24,8 +24,6 @@ ADDRESSEE: Final = ("to", "recipient", "receiver", "target", "send_to")
 TEXT: Final = ("content", "value", "message", "text", "output", "utterance")
 NAME_CHARS: Final = 200
 _EVERYBODY: Final = frozenset({"", "all", "<all>", "everyone", "everybody", "chat_manager"})
-_TO: Final = re.compile(r"^(?P<who>[^()]{0,200}?)\s*\(\s*->\s*(?P<to>[^)]+?)\s*\)\s*$")
-_ASIDE: Final = re.compile(r"^(?P<who>.{0,200}?)\s*\([^()]*\)\s*$")
 _INSTRUCTIONS: Final = frozenset({"system", "developer", "systemmessage", "systemmessagechunk"})
 _INNER: Final = {
     "ModelClientStreamingChunkEvent": "chunks of a stream",
@@ -145,10 +143,8 @@ def _who(raw: Mapping[str, Any], where: str) -> tuple[str, str | None]:
         to = to[0] if len(to) == 1 else None  # said to several: to nobody in particular
     if to is not None and not isinstance(to, str):
         raise InputError(f"the addressee is {printable(str(to), 40)!r}, not a name", where)
-    if named := _TO.match(who):
-        who, to = named["who"], to or named["to"]
-    elif aside := _ASIDE.match(who):
-        who = aside["who"]
+    who, named = parted(who)
+    to = to or named
     if not who:
         raise InputError("the speaker's name is empty", where)
     to = None if to is None or to.strip().lower() in _EVERYBODY else whole_text(to.strip())[:NAME_CHARS]

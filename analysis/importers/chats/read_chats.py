@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -22,6 +23,10 @@ GROUPS: Final = ("conversation_id", "chat_id", "session_id", "thread_id", "episo
 """Keys that tell the conversations of a file with a message a line apart, the first that every line has."""
 EXTRA_CHARS: Final = 2_000
 """Length to which texts beside the messages are kept (characters)."""
+DEBATE_WORK_MAX: Final = 10_000_000_000
+"""Characters that are compared in one debate."""
+_LOOK: Final = 1_000
+"""What it takes to look for a text at all, in characters that are compared in that time."""
 _EXTRA_MAX: Final = 64
 """Keys beside the messages that are kept."""
 
@@ -209,19 +214,19 @@ def _debate(raw: RawChat, where: str) -> Chat:
     before: dict[int, tuple[int, str]] = {}
     """Index and text of the latest answer of each agent."""
     kept: list[ChatMessage] = []
-    at = 0
-    while at < len(order):
-        number = order[at][0]
-        together = [one for one in order[at:] if one[0] == number]
+    work = 0
+    for _, together in itertools.groupby(order, key=lambda one: one[0]):
         said: dict[int, tuple[int, str]] = {}
         for _, agent, prompt, text, usage in together:
+            work += len(before) * (len(prompt) + _LOOK)
+            if work > DEBATE_WORK_MAX:
+                raise InputError("too many agents and too much text to find who was shown what", where, "import parts")
             shown = [i for other, (i, t) in before.items() if other == agent or (t.strip() and t.strip() in prompt)]
             kept.append(
                 ChatMessage(len(kept), f"agent {agent}", None, text, usage=usage, builds_on=tuple(sorted(shown)))
             )
             said[agent] = (kept[-1].index, text)
         before |= said
-        at += len(together)
     return Chat(tuple(kept), len(kept), raw.form, raw.name, extra=_extra(raw.beside))
 
 

@@ -13,7 +13,7 @@ not have been used: exposure is no use.
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -38,6 +38,10 @@ ALIKE_MAX: Final = 32
 """Claims that begin alike of which the latest are looked for (claims)."""
 WORK_MAX: Final = 20_000_000_000
 """Characters that are compared in one trace."""
+TOOLS_MAX: Final = MAX_K - 2
+"""Calls of tools that an invocation can have (calls)."""
+STRAYS_MAX: Final = MAX_K - 1
+"""Calls of models outside of all agents that a trace can have (calls)."""
 NOBODY: Final = "outside of agents"
 _GENERIC: Final = frozenset({"", "chat", "llm", "completion", "generation"})
 
@@ -69,6 +73,8 @@ class TraceActs:
         self.level: Literal["agents", "calls", "spans"] = "agents"
         """What the claims are those of."""
         self.dropped_links = 0
+        self.left_out: Counter[str] = Counter()
+        """What has no place in a log, by what it is."""
         self.invocations = self._invocations()
         self._place: dict[int, int] = {one.number: at for at, one in enumerate(self.invocations)}
         self._assign()
@@ -96,7 +102,10 @@ class TraceActs:
                 for at, one in enumerate(spans)
                 if at not in inner and one.operation != "tool" and one.said is not None
             ]
-        return [Invocation(at, self._agent(at)) for at in sorted(chosen, key=self._order)][:MAX_ROUNDS]
+        if len(chosen) > MAX_ROUNDS:
+            where = f"trace {printable(self.tree.trace.id, 80)}"
+            raise InputError(f"{len(chosen):,} invocations; the limit is {MAX_ROUNDS:,}", where, "import it in parts")
+        return [Invocation(at, self._agent(at)) for at in sorted(chosen, key=self._order)]
 
     def _agent(self, number: int) -> str:
         """Return who acts in a span: whom it names, or a span above it, or else the name of the span."""
@@ -124,8 +133,14 @@ class TraceActs:
             owner = next((self._place[up] for up in self.tree.line(at) if up in self._place), None)
             if owner is None and operation == "chat":
                 self.strays.append(at)
-            elif owner is not None:
+            elif owner is None:
+                self.left_out["calls of tools outside of all invocations, left out"] += 1
+            else:
                 (self.invocations[owner].calls if operation == "chat" else self.invocations[owner].tools).append(at)
+        beyond = sum(max(len(one.tools) - TOOLS_MAX, 0) for one in self.invocations)
+        self.left_out[f"calls of tools beyond {TOOLS_MAX:,} of an invocation, left out"] += beyond
+        more = max(len(self.strays) - STRAYS_MAX, 0)
+        self.left_out[f"calls of models outside of all agents beyond {STRAYS_MAX:,}, left out"] += more
         for one in self.invocations:
             texts = [self._span(one.number).said, *(self._span(at).said for at in reversed(one.calls))]
             one.text = next((text for text in texts if text), None)
@@ -188,7 +203,8 @@ class TraceActs:
         for at, here in enumerate(matched.to_list()):
             latest: dict[str, int] = {}
             for head in set(here or ()):
-                earlier = [claim for claim in heads[head] if claim < at][-ALIKE_MAX:]
+                upto = bisect_left(heads[head], at)
+                earlier = heads[head][max(upto - ALIKE_MAX, 0) : upto]
                 work += len(earlier) * len(given[at])
                 if work > WORK_MAX:
                     what = "too much text to find claims in what others were given"
@@ -244,7 +260,7 @@ class TraceActs:
                 "calls": self.n_calls(one), "tokens_in": usage.tokens_in, "tokens_cached": usage.tokens_cached,
                 "tokens_out": usage.tokens_out, "label_source": "rule",
             }  # fmt: skip
-            for k, number in enumerate(one.tools[: MAX_K - 2], start=1):
+            for k, number in enumerate(one.tools[:TOOLS_MAX], start=1):
                 tool = self._span(number)
                 place = {"round": at, "agent": me, "k": k, "label_source": "logged"}
                 if tool.operation == "handoff" and (to := tool.handed_to) is not None:
@@ -258,7 +274,7 @@ class TraceActs:
                 else:
                     yield place | {"kind": "tool_call", "answer": tool.call, "text": tool.result}
         last = max(len(self.invocations) - 1, 0)
-        for k, number in enumerate(self.strays[: MAX_K - 1]):
+        for k, number in enumerate(self.strays[:STRAYS_MAX]):
             usage = self._span(number).usage
             yield {
                 "round": last, "agent": agents[NOBODY], "k": k, "kind": None, "calls": 1,

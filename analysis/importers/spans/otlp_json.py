@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import ChainMap
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any, Final
@@ -16,7 +17,10 @@ DEPTH_MAX: Final = 40
 """Values within values of an attribute that are read (levels)."""
 ATTRIBUTES_MAX: Final = 20_000
 """Attributes of a span that are read; a prompt that is spread over attributes has one a field."""
-_THRESHOLD: Final = re.compile(r"(?:^|[,;=])(?:ot=)?(?:[^,]*;)?th:([0-9a-f]+)")
+RESOURCE_MAX: Final = 256
+"""Attributes of a resource: all its spans have them."""
+_THRESHOLD: Final = re.compile(r"(?:^|[,;=])th:([0-9a-f]{1,14})")
+"""A threshold in a trace state: ``ot=th:c`` or ``ot=rv:8;th:c``."""
 _SAMPLED: Final = ("sampling.rate", "sampling.ratio", "SampleRate", "sample_rate", "sampler.param")
 
 
@@ -28,6 +32,12 @@ def otlp_spans(value: Mapping[str, Any], where: str) -> Iterator[TraceSpan]:
     """
     for resource in _lists(value, ("resourceSpans", "resource_spans"), where):
         known = attributes_of(_get(resource.get("resource") or {}, "attributes"), where)
+        if len(known) > RESOURCE_MAX:
+            raise InputError(
+                f"a resource with {len(known):,} attributes; the limit is {RESOURCE_MAX:,}",
+                where,
+                "they count for each span: put into spans what is theirs",
+            )
         scopes = _lists(resource, ("scopeSpans", "scope_spans", "instrumentationLibrarySpans"), where)
         for scope in scopes:
             for raw in _lists(scope, ("spans",), where):
@@ -55,13 +65,8 @@ def _span(raw: Mapping[str, Any], resource: Mapping[str, Any], where: str) -> Tr
     own = attributes_of(raw.get("attributes"), where)
     links = tuple(
         (_id(link, "traceId", "trace_id") or trace, _id(link, "spanId", "span_id"))
-        for link in raw.get("links") or ()
-        if isinstance(link, Mapping) and _id(link, "spanId", "span_id")
-    )
-    events = tuple(
-        SpanEvent(str(one.get("name")), attributes_of(one.get("attributes"), where))
-        for one in raw.get("events") or ()
-        if isinstance(one, Mapping)
+        for link in _lists(raw, ("links",), where)
+        if _id(link, "spanId", "span_id")
     )
     return TraceSpan(
         trace,
@@ -70,10 +75,17 @@ def _span(raw: Mapping[str, Any], resource: Mapping[str, Any], where: str) -> Tr
         whole_text(str(raw.get("name", ""))),
         nanoseconds(_either(raw, "startTimeUnixNano", "start_time_unix_nano")),
         nanoseconds(_either(raw, "endTimeUnixNano", "end_time_unix_nano")),
-        {**resource, **own},
-        events,
+        ChainMap(own, resource) if resource else own,  # type: ignore[arg-type]  # nobody writes into it
+        _events(raw, where),
         links,
         sampled=_is_sampled(raw, own),
+    )
+
+
+def _events(raw: Mapping[str, Any], where: str) -> tuple[SpanEvent, ...]:
+    return tuple(
+        SpanEvent(str(one.get("name")), attributes_of(one.get("attributes"), where))
+        for one in _lists(raw, ("events",), where)
     )
 
 
@@ -113,10 +125,10 @@ def attributes_of(raw: Any, where: str) -> dict[str, Any]:
         raise InputError("attributes are neither a list nor an object", where)
     if len(raw) > ATTRIBUTES_MAX:
         raise InputError(f"a span with {len(raw):,} attributes; the limit is {ATTRIBUTES_MAX:,}", where)
-    return {str(one.get("key")): _value(one.get("value"), 0) for one in raw if isinstance(one, Mapping)}
+    return {str(one.get("key")): _value(one.get("value"), 0, where) for one in raw if isinstance(one, Mapping)}
 
 
-def _value(raw: Any, depth: int) -> Any:
+def _value(raw: Any, depth: int, where: str) -> Any:
     """Return a value of OTLP, which says its kind, as a plain one."""
     if not isinstance(raw, Mapping) or depth > DEPTH_MAX:
         return _plain(raw, depth)
@@ -129,11 +141,18 @@ def _value(raw: Any, depth: int) -> Any:
         if kind in ("doubleValue", "boolValue", "bytesValue"):
             return value
         if kind == "arrayValue":
-            return [_value(one, depth + 1) for one in (_get(value, "values") or [])]
+            return [_value(one, depth + 1, where) for one in _values(value, where)]
         if kind == "kvlistValue":
-            pairs = _get(value, "values") or []
-            return {str(_get(one, "key")): _value(_get(one, "value"), depth + 1) for one in pairs}
+            pairs = _values(value, where)
+            return {str(_get(one, "key")): _value(_get(one, "value"), depth + 1, where) for one in pairs}
     return None
+
+
+def _values(raw: Any, where: str) -> list[Any]:
+    held = _get(raw, "values")
+    if held is not None and not isinstance(held, list):
+        raise InputError("the values of an attribute are no list", where, "export the trace as OTLP-JSON")
+    return held or []
 
 
 def _plain(raw: Any, depth: int) -> Any:
@@ -187,19 +206,15 @@ def console_span(raw: Mapping[str, Any], where: str) -> TraceSpan:
         raise InputError("a span without trace_id or span_id", where)
     links = tuple(
         (_hexadecimal(_get(one.get("context"), "trace_id")) or trace, _hexadecimal(_get(one.get("context"), "span_id")))
-        for one in raw.get("links") or ()
-        if isinstance(one, Mapping)
-    )
-    events = tuple(
-        SpanEvent(str(one.get("name")), attributes_of(one.get("attributes"), where))
-        for one in raw.get("events") or ()
-        if isinstance(one, Mapping)
+        for one in _lists(raw, ("links",), where)
     )
     own = attributes_of(raw.get("attributes"), where)
     times = nanoseconds(raw.get("start_time")), nanoseconds(raw.get("end_time"))
     name, parent = whole_text(str(raw.get("name", ""))), _hexadecimal(raw.get("parent_id")) or None
     kept = tuple(link for link in links if link[1])
-    return TraceSpan(trace, span, parent, name, *times, own, events, kept, sampled=_is_sampled(context, own))
+    return TraceSpan(
+        trace, span, parent, name, *times, own, _events(raw, where), kept, sampled=_is_sampled(context, own)
+    )
 
 
 def _hexadecimal(value: Any) -> str:

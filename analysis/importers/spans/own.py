@@ -8,11 +8,11 @@ is therefore every event of the log, in its order, with parents, answers, scores
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from agentsoc.errors import InputError
-from agentsoc.events import KINDS, LABEL_SOURCES
+from agentsoc.events import KINDS, LABEL_SOURCES, MAX_AGENTS, MAX_K, MAX_ROUNDS, SOCIETY
 from agentsoc.scenario.source import printable
 from analysis.importers.spans.span import Trace, TraceSpan
 
@@ -29,6 +29,17 @@ EPISODE: Final = {
     "agentsoc.complete": "complete",
 }  # fmt: skip
 """Attribute of the root span -> column of `executions`."""
+ACTS: Final = "agentsoc.acts"
+"""Attribute of the root span: how many acts the episode has, so that a lost span is noticed."""
+_TEXTS: Final = frozenset({"run", "task_name", "benchmark", "topology"})
+_WHOLE_MAX: Final = 1 << 53
+_BOUNDS: Final[dict[str, tuple[int, int]]] = {
+    "round": (0, MAX_ROUNDS), "agent": (SOCIETY, MAX_AGENTS), "k": (0, MAX_K), "calls": (0, _WHOLE_MAX),
+    "tokens_in": (0, _WHOLE_MAX), "tokens_cached": (0, _WHOLE_MAX), "tokens_out": (0, _WHOLE_MAX),
+    "task": (0, _WHOLE_MAX), "n_agents": (0, MAX_AGENTS),
+}  # fmt: skip
+"""Least value of a number, and the first one that is too large; others have 64 bits."""
+_ANY: Final = (-(1 << 63), 1 << 63)
 NUMBERS: Final = (
     "round", "agent", "k", "claim", "target", "subtask", "subtask_parent", "calls", "tokens_in", "tokens_cached",
     "tokens_out",
@@ -62,11 +73,16 @@ def root_of(trace: Trace, where: str) -> TraceSpan:
     return roots[0]
 
 
-def own_rows(trace: Trace, where: str) -> list[dict[str, Any]]:
+def own_rows(trace: Trace, where: str, *, partial: bool = False) -> list[dict[str, Any]]:
     """Return the events of an episode in their order: by round, agent and k.
 
+    Args:
+        trace: the trace.
+        where: its place, for messages.
+        partial: whether a trace is taken of which acts are missing.
+
     Raises:
-        InputError: an act has no place, a field that it cannot have, or the place of another one.
+        InputError: an act has no place, a field that it cannot have, or the place of another one; or acts are missing.
     """
     rows = [
         _row(event.attributes, where)
@@ -78,6 +94,13 @@ def own_rows(trace: Trace, where: str) -> list[dict[str, Any]]:
     for first, second in itertools.pairwise(rows):
         if all(first[key] == second[key] for key in _REQUIRED):
             raise InputError("two acts have one place", where, "export the run again")
+    said = root_of(trace, where).attributes.get(ACTS)
+    if said is not None and said != len(rows) and not partial:
+        raise InputError(
+            f"the trace is not whole: it has {len(rows):,} acts of {printable(str(said), 20)}",
+            where,
+            "export the run again, or add --partial to take what is there",
+        )
     return rows
 
 
@@ -94,7 +117,7 @@ def _row(attributes: Mapping[str, Any], where: str) -> dict[str, Any]:
 
 
 def _checked(name: str, value: Any, where: str) -> Any:
-    number = isinstance(value, int) and not isinstance(value, bool) and abs(value) < 1 << 63
+    number = _is_number(name, value)
     real = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= 1e300
     if (
         (name in NUMBERS and number)
@@ -109,12 +132,29 @@ def _checked(name: str, value: Any, where: str) -> Any:
 
 
 def _are_numbers(value: Any) -> bool:
-    return isinstance(value, Sequence) and all(isinstance(one, int) and not isinstance(one, bool) for one in value)
+    return isinstance(value, list) and all(_is_number("parents", one) for one in value)
 
 
-def own_execution(root: TraceSpan) -> Iterator[tuple[str, Any]]:
-    """Yield (column of `executions`, value) of what the root span says."""
+def _is_number(name: str, value: Any) -> bool:
+    least, beyond = _BOUNDS.get(name, _ANY)
+    return isinstance(value, int) and not isinstance(value, bool) and least <= value < beyond
+
+
+def own_execution(root: TraceSpan, where: str) -> Iterator[tuple[str, Any]]:
+    """Yield (column of `executions`, value) of what the root span says.
+
+    Raises:
+        InputError: a value is none that the column can have.
+    """
     for attribute, column in EPISODE.items():
         value = root.attributes.get(attribute)
-        if isinstance(value, str | int | bool):
-            yield column, value
+        if value is None:
+            continue
+        text = isinstance(value, str) if column in _TEXTS else False
+        truth = column == "complete" and isinstance(value, bool)
+        number = column not in _TEXTS and column != "complete" and _is_number(column, value)
+        if not (text or truth or number):
+            raise InputError(
+                f"an episode whose {column} is {printable(repr(value), 60)}", where, "export the run again"
+            )
+        yield column, value

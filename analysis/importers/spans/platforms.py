@@ -81,8 +81,10 @@ def langsmith_spans(value: Mapping[str, Any], where: str) -> Iterator[TraceSpan]
             raise InputError(f"runs within runs, more than {DEPTH_MAX} deep", where)
         span = _run(run, _text(run.get("trace_id")) or top, above, where)
         yield span
-        below = run.get("child_runs")
-        waiting += [(one, span.id, depth + 1) for one in reversed(below or []) if isinstance(one, Mapping)]
+        below = run.get("child_runs") or []
+        if not isinstance(below, list) or not all(isinstance(one, Mapping) for one in below):
+            raise InputError("child_runs is no list of runs", where, "export whole traces as JSON")
+        waiting += [(one, span.id, depth + 1) for one in reversed(below)]
 
 
 def _run(run: Mapping[str, Any], trace: str, above: str | None, where: str) -> TraceSpan:
