@@ -79,8 +79,8 @@ def test_words_are_whole_marks_are_letters_and_what_is_left_out_is_counted(chrom
     agents = 70
     rows = [
         Event(0, at // agents, at % agents, 0, "propose_claim", pack_id(at // agents, at % agents, 0),
-              tuple(pack_id(0, one, 0) for one in range(10)) if at == MANY - 1 else (),
-              answer="A" if at % 2 else "word " * 200 + "x" * 40, correct=float(at % 2))
+              tuple(pack_id(0, one, 0) for one in range(10)) if at == agents else (),
+              answer="A" if at % 2 else "word " * 60 + "x" * 40, correct=float(at % 2))
         for at in range(MANY)
     ]  # fmt: skip
     save(
@@ -99,7 +99,5 @@ def test_words_are_whole_marks_are_letters_and_what_is_left_out_is_counted(chrom
         expect(page.get_by_text("2 claims are left out")).to_be_visible()
         assert page.evaluate(BROKEN) == []
         assert page.get_by_text("reference answer").count() == 0
-        for _ in range(MANY // 200):
-            page.get_by_role("button", name="next", exact=True).click()
         expect(page.get_by_role("cell", name="0.7.0 and 2 more")).to_be_visible()
         assert page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") <= 0
