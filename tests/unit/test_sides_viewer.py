@@ -252,15 +252,17 @@ def test_the_phase_says_its_regime_and_where_it_stands() -> None:
         }
     )
     there = phase_page(some_measurements())
-    nowhere = msgspec.structs.replace(there, plane=msgspec.structs.replace(there.plane, point=None))
+    nowhere = msgspec.structs.replace(there, plane=msgspec.structs.replace(there.plane, point=None, cloud=[]))
     told_apart(
         {
             "No point was measured.": plane_chart(nowhere).description,
             "past the boundary.": plane_chart(there).description,
+            " Small dots are draws of the bootstrap.": plane_chart(there).description,
         }
     )
     told = description(depth_chart(there))
-    assert told == "The line is the exact recursion from the strongest measured leaf, between proven bounds."
+    line = "The line is the exact recursion from the strongest measured leaf, between proven bounds"
+    assert told == f"{line} (dashed: the lower, dotted: the upper)."
 
 
 def test_comparisons_say_who_is_on_the_front_and_how_runs_ended() -> None:
