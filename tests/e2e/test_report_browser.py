@@ -20,6 +20,8 @@ from analysis.viewer.document.sources import report_document
 from tests.browsing import browser, looking
 from tests.view_folder import GOLDEN, HOSTILE, hostile_log
 
+FAULTS: Final = (Path(__file__).parents[1] / "data" / "page_faults.js").read_text(encoding="utf-8")
+
 
 @pytest.fixture(scope="module")
 def chrome() -> Iterator[Browser]:
@@ -38,6 +40,7 @@ def test_a_document_opens_from_disk_walks_and_prints(chrome: Browser, tmp_path: 
         page.get_by_role("button", name="agent 2, other", exact=True).click()
         expect(page.get_by_role("heading", name="Agent 2 in task 1")).to_be_visible()
         expect(page.get_by_text("user, as sent").first).to_be_visible()
+        assert page.evaluate(FAULTS) == []
         assert seen.requests == [(tmp_path / "report.html").as_uri()]
         page.pdf(path=tmp_path / "report.pdf")
         assert (tmp_path / "report.pdf").stat().st_size > 10_000
@@ -59,6 +62,7 @@ def test_a_document_of_hostile_texts_runs_nothing_and_fits_a_narrow_screen(
         assert HOSTILE[1] in (page.locator("main").text_content() or "")
         assert page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") <= 0
         assert len(seen.requests) == 1
+        assert page.evaluate(FAULTS) == []
 
 
 MANY: Final = 1_502

@@ -281,7 +281,9 @@ def test_the_plane_and_the_depths_have_the_numbers_of_the_page() -> None:
     assert page.depths is not None
     parsed(depths)
     assert [row[1] for row in depths.table.rows] == [figure(value) for value in page.depths.signal]
-    nowhere = msgspec.structs.replace(page, plane=msgspec.structs.replace(page.plane, point=None), depths=None)
+    nowhere = msgspec.structs.replace(
+        page, plane=msgspec.structs.replace(page.plane, point=None, cloud=[]), depths=None
+    )
     assert plane_chart(nowhere).description == "No point was measured."
     assert depth_chart(nowhere) is None
 

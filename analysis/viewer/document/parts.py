@@ -38,16 +38,23 @@ class DocumentSection:
 
 
 def table_html(head: Sequence[object], rows: Sequence[Sequence[object]], *, limit: int = ROWS_MAX) -> str:
-    """Return a table; beyond `limit` rows it is cut and says so."""
-    names = "".join(f'<th scope="col">{escaped(name)}</th>' for name in head)
-    body = "".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in rows[:limit])
+    """Return a table; beyond `limit` rows it is cut and says so. Without any name in `head`, rows begin with theirs."""
+    named = any(head)
+    names = "".join(f'<th scope="col">{escaped(name)}</th>' if name else "<td></td>" for name in head)
+    above = f"<thead><tr>{names}</tr></thead>" if named else ""
+    body = "".join(
+        f"<tr>{''.join(_cell(cell, row=at == 0 and not named) for at, cell in enumerate(row))}</tr>"
+        for row in rows[:limit]
+    )
     more = f'<p class="muted">... and {len(rows) - limit:,} more rows</p>' if len(rows) > limit else ""
-    table = f"<table><thead><tr>{names}</tr></thead><tbody>{body}</tbody></table>"
+    table = f"<table>{above}<tbody>{body}</tbody></table>"
     return f'<div class="wide" tabindex="0">{table}</div>{more}'
 
 
-def _cell(cell: object) -> str:
-    """Return a cell; one of short words alone is never broken within them, see the style sheet."""
+def _cell(cell: object, *, row: bool = False) -> str:
+    """Return a cell, or the heading of a row; one of short words alone is never broken within them, see the style."""
+    if row:
+        return f'<th scope="row">{escaped(cell)}</th>'
     kept = all(len(word) <= WORD_MAX for word in str(cell)[:VERBATIM_MAX].split())
     return f'<td class="{"word" if kept else "long"}">{escaped(cell)}</td>'
 
