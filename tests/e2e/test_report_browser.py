@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -66,10 +67,10 @@ def test_a_document_of_hostile_texts_runs_nothing_and_fits_a_narrow_screen(
 
 
 MANY: Final = 1_502
-BROKEN: Final = """() => [...document.querySelectorAll(".episodes th, .episodes td.word")].filter((cell) => {
+BROKEN: Final = """() => [...document.querySelectorAll("th, td.word, td.whole")].filter((cell) => {
   const range = document.createRange();
   return [...cell.childNodes].some((part) => {
-    for (const { index, 0: word } of part.textContent.matchAll(/\\S+/g)) {
+    for (const { index, 0: word } of part.textContent.matchAll(cell.className === "whole" ? /\\S+/g : /[^\\s\\/-]+/g)) {
       range.setStart(part, index); range.setEnd(part, index + word.length);
       if (range.getClientRects().length > 1) return true;
     }
@@ -105,3 +106,29 @@ def test_words_are_whole_marks_are_letters_and_what_is_left_out_is_counted(chrom
         assert page.get_by_text("reference answer").count() == 0
         expect(page.get_by_role("cell", name="0.7.0 and 2 more")).to_be_visible()
         assert page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") <= 0
+
+
+def test_on_paper_what_is_folded_is_open_and_numbers_are_whole(chrome: Browser, tmp_path: Path) -> None:
+    """Also in a document without a script, as those of results are."""
+    rows = [
+        {"organisation": f"organisation-{at}", "mean": _span(0.12345), "difference": _span(-0.05432),
+         "p_holm": 8.347e-07, "won": 1046, "tied": 1640, "lost": 1114, "detectable": 0.06074, "tasks_needed": 1117}
+        for at in range(3)
+    ]  # fmt: skip
+    found = {"effect": 0.05, "baseline": {"organisation": "b", "mean": _span(0.5)}, "rows": rows}
+    report = {"verdict": "v", "blocks": [{"comparison": found}], "stops": {"b": {"budget_exhausted": 3}}}
+    (tmp_path / "report.json").write_text(json.dumps(report))
+    (tmp_path / "report.html").write_bytes(report_document([tmp_path / "report.json"]))
+    with looking(chrome, viewport={"width": 718, "height": 740}) as (page, _):
+        page.goto((tmp_path / "report.html").as_uri())
+        folded = page.locator("details table").first
+        expect(folded).to_be_hidden()
+        assert page.locator("script").count() == 0
+        page.emulate_media(media="print")
+        expect(folded).to_be_visible()
+        assert page.evaluate(BROKEN) == []
+        assert page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") <= 0
+
+
+def _span(value: float) -> dict[str, float]:
+    return {"value": value, "low": value - 0.012345, "high": value + 0.012345}

@@ -55,8 +55,9 @@ def _cell(cell: object, *, row: bool = False) -> str:
     """Return a cell, or the heading of a row; one of short words alone is never broken within them, see the style."""
     if row:
         return f'<th scope="row">{escaped(cell)}</th>'
-    kept = all(len(word) <= WORD_MAX for word in str(cell)[:VERBATIM_MAX].split())
-    return f'<td class="{"word" if kept else "long"}">{escaped(cell)}</td>'
+    words = str(cell)[:VERBATIM_MAX].split()
+    kind = "long" if any(len(word) > WORD_MAX for word in words) else "word" if len(words) > 1 else "whole"
+    return f'<td class="{kind}">{escaped(cell)}</td>'
 
 
 def html_of(blocks: Sequence[Block]) -> str:

@@ -20,7 +20,10 @@
     if (text !== undefined) made.textContent = text;
     return made;
   }
-  function cell(text) { return el("td", text.split(/\s+/).every((word) => word.length <= WORD_MAX) ? { class: "word" } : { class: "long" }, text); }
+  function cell(text) {
+    const parts = text.trim().split(/\s+/);
+    return el("td", { class: parts.some((word) => word.length > WORD_MAX) ? "long" : parts.length > 1 ? "word" : "whole" }, text);
+  }
   function words(value) { return value === null || value === undefined || value === "" ? "-" : String(value); }
 
   async function read(id) {

@@ -23,8 +23,9 @@ const WORD_MAX = 24;
 
 /** The class of a cell: short words alone are not broken, others have room to be. @param {any} cell @returns {string | null} */
 function kind(cell) {
-  if (typeof cell === "number") return "word";
-  return typeof cell !== "string" ? null : cell.split(/\s+/).every((word) => word.length <= WORD_MAX) ? "word" : "long";
+  if (typeof cell !== "string") return typeof cell === "number" ? "whole" : null;
+  const parts = cell.trim().split(/\s+/);
+  return parts.some((word) => word.length > WORD_MAX) ? "long" : parts.length > 1 ? "word" : "whole";
 }
 
 /** A table; a cell is a text or an element. @param {{head: any[], rows: any[][], more?: number, label?: string}} props */
