@@ -19,7 +19,7 @@ from typing import Any, Final
 
 from agentsoc import RunLog
 from agentsoc.engine.transcript import transcript
-from benchmarks.study_influence import CAPS, KINDS, MODELS, SEED, Cell, advance, has_run, share
+from benchmarks.study_influence import CALLS, CAPS, KINDS, MODELS, SEED, Cell, advance, has_run, share
 
 ONE: Final = (1, "single", {"kind": "vote"})
 
@@ -39,6 +39,7 @@ class FormCell(Cell):
             "agents": {**agents, "reply": self.form},
             "topology": topology,
             "protocol": protocol,
+            "calls": CALLS,
         }
 
 

@@ -79,6 +79,8 @@ ORGANISATIONS: Final[dict[str, tuple[int, str, dict[str, Any], int | None]]] = {
 """Agents, topology, protocol and, where prompts are to be reserved, a ceiling (tokens a task)."""
 CAPS: Final = {"short": 24, "json": 64, "text": 64}
 """Longest reply of each form (tokens)."""
+CALLS: Final = {"timeout_s": 3_000, "deadline_s": 86_400}
+"""Patience: on a machine that has other work too a call of a large model takes minutes."""
 TEMPERATURE: Final = 0.8
 SEED: Final = 11
 
@@ -110,6 +112,7 @@ class Cell:
             "agents": agents,
             "topology": topology,
             "protocol": protocol,
+            "calls": CALLS,
             **({"prompts": ORDERS[self.order]} if ORDERS[self.order] else {}),
             **({"budget": {"tokens_per_task": tokens}} if tokens else {}),
         }
@@ -118,7 +121,8 @@ class Cell:
 def advance(cell: Cell, directory: Path, tasks: int, deadline: float) -> bool:
     """Run a cell, or go on with it, until it is done or the deadline; return whether it is done.
 
-    It is interrupted as a person would: what has been received is kept.
+    It is interrupted as a person would: what has been received is kept. Cells in one directory share a cache of
+    replies, so that what cells have in common, such as first answers under both orders, is asked once.
     """
     if is_finished(directory):
         return True
@@ -129,7 +133,8 @@ def advance(cell: Cell, directory: Path, tasks: int, deadline: float) -> bool:
         directory.parent.mkdir(parents=True, exist_ok=True)
         file = directory.with_name(f"{directory.name}.yaml")
         file.write_text(yaml.safe_dump(cell.scenario(tasks), sort_keys=False), encoding="utf-8")
-        begin = ["run", str(file), "--out", str(directory)]
+        cache = directory.with_name("replies.sqlite").absolute()
+        begin = ["run", str(file), "--out", str(directory), "--set", f"calls.cache={json.dumps(str(cache))}"]
     with directory.with_name(f"{directory.name}.out").open("ab") as out:
         child = subprocess.Popen([sys.executable, "-m", "agentsoc", *begin], stdout=out, stderr=out)
         try:
