@@ -115,7 +115,9 @@ class Executions(ABC):
     def summary(self) -> str:
         """Return one line: how many events, executions and runs."""
         cut = self.executions.filter(pl.col("complete").eq(other=False)).height
-        text = f"{self.n_events} events in {self.n_executions} executions of {self.executions['run'].n_unique()} runs"
+        counts = (self.n_events, "event"), (self.n_executions, "execution"), (self.executions["run"].n_unique(), "run")
+        events, executions, runs = (f"{n} {noun}{'' if n == 1 else 's'}" for n, noun in counts)
+        text = f"{events} in {executions} of {runs}"
         return f"{text}; {cut} executions are cut short" if cut else text
 
 

@@ -18,6 +18,8 @@ from agentsoc import run
 from agentsoc.log.manifest import load_manifest
 from agentsoc.log.read import RunLog
 from agentsoc.testing import small_scenario
+from analysis.importers.store import describe, save
+from analysis.tables import from_log
 from analysis.viewer.server.serve import ViewServer
 from tests.browsing import browser, looking, to
 from tests.view_served import viewer
@@ -139,3 +141,16 @@ def test_an_act_does_not_use_what_it_disputes_and_tokens_say_which_way(chrome: B
             assert disputed.strip() not in before
         expect(page.locator(".turn").first).to_contain_text(" tokens in, ")
         expect(page.get_by_text("0 of 0 claims")).to_have_count(0)
+
+
+def test_what_was_said_stands_in_its_turn_where_no_reply_has_it(chrome: Browser, tmp_path: Path) -> None:
+    shutil.copytree(GOLDEN / "debated", tmp_path / "debated")
+    frame = RunLog(GOLDEN / "debated").frame().with_columns(text=pl.lit("because <b>two</b> said so"))
+    save(from_log(frame, run="one"), tmp_path / "told", describe("claims", GOLDEN, {}))
+    with viewer(tmp_path) as server, looking(chrome, server) as (page, _):
+        said = page.locator(".turn [aria-label='what it said']")
+        to(page, "#episode?place=told&task=1&agent=3")
+        expect(said.first).to_have_text("because <b>two</b> said so")
+        to(page, "#episode?place=debated&task=1&agent=3")
+        expect(page.get_by_label("reply").first).to_be_visible()
+        expect(said).to_have_count(0)

@@ -29,7 +29,7 @@ from analysis.viewer.pages import transcript as transcripts
 from analysis.viewer.pages.compare import compare_page
 from analysis.viewer.pages.episode import episode_page
 from analysis.viewer.pages.laws import laws_page
-from analysis.viewer.pages.phase import phase_page
+from analysis.viewer.pages.phase import MEANINGS, Parameter, phase_page
 from analysis.viewer.pages.plain import Span
 from analysis.viewer.pages.plan import PlannedDesign, PlanPage
 from analysis.viewer.pages.run import BudgetLine, RoundTokens, RunPage, run_page, run_sentence
@@ -252,15 +252,30 @@ def test_the_phase_says_its_regime_and_where_it_stands() -> None:
         }
     )
     there = phase_page(some_measurements())
-    nowhere = msgspec.structs.replace(there, plane=msgspec.structs.replace(there.plane, point=None))
+    nowhere = msgspec.structs.replace(there, plane=msgspec.structs.replace(there.plane, point=None, cloud=[]))
     told_apart(
         {
             "No point was measured.": plane_chart(nowhere).description,
             "past the boundary.": plane_chart(there).description,
+            " Small dots are draws of the bootstrap.": plane_chart(there).description,
         }
     )
+    named = {"alpha_beta_binomial": there.parameters[0].value, "alpha_gauss_factor": None}
+    several = [Parameter(name, MEANINGS[name], value) for name, value in named.items()]
+    told_apart(
+        {
+            "growth of a weak signal per level where shared errors are beta-binomial": phase_html(
+                msgspec.structs.replace(there, parameters=several[:1])
+            ),
+            "the same where shared errors come of a Gaussian factor": phase_html(
+                msgspec.structs.replace(there, parameters=several[1:])
+            ),
+        },
+        phase_html(there),
+    )
     told = description(depth_chart(there))
-    assert told == "The line is the exact recursion from the strongest measured leaf, between proven bounds."
+    line = "The line is the exact recursion from the strongest measured leaf, between proven bounds"
+    told_apart({f"{line} (dashed: the lower, dotted: the upper).": told}, plane_chart(there).description)
 
 
 def test_comparisons_say_who_is_on_the_front_and_how_runs_ended() -> None:

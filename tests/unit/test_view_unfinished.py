@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from agentsoc.engine.transcript import events_so_far
@@ -17,7 +18,7 @@ from analysis.importers.store import describe, save
 from analysis.tables import from_log
 from analysis.viewer.document.run_section import run_html
 from analysis.viewer.pages import store
-from analysis.viewer.pages.run import NOT_TOLD, run_page
+from analysis.viewer.pages.run import NOT_TOLD, models_of, run_page
 from analysis.viewer.pages.store import open_log
 from analysis.viewer.server import answers
 from analysis.viewer.server.app import ANSWERS, answered
@@ -191,3 +192,36 @@ def test_why_rounds_are_missing_is_told_for_each_task_of_its_own(places: ViewedP
         },
         "the journal is larger than 32 MiB",
     )
+
+
+def test_calls_that_no_event_tells_of_are_counted_and_seen_with_their_agents(tmp_path: Path) -> None:
+    """A run that ended in its first round has no event at all."""
+    place = unfinished(tmp_path / "dead", "failed")
+    for part in (place / "events").iterdir():
+        part.unlink()
+    dead = load_manifest(place)
+    totals = dead.totals.model_copy(update={"events": 0, "calls_failed": 2})
+    dead.model_copy(update={"segments": [], "unanswered": 5, "totals": totals}).save(place)
+    page = run_page(open_log(place), whole=False)
+    assert (page.calls_failed, page.unanswered) == (7, 5)
+    none = run_html(msgspec.structs.replace(page, calls_failed=2, unanswered=0))
+    told_apart({"; 5 more had failed when the run ended": run_html(page)}, none)
+    assert "2 failed, 0 lost; 5 more" in run_html(page)
+    found = told(ViewedPlaces(tmp_path, Means()), "episode", place="dead", task="0")
+    assert found["agents"] == list(range(6))
+
+
+def test_a_run_that_did_not_finish_says_of_how_many_tasks(places: ViewedPlaces) -> None:
+    pages = {place: run_page(open_log(places.root / place), whole=False) for place in ("interrupted", "finished")}
+    assert pages["interrupted"].planned == 5
+    html = {place: run_html(page) for place, page in pages.items()}
+    unknown = run_html(msgspec.structs.replace(pages["interrupted"], planned=0))
+    told_apart({"Of 5 tasks 5 ended.": html["interrupted"]}, html["finished"], unknown)
+
+
+def test_the_model_of_a_provider_is_told_by_its_name() -> None:
+    manifest = load_manifest(GOLDEN / "debated")
+    groups = [
+        {"model": model} for model in ({"kind": "litellm", "name": "openai/m"}, {"kind": "policy", "name": "best"})
+    ]
+    assert models_of(manifest.model_copy(update={"scenario": {"agents": groups}})) == ["openai/m", "policy"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import xml.etree.ElementTree as ET
 from itertools import pairwise
 from pathlib import Path
@@ -19,12 +20,14 @@ from analysis.viewer.charts.phases import depth_chart, plane_chart
 from analysis.viewer.charts.runs import rounds_chart, society_chart, sparkline, strip_chart
 from analysis.viewer.charts.svg import Chart, figure
 from analysis.viewer.charts.tails import growth_chart, tail_chart
-from analysis.viewer.pages.compare import ComparePage, Organisation
+from analysis.viewer.pages.compare import ComparePage, CrossoverLine, CurveLine, Organisation
 from analysis.viewer.pages.laws import LawLine, laws_page
 from analysis.viewer.pages.phase import phase_page
 from analysis.viewer.pages.plain import Span
 from analysis.viewer.pages.run import RunPage, run_page
+from analysis.viewer.pages.society import Link
 from analysis.viewer.pages.store import open_log
+from tests.sides import told_apart
 from tests.viewer_results import some_laws, some_measurements
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "format-2"
@@ -118,6 +121,57 @@ def test_the_forest_has_the_numbers_of_the_page() -> None:
     assert none is not None
     assert "leaves 0 out for: none" in none.description
     assert forest_chart(comparison(organisation("a", 0.5, 1, difference=None))) is None
+
+
+def test_the_forest_says_which_differences_can_be_chance_among_so_many() -> None:
+    sure, doubted, open_ = (
+        organisation(name, 0.9, 1, p_holm=p) for name, p in (("a", 0.01), ("b", 0.054), ("c", None))
+    )
+    both, alone = forest_chart(comparison(sure, doubted, open_)), forest_chart(comparison(sure, open_))
+    assert both is not None
+    assert alone is not None
+    assert "leaves 0 out for: a, b, c (filled dots)" in both.description
+    told_apart(
+        {"With so many comparisons that can be chance, by p (Holm), for: b.": both.description}, alone.description
+    )
+    wider = forest_chart(msgspec.structs.replace(comparison(sure, doubted, open_), level=0.9))
+    assert wider is not None
+    assert "by p (Holm), for" not in wider.description  # at 90 % a p of 0.054 is none that is doubted
+
+
+def test_the_browsers_side_takes_every_attribute_of_the_pictures() -> None:
+    """A crossover's band without its opacity hides what it is drawn over."""
+    ends = Span(300.0, 200.0, 500.0)
+    curve = CurveLine("a", [100.0, 1000.0], [Span(100.0), Span(1000.0)], [Span(0.5), Span(0.6)])
+    page = msgspec.structs.replace(
+        comparison(organisation("a at 100", 0.5, 100)), curves=[curve],
+        crossovers=[CrossoverLine("a", "b", "crossover", ends, "", "")],
+    )  # fmt: skip
+    law = laws_page(some_laws().as_dict()).laws[0]
+    measured = phase_page(some_measurements())
+    run = run_page(open_log(GOLDEN / "debated"))
+    charts = [cost_chart(page), forest_chart(page), tail_chart(law), growth_chart(law), plane_chart(measured),
+              depth_chart(measured), strip_chart(run), rounds_chart(run), society_chart(run.society)]  # fmt: skip
+    blocks = (Path(__file__).parents[2] / "analysis" / "viewer" / "front" / "blocks.js").read_text(encoding="utf-8")
+    (taken,) = re.findall(r"const ATTRIBUTES = /(.+)/;", blocks)
+    names = {
+        name for one in charts if one is not None for part in ET.fromstring(one.svg).iter() for name in part.attrib
+    }
+    assert "fill-opacity" in names
+    assert [name for name in sorted(names) if not re.search(taken, name)] == []
+
+
+def test_links_of_a_large_society_are_thin() -> None:
+    small = run_page(open_log(GOLDEN / "debated")).society
+    links = [Link(at % 60, (at * 7 + 1) % 60, 3) for at in range(1_500)]
+    large = msgspec.structs.replace(small, n=60, x=[at / 60 for at in range(60)], y=[0.5] * 60, links=links)
+    widest = []
+    for society in (small, large):
+        chart = society_chart(society)
+        assert chart is not None
+        widest.append(max(float(one.attrib["stroke-width"]) for one in parsed(chart).iter(f"{SVG}line")))
+    assert widest[0] == 5
+    assert widest[1] < 1.1
 
 
 def test_points_that_lie_on_each_other_have_labels_apart() -> None:
@@ -227,7 +281,9 @@ def test_the_plane_and_the_depths_have_the_numbers_of_the_page() -> None:
     assert page.depths is not None
     parsed(depths)
     assert [row[1] for row in depths.table.rows] == [figure(value) for value in page.depths.signal]
-    nowhere = msgspec.structs.replace(page, plane=msgspec.structs.replace(page.plane, point=None), depths=None)
+    nowhere = msgspec.structs.replace(
+        page, plane=msgspec.structs.replace(page.plane, point=None, cloud=[]), depths=None
+    )
     assert plane_chart(nowhere).description == "No point was measured."
     assert depth_chart(nowhere) is None
 

@@ -226,6 +226,7 @@ def test_an_imported_log_has_pages_too(tmp_path: Path) -> None:
     assert page.society.kind == "ring"
     assert not page.society.built
     assert page.events == frame.height
+    assert page.sentence == f"{frame.height} events in 5 executions of 1 run"
     assert episode_page(log, 1).events == frame.filter(pl.col("task") == 1).height
     assert transcript_page(log, 1, 0).why == "an imported log has no prompts"
     assert runs_page(tmp_path).groups[0].kind == "imported"

@@ -16,6 +16,8 @@ from analysis.viewer.pages.plain import Span
 WIDTH: Final = 680
 _ROW: Final = 26
 _LABEL_MAX: Final = 28
+_LEVEL: Final = 0.95
+"""Level of the intervals where a report does not say it."""
 FOREST: Final = "Score minus that of the baseline"
 COST: Final = "Score against what it took"
 
@@ -41,8 +43,12 @@ def forest_chart(page: ComparePage) -> Chart | None:
         sure = _excludes_zero(found)
         words = f"{one.label}: {figure(found.value)} [{figure(found.low)}, {figure(found.high)}]"
         drawing.dot(across(found.value or 0.0), y, "c1", radius=5, hollow=not sure, note=words)
-    told = ", ".join(one.label for one, found in known if _excludes_zero(found)) or "none"
+    sure_of = [one for one, found in known if _excludes_zero(found)]
+    told = ", ".join(one.label for one in sure_of) or "none"
     description = f"One row an organisation. The interval leaves 0 out for: {told} (filled dots)."
+    alpha = 1 - (page.level or _LEVEL)
+    if chance := ", ".join(one.label for one in sure_of if one.p_holm is not None and one.p_holm > alpha):
+        description += f" With so many comparisons that can be chance, by p (Holm), for: {chance}."
     head = ("organisation", "against", "difference", "low", "high", "p (Holm)", "won/tied/lost")
     table = tuple(
         (one.label, one.against or "", figure(found.value), figure(found.low), figure(found.high), figure(one.p_holm),

@@ -46,6 +46,8 @@ def plane_chart(page: PhasePage) -> Chart:
         f"Measured: gamma {figure(plane.point[0])}, rho {figure(plane.point[1])}; "
         f"gamma is {figure(plane.margin)} past the boundary."
     )  # fmt: skip
+    if plane.cloud:
+        where += " Small dots are draws of the bootstrap."
     rows = [
         (figure(rho), figure(lock) if lock <= 1 else "none", figure(other) if other <= 1 else "none")
         for rho, lock, other in zip(plane.rho, plane.lock, plane.beta_binomial, strict=True)
@@ -80,6 +82,8 @@ def depth_chart(page: PhasePage) -> Chart | None:
         (str(x), *(figure(line[at]) for line in lines.values())) for at, x in enumerate(depths.levels)
     )  # fmt: skip
     return drawing.chart(
-        "Signal by depth", "The line is the exact recursion from the strongest measured leaf, between proven bounds.",
+        "Signal by depth",
+        "The line is the exact recursion from the strongest measured leaf, between proven bounds (dashed: the lower, "
+        "dotted: the upper).",
         FigureTable(("levels", *lines), rows),
     )  # fmt: skip

@@ -15,6 +15,8 @@ _CELL: Final = 12
 _CELLS_MAX: Final = 600
 NODES_MAX: Final = 2_000
 LINKS_MAX: Final = 3_000
+_THICK_LINKS: Final = 150
+"""Links up to which the widest are drawn thick; of more they would cover one another and the agents."""
 _ROUNDS_MAX: Final = 60
 _TABLE_ROWS: Final = 2_000
 
@@ -117,8 +119,9 @@ def society_chart(society: SocietyMap) -> Chart | None:
     ]
     links = sorted(society.links, key=lambda link: link.deliveries)[-LINKS_MAX:]
     most = max((link.deliveries for link in links), default=0)
+    thick = min(4.4, 4.4 * _THICK_LINKS / max(len(links), 1))
     for link in links:
-        width = 0.6 + 4.4 * link.deliveries / most if most else 0.6
+        width = 0.6 + thick * link.deliveries / most if most else 0.6
         drawing.line(places[link.speaker], places[link.hearer], "grid" if not link.deliveries else "c6", width=width)
     roles = list(dict.fromkeys(society.roles))
     radius = 12 if society.n <= 30 else 6 if society.n <= 150 else 3

@@ -13,6 +13,8 @@ from analysis.viewer.charts.svg import Chart
 
 ROWS_MAX: Final = 500
 """Rows of one table; it says how many more there are."""
+WORD_MAX: Final = 24
+"""Longest word that a table gives a line of its own rather than break it (characters)."""
 VERBATIM_MAX: Final = 60_000
 """Longest text that stands as it is (characters)."""
 _HERE: Final = Path(__file__).parent
@@ -36,11 +38,26 @@ class DocumentSection:
 
 
 def table_html(head: Sequence[object], rows: Sequence[Sequence[object]], *, limit: int = ROWS_MAX) -> str:
-    """Return a table; beyond `limit` rows it is cut and says so."""
-    names = "".join(f'<th scope="col">{escaped(name)}</th>' for name in head)
-    body = "".join(f"<tr>{''.join(f'<td>{escaped(cell)}</td>' for cell in row)}</tr>" for row in rows[:limit])
+    """Return a table; beyond `limit` rows it is cut and says so. Without any name in `head`, rows begin with theirs."""
+    named = any(head)
+    names = "".join(f'<th scope="col">{escaped(name)}</th>' if name else "<td></td>" for name in head)
+    above = f"<thead><tr>{names}</tr></thead>" if named else ""
+    body = "".join(
+        f"<tr>{''.join(_cell(cell, row=at == 0 and not named) for at, cell in enumerate(row))}</tr>"
+        for row in rows[:limit]
+    )
     more = f'<p class="muted">... and {len(rows) - limit:,} more rows</p>' if len(rows) > limit else ""
-    return f'<div class="wide"><table><thead><tr>{names}</tr></thead><tbody>{body}</tbody></table></div>{more}'
+    table = f"<table>{above}<tbody>{body}</tbody></table>"
+    return f'<div class="wide" tabindex="0">{table}</div>{more}'
+
+
+def _cell(cell: object, *, row: bool = False) -> str:
+    """Return a cell, or the heading of a row; one of short words alone is never broken within them, see the style."""
+    if row:
+        return f'<th scope="row">{escaped(cell)}</th>'
+    words = str(cell)[:VERBATIM_MAX].split()
+    kind = "long" if any(len(word) > WORD_MAX for word in words) else "word" if len(words) > 1 else "whole"
+    return f'<td class="{kind}">{escaped(cell)}</td>'
 
 
 def html_of(blocks: Sequence[Block]) -> str:

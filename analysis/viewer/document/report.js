@@ -5,7 +5,8 @@
   const DASH = { propose_claim: "", revise_claim: "", endorse_claim: "2 3", contradict_claim: "7 3", merge_claims: "9 3 2 3" };
   const CLAIMS = new Set(["propose_claim", "revise_claim", "contradict_claim", "merge_claims"]);
   const SCORED = new Set([...CLAIMS, "endorse_claim"]);
-  const PAGE = 200;
+  const kinds = { right: "c1", wrong: "c2", other: "c4", "?": "c7" }, letters = { right: "R", wrong: "W", other: "O", "?": "?" };
+  const PAGE = 200, CLAIMS_MAX = 1500, PARENTS_MAX = 8, WORD_MAX = 24;
 
   function el(name, attributes, ...children) {
     const made = document.createElement(name);
@@ -18,6 +19,10 @@
     for (const [key, value] of Object.entries(attributes || {})) made.setAttribute(key, value);
     if (text !== undefined) made.textContent = text;
     return made;
+  }
+  function cell(text) {
+    const parts = text.trim().split(/\s+/);
+    return el("td", { class: parts.some((word) => word.length > WORD_MAX) ? "long" : parts.length > 1 ? "word" : "whole" }, text);
   }
   function words(value) { return value === null || value === undefined || value === "" ? "-" : String(value); }
 
@@ -46,7 +51,7 @@
       this.play = el("button", { type: "button" }, "play");
       this.play.addEventListener("click", () => this.toggle());
       this.head = el("div", {}); this.map = el("div", {}); this.dag = el("div", { class: "wide" });
-      this.talk = el("div", { "aria-live": "polite" }); this.events = el("div", { class: "wide" });
+      this.talk = el("div", { "aria-live": "polite" }); this.events = el("div", { class: "wide", tabindex: "0" });
       this.place.replaceChildren(
         el("div", { class: "bar" }, el("label", {}, "Task ", this.select), el("label", {}, "Round ", this.range), this.said, this.play),
         this.head, el("div", { class: "side" }, this.map, this.dag), this.talk, this.events);
@@ -95,16 +100,16 @@
       this.commonest = [...wrong].sort((a, b) => b[1] - a[1])[0]?.[0];
       const list = el("dl", {});
       for (const [name, value] of [["question", this.about.question], ["reference answer", this.about.truth], ["answer", this.about.answer], ["score", this.about.score], ["ended by", this.about.stop]])
-        if (value !== null && value !== undefined) list.append(el("dt", { class: "muted" }, name), el("dd", {}, el("pre", {}, String(value))));
+        if (value !== null && value !== undefined && value !== "") list.append(el("dt", { class: "muted" }, name), el("dd", {}, el("pre", {}, String(value))));
       this.head.replaceChildren(list);
       this.draw();
     }
+    mark(row) { return row.correct === null ? "?" : row.correct >= 1 ? "right" : row.answer === this.commonest ? "wrong" : "other"; }
     standing() {
       const found = new Map();
       for (const row of this.rows) {
         if (row.round > this.round || row.agent < 0 || !SCORED.has(row.kind) || row.answer === null) continue;
-        const mark = row.correct === null ? "?" : row.correct >= 1 ? "right" : row.answer === this.commonest ? "wrong" : "other";
-        found.set(row.agent, { answer: row.answer, mark });
+        found.set(row.agent, { answer: row.answer, mark: this.mark(row) });
       }
       return found;
     }
@@ -126,7 +131,8 @@
       if (!x.length || x.length > 400) {
         const list = el("div", { class: "bar" });
         for (const agent of agents.slice(0, 400)) { const b = el("button", { type: "button" }, `${agent}: ${standing.get(agent)?.mark || "-"}`); b.addEventListener("click", () => this.pick(agent)); list.append(b); }
-        this.map.replaceChildren(el("h3", {}, "Agents"), list); return;
+        const more = agents.length - 400;
+        this.map.replaceChildren(el("h3", {}, "Agents"), list, more > 0 ? el("p", { class: "muted" }, `${more} agents are left out.`) : ""); return;
       }
       const picture = svg("svg", { viewBox: "0 0 460 470", class: "live", role: "group", "aria-label": "society in this round" });
       const place = (agent) => [34 + x[agent] * 392, 34 + y[agent] * 392];
@@ -137,13 +143,12 @@
         const on = spoke.has(`${u}>${v}`), [x1, y1] = place(u), [x2, y2] = place(v);
         picture.append(svg("line", { x1, y1, x2, y2, class: on ? "s c2" : "s grid", stroke: on ? "#d55e00" : "#dddddd", "stroke-width": on ? 3 : 1 }));
       }
-      const kinds = { right: "c1", wrong: "c2", other: "c4", "?": "c7" }, letters = { right: "R", wrong: "W", other: "O", "?": "?" };
       for (const agent of agents) {
         if (agent >= x.length) continue;
         const [cx, cy] = place(agent), stand = standing.get(agent), small = agents.length > 60;
         const group = svg("g", { class: "node" + (lit && !lit.agents.has(agent) ? " dim" : "") });
         group.append(svg("circle", { cx, cy, r: small ? 6 : 14, class: stand ? `f ${kinds[stand.mark]}` : "r c7", stroke: "#5b5b5b", "stroke-width": agent === this.agent ? 4 : acting.has(agent) ? 2 : 0.5 }));
-        if (!small) group.append(svg("text", { x: cx, y: cy + 4, "text-anchor": "middle", "font-size": 11, class: stand ? "f paper" : "f ink" }, `${agent}${stand ? letters[stand.mark] : ""}`));
+        group.append(svg("text", { x: cx, y: cy + (small ? 3 : 4), "text-anchor": "middle", "font-size": small ? 8 : 11, class: stand ? "f paper" : "f ink" }, `${small ? "" : agent}${stand ? letters[stand.mark] : ""}`));
         group.append(svg("title", {}, `agent ${agent}` + (stand ? `: ${stand.mark}, ${stand.answer}` : "")));
         group.setAttribute("aria-label", `agent ${agent}` + (stand ? `, ${stand.mark}` : ""));
         this.button(group, () => this.pick(agent));
@@ -171,7 +176,7 @@
       return { claims, agents };
     }
     drawClaims() {
-      const minted = this.rows.filter((row) => row.claim !== null && CLAIMS.has(row.kind) && row.round <= this.round).slice(0, 1500);
+      const made = this.rows.filter((row) => row.claim !== null && CLAIMS.has(row.kind) && row.round <= this.round), minted = made.slice(0, CLAIMS_MAX);
       if (!minted.length) { this.dag.replaceChildren(el("h3", {}, "Claims"), el("p", { class: "muted" }, "No claim up to this round.")); return; }
       const column = new Map(), place = new Map(), lit = this.lit();
       const rounds = [...new Set(minted.map((row) => row.round))].sort((a, b) => a - b);
@@ -185,16 +190,16 @@
         picture.append(svg("line", { x1, y1, x2, y2, class: `s ${row.kind === "contradict_claim" ? "c2" : "c7"}${on ? "" : " dim"}`, stroke: "#5b5b5b", "stroke-width": 1.2, "stroke-dasharray": DASH[row.kind] || "" }));
       }
       for (const row of minted) {
-        const [cx, cy] = place.get(row.claim), mark = row.correct === null ? "c7" : row.correct >= 1 ? "c1" : row.answer === this.commonest ? "c2" : "c4";
+        const [cx, cy] = place.get(row.claim), mark = this.mark(row), who = `${row.agent < 0 ? "S" : row.agent}${letters[mark]}`;
         const group = svg("g", { class: "node" + (lit && !lit.claims.has(row.claim) ? " dim" : "") });
-        group.append(svg("circle", { cx, cy, r: 9, class: `f ${mark}`, stroke: "#1b1b1b", "stroke-width": row.claim === this.claim ? 3 : 0 }), svg("text", { x: cx, y: cy + 4, "text-anchor": "middle", "font-size": 10, class: "f paper" }, row.agent < 0 ? "S" : String(row.agent)),
+        group.append(svg("circle", { cx, cy, r: 9, class: `f ${kinds[mark]}`, stroke: "#1b1b1b", "stroke-width": row.claim === this.claim ? 3 : 0 }), svg("text", { x: cx, y: cy + 4, "text-anchor": "middle", "font-size": 10, class: "f paper" }, who),
           svg("title", {}, `${row.claim} ${row.kind} by ${row.agent}: ${words(row.answer)}`));
-        group.setAttribute("aria-label", `claim ${row.claim}, agent ${row.agent}`);
+        group.setAttribute("aria-label", `claim ${row.claim} of ${who}`);
         this.button(group, () => { this.claim = this.claim === row.claim ? null : row.claim; this.draw(); this.toAddress(); });
         picture.append(group);
       }
       this.dag.replaceChildren(el("h3", {}, "Claims up to this round"), picture,
-        el("p", { class: "muted" }, "Columns are rounds, numbers are agents. Lines: solid revises, 7-3 dashes dispute, 9-3-2-3 merge. Choose a claim to light what it rests on and what rests on it."));
+        el("p", { class: "muted" }, "Columns are rounds, numbers are agents. Lines: solid revises, dashed disputes, dashes and dots merge. Choose a claim to light what it rests on and what rests on it." + (made.length > minted.length ? ` ${made.length - minted.length} claims are left out.` : "")));
     }
     drawTalk() {
       if (this.agent === null) { this.talk.replaceChildren(); return; }
@@ -244,7 +249,7 @@
       const table = el("table", {}, el("thead", {}, el("tr", {}, ...["round", "agent", "kind", "claim", "on", "answer", "score", "tokens", "text"].map((name) => el("th", { scope: "col" }, name)))));
       const body = el("tbody", {});
       for (const row of rows.slice(this.offset, this.offset + PAGE))
-        body.append(el("tr", {}, ...[row.round, row.agent < 0 ? "society" : row.agent, row.kind, row.claim, row.parents.slice(0, 8).join(", "), row.answer, row.correct, row.tokens || "", row.text === row.answer ? "" : row.text].map((value) => el("td", {}, value === null ? "" : String(value)))));
+        body.append(el("tr", {}, ...[row.round, row.agent < 0 ? "society" : row.agent, row.kind, row.claim, row.parents.slice(0, PARENTS_MAX).join(", ") + (row.parents.length > PARENTS_MAX ? ` and ${row.parents.length - PARENTS_MAX} more` : ""), row.answer, row.correct, row.tokens || "", row.text === row.answer ? "" : row.text].map((value) => cell(value === null ? "" : String(value)))));
       table.append(body);
       this.events.replaceChildren(el("h3", {}, "Events of this task"), bar, table);
     }

@@ -48,6 +48,8 @@ def told_first(page: RunPage) -> list[Block]:
     blocks = paragraph(page.sentence, "said")
     if page.status not in ("finished", "imported"):
         blocks += paragraph(f"This run is {page.status}: what it has so far is shown. {page.error or ''}".strip())
+        if page.planned:
+            blocks += paragraph(f"Of {page.planned:,} tasks {page.episodes:,} ended.")
     if page.status == "running":
         blocks += paragraph("What is counted below is what its manifest says, which is written now and then.", "muted")
     return blocks
@@ -71,7 +73,7 @@ def run_facts(page: RunPage) -> list[tuple[str, object]]:
     if page.status == "imported":  # nothing else is counted in it
         return facts
     facts += [
-        ("calls", f"{page.calls:,}, {page.calls_failed:,} failed, {page.calls_lost:,} lost"),
+        ("calls", _calls_words(page)),
         ("turns", f"{page.turns:,} in {page.rounds:,} rounds, {page.deliveries:,} deliveries"),
         ("digest", page.digest or "none: the run is not finished"),
     ]
@@ -80,6 +82,12 @@ def run_facts(page: RunPage) -> list[tuple[str, object]]:
     if page.rewards:
         facts.append(("rewards", ", ".join(f"{name} {value}" for name, value in page.rewards.items())))
     return facts
+
+
+def _calls_words(page: RunPage) -> str:
+    """Return how many calls there were, in the numbers of `agentsoc show`."""
+    told = f"{page.calls:,}, {page.calls_failed - page.unanswered:,} failed, {page.calls_lost:,} lost"
+    return told + (f"; {page.unanswered:,} more had failed when the run ended" if page.unanswered else "")
 
 
 def society_note(society: SocietyMap) -> list[Block]:

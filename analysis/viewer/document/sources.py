@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -89,7 +90,7 @@ def result_section(place: Path, at: int) -> DocumentSection:
     if not place.is_dir():
         if not os.path.lexists(place):
             raise InputError("there is nothing at this path", str(place), _HINT)
-        return data_section(read_json(place, _HINT), at, str(place))
+        return _named(data_section(read_json(place, _HINT), at, str(place)), place)
     names = Inside(place).names()
     if COMPARISON in names:
         return compare_section(compare_page(read_report(place), place), at)
@@ -99,8 +100,13 @@ def result_section(place: Path, at: int) -> DocumentSection:
         if raw.look(MEASUREMENTS) is None:
             hint = "the agentsoc calibrate command that began it goes on with it"
             raise InputError("this calibration has no measurements yet", str(place), hint)
-        return data_section(read_json(place / MEASUREMENTS), at, str(place / MEASUREMENTS))
+        return _named(data_section(read_json(place / MEASUREMENTS), at, str(place / MEASUREMENTS)), place)
     raise InputError("there is nothing to report on here", str(place), _HINT)
+
+
+def _named(section: DocumentSection, place: Path) -> DocumentSection:
+    """Return a section with the name of its file or directory, as there may be several of one kind."""
+    return replace(section, title=f"{section.title}: {place.resolve().name}")
 
 
 def data_section(data: Any, at: int, where: str = "", *, directory: Path | None = None) -> DocumentSection:

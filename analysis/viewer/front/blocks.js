@@ -3,7 +3,7 @@
 import { h, html, many, whole } from "./dom.js";
 
 const ELEMENTS = new Set(["svg", "title", "desc", "line", "path", "circle", "rect", "text", "g"]);
-const ATTRIBUTES = /^(aria-[a-z]+|role|id|class|viewBox|width|height|x|y|x1|y1|x2|y2|cx|cy|r|rx|d|fill|stroke|stroke-[a-z]+|text-anchor|font-[a-z]+|transform|opacity|focusable|tabindex)$/;
+const ATTRIBUTES = /^(aria-[a-z]+|role|id|class|viewBox|width|height|x|y|x1|y1|x2|y2|cx|cy|r|rx|d|fill|fill-opacity|stroke|stroke-[a-z]+|text-anchor|font-[a-z]+|transform|opacity|focusable|tabindex)$/;
 
 /** Builds a picture from its tree of elements; what is not on the lists is left out. @param {any} tree @returns {any} */
 export function picture(tree) {
@@ -19,12 +19,21 @@ export function Wide({ label, children }) {
   return html`<div class="wide" tabindex="0" role="group" aria-label=${label}>${children}</div>`;
 }
 
+const WORD_MAX = 24;
+
+/** The class of a cell: short words alone are not broken, others have room to be. @param {any} cell @returns {string | null} */
+function kind(cell) {
+  if (typeof cell !== "string") return typeof cell === "number" ? "whole" : null;
+  const parts = cell.trim().split(/\s+/);
+  return parts.some((word) => word.length > WORD_MAX) ? "long" : parts.length > 1 ? "word" : "whole";
+}
+
 /** A table; a cell is a text or an element. @param {{head: any[], rows: any[][], more?: number, label?: string}} props */
 export function Table({ head, rows, more = 0, label = "table" }) {
   const named = head.some((name) => name !== "");
   return html`<${Wide} label=${label}><table>
     ${named ? html`<thead><tr>${head.map((name) => (name === "" ? html`<td></td>` : html`<th scope="col">${name}</th>`))}</tr></thead>` : null}
-    <tbody>${rows.map((row) => html`<tr>${row.map((cell, at) => (at === 0 && !named ? html`<th scope="row">${cell}</th>` : html`<td>${cell}</td>`))}</tr>`)}</tbody>
+    <tbody>${rows.map((row) => html`<tr>${row.map((cell, at) => (at === 0 && !named ? html`<th scope="row">${cell}</th>` : html`<td class=${kind(cell)}>${cell}</td>`))}</tr>`)}</tbody>
   </table><//>${more ? html`<p class="muted">... and ${whole(more)} more rows</p>` : null}`;
 }
 

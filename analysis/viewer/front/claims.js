@@ -27,7 +27,7 @@ export function Claims({ page, round, claim, lit, choose }) {
       ${edges.map((/** @type {any} */ edge) => html`<${Edge} edge=${edge} from=${places.get(edge.parent)} to=${places.get(edge.claim)} dim=${lit && !(lit.claims.has(edge.claim) && lit.claims.has(edge.parent))} />`)}
       ${nodes.map((/** @type {any} */ node) => html`<${Node} node=${node} at=${places.get(node.id)} mark=${markOf(node, page)} chosen=${node.id === claim} dim=${lit && !lit.claims.has(node.id)} choose=${choose} />`)}
     </svg></div>
-    <p class="muted">Columns are rounds, numbers are agents. Lines: solid revises, 7-3 dashes dispute, 9-3-2-3 merge. Choose a claim to light what it rests on and what rests on it.${left > 0 ? ` ${left} claims are left out.` : ""}</p>
+    <p class="muted">Columns are rounds, numbers are agents. Lines: solid revises, dashed disputes, dashes and dots merge. Choose a claim to light what it rests on and what rests on it.${left > 0 ? ` ${left} claims are left out.` : ""}</p>
     <details open=${claim !== null}><summary>the figures as a table</summary><${Table} label="claims" head=${["claim", "round", "agent", "act", "answer", "is", "builds on", "text"]}
       rows=${nodes.filter((/** @type {any} */ node) => !lit || lit.claims.has(node.id)).slice(0, 200).map((/** @type {any} */ node) => [node.id, node.round, `agent ${node.agent}`, node.kind, words(node.answer), MARKS[markOf(node, page)].said,
         edges.filter((/** @type {any} */ edge) => edge.claim === node.id).map((/** @type {any} */ edge) => edge.parent).join(", ") || "-", words(node.text)])} more=${Math.max((lit ? lit.claims.size : nodes.length) - 200, 0)} /></details>`;

@@ -11,7 +11,7 @@ export function Transcript({ place, task, agent, again, link }) {
       ${page.turns.length ? null : html`<p class="muted">It has not acted.</p>`}
       ${page.turns.map((/** @type {any} */ turn) => html`<div class="turn"><h3>round ${turn.round}</h3>
         ${turn.calls.map((/** @type {any} */ call) => html`<${Call} call=${call} />`)}
-        ${turn.acts.map((/** @type {any} */ act) => html`<${Act} act=${act} link=${link} />`)}
+        ${turn.acts.map((/** @type {any} */ act) => html`<${Act} act=${act} link=${link} replied=${turn.calls.some((/** @type {any} */ call) => call.reply !== null)} />`)}
         ${turn.tools.map((/** @type {any} */ tool) => html`<div><p class="muted">${tool.kind}${tool.rewards === null ? "" : `, reward ${number(tool.rewards)}`}</p><pre tabindex="0" aria-label="call with its arguments">${words(tool.answer)}</pre><pre tabindex="0" aria-label="what it gave">${words(tool.text)}</pre></div>`)}</div>`)}`}<//></section>`;
 }
 
@@ -29,10 +29,11 @@ function Call({ call }) {
 }
 
 /** @param {any} props */
-function Act({ act, link }) {
+function Act({ act, link, replied }) {
   const claims = (/** @type {string[]} */ ids) => ids.map((id, at) => html`${at ? ", " : ""}<a href=${link({ claim: id })}>${id}</a>`);
   const target = act.target === null ? null : act.target.startsWith("agent ") ? html`, to ${act.target}` : html`, disputes <a href=${link({ claim: act.target })}>${act.target}</a>`;
   const used = act.parents.filter((/** @type {string} */ id) => id !== act.target);  // what it disputes is among its parents, too
   const worth = act.correct === null ? "" : act.correct >= 1 ? " (right)" : ` (score ${number(act.correct)})`;
-  return html`<p><b>${words(act.kind)}</b> ${act.claim === null ? null : html`<a href=${link({ claim: act.claim })}>${act.claim}</a>`} ${words(act.answer)}${worth}${used.length ? html`, uses ${claims(used)}` : null}${target}</p>`;
+  return html`<p><b>${words(act.kind)}</b> ${act.claim === null ? null : html`<a href=${link({ claim: act.claim })}>${act.claim}</a>`} ${words(act.answer)}${worth}${used.length ? html`, uses ${claims(used)}` : null}${target}</p>
+    ${replied || !act.text || act.text === act.answer ? null : html`<pre tabindex="0" aria-label="what it said">${act.text}</pre>`}`;
 }

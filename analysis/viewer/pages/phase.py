@@ -81,6 +81,8 @@ MEANINGS: Final = {
     "alpha": "growth of a weak signal per level",
     "s": "organization exponent",
     "s_beta_binomial": "the same where shared errors are beta-binomial",
+    "alpha_beta_binomial": "growth of a weak signal per level where shared errors are beta-binomial",
+    "alpha_gauss_factor": "the same where shared errors come of a Gaussian factor",
 }
 SENTENCES: Final = {
     "amplify": "Trees of these agents amplify a weak signal.",

@@ -15,6 +15,7 @@ from agentsoc.log.acted import acted
 from agentsoc.log.failures import failures_told
 from agentsoc.log.manifest import Manifest
 from agentsoc.printing.text import command, line
+from agentsoc.scenario.models import THROUGH
 from agentsoc.theory.proportion import Z95, wilson
 from analysis.viewer.pages.society import NO_SOCIETY, SocietyMap, society_map
 from analysis.viewer.pages.store import OpenLog
@@ -124,6 +125,10 @@ class RunPage(msgspec.Struct, frozen=True):
     """As YAML."""
     commands: list[str]
     """To show it, to replay it or to go on with it, and to check it."""
+    planned: int = 0
+    """Tasks that it was asked for; 0 where its scenario does not say."""
+    unanswered: int = 0
+    """Failed calls of which no event tells, as the run ended first; they are among `calls_failed`."""
 
 
 def run_page(log: OpenLog, *, whole: bool = True) -> RunPage:
@@ -168,7 +173,8 @@ def run_page(log: OpenLog, *, whole: bool = True) -> RunPage:
         manifest.calls_failed, totals.calls_lost, totals.turns, totals.rounds, totals.deliveries, _thinned(tasks),
         len(tasks), by_round, society, stops, failures, flags, (did.tool_calls, did.tool_calls_refused), did.rewards,
         models_of(manifest), dict(manifest.versions), list(manifest.not_reproducible), manifest.error, [],
-        scenario_text(manifest), _commands(log.directory, manifest.status),
+        scenario_text(manifest), _commands(log.directory, manifest.status), _planned(manifest),
+        manifest.unanswered or 0,
     )  # fmt: skip
 
 
@@ -299,12 +305,17 @@ def agents_of(manifest: Manifest) -> int:
     return sum(group.get("count") or 0 for group in manifest.scenario.get("agents", []))
 
 
+def _planned(manifest: Manifest) -> int:
+    count = manifest.scenario.get("tasks", {}).get("count")
+    return count if isinstance(count, int) else 0
+
+
 def models_of(manifest: Manifest) -> list[str]:
-    """Return the model of each group of agents, by name or kind."""
+    """Return the model of each group of agents: of one that a provider has its name, of others their kind."""
     found = []
     for group in manifest.scenario.get("agents", []):
         model = group.get("model")
-        named = model.get("model") or model.get("kind") if isinstance(model, dict) else model
+        named = model.get("name" if model.get("kind") == THROUGH else "kind") if isinstance(model, dict) else model
         found.append(line(str(named), NAME_CHARS))
     return list(dict.fromkeys(found))
 

@@ -28,6 +28,7 @@ from agentsoc.log.names import EVENTS, JOURNAL
 from agentsoc.log.read import RunLog
 from agentsoc.log.schema import COLUMNS, REWARDS, SCHEMA, to_table
 from agentsoc.log.segments import Segment, chained, conform, iter_segment
+from agentsoc.printing.imported import is_packed
 from agentsoc.scenario.parquet_bounds import iter_parquet
 from agentsoc.scenario.parquet_footer import read_footer
 from analysis.importers import store as imports
@@ -249,7 +250,7 @@ class OpenLog:
             return None
         if number < 0:
             return f"unseen.{-number}"
-        if self.table is not None:
+        if self.about is not None and not is_packed(self.about):
             return str(number)
         place = unpack_id(number)
         return f"{place.round}.{place.agent}.{place.k}"

@@ -181,8 +181,9 @@ def episode(places: ViewedPlaces, asked: Asked) -> Any:
         page = episode_page(log, needed(asked, "task"))
         found = plain(page)
         why = log.untold.get(page.task) if log.journal_bytes() > 0 else None
-        if why is not None and not page.agents and log.manifest is not None:
-            found["agents"] = list(range(min(agents_of(log.manifest), ROWS_MAX)))  # their calls can be looked at
+        if log.manifest is not None and (log.manifest.unanswered or (why is not None and not page.agents)):
+            every = range(min(agents_of(log.manifest), ROWS_MAX))
+            found["agents"] = sorted({*page.agents, *every})  # the calls of those of whom no event tells can be seen
         return found | {
             "name": plain(log.name), "live": log.live, "not_ended": not_ended(log), "stamp": stamp(log.directory),
             "behind": None if why is None else plain(BEHIND.format(why=why)),
