@@ -4,7 +4,7 @@ PY := .venv/bin/python
 .PHONY: setup demo test shuffle hostile coverage check bench study mutate lock docs clean
 setup: ; @bash scripts/setup
 demo: setup ; @bash scripts/demo
-test: setup ; PYTHONDONTWRITEBYTECODE= $(PY) -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
+test: setup ; PYTHONDONTWRITEBYTECODE= $(PY) -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder
 shuffle: setup ; $(PY) -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder --random-order
 hostile: setup ; HOSTILE=all $(PY) -m pytest -q tests/e2e/test_hostile_runs.py tests/property/test_extremes.py
 coverage: setup ; $(PY) -m pytest -q -n 2 --dist loadfile tests/unit tests/contract tests/property --cov
