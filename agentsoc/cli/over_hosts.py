@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -54,6 +54,7 @@ def spread_runs(
     sent = [(scenario, out) for scenario, out in runs if not stays_here(scenario)]
     if not sent:
         return {}
+    require_files_of_edges(scenario for scenario, _ in sent)
     inputs = {name: content for scenario, _ in sent for name, content in input_files(scenario)}
     calls = concurrency or max(scenario.engine.concurrency for scenario, _ in sent)
     umask = any(scenario.engine.umask for scenario, _ in sent)
@@ -78,3 +79,17 @@ def spread_runs(
                 if run.directory.is_dir() and not any(run.directory.iterdir()):
                     run.directory.rmdir()
     return ended
+
+
+def require_files_of_edges(scenarios: Iterable[Scenario]) -> None:
+    """Refuse here what hosts would take: copies that they are sent are read as those of any run.
+
+    Raises:
+        TopologyError: a file of edges cannot be read, or edges of it would be lost.
+    """
+    from agentsoc.society.topologies.custom import Custom
+    from agentsoc.society.topologies.edges import read_edges
+
+    parts = (scenario.topology for scenario in scenarios)
+    for name in dict.fromkeys(one.file for one in parts if isinstance(one, Custom) and one.file is not None):
+        read_edges(name)

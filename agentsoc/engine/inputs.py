@@ -20,7 +20,7 @@ from agentsoc.errors import InputError, LogDamagedError
 from agentsoc.log.inside import READ_MAX, Inside
 from agentsoc.log.names import FILE_BACK, INPUTS
 from agentsoc.log.record import hash_json
-from agentsoc.scenario.files import BASE_DIR, read_whole
+from agentsoc.scenario.files import read_whole, use_kept
 from agentsoc.scenario.model import Scenario
 
 
@@ -151,4 +151,4 @@ def use_inputs(directory: Path, inputs: Mapping[str, str], what: str = "run") ->
             raise LogDamagedError(what, where, FILE_BACK) from None
         if found != digest:
             raise LogDamagedError(f"a file of the {what} is not what it was", where, FILE_BACK)
-    BASE_DIR.set(directory / INPUTS)  # also without any: no name in it may mean a file beside whoever reads it
+    use_kept(directory / INPUTS)  # also without any: no name in it may mean a file beside whoever reads it

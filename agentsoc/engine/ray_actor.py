@@ -18,6 +18,7 @@ from agentsoc.engine.ray_files import HostFiles, die_with, machine, write_inside
 from agentsoc.engine.toolsets import plain, specs_of, with_toolsets
 from agentsoc.events import Event
 from agentsoc.scenario.code import load_code
+from agentsoc.scenario.files import use_kept
 from agentsoc.scenario.model import Scenario
 from agentsoc.society.build import BuiltSociety, build_society
 
@@ -76,7 +77,8 @@ class HostActor:
         self._files: HostFiles | None = None
         if code or inputs:
             self._files = files = HostFiles(Path(driver[2]) if driver[0] == machine() else None)
-            os.chdir(files.path)  # files that the scenario names are found in the working directory
+            os.chdir(files.path)
+            use_kept(files.path)  # files that the scenario names are found there
             for name, source in code:
                 load_code(write_inside(files.path, name, source.encode()))
             for name, content in inputs:

@@ -117,10 +117,10 @@ class CellHost:
         from agentsoc.log.inside import by_umask
         from agentsoc.log.names import MANIFEST
         from agentsoc.log.parcel import contents, listed
-        from agentsoc.scenario.files import BASE_DIR
+        from agentsoc.scenario.files import use_kept
         from agentsoc.scenario.model import Scenario
 
-        BASE_DIR.set(self._inputs)
+        use_kept(self._inputs)
         directory, progress = self._runs / str(number), Progress()
         answer: dict[str, Any] = {"status": "finished", "error": None, "entries": [], "piece": b""}
         asked = Scenario.model_validate_json(scenario)

@@ -135,9 +135,9 @@ def _listen(source: TextIO, lines: queue.SimpleQueue[str]) -> None:
 
 def _prepare(setup: dict[str, Any]) -> None:
     from agentsoc.scenario.code import load_code
-    from agentsoc.scenario.files import BASE_DIR
+    from agentsoc.scenario.files import use_kept
 
-    BASE_DIR.set(Path(setup["base_dir"]))
+    use_kept(Path(setup["base_dir"]))  # of the comparison
     for path, digest in setup["code"]:
         load_code(path, digest)
 

@@ -23,6 +23,9 @@ from agentsoc.errors import InputError
 BASE_DIR: ContextVar[Path | None] = ContextVar("agentsoc_base_dir", default=None)
 """Directory of the scenario being read; None for the working directory."""
 
+_KEPT: ContextVar[Path | None] = ContextVar("agentsoc_kept_dir", default=None)
+"""Directory of copies that was last looked into."""
+
 LIMIT_BYTES: Final = 50_000_000
 """Largest file that is read unless the caller says otherwise (bytes)."""
 
@@ -39,6 +42,17 @@ def base_dir_kept() -> Iterator[None]:
         yield
     finally:
         BASE_DIR.reset(token)
+
+
+def use_kept(directory: Path) -> None:
+    """Look files up among the copies that a run or comparison keeps of what it was made from."""
+    BASE_DIR.set(directory)
+    _KEPT.set(directory)
+
+
+def is_kept() -> bool:
+    """Return whether files are looked up among such copies: a run replays for ever, whatever new ones must satisfy."""
+    return BASE_DIR.get() is not None and BASE_DIR.get() == _KEPT.get()
 
 
 def resolve(name: str) -> Path:

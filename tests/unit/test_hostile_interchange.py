@@ -17,12 +17,11 @@ import pytest
 from agentsoc.cli import main
 from agentsoc.engine import ray_files
 from agentsoc.engine.run import run
-from agentsoc.errors import InputError, LogDamagedError, TopologyError
+from agentsoc.errors import InputError, LogDamagedError
 from agentsoc.log.files import write_whole
 from agentsoc.log.read import RunLog
 from agentsoc.scenario.files import BASE_DIR
 from agentsoc.scenario.load import parse_scenario
-from agentsoc.society.topologies.edge_files import file_edges
 from agentsoc.tasks.jsonl import Jsonl
 from analysis.exporters.otlp import _sort, write_otlp
 from analysis.importers import inspect_log, store
@@ -324,18 +323,6 @@ def test_task_files_of_other_programs(base: Path) -> None:
     written(base, {"examples": [{"input": "q", "target_scores": scores}]}, "t.json")
     with at_most(20), pytest.raises(InputError, match="4,001 entries"):
         Jsonl(file="t.json", preset="big-bench").tasks(0)
-
-
-def test_edges_are_not_lost_to_keys_ends_of_lines_and_heads() -> None:
-    for text, name in (('{"0": [1], "0": [2]}', "e.json"), ('{"from": 0, "from": 1, "to": 2}', "e.jsonl")):
-        with pytest.raises(TopologyError, match="occurs twice"):
-            file_edges(text, name)
-    for end in ("\r", "\r\n", "\n"):
-        found = file_edges(f"0 1{end}1 2{end}", "e.txt")
-        assert (found.speakers, found.hearers, found.weighted) == ([0, 1], [1, 2], 0)
-    head = "%%MatrixMarket matrix coordinate pattern general\n3 3 2\n1 2\n2 3\n"
-    with pytest.raises(TopologyError, match="a Matrix Market file is not read"):
-        file_edges(head, "e.txt")
 
 
 def test_a_process_id_counts_where_it_is_one_of_the_same_machine(monkeypatch: pytest.MonkeyPatch) -> None:

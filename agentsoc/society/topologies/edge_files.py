@@ -10,6 +10,9 @@ The ending tells the form:
 * ``.json``: a list of those; an object of lists of neighbours; or nodes and links;
 * ``.graphml``, ``.gml``: read by networkx; edges of an undirected graph hold both ways.
 
+What runs were made from is read in the same way for ever: a file of which that would lose edges or make some up is
+refused when a run is to be made (`agentsoc.society.topologies.edge_doubts`).
+
 Ids are whole numbers, or names; not both. A file that defines entities is refused: a few lines of them can unfold to
 more than a machine holds.
 """
@@ -133,8 +136,7 @@ def file_edges(text: str, name: str) -> FileEdges:
     elif suffix == ".jsonl":
         for number, line in enumerate(text.split("\n"), start=1):
             if line.strip():
-                value = _json(line, f"{name}:{number}") if len(line) <= LINE_MAX else None
-                _add_json(found, value, line, number, suffix)
+                _add_json(found, _json(line) if len(line) <= LINE_MAX else None, line, number, suffix)
     elif suffix == ".json":
         _of_json(found, text)
     else:
@@ -144,10 +146,7 @@ def file_edges(text: str, name: str) -> FileEdges:
 
 
 def _of_lines(found: FileEdges, text: str, suffix: str) -> None:
-    if text.startswith("%%MatrixMarket"):
-        hint = "leave out its first lines, to the one with the three sizes, and end its name in .edgelist"
-        raise TopologyError("a Matrix Market file is not read", found.source, hint)
-    lines = re.split("\r\n|\r|\n", text)
+    lines = text.split("\n")
     mark = _mark(lines, suffix)
     head: tuple[str, int] | None = None
     for number, raw in enumerate(lines, start=1):
@@ -223,23 +222,9 @@ def _no_edge(line: str, source: str, number: int, suffix: str) -> TopologyError:
     return TopologyError(f"this line is no edge: {shown!r}", f"{source}:{number}", f"write it as {example}")
 
 
-def _json(text: str, where: str) -> Any:
-    """Return what a text holds as JSON; None for what is none.
-
-    Raises:
-        TopologyError: an object has a key twice: of the two, one would be lost.
-    """
-
-    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        found: dict[str, Any] = {}
-        for key, value in pairs:
-            if key in found:
-                raise TopologyError(f"the key {ascii(key)[:60]} occurs twice", where, "write what it has under one")
-            found[key] = value
-        return found
-
+def _json(text: str) -> Any:
     try:
-        return json.loads(text, object_pairs_hook=unique)
+        return json.loads(text)
     except (ValueError, RecursionError):
         return None
 
@@ -266,7 +251,7 @@ def _json_id(value: Any) -> NodeId | None:
 
 
 def _of_json(found: FileEdges, text: str) -> None:
-    value = _json(text, found.source)
+    value = _json(text)
     if isinstance(value, Mapping) and isinstance(value.get("nodes"), list):
         edges = value.get("links", value.get("edges"))
         for node in value["nodes"]:

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from agentsoc.contracts.group import MAX_AGENTS
 from agentsoc.errors import InputError, TopologyError
-from agentsoc.scenario.files import open_text
+from agentsoc.scenario.files import is_kept, open_text
+from agentsoc.society.topologies.edge_doubts import require_clear
 from agentsoc.society.topologies.edge_files import FileEdges, NodeId, file_edges
 from agentsoc.society.topologies.limits import MAX_GRAPH_EDGES
 
@@ -99,14 +100,18 @@ def given_edges(edges: Iterable[Edge], source: str = "edges") -> EdgeList:
 def read_edges(name: str, n: int | None = None, *, as_written: bool = False, both_ways: bool = False) -> EdgeList:
     """Return the edges of the file that a scenario calls `name`; for the rest see `parse_edges`.
 
+    A copy that a run keeps is read as when the run was made, whatever is refused of files for new ones.
+
     Raises:
-        TopologyError: the file cannot be used (outside the scenario's directory, too big, not UTF-8, ...), or one of
-            its lines is no edge; says which.
+        TopologyError: the file cannot be used (outside the scenario's directory, too big, not UTF-8, ...), one of its
+            lines is no edge, or edges would be lost; says which.
     """
     try:
         text = open_text(name)
     except InputError as error:
         raise TopologyError(error.problem.what, error.problem.where, error.problem.hint) from error
+    if not is_kept():
+        require_clear(text, name)
     return parse_edges(text, name, n, as_written=as_written, both_ways=both_ways)
 
 
