@@ -14,9 +14,10 @@ from agentsoc.contracts.rules import Rules
 from agentsoc.engine.attempts import AttemptRequest, AttemptResult, PlannedTurn
 from agentsoc.engine.columns.draws import ColumnDraw, draw_codes
 from agentsoc.engine.host import Host
-from agentsoc.engine.ray_files import HostFiles, die_with, machine, write_inside
+from agentsoc.engine.ray_files import HostFiles, die_with, write_inside
 from agentsoc.engine.toolsets import plain, specs_of, with_toolsets
 from agentsoc.events import Event
+from agentsoc.log.machines import machine
 from agentsoc.scenario.code import load_code
 from agentsoc.scenario.files import use_kept
 from agentsoc.scenario.model import Scenario

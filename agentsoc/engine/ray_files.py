@@ -11,7 +11,6 @@ import contextlib
 import fcntl
 import os
 import shutil
-import socket
 import stat
 import sys
 import tempfile
@@ -22,6 +21,7 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from agentsoc.errors import InputError
+from agentsoc.log.machines import machine
 
 PREFIX: Final = "asoc-"
 LOCK: Final = "lock"
@@ -183,19 +183,6 @@ def write_inside(directory: Path, name: str, content: bytes) -> Path:
     with os.fdopen(descriptor, "wb") as handle:
         handle.write(content)
     return path
-
-
-def machine() -> str:
-    """Return what tells machines apart whose process ids differ.
-
-    Two machines may have one name, and so have a machine and a container on its network; a process id of the one says
-    nothing on the other.
-    """
-    told = [socket.gethostname()]
-    with contextlib.suppress(OSError):
-        told.append(Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip())
-        told.append(str(Path("/proc/self/ns/pid").readlink()))
-    return " ".join(told)
 
 
 def die_with(driver: tuple[str, int, str]) -> None:

@@ -28,10 +28,11 @@ from agentsoc.engine.columns.draws import ColumnDraw, draw_codes
 from agentsoc.engine.host import Host
 from agentsoc.engine.pool import Pool
 from agentsoc.engine.ray_actor import Arrival, Folded, HostActor, HostMessage, made_from, small
-from agentsoc.engine.ray_files import check_inside, machine
+from agentsoc.engine.ray_files import check_inside
 from agentsoc.engine.ray_watch import Cluster, cause
 from agentsoc.errors import RunFailedError
 from agentsoc.events import Event
+from agentsoc.log.machines import machine
 from agentsoc.society.build import BuiltSociety
 
 DEATHS_MAX = 20

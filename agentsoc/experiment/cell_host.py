@@ -45,7 +45,8 @@ class CellHost:
     def __init__(self, setup: HostSetup) -> None:
         for name in _THREADS:  # before the libraries are loaded: hosts share a machine as they are many
             os.environ[name] = "1"
-        from agentsoc.engine.ray_files import HostFiles, die_with, machine, write_inside
+        from agentsoc.engine.ray_files import HostFiles, die_with, write_inside
+        from agentsoc.log.machines import machine
         from agentsoc.scenario.code import load_code
 
         die_with(setup.driver)

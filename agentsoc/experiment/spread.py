@@ -22,12 +22,13 @@ from agentsoc.engine import ray_cluster
 from agentsoc.engine.consent import Consent, programs
 from agentsoc.engine.far_gate import GateKeeper, SharedOverHosts
 from agentsoc.engine.inputs import named_files
-from agentsoc.engine.ray_files import check_inside, machine
+from agentsoc.engine.ray_files import check_inside
 from agentsoc.engine.ray_watch import Cluster, cause
 from agentsoc.errors import InputError, LogDamagedError, RunFailedError
 from agentsoc.experiment.cell import is_portable, require_same, require_unused
 from agentsoc.experiment.cell_host import CellHost, HostSetup
 from agentsoc.log.inside import Inside, directory_mode
+from agentsoc.log.machines import machine
 from agentsoc.log.parcel import Entry, Unpacker, require_expected
 from agentsoc.log.read import RunLog
 from agentsoc.scenario.model import Engine, Scenario

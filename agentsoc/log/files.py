@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final
 
 from agentsoc.errors import LogDamagedError, RunFailedError, RunLockedError
 from agentsoc.log.inside import Inside, temporary_name
+from agentsoc.log.machines import machine
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
@@ -87,7 +88,7 @@ class RunLock:
             raise RunFailedError(f"the run directory cannot be locked: {error}", str(self._directory)) from None
         self._lock = lock
         with contextlib.suppress(OSError):  # the name only helps a process that is refused
-            holder = json.dumps({"pid": os.getpid(), "host": socket.gethostname()})
+            holder = json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "machine": machine()})
             self._inside.write(HOLDER, holder.encode(), durable=False)
         return self
 
@@ -106,7 +107,9 @@ class RunLock:
             with contextlib.suppress(OSError, ValueError, KeyError, TypeError, AttributeError, LogDamagedError):
                 holder = json.loads(self._inside.read(HOLDER, limit=10_000))
                 pid, host = int(holder["pid"]), str(holder["host"])[:100]
-                if pid > 0 and (host != socket.gethostname() or _alive(pid)):
+                # earlier versions wrote no machine
+                here = holder["machine"] == machine() if "machine" in holder else host == socket.gethostname()
+                if pid > 0 and (not here or _alive(pid)):
                     return f"process {pid} on {host}"
             if time.monotonic() > give_up:
                 return "another process"

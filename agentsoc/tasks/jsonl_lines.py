@@ -19,6 +19,7 @@ from agentsoc.contracts.part import nearest
 from agentsoc.contracts.task import Task, has_chat_marker, normalise
 from agentsoc.errors import InputError
 from agentsoc.reading.text import legible
+from agentsoc.scenario.files import is_kept
 from agentsoc.tasks.numerals import canonical, last_number, numbers
 from agentsoc.tasks.scoring import Scoring
 from agentsoc.tasks.task_fields import Mapped
@@ -198,6 +199,7 @@ def _text(value: Any, what: str, where: str, limit: int) -> str:
 def _number(value: Any, what: str, where: str) -> float:
     if isinstance(value, bool) or not isinstance(value, int | Decimal):
         raise InputError(f'"{what}" has to be a number, this is {sort_of(value)}', where)
-    if not Decimal(value).is_finite() or abs(Decimal(value).adjusted()) > 300:
+    endless = not Decimal(value).is_finite() and not is_kept()  # of CSV; runs were made with such
+    if endless or abs(Decimal(value).adjusted()) > 300:
         raise InputError(f'"{what}" is out of range', where)
     return float(value)

@@ -17,7 +17,7 @@ from pathlib import PurePosixPath
 from typing import Any, Final, NamedTuple
 
 from agentsoc.errors import InputError, LogDamagedError
-from agentsoc.scenario.files import open_text, read_whole
+from agentsoc.scenario.files import is_kept, open_text, read_whole
 
 LINE_CHARS_MAX: Final = 200_000
 """Longest line, cell or object of a file (characters)."""
@@ -53,7 +53,7 @@ def read_rows(name: str, *, limit_bytes: int, heading: Sequence[str] = ()) -> It
         InputError: the file cannot be read, its ending is none of `FORMS`, or a row is none; names the place.
     """
     form = PurePosixPath(name).suffix.lower()
-    if form in _SHEETS:
+    if form in _SHEETS and not is_kept():  # lines of JSON were read under any name
         raise InputError(f"a spreadsheet ({form}) is not read", name, "save its sheet as .csv")
     if form == ".parquet":
         yield from _of_parquet(read_whole(name, limit_bytes=limit_bytes), name)

@@ -14,7 +14,7 @@ from typing import ClassVar, Final
 from agentsoc.errors import InputError
 from agentsoc.log.imported import Imported
 from analysis.importers import store
-from analysis.importers.chats.foreign import foreign_format
+from analysis.importers.chats.foreign import foreign_format, unread_format
 from analysis.importers.loose_json import BadParts
 from analysis.importers.sample import ImportSample
 from analysis.registry import Registered, Registry
@@ -30,6 +30,8 @@ class LogReading:
     """Choices that shaped the table, such as where parents come from."""
     notes: tuple[str, ...] = ()
     """What a reader must know: what was cut, dropped, unknown or assumed."""
+    beside: tuple[Path, ...] = ()
+    """Files that were read beside the one that the user named; the digest of the source covers them."""
 
 
 class Importer(Registered, ABC):
@@ -103,7 +105,7 @@ def recognised(path: Path) -> Importer:
     for one in IMPORTERS.all().values():
         if one.recognises(sample) is not None:
             return one
-    if (known := foreign_format(sample.value)) is not None:
+    if (known := foreign_format(sample.value) or unread_format(sample.value)) is not None:
         raise InputError(f"this is {known.name}", sample.where, known.hint)
     named = "; ".join(f"{name}: {one.reads}" for name, one in IMPORTERS.all().items())
     raise InputError(f"no importer recognises {sample.seen}", sample.where, f"name one: {named}")
@@ -140,6 +142,6 @@ def import_log(
         found = f"a {type(read.table).__name__} as table" if isinstance(read, LogReading) else type(read).__name__
         what = f"the importer {importer} gave {found}, not a LogReading with an EventTable"
         raise InputError(what, IMPORTERS.group, "mend the importer")
-    about = store.describe(importer, path, read.rules, read.notes)
+    about = store.describe(importer, path, read.rules, read.notes, read.beside)
     store.save(read.table, out, about)
     return read.table, about

@@ -10,12 +10,13 @@ from __future__ import annotations
 import json
 import zipfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
 
 import polars as pl
+from pydantic import BaseModel
 
 from agentsoc.errors import InputError
 from agentsoc.events import SOCIETY
@@ -195,8 +196,26 @@ def _add_sample(found: _Samples, log: EvalLog, sample: EvalSample, where: str) -
 def _chars(sample: EvalSample) -> int:
     """Return how long the texts of a sample are, each counted as often as it is referred to (characters)."""
     models = [event for event in sample.events if event.event == "model"]
+    tools = [event for event in sample.events if event.event == "tool"]
     found = sum(len(one.text) for one in sample.messages) + sum(len(one.output.completion) for one in models)
+    found += sum(_length(one.result) + _length(one.arguments) for one in tools)
     return found + sum(len(one.text) for event in models for one in event.input)
+
+
+def _length(value: Any) -> int:
+    """Return how long the texts in a value are that a tool was given or gave (characters)."""
+    found, left = 0, [value]
+    while left:
+        one = left.pop()
+        if isinstance(one, BaseModel):  # parts of a content: texts, and pictures as text
+            left += [given for _, given in one]
+        elif isinstance(one, Mapping):
+            left += [*one, *one.values()]
+        elif isinstance(one, list | tuple):
+            left += one
+        else:
+            found += len(one) if isinstance(one, str) else 8
+    return found
 
 
 def _ending(sample: EvalSample, round_: int, rows: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:

@@ -78,13 +78,17 @@ def files_at(path: Path, endings: tuple[str, ...] = ENDINGS) -> list[Path]:
         return [path]
     root = path.resolve()
     found: list[Path] = []
+    out = 0
     for one in path.rglob("*"):
-        if one.name.endswith(endings) and one.is_file() and one.resolve().is_relative_to(root):
-            found.append(one)
+        if one.name.endswith(endings) and one.is_file():
+            if one.resolve().is_relative_to(root):
+                found.append(one)
+            else:
+                out += 1
         if len(found) > FILES_MAX:
             raise InputError(f"more than {FILES_MAX:,} files below it", str(path), "import it in parts")
     if not found:
-        raise InputError(f"no file below it ends in {', '.join(endings)}", str(path), "name a file")
+        raise InputError(f"no file below it ends in {', '.join(endings)}", str(path), left_out(out) or "name a file")
     return sorted(found)
 
 
@@ -92,6 +96,14 @@ def own_files(path: Path, files: Iterable[Path]) -> list[Path]:
     """Return those of `files` that no link puts into the directory `path` from outside, by name."""
     root = path.resolve()
     return sorted(file for file in files if file.resolve().is_relative_to(root))
+
+
+def left_out(count: int) -> str:
+    """Return in words that so many files are links out of a directory, and what to do; nothing where there are none."""
+    if not count:
+        return ""
+    are = "1 is a link that leads" if count == 1 else f"{count:,} are links that lead"
+    return f"{are} out of it: copy what is meant, e.g. with cp -rL"
 
 
 def documents(file: Path, bad: BadParts | None = None) -> Iterator[JsonDocument]:

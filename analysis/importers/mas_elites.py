@@ -22,7 +22,7 @@ from agentsoc.log.parquet import read_frame
 from analysis.files import read_json
 from analysis.importers.importer import Importer, LogReading
 from analysis.importers.labels import LabelledAct, label_execution
-from analysis.importers.loose_json import own_files
+from analysis.importers.loose_json import left_out, own_files
 from analysis.importers.sample import ImportSample
 from analysis.importers.trace_ids import number_agents, number_claims, number_subtasks
 from analysis.importers.trace_rows import TRACE_COLUMNS, read_native, read_parquet
@@ -47,6 +47,7 @@ RUN_COLUMNS: Final[dict[str, pl.DataType]] = {
 _IDENTITY: Final = frozenset({"run_id", "benchmark", "task_id", "topology", "num_agents", "seed"})
 """Keys that are columns of `executions` under other names and so are not repeated on every event."""
 
+_RUNS: Final = "runs.parquet"
 PARENT_SOURCES: Final = ("visible", "cited")
 
 
@@ -60,7 +61,9 @@ class MasElites(Importer):
 
     def read(self, path: Path, parents: str) -> LogReading:
         """Return the traces under `path`."""
-        return LogReading(import_traces(path, parents=parents), {"parents": parents})
+        table = import_traces(path, parents=parents)
+        beside = own_files(path.parent, [path.with_name(_RUNS)]) if path.is_file() else []
+        return LogReading(table, {"parents": parents}, beside=tuple(one for one in beside if one.exists()))
 
     def recognises(self, sample: ImportSample) -> str | None:
         """Return the layout: the native one, or Parquet of it."""
@@ -89,7 +92,8 @@ def import_traces(path: Path | str, *, parents: str = "visible") -> EventTable:
     parquet = [path] if path.is_file() else own_files(path, path.glob("events*.parquet"))
     if parquet:
         rows = pl.concat([read_parquet(file) for file in parquet])
-        runs = _runs_parquet(parquet[0].parent / "runs.parquet")
+        beside = parquet[0].with_name(_RUNS)
+        runs = _runs_parquet(path if path.is_dir() else path.parent, beside)
         cut: list[str] = []
     else:
         rows, runs, cut = _native(path)
@@ -98,23 +102,22 @@ def import_traces(path: Path | str, *, parents: str = "visible") -> EventTable:
 
 def _native(path: Path) -> tuple[pl.DataFrame, pl.DataFrame, list[str]]:
     """Return all rows under `path`, one row of settings per run, and the runs whose file ends in a broken line."""
-    directories = sorted(
-        {
-            file.parent
-            for pattern in ("events.jsonl", "events.jsonl.gz")
-            for file in own_files(path, path.rglob(pattern))
-        }
-    )
-    if not directories:
-        raise InputError("no events.jsonl, events.jsonl.gz or events*.parquet below it", str(path))
+    named = [file for pattern in ("events.jsonl", "events.jsonl.gz") for file in path.rglob(pattern) if file.is_file()]
+    files: dict[Path, Path] = {}
+    for file in own_files(path, named):  # by name, so that of two beside each other the one that is not packed counts
+        files.setdefault(file.parent, file)
+    if not files:
+        raise InputError(
+            "no events.jsonl, events.jsonl.gz or events*.parquet below it", str(path), left_out(len(named))
+        )
     frames, runs, cut = [], [], []
-    for directory in directories:
-        rows, broken = read_native(directory)
+    for directory, file in sorted(files.items()):
+        rows, broken = read_native(file)
         if rows.height == 0:
             continue
         run = str(rows["run_id"][0])
         frames.append(rows)
-        runs.append(_run_settings(directory, run))
+        runs.append(_run_settings(path, directory, run))
         if broken:
             cut.append(run)
     if not frames:
@@ -122,12 +125,12 @@ def _native(path: Path) -> tuple[pl.DataFrame, pl.DataFrame, list[str]]:
     return pl.concat(frames), pl.concat(runs), cut
 
 
-def _run_settings(directory: Path, run: str) -> pl.DataFrame:
+def _run_settings(path: Path, directory: Path, run: str) -> pl.DataFrame:
     """Return one row: the run's settings and metadata as `RUN_COLUMNS` and ``run_extra``."""
     found: dict[str, object] = {}
     for name, prefix in (("run_config.json", ""), ("run_metadata.json", "meta_")):
         file = directory / name
-        if not file.exists():
+        if not file.exists() or not own_files(path, [file]):
             continue
         values = read_json(file)
         if not isinstance(values, dict):
@@ -138,10 +141,10 @@ def _run_settings(directory: Path, run: str) -> pl.DataFrame:
     return pl.DataFrame({"run_id": [run], **columns, "run_extra": [json.dumps(rest, sort_keys=True) if rest else None]})
 
 
-def _runs_parquet(path: Path) -> pl.DataFrame:
-    """Return the settings of runs from a Parquet file, or no rows when there is none."""
+def _runs_parquet(root: Path, path: Path) -> pl.DataFrame:
+    """Return the settings of runs from a Parquet file, or no rows when there is none in the directory `root`."""
     types = {"run_id": pl.String(), **RUN_COLUMNS, "run_extra": pl.String()}
-    if not path.exists():
+    if not path.exists() or not own_files(root, [path]):
         return pl.DataFrame(schema=types)
     try:
         frame = read_frame(path)

@@ -12,7 +12,7 @@ from agentsoc.log.below import is_run
 from agentsoc.log.imported import is_imported
 from agentsoc.scenario.source import printable
 from analysis.files import read_rows
-from analysis.importers.loose_json import ENDINGS, BadParts, documents, own_files
+from analysis.importers.loose_json import ENDINGS, BadParts, documents, left_out, own_files
 
 _TABLES: Final = (".csv", ".parquet")
 _LOOKED_AT: Final = 4_000
@@ -70,9 +70,11 @@ class ImportSample:
                     break
             names = frozenset(one.name for one in below)
             ends = (*ENDINGS, *_TABLES, ".eval")
-            readable = own_files(path, (one for one in below if one.name.endswith(ends) and one.is_file()))
+            named = [one for one in below if one.name.endswith(ends) and one.is_file()]
+            readable = own_files(path, named)
             if not readable:
-                raise InputError("no file below it is of a kind that is imported", str(path), f"{', '.join(ENDINGS)}")
+                hint = left_out(len(named)) or ", ".join(ENDINGS)
+                raise InputError("no file below it is of a kind that is imported", str(path), hint)
             file = readable[0]
         if file.suffix in _TABLES:
             return cls(path, file, columns=tuple(read_rows(file, text=True).columns), names=names)

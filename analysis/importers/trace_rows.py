@@ -73,17 +73,12 @@ def is_set(key: str, value: Json) -> bool:
     return not (key in _COUNTERS and value == 0)
 
 
-def read_native(directory: Path) -> tuple[pl.DataFrame, bool]:
-    """Return the rows of one run directory and whether its last line was cut in writing.
+def read_native(path: Path) -> tuple[pl.DataFrame, bool]:
+    """Return the rows of one file of events, packed or not, and whether its last line was cut in writing.
 
     Raises:
-        InputError: there is no event file, or a line other than the last is not a JSON object.
+        InputError: it cannot be read, or a line other than the last is not a JSON object.
     """
-    path = directory / "events.jsonl"
-    if not path.exists():
-        path = directory / "events.jsonl.gz"
-    if not path.exists():
-        raise InputError("no events.jsonl or events.jsonl.gz", str(directory), "pass a directory that holds traces")
     rows: list[dict[str, Json]] = []
     cut = False
     for number, line, last in _lines(path):

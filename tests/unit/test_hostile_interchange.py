@@ -13,12 +13,14 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from pydantic import BaseModel
 
 from agentsoc.cli import main
 from agentsoc.engine import ray_files
 from agentsoc.engine.run import run
 from agentsoc.errors import InputError, LogDamagedError
 from agentsoc.log.files import write_whole
+from agentsoc.log.machines import machine
 from agentsoc.log.read import RunLog
 from agentsoc.scenario.files import BASE_DIR
 from agentsoc.scenario.load import parse_scenario
@@ -167,6 +169,8 @@ def test_acts_that_have_no_place_in_a_log_are_counted(tmp_path: Path, monkeypatc
         return "; ".join(traces(written(tmp_path, trace(*spans))).notes)
 
     outside = told(span("1", attributes=chat), span("2", attributes=tool))
+    handed = [*tool, {"key": "gen_ai.tool.name", "value": {"stringValue": "transfer_to_bob"}}]
+    given = told(span("1", attributes=chat), span("2", attributes=handed))
     inside = span("1"), *(span(str(at), parentSpanId="1", attributes=tool) for at in (2, 3))
     strays = span("1"), *(span(str(at), attributes=chat) for at in (2, 3))
     whole = told(*inside), told(*strays)
@@ -175,7 +179,8 @@ def test_acts_that_have_no_place_in_a_log_are_counted(tmp_path: Path, monkeypatc
     told_apart(
         {
             "1 x calls of tools outside of all invocations, left out": outside,
-            "1 x calls of tools beyond 1 of an invocation, left out": told(*inside),
+            "1 x hand-offs outside of all invocations, left out": given,
+            "1 x calls of tools and hand-offs beyond 1 of an invocation, left out": told(*inside),
             "1 x calls of models outside of all agents beyond 1, left out": told(*strays),
         },
         *whole,
@@ -188,12 +193,14 @@ def test_acts_that_have_no_place_in_a_log_are_counted(tmp_path: Path, monkeypatc
 def test_a_text_that_inspect_refers_to_counts_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
     said = SimpleNamespace(text="x" * 100)
     event = SimpleNamespace(event="model", input=[said] * 3, output=SimpleNamespace(completion="y" * 10))
-    sample: Any = SimpleNamespace(messages=[said], events=[event, SimpleNamespace(event="info")])
+    gave = [Part(text="z" * 50)]
+    tool = SimpleNamespace(event="tool", result=gave, arguments={"to": ["x" * 28]})
+    sample: Any = SimpleNamespace(messages=[said], events=[event, tool, tool, SimpleNamespace(event="info")])
     found, log = inspect_log._Samples("r", "both"), cast("Any", None)
-    monkeypatch.setattr(inspect_log, "UNPACKED_MAX", 409)
-    with pytest.raises(InputError, match="more than 409 characters of text"):
+    monkeypatch.setattr(inspect_log, "UNPACKED_MAX", 569)
+    with pytest.raises(InputError, match="more than 569 characters of text"):
         inspect_log._add_sample(found, log, sample, "sample")
-    assert found.chars == 410
+    assert found.chars == 410 + 2 * (50 + 2 + 28)
 
 
 def test_no_field_of_a_stranger_takes_more_than_linear_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -332,10 +339,16 @@ def test_a_process_id_counts_where_it_is_one_of_the_same_machine(monkeypatch: py
     monkeypatch.setattr(threading, "Thread", Now)
     gone = 4_194_304 + 1  # beyond any process id of Linux
     ray_files.die_with((socket.gethostname(), gone, ""))  # of the same name, and another machine
-    ray_files.die_with((f"{ray_files.machine()} other", gone, ""))
+    ray_files.die_with((f"{machine()} other", gone, ""))
     assert ended == []
     with pytest.raises(RecursionError):
-        ray_files.die_with((ray_files.machine(), gone, ""))
+        ray_files.die_with((machine(), gone, ""))
+
+
+class Part(BaseModel):
+    """A part of what a tool gave."""
+
+    text: str
 
 
 class Now:

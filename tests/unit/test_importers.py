@@ -54,7 +54,7 @@ def test_appended_executions_are_split_at_the_step_that_falls_back_to_one(sample
 
 def test_native_and_parquet_import_give_equal_tables(sample: EventTable, tmp_path: Path) -> None:
     """The Parquet copy leaves out keys that are never set, as the shared copy does."""
-    rows = pl.concat([read_native(file.parent)[0] for file in sorted(RAW.rglob("events.jsonl"))])
+    rows = pl.concat([read_native(file)[0] for file in sorted(RAW.rglob("events.jsonl"))])
     runs = sample.executions.unique("run", keep="first").rename({"run": "run_id"})
     rows.drop("extra").sample(fraction=1.0, shuffle=True, seed=1).write_parquet(tmp_path / "events_all.parquet")
     runs.write_parquet(tmp_path / "runs.parquet")

@@ -16,6 +16,7 @@ import pytest
 from agentsoc.errors import RunFailedError, RunLockedError
 from agentsoc.log.files import RunLock, write_whole
 from agentsoc.log.inside import Inside
+from agentsoc.log.machines import machine
 
 ROOT = Path(__file__).parents[2]
 HOLDER = """
@@ -70,6 +71,20 @@ def test_a_dead_process_is_not_named_as_the_holder(tmp_path: Path) -> None:
     child = hold(tmp_path)
     (tmp_path / ".holder.json").write_bytes(name)
     with pytest.raises(RunLockedError, match="another process"), RunLock(tmp_path):
+        pass
+    end(child)
+
+
+def test_a_holder_on_another_machine_of_the_same_name_is_named(tmp_path: Path) -> None:
+    child = hold(tmp_path)
+    gone = {"pid": 4_194_304 + 1, "host": socket.gethostname()}  # beyond any process id of Linux
+    for place, named in (({"machine": "other"}, True), ({"machine": machine()}, False), ({}, False)):
+        (tmp_path / ".holder.json").write_text(json.dumps(gone | place))
+        told = f"process {gone['pid']} on {gone['host']}" if named else "another process"
+        with pytest.raises(RunLockedError, match=told), RunLock(tmp_path):
+            pass
+    (tmp_path / ".holder.json").write_text(json.dumps({"pid": 1, "host": "elsewhere"}))  # of an earlier version
+    with pytest.raises(RunLockedError, match="process 1 on elsewhere"), RunLock(tmp_path):
         pass
     end(child)
 

@@ -16,6 +16,8 @@ class ForeignFormat(NamedTuple):
 
 
 _MESSAGES = "write what agents said as a list of {role, name, content}, then agentsoc import messages"
+_LOOKED_AT = 20
+"""Entries of a list that are looked at."""
 _OTLP = "agentsoc import otlp PATH --out DIR"
 
 
@@ -38,25 +40,39 @@ def foreign_format(value: Any) -> ForeignFormat | None:
         return ForeignFormat("a Jaeger export", "export the trace as OTLP-JSON, then agentsoc import otlp")
     if "traceId" in first and "localEndpoint" in first:
         return ForeignFormat("a Zipkin export", "export the trace as OTLP-JSON, then agentsoc import otlp")
-    if isinstance(first.get("mapping"), Mapping) and isinstance(value, list | Mapping):
+    if _has(first, "claim", "parents", "agent"):
+        return ForeignFormat("rows of claims", "write them as CSV or Parquet, then agentsoc import claims")
+    if {"question", "answer"} <= first.keys() and "messages" not in first:
+        return ForeignFormat("a file of tasks, not of what was said", "name it as file of tasks: {kind: jsonl}")
+    return None
+
+
+def unread_format(value: Any) -> ForeignFormat | None:
+    """Return what a JSON value is in which no conversation was found, where that is known.
+
+    Keys of these formats also stand beside conversations, so this is to be asked after these were looked for.
+    """
+    entries = value if isinstance(value, list) else [value]
+    first = entries[0] if entries else None
+    if not isinstance(first, Mapping):
+        return None
+    if all(_has(one, "mapping") and isinstance(one["mapping"], Mapping) for one in entries[:_LOOKED_AT]):
         hint = "a branch of its tree is a conversation: " + _MESSAGES
         return ForeignFormat("a data export of ChatGPT, trees of messages", hint)
     if isinstance(first.get("tasks_output"), list):
         return ForeignFormat("an output of CrewAI, what tasks gave", _MESSAGES + ", or trace the crew and import otlp")
     if isinstance(first.get("contents"), list) and _has(next(iter(first["contents"]), None), "parts"):
         return ForeignFormat("contents of Gemini's API", _MESSAGES)
-    if _has(first, "custom_id") and ("response" in first or "body" in first):
-        return ForeignFormat(
-            "a batch of OpenAI's API", "write each response.body on a line, then agentsoc import messages"
-        )
+    if _has(first, "custom_id", "response"):
+        hint = "write each response.body on a line, then agentsoc import messages"
+        return ForeignFormat("a batch of OpenAI's API, answered", hint)
+    if _has(first, "custom_id", "body"):
+        hint = "nobody says anything in it yet: take the file of its output"
+        return ForeignFormat("a batch of OpenAI's API, still to be asked", hint)
     if isinstance(first.get("trajectory"), list) and _has(
         next(iter(first["trajectory"]), None), "action", "observation"
     ):
         return ForeignFormat("a trajectory of SWE-agent", _MESSAGES)
-    if _has(first, "claim", "parents", "agent"):
-        return ForeignFormat("rows of claims", "write them as CSV or Parquet, then agentsoc import claims")
-    if {"question", "answer"} <= first.keys() and "messages" not in first:
-        return ForeignFormat("a file of tasks, not of what was said", "name it as file of tasks: {kind: jsonl}")
     return None
 
 

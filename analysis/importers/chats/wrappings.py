@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from agentsoc.errors import InputError
 from agentsoc.scenario.source import printable
-from analysis.importers.chats.foreign import foreign_format
+from analysis.importers.chats.foreign import foreign_format, unread_format
 from analysis.importers.chats.message_forms import is_message, unwrapped
 
 KEYS: Final = (
@@ -59,6 +59,9 @@ def unwrap(value: Any, where: str) -> list[RawChat]:
     """
     if (foreign := foreign_format(value)) is not None:
         raise InputError(f"this is {foreign.name}", where, foreign.hint)
+    unread = unread_format(value)
+    if unread is not None and next(_chats(value[0] if isinstance(value, list) else value, where, 1), None) is None:
+        raise InputError(f"this is {unread.name}", where, unread.hint)
     found = list(_chats(value, where, 0))
     if not found:
         raise InputError(

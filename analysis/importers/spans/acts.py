@@ -134,11 +134,12 @@ class TraceActs:
             if owner is None and operation == "chat":
                 self.strays.append(at)
             elif owner is None:
-                self.left_out["calls of tools outside of all invocations, left out"] += 1
+                what = "calls of tools" if operation == "tool" else "hand-offs"
+                self.left_out[f"{what} outside of all invocations, left out"] += 1
             else:
                 (self.invocations[owner].calls if operation == "chat" else self.invocations[owner].tools).append(at)
         beyond = sum(max(len(one.tools) - TOOLS_MAX, 0) for one in self.invocations)
-        self.left_out[f"calls of tools beyond {TOOLS_MAX:,} of an invocation, left out"] += beyond
+        self.left_out[f"calls of tools and hand-offs beyond {TOOLS_MAX:,} of an invocation, left out"] += beyond
         more = max(len(self.strays) - STRAYS_MAX, 0)
         self.left_out[f"calls of models outside of all agents beyond {STRAYS_MAX:,}, left out"] += more
         for one in self.invocations:

@@ -30,7 +30,7 @@ EPISODE: Final = {
 }  # fmt: skip
 """Attribute of the root span -> column of `executions`."""
 ACTS: Final = "agentsoc.acts"
-"""Attribute of the root span: how many acts the episode has, so that a lost span is noticed."""
+"""Attribute of the root span: how many acts there are, so a trace that lost one is noticed; spans without are not."""
 _TEXTS: Final = frozenset({"run", "task_name", "benchmark", "topology"})
 _WHOLE_MAX: Final = 1 << 53
 _BOUNDS: Final[dict[str, tuple[int, int]]] = {

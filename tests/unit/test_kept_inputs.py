@@ -1,4 +1,4 @@
-"""Files of edges that are refused for new runs, and read as ever in the copies that runs keep."""
+"""Files of edges and tasks that are refused for new runs, and read as ever in the copies that runs keep."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ from agentsoc.cli import main
 from agentsoc.cli.over_hosts import require_files_of_edges
 from agentsoc.engine.replay import replay
 from agentsoc.engine.run import run
-from agentsoc.errors import TopologyError
+from agentsoc.errors import InputError, TopologyError
 from agentsoc.log.read import RunLog
 from agentsoc.scenario.files import BASE_DIR, base_dir_kept, is_kept, use_kept
 from agentsoc.scenario.load import load_one
 from agentsoc.society.topologies import edges
 from agentsoc.society.topologies.edges import read_edges
+from agentsoc.tasks import jsonl_lines, task_files
 
 SCENARIO = """
 name: kept
@@ -27,6 +28,14 @@ agents: {{model: scripted}}
 topology: {{kind: custom, file: {name}}}
 protocol: {{kind: debate, rounds: 2}}
 budget: {{tokens: 100000}}
+"""
+TASKS = """
+name: kept
+seed: 3
+tasks: {{kind: jsonl, file: {name}}}
+agents: {{count: 2, model: scripted}}
+topology: decentralized
+protocol: {{kind: debate, rounds: 2}}
 """
 NODES = '{"nodes": [{"id": 0, "x": 1, "x": 2}, {"id": 1}, {"id": 2}], "links": '
 LINKS = '[{"source": 0, "target": 1, "key": 0, "key": 1}, {"source": 1, "target": 2}]}'
@@ -59,7 +68,7 @@ def pairs(name: str) -> list[tuple[int, int]]:
 def test_what_would_lose_edges_is_refused_when_new_and_read_as_ever_when_kept(case: str, base: Path) -> None:
     name, text, read, says = DOUBTED[case]
     (base / name).write_text(text, newline="")
-    with pytest.raises(TopologyError, match="carriage return|Matrix Market|occurs twice") as caught:
+    with pytest.raises(TopologyError, match=r"carriage return|Matrix Market|occurs twice") as caught:
         read_edges(name)
     assert says in str(caught.value)
     use_kept(base)
@@ -96,5 +105,29 @@ def test_a_run_that_was_made_of_such_a_file_replays(
         told = capsys.readouterr()
         assert says in json.dumps(told.out + told.err).replace("\\\\", "\\") or says in told.out + told.err
     assert not (tmp_path / "new").exists()
-    with base_dir_kept(), pytest.raises(TopologyError, match="carriage return|Matrix Market|occurs twice"):
+    with base_dir_kept(), pytest.raises(TopologyError, match=r"carriage return|Matrix Market|occurs twice"):
         require_files_of_edges([load_one(file)])  # before a sweep is sent to hosts
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "says"),
+    [
+        ("t.csv", "question,answer,difficulty\nq,1,nan\n", "out of range"),
+        ("u.csv", "question,answer,difficulty\nq,1,-inf\n", "out of range"),
+        ("t.xlsx", '{"question": "q", "answer": 1}\n', "a spreadsheet (.xlsx) is not read"),
+    ],
+)
+def test_a_run_of_tasks_that_are_refused_now_replays(
+    name: str, text: str, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / name).write_text(text)
+    file = tmp_path / "s.yaml"
+    file.write_text(TASKS.format(name=name))
+    with monkeypatch.context() as before:
+        for module in (jsonl_lines, task_files):
+            before.setattr(module, "is_kept", lambda: True)
+        made = run(file, out=tmp_path / "run")
+    assert replay(tmp_path / "run").digest == RunLog(made.directory).manifest.digest
+    with pytest.raises(InputError) as caught:
+        run(file, out=tmp_path / "new")
+    assert says in str(caught.value)
