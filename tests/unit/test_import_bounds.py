@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from analysis.importers.mas_elites import import_traces
 from analysis.importers.messages import Messages
 from analysis.importers.store import load, source_digest
 from analysis.importers.transcripts import import_transcripts
+from tests.sides import told_apart
 
 SAID: list[dict[str, Any]] = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
 ROW = {
@@ -86,19 +88,23 @@ def test_a_directory_of_links_is_said_to_be_one(tmp_path: Path) -> None:
     there.mkdir()
     for name in ("events.jsonl", "a.json", "b.json"):
         (there / name).symlink_to(written(blobs / name, ROW))
-    for read, told in (
-        (lambda: import_traces(there), "1 is a link that leads out of it"),
-        (lambda: import_transcripts(there), "2 are links that lead out of it: copy"),
-        (lambda: recognised(there), "3 are links that lead out of it: copy"),
-    ):
-        with pytest.raises(InputError) as caught:
-            read()
-        assert told in str(caught.value)
     (tmp_path / "empty").mkdir()
-    for reader in (import_traces, import_transcripts, recognised):
-        with pytest.raises(InputError) as caught:
-            reader(tmp_path / "empty")
-        assert "that lead" not in str(caught.value)
+    reads: tuple[Callable[[Path], object], ...] = (import_traces, import_transcripts, recognised)
+    found, without = ([refused(read, path) for read in reads] for path in (there, tmp_path / "empty"))
+    told_apart(
+        {
+            "1 is a link that leads out of it: copy what is meant, e.g. with cp -rL": found[0],
+            "2 are links that lead out of it: copy what is meant, e.g. with cp -rL": found[1],
+            "3 are links that lead out of it: copy what is meant, e.g. with cp -rL": found[2],
+        },
+        *without,
+    )
+
+
+def refused(read: Callable[[Path], object], path: Path) -> str:
+    with pytest.raises(InputError) as caught:
+        read(path)
+    return str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -82,6 +83,13 @@ def test_keys_that_no_edge_is_read_from_may_occur_twice(base: Path) -> None:
     (base / "k.txt").write_text("0 1\r\n1 2\r\n", newline="")
     (base / "k.jsonl").write_text('{"from": 0, "to": 1, "w": 1, "w": 2}\n[1, 2]\n')
     assert [pairs(f"k.{end}") for end in ("json", "txt", "jsonl")] == [[(0, 1), (1, 2)]] * 3
+
+
+def test_a_run_of_an_earlier_version_replays(tmp_path: Path) -> None:
+    """It was made before `require_clear` came to be, of `DOUBTED["adjacency"]`."""
+    shutil.copytree(Path(__file__).parents[1] / "data" / "kept_run", tmp_path / "run")
+    assert (tmp_path / "run" / "inputs" / "k.json").read_text() == DOUBTED["adjacency"][1]
+    assert replay(tmp_path / "run").digest == "2104deb3c7905f2ca3981ed11f826d7064e86f7e6ce84eb43181e7aa3bcf422c"
 
 
 @pytest.mark.parametrize("case", ["adjacency", "Matrix Market", "returns", "a return in a cell"])

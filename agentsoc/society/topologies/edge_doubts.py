@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from pathlib import PurePosixPath
 from typing import Any, Final
 
@@ -28,8 +29,8 @@ class _Object(dict[str, Any]):
         super().__init__(pairs)
         self.twice: frozenset[str] = frozenset()
         if len(self) < len(pairs):
-            seen: set[str] = set()
-            self.twice = frozenset(key for key, _ in pairs if key in seen or seen.add(key))
+            counted = Counter(key for key, _ in pairs)
+            self.twice = frozenset(key for key, n in counted.items() if n > 1)
 
 
 def require_clear(text: str, name: str) -> None:
