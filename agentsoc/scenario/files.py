@@ -14,7 +14,7 @@ import posixpath
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
+from contextvars import ContextVar, Token
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -44,10 +44,14 @@ def base_dir_kept() -> Iterator[None]:
         BASE_DIR.reset(token)
 
 
-def use_kept(directory: Path) -> None:
-    """Look files up among the copies that a run or comparison keeps of what it was made from."""
-    BASE_DIR.set(directory)
+def use_kept(directory: Path) -> Token[Path | None]:
+    """Look files up among the copies that a run or comparison keeps of what it was made from.
+
+    Returns:
+        What `BASE_DIR` is reset with.
+    """
     _KEPT.set(directory)
+    return BASE_DIR.set(directory)
 
 
 def is_kept() -> bool:

@@ -18,7 +18,7 @@ from agentsoc.log.below import is_run, runs_at
 from agentsoc.log.imported import is_imported
 from agentsoc.log.names import INPUTS
 from agentsoc.log.read import RunLog
-from agentsoc.scenario.files import BASE_DIR
+from agentsoc.scenario.files import BASE_DIR, use_kept
 from agentsoc.scenario.model import Scenario
 from analysis.blocks import BLOCK_ROWS, blocks, frame_of
 from analysis.cascade_laws.long_table import LongTable
@@ -179,7 +179,7 @@ class OwnRun:
 
     def _heard_in_debate(self) -> Sequence[Sequence[int]] | None:
         """Return whom each agent heard, where what it could choose from follows from that."""
-        own = BASE_DIR.set(self._log.directory / INPUTS)  # what it names is not looked for in the reader's directory
+        own = use_kept(self._log.directory / INPUTS)  # what it names is not looked for in the reader's directory
         try:
             self._log.inside.has_directory(INPUTS)
             return heard_in_debate(Scenario.model_validate(self._log.manifest.scenario))

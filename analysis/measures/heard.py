@@ -26,7 +26,7 @@ from agentsoc.log.names import INPUTS
 from agentsoc.log.read import RunLog
 from agentsoc.log.tool_rows import is_model
 from agentsoc.reading.objects import find_object
-from agentsoc.scenario.files import BASE_DIR
+from agentsoc.scenario.files import BASE_DIR, use_kept
 from agentsoc.scenario.model import Scenario
 from agentsoc.society.build import BuiltSociety, build_society, open_board
 from agentsoc.society.probe import left_out_of, probe_k, swapped_answer, with_answer, without_claim
@@ -100,7 +100,7 @@ def heard_replies(log: RunLog) -> pl.DataFrame:
         ValueError: the same, told by the scenario.
         LogDamagedError: the log is not what was written.
     """
-    own = BASE_DIR.set(log.directory / INPUTS)  # a file that it names is not looked for in the reader's directory
+    own = use_kept(log.directory / INPUTS)  # a file that it names is not looked for in the reader's directory
     try:
         log.inside.has_directory(INPUTS)
         found = [msgspec.structs.astuple(reply) for reply in _replies(log)]

@@ -20,6 +20,10 @@ from agentsoc.scenario.load import load_one
 from agentsoc.society.topologies import edges
 from agentsoc.society.topologies.edges import read_edges
 from agentsoc.tasks import jsonl_lines, task_files
+from analysis.cascade_laws.input import OwnRun
+from analysis.measures.heard import heard_replies
+from analysis.viewer.pages.society import society_map
+from analysis.viewer.pages.store import open_log
 
 SCENARIO = """
 name: kept
@@ -90,6 +94,10 @@ def test_a_run_of_an_earlier_version_replays(tmp_path: Path) -> None:
     shutil.copytree(Path(__file__).parents[1] / "data" / "kept_run", tmp_path / "run")
     assert (tmp_path / "run" / "inputs" / "k.json").read_text() == DOUBTED["adjacency"][1]
     assert replay(tmp_path / "run").digest == "2104deb3c7905f2ca3981ed11f826d7064e86f7e6ce84eb43181e7aa3bcf422c"
+    log = RunLog(tmp_path / "run")
+    assert OwnRun(log).notes == []  # else: its society cannot be built again
+    assert heard_replies(log).height > 0
+    assert society_map(open_log(tmp_path / "run")).built
 
 
 @pytest.mark.parametrize("case", ["adjacency", "Matrix Market", "returns", "a return in a cell"])

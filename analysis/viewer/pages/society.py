@@ -18,7 +18,7 @@ from agentsoc.events import COORDINATION, SOCIETY
 from agentsoc.log.manifest import Manifest
 from agentsoc.log.names import INPUTS
 from agentsoc.log.read import RunLog
-from agentsoc.scenario.files import BASE_DIR
+from agentsoc.scenario.files import BASE_DIR, use_kept
 from agentsoc.scenario.model import Scenario
 from agentsoc.streams import stream
 from analysis.viewer.pages.layout import positions
@@ -159,7 +159,7 @@ def _wiring(run: RunLog) -> tuple[Wiring | None, str | None]:
     stated = agents_stated(run.manifest)
     if stated is not None and stated > BUILT_MAX:
         return None, f"a society of {stated:,} agents: its links are those that the log shows"
-    own = BASE_DIR.set(run.directory / INPUTS)
+    own = use_kept(run.directory / INPUTS)
     try:
         run.inside.has_directory(INPUTS)
         scenario = Scenario.model_validate(run.manifest.scenario)
