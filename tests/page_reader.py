@@ -33,7 +33,8 @@ SEEDS_AT_NIGHT = {
 """Comparisons that are made with one seed by day and whole each night, for they are the longest; the laws that their
 pages state are held all the same."""
 TWICE = "scenarios/comparisons/five-architectures.yaml"
-"""Two pages make this comparison: the second one that is followed has what the first one made."""
+"""Two pages make this comparison, one of them with `--quiet`: it is made without, and the second page that is followed
+has what was made for the first."""
 
 
 class Block(NamedTuple):

@@ -26,7 +26,8 @@ def check_imported(directory: Path, code: list[Path], as_json: bool) -> None:
         print_json({**found, "redacted": redacted})
         return
     say(
-        f"sound{', redacted' if redacted else ''}: {rows['events.parquet']:,} acts in "
-        f"{rows['executions.parquet']:,} executions, imported by {line(about.importer, 40)} from "
+        f"sound{', redacted' if redacted else ''}: {rows['events.parquet']:,} act"
+        f"{'s' * (rows['events.parquet'] != 1)} in {rows['executions.parquet']:,} execution"
+        f"{'s' * (rows['executions.parquet'] != 1)}, imported by {line(about.importer, 40)} from "
         f"{line(about.source, 120)}"
     )

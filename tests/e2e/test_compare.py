@@ -40,7 +40,8 @@ FOLLOWED = {
         r"^\$ agentsoc compare scenarios/comparisons/([\w-]+)\.yaml(?!.*--dry-run)", page.read_text(), re.MULTILINE
     )
 }
-"""Files that a page makes whole, when its examples are executed (`e2e/test_docs.py`)."""
+"""Files that a page makes when its examples are executed (`e2e/test_docs.py`): whole, but three of them by day with one
+seed (`SEEDS_AT_NIGHT` in `page_reader.py`)."""
 CODE = ROOT / "tests" / "data" / "billed_model.py"
 
 SIMULATED: dict[str, Any] = {
@@ -237,8 +238,11 @@ def test_one_limit_holds_over_all_runs_of_a_model(
     assert tables[0].equals(tables[2])
 
 
-def test_killed_at_any_moment_it_goes_on_and_pays_for_nothing_twice(capsys: pytest.CaptureFixture[str]) -> None:
-    """A real SIGKILL of the whole program in the midst of paid runs; each night another one before."""
+def test_killed_on_the_way_it_goes_on_and_pays_for_nothing_twice(capsys: pytest.CaptureFixture[str]) -> None:
+    """A real SIGKILL of the whole program when 5 of 12 runs are finished, which are paid for or computed, as it comes.
+
+    Each night another SIGKILL before it, when 2 are.
+    """
     file, bill = written(PAID), Path("bill").resolve()
     words = ("compare", file, "--allow-code", CODE, "--quiet", "--workers", 2)
     for finished in (2, 5) if NIGHTLY else (5,):
@@ -286,6 +290,7 @@ def _answered(log: RunLog) -> Iterator[str]:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM] if NIGHTLY else [signal.SIGINT])
 def test_an_interrupt_ends_it_in_order_with_code_130(number: int, capsys: pytest.CaptureFixture[str]) -> None:
+    """By day SIGINT alone; each night SIGTERM as well."""
     child = process(
         "compare", written(PAID), "--allow-code", CODE, "--out", "out", "--quiet", bill=Path("bill").resolve()
     )
@@ -628,7 +633,7 @@ def test_figures_are_drawn_from_the_report(capsys: pytest.CaptureFixture[str]) -
     ids=lambda path: path.stem,
 )
 def test_a_shipped_comparison_runs(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """With few of its tasks: the pages about comparisons run them whole."""
+    """One that no page makes, with one seed and few of its tasks."""
     counted = "count" in yaml.safe_load(path.read_text())["base"].get("tasks", {})
     few = ("--set", "base.tasks.count=20") if counted else ()
     code, out, err = call(capsys, "compare", path, "--out", "out", "--seeds", 1, "--workers", 1, *few)

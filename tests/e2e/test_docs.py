@@ -1,9 +1,11 @@
 """The documentation says what is so: its examples are executed, its generated pages current, its tables complete.
 
 Blocks marked ``console`` hold commands after ``$`` and lines of their output; each line that is shown has to occur, in
-that order, ``...`` standing for others. Runs with the embedded model are made with one task, and three comparisons by
-day with one seed; those then only have to succeed. ``python`` blocks of a page share one namespace. Blocks that begin
-with ``# file: NAME`` are saved. Blocks marked ``sh`` are not executed: they install, need a key or a second machine.
+that order, ``...`` standing for others. Runs with the embedded model are made smaller (`SMALL` in `page_reader.py`),
+and three comparisons by day with one seed (`SEEDS_AT_NIGHT`); those then only have to succeed. The comparison that two
+pages make is made once, without ``--quiet``, and both pages are held against what it said; comparisons of other pages
+are made with ``--quiet``. ``python`` blocks of a page share one namespace. Blocks that begin with ``# file: NAME`` are
+saved. Blocks marked ``sh`` are not executed: they install, need a key or a second machine.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The comparisons with the embedded model that the pages in docs/experiments quote: checked whole, made small.
 
 Some of them are made by day with a scripted model. What the pages say of simulated agents is checked where the pages
-are followed (`e2e/test_docs.py`), and every simulated file is run in `e2e/test_compare.py`.
+are followed (`e2e/test_docs.py`); simulated files that no page makes are run in `e2e/test_compare.py`.
 """
 
 from __future__ import annotations

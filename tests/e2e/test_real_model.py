@@ -63,6 +63,7 @@ def test_a_model_behind_an_http_server_runs_a_society(scratch: Path) -> None:
 
 @pytest.mark.parametrize("form", ["short", "json"] if NIGHTLY else ["short"])
 def test_where_claims_are_shown_the_embedded_model_says_what_its_reply_rests_on(scratch: Path, form: str) -> None:
+    """In the short form of replies; each night as JSON as well."""
     cell = Cell("smollm2", form, "debate", "arithmetic")
     done = run(Scenario.model_validate(cell.scenario(1)), scratch / "run")
     found = figures(done.directory, list(said_in(done.directory, [0])), 3, form == "short")

@@ -1,8 +1,9 @@
 """Every shipped scenario runs and replays, and what its header says holds.
 
-Files with simulated or scripted models run as they are. Those with the embedded model run with one task, and all but a
-few of them by day with the real model. The one for a local server runs against a real HTTP server on loopback; the one
-for a hosted model is checked, and run up to its missing key.
+Files with simulated or scripted models run as they are, some of them by day with few tasks (`FEW`). Those with the
+embedded model run with one task, and each night all of them with the real model; by day a scripted model takes its
+place in all of the literature and in the steps of Hanoi (`SCRIPTED`). The one for a local server runs against a real
+HTTP server on loopback; the one for a hosted model is checked, and run up to its missing key.
 """
 
 from __future__ import annotations

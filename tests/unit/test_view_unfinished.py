@@ -216,7 +216,7 @@ def test_a_run_that_did_not_finish_says_of_how_many_tasks(places: ViewedPlaces) 
     assert pages["interrupted"].planned == 5
     html = {place: run_html(page) for place, page in pages.items()}
     unknown = run_html(msgspec.structs.replace(pages["interrupted"], planned=0))
-    told_apart({"Of 5 tasks 5 ended.": html["interrupted"]}, html["finished"], unknown)
+    told_apart({"5 of 5 tasks ended.": html["interrupted"]}, html["finished"], unknown)
 
 
 def test_the_model_of_a_provider_is_told_by_its_name() -> None:

@@ -131,9 +131,7 @@ def test_the_forest_says_which_differences_can_be_chance_among_so_many() -> None
     assert both is not None
     assert alone is not None
     assert "leaves 0 out for: a, b, c (filled dots)" in both.description
-    told_apart(
-        {"With so many comparisons that can be chance, by p (Holm), for: b.": both.description}, alone.description
-    )
+    told_apart({"By p (Holm) these are not told from 0: b.": both.description}, alone.description)
     wider = forest_chart(msgspec.structs.replace(comparison(sure, doubted, open_), level=0.9))
     assert wider is not None
     assert "by p (Holm), for" not in wider.description  # at 90 % a p of 0.054 is none that is doubted

@@ -48,7 +48,7 @@ def forest_chart(page: ComparePage) -> Chart | None:
     description = f"One row an organisation. The interval leaves 0 out for: {told} (filled dots)."
     alpha = 1 - (page.level or _LEVEL)
     if chance := ", ".join(one.label for one in sure_of if one.p_holm is not None and one.p_holm > alpha):
-        description += f" With so many comparisons that can be chance, by p (Holm), for: {chance}."
+        description += f" By p (Holm) these are not told from 0: {chance}."
     head = ("organisation", "against", "difference", "low", "high", "p (Holm)", "won/tied/lost")
     table = tuple(
         (one.label, one.against or "", figure(found.value), figure(found.low), figure(found.high), figure(one.p_holm),

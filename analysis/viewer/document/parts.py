@@ -48,7 +48,7 @@ def table_html(head: Sequence[object], rows: Sequence[Sequence[object]], *, limi
     )
     more = f'<p class="muted">... and {len(rows) - limit:,} more rows</p>' if len(rows) > limit else ""
     table = f"<table>{above}<tbody>{body}</tbody></table>"
-    return f'<div class="wide" tabindex="0">{table}</div>{more}'
+    return f'<div class="wide" tabindex="0" role="group" aria-label="table">{table}</div>{more}'
 
 
 def _cell(cell: object, *, row: bool = False) -> str:

@@ -199,7 +199,7 @@
         picture.append(group);
       }
       this.dag.replaceChildren(el("h3", {}, "Claims up to this round"), picture,
-        el("p", { class: "muted" }, "Columns are rounds, numbers are agents. Lines: solid revises, dashed disputes, dashes and dots merge. Choose a claim to light what it rests on and what rests on it." + (made.length > minted.length ? ` ${made.length - minted.length} claims are left out.` : "")));
+        el("p", { class: "muted" }, "Columns are rounds, numbers are agents, S is the society; letters say whether an answer is right (R), the commonest wrong one (W), another (O) or not scored (?). Lines: solid revises, dashed disputes, dashes and dots merge. Choose a claim to light what it rests on and what rests on it." + (made.length > minted.length ? ` ${made.length - minted.length} claims are left out.` : "")));
     }
     drawTalk() {
       if (this.agent === null) { this.talk.replaceChildren(); return; }

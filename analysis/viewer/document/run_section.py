@@ -49,7 +49,7 @@ def told_first(page: RunPage) -> list[Block]:
     if page.status not in ("finished", "imported"):
         blocks += paragraph(f"This run is {page.status}: what it has so far is shown. {page.error or ''}".strip())
         if page.planned:
-            blocks += paragraph(f"Of {page.planned:,} tasks {page.episodes:,} ended.")
+            blocks += paragraph(f"{page.episodes:,} of {page.planned:,} task{'s' * (page.planned != 1)} ended.")
     if page.status == "running":
         blocks += paragraph("What is counted below is what its manifest says, which is written now and then.", "muted")
     return blocks

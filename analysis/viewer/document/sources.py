@@ -106,7 +106,7 @@ def result_section(place: Path, at: int) -> DocumentSection:
 
 def _named(section: DocumentSection, place: Path) -> DocumentSection:
     """Return a section with the name of its file or directory, as there may be several of one kind."""
-    return replace(section, title=f"{section.title}: {place.resolve().name}")
+    return replace(section, title=f"{section.title}: {place.absolute().name}")
 
 
 def data_section(data: Any, at: int, where: str = "", *, directory: Path | None = None) -> DocumentSection:
