@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,7 +42,6 @@ def spread_runs(
     """
     from agentsoc.engine.directory import new_directory
     from agentsoc.engine.forecast import ceiling
-    from agentsoc.engine.inputs import input_files
     from agentsoc.engine.run import Progress, Run
     from agentsoc.experiment.far_runs import FarRun
     from agentsoc.experiment.spread import SpreadMeans, stays_here
@@ -54,8 +53,7 @@ def spread_runs(
     sent = [(scenario, out) for scenario, out in runs if not stays_here(scenario)]
     if not sent:
         return {}
-    require_files_of_edges(scenario for scenario, _ in sent)
-    inputs = {name: content for scenario, _ in sent for name, content in input_files(scenario)}
+    inputs = inputs_for_hosts([scenario for scenario, _ in sent])
     calls = concurrency or max(scenario.engine.concurrency for scenario, _ in sent)
     umask = any(scenario.engine.umask for scenario, _ in sent)
     means = SpreadMeans(spread, inputs, code.hashes, code.paths, consent, calls, umask)
@@ -81,15 +79,23 @@ def spread_runs(
     return ended
 
 
-def require_files_of_edges(scenarios: Iterable[Scenario]) -> None:
-    """Refuse here what hosts would take: copies that they are sent are read as those of any run.
+def inputs_for_hosts(scenarios: Sequence[Scenario]) -> dict[str, bytes]:
+    """Return the files that scenarios name, with their content, by the names of the copies.
+
+    Hosts read copies as those of any run, so what is refused of a file for new runs is refused here.
 
     Raises:
-        TopologyError: a file of edges cannot be read, or edges of it would be lost.
+        InputError: a file cannot be read, or has tasks that are none.
+        TopologyError: edges of one would be lost.
     """
+    from agentsoc.engine.inputs import input_files
     from agentsoc.society.topologies.custom import Custom
     from agentsoc.society.topologies.edges import read_edges
 
     parts = (scenario.topology for scenario in scenarios)
     for name in dict.fromkeys(one.file for one in parts if isinstance(one, Custom) and one.file is not None):
         read_edges(name)
+    families = {one.tasks.model_dump_json(): one for one in scenarios if one.tasks.files()}
+    for one in families.values():
+        one.tasks.tasks(one.tasks_seed)
+    return {name: content for scenario in scenarios for name, content in input_files(scenario)}

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from agentsoc.cli import main
-from agentsoc.cli.over_hosts import require_files_of_edges
+from agentsoc.cli.over_hosts import inputs_for_hosts
 from agentsoc.engine.replay import replay
 from agentsoc.engine.run import run
 from agentsoc.errors import InputError, TopologyError
@@ -122,7 +122,7 @@ def test_a_run_that_was_made_of_such_a_file_replays(
         assert says in json.dumps(told.out + told.err).replace("\\\\", "\\") or says in told.out + told.err
     assert not (tmp_path / "new").exists()
     with base_dir_kept(), pytest.raises(TopologyError, match=r"carriage return|Matrix Market|occurs twice"):
-        require_files_of_edges([load_one(file)])  # before a sweep is sent to hosts
+        inputs_for_hosts([load_one(file)])  # before a sweep is sent to hosts
 
 
 @pytest.mark.parametrize(
@@ -146,4 +146,7 @@ def test_a_run_of_tasks_that_are_refused_now_replays(
     assert replay(tmp_path / "run").digest == RunLog(made.directory).manifest.digest
     with pytest.raises(InputError) as caught:
         run(file, out=tmp_path / "new")
+    assert says in str(caught.value)
+    with base_dir_kept(), pytest.raises(InputError) as caught:
+        inputs_for_hosts([load_one(file, ["tasks.count=1"])])
     assert says in str(caught.value)
