@@ -24,7 +24,7 @@ from analysis.stats.paired import pilots
 from analysis.stats.permutation import holm
 from analysis.viewer.charts.budgets import curves_chart
 from analysis.viewer.pages.compare import compare_page
-from benchmarks.when import ROOT, Part
+from benchmarks.when import PARTS, ROOT, Part
 
 PAGE: Final = ROOT / "docs" / "when-is-a-society-worth-its-tokens.md"
 IMAGES: Final = ROOT / "docs" / "images" / "study"
@@ -40,24 +40,27 @@ INTRODUCTION: Final = f"""\
 
 {BANNER}
 
-Small language models in several organisations, each under the same ceilings of tokens: one agent, a vote, refinement,
-a debate, its placebo, a mixture. What each scored for what it spent, with intervals, and what so few tasks leave open.
+Small language models in several organisations, each under the same ceilings of tokens. What each scored for what it
+spent, with intervals, and what so few tasks leave open.
 The figures are of these models, tasks and dials; they say nothing about strong models.
 """
 
-METHOD: Final = """\
-## How it was asked
-
-- **Files.** `scenarios/study/` has a comparison a part. Every organisation has the same tasks and the same seed, and
-  turns up one dial to use a ceiling; the values of the dials are in the files. They were chosen by what calls cost in
-  a pilot of the sums on three tasks, which had other ceilings, and in a trial of one or two tasks of another seed.
-- **Spending.** A ceiling is not a spending. Scores stand beside what was spent; see [budget curves](budget-curves.md).
-- **Tests.** Differences are from the baseline at the same ceiling, paired by task, p by swapping names and corrected by
-  Holm over all differences of a part ([statistics](statistics.md)).
+TALKING: Final = """\
 - **Talking.** Beside each debate with several ceilings stands its *placebo*: as many agents are asked as often and read
   as many claims of the same length, which were said about another question. What is said of talking is debate less
   placebo, at ceilings at which anything is read at all (two rounds or more), corrected by Holm over these. A placebo
   may harm its readers; so a gain is told only where the debate is ahead of the baseline as well.
+"""
+METHOD: Final = """\
+## How it was asked
+
+- **Files.** `scenarios/study/` has a comparison a part. Every organisation has the same tasks and the same seed. In
+  a part with several ceilings it turns up one dial to use each; the values of the dials are in the files. They were
+  chosen by what calls cost in a pilot of the sums on three tasks, which had other ceilings, and in a trial of one or
+  two tasks of another seed.
+- **Spending.** A ceiling is not a spending. Scores stand beside what was spent; see [budget curves](budget-curves.md).
+- **Tests.** Differences are from the baseline at the same ceiling, paired by task, p by swapping names and corrected by
+  Holm over all differences of a part ([statistics](statistics.md)).
 - **Again.** `make study` makes all of it, goes on where it stopped, and says first what it takes;
   `python -m benchmarks.study_when page` writes this page from `benchmarks/results/study`.
 """
@@ -131,7 +134,8 @@ def page(found: Sequence[Part], pilot: Part | None) -> str | None:
     """Return the page of some parts; None without any."""
     if not found:
         return None
-    blocks = [INTRODUCTION, *_summary(found), METHOD, *_power(found, pilot)]
+    talked = (TALKING,) if any(PLACEBO in part.results.sizes for part in found) else ()
+    blocks = [INTRODUCTION, *_summary(found), METHOD, *talked, *_power(found, pilot)]
     for part in found:
         blocks += _part(part)
     took = [*found, *([] if pilot is None else [pilot])]
@@ -157,6 +161,9 @@ def _summary(found: Sequence[Part]) -> Iterator[str]:
         said = f" {talk_words(talks, part.results.record.baseline)}" if talks or DEBATE in part.results.sizes else ""
         yield f"- **{part.about}** {verdict(part.report)}{said}"
     yield ""
+    names = {part.name for part in found}
+    if rest := [f"`{name}`" for name in PARTS if name not in names]:
+        yield f"Of the study these parts are not made yet: {', '.join(rest)}. Nothing here is about them.\n"
 
 
 def _power(found: Sequence[Part], pilot: Part | None) -> Iterator[str]:

@@ -162,8 +162,10 @@ def test_every_score_and_token_of_a_page_follows_from_the_table_alone(home: Path
     assert f"\n| at 9,000 | {gap:+.3f} [" in text
     assert "\n| at 2,000 | " not in text, "a debate of one round talks of nothing"
     assert "](images/study/sums-0.5b.svg)" in text
+    rest = ", ".join(f"`{name}`" for name in PARTS[2:])
+    assert text.count(f"Of the study these parts are not made yet: {rest}. Nothing here is about them.") == 1
     for name in PARTS[2:]:
-        assert name not in text, "a part that is not finished has no line"
+        assert text.count(name) == 1, "a part that is not finished has no line"
 
 
 def test_a_part_at_one_ceiling_has_one_table_and_without_a_placebo_nothing_is_said_of_talking(
@@ -179,6 +181,16 @@ def test_a_part_at_one_ceiling_has_one_table_and_without_a_placebo_nothing_is_sa
     said = next(line for line in text.splitlines() if line.startswith("- **Voters under one ceiling.**"))
     assert said.endswith("There is no placebo beside a debate that talks, so nothing is said of talking.")
     assert f"images/study/{PARTS[1]}" not in text
+
+
+def test_what_is_missing_and_how_talking_is_told_is_said_only_where_it_is_so(stand_in: Part, home: Path) -> None:
+    silent = parts(home / "kept")[1]
+    every = [replace(stand_in, name=name) for name in PARTS]
+    for found, missing, told in (([silent], True, False), (every, False, True)):
+        written = page(found, None)
+        assert written is not None
+        assert ("these parts are not made yet" in written) is missing
+        assert ("- **Talking.**" in written) is told
 
 
 def test_a_picture_is_the_same_whenever_it_is_drawn(stand_in: Part) -> None:
