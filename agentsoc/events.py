@@ -11,6 +11,9 @@ from typing import Final, Literal, NamedTuple, get_args
 
 import msgspec
 
+Stop = Literal["finished", "budget_exhausted", "max_rounds"]
+"""Why an episode ended: the answer of its ``stop``."""
+
 Kind = Literal[
     "propose_claim",
     "revise_claim",

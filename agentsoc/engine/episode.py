@@ -28,14 +28,12 @@ from agentsoc.engine.stage import StageUnderWay
 from agentsoc.engine.step import step_events, told
 from agentsoc.engine.worlds import world_of
 from agentsoc.errors import RunFailedError
-from agentsoc.events import COORDINATION, MAX_K, MAX_ROUNDS, SOCIETY, Event
+from agentsoc.events import COORDINATION, MAX_K, MAX_ROUNDS, SOCIETY, Event, Stop
 from agentsoc.log.episodes import UNDER_WAY, EpisodeRow
 from agentsoc.protocols.faults import planted
 from agentsoc.society.acting import equipped
 from agentsoc.society.build import BuiltSociety, open_board
 
-Stop = str
-"""Why an episode ended: ``finished``, ``budget_exhausted`` or ``max_rounds``."""
 KEPT_MAX = 1_000
 """Earlier tasks of which a protocol is told what it kept (tasks)."""
 _SILENCE = Reply()

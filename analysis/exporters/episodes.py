@@ -6,8 +6,9 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, get_args
 
+from agentsoc.contracts.model import FailureKind
 from agentsoc.errors import InputError
 from agentsoc.events import SOCIETY
 from agentsoc.log.below import is_run
@@ -96,6 +97,12 @@ def episodes_of(log: RunLog) -> Iterator[ExportedEpisode]:
                 part.to_dicts(),
                 attempts.get(task, {}),
             )
+
+
+def failure_sort(text: str | None) -> str | None:
+    """Return the sort of a failure, where it is one of ours: what follows its name may repeat what was said."""
+    sort = (text or "").split(":")[0].strip()
+    return sort if sort in get_args(FailureKind) else None
 
 
 def _attempts(log: RunLog) -> dict[int, dict[TurnKey, list[Attempt]]]:

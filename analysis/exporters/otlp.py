@@ -17,14 +17,13 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final, get_args
+from typing import Any, Final
 
-from agentsoc.contracts.model import FailureKind
 from agentsoc.events import SOCIETY, unpack_id
 from agentsoc.log.files import write_whole
 from agentsoc.log.journal import Attempt
 from agentsoc.log.read import RunLog
-from analysis.exporters.episodes import SLOTS, ExportedEpisode, TurnKey, episodes_of
+from analysis.exporters.episodes import SLOTS, ExportedEpisode, TurnKey, episodes_of, failure_sort
 from analysis.importers.spans.own import ACT, ACT_EVENT, ACTS, FORMAT, PREFIX, VERSION
 
 _BEGIN: Final = 946_684_800 * 10**9
@@ -196,8 +195,7 @@ def _calls(ids: _Ids, key: TurnKey, attempts: list[Attempt], start: int, content
 
 def _sort(failure: str, contents: bool) -> str:
     """Return the sort of a failure; without contents no words but ours, since a failure may repeat what was said."""
-    sort = failure.split(":")[0].strip()[:60]
-    return sort if contents or sort in get_args(FailureKind) else "_OTHER"
+    return failure_sort(failure) or (failure.split(":")[0].strip()[:60] if contents else "_OTHER")
 
 
 def _tools(ids: _Ids, key: TurnKey, acts: list[dict[str, Any]], start: int, contents: bool) -> Iterator[dict[str, Any]]:

@@ -14,16 +14,17 @@ from typing import Final, get_args
 
 import polars as pl
 
-from agentsoc.contracts.model import FailureKind
 from agentsoc.contracts.task import normalise
+from agentsoc.events import Stop
 from agentsoc.log.imported import Imported
 from agentsoc.log.read import RunLog
+from analysis.exporters.episodes import failure_sort
 from analysis.importers import store
 from analysis.tables import EVENT_COLUMNS, EventTable, from_log
 
 IMPORTER: Final = "agentsoc-redacted"
 RULES: Final = {"redacted": "texts, answers and names left out", "parents": "as the run has them"}
-_STOPS: Final = frozenset({"finished", "budget_exhausted", "max_rounds"})
+_STOPS: Final = frozenset(get_args(Stop))
 """Reasons for stops that are words of ours; a log that somebody made may have others."""
 _OWN_KINDS: Final = frozenset({"stop", "budget_exhausted"})
 
@@ -43,7 +44,7 @@ def redacted_table(log: RunLog) -> EventTable:
     number: dict[tuple[int, str], str] = {}
     count: dict[int, int] = {}
     for task, kind, answer, text in frame.select("task", "kind", "answer", "text").iter_rows():
-        texts.append(_failure(text) if kind == "call_failed" else None)
+        texts.append(failure_sort(text) if kind == "call_failed" else None)
         answers.append(_answer(task, kind, answer, number, count))
     frame = frame.with_columns(pl.Series("answer", answers, pl.String), pl.Series("text", texts, pl.String))
     return from_log(
@@ -69,12 +70,6 @@ def _answer(
         count[task] = count.get(task, 0) + 1
         number[key] = f"a{count[task]}"
     return number[key]
-
-
-def _failure(text: str | None) -> str | None:
-    """Return the sort of a failure, where it is one of ours."""
-    sort = (text or "").split(":")[0].strip()
-    return sort if sort in get_args(FailureKind) else None
 
 
 def _kind(part: object) -> str | None:

@@ -20,6 +20,7 @@ from agentsoc.log.read import RunLog
 from agentsoc.log.record import record_bytes
 from agentsoc.scenario.load import parse_scenario
 from analysis.csv_cells import as_csv, flat
+from analysis.exporters.episodes import failure_sort
 from analysis.exporters.otlp import write_otlp
 from analysis.exporters.redacted import write_redacted
 from analysis.importers.importer import import_log
@@ -152,11 +153,11 @@ def test_a_redacted_log_keeps_counts_and_no_words(
 
 
 def test_reasons_that_are_no_words_of_ours_are_left_out(made: Path) -> None:
-    from analysis.exporters.redacted import _answer, _failure
+    from analysis.exporters.redacted import _answer
 
-    assert _failure("timeout: the server at 10.0.0.1 said sk-123") in ("timeout", None)
-    assert _failure("sk-secret: x") is None
-    assert _failure(None) is None
+    assert failure_sort("timeout: the server at 10.0.0.1 said sk-123") in ("timeout", None)
+    assert failure_sort("sk-secret: x") is None
+    assert failure_sort(None) is None
     assert _answer(0, "stop", "finished", {}, {}) == "finished"
     assert _answer(0, "stop", "Key sk-1", {}, {}) is None
     assert _answer(0, "stop", "the gardener did it", {}, {}) is None

@@ -10,12 +10,13 @@ from typing import Any
 
 import pytest
 
-from agentsoc.engine.episode import Episode, Stop
+from agentsoc.engine.episode import Episode
 from agentsoc.engine.execute import Plan, execute
 from agentsoc.engine.replay import replay
 from agentsoc.engine.resume import resume
 from agentsoc.engine.run import run
 from agentsoc.errors import InterruptedRunError, LogDamagedError
+from agentsoc.events import Stop
 from agentsoc.log.names import JOURNAL
 from agentsoc.log.read import RunLog
 from tests.strategies import scenario
