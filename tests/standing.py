@@ -24,6 +24,7 @@ import json, os, sys
 os.environ["RAY_health_check_period_ms"] = "1000"  # a node that is gone is missed sooner
 from ray.cluster_utils import Cluster
 args = {"num_cpus": 2, "node_ip_address": "127.0.0.1", "object_store_memory": 100 << 20}
+args["dashboard_agent_listen_port"] = 0  # any: at its own port, jobs are refused beside another Ray of this machine
 head = dict(args, include_dashboard=sys.argv[1] == "jobs", dashboard_host="127.0.0.1")
 cluster = Cluster(initialize_head=True, head_node_args=head)
 second = cluster.add_node(**args)
