@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from agentsoc.errors import InputError
 from agentsoc.streams import stream
@@ -15,7 +17,8 @@ from analysis.synergy.estimation.interval import given as stated
 from analysis.synergy.estimation.measured import Measured, MeasuredMessage
 from analysis.synergy.planning.threshold import MOST, measured_threshold
 from analysis.synergy.theory.budget import exact_threshold
-from analysis.synergy.theory.costs import LeafLaw, tree_cost
+from analysis.synergy.theory.costs import LeafLaw, leaf_tokens, tree_cost
+from analysis.synergy.theory.trajectories import trajectory
 
 NEVER = "by the measured parameters the tree never gets ahead at budgets up to 1e+12 tokens"
 
@@ -54,6 +57,35 @@ def test_without_doubt_it_is_that_of_the_theory(b: int, depth: int, gamma: float
     assert isinstance(found, Interval)
     assert found.value == pytest.approx(exact, rel=2e-3)
     assert found.low == found.value == found.high
+
+
+@pytest.mark.filterwarnings("error")
+@given(
+    st.sampled_from([2, 3, 5, 40]),
+    st.sampled_from([0.3, 0.9, 0.99, 0.999999]),
+    st.sampled_from([0.0, 1e-4, 0.1]),
+    st.sampled_from([1e-9, 60.0, 1e4]),
+    st.sampled_from([1e-12, 1e-3, 0.05, 0.5]),
+    st.sampled_from([0.0, 1e-300, 1e-12, 1e-6, 1e-3, 0.05, 0.3]),
+    st.sampled_from([1.0, 0.9, 0.3]),
+    st.sampled_from([1, 2, 6]),
+)
+def test_the_exact_threshold_is_a_budget_or_inf_whatever_the_leaf(
+    b: int, gamma: float, rho: float, m: float, a: float, beta: float, mu_max: float, depth: int
+) -> None:
+    """A tiny exponent puts the end of the single agent's growth beyond the largest number."""
+    leaf = LeafLaw(a, beta, mu_max)
+    found = exact_threshold(b, gamma, rho, m, leaf, depth)
+    assert found >= 0
+    if 0 < found < 1e300:
+        trees = (
+            float(trajectory(leaf(leaf_tokens(found * by, b, depth, m)), b, gamma, rho, depth)[-1])
+            - float(leaf(found * by))
+            for by in (1 - 1e-6, 1 + 1e-6)
+        )
+        before, after = trees
+        assert before <= 1e-9
+        assert after >= -1e-9
 
 
 def test_with_doubt_its_interval_holds_the_truth_in_most_of_a_dozen_experiments() -> None:

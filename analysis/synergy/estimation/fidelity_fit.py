@@ -212,10 +212,15 @@ def gamma_draws(counts: TripCounts, level: int, weights: FloatArray) -> FloatArr
 
 
 def gamma_at(counts: TripCounts, level: int, draws: FloatArray) -> Estimate:
-    """Return gamma of messages of one length: Wilson's interval, or that of `draws` where a task occurs twice."""
+    """Return gamma of messages of one length: Wilson's interval, or that of `draws` where a task occurs twice.
+
+    Where all draws are equal, as when every message was read as it was sent, Wilson's interval of one trial a task.
+    """
     n, agree = counts.n[:, level], counts.agree[:, level]
-    gamma = gamma_interval(float(agree.sum()), float(n.sum()), counts.chance)
-    return from_draws(gamma.value, draws) if np.any(n > 1) else gamma
+    if np.any(n > 1) and np.nanmax(draws) > np.nanmin(draws):
+        return from_draws(signal_of(agree.sum() / n.sum(), counts.chance).item(), draws)
+    trials = float(np.sum(n > 0))
+    return gamma_interval(float(agree.sum() / n.sum()) * trials, trials, counts.chance)
 
 
 def _point(counts: TripCounts, level: int, weights: FloatArray, trips: pl.DataFrame, quantity: Quantity) -> FidelityAt:

@@ -44,6 +44,7 @@ Copied = Literal["first", "any"]
 """Whose vote a locked node repeats: the first child's (simulated voters), or that of a child that is not known."""
 
 _BOX: Final = ParameterBounds.of((-1.0, 1.0), (0.0, 1.0))
+_STILL: Final = 1e-6  # draws that are no further apart are one: what the fit tells of its search, not of the data
 _STARTS: Final = (np.array([0.8, 0.1]), np.array([0.4, 0.4]), np.array([0.95, 0.6]))
 
 
@@ -113,8 +114,9 @@ def fit_response(
 ) -> ResponseFit:
     """Return gamma and rho from merges (and relays, rows with b = 1) by maximum likelihood.
 
-    Intervals by profile likelihood, by task bootstrap where a task has several merges; they are wide where a deaf
-    channel hides rho. rho is refused without merges of at least three children.
+    Intervals by profile likelihood, by task bootstrap where a task has several merges and resamples differ; they are
+    wide where a deaf channel, or votes that are all equal, hide rho. rho is refused without merges of at least three
+    children.
 
     Args:
         merges: columns task, b, right, first, out, k; see `votes.merge_table`.
@@ -131,7 +133,10 @@ def fit_response(
     if np.any(counts.n.sum(axis=1) > 1):
         weights = task_weights(n_draws, np.zeros(counts.n.shape[0], dtype=np.int64), seed=seed)
         drawn = response_draws(counts, weights, lock, copied, fits)
-        gamma, rho = (from_draws(float(fits.theta[0, j]), drawn[:, j]) for j in (0, 1))
+        still = np.ptp(drawn, axis=0) <= _STILL
+        gamma, rho = (
+            _by_task(law, counts, j) if still[j] else from_draws(float(fits.theta[0, j]), drawn[:, j]) for j in (0, 1)
+        )
     else:
         gamma, rho = (_profile(law, total_n, total_k, fits, j) for j in (0, 1))
     refusals = []
@@ -196,3 +201,14 @@ def _profile(law: Law, n: FloatArray, k: FloatArray, fits: BinomialFits, which: 
     low, high = profile_interval(law, n, k, fits, which, _BOX)
     se = float(fits.se[0, which])
     return Estimate(float(fits.theta[0, which]), float(low[0]), float(high[0]), method="profile", se=se)
+
+
+def _by_task(law: Law, counts: ResponseCounts, which: int) -> Estimate:
+    """Return a parameter whose resamples are all equal, as at a border: that they are says how few tasks there were.
+
+    The likelihood counts each task as one merge, so that merges of one task, alike or not, tell no more than one.
+    """
+    merges = counts.n.sum(axis=1, keepdims=True)
+    each = np.divide(1.0, merges, out=np.zeros_like(merges), where=merges > 0)
+    n, k = (each * counts.n).sum(axis=0)[None], (each * counts.k).sum(axis=0)[None]
+    return _profile(law, n, k, fit_binomial(law, n, k, _STARTS, _BOX), which)

@@ -22,6 +22,7 @@ from analysis.synergy.theory.recursion import Lock, organization_exponent
 from analysis.synergy.theory.trajectories import trajectory
 
 _STEPS: Final = 2000  # steps of at most 5 % of the budget each
+_LARGEST: Final = float(np.finfo(np.float64).max) / 4
 
 
 def optimal_leaf_tokens(c0: ArrayLike, beta: ArrayLike, t: ArrayLike) -> FloatArray:
@@ -156,9 +157,10 @@ def exact_threshold(
         if high == last:
             break
         low, step = high, min(step * 1.5, 0.05)
-    # Beyond the clip only the tree still gains, until its leaves are clipped too.
-    if np.isfinite(clip) and leaf.mu_max < 1:
-        low, high = np.log(clip), np.log(float(tree_cost(b, depth, clip, m, c_agg)) * (1 + 1e-9))
+    # Beyond the clip only the tree still gains, until its leaves are clipped too; no number is above the largest one.
+    if leaf.mu_max < 1 and clip < _LARGEST / b**depth:
+        low = np.log(max(clip, np.finfo(float).tiny))
+        high = np.log(float(tree_cost(b, depth, clip, m, c_agg)) * (1 + 1e-9))
         if lead(low) < 0 < lead(high):
             return float(np.exp(optimize.brentq(lead, low, high, xtol=1e-14, rtol=1e-14)))
     return float("inf")
