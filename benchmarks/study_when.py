@@ -1,5 +1,7 @@
 """This study asks when a society of small models is worth its tokens: comparisons with real models, kept and told.
 
+With it go three comparisons that ask small models for three published claims, which have a page of their own.
+
 Usage: python -m benchmarks.study_when plan                          what each part takes, and what is there already
        python -m benchmarks.study_when run [--only NAME ...]         make the parts, or go on where they stopped
        python -m benchmarks.study_when run --short [--only NAME ...] two tasks, the embedded model
@@ -27,10 +29,13 @@ from agentsoc.errors import AgentsocError
 from agentsoc.experiment.plan import build_kinds, plan_kinds
 from agentsoc.experiment.store import finished_cells
 from agentsoc.scenario.given import placed
+from benchmarks import claims_page
+from benchmarks.claims import CLAIMS, claims_parts, keep_claims
 from benchmarks.when import PARTS, PILOT, ROOT, cpu_hours, file_of, grid_of, keep, kept, model_of, parts
 from benchmarks.when_page import IMAGES, PAGE, page, picture
 
 RUNS: Final = ROOT / "runs" / "study"
+ALL: Final = (*PARTS, *CLAIMS)
 TRIED: Final = {"self-consistency": 1, "debate": 2, "placebo": 2}
 """Organisations of the short form, and how far their dials are turned up."""
 PAIR: Final = {"count": 2}
@@ -94,6 +99,10 @@ def write() -> int:
     """Write the page and its pictures; nothing where no part is kept."""
     found = parts()
     text = page(found, kept(PILOT))
+    of_claims = claims_page.page(claims_parts())
+    if of_claims is not None:
+        claims_page.PAGE.write_text(of_claims, encoding="utf-8")
+        print(f"written: {claims_page.PAGE.relative_to(ROOT)}")
     if text is None:
         print("no part is kept yet, so there is no page")
         return 1
@@ -111,7 +120,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=("plan", "run", "keep", "page"))
     parser.add_argument("kept", nargs="*", metavar="NAME=DIR", help="parts to keep, and where they were made")
-    parser.add_argument("--only", nargs="+", choices=(*PARTS, PILOT), default=PARTS)
+    parser.add_argument("--only", nargs="+", choices=(*ALL, PILOT), default=ALL)
     parser.add_argument("--short", action="store_true")
     parser.add_argument("--runs", type=Path)
     told = parser.parse_args(arguments)
@@ -130,7 +139,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     code = 0
     for name, directory in given.items():
         try:
-            print(f"kept: {keep(name, Path(directory))}")
+            print(f"kept: {(keep_claims if name in CLAIMS else keep)(name, Path(directory))}")
         except AgentsocError as error:
             print(f"{name} is not kept: {error}", file=sys.stderr)
             code = 1

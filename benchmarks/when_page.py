@@ -139,7 +139,7 @@ def page(found: Sequence[Part], pilot: Part | None) -> str | None:
     for part in found:
         blocks += _part(part)
     took = [*found, *([] if pilot is None else [pilot])]
-    return "\n".join([*blocks, *_took(took), *_limits()]) + "\n"
+    return "\n".join([*blocks, *took_table(took), *_limits()]) + "\n"
 
 
 def picture(part: Part) -> str | None:
@@ -245,7 +245,7 @@ def _block(part: Part) -> Iterator[str]:
         spent = report.metrics[row.organisation].values["tokens"]
         cells = [row.organisation, row.mean.text(), "-" if spent is None else shown(spent.value)]
         if isinstance(row, PairedRow):
-            cells += [_difference(row.difference), f"{row.wins}/{row.ties}/{row.losses}", _p(row.p_holm)]
+            cells += [_difference(row.difference), f"{row.wins}/{row.ties}/{row.losses}", p_words(row.p_holm)]
         else:
             cells += ["", "", ""]
         yield f"| {' | '.join(cells)} |"
@@ -266,14 +266,14 @@ def _curves(part: Part, curves: Curves) -> Iterator[str]:
     for curve in curves.curves:
         if curve.organisation != base:
             own = [rows.get(part.results.label(curve.organisation, one)) for one in curves.budgets]
-            cells = ["-" if row is None else f"{_difference(row.difference)}, {_p(row.p_holm)}" for row in own]
+            cells = ["-" if row is None else f"{_difference(row.difference)}, {p_words(row.p_holm)}" for row in own]
             yield f"| {curve.organisation} | {' | '.join(cells)} |"
     yield from _gains(curves, heads, line)
     if talks := talking(part):
         yield f"\n| {DEBATE} less {PLACEBO} | difference [95 %] | won/tied/lost | p (Holm) |\n{'| --- ' * 4}|"
         for one in talks:
             games = f"{one.row.wins}/{one.row.ties}/{one.row.losses}"
-            yield f"| at {one.budget:,} | {_difference(one.row.difference)} | {games} | {_p(one.p)} |"
+            yield f"| at {one.budget:,} | {_difference(one.row.difference)} | {games} | {p_words(one.p)} |"
     yield ""
     for spent in curves.spending:
         (least, low), (most, high) = spent.least, spent.most
@@ -305,10 +305,10 @@ def _sentence(one: Crossover) -> str:
     return f"{text[0].upper()}{text[1:]}."
 
 
-def _took(found: Sequence[Part]) -> Iterator[str]:
-    """Yield what the parts took."""
+def took_table(found: Sequence[Part], speeds: str = "providers.md") -> Iterator[str]:
+    """Yield what the parts took; `speeds` is the page of the speed of each model, from that which holds the table."""
     yield "## What it took\n"
-    yield "CPU-hours are worked out from the tokens and the [speed of each model](providers.md) on one core; replies"
+    yield f"CPU-hours are worked out from the tokens and the [speed of each model]({speeds}) on one core; replies"
     yield "that two organisations have in common were made once and count twice.\n"
     yield "| part | model | SHA-256 of its file | calls | tokens | CPU-hours | comparison |\n" + "| --- " * 7 + "|"
     for part in found:
@@ -330,5 +330,6 @@ def _limits() -> Iterator[str]:
     yield "- That a debate gains by talking where it beats a vote: only where it beats its placebo as well."
 
 
-def _p(p: float) -> str:
+def p_words(p: float) -> str:
+    """Return a p value."""
     return f"{p:.3f}" if p >= 0.001 else f"{p:.1e}"

@@ -1,0 +1,85 @@
+"""Three published claims, asked of small models: what is kept of each comparison beside its table, and read again.
+
+The table has the scores; what agents stood by first and last, and what became of the answers of those who were shown
+other ones, is in the runs alone, so two more tables are kept.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import polars as pl
+
+from agentsoc.errors import InputError
+from agentsoc.experiment.grid import Grid
+from agentsoc.log.comparison import load_comparison_record
+from agentsoc.log.read import RunLog
+from analysis.measures.heard import heard_replies
+from analysis.measures.outputs import outputs_of
+from analysis.measures.standing import STANDING, standing_of
+from benchmarks.when import MADE, RESULTS, Part, keep, kept
+
+CLAIMS: Final = ("claims-smollm2", "claims-0.5b", "claims-1.5b")
+"""The comparisons; each is a file in `scenarios/study`."""
+VOTES: Final = {"standing": "standing.parquet", "heard": "heard.parquet"}
+HEARD: Final = ("task", "had", "against", "led", "followed", "right_before", "right_after")
+"""Columns that are kept of the replies of a debate."""
+DEBATE: Final = "debate"
+
+
+@dataclass(frozen=True)
+class ClaimsPart:
+    """A finished comparison: its table, and what became of answers."""
+
+    part: Part
+    standing: pl.DataFrame
+    """Columns organisation and those of `STANDING`, a row a task."""
+    heard: pl.DataFrame
+    """Columns `HEARD`, a row for each reply of the debate that states an answer."""
+
+
+def keep_claims(name: str, directory: Path, root: Path = RESULTS, asked: Grid | None = None) -> Path:
+    """Keep what a finished comparison gave, its votes with it, and return where; as `benchmarks.when.keep` else."""
+    target = keep(name, directory, root, asked)
+    standing, heard = [], []
+    for cell in load_comparison_record(directory).cells:
+        log = RunLog(directory / cell.run)
+        own = standing_of(outputs_of(log.frame()))
+        standing.append(own.select(pl.lit(cell.organisation).alias("organisation"), *STANDING))
+        if cell.organisation == DEBATE:
+            heard.append(heard_replies(log).select(HEARD))
+    made = json.loads((target / MADE).read_text(encoding="utf-8"))
+    for what, tables in (("standing", standing), ("heard", heard)):
+        path = target / VOTES[what]
+        pl.concat(tables).write_parquet(path, compression="zstd", compression_level=19, statistics=False)
+        made[f"{what}_sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
+    (target / MADE).write_text(json.dumps(made, indent=1) + "\n", encoding="utf-8")
+    return target
+
+
+def kept_claims(name: str, root: Path = RESULTS) -> ClaimsPart | None:
+    """Return a comparison from what is kept of it; None where nothing is.
+
+    Raises:
+        LogDamagedError: the record is not what was written.
+        InputError: a table is not the one that was kept.
+    """
+    part = kept(name, root)
+    if part is None:
+        return None
+    found = {}
+    for what, file in VOTES.items():
+        content = (root / name / file).read_bytes()
+        if hashlib.sha256(content).hexdigest() != part.made[f"{what}_sha256"]:
+            raise InputError("the table is not the one that was kept", str(root / name / file), "keep it again")
+        found[what] = pl.read_parquet(content)
+    return ClaimsPart(part, **found)
+
+
+def claims_parts(root: Path = RESULTS) -> list[ClaimsPart]:
+    """Return the comparisons of which something is kept."""
+    return [one for name in CLAIMS if (one := kept_claims(name, root)) is not None]
