@@ -3,22 +3,27 @@
 Run: ``python -m benchmarks.study_forms [--models smollm2,0.5b,1.5b] [--kinds arithmetic,choice,sentiment]
 [--forms short,json,text] [--tasks 12] [--minutes 10]``. Every cell is one run directory under ``--runs``, taken in the
 order named and up to the minutes; a later call goes on. The table has, for each form, the share of right answers over
-tasks, first attempts that stated no answer, and those of them that their output cap cut off.
+tasks, how many more than in the first form, paired by task, first attempts that stated no answer, and those of them
+that their output cap cut off.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import product
+from itertools import groupby, product
 from pathlib import Path
 from typing import Any, Final
 
+import polars as pl
+
 from agentsoc import RunLog
 from agentsoc.engine.transcript import transcript
+from analysis.stats import compare_paired
 from benchmarks.study_influence import CALLS, CAPS, KINDS, MODELS, SEED, Cell, advance, has_run, share
 
 ONE: Final = (1, "single", {"kind": "vote"})
@@ -48,19 +53,40 @@ class FormCounts:
     """What one form gave over the tasks that are there."""
 
     cell: FormCell
-    tasks: int
-    right: int
+    right: tuple[bool, ...]
+    """Whether the first reply to each task was right, by the number of the task."""
     unread: int
     """Tasks whose first reply stated no answer."""
     cut: int
     """Those of them that the output cap cut off."""
 
-    def row(self) -> str:
-        """Return it as a line of a table."""
+    def row(self, first: FormCounts) -> str:
+        """Return it as a line of a table, beside the same tasks in the form `first`."""
         one = self.cell
-        return (
-            f"| {one.model}, {one.kind} | {one.form} | {share(self.right, self.tasks)} | {self.unread} | {self.cut} |"
-        )
+        cells = [f"{one.model}, {one.kind}", one.form, share(sum(self.right), len(self.right)), self.more(first)]
+        return f"| {' | '.join(cells)} | {self.unread} | {self.cut} |"
+
+    def more(self, first: FormCounts) -> str:
+        """Return the share of right answers less that in another form, with its interval; empty beside itself."""
+        if first is self:
+            return ""
+        forms = {"first": first.right, "this": self.right}
+        rows = [(name, task, 0, float(one)) for name, right in forms.items() for task, one in enumerate(right)]
+        table = pl.DataFrame(rows, schema=["organisation", "task", "seed", "score"], orient="row")
+        found = compare_paired(table, baseline="first", cluster=("task",)).row("this")
+        return f"{found.difference.value:+.2f} [{found.difference.low:+.2f}, {found.difference.high:+.2f}]"
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        one = self.cell
+        names = {"model": one.model, "kind": one.kind, "form": one.form}
+        return {**names, "right": [int(right) for right in self.right], "unread": self.unread, "cut": self.cut}
+
+    @classmethod
+    def of(cls, found: dict[str, Any]) -> FormCounts:
+        """Return what `as_dict` gave."""
+        cell = FormCell(found["model"], found["form"], "single", found["kind"])
+        return cls(cell, tuple(bool(one) for one in found["right"]), found["unread"], found["cut"])
 
 
 def counted(cell: FormCell, directory: Path) -> FormCounts:
@@ -69,18 +95,18 @@ def counted(cell: FormCell, directory: Path) -> FormCounts:
     tasks = sorted({call.task for call in log.journal()})
     firsts = [one for task in tasks for one in transcript(directory, task) if one.attempt == 0]
     unread = [one for one in firsts if one.reply is None]
-    right = 0
-    for one in firsts:
-        hint = one.request.hint
-        right += one.reply is not None and hint is not None and one.reply.answer == hint.truth
-    return FormCounts(cell, len(firsts), right, len(unread), sum(one.outcome.finish == "length" for one in unread))
+    hints = [(one.reply, one.request.hint) for one in firsts]
+    right = tuple(reply is not None and hint is not None and reply.answer == hint.truth for reply, hint in hints)
+    return FormCounts(cell, right, len(unread), sum(one.outcome.finish == "length" for one in unread))
 
 
 def table(found: list[FormCounts]) -> Iterator[str]:
     """Yield the lines of the table."""
-    yield "| model, tasks | form | right, first attempt | no answer | of them cut off |"
-    yield "|---|---|---|---|---|"
-    yield from (one.row() for one in found)
+    yield "| model, tasks | form | right, first attempt | more than in the first form | no answer | of them cut off |"
+    yield "|---|---|---|---|---|---|"
+    for _, own in groupby(found, key=lambda one: (one.cell.model, one.cell.kind)):
+        of_kind = list(own)
+        yield from (one.row(of_kind[0]) for one in of_kind)
 
 
 def main() -> int:
@@ -92,6 +118,7 @@ def main() -> int:
     parser.add_argument("--tasks", type=int, default=12, help="tasks of a cell")
     parser.add_argument("--minutes", type=float, default=10.0, help="time for all cells; 0 only counts what is there")
     parser.add_argument("--runs", type=Path, default=Path("runs/forms"))
+    parser.add_argument("--out", type=Path, help="file for the counts, JSON")
     told = parser.parse_args()
     deadline = time.monotonic() + 60 * told.minutes
     found = []
@@ -99,8 +126,10 @@ def main() -> int:
         cell = FormCell(model, form, "single", kind)
         directory = told.runs / cell.name
         advance(cell, directory, told.tasks, deadline)
-        if has_run(directory) and (one := counted(cell, directory)).tasks:
+        if has_run(directory) and (one := counted(cell, directory)).right:
             found.append(one)
+    if told.out is not None:
+        told.out.write_text(json.dumps([one.as_dict() for one in found], indent=1) + "\n", encoding="utf-8")
     print("\n".join(table(found)))
     return 0
 

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Final
 
 import pytest
 
 from agentsoc import Scenario, run
 from benchmarks.reread import reread
-from benchmarks.study_forms import FormCell, counted, table
+from benchmarks.study_forms import FormCell, FormCounts, counted, table
 from tests.golden.test_golden import HERE
+
+ROOT: Final = Path(__file__).parent.parent.parent
+COUNTS: Final = ROOT / "benchmarks" / "results" / "forms.json"
 
 
 @pytest.mark.parametrize("form", ["short", "json", "text"])
@@ -20,9 +25,32 @@ def test_a_form_is_counted_by_first_attempts(tmp_path: Path, form: str) -> None:
     done = run(Scenario.model_validate(asked), tmp_path / "run")
     assert done.manifest.totals.score == 1.0  # the repairs are right
     found = counted(cell, tmp_path / "run")
-    assert (found.tasks, found.right + found.unread, found.cut) == (20, 20, 0)
+    assert (len(found.right), sum(found.right) + found.unread, found.cut) == (20, 20, 0)
     assert 0 < found.unread < 20
     assert f"| {found.unread} | 0 |" in list(table([found]))[-1]
+    assert FormCounts.of(json.loads(json.dumps(found.as_dict()))) == found
+
+
+def test_the_page_has_the_table_that_follows_from_the_counts() -> None:
+    counts = [FormCounts.of(one) for one in json.loads(COUNTS.read_text())]
+    lines = list(table(counts))
+    assert len(lines) == 2 + 3 * 3 * 2
+    assert "\n".join(lines) in (ROOT / "docs" / "influence.md").read_text()
+
+
+def test_a_form_stands_beside_the_first_one_of_the_same_tasks() -> None:
+    first, second, other = (
+        FormCounts(FormCell("scripted", form, "single", kind), right, 0, 0)
+        for form, kind, right in (
+            ("short", "choice", (True, False, False, False)),
+            ("json", "choice", (True, True, True, False)),
+            ("short", "sentiment", (True, True, True, True)),
+        )
+    )
+    rows = list(table([first, second, other]))[2:]
+    assert rows[0].endswith("|  | 0 | 0 |")
+    assert "| json | 3 of 4: 0.75 [0.30, 0.95] | +0.50 [" in rows[1]
+    assert rows[2].endswith("|  | 0 | 0 |")
 
 
 def test_replies_that_another_reader_reads_otherwise_are_found() -> None:
