@@ -14,10 +14,12 @@ from typing import Final
 
 import polars as pl
 
+import analysis
 from agentsoc.errors import InputError
 from agentsoc.experiment.grid import Grid
 from agentsoc.log.comparison import load_comparison_record
 from agentsoc.log.read import RunLog
+from analysis.comparison.table import read_results
 from analysis.measures.heard import heard_replies
 from analysis.measures.outputs import outputs_of
 from analysis.measures.standing import STANDING, standing_of
@@ -43,10 +45,20 @@ class ClaimsPart:
 
 
 def keep_claims(name: str, directory: Path, root: Path = RESULTS, asked: Grid | None = None) -> Path:
-    """Keep what a finished comparison gave, its votes with it, and return where; as `benchmarks.when.keep` else."""
+    """Keep what a finished comparison gave, its votes with it, and return where; as `benchmarks.when.keep` else.
+
+    Raises:
+        InputError: it is not finished or another comparison, has several seeds, or runs that cannot be compared.
+    """
+    results = read_results(directory)
+    if left_out := analysis.compare(results).not_comparable:
+        raise InputError(f"{', '.join(left_out)} cannot be compared", str(directory), "make these runs again")
+    cells = load_comparison_record(directory).cells
+    if len({cell.seed for cell in cells}) > 1:
+        raise InputError("tasks of several seeds are not told apart here", str(directory), "ask with one seed")
     target = keep(name, directory, root, asked)
     standing, heard = [], []
-    for cell in load_comparison_record(directory).cells:
+    for cell in cells:
         log = RunLog(directory / cell.run)
         own = standing_of(outputs_of(log.frame()))
         standing.append(own.select(pl.lit(cell.organisation).alias("organisation"), *STANDING))
@@ -66,16 +78,17 @@ def kept_claims(name: str, root: Path = RESULTS) -> ClaimsPart | None:
 
     Raises:
         LogDamagedError: the record is not what was written.
-        InputError: a table is not the one that was kept.
+        InputError: a table is missing, or is not the one that was kept.
     """
     part = kept(name, root)
     if part is None:
         return None
     found = {}
     for what, file in VOTES.items():
-        content = (root / name / file).read_bytes()
-        if hashlib.sha256(content).hexdigest() != part.made[f"{what}_sha256"]:
-            raise InputError("the table is not the one that was kept", str(root / name / file), "keep it again")
+        path = root / name / file
+        content = path.read_bytes() if path.exists() else b""
+        if hashlib.sha256(content).hexdigest() != part.made.get(f"{what}_sha256"):
+            raise InputError("the table is not the one that was kept", str(path), "keep it again")
         found[what] = pl.read_parquet(content)
     return ClaimsPart(part, **found)
 

@@ -139,7 +139,7 @@ def _leads(organisation: str, setting: str) -> list[float]:
 
 
 def contrasts(budget: int) -> list[str]:
-    """Return the table of leads in tool-heavy work minus leads in sequential work, at one ceiling, in Markdown."""
+    """Return the table of leads in divisible work minus leads in sequential work, at one ceiling, in Markdown."""
     settings = f"tool-heavy-{budget}", f"sequential-{budget}"
     names = [row.organisation for row in compared(settings[0]).rows]
     cells = [contrast(name, *settings) for name in names]

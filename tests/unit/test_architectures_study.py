@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+from itertools import product
 from math import prod
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
+from scipy.stats import norm
 
 from agentsoc.engine.run import run
 from agentsoc.experiment.grid import load_grid
@@ -51,7 +53,7 @@ def test_every_table_and_sentence_of_the_page_is_what_the_committed_results_give
     others = [line for line in text.splitlines() if line.startswith("|") and line not in lines]
     assert [line.split(" |")[0] for line in others] == [
         "|",
-        "| tool-heavy",
+        "| divisible",
         "| sequential",
     ]  # the design: checked below
 
@@ -71,7 +73,9 @@ def test_what_the_page_says_besides_follows_from_the_results_and_the_files() -> 
     p = alone["tool-heavy"]
     short = (p - mean) / (p * (1 - p) / TASKS) ** 0.5
     assert f"{mean:.3f} is {short:.1f} standard errors below the rate" in text
-    for name, scenario in (("tool-heavy", heavy), ("sequential", steps)):
+    assert f"(p = {2 * norm.sf(short):.3f})" in text
+    assert f"It adds about {p - mean:.2f} to each lead" in text
+    for name, scenario in (("divisible", heavy), ("sequential", steps)):
         dials: Any = scenario.tasks
         calls = dials.parallel * (dials.depth + 1)
         assert f"| {name} | {dials.parallel} | {dials.depth} | {calls} | {dials.parallel} |" in text
@@ -90,6 +94,12 @@ def test_the_conclusions_of_the_page_are_those_of_the_results() -> None:
         low = contrast("centralized", f"tool-heavy-{budget}", f"sequential-{budget}").split("[")[1]
         assert low.startswith("+")  # dividing pays more where there is something to divide
         assert outcome(f"sequential-{budget}")["centralized"] == 0
+    for kind, who in product(("tool-heavy", "sequential"), ("single", "centralized")):  # "the same runs"
+        wide_and_tight = [
+            of(f"{kind}-{budget}").filter(pl.col("organisation") == who).sort("task")["score"].to_list()
+            for budget in BUDGETS
+        ]
+        assert wide_and_tight[0] == wide_and_tight[1]
     tight, wide = outcome("sequential-6000"), outcome("sequential-40000")
     stopped = of("sequential-6000").filter(pl.col("organisation").is_in(["independent", "decentralized"]))
     assert (tight["independent"], tight["decentralized"]) == (-1, -1)
@@ -151,7 +161,7 @@ def test_what_the_page_says_of_the_small_model_is_what_the_results_hold() -> Non
     told = {name: [r for r in compared(f"{name}-local").rows if r.p_holm <= 0.05] for name in LOCAL}
     assert [row.organisation for row in told["tool-heavy"]] == ["hybrid"]
     assert (told["tool-heavy"][0].difference.value or 0) < 0
-    assert "In the tool-heavy setting one of four is told from the single agent, below it: the hybrid" in text
+    assert "In the divisible setting one of four is told from the single agent, below it: the hybrid" in text
     assert told["sequential"] == []
     assert "In the sequential setting none of four is told from the single agent" in text
     least = [row.detectable for name in LOCAL for row in compared(f"{name}-local").rows]

@@ -76,16 +76,18 @@ def test_the_exact_threshold_is_a_budget_or_inf_whatever_the_leaf(
     """A tiny exponent puts the end of the single agent's growth beyond the largest number."""
     leaf = LeafLaw(a, beta, mu_max)
     found = exact_threshold(b, gamma, rho, m, leaf, depth)
+    least = float(tree_cost(b, depth, 0.0, m))  # below, nothing is left for a leaf
+    budgets = np.geomspace(max(least, 1.0), 1e100, 4000)
+    trees = trajectory(leaf(leaf_tokens(budgets, b, depth, m)), b, gamma, rho, depth)[-1]
+    ahead = budgets[trees > leaf(budgets) * (1 + 1e-9)]
+    if not np.isfinite(found):
+        assert ahead.size == 0
+        return
     assert found >= 0
-    if 0 < found < 1e300:
-        trees = (
-            float(trajectory(leaf(leaf_tokens(found * by, b, depth, m)), b, gamma, rho, depth)[-1])
-            - float(leaf(found * by))
-            for by in (1 - 1e-6, 1 + 1e-6)
-        )
-        before, after = trees
-        assert before <= 1e-9
-        assert after >= -1e-9
+    if ahead.size:
+        assert found <= ahead[0] * (1 + 1e-9)
+        step = float(budgets[1] / budgets[0])
+        assert found >= ahead[0] / step - 1, "nothing below it is ahead, by the scan"
 
 
 def test_with_doubt_its_interval_holds_the_truth_in_most_of_a_dozen_experiments() -> None:

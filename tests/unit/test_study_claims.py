@@ -18,7 +18,7 @@ from analysis.interval import Interval
 from analysis.measures.independence import IndependentVotes
 from benchmarks import claims_page
 from benchmarks.claims import CLAIMS, ClaimsPart, claims_parts, keep_claims, kept_claims
-from benchmarks.claims_page import PAGE, difference_words, law, less, page, pilot_words, sizes, team
+from benchmarks.claims_page import PAGE, difference_words, differences, law, page, pilot_words, sizes, team
 from benchmarks.when import grid_of
 
 STAND_IN = """
@@ -107,66 +107,107 @@ def test_every_figure_of_scores_tokens_and_accuracies_follows_from_the_runs(home
     first = claims.filter(pl.col("round") == 0)
     last = claims.sort("round").unique(["task", "agent"], keep="last")
     ends = [f"{float(one['correct'].mean()):.3f}" for one in (first, last)]  # type: ignore[arg-type]
-    assert f"\n| debate | {ends[0]}, {ends[1]} | " in text
-    assert f"In the debate mean accuracy went from {ends[0]} to {ends[1]}: " in text
+    assert f"\n| debate | first {ends[0]}, last {ends[1]}, " in text
+    assert f"Mean accuracy in the debate: first {ends[0]}, last {ends[1]}, " in text
 
 
-def test_what_agents_were_shown_is_counted_as_in_the_runs(home: Path, stand_in: ClaimsPart, text: str) -> None:
+def test_what_agents_were_shown_and_did_is_counted_as_in_the_runs(home: Path, stand_in: ClaimsPart, text: str) -> None:
     (run,) = (home / "made" / "runs").glob("debate-n*")
-    first = RunLog(run).frame().filter((pl.col("kind") == "propose_claim") & (pl.col("round") == 0))
+    claims = RunLog(run).frame().filter(pl.col("kind").is_in(["propose_claim", "revise_claim"]))
+    first = claims.filter(pl.col("round") == 0)
     answers = first.group_by("task").agg("answer")["answer"].to_list()
     alone = sum(len(one) for one in answers if len(set(one)) == 1)
-    assert f"| of the debate | shown another answer ({300 - alone}) | shown no other ({alone}) |" in text
-    assert stand_in.heard["against"].sum() == 300 - alone
-    assert "\n| modal adoption | 0." in text
+    head = f"| replies of the debate | shown another answer ({300 - alone}) | shown no other ({alone}) |"
+    assert head in text
+    split = first.group_by("task").agg(answers=pl.col("answer").n_unique()).filter(pl.col("answers") > 1)
+    last = claims.sort("round").unique(["task", "agent"], keep="last").join(split, on="task", how="semi")
+    both = last.join(first, on=["task", "agent"], suffix="_before").select("correct_before", "correct").to_numpy()
+    lost, won = ((both[:, 0] == before) & (both[:, 1] != before) for before in (1, 0))
+    shares = lost.sum() / (both[:, 0] == 1).sum(), won.sum() / (both[:, 0] == 0).sum()
+    for name, share in zip(("vulnerability: right to wrong", "correction: wrong to right"), shares, strict=True):
+        assert f"| {name} | {share:.3f} [" in text
+    scores = pl.read_parquet(home / "kept" / CLAIMS[0] / "results.parquet").filter(pl.col("organisation") == "debate")
+    had = claims.group_by("task").agg(best=pl.col("correct").max()).join(scores, on="task")
+    gap = 100 * float((had["best"] - had["score"]).clip(lower_bound=0).mean())  # type: ignore[arg-type]
+    assert f"Oracle gap of the debate {gap:.1f} [" in text
     silent = replace(stand_in, heard=stand_in.heard.filter(~pl.col("against")))
-    nobody = "Nobody in the debate was shown another answer than its own."
-    assert nobody in (page([silent]) or "")
+    nobody = "No reply of the debate that states an answer was shown another one than its agent's own."
+    told = page([silent]) or ""
+    assert nobody in told
+    assert head not in told
+    assert f"Oracle gap of the debate {gap:.1f} [" in told
     assert nobody not in text
 
 
-def test_a_team_whose_votes_are_nearly_all_alike_has_no_n_eff_and_the_reason(stand_in: ClaimsPart, text: str) -> None:
+def test_agents_that_answer_once_move_nothing(stand_in: ClaimsPart, text: str) -> None:
+    once = replace(stand_in, standing=stand_in.standing.with_columns(revisers=pl.lit(0, pl.Int64)))
+    told = page([once]) or ""
+    assert "\n| debate | - | - | - | " in told
+    assert "Mean accuracy in the debate:" not in told
+    assert "Mean accuracy in the debate: first " in text
+
+
+def test_a_team_without_n_eff_is_named_with_the_reason(stand_in: ClaimsPart, text: str) -> None:
     alike = replace(stand_in, standing=stand_in.standing.with_columns(right=pl.col("voters").cast(pl.Float64)))
     told = page([alike]) or ""
-    reason = "- No N_eff where: fewer than 8 tasks differ from the others in how many votes are right."
-    assert told.count(reason) == 1
-    assert "No N_eff where" not in text
-    assert "The pilot: fewer than two teams have an N_eff." in told
-    assert "The pilot: R(N) = 1 / (1 + c (N - 1) N^-b) over N = 2, 3, 5: " in text
-    assert pilot_words(alike) == (
-        "What 12 are worth cannot be foretold from teams of 5 at most, or cannot be measured."
-    )
+    reason = "fewer than 8 tasks differ from the others in how many votes are right"
+    assert [f"- No N_eff of {n}: {reason}." in told for n in sizes(stand_in)] == [True] * 4
+    assert "- Teams of up to 5: fewer than two have an N_eff." in told
+    assert pilot_words(alike) == f"What 12 are worth cannot be measured: {reason}."
+    few = replace(stand_in, standing=stand_in.standing.with_columns(voters=(pl.col("voters") - 1).clip(lower_bound=1)))
+    assert "- No N_eff of 12: in too few tasks all 12 gave an answer." in (page([few]) or "")
+    assert "No N_eff of" not in text
+    assert "- Teams of up to 5: R(N) = 1 / (1 + c (N - 1) N^-b) over N = 2, 3, 5: " in text
+    assert "N_eff of 12 agents" in text
     assert sizes(stand_in) == [2, 3, 5, 12]
 
 
-def test_whether_the_pilot_foretold_the_largest_team_is_said_in_three_ways(
+def test_whether_small_teams_foretold_the_largest_is_said_in_each_way(
     stand_in: ClaimsPart, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fitted, largest = law(stand_in, 5), team(stand_in, 12)
     assert fitted is not None
     assert isinstance(largest, IndependentVotes)
 
-    def told(predicted: tuple[float, float], seen: tuple[float, float]) -> str:
+    def told(predicted: tuple[float, float], seen: tuple[float, float], fit: float | None = 0.5) -> str:
         at = Interval(sum(predicted) / 2, *predicted), Interval(sum(seen) / 2, *seen)
-        monkeypatch.setattr(claims_page, "law", lambda *_: replace(fitted, predicted=at[0], target=30))
-        monkeypatch.setattr(claims_page, "team", lambda *_: replace(largest, n=30, votes=at[1]))
-        return pilot_words(stand_in).partition("]: ")[2]
+        monkeypatch.setattr(claims_page, "law", lambda *_: replace(fitted, predicted=at[0], fit=fit))
+        monkeypatch.setattr(claims_page, "team", lambda *_: replace(largest, votes=at[1]))
+        return pilot_words(stand_in)
 
-    assert told((2, 4), (3, 5)) == "the intervals have values in common."
-    assert told((2, 4), (5, 7)) == told((5, 7), (2, 4)) == "the intervals have no value in common."
-    assert told((1, 17), (5, 7)).startswith("the prediction leaves more than half of all values open")
+    assert told((2, 4), (3, 5)) == (
+        "The law fitted to teams of 2 to 5 predicts N_eff 3.000 [2.000, 4.000] for 12; measured is "
+        "4.000 [3.000, 5.000]: the intervals have values in common."
+    )
+    apart = ": the intervals have no value in common."
+    assert told((2, 4), (5, 7)).endswith(apart)
+    assert told((5, 7), (2, 4), None).endswith(apart)
+    assert told((1, 8), (5, 7)).endswith(": the prediction would fit half of all values, so this tests nothing.")
+    assert told((3, 5), (4.5, 11)).endswith(": the measurement would fit half of all values, so this tests nothing.")
+    assert ": the prediction and the measurement would fit half" in told((1, 8), (4.5, 11))
+    assert told((2, 4), (3, 5), 0.049) == (
+        "The teams of 2 to 5 do not follow the law (p = 0.049), so it foretells nothing."
+    )
+    monkeypatch.setattr(claims_page, "law", lambda *_: None)
+    assert pilot_words(stand_in).startswith("No law can be fitted to teams of 2 to 5, so nothing is foretold; 12 are")
 
 
-def test_a_difference_is_told_only_where_its_p_is_small(stand_in: ClaimsPart) -> None:
-    row = less(stand_in, "vote-5", ("debate", "placebo")).row("debate")
+def test_a_difference_is_told_only_where_its_p_is_small_over_all_five(stand_in: ClaimsPart, text: str) -> None:
+    rows = differences(stand_in)
+    assert len(rows) == 5
+    raw = sorted(row.p for row in rows.values())
+    assert min(row.p_holm for row in rows.values()) == pytest.approx(min(1.0, 5 * raw[0]))
+    for name, base in rows:
+        assert f"\n| {name} less {base} | " in text
+    row = rows["debate", "vote-5"]
     better, worse, open_ = (
         replace(row, difference=Interval(value, value - 0.1, value + 0.1), p_holm=p)
         for value, p in ((0.2, 0.05), (-0.2, 0.01), (0.2, 0.051))
     )
     said = [difference_words(one, "vote-5") for one in (better, worse, open_)]
-    assert said[0] == "debate less vote-5 +0.200 [+0.100, +0.300], p 0.050: better."
-    assert said[1].endswith("p 0.010: worse.")
-    assert said[2].endswith("p 0.051: cannot be told.")
+    assert said[0] == "debate less vote-5 +0.200 [+0.100, +0.300], p 0.050: better"
+    assert said[1].endswith("p 0.010: worse")
+    assert said[2].endswith("p 0.051: cannot be told")
 
 
 def test_comparisons_that_are_not_made_are_named_and_have_no_section(stand_in: ClaimsPart, text: str) -> None:
@@ -189,4 +230,26 @@ def test_a_table_of_votes_that_somebody_changed_is_refused(home: Path, tmp_path:
     pl.read_parquet(changed).with_columns(right=pl.lit(1.0)).write_parquet(changed)
     with pytest.raises(InputError, match="not the one that was kept"):
         kept_claims(CLAIMS[0], tmp_path)
+    changed.unlink()
+    with pytest.raises(InputError, match="not the one that was kept"):
+        kept_claims(CLAIMS[0], tmp_path)
     assert set(json.loads((tmp_path / CLAIMS[0] / "made.json").read_text())) >= {"standing_sha256", "heard_sha256"}
+
+
+def test_several_seeds_are_not_kept(tmp_path: Path) -> None:
+    """The votes of a task of one seed would be taken for those of the same task of the other."""
+    file = tmp_path / "asked.yaml"
+    file.write_text(STAND_IN.replace("seeds: 1", "seeds: 2").replace("count: 60", "count: 2"))
+    agentsoc.compare(file, tmp_path / "made", workers=1)
+    with pytest.raises(InputError, match="tasks of several seeds"):
+        keep_claims(CLAIMS[0], tmp_path / "made", tmp_path / "kept", load_grid(file))
+    assert not (tmp_path / "kept").exists()
+
+
+def test_what_is_kept_of_real_models_begins_with_the_same_answers() -> None:
+    for one in claims_parts():
+        firsts = [
+            one.standing.filter(pl.col("organisation") == name).sort("task").select("task", "mean_first").rows()
+            for name in ("self-correction", "debate", "placebo")
+        ]
+        assert firsts[0] == firsts[1] == firsts[2], one.part.name

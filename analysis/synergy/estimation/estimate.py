@@ -37,7 +37,7 @@ from analysis.synergy.estimation.count_shapes import ShapeTest, compare_shapes
 from analysis.synergy.estimation.difficulty import DifficultyMixture, difficulty_draws
 from analysis.synergy.estimation.fidelity_fit import TripCounts, count_trips, gamma_at, gamma_draws
 from analysis.synergy.estimation.growth import GrowingNode, delta_growth, drawn_growth, shapes_left
-from analysis.synergy.estimation.interval import Estimate, given
+from analysis.synergy.estimation.interval import Estimate, as_wide, given
 from analysis.synergy.estimation.known import KnownParameters, NodeModel
 from analysis.synergy.estimation.leaf_law import LeafCounts, LeafFit, count_leaves, fit_leaf_law, leaf_draws
 from analysis.synergy.estimation.measurements import Measurements, from_logs
@@ -213,7 +213,8 @@ class _Joint:
         if self.drawn:
             counts: ResponseCounts = count_responses(merges, self.index)
             both = response_draws(counts, self.weights, lock, copied)
-            self.draws["gamma"], self.draws["rho"] = both[:, 0], both[:, 1]
+            for j, (name, found) in enumerate((("gamma", response.gamma), ("rho", response.rho))):
+                self.draws[name] = both[:, j] if found is None else as_wide(found, both[:, j], seed=self.seed + j)
         return response
 
     def gamma(
@@ -231,8 +232,10 @@ class _Joint:
         if self.trips is None:
             self.refusals.append("gamma: no round trips and no merges")
             return None, "none"
-        self.draws["gamma"] = gamma_draws(self.trips, 0, self.weights)
-        return gamma_at(self.trips, 0, self.draws["gamma"]), "round trips"
+        draws = gamma_draws(self.trips, 0, self.weights)
+        found = gamma_at(self.trips, 0, draws)
+        self.draws["gamma"] = as_wide(found, draws, seed=self.seed)
+        return found, "round trips"
 
     def rho(
         self, response: ResponseFit | None, siblings: RhoFit | None, known: float | None

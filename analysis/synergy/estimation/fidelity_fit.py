@@ -16,8 +16,9 @@ import polars as pl
 from scipy import special
 
 from agentsoc.errors import InputError
+from analysis.stats.bootstrap import FEW_UNUSUAL
 from analysis.synergy.estimation.binomial_fit import BinomialFits, Law, ParameterBounds, fit_binomial
-from analysis.synergy.estimation.interval import LEVEL, WIDEST, Estimate, from_draws
+from analysis.synergy.estimation.interval import LEVEL, NORMAL, WIDEST, Estimate, from_draws, hull
 from analysis.synergy.estimation.resample import TaskIndex, sums_by_task, task_weights
 from analysis.synergy.estimation.votes import demand_columns
 from analysis.synergy.theory.arrays import FloatArray
@@ -195,7 +196,10 @@ def gamma_interval(agree: float, n: float, chance: float) -> Estimate:
     found = fidelity_from_agreement(agree, n, 1 / chance, level=LEVEL)
     share = agree / n
     se = float(np.sqrt(share * (1 - share) / n)) / (1 - chance)
-    return Estimate(found.value, found.low, found.high, method="wilson", se=se)
+    at_border = share in (0.0, 1.0)  # where the standard error says nothing, the interval does
+    return Estimate(
+        found.value, found.low, found.high, method="wilson", se=found.width / (2 * NORMAL) if at_border else se
+    )
 
 
 def gamma_draws(counts: TripCounts, level: int, weights: FloatArray) -> FloatArray:
@@ -214,13 +218,19 @@ def gamma_draws(counts: TripCounts, level: int, weights: FloatArray) -> FloatArr
 def gamma_at(counts: TripCounts, level: int, draws: FloatArray) -> Estimate:
     """Return gamma of messages of one length: Wilson's interval, or that of `draws` where a task occurs twice.
 
-    Where all draws are equal, as when every message was read as it was sent, Wilson's interval of one trial a task.
+    Where fewer than `FEW_UNUSUAL` tasks differ from the others in the share that was read as it was sent, resamples
+    tell too little: then the interval holds Wilson's of one trial a task as well.
     """
     n, agree = counts.n[:, level], counts.agree[:, level]
-    if np.any(n > 1) and np.nanmax(draws) > np.nanmin(draws):
-        return from_draws(signal_of(agree.sum() / n.sum(), counts.chance).item(), draws)
-    trials = float(np.sum(n > 0))
-    return gamma_interval(float(agree.sum() / n.sum()) * trials, trials, counts.chance)
+    if not np.any(n > 1):
+        return gamma_interval(float(agree.sum()), float(n.sum()), counts.chance)
+    there = n > 0
+    share = float(agree.sum() / n.sum())
+    found = from_draws(float(signal_of(share, counts.chance)), draws)
+    _, often = np.unique(np.round(agree[there] / n[there], 9), return_counts=True)
+    if there.sum() - often.max() < FEW_UNUSUAL:
+        found = hull(found, gamma_interval(share * float(there.sum()), float(there.sum()), counts.chance))
+    return found
 
 
 def _point(counts: TripCounts, level: int, weights: FloatArray, trips: pl.DataFrame, quantity: Quantity) -> FidelityAt:

@@ -14,6 +14,7 @@ import numpy as np
 from scipy import stats
 
 from agentsoc.errors import InputError
+from agentsoc.streams import stream
 from analysis.interval import Interval
 from analysis.synergy.theory.arrays import FloatArray
 
@@ -22,6 +23,9 @@ Method = Literal["profile", "wilson", "jackknife", "bootstrap", "delta", "given"
 
 LEVEL: Final = 0.95
 """Coverage that every interval aims at."""
+NORMAL: Final = float(stats.norm.ppf((1 + LEVEL) / 2))
+"""Half width of an interval, in standard errors."""
+_NARROW: Final = 2 / 3  # of the width of the interval: a range of draws below it tells less than the interval does
 WIDEST: Final = 0.5
 """Widest interval of gamma or rho by which a regime is decided. A wider one is told all the same: to leave estimates
 out by their width would leave in those that came out small, and they would be too small on average."""
@@ -67,6 +71,31 @@ def from_draws(value: float, draws: FloatArray) -> Estimate:
     tail = (1 - LEVEL) / 2
     low, high = np.quantile(usable, [tail, 1 - tail])
     return Estimate(float(value), float(low), float(high), method="bootstrap", se=float(usable.std(ddof=1)))
+
+
+def hull(one: Estimate, other: Estimate) -> Estimate:
+    """Return the first estimate with an interval that holds both; the method is that of the wider one."""
+    low, high = min(one.low, other.low), max(one.high, other.high)
+    wider = one if one.width >= other.width else other
+    se = max(one.se, (high - low) / (2 * NORMAL))
+    return Estimate(one.value, low, high, method=wider.method, se=se)
+
+
+def as_wide(found: Estimate, draws: FloatArray, *, seed: int = 0) -> FloatArray:
+    """Return draws that are as wide as the interval of their estimate, shape (n_draws,).
+
+    They are the draws given, but where resamples tell less than the interval does: tasks that all came out alike give
+    the same value in every resample. Then each end of the interval is 1.96 standard deviations from the value, by the
+    half of a normal distribution to its side.
+    """
+    usable = draws[np.isfinite(draws)]
+    tail = (1 - LEVEL) / 2
+    reach = float(np.ptp(np.quantile(usable, [tail, 1 - tail]))) if usable.size else 0.0
+    if found.method == "given" or not found.width > 0 or reach >= _NARROW * found.width:
+        return draws
+    z = stream(seed, "phase", "as wide").standard_normal(draws.size)
+    side = np.where(z < 0, found.value - found.low, found.high - found.value)
+    return np.asarray(found.value + z * np.maximum(side, 0.0) / NORMAL, dtype=np.float64)
 
 
 def jackknife(value: float, left_out: FloatArray) -> Estimate:

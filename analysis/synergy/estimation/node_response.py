@@ -25,6 +25,7 @@ from numpy.polynomial import chebyshev
 from scipy import stats
 
 from agentsoc.errors import InputError
+from analysis.stats.bootstrap import FEW_UNUSUAL
 from analysis.synergy.estimation.binomial_fit import (
     BinomialFits,
     Law,
@@ -33,7 +34,7 @@ from analysis.synergy.estimation.binomial_fit import (
     fit_binomial,
     profile_interval,
 )
-from analysis.synergy.estimation.interval import Estimate, from_draws
+from analysis.synergy.estimation.interval import Estimate, from_draws, hull
 from analysis.synergy.estimation.resample import TaskIndex, sums_by_task, task_weights
 from analysis.synergy.estimation.votes import demand_columns
 from analysis.synergy.theory.arrays import FloatArray, IntArray
@@ -44,7 +45,7 @@ Copied = Literal["first", "any"]
 """Whose vote a locked node repeats: the first child's (simulated voters), or that of a child that is not known."""
 
 _BOX: Final = ParameterBounds.of((-1.0, 1.0), (0.0, 1.0))
-_STILL: Final = 1e-6  # draws that are no further apart are one: what the fit tells of its search, not of the data
+_FLAT: Final = 1.5  # times the width of the bootstrap's interval: a likelihood so much flatter tells that it is one
 _STARTS: Final = (np.array([0.8, 0.1]), np.array([0.4, 0.4]), np.array([0.95, 0.6]))
 
 
@@ -114,9 +115,11 @@ def fit_response(
 ) -> ResponseFit:
     """Return gamma and rho from merges (and relays, rows with b = 1) by maximum likelihood.
 
-    Intervals by profile likelihood, by task bootstrap where a task has several merges and resamples differ; they are
-    wide where a deaf channel, or votes that are all equal, hide rho. rho is refused without merges of at least three
-    children.
+    Intervals by profile likelihood, by task bootstrap where a task has several merges. A bootstrap cannot tell what its
+    tasks do not show: where fewer than `FEW_UNUSUAL` tasks have an outcome that a perfect reader would not give (or one
+    that it would), the interval holds that of one merge a task as well, and where the likelihood is much flatter than
+    the resamples say, that of the likelihood. So they are wide where a deaf channel, or votes that are all equal, hide
+    rho. rho is refused without merges of at least three children.
 
     Args:
         merges: columns task, b, right, first, out, k; see `votes.merge_table`.
@@ -133,10 +136,7 @@ def fit_response(
     if np.any(counts.n.sum(axis=1) > 1):
         weights = task_weights(n_draws, np.zeros(counts.n.shape[0], dtype=np.int64), seed=seed)
         drawn = response_draws(counts, weights, lock, copied, fits)
-        still = np.ptp(drawn, axis=0) <= _STILL
-        gamma, rho = (
-            _by_task(law, counts, j) if still[j] else from_draws(float(fits.theta[0, j]), drawn[:, j]) for j in (0, 1)
-        )
+        gamma, rho = (_resampled(law, counts, fits, drawn, j) for j in (0, 1))
     else:
         gamma, rho = (_profile(law, total_n, total_k, fits, j) for j in (0, 1))
     refusals = []
@@ -203,11 +203,22 @@ def _profile(law: Law, n: FloatArray, k: FloatArray, fits: BinomialFits, which: 
     return Estimate(float(fits.theta[0, which]), float(low[0]), float(high[0]), method="profile", se=se)
 
 
-def _by_task(law: Law, counts: ResponseCounts, which: int) -> Estimate:
-    """Return a parameter whose resamples are all equal, as at a border: that they are says how few tasks there were.
+def _resampled(law: Law, counts: ResponseCounts, fits: BinomialFits, drawn: FloatArray, which: int) -> Estimate:
+    """Return a parameter with the interval of its draws, and of what they cannot tell."""
+    found = from_draws(float(fits.theta[0, which]), drawn[:, which])
+    likely = _profile(law, counts.n.sum(axis=0)[None], counts.k.sum(axis=0)[None], fits, which)
+    if likely.width > _FLAT * found.width:
+        found = hull(found, likely)
+    expected = np.sign(2 * counts.right - counts.b)  # of a perfect reader: right, wrong, or a coin's
+    as_expected = np.where(expected > 0, counts.k, np.where(expected < 0, counts.n - counts.k, 0)).sum(axis=1)
+    clear = np.where(expected != 0, counts.n, 0).sum(axis=1)
+    if min(np.sum(as_expected < clear), np.sum(as_expected > 0)) < FEW_UNUSUAL:
+        found = hull(found, _by_task(law, counts, which))
+    return found
 
-    The likelihood counts each task as one merge, so that merges of one task, alike or not, tell no more than one.
-    """
+
+def _by_task(law: Law, counts: ResponseCounts, which: int) -> Estimate:
+    """Return a parameter by a likelihood that counts each task as one merge, so that merges of a task tell no more."""
     merges = counts.n.sum(axis=1, keepdims=True)
     each = np.divide(1.0, merges, out=np.zeros_like(merges), where=merges > 0)
     n, k = (each * counts.n).sum(axis=0)[None], (each * counts.k).sum(axis=0)[None]
