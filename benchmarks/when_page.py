@@ -66,6 +66,15 @@ METHOD: Final = """\
 """
 
 
+NOTES: Final = {
+    "orders-0.5b": (
+        "Who has no calculator is shown an example that states the answer before its working, so nobody works in\n"
+        "steps: these are sums done at once. Who has it is shown an example of a call."
+    )
+}
+"""What has to be known of the prompts of a part."""
+
+
 @dataclass(frozen=True)
 class Talk:
     """What a debate scored beyond its placebo at one ceiling."""
@@ -126,6 +135,32 @@ def talk_words(talks: Sequence[Talk], base: str) -> str:
     return f"{text} It is not shown to be ahead of {base}, so no gain by talking is shown."
 
 
+def among_better(part: Part) -> str:
+    """Return how those that are better than the baseline at one ceiling differ from the cheapest of them.
+
+    A tool, or an example, may be what is better in all of them; more agents are, only if they beat the cheapest.
+    """
+    report = part.report
+    if report.curves is not None:
+        return ""
+    (block,) = report.blocks
+    better = [row.organisation for row in block.found.rows if row.p_holm <= LEVEL and row.difference.value > 0]
+    spent = {name: found.value for name in better if (found := report.metrics[name].values["tokens"]) is not None}
+    if len(spent) < 2:
+        return ""
+    least = min(spent, key=lambda name: spent[name])
+    table = part.results.table.filter(pl.col("organisation").is_in(list(spent)))
+    rows = compare_paired(table, baseline=least, cluster=part.results.cluster).rows
+    each = "; ".join(
+        f"{row.organisation} {_difference(row.difference)}, p {p_words(row.p_holm)}, for "
+        f"{spent[row.organisation] / spent[least]:.1f} times the tokens"
+        for row in rows
+    )
+    told = [row.organisation for row in rows if row.p_holm <= LEVEL]
+    words = f"told from it: {', '.join(told)}" if told else "none is told from it"
+    return f" Of the better ones {least} is the cheapest. Less {least}: {each} ({words})."
+
+
 def _difference(found: Interval) -> str:
     return found.text(sign=True)
 
@@ -159,7 +194,7 @@ def _summary(found: Sequence[Part]) -> Iterator[str]:
     for part in found:
         talks = talking(part)
         said = f" {talk_words(talks, part.results.record.baseline)}" if talks or DEBATE in part.results.sizes else ""
-        yield f"- **{part.about}** {verdict(part.report)}{said}"
+        yield f"- **{part.about}** {verdict(part.report)}{among_better(part)}{said}"
     yield ""
     names = {part.name for part in found}
     if rest := [f"`{name}`" for name in PARTS if name not in names]:
@@ -226,6 +261,8 @@ def _part(part: Part) -> Iterator[str]:
     yield f"## {part.about.rstrip('.')}\n"
     n_tasks = part.results.table["task"].n_unique()
     yield f"`scenarios/study/{part.name}.yaml`: {n_tasks} tasks, {len(part.results.record.cells)} runs.\n"
+    if part.name in NOTES:
+        yield f"{NOTES[part.name]}\n"
     if curves is None:
         yield from _block(part)
     else:

@@ -19,7 +19,7 @@ from analysis.interval import Interval
 from benchmarks import study_when, when
 from benchmarks.claims import CLAIMS
 from benchmarks.when import PARTS, PILOT, Part, file_of, grid_of, keep, kept, parts
-from benchmarks.when_page import IMAGES, PAGE, Talk, page, picture, talk_words, talking
+from benchmarks.when_page import IMAGES, PAGE, Talk, among_better, page, picture, talk_words, talking
 
 STAND_IN = """
 name: stand-in
@@ -292,3 +292,41 @@ def test_the_study_is_made_in_a_short_form_by_one_command(tmp_path: Path) -> Non
     assert set(table["organisation"]) == {"self-consistency", "debate", "placebo"}
     assert table.height == 6
     assert (table["calls"] > 0).all()
+
+
+SEVERAL_BETTER = """
+name: several-better
+description: Teams under one ceiling.
+base:
+  tasks: {kind: signal, count: 150}
+  agents: {model: {kind: simulated, signal: 0.25, message: 20}}
+  topology: independent
+  protocol: vote
+organisations:
+  one: {agents: {count: 1}}
+  fifteen: {agents: {count: 15}}
+  again: {agents: {count: 15}}
+  many: {agents: {count: 151}}
+seeds: 1
+baseline: one
+"""
+
+
+def test_the_better_ones_are_held_against_the_cheapest_of_them(home: Path, tmp_path: Path) -> None:
+    """Against one alone any of them gains; whether the dearer ones gain over the cheapest is another question."""
+    file = tmp_path / "s.yaml"
+    file.write_text(SEVERAL_BETTER)
+    agentsoc.compare(file, tmp_path / "made", workers=1)
+    keep(PARTS[1], tmp_path / "made", tmp_path / "kept", load_grid(file))
+    (part,) = parts(tmp_path / "kept")
+    said = among_better(part)
+    assert said.startswith(" Of the better ones fifteen is the cheapest. Less fifteen: again +0.000 [")
+    assert re.search(r"; many \+0\.\d+ \[\+0\.\d+, \+0\.\d+\], p [\d.e-]+, for 10\.1 times the tokens", said)
+    assert said.endswith(" (told from it: many).")
+    assert said in (page([part], None) or "")
+    table = part.results.table.with_columns(
+        score=pl.when(pl.col("organisation") == "many").then(0.0).otherwise(pl.col("score"))
+    )
+    of_two = Part(part.name, replace(part.results, table=table), part.made)
+    assert among_better(of_two).endswith(" (none is told from it).")
+    assert [among_better(one) for one in parts(home / "kept")] == ["", ""], "with several ceilings, or one better"
