@@ -4,7 +4,7 @@ Run: ``python -m benchmarks.study_forms [--models smollm2,0.5b,1.5b] [--kinds ar
 [--forms short,json,text] [--tasks 12] [--minutes 10]``. Every cell is one run directory under ``--runs``, taken in the
 order named and up to the minutes; a later call goes on. The table has, for each form, the share of right answers over
 tasks, how many more than in the first form, paired by task, first attempts that stated no answer, and those of them
-that their output cap cut off.
+that their output cap cut off; p is corrected by Holm over the table.
 """
 
 from __future__ import annotations
@@ -15,15 +15,17 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import groupby, product
+from itertools import product
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
 import polars as pl
 
 from agentsoc import RunLog
 from agentsoc.engine.transcript import transcript
-from analysis.stats import compare_paired
+from analysis.stats import PairedRow, compare_paired
+from analysis.stats.permutation import holm
 from benchmarks.study_influence import CALLS, CAPS, KINDS, MODELS, SEED, Cell, advance, has_run, share
 
 ONE: Final = (1, "single", {"kind": "vote"})
@@ -60,21 +62,19 @@ class FormCounts:
     cut: int
     """Those of them that the output cap cut off."""
 
-    def row(self, first: FormCounts) -> str:
-        """Return it as a line of a table, beside the same tasks in the form `first`."""
+    def row(self, beside: PairedRow | None, p: float | None) -> str:
+        """Return it as a line of a table, with how many more than in the first form, and p corrected over the table."""
         one = self.cell
-        cells = [f"{one.model}, {one.kind}", one.form, share(sum(self.right), len(self.right)), self.more(first)]
+        more = ["", ""] if beside is None or p is None else [difference(beside), f"{p:.3f}"]
+        cells = [f"{one.model}, {one.kind}", one.form, share(sum(self.right), len(self.right)), *more]
         return f"| {' | '.join(cells)} | {self.unread} | {self.cut} |"
 
-    def more(self, first: FormCounts) -> str:
-        """Return the share of right answers less that in another form, with its interval; empty beside itself."""
-        if first is self:
-            return ""
+    def beside(self, first: FormCounts) -> PairedRow:
+        """Return the right answers less those in another form, paired by task."""
         forms = {"first": first.right, "this": self.right}
         rows = [(name, task, 0, float(one)) for name, right in forms.items() for task, one in enumerate(right)]
         table = pl.DataFrame(rows, schema=["organisation", "task", "seed", "score"], orient="row")
-        found = compare_paired(table, baseline="first", cluster=("task",)).row("this")
-        return f"{found.difference.value:+.2f} [{found.difference.low:+.2f}, {found.difference.high:+.2f}]"
+        return compare_paired(table, baseline="first", cluster=("task",)).row("this")
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
@@ -100,13 +100,29 @@ def counted(cell: FormCell, directory: Path) -> FormCounts:
     return FormCounts(cell, right, len(unread), sum(one.outcome.finish == "length" for one in unread))
 
 
+def difference(row: PairedRow) -> str:
+    """Return a difference with its interval and the tasks won and lost."""
+    found = row.difference
+    return f"{found.value:+.2f} [{found.low:+.2f}, {found.high:+.2f}], {row.wins} to {row.losses}"
+
+
 def table(found: list[FormCounts]) -> Iterator[str]:
-    """Yield the lines of the table."""
-    yield "| model, tasks | form | right, first attempt | more than in the first form | no answer | of them cut off |"
-    yield "|---|---|---|---|---|---|"
-    for _, own in groupby(found, key=lambda one: (one.cell.model, one.cell.kind)):
-        of_kind = list(own)
-        yield from (one.row(of_kind[0]) for one in of_kind)
+    """Yield the lines of the table; p is corrected by Holm over all of its differences."""
+    yield (
+        "| model, tasks | form | right, first attempt | less the first form, won to lost | p (Holm) | no answer | "
+        "of them cut off |"
+    )
+    yield "|---|---|---|---|---|---|---|"
+    firsts = [next(one for one in found if key(one) == key(other)) for other in found]
+    rows = [None if one is first else one.beside(first) for one, first in zip(found, firsts, strict=True)]
+    corrected = iter(holm(np.array([row.p for row in rows if row is not None])).tolist())
+    for one, row in zip(found, rows, strict=True):
+        yield one.row(row, None if row is None else next(corrected))
+
+
+def key(one: FormCounts) -> tuple[str, str]:
+    """Return what the forms beside each other have in common."""
+    return one.cell.model, one.cell.kind
 
 
 def main() -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -48,9 +49,12 @@ def test_a_form_stands_beside_the_first_one_of_the_same_tasks() -> None:
         )
     )
     rows = list(table([first, second, other]))[2:]
-    assert rows[0].endswith("|  | 0 | 0 |")
+    assert rows[0].endswith("|  |  | 0 | 0 |")
     assert "| json | 3 of 4: 0.75 [0.30, 0.95] | +0.50 [" in rows[1]
-    assert rows[2].endswith("|  | 0 | 0 |")
+    assert rows[1].endswith("], 2 to 0 | 0.500 | 0 | 0 |")
+    assert rows[2].endswith("|  |  | 0 | 0 |")
+    twice = replace(second, cell=FormCell("scripted", "text", "single", "choice"))
+    assert all(row.endswith("], 2 to 0 | 1.000 | 0 | 0 |") for row in list(table([first, second, twice]))[3:])
 
 
 def test_replies_that_another_reader_reads_otherwise_are_found() -> None:
