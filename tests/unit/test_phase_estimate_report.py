@@ -387,7 +387,7 @@ def test_the_lines_of_the_plane_are_where_the_theory_has_them(estimate: PhaseEst
     assert plane.cloud.shape == (400, 2)
     assert estimate.beta is not None
     assert plane.beta == estimate.beta.value
-    assert "P(alpha > 1) = > 0.99" in plane.caption()
+    assert "P(alpha > 1) > 0.99" in plane.caption()
     with pytest.raises(InputError, match="b = 5"):
         phase_plane(3, estimate=estimate)
 

@@ -59,7 +59,7 @@ def test_the_regime_says_what_it_rests_on(estimate: PhaseEstimate) -> None:
     assert plain.startswith("phase of trees with b = 5 (")
     half, sure_ = text(mu_star=0.5), text(mu_star=1.0)
     told_apart({"= 0.5: leaves with a stronger signal are made worse": half}, sure_)
-    told_apart({"  P(s > beta) = ": plain}, text(p_synergy=None))
+    told_apart({"  P(s > beta) ": plain}, text(p_synergy=None))
     told_apart({" if shared errors are beta-binomial)": plain}, text(p_synergy_beta_binomial=None))
 
 

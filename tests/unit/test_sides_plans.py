@@ -28,12 +28,12 @@ def test_a_recommendation_says_what_it_chose_and_how_sure_it_is() -> None:
     found, alone = recommend(measured(), 5_000, 250, fan_ins=[5]), recommend(measured(), 100, 1_000)
     lost = recommend(measured(messages=(message(gamma=0.3),)), 5_000, 250, fan_ins=[5])
     told_apart({
-        "  P(it beats one agent) = ": found.summary(),
+        "  P(it beats one agent) ": found.summary(),
         "  one agent: 5,000 tokens, signal ": found.summary(),
         "  nothing else fits budget and window": alone.summary(),
-        "  P(the best other design beats it) = ": lost.summary(),
+        "  P(the best other design beats it) ": lost.summary(),
         "  next best: ": (found.summary(), lost.summary()),
-        "  P(the first is better than the next) = ": (found.summary(), lost.summary()),
+        "  P(the first is better than the next) ": (found.summary(), lost.summary()),
     })  # fmt: skip
     assert found.summary().startswith("with these measurements and 5,000 tokens: ")
     assert " of two answers" in found.summary()

@@ -253,7 +253,7 @@ def test_the_phase_says_its_regime_and_where_it_stands() -> None:
     )
     there = phase_page(some_measurements())
     surest, middling = (phase_html(msgspec.structs.replace(there, probabilities={"amplify": p})) for p in (1.0, 0.614))
-    told_apart({"P(amplify) &gt; 0.99": surest, "P(amplify) 0.61": middling})  # never a certainty
+    told_apart({"P(amplify) &gt; 0.99": surest, "P(amplify) = 0.61": middling})  # never a certainty
     nowhere = msgspec.structs.replace(there, plane=msgspec.structs.replace(there.plane, point=None, cloud=[]))
     told_apart(
         {

@@ -54,7 +54,7 @@ def test_where_the_forms_are_at_odds_and_nothing_was_tested_the_regime_is_undeci
 
 def test_a_lock_before_the_channel_has_no_other_form() -> None:
     found = phase_of_votes(votes("lock"), gamma=0.9, sent=True)[0]
-    assert "P(alpha > 1) = > 0.99: amplify" in found.summary()
+    assert "P(alpha > 1) > 0.99: amplify" in found.summary()
     assert "if locked" not in found.summary()
     assert "alpha if locked" in phase("lock", 1.2, 1)[0].summary()
 

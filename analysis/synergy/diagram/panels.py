@@ -17,7 +17,7 @@ import polars as pl
 
 from agentsoc.errors import InputError
 from analysis.synergy.estimation.estimate import PhaseEstimate
-from analysis.synergy.estimation.interval import LEVEL, sure
+from analysis.synergy.estimation.interval import LEVEL, equals, sure
 from analysis.synergy.theory.arrays import FloatArray
 from analysis.synergy.theory.budget import catch_up_budget, depth_threshold, growth_threshold, saturation_budget
 from analysis.synergy.theory.costs import LeafLaw, leaf_signal, overhead
@@ -59,8 +59,8 @@ class PhasePlane:
 
     def caption(self) -> str:
         """Return the probabilities in words."""
-        parts = [f"P(alpha > 1) = {sure(self.p_amplify)}"] if self.p_amplify is not None else []
-        parts += [f"P(s > beta) = {sure(self.p_synergy)}"] if self.p_synergy is not None else []
+        parts = [f"P(alpha > 1) {equals(sure(self.p_amplify))}"] if self.p_amplify is not None else []
+        parts += [f"P(s > beta) {equals(sure(self.p_synergy))}"] if self.p_synergy is not None else []
         return ", ".join(parts)
 
 

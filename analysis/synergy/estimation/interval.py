@@ -50,6 +50,11 @@ def sure(p: float) -> str:
     return "> 0.99" if p > 0.99 else "< 0.01" if p < 0.01 else f"{p:.2f}"
 
 
+def equals(told: str) -> str:
+    """Return what stands between the name of a probability and what `sure` tells of it: "= 0.61", "> 0.99"."""
+    return told if told[0] in "<>" else f"= {told}"
+
+
 def given(value: float) -> Estimate:
     """Return a value that was stated, not measured, and so has no width."""
     return Estimate(value, value, value, method="given", se=0.0)
@@ -93,7 +98,7 @@ def as_wide(found: Estimate, draws: FloatArray, *, seed: int = 0) -> FloatArray:
     reach = float(np.ptp(np.quantile(usable, [tail, 1 - tail]))) if usable.size else 0.0
     if found.method == "given" or not found.width > 0 or reach >= _NARROW * found.width:
         return draws
-    z = stream(seed, "phase", "as wide").standard_normal(draws.size)
+    z = stream(seed, "phase", "spread").standard_normal(draws.size)
     side = np.where(z < 0, found.value - found.low, found.high - found.value)
     return np.asarray(found.value + z * np.maximum(side, 0.0) / NORMAL, dtype=np.float64)
 

@@ -11,7 +11,7 @@ from analysis.synergy.estimation.assumptions import CHANCE, FORM, SIZE, Check
 from analysis.synergy.estimation.count_shapes import ShapeTest
 from analysis.synergy.estimation.difficulty import DifficultyMixture
 from analysis.synergy.estimation.growth import SHAPE_NAMES
-from analysis.synergy.estimation.interval import WIDEST, Estimate, sure
+from analysis.synergy.estimation.interval import WIDEST, Estimate, equals, sure
 from analysis.synergy.estimation.leaf_law import LeafFit
 from analysis.synergy.estimation.node_response import ResponseFit
 from analysis.synergy.estimation.sibling_correlation import RhoFit
@@ -166,7 +166,7 @@ class PhaseEstimate:
         if self.p_synergy is not None:
             pessimistic = self.p_synergy_beta_binomial
             also = "" if pessimistic is None else f" ({sure(pessimistic)} if shared errors are beta-binomial)"
-            lines.append(f"  P(s > beta) = {sure(self.p_synergy)}{also}")
+            lines.append(f"  P(s > beta) {equals(sure(self.p_synergy))}{also}")
         if self.difficulty is not None:
             lines.append(f"  {self.difficulty.summary()}")
         lines += [f"  refused: {reason}" for reason in self.refusals]
@@ -186,7 +186,7 @@ class PhaseEstimate:
             + ("" if shape in self.shapes_left else " (excluded by the votes)")
             for shape, p in self.p_amplify_by.items()
         ]
-        text = f"P(alpha > 1) = {', '.join(said)}: {self.verdict}"
+        text = f"P(alpha > 1) {equals(', '.join(said))}: {self.verdict}"
         if self.too_rough:
             return f"{text}, because {'; '.join(self.too_rough)}"
         chances = [self.p_amplify_by[shape] for shape in self.shapes_left if shape in self.p_amplify_by]

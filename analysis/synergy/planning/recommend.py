@@ -22,7 +22,7 @@ import numpy as np
 
 from agentsoc.errors import InputError
 from agentsoc.log.notebook import notebook_html
-from analysis.synergy.estimation.interval import WIDEST, sure
+from analysis.synergy.estimation.interval import WIDEST, equals, sure
 from analysis.synergy.estimation.measured import Measured
 from analysis.synergy.planning.advice import advice
 from analysis.synergy.planning.candidates import candidates, most_promising
@@ -145,16 +145,16 @@ class Recommendation:
         lines.append(f"  signal {_span(self.best)}; accuracy {(1 + self.best.design.mu) / 2:.3f} of two answers")
         organised = self.organised
         if self.best.design.organisation != "single":
-            lines.append(f"  P(it beats one agent) = {self.chance(self.best)}{self._also(self.best)}")
+            lines.append(f"  P(it beats one agent) {equals(self.chance(self.best))}{self._also(self.best)}")
             lines.append(f"  one agent: {self.single.design.x:,.0f} tokens, signal {_span(self.single)}")
         elif organised is None:
             lines.append("  nothing else fits budget and window")
         else:
-            lines.append(f"  P(the best other design beats it) = {self.chance(organised)}{self._also(organised)}")
+            lines.append(f"  P(the best other design beats it) {equals(self.chance(organised))}{self._also(organised)}")
         if self.rivals:
             first = self.rivals[0]
-            lines.append(f"  next best: {first.design.said()}, signal {_span(first)}, P = {sure(first.p)}")
-            lines.append(f"  P(the first is better than the next) = {sure(self.p_over_next)}")
+            lines.append(f"  next best: {first.design.said()}, signal {_span(first)}, P {equals(sure(first.p))}")
+            lines.append(f"  P(the first is better than the next) {equals(sure(self.p_over_next))}")
         if self.shape != "lock":
             lines.append("  all figures by the beta-binomial law of shared errors, because the votes exclude the lock")
         lines.append(f"  {self.advice}")

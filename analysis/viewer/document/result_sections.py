@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from analysis.synergy.estimation.interval import sure
+from analysis.synergy.estimation.interval import equals, sure
 from analysis.viewer.blocks import Block, figure_of, folded, heading, listed, paragraph, table_of
 from analysis.viewer.charts.comparisons import cost_chart, forest_chart
 from analysis.viewer.charts.phases import depth_chart, plane_chart
@@ -185,7 +185,9 @@ def phase_html(page: PhasePage) -> str:
 
 def phase_blocks(page: PhasePage) -> list[Block]:
     """Return the page of a phase."""
-    chances = ", ".join(f"P({name}) {sure(value)}" for name, value in page.probabilities.items() if value is not None)
+    chances = ", ".join(
+        f"P({name}) {equals(sure(value))}" for name, value in page.probabilities.items() if value is not None
+    )
     blocks = [*paragraph(page.sentence, "said"), *(paragraph(chances) if chances else [])]
     rows = [
         (one.name, one.meaning, span_words(one.value), "" if one.value is None else one.value.method)
