@@ -234,6 +234,9 @@ def table(found: list[dict[str, Any]]) -> Iterator[str]:
             shares = (share(*one["led"][name]) for name in ("workers_right", "lead_right", "taken"))
             yield f"| {_title(one)} | {' | '.join(shares)} |"
     yield from _pairs(found)
+    if len({one["cell"]["order"] for one in found}) > 1:
+        yield ""
+        yield from orders(found)
 
 
 def _pairs(found: list[dict[str, Any]]) -> Iterator[str]:
@@ -248,6 +251,29 @@ def _pairs(found: list[dict[str, Any]]) -> Iterator[str]:
         both = [float(b[task]) - float(a[task]) for task in a if task in b]
         gap = mean(both)
         yield f"| {key[0]}, {key[2]}, {key[3]}, {key[4]} first | {len(both)} | {gap.value:+.3f} {gap.brackets()} |"
+
+
+def orders(found: list[dict[str, Any]]) -> Iterator[str]:
+    """Yield the table of cells that differ in nothing but which of question and claims a prompt shows first."""
+    by_cell = {tuple(one["cell"].values()): one for one in found}
+    yield (
+        "| model, tasks | right, first | last: claims first | last: question first | difference [95 %] | "
+        "name a claim | adopted |"
+    )
+    yield "|---|---|---|---|---|---|---|"
+    for key, one in by_cell.items():
+        other = by_cell.get((*key[:4], "question", *key[5:])) if key[4] == "claims" else None
+        if other is None:
+            continue
+        last = [one["right_last"], other["right_last"]]
+        tasks = [task for task in last[0] if task in last[1]]
+        ends = [mean([float(right[task]) for task in tasks]) for right in (one["right_first"], *last)]
+        gap = mean([float(last[1][task]) - float(last[0][task]) for task in tasks])
+        told = [f"{end.value:.2f}" for end in ends]
+        named = ", ".join(f"{each['names']} of {each['asked']}" for each in (one, other))
+        adopted = ", ".join(f"{each['adopted']} of {each['saw_another_answer']}" for each in (one, other))
+        said = f"{gap.value:+.2f} [{gap.low:+.2f}, {gap.high:+.2f}]"
+        yield f"| {key[0]}, {len(tasks)} {key[3]} | {' | '.join(told)} | {said} | {named} | {adopted} |"
 
 
 def _first(places: dict[str, Any]) -> str:

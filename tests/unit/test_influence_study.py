@@ -10,10 +10,11 @@ import pytest
 
 from agentsoc import Scenario, run
 from benchmarks.influence import Places, Said, figures, led, misread, right_by_task, said_in, suspect
-from benchmarks.study_influence import RESULTS, Cell, mean, table
+from benchmarks.study_influence import RESULTS, Cell, mean, orders, table
 
 ROOT = Path(__file__).parents[2]
 TASKS = 4
+ORDERS = RESULTS.with_name("orders.json")
 
 
 def counted(tmp_path: Path, form: str, organisation: str = "debate", kind: str = "arithmetic") -> dict[str, Any]:
@@ -147,3 +148,32 @@ def test_the_table_has_a_row_for_each_cell_and_pairs_the_forms(tmp_path: Path) -
     assert lines[-1] == "| scripted, debate, arithmetic, claims first | 4 | +0.000 [0, 0] |"
     assert mean([0.0, 1.0]).covers(0.5)
     assert not mean([0.2, 0.2, 0.3]).covers(0.5)
+
+
+def test_the_page_has_the_table_of_orders_and_what_follows_from_their_counts() -> None:
+    found = json.loads(ORDERS.read_text())
+    page = (ROOT / "docs" / "influence.md").read_text()
+    assert "\n".join(orders(found)) in page
+    assert len(list(orders(found))) == 2 + 9
+    assert sum(one["replies"] for one in found) == 1178
+    assert "In 1,178 replies of these runs" in page
+    assert all(not one["misread"] and one["claims_shown"] == one["claims_due"] for one in found)
+    assert all(one["replays_without_model"] for one in found)
+    lost = {}
+    for one in found:
+        cell = one["cell"]
+        if cell["order"] == "claims" and cell["kind"] == "sentiment" and cell["model"] != "smollm2":
+            assert set(one["right_first"].values()) == {1.0}
+            lost[cell["model"]] = mean([1.0 - right for right in one["right_last"].values()])
+    assert f"{lost['0.5b'].value:.2f} [{lost['0.5b'].low:.2f}, {lost['0.5b'].high:.2f}]" == "0.33 [0.18, 0.49]"
+    assert f"{lost['1.5b'].value:.3f} [{lost['1.5b'].low:.2f}, {lost['1.5b'].high:.2f}]" == "0.125 [-0.02, 0.27]"
+
+
+def test_orders_are_held_against_each_other_only_where_all_else_is_the_same(tmp_path: Path) -> None:
+    one = counted(tmp_path, "short")
+    other = {**one, "cell": {**one["cell"], "order": "question"}}
+    lines = list(orders([one, other, {**one, "cell": {**one["cell"], "kind": "choice"}}]))
+    assert len(lines) == 3
+    assert "+0.00 [+0.00, +0.00]" in lines[2]
+    assert "question first" in "\n".join(table([one, other]))
+    assert "last: question first" not in "\n".join(table([one]))
