@@ -55,7 +55,8 @@ these models, tasks and prompts; they say nothing about strong models.
 METHOD: Final = """\
 ## How it was asked
 
-- **Files.** `scenarios/study/claims-*.yaml`. Every organisation has the same tasks and the same seed; temperature 0.8.
+- **Files.** Those in `scenarios/study/` whose names begin with `claims-`. Every organisation has the same tasks and the
+  same seed; temperature 0.8.
 - **First answers are the same everywhere.** Nobody is told how many there are. So the smaller team is the first agents
   of the larger, and the five who vote, look again, debate or read a placebo begin with the same answers. What differs
   in the end comes of the second round, or of the draw that breaks a tie of the votes; *majority* below counts the mean
