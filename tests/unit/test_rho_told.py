@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 from scipy import stats
 
+from analysis.synergy.estimation.channel_errors import channel_errors
 from analysis.synergy.estimation.estimate import Measurements, estimate_phase
 from analysis.synergy.estimation.fidelity_fit import fit_fidelity, gamma_interval
 from analysis.synergy.estimation.interval import WIDEST, Estimate, as_wide, given
@@ -192,3 +193,17 @@ def test_draws_are_as_wide_as_the_interval_and_left_alone_where_they_are() -> No
     assert as_wide(told, draws) is draws
     fixed = given(0.3)
     assert as_wide(fixed, np.full(5, 0.3)).tolist() == [0.3] * 5
+
+
+def test_the_fidelity_of_a_channel_without_errors_is_as_open_as_its_tasks_leave_it() -> None:
+    def told(wrong: int) -> Estimate:
+        n = 40
+        sent = np.arange(n) % 2
+        read = np.where(np.arange(n) < wrong, 1 - sent, sent)
+        columns = {"task": np.arange(n) // 2, "m": 9.0, "sent_correct": sent, "read_correct": read}
+        return channel_errors(pl.DataFrame(columns)).gamma
+
+    assert told(0).high == 1
+    assert told(0).low == pytest.approx(gamma_interval(20, 20, 0.5).low)
+    assert told(2).low < told(0).low
+    assert told(20).method == "bootstrap"

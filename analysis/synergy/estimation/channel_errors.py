@@ -8,7 +8,9 @@ import numpy as np
 import polars as pl
 
 from agentsoc.errors import InputError
-from analysis.synergy.estimation.interval import Estimate, from_draws
+from analysis.stats.bootstrap import FEW_UNUSUAL
+from analysis.synergy.estimation.fidelity_fit import gamma_interval
+from analysis.synergy.estimation.interval import Estimate, from_draws, hull
 from analysis.synergy.estimation.resample import TaskIndex, sums_by_task, task_weights
 from analysis.synergy.estimation.votes import demand_columns
 from analysis.synergy.theory.arrays import FloatArray
@@ -40,7 +42,8 @@ def channel_errors(trips: pl.DataFrame, *, n_draws: int = 400, seed: int = 0) ->
     """Return the error rates from a table with columns task, m (one length), sent_correct, read_correct (0 or 1) [X].
 
     Causal where the sent answer was planted at random; where it was an agent's own, tasks that are easy for both make
-    the reader seem to listen.
+    the reader seem to listen. Where fewer than `FEW_UNUSUAL` tasks have an error, or none, the interval of gamma holds
+    Wilson's of one trial a task as well.
     """
     demand_columns(trips, ("task", "m", "sent_correct", "read_correct"), "round trips")
     table = trips.drop_nulls(["sent_correct", "read_correct"])
@@ -68,4 +71,8 @@ def channel_errors(trips: pl.DataFrame, *, n_draws: int = 400, seed: int = 0) ->
     e1, e2 = rates(total)
     d1, d2 = rates(drawn)
     gamma = from_draws(float(1 - e1 - e2), 1 - d1 - d2)
+    erring = int(np.sum(cells[:, 1] + cells[:, 2] > 0))
+    if min(erring, len(index) - erring) < FEW_UNUSUAL:  # resamples of tasks that are nearly alike tell too little
+        share = float(np.clip((1 + gamma.value) / 2, 0.0, 1.0))
+        gamma = hull(gamma, gamma_interval(share * len(index), len(index), 0.5))
     return ChannelErrors(float(e1), float(e2), gamma, float(np.nanstd(d1 - d2, ddof=1)))
