@@ -71,16 +71,19 @@ METHOD: Final = """\
   `benchmarks/results/study`. The measures are those of [`agentsoc metrics`](../metrics.md).
 """
 RINGELMANN: Final = """\
-Claimed (arXiv 2606.02646): N agents are worth N_eff = N / (1 + c (N - 1) N^-b) independent ones; a pilot of five tells
-what thirty are worth; a placebo does as well as self-correction. Against it would be: teams that do not follow the law
+Claimed (arXiv 2606.02646, of the diversity of answers and of correctness): N agents are worth N_eff = N / (1 + c
+(N - 1) N^-b) independent ones; a pilot of five foretells the ceiling of thirty; on mathematics with free answers, at
+four times the scale, a placebo does as well as self-correction. These tasks are easier and these models smaller. What
+would speak against it here: teams that do not follow the law
 (p of its fit below 0.05), a prediction whose interval has no value in common with that of the thirty, a placebo that
 differs from self-correction. N_eff counts final votes that are right ([how](../metrics.md)); prediction and measurement
 rest on the same tasks, and the first five of the thirty are the pilot.
 """
 MOVEMENT: Final = """\
 Claimed (arXiv 2508.17536): most of what debates gain is the vote's; in a model of debate, beliefs do not move on
-average. Against it would be: mean accuracy that moves in the debate and not in the placebo, and a debate that is better
-than the vote of the first answers. *First* and *last* are the answers of the agents that answered in both rounds.
+average; interventions that favour right answers can make debate gain, and there are none here. What would speak
+against it: mean accuracy that moves in the debate and not in the placebo, and a debate that is better than the vote of
+the first answers. *First* and *last* are the answers of the agents that answered in both rounds.
 """
 CONSENSUS: Final = """\
 Claimed (arXiv 2605.00914, of teams of models of 7 to 8 billion parameters in three rounds): debate costs 2.1 to 3.4

@@ -26,11 +26,14 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+import polars as pl
 import yaml
 from scipy import stats
 
 from agentsoc import RunLog
 from analysis.interval import Interval
+from analysis.stats import PairedRow, compare_paired
+from analysis.stats.permutation import holm
 from analysis.stats.proportions import wilson
 from benchmarks.influence import figures, said_in
 
@@ -254,26 +257,49 @@ def _pairs(found: list[dict[str, Any]]) -> Iterator[str]:
 
 
 def orders(found: list[dict[str, Any]]) -> Iterator[str]:
-    """Yield the table of cells that differ in nothing but which of question and claims a prompt shows first."""
+    """Yield the table of cells that differ in nothing but which of question and claims a prompt shows first.
+
+    Differences of the last answers are paired by task; p by swapping orders, corrected by Holm over the table.
+    """
     by_cell = {tuple(one["cell"].values()): one for one in found}
     yield (
-        "| model, tasks | right, first | last: claims first | last: question first | difference [95 %] | "
-        "name a claim | adopted |"
+        "| model, tasks | right, first | last: claims first | last: question first | difference [95 %], p (Holm) | "
+        "name a claim | #1 among names for support | adopted |"
     )
-    yield "|---|---|---|---|---|---|---|"
-    for key, one in by_cell.items():
-        other = by_cell.get((*key[:4], "question", *key[5:])) if key[4] == "claims" else None
-        if other is None:
-            continue
-        last = [one["right_last"], other["right_last"]]
-        tasks = [task for task in last[0] if task in last[1]]
-        ends = [mean([float(right[task]) for task in tasks]) for right in (one["right_first"], *last)]
-        gap = mean([float(last[1][task]) - float(last[0][task]) for task in tasks])
-        told = [f"{end.value:.2f}" for end in ends]
-        named = ", ".join(f"{each['names']} of {each['asked']}" for each in (one, other))
-        adopted = ", ".join(f"{each['adopted']} of {each['saw_another_answer']}" for each in (one, other))
-        said = f"{gap.value:+.2f} [{gap.low:+.2f}, {gap.high:+.2f}]"
-        yield f"| {key[0]}, {len(tasks)} {key[3]} | {' | '.join(told)} | {said} | {named} | {adopted} |"
+    yield "|---|---|---|---|---|---|---|---|"
+    pairs = [
+        (one, by_cell[*key[:4], "question", *key[5:]])
+        for key, one in by_cell.items()
+        if key[4] == "claims" and (*key[:4], "question", *key[5:]) in by_cell
+    ]
+    rows = [_later(*pair) for pair in pairs]
+    corrected = holm(np.array([row.p for row in rows]))
+    for pair, row, p in zip(pairs, rows, corrected, strict=True):
+        cell = pair[0]["cell"]
+        ends = [mean(list(each.values())) for each in (pair[0]["right_first"], *(one["right_last"] for one in pair))]
+        told = " | ".join(f"{end.value:.2f}" for end in ends)
+        gap = row.difference
+        said = f"{gap.value:+.2f} [{gap.low:+.2f}, {gap.high:+.2f}], {p:.2f}"
+        counts = (
+            ", ".join(f"{k} of {n}" for k, n in each)
+            for each in (
+                [(one["names"], one["asked"]) for one in pair],
+                [(one["uses"]["first"], one["uses"]["named"]) for one in pair],
+                [(one["adopted"], one["saw_another_answer"]) for one in pair],
+            )
+        )
+        yield f"| {cell['model']}, {row.n_paired_tasks} {cell['kind']} | {told} | {said} | {' | '.join(counts)} |"
+
+
+def _later(one: dict[str, Any], other: dict[str, Any]) -> PairedRow:
+    """Return the last answers with the question first less those with the claims first."""
+    rows = [
+        (name, int(task), 0, float(right))
+        for name, each in (("claims", one), ("question", other))
+        for task, right in each["right_last"].items()
+    ]
+    table = pl.DataFrame(rows, schema=["organisation", "task", "seed", "score"], orient="row")
+    return compare_paired(table, baseline="claims", cluster=("task",)).row("question")
 
 
 def _first(places: dict[str, Any]) -> str:

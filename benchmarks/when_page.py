@@ -60,7 +60,8 @@ METHOD: Final = """\
   two tasks of another seed.
 - **Spending.** A ceiling is not a spending. Scores stand beside what was spent; see [budget curves](budget-curves.md).
 - **Tests.** Differences are from the baseline at the same ceiling, paired by task, p by swapping names and corrected by
-  Holm over all differences of a part ([statistics](statistics.md)).
+  Holm over all differences of a part ([statistics](statistics.md)). Of those that are better, the differences from the
+  cheapest are corrected by themselves.
 - **Again.** `make study` makes all of it, goes on where it stopped, and says first what it takes;
   `python -m benchmarks.study_when page` writes this page from `benchmarks/results/study`.
 """

@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 from scipy import stats
 
+from analysis.synergy.estimation.assumptions import check_channel
 from analysis.synergy.estimation.channel_errors import channel_errors
 from analysis.synergy.estimation.estimate import Measurements, estimate_phase
 from analysis.synergy.estimation.fidelity_fit import fit_fidelity, gamma_interval
@@ -15,6 +16,7 @@ from analysis.synergy.estimation.known import KnownParameters
 from analysis.synergy.estimation.node_response import fit_response
 from analysis.synergy.estimation.phase_estimate import PhaseEstimate
 from analysis.synergy.estimation.phase_of_runs import phase_of_votes
+from analysis.synergy.estimation.sibling_correlation import estimate_rho
 from benchmarks.study_rho import merged
 from benchmarks.study_shapes import votes
 from tests.nightly import NIGHTLY
@@ -189,8 +191,8 @@ def test_draws_are_as_wide_as_the_interval_and_left_alone_where_they_are() -> No
     wide = as_wide(told, np.ones(4000))
     assert np.quantile(wide, 0.025) == pytest.approx(0.8, abs=0.015)
     assert wide.max() == 1
-    draws = np.random.default_rng(1).normal(1, 0.05, 400)
-    assert as_wide(told, draws) is draws
+    draws = np.random.default_rng(1).normal(1, 0.1, 400)
+    assert np.array_equal(as_wide(told, draws), draws)
     fixed = given(0.3)
     assert as_wide(fixed, np.full(5, 0.3)).tolist() == [0.3] * 5
 
@@ -207,3 +209,75 @@ def test_the_fidelity_of_a_channel_without_errors_is_as_open_as_its_tasks_leave_
     assert told(0).low == pytest.approx(gamma_interval(20, 20, 0.5).low)
     assert told(2).low < told(0).low
     assert told(20).method == "bootstrap"
+
+
+def votes_of(groups: tuple[tuple[int, ...], ...], n_tasks: int = 30) -> pl.DataFrame:
+    """Return votes that are the same in every task: a group for each run."""
+    rows = [
+        (task, run, agent, float(vote), 2)
+        for task in range(n_tasks)
+        for run, group in enumerate(groups)
+        for agent, vote in enumerate(group)
+    ]
+    return pl.DataFrame(rows, schema=["task", "run", "agent", "correct", "k"], orient="row").with_columns(node=0)
+
+
+@pytest.mark.parametrize(("groups", "value"), [(((1, 1, 0), (1, 1, 0)), -0.5), (((1, 1, 1), (0, 0, 0)), 1.0)])
+def test_replicates_that_are_alike_in_every_task_leave_rho_as_open_as_two_tasks_more(
+    groups: tuple[tuple[int, ...], ...], value: float
+) -> None:
+    fit = estimate_rho(votes_of(groups))
+    assert fit.within is not None
+    assert fit.few_unusual
+    assert fit.within.value == pytest.approx(value)
+    assert 0.03 < fit.within.width / 2 < 0.4
+    more = estimate_rho(votes_of(groups, 300)).within
+    assert more is not None
+    assert more.width < fit.within.width / 4
+    found = estimate_phase(Measurements(votes=votes_of(groups)), 3, known=KnownParameters(gamma=0.9))
+    assert found.alpha is not None
+    assert found.rho is not None
+    if value > 0:  # at rho - reach alpha is larger
+        assert found.alpha.high > found.alpha.value + 0.01
+    ordinary = estimate_rho(votes("lock", rho=0.2, gamma=0.9, tasks=60, mu=0.1))
+    assert not ordinary.few_unusual
+
+
+def test_draws_reach_to_the_end_of_each_side_of_the_interval() -> None:
+    """A regime was told against a gamma whose own lower end says collapse: draws were a third narrower than it."""
+    rng = np.random.default_rng(2)
+    draws = 0.77 + 0.08 * rng.standard_normal(4000)
+    told = Estimate(0.77, 0.45, 0.93, method="wilson")
+    wide = as_wide(told, draws)
+    assert np.quantile(wide, 0.025) == pytest.approx(0.45, abs=1e-9)
+    assert np.array_equal(np.argsort(wide), np.argsort(draws)), "they keep their order, so parameters move together"
+    assert np.array_equal(wide[draws > 0.77], draws[draws > 0.77])
+    misread = trips(30, 4, 0).with_columns(
+        read=pl.Series(["B" if i // 4 < 7 and i % 4 < 2 else "A" for i in range(120)])
+    )
+    found = estimate_phase(Measurements(trips=misread), 5, known=KnownParameters(rho=0.0))
+    assert found.gamma is not None
+    assert found.alpha is not None
+    assert found.alpha.low < 1.0
+    assert found.gamma.low == pytest.approx(found.alpha.low / found.alpha.value * found.gamma.value, abs=0.02)
+
+
+def test_the_delta_method_reaches_as_far_down_as_the_interval() -> None:
+    told = [
+        estimate_phase(Measurements(trips=trips(30, 4, 0)), 3, known=KnownParameters(rho=0.25), method=method).alpha
+        for method in ("bootstrap", "delta")
+    ]
+    assert told[0] is not None
+    assert told[1] is not None
+    assert told[1].low == pytest.approx(told[0].low, abs=0.06)
+
+
+def test_a_reader_that_always_says_wrong_is_not_called_symmetric() -> None:
+    sent = np.arange(160) % 2
+    columns = {"task": np.arange(160) // 4, "m": 9.0, "sent_correct": sent, "read_correct": 0 * sent, "k": 2}
+    deaf = pl.DataFrame(columns)
+    found = channel_errors(deaf)
+    assert (found.e1, found.e2) == (1, 0)
+    assert found.z > 10
+    assert check_channel(deaf).status == "violated"
+    assert channel_errors(deaf.with_columns(read_correct=sent)).z == 0

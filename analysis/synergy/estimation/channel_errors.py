@@ -30,7 +30,8 @@ class ChannelErrors:
     gamma: Estimate
     """1 - e1 - e2: how much the outcome follows the message, whatever the reader leans to."""
     se_difference: float
-    """Standard error of e1 - e2, by task bootstrap."""
+    """Standard error of e1 - e2, by task bootstrap; where hardly a task errs, or hardly one does not, no smaller than
+    that of one trial a task, with one error and one right reading more."""
 
     @property
     def z(self) -> float:
@@ -71,8 +72,12 @@ def channel_errors(trips: pl.DataFrame, *, n_draws: int = 400, seed: int = 0) ->
     e1, e2 = rates(total)
     d1, d2 = rates(drawn)
     gamma = from_draws(float(1 - e1 - e2), 1 - d1 - d2)
+    se = float(np.nanstd(d1 - d2, ddof=1))
     erring = int(np.sum(cells[:, 1] + cells[:, 2] > 0))
     if min(erring, len(index) - erring) < FEW_UNUSUAL:  # resamples of tasks that are nearly alike tell too little
         share = float(np.clip((1 + gamma.value) / 2, 0.0, 1.0))
         gamma = hull(gamma, gamma_interval(share * len(index), len(index), 0.5))
-    return ChannelErrors(float(e1), float(e2), gamma, float(np.nanstd(d1 - d2, ddof=1)))
+        tasks = [float(np.sum(cells[:, one] + cells[:, one + 1] > 0)) for one in (2, 0)]  # with right, wrong messages
+        near = [(float(e) * n + 1) / (n + 2) for e, n in zip((e1, e2), tasks, strict=True)]
+        se = max(se, float(np.sqrt(sum(p * (1 - p) / n for p, n in zip(near, tasks, strict=True)))))
+    return ChannelErrors(float(e1), float(e2), gamma, se)

@@ -254,7 +254,8 @@ class _Joint:
         self.refusals += [f"rho: {reason}" for reason in siblings.refusals]
         if siblings.within is None:
             return None, "none"
-        self.draws["rho"] = rho_draws(self.pairs, self.weights)
+        draws = rho_draws(self.pairs, self.weights)
+        self.draws["rho"] = as_wide(siblings.within, draws, seed=self.seed) if siblings.few_unusual else draws
         return siblings.within, "replicates"
 
     def difficulty(self, data: Measurements, siblings: RhoFit | None) -> tuple[DifficultyMixture | None, FloatArray]:

@@ -18,7 +18,7 @@ from scipy import special
 from agentsoc.errors import InputError
 from analysis.stats.bootstrap import FEW_UNUSUAL
 from analysis.synergy.estimation.binomial_fit import BinomialFits, Law, ParameterBounds, fit_binomial
-from analysis.synergy.estimation.interval import LEVEL, NORMAL, WIDEST, Estimate, from_draws, hull
+from analysis.synergy.estimation.interval import LEVEL, WIDEST, Estimate, error_of, from_draws, hull
 from analysis.synergy.estimation.resample import TaskIndex, sums_by_task, task_weights
 from analysis.synergy.estimation.votes import demand_columns
 from analysis.synergy.theory.arrays import FloatArray
@@ -198,7 +198,11 @@ def gamma_interval(agree: float, n: float, chance: float) -> Estimate:
     se = float(np.sqrt(share * (1 - share) / n)) / (1 - chance)
     at_border = share in (0.0, 1.0)  # where the standard error says nothing, the interval does
     return Estimate(
-        found.value, found.low, found.high, method="wilson", se=found.width / (2 * NORMAL) if at_border else se
+        found.value,
+        found.low,
+        found.high,
+        method="wilson",
+        se=error_of(found.value, found.low, found.high) if at_border else se,
     )
 
 

@@ -25,7 +25,8 @@ LEVEL: Final = 0.95
 """Coverage that every interval aims at."""
 NORMAL: Final = float(stats.norm.ppf((1 + LEVEL) / 2))
 """Half width of an interval, in standard errors."""
-_NARROW: Final = 2 / 3  # of the width of the interval: a range of draws below it tells less than the interval does
+_SHORT: Final = 0.8  # of a side of the interval: draws that reach less far tell less than it does
+_STILL: Final = 0.01  # of a side: draws that reach less far do not spread at all
 WIDEST: Final = 0.5
 """Widest interval of gamma or rho by which a regime is decided. A wider one is told all the same: to leave estimates
 out by their width would leave in those that came out small, and they would be too small on average."""
@@ -82,25 +83,40 @@ def hull(one: Estimate, other: Estimate) -> Estimate:
     """Return the first estimate with an interval that holds both; the method is that of the wider one."""
     low, high = min(one.low, other.low), max(one.high, other.high)
     wider = one if one.width >= other.width else other
-    se = max(one.se, (high - low) / (2 * NORMAL))
-    return Estimate(one.value, low, high, method=wider.method, se=se)
+    return Estimate(one.value, low, high, method=wider.method, se=max(one.se, error_of(one.value, low, high)))
+
+
+def error_of(value: float, low: float, high: float) -> float:
+    """Return a standard error that reaches the further end of an interval: at a border the other end is the value."""
+    return max(value - low, high - value) / NORMAL
 
 
 def as_wide(found: Estimate, draws: FloatArray, *, seed: int = 0) -> FloatArray:
-    """Return draws that are as wide as the interval of their estimate, shape (n_draws,).
+    """Return draws that reach as far as the interval of their estimate, shape (n_draws,).
 
-    They are the draws given, but where resamples tell less than the interval does: tasks that all came out alike give
-    the same value in every resample. Then each end of the interval is 1.96 standard deviations from the value, by the
-    half of a normal distribution to its side.
+    They are the draws given, but where resamples tell less than the interval does. A side of which they reach less than
+    four fifths is stretched to its end, in which draws keep their order, and so go with those of other parameters as
+    before. Tasks that all came out alike give the same value in every resample; then each end of the interval is 1.96
+    standard deviations from the value, by the half of a normal distribution to its side.
     """
     usable = draws[np.isfinite(draws)]
-    tail = (1 - LEVEL) / 2
-    reach = float(np.ptp(np.quantile(usable, [tail, 1 - tail]))) if usable.size else 0.0
-    if found.method == "given" or not found.width > 0 or reach >= _NARROW * found.width:
+    if found.method == "given" or not found.width > 0 or not usable.size:
         return draws
-    z = stream(seed, "phase", "spread").standard_normal(draws.size)
-    side = np.where(z < 0, found.value - found.low, found.high - found.value)
-    return np.asarray(found.value + z * np.maximum(side, 0.0) / NORMAL, dtype=np.float64)
+    tail = (1 - LEVEL) / 2
+    low, high = np.quantile(usable, [tail, 1 - tail])
+    wide = np.array(draws, dtype=np.float64)
+    for reach, side, which in (
+        (found.value - float(low), found.value - found.low, draws < found.value),
+        (float(high) - found.value, found.high - found.value, draws > found.value),
+    ):
+        if reach >= _SHORT * side:
+            continue
+        if reach < _STILL * side:
+            z = stream(seed, "phase", "spread").standard_normal(draws.size)
+            ends = np.where(z < 0, found.value - found.low, found.high - found.value)
+            return np.asarray(found.value + z * np.maximum(ends, 0.0) / NORMAL, dtype=np.float64)
+        wide[which] = found.value + (draws[which] - found.value) * side / reach
+    return wide
 
 
 def jackknife(value: float, left_out: FloatArray) -> Estimate:

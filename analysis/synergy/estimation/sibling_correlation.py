@@ -17,7 +17,8 @@ import numpy as np
 import polars as pl
 
 from agentsoc.errors import InputError
-from analysis.synergy.estimation.interval import Estimate, jackknife
+from analysis.stats.bootstrap import FEW_UNUSUAL
+from analysis.synergy.estimation.interval import Estimate, hull, jackknife
 from analysis.synergy.estimation.resample import TaskIndex
 from analysis.synergy.estimation.votes import demand_columns
 from analysis.synergy.theory.arrays import FloatArray
@@ -56,6 +57,8 @@ class RhoFit:
     tasks were run once, from pairs of different nodes, and then what a run shares is in it as well."""
     run_variance: Estimate | None
     """Variance of what the nodes of a run share beyond their task; None without several runs of several nodes."""
+    few_unusual: bool
+    """Whether so few tasks differ in how siblings agree that `within` counts two tasks that were not seen."""
     one_run: bool
     """Whether tasks were run once, so that difficulty and what a run shares cannot be told apart."""
     signal: float
@@ -134,7 +137,7 @@ def estimate_rho(votes: pl.DataFrame) -> RhoFit:
     runs = votes.select("task", "run", "node").n_unique()
     usable = np.isfinite(moments.same) & np.isfinite(moments.cross)
     refusals = []
-    within = None
+    within, few = None, False
     if int(usable.sum()) < MIN_TASKS:
         refusals.append(
             f"{int(usable.sum())} tasks were run twice with siblings; rho needs at least {MIN_TASKS}: without "
@@ -149,10 +152,14 @@ def estimate_rho(votes: pl.DataFrame) -> RhoFit:
             refusals.append("all votes are equal: their correlation is not defined")
         else:
             within = jackknife(float(_ratio(same.mean(), cross.mean())), _ratio(left_s, left_c))
+            _, often = np.unique(np.round(np.stack([same, cross]), 9), axis=1, return_counts=True)
+            few = bool(n - often.max() < FEW_UNUSUAL)
+            within = hull(within, _with_unseen(within.value, same, cross)) if few else within
     several = int(np.isfinite(moments.runs).sum()) >= MIN_TASKS
     apart = moments.runs if several else moments.cross
     return RhoFit(
         within=within,
+        few_unusual=few,
         pooled=_pooled(moments),
         between_variance=_between(apart, moments.mean) if int(usable.sum()) >= MIN_TASKS else None,
         run_variance=_of_runs(moments),
@@ -163,6 +170,20 @@ def estimate_rho(votes: pl.DataFrame) -> RhoFit:
         n_votes=votes.height,
         refusals=tuple(refusals),
     )
+
+
+def _with_unseen(value: float, same: FloatArray, cross: FloatArray) -> Estimate:
+    """Return rho with the interval of the tasks and of two that were not seen.
+
+    In one of these siblings all agree, in the other three of them agree as little as they can; pairs of runs are as in
+    the tasks seen. Where these are nearly alike, their spread says less than that there could be such a task.
+    """
+    more = np.append(same, [1.0, -1 / 3]), np.append(cross, [cross.mean()] * 2)
+    n = more[0].size
+    left = [(each.sum() - each) / (n - 1) for each in more]
+    found = jackknife(value, _ratio(left[0], left[1]))
+    reach = (found.high - found.low) / 2
+    return Estimate(value, value - reach, value + reach, method="jackknife", se=found.se)
 
 
 def rho_draws(moments: PairMoments, weights: FloatArray) -> FloatArray:

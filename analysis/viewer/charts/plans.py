@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from analysis.scales import CHAR, scale
+from analysis.synergy.estimation.interval import sure
 from analysis.viewer.charts.svg import Chart, FigureTable, SvgDrawing, figure, short
 from analysis.viewer.pages.plan import PlanPage
 
@@ -33,7 +34,13 @@ def plan_chart(page: PlanPage) -> Chart | None:
         if one.signal.value is not None:
             drawing.dot(across(one.signal.value), y, "c1", radius=5, hollow=at > 0, note=one.said)
     rows = tuple(
-        (one.said, figure(one.signal.value), figure(one.signal.low), figure(one.signal.high), figure(one.p))
+        (
+            one.said,
+            figure(one.signal.value),
+            figure(one.signal.low),
+            figure(one.signal.high),
+            "-" if one.p is None else sure(one.p),
+        )
         for one in page.designs
     )
     head = ("design", "signal", "low", "high", "P(beats one agent)")
