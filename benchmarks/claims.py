@@ -23,14 +23,13 @@ from analysis.comparison.table import read_results
 from analysis.measures.heard import heard_replies
 from analysis.measures.outputs import outputs_of
 from analysis.measures.standing import STANDING, standing_of
-from benchmarks.when import MADE, RESULTS, Part, keep, kept
+from benchmarks.when import DEBATE, MADE, RESULTS, Part, keep, kept
 
 CLAIMS: Final = ("claims-smollm2", "claims-0.5b", "claims-1.5b")
 """The comparisons; each is a file in `scenarios/study`."""
 VOTES: Final = {"standing": "standing.parquet", "heard": "heard.parquet"}
 HEARD: Final = ("task", "had", "against", "led", "followed", "right_before", "right_after")
 """Columns that are kept of the replies of a debate."""
-DEBATE: Final = "debate"
 
 
 @dataclass(frozen=True)

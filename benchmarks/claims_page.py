@@ -19,15 +19,15 @@ from analysis.measures.standing import Moved, moved, oracle_gap
 from analysis.measures.team_size import MISFIT, SizedRun, TeamSize, team_size
 from analysis.stats import PairedRow, compare_paired
 from analysis.stats.permutation import holm
-from benchmarks.claims import CLAIMS, DEBATE, ClaimsPart
-from benchmarks.when import ROOT
-from benchmarks.when_page import p_words, took_table
+from benchmarks.claims import CLAIMS, ClaimsPart
+from benchmarks.when import DEBATE, PLACEBO, ROOT
+from benchmarks.when_page import LEVEL, p_words, took_table
 
 PAGE: Final = ROOT / "docs" / "experiments" / "claims-with-small-models.md"
-LEVEL: Final = 0.05
 VOTE: Final = "vote-"
 AGAIN: Final = "self-correction"
-PLACEBO: Final = "placebo"
+Differences = dict[tuple[str, str], PairedRow]
+"""Rows by (organisation, baseline)."""
 PILOT_MOST: Final = 5
 """Agents of the largest team of a pilot."""
 _SHARES: Final = dict(
@@ -74,10 +74,10 @@ RINGELMANN: Final = """\
 Claimed (arXiv 2606.02646, of the diversity of answers and of correctness): N agents are worth N_eff = N / (1 + c
 (N - 1) N^-b) independent ones; a pilot of five foretells the ceiling of thirty; on mathematics with free answers, at
 four times the scale, a placebo does as well as self-correction. These tasks are easier and these models smaller. What
-would speak against it here: teams that do not follow the law
-(p of its fit below 0.05), a prediction whose interval has no value in common with that of the thirty, a placebo that
-differs from self-correction. N_eff counts final votes that are right ([how](../metrics.md)); prediction and measurement
-rest on the same tasks, and the first five of the thirty are the pilot.
+would speak against it here: teams that do not follow the law (p of its fit below 0.05), a prediction whose interval has
+no value in common with that of the thirty, a placebo that differs from self-correction. N_eff counts final votes that
+are right ([how](../metrics.md)); prediction and measurement rest on the same tasks, and the first five of the thirty
+are the pilot.
 """
 MOVEMENT: Final = """\
 Claimed (arXiv 2508.17536): most of what debates gain is the vote's; in a model of debate, beliefs do not move on
@@ -107,15 +107,16 @@ def page(found: Sequence[ClaimsPart]) -> str | None:
     """Return the page; None without a finished comparison."""
     if not found:
         return None
-    blocks = [INTRODUCTION, *_summary(found), METHOD]
+    pairs = [(one, differences(one)) for one in found]
+    blocks = [INTRODUCTION, *_summary(pairs), METHOD]
     for heading, claim, section in (
         ("The Ringelmann law: what further agents are worth", RINGELMANN, _team_sizes),
         ("Debate or vote: which of the two gains", MOVEMENT, _movements),
         ("The cost of consensus: what agents make of what they are shown", CONSENSUS, _exchange),
     ):
         blocks += [f"## {heading}\n", claim]
-        for one in found:
-            blocks += [f"**{about(one)}**\n", *section(one)]
+        for one, rows in pairs:
+            blocks += [f"**{about(one)}**\n", *section(one, rows)]
     took = "\n".join(took_table([one.part for one in found], "../providers.md"))
     return "\n".join([*blocks, took, LIMITS]).rstrip() + "\n"
 
@@ -173,10 +174,10 @@ def pilot_words(one: ClaimsPart) -> str:
     return f"{said}: the intervals have values in common."
 
 
-def differences(one: ClaimsPart) -> dict[tuple[str, str], PairedRow]:
+def differences(one: ClaimsPart) -> Differences:
     """Return the five differences of a comparison by (organisation, baseline), p corrected over them together."""
     table = one.part.results.table
-    rows: dict[tuple[str, str], PairedRow] = {}
+    rows: Differences = {}
     for base, names in ((f"{VOTE}{PILOT_MOST}", (AGAIN, DEBATE, PLACEBO)), (AGAIN, (DEBATE, PLACEBO))):
         of_both = table.filter(pl.col("organisation").is_in([base, *names]))
         found = compare_paired(of_both, baseline=base, cluster=("task",))
@@ -198,10 +199,10 @@ def moved_words(change: Moved) -> str:
     return f"first {change.mean_first:.3f}, last {change.mean_last:.3f}, {change.mean.text(sign=True)}: {change.word}"
 
 
-def _summary(found: Sequence[ClaimsPart]) -> Iterator[str]:
+def _summary(pairs: Sequence[tuple[ClaimsPart, Differences]]) -> Iterator[str]:
     yield "## What came out\n"
-    for one in found:
-        rows, change = differences(one), moved(_of(one.standing, DEBATE))
+    for one, rows in pairs:
+        change = moved(_of(one.standing, DEBATE))
         yield f"- **{about(one)}.**\n  - Team size: {pilot_words(one)}"
         accuracy = "" if change is None else f"Mean accuracy in the debate: {moved_words(change)}. "
         vote = f"{VOTE}{PILOT_MOST}"
@@ -209,7 +210,7 @@ def _summary(found: Sequence[ClaimsPart]) -> Iterator[str]:
         cost = f"the debate takes {_times(one):.2f} times the tokens of self-correction"
         yield f"  - Consensus: {cost}; {difference_words(rows[DEBATE, AGAIN], AGAIN)}."
     yield ""
-    names = {one.part.name for one in found}
+    names = {one.part.name for one, _ in pairs}
     if rest := [f"`{name}`" for name in CLAIMS if name not in names]:
         yield f"These are not made yet: {', '.join(rest)}. Nothing here is about them.\n"
 
@@ -221,28 +222,26 @@ def _times(one: ClaimsPart) -> float:
     return spent[0] / spent[1]
 
 
-def _team_sizes(one: ClaimsPart) -> Iterator[str]:
+def _team_sizes(one: ClaimsPart, rows: Differences) -> Iterator[str]:
     yield "| N | score of the vote [95 %] | N_eff [95 %] | correlation of two votes [95 %] | tasks with N votes |"
     yield "| --- " * 5 + "|"
     means = {row.organisation: row.mean for row in one.part.report.rows()}
-    for n in sizes(one):
-        found = team(one, n)
+    teams = {n: team(one, n) for n in sizes(one)}
+    for n, found in teams.items():
         cells = ["-"] * 3
         if isinstance(found, IndependentVotes):
             cells = [found.votes.text(), found.rho.text(), str(found.n_tasks)]
         yield f"| {n} | {means[f'{VOTE}{n}'].text()} | {' | '.join(cells)} |"
     yield ""
-    for n in sizes(one):
-        if isinstance(found := team(one, n), str):
-            yield f"- No N_eff of {n}: {found}."
+    yield from (f"- No N_eff of {n}: {found}." for n, found in teams.items() if isinstance(found, str))
     for most, name in ((PILOT_MOST, f"Teams of up to {PILOT_MOST}"), (sizes(one)[-1], "All teams")):
         fitted = law(one, most)
         yield f"- {name}: {'fewer than two have an N_eff' if fitted is None else fitted.summary()}."
     yield f"- {pilot_words(one)}"
-    yield f"- The placebo: {difference_words(differences(one)[PLACEBO, AGAIN], AGAIN)}.\n"
+    yield f"- The placebo: {difference_words(rows[PLACEBO, AGAIN], AGAIN)}.\n"
 
 
-def _movements(one: ClaimsPart) -> Iterator[str]:
+def _movements(one: ClaimsPart, rows: Differences) -> Iterator[str]:
     yield (
         "| organisation | mean accuracy | majority, first and last | change [95 %] | score [95 %] | tasks |\n"
         + "| --- " * 6
@@ -260,20 +259,20 @@ def _movements(one: ClaimsPart) -> Iterator[str]:
         tasks = "-" if change is None else str(change.n_tasks)
         yield f"| {name} | {' | '.join(cells)} | {means[name].text()} | {tasks} |"
     yield "\n| difference of scores | [95 %] | won/tied/lost | p (Holm) |\n" + "| --- " * 4 + "|"
-    for (name, base), row in differences(one).items():
+    for (name, base), row in rows.items():
         games = f"{row.wins}/{row.ties}/{row.losses}"
         yield f"| {name} less {base} | {row.difference.text(sign=True)} | {games} | {p_words(row.p_holm)} |"
     yield ""
 
 
-def _exchange(one: ClaimsPart) -> Iterator[str]:
+def _exchange(one: ClaimsPart, rows: Differences) -> Iterator[str]:
     table = one.part.results.table
     tasks = table["task"].n_unique()
     spent = ", ".join(
         f"{name} {shown(float(_of(table, name)['tokens'].sum()) / tasks)}" for name in (AGAIN, DEBATE, PLACEBO)
     )
     yield f"Tokens a task: {spent}; the debate takes {_times(one):.2f} times those of self-correction."
-    yield f"Scores: {difference_words(differences(one)[DEBATE, AGAIN], AGAIN)}."
+    yield f"Scores: {difference_words(rows[DEBATE, AGAIN], AGAIN)}."
     gap = oracle_gap(_of(one.standing, DEBATE), _of(table, DEBATE))
     if gap is not None:
         yield f"Oracle gap of the debate {gap.points.text()} points; of its first answers and their majority"

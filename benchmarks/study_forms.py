@@ -20,13 +20,12 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import polars as pl
 
 from agentsoc import RunLog
 from agentsoc.engine.transcript import transcript
-from analysis.stats import PairedRow, compare_paired
+from analysis.stats import PairedRow
 from analysis.stats.permutation import holm
-from benchmarks.study_influence import CALLS, CAPS, KINDS, MODELS, SEED, Cell, advance, has_run, share
+from benchmarks.study_influence import CALLS, CAPS, KINDS, MODELS, SEED, Cell, advance, has_run, paired, share
 
 ONE: Final = (1, "single", {"kind": "vote"})
 
@@ -69,13 +68,6 @@ class FormCounts:
         cells = [f"{one.model}, {one.kind}", one.form, share(sum(self.right), len(self.right)), *more]
         return f"| {' | '.join(cells)} | {self.unread} | {self.cut} |"
 
-    def beside(self, first: FormCounts) -> PairedRow:
-        """Return the right answers less those in another form, paired by task."""
-        forms = {"first": first.right, "this": self.right}
-        rows = [(name, task, 0, float(one)) for name, right in forms.items() for task, one in enumerate(right)]
-        table = pl.DataFrame(rows, schema=["organisation", "task", "seed", "score"], orient="row")
-        return compare_paired(table, baseline="first", cluster=("task",)).row("this")
-
     def as_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
         one = self.cell
@@ -114,7 +106,10 @@ def table(found: list[FormCounts]) -> Iterator[str]:
     )
     yield "|---|---|---|---|---|---|---|"
     firsts = [next(one for one in found if key(one) == key(other)) for other in found]
-    rows = [None if one is first else one.beside(first) for one, first in zip(found, firsts, strict=True)]
+    rows = [
+        None if one is first else paired(dict(enumerate(first.right)), dict(enumerate(one.right)))
+        for one, first in zip(found, firsts, strict=True)
+    ]
     corrected = iter(holm(np.array([row.p for row in rows if row is not None])).tolist())
     for one, row in zip(found, rows, strict=True):
         yield one.row(row, None if row is None else next(corrected))

@@ -19,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -272,7 +272,7 @@ def orders(found: list[dict[str, Any]]) -> Iterator[str]:
         for key, one in by_cell.items()
         if key[4] == "claims" and (*key[:4], "question", *key[5:]) in by_cell
     ]
-    rows = [_later(*pair) for pair in pairs]
+    rows = [paired(_last(one), _last(other)) for one, other in pairs]
     corrected = holm(np.array([row.p for row in rows]))
     for pair, row, p in zip(pairs, rows, corrected, strict=True):
         cell = pair[0]["cell"]
@@ -291,15 +291,15 @@ def orders(found: list[dict[str, Any]]) -> Iterator[str]:
         yield f"| {cell['model']}, {row.n_paired_tasks} {cell['kind']} | {told} | {said} | {' | '.join(counts)} |"
 
 
-def _later(one: dict[str, Any], other: dict[str, Any]) -> PairedRow:
-    """Return the last answers with the question first less those with the claims first."""
-    rows = [
-        (name, int(task), 0, float(right))
-        for name, each in (("claims", one), ("question", other))
-        for task, right in each["right_last"].items()
-    ]
+def paired(before: Mapping[int, float], after: Mapping[int, float]) -> PairedRow:
+    """Return the scores of tasks under one condition less those under another, by the number of the task."""
+    rows = [(name, task, 0, score) for name, own in (("a", before), ("b", after)) for task, score in own.items()]
     table = pl.DataFrame(rows, schema=["organisation", "task", "seed", "score"], orient="row")
-    return compare_paired(table, baseline="claims", cluster=("task",)).row("question")
+    return compare_paired(table, baseline="a", cluster=("task",)).row("b")
+
+
+def _last(one: dict[str, Any]) -> dict[int, float]:
+    return {int(task): float(right) for task, right in one["right_last"].items()}
 
 
 def _first(places: dict[str, Any]) -> str:

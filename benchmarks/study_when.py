@@ -104,7 +104,7 @@ def write() -> int:
         claims_page.PAGE.write_text(of_claims, encoding="utf-8")
         print(f"written: {claims_page.PAGE.relative_to(ROOT)}")
     if text is None:
-        print("no part is kept yet, so there is no page")
+        print("no part of the study is kept yet, so its page is not written")
         return 1
     PAGE.write_text(text, encoding="utf-8")
     IMAGES.mkdir(parents=True, exist_ok=True)

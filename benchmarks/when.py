@@ -29,6 +29,8 @@ ROOT: Final = Path(__file__).parent.parent
 SCENARIOS: Final = ROOT / "scenarios" / "study"
 RESULTS: Final = Path(__file__).parent / "results" / "study"
 PILOT: Final = "pilot"
+DEBATE: Final = "debate"
+PLACEBO: Final = "placebo"
 PARTS: Final = ("sums-0.5b", "orders-0.5b", "shelves-1.5b", "sentiment-smollm2", "choice-1.5b")
 """The comparisons, in the order in which they are made; each is a file in `scenarios/study`."""
 MADE: Final = "made.json"

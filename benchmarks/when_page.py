@@ -24,7 +24,7 @@ from analysis.stats.paired import pilots
 from analysis.stats.permutation import holm
 from analysis.viewer.charts.budgets import curves_chart
 from analysis.viewer.pages.compare import compare_page
-from benchmarks.when import PARTS, ROOT, Part
+from benchmarks.when import DEBATE, PARTS, PLACEBO, ROOT, Part
 
 PAGE: Final = ROOT / "docs" / "when-is-a-society-worth-its-tokens.md"
 IMAGES: Final = ROOT / "docs" / "images" / "study"
@@ -32,8 +32,6 @@ BANNER: Final = "<!-- Written by benchmarks/study_when.py (page). Do not edit. -
 LEVEL: Final = 0.05
 RATES: Final = (0.1, 0.2, 0.4)
 """Shares of tasks that would tell two equals apart, for which it is said what could be found."""
-DEBATE: Final = "debate"
-PLACEBO: Final = "placebo"
 
 INTRODUCTION: Final = f"""\
 # When is a society worth its tokens?

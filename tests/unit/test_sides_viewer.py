@@ -303,6 +303,12 @@ def test_plans_say_which_design_is_best() -> None:
     ]
     assert description(plan_chart(PlanPage("s", "t", 1.0, designs))) == "The best comes first (filled)."
     assert plan_chart(PlanPage("s", "t", 1.0, [])) is None
+    told = []
+    for p in (1.0, 0.61, None):
+        chart = plan_chart(PlanPage("s", "t", 1.0, [msgspec.structs.replace(designs[0], p=p)]))
+        assert chart is not None
+        told.append(chart.table.rows[0][-1])
+    assert told == ["> 0.99", "0.61", "-"], "never a certainty"
 
 
 def test_an_episode_that_goes_on_says_so() -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+import yaml
 
 import agentsoc
 from agentsoc.errors import InputError
@@ -19,7 +20,7 @@ from analysis.interval import Interval
 from benchmarks import study_when, when
 from benchmarks.claims import CLAIMS
 from benchmarks.when import PARTS, PILOT, Part, file_of, grid_of, keep, kept, parts
-from benchmarks.when_page import IMAGES, PAGE, Talk, among_better, page, picture, talk_words, talking
+from benchmarks.when_page import IMAGES, NOTES, PAGE, Talk, among_better, page, picture, talk_words, talking
 
 STAND_IN = """
 name: stand-in
@@ -330,3 +331,15 @@ def test_the_better_ones_are_held_against_the_cheapest_of_them(home: Path, tmp_p
     of_two = Part(part.name, replace(part.results, table=table), part.made)
     assert among_better(of_two).endswith(" (none is told from it).")
     assert [among_better(one) for one in parts(home / "kept")] == ["", ""], "with several ceilings, or one better"
+
+
+def test_what_is_said_of_the_prompts_of_a_part_is_so() -> None:
+    """Of the orders: without a calculator the example has the answer before its working, with it a call."""
+    asked = yaml.safe_load(file_of("orders-0.5b").read_text())["organisations"]
+    shown = {
+        name: json.loads(one["agents"]["prompts"]["answer"]["examples"][0]["assistant"]) for name, one in asked.items()
+    }
+    assert set(NOTES) == {"orders-0.5b"}
+    assert [list(shown[name]) for name in ("one-alone", "nine-alone")] == [["answer", "why"]] * 2
+    assert [list(shown[name]) for name in ("one-with", "three-with")] == [["calls"]] * 2
+    assert [bool(asked[name]["agents"].get("tools")) for name in asked] == [False, False, True, True]

@@ -1,7 +1,9 @@
 """This module estimates the phase: a, beta, gamma and rho with their uncertainty, and what follows from them.
 
 One joint bootstrap over tasks carries everything: a, beta, gamma and rho are computed anew on the same resampled
-tasks, so that their errors move together as they do in the data. From its draws come the intervals of alpha and s and
+tasks, so that their errors move together as they do in the data. Where tasks are so much alike that resamples tell less
+than an interval does, draws of gamma and rho are spread to its ends (`interval.as_wide`), and where they do not differ
+at all these are independent of the others. From its draws come the intervals of alpha and s and
 the shares P(alpha > 1) and P(s > beta). The delta method is there as a fast path for measurements on separate tasks.
 
 What the data cannot tell is refused by name, never filled in; what is known beforehand (a tally that misreads nothing

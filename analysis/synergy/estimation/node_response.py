@@ -34,7 +34,7 @@ from analysis.synergy.estimation.binomial_fit import (
     fit_binomial,
     profile_interval,
 )
-from analysis.synergy.estimation.interval import Estimate, from_draws, hull
+from analysis.synergy.estimation.interval import NORMAL, Estimate, from_draws, hull
 from analysis.synergy.estimation.resample import TaskIndex, sums_by_task, task_weights
 from analysis.synergy.estimation.votes import demand_columns
 from analysis.synergy.theory.arrays import FloatArray, IntArray
@@ -206,9 +206,8 @@ def _profile(law: Law, n: FloatArray, k: FloatArray, fits: BinomialFits, which: 
 def _resampled(law: Law, counts: ResponseCounts, fits: BinomialFits, drawn: FloatArray, which: int) -> Estimate:
     """Return a parameter with the interval of its draws, and of what they cannot tell."""
     found = from_draws(float(fits.theta[0, which]), drawn[:, which])
-    likely = _profile(law, counts.n.sum(axis=0)[None], counts.k.sum(axis=0)[None], fits, which)
-    if likely.width > _FLAT * found.width:
-        found = hull(found, likely)
+    if 2 * NORMAL * float(fits.se[0, which]) > _FLAT * found.width:  # the profile takes longer than all resamples
+        found = hull(found, _profile(law, counts.n.sum(axis=0)[None], counts.k.sum(axis=0)[None], fits, which))
     expected = np.sign(2 * counts.right - counts.b)  # of a perfect reader: right, wrong, or a coin's
     as_expected = np.where(expected > 0, counts.k, np.where(expected < 0, counts.n - counts.k, 0)).sum(axis=1)
     clear = np.where(expected != 0, counts.n, 0).sum(axis=1)
