@@ -6,10 +6,12 @@ Usage: python -m benchmarks.study_when plan                          what each p
        python -m benchmarks.study_when run [--only NAME ...]         make the parts, or go on where they stopped
        python -m benchmarks.study_when run --short [--only NAME ...] two tasks, the embedded model
        python -m benchmarks.study_when keep [NAME=DIR ...]           keep what finished parts gave
+       python -m benchmarks.study_when replies [NAME=DIR ...]        keep the replies of parts, finished or not
        python -m benchmarks.study_when page                          write the page and its pictures from what is kept
 
 ``make study`` is ``run``; ``make study STUDY="run --short"`` tries it out. The models are had with `agentsoc model
-get`. Parts are made under `runs/study`, where their caches of replies stand too.
+get`. Parts are made under `runs/study`, where their caches of replies stand too. Replies that are kept are put into
+these caches first: no model is asked for them again.
 """
 
 from __future__ import annotations
@@ -31,7 +33,8 @@ from agentsoc.experiment.store import finished_cells
 from agentsoc.scenario.given import placed
 from benchmarks import claims_page
 from benchmarks.claims import CLAIMS, claims_parts, keep_claims
-from benchmarks.when import PARTS, PILOT, ROOT, cpu_hours, file_of, grid_of, keep, kept, model_of, parts
+from benchmarks.replies import keep_replies, lend_replies
+from benchmarks.when import PARTS, PILOT, RESULTS, ROOT, cpu_hours, file_of, grid_of, keep, kept, model_of, parts
 from benchmarks.when_page import IMAGES, PAGE, page, picture
 
 RUNS: Final = ROOT / "runs" / "study"
@@ -75,11 +78,18 @@ def short(name: str) -> list[str]:
     return given
 
 
+def cache_of(name: str, directory: Path) -> Path:
+    """Return the cache of replies of a part that is made in a directory: it stands beside it."""
+    return directory.parent / (grid_of(name).cells[0].scenario.calls.cache or "no-cache")
+
+
 def make(name: str, runs: Path, *, small: bool) -> int:
     """Make a part, or what is missing of it, and return the exit code of `agentsoc compare`."""
     words = [word for change in short(name) for word in ("--set", change)] if small else []
     model = ["--model", "local"] if small else []
     runs.mkdir(parents=True, exist_ok=True)  # caches are relative to where the command runs
+    if not small and (lent := lend_replies(RESULTS / name, cache_of(name, runs / name))):
+        print(f"{name}: {lent:,} replies are there already", flush=True)
     command = [sys.executable, "-m", "agentsoc", "compare", str(file_of(name).resolve()), "--yes", "--workers", "1"]
     return subprocess.run([*command, *model, "--out", name, *words], cwd=runs, check=False).returncode
 
@@ -118,7 +128,7 @@ def write() -> int:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Carry out what the command line asks for and return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("plan", "run", "keep", "page"))
+    parser.add_argument("what", choices=("plan", "run", "keep", "replies", "page"))
     parser.add_argument("kept", nargs="*", metavar="NAME=DIR", help="parts to keep, and where they were made")
     parser.add_argument("--only", nargs="+", choices=(*ALL, PILOT), default=ALL)
     parser.add_argument("--short", action="store_true")
@@ -139,6 +149,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     code = 0
     for name, directory in given.items():
         try:
+            if told.what == "replies":
+                print(f"{name}: {keep_replies(cache_of(name, Path(directory)), RESULTS / name):,} replies are kept")
+                continue
             print(f"kept: {(keep_claims if name in CLAIMS else keep)(name, Path(directory))}")
         except AgentsocError as error:
             print(f"{name} is not kept: {error}", file=sys.stderr)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from typing import Final
 
 import msgspec
@@ -311,15 +312,20 @@ class Caller:
         if turn.rest_until and (rest := turn.rest_until - time.monotonic()) > 0:
             await asyncio.sleep(rest)
         room = wanted.tokens_in or 0
-        if self._calls.cache is not None and (hit := self._pool.from_cache(wanted)) is not None:
+        request = self._pool.request_hash(wanted) if self._calls.cache is not None else None
+        if request is not None and (hit := self._pool.from_cache(wanted)) is not None:
             await journal.write(_row(key, room, reserved, hit))  # nobody is asked, so there is nothing to wait for
             return hit
         gate = self._gates[turn.group]
         await gate.enter(reserved, again=turn.waits > 0)
         try:
-            async with self._limiter:
+            async with self._limiter, nullcontext() if request is None else gate.alone(request):
                 if self.holding:
                     await asyncio.Event().wait()  # the run is ending: whoever waits here is cancelled soon
+                if request is not None and (hit := self._pool.from_cache(wanted)) is not None:  # another run asked
+                    gate.give_back(reserved)
+                    await journal.write(_row(key, room, reserved, hit))
+                    return hit
                 self.flight.running += 1  # before the row is written: the end of a run waits for what is announced
                 self._quiet.clear()
                 try:

@@ -242,6 +242,10 @@ class Host:
         origin = (prompt.request.digest(), f"{MARK}{self._names[group]}", 0)
         return self._read(origin, prompt.view, prompt.task, found, prompt.due)
 
+    def request_hash(self, wanted: AttemptRequest) -> bytes:
+        """Return the hash of the request of an attempt."""
+        return self.prompts.rendered(wanted).request.digest()
+
     async def attempt(self, wanted: AttemptRequest) -> AttemptResult:
         """Make one attempt, or read the journal's row in its place; never raises for what a model does."""
         if wanted.known is not None:

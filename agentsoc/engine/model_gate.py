@@ -14,6 +14,7 @@ import re
 import time
 from collections import deque
 from typing import Final
+from weakref import WeakValueDictionary
 
 import msgspec
 
@@ -109,6 +110,12 @@ class ModelGate:
         """Whether the last call was answered and as many are let in as there are places."""
         self.cause: str | None = None
         """Why the gate is closed."""
+        self._alone: WeakValueDictionary[bytes, asyncio.Lock] = WeakValueDictionary()
+        """Locks of requests that are under way, by their hash."""
+
+    def alone(self, request: bytes) -> asyncio.Lock:
+        """Return the lock of a request: with a cache of replies, runs that want the same reply ask for it once."""
+        return self._alone.setdefault(request, asyncio.Lock())
 
     async def enter(self, tokens: int = 0, *, again: bool = False) -> None:
         """Return when a call may begin; first come, first in.

@@ -61,6 +61,10 @@ class Pool(ABC):
         """Return the outcome of an attempt whose request the cache of replies knows, None for any other."""
         return None
 
+    def request_hash(self, wanted: AttemptRequest) -> bytes | None:
+        """Return the hash of the request of an attempt, None where there is no cache of replies."""
+        return None
+
     @abstractmethod
     async def fold(self, task: int, events: Sequence[Event]) -> None:
         """Tell the hosts concerned what was committed."""
@@ -118,6 +122,10 @@ class LocalPool(Pool):
     def from_cache(self, wanted: AttemptRequest) -> AttemptResult | None:
         """Return the outcome of an attempt whose request the cache of replies knows."""
         return self.host.from_cache(wanted)
+
+    def request_hash(self, wanted: AttemptRequest) -> bytes | None:
+        """Return the hash of the request of an attempt, None where there is no cache of replies."""
+        return self.host.request_hash(wanted) if self.host.cache is not None else None
 
     async def fold(self, task: int, events: Sequence[Event]) -> None:
         """Let the host note the end of an episode; the board is the driver's own."""

@@ -15,6 +15,8 @@ from typing import Any
 import msgspec
 import pytest
 
+import agentsoc
+from agentsoc import RunLog
 from agentsoc.cli import main
 from agentsoc.contracts.model import Completion, Usage
 from agentsoc.engine.replay import replay
@@ -222,3 +224,52 @@ def test_another_version_of_the_model_is_told_also_after_a_resume(server: OddSer
     assert resumed.manifest.models[0]["authors"] == ["m-1", "m-2"]
     learned = run(scenario(server, "noseed"), tmp_path / "noseed").manifest.models[0]["learned"]
     assert "seed is refused" in learned[0]
+
+
+def compared(
+    server: OddServer, tmp_path: Path, habit: str, concurrency: int, cache: str | None
+) -> tuple[list[RunLog], int]:
+    """Compare teams of which the smaller is the first agents of the larger; return their runs and what was asked."""
+    asked = scenario(
+        server,
+        habit,
+        agents={"prompts": {"system": ""}},
+        calls={"cache": cache, "backoff_s": 0.01},
+        engine={"concurrency": concurrency},
+        budget={"tokens_per_task": 20_000},
+    )
+    teams = {f"vote-{n}": {"topology": "independent", "protocol": "vote", "agents": {"count": n}} for n in (2, 3, 5)}
+    base = asked.model_dump(mode="json", exclude_unset=True, exclude={"name"})
+    file = tmp_path / f"{'bare' if cache is None else 'cached'}.yaml"
+    file.write_text(json.dumps({"name": "teams", "base": base, "organisations": teams, "baseline": "vote-2"}))
+    before = len(server.calls)
+    agentsoc.compare(file, file.with_suffix(""), workers=1)
+    return [RunLog(path) for path in sorted((tmp_path / file.stem / "runs").iterdir())], len(server.calls) - before
+
+
+@pytest.mark.parametrize("concurrency", [2, 64], ids=["who waits looks again", "who asks is waited for"])
+def test_organisations_that_ask_the_same_at_once_ask_it_once(
+    server: OddServer, tmp_path: Path, concurrency: int
+) -> None:
+    bare, asked = compared(server, tmp_path, "voter", concurrency, None)
+    assert asked == 8 * (2 + 3 + 5)
+    cached, asked = compared(server, tmp_path, "voter", concurrency, str(tmp_path / "replies.sqlite"))
+    assert asked == 8 * 5
+    assert [answers(one) for one in cached] == [answers(one) for one in bare]
+    assert [one.manifest.totals.tokens for one in cached] == [one.manifest.totals.tokens for one in bare]
+    assert sum(row.model == "cache:litellm" for one in cached for row in one.journal()) == 8 * 5
+    for one in cached:
+        one.check()
+        replay(one.directory)
+
+
+def test_who_waits_for_a_request_that_fails_asks_it_as_well(server: OddServer, tmp_path: Path) -> None:
+    bare, _ = compared(server, tmp_path, "flaky", 64, None)
+    cached, asked = compared(server, tmp_path, "flaky", 64, str(tmp_path / "replies.sqlite"))
+    assert [answers(one) for one in cached] == [answers(one) for one in bare]
+    failed = [[row.key for row in one.journal() if row.failure is not None] for one in cached]
+    assert failed == [[row.key for row in one.journal() if row.failure is not None] for one in bare]
+    assert min(map(len, failed)) > 0
+    assert asked > 8 * 5
+    for one in cached:
+        replay(one.directory)

@@ -200,6 +200,9 @@ class Books:
         assert order.known is not None
         return self._again(order.known) if self.rng.random() < 0.5 else None
 
+    def request_hash(self, order: AttemptRequest) -> bytes | None:
+        return None
+
     def from_cache(self, order: AttemptRequest) -> AttemptResult | None:
         return None
 

@@ -57,6 +57,9 @@ class Script:
     def recall(self, order: AttemptRequest) -> AttemptResult | None:
         return None
 
+    def request_hash(self, order: AttemptRequest) -> bytes | None:
+        return None
+
     def from_cache(self, order: AttemptRequest) -> AttemptResult | None:
         return None
 

@@ -1,0 +1,91 @@
+"""Replies of a study that are kept: with them its comparisons are made again, or go on, and no model is asked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from agentsoc.contracts.model import Completion, Request, Usage
+from agentsoc.engine.reply_cache import ReplyCache
+from agentsoc.errors import InputError
+from benchmarks import study_when
+from benchmarks.claims import CLAIMS
+from benchmarks.replies import REPLIES, ROWS, keep_replies, lend_replies
+from benchmarks.when import PARTS, RESULTS
+
+ASKED = [Request.of("s", f"question {n}", 8, 0.5, n) for n in range(40)]
+
+
+def filled(path: Path, numbers: range, text: str = "answer") -> Path:
+    cache = ReplyCache(path)
+    for n in numbers:
+        cache.put(b"model", ASKED[n], Completion(f"{text} {n}", Usage(3, 0, 1)))
+    cache.close()
+    return path
+
+
+def found(path: Path) -> list[str | None]:
+    cache = ReplyCache(path)
+    try:
+        return [None if (one := cache.get(b"model", asked)) is None else one.text for asked in ASKED]
+    finally:
+        cache.close()
+
+
+def test_replies_that_are_kept_are_those_of_the_cache_and_nothing_that_it_has_is_changed(tmp_path: Path) -> None:
+    cache = filled(tmp_path / "a.sqlite", range(30))
+    before = cache.read_bytes()
+    assert keep_replies(cache, tmp_path / "kept") == 30
+    assert cache.read_bytes() == before
+    assert lend_replies(tmp_path / "kept", tmp_path / "b.sqlite") == 30
+    assert found(tmp_path / "b.sqlite") == [f"answer {n}" for n in range(30)] + [None] * 10
+    own = filled(tmp_path / "c.sqlite", range(20, 40), "another")
+    assert lend_replies(tmp_path / "kept", own) == 20
+    assert found(own) == [f"answer {n}" for n in range(20)] + [f"another {n}" for n in range(20, 40)]
+    assert lend_replies(tmp_path / "kept", own) == 0
+
+
+def test_replies_are_kept_of_a_cache_that_is_in_use(tmp_path: Path) -> None:
+    cache = ReplyCache(tmp_path / "a.sqlite")
+    try:
+        cache.put(b"model", ASKED[0], Completion("so far", Usage(3, 0, 1)))
+        assert keep_replies(tmp_path / "a.sqlite", tmp_path / "kept") == 1
+    finally:
+        cache.close()
+    lend_replies(tmp_path / "kept", tmp_path / "b.sqlite")
+    assert found(tmp_path / "b.sqlite")[0] == "so far"
+
+
+def test_what_is_no_cache_is_refused_and_where_nothing_is_kept_nothing_is_made(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="there is no cache of replies"):
+        keep_replies(tmp_path / "none.sqlite", tmp_path)
+    (tmp_path / "words").write_text("no database, but long enough to be looked at" * 100)
+    with pytest.raises(InputError, match="this is no cache of replies"):
+        keep_replies(tmp_path / "words", tmp_path / "kept")
+    assert not (tmp_path / "kept").exists()
+    assert lend_replies(tmp_path / "kept", tmp_path / "new.sqlite") == 0
+    assert not (tmp_path / "new.sqlite").exists()
+
+
+def test_a_part_keeps_the_replies_that_are_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(study_when, "RESULTS", tmp_path / "results")
+    filled(study_when.cache_of("claims-0.5b", tmp_path / "made"), range(7))
+    assert study_when.main(["replies", f"claims-0.5b={tmp_path / 'made'}"]) == 0
+    assert capsys.readouterr().out == "claims-0.5b: 7 replies are kept\n"
+    assert (tmp_path / "results" / "claims-0.5b" / REPLIES).exists()
+    assert study_when.main(["replies", f"claims-1.5b={tmp_path / 'made'}"]) == 1
+    assert "claims-1.5b is not kept: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", [*PARTS, *CLAIMS])
+def test_replies_that_are_kept_of_a_part_are_whole(name: str, tmp_path: Path) -> None:
+    if not (RESULTS / name / REPLIES).exists():
+        pytest.skip("no replies of this part are kept")
+    table = pl.read_parquet(RESULTS / name / REPLIES)
+    assert dict(table.schema) == ROWS
+    assert table["key"].n_unique() == table.height == lend_replies(RESULTS / name, tmp_path / "cache.sqlite")
+    assert (RESULTS / name / REPLIES).stat().st_size < 1_000_000
