@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
 import statistics
 import subprocess
 import sys
@@ -34,6 +33,7 @@ from analysis.cascade_laws.nulls import lognormal, pareto
 from analysis.claims.cascades import cascades, claim_graph
 from analysis.tables import EVENT_COLUMNS, EXECUTION_COLUMNS, EventTable, conform
 from analysis.tails import fit_tail, goodness_of_fit, histogram, select_xmin
+from benchmarks.peak import peak_mb
 
 ROOT = Path(__file__).parent.parent
 REPEATS = 5
@@ -171,10 +171,10 @@ def cascade(n: int) -> dict[str, Any]:
     small = grown(10_000)
     cascades(claim_graph(small))
     table = grown(n)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    before = peak_mb()
     found = cascades(claim_graph(table))
     times = medians(lambda: cascades(claim_graph(table)))
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    peak = peak_mb()
     whole = int(found.size.sum()) == n and int((found.root == np.arange(n)).sum()) == len(found.roots)
     return {
         "events": n, **times, "peak_mb": peak, "mb_of_the_events": before, "target": 0.5,

@@ -15,7 +15,6 @@ import argparse
 import asyncio
 import json
 import os
-import resource
 import sys
 import tempfile
 import time
@@ -33,6 +32,7 @@ from agentsoc.engine.run import run
 from agentsoc.errors import AgentsocError, ConsentNeededError, ReplayMismatchError
 from agentsoc.log.journal import Attempt, Journal
 from agentsoc.scenario.model import Scenario
+from benchmarks.peak import peak_mb
 
 SERVER: Final = Path(__file__).parent.parent / "tests" / "data" / "odd_mcp_server.py"
 LIMIT_S: Final = 3.0
@@ -227,7 +227,7 @@ def main() -> int:
         for number, mode in enumerate(told.mode or EXPECTED):
             began = time.monotonic()
             said, found = with_server(Path(home) / str(number), mode)
-            memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
+            memory = round(peak_mb())
             print(f"| {mode} | {said} | {time.monotonic() - began:.1f} | {memory} | {len(found)} |", flush=True)
             faults += found
         faults += changed_tools(Path(home) / "changed") + not_allowed(Path(home) / "not allowed")

@@ -20,7 +20,6 @@ import contextlib
 import io
 import json
 import os
-import resource
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -36,6 +35,7 @@ from analysis.interval import FloatArray
 from analysis.synergy.theory.budget import exact_threshold
 from analysis.synergy.theory.costs import LeafLaw, leaf_tokens
 from analysis.synergy.theory.trajectories import trajectory
+from benchmarks.peak import peak_mb
 
 LEAF: Final = LeafLaw(0.02, 0.45, 0.6)
 FAN_IN, GAMMA, RHO, MESSAGE = 5, 0.95, 0.05, 20
@@ -250,8 +250,7 @@ def speed() -> None:
         with contextlib.redirect_stdout(io.StringIO()):
             result = CliRunner().invoke(app, ["compare", str(file), "--out", str(Path(scratch) / "out"), "--quiet"])
         cpu, wall = sum(os.times()[:4]) - before, os.times().elapsed - began
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(f"exit code {result.exit_code}; {cpu:.0f} CPU seconds, {wall:.0f} s on the clock, {peak:.0f} MB here")
+    print(f"exit code {result.exit_code}; {cpu:.0f} CPU seconds, {wall:.0f} s on the clock, {peak_mb():.0f} MB here")
 
 
 def main() -> None:

@@ -3,7 +3,8 @@
 Run: ``python -m benchmarks.study_influence [--models 0.5b,1.5b] [--forms short,json] [--organisations debate,star]
 [--kinds arithmetic,choice] [--tasks 12] [--minutes 30]``. Every cell is one run directory under ``--runs``. Cells are
 taken in the order named and go on where an earlier call of the study stopped, until the minutes are over; the table
-holds what is there. It is printed in Markdown and written as JSON to ``benchmarks/results/influence.json``.
+holds what is there. It is printed in Markdown and written as JSON beside the runs, or where ``--out`` says: the counts
+that the documentation tells are in ``benchmarks/results/influence.json``.
 
 ``--organisations five,roles,moa,refine,orchestrate,judge`` runs the part about prompts that are counted: five voters
 under 3,000 tokens a task, and one organisation for each template. Their replay is made without the model's file.
@@ -339,7 +340,7 @@ def main() -> int:
     parser.add_argument("--tasks", type=int, default=12, help="tasks of a cell")
     parser.add_argument("--minutes", type=float, default=30.0, help="time for all cells; 0 only counts what is there")
     parser.add_argument("--runs", type=Path, default=Path("runs/influence"))
-    parser.add_argument("--out", type=Path, default=RESULTS)
+    parser.add_argument("--out", type=Path, help="file for the counts, JSON; influence.json among the runs if not said")
     parser.add_argument("--sample", type=int, default=0, help="replies to print whose answer a handle might be")
     told = parser.parse_args()
     axes = (told.models, told.forms, told.organisations, told.kinds, told.orders, told.histories)
@@ -348,7 +349,9 @@ def main() -> int:
     print("\n".join(table(found)))
     for text in [text for one in found for text in one["suspects"]][: told.sample]:
         print(f"  {text!r}")
-    told.out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    out = told.out or told.runs / "influence.json"
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     broken = any(
         one["misread"] or one["shown_less_than_due"] or one["prompts_as_sent"] != one["replies"] for one in found
     )
