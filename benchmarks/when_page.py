@@ -348,15 +348,22 @@ def took_table(found: Sequence[Part], speeds: str = "providers.md") -> Iterator[
     yield "that several organisations have in common were made once and count once in each.\n"
     yield "| part | model | SHA-256 of its file | calls | tokens | CPU-hours | comparison |\n" + "| --- " * 7 + "|"
     for part in found:
-        made = part.made
-        tokens = made["tokens_in"] + made["tokens_out"]
-        hashes = ", ".join(f"`{one['sha256'][:16]}`" for one in made["models"] if one.get("sha256")) or "-"
-        hours = "-" if made["cpu_hours"] is None else f"{made['cpu_hours']:.1f}"
+        hashes = ", ".join(f"`{one['sha256'][:16]}`" for one in part.made["models"] if one.get("sha256")) or "-"
         digest = part.results.record.hash[:16]
-        cells = [f"`{part.name}`", made["model"], hashes, f"{made['calls']:,}", f"{tokens:,}", hours, f"`{digest}`"]
-        yield f"| {' | '.join(cells)} |"
+        yield f"| `{part.name}` | {part.made['model']} | {hashes} | {_taken([part])} | `{digest}` |"
+    if len(found) > 1:
+        yield f"| all | | | {_taken(found)} | |"
     machines = ", ".join(dict.fromkeys(part.made["machine"] for part in found))
     yield f"\nMade on {machines}. The digest of every run is in `benchmarks/results/study`.\n"
+
+
+def _taken(found: Sequence[Part]) -> str:
+    """Return three cells: calls, tokens and CPU-hours of parts together."""
+    calls, tokens_in, tokens_out = (
+        sum(part.made[name] for part in found) for name in ("calls", "tokens_in", "tokens_out")
+    )
+    hours = [part.made["cpu_hours"] for part in found]
+    return f"{calls:,} | {tokens_in + tokens_out:,} | {'-' if None in hours else f'{sum(hours):.2f}'}"
 
 
 def _limits() -> Iterator[str]:

@@ -20,7 +20,7 @@ from analysis.interval import Interval
 from benchmarks import study_when, when
 from benchmarks.claims import CLAIMS
 from benchmarks.when import PARTS, PILOT, Part, file_of, grid_of, keep, kept, parts
-from benchmarks.when_page import IMAGES, NOTES, PAGE, Talk, among_better, page, picture, talk_words, talking
+from benchmarks.when_page import IMAGES, NOTES, PAGE, Talk, among_better, page, picture, talk_words, talking, took_table
 
 STAND_IN = """
 name: stand-in
@@ -193,6 +193,20 @@ def test_what_is_missing_and_how_talking_is_told_is_said_only_where_it_is_so(sta
         assert written is not None
         assert ("these parts are not made yet" in written) is missing
         assert ("- **Talking.**" in written) is told
+
+
+def test_what_the_parts_took_is_added_up_where_the_speed_of_each_model_is_known(home: Path) -> None:
+    found = parts(home / "kept")
+    calls, tokens = (
+        [sum(part.made[name] for name in names) for part in found] for names in (["calls"], ["tokens_in", "tokens_out"])
+    )
+    said = "\n".join(took_table(found))
+    assert f"\n| all | | | {sum(calls):,} | {sum(tokens):,} | - | |\n" in said
+    timed = [replace(part, made={**part.made, "cpu_hours": 1.25 * n}) for n, part in enumerate(found, 1)]
+    said = "\n".join(took_table(timed))
+    assert f" | {calls[0]:,} | {tokens[0]:,} | 1.25 | " in said
+    assert f"\n| all | | | {sum(calls):,} | {sum(tokens):,} | 3.75 | |\n" in said
+    assert "| all |" not in "\n".join(took_table(found[:1]))
 
 
 def test_a_picture_is_the_same_whenever_it_is_drawn(stand_in: Part) -> None:
