@@ -94,11 +94,27 @@ def make(name: str, runs: Path, *, small: bool) -> int:
     return subprocess.run([*command, *model, "--out", name, *words], cwd=runs, check=False).returncode
 
 
+def plan(names: Sequence[str], runs: Path) -> int:
+    """Print what is left of the parts and what that takes; return 1 where it cannot be told, as without a model."""
+    code = 0
+    for name in names:
+        try:
+            print(foretold(name, runs), flush=True)
+        except AgentsocError as error:
+            print(f"{name} cannot be made yet: {error}", file=sys.stderr)
+            code = 1
+    return code
+
+
 def run(names: Sequence[str], runs: Path, *, small: bool) -> int:
-    """Make the parts one after the other and return the first exit code that is not 0."""
+    """Make the parts one after the other and return the first exit code that is not 0; 1 of one without a model."""
     codes = []
     for name in names:
-        print(f"{name}: in a short form" if small else foretold(name, runs), flush=True)
+        if small:
+            print(f"{name}: in a short form", flush=True)
+        elif plan([name], runs):
+            codes.append(1)
+            continue
         codes.append(make(name, runs, small=small))
         if codes[-1] == 130:  # interrupted: the others wait as well
             break
@@ -140,9 +156,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if told.what == "run":
         return run(told.only, runs, small=told.short)
     if told.what == "plan":
-        for name in told.only:
-            print(foretold(name, runs))
-        return 0
+        return plan(told.only, runs)
     given = (
         dict(one.split("=", 1) for one in told.kept) if told.kept else {name: str(runs / name) for name in told.only}
     )
