@@ -323,7 +323,7 @@ class Caller:
                 if self.holding:
                     await asyncio.Event().wait()  # the run is ending: whoever waits here is cancelled soon
                 if request is not None and (hit := self._pool.from_cache(wanted)) is not None:  # another run asked
-                    gate.give_back(reserved)
+                    gate.give_back(reserved, unsent=True)
                     await journal.write(_row(key, room, reserved, hit))
                     return hit
                 self.flight.running += 1  # before the row is written: the end of a run waits for what is announced

@@ -181,10 +181,10 @@ class ModelGate:
 
     # What came of calls
 
-    def give_back(self, tokens: int) -> None:
-        """Take back tokens with which a call entered and which it did not use."""
-        if self._rate is not None and tokens > 0:
-            self._rate.give_back(tokens)
+    def give_back(self, tokens: int, *, unsent: bool = False) -> None:
+        """Take back tokens with which a call entered and which it did not use, and its request if it sent none."""
+        if self._rate is not None and (tokens > 0 or unsent):
+            self._rate.give_back(tokens, int(unsent))
 
     def heard(self, failure: str | None, pause_s: float | None = None) -> None:
         """Take in the outcome of a call that is inside.
