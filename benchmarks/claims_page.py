@@ -28,6 +28,8 @@ VOTE: Final = "vote-"
 AGAIN: Final = "self-correction"
 Differences = dict[tuple[str, str], PairedRow]
 """Rows by (organisation, baseline)."""
+TALK: Final = (DEBATE, PLACEBO)
+"""Of a debate nothing is told without its placebo."""
 PILOT_MOST: Final = 5
 """Agents of the largest team of a pilot."""
 _SHARES: Final = dict(
@@ -202,9 +204,9 @@ def moved_words(change: Moved) -> str:
 def _summary(pairs: Sequence[tuple[ClaimsPart, Differences]]) -> Iterator[str]:
     yield "## What came out\n"
     for one, rows in pairs:
-        change = moved(_of(one.standing, DEBATE))
         yield f"- **{about(one)}.**\n  - Team size: {pilot_words(one)}"
-        accuracy = "" if change is None else f"Mean accuracy in the debate: {moved_words(change)}. "
+        told = [f"in the {who}: {moved_words(own)}" for who in TALK if (own := moved(_of(one.standing, who)))]
+        accuracy = f"Mean accuracy {'; '.join(told)}. " if told else ""
         vote = f"{VOTE}{PILOT_MOST}"
         yield f"  - Debate or vote: {accuracy}Scores: {difference_words(rows[DEBATE, vote], vote)}."
         cost = f"the debate takes {_times(one):.2f} times the tokens of self-correction"

@@ -14,7 +14,7 @@ from typing import Final
 
 import polars as pl
 
-from agentsoc.engine.reply_cache import ReplyCache
+from agentsoc.engine.reply_cache import ReplyCache, is_whole
 from agentsoc.errors import InputError
 
 REPLIES: Final = "replies.parquet"
@@ -23,41 +23,64 @@ ROWS: Final = {"key": pl.Binary, "completion": pl.Binary, "checksum": pl.Binary}
 
 
 def keep_replies(cache: Path, directory: Path) -> int:
-    """Keep the replies that are in a cache, and return how many there are.
+    """Keep the replies that are in a cache, beside those that are kept already, and return how many there are.
 
     Args:
         cache: the file of the cache; a run may be using it.
         directory: where they are kept, as `REPLIES`.
 
     Raises:
-        InputError: there is no such cache, or it is something else.
+        InputError: there is no such cache, it is something else, or what is kept is damaged.
     """
     if not cache.exists():
         raise InputError("there is no cache of replies", str(cache), "make the comparison first")
     try:
         with closing(sqlite3.connect(f"{cache.absolute().as_uri()}?mode=ro", uri=True)) as database:
-            rows = database.execute(f"SELECT {', '.join(ROWS)} FROM replies ORDER BY key").fetchall()
-    except sqlite3.Error as error:
+            found = database.execute(f"SELECT {', '.join(ROWS)} FROM replies").fetchall()
+        rows = pl.DataFrame([row for row in found if is_whole(*row)], schema=ROWS, orient="row")
+    except (sqlite3.Error, pl.exceptions.PolarsError, TypeError) as error:
         raise InputError(f"this is no cache of replies: {error}", str(cache), "see calls.cache") from None
+    both = pl.concat([_kept(directory), rows]).unique("key", keep="first").sort("key")
     directory.mkdir(parents=True, exist_ok=True)
-    table = pl.DataFrame(rows, schema=ROWS, orient="row")
-    table.write_parquet(directory / REPLIES, compression="zstd", compression_level=19, statistics=False)
-    return len(rows)
+    half = directory / f"{REPLIES}.half"
+    both.write_parquet(half, compression="zstd", compression_level=19, statistics=False)
+    half.replace(directory / REPLIES)
+    return both.height
 
 
 def lend_replies(directory: Path, cache: Path) -> int:
     """Put the replies that are kept in a directory into a cache, and return how many it did not have.
 
-    A reply that the cache has already stays as it is. Where none are kept, nothing is made.
+    A good reply that the cache has already stays as it is. Where none are kept, nothing is made.
 
     Raises:
-        InputError: the cache cannot be used.
+        InputError: the cache cannot be used, or what is kept is damaged.
     """
-    if not (directory / REPLIES).exists():
+    kept = _kept(directory)
+    if kept.is_empty():
         return 0
-    rows = pl.read_parquet(directory / REPLIES).select(*ROWS).rows()
     ReplyCache(cache).close()  # makes the file, or refuses it
-    with closing(sqlite3.connect(cache)) as database, database:
-        before = database.total_changes
-        database.executemany("INSERT OR IGNORE INTO replies VALUES (?, ?, ?)", rows)
-        return database.total_changes - before
+    try:
+        with closing(sqlite3.connect(cache)) as database, database:
+            there = {
+                row[0] for row in database.execute("SELECT key, completion, checksum FROM replies") if is_whole(*row)
+            }
+            due = [row for row in kept.rows() if row[0] not in there]
+            database.executemany("INSERT OR REPLACE INTO replies VALUES (?, ?, ?)", due)
+    except (sqlite3.Error, TypeError) as error:
+        raise InputError(f"the cache of replies cannot be used: {error}", str(cache), "see calls.cache") from None
+    return len(due)
+
+
+def _kept(directory: Path) -> pl.DataFrame:
+    """Return the replies that are kept in a directory, none where there is no file of them."""
+    path = directory / REPLIES
+    if not path.exists():
+        return pl.DataFrame(schema=ROWS)
+    try:
+        table = pl.read_parquet(path).select(*ROWS)
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise InputError(f"the replies cannot be read: {error}", str(path), "take them from the repository") from None
+    if not all(is_whole(*row) for row in table.iter_rows()):
+        raise InputError("a reply is not what was kept", str(path), "take them from the repository")
+    return table

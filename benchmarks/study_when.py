@@ -27,13 +27,13 @@ from typing import Final
 import yaml
 
 from agentsoc.engine.bounds import Bound
-from agentsoc.errors import AgentsocError
+from agentsoc.errors import AgentsocError, InputError
 from agentsoc.experiment.plan import build_kinds, plan_kinds
 from agentsoc.experiment.store import finished_cells
 from agentsoc.scenario.given import placed
 from benchmarks import claims_page
 from benchmarks.claims import CLAIMS, claims_parts, keep_claims
-from benchmarks.replies import keep_replies, lend_replies
+from benchmarks.replies import REPLIES, keep_replies, lend_replies
 from benchmarks.when import PARTS, PILOT, RESULTS, ROOT, cpu_hours, file_of, grid_of, keep, kept, model_of, parts
 from benchmarks.when_page import IMAGES, PAGE, page, picture
 
@@ -79,8 +79,15 @@ def short(name: str) -> list[str]:
 
 
 def cache_of(name: str, directory: Path) -> Path:
-    """Return the cache of replies of a part that is made in a directory: it stands beside it."""
-    return directory.parent / (grid_of(name).cells[0].scenario.calls.cache or "no-cache")
+    """Return the cache of replies of a part that is made in a directory: it stands beside it.
+
+    Raises:
+        InputError: it uses none.
+    """
+    cache = grid_of(name).cells[0].scenario.calls.cache
+    if cache is None:
+        raise InputError("this part keeps no replies", str(file_of(name)), "see calls.cache")
+    return directory.absolute().parent / cache
 
 
 def make(name: str, runs: Path, *, small: bool) -> int:
@@ -88,10 +95,20 @@ def make(name: str, runs: Path, *, small: bool) -> int:
     words = [word for change in short(name) for word in ("--set", change)] if small else []
     model = ["--model", "local"] if small else []
     runs.mkdir(parents=True, exist_ok=True)  # caches are relative to where the command runs
-    if not small and (lent := lend_replies(RESULTS / name, cache_of(name, runs / name))):
-        print(f"{name}: {lent:,} replies are there already", flush=True)
     command = [sys.executable, "-m", "agentsoc", "compare", str(file_of(name).resolve()), "--yes", "--workers", "1"]
     return subprocess.run([*command, *model, "--out", name, *words], cwd=runs, check=False).returncode
+
+
+def lent(name: str, runs: Path) -> bool:
+    """Put the replies that are kept of a part into its cache, and return whether it can be made."""
+    runs.mkdir(parents=True, exist_ok=True)
+    try:
+        if n := lend_replies(RESULTS / name, cache_of(name, runs / name)):
+            print(f"{name}: {n:,} kept replies are put into its cache", flush=True)
+    except AgentsocError as error:
+        print(f"{name} cannot be made yet: {error}", file=sys.stderr)
+        return False
+    return True
 
 
 def plan(names: Sequence[str], runs: Path) -> int:
@@ -99,7 +116,8 @@ def plan(names: Sequence[str], runs: Path) -> int:
     code = 0
     for name in names:
         try:
-            print(foretold(name, runs), flush=True)
+            kept = "; replies are kept, which it begins with" if (RESULTS / name / REPLIES).exists() else ""
+            print(f"{foretold(name, runs)}{kept}", flush=True)
         except AgentsocError as error:
             print(f"{name} cannot be made yet: {error}", file=sys.stderr)
             code = 1
@@ -112,7 +130,7 @@ def run(names: Sequence[str], runs: Path, *, small: bool) -> int:
     for name in names:
         if small:
             print(f"{name}: in a short form", flush=True)
-        elif plan([name], runs):
+        elif plan([name], runs) or not lent(name, runs):
             codes.append(1)
             continue
         codes.append(make(name, runs, small=small))
@@ -151,6 +169,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--runs", type=Path)
     told = parser.parse_args(arguments)
     runs = (told.runs or (RUNS.with_name("study-short") if told.short else RUNS)).absolute()
+    if told.what == "replies" and told.short:
+        parser.error("replies of the short form are not kept")
     if told.what == "page":
         return write()
     if told.what == "run":

@@ -345,7 +345,7 @@ def took_table(found: Sequence[Part], speeds: str = "providers.md") -> Iterator[
     """Yield what the parts took; `speeds` is the page of the speed of each model, from that which holds the table."""
     yield "## What it took\n"
     yield f"CPU-hours are worked out from the tokens and the [speed of each model]({speeds}) on one core; replies"
-    yield "that several organisations have in common were made once and count once in each.\n"
+    yield "that several organisations have in common count in each, as if nothing were kept.\n"
     yield "| part | model | SHA-256 of its file | calls | tokens | CPU-hours | comparison |\n" + "| --- " * 7 + "|"
     for part in found:
         hashes = ", ".join(f"`{one['sha256'][:16]}`" for one in part.made["models"] if one.get("sha256")) or "-"

@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
 from typing import Final
 
 import msgspec
@@ -25,6 +24,7 @@ from agentsoc.engine.call_limiter import CallLimiter
 from agentsoc.engine.model_gate import ModelGate, Patience
 from agentsoc.engine.pool import Pool
 from agentsoc.engine.remake import SUPERSEDED, charges, counts_at, tools_charged
+from agentsoc.engine.same_request import Asker
 from agentsoc.errors import ModelFailedError, ReplayMismatchError, RoundChangedError
 from agentsoc.log.journal import Attempt, Journal, Key
 from agentsoc.scenario.model import Calls
@@ -311,21 +311,45 @@ class Caller:
             raise ReplayMismatchError("the journal has no reply for this call", f"{_name(key)}, attempt {key.attempt}")
         if turn.rest_until and (rest := turn.rest_until - time.monotonic()) > 0:
             await asyncio.sleep(rest)
+        path = self._calls.cache
+        digest = self._pool.request_hash(wanted) if path is not None else None
+        if path is None or digest is None:
+            return await self._send(journal, key, turn, wanted, reserved)
+        same, request = self._gates[turn.group].same, path.encode() + digest
+        asked = False
+        while True:
+            if (hit := self._pool.from_cache(wanted)) is not None:
+                await journal.write(_row(key, wanted.tokens_in or 0, reserved, hit))
+                return hit
+            if asked:
+                return await self._send(journal, key, turn, wanted, reserved)
+            if (asker := same.asker(request)) is None:
+                break
+            asked = await asker.ended()
+        with same.asking(request) as asker:
+            outcome = await self._send(journal, key, turn, wanted, reserved, asker)
+            asker.was_heard = not (outcome.failure and outcome.failure.partition(": ")[0] in REFUSED_UNSEEN)
+        return outcome
+
+    async def _send(
+        self,
+        journal: Journal,
+        key: Key,
+        turn: TurnUnderWay,
+        wanted: AttemptRequest,
+        reserved: int,
+        asker: Asker | None = None,
+    ) -> AttemptResult:
+        """Send a request when the model has a place for it; `asker` is for whom others wait that want the same."""
         room = wanted.tokens_in or 0
-        request = self._pool.request_hash(wanted) if self._calls.cache is not None else None
-        if request is not None and (hit := self._pool.from_cache(wanted)) is not None:
-            await journal.write(_row(key, room, reserved, hit))  # nobody is asked, so there is nothing to wait for
-            return hit
         gate = self._gates[turn.group]
         await gate.enter(reserved, again=turn.waits > 0)
         try:
-            async with self._limiter, nullcontext() if request is None else gate.alone(request):
-                if self.holding:
-                    await asyncio.Event().wait()  # the run is ending: whoever waits here is cancelled soon
-                if request is not None and (hit := self._pool.from_cache(wanted)) is not None:  # another run asked
-                    gate.give_back(reserved, unsent=True)
-                    await journal.write(_row(key, room, reserved, hit))
-                    return hit
+            async with self._limiter:
+                if self.holding:  # the run is ending: whoever waits here is cancelled soon
+                    if asker is not None:
+                        asker.end()
+                    await asyncio.Event().wait()
                 self.flight.running += 1  # before the row is written: the end of a run waits for what is announced
                 self._quiet.clear()
                 try:

@@ -87,9 +87,9 @@ class GateKeeper:
             gate.leave()
         return gate.cause, report.model in self._answered
 
-    async def give_back(self, model: str, tokens: int, unsent: bool) -> None:
-        """Take back what of the rate a call did not use."""
-        self._gates[model].give_back(tokens, unsent=unsent)
+    async def give_back(self, model: str, tokens: int) -> None:
+        """Take back tokens of the rate that a call did not use."""
+        self._gates[model].give_back(tokens)
 
     async def forget(self, client: str) -> None:
         """Give back what a process held that is gone."""
@@ -188,11 +188,11 @@ class FarGate(ModelGate):
         if self._reporting:
             await asyncio.gather(*self._reporting)
 
-    def give_back(self, tokens: int, *, unsent: bool = False) -> None:
-        """Take back tokens with which a call entered and which it did not use, and its request if it sent none."""
+    def give_back(self, tokens: int) -> None:
+        """Take back tokens with which a call entered and which it did not use."""
         limited = self._terms.requests_per_minute is not None or self._terms.tokens_per_minute is not None
-        if limited and (tokens > 0 or unsent):
-            self._keeper.give_back.remote(self._terms.model, tokens, unsent)
+        if tokens > 0 and limited:
+            self._keeper.give_back.remote(self._terms.model, tokens)
 
     def hopeless(self) -> str | None:
         """Return why a run that has come to its end has no answers at all; None when it has, or may have some."""

@@ -235,16 +235,17 @@ class Host:
         if self.cache is None:
             return None
         group = self.society.group_index(wanted.planned.turn.agent)
-        prompt = self.prompts.rendered(wanted)
+        prompt = self.prompts.rendered(wanted, kept=True)
         found = self.cache.get(self._identities[group], prompt.request)
         if found is None:
             return None
+        self.prompts.forget(wanted)
         origin = (prompt.request.digest(), f"{MARK}{self._names[group]}", 0)
         return self._read(origin, prompt.view, prompt.task, found, prompt.due)
 
     def request_hash(self, wanted: AttemptRequest) -> bytes:
         """Return the hash of the request of an attempt."""
-        return self.prompts.rendered(wanted).request.digest()
+        return self.prompts.rendered(wanted, kept=True).request.digest()
 
     async def attempt(self, wanted: AttemptRequest) -> AttemptResult:
         """Make one attempt, or read the journal's row in its place; never raises for what a model does."""

@@ -14,13 +14,13 @@ import re
 import time
 from collections import deque
 from typing import Final
-from weakref import WeakValueDictionary
 
 import msgspec
 
 from agentsoc.contracts.failure import REFUSED_UNSEEN
 from agentsoc.contracts.model import Model
 from agentsoc.engine.rate import RateBook
+from agentsoc.engine.same_request import SameRequests
 from agentsoc.errors import ModelFailedError
 
 PAUSE_MAX_S: Final = 60.0
@@ -110,12 +110,7 @@ class ModelGate:
         """Whether the last call was answered and as many are let in as there are places."""
         self.cause: str | None = None
         """Why the gate is closed."""
-        self._alone: WeakValueDictionary[bytes, asyncio.Lock] = WeakValueDictionary()
-        """Locks of requests that are under way, by their hash."""
-
-    def alone(self, request: bytes) -> asyncio.Lock:
-        """Return the lock of a request: with a cache of replies, runs that want the same reply ask for it once."""
-        return self._alone.setdefault(request, asyncio.Lock())
+        self.same: Final = SameRequests()
 
     async def enter(self, tokens: int = 0, *, again: bool = False) -> None:
         """Return when a call may begin; first come, first in.
@@ -181,10 +176,10 @@ class ModelGate:
 
     # What came of calls
 
-    def give_back(self, tokens: int, *, unsent: bool = False) -> None:
-        """Take back tokens with which a call entered and which it did not use, and its request if it sent none."""
-        if self._rate is not None and (tokens > 0 or unsent):
-            self._rate.give_back(tokens, int(unsent))
+    def give_back(self, tokens: int) -> None:
+        """Take back tokens with which a call entered and which it did not use."""
+        if self._rate is not None and tokens > 0:
+            self._rate.give_back(tokens)
 
     def heard(self, failure: str | None, pause_s: float | None = None) -> None:
         """Take in the outcome of a call that is inside.

@@ -47,13 +47,25 @@ class Prompts:
         self._rendered: dict[tuple[int, int, int, int], tuple[int, int, RenderedPrompt]] = {}
         """Prompts that were counted and not sent yet, with their tokens and output cap."""
 
-    def rendered(self, wanted: AttemptRequest) -> RenderedPrompt:
-        """Return the prompt of an attempt; that of a turn's first attempt was rendered when its tokens were counted."""
-        if not (wanted.call or wanted.attempt):
-            rendered = self._rendered.pop(_place(wanted.planned), None)
-            if rendered is not None and rendered[:2] == (wanted.tokens_in, wanted.tokens_out):
-                return rendered[2]
+    def rendered(self, wanted: AttemptRequest, *, kept: bool = False) -> RenderedPrompt:
+        """Return the prompt of an attempt; that of a turn's first attempt was rendered when its tokens were counted.
+
+        Args:
+            wanted: the attempt.
+            kept: whether the first attempt's is wanted again.
+        """
+        if wanted.call or wanted.attempt:
+            return self._render(wanted)
+        place = _place(wanted.planned)
+        known = self._rendered.get(place) if kept else self._rendered.pop(place, None)
+        if known is not None and known[:2] == (wanted.tokens_in, wanted.tokens_out):
+            return known[2]
         return self._render(wanted)
+
+    def forget(self, wanted: AttemptRequest) -> None:
+        """Keep the prompt of an attempt no longer: it is not sent."""
+        if not (wanted.call or wanted.attempt):
+            self._rendered.pop(_place(wanted.planned), None)
 
     def _render(self, wanted: AttemptRequest) -> RenderedPrompt:
         planned = self._views.instructed(wanted.planned)

@@ -1,7 +1,7 @@
 """This module keeps to what a provider allows a minute, over all runs of the process that ask the same model.
 
 A place is due at a rate, with a second's worth at once: requests as such, tokens by what is reserved for them, which is
-how most providers count. What a request reserved and did not use is given back, as is one that was not sent.
+how most providers count. What a request reserved and did not use is given back.
 """
 
 from __future__ import annotations
@@ -53,8 +53,7 @@ class RateBook:
             self._tokens_due = max(self._tokens_due, now) + self._per_token * tokens
             return 0.0
 
-    def give_back(self, tokens: int, requests: int = 0) -> None:
-        """Take back tokens, and requests, that were written down and not used."""
+    def give_back(self, tokens: int) -> None:
+        """Take back tokens that were written down and not used."""
         with self._lock:
             self._tokens_due -= self._per_token * tokens
-            self._requests_due -= self._per_request * requests

@@ -76,7 +76,7 @@ class ReplyCache:
         key = _key(model, request)
         try:
             row = self._db.execute("SELECT completion, checksum FROM replies WHERE key = ?", (key,)).fetchone()
-            if row is None or _checksum(key, row[0]) != row[1]:
+            if row is None or not is_whole(key, *row):
                 return None
             found = msgspec.msgpack.decode(row[0], type=Completion)
             return found if _is_sound(found) else None
@@ -116,6 +116,11 @@ def identity_of(model: Model) -> bytes:
 
 def _key(model: bytes, request: Request) -> bytes:
     return hashlib.sha256(model + request.digest()).digest()
+
+
+def is_whole(key: bytes, packed: bytes, checksum: bytes) -> bool:
+    """Return whether a row of the table is what was written."""
+    return _checksum(key, packed) == checksum
 
 
 def _checksum(key: bytes, packed: bytes) -> bytes:

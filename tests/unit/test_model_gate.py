@@ -322,28 +322,3 @@ def test_a_gate_keeps_to_its_rate() -> None:
         return time.monotonic() - began
 
     assert 0.8 < asyncio.run(story()) < 3.0  # 20 a second, 20 of them at once
-
-
-def test_a_request_that_is_not_sent_takes_no_place_of_the_rate() -> None:
-    book = RateBook(60, None)
-    assert book.take(1000.0, 0) == book.take(1000.0, 0) == 0.0
-    assert book.take(1000.0, 0) == pytest.approx(1.0)
-    book.give_back(0, 1)
-    assert book.take(1000.0, 0) == 0.0
-    for _ in range(100):  # never more at once than after a pause
-        book.give_back(0, 1)
-    assert [book.take(1000.0, 0) for _ in range(3)] == [0.0, 0.0, pytest.approx(1.0)]
-
-    async def story() -> float:
-        gate, began = ModelGate(1, rate=RateBook(60, 600)), time.monotonic()
-
-        async def looked_up() -> None:
-            await gate.enter(10)
-            await asyncio.sleep(0)
-            gate.give_back(10, unsent=True)
-            gate.leave()
-
-        await asyncio.gather(*(looked_up() for _ in range(60)))
-        return time.monotonic() - began
-
-    assert asyncio.run(story()) < 10  # sixty requests would take a minute

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -109,6 +110,9 @@ def test_every_figure_of_scores_tokens_and_accuracies_follows_from_the_runs(home
     ends = [f"{float(one['correct'].mean()):.3f}" for one in (first, last)]  # type: ignore[arg-type]
     assert f"\n| debate | first {ends[0]}, last {ends[1]}, " in text
     assert f"Mean accuracy in the debate: first {ends[0]}, last {ends[1]}, " in text
+    placebo = re.search(r"\n\| placebo \| (first [^|]+) \|", text)
+    assert placebo
+    assert f"; in the placebo: {placebo[1]}. Scores: debate less vote-5 " in text
 
 
 def test_what_agents_were_shown_and_did_is_counted_as_in_the_runs(home: Path, stand_in: ClaimsPart, text: str) -> None:
@@ -143,7 +147,7 @@ def test_agents_that_answer_once_move_nothing(stand_in: ClaimsPart, text: str) -
     once = replace(stand_in, standing=stand_in.standing.with_columns(revisers=pl.lit(0, pl.Int64)))
     told = page([once]) or ""
     assert "\n| debate | - | - | - | " in told
-    assert "Mean accuracy in the debate:" not in told
+    assert "Mean accuracy in the" not in told
     assert "Mean accuracy in the debate: first " in text
 
 
@@ -247,9 +251,15 @@ def test_several_seeds_are_not_kept(tmp_path: Path) -> None:
 
 
 def test_what_is_kept_of_real_models_begins_with_the_same_answers() -> None:
+    """Of tasks on which all five answered twice: an agent whose second reply failed has no first one in this table."""
     for one in claims_parts():
+        whole = one.standing.filter(pl.col("revisers") == 5)
         firsts = [
-            one.standing.filter(pl.col("organisation") == name).sort("task").select("task", "mean_first").rows()
+            dict(whole.filter(pl.col("organisation") == name).select("task", "mean_first").iter_rows())
             for name in ("self-correction", "debate", "placebo")
         ]
-        assert firsts[0] == firsts[1] == firsts[2], one.part.name
+        common = set.intersection(*map(set, firsts))
+        tasks = one.standing["task"].n_unique()
+        assert len(common) >= 0.9 * tasks, one.part.name
+        for task in common:
+            assert len({each[task] for each in firsts}) == 1, (one.part.name, task)

@@ -1,7 +1,9 @@
-"""Replies of a study that are kept: with them its comparisons are made again, or go on, and no model is asked."""
+"""Replies of a study that are kept: whole, beside those before, and put into the cache of who makes it again."""
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import polars as pl
@@ -47,6 +49,40 @@ def test_replies_that_are_kept_are_those_of_the_cache_and_nothing_that_it_has_is
     assert lend_replies(tmp_path / "kept", own) == 0
 
 
+def test_what_was_kept_before_stays_and_a_damaged_row_is_neither_kept_nor_left_in_a_cache(tmp_path: Path) -> None:
+    keep_replies(filled(tmp_path / "a.sqlite", range(10)), tmp_path / "kept")
+    assert keep_replies(filled(tmp_path / "b.sqlite", range(5, 20), "another"), tmp_path / "kept") == 20
+    damaged = filled(tmp_path / "c.sqlite", range(18, 30))
+    with closing(sqlite3.connect(damaged)) as database, database:
+        database.execute("UPDATE replies SET completion = x'00'")
+    assert keep_replies(damaged, tmp_path / "kept") == 20
+    assert lend_replies(tmp_path / "kept", damaged) == 20
+    ours = [f"answer {n}" for n in range(10)] + [f"another {n}" for n in range(10, 20)]
+    assert found(damaged) == [*ours, *[None] * 20]
+    assert not list(tmp_path.rglob("*.half"))
+
+
+def test_kept_replies_that_are_damaged_are_refused_before_anything_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kept = tmp_path / "results" / PARTS[0] / REPLIES
+    keep_replies(filled(tmp_path / "a.sqlite", range(10)), kept.parent)
+    changed = pl.read_parquet(kept).with_columns(pl.lit(b"x").alias("completion"))
+    monkeypatch.setattr(study_when, "RESULTS", tmp_path / "results")
+    monkeypatch.setattr(study_when, "foretold", lambda name, runs: f"{name}: all is left")
+    monkeypatch.setattr(study_when, "make", lambda name, runs, small: 0)
+    asked = ["run", "--only", PARTS[0], "--runs", str(tmp_path / "runs")]
+    assert study_when.main(asked) == 0
+    assert capsys.readouterr().out == (
+        f"{PARTS[0]}: all is left; replies are kept, which it begins with\n"
+        f"{PARTS[0]}: 10 kept replies are put into its cache\n"
+    )
+    for write in (lambda: changed.write_parquet(kept), lambda: kept.write_bytes(b"half a file")):
+        write()
+        assert study_when.main(asked) == 1
+        assert f"{PARTS[0]} cannot be made yet: " in capsys.readouterr().err
+
+
 def test_replies_are_kept_of_a_cache_that_is_in_use(tmp_path: Path) -> None:
     cache = ReplyCache(tmp_path / "a.sqlite")
     try:
@@ -79,6 +115,8 @@ def test_a_part_keeps_the_replies_that_are_beside_it(
     assert (tmp_path / "results" / "claims-0.5b" / REPLIES).exists()
     assert study_when.main(["replies", f"claims-1.5b={tmp_path / 'made'}"]) == 1
     assert "claims-1.5b is not kept: " in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        study_when.main(["replies", "--short"])
 
 
 @pytest.mark.parametrize("name", [*PARTS, *CLAIMS])
