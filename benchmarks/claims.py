@@ -1,7 +1,7 @@
 """Three published claims, asked of small models: what is kept of each comparison beside its table, and read again.
 
 The table has the scores; what agents stood by first and last, and what became of the answers of those who were shown
-other ones, is in the runs alone, so two more tables are kept.
+other ones, is in the runs alone, so three more tables are kept.
 """
 
 from __future__ import annotations
@@ -21,13 +21,20 @@ from agentsoc.log.comparison import load_comparison_record
 from agentsoc.log.read import RunLog
 from analysis.comparison.table import read_results
 from analysis.measures.heard import heard_replies
-from analysis.measures.outputs import outputs_of
+from analysis.measures.outputs import Outputs, outputs_of
 from analysis.measures.standing import STANDING, standing_of
-from benchmarks.when import DEBATE, MADE, RESULTS, Part, keep, kept
+from benchmarks.when import DEBATE, MADE, PLACEBO, RESULTS, Part, keep, kept
 
 CLAIMS: Final = ("claims-smollm2", "claims-0.5b", "claims-1.5b")
 """The comparisons; each is a file in `scenarios/study`."""
-VOTES: Final = {"standing": "standing.parquet", "heard": "heard.parquet"}
+VOTES: Final = {"standing": "standing.parquet", "heard": "heard.parquet", "answers": "answers.parquet"}
+TWICE: Final = ("self-correction", DEBATE, PLACEBO)
+"""Organisations whose agents answer twice."""
+ANSWERS: Final = {
+    "organisation": pl.String, "task": pl.Int64, "agent": pl.Int64, "said": pl.Int64, "first": pl.String,
+    "last": pl.String, "right_first": pl.Float64, "right_last": pl.Float64,
+}  # fmt: skip
+"""Columns that are kept of each agent of these: how many answers it gave, the first and the last one."""
 HEARD: Final = ("task", "had", "against", "led", "followed", "right_before", "right_after")
 """Columns that are kept of the replies of a debate."""
 
@@ -41,6 +48,8 @@ class ClaimsPart:
     """Columns organisation and those of `STANDING`, a row a task."""
     heard: pl.DataFrame
     """Columns `HEARD`, a row for each reply of the debate that states an answer."""
+    answers: pl.DataFrame
+    """Columns `ANSWERS`, a row for each agent and task of those who answer twice."""
 
 
 def keep_claims(name: str, directory: Path, root: Path = RESULTS, asked: Grid | None = None) -> Path:
@@ -56,20 +65,34 @@ def keep_claims(name: str, directory: Path, root: Path = RESULTS, asked: Grid | 
     if len({cell.seed for cell in cells}) > 1:
         raise InputError("tasks of several seeds are not told apart here", str(directory), "ask with one seed")
     target = keep(name, directory, root, asked)
-    standing, heard = [], []
+    standing, heard, answers = [], [], []
     for cell in cells:
         log = RunLog(directory / cell.run)
-        own = standing_of(outputs_of(log.frame()))
-        standing.append(own.select(pl.lit(cell.organisation).alias("organisation"), *STANDING))
+        said = outputs_of(log.frame())
+        named = pl.lit(cell.organisation).alias("organisation")
+        standing.append(standing_of(said).select(named, *STANDING))
+        if cell.organisation in TWICE:
+            answers.append(_answers(said).with_columns(named).select(ANSWERS.keys()).cast(ANSWERS))  # type: ignore[arg-type]
         if cell.organisation == DEBATE:
             heard.append(heard_replies(log).select(HEARD))
     made = json.loads((target / MADE).read_text(encoding="utf-8"))
-    for what, tables in (("standing", standing), ("heard", heard)):
+    for what, tables in (("standing", standing), ("heard", heard), ("answers", answers)):
         path = target / VOTES[what]
         pl.concat(tables).write_parquet(path, compression="zstd", compression_level=19, statistics=False)
         made[f"{what}_sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
     (target / MADE).write_text(json.dumps(made, indent=1) + "\n", encoding="utf-8")
     return target
+
+
+def _answers(said: Outputs) -> pl.DataFrame:
+    """Return the first and the last answer of each agent to each task."""
+    votes = said.votes.group_by("task", "agent", maintain_order=True)
+    found = votes.agg(
+        pl.len().alias("said"),
+        *(getattr(pl.col("answer"), end)().alias(end) for end in ("first", "last")),
+        *(getattr(pl.col("correct"), end)().alias(f"right_{end}") for end in ("first", "last")),
+    )
+    return found.sort("task", "agent")
 
 
 def kept_claims(name: str, root: Path = RESULTS) -> ClaimsPart | None:

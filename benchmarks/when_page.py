@@ -66,12 +66,17 @@ METHOD: Final = """\
 
 
 NOTES: Final = {
+    "sums-0.5b": "The tasks are 15 sums, 15 differences and 10 products.",
     "orders-0.5b": (
         "Who has no calculator is shown an example that states the answer before its working, so nobody works in\n"
         "steps: these are sums done at once. Who has it is shown an example of a call."
-    )
+    ),
 }
-"""What has to be known of the prompts of a part."""
+"""What has to be known of the tasks or the prompts of a part."""
+
+
+ONE_ANSWER: Final = 0.9
+"""Share of the tasks from which on an answer is called the one for nearly all."""
 
 
 @dataclass(frozen=True)
@@ -194,6 +199,8 @@ def _summary(found: Sequence[Part]) -> Iterator[str]:
         talks = talking(part)
         said = f" {talk_words(talks, part.results.record.baseline)}" if talks or DEBATE in part.results.sizes else ""
         yield f"- **{part.about}** {verdict(part.report)}{among_better(part)}{said}"
+        if same := one_answer(part):
+            yield f"  {same}"
     yield ""
     names = {part.name for part in found}
     if rest := [f"`{name}`" for name in PARTS if name not in names]:
@@ -266,8 +273,28 @@ def _part(part: Part) -> Iterator[str]:
         yield from _block(part)
     else:
         yield from _curves(part, curves)
+    if said := one_answer(part):
+        yield f"{said}\n"
     for label, why in report.not_comparable.items():
         yield f"{label} is left out: {why}.\n"
+
+
+def one_answer(part: Part) -> str | None:
+    """Return a sentence where organisations give nearly all tasks the same answer; None where none does."""
+    results = part.results
+    told = []
+    keys = ["organisation", "budget"] if results.at_budgets else ["organisation"]
+    for (name, *budget), own in results.table.group_by(keys, maintain_order=True):
+        counts = own["answer"].drop_nulls().value_counts(sort=True)
+        if counts.height and counts["count"][0] >= ONE_ANSWER * own.height:
+            at = f" at {budget[0]:,}" if budget else ""
+            told.append(f'{name}{at} ("{counts["answer"][0]}", {counts["count"][0]} of {own.height})')
+    if not told:
+        return None
+    return (
+        f"Nearly one answer for all tasks: {', '.join(told)}. Such a score says mostly how many tasks have that right"
+        " answer, and little of how the answer came about."
+    )
 
 
 def _block(part: Part) -> Iterator[str]:

@@ -75,16 +75,21 @@ def _shares(turns: pl.DataFrame, seed: int) -> dict[str, Interval | None]:
     known = turns.drop_nulls(["right_before", "right_after"])
     right, wrong = known.filter("right_before"), known.filter(~pl.col("right_before"))
     found = {
-        "modal_adoption": _share(turns.filter("led"), pl.col("followed"), seed),
-        "vulnerability": _share(right, ~pl.col("right_after"), seed),
-        "correction": _share(wrong, pl.col("right_after"), seed),
+        "modal_adoption": share_of(turns.filter("led"), pl.col("followed"), seed),
+        "vulnerability": share_of(right, ~pl.col("right_after"), seed),
+        "correction": share_of(wrong, pl.col("right_after"), seed),
     }
     assert tuple(found) == TRANSITIONS
     return found
 
 
-def _share(turns: pl.DataFrame, holds: pl.Expr, seed: int) -> Interval | None:
+def share_of(turns: pl.DataFrame, holds: pl.Expr, seed: int = 0) -> Interval | None:
     """Return the share of turns for which something holds, with its interval over tasks; None without turns.
+
+    Args:
+        turns: rows with a column task.
+        holds: what is looked for.
+        seed: root of the resampling.
 
     Where hardly any task differs from the others the interval comes from pseudo-tasks; these spread as much as a task
     of one turn does, because turns of a task are alike.

@@ -20,7 +20,19 @@ from analysis.interval import Interval
 from benchmarks import study_when, when
 from benchmarks.claims import CLAIMS
 from benchmarks.when import PARTS, PILOT, Part, file_of, grid_of, keep, kept, parts
-from benchmarks.when_page import IMAGES, NOTES, PAGE, Talk, among_better, page, picture, talk_words, talking, took_table
+from benchmarks.when_page import (
+    IMAGES,
+    NOTES,
+    PAGE,
+    Talk,
+    among_better,
+    one_answer,
+    page,
+    picture,
+    talk_words,
+    talking,
+    took_table,
+)
 
 STAND_IN = """
 name: stand-in
@@ -239,6 +251,27 @@ def test_what_the_parts_took_is_added_up_where_the_speed_of_each_model_is_known(
     assert "| all |" not in "\n".join(took_table(found[:1]))
 
 
+def test_one_answer_for_all_tasks_is_told_where_it_is_so(stand_in: Part, text: str) -> None:
+    def answering(n: int) -> Part:
+        """Return the part with n of the 60 answers of the debate at 9,000 replaced by one word, the others by none."""
+        table = stand_in.results.table
+        here = (pl.col("organisation") == "debate") & (pl.col("budget") == 9000)
+        at = pl.int_range(pl.len()).over("organisation", "budget")
+        answer = pl.when(here & (at < n)).then(pl.lit("yes")).otherwise(at.cast(pl.String))
+        return replace(stand_in, results=replace(stand_in.results, table=table.with_columns(answer=answer)))
+
+    assert one_answer(answering(53)) is None
+    alike = answering(54)
+    said = (
+        'Nearly one answer for all tasks: debate at 9,000 ("yes", 54 of 60). Such a score says mostly how many tasks '
+        "have that right answer, and little of how the answer came about."
+    )
+    assert one_answer(alike) == said
+    told = page([alike], None) or ""
+    assert told.count(said) == 2, "in the summary and in the section"
+    assert "Nearly one answer" not in (page([answering(53)], None) or "")
+
+
 def test_a_picture_is_the_same_whenever_it_is_drawn(stand_in: Part) -> None:
     svg = picture(stand_in)
     assert svg is not None
@@ -379,13 +412,17 @@ def test_the_better_ones_are_held_against_the_cheapest_of_them(home: Path, tmp_p
     assert [among_better(one) for one in parts(home / "kept")] == ["", ""], "with several ceilings, or one better"
 
 
-def test_what_is_said_of_the_prompts_of_a_part_is_so() -> None:
+def test_what_is_said_of_the_tasks_and_prompts_of_a_part_is_so() -> None:
     """Of the orders: without a calculator the example has the answer before its working, with it a call."""
     asked = yaml.safe_load(file_of("orders-0.5b").read_text())["organisations"]
     shown = {
         name: json.loads(one["agents"]["prompts"]["answer"]["examples"][0]["assistant"]) for name, one in asked.items()
     }
-    assert set(NOTES) == {"orders-0.5b"}
+    assert set(NOTES) == {"orders-0.5b", "sums-0.5b"}
+    sums = grid_of("sums-0.5b").cells[0].scenario
+    questions = [sums.tasks.make(sums.tasks_seed, n).question for n in range(sums.tasks.count or 0)]
+    counts = [sum(f" {sign} " in question for question in questions) for sign in "+-*"]
+    assert NOTES["sums-0.5b"] == "The tasks are {} sums, {} differences and {} products.".format(*counts)
     assert [list(shown[name]) for name in ("one-alone", "nine-alone")] == [["answer", "why"]] * 2
     assert [list(shown[name]) for name in ("one-with", "three-with")] == [["calls"]] * 2
     assert [bool(asked[name]["agents"].get("tools")) for name in asked] == [False, False, True, True]
