@@ -27,16 +27,25 @@ from benchmarks.when import DEBATE, MADE, PLACEBO, RESULTS, Part, keep, kept
 
 CLAIMS: Final = ("claims-smollm2", "claims-0.5b", "claims-1.5b")
 """The comparisons; each is a file in `scenarios/study`."""
+TEAMS: Final = "claims-teams-0.5b"
+"""The comparison of teams of several sizes that talk, a file as well."""
 VOTES: Final = {"standing": "standing.parquet", "heard": "heard.parquet", "answers": "answers.parquet"}
 TWICE: Final = ("self-correction", DEBATE, PLACEBO)
 """Organisations whose agents answer twice."""
-ANSWERS: Final = {
+ANSWERS: Final[dict[str, type[pl.DataType]]] = {
     "organisation": pl.String, "task": pl.Int64, "agent": pl.Int64, "said": pl.Int64, "first": pl.String,
     "last": pl.String, "right_first": pl.Float64, "right_last": pl.Float64,
 }  # fmt: skip
 """Columns that are kept of each agent of these: how many answers it gave, the first and the last one."""
 HEARD: Final = ("task", "had", "against", "led", "followed", "right_before", "right_after")
 """Columns that are kept of the replies of a debate."""
+
+
+_EMPTY: Final = {
+    "standing": pl.DataFrame(schema={"organisation": pl.String, **STANDING}),
+    "heard": pl.DataFrame(schema={"task": pl.Int64, **dict.fromkeys(HEARD[1:], pl.Boolean)}),
+    "answers": pl.DataFrame(schema=ANSWERS),
+}
 
 
 @dataclass(frozen=True)
@@ -72,13 +81,15 @@ def keep_claims(name: str, directory: Path, root: Path = RESULTS, asked: Grid | 
         named = pl.lit(cell.organisation).alias("organisation")
         standing.append(standing_of(said).select(named, *STANDING))
         if cell.organisation in TWICE:
-            answers.append(_answers(said).with_columns(named).select(ANSWERS.keys()).cast(ANSWERS))  # type: ignore[arg-type]
+            answers.append(_answers(said).with_columns(named).select(*ANSWERS).cast(ANSWERS))  # type: ignore[arg-type]
         if cell.organisation == DEBATE:
             heard.append(heard_replies(log).select(HEARD))
     made = json.loads((target / MADE).read_text(encoding="utf-8"))
     for what, tables in (("standing", standing), ("heard", heard), ("answers", answers)):
         path = target / VOTES[what]
-        pl.concat(tables).write_parquet(path, compression="zstd", compression_level=19, statistics=False)
+        pl.concat([_EMPTY[what], *tables], how="diagonal").write_parquet(
+            path, compression="zstd", compression_level=19, statistics=False
+        )
         made[f"{what}_sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
     (target / MADE).write_text(json.dumps(made, indent=1) + "\n", encoding="utf-8")
     return target

@@ -21,6 +21,7 @@ from analysis.stats import PairedRow, compare_paired
 from analysis.stats.paired import MeanRow
 from analysis.stats.permutation import holm
 from benchmarks.claims import CLAIMS, TWICE, ClaimsPart
+from benchmarks.claims import TEAMS as TEAMS_FILE
 from benchmarks.when import DEBATE, PLACEBO, ROOT
 from benchmarks.when_page import LEVEL, p_words, took_table
 
@@ -28,6 +29,8 @@ PAGE: Final = ROOT / "docs" / "experiments" / "claims-with-small-models.md"
 VOTE: Final = "vote-"
 AGAIN: Final = "self-correction"
 FIRST: Final = "first answers"
+TALKING: Final = "debate-"
+"""Teams of several sizes that talk, as `VOTE` those that do not."""
 PAIRS: Final = (
     (AGAIN, FIRST), (DEBATE, FIRST), (PLACEBO, FIRST), (DEBATE, AGAIN), (PLACEBO, AGAIN), (DEBATE, PLACEBO),
 )  # fmt: skip
@@ -95,6 +98,11 @@ average; interventions that favour right answers can make debate gain, and there
 against it: a debate whose vote is better than that of the first answers, and single answers that the debate moves more
 than its placebo does.
 """
+TEAMS: Final = """\
+Agents that hear each other need not be as alike in a large team as in a small one. So here the law can fail: by its
+fit, or by a prediction for the largest team that the measurement contradicts. In each team all read the first answers
+of all others; what counts are last answers, and the teams begin with the same first ones.
+"""
 CONSENSUS: Final = """\
 Claimed (arXiv 2605.00914, of teams of models of 7 to 8 billion parameters in three rounds): debate costs 2.1 to 3.4
 times the tokens of isolated self-correction for equal or lower accuracy; agents adopt the most frequent answer (modal
@@ -110,7 +118,7 @@ LIMITS: Final = """\
   the sections are not differences between models alone.
 - That there is no difference where none is told. The intervals say what so few tasks leave open.
 - That an unmoved mean shows a martingale: a mean over tasks can stay while easy tasks gain and hard ones lose.
-- That the law of team sizes holds: it could not have failed here.
+- That the law of team sizes holds: {law}
 - That agents reason. They give a word or a number, without any steps.
 """
 
@@ -127,12 +135,17 @@ Differences = dict[tuple[str, str], Difference]
 """By (organisation, baseline), those of `PAIRS`."""
 
 
-def page(found: Sequence[ClaimsPart]) -> str | None:
-    """Return the page; None without a finished comparison."""
+def page(found: Sequence[ClaimsPart], teams: ClaimsPart | None = None) -> str | None:
+    """Return the page; None without a finished comparison.
+
+    Args:
+        found: comparisons of those who vote, look again, debate and read a placebo.
+        teams: the one of teams that talk.
+    """
     if not found:
         return None
     pairs = [(one, differences(one)) for one in found]
-    blocks = [INTRODUCTION, *_summary(pairs), METHOD]
+    blocks = [INTRODUCTION, *_summary(pairs, teams), METHOD]
     for heading, claim, section in (
         ("The Ringelmann law: what further agents are worth", RINGELMANN, _team_sizes),
         ("Debate or vote: which of the two gains", MOVEMENT, _movements),
@@ -141,8 +154,13 @@ def page(found: Sequence[ClaimsPart]) -> str | None:
         blocks += [f"## {heading}\n", claim]
         for one, rows in pairs:
             blocks += [f"**{about(one)}** ({label(one)})\n", *section(one, rows)]
-    took = "\n".join(took_table([one.part for one in found], "../providers.md"))
-    return "\n".join([*blocks, took, LIMITS]).rstrip() + "\n"
+        if section is _team_sizes and teams is not None:
+            blocks += [f"**Teams that talk** ({label(teams)})\n", TEAMS, *_team_sizes(teams, {})]
+    every = [*found, teams] if teams is not None else found
+    took = "\n".join(took_table([one.part for one in every], "../providers.md"))
+    asked = "of voters who hear nobody it could not have failed"
+    asked += "." if teams is None else ", and of teams that talk it was asked once."
+    return "\n".join([*blocks, took, LIMITS.format(law=asked)]).rstrip() + "\n"
 
 
 def about(one: ClaimsPart) -> str:
@@ -155,15 +173,23 @@ def label(one: ClaimsPart) -> str:
     return f"{one.part.made['model']} on {one.part.results.table['tasks'][0]}"
 
 
+def sized(one: ClaimsPart) -> dict[int, str]:
+    """Return the teams of a comparison that differ in N, by N: those who vote alone, or else those that talk."""
+    names = one.standing["organisation"].unique().to_list()
+    for start in (VOTE, TALKING):
+        if found := {int(name.removeprefix(start)): name for name in names if name.startswith(start)}:
+            return dict(sorted(found.items()))
+    return {}
+
+
 def sizes(one: ClaimsPart) -> list[int]:
     """Return the N of the teams of a comparison, increasing."""
-    names = one.standing["organisation"].unique().to_list()
-    return sorted(int(name.removeprefix(VOTE)) for name in names if name.startswith(VOTE))
+    return list(sized(one))
 
 
 def team(one: ClaimsPart, n: int) -> IndependentVotes | str:
-    """Return N_eff of the voters of a team over the tasks in which all of them answered, or why there is none."""
-    found = independent_votes(_of(one.standing, f"{VOTE}{n}"))
+    """Return N_eff of the last votes of a team over the tasks in which all of them answered, or why there is none."""
+    found = independent_votes(_of(one.standing, sized(one)[n]))
     if isinstance(found, str):
         return found.removeprefix("N_eff of final votes: ")
     if found is None or found.n != n:
@@ -290,13 +316,15 @@ def _commonest(answers: pl.Series) -> tuple[str, int]:
     return str(counts[answers.name][0]), int(counts["count"][0])
 
 
-def _summary(pairs: Sequence[tuple[ClaimsPart, Differences]]) -> Iterator[str]:
+def _summary(pairs: Sequence[tuple[ClaimsPart, Differences]], teams: ClaimsPart | None) -> Iterator[str]:
     yield "## What came out\n"
     largest = max(sizes(one)[-1] for one, _ in pairs)
     values = "; ".join(f"{worth(one)} ({label(one)})" for one, _ in pairs)
     pilots = "; ".join(f"{said} ({why})" for said, why in (foretold(one) for one, _ in pairs))
     yield f"- **Further agents.** {largest} voters who hear nobody are worth so many independent ones: {values}."
     yield f"  Foretold from teams of up to {PILOT_MOST}, in this order: {pilots}. The law itself is not tested."
+    if teams is not None:
+        yield f"- **Teams that talk.** {talking_words(teams)}"
 
     def told(name: str, base: str) -> str:
         votes, singles = ([(one, getattr(rows[name, base], of)) for one, rows in pairs] for of in ("votes", "singles"))
@@ -312,8 +340,8 @@ def _summary(pairs: Sequence[tuple[ClaimsPart, Differences]]) -> Iterator[str]:
         yield f"- **One answer.** In the second round nearly all answers are the same one in {', '.join(same)}, so that"
         yield "  its differences say little of reading."
     yield ""
-    names = {one.part.name for one, _ in pairs}
-    if rest := [f"`{name}`" for name in CLAIMS if name not in names]:
+    names = {one.part.name for one, _ in pairs} | ({teams.part.name} if teams is not None else set())
+    if rest := [f"`{name}`" for name in (*CLAIMS, TEAMS_FILE) if name not in names]:
         yield f"These are not made yet: {', '.join(rest)}. Nothing here is about them.\n"
 
 
@@ -328,20 +356,34 @@ def _team_sizes(one: ClaimsPart, _: Differences) -> Iterator[str]:
     yield "| N | score of the vote [95 %] | N_eff [95 %] | correlation of two votes [95 %] | tasks with N votes |"
     yield "| --- " * 5 + "|"
     table = one.part.results.table.with_columns(score=pl.col("majority_correct").fill_null(0.0))
-    compared = compare_paired(table, baseline=f"{VOTE}{PILOT_MOST}", cluster=("task",))
+    compared = compare_paired(table, baseline=sized(one)[PILOT_MOST], cluster=("task",))
     scores = {row.organisation: row.mean for row in (compared.baseline, *compared.rows)}
     teams = {n: team(one, n) for n in sizes(one)}
     for n, found in teams.items():
         cells = ["-"] * 3
         if isinstance(found, IndependentVotes):
             cells = [found.votes.text(), found.rho.text(), str(found.n_tasks)]
-        yield f"| {n} | {scores[f'{VOTE}{n}'].text()} | {' | '.join(cells)} |"
+        yield f"| {n} | {scores[sized(one)[n]].text()} | {' | '.join(cells)} |"
     yield ""
     yield from (f"- No N_eff of {n}: {found}." for n, found in teams.items() if isinstance(found, str))
     for most, name in ((PILOT_MOST, f"Teams of up to {PILOT_MOST}"), (sizes(one)[-1], "All teams")):
         yield f"- {name}: {law_words(law(one, most))}."
     said, why = foretold(one)
     yield f"- Foretold of {sizes(one)[-1]}: {said} ({why}); measured: {worth(one)}.\n"
+
+
+def talking_words(teams: ClaimsPart) -> str:
+    """Return what teams that talk say of the law."""
+    known = sizes(teams)
+    fitted = law(teams, known[-1])
+    said, why = foretold(teams)
+    text = f"Debates of {known[0]} to {known[-1]} ({label(teams)}): {known[-1]} are worth {worth(teams)} independent"
+    text += f" voters; foretold from teams of up to {PILOT_MOST}: {said} ({why})."
+    if fitted is None or fitted.fit is None:
+        return f"{text} The law cannot be tested."
+    if fitted.fit < MISFIT:
+        return f"{text} They do not follow the law (p = {fitted.fit:.2g})."
+    return f"{text} They are not shown to depart from the law (p {fitted.fit:.2f}, b {fitted.b.brackets()})."
 
 
 def law_words(fitted: TeamSize | None) -> str:

@@ -1,6 +1,6 @@
 """This study asks when a society of small models is worth its tokens: comparisons with real models, kept and told.
 
-With it go three comparisons that ask small models for three published claims, which have a page of their own.
+With it go four comparisons that ask small models for three published claims, which have a page of their own.
 
 Usage: python -m benchmarks.study_when plan                          what each part takes, and what is there already
        python -m benchmarks.study_when run [--only NAME ...]         make the parts, or go on where they stopped
@@ -32,13 +32,13 @@ from agentsoc.experiment.plan import build_kinds, plan_kinds
 from agentsoc.experiment.store import finished_cells
 from agentsoc.scenario.given import placed
 from benchmarks import claims_page
-from benchmarks.claims import CLAIMS, claims_parts, keep_claims
+from benchmarks.claims import CLAIMS, TEAMS, claims_parts, keep_claims, kept_claims
 from benchmarks.replies import REPLIES, keep_replies, lend_replies
 from benchmarks.when import PARTS, PILOT, RESULTS, ROOT, cpu_hours, file_of, grid_of, keep, kept, model_of, parts
 from benchmarks.when_page import IMAGES, PAGE, page, picture
 
 RUNS: Final = ROOT / "runs" / "study"
-ALL: Final = (*PARTS, *CLAIMS)
+ALL: Final = (*PARTS, *CLAIMS, TEAMS)
 TRIED: Final = {"self-consistency": 1, "debate": 2, "placebo": 2}
 """Organisations of the short form, and how far their dials are turned up."""
 PAIR: Final = {"count": 2}
@@ -143,7 +143,7 @@ def write() -> int:
     """Write the page and its pictures; nothing where no part is kept."""
     found = parts()
     text = page(found, kept(PILOT))
-    of_claims = claims_page.page(claims_parts())
+    of_claims = claims_page.page(claims_parts(), kept_claims(TEAMS))
     if of_claims is not None:
         claims_page.PAGE.write_text(of_claims, encoding="utf-8")
         print(f"written: {claims_page.PAGE.relative_to(ROOT)}")
@@ -186,7 +186,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if told.what == "replies":
                 print(f"{name}: {keep_replies(cache_of(name, Path(directory)), RESULTS / name):,} replies are kept")
                 continue
-            print(f"kept: {(keep_claims if name in CLAIMS else keep)(name, Path(directory))}")
+            print(f"kept: {(keep_claims if name in (*CLAIMS, TEAMS) else keep)(name, Path(directory))}")
         except AgentsocError as error:
             print(f"{name} is not kept: {error}", file=sys.stderr)
             code = 1

@@ -18,7 +18,7 @@ from analysis.interval import Interval
 from analysis.measures.independence import IndependentVotes
 from analysis.measures.outputs import SAYING
 from benchmarks import claims_page
-from benchmarks.claims import CLAIMS, TWICE, ClaimsPart, claims_parts, keep_claims, kept_claims
+from benchmarks.claims import CLAIMS, TEAMS, TWICE, ClaimsPart, claims_parts, keep_claims, kept_claims
 from benchmarks.claims_page import (
     PAGE,
     PAIRS,
@@ -32,6 +32,7 @@ from benchmarks.claims_page import (
     one_answer,
     page,
     sizes,
+    talking_words,
     team,
     verdict,
     worth,
@@ -59,6 +60,24 @@ baseline: vote-5
 """
 
 
+TALKERS = """
+name: talkers
+description: Are teams that talk as alike as voters? Conformists.
+base:
+  seed: 3
+  tasks: {kind: signal, count: 60}
+  agents: {model: {kind: scripted, accuracy: 0.6, follows: 0.3, cites: none}, max_tokens: 60}
+  budget: {tokens_per_task: 20000}
+organisations:
+  debate-2: {preset: debate, protocol: {rounds: 2}, agents: {count: 2}}
+  debate-3: {preset: debate, protocol: {rounds: 2}, agents: {count: 3}}
+  debate-5: {preset: debate, protocol: {rounds: 2}, agents: {count: 5}}
+  debate-8: {preset: debate, protocol: {rounds: 2}, agents: {count: 8}}
+seeds: 1
+baseline: debate-5
+"""
+
+
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("claims")
@@ -76,6 +95,18 @@ def stand_in(home: Path) -> ClaimsPart:
 
 
 @pytest.fixture(scope="module")
+def teams(tmp_path_factory: pytest.TempPathFactory) -> ClaimsPart:
+    home = tmp_path_factory.mktemp("teams")
+    file = home / "asked.yaml"
+    file.write_text(TALKERS)
+    agentsoc.compare(file, home / "made", workers=1)
+    keep_claims(TEAMS, home / "made", home / "kept", load_grid(file))
+    found = kept_claims(TEAMS, home / "kept")
+    assert found is not None
+    return found
+
+
+@pytest.fixture(scope="module")
 def text(stand_in: ClaimsPart) -> str:
     found = page([stand_in])
     assert found is not None
@@ -87,7 +118,7 @@ def mean(values: pl.Series) -> float:
 
 
 def test_the_page_is_what_follows_from_what_is_kept() -> None:
-    found = page(claims_parts())
+    found = page(claims_parts(), kept_claims(TEAMS))
     index = (PAGE.parent / "index.md").read_text()
     if found is None:
         assert not PAGE.exists()
@@ -294,14 +325,48 @@ def test_the_summary_says_of_each_claim_what_the_tables_say(stand_in: ClaimsPart
     assert f"\n  Foretold from teams of up to 5, in this order: {said} ({why}). The law itself is not tested.\n" in text
 
 
+def test_teams_that_talk_have_a_section_and_a_line_where_they_are_made(
+    stand_in: ClaimsPart, teams: ClaimsPart, text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert sizes(teams) == [2, 3, 5, 8]
+    assert teams.heard.is_empty()
+    assert teams.answers.is_empty()
+    told = page([stand_in], teams) or ""
+    assert "**Teams that talk" not in text
+    assert "of voters who hear nobody it could not have failed.\n" in text
+    assert "of voters who hear nobody it could not have failed, and of teams that talk it was asked once.\n" in told
+    assert f"\n- **Teams that talk.** {talking_words(teams)}\n" in told
+    section = told.partition("**Teams that talk** (")[2].partition("\n## ")[0]
+    for n in sizes(teams):
+        found = team(teams, n)
+        assert isinstance(found, IndependentVotes)
+        assert re.search(rf"\n\| {n} \| [^|]+ \| {re.escape(found.votes.text())} \| ", section)
+    assert f"| `{TEAMS}` | scripted" in told
+    fitted = law(teams, 8)
+    assert fitted is not None
+
+    def with_fit(fit: float | None) -> str:
+        monkeypatch.setattr(claims_page, "law", lambda *_: replace(fitted, fit=fit))
+        return talking_words(teams)
+
+    start = f"Debates of 2 to 8 ({label(teams)}): 8 are worth {worth(teams)} independent voters; foretold from teams of"
+    assert with_fit(0.05).startswith(start)
+    departs = f" They are not shown to depart from the law (p 0.05, b {fitted.b.brackets()})."
+    assert with_fit(0.05).endswith(departs)
+    assert with_fit(0.049).endswith(" They do not follow the law (p = 0.049).")
+    assert with_fit(None).endswith(" The law cannot be tested.")
+
+
 def test_comparisons_that_are_not_made_are_named_and_have_no_section(stand_in: ClaimsPart, text: str) -> None:
-    rest = ", ".join(f"`{name}`" for name in CLAIMS[1:])
+    rest = ", ".join(f"`{name}`" for name in (*CLAIMS[1:], TEAMS))
     assert f"These are not made yet: {rest}. Nothing here is about them." in text
     every = []
     for name in CLAIMS:
         part = replace(stand_in.part, name=name)
         every.append(replace(stand_in, part=part))
-    assert "not made yet" not in (page(every) or "")
+    assert f"These are not made yet: `{TEAMS}`. " in (page(every) or "")
+    named = replace(stand_in, part=replace(stand_in.part, name=TEAMS))
+    assert "not made yet" not in (page(every, named) or "")
     assert page([]) is None
 
 

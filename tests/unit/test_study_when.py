@@ -18,7 +18,7 @@ from agentsoc.experiment.grid import load_grid
 from agentsoc.theory.proportion import wilson
 from analysis.interval import Interval
 from benchmarks import study_when, when
-from benchmarks.claims import CLAIMS
+from benchmarks.claims import CLAIMS, TEAMS
 from benchmarks.when import PARTS, PILOT, Part, file_of, grid_of, keep, kept, parts
 from benchmarks.when_page import (
     IMAGES,
@@ -90,7 +90,7 @@ def text(home: Path, stand_in: Part) -> str:
     return found
 
 
-@pytest.mark.parametrize("name", [*PARTS, *CLAIMS, PILOT])
+@pytest.mark.parametrize("name", [*PARTS, *CLAIMS, TEAMS, PILOT])
 def test_a_file_of_the_study_asks_for_what_the_study_is_of(name: str) -> None:
     grid = grid_of(name)
     assert {group.model.kind for cell in grid.cells for group in cell.scenario.agents} == {"local"}
@@ -113,7 +113,7 @@ def test_the_speeds_are_those_that_the_documentation_states() -> None:
     assert when.cpu_hours("another", 1, 1) is None
 
 
-@pytest.mark.parametrize("name", [*PARTS, *CLAIMS])
+@pytest.mark.parametrize("name", [*PARTS, *CLAIMS, TEAMS])
 def test_a_part_checks_and_what_it_takes_is_said_before_it_is_made(
     name: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
@@ -163,7 +163,7 @@ def test_the_record_and_the_table_of_the_pilot_are_those_of_its_file() -> None:
     assert pilot.made["tokens_in"] == pilot.results.table["tokens_in"].sum()
 
 
-@pytest.mark.parametrize("name", [*PARTS, *CLAIMS])
+@pytest.mark.parametrize("name", [*PARTS, *CLAIMS, TEAMS])
 def test_what_is_kept_of_a_part_is_of_the_file_that_is_shipped(name: str) -> None:
     found = kept(name)
     if found is None:
