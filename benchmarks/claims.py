@@ -1,7 +1,6 @@
 """Three published claims, asked of small models: what is kept of each comparison beside its table, and read again.
 
-The table has the scores; what agents stood by first and last, and what became of the answers of those who were shown
-other ones, is in the runs alone, so three more tables are kept.
+The table has the scores; what agents stood by first and last is in the runs alone, so two more tables are kept.
 """
 
 from __future__ import annotations
@@ -20,7 +19,6 @@ from agentsoc.experiment.grid import Grid
 from agentsoc.log.comparison import load_comparison_record
 from agentsoc.log.read import RunLog
 from analysis.comparison.table import read_results
-from analysis.measures.heard import heard_replies
 from analysis.measures.outputs import Outputs, outputs_of
 from analysis.measures.standing import STANDING, standing_of
 from benchmarks.when import DEBATE, MADE, PLACEBO, RESULTS, Part, keep, kept
@@ -29,7 +27,7 @@ CLAIMS: Final = ("claims-smollm2", "claims-0.5b", "claims-1.5b")
 """The comparisons; each is a file in `scenarios/study`."""
 TEAMS: Final = "claims-teams-0.5b"
 """The comparison of teams of several sizes that talk, a file as well."""
-VOTES: Final = {"standing": "standing.parquet", "heard": "heard.parquet", "answers": "answers.parquet"}
+VOTES: Final = {"standing": "standing.parquet", "answers": "answers.parquet"}
 TWICE: Final = ("self-correction", DEBATE, PLACEBO)
 """Organisations whose agents answer twice."""
 ANSWERS: Final[dict[str, type[pl.DataType]]] = {
@@ -37,13 +35,8 @@ ANSWERS: Final[dict[str, type[pl.DataType]]] = {
     "last": pl.String, "right_first": pl.Float64, "right_last": pl.Float64,
 }  # fmt: skip
 """Columns that are kept of each agent of these: how many answers it gave, the first and the last one."""
-HEARD: Final = ("task", "had", "against", "led", "followed", "right_before", "right_after")
-"""Columns that are kept of the replies of a debate."""
-
-
 _EMPTY: Final = {
     "standing": pl.DataFrame(schema={"organisation": pl.String, **STANDING}),
-    "heard": pl.DataFrame(schema={"task": pl.Int64, **dict.fromkeys(HEARD[1:], pl.Boolean)}),
     "answers": pl.DataFrame(schema=ANSWERS),
 }
 
@@ -55,8 +48,6 @@ class ClaimsPart:
     part: Part
     standing: pl.DataFrame
     """Columns organisation and those of `STANDING`, a row a task."""
-    heard: pl.DataFrame
-    """Columns `HEARD`, a row for each reply of the debate that states an answer."""
     answers: pl.DataFrame
     """Columns `ANSWERS`, a row for each agent and task of those who answer twice."""
 
@@ -74,7 +65,7 @@ def keep_claims(name: str, directory: Path, root: Path = RESULTS, asked: Grid | 
     if len({cell.seed for cell in cells}) > 1:
         raise InputError("tasks of several seeds are not told apart here", str(directory), "ask with one seed")
     target = keep(name, directory, root, asked)
-    standing, heard, answers = [], [], []
+    standing, answers = [], []
     for cell in cells:
         log = RunLog(directory / cell.run)
         said = outputs_of(log.frame())
@@ -82,10 +73,8 @@ def keep_claims(name: str, directory: Path, root: Path = RESULTS, asked: Grid | 
         standing.append(standing_of(said).select(named, *STANDING))
         if cell.organisation in TWICE:
             answers.append(_answers(said).with_columns(named).select(*ANSWERS).cast(ANSWERS))  # type: ignore[arg-type]
-        if cell.organisation == DEBATE:
-            heard.append(heard_replies(log).select(HEARD))
     made = json.loads((target / MADE).read_text(encoding="utf-8"))
-    for what, tables in (("standing", standing), ("heard", heard), ("answers", answers)):
+    for what, tables in (("standing", standing), ("answers", answers)):
         path = target / VOTES[what]
         pl.concat([_EMPTY[what], *tables], how="diagonal").write_parquet(
             path, compression="zstd", compression_level=19, statistics=False

@@ -5,6 +5,7 @@ No figure stands in this file. Each sentence follows from the tables; a comparis
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -16,9 +17,8 @@ from analysis.interval import Interval, shown
 from analysis.measures.exposure import share_of
 from analysis.measures.independence import IndependentVotes, independent_votes
 from analysis.measures.standing import oracle_gap
-from analysis.measures.team_size import FLAT, MISFIT, SizedRun, TeamSize, team_size
+from analysis.measures.team_size import MISFIT, SizedRun, TeamSize, team_size
 from analysis.stats import PairedRow, compare_paired
-from analysis.stats.paired import MeanRow
 from analysis.stats.permutation import holm
 from benchmarks.claims import CLAIMS, TWICE, ClaimsPart
 from benchmarks.claims import TEAMS as TEAMS_FILE
@@ -31,12 +31,15 @@ AGAIN: Final = "self-correction"
 FIRST: Final = "first answers"
 TALKING: Final = "debate-"
 """Teams of several sizes that talk, as `VOTE` those that do not."""
+READING: Final = "placebo-"
+"""The same with claims about another question."""
 PAIRS: Final = (
     (AGAIN, FIRST), (DEBATE, FIRST), (PLACEBO, FIRST), (DEBATE, AGAIN), (PLACEBO, AGAIN), (DEBATE, PLACEBO),
 )  # fmt: skip
 """What is compared with what; of a debate nothing is told without its placebo."""
 PILOT_MOST: Final = 5
 """Agents of the largest team of a pilot."""
+UNTOLD: Final = "cannot be told"
 NARROW: Final = 3.0
 """Upper over lower end of a prediction or a measurement above which hardly any value could contradict it."""
 ONE_ANSWER: Final = 0.8
@@ -58,9 +61,9 @@ METHOD: Final = """\
 ## How it was asked
 
 - **Files.** Those in `scenarios/study/` whose names begin with `claims-`. Every organisation has the same tasks and the
-  same seed; temperature 0.8, no system prompt, at most 16 tokens a reply. Reviews are positive or negative; sums and
-  products are sums, differences and products; a question has four options. Where there are options, replies are held to
-  their words.
+  same seed; temperature 0.8, no system prompt, at most 16 tokens a reply. Reviews are positive or negative; a task of
+  arithmetic is a sum, a difference or a product; a question of choice (of capitals, elements, numerals, days) has four
+  options. Where there are options, replies are held to their words.
 - **First answers are the same everywhere.** Nobody is told how many there are. So the smaller team is the first agents
   of the larger, and the five who vote, look again, debate or read a placebo begin with the same answers.
 - **Two rounds.** In the second one each of the five answers again: alone (self-correction), with the claims of the four
@@ -78,38 +81,45 @@ METHOD: Final = """\
   `benchmarks/results/study`. The measures are those of [`agentsoc metrics`](../metrics.md).
 """
 RINGELMANN: Final = f"""\
-Claimed (arXiv 2606.02646, of the diversity of answers and of correctness): N agents are worth N_eff = N / (1 + c
-(N - 1) N^-b) independent ones; a pilot of five foretells the ceiling of thirty; on mathematics with free answers, at
-four times the scale, a placebo does as well as self-correction. These tasks are easier and these models smaller.
+Claimed (arXiv 2606.02646, fitted to the diversity of answers and to correctness): N agents are worth N_eff = N / (1 +
+c (N - 1) N^-b) independent ones; a pilot of five foretells the ceiling of thirty; on mathematics with free answers, "at
+four times the scale", a placebo does as well as self-correction (that is looked at in the next section).
+These tasks are easier and these models smaller.
 
 Voters who hear nobody, with one model and one prompt, are as alike in a large team as in a small one. So b is 0 here by
-design, whatever the models do, and these runs speak neither for the law nor against it. They say how large c is (how
-alike a model's answers are, mostly because tasks are easy or hard for it), and how well two to five agents measure it.
-A test of the law needs teams whose agents hear each other or differ.
+design, whatever the models do, and these runs speak neither for the law nor against it. They say how large c is, which
+is how unequal the tasks are in difficulty for the model, and how well two to five agents measure it. A test of the law
+needs teams whose agents hear each other or differ.
 
-N_eff counts final votes that are right ([how](../metrics.md)). Prediction and measurement rest on the same tasks, and
-the first five of the thirty are the pilot. A prediction or a measurement whose upper end is more than {NARROW:g} times
-its lower one is called too wide to be wrong. *Hard ceiling*: the interval of b holds 0 and lies within {FLAT:g} of it;
-*undecided*: it is open, or holds 0 and reaches further, or the law does not fit (p below {MISFIT:g}).
+N_eff counts final votes that are right ([how](../metrics.md)); above N it means that votes are less alike than chance
+makes them. Forecast and measurement rest on the same tasks, and the first five of the thirty are the pilot. Where their
+intervals have no value in common the forecast is contradicted; where the upper end of one of them is more than
+{NARROW:g} times its lower one it is too wide to tell much. An interval in round brackets ends where the search did.
 """
 MOVEMENT: Final = """\
 Claimed (arXiv 2508.17536): most of what debates gain is the vote's; in a model of debate, beliefs do not move on
 average; interventions that favour right answers can make debate gain, and there are none here. What would speak
-against it: a debate whose vote is better than that of the first answers, and single answers that the debate moves more
-than its placebo does.
+against it: a debate whose vote is better than that of the first answers, and single answers that differ between the
+debate and its placebo. *Better* and *worse*: the corrected p is at most 0.05; *cannot be told*: it is above.
 """
 TEAMS: Final = """\
-Agents that hear each other need not be as alike in a large team as in a small one. So here the law can fail: by its
-fit, or by a prediction for the largest team that the measurement contradicts. In each team all read the first answers
-of all others; what counts are last answers, and the teams begin with the same first ones.
+Agents that hear each other need not be as alike in a large team as in a small one. So here the law can fail: by the fit
+of all teams (p below 0.05), or by a forecast for the largest team that the measurement contradicts. In each team all
+read the first answers of all others; what counts are last answers, and the teams begin with the same first ones. Larger
+teams also read longer prompts; so placebos of the same sizes stand beside them, which read as many claims about another
+question.
 """
-CONSENSUS: Final = """\
+CONSENSUS: Final = f"""\
 Claimed (arXiv 2605.00914, of teams of models of 7 to 8 billion parameters in three rounds): debate costs 2.1 to 3.4
 times the tokens of isolated self-correction for equal or lower accuracy; agents adopt the most frequent answer (modal
 adoption), leave right answers (vulnerability: right to wrong) and lose what one of them had (oracle gap). How many
 times the tokens follows from rounds, agents and the length of claims. An oracle gap grows with the number of answers
-that are counted: ten are counted of each organisation here, and five of the first answers. Shares are of the agents
-that answered twice, with their numbers; of fewer than 8 tasks none is told.
+that are counted: ten are counted of each organisation here, and five of the first answers.
+
+Shares are of the agents that answered twice, with their numbers; of fewer than {FEW_TASKS} tasks none is told. *Ends at
+the others' answer*: of agents whose first answer is none of the most frequent first answers of the other four, how many
+end at one of these. Agents who read nothing of their question end there too; only what the debate has beyond its
+placebo can be adoption. With two options every change counts.
 """
 LIMITS: Final = """\
 ## What does not follow
@@ -155,7 +165,7 @@ def page(found: Sequence[ClaimsPart], teams: ClaimsPart | None = None) -> str | 
         for one, rows in pairs:
             blocks += [f"**{about(one)}** ({label(one)})\n", *section(one, rows)]
         if section is _team_sizes and teams is not None:
-            blocks += [f"**Teams that talk** ({label(teams)})\n", TEAMS, *_team_sizes(teams, {})]
+            blocks += _talking(teams)
     every = [*found, teams] if teams is not None else found
     took = "\n".join(took_table([one.part for one in every], "../providers.md"))
     asked = "of voters who hear nobody it could not have failed"
@@ -173,23 +183,15 @@ def label(one: ClaimsPart) -> str:
     return f"{one.part.made['model']} on {one.part.results.table['tasks'][0]}"
 
 
-def sized(one: ClaimsPart) -> dict[int, str]:
-    """Return the teams of a comparison that differ in N, by N: those who vote alone, or else those that talk."""
+def sized(one: ClaimsPart, start: str = VOTE) -> dict[int, str]:
+    """Return the teams of a comparison that differ in N, increasing, by N."""
     names = one.standing["organisation"].unique().to_list()
-    for start in (VOTE, TALKING):
-        if found := {int(name.removeprefix(start)): name for name in names if name.startswith(start)}:
-            return dict(sorted(found.items()))
-    return {}
+    return dict(sorted((int(name.removeprefix(start)), name) for name in names if name.startswith(start)))
 
 
-def sizes(one: ClaimsPart) -> list[int]:
-    """Return the N of the teams of a comparison, increasing."""
-    return list(sized(one))
-
-
-def team(one: ClaimsPart, n: int) -> IndependentVotes | str:
+def team(one: ClaimsPart, n: int, start: str = VOTE) -> IndependentVotes | str:
     """Return N_eff of the last votes of a team over the tasks in which all of them answered, or why there is none."""
-    found = independent_votes(_of(one.standing, sized(one)[n]))
+    found = independent_votes(_of(one.standing, sized(one, start)[n]))
     if isinstance(found, str):
         return found.removeprefix("N_eff of final votes: ")
     if found is None or found.n != n:
@@ -197,44 +199,67 @@ def team(one: ClaimsPart, n: int) -> IndependentVotes | str:
     return found
 
 
-def law(one: ClaimsPart, most: int) -> TeamSize | None:
+def law(one: ClaimsPart, most: int, start: str = VOTE) -> TeamSize | None:
     """Return the law of the teams of at most so many; None where fewer than two of them have an N_eff."""
-    known = [team(one, n) for n in sizes(one) if n <= most]
+    known = [team(one, n, start) for n in sized(one, start) if n <= most]
     return team_size(
-        [SizedRun(votes, "") for votes in known if isinstance(votes, IndependentVotes)], target=sizes(one)[-1]
+        [SizedRun(votes, "") for votes in known if isinstance(votes, IndependentVotes)], target=max(sized(one, start))
     )
 
 
-def foretold(one: ClaimsPart) -> tuple[str, str]:
-    """Return what the small teams foretold of the largest, and what became of it."""
-    largest = sizes(one)[-1]
-    fitted, seen = law(one, PILOT_MOST), team(one, largest)
-    if fitted is None or fitted.predicted is None:
-        return "nothing", "no law can be fitted"
+@dataclass(frozen=True)
+class Forecast:
+    """A forecast is what small teams foretold of the largest one, and what became of it."""
+
+    text: str
+    contradicted: bool = False
+
+
+def foretold(one: ClaimsPart, start: str = VOTE) -> Forecast:
+    """Return the forecast; one of which nothing can come is a reason."""
+    largest = max(sized(one, start))
+    fitted, seen = law(one, PILOT_MOST, start), team(one, largest, start)
+    small = f"teams of up to {PILOT_MOST}"
+    if fitted is None:
+        return Forecast(f"{small} foretell nothing: fewer than two of them have an N_eff")
+    if fitted.predicted is None:
+        return Forecast(f"{small} foretell nothing: {largest} is among them")
     if fitted.fit is not None and fitted.fit < MISFIT:
-        return "nothing", f"they do not follow the law, p = {fitted.fit:.2g}"
-    said = fitted.predicted.text()
+        return Forecast(f"{small} foretell nothing: they do not follow the law, p {p_words(fitted.fit)}")
+    said = f"{small} foretold {fitted.predicted.text()}"
     if isinstance(seen, str):
-        return said, "it cannot be measured"
+        return Forecast(f"{said}, which nothing can be held against")
     if fitted.predicted.high < seen.votes.low or seen.votes.high < fitted.predicted.low:
-        return said, "the intervals have no value in common"
-    if any(one.high > NARROW * one.low for one in (fitted.predicted, seen.votes)):
-        return said, "too wide to be wrong"
-    return said, "the intervals overlap, which does not show that they agree"
+        return Forecast(f"{said}, which the measurement contradicts", contradicted=True)
+    named = (("forecast", fitted.predicted), ("measurement", seen.votes))
+    if wide := [name for name, each in named if each.high > NARROW * each.low]:
+        return Forecast(
+            f"{said}, which is not contradicted, but the {' and the '.join(wide)} tells little, being too wide"
+        )
+    return Forecast(f"{said}, which is not contradicted")
 
 
-def worth(one: ClaimsPart) -> str:
+def worth(one: ClaimsPart, start: str = VOTE) -> str:
     """Return what the largest team is worth."""
-    seen = team(one, sizes(one)[-1])
-    return seen if isinstance(seen, str) else seen.votes.text()
+    largest = max(sized(one, start))
+    seen = team(one, largest, start)
+    if isinstance(seen, str):
+        return f"what a team of {largest} is worth cannot be measured ({seen})"
+    return f"a team of {largest} is worth {seen.votes.text()} independent votes"
+
+
+def undrawn(one: ClaimsPart) -> pl.DataFrame:
+    """Return the table with the score of the vote, the mean over answers that tie, in place of a drawn one."""
+    return one.part.results.table.with_columns(score=pl.col("majority_correct").fill_null(0.0))
 
 
 def votes_of(one: ClaimsPart) -> pl.DataFrame:
-    """Return the score of the vote of each task, without the draw of a tie: columns organisation, task, seed, score."""
-    table = one.part.results.table.with_columns(score=pl.col("majority_correct").fill_null(0.0))
+    """Return the score of the vote of each task: columns organisation, task, seed, score."""
     names = {f"{VOTE}{PILOT_MOST}": FIRST} | {name: name for name in TWICE}
-    return table.filter(pl.col("organisation").is_in(list(names))).select(
-        pl.col("organisation").replace_strict(names, return_dtype=pl.String), "task", "seed", "score"
+    return (
+        undrawn(one)
+        .filter(pl.col("organisation").is_in(list(names)))
+        .select(pl.col("organisation").replace_strict(names, return_dtype=pl.String), "task", "seed", "score")
     )
 
 
@@ -263,31 +288,29 @@ def differences(one: ClaimsPart) -> Differences:
     return {(name, base): Difference(rows[name, base, True], rows[name, base, False]) for name, base in PAIRS}
 
 
-def means(table: pl.DataFrame) -> dict[str, MeanRow]:
-    """Return the mean of each organisation of a table."""
-    compared = compare_paired(table, baseline=FIRST, cluster=("task",))
-    return {row.organisation: row for row in (compared.baseline, *compared.rows)}
+def mean_of(table: pl.DataFrame, organisation: str) -> Interval:
+    """Return the mean score of an organisation, by its own rows alone."""
+    return compare_paired(_of(table, organisation), baseline=organisation, cluster=("task",)).baseline.mean
 
 
 def verdict(row: PairedRow) -> str:
     """Return what a difference shows."""
     if row.p_holm > LEVEL:
-        return "cannot be told"
+        return UNTOLD
     return "better" if row.difference.value > 0 else "worse"
 
 
 def grouped(pairs: Sequence[tuple[ClaimsPart, PairedRow]]) -> str:
-    """Return for which comparisons each verdict holds."""
-    groups: dict[str, list[str]] = {"better": [], "worse": [], "cannot be told": []}
-    for one, row in pairs:
-        groups[verdict(row)].append(label(one))
-    if len(pairs) > 1 and any(len(names) == len(pairs) for names in groups.values()):
-        return next(
-            f"{word} in any of them" if word == "cannot be told" else f"{word} in all"
-            for word, names in groups.items()
-            if names
-        )
-    return "; ".join(f"{word} in {', '.join(names)}" for word, names in groups.items() if names)
+    """Return for which comparisons each verdict holds, with the differences that are told."""
+    told = [
+        f"{verdict(row)} by {row.difference.text(sign=True)} in {label(one)}"
+        for one, row in pairs
+        if verdict(row) != UNTOLD
+    ]
+    rest = [label(one) for one, row in pairs if verdict(row) == UNTOLD]
+    if not told:
+        return f"{UNTOLD} in any of them" if len(pairs) > 1 else f"{UNTOLD} in {rest[0]}"
+    return "; ".join([*told, f"{UNTOLD} in {', '.join(rest)}"] if rest else told)
 
 
 def one_answer(one: ClaimsPart) -> str | None:
@@ -318,31 +341,27 @@ def _commonest(answers: pl.Series) -> tuple[str, int]:
 
 def _summary(pairs: Sequence[tuple[ClaimsPart, Differences]], teams: ClaimsPart | None) -> Iterator[str]:
     yield "## What came out\n"
-    largest = max(sizes(one)[-1] for one, _ in pairs)
-    values = "; ".join(f"{worth(one)} ({label(one)})" for one, _ in pairs)
-    pilots = "; ".join(f"{said} ({why})" for said, why in (foretold(one) for one, _ in pairs))
-    yield f"- **Further agents.** {largest} voters who hear nobody are worth so many independent ones: {values}."
-    yield f"  Foretold from teams of up to {PILOT_MOST}, in this order: {pilots}. The law itself is not tested."
+    for one, _ in pairs:
+        yield f"- **Further agents, {label(one)}.** Who hear nobody: {worth(one)}; {foretold(one).text}."
     if teams is not None:
-        yield f"- **Teams that talk.** {talking_words(teams)}"
-
-    def told(name: str, base: str) -> str:
+        yield f"- **Teams that talk, {label(teams)}.** {talking_words(teams)}"
+    for start, name, base, claim in (
+        ("Debate or vote", DEBATE, FIRST, "The debate less its first answers"),
+        ("Debate or placebo", DEBATE, PLACEBO, "The debate less its placebo"),
+        ("Placebo or looking again", PLACEBO, AGAIN, "The placebo less self-correction"),
+        ("Consensus", DEBATE, AGAIN, "The debate less self-correction"),
+    ):
         votes, singles = ([(one, getattr(rows[name, base], of)) for one, rows in pairs] for of in ("votes", "singles"))
-        return f"the vote: {grouped(votes)}; single answers: {grouped(singles)}."
-
-    yield f"- **Debate or vote.** Debate less first answers, {told(DEBATE, FIRST)}"
-    yield f"  Debate less its placebo, {told(DEBATE, PLACEBO)}"
-    yield f"- **Placebo.** Placebo less looking again alone, {told(PLACEBO, AGAIN)}"
-    cost = ", ".join(f"{_times(one):.2f}" for one, _ in pairs)
-    yield f"- **Consensus.** The debate takes {cost} times the tokens of self-correction (in the order above)."
-    yield f"  Debate less self-correction, {told(DEBATE, AGAIN)}"
+        yield f"- **{start}.** {claim}. Votes: {grouped(votes)}. Single answers: {grouped(singles)}."
+    cost = ", ".join(f"{_times(one):.2f} ({label(one)})" for one, _ in pairs)
+    yield f"- **Tokens.** The debate takes so many times the tokens of self-correction: {cost}."
     if same := [label(one) for one, _ in pairs if one_answer(one) is not None]:
-        yield f"- **One answer.** In the second round nearly all answers are the same one in {', '.join(same)}, so that"
-        yield "  its differences say little of reading."
+        yield f"- **One answer.** In {', '.join(same)} at least {100 * ONE_ANSWER:.0f} % of the last answers of an"
+        yield "  organisation are the same one, so that its differences say little of reading."
     yield ""
     names = {one.part.name for one, _ in pairs} | ({teams.part.name} if teams is not None else set())
     if rest := [f"`{name}`" for name in (*CLAIMS, TEAMS_FILE) if name not in names]:
-        yield f"These are not made yet: {', '.join(rest)}. Nothing here is about them.\n"
+        yield f"Not made yet: {', '.join(rest)}.\n"
 
 
 def _times(one: ClaimsPart) -> float:
@@ -352,60 +371,86 @@ def _times(one: ClaimsPart) -> float:
     return spent[0] / spent[1]
 
 
-def _team_sizes(one: ClaimsPart, _: Differences) -> Iterator[str]:
-    yield "| N | score of the vote [95 %] | N_eff [95 %] | correlation of two votes [95 %] | tasks with N votes |"
-    yield "| --- " * 5 + "|"
-    table = one.part.results.table.with_columns(score=pl.col("majority_correct").fill_null(0.0))
-    compared = compare_paired(table, baseline=sized(one)[PILOT_MOST], cluster=("task",))
-    scores = {row.organisation: row.mean for row in (compared.baseline, *compared.rows)}
-    teams = {n: team(one, n) for n in sizes(one)}
+def _team_sizes(one: ClaimsPart, _: Differences, start: str = VOTE) -> Iterator[str]:
+    alone = start == VOTE
+    heads = ["N", "score of the vote [95 %]", "N_eff [95 %]", "correlation of two votes [95 %]", "tasks with N votes"]
+    heads += [] if alone else ["agents without a second answer"]
+    yield f"| {' | '.join(heads)} |\n{'| --- ' * len(heads)}|"
+    table = undrawn(one)
+    teams = {n: team(one, n, start) for n in sized(one, start)}
     for n, found in teams.items():
-        cells = ["-"] * 3
+        name = sized(one, start)[n]
+        cells = [str(n), mean_of(table, name).text(), *["-"] * 3]
         if isinstance(found, IndependentVotes):
-            cells = [found.votes.text(), found.rho.text(), str(found.n_tasks)]
-        yield f"| {n} | {scores[sized(one)[n]].text()} | {' | '.join(cells)} |"
+            cells[2:] = [found.votes.text(), found.rho.text(), str(found.n_tasks)]
+        if not alone:
+            own = _of(one.standing, name)
+            cells.append(f"{int((own['voters'] - own['revisers']).sum())} of {n * _of(table, name).height}")
+        yield f"| {' | '.join(cells)} |"
     yield ""
     yield from (f"- No N_eff of {n}: {found}." for n, found in teams.items() if isinstance(found, str))
-    for most, name in ((PILOT_MOST, f"Teams of up to {PILOT_MOST}"), (sizes(one)[-1], "All teams")):
-        yield f"- {name}: {law_words(law(one, most))}."
-    said, why = foretold(one)
-    yield f"- Foretold of {sizes(one)[-1]}: {said} ({why}); measured: {worth(one)}.\n"
+    fits = {most: law(one, most, start) for most in (PILOT_MOST, max(teams))}
+    for most, fitted in fits.items():
+        yield f"- Teams of up to {most}: {law_words(fitted)}."
+    yield f"- Of {max(teams)}: {foretold(one, start).text}.\n"
+
+
+def _talking(one: ClaimsPart) -> Iterator[str]:
+    """Yield the section of teams that talk, and of those that read about another question."""
+    yield f"**Teams that talk** ({label(one)})\n\n{TEAMS}"
+    for start, name in ((TALKING, "Debates"), (READING, "Their placebos")):
+        if sized(one, start):
+            yield f"{name}:\n"
+            yield from _team_sizes(one, {}, start)
 
 
 def talking_words(teams: ClaimsPart) -> str:
-    """Return what teams that talk say of the law."""
-    known = sizes(teams)
-    fitted = law(teams, known[-1])
-    said, why = foretold(teams)
-    text = f"Debates of {known[0]} to {known[-1]} ({label(teams)}): {known[-1]} are worth {worth(teams)} independent"
-    text += f" voters; foretold from teams of up to {PILOT_MOST}: {said} ({why})."
+    """Return what teams that talk say of the law, and those that read about another question beside them."""
+    known = list(sized(teams, TALKING))
+    text = f"Debates of {known[0]} to {known[-1]}: {worth(teams, TALKING)}; {law_verdict(teams, TALKING)}"
+    if sized(teams, READING):
+        text += f" Their placebos: {worth(teams, READING)}; {law_verdict(teams, READING)}"
+    return text
+
+
+def law_verdict(teams: ClaimsPart, start: str) -> str:
+    """Return whether teams depart from the law: by the fit of all of them, or by the forecast."""
+    fitted, forecast = law(teams, max(sized(teams, start)), start), foretold(teams, start)
+    said = f"{forecast.text}."
     if fitted is None or fitted.fit is None:
-        return f"{text} The law cannot be tested."
-    if fitted.fit < MISFIT:
-        return f"{text} They do not follow the law (p = {fitted.fit:.2g})."
-    return f"{text} They are not shown to depart from the law (p {fitted.fit:.2f}, b {fitted.b.brackets()})."
+        return f"{said} The law is not tested."
+    if fitted.fit < MISFIT or forecast.contradicted:
+        how = " and ".join(
+            word
+            for word, holds in (
+                (f"its fit (p {p_words(fitted.fit)})", fitted.fit < MISFIT),
+                ("its forecast", forecast.contradicted),
+            )
+            if holds
+        )
+        return f"{said} The law fails by {how}."
+    if fitted.b.open_low and fitted.b.open_high:
+        return f"{said} Every b fits, so they say nothing of the law."
+    return f"{said} No departure from the law is shown (p of the fit {p_words(fitted.fit)}, b {fitted.b.brackets()})."
 
 
 def law_words(fitted: TeamSize | None) -> str:
-    """Return the law of some teams, with the p of its fit and the ceiling that it means."""
+    """Return the law of some teams and the p of its fit."""
     if fitted is None:
-        return "fewer than two have an N_eff"
-    said = fitted.summary()
-    if fitted.fit is not None and fitted.fit >= MISFIT:
-        said += f"; p of the fit {fitted.fit:.2f}"
-    if fitted.regime == "hard ceiling" and fitted.c.low > 0:
-        said += f"; if b is 0, N_eff stays below a ceiling between {1 / fitted.c.high:.2f} and {1 / fitted.c.low:.2f}"
-    return said
+        return "fewer than two have an N_eff, so no law is fitted"
+    said = f"b {fitted.b.brackets()} about {fitted.b.value:.3g}, c {fitted.c.brackets()} about {fitted.c.value:.3g}"
+    listed = ", ".join(str(n) for n in fitted.sizes)
+    return f"{said}, over N = {listed}" + ("" if fitted.fit is None else f"; p of the fit {p_words(fitted.fit)}")
 
 
 def _movements(one: ClaimsPart, rows: Differences) -> Iterator[str]:
-    votes, singles = means(votes_of(one)), means(singles_of(one))
+    votes, singles = votes_of(one), singles_of(one)
     yield "| | vote of five [95 %] | single answers [95 %] | agents without a second answer |\n" + "| --- " * 4 + "|"
     for name in (FIRST, *TWICE):
         once = (
             "" if name == FIRST else f"{(_of(one.answers, name)['said'] < 2).sum()} of {_of(one.answers, name).height}"
         )
-        yield f"| {name} | {votes[name].mean.text()} | {singles[name].mean.text()} | {once} |"
+        yield f"| {name} | {mean_of(votes, name).text()} | {mean_of(singles, name).text()} | {once} |"
     yield (
         "\n| difference | votes [95 %] | won/tied/lost | p (Holm) | single answers [95 %] | p (Holm) | |\n"
         + "| --- " * 7
@@ -429,7 +474,7 @@ def _verdicts(row: Difference) -> str:
 
 
 def _exchange(one: ClaimsPart, _: Differences) -> Iterator[str]:
-    table = one.part.results.table.with_columns(score=pl.col("majority_correct").fill_null(0.0))
+    table = undrawn(one)
     tasks = table["task"].n_unique()
     gaps = {name: oracle_gap(_of(one.standing, name), _of(table, name)) for name in TWICE}
     yield f"| | {' | '.join(TWICE)} |\n" + "| --- " * 4 + "|"
@@ -437,19 +482,35 @@ def _exchange(one: ClaimsPart, _: Differences) -> Iterator[str]:
     yield f"| tokens a task | {' | '.join(spent)} |"
     points = ["-" if gap is None else gap.points.text() for gap in gaps.values()]
     yield f"| oracle gap, points [95 %] | {' | '.join(points)} |"
-    twice = one.answers.filter(pl.col("said") > 1)
-    for name, before in (("right to wrong", 1.0), ("wrong to right", 0.0)):
-        moved = [
-            counted(_of(twice, who).filter(pl.col("right_first") == before), pl.col("right_last") != before)
-            for who in TWICE
-        ]
-        yield f"| {name} [95 %] | {' | '.join(moved)} |"
-    adopted = counted(one.heard.filter("led"), pl.col("followed"))
+    moved = {name: changes(_of(one.answers, name)) for name in TWICE}
+    for said, turns, holds in (
+        ("ends at the others' answer", pl.col("led"), pl.col("followed")),
+        ("right to wrong", pl.col("right_first") == 1, pl.col("right_last") != 1),
+        ("wrong to right", pl.col("right_first") == 0, pl.col("right_last") != 0),
+    ):
+        cells = [counted(rows.filter(turns), holds) for rows in moved.values()]
+        yield f"| {said} [95 %] | {' | '.join(cells)} |"
     yield f"\nThe debate takes {_times(one):.2f} times the tokens of self-correction."
     if (first := gaps[AGAIN]) is not None:
         yield f"Oracle gap of the first answers: {first.alone.text()} points."
-    yield "Modal adoption in the debate, where the most frequent answer of the others is not one's own:"
-    yield f"{adopted}.\n"
+    yield f"{said}\n" if (said := one_answer(one) or "") else ""
+
+
+def changes(answers: pl.DataFrame) -> pl.DataFrame:
+    """Return the agents that answered twice, with columns led and followed.
+
+    ``led``: the most frequent first answers of the others of its team do not include its own; ``followed``: its last
+    answer is one of these.
+    """
+    rows = []
+    for _, own in answers.group_by("task", maintain_order=True):
+        firsts = dict(own.select("agent", "first").iter_rows())
+        for row in own.filter(pl.col("said") > 1).iter_rows(named=True):
+            counts = Counter(answer for agent, answer in firsts.items() if agent != row["agent"])
+            most = {answer for answer, n in counts.items() if n == max(counts.values())}
+            led = bool(most) and row["first"] not in most
+            rows.append({**row, "led": led, "followed": led and row["last"] in most})
+    return pl.DataFrame(rows, schema={**answers.schema, "led": pl.Boolean, "followed": pl.Boolean})
 
 
 def counted(turns: pl.DataFrame, holds: pl.Expr) -> str:
