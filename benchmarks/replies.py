@@ -8,6 +8,7 @@ comparison that was not finished goes on where it stopped, on whatever machine.
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Final
@@ -22,15 +23,17 @@ ROWS: Final = {"key": pl.Binary, "completion": pl.Binary, "checksum": pl.Binary}
 """Columns of a cache of replies: hash of model and request, the reply with its usage, and what tells damage."""
 
 
-def keep_replies(cache: Path, directory: Path) -> int:
+def keep_replies(cache: Path, directory: Path, others: Sequence[Path] = ()) -> int:
     """Keep the replies that are in a cache, beside those that are kept already, and return how many there are.
 
     Args:
         cache: the file of the cache; a run may be using it.
         directory: where they are kept, as `REPLIES`.
+        others: directories of comparisons that use the same cache; what they keep is not kept twice.
 
     Raises:
-        InputError: there is no such cache, it is something else, or what is kept is damaged.
+        InputError: there is no such cache, it is something else, what is kept is damaged, or a request has another reply
+            there than here.
     """
     if not cache.exists():
         raise InputError("there is no cache of replies", str(cache), "make the comparison first")
@@ -40,7 +43,13 @@ def keep_replies(cache: Path, directory: Path) -> int:
         rows = pl.DataFrame([row for row in found if is_whole(*row)], schema=ROWS, orient="row")
     except (sqlite3.Error, pl.exceptions.PolarsError, TypeError) as error:
         raise InputError(f"this is no cache of replies: {error}", str(cache), "see calls.cache") from None
-    both = pl.concat([_kept(directory), rows]).unique("key", keep="first").sort("key")
+    kept = _kept(directory)
+    if (n := kept.join(rows, on="key").filter(pl.col("completion") != pl.col("completion_right")).height) > 0:
+        what = f"{n} replies differ from those that are kept: another processor or library gave them"
+        raise InputError(what, str(cache), f"remove {directory / REPLIES} to keep these with their results")
+    for other in others:
+        rows = rows.join(_kept(other), on="key", how="anti")
+    both = pl.concat([kept, rows]).unique("key").sort("key")
     directory.mkdir(parents=True, exist_ok=True)
     half = directory / f"{REPLIES}.half"
     both.write_parquet(half, compression="zstd", compression_level=19, statistics=False)

@@ -90,6 +90,12 @@ def cache_of(name: str, directory: Path) -> Path:
     return directory.absolute().parent / cache
 
 
+def sharing(name: str) -> list[str]:
+    """Return the other parts that use the cache of a part."""
+    place = Path("runs", "part")
+    return [other for other in ALL if other != name and cache_of(other, place) == cache_of(name, place)]
+
+
 def make(name: str, runs: Path, *, small: bool) -> int:
     """Make a part, or what is missing of it, and return the exit code of `agentsoc compare`."""
     words = [word for change in short(name) for word in ("--set", change)] if small else []
@@ -103,7 +109,7 @@ def lent(name: str, runs: Path) -> bool:
     """Put the replies that are kept of a part into its cache, and return whether it can be made."""
     runs.mkdir(parents=True, exist_ok=True)
     try:
-        if n := lend_replies(RESULTS / name, cache_of(name, runs / name)):
+        if n := sum(lend_replies(RESULTS / one, cache_of(name, runs / name)) for one in (name, *sharing(name))):
             print(f"{name}: {n:,} kept replies are put into its cache", flush=True)
     except AgentsocError as error:
         print(f"{name} cannot be made yet: {error}", file=sys.stderr)
@@ -184,7 +190,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name, directory in given.items():
         try:
             if told.what == "replies":
-                print(f"{name}: {keep_replies(cache_of(name, Path(directory)), RESULTS / name):,} replies are kept")
+                others = [RESULTS / other for other in sharing(name)]
+                n = keep_replies(cache_of(name, Path(directory)), RESULTS / name, others)
+                print(f"{name}: {n:,} replies are kept")
                 continue
             print(f"kept: {(keep_claims if name in (*CLAIMS, TEAMS) else keep)(name, Path(directory))}")
         except AgentsocError as error:

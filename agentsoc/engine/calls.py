@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final
+from typing import Final, NoReturn
 
 import msgspec
 
@@ -116,7 +116,15 @@ class Caller:
         self._quiet = asyncio.Event()
         self._quiet.set()
         self.holding = False
-        """Set when the run is ending: no new call is begun."""
+        """Whether the run is ending: no new call is begun."""
+        self._unsent: set[Asker] = set()
+        """Calls for which others wait, of other runs too, and which have not begun."""
+
+    def hold(self) -> None:
+        """Begin no new call, and let nobody wait for one that has not begun."""
+        self.holding = True
+        for asker in tuple(self._unsent):
+            asker.end()
 
     def superseded(self, task: int, round_: int) -> Sequence[tuple[int, Spent]]:
         """Return what is charged at the start of a round for attempts that were made again: agents and costs."""
@@ -154,7 +162,7 @@ class Caller:
         task, round_, *_ = key
         if self._journal is None or (task, round_) not in self._remade:
             return
-        self.holding = True
+        self.hold()
         await self.idle()
         await asyncio.sleep(_ON_THE_WAY_S)
         raise RoundChangedError("its answer was kept, and it would now be asked otherwise", _name(key), task, round_)
@@ -317,6 +325,8 @@ class Caller:
             return await self._send(journal, key, turn, wanted, reserved)
         same, request = self._gates[turn.group].same, path.encode() + digest
         asked = False
+        if self.holding:
+            await _until_cancelled()
         while True:
             if (hit := self._pool.from_cache(wanted)) is not None:
                 await journal.write(_row(key, wanted.tokens_in or 0, reserved, hit))
@@ -327,8 +337,12 @@ class Caller:
                 break
             asked = await asker.ended()
         with same.asking(request) as asker:
-            outcome = await self._send(journal, key, turn, wanted, reserved, asker)
-            asker.was_heard = not (outcome.failure and outcome.failure.partition(": ")[0] in REFUSED_UNSEEN)
+            self._unsent.add(asker)
+            try:
+                outcome = await self._send(journal, key, turn, wanted, reserved, asker)
+            finally:
+                self._unsent.discard(asker)
+            asker.was_heard = not outcome.rate_limited
         return outcome
 
     async def _send(
@@ -340,35 +354,38 @@ class Caller:
         reserved: int,
         asker: Asker | None = None,
     ) -> AttemptResult:
-        """Send a request when the model has a place for it; `asker` is for whom others wait that want the same."""
+        """Send a request when the model has a place for it; for `asker` others wait that want the same."""
         room = wanted.tokens_in or 0
         gate = self._gates[turn.group]
         await gate.enter(reserved, again=turn.waits > 0)
+        outcome: AttemptResult | None = None
         try:
             async with self._limiter:
-                if self.holding:  # the run is ending: whoever waits here is cancelled soon
+                if not self.holding:
                     if asker is not None:
-                        asker.end()
-                    await asyncio.Event().wait()
-                self.flight.running += 1  # before the row is written: the end of a run waits for what is announced
-                self._quiet.clear()
-                try:
-                    await journal.write(Attempt(*key, "started", b"", "", room, reserved))
-                    self.flight.live += 1
-                    if turn.free_until is None:
-                        turn.free_until = time.monotonic() + self._calls.deadline_s
-                    outcome = await self._pool.attempt(wanted)
-                finally:
-                    self.flight.running -= 1
-                    if not self.flight.running:
-                        self._quiet.set()
-            gate.heard(outcome.failure, outcome.retry_after_s)
+                        self._unsent.discard(asker)
+                    self.flight.running += 1  # before the row is written: the end of a run waits for what is announced
+                    self._quiet.clear()
+                    try:
+                        await journal.write(Attempt(*key, "started", b"", "", room, reserved))
+                        self.flight.live += 1
+                        if turn.free_until is None:
+                            turn.free_until = time.monotonic() + self._calls.deadline_s
+                        outcome = await self._pool.attempt(wanted)
+                    finally:
+                        self.flight.running -= 1
+                        if not self.flight.running:
+                            self._quiet.set()
+            if outcome is not None:
+                gate.heard(outcome.failure, outcome.retry_after_s)
         finally:
             gate.leave()
+        if outcome is None:
+            await _until_cancelled()
         usage = outcome.usage
         if usage is not None and usage.known:
             gate.give_back(reserved - usage.tokens_in - usage.tokens_out)
-        if outcome.rate_limited and time.monotonic() >= turn.free_until:
+        if outcome.rate_limited and time.monotonic() >= (turn.free_until or 0.0):
             outcome = msgspec.structs.replace(outcome, rate_limited=False)
         await journal.write(_row(key, room, reserved, outcome))
         if outcome.failure is not None:
@@ -376,6 +393,12 @@ class Caller:
         if gate.cause is not None and outcome.failure is not None:
             raise ModelFailedError(gate.cause)
         return outcome
+
+
+async def _until_cancelled() -> NoReturn:
+    """Wait in a run that is ending, which cancels whoever waits; there is no place that this takes from others."""
+    await asyncio.Event().wait()
+    raise AssertionError("nobody sets it")
 
 
 def _row(key: Key, room: int, reserved: int, outcome: AttemptResult) -> Attempt:

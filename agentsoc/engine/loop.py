@@ -70,7 +70,7 @@ class RunEngine(RunState):
         callers = [epoch.caller for epoch in self.epochs]
         callers += [epoch.judge.caller for epoch in self.epochs if epoch.judge is not None]
         for caller in callers:
-            caller.holding = True
+            caller.hold()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(grace_s):
                 await asyncio.gather(*(caller.idle() for caller in callers))

@@ -118,9 +118,9 @@ def _key(model: bytes, request: Request) -> bytes:
     return hashlib.sha256(model + request.digest()).digest()
 
 
-def is_whole(key: bytes, packed: bytes, checksum: bytes) -> bool:
+def is_whole(key: object, packed: object, checksum: object) -> bool:
     """Return whether a row of the table is what was written."""
-    return _checksum(key, packed) == checksum
+    return isinstance(key, bytes) and isinstance(packed, bytes) and _checksum(key, packed) == checksum
 
 
 def _checksum(key: bytes, packed: bytes) -> bytes:

@@ -13,7 +13,8 @@ from agentsoc.budget.ledger import Grant
 from agentsoc.contracts.turns import Turn
 from agentsoc.engine.attempts import AttemptRequest, AttemptResult, PlannedTurn, TurnUnderWay
 from agentsoc.engine.calls import Caller
-from agentsoc.engine.model_gate import ModelGate
+from agentsoc.engine.model_gate import ModelGate, Patience
+from agentsoc.errors import ModelFailedError
 from agentsoc.log.journal import Attempt, Key
 from agentsoc.scenario.model import Calls
 from tests.unit.test_calls import GOOD, NEED, failed
@@ -27,13 +28,13 @@ class Shop:
 
     elsewhere = False
 
-    def __init__(self, *outcomes: AttemptResult, keeps: bool = True) -> None:
+    def __init__(self, *outcomes: AttemptResult, keeps: bool = True, places: int = PLACES) -> None:
         self.outcomes, self.keeps = list(outcomes), keeps
         self.kept: set[int] = set()
         self.asked: list[int] = []
         self.inside = self.most = 0
         self.open = asyncio.Event()
-        self.gate = ModelGate(PLACES)
+        self.gate = ModelGate(places, patience=Patience(backoff_s=0.01))
 
     def parallel(self) -> list[int | None]:
         return [None]
@@ -61,6 +62,21 @@ class Shop:
         if self.keeps and outcome.failure is None:
             self.kept.add(task)
         return outcome
+
+
+class Closed(Shop):
+    """A model that refuses every request, a hundred a second."""
+
+    async def attempt(self, order: AttemptRequest) -> AttemptResult:
+        await asyncio.sleep(0.01)
+        return msgspec.structs.replace(failed("rate_limited"), rate_limited=True)
+
+
+class Open(ModelGate):
+    """A gate that pauses for nothing, so that only deadlines take time."""
+
+    def heard(self, failure: str | None, pause_s: float | None = None) -> None:
+        pass
 
 
 class Asked(Caller):
@@ -167,20 +183,66 @@ def test_another_asks_when_the_one_that_asks_is_stopped_and_who_stops_waiting_ha
     within(story())
 
 
-def test_a_run_that_is_ending_holds_up_no_other() -> None:
+@pytest.mark.parametrize("held_at", ["before", "the gate", "the limiter"])
+def test_a_run_that_is_ending_holds_up_no_other(held_at: str) -> None:
+    """It began to end before its call was due, or while it waits for a place of the model or for one of the run."""
+
     async def story() -> None:
-        shop = Shop()
-        ending = Asked(shop, 1)
-        ending.holding = True
+        shop = Shop(places=1 if held_at == "the gate" else PLACES)
+        first, ending = Asked(shop, 2), Asked(shop, 1)
+        running = []
+        if held_at == "before":
+            ending.hold()
+        elif held_at == "the gate":
+            running.append(asyncio.ensure_future(first.go()))
+        else:
+            for _ in range(8):
+                await ending._limiter.__aenter__()
+        await settle()
         held = asyncio.ensure_future(ending.go())
         await settle()
         other = asyncio.ensure_future(Asked(shop, 1).go())
+        await settle()
+        assert shop.asked == [2] * len(running) + [1] * (held_at == "before")
+        ending.hold()
         shop.open.set()
         assert await other == "heads"
+        assert await asyncio.gather(*running) == ["heads"] * len(running)
         assert not held.done()
+        assert await Asked(shop, 3).go() == "heads", "its place is free again"
         held.cancel()
         await settle()
         assert ending.story == []
+
+    within(story())
+
+
+def test_after_the_deadline_of_one_nobody_waits_for_the_next() -> None:
+    """A request that is refused for ever: the deadlines of those who wait do not run one after the other."""
+
+    async def story() -> None:
+        shop = Closed()
+        shop.gate = Open(PLACES)
+        running = [asyncio.ensure_future(Asked(shop, 1, deadline_s=0.3).go()) for _ in range(12)]
+        began = asyncio.get_running_loop().time()
+        said = await asyncio.gather(*running)
+        assert set(said) == {"rate_limited: why"}
+        assert asyncio.get_running_loop().time() - began < 6 * 0.3  # twelve deadlines would be 3.6 s
+
+    within(story())
+
+
+def test_a_model_that_cannot_be_used_is_asked_by_one() -> None:
+    async def story() -> None:
+        shop = Shop(*[failed("rejected")] * 100)
+        for _ in range(4):
+            shop.gate.heard("rejected: why")
+        running = [asyncio.ensure_future(Asked(shop, 1).go()) for _ in range(PLACES)]
+        await settle()
+        shop.open.set()
+        said = await asyncio.gather(*running, return_exceptions=True)
+        assert [type(one) for one in said] == [ModelFailedError] * PLACES
+        assert shop.asked == [1]
 
     within(story())
 
