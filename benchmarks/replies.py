@@ -32,8 +32,8 @@ def keep_replies(cache: Path, directory: Path, others: Sequence[Path] = ()) -> i
         others: directories of comparisons that use the same cache; what they keep is not kept twice.
 
     Raises:
-        InputError: there is no such cache, it is something else, what is kept is damaged, or a request has another reply
-            there than here.
+        InputError: there is no such cache, it is something else, what is kept is damaged, or a request has
+            another reply there than here.
     """
     if not cache.exists():
         raise InputError("there is no cache of replies", str(cache), "make the comparison first")

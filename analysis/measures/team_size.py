@@ -63,7 +63,7 @@ class TeamSize:
             return "undecided"
         if b.low > 0:
             return "linear" if b.low >= 1 else "sublinear" if b.high < 1 else "undecided"
-        return "hard ceiling" if b.high < FLAT and b.low > -FLAT else "undecided"
+        return "hard ceiling" if 0 <= b.high < FLAT and b.low > -FLAT else "undecided"
 
     def summary(self) -> str:
         """Return what is found, in a sentence or two."""

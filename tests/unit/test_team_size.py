@@ -128,6 +128,7 @@ def test_each_word_on_the_law_is_said_where_the_fit_allows_it() -> None:
         assert "R(N) = 1 / (1 + c (N - 1) N^-b) over N = 2, 4, 40: b " in text
     assert ", c [0.2, 0.4] about 0.3: " in flat
     assert of((-0.1, 0.19)).count("hard ceiling") == 1
+    assert of((-0.15, -0.05)).count("hard ceiling") == 0  # it does not hold 0
     for b in ((-0.1, 0.21), (-0.21, 0.1), (0.9, 1.1)):
         assert "undecided" in of(b)
 
