@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -111,10 +112,19 @@ def keep(name: str, directory: Path, root: Path = RESULTS, asked: Grid | None = 
     target.mkdir(parents=True, exist_ok=True)
     results.table.write_parquet(target / TABLE, compression="zstd", compression_level=19, statistics=False)
     (target / FILE).write_bytes((directory / FILE).read_bytes())
-    made = made_of(results, model_of(grid))
+    made = made_of(results, model_of(grid)) | {"guess": guess_of(grid)}
     made["table_sha256"] = hashlib.sha256((target / TABLE).read_bytes()).hexdigest()
     (target / MADE).write_text(json.dumps(made, indent=1) + "\n", encoding="utf-8")
     return target
+
+
+def guess_of(grid: Grid) -> dict[str, Any]:
+    """Return what guessing scores on the tasks of a comparison, and the answer that is right most often."""
+    scenario = grid.cells[0].scenario
+    tasks = [scenario.tasks.make(scenario.tasks_seed, n) for n in range(scenario.tasks.count or 0)]
+    (answer, n), *_ = Counter(str(task.truth) for task in tasks).most_common(1)
+    chance = sum(task.chance for task in tasks) / len(tasks)
+    return {"chance": round(chance, 4), "answer": answer, "share": round(n / len(tasks), 4)}
 
 
 def made_of(results: Results, model: str) -> dict[str, Any]:

@@ -25,6 +25,16 @@ from analysis.stats.permutation import holm
 from analysis.viewer.charts.budgets import curves_chart
 from analysis.viewer.pages.compare import compare_page
 from benchmarks.when import DEBATE, PARTS, PLACEBO, ROOT, Part
+from benchmarks.when_facts import (
+    claims_words,
+    cut_words,
+    guess_words,
+    one_answer,
+    read_nothing,
+    room_words,
+    same_answers,
+    worth_words,
+)
 
 PAGE: Final = ROOT / "docs" / "when-is-a-society-worth-its-tokens.md"
 IMAGES: Final = ROOT / "docs" / "images" / "study"
@@ -45,27 +55,33 @@ The figures are of these models, tasks and dials; they say nothing about strong 
 
 TALKING: Final = """\
 - **Talking.** Beside each debate with several ceilings stands its *placebo*: as many agents are asked as often and read
-  as many claims of the same length, which were said about another question. What is said of talking is debate less
-  placebo, at ceilings at which anything is read at all (two rounds or more), corrected by Holm over these. A placebo
-  may harm its readers; so a gain is told only where the debate is ahead of the baseline as well.
+  about as many claims of the same length, which were said about another question. What is said of talking is debate
+  less placebo, at ceilings at which anything is read at all (two rounds or more), corrected by Holm over these. A
+  placebo may harm its readers; so a gain is told only where the debate is ahead of the baseline as well.
 """
 METHOD: Final = """\
 ## How it was asked
 
-- **Files.** `scenarios/study/` has a comparison a part. Every organisation has the same tasks and the same seed. In
-  a part with several ceilings it turns up one dial to use each; the values of the dials are in the files. They were
-  chosen by what calls cost in a pilot of the sums on three tasks, which had other ceilings, and in a trial of one or
-  two tasks of another seed.
+- **Files.** `scenarios/study/` has a comparison a part. Every organisation has the same tasks and one seed. In
+  a part with several ceilings it has one dial, set so that it should not pass the ceiling; many use far less of it. The
+  values of the dials are in the files. They were chosen by what calls cost in a pilot of the sums on three tasks, which
+  had other ceilings, and in a trial of one or two tasks of another seed.
 - **Spending.** A ceiling is not a spending. Scores stand beside what was spent; see [budget curves](budget-curves.md).
 - **Tests.** Differences are from the baseline at the same ceiling, paired by task, p by swapping names and corrected by
   Holm over all differences of a part ([statistics](statistics.md)). Of those that are better, the differences from the
-  cheapest are corrected by themselves.
+  cheapest are corrected by themselves. Intervals, gains and crossovers are each of one comparison and not corrected:
+  where an interval leaves out 0 and p is above 0.05, nothing is told. Parts are not corrected for each other. A
+  crossover is read between measured points.
 - **Again.** `make study` makes all of it, goes on where it stopped, and says first what it takes;
   `python -m benchmarks.study_when page` writes this page from `benchmarks/results/study`.
 """
 
 
 NOTES: Final = {
+    "shelves-1.5b": (
+        "The vote and the debate are shown no shelf: they guess among six names. Only the experts can ask for what is\n"
+        "on the shelves. So this asks whether experts beat guessing, and nothing is learnt of votes of those who know."
+    ),
     "sums-0.5b": "The tasks are 15 sums, 15 differences and 10 products.",
     "orders-0.5b": (
         "Who has no calculator is shown an example that states the answer before its working, so nobody works in\n"
@@ -73,10 +89,6 @@ NOTES: Final = {
     ),
 }
 """What has to be known of the tasks or the prompts of a part."""
-
-
-ONE_ANSWER: Final = 0.9
-"""Share of the tasks from which on an answer is called the one for nearly all."""
 
 
 @dataclass(frozen=True)
@@ -116,14 +128,31 @@ def talking(part: Part) -> list[Talk]:
     ]
 
 
-def talk_words(talks: Sequence[Talk], base: str) -> str:
+def talk_of(part: Part) -> str:
+    """Return what can be said of talking in a part; nothing where nobody debates."""
+    if DEBATE not in part.results.sizes:
+        return ""
+    talks, same = talking(part), same_answers(part)
+    alike = [
+        f"{one.budget:,}"
+        for one in talks
+        if {part.results.label(name, one.budget) for name in (DEBATE, PLACEBO)} & set(same)
+    ]
+    if alike and len(alike) == len(talks):
+        at = ", ".join(alike)
+        return f"Of talking nothing follows: the debate or its placebo gives nearly all tasks one answer at {at}."
+    return talk_words(talks, part.results.record.baseline, has_placebo=PLACEBO in part.results.sizes)
+
+
+def talk_words(talks: Sequence[Talk], base: str, *, has_placebo: bool = False) -> str:
     """Return what can be said of talking, in a sentence or two.
 
     A placebo may harm its readers, so that to beat it is no gain yet: talking gains where the debate beats the baseline
     at the same ceiling as well.
     """
     if not talks:
-        return "There is no placebo beside a debate that talks, so nothing is said of talking."
+        why = "no debate that talks can be held against its placebo" if has_placebo else "there is no placebo"
+        return f"Nothing is said of talking: {why}."
     told = [one for one in talks if one.p <= LEVEL]
     each = "; ".join(f"{_difference(one.row.difference)} at {one.budget:,}" for one in told or talks)
     if not told:
@@ -135,7 +164,7 @@ def talk_words(talks: Sequence[Talk], base: str) -> str:
         return text
     ahead = [f"{one.budget:,}" for one in told if one.row.difference.value > 0 and one.beats_baseline]
     if ahead:
-        return f"{text} It is ahead of {base} as well at {', '.join(ahead)}: there, talking gains."
+        return f"{text} It is ahead of {base} as well at {', '.join(ahead)}: there, talking gains, for what it spends."
     return f"{text} It is not shown to be ahead of {base}, so no gain by talking is shown."
 
 
@@ -160,8 +189,12 @@ def among_better(part: Part) -> str:
         f"{spent[row.organisation] / spent[least]:.1f} times the tokens"
         for row in rows
     )
-    told = [row.organisation for row in rows if row.p_holm <= LEVEL]
-    words = f"told from it: {', '.join(told)}" if told else "none is told from it"
+    told = [
+        f"{row.organisation} is {'better' if row.difference.value > 0 else 'worse'}"
+        for row in rows
+        if row.p_holm <= LEVEL
+    ]
+    words = ", ".join(told) if told else "none is told from it"
     return f" Of the better ones {least} is the cheapest. Less {least}: {each} ({words})."
 
 
@@ -196,11 +229,11 @@ def picture(part: Part) -> str | None:
 def _summary(found: Sequence[Part]) -> Iterator[str]:
     yield "## What came out\n"
     for part in found:
-        talks = talking(part)
-        said = f" {talk_words(talks, part.results.record.baseline)}" if talks or DEBATE in part.results.sizes else ""
-        yield f"- **{part.about}** {verdict(part.report)}{among_better(part)}{said}"
-        if same := one_answer(part):
-            yield f"  {same}"
+        worth, note = worth_words(part), NOTES.get(part.name, "").replace("\n", " ")
+        yield f"- **{part.about}** {guess_words(part)} {f'{worth} ' if worth else ''}{verdict(part.report)}"
+        for said in (among_better(part).strip(), talk_of(part), note):
+            if said:
+                yield f"  {said}"
     yield ""
     names = {part.name for part in found}
     if rest := [f"`{name}`" for name in PARTS if name not in names]:
@@ -213,7 +246,8 @@ def _power(found: Sequence[Part], pilot: Part | None) -> Iterator[str]:
     yield (
         "Worked out from the design: the smallest true difference of the score that so many tasks find in 4 of 5 "
         "experiments, by\nthe share of tasks on which two equal organisations would come out differently (-: not even "
-        "the largest one).\n"
+        "the largest one).\nThe level is 0.05 divided by the tests; how many tasks the baseline would get right was "
+        "not known.\n"
     )
     yield f"| part | difference from | tasks | tests | {' | '.join(f'{rate:.0%} differ' for rate in RATES)} |"
     yield "| --- " * (4 + len(RATES)) + "|"
@@ -223,6 +257,11 @@ def _power(found: Sequence[Part], pilot: Part | None) -> Iterator[str]:
             least = [Discordant.known(rate).detectable(n_tasks, alpha=LEVEL / tests) for rate in RATES]
             cells = ["-" if one is None else f"{one:.2f}" for one in least]
             yield f"| `{part.name}` | {what} | {n_tasks} | {tests} | {' | '.join(cells)} |"
+    yield ""
+    for part in found:
+        base, (_, tests) = part.results.record.baseline, next(_tests(part))
+        for number in part.results.sizes[base]:
+            yield from room_words(part, part.results.label(base, number), tests, LEVEL)
     yield ""
     if pilot is not None:
         yield from _pilot(found, pilot)
@@ -255,9 +294,11 @@ def _pilot(found: Sequence[Part], pilot: Part) -> Iterator[str]:
     known = [one for one in least if one is not None]
     if not known:
         return
+    of = f"each of {len(seen)}" if len(known) == len(seen) else f"{len(known)} of {len(seen)}"
     yield (
-        f"The pilot had {results.table['task'].n_unique()} tasks and leaves nearly every share open: by each of its "
-        f"{len(known)} differences from {base}, `{part.name}`\nfinds {min(known):.2f} to {max(known):.2f}.\n"
+        f"By the shares of the pilot, which had {results.table['task'].n_unique()} tasks, `{part.name}` finds "
+        f"{min(known):.2f} to {max(known):.2f}\nin {of} differences from {base}"
+        f"{'' if len(known) == len(seen) else ', and nothing in the others'}.\n"
     )
 
 
@@ -273,28 +314,10 @@ def _part(part: Part) -> Iterator[str]:
         yield from _block(part)
     else:
         yield from _curves(part, curves)
-    if said := one_answer(part):
-        yield f"{said}\n"
+    facts = [guess_words(part), *cut_words(part), claims_words(part), read_nothing(part), one_answer(part)]
+    yield "".join(f"- {said}\n" for said in facts if said)
     for label, why in report.not_comparable.items():
         yield f"{label} is left out: {why}.\n"
-
-
-def one_answer(part: Part) -> str | None:
-    """Return a sentence where organisations give nearly all tasks the same answer; None where none does."""
-    results = part.results
-    told = []
-    keys = ["organisation", "budget"] if results.at_budgets else ["organisation"]
-    for (name, *budget), own in results.table.group_by(keys, maintain_order=True):
-        counts = own["answer"].drop_nulls().value_counts(sort=True)
-        if counts.height and counts["count"][0] >= ONE_ANSWER * own.height:
-            at = f" at {budget[0]:,}" if budget else ""
-            told.append(f'{name}{at} ("{counts["answer"][0]}", {counts["count"][0]} of {own.height})')
-    if not told:
-        return None
-    return (
-        f"Nearly one answer for all tasks: {', '.join(told)}. Such a score says mostly how many tasks have that right"
-        " answer, and little of how the answer came about."
-    )
 
 
 def _block(part: Part) -> Iterator[str]:
@@ -342,7 +365,7 @@ def _curves(part: Part, curves: Curves) -> Iterator[str]:
         (least, low), (most, high) = spent.least, spent.most
         word = "within a tenth of each other" if spent.matched else "not the same"
         yield f"- Spent at {spent.budget:,}: {shown(low)} ({least}) to {shown(high)} ({most}), {word}."
-    yield from (f"- {_sentence(one)}" for one in curves.crossovers if _told(one, base))
+    yield from (f"- {_sentence(one)}" for one in curves.crossovers if _told(one, base, _silent(part)))
     yield ""
 
 
@@ -359,8 +382,16 @@ def _gains(curves: Curves, heads: str, line: str) -> Iterator[str]:
             yield f"| {name} | {' | '.join(own.get(one, '-') for one in curves.budgets)} |"
 
 
-def _told(one: Crossover, base: str) -> bool:
+def _told(one: Crossover, base: str, silent: bool) -> bool:
+    """Return whether a crossover has a line: of the baseline, or of talking, which a round without any cannot tell."""
+    if silent and {one.one, one.other} & {DEBATE, PLACEBO}:
+        return False
     return base in (one.one, one.other) or {one.one, one.other} == {DEBATE, PLACEBO}
+
+
+def _silent(part: Part) -> bool:
+    """Return whether a point of a debate or its placebo is of one round, so that a line through it joins two kinds."""
+    return read_nothing(part) is not None
 
 
 def _sentence(one: Crossover) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 import yaml
+from scipy.stats import binom
 
 import agentsoc
 from agentsoc.errors import BackendSetupError, InputError
@@ -20,15 +21,25 @@ from analysis.interval import Interval
 from benchmarks import study_when, when
 from benchmarks.claims import CLAIMS, TEAMS
 from benchmarks.when import PARTS, PILOT, Part, file_of, grid_of, keep, kept, parts
+from benchmarks.when_facts import (
+    claims_words,
+    cut_words,
+    guess_words,
+    one_answer,
+    read_nothing,
+    room_words,
+    worth_words,
+)
 from benchmarks.when_page import (
     IMAGES,
     NOTES,
     PAGE,
     Talk,
     among_better,
-    one_answer,
+    p_words,
     page,
     picture,
+    talk_of,
     talk_words,
     talking,
     took_table,
@@ -222,8 +233,8 @@ def test_a_part_at_one_ceiling_has_one_table_and_without_a_placebo_nothing_is_sa
     below = text.partition("## Voters under one ceiling")[2]
     (row,) = re.findall(r"^\| debate \| .*$", below.partition("## What it took")[0], re.MULTILINE)
     assert f" | {games[0]}/{30 - sum(games)}/{games[1]} | " in row
-    said = next(line for line in text.splitlines() if line.startswith("- **Voters under one ceiling.**"))
-    assert said.endswith("There is no placebo beside a debate that talks, so nothing is said of talking.")
+    said = text.partition("- **Voters under one ceiling.**")[2].partition("\n\n")[0]
+    assert "\n  Nothing is said of talking: there is no placebo.\n" in said
     assert f"images/study/{PARTS[1]}" not in text
 
 
@@ -252,10 +263,10 @@ def test_what_the_parts_took_is_added_up_where_the_speed_of_each_model_is_known(
 
 
 def test_one_answer_for_all_tasks_is_told_where_it_is_so(stand_in: Part, text: str) -> None:
-    def answering(n: int) -> Part:
-        """Return the part with n of the 60 answers of the debate at 9,000 replaced by one word, the others by none."""
+    def answering(n: int, budget: int = 9000) -> Part:
+        """Return the part with n of the 60 answers of the debate at a ceiling replaced by one word."""
         table = stand_in.results.table
-        here = (pl.col("organisation") == "debate") & (pl.col("budget") == 9000)
+        here = (pl.col("organisation") == "debate") & (pl.col("budget") == budget)
         at = pl.int_range(pl.len()).over("organisation", "budget")
         answer = pl.when(here & (at < n)).then(pl.lit("yes")).otherwise(at.cast(pl.String))
         return replace(stand_in, results=replace(stand_in.results, table=table.with_columns(answer=answer)))
@@ -263,13 +274,151 @@ def test_one_answer_for_all_tasks_is_told_where_it_is_so(stand_in: Part, text: s
     assert one_answer(answering(53)) is None
     alike = answering(54)
     said = (
-        'Nearly one answer for all tasks: debate at 9,000 ("yes", 54 of 60). Such a score says mostly how many tasks '
-        "have that right answer, and little of how the answer came about."
+        'Nearly one answer for all tasks: debate at 9,000 ("yes", 54 of 60). Such a score says how many tasks have '
+        "that right answer, and nothing of how the answer came about."
     )
     assert one_answer(alike) == said
     told = page([alike], None) or ""
-    assert told.count(said) == 2, "in the summary and in the section"
-    assert "Nearly one answer" not in (page([answering(53)], None) or "")
+    assert f"\n- {said}\n" in told
+    nothing = "Of talking nothing follows: the debate or its placebo gives nearly all tasks one answer at 9,000."
+    assert talk_of(alike) == nothing
+    assert f"\n  {nothing}\n" in told
+    for other in (answering(53), answering(54, 2000)):  # at 2,000 there is one round: nobody talks
+        assert talk_of(other) == talk_words(talking(other), "self-consistency", has_placebo=True)
+        assert nothing not in (page([other], None) or "")
+
+
+def test_what_guessing_and_one_agent_score_stands_before_what_is_concluded(
+    stand_in: Part, home: Path, text: str
+) -> None:
+    made = {"chance": 0.25, "answer": "A", "share": 0.3}
+    part = replace(stand_in, made={**stand_in.made, "guess": made})
+    assert guess_words(part) == 'Guessing scores 0.250; "A" for every task scores 0.300.'
+    assert guess_words(replace(part, made={"guess": {**made, "share": 0.29}})) == "Guessing scores 0.250."
+    none = {"chance": 0.0, "answer": "A", "share": 0.1}
+    assert guess_words(replace(part, made={"guess": none})) == "Guessing scores next to nothing."
+    table = pl.read_parquet(home / "kept" / PARTS[0] / "results.parquet")
+    cells = table.group_by("organisation", "budget").agg(pl.col("score").mean(), pl.col("tokens").mean()).to_dicts()
+    one = min((cell for cell in cells if cell["organisation"] == "single"), key=lambda cell: float(cell["tokens"]))
+    others = [cell for cell in cells if cell is not one]
+    said = worth_words(part)
+    assert said.startswith(f"One agent scored {one['score']:.3f} for {one['tokens']:.0f} tokens a task. More scored ")
+    for cell in others:
+        times = f"{cell['tokens'] / one['tokens']:.1f} times"
+        told = f"{cell['organisation']} at {cell['budget']:,} ({cell['score']:.3f} for {times})"
+        assert (told in said) == (cell["score"] > one["score"])
+    assert f"{guess_words(stand_in)} {worth_words(stand_in)} " in text
+    level = stand_in.results.table.with_columns(score=pl.lit(0.0))
+    flat = worth_words(replace(stand_in, results=replace(stand_in.results, table=level)))
+    assert " Nothing scored more. 7 others scored no more for " in flat
+    assert worth_words(parts(home / "kept")[1]) == "", "no curves, nothing of the kind"
+
+
+def test_what_a_ceiling_ended_what_failed_and_what_was_read_is_counted(stand_in: Part, text: str) -> None:
+    table = stand_in.results.table
+    calls = int(table["calls"].sum())
+    assert list(cut_words(stand_in)) == [f"Calls that failed: 0 of {calls:,}."]
+    assert f"\n- Calls that failed: 0 of {calls:,}.\n" in text
+    here = (pl.col("organisation") == "debate") & (pl.col("budget") == 2000) & (pl.col("task") < 7)
+    ended = table.with_columns(
+        stop=pl.when(here).then(pl.lit("budget_exhausted")).otherwise("stop"),
+        calls_failed=pl.when(here).then(2).otherwise("calls_failed"),
+    )
+    assert list(cut_words(replace(stand_in, results=replace(stand_in.results, table=ended)))) == [
+        "The ceiling ended tasks before their organisation was through: debate at 2,000 7 of 60.",
+        f"Calls that failed: 14 of {calls:,}.",
+    ]
+    due = {
+        name: int(table.filter(pl.col("organisation") == name)["claims_due"].sum()) for name in ("debate", "placebo")
+    }
+    said = claims_words(stand_in)
+    if all(due.values()):
+        assert said == (
+            f"Claims to be read, over all ceilings: {due['debate']:,} in the debate, {due['placebo']:,} in its placebo."
+        )
+        assert f"\n- {said}\n" in text
+    unread = replace(stand_in, results=replace(stand_in.results, table=table.with_columns(claims_due=pl.lit(0))))
+    assert claims_words(unread) is None
+    assert "\n- In one round nobody reads anything: debate at 2,000, placebo at 2,000.\n" in text
+    assert read_nothing(stand_in) is not None
+    dials = [dial.model_copy(update={"value": 2}) for dial in stand_in.results.record.dials]
+    record = stand_in.results.record.model_copy(update={"dials": dials})
+    assert read_nothing(replace(stand_in, results=replace(stand_in.results, record=record))) is None
+
+
+def test_no_crossover_is_told_through_a_debate_of_one_round(stand_in: Part, text: str) -> None:
+    names = ("debate", "placebo")
+    lines = [line for line in text.splitlines() if "cross" in line and line.startswith("- ")]
+    assert lines
+    assert not [line for line in lines if any(name in line for name in names)]
+    dials = [dial.model_copy(update={"value": 2}) for dial in stand_in.results.record.dials]
+    record = stand_in.results.record.model_copy(update={"dials": dials})
+    told = page([replace(stand_in, results=replace(stand_in.results, record=record))], None) or ""
+    assert [line for line in told.splitlines() if "cross" in line and line.startswith("- ") and "debate" in line]
+
+
+@pytest.mark.parametrize(
+    ("right", "tests", "words"), [(36, 10, ["better"]), (30, 10, ["better"]), (20, 10, []), (3, 1, ["worse"])]
+)
+def test_what_a_baseline_leaves_no_room_for_is_told(stand_in: Part, right: int, tests: int, words: list[str]) -> None:
+    """Of 40 tasks; ten tests want p below .005, which nine that differ all one way have and eight have not."""
+    table = stand_in.results.table.filter(pl.col("task") < 40).with_columns(
+        score=(pl.col("task") < right).cast(pl.Float64)
+    )
+    part = replace(stand_in, results=replace(stand_in.results, table=table))
+    found = list(room_words(part, "self-consistency at 2,000", tests, 0.05))
+    if right == 30:
+        found, words = list(room_words(part, "self-consistency at 2,000", 50, 0.05)), ["better"]
+    assert [line.split(" than ")[0].rsplit(" ", 1)[1] for line in found] == words
+    for line in found:
+        assert f" than self-consistency at 2,000, which is right in {right} of 40 tasks: " in line
+    halves = replace(part, results=replace(part.results, table=table.with_columns(score=pl.lit(0.5))))
+    assert not list(room_words(halves, "self-consistency at 2,000", tests, 0.05))
+
+
+def test_every_difference_and_its_p_follow_from_the_table_alone(home: Path, text: str) -> None:
+    table = pl.read_parquet(home / "kept" / PARTS[0] / "results.parquet")
+    section = text.partition("at the same ceiling [95 %], p (Holm).")[2].partition("Gain G")[0]
+    raw = {}
+    for budget in (2000, 9000):
+        wide = table.filter(pl.col("budget") == budget).pivot("organisation", index="task", values="score")
+        for name in ("single", "debate", "placebo"):
+            gaps = wide[name].to_numpy() - wide["self-consistency"].to_numpy()
+            won, lost = int((gaps > 0).sum()), int((gaps < 0).sum())
+            p = min(1.0, 2 * binom.sf(max(won, lost) - 1, won + lost, 0.5).item()) if won + lost else 1.0
+            raw[name, budget] = float(gaps.mean()), p
+    order = sorted(raw, key=lambda key: raw[key][1])
+    holm_p, worst = {}, 0.0
+    for place, key in enumerate(order):
+        worst = max(worst, min(1.0, (len(order) - place) * raw[key][1]))
+        holm_p[key] = worst
+    for name in ("single", "debate", "placebo"):
+        row = re.search(rf"\n\| {name} \| (.*) \|\n", section)
+        assert row
+        for cell, budget in zip(row[1].split(" | "), (2000, 9000), strict=True):
+            assert cell.startswith(f"{raw[name, budget][0]:+.3f} [")
+            assert cell.endswith(f", {p_words(holm_p[name, budget])}")
+
+
+def test_the_shelves_are_shown_to_nobody_but_the_experts() -> None:
+    scenario = next(cell.scenario for cell in grid_of("shelves-1.5b").cells if cell.organisation == "debate")
+    task = scenario.tasks.make(scenario.tasks_seed, 0)
+    assert len(task.data["shelves"]) == 3
+    assert not any(str(line) in task.question for shelf in task.data["shelves"] for line in str(shelf).splitlines()[1:])
+    found = kept("shelves-1.5b")
+    if found is not None:
+        table = found.results.table.filter(pl.col("organisation") == "self-consistency")
+        assert int(table["tokens_in"].sum()) / int(table["calls"].sum()) < 75
+
+
+def test_debates_and_placebos_of_real_models_read_about_as_many_claims() -> None:
+    for part in parts():
+        if claims_words(part) is not None:
+            table = part.results.table
+            due = [
+                int(table.filter(pl.col("organisation") == who)["claims_due"].sum()) for who in ("debate", "placebo")
+            ]
+            assert 0.9 < due[0] / due[1] < 1.1, part.name
 
 
 def test_a_picture_is_the_same_whenever_it_is_drawn(stand_in: Part) -> None:
@@ -292,11 +441,15 @@ def test_the_page_says_before_which_power_the_study_had(text: str) -> None:
 
 
 def test_the_pilot_speaks_of_parts_with_its_model_alone(stand_in: Part, text: str) -> None:
-    assert "The pilot had" not in text
+    assert "the pilot, which had" not in text
     same = copy(stand_in)
     same.made = {**stand_in.made, "model": "qwen2.5-coder-0.5b"}
     told = page([same], kept(PILOT)) or ""
-    found = re.search(r"The pilot had 3 tasks .* 12 differences .*\nfinds 0\.(\d\d) to 0\.(\d\d)\.", told)
+    found = re.search(
+        r"\nBy the shares of the pilot, which had 3 tasks, `sums-0\.5b` finds 0\.(\d\d) to 0\.(\d\d)\n"
+        r"in each of 12 differences from self-consistency\.\n",
+        told,
+    )
     assert found
     assert 10 < int(found[1]) <= int(found[2]) < 60
     assert f"| `{PILOT}` | qwen2.5-coder-0.5b | `1d9614638d18024d` | 380 | 37,542 | 0.18 |" in told, (
@@ -352,7 +505,9 @@ def test_each_sentence_of_talking_stands_where_it_must_and_nowhere_else(stand_in
     assert talk_words([better, open_], "vote") == (
         f"{matters} better than its placebo: +0.200 [+0.100, +0.300] at 1,000. {nothing}"
     )
-    assert talk_words([gains, better], "vote").endswith("ahead of vote as well at 4,000: there, talking gains.")
+    assert talk_words([gains, better], "vote").endswith(
+        "ahead of vote as well at 4,000: there, talking gains, for what it spends."
+    )
     assert talk_words([worse], "vote") == f"{matters} worse than its placebo: -0.200 [-0.300, -0.100] at 2,000."
     assert "better at one ceiling, worse at another than its placebo" in talk_words([better, worse], "vote")
     assert talk_words([open_], "vote") == (
@@ -361,7 +516,10 @@ def test_each_sentence_of_talking_stands_where_it_must_and_nowhere_else(stand_in
     )
     ahead_only = talk(one, 3000, 0.2, 0.06, ahead=True)
     assert "gains" not in talk_words([ahead_only], "vote"), "without the placebo nothing is claimed"
-    assert talk_words([], "vote") == "There is no placebo beside a debate that talks, so nothing is said of talking."
+    assert talk_words([], "vote") == "Nothing is said of talking: there is no placebo."
+    assert talk_words([], "vote", has_placebo=True) == (
+        "Nothing is said of talking: no debate that talks can be held against its placebo."
+    )
 
 
 @pytest.mark.model
@@ -402,8 +560,8 @@ def test_the_better_ones_are_held_against_the_cheapest_of_them(home: Path, tmp_p
     said = among_better(part)
     assert said.startswith(" Of the better ones fifteen is the cheapest. Less fifteen: again +0.000 [")
     assert re.search(r"; many \+0\.\d+ \[\+0\.\d+, \+0\.\d+\], p [\d.e-]+, for 10\.1 times the tokens", said)
-    assert said.endswith(" (told from it: many).")
-    assert said in (page([part], None) or "")
+    assert said.endswith(" (many is better).")
+    assert f"\n  {said.strip()}\n" in (page([part], None) or "")
     table = part.results.table.with_columns(
         score=pl.when(pl.col("organisation") == "many").then(0.0).otherwise(pl.col("score"))
     )
@@ -418,7 +576,7 @@ def test_what_is_said_of_the_tasks_and_prompts_of_a_part_is_so() -> None:
     shown = {
         name: json.loads(one["agents"]["prompts"]["answer"]["examples"][0]["assistant"]) for name, one in asked.items()
     }
-    assert set(NOTES) == {"orders-0.5b", "sums-0.5b"}
+    assert set(NOTES) == {"orders-0.5b", "shelves-1.5b", "sums-0.5b"}
     sums = grid_of("sums-0.5b").cells[0].scenario
     questions = [sums.tasks.make(sums.tasks_seed, n).question for n in range(sums.tasks.count or 0)]
     counts = [sum(f" {sign} " in question for question in questions) for sign in "+-*"]
