@@ -92,7 +92,8 @@ def cut_words(part: Part) -> Iterator[str]:
         if n := int((own["stop"] == "budget_exhausted").sum()):
             cut.append(f"{label} {n} of {own.height}")
     if cut:
-        yield f"The ceiling ended tasks before their organisation was through, and scores what was paid for: {', '.join(cut)}."
+        at = ", ".join(cut)
+        yield f"The ceiling ended tasks before their organisation was through (scores are of what was paid for): {at}."
     failed, calls = int(results.table["calls_failed"].sum()), int(results.table["calls"].sum())
     yield f"Calls that failed: {failed:,} of {calls:,}."
 

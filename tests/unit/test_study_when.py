@@ -325,8 +325,8 @@ def test_what_a_ceiling_ended_what_failed_and_what_was_read_is_counted(stand_in:
         calls_failed=pl.when(here).then(2).otherwise("calls_failed"),
     )
     assert list(cut_words(replace(stand_in, results=replace(stand_in.results, table=ended)))) == [
-        "The ceiling ended tasks before their organisation was through, and scores what was paid for: debate at 2,000 7 "
-        "of 60.",
+        "The ceiling ended tasks before their organisation was through (scores are of what was paid for): "
+        "debate at 2,000 7 of 60.",
         f"Calls that failed: 14 of {calls:,}.",
     ]
     due = {
