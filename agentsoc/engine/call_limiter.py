@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from typing import NoReturn
 
 
 class CallLimiter:
@@ -40,3 +41,9 @@ class CallLimiter:
                 place.set_result(None)
                 return
         self._free += 1
+
+
+async def until_cancelled() -> NoReturn:
+    """Wait in a run that is ending, which cancels whoever waits; there is no place that this takes from others."""
+    await asyncio.Event().wait()
+    raise AssertionError("nobody sets it")

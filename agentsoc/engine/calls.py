@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final, NoReturn
+from typing import Final
 
 import msgspec
 
@@ -19,8 +19,9 @@ from agentsoc.budget.ledger import Grant
 from agentsoc.budget.spent import Spent
 from agentsoc.contracts.failure import REFUSED_UNSEEN
 from agentsoc.contracts.turns import SLOT_WIDTH, Reply, Turn
+from agentsoc.engine.attempt_rows import NO_ATTEMPT, name_of, red_flag, row_of
 from agentsoc.engine.attempts import AttemptRequest, AttemptResult, TurnUnderWay
-from agentsoc.engine.call_limiter import CallLimiter
+from agentsoc.engine.call_limiter import CallLimiter, until_cancelled
 from agentsoc.engine.model_gate import ModelGate, Patience
 from agentsoc.engine.pool import Pool
 from agentsoc.engine.remake import SUPERSEDED, charges, counts_at, tools_charged
@@ -36,8 +37,6 @@ BACKOFF_MAX_S = 60.0
 """A server may ask for a longer pause than this; it is not granted (seconds)."""
 _ON_THE_WAY_S: Final = 0.05
 """Replies that have just come are in the journal after this time (seconds)."""
-NO_ATTEMPT: Final = "no attempt"
-"""The journal's word, in place of how a reply ended, for a refusal that used up no attempt."""
 
 
 class HostLostError(Exception):
@@ -165,7 +164,7 @@ class Caller:
         self.hold()
         await self.idle()
         await asyncio.sleep(_ON_THE_WAY_S)
-        raise RoundChangedError("its answer was kept, and it would now be asked otherwise", _name(key), task, round_)
+        raise RoundChangedError("its answer was kept, and it would now be asked otherwise", name_of(key), task, round_)
 
     def answered(self, task: int, round_: int) -> bool:
         """Return whether the journal answers every call of a round here and now, so that no turn waits for another."""
@@ -189,7 +188,7 @@ class Caller:
                     turn.end(Reply(discarded=failed))
                 else:
                     turn.give_up(failed)
-            elif (flag := _red_flag(turn.planned.turn, said)) is not None:
+            elif (flag := red_flag(turn.planned.turn, said)) is not None:
                 turn.end(Reply(discarded=flag))
             else:
                 turn.go_on(said.reply, said.text)
@@ -217,7 +216,7 @@ class Caller:
                 continue
             if outcome.mismatch:
                 await self._require_kept(key)
-                raise ReplayMismatchError("this call makes another request than the journal's", _name(key))
+                raise ReplayMismatchError("this call makes another request than the journal's", name_of(key))
             if outcome.rate_limited:
                 turn.waits += 1  # for all calls of the model together, at its gate
                 continue
@@ -316,7 +315,9 @@ class Caller:
         """
         journal = self._journal
         if journal is None:
-            raise ReplayMismatchError("the journal has no reply for this call", f"{_name(key)}, attempt {key.attempt}")
+            raise ReplayMismatchError(
+                "the journal has no reply for this call", f"{name_of(key)}, attempt {key.attempt}"
+            )
         if turn.rest_until and (rest := turn.rest_until - time.monotonic()) > 0:
             await asyncio.sleep(rest)
         path = self._calls.cache
@@ -326,10 +327,10 @@ class Caller:
         same, request = self._gates[turn.group].same, path.encode() + digest
         asked = False
         if self.holding:
-            await _until_cancelled()
+            await until_cancelled()
         while True:
             if (hit := self._pool.from_cache(wanted)) is not None:
-                await journal.write(_row(key, wanted.tokens_in or 0, reserved, hit))
+                await journal.write(row_of(key, wanted.tokens_in or 0, reserved, hit))
                 return hit
             if asked:
                 return await self._send(journal, key, turn, wanted, reserved)
@@ -381,56 +382,15 @@ class Caller:
         finally:
             gate.leave()
         if outcome is None:
-            await _until_cancelled()
+            await until_cancelled()
         usage = outcome.usage
         if usage is not None and usage.known:
             gate.give_back(reserved - usage.tokens_in - usage.tokens_out)
         if outcome.rate_limited and time.monotonic() >= (turn.free_until or 0.0):
             outcome = msgspec.structs.replace(outcome, rate_limited=False)
-        await journal.write(_row(key, room, reserved, outcome))
+        await journal.write(row_of(key, room, reserved, outcome))
         if outcome.failure is not None:
             await gate.settled()
         if gate.cause is not None and outcome.failure is not None:
             raise ModelFailedError(gate.cause)
         return outcome
-
-
-async def _until_cancelled() -> NoReturn:
-    """Wait in a run that is ending, which cancels whoever waits; there is no place that this takes from others."""
-    await asyncio.Event().wait()
-    raise AssertionError("nobody sets it")
-
-
-def _row(key: Key, room: int, reserved: int, outcome: AttemptResult) -> Attempt:
-    """Return the row of an attempt that has an outcome."""
-    usage = outcome.usage
-    used: tuple[int | None, int | None, int | None, bool | None] = (None, None, None, None)
-    if usage is not None:
-        used = (usage.tokens_in, usage.tokens_cached, usage.tokens_out, usage.known)
-    return Attempt(
-        *key,
-        "done" if outcome.failure is None else "failed",
-        outcome.request,
-        outcome.model,
-        room,
-        reserved,
-        outcome.text,
-        NO_ATTEMPT if outcome.rate_limited else outcome.finish,
-        outcome.shown,
-        outcome.failure,
-        *used,
-        outcome.latency_ms,
-        outcome.reasoning,
-    )
-
-
-def _red_flag(turn: Turn, said: AttemptResult) -> str | None:
-    """Return why a reply in the form asked for is discarded all the same: it is too long, or was cut off."""
-    if turn.tokens_max is not None and said.usage is not None and said.usage.tokens_out > turn.tokens_max:
-        return f"too long: {said.usage.tokens_out} tokens, at most {turn.tokens_max}"
-    return "cut off at its output cap" if turn.strict and said.finish == "length" else None
-
-
-def _name(key: tuple[int, int, int, int, int]) -> str:
-    task, round_, agent, k, _ = key
-    return f"task {task}, round {round_}, agent {agent}, call {k}"

@@ -18,6 +18,7 @@ from agentsoc.cli import main
 from agentsoc.experiment.grid import load_grid
 from agentsoc.scenario.files import BASE_DIR
 from docs.generate import DOCS, header
+from tests.model_files import skip_without_models
 from tests.nightly import NIGHTLY
 
 FILES = sorted((DOCS.parent / "scenarios" / "comparisons").glob("*.yaml"))
@@ -101,6 +102,7 @@ def test_five_architectures_of_the_embedded_model_are_five_presets_on_twenty_rev
 def test_a_comparison_with_the_embedded_model_runs_with_few_tasks(
     path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    skip_without_models(path)
     n = N_TASKS.get(path.stem, 1)
     changes = [
         f"base.tasks.count={n}",

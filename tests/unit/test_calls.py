@@ -13,8 +13,9 @@ from agentsoc.budget.ledger import Grant, Need
 from agentsoc.budget.spent import Spent
 from agentsoc.contracts.model import CallError, Usage
 from agentsoc.contracts.turns import Reply, Turn
+from agentsoc.engine.attempt_rows import NO_ATTEMPT
 from agentsoc.engine.attempts import AttemptRequest, AttemptResult, PlannedTurn, TurnUnderWay
-from agentsoc.engine.calls import BACKOFF_MAX_S, NO_ATTEMPT, Caller, HostLostError
+from agentsoc.engine.calls import BACKOFF_MAX_S, Caller, HostLostError
 from agentsoc.errors import ReplayMismatchError, RunFailedError
 from agentsoc.log.journal import Attempt, Key
 from agentsoc.scenario.model import Calls
