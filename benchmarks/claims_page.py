@@ -234,7 +234,7 @@ def foretold(one: ClaimsPart, start: str = VOTE) -> Forecast:
     named = (("forecast", fitted.predicted), ("measurement", seen.votes))
     if wide := [name for name, each in named if each.high > NARROW * each.low]:
         return Forecast(
-            f"{said}, which is not contradicted, but the {' and the '.join(wide)} tells little, being too wide"
+            f"{said}, which is not contradicted, but the {' and the '.join(wide)} tell{'s' * (len(wide) < 2)} little, being too wide"
         )
     return Forecast(f"{said}, which is not contradicted")
 

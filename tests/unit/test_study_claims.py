@@ -323,7 +323,7 @@ def test_whether_small_teams_foretold_the_largest_is_said_in_each_way(
     assert told((1, 10), (11, 12)).endswith("which the measurement contradicts"), "wide, and contradicted all the same"
     assert told((2, 6.1), (3, 9)).endswith("is not contradicted, but the forecast tells little, being too wide")
     assert told((2, 6), (3, 9.1)).endswith("is not contradicted, but the measurement tells little, being too wide")
-    assert told((2, 6.1), (3, 9.1)).endswith("but the forecast and the measurement tells little, being too wide")
+    assert told((2, 6.1), (3, 9.1)).endswith("but the forecast and the measurement tell little, being too wide")
     nothing = "teams of up to 5 foretell nothing: "
     assert told((2, 4), (3, 5), 0.049) == f"{nothing}they do not follow the law, p 0.049"
     monkeypatch.setattr(claims_page, "team", lambda *_: "they are alike")
