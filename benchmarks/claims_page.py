@@ -233,9 +233,8 @@ def foretold(one: ClaimsPart, start: str = VOTE) -> Forecast:
         return Forecast(f"{said}, which the measurement contradicts", contradicted=True)
     named = (("forecast", fitted.predicted), ("measurement", seen.votes))
     if wide := [name for name, each in named if each.high > NARROW * each.low]:
-        return Forecast(
-            f"{said}, which is not contradicted, but the {' and the '.join(wide)} tell{'s' * (len(wide) < 2)} little, being too wide"
-        )
+        little = f"the {' and the '.join(wide)} tell{'s' * (len(wide) < 2)} little, being too wide"
+        return Forecast(f"{said}, which is not contradicted, but {little}")
     return Forecast(f"{said}, which is not contradicted")
 
 
