@@ -23,6 +23,7 @@ from analysis.stats.permutation import holm
 from benchmarks.claims import CLAIMS, TWICE, ClaimsPart
 from benchmarks.claims import TEAMS as TEAMS_FILE
 from benchmarks.when import DEBATE, PLACEBO, ROOT
+from benchmarks.when_facts import commonest
 from benchmarks.when_page import LEVEL, p_words, took_table
 
 PAGE: Final = ROOT / "docs" / "experiments" / "claims-with-small-models.md"
@@ -318,7 +319,7 @@ def one_answer(one: ClaimsPart) -> str | None:
     told: dict[str, list[str]] = {}
     for name in TWICE:
         last = _of(one.answers, name)["last"]
-        answer, n = _commonest(last)
+        answer, n = commonest(last)
         if n >= ONE_ANSWER * len(last) and (firsts == answer).sum() < ONE_ANSWER * len(firsts):
             told.setdefault(answer, []).append(f"{n} of {len(last)} after {name}")
     if not told:
@@ -331,11 +332,6 @@ def one_answer(one: ClaimsPart) -> str | None:
         f"Whatever is asked, nearly all answers of the second round are one and the same ({found}). So these figures"
         " say mostly how many tasks have that right answer, and little of reading."
     )
-
-
-def _commonest(answers: pl.Series) -> tuple[str, int]:
-    counts = answers.value_counts(sort=True)
-    return str(counts[answers.name][0]), int(counts["count"][0])
 
 
 def _summary(pairs: Sequence[tuple[ClaimsPart, Differences]], teams: ClaimsPart | None) -> Iterator[str]:

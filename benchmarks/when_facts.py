@@ -23,15 +23,21 @@ def guess_words(part: Part) -> str:
     return f'{told}; "{answer}" for every task scores {share:.3f}.' if share >= A_GOOD_DEAL else f"{told}."
 
 
+def commonest(answers: pl.Series) -> tuple[str, int]:
+    """Return the most frequent of some answers and how often it was given; nothing, and 0, where none was."""
+    counts = answers.drop_nulls().value_counts(sort=True)
+    return (str(counts[answers.name][0]), int(counts["count"][0])) if counts.height else ("", 0)
+
+
 def same_answers(part: Part) -> dict[str, str]:
     """Return the cells that give nearly all tasks the same answer, and which; by label."""
     results = part.results
     found = {}
     for label in part.report.metrics:
         own = results.table.filter(results.rows_of(label))
-        counts = own["answer"].drop_nulls().value_counts(sort=True)
-        if counts.height and counts["count"][0] >= ONE_ANSWER * own.height:
-            found[label] = f'{label} ("{counts["answer"][0]}", {counts["count"][0]} of {own.height})'
+        answer, n = commonest(own["answer"])
+        if n >= ONE_ANSWER * own.height:
+            found[label] = f'{label} ("{answer}", {n} of {own.height})'
     return found
 
 

@@ -87,14 +87,18 @@ baseline: debate-5
 """
 
 
+def made(home: Path, name: str, asked: str) -> Path:
+    """Make a comparison in place of another one, keep it, and return where all of it is."""
+    file = home / "asked.yaml"
+    file.write_text(asked)
+    agentsoc.compare(file, home / "made", workers=1)
+    keep_claims(name, home / "made", home / "kept", load_grid(file))
+    return home
+
+
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    home = tmp_path_factory.mktemp("claims")
-    file = home / "asked.yaml"
-    file.write_text(STAND_IN)
-    agentsoc.compare(file, home / "made", workers=1)
-    keep_claims(CLAIMS[0], home / "made", home / "kept", load_grid(file))
-    return home
+    return made(tmp_path_factory.mktemp("claims"), CLAIMS[0], STAND_IN)
 
 
 @pytest.fixture(scope="module")
@@ -105,12 +109,7 @@ def stand_in(home: Path) -> ClaimsPart:
 
 @pytest.fixture(scope="module")
 def teams(tmp_path_factory: pytest.TempPathFactory) -> ClaimsPart:
-    home = tmp_path_factory.mktemp("teams")
-    file = home / "asked.yaml"
-    file.write_text(TALKERS)
-    agentsoc.compare(file, home / "made", workers=1)
-    keep_claims(TEAMS, home / "made", home / "kept", load_grid(file))
-    found = kept_claims(TEAMS, home / "kept")
+    found = kept_claims(TEAMS, made(tmp_path_factory.mktemp("teams"), TEAMS, TALKERS) / "kept")
     assert found is not None
     return found
 
